@@ -1,0 +1,83 @@
+# `make help` lists the targets. The packages are not installed: everything runs from this folder.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEMO := data/demo
+
+MODEL ?=
+MODEL_BASE ?=
+IMAGES ?=
+QUESTIONS ?=
+RUN ?=
+CONV_MODE ?= vicuna_v1
+NUM_SAMPLES ?= -1
+DTYPE ?= auto
+DEVICE ?= auto
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo extract plots summary export-pt test check bench clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+# Two environments in one: the laptop's (plots, tables), and all of it. The second holds the first.
+$(VENV)/.laptop: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.all: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[extract,legacy,dev]'
+	@touch $(VENV)/.laptop $@
+
+setup: $(VENV)/.all  ## install everything into .venv
+
+$(DEMO)/MME_test.json: $(VENV)/.all data/demo_questions.py
+	$(BIN)/python -m data.demo_questions --out $(DEMO)
+
+$(DEMO)/model/config.json: $(DEMO)/MME_test.json data/demo_model.py
+	$(BIN)/python -m data.demo_model --out $(DEMO)/model --questions $(DEMO)/MME_test.json
+
+demo: $(DEMO)/model/config.json  ## the whole path on a tiny model and made-up images, into runs/demo
+	$(BIN)/python -m extract --model-path $(DEMO)/model --image-folder $(DEMO)/images \
+		--question-file $(DEMO)/MME_test.json --output-dir runs/demo --overwrite
+	$(BIN)/python -m analyze validate runs/demo
+	$(BIN)/python -m analyze summary runs/demo
+	$(BIN)/python -m analyze plots runs/demo
+
+extract: $(VENV)/.all  ## run a model: MODEL=... IMAGES=... QUESTIONS=... RUN=... [MODEL_BASE CONV_MODE NUM_SAMPLES DTYPE DEVICE ARGS]
+	@$(if $(and $(MODEL),$(IMAGES),$(QUESTIONS),$(RUN)),,\
+		echo 'make extract needs MODEL=checkpoint IMAGES=folder QUESTIONS=MME_test.json RUN=runs/name' >&2; exit 2)
+	$(BIN)/python -m extract --model-path '$(MODEL)' $(if $(MODEL_BASE),--model-base '$(MODEL_BASE)') \
+		--image-folder '$(IMAGES)' --question-file '$(QUESTIONS)' --output-dir '$(RUN)' \
+		--conv-mode $(CONV_MODE) --num-samples $(NUM_SAMPLES) --dtype $(DTYPE) --device $(DEVICE) $(ARGS)
+
+plots: $(VENV)/.laptop  ## draw a run: RUN=... [ARGS]
+	@$(if $(RUN),,echo 'make plots needs RUN=runs/name, the directory of a run' >&2; exit 2)
+	$(BIN)/python -m analyze plots '$(RUN)' $(ARGS)
+
+summary: $(VENV)/.laptop  ## tables of a run, and its MME score: RUN=... [ARGS]
+	@$(if $(RUN),,echo 'make summary needs RUN=runs/name, the directory of a run' >&2; exit 2)
+	$(BIN)/python -m analyze summary '$(RUN)' $(ARGS)
+
+export-pt: $(VENV)/.all  ## write the earlier tool's .pt: RUN=... [ARGS]
+	@$(if $(RUN),,echo 'make export-pt needs RUN=runs/name, the directory of a run' >&2; exit 2)
+	$(BIN)/python -m analyze export-pt '$(RUN)' $(ARGS)
+
+test: $(VENV)/.all  ## run the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.all  ## format, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.all  ## measure plots at the size of MME, and ten times that
+	$(BIN)/python -m tests.bench_plots $(ARGS)
+
+clean:  ## remove the environment, the demo and caches; runs stay
+	rm -rf $(VENV) $(DEMO) *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

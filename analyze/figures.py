@@ -1,0 +1,112 @@
+"""Style, fonts, and files of pictures."""
+
+import re
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import seaborn as sns
+from matplotlib import font_manager
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+FORMATS = ("png", "pdf", "svg")
+LATIN = "DejaVu Sans"  # comes with matplotlib
+CHINESE = (
+    "Noto Sans CJK SC",
+    "Noto Sans SC",
+    "Microsoft YaHei",
+    "PingFang SC",
+    "Heiti SC",
+    "SimHei",
+    "WenQuanYi Zen Hei",
+)
+LONGEST_NAME = 80  # characters of a file name made from a category
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The look of all pictures, with a font for Chinese categories where the machine has one."""
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    fonts = {"font.family": [LATIN, *(name for name in CHINESE if name in installed)]}
+    look = sns.axes_style("whitegrid") | sns.plotting_context("notebook", font_scale=0.9)
+    with matplotlib.rc_context(look | fonts | {"svg.hashsalt": "headflow"}):
+        yield
+
+
+def new_figure(size: tuple[float, float], *, right: float = 0.2) -> Figure:
+    """A figure with margins of fixed width: asking each text for its size would take longer than drawing.
+
+    Args:
+        size: width and height, in inches.
+        right: right margin, in inches.
+    """
+    width, height = size
+    left, bottom, top = min(0.8, width / 4), min(0.6, height / 4), min(0.45, height / 4)
+    figure = Figure(figsize=size)
+    figure.subplots_adjust(left / width, bottom / height, 1 - min(right, width / 4) / width, 1 - top / height)
+    return figure
+
+
+class FigureFiles:
+    """Writes figures as files. PNG is compressed in the background, while the next figure is drawn."""
+
+    def __init__(self, dpi: int, kind: str) -> None:
+        """Args: dpi: dots per inch; kind: one of `FORMATS`."""
+        self.dpi = dpi
+        self.kind = kind
+        self._pool = ThreadPoolExecutor(1)
+        self._last: Future[None] | None = None
+
+    def __enter__(self) -> "FigureFiles":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._pool.shutdown()
+        self._wait()
+
+    def save(self, figure: Figure, path: Path) -> Path:
+        """Write a figure to `path` with the suffix of the format, and return that; waits for the one before."""
+        path = path.with_name(f"{path.name}.{self.kind}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if self.kind != "png":
+            figure.savefig(path, dpi=self.dpi, metadata={"Date": None} if self.kind == "svg" else None)
+            return path
+        figure.set_dpi(self.dpi)
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+        self._wait()
+        self._last = self._pool.submit(self._write_png, pixels, path)
+        return path
+
+    def _write_png(self, pixels: np.ndarray, path: Path) -> None:
+        image = Image.fromarray(np.ascontiguousarray(pixels))
+        image.save(path, "png", dpi=(self.dpi, self.dpi), compress_level=3)
+
+    def _wait(self) -> None:
+        if self._last is not None:
+            last, self._last = self._last, None
+            last.result()
+
+
+def file_names(names: Iterable[str]) -> dict[str, str]:
+    """A file name for each name: letters of any script are kept, what a file system may not take becomes `_`.
+
+    Different names get different file names, also where case does not count.
+    """
+    taken: set[str] = set()
+    files = {}
+    for name in names:
+        plain = re.sub(r"[^\w.+-]+", "_", name)[:LONGEST_NAME].strip(".") or "_"
+        file, number = plain, 1
+        while file.casefold() in taken:
+            number += 1
+            file = f"{plain}-{number}"
+        taken.add(file.casefold())
+        files[name] = file
+    return files

@@ -1,0 +1,149 @@
+"""The `.pt` of the earlier tool: a list with one dict per sample,
+
+    {"id": str, "image_file": str | None, "category": str, "per_layer": [{"text_to_visual": {head: float},
+     "visual_to_text": {head: float}, "total": {head: float}}, ...]}
+
+Older files have `id` and no category, or no id. Torch is imported here alone, and only when called.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from analyze.blocks import Heads
+from analyze.flows import TextScope
+from schemas.columns import CROSSINGS
+from schemas.errors import HeadflowError, one_line
+from schemas.manifest import IMPORTED, Manifest
+from schemas.writer import RunWriter
+
+FLOWS = {"t2v": "text_to_visual", "v2t": "visual_to_text"}
+TOLERANCE = 1e-5  # of a value beyond 0..1
+
+
+def _torch() -> Any:
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        raise HeadflowError("the .pt format needs torch: pip install -e '.[legacy]'") from error
+    return torch
+
+
+def export_records(heads: Heads, scope: TextScope, path: Path) -> int:
+    """Write the observed samples of a run as a `.pt` that loads with `weights_only=True`; returns how many."""
+    torch = _torch()
+    shape = (heads.layers, heads.heads)
+    values = np.full((len(heads.samples), *shape, len(FLOWS)), np.nan)
+    for block in heads.blocks(list(FLOWS), scope):
+        for position, flow in enumerate(FLOWS):
+            values[block.sample, block.layer, block.head, position] = block.flows[flow]
+    observed = heads.samples[~np.isnan(values).any(axis=(1, 2, 3))]
+    records = [
+        {
+            "id": str(sample.sample_id),
+            "image_file": sample.image if isinstance(sample.image, str) else None,
+            "category": str(sample.category),
+            "per_layer": [_head_dicts(layer) for layer in values[sample.Index]],
+        }
+        for sample in observed.itertuples()
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(records, path)
+    return len(records)
+
+
+def _head_dicts(values: np.ndarray) -> dict[str, dict[int, float]]:
+    """One layer of a record, from float64 [heads, 2]."""
+    columns = dict(zip(FLOWS.values(), values.T, strict=True))
+    columns["total"] = values.sum(axis=1)
+    return {name: dict(enumerate(column.tolist())) for name, column in columns.items()}
+
+
+def import_records(file: Path, path: Path, *, text_scope: str, overwrite: bool) -> Manifest:
+    """Bring the records of a `.pt` into the columnar form; returns the manifest of the run.
+
+    Values are stored as float32, which holds what float16 and float32 models gave exactly. `total` is left out, being
+    their sum. What the records lack stays null: flow columns, questions, answers, token counts.
+
+    Raises:
+        HeadflowError: not such a file, or a value that is missing, not a number or not in 0..1.
+    """
+    content, digest = _load(file)
+    flows = _flows(content[0], f"{file}: record 0")
+    manifest = Manifest(
+        source=IMPORTED,
+        layers=flows.shape[0],
+        heads=flows.shape[1],
+        flows=[column.name for column in CROSSINGS],
+        text_scope=text_scope,
+        samples=len(content),
+        question_file=str(file),
+        question_file_sha256=digest,
+        arguments={"file": str(file), "run": str(path), "text_scope": text_scope, "overwrite": overwrite},
+    )
+    samples = list(_samples(content))
+    checked = [_flows(record, f"{file}: record {number}", flows.shape) for number, record in enumerate(content)]
+    writer = RunWriter(path, manifest, overwrite=overwrite)
+    for sample, values in zip(samples, checked, strict=True):
+        writer.add(sample, values)
+    writer.finish()
+    return manifest
+
+
+def _load(file: Path) -> tuple[list[Any], str]:
+    """The records of a file, not yet checked one by one, and the file's hash."""
+    torch = _torch()
+    if not file.is_file():
+        raise HeadflowError(f"{file} is not a file; give the .pt of the earlier tool")
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # the unpickler raises anything
+        raise HeadflowError(f"{file} cannot be read as a .pt of plain data: {one_line(error)[:200]}") from None
+    if not isinstance(content, list) or not content:
+        raise HeadflowError(f"{file} holds {type(content).__name__} of no records, not a list of them")
+    with file.open("rb") as opened:
+        return content, hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _samples(content: list[Any]) -> Iterator[dict[str, str | None]]:
+    """The row of `samples` for each record; ids that come again get `#2`, `#3` ..."""
+    counts: Counter[str] = Counter()
+    for number, record in enumerate(content):
+        identity, image = record.get("id"), record.get("image_file")
+        name = str(number if identity is None else identity)
+        counts[name] += 1
+        yield {
+            "sample_id": name if counts[name] == 1 else f"{name}#{counts[name]}",
+            "category": str(record.get("category") or "unknown"),
+            "question_id": None if identity is None else str(identity),
+            "image": None if image is None else str(image),
+        }
+
+
+def _flows(record: Any, where: str, shape: tuple[int, ...] | None = None) -> np.ndarray:
+    """Flows float32 [layers, heads, 2] of one record; raises `HeadflowError` where it is not as it should be."""
+    layers = record.get("per_layer") if isinstance(record, dict) else None
+    if not isinstance(layers, list) or not layers:
+        raise HeadflowError(f"{where} has no `per_layer`; this is not a .pt of attention head records")
+    try:
+        values = np.array(
+            [
+                [[layer[name][head] for name in FLOWS.values()] for head in range(len(layer[FLOWS["t2v"]]))]
+                for layer in layers
+            ],
+            np.float64,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise HeadflowError(f"{where} lacks a head or a value, or its layers differ: {one_line(error)}") from None
+    if shape is not None and values.shape != shape:
+        raise HeadflowError(f"{where} has {values.shape[:2]} layers and heads, the first record {shape[:2]}")
+    bad = np.argwhere(~((values >= -TOLERANCE) & (values <= 1 + TOLERANCE)))
+    if len(bad):
+        layer, head, flow = bad[0]
+        name = list(FLOWS.values())[flow]
+        raise HeadflowError(f"{where}, layer {layer}, head {head}: {name} is {values[layer, head, flow]}, not in 0..1")
+    return values.astype(np.float32)

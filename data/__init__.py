@@ -1,0 +1,1 @@
+"""Artefacts and the recipes that make them; no library code."""

@@ -1,0 +1,133 @@
+"""`python -m extract`: run a LLaVA model over a question file and write a run."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from extract.prompts import MME_SUFFIX, SYSTEM_SPANS
+from extract.provenance import file_sha256, git_commit, versions
+from extract.questions import Sample, read_questions
+from extract.templates import IMAGE_PLACEHOLDER, TEMPLATES, find_template
+from schemas.columns import REASONS
+from schemas.errors import HeadflowError, run_command
+from schemas.manifest import Manifest
+from schemas.writer import RunWriter, check_directory
+
+if TYPE_CHECKING:
+    from extract.extraction import Extractor
+
+DTYPES = ("auto", "float16", "bfloat16", "float32")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's flags."""
+    flags = argparse.ArgumentParser(prog="python -m extract", description="Write one row per (sample, layer, head).")
+    flags.add_argument("--model-path", required=True, help="LLaVA checkpoint, a directory or a hub id")
+    flags.add_argument("--model-base", help="base model of a LoRA or projector-only checkpoint (not read yet)")
+    flags.add_argument("--image-folder", type=Path, required=True, help="folder that `image_file` is relative to")
+    flags.add_argument("--question-file", type=Path, required=True, help="MME_test.json: a list of questions")
+    flags.add_argument("--output-dir", type=Path, required=True, help="directory of the run to write")
+    flags.add_argument("--overwrite", action="store_true", help="replace the run that lies in --output-dir")
+    flags.add_argument(
+        "--conv-mode", default="vicuna_v1", help=f"conversation template (default vicuna_v1): {', '.join(TEMPLATES)}"
+    )
+    flags.add_argument("--num-samples", type=int, default=-1, help="the first so many; -1 or 0: all (default -1)")
+    flags.add_argument("--dtype", choices=DTYPES, default="auto", help="auto: float16 on CUDA, float32 on the CPU")
+    flags.add_argument("--device", default="auto", help="auto: CUDA where there is one, else the CPU")
+    flags.add_argument(
+        "--prompt-suffix", default=MME_SUFFIX, help=f"appended to each question (default {MME_SUFFIX!r})"
+    )
+    flags.add_argument(
+        "--system-span",
+        choices=SYSTEM_SPANS,
+        default="template",
+        help="which tokens are `system`: the true span, or the span of the earlier tool (default template)",
+    )
+    return flags
+
+
+def load_extractor(arguments: argparse.Namespace) -> "Extractor":
+    """Load the model and set up what turns a sample into rows.
+
+    Raises:
+        HeadflowError: the model cannot be loaded, or the packages of this stage are not installed.
+    """
+    try:
+        from transformers.utils import logging
+
+        from extract.answers import AnswerReader
+        from extract.checkpoint import choose_device, choose_dtype, load_checkpoint
+        from extract.extraction import Extractor
+        from extract.prompts import PromptBuilder
+    except ModuleNotFoundError as error:
+        raise HeadflowError(f"{error.name} is not installed: pip install -e '.[extract]'") from error
+
+    logging.disable_progress_bar()
+    device = choose_device(arguments.device)
+    dtype = choose_dtype(arguments.dtype, device)
+    checkpoint = load_checkpoint(arguments.model_path, arguments.model_base, device=device, dtype=dtype)
+    tokenizer = checkpoint.tokenizer
+    prompts = PromptBuilder(
+        encode=lambda text: tokenizer(text).input_ids,
+        bos_token_id=tokenizer.bos_token_id,
+        image_token_id=checkpoint.image_token_id,
+        image_tokens=checkpoint.image_tokens,
+        max_tokens=checkpoint.max_tokens,
+        template=find_template(arguments.conv_mode),
+        suffix=arguments.prompt_suffix,
+        system_span=arguments.system_span,
+    )
+    return Extractor(checkpoint, prompts, AnswerReader.of(tokenizer), arguments.image_folder)
+
+
+def check(arguments: argparse.Namespace) -> list[Sample]:
+    """Find what is wrong with the arguments before the model is loaded; returns the samples.
+
+    Raises:
+        HeadflowError: naming the flag or the file.
+    """
+    find_template(arguments.conv_mode)
+    if IMAGE_PLACEHOLDER in arguments.prompt_suffix:
+        raise HeadflowError(f"--prompt-suffix must not contain {IMAGE_PLACEHOLDER}: the image is put first")
+    samples = read_questions(arguments.question_file, arguments.num_samples)
+    if not arguments.image_folder.is_dir():
+        raise HeadflowError(f"--image-folder {arguments.image_folder} is not a directory")
+    check_directory(arguments.output_dir, overwrite=arguments.overwrite)
+    return samples
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check, load, extract, and say what was done."""
+    samples = check(arguments)
+    extractor = load_extractor(arguments)
+    manifest = Manifest(
+        **extractor.describe(),
+        samples=len(samples),
+        model=arguments.model_path,
+        question_file=str(arguments.question_file),
+        question_file_sha256=file_sha256(arguments.question_file),
+        git_commit=git_commit(),
+        versions=versions(),
+        arguments={name: str(value) if isinstance(value, Path) else value for name, value in vars(arguments).items()},
+    )
+    print(
+        f"{arguments.model_path}: {manifest.layers} layers x {manifest.heads} heads, "
+        f"{extractor.checkpoint.image_tokens} image tokens, {manifest.dtype} on {manifest.device}"
+    )
+    skipped = extractor.run(samples, RunWriter(arguments.output_dir, manifest, overwrite=arguments.overwrite))
+    observed = len(samples) - skipped.total()
+    print(f"{observed} samples observed, {observed * manifest.layers * manifest.heads} rows in {arguments.output_dir}")
+    for reason, count in skipped.most_common():
+        print(f"{count} skipped: {reason} ({REASONS[reason]}); see the table `samples`")
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse the command line and run; returns the exit code."""
+    arguments = parser().parse_args(argv)
+    return run_command(lambda: run(arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

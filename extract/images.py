@@ -1,0 +1,74 @@
+"""An image file -> RGB pixels and a hash, or the reason why not."""
+
+import hashlib
+import io
+import math
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from extract.questions import Unusable
+from schemas.errors import one_line
+
+LONGEST_TOWER_EDGE = 512  # pixels; no vision tower of the LLaVA family takes more
+
+
+def load_image(path: Path) -> tuple[Image.Image, str]:
+    """Read an image.
+
+    Any mode is turned into RGB as Pillow does it, except 16-bit grey, which is scaled to 8 bits instead of clipped.
+    Of an animation, the first frame is taken. EXIF orientation is not applied, as in LLaVA's own code.
+
+    Returns:
+        The RGB image, and the SHA-256 of the file's bytes.
+
+    Raises:
+        Unusable: `image_missing`, `image_unreadable` or `image_too_large`.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise Unusable("image_missing", f"{path} does not exist") from None
+    except (OSError, ValueError) as error:
+        raise Unusable("image_unreadable", f"{path}: {one_line(error)}") from None
+    digest = hashlib.sha256(content).hexdigest()
+    try:
+        return _decode(content), digest
+    except Unusable as error:
+        raise Unusable(error.reason, f"{path}: {error.detail}", image_sha256=digest) from None
+
+
+def _decode(content: bytes) -> Image.Image:
+    if not content:
+        raise Unusable("image_unreadable", "the file is empty")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a large image that Pillow still opens, odd metadata
+            image = Image.open(io.BytesIO(content))
+            _check_size(*image.size)
+            return _to_rgb(image)
+    except Image.DecompressionBombError as error:
+        raise Unusable("image_too_large", one_line(error)) from None
+    except UnidentifiedImageError:
+        raise Unusable("image_unreadable", "not an image in a format that Pillow knows") from None
+    except MemoryError:
+        raise Unusable("image_too_large", "not enough memory to decode it") from None
+    except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, KeyError) as error:
+        raise Unusable("image_unreadable", one_line(error) or type(error).__name__) from None  # Pillow's decoders
+
+
+def _check_size(width: int, height: int) -> None:
+    """Refuse an image so long and thin that resizing its short edge for the model would exceed Pillow's pixel limit."""
+    short, long = sorted((width, height))
+    limit = Image.MAX_IMAGE_PIXELS or math.inf
+    if short and LONGEST_TOWER_EDGE**2 * long / short > limit:
+        raise Unusable("image_too_large", f"{width} x {height} is too long and thin to resize")
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion clips at 255
+        grey = np.asarray(image).astype(np.int64).clip(0, 65535) // 257
+        image = Image.fromarray(grey.astype(np.uint8))
+    return image.convert("RGB")

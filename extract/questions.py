@@ -1,0 +1,119 @@
+"""The question file: MME_test.json, a list of `{question_id, image_file, question, answer, category}`."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from schemas.errors import HeadflowError, one_line
+
+REQUIRED = ("image_file", "question")
+UNKNOWN = "unknown"
+
+
+class Unusable(Exception):
+    """A sample that cannot be observed: a reason from `schemas.columns.REASONS`, and the detail."""
+
+    def __init__(self, reason: str, detail: str, *, image_sha256: str | None = None) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+        self.image_sha256 = image_sha256
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One question about one image. `image` and `question` may be empty: such a sample is skipped with a reason."""
+
+    sample_id: str
+    category: str
+    question_id: str | None
+    image: str
+    question: str
+    answer: str | None
+
+    def record(self) -> dict[str, str | None]:
+        """What goes into the table `samples`, empty text as null."""
+        return {name: value or None for name, value in vars(self).items()}
+
+
+def read_questions(path: Path, num_samples: int = -1) -> list[Sample]:
+    """Read a question file.
+
+    Args:
+        path: the JSON file.
+        num_samples: the first so many; -1 or 0: all. Ids do not depend on it.
+
+    Returns:
+        The samples in the order of the file. `sample_id` is the `question_id`, with `#2`, `#3` ... for its later
+        questions, or the row number (from 0) where there is none.
+
+    Raises:
+        HeadflowError: no such file, not JSON, not a list, empty, or a row without an image or a question.
+    """
+    rows = _rows(path)
+    samples: list[Sample] = []
+    taken: set[str] = set()
+    counts: dict[str, int] = {}
+    for number, row in enumerate(rows):
+        texts = {name: _text(row.get(name), name, number, path) for name in Sample.__annotations__ if name in row}
+        question_id = texts.get("question_id")
+        sample_id = _unique(question_id or str(number), counts, taken)
+        samples.append(
+            Sample(
+                sample_id=sample_id,
+                category=(texts.get("category") or "").strip() or UNKNOWN,
+                question_id=question_id,
+                image=_text(row["image_file"], "image_file", number, path) or "",
+                question=texts.get("question") or "",
+                answer=texts.get("answer"),
+            )
+        )
+    return samples[:num_samples] if num_samples > 0 else samples
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of the file, each an object with what a sample needs."""
+    if path.is_dir():
+        raise HeadflowError(f"question file {path} is a directory; give the JSON file")
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise HeadflowError(f"question file {path} does not exist") from None
+    except (ValueError, RecursionError) as error:
+        raise HeadflowError(f"question file {path} is not JSON: {one_line(error)}") from None
+    if not isinstance(rows, list):
+        raise HeadflowError(f"question file {path} holds a JSON {type(rows).__name__}, not a list of questions")
+    if not rows:
+        raise HeadflowError(f"question file {path} holds no questions")
+    bad = [
+        (number, "is not an object" if not isinstance(row, dict) else f"has no `{missing}`")
+        for number, row in enumerate(rows)
+        if (missing := next((name for name in REQUIRED if not isinstance(row, dict) or name not in row), None))
+    ]
+    if bad:
+        number, what = bad[0]
+        others = f" (and {len(bad) - 1} more rows like it)" if len(bad) > 1 else ""
+        raise HeadflowError(
+            f"question file {path}: row {number} {what}{others}; each row needs {' and '.join(REQUIRED)}"
+        )
+    return rows
+
+
+def _text(value: Any, name: str, number: int, path: Path) -> str | None:
+    """A field as text; numbers are written out, null stays null."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    raise HeadflowError(f"question file {path}: row {number}: `{name}` is a {type(value).__name__}, not text")
+
+
+def _unique(wanted: str, counts: dict[str, int], taken: set[str]) -> str:
+    """`wanted`, or `wanted#2`, `wanted#3` ... where it is taken."""
+    counts[wanted] = count = counts.get(wanted, 0) + 1
+    name = wanted if count == 1 else f"{wanted}#{count}"
+    if name in taken:
+        return _unique(wanted, counts, taken)
+    taken.add(name)
+    return name

@@ -1,0 +1,14 @@
+"""The contract between the two stages: what a run is, as data. Needs neither torch nor pandas.
+
+In the order of the flow:
+
+    roles.py      which role each token of a prompt has, and which queries are averaged
+    columns.py    the columns of the tables `heads` and `samples`
+    manifest.py   the fields of `run.json`
+    run.py        where the files of a run lie, and how a run is opened
+    writer.py     the one place that writes Parquet
+    validate.py   what is wrong with a run, one line each
+    errors.py     the error that reaches a user as one line
+
+`python -m schemas` prints the tables of the README.
+"""

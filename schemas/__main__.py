@@ -1,0 +1,49 @@
+"""Print the contract as Markdown: `python -m schemas` (the tables of the README come from here)."""
+
+from collections.abc import Iterable, Sequence
+
+import pyarrow as pa
+
+from schemas.columns import CATEGORICAL, FLOWS, KEYS, REASONS, SAMPLES, Column
+from schemas.manifest import meanings
+from schemas.roles import ROLES
+
+TYPE_NAMES = {CATEGORICAL: "categorical", pa.float32(): "float32"}
+
+
+def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def columns_table(columns: Iterable[Column]) -> str:
+    """Columns with type, unit and meaning."""
+    rows = (
+        (
+            f"`{column.name}`",
+            TYPE_NAMES.get(column.type, str(column.type)) + (", nullable" if column.nullable else ""),
+            column.unit,
+            column.meaning,
+        )
+        for column in columns
+    )
+    return markdown(("column", "type", "unit", "meaning"), rows)
+
+
+def contract() -> dict[str, str]:
+    """The contract's tables by title."""
+    return {
+        "Roles": markdown(("role", "tokens"), ((f"`{role.name}`", role.meaning) for role in ROLES)),
+        "heads": columns_table(KEYS + FLOWS),
+        "samples": columns_table(SAMPLES),
+        "reasons": markdown(("reason", "meaning"), ((f"`{code}`", text) for code, text in REASONS.items())),
+        "run.json": markdown(
+            ("field", "meaning"),
+            ((f"`{name}`", meaning) for name, meaning in meanings().items()),
+        ),
+    }
+
+
+if __name__ == "__main__":
+    print("\n\n".join(f"### {title}\n\n{table}" for title, table in contract().items()))

@@ -1,0 +1,95 @@
+"""The columns of a run's two tables, as data: name, type, unit, nullable, meaning.
+
+The writer, the reader, `validate` and the README's tables all come from here.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from schemas.roles import QUERY_GROUPS, ROLES
+
+CATEGORICAL = pa.dictionary(pa.int32(), pa.string())
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a Parquet table."""
+
+    name: str
+    type: pa.DataType
+    unit: str
+    nullable: bool
+    meaning: str
+
+
+SAMPLE_ID = Column("sample_id", CATEGORICAL, "", False, "unique in a run, the same in every run on one question file")
+CATEGORY = Column("category", CATEGORICAL, "", False, "the benchmark's category, `unknown` where there is none")
+
+KEYS = (
+    SAMPLE_ID,
+    CATEGORY,
+    Column("layer", pa.int16(), "index", False, "decoder layer of the language model, from 0"),
+    Column("head", pa.int16(), "index", False, "attention (query) head, from 0"),
+)
+
+
+def _mass(name: str, meaning: str) -> Column:
+    return Column(name, pa.float32(), "mass, 0..1", False, meaning)
+
+
+CROSSINGS = (
+    _mass("t2v", "attention of all text tokens on the image: mean over queries of the sum over keys"),
+    _mass("v2t", "attention of image tokens on all text: mean over queries of the sum over keys"),
+)
+PARTITIONS = {
+    group.short: tuple(
+        _mass(f"{group.short}2{role.short}", f"attention of {group.meaning} on `{role.name}`") for role in ROLES
+    )
+    for group in QUERY_GROUPS
+}
+FLOWS = CROSSINGS + tuple(column for partition in PARTITIONS.values() for column in partition)
+FLOW_NAMES = tuple(column.name for column in FLOWS)
+
+OK, SKIPPED = "ok", "skipped"
+REASONS = {
+    "image_missing": "the image file does not exist, or none is named",
+    "image_unreadable": "the image file is empty, truncated, of an unknown format, or not a file",
+    "image_too_large": "the image exceeds Pillow's limit of pixels, as it is or once resized",
+    "question_empty": "the question has no text",
+    "prompt_too_long": "the prompt has more tokens than the model can place",
+    "not_finite": "attention or logits hold NaN or infinity",
+}
+
+SAMPLES = (
+    SAMPLE_ID,
+    CATEGORY,
+    Column("question_id", pa.string(), "", True, "the benchmark's id, shared by the questions on one image in MME"),
+    Column("image", pa.string(), "", True, "path or name of the image, as the question file gives it"),
+    Column("image_sha256", pa.string(), "hex", True, "hash of the image file's bytes; null where it was not read"),
+    Column("question", pa.string(), "", True, "the question, as the question file gives it"),
+    Column("answer", pa.string(), "", True, "the right answer, as the benchmark gives it"),
+    Column("status", pa.string(), "", False, f"`{OK}`: has its rows in `heads`; `{SKIPPED}`: has none, see `reason`"),
+    Column("reason", pa.string(), "", True, "why a sample was skipped, as a code"),
+    Column("detail", pa.string(), "", True, "why a sample was skipped, in words"),
+    *(
+        Column(f"n_{role.name}", pa.int32(), "tokens", True, f"tokens with the role `{role.name}`; null where skipped")
+        for role in ROLES
+    ),
+    Column("prediction", pa.string(), "", True, "the first generated token, decoded"),
+    Column("p_yes", pa.float32(), "probability", True, "of a first token that spells `yes`, in any case"),
+    Column("p_no", pa.float32(), "probability", True, "of a first token that spells `no`, in any case"),
+)
+TABLES = ("heads", "samples")
+
+
+def heads_columns(flows: Iterable[str]) -> tuple[Column, ...]:
+    """The columns of `heads` in a run that has these flow columns (all 17, or the two of an imported run)."""
+    wanted = set(flows)
+    return KEYS + tuple(column for column in FLOWS if column.name in wanted)
+
+
+def arrow_schema(columns: Iterable[Column]) -> pa.Schema:
+    """The columns as an Arrow schema."""
+    return pa.schema([pa.field(column.name, column.type, nullable=column.nullable) for column in columns])

@@ -1,0 +1,31 @@
+"""The error that reaches a user as one line: what is wrong, where, and what to do."""
+
+import sys
+from collections.abc import Callable
+
+USAGE = 2  # exit code of bad input, as argparse has it
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+
+class HeadflowError(Exception):
+    """Bad input or a bad run, told in one line. Anything else that escapes is a defect of headflow."""
+
+
+def one_line(error: object) -> str:
+    """The text of an error, on one line."""
+    return " ".join(str(error).split())
+
+
+def run_command(command: Callable[[], int]) -> int:
+    """Run a command line's body and return its exit code: its own, `USAGE` or `INTERRUPTED`.
+
+    A `HeadflowError` and an `OSError` (a full disk, an unwritable directory) become one line on stderr.
+    """
+    try:
+        return command()
+    except (HeadflowError, OSError) as error:
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED

@@ -1,0 +1,122 @@
+"""`run.json`, the manifest of a run: what makes a number traceable, and what refuses to mix two runs."""
+
+import dataclasses
+import json
+import types
+import typing
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from schemas.errors import HeadflowError
+
+SCHEMA_VERSION = 1
+RUNNING, COMPLETE = "running", "complete"
+EXTRACTED, IMPORTED = "extract", "legacy-pt"
+TEXT_SCOPES = ("all", "no-system")
+
+
+@dataclass
+class Part:
+    """One pair of Parquet files, `heads/NAME` and `samples/NAME`."""
+
+    name: Annotated[str, "file name, the same in `heads` and `samples`"]
+    heads_rows: Annotated[int, "rows in `heads/NAME`"]
+    samples_rows: Annotated[int, "rows in `samples/NAME`"]
+
+
+@dataclass(kw_only=True)
+class Manifest:
+    """The fields of `run.json`, in their order; a field that may be null has a null default."""
+
+    state: Annotated[str, f"`{RUNNING}` from the start, `{COMPLETE}` only at the end"] = RUNNING
+    schema_version: Annotated[int, "version of the contract that the files follow"] = SCHEMA_VERSION
+    source: Annotated[str, f"`{EXTRACTED}`, or `{IMPORTED}` for records of the earlier tool"]
+    layers: Annotated[int, "decoder layers of the language model"]
+    heads: Annotated[int, "attention heads of each layer"]
+    flows: Annotated[list[str], "the flow columns that `heads` has"]
+    text_scope: Annotated[str, "what `t2v` and `v2t` count as text: `all`, or `no-system` (without the system prompt)"]
+    samples: Annotated[int, "samples asked for, those to be skipped included"]
+    model: Annotated[str | None, "model id or path"] = None
+    revision: Annotated[str | None, "commit of the model on its hub, where it has one"] = None
+    checkpoint: Annotated[str | None, "the form of the checkpoint"] = None
+    dtype: Annotated[str | None, "dtype of weights and activations"] = None
+    device: Annotated[str | None, "device the model ran on"] = None
+    attention: Annotated[str | None, "how attention was computed, and how it was observed"] = None
+    conv_mode: Annotated[str | None, "conversation template of the prompts"] = None
+    system_span: Annotated[str | None, "how the role `system` was assigned: `template` or `original`"] = None
+    prompt_suffix: Annotated[str | None, "what was appended to each question"] = None
+    image_preprocessing: Annotated[str | None, "how images were resized and cropped"] = None
+    question_file: Annotated[str | None, "the question file, or the imported file"] = None
+    question_file_sha256: Annotated[str | None, "hash of that file's bytes"] = None
+    git_commit: Annotated[str | None, "commit of headflow"] = None
+    started: Annotated[str | None, "UTC time at the start, ISO 8601"] = None
+    finished: Annotated[str | None, "UTC time at the end, ISO 8601"] = None
+    versions: Annotated[dict[str, str], "versions of Python, torch, transformers ..."] = field(default_factory=dict)
+    arguments: Annotated[dict[str, Any], "the command's arguments"] = field(default_factory=dict)
+    parts: Annotated[list[Part], "the parts and their row counts"] = field(default_factory=list)
+
+    def to_json(self) -> str:
+        """The manifest as JSON text."""
+        return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, where: object) -> "Manifest":
+        """Read a manifest; `where` names it in errors.
+
+        Raises:
+            HeadflowError: not JSON, another schema version, or a field that is missing or of the wrong type.
+        """
+        try:
+            content = json.loads(text)
+        except ValueError as error:
+            raise HeadflowError(f"{where} is not JSON ({error}); the run cannot be read") from None
+        if not isinstance(content, dict):
+            raise HeadflowError(f"{where} holds no JSON object; the run cannot be read")
+        version = content.get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise HeadflowError(
+                f"{where} has schema version {version!r}, this headflow reads {SCHEMA_VERSION}: "
+                "read it with the headflow that wrote it, or extract again"
+            )
+        manifest: Manifest = _build(cls, content, str(where))
+        for name, allowed in (("state", (RUNNING, COMPLETE)), ("text_scope", TEXT_SCOPES)):
+            if getattr(manifest, name) not in allowed:
+                raise HeadflowError(f"{where}: {name} is {getattr(manifest, name)!r}, not one of {', '.join(allowed)}")
+        return manifest
+
+
+def meanings() -> dict[str, str]:
+    """What each field of the manifest means, in their order."""
+    hints = typing.get_type_hints(Manifest, include_extras=True)
+    return {name: hint.__metadata__[0] for name, hint in hints.items()}
+
+
+def _build(cls: type, content: dict[str, Any], where: str) -> Any:
+    """A dataclass from a JSON object, every field present and of its type."""
+    values = {}
+    for name, hint in typing.get_type_hints(cls).items():
+        if name not in content:
+            raise HeadflowError(f"{where}: the field `{name}` is missing")
+        values[name] = _value(hint, content[name], f"{where}: `{name}`")
+    return cls(**values)
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    """A JSON value checked against a type hint of this module; nested dataclasses are built."""
+    if dataclasses.is_dataclass(hint) and isinstance(value, dict):
+        return _build(typing.cast(type, hint), value, where)
+    if isinstance(hint, types.UnionType):
+        return None if value is None else _value(typing.get_args(hint)[0], value, where)
+    origin = typing.get_origin(hint) or hint
+    if origin is Any:
+        return value
+    if not isinstance(origin, type) or not isinstance(value, origin) or isinstance(value, bool):
+        expected = getattr(origin, "__name__", origin)
+        raise HeadflowError(f"{where} is {value!r}, not of type {expected}")
+    if isinstance(value, list):
+        (item,) = typing.get_args(hint)
+        return [_value(item, each, f"{where}[{index}]") for index, each in enumerate(value)]
+    if isinstance(value, dict):
+        _, item = typing.get_args(hint)
+        return {key: _value(item, each, f"{where}[{key!r}]") for key, each in value.items()}
+    return value
