@@ -48,23 +48,26 @@ demo: $(DEMO)/model/config.json  ## the whole path on a tiny model and made-up i
 	$(BIN)/python -m analyze summary runs/demo
 	$(BIN)/python -m analyze plots runs/demo
 
-extract: $(VENV)/.all  ## run a model: MODEL=... IMAGES=... QUESTIONS=... RUN=... [MODEL_BASE CONV_MODE NUM_SAMPLES DTYPE DEVICE ARGS]
+# What is missing is said before anything is installed
+.PHONY: needs-model needs-run
+needs-model:
 	@$(if $(and $(MODEL),$(IMAGES),$(QUESTIONS),$(RUN)),,\
 		echo 'make extract needs MODEL=checkpoint IMAGES=folder QUESTIONS=MME_test.json RUN=runs/name' >&2; exit 2)
+needs-run:
+	@$(if $(RUN),,echo 'make $(MAKECMDGOALS) needs RUN=runs/name, the directory of a run' >&2; exit 2)
+
+extract: needs-model $(VENV)/.all  ## run a model: MODEL=... IMAGES=... QUESTIONS=... RUN=... [MODEL_BASE CONV_MODE NUM_SAMPLES DTYPE DEVICE ARGS]
 	$(BIN)/python -m extract --model-path '$(MODEL)' $(if $(MODEL_BASE),--model-base '$(MODEL_BASE)') \
 		--image-folder '$(IMAGES)' --question-file '$(QUESTIONS)' --output-dir '$(RUN)' \
 		--conv-mode $(CONV_MODE) --num-samples $(NUM_SAMPLES) --dtype $(DTYPE) --device $(DEVICE) $(ARGS)
 
-plots: $(VENV)/.laptop  ## draw a run: RUN=... [ARGS]
-	@$(if $(RUN),,echo 'make plots needs RUN=runs/name, the directory of a run' >&2; exit 2)
+plots: needs-run $(VENV)/.laptop  ## draw a run: RUN=... [ARGS]
 	$(BIN)/python -m analyze plots '$(RUN)' $(ARGS)
 
-summary: $(VENV)/.laptop  ## tables of a run, and its MME score: RUN=... [ARGS]
-	@$(if $(RUN),,echo 'make summary needs RUN=runs/name, the directory of a run' >&2; exit 2)
+summary: needs-run $(VENV)/.laptop  ## tables of a run, and its MME score: RUN=... [ARGS]
 	$(BIN)/python -m analyze summary '$(RUN)' $(ARGS)
 
-export-pt: $(VENV)/.all  ## write the earlier tool's .pt: RUN=... [ARGS]
-	@$(if $(RUN),,echo 'make export-pt needs RUN=runs/name, the directory of a run' >&2; exit 2)
+export-pt: needs-run $(VENV)/.all  ## write the earlier tool's .pt: RUN=... [ARGS]
 	$(BIN)/python -m analyze export-pt '$(RUN)' $(ARGS)
 
 test: $(VENV)/.all  ## run the tests

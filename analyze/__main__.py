@@ -104,6 +104,7 @@ def _open(run: str) -> Heads:
 def draw_plots(arguments: argparse.Namespace) -> int:
     """`plots`: count once, then draw."""
     from analyze.counts import count
+    from analyze.figures import undrawable
     from analyze.histograms import bin_edges
     from analyze.plots import Plots
 
@@ -119,6 +120,9 @@ def draw_plots(arguments: argparse.Namespace) -> int:
     for flow, share in counts.outside().items():
         if share:
             print(f"warning: {share:.2%} of {flow} lies outside the bins, and in no bar", file=sys.stderr)
+    if boxes := undrawable("".join(categories)):
+        letters = "".join(sorted(boxes))
+        print(f"warning: no font here has {letters}; install one, such as Noto Sans CJK", file=sys.stderr)
     name = Path(heads.run.manifest.model or heads.run.path.resolve().name).name
     title = f"{name}, {scope.note}" if scope.note else name
     pictures = Plots(counts, title, arguments.prefix, layers, categories, tuple(arguments.figsize))

@@ -1,6 +1,7 @@
 """Style, fonts, and files of pictures."""
 
 import re
+import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,7 +15,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-FORMATS = ("png", "pdf", "svg")
 LATIN = "DejaVu Sans"  # comes with matplotlib
 CHINESE = (
     "Noto Sans CJK SC",
@@ -28,13 +28,25 @@ CHINESE = (
 LONGEST_NAME = 80  # characters of a file name made from a category
 
 
+def fonts() -> list[str]:
+    """The fonts of all pictures, one for Chinese categories among them where the machine has one."""
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    return [LATIN, *(name for name in CHINESE if name in installed)]
+
+
+def undrawable(text: str) -> set[str]:
+    """The letters of a text that none of our fonts has."""
+    known = [font_manager.get_font(font_manager.findfont(name)).get_charmap() for name in fonts()]
+    return {letter for letter in text if not any(ord(letter) in letters for letters in known)}
+
+
 @contextmanager
 def style() -> Iterator[None]:
-    """The look of all pictures, with a font for Chinese categories where the machine has one."""
-    installed = {font.name for font in font_manager.fontManager.ttflist}
-    fonts = {"font.family": [LATIN, *(name for name in CHINESE if name in installed)]}
+    """The look of all pictures. A letter that no font has is drawn as a box, without a word."""
     look = sns.axes_style("whitegrid") | sns.plotting_context("notebook", font_scale=0.9)
-    with matplotlib.rc_context(look | fonts | {"svg.hashsalt": "headflow"}):
+    settings = look | {"font.family": fonts(), "svg.hashsalt": "headflow"}
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         yield
 
 
@@ -56,7 +68,7 @@ class FigureFiles:
     """Writes figures as files. PNG is compressed in the background, while the next figure is drawn."""
 
     def __init__(self, dpi: int, kind: str) -> None:
-        """Args: dpi: dots per inch; kind: one of `FORMATS`."""
+        """Args: dpi: dots per inch; kind: `png`, or another format of matplotlib's."""
         self.dpi = dpi
         self.kind = kind
         self._pool = ThreadPoolExecutor(1)
@@ -79,13 +91,15 @@ class FigureFiles:
         figure.set_dpi(self.dpi)
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
-        pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+        pixels = np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
+        canvas.renderer = None  # a figure is a cycle, freed late: let its pixels and artists go now
+        figure.clear()
         self._wait()
         self._last = self._pool.submit(self._write_png, pixels, path)
         return path
 
     def _write_png(self, pixels: np.ndarray, path: Path) -> None:
-        image = Image.fromarray(np.ascontiguousarray(pixels))
+        image = Image.fromarray(pixels)
         image.save(path, "png", dpi=(self.dpi, self.dpi), compress_level=3)
 
     def _wait(self) -> None:

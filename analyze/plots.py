@@ -133,7 +133,7 @@ class Plots:
         means = self._mean(flow)
         panels = min(GRID_COLUMNS, len(means))
         rows = math.ceil(len(means) / panels)
-        figure = new_figure((1.8 * panels + 1, 1.5 * rows + 1.2))
+        figure = new_figure((1.5 * panels + 1, 1.3 * rows + 1.2))
         for row, axes in enumerate(figure.subplots(rows, 1, squeeze=False, gridspec_kw={"hspace": 0.35})[:, 0]):
             first = row * panels
             some = means[first : first + panels]

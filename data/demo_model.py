@@ -46,7 +46,7 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int = 1000) -> LlamaTokeni
     learnt = json.loads(trainer.to_str())["model"]
     pieces = [*SPECIAL, *(f"<0x{byte:02X}>" for byte in range(256)), *sorted(learnt["vocab"], key=learnt["vocab"].get)]
     vocab = {piece: index for index, piece in enumerate(dict.fromkeys([*pieces, "▁"]))}
-    tokenizer = LlamaTokenizer(vocab=vocab, merges=[tuple(merge) for merge in learnt["merges"]], pad_token="<unk>")
+    tokenizer = LlamaTokenizer(vocab=vocab, merges=[tuple(merge) for merge in learnt["merges"]], add_bos_token=True)
     tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE_TOKEN]})
     return tokenizer
 

@@ -159,6 +159,8 @@ def _config(model_path: str) -> dict[str, Any]:
         config, _ = PretrainedConfig.get_config_dict(model_path)
     except (OSError, ValueError) as error:
         raise HeadflowError(f"no model at {model_path}: {one_line(error)[:300]}") from None
+    if not config:
+        raise HeadflowError(f"no model at {model_path}: it has no config.json")
     if "mm_vision_tower" in config:
         raise HeadflowError(
             f"{model_path} is a LLaVA in the original format, which is not read yet; "

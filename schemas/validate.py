@@ -162,7 +162,7 @@ def _check_grid(
         yield f"{path}: {(~inside).sum()} rows have a layer or head beyond the manifest's {layers} x {heads}"
         return
     cell = (codes.astype(np.int64) * layers + layer) * heads + head
-    counts = np.bincount(cell, minlength=len(names) * layers * heads).reshape(len(names), -1)
+    counts = np.bincount(cell, minlength=len(names) * layers * heads).reshape(len(names), layers * heads)
     wrong = [name for name, count in zip(names, counts, strict=True) if count.any() and (count != 1).any()]
     yield from _listed(path, f"does not have each of {layers} x {heads} (layer, head) once", wrong)
 

@@ -1,0 +1,152 @@
+"""Oracles: torch.load of what was written, and the records that went in."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from analyze.__main__ import RECORDS, main
+from schemas.validate import validate
+from tests.made_up import write_run
+
+
+def record(layers=2, heads=3, seed=0, **fields):
+    random = np.random.default_rng(seed)
+    values = random.random((layers, 2, heads)).astype(np.float16).astype(float)
+    per_layer = [
+        {
+            "text_to_visual": dict(enumerate(t2v.tolist())),
+            "visual_to_text": dict(enumerate(v2t.tolist())),
+            "total": dict(enumerate((t2v + v2t).tolist())),
+        }
+        for t2v, v2t in values
+    ]
+    return {**fields, "per_layer": per_layer}
+
+
+@pytest.fixture
+def bring(tmp_path):
+    """Write records as a .pt, import them; returns the exit code and the run."""
+
+    def call(records, *flags):
+        torch.save(records, tmp_path / "records.pt")
+        return main(["import-pt", str(tmp_path / "records.pt"), str(tmp_path / "run"), *flags]), tmp_path / "run"
+
+    return call
+
+
+def test_there_and_back(bring):
+    before = [record(seed=seed, id=f"i{seed}", image_file=f"{seed}.png", category="OCR") for seed in range(3)]
+    code, run = bring(before)
+    assert code == 0
+    assert list(validate(run)) == []
+    assert main(["export-pt", str(run)]) == 0
+    after = torch.load(run / RECORDS, weights_only=True)
+    assert after == before
+
+
+def test_older_files_lack_what_they_lack(bring):
+    code, run = bring([record(seed=0), record(seed=1, id=7), record(seed=2, id=7)])
+    assert code == 0
+    samples = pd.read_parquet(run / "samples")
+    assert samples["sample_id"].tolist() == ["0", "7", "7#2"]
+    assert samples["category"].tolist() == ["unknown"] * 3
+    assert samples["question_id"].tolist()[1:] == ["7", "7"]
+    for name in ("question", "answer", "n_system", "prediction", "p_yes", "image"):
+        assert samples[name].isna().all()
+    assert list(pd.read_parquet(run / "heads").columns) == ["sample_id", "category", "layer", "head", "t2v", "v2t"]
+
+
+def test_a_run_is_exported_as_its_rows(tmp_path):
+    run = write_run(tmp_path / "run")
+    assert main(["export-pt", str(run), "--output-dir", str(tmp_path / "out")]) == 0
+    records = torch.load(tmp_path / "out" / RECORDS, weights_only=True)
+    heads = pd.read_parquet(run / "heads").set_index(["sample_id", "layer", "head"])
+    samples = pd.read_parquet(run / "samples")
+    assert [item["id"] for item in records] == samples["sample_id"].tolist()
+    assert [item["image_file"] for item in records] == samples["image"].tolist()
+    for item in records:
+        for layer, values in enumerate(item["per_layer"]):
+            for head in range(3):
+                row = heads.loc[(item["id"], layer, head)]
+                assert values["text_to_visual"][head] == row["t2v"]
+                assert values["visual_to_text"][head] == row["v2t"]
+                assert values["total"][head] == float(row["t2v"]) + float(row["v2t"])
+
+
+def test_text_scope(tmp_path, bring, capsys):
+    run = write_run(tmp_path / "extracted")
+    assert main(["export-pt", str(run), "--text-scope", "no-system"]) == 0
+    first = torch.load(run / RECORDS, weights_only=True)[0]
+    row = pd.read_parquet(run / "heads").iloc[0]
+    n_text, n_system = 1 + 30 + 4 + 20, 30
+    assert first["per_layer"][0]["text_to_visual"][0] == pytest.approx(row["t2v"] * n_text / (n_text - n_system))
+    assert first["per_layer"][0]["visual_to_text"][0] == pytest.approx(row["v2t"] - row["v2sys"], abs=1e-7)
+    _, imported = bring([record()])
+    assert main(["plots", str(imported), "--text-scope", "all"]) == 2
+    assert "cannot be converted" in capsys.readouterr().err
+    assert main(["summary", str(imported), "--text-scope", "no-system"]) == 0
+    assert "text without the system prompt" in capsys.readouterr().out
+
+
+def broken(change):
+    bad = record(seed=1)
+    change(bad)
+    return [record(), bad]
+
+
+@pytest.mark.parametrize(
+    ("records", "says"),
+    [
+        ({"a": 1}, "dict"),
+        ([], "of no records"),
+        ([3], "record 0 has no `per_layer`"),
+        ([{"id": 1}], "record 0 has no `per_layer`"),
+        ([record(), {"id": 1, "per_layer": []}], "record 1 has no `per_layer`"),
+        ([record(), record(layers=3)], "record 1 has (3, 3) layers and heads, the first record (2, 3)"),
+        (broken(lambda bad: bad["per_layer"][0].pop("visual_to_text")), "record 1 lacks"),
+        (broken(lambda bad: bad["per_layer"][0]["text_to_visual"].pop(1)), "record 1 lacks"),
+        (broken(lambda bad: bad["per_layer"][0]["text_to_visual"].pop(2)), "record 1 lacks"),
+        (broken(lambda bad: bad["per_layer"].__setitem__(0, 5)), "record 1 lacks"),
+        (broken(lambda bad: bad["per_layer"][1]["visual_to_text"].update({2: float("nan")})), "layer 1, head 2"),
+        (broken(lambda bad: bad["per_layer"][1]["visual_to_text"].update({2: 1.5})), "visual_to_text is 1.5"),
+        (broken(lambda bad: bad["per_layer"][1]["visual_to_text"].update({2: "x"})), "record 1 lacks"),
+    ],
+)
+def test_bad_records(bring, capsys, records, says):
+    code, run = bring(records)
+    assert code == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1
+    assert not run.exists()
+
+
+def test_files_that_are_no_pt(tmp_path, capsys):
+    for name, content in (("empty.pt", b""), ("text.pt", b"hello"), ("zip.pt", b"PK\3\4" + bytes(50))):
+        (tmp_path / name).write_bytes(content)
+        assert main(["import-pt", str(tmp_path / name), str(tmp_path / "run")]) == 2
+        assert "cannot be read as a .pt of plain data" in capsys.readouterr().err
+    assert main(["import-pt", str(tmp_path / "nowhere.pt"), str(tmp_path / "run")]) == 2
+    assert "is not a file" in capsys.readouterr().err
+
+
+class Hostile:
+    def __reduce__(self):
+        return (print, ("code ran",))
+
+
+def test_code_in_a_pt_does_not_run(bring, capsys):
+    code, _ = bring([Hostile()])
+    assert code == 2
+    assert "code ran" not in capsys.readouterr().out
+
+
+def test_the_real_records_come_back_exactly(legacy_pt, tmp_path):
+    assert main(["import-pt", str(legacy_pt), str(tmp_path / "run")]) == 0
+    assert list(validate(tmp_path / "run")) == []
+    assert len(pd.read_parquet(tmp_path / "run" / "heads")) == 102_400
+    assert main(["export-pt", str(tmp_path / "run")]) == 0
+    before = torch.load(legacy_pt, weights_only=True)
+    after = torch.load(tmp_path / "run" / RECORDS, weights_only=True)
+    assert [{"id": item["id"], "per_layer": item["per_layer"]} for item in after] == before

@@ -1,0 +1,204 @@
+"""The artists' geometry, held against numpy and pandas; and the files."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from PIL import Image
+
+from analyze.__main__ import main
+from analyze.blocks import open_heads
+from analyze.counts import count
+from analyze.figures import file_names, style, undrawable
+from analyze.heads import draw_head_bars, draw_head_map, draw_layer_row, panel_width
+from analyze.histograms import bin_edges, draw_stacked_histogram
+from analyze.plots import Plots
+from tests.made_up import write_run
+
+EDGES = bin_edges([0.25], None)
+
+
+def axes():
+    return Figure().subplots()
+
+
+@pytest.fixture
+def plots(made_up):
+    heads, _ = open_heads(str(made_up))
+    counts = count(heads, ("t2v", "v2t"), heads.scope(None), EDGES)
+    return Plots(counts, "a model", "mme", [0, 1], counts.categories, (8.0, 5.0))
+
+
+@pytest.fixture
+def pictures(plots):
+    with style():
+        return dict(plots._pictures())
+
+
+def test_stacked_bars():
+    shares = {"t2v": np.array([0.5, 0.2, 0.2, 0.1]), "v2t": np.array([0.1, 0.1, 0.3, 0.5])}
+    drawn = draw_stacked_histogram(axes(), shares, EDGES, top=0.7)
+    bars = [patch for patch in drawn.patches]
+    assert [to_hex(bar.get_facecolor()) for bar in bars] == ["#1f77b4"] * 4 + ["#ff7f0e"] * 4
+    assert [bar.get_x() for bar in bars] == [0, 0.25, 0.5, 0.75] * 2
+    assert [bar.get_width() for bar in bars] == [0.25] * 8
+    assert [bar.get_y() for bar in bars] == [0] * 4 + [0.5, 0.2, 0.2, 0.1]
+    assert [bar.get_height() for bar in bars] == pytest.approx([0.5, 0.2, 0.2, 0.1, 0.1, 0.1, 0.3, 0.5])
+    assert drawn.get_xlim() == (0, 1)
+    assert drawn.get_ylim() == (0, 0.7)
+
+
+def steps(drawn) -> tuple[np.ndarray, np.ndarray]:
+    """Heights and middles of bars that are one patch."""
+    (patch,) = drawn.patches
+    values, edges, _ = patch.get_data()
+    return values[::2], (edges[::2] + edges[1::2]) / 2
+
+
+def test_head_bars():
+    heights, middles = steps(draw_head_bars(axes(), np.array([0.1, 0.4, 0.2]), "v2t", top=1))
+    assert heights.tolist() == [0.1, 0.4, 0.2]
+    assert middles == pytest.approx([0, 1, 2])
+
+
+def test_a_row_of_layers():
+    means = np.arange(6.0).reshape(2, 3)
+    drawn = draw_layer_row(axes(), means, "t2v", first=8, panels=4, top=6)
+    heights, middles = steps(drawn)
+    assert heights.tolist() == [0, 1, 2, 3, 4, 5]
+    assert middles == pytest.approx([0, 1, 2, *(panel_width(3) + np.arange(3))])
+    assert [text.get_text() for text in drawn.texts] == ["Layer 8", "Layer 9"]
+    assert drawn.get_xlim()[1] == 4 * panel_width(3) - 1
+
+
+def test_the_head_map():
+    means = np.random.default_rng(0).random((3, 4))
+    drawn = draw_head_map(axes(), means, "t2v")
+    mesh = drawn.collections[0]
+    assert np.array_equal(mesh.get_array().reshape(3, 4), means)
+    assert mesh.norm.vmin == 0
+    assert mesh.norm.vmax == means.max()
+    assert drawn.get_ylim() == (3, 0)  # layer 0 on top
+
+
+def test_pictures_show_the_table(pictures, made_up):
+    table = pd.read_parquet(made_up / "heads")
+    for name, some in {
+        "mme_overall_stacked_hist": table,
+        "mme_layer1_stacked_hist": table[table["layer"] == 1],
+        "category_OCR/mme_OCR_stacked_hist": table[table["category"] == "OCR"],
+    }.items():
+        heights = [bar.get_height() for bar in pictures[name].axes[0].patches]
+        expected = [np.histogram(some[flow].astype(float), EDGES)[0] / len(some) for flow in ("t2v", "v2t")]
+        assert heights == pytest.approx(np.concatenate(expected), abs=1e-12)
+    by_head = table.groupby("head")
+    means = [by_head["t2v"].mean(), by_head["v2t"].mean(), by_head["t2v"].mean() + by_head["v2t"].mean()]
+    for panel, expected in zip(pictures["mme_overall_head_bars"].axes, means, strict=True):
+        assert steps(panel)[0] == pytest.approx(expected.to_numpy(), abs=1e-6)
+    total = table.groupby(["layer", "head"])[["t2v", "v2t"]].mean().sum(axis=1)
+    assert steps(pictures["mme_layers_head_bars_total"].axes[0])[0] == pytest.approx(total.to_numpy(), abs=1e-6)
+
+
+def test_one_scale_for_layers_and_one_for_categories(pictures):
+    def limits(part, kind):
+        return {
+            panel.get_ylim()
+            for name, figure in pictures.items()
+            if part in name and kind in name
+            for panel in figure.axes
+        }
+
+    for part, kind in (("layer", "stacked"), ("category", "stacked"), ("category", "head_bars")):
+        assert len(limits(part, kind)) == 1
+        (_, top) = next(iter(limits(part, kind)))
+        highest = max(
+            sum(bar.get_height() for bar in panel.patches if bar.get_x() == x)
+            for name, figure in pictures.items()
+            if part in name and "stacked" in name
+            for panel in figure.axes
+            for x in EDGES[:-1]
+        )
+        assert top > highest or kind != "stacked"
+
+
+def test_the_command_writes_every_picture(made_up, tmp_path):
+    out = tmp_path / "pictures"
+    assert main(["plots", str(made_up), "--output-dir", str(out), "--dpi", "30"]) == 0
+    assert {str(path.relative_to(out)) for path in out.rglob("*.png")} == {
+        "mme_overall_stacked_hist.png",
+        "mme_layer0_stacked_hist.png",
+        "mme_layer1_stacked_hist.png",
+        "category_OCR/mme_OCR_stacked_hist.png",
+        "category_color/mme_color_stacked_hist.png",
+        "mme_overall_head_bars.png",
+        "mme_layers_head_bars_t2v.png",
+        "mme_layers_head_bars_v2t.png",
+        "mme_layers_head_bars_total.png",
+        "category_OCR/mme_OCR_head_bars.png",
+        "category_color/mme_color_head_bars.png",
+        "mme_head_map_t2v.png",
+        "mme_head_map_v2t.png",
+    }
+    with Image.open(out / "mme_overall_stacked_hist.png") as image:
+        assert image.size == (240, 150)
+        assert round(image.info["dpi"][0]) == 30
+
+
+def test_options(made_up, tmp_path):
+    out = tmp_path / "pictures"
+    flags = "--format svg --prefix x --metrics q2v a2bos --layers 1 --categories OCR --figsize 4 3 --bins 0 0.5 1"
+    assert main(["plots", str(made_up), "--output-dir", str(out), *flags.split()]) == 0
+    assert {str(path.relative_to(out)) for path in out.rglob("*.*")} == {
+        "x_overall_stacked_hist.svg",
+        "x_layer1_stacked_hist.svg",
+        "category_OCR/x_OCR_stacked_hist.svg",
+        "x_overall_head_bars.svg",
+        "x_layers_head_bars_q2v.svg",
+        "x_layers_head_bars_a2bos.svg",
+        "category_OCR/x_OCR_head_bars.svg",
+        "x_head_map_q2v.svg",
+        "x_head_map_a2bos.svg",
+    }
+
+
+def test_two_runs_draw_the_same_bytes(made_up, tmp_path):
+    for kind in ("png", "svg"):
+        for out in ("a", "b"):
+            flags = ["--dpi", "30", "--format", kind, "--layers", "0", "--output-dir", str(tmp_path / out)]
+            assert main(["plots", str(made_up), *flags]) == 0
+        for path in (tmp_path / "a").rglob(f"*.{kind}"):
+            assert path.read_bytes() == (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes()
+
+
+def test_what_lies_outside_the_bins_is_said(made_up, tmp_path, capsys):
+    assert main(["plots", str(made_up), "--output-dir", str(tmp_path), "--dpi", "20", "--range", "0", "0.1"]) == 0
+    assert "of v2t lies outside the bins" in capsys.readouterr().err
+
+
+STRANGE = ["a/b", "a_b", "A_B", "..", "", "two words", "数值计算", "$x^2$", "x" * 300, "tab\tnew\nline", "con.png", "-"]
+
+
+def test_strange_categories_get_their_own_safe_file_names(tmp_path):
+    names = file_names(STRANGE)
+    assert len({name.casefold() for name in names.values()}) == len(STRANGE)
+    for name in names.values():
+        assert name not in ("", ".", "..")
+        assert not set(name) & set('/\\:*?"<>|\n\t ')
+        (tmp_path / name).mkdir()
+    assert names["数值计算"] == "数值计算"
+    assert names["a/b"] == "a_b"
+
+
+def test_strange_categories_are_drawn(tmp_path, recwarn):
+    run = write_run(tmp_path / "run", categories=dict.fromkeys(("a/b", "数值计算", "$x", "two words", ".."), 2))
+    assert main(["plots", str(run), "--output-dir", str(tmp_path / "out"), "--dpi", "20"]) == 0
+    folders = {path.name for path in (tmp_path / "out").iterdir() if path.is_dir()}
+    assert folders == {"category_a_b", "category_数值计算", "category__x", "category_two_words", "category__"}
+    assert len(list((tmp_path / "out").rglob("*.png"))) == 5 * 2 + 9
+    assert not recwarn.list
+
+
+def test_letters_that_no_font_has():
+    assert undrawable("T2V (text → image), 90 %") == set()
+    assert undrawable("a\U000e0000") == {"\U000e0000"}

@@ -1,0 +1,92 @@
+"""Oracle: pandas on the whole table; scores worked out by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analyze.__main__ import main
+from analyze.blocks import open_heads
+from analyze.scores import mme_scores, spoken
+from analyze.summary import QUANTILES, summarise
+from tests.made_up import write_run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return write_run(tmp_path_factory.mktemp("run") / "run", layers=3, heads=8, categories={"OCR": 30, "color": 50})
+
+
+def test_statistics(run):
+    heads, _ = open_heads(str(run))
+    table = summarise(heads, ("t2v", "q2v"), heads.scope(None)).set_index(["group", "name", "flow"])
+    rows = pd.read_parquet(run / "heads")
+    groups = {("overall", "all"): rows}
+    groups |= {("layer", str(layer)): rows[rows["layer"] == layer] for layer in range(3)}
+    groups |= {("category", name): rows[rows["category"] == name] for name in ("OCR", "color")}
+    assert len(table) == 2 * len(groups)
+    for key, some in groups.items():
+        for flow in ("t2v", "q2v"):
+            found, values = table.loc[(*key, flow)], some[flow].astype(float)
+            assert found["rows"] == len(values)
+            assert found["mean"] == pytest.approx(values.mean(), abs=1e-12)
+            assert (found["min"], found["max"]) == (values.min(), values.max())
+            for name, share in QUANTILES.items():
+                # between the two order statistics that numpy interpolates, within a bin of 1e-4
+                low, high = (np.quantile(values, share, method=method) for method in ("lower", "higher"))
+                assert low - 1.01e-4 <= found[name] <= high + 1.01e-4
+
+
+def test_the_command(run, capsys, tmp_path):
+    assert main(["summary", str(run), "--output-dir", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "80 ok" in out
+    assert "by category" in out
+    assert len(pd.read_csv(tmp_path / "summary.csv")) == 2 * (1 + 3 + 2)
+    assert pd.read_csv(tmp_path / "scores.csv")["category"].tolist() == ["color", "OCR", "perception"]
+
+
+def samples(*rows, **more) -> pd.DataFrame:
+    """From (category, question_id, answer, prediction)."""
+    table = pd.DataFrame(rows, columns=["category", "question_id", "answer", "prediction"])
+    table["sample_id"] = [str(number) for number in range(len(table))]
+    return table.assign(**({"status": "ok", "image_sha256": table["sample_id"]} | more))
+
+
+def test_scores_by_hand():
+    scores = mme_scores(
+        samples(
+            ("OCR", "a", "Yes", "Yes"),
+            ("OCR", "a", "No", "no."),
+            ("OCR", "b", "Yes", " yes"),
+            ("OCR", "b", "No", "Yes"),
+            ("code_reasoning", "a", "Yes", "The"),
+            ("code_reasoning", "a", "No", "No"),
+            ("mine", "z", "Yes", "Yes"),
+        )
+    ).set_index("category")
+    assert scores.loc["OCR"].tolist() == [4, 2, 75.0, 50.0, 125.0]
+    assert scores.loc["code_reasoning"].tolist() == [2, 1, 50.0, 0.0, 50.0]
+    assert scores.loc["mine", "score"] == 200
+    assert scores.loc["perception", "score"] == 125
+    assert scores.loc["cognition", "score"] == 50
+    assert scores.index.tolist() == ["OCR", "code_reasoning", "mine", "perception", "cognition"]
+
+
+def test_pairs_by_image_where_no_id_is_shared():
+    rows = [("OCR", str(number), "Yes", "Yes" if number else "No") for number in range(4)]
+    scores = mme_scores(samples(*rows, image_sha256=["x", "x", "y", "y"]))
+    assert scores.loc[0, ["images", "accuracy", "accuracy_pairs"]].tolist() == [2, 75.0, 50.0]
+
+
+def test_skipped_samples_and_other_answers_are_not_scored():
+    table = samples(("OCR", "a", "Yes", None), ("OCR", "a", "blue", "blue"), ("OCR", "b", None, "Yes"))
+    table.loc[0, "status"] = "skipped"
+    assert mme_scores(table).empty
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [("Yes", "yes"), (" no.", "no"), ("NO", "no"), ("Yes, it is", "yes"), ("maybe", None), ("", None), (None, None)],
+)
+def test_spoken(answer, expected):
+    assert spoken(answer) == expected

@@ -1,0 +1,76 @@
+"""A tiny checkpoint, the demo's questions, and a run of one on the other; each made once."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported; no test needs a hub
+
+from data.demo_model import make_checkpoint
+from data.demo_questions import make_questions
+from extract.__main__ import main as extract_main
+from tests.made_up import write_run
+
+LEGACY_PT = Path(__file__).parents[2] / "shared" / "legacy" / "scienceqa_attention_head_records.pt"
+
+
+@pytest.fixture(scope="session")
+def questions(tmp_path_factory) -> Path:
+    """The folder of the demo's images, and of its MME_test.json."""
+    folder = tmp_path_factory.mktemp("questions")
+    make_questions(folder, images_per_category=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def texts(questions) -> list[str]:
+    return [row["question"] for row in json.loads((questions / "MME_test.json").read_text())]
+
+
+@pytest.fixture(scope="session")
+def checkpoint_path(tmp_path_factory, texts) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    make_checkpoint(folder, texts)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def extract(checkpoint_path, questions):
+    """Call `python -m extract` in this process; returns its exit code."""
+
+    def call(run: Path, **flags: object) -> int:
+        values = {
+            "model-path": checkpoint_path,
+            "image-folder": questions / "images",
+            "question-file": questions / "MME_test.json",
+            "output-dir": run,
+        } | {name.replace("_", "-"): value for name, value in flags.items()}
+        argv = []
+        for name, value in values.items():
+            argv += [f"--{name}"] if value is True else [f"--{name}", str(value)]
+        return extract_main(argv)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def extracted(tmp_path_factory, extract) -> Path:
+    """A run of the tiny checkpoint; not to be changed."""
+    run = tmp_path_factory.mktemp("extracted") / "run"
+    assert extract(run) == 0
+    return run
+
+
+@pytest.fixture
+def made_up(tmp_path) -> Path:
+    """A small made-up run, free to be broken."""
+    return write_run(tmp_path / "made_up")
+
+
+@pytest.fixture(scope="session")
+def legacy_pt() -> Path:
+    if not LEGACY_PT.is_file():
+        pytest.skip("the earlier tool's .pt is not here")
+    return LEGACY_PT

@@ -1,0 +1,127 @@
+"""Oracle: what went in, held against what pandas and pyarrow read back."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from schemas import writer as writer_module
+from schemas.columns import FLOW_NAMES, SAMPLES, heads_columns
+from schemas.errors import HeadflowError
+from schemas.run import open_run
+from schemas.validate import validate
+from schemas.writer import RunWriter
+from tests.made_up import flows, manifest, sample, write_run
+
+NAMES = ["sample_id", "category", "layer", "head", *FLOW_NAMES]
+
+
+def test_pandas_reads_the_contract(made_up):
+    heads = pd.read_parquet(made_up / "heads")
+    assert list(heads.columns) == NAMES
+    assert [str(kind) for kind in heads.dtypes] == ["category"] * 2 + ["int16"] * 2 + ["float32"] * 17
+    assert len(heads) == 10 * 2 * 3
+    assert list(pd.read_parquet(made_up / "samples").columns) == [column.name for column in SAMPLES]
+
+
+def test_arrow_types_and_nullability(made_up):
+    schema = pq.read_schema(made_up / "heads" / "part-00000.parquet")
+    categorical = pa.dictionary(pa.int32(), pa.string())
+    assert schema.types == [categorical] * 2 + [pa.int16()] * 2 + [pa.float32()] * 17
+    assert not any(field.nullable for field in schema)
+    nullable = {field.name for field in pq.read_schema(made_up / "samples" / "part-00000.parquet") if field.nullable}
+    assert nullable == {column.name for column in SAMPLES} - {"sample_id", "category", "status"}
+
+
+def test_values_come_back_to_the_bit(tmp_path):
+    values = flows(np.random.default_rng(0), 2, 3)
+    run = RunWriter(tmp_path / "run", manifest(samples=1))
+    run.add(sample(0, "OCR"), values)
+    run.finish()
+    heads = pd.read_parquet(tmp_path / "run" / "heads")
+    assert (heads[list(FLOW_NAMES)].to_numpy() == values.reshape(6, 17)).all()
+    assert heads["layer"].tolist() == [0, 0, 0, 1, 1, 1]
+    assert heads["head"].tolist() == [0, 1, 2, 0, 1, 2]
+
+
+def test_parts_equal_the_whole(tmp_path, monkeypatch):
+    whole = write_run(tmp_path / "whole")
+    monkeypatch.setattr(writer_module, "ROWS_PER_PART", 12)
+    parts = write_run(tmp_path / "parts")
+    assert len(list((parts / "heads").iterdir())) == 5
+    assert list(validate(parts)) == []
+    for table in ("heads", "samples"):
+        assert pd.read_parquet(parts / table).equals(pd.read_parquet(whole / table))
+    assert isinstance(pd.read_parquet(parts / "heads")["sample_id"].dtype, pd.CategoricalDtype)
+
+
+def test_a_reader_sees_whole_parts_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(writer_module, "ROWS_PER_PART", 12)
+    run = RunWriter(tmp_path / "run", manifest(samples=5))
+    random = np.random.default_rng(0)
+    for number in range(3):
+        run.add(sample(number, "OCR"), flows(random, 2, 3))
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["state"] == "running"
+    assert len(pd.read_parquet(tmp_path / "run" / "heads")) == 12
+    assert open_run(tmp_path / "run").manifest.parts[0].samples_rows == 2
+
+
+def test_skipped_samples_have_a_row_and_no_flows(tmp_path):
+    run = RunWriter(tmp_path / "run", manifest(samples=2))
+    run.skip({"sample_id": "a", "category": "OCR"}, "image_missing", "a.png does not exist")
+    run.add(sample(0, "OCR"), flows(np.random.default_rng(0), 2, 3))
+    run.finish()
+    samples = pd.read_parquet(tmp_path / "run" / "samples").set_index("sample_id")
+    assert samples.loc["a", "reason"] == "image_missing"
+    assert pd.isna(samples.loc["a", "n_image"])
+    assert len(pd.read_parquet(tmp_path / "run" / "heads")) == 6
+    assert list(validate(tmp_path / "run")) == []
+
+
+def test_a_run_with_nothing_but_skipped_samples(tmp_path):
+    run = RunWriter(tmp_path / "run", manifest(samples=1))
+    run.skip({"sample_id": "a", "category": "OCR"}, "image_missing", "gone")
+    run.finish()
+    assert list(pd.read_parquet(tmp_path / "run" / "heads").columns) == NAMES
+    assert list(validate(tmp_path / "run")) == []
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_not_finite_is_never_written(tmp_path, bad):
+    values = flows(np.random.default_rng(0), 2, 3)
+    values[1, 2, 3] = bad
+    with pytest.raises(ValueError, match="finite"):
+        RunWriter(tmp_path / "run", manifest()).add(sample(0, "OCR"), values)
+
+
+def test_flows_of_another_shape_and_unknown_reasons_are_refused(tmp_path):
+    run = RunWriter(tmp_path / "run", manifest())
+    with pytest.raises(ValueError, match="shape"):
+        run.add(sample(0, "OCR"), np.zeros((3, 2, 17), np.float32))
+    with pytest.raises(ValueError, match="reason"):
+        run.skip(sample(0, "OCR"), "because", "")
+
+
+def test_a_run_is_not_overwritten_unasked(made_up):
+    (made_up / "notes.txt").write_text("mine")
+    with pytest.raises(HeadflowError, match="--overwrite"):
+        RunWriter(made_up, manifest())
+    RunWriter(made_up, manifest(), overwrite=True).finish()
+    assert list((made_up / "heads").iterdir()) == []
+    assert (made_up / "notes.txt").read_text() == "mine"
+
+
+def test_unwritable_places(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path, says in (("file", "is a file"), ("file/run", "cannot write")):
+        with pytest.raises(HeadflowError, match=says):
+            RunWriter(tmp_path / path, manifest())
+    with pytest.raises(HeadflowError, match="cannot write"):
+        RunWriter(tmp_path.__class__("/proc/run"), manifest())
+
+
+def test_heads_of_an_imported_run_have_two_flows():
+    assert [column.name for column in heads_columns(["v2t", "t2v"])] == NAMES[:6]
