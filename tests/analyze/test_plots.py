@@ -39,7 +39,7 @@ def pictures(plots):
 def test_stacked_bars():
     shares = {"t2v": np.array([0.5, 0.2, 0.2, 0.1]), "v2t": np.array([0.1, 0.1, 0.3, 0.5])}
     drawn = draw_stacked_histogram(axes(), shares, EDGES, top=0.7)
-    bars = [patch for patch in drawn.patches]
+    bars = list(drawn.patches)
     assert [to_hex(bar.get_facecolor()) for bar in bars] == ["#1f77b4"] * 4 + ["#ff7f0e"] * 4
     assert [bar.get_x() for bar in bars] == [0, 0.25, 0.5, 0.75] * 2
     assert [bar.get_width() for bar in bars] == [0.25] * 8

@@ -1,0 +1,79 @@
+"""The README is true: it has the contract's tables and every flag, and its queries run."""
+
+import argparse
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from analyze.__main__ import parser as analyze_parser
+from extract.__main__ import parser as extract_parser
+from schemas.__main__ import contract
+
+ROOT = Path(__file__).parents[1]
+READMES = ("README.md", "README.zh.md")
+
+
+def flags(parser: argparse.ArgumentParser) -> set[str]:
+    """All flags of a parser and of its commands, and the commands' names."""
+    found = set()
+    for action in parser._actions:
+        found |= {name for name in action.option_strings if name.startswith("--") and name != "--help"}
+        if isinstance(action, argparse._SubParsersAction):
+            for name, command in action.choices.items():
+                found |= {name} | flags(command)
+    return found
+
+
+@pytest.mark.parametrize("readme", READMES)
+@pytest.mark.parametrize("parser", [extract_parser, analyze_parser])
+def test_every_flag_is_in(readme, parser):
+    text = (ROOT / readme).read_text(encoding="utf-8")
+    assert len(flags(parser())) > 8
+    assert [flag for flag in flags(parser()) if not re.search(rf"(`|RUN` |analyze ){re.escape(flag)}\b", text)] == []
+
+
+@pytest.mark.parametrize("title", ["Roles", "heads", "samples", "reasons"])
+def test_the_contract_is_in(title):
+    assert contract()[title] in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("title", ["Roles", "heads", "samples", "reasons"])
+def test_every_name_of_the_contract_is_in_chinese(title):
+    text = (ROOT / "README.zh.md").read_text(encoding="utf-8")
+    names = re.findall(r"^\| `(\w+)`", contract()[title], re.MULTILINE)
+    assert names
+    assert [name for name in names if f"| `{name}` |" not in text] == []
+
+
+def cookbook(readme: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / readme).read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_the_queries_run(extracted, tmp_path, monkeypatch):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "demo").symlink_to(extracted)
+    monkeypatch.chdir(tmp_path)
+    opening, *queries = cookbook("README.md")
+    assert 6 <= len(queries) <= 8
+    names: dict = {}
+    exec(opening, names)
+    for query in queries:
+        *statements, last = query.strip().splitlines()
+        exec("\n".join(statements), names)
+        answer = eval(last, names)
+        assert isinstance(answer, pd.DataFrame | pd.Series)
+        assert len(answer) or "skipped" in query
+        if len(answer):
+            assert pd.DataFrame(answer).notna().any(axis=None)
+
+
+def test_both_languages_ask_the_same():
+    assert cookbook("README.md") == cookbook("README.zh.md")
+
+
+def test_its_files_exist():
+    for readme in READMES:
+        for link in re.findall(r"\]\(([^)]+)\)", (ROOT / readme).read_text(encoding="utf-8")):
+            assert (ROOT / link).is_file(), link
