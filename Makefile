@@ -38,11 +38,11 @@ setup: $(VENV)/.all  ## install everything into .venv
 $(DEMO)/MME_test.json: $(VENV)/.all data/demo_questions.py
 	$(BIN)/python -m data.demo_questions --out $(DEMO)
 
-$(DEMO)/model/config.json: $(DEMO)/MME_test.json data/demo_model.py
-	$(BIN)/python -m data.demo_model --out $(DEMO)/model --questions $(DEMO)/MME_test.json
+$(DEMO)/tiny-llava/config.json: $(DEMO)/MME_test.json data/demo_model.py
+	$(BIN)/python -m data.demo_model --out $(DEMO)/tiny-llava --questions $(DEMO)/MME_test.json
 
-demo: $(DEMO)/model/config.json  ## the whole path on a tiny model and made-up images, into runs/demo
-	$(BIN)/python -m extract --model-path $(DEMO)/model --image-folder $(DEMO)/images \
+demo: $(DEMO)/tiny-llava/config.json  ## the whole path on a tiny model and made-up images, into runs/demo
+	$(BIN)/python -m extract --model-path $(DEMO)/tiny-llava --image-folder $(DEMO)/images \
 		--question-file $(DEMO)/MME_test.json --output-dir runs/demo --overwrite
 	$(BIN)/python -m analyze validate runs/demo
 	$(BIN)/python -m analyze summary runs/demo

@@ -50,15 +50,15 @@ def style() -> Iterator[None]:
         yield
 
 
-def new_figure(size: tuple[float, float], *, right: float = 0.2) -> Figure:
+def new_figure(size: tuple[float, float], *, right: float = 0.2, top: float = 0.65) -> Figure:
     """A figure with margins of fixed width: asking each text for its size would take longer than drawing.
 
     Args:
         size: width and height, in inches.
-        right: right margin, in inches.
+        right: right margin, in inches; `top` likewise.
     """
     width, height = size
-    left, bottom, top = min(0.8, width / 4), min(0.6, height / 4), min(0.45, height / 4)
+    left, bottom, top = min(0.8, width / 4), min(0.6, height / 4), min(top, height / 3)
     figure = Figure(figsize=size)
     figure.subplots_adjust(left / width, bottom / height, 1 - min(right, width / 4) / width, 1 - top / height)
     return figure

@@ -61,7 +61,9 @@ class Plots:
         yield from self._head_bars()
         for flow in self.counts.flows:
             layers, heads = self.counts.rows.shape[1:]
-            figure = new_figure((3.2 + min(heads, 64) * 0.2, 1.8 + min(layers, 64) * 0.2), right=0.3)
+            figure = new_figure(
+                (max(7.5, 3.2 + min(heads, 64) * 0.2), max(4.5, 1.8 + min(layers, 64) * 0.2)), right=0.3
+            )
             axes = draw_head_map(figure.subplots(), self.counts.head_means(flow), flow)
             self._name(axes, f"{label(flow)} by layer and head")
             yield f"{self.prefix}_head_map_{flow}", figure
@@ -119,13 +121,13 @@ class Plots:
 
     def _bar_row(self, what: str, means: dict[str, Array], top: float, category: int | slice = slice(None)) -> Figure:
         """One panel for each flow, side by side."""
-        figure = new_figure((4 * len(means) + 1, 3.6))
-        panels = figure.subplots(1, len(means), sharey=True, squeeze=False, gridspec_kw={"wspace": 0.06, "top": 0.8})[0]
+        figure = new_figure((4 * len(means) + 1, 4.0), top=1.0)
+        panels = figure.subplots(1, len(means), sharey=True, squeeze=False, gridspec_kw={"wspace": 0.06})[0]
         for axes, (flow, bars) in zip(panels, means.items(), strict=True):
             draw_head_bars(axes, bars, flow, top=top)
             axes.set(title=label(flow), xlabel="Head")
-        panels[0].set_ylabel("Mean attention value (mass)")
-        figure.suptitle(self._heading(what, category), parse_math=False)
+        panels[0].set_ylabel("Mean attention value")
+        figure.suptitle(self._heading(what, category), size="medium", parse_math=False)
         return figure
 
     def _bar_grid(self, flow: str) -> Figure:
@@ -133,14 +135,15 @@ class Plots:
         means = self._mean(flow)
         panels = min(GRID_COLUMNS, len(means))
         rows = math.ceil(len(means) / panels)
-        figure = new_figure((1.5 * panels + 1, 1.3 * rows + 1.2))
-        for row, axes in enumerate(figure.subplots(rows, 1, squeeze=False, gridspec_kw={"hspace": 0.35})[:, 0]):
+        figure = new_figure((max(8.0, 1.5 * panels + 1), max(3.4, 1.3 * rows + 1.4)), top=0.9)
+        for row, axes in enumerate(figure.subplots(rows, 1, squeeze=False, gridspec_kw={"hspace": 0.25})[:, 0]):
             first = row * panels
             some = means[first : first + panels]
             draw_layer_row(axes, some, flow, first=first, panels=panels, top=_top([means]))
-        figure.supxlabel("Head")
-        figure.supylabel("Mean attention value (mass)")
-        figure.suptitle(self._heading(f"{label(flow)}, each layer"), parse_math=False)
+            axes.tick_params(labelbottom=first + panels >= len(means))
+        figure.supxlabel("Head", size="medium")
+        figure.supylabel("Mean attention value", size="medium")
+        figure.suptitle(self._heading(f"{label(flow)}, each layer"), size="medium", parse_math=False)
         return figure
 
     def _bar_flows(self) -> tuple[str, ...]:
@@ -154,7 +157,8 @@ class Plots:
         return self.counts.head_means(flow, category)
 
     def _heading(self, what: str, category: int | slice = slice(None)) -> str:
-        return f"{' '.join(what.split())}: {self.counts.samples(category):,} samples, {self.title}"
+        """Two lines: what the picture shows, and of what."""
+        return f"{' '.join(what.split())}\n{self.counts.samples(category):,} samples, {self.title}"
 
     def _name(self, axes: Axes, what: str, category: int | slice = slice(None)) -> None:
         axes.set_title(self._heading(what, category), parse_math=False)

@@ -1,6 +1,6 @@
 """The recipe of the demo's model: a tiny LLaVA in transformers' format, made from a config and a seed.
 
-    python -m data.demo_model --out data/demo/model --questions data/demo/MME_test.json
+    python -m data.demo_model --out data/demo/tiny-llava --questions data/demo/MME_test.json
 
 Real classes throughout (CLIP tower, two-layer projector, LLaMA, a LLaMA tokenizer trained on the demo's own text), but
 random weights: its answers mean nothing. Query and key weights are drawn wide, so that attention is far from uniform.
@@ -111,7 +111,7 @@ def make_checkpoint(out: Path, texts: Sequence[str], **options: int | float) -> 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--out", type=Path, default=Path("data/demo/model"))
+    parser.add_argument("--out", type=Path, default=Path("data/demo/tiny-llava"))
     parser.add_argument("--questions", type=Path, default=Path("data/demo/MME_test.json"))
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
