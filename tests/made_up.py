@@ -1,5 +1,6 @@
 """Runs made up from a seed, in the size asked for: shapes of MME and LLaVA, without a model."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -99,3 +100,8 @@ def put(table: pa.Table, name: str, row: int, value) -> pa.Table:
     values = table[name].to_pylist()
     values[row] = value
     return table.set_column(index, field.with_nullable(True), pa.array(values, field.type))
+
+
+def edit_manifest(run, **change):
+    path = run / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))

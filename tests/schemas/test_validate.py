@@ -1,18 +1,12 @@
 """Each test breaks one thing in a valid run; the one line must name it."""
 
-import json
 import shutil
 
 import pyarrow as pa
 import pytest
 
 from schemas.validate import validate
-from tests.made_up import PART, put, rewrite
-
-
-def edit_manifest(run, **change):
-    path = run / "run.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+from tests.made_up import PART, edit_manifest, put, rewrite
 
 
 def test_a_valid_run(made_up):

@@ -1,0 +1,115 @@
+"""Every command says in one line what it cannot read, and reads what it can of a run that is not complete."""
+
+import json
+import shutil
+
+import pytest
+
+from analyze.__main__ import main
+from tests.made_up import PART, edit_manifest, put, rewrite
+
+COMMANDS = ("plots", "summary", "export-pt")
+
+
+def empty(run):
+    shutil.rmtree(run)
+    run.mkdir()
+
+
+def not_a_run(run):
+    empty(run)
+    (run / "notes.txt").write_text("hello")
+
+
+def no_parts_yet(run):
+    for table in ("heads", "samples"):
+        (run / table / PART).unlink()
+    edit_manifest(run, state="running", parts=[])
+
+
+def truncate(run):
+    path = run / "heads" / PART
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def damage(run):
+    """Zeros in the pages of every column, the footer left whole."""
+    path = run / "heads" / PART
+    content = bytearray(path.read_bytes())
+    content[4:2000] = bytes(1996)
+    path.write_bytes(content)
+
+
+def skip_all(run):
+    rows = json.loads((run / "run.json").read_text())["samples"]
+    for row in range(rows):
+        rewrite(run, "samples", lambda content, row=row: put(content, "status", row, "skipped"))
+
+
+FAULTS = {
+    shutil.rmtree: "does not exist",
+    empty: "has no run.json: it is not a run",
+    not_a_run: "has no run.json: it is not a run",
+    no_parts_yet: "has no part yet",
+    truncate: "cannot be read as Parquet",
+    damage: "cannot be read as Parquet",
+    skip_all: "no sample was observed",
+    lambda run: (run / "heads" / PART).unlink(): "is missing: run.json lists it",
+    lambda run: (run / "samples" / PART).unlink(): "is missing: run.json lists it",
+    lambda run: (run / "run.json").unlink(): "it has parts, but its manifest is gone",
+    lambda run: (run / "run.json").write_text("{"): "is not JSON",
+    lambda run: edit_manifest(run, schema_version=2): "has schema version 2, this headflow reads 1",
+    lambda run: edit_manifest(run, layers=1): "is beyond the manifest's 1; run validate",
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("fault", FAULTS, ids=FAULTS.values())
+def test_one_line_and_exit_code_2(made_up, capsys, command, fault):
+    fault(made_up)
+    assert main([command, str(made_up)]) == 2
+    error = capsys.readouterr().err
+    assert FAULTS[fault] in error
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_half_written_run_is_read_as_far_as_it_goes(made_up, capsys, command, tmp_path):
+    edit_manifest(made_up, state="running", samples=99)
+    flags = ["--dpi", "20"] if command == "plots" else []
+    assert main([command, str(made_up), "--output-dir", str(tmp_path / "out"), *flags]) == 0
+    assert "is `running`, not `complete`: this covers 10 of 99 samples" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_output_directory_that_cannot_be(made_up, capsys, command, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert main([command, str(made_up), "--output-dir", str(tmp_path / "file" / "out")]) == 2
+    assert "error: " in capsys.readouterr().err
+
+
+def test_validate(made_up, capsys):
+    assert main(["validate", str(made_up)]) == 0
+    assert capsys.readouterr().out == f"{made_up}: valid\n"
+    edit_manifest(made_up, state="running")
+    assert main(["validate", str(made_up)]) == 1
+    assert "1 problem" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        ("--layers 7", "--layers 7: this run has the layers 0 to 1"),
+        ("--layers x", "--layers x: give numbers and ranges"),
+        ("--layers 1-0", "--layers 1-0"),
+        ("--categories nothing", "--categories nothing: this run has OCR, color"),
+        ("--metrics colour", "--metrics colour: this run has t2v"),
+        ("--bins 0.3", "does not divide the range"),
+        ("--dpi 0", "--dpi and --figsize must be positive"),
+        ("--figsize 0 3", "--dpi and --figsize must be positive"),
+    ],
+)
+def test_bad_flags(made_up, capsys, flags, says):
+    assert main(["plots", str(made_up), *flags.split()]) == 2
+    assert says in capsys.readouterr().err
