@@ -101,9 +101,11 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _text(value: Any, name: str, number: int, path: Path) -> str | None:
-    """A field as text; numbers are written out, null stays null."""
-    if value is None or isinstance(value, str):
-        return value
+    """A field as text; numbers are written out, null stays null, what is no Unicode (half a pair) becomes `?`."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     raise HeadflowError(f"question file {path}: row {number}: `{name}` is a {type(value).__name__}, not text")
