@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib
-import numpy as np
 import seaborn as sns
 from matplotlib import font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -91,15 +90,15 @@ class FigureFiles:
         figure.set_dpi(self.dpi)
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
-        pixels = np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
+        size = (int(figure.bbox.width), int(figure.bbox.height))
+        image = Image.frombuffer("RGBA", size, canvas.buffer_rgba(), "raw", "RGBA", 0, 1).convert("RGB")
         canvas.renderer = None  # a figure is a cycle, freed late: let its pixels and artists go now
         figure.clear()
         self._wait()
-        self._last = self._pool.submit(self._write_png, pixels, path)
+        self._last = self._pool.submit(self._write_png, image, path)
         return path
 
-    def _write_png(self, pixels: np.ndarray, path: Path) -> None:
-        image = Image.fromarray(pixels)
+    def _write_png(self, image: Image.Image, path: Path) -> None:
         image.save(path, "png", dpi=(self.dpi, self.dpi), compress_level=3)
 
     def _wait(self) -> None:
