@@ -7,7 +7,6 @@ Older files have `id` and no category, or no id. Torch is imported here alone, a
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,14 @@ import numpy as np
 
 from analyze.blocks import Heads
 from analyze.flows import TextScope
-from schemas.columns import CROSSINGS
+from schemas.columns import CROSSINGS, UNKNOWN
 from schemas.errors import HeadflowError, one_line
+from schemas.ids import SampleIds
 from schemas.manifest import IMPORTED, Manifest
+from schemas.validate import TOLERANCE
 from schemas.writer import RunWriter
 
 FLOWS = {"t2v": "text_to_visual", "v2t": "visual_to_text"}
-TOLERANCE = 1e-5  # of a value beyond 0..1
 
 
 def _torch() -> Any:
@@ -85,10 +85,9 @@ def import_records(file: Path, path: Path, *, text_scope: str, overwrite: bool) 
         question_file_sha256=digest,
         arguments={"file": str(file), "run": str(path), "text_scope": text_scope, "overwrite": overwrite},
     )
-    samples = list(_samples(content))
     checked = [_flows(record, f"{file}: record {number}", flows.shape) for number, record in enumerate(content)]
     writer = RunWriter(path, manifest, overwrite=overwrite)
-    for sample, values in zip(samples, checked, strict=True):
+    for sample, values in zip(_samples(content), checked, strict=True):
         writer.add(sample, values)
     writer.finish()
     return manifest
@@ -110,17 +109,15 @@ def _load(file: Path) -> tuple[list[Any], str]:
 
 
 def _samples(content: list[Any]) -> Iterator[dict[str, str | None]]:
-    """The row of `samples` for each record; ids that come again get `#2`, `#3` ..."""
-    counts: Counter[str] = Counter()
+    """The row of `samples` for each record."""
+    ids = SampleIds()
     for number, record in enumerate(content):
-        identity, image = record.get("id"), record.get("image_file")
-        name = str(number if identity is None else identity)
-        counts[name] += 1
+        identity, image = (None if record.get(name) is None else str(record[name]) for name in ("id", "image_file"))
         yield {
-            "sample_id": name if counts[name] == 1 else f"{name}#{counts[name]}",
-            "category": str(record.get("category") or "unknown"),
-            "question_id": None if identity is None else str(identity),
-            "image": None if image is None else str(image),
+            "sample_id": ids.give(identity, number),
+            "category": str(record.get("category") or UNKNOWN),
+            "question_id": identity,
+            "image": image,
         }
 
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from schemas.columns import UNKNOWN
 from schemas.errors import HeadflowError, one_line
+from schemas.ids import SampleIds
 
 REQUIRED = ("image_file", "question")
-UNKNOWN = "unknown"
 
 
 class Unusable(Exception):
@@ -53,15 +54,13 @@ def read_questions(path: Path, num_samples: int = -1) -> list[Sample]:
     """
     rows = _rows(path)
     samples: list[Sample] = []
-    taken: set[str] = set()
-    counts: dict[str, int] = {}
+    ids = SampleIds()
     for number, row in enumerate(rows):
         texts = {name: _text(row.get(name), name, number, path) for name in Sample.__annotations__ if name in row}
         question_id = texts.get("question_id")
-        sample_id = _unique(question_id or str(number), counts, taken)
         samples.append(
             Sample(
-                sample_id=sample_id,
+                sample_id=ids.give(question_id, number),
                 category=(texts.get("category") or "").strip() or UNKNOWN,
                 question_id=question_id,
                 image=_text(row["image_file"], "image_file", number, path) or "",
@@ -109,13 +108,3 @@ def _text(value: Any, name: str, number: int, path: Path) -> str | None:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     raise HeadflowError(f"question file {path}: row {number}: `{name}` is a {type(value).__name__}, not text")
-
-
-def _unique(wanted: str, counts: dict[str, int], taken: set[str]) -> str:
-    """`wanted`, or `wanted#2`, `wanted#3` ... where it is taken."""
-    counts[wanted] = count = counts.get(wanted, 0) + 1
-    name = wanted if count == 1 else f"{wanted}#{count}"
-    if name in taken:
-        return _unique(wanted, counts, taken)
-    taken.add(name)
-    return name

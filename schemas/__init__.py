@@ -4,6 +4,7 @@ In the order of the flow:
 
     roles.py      which role each token of a prompt has, and which queries are averaged
     columns.py    the columns of the tables `heads` and `samples`
+    ids.py        how samples are named
     manifest.py   the fields of `run.json`
     run.py        where the files of a run lie, and how a run is opened
     writer.py     the one place that writes Parquet

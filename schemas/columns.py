@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from schemas.roles import QUERY_GROUPS, ROLES
 
+UNKNOWN = "unknown"  # the category of a sample without one
 CATEGORICAL = pa.dictionary(pa.int32(), pa.string())
 
 
@@ -25,7 +26,7 @@ class Column:
 
 
 SAMPLE_ID = Column("sample_id", CATEGORICAL, "", False, "unique in a run, the same in every run on one question file")
-CATEGORY = Column("category", CATEGORICAL, "", False, "the benchmark's category, `unknown` where there is none")
+CATEGORY = Column("category", CATEGORICAL, "", False, f"the benchmark's category, `{UNKNOWN}` where there is none")
 
 KEYS = (
     SAMPLE_ID,

@@ -57,6 +57,12 @@ def test_older_files_lack_what_they_lack(bring):
     assert list(pd.read_parquet(run / "heads").columns) == ["sample_id", "category", "layer", "head", "t2v", "v2t"]
 
 
+def test_ids_are_unique_whatever_they_are(bring):
+    code, run = bring([record(id=name) for name in ("a#2", "a", "a", None, "3")])
+    assert code == 0
+    assert pd.read_parquet(run / "samples")["sample_id"].tolist() == ["a#2", "a", "a#3", "3", "3#2"]
+
+
 def test_a_run_is_exported_as_its_rows(tmp_path):
     run = write_run(tmp_path / "run")
     assert main(["export-pt", str(run), "--output-dir", str(tmp_path / "out")]) == 0
@@ -101,6 +107,7 @@ def broken(change):
         ({"a": 1}, "dict"),
         ([], "of no records"),
         ([3], "record 0 has no `per_layer`"),
+        ([record(), 3], "record 1 has no `per_layer`"),
         ([{"id": 1}], "record 0 has no `per_layer`"),
         ([record(), {"id": 1, "per_layer": []}], "record 1 has no `per_layer`"),
         ([record(), record(layers=3)], "record 1 has (3, 3) layers and heads, the first record (2, 3)"),
