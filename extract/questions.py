@@ -10,6 +10,7 @@ from schemas.errors import HeadflowError, one_line
 from schemas.ids import SampleIds
 
 REQUIRED = ("image_file", "question")
+FIELDS = (*REQUIRED, "question_id", "answer", "category")
 
 
 class Unusable(Exception):
@@ -56,16 +57,15 @@ def read_questions(path: Path, num_samples: int = -1) -> list[Sample]:
     samples: list[Sample] = []
     ids = SampleIds()
     for number, row in enumerate(rows):
-        texts = {name: _text(row.get(name), name, number, path) for name in Sample.__annotations__ if name in row}
-        question_id = texts.get("question_id")
+        texts = {name: _text(row.get(name), name, number, path) for name in FIELDS}
         samples.append(
             Sample(
-                sample_id=ids.give(question_id, number),
-                category=(texts.get("category") or "").strip() or UNKNOWN,
-                question_id=question_id,
-                image=_text(row["image_file"], "image_file", number, path) or "",
-                question=texts.get("question") or "",
-                answer=texts.get("answer"),
+                sample_id=ids.give(texts["question_id"], number),
+                category=(texts["category"] or "").strip() or UNKNOWN,
+                question_id=texts["question_id"],
+                image=texts["image_file"] or "",
+                question=texts["question"] or "",
+                answer=texts["answer"],
             )
         )
     return samples[:num_samples] if num_samples > 0 else samples

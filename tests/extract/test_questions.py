@@ -63,6 +63,10 @@ def test_half_a_surrogate_pair_can_be_written(ids):
     assert ids(rows("a\ud800", "数")) == ["a?", "数"]
 
 
+def test_other_fields_are_no_matter(ids):
+    assert ids([ROW | {"image": {"bytes": "x"}, "sample_id": [1]}]) == ["a"]
+
+
 def test_a_byte_order_mark_is_no_matter(tmp_path):
     path = tmp_path / "questions.json"
     path.write_text(json.dumps([ROW]), encoding="utf-8-sig")
