@@ -36,7 +36,7 @@ def fonts() -> list[str]:
 def undrawable(text: str) -> set[str]:
     """The letters of a text that none of our fonts has."""
     known = [font_manager.get_font(font_manager.findfont(name)).get_charmap() for name in fonts()]
-    return {letter for letter in text if not any(ord(letter) in letters for letters in known)}
+    return {letter for letter in "".join(text.split()) if not any(ord(letter) in letters for letters in known)}
 
 
 @contextmanager
@@ -90,8 +90,9 @@ class FigureFiles:
         figure.set_dpi(self.dpi)
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
-        size = (int(figure.bbox.width), int(figure.bbox.height))
-        image = Image.frombuffer("RGBA", size, canvas.buffer_rgba(), "raw", "RGBA", 0, 1).convert("RGB")
+        image = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba(), "raw", "RGBA", 0, 1).convert(
+            "RGB"
+        )
         canvas.renderer = None  # a figure is a cycle, freed late: let its pixels and artists go now
         figure.clear()
         self._wait()

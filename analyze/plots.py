@@ -76,8 +76,9 @@ class Plots:
         names = file_names(counts.categories)
         yield f"{self.prefix}_overall_stacked_hist", self._histogram("All layers", overall, tallest(overall))
         top = max(map(tallest, layers))
+        layer_means = {flow: self._mean(flow).mean(axis=1) for flow in counts.flows}
         for layer in self.layers:
-            means = {flow: float(self._mean(flow)[layer].mean()) for flow in counts.flows}
+            means = {flow: float(layer_means[flow][layer]) for flow in counts.flows}
             figure = self._histogram(f"Layer {layer}", layers[layer], top, means=means)
             yield f"{self.prefix}_layer{layer}_stacked_hist", figure
         top = max(map(tallest, categories.values()))
