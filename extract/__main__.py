@@ -1,6 +1,7 @@
 """`python -m extract`: run a LLaVA model over a question file and write a run."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from extract.questions import Sample, read_questions
 from extract.templates import IMAGE_PLACEHOLDER, TEMPLATES, find_template
 from schemas.columns import REASONS
 from schemas.errors import HeadflowError, run_command
-from schemas.manifest import Manifest
+from schemas.manifest import PACKED, SEPARATE, Manifest
 from schemas.writer import RunWriter, check_directory
 
 if TYPE_CHECKING:
@@ -36,6 +37,18 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--dtype", choices=DTYPES, default="auto", help="auto: float16 on CUDA, float32 on the CPU")
     flags.add_argument("--device", default="auto", help="auto: CUDA where there is one, else the CPU")
     flags.add_argument(
+        "--batch-size", type=_batch_size, default="auto", help="images at once; auto: as many as fit (default auto)"
+    )
+    flags.add_argument(
+        "--sequences",
+        choices=(PACKED, SEPARATE),
+        default=PACKED,
+        help="questions on one image behind one prefix, or each in a sequence of its own (default packed)",
+    )
+    flags.add_argument(
+        "--num-workers", type=_workers, default="auto", help="processes that read images; 0: none (default auto)"
+    )
+    flags.add_argument(
         "--prompt-suffix", default=MME_SUFFIX, help=f"appended to each question (default {MME_SUFFIX!r})"
     )
     flags.add_argument(
@@ -47,8 +60,27 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
-def load_extractor(arguments: argparse.Namespace) -> "Extractor":
-    """Load the model and set up what turns a sample into rows.
+def _batch_size(text: str) -> int | None:
+    """A value of `--batch-size`; null: auto."""
+    return None if text == "auto" else _number(text, least=1)
+
+
+def _workers(text: str) -> int:
+    """A value of `--num-workers`; auto: one less than the cores that this process may use, 1 to 8."""
+    if text != "auto":
+        return _number(text, least=0)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(8, max(1, cores - 1))
+
+
+def _number(text: str, *, least: int) -> int:
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"{text} is neither auto nor a whole number from {least}")
+    return int(text)
+
+
+def load_extractor(arguments: argparse.Namespace, samples: list[Sample]) -> "Extractor":
+    """Load the model and set up what turns samples into rows.
 
     Raises:
         HeadflowError: the model cannot be loaded, or the packages of this stage are not installed.
@@ -57,8 +89,10 @@ def load_extractor(arguments: argparse.Namespace) -> "Extractor":
         from transformers.utils import logging
 
         from extract.answers import AnswerReader
+        from extract.batch_size import choose_batch_size
         from extract.checkpoint import choose_device, choose_dtype, load_checkpoint
-        from extract.extraction import Extractor
+        from extract.extraction import Extractor, by_image
+        from extract.passes import Passes
         from extract.prompts import PromptBuilder
     except ModuleNotFoundError as error:
         raise HeadflowError(f"{error.name} is not installed: pip install -e '.[extract]'") from error
@@ -78,7 +112,18 @@ def load_extractor(arguments: argparse.Namespace) -> "Extractor":
         suffix=arguments.prompt_suffix,
         system_span=arguments.system_span,
     )
-    return Extractor(checkpoint, prompts, AnswerReader.of(tokenizer), arguments.image_folder)
+    passes = Passes(checkpoint, AnswerReader.of(tokenizer))
+    packed = arguments.sequences == PACKED
+    groups = list(by_image(samples).values()) if packed else [[sample] for sample in samples]
+    return Extractor(
+        checkpoint,
+        prompts,
+        passes,
+        arguments.image_folder,
+        packed=packed,
+        batch_size=arguments.batch_size or choose_batch_size(passes, prompts, groups),
+        workers=arguments.num_workers,
+    )
 
 
 def check(arguments: argparse.Namespace) -> list[Sample]:
@@ -100,7 +145,7 @@ def check(arguments: argparse.Namespace) -> list[Sample]:
 def run(arguments: argparse.Namespace) -> int:
     """Check, load, extract, and say what was done."""
     samples = check(arguments)
-    extractor = load_extractor(arguments)
+    extractor = load_extractor(arguments, samples)
     manifest = Manifest(
         **extractor.describe(),
         samples=len(samples),

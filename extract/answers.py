@@ -16,7 +16,7 @@ def spelling_ids(tokenizer: PreTrainedTokenizerBase, word: str) -> list[int]:
 
 @dataclass(frozen=True)
 class AnswerReader:
-    """Reads the answer of one model off the logits of the first generated token."""
+    """Reads the answers of one model off the logits of first generated tokens."""
 
     tokenizer: PreTrainedTokenizerBase
     yes_ids: list[int]
@@ -27,11 +27,16 @@ class AnswerReader:
         """The reader for a tokenizer."""
         return cls(tokenizer, spelling_ids(tokenizer, "yes"), spelling_ids(tokenizer, "no"))
 
-    def read(self, logits: Tensor) -> dict[str, str | float]:
-        """`prediction`, `p_yes` and `p_no` from logits [vocabulary] of any float dtype."""
+    def read(self, logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The likeliest token (int64), p_yes and p_no (float32), each [questions], on the device of the logits.
+
+        Args:
+            logits: [questions, vocabulary] of any float dtype.
+        """
         probabilities = torch.softmax(logits.float(), dim=-1)
-        return {
-            "prediction": self.tokenizer.decode([int(logits.argmax())]),
-            "p_yes": float(probabilities[self.yes_ids].sum()),
-            "p_no": float(probabilities[self.no_ids].sum()),
-        }
+        p_yes, p_no = (probabilities[:, ids].sum(dim=-1) for ids in (self.yes_ids, self.no_ids))
+        return logits.argmax(dim=-1), p_yes, p_no
+
+    def row(self, token: Tensor, p_yes: Tensor, p_no: Tensor) -> dict[str, str | float]:
+        """One question's `prediction`, `p_yes` and `p_no`, for the table `samples`."""
+        return {"prediction": self.tokenizer.decode([int(token)]), "p_yes": float(p_yes), "p_no": float(p_no)}

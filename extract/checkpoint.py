@@ -1,6 +1,6 @@
 """The one place that knows the model: loading, preprocessing, one observed forward pass."""
 
-from collections.abc import Sequence
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,9 @@ from transformers import (
     SiglipImageProcessorPil,
 )
 
-from extract.flows import flows_from_sums
-from extract.observer import observe_language_model
+from extract.kernels import Kernel, choose_kernel
+from extract.observer import HELD_ON_CUDA, Observation, observe_language_model
+from extract.packing import Batch
 from schemas.errors import HeadflowError, one_line
 
 KIND = "transformers LlavaForConditionalGeneration"
@@ -25,17 +26,43 @@ IMAGE_PROCESSORS = {"clip_vision_model": CLIPImageProcessorPil, "siglip_vision_m
 
 
 @dataclass(frozen=True)
+class Preprocessor:
+    """Resizes, crops and normalises images as the checkpoint's vision tower expects them."""
+
+    processor: Any
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        """An RGB image -> pixels, float32 [3, height, width], on the CPU."""
+        return self.processor(images=[image], return_tensors="pt")["pixel_values"][0]
+
+    @property
+    def description(self) -> str:
+        """How images are resized and cropped, in words."""
+        steps = []
+        if self.processor.do_resize:
+            size = self.processor.size
+            edge = size.get("shortest_edge")
+            steps.append(f"shortest edge to {edge}" if edge else f"resize to {size['height']} x {size['width']}")
+        if getattr(self.processor, "do_center_crop", False):
+            crop = self.processor.crop_size
+            steps.append(f"centre crop {crop['height']} x {crop['width']}")
+        return ", ".join(steps) + f" ({type(self.processor).__name__})"
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """A loaded LLaVA whose language model is observed.
 
     Attributes:
+        kernel: how attention is computed, chosen once for the device, dtype and shape.
         image_tokens: how many tokens stand for one image.
-        max_tokens: longest sequence that the language model can place.
+        max_tokens: longest prompt in which each token is placed, and sees all earlier ones.
     """
 
     model: LlavaForConditionalGeneration
     tokenizer: PreTrainedTokenizerBase
-    image_processor: Any
+    preprocessor: Preprocessor
+    kernel: Kernel
     image_tokens: int
     image_token_id: int
     max_tokens: int
@@ -53,38 +80,27 @@ class Checkpoint:
         """The dtype of its weights."""
         return self.model.dtype
 
-    @property
-    def image_preprocessing(self) -> str:
-        """How images are resized and cropped, in words."""
-        return _describe(self.image_processor)
-
-    def preprocess(self, images: Sequence[Image.Image]) -> Tensor:
-        """RGB images -> pixels, float32 [images, 3, height, width], on the CPU."""
-        return self.image_processor(images=list(images), return_tensors="pt")["pixel_values"]
-
-    def forward(self, input_ids: Tensor, roles: Tensor, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """One prefill pass over a batch of prompts of equal length, observed.
+    def forward(self, batch: Batch, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """One prefill pass, observed.
 
         Args:
-            input_ids: int64 [batch, sequence], with the image token repeated for each image token.
-            roles: int [batch, sequence], codes of `schemas.roles`.
-            pixels: float32 [batch, 3, height, width].
+            batch: the prompts, on the model's device.
+            pixels: [images, 3, height, width] in the model's dtype, on its device.
 
         Returns:
-            Logits of the first generated token [batch, vocabulary] in the model's dtype on its device, and flows
-            float32 [batch, layers, heads, flows] on the CPU.
+            Logits of each question's first generated token [questions, vocabulary] in the model's dtype, and flows
+            float32 [questions, layers, heads, flows], both on the model's device.
         """
-        roles = roles.to(self.device)
+        observation = Observation(batch, self.kernel, hold=HELD_ON_CUDA if self.device.type == "cuda" else 0)
         with torch.inference_mode():
-            output = self.model(
-                input_ids=input_ids.to(self.device),
-                pixel_values=pixels.to(self.device, self.dtype),
-                roles=roles,
-                output_attentions=True,
+            hidden = self.model.model(
+                input_ids=batch.input_ids,
+                position_ids=batch.position_ids,
+                pixel_values=pixels,
+                observation=observation,
                 use_cache=False,
-                logits_to_keep=1,
-            )
-            return output.logits[:, -1], flows_from_sums(torch.stack(output.attentions), roles).cpu()
+            ).last_hidden_state
+            return self.model.lm_head(hidden[batch.owner, batch.last]), observation.flows()
 
 
 def load_checkpoint(model_path: str, model_base: str | None, *, device: torch.device, dtype: torch.dtype) -> Checkpoint:
@@ -107,7 +123,7 @@ def load_checkpoint(model_path: str, model_base: str | None, *, device: torch.de
             model_path, dtype=dtype, attn_implementation="sdpa", output_loading_info=True
         )
         tokenizer = AutoTokenizer.from_pretrained(model_path)
-        image_processor = IMAGE_PROCESSORS[tower].from_pretrained(model_path)
+        preprocessor = Preprocessor(IMAGE_PROCESSORS[tower].from_pretrained(model_path))
     except Exception as error:  # third-party loaders raise anything
         raise HeadflowError(f"{model_path} cannot be loaded: {one_line(error)[:500]}") from error
     for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
@@ -118,17 +134,23 @@ def load_checkpoint(model_path: str, model_base: str | None, *, device: torch.de
                 "the checkpoint does not fit its config.json"
             )
     model = model.eval().to(device)
+    if not all(getattr(module, "is_causal", True) for module in model.model.language_model.modules()):
+        raise HeadflowError(f"{model_path} is not causal over its prompt; such a language model cannot be observed yet")
     observe_language_model(model)
     text = model.config.text_config
+    heads = text.num_attention_heads
+    kv_heads = getattr(text, "num_key_value_heads", None) or heads
+    head_dim = getattr(text, "head_dim", None) or text.hidden_size // heads
     return Checkpoint(
         model=model,
         tokenizer=tokenizer,
-        image_processor=image_processor,
-        image_tokens=_count_image_tokens(model, image_processor),
+        preprocessor=preprocessor,
+        kernel=choose_kernel(device, dtype, heads=heads, kv_heads=kv_heads, head_dim=head_dim),
+        image_tokens=_count_image_tokens(model, preprocessor),
         image_token_id=model.config.image_token_id,
-        max_tokens=text.max_position_embeddings,
+        max_tokens=min(text.max_position_embeddings, getattr(text, "sliding_window", None) or sys.maxsize),
         layers=text.num_hidden_layers,
-        heads=text.num_attention_heads,
+        heads=heads,
         revision=getattr(model.config, "_commit_hash", None),
     )
 
@@ -174,20 +196,9 @@ def _config(model_path: str) -> dict[str, Any]:
     return config
 
 
-def _count_image_tokens(model: LlavaForConditionalGeneration, image_processor: Any) -> int:
+def _count_image_tokens(model: LlavaForConditionalGeneration, preprocessor: Preprocessor) -> int:
     """Ask the vision tower itself: its count depends on image size, patch size and how it treats its class token."""
-    pixels = image_processor(images=[Image.new("RGB", (64, 64))], return_tensors="pt")["pixel_values"]
+    pixels = preprocessor(Image.new("RGB", (64, 64)))[None]
     with torch.inference_mode():
         features = model.get_image_features(pixel_values=pixels.to(model.device, model.dtype)).pooler_output
     return int(features[0].shape[0])
-
-
-def _describe(processor: Any) -> str:
-    steps = []
-    if processor.do_resize:
-        size = processor.size
-        edge = size.get("shortest_edge")
-        steps.append(f"shortest edge to {edge}" if edge else f"resize to {size['height']} x {size['width']}")
-    if getattr(processor, "do_center_crop", False):
-        steps.append(f"centre crop {processor.crop_size['height']} x {processor.crop_size['width']}")
-    return ", ".join(steps) + f" ({type(processor).__name__})"

@@ -1,33 +1,43 @@
-"""The loop: each sample through the model, its flows into the run."""
+"""The loop: images through the model with their questions, their flows into the run."""
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
-from extract import observer
-from extract.answers import AnswerReader
+from extract.batching import Asked, Question, batches
 from extract.checkpoint import KIND, Checkpoint
-from extract.images import load_image
+from extract.loading import ImageFiles, LoadedImage, load_images
+from extract.passes import Outcome, Passes
 from extract.prompts import PromptBuilder
 from extract.questions import Sample, Unusable
 from schemas.columns import FLOW_NAMES
-from schemas.manifest import EXTRACTED
+from schemas.errors import HeadflowError, one_line
+from schemas.manifest import EXTRACTED, PACKED, SEPARATE
 from schemas.writer import RunWriter
 
 
 @dataclass(frozen=True)
 class Extractor:
-    """A model, its prompts and its images: everything that turns one sample into rows."""
+    """Everything that turns samples into rows.
+
+    Attributes:
+        packed: whether questions on one image go behind one prefix.
+        batch_size: images that go through the model at once.
+        workers: processes that decode and preprocess images.
+    """
 
     checkpoint: Checkpoint
     prompts: PromptBuilder
-    answers: AnswerReader
+    passes: Passes
     image_folder: Path
+    packed: bool
+    batch_size: int
+    workers: int
 
     def describe(self) -> dict[str, Any]:
         """What the manifest says of it, by field."""
@@ -41,66 +51,112 @@ class Extractor:
             "checkpoint": KIND,
             "dtype": str(self.checkpoint.dtype).removeprefix("torch."),
             "device": _device_name(self.checkpoint.device),
-            "attention": observer.DESCRIPTION,
+            "attention": self.checkpoint.kernel.description,
+            "sequences": PACKED if self.packed else SEPARATE,
+            "batch_size": self.batch_size,
             "conv_mode": self.prompts.template.name,
             "system_span": self.prompts.system_span,
             "prompt_suffix": self.prompts.suffix,
-            "image_preprocessing": self.checkpoint.image_preprocessing,
+            "image_preprocessing": self.checkpoint.preprocessor.description,
         }
 
-    def observe(self, sample: Sample) -> tuple[dict[str, Any], np.ndarray]:
-        """Run one sample.
-
-        Returns:
-            What it adds to the sample's row, and flows float32 [layers, heads, flows].
-
-        Raises:
-            Unusable: the sample cannot be observed.
-        """
-        if not sample.image:
-            raise Unusable("image_missing", "the question names no image file")
-        image, digest = load_image(self.image_folder / sample.image)
-        try:
-            prompt = self.prompts.build(sample.question)
-            logits, flows = self.checkpoint.forward(
-                torch.tensor([prompt.input_ids]), torch.tensor([prompt.roles]), self.checkpoint.preprocess([image])
-            )
-            _check_finite(logits, flows)
-        except Unusable as error:
-            error.image_sha256 = digest
-            raise
-        return {"image_sha256": digest, **prompt.counts(), **self.answers.read(logits[0])}, flows[0].numpy()
-
-    def run(self, samples: list[Sample], writer: RunWriter) -> Counter[str]:
+    def run(self, samples: Sequence[Sample], writer: RunWriter) -> Counter[str]:
         """Run all samples into a run, with a progress bar; returns how many were skipped, by reason.
 
-        On an interrupt, what has been observed is written, and the run stays `running`.
+        Samples are written image by image, in the order of the first question about each; where a file has the
+        questions about an image side by side, that is the order of the file. On an interrupt, what has been observed
+        is written, and the run stays `running`.
         """
+        groups = by_image(samples)
+        ordered = [sample for group in groups.values() for sample in group]
         skipped: Counter[str] = Counter()
-        progress = tqdm(samples, unit="sample", dynamic_ncols=True)
         try:
-            for sample in progress:
-                try:
-                    observed, flows = self.observe(sample)
-                except Unusable as error:
-                    skipped[error.reason] += 1
-                    progress.set_postfix(skipped=skipped.total())
-                    writer.skip({**sample.record(), "image_sha256": error.image_sha256}, error.reason, error.detail)
-                else:
-                    writer.add({**sample.record(), **observed}, flows)
+            with tqdm(total=len(ordered), unit="sample", dynamic_ncols=True) as progress:
+                for sample, outcome in zip(ordered, _in_order(self._outcomes(groups)), strict=True):
+                    if isinstance(outcome, Unusable):
+                        skipped[outcome.reason] += 1
+                        progress.set_postfix(skipped=skipped.total(), refresh=False)
+                        row = {**sample.record(), "image_sha256": outcome.image_sha256}
+                        writer.skip(row, outcome.reason, outcome.detail)
+                    else:
+                        writer.add({**sample.record(), **outcome.row}, outcome.flows)
+                    progress.update()
         except KeyboardInterrupt:
             writer.flush()
             raise
         writer.finish()
         return skipped
 
+    def _outcomes(self, groups: dict[str, list[Sample]]) -> Iterator[tuple[int, Outcome]]:
+        """What came of each sample, by its place; batch by batch, so not in order."""
+        asking = _Asking(self, groups)
+        for outcome in self.passes.over(batches(asking, self.batch_size, packed=self.packed)):
+            yield outcome
+            yield from asking.take_rejected()
+        yield from asking.take_rejected()
 
-def _check_finite(logits: torch.Tensor, flows: torch.Tensor) -> None:
-    layers = torch.isfinite(flows).all(dim=-1).all(dim=-1).all(dim=0)
-    if not layers.all():
-        raise Unusable("not_finite", f"attention of layer {int((~layers).nonzero()[0])} is not finite")
-    if not torch.isfinite(logits).all():
-        raise Unusable("not_finite", "logits are not finite")
+
+@dataclass
+class _Asking:
+    """Iterates over the images that can be used, with the questions that can, and keeps what cannot."""
+
+    extractor: Extractor
+    groups: dict[str, list[Sample]]
+    rejected: list[tuple[int, Unusable]] = field(default_factory=list)
+
+    def take_rejected(self) -> list[tuple[int, Unusable]]:
+        """What was found unusable since this was last asked, by place."""
+        taken, self.rejected = self.rejected, []
+        return taken
+
+    def __iter__(self) -> Iterator[Asked]:
+        place = 0
+        for image, group in zip(self._images(), self.groups.values(), strict=True):
+            questions = []
+            for sample in group:
+                try:
+                    if image.reason is not None:
+                        raise Unusable(image.reason, image.detail or "")
+                    questions.append(Question(place, self.extractor.prompts.build(sample.question)))
+                except Unusable as error:
+                    error.image_sha256 = image.sha256
+                    self.rejected.append((place, error))
+                place += 1
+            if questions and image.sha256 is not None and image.pixels is not None:
+                yield Asked(image.sha256, image.pixels, questions)
+
+    def _images(self) -> Iterator[LoadedImage]:
+        checkpoint = self.extractor.checkpoint
+        files = ImageFiles(self.extractor.image_folder, list(self.groups), checkpoint.preprocessor)
+        ahead, pin = 2 * self.extractor.batch_size, checkpoint.device.type == "cuda"
+        images = load_images(files, workers=self.extractor.workers, ahead=ahead, pin=pin)
+        while True:
+            try:
+                image = next(images)
+            except StopIteration:
+                return
+            except RuntimeError as error:
+                raise HeadflowError(f"a process that reads images failed: {one_line(error)[:300]}") from error
+            yield image
+
+
+def by_image(samples: Iterable[Sample]) -> dict[str, list[Sample]]:
+    """Samples by the image file that they name."""
+    groups: dict[str, list[Sample]] = {}
+    for sample in samples:
+        groups.setdefault(sample.image, []).append(sample)
+    return groups
+
+
+def _in_order(outcomes: Iterable[tuple[int, Outcome]]) -> Iterator[Outcome]:
+    """Outcomes by their places 0, 1, 2 ..., each as soon as those before it are there."""
+    waiting: dict[int, Outcome] = {}
+    following = 0
+    for place, outcome in outcomes:
+        waiting[place] = outcome
+        while following in waiting:
+            yield waiting.pop(following)
+            following += 1
 
 
 def _device_name(device: torch.device) -> str:

@@ -1,84 +1,115 @@
 """The one place that reduces attention: from queries and keys to masses, from masses to the 17 flow columns.
 
 A mass is the attention of one query summed over the keys of one role, 0 to 1. Masses are summed over groups of
-queries as each layer runs; means are taken at the end, over all layers at once.
+queries, layer by layer; means are taken at the end, over all layers at once.
 """
 
 import torch
 from torch import Tensor
 
-from schemas.columns import FLOW_NAMES, PARTITIONS
-from schemas.roles import IMAGE, PADDING, QUESTION, ROLES, TEXT
+from extract.packing import Batch, Strip
+from schemas.columns import FLOW_NAMES
+from schemas.roles import IMAGE, QUESTION, ROLES, TEXT
 
-GROUPS = ("t", *PARTITIONS)  # the query groups of `role_sums`: text, image (v), question (q), last token (a)
-CHUNK = 128  # queries whose scores are held at once
+SCRATCH = 2**28  # bytes of float32 scores that `masked_attention` holds at once
 
 
-def query_groups(roles: Tensor) -> Tensor:
-    """Which queries belong to which group.
+def scores(query: Tensor, key: Tensor) -> Tensor:
+    """Products of queries and keys, summed and returned in float32 whatever their dtype.
 
     Args:
-        roles: int [batch, sequence], codes of `schemas.roles`, `PADDING` where there is no token.
+        query: [..., heads, queries, head_dim].
+        key: [..., kv_heads, keys, head_dim]; heads is a multiple of kv_heads (grouped-query attention).
 
     Returns:
-        float32 [batch, groups, sequence], 1 where the query belongs to the group, groups as in `GROUPS`.
+        float32 [..., heads, queries, keys], a fresh tensor.
     """
-    prompt = roles != PADDING
-    position = torch.arange(roles.shape[1], device=roles.device)
-    last = torch.where(prompt, position, -1).amax(dim=1, keepdim=True)
-    text, image, question = prompt & (roles != IMAGE), roles == IMAGE, roles == QUESTION
-    return torch.stack([text, image, question, position == last], dim=1).float()
+    *lead, heads, rows, width = query.shape
+    kv_heads, keys = key.shape[-3:-1]
+    query = query.reshape(-1, heads // kv_heads * rows, width)
+    key = key.reshape(-1, keys, width).transpose(-1, -2)
+    if query.dtype == torch.float32:
+        products = torch.bmm(query, key)
+    elif query.is_cuda:
+        products = torch.bmm(query, key, out_dtype=torch.float32)
+    else:
+        products = torch.bmm(query.float(), key.float())
+    return products.reshape(*lead, heads, rows, keys)
 
 
-def role_sums(query: Tensor, key: Tensor, roles: Tensor, *, scale: float, mask: Tensor | None) -> Tensor:
-    """Attention masses on each role, summed over each group of queries, in float32.
+def strip_sums(query: Tensor, key: Tensor, lse: Tensor, strip: Strip, *, scale: float) -> Tensor:
+    """Attention masses on the text that a strip covers, summed over each group of its queries.
 
-    Softmax is taken over `CHUNK` queries at a time, so no sequence x sequence matrix is ever held.
+    A weight is `exp(scale * q.k - lse)`, so only the strip is computed, not the rows that it is cut from.
 
     Args:
-        query: [batch, heads, sequence, head_dim], any float dtype.
-        key: [batch, kv_heads, sequence, head_dim]; heads is a multiple of kv_heads (grouped-query attention).
-        roles: int [batch, sequence], as in `query_groups`.
+        query: [layers, images, heads, rows, head_dim], the strip's rows.
+        key: [layers, images, kv_heads, keys, head_dim], the strip's columns.
+        lse: float32 [layers, images, heads, rows], logsumexp of the scaled scores of each whole row.
         scale: factor of the scores, usually head_dim ** -0.5.
-        mask: bool [batch, 1, sequence, sequence], true where a query sees a key; or None for causal attention.
 
     Returns:
-        float32 [batch, heads, groups, roles], groups as in `GROUPS`, roles as in `schemas.roles.ROLES`.
+        float32 [layers, images, heads, groups, roles]; the image's share is what is left of each row.
     """
-    batch, heads, length, _ = query.shape
-    kv_heads = key.shape[1]
-    groups = query_groups(roles)
-    on_role = torch.stack([roles == code for code in range(len(ROLES))], dim=-1).float()
-    key = key.float().transpose(-1, -2).unsqueeze(2)
-    position = torch.arange(length, device=query.device)
-    sums = query.new_zeros((batch, heads, len(GROUPS), len(ROLES)), dtype=torch.float32)
-    for start in range(0, length, CHUNK):
-        rows = slice(start, min(start + CHUNK, length))
-        some = query[:, :, rows].float() * scale
-        scores = some.unflatten(1, (kv_heads, heads // kv_heads)) @ key
-        seen = mask[:, :, None, rows] if mask is not None else position[rows, None] >= position
-        scores = scores.masked_fill(~seen, torch.finfo(torch.float32).min)
-        masses = scores.softmax(dim=-1).flatten(1, 2) @ on_role.unsqueeze(1)
-        sums += groups[:, None, :, rows] @ masses
+    weights = torch.add(-lse.unsqueeze(-1), scores(query, key), alpha=scale)
+    if strip.seen is not None:
+        weights.masked_fill_(~strip.seen[:, None], -torch.inf)
+    sums = strip.groups[:, None] @ weights.exp_() @ strip.on_role[:, None]
+    sums[..., IMAGE] = (strip.groups.sum(dim=-1)[:, None] - sums.sum(dim=-1)).clamp_min_(0)
     return sums
 
 
-def flows_from_sums(sums: Tensor, roles: Tensor) -> Tensor:
-    """The flow columns: means over queries, from sums over queries.
+def masked_attention(query: Tensor, key: Tensor, value: Tensor, strip: Strip, *, scale: float) -> tuple[Tensor, Tensor]:
+    """Attention of a few rows by float32 softmax over all columns, and its masses.
 
     Args:
-        sums: float32 [layers, batch, heads, groups, roles], one `role_sums` for each layer.
-        roles: int [batch, sequence]; each sequence has text, image and question tokens.
+        query: [images, heads, rows, head_dim], the strip's rows.
+        key: [images, kv_heads, length, head_dim], all columns; `value` likewise.
 
     Returns:
-        float32 [batch, layers, heads, flows], flows as in `schemas.columns.FLOW_NAMES`.
+        Output like `query`, and float32 [images, heads, groups, roles], masses summed over each group.
     """
-    counts = query_groups(roles).sum(dim=-1)
-    means = sums / counts[None, :, None, :, None]
-    text, image = (means[..., GROUPS.index(group), :] for group in ("t", "v"))
-    crossings = torch.stack([text[..., IMAGE], image[..., TEXT].sum(dim=-1)], dim=-1)
-    partitions = means[..., 1:, :].flatten(-2)
-    return torch.cat([crossings, partitions], dim=-1).transpose(0, 1).contiguous()
+    images, heads, rows, _ = query.shape
+    kv_heads, length = key.shape[1:3]
+    assert strip.seen is not None
+    step = max(1, SCRATCH // (4 * images * heads * length))
+    outputs = []
+    sums = query.new_zeros((), dtype=torch.float32)
+    for start in range(0, rows, step):
+        some = slice(start, start + step)
+        weights = scores(query[:, :, some], key).mul_(scale)
+        weights = weights.masked_fill_(~strip.seen[:, None, some], -torch.inf).softmax(dim=-1)
+        shared = weights.to(value.dtype).unflatten(1, (kv_heads, heads // kv_heads)).flatten(2, 3)
+        outputs.append((shared @ value).reshape(images, heads, -1, value.shape[-1]))
+        sums = sums + strip.groups[:, None, :, some] @ (weights @ strip.on_role[:, None])
+    return torch.cat(outputs, dim=2), sums
+
+
+def flows_from_sums(image: Tensor, first: Tensor, further: Tensor | None, batch: Batch) -> Tensor:
+    """The flow columns of each question: means over queries, from sums over queries.
+
+    Args:
+        image: float32 [layers, images, heads, 1, roles], summed over all image tokens.
+        first: float32 [layers, images, heads, 2, roles], over the question tokens and the last token of each image's
+            first question.
+        further: the same of all further questions, two groups for each; null where there is none.
+
+    Returns:
+        float32 [questions, layers, heads, flows], flows as in `schemas.columns.FLOW_NAMES`.
+    """
+    questions, counts = first, batch.first.groups.sum(dim=-1)
+    if further is not None and batch.further is not None:
+        questions = torch.cat([questions, further], dim=3)
+        counts = torch.cat([counts, batch.further.groups.sum(dim=-1)], dim=-1)
+    questions = questions.unflatten(3, (-1, 2)).movedim(3, 2)[:, batch.owner, batch.slot]
+    counts = counts.unflatten(-1, (-1, 2))[batch.owner, batch.slot]
+    # A token before the image cannot see it: what text gives the image is what the question gives it
+    t2v = questions[..., 0, IMAGE] / batch.text_tokens[:, None]
+    of_question, of_last = (questions / counts[:, None, :, None]).unbind(dim=-2)
+    of_image = (image.squeeze(3) / batch.image.groups.sum(dim=-1)[:, None])[:, batch.owner]
+    v2t = of_image[..., TEXT].sum(dim=-1)
+    crossings = torch.stack([t2v, v2t], dim=-1)
+    return torch.cat([crossings, of_image, of_question, of_last], dim=-1).transpose(0, 1).contiguous()
 
 
 def reference_flows(attention: Tensor, roles: Tensor) -> dict[str, Tensor]:
@@ -86,7 +117,7 @@ def reference_flows(attention: Tensor, roles: Tensor) -> dict[str, Tensor]:
 
     Args:
         attention: float64 [heads, sequence, sequence], rows are queries, each sums to 1.
-        roles: int [sequence].
+        roles: int [sequence], codes of `schemas.roles`.
 
     Returns:
         float64 [heads] for each flow column.

@@ -12,6 +12,7 @@ from schemas.errors import HeadflowError
 SCHEMA_VERSION = 1
 RUNNING, COMPLETE = "running", "complete"
 EXTRACTED, IMPORTED = "extract", "legacy-pt"
+PACKED, SEPARATE = "packed", "separate"
 TEXT_SCOPES = ("all", "no-system")
 
 
@@ -42,6 +43,11 @@ class Manifest:
     dtype: Annotated[str | None, "dtype of weights and activations"] = None
     device: Annotated[str | None, "device the model ran on"] = None
     attention: Annotated[str | None, "how attention was computed, and how it was observed"] = None
+    sequences: Annotated[
+        str | None,
+        f"`{PACKED}`: questions on one image behind one prefix, or `{SEPARATE}`: each in a sequence of its own",
+    ] = None
+    batch_size: Annotated[int | None, "images that went through the model at once, at most"] = None
     conv_mode: Annotated[str | None, "conversation template of the prompts"] = None
     system_span: Annotated[str | None, "how the role `system` was assigned: `template` or `original`"] = None
     prompt_suffix: Annotated[str | None, "what was appended to each question"] = None

@@ -1,13 +1,14 @@
 """The one place that writes Parquet: samples go in one by one, parts come out whole.
 
 A part is written aside, flushed to the disk and renamed, and only then listed in the manifest, so that what a reader
-sees is always complete.
+sees is always complete. This happens in a thread, while the next part is gathered.
 """
 
 import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,8 @@ def check_directory(path: Path, *, overwrite: bool) -> None:
 class RunWriter:
     """Writes a run: `add` or `skip` each sample in order, then `finish`.
 
-    Buffers at most `ROWS_PER_PART` rows of `heads`.
+    Holds at most twice `ROWS_PER_PART` rows of `heads`: a part that is gathered, and one that is written meanwhile. An
+    error while a part is written is raised when the next one is handed over, or at the end.
     """
 
     def __init__(self, path: Path, manifest: Manifest, *, overwrite: bool = False) -> None:
@@ -71,6 +73,8 @@ class RunWriter:
         self._heads = arrow_schema(heads_columns(manifest.flows))
         self._samples: list[dict[str, Any]] = []
         self._flows: list[npt.NDArray[np.float32]] = []
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
+        self._writing: Future[None] | None = None
         manifest.started = now()
         self._write_manifest()
 
@@ -99,43 +103,55 @@ class RunWriter:
         self._append({**sample, "status": SKIPPED, "reason": reason, "detail": detail})
 
     def finish(self) -> None:
-        """Write what is buffered and mark the run complete."""
+        """Write what is gathered and mark the run complete."""
         self.flush()
+        self._thread.shutdown()
         self.manifest.state = COMPLETE
         self.manifest.finished = now()
         self._write_manifest()
 
     def flush(self) -> None:
-        """Write what is buffered as one part; the run stays open."""
-        if not self._samples:
-            return
-        part = Part(f"part-{len(self.manifest.parts):05d}.parquet", self._buffered_rows(), len(self._samples))
-        self._write("heads", part.name, self._heads_table())
-        self._write("samples", part.name, pa.Table.from_pylist(self._samples, schema=arrow_schema(SAMPLES)))
+        """Write what is gathered as one part, and wait until it is written; the run stays open."""
+        self._hand_over()
+        self._wait()
+
+    def _hand_over(self) -> None:
+        """Let the thread write what is gathered, as one part."""
+        self._wait()
+        if self._samples:
+            self._writing = self._thread.submit(self._write_part, self._samples, self._flows)
+            self._samples, self._flows = [], []
+
+    def _wait(self) -> None:
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            writing.result()
+
+    def _write_part(self, samples: Sequence[Mapping[str, Any]], flows: Sequence[npt.NDArray[np.float32]]) -> None:
+        heads = self._heads_table([sample for sample in samples if sample["status"] == OK], flows)
+        part = Part(f"part-{len(self.manifest.parts):05d}.parquet", heads.num_rows, len(samples))
+        self._write("heads", part.name, heads)
+        self._write("samples", part.name, pa.Table.from_pylist(samples, schema=arrow_schema(SAMPLES)))
         self.manifest.parts.append(part)
         self._write_manifest()
-        self._samples, self._flows = [], []
 
     def _append(self, sample: dict[str, Any]) -> None:
         self._samples.append(sample)
-        if self._buffered_rows() >= ROWS_PER_PART or len(self._samples) >= SAMPLES_PER_PART:
-            self.flush()
+        rows = len(self._flows) * self.manifest.layers * self.manifest.heads
+        if rows >= ROWS_PER_PART or len(self._samples) >= SAMPLES_PER_PART:
+            self._hand_over()
 
-    def _buffered_rows(self) -> int:
-        return len(self._flows) * self.manifest.layers * self.manifest.heads
-
-    def _heads_table(self) -> pa.Table:
+    def _heads_table(self, observed: Sequence[Mapping[str, Any]], flows: Sequence[npt.NDArray[np.float32]]) -> pa.Table:
         layers, heads = self.manifest.layers, self.manifest.heads
-        observed = [sample for sample in self._samples if sample["status"] == OK]
         layer = np.repeat(np.arange(layers, dtype=np.int16), heads)
         head = np.tile(np.arange(heads, dtype=np.int16), layers)
-        flows = np.stack(self._flows) if self._flows else np.empty((0, layers, heads, len(self.manifest.flows)))
+        values = np.stack(flows) if flows else np.empty((0, layers, heads, len(self.manifest.flows)))
         arrays = [
             _repeated([sample["sample_id"] for sample in observed], layers * heads),
             _repeated([sample["category"] for sample in observed], layers * heads),
             np.tile(layer, len(observed)),
             np.tile(head, len(observed)),
-            *(flows[..., index].ravel() for index in range(flows.shape[-1])),
+            *(values[..., index].ravel() for index in range(values.shape[-1])),
         ]
         return pa.table(
             [pa.array(array, type=field.type) for array, field in zip(arrays, self._heads, strict=True)],

@@ -24,11 +24,13 @@ def test_every_spelling_counts(tokenizer):
 
 def test_probabilities(tokenizer):
     reader = AnswerReader.of(tokenizer)
-    logits = torch.zeros(len(tokenizer), dtype=torch.float16)
-    yes = reader.yes_ids[0]
-    logits[yes] = 8
+    logits = torch.zeros(2, len(tokenizer), dtype=torch.float16)
+    yes, no = reader.yes_ids[0], reader.no_ids[0]
+    logits[0, yes] = logits[1, no] = 8
     rest = torch.tensor(8.0).exp() + len(tokenizer) - 1
-    answer = reader.read(logits)
+    answer, other = (reader.row(*each) for each in zip(*reader.read(logits), strict=True))
     assert answer["prediction"] == tokenizer.decode([yes])
     assert answer["p_yes"] == pytest.approx(float((torch.tensor(8.0).exp() + len(reader.yes_ids) - 1) / rest))
     assert answer["p_no"] == pytest.approx(float(len(reader.no_ids) / rest))
+    assert other["prediction"] == tokenizer.decode([no])
+    assert other["p_no"] > 0.5 > other["p_yes"]

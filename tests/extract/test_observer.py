@@ -1,4 +1,5 @@
-"""Oracles: an eager pass reduced in float64 (tests/oracle.py); the unobserved sdpa model, for logits."""
+"""Oracles: an eager pass reduced in float64 (tests/oracle.py); the unobserved sdpa model, for logits; one question at
+a time, for batches and for questions behind one prefix."""
 
 import numpy as np
 import pandas as pd
@@ -8,11 +9,14 @@ from PIL import Image
 from transformers import CLIPImageProcessorPil, LlavaForConditionalGeneration
 
 from data.demo_model import make_checkpoint
+from extract import checkpoint as checkpoint_module
 from extract.checkpoint import load_checkpoint
-from extract.flows import flows_from_sums, reference_flows, role_sums
+from extract.kernels import FLASH_CPU, PORTABLE
+from extract.packing import pack
+from extract.prompts import Prompt
 from schemas.columns import FLOW_NAMES, PARTITIONS
-from schemas.roles import PADDING
-from tests.oracle import Witness, reduce
+from schemas.errors import HeadflowError
+from tests.oracle import Witness
 
 CPU = torch.device("cpu")
 SHORT = ("bos", "sys", "user", "v", "q")
@@ -23,10 +27,11 @@ SHORT = ("bos", "sys", "user", "v", "q")
     [{}, {"kv_heads": 2}, {"logit_std": 5.0, "seed": 1}, {"layers": 2, "heads": 4, "kv_heads": 1, "image_size": 154}],
     ids=["multi-head", "grouped-query", "peaked", "multi-query"],
 )
-def test_a_run_equals_the_witness(tmp_path, questions, texts, extract, options):
+@pytest.mark.parametrize("sequences", ["packed", "separate"])
+def test_a_run_equals_the_witness(tmp_path, questions, texts, extract, options, sequences):
     model, run = tmp_path / "model", tmp_path / "run"
     make_checkpoint(model, texts, **options)
-    assert extract(run, model_path=model, dtype="float32", device="cpu") == 0
+    assert extract(run, model_path=model, dtype="float32", device="cpu", sequences=sequences, batch_size=3) == 0
     heads, samples = pd.read_parquet(run / "heads"), pd.read_parquet(run / "samples")
     assert (samples["status"] == "ok").all()
     witness, processor = Witness(model), CLIPImageProcessorPil.from_pretrained(model)
@@ -52,75 +57,102 @@ def test_a_run_equals_the_witness(tmp_path, questions, texts, extract, options):
         assert np.abs(total - 1).max() <= 1e-5
 
 
-def test_logits_are_those_of_the_unobserved_model(checkpoint_path):
-    observed = load_checkpoint(str(checkpoint_path), None, device=CPU, dtype=torch.float32)
-    plain = LlavaForConditionalGeneration.from_pretrained(checkpoint_path, attn_implementation="sdpa").eval()
-    ids = torch.tensor([[1, 5, 9, *[observed.image_token_id] * observed.image_tokens, 300, 7, 40]])
-    roles = torch.tensor([[0, 1, 2, *[3] * observed.image_tokens, 4, 4, 4]])
-    pixels = torch.randn(1, 3, 112, 112, generator=torch.Generator().manual_seed(0))
-    logits, _ = observed.forward(ids, roles, pixels)
+@pytest.fixture(scope="module")
+def observed(checkpoint_path):
+    return load_checkpoint(str(checkpoint_path), None, device=CPU, dtype=torch.float32)
+
+
+@pytest.fixture(scope="module")
+def grouped(tmp_path_factory, texts):
+    path = tmp_path_factory.mktemp("grouped")
+    make_checkpoint(path, texts, kv_heads=2)
+    return load_checkpoint(str(path), None, device=CPU, dtype=torch.float32)
+
+
+def prompt(checkpoint, question: int, seed: int = 0) -> Prompt:
+    words = np.random.default_rng(seed).integers(260, 400, question).tolist()
+    image = checkpoint.image_tokens
+    ids = [1, 5, 9, *[checkpoint.image_token_id] * image, *words]
+    return Prompt(ids, [0, 1, 2, *[3] * image, *[4] * question])
+
+
+def pixels(number: int) -> torch.Tensor:
+    return torch.randn(number, 3, 112, 112, generator=torch.Generator().manual_seed(number))
+
+
+@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_logits_are_those_of_the_unobserved_model(checkpoint_path, number, dtype):
+    observed = load_checkpoint(str(checkpoint_path), None, device=CPU, dtype=dtype)
+    assert observed.kernel is FLASH_CPU
+    plain = LlavaForConditionalGeneration.from_pretrained(checkpoint_path, attn_implementation="sdpa", dtype=dtype)
+    batch, images = pack([[prompt(observed, 7, seed)] for seed in range(number)]), pixels(number).to(dtype)
+    logits, _ = observed.forward(batch, images)
     with torch.inference_mode():
-        expected = plain(input_ids=ids, pixel_values=pixels, logits_to_keep=1).logits[:, -1]
+        expected = plain.eval()(input_ids=batch.input_ids, pixel_values=images, logits_to_keep=1).logits[:, -1]
     assert torch.equal(logits, expected)
 
 
-def test_the_vision_tower_is_not_observed(checkpoint_path):
-    model = load_checkpoint(str(checkpoint_path), None, device=CPU, dtype=torch.float32).model.model
+@pytest.mark.parametrize("which", ["observed", "grouped"])
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("images", [1, 2, 8])
+def test_batches_and_shared_prefixes_equal_one_by_one(request, which, number, images):
+    """The first image has `number` questions, the others 1 to 5, of several lengths."""
+    checkpoint, some = request.getfixturevalue(which), pixels(images)
+    numbers = [1 + (number - 1 + image) % 5 for image in range(images)]
+    groups = [
+        [prompt(checkpoint, 4 + (3 * image + 5 * each) % 7, 10 * image + each) for each in range(count)]
+        for image, count in enumerate(numbers)
+    ]
+    logits, flows = checkpoint.forward(pack(groups), some)
+    one_by_one = [
+        checkpoint.forward(pack([[each]]), some[image : image + 1])
+        for image, group in enumerate(groups)
+        for each in group
+    ]
+    expected_logits, expected_flows = (torch.cat(tensors) for tensors in zip(*one_by_one, strict=True))
+    assert (logits - expected_logits).abs().max() <= 1e-5
+    assert (flows - expected_flows).abs().max() <= 5e-6
+
+
+def test_v2t_is_the_same_for_two_questions_on_one_image(observed):
+    flows = observed.forward(pack([[prompt(observed, 7), prompt(observed, 4, 1)]]), pixels(1))[1]
+    of_image = [position for position, name in enumerate(FLOW_NAMES) if name.startswith("v")]
+    assert torch.equal(flows[0][..., of_image], flows[1][..., of_image])
+    assert (flows[..., FLOW_NAMES.index("v2q")] == 0).all()
+    assert not torch.equal(flows[0], flows[1])
+
+
+def test_the_portable_way_sees_the_same(checkpoint_path, observed, monkeypatch):
+    monkeypatch.setattr(checkpoint_module, "choose_kernel", lambda *_, **__: PORTABLE)
+    portable = load_checkpoint(str(checkpoint_path), None, device=CPU, dtype=torch.float32)
+    batch = pack([[prompt(observed, 7), prompt(observed, 4, 1)], [prompt(observed, 5)]])
+    for found, expected in zip(portable.forward(batch, pixels(2)), observed.forward(batch, pixels(2)), strict=True):
+        assert (found - expected).abs().max() <= 2e-6
+
+
+def test_the_vision_tower_is_not_observed(observed):
+    model = observed.model.model
     assert model.vision_tower.config._attn_implementation == "sdpa"
     assert model.language_model.config._attn_implementation == "headflow"
 
 
-def attention_by_hand(query, key, scale, mask):
-    """Full attention in float64, [batch, heads, sequence, sequence]."""
-    key = key.double().repeat_interleave(query.shape[1] // key.shape[1], dim=1)
-    scores = query.double() @ key.transpose(-1, -2) * scale
-    return scores.masked_fill(~mask, -torch.inf).softmax(dim=-1)
+def test_attention_that_is_not_plain_is_refused(observed):
+    batch = pack([[prompt(observed, 7)]])
+    with pytest.raises(ValueError, match="attention with a mask cannot be observed"):
+        observed.model.model.language_model.layers[0].self_attn(
+            torch.zeros(1, 3, 128), (torch.zeros(1, 3, 16),) * 2, torch.zeros(1, 1, 3, 3), observation=batch
+        )
 
 
-@pytest.mark.parametrize("kv_heads", [4, 2, 1])
-@pytest.mark.parametrize("length", [7, 128, 300])
-def test_masses_of_random_queries_and_keys(kv_heads, length):
-    random = torch.Generator().manual_seed(length)
-    query = torch.randn(2, 4, length, 16, generator=random) * 1.7
-    key = torch.randn(2, kv_heads, length, 16, generator=random) * 1.7
-    image = length // 2
-    roles = torch.tensor([[0, 1, 2, *[3] * image, *[4] * (length - 3 - image)]] * 2)
-    causal = torch.ones(length, length, dtype=torch.bool).tril()
-    attention = attention_by_hand(query, key, 0.25, causal)
-    flows = flows_from_sums(role_sums(query, key, roles, scale=0.25, mask=None)[None], roles)
-    masked = flows_from_sums(role_sums(query, key, roles, scale=0.25, mask=causal.expand(2, 1, -1, -1))[None], roles)
-    assert torch.equal(flows, masked)
-    for item in range(2):
-        expected = reference_flows(attention[item], roles[item])
-        witness = reduce(attention[item].numpy(), [SHORT[code] for code in roles[item]])
-        for position, name in enumerate(FLOW_NAMES):
-            assert np.abs(expected[name].numpy() - witness[name]).max() < 1e-12
-            assert (flows[item, 0, :, position] - expected[name]).abs().max() <= 2e-6
+def test_a_model_that_is_not_causal_is_refused(checkpoint_path, monkeypatch):
+    load = LlavaForConditionalGeneration.from_pretrained
 
+    def not_causal(*arguments, **options):
+        model, report = load(*arguments, **options)
+        model.model.language_model.layers[1].self_attn.is_causal = False
+        return model, report
 
-@pytest.mark.parametrize("side", ["left", "right"])
-def test_padding_changes_nothing(side):
-    random = torch.Generator().manual_seed(0)
-    query, key = (torch.randn(1, 2, 20, 8, generator=random) for _ in range(2))
-    roles = torch.tensor([[0, 1, 2, *[3] * 9, *[4] * 8]])
-    alone = flows_from_sums(role_sums(query, key, roles, scale=0.4, mask=None)[None], roles)
-    pads = (5, 0) if side == "left" else (0, 5)
-    padded = torch.nn.functional.pad(roles, pads, value=PADDING)
-    some = [torch.nn.functional.pad(tensor, (0, 0, *pads), value=3.0) for tensor in (query, key)]
-    mask = torch.ones(25, 25, dtype=torch.bool).tril() & (padded[0] != PADDING)
-    together = flows_from_sums(role_sums(*some, padded, scale=0.4, mask=mask[None, None])[None], padded)
-    assert (alone - together).abs().max() <= 1e-6
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision_masses_are_summed_in_float32(dtype):
-    random = torch.Generator().manual_seed(0)
-    query, key = (torch.randn(1, 2, 700, 16, generator=random).mul(1.7).to(dtype) for _ in range(2))
-    roles = torch.tensor([[0, 1, *[3] * 600, *[4] * 98]])
-    sums = role_sums(query, key, roles, scale=0.25, mask=None)
-    assert sums.dtype == torch.float32
-    flows = flows_from_sums(sums[None], roles)
-    causal = torch.ones(700, 700, dtype=torch.bool).tril()
-    expected = reference_flows(attention_by_hand(query, key, 0.25, causal)[0], roles[0])
-    for position, name in enumerate(FLOW_NAMES):
-        assert (flows[0, 0, :, position] - expected[name]).abs().max() <= 1e-5
+    monkeypatch.setattr(LlavaForConditionalGeneration, "from_pretrained", not_causal)
+    with pytest.raises(HeadflowError, match="not causal over its prompt"):
+        load_checkpoint(str(checkpoint_path), None, device=CPU, dtype=torch.float32)

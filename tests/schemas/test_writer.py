@@ -1,6 +1,8 @@
 """Oracle: what went in, held against what pandas and pyarrow read back."""
 
 import json
+import threading
+import time
 
 import numpy as np
 import pandas as pd
@@ -64,7 +66,10 @@ def test_a_reader_sees_whole_parts_alone(tmp_path, monkeypatch):
     random = np.random.default_rng(0)
     for number in range(3):
         run.add(sample(number, "OCR"), flows(random, 2, 3))
-    assert json.loads((tmp_path / "run" / "run.json").read_text())["state"] == "running"
+    until = time.monotonic() + 60
+    while not (state := json.loads((tmp_path / "run" / "run.json").read_text()))["parts"] and time.monotonic() < until:
+        time.sleep(0.01)  # the part is written meanwhile
+    assert state["state"] == "running"
     assert len(pd.read_parquet(tmp_path / "run" / "heads")) == 12
     assert open_run(tmp_path / "run").manifest.parts[0].samples_rows == 2
 
@@ -125,3 +130,36 @@ def test_unwritable_places(tmp_path):
 
 def test_heads_of_an_imported_run_have_two_flows():
     assert [column.name for column in heads_columns(["v2t", "t2v"])] == NAMES[:6]
+
+
+def test_an_error_while_a_part_is_written_is_raised(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    run = RunWriter(tmp_path / "run", manifest(samples=2))
+    monkeypatch.setattr(writer_module.pq, "write_table", full)
+    run.add(sample(0, "OCR"), flows(np.random.default_rng(0), 2, 3))
+    with pytest.raises(OSError, match="No space left"):
+        run.finish()
+    assert open_run(tmp_path / "run").manifest.state == "running"
+
+
+def test_parts_are_written_while_the_next_is_gathered(tmp_path, monkeypatch):
+    monkeypatch.setattr(writer_module, "ROWS_PER_PART", 6)
+    go_on = threading.Event()
+    write = writer_module.pq.write_table
+
+    def slowly(*arguments, **options):
+        assert go_on.wait(60)
+        write(*arguments, **options)
+
+    monkeypatch.setattr(writer_module.pq, "write_table", slowly)
+    run = RunWriter(tmp_path / "run", manifest(samples=2))
+    values = [flows(np.random.default_rng(seed), 2, 3) for seed in range(2)]
+    run.add(sample(0, "OCR"), values[0])  # full: handed over, and not waited for
+    go_on.set()
+    run.add(sample(1, "OCR"), values[1])
+    run.finish()
+    heads = pd.read_parquet(tmp_path / "run" / "heads")
+    assert (heads[list(FLOW_NAMES)].to_numpy() == np.stack(values).reshape(12, 17)).all()
+    assert list(validate(tmp_path / "run")) == []

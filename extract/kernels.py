@@ -1,0 +1,106 @@
+"""Causal attention that hands out its logsumexp: a fused kernel where there is one, else a portable fallback.
+
+The logsumexp of a query is the logarithm of its softmax denominator, so that any single attention weight is
+`exp(scale * q.k - logsumexp)`: FlashAttention's own bookkeeping (Dao et al. 2022, arXiv:2205.14135, algorithm 1). The
+fused operators are private to torch, so each is tried on a small problem with a known answer before it is trusted.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+Attend = Callable[[Tensor, Tensor, Tensor, float], tuple[Tensor, Tensor]]
+CHUNK = 128  # queries whose scores the fallback holds at once
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A way to compute causal attention and its logsumexp.
+
+    Attributes:
+        description: for the manifest.
+        attend: (query [batch, heads, sequence, head_dim], key and value [batch, kv_heads, sequence, head_dim], scale)
+            -> output like `query`, and the natural logsumexp of the scaled scores, float32 [batch, heads, sequence].
+            The output is bitwise that of torch's own attention where that picks the same kernel.
+    """
+
+    description: str
+    attend: Attend
+
+
+def _flash_cpu(query: Tensor, key: Tensor, value: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    operator = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    output, lse = operator(query, key, value, 0.0, True, scale=scale)
+    return output, lse
+
+
+def _flash_cuda(query: Tensor, key: Tensor, value: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    operator = torch.ops.aten._scaled_dot_product_flash_attention
+    output, lse, *_ = operator(query, key, value, 0.0, True, False, scale=scale)
+    return output, lse
+
+
+def _efficient_cuda(query: Tensor, key: Tensor, value: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    groups = query.shape[1] // key.shape[1]
+    if groups > 1:
+        key, value = (each.repeat_interleave(groups, dim=1) for each in (key, value))
+    operator = torch.ops.aten._scaled_dot_product_efficient_attention
+    output, lse, *_ = operator(query, key, value, None, True, 0.0, True, scale=scale)
+    return output, lse[..., : query.shape[2]]  # the operator pads it
+
+
+def _portable(query: Tensor, key: Tensor, value: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    gqa = query.shape[1] != key.shape[1]
+    output = scaled_dot_product_attention(query, key, value, is_causal=True, scale=scale, enable_gqa=gqa)
+    return output, causal_logsumexp(query, key, scale)
+
+
+def causal_logsumexp(query: Tensor, key: Tensor, scale: float) -> Tensor:
+    """The logsumexp of causal attention, float32 [batch, heads, sequence], computed from `CHUNK` queries at a time."""
+    heads, length = query.shape[1:3]
+    key = key.float().transpose(-1, -2).repeat_interleave(heads // key.shape[1], dim=1)
+    position = torch.arange(length, device=query.device)
+    chunks = []
+    for start in range(0, length, CHUNK):
+        rows = slice(start, start + CHUNK)
+        later = position[rows, None] < position
+        scores = query[:, :, rows].float() @ key * scale
+        chunks.append(scores.masked_fill_(later, -torch.inf).logsumexp(dim=-1))
+    return torch.cat(chunks, dim=-1)
+
+
+FLASH_CPU = Kernel("flash kernel of the CPU, observed by its own logsumexp", _flash_cpu)
+FLASH_CUDA = Kernel("flash kernel of CUDA, observed by its own logsumexp", _flash_cuda)
+EFFICIENT_CUDA = Kernel("memory-efficient kernel of CUDA, observed by its own logsumexp", _efficient_cuda)
+PORTABLE = Kernel("sdpa, observed by chunked float32 softmax", _portable)
+FUSED = {"cpu": (FLASH_CPU,), "cuda": (FLASH_CUDA, EFFICIENT_CUDA)}
+
+
+def choose_kernel(device: torch.device, dtype: torch.dtype, *, heads: int, kv_heads: int, head_dim: int) -> Kernel:
+    """The first fused kernel of the device that works for this dtype and shape, else the portable one."""
+    random = torch.Generator().manual_seed(0)
+    shapes = [(2, number, 70, head_dim) for number in (heads, kv_heads, kv_heads)]
+    query, key, value = (torch.randn(shape, generator=random).to(device, dtype) for shape in shapes)
+    scale = head_dim**-0.5
+    for kernel in FUSED.get(device.type, ()):
+        if _works(kernel, query, key, value, scale):
+            return kernel
+    return PORTABLE
+
+
+def _works(kernel: Kernel, query: Tensor, key: Tensor, value: Tensor, scale: float) -> bool:
+    """Whether the operator is there, takes these inputs, and agrees with the portable way."""
+    expected_output, expected_lse = _portable(query, key, value, scale)
+    try:
+        with torch.inference_mode():
+            output, lse = kernel.attend(query, key, value, scale)
+    except (RuntimeError, AttributeError, TypeError, ValueError):  # private operators may go, or change
+        return False
+    if output.shape != expected_output.shape or lse.shape != expected_lse.shape or lse.dtype != torch.float32:
+        return False
+    half = query.dtype != torch.float32
+    same_output = torch.allclose(output.float(), expected_output.float(), rtol=0, atol=0.05 if half else 1e-4)
+    return same_output and torch.allclose(lse, expected_lse, rtol=0, atol=1e-3 if half else 1e-4)

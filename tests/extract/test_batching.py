@@ -1,0 +1,95 @@
+"""Oracle: every question comes out once, with its own image, whatever the order and the sizes."""
+
+from collections import Counter
+
+import pytest
+import torch
+
+from extract.batch_size import LARGEST, largest
+from extract.batching import WINDOW, Asked, Question, batches
+from tests.layouts import prompt, tiles
+
+
+def asked(content: int, *lengths: int, first: int = 0) -> Asked:
+    questions = [Question(first + number, prompt(length, seed=number)) for number, length in enumerate(lengths)]
+    return Asked(f"sha{content}", torch.full((3, 2, 2), float(content)), questions)
+
+
+def many(number: int) -> list[Asked]:
+    """Images with one to three questions of many lengths."""
+    made, place = [], 0
+    for content in range(number):
+        lengths = [3 + (content * 7 + each * 5) % 23 for each in range(1 + content % 3)]
+        made.append(asked(content, *lengths, first=place))
+        place += len(lengths)
+    return made
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("size", [1, 3, 8])
+def test_every_question_once_with_its_image(size, packed):
+    images = many(50)
+    of_image = {question.place: image.sha256 for image in images for question in image.questions}
+    found = Counter()
+    for batch in batches(images, size, packed=packed):
+        assert 1 <= len(batch) <= size
+        for image in batch:
+            assert packed or len(image.questions) == 1
+            assert float(image.pixels[0, 0, 0]) == int(image.sha256.removeprefix("sha"))
+            for question in image.questions:
+                assert of_image[question.place] == image.sha256
+                found[question.place] += 1
+    assert found == dict.fromkeys(of_image, 1)
+
+
+def test_batches_are_full_and_of_similar_length():
+    images = many(8 * WINDOW * 3)
+    made = list(batches(images, 8, packed=True))
+    assert [len(batch) for batch in made] == [8] * WINDOW * 3
+    padding = sum(max(image.columns() for image in batch) - image.columns() for batch in made for image in batch)
+    plain = [images[start : start + 8] for start in range(0, len(images), 8)]
+    unsorted = sum(max(image.columns() for image in batch) - image.columns() for batch in plain for image in batch)
+    assert padding < unsorted / 2
+    window = [image.columns() for batch in made[:WINDOW] for image in batch]
+    assert window == sorted(window)
+
+
+def test_nothing_waits_for_more_than_a_window():
+    taken = []
+    images = (taken.append(image) or image for image in many(100))
+    next(batches(images, 2, packed=True))
+    assert len(taken) == 2 * WINDOW + 1
+
+
+def test_equal_content_shares_a_prefix():
+    images = [asked(1, 5, first=0), asked(2, 5, first=1), asked(1, 6, 4, first=2), asked(3, 5, first=4)]
+    (batch,) = batches(images, 8, packed=True)
+    assert sorted([question.place for question in image.questions] for image in batch) == [[0, 2, 3], [1], [4]]
+    one_by_one = list(batches([asked(1, 5, first=0), asked(1, 6, first=1)], 1, packed=True))
+    assert [[question.place for question in image.questions] for (image,) in one_by_one] == [[0, 1]]
+
+
+def test_columns_are_those_of_the_packed_sequence():
+    assert asked(1, 9).columns() == len(prompt(9).input_ids)
+    assert asked(1, 9, 4).columns() == len(prompt(9).input_ids) + 4
+
+
+def test_what_cannot_share_a_prefix_goes_alone():
+    image = Asked("sha", torch.zeros(3, 2, 2), [Question(0, tiles()), Question(1, tiles(1))])
+    (batch,) = batches([image], 4, packed=True)
+    assert [[question.place for question in each.questions] for each in batch] == [[0], [1]]
+
+
+def test_the_largest_batch_that_fits_with_something_to_spare():
+    tried = []
+
+    def up_to(limit):
+        return lambda size: tried.append(size) or size <= limit
+
+    assert largest(up_to(0)) == 1
+    assert largest(up_to(2)) == 1
+    assert largest(up_to(3)) == 2
+    assert largest(up_to(17)) == 8
+    assert largest(up_to(18)) == 16
+    assert largest(up_to(10**6)) == LARGEST
+    assert max(tried) == LARGEST + LARGEST // 8
