@@ -17,10 +17,10 @@ DEVICE ?= auto
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo extract plots summary export-pt test check bench clean
+.PHONY: help setup demo extract plots summary export-pt test check bench bench-plots clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 # Two environments in one: the laptop's (plots, tables), and all of it. The second holds the first.
 $(VENV)/.laptop: pyproject.toml constraints.txt
@@ -78,7 +78,10 @@ check: $(VENV)/.all  ## format, lint, types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.all  ## measure plots at the size of MME, and ten times that
+bench: $(VENV)/.all  ## measure what observing costs, on a GPU where there is one: [ARGS]
+	$(BIN)/python -m tests.bench $(ARGS)
+
+bench-plots: $(VENV)/.all  ## measure plots at the size of MME, and ten times that: [ARGS]
 	$(BIN)/python -m tests.bench_plots $(ARGS)
 
 clean:  ## remove the environment, the demo and caches; runs stay

@@ -133,9 +133,19 @@ def load_checkpoint(model_path: str, model_base: str | None, *, device: torch.de
                 f"{model_path}: {len(names)} {what.replace('_keys', '')} weights, such as {names[0]}; "
                 "the checkpoint does not fit its config.json"
             )
-    model = model.eval().to(device)
+    return watch(model.eval().to(device), tokenizer, preprocessor, name=model_path)
+
+
+def watch(
+    model: LlavaForConditionalGeneration, tokenizer: PreTrainedTokenizerBase, preprocessor: Preprocessor, *, name: str
+) -> Checkpoint:
+    """Let a model on its device be observed.
+
+    Raises:
+        HeadflowError: its language model is not causal; the message calls it `name`.
+    """
     if not all(getattr(module, "is_causal", True) for module in model.model.language_model.modules()):
-        raise HeadflowError(f"{model_path} is not causal over its prompt; such a language model cannot be observed yet")
+        raise HeadflowError(f"{name} is not causal over its prompt; such a language model cannot be observed yet")
     observe_language_model(model)
     text = model.config.text_config
     heads = text.num_attention_heads
@@ -145,7 +155,7 @@ def load_checkpoint(model_path: str, model_base: str | None, *, device: torch.de
         model=model,
         tokenizer=tokenizer,
         preprocessor=preprocessor,
-        kernel=choose_kernel(device, dtype, heads=heads, kv_heads=kv_heads, head_dim=head_dim),
+        kernel=choose_kernel(model.device, model.dtype, heads=heads, kv_heads=kv_heads, head_dim=head_dim),
         image_tokens=_count_image_tokens(model, preprocessor),
         image_token_id=model.config.image_token_id,
         max_tokens=min(text.max_position_embeddings, getattr(text, "sliding_window", None) or sys.maxsize),

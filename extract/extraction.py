@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from extract.batching import Asked, Question, batches
+from extract.batching import WINDOW, Asked, Question, batches
 from extract.checkpoint import KIND, Checkpoint
 from extract.loading import ImageFiles, LoadedImage, load_images
 from extract.passes import Outcome, Passes
@@ -128,7 +128,7 @@ class _Asking:
     def _images(self) -> Iterator[LoadedImage]:
         checkpoint = self.extractor.checkpoint
         files = ImageFiles(self.extractor.image_folder, list(self.groups), checkpoint.preprocessor)
-        ahead, pin = 2 * self.extractor.batch_size, checkpoint.device.type == "cuda"
+        ahead, pin = WINDOW * self.extractor.batch_size, checkpoint.device.type == "cuda"
         images = load_images(files, workers=self.extractor.workers, ahead=ahead, pin=pin)
         while True:
             try:

@@ -123,7 +123,7 @@ def pack(images: Sequence[Sequence[Prompt]]) -> Batch:
     causal = max(len(prompts[0].input_ids) for prompts in images)  # columns before the further questions
     further = [sum(len(prompt.input_ids) - prefix_length(prompt) for prompt in prompts[1:]) for prompts in images]
     shape = (len(images), causal + max(further))
-    ids = np.full(shape, images[0][0].input_ids[0])  # any token but the image's may pad
+    ids = np.full(shape, images[0][0].input_ids[-1])  # any token but the image's may pad
     positions = np.zeros(shape, np.int64)
     roles = np.full(shape, PADDING)
     owner = np.full(shape, NOBODY)

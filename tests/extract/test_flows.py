@@ -15,6 +15,7 @@ from tests.layouts import columns, prompt, tiles
 from tests.oracle import reduce
 
 SHORT = ("bos", "sys", "user", "v", "q")
+CPU = torch.device("cpu")
 HEADS, WIDTH, SCALE = 4, 16, 0.25
 BATCHES = {f"{number} questions": [[prompt(9 + k, seed=k) for k in range(number)]] for number in range(1, 6)} | {
     "batch of 8": [[prompt(9 + k), prompt(12 - k)] for k in range(8)],
@@ -54,12 +55,11 @@ def by_hand(layer, row, own):
     return attention, attention @ value
 
 
-def largest_errors(images, made, kernel) -> tuple[float, float]:
+def largest_errors(images, made, kernel, *, device=CPU, hold=0) -> tuple[float, float]:
     """Of flows, and of outputs."""
-    batch = pack(images)
-    observation = Observation(batch, kernel)
-    outputs = [observation.attend(*layer, SCALE) for layer in made]
-    found = observation.flows()
+    observation = Observation(pack(images).to(device), kernel, hold=hold)
+    outputs = [observation.attend(*(tensor.to(device) for tensor in layer), SCALE).cpu() for layer in made]
+    found = observation.flows().cpu()
     prompts = [each for group in images for each in group]
     assert found.shape == (len(prompts), len(made), HEADS, len(FLOW_NAMES))
     assert found.dtype == torch.float32

@@ -1,0 +1,54 @@
+"""The benchmark runs, on models too small to measure: every row of its table comes out, and lands in its JSON."""
+
+import json
+import queue
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tests import bench
+
+TINY = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    short, long = bench.SHAPES["cpu"]
+    shapes = replace(short, image_size=56, text=TINY), replace(long, image_size=112, batch=2, text=TINY)
+    monkeypatch.setitem(bench.SHAPES, "cpu", shapes)
+    return shapes
+
+
+def test_every_row_is_measured(tiny, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(bench, "memory_of", lambda *_: 100.0)
+    argv = ["--device=cpu", "--rounds=2", "--end-to-end-rounds=1", "--images=3", "--batch-size=2", "--profile"]
+    monkeypatch.setattr("sys.argv", ["bench", *argv, f"--json={tmp_path / 'bench.json'}"])
+    bench.main()
+    rows = json.loads((tmp_path / "bench.json").read_text())["rows"]
+    ways = ["observed / plain", "usual / plain"]
+    memory = [f"{way}, peak memory" for way in ways]
+    assert [row["what"] for row in rows] == [*ways, "separate / packed", "extract / bare loop", *ways, *memory]
+    assert [row["tokens"] for row in rows if "tokens" in row] == [85, 85, 133, 133]
+    out = capsys.readouterr().out
+    assert all(f"| {row['what']} | {row['value']} |" in out for row in rows)
+    assert "6 samples, batch 2" in out
+    assert "aten::_scaled_dot_product_flash_attention_for_cpu" in out
+
+
+def test_memory_of_one_way(tiny):
+    out = queue.Queue()
+    bench.peak_memory(tiny[1], torch.device("cpu"), torch.float32, "usual", out)
+    assert 0 <= out.get() < 2000
+
+
+def test_all_ways_compute_the_same(tiny):
+    ways = bench.Ways(bench.build(tiny[1], torch.device("cpu"), torch.float32), 2)
+    with torch.inference_mode():
+        logits, flows = ways.observed()
+        assert torch.equal(ways.plain()[:, -1], logits)
+        text, image = ways.usual().unbind(dim=-1)
+    length = ways.one.input_ids.shape[1]
+    assert torch.allclose(text + image, torch.full_like(text, length), atol=1e-3)
+    v2t, t2v = flows[..., 1].transpose(0, 1), flows[..., 0].transpose(0, 1)
+    assert torch.allclose(image, 64 * (1 - v2t) + (length - 64) * t2v, atol=1e-3)
