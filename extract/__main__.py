@@ -93,7 +93,6 @@ def load_extractor(arguments: argparse.Namespace, samples: list[Sample]) -> "Ext
         from extract.checkpoint import choose_device, choose_dtype, load_checkpoint
         from extract.extraction import Extractor, by_image
         from extract.passes import Passes
-        from extract.prompts import PromptBuilder
     except ModuleNotFoundError as error:
         raise HeadflowError(f"{error.name} is not installed: pip install -e '.[extract]'") from error
 
@@ -101,18 +100,9 @@ def load_extractor(arguments: argparse.Namespace, samples: list[Sample]) -> "Ext
     device = choose_device(arguments.device)
     dtype = choose_dtype(arguments.dtype, device)
     checkpoint = load_checkpoint(arguments.model_path, arguments.model_base, device=device, dtype=dtype)
-    tokenizer = checkpoint.tokenizer
-    prompts = PromptBuilder(
-        encode=lambda text: tokenizer(text).input_ids,
-        bos_token_id=tokenizer.bos_token_id,
-        image_token_id=checkpoint.image_token_id,
-        image_tokens=checkpoint.image_tokens,
-        max_tokens=checkpoint.max_tokens,
-        template=find_template(arguments.conv_mode),
-        suffix=arguments.prompt_suffix,
-        system_span=arguments.system_span,
-    )
-    passes = Passes(checkpoint, AnswerReader.of(tokenizer))
+    template = find_template(arguments.conv_mode)
+    prompts = checkpoint.prompts(template, suffix=arguments.prompt_suffix, system_span=arguments.system_span)
+    passes = Passes(checkpoint, AnswerReader.of(checkpoint.tokenizer))
     packed = arguments.sequences == PACKED
     groups = list(by_image(samples).values()) if packed else [[sample] for sample in samples]
     return Extractor(

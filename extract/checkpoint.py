@@ -19,6 +19,8 @@ from transformers import (
 from extract.kernels import Kernel, choose_kernel
 from extract.observer import HELD_ON_CUDA, Observation, observe_language_model
 from extract.packing import Batch
+from extract.prompts import MME_SUFFIX, PromptBuilder, SystemSpan
+from extract.templates import Template
 from schemas.errors import HeadflowError, one_line
 
 KIND = "transformers LlavaForConditionalGeneration"
@@ -79,6 +81,21 @@ class Checkpoint:
     def dtype(self) -> torch.dtype:
         """The dtype of its weights."""
         return self.model.dtype
+
+    def prompts(
+        self, template: Template, *, suffix: str = MME_SUFFIX, system_span: SystemSpan = "template"
+    ) -> PromptBuilder:
+        """What writes prompts for this model."""
+        return PromptBuilder(
+            encode=lambda text: self.tokenizer(text).input_ids,
+            bos_token_id=self.tokenizer.bos_token_id,
+            image_token_id=self.image_token_id,
+            image_tokens=self.image_tokens,
+            max_tokens=self.max_tokens,
+            template=template,
+            suffix=suffix,
+            system_span=system_span,
+        )
 
     def forward(self, batch: Batch, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """One prefill pass, observed.

@@ -8,15 +8,16 @@ import pytest
 import torch
 
 from tests import bench
+from tests.bench_ways import SHAPES, Ways, build
 
 TINY = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
 
 
 @pytest.fixture
 def tiny(monkeypatch):
-    short, long = bench.SHAPES["cpu"]
+    short, long = SHAPES["cpu"]
     shapes = replace(short, image_size=56, text=TINY), replace(long, image_size=112, batch=2, text=TINY)
-    monkeypatch.setitem(bench.SHAPES, "cpu", shapes)
+    monkeypatch.setitem(SHAPES, "cpu", shapes)
     return shapes
 
 
@@ -43,7 +44,7 @@ def test_memory_of_one_way(tiny):
 
 
 def test_all_ways_compute_the_same(tiny):
-    ways = bench.Ways(bench.build(tiny[1], torch.device("cpu"), torch.float32), 2)
+    ways = Ways(build(tiny[1], torch.device("cpu"), torch.float32), 2)
     with torch.inference_mode():
         logits, flows = ways.observed()
         assert torch.equal(ways.plain()[:, -1], logits)
