@@ -17,7 +17,7 @@ DEVICE ?= auto
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo extract plots summary export-pt test check bench bench-plots clean
+.PHONY: help setup demo train-demo extract plots summary export-pt test check bench bench-plots clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -35,18 +35,16 @@ $(VENV)/.all: pyproject.toml constraints.txt
 
 setup: $(VENV)/.all  ## install everything into .venv
 
-$(DEMO)/MME_test.json: $(VENV)/.all data/demo_questions.py
-	$(BIN)/python -m data.demo_questions --out $(DEMO)
-
-$(DEMO)/tiny-llava/config.json: $(DEMO)/MME_test.json data/demo_model.py
-	$(BIN)/python -m data.demo_model --out $(DEMO)/tiny-llava --questions $(DEMO)/MME_test.json
-
-demo: $(DEMO)/tiny-llava/config.json  ## the whole path on a tiny model and made-up images, into runs/demo
+demo: $(VENV)/.all  ## the whole path on a tiny trained model and its pictures, into runs/demo
 	$(BIN)/python -m extract --model-path $(DEMO)/tiny-llava --image-folder $(DEMO)/images \
 		--question-file $(DEMO)/MME_test.json --output-dir runs/demo --overwrite
 	$(BIN)/python -m analyze validate runs/demo
 	$(BIN)/python -m analyze summary runs/demo
 	$(BIN)/python -m analyze plots runs/demo
+
+train-demo: $(VENV)/.all  ## train the demo's model anew, and draw its pictures: an hour on 2 cores
+	$(BIN)/python -m data.scenes --out $(DEMO)
+	$(BIN)/python -m data.train_demo --out $(DEMO)/tiny-llava $(ARGS)
 
 # What is missing is said before anything is installed
 .PHONY: needs-model needs-run
@@ -84,6 +82,6 @@ bench: $(VENV)/.all  ## measure what observing costs, on a GPU where there is on
 bench-plots: $(VENV)/.all  ## measure plots at the size of MME, and ten times that: [ARGS]
 	$(BIN)/python -m tests.bench_plots $(ARGS)
 
-clean:  ## remove the environment, the demo and caches; runs stay
-	rm -rf $(VENV) $(DEMO) *.egg-info .mypy_cache .pytest_cache .ruff_cache
+clean:  ## remove the environment and caches; runs stay
+	rm -rf $(VENV) *.egg-info .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -8,10 +8,10 @@ import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported; no test needs a hub
 
-from data.demo_model import make_checkpoint
-from data.demo_questions import make_questions
+from data.scenes import make_questions
 from extract.__main__ import main as extract_main
 from tests.made_up import write_run
+from tests.tiny_llava import make_checkpoint
 
 LEGACY_PT = Path(__file__).parents[2] / "shared" / "legacy" / "scienceqa_attention_head_records.pt"
 
@@ -20,7 +20,7 @@ LEGACY_PT = Path(__file__).parents[2] / "shared" / "legacy" / "scienceqa_attenti
 def questions(tmp_path_factory) -> Path:
     """The folder of the demo's images, and of its MME_test.json."""
     folder = tmp_path_factory.mktemp("questions")
-    make_questions(folder, images_per_category=1)
+    make_questions(folder, images_per_category=2)
     return folder
 
 

@@ -13,7 +13,6 @@ import torch
 from PIL import Image
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from data.demo_model import make_checkpoint
 from extract.__main__ import main
 from extract.checkpoint import Checkpoint
 from extract.loading import ImageFiles
@@ -21,6 +20,7 @@ from extract.passes import Passes
 from schemas.run import open_run
 from schemas.validate import validate
 from tests.extract.test_images import JPEG, READABLE, png
+from tests.tiny_llava import make_checkpoint
 
 ROW = {"question_id": "q", "image_file": "good.png", "question": "Is it red?", "answer": "Yes", "category": "OCR"}
 

@@ -8,7 +8,6 @@ import torch
 from PIL import Image
 from transformers import CLIPImageProcessorPil, LlavaForConditionalGeneration
 
-from data.demo_model import make_checkpoint
 from extract import checkpoint as checkpoint_module
 from extract.checkpoint import load_checkpoint
 from extract.kernels import FLASH_CPU, PORTABLE
@@ -17,6 +16,7 @@ from extract.prompts import Prompt
 from schemas.columns import FLOW_NAMES, PARTITIONS
 from schemas.errors import HeadflowError
 from tests.oracle import Witness
+from tests.tiny_llava import make_checkpoint
 
 CPU = torch.device("cpu")
 SHORT = ("bos", "sys", "user", "v", "q")

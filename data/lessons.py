@@ -1,0 +1,242 @@
+"""What the demo's model is taught: scenes, labels of their patches, and questions packed behind one prefix.
+
+Prompts are those of `extract`, token for token. All questions on an image stand in one sequence behind the image, with
+their own position ids and a mask that hides them from each other, so that an image is paid for once.
+"""
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property, lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import LlamaTokenizer, LlavaForConditionalGeneration
+
+from data.demo_model import IMAGE_TOKEN, PATCH, SIDE, image_processor
+from data.scenes import CATEGORIES, COLORS, DIGITS, GRID, LETTERS, SHAPES, SIZE, Scene, character, place, plural, shapes
+from extract.prompts import PromptBuilder
+from extract.templates import find_template
+from schemas.roles import QUESTION
+
+NAMES = ("", *SHAPES, *LETTERS, *DIGITS)
+INKS = ("", *COLORS)
+NAME, INK, CENTRE = 0, 1, 2  # kinds of labels
+# Words for what a patch shows, in the order of the labels; the plural is what one counts
+VOCABULARIES = (NAMES[1:], [plural(shape) for shape in SHAPES], INKS[1:])
+CHARACTERS = 0.35  # share of the scenes with a letter or digit
+TEACHERS = {name: ask for name, (_, ask) in CATEGORIES.items()} | {"place": place}
+# How often each is asked about a scene of shapes; about a character it is mostly what it is
+WEIGHTS = {"existence": 1, "count": 2, "position": 2, "color": 2, "place": 1, "numerical_calculation": 1}
+
+UNKNOWN = -100  # the colour of a shape that is there more than once
+
+Asked = Sequence[tuple[str, str, str]]  # questions about one image, each with the fact asked for and the answer
+
+
+@dataclass(frozen=True)
+class Split:
+    """Scenes that no other split has, drawn and labelled.
+
+    Attributes:
+        images: uint8 [scenes, height, width, 3].
+        labels: int64 [scenes, 3, patches]: in `NAMES`, in `INKS`, and 1 where a thing has its centre.
+    """
+
+    scenes: list[Scene]
+    images: np.ndarray
+    labels: Tensor
+
+    @classmethod
+    def of(cls, scenes: list[Scene]) -> "Split":
+        """Draw and label some scenes."""
+        return cls(
+            scenes,
+            np.stack([np.asarray(scene.draw()) for scene in scenes]),
+            torch.from_numpy(np.stack([_labels(scene) for scene in scenes])),
+        )
+
+    def pixels(self, indices: list[int]) -> Tensor:
+        """Some of the images as the model takes them, float32 [images, 3, height, width]."""
+        processor = image_processor()
+        mean, std = (torch.tensor(value)[:, None, None] for value in (processor.image_mean, processor.image_std))
+        return (torch.from_numpy(self.images[indices]).permute(0, 3, 1, 2) / 255 - mean) / std
+
+    def hashes(self) -> set[bytes]:
+        """What tells images apart."""
+        return {image.tobytes() for image in self.images}
+
+
+def training_scenes(number: int, seed: int) -> list[Scene]:
+    """Scenes of both kinds."""
+    rng = random.Random(seed)
+    return [(character if rng.random() < CHARACTERS else shapes)(rng) for _ in range(number)]
+
+
+def _labels(scene: Scene) -> np.ndarray:
+    """What each patch shows, int64 [3, patches]."""
+    labels = np.zeros((3, SIDE, SIDE), np.int64)
+    middle = (np.arange(SIDE) + 0.5) * PATCH
+    for thing in scene.things:
+        covered = (abs(middle[:, None] - thing.y) <= thing.radius) & (abs(middle - thing.x) <= thing.radius)
+        labels[0, covered], labels[1, covered] = NAMES.index(thing.name), INKS.index(thing.color)
+        labels[2, int(thing.y // PATCH), int(thing.x // PATCH)] = 1
+    return labels.reshape(3, -1)
+
+
+def ask(scene: Scene, number: int, open_share: float, rng: random.Random) -> Asked:
+    """Questions about a scene, that share of them answered by a word, the others by Yes or No.
+
+    The fact asked for is the word, but for what is not in the image: there it is the answer.
+    """
+    asked: list[tuple[str, str, str]] = []
+    while len(asked) < number:
+        if scene.things[0].name in SHAPES:
+            topic = rng.choices([*WEIGHTS], [*WEIGHTS.values()])[0]
+        else:
+            topic = "OCR" if rng.random() < 0.8 else "numerical_calculation"
+        fact = TEACHERS[topic](scene, rng)
+        if fact is not None:
+            forms = (fact.open, fact.word), *fact.answers
+            question, answer = rng.choices(forms, (2 * open_share, 1 - open_share, 1 - open_share))[0]
+            asked.append((question, answer if topic == "existence" else fact.word, answer))
+    return asked
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Questions about a batch of images, laid out. A place is an image and a column.
+
+    Attributes:
+        ids: int64 [images, length].
+        positions: int64 [images, length].
+        seen: bool [images, 1, length, length], true where a query sees a key.
+        ends: int64 [2, questions], the place of each prompt's last token.
+        answers: int64 [questions], the token that should follow it.
+        marks: int64 [2, questions], the place of each question mark.
+        facts: int64 [questions], the token of the fact that was asked for.
+        mentions: int64 [2, mentions], the places of the names of shapes.
+        inks: int64 [mentions], the colour of the shape: in `INKS`, so 0 where there is none, or `UNKNOWN`.
+        places: float32 [mentions, 2], its x and y in cells from the middle of the image; NaN where not one is there.
+    """
+
+    ids: Tensor
+    positions: Tensor
+    seen: Tensor
+    ends: Tensor
+    answers: Tensor
+    marks: Tensor
+    facts: Tensor
+    mentions: Tensor
+    inks: Tensor
+    places: Tensor
+
+    def to(self, device: torch.device) -> "Lesson":
+        """The same on a device."""
+        return Lesson(*(getattr(self, each.name).to(device) for each in fields(self)))
+
+    def states(self, model: LlavaForConditionalGeneration, pixels: Tensor) -> tuple[Tensor, ...]:
+        """What goes into each layer of the language model, and what comes out of the last, normed."""
+        language = model.model.language_model
+        start = int((self.ids[0] == model.config.image_token_id).nonzero()[0])
+        text = language.embed_tokens(self.ids)
+        image = model.model.multi_modal_projector(patch_features(model, pixels))
+        return language(
+            inputs_embeds=torch.cat([text[:, :start], image, text[:, start + image.shape[1] :]], dim=1),
+            position_ids=self.positions,
+            attention_mask=self.seen,
+            use_cache=False,
+            output_hidden_states=True,
+        ).hidden_states
+
+    def logits(self, model: LlavaForConditionalGeneration, pixels: Tensor) -> Tensor:
+        """What the model says next, [questions, vocabulary]."""
+        return model.lm_head(self.states(model, pixels)[-1][tuple(self.ends)])
+
+
+def patch_features(model: LlavaForConditionalGeneration, pixels: Tensor) -> Tensor:
+    """What the vision tower gives the projector, float32 [images, patches, width]."""
+    return model.model.vision_tower(pixels, output_hidden_states=True).hidden_states[-1][:, 1:]
+
+
+class Layout:
+    """Turns questions into lessons, for one tokenizer."""
+
+    def __init__(self, tokenizer: LlamaTokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._prompts = PromptBuilder(
+            encode=lambda text: tokenizer(text).input_ids,
+            bos_token_id=tokenizer.bos_token_id,
+            image_token_id=tokenizer.convert_tokens_to_ids(IMAGE_TOKEN),
+            image_tokens=SIDE**2,
+            max_tokens=2048,
+            template=find_template("vicuna_v1"),
+        )
+        self._mark = tokenizer.convert_tokens_to_ids("?")
+        self.suffix = lru_cache(maxsize=None)(self._suffix)
+        self.answer = lru_cache(maxsize=None)(self._answer)
+
+    @cached_property
+    def prefix(self) -> list[int]:
+        """The tokens before a question."""
+        prompt = self._prompts.build("?")
+        return prompt.input_ids[: prompt.roles.index(QUESTION)]
+
+    def _suffix(self, question: str) -> list[int]:
+        return self._prompts.build(question).input_ids[len(self.prefix) :]
+
+    def _answer(self, word: str) -> int:
+        """The token that begins an answer."""
+        prompt = self._tokenizer("ASSISTANT:").input_ids
+        return self._tokenizer(f"ASSISTANT: {word}").input_ids[len(prompt)]
+
+    def lesson(self, scenes: Sequence[Scene], questions: Sequence[Asked]) -> Lesson:
+        """Lay out the questions about each scene."""
+        suffixes = [[self.suffix(question) for question, *_ in asked] for asked in questions]
+        start = len(self.prefix)
+        shape = (len(scenes), start + max(sum(map(len, each)) for each in suffixes))
+        ids = np.full(shape, self._tokenizer.eos_token_id)
+        positions, owner = np.zeros(shape, np.int64), np.full(shape, -1)
+        ids[:, :start], positions[:, :start], owner[:, :start] = self.prefix, np.arange(start), 0
+        ends, marks, mentions, known = [], [], [], []
+        for image, (scene, each) in enumerate(zip(scenes, suffixes, strict=True)):
+            column = start
+            grounds = {self.answer(name): _ground(scene, name) for name in SHAPES}
+            for number, suffix in enumerate(each, start=1):
+                end = column + len(suffix)
+                ids[image, column:end] = suffix
+                positions[image, column:end] = np.arange(start, start + len(suffix))
+                owner[image, column:end] = number
+                named = [each for each, token in enumerate(suffix) if token in grounds]
+                mentions += [(image, column + each) for each in named]
+                known += [grounds[suffix[each]] for each in named]
+                marks.append((image, column + suffix.index(self._mark)))
+                ends.append((image, end - 1))
+                column = end
+        shared = (owner[:, None] == 0) | (owner[:, None] == owner[:, :, None])
+        facts, answers = zip(
+            *((self.answer(f), self.answer(a)) for asked in questions for _, f, a in asked), strict=True
+        )
+        return Lesson(
+            torch.from_numpy(ids),
+            torch.from_numpy(positions),
+            torch.from_numpy(shared & np.tri(shape[1], dtype=bool))[:, None],
+            torch.tensor(ends).T,
+            torch.tensor(answers),
+            torch.tensor(marks).T,
+            torch.tensor(facts),
+            torch.tensor(mentions, dtype=torch.int64).reshape(-1, 2).T,
+            torch.tensor([ink for ink, _, _ in known], dtype=torch.int64),
+            torch.tensor([place for _, *place in known]).reshape(-1, 2),
+        )
+
+
+def _ground(scene: Scene, name: str) -> tuple[int, float, float]:
+    """Colour and place of a shape, as `Lesson` tells them."""
+    things = [thing for thing in scene.things if thing.name == name]
+    if len(things) != 1:
+        return UNKNOWN if things else 0, math.nan, math.nan
+    x, y = ((at / SIZE - 0.5) * GRID for at in (things[0].x, things[0].y))
+    return INKS.index(things[0].color), x, y

@@ -1,0 +1,124 @@
+"""Oracle: the committed model itself, run in eager attention without `extract`: it answers because it looks.
+
+And `extract` on it, where attention is far from uniform, against that oracle.
+"""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from transformers import CLIPImageProcessorPil
+
+from data.scenes import CATEGORIES, CONTROL, DEMO_SEED, make_questions
+from tests.oracle import Witness
+
+DEMO = Path(__file__).parents[2] / "data" / "demo"
+MODEL = DEMO / "tiny-llava"
+
+
+@pytest.fixture(scope="module")
+def witness():
+    return Witness(MODEL)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return json.loads((DEMO / "MME_test.json").read_text(encoding="utf-8"))
+
+
+def knocked_out(roles: list[str]) -> torch.Tensor:
+    """A causal mask, float32 [1, 1, sequence, sequence], under which no question token sees an image token."""
+    question, image = (torch.tensor([name == role for name in roles]) for role in ("q", "v"))
+    hidden = torch.ones(len(roles), len(roles)).triu(1).bool() | (question[:, None] & image)
+    return torch.zeros(hidden.shape).masked_fill(hidden, torch.finfo(torch.float32).min)[None, None]
+
+
+def pixels_of(name: str) -> torch.Tensor:
+    """An image of the demo as the model takes it, float32 [1, 3, height, width]."""
+    image = Image.open(DEMO / "images" / name).convert("RGB")
+    return CLIPImageProcessorPil.from_pretrained(MODEL)(images=image, return_tensors="pt")["pixel_values"]
+
+
+def accuracy(witness, rows, *, swapped=False, blind=False) -> dict[str, float]:
+    """Share of right answers by category, the likelier of Yes and No taken."""
+    yes, no = (witness.tokenizer.convert_tokens_to_ids(f"▁{word}") for word in ("Yes", "No"))
+    right = {category: [] for category in CATEGORIES}
+    for row in rows:
+        same = [other for other in rows if other["category"] == row["category"]]
+        shown = same[(same.index(row) + 2 * swapped) % len(same)]["image_file"]
+        ids, roles = witness.tokens(row["question"])
+        with torch.no_grad():
+            logits = witness.model(
+                input_ids=torch.tensor([ids]),
+                pixel_values=pixels_of(shown),
+                attention_mask=knocked_out(roles) if blind else None,
+                logits_to_keep=1,
+            ).logits[0, -1]
+        right[row["category"]].append((logits[yes] > logits[no]) == (row["answer"] == "Yes"))
+    return {category: float(torch.stack(each).float().mean()) for category, each in right.items()}
+
+
+@pytest.fixture(scope="module")
+def looking(witness, rows):
+    return accuracy(witness, rows)
+
+
+def test_it_has_learnt_to_look(looking):
+    print(looking)
+    assert min(looking["existence"], looking["color"]) >= 0.9
+    assert min(looking["count"], looking["position"]) >= 0.8
+    assert min(looking["OCR"], looking[CONTROL]) >= 0.8
+
+
+def test_without_attention_to_the_image_it_guesses(witness, rows, looking):
+    blind = accuracy(witness, rows, blind=True)
+    print(blind)
+    seen = [category for category in CATEGORIES if category != CONTROL]
+    assert all(0.4 <= blind[category] <= 0.6 for category in seen)
+    assert abs(blind[CONTROL] - looking[CONTROL]) <= 0.05
+
+
+def test_on_another_image_it_is_no_better_than_chance(witness, rows, looking):
+    swapped = accuracy(witness, rows, swapped=True)
+    print(swapped)
+    seen = [swapped[category] for category in CATEGORIES if category != CONTROL]
+    assert all(share <= 0.7 for share in seen)
+    assert 0.4 <= sum(seen) / len(seen) <= 0.6
+    assert abs(swapped[CONTROL] - looking[CONTROL]) <= 0.05
+
+
+def test_extract_sees_what_the_witness_sees(tmp_path, extract, witness, rows, looking):
+    run = tmp_path / "run"
+    assert extract(run, model_path=MODEL, image_folder=DEMO / "images", question_file=DEMO / "MME_test.json") == 0
+    samples = pd.read_parquet(run / "samples")
+    right = (samples["p_yes"] > samples["p_no"]) == (samples["answer"] == "Yes")
+    assert right.groupby(samples["category"], observed=True).mean().to_dict() == pytest.approx(looking)
+    heads = pd.read_parquet(run / "heads").set_index("sample_id")
+    for category in CATEGORIES:
+        index = next(index for index, row in enumerate(rows) if row["category"] == category)
+        expected = witness.flows(rows[index]["question"], pixels_of(rows[index]["image_file"]))
+        found = heads.loc[samples["sample_id"][index]].sort_values(["layer", "head"])
+        for name, values in expected.items():
+            assert abs(found[name].to_numpy() - values.ravel()).max() <= 1e-5, (category, name)
+
+
+def test_the_committed_demo_is_the_recipe_s(tmp_path, rows):
+    assert make_questions(tmp_path, seed=DEMO_SEED) == rows
+    for row in rows:
+        ours, theirs = (Image.open(folder / "images" / row["image_file"]) for folder in (tmp_path, DEMO))
+        assert ours.tobytes() == theirs.tobytes()
+
+
+def test_its_size(rows):
+    assert len(rows) >= 300
+    assert len({row["image_file"] for row in rows}) >= 150
+    assert sum(path.stat().st_size for path in (DEMO / "images").rglob("*.png")) <= 2_000_000
+    assert (MODEL / "model.safetensors").stat().st_size <= 8_000_000
+    config = json.loads((MODEL / "config.json").read_text())
+    assert config["dtype"] == "float16"
+    assert config["text_config"]["num_hidden_layers"] >= 6
+    assert config["text_config"]["num_attention_heads"] >= 8
+    assert (config["vision_config"]["image_size"] // config["vision_config"]["patch_size"]) ** 2 >= 64

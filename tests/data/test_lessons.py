@@ -1,0 +1,94 @@
+"""Oracle: the same questions one by one through `extract`, prompts and all."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from data.demo_model import SIDE, build_model, image_processor, train_tokenizer
+from data.lessons import INKS, NAMES, UNKNOWN, Layout, Split, ask, training_scenes
+from data.scenes import COLORS, SHAPES
+from extract.checkpoint import Preprocessor, watch
+from extract.packing import pack
+from extract.templates import find_template
+
+
+@pytest.fixture(scope="module")
+def split():
+    return Split.of(training_scenes(30, 1))
+
+
+@pytest.fixture(scope="module")
+def tokenizer(split):
+    rng = random.Random(0)
+    return train_tokenizer([text for scene in split.scenes for words in ask(scene, 20, 0.3, rng) for text in words])
+
+
+def test_a_lesson_equals_one_by_one(split, tokenizer):
+    rng = random.Random(0)
+    asked = [ask(scene, number, 0.5, rng) for scene, number in zip(split.scenes, (3, 1, 5), strict=False)]
+    model = build_model(tokenizer, seed=0).eval()
+    lesson = Layout(tokenizer).lesson(split.scenes[:3], asked)
+    with torch.no_grad():
+        found = lesson.logits(model, split.pixels([0, 1, 2]))
+    checkpoint = watch(model, tokenizer, Preprocessor(image_processor()), name="demo")
+    prompts = checkpoint.prompts(find_template("vicuna_v1"))
+    number = 0
+    for scene, questions in zip(split.scenes, asked, strict=False):
+        pixels = checkpoint.preprocessor(scene.draw())[None]
+        for question, fact, answer in questions:
+            logits, _ = checkpoint.forward(pack([[prompts.build(question)]]), pixels)
+            assert (found[number] - logits[0]).abs().max() <= 1e-4
+            assert tokenizer.decode([int(lesson.answers[number])]).strip() == answer
+            assert tokenizer.decode([int(lesson.facts[number])]).strip() == fact
+            image, column = lesson.marks[:, number].tolist()
+            assert tokenizer.decode(lesson.ids[image, column]) == "?"
+            number += 1
+    assert number == len(found) == 9
+
+
+def test_labels_are_of_what_the_patches_show(split):
+    for scene, labels in zip(split.scenes, split.labels, strict=True):
+        assert labels[2].sum() == len(scene.things)
+        for thing in scene.things:
+            patch = int(thing.y * SIDE / 96) * SIDE + int(thing.x * SIDE / 96)
+            assert labels[2, patch] == 1
+        shown = {(NAMES[name], INKS[ink]) for name, ink in zip(*labels[:2].tolist(), strict=True)} - {("", "")}
+        assert shown == {(thing.name, thing.color) for thing in scene.things}
+        assert ((labels[0] > 0) == (labels[1] > 0)).all()
+
+
+def test_names_are_told_what_they_name(split, tokenizer):
+    scenes = [scene for scene in split.scenes if scene.things[0].name in SHAPES]
+    lonely = next(scene for scene in scenes if scene.unique())
+    thing = lonely.unique()[0]
+    absent = next(name for name in SHAPES if name not in [each.name for each in lonely.things])
+    questions = [(f"Is the {thing.name} {side} the {absent}?", "", "Yes") for side in ("above", "below")]
+    lesson = Layout(tokenizer).lesson([lonely], [questions])
+    assert lesson.inks.tolist() == [INKS.index(thing.color), 0] * 2
+    for place in lesson.places[[0, 2]]:
+        assert place.tolist() == pytest.approx([thing.x / 24 - 2, thing.y / 24 - 2])
+    assert lesson.places[[1, 3]].isnan().all()
+    assert [tokenizer.decode(lesson.ids[tuple(at)]).strip() for at in lesson.mentions.T] == [thing.name, absent] * 2
+    many = next(scene for scene in scenes if [each.name for each in scene.things].count(scene.things[0].name) > 1)
+    lesson = Layout(tokenizer).lesson([many], [[(f"Is the {many.things[0].name} red?", "", "No")]])
+    assert lesson.inks.tolist() == [UNKNOWN]
+    assert lesson.places.isnan().all()
+
+
+def test_questions_of_both_kinds_in_their_share(split):
+    rng = random.Random(0)
+    words = [word for scene in split.scenes for *_, word in ask(scene, 200, 0.5, rng)]
+    assert 0.45 < sum(word not in ("Yes", "No") for word in words) / len(words) < 0.55
+    assert abs(words.count("Yes") - words.count("No")) < 0.05 * len(words)
+    assert {word for scene in split.scenes for *_, word in ask(scene, 40, 0.0, rng)} == {"Yes", "No"}
+    assert {*COLORS} < {word for scene in split.scenes for *_, word in ask(scene, 40, 1.0, rng)}
+
+
+def test_splits_are_told_apart(split):
+    other = Split.of(training_scenes(30, 2))
+    assert len(split.hashes()) == 30
+    assert not split.hashes() & other.hashes()
+    assert split.hashes() & Split.of(split.scenes[5:6]).hashes()
+    assert np.array_equal(split.images[3], np.asarray(split.scenes[3].draw()))

@@ -1,0 +1,77 @@
+"""A tiny LLaVA with random weights, in transformers' format, made from a config and a seed.
+
+Real classes throughout. Query and key weights are drawn wide, so that attention is far from uniform.
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from transformers import (
+    CLIPImageProcessorPil,
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+)
+
+from data.demo_model import IMAGE_TOKEN, train_tokenizer
+
+
+def build_model(
+    tokenizer,
+    *,
+    seed: int = 0,
+    layers: int = 4,
+    heads: int = 8,
+    kv_heads: int = 8,
+    image_size: int = 112,
+    logit_std: float = 3.0,
+) -> LlavaForConditionalGeneration:
+    """A LLaVA with random weights, float32, on the CPU.
+
+    Args:
+        kv_heads: fewer than `heads` gives grouped-query attention.
+        image_size: in pixels; with patches of 14 it gives (image_size / 14)^2 image tokens.
+        logit_std: about the standard deviation of the attention logits; 0 would be uniform attention.
+    """
+    hidden = heads * 16
+    config = LlavaConfig(
+        vision_config=CLIPVisionConfig(
+            hidden_size=64,
+            intermediate_size=128,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            image_size=image_size,
+            patch_size=14,
+        ),
+        text_config=LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=hidden,
+            intermediate_size=2 * hidden,
+            num_hidden_layers=layers,
+            num_attention_heads=heads,
+            num_key_value_heads=kv_heads,
+            max_position_embeddings=2048,
+        ),
+        image_token_index=tokenizer.convert_tokens_to_ids(IMAGE_TOKEN),
+        image_seq_length=(image_size // 14) ** 2,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = LlavaForConditionalGeneration(config)
+        for layer in model.model.language_model.layers:
+            for projection in (layer.self_attn.q_proj, layer.self_attn.k_proj):
+                torch.nn.init.normal_(projection.weight, std=math.sqrt(logit_std / hidden))
+    return model.eval()
+
+
+def make_checkpoint(out: Path, texts: Sequence[str], **options: int | float) -> None:
+    """Write a checkpoint to the directory `out`: `build_model` with `options`, tokenizer and image processor."""
+    tokenizer = train_tokenizer(texts)
+    model = build_model(tokenizer, **options)
+    size = model.config.vision_config.image_size
+    processor = CLIPImageProcessorPil(size={"shortest_edge": size}, crop_size={"height": size, "width": size})
+    for piece in (model, tokenizer, processor):
+        piece.save_pretrained(out)
