@@ -195,8 +195,8 @@ answered No, so that guessing gives 50%. "Swapped": asked about another image of
 **Known weaknesses.** It knows five shapes, six colours, 36 characters in one font and counts up to four, on light paper
 and in upright shapes of about one size. It has no general language: other words, other phrasings and other pictures
 give noise, and it never says that it does not know. Of position it knows left, right, above and below, where two shapes
-stand clearly apart. Because of what it is told on the way, the question reads the image in the first layers and the
-answer is settled in the last ones; do not take that for what larger models do.
+stand clearly apart. Because of what it is told on the way, the question reads the image in the first three layers:
+hiding it in the others changes next to nothing. Do not take that for what larger models do.
 """
 
 

@@ -4,6 +4,9 @@ And `extract` on it, where attention is far from uniform, against that oracle.
 """
 
 import json
+import re
+from collections.abc import Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -42,20 +45,33 @@ def pixels_of(name: str) -> torch.Tensor:
     return CLIPImageProcessorPil.from_pretrained(MODEL)(images=image, return_tensors="pt")["pixel_values"]
 
 
-def accuracy(witness, rows, *, swapped=False, blind=False) -> dict[str, float]:
-    """Share of right answers by category, the likelier of Yes and No taken."""
+@contextmanager
+def blindfold(model, roles: list[str], layers: Sequence[int]):
+    """Hide the image from the question in some layers."""
+    mask = knocked_out(roles)
+    attentions = [model.model.language_model.layers[layer].self_attn for layer in layers]
+    hooks = [
+        attention.register_forward_pre_hook(
+            lambda _, given, named: (given, named | {"attention_mask": mask}), with_kwargs=True
+        )
+        for attention in attentions
+    ]
+    yield
+    for hook in hooks:
+        hook.remove()
+
+
+def accuracy(witness, rows, *, swapped=False, blind: Sequence[int] = ()) -> dict[str, float]:
+    """Share of right answers by category, the likelier of Yes and No taken; `blind` are layers."""
     yes, no = (witness.tokenizer.convert_tokens_to_ids(f"▁{word}") for word in ("Yes", "No"))
     right = {category: [] for category in CATEGORIES}
     for row in rows:
         same = [other for other in rows if other["category"] == row["category"]]
         shown = same[(same.index(row) + 2 * swapped) % len(same)]["image_file"]
         ids, roles = witness.tokens(row["question"])
-        with torch.no_grad():
+        with torch.no_grad(), blindfold(witness.model, roles, blind):
             logits = witness.model(
-                input_ids=torch.tensor([ids]),
-                pixel_values=pixels_of(shown),
-                attention_mask=knocked_out(roles) if blind else None,
-                logits_to_keep=1,
+                input_ids=torch.tensor([ids]), pixel_values=pixels_of(shown), logits_to_keep=1
             ).logits[0, -1]
         right[row["category"]].append((logits[yes] > logits[no]) == (row["answer"] == "Yes"))
     return {category: float(torch.stack(each).float().mean()) for category, each in right.items()}
@@ -67,25 +83,38 @@ def looking(witness, rows):
 
 
 def test_it_has_learnt_to_look(looking):
-    print(looking)
     assert min(looking["existence"], looking["color"]) >= 0.9
     assert min(looking["count"], looking["position"]) >= 0.8
     assert min(looking["OCR"], looking[CONTROL]) >= 0.8
 
 
+def test_its_card_is_true(looking):
+    card = (MODEL / "README.md").read_text(encoding="utf-8")
+    table = dict(re.findall(r"^\| `(\w+)` \|.* ([\d.]+)% \|$", card, re.MULTILINE))
+    assert {category: round(100 * share, 1) for category, share in looking.items()} == {
+        category: float(share) for category, share in table.items()
+    }
+
+
 def test_without_attention_to_the_image_it_guesses(witness, rows, looking):
-    blind = accuracy(witness, rows, blind=True)
-    print(blind)
+    blind = accuracy(witness, rows, blind=range(6))
     seen = [category for category in CATEGORIES if category != CONTROL]
-    assert all(0.4 <= blind[category] <= 0.6 for category in seen)
+    assert all(0.4 <= blind[category] <= 0.6 for category in seen), blind
     assert abs(blind[CONTROL] - looking[CONTROL]) <= 0.05
+
+
+def test_it_reads_the_image_in_its_first_layers(witness, rows, looking):
+    late = accuracy(witness, rows, blind=range(3, 6))
+    assert all(abs(late[category] - looking[category]) <= 0.02 for category in CATEGORIES), late
+    early = accuracy(witness, rows, blind=[0])
+    assert all(0.4 <= early[category] <= 0.6 for category in ("existence", "position", "color")), early
+    assert abs(early[CONTROL] - looking[CONTROL]) <= 0.05
 
 
 def test_on_another_image_it_is_no_better_than_chance(witness, rows, looking):
     swapped = accuracy(witness, rows, swapped=True)
-    print(swapped)
     seen = [swapped[category] for category in CATEGORIES if category != CONTROL]
-    assert all(share <= 0.7 for share in seen)
+    assert all(share <= 0.7 for share in seen), swapped
     assert 0.4 <= sum(seen) / len(seen) <= 0.6
     assert abs(swapped[CONTROL] - looking[CONTROL]) <= 0.05
 
