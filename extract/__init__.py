@@ -7,6 +7,7 @@ In the order of the flow:
     loading.py      images -> pixels, in worker processes
     templates.py    conversation templates -> the text around the image
     prompts.py      text -> token ids and the role of each token
+    strips.py       a prompt token by token, for people
     batching.py     images and their questions -> batches of similar length
     batch_size.py   how many images at once, where the user leaves it to us
     packing.py      a batch -> one tensor of tokens, questions behind one prefix, and the strips to be observed

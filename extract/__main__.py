@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from extract.prompts import MME_SUFFIX, SYSTEM_SPANS
 from extract.provenance import file_sha256, git_commit, versions
-from extract.questions import Sample, read_questions
+from extract.questions import Sample, Unusable, read_questions
 from extract.templates import IMAGE_PLACEHOLDER, TEMPLATES, find_template
 from schemas.columns import REASONS
 from schemas.errors import HeadflowError, run_command
@@ -26,9 +26,9 @@ def parser() -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser(prog="python -m extract", description="Write one row per (sample, layer, head).")
     flags.add_argument("--model-path", required=True, help="LLaVA checkpoint, a directory or a hub id")
     flags.add_argument("--model-base", help="base model of a LoRA or projector-only checkpoint (not read yet)")
-    flags.add_argument("--image-folder", type=Path, required=True, help="folder that `image_file` is relative to")
+    flags.add_argument("--image-folder", type=Path, help="folder that `image_file` is relative to")
     flags.add_argument("--question-file", type=Path, required=True, help="MME_test.json: a list of questions")
-    flags.add_argument("--output-dir", type=Path, required=True, help="directory of the run to write")
+    flags.add_argument("--output-dir", type=Path, help="directory of the run to write")
     flags.add_argument("--overwrite", action="store_true", help="replace the run that lies in --output-dir")
     flags.add_argument(
         "--conv-mode", default="vicuna_v1", help=f"conversation template (default vicuna_v1): {', '.join(TEMPLATES)}"
@@ -57,6 +57,12 @@ def parser() -> argparse.ArgumentParser:
         default="template",
         help="which tokens are `system`: the true span, or the span of the earlier tool (default template)",
     )
+    flags.add_argument(
+        "--show-prompt",
+        type=lambda text: _number(text, least=1, auto=False),
+        metavar="N",
+        help="print the first N prompts token by token with their roles, and stop; needs no weights, folder or output",
+    )
     return flags
 
 
@@ -73,9 +79,10 @@ def _workers(text: str) -> int:
     return min(8, max(1, cores - 1))
 
 
-def _number(text: str, *, least: int) -> int:
+def _number(text: str, *, least: int, auto: bool = True) -> int:
     if not text.isdecimal() or int(text) < least:
-        raise argparse.ArgumentTypeError(f"{text} is neither auto nor a whole number from {least}")
+        wrong = "neither auto nor" if auto else "not"
+        raise argparse.ArgumentTypeError(f"{text} is {wrong} a whole number from {least}")
     return int(text)
 
 
@@ -101,8 +108,8 @@ def load_extractor(arguments: argparse.Namespace, samples: list[Sample]) -> "Ext
     dtype = choose_dtype(arguments.dtype, device)
     checkpoint = load_checkpoint(arguments.model_path, arguments.model_base, device=device, dtype=dtype)
     template = find_template(arguments.conv_mode)
-    prompts = checkpoint.prompts(template, suffix=arguments.prompt_suffix, system_span=arguments.system_span)
-    passes = Passes(checkpoint, AnswerReader.of(checkpoint.tokenizer))
+    prompts = checkpoint.tokens.prompts(template, suffix=arguments.prompt_suffix, system_span=arguments.system_span)
+    passes = Passes(checkpoint, AnswerReader.of(checkpoint.tokens.tokenizer))
     packed = arguments.sequences == PACKED
     groups = list(by_image(samples).values()) if packed else [[sample] for sample in samples]
     return Extractor(
@@ -125,16 +132,44 @@ def check(arguments: argparse.Namespace) -> list[Sample]:
     find_template(arguments.conv_mode)
     if IMAGE_PLACEHOLDER in arguments.prompt_suffix:
         raise HeadflowError(f"--prompt-suffix must not contain {IMAGE_PLACEHOLDER}: the image is put first")
-    samples = read_questions(arguments.question_file, arguments.num_samples)
+    samples = read_questions(arguments.question_file, arguments.show_prompt or arguments.num_samples)
+    if arguments.show_prompt:
+        return samples
     if not arguments.image_folder.is_dir():
         raise HeadflowError(f"--image-folder {arguments.image_folder} is not a directory")
     check_directory(arguments.output_dir, overwrite=arguments.overwrite)
     return samples
 
 
+def show_prompts(arguments: argparse.Namespace, samples: list[Sample]) -> None:
+    """Print prompts as the model would read them.
+
+    Raises:
+        HeadflowError: the checkpoint cannot be read, or the packages of this stage are not installed.
+    """
+    try:
+        from extract.checkpoint import load_tokens
+        from extract.strips import strip
+    except ModuleNotFoundError as error:
+        raise HeadflowError(f"{error.name} is not installed: pip install -e '.[extract]'") from error
+    tokens = load_tokens(arguments.model_path, arguments.model_base)
+    template = find_template(arguments.conv_mode)
+    prompts = tokens.prompts(template, suffix=arguments.prompt_suffix, system_span=arguments.system_span)
+    for sample in samples:
+        print(f"{sample.sample_id} ({sample.category}), template {template.name}")
+        try:
+            for line in strip(prompts.build(sample.question), tokens.tokenizer):
+                print(line)
+        except Unusable as error:
+            print(f"skipped: {error.reason} ({error.detail})")
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Check, load, extract, and say what was done."""
     samples = check(arguments)
+    if arguments.show_prompt:
+        show_prompts(arguments, samples)
+        return 0
     extractor = load_extractor(arguments, samples)
     manifest = Manifest(
         **extractor.describe(),
@@ -148,7 +183,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     print(
         f"{arguments.model_path}: {manifest.layers} layers x {manifest.heads} heads, "
-        f"{extractor.checkpoint.image_tokens} image tokens, {manifest.dtype} on {manifest.device}"
+        f"{extractor.checkpoint.tokens.image_tokens} image tokens, {manifest.dtype} on {manifest.device}"
     )
     skipped = extractor.run(samples, RunWriter(arguments.output_dir, manifest, overwrite=arguments.overwrite))
     observed = len(samples) - skipped.total()
@@ -160,7 +195,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line and run; returns the exit code."""
-    arguments = parser().parse_args(argv)
+    flags = parser()
+    arguments = flags.parse_args(argv)
+    missing = [name for name in ("image_folder", "output_dir") if getattr(arguments, name) is None]
+    if missing and not arguments.show_prompt:
+        flags.error(f"the following arguments are required: --{', --'.join(missing).replace('_', '-')}")
     return run_command(lambda: run(arguments))
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import (
     AutoTokenizer,
     CLIPImageProcessorPil,
+    LlavaConfig,
     LlavaForConditionalGeneration,
     PretrainedConfig,
     PreTrainedTokenizerBase,
@@ -52,22 +53,60 @@ class Preprocessor:
 
 
 @dataclass(frozen=True)
+class Tokens:
+    """What prompts for a model are made of.
+
+    Attributes:
+        image_tokens: how many tokens stand for one image.
+        max_tokens: longest prompt in which each token is placed, and sees all earlier ones.
+    """
+
+    tokenizer: PreTrainedTokenizerBase
+    image_tokens: int
+    image_token_id: int
+    max_tokens: int
+
+    @classmethod
+    def of(
+        cls, model: LlavaForConditionalGeneration, tokenizer: PreTrainedTokenizerBase, preprocessor: Preprocessor
+    ) -> "Tokens":
+        """Those of a model; it need not have its weights."""
+        text = model.config.text_config
+        return cls(
+            tokenizer=tokenizer,
+            image_tokens=_count_image_tokens(model, preprocessor),
+            image_token_id=model.config.image_token_id,
+            max_tokens=min(text.max_position_embeddings, getattr(text, "sliding_window", None) or sys.maxsize),
+        )
+
+    def prompts(
+        self, template: Template, *, suffix: str = MME_SUFFIX, system_span: SystemSpan = "template"
+    ) -> PromptBuilder:
+        """What writes prompts."""
+        return PromptBuilder(
+            encode=lambda text: self.tokenizer(text).input_ids,
+            bos_token_id=self.tokenizer.bos_token_id,
+            image_token_id=self.image_token_id,
+            image_tokens=self.image_tokens,
+            max_tokens=self.max_tokens,
+            template=template,
+            suffix=suffix,
+            system_span=system_span,
+        )
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """A loaded LLaVA whose language model is observed.
 
     Attributes:
         kernel: how attention is computed, chosen once for the device, dtype and shape.
-        image_tokens: how many tokens stand for one image.
-        max_tokens: longest prompt in which each token is placed, and sees all earlier ones.
     """
 
     model: LlavaForConditionalGeneration
-    tokenizer: PreTrainedTokenizerBase
+    tokens: Tokens
     preprocessor: Preprocessor
     kernel: Kernel
-    image_tokens: int
-    image_token_id: int
-    max_tokens: int
     layers: int
     heads: int
     revision: str | None
@@ -81,21 +120,6 @@ class Checkpoint:
     def dtype(self) -> torch.dtype:
         """The dtype of its weights."""
         return self.model.dtype
-
-    def prompts(
-        self, template: Template, *, suffix: str = MME_SUFFIX, system_span: SystemSpan = "template"
-    ) -> PromptBuilder:
-        """What writes prompts for this model."""
-        return PromptBuilder(
-            encode=lambda text: self.tokenizer(text).input_ids,
-            bos_token_id=self.tokenizer.bos_token_id,
-            image_token_id=self.image_token_id,
-            image_tokens=self.image_tokens,
-            max_tokens=self.max_tokens,
-            template=template,
-            suffix=suffix,
-            system_span=system_span,
-        )
 
     def forward(self, batch: Batch, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """One prefill pass, observed.
@@ -126,23 +150,15 @@ def load_checkpoint(model_path: str, model_base: str | None, *, device: torch.de
     Raises:
         HeadflowError: no such model, not a LLaVA, a form that is not read, or weights that do not fit.
     """
-    if model_base is not None:
-        raise HeadflowError(
-            "--model-base is for LoRA and projector-only checkpoints, which are not read yet: "
-            "merge them into a checkpoint in transformers' format, and give that as --model-path"
-        )
-    config = _config(model_path)
-    tower = config["vision_config"].get("model_type")
-    if tower not in IMAGE_PROCESSORS:
-        raise HeadflowError(f"{model_path} has a vision tower {tower!r}; known are {', '.join(IMAGE_PROCESSORS)}")
+    processor = _image_processor(model_path, model_base)
     try:
         model, report = LlavaForConditionalGeneration.from_pretrained(
             model_path, dtype=dtype, attn_implementation="sdpa", output_loading_info=True
         )
         tokenizer = AutoTokenizer.from_pretrained(model_path)
-        preprocessor = Preprocessor(IMAGE_PROCESSORS[tower].from_pretrained(model_path))
+        preprocessor = Preprocessor(processor.from_pretrained(model_path))
     except Exception as error:  # third-party loaders raise anything
-        raise HeadflowError(f"{model_path} cannot be loaded: {one_line(error)[:500]}") from error
+        raise _not_loaded(model_path, error) from error
     for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if report[what]:
             names = sorted(str(key) for key in report[what])
@@ -151,6 +167,39 @@ def load_checkpoint(model_path: str, model_base: str | None, *, device: torch.de
                 "the checkpoint does not fit its config.json"
             )
     return watch(model.eval().to(device), tokenizer, preprocessor, name=model_path)
+
+
+def load_tokens(model_path: str, model_base: str | None) -> Tokens:
+    """What prompts for a checkpoint are made of, without its weights.
+
+    Raises:
+        HeadflowError: as `load_checkpoint`, but for what is wrong with weights.
+    """
+    processor = _image_processor(model_path, model_base)
+    try:
+        with torch.device("meta"):
+            model = LlavaForConditionalGeneration(LlavaConfig.from_pretrained(model_path))
+        tokenizer = AutoTokenizer.from_pretrained(model_path)
+        return Tokens.of(model, tokenizer, Preprocessor(processor.from_pretrained(model_path)))
+    except Exception as error:  # third-party loaders raise anything
+        raise _not_loaded(model_path, error) from error
+
+
+def _image_processor(model_path: str, model_base: str | None) -> type[Any]:
+    """The class that preprocesses images; raises where the checkpoint is of a form that is not read."""
+    if model_base is not None:
+        raise HeadflowError(
+            "--model-base is for LoRA and projector-only checkpoints, which are not read yet: "
+            "merge them into a checkpoint in transformers' format, and give that as --model-path"
+        )
+    tower = _config(model_path)["vision_config"].get("model_type")
+    if tower not in IMAGE_PROCESSORS:
+        raise HeadflowError(f"{model_path} has a vision tower {tower!r}; known are {', '.join(IMAGE_PROCESSORS)}")
+    return IMAGE_PROCESSORS[tower]
+
+
+def _not_loaded(model_path: str, error: Exception) -> HeadflowError:
+    return HeadflowError(f"{model_path} cannot be loaded: {one_line(error)[:500]}")
 
 
 def watch(
@@ -170,12 +219,9 @@ def watch(
     head_dim = getattr(text, "head_dim", None) or text.hidden_size // heads
     return Checkpoint(
         model=model,
-        tokenizer=tokenizer,
+        tokens=Tokens.of(model, tokenizer, preprocessor),
         preprocessor=preprocessor,
         kernel=choose_kernel(model.device, model.dtype, heads=heads, kv_heads=kv_heads, head_dim=head_dim),
-        image_tokens=_count_image_tokens(model, preprocessor),
-        image_token_id=model.config.image_token_id,
-        max_tokens=min(text.max_position_embeddings, getattr(text, "sliding_window", None) or sys.maxsize),
         layers=text.num_hidden_layers,
         heads=heads,
         revision=getattr(model.config, "_commit_hash", None),

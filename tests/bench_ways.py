@@ -101,9 +101,9 @@ def build(shape: Shape, device: torch.device, dtype: torch.dtype) -> Checkpoint:
 
 def prompt(checkpoint: Checkpoint, question: int, seed: int) -> Prompt:
     """A prompt as long as those of MME: 35 tokens, the image, and a question of so many."""
-    words, image = random.Random(seed), checkpoint.image_tokens
+    words, image = random.Random(seed), checkpoint.tokens.image_tokens
     asked = [words.randrange(300, 400) for _ in range(question)]
-    ids = [1, *range(300, 334), *[checkpoint.image_token_id] * image, *asked]
+    ids = [1, *range(300, 334), *[checkpoint.tokens.image_token_id] * image, *asked]
     return Prompt(ids, [BOS, *[SYSTEM] * 31, *[USER] * 3, *[IMAGE] * image, *[QUESTION] * question])
 
 
@@ -218,8 +218,8 @@ class EndToEnd:
 
     def __post_init__(self) -> None:
         checkpoint = self.ways.checkpoint
-        prompts = checkpoint.prompts(find_template("vicuna_v1"))
-        passes = Passes(checkpoint, AnswerReader.of(checkpoint.tokenizer))
+        prompts = checkpoint.tokens.prompts(find_template("vicuna_v1"))
+        passes = Passes(checkpoint, AnswerReader.of(checkpoint.tokens.tokenizer))
         self.extractor = Extractor(
             checkpoint, prompts, passes, self.folder, packed=True, batch_size=self.batch_size, workers=self.workers
         )

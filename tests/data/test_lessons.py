@@ -33,7 +33,7 @@ def test_a_lesson_equals_one_by_one(split, tokenizer):
     with torch.no_grad():
         found = lesson.logits(model, split.pixels([0, 1, 2]))
     checkpoint = watch(model, tokenizer, Preprocessor(image_processor()), name="demo")
-    prompts = checkpoint.prompts(find_template("vicuna_v1"))
+    prompts = checkpoint.tokens.prompts(find_template("vicuna_v1"))
     number = 0
     for scene, questions in zip(split.scenes, asked, strict=False):
         pixels = checkpoint.preprocessor(scene.draw())[None]

@@ -71,8 +71,8 @@ def grouped(tmp_path_factory, texts):
 
 def prompt(checkpoint, question: int, seed: int = 0) -> Prompt:
     words = np.random.default_rng(seed).integers(260, 400, question).tolist()
-    image = checkpoint.image_tokens
-    ids = [1, 5, 9, *[checkpoint.image_token_id] * image, *words]
+    image = checkpoint.tokens.image_tokens
+    ids = [1, 5, 9, *[checkpoint.tokens.image_token_id] * image, *words]
     return Prompt(ids, [0, 1, 2, *[3] * image, *[4] * question])
 
 

@@ -1,0 +1,28 @@
+"""A prompt token by token, for people: what the model reads, and which role each token has."""
+
+from collections.abc import Iterator
+from itertools import groupby
+
+from transformers import PreTrainedTokenizerBase
+
+from extract.prompts import Prompt
+from schemas.roles import IMAGE, ROLES
+
+
+def strip(prompt: Prompt, tokenizer: PreTrainedTokenizerBase) -> Iterator[str]:
+    """Lines of text: counts by role, then position, role, id and piece of each token; image tokens share one line.
+
+    Pieces are the tokenizer's own, which mark a space by a sign such as `▁`.
+    """
+    counts = ", ".join(f"{name[2:]} {count}" for name, count in prompt.counts().items())
+    yield f"{len(prompt.input_ids)} tokens: {counts}"
+    tokens = enumerate(zip(prompt.input_ids, prompt.roles, strict=True))
+    for image, run in groupby(tokens, key=lambda token: token[1][1] == IMAGE):
+        placed = list(run)
+        pieces = tokenizer.convert_ids_to_tokens([token for _, (token, _) in placed])
+        for (place, (token, role)), piece in list(zip(placed, pieces, strict=True))[: 1 if image else None]:
+            last = placed[-1][0]
+            where = f"{place}-{last}" if image and last > place else str(place)
+            many = f" x {len(placed)}" if image else ""
+            # Pieces may hold what a terminal would obey
+            yield f"{where:>9}  {ROLES[role].name:<8}  {token:>6}  {repr(piece)[1:-1]}{many}"
