@@ -1,10 +1,12 @@
 """The error that reaches a user as one line: what is wrong, where, and what to do."""
 
+import os
 import sys
 from collections.abc import Callable
 
 USAGE = 2  # exit code of bad input, as argparse has it
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+PIPE_CLOSED = 141  # 128 + SIGPIPE
 
 
 class HeadflowError(Exception):
@@ -17,12 +19,19 @@ def one_line(error: object) -> str:
 
 
 def run_command(command: Callable[[], int]) -> int:
-    """Run a command line's body and return its exit code: its own, `USAGE` or `INTERRUPTED`.
+    """Run a command line's body and return its exit code: its own, `USAGE`, `INTERRUPTED` or `PIPE_CLOSED`.
 
-    A `HeadflowError` and an `OSError` (a full disk, an unwritable directory) become one line on stderr.
+    A `HeadflowError` and an `OSError` (a full disk, an unwritable directory) become one line on stderr. A reader of the
+    output that has seen enough (`| head`) is no error, and nothing is said.
     """
     try:
-        return command()
+        code = command()
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # What is still in the buffer would fail again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
     except (HeadflowError, OSError) as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
         return USAGE
