@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from extract.prompts import MME_SUFFIX, SYSTEM_SPANS
-from extract.provenance import file_sha256, git_commit, versions
+from extract.prompts import SYSTEM_SPANS
+from extract.provenance import git_commit, versions
+from extract.question_files import digest
 from extract.questions import Sample, Unusable, read_questions
-from extract.templates import IMAGE_PLACEHOLDER, TEMPLATES, find_template
+from extract.templates import IMAGE_PLACEHOLDER, MME_SUFFIX, TEMPLATES, find_template
 from schemas.columns import REASONS
 from schemas.errors import HeadflowError, run_command
 from schemas.manifest import PACKED, SEPARATE, Manifest
@@ -26,8 +27,15 @@ def parser() -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser(prog="python -m extract", description="Write one row per (sample, layer, head).")
     flags.add_argument("--model-path", required=True, help="LLaVA checkpoint, a directory or a hub id")
     flags.add_argument("--model-base", help="base model of a LoRA or projector-only checkpoint (not read yet)")
-    flags.add_argument("--image-folder", type=Path, help="folder that `image_file` is relative to")
-    flags.add_argument("--question-file", type=Path, required=True, help="MME_test.json: a list of questions")
+    flags.add_argument(
+        "--image-folder", type=Path, help="folder that `image_file` is relative to (default: a question folder itself)"
+    )
+    flags.add_argument(
+        "--question-file",
+        type=Path,
+        required=True,
+        help="MME_test.json, LLaVA's .jsonl, or the folder of MME's release",
+    )
     flags.add_argument("--output-dir", type=Path, help="directory of the run to write")
     flags.add_argument("--overwrite", action="store_true", help="replace the run that lies in --output-dir")
     flags.add_argument(
@@ -176,7 +184,7 @@ def run(arguments: argparse.Namespace) -> int:
         samples=len(samples),
         model=arguments.model_path,
         question_file=str(arguments.question_file),
-        question_file_sha256=file_sha256(arguments.question_file),
+        question_file_sha256=digest(arguments.question_file),
         git_commit=git_commit(),
         versions=versions(),
         arguments={name: str(value) if isinstance(value, Path) else value for name, value in vars(arguments).items()},
@@ -197,6 +205,8 @@ def main(argv: list[str] | None = None) -> int:
     """Parse the command line and run; returns the exit code."""
     flags = parser()
     arguments = flags.parse_args(argv)
+    if arguments.image_folder is None and arguments.question_file.is_dir():
+        arguments.image_folder = arguments.question_file
     missing = [name for name in ("image_folder", "output_dir") if getattr(arguments, name) is None]
     if missing and not arguments.show_prompt:
         flags.error(f"the following arguments are required: --{', --'.join(missing).replace('_', '-')}")

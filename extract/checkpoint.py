@@ -20,8 +20,8 @@ from transformers import (
 from extract.kernels import Kernel, choose_kernel
 from extract.observer import HELD_ON_CUDA, Observation, observe_language_model
 from extract.packing import Batch
-from extract.prompts import MME_SUFFIX, PromptBuilder, SystemSpan
-from extract.templates import Template
+from extract.prompts import PromptBuilder, SystemSpan
+from extract.templates import MME_SUFFIX, Template
 from schemas.errors import HeadflowError, one_line
 
 KIND = "transformers LlavaForConditionalGeneration"

@@ -6,10 +6,9 @@ from itertools import takewhile
 from typing import Literal
 
 from extract.questions import Unusable
-from extract.templates import IMAGE_PLACEHOLDER, Template
+from extract.templates import IMAGE_PLACEHOLDER, MME_SUFFIX, Template
 from schemas.roles import BOS, IMAGE, QUESTION, ROLES, SYSTEM, USER
 
-MME_SUFFIX = "\nAnswer the question using a single word or phrase."
 SystemSpan = Literal["template", "original"]
 SYSTEM_SPANS: tuple[SystemSpan, ...] = ("template", "original")
 

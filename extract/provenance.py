@@ -1,6 +1,5 @@
-"""Versions, commit, hash: what makes a run traceable."""
+"""Versions and commit: what makes a run traceable."""
 
-import hashlib
 import platform
 import subprocess
 from importlib.metadata import version
@@ -23,9 +22,3 @@ def git_commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,12 +1,12 @@
-"""The question file: MME_test.json, a list of `{question_id, image_file, question, answer, category}`."""
+"""A question file's rows -> samples."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from extract.question_files import read_rows
 from schemas.columns import UNKNOWN
-from schemas.errors import HeadflowError, one_line
+from schemas.errors import HeadflowError
 from schemas.ids import SampleIds
 
 REQUIRED = ("image_file", "question")
@@ -43,7 +43,7 @@ def read_questions(path: Path, num_samples: int = -1) -> list[Sample]:
     """Read a question file.
 
     Args:
-        path: the JSON file.
+        path: a file or folder that `read_rows` knows.
         num_samples: the first so many; -1 or 0: all. Ids do not depend on it.
 
     Returns:
@@ -51,7 +51,7 @@ def read_questions(path: Path, num_samples: int = -1) -> list[Sample]:
         questions, or the row number (from 0) where there is none.
 
     Raises:
-        HeadflowError: no such file, not JSON, not a list, empty, or a row without an image or a question.
+        HeadflowError: as `read_rows`, or a row without an image or a question.
     """
     rows = _rows(path)
     samples: list[Sample] = []
@@ -73,18 +73,7 @@ def read_questions(path: Path, num_samples: int = -1) -> list[Sample]:
 
 def _rows(path: Path) -> list[dict[str, Any]]:
     """The rows of the file, each an object with what a sample needs."""
-    if path.is_dir():
-        raise HeadflowError(f"question file {path} is a directory; give the JSON file")
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise HeadflowError(f"question file {path} does not exist") from None
-    except (ValueError, RecursionError) as error:
-        raise HeadflowError(f"question file {path} is not JSON: {one_line(error)}") from None
-    if not isinstance(rows, list):
-        raise HeadflowError(f"question file {path} holds a JSON {type(rows).__name__}, not a list of questions")
-    if not rows:
-        raise HeadflowError(f"question file {path} holds no questions")
+    rows = read_rows(path)
     bad = [
         (number, "is not an object" if not isinstance(row, dict) else f"has no `{missing}`")
         for number, row in enumerate(rows)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from schemas.errors import HeadflowError
 
 IMAGE_PLACEHOLDER = "<image>"
+MME_SUFFIX = "\nAnswer the question using a single word or phrase."
 
 
 @dataclass(frozen=True)

@@ -257,7 +257,7 @@ def test_questions_that_are_odd(ask):
 
 def test_a_row_without_what_it_needs(tmp_path, folder, extract, capsys):
     path = tmp_path / "questions.json"
-    path.write_text(json.dumps([ROW, {"image": "x", "text": "y"}]))
+    path.write_text(json.dumps([ROW, {"picture": "x", "asked": "y"}]))
     assert extract(tmp_path / "run", image_folder=folder, question_file=path) == 2
     assert "row 1 has no `image_file`" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

@@ -3,9 +3,9 @@
 import pytest
 from transformers import AutoTokenizer
 
-from extract.prompts import MME_SUFFIX, PromptBuilder
+from extract.prompts import PromptBuilder
 from extract.questions import Unusable
-from extract.templates import TEMPLATES, Template, find_template
+from extract.templates import MME_SUFFIX, TEMPLATES, Template, find_template
 from schemas.errors import HeadflowError
 from schemas.roles import BOS, IMAGE, QUESTION, SYSTEM, USER
 

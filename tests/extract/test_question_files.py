@@ -1,0 +1,141 @@
+"""Oracle: MME_test.json itself; the same data in each other form must give the same samples, in the same order."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+
+from extract.__main__ import main
+from extract.question_files import digest
+from extract.questions import read_questions
+from schemas.errors import HeadflowError
+from schemas.run import open_run
+
+SUFFIX = "\nAnswer the question using a single word or phrase."
+
+
+@pytest.fixture
+def rows(questions):
+    """The rows of a MME_test.json, in the order of a folder."""
+    found = json.loads((questions / "MME_test.json").read_text())
+    return sorted(found, key=lambda row: row["image_file"])
+
+
+@pytest.fixture
+def released(tmp_path, questions, rows):
+    """The same as a folder; its first category keeps images and texts apart."""
+    folder = tmp_path / "MME"
+    shutil.copytree(questions / "images", folder)
+    first = rows[0]["category"]
+    for row in rows:
+        category, name = row["image_file"].split("/")
+        texts = folder / category
+        if category == first:
+            texts = folder / category / "questions_answers_YN"
+            texts.mkdir(exist_ok=True)
+            (folder / category / "images").mkdir(exist_ok=True)
+            if (folder / category / name).is_file():
+                (folder / category / name).rename(folder / category / "images" / name)
+        last = texts / name.replace(".png", ".txt")
+        with last.open("a", newline="") as file:
+            file.write(f"{row['question']}\t{row['answer']}\r\n")
+    last.write_text(last.read_text() + "\n \n")
+    (folder / "eval_tool.zip").touch()
+    return folder
+
+
+def apart(samples, category):
+    """Samples, with the images of a category in a folder of their own, as in MME's release."""
+    return [
+        vars(sample)
+        | ({"image": sample.image.replace("/", "/images/")} if sample.category == category else {"image": sample.image})
+        for sample in samples
+    ]
+
+
+def test_all_forms_are_the_same_samples(tmp_path, rows, released):
+    as_json, as_lines = tmp_path / "MME_test.json", tmp_path / "llava_mme.jsonl"
+    as_json.write_text(json.dumps(rows))
+    expected = read_questions(as_json)
+    lines = [
+        {
+            "question_id": row["question_id"],
+            "image": row["image_file"],
+            "text": row["question"] + SUFFIX,
+            "category": row["category"],
+            "label": row["answer"],
+        }
+        for row in rows
+    ]
+    as_lines.write_text("\n\n".join(json.dumps(line) for line in lines) + "\n")
+    assert read_questions(as_lines) == expected
+    as_json.write_text(json.dumps(lines))
+    assert read_questions(as_json) == expected
+    assert [vars(sample) for sample in read_questions(released)] == apart(expected, rows[0]["category"])
+    assert len(expected) == len(rows) > 10
+
+
+def test_a_file_without_answers(tmp_path):
+    path = tmp_path / "pope.jsonl"
+    path.write_text('{"question_id": 1, "image": "a.jpg", "text": "Is there?", "category": "random"}\n')
+    (sample,) = read_questions(path)
+    assert (sample.sample_id, sample.image, sample.question, sample.answer) == ("1", "a.jpg", "Is there?", None)
+
+
+def test_mme_s_own_names_win(tmp_path):
+    path = tmp_path / "questions.json"
+    path.write_text(json.dumps([{"image_file": "a.png", "image": {"bytes": 1}, "question": "Q", "text": 3}]))
+    (sample,) = read_questions(path)
+    assert (sample.image, sample.question) == ("a.png", "Q")
+
+
+def test_a_folder_can_be_extracted_as_it_is(tmp_path, released, extract, rows):
+    run = tmp_path / "run"
+    missing = next((released / rows[0]["category"] / "images").iterdir())
+    missing.unlink()
+    flags = {"question_file": released, "image_folder": released}
+    assert extract(run, **flags) == 0
+    samples = pd.read_parquet(run / "samples")
+    assert len(samples) == len(rows)
+    assert samples.loc[samples["status"] == "skipped", "reason"].tolist() == ["image_missing"] * 2
+    assert open_run(run).manifest.question_file_sha256 == digest(released)
+
+
+def test_a_folder_is_its_own_image_folder(tmp_path, released, checkpoint_path):
+    argv = ["--model-path", checkpoint_path, "--question-file", released, "--output-dir", tmp_path / "run"]
+    assert main([str(each) for each in argv]) == 0
+    assert (pd.read_parquet(tmp_path / "run" / "samples")["status"] == "ok").all()
+
+
+def test_the_digest_is_of_texts_and_their_names(released, rows):
+    before = digest(released)
+    text = next(released.glob("*/*.txt"))
+    content = text.read_bytes()
+    text.write_bytes(content + b"Is it?\tNo")
+    assert digest(released) != before
+    text.write_bytes(content)
+    assert digest(released) == before
+    text.rename(text.with_name("other.txt"))
+    assert digest(released) != before
+
+
+def test_what_is_wrong_is_said(tmp_path, released):
+    nothing = tmp_path / "nothing"
+    nothing.mkdir()
+    with pytest.raises(HeadflowError, match="holds no CATEGORY"):
+        read_questions(nothing)
+    text = next(released.glob("*/*.txt"))
+    text.write_text("Is it?\tYes\n\nIs it not? No\n")
+    with pytest.raises(HeadflowError, match=f"{text.name}, line 3, has no tab"):
+        read_questions(released)
+    lines = tmp_path / "some.jsonl"
+    lines.write_text('{"image": "a", "text": "b"}\n\n{"image"\n')
+    with pytest.raises(HeadflowError, match="line 3, is not JSON"):
+        read_questions(lines)
+    lines.write_text("\n")
+    with pytest.raises(HeadflowError, match="holds no questions"):
+        read_questions(lines)
+    lines.write_text('{"image": "a"}\n')
+    with pytest.raises(HeadflowError, match="row 0 has no `question`"):
+        read_questions(lines)
