@@ -26,6 +26,7 @@ from data.scenes import SIZE
 IMAGE_TOKEN = "<image>"
 PATCH = 12  # pixels
 SIDE = SIZE // PATCH  # patches
+MAX_TOKENS = 2048
 SPECIAL = ("<unk>", "<s>", "</s>")
 PROMPT_TEXT = (
     "A chat between a curious user and an artificial intelligence assistant. "
@@ -66,11 +67,9 @@ def build_model(tokenizer: LlamaTokenizer, *, seed: int) -> LlavaForConditionalG
             num_hidden_layers=6,
             num_attention_heads=8,
             head_dim=32,
-            rope_parameters={
-                "rope_type": "default",
-                "rope_theta": 1e6,
-            },  # so that most of a head is free to match words
-            max_position_embeddings=2048,
+            # So slow that most of a head can match words wherever they stand
+            rope_parameters={"rope_type": "default", "rope_theta": 1e6},
+            max_position_embeddings=MAX_TOKENS,
             initializer_range=0.06,  # at a width of 128; 0.02 is for thousands
         ),
         image_token_index=tokenizer.convert_tokens_to_ids(IMAGE_TOKEN),
@@ -82,6 +81,6 @@ def build_model(tokenizer: LlamaTokenizer, *, seed: int) -> LlavaForConditionalG
         return LlavaForConditionalGeneration(config)
 
 
-def image_processor() -> CLIPImageProcessorPil:
-    """CLIP's own, for images of the size that they have already."""
-    return CLIPImageProcessorPil(size={"shortest_edge": SIZE}, crop_size={"height": SIZE, "width": SIZE})
+def image_processor(size: int = SIZE) -> CLIPImageProcessorPil:
+    """CLIP's own, for images of `size` x `size` pixels."""
+    return CLIPImageProcessorPil(size={"shortest_edge": size}, crop_size={"height": size, "width": size})

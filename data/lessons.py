@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 from transformers import LlamaTokenizer, LlavaForConditionalGeneration
 
-from data.demo_model import IMAGE_TOKEN, PATCH, SIDE, image_processor
+from data.demo_model import IMAGE_TOKEN, MAX_TOKENS, PATCH, SIDE, image_processor
 from data.scenes import CATEGORIES, COLORS, DIGITS, GRID, LETTERS, SHAPES, SIZE, Scene, character, place, plural, shapes
-from extract.prompts import PromptBuilder
+from extract.checkpoint import Tokens
 from extract.templates import find_template
 from schemas.roles import QUESTION
 
@@ -31,6 +31,9 @@ TEACHERS = {name: ask for name, (_, ask) in CATEGORIES.items()} | {"place": plac
 # How often each is asked about a scene of shapes; about a character it is mostly what it is
 WEIGHTS = {"existence": 1, "count": 2, "position": 2, "color": 2, "place": 1, "numerical_calculation": 1}
 
+MEAN, STD = (
+    torch.tensor(value)[:, None, None] for value in (image_processor().image_mean, image_processor().image_std)
+)
 UNKNOWN = -100  # the colour of a shape that is there more than once
 
 Asked = Sequence[tuple[str, str, str]]  # questions about one image, each with the fact asked for and the answer
@@ -60,9 +63,7 @@ class Split:
 
     def pixels(self, indices: list[int]) -> Tensor:
         """Some of the images as the model takes them, float32 [images, 3, height, width]."""
-        processor = image_processor()
-        mean, std = (torch.tensor(value)[:, None, None] for value in (processor.image_mean, processor.image_std))
-        return (torch.from_numpy(self.images[indices]).permute(0, 3, 1, 2) / 255 - mean) / std
+        return (torch.from_numpy(self.images[indices]).permute(0, 3, 1, 2) / 255 - MEAN) / STD
 
     def hashes(self) -> set[bytes]:
         """What tells images apart."""
@@ -166,14 +167,13 @@ class Layout:
 
     def __init__(self, tokenizer: LlamaTokenizer) -> None:
         self._tokenizer = tokenizer
-        self._prompts = PromptBuilder(
-            encode=lambda text: tokenizer(text).input_ids,
-            bos_token_id=tokenizer.bos_token_id,
-            image_token_id=tokenizer.convert_tokens_to_ids(IMAGE_TOKEN),
+        tokens = Tokens(
+            tokenizer,
             image_tokens=SIDE**2,
-            max_tokens=2048,
-            template=find_template("vicuna_v1"),
+            image_token_id=tokenizer.convert_tokens_to_ids(IMAGE_TOKEN),
+            max_tokens=MAX_TOKENS,
         )
+        self._prompts = tokens.prompts(find_template("vicuna_v1"))
         self._mark = tokenizer.convert_tokens_to_ids("?")
         self.suffix = lru_cache(maxsize=None)(self._suffix)
         self.answer = lru_cache(maxsize=None)(self._answer)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-DEMO_SEED = 3
+DEMO_SEED, DEMO_IMAGES = 3, 26  # images of each category
 SIZE = 96  # pixels
 GRID = 4  # shapes stand in a grid of so many columns and rows, a little off the middle of their cells
 CELL = SIZE / GRID
@@ -250,15 +250,19 @@ def draw(category: str, rng: random.Random) -> tuple[Scene, Fact]:
             return scene, fact
 
 
-def make_questions(out: Path, *, seed: int = DEMO_SEED, images_per_category: int = 26) -> list[dict[str, str]]:
-    """Write OUT/images and OUT/MME_test.json; returns the rows of that file."""
+def draw_all(seed: int, images_per_category: int) -> dict[str, list[tuple[Scene, Fact]]]:
+    """So many scenes of each category, with their facts."""
     rng = random.Random(seed)
+    return {category: [draw(category, rng) for _ in range(images_per_category)] for category in CATEGORIES}
+
+
+def make_questions(out: Path, *, seed: int = DEMO_SEED, images_per_category: int = DEMO_IMAGES) -> list[dict[str, str]]:
+    """Write OUT/images and OUT/MME_test.json; returns the rows of that file."""
     rows = []
-    for category in CATEGORIES:
+    for category, drawn in draw_all(seed, images_per_category).items():
         folder = out / "images" / category
         folder.mkdir(parents=True, exist_ok=True)
-        for number in range(1, images_per_category + 1):
-            scene, fact = draw(category, rng)
+        for number, (scene, fact) in enumerate(drawn, start=1):
             name = f"{category}/{number:02d}.png"
             scene.draw().save(out / "images" / name, optimize=True)
             for question, answer in fact.answers:
@@ -279,7 +283,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split(":")[0])
     parser.add_argument("--out", type=Path, default=Path("data/demo"), help="the folder to write")
     parser.add_argument("--seed", type=int, default=DEMO_SEED)
-    parser.add_argument("--images-per-category", type=int, default=26)
+    parser.add_argument("--images-per-category", type=int, default=DEMO_IMAGES)
     arguments = parser.parse_args()
     rows = make_questions(arguments.out, seed=arguments.seed, images_per_category=arguments.images_per_category)
     print(f"{len(rows)} questions on {len(rows) // 2} images in {arguments.out}")

@@ -71,12 +71,11 @@ def train_sight(
 
 def _shares(labels: Tensor, names: Tensor, inks: Tensor) -> str:
     """Of the patches that show something, those whose name and colour were found."""
-    shape, character = (
-        (labels[:, NAME] > low) & (labels[:, NAME] <= high) for low, high in ((0, len(SHAPES)), (len(SHAPES), 99))
-    )
-    right, coloured = names == labels[:, NAME], inks == labels[:, INK]
+    name = labels[:, NAME]
+    shape, character = (name > 0) & (name <= len(SHAPES)), name > len(SHAPES)
+    right, coloured = names == name, inks == labels[:, INK]
     shares = {"shapes": right[shape], "characters": right[character], "colours": coloured[labels[:, INK] > 0]}
-    return ", ".join(f"{name} {share.float().mean():.0%}" for name, share in shares.items())
+    return ", ".join(f"{kind} {share.float().mean():.0%}" for kind, share in shares.items())
 
 
 def descend(

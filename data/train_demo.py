@@ -27,7 +27,7 @@ from transformers import LlamaTokenizer, LlavaForConditionalGeneration
 
 from data.demo_model import build_model, image_processor, train_tokenizer
 from data.lessons import INKS, UNKNOWN, Layout, Lesson, Split, ask, training_scenes
-from data.scenes import CATEGORIES, CONTROL, DEMO_SEED, draw
+from data.scenes import CATEGORIES, CONTROL, DEMO_IMAGES, DEMO_SEED, draw_all
 from data.sight import STEPS as SIGHT_STEPS
 from data.sight import descend, train_sight
 from extract.checkpoint import choose_device
@@ -49,7 +49,6 @@ class Record:
     seed: int
     started: float = field(default_factory=time.monotonic)
     losses: list[float] = field(default_factory=list)
-    looks: list[int] = field(default_factory=list)
     accuracy: list[dict[str, float]] = field(default_factory=list)
 
     @property
@@ -89,7 +88,6 @@ def train_answers(
         descend(loss, [*tower, *rest], optimizer, schedule)
         record.losses.append(loss.item())
         if step % EVERY == 0:
-            record.looks.append(step)
             record.accuracy.append(questions.accuracy(model))
             recent = sum(record.losses[-100:]) / 100
             seen = ", ".join(f"{name} {share:.0%}" for name, share in record.accuracy[-1].items())
@@ -115,13 +113,11 @@ class Questions:
     """Questions in MME's manner: of each category some images, each asked once for Yes and once for No."""
 
     def __init__(self, layout: Layout, number: int, seed: int, device: torch.device) -> None:
-        rng = random.Random(seed)
         self.splits: dict[str, Split] = {}
         self._lessons: dict[str, Lesson] = {}
         self._device = device
         self._yes, self._no = layout.answer("Yes"), layout.answer("No")
-        for category in CATEGORIES:
-            drawn = [draw(category, rng) for _ in range(number)]
+        for category, drawn in draw_all(seed, number).items():
             self.splits[category] = Split.of([scene for scene, _ in drawn])
             self._lessons[category] = layout.lesson(
                 self.splits[category].scenes,
@@ -156,8 +152,9 @@ def draw_curve(record: Record, path: Path) -> None:
     smooth = np.convolve(record.losses, np.ones(50) / 50, mode="valid")
     top.plot(range(50, len(record.losses) + 1), smooth, color="0.3")
     top.set(ylabel="loss, mean of 50 steps", ylim=(0, None))
+    looks = [EVERY * number for number in range(1, len(record.accuracy) + 1)]
     for category in CATEGORIES:
-        bottom.plot(record.looks, [look[category] for look in record.accuracy], marker=".", label=category)
+        bottom.plot(looks, [look[category] for look in record.accuracy], marker=".", label=category)
     bottom.axhline(0.5, color="0.6", linewidth=1, linestyle="--")
     bottom.set(xlabel="step", ylabel="accuracy, held out", ylim=(0.4, 1.02))
     bottom.legend(fontsize="small")
@@ -250,7 +247,10 @@ def main() -> None:
     said = [text for scene in split.scenes[:5000] for words in ask(scene, 4, 1 / 3, rng) for text in words]
     tokenizer = train_tokenizer(said)
     layout = Layout(tokenizer)
-    held_out, demo = Questions(layout, HELD_OUT, record.seed + 1, device), Questions(layout, 26, DEMO_SEED, device)
+    held_out, demo = (
+        Questions(layout, HELD_OUT, record.seed + 1, device),
+        Questions(layout, DEMO_IMAGES, DEMO_SEED, device),
+    )
     trained, held, shown = split.hashes(), held_out.hashes(), demo.hashes()
     if trained & held or trained & shown or held & shown:
         raise SystemExit("training, held-out questions and demo share an image; take another --seed")

@@ -3,10 +3,12 @@
 import argparse
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from extract.prompts import SYSTEM_SPANS
+from extract.prompts import SYSTEM_SPANS, PromptBuilder
 from extract.provenance import git_commit, versions
 from extract.question_files import digest
 from extract.questions import Sample, Unusable, read_questions
@@ -17,6 +19,7 @@ from schemas.manifest import PACKED, SEPARATE, Manifest
 from schemas.writer import RunWriter, check_directory
 
 if TYPE_CHECKING:
+    from extract.checkpoint import Tokens
     from extract.extraction import Extractor
 
 DTYPES = ("auto", "float16", "bfloat16", "float32")
@@ -94,13 +97,28 @@ def _number(text: str, *, least: int, auto: bool = True) -> int:
     return int(text)
 
 
+@contextmanager
+def _packages() -> Iterator[None]:
+    """Imports of this stage's packages; raises `HeadflowError` where one is not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise HeadflowError(f"{error.name} is not installed: pip install -e '.[extract]'") from error
+
+
+def _prompts(tokens: "Tokens", arguments: argparse.Namespace) -> PromptBuilder:
+    """What writes prompts as the flags say."""
+    template = find_template(arguments.conv_mode)
+    return tokens.prompts(template, suffix=arguments.prompt_suffix, system_span=arguments.system_span)
+
+
 def load_extractor(arguments: argparse.Namespace, samples: list[Sample]) -> "Extractor":
     """Load the model and set up what turns samples into rows.
 
     Raises:
         HeadflowError: the model cannot be loaded, or the packages of this stage are not installed.
     """
-    try:
+    with _packages():
         from transformers.utils import logging
 
         from extract.answers import AnswerReader
@@ -108,15 +126,12 @@ def load_extractor(arguments: argparse.Namespace, samples: list[Sample]) -> "Ext
         from extract.checkpoint import choose_device, choose_dtype, load_checkpoint
         from extract.extraction import Extractor, by_image
         from extract.passes import Passes
-    except ModuleNotFoundError as error:
-        raise HeadflowError(f"{error.name} is not installed: pip install -e '.[extract]'") from error
 
     logging.disable_progress_bar()
     device = choose_device(arguments.device)
     dtype = choose_dtype(arguments.dtype, device)
     checkpoint = load_checkpoint(arguments.model_path, arguments.model_base, device=device, dtype=dtype)
-    template = find_template(arguments.conv_mode)
-    prompts = checkpoint.tokens.prompts(template, suffix=arguments.prompt_suffix, system_span=arguments.system_span)
+    prompts = _prompts(checkpoint.tokens, arguments)
     passes = Passes(checkpoint, AnswerReader.of(checkpoint.tokens.tokenizer))
     packed = arguments.sequences == PACKED
     groups = list(by_image(samples).values()) if packed else [[sample] for sample in samples]
@@ -155,16 +170,13 @@ def show_prompts(arguments: argparse.Namespace, samples: list[Sample]) -> None:
     Raises:
         HeadflowError: the checkpoint cannot be read, or the packages of this stage are not installed.
     """
-    try:
+    with _packages():
         from extract.checkpoint import load_tokens
         from extract.strips import strip
-    except ModuleNotFoundError as error:
-        raise HeadflowError(f"{error.name} is not installed: pip install -e '.[extract]'") from error
     tokens = load_tokens(arguments.model_path, arguments.model_base)
-    template = find_template(arguments.conv_mode)
-    prompts = tokens.prompts(template, suffix=arguments.prompt_suffix, system_span=arguments.system_span)
+    prompts = _prompts(tokens, arguments)
     for sample in samples:
-        print(f"{sample.sample_id} ({sample.category}), template {template.name}")
+        print(f"{sample.sample_id} ({sample.category}), template {prompts.template.name}")
         try:
             for line in strip(prompts.build(sample.question), tokens.tokenizer):
                 print(line)

@@ -53,7 +53,7 @@ def digest(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     whole = hashlib.sha256()
     for category in sorted(path.iterdir()):
-        for text in _annotations(category):
+        for text in _texts(category):
             whole.update(f"{text.relative_to(path).as_posix()}\0".encode())
             whole.update(hashlib.sha256(text.read_bytes()).digest())
     return whole.hexdigest()
@@ -71,15 +71,20 @@ def _named(row: Any) -> Any:
     return row
 
 
-def _annotations(category: Path) -> list[Path]:
+def _folders(category: Path) -> tuple[Path, Path]:
+    """Where a category's texts and images lie."""
     apart = category / "questions_answers_YN"
-    return sorted((apart if apart.is_dir() else category).glob("*.txt"))
+    return (apart, category / "images") if apart.is_dir() else (category, category)
+
+
+def _texts(category: Path) -> list[Path]:
+    return sorted(_folders(category)[0].glob("*.txt"))
 
 
 def _released(category: Path) -> Iterator[Row]:
     """The questions of one category's folder; an image that is missing is named as if it were a .jpg."""
-    images = category / "images" if (category / "questions_answers_YN").is_dir() else category
-    for file in _annotations(category):
+    _, images = _folders(category)
+    for file in _texts(category):
         beside = (images / (file.stem + suffix) for suffix in IMAGE_SUFFIXES)
         image = next((each for each in beside if each.is_file()), images / f"{file.stem}.jpg")
         for number, line in _lines(_text(file)):

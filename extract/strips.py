@@ -16,13 +16,11 @@ def strip(prompt: Prompt, tokenizer: PreTrainedTokenizerBase) -> Iterator[str]:
     """
     counts = ", ".join(f"{name[2:]} {count}" for name, count in prompt.counts().items())
     yield f"{len(prompt.input_ids)} tokens: {counts}"
-    tokens = enumerate(zip(prompt.input_ids, prompt.roles, strict=True))
-    for image, run in groupby(tokens, key=lambda token: token[1][1] == IMAGE):
-        placed = list(run)
-        pieces = tokenizer.convert_ids_to_tokens([token for _, (token, _) in placed])
-        for (place, (token, role)), piece in list(zip(placed, pieces, strict=True))[: 1 if image else None]:
-            last = placed[-1][0]
-            where = f"{place}-{last}" if image and last > place else str(place)
-            many = f" x {len(placed)}" if image else ""
-            # Pieces may hold what a terminal would obey
-            yield f"{where:>9}  {ROLES[role].name:<8}  {token:>6}  {repr(piece)[1:-1]}{many}"
+    pieces = tokenizer.convert_ids_to_tokens(prompt.input_ids)
+    tokens = enumerate(zip(prompt.input_ids, prompt.roles, pieces, strict=True))
+    for _, run in groupby(tokens, key=lambda token: None if token[1][1] == IMAGE else token[0]):
+        (first, (token, role, piece)), *more = run
+        where = f"{first}-{first + len(more)}" if more else str(first)
+        many = f" x {1 + len(more)}" if role == IMAGE else ""
+        # Pieces may hold what a terminal would obey
+        yield f"{where:>9}  {ROLES[role].name:<8}  {token:>6}  {repr(piece)[1:-1]}{many}"

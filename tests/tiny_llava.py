@@ -9,14 +9,13 @@ from pathlib import Path
 
 import torch
 from transformers import (
-    CLIPImageProcessorPil,
     CLIPVisionConfig,
     LlamaConfig,
     LlavaConfig,
     LlavaForConditionalGeneration,
 )
 
-from data.demo_model import IMAGE_TOKEN, train_tokenizer
+from data.demo_model import IMAGE_TOKEN, image_processor, train_tokenizer
 
 
 def build_model(
@@ -71,7 +70,5 @@ def make_checkpoint(out: Path, texts: Sequence[str], **options: int | float) -> 
     """Write a checkpoint to the directory `out`: `build_model` with `options`, tokenizer and image processor."""
     tokenizer = train_tokenizer(texts)
     model = build_model(tokenizer, **options)
-    size = model.config.vision_config.image_size
-    processor = CLIPImageProcessorPil(size={"shortest_edge": size}, crop_size={"height": size, "width": size})
-    for piece in (model, tokenizer, processor):
+    for piece in (model, tokenizer, image_processor(model.config.vision_config.image_size)):
         piece.save_pretrained(out)
