@@ -167,13 +167,8 @@ class Layout:
 
     def __init__(self, tokenizer: LlamaTokenizer) -> None:
         self._tokenizer = tokenizer
-        tokens = Tokens(
-            tokenizer,
-            image_tokens=SIDE**2,
-            image_token_id=tokenizer.convert_tokens_to_ids(IMAGE_TOKEN),
-            max_tokens=MAX_TOKENS,
-        )
-        self._prompts = tokens.prompts(find_template("vicuna_v1"))
+        self._image_ids = [tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)] * SIDE**2
+        self._prompts = Tokens(tokenizer, self._image_ids, MAX_TOKENS).prompts(find_template("vicuna_v1"))
         self._mark = tokenizer.convert_tokens_to_ids("?")
         self.suffix = lru_cache(maxsize=None)(self._suffix)
         self.answer = lru_cache(maxsize=None)(self._answer)
@@ -181,11 +176,11 @@ class Layout:
     @cached_property
     def prefix(self) -> list[int]:
         """The tokens before a question."""
-        prompt = self._prompts.build("?")
+        prompt = self._prompts.build("?", self._image_ids)
         return prompt.input_ids[: prompt.roles.index(QUESTION)]
 
     def _suffix(self, question: str) -> list[int]:
-        return self._prompts.build(question).input_ids[len(self.prefix) :]
+        return self._prompts.build(question, self._image_ids).input_ids[len(self.prefix) :]
 
     def _answer(self, word: str) -> int:
         """The token that begins an answer."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from extract.checkpoint import Tokens
     from extract.extraction import Extractor
 
+ASPECTS = ("crop", "pad", "checkpoint")
 DTYPES = ("auto", "float16", "bfloat16", "float32")
 
 
@@ -29,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
     """The command's flags."""
     flags = argparse.ArgumentParser(prog="python -m extract", description="Write one row per (sample, layer, head).")
     flags.add_argument("--model-path", required=True, help="LLaVA checkpoint, a directory or a hub id")
-    flags.add_argument("--model-base", help="base model of a LoRA or projector-only checkpoint (not read yet)")
+    flags.add_argument("--model-base", help="base model of a LoRA or projector-only checkpoint")
     flags.add_argument(
         "--image-folder", type=Path, help="folder that `image_file` is relative to (default: a question folder itself)"
     )
@@ -42,7 +43,9 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--output-dir", type=Path, help="directory of the run to write")
     flags.add_argument("--overwrite", action="store_true", help="replace the run that lies in --output-dir")
     flags.add_argument(
-        "--conv-mode", default="vicuna_v1", help=f"conversation template (default vicuna_v1): {', '.join(TEMPLATES)}"
+        "--conv-mode",
+        default="vicuna_v1",
+        help=f"conversation template (default vicuna_v1); auto, as LLaVA picks by the name: {', '.join(TEMPLATES)}",
     )
     flags.add_argument("--num-samples", type=int, default=-1, help="the first so many; -1 or 0: all (default -1)")
     flags.add_argument("--dtype", choices=DTYPES, default="auto", help="auto: float16 on CUDA, float32 on the CPU")
@@ -61,6 +64,13 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument(
         "--prompt-suffix", default=MME_SUFFIX, help=f"appended to each question (default {MME_SUFFIX!r})"
+    )
+    flags.add_argument(
+        "--image-aspect-ratio",
+        choices=ASPECTS,
+        default=ASPECTS[0],
+        help="images that are not square are cropped (default), padded as in LLaVA's own evaluation, or as the "
+        "checkpoint asks for",
     )
     flags.add_argument(
         "--system-span",
@@ -108,7 +118,7 @@ def _packages() -> Iterator[None]:
 
 def _prompts(tokens: "Tokens", arguments: argparse.Namespace) -> PromptBuilder:
     """What writes prompts as the flags say."""
-    template = find_template(arguments.conv_mode)
+    template = find_template(arguments.conv_mode, arguments.model_path)
     return tokens.prompts(template, suffix=arguments.prompt_suffix, system_span=arguments.system_span)
 
 
@@ -123,14 +133,21 @@ def load_extractor(arguments: argparse.Namespace, samples: list[Sample]) -> "Ext
 
         from extract.answers import AnswerReader
         from extract.batch_size import choose_batch_size
-        from extract.checkpoint import choose_device, choose_dtype, load_checkpoint
+        from extract.checkpoint import choose_device, choose_dtype
         from extract.extraction import Extractor, by_image
+        from extract.models import load_model
         from extract.passes import Passes
 
     logging.disable_progress_bar()
     device = choose_device(arguments.device)
     dtype = choose_dtype(arguments.dtype, device)
-    checkpoint = load_checkpoint(arguments.model_path, arguments.model_base, device=device, dtype=dtype)
+    checkpoint = load_model(
+        arguments.model_path,
+        arguments.model_base,
+        device=device,
+        dtype=dtype,
+        aspect=arguments.image_aspect_ratio,
+    )
     prompts = _prompts(checkpoint.tokens, arguments)
     passes = Passes(checkpoint, AnswerReader.of(checkpoint.tokens.tokenizer))
     packed = arguments.sequences == PACKED
@@ -152,7 +169,7 @@ def check(arguments: argparse.Namespace) -> list[Sample]:
     Raises:
         HeadflowError: naming the flag or the file.
     """
-    find_template(arguments.conv_mode)
+    find_template(arguments.conv_mode, arguments.model_path)
     if IMAGE_PLACEHOLDER in arguments.prompt_suffix:
         raise HeadflowError(f"--prompt-suffix must not contain {IMAGE_PLACEHOLDER}: the image is put first")
     samples = read_questions(arguments.question_file, arguments.show_prompt or arguments.num_samples)
@@ -171,14 +188,14 @@ def show_prompts(arguments: argparse.Namespace, samples: list[Sample]) -> None:
         HeadflowError: the checkpoint cannot be read, or the packages of this stage are not installed.
     """
     with _packages():
-        from extract.checkpoint import load_tokens
+        from extract.models import load_tokens
         from extract.strips import strip
     tokens = load_tokens(arguments.model_path, arguments.model_base)
     prompts = _prompts(tokens, arguments)
     for sample in samples:
         print(f"{sample.sample_id} ({sample.category}), template {prompts.template.name}")
         try:
-            for line in strip(prompts.build(sample.question), tokens.tokenizer):
+            for line in strip(prompts.build(sample.question, tokens.image_ids), tokens.tokenizer):
                 print(line)
         except Unusable as error:
             print(f"skipped: {error.reason} ({error.detail})")
@@ -203,7 +220,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     print(
         f"{arguments.model_path}: {manifest.layers} layers x {manifest.heads} heads, "
-        f"{extractor.checkpoint.tokens.image_tokens} image tokens, {manifest.dtype} on {manifest.device}"
+        f"{len(extractor.checkpoint.tokens.image_ids)} image tokens, {manifest.dtype} on {manifest.device}"
     )
     skipped = extractor.run(samples, RunWriter(arguments.output_dir, manifest, overwrite=arguments.overwrite))
     observed = len(samples) - skipped.total()

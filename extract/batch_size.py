@@ -22,15 +22,16 @@ def choose_batch_size(passes: Passes, prompts: PromptBuilder, groups: Sequence[S
     if not passes.on_cuda:
         return ON_CPU
     longest = max(groups, key=lambda group: sum(len(sample.question) for sample in group))
+    pixels = passes.blank_pixels()
     questions: list[Question] = []
     for sample in longest:
         try:
-            questions.append(Question(len(questions), prompts.build(sample.question)))
+            questions.append(Question(len(questions), prompts.build(sample.question, pixels.image_ids)))
         except Unusable:
             continue
     if not questions:
         return 1
-    asked = Asked("", passes.blank_pixels(), questions)
+    asked = Asked("", pixels, questions)
     return largest(lambda size: fits(passes, [asked] * size))
 
 

@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from torch import Tensor
-
 from extract.packing import prefix_length, share_prefix
+from extract.pixels import Pixels
 from extract.prompts import Prompt
 
 WINDOW = 4  # batches that are filled together: more would pad less, and wait longer
@@ -21,10 +20,10 @@ class Question:
 
 @dataclass(frozen=True)
 class Asked:
-    """An image and questions about it; `pixels` are float32 [3, height, width]."""
+    """An image and questions about it."""
 
     sha256: str
-    pixels: Tensor
+    pixels: Pixels
     questions: list[Question]
 
     def columns(self) -> int:

@@ -10,7 +10,7 @@ import torch
 from tqdm import tqdm
 
 from extract.batching import WINDOW, Asked, Question, batches
-from extract.checkpoint import KIND, Checkpoint
+from extract.checkpoint import Checkpoint
 from extract.loading import ImageFiles, LoadedImage, load_images
 from extract.passes import Outcome, Passes
 from extract.prompts import PromptBuilder
@@ -48,7 +48,7 @@ class Extractor:
             "flows": list(FLOW_NAMES),
             "text_scope": "all",
             "revision": self.checkpoint.revision,
-            "checkpoint": KIND,
+            "checkpoint": self.checkpoint.kind,
             "dtype": str(self.checkpoint.dtype).removeprefix("torch."),
             "device": _device_name(self.checkpoint.device),
             "attention": self.checkpoint.kernel.description,
@@ -115,9 +115,10 @@ class _Asking:
             questions = []
             for sample in group:
                 try:
-                    if image.reason is not None:
-                        raise Unusable(image.reason, image.detail or "")
-                    questions.append(Question(place, self.extractor.prompts.build(sample.question)))
+                    if image.pixels is None:
+                        raise Unusable(image.reason or "", image.detail or "")
+                    prompt = self.extractor.prompts.build(sample.question, image.pixels.image_ids)
+                    questions.append(Question(place, prompt))
                 except Unusable as error:
                     error.image_sha256 = image.sha256
                     self.rejected.append((place, error))

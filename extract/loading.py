@@ -3,27 +3,21 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from extract.images import load_image
+from extract.pixels import Pixels
 from extract.questions import Unusable
 
 
 @dataclass(frozen=True)
 class LoadedImage:
-    """The pixels of an image file, float32 [3, height, width]; or none, and the reason.
-
-    Goes from process to process through a pipe: shared memory, torch's way, is scarce in containers.
-    """
+    """What a model reads of an image file; or nothing, and the reason."""
 
     sha256: str | None
-    pixels: Tensor | None
+    pixels: Pixels | None
     reason: str | None = None
     detail: str | None = None
 
@@ -31,19 +25,11 @@ class LoadedImage:
         """The same in pinned memory; torch's loader calls this in a thread."""
         return self if self.pixels is None else replace(self, pixels=self.pixels.pin_memory())
 
-    def __reduce__(self) -> tuple[Callable[..., "LoadedImage"], tuple[Any, ...]]:
-        array = None if self.pixels is None else self.pixels.numpy()
-        return _from_array, (self.sha256, array, self.reason, self.detail)
-
-
-def _from_array(sha256: str | None, array: np.ndarray | None, *why: str | None) -> LoadedImage:
-    return LoadedImage(sha256, None if array is None else torch.from_numpy(array), *why)
-
 
 class ImageFiles(Dataset[LoadedImage]):
     """The images of a folder, by number."""
 
-    def __init__(self, folder: Path, names: Sequence[str], preprocess: Callable[[Image.Image], Tensor]) -> None:
+    def __init__(self, folder: Path, names: Sequence[str], preprocess: Callable[[Image.Image], Pixels]) -> None:
         self._folder = folder
         self._names = names
         self._preprocess = preprocess

@@ -1,25 +1,18 @@
-"""The attention function that watches each layer as it runs, through transformers' public attention interface.
+"""What watches each layer as it runs.
 
 The output is that of a fused causal kernel, so the logits of one question on one image are bitwise those of the
 unobserved model. The masses come from the same call's logsumexp. Further questions behind one prefix (see
-`extract.packing`) take an explicit softmax, which gives their output and their masses at once. An `Observation`
-travels to the layers as the keyword `observation` of the forward call, and comes back with the masses.
+`extract.packing`) take an explicit softmax, which gives their output and their masses at once.
 """
-
-from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AttentionInterface, PreTrainedModel
-from transformers.masking_utils import AttentionMaskInterface
 
 from extract.flows import flows_from_sums, masked_attention, strip_sums
 from extract.kernels import Kernel
 from extract.packing import Batch, Strip
 
-NAME = "headflow"
 HELD_ON_CUDA = 2**28  # bytes; there a launch costs as much as a small reduction
-UNSUPPORTED = ("softcap", "position_bias", "s_aux")  # options that change the softmax
 
 
 class Observation:
@@ -91,40 +84,3 @@ def _cut(strip: Strip, query: Tensor, key: Tensor, lse: Tensor) -> tuple[Tensor,
 
 def _stack(tensors: tuple[Tensor, ...]) -> Tensor:
     return torch.stack(tensors) if len(tensors) > 1 else tensors[0][None]
-
-
-def observed_attention(
-    module: torch.nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    *,
-    observation: Observation,
-    scaling: float | None = None,
-    **options: Any,
-) -> tuple[Tensor, None]:
-    """The attention function of one layer, in the shape that transformers calls it; see `Observation.attend`.
-
-    Returns:
-        Output [images, length, heads, head_dim], and nothing in the place of the attention weights.
-
-    Raises:
-        ValueError: the model asks for attention that is not plain softmax over all earlier tokens.
-    """
-    asked = [name for name in UNSUPPORTED if options.get(name) is not None]
-    if asked or attention_mask is not None:
-        raise ValueError(f"attention with {', '.join(asked) or 'a mask'} cannot be observed")
-    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    return observation.attend(query, key, value, scale).transpose(1, 2), None
-
-
-def _no_mask(*_: Any, **__: Any) -> None:
-    """What a query sees follows from the batch's own layout."""
-
-
-def observe_language_model(model: PreTrainedModel) -> None:
-    """Let `observed_attention` run in the language model of a vision-language model; its vision tower is left alone."""
-    AttentionInterface.register(NAME, observed_attention)
-    AttentionMaskInterface.register(NAME, _no_mask)
-    model.set_attn_implementation({"text_config": NAME})

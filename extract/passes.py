@@ -13,6 +13,7 @@ from extract.answers import AnswerReader
 from extract.batching import Asked
 from extract.checkpoint import Checkpoint
 from extract.packing import Batch, pack
+from extract.pixels import Pixels
 from extract.questions import Unusable
 from extract.transfer import Download, Uploader
 
@@ -34,7 +35,7 @@ class Launched:
 
     asked: list[Asked]
     results: Download
-    sent: tuple[Batch, Tensor]
+    sent: tuple[Batch, dict[str, Tensor]]
 
 
 class Passes:
@@ -50,8 +51,8 @@ class Passes:
         """Whether the model is on a GPU."""
         return self._checkpoint.device.type == "cuda"
 
-    def blank_pixels(self) -> Tensor:
-        """The pixels of a black image, float32 [3, height, width]."""
+    def blank_pixels(self) -> Pixels:
+        """What the model reads of a black image."""
         return self._checkpoint.preprocessor(Image.new("RGB", (64, 64)))
 
     def over(self, batches: Iterable[list[Asked]]) -> Iterator[tuple[int, Outcome]]:

@@ -6,7 +6,7 @@ from itertools import takewhile
 from typing import Literal
 
 from extract.questions import Unusable
-from extract.templates import IMAGE_PLACEHOLDER, MME_SUFFIX, Template
+from extract.templates import IMAGE_PLACEHOLDER, MME_SUFFIX, Template, Written
 from schemas.roles import BOS, IMAGE, QUESTION, ROLES, SYSTEM, USER
 
 SystemSpan = Literal["template", "original"]
@@ -35,25 +35,25 @@ class PromptBuilder:
     Attributes:
         encode: text -> token ids, with the special tokens that the tokenizer adds by itself.
         bos_token_id: stripped from the start of the text after the image; null where the tokenizer has none.
-        image_tokens: how many tokens stand for one image.
         max_tokens: longest prompt that the model can place.
+        image_text: what stands for the image in a message; holds `<image>`.
         suffix: appended to each question that does not end with it already.
         system_span: `template`: the tokens that hold the system message and its separator, and nothing else.
-            `original`: as many tokens after BOS as that text has on its own, the rule of the earlier tool; where the
-            separator merges into the next token, this span swallows that token too.
+            `original`: as many tokens after BOS as the message and the template's separator have on their own, the
+            rule of the earlier tool; where the separator merges into the next token, this span swallows that token
+            too, and where the message is not what the prompt begins with, it is so much of what is.
     """
 
     encode: Callable[[str], list[int]]
     bos_token_id: int | None
-    image_token_id: int
-    image_tokens: int
     max_tokens: int
     template: Template
+    image_text: str = IMAGE_PLACEHOLDER
     suffix: str = MME_SUFFIX
     system_span: SystemSpan = "template"
 
-    def build(self, question: str) -> Prompt:
-        """The prompt of a question.
+    def build(self, question: str, image_ids: Sequence[int]) -> Prompt:
+        """The prompt of a question about an image for which `image_ids` stand.
 
         A question that contains `<image>` says where the image stands; as in LLaVA's own evaluation of ScienceQA,
         the placeholder is taken out and the image put first.
@@ -68,24 +68,29 @@ class PromptBuilder:
             raise Unusable("question_empty", "the question has no text")
         if not text.endswith(self.suffix.strip()):
             text += self.suffix
-        before, after = self.template.prompt(f"{IMAGE_PLACEHOLDER}\n{text}").split(IMAGE_PLACEHOLDER)
+        written = self.template.write(f"{self.image_text}\n{text}")
+        before, after = written.text.split(IMAGE_PLACEHOLDER)
         head, tail = self.encode(before), self._without_bos(self.encode(after))
-        input_ids = head + [self.image_token_id] * self.image_tokens + tail
+        input_ids = [*head, *image_ids, *tail]
         if len(input_ids) > self.max_tokens:
             raise Unusable("prompt_too_long", f"{len(input_ids)} tokens, the model can place {self.max_tokens}")
-        roles = self._roles_before_image(head) + [IMAGE] * self.image_tokens + [QUESTION] * len(tail)
+        roles = self._roles_before_image(head, written) + [IMAGE] * len(image_ids) + [QUESTION] * len(tail)
         return Prompt(input_ids, roles)
 
-    def _roles_before_image(self, head: Sequence[int]) -> list[int]:
-        system = self._without_bos(self.encode(self.template.system_text))
-        body = self._without_bos(head)
-        start = len(head) - len(body)
+    def _roles_before_image(self, head: Sequence[int], written: Written) -> list[int]:
+        bos = len(head) - len(self._without_bos(head))
         if self.system_span == "template":
-            same = takewhile(lambda pair: pair[0] == pair[1], zip(system, body, strict=False))
-            end = start + sum(1 for _ in same)
+            start = self._common(written.opening, head)
+            end = self._common(written.opening + written.system, head)
         else:
-            end = start + min(len(system), len(body))
-        return [BOS if i == 0 else SYSTEM if start <= i < end else USER for i in range(len(head))]
+            start = bos
+            end = bos + len(self._without_bos(self.encode(self.template.system + self.template.separator)))
+        return [BOS if i == 0 else SYSTEM if max(bos, start) <= i < end else USER for i in range(len(head))]
+
+    def _common(self, opening: str, head: Sequence[int]) -> int:
+        """How many tokens at the start of `head` are those of its opening text on its own."""
+        same = takewhile(lambda pair: pair[0] == pair[1], zip(self.encode(opening), head, strict=False))
+        return sum(1 for _ in same)
 
     def _without_bos(self, ids: Sequence[int]) -> list[int]:
         return list(ids[1:] if ids and ids[0] == self.bos_token_id else ids)

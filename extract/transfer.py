@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from extract.packing import Batch
+from extract.pixels import Pixels, join
 
 
 class Uploader:
@@ -16,20 +17,24 @@ class Uploader:
         self._dtype = dtype
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
 
-    def send(self, batch: Batch, images: Sequence[Tensor]) -> tuple[Batch, Tensor]:
-        """A batch, and the pixels of its images [images, 3, height, width] in the model's dtype, on the device.
+    def send(self, batch: Batch, images: Sequence[Pixels]) -> tuple[Batch, dict[str, Tensor]]:
+        """A batch, and the inputs of its images, pixels in the model's dtype, on the device.
 
         On CUDA both must be kept until what is computed from them is done: they belong to the copying stream.
         """
         if self._stream is None:
-            return batch.to(self._device), self._pixels(images)
+            return batch.to(self._device), self._inputs(images)
         with torch.cuda.stream(self._stream):
-            sent = batch.to(self._device), self._pixels(images)
+            sent = batch.to(self._device), self._inputs(images)
         torch.cuda.current_stream(self._device).wait_stream(self._stream)
         return sent
 
-    def _pixels(self, images: Sequence[Tensor]) -> Tensor:
-        return torch.stack([pixels.to(self._device, non_blocking=True) for pixels in images]).to(self._dtype)
+    def _inputs(self, images: Sequence[Pixels]) -> dict[str, Tensor]:
+        joined = join([{name: self._to_device(tensor) for name, tensor in pixels.inputs.items()} for pixels in images])
+        return {name: each.to(self._dtype) if each.is_floating_point() else each for name, each in joined.items()}
+
+    def _to_device(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self._device, non_blocking=True)
 
 
 class Download:

@@ -34,10 +34,11 @@ from transformers.masking_utils import AttentionMaskInterface
 
 from data.demo_model import IMAGE_TOKEN, train_tokenizer
 from extract.answers import AnswerReader
-from extract.checkpoint import Checkpoint, Preprocessor, watch
+from extract.attention import NAME
+from extract.checkpoint import CROP, Parts
 from extract.extraction import Extractor
 from extract.flows import masked_attention
-from extract.observer import NAME
+from extract.models import Model, watch
 from extract.packing import Batch, pack
 from extract.passes import Passes
 from extract.prompts import Prompt
@@ -78,7 +79,7 @@ SHAPES = {
 }
 
 
-def build(shape: Shape, device: torch.device, dtype: torch.dtype) -> Checkpoint:
+def build(shape: Shape, device: torch.device, dtype: torch.dtype) -> Model:
     """A checkpoint with random weights, never on the disk."""
     words = [question.format(thing) for question in QUESTIONS for thing in THINGS]
     tokenizer = train_tokenizer(words)
@@ -96,25 +97,26 @@ def build(shape: Shape, device: torch.device, dtype: torch.dtype) -> Checkpoint:
     torch.set_default_dtype(default)
     edge = {"height": shape.image_size, "width": shape.image_size}
     processor = CLIPImageProcessorPil(size={"shortest_edge": shape.image_size}, crop_size=edge)
-    return watch(model.to(device, dtype), tokenizer, Preprocessor(processor), name=shape.name)
+    return watch(Parts(model.to(device, dtype), tokenizer, processor, CROP, kind=shape.name), device)
 
 
-def prompt(checkpoint: Checkpoint, question: int, seed: int) -> Prompt:
+def prompt(checkpoint: Model, question: int, seed: int) -> Prompt:
     """A prompt as long as those of MME: 35 tokens, the image, and a question of so many."""
-    words, image = random.Random(seed), checkpoint.tokens.image_tokens
+    words, image = random.Random(seed), checkpoint.tokens.image_ids
     asked = [words.randrange(300, 400) for _ in range(question)]
-    ids = [1, *range(300, 334), *[checkpoint.tokens.image_token_id] * image, *asked]
-    return Prompt(ids, [BOS, *[SYSTEM] * 31, *[USER] * 3, *[IMAGE] * image, *[QUESTION] * question])
+    ids = [1, *range(300, 334), *image, *asked]
+    return Prompt(ids, [BOS, *[SYSTEM] * 31, *[USER] * 3, *[IMAGE] * len(image), *[QUESTION] * question])
 
 
 class Ways:
     """The ways to run a model that are compared; each is called with nothing and returns when it is done."""
 
-    def __init__(self, checkpoint: Checkpoint, images: int) -> None:
+    def __init__(self, checkpoint: Model, images: int) -> None:
         self.checkpoint = checkpoint
         self.device = checkpoint.device
         size = checkpoint.model.config.vision_config.image_size
-        self.pixels = torch.randn(images, 3, size, size).to(self.device, checkpoint.dtype)
+        pixels = torch.randn(images, 3, size, size)
+        self.inputs = {"pixel_values": pixels.to(self.device, checkpoint.dtype)}
         prompts = [[prompt(checkpoint, 34, seed), prompt(checkpoint, 36, images + seed)] for seed in range(images)]
         self.one = pack([pair[:1] for pair in prompts]).to(self.device)
         self.other = pack([pair[1:] for pair in prompts]).to(self.device)
@@ -134,7 +136,7 @@ class Ways:
             return self._model(self.one, logits_to_keep=1).logits
 
     def observed(self) -> tuple[Tensor, Tensor]:
-        return self.checkpoint.forward(self.one, self.pixels)
+        return self.checkpoint.forward(self.one, self.inputs)
 
     def usual(self) -> Tensor:
         with self._attention("eager"):
@@ -145,31 +147,31 @@ class Ways:
         return torch.stack([(attention @ roles).float().sum(dim=2) for attention in attentions])
 
     def separate(self) -> None:
-        self.checkpoint.forward(self.one, self.pixels)
-        self.checkpoint.forward(self.other, self.pixels)
+        self.checkpoint.forward(self.one, self.inputs)
+        self.checkpoint.forward(self.other, self.inputs)
 
     def packed(self) -> None:
-        self.checkpoint.forward(self.both, self.pixels)
+        self.checkpoint.forward(self.both, self.inputs)
 
-    def bare(self, prepared: list[tuple[Batch, Tensor]]) -> None:
+    def bare(self, prepared: list[tuple[Batch, dict[str, Tensor]]]) -> None:
         """Packed passes that observe nothing, one after the other."""
         model, kernel = self.checkpoint.model, self.checkpoint.kernel
         with self._attention("bare"), torch.inference_mode():
-            for batch, pixels in prepared:
+            for batch, inputs in prepared:
                 hidden = model.model(
                     input_ids=batch.input_ids,
                     position_ids=batch.position_ids,
-                    pixel_values=pixels,
                     batch=batch,
                     kernel=kernel,
                     use_cache=False,
+                    **inputs,
                 ).last_hidden_state
                 model.lm_head(hidden[batch.owner, batch.last])
         if self.device.type == "cuda":
             torch.cuda.synchronize()
 
     def _model(self, batch: Batch, **options: Any) -> Any:
-        return self.checkpoint.model(input_ids=batch.input_ids, pixel_values=self.pixels, use_cache=False, **options)
+        return self.checkpoint.model(input_ids=batch.input_ids, use_cache=False, **self.inputs, **options)
 
     @contextlib.contextmanager
     def _attention(self, name: str) -> Iterator[None]:
@@ -223,14 +225,14 @@ class EndToEnd:
         self.extractor = Extractor(
             checkpoint, prompts, passes, self.folder, packed=True, batch_size=self.batch_size, workers=self.workers
         )
-        self.prepared: list[tuple[Batch, Tensor]] = []
-        forward = Checkpoint.forward
+        self.prepared: list[tuple[Batch, dict[str, Tensor]]] = []
+        forward = Model.forward
 
-        def kept(checkpoint: Checkpoint, batch: Batch, pixels: Tensor) -> tuple[Tensor, Tensor]:
-            self.prepared.append((batch, pixels))
-            return forward(checkpoint, batch, pixels)
+        def kept(checkpoint: Model, batch: Batch, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+            self.prepared.append((batch, inputs))
+            return forward(checkpoint, batch, inputs)
 
-        with mock.patch.object(Checkpoint, "forward", kept):
+        with mock.patch.object(Model, "forward", kept):
             self.extract()
 
     def extract(self) -> None:

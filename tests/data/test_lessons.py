@@ -9,7 +9,8 @@ import torch
 from data.demo_model import SIDE, build_model, image_processor, train_tokenizer
 from data.lessons import INKS, NAMES, UNKNOWN, Layout, Split, ask, training_scenes
 from data.scenes import COLORS, SHAPES
-from extract.checkpoint import Preprocessor, watch
+from extract.checkpoint import CROP, Parts
+from extract.models import watch
 from extract.packing import pack
 from extract.templates import find_template
 
@@ -32,13 +33,14 @@ def test_a_lesson_equals_one_by_one(split, tokenizer):
     lesson = Layout(tokenizer).lesson(split.scenes[:3], asked)
     with torch.no_grad():
         found = lesson.logits(model, split.pixels([0, 1, 2]))
-    checkpoint = watch(model, tokenizer, Preprocessor(image_processor()), name="demo")
+    checkpoint = watch(Parts(model, tokenizer, image_processor(), CROP, kind="demo"), torch.device("cpu"))
     prompts = checkpoint.tokens.prompts(find_template("vicuna_v1"))
     number = 0
     for scene, questions in zip(split.scenes, asked, strict=False):
-        pixels = checkpoint.preprocessor(scene.draw())[None]
+        pixels = checkpoint.preprocessor(scene.draw())
         for question, fact, answer in questions:
-            logits, _ = checkpoint.forward(pack([[prompts.build(question)]]), pixels)
+            prompt = prompts.build(question, pixels.image_ids)
+            logits, _ = checkpoint.forward(pack([[prompt]]), pixels.inputs)
             assert (found[number] - logits[0]).abs().max() <= 1e-4
             assert tokenizer.decode([int(lesson.answers[number])]).strip() == answer
             assert tokenizer.decode([int(lesson.facts[number])]).strip() == fact

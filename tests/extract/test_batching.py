@@ -7,12 +7,13 @@ import torch
 
 from extract.batch_size import LARGEST, largest
 from extract.batching import WINDOW, Asked, Question, batches
+from extract.pixels import Pixels
 from tests.layouts import prompt, tiles
 
 
 def asked(content: int, *lengths: int, first: int = 0) -> Asked:
     questions = [Question(first + number, prompt(length, seed=number)) for number, length in enumerate(lengths)]
-    return Asked(f"sha{content}", torch.full((3, 2, 2), float(content)), questions)
+    return Asked(f"sha{content}", Pixels({"pixel_values": torch.full((1, 3, 2, 2), float(content))}, []), questions)
 
 
 def many(number: int) -> list[Asked]:
@@ -35,7 +36,7 @@ def test_every_question_once_with_its_image(size, packed):
         assert 1 <= len(batch) <= size
         for image in batch:
             assert packed or len(image.questions) == 1
-            assert float(image.pixels[0, 0, 0]) == int(image.sha256.removeprefix("sha"))
+            assert float(image.pixels.inputs["pixel_values"][0, 0, 0, 0]) == int(image.sha256.removeprefix("sha"))
             for question in image.questions:
                 assert of_image[question.place] == image.sha256
                 found[question.place] += 1

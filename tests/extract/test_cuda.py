@@ -8,8 +8,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import LlavaForConditionalGeneration
 
-from extract.checkpoint import load_checkpoint
 from extract.kernels import EFFICIENT_CUDA, FLASH_CUDA, PORTABLE, choose_kernel
+from extract.models import load_model
 from extract.observer import HELD_ON_CUDA
 from extract.packing import pack
 from schemas.run import open_run
@@ -48,15 +48,15 @@ def test_the_output_is_that_of_flash_attention(dtype):
 
 
 def test_logits_are_those_of_the_unobserved_model(checkpoint_path):
-    observed = load_checkpoint(str(checkpoint_path), None, device=CUDA, dtype=torch.float16)
+    observed = load_model(str(checkpoint_path), None, device=CUDA, dtype=torch.float16)
     plain = LlavaForConditionalGeneration.from_pretrained(
         checkpoint_path, attn_implementation="sdpa", dtype=torch.float16
     )
     batch = pack([[prompt(observed, 7, seed)] for seed in range(3)]).to(CUDA)
-    images = pixels(3).to(CUDA, torch.float16)
+    images = {name: each.to(CUDA) for name, each in pixels(3, torch.float16).items()}
     logits, _ = observed.forward(batch, images)
     with torch.inference_mode(), sdpa_kernel(SDPBackend.FLASH_ATTENTION):
-        expected = plain.eval().to(CUDA)(input_ids=batch.input_ids, pixel_values=images, logits_to_keep=1)
+        expected = plain.eval().to(CUDA)(input_ids=batch.input_ids, **images, logits_to_keep=1)
     assert torch.equal(logits, expected.logits[:, -1])
 
 

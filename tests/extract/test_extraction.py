@@ -14,8 +14,8 @@ from PIL import Image
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from extract.__main__ import main
-from extract.checkpoint import Checkpoint
 from extract.loading import ImageFiles
+from extract.models import Model
 from extract.passes import Passes
 from schemas.run import open_run
 from schemas.validate import validate
@@ -130,13 +130,13 @@ def test_batches_and_sequences_change_no_number(tmp_path, extract, extracted, fl
 
 def count_passes(monkeypatch) -> list[tuple[int, int]]:
     """Images and questions of each forward pass from now on."""
-    forward, passes = Checkpoint.forward, []
+    forward, passes = Model.forward, []
 
-    def counted(self, batch, pixels):
-        passes.append((len(pixels), len(batch.owner)))
-        return forward(self, batch, pixels)
+    def counted(self, batch, inputs):
+        passes.append((len(batch.input_ids), len(batch.owner)))
+        return forward(self, batch, inputs)
 
-    monkeypatch.setattr(Checkpoint, "forward", counted)
+    monkeypatch.setattr(Model, "forward", counted)
     return passes
 
 
@@ -160,14 +160,14 @@ def test_questions_on_one_image_share_a_pass(ask, folder, monkeypatch):
 
 
 def test_a_batch_that_does_not_fit(extract, tmp_path, monkeypatch):
-    forward = Checkpoint.forward
+    forward = Model.forward
 
-    def small(self, batch, pixels):
-        if len(pixels) > 10:
+    def small(self, batch, inputs):
+        if len(batch.input_ids) > 10:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return forward(self, batch, pixels)
+        return forward(self, batch, inputs)
 
-    monkeypatch.setattr(Checkpoint, "forward", small)
+    monkeypatch.setattr(Model, "forward", small)
     monkeypatch.setattr(Passes, "on_cuda", True)
     passes = count_passes(monkeypatch)
     assert extract(tmp_path / "run") == 0
@@ -264,7 +264,7 @@ def test_a_row_without_what_it_needs(tmp_path, folder, extract, capsys):
 
 
 def test_what_is_not_finite_is_skipped_and_named(ask, monkeypatch):
-    forward = Checkpoint.forward
+    forward = Model.forward
 
     def poisoned(self, *inputs):
         logits, flows = (tensor.clone() for tensor in forward(self, *inputs))
@@ -272,7 +272,7 @@ def test_what_is_not_finite_is_skipped_and_named(ask, monkeypatch):
         logits[1, 5] = float("inf")
         return logits, flows
 
-    monkeypatch.setattr(Checkpoint, "forward", poisoned)
+    monkeypatch.setattr(Model, "forward", poisoned)
     code, run = ask({}, {}, {})
     assert code == 0
     samples = pd.read_parquet(run / "samples")
@@ -284,14 +284,14 @@ def test_what_is_not_finite_is_skipped_and_named(ask, monkeypatch):
 
 
 def test_an_interrupt_keeps_what_was_observed(ask, monkeypatch, capsys):
-    forward, calls = Checkpoint.forward, iter(range(10))
+    forward, calls = Model.forward, iter(range(10))
 
     def interrupted(self, *inputs):
         if next(calls) == 2:
             raise KeyboardInterrupt
         return forward(self, *inputs)
 
-    monkeypatch.setattr(Checkpoint, "forward", interrupted)
+    monkeypatch.setattr(Model, "forward", interrupted)
     code, run = ask({}, {}, {}, {}, sequences="separate")
     assert code == 130
     assert "interrupted" in capsys.readouterr().err
@@ -305,10 +305,10 @@ def test_an_interrupt_keeps_what_was_observed(ask, monkeypatch, capsys):
     [
         ({"question_file": "nowhere.json"}, "question file nowhere.json does not exist"),
         ({"image_folder": "nowhere"}, "--image-folder nowhere is not a directory"),
-        ({"conv_mode": "v9"}, "--conv-mode v9 is not known; choose one of vicuna_v1"),
+        ({"conv_mode": "v9"}, "--conv-mode v9 is not known; choose one of auto, vicuna_v1"),
         ({"prompt_suffix": "<image>"}, "--prompt-suffix must not contain <image>"),
         ({"model_path": "nowhere/at/all"}, "no model at nowhere/at/all"),
-        ({"model_base": "some/base"}, "--model-base is for LoRA"),
+        ({"model_base": "some/base"}, "it needs no --model-base"),
         ({"device": "cuda:9"}, "--device cuda:9 cannot be used"),
         ({"device": "toaster"}, "--device toaster cannot be used"),
     ],
@@ -391,7 +391,7 @@ def test_models_that_are_no_llava(tmp_path, extract, capsys, broken_model):
     (tmp_path / "empty").mkdir()
     assert "no model at" in says(tmp_path / "empty")
     edit_config(broken_model, mm_vision_tower="openai/clip-vit-large-patch14-336")
-    assert "original format" in says(broken_model)
+    assert "its vision tower openai/clip-vit-large-patch14-336 cannot be loaded" in says(broken_model)
     (broken_model / "config.json").write_text("{")
     assert "no model at" in says(broken_model)
 

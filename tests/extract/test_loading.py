@@ -9,9 +9,9 @@ import pytest
 import torch
 from transformers import CLIPImageProcessorPil
 
-from extract.checkpoint import Preprocessor
 from extract.images import load_image
 from extract.loading import ImageFiles, load_images
+from extract.pixels import Pixels, SquarePreprocessor
 from tests.extract.test_images import READABLE
 
 PROCESSOR = CLIPImageProcessorPil(size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28})
@@ -24,7 +24,7 @@ def files(tmp_path) -> ImageFiles:
     for name, content in zip(names, [*READABLE.values()] * 2, strict=False):
         (tmp_path / name).write_bytes(content)
     (tmp_path / "empty.png").write_bytes(b"")
-    return ImageFiles(tmp_path, [*names, "empty.png", "gone.png", ""], Preprocessor(PROCESSOR))
+    return ImageFiles(tmp_path, [*names, "empty.png", "gone.png", ""], SquarePreprocessor(PROCESSOR, [7]))
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])
@@ -34,7 +34,9 @@ def test_images_come_in_order(files, tmp_path, workers):
     for number, image in enumerate(found[:9]):
         right, digest = load_image(tmp_path / f"{number}.png")
         assert image.sha256 == digest
-        assert torch.equal(image.pixels, PROCESSOR(images=[right], return_tensors="pt")["pixel_values"][0])
+        assert torch.equal(
+            image.pixels.inputs["pixel_values"], PROCESSOR(images=[right], return_tensors="pt")["pixel_values"]
+        )
         assert image.reason is None
     empty, gone, unnamed = found[9:]
     assert (empty.reason, empty.sha256) == ("image_unreadable", hashlib.sha256(b"").hexdigest())
@@ -43,9 +45,15 @@ def test_images_come_in_order(files, tmp_path, workers):
     assert (unnamed.reason, unnamed.detail) == ("image_missing", "the question names no image file")
 
 
+def same(one: Pixels, other: Pixels) -> bool:
+    return one.image_ids == other.image_ids and all(
+        torch.equal(tensor, other.inputs[name]) for name, tensor in one.inputs.items()
+    )
+
+
 def test_workers_that_do_not_fork_can_have_them(files):
     copy = pickle.loads(pickle.dumps(files))
-    assert torch.equal(copy[3].pixels, files[3].pixels)
+    assert same(copy[3].pixels, files[3].pixels)
 
 
 def test_what_crosses_processes_is_no_shared_memory(files):
@@ -60,4 +68,4 @@ def test_what_crosses_processes_is_no_shared_memory(files):
         Refuse(stream := io.BytesIO()).dump(image)
         copy = pickle.loads(stream.getvalue())
         assert (copy.sha256, copy.reason, copy.detail) == (image.sha256, image.reason, image.detail)
-        assert copy.pixels is image.pixels is None or torch.equal(copy.pixels, image.pixels)
+        assert copy.pixels is image.pixels is None or same(copy.pixels, image.pixels)

@@ -8,9 +8,8 @@ import torch
 from PIL import Image
 from transformers import CLIPImageProcessorPil, LlavaForConditionalGeneration
 
-from extract import checkpoint as checkpoint_module
-from extract.checkpoint import load_checkpoint
 from extract.kernels import FLASH_CPU, PORTABLE
+from extract.models import load_model
 from extract.packing import pack
 from extract.prompts import Prompt
 from schemas.columns import FLOW_NAMES, PARTITIONS
@@ -59,37 +58,38 @@ def test_a_run_equals_the_witness(tmp_path, questions, texts, extract, options, 
 
 @pytest.fixture(scope="module")
 def observed(checkpoint_path):
-    return load_checkpoint(str(checkpoint_path), None, device=CPU, dtype=torch.float32)
+    return load_model(str(checkpoint_path), None, device=CPU, dtype=torch.float32)
 
 
 @pytest.fixture(scope="module")
 def grouped(tmp_path_factory, texts):
     path = tmp_path_factory.mktemp("grouped")
     make_checkpoint(path, texts, kv_heads=2)
-    return load_checkpoint(str(path), None, device=CPU, dtype=torch.float32)
+    return load_model(str(path), None, device=CPU, dtype=torch.float32)
 
 
 def prompt(checkpoint, question: int, seed: int = 0) -> Prompt:
     words = np.random.default_rng(seed).integers(260, 400, question).tolist()
-    image = checkpoint.tokens.image_tokens
-    ids = [1, 5, 9, *[checkpoint.tokens.image_token_id] * image, *words]
-    return Prompt(ids, [0, 1, 2, *[3] * image, *[4] * question])
+    image = checkpoint.tokens.image_ids
+    ids = [1, 5, 9, *image, *words]
+    return Prompt(ids, [0, 1, 2, *[3] * len(image), *[4] * question])
 
 
-def pixels(number: int) -> torch.Tensor:
-    return torch.randn(number, 3, 112, 112, generator=torch.Generator().manual_seed(number))
+def pixels(number: int, dtype: torch.dtype = torch.float32) -> dict[str, torch.Tensor]:
+    random = torch.Generator().manual_seed(number)
+    return {"pixel_values": torch.randn(number, 3, 112, 112, generator=random).to(dtype)}
 
 
 @pytest.mark.parametrize("number", [1, 3])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_logits_are_those_of_the_unobserved_model(checkpoint_path, number, dtype):
-    observed = load_checkpoint(str(checkpoint_path), None, device=CPU, dtype=dtype)
+    observed = load_model(str(checkpoint_path), None, device=CPU, dtype=dtype)
     assert observed.kernel is FLASH_CPU
     plain = LlavaForConditionalGeneration.from_pretrained(checkpoint_path, attn_implementation="sdpa", dtype=dtype)
-    batch, images = pack([[prompt(observed, 7, seed)] for seed in range(number)]), pixels(number).to(dtype)
+    batch, images = pack([[prompt(observed, 7, seed)] for seed in range(number)]), pixels(number, dtype)
     logits, _ = observed.forward(batch, images)
     with torch.inference_mode():
-        expected = plain.eval()(input_ids=batch.input_ids, pixel_values=images, logits_to_keep=1).logits[:, -1]
+        expected = plain.eval()(input_ids=batch.input_ids, **images, logits_to_keep=1).logits[:, -1]
     assert torch.equal(logits, expected)
 
 
@@ -98,15 +98,15 @@ def test_logits_are_those_of_the_unobserved_model(checkpoint_path, number, dtype
 @pytest.mark.parametrize("images", [1, 2, 8])
 def test_batches_and_shared_prefixes_equal_one_by_one(request, which, number, images):
     """The first image has `number` questions, the others 1 to 5, of several lengths."""
-    checkpoint, some = request.getfixturevalue(which), pixels(images)
+    checkpoint, some = request.getfixturevalue(which), pixels(images)["pixel_values"]
     numbers = [1 + (number - 1 + image) % 5 for image in range(images)]
     groups = [
         [prompt(checkpoint, 4 + (3 * image + 5 * each) % 7, 10 * image + each) for each in range(count)]
         for image, count in enumerate(numbers)
     ]
-    logits, flows = checkpoint.forward(pack(groups), some)
+    logits, flows = checkpoint.forward(pack(groups), {"pixel_values": some})
     one_by_one = [
-        checkpoint.forward(pack([[each]]), some[image : image + 1])
+        checkpoint.forward(pack([[each]]), {"pixel_values": some[image : image + 1]})
         for image, group in enumerate(groups)
         for each in group
     ]
@@ -124,8 +124,8 @@ def test_v2t_is_the_same_for_two_questions_on_one_image(observed):
 
 
 def test_the_portable_way_sees_the_same(checkpoint_path, observed, monkeypatch):
-    monkeypatch.setattr(checkpoint_module, "choose_kernel", lambda *_, **__: PORTABLE)
-    portable = load_checkpoint(str(checkpoint_path), None, device=CPU, dtype=torch.float32)
+    monkeypatch.setattr("extract.models.choose_kernel", lambda *_, **__: PORTABLE)
+    portable = load_model(str(checkpoint_path), None, device=CPU, dtype=torch.float32)
     batch = pack([[prompt(observed, 7), prompt(observed, 4, 1)], [prompt(observed, 5)]])
     for found, expected in zip(portable.forward(batch, pixels(2)), observed.forward(batch, pixels(2)), strict=True):
         assert (found - expected).abs().max() <= 2e-6
@@ -155,4 +155,4 @@ def test_a_model_that_is_not_causal_is_refused(checkpoint_path, monkeypatch):
 
     monkeypatch.setattr(LlavaForConditionalGeneration, "from_pretrained", not_causal)
     with pytest.raises(HeadflowError, match="not causal over its prompt"):
-        load_checkpoint(str(checkpoint_path), None, device=CPU, dtype=torch.float32)
+        load_model(str(checkpoint_path), None, device=CPU, dtype=torch.float32)

@@ -1,0 +1,129 @@
+"""The tensors of a LLaVA in its released format, by their released names: whole, LoRA over a base, or projector only.
+
+How a base and an adapter make one model follows `load_pretrained_model` (`llava/model/builder.py` of
+github.com/haotian-liu/LLaVA).
+"""
+
+import json
+import math
+import pickle
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from schemas.errors import HeadflowError, one_line
+
+State = dict[str, Tensor]
+ADAPTER_CONFIG, PROJECTOR, OTHERS = "adapter_config.json", "mm_projector.bin", "non_lora_trainables.bin"
+WHOLE = ("model.safetensors", "pytorch_model.bin")
+LORA = re.compile(r"base_model\.model\.(.+)\.lora_(A|B)(?:\.default)?\.weight")
+
+
+def read_state(folder: Path, base: Path | None) -> State:
+    """All tensors of the model in `folder`, on the CPU, files mapped where they can be.
+
+    Raises:
+        HeadflowError: weights are missing or no checkpoint, or a base and what stands on it do not fit each other.
+    """
+    if base is None:
+        needs = next((name for name in (ADAPTER_CONFIG, PROJECTOR) if (folder / name).is_file()), None)
+        if needs and not any((folder / f"{name}{index}").is_file() for name in WHOLE for index in ("", ".index.json")):
+            raise HeadflowError(
+                f"{folder} has a {needs} and no weights of its own: give the model it stands on as --model-base"
+            )
+        return _whole(folder)
+    state = _whole(base)
+    if (folder / ADAPTER_CONFIG).is_file():
+        state |= {_without_wrappers(name): tensor for name, tensor in read_file(folder / OTHERS).items()}
+        _merge(state, folder, base)
+    elif (folder / PROJECTOR).is_file():
+        state |= read_file(folder / PROJECTOR)
+    else:
+        raise HeadflowError(f"--model-base is given, but {folder} has neither a {ADAPTER_CONFIG} nor a {PROJECTOR}")
+    return state
+
+
+def read_file(path: Path) -> State:
+    """The tensors of one file, safetensors or torch's; of the latter, nothing but tensors is unpickled.
+
+    Raises:
+        HeadflowError: no such file, or no checkpoint.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except FileNotFoundError:
+        raise HeadflowError(f"{path} is missing") from None
+    except (SafetensorError, pickle.UnpicklingError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise HeadflowError(f"{path} is not a checkpoint: {one_line(error).split('. ')[0][:200]}") from None
+    if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
+        raise HeadflowError(f"{path} is not a checkpoint: it holds no tensors by name")
+    return state
+
+
+def _whole(folder: Path) -> State:
+    """The tensors of a folder, in one file or in shards."""
+    for name in WHOLE:
+        index = folder / f"{name}.index.json"
+        if index.is_file():
+            shards = sorted(set(_json(index).get("weight_map", {}).values()))
+            return {key: tensor for shard in shards for key, tensor in read_file(folder / Path(shard).name).items()}
+        if (folder / name).is_file():
+            return read_file(folder / name)
+    raise HeadflowError(f"{folder} has no weights: neither {' nor '.join(WHOLE)}, nor an index of shards")
+
+
+def _without_wrappers(name: str) -> str:
+    """The name of a tensor that was trained beside a LoRA, without what training wrapped around the model."""
+    name = name.removeprefix("base_model.")
+    return name.removeprefix("model.") if name.startswith("model.model.") else name
+
+
+def _merge(state: State, folder: Path, base: Path) -> None:
+    """Add a LoRA to the weights that it adapts: W + alpha / r * B A (Hu et al. 2021, arXiv:2106.09685).
+
+    In float16, as the package does whatever the model is run in.
+    """
+    settings = _json(folder / ADAPTER_CONFIG)
+    odd = [name for name in ("use_dora", "fan_in_fan_out", "alpha_pattern") if settings.get(name)]
+    if settings.get("peft_type", "LORA") != "LORA" or odd:
+        raise HeadflowError(
+            f"{folder / ADAPTER_CONFIG} asks for more than a plain LoRA: {', '.join(odd) or 'peft_type'}"
+        )
+    files = [folder / f"adapter_model{suffix}" for suffix in (".safetensors", ".bin")]
+    adapter = read_file(next((file for file in files if file.is_file()), files[0]))
+    for name, down in adapter.items():
+        match = LORA.fullmatch(name)
+        if match is None:
+            raise HeadflowError(f"{folder} has an unexpected tensor in its adapter: {name}")
+        target, half = f"{match[1]}.weight", match[2]
+        up = adapter.get(name.replace("lora_A", "lora_B"))
+        weight = state.get(target)
+        if up is None or (half == "B" and name.replace("lora_B", "lora_A") not in adapter):
+            raise HeadflowError(f"{folder} has one half of a LoRA without the other: {name}")
+        if half == "B":
+            continue
+        if weight is None or weight.shape != (len(up), down.shape[1]):
+            found = "has no such weight" if weight is None else f"has it in the shape {list(weight.shape)}"
+            raise HeadflowError(f"{folder} does not fit --model-base {base}: it adapts {target}, and the base {found}")
+        rank = len(down)
+        scale = settings["lora_alpha"] / (math.sqrt(rank) if settings.get("use_rslora") else rank)
+        delta = (up.half().float() @ down.half().float() * scale).half()
+        state[target] = weight.half() + delta
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise HeadflowError(f"{path} cannot be read: {one_line(error)}") from None
+    if not isinstance(content, dict):
+        raise HeadflowError(f"{path} holds no JSON object")
+    return content
