@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+LLAVA_VENV ?= .venv-llava
 BIN := $(VENV)/bin
 DEMO := data/demo
 
@@ -17,7 +18,7 @@ DEVICE ?= auto
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train-demo extract plots summary export-pt test check bench bench-plots clean
+.PHONY: help setup setup-llava demo train-demo extract plots summary export-pt test check bench bench-plots clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -34,6 +35,15 @@ $(VENV)/.all: pyproject.toml constraints.txt
 	@touch $(VENV)/.laptop $@
 
 setup: $(VENV)/.all  ## install everything into .venv
+
+# The original package is pinned to versions that torch has left behind; these are the ones that its code still runs on
+$(LLAVA_VENV)/.all: pyproject.toml constraints-llava.txt
+	$(PYTHON) -m venv $(LLAVA_VENV)
+	$(LLAVA_VENV)/bin/python -m pip install -q -c constraints-llava.txt -e '.[llava]'
+	$(LLAVA_VENV)/bin/python -m pip install -q --no-deps llava-torch==1.2.2.post1
+	@touch $@
+
+setup-llava: $(LLAVA_VENV)/.all  ## install the original llava package into .venv-llava, for --backend llava
 
 demo: $(VENV)/.all  ## the whole path on a tiny trained model and its pictures, into runs/demo
 	$(BIN)/python -m extract --model-path $(DEMO)/tiny-llava --image-folder $(DEMO)/images \
@@ -83,5 +93,5 @@ bench-plots: $(VENV)/.all  ## measure plots at the size of MME, and ten times th
 	$(BIN)/python -m tests.bench_plots $(ARGS)
 
 clean:  ## remove the environment and caches; runs stay
-	rm -rf $(VENV) *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(LLAVA_VENV) *.egg-info .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,9 +19,10 @@ from schemas.manifest import PACKED, SEPARATE, Manifest
 from schemas.writer import RunWriter, check_directory
 
 if TYPE_CHECKING:
-    from extract.checkpoint import Tokens
+    from extract.checkpoint import Checkpoint, Tokens
     from extract.extraction import Extractor
 
+TRANSFORMERS, PACKAGE = "transformers", "llava"
 ASPECTS = ("crop", "pad", "checkpoint")
 DTYPES = ("auto", "float16", "bfloat16", "float32")
 
@@ -31,6 +32,12 @@ def parser() -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser(prog="python -m extract", description="Write one row per (sample, layer, head).")
     flags.add_argument("--model-path", required=True, help="LLaVA checkpoint, a directory or a hub id")
     flags.add_argument("--model-base", help="base model of a LoRA or projector-only checkpoint")
+    flags.add_argument(
+        "--backend",
+        choices=(TRANSFORMERS, PACKAGE),
+        default=TRANSFORMERS,
+        help="llava: the original package itself, one question at a time, in the environment of `make setup-llava`",
+    )
     flags.add_argument(
         "--image-folder", type=Path, help="folder that `image_file` is relative to (default: a question folder itself)"
     )
@@ -108,12 +115,33 @@ def _number(text: str, *, least: int, auto: bool = True) -> int:
 
 
 @contextmanager
-def _packages() -> Iterator[None]:
-    """Imports of this stage's packages; raises `HeadflowError` where one is not installed."""
+def _packages(backend: str) -> Iterator[None]:
+    """Imports of what a backend needs; raises `HeadflowError` where one is not installed."""
+    remedy = "make setup-llava" if backend == PACKAGE else "pip install -e '.[extract]'"
     try:
         yield
     except ModuleNotFoundError as error:
-        raise HeadflowError(f"{error.name} is not installed: pip install -e '.[extract]'") from error
+        raise HeadflowError(f"{error.name} is not installed: {remedy}") from error
+
+
+def _load(arguments: argparse.Namespace) -> "Checkpoint":
+    """The model, by the backend that the flags name."""
+    with _packages(arguments.backend):
+        from transformers.utils import logging
+
+        from extract.checkpoint import choose_device, choose_dtype
+
+        load: Callable[..., Checkpoint]
+        if arguments.backend == PACKAGE:
+            from extract.llava_package import load_package as load
+        else:
+            from extract.models import load_model as load
+    logging.set_verbosity_error()  # what it would warn of, missing weights say, is held here
+    logging.disable_progress_bar()
+    device = choose_device(arguments.device)
+    dtype = choose_dtype(arguments.dtype, device)
+    aspect = arguments.image_aspect_ratio
+    return load(arguments.model_path, arguments.model_base, device=device, dtype=dtype, aspect=aspect)
 
 
 def _prompts(tokens: "Tokens", arguments: argparse.Namespace) -> PromptBuilder:
@@ -128,29 +156,16 @@ def load_extractor(arguments: argparse.Namespace, samples: list[Sample]) -> "Ext
     Raises:
         HeadflowError: the model cannot be loaded, or the packages of this stage are not installed.
     """
-    with _packages():
-        from transformers.utils import logging
-
+    with _packages(arguments.backend):
         from extract.answers import AnswerReader
         from extract.batch_size import choose_batch_size
-        from extract.checkpoint import choose_device, choose_dtype
         from extract.extraction import Extractor, by_image
-        from extract.models import load_model
         from extract.passes import Passes
 
-    logging.disable_progress_bar()
-    device = choose_device(arguments.device)
-    dtype = choose_dtype(arguments.dtype, device)
-    checkpoint = load_model(
-        arguments.model_path,
-        arguments.model_base,
-        device=device,
-        dtype=dtype,
-        aspect=arguments.image_aspect_ratio,
-    )
+    checkpoint = _load(arguments)
     prompts = _prompts(checkpoint.tokens, arguments)
     passes = Passes(checkpoint, AnswerReader.of(checkpoint.tokens.tokenizer))
-    packed = arguments.sequences == PACKED
+    packed = arguments.sequences == PACKED and not checkpoint.alone
     groups = list(by_image(samples).values()) if packed else [[sample] for sample in samples]
     return Extractor(
         checkpoint,
@@ -158,7 +173,7 @@ def load_extractor(arguments: argparse.Namespace, samples: list[Sample]) -> "Ext
         passes,
         arguments.image_folder,
         packed=packed,
-        batch_size=arguments.batch_size or choose_batch_size(passes, prompts, groups),
+        batch_size=1 if checkpoint.alone else arguments.batch_size or choose_batch_size(passes, prompts, groups),
         workers=arguments.num_workers,
     )
 
@@ -187,10 +202,15 @@ def show_prompts(arguments: argparse.Namespace, samples: list[Sample]) -> None:
     Raises:
         HeadflowError: the checkpoint cannot be read, or the packages of this stage are not installed.
     """
-    with _packages():
-        from extract.models import load_tokens
+    with _packages(arguments.backend):
         from extract.strips import strip
-    tokens = load_tokens(arguments.model_path, arguments.model_base)
+
+        if arguments.backend == TRANSFORMERS:
+            from extract.models import load_tokens
+    if arguments.backend == TRANSFORMERS:
+        tokens = load_tokens(arguments.model_path, arguments.model_base)
+    else:
+        tokens = _load(arguments).tokens
     prompts = _prompts(tokens, arguments)
     for sample in samples:
         print(f"{sample.sample_id} ({sample.category}), template {prompts.template.name}")

@@ -98,6 +98,11 @@ class Checkpoint(ABC):
         """The dtype of its weights."""
         return self.model.dtype
 
+    @property
+    def alone(self) -> bool:
+        """Whether it takes no more than one question at a time."""
+        return False
+
     @abstractmethod
     def forward(self, batch: Batch, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """One prefill pass, observed.

@@ -28,3 +28,7 @@ class SentencePieceLlamaTokenizer(SentencePieceBackend):
     ) -> list[int]:
         """BOS, then the tokens."""
         return [self.bos_token_id, *token_ids_0, *(token_ids_1 or [])]
+
+    def convert_tokens_to_string(self, tokens: list[str]) -> str:
+        """The text that pieces spell, bytes included."""
+        return self.sp_model.decode(tokens)

@@ -21,8 +21,22 @@ from schemas.errors import HeadflowError, one_line
 
 State = dict[str, Tensor]
 ADAPTER_CONFIG, PROJECTOR, OTHERS = "adapter_config.json", "mm_projector.bin", "non_lora_trainables.bin"
-WHOLE = ("model.safetensors", "pytorch_model.bin")
+WHOLE, INDEX = ("model.safetensors", "pytorch_model.bin"), ".index.json"
 LORA = re.compile(r"base_model\.model\.(.+)\.lora_(A|B)(?:\.default)?\.weight")
+
+
+def check_base(folder: Path, base: Path | None) -> None:
+    """Hold that a base is named where the model in `folder` stands on one, and nowhere else.
+
+    Raises:
+        HeadflowError: it is not so.
+    """
+    on_base = next((name for name in (ADAPTER_CONFIG, PROJECTOR) if (folder / name).is_file()), None)
+    if base is not None and on_base is None:
+        raise HeadflowError(f"--model-base is given, but {folder} has neither {ADAPTER_CONFIG} nor {PROJECTOR}")
+    whole = any((folder / f"{name}{index}").is_file() for name in WHOLE for index in ("", INDEX))
+    if base is None and on_base and not whole:
+        raise HeadflowError(f"{folder} has {on_base} and no weights of its own: name its base as --model-base")
 
 
 def read_state(folder: Path, base: Path | None) -> State:
@@ -32,20 +46,12 @@ def read_state(folder: Path, base: Path | None) -> State:
         HeadflowError: weights are missing or no checkpoint, or a base and what stands on it do not fit each other.
     """
     if base is None:
-        needs = next((name for name in (ADAPTER_CONFIG, PROJECTOR) if (folder / name).is_file()), None)
-        if needs and not any((folder / f"{name}{index}").is_file() for name in WHOLE for index in ("", ".index.json")):
-            raise HeadflowError(
-                f"{folder} has a {needs} and no weights of its own: give the model it stands on as --model-base"
-            )
         return _whole(folder)
     state = _whole(base)
-    if (folder / ADAPTER_CONFIG).is_file():
-        state |= {_without_wrappers(name): tensor for name, tensor in read_file(folder / OTHERS).items()}
-        _merge(state, folder, base)
-    elif (folder / PROJECTOR).is_file():
-        state |= read_file(folder / PROJECTOR)
-    else:
-        raise HeadflowError(f"--model-base is given, but {folder} has neither a {ADAPTER_CONFIG} nor a {PROJECTOR}")
+    if not (folder / ADAPTER_CONFIG).is_file():
+        return state | read_file(folder / PROJECTOR)
+    state |= {_without_wrappers(name): tensor for name, tensor in read_file(folder / OTHERS).items()}
+    _merge(state, folder, base)
     return state
 
 
@@ -62,7 +68,8 @@ def read_file(path: Path) -> State:
     except FileNotFoundError:
         raise HeadflowError(f"{path} is missing") from None
     except (SafetensorError, pickle.UnpicklingError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise HeadflowError(f"{path} is not a checkpoint: {one_line(error).split('. ')[0][:200]}") from None
+        why = one_line(error).split(". ")[0][:200] or type(error).__name__
+        raise HeadflowError(f"{path} is not a checkpoint: {why}") from None
     if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
         raise HeadflowError(f"{path} is not a checkpoint: it holds no tensors by name")
     return state
@@ -71,10 +78,13 @@ def read_file(path: Path) -> State:
 def _whole(folder: Path) -> State:
     """The tensors of a folder, in one file or in shards."""
     for name in WHOLE:
-        index = folder / f"{name}.index.json"
+        index = folder / f"{name}{INDEX}"
         if index.is_file():
-            shards = sorted(set(_json(index).get("weight_map", {}).values()))
-            return {key: tensor for shard in shards for key, tensor in read_file(folder / Path(shard).name).items()}
+            where = _json(index).get("weight_map")
+            if not isinstance(where, dict) or not all(isinstance(shard, str) for shard in where.values()):
+                raise HeadflowError(f"{index} has no weight_map that names files")
+            shards = sorted({Path(shard).name for shard in where.values()})
+            return {key: tensor for shard in shards for key, tensor in read_file(folder / shard).items()}
         if (folder / name).is_file():
             return read_file(folder / name)
     raise HeadflowError(f"{folder} has no weights: neither {' nor '.join(WHOLE)}, nor an index of shards")
@@ -89,34 +99,39 @@ def _without_wrappers(name: str) -> str:
 def _merge(state: State, folder: Path, base: Path) -> None:
     """Add a LoRA to the weights that it adapts: W + alpha / r * B A (Hu et al. 2021, arXiv:2106.09685).
 
-    In float16, as the package does whatever the model is run in.
+    Into float16, as the package does whatever the model is run in.
     """
-    settings = _json(folder / ADAPTER_CONFIG)
-    odd = [name for name in ("use_dora", "fan_in_fan_out", "alpha_pattern") if settings.get(name)]
-    if settings.get("peft_type", "LORA") != "LORA" or odd:
-        raise HeadflowError(
-            f"{folder / ADAPTER_CONFIG} asks for more than a plain LoRA: {', '.join(odd) or 'peft_type'}"
-        )
+    settings = _lora_settings(folder)
     files = [folder / f"adapter_model{suffix}" for suffix in (".safetensors", ".bin")]
     adapter = read_file(next((file for file in files if file.is_file()), files[0]))
-    for name, down in adapter.items():
+    halves: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in adapter.items():
         match = LORA.fullmatch(name)
         if match is None:
             raise HeadflowError(f"{folder} has an unexpected tensor in its adapter: {name}")
-        target, half = f"{match[1]}.weight", match[2]
-        up = adapter.get(name.replace("lora_A", "lora_B"))
-        weight = state.get(target)
-        if up is None or (half == "B" and name.replace("lora_B", "lora_A") not in adapter):
-            raise HeadflowError(f"{folder} has one half of a LoRA without the other: {name}")
-        if half == "B":
-            continue
+        halves.setdefault(f"{match[1]}.weight", {})[match[2]] = tensor
+    for target, pair in halves.items():
+        if len(pair) != 2:
+            raise HeadflowError(f"{folder} has one half of a LoRA without the other, for {target}")
+        weight, down, up = state.get(target), pair["A"], pair["B"]
         if weight is None or weight.shape != (len(up), down.shape[1]):
             found = "has no such weight" if weight is None else f"has it in the shape {list(weight.shape)}"
             raise HeadflowError(f"{folder} does not fit --model-base {base}: it adapts {target}, and the base {found}")
-        rank = len(down)
-        scale = settings["lora_alpha"] / (math.sqrt(rank) if settings.get("use_rslora") else rank)
-        delta = (up.half().float() @ down.half().float() * scale).half()
-        state[target] = weight.half() + delta
+        rank = math.sqrt(len(down)) if settings.get("use_rslora") else len(down)
+        change = settings["lora_alpha"] / rank * (up.float() @ down.float())
+        state[target] = (weight.half().float() + change).half()
+
+
+def _lora_settings(folder: Path) -> dict[str, Any]:
+    """What adapter_config.json says; raises where it is no plain LoRA."""
+    path = folder / ADAPTER_CONFIG
+    settings = _json(path)
+    odd = [name for name in ("use_dora", "fan_in_fan_out", "alpha_pattern") if settings.get(name)]
+    if settings.get("peft_type", "LORA") != "LORA" or odd:
+        raise HeadflowError(f"{path} asks for more than a plain LoRA: {', '.join(odd) or settings['peft_type']}")
+    if not isinstance(settings.get("lora_alpha"), int | float):
+        raise HeadflowError(f"{path} has no lora_alpha")
+    return settings
 
 
 def _json(path: Path) -> dict[str, Any]:

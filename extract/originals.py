@@ -28,7 +28,7 @@ from transformers import (
 
 from extract.checkpoint import CROP, PAD, Parts
 from extract.llama_tokenizer import SentencePieceLlamaTokenizer
-from extract.original_weights import State, read_state
+from extract.original_weights import State, check_base, read_state
 from extract.templates import IMAGE_PLACEHOLDER
 from schemas.errors import HeadflowError, one_line
 
@@ -61,6 +61,7 @@ def load_original(
     Raises:
         HeadflowError: a part is missing, of an unknown kind, or does not fit the others.
     """
+    check_base(folder, base)
     tokenizer = _tokenizer(base or folder, config)
     text, tower = _text_config(config, folder), _tower_config(config, folder)
     image_text = IMAGE_PLACEHOLDER

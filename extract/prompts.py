@@ -68,14 +68,19 @@ class PromptBuilder:
             raise Unusable("question_empty", "the question has no text")
         if not text.endswith(self.suffix.strip()):
             text += self.suffix
-        written = self.template.write(f"{self.image_text}\n{text}")
-        before, after = written.text.split(IMAGE_PLACEHOLDER)
-        head, tail = self.encode(before), self._without_bos(self.encode(after))
+        message = f"{self.image_text}\n{text}"
+        written = self.template.write(message)
+        head, tail = self.tokenize(message, written)
         input_ids = [*head, *image_ids, *tail]
         if len(input_ids) > self.max_tokens:
             raise Unusable("prompt_too_long", f"{len(input_ids)} tokens, the model can place {self.max_tokens}")
         roles = self._roles_before_image(head, written) + [IMAGE] * len(image_ids) + [QUESTION] * len(tail)
         return Prompt(input_ids, roles)
+
+    def tokenize(self, message: str, written: Written) -> tuple[list[int], list[int]]:
+        """Token ids of the prompt that asks `message`, before and after the image."""
+        before, after = written.text.split(IMAGE_PLACEHOLDER)
+        return self.encode(before), self._without_bos(self.encode(after))
 
     def _roles_before_image(self, head: Sequence[int], written: Written) -> list[int]:
         bos = len(head) - len(self._without_bos(head))

@@ -6,6 +6,7 @@ from itertools import groupby
 from transformers import PreTrainedTokenizerBase
 
 from extract.prompts import Prompt
+from extract.templates import IMAGE_PLACEHOLDER
 from schemas.roles import IMAGE, ROLES
 
 
@@ -16,7 +17,12 @@ def strip(prompt: Prompt, tokenizer: PreTrainedTokenizerBase) -> Iterator[str]:
     """
     counts = ", ".join(f"{name[2:]} {count}" for name, count in prompt.counts().items())
     yield f"{len(prompt.input_ids)} tokens: {counts}"
-    pieces = tokenizer.convert_ids_to_tokens(prompt.input_ids)
+    pieces = (
+        IMAGE_PLACEHOLDER
+        if role == IMAGE
+        else tokenizer.convert_ids_to_tokens(token)  # what stands for it may be no token
+        for token, role in zip(prompt.input_ids, prompt.roles, strict=True)
+    )
     tokens = enumerate(zip(prompt.input_ids, prompt.roles, pieces, strict=True))
     for _, run in groupby(tokens, key=lambda token: None if token[1][1] == IMAGE else token[0]):
         (first, (token, role, piece)), *more = run

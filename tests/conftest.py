@@ -13,7 +13,8 @@ from extract.__main__ import main as extract_main
 from tests.made_up import write_run
 from tests.tiny_llava import make_checkpoint
 
-LEGACY_PT = Path(__file__).parents[2] / "shared" / "legacy" / "scienceqa_attention_head_records.pt"
+ROOT = Path(__file__).parents[1]
+LEGACY_PT = ROOT.parent / "shared" / "legacy" / "scienceqa_attention_head_records.pt"
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +62,15 @@ def extracted(tmp_path_factory, extract) -> Path:
     run = tmp_path_factory.mktemp("extracted") / "run"
     assert extract(run) == 0
     return run
+
+
+@pytest.fixture(scope="session")
+def llava_python() -> Path:
+    """The Python of the environment that `make setup-llava` makes."""
+    python = Path(os.environ.get("LLAVA_VENV", ROOT / ".venv-llava")) / "bin" / "python"
+    if not python.is_file():
+        pytest.skip("the llava package is not here: make setup-llava")
+    return python
 
 
 @pytest.fixture

@@ -1,0 +1,168 @@
+"""`--backend llava`: a checkpoint run by the original package itself, watched by the same observer.
+
+An independent witness: the package loads the model, prepares the image, writes the prompt, cuts it into tokens and runs
+it, one question at a time. It needs an environment of its own, which `make setup-llava` makes.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from copy import copy
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+from unittest import mock
+
+import torch
+from llava.constants import DEFAULT_IM_END_TOKEN, DEFAULT_IM_START_TOKEN, DEFAULT_IMAGE_TOKEN, IMAGE_TOKEN_INDEX
+from llava.conversation import conv_templates
+from llava.mm_utils import get_model_name_from_path, process_images, tokenizer_image_token
+from llava.model.builder import load_pretrained_model
+from PIL import Image
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from extract.checkpoint import AS_CHECKPOINT, CROP, PAD, Checkpoint, Tokens
+from extract.kernels import choose_kernel
+from extract.observer import Observation
+from extract.packing import Batch
+from extract.pixels import Pixels
+from extract.prompts import PromptBuilder, SystemSpan
+from extract.templates import MME_SUFFIX, Template, Written
+from schemas.errors import HeadflowError, one_line
+
+ATTENTION = "torch.nn.functional.scaled_dot_product_attention"  # what the package's language models call
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackagePrompts(PromptBuilder):
+    """Prompts in the package's words and tokens; which token has which role is ours."""
+
+    tokenizer: PreTrainedTokenizerBase
+
+    def tokenize(self, message: str, written: Written) -> tuple[list[int], list[int]]:
+        """See `PromptBuilder.tokenize`; `written` is not looked at."""
+        conversation = conv_templates[self.template.name].copy()
+        conversation.append_message(conversation.roles[0], message)
+        conversation.append_message(conversation.roles[1], None)
+        ids = tokenizer_image_token(conversation.get_prompt(), self.tokenizer, IMAGE_TOKEN_INDEX)
+        image = ids.index(IMAGE_TOKEN_INDEX)
+        return ids[:image], ids[image + 1 :]
+
+
+@dataclass(frozen=True)
+class PackageTokens(Tokens):
+    """What the package's prompts are made of."""
+
+    def prompts(
+        self, template: Template, *, suffix: str = MME_SUFFIX, system_span: SystemSpan = "template"
+    ) -> PackagePrompts:
+        """What writes prompts."""
+        ours = super().prompts(template, suffix=suffix, system_span=system_span)
+        return PackagePrompts(**vars(ours), tokenizer=self.tokenizer)
+
+
+@dataclass(frozen=True)
+class PackagePreprocessor:
+    """Images as the package prepares them.
+
+    Attributes:
+        config: the model's, with the `image_aspect_ratio` that is wanted.
+    """
+
+    processor: Any
+    config: Any
+    image_ids: list[int]
+
+    def __call__(self, image: Image.Image) -> Pixels:
+        """What the model reads of an image."""
+        return Pixels({"pixel_values": process_images([image], self.processor, self.config)}, self.image_ids)
+
+    @property
+    def description(self) -> str:
+        """How images are resized and cropped, in words."""
+        return f"image_aspect_ratio {self.config.image_aspect_ratio} (process_images of the llava package)"
+
+
+@dataclass(frozen=True)
+class PackageModel(Checkpoint):
+    """A model of the package."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether it takes no more than one question at a time."""
+        return True
+
+    def forward(self, batch: Batch, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """See `Checkpoint.forward`."""
+        (ids,) = batch.input_ids
+        again = (ids == IMAGE_TOKEN_INDEX) & (ids.roll(1) == IMAGE_TOKEN_INDEX)  # the package puts one for an image
+        observation = Observation(batch, self.kernel)
+        with torch.inference_mode(), _observed(observation):
+            logits = self.model(input_ids=ids[~again][None], images=inputs["pixel_values"], use_cache=False).logits
+        return logits[:, -1].to(self.dtype), observation.flows()
+
+
+@contextmanager
+def _observed(observation: Observation) -> Iterator[None]:
+    """Let attention of the language model be observed; the vision tower computes its own without that function."""
+
+    def attend(
+        query: Tensor, key: Tensor, value: Tensor, *, attn_mask: Tensor | None, dropout_p: float, is_causal: bool
+    ) -> Tensor:
+        assert attn_mask is None, "one question needs no mask"
+        assert is_causal
+        assert not dropout_p
+        return observation.attend(query, key, value, query.shape[-1] ** -0.5)
+
+    with mock.patch(ATTENTION, attend):
+        yield
+
+
+def load_package(
+    model_path: str, model_base: str | None, *, device: torch.device, dtype: torch.dtype, aspect: str = CROP
+) -> PackageModel:
+    """Load a checkpoint as the package does, by its name and in float16, and run it in `dtype`.
+
+    Raises:
+        HeadflowError: the package cannot load it, or does not take it for a LLaVA.
+    """
+    name = get_model_name_from_path(model_path)
+    if "llava" not in name.lower():
+        raise HeadflowError(
+            f"the llava package knows its models by their names, and {name} holds no `llava`: rename it"
+        )
+    try:
+        with redirect_stdout(sys.stderr):  # it prints what it does
+            tokenizer, model, processor, _ = load_pretrained_model(model_path, model_base, name, device=str(device))
+    except Exception as error:  # third-party loaders raise anything
+        raise HeadflowError(f"the llava package cannot load {model_path}: {one_line(error)[:300]}") from error
+    model = model.to(device=device, dtype=dtype).eval()
+    for layer in model.get_model().layers:  # tables of cosines and sines stay rounded to the float16 of loading
+        rotary = layer.self_attn.rotary_emb
+        rotary._set_cos_sin_cache(rotary.max_seq_len_cached, device, dtype)
+    config = copy(model.config)
+    if aspect != AS_CHECKPOINT:
+        config.image_aspect_ratio = PAD if aspect == PAD else None
+    blank = process_images([Image.new("RGB", (64, 64))], processor, config).to(device, dtype)
+    with torch.inference_mode():
+        image_ids = [IMAGE_TOKEN_INDEX] * model.encode_images(blank).shape[1]
+    start_end = getattr(model.config, "mm_use_im_start_end", False)
+    heads = model.config.num_attention_heads
+    return PackageModel(
+        model=model,
+        tokens=PackageTokens(
+            tokenizer,
+            image_ids,
+            max_tokens=model.config.max_position_embeddings,
+            image_text=DEFAULT_IM_START_TOKEN + DEFAULT_IMAGE_TOKEN + DEFAULT_IM_END_TOKEN
+            if start_end
+            else DEFAULT_IMAGE_TOKEN,
+        ),
+        preprocessor=PackagePreprocessor(processor, config, image_ids),
+        kind=f"llava-torch {version('llava-torch')} {type(model).__name__}",
+        kernel=choose_kernel(device, dtype, heads=heads, kv_heads=heads, head_dim=model.config.hidden_size // heads),
+        layers=model.config.num_hidden_layers,
+        heads=heads,
+        revision=getattr(model.config, "_commit_hash", None),
+    )
