@@ -72,7 +72,8 @@ class Extractor:
         groups = by_image(samples)
         ordered = [sample for group in groups for sample in group]
         if not isinstance(self.images, Path):
-            groups = [[sample] for sample in ordered]  # each row has bytes of its own, whatever its name
+            # Each row has bytes of its own, whatever its name; `batches` brings equal ones together
+            groups = [[sample] for sample in ordered]
         skipped: Counter[str] = Counter()
         try:
             with tqdm(total=len(ordered), unit="sample", dynamic_ncols=True) as progress:

@@ -68,19 +68,19 @@ def find_images(path: Path, image_folder: Path | None) -> Path | ImageBytes:
 def digest(path: Path) -> str:
     """sha256 of a question file; or of the names and contents of its shards, or of the texts of a released folder."""
     if path.is_file():
-        return _sha256(path).hexdigest()
+        return _sha256(path).hex()
     files = {shard.name: shard for shard in find_shards(path)}
     files = files or {text.relative_to(path).as_posix(): text for text in released_texts(path)}
     whole = hashlib.sha256()
     for name, file in files.items():
         whole.update(f"{name}\0".encode())
-        whole.update(_sha256(file).digest())
+        whole.update(_sha256(file))
     return whole.hexdigest()
 
 
-def _sha256(path: Path) -> "hashlib._Hash":
+def _sha256(path: Path) -> bytes:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256")
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def _named(row: Any) -> Any:

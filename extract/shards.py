@@ -1,7 +1,8 @@
 """Parquet shards, as the hub has MME: rows of questions with the bytes of their images.
 
-A row is counted through all shards, from 0. Texts are read at once, images when one is asked for: MME's shards hold
-hundreds of megabytes in one row group, and up to eight processes read them.
+A row is counted through all shards, from 0. Texts are read at once, each image when it is asked for. What a process
+holds meanwhile is a page of a few images; or twice the distinct images of a row group, where they lie in its
+dictionary, as they do where each image has two rows.
 """
 
 import re

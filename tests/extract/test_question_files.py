@@ -188,6 +188,13 @@ def test_a_folder_is_its_own_image_folder(tmp_path, released, checkpoint_path):
     assert (pd.read_parquet(tmp_path / "run" / "samples")["status"] == "ok").all()
 
 
+def test_where_no_folder_has_the_images(tmp_path, questions, checkpoint_path, capsys):
+    file = questions / "MME_test.json"
+    argv = ["--model-path", checkpoint_path, "--question-file", file, "--output-dir", tmp_path / "run"]
+    assert main([str(each) for each in argv]) == 2
+    assert capsys.readouterr().err == f"error: question file {file} holds no images; give --image-folder\n"
+
+
 def test_the_digest_is_of_texts_and_their_names(released, rows):
     before = digest(released)
     text = next(released.glob("*/*.txt"))
