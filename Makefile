@@ -5,11 +5,12 @@ VENV ?= .venv
 LLAVA_VENV ?= .venv-llava
 BIN := $(VENV)/bin
 DEMO := data/demo
+MME := data/MME
 
 MODEL ?=
 MODEL_BASE ?=
 IMAGES ?=
-QUESTIONS ?=
+QUESTIONS ?= $(if $(IMAGES),,$(MME))
 RUN ?=
 CONV_MODE ?= vicuna_v1
 NUM_SAMPLES ?= -1
@@ -18,7 +19,7 @@ DEVICE ?= auto
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-llava demo train-demo extract plots summary export-pt test check bench bench-plots clean
+.PHONY: help setup setup-llava demo train-demo data extract plots summary export-pt test check bench bench-plots clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -56,17 +57,23 @@ train-demo: $(VENV)/.all  ## train the demo's model anew, and draw its pictures:
 	$(BIN)/python -m data.scenes --out $(DEMO)
 	$(BIN)/python -m data.train_demo --out $(DEMO)/tiny-llava $(ARGS)
 
+data: $(MME)/.complete  ## fetch MME from the hub into data/MME: 0.9 GB, once; extract does so where it has no QUESTIONS
+
+$(MME)/.complete: | $(VENV)/.all
+	$(BIN)/hf download lmms-lab/MME --repo-type dataset --include 'data/*.parquet' --local-dir $(MME)
+	@touch $@
+
 # What is missing is said before anything is installed
 .PHONY: needs-model needs-run
 needs-model:
-	@$(if $(and $(MODEL),$(IMAGES),$(QUESTIONS),$(RUN)),,\
-		echo 'make extract needs MODEL=checkpoint IMAGES=folder QUESTIONS=MME_test.json RUN=runs/name' >&2; exit 2)
+	@$(if $(and $(MODEL),$(QUESTIONS),$(RUN)),,\
+		echo 'make extract needs MODEL=checkpoint RUN=runs/name, and QUESTIONS=MME_test.json with IMAGES=folder' >&2; exit 2)
 needs-run:
 	@$(if $(RUN),,echo 'make $(MAKECMDGOALS) needs RUN=runs/name, the directory of a run' >&2; exit 2)
 
-extract: needs-model $(VENV)/.all  ## run a model: MODEL=... IMAGES=... QUESTIONS=... RUN=... [MODEL_BASE CONV_MODE NUM_SAMPLES DTYPE DEVICE ARGS]
+extract: needs-model $(VENV)/.all $(if $(filter $(MME),$(QUESTIONS)),$(MME)/.complete)  ## run a model: MODEL=... RUN=... [QUESTIONS IMAGES MODEL_BASE CONV_MODE NUM_SAMPLES DTYPE DEVICE ARGS]
 	$(BIN)/python -m extract --model-path '$(MODEL)' $(if $(MODEL_BASE),--model-base '$(MODEL_BASE)') \
-		--image-folder '$(IMAGES)' --question-file '$(QUESTIONS)' --output-dir '$(RUN)' \
+		$(if $(IMAGES),--image-folder '$(IMAGES)') --question-file '$(QUESTIONS)' --output-dir '$(RUN)' \
 		--conv-mode $(CONV_MODE) --num-samples $(NUM_SAMPLES) --dtype $(DTYPE) --device $(DEVICE) $(ARGS)
 
 plots: needs-run $(VENV)/.laptop  ## draw a run: RUN=... [ARGS]

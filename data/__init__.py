@@ -7,5 +7,6 @@ sight.py        it learns to see
 train_demo.py   it learns to answer; writes demo/tiny-llava
 
 demo/           what these made; `make demo` runs on it
+MME/            MME, once `make data` has fetched it; ignored by git
 readme/         the README's pictures
 """

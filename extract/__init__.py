@@ -2,11 +2,14 @@
 
 In the order of the flow:
 
-    question_files.py   every form of MME -> rows
+    hub.py              a dataset on the hub -> its files here
+    shards.py           Parquet shards -> rows, and the bytes of their images
+    released.py         the folder of MME's release -> rows, or answers
+    question_files.py   these and every other form of MME -> rows
     questions.py        rows -> samples
-    images.py           an image file -> RGB and a hash, or the reason why not
+    images.py           an image's bytes -> RGB and a hash, or the reason why not
     pixels.py           an image -> what a model reads of it: inputs, and the tokens that stand for it
-    loading.py          image files -> pixels, in worker processes
+    loading.py          images -> pixels, in worker processes
     templates.py        conversation templates -> the text around the image
     prompts.py          text -> token ids and the role of each token
     strips.py           a prompt token by token, for people

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from extract.hub import local_path
 from extract.prompts import SYSTEM_SPANS, PromptBuilder
 from extract.provenance import git_commit, versions
-from extract.question_files import digest
+from extract.question_files import digest, find_images
 from extract.questions import Sample, Unusable, read_questions
 from extract.templates import IMAGE_PLACEHOLDER, MME_SUFFIX, TEMPLATES, find_template
 from schemas.columns import REASONS
@@ -21,6 +22,7 @@ from schemas.writer import RunWriter, check_directory
 if TYPE_CHECKING:
     from extract.checkpoint import Checkpoint, Tokens
     from extract.extraction import Extractor
+    from extract.shards import ImageBytes
 
 TRANSFORMERS, PACKAGE = "transformers", "llava"
 ASPECTS = ("crop", "pad", "checkpoint")
@@ -39,13 +41,15 @@ def parser() -> argparse.ArgumentParser:
         help="llava: the original package itself, one question at a time, in the environment of `make setup-llava`",
     )
     flags.add_argument(
-        "--image-folder", type=Path, help="folder that `image_file` is relative to (default: a question folder itself)"
+        "--image-folder",
+        type=Path,
+        help="folder that `image_file` is relative to (default: a question folder itself; not used with Parquet)",
     )
     flags.add_argument(
         "--question-file",
-        type=Path,
         required=True,
-        help="MME_test.json, LLaVA's .jsonl, or the folder of MME's release",
+        help="MME_test.json, LLaVA's .jsonl or .json, the folder of MME's release, or Parquet with the images: a file, "
+        "a folder, or hf://datasets/lmms-lab/MME",
     )
     flags.add_argument("--output-dir", type=Path, help="directory of the run to write")
     flags.add_argument("--overwrite", action="store_true", help="replace the run that lies in --output-dir")
@@ -150,7 +154,7 @@ def _prompts(tokens: "Tokens", arguments: argparse.Namespace) -> PromptBuilder:
     return tokens.prompts(template, suffix=arguments.prompt_suffix, system_span=arguments.system_span)
 
 
-def load_extractor(arguments: argparse.Namespace, samples: list[Sample]) -> "Extractor":
+def load_extractor(arguments: argparse.Namespace, samples: list[Sample], images: "Path | ImageBytes") -> "Extractor":
     """Load the model and set up what turns samples into rows.
 
     Raises:
@@ -166,20 +170,20 @@ def load_extractor(arguments: argparse.Namespace, samples: list[Sample]) -> "Ext
     prompts = _prompts(checkpoint.tokens, arguments)
     passes = Passes(checkpoint, AnswerReader.of(checkpoint.tokens.tokenizer))
     packed = arguments.sequences == PACKED and not checkpoint.alone
-    groups = list(by_image(samples).values()) if packed else [[sample] for sample in samples]
+    groups = by_image(samples) if packed else [[sample] for sample in samples]
     return Extractor(
         checkpoint,
         prompts,
         passes,
-        arguments.image_folder,
+        images,
         packed=packed,
         batch_size=1 if checkpoint.alone else arguments.batch_size or choose_batch_size(passes, prompts, groups),
         workers=arguments.num_workers,
     )
 
 
-def check(arguments: argparse.Namespace) -> list[Sample]:
-    """Find what is wrong with the arguments before the model is loaded; returns the samples.
+def find_questions(arguments: argparse.Namespace) -> Path:
+    """Where the question file lies, once the flags about prompts are found to be right.
 
     Raises:
         HeadflowError: naming the flag or the file.
@@ -187,13 +191,8 @@ def check(arguments: argparse.Namespace) -> list[Sample]:
     find_template(arguments.conv_mode, arguments.model_path)
     if IMAGE_PLACEHOLDER in arguments.prompt_suffix:
         raise HeadflowError(f"--prompt-suffix must not contain {IMAGE_PLACEHOLDER}: the image is put first")
-    samples = read_questions(arguments.question_file, arguments.show_prompt or arguments.num_samples)
-    if arguments.show_prompt:
-        return samples
-    if not arguments.image_folder.is_dir():
-        raise HeadflowError(f"--image-folder {arguments.image_folder} is not a directory")
-    check_directory(arguments.output_dir, overwrite=arguments.overwrite)
-    return samples
+    with _packages(arguments.backend):
+        return local_path(arguments.question_file)
 
 
 def show_prompts(arguments: argparse.Namespace, samples: list[Sample]) -> None:
@@ -223,17 +222,20 @@ def show_prompts(arguments: argparse.Namespace, samples: list[Sample]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check, load, extract, and say what was done."""
-    samples = check(arguments)
+    questions = find_questions(arguments)
     if arguments.show_prompt:
-        show_prompts(arguments, samples)
+        show_prompts(arguments, read_questions(questions, arguments.show_prompt))
         return 0
-    extractor = load_extractor(arguments, samples)
+    samples = read_questions(questions, arguments.num_samples, arguments.image_folder)
+    images = find_images(questions, arguments.image_folder)
+    check_directory(arguments.output_dir, overwrite=arguments.overwrite)
+    extractor = load_extractor(arguments, samples, images)
     manifest = Manifest(
         **extractor.describe(),
         samples=len(samples),
         model=arguments.model_path,
-        question_file=str(arguments.question_file),
-        question_file_sha256=digest(arguments.question_file),
+        question_file=arguments.question_file,
+        question_file_sha256=digest(questions),
         git_commit=git_commit(),
         versions=versions(),
         arguments={name: str(value) if isinstance(value, Path) else value for name, value in vars(arguments).items()},
@@ -254,11 +256,8 @@ def main(argv: list[str] | None = None) -> int:
     """Parse the command line and run; returns the exit code."""
     flags = parser()
     arguments = flags.parse_args(argv)
-    if arguments.image_folder is None and arguments.question_file.is_dir():
-        arguments.image_folder = arguments.question_file
-    missing = [name for name in ("image_folder", "output_dir") if getattr(arguments, name) is None]
-    if missing and not arguments.show_prompt:
-        flags.error(f"the following arguments are required: --{', --'.join(missing).replace('_', '-')}")
+    if arguments.output_dir is None and not arguments.show_prompt:
+        flags.error("the following arguments are required: --output-dir")
     return run_command(lambda: run(arguments))
 
 

@@ -11,10 +11,11 @@ from tqdm import tqdm
 
 from extract.batching import WINDOW, Asked, Question, batches
 from extract.checkpoint import Checkpoint
-from extract.loading import ImageFiles, LoadedImage, load_images
+from extract.loading import LoadedImage, load_images, open_images
 from extract.passes import Outcome, Passes
 from extract.prompts import PromptBuilder
 from extract.questions import Sample, Unusable
+from extract.shards import ImageBytes
 from schemas.columns import FLOW_NAMES
 from schemas.errors import HeadflowError, one_line
 from schemas.manifest import EXTRACTED, PACKED, SEPARATE
@@ -26,6 +27,7 @@ class Extractor:
     """Everything that turns samples into rows.
 
     Attributes:
+        images: the folder of image files, or the rows of shards that hold them.
         packed: whether questions on one image go behind one prefix.
         batch_size: images that go through the model at once.
         workers: processes that decode and preprocess images.
@@ -34,7 +36,7 @@ class Extractor:
     checkpoint: Checkpoint
     prompts: PromptBuilder
     passes: Passes
-    image_folder: Path
+    images: Path | ImageBytes
     packed: bool
     batch_size: int
     workers: int
@@ -68,7 +70,10 @@ class Extractor:
         is written, and the run stays `running`.
         """
         groups = by_image(samples)
-        ordered = [sample for group in groups.values() for sample in group]
+        ordered = [sample for group in groups for sample in group]
+        if not isinstance(self.images, Path):
+            # Each row has bytes of its own, whatever its name; `batches` brings equal ones together
+            groups = [[sample] for sample in ordered]
         skipped: Counter[str] = Counter()
         try:
             with tqdm(total=len(ordered), unit="sample", dynamic_ncols=True) as progress:
@@ -87,7 +92,7 @@ class Extractor:
         writer.finish()
         return skipped
 
-    def _outcomes(self, groups: dict[str, list[Sample]]) -> Iterator[tuple[int, Outcome]]:
+    def _outcomes(self, groups: list[list[Sample]]) -> Iterator[tuple[int, Outcome]]:
         """What came of each sample, by its place; batch by batch, so not in order."""
         asking = _Asking(self, groups)
         for outcome in self.passes.over(batches(asking, self.batch_size, packed=self.packed)):
@@ -101,7 +106,7 @@ class _Asking:
     """Iterates over the images that can be used, with the questions that can, and keeps what cannot."""
 
     extractor: Extractor
-    groups: dict[str, list[Sample]]
+    groups: list[list[Sample]]
     rejected: list[tuple[int, Unusable]] = field(default_factory=list)
 
     def take_rejected(self) -> list[tuple[int, Unusable]]:
@@ -111,7 +116,7 @@ class _Asking:
 
     def __iter__(self) -> Iterator[Asked]:
         place = 0
-        for image, group in zip(self._images(), self.groups.values(), strict=True):
+        for image, group in zip(self._images(), self.groups, strict=True):
             questions = []
             for sample in group:
                 try:
@@ -128,7 +133,7 @@ class _Asking:
 
     def _images(self) -> Iterator[LoadedImage]:
         checkpoint = self.extractor.checkpoint
-        files = ImageFiles(self.extractor.image_folder, list(self.groups), checkpoint.preprocessor)
+        files = open_images(self.extractor.images, [group[0] for group in self.groups], checkpoint.preprocessor)
         ahead, pin = WINDOW * self.extractor.batch_size, checkpoint.device.type == "cuda"
         images = load_images(files, workers=self.extractor.workers, ahead=ahead, pin=pin)
         while True:
@@ -141,12 +146,12 @@ class _Asking:
             yield image
 
 
-def by_image(samples: Iterable[Sample]) -> dict[str, list[Sample]]:
-    """Samples by the image file that they name."""
+def by_image(samples: Iterable[Sample]) -> list[list[Sample]]:
+    """Samples by the image that they name."""
     groups: dict[str, list[Sample]] = {}
     for sample in samples:
         groups.setdefault(sample.image, []).append(sample)
-    return groups
+    return list(groups.values())
 
 
 def _in_order(outcomes: Iterable[tuple[int, Outcome]]) -> Iterator[Outcome]:

@@ -1,4 +1,4 @@
-"""An image file -> RGB pixels and a hash, or the reason why not."""
+"""An image's bytes -> RGB pixels and a hash, or the reason why not."""
 
 import hashlib
 import io
@@ -16,13 +16,7 @@ LONGEST_TOWER_EDGE = 512  # pixels; no vision tower of the LLaVA family takes mo
 
 
 def load_image(path: Path) -> tuple[Image.Image, str]:
-    """Read an image.
-
-    Any mode is turned into RGB as Pillow does it, except 16-bit grey, which is scaled to 8 bits instead of clipped.
-    Of an animation, the first frame is taken. EXIF orientation is not applied, as in LLaVA's own code.
-
-    Returns:
-        The RGB image, and the SHA-256 of the file's bytes.
+    """Read an image file, as `decode_image` does its bytes.
 
     Raises:
         Unusable: `image_missing`, `image_unreadable` or `image_too_large`.
@@ -33,11 +27,26 @@ def load_image(path: Path) -> tuple[Image.Image, str]:
         raise Unusable("image_missing", f"{path} does not exist") from None
     except (OSError, ValueError) as error:
         raise Unusable("image_unreadable", f"{path}: {one_line(error)}") from None
+    return decode_image(content, str(path))
+
+
+def decode_image(content: bytes, name: str) -> tuple[Image.Image, str]:
+    """Decode the content of an image file.
+
+    Any mode is turned into RGB as Pillow does it, except 16-bit grey, which is scaled to 8 bits instead of clipped.
+    Of an animation, the first frame is taken. EXIF orientation is not applied, as in LLaVA's own code.
+
+    Returns:
+        The RGB image, and the SHA-256 of the bytes.
+
+    Raises:
+        Unusable: `image_unreadable` or `image_too_large`; the detail begins with `name`.
+    """
     digest = hashlib.sha256(content).hexdigest()
     try:
         return _decode(content), digest
     except Unusable as error:
-        raise Unusable(error.reason, f"{path}: {error.detail}", image_sha256=digest) from None
+        raise Unusable(error.reason, f"{name}: {error.detail}", image_sha256=digest) from None
 
 
 def _decode(content: bytes) -> Image.Image:

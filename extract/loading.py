@@ -1,20 +1,25 @@
-"""Image files -> pixels, decoded and preprocessed in worker processes, in the order asked for."""
+"""Images -> pixels, read, decoded and preprocessed in worker processes, in the order asked for."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from extract.images import load_image
+from extract.images import decode_image, load_image
 from extract.pixels import Pixels
-from extract.questions import Unusable
+from extract.questions import Sample, Unusable
+from extract.shards import ImageBytes
+from schemas.errors import HeadflowError, one_line
 
 
 @dataclass(frozen=True)
 class LoadedImage:
-    """What a model reads of an image file; or nothing, and the reason."""
+    """What a model reads of an image; or nothing, and the reason."""
 
     sha256: str | None
     pixels: Pixels | None
@@ -26,28 +31,69 @@ class LoadedImage:
         return self if self.pixels is None else replace(self, pixels=self.pixels.pin_memory())
 
 
-class ImageFiles(Dataset[LoadedImage]):
-    """The images of a folder, by number."""
+Preprocess = Callable[[Image.Image], Pixels]
 
-    def __init__(self, folder: Path, names: Sequence[str], preprocess: Callable[[Image.Image], Pixels]) -> None:
-        self._folder = folder
-        self._names = names
+
+class Images(ABC, Dataset[LoadedImage]):
+    """Images by number; each knows where it lies, and is read when it is asked for."""
+
+    def __init__(self, places: Sequence[Any], preprocess: Preprocess) -> None:
+        self._places = places
         self._preprocess = preprocess
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self._places)
 
     def __getitem__(self, number: int) -> LoadedImage:
         try:
-            if not self._names[number]:
-                raise Unusable("image_missing", "the question names no image file")
-            image, digest = load_image(self._folder / self._names[number])
+            image, digest = self._load(self._places[number])
         except Unusable as error:
             return LoadedImage(error.image_sha256, None, error.reason, error.detail)
         return LoadedImage(digest, self._preprocess(image))
 
+    @abstractmethod
+    def _load(self, place: Any) -> tuple[Image.Image, str]:
+        """An image and its hash; raises `Unusable` where there is none that can be used."""
 
-def load_images(files: ImageFiles, *, workers: int, ahead: int, pin: bool) -> Iterator[LoadedImage]:
+
+class ImageFiles(Images):
+    """The images of a folder, by their names."""
+
+    def __init__(self, folder: Path, names: Sequence[str], preprocess: Preprocess) -> None:
+        super().__init__(names, preprocess)
+        self._folder = folder
+
+    def _load(self, place: str) -> tuple[Image.Image, str]:
+        if not place:
+            raise Unusable("image_missing", "the question names no image file")
+        return load_image(self._folder / place)
+
+
+class ImageRows(Images):
+    """The images of Parquet shards, by their rows."""
+
+    def __init__(self, contents: ImageBytes, rows: Sequence[int], preprocess: Preprocess) -> None:
+        super().__init__(rows, preprocess)
+        self._contents = contents
+
+    def _load(self, place: int) -> tuple[Image.Image, str]:
+        try:
+            content = self._contents[place]
+        except (HeadflowError, OSError, pa.ArrowException) as error:
+            raise Unusable("image_unreadable", f"row {place}: {one_line(error)[:300]}") from None
+        if content is None:
+            raise Unusable("image_missing", f"row {place} has no image")
+        return decode_image(content, f"row {place}")
+
+
+def open_images(where: Path | ImageBytes, samples: Sequence[Sample], preprocess: Preprocess) -> Images:
+    """The images of samples: files of a folder, or rows of shards."""
+    if isinstance(where, Path):
+        return ImageFiles(where, [sample.image for sample in samples], preprocess)
+    return ImageRows(where, [sample.row for sample in samples], preprocess)
+
+
+def load_images(files: Images, *, workers: int, ahead: int, pin: bool) -> Iterator[LoadedImage]:
     """All images in order.
 
     Args:

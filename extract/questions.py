@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from extract.question_files import read_rows
+from extract.released import add_answers
 from schemas.columns import UNKNOWN
 from schemas.errors import HeadflowError
 from schemas.ids import SampleIds
@@ -25,7 +26,11 @@ class Unusable(Exception):
 
 @dataclass(frozen=True)
 class Sample:
-    """One question about one image. `image` and `question` may be empty: such a sample is skipped with a reason."""
+    """One question about one image. `image` and `question` may be empty: such a sample is skipped with a reason.
+
+    Attributes:
+        row: its number in the question file, from 0.
+    """
 
     sample_id: str
     category: str
@@ -33,18 +38,20 @@ class Sample:
     image: str
     question: str
     answer: str | None
+    row: int
 
     def record(self) -> dict[str, str | None]:
         """What goes into the table `samples`, empty text as null."""
-        return {name: value or None for name, value in vars(self).items()}
+        return {name: value or None for name, value in vars(self).items() if name != "row"}
 
 
-def read_questions(path: Path, num_samples: int = -1) -> list[Sample]:
+def read_questions(path: Path, num_samples: int = -1, image_folder: Path | None = None) -> list[Sample]:
     """Read a question file.
 
     Args:
         path: a file or folder that `read_rows` knows.
         num_samples: the first so many; -1 or 0: all. Ids do not depend on it.
+        image_folder: where it is MME's release, questions without an answer take theirs from the texts in it.
 
     Returns:
         The samples in the order of the file. `sample_id` is the `question_id`, with `#2`, `#3` ... for its later
@@ -54,6 +61,8 @@ def read_questions(path: Path, num_samples: int = -1) -> list[Sample]:
         HeadflowError: as `read_rows`, or a row without an image or a question.
     """
     rows = _rows(path)
+    if image_folder is not None and image_folder.is_dir():
+        add_answers(rows, image_folder)
     samples: list[Sample] = []
     ids = SampleIds()
     for number, row in enumerate(rows):
@@ -66,6 +75,7 @@ def read_questions(path: Path, num_samples: int = -1) -> list[Sample]:
                 image=texts["image_file"] or "",
                 question=texts["question"] or "",
                 answer=texts["answer"],
+                row=number,
             )
         )
     return samples[:num_samples] if num_samples > 0 else samples

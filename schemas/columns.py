@@ -55,7 +55,7 @@ FLOW_NAMES = tuple(column.name for column in FLOWS)
 
 OK, SKIPPED = "ok", "skipped"
 REASONS = {
-    "image_missing": "the image file does not exist, or none is named",
+    "image_missing": "the image file does not exist, none is named, or the row holds none",
     "image_unreadable": "the image file is empty, truncated, of an unknown format, or not a file",
     "image_too_large": "the image exceeds Pillow's limit of pixels, as it is or once resized",
     "question_empty": "the question has no text",

@@ -53,7 +53,9 @@ class Manifest:
     prompt_suffix: Annotated[str | None, "what was appended to each question"] = None
     image_preprocessing: Annotated[str | None, "how images were resized and cropped"] = None
     question_file: Annotated[str | None, "the question file, or the imported file"] = None
-    question_file_sha256: Annotated[str | None, "hash of that file's bytes"] = None
+    question_file_sha256: Annotated[
+        str | None, "hash of that file's bytes, or of the names and bytes of several files"
+    ] = None
     git_commit: Annotated[str | None, "commit of headflow"] = None
     started: Annotated[str | None, "UTC time at the start, ISO 8601"] = None
     finished: Annotated[str | None, "UTC time at the end, ISO 8601"] = None

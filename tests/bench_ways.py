@@ -204,7 +204,7 @@ def make_images(folder: Path, number: int) -> list[Sample]:
         (folder / name).write_bytes(kinds[index % len(kinds)] + index.to_bytes(4, "big"))  # after the end of the JPEG
         for each, question in enumerate(QUESTIONS):
             text = question.format(THINGS[index % len(THINGS)])
-            samples.append(Sample(f"{index}#{each}", "existence", str(index), name, text, "Yes"))
+            samples.append(Sample(f"{index}#{each}", "existence", str(index), name, text, "Yes", row=len(samples)))
     return samples
 
 

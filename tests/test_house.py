@@ -109,3 +109,19 @@ def test_make_says_what_it_needs(target, says, tmp_path):
     assert done.returncode == 2
     assert says in done.stderr
     assert not (tmp_path / "none").exists()  # nothing was installed to find that out
+
+
+@pytest.mark.parametrize(
+    ("flags", "fetches", "says"),
+    [
+        ("", True, "--question-file 'data/MME'"),
+        ("QUESTIONS=MME.parquet", False, "--question-file 'MME.parquet'"),
+        ("IMAGES=MME QUESTIONS=MME_test.json", False, "--image-folder 'MME' --question-file 'MME_test.json'"),
+    ],
+)
+def test_make_fetches_mme_where_no_questions_are_given(tmp_path, flags, fetches, says):
+    command = ["make", "-n", "extract", "MODEL=m", "RUN=r", f"MME={tmp_path}", f"VENV={tmp_path}", *flags.split()]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ("hf download lmms-lab/MME" in done.stdout) == fetches
+    assert says.replace("data/MME", str(tmp_path)) in done.stdout
+    assert ("--image-folder" in done.stdout) == ("IMAGES" in flags)

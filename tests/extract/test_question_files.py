@@ -1,4 +1,7 @@
-"""Oracle: MME_test.json itself; the same data in each other form must give the same samples, in the same order."""
+"""Oracle: MME_test.json itself; the same data in each other form must give the same samples, in the same order.
+
+Answers beside images are held against those of MME_test.json.
+"""
 
 import json
 import shutil
@@ -11,6 +14,7 @@ from extract.question_files import digest
 from extract.questions import read_questions
 from schemas.errors import HeadflowError
 from schemas.run import open_run
+from tests.shards import hub_rows, write_shards
 
 SUFFIX = "\nAnswer the question using a single word or phrase."
 
@@ -54,7 +58,7 @@ def apart(samples, category):
     ]
 
 
-def test_all_forms_are_the_same_samples(tmp_path, rows, released):
+def test_all_forms_are_the_same_samples(tmp_path, questions, rows, released):
     as_json, as_lines = tmp_path / "MME_test.json", tmp_path / "llava_mme.jsonl"
     as_json.write_text(json.dumps(rows))
     expected = read_questions(as_json)
@@ -73,14 +77,90 @@ def test_all_forms_are_the_same_samples(tmp_path, rows, released):
     as_json.write_text(json.dumps(lines))
     assert read_questions(as_json) == expected
     assert [vars(sample) for sample in read_questions(released)] == apart(expected, rows[0]["category"])
+    (shard,) = write_shards(tmp_path / "one", hub_rows(rows, questions / "images"))
+    write_shards(tmp_path / "shards" / "data", hub_rows(rows, questions / "images"), shards=3, group=4)
+    for form in (shard, shard.parent, tmp_path / "shards", tmp_path / "shards" / "data" / "*.parquet"):
+        assert read_questions(form) == expected
     assert len(expected) == len(rows) > 10
 
 
-def test_a_file_without_answers(tmp_path):
-    path = tmp_path / "pope.jsonl"
-    path.write_text('{"question_id": 1, "image": "a.jpg", "text": "Is there?", "category": "random"}\n')
-    (sample,) = read_questions(path)
-    assert (sample.sample_id, sample.image, sample.question, sample.answer) == ("1", "a.jpg", "Is there?", None)
+def test_llava_s_file_of_pope(tmp_path):
+    path = tmp_path / "llava_pope_test.jsonl"
+    line = {"question_id": 0, "image": "COCO_1.jpg", "text": "Is there a bed?" + SUFFIX, "category": "adversarial"}
+    path.write_text(f"{json.dumps(line)}\n{json.dumps(line | {'question_id': 1})}\n")
+    first, second = read_questions(path)
+    assert (first.sample_id, first.image, first.question) == ("0", "COCO_1.jpg", "Is there a bed?")
+    assert (second.sample_id, second.category, second.answer) == ("1", "adversarial", None)
+
+
+def test_llava_s_file_of_scienceqa(tmp_path, questions, extract):
+    path = tmp_path / "llava_test_CQM-A.json"
+    picture = next((questions / "images").rglob("*.png")).relative_to(questions / "images")
+    asked = "Which is it?\nContext: N/A\nOptions: (A) this (B) that"
+    turns = [{"from": "human", "value": f"<image>\n{asked}"}, {"from": "gpt", "value": "The answer is A."}]
+    only_text = [{"from": "human", "value": asked}, *turns[1:]]
+    broken = [{"from": "gpt"}, "no turn"]
+    rows = [
+        {"id": "4", "image": picture.as_posix(), "conversations": turns},
+        {"id": "5", "conversations": only_text, "category": "physics"},
+        {"id": "6", "image": picture.as_posix(), "conversations": broken},
+    ]
+    path.write_text(json.dumps(rows))
+    assert extract(tmp_path / "run", question_file=path) == 0
+    samples = pd.read_parquet(tmp_path / "run" / "samples").set_index("question_id")
+    assert samples["reason"].fillna("").to_dict() == {"4": "", "5": "image_missing", "6": "question_empty"}
+    assert samples["detail"]["5"] == "the question names no image file"
+    assert samples["question"].fillna("").to_dict() == {"4": turns[0]["value"], "5": asked, "6": ""}
+    assert samples["answer"].fillna("").to_dict() == {"4": "The answer is A.", "5": "The answer is A.", "6": ""}
+    assert samples["category"].to_dict() == {"4": "unknown", "5": "physics", "6": "unknown"}
+
+
+@pytest.fixture
+def without_answers(tmp_path, rows):
+    """LLaVA's file of MME: it leaves out the words that end MME's questions, and it has no answers."""
+    path = tmp_path / "llava_mme.jsonl"
+    path.write_text(
+        "\n".join(
+            json.dumps(
+                {
+                    "question_id": row["question_id"],
+                    "image": row["image_file"],
+                    "text": row["question"] + SUFFIX,
+                    "category": row["category"],
+                }
+            )
+            for row in rows
+        )
+    )
+    return path
+
+
+def test_answers_come_from_the_release(without_answers, released, rows):
+    for text in released.rglob("*.txt"):
+        text.write_text(text.read_text().replace("\t", "  Please answer yes or no.\t"))
+    assert {sample.answer for sample in read_questions(without_answers)} == {None}
+    found = read_questions(without_answers, image_folder=released)
+    assert [sample.answer for sample in found] == [row["answer"] for row in rows]
+    assert [vars(sample) | {"answer": None} for sample in found] == list(map(vars, read_questions(without_answers)))
+
+
+def test_answers_are_those_of_the_question(without_answers, released, rows):
+    text = next(released.glob("*/*.txt"))
+    text.write_text("Is it another question?\tYes\n")
+    name = f"{text.parent.name}/{text.stem}.png"
+    found = read_questions(without_answers, image_folder=released)
+    assert [sample.answer for sample in found] == [None if row["image_file"] == name else row["answer"] for row in rows]
+
+
+def test_other_texts_beside_images_are_no_matter(without_answers, released):
+    next(released.glob("*/*.txt")).write_text("a caption\n")
+    assert {sample.answer for sample in read_questions(without_answers, image_folder=released)} == {None}
+
+
+def test_answers_of_the_file_win(tmp_path, rows, released):
+    path = tmp_path / "MME_test.json"
+    path.write_text(json.dumps([row | {"answer": "Maybe"} for row in rows]))
+    assert {sample.answer for sample in read_questions(path, image_folder=released)} == {"Maybe"}
 
 
 def test_mme_s_own_names_win(tmp_path):
@@ -106,6 +186,13 @@ def test_a_folder_is_its_own_image_folder(tmp_path, released, checkpoint_path):
     argv = ["--model-path", checkpoint_path, "--question-file", released, "--output-dir", tmp_path / "run"]
     assert main([str(each) for each in argv]) == 0
     assert (pd.read_parquet(tmp_path / "run" / "samples")["status"] == "ok").all()
+
+
+def test_where_no_folder_has_the_images(tmp_path, questions, checkpoint_path, capsys):
+    file = questions / "MME_test.json"
+    argv = ["--model-path", checkpoint_path, "--question-file", file, "--output-dir", tmp_path / "run"]
+    assert main([str(each) for each in argv]) == 2
+    assert capsys.readouterr().err == f"error: question file {file} holds no images; give --image-folder\n"
 
 
 def test_the_digest_is_of_texts_and_their_names(released, rows):

@@ -56,6 +56,7 @@ def test_fields(tmp_path):
         "image": "x.png",
         "question": "Q",
         "answer": None,
+        "row": 0,
     }
 
 

@@ -83,4 +83,4 @@ def test_what_is_wrong_is_said(show, capsys, tmp_path):
     with pytest.raises(SystemExit) as stop:
         main(["--model-path", "m", "--question-file", "q"])
     assert stop.value.code == 2
-    assert "required: --image-folder, --output-dir" in capsys.readouterr().err
+    assert "required: --output-dir" in capsys.readouterr().err
