@@ -221,10 +221,9 @@ def verify_run(arguments: argparse.Namespace) -> int:
     title = f"{_name(heads)} and {arguments.reference.name}: {result.verdict()[0]}"
     with style(), FigureFiles(arguments.dpi, arguments.format) as files:
         picture = files.save(verification_figure(result.figures, title), folder / f"{arguments.prefix}_verify")
-    print(f"{arguments.run} against {reference.what} ({reference.source})\n")
-    _print_table(
-        pd.DataFrame(result.settings).rename(columns={"name": "setting"}).replace({True: "yes", False: "no"}), 4
-    )
+    print(f"{arguments.run} against {reference.what}\nsource: {reference.source}\n")
+    settings = pd.DataFrame(result.settings).rename(columns={"name": "setting"})
+    _print_table(settings.replace({True: "yes", False: "no"}), 4)
     for group, figures in result.figures.groupby("group", sort=False):
         print(f"\n{'overall' if group == 'overall' else f'by {group}'}")
         _print_table(figures.drop(columns="group"), 5)
