@@ -19,7 +19,7 @@ DEVICE ?= auto
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-llava demo train-demo data extract plots summary export-pt test check bench bench-plots clean
+.PHONY: help setup setup-llava demo train-demo data extract plots summary verify export-pt test check bench bench-plots clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -81,6 +81,9 @@ plots: needs-run $(VENV)/.laptop  ## draw a run: RUN=... [ARGS]
 
 summary: needs-run $(VENV)/.laptop  ## tables of a run, and its MME score: RUN=... [ARGS]
 	$(BIN)/python -m analyze summary '$(RUN)' $(ARGS)
+
+verify: needs-run $(VENV)/.laptop  ## hold a run against published figures of LLaVA-1.5-7B: RUN=... [ARGS]
+	$(BIN)/python -m analyze verify '$(RUN)' $(ARGS)
 
 export-pt: needs-run $(VENV)/.all  ## write the earlier tool's .pt: RUN=... [ARGS]
 	$(BIN)/python -m analyze export-pt '$(RUN)' $(ARGS)

@@ -9,7 +9,10 @@
     heads.py        per-head bars and the layer x head heatmap, on an Axes
     figures.py      style, fonts, and files of pictures
     plots.py        all pictures of a run
-    summary.py      means and quantiles, by layer and by category
+    summary.py      mean, spread and quantiles, by layer and by category
     scores.py       the MME score, by category
+    reference.py    published figures of a model, from data/reference
+    verification.py a run held against them: settings, tolerances, verdict
+    deviations.py   a run beside a reference, on an Axes
     legacy.py       the `.pt` of the earlier tool: export and import
 """

@@ -9,8 +9,9 @@ import pandas as pd
 
 from analyze.blocks import Heads, open_heads
 from analyze.flows import DEFAULT, check_flows
+from analyze.reference import LLAVA_MME, read_reference
 from schemas.columns import FLOW_NAMES
-from schemas.errors import HeadflowError, run_command
+from schemas.errors import USAGE, HeadflowError, run_command
 from schemas.manifest import TEXT_SCOPES
 from schemas.validate import validate
 
@@ -26,17 +27,14 @@ def parser() -> argparse.ArgumentParser:
     plots = commands.add_parser("plots", help="draw all pictures of a run")
     _run_argument(plots)
     _value_flags(plots)
-    plots.add_argument("--output-dir", type=Path, help="where the pictures go (default: into RUN)")
-    plots.add_argument("--prefix", default="mme", help="begins each file name (default mme)")
+    _picture_flags(plots)
     plots.add_argument(
         "--bins", type=float, nargs="+", default=[0.05], metavar="X", help="width of bins, or edges (default 0.05)"
     )
     plots.add_argument("--range", type=float, nargs=2, metavar=("LOW", "HIGH"), help="of the bins (default 0 1)")
-    plots.add_argument("--dpi", type=int, default=300, help="dots per inch (default 300)")
     plots.add_argument(
         "--figsize", type=float, nargs=2, default=[8.0, 5.0], metavar=("W", "H"), help="of histograms, inches (8 5)"
     )
-    plots.add_argument("--format", choices=FORMATS, default="png", help="of the files (default png)")
     plots.add_argument("--layers", nargs="+", metavar="L", help="layers that get a picture, as 3 or 0-7 (default all)")
     plots.add_argument("--categories", nargs="+", metavar="NAME", help="categories that get pictures (default all)")
     plots.set_defaults(function=draw_plots)
@@ -46,6 +44,14 @@ def parser() -> argparse.ArgumentParser:
     _value_flags(summary)
     summary.add_argument("--output-dir", type=Path, help="where the CSV files go (default: into RUN)")
     summary.set_defaults(function=summarise_run)
+
+    against = commands.add_parser("verify", help="hold a run against published figures; exit code 0 where it matches")
+    _run_argument(against)
+    _picture_flags(against)
+    against.add_argument(
+        "--reference", type=Path, default=LLAVA_MME, metavar="FILE", help="the figures (default LLaVA-1.5-7B on MME)"
+    )
+    against.set_defaults(function=verify_run)
 
     check = commands.add_parser("validate", help="say what is wrong with a run; exit code 1 if anything is")
     _run_argument(check)
@@ -94,11 +100,23 @@ def _value_flags(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _picture_flags(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--output-dir", type=Path, help="where the files go (default: into RUN)")
+    command.add_argument("--prefix", default="mme", help="begins each picture's file name (default mme)")
+    command.add_argument("--dpi", type=int, default=300, help="dots per inch (default 300)")
+    command.add_argument("--format", choices=FORMATS, default="png", help="of the pictures (default png)")
+
+
 def _open(run: str) -> Heads:
     heads, warning = open_heads(run)
     if warning:
         print(f"warning: {warning}", file=sys.stderr)
     return heads
+
+
+def _name(heads: Heads) -> str:
+    """What a picture calls a run: its model where that is known."""
+    return Path(heads.run.manifest.model or heads.run.path.resolve().name).name
 
 
 def draw_plots(arguments: argparse.Namespace) -> int:
@@ -123,8 +141,7 @@ def draw_plots(arguments: argparse.Namespace) -> int:
     if boxes := undrawable("".join(categories)):
         letters = "".join(sorted(boxes))
         print(f"warning: no font here has {letters}; install one, such as Noto Sans CJK", file=sys.stderr)
-    name = Path(heads.run.manifest.model or heads.run.path.resolve().name).name
-    title = f"{name}, {scope.note}" if scope.note else name
+    title = f"{_name(heads)}, {scope.note}" if scope.note else _name(heads)
     pictures = Plots(counts, title, arguments.prefix, layers, categories, tuple(arguments.figsize))
     folder = arguments.output_dir or heads.run.path
     paths = pictures.write(folder, dpi=arguments.dpi, kind=arguments.format)
@@ -185,6 +202,34 @@ def summarise_run(arguments: argparse.Namespace) -> int:
 
 def _print_table(table: pd.DataFrame, digits: int) -> None:
     print(table.to_string(index=False, na_rep="", float_format=lambda value: f"{value:.{digits}f}"))
+
+
+def verify_run(arguments: argparse.Namespace) -> int:
+    """`verify`: 0 where the run matches, 1 where it differs, 2 where it cannot be compared, as `diff` has it."""
+    from analyze.deviations import verification_figure
+    from analyze.figures import FigureFiles, style
+    from analyze.verification import verify
+
+    if arguments.dpi < 1:
+        raise HeadflowError("--dpi must be positive")
+    reference = read_reference(arguments.reference)
+    heads = _open(arguments.run)
+    result = verify(heads, reference)
+    folder = arguments.output_dir or heads.run.path
+    folder.mkdir(parents=True, exist_ok=True)
+    result.figures.to_csv(folder / "verify.csv", index=False)
+    title = f"{_name(heads)} and {arguments.reference.name}: {result.verdict()[0]}"
+    with style(), FigureFiles(arguments.dpi, arguments.format) as files:
+        picture = files.save(verification_figure(result.figures, title), folder / f"{arguments.prefix}_verify")
+    print(f"{arguments.run} against {reference.what}\nsource: {reference.source}\n")
+    settings = pd.DataFrame(result.settings).rename(columns={"name": "setting"})
+    _print_table(settings.replace({True: "yes", False: "no"}), 4)
+    for group, figures in result.figures.groupby("group", sort=False):
+        print(f"\n{'overall' if group == 'overall' else f'by {group}'}")
+        _print_table(figures.drop(columns="group"), 5)
+    print(f"\nwritten: {folder / 'verify.csv'}, {picture}\n")
+    print("\n  ".join(result.verdict()))
+    return 0 if result.matches else USAGE if result.obstacles else 1
 
 
 def validate_run(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Means and quantiles of each flow: of the whole run, by layer and by category."""
+"""Mean, spread and quantiles of each flow: of the whole run, by layer and by category."""
 
 from collections.abc import Sequence
 
@@ -20,6 +20,7 @@ class _Tally:
     def __init__(self, groups: int) -> None:
         self.rows = np.zeros(groups, np.int64)
         self.sums = np.zeros(groups)
+        self.squares = np.zeros(groups)
         self.lowest = np.full(groups, np.inf)
         self.highest = np.full(groups, -np.inf)
         self.fine = np.zeros((groups, len(FINE_EDGES)), np.int64)
@@ -27,6 +28,7 @@ class _Tally:
     def add(self, group: Codes, values: Array) -> None:
         self.rows += np.bincount(group, minlength=len(self.rows))
         self.sums += np.bincount(group, values, minlength=len(self.rows))
+        self.squares += np.bincount(group, values**2, minlength=len(self.rows))
         np.minimum.at(self.lowest, group, values)
         np.maximum.at(self.highest, group, values)
         cell = group * len(FINE_EDGES) + bin_index(values.clip(0, 1), FINE_EDGES)
@@ -39,9 +41,11 @@ class _Tally:
             name: float(np.clip(np.interp(share, below, FINE_EDGES), self.lowest[group], self.highest[group]))
             for name, share in QUANTILES.items()
         }
+        mean = self.sums[group] / self.rows[group]
         return {
             "rows": int(self.rows[group]),
-            "mean": self.sums[group] / self.rows[group],
+            "mean": mean,
+            "std": float(np.sqrt(max(0.0, self.squares[group] / self.rows[group] - mean**2))),
             "min": self.lowest[group],
             **quantiles,
             "max": self.highest[group],
@@ -52,8 +56,9 @@ def summarise(heads: Heads, flows: Sequence[str], scope: TextScope) -> pd.DataFr
     """Statistics of flows, streamed once.
 
     Returns:
-        One row per (group, name, flow): `rows`, `mean`, `min`, `q05`, `q25`, `median`, `q75`, `q95`, `max`. Group is
-        `overall`, `layer` or `category`. Quantiles are interpolated in bins of 1e-4, the rest is exact.
+        One row per (group, name, flow): `rows`, `mean`, `std` (of the population), `min`, `q05`, `q25`, `median`,
+        `q75`, `q95`, `max`. Group is `overall`, `layer` or `category`. Quantiles are interpolated in bins of 1e-4, the
+        rest is exact.
     """
     names: dict[str, list[str]] = {
         "overall": ["all"],

@@ -86,7 +86,7 @@ class Manifest:
                 f"{where} has schema version {version!r}, this headflow reads {SCHEMA_VERSION}: "
                 "read it with the headflow that wrote it, or extract again"
             )
-        manifest: Manifest = _build(cls, content, str(where))
+        manifest: Manifest = build(cls, content, str(where))
         for name, allowed in (("state", (RUNNING, COMPLETE)), ("text_scope", TEXT_SCOPES)):
             if getattr(manifest, name) not in allowed:
                 raise HeadflowError(f"{where}: {name} is {getattr(manifest, name)!r}, not one of {', '.join(allowed)}")
@@ -99,8 +99,12 @@ def meanings() -> dict[str, str]:
     return {name: hint.__metadata__[0] for name, hint in hints.items()}
 
 
-def _build(cls: type, content: dict[str, Any], where: str) -> Any:
-    """A dataclass from a JSON object, every field present and of its type."""
+def build(cls: type, content: dict[str, Any], where: str) -> Any:
+    """A dataclass from a JSON object, every field present and of its type; `where` names the object in errors.
+
+    Raises:
+        HeadflowError: a field is missing or of the wrong type.
+    """
     values = {}
     for name, hint in typing.get_type_hints(cls).items():
         if name not in content:
@@ -112,7 +116,7 @@ def _build(cls: type, content: dict[str, Any], where: str) -> Any:
 def _value(hint: Any, value: Any, where: str) -> Any:
     """A JSON value checked against a type hint of this module; nested dataclasses are built."""
     if dataclasses.is_dataclass(hint) and isinstance(value, dict):
-        return _build(typing.cast(type, hint), value, where)
+        return build(typing.cast(type, hint), value, where)
     if isinstance(hint, types.UnionType):
         return None if value is None else _value(typing.get_args(hint)[0], value, where)
     origin = typing.get_origin(hint) or hint

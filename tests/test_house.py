@@ -101,7 +101,12 @@ def test_extract_without_its_packages(tmp_path, questions):
 
 @pytest.mark.parametrize(
     ("target", "says"),
-    [("extract", "make extract needs MODEL="), ("plots", "make plots needs RUN="), ("export-pt", "needs RUN=")],
+    [
+        ("extract", "make extract needs MODEL="),
+        ("plots", "make plots needs RUN="),
+        ("verify", "needs RUN="),
+        ("export-pt", "needs RUN="),
+    ],
 )
 def test_make_says_what_it_needs(target, says, tmp_path):
     command = ["make", target, f"VENV={tmp_path / 'none'}"]

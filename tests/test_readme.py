@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from analyze.__main__ import parser as analyze_parser
+from analyze.verification import TOLERANCES
 from extract.__main__ import parser as extract_parser
 from schemas.__main__ import contract
 
@@ -71,6 +72,14 @@ def test_the_queries_run(extracted, tmp_path, monkeypatch):
 
 def test_both_languages_ask_the_same():
     assert cookbook("README.md") == cookbook("README.zh.md")
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_the_tolerances_are_in(readme):
+    text = (ROOT / readme).read_text(encoding="utf-8")
+    assert sorted(re.findall(r"^\| [^|`]+ \| (0\.\d+) \|$", text, re.MULTILINE)) == sorted(
+        {str(tolerance) for tolerance in TOLERANCES.values()}
+    )
 
 
 def test_its_files_exist():

@@ -63,7 +63,7 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, "verify"])
 @pytest.mark.parametrize("fault", FAULTS, ids=FAULTS.values())
 def test_one_line_and_exit_code_2(made_up, capsys, command, fault):
     fault(made_up)
@@ -82,7 +82,7 @@ def test_a_half_written_run_is_read_as_far_as_it_goes(made_up, capsys, command, 
     assert "is `running`, not `complete`: this covers 10 of 99 samples" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, "verify"])
 def test_an_output_directory_that_cannot_be(made_up, capsys, command, tmp_path):
     (tmp_path / "file").write_text("")
     assert main([command, str(made_up), "--output-dir", str(tmp_path / "file" / "out")]) == 2

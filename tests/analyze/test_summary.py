@@ -29,6 +29,7 @@ def test_statistics(run):
             found, values = table.loc[(*key, flow)], some[flow].astype(float)
             assert found["rows"] == len(values)
             assert found["mean"] == pytest.approx(values.mean(), abs=1e-12)
+            assert found["std"] == pytest.approx(values.std(ddof=0), abs=1e-9)
             assert (found["min"], found["max"]) == (values.min(), values.max())
             for name, share in QUANTILES.items():
                 # between the two order statistics that numpy interpolates, within a bin of 1e-4

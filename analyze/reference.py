@@ -1,0 +1,120 @@
+"""Published figures of a model, to hold a run against: `data/reference/*.json`, in the form of `Reference`."""
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from analyze.flows import DEFAULT
+from schemas.errors import HeadflowError, one_line
+from schemas.manifest import build
+
+LLAVA_MME = Path(__file__).parents[1] / "data" / "reference" / "llava-v1.5-7b-mme.json"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the figures were made with, in the words of the manifest's fields."""
+
+    model: str
+    layers: int
+    heads: int
+    text_scope: str
+    system_span: str
+    conv_mode: str
+    prompt_suffix: str
+    image_preprocessing: str  # without the name of the class that does it
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Of one flow, over all (sample, layer, head) values."""
+
+    mean: float
+    median: float
+    std: float
+    min: float
+    max: float
+
+
+@dataclass(frozen=True)
+class Overall:
+    """Of each flow."""
+
+    t2v: Statistics
+    v2t: Statistics
+
+
+@dataclass(frozen=True)
+class Layers:
+    """Means, from layer 0."""
+
+    t2v_mean: list[float]
+    v2t_mean: list[float]
+
+
+@dataclass(frozen=True)
+class Category:
+    """Means of one category."""
+
+    n_samples: int
+    t2v_mean: float
+    v2t_mean: float
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Published figures, and where they come from."""
+
+    what: str
+    source: str
+    settings: Settings
+    n_samples: int
+    overall: Overall
+    by_layer: Layers
+    by_category: dict[str, Category]
+
+    def figures(self) -> pd.DataFrame:
+        """One row per figure: `group`, `name`, `flow`, `statistic`, `reference`; groups and names as in `summarise`."""
+        return pd.DataFrame(self._rows(), columns=["group", "name", "flow", "statistic", "reference"])
+
+    def _rows(self) -> Iterator[tuple[str, str, str, str, float]]:
+        for flow in DEFAULT:
+            for statistic, value in dataclasses.asdict(getattr(self.overall, flow)).items():
+                yield "overall", "all", flow, statistic, value
+        for layer in range(self.settings.layers):
+            for flow in DEFAULT:
+                yield "layer", str(layer), flow, "mean", getattr(self.by_layer, f"{flow}_mean")[layer]
+        for name, category in self.by_category.items():
+            for flow in DEFAULT:
+                yield "category", name, flow, "mean", getattr(category, f"{flow}_mean")
+
+
+def read_reference(path: Path) -> Reference:
+    """Read published figures.
+
+    Raises:
+        HeadflowError: no such file, not JSON, a field missing or wrong, or figures that do not belong together.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise HeadflowError(f"reference {path} cannot be read: {one_line(error)}") from None
+    if not isinstance(content, dict):
+        raise HeadflowError(f"reference {path} holds no JSON object")
+    reference: Reference = build(Reference, content, f"reference {path}")
+    layers = reference.settings.layers
+    for name, means in dataclasses.asdict(reference.by_layer).items():
+        if len(means) != layers:
+            raise HeadflowError(f"reference {path}: `by_layer` has {len(means)} {name}, of {layers} layers")
+    questions = sum(category.n_samples for category in reference.by_category.values())
+    if questions != reference.n_samples:
+        raise HeadflowError(f"reference {path}: its categories have {questions} samples, not {reference.n_samples}")
+    figures = reference.figures()
+    for row in figures[~figures["reference"].between(0, 1)].itertuples():
+        raise HeadflowError(f"reference {path}: {row.group} {row.name} {row.flow} is {row.reference}, not in 0..1")
+    return reference
