@@ -16,8 +16,14 @@ from unittest import mock
 import torch
 from llava.constants import DEFAULT_IM_END_TOKEN, DEFAULT_IM_START_TOKEN, DEFAULT_IMAGE_TOKEN, IMAGE_TOKEN_INDEX
 from llava.conversation import conv_templates
-from llava.mm_utils import get_model_name_from_path, process_images, tokenizer_image_token
+from llava.mm_utils import (
+    get_anyres_image_grid_shape,
+    get_model_name_from_path,
+    process_images,
+    tokenizer_image_token,
+)
 from llava.model.builder import load_pretrained_model
+from llava.model.llava_arch import unpad_image
 from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
@@ -26,11 +32,12 @@ from extract.checkpoint import AS_CHECKPOINT, CROP, PAD, Checkpoint, Tokens
 from extract.kernels import choose_kernel
 from extract.observer import Observation
 from extract.packing import Batch
-from extract.pixels import Pixels
+from extract.pixels import Pixels, describe
 from extract.prompts import PromptBuilder, SystemSpan
 from extract.templates import MME_SUFFIX, Template, Written
 from schemas.errors import HeadflowError, one_line
 
+ANYRES = "anyres"
 ATTENTION = "torch.nn.functional.scaled_dot_product_attention"  # what the package's language models call
 
 
@@ -68,20 +75,39 @@ class PackagePreprocessor:
 
     Attributes:
         config: the model's, with the `image_aspect_ratio` that is wanted.
+        tile_edge: of a tile, in pixels; `tile_side`: in patches.
+        features: how many tokens stand for one picture of the vision tower's size.
     """
 
     processor: Any
     config: Any
-    image_ids: list[int]
+    tile_edge: int
+    tile_side: int
+    features: int
 
     def __call__(self, image: Image.Image) -> Pixels:
         """What the model reads of an image."""
-        return Pixels({"pixel_values": process_images([image], self.processor, self.config)}, self.image_ids)
+        pixels = process_images([image], self.processor, self.config)
+        if pixels.ndim == 4:
+            return Pixels({"pixel_values": pixels}, [IMAGE_TOKEN_INDEX] * self.features)
+        count = self._count_tiled(image.size)
+        sizes = torch.tensor([image.size])
+        return Pixels({"pixel_values": pixels, "image_sizes": sizes}, [IMAGE_TOKEN_INDEX] * count)
+
+    def _count_tiled(self, size: tuple[int, int]) -> int:
+        """Tokens of an image in tiles behind the whole of it, each row of patches ended by one more."""
+        columns, rows = get_anyres_image_grid_shape(size, self.config.image_grid_pinpoints, self.tile_edge)
+        if "unpad" not in self.config.mm_patch_merge_type:
+            return self.features * (1 + columns * rows)
+        _, high, wide = unpad_image(torch.zeros(1, rows * self.tile_side, columns * self.tile_side), size).shape
+        return self.features + high * (wide + 1)
 
     @property
     def description(self) -> str:
         """How images are resized and cropped, in words."""
-        return f"image_aspect_ratio {self.config.image_aspect_ratio} (process_images of the llava package)"
+        aspect = self.config.image_aspect_ratio
+        how = "any resolution, in tiles" if aspect == ANYRES else describe(self.processor, padded=aspect == PAD)
+        return f"{how} (process_images of the llava package)"
 
 
 @dataclass(frozen=True)
@@ -99,7 +125,12 @@ class PackageModel(Checkpoint):
         again = (ids == IMAGE_TOKEN_INDEX) & (ids.roll(1) == IMAGE_TOKEN_INDEX)  # the package puts one for an image
         observation = Observation(batch, self.kernel)
         with torch.inference_mode(), _observed(observation):
-            logits = self.model(input_ids=ids[~again][None], images=inputs["pixel_values"], use_cache=False).logits
+            logits = self.model(
+                input_ids=ids[~again][None],
+                images=inputs["pixel_values"],
+                image_sizes=inputs["image_sizes"].tolist() if "image_sizes" in inputs else None,
+                use_cache=False,
+            ).logits
         return logits[:, -1].to(self.dtype), observation.flows()
 
 
@@ -141,28 +172,32 @@ def load_package(
     for layer in model.get_model().layers:  # tables of cosines and sines stay rounded to the float16 of loading
         rotary = layer.self_attn.rotary_emb
         rotary._set_cos_sin_cache(rotary.max_seq_len_cached, device, dtype)
-    config = copy(model.config)
-    if aspect != AS_CHECKPOINT:
-        config.image_aspect_ratio = PAD if aspect == PAD else None
-    blank = process_images([Image.new("RGB", (64, 64))], processor, config).to(device, dtype)
-    with torch.inference_mode():
-        image_ids = [IMAGE_TOKEN_INDEX] * model.encode_images(blank).shape[1]
+    preprocessor = _preprocessor(model, processor, aspect)
     start_end = getattr(model.config, "mm_use_im_start_end", False)
     heads = model.config.num_attention_heads
     return PackageModel(
         model=model,
         tokens=PackageTokens(
             tokenizer,
-            image_ids,
+            [IMAGE_TOKEN_INDEX] * preprocessor.features,
             max_tokens=model.config.max_position_embeddings,
             image_text=DEFAULT_IM_START_TOKEN + DEFAULT_IMAGE_TOKEN + DEFAULT_IM_END_TOKEN
             if start_end
             else DEFAULT_IMAGE_TOKEN,
         ),
-        preprocessor=PackagePreprocessor(processor, config, image_ids),
+        preprocessor=preprocessor,
         kind=f"llava-torch {version('llava-torch')} {type(model).__name__}",
         kernel=choose_kernel(device, dtype, heads=heads, kv_heads=heads, head_dim=model.config.hidden_size // heads),
         layers=model.config.num_hidden_layers,
         heads=heads,
         revision=getattr(model.config, "_commit_hash", None),
     )
+
+
+def _preprocessor(model: Any, processor: Any, aspect: str) -> PackagePreprocessor:
+    config, tower = copy(model.config), model.get_vision_tower()
+    config.image_aspect_ratio = {AS_CHECKPOINT: getattr(config, "image_aspect_ratio", None), PAD: PAD}.get(aspect)
+    blank = processor(Image.new("RGB", (64, 64)), return_tensors="pt")["pixel_values"]
+    with torch.inference_mode():
+        features = model.encode_images(blank.to(model.device, model.dtype)).shape[1]
+    return PackagePreprocessor(processor, config, tower.config.image_size, tower.num_patches_per_side, features)

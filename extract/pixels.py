@@ -90,15 +90,20 @@ class SquarePreprocessor:
     @property
     def description(self) -> str:
         """How images are resized and cropped, in words."""
-        steps = ["padded to a square"] if self.padded else []
-        if self.processor.do_resize:
-            size = self.processor.size
-            edge = size.get("shortest_edge")
-            steps.append(f"shortest edge to {edge}" if edge else f"resize to {size['height']} x {size['width']}")
-        if getattr(self.processor, "do_center_crop", False):
-            crop = self.processor.crop_size
-            steps.append(f"centre crop {crop['height']} x {crop['width']}")
-        return ", ".join(steps) + f" ({type(self.processor).__name__})"
+        return f"{describe(self.processor, padded=self.padded)} ({type(self.processor).__name__})"
+
+
+def describe(processor: Any, *, padded: bool) -> str:
+    """What an image processor does to one picture, in words."""
+    steps = ["padded to a square"] if padded else []
+    if processor.do_resize:
+        size = processor.size
+        edge = size.get("shortest_edge")
+        steps.append(f"shortest edge to {edge}" if edge else f"resize to {size['height']} x {size['width']}")
+    if getattr(processor, "do_center_crop", False):
+        crop = processor.crop_size
+        steps.append(f"centre crop {crop['height']} x {crop['width']}")
+    return ", ".join(steps)
 
 
 def _to_square(image: Image.Image, colour: tuple[int, ...]) -> Image.Image:
