@@ -36,7 +36,9 @@ FORMS: dict[str, dict] = {
     "more embeddings": {"added": ("<im_patch>",), "settings": {"mm_use_im_patch_token": True}},
     "legacy tokenizer": {"legacy": True},
     "mistral": {"language": "mistral"},
+    "first name of the model type": {"settings": {"model_type": "llava"}},
     "lora": {"on_base": "lora"},
+    "lora in safetensors": {"on_base": "lora", "files": "safetensors"},
     "projector only": {"on_base": "projector"},
 }
 LANGUAGES = {
@@ -93,7 +95,7 @@ class Original:
         write_weights(self.base, self.state, files)
         (self.base / "config.json").write_text(json.dumps({"model_type": language}))
         if on_base == "lora":
-            write_lora(self.path, self.projector, self.adapter)
+            write_lora(self.path, self.projector, self.adapter, files)
         else:
             torch.save(self.projector, self.path / "mm_projector.bin")
 
@@ -244,12 +246,15 @@ def random_lora(seed: int = 3) -> dict[str, Tensor]:
     return adapter
 
 
-def write_lora(out: Path, projector: dict[str, Tensor], adapter: dict[str, Tensor]) -> None:
+def write_lora(out: Path, projector: dict[str, Tensor], adapter: dict[str, Tensor], files: str) -> None:
     """What training a LoRA leaves: the adapter, its settings, and what was trained beside it."""
     settings = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": RANK, "lora_alpha": ALPHA, "bias": "none"}
     settings |= {"target_modules": [target.rpartition(".")[2] for target in LORA_TARGETS], "inference_mode": True}
     (out / "adapter_config.json").write_text(json.dumps(settings | {"base_model_name_or_path": "base"}))
-    torch.save(adapter, out / "adapter_model.bin")
+    if files == "safetensors":
+        save_file(adapter, out / "adapter_model.safetensors", metadata={"format": "pt"})
+    else:
+        torch.save(adapter, out / "adapter_model.bin")
     torch.save({f"base_model.model.{name}": each for name, each in projector.items()}, out / "non_lora_trainables.bin")
 
 
