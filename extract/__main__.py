@@ -1,4 +1,4 @@
-"""`python -m extract`: run a LLaVA model over a question file and write a run."""
+"""`python -m extract`: run a vision-language model over a question file and write a run."""
 
 import argparse
 import os
@@ -12,7 +12,7 @@ from extract.prompts import SYSTEM_SPANS, PromptBuilder
 from extract.provenance import git_commit, versions
 from extract.question_files import digest
 from extract.questions import Sample, Unusable, read_questions
-from extract.templates import IMAGE_PLACEHOLDER, MME_SUFFIX, TEMPLATES, find_template
+from extract.templates import CHAT, IMAGE_PLACEHOLDER, MME_SUFFIX, TEMPLATES, find_template
 from schemas.columns import REASONS
 from schemas.errors import HeadflowError, run_command
 from schemas.manifest import PACKED, SEPARATE, Manifest
@@ -29,7 +29,7 @@ DTYPES = ("auto", "float16", "bfloat16", "float32")
 def parser() -> argparse.ArgumentParser:
     """The command's flags."""
     flags = argparse.ArgumentParser(prog="python -m extract", description="Write one row per (sample, layer, head).")
-    flags.add_argument("--model-path", required=True, help="LLaVA checkpoint, a directory or a hub id")
+    flags.add_argument("--model-path", required=True, help="checkpoint, a directory or a hub id")
     flags.add_argument("--model-base", help="base model of a LoRA or projector-only checkpoint")
     flags.add_argument(
         "--image-folder", type=Path, help="folder that `image_file` is relative to (default: a question folder itself)"
@@ -44,8 +44,8 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--overwrite", action="store_true", help="replace the run that lies in --output-dir")
     flags.add_argument(
         "--conv-mode",
-        default="vicuna_v1",
-        help=f"conversation template (default vicuna_v1); auto, as LLaVA picks by the name: {', '.join(TEMPLATES)}",
+        help="conversation template (default vicuna_v1 for LLaVA-1.5, else hf); hf: the checkpoint's own template; "
+        f"auto: as LLaVA picks by the name; {', '.join(TEMPLATES)}",
     )
     flags.add_argument("--num-samples", type=int, default=-1, help="the first so many; -1 or 0: all (default -1)")
     flags.add_argument("--dtype", choices=DTYPES, default="auto", help="auto: float16 on CUDA, float32 on the CPU")
@@ -68,9 +68,8 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--image-aspect-ratio",
         choices=ASPECTS,
-        default=ASPECTS[0],
-        help="images that are not square are cropped (default), padded as in LLaVA's own evaluation, or as the "
-        "checkpoint asks for",
+        help="for models that take one square picture (LLaVA-1.5, VipLlava): others are cropped (default), padded "
+        "as in LLaVA's own evaluation, or as the checkpoint asks for",
     )
     flags.add_argument(
         "--system-span",
@@ -118,7 +117,7 @@ def _packages() -> Iterator[None]:
 
 def _prompts(tokens: "Tokens", arguments: argparse.Namespace) -> PromptBuilder:
     """What writes prompts as the flags say."""
-    template = find_template(arguments.conv_mode, arguments.model_path)
+    template = tokens.find_template(arguments.conv_mode, arguments.model_path)
     return tokens.prompts(template, suffix=arguments.prompt_suffix, system_span=arguments.system_span)
 
 
@@ -137,6 +136,7 @@ def load_extractor(arguments: argparse.Namespace, samples: list[Sample]) -> "Ext
         from extract.extraction import Extractor, by_image
         from extract.models import load_model
         from extract.passes import Passes
+        from extract.probe import probe
 
     logging.disable_progress_bar()
     device = choose_device(arguments.device)
@@ -149,8 +149,9 @@ def load_extractor(arguments: argparse.Namespace, samples: list[Sample]) -> "Ext
         aspect=arguments.image_aspect_ratio,
     )
     prompts = _prompts(checkpoint.tokens, arguments)
+    probe(checkpoint, prompts)
     passes = Passes(checkpoint, AnswerReader.of(checkpoint.tokens.tokenizer))
-    packed = arguments.sequences == PACKED
+    packed = arguments.sequences == PACKED and checkpoint.packs
     groups = list(by_image(samples).values()) if packed else [[sample] for sample in samples]
     return Extractor(
         checkpoint,
@@ -169,7 +170,8 @@ def check(arguments: argparse.Namespace) -> list[Sample]:
     Raises:
         HeadflowError: naming the flag or the file.
     """
-    find_template(arguments.conv_mode, arguments.model_path)
+    if arguments.conv_mode not in (None, CHAT):
+        find_template(arguments.conv_mode, arguments.model_path)
     if IMAGE_PLACEHOLDER in arguments.prompt_suffix:
         raise HeadflowError(f"--prompt-suffix must not contain {IMAGE_PLACEHOLDER}: the image is put first")
     samples = read_questions(arguments.question_file, arguments.show_prompt or arguments.num_samples)
@@ -188,14 +190,22 @@ def show_prompts(arguments: argparse.Namespace, samples: list[Sample]) -> None:
         HeadflowError: the checkpoint cannot be read, or the packages of this stage are not installed.
     """
     with _packages():
+        from extract.images import load_image
         from extract.models import load_tokens
+        from extract.pixels import blank_image
         from extract.strips import strip
-    tokens = load_tokens(arguments.model_path, arguments.model_base)
+    tokens, reader = load_tokens(arguments.model_path, arguments.model_base, arguments.image_aspect_ratio)
     prompts = _prompts(tokens, arguments)
+    blank = arguments.image_folder is None and not tokens.image_ids
+    note = f", a black picture of {blank_image().width} x {blank_image().height} in the place of the image"
     for sample in samples:
-        print(f"{sample.sample_id} ({sample.category}), template {prompts.template.name}")
+        print(f"{sample.sample_id} ({sample.category}), template {prompts.template.name}{note if blank else ''}")
         try:
-            for line in strip(prompts.build(sample.question, tokens.image_ids), tokens.tokenizer):
+            ids = tokens.image_ids
+            if not ids:
+                image = blank_image() if blank else load_image(arguments.image_folder / sample.image)[0]
+                ids = reader(image).image_ids
+            for line in strip(prompts.build(sample.question, ids), tokens.tokenizer):
                 print(line)
         except Unusable as error:
             print(f"skipped: {error.reason} ({error.detail})")
@@ -218,9 +228,10 @@ def run(arguments: argparse.Namespace) -> int:
         versions=versions(),
         arguments={name: str(value) if isinstance(value, Path) else value for name, value in vars(arguments).items()},
     )
+    image_tokens = len(extractor.checkpoint.tokens.image_ids) or "as many as the image has"
     print(
         f"{arguments.model_path}: {manifest.layers} layers x {manifest.heads} heads, "
-        f"{len(extractor.checkpoint.tokens.image_ids)} image tokens, {manifest.dtype} on {manifest.device}"
+        f"{image_tokens} image tokens, {manifest.dtype} on {manifest.device}"
     )
     skipped = extractor.run(samples, RunWriter(arguments.output_dir, manifest, overwrite=arguments.overwrite))
     observed = len(samples) - skipped.total()

@@ -51,7 +51,7 @@ class Extractor:
             "checkpoint": self.checkpoint.kind,
             "dtype": str(self.checkpoint.dtype).removeprefix("torch."),
             "device": _device_name(self.checkpoint.device),
-            "attention": self.checkpoint.kernel.description,
+            "attention": self.checkpoint.attention,
             "sequences": PACKED if self.packed else SEPARATE,
             "batch_size": self.batch_size,
             "conv_mode": self.prompts.template.name,

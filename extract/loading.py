@@ -44,7 +44,10 @@ class ImageFiles(Dataset[LoadedImage]):
             image, digest = load_image(self._folder / self._names[number])
         except Unusable as error:
             return LoadedImage(error.image_sha256, None, error.reason, error.detail)
-        return LoadedImage(digest, self._preprocess(image))
+        try:
+            return LoadedImage(digest, self._preprocess(image))
+        except Unusable as error:
+            return LoadedImage(digest, None, error.reason, error.detail)
 
 
 def load_images(files: ImageFiles, *, workers: int, ahead: int, pin: bool) -> Iterator[LoadedImage]:
