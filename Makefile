@@ -10,7 +10,7 @@ MODEL_BASE ?=
 IMAGES ?=
 QUESTIONS ?=
 RUN ?=
-CONV_MODE ?= vicuna_v1
+CONV_MODE ?=
 NUM_SAMPLES ?= -1
 DTYPE ?= auto
 DEVICE ?= auto
@@ -57,7 +57,7 @@ needs-run:
 extract: needs-model $(VENV)/.all  ## run a model: MODEL=... IMAGES=... QUESTIONS=... RUN=... [MODEL_BASE CONV_MODE NUM_SAMPLES DTYPE DEVICE ARGS]
 	$(BIN)/python -m extract --model-path '$(MODEL)' $(if $(MODEL_BASE),--model-base '$(MODEL_BASE)') \
 		--image-folder '$(IMAGES)' --question-file '$(QUESTIONS)' --output-dir '$(RUN)' \
-		--conv-mode $(CONV_MODE) --num-samples $(NUM_SAMPLES) --dtype $(DTYPE) --device $(DEVICE) $(ARGS)
+		$(if $(CONV_MODE),--conv-mode $(CONV_MODE)) --num-samples $(NUM_SAMPLES) --dtype $(DTYPE) --device $(DEVICE) $(ARGS)
 
 plots: needs-run $(VENV)/.laptop  ## draw a run: RUN=... [ARGS]
 	$(BIN)/python -m analyze plots '$(RUN)' $(ARGS)

@@ -228,10 +228,11 @@ def run(arguments: argparse.Namespace) -> int:
         versions=versions(),
         arguments={name: str(value) if isinstance(value, Path) else value for name, value in vars(arguments).items()},
     )
-    image_tokens = len(extractor.checkpoint.tokens.image_ids) or "as many as the image has"
+    number = len(extractor.checkpoint.tokens.image_ids)
+    image_tokens = f"{number} image tokens" if number else "image tokens by the size of the image"
     print(
         f"{arguments.model_path}: {manifest.layers} layers x {manifest.heads} heads, "
-        f"{image_tokens} image tokens, {manifest.dtype} on {manifest.device}"
+        f"{image_tokens}, {manifest.dtype} on {manifest.device}"
     )
     skipped = extractor.run(samples, RunWriter(arguments.output_dir, manifest, overwrite=arguments.overwrite))
     observed = len(samples) - skipped.total()

@@ -17,6 +17,7 @@ from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from extract.masked_observer import MaskedObservation
 from extract.observer import Observation
+from schemas.errors import HeadflowError
 
 NAME, MASKED_NAME = "headflow", "headflow_masked"
 PLAIN = {NAME: "sdpa", MASKED_NAME: "eager"}  # what observes nothing; sdpa does not cap scores
@@ -35,13 +36,20 @@ _WATCH: ContextVar[Watch] = ContextVar("watch")
 
 
 @contextmanager
-def observing(observation: Observation | MaskedObservation) -> Iterator[Watch]:
-    """Let the attention functions below feed `observation`."""
-    token = _WATCH.set(Watch(observation))
+def observing(observation: Observation | MaskedObservation, *, layers: int) -> Iterator[None]:
+    """Let the attention functions below feed `observation`.
+
+    Raises:
+        HeadflowError: not each of so many layers was observed, once and in order.
+    """
+    watch = Watch(observation)
+    token = _WATCH.set(watch)
     try:
-        yield _WATCH.get()
+        yield
     finally:
         _WATCH.reset(token)
+    if watch.layers != list(range(layers)):
+        raise HeadflowError(f"of {layers} layers these were observed: {watch.layers}; all of them must be, in order")
 
 
 def observed_attention(

@@ -1,6 +1,5 @@
 """The one place that runs a model: what a checkpoint holds -> transformers' classes, one observed forward pass."""
 
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from huggingface_hub import snapshot_download
 from torch import Tensor
 from transformers import PretrainedConfig
 
-from extract.attention import Watch, observe_language_model, observing
+from extract.attention import observe_language_model, observing
 from extract.checkpoint import AS_CHECKPOINT, CROP, PAD, Checkpoint, Parts, Tokens
 from extract.kernels import choose_kernel
 from extract.masked_observer import MaskedObservation
@@ -32,17 +31,16 @@ class Model(Checkpoint):
 
     def forward(self, batch: Batch, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """See `Checkpoint.forward`."""
-        with torch.inference_mode(), self.watching(batch) as watch:
+        observation = self.observation(batch)
+        with torch.inference_mode(), observing(observation, layers=self.layers):
             logits = self.model(**self.arguments(batch, inputs), logits_to_keep=batch.ends).logits
-            if watch.layers != list(range(self.layers)):
-                raise HeadflowError(f"of {self.layers} layers these were observed: {watch.layers}; all of them must be")
-            return logits[batch.owner, batch.end], watch.observation.flows()
+            return logits[batch.owner, batch.end], observation.flows()
 
-    def watching(self, batch: Batch) -> AbstractContextManager[Watch]:
-        """A context in which a forward pass over the batch is observed."""
+    def observation(self, batch: Batch) -> Observation | MaskedObservation:
+        """What is to watch a forward pass over a batch."""
         if self.kernel is None:
-            return observing(MaskedObservation(batch))
-        return observing(Observation(batch, self.kernel, hold=HELD_ON_CUDA if self.device.type == "cuda" else 0))
+            return MaskedObservation(batch)
+        return Observation(batch, self.kernel, hold=HELD_ON_CUDA if self.device.type == "cuda" else 0)
 
     def arguments(self, batch: Batch, inputs: dict[str, Tensor]) -> dict[str, Any]:
         """What a forward pass is called with."""

@@ -4,13 +4,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from extract.attention import without_observing
+from extract.attention import observing, without_observing
 from extract.chat import ChatTemplate
 from extract.models import Model
 from extract.packing import pack
 from extract.pixels import Pixels, blank_image, join
 from extract.processors import ProcessorPreprocessor, read_image
 from extract.prompts import Prompt, PromptBuilder
+from extract.questions import Unusable
 from schemas.errors import HeadflowError, one_line
 from schemas.roles import IMAGE, ROLES
 
@@ -27,8 +28,11 @@ def probe(model: Model, prompts: PromptBuilder) -> None:
             observed model computes something else than the plain one.
     """
     image = blank_image()
-    pixels = model.preprocessor(image)
-    prompt = prompts.build(QUESTION, pixels.image_ids)
+    try:
+        pixels = model.preprocessor(image)
+        prompt = prompts.build(QUESTION, pixels.image_ids)
+    except Unusable as error:
+        raise HeadflowError(f"not even a black picture and a short question can be asked: {error.detail}") from None
     _check_roles(prompt)
     _check_tokens(model, prompts, prompt, image)
     other = Prompt([*prompt.input_ids[:-1], prompt.input_ids[-2]], prompt.roles)
@@ -72,6 +76,7 @@ def _hidden(model: Model, prompt: Prompt, pixels: Pixels, *, observed: bool) -> 
     batch = pack([[prompt]]).to(model.device)
     inputs = {name: tensor.to(model.device) for name, tensor in join([pixels.inputs]).items()}
     inputs = {name: each.to(model.dtype) if each.is_floating_point() else each for name, each in inputs.items()}
-    with torch.inference_mode(), model.watching(batch) if observed else without_observing(model.model):
+    watched = observing(model.observation(batch), layers=model.layers)
+    with torch.inference_mode(), watched if observed else without_observing(model.model):
         hidden: Tensor = model.model.model(**model.arguments(batch, inputs)).last_hidden_state
         return hidden[0].float()

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import transformers
 from PIL import Image
-from transformers import AutoImageProcessor, PreTrainedConfig, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase
+from transformers.image_processing_base import ImageProcessingMixin
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 
 from extract.pixels import Pixels, blank_image
@@ -25,7 +27,7 @@ def load_processor(model_path: str, config: PreTrainedConfig, tokenizer: PreTrai
         raise HeadflowError(f"{model_path} is a {config.model_type}, for which transformers has no processor")
     kind = PROCESSOR_MAPPING[type(config)]
     parts = {
-        "image_processor": AutoImageProcessor.from_pretrained(model_path, backend="pil"),
+        "image_processor": _load_image_processor(model_path),
         "tokenizer": tokenizer,
         "video_processor": None,  # transformers' own need torchvision, and no videos are read
     }
@@ -33,6 +35,16 @@ def load_processor(model_path: str, config: PreTrainedConfig, tokenizer: PreTrai
     processor = _unchecked(kind).from_args_and_dict([parts[name] for name in kind.get_attributes()], values)
     processor.__class__ = kind  # of which there can be copies in other processes
     return processor
+
+
+def _load_image_processor(model_path: str) -> Any:
+    """The image processor that a checkpoint names, of the kind that needs nothing but Pillow."""
+    values, _ = ImageProcessingMixin.get_image_processor_dict(model_path)
+    name = str(values.get("image_processor_type"))
+    kind = getattr(transformers, name.removesuffix("Fast").removesuffix("Pil") + "Pil", None)
+    if kind is None:
+        raise HeadflowError(f"{model_path} has an image processor {name}; transformers has none like it for Pillow")
+    return kind.from_pretrained(model_path)
 
 
 def _unchecked(kind: Any) -> Any:
