@@ -11,6 +11,7 @@ from transformers import PretrainedConfig
 
 from extract.attention import observe_language_model, observing
 from extract.checkpoint import AS_CHECKPOINT, CROP, PAD, Checkpoint, Parts, Tokens
+from extract.hf_checkpoints import load_transformers, longest_prompt
 from extract.kernels import choose_kernel
 from extract.masked_observer import MaskedObservation
 from extract.observer import HELD_ON_CUDA, Observation
@@ -18,7 +19,6 @@ from extract.originals import is_original, load_original
 from extract.packing import Batch
 from extract.pixels import Preprocessor, SquarePreprocessor, blank_image
 from extract.processors import ProcessorPreprocessor
-from extract.transformers_format import load_transformers, longest_prompt
 from schemas.errors import HeadflowError, one_line
 from schemas.roles import IMAGE, PADDING
 

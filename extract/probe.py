@@ -16,7 +16,7 @@ from schemas.errors import HeadflowError, one_line
 from schemas.roles import IMAGE, ROLES
 
 QUESTION = "Is there a picture?"
-TOLERANCE, TOLERANCE_OF_HALF = 1e-3, 0.1  # of the norm of what a layer gives
+TOLERANCE, TOLERANCE_OF_HALF = 1e-3, 0.25  # of the norm of what the last layer gives
 
 
 def probe(model: Model, prompts: PromptBuilder) -> None:
@@ -41,6 +41,8 @@ def probe(model: Model, prompts: PromptBuilder) -> None:
         observed = _hidden(model, other if model.tokens.family.causal else prompt, pixels, observed=True)
     except ValueError as error:
         raise HeadflowError(f"a first pass through the model failed: {one_line(error)[:400]}") from error
+    if not torch.isfinite(plain).all():
+        raise HeadflowError(f"the model gives numbers that are not finite in {model.dtype}; another --dtype may help")
     far = (plain - observed)[:-1].norm() / plain[:-1].norm()
     if not far <= (TOLERANCE if model.dtype == torch.float32 else TOLERANCE_OF_HALF):
         raise HeadflowError(

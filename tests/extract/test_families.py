@@ -14,6 +14,7 @@ from PIL import Image
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer
 from transformers.models.smolvlm import processing_smolvlm
 
+from extract.__main__ import main
 from extract.families import FAMILIES
 from extract.models import load_model
 from extract.packing import pack
@@ -176,10 +177,10 @@ def test_a_model_that_is_not_known_is_read_with_care(checkpoint, monkeypatch, na
 def test_a_model_that_says_nothing_of_its_image_is_refused(checkpoint, monkeypatch):
     path = checkpoint("internvl")
     monkeypatch.delitem(FAMILIES, "internvl")
-    monkeypatch.setattr("extract.transformers_format.find_token_types", lambda *_: None)
+    monkeypatch.setattr("extract.hf_checkpoints.find_token_types", lambda *_: None)
     with pytest.raises(HeadflowError, match=r"is a internvl, which is not known .* no token types that say where"):
         hf(path)
-    monkeypatch.setattr("extract.transformers_format.find_token_types", lambda *_: ("token_type_ids", {1, 2}))
+    monkeypatch.setattr("extract.hf_checkpoints.find_token_types", lambda *_: ("token_type_ids", {1, 2}))
     with pytest.raises(HeadflowError, match="token_type_ids do not say which token stands for image content"):
         hf(path)
 
@@ -284,3 +285,13 @@ def test_prompts_are_shown_with_the_image_or_without(ask, capsys):
     assert "image 15," in counts
     assert ask("qwen2_vl", Image.new("RGB", (300, 1)), show_prompt=1)[0] == 0
     assert "skipped: image_refused" in capsys.readouterr().out
+
+
+def test_prompts_are_shown_without_an_image(ask, checkpoint, tmp_path, capsys):
+    assert ask("qwen2_vl", show_prompt=1)[0] == 0
+    assert "skipped: image_missing" in capsys.readouterr().out
+    flags = ["--model-path", str(checkpoint("qwen2_vl")), "--question-file", str(tmp_path / "questions.json")]
+    assert main([*flags, "--show-prompt", "1"]) == 0
+    title, counts, *_ = capsys.readouterr().out.splitlines()
+    assert title == "0 (OCR), template hf, a black picture of 336 x 336 in the place of the image"
+    assert "image 16," in counts

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from extract import families, transformers_format
+from extract import families, hf_checkpoints
 from extract.models import load_model
 from extract.probe import probe
 from schemas.errors import HeadflowError
@@ -53,7 +53,7 @@ def test_a_mask_that_is_not_causal_is_found(tmp_path, paths, monkeypatch):
     config["text_config"]["sliding_window"] = 4096
     (path / "config.json").write_text(json.dumps(config))
     causal = replace(families.FAMILIES["gemma3"], causal=True)
-    monkeypatch.setitem(transformers_format.FAMILIES, "gemma3", causal)
+    monkeypatch.setitem(hf_checkpoints.FAMILIES, "gemma3", causal)
     with pytest.raises(HeadflowError, match=r"this Gemma 3 computes something else when it is observed \(by \d+%\)"):
         probe(*load(path))
 
@@ -90,6 +90,13 @@ def test_a_model_that_takes_no_prompt_at_all_is_found(sound):
     model, prompts = sound
     with pytest.raises(HeadflowError, match="not even a black picture and a short question can be asked: "):
         probe(model, replace(prompts, max_tokens=9))
+
+
+def test_numbers_that_are_not_finite_are_found(paths):
+    model, prompts = load(paths["llava_next"])
+    model.model.get_input_embeddings().weight.data[prompts.encode("I")[-1]] = torch.inf
+    with pytest.raises(HeadflowError, match=r"numbers that are not finite in torch\.float32; another --dtype may help"):
+        probe(model, prompts)
 
 
 def test_layers_that_are_not_all_observed_in_order_are_found(paths):
