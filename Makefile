@@ -12,7 +12,7 @@ MODEL_BASE ?=
 IMAGES ?=
 QUESTIONS ?= $(if $(IMAGES),,$(MME))
 RUN ?=
-CONV_MODE ?= vicuna_v1
+CONV_MODE ?=
 NUM_SAMPLES ?= -1
 DTYPE ?= auto
 DEVICE ?= auto
@@ -74,7 +74,7 @@ needs-run:
 extract: needs-model $(VENV)/.all $(if $(filter $(MME),$(QUESTIONS)),$(MME)/.complete)  ## run a model: MODEL=... RUN=... [QUESTIONS IMAGES MODEL_BASE CONV_MODE NUM_SAMPLES DTYPE DEVICE ARGS]
 	$(BIN)/python -m extract --model-path '$(MODEL)' $(if $(MODEL_BASE),--model-base '$(MODEL_BASE)') \
 		$(if $(IMAGES),--image-folder '$(IMAGES)') --question-file '$(QUESTIONS)' --output-dir '$(RUN)' \
-		--conv-mode $(CONV_MODE) --num-samples $(NUM_SAMPLES) --dtype $(DTYPE) --device $(DEVICE) $(ARGS)
+		$(if $(CONV_MODE),--conv-mode $(CONV_MODE)) --num-samples $(NUM_SAMPLES) --dtype $(DTYPE) --device $(DEVICE) $(ARGS)
 
 plots: needs-run $(VENV)/.laptop  ## draw a run: RUN=... [ARGS]
 	$(BIN)/python -m analyze plots '$(RUN)' $(ARGS)

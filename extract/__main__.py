@@ -1,4 +1,4 @@
-"""`python -m extract`: run a LLaVA model over a question file and write a run."""
+"""`python -m extract`: run a vision-language model over a question file and write a run."""
 
 import argparse
 import os
@@ -6,14 +6,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from extract.hub import local_path
 from extract.prompts import SYSTEM_SPANS, PromptBuilder
 from extract.provenance import git_commit, versions
 from extract.question_files import digest, find_images
 from extract.questions import Sample, Unusable, read_questions
-from extract.templates import IMAGE_PLACEHOLDER, MME_SUFFIX, TEMPLATES, find_template
+from extract.shards import find_shards
+from extract.templates import CHAT, IMAGE_PLACEHOLDER, MME_SUFFIX, TEMPLATES, find_template
 from schemas.columns import REASONS
 from schemas.errors import HeadflowError, run_command
 from schemas.manifest import PACKED, SEPARATE, Manifest
@@ -22,6 +23,7 @@ from schemas.writer import RunWriter, check_directory
 if TYPE_CHECKING:
     from extract.checkpoint import Checkpoint, Tokens
     from extract.extraction import Extractor
+    from extract.models import Model
     from extract.shards import ImageBytes
 
 TRANSFORMERS, PACKAGE = "transformers", "llava"
@@ -32,7 +34,7 @@ DTYPES = ("auto", "float16", "bfloat16", "float32")
 def parser() -> argparse.ArgumentParser:
     """The command's flags."""
     flags = argparse.ArgumentParser(prog="python -m extract", description="Write one row per (sample, layer, head).")
-    flags.add_argument("--model-path", required=True, help="LLaVA checkpoint, a directory or a hub id")
+    flags.add_argument("--model-path", required=True, help="checkpoint, a directory or a hub id")
     flags.add_argument("--model-base", help="base model of a LoRA or projector-only checkpoint")
     flags.add_argument(
         "--backend",
@@ -55,8 +57,8 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--overwrite", action="store_true", help="replace the run that lies in --output-dir")
     flags.add_argument(
         "--conv-mode",
-        default="vicuna_v1",
-        help=f"conversation template (default vicuna_v1); auto, as LLaVA picks by the name: {', '.join(TEMPLATES)}",
+        help="conversation template (default vicuna_v1 for LLaVA-1.5, else hf); hf: the checkpoint's own template; "
+        f"auto: as LLaVA picks by the name; {', '.join(TEMPLATES)}",
     )
     flags.add_argument("--num-samples", type=int, default=-1, help="the first so many; -1 or 0: all (default -1)")
     flags.add_argument("--dtype", choices=DTYPES, default="auto", help="auto: float16 on CUDA, float32 on the CPU")
@@ -79,9 +81,8 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--image-aspect-ratio",
         choices=ASPECTS,
-        default=ASPECTS[0],
-        help="images that are not square are cropped (default), padded as in LLaVA's own evaluation, or as the "
-        "checkpoint asks for",
+        help="for models that take one square picture (LLaVA-1.5, VipLlava): others are cropped (default), padded "
+        "as in LLaVA's own evaluation, or as the checkpoint asks for",
     )
     flags.add_argument(
         "--system-span",
@@ -150,7 +151,7 @@ def _load(arguments: argparse.Namespace) -> "Checkpoint":
 
 def _prompts(tokens: "Tokens", arguments: argparse.Namespace) -> PromptBuilder:
     """What writes prompts as the flags say."""
-    template = find_template(arguments.conv_mode, arguments.model_path)
+    template = tokens.find_template(arguments.conv_mode, arguments.model_path)
     return tokens.prompts(template, suffix=arguments.prompt_suffix, system_span=arguments.system_span)
 
 
@@ -166,10 +167,15 @@ def load_extractor(arguments: argparse.Namespace, samples: list[Sample], images:
         from extract.extraction import Extractor, by_image
         from extract.passes import Passes
 
+        if arguments.backend == TRANSFORMERS:
+            from extract.probe import probe
+
     checkpoint = _load(arguments)
     prompts = _prompts(checkpoint.tokens, arguments)
+    if arguments.backend == TRANSFORMERS:
+        probe(cast("Model", checkpoint), prompts)
     passes = Passes(checkpoint, AnswerReader.of(checkpoint.tokens.tokenizer))
-    packed = arguments.sequences == PACKED and not checkpoint.alone
+    packed = arguments.sequences == PACKED and checkpoint.packs
     groups = by_image(samples) if packed else [[sample] for sample in samples]
     return Extractor(
         checkpoint,
@@ -188,43 +194,48 @@ def find_questions(arguments: argparse.Namespace) -> Path:
     Raises:
         HeadflowError: naming the flag or the file.
     """
-    find_template(arguments.conv_mode, arguments.model_path)
+    if arguments.conv_mode not in (None, CHAT):
+        find_template(arguments.conv_mode, arguments.model_path)
     if IMAGE_PLACEHOLDER in arguments.prompt_suffix:
         raise HeadflowError(f"--prompt-suffix must not contain {IMAGE_PLACEHOLDER}: the image is put first")
     with _packages(arguments.backend):
         return local_path(arguments.question_file)
 
 
-def show_prompts(arguments: argparse.Namespace, samples: list[Sample]) -> None:
+def show_prompts(arguments: argparse.Namespace, questions: Path) -> None:
     """Print prompts as the model would read them.
 
     Raises:
-        HeadflowError: the checkpoint cannot be read, or the packages of this stage are not installed.
+        HeadflowError: the checkpoint or the questions cannot be read, or packages of this stage are not installed.
     """
     with _packages(arguments.backend):
-        from extract.strips import strip
+        from extract.strips import image_ids, strip
 
         if arguments.backend == TRANSFORMERS:
             from extract.models import load_tokens
+    samples = read_questions(questions, arguments.show_prompt)
     if arguments.backend == TRANSFORMERS:
-        tokens = load_tokens(arguments.model_path, arguments.model_base)
+        tokens, reader = load_tokens(arguments.model_path, arguments.model_base, arguments.image_aspect_ratio)
     else:
-        tokens = _load(arguments).tokens
+        checkpoint = _load(arguments)
+        tokens, reader = checkpoint.tokens, checkpoint.preprocessor
     prompts = _prompts(tokens, arguments)
+    has_images = arguments.image_folder is not None or questions.is_dir() or find_shards(questions)
+    where = find_images(questions, arguments.image_folder) if has_images and not tokens.image_ids else None
     for sample in samples:
-        print(f"{sample.sample_id} ({sample.category}), template {prompts.template.name}")
         try:
-            for line in strip(prompts.build(sample.question, tokens.image_ids), tokens.tokenizer):
-                print(line)
+            ids, note = image_ids(tokens, reader, where, sample)
+            lines = list(strip(prompts.build(sample.question, ids), tokens.tokenizer))
         except Unusable as error:
-            print(f"skipped: {error.reason} ({error.detail})")
+            note, lines = "", [f"skipped: {error.reason} ({error.detail})"]
+        print(f"{sample.sample_id} ({sample.category}), template {prompts.template.name}{note}", *lines, sep="\n")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Check, load, extract, and say what was done."""
     questions = find_questions(arguments)
     if arguments.show_prompt:
-        show_prompts(arguments, read_questions(questions, arguments.show_prompt))
+        show_prompts(arguments, questions)
         return 0
     samples = read_questions(questions, arguments.num_samples, arguments.image_folder)
     images = find_images(questions, arguments.image_folder)
@@ -240,9 +251,11 @@ def run(arguments: argparse.Namespace) -> int:
         versions=versions(),
         arguments={name: str(value) if isinstance(value, Path) else value for name, value in vars(arguments).items()},
     )
+    number = len(extractor.checkpoint.tokens.image_ids)
+    image_tokens = f"{number} image tokens" if number else "image tokens by the size of the image"
     print(
         f"{arguments.model_path}: {manifest.layers} layers x {manifest.heads} heads, "
-        f"{len(extractor.checkpoint.tokens.image_ids)} image tokens, {manifest.dtype} on {manifest.device}"
+        f"{image_tokens}, {manifest.dtype} on {manifest.device}"
     )
     skipped = extractor.run(samples, RunWriter(arguments.output_dir, manifest, overwrite=arguments.overwrite))
     observed = len(samples) - skipped.total()

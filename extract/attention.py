@@ -1,19 +1,55 @@
-"""The observer as an attention function of transformers, through its public attention interface.
+"""The observers as attention functions of transformers, through its public attention interface.
 
-An `Observation` travels to the layers as the keyword `observation` of the forward call, and comes back with the masses.
+An observation is not passed through the model, whose layers may drop what they do not know: it is in the context of the
+forward pass (`observing`), from where each layer's attention function takes it.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import AttentionInterface, PreTrainedModel
-from transformers.masking_utils import AttentionMaskInterface
+from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
+from extract.masked_observer import MaskedObservation
 from extract.observer import Observation
+from schemas.errors import HeadflowError
 
-NAME = "headflow"
-UNSUPPORTED = ("softcap", "position_bias", "s_aux")  # options that change the softmax
+NAME, MASKED_NAME = "headflow", "headflow_masked"
+PLAIN = {NAME: "sdpa", MASKED_NAME: "eager"}  # what observes nothing; sdpa does not cap scores
+UNSUPPORTED = ("position_bias", "s_aux")  # options that change the softmax
+
+
+@dataclass
+class Watch:
+    """An observation under way, and the layers that it has seen, in order."""
+
+    observation: Any
+    layers: list[int] = field(default_factory=list)
+
+
+_WATCH: ContextVar[Watch] = ContextVar("watch")
+
+
+@contextmanager
+def observing(observation: Observation | MaskedObservation, *, layers: int) -> Iterator[None]:
+    """Let the attention functions below feed `observation`.
+
+    Raises:
+        HeadflowError: not each of so many layers was observed, once and in order.
+    """
+    watch = Watch(observation)
+    token = _WATCH.set(watch)
+    try:
+        yield
+    finally:
+        _WATCH.reset(token)
+    if watch.layers != list(range(layers)):
+        raise HeadflowError(f"of {layers} layers these were observed: {watch.layers}; all of them must be, in order")
 
 
 def observed_attention(
@@ -23,8 +59,8 @@ def observed_attention(
     value: Tensor,
     attention_mask: Tensor | None,
     *,
-    observation: Observation,
     scaling: float | None = None,
+    softcap: float | None = None,
     **options: Any,
 ) -> tuple[Tensor, None]:
     """The attention function of one layer, in the shape that transformers calls it; see `Observation.attend`.
@@ -35,19 +71,74 @@ def observed_attention(
     Raises:
         ValueError: the model asks for attention that is not plain softmax over all earlier tokens.
     """
-    asked = [name for name in UNSUPPORTED if options.get(name) is not None]
-    if asked or attention_mask is not None:
-        raise ValueError(f"attention with {', '.join(asked) or 'a mask'} cannot be observed")
+    asked = ["softcap"] if softcap is not None else ["a mask"] if attention_mask is not None else []
+    _refuse(asked, options)
+    return _attend(module, query, key, value, scaling), None
+
+
+def masked_attention(
+    module: torch.nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    scaling: float | None = None,
+    softcap: float | None = None,
+    **options: Any,
+) -> tuple[Tensor, None]:
+    """The same under the model's own mask; see `MaskedObservation.attend`.
+
+    Raises:
+        ValueError: there is no such mask, or the model asks for attention that is not plain softmax under it.
+    """
+    whole = attention_mask is not None and attention_mask.dtype == torch.bool
+    _refuse([] if whole else ["no mask of its own"], options)
+    return _attend(module, query, key, value, scaling, mask=attention_mask, softcap=softcap), None
+
+
+def _refuse(asked: list[str], options: dict[str, Any]) -> None:
+    asked = asked + [name for name in UNSUPPORTED if options.get(name) is not None]
+    if asked:
+        raise ValueError(f"attention with {', '.join(asked)} cannot be observed")
+
+
+def _attend(
+    module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, scaling: float | None, **options: Any
+) -> Tensor:
+    watch = _WATCH.get()
+    watch.layers.append(int(getattr(module, "layer_idx", -1)))
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    return observation.attend(query, key, value, scale).transpose(1, 2), None
+    output: Tensor = watch.observation.attend(query, key, value, scale, **options)
+    return output.transpose(1, 2)
 
 
 def _no_mask(*_: Any, **__: Any) -> None:
     """What a query sees follows from the batch's own layout."""
 
 
-def observe_language_model(model: PreTrainedModel) -> None:
-    """Let `observed_attention` run in the language model of a vision-language model; its vision tower is left alone."""
+def _whole_mask(*arguments: Any, **options: Any) -> Tensor | None:
+    """The model's mask, bool [images, 1, length, length], never left out because a kernel could do without."""
+    skips = {"allow_is_causal_skip": False, "allow_is_bidirectional_skip": False}
+    return sdpa_mask(*arguments, **options | skips)
+
+
+def observe_language_model(model: PreTrainedModel, *, causal: bool = True) -> None:
+    """Let an attention function above run in the language model of a vision-language model, and there alone."""
     AttentionInterface.register(NAME, observed_attention)
     AttentionMaskInterface.register(NAME, _no_mask)
-    model.set_attn_implementation({"text_config": NAME})
+    AttentionInterface.register(MASKED_NAME, masked_attention)
+    AttentionMaskInterface.register(MASKED_NAME, _whole_mask)
+    model.set_attn_implementation({"text_config": NAME if causal else MASKED_NAME})
+
+
+@contextmanager
+def without_observing(model: PreTrainedModel) -> Iterator[None]:
+    """Let an observed model run as it is by itself."""
+    text = model.config.get_text_config()
+    name = text._attn_implementation
+    model.set_attn_implementation({"text_config": PLAIN[name]})
+    try:
+        yield
+    finally:
+        model.set_attn_implementation({"text_config": name})

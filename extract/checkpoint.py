@@ -8,11 +8,14 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from extract.chat import ChatTemplate
+from extract.families import LLAVA, Family
 from extract.kernels import Kernel
+from extract.masked_observer import DESCRIPTION as MASKED
 from extract.packing import Batch
 from extract.pixels import Preprocessor
-from extract.prompts import PromptBuilder, SystemSpan
-from extract.templates import IMAGE_PLACEHOLDER, MME_SUFFIX, Template
+from extract.prompts import ChatPromptBuilder, PromptBuilder, SystemSpan
+from extract.templates import CHAT, IMAGE_PLACEHOLDER, MME_SUFFIX, Template, find_template
 from schemas.errors import HeadflowError, one_line
 
 CROP, PAD, AS_CHECKPOINT = "crop", "pad", "checkpoint"  # values of --image-aspect-ratio
@@ -23,11 +26,15 @@ class Parts:
     """What a checkpoint holds, as read.
 
     Attributes:
-        processor: resizes, crops and normalises images for the model's vision tower.
-        aspect: how the checkpoint wants images that are not square: `crop` or `pad`.
-        image_text: what stands for the image in a message; holds `<image>`.
+        processor: where the family takes square pictures, what resizes, crops and normalises them; else the whole
+            processor of transformers.
+        aspect: how the checkpoint wants images that are not square: `crop`, `pad`, or `checkpoint`, its own way.
+        image_text: what stands for the image in a message of LLaVA's templates; holds `<image>`.
         kind: the form of the checkpoint.
         revision: commit of the model on its hub, where it has one.
+        chat: its chat template, where it has one.
+        image_token_id: the token that stands for image content, where a processor writes others beside it.
+        placeholder: the text in whose place such a processor puts them.
     """
 
     model: Any
@@ -37,6 +44,10 @@ class Parts:
     kind: str
     image_text: str = IMAGE_PLACEHOLDER
     revision: str | None = None
+    family: Family = LLAVA
+    chat: ChatTemplate | None = None
+    image_token_id: int | None = None
+    placeholder: str = IMAGE_PLACEHOLDER
 
 
 @dataclass(frozen=True)
@@ -44,29 +55,64 @@ class Tokens:
     """What prompts for a model are made of.
 
     Attributes:
-        image_ids: the tokens that stand for an image.
+        image_ids: the tokens that stand for an image; empty where they depend on its size.
         max_tokens: longest prompt in which each token is placed, and sees all earlier ones.
-        image_text: what stands for the image in a message; holds `<image>`.
+        image_text: what stands for the image in a message of LLaVA's templates; holds `<image>`.
+        chat: the checkpoint's chat template, where it has one.
+        image_token_id: the token that stands for image content, where others stand beside it.
     """
 
     tokenizer: PreTrainedTokenizerBase
     image_ids: list[int]
     max_tokens: int
     image_text: str = IMAGE_PLACEHOLDER
+    family: Family = LLAVA
+    chat: ChatTemplate | None = None
+    image_token_id: int | None = None
+
+    def find_template(self, conv_mode: str | None, model_path: str) -> Template | ChatTemplate:
+        """The template of a `--conv-mode`; null: the family's own.
+
+        Raises:
+            HeadflowError: it is not for this model, or there is none of that name.
+        """
+        name = conv_mode or self.family.conv_mode
+        if name != CHAT:
+            if not self.family.llava:
+                raise HeadflowError(f"--conv-mode {name} is one of LLaVA's; a {self.family.name} takes {CHAT} alone")
+            return find_template(name, model_path)
+        if self.chat is None:
+            other = "; name one of LLaVA's with --conv-mode" if self.family.llava else ""
+            raise HeadflowError(f"{model_path} has no chat template{other}")
+        return self.chat
 
     def prompts(
-        self, template: Template, *, suffix: str = MME_SUFFIX, system_span: SystemSpan = "template"
+        self, template: Template | ChatTemplate, *, suffix: str = MME_SUFFIX, system_span: SystemSpan = "template"
     ) -> PromptBuilder:
-        """What writes prompts."""
-        return PromptBuilder(
-            encode=lambda text: self.tokenizer(text).input_ids,
+        """What writes prompts.
+
+        Raises:
+            HeadflowError: the span of the earlier tool is asked for with a template that it did not have.
+        """
+        chat = isinstance(template, ChatTemplate)
+        if chat and system_span != "template":
+            raise HeadflowError(f"--system-span {system_span} goes with LLaVA's own templates, not with {CHAT}")
+        kind: Any = ChatPromptBuilder if chat else PromptBuilder
+        builder: PromptBuilder = kind(
+            encode=template.encode if isinstance(template, ChatTemplate) else self._encode,
             bos_token_id=self.tokenizer.bos_token_id,
             max_tokens=self.max_tokens,
             template=template,
             image_text=self.image_text,
+            image_token_id=self.image_token_id,
             suffix=suffix,
             system_span=system_span,
         )
+        return builder
+
+    def _encode(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer(text).input_ids
+        return ids
 
 
 @dataclass(frozen=True)
@@ -75,7 +121,7 @@ class Checkpoint(ABC):
 
     Attributes:
         kind: the form of the checkpoint, and what read it.
-        kernel: how attention is computed, chosen once for the device, dtype and shape.
+        kernel: how attention is computed, chosen once for the device, dtype and shape; null: under the model's mask.
         revision: commit of the model on its hub, where it has one.
     """
 
@@ -83,7 +129,7 @@ class Checkpoint(ABC):
     tokens: Tokens
     preprocessor: Preprocessor
     kind: str
-    kernel: Kernel
+    kernel: Kernel | None
     layers: int
     heads: int
     revision: str | None
@@ -102,6 +148,16 @@ class Checkpoint(ABC):
     def alone(self) -> bool:
         """Whether it takes no more than one question at a time."""
         return False
+
+    @property
+    def packs(self) -> bool:
+        """Whether questions on one image may stand behind one prefix."""
+        return self.tokens.family.packs and not self.alone
+
+    @property
+    def attention(self) -> str:
+        """How attention is computed and observed, in words."""
+        return MASKED if self.kernel is None else self.kernel.description
 
     @abstractmethod
     def forward(self, batch: Batch, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:

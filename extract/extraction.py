@@ -53,7 +53,7 @@ class Extractor:
             "checkpoint": self.checkpoint.kind,
             "dtype": str(self.checkpoint.dtype).removeprefix("torch."),
             "device": _device_name(self.checkpoint.device),
-            "attention": self.checkpoint.kernel.description,
+            "attention": self.checkpoint.attention,
             "sequences": PACKED if self.packed else SEPARATE,
             "batch_size": self.batch_size,
             "conv_mode": self.prompts.template.name,
@@ -120,9 +120,7 @@ class _Asking:
             questions = []
             for sample in group:
                 try:
-                    if image.pixels is None:
-                        raise Unusable(image.reason or "", image.detail or "")
-                    prompt = self.extractor.prompts.build(sample.question, image.pixels.image_ids)
+                    prompt = self.extractor.prompts.build(sample.question, image.usable().image_ids)
                     questions.append(Question(place, prompt))
                 except Unusable as error:
                     error.image_sha256 = image.sha256

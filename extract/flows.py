@@ -59,12 +59,15 @@ def strip_sums(query: Tensor, key: Tensor, lse: Tensor, strip: Strip, *, scale: 
     return sums
 
 
-def masked_attention(query: Tensor, key: Tensor, value: Tensor, strip: Strip, *, scale: float) -> tuple[Tensor, Tensor]:
-    """Attention of a few rows by float32 softmax over all columns, and its masses.
+def masked_attention(
+    query: Tensor, key: Tensor, value: Tensor, strip: Strip, *, scale: float, softcap: float | None = None
+) -> tuple[Tensor, Tensor]:
+    """Attention of some rows by float32 softmax over all columns, and its masses.
 
     Args:
         query: [images, heads, rows, head_dim], the strip's rows.
         key: [images, kv_heads, length, head_dim], all columns; `value` likewise.
+        softcap: the limit that scaled scores approach, `softcap * tanh(score / softcap)`; null: none.
 
     Returns:
         Output like `query`, and float32 [images, heads, groups, roles], masses summed over each group.
@@ -78,6 +81,8 @@ def masked_attention(query: Tensor, key: Tensor, value: Tensor, strip: Strip, *,
     for start in range(0, rows, step):
         some = slice(start, start + step)
         weights = scores(query[:, :, some], key).mul_(scale)
+        if softcap is not None:
+            weights.div_(softcap).tanh_().mul_(softcap)
         weights = weights.masked_fill_(~strip.seen[:, None, some], -torch.inf).softmax(dim=-1)
         shared = weights.to(value.dtype).unflatten(1, (kv_heads, heads // kv_heads)).flatten(2, 3)
         outputs.append((shared @ value).reshape(images, heads, -1, value.shape[-1]))
@@ -109,6 +114,22 @@ def flows_from_sums(image: Tensor, first: Tensor, further: Tensor | None, batch:
     of_image = (image.squeeze(3) / batch.image.groups.sum(dim=-1)[:, None])[:, batch.owner]
     v2t = of_image[..., TEXT].sum(dim=-1)
     crossings = torch.stack([t2v, v2t], dim=-1)
+    return torch.cat([crossings, of_image, of_question, of_last], dim=-1).transpose(0, 1).contiguous()
+
+
+def flows_from_rows(sums: Tensor, counts: Tensor) -> Tensor:
+    """The flow columns of questions in sequences of their own, where any token may see any other.
+
+    Args:
+        sums: float32 [layers, questions, heads, 4, roles], summed over image tokens, question tokens, the last token,
+            and all text tokens.
+        counts: float32 [questions, 4], how many tokens these are.
+
+    Returns:
+        float32 [questions, layers, heads, flows], flows as in `schemas.columns.FLOW_NAMES`.
+    """
+    of_image, of_question, of_last, of_text = (sums / counts[:, None, :, None]).unbind(dim=3)
+    crossings = torch.stack([of_text[..., IMAGE], of_image[..., TEXT].sum(dim=-1)], dim=-1)
     return torch.cat([crossings, of_image, of_question, of_last], dim=-1).transpose(0, 1).contiguous()
 
 

@@ -28,7 +28,8 @@ from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from extract.checkpoint import AS_CHECKPOINT, CROP, PAD, Checkpoint, Tokens
+from extract.chat import ChatTemplate
+from extract.checkpoint import AS_CHECKPOINT, PAD, Checkpoint, Tokens
 from extract.kernels import choose_kernel
 from extract.observer import Observation
 from extract.packing import Batch
@@ -47,8 +48,8 @@ class PackagePrompts(PromptBuilder):
 
     tokenizer: PreTrainedTokenizerBase
 
-    def tokenize(self, message: str, written: Written) -> tuple[list[int], list[int]]:
-        """See `PromptBuilder.tokenize`; `written` is not looked at."""
+    def halves(self, message: str, written: Written) -> tuple[list[int], list[int]]:
+        """See `PromptBuilder.halves`; `written` is not looked at."""
         conversation = conv_templates[self.template.name].copy()
         conversation.append_message(conversation.roles[0], message)
         conversation.append_message(conversation.roles[1], None)
@@ -62,7 +63,7 @@ class PackageTokens(Tokens):
     """What the package's prompts are made of."""
 
     def prompts(
-        self, template: Template, *, suffix: str = MME_SUFFIX, system_span: SystemSpan = "template"
+        self, template: Template | ChatTemplate, *, suffix: str = MME_SUFFIX, system_span: SystemSpan = "template"
     ) -> PackagePrompts:
         """What writes prompts."""
         ours = super().prompts(template, suffix=suffix, system_span=system_span)
@@ -85,6 +86,11 @@ class PackagePreprocessor:
     tile_side: int
     features: int
 
+    @property
+    def tiled(self) -> bool:
+        """Whether images are cut into tiles, as many as their size asks for."""
+        return getattr(self.config, "image_aspect_ratio", None) == ANYRES
+
     def __call__(self, image: Image.Image) -> Pixels:
         """What the model reads of an image."""
         pixels = process_images([image], self.processor, self.config)
@@ -105,8 +111,8 @@ class PackagePreprocessor:
     @property
     def description(self) -> str:
         """How images are resized and cropped, in words."""
-        aspect = self.config.image_aspect_ratio
-        how = "any resolution, in tiles" if aspect == ANYRES else describe(self.processor, padded=aspect == PAD)
+        padded = getattr(self.config, "image_aspect_ratio", None) == PAD
+        how = "any resolution, in tiles" if self.tiled else describe(self.processor, padded=padded)
         return f"{how} (process_images of the llava package)"
 
 
@@ -123,6 +129,7 @@ class PackageModel(Checkpoint):
         """See `Checkpoint.forward`."""
         (ids,) = batch.input_ids
         again = (ids == IMAGE_TOKEN_INDEX) & (ids.roll(1) == IMAGE_TOKEN_INDEX)  # the package puts one for an image
+        assert self.kernel is not None
         observation = Observation(batch, self.kernel)
         with torch.inference_mode(), _observed(observation):
             logits = self.model(
@@ -151,7 +158,7 @@ def _observed(observation: Observation) -> Iterator[None]:
 
 
 def load_package(
-    model_path: str, model_base: str | None, *, device: torch.device, dtype: torch.dtype, aspect: str = CROP
+    model_path: str, model_base: str | None, *, device: torch.device, dtype: torch.dtype, aspect: str | None = None
 ) -> PackageModel:
     """Load a checkpoint as the package does, by its name and in float16, and run it in `dtype`.
 
@@ -179,7 +186,7 @@ def load_package(
         model=model,
         tokens=PackageTokens(
             tokenizer,
-            [IMAGE_TOKEN_INDEX] * preprocessor.features,
+            [] if preprocessor.tiled else [IMAGE_TOKEN_INDEX] * preprocessor.features,
             max_tokens=model.config.max_position_embeddings,
             image_text=DEFAULT_IM_START_TOKEN + DEFAULT_IMAGE_TOKEN + DEFAULT_IM_END_TOKEN
             if start_end
@@ -194,9 +201,10 @@ def load_package(
     )
 
 
-def _preprocessor(model: Any, processor: Any, aspect: str) -> PackagePreprocessor:
+def _preprocessor(model: Any, processor: Any, aspect: str | None) -> PackagePreprocessor:
     config, tower = copy(model.config), model.get_vision_tower()
-    config.image_aspect_ratio = {AS_CHECKPOINT: getattr(config, "image_aspect_ratio", None), PAD: PAD}.get(aspect)
+    if aspect != AS_CHECKPOINT:
+        config.image_aspect_ratio = PAD if aspect == PAD else None
     blank = processor(Image.new("RGB", (64, 64)), return_tensors="pt")["pixel_values"]
     with torch.inference_mode():
         features = model.encode_images(blank.to(model.device, model.dtype)).shape[1]

@@ -26,6 +26,12 @@ class LoadedImage:
     reason: str | None = None
     detail: str | None = None
 
+    def usable(self) -> Pixels:
+        """What a model reads of it; raises `Unusable` where there is nothing."""
+        if self.pixels is None:
+            raise Unusable(self.reason or "", self.detail or "", image_sha256=self.sha256)
+        return self.pixels
+
     def pin_memory(self) -> "LoadedImage":
         """The same in pinned memory; torch's loader calls this in a thread."""
         return self if self.pixels is None else replace(self, pixels=self.pixels.pin_memory())
@@ -49,7 +55,10 @@ class Images(ABC, Dataset[LoadedImage]):
             image, digest = self._load(self._places[number])
         except Unusable as error:
             return LoadedImage(error.image_sha256, None, error.reason, error.detail)
-        return LoadedImage(digest, self._preprocess(image))
+        try:
+            return LoadedImage(digest, self._preprocess(image))
+        except Unusable as error:
+            return LoadedImage(digest, None, error.reason, error.detail)
 
     @abstractmethod
     def _load(self, place: Any) -> tuple[Image.Image, str]:

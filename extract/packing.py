@@ -63,23 +63,29 @@ class Batch(OnDevice):
     Attributes:
         input_ids: int64 [images, length], with the image token repeated for each image token.
         position_ids: int64 [images, length], each token's place in the sequence of its own question.
+        roles: int64 [images, length], codes of `schemas.roles`, `PADDING` included.
         image: rows of image tokens by text; one group, all image tokens.
         first: rows of each image's first question by text; two groups, all question tokens and the last one.
         further: rows of the further questions by all columns, two such groups for each; null where there is none.
         owner: int64 [questions], the row of `input_ids` that holds a question.
         slot: int64 [questions], 0 for the first question of an image, and so on.
         last: int64 [questions], the column of its last token.
+        ends: int64 [columns], the columns of last tokens, each once.
+        end: int64 [questions], where a question's own stands among them.
         text_tokens: float32 [questions], tokens of the question's own sequence that are not image tokens.
     """
 
     input_ids: Tensor
     position_ids: Tensor
+    roles: Tensor
     image: Strip
     first: Strip
     further: Strip | None
     owner: Tensor
     slot: Tensor
     last: Tensor
+    ends: Tensor
+    end: Tensor
     text_tokens: Tensor
 
 
@@ -144,15 +150,19 @@ def pack(images: Sequence[Sequence[Prompt]]) -> Batch:
                 free = columns.stop
             questions.append((image, slot, columns.stop - 1, length - prompt.roles.count(IMAGE)))
     image_of, slot_of, last, text_tokens = (np.array(column) for column in zip(*questions, strict=True))
+    ends, end = np.unique(last, return_inverse=True)
     return Batch(
         input_ids=torch.from_numpy(ids),
         position_ids=torch.from_numpy(positions),
+        roles=torch.from_numpy(roles),
         image=_text_strip(roles[:, :causal], roles[:, :causal] == IMAGE, [roles == IMAGE]),
         first=_text_strip(roles[:, :causal], roles[:, :causal] == QUESTION, _question_groups(roles, owner, [0])),
         further=_further_strip(roles, owner, causal) if any(further) else None,
         owner=torch.from_numpy(image_of),
         slot=torch.from_numpy(slot_of),
         last=torch.from_numpy(last),
+        ends=torch.from_numpy(ends),
+        end=torch.from_numpy(end),
         text_tokens=torch.from_numpy(text_tokens).float(),
     )
 

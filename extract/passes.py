@@ -6,16 +6,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from extract.answers import AnswerReader
 from extract.batching import Asked
 from extract.checkpoint import Checkpoint
 from extract.packing import Batch, pack
-from extract.pixels import Pixels
+from extract.pixels import Pixels, blank_image
 from extract.questions import Unusable
 from extract.transfer import Download, Uploader
+
+LARGE = 1344  # pixels
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ class Passes:
         return self._checkpoint.device.type == "cuda"
 
     def blank_pixels(self) -> Pixels:
-        """What the model reads of a black image."""
-        return self._checkpoint.preprocessor(Image.new("RGB", (64, 64)))
+        """What the model reads of a black image, as large as images mostly are."""
+        return self._checkpoint.preprocessor(blank_image(LARGE))
 
     def over(self, batches: Iterable[list[Asked]]) -> Iterator[tuple[int, Outcome]]:
         """The place of each question, and what came of it.

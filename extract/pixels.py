@@ -53,6 +53,11 @@ def _padded(tensor: Tensor, shape: Sequence[int]) -> Tensor:
     return pad(tensor, [each for more in reversed(missing) for each in (0, more)]) if any(missing) else tensor
 
 
+def blank_image(edge: int = 336) -> Image.Image:
+    """A black picture, square."""
+    return Image.new("RGB", (edge, edge))
+
+
 class Preprocessor(Protocol):
     """Turns RGB images into what a model reads, on the CPU."""
 
@@ -61,7 +66,11 @@ class Preprocessor(Protocol):
         """How images are resized and cropped, in words."""
 
     def __call__(self, image: Image.Image) -> Pixels:
-        """What the model reads of an image."""
+        """What the model reads of an image.
+
+        Raises:
+            Unusable: `image_refused`.
+        """
 
 
 @dataclass(frozen=True)

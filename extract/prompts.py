@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Literal
 
+from extract.chat import ChatTemplate
 from extract.questions import Unusable
 from extract.templates import IMAGE_PLACEHOLDER, MME_SUFFIX, Template, Written
 from schemas.roles import BOS, IMAGE, QUESTION, ROLES, SYSTEM, USER
@@ -37,6 +38,7 @@ class PromptBuilder:
         bos_token_id: stripped from the start of the text after the image; null where the tokenizer has none.
         max_tokens: longest prompt that the model can place.
         image_text: what stands for the image in a message; holds `<image>`.
+        image_token_id: the token that stands for image content; null: all that stand in the image's place do.
         suffix: appended to each question that does not end with it already.
         system_span: `template`: the tokens that hold the system message and its separator, and nothing else.
             `original`: as many tokens after BOS as the message and the template's separator have on their own, the
@@ -49,6 +51,7 @@ class PromptBuilder:
     max_tokens: int
     template: Template
     image_text: str = IMAGE_PLACEHOLDER
+    image_token_id: int | None = None
     suffix: str = MME_SUFFIX
     system_span: SystemSpan = "template"
 
@@ -62,27 +65,49 @@ class PromptBuilder:
             Unusable: `question_empty` or `prompt_too_long`.
         """
         text = question
-        if IMAGE_PLACEHOLDER in text:
-            text = text.replace(IMAGE_PLACEHOLDER, "").strip()
+        for placeholder in self._placeholders():
+            if placeholder in text:
+                text = text.replace(placeholder, "").strip()
         if not text.strip():
             raise Unusable("question_empty", "the question has no text")
         if not text.endswith(self.suffix.strip()):
             text += self.suffix
-        message = f"{self.image_text}\n{text}"
-        written = self.template.write(message)
-        head, tail = self.tokenize(message, written)
-        input_ids = [*head, *image_ids, *tail]
+        head, block, tail, system = self._tokenise(text, image_ids)
+        input_ids = [*head, *block, *tail]
         if len(input_ids) > self.max_tokens:
             raise Unusable("prompt_too_long", f"{len(input_ids)} tokens, the model can place {self.max_tokens}")
-        roles = self._roles_before_image(head, written) + [IMAGE] * len(image_ids) + [QUESTION] * len(tail)
-        return Prompt(input_ids, roles)
+        before = [BOS if i == 0 else SYSTEM if i in system else USER for i in range(len(head))]
+        return Prompt(input_ids, [*before, *self._block_roles(block, first=not head), *[QUESTION] * len(tail)])
 
-    def tokenize(self, message: str, written: Written) -> tuple[list[int], list[int]]:
+    def _placeholders(self) -> Sequence[str]:
+        """What a question may not hold."""
+        return (IMAGE_PLACEHOLDER,)
+
+    def _tokenise(self, text: str, image_ids: Sequence[int]) -> tuple[list[int], Sequence[int], list[int], range]:
+        """Tokens before the image, in its place, and after it; and which of the first hold the system message."""
+        message = f"{self.image_text}\n{text}"
+        written = self.template.write(message)
+        head, tail = self.halves(message, written)
+        return head, image_ids, tail, self._system(head, written)
+
+    def halves(self, message: str, written: Written) -> tuple[list[int], list[int]]:
         """Token ids of the prompt that asks `message`, before and after the image."""
         before, after = written.text.split(IMAGE_PLACEHOLDER)
         return self.encode(before), self._without_bos(self.encode(after))
 
-    def _roles_before_image(self, head: Sequence[int], written: Written) -> list[int]:
+    def _block_roles(self, block: Sequence[int], *, first: bool) -> list[int]:
+        """Roles of the tokens in the image's place: text among them is the user's before the first image token."""
+        roles = []
+        for position, token in enumerate(block):
+            if self.image_token_id in (None, token):
+                roles.append(IMAGE)
+            elif IMAGE in roles:
+                roles.append(QUESTION)
+            else:
+                roles.append(BOS if first and position == 0 else USER)
+        return roles
+
+    def _system(self, head: Sequence[int], written: Written) -> range:
         bos = len(head) - len(self._without_bos(head))
         if self.system_span == "template":
             start = self._common(written.opening, head)
@@ -90,7 +115,7 @@ class PromptBuilder:
         else:
             start = bos
             end = bos + len(self._without_bos(self.encode(self.template.system + self.template.separator)))
-        return [BOS if i == 0 else SYSTEM if max(bos, start) <= i < end else USER for i in range(len(head))]
+        return range(max(bos, start), end)
 
     def _common(self, opening: str, head: Sequence[int]) -> int:
         """How many tokens at the start of `head` are those of its opening text on its own."""
@@ -99,3 +124,27 @@ class PromptBuilder:
 
     def _without_bos(self, ids: Sequence[int]) -> list[int]:
         return list(ids[1:] if ids and ids[0] == self.bos_token_id else ids)
+
+
+@dataclass(frozen=True)
+class ChatPromptBuilder(PromptBuilder):
+    """Writes prompts by a checkpoint's own chat template; tokens are those of its own processor.
+
+    The whole text is tokenised at once. What the processor writes in the image's place is put in by its tokens, but
+    for plain text at its ends, which may merge into its neighbours.
+    """
+
+    template: ChatTemplate  # type: ignore[assignment]
+
+    def _placeholders(self) -> Sequence[str]:
+        return (IMAGE_PLACEHOLDER, self.template.placeholder)
+
+    def _tokenise(self, text: str, image_ids: Sequence[int]) -> tuple[list[int], Sequence[int], list[int], range]:
+        written, placeholder, decode = self.template.write(text), self.template.placeholder, self.template.decode
+        special = [position for position, token in enumerate(image_ids) if token in self.template.special_ids]
+        start, stop = special[0], special[-1] + 1
+        around = decode(image_ids[:start]) + placeholder + decode(image_ids[stop:])
+        ids = self.encode(written.text.replace(placeholder, around))
+        at = ids.index(self.template.placeholder_id)
+        head = ids[:at]
+        return head, image_ids[start:stop], ids[at + 1 :], self._system(head, written)

@@ -2,12 +2,37 @@
 
 from collections.abc import Iterator
 from itertools import groupby
+from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
+from extract.checkpoint import Tokens
+from extract.loading import open_images
+from extract.pixels import Preprocessor, blank_image
 from extract.prompts import Prompt
+from extract.questions import Sample
+from extract.shards import ImageBytes
 from extract.templates import IMAGE_PLACEHOLDER
 from schemas.roles import IMAGE, ROLES
+
+
+def image_ids(
+    tokens: Tokens, reader: Preprocessor, where: Path | ImageBytes | None, sample: Sample
+) -> tuple[list[int], str]:
+    """The tokens that stand for a sample's image, and a note where they are those of another one.
+
+    Args:
+        where: the images; null: a black picture is shown where tokens depend on its size.
+
+    Raises:
+        Unusable: the image cannot be read.
+    """
+    if tokens.image_ids:
+        return tokens.image_ids, ""
+    if where is None:
+        blank = blank_image()
+        return reader(blank).image_ids, f", a black picture of {blank.width} x {blank.height} in the place of the image"
+    return open_images(where, [sample], reader)[0].usable().image_ids, ""
 
 
 def strip(prompt: Prompt, tokenizer: PreTrainedTokenizerBase) -> Iterator[str]:

@@ -12,7 +12,7 @@ from schemas.errors import HeadflowError
 
 IMAGE_PLACEHOLDER = "<image>"
 MME_SUFFIX = "\nAnswer the question using a single word or phrase."
-AUTO = "auto"
+AUTO, CHAT, DEFAULT = "auto", "hf", "vicuna_v1"  # values of --conv-mode; `CHAT` is in `extract.chat`
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,8 @@ def find_template(name: str, model_path: str = "") -> Template:
         model_name = get_model_name(model_path).lower()
         name = next(template for part, template in _CHOICE if part in model_name)
     if name not in TEMPLATES:
-        raise HeadflowError(f"--conv-mode {name} is not known; choose one of {AUTO}, {', '.join(TEMPLATES)}")
+        known = ", ".join([AUTO, *TEMPLATES, CHAT])
+        raise HeadflowError(f"--conv-mode {name} is not known; choose one of {known}")
     return TEMPLATES[name]
 
 

@@ -10,6 +10,7 @@ import pytest
 from analyze.__main__ import parser as analyze_parser
 from analyze.verification import TOLERANCES
 from extract.__main__ import parser as extract_parser
+from extract.families import FAMILIES
 from schemas.__main__ import contract
 
 ROOT = Path(__file__).parents[1]
@@ -33,6 +34,15 @@ def test_every_flag_is_in(readme, parser):
     text = (ROOT / readme).read_text(encoding="utf-8")
     assert len(flags(parser())) > 8
     assert [flag for flag in flags(parser()) if not re.search(rf"(`|RUN` |analyze ){re.escape(flag)}\b", text)] == []
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_every_family_is_in(readme):
+    rows = [line for line in (ROOT / readme).read_text(encoding="utf-8").splitlines() if re.match(r"\| [^`]", line)]
+    for model_type, family in FAMILIES.items():
+        (row,) = [row for row in rows if f"`{model_type}`" in row]
+        assert f"| `{family.conv_mode}`" in row
+        assert ("packed" in row) <= family.packs
 
 
 @pytest.mark.parametrize("title", ["Roles", "heads", "samples", "reasons"])

@@ -387,7 +387,7 @@ def test_models_that_are_no_llava(tmp_path, extract, capsys, broken_model):
     LlamaForCausalLM(
         LlamaConfig(vocab_size=9, hidden_size=32, intermediate_size=8, num_hidden_layers=1)
     ).save_pretrained(tmp_path / "llama")
-    assert "is a llama, not a LLaVA" in says(tmp_path / "llama")
+    assert "is a llama, not a vision-language model" in says(tmp_path / "llama")
     (tmp_path / "empty").mkdir()
     assert "no model at" in says(tmp_path / "empty")
     edit_config(broken_model, mm_vision_tower="openai/clip-vit-large-patch14-336")
