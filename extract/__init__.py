@@ -23,8 +23,11 @@ In the order of the flow:
     models.py           the one place that runs a model: transformers' classes, one observed forward pass
     hf_checkpoints.py   transformers' format -> what a checkpoint holds
     originals.py        LLaVA's released format -> transformers' classes
+    tiles.py            its images of any resolution
     original_weights.py its tensors: whole, LoRA over a base, or projector only
     llama_tokenizer.py  its tokenizer, token for token
+    weights.py          tensors -> a model of transformers, nothing missing or left over
+    llava_package.py    the original package itself, run and watched
     kernels.py          causal attention that hands out its logsumexp
     observer.py         what watches each layer as it runs
     masked_observer.py  the same for models with masks of their own

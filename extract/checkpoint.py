@@ -35,6 +35,7 @@ class Parts:
         chat: its chat template, where it has one.
         image_token_id: the token that stands for image content, where a processor writes others beside it.
         placeholder: the text in whose place such a processor puts them.
+        tiles: what reads images in its place, where a released checkpoint cuts them into tiles.
     """
 
     model: Any
@@ -48,6 +49,7 @@ class Parts:
     chat: ChatTemplate | None = None
     image_token_id: int | None = None
     placeholder: str = IMAGE_PLACEHOLDER
+    tiles: Preprocessor | None = None
 
 
 @dataclass(frozen=True)

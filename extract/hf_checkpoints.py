@@ -21,8 +21,8 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 from extract.chat import ChatTemplate
 from extract.checkpoint import AS_CHECKPOINT, CROP, PAD, Parts
 from extract.families import FAMILIES, Family, image_token_id, unknown_family
-from extract.originals import check_report
 from extract.processors import find_placeholder, find_token_types, load_processor
+from extract.weights import check_report
 from schemas.errors import HeadflowError
 
 IMAGE_PROCESSORS = {"clip_vision_model": CLIPImageProcessorPil, "siglip_vision_model": SiglipImageProcessorPil}

@@ -30,5 +30,5 @@ class SentencePieceLlamaTokenizer(SentencePieceBackend):
         return [self.bos_token_id, *token_ids_0, *(token_ids_1 or [])]
 
     def convert_tokens_to_string(self, tokens: list[str]) -> str:
-        """The text that pieces spell, bytes included."""
-        return self.sp_model.decode(tokens)
+        """The text that pieces spell, bytes included, without the space that a text begins with."""
+        return self.sp_model.decode([tokens[0].removeprefix(SPIECE_UNDERLINE), *tokens[1:]]) if tokens else ""

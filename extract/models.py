@@ -118,7 +118,7 @@ def _read(model_path: str, model_base: str | None, *, dtype: torch.dtype, weight
     try:
         if is_original(config):
             folder, base = _folder(model_path), _folder(model_base) if model_base else None
-            return load_original(folder, base, config, dtype=dtype, weights=weights)
+            return load_original(folder, base, config, dtype=dtype, weights=weights, aspect=aspect)
         if model_base is not None:
             raise HeadflowError(
                 f"{model_path} is no LoRA or projector-only checkpoint in LLaVA's released format: "
@@ -144,6 +144,8 @@ def _tokens(parts: Parts) -> Tokens:
 
 
 def _preprocessor(parts: Parts, tokens: Tokens, aspect: str | None) -> Preprocessor:
+    if parts.tiles is not None:
+        return parts.tiles
     if parts.family.square:
         padded = (parts.aspect if aspect == AS_CHECKPOINT else aspect or CROP) == PAD
         return SquarePreprocessor(parts.processor, tokens.image_ids, padded=padded)

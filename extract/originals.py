@@ -5,6 +5,7 @@ its own class under its released names, and the parts are put into a `LlavaForCo
 """
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from transformers import (
     LlamaForCausalLM,
     LlavaConfig,
     LlavaForConditionalGeneration,
+    LlavaNextConfig,
+    LlavaNextForConditionalGeneration,
     MistralConfig,
     MistralForCausalLM,
     PreTrainedModel,
@@ -26,19 +29,23 @@ from transformers import (
     TokenizersBackend,
 )
 
-from extract.checkpoint import CROP, PAD, Parts
+from extract.checkpoint import AS_CHECKPOINT, CROP, PAD, Parts
+from extract.families import FAMILIES, LLAVA
 from extract.llama_tokenizer import SentencePieceLlamaTokenizer
 from extract.original_weights import State, check_base, read_state
-from extract.templates import IMAGE_PLACEHOLDER
+from extract.templates import DEFAULT, IMAGE_PLACEHOLDER
+from extract.tiles import TilesPreprocessor, grid_of, tiling_processor
+from extract.weights import check_names, check_report, load_part
 from schemas.errors import HeadflowError, one_line
 
 LANGUAGE_MODELS: dict[str, tuple[Any, Any]] = {
     "LlavaLlamaForCausalLM": (LlamaConfig, LlamaForCausalLM),
     "LlavaMistralForCausalLM": (MistralConfig, MistralForCausalLM),
 }
-TOWER, PROJECTOR = "model.vision_tower.vision_tower.", "model.mm_projector."
+TOWER, PROJECTOR, NEWLINE = "model.vision_tower.vision_tower.", "model.mm_projector.", "model.image_newline"
 COMPUTED = ("rotary_emb.inv_freq", "embeddings.position_ids")  # buffers that old checkpoints hold
 START, END = "<im_start>", "<im_end>"
+TILED = replace(FAMILIES["llava_next"], conv_mode=DEFAULT)
 STRATEGIES = {"patch": "default", "cls_patch": "full"}
 
 
@@ -48,7 +55,7 @@ def is_original(config: dict[str, Any]) -> bool:
 
 
 def load_original(
-    folder: Path, base: Path | None, config: dict[str, Any], *, dtype: torch.dtype, weights: bool = True
+    folder: Path, base: Path | None, config: dict[str, Any], *, dtype: torch.dtype, weights: bool, aspect: str | None
 ) -> Parts:
     """Read a checkpoint.
 
@@ -57,6 +64,7 @@ def load_original(
         base: what --model-base names.
         config: the checkpoint's config.json.
         weights: false: the model comes on the meta device, and no weights are read.
+        aspect: what is asked to become of images that are not square; `checkpoint` may mean tiles.
 
     Raises:
         HeadflowError: a part is missing, of an unknown kind, or does not fit the others.
@@ -72,45 +80,84 @@ def load_original(
         raise HeadflowError(
             f"{folder} has {text.vocab_size} embeddings, too few for the {len(tokenizer)} tokens of its tokenizer"
         )
-    feature = config.get("mm_vision_select_feature", "patch")
-    if feature not in STRATEGIES:
-        raise HeadflowError(f"{folder}: mm_vision_select_feature is {feature!r}, not one of {', '.join(STRATEGIES)}")
-    whole = LlavaConfig(
-        vision_config=tower,
-        text_config=text,
-        image_token_index=text.vocab_size,  # one row behind the released embeddings
-        vision_feature_layer=config.get("mm_vision_select_layer", -2),
-        vision_feature_select_strategy=STRATEGIES[feature],
-    )
-    with torch.device("meta"):
-        model = LlavaForConditionalGeneration(whole)
+    tiled = aspect == AS_CHECKPOINT and _asks_for_tiles(config, folder)
+    model = _empty(config, text, tower, folder, tiled=tiled)
     if weights:
         _fill(model, read_state(folder, base), config, folder, dtype)
+    processor = CLIPImageProcessorPil.from_pretrained(config["mm_vision_tower"])
     return Parts(
         model=model,
         tokenizer=tokenizer,
-        processor=CLIPImageProcessorPil.from_pretrained(config["mm_vision_tower"]),
+        processor=processor,
         aspect=PAD if config.get("image_aspect_ratio") == PAD else CROP,
         image_text=image_text,
         kind=f"released {_architecture(config, folder)}",
+        family=TILED if tiled else LLAVA,
+        tiles=_tiles(model, processor) if tiled else None,
     )
 
 
-def _fill(
-    model: LlavaForConditionalGeneration, state: State, config: dict[str, Any], folder: Path, dtype: torch.dtype
-) -> None:
+def _asks_for_tiles(config: dict[str, Any], folder: Path) -> bool:
+    """Whether a checkpoint cuts images into tiles; raises where it wants what no class of transformers does."""
+    aspect, merge = config.get("image_aspect_ratio"), config.get("mm_patch_merge_type", "flat")
+    if aspect in (None, CROP, PAD, "square"):
+        return False
+    if aspect != "anyres" or merge != "spatial_unpad":
+        raise HeadflowError(
+            f"{folder} asks for image_aspect_ratio {aspect} with mm_patch_merge_type {merge}; known is anyres with "
+            "spatial_unpad: say --image-aspect-ratio crop or pad"
+        )
+    return True
+
+
+def _empty(config: dict[str, Any], text: Any, tower: CLIPVisionConfig, folder: Path, *, tiled: bool) -> PreTrainedModel:
+    """The whole model, on the meta device."""
+    feature = config.get("mm_vision_select_feature", "patch")
+    if feature not in STRATEGIES:
+        raise HeadflowError(f"{folder}: mm_vision_select_feature is {feature!r}, not one of {', '.join(STRATEGIES)}")
+    settings: dict[str, Any] = {
+        "vision_config": tower,
+        "text_config": text,
+        "image_token_index": text.vocab_size,  # one row behind the released embeddings
+        "vision_feature_layer": config.get("mm_vision_select_layer", -2),
+        "vision_feature_select_strategy": STRATEGIES[feature],
+    }
+    with torch.device("meta"):
+        if tiled:
+            return LlavaNextForConditionalGeneration(LlavaNextConfig(**settings, image_grid_pinpoints=grid_of(config)))
+        return LlavaForConditionalGeneration(LlavaConfig(**settings))
+
+
+def _tiles(model: PreTrainedModel, processor: CLIPImageProcessorPil) -> TilesPreprocessor:
+    config = model.config
+    side = config.vision_config.image_size // config.vision_config.patch_size
+    return TilesPreprocessor(
+        tiling_processor(processor, config.image_grid_pinpoints),
+        config.image_token_id,
+        edge=config.vision_config.image_size,
+        side=side,
+        features=side**2 + (config.vision_feature_select_strategy == "full"),
+    )
+
+
+def _fill(model: Any, state: State, config: dict[str, Any], folder: Path, dtype: torch.dtype) -> None:
     """Put the parts of a checkpoint into a model that has no weights yet."""
     state = {name: tensor for name, tensor in state.items() if not name.endswith(COMPUTED)}
-    tower, projector = _take(state, TOWER), _take(state, PROJECTOR)
+    tower, projector, newline = _take(state, TOWER), _take(state, PROJECTOR), _take(state, NEWLINE)
     _, language_class = LANGUAGE_MODELS[_architecture(config, folder)]
-    language = _part(language_class, model.config.text_config, state, folder, dtype)
+    language = load_part(language_class, model.config.text_config, state, folder, dtype)
     if tower:
-        model.model.vision_tower = _part(CLIPVisionModel, model.config.vision_config, tower, folder, dtype)
+        model.model.vision_tower = load_part(CLIPVisionModel, model.config.vision_config, tower, folder, dtype)
     else:
         model.model.vision_tower = _named_tower(config, dtype)
     model.model.multi_modal_projector = _projector(config, projector, model.config, folder).to(dtype)
     model.model.language_model, model.lm_head = language.model, language.lm_head
     model.config.text_config = language.config
+    if isinstance(model, LlavaNextForConditionalGeneration):  # others have no use for it
+        check_names(
+            {NEWLINE: model.model.image_newline.shape}, {NEWLINE + name: each for name, each in newline.items()}, folder
+        )
+        model.model.image_newline = nn.Parameter(newline[""].to(dtype), requires_grad=False)
     released: Tensor = language.get_input_embeddings().weight.data
     rows = torch.cat([released, released.new_zeros(1, released.shape[1])])  # the image token's, never looked at
     model.set_input_embeddings(nn.Embedding.from_pretrained(rows))
@@ -119,34 +166,6 @@ def _fill(
 def _take(state: State, prefix: str) -> State:
     """The tensors whose names begin so, by the rest of their names; they leave `state`."""
     return {name.removeprefix(prefix): state.pop(name) for name in list(state) if name.startswith(prefix)}
-
-
-def _part(kind: type[PreTrainedModel], config: Any, state: State, folder: Path, dtype: torch.dtype) -> Any:
-    """A model of transformers from its tensors."""
-    try:
-        model, report = kind.from_pretrained(
-            None, config=config, state_dict=state, dtype=dtype, attn_implementation="sdpa",
-            ignore_mismatched_sizes=True, output_loading_info=True,
-        )  # fmt: skip
-    except (OSError, ValueError, RuntimeError) as error:
-        raise HeadflowError(f"{folder} cannot be loaded: {one_line(error)[:300]}") from error
-    check_report(report, folder)
-    return model
-
-
-def check_report(report: dict[str, Any], where: object) -> None:
-    """Hold what transformers says of a loaded checkpoint.
-
-    Raises:
-        HeadflowError: a weight is missing, unexpected or of another shape.
-    """
-    for what in ("missing", "unexpected", "mismatched"):
-        keys = report[f"{what}_keys"]
-        if keys:
-            names = sorted(str(key[0] if isinstance(key, tuple) else key) for key in keys)
-            raise HeadflowError(
-                f"{where}: {len(names)} {what} weights, such as {names[0]}; the checkpoint does not fit its config.json"
-            )
 
 
 def _named_tower(config: dict[str, Any], dtype: torch.dtype) -> CLIPVisionModel:
@@ -173,13 +192,8 @@ def _projector(config: dict[str, Any], state: State, whole: LlavaConfig, folder:
     for _ in range(1, int(mlp[1]) if mlp else 1):
         layers += [nn.GELU(), nn.Linear(out, out)]
     projector = nn.Sequential(*layers) if mlp else layers[0]
-    wanted = {name: tensor.shape for name, tensor in projector.state_dict().items()}
-    report = {
-        "missing_keys": wanted.keys() - state.keys(),
-        "unexpected_keys": state.keys() - wanted.keys(),
-        "mismatched_keys": {name for name in wanted.keys() & state.keys() if wanted[name] != state[name].shape},
-    }
-    check_report({what: {PROJECTOR + name for name in names} for what, names in report.items()}, folder)
+    wanted = {PROJECTOR + name: tensor.shape for name, tensor in projector.state_dict().items()}
+    check_names(wanted, {PROJECTOR + name: tensor for name, tensor in state.items()}, folder)
     projector.load_state_dict(state)
     return projector
 

@@ -23,6 +23,11 @@ from transformers import (
 HIDDEN, LAYERS, HEADS, KV_HEADS, TOWER_WIDTH, IMAGE, PATCH = 128, 3, 8, 4, 64, 56, 14
 RANK, ALPHA = 4, 16
 LORA_TARGETS = ("self_attn.q_proj", "self_attn.v_proj", "mlp.down_proj")
+ANY_RESOLUTION = {
+    "image_aspect_ratio": "anyres",
+    "mm_patch_merge_type": "spatial_unpad",
+    "image_grid_pinpoints": [[56, 112], [112, 56], [112, 112], [168, 56], [56, 168]],
+}
 FORMS: dict[str, dict] = {
     "released": {},
     "safetensors": {"files": "safetensors"},
@@ -37,6 +42,7 @@ FORMS: dict[str, dict] = {
     "legacy tokenizer": {"legacy": True},
     "mistral": {"language": "mistral"},
     "first name of the model type": {"settings": {"model_type": "llava"}},
+    "any resolution": {"newline": True, "settings": ANY_RESOLUTION},
     "lora": {"on_base": "lora"},
     "lora in safetensors": {"on_base": "lora", "files": "safetensors"},
     "projector only": {"on_base": "projector"},
@@ -68,6 +74,7 @@ class Original:
         added: Sequence[str] = (),
         legacy: bool = False,
         inside: bool = False,
+        newline: bool = False,
         on_base: str | None = None,
         settings: dict | None = None,
     ) -> None:
@@ -88,9 +95,11 @@ class Original:
         inner = {f"model.vision_tower.vision_tower.vision_model.{name}": each for name, each in self.vision.items()}
         if inside:
             make_tower(self.tower, seed=9)
+        end = torch.randn(HIDDEN, generator=torch.Generator().manual_seed(4)).half()
         write_config(self.path, self.tower, self.words, language=language, **settings)
         if on_base is None:
-            write_weights(self.path, self.state | self.projector | (inner if inside else {}), files)
+            more = (inner if inside else {}) | ({"model.image_newline": end} if newline else {})
+            write_weights(self.path, self.state | self.projector | more, files)
             return
         write_weights(self.base, self.state, files)
         (self.base / "config.json").write_text(json.dumps({"model_type": language}))

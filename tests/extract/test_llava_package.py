@@ -6,6 +6,7 @@ import subprocess
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from extract.__main__ import main
 from extract.templates import AUTO, TEMPLATES, find_template
@@ -27,6 +28,7 @@ NAMES = (
     "runs/llava-mpt/checkpoint-1",
 )
 QUESTIONS = ("Is there a cross in this image?", " two  spaces</s> b 红 <image>\t?", "#")
+SHAPES = ((80, 60), (60, 80), (56, 56), (300, 40), (40, 300), (113, 57), (57, 113), (640, 480), (31, 200), (5, 5))
 ROWS = 4
 
 PROMPTS = """
@@ -150,6 +152,32 @@ def test_flows_and_first_tokens_are_the_package_s(package, forms, questions, tmp
         assert manifest.checkpoint.startswith("llava-torch 1.2.2.post1 Llava")
         assert (manifest.sequences, manifest.batch_size) == ("separate", 1)
         compare(tmp_path / name, tmp_path / f"{name} p")
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory):
+    """Noise of many shapes, and a question about each."""
+    folder = tmp_path_factory.mktemp("shapes")
+    for width, height in SHAPES:
+        noise = Image.effect_noise((width, height), 90)
+        Image.merge("RGB", (noise, noise.rotate(180), noise)).save(folder / f"{width} x {height}.png")
+    rows = [{"image_file": f"{width} x {height}.png", "question": "Is it red?"} for width, height in SHAPES]
+    (folder / "questions.json").write_text(json.dumps(rows))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "aspect"),
+    [("any resolution", "checkpoint"), ("any resolution", "pad"), ("released", "pad"), ("released", "crop")],
+)
+def test_pictures_of_any_shape_are_read_as_the_package_does(package, forms, shapes, tmp_path, name, aspect):
+    flags = {"image_folder": shapes, "question_file": shapes / "questions.json", "dtype": "float32"}
+    call = arguments(forms[name].flags() | flags | {"image_aspect_ratio": aspect})
+    (theirs,) = package(RUNS, [[*call, "--backend", "llava", "--output-dir", str(tmp_path / "package")]])
+    assert (main([*call, "--output-dir", str(tmp_path / "run")]), theirs[0]) == (0, 0)
+    compare(tmp_path / "run", tmp_path / "package")
+    counts = pd.read_parquet(tmp_path / "run" / "samples")["n_image"]
+    assert (counts.nunique() > 5) == (aspect == "checkpoint")
 
 
 def compare(run, witness):

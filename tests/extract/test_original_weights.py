@@ -86,6 +86,20 @@ def test_configs_that_do_not_fit(whole, says, tmp_path, settings, message):
     assert message in says(model_path=path)
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"mm_patch_merge_type": "flat"}, "asks for image_aspect_ratio anyres with mm_patch_merge_type flat; known is"),
+        ({"image_aspect_ratio": "anyres_max_9"}, "asks for image_aspect_ratio anyres_max_9 with mm_patch_merge_type"),
+        ({}, "1 missing weights, such as model.image_newline"),
+    ],
+)
+def test_tiles_that_are_not_known(whole, says, tmp_path, settings, message):
+    path = shutil.copytree(whole.path, tmp_path / "model")
+    (path / "config.json").write_text(json.dumps(whole.config() | tiny.ANY_RESOLUTION | settings))
+    assert message in says(model_path=path, image_aspect_ratio="checkpoint")
+
+
 def test_files_that_are_no_checkpoint(whole, says, tmp_path):
     path = shutil.copytree(whole.path, tmp_path / "model")
     weights = path / "pytorch_model.bin"
