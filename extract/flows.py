@@ -95,17 +95,21 @@ def flows_from_sums(image: Tensor, first: Tensor, further: Tensor | None, batch:
 
     Args:
         image: float32 [layers, images, heads, 1, roles], summed over all image tokens.
-        first: float32 [layers, images, heads, 2, roles], over the question tokens and the last token of each image's
-            first question.
-        further: the same of all further questions, two groups for each; null where there is none.
+        first: float32 [layers, images, heads, 2 or 3, roles], the groups of `Batch.first`.
+        further: float32 [layers, images, heads, groups, roles], those of `Batch.further`; null where there is none.
 
     Returns:
         float32 [questions, layers, heads, flows], flows as in `schemas.columns.FLOW_NAMES`.
     """
-    questions, counts = first, batch.first.groups.sum(dim=-1)
+    counts = batch.first.groups.sum(dim=-1)
+    questions, shared = first.split([2, first.shape[3] - 2], dim=3)
+    counts, shared_counts = counts.split([2, counts.shape[1] - 2], dim=1)
     if further is not None and batch.further is not None:
+        further, further_counts = further.clone(), batch.further.groups.sum(dim=-1)
+        further[:, :, :, ::2] += shared.sum(dim=3, keepdim=True)
+        further_counts[:, ::2] += shared_counts.sum(dim=1, keepdim=True)
         questions = torch.cat([questions, further], dim=3)
-        counts = torch.cat([counts, batch.further.groups.sum(dim=-1)], dim=-1)
+        counts = torch.cat([counts, further_counts], dim=-1)
     questions = questions.unflatten(3, (-1, 2)).movedim(3, 2)[:, batch.owner, batch.slot]
     counts = counts.unflatten(-1, (-1, 2))[batch.owner, batch.slot]
     # A token before the image cannot see it: what text gives the image is what the question gives it

@@ -1,8 +1,8 @@
 """Prompts -> one batch: the questions about an image behind one copy of its prefix.
 
-A causal model computes the same for the tokens before the question, whatever is asked. So a sequence holds the prefix
-once and then each question with its own position ids; no question sees another. The first question rides with the
-prefix, as in any causal sequence; the further ones follow from one common column on:
+A causal model computes the same for the tokens up to the image's last one, whatever is asked. So a sequence holds this
+prefix once and then each question with its own position ids; no question sees another. The first question rides with
+the prefix, as in any causal sequence; the further ones follow from one common column on:
 
     prefix 0 | question 0.0 | padding | question 0.1 | question 0.2
     prefix 1 | question 1.0           | question 1.1 | padding
@@ -65,8 +65,10 @@ class Batch(OnDevice):
         position_ids: int64 [images, length], each token's place in the sequence of its own question.
         roles: int64 [images, length], codes of `schemas.roles`, `PADDING` included.
         image: rows of image tokens by text; one group, all image tokens.
-        first: rows of each image's first question by text; two groups, all question tokens and the last one.
-        further: rows of the further questions by all columns, two such groups for each; null where there is none.
+        first: rows of each image's first question by text; two groups, all question tokens and the last one, and where
+            the prefix holds question tokens, text between the tiles of an image, these as a third.
+        further: rows of the further questions by all columns, two groups for each, its own question tokens and the last
+            one; null where there is none.
         owner: int64 [questions], the row of `input_ids` that holds a question.
         slot: int64 [questions], 0 for the first question of an image, and so on.
         last: int64 [questions], the column of its last token.
@@ -90,15 +92,15 @@ class Batch(OnDevice):
 
 
 def prefix_length(prompt: Prompt) -> int:
-    """How many tokens stand before the question."""
-    return prompt.roles.index(QUESTION)
+    """How many tokens stand before what is asked: all up to the last one of the image."""
+    return len(prompt.roles) - prompt.roles[::-1].index(IMAGE)
 
 
 def share_prefix(prompts: Sequence[Prompt]) -> list[list[int]]:
     """Which prompts about one image can stand behind one prefix, as lists of their indices, in order.
 
-    A prompt stands alone where image tokens follow its first question token, where its prefix is another one, or where
-    the questions behind one prefix would exceed `LONGEST_SUFFIXES` tokens.
+    A prompt stands alone where its prefix is another one, or where the questions behind one prefix would exceed
+    `LONGEST_SUFFIXES` tokens.
     """
     packs: list[list[int]] = []
     room: dict[tuple[int, ...], int] = {}  # prefix -> the pack that takes further questions
@@ -108,9 +110,7 @@ def share_prefix(prompts: Sequence[Prompt]) -> list[list[int]]:
         suffix = len(prompt.input_ids) - prefix
         key = tuple(prompt.input_ids[:prefix])
         pack = room.get(key)
-        if IMAGE in prompt.roles[prefix:]:
-            packs.append([index])
-        elif pack is not None and suffixes[pack] + suffix <= LONGEST_SUFFIXES:
+        if pack is not None and suffixes[pack] + suffix <= LONGEST_SUFFIXES:
             packs[pack].append(index)
             suffixes[pack] += suffix
         else:
@@ -151,12 +151,14 @@ def pack(images: Sequence[Sequence[Prompt]]) -> Batch:
             questions.append((image, slot, columns.stop - 1, length - prompt.roles.count(IMAGE)))
     image_of, slot_of, last, text_tokens = (np.array(column) for column in zip(*questions, strict=True))
     ends, end = np.unique(last, return_inverse=True)
+    shared = (owner == SHARED) & (roles == QUESTION)
+    first = _question_groups(roles, owner, [0]) + ([shared] if shared.any() else [])
     return Batch(
         input_ids=torch.from_numpy(ids),
         position_ids=torch.from_numpy(positions),
         roles=torch.from_numpy(roles),
         image=_text_strip(roles[:, :causal], roles[:, :causal] == IMAGE, [roles == IMAGE]),
-        first=_text_strip(roles[:, :causal], roles[:, :causal] == QUESTION, _question_groups(roles, owner, [0])),
+        first=_text_strip(roles[:, :causal], roles[:, :causal] == QUESTION, first),
         further=_further_strip(roles, owner, causal) if any(further) else None,
         owner=torch.from_numpy(image_of),
         slot=torch.from_numpy(slot_of),
@@ -174,7 +176,7 @@ def _question_groups(roles: np.ndarray, owner: np.ndarray, slots: Iterable[int])
     for slot in slots:
         own = owner == slot + 1
         last = np.where(own, column, -1).max(axis=1, keepdims=True)
-        groups += [own & (roles == QUESTION), column == last]
+        groups += [(own | (owner == SHARED)) & (roles == QUESTION), column == last]
     return groups
 
 

@@ -29,7 +29,7 @@ def columns(images: list[list[Prompt]]) -> list[tuple[int, list[int]]]:
     for row, prompts in enumerate(images):
         free = common
         for number, each in enumerate(prompts):
-            prefix = each.roles.index(QUESTION)
+            prefix = max(place for place, role in enumerate(each.roles) if role == IMAGE) + 1
             own = len(each.input_ids) - prefix
             start = prefix if number == 0 else free
             places.append((row, [*range(prefix), *range(start, start + own)]))

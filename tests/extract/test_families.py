@@ -116,7 +116,7 @@ def test_a_family_equals_its_witness(family):
     probe(model, prompts)
     pixels = [model.preprocessor(image) for image in PICTURES]
     built = [[prompts.build(question, each.image_ids) for question in QUESTIONS] for each in pixels]
-    if model.packs and name not in ("idefics3", "smolvlm"):
+    if model.packs:
         logits, flows = observe(model, list(zip(pixels, built, strict=True)))
     else:
         asked = [(each, [prompt]) for each, group in zip(pixels, built, strict=True) for prompt in group]

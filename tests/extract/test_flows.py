@@ -23,6 +23,7 @@ BATCHES = {f"{number} questions": [[prompt(9 + k, seed=k) for k in range(number)
     "prefixes of several lengths": [[prompt(9), prompt(5)], [prompt(3, image=31)], [prompt(4, image=7)]],
     "long": [[prompt(90, image=500), prompt(40, image=500)], [prompt(41, image=500)]],
     "tiles": [[tiles()], [prompt(9)]],
+    "questions on tiles": [[tiles(), tiles(1), tiles(2)], [prompt(9), prompt(4)]],
 }
 
 

@@ -20,6 +20,7 @@ BATCHES = {
         [prompt(4, image=7), prompt(8, image=7)],
     ],
     "tiles": [[tiles()], [prompt(9)]],
+    "questions on tiles": [[tiles(), tiles(1), tiles(2)], [prompt(9), prompt(4)]],
 }
 
 
@@ -49,6 +50,12 @@ def test_each_group_holds_the_tokens_of_its_question(images):
         strip, group = (batch.first, 0) if slot == 0 else (batch.further, 2 * (slot - 1))
         questions, last = strip.groups[row, group : group + 2]
         of_question = [column for column, role in zip(own, each.roles, strict=True) if role == QUESTION]
+        if slot:
+            of_question = [column for column in of_question if column >= strip.rows.start]
+        elif len(strip.groups[row]) == 3:
+            prefix = own[: max(place for place, role in enumerate(each.roles) if role == IMAGE)]
+            shared = (strip.groups[row, 2].nonzero().flatten() + strip.rows.start).tolist()
+            assert shared == [column for column in of_question if column in prefix]
         assert (questions.nonzero().flatten() + strip.rows.start).tolist() == of_question
         assert (last.nonzero().flatten() + strip.rows.start).tolist() == [own[-1]]
         image = (batch.image.groups[row, 0].nonzero().flatten() + batch.image.rows.start).tolist()
@@ -80,7 +87,7 @@ def test_sharing_a_prefix(monkeypatch):
     assert share_prefix([prompt(9), prompt(5)]) == [[0, 1]]
     assert share_prefix([prompt(9), other, prompt(5)]) == [[0, 2], [1]]
     assert share_prefix([prompt(9), prompt(5, image=9), prompt(2)]) == [[0, 2], [1]]
-    assert share_prefix([tiles(), tiles(1)]) == [[0], [1]]
+    assert share_prefix([tiles(), prompt(9), tiles(1)]) == [[0, 2], [1]]
     monkeypatch.setattr(packing, "LONGEST_SUFFIXES", 12)
     assert share_prefix([prompt(100), prompt(5), prompt(6), prompt(7), prompt(2), prompt(90)]) == [
         [0, 1, 2],
