@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from extract.hub import local_path
 from extract.prompts import SYSTEM_SPANS, PromptBuilder
@@ -23,7 +23,6 @@ from schemas.writer import RunWriter, check_directory
 if TYPE_CHECKING:
     from extract.checkpoint import Checkpoint, Tokens
     from extract.extraction import Extractor
-    from extract.models import Model
     from extract.shards import ImageBytes
 
 TRANSFORMERS, PACKAGE = "transformers", "llava"
@@ -167,13 +166,9 @@ def load_extractor(arguments: argparse.Namespace, samples: list[Sample], images:
         from extract.extraction import Extractor, by_image
         from extract.passes import Passes
 
-        if arguments.backend == TRANSFORMERS:
-            from extract.probe import probe
-
     checkpoint = _load(arguments)
     prompts = _prompts(checkpoint.tokens, arguments)
-    if arguments.backend == TRANSFORMERS:
-        probe(cast("Model", checkpoint), prompts)
+    checkpoint.check(prompts)
     passes = Passes(checkpoint, AnswerReader.of(checkpoint.tokens.tokenizer))
     packed = arguments.sequences == PACKED and checkpoint.packs
     groups = by_image(samples) if packed else [[sample] for sample in samples]

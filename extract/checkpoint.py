@@ -162,6 +162,14 @@ class Checkpoint(ABC):
         return MASKED if self.kernel is None else self.kernel.description
 
     @abstractmethod
+    def check(self, prompts: PromptBuilder) -> None:
+        """Look once, before a run, whether tokens and model are what is assumed of them.
+
+        Raises:
+            HeadflowError: they are not.
+        """
+
+    @abstractmethod
     def forward(self, batch: Batch, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """One prefill pass, observed.
 

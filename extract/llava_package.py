@@ -32,10 +32,11 @@ from extract.chat import ChatTemplate
 from extract.checkpoint import AS_CHECKPOINT, PAD, Checkpoint, Tokens
 from extract.kernels import choose_kernel
 from extract.observer import Observation
-from extract.packing import Batch
+from extract.packing import Batch, pack
 from extract.pixels import Pixels, describe
 from extract.prompts import PromptBuilder, SystemSpan
 from extract.templates import MME_SUFFIX, Template, Written
+from extract.transfer import Uploader
 from schemas.errors import HeadflowError, one_line
 
 ANYRES = "anyres"
@@ -124,6 +125,17 @@ class PackageModel(Checkpoint):
     def alone(self) -> bool:
         """Whether it takes no more than one question at a time."""
         return True
+
+    def check(self, prompts: PromptBuilder) -> None:
+        """See `Checkpoint.check`."""
+        pixels = self.preprocessor(Image.new("RGB", (64, 64)))
+        prompt = prompts.build("Is there a picture?", pixels.image_ids)
+        logits, flows = self.forward(*Uploader(self.device, self.dtype).send(pack([[prompt]]), [pixels]))
+        if flows.shape[1] != self.layers or not torch.isfinite(logits).all():
+            raise HeadflowError(
+                f"a first pass through the package's model showed {flows.shape[1]} of {self.layers} layers, or numbers "
+                f"that are not finite in {self.dtype}; another --dtype may help"
+            )
 
     def forward(self, batch: Batch, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """See `Checkpoint.forward`."""

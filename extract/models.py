@@ -18,7 +18,9 @@ from extract.observer import HELD_ON_CUDA, Observation
 from extract.originals import is_original, load_original
 from extract.packing import Batch
 from extract.pixels import Preprocessor, SquarePreprocessor, blank_image
+from extract.probe import probe
 from extract.processors import ProcessorPreprocessor
+from extract.prompts import PromptBuilder
 from schemas.errors import HeadflowError, one_line
 from schemas.roles import IMAGE, PADDING
 
@@ -35,6 +37,10 @@ class Model(Checkpoint):
         with torch.inference_mode(), observing(observation, layers=self.layers):
             logits = self.model(**self.arguments(batch, inputs), logits_to_keep=batch.ends).logits
             return logits[batch.owner, batch.end], observation.flows()
+
+    def check(self, prompts: PromptBuilder) -> None:
+        """See `Checkpoint.check`."""
+        probe(self, prompts)
 
     def observation(self, batch: Batch) -> Observation | MaskedObservation:
         """What is to watch a forward pass over a batch."""

@@ -1,25 +1,30 @@
 """One look before a run: that tokens have the roles they should, and that observing a model does not change it."""
 
+from typing import TYPE_CHECKING
+
 import torch
 from PIL import Image
 from torch import Tensor
 
 from extract.attention import observing, without_observing
 from extract.chat import ChatTemplate
-from extract.models import Model
 from extract.packing import pack
-from extract.pixels import Pixels, blank_image, join
+from extract.pixels import Pixels, blank_image
 from extract.processors import ProcessorPreprocessor, read_image
 from extract.prompts import Prompt, PromptBuilder
 from extract.questions import Unusable
+from extract.transfer import Uploader
 from schemas.errors import HeadflowError, one_line
 from schemas.roles import IMAGE, ROLES
+
+if TYPE_CHECKING:
+    from extract.models import Model
 
 QUESTION = "Is there a picture?"
 TOLERANCE, TOLERANCE_OF_HALF = 1e-3, 0.25  # of the norm of what the last layer gives
 
 
-def probe(model: Model, prompts: PromptBuilder) -> None:
+def probe(model: "Model", prompts: PromptBuilder) -> None:
     """Check a model with a black image and a short question, in two forward passes.
 
     Raises:
@@ -58,7 +63,7 @@ def _check_roles(prompt: Prompt) -> None:
         raise HeadflowError("no token of the prompt stands for the image")
 
 
-def _check_tokens(model: Model, prompts: PromptBuilder, prompt: Prompt, image: Image.Image) -> None:
+def _check_tokens(model: "Model", prompts: PromptBuilder, prompt: Prompt, image: Image.Image) -> None:
     """Hold the tokens of a prompt by the checkpoint's chat template against those of its own processor."""
     reader, template = model.preprocessor, prompts.template
     if not isinstance(reader, ProcessorPreprocessor) or not isinstance(template, ChatTemplate) or reader.bare:
@@ -73,11 +78,9 @@ def _check_tokens(model: Model, prompts: PromptBuilder, prompt: Prompt, image: I
         )
 
 
-def _hidden(model: Model, prompt: Prompt, pixels: Pixels, *, observed: bool) -> Tensor:
+def _hidden(model: "Model", prompt: Prompt, pixels: Pixels, *, observed: bool) -> Tensor:
     """What the last layer gives for each token, float32 [tokens, width]."""
-    batch = pack([[prompt]]).to(model.device)
-    inputs = {name: tensor.to(model.device) for name, tensor in join([pixels.inputs]).items()}
-    inputs = {name: each.to(model.dtype) if each.is_floating_point() else each for name, each in inputs.items()}
+    batch, inputs = Uploader(model.device, model.dtype).send(pack([[prompt]]), [pixels])
     watched = observing(model.observation(batch), layers=model.layers)
     with torch.inference_mode(), watched if observed else without_observing(model.model):
         hidden: Tensor = model.model.model(**model.arguments(batch, inputs)).last_hidden_state
