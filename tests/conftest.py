@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported; no test needs a hub
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # models here are tiny: threads would only wait for each other
 
 from data.scenes import make_questions
 from extract.__main__ import main as extract_main
