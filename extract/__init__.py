@@ -2,6 +2,7 @@
 
 In the order of the flow:
 
+    flags.py            the command's flags
     hub.py              a dataset on the hub -> its files here
     shards.py           Parquet shards -> rows, and the bytes of their images
     released.py         the folder of MME's release -> rows, or answers

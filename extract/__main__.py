@@ -1,121 +1,29 @@
 """`python -m extract`: run a vision-language model over a question file and write a run."""
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from extract.flags import PACKAGE, TRANSFORMERS, parser
 from extract.hub import local_path
-from extract.prompts import SYSTEM_SPANS, PromptBuilder
+from extract.prompts import PromptBuilder
 from extract.provenance import git_commit, versions
 from extract.question_files import digest, find_images
 from extract.questions import Sample, Unusable, read_questions
 from extract.shards import find_shards
-from extract.templates import CHAT, IMAGE_PLACEHOLDER, MME_SUFFIX, TEMPLATES, find_template
+from extract.templates import CHAT, IMAGE_PLACEHOLDER, find_template
 from schemas.columns import REASONS
 from schemas.errors import HeadflowError, run_command
-from schemas.manifest import PACKED, SEPARATE, Manifest
+from schemas.manifest import PACKED, Manifest
 from schemas.writer import RunWriter, check_directory
 
 if TYPE_CHECKING:
     from extract.checkpoint import Checkpoint, Tokens
     from extract.extraction import Extractor
     from extract.shards import ImageBytes
-
-TRANSFORMERS, PACKAGE = "transformers", "llava"
-ASPECTS = ("crop", "pad", "checkpoint")
-DTYPES = ("auto", "float16", "bfloat16", "float32")
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command's flags."""
-    flags = argparse.ArgumentParser(prog="python -m extract", description="Write one row per (sample, layer, head).")
-    flags.add_argument("--model-path", required=True, help="checkpoint, a directory or a hub id")
-    flags.add_argument("--model-base", help="base model of a LoRA or projector-only checkpoint")
-    flags.add_argument(
-        "--backend",
-        choices=(TRANSFORMERS, PACKAGE),
-        default=TRANSFORMERS,
-        help="llava: the original package itself, one question at a time, in the environment of `make setup-llava`",
-    )
-    flags.add_argument(
-        "--image-folder",
-        type=Path,
-        help="folder that `image_file` is relative to (default: a question folder itself; not used with Parquet)",
-    )
-    flags.add_argument(
-        "--question-file",
-        required=True,
-        help="MME_test.json, LLaVA's .jsonl or .json, the folder of MME's release, or Parquet with the images: a file, "
-        "a folder, or hf://datasets/lmms-lab/MME",
-    )
-    flags.add_argument("--output-dir", type=Path, help="directory of the run to write")
-    flags.add_argument("--overwrite", action="store_true", help="replace the run that lies in --output-dir")
-    flags.add_argument(
-        "--conv-mode",
-        help="conversation template (default vicuna_v1 for LLaVA-1.5, else hf); hf: the checkpoint's own template; "
-        f"auto: as LLaVA picks by the name; {', '.join(TEMPLATES)}",
-    )
-    flags.add_argument("--num-samples", type=int, default=-1, help="the first so many; -1 or 0: all (default -1)")
-    flags.add_argument("--dtype", choices=DTYPES, default="auto", help="auto: float16 on CUDA, float32 on the CPU")
-    flags.add_argument("--device", default="auto", help="auto: CUDA where there is one, else the CPU")
-    flags.add_argument(
-        "--batch-size", type=_batch_size, default="auto", help="images at once; auto: as many as fit (default auto)"
-    )
-    flags.add_argument(
-        "--sequences",
-        choices=(PACKED, SEPARATE),
-        default=PACKED,
-        help="questions on one image behind one prefix, or each in a sequence of its own (default packed)",
-    )
-    flags.add_argument(
-        "--num-workers", type=_workers, default="auto", help="processes that read images; 0: none (default auto)"
-    )
-    flags.add_argument(
-        "--prompt-suffix", default=MME_SUFFIX, help=f"appended to each question (default {MME_SUFFIX!r})"
-    )
-    flags.add_argument(
-        "--image-aspect-ratio",
-        choices=ASPECTS,
-        help="for models that take one square picture (LLaVA-1.5, VipLlava): others are cropped (default), padded "
-        "as in LLaVA's own evaluation, or as the checkpoint asks for",
-    )
-    flags.add_argument(
-        "--system-span",
-        choices=SYSTEM_SPANS,
-        default="template",
-        help="which tokens are `system`: the true span, or the span of the earlier tool (default template)",
-    )
-    flags.add_argument(
-        "--show-prompt",
-        type=lambda text: _number(text, least=1, auto=False),
-        metavar="N",
-        help="print the first N prompts token by token with their roles, and stop; needs no weights, folder or output",
-    )
-    return flags
-
-
-def _batch_size(text: str) -> int | None:
-    """A value of `--batch-size`; null: auto."""
-    return None if text == "auto" else _number(text, least=1)
-
-
-def _workers(text: str) -> int:
-    """A value of `--num-workers`; auto: one less than the cores that this process may use, 1 to 8."""
-    if text != "auto":
-        return _number(text, least=0)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(8, max(1, cores - 1))
-
-
-def _number(text: str, *, least: int, auto: bool = True) -> int:
-    if not text.isdecimal() or int(text) < least:
-        wrong = "neither auto nor" if auto else "not"
-        raise argparse.ArgumentTypeError(f"{text} is {wrong} a whole number from {least}")
-    return int(text)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """The one place that runs a model: what a checkpoint holds -> transformers' classes, one observed forward pass."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +124,8 @@ def _read(model_path: str, model_base: str | None, *, dtype: torch.dtype, weight
     try:
         if is_original(config):
             folder, base = _folder(model_path), _folder(model_base) if model_base else None
-            return load_original(folder, base, config, dtype=dtype, weights=weights, aspect=aspect)
+            parts = load_original(folder, base, config, dtype=dtype, weights=weights, aspect=aspect)
+            return parts if Path(model_path).is_dir() else replace(parts, revision=folder.name)
         if model_base is not None:
             raise HeadflowError(
                 f"{model_path} is no LoRA or projector-only checkpoint in LLaVA's released format: "
@@ -180,7 +181,7 @@ def _config(model_path: str) -> dict[str, Any]:
 
 
 def _folder(name: str) -> Path:
-    """The files of a model in the released format; from the hub where there is no such folder."""
+    """The files of a model in the released format; from the hub, by the name of a commit, where there is no folder."""
     try:
         return Path(name) if Path(name).is_dir() else Path(snapshot_download(name, allow_patterns=ORIGINAL_FILES))
     except Exception as error:  # third-party loaders raise anything

@@ -1,7 +1,8 @@
 """LLaVA checkpoints in their released format -> transformers' own classes.
 
 A released checkpoint is a language model with a projector and perhaps a vision tower inside. Each part is read into
-its own class under its released names, and the parts are put into a `LlavaForConditionalGeneration`.
+its own class under its released names, and the parts are put into a `LlavaForConditionalGeneration`; or, where images
+are to be cut into tiles, into a `LlavaNextForConditionalGeneration`.
 """
 
 import re

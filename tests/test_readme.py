@@ -9,8 +9,8 @@ import pytest
 
 from analyze.__main__ import parser as analyze_parser
 from analyze.verification import TOLERANCES
-from extract.__main__ import parser as extract_parser
 from extract.families import FAMILIES
+from extract.flags import parser as extract_parser
 from schemas.__main__ import contract
 
 ROOT = Path(__file__).parents[1]

@@ -3,6 +3,8 @@
 What the package itself makes of the same checkpoints is in `test_llava_package.py`.
 """
 
+import json
+
 import pandas as pd
 import pytest
 import sentencepiece
@@ -11,6 +13,7 @@ from torch.nn import functional
 from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModel
 
 from extract.images import load_image
+from extract.models import load_model
 from schemas.columns import FLOW_NAMES
 from schemas.run import open_run
 from schemas.validate import validate
@@ -102,3 +105,14 @@ def test_each_form_equals_the_model_by_hand(form, tmp_path, extract, questions):
         pieces = sentencepiece.SentencePieceProcessor(model_file=str(form.tokenizer / "tokenizer.model"))
         assert sample["prediction"].strip() == pieces.decode([first]).strip()
     assert heads["q2v"].std() > 0.02
+
+
+def test_the_commit_of_a_model_on_the_hub_is_kept(tmp_path, texts, monkeypatch):
+    original = tiny.Original(tmp_path, make_corpus(texts))
+    commit = original.path.rename(tmp_path / ("0" * 40))
+    config = json.loads((commit / "config.json").read_text())
+    monkeypatch.setattr("extract.models.snapshot_download", lambda name, **_: {"owner/llava": str(commit)}[name])
+    monkeypatch.setattr("extract.models._config", {"owner/llava": config, str(commit): config}.__getitem__)
+    there = load_model("owner/llava", None, device=torch.device("cpu"), dtype=torch.float32)
+    here = load_model(str(commit), None, device=torch.device("cpu"), dtype=torch.float32)
+    assert (there.revision, here.revision) == ("0" * 40, None)
