@@ -21,6 +21,7 @@ class Part:
     """One pair of Parquet files, `heads/NAME` and `samples/NAME`."""
 
     name: Annotated[str, "file name, the same in `heads` and `samples`"]
+    chunk: Annotated[int, "the chunk whose samples it has, from 0"]
     heads_rows: Annotated[int, "rows in `heads/NAME`"]
     samples_rows: Annotated[int, "rows in `samples/NAME`"]
 
@@ -37,6 +38,8 @@ class Manifest:
     flows: Annotated[list[str], "the flow columns that `heads` has"]
     text_scope: Annotated[str, "what `t2v` and `v2t` count as text: `all`, or `no-system` (without the system prompt)"]
     samples: Annotated[int, "samples asked for, those to be skipped included"]
+    num_chunks: Annotated[int, "chunks that the samples are divided into, each written by a process of its own"] = 1
+    chunks_complete: Annotated[list[int], "the chunks that are written to their end"] = field(default_factory=list)
     model: Annotated[str | None, "model id or path"] = None
     revision: Annotated[str | None, "commit of the model on its hub, where it has one"] = None
     checkpoint: Annotated[str | None, "the form of the checkpoint"] = None

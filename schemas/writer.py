@@ -1,13 +1,12 @@
-"""The one place that writes Parquet: samples go in one by one, parts come out whole.
+"""The one place that writes runs: samples go in one by one, parts come out whole.
 
-A part is written aside, flushed to the disk and renamed, and only then listed in the manifest, so that what a reader
-sees is always complete. This happens in a thread, while the next part is gathered.
+A part is listed in the manifest once both of its files are there, so that what a reader sees is always complete. This
+happens in a thread, while the next part is gathered. A run that was left goes on where its last part ends.
 """
 
-import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,16 +14,19 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
-from schemas.columns import OK, REASONS, SAMPLES, SKIPPED, TABLES, arrow_schema, heads_columns
+from schemas.columns import OK, REASONS, SKIPPED, TABLES
 from schemas.errors import HeadflowError
-from schemas.manifest import COMPLETE, Manifest, Part
-from schemas.run import MANIFEST
+from schemas.locks import Lock, turn
+from schemas.manifest import COMPLETE, RUNNING, Manifest, Part
+from schemas.parts import part_name, remove_leftovers, write_part, write_table, write_text
+from schemas.resume import check_same
+from schemas.run import MANIFEST, Run, open_run
 
 ROWS_PER_PART = 2**17  # of `heads`: 128 samples of a model with 32 x 32 heads, about 7 MB
 SAMPLES_PER_PART = 2**12  # where most samples are skipped
+TURN = ".lock"
 
 
 def now() -> str:
@@ -32,16 +34,14 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def check_directory(path: Path, *, overwrite: bool) -> None:
+def check_directory(path: Path) -> None:
     """Check that a run can be written to a directory, and make it, before any costly work; removes nothing.
 
     Raises:
-        HeadflowError: it cannot be written to, or holds a run already and `overwrite` is not said.
+        HeadflowError: it cannot be written to.
     """
     if path.exists() and not path.is_dir():
         raise HeadflowError(f"{path} is a file; give a directory to write the run to")
-    if not overwrite and any((path / name).exists() for name in (MANIFEST, *TABLES)):
-        raise HeadflowError(f"{path} already holds a run; choose another directory, or say --overwrite")
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
@@ -51,32 +51,72 @@ def check_directory(path: Path, *, overwrite: bool) -> None:
 
 
 class RunWriter:
-    """Writes a run: `add` or `skip` each sample in order, then `finish`.
+    """Writes a run, or a chunk of it: `add` or `skip` each sample in order, then `finish`.
 
     Holds at most twice `ROWS_PER_PART` rows of `heads`: a part that is gathered, and one that is written meanwhile. An
     error while a part is written is raised when the next one is handed over, or at the end.
+
+    Attributes:
+        done: ids of the samples that are in complete parts already; they must not come again.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, *, overwrite: bool = False) -> None:
-        """Start a run in `path`; with `overwrite`, remove the run that lies there, and nothing else.
+    def __init__(
+        self,
+        path: Path,
+        manifest: Manifest,
+        *,
+        chunk: int = 0,
+        overwrite: bool = False,
+        retry_skipped: bool = False,
+    ) -> None:
+        """Start a run in `path`, or go on with the one that lies there.
+
+        Args:
+            chunk: which of `manifest.num_chunks` this process writes.
+            overwrite: remove the run that lies there, and nothing else, and start anew.
+            retry_skipped: take the samples that were skipped out of the run, so that they can come again.
 
         Raises:
-            HeadflowError: see `check_directory`.
+            HeadflowError: see `check_directory`; or another run lies there, or another process writes this one.
         """
-        check_directory(path, overwrite=overwrite)
-        (path / MANIFEST).unlink(missing_ok=True)
-        for table in TABLES:
-            shutil.rmtree(path / table, ignore_errors=True)
-            (path / table).mkdir()
+        check_directory(path)
         self.path = path
         self.manifest = manifest
-        self._heads = arrow_schema(heads_columns(manifest.flows))
+        self._chunk = chunk
         self._samples: list[dict[str, Any]] = []
         self._flows: list[npt.NDArray[np.float32]] = []
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
         self._writing: Future[None] | None = None
-        manifest.started = now()
-        self._write_manifest()
+        which = f"chunk {chunk} of {path}" if manifest.num_chunks > 1 else str(path)
+        self._lock = Lock(path / f".chunk-{chunk:05d}.lock", f"another process writes {which}")
+        self.done: frozenset[str] = frozenset()
+        try:
+            with turn(path / TURN):
+                self._open(overwrite)
+            self._write_manifest()  # before its folders: what is killed here can go on
+            for table in TABLES:
+                (path / table).mkdir(exist_ok=True)
+            if retry_skipped:
+                self._take_out_skipped()
+            self.done = frozenset(self._sample_ids())
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _open(self, overwrite: bool) -> None:
+        """Adopt the run that lies there, or clear its place."""
+        there = any((self.path / name).exists() for name in (MANIFEST, *TABLES))
+        if there and not overwrite:
+            found = open_run(self.path).manifest
+            check_same(found, self.manifest, self.path)
+            self.manifest = found
+            pattern = part_name(found, self._chunk, 0).replace("00000.parquet", "*.parquet")
+            remove_leftovers(self.path, pattern, {part.name for part in found.parts})
+            return
+        (self.path / MANIFEST).unlink(missing_ok=True)
+        for table in TABLES:
+            shutil.rmtree(self.path / table, ignore_errors=True)
+        self.manifest.started = now()
 
     def add(self, sample: Mapping[str, Any], flows: npt.NDArray[np.float32]) -> None:
         """Add a sample and its flows.
@@ -103,12 +143,11 @@ class RunWriter:
         self._append({**sample, "status": SKIPPED, "reason": reason, "detail": detail})
 
     def finish(self) -> None:
-        """Write what is gathered and mark the run complete."""
+        """Write what is gathered and mark the chunk complete, and the run with its last one."""
         self.flush()
         self._thread.shutdown()
-        self.manifest.state = COMPLETE
-        self.manifest.finished = now()
-        self._write_manifest()
+        self._write_manifest(complete=True)
+        self._lock.release()
 
     def flush(self) -> None:
         """Write what is gathered as one part, and wait until it is written; the run stays open."""
@@ -127,66 +166,61 @@ class RunWriter:
             writing, self._writing = self._writing, None
             writing.result()
 
-    def _write_part(self, samples: Sequence[Mapping[str, Any]], flows: Sequence[npt.NDArray[np.float32]]) -> None:
-        heads = self._heads_table([sample for sample in samples if sample["status"] == OK], flows)
-        part = Part(f"part-{len(self.manifest.parts):05d}.parquet", heads.num_rows, len(samples))
-        self._write("heads", part.name, heads)
-        self._write("samples", part.name, pa.Table.from_pylist(samples, schema=arrow_schema(SAMPLES)))
-        self.manifest.parts.append(part)
-        self._write_manifest()
-
     def _append(self, sample: dict[str, Any]) -> None:
         self._samples.append(sample)
         rows = len(self._flows) * self.manifest.layers * self.manifest.heads
         if rows >= ROWS_PER_PART or len(self._samples) >= SAMPLES_PER_PART:
             self._hand_over()
 
-    def _heads_table(self, observed: Sequence[Mapping[str, Any]], flows: Sequence[npt.NDArray[np.float32]]) -> pa.Table:
-        layers, heads = self.manifest.layers, self.manifest.heads
-        layer = np.repeat(np.arange(layers, dtype=np.int16), heads)
-        head = np.tile(np.arange(heads, dtype=np.int16), layers)
-        values = np.stack(flows) if flows else np.empty((0, layers, heads, len(self.manifest.flows)))
-        arrays = [
-            _repeated([sample["sample_id"] for sample in observed], layers * heads),
-            _repeated([sample["category"] for sample in observed], layers * heads),
-            np.tile(layer, len(observed)),
-            np.tile(head, len(observed)),
-            *(values[..., index].ravel() for index in range(values.shape[-1])),
-        ]
-        return pa.table(
-            [pa.array(array, type=field.type) for array, field in zip(arrays, self._heads, strict=True)],
-            schema=self._heads,
-        )
+    def _own(self) -> list[Part]:
+        return [part for part in self.manifest.parts if part.chunk == self._chunk]
 
-    def _write(self, table: str, name: str, content: pa.Table) -> None:
-        path = self.path / table / name
-        aside = path.with_name(f".{name}.tmp")  # a leading dot hides it from readers of the whole folder
-        floats = [field.name for field in content.schema if pa.types.is_floating(field.type)]
-        dictionaries = [field.name for field in content.schema if field.name not in floats]
-        pq.write_table(
-            content,
-            aside,
-            compression="zstd",
-            use_dictionary=dictionaries,
-            use_byte_stream_split=floats,
-            row_group_size=max(1, content.num_rows),
-        )
-        _publish(aside, path)
+    def _new_part(self) -> Part:
+        numbers = [int(part.name.removesuffix(".parquet").rpartition("-")[2]) for part in self._own()]
+        return Part(part_name(self.manifest, self._chunk, max(numbers, default=-1) + 1), self._chunk, 0, 0)
 
-    def _write_manifest(self) -> None:
-        aside = self.path / f".{MANIFEST}.tmp"
-        aside.write_text(self.manifest.to_json(), encoding="utf-8")
-        _publish(aside, self.path / MANIFEST)
+    def _write_part(self, samples: list[dict[str, Any]], flows: list[npt.NDArray[np.float32]]) -> None:
+        part = self._new_part()
+        write_part(self.path, part, self.manifest, samples, flows)
+        self._write_manifest([*self._own(), part])
 
+    def _write_manifest(self, own: list[Part] | None = None, *, complete: bool = False) -> None:
+        """Write the manifest with the parts of this chunk, `own` if given, and those that others have written."""
+        path = self.path / MANIFEST
+        own = self._own() if own is None else own
+        with turn(self.path / TURN):
+            found = open_run(self.path).manifest if path.exists() else self.manifest
+            others = [part for part in found.parts if part.chunk != self._chunk]
+            chunks = set(found.chunks_complete) - {self._chunk} | ({self._chunk} if complete else set())
+            self.manifest.parts = sorted([*others, *own], key=lambda part: part.chunk)
+            self.manifest.chunks_complete = sorted(chunks)
+            whole = len(chunks) == self.manifest.num_chunks
+            self.manifest.state = COMPLETE if whole else RUNNING
+            self.manifest.finished = now() if whole else None
+            write_text(path, self.manifest.to_json())
 
-def _repeated(values: Sequence[str], times: int) -> pa.DictionaryArray:
-    """Each value `times` times in a row, dictionary-encoded."""
-    encoded = pa.array(values, pa.string()).dictionary_encode()
-    return pa.DictionaryArray.from_arrays(np.repeat(encoded.indices.to_numpy(), times), encoded.dictionary)
+    def _sample_ids(self) -> list[str]:
+        run = Run(self.path, self.manifest)
+        parts = [run.open_part(self.path / "samples" / part.name) for part in self._own()]
+        return [name for part in parts for name in part.read(columns=["sample_id"])["sample_id"].to_pylist()]
 
-
-def _publish(aside: Path, path: Path) -> None:
-    """Make a file visible under its name, whole, also after a power cut."""
-    with aside.open("rb") as file:
-        os.fsync(file.fileno())
-    aside.replace(path)
+    def _take_out_skipped(self) -> None:
+        """Write parts that hold skipped samples anew without them; the old files go once the manifest lists the new."""
+        run = Run(self.path, self.manifest)
+        for part in self._own():
+            samples = run.open_part(self.path / "samples" / part.name).read()
+            kept = samples.filter(pc.field("status") == OK)
+            if kept.num_rows == samples.num_rows:
+                continue
+            heads = run.open_part(self.path / "heads" / part.name).read()
+            new = self._new_part()
+            new.heads_rows, new.samples_rows = heads.num_rows, kept.num_rows
+            own = [new if each is part else each for each in self._own()]
+            if kept.num_rows:
+                write_table(self.path / "heads" / new.name, heads)
+                write_table(self.path / "samples" / new.name, kept)
+            else:
+                own.remove(new)
+            self._write_manifest(own)
+            for table in TABLES:
+                (self.path / table / part.name).unlink()

@@ -10,7 +10,7 @@ from tests.made_up import manifest
 
 
 def test_round_trip():
-    before = manifest(parts=[Part("part-00000.parquet", 12, 2)], arguments={"dtype": "auto", "n": -1, "list": [1]})
+    before = manifest(parts=[Part("part-00000.parquet", 0, 12, 2)], arguments={"dtype": "auto", "n": -1, "list": [1]})
     assert Manifest.from_json(before.to_json(), "x") == before
 
 
@@ -27,7 +27,7 @@ def test_every_field_has_a_meaning():
         ({"layers": "32"}, "`layers` is '32', not of type int"),
         ({"layers": True}, "`layers` is True"),
         ({"flows": ["t2v", 3]}, "`flows`[1] is 3"),
-        ({"parts": [{"name": "a"}]}, "`heads_rows` is missing"),
+        ({"parts": [{"name": "a", "chunk": 0}]}, "the field `heads_rows` is missing"),
         ({"parts": ["a"]}, "`parts`[0] is 'a'"),
         ({"state": "done"}, "state is 'done'"),
         ({"text_scope": "some"}, "text_scope is 'some'"),

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from schemas import parts as parts_module
 from schemas import writer as writer_module
 from schemas.columns import FLOW_NAMES, SAMPLES, heads_columns
 from schemas.errors import HeadflowError
@@ -112,8 +113,8 @@ def test_flows_of_another_shape_and_unknown_reasons_are_refused(tmp_path):
 
 def test_a_run_is_not_overwritten_unasked(made_up):
     (made_up / "notes.txt").write_text("mine")
-    with pytest.raises(HeadflowError, match="--overwrite"):
-        RunWriter(made_up, manifest())
+    with pytest.raises(HeadflowError, match="its samples is 10, this command's is 3"):
+        RunWriter(made_up, manifest(samples=3))
     RunWriter(made_up, manifest(), overwrite=True).finish()
     assert list((made_up / "heads").iterdir()) == []
     assert (made_up / "notes.txt").read_text() == "mine"
@@ -137,7 +138,7 @@ def test_an_error_while_a_part_is_written_is_raised(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     run = RunWriter(tmp_path / "run", manifest(samples=2))
-    monkeypatch.setattr(writer_module.pq, "write_table", full)
+    monkeypatch.setattr(parts_module.pq, "write_table", full)
     run.add(sample(0, "OCR"), flows(np.random.default_rng(0), 2, 3))
     with pytest.raises(OSError, match="No space left"):
         run.finish()
@@ -147,13 +148,13 @@ def test_an_error_while_a_part_is_written_is_raised(tmp_path, monkeypatch):
 def test_parts_are_written_while_the_next_is_gathered(tmp_path, monkeypatch):
     monkeypatch.setattr(writer_module, "ROWS_PER_PART", 6)
     go_on = threading.Event()
-    write = writer_module.pq.write_table
+    write = parts_module.pq.write_table
 
     def slowly(*arguments, **options):
         assert go_on.wait(60)
         write(*arguments, **options)
 
-    monkeypatch.setattr(writer_module.pq, "write_table", slowly)
+    monkeypatch.setattr(parts_module.pq, "write_table", slowly)
     run = RunWriter(tmp_path / "run", manifest(samples=2))
     values = [flows(np.random.default_rng(seed), 2, 3) for seed in range(2)]
     run.add(sample(0, "OCR"), values[0])  # full: handed over, and not waited for

@@ -1,0 +1,125 @@
+"""One part of a run: tables -> two Parquet files, each written aside, flushed to the disk and renamed."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.columns import OK, SAMPLES, TABLES, arrow_schema, heads_columns
+from schemas.manifest import Manifest, Part
+
+SINGLE, OF_CHUNK = "part-{number:05d}.parquet", "part-{chunk:05d}-{number:05d}.parquet"
+
+
+def part_name(manifest: Manifest, chunk: int, number: int) -> str:
+    """The file name of a chunk's part; a run that is one chunk does not name it."""
+    return (SINGLE if manifest.num_chunks == 1 else OF_CHUNK).format(chunk=chunk, number=number)
+
+
+def write_part(
+    path: Path,
+    part: Part,
+    manifest: Manifest,
+    samples: Sequence[Mapping[str, Any]],
+    flows: Sequence[npt.NDArray[np.float32]],
+) -> None:
+    """Write both files of a part, and its row counts into `part`.
+
+    Args:
+        path: the run's directory.
+        samples: rows of `samples`; `flows` has those of `heads`, float32 [layers, heads, flow columns] for each row
+            that is `ok`.
+    """
+    heads = _heads_table(manifest, [sample for sample in samples if sample["status"] == OK], flows)
+    rows = pa.Table.from_pylist(samples, schema=arrow_schema(SAMPLES))
+    write_table(path / "heads" / part.name, heads)
+    write_table(path / "samples" / part.name, rows)
+    part.heads_rows, part.samples_rows = heads.num_rows, rows.num_rows
+
+
+def write_table(path: Path, content: pa.Table) -> None:
+    """Write one file; readers see it when it is whole."""
+    floats = [field.name for field in content.schema if pa.types.is_floating(field.type)]
+    dictionaries = [field.name for field in content.schema if field.name not in floats]
+    aside = _aside(path)
+    try:
+        pq.write_table(
+            content,
+            aside,
+            compression="zstd",
+            use_dictionary=dictionaries,
+            use_byte_stream_split=floats,
+            row_group_size=max(1, content.num_rows),
+        )
+        _publish(aside, path)
+    except OSError:
+        aside.unlink(missing_ok=True)  # a full disk has better uses
+        raise
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write a small file; readers see it when it is whole."""
+    aside = _aside(path)
+    aside.write_text(content, encoding="utf-8")
+    _publish(aside, path)
+
+
+def remove_leftovers(path: Path, pattern: str, listed: set[str]) -> None:
+    """Remove what a process that was killed left of a part: files aside, and files that no manifest lists yet."""
+    for table in TABLES:
+        for file in (path / table).glob(pattern):
+            if file.name not in listed:
+                file.unlink()
+        for file in (path / table).glob(f".{pattern}.tmp"):
+            file.unlink()
+
+
+def _heads_table(
+    manifest: Manifest, observed: Sequence[Mapping[str, Any]], flows: Sequence[npt.NDArray[np.float32]]
+) -> pa.Table:
+    schema = arrow_schema(heads_columns(manifest.flows))
+    layers, heads = manifest.layers, manifest.heads
+    layer = np.repeat(np.arange(layers, dtype=np.int16), heads)
+    head = np.tile(np.arange(heads, dtype=np.int16), layers)
+    values = np.stack(flows) if flows else np.empty((0, layers, heads, len(manifest.flows)))
+    arrays = [
+        _repeated([sample["sample_id"] for sample in observed], layers * heads),
+        _repeated([sample["category"] for sample in observed], layers * heads),
+        np.tile(layer, len(observed)),
+        np.tile(head, len(observed)),
+        *(values[..., index].ravel() for index in range(values.shape[-1])),
+    ]
+    return pa.table(
+        [pa.array(array, type=field.type) for array, field in zip(arrays, schema, strict=True)], schema=schema
+    )
+
+
+def _repeated(values: Sequence[str], times: int) -> pa.DictionaryArray:
+    """Each value `times` times in a row, dictionary-encoded."""
+    encoded = pa.array(values, pa.string()).dictionary_encode()
+    return pa.DictionaryArray.from_arrays(np.repeat(encoded.indices.to_numpy(), times), encoded.dictionary)
+
+
+def _aside(path: Path) -> Path:
+    """Where a file is written before it is whole; a leading dot hides it from readers of the folder."""
+    return path.with_name(f".{path.name}.tmp")
+
+
+def _publish(aside: Path, path: Path) -> None:
+    """Make a file visible under its name, whole, also after a power cut."""
+    _flush(aside)
+    aside.replace(path)
+    _flush(path.parent)
+
+
+def _flush(path: Path) -> None:
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

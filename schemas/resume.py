@@ -1,0 +1,34 @@
+"""Whether a run that lies there is the one that a command asks for, so that it can go on."""
+
+from pathlib import Path
+from typing import Any
+
+from schemas.errors import HeadflowError
+from schemas.manifest import Manifest
+
+# What decides rows and numbers. Where a run goes on, device, batch size and versions may be others
+IDENTITY = (
+    "source", "layers", "heads", "flows", "text_scope", "samples", "num_chunks", "model", "revision", "checkpoint",
+    "dtype", "attention", "sequences", "conv_mode", "system_span", "prompt_suffix", "image_preprocessing",
+    "question_file_sha256",
+)  # fmt: skip
+
+
+def check_same(found: Manifest, asked: Manifest, path: Path) -> None:
+    """Hold the run in `path` against the one asked for.
+
+    Raises:
+        HeadflowError: they differ; the first difference is named.
+    """
+    for name in IDENTITY:
+        theirs, ours = getattr(found, name), getattr(asked, name)
+        if theirs != ours:
+            raise HeadflowError(
+                f"{path} holds another run: its {name} is {_short(theirs)}, this command's is {_short(ours)}; "
+                "choose another directory, or say --overwrite"
+            )
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
