@@ -37,6 +37,7 @@ In the order of the flow:
     flows.py            the one place that reduces attention: masses, means, the 17 columns
     answers.py          the first token's logits -> prediction, p_yes, p_no
     transfer.py         copies to and from the device that do not hold up its work
+    stopping.py         Ctrl-C and SIGTERM, granted between batches
     passes.py           forward passes, started one ahead, collected as rows
     extraction.py       the loop over all of it, into a run
     provenance.py       versions, commit, hash: what makes a run traceable

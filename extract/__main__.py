@@ -3,22 +3,24 @@
 import argparse
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from extract.flags import PACKAGE, TRANSFORMERS, parser
 from extract.hub import local_path
 from extract.prompts import PromptBuilder
 from extract.provenance import git_commit, versions
 from extract.question_files import digest, find_images
-from extract.questions import Sample, Unusable, read_questions
+from extract.questions import Sample, Unusable, by_image, read_questions, take_chunk
 from extract.shards import find_shards
 from extract.templates import CHAT, IMAGE_PLACEHOLDER, find_template
 from schemas.columns import REASONS
 from schemas.errors import HeadflowError, run_command
 from schemas.manifest import PACKED, Manifest
-from schemas.writer import RunWriter, check_directory
+from schemas.resume import check_same
+from schemas.run import open_run
+from schemas.writer import RunWriter, check_directory, holds_run
 
 if TYPE_CHECKING:
     from extract.checkpoint import Checkpoint, Tokens
@@ -71,7 +73,7 @@ def load_extractor(arguments: argparse.Namespace, samples: list[Sample], images:
     with _packages(arguments.backend):
         from extract.answers import AnswerReader
         from extract.batch_size import choose_batch_size
-        from extract.extraction import Extractor, by_image
+        from extract.extraction import Extractor
         from extract.passes import Passes
 
     checkpoint = _load(arguments)
@@ -134,6 +136,27 @@ def show_prompts(arguments: argparse.Namespace, questions: Path) -> None:
         print(f"{sample.sample_id} ({sample.category}), template {prompts.template.name}{note}", *lines, sep="\n")
 
 
+def check_output(arguments: argparse.Namespace, asked: dict[str, Any]) -> Manifest | None:
+    """The run that is to go on, if there is one.
+
+    Args:
+        asked: what is known of the run before a model is loaded, by field of its manifest.
+
+    Raises:
+        HeadflowError: nothing can be written there, or another run lies there.
+    """
+    if arguments.chunk_idx >= arguments.num_chunks:
+        raise HeadflowError(f"--chunk-idx {arguments.chunk_idx} is not one of {arguments.num_chunks} chunks, from 0")
+    if arguments.overwrite and arguments.num_chunks > 1:
+        raise HeadflowError("--overwrite would remove what other chunks have written: remove the directory yourself")
+    check_directory(arguments.output_dir)
+    if arguments.overwrite or not holds_run(arguments.output_dir):
+        return None
+    found = open_run(arguments.output_dir).manifest
+    check_same(found, asked, arguments.output_dir)
+    return found
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Check, load, extract, and say what was done."""
     questions = find_questions(arguments)
@@ -142,17 +165,25 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     samples = read_questions(questions, arguments.num_samples, arguments.image_folder)
     images = find_images(questions, arguments.image_folder)
-    check_directory(arguments.output_dir, overwrite=arguments.overwrite)
-    extractor = load_extractor(arguments, samples, images)
+    asked = {
+        "samples": len(samples),
+        "num_chunks": arguments.num_chunks,
+        "model": arguments.model_path,
+        "question_file_sha256": digest(questions),
+    }
+    given = {name: str(value) if isinstance(value, Path) else value for name, value in vars(arguments).items()}
+    found = check_output(arguments, asked)
+    if found is not None and arguments.batch_size is None:
+        arguments.batch_size = found.batch_size  # numbers depend on it in their last digits
+    chunk = take_chunk(samples, arguments.num_chunks, arguments.chunk_idx)
+    extractor = load_extractor(arguments, chunk, images)
     manifest = Manifest(
         **extractor.describe(),
-        samples=len(samples),
-        model=arguments.model_path,
+        **asked,
         question_file=arguments.question_file,
-        question_file_sha256=digest(questions),
         git_commit=git_commit(),
         versions=versions(),
-        arguments={name: str(value) if isinstance(value, Path) else value for name, value in vars(arguments).items()},
+        arguments=given,
     )
     number = len(extractor.checkpoint.tokens.image_ids)
     image_tokens = f"{number} image tokens" if number else "image tokens by the size of the image"
@@ -160,8 +191,18 @@ def run(arguments: argparse.Namespace) -> int:
         f"{arguments.model_path}: {manifest.layers} layers x {manifest.heads} heads, "
         f"{image_tokens}, {manifest.dtype} on {manifest.device}"
     )
-    skipped = extractor.run(samples, RunWriter(arguments.output_dir, manifest, overwrite=arguments.overwrite))
-    observed = len(samples) - skipped.total()
+    writer = RunWriter(
+        arguments.output_dir,
+        manifest,
+        chunk=arguments.chunk_idx,
+        overwrite=arguments.overwrite,
+        retry_skipped=arguments.retry_skipped,
+    )
+    if writer.done:
+        print(f"{len(writer.done)} of {len(chunk)} samples are there already")
+    with closing(writer):
+        skipped = extractor.run(chunk, writer)
+    observed = len(chunk) - len(writer.done) - skipped.total()
     print(f"{observed} samples observed, {observed * manifest.layers * manifest.heads} rows in {arguments.output_dir}")
     for reason, count in skipped.most_common():
         print(f"{count} skipped: {reason} ({REASONS[reason]}); see the table `samples`")

@@ -19,7 +19,7 @@ def choose_batch_size(passes: Passes, prompts: PromptBuilder, groups: Sequence[S
     Args:
         groups: for each image the samples that stand behind one prefix.
     """
-    if not passes.on_cuda:
+    if not passes.on_cuda or not groups:
         return ON_CPU
     longest = max(groups, key=lambda group: sum(len(sample.question) for sample in group))
     pixels = passes.blank_pixels()

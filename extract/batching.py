@@ -7,7 +7,7 @@ from extract.packing import prefix_length, share_prefix
 from extract.pixels import Pixels
 from extract.prompts import Prompt
 
-WINDOW = 4  # batches that are filled together: more would pad less, and wait longer
+WINDOW = 4  # batches of images that are looked at together: more would pad less, and wait longer
 
 
 @dataclass(frozen=True)
@@ -32,24 +32,20 @@ class Asked:
         return sum(lengths) - (len(lengths) - 1) * prefix_length(self.questions[0].prompt)
 
 
-def batches(images: Iterable[Asked], size: int, *, packed: bool) -> Iterator[list[Asked]]:
-    """Gather images into batches of up to `size`.
+def batches(windows: Iterable[Iterable[Asked]], size: int, *, packed: bool) -> Iterator[list[Asked]]:
+    """Gather images into batches of up to `size`, window by window.
 
     Each comes with questions that may stand behind one prefix; where not `packed`, with one question.
-    Images are taken `WINDOW * size` at a time. Within such a window, those with the same content become one, and
-    batches are made of neighbours in length. What comes out depends on what goes in, and on nothing else.
+    Within a window, images with the same content become one, and batches are made of neighbours in length. The batches
+    of a window depend on it, and on nothing else: a run that is left goes on at a window with the same numbers.
     """
-    window: dict[str, Asked] = {}
-    for image in images:
-        same = window.get(image.sha256)
-        if same is not None:
-            window[image.sha256] = replace(same, questions=same.questions + image.questions)
-            continue
-        if len(window) == WINDOW * size:
-            yield from _split(window.values(), size, packed)
-            window = {}
-        window[image.sha256] = image
-    yield from _split(window.values(), size, packed)
+    for window in windows:
+        images: dict[str, Asked] = {}
+        for image in window:
+            same = images.get(image.sha256)
+            more = [] if same is None else same.questions
+            images[image.sha256] = replace(image, questions=more + image.questions)
+        yield from _split(images.values(), size, packed)
 
 
 def _split(images: Iterable[Asked], size: int, packed: bool) -> Iterator[list[Asked]]:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from extract.checkpoint import Checkpoint
 from extract.loading import LoadedImage, load_images, open_images
 from extract.passes import Outcome, Passes
 from extract.prompts import PromptBuilder
-from extract.questions import Sample, Unusable
+from extract.questions import Sample, Unusable, by_image
 from extract.shards import ImageBytes
+from extract.stopping import Wish, stopping
 from schemas.columns import FLOW_NAMES
-from schemas.errors import HeadflowError, one_line
+from schemas.errors import HeadflowError, Stopped, one_line
 from schemas.manifest import EXTRACTED, PACKED, SEPARATE
 from schemas.writer import RunWriter
 
@@ -63,39 +65,58 @@ class Extractor:
         }
 
     def run(self, samples: Sequence[Sample], writer: RunWriter) -> Counter[str]:
-        """Run all samples into a run, with a progress bar; returns how many were skipped, by reason.
+        """Run the samples that a run lacks, with a progress bar; returns how many were skipped, by reason.
 
         Samples are written image by image, in the order of the first question about each; where a file has the
-        questions about an image side by side, that is the order of the file. On an interrupt, what has been observed
-        is written, and the run stays `running`.
+        questions about an image side by side, that is the order of the file. A window of images (see `batches`) that
+        the run has in part is run whole, so that its numbers do not depend on where the run was left.
+
+        Raises:
+            Stopped: on a signal; the batch at hand is finished and what was observed is written.
         """
-        groups = by_image(samples)
-        ordered = [sample for group in groups for sample in group]
-        if not isinstance(self.images, Path):
-            # Each row has bytes of its own, whatever its name; `batches` brings equal ones together
-            groups = [[sample] for sample in ordered]
+        left = [window for window in self._windows(samples) if not writer.done.issuperset(_ids(window))]
+        ordered = [sample for window in left for group in window for sample in group]
         skipped: Counter[str] = Counter()
-        try:
-            with tqdm(total=len(ordered), unit="sample", dynamic_ncols=True) as progress:
-                for sample, outcome in zip(ordered, _in_order(self._outcomes(groups)), strict=True):
-                    if isinstance(outcome, Unusable):
-                        skipped[outcome.reason] += 1
-                        progress.set_postfix(skipped=skipped.total(), refresh=False)
-                        row = {**sample.record(), "image_sha256": outcome.image_sha256}
-                        writer.skip(row, outcome.reason, outcome.detail)
-                    else:
-                        writer.add({**sample.record(), **outcome.row}, outcome.flows)
-                    progress.update()
-        except KeyboardInterrupt:
+        with (
+            stopping() as wish,
+            tqdm(
+                total=len(samples), initial=len(samples) - len(ordered), unit="sample", dynamic_ncols=True
+            ) as progress,
+        ):
+            outcomes = _in_order(self._outcomes(left, wish))
+            for sample, outcome in zip(ordered, outcomes, strict=False):  # fewer where there is a wish
+                progress.update()
+                if sample.sample_id in writer.done:
+                    continue
+                if isinstance(outcome, Unusable):
+                    skipped[outcome.reason] += 1
+                    progress.set_postfix(skipped=skipped.total(), refresh=False)
+                    row = {**sample.record(), "image_sha256": outcome.image_sha256}
+                    writer.skip(row, outcome.reason, outcome.detail)
+                else:
+                    writer.add({**sample.record(), **outcome.row}, outcome.flows)
+        if wish.signal is not None:
             writer.flush()
-            raise
+            written = sum(part.samples_rows for part in writer.manifest.parts)
+            message = f"stopped: {written} of {writer.manifest.samples} samples are written to {writer.path}"
+            raise Stopped(f"{message}; the same command goes on", wish.signal)
         writer.finish()
         return skipped
 
-    def _outcomes(self, groups: list[list[Sample]]) -> Iterator[tuple[int, Outcome]]:
+    def _windows(self, samples: Sequence[Sample]) -> list[list[list[Sample]]]:
+        """The questions about each image, as many images at a time as are looked at together."""
+        groups, step = by_image(samples), WINDOW * self.batch_size
+        windows = [groups[start : start + step] for start in range(0, len(groups), step)]
+        if isinstance(self.images, Path):
+            return windows
+        # Each row has bytes of its own, whatever its name; `batches` brings equal ones together
+        return [[[sample] for group in window for sample in group] for window in windows]
+
+    def _outcomes(self, windows: list[list[list[Sample]]], wish: Wish) -> Iterator[tuple[int, Outcome]]:
         """What came of each sample, by its place; batch by batch, so not in order."""
-        asking = _Asking(self, groups)
-        for outcome in self.passes.over(batches(asking, self.batch_size, packed=self.packed)):
+        asking = _Asking(self, windows, wish)
+        made = batches(asking, self.batch_size, packed=self.packed)
+        for outcome in self.passes.over(takewhile(lambda _: wish.signal is None, made)):
             yield outcome
             yield from asking.take_rejected()
         yield from asking.take_rejected()
@@ -103,10 +124,11 @@ class Extractor:
 
 @dataclass
 class _Asking:
-    """Iterates over the images that can be used, with the questions that can, and keeps what cannot."""
+    """Iterates over windows of images that can be used, with the questions that can, and keeps what cannot."""
 
     extractor: Extractor
-    groups: list[list[Sample]]
+    windows: list[list[list[Sample]]]
+    wish: Wish
     rejected: list[tuple[int, Unusable]] = field(default_factory=list)
 
     def take_rejected(self) -> list[tuple[int, Unusable]]:
@@ -114,24 +136,30 @@ class _Asking:
         taken, self.rejected = self.rejected, []
         return taken
 
-    def __iter__(self) -> Iterator[Asked]:
-        place = 0
-        for image, group in zip(self._images(), self.groups, strict=True):
-            questions = []
-            for sample in group:
-                try:
-                    prompt = self.extractor.prompts.build(sample.question, image.usable().image_ids)
-                    questions.append(Question(place, prompt))
-                except Unusable as error:
-                    error.image_sha256 = image.sha256
-                    self.rejected.append((place, error))
-                place += 1
-            if questions and image.sha256 is not None and image.pixels is not None:
-                yield Asked(image.sha256, image.pixels, questions)
+    def __iter__(self) -> Iterator[list[Asked]]:
+        place, images = 0, self._images()
+        for window in self.windows:
+            usable = []
+            for group, image in zip(window, images, strict=False):  # fewer where there is a wish
+                questions = []
+                for sample in group:
+                    try:
+                        prompt = self.extractor.prompts.build(sample.question, image.usable().image_ids)
+                        questions.append(Question(place, prompt))
+                    except Unusable as error:
+                        error.image_sha256 = image.sha256
+                        self.rejected.append((place, error))
+                    place += 1
+                if questions and image.sha256 is not None and image.pixels is not None:
+                    usable.append(Asked(image.sha256, image.pixels, questions))
+            yield usable
 
     def _images(self) -> Iterator[LoadedImage]:
         checkpoint = self.extractor.checkpoint
-        files = open_images(self.extractor.images, [group[0] for group in self.groups], checkpoint.preprocessor)
+        firsts = [group[0] for window in self.windows for group in window]
+        if not firsts:
+            return
+        files = open_images(self.extractor.images, firsts, checkpoint.preprocessor)
         ahead, pin = WINDOW * self.extractor.batch_size, checkpoint.device.type == "cuda"
         images = load_images(files, workers=self.extractor.workers, ahead=ahead, pin=pin)
         while True:
@@ -140,16 +168,14 @@ class _Asking:
             except StopIteration:
                 return
             except RuntimeError as error:
+                if self.wish.signal is not None:  # which reached the processes too
+                    return
                 raise HeadflowError(f"a process that reads images failed: {one_line(error)[:300]}") from error
             yield image
 
 
-def by_image(samples: Iterable[Sample]) -> list[list[Sample]]:
-    """Samples by the image that they name."""
-    groups: dict[str, list[Sample]] = {}
-    for sample in samples:
-        groups.setdefault(sample.image, []).append(sample)
-    return list(groups.values())
+def _ids(window: list[list[Sample]]) -> set[str]:
+    return {sample.sample_id for group in window for sample in group}
 
 
 def _in_order(outcomes: Iterable[tuple[int, Outcome]]) -> Iterator[Outcome]:

@@ -36,7 +36,18 @@ def parser() -> argparse.ArgumentParser:
         "a folder, or hf://datasets/lmms-lab/MME",
     )
     flags.add_argument("--output-dir", type=Path, help="directory of the run to write")
-    flags.add_argument("--overwrite", action="store_true", help="replace the run that lies in --output-dir")
+    flags.add_argument(
+        "--overwrite", action="store_true", help="start anew where --output-dir holds a run; else it goes on"
+    )
+    flags.add_argument(
+        "--retry-skipped", action="store_true", help="run the samples again that were skipped in --output-dir"
+    )
+    flags.add_argument(
+        "--num-chunks", type=_positive, default=1, help="divide the images into so many chunks (default 1)"
+    )
+    flags.add_argument(
+        "--chunk-idx", type=_index, default=0, help="the chunk that this process runs, from 0 (default 0)"
+    )
     flags.add_argument(
         "--conv-mode",
         help="conversation template (default vicuna_v1 for LLaVA-1.5, else hf); hf: the checkpoint's own template; "
@@ -74,7 +85,7 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument(
         "--show-prompt",
-        type=lambda text: _number(text, least=1, auto=False),
+        type=_positive,
         metavar="N",
         help="print the first N prompts token by token with their roles, and stop; needs no weights, folder or output",
     )
@@ -92,6 +103,14 @@ def _workers(text: str) -> int:
         return _number(text, least=0)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(8, max(1, cores - 1))
+
+
+def _positive(text: str) -> int:
+    return _number(text, least=1, auto=False)
+
+
+def _index(text: str) -> int:
+    return _number(text, least=0, auto=False)
 
 
 def _number(text: str, *, least: int, auto: bool = True) -> int:

@@ -14,6 +14,7 @@ from extract.images import decode_image, load_image
 from extract.pixels import Pixels
 from extract.questions import Sample, Unusable
 from extract.shards import ImageBytes
+from extract.stopping import ignore_interrupts
 from schemas.errors import HeadflowError, one_line
 
 
@@ -112,4 +113,13 @@ def load_images(files: Images, *, workers: int, ahead: int, pin: bool) -> Iterat
     """
     workers = min(workers, len(files))
     each = max(2, -(-ahead // workers)) if workers else None
-    return iter(DataLoader(files, batch_size=None, num_workers=workers, prefetch_factor=each, pin_memory=pin))
+    return iter(
+        DataLoader(
+            files,
+            batch_size=None,
+            num_workers=workers,
+            prefetch_factor=each,
+            pin_memory=pin,
+            worker_init_fn=ignore_interrupts,
+        )
+    )

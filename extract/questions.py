@@ -1,5 +1,6 @@
 """A question file's rows -> samples."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,26 @@ def read_questions(path: Path, num_samples: int = -1, image_folder: Path | None 
             )
         )
     return samples[:num_samples] if num_samples > 0 else samples
+
+
+def by_image(samples: Iterable[Sample]) -> list[list[Sample]]:
+    """Samples by the image that they name."""
+    groups: dict[str, list[Sample]] = {}
+    for sample in samples:
+        groups.setdefault(sample.image, []).append(sample)
+    return list(groups.values())
+
+
+def take_chunk(samples: Sequence[Sample], number: int, index: int) -> list[Sample]:
+    """The samples of a chunk: LLaVA's own division, runs of equal length, but of images, so that pairs stay together.
+
+    Args:
+        number: of chunks.
+        index: of the chunk, from 0.
+    """
+    groups = by_image(samples)
+    size = -(-len(groups) // number)
+    return [sample for group in groups[index * size : (index + 1) * size] for sample in group]
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:

@@ -7,7 +7,10 @@ In the order of the flow:
     ids.py        how samples are named
     manifest.py   the fields of `run.json`
     run.py        where the files of a run lie, and how a run is opened
-    writer.py     the one place that writes Parquet
+    locks.py      locks between processes that do not outlive their owner
+    resume.py     whether a run that lies there is the one that a command asks for
+    parts.py      one part of a run: two Parquet files
+    writer.py     the one place that writes runs: gathers, goes on, lists parts
     validate.py   what is wrong with a run, one line each
     errors.py     the error that reaches a user as one line
 

@@ -9,6 +9,14 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 PIPE_CLOSED = 141  # 128 + SIGPIPE
 
 
+class Stopped(Exception):
+    """The user asked to stop; told in one line. `code` is the exit code, as shells have it for the signal."""
+
+    def __init__(self, message: str, signal: int) -> None:
+        super().__init__(message)
+        self.code = 128 + signal
+
+
 class HeadflowError(Exception):
     """Bad input or a bad run, told in one line. Anything else that escapes is a defect of headflow."""
 
@@ -19,7 +27,7 @@ def one_line(error: object) -> str:
 
 
 def run_command(command: Callable[[], int]) -> int:
-    """Run a command line's body and return its exit code: its own, `USAGE`, `INTERRUPTED` or `PIPE_CLOSED`.
+    """Run a command line's body and return its exit code: its own, or that of what ended it.
 
     A `HeadflowError` and an `OSError` (a full disk, an unwritable directory) become one line on stderr. A reader of the
     output that has seen enough (`| head`) is no error, and nothing is said.
@@ -32,6 +40,9 @@ def run_command(command: Callable[[], int]) -> int:
         # What is still in the buffer would fail again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
+    except Stopped as stopped:
+        print(one_line(stopped), file=sys.stderr)
+        return stopped.code
     except (HeadflowError, OSError) as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
         return USAGE

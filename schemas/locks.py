@@ -30,8 +30,10 @@ class Lock:
             raise HeadflowError(busy) from None
 
     def release(self) -> None:
-        """Let others have it."""
-        os.close(self._file)
+        """Let others have it; does nothing where that was done."""
+        file, self._file = self._file, -1
+        if file >= 0:
+            os.close(file)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Whether a run that lies there is the one that a command asks for, so that it can go on."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,17 @@ IDENTITY = (
 )  # fmt: skip
 
 
-def check_same(found: Manifest, asked: Manifest, path: Path) -> None:
+def check_same(found: Manifest, asked: Mapping[str, Any], path: Path) -> None:
     """Hold the run in `path` against the one asked for.
+
+    Args:
+        asked: fields of `IDENTITY`, all or some.
 
     Raises:
         HeadflowError: they differ; the first difference is named.
     """
-    for name in IDENTITY:
-        theirs, ours = getattr(found, name), getattr(asked, name)
+    for name, ours in asked.items():
+        theirs = getattr(found, name)
         if theirs != ours:
             raise HeadflowError(
                 f"{path} holds another run: its {name} is {_short(theirs)}, this command's is {_short(ours)}; "

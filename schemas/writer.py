@@ -21,7 +21,7 @@ from schemas.errors import HeadflowError
 from schemas.locks import Lock, turn
 from schemas.manifest import COMPLETE, RUNNING, Manifest, Part
 from schemas.parts import part_name, remove_leftovers, write_part, write_table, write_text
-from schemas.resume import check_same
+from schemas.resume import IDENTITY, check_same
 from schemas.run import MANIFEST, Run, open_run
 
 ROWS_PER_PART = 2**17  # of `heads`: 128 samples of a model with 32 x 32 heads, about 7 MB
@@ -32,6 +32,11 @@ TURN = ".lock"
 def now() -> str:
     """The time in UTC, ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def holds_run(path: Path) -> bool:
+    """Whether a directory holds a run, or what is left of one."""
+    return any((path / name).exists() for name in (MANIFEST, *TABLES))
 
 
 def check_directory(path: Path) -> None:
@@ -105,10 +110,9 @@ class RunWriter:
 
     def _open(self, overwrite: bool) -> None:
         """Adopt the run that lies there, or clear its place."""
-        there = any((self.path / name).exists() for name in (MANIFEST, *TABLES))
-        if there and not overwrite:
+        if holds_run(self.path) and not overwrite:
             found = open_run(self.path).manifest
-            check_same(found, self.manifest, self.path)
+            check_same(found, {name: getattr(self.manifest, name) for name in IDENTITY}, self.path)
             self.manifest = found
             pattern = part_name(found, self._chunk, 0).replace("00000.parquet", "*.parquet")
             remove_leftovers(self.path, pattern, {part.name for part in found.parts})
@@ -145,8 +149,12 @@ class RunWriter:
     def finish(self) -> None:
         """Write what is gathered and mark the chunk complete, and the run with its last one."""
         self.flush()
-        self._thread.shutdown()
         self._write_manifest(complete=True)
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the run, so that another writer can go on; what is gathered and not written is lost."""
+        self._thread.shutdown()
         self._lock.release()
 
     def flush(self) -> None:

@@ -26,13 +26,18 @@ def many(number: int) -> list[Asked]:
     return made
 
 
+def windows(images, size):
+    """Images as the loop hands them over."""
+    return [images[start : start + WINDOW * size] for start in range(0, len(images), WINDOW * size)]
+
+
 @pytest.mark.parametrize("packed", [True, False])
 @pytest.mark.parametrize("size", [1, 3, 8])
 def test_every_question_once_with_its_image(size, packed):
     images = many(50)
     of_image = {question.place: image.sha256 for image in images for question in image.questions}
     found = Counter()
-    for batch in batches(images, size, packed=packed):
+    for batch in batches(windows(images, size), size, packed=packed):
         assert 1 <= len(batch) <= size
         for image in batch:
             assert packed or len(image.questions) == 1
@@ -45,7 +50,7 @@ def test_every_question_once_with_its_image(size, packed):
 
 def test_batches_are_full_and_of_similar_length():
     images = many(8 * WINDOW * 3)
-    made = list(batches(images, 8, packed=True))
+    made = list(batches(windows(images, 8), 8, packed=True))
     assert [len(batch) for batch in made] == [8] * WINDOW * 3
     padding = sum(max(image.columns() for image in batch) - image.columns() for batch in made for image in batch)
     plain = [images[start : start + 8] for start in range(0, len(images), 8)]
@@ -57,16 +62,22 @@ def test_batches_are_full_and_of_similar_length():
 
 def test_nothing_waits_for_more_than_a_window():
     taken = []
-    images = (taken.append(image) or image for image in many(100))
-    next(batches(images, 2, packed=True))
-    assert len(taken) == 2 * WINDOW + 1
+    given = (taken.append(window) or window for window in windows(many(100), 2))
+    next(batches(given, 2, packed=True))
+    assert len(taken) == 1
+
+
+def test_the_batches_of_a_window_do_not_depend_on_others():
+    some = windows(many(100), 4)
+    whole = [list(batches([window], 4, packed=True)) for window in some]
+    assert list(batches(some, 4, packed=True)) == [batch for window in whole for batch in window]
 
 
 def test_equal_content_shares_a_prefix():
     images = [asked(1, 5, first=0), asked(2, 5, first=1), asked(1, 6, 4, first=2), asked(3, 5, first=4)]
-    (batch,) = batches(images, 8, packed=True)
+    (batch,) = batches([images], 8, packed=True)
     assert sorted([question.place for question in image.questions] for image in batch) == [[0, 2, 3], [1], [4]]
-    one_by_one = list(batches([asked(1, 5, first=0), asked(1, 6, first=1)], 1, packed=True))
+    one_by_one = list(batches([[asked(1, 5, first=0), asked(1, 6, first=1)]], 1, packed=True))
     assert [[question.place for question in image.questions] for (image,) in one_by_one] == [[0, 1]]
 
 
@@ -77,7 +88,7 @@ def test_columns_are_those_of_the_packed_sequence():
 
 def test_what_cannot_share_a_prefix_goes_alone():
     image = Asked("sha", torch.zeros(3, 2, 2), [Question(0, tiles()), Question(1, prompt(9)), Question(2, tiles(1))])
-    (batch,) = batches([image], 4, packed=True)
+    (batch,) = batches([[image]], 4, packed=True)
     assert sorted([question.place for question in each.questions] for each in batch) == [[0, 2], [1]]
 
 

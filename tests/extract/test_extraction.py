@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -283,21 +284,47 @@ def test_what_is_not_finite_is_skipped_and_named(ask, monkeypatch):
     assert list(validate(run)) == []
 
 
-def test_an_interrupt_keeps_what_was_observed(ask, monkeypatch, capsys):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_keeps_what_was_observed(ask, monkeypatch, capfd, number):
     forward, calls = Model.forward, iter(range(10))
 
     def interrupted(self, *inputs):
         if next(calls) == 2:
-            raise KeyboardInterrupt
+            os.kill(os.getpid(), number)
         return forward(self, *inputs)
 
     monkeypatch.setattr(Model, "forward", interrupted)
+    rows = [{}] * 5
+    code, run = ask(*rows, sequences="separate")
+    assert code == 128 + number
+    error = capfd.readouterr().err.splitlines()
+    assert "stopping after the batch at hand; once more to leave at once" in error
+    assert error[-1] == f"stopped: 3 of 5 samples are written to {run}; the same command goes on"
+    assert open_run(run).manifest.state == "running"
+    assert len(pd.read_parquet(run / "heads")) == 3 * 32
+    assert [line for line in validate(run) if "running" not in line] == []
+    monkeypatch.setattr(Model, "forward", forward)
+    assert ask(*rows, sequences="separate")[0] == 0
+    whole = pd.read_parquet(run / "heads")
+    assert ask(*rows, sequences="separate", overwrite=True)[0] == 0
+    assert pd.read_parquet(run / "heads").equals(whole)
+
+
+def test_a_second_interrupt_leaves_at_once(ask, monkeypatch, capsys):
+    forward, calls = Model.forward, iter(range(10))
+
+    def interrupted(self, *inputs):
+        if next(calls) in (1, 2):
+            os.kill(os.getpid(), signal.SIGINT)
+        return forward(self, *inputs)
+
+    monkeypatch.setattr(Model, "forward", interrupted)
+    monkeypatch.setattr("extract.extraction.takewhile", lambda _, made: made)  # the batch at hand never ends
     code, run = ask({}, {}, {}, {}, sequences="separate")
     assert code == 130
-    assert "interrupted" in capsys.readouterr().err
-    assert open_run(run).manifest.state == "running"
-    assert len(pd.read_parquet(run / "heads")) == 32  # the second pass was running
-    assert [line for line in validate(run) if "running" not in line] == []
+    assert capsys.readouterr().err.endswith("interrupted\n")
+    assert open_run(run).manifest.parts == []
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.parametrize(
@@ -349,7 +376,7 @@ def test_output_directories(tmp_path, extract, capsys, made_up):
         (tmp_path / "file", "is a file"),
         (tmp_path / "file" / "run", "cannot write to"),
         (Path("/proc/run"), "cannot write to"),
-        (made_up, "already holds a run; choose another directory, or say --overwrite"),
+        (made_up, "holds another run: its samples is 10, this command's is 24; choose another directory, or say --ove"),
     ):
         assert extract(path) == 2
         error = capsys.readouterr().err

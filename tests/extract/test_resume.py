@@ -1,0 +1,191 @@
+"""Oracle: the run that was never interrupted: the same rows, to the bit, however often a run was killed."""
+
+import json
+import os
+import random
+import signal
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from extract import questions as questions_module
+from extract.__main__ import main
+from extract.questions import read_questions, take_chunk
+from schemas import writer as writer_module
+from schemas.columns import TABLES
+from schemas.run import open_run
+from schemas.validate import validate
+from tests.extract.test_extraction import tables
+
+FAULTS = int(os.environ.get("HEADFLOW_FAULTS", "6"))  # moments at which a run is killed
+NUMBER = 20
+
+
+def same(run, whole, *, ordered=True) -> None:
+    assert list(validate(run)) == []
+    for found, expected in zip(tables(run), tables(whole), strict=True):
+        if not ordered:
+            keys = [name for name in ("sample_id", "layer", "head") if name in found]
+            found, expected = (
+                table.astype({"sample_id": str}).sort_values(keys, ignore_index=True) for table in (found, expected)
+            )
+        assert found.equals(expected)
+
+
+@pytest.fixture(scope="module")
+def arguments(checkpoint_path, questions):
+    """The command, but for where it writes; questions apart from each other, in several parts."""
+
+    def call(run, *flags) -> list[str]:
+        return [
+            *("--model-path", str(checkpoint_path), "--image-folder", str(questions / "images")),
+            *("--question-file", str(questions / "MME_test.json"), "--output-dir", str(run)),
+            *("--num-samples", str(NUMBER), "--num-workers", "0", *flags),
+        ]
+
+    return call
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch):
+    monkeypatch.setattr(writer_module, "ROWS_PER_PART", 3 * 32)  # three samples
+
+
+def start(argv) -> int:
+    """The command in a process of its own; returns its id."""
+    child = os.fork()
+    if not child:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        os.dup2(1, 2)
+        os._exit(main(argv))
+    return child
+
+
+def wait(child) -> int:
+    """The exit code of a process, or minus the signal that ended it."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.fixture(scope="module")
+def duration(arguments, tmp_path_factory):
+    """A whole run, and how many seconds it takes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writer_module, "ROWS_PER_PART", 3 * 32)
+        run = tmp_path_factory.mktemp("whole") / "run"
+        began = time.monotonic()
+        assert wait(start(arguments(run))) == 0
+        return run, time.monotonic() - began
+
+
+def test_a_run_killed_at_any_moment_goes_on(arguments, duration, tmp_path):
+    whole, seconds = duration
+    moments, killed = random.Random(0), 0
+    for fault in range(FAULTS):
+        run = tmp_path / str(fault)
+        child = start(arguments(run))
+        time.sleep(moments.uniform(0, 1.1 * seconds))
+        os.kill(child, signal.SIGKILL)
+        killed += wait(child) == -signal.SIGKILL
+        assert wait(start(arguments(run))) == 0
+        same(run, whole)
+        assert not list(run.rglob("*.tmp"))
+    assert killed
+
+
+def test_a_complete_run_stays_as_it_is(arguments, duration, tmp_path, capsys):
+    whole, _ = duration
+    before = {file: file.stat().st_mtime_ns for table in TABLES for file in (whole / table).iterdir()}
+    assert main(arguments(whole)) == 0
+    assert f"{NUMBER} of {NUMBER} samples are there already" in capsys.readouterr().out
+    assert {file: file.stat().st_mtime_ns for table in TABLES for file in (whole / table).iterdir()} == before
+
+
+def test_chunks_in_processes_of_their_own_are_the_whole(arguments, duration, tmp_path):
+    whole, seconds = duration
+    run = tmp_path / "run"
+    chunks = [arguments(run, "--num-chunks", "4", "--chunk-idx", str(index)) for index in range(4)]
+    children = [start(chunk) for chunk in chunks]
+    time.sleep(seconds)
+    os.kill(children[2], signal.SIGKILL)
+    codes = [wait(child) for child in children]
+    assert [codes[index] for index in (0, 1, 3)] == [0] * 3
+    if codes[2]:
+        assert open_run(run).manifest.chunks_complete == [0, 1, 3]
+        assert open_run(run).manifest.state == "running"
+    assert wait(start(chunks[2])) == 0
+    assert open_run(run).manifest.state == "complete"
+    same(run, whole, ordered=False)
+
+
+def test_questions_on_one_image_stay_in_one_chunk(questions):
+    samples = read_questions(questions / "MME_test.json")
+    chunks = [take_chunk(samples, 5, index) for index in range(5)]
+    assert [sample for chunk in chunks for sample in chunk] == samples
+    assert len({sample.image for sample in samples}) == sum(len({s.image for s in chunk}) for chunk in chunks)
+    assert take_chunk(samples, 10**6, 10**6 - 1) == []
+    assert questions_module.by_image([]) == []
+
+
+def test_another_command_is_refused(arguments, duration, tmp_path, capsys):
+    whole, _ = duration
+    other = tmp_path / "other.json"
+    for flags, says in (
+        (["--num-samples", "3"], "its samples is 20, this command's is 3"),
+        (["--num-chunks", "2"], "its num_chunks is 1, this command's is 2"),
+        (["--system-span", "original"], "its system_span is 'template', this command's is 'original'"),
+        (["--conv-mode", "llava_v0"], "its conv_mode is 'vicuna_v1', this command's is 'llava_v0'"),
+        (["--dtype", "bfloat16"], "its dtype is 'float32', this command's is 'bfloat16'"),
+        (
+            ["--image-aspect-ratio", "pad"],
+            "its image_preprocessing is 'shortest edge to 112, centre crop 112 x 112 (CLIP",
+        ),
+        (["--chunk-idx", "1"], "--chunk-idx 1 is not one of 1 chunks"),
+        (["--num-chunks", "2", "--overwrite"], "--overwrite would remove what other chunks have written"),
+    ):
+        assert main([*arguments(whole), *flags]) == 2
+        error = capsys.readouterr().err
+        assert says in error, error
+        assert error.count("\n") == 1
+    assert not other.exists()
+    assert list(validate(whole)) == []
+
+
+def test_two_processes_on_one_run(arguments, tmp_path, capsys):
+    run = tmp_path / "run"
+    first = start(arguments(run))
+    until = time.monotonic() + 60
+    while not (run / "run.json").exists() and time.monotonic() < until:
+        time.sleep(0.001)
+    os.kill(first, signal.SIGSTOP)
+    try:
+        assert main(arguments(run)) == 2
+        assert capsys.readouterr().err == f"error: another process writes {run}\n"
+    finally:
+        os.kill(first, signal.SIGCONT)
+    assert wait(first) == 0
+    assert list(validate(run)) == []
+
+
+def test_skipped_samples_are_run_again(arguments, duration, questions, tmp_path):
+    whole, _ = duration
+    rows = json.loads((questions / "MME_test.json").read_text())
+    folder = tmp_path / "images"
+    for row in rows[:NUMBER]:
+        place = folder / row["image_file"]
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if not place.exists():
+            place.symlink_to(questions / "images" / row["image_file"])
+    gone = folder / rows[5]["image_file"]
+    gone.unlink()
+    argv = [*arguments(tmp_path / "run"), "--image-folder", str(folder)]
+    assert main(argv) == 0
+    skipped = pd.read_parquet(tmp_path / "run" / "samples")["status"].eq("skipped")
+    assert skipped.sum() == 2
+    gone.symlink_to(questions / "images" / rows[5]["image_file"])
+    assert main(argv) == 0
+    assert pd.read_parquet(tmp_path / "run" / "samples")["status"].eq("skipped").sum() == 2
+    assert main([*argv, "--retry-skipped"]) == 0
+    same(tmp_path / "run", whole, ordered=False)
+    assert np.array_equal(open_run(tmp_path / "run").manifest.chunks_complete, [0])
