@@ -98,9 +98,12 @@ def open_heads(path: str) -> tuple[Heads, str | None]:
     categories = [str(name) for name in observed["category"].astype(str).unique()]
     warning = None
     if run.manifest.state != COMPLETE:
+        chunks = range(run.manifest.num_chunks)
+        missing = [str(chunk) for chunk in chunks if chunk not in run.manifest.chunks_complete]
+        which = f"; chunks {', '.join(missing)} of {len(chunks)} are not complete" if len(chunks) > 1 else ""
         warning = (
             f"{path} is `{run.manifest.state}`, not `{COMPLETE}`: "
-            f"this covers {len(samples)} of {run.manifest.samples} samples"
+            f"this covers {len(samples)} of {run.manifest.samples} samples{which}"
         )
     return Heads(run, samples, categories), warning
 

@@ -46,7 +46,7 @@ def largest(fits: Callable[[int], bool]) -> int:
 def fits(passes: Passes, asked: list[Asked]) -> bool:
     """Whether a batch fits into the memory of the device."""
     try:
-        list(passes.over([asked]))
+        list(passes.collect(passes.launch(asked)))
     except torch.OutOfMemoryError:
         return False
     finally:

@@ -76,7 +76,14 @@ class ImageFiles(Images):
     def _load(self, place: str) -> tuple[Image.Image, str]:
         if not place:
             raise Unusable("image_missing", "the question names no image file")
-        return load_image(self._folder / place)
+        path = self._folder / place
+        try:
+            inside = path.resolve().is_relative_to(self._folder.resolve())
+        except (OSError, ValueError, RuntimeError) as error:  # a name that is no path, a link to itself
+            raise Unusable("image_unreadable", f"{place!r}: {one_line(error)}") from None
+        if not inside:
+            raise Unusable("image_outside", f"{place} leads out of the image folder {self._folder}")
+        return load_image(path)
 
 
 class ImageRows(Images):

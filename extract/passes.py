@@ -1,7 +1,7 @@
 """Forward passes over batches: started one ahead, and collected as rows."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from extract.packing import Batch, pack
 from extract.pixels import Pixels, blank_image
 from extract.questions import Unusable
 from extract.transfer import Download, Uploader
+from schemas.errors import one_line
 
 LARGE = 1344  # pixels
 
@@ -62,13 +63,35 @@ class Passes:
         A pass is collected when the next one has been started, so that a GPU always has work.
         """
         before: Launched | None = None
+        launched: Launched | None
         for batch in batches:
-            launched = self.launch(batch)
+            try:
+                launched = self.launch(batch)
+            except torch.OutOfMemoryError:
+                launched = None
             if before is not None:
                 yield from self.collect(before)
             before = launched
+            if launched is None:
+                yield from self._in_pieces(batch)
         if before is not None:
             yield from self.collect(before)
+
+    def _in_pieces(self, asked: list[Asked]) -> Iterator[tuple[int, Outcome]]:
+        """The same of a batch that did not fit, halved until its pieces do; a question that never fits is unusable."""
+        if self.on_cuda:
+            torch.cuda.empty_cache()
+        try:
+            yield from list(self.collect(self.launch(asked)))
+            return
+        except torch.OutOfMemoryError as error:
+            problem = one_line(error)[:300]
+        halves = _halves(asked)
+        for half in halves:
+            yield from self._in_pieces(half)
+        if not halves:
+            (image,) = asked
+            yield image.questions[0].place, Unusable("out_of_memory", problem, image_sha256=image.sha256)
 
     def launch(self, asked: list[Asked]) -> Launched:
         """Start a pass; on CUDA, this returns before it is done."""
@@ -90,6 +113,16 @@ class Passes:
                 else:
                     row = {"image_sha256": image.sha256, **question.prompt.counts(), **self._answers.row(*answer)}
                     yield question.place, Observed(row, flows.numpy())
+
+
+def _halves(asked: list[Asked]) -> list[list[Asked]]:
+    """A batch in two, by images or by the questions on one; empty where it is one question."""
+    if len(asked) > 1:
+        return [asked[: len(asked) // 2], asked[len(asked) // 2 :]]
+    (image,) = asked
+    middle = len(image.questions) // 2
+    halves = (image.questions[:middle], image.questions[middle:]) if middle else ()
+    return [[replace(image, questions=half)] for half in halves]
 
 
 def _not_finite(flows: Tensor, finite_logits: Tensor) -> str | None:

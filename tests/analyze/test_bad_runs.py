@@ -79,7 +79,10 @@ def test_a_half_written_run_is_read_as_far_as_it_goes(made_up, capsys, command, 
     edit_manifest(made_up, state="running", samples=99)
     flags = ["--dpi", "20"] if command == "plots" else []
     assert main([command, str(made_up), "--output-dir", str(tmp_path / "out"), *flags]) == 0
-    assert "is `running`, not `complete`: this covers 10 of 99 samples" in capsys.readouterr().err
+    assert "is `running`, not `complete`: this covers 10 of 99 samples\n" in capsys.readouterr().err
+    edit_manifest(made_up, num_chunks=4, chunks_complete=[0, 2])
+    assert main(["summary", str(made_up)]) == 0
+    assert "this covers 10 of 99 samples; chunks 1, 3 of 4 are not complete\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "verify"])

@@ -446,3 +446,59 @@ def test_weights_that_do_not_fit(tmp_path, texts, extract, capsys, broken_model)
     shutil.copy(tmp_path / "large" / "model.safetensors", broken_model)
     assert extract(tmp_path / "run", model_path=broken_model) == 2
     assert "unexpected weights, such as" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("fits", [1, 2, 3, 7])
+def test_a_batch_that_is_out_of_memory_is_halved(extract, extracted, tmp_path, monkeypatch, fits):
+    forward, failures = Model.forward, []
+
+    def small(self, batch, inputs):
+        if len(batch.owner) > fits:
+            failures.append(len(batch.owner))
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(self, batch, inputs)
+
+    monkeypatch.setattr(Model, "forward", small)
+    assert extract(tmp_path / "run", batch_size=4) == 0
+    assert failures
+    assert list(validate(tmp_path / "run")) == []
+    heads, expected = (pd.read_parquet(run / "heads") for run in (tmp_path / "run", extracted))
+    keys = ["sample_id", "category", "layer", "head"]
+    assert heads[keys].equals(expected[keys])
+    assert np.abs(heads.drop(columns=keys) - expected.drop(columns=keys)).max(axis=None) <= 5e-6
+
+
+def test_a_question_that_never_fits_is_skipped(ask, monkeypatch):
+    def never(self, batch, inputs):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
+
+    monkeypatch.setattr(Model, "forward", never)
+    code, run = ask({}, {"question": "Is it?"})
+    assert code == 0
+    samples = pd.read_parquet(run / "samples")
+    assert samples["reason"].tolist() == ["out_of_memory"] * 2
+    assert samples["detail"].str.contains("Tried to allocate 9 GiB").all()
+    assert list(validate(run)) == []
+
+
+def test_names_that_lead_out_of_the_image_folder(ask, folder, tmp_path):
+    (tmp_path / "secret.png").write_bytes(READABLE["rgb"])
+    (folder / "link.png").symlink_to(tmp_path / "secret.png")
+    (folder / "within.png").symlink_to(folder / "good.png")
+    (folder / "loop.png").symlink_to(folder / "loop.png")
+    names = {
+        "../secret.png": "image_outside",
+        str(tmp_path / "secret.png"): "image_outside",
+        "link.png": "image_outside",
+        "a/../../secret.png": "image_outside",
+        "within.png": None,
+        "../images/good.png": None,
+        "loop.png": "image_unreadable",
+        "nul\0.png": "image_unreadable",
+        "x" * 5000: "image_unreadable",
+    }
+    code, run = ask(*({"image_file": name} for name in names))
+    assert code == 0
+    samples = pd.read_parquet(run / "samples")
+    assert [None if pd.isna(reason) else reason for reason in samples["reason"]] == list(names.values())
+    assert samples.loc[samples["reason"] == "image_outside", "image_sha256"].isna().all()
