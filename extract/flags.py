@@ -36,9 +36,9 @@ def parser() -> argparse.ArgumentParser:
         "a folder, or hf://datasets/lmms-lab/MME",
     )
     flags.add_argument("--output-dir", type=Path, help="directory of the run to write")
-    flags.add_argument(
-        "--overwrite", action="store_true", help="start anew where --output-dir holds a run; else it goes on"
-    )
+    again = flags.add_mutually_exclusive_group()
+    again.add_argument("--resume", action="store_true", help="go on where --output-dir holds this run (the default)")
+    again.add_argument("--overwrite", action="store_true", help="start anew where --output-dir holds a run")
     flags.add_argument(
         "--retry-skipped", action="store_true", help="run the samples again that were skipped in --output-dir"
     )
