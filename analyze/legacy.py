@@ -8,6 +8,7 @@ Older files have `id` and no category, or no id. Torch is imported here alone, a
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -86,11 +87,12 @@ def import_records(file: Path, path: Path, *, text_scope: str, overwrite: bool) 
         arguments={"file": str(file), "run": str(path), "text_scope": text_scope, "overwrite": overwrite},
     )
     checked = [_flows(record, f"{file}: record {number}", flows.shape) for number, record in enumerate(content)]
-    writer = RunWriter(path, manifest, overwrite=overwrite)
-    for sample, values in zip(_samples(content), checked, strict=True):
-        writer.add(sample, values)
-    writer.finish()
-    return manifest
+    with closing(RunWriter(path, manifest, overwrite=overwrite)) as writer:
+        for sample, values in zip(_samples(content), checked, strict=True):
+            if sample["sample_id"] not in writer.done:
+                writer.add(sample, values)
+        writer.finish()
+    return writer.manifest
 
 
 def _load(file: Path) -> tuple[list[Any], str]:

@@ -97,8 +97,9 @@ class RunWriter:
         self.done: frozenset[str] = frozenset()
         try:
             with turn(path / TURN):
-                self._open(overwrite)
-            self._write_manifest()  # before its folders: what is killed here can go on
+                adopted = self._open(overwrite)
+            if not adopted:
+                self._write_manifest()  # before its folders: what is killed here can go on
             for table in TABLES:
                 (path / table).mkdir(exist_ok=True)
             if retry_skipped:
@@ -108,19 +109,20 @@ class RunWriter:
             self._lock.release()
             raise
 
-    def _open(self, overwrite: bool) -> None:
-        """Adopt the run that lies there, or clear its place."""
+    def _open(self, overwrite: bool) -> bool:
+        """Adopt the run that lies there, or clear its place; returns whether there was one to go on with."""
         if holds_run(self.path) and not overwrite:
             found = open_run(self.path).manifest
             check_same(found, {name: getattr(self.manifest, name) for name in IDENTITY}, self.path)
             self.manifest = found
             pattern = part_name(found, self._chunk, 0).replace("00000.parquet", "*.parquet")
             remove_leftovers(self.path, pattern, {part.name for part in found.parts})
-            return
+            return True
         (self.path / MANIFEST).unlink(missing_ok=True)
         for table in TABLES:
             shutil.rmtree(self.path / table, ignore_errors=True)
         self.manifest.started = now()
+        return False
 
     def add(self, sample: Mapping[str, Any], flows: npt.NDArray[np.float32]) -> None:
         """Add a sample and its flows.
@@ -130,7 +132,7 @@ class RunWriter:
             flows: float32 [layers, heads, flow columns], in the order of `manifest.flows`.
 
         Raises:
-            ValueError: flows of another shape, or not finite; such rows must not be written.
+            ValueError: flows of another shape, or not finite, or of a sample that is there; they must not be written.
         """
         expected = (self.manifest.layers, self.manifest.heads, len(self.manifest.flows))
         if flows.shape != expected:
@@ -175,6 +177,8 @@ class RunWriter:
             writing.result()
 
     def _append(self, sample: dict[str, Any]) -> None:
+        if sample["sample_id"] in self.done:
+            raise ValueError(f"{sample['sample_id']} is in the run already")
         self._samples.append(sample)
         rows = len(self._flows) * self.manifest.layers * self.manifest.heads
         if rows >= ROWS_PER_PART or len(self._samples) >= SAMPLES_PER_PART:

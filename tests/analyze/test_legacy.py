@@ -45,6 +45,19 @@ def test_there_and_back(bring):
     assert after == before
 
 
+def test_the_same_file_once_more_changes_nothing(bring, capsys):
+    records = [record(seed=seed, id=f"i{seed}", category="OCR") for seed in range(3)]
+    assert bring(records)[0] == 0
+    code, run = bring(records)
+    assert code == 0
+    assert list(validate(run)) == []
+    code, run = bring(records[:2])
+    assert code == 2
+    assert "holds another run: its samples is 3, this command's is 2" in capsys.readouterr().err
+    assert bring(records[:2], "--overwrite")[0] == 0
+    assert list(validate(run)) == []
+
+
 def test_older_files_lack_what_they_lack(bring):
     code, run = bring([record(seed=0), record(seed=1, id=7), record(seed=2, id=7)])
     assert code == 0

@@ -3,6 +3,7 @@
 import itertools
 import os
 import signal
+from contextlib import closing
 
 import numpy as np
 import pandas as pd
@@ -78,6 +79,12 @@ def test_a_run_that_is_complete_stays_as_it_is(whole):
     assert len(write(whole).done) == NUMBER
     assert [file.stat().st_mtime_ns for table in TABLES for file in (whole / table).iterdir()] == before
     assert open_run(whole).manifest.state == "complete"
+
+
+def test_a_sample_that_is_there_is_not_written_twice(whole):
+    with closing(RunWriter(whole, manifest(samples=NUMBER))) as writer, pytest.raises(ValueError, match="already"):
+        writer.add(sample(0, "OCR"), flows(np.random.default_rng(0), 2, 3))
+    assert list(validate(whole)) == []
 
 
 def test_what_a_killed_writer_left_is_removed(tmp_path, whole):
