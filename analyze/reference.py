@@ -1,7 +1,6 @@
 """Published figures of a model, to hold a run against: `data/reference/*.json`, in the form of `Reference`."""
 
 import dataclasses
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from analyze.flows import DEFAULT
-from schemas.errors import HeadflowError, one_line
+from schemas.errors import HeadflowError
+from schemas.json_files import read_object
 from schemas.manifest import build
 
 LLAVA_MME = Path(__file__).parents[1] / "data" / "reference" / "llava-v1.5-7b-mme.json"
@@ -100,12 +100,7 @@ def read_reference(path: Path) -> Reference:
     Raises:
         HeadflowError: no such file, not JSON, a field missing or wrong, or figures that do not belong together.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise HeadflowError(f"reference {path} cannot be read: {one_line(error)}") from None
-    if not isinstance(content, dict):
-        raise HeadflowError(f"reference {path} holds no JSON object")
+    content = read_object(path, f"reference {path}")
     reference: Reference = build(Reference, content, f"reference {path}")
     layers = reference.settings.layers
     for name, means in dataclasses.asdict(reference.by_layer).items():

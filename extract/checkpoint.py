@@ -18,8 +18,6 @@ from extract.prompts import ChatPromptBuilder, PromptBuilder, SystemSpan
 from extract.templates import CHAT, IMAGE_PLACEHOLDER, MME_SUFFIX, Template, find_template
 from schemas.errors import HeadflowError, one_line
 
-CROP, PAD, AS_CHECKPOINT = "crop", "pad", "checkpoint"  # values of --image-aspect-ratio
-
 
 @dataclass(frozen=True)
 class Parts:

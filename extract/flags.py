@@ -9,7 +9,7 @@ from extract.templates import MME_SUFFIX, TEMPLATES
 from schemas.manifest import PACKED, SEPARATE
 
 TRANSFORMERS, PACKAGE = "transformers", "llava"
-ASPECTS = ("crop", "pad", "checkpoint")
+CROP, PAD, AS_CHECKPOINT = ASPECTS = ("crop", "pad", "checkpoint")  # of images that are not square
 DTYPES = ("auto", "float16", "bfloat16", "float32")
 
 

@@ -19,8 +19,9 @@ from transformers import (
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
 from extract.chat import ChatTemplate
-from extract.checkpoint import AS_CHECKPOINT, CROP, PAD, Parts
+from extract.checkpoint import Parts
 from extract.families import FAMILIES, Family, image_token_id, unknown_family
+from extract.flags import AS_CHECKPOINT, CROP, PAD
 from extract.processors import find_placeholder, find_token_types, load_processor
 from extract.weights import check_report
 from schemas.errors import HeadflowError

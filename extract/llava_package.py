@@ -29,11 +29,12 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from extract.chat import ChatTemplate
-from extract.checkpoint import AS_CHECKPOINT, PAD, Checkpoint, Tokens
+from extract.checkpoint import Checkpoint, Tokens
+from extract.flags import AS_CHECKPOINT, PAD
 from extract.kernels import choose_kernel
 from extract.observer import Observation
 from extract.packing import Batch, pack
-from extract.pixels import Pixels, describe
+from extract.pixels import Pixels, blank_image, describe
 from extract.prompts import PromptBuilder, SystemSpan
 from extract.templates import MME_SUFFIX, Template, Written
 from extract.transfer import Uploader
@@ -128,7 +129,7 @@ class PackageModel(Checkpoint):
 
     def check(self, prompts: PromptBuilder) -> None:
         """See `Checkpoint.check`."""
-        pixels = self.preprocessor(Image.new("RGB", (64, 64)))
+        pixels = self.preprocessor(blank_image(64))
         prompt = prompts.build("Is there a picture?", pixels.image_ids)
         logits, flows = self.forward(*Uploader(self.device, self.dtype).send(pack([[prompt]]), [pixels]))
         if flows.shape[1] != self.layers or not torch.isfinite(logits).all():
@@ -217,7 +218,7 @@ def _preprocessor(model: Any, processor: Any, aspect: str | None) -> PackagePrep
     config, tower = copy(model.config), model.get_vision_tower()
     if aspect != AS_CHECKPOINT:
         config.image_aspect_ratio = PAD if aspect == PAD else None
-    blank = processor(Image.new("RGB", (64, 64)), return_tensors="pt")["pixel_values"]
+    blank = processor(blank_image(64), return_tensors="pt")["pixel_values"]
     with torch.inference_mode():
         features = model.encode_images(blank.to(model.device, model.dtype)).shape[1]
     return PackagePreprocessor(processor, config, tower.config.image_size, tower.num_patches_per_side, features)

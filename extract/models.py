@@ -10,7 +10,8 @@ from torch import Tensor
 from transformers import PretrainedConfig
 
 from extract.attention import observe_language_model, observing
-from extract.checkpoint import AS_CHECKPOINT, CROP, PAD, Checkpoint, Parts, Tokens
+from extract.checkpoint import Checkpoint, Parts, Tokens
+from extract.flags import AS_CHECKPOINT, CROP, PAD
 from extract.hf_checkpoints import load_transformers, longest_prompt
 from extract.kernels import choose_kernel
 from extract.masked_observer import MaskedObservation

@@ -4,7 +4,6 @@ How a base and an adapter make one model follows `load_pretrained_model` (`llava
 github.com/haotian-liu/LLaVA).
 """
 
-import json
 import math
 import pickle
 import re
@@ -18,6 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from schemas.errors import HeadflowError, one_line
+from schemas.json_files import read_object
 
 State = dict[str, Tensor]
 ADAPTER_CONFIG, PROJECTOR, OTHERS = "adapter_config.json", "mm_projector.bin", "non_lora_trainables.bin"
@@ -80,7 +80,7 @@ def _whole(folder: Path) -> State:
     for name in WHOLE:
         index = folder / f"{name}{INDEX}"
         if index.is_file():
-            where = _json(index).get("weight_map")
+            where = read_object(index, str(index)).get("weight_map")
             if not isinstance(where, dict) or not all(isinstance(shard, str) for shard in where.values()):
                 raise HeadflowError(f"{index} has no weight_map that names files")
             shards = sorted({Path(shard).name for shard in where.values()})
@@ -125,20 +125,10 @@ def _merge(state: State, folder: Path, base: Path) -> None:
 def _lora_settings(folder: Path) -> dict[str, Any]:
     """What adapter_config.json says; raises where it is no plain LoRA."""
     path = folder / ADAPTER_CONFIG
-    settings = _json(path)
+    settings = read_object(path, str(path))
     odd = [name for name in ("use_dora", "fan_in_fan_out", "alpha_pattern") if settings.get(name)]
     if settings.get("peft_type", "LORA") != "LORA" or odd:
         raise HeadflowError(f"{path} asks for more than a plain LoRA: {', '.join(odd) or settings['peft_type']}")
     if not isinstance(settings.get("lora_alpha"), int | float):
         raise HeadflowError(f"{path} has no lora_alpha")
     return settings
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise HeadflowError(f"{path} cannot be read: {one_line(error)}") from None
-    if not isinstance(content, dict):
-        raise HeadflowError(f"{path} holds no JSON object")
-    return content

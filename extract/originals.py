@@ -30,8 +30,9 @@ from transformers import (
     TokenizersBackend,
 )
 
-from extract.checkpoint import AS_CHECKPOINT, CROP, PAD, Parts
+from extract.checkpoint import Parts
 from extract.families import FAMILIES, LLAVA
+from extract.flags import AS_CHECKPOINT, CROP, PAD
 from extract.llama_tokenizer import SentencePieceLlamaTokenizer
 from extract.original_weights import State, check_base, read_state
 from extract.templates import DEFAULT, IMAGE_PLACEHOLDER

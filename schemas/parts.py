@@ -13,12 +13,15 @@ import pyarrow.parquet as pq
 from schemas.columns import OK, SAMPLES, TABLES, arrow_schema, heads_columns
 from schemas.manifest import Manifest, Part
 
-SINGLE, OF_CHUNK = "part-{number:05d}.parquet", "part-{chunk:05d}-{number:05d}.parquet"
-
 
 def part_name(manifest: Manifest, chunk: int, number: int) -> str:
-    """The file name of a chunk's part; a run that is one chunk does not name it."""
-    return (SINGLE if manifest.num_chunks == 1 else OF_CHUNK).format(chunk=chunk, number=number)
+    """The file name of a chunk's part."""
+    return f"{_stem(manifest, chunk)}-{number:05d}.parquet"
+
+
+def _stem(manifest: Manifest, chunk: int) -> str:
+    """How the names of a chunk's parts begin; a run that is one chunk does not name it."""
+    return "part" if manifest.num_chunks == 1 else f"part-{chunk:05d}"
 
 
 def write_part(
@@ -69,8 +72,9 @@ def write_text(path: Path, content: str) -> None:
     _publish(aside, path)
 
 
-def remove_leftovers(path: Path, pattern: str, listed: set[str]) -> None:
-    """Remove what a process that was killed left of a part: files aside, and files that no manifest lists yet."""
+def remove_leftovers(path: Path, manifest: Manifest, chunk: int) -> None:
+    """Remove what a killed writer of a chunk left of a part: files aside, and files that the manifest does not list."""
+    pattern, listed = f"{_stem(manifest, chunk)}-*.parquet", {part.name for part in manifest.parts}
     for table in TABLES:
         for file in (path / table).glob(pattern):
             if file.name not in listed:

@@ -115,8 +115,7 @@ class RunWriter:
             found = open_run(self.path).manifest
             check_same(found, {name: getattr(self.manifest, name) for name in IDENTITY}, self.path)
             self.manifest = found
-            pattern = part_name(found, self._chunk, 0).replace("00000.parquet", "*.parquet")
-            remove_leftovers(self.path, pattern, {part.name for part in found.parts})
+            remove_leftovers(self.path, found, self._chunk)
             return True
         (self.path / MANIFEST).unlink(missing_ok=True)
         for table in TABLES:

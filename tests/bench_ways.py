@@ -35,8 +35,9 @@ from transformers.masking_utils import AttentionMaskInterface
 from data.demo_model import IMAGE_TOKEN, train_tokenizer
 from extract.answers import AnswerReader
 from extract.attention import NAME
-from extract.checkpoint import CROP, Parts
+from extract.checkpoint import Parts
 from extract.extraction import Extractor
+from extract.flags import CROP
 from extract.flows import masked_attention
 from extract.models import Model, watch
 from extract.packing import Batch, pack
