@@ -103,5 +103,5 @@ bench-plots: $(VENV)/.all  ## measure plots at the size of MME, and ten times th
 	$(BIN)/python -m tests.bench_plots $(ARGS)
 
 clean:  ## remove the environment and caches; runs stay
-	rm -rf $(VENV) $(LLAVA_VENV) *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(LLAVA_VENV) *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

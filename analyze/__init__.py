@@ -2,6 +2,7 @@
 
 `python -m analyze --help`. In the order of the flow:
 
+    flags.py        the commands and their flags
     flows.py        the flow columns as a reader meets them: label, colour, what counts as text
     blocks.py       the rows of `heads`, streamed as numpy arrays
     counts.py       one pass over the rows -> histograms and means, by category, layer and head

@@ -8,103 +8,11 @@ from pathlib import Path
 import pandas as pd
 
 from analyze.blocks import Heads, open_heads
-from analyze.flows import DEFAULT, check_flows
-from analyze.reference import LLAVA_MME, read_reference
-from schemas.columns import FLOW_NAMES
+from analyze.flags import RECORDS, parser
+from analyze.flows import check_flows
+from analyze.reference import read_reference
 from schemas.errors import USAGE, HeadflowError, run_command
-from schemas.manifest import TEXT_SCOPES
 from schemas.validate import validate
-
-RECORDS = "mme_attention_head_records.pt"
-FORMATS = ("png", "pdf", "svg")
-
-
-def parser() -> argparse.ArgumentParser:
-    """The commands and their flags."""
-    flags = argparse.ArgumentParser(prog="python -m analyze", description="Pictures, tables and .pt from a run.")
-    commands = flags.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    plots = commands.add_parser("plots", help="draw all pictures of a run")
-    _run_argument(plots)
-    _value_flags(plots)
-    _picture_flags(plots)
-    plots.add_argument(
-        "--bins", type=float, nargs="+", default=[0.05], metavar="X", help="width of bins, or edges (default 0.05)"
-    )
-    plots.add_argument("--range", type=float, nargs=2, metavar=("LOW", "HIGH"), help="of the bins (default 0 1)")
-    plots.add_argument(
-        "--figsize", type=float, nargs=2, default=[8.0, 5.0], metavar=("W", "H"), help="of histograms, inches (8 5)"
-    )
-    plots.add_argument("--layers", nargs="+", metavar="L", help="layers that get a picture, as 3 or 0-7 (default all)")
-    plots.add_argument("--categories", nargs="+", metavar="NAME", help="categories that get pictures (default all)")
-    plots.set_defaults(function=draw_plots)
-
-    summary = commands.add_parser("summary", help="means, quantiles and the MME score, as tables and CSV")
-    _run_argument(summary)
-    _value_flags(summary)
-    summary.add_argument("--output-dir", type=Path, help="where the CSV files go (default: into RUN)")
-    summary.set_defaults(function=summarise_run)
-
-    against = commands.add_parser("verify", help="hold a run against published figures; exit code 0 where it matches")
-    _run_argument(against)
-    _picture_flags(against)
-    against.add_argument(
-        "--reference", type=Path, default=LLAVA_MME, metavar="FILE", help="the figures (default LLaVA-1.5-7B on MME)"
-    )
-    against.set_defaults(function=verify_run)
-
-    check = commands.add_parser("validate", help="say what is wrong with a run; exit code 1 if anything is")
-    _run_argument(check)
-    check.set_defaults(function=validate_run)
-
-    export = commands.add_parser("export-pt", help=f"write {RECORDS}")
-    _run_argument(export)
-    _scope_flag(export)
-    export.add_argument("--output-dir", type=Path, help="where the file goes (default: into RUN)")
-    export.set_defaults(function=export_pt)
-
-    bring = commands.add_parser("import-pt", help="bring records of the earlier tool into a run")
-    bring.add_argument("file", type=Path, metavar="FILE", help="the .pt")
-    bring.add_argument("run", type=Path, metavar="RUN", help="directory of the run to write")
-    bring.add_argument(
-        "--text-scope",
-        choices=TEXT_SCOPES,
-        default="no-system",
-        help="what the records count as text (default no-system, as the earlier tool did)",
-    )
-    bring.add_argument("--overwrite", action="store_true", help="replace the run that lies in RUN")
-    bring.set_defaults(function=import_pt)
-    return flags
-
-
-def _run_argument(command: argparse.ArgumentParser) -> None:
-    command.add_argument("run", metavar="RUN", help="directory of a run")
-
-
-def _scope_flag(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--text-scope",
-        choices=TEXT_SCOPES,
-        help="what t2v and v2t count as text (default: all, or what an imported run has)",
-    )
-
-
-def _value_flags(command: argparse.ArgumentParser) -> None:
-    _scope_flag(command)
-    command.add_argument(
-        "--metrics",
-        nargs="+",
-        default=list(DEFAULT),
-        metavar="FLOW",
-        help=f"flow columns (default {' '.join(DEFAULT)}): {' '.join(FLOW_NAMES)}",
-    )
-
-
-def _picture_flags(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--output-dir", type=Path, help="where the files go (default: into RUN)")
-    command.add_argument("--prefix", default="mme", help="begins each picture's file name (default mme)")
-    command.add_argument("--dpi", type=int, default=300, help="dots per inch (default 300)")
-    command.add_argument("--format", choices=FORMATS, default="png", help="of the pictures (default png)")
 
 
 def _open(run: str) -> Heads:
@@ -127,8 +35,6 @@ def draw_plots(arguments: argparse.Namespace) -> int:
     from analyze.plots import Plots
 
     edges = bin_edges(arguments.bins, tuple(arguments.range) if arguments.range else None)
-    if arguments.dpi < 1 or min(arguments.figsize) <= 0:
-        raise HeadflowError("--dpi and --figsize must be positive")
     heads = _open(arguments.run)
     scope = heads.scope(arguments.text_scope)
     flows = check_flows(arguments.metrics, heads.run.manifest)
@@ -158,9 +64,9 @@ def _layers(asked: Sequence[str] | None, layers: int) -> list[int]:
         first, _, last = text.partition("-")
         if not (first.isdecimal() and (last or first).isdecimal()):
             raise HeadflowError(f"--layers {text}: give numbers and ranges, such as 3 or 0-7")
-        chosen += range(int(first), int(last or first) + 1)
         if not int(first) <= int(last or first) < layers:
             raise HeadflowError(f"--layers {text}: this run has the layers 0 to {layers - 1}")
+        chosen += range(int(first), int(last or first) + 1)
     return list(dict.fromkeys(chosen))
 
 
@@ -210,8 +116,6 @@ def verify_run(arguments: argparse.Namespace) -> int:
     from analyze.figures import FigureFiles, style
     from analyze.verification import verify
 
-    if arguments.dpi < 1:
-        raise HeadflowError("--dpi must be positive")
     reference = read_reference(arguments.reference)
     heads = _open(arguments.run)
     result = verify(heads, reference)
@@ -264,10 +168,20 @@ def import_pt(arguments: argparse.Namespace) -> int:
     return 0
 
 
+COMMANDS = {
+    "plots": draw_plots,
+    "summary": summarise_run,
+    "verify": verify_run,
+    "validate": validate_run,
+    "export-pt": export_pt,
+    "import-pt": import_pt,
+}
+
+
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line and run; returns the exit code."""
     arguments = parser().parse_args(argv)
-    return run_command(lambda: arguments.function(arguments))
+    return run_command(lambda: COMMANDS[arguments.command](arguments))
 
 
 if __name__ == "__main__":

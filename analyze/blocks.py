@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +12,13 @@ import pyarrow as pa
 
 from analyze.flows import Array, TextScope
 from schemas.columns import OK
-from schemas.errors import HeadflowError, one_line
+from schemas.errors import HeadflowError
 from schemas.manifest import COMPLETE
+from schemas.parquet_files import reading
 from schemas.run import Run, open_run
 
 ROWS = 2**17  # of one block
+SHOWN = 20  # missing chunks that are named
 Codes = npt.NDArray[np.intp]
 
 
@@ -69,8 +72,9 @@ class Heads:
         columns = scope.columns(flows)
         for path in self.run.part_paths("heads"):
             file = self.run.open_part(path)
-            try:
+            with reading(path):
                 for batch in file.iter_batches(ROWS, columns=["sample_id", "category", "layer", "head", *columns]):
+                    batch.validate(full=True)
                     sample = _codes(batch["sample_id"], sample_codes, f"{path}: sample_id")
                     read = {name: batch[name].to_numpy().astype(np.float64) for name in columns}
                     yield Block(
@@ -80,8 +84,6 @@ class Heads:
                         head=_below(batch["head"], self.heads, f"{path}: head"),
                         flows={flow: scope.values(flow, read, sample) for flow in flows},
                     )
-            except (pa.ArrowException, OSError) as error:
-                raise HeadflowError(f"{path} cannot be read as Parquet: {one_line(error)}") from None
 
 
 def open_heads(path: str) -> tuple[Heads, str | None]:
@@ -98,9 +100,10 @@ def open_heads(path: str) -> tuple[Heads, str | None]:
     categories = [str(name) for name in observed["category"].astype(str).unique()]
     warning = None
     if run.manifest.state != COMPLETE:
-        chunks = range(run.manifest.num_chunks)
-        missing = [str(chunk) for chunk in chunks if chunk not in run.manifest.chunks_complete]
-        which = f"; chunks {', '.join(missing)} of {len(chunks)} are not complete" if len(chunks) > 1 else ""
+        number, complete = run.manifest.num_chunks, set(run.manifest.chunks_complete)
+        missing = list(islice((str(chunk) for chunk in range(number) if chunk not in complete), SHOWN + 1))
+        names = ", ".join(missing[:SHOWN]) + (" and more" if len(missing) > SHOWN else "")
+        which = f"; chunks {names} of {number} are not complete" if number > 1 else ""
         warning = (
             f"{path} is `{run.manifest.state}`, not `{COMPLETE}`: "
             f"this covers {len(samples)} of {run.manifest.samples} samples{which}"

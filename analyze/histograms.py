@@ -7,6 +7,7 @@ the image with masses of 0.01 and one with 0.04 look the same. Use `--bins 0.01 
 bars of several flows are stacked, so the heights of a picture with two flows add up to 2, not to 1.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -39,7 +40,8 @@ def bin_edges(bins: Sequence[float], limits: tuple[float, float] | None) -> Arra
     if not low < high:
         raise HeadflowError(f"--range {low} {high}: the first number must be the smaller one")
     width = bins[0]
-    number = round((high - low) / width) if width > 0 else 0
+    share = (high - low) / width if width > 0 else 0
+    number = round(share) if math.isfinite(share) else 0
     if number < 1 or abs(number * width - (high - low)) > 1e-9:
         raise HeadflowError(f"--bins {width} does not divide the range {low} to {high}; choose another width or edges")
     if number > MOST_BINS:

@@ -7,6 +7,7 @@ Older files have `id` and no category, or no id. Torch is imported here alone, a
 """
 
 import hashlib
+import warnings
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -20,6 +21,7 @@ from schemas.columns import CROSSINGS, UNKNOWN
 from schemas.errors import HeadflowError, one_line
 from schemas.ids import SampleIds
 from schemas.manifest import IMPORTED, Manifest
+from schemas.texts import storable
 from schemas.validate import TOLERANCE
 from schemas.writer import RunWriter
 
@@ -101,7 +103,8 @@ def _load(file: Path) -> tuple[list[Any], str]:
     if not file.is_file():
         raise HeadflowError(f"{file} is not a file; give the .pt of the earlier tool")
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # of odd pickles
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # the unpickler raises anything
         raise HeadflowError(f"{file} cannot be read as a .pt of plain data: {one_line(error)[:200]}") from None
     if not isinstance(content, list) or not content:
@@ -114,10 +117,13 @@ def _samples(content: list[Any]) -> Iterator[dict[str, str | None]]:
     """The row of `samples` for each record."""
     ids = SampleIds()
     for number, record in enumerate(content):
-        identity, image = (None if record.get(name) is None else str(record[name]) for name in ("id", "image_file"))
+        identity, image, category = (
+            None if record.get(name) is None else storable(str(record[name]))
+            for name in ("id", "image_file", "category")
+        )
         yield {
             "sample_id": ids.give(identity, number),
-            "category": str(record.get("category") or UNKNOWN),
+            "category": category or UNKNOWN,
             "question_id": identity,
             "image": image,
         }
@@ -136,8 +142,10 @@ def _flows(record: Any, where: str, shape: tuple[int, ...] | None = None) -> np.
             ],
             np.float64,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, OverflowError) as error:
         raise HeadflowError(f"{where} lacks a head or a value, or its layers differ: {one_line(error)}") from None
+    if not values.size:
+        raise HeadflowError(f"{where} has no heads")
     if shape is not None and values.shape != shape:
         raise HeadflowError(f"{where} has {values.shape[:2]} layers and heads, the first record {shape[:2]}")
     bad = np.argwhere(~((values >= -TOLERANCE) & (values <= 1 + TOLERANCE)))

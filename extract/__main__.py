@@ -14,7 +14,7 @@ from extract.provenance import git_commit, versions
 from extract.question_files import digest, find_images
 from extract.questions import Sample, Unusable, by_image, read_questions, take_chunk
 from extract.shards import find_shards
-from extract.templates import CHAT, IMAGE_PLACEHOLDER, find_template
+from extract.templates import CHAT, find_template
 from schemas.columns import REASONS
 from schemas.errors import HeadflowError, run_command
 from schemas.manifest import PACKED, Manifest
@@ -101,8 +101,6 @@ def find_questions(arguments: argparse.Namespace) -> Path:
     """
     if arguments.conv_mode not in (None, CHAT):
         find_template(arguments.conv_mode, arguments.model_path)
-    if IMAGE_PLACEHOLDER in arguments.prompt_suffix:
-        raise HeadflowError(f"--prompt-suffix must not contain {IMAGE_PLACEHOLDER}: the image is put first")
     with _packages(arguments.backend):
         return local_path(arguments.question_file)
 

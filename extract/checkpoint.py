@@ -92,11 +92,17 @@ class Tokens:
         """What writes prompts.
 
         Raises:
-            HeadflowError: the span of the earlier tool is asked for with a template that it did not have.
+            HeadflowError: the tokenizer fails; the suffix holds what stands for an image; or the span of the earlier
+                tool is asked for with a template that it did not have.
         """
+        placeholders = self._placeholders()
+        for placeholder in placeholders:
+            if placeholder in suffix:
+                raise HeadflowError(f"--prompt-suffix must not contain {placeholder}: the image is put first")
         chat = isinstance(template, ChatTemplate)
         if chat and system_span != "template":
             raise HeadflowError(f"--system-span {system_span} goes with LLaVA's own templates, not with {CHAT}")
+        self._try_tokenizer()
         kind: Any = ChatPromptBuilder if chat else PromptBuilder
         builder: PromptBuilder = kind(
             encode=template.encode if isinstance(template, ChatTemplate) else self._encode,
@@ -105,10 +111,24 @@ class Tokens:
             template=template,
             image_text=self.image_text,
             image_token_id=self.image_token_id,
+            placeholders=placeholders,
             suffix=suffix,
             system_span=system_span,
         )
         return builder
+
+    def _try_tokenizer(self) -> None:
+        try:
+            self._encode("Is there a picture?")
+        except Exception as error:  # one that does not fit its own settings raises anything
+            raise HeadflowError(f"the checkpoint's tokenizer fails: {one_line(error)[:300]}") from error
+
+    def _placeholders(self) -> list[str]:
+        """Texts that stand for an image: of LLaVA's templates, of the chat template, and of the tokens themselves."""
+        added = self.tokenizer.added_tokens_decoder
+        tokens = {*self.image_ids, self.image_token_id} & added.keys()
+        chat = [self.chat.placeholder] if self.chat else []
+        return [IMAGE_PLACEHOLDER, *chat, *(str(added[token]) for token in tokens)]
 
     def _encode(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer(text).input_ids

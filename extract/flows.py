@@ -26,8 +26,8 @@ def scores(query: Tensor, key: Tensor) -> Tensor:
     """
     *lead, heads, rows, width = query.shape
     kv_heads, keys = key.shape[-3:-1]
-    query = query.reshape(-1, heads // kv_heads * rows, width)
-    key = key.reshape(-1, keys, width).transpose(-1, -2)
+    key = key.flatten(0, -3).transpose(-1, -2)
+    query = query.reshape(len(key), heads // kv_heads * rows, width)  # any of which may be 0
     if query.dtype == torch.float32:
         products = torch.bmm(query, key)
     elif query.is_cuda:

@@ -39,12 +39,12 @@ def load_transformers(model_path: str, *, dtype: torch.dtype, weights: bool, asp
     Raises:
         HeadflowError: no vision-language model, one that cannot be read, or one that leaves nothing to ask.
     """
-    config = AutoConfig.from_pretrained(model_path)
+    config = AutoConfig.from_pretrained(model_path, trust_remote_code=False)  # by default its user is asked
     if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
         raise HeadflowError(
             f"{model_path} is a {config.model_type}, not a vision-language model; see the README's table"
         )
-    tokenizer = AutoTokenizer.from_pretrained(model_path)
+    tokenizer = AutoTokenizer.from_pretrained(model_path, trust_remote_code=False)
     family = FAMILIES.get(config.model_type)
     if family is not None and family.square:
         parts = _square(model_path, config, tokenizer)
@@ -59,7 +59,11 @@ def load_transformers(model_path: str, *, dtype: torch.dtype, weights: bool, asp
     if weights:
         attention = "sdpa" if parts.family.causal else None  # what there is; sdpa does not cap scores
         model, report = AutoModelForImageTextToText.from_pretrained(
-            model_path, dtype=dtype, attn_implementation=attention, output_loading_info=True
+            model_path,
+            dtype=dtype,
+            attn_implementation=attention,
+            output_loading_info=True,
+            trust_remote_code=False,
         )
         check_report(report, model_path)
     else:

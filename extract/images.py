@@ -58,14 +58,16 @@ def _decode(content: bytes) -> Image.Image:
             image = Image.open(io.BytesIO(content))
             _check_size(*image.size)
             return _to_rgb(image)
+    except Unusable:
+        raise
     except Image.DecompressionBombError as error:
         raise Unusable("image_too_large", one_line(error)) from None
     except UnidentifiedImageError:
         raise Unusable("image_unreadable", "not an image in a format that Pillow knows") from None
     except MemoryError:
         raise Unusable("image_too_large", "not enough memory to decode it") from None
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, KeyError) as error:
-        raise Unusable("image_unreadable", one_line(error) or type(error).__name__) from None  # Pillow's decoders
+    except Exception as error:  # Pillow's decoders raise anything
+        raise Unusable("image_unreadable", one_line(error)[:300] or type(error).__name__) from None
 
 
 def _check_size(width: int, height: int) -> None:

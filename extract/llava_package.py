@@ -183,6 +183,11 @@ def load_package(
         raise HeadflowError(
             f"the llava package knows its models by their names, and {name} holds no `llava`: rename it"
         )
+    if "mpt" in name.lower():
+        raise HeadflowError(
+            f"the llava package takes {name} for an MPT, by three of its letters, and would run the checkpoint's own "
+            "code: rename it, or leave --backend out"
+        )
     try:
         with redirect_stdout(sys.stderr):  # it prints what it does
             tokenizer, model, processor, _ = load_pretrained_model(model_path, model_base, name, device=str(device))

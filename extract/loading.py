@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
@@ -96,7 +95,7 @@ class ImageRows(Images):
     def _load(self, place: int) -> tuple[Image.Image, str]:
         try:
             content = self._contents[place]
-        except (HeadflowError, OSError, pa.ArrowException) as error:
+        except HeadflowError as error:
             raise Unusable("image_unreadable", f"row {place}: {one_line(error)[:300]}") from None
         if content is None:
             raise Unusable("image_missing", f"row {place} has no image")

@@ -1,5 +1,7 @@
 """The one place that runs a model: what a checkpoint holds -> transformers' classes, one observed forward pass."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ import torch
 from huggingface_hub import snapshot_download
 from torch import Tensor
 from transformers import PretrainedConfig
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from extract.attention import observe_language_model, observing
 from extract.checkpoint import Checkpoint, Parts, Tokens
@@ -22,7 +25,7 @@ from extract.pixels import Preprocessor, SquarePreprocessor, blank_image
 from extract.probe import probe
 from extract.processors import ProcessorPreprocessor
 from extract.prompts import PromptBuilder
-from schemas.errors import HeadflowError, one_line
+from schemas.errors import HeadflowError, one_line, short
 from schemas.roles import IMAGE, PADDING
 
 ORIGINAL_FILES = ["*.json", "*.bin", "*.safetensors", "tokenizer.model"]
@@ -76,8 +79,9 @@ def load_model(
     Raises:
         HeadflowError: no such model, no vision-language model, a form that is not read, or weights that do not fit.
     """
-    parts = _read(model_path, model_base, dtype=dtype, weights=True, aspect=aspect)
-    return watch(parts, device, aspect=aspect, name=model_path)
+    with _loading(model_path):
+        parts = _read(model_path, model_base, dtype=dtype, weights=True, aspect=aspect)
+        return watch(parts, device, aspect=aspect, name=model_path)
 
 
 def load_tokens(model_path: str, model_base: str | None, aspect: str | None = None) -> tuple[Tokens, Preprocessor]:
@@ -86,9 +90,20 @@ def load_tokens(model_path: str, model_base: str | None, aspect: str | None = No
     Raises:
         HeadflowError: as `load_model`, but for what is wrong with weights.
     """
-    parts = _read(model_path, model_base, dtype=torch.float32, weights=False, aspect=aspect)
-    tokens = _tokens(parts)
-    return tokens, _preprocessor(parts, tokens, aspect)
+    with _loading(model_path):
+        parts = _read(model_path, model_base, dtype=torch.float32, weights=False, aspect=aspect)
+        tokens = _tokens(parts)
+        return tokens, _preprocessor(parts, tokens, aspect)
+
+
+@contextmanager
+def _loading(model_path: str) -> Iterator[None]:
+    try:
+        yield
+    except HeadflowError:
+        raise
+    except Exception as error:  # third-party loaders raise anything
+        raise HeadflowError(f"{model_path} cannot be loaded: {one_line(error)[:500]}") from error
 
 
 def watch(parts: Parts, device: torch.device, *, aspect: str | None = None, name: str = "the model") -> Model:
@@ -122,21 +137,20 @@ def watch(parts: Parts, device: torch.device, *, aspect: str | None = None, name
 
 def _read(model_path: str, model_base: str | None, *, dtype: torch.dtype, weights: bool, aspect: str | None) -> Parts:
     config = _config(model_path)
-    try:
-        if is_original(config):
-            folder, base = _folder(model_path), _folder(model_base) if model_base else None
-            parts = load_original(folder, base, config, dtype=dtype, weights=weights, aspect=aspect)
-            return parts if Path(model_path).is_dir() else replace(parts, revision=folder.name)
-        if model_base is not None:
-            raise HeadflowError(
-                f"{model_path} is no LoRA or projector-only checkpoint in LLaVA's released format: "
-                "it needs no --model-base"
-            )
-        return load_transformers(model_path, dtype=dtype, weights=weights, aspect=aspect)
-    except HeadflowError:
-        raise
-    except Exception as error:  # third-party loaders raise anything
-        raise HeadflowError(f"{model_path} cannot be loaded: {one_line(error)[:500]}") from error
+    if is_original(config):
+        folder, base = _folder(model_path), _folder(model_base) if model_base else None
+        parts = load_original(folder, base, config, dtype=dtype, weights=weights, aspect=aspect)
+        return parts if Path(model_path).is_dir() else replace(parts, revision=folder.name)
+    if model_base is not None:
+        raise HeadflowError(
+            f"{model_path} is no LoRA or projector-only checkpoint in LLaVA's released format: it needs no --model-base"
+        )
+    kind = config.get("model_type")
+    if kind not in CONFIG_MAPPING and "auto_map" in config:
+        raise HeadflowError(
+            f"{model_path} is a {short(kind)}, in code of its own, which is not run; see the README's table"
+        )
+    return load_transformers(model_path, dtype=dtype, weights=weights, aspect=aspect)
 
 
 def _tokens(parts: Parts) -> Tokens:

@@ -222,7 +222,7 @@ def _text_config(config: dict[str, Any], folder: Path) -> Any:
 def _tower_config(config: dict[str, Any], folder: Path) -> CLIPVisionConfig:
     name = config.get("mm_vision_tower")
     try:
-        kind = AutoConfig.from_pretrained(name).model_type
+        kind = AutoConfig.from_pretrained(name, trust_remote_code=False).model_type
     except Exception as error:  # third-party loaders raise anything
         raise HeadflowError(f"{folder}: its vision tower {name} cannot be loaded: {one_line(error)[:300]}") from error
     if not kind.startswith("clip"):

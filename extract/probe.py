@@ -44,7 +44,7 @@ def probe(model: "Model", prompts: PromptBuilder) -> None:
     try:
         plain = _hidden(model, prompt, pixels, observed=False)
         observed = _hidden(model, other if model.tokens.family.causal else prompt, pixels, observed=True)
-    except ValueError as error:
+    except Exception as error:  # a model that does not fit its config.json raises anything
         raise HeadflowError(f"a first pass through the model failed: {one_line(error)[:400]}") from error
     if not torch.isfinite(plain).all():
         raise HeadflowError(f"the model gives numbers that are not finite in {model.dtype}; another --dtype may help")

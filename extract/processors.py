@@ -80,7 +80,7 @@ class ProcessorPreprocessor:
         """
         try:
             read = read_image(self.processor, self.placeholder, image)
-        except ValueError as error:
+        except Exception as error:  # third-party processors raise anything
             raise Unusable("image_refused", one_line(error)[:300]) from None
         names = [name for name in self.processor.image_processor.model_input_names if name in read]
         ids = read["input_ids"][0].tolist()

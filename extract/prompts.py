@@ -39,6 +39,7 @@ class PromptBuilder:
         max_tokens: longest prompt that the model can place.
         image_text: what stands for the image in a message; holds `<image>`.
         image_token_id: the token that stands for image content; null: all that stand in the image's place do.
+        placeholders: texts that stand for an image, or for a part of one; taken out of questions.
         suffix: appended to each question that does not end with it already.
         system_span: `template`: the tokens that hold the system message and its separator, and nothing else.
             `original`: as many tokens after BOS as the message and the template's separator have on their own, the
@@ -52,6 +53,7 @@ class PromptBuilder:
     template: Template
     image_text: str = IMAGE_PLACEHOLDER
     image_token_id: int | None = None
+    placeholders: Sequence[str] = (IMAGE_PLACEHOLDER,)
     suffix: str = MME_SUFFIX
     system_span: SystemSpan = "template"
 
@@ -65,9 +67,8 @@ class PromptBuilder:
             Unusable: `question_empty` or `prompt_too_long`.
         """
         text = question
-        for placeholder in self._placeholders():
-            if placeholder in text:
-                text = text.replace(placeholder, "").strip()
+        while found := next((each for each in self.placeholders if each in text), None):  # taking one out may make one
+            text = text.replace(found, "").strip()
         if not text.strip():
             raise Unusable("question_empty", "the question has no text")
         if not text.endswith(self.suffix.strip()):
@@ -78,10 +79,6 @@ class PromptBuilder:
             raise Unusable("prompt_too_long", f"{len(input_ids)} tokens, the model can place {self.max_tokens}")
         before = [BOS if i == 0 else SYSTEM if i in system else USER for i in range(len(head))]
         return Prompt(input_ids, [*before, *self._block_roles(block, first=not head), *[QUESTION] * len(tail)])
-
-    def _placeholders(self) -> Sequence[str]:
-        """What a question may not hold."""
-        return (IMAGE_PLACEHOLDER,)
 
     def _tokenise(self, text: str, image_ids: Sequence[int]) -> tuple[list[int], Sequence[int], list[int], range]:
         """Tokens before the image, in its place, and after it; and which of the first hold the system message."""
@@ -135,9 +132,6 @@ class ChatPromptBuilder(PromptBuilder):
     """
 
     template: ChatTemplate  # type: ignore[assignment]
-
-    def _placeholders(self) -> Sequence[str]:
-        return (IMAGE_PLACEHOLDER, self.template.placeholder)
 
     def _tokenise(self, text: str, image_ids: Sequence[int]) -> tuple[list[int], Sequence[int], list[int], range]:
         written, placeholder, decode = self.template.write(text), self.template.placeholder, self.template.decode

@@ -10,6 +10,7 @@ from extract.released import add_answers
 from schemas.columns import UNKNOWN
 from schemas.errors import HeadflowError
 from schemas.ids import SampleIds
+from schemas.texts import storable
 
 REQUIRED = ("image_file", "question")
 FIELDS = (*REQUIRED, "question_id", "answer", "category")
@@ -120,11 +121,11 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _text(value: Any, name: str, number: int, path: Path) -> str | None:
-    """A field as text; numbers are written out, null stays null, what is no Unicode (half a pair) becomes `?`."""
+    """A field as text; numbers are written out, null stays null."""
     if value is None:
         return None
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode("utf-8")
+        return storable(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     raise HeadflowError(f"question file {path}: row {number}: `{name}` is a {type(value).__name__}, not text")

@@ -9,6 +9,7 @@ import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -18,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.errors import HeadflowError, one_line
+from schemas.parquet_files import open_parquet, reading
 
 TEXTS = ("question_id", "question", "answer", "category")
 REQUIRED = ("image", "question")
@@ -64,10 +66,8 @@ def read_texts(shards: Sequence[Path]) -> Iterator[dict[str, Any]]:
         names = [name for name in TEXTS if name in file.schema_arrow.names]
         if file.schema_arrow.field("image").type.get_field_index("path") >= 0:
             names.append("image.path")
-        try:
+        with _reading(shard):
             rows = file.read(columns=names).to_pylist()
-        except (pa.ArrowException, OSError) as error:
-            raise _broken(shard, error) from None
         for row in rows:
             own = (row.pop("image", None) or {}).get("path")
             named = next((name for name in (row.get("question_id"), own) if name not in (None, "")), number)
@@ -88,13 +88,15 @@ class ImageBytes:
         self._cells: Iterator[pa.Scalar] = iter(())
 
     def __getitem__(self, row: int) -> bytes | None:
-        """The image of a row; raises `HeadflowError`, `OSError` or `pa.ArrowException` where it cannot be read."""
+        """The image of a row; raises `HeadflowError` where it cannot be read."""
         group = bisect_right(self._groups, row, key=lambda each: each[0]) - 1
         first, shard, number = self._groups[group]
         if group != self._group or row < self._next:
             self._cells, self._next = _cells(shard, number), first
         self._group = -1  # a stream that fails is of no more use
-        cell = next(islice(self._cells, row - self._next, None))
+        cell = next(islice(self._cells, row - self._next, None), None)
+        if cell is None:
+            raise HeadflowError(f"question file {shard} has fewer rows than it says; fetch it again")
         self._group, self._next = group, row + 1
         content: bytes | None = cell.as_py()
         return content
@@ -114,20 +116,17 @@ class ImageBytes:
 def _cells(shard: Path, group: int) -> Iterator[pa.Scalar]:
     """The bytes of a row group's images, in order."""
     # Mapped, and in one thread: each process holds a few decoded pages, and none holds the file
-    file = pq.ParquetFile(shard, memory_map=True)
-    for batch in file.iter_batches(BATCH, row_groups=[group], columns=["image.bytes"], use_threads=False):
-        yield from batch.column("image").flatten()[0]  # null where the struct is
+    with _reading(shard):
+        file = open_parquet(shard, memory_map=True)
+        for batch in file.iter_batches(BATCH, row_groups=[group], columns=["image.bytes"], use_threads=False):
+            yield from batch.column("image").flatten()[0]  # null where the struct is
 
 
 def _open(shard: Path) -> pq.ParquetFile:
     """A shard with the columns of MME; raises `HeadflowError` where it is none."""
-    try:
-        file = pq.ParquetFile(shard)
-    except FileNotFoundError:
-        raise HeadflowError(f"question file {shard} does not exist") from None
-    except (pa.ArrowException, OSError) as error:
-        raise _broken(shard, error) from None
-    schema = file.schema_arrow
+    with _reading(shard):
+        file = open_parquet(shard)
+        schema = file.schema_arrow
     for name in REQUIRED:
         if schema.names.count(name) != 1:
             raise HeadflowError(f"question file {shard} needs one column `{name}`; it has {', '.join(schema.names)}")
@@ -140,5 +139,11 @@ def _open(shard: Path) -> pq.ParquetFile:
     return file
 
 
-def _broken(shard: Path, error: Exception) -> HeadflowError:
-    return HeadflowError(f"question file {shard} cannot be read as Parquet: {one_line(error)[:300]}; fetch it again")
+@contextmanager
+def _reading(shard: Path) -> Iterator[None]:
+    """Around what is read of a shard: raises `HeadflowError` where it is not there, or broken."""
+    try:
+        with reading(f"question file {shard}", "; fetch it again"):
+            yield
+    except FileNotFoundError:
+        raise HeadflowError(f"question file {shard} does not exist") from None

@@ -4,8 +4,10 @@ In the order of the flow:
 
     roles.py      which role each token of a prompt has, and which queries are averaged
     columns.py    the columns of the tables `heads` and `samples`
+    texts.py      text that UTF-8 can hold
     ids.py        how samples are named
     manifest.py   the fields of `run.json`
+    parquet_files.py  opening Parquet, and one line that says what is wrong with it
     run.py        where the files of a run lie, and how a run is opened
     locks.py      locks between processes that do not outlive their owner
     resume.py     whether a run that lies there is the one that a command asks for

@@ -1,5 +1,6 @@
 """The error that reaches a user as one line: what is wrong, where, and what to do."""
 
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -26,12 +27,20 @@ def one_line(error: object) -> str:
     return " ".join(str(error).split())
 
 
+def short(value: object) -> str:
+    """How a value is written in Python, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
 def run_command(command: Callable[[], int]) -> int:
     """Run a command line's body and return its exit code: its own, or that of what ended it.
 
-    A `HeadflowError` and an `OSError` (a full disk, an unwritable directory) become one line on stderr. A reader of the
-    output that has seen enough (`| head`) is no error, and nothing is said.
+    A `HeadflowError`, an `OSError` (a full disk, an unwritable directory) and a `MemoryError` become one line on
+    stderr. A reader of the output that has seen enough (`| head`) is no error, and nothing is said.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no error
     try:
         code = command()
         sys.stdout.flush()
@@ -45,6 +54,9 @@ def run_command(command: Callable[[], int]) -> int:
         return stopped.code
     except (HeadflowError, OSError) as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
+        return USAGE
+    except MemoryError as error:
+        print(f"error: not enough memory: {one_line(error)}", file=sys.stderr)
         return USAGE
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -15,8 +15,10 @@ def read_object(path: Path, name: str) -> dict[str, Any]:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise HeadflowError(f"{name} cannot be read: {one_line(error)}") from None
+    except (ValueError, RecursionError) as error:  # the second where lists lie too deep in lists
+        raise HeadflowError(f"{name} is not JSON in UTF-8: {one_line(error)}") from None
     if not isinstance(content, dict):
         raise HeadflowError(f"{name} holds no JSON object")
     return content

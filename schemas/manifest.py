@@ -2,18 +2,23 @@
 
 import dataclasses
 import json
+import re
 import types
 import typing
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from schemas.errors import HeadflowError
+from schemas.columns import FLOW_NAMES
+from schemas.errors import HeadflowError, short
 
 SCHEMA_VERSION = 1
 RUNNING, COMPLETE = "running", "complete"
 EXTRACTED, IMPORTED = "extract", "legacy-pt"
 PACKED, SEPARATE = "packed", "separate"
 TEXT_SCOPES = ("all", "no-system")
+INDICES, ROWS = 2**15, 2**31  # most layers or heads, as `layer` and `head` are int16; most samples
+PART_NAME = re.compile(r"part-([0-9]+-)?[0-9]+\.parquet")
 
 
 @dataclass
@@ -71,29 +76,48 @@ class Manifest:
         return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str, where: object) -> "Manifest":
-        """Read a manifest; `where` names it in errors.
+    def from_object(cls, content: dict[str, Any], where: object) -> "Manifest":
+        """Read a manifest from its JSON object; `where` names it in errors.
 
         Raises:
-            HeadflowError: not JSON, another schema version, or a field that is missing or of the wrong type.
+            HeadflowError: another schema version, or a field that is missing, of the wrong type, or cannot be.
         """
-        try:
-            content = json.loads(text)
-        except ValueError as error:
-            raise HeadflowError(f"{where} is not JSON ({error}); the run cannot be read") from None
-        if not isinstance(content, dict):
-            raise HeadflowError(f"{where} holds no JSON object; the run cannot be read")
         version = content.get("schema_version")
         if version != SCHEMA_VERSION:
             raise HeadflowError(
-                f"{where} has schema version {version!r}, this headflow reads {SCHEMA_VERSION}: "
+                f"{where} has schema version {short(version)}, this headflow reads {SCHEMA_VERSION}: "
                 "read it with the headflow that wrote it, or extract again"
             )
         manifest: Manifest = build(cls, content, str(where))
-        for name, allowed in (("state", (RUNNING, COMPLETE)), ("text_scope", TEXT_SCOPES)):
-            if getattr(manifest, name) not in allowed:
-                raise HeadflowError(f"{where}: {name} is {getattr(manifest, name)!r}, not one of {', '.join(allowed)}")
+        if wrong := next(manifest._wrong(), None):
+            raise HeadflowError(f"{where}: {wrong}")
         return manifest
+
+    def _wrong(self) -> Iterator[str]:
+        """What cannot be, though it is of its type."""
+        for name, allowed in (("state", (RUNNING, COMPLETE)), ("text_scope", TEXT_SCOPES)):
+            if getattr(self, name) not in allowed:
+                yield f"{name} is {short(getattr(self, name))}, not one of {', '.join(allowed)}"
+        for name, least, most in (
+            ("layers", 1, INDICES),
+            ("heads", 1, INDICES),
+            ("samples", 0, ROWS),
+            ("num_chunks", 1, ROWS),
+        ):
+            if not least <= getattr(self, name) <= most:
+                yield f"{name} is {short(getattr(self, name))}, not from {least} to {most}"
+        if unknown := [flow for flow in self.flows if flow not in FLOW_NAMES]:
+            yield f"it names flows that are not in the contract: {', '.join(unknown)[:80]}"
+        names, chunks = [part.name for part in self.parts], [part.chunk for part in self.parts]
+        for what, values in (("flows", self.flows), ("parts", names), ("chunks_complete", self.chunks_complete)):
+            if len(set(values)) < len(values):
+                yield f"{what} names one of its members twice"
+        for name in names:
+            if not PART_NAME.fullmatch(name):
+                yield f"{short(name)} is not the name of a part"
+        for chunk in (*chunks, *self.chunks_complete):
+            if not 0 <= chunk < self.num_chunks:
+                yield f"chunk {short(chunk)} is not one of {self.num_chunks}, from 0"
 
 
 def meanings() -> dict[str, str]:
@@ -127,7 +151,7 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         return value
     if not isinstance(origin, type) or not isinstance(value, origin) or isinstance(value, bool):
         expected = getattr(origin, "__name__", origin)
-        raise HeadflowError(f"{where} is {value!r}, not of type {expected}")
+        raise HeadflowError(f"{where} is {short(value)}, not of type {expected}")
     if isinstance(value, list):
         (item,) = typing.get_args(hint)
         return [_value(item, each, f"{where}[{index}]") for index, each in enumerate(value)]

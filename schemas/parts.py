@@ -58,6 +58,7 @@ def write_table(path: Path, content: pa.Table) -> None:
             use_dictionary=dictionaries,
             use_byte_stream_split=floats,
             row_group_size=max(1, content.num_rows),
+            write_page_checksum=True,
         )
         _publish(aside, path)
     except OSError:
@@ -66,9 +67,9 @@ def write_table(path: Path, content: pa.Table) -> None:
 
 
 def write_text(path: Path, content: str) -> None:
-    """Write a small file; readers see it when it is whole."""
+    """Write a small JSON file; readers see it when it is whole."""
     aside = _aside(path)
-    aside.write_text(content, encoding="utf-8")
+    aside.write_text(content, encoding="utf-8", errors="backslashreplace")  # half a pair, as JSON writes it
     _publish(aside, path)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from schemas.errors import HeadflowError
+from schemas.errors import HeadflowError, short
 from schemas.manifest import Manifest
 
 # What decides rows and numbers. Where a run goes on, device, batch size and versions may be others
@@ -28,11 +28,6 @@ def check_same(found: Manifest, asked: Mapping[str, Any], path: Path) -> None:
         theirs = getattr(found, name)
         if theirs != ours:
             raise HeadflowError(
-                f"{path} holds another run: its {name} is {_short(theirs)}, this command's is {_short(ours)}; "
+                f"{path} holds another run: its {name} is {short(theirs)}, this command's is {short(ours)}; "
                 "choose another directory, or say --overwrite"
             )
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -12,8 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.columns import SAMPLES, TABLES, Column, heads_columns
-from schemas.errors import HeadflowError, one_line
+from schemas.errors import HeadflowError
+from schemas.json_files import read_object
 from schemas.manifest import Manifest
+from schemas.parquet_files import open_parquet, reading
 
 MANIFEST = "run.json"
 
@@ -40,12 +42,11 @@ class Run:
             HeadflowError: the file is missing, is not Parquet, or lacks a column or its type.
         """
         try:
-            file = pq.ParquetFile(path)
+            with reading(path):
+                file = open_parquet(path)
+                schema = file.schema_arrow
         except FileNotFoundError:
             raise HeadflowError(f"{path} is missing: {MANIFEST} lists it") from None
-        except (pa.ArrowException, OSError) as error:
-            raise HeadflowError(f"{path} cannot be read as Parquet: {one_line(error)}") from None
-        schema = file.schema_arrow
         for column in self.columns(path.parent.name):
             if column.name not in schema.names:
                 raise HeadflowError(f"{path}: the column `{column.name}` is missing")
@@ -54,20 +55,21 @@ class Run:
                 raise HeadflowError(f"{path}: the column `{column.name}` has type {found}, not {column.type}")
         return file
 
+    def read_part(self, path: Path) -> pa.Table:
+        """Read one part with the contract's columns; raises as `open_part`."""
+        file = self.open_part(path)
+        with reading(path):
+            content = file.read(columns=[column.name for column in self.columns(path.parent.name)])
+            content.validate(full=True)
+            return content
+
     def samples(self) -> pa.Table:
         """The whole table `samples`, in the order of the question file.
 
         Raises:
             HeadflowError: a part is missing or unreadable.
         """
-        names = [column.name for column in SAMPLES]
-        tables = []
-        for path in self.part_paths("samples"):
-            file = self.open_part(path)
-            try:
-                tables.append(file.read(columns=names))
-            except (pa.ArrowException, OSError) as error:
-                raise HeadflowError(f"{path} cannot be read as Parquet: {one_line(error)}") from None
+        tables = [self.read_part(path) for path in self.part_paths("samples")]
         if not tables:
             raise HeadflowError(f"{self.path} has no part yet: nothing to read")
         return pa.concat_tables(tables).unify_dictionaries()
@@ -89,8 +91,4 @@ def open_run(path: str | Path) -> Run:
         parts = any((path / table).is_dir() for table in TABLES)
         lost = "it has parts, but its manifest is gone" if parts else "it is not a run"
         raise HeadflowError(f"{path} has no {MANIFEST}: {lost}")
-    try:
-        text = manifest.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise HeadflowError(f"{manifest} cannot be read: {one_line(error)}") from None
-    return Run(path, Manifest.from_json(text, manifest))
+    return Run(path, Manifest.from_object(read_object(manifest, str(manifest)), manifest))

@@ -212,18 +212,18 @@ class RunWriter:
 
     def _sample_ids(self) -> list[str]:
         run = Run(self.path, self.manifest)
-        parts = [run.open_part(self.path / "samples" / part.name) for part in self._own()]
-        return [name for part in parts for name in part.read(columns=["sample_id"])["sample_id"].to_pylist()]
+        parts = [run.read_part(self.path / "samples" / part.name) for part in self._own()]
+        return [name for part in parts for name in part["sample_id"].to_pylist()]
 
     def _take_out_skipped(self) -> None:
         """Write parts that hold skipped samples anew without them; the old files go once the manifest lists the new."""
         run = Run(self.path, self.manifest)
         for part in self._own():
-            samples = run.open_part(self.path / "samples" / part.name).read()
+            samples = run.read_part(self.path / "samples" / part.name)
             kept = samples.filter(pc.field("status") == OK)
             if kept.num_rows == samples.num_rows:
                 continue
-            heads = run.open_part(self.path / "heads" / part.name).read()
+            heads = run.read_part(self.path / "heads" / part.name)
             new = self._new_part()
             new.heads_rows, new.samples_rows = heads.num_rows, kept.num_rows
             own = [new if each is part else each for each in self._own()]

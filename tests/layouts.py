@@ -22,6 +22,12 @@ def tiles(seed: int = 0) -> Prompt:
     return Prompt(ids, [BOS, SYSTEM, USER, *[IMAGE] * 8, QUESTION, *[IMAGE] * 8, *[QUESTION] * 9])
 
 
+def image_first(question: int, seed: int = 0) -> Prompt:
+    """An image with nothing before it, not even BOS, and a question."""
+    words = np.random.default_rng(seed).integers(2, 900, question).tolist()
+    return Prompt([*[IMAGE_TOKEN] * 20, *words], [*[IMAGE] * 20, *[QUESTION] * question])
+
+
 def columns(images: list[list[Prompt]]) -> list[tuple[int, list[int]]]:
     """For each question its row in the batch, and the columns of all of its tokens, those of its prefix included."""
     common = max(len(prompts[0].input_ids) for prompts in images)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analyze.__main__ import parser as analyze_parser
+from analyze.flags import parser as analyze_parser
 from analyze.verification import TOLERANCES
 from extract.families import FAMILIES
 from extract.flags import parser as extract_parser

@@ -109,10 +109,19 @@ def test_validate(made_up, capsys):
         ("--categories nothing", "--categories nothing: this run has OCR, color"),
         ("--metrics colour", "--metrics colour: this run has t2v"),
         ("--bins 0.3", "does not divide the range"),
-        ("--dpi 0", "--dpi and --figsize must be positive"),
-        ("--figsize 0 3", "--dpi and --figsize must be positive"),
+        ("--layers 0-99999999999", "this run has the layers 0 to 1"),
+        ("--range 0 1e300 --bins 1e-300", "does not divide the range"),
+        ("--range 0 inf", "--range: inf is not a number from"),
+        ("--bins nan", "--bins: nan is not a number from"),
+        ("--dpi 9", "--dpi: 9 is not a whole number from 10 to 1200"),
+        ("--figsize 0 3", "--figsize: 0 is not a number from 1 to 100"),
+        ("--prefix ../x", "--prefix: '../x' is not up to 80 letters"),
     ],
 )
 def test_bad_flags(made_up, capsys, flags, says):
-    assert main(["plots", str(made_up), *flags.split()]) == 2
+    try:
+        code = main(["plots", str(made_up), *flags.split()])
+    except SystemExit as stop:
+        code = stop.code
+    assert code == 2
     assert says in capsys.readouterr().err

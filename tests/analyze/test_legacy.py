@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 import torch
 
-from analyze.__main__ import RECORDS, main
+from analyze.__main__ import main
+from analyze.flags import RECORDS
 from schemas.validate import validate
 from tests.made_up import write_run
 
@@ -108,6 +109,14 @@ def test_text_scope(tmp_path, bring, capsys):
     assert "text without the system prompt" in capsys.readouterr().out
 
 
+def test_text_that_is_no_unicode(bring):
+    code, run = bring([record(id="\ud800", category="\udfff", image_file="a\ud800.png")])
+    assert code == 0
+    assert list(validate(run)) == []
+    (sample,) = pd.read_parquet(run / "samples").to_dict("records")
+    assert (sample["sample_id"], sample["category"], sample["image"]) == ("?", "?", "a?.png")
+
+
 def broken(change):
     bad = record(seed=1)
     change(bad)
@@ -128,6 +137,9 @@ def broken(change):
         (broken(lambda bad: bad["per_layer"][0]["text_to_visual"].pop(1)), "record 1 lacks"),
         (broken(lambda bad: bad["per_layer"][0]["text_to_visual"].pop(2)), "record 1 lacks"),
         (broken(lambda bad: bad["per_layer"].__setitem__(0, 5)), "record 1 lacks"),
+        (broken(lambda bad: bad["per_layer"][0].update(visual_to_text=[0.1])), "record 1 lacks"),
+        (broken(lambda bad: bad["per_layer"][1]["visual_to_text"].update({2: 10**400})), "record 1 lacks"),
+        ([record(heads=0)], "record 0 has no heads"),
         (broken(lambda bad: bad["per_layer"][1]["visual_to_text"].update({2: float("nan")})), "layer 1, head 2"),
         (broken(lambda bad: bad["per_layer"][1]["visual_to_text"].update({2: 1.5})), "visual_to_text is 1.5"),
         (broken(lambda bad: bad["per_layer"][1]["visual_to_text"].update({2: "x"})), "record 1 lacks"),

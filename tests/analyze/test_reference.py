@@ -54,7 +54,7 @@ def test_a_fault_is_named(tmp_path, change, says):
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [(None, "No such file"), (b"", "Expecting value"), (b"[]", "no JSON object"), (b"\xff", "cannot be read")],
+    [(None, "No such file"), (b"", "Expecting value"), (b"[]", "no JSON object"), (b"\xff", "is not JSON in UTF-8")],
 )
 def test_a_file_that_is_no_reference(tmp_path, content, says):
     path = tmp_path / "reference.json"

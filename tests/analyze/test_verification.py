@@ -270,8 +270,3 @@ def test_a_bad_reference(run, against, capsys):
     assert error.startswith("error: reference ")
     assert error.endswith("reference.json: the field `overall` is missing\n")
     assert not (run / "verify.csv").exists()
-
-
-def test_nothing_is_drawn_at_no_resolution(against, capsys):
-    assert against(lambda reference: None, "--dpi", "0") == 2
-    assert "--dpi must be positive" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from extract.kernels import FLASH_CPU, PORTABLE
 from extract.observer import Observation
 from extract.packing import pack
 from schemas.columns import FLOW_NAMES
-from tests.layouts import columns, prompt, tiles
+from tests.layouts import columns, image_first, prompt, tiles
 from tests.oracle import reduce
 
 SHORT = ("bos", "sys", "user", "v", "q")
@@ -24,6 +24,7 @@ BATCHES = {f"{number} questions": [[prompt(9 + k, seed=k) for k in range(number)
     "long": [[prompt(90, image=500), prompt(40, image=500)], [prompt(41, image=500)]],
     "tiles": [[tiles()], [prompt(9)]],
     "questions on tiles": [[tiles(), tiles(1), tiles(2)], [prompt(9), prompt(4)]],
+    "image first": [[image_first(9), image_first(5, 1)], [image_first(7)]],
 }
 
 

@@ -87,10 +87,11 @@ JPEG = encoded(Image.effect_noise((200, 200), 90), "jpeg")
         (READABLE["rgb"][:40], "image_unreadable", ""),
         (READABLE["rgb"][:30] + bytes(200), "image_unreadable", ""),
         (b"GIF89a" + bytes(20), "image_unreadable", ""),
+        (b"DDS |\0\0\0" + bytes(120), "image_unreadable", "Unknown pixel format"),
         (png(20_000, 20_000), "image_too_large", "400000000 pixels"),
         (png(1, 4_000), "image_too_large", "too long and thin"),
     ],
-    ids=["missing", "empty", "text", "truncated", "cut", "zeros", "gif", "20000x20000", "1x4000"],
+    ids=["missing", "empty", "text", "truncated", "cut", "zeros", "gif", "dds", "20000x20000", "1x4000"],
 )
 def test_unusable(tmp_path, content, reason, says):
     path = tmp_path / "image"

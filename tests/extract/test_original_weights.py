@@ -120,6 +120,38 @@ def test_files_that_are_no_checkpoint(whole, says, tmp_path):
     assert "the tokenizer of" in says(model_path=path)
 
 
+def test_code_in_a_checkpoint_of_transformers_does_not_run(says, tmp_path, checkpoint_path, monkeypatch):
+    path = shutil.copytree(checkpoint_path, tmp_path / "model")
+    (path / "model.safetensors").unlink()
+    torch.save({"lm_head.weight": Unpickled()}, path / "pytorch_model.bin")
+    assert "cannot be loaded: Weights only load failed" in says(model_path=path)
+    config = json.loads((path / "config.json").read_text())
+    (path / "theirs.py").write_text("raise SystemExit('run')")
+    settings = {"model_type": "theirs", "auto_map": {"AutoConfig": "theirs.Config"}}
+    (path / "config.json").write_text(json.dumps(config | settings))
+    monkeypatch.setattr("builtins.input", lambda *_: "y")  # to what transformers would ask
+    assert "is a 'theirs', in code of its own, which is not run" in says(model_path=path)
+    (path / "config.json").write_text(json.dumps(config))
+    tokenizer = json.loads((path / "tokenizer_config.json").read_text())
+    settings = {"tokenizer_class": "Theirs", "auto_map": {"AutoTokenizer": ["theirs.Tokenizer", None]}}
+    (path / "tokenizer_config.json").write_text(json.dumps(tokenizer | settings))
+    assert "error: " in says(model_path=path)
+
+
+@pytest.mark.parametrize(
+    ("file", "settings", "message"),
+    [
+        ("preprocessor_config.json", {"crop_size": None}, "cannot be loaded: "),
+        ("tokenizer_config.json", {"model_max_length": {}}, "the checkpoint's tokenizer fails: "),
+        ("config.json", {"image_token_index": 10**6}, ""),
+    ],
+)
+def test_settings_of_transformers_that_do_not_fit(says, tmp_path, checkpoint_path, file, settings, message):
+    path = shutil.copytree(checkpoint_path, tmp_path / "model")
+    (path / file).write_text(json.dumps(json.loads((path / file).read_text()) | settings))
+    assert message in says(model_path=path)
+
+
 def test_bases_that_do_not_fit(whole, lora, says, tmp_path):
     assert "has adapter_config.json and no weights of its own" in says(model_path=lora.path)
     assert "--model-base is given, but" in says(model_path=whole.path, model_base=lora.base)

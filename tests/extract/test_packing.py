@@ -7,7 +7,7 @@ from extract import packing
 from extract.packing import pack, share_prefix
 from extract.prompts import Prompt
 from schemas.roles import IMAGE, QUESTION
-from tests.layouts import columns, prompt, tiles
+from tests.layouts import columns, image_first, prompt, tiles
 
 BATCHES = {
     "one": [[prompt(9)]],
@@ -21,6 +21,7 @@ BATCHES = {
     ],
     "tiles": [[tiles()], [prompt(9)]],
     "questions on tiles": [[tiles(), tiles(1), tiles(2)], [prompt(9), prompt(4)]],
+    "image first": [[image_first(9), image_first(5, 1)], [image_first(7)]],
 }
 
 

@@ -79,7 +79,10 @@ def test_an_empty_span_before_the_image():
     assert prompt.roles[:5] == [BOS, USER, USER, IMAGE, IMAGE]
 
 
-@pytest.mark.parametrize("question", ["<image>\nIs it red?", "Is it red?<image>", "<image>Is it red?<image>"])
+@pytest.mark.parametrize(
+    "question",
+    ["<image>\nIs it red?", "Is it red?<image>", "<image>Is it red?<image>", "<ima<image>ge>Is it red?<<image>image>"],
+)
 def test_a_placeholder_in_the_question_is_taken_out(question):
     assert builder().build(question, IMAGE_IDS) == builder().build("Is it red?", IMAGE_IDS)
 

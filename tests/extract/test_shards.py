@@ -165,6 +165,8 @@ def test_what_is_wrong_is_said(tmp_path, rows):
     (good,) = write_shards(tmp_path / "good", rows)
     bad.write_bytes(good.read_bytes()[:-100])
     assert "bad.parquet cannot be read as Parquet" in says(bad)
+    bad.write_bytes(good.read_bytes().replace(b"category", b"categor\xff"))
+    assert "bad.parquet cannot be read as Parquet" in says(bad)
     table = pq.read_table(good)
     for name in ("image", "question"):
         pq.write_table(table.drop_columns([name]), bad)

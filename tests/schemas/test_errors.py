@@ -1,5 +1,6 @@
 """How a command ends: its exit code, and what it says."""
 
+import os
 import subprocess
 import sys
 
@@ -17,6 +18,7 @@ def test_a_command_ends_with_its_own_code():
     [
         (HeadflowError("bad\n thing"), USAGE, "error: bad thing\n"),
         (OSError("disk full"), USAGE, "error: disk full\n"),
+        (MemoryError("Unable to allocate 9 EiB"), USAGE, "error: not enough memory: Unable to allocate 9 EiB\n"),
         (KeyboardInterrupt(), INTERRUPTED, "interrupted\n"),
     ],
 )
@@ -46,3 +48,11 @@ sys.exit(run_command({command}))
     process.stdin.close()
     assert process.stderr.read() == b""
     assert process.wait() == PIPE_CLOSED
+
+
+def test_a_name_that_the_terminal_cannot_show_is_no_error():
+    code = "import sys; from schemas.errors import run_command; sys.exit(run_command(lambda: print('图 \\udcff') or 0))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, env=os.environ | {"PYTHONIOENCODING": "ascii"}, check=True
+    )
+    assert done.stdout == b"\\u56fe \\udcff\n"

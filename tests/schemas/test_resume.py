@@ -134,7 +134,7 @@ def test_a_writer_that_could_not_start_holds_nothing(whole):
     write(whole)
 
 
-@pytest.mark.parametrize("order", itertools.permutations(range(3)))
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 def test_chunks_make_the_whole(tmp_path, whole, order):
     run = tmp_path / "run"
     for place, chunk in enumerate(order):

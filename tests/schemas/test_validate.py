@@ -1,8 +1,10 @@
 """Each test breaks one thing in a valid run; the one line must name it."""
 
+import random
 import shutil
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from schemas.validate import validate
@@ -104,3 +106,21 @@ def test_what_is_no_run(made_up, tmp_path):
     assert "does not exist" in next(validate(tmp_path / "nowhere"))
     (tmp_path / "file").write_text("")
     assert "is not a directory" in next(validate(tmp_path / "file"))
+
+
+def test_bits_that_flipped_on_the_disk(made_up):
+    """Each page has its checksum: what is read is what was written, or nothing is."""
+    part = made_up / "heads" / PART
+    whole, content, bits = pq.read_table(part), part.read_bytes(), random.Random(0)
+    group, noticed = pq.ParquetFile(part).metadata.row_group(0), 0
+    for _ in range(200):
+        column = group.column(bits.randrange(group.num_columns))
+        place = column.data_page_offset + bits.randrange(column.total_compressed_size)
+        broken = bytearray(content)
+        broken[place] ^= 1 << bits.randrange(8)
+        part.write_bytes(broken)
+        if "cannot be read" in "\n".join(validate(made_up)):
+            noticed += 1
+        else:
+            assert pq.read_table(part).equals(whole)
+    assert noticed > 150

@@ -1,0 +1,395 @@
+"""Whatever is read may be anything: each command ends by itself, with one line where it fails, and no traceback.
+
+`HEADFLOW_EXAMPLES=5000 python -m pytest tests/test_fuzzing.py` tries more, and other ones each time.
+"""
+
+import contextlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Callable
+from itertools import chain
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from analyze.__main__ import main as analyze
+from analyze.reference import LLAVA_MME
+from extract.__main__ import main as extract_main
+from extract.images import load_image
+from extract.loading import open_images
+from extract.question_files import digest, find_images
+from extract.questions import Unusable, read_questions
+from schemas.columns import REASONS, TABLES
+from schemas.errors import run_command
+from schemas.manifest import PACKED
+from schemas.validate import validate
+from schemas.writer import RunWriter
+from tests import tiny_originals
+from tests.extract.test_images import encoded
+from tests.extract.test_originals import make_corpus
+from tests.made_up import PART, manifest, write_run
+from tests.mutations import HOSTILE, altered, damaged, values
+from tests.tiny_families import make_family
+from tests.tiny_llava import make_checkpoint
+
+EXAMPLES = int(os.environ.get("HEADFLOW_EXAMPLES", "25"))
+FEW = max(3, EXAMPLES // 5)  # where each takes a while
+ENDS = (0, 1, 2)  # done, done and something was found, refused
+
+
+def tried(examples: int = EXAMPLES):
+    """Settings of a test: the same examples each time, unless more are asked for."""
+    return settings(
+        max_examples=examples,
+        derandomize="HEADFLOW_EXAMPLES" not in os.environ,
+        database=None,
+        deadline=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+def ends(command: Callable[[], int]) -> int:
+    """The exit code of a command, which is to be one of `ENDS`, with one short line where it is refused."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            code = command()
+        except SystemExit as stop:  # of argparse
+            return int(stop.code)
+    said = [line for line in err.getvalue().splitlines() if not line.startswith("warning: ")]
+    assert code in ENDS
+    if code == 2 and said:  # `verify` tells on stdout why it cannot compare
+        last = said[-1].rpartition("\r")[2]  # behind a progress bar
+        assert last.startswith("error: "), err.getvalue()
+        assert len(last) < 1500, last
+    return code
+
+
+def as_json(value: object) -> bytes:
+    return json.dumps(value).encode()
+
+
+class Broken:
+    """A run in which one file becomes another, and what every command makes of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.whole = write_run(folder / "whole")
+        self.run = folder / "run"
+
+    def try_all(self, name: str, content: bytes) -> None:
+        shutil.rmtree(self.run, ignore_errors=True)
+        shutil.copytree(self.whole, self.run)
+        (self.run / name).write_bytes(content)
+        for command in ("validate", "summary", "export-pt", "verify", "plots"):
+            flags = ["--dpi", "10"] if command in ("plots", "verify") else []
+            ends(lambda command=command, flags=flags: analyze([command, str(self.run), *flags]))
+        ends(self.resume)
+
+    def resume(self) -> int:
+        def body() -> int:
+            RunWriter(self.run, manifest(samples=10), retry_skipped=True).close()
+            return 0
+
+        return run_command(body)
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory):
+    return Broken(tmp_path_factory.mktemp("broken"))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("fuzzing")
+
+
+def test_manifests(broken):
+    name = "run.json"
+    whole = (broken.whole / name).read_bytes()
+
+    @tried()
+    @given(altered(json.loads(whole)).map(as_json) | damaged(whole))
+    def test(content):
+        broken.try_all(name, content)
+
+    test()
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_parts(broken, table):
+    name = f"{table}/{PART}"
+
+    @tried()
+    @given(damaged((broken.whole / name).read_bytes()))
+    def test(content):
+        broken.try_all(name, content)
+
+    test()
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_columns(broken, table):
+    """Parquet that is whole, but with other values or types in one column."""
+    name = f"{table}/{PART}"
+    whole = pq.read_table(broken.whole / name)
+
+    @tried()
+    @given(st.sampled_from(whole.column_names), st.data())
+    def test(column, data):
+        index = whole.schema.get_field_index(column)
+        kind = data.draw(st.sampled_from((None, whole.schema.field(index).type)))
+        items = data.draw(st.lists(values, min_size=1, max_size=3))
+        cells = (items * whole.num_rows)[: whole.num_rows]
+        buffer = io.BytesIO()
+        try:
+            pq.write_table(whole.set_column(index, column, pa.array(cells, kind)), buffer)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            assume(False)
+        broken.try_all(name, buffer.getvalue())
+
+    test()
+
+
+def test_records(place):
+    masses = dict.fromkeys(range(3), 0.1)
+    layer = {"text_to_visual": masses, "visual_to_text": masses, "total": masses}
+    records = [{"id": str(n), "image_file": f"{n}.png", "category": "a", "per_layer": [layer] * 2} for n in range(3)]
+
+    def saved(value, **options) -> bytes:
+        buffer = io.BytesIO()
+        torch.save(value, buffer, **options)
+        return buffer.getvalue()
+
+    @tried()
+    @given(
+        (altered(records) | values).map(saved)
+        | damaged(saved(records))
+        | damaged(saved(records, _use_new_zipfile_serialization=False))
+    )
+    def test(content):
+        file, run = place / "records.pt", place / "imported"
+        shutil.rmtree(run, ignore_errors=True)
+        file.write_bytes(content)
+        if ends(lambda: analyze(["import-pt", str(file), str(run)])) == 0:
+            assert list(validate(run)) == []
+
+    test()
+
+
+def test_references(broken, place):
+    whole = LLAVA_MME.read_bytes()
+
+    @tried()
+    @given(altered(json.loads(whole)).map(as_json) | damaged(whole))
+    def test(content):
+        (place / "reference.json").write_bytes(content)
+        flags = ["--reference", str(place / "reference.json"), "--output-dir", str(place), "--dpi", "10"]
+        ends(lambda: analyze(["verify", str(broken.whole), *flags]))
+
+    test()
+
+
+ROWS = [
+    {"question_id": "a", "image_file": "a.png", "question": "Is it?", "answer": "Yes", "category": "OCR"},
+    {"question_id": "b", "image": "a.png", "text": "Is it?", "label": "Yes", "category": "OCR"},
+    {
+        "id": "c",
+        "image": "x.png",
+        "conversations": [{"from": "human", "value": "<image>\nWhich?"}, {"from": "gpt", "value": "A"}],
+    },
+]
+
+
+def read(path: Path) -> int:
+    """What `extract` does with a question file before it needs a model; images that are in it are read."""
+
+    def body() -> int:
+        samples = read_questions(path, image_folder=path.parent)
+        digest(path)
+        for column in ("sample_id", "category", "question", "image", "answer"):
+            pa.array([getattr(sample, column) for sample in samples], pa.string())
+        if path.suffix == ".parquet":
+            images = open_images(find_images(path, None), samples, lambda image: image.size)
+            assert all(
+                image.reason is None or image.reason in REASONS
+                for image in map(images.__getitem__, range(len(samples)))
+            )
+        return 0
+
+    return run_command(body)
+
+
+@pytest.mark.parametrize(
+    ("name", "contents"),
+    [
+        ("q.json", (altered(ROWS) | values).map(as_json) | damaged(as_json(ROWS)) | st.binary()),
+        ("q.jsonl", st.lists(altered(ROWS[1]) | values, max_size=4).map(lambda rows: b"\n".join(map(as_json, rows)))),
+        ("release/OCR/a.txt", damaged(b"Is it red?\tYes\nIs it blue?\tNo\n") | st.binary()),
+    ],
+    ids=["json", "jsonl", "released"],
+)
+def test_question_files(place, name, contents):
+    file = place / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+
+    @tried(4 * EXAMPLES)
+    @given(contents)
+    def test(content):
+        file.write_bytes(content)
+        ends(lambda: read(file if file.parent == place else place / "release"))
+
+    test()
+
+
+def test_shards(place):
+    file = place / "q.parquet"
+    red = encoded(Image.new("RGB", (20, 20), "red"))
+    rows = [{**ROWS[0], "image": {"bytes": red, "path": "a.png"}} for _ in range(6)]
+    pq.write_table(pa.Table.from_pylist(rows), file, row_group_size=4)
+    whole = file.read_bytes()
+    cells = values | st.just({"bytes": red}) | st.just({"bytes": None, "path": 3}) | st.binary()
+
+    @tried(2 * EXAMPLES)
+    @given(damaged(whole) | st.tuples(st.sampled_from(sorted(rows[0])), cells))
+    def test(content):
+        if isinstance(content, tuple):
+            name, cell = content
+            try:
+                pq.write_table(pa.Table.from_pylist([{**row, name: cell} for row in rows]), file)
+            except (pa.ArrowException, TypeError, ValueError, OverflowError):
+                assume(False)
+        else:
+            file.write_bytes(content)
+        ends(lambda: read(file))
+
+    test()
+
+
+def test_images(place):
+    noise = Image.effect_noise((40, 30), 90)
+    modes = {"png": ("1", "L", "P", "I;16", "RGBA"), "tiff": ("CMYK", "I;16"), "jpeg": ("L", "CMYK")}
+    others = ("gif", "bmp", "webp", "ppm", "ico", "tga", "pcx", "dds", "sgi", "blp", "avif", "jpeg2000")
+    files = [encoded(noise.convert(mode), kind) for kind, each in modes.items() for mode in each]
+    files += [encoded(noise.convert("P" if kind == "blp" else "RGB"), kind) for kind in others]
+
+    @tried(8 * EXAMPLES)
+    @given(st.sampled_from(files).flatmap(damaged))
+    def test(content):
+        (place / "image").write_bytes(content)
+        with contextlib.suppress(Unusable):
+            assert load_image(place / "image")[0].mode == "RGB"
+
+    test()
+
+
+def test_flags(broken, place):
+    number = st.sampled_from(
+        ["0", "1", "-1", "nan", "inf", "1e308", "1e-308", "0.05", "1e9", "100000", "２", "²", "x", ""]
+    )
+    word = st.sampled_from(["", ".", "..", "a/b", "../x", "a\0b", "a" * 300, "OCR", "t2v", "\udcff", "0-1", "0-", "-"])
+    takes = {
+        "--bins": (number, 3), "--range": (number, 2), "--figsize": (number, 2), "--dpi": (number, 1),
+        "--layers": (word | number, 2), "--categories": (word, 2), "--metrics": (word, 2), "--prefix": (word, 1),
+    }  # fmt: skip
+    flag = st.sampled_from(sorted(takes)).flatmap(
+        lambda name: st.lists(takes[name][0], min_size=1, max_size=takes[name][1]).map(lambda given: [name, *given])
+    )
+
+    @tried()
+    @given(st.lists(flag, max_size=3))
+    def test(flags):
+        argv = ["plots", str(broken.whole), "--output-dir", str(place / "plots" / "in"), "--dpi", "10", *chain(*flags)]
+        ends(lambda: analyze(argv))
+        assert {file.name for file in (place / "plots").glob("*")} <= {"in"}
+
+    test()
+
+
+@pytest.fixture(scope="module")
+def hostile(place, questions):
+    """Rows of a question file, as far as possible from what MME asks."""
+    images = sorted(file.relative_to(questions / "images").as_posix() for file in (questions / "images").rglob("*.png"))
+    text = st.lists(st.sampled_from(HOSTILE) | st.text(max_size=8), max_size=5).map("".join)
+    image = st.sampled_from(images[:4]) | text
+    optional = {"category": text, "question_id": text, "answer": text}
+    row = st.fixed_dictionaries({"question": text, "image_file": image}, optional=optional)
+    return st.lists(row, min_size=20, max_size=40)
+
+
+@pytest.mark.parametrize(("family", "mode"), [("llava", "vicuna_v1"), ("llava_onevision", "plain"), ("gemma3", "hf")])
+def test_questions_that_are_asked(place, questions, hostile, family, mode):
+    """Each sample has a row, with its flows or with its reason; what is drawn of the names lies where it should."""
+    model = place / family
+    if not model.exists():
+        make_family(model, family)
+
+    @tried(FEW)
+    @given(hostile, st.sampled_from((PACKED, "separate")))
+    def test(rows, sequences):
+        run, out = place / "asked", place / "pictures"
+        for folder in (run, out):
+            shutil.rmtree(folder, ignore_errors=True)
+        (place / "asked.json").write_bytes(as_json(rows))
+        flags = {
+            "model-path": model, "question-file": place / "asked.json", "image-folder": questions / "images",
+            "output-dir": run, "num-workers": 0, "batch-size": 4, "sequences": sequences, "conv-mode": mode,
+        }  # fmt: skip
+        argv = [text for name, value in flags.items() for text in (f"--{name}", str(value))]
+        assert ends(lambda: extract_main(argv)) == 0
+        assert list(validate(run)) == []
+        for command in ("summary", "export-pt", "plots"):
+            more = ["--dpi", "10"] if command == "plots" else []
+            to = ["--output-dir", str(out / "in")]
+            ends(lambda command=command, more=more, to=to: analyze([command, str(run), *to, *more]))
+        assert {file.name for file in out.glob("*")} <= {"in"}
+
+    test()
+
+
+@pytest.fixture(scope="module", params=["transformers", "released", "lora"])
+def checkpoint(request, tmp_path_factory, texts):
+    """A folder, and the flags that name a checkpoint in it."""
+    folder = tmp_path_factory.mktemp("checkpoint")
+    if request.param == "transformers":
+        make_checkpoint(folder, texts, layers=1, heads=2, kv_heads=2, image_size=28)
+        return folder, ["--model-path", str(folder)]
+    form = tiny_originals.FORMS["lora"] if request.param == "lora" else {}
+    flags = tiny_originals.Original(folder, make_corpus(texts), **form).flags()
+    return folder, [text for name, path in flags.items() for text in (f"--{name.replace('_', '-')}", str(path))]
+
+
+def test_checkpoints(checkpoint, place, questions):
+    folder, named = checkpoint
+    files = {file: file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
+    fixed = ["--image-folder", str(questions / "images"), "--question-file", str(questions / "MME_test.json")]
+    run = place / "run"
+
+    def change(file: Path) -> st.SearchStrategy[tuple[Path, bytes]]:
+        contents = damaged(files[file])
+        if file.suffix == ".json":
+            contents |= altered(json.loads(files[file])).map(as_json)
+        return contents.map(lambda content: (file, content))
+
+    @tried(2 * FEW)
+    @given(st.sampled_from(list(files)).flatmap(change))
+    def test(changed):
+        file, content = changed
+        shutil.rmtree(run, ignore_errors=True)
+        file.write_bytes(content)
+        try:
+            flags = ["--num-samples", "2", "--num-workers", "0", "--batch-size", "1", "--output-dir", str(run)]
+            ends(lambda: extract_main([*named, *fixed, *flags]))
+            ends(lambda: extract_main([*named, *fixed, "--show-prompt", "1"]))
+        finally:
+            file.write_bytes(files[file])
+
+    test()
