@@ -22,12 +22,26 @@ class Lock:
         Raises:
             HeadflowError: another process holds it; `busy` is what to say then.
         """
+        self._path = path
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             _flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, path)
         except BlockingIOError:
             os.close(self._file)
             raise HeadflowError(busy) from None
+
+    def check(self) -> None:
+        """Hold that the file is where it was when it was locked.
+
+        Raises:
+            HeadflowError: it is not; another process may hold one in its place.
+        """
+        try:
+            same = os.path.samestat(os.fstat(self._file), self._path.stat())
+        except FileNotFoundError:
+            same = False
+        if not same:
+            raise HeadflowError(f"{self._path.parent} was removed while it was written; the same command starts anew")
 
     def release(self) -> None:
         """Let others have it; does nothing where that was done."""

@@ -1,7 +1,8 @@
 """One part of a run: tables -> two Parquet files, each written aside, flushed to the disk and renamed."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,7 @@ def write_table(path: Path, content: pa.Table) -> None:
     """Write one file; readers see it when it is whole."""
     floats = [field.name for field in content.schema if pa.types.is_floating(field.type)]
     dictionaries = [field.name for field in content.schema if field.name not in floats]
-    aside = _aside(path)
-    try:
+    with _publishing(path) as aside:
         pq.write_table(
             content,
             aside,
@@ -60,17 +60,12 @@ def write_table(path: Path, content: pa.Table) -> None:
             row_group_size=max(1, content.num_rows),
             write_page_checksum=True,
         )
-        _publish(aside, path)
-    except OSError:
-        aside.unlink(missing_ok=True)  # a full disk has better uses
-        raise
 
 
 def write_text(path: Path, content: str) -> None:
     """Write a small JSON file; readers see it when it is whole."""
-    aside = _aside(path)
-    aside.write_text(content, encoding="utf-8", errors="backslashreplace")  # half a pair, as JSON writes it
-    _publish(aside, path)
+    with _publishing(path) as aside:
+        aside.write_text(content, encoding="utf-8", errors="backslashreplace")  # half a pair, as JSON writes it
 
 
 def remove_leftovers(path: Path, manifest: Manifest, chunk: int) -> None:
@@ -110,16 +105,18 @@ def _repeated(values: Sequence[str], times: int) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(np.repeat(encoded.indices.to_numpy(), times), encoded.dictionary)
 
 
-def _aside(path: Path) -> Path:
-    """Where a file is written before it is whole; a leading dot hides it from readers of the folder."""
-    return path.with_name(f".{path.name}.tmp")
-
-
-def _publish(aside: Path, path: Path) -> None:
-    """Make a file visible under its name, whole, also after a power cut."""
-    _flush(aside)
-    aside.replace(path)
-    _flush(path.parent)
+@contextmanager
+def _publishing(path: Path) -> Iterator[Path]:
+    """Where to write a file, which is then visible under its name, whole, also after a power cut."""
+    aside = path.with_name(f".{path.name}.tmp")  # the dot hides it from readers of the folder
+    try:
+        yield aside
+        _flush(aside)
+        aside.replace(path)
+        _flush(path.parent)
+    except OSError:
+        aside.unlink(missing_ok=True)  # a full disk has better uses
+        raise
 
 
 def _flush(path: Path) -> None:

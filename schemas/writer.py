@@ -6,8 +6,9 @@ happens in a thread, while the next part is gathered. A run that was left goes o
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import numpy.typing as npt
 import pyarrow.compute as pc
 
 from schemas.columns import OK, REASONS, SKIPPED, TABLES
-from schemas.errors import HeadflowError
+from schemas.errors import HeadflowError, one_line
 from schemas.locks import Lock, turn
 from schemas.manifest import COMPLETE, RUNNING, Manifest, Part
 from schemas.parts import part_name, remove_leftovers, write_part, write_table, write_text
@@ -191,15 +192,29 @@ class RunWriter:
         return Part(part_name(self.manifest, self._chunk, max(numbers, default=-1) + 1), self._chunk, 0, 0)
 
     def _write_part(self, samples: list[dict[str, Any]], flows: list[npt.NDArray[np.float32]]) -> None:
-        part = self._new_part()
-        write_part(self.path, part, self.manifest, samples, flows)
-        self._write_manifest([*self._own(), part])
+        with self._explaining():
+            part = self._new_part()
+            write_part(self.path, part, self.manifest, samples, flows)
+            self._write_manifest([*self._own(), part])
+
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
+        """Around what is written: what the disk says becomes a line that says how to go on."""
+        self._lock.check()
+        try:
+            yield
+        except OSError as error:
+            self._lock.check()  # a directory that is gone is why, whatever the disk says
+            raise HeadflowError(
+                f"cannot write to {self.path}: {one_line(error)}; what was written before stays, and the same command "
+                "goes on from there"
+            ) from error
 
     def _write_manifest(self, own: list[Part] | None = None, *, complete: bool = False) -> None:
         """Write the manifest with the parts of this chunk, `own` if given, and those that others have written."""
         path = self.path / MANIFEST
         own = self._own() if own is None else own
-        with turn(self.path / TURN):
+        with self._explaining(), turn(self.path / TURN):
             found = open_run(self.path).manifest if path.exists() else self.manifest
             others = [part for part in found.parts if part.chunk != self._chunk]
             chunks = set(found.chunks_complete) - {self._chunk} | ({self._chunk} if complete else set())

@@ -1,6 +1,7 @@
 """Oracle: what went in, held against what pandas and pyarrow read back."""
 
 import json
+import shutil
 import threading
 import time
 
@@ -140,9 +141,29 @@ def test_an_error_while_a_part_is_written_is_raised(tmp_path, monkeypatch):
     run = RunWriter(tmp_path / "run", manifest(samples=2))
     monkeypatch.setattr(parts_module.pq, "write_table", full)
     run.add(sample(0, "OCR"), flows(np.random.default_rng(0), 2, 3))
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(HeadflowError, match="No space left on device; what was written before stays, and the same"):
         run.finish()
     assert open_run(tmp_path / "run").manifest.state == "running"
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_directory_that_is_removed_under_the_run(tmp_path, anew):
+    run = RunWriter(tmp_path / "run", manifest(samples=2))
+    run.add(sample(0, "OCR"), flows(np.random.default_rng(0), 2, 3))
+    run.flush()
+    shutil.rmtree(tmp_path / "run")
+    if anew:
+        other = RunWriter(tmp_path / "run", manifest(samples=2))
+    run.add(sample(1, "OCR"), flows(np.random.default_rng(1), 2, 3))
+    with pytest.raises(HeadflowError, match="run was removed while it was written; the same command starts anew"):
+        run.finish()
+    run.close()
+    assert (tmp_path / "run").exists() == anew
+    if anew:  # nothing of the first run is in the second
+        for number in range(2):
+            other.add(sample(number, "OCR"), flows(np.random.default_rng(number), 2, 3))
+        other.finish()
+        assert list(validate(tmp_path / "run")) == []
 
 
 def test_parts_are_written_while_the_next_is_gathered(tmp_path, monkeypatch):
