@@ -142,7 +142,8 @@ def validate_run(arguments: argparse.Namespace) -> int:
     for line in validate(arguments.run):
         print(line)
         wrong += 1
-    print(f"{arguments.run}: {wrong} problems" if wrong else f"{arguments.run}: valid")
+    found = f"{wrong} problem" + ("s" if wrong > 1 else "") if wrong else "valid"
+    print(f"{arguments.run}: {found}")
     return 1 if wrong else 0
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +29,7 @@ class Block:
 
     Attributes:
         sample: position of the row's sample in the table `samples`.
-        category: position of its category in `Heads.categories`.
+        category: position of its sample's category in `Heads.categories`.
         flows: values by flow, in the text scope asked for.
     """
 
@@ -65,25 +66,35 @@ class Heads:
         """The rows of all parts, `ROWS` at a time, with these flows in this scope.
 
         Raises:
-            HeadflowError: a part is missing, unreadable, or does not fit `samples` or the manifest.
+            HeadflowError: a part is missing, unreadable, or does not fit `samples` or the manifest; or, at the end, a
+                category does not have as many rows of each (layer, head) as it has observed samples.
         """
-        sample_codes = {name: code for code, name in enumerate(self.samples["sample_id"])}
-        category_codes = {name: code for code, name in enumerate(self.categories)}
+        ok = (self.samples["status"] == OK).to_numpy()
+        sample_codes = {name: code for code, name in enumerate(self.samples["sample_id"]) if ok[code]}
+        category_of = pd.Categorical(self.samples["category"].astype(str), self.categories).codes.astype(np.intp)
+        cells = np.zeros((len(self.categories), self.layers, self.heads), np.int64)
         columns = scope.columns(flows)
         for path in self.run.part_paths("heads"):
             file = self.run.open_part(path)
             with reading(path):
-                for batch in file.iter_batches(ROWS, columns=["sample_id", "category", "layer", "head", *columns]):
+                for batch in file.iter_batches(ROWS, columns=["sample_id", "layer", "head", *columns]):
                     batch.validate(full=True)
                     sample = _codes(batch["sample_id"], sample_codes, f"{path}: sample_id")
                     read = {name: batch[name].to_numpy().astype(np.float64) for name in columns}
-                    yield Block(
+                    block = Block(
                         sample=sample,
-                        category=_codes(batch["category"], category_codes, f"{path}: category"),
+                        category=category_of[sample],
                         layer=_below(batch["layer"], self.layers, f"{path}: layer"),
                         head=_below(batch["head"], self.heads, f"{path}: head"),
                         flows={flow: scope.values(flow, read, sample) for flow in flows},
                     )
+                    _check_finite(block.flows, path)
+                    cell = np.ravel_multi_index((block.category, block.layer, block.head), cells.shape)
+                    cells += np.bincount(cell, minlength=cells.size).reshape(cells.shape)
+                    yield block
+        observed = np.bincount(category_of[ok], minlength=len(self.categories))
+        if (cells != observed[:, None, None]).any():
+            raise HeadflowError(f"{self.run.path} does not have each (layer, head) of each sample once; run validate")
 
 
 def open_heads(path: str) -> tuple[Heads, str | None]:
@@ -118,6 +129,12 @@ def _codes(column: pa.DictionaryArray, codes: dict[str, int], where: str) -> Cod
     except KeyError as error:
         raise HeadflowError(f"{where} {error} is not among the observed rows of `samples`; run validate") from None
     return table[column.indices.to_numpy()]
+
+
+def _check_finite(flows: dict[str, Array], path: Path) -> None:
+    for flow, values in flows.items():
+        if not np.isfinite(values).all():
+            raise HeadflowError(f"{path}: `{flow}` is not finite in some rows; run validate")
 
 
 def _below(column: pa.Array, limit: int, where: str) -> Codes:

@@ -61,11 +61,10 @@ class Counts:
         return int(self.rows[category, ..., 0, 0].sum())
 
     def head_means(self, flow: str, category: int | slice = slice(None)) -> Array:
-        """Means over samples [layers, heads]; NaN where there is no row."""
+        """Means over samples [layers, heads]."""
         layers, heads = self.rows.shape[1:]
-        with np.errstate(invalid="ignore"):
-            sums = self.sums[self.flows.index(flow), category].reshape(-1, layers, heads).sum(axis=0)
-            means: Array = sums / self.rows[category].reshape(-1, layers, heads).sum(axis=0)
+        sums = self.sums[self.flows.index(flow), category].reshape(-1, layers, heads).sum(axis=0)
+        means: Array = sums / self.rows[category].reshape(-1, layers, heads).sum(axis=0)
         return means
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from analyze.blocks import Heads
 from analyze.flows import TextScope
-from schemas.columns import CROSSINGS, UNKNOWN
+from schemas.columns import CROSSINGS, OK, UNKNOWN
 from schemas.errors import HeadflowError, one_line
 from schemas.ids import SampleIds
 from schemas.manifest import IMPORTED, Manifest
@@ -40,19 +40,19 @@ def export_records(heads: Heads, scope: TextScope, path: Path) -> int:
     """Write the observed samples of a run as a `.pt` that loads with `weights_only=True`; returns how many."""
     torch = _torch()
     shape = (heads.layers, heads.heads)
-    values = np.full((len(heads.samples), *shape, len(FLOWS)), np.nan)
+    values = np.empty((len(heads.samples), *shape, len(FLOWS)))
     for block in heads.blocks(list(FLOWS), scope):
         for position, flow in enumerate(FLOWS):
             values[block.sample, block.layer, block.head, position] = block.flows[flow]
-    observed = heads.samples[~np.isnan(values).any(axis=(1, 2, 3))]
+    observed = heads.samples["status"] == OK
     records = [
         {
             "id": str(sample.sample_id),
             "image_file": sample.image if isinstance(sample.image, str) else None,
             "category": str(sample.category),
-            "per_layer": [_head_dicts(layer) for layer in values[sample.Index]],
+            "per_layer": [_head_dicts(layer) for layer in layers],
         }
-        for sample in observed.itertuples()
+        for sample, layers in zip(heads.samples[observed].itertuples(), values[observed], strict=True)
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save(records, path)

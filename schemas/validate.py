@@ -1,7 +1,7 @@
 """What is wrong with a run, one line each. Reads part by part, so memory does not grow with the run."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -192,6 +192,6 @@ def _listed(path: Path, what: str, names: list[str]) -> Iterator[str]:
         yield f"{path}: {_names(names)} {what}"
 
 
-def _names(names: list[str]) -> str:
+def _names(names: Sequence[str | None]) -> str:
     more = len(names) - SHOWN
-    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(map(str, names[:SHOWN])) + (f" and {more} more" if more > 0 else "")

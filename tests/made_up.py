@@ -93,8 +93,8 @@ def rewrite(run, table, change):
     pq.write_table(change(pq.read_table(path)), path)
 
 
-def put(table: pa.Table, name: str, row: int, value) -> pa.Table:
-    """The table with one value changed."""
+def put(table: pa.Table, name: str, row: int | slice, value) -> pa.Table:
+    """The table with one value changed, or those of a slice."""
     index = table.schema.get_field_index(name)
     field = table.schema.field(index)
     values = table[name].to_pylist()

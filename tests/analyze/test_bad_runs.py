@@ -46,6 +46,11 @@ def skip_all(run):
         rewrite(run, "samples", lambda content, row=row: put(content, "status", row, "skipped"))
 
 
+def spoil(run, name, value):
+    """One value in all rows of a column of `heads`."""
+    rewrite(run, "heads", lambda content: put(content, name, slice(None), [value] * len(content)))
+
+
 FAULTS = {
     shutil.rmtree: "does not exist",
     empty: "has no run.json: it is not a run",
@@ -60,6 +65,12 @@ FAULTS = {
     lambda run: (run / "run.json").write_text("{"): "is not JSON",
     lambda run: edit_manifest(run, schema_version=2): "has schema version 2, this headflow reads 1",
     lambda run: edit_manifest(run, layers=1): "is beyond the manifest's 1; run validate",
+    lambda run: spoil(run, "head", 0): "does not have each (layer, head) of each sample once; run validate",
+    lambda run: spoil(run, "t2v", float("nan")): "`t2v` is not finite in some rows; run validate",
+    lambda run: rewrite(run, "samples", lambda content: put(content, "status", 0, "skipped")): (
+        "'OCR/0' is not among the observed rows of `samples`; run validate"
+    ),
+    lambda run: rewrite(run, "heads", lambda content: content.slice(6)): "does not have each (layer, head) of each",
 }
 
 
