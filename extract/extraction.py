@@ -21,7 +21,7 @@ from extract.stopping import Wish, stopping
 from schemas.columns import FLOW_NAMES
 from schemas.errors import HeadflowError, Stopped, one_line
 from schemas.manifest import EXTRACTED, PACKED, SEPARATE
-from schemas.writer import RunWriter
+from schemas.writer import GO_ON, RunWriter
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Extractor:
             writer.flush()
             written = sum(part.samples_rows for part in writer.manifest.parts)
             message = f"stopped: {written} of {writer.manifest.samples} samples are written to {writer.path}"
-            raise Stopped(f"{message}; the same command goes on", wish.signal)
+            raise Stopped(f"{message}; {GO_ON}", wish.signal)
         writer.finish()
         return skipped
 

@@ -28,6 +28,7 @@ from schemas.run import MANIFEST, Run, open_run
 ROWS_PER_PART = 2**17  # of `heads`: 128 samples of a model with 32 x 32 heads, about 7 MB
 SAMPLES_PER_PART = 2**12  # where most samples are skipped
 TURN = ".lock"
+GO_ON = "the same command goes on, without --overwrite"
 
 
 def now() -> str:
@@ -206,8 +207,7 @@ class RunWriter:
         except OSError as error:
             self._lock.check()  # a directory that is gone is why, whatever the disk says
             raise HeadflowError(
-                f"cannot write to {self.path}: {one_line(error)}; what was written before stays, and the same command "
-                "goes on from there"
+                f"cannot write to {self.path}: {one_line(error)}; what was written before stays, and {GO_ON}"
             ) from error
 
     def _write_manifest(self, own: list[Part] | None = None, *, complete: bool = False) -> None:

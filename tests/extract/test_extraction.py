@@ -299,7 +299,7 @@ def test_a_signal_keeps_what_was_observed(ask, monkeypatch, capfd, number):
     assert code == 128 + number
     error = capfd.readouterr().err.splitlines()
     assert "stopping after the batch at hand; once more to leave at once" in error
-    assert error[-1] == f"stopped: 3 of 5 samples are written to {run}; the same command goes on"
+    assert error[-1] == f"stopped: 3 of 5 samples are written to {run}; the same command goes on, without --overwrite"
     assert open_run(run).manifest.state == "running"
     assert len(pd.read_parquet(run / "heads")) == 3 * 32
     assert [line for line in validate(run) if "running" not in line] == []
