@@ -71,7 +71,7 @@ class Heads:
         """
         ok = (self.samples["status"] == OK).to_numpy()
         sample_codes = {name: code for code, name in enumerate(self.samples["sample_id"]) if ok[code]}
-        category_of = pd.Categorical(self.samples["category"].astype(str), self.categories).codes.astype(np.intp)
+        category_of = pd.Index(self.categories).get_indexer(pd.Index(self.samples["category"].astype(str)))
         cells = np.zeros((len(self.categories), self.layers, self.heads), np.int64)
         columns = scope.columns(flows)
         for path in self.run.part_paths("heads"):

@@ -56,12 +56,15 @@ class Run:
         return file
 
     def read_part(self, path: Path) -> pa.Table:
-        """Read one part with the contract's columns; raises as `open_part`."""
-        file = self.open_part(path)
+        """Read one part with the contract's columns; raises as `open_part`, and where what may not be null is."""
+        file, columns = self.open_part(path), self.columns(path.parent.name)
         with reading(path):
-            content = file.read(columns=[column.name for column in self.columns(path.parent.name)])
+            content = file.read(columns=[column.name for column in columns])
             content.validate(full=True)
-            return content
+        for column in columns:
+            if not column.nullable and (nulls := content[column.name].null_count):
+                raise HeadflowError(f"{path}: `{column.name}` is null in {nulls} rows")
+        return content
 
     def samples(self) -> pa.Table:
         """The whole table `samples`, in the order of the question file.

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.columns import OK, PARTITIONS, REASONS, SKIPPED, TABLES, Column
+from schemas.columns import OK, PARTITIONS, REASONS, SKIPPED, TABLES
 from schemas.errors import HeadflowError
 from schemas.manifest import COMPLETE
 from schemas.roles import ROLES, TEXT
@@ -69,13 +69,6 @@ def _tables(run: Run, table: str) -> Iterator[tuple[Path, pa.Table | str]]:
         yield path, content
 
 
-def _nulls(path: Path, content: pa.Table, columns: tuple[Column, ...]) -> Iterator[str]:
-    for column in columns:
-        count = content[column.name].null_count
-        if count and not column.nullable:
-            yield f"{path}: `{column.name}` is null in {count} rows"
-
-
 def _check_samples(run: Run, ok: dict[str, str]) -> Iterator[str]:
     """Check the table `samples`, and fill `ok`: sample_id to category of each sample that was observed."""
     seen: Counter[str] = Counter()
@@ -83,7 +76,6 @@ def _check_samples(run: Run, ok: dict[str, str]) -> Iterator[str]:
         if isinstance(content, str):
             yield content
             continue
-        yield from _nulls(path, content, run.columns("samples"))
         ids, categories = (content[name].to_pylist() for name in ("sample_id", "category"))
         statuses, reasons = (content[name].to_pylist() for name in ("status", "reason"))
         seen.update(ids)
@@ -116,10 +108,6 @@ def _check_heads(run: Run, ok: dict[str, str]) -> Iterator[str]:
     for path, content in _tables(run, "heads"):
         if isinstance(content, str):
             yield content
-            continue
-        nulls = list(_nulls(path, content, run.columns("heads")))
-        yield from nulls
-        if nulls:
             continue
         yield from _check_flows(path, content, run.manifest.flows)
         content = content.combine_chunks().unify_dictionaries()

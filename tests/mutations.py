@@ -1,12 +1,14 @@
 """Hypothesis strategies: what a file or a JSON value may have become."""
 
 import copy
+import json
+from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
 
 HOSTILE = (
-    "", " ", "\0", "\n", "..", "../..", "/etc/passwd", "a" * 5000, "\ud800", "<", ">", "&amp;", "'\"", "$x^2$", "=1+1",
+    "", " ", "\0", "\n", "..", "../..", "/etc/passwd", "a" * 3000, "\ud800", "<", ">", "&amp;", "'\"", "$x^2$", "=1+1",
     "<ima", "<image>", "ge>", "</s>", "<|im_end|>", "<image_soft_token>", "<video>", "Is it red?",
 )  # fmt: skip
 ODD_NUMBERS = (0, -1, 2**31, 2**64, -(2**63), 10**400, 0.5, -0.0, float("nan"), float("inf"), -float("inf"))
@@ -62,6 +64,18 @@ def altered(draw: st.DrawFn, value: Any) -> Any:
         else:
             owner.insert(key, draw(values))
     return value
+
+
+def as_json(value: Any) -> bytes:
+    return json.dumps(value).encode()
+
+
+def changed(file: Path) -> st.SearchStrategy[bytes]:
+    """What a file may have become: damaged, or where it is JSON, other JSON."""
+    content = file.read_bytes()
+    if file.suffix != ".json":
+        return damaged(content)
+    return altered(json.loads(content)).map(as_json) | damaged(content)
 
 
 def _places(value: Any) -> Any:

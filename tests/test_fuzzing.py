@@ -5,7 +5,6 @@
 
 import contextlib
 import io
-import json
 import os
 import shutil
 from collections.abc import Callable
@@ -36,7 +35,7 @@ from tests import tiny_originals
 from tests.extract.test_images import encoded
 from tests.extract.test_originals import make_corpus
 from tests.made_up import PART, manifest, write_run
-from tests.mutations import HOSTILE, altered, damaged, values
+from tests.mutations import HOSTILE, altered, as_json, changed, damaged, values
 from tests.tiny_families import make_family
 from tests.tiny_llava import make_checkpoint
 
@@ -74,10 +73,6 @@ def ends(command: Callable[[], int]) -> int:
     return code
 
 
-def as_json(value: object) -> bytes:
-    return json.dumps(value).encode()
-
-
 class Broken:
     """A run in which one file becomes another, and what every command makes of it."""
 
@@ -112,24 +107,10 @@ def place(tmp_path_factory):
     return tmp_path_factory.mktemp("fuzzing")
 
 
-def test_manifests(broken):
-    name = "run.json"
-    whole = (broken.whole / name).read_bytes()
-
+@pytest.mark.parametrize("name", ["run.json", *(f"{table}/{PART}" for table in TABLES)])
+def test_runs(broken, name):
     @tried()
-    @given(altered(json.loads(whole)).map(as_json) | damaged(whole))
-    def test(content):
-        broken.try_all(name, content)
-
-    test()
-
-
-@pytest.mark.parametrize("table", TABLES)
-def test_parts(broken, table):
-    name = f"{table}/{PART}"
-
-    @tried()
-    @given(damaged((broken.whole / name).read_bytes()))
+    @given(changed(broken.whole / name))
     def test(content):
         broken.try_all(name, content)
 
@@ -186,10 +167,8 @@ def test_records(place):
 
 
 def test_references(broken, place):
-    whole = LLAVA_MME.read_bytes()
-
     @tried()
-    @given(altered(json.loads(whole)).map(as_json) | damaged(whole))
+    @given(changed(LLAVA_MME))
     def test(content):
         (place / "reference.json").write_bytes(content)
         flags = ["--reference", str(place / "reference.json"), "--output-dir", str(place), "--dpi", "10"]
@@ -373,16 +352,10 @@ def test_checkpoints(checkpoint, place, questions):
     fixed = ["--image-folder", str(questions / "images"), "--question-file", str(questions / "MME_test.json")]
     run = place / "run"
 
-    def change(file: Path) -> st.SearchStrategy[tuple[Path, bytes]]:
-        contents = damaged(files[file])
-        if file.suffix == ".json":
-            contents |= altered(json.loads(files[file])).map(as_json)
-        return contents.map(lambda content: (file, content))
-
     @tried(2 * FEW)
-    @given(st.sampled_from(list(files)).flatmap(change))
-    def test(changed):
-        file, content = changed
+    @given(st.sampled_from(list(files)), st.data())
+    def test(file, data):
+        content = data.draw(changed(file))
         shutil.rmtree(run, ignore_errors=True)
         file.write_bytes(content)
         try:
