@@ -1,6 +1,7 @@
 """Oracle: the original package in an environment of its own: its templates, its loading, its tokens, its model."""
 
 import json
+import shutil
 import subprocess
 
 import numpy as np
@@ -178,6 +179,30 @@ def test_pictures_of_any_shape_are_read_as_the_package_does(package, forms, shap
     compare(tmp_path / "run", tmp_path / "package")
     counts = pd.read_parquet(tmp_path / "run" / "samples")["n_image"]
     assert (counts.nunique() > 5) == (aspect == "checkpoint")
+
+
+REFUSALS = """
+import contextlib, io, json, sys
+from extract.__main__ import main
+said = []
+for arguments in json.load(open(sys.argv[1])):
+    with contextlib.redirect_stderr(io.StringIO()) as err:
+        code = main(arguments)
+    said.append([code, err.getvalue()])
+json.dump(said, open(sys.argv[2], "w"))
+"""
+
+
+def test_names_by_which_the_package_would_not_load_or_would_run_code(package, forms, questions, tmp_path):
+    calls = []
+    for name in ("vicuna-7b", "llava-prompted"):  # `mpt`
+        model = shutil.copytree(forms["released"].path, tmp_path / name)
+        flags = {"model_path": model, "question_file": questions / "MME_test.json", "show_prompt": 1}
+        calls.append([*arguments(flags), "--backend", "llava"])
+    (first, unnamed), (second, mpt) = package(REFUSALS, calls)
+    assert (first, second) == (2, 2)
+    assert "vicuna-7b holds no `llava`: rename it" in unnamed
+    assert "takes llava-prompted for an MPT, by three of its letters, and would run the checkpoint's own code" in mpt
 
 
 def compare(run, witness):
