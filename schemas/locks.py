@@ -1,9 +1,13 @@
-"""Locks between processes that do not outlive their owner: the kernel lets go when a process ends, however it ends."""
+"""Locks between processes that do not outlive their owner: the kernel lets go when a process ends, however it ends.
+
+A lock stays while any copy of its open file does, so processes that are forked off, to read images, close theirs.
+"""
 
 import errno
 import fcntl
 import os
 import sys
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,10 +29,15 @@ class Lock:
         self._path = path
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            _flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, path)
+            locked = _flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self._file)
             raise HeadflowError(busy) from None
+        if not locked:
+            print(
+                f"warning: {path.parent} lies where files cannot be locked: write it from one process", file=sys.stderr
+            )
+        _held.add(self)
 
     def check(self) -> None:
         """Hold that the file is where it was when it was locked.
@@ -50,21 +59,34 @@ class Lock:
             os.close(file)
 
 
+_held: weakref.WeakSet[Lock] = weakref.WeakSet()
+
+
+def _close_copies() -> None:
+    for lock in _held:
+        lock.release()
+
+
+os.register_at_fork(after_in_child=_close_copies)
+
+
 @contextmanager
 def turn(path: Path) -> Iterator[None]:
     """Wait until no other process is inside, and keep others out meanwhile."""
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        _flock(file, fcntl.LOCK_EX, path)
+        _flock(file, fcntl.LOCK_EX)
         yield
     finally:
         os.close(file)
 
 
-def _flock(file: int, how: int, path: Path) -> None:
+def _flock(file: int, how: int) -> bool:
+    """Whether the file's system has locks."""
     try:
         fcntl.flock(file, how)
     except OSError as error:
         if error.errno not in UNKNOWN:
             raise
-        print(f"warning: {path.parent} lies where files cannot be locked: write it from one process", file=sys.stderr)
+        return False
+    return True

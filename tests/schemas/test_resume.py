@@ -1,14 +1,17 @@
 """Oracle: the run that was never interrupted, row for row."""
 
+import errno
 import itertools
 import os
 import signal
+import time
 from contextlib import closing
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from schemas import locks as locks_module
 from schemas import writer as writer_module
 from schemas.columns import TABLES
 from schemas.errors import HeadflowError
@@ -124,6 +127,45 @@ def test_a_second_writer_is_refused(tmp_path):
     first.flush()
     first.close()
     write(tmp_path / "run")
+    assert list(validate(tmp_path / "run")) == []
+
+
+def test_a_lock_ends_with_its_owner_and_not_with_its_owner_s_children(tmp_path):
+    read, write_end = os.pipe()
+    owner = os.fork()
+    if not owner:
+        writer = write(tmp_path / "run", stop=3)
+        child = os.fork()
+        if not child:
+            time.sleep(60)
+            os._exit(0)
+        os.write(write_end, f"{child}\n".encode())
+        writer._wait()
+        time.sleep(60)
+        os._exit(0)
+    child = int(os.read(read, 20))
+    try:
+        with pytest.raises(HeadflowError, match="another process writes"):
+            write(tmp_path / "run")
+        os.kill(owner, signal.SIGKILL)
+        os.waitpid(owner, 0)
+        os.kill(child, 0)  # is there still
+        write(tmp_path / "run")
+    finally:
+        os.kill(child, signal.SIGKILL)
+    assert list(validate(tmp_path / "run")) == []
+
+
+def test_where_files_cannot_be_locked_that_is_said_once(tmp_path, whole, monkeypatch, capsys):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(writer_module, "ROWS_PER_PART", 6)
+    monkeypatch.setattr(locks_module.fcntl, "flock", refuse)
+    write(tmp_path / "run")
+    assert capsys.readouterr().err == (
+        f"warning: {tmp_path / 'run'} lies where files cannot be locked: write it from one process\n"
+    )
     assert list(validate(tmp_path / "run")) == []
 
 
