@@ -15,7 +15,7 @@ from schemas.errors import USAGE, HeadflowError, run_command
 from schemas.validate import validate
 
 
-def _open(run: str) -> Heads:
+def _open(run: Path) -> Heads:
     heads, warning = open_heads(run)
     if warning:
         print(f"warning: {warning}", file=sys.stderr)

@@ -97,7 +97,7 @@ class Heads:
             raise HeadflowError(f"{self.run.path} does not have each (layer, head) of each sample once; run validate")
 
 
-def open_heads(path: str) -> tuple[Heads, str | None]:
+def open_heads(path: Path) -> tuple[Heads, str | None]:
     """Open a run for reading, with a warning where it is not complete.
 
     Raises:

@@ -3,18 +3,16 @@
 import argparse
 import re
 import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import TypeVar
 
 from analyze.flows import DEFAULT
 from analyze.reference import LLAVA_MME
 from schemas.columns import FLOW_NAMES
+from schemas.flags import number, path
 from schemas.manifest import TEXT_SCOPES
 
 RECORDS = "mme_attention_head_records.pt"
 FORMATS = ("png", "pdf", "svg")
-Number = TypeVar("Number", int, float)
+FINITE = number(float, -sys.float_info.max, sys.float_info.max)
 SMALLEST, LARGEST = 1, 100  # inches of a picture
 COARSEST, FINEST = 10, 1200  # dots per inch: at fewer, letters vanish
 
@@ -29,11 +27,16 @@ def parser() -> argparse.ArgumentParser:
     _value_flags(plots)
     _picture_flags(plots)
     plots.add_argument(
-        "--bins", type=_finite, nargs="+", default=[0.05], metavar="X", help="width of bins, or edges (default 0.05)"
+        "--bins", type=FINITE, nargs="+", default=[0.05], metavar="X", help="width of bins, or edges (default 0.05)"
     )
-    plots.add_argument("--range", type=_finite, nargs=2, metavar=("LOW", "HIGH"), help="of the bins (default 0 1)")
+    plots.add_argument("--range", type=FINITE, nargs=2, metavar=("LOW", "HIGH"), help="of the bins (default 0 1)")
     plots.add_argument(
-        "--figsize", type=_inches, nargs=2, default=[8.0, 5.0], metavar=("W", "H"), help="of histograms, inches (8 5)"
+        "--figsize",
+        type=number(float, SMALLEST, LARGEST),
+        nargs=2,
+        default=[8.0, 5.0],
+        metavar=("W", "H"),
+        help="of histograms, inches (8 5)",
     )
     plots.add_argument("--layers", nargs="+", metavar="L", help="layers that get a picture, as 3 or 0-7 (default all)")
     plots.add_argument("--categories", nargs="+", metavar="NAME", help="categories that get pictures (default all)")
@@ -41,13 +44,13 @@ def parser() -> argparse.ArgumentParser:
     summary = commands.add_parser("summary", help="means, quantiles and the MME score, as tables and CSV")
     _run_argument(summary)
     _value_flags(summary)
-    summary.add_argument("--output-dir", type=Path, help="where the CSV files go (default: into RUN)")
+    summary.add_argument("--output-dir", type=path, help="where the CSV files go (default: into RUN)")
 
     against = commands.add_parser("verify", help="hold a run against published figures; exit code 0 where it matches")
     _run_argument(against)
     _picture_flags(against)
     against.add_argument(
-        "--reference", type=Path, default=LLAVA_MME, metavar="FILE", help="the figures (default LLaVA-1.5-7B on MME)"
+        "--reference", type=path, default=LLAVA_MME, metavar="FILE", help="the figures (default LLaVA-1.5-7B on MME)"
     )
 
     check = commands.add_parser("validate", help="say what is wrong with a run; exit code 1 if anything is")
@@ -56,11 +59,11 @@ def parser() -> argparse.ArgumentParser:
     export = commands.add_parser("export-pt", help=f"write {RECORDS}")
     _run_argument(export)
     _scope_flag(export)
-    export.add_argument("--output-dir", type=Path, help="where the file goes (default: into RUN)")
+    export.add_argument("--output-dir", type=path, help="where the file goes (default: into RUN)")
 
     bring = commands.add_parser("import-pt", help="bring records of the earlier tool into a run")
-    bring.add_argument("file", type=Path, metavar="FILE", help="the .pt")
-    bring.add_argument("run", type=Path, metavar="RUN", help="directory of the run to write")
+    bring.add_argument("file", type=path, metavar="FILE", help="the .pt")
+    bring.add_argument("run", type=path, metavar="RUN", help="directory of the run to write")
     bring.add_argument(
         "--text-scope",
         choices=TEXT_SCOPES,
@@ -72,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _run_argument(command: argparse.ArgumentParser) -> None:
-    command.add_argument("run", metavar="RUN", help="directory of a run")
+    command.add_argument("run", type=path, metavar="RUN", help="directory of a run")
 
 
 def _scope_flag(command: argparse.ArgumentParser) -> None:
@@ -95,34 +98,10 @@ def _value_flags(command: argparse.ArgumentParser) -> None:
 
 
 def _picture_flags(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--output-dir", type=Path, help="where the files go (default: into RUN)")
+    command.add_argument("--output-dir", type=path, help="where the files go (default: into RUN)")
     command.add_argument("--prefix", type=_prefix, default="mme", help="begins each picture's file name (default mme)")
-    command.add_argument("--dpi", type=_dpi, default=300, help="dots per inch (default 300)")
+    command.add_argument("--dpi", type=number(int, COARSEST, FINEST), default=300, help="dots per inch (default 300)")
     command.add_argument("--format", choices=FORMATS, default="png", help="of the pictures (default png)")
-
-
-def _finite(text: str) -> float:
-    return _number(text, float, -sys.float_info.max, sys.float_info.max)
-
-
-def _inches(text: str) -> float:
-    return _number(text, float, SMALLEST, LARGEST)
-
-
-def _dpi(text: str) -> int:
-    return _number(text, int, COARSEST, FINEST)
-
-
-def _number(text: str, kind: Callable[[str], Number], least: float, most: float) -> Number:
-    try:
-        number = kind(text)
-    except ValueError:
-        number = None
-    if number is None or not least <= number <= most:
-        raise argparse.ArgumentTypeError(
-            f"{text} is not {'a whole' if kind is int else 'a'} number from {least:g} to {most:g}"
-        )
-    return number
 
 
 def _prefix(text: str) -> str:

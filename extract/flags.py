@@ -2,11 +2,11 @@
 
 import argparse
 import os
-from pathlib import Path
 
 from extract.prompts import SYSTEM_SPANS
 from extract.templates import MME_SUFFIX, TEMPLATES
-from schemas.manifest import PACKED, SEPARATE
+from schemas.flags import number, path
+from schemas.manifest import PACKED, ROWS, SEPARATE
 
 TRANSFORMERS, PACKAGE = "transformers", "llava"
 CROP, PAD, AS_CHECKPOINT = ASPECTS = ("crop", "pad", "checkpoint")  # of images that are not square
@@ -16,7 +16,7 @@ DTYPES = ("auto", "float16", "bfloat16", "float32")
 def parser() -> argparse.ArgumentParser:
     """The command's flags."""
     flags = argparse.ArgumentParser(prog="python -m extract", description="Write one row per (sample, layer, head).")
-    flags.add_argument("--model-path", required=True, help="checkpoint, a directory or a hub id")
+    flags.add_argument("--model-path", type=_name, required=True, help="checkpoint, a directory or a hub id")
     flags.add_argument("--model-base", help="base model of a LoRA or projector-only checkpoint")
     flags.add_argument(
         "--backend",
@@ -26,16 +26,17 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument(
         "--image-folder",
-        type=Path,
+        type=path,
         help="folder that `image_file` is relative to (default: a question folder itself; not used with Parquet)",
     )
     flags.add_argument(
         "--question-file",
+        type=_name,
         required=True,
         help="MME_test.json, LLaVA's .jsonl or .json, the folder of MME's release, or Parquet with the images: a file, "
         "a folder, or hf://datasets/lmms-lab/MME",
     )
-    flags.add_argument("--output-dir", type=Path, help="directory of the run to write")
+    flags.add_argument("--output-dir", type=path, help="directory of the run to write")
     again = flags.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on where --output-dir holds this run (the default)")
     again.add_argument("--overwrite", action="store_true", help="start anew where --output-dir holds a run")
@@ -43,10 +44,10 @@ def parser() -> argparse.ArgumentParser:
         "--retry-skipped", action="store_true", help="run the samples again that were skipped in --output-dir"
     )
     flags.add_argument(
-        "--num-chunks", type=_positive, default=1, help="divide the images into so many chunks (default 1)"
+        "--num-chunks", type=number(int, 1, ROWS), default=1, help="divide the images into so many chunks (default 1)"
     )
     flags.add_argument(
-        "--chunk-idx", type=_index, default=0, help="the chunk that this process runs, from 0 (default 0)"
+        "--chunk-idx", type=number(int, 0, ROWS), default=0, help="the chunk that this process runs, from 0 (default 0)"
     )
     flags.add_argument(
         "--conv-mode",
@@ -85,36 +86,27 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument(
         "--show-prompt",
-        type=_positive,
+        type=number(int, 1, ROWS),
         metavar="N",
         help="print the first N prompts token by token with their roles, and stop; needs no weights, folder or output",
     )
     return flags
 
 
+def _name(text: str) -> str:
+    """A path, or a name on the hub."""
+    path(text)
+    return text
+
+
 def _batch_size(text: str) -> int | None:
     """A value of `--batch-size`; null: auto."""
-    return None if text == "auto" else _number(text, least=1)
+    return None if text == "auto" else number(int, 1, ROWS, auto=True)(text)
 
 
 def _workers(text: str) -> int:
     """A value of `--num-workers`; auto: one less than the cores that this process may use, 1 to 8."""
     if text != "auto":
-        return _number(text, least=0)
+        return number(int, 0, ROWS, auto=True)(text)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(8, max(1, cores - 1))
-
-
-def _positive(text: str) -> int:
-    return _number(text, least=1, auto=False)
-
-
-def _index(text: str) -> int:
-    return _number(text, least=0, auto=False)
-
-
-def _number(text: str, *, least: int, auto: bool = True) -> int:
-    if not text.isdecimal() or int(text) < least:
-        wrong = "neither auto nor" if auto else "not"
-        raise argparse.ArgumentTypeError(f"{text} is {wrong} a whole number from {least}")
-    return int(text)

@@ -118,7 +118,7 @@ def load_images(files: Images, *, workers: int, ahead: int, pin: bool) -> Iterat
         pin: put pixels into pinned memory, from where they can be copied to a GPU while it computes.
     """
     workers = min(workers, len(files))
-    each = max(2, -(-ahead // workers)) if workers else None
+    each = max(2, -(-min(ahead, len(files)) // workers)) if workers else None
     return iter(
         DataLoader(
             files,

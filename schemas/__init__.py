@@ -14,6 +14,7 @@ In the order of the flow:
     parts.py      one part of a run: two Parquet files
     writer.py     the one place that writes runs: gathers, goes on, lists parts
     validate.py   what is wrong with a run, one line each
+    flags.py      values of flags, for the commands of both stages
     json_files.py a JSON object in a file, or one line that says why not
     errors.py     the error that reaches a user as one line
 

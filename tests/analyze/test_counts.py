@@ -28,7 +28,7 @@ def table(run):
 
 
 def counted(run, flows=("t2v", "v2t"), scope=None, edges=EDGES):
-    heads, _ = open_heads(str(run))
+    heads, _ = open_heads(run)
     return count(heads, flows, heads.scope(scope), edges)
 
 

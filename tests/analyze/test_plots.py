@@ -25,7 +25,7 @@ def axes():
 
 @pytest.fixture
 def plots(made_up):
-    heads, _ = open_heads(str(made_up))
+    heads, _ = open_heads(made_up)
     counts = count(heads, ("t2v", "v2t"), heads.scope(None), EDGES)
     return Plots(counts, "a model", "mme", [0, 1], counts.categories, (8.0, 5.0))
 

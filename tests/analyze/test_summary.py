@@ -17,7 +17,7 @@ def run(tmp_path_factory):
 
 
 def test_statistics(run):
-    heads, _ = open_heads(str(run))
+    heads, _ = open_heads(run)
     table = summarise(heads, ("t2v", "q2v"), heads.scope(None)).set_index(["group", "name", "flow"])
     rows = pd.read_parquet(run / "heads")
     groups = {("overall", "all"): rows}

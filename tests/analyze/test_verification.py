@@ -232,7 +232,7 @@ def test_likely_mistakes_would_be_found_in_the_published_figures():
 
 def test_other_questions_would_be_found(legacy_pt, tmp_path):
     assert main(["import-pt", str(legacy_pt), str(tmp_path / "run")]) == 0
-    heads, _ = open_heads(str(tmp_path / "run"))
+    heads, _ = open_heads(tmp_path / "run")
     figures = verify(heads, read_reference(LLAVA_MME)).figures
     overall = figures[(figures["group"] == "overall") & (figures["within"] != "")]
     assert set(overall["within"]) == {"no"}

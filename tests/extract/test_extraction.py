@@ -347,6 +347,11 @@ def test_bad_flags(tmp_path, extract, capsys, flags, says):
     assert error.count("\n") == 1
 
 
+def test_a_batch_larger_than_any_run(tmp_path, extract):
+    assert extract(tmp_path / "run", batch_size=2**31, num_workers=1, num_samples=3) == 0
+    assert list(validate(tmp_path / "run")) == []
+
+
 def test_a_flag_that_is_not_a_choice(capsys):
     with pytest.raises(SystemExit) as error:
         main(["--dtype", "float8"])
@@ -361,9 +366,16 @@ def test_a_flag_that_is_not_a_choice(capsys):
         ("--batch-size", "many", "many is neither auto nor a whole number from 1"),
         ("--num-workers", "-1", "-1 is neither auto nor a whole number from 0"),
         ("--num-workers", "1.5", "1.5 is neither auto nor a whole number from 0"),
+        ("--num-chunks", "0", "0 is not a whole number from 1 to 2147483648"),
+        ("--num-chunks", str(10**12), "1000000000000 is not a whole number from 1 to 2147483648"),
+        ("--chunk-idx", "-1", "-1 is not a whole number from 0"),
+        ("--output-dir", "", "the path is empty"),
+        ("--image-folder", "", "the path is empty"),
+        ("--question-file", "", "the path is empty"),
+        ("--model-path", "", "the path is empty"),
     ],
 )
-def test_a_flag_that_is_no_number(capsys, flag, value, says):
+def test_a_flag_that_cannot_be_read(capsys, flag, value, says):
     with pytest.raises(SystemExit) as error:
         main([f"{flag}={value}"])
     assert error.value.code == 2
