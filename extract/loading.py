@@ -1,8 +1,10 @@
 """Images -> pixels, read, decoded and preprocessed in worker processes, in the order asked for."""
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from extract.images import decode_image, load_image
 from extract.pixels import Pixels
 from extract.questions import Sample, Unusable
 from extract.shards import ImageBytes
-from extract.stopping import ignore_interrupts
+from extract.stopping import end_with
 from schemas.errors import HeadflowError, one_line
 
 
@@ -126,6 +128,6 @@ def load_images(files: Images, *, workers: int, ahead: int, pin: bool) -> Iterat
             num_workers=workers,
             prefetch_factor=each,
             pin_memory=pin,
-            worker_init_fn=ignore_interrupts,
+            worker_init_fn=partial(end_with, os.getpid()),
         )
     )

@@ -1,13 +1,16 @@
 """Ctrl-C and SIGTERM: the first is a wish, which the loop grants between batches; the second acts at once."""
 
+import ctypes
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+PR_SET_PDEATHSIG = 1  # of Linux
 STDERR, SAID = 2, b"\nstopping after the batch at hand; once more to leave at once\n"
 
 
@@ -37,6 +40,14 @@ def stopping() -> Iterator[Wish]:
             signal.signal(number, handler)
 
 
-def ignore_interrupts(_: int) -> None:
-    """For worker processes: a terminal sends Ctrl-C to them too, and their owner decides when they end."""
+def end_with(owner: int, _: int) -> None:
+    """For worker processes: end when their owner does, however it ends, and at nothing else.
+
+    A terminal sends Ctrl-C to them too, which is their owner's to follow. Left to themselves, workers of a killed owner
+    would wait for ever to hand over what they hold.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != owner:  # which ended before
+            os._exit(1)

@@ -1,15 +1,20 @@
 """Oracle: the run that was never interrupted: the same rows, to the bit, however often a run was killed."""
 
+import contextlib
 import json
 import os
 import random
 import shutil
 import signal
+import sys
+import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from tqdm import tqdm
 
 from extract import questions as questions_module
 from extract.__main__ import main
@@ -58,6 +63,7 @@ def start(argv) -> int:
     """The command in a process of its own; returns its id."""
     child = os.fork()
     if not child:
+        tqdm.set_lock(threading.RLock())  # its own is shared by all forks, and stays taken where one is killed with it
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         os.dup2(1, 2)
         os._exit(main(argv))
@@ -93,6 +99,35 @@ def test_a_run_killed_at_any_moment_goes_on(arguments, duration, tmp_path):
         same(run, whole)
         assert not list(run.rglob("*.tmp"))
         shutil.rmtree(run)
+
+
+def children(process: int) -> set[int]:
+    """The processes that a process has started, by id."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
+            if int(parent) == process and state != "Z":
+                found.add(int(stat.parent.name))
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes end with their owner on Linux alone")
+def test_nothing_is_left_of_a_run_that_is_killed(arguments, duration, tmp_path):
+    whole, _ = duration
+    run = tmp_path / "run"
+    first = start([*arguments(run), "--num-workers", "2"])
+    until = time.monotonic() + 60
+    while len(readers := children(first)) < 2 and time.monotonic() < until:
+        time.sleep(0.001)
+    os.kill(first, signal.SIGKILL)
+    wait(first)
+    assert wait(start([*arguments(run), "--num-workers", "2"])) == 0  # its lock is free at once
+    same(run, whole)
+    while any(Path(f"/proc/{reader}").exists() for reader in readers) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert len(readers) == 2
+    assert not any(Path(f"/proc/{reader}").exists() for reader in readers)
 
 
 def test_a_complete_run_stays_as_it_is(arguments, duration, tmp_path, capsys):
