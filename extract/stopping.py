@@ -41,10 +41,10 @@ def stopping() -> Iterator[Wish]:
 
 
 def end_with(owner: int, _: int) -> None:
-    """For worker processes: end when their owner does, however it ends, and at nothing else.
+    """For worker processes: end when their owner does, however it ends, and not at Ctrl-C.
 
-    A terminal sends Ctrl-C to them too, which is their owner's to follow. Left to themselves, workers of a killed owner
-    would wait for ever to hand over what they hold.
+    A terminal sends that to them too, and it is for their owner to follow. Left to themselves, workers of a killed
+    owner would wait for ever to hand over what they hold.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
