@@ -65,9 +65,9 @@ import contextlib, io, json, sys
 from extract.__main__ import main
 said = []
 for arguments in json.load(open(sys.argv[1])):
-    with contextlib.redirect_stdout(io.StringIO()) as out:
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
         code = main(arguments)
-    said.append([code, out.getvalue()])
+    said.append([code, out.getvalue(), err.getvalue()])
 json.dump(said, open(sys.argv[2], "w"))
 """
 
@@ -129,8 +129,8 @@ def test_token_ids_and_roles_are_the_package_s(package, forms, asked, capsys):
             flags = {"question_file": asked, "show_prompt": 9, "conv_mode": mode, "system_span": "original"}
             calls.append(arguments(form.flags() | flags))
     theirs = package(RUNS, [[*call, "--backend", "llava"] for call in calls])
-    for call, (code, text) in zip(calls, theirs, strict=True):
-        assert (main(call), code) == (0, 0)
+    for call, (code, text, error) in zip(calls, theirs, strict=True):
+        assert (main(call), code) == (0, 0), error
         assert strips(capsys.readouterr().out) == strips(text), call
         assert text.count("question") > 2 * len(QUESTIONS)
 
@@ -146,8 +146,8 @@ def test_flows_and_first_tokens_are_the_package_s(package, forms, questions, tmp
         RUNS,
         [[*call, "--backend", "llava", "--output-dir", str(tmp_path / f"{name} p")] for name, call in calls.items()],
     )
-    for (name, call), (code, _) in zip(calls.items(), theirs, strict=True):
-        assert (main([*call, "--output-dir", str(tmp_path / name)]), code) == (0, 0), name
+    for (name, call), (code, _, error) in zip(calls.items(), theirs, strict=True):
+        assert (main([*call, "--output-dir", str(tmp_path / name)]), code) == (0, 0), (name, error)
         assert list(validate(tmp_path / f"{name} p")) == []
         manifest = open_run(tmp_path / f"{name} p").manifest
         assert manifest.checkpoint.startswith("llava-torch 1.2.2.post1 Llava")
@@ -175,22 +175,10 @@ def test_pictures_of_any_shape_are_read_as_the_package_does(package, forms, shap
     flags = {"image_folder": shapes, "question_file": shapes / "questions.json", "dtype": "float32"}
     call = arguments(forms[name].flags() | flags | {"image_aspect_ratio": aspect})
     (theirs,) = package(RUNS, [[*call, "--backend", "llava", "--output-dir", str(tmp_path / "package")]])
-    assert (main([*call, "--output-dir", str(tmp_path / "run")]), theirs[0]) == (0, 0)
+    assert (main([*call, "--output-dir", str(tmp_path / "run")]), theirs[0]) == (0, 0), theirs[2]
     compare(tmp_path / "run", tmp_path / "package")
     counts = pd.read_parquet(tmp_path / "run" / "samples")["n_image"]
     assert (counts.nunique() > 5) == (aspect == "checkpoint")
-
-
-REFUSALS = """
-import contextlib, io, json, sys
-from extract.__main__ import main
-said = []
-for arguments in json.load(open(sys.argv[1])):
-    with contextlib.redirect_stderr(io.StringIO()) as err:
-        code = main(arguments)
-    said.append([code, err.getvalue()])
-json.dump(said, open(sys.argv[2], "w"))
-"""
 
 
 def test_names_by_which_the_package_would_not_load_or_would_run_code(package, forms, questions, tmp_path):
@@ -199,7 +187,7 @@ def test_names_by_which_the_package_would_not_load_or_would_run_code(package, fo
         model = shutil.copytree(forms["released"].path, tmp_path / name)
         flags = {"model_path": model, "question_file": questions / "MME_test.json", "show_prompt": 1}
         calls.append([*arguments(flags), "--backend", "llava"])
-    (first, unnamed), (second, mpt) = package(REFUSALS, calls)
+    (first, _, unnamed), (second, _, mpt) = package(RUNS, calls)
     assert (first, second) == (2, 2)
     assert "vicuna-7b holds no `llava`: rename it" in unnamed
     assert "takes llava-prompted for an MPT, by three of its letters, and would run the checkpoint's own code" in mpt
