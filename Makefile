@@ -97,10 +97,10 @@ check: $(VENV)/.all  ## format, lint, types
 	$(BIN)/mypy
 
 bench: $(VENV)/.all  ## measure what observing costs, on a GPU where there is one: [ARGS]
-	$(BIN)/python -m tests.bench $(ARGS)
+	$(BIN)/python -m tests.bench.observing $(ARGS)
 
 bench-plots: $(VENV)/.all  ## measure plots at the size of MME, and ten times that: [ARGS]
-	$(BIN)/python -m tests.bench_plots $(ARGS)
+	$(BIN)/python -m tests.bench.plots $(ARGS)
 
 clean:  ## remove the environment and caches; runs stay
 	rm -rf $(VENV) $(LLAVA_VENV) *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from analyze.blocks import Heads, open_heads
-from analyze.flags import RECORDS, parser
-from analyze.flows import check_flows
+from analyze.cli import RECORDS, parser
 from analyze.reference import read_reference
-from schemas.errors import USAGE, HeadflowError, run_command
-from schemas.validate import validate
+from analyze.tables.blocks import Heads, open_heads
+from analyze.tables.flows import check_flows
+from schemas.cli import USAGE, run_command
+from schemas.errors import HeadflowError
+from schemas.store.validate import validate
 
 
 def _open(run: Path) -> Heads:
@@ -29,10 +30,10 @@ def _name(heads: Heads) -> str:
 
 def draw_plots(arguments: argparse.Namespace) -> int:
     """`plots`: count once, then draw."""
-    from analyze.counts import count
-    from analyze.figures import undrawable
-    from analyze.histograms import bin_edges
+    from analyze.drawing.figures import undrawable
+    from analyze.drawing.histograms import bin_edges
     from analyze.plots import Plots
+    from analyze.tables.counts import count
 
     edges = bin_edges(arguments.bins, tuple(arguments.range) if arguments.range else None)
     heads = _open(arguments.run)
@@ -112,9 +113,9 @@ def _print_table(table: pd.DataFrame, digits: int) -> None:
 
 def verify_run(arguments: argparse.Namespace) -> int:
     """`verify`: 0 where the run matches, 1 where it differs, 2 where it cannot be compared, as `diff` has it."""
-    from analyze.deviations import verification_figure
-    from analyze.figures import FigureFiles, style
-    from analyze.verification import verify
+    from analyze.drawing.figures import FigureFiles, style
+    from analyze.drawing.verification import verification_figure
+    from analyze.verify import verify
 
     reference = read_reference(arguments.reference)
     heads = _open(arguments.run)

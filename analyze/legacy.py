@@ -15,15 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from analyze.blocks import Heads
-from analyze.flows import TextScope
+from analyze.tables.blocks import Heads
+from analyze.tables.flows import TextScope
 from schemas.columns import CROSSINGS, OK, UNKNOWN
-from schemas.errors import HeadflowError, one_line
-from schemas.ids import SampleIds
+from schemas.errors import HeadflowError
 from schemas.manifest import IMPORTED, Manifest
-from schemas.texts import storable
-from schemas.validate import TOLERANCE
-from schemas.writer import RunWriter
+from schemas.sample_ids import SampleIds
+from schemas.store.validate import TOLERANCE
+from schemas.store.writer import RunWriter
+from schemas.text import one_line, storable
 
 FLOWS = {"t2v": "text_to_visual", "v2t": "visual_to_text"}
 

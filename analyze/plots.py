@@ -19,11 +19,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from analyze.counts import Counts
-from analyze.figures import FigureFiles, file_names, new_figure, style
-from analyze.flows import Array, label
-from analyze.heads import draw_head_bars, draw_head_map, draw_layer_row
-from analyze.histograms import draw_stacked_histogram, tallest
+from analyze.drawing.figures import FigureFiles, file_names, new_figure, style
+from analyze.drawing.heads import draw_head_bars, draw_head_map, draw_layer_row
+from analyze.drawing.histograms import draw_stacked_histogram, tallest
+from analyze.tables.counts import Counts
+from analyze.tables.flows import Array, label
 
 HEADROOM = 1.05  # of the y axis above the highest bar
 GRID_COLUMNS = 8

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from analyze.flows import DEFAULT
+from analyze.tables.flows import DEFAULT
 from schemas.errors import HeadflowError
-from schemas.json_files import read_object
-from schemas.manifest import build
+from schemas.files import build, read_object
 
 LLAVA_MME = Path(__file__).parents[1] / "data" / "reference" / "llava-v1.5-7b-mme.json"
 

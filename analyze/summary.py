@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analyze.blocks import Codes, Heads
-from analyze.counts import bin_index
-from analyze.flows import Array, TextScope
+from analyze.tables.blocks import Codes, Heads
+from analyze.tables.counts import bin_index
+from analyze.tables.flows import Array, TextScope
 
 QUANTILES = {"q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95}
 FINE_EDGES = np.linspace(0.0, 1.0, 10_001)  # quantiles are off by less than one of these bins, 1e-4

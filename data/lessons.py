@@ -16,9 +16,22 @@ from torch import Tensor
 from transformers import LlamaTokenizer, LlavaForConditionalGeneration
 
 from data.demo_model import IMAGE_TOKEN, MAX_TOKENS, PATCH, SIDE, image_processor
-from data.scenes import CATEGORIES, COLORS, DIGITS, GRID, LETTERS, SHAPES, SIZE, Scene, character, place, plural, shapes
-from extract.checkpoint import Tokens
-from extract.templates import find_template
+from data.scenes import (
+    CATEGORIES,
+    COLORS,
+    DIGITS,
+    GRID,
+    LETTERS,
+    SHAPES,
+    SIZE,
+    Scene,
+    character,
+    place,
+    plural,
+    shapes,
+)
+from extract.models.checkpoint import Tokens
+from extract.prompts.templates import find_template
 from schemas.roles import QUESTION
 
 NAMES = ("", *SHAPES, *LETTERS, *DIGITS)

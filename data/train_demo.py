@@ -30,7 +30,7 @@ from data.lessons import INKS, UNKNOWN, Layout, Lesson, Split, ask, training_sce
 from data.scenes import CATEGORIES, CONTROL, DEMO_IMAGES, DEMO_SEED, draw_all
 from data.sight import STEPS as SIGHT_STEPS
 from data.sight import descend, train_sight
-from extract.checkpoint import choose_device
+from extract.models.checkpoint import choose_device
 
 matplotlib.use("Agg")
 

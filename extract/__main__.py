@@ -7,25 +7,26 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from extract.flags import PACKAGE, TRANSFORMERS, parser
-from extract.hub import local_path
-from extract.prompts import PromptBuilder
+from extract.config import PACKAGE, TRANSFORMERS, parser
+from extract.prompts.prompt import PromptBuilder
+from extract.prompts.templates import CHAT, find_template
 from extract.provenance import git_commit, versions
-from extract.question_files import digest, find_images
-from extract.questions import Sample, Unusable, by_image, read_questions, take_chunk
-from extract.shards import find_shards
-from extract.templates import CHAT, find_template
+from extract.questions.formats import digest, find_images
+from extract.questions.hub import local_path
+from extract.questions.parquet import find_shards
+from extract.questions.samples import Sample, Unusable, by_image, read_questions, take_chunk
+from schemas.cli import run_command
 from schemas.columns import REASONS
-from schemas.errors import HeadflowError, run_command
+from schemas.errors import HeadflowError
 from schemas.manifest import PACKED, Manifest
-from schemas.resume import check_same
-from schemas.run import open_run
-from schemas.writer import RunWriter, check_directory, holds_run
+from schemas.store.identity import check_same
+from schemas.store.run import open_run
+from schemas.store.writer import RunWriter, check_directory, holds_run
 
 if TYPE_CHECKING:
-    from extract.checkpoint import Checkpoint, Tokens
-    from extract.extraction import Extractor
-    from extract.shards import ImageBytes
+    from extract.models.checkpoint import Checkpoint, Tokens
+    from extract.questions.parquet import ImageBytes
+    from extract.runner import Extractor
 
 
 @contextmanager
@@ -43,13 +44,13 @@ def _load(arguments: argparse.Namespace) -> "Checkpoint":
     with _packages(arguments.backend):
         from transformers.utils import logging
 
-        from extract.checkpoint import choose_device, choose_dtype
+        from extract.models.checkpoint import choose_device, choose_dtype
 
         load: Callable[..., Checkpoint]
         if arguments.backend == PACKAGE:
-            from extract.llava_package import load_package as load
+            from extract.models.llava.package import load_package as load
         else:
-            from extract.models import load_model as load
+            from extract.models.loading import load_model as load
     logging.set_verbosity_error()  # what it would warn of, missing weights say, is held here
     logging.disable_progress_bar()
     device = choose_device(arguments.device)
@@ -71,10 +72,10 @@ def load_extractor(arguments: argparse.Namespace, samples: list[Sample], images:
         HeadflowError: the model cannot be loaded, or the packages of this stage are not installed.
     """
     with _packages(arguments.backend):
-        from extract.answers import AnswerReader
         from extract.batch_size import choose_batch_size
-        from extract.extraction import Extractor
-        from extract.passes import Passes
+        from extract.forward import Passes
+        from extract.models.answers import AnswerReader
+        from extract.runner import Extractor
 
     checkpoint = _load(arguments)
     prompts = _prompts(checkpoint.tokens, arguments)
@@ -112,10 +113,10 @@ def show_prompts(arguments: argparse.Namespace, questions: Path) -> None:
         HeadflowError: the checkpoint or the questions cannot be read, or packages of this stage are not installed.
     """
     with _packages(arguments.backend):
-        from extract.strips import image_ids, strip
+        from extract.show_prompt import image_ids, strip
 
         if arguments.backend == TRANSFORMERS:
-            from extract.models import load_tokens
+            from extract.models.loading import load_tokens
     samples = read_questions(questions, arguments.show_prompt)
     if arguments.backend == TRANSFORMERS:
         tokens, reader = load_tokens(arguments.model_path, arguments.model_base, arguments.image_aspect_ratio)

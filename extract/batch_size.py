@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import torch
 
 from extract.batching import Asked, Question
-from extract.passes import Passes
-from extract.prompts import PromptBuilder
-from extract.questions import Sample, Unusable
+from extract.forward import Passes
+from extract.prompts.prompt import PromptBuilder
+from extract.questions.samples import Sample, Unusable
 
 ON_CPU = 1  # more is no faster there
 LARGEST = 32  # a GPU is long saturated

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from extract.packing import prefix_length, share_prefix
-from extract.pixels import Pixels
-from extract.prompts import Prompt
+from extract.attention.packing import prefix_length, share_prefix
+from extract.images.preprocessing import Pixels
+from extract.prompts.prompt import Prompt
 
 WINDOW = 4  # batches of images that are looked at together: more would pad less, and wait longer
 

@@ -3,20 +3,22 @@
 import dataclasses
 import json
 import re
-import types
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from schemas.columns import FLOW_NAMES
-from schemas.errors import HeadflowError, short
+from schemas.errors import HeadflowError
+from schemas.files import build
+from schemas.text import short
 
 SCHEMA_VERSION = 1
 RUNNING, COMPLETE = "running", "complete"
 EXTRACTED, IMPORTED = "extract", "legacy-pt"
 PACKED, SEPARATE = "packed", "separate"
 TEXT_SCOPES = ("all", "no-system")
+CROP, PAD, AS_CHECKPOINT = ASPECTS = ("crop", "pad", "checkpoint")  # how non-square images are preprocessed
 INDICES, ROWS = 2**15, 2**31  # most layers or heads, as `layer` and `head` are int16; most samples
 PART_NAME = re.compile(r"part-([0-9]+-)?[0-9]+\.parquet")
 
@@ -124,38 +126,3 @@ def meanings() -> dict[str, str]:
     """What each field of the manifest means, in their order."""
     hints = typing.get_type_hints(Manifest, include_extras=True)
     return {name: hint.__metadata__[0] for name, hint in hints.items()}
-
-
-def build(cls: type, content: dict[str, Any], where: str) -> Any:
-    """A dataclass from a JSON object, every field present and of its type; `where` names the object in errors.
-
-    Raises:
-        HeadflowError: a field is missing or of the wrong type.
-    """
-    values = {}
-    for name, hint in typing.get_type_hints(cls).items():
-        if name not in content:
-            raise HeadflowError(f"{where}: the field `{name}` is missing")
-        values[name] = _value(hint, content[name], f"{where}: `{name}`")
-    return cls(**values)
-
-
-def _value(hint: Any, value: Any, where: str) -> Any:
-    """A JSON value checked against a type hint of this module; nested dataclasses are built."""
-    if dataclasses.is_dataclass(hint) and isinstance(value, dict):
-        return build(typing.cast(type, hint), value, where)
-    if isinstance(hint, types.UnionType):
-        return None if value is None else _value(typing.get_args(hint)[0], value, where)
-    origin = typing.get_origin(hint) or hint
-    if origin is Any:
-        return value
-    if not isinstance(origin, type) or not isinstance(value, origin) or isinstance(value, bool):
-        expected = getattr(origin, "__name__", origin)
-        raise HeadflowError(f"{where} is {short(value)}, not of type {expected}")
-    if isinstance(value, list):
-        (item,) = typing.get_args(hint)
-        return [_value(item, each, f"{where}[{index}]") for index, each in enumerate(value)]
-    if isinstance(value, dict):
-        _, item = typing.get_args(hint)
-        return {key: _value(item, each, f"{where}[{key!r}]") for key, each in value.items()}
-    return value

@@ -11,8 +11,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # models here are tiny: threads w
 
 from data.scenes import make_questions
 from extract.__main__ import main as extract_main
-from tests.made_up import write_run
-from tests.tiny_llava import make_checkpoint
+from tests.support.runs import write_run
+from tests.support.tiny_llava import make_checkpoint
 
 ROOT = Path(__file__).parents[1]
 LEGACY_PT = ROOT.parent / "shared" / "legacy" / "scienceqa_attention_head_records.pt"

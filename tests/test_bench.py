@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests import bench
-from tests.bench_ways import SHAPES, Ways, build
+from tests.bench import observing as bench
+from tests.bench.ways import SHAPES, Ways, build
 
 TINY = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
 

@@ -22,22 +22,22 @@ from PIL import Image
 from analyze.__main__ import main as analyze
 from analyze.reference import LLAVA_MME
 from extract.__main__ import main as extract_main
-from extract.images import load_image
-from extract.loading import open_images
-from extract.question_files import digest, find_images
-from extract.questions import Unusable, read_questions
+from extract.images.decoding import load_image
+from extract.images.loading import open_images
+from extract.questions.formats import digest, find_images
+from extract.questions.samples import Unusable, read_questions
+from schemas.cli import run_command
 from schemas.columns import REASONS, TABLES
-from schemas.errors import run_command
 from schemas.manifest import PACKED
-from schemas.validate import validate
-from schemas.writer import RunWriter
-from tests import tiny_originals
-from tests.extract.test_images import encoded
-from tests.extract.test_originals import make_corpus
-from tests.made_up import PART, manifest, write_run
-from tests.mutations import HOSTILE, altered, as_json, changed, damaged, values
-from tests.tiny_families import make_family
-from tests.tiny_llava import make_checkpoint
+from schemas.store.validate import validate
+from schemas.store.writer import RunWriter
+from tests.extract.images.test_decoding import encoded
+from tests.extract.models.llava.test_released import make_corpus
+from tests.support import tiny_originals
+from tests.support.mutations import HOSTILE, altered, as_json, changed, damaged, values
+from tests.support.runs import PART, manifest, write_run
+from tests.support.tiny_families import make_family
+from tests.support.tiny_llava import make_checkpoint
 
 EXAMPLES = int(os.environ.get("HEADFLOW_EXAMPLES", "25"))
 FEW = max(3, EXAMPLES // 5)  # where each takes a while

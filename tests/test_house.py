@@ -1,13 +1,14 @@
 """The house rules: who imports whom, and that a light install stays light."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.made_up import write_run
+from tests.support.runs import write_run
 
 ROOT = Path(__file__).parents[1]
 FORBIDDEN = {
@@ -15,6 +16,12 @@ FORBIDDEN = {
     "extract": {"analyze", "data", "pandas", "matplotlib"},
     "analyze": {"extract", "data", "transformers"},
 }
+# The packages of `extract` in the order of imports; the modules beside them, the run, come last
+LAYERS = ("questions", "images", "prompts", "attention", "models")
+COMMAND_LINE = {
+    "schemas.cli", "schemas.__main__", "extract.__main__", "extract.config", "analyze.__main__", "analyze.cli",
+}  # fmt: skip
+OTHER_ENVIRONMENT = "extract.models.llava.package"
 HEAVY = ("torch", "transformers", "tokenizers", "safetensors", "sentencepiece")
 
 # Python with the packages of [extract] hidden, as in a base install
@@ -29,14 +36,53 @@ sys.meta_path.insert(0, Hidden())
 
 
 def imported(source: str) -> set[str]:
-    """The top-level packages that a module imports, anywhere in it."""
+    """The modules that a module imports, anywhere in it, by their whole names."""
     names = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            names |= {alias.name.partition(".")[0] for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module.partition(".")[0])
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     return names
+
+
+def packages_imported(source: str) -> set[str]:
+    """The top-level packages that a module imports."""
+    return {name.partition(".")[0] for name in imported(source)}
+
+
+def modules(package: str) -> dict[str, Path]:
+    """The modules of a package and of its sub-packages, by name."""
+    files = (ROOT / package).rglob("*.py")
+    return {".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file for file in files}
+
+
+def layer(name: str) -> int:
+    """The place of a module of `extract` in the order of imports."""
+    parts = [*name.split("."), ""]
+    return LAYERS.index(parts[1]) if parts[1] in LAYERS else len(LAYERS)
+
+
+def graph() -> dict[str, set[str]]:
+    """Which module of ours imports which, at any place in its code."""
+    ours = {name: path for package in FORBIDDEN for name, path in modules(package).items()}
+    return {name: (imported(path.read_text()) & ours.keys()) - {name} for name, path in ours.items()}
+
+
+def find_cycle(imports: dict[str, set[str]]) -> list[str]:
+    """Modules that import each other in a circle; empty where there are none."""
+    done: set[str] = set()
+
+    def visit(name: str, path: list[str]) -> list[str]:
+        if name in path:
+            return path[path.index(name) :]
+        if name in done:
+            return []
+        found = next((cycle for each in sorted(imports[name]) if (cycle := visit(each, [*path, name]))), [])
+        done.add(name)
+        return found
+
+    return next((cycle for name in imports if (cycle := visit(name, []))), [])
 
 
 def python(code: str, *arguments: object) -> subprocess.CompletedProcess:
@@ -46,22 +92,97 @@ def python(code: str, *arguments: object) -> subprocess.CompletedProcess:
 
 @pytest.mark.parametrize("package", FORBIDDEN)
 def test_who_imports_whom(package):
-    for path in (ROOT / package).glob("*.py"):
-        assert not imported(path.read_text()) & FORBIDDEN[package], path
+    found = modules(package)
+    assert any(name.count(".") > 1 for name in found)  # sub-packages are looked into
+    for path in found.values():
+        assert not packages_imported(path.read_text()) & FORBIDDEN[package], path
 
 
 def test_the_import_check_can_fail():
-    assert imported("def f():\n    from torch.nn import Module\nimport extract.flows") == {"torch", "extract"}
+    source = "def f():\n    from torch.nn import Module\nimport extract.attention.masses"
+    assert packages_imported(source) == {"torch", "extract"}
+
+
+def test_imports_of_extract_go_one_way():
+    for name, others in graph().items():
+        later = [other for other in others if other.startswith("extract.") and layer(other) > layer(name)]
+        assert not later or not name.startswith("extract."), (name, later)
+
+
+def test_the_check_of_the_order_can_fail():
+    assert layer("extract.questions.samples") < layer("extract.images") < layer("extract.models.llava.released")
+    assert layer("extract.models.loading") < layer("extract.runner") == layer("extract")
+
+
+@pytest.mark.parametrize("package", LAYERS)
+def test_a_package_of_extract_loads_no_later_one(package):
+    """In a fresh interpreter, all of its modules imported."""
+    names = [name for name in modules("extract") if name.split(".")[1:2] == [package] and name not in OTHER_ENVIRONMENT]
+    done = python(f"import sys, {', '.join(names)}; print(*sys.modules)")
+    assert done.returncode == 0, done.stderr
+    loaded = [name for name in done.stdout.split() if name.startswith(("extract.", "analyze.", "data."))]
+    assert set(names) <= {*loaded, f"extract.{package}"}
+    assert [name for name in loaded if layer(name) > LAYERS.index(package)] == []
+
+
+def test_no_imports_in_a_circle():
+    assert find_cycle(graph()) == []
+
+
+def test_the_check_of_circles_can_fail():
+    assert find_cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == ["b", "c"]
+
+
+@pytest.mark.parametrize("package", FORBIDDEN)
+def test_packages_are_small(package):
+    folders = {path.parent for path in modules(package).values()}
+    assert {folder: number for folder in folders if (number := len(list(folder.glob("*.py")))) > 10} == {}
+
+
+def test_every_package_opens_with_its_map():
+    for package in FORBIDDEN:
+        for init in (ROOT / package).rglob("__init__.py"):
+            text = ast.get_docstring(ast.parse(init.read_text())) or ""
+            names = {path.stem for path in init.parent.glob("*.py")} - {"__init__", "__main__"}
+            names |= {path.parent.name for path in init.parent.glob("*/__init__.py")}
+            assert [name for name in names if not re.search(rf"\b{name}\b", text)] == [], init
+
+
+def names_of_flags(source: str) -> set[str]:
+    """The command-line flags that a module's text names, docstrings and comments included."""
+    return set(re.findall(r"(?<![\w-])--[a-z][\w-]+", source))
+
+
+def test_library_code_names_no_flag():
+    found = {}
+    for package in ("schemas", "extract", "analyze"):
+        for name, path in modules(package).items():
+            source = path.read_text()
+            if name in COMMAND_LINE:
+                continue
+            flags = names_of_flags(source)
+            imports = {each for each in imported(source) if each in COMMAND_LINE}
+            if flags or imports:
+                found[name] = flags | imports
+    assert found == {}
+
+
+def test_the_check_of_flags_can_fail():
+    assert names_of_flags('raise ValueError("--dtype may help")  # see --device') == {"--dtype", "--device"}
 
 
 def test_torch_is_named_in_legacy_alone():
-    named = [path.name for path in (ROOT / "analyze").glob("*.py") if "torch" in imported(path.read_text())]
+    named = [path.name for path in modules("analyze").values() if "torch" in packages_imported(path.read_text())]
     assert named == ["legacy.py"]
 
 
 @pytest.mark.parametrize(
     ("module", "unwanted"),
-    [("schemas.validate", ("torch", "pandas")), ("analyze.__main__", ("torch", "transformers")), ("analyze", HEAVY)],
+    [
+        ("schemas.store.validate", ("torch", "pandas")),
+        ("analyze.__main__", ("torch", "transformers")),
+        ("analyze", HEAVY),
+    ],
 )
 def test_what_an_import_loads(module, unwanted):
     done = python(f"import sys, {module}; print(*sys.modules)")
@@ -86,7 +207,7 @@ def test_the_laptop_is_told_what_a_pt_needs(tmp_path):
 
 
 def test_the_light_install_check_can_fail():
-    done = python(LIGHT + "import extract.flows")
+    done = python(LIGHT + "import extract.attention.masses")
     assert done.returncode == 1
     assert "No module named 'torch'" in done.stderr
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analyze.flags import parser as analyze_parser
-from analyze.verification import TOLERANCES
-from extract.families import FAMILIES
-from extract.flags import parser as extract_parser
+from analyze.cli import parser as analyze_parser
+from analyze.verify import TOLERANCES
+from extract.config import parser as extract_parser
+from extract.models.families import FAMILIES
 from schemas.__main__ import contract
 
 ROOT = Path(__file__).parents[1]

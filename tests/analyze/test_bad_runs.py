@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from analyze.__main__ import main
-from tests.made_up import PART, edit_manifest, put, rewrite
+from tests.support.runs import PART, edit_manifest, put, rewrite
 
 COMMANDS = ("plots", "summary", "export-pt")
 

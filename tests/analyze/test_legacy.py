@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from analyze.__main__ import main
-from analyze.flags import RECORDS
-from schemas.validate import validate
-from tests.made_up import write_run
+from analyze.cli import RECORDS
+from schemas.store.validate import validate
+from tests.support.runs import write_run
 
 
 def record(layers=2, heads=3, seed=0, **fields):

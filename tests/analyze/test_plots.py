@@ -8,13 +8,13 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from analyze.__main__ import main
-from analyze.blocks import open_heads
-from analyze.counts import count
-from analyze.figures import file_names, style, undrawable
-from analyze.heads import draw_head_bars, draw_head_map, draw_layer_row, panel_width
-from analyze.histograms import bin_edges, draw_stacked_histogram
+from analyze.drawing.figures import file_names, style, undrawable
+from analyze.drawing.heads import draw_head_bars, draw_head_map, draw_layer_row, panel_width
+from analyze.drawing.histograms import bin_edges, draw_stacked_histogram
 from analyze.plots import Plots
-from tests.made_up import write_run
+from analyze.tables.blocks import open_heads
+from analyze.tables.counts import count
+from tests.support.runs import write_run
 
 EDGES = bin_edges([0.25], None)
 

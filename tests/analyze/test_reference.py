@@ -7,7 +7,7 @@ import pytest
 
 from analyze.reference import LLAVA_MME, read_reference
 from schemas.errors import HeadflowError
-from tests.made_up import MME
+from tests.support.runs import MME
 
 
 @pytest.mark.parametrize("flow", ["t2v", "v2t"])

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from analyze.__main__ import main
-from analyze.blocks import open_heads
 from analyze.scores import mme_scores, spoken
 from analyze.summary import QUANTILES, summarise
-from tests.made_up import write_run
+from analyze.tables.blocks import open_heads
+from tests.support.runs import write_run
 
 
 @pytest.fixture(scope="module")

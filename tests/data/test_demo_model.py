@@ -16,7 +16,7 @@ from PIL import Image
 from transformers import CLIPImageProcessorPil
 
 from data.scenes import CATEGORIES, CONTROL, DEMO_SEED, make_questions
-from tests.oracle import Witness
+from tests.support.witness import Witness
 
 DEMO = Path(__file__).parents[2] / "data" / "demo"
 MODEL = DEMO / "tiny-llava"

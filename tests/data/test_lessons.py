@@ -9,11 +9,11 @@ import torch
 from data.demo_model import SIDE, build_model, image_processor, train_tokenizer
 from data.lessons import INKS, NAMES, UNKNOWN, Layout, Split, ask, training_scenes
 from data.scenes import COLORS, SHAPES
-from extract.checkpoint import Parts
-from extract.flags import CROP
-from extract.models import watch
-from extract.packing import pack
-from extract.templates import find_template
+from extract.attention.packing import pack
+from extract.models.checkpoint import Parts
+from extract.models.loading import watch
+from extract.prompts.templates import find_template
+from schemas.manifest import CROP
 
 
 @pytest.fixture(scope="module")

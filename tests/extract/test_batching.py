@@ -7,8 +7,8 @@ import torch
 
 from extract.batch_size import LARGEST, largest
 from extract.batching import WINDOW, Asked, Question, batches
-from extract.pixels import Pixels
-from tests.layouts import prompt, tiles
+from extract.images.preprocessing import Pixels
+from tests.support.prompts import prompt, tiles
 
 
 def asked(content: int, *lengths: int, first: int = 0) -> Asked:

@@ -8,14 +8,14 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import LlavaForConditionalGeneration
 
-from extract.kernels import EFFICIENT_CUDA, FLASH_CUDA, PORTABLE, choose_kernel
-from extract.models import load_model
-from extract.observer import HELD_ON_CUDA
-from extract.packing import pack
-from schemas.run import open_run
-from schemas.validate import validate
-from tests.extract.test_flows import BATCHES, WIDTH, largest_errors, layers
-from tests.extract.test_observer import pixels, prompt
+from extract.attention.causal import HELD_ON_CUDA
+from extract.attention.kernels import EFFICIENT_CUDA, FLASH_CUDA, PORTABLE, choose_kernel
+from extract.attention.packing import pack
+from extract.models.loading import load_model
+from schemas.store.run import open_run
+from schemas.store.validate import validate
+from tests.extract.attention.test_causal import pixels, prompt
+from tests.extract.attention.test_masses import BATCHES, WIDTH, largest_errors, layers
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 CUDA = torch.device("cuda")

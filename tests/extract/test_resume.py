@@ -16,14 +16,14 @@ import pandas as pd
 import pytest
 from tqdm import tqdm
 
-from extract import questions as questions_module
 from extract.__main__ import main
-from extract.questions import read_questions, take_chunk
-from schemas import writer as writer_module
+from extract.questions import samples as questions_module
+from extract.questions.samples import read_questions, take_chunk
 from schemas.columns import TABLES
-from schemas.run import open_run
-from schemas.validate import validate
-from tests.extract.test_extraction import tables
+from schemas.store import writer as writer_module
+from schemas.store.run import open_run
+from schemas.store.validate import validate
+from tests.extract.test_runner import tables
 
 FAULTS = int(os.environ.get("HEADFLOW_FAULTS", "6"))  # moments at which a run is killed
 NUMBER = 20

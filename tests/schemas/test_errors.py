@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from schemas.errors import INTERRUPTED, PIPE_CLOSED, USAGE, HeadflowError, run_command
+from schemas.cli import INTERRUPTED, PIPE_CLOSED, USAGE, run_command
+from schemas.errors import HeadflowError
 
 
 def test_a_command_ends_with_its_own_code():
@@ -35,7 +36,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(lines):
     command = f"lambda: [print('x') for _ in range({lines})] and 0"
     code = f"""
 import sys
-from schemas.errors import run_command
+from schemas.cli import run_command
 print(flush=True)
 sys.stdin.read()
 sys.exit(run_command({command}))
@@ -51,7 +52,7 @@ sys.exit(run_command({command}))
 
 
 def test_a_name_that_the_terminal_cannot_show_is_no_error():
-    code = "import sys; from schemas.errors import run_command; sys.exit(run_command(lambda: print('图 \\udcff') or 0))"
+    code = "import sys; from schemas.cli import run_command; sys.exit(run_command(lambda: print('图 \\udcff') or 0))"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, env=os.environ | {"PYTHONIOENCODING": "ascii"}, check=True
     )

@@ -7,9 +7,9 @@ import pytest
 
 from schemas.errors import HeadflowError
 from schemas.manifest import Manifest, Part, meanings
-from schemas.parts import write_text
-from schemas.run import open_run
-from tests.made_up import manifest
+from schemas.store.parts import write_text
+from schemas.store.run import open_run
+from tests.support.runs import manifest
 
 PART_0 = {"name": "part-00000.parquet", "chunk": 0, "heads_rows": 6, "samples_rows": 1}
 

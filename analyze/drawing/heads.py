@@ -1,0 +1,89 @@
+"""Pictures in which each head can be told apart: bars of means, and the layer x head heatmap."""
+
+import math
+
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
+
+from analyze.tables.flows import Array, colours, label
+
+TICKS = 16  # about so many labels on an axis of layers or heads
+
+
+def draw_head_bars(axes: Axes, means: Array, flow: str, *, top: float) -> Axes:
+    """Draw one bar for each head, at x = 0, 1, 2 ...
+
+    Args:
+        means: [heads].
+        top: end of the y axis, so that pictures compare.
+    """
+    _bars(axes, np.arange(len(means), dtype=np.float64), means, flow)
+    axes.set(xlim=(-0.6, len(means) - 0.4), ylim=(0, top), xticks=_head_ticks(len(means), 8))
+    axes.grid(visible=False, axis="x")
+    return axes
+
+
+def draw_layer_row(axes: Axes, means: Array, flow: str, *, first: int, panels: int, top: float) -> Axes:
+    """Draw the bars of several layers side by side, as panels of one Axes.
+
+    Args:
+        means: [layers, heads], of the layers `first`, `first + 1` ...
+        panels: how many layers a full row has, so that rows align.
+        top: end of the y axis.
+    """
+    layers, heads = means.shape
+    start = np.arange(layers, dtype=np.float64) * panel_width(heads)
+    _bars(axes, (start[:, None] + np.arange(heads)).ravel(), means.ravel(), flow)
+    ticks = _head_ticks(heads, 4)
+    axes.set(xlim=(-1, panels * panel_width(heads) - 1), ylim=(0, top))
+    axes.set_xticks((start[:, None] + ticks).ravel(), list(ticks) * layers)
+    axes.grid(visible=False, axis="x")
+    for layer in range(layers):
+        middle = start[layer] + (heads - 1) / 2
+        axes.text(
+            middle, 1.02, f"Layer {first + layer}", transform=axes.get_xaxis_transform(), ha="center", size="small"
+        )
+    return axes
+
+
+def panel_width(heads: int) -> int:
+    """From head 0 of one layer to head 0 of the next, in a row of layers."""
+    return heads + max(1, heads // 12) + 1
+
+
+def _bars(axes: Axes, positions: Array, heights: Array, flow: str) -> None:
+    """Bars of width 0.8, as one patch: a thousand patches would take a second to draw."""
+    edges = np.stack([positions - 0.4, positions + 0.4], axis=1).ravel()
+    steps = np.stack([heights, np.zeros_like(heights)], axis=1).ravel()[:-1]
+    axes.stairs(steps, edges, fill=True, color=colours([flow])[0])
+
+
+def _head_ticks(heads: int, number: int) -> list[int]:
+    return list(range(0, heads, max(1, math.ceil(heads / number))))
+
+
+def draw_head_map(axes: Axes, means: Array, flow: str) -> Axes:
+    """Draw the means [layers, heads] as a heatmap, layer 0 on top.
+
+    Colours go with the square root of the mean, from 0 to the highest: the first layers of LLaVA look at the image ten
+    times as much as the others, among which differences would else be lost.
+    """
+    layers, heads = means.shape
+    sns.heatmap(
+        means,
+        ax=axes,
+        norm=PowerNorm(0.5, vmin=0, vmax=float(np.nanmax(means)) or 1.0),
+        cmap="rocket_r",
+        xticklabels=_step(heads),
+        yticklabels=_step(layers),
+        cbar_kws={"label": f"mean {label(flow)}"},
+    )
+    axes.set(xlabel="Head", ylabel="Layer")
+    axes.tick_params(rotation=0)
+    return axes
+
+
+def _step(number: int) -> int:
+    return max(1, math.ceil(number / TICKS))

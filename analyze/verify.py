@@ -1,0 +1,186 @@
+"""A run held against published figures: settings, tolerances, verdict. `python -m analyze verify RUN`.
+
+Why the tolerances are what they are. They are reasoned, not measured: no run of the real model was at hand. A run with
+the same weights, prompts and images differs from the reference by rounding alone:
+
+- The reference averaged float16 attention (each weight off by up to 2^-11 of itself, without bias) and kept float16
+  values (near 0.4 in steps of 2.4e-4). Over 576 keys, 32 heads and 40 or more samples this averages out to below 1e-5.
+- Activations were float16 as well, by other kernels. What a sample's own tokens add averages out too; what BOS and the
+  system prompt add is the same in each sample and averages over heads and layers alone. On the demo's model (6 layers,
+  CPU), float16 in place of float32 moves single values by up to 2e-4, layer means by 1.2e-5, category means by 4e-6,
+  overall means by 1e-6. The real model is five times as deep and has larger activations: expect ten times that,
+  and allow for what has not been thought of, such as another JPEG decoder.
+
+What should be found sets the other end. LLaVA-1.5-7B on 100 ScienceQA questions differs from it on MME by 0.0017 (T2V)
+and 0.0015 (V2T) overall, and by up to 0.041 and 0.014 in a layer. The span of the system prompt, off by one of about 40
+text tokens, scales T2V by 2.6%: 0.0024 overall, 0.017 in layer 0. Neighbouring layers of the reference differ by more
+than 0.003 in T2V or V2T in 30 of 31 cases. Hence
+
+    overall mean     0.001    less than other questions, or one token of the prompt, would change
+    overall std      0.001    moves no more than the mean does on the demo
+    overall median   0.0015   as the mean, and the two grids: float16 steps of 2.4e-4, our bins of 1e-4
+    category mean    0.002    fewer samples than overall
+    layer mean       0.003    32 heads, no other layer to average with
+    min, max         shown, not judged: one value of millions decides, and one image can move it
+
+float32 is judged as float16 is: the rounding left is the reference's. bfloat16 has 8 bits for 11 and moves the demo's
+layer means by 2.7e-4, and overall means by 7e-5 in one direction; its tolerances are twice as wide.
+
+What this cannot tell: categories of like content (V2T differs by less than 0.002 in 36 of 91 pairs), and how much
+padding in place of cropping would show. Hence the settings are held against each other as well.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+
+import pandas as pd
+
+from analyze.reference import Reference
+from analyze.summary import summarise
+from analyze.tables.blocks import Heads
+from analyze.tables.flows import DEFAULT, check_flows
+from schemas.columns import OK
+from schemas.manifest import EXTRACTED
+
+TOLERANCES = {
+    ("overall", "mean"): 0.001,
+    ("overall", "std"): 0.001,
+    ("overall", "median"): 0.0015,
+    ("category", "mean"): 0.002,
+    ("layer", "mean"): 0.003,
+}
+WIDER = {"bfloat16": 2.0}  # tolerances, by dtype of the run
+SAME, DIFFERS, UNKNOWN = "same", "differs", "unknown"
+MAY_DIFFER = ("model", "dtype")
+SHOWN = 10  # deviations named in the verdict
+FEW = 3  # categories named in a setting
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of a run, beside the reference's.
+
+    Attributes:
+        mark: `same`, `differs` or `unknown`.
+        required: whether numbers can be compared only where it does not differ.
+    """
+
+    name: str
+    run: str
+    reference: str
+    mark: str
+    required: bool
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What holding a run against a reference gave.
+
+    Attributes:
+        figures: one row per figure: `group`, `name`, `flow`, `statistic`, `run` (NaN where it has none), `reference`,
+            `off` (run - reference), `tolerance` (NaN where not judged), `within` (`yes`, `no`, or empty).
+    """
+
+    settings: list[Setting]
+    figures: pd.DataFrame
+
+    @property
+    def obstacles(self) -> list[str]:
+        """Names of the settings that keep the run from being compared."""
+        return [setting.name for setting in self.settings if setting.required and setting.mark == DIFFERS]
+
+    @property
+    def matches(self) -> bool:
+        """Whether it can be compared, and all figures judged lie within their tolerances."""
+        return not self.obstacles and "no" not in set(self.figures["within"])
+
+    def verdict(self) -> list[str]:
+        """The verdict in words, a line each."""
+        if self.obstacles:
+            return [f"cannot be compared: {', '.join(self.obstacles)}"]
+        judged = self.figures[self.figures["within"] != ""]
+        wrong = judged[judged["within"] == "no"]
+        if wrong.empty:
+            lines = [f"matches: all {len(judged)} figures judged are within their tolerances"]
+        else:
+            lines = [f"differs: {len(wrong)} of {len(judged)} figures judged are off by more than their tolerances"]
+            largest = (wrong["off"].abs() / wrong["tolerance"]).nlargest(SHOWN).index
+            lines += [_in_words(row) for _, row in wrong.loc[largest].iterrows()]
+        if unknown := [setting.name for setting in self.settings if setting.mark == UNKNOWN]:
+            lines.append(f"not known to be the same: {', '.join(unknown)}")
+        return lines
+
+
+def verify(heads: Heads, reference: Reference) -> Verification:
+    """Hold a run against a reference, in the reference's text scope where the run can be read in it.
+
+    Raises:
+        HeadflowError: the run cannot be read.
+    """
+    manifest = heads.run.manifest
+    scope = heads.scope(reference.settings.text_scope if manifest.source == EXTRACTED else None)
+    table = summarise(heads, check_flows(DEFAULT, manifest), scope)
+    settings = compare_settings({**dataclasses.asdict(manifest), "text_scope": scope.name}, reference)
+    samples = heads.samples.loc[heads.samples["status"] == OK, "category"].astype(str).value_counts()
+    settings += compare_samples({str(name): number for name, number in samples.items()}, reference)
+    return Verification(settings, compare_figures(table, reference, manifest.dtype))
+
+
+def compare_settings(run: dict[str, object], reference: Reference) -> list[Setting]:
+    """The manifest's fields, with the text scope that was read, beside the reference's settings."""
+    settings = []
+    for name, expected in dataclasses.asdict(reference.settings).items():
+        found = run[name]
+        if name == "image_preprocessing" and isinstance(found, str):
+            found = found.partition(" (")[0]  # which class does it makes no difference
+        mark = UNKNOWN if found is None else _mark(found == expected)
+        if name == "model" and mark == DIFFERS:
+            mark = UNKNOWN  # the same weights have many names
+        told, wanted = (str(UNKNOWN if value is None else value).replace("\n", "\\n") for value in (found, expected))
+        settings.append(Setting(name, told, wanted, mark, name not in MAY_DIFFER))
+    return settings
+
+
+def compare_samples(run: dict[str, int], reference: Reference) -> list[Setting]:
+    """Numbers of samples observed, in all and by category."""
+    expected = {name: category.n_samples for name, category in reference.by_category.items()}
+    other = [name for name in expected | run if run.get(name, 0) != expected.get(name, 0)]
+    more = f" and {len(other) - FEW} more" if len(other) > FEW else ""
+
+    def told(counts: dict[str, int]) -> str:
+        if not other:
+            return f"{len(counts)} categories"
+        return ", ".join(f"{name} {counts.get(name, 0)}" for name in other[:FEW]) + more
+
+    total = sum(run.values())
+    return [
+        Setting("samples", str(total), str(reference.n_samples), _mark(total == reference.n_samples), True),
+        Setting("samples by category", told(run), told(expected), _mark(not other), True),
+    ]
+
+
+def _mark(same: bool) -> str:
+    return SAME if same else DIFFERS
+
+
+def compare_figures(table: pd.DataFrame, reference: Reference, dtype: str | None) -> pd.DataFrame:
+    """The reference's figures beside those of `summarise`; the columns are those of `Verification.figures`."""
+    keys = ["group", "name", "flow"]
+    expected = reference.figures()
+    found = table.melt(keys, expected["statistic"].unique().tolist(), "statistic", "run")
+    figures = expected.merge(found, "left", [*keys, "statistic"])
+    figures["off"] = figures["run"] - figures["reference"]
+    wider = WIDER.get(dtype or "", 1.0)
+    judged = zip(figures["group"], figures["statistic"], strict=True)
+    figures["tolerance"] = [TOLERANCES.get(key, float("nan")) * wider for key in judged]
+    within = (figures["off"].abs() <= figures["tolerance"]).map({True: "yes", False: "no"})
+    figures["within"] = within.where(figures["tolerance"].notna(), "")
+    return figures[[*keys, "statistic", "run", "reference", "off", "tolerance", "within"]]
+
+
+def _in_words(row: pd.Series) -> str:
+    where = row["group"] if row["group"] == "overall" else f"{row['group']} {row['name']}"
+    return (
+        f"{where} {row['flow']} {row['statistic']} {row['run']:.4f}, reference {row['reference']:.4f}, "
+        f"off by {abs(row['off']):.4f}, tolerance {row['tolerance']:.4f}"
+    )

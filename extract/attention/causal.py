@@ -1,0 +1,86 @@
+"""What watches each layer as it runs.
+
+The output is that of a fused causal kernel, so the logits of one question on one image are bitwise those of the
+unobserved model. The masses come from the same call's logsumexp. Further questions behind one prefix (see
+`extract.attention.packing`) take an explicit softmax, which gives their output and their masses at once.
+"""
+
+import torch
+from torch import Tensor
+
+from extract.attention.kernels import Kernel
+from extract.attention.masses import flows_from_sums, masked_attention, strip_sums
+from extract.attention.packing import Batch, Strip
+
+HELD_ON_CUDA = 2**28  # bytes; there a launch costs as much as a small reduction
+
+
+class Observation:
+    """What one forward pass shows: feed it each layer in order, then ask for the flows."""
+
+    def __init__(self, batch: Batch, kernel: Kernel, *, hold: int = 0) -> None:
+        """Watch a batch, which is on the model's device.
+
+        Args:
+            hold: bytes of queries to keep back until they are reduced, several layers at once; 0: each layer at once.
+        """
+        self._batch = batch
+        self._kernel = kernel
+        self._hold = hold
+        self._held: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._scale = 1.0
+        self._image: list[Tensor] = []
+        self._first: list[Tensor] = []
+        self._further: list[Tensor] = []
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+        """Attention of one layer.
+
+        Args:
+            query: [images, heads, length, head_dim].
+            key: [images, kv_heads, length, head_dim]; `value` likewise.
+            scale: factor of the scores.
+
+        Returns:
+            Output like `query`.
+        """
+        output, lse = self._kernel.attend(query, key, value, scale)
+        further = self._batch.further
+        if further is not None:
+            rows = further.rows
+            output[:, :, rows], sums = masked_attention(query[:, :, rows], key, value, further, scale=scale)
+            self._further.append(sums)
+        if scale != self._scale:
+            self._reduce()
+            self._scale = scale
+        self._held.append((query, key, lse))
+        if sum(query.nbytes for query, _, _ in self._held) >= self._hold:
+            self._reduce()
+        return output
+
+    def flows(self) -> Tensor:
+        """The flow columns, float32 [questions, layers, heads, flows], on the model's device."""
+        self._reduce()
+        further = torch.stack(self._further) if self._further else None
+        return flows_from_sums(torch.cat(self._image), torch.cat(self._first), further, self._batch)
+
+    def _reduce(self) -> None:
+        if not self._held:
+            return
+        for strip, sums in ((self._batch.image, self._image), (self._batch.first, self._first)):
+            layers = [_cut(strip, *layer) for layer in self._held]
+            query, key, lse = (_stack(each) for each in zip(*layers, strict=True))
+            sums.append(strip_sums(query, key, lse, strip, scale=self._scale))
+        self._held = []
+
+
+def _cut(strip: Strip, query: Tensor, key: Tensor, lse: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The queries, keys and logsumexp of a strip."""
+    if strip.columns is not None:
+        columns = strip.columns[:, None, :, None].expand(-1, key.shape[1], -1, key.shape[-1])
+        key = key.gather(2, columns)
+    return query[:, :, strip.rows], key, lse[:, :, strip.rows]
+
+
+def _stack(tensors: tuple[Tensor, ...]) -> Tensor:
+    return torch.stack(tensors) if len(tensors) > 1 else tensors[0][None]

@@ -1,0 +1,159 @@
+"""The one place that reduces attention: from queries and keys to masses, from masses to the 17 flow columns.
+
+A mass is the attention of one query summed over the keys of one role, 0 to 1. Masses are summed over groups of
+queries, layer by layer; means are taken at the end, over all layers at once.
+"""
+
+import torch
+from torch import Tensor
+
+from extract.attention.packing import Batch, Strip
+from schemas.columns import FLOW_NAMES
+from schemas.roles import IMAGE, QUESTION, ROLES, TEXT
+
+SCRATCH = 2**28  # bytes of float32 scores that `masked_attention` holds at once
+
+
+def scores(query: Tensor, key: Tensor) -> Tensor:
+    """Products of queries and keys, summed and returned in float32 whatever their dtype.
+
+    Args:
+        query: [..., heads, queries, head_dim].
+        key: [..., kv_heads, keys, head_dim]; heads is a multiple of kv_heads (grouped-query attention).
+
+    Returns:
+        float32 [..., heads, queries, keys], a fresh tensor.
+    """
+    *lead, heads, rows, width = query.shape
+    kv_heads, keys = key.shape[-3:-1]
+    key = key.flatten(0, -3).transpose(-1, -2)
+    query = query.reshape(len(key), heads // kv_heads * rows, width)  # any of which may be 0
+    if query.dtype == torch.float32:
+        products = torch.bmm(query, key)
+    elif query.is_cuda:
+        products = torch.bmm(query, key, out_dtype=torch.float32)
+    else:
+        products = torch.bmm(query.float(), key.float())
+    return products.reshape(*lead, heads, rows, keys)
+
+
+def strip_sums(query: Tensor, key: Tensor, lse: Tensor, strip: Strip, *, scale: float) -> Tensor:
+    """Attention masses on the text that a strip covers, summed over each group of its queries.
+
+    A weight is `exp(scale * q.k - lse)`, so only the strip is computed, not the rows that it is cut from.
+
+    Args:
+        query: [layers, images, heads, rows, head_dim], the strip's rows.
+        key: [layers, images, kv_heads, keys, head_dim], the strip's columns.
+        lse: float32 [layers, images, heads, rows], logsumexp of the scaled scores of each whole row.
+        scale: factor of the scores, usually head_dim ** -0.5.
+
+    Returns:
+        float32 [layers, images, heads, groups, roles]; the image's share is what is left of each row.
+    """
+    weights = torch.add(-lse.unsqueeze(-1), scores(query, key), alpha=scale)
+    if strip.seen is not None:
+        weights.masked_fill_(~strip.seen[:, None], -torch.inf)
+    sums = strip.groups[:, None] @ weights.exp_() @ strip.on_role[:, None]
+    sums[..., IMAGE] = (strip.groups.sum(dim=-1)[:, None] - sums.sum(dim=-1)).clamp_min_(0)
+    return sums
+
+
+def masked_attention(
+    query: Tensor, key: Tensor, value: Tensor, strip: Strip, *, scale: float, softcap: float | None = None
+) -> tuple[Tensor, Tensor]:
+    """Attention of some rows by float32 softmax over all columns, and its masses.
+
+    Args:
+        query: [images, heads, rows, head_dim], the strip's rows.
+        key: [images, kv_heads, length, head_dim], all columns; `value` likewise.
+        softcap: the limit that scaled scores approach, `softcap * tanh(score / softcap)`; null: none.
+
+    Returns:
+        Output like `query`, and float32 [images, heads, groups, roles], masses summed over each group.
+    """
+    images, heads, rows, _ = query.shape
+    kv_heads, length = key.shape[1:3]
+    assert strip.seen is not None
+    step = max(1, SCRATCH // (4 * images * heads * length))
+    outputs = []
+    sums = query.new_zeros((), dtype=torch.float32)
+    for start in range(0, rows, step):
+        some = slice(start, start + step)
+        weights = scores(query[:, :, some], key).mul_(scale)
+        if softcap is not None:
+            weights.div_(softcap).tanh_().mul_(softcap)
+        weights = weights.masked_fill_(~strip.seen[:, None, some], -torch.inf).softmax(dim=-1)
+        shared = weights.to(value.dtype).unflatten(1, (kv_heads, heads // kv_heads)).flatten(2, 3)
+        outputs.append((shared @ value).reshape(images, heads, -1, value.shape[-1]))
+        sums = sums + strip.groups[:, None, :, some] @ (weights @ strip.on_role[:, None])
+    return torch.cat(outputs, dim=2), sums
+
+
+def flows_from_sums(image: Tensor, first: Tensor, further: Tensor | None, batch: Batch) -> Tensor:
+    """The flow columns of each question: means over queries, from sums over queries.
+
+    Args:
+        image: float32 [layers, images, heads, 1, roles], summed over all image tokens.
+        first: float32 [layers, images, heads, 2 or 3, roles], the groups of `Batch.first`.
+        further: float32 [layers, images, heads, groups, roles], those of `Batch.further`; null where there is none.
+
+    Returns:
+        float32 [questions, layers, heads, flows], flows as in `schemas.columns.FLOW_NAMES`.
+    """
+    counts = batch.first.groups.sum(dim=-1)
+    questions, shared = first.split([2, first.shape[3] - 2], dim=3)
+    counts, shared_counts = counts.split([2, counts.shape[1] - 2], dim=1)
+    if further is not None and batch.further is not None:
+        further, further_counts = further.clone(), batch.further.groups.sum(dim=-1)
+        further[:, :, :, ::2] += shared.sum(dim=3, keepdim=True)
+        further_counts[:, ::2] += shared_counts.sum(dim=1, keepdim=True)
+        questions = torch.cat([questions, further], dim=3)
+        counts = torch.cat([counts, further_counts], dim=-1)
+    questions = questions.unflatten(3, (-1, 2)).movedim(3, 2)[:, batch.owner, batch.slot]
+    counts = counts.unflatten(-1, (-1, 2))[batch.owner, batch.slot]
+    # A token before the image cannot see it: what text gives the image is what the question gives it
+    t2v = questions[..., 0, IMAGE] / batch.text_tokens[:, None]
+    of_question, of_last = (questions / counts[:, None, :, None]).unbind(dim=-2)
+    of_image = (image.squeeze(3) / batch.image.groups.sum(dim=-1)[:, None])[:, batch.owner]
+    v2t = of_image[..., TEXT].sum(dim=-1)
+    crossings = torch.stack([t2v, v2t], dim=-1)
+    return torch.cat([crossings, of_image, of_question, of_last], dim=-1).transpose(0, 1).contiguous()
+
+
+def flows_from_rows(sums: Tensor, counts: Tensor) -> Tensor:
+    """The flow columns of questions in sequences of their own, where any token may see any other.
+
+    Args:
+        sums: float32 [layers, questions, heads, 4, roles], summed over image tokens, question tokens, the last token,
+            and all text tokens.
+        counts: float32 [questions, 4], how many tokens these are.
+
+    Returns:
+        float32 [questions, layers, heads, flows], flows as in `schemas.columns.FLOW_NAMES`.
+    """
+    of_image, of_question, of_last, of_text = (sums / counts[:, None, :, None]).unbind(dim=3)
+    crossings = torch.stack([of_text[..., IMAGE], of_image[..., TEXT].sum(dim=-1)], dim=-1)
+    return torch.cat([crossings, of_image, of_question, of_last], dim=-1).transpose(0, 1).contiguous()
+
+
+def reference_flows(attention: Tensor, roles: Tensor) -> dict[str, Tensor]:
+    """The definitions, word for word; slow, for tests and readers.
+
+    Args:
+        attention: float64 [heads, sequence, sequence], rows are queries, each sums to 1.
+        roles: int [sequence], codes of `schemas.roles`.
+
+    Returns:
+        float64 [heads] for each flow column.
+    """
+    keys = {role.short: roles == code for code, role in enumerate(ROLES)}
+    queries = {"v": roles == IMAGE, "q": roles == QUESTION, "a": torch.arange(len(roles)) == len(roles) - 1}
+    text = roles != IMAGE
+
+    def flow(rows: Tensor, columns: Tensor) -> Tensor:
+        return attention[:, rows][:, :, columns].sum(dim=-1).mean(dim=-1)
+
+    flows = {"t2v": flow(text, ~text), "v2t": flow(~text, text)}
+    flows |= {f"{group}2{role}": flow(queries[group], keys[role]) for group in queries for role in keys}
+    return {name: flows[name] for name in FLOW_NAMES}

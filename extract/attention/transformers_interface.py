@@ -1,0 +1,144 @@
+"""The observers as attention functions of transformers, through its public attention interface.
+
+An observation is not passed through the model, whose layers may drop what they do not know: it is in the context of the
+forward pass (`observing`), from where each layer's attention function takes it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AttentionInterface, PreTrainedModel
+from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+
+from extract.attention.causal import Observation
+from extract.attention.masked import MaskedObservation
+from schemas.errors import HeadflowError
+
+NAME, MASKED_NAME = "headflow", "headflow_masked"
+PLAIN = {NAME: "sdpa", MASKED_NAME: "eager"}  # what observes nothing; sdpa does not cap scores
+UNSUPPORTED = ("position_bias", "s_aux")  # options that change the softmax
+
+
+@dataclass
+class Watch:
+    """An observation under way, and the layers that it has seen, in order."""
+
+    observation: Any
+    layers: list[int] = field(default_factory=list)
+
+
+_WATCH: ContextVar[Watch] = ContextVar("watch")
+
+
+@contextmanager
+def observing(observation: Observation | MaskedObservation, *, layers: int) -> Iterator[None]:
+    """Let the attention functions below feed `observation`.
+
+    Raises:
+        HeadflowError: not each of so many layers was observed, once and in order.
+    """
+    watch = Watch(observation)
+    token = _WATCH.set(watch)
+    try:
+        yield
+    finally:
+        _WATCH.reset(token)
+    if watch.layers != list(range(layers)):
+        raise HeadflowError(f"of {layers} layers these were observed: {watch.layers}; all of them must be, in order")
+
+
+def observed_attention(
+    module: torch.nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    scaling: float | None = None,
+    softcap: float | None = None,
+    **options: Any,
+) -> tuple[Tensor, None]:
+    """The attention function of one layer, in the shape that transformers calls it; see `Observation.attend`.
+
+    Returns:
+        Output [images, length, heads, head_dim], and nothing in the place of the attention weights.
+
+    Raises:
+        ValueError: the model asks for attention that is not plain softmax over all earlier tokens.
+    """
+    asked = ["softcap"] if softcap is not None else ["a mask"] if attention_mask is not None else []
+    _refuse(asked, options)
+    return _attend(module, query, key, value, scaling), None
+
+
+def masked_attention(
+    module: torch.nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    scaling: float | None = None,
+    softcap: float | None = None,
+    **options: Any,
+) -> tuple[Tensor, None]:
+    """The same under the model's own mask; see `MaskedObservation.attend`.
+
+    Raises:
+        ValueError: there is no such mask, or the model asks for attention that is not plain softmax under it.
+    """
+    whole = attention_mask is not None and attention_mask.dtype == torch.bool
+    _refuse([] if whole else ["no mask of its own"], options)
+    return _attend(module, query, key, value, scaling, mask=attention_mask, softcap=softcap), None
+
+
+def _refuse(asked: list[str], options: dict[str, Any]) -> None:
+    asked = asked + [name for name in UNSUPPORTED if options.get(name) is not None]
+    if asked:
+        raise ValueError(f"attention with {', '.join(asked)} cannot be observed")
+
+
+def _attend(
+    module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, scaling: float | None, **options: Any
+) -> Tensor:
+    watch = _WATCH.get()
+    watch.layers.append(int(getattr(module, "layer_idx", -1)))
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    output: Tensor = watch.observation.attend(query, key, value, scale, **options)
+    return output.transpose(1, 2)
+
+
+def _no_mask(*_: Any, **__: Any) -> None:
+    """What a query sees follows from the batch's own layout."""
+
+
+def _whole_mask(*arguments: Any, **options: Any) -> Tensor | None:
+    """The model's mask, bool [images, 1, length, length], never left out because a kernel could do without."""
+    skips = {"allow_is_causal_skip": False, "allow_is_bidirectional_skip": False}
+    return sdpa_mask(*arguments, **options | skips)
+
+
+def observe_language_model(model: PreTrainedModel, *, causal: bool = True) -> None:
+    """Let an attention function above run in the language model of a vision-language model, and there alone."""
+    AttentionInterface.register(NAME, observed_attention)
+    AttentionMaskInterface.register(NAME, _no_mask)
+    AttentionInterface.register(MASKED_NAME, masked_attention)
+    AttentionMaskInterface.register(MASKED_NAME, _whole_mask)
+    model.set_attn_implementation({"text_config": NAME if causal else MASKED_NAME})
+
+
+@contextmanager
+def without_observing(model: PreTrainedModel) -> Iterator[None]:
+    """Let an observed model run as it is by itself."""
+    text = model.config.get_text_config()
+    name = text._attn_implementation
+    model.set_attn_implementation({"text_config": PLAIN[name]})
+    try:
+        yield
+    finally:
+        model.set_attn_implementation({"text_config": name})

@@ -1,0 +1,112 @@
+"""The flags of `python -m extract`."""
+
+import argparse
+import os
+
+from extract.prompts.prompt import SYSTEM_SPANS
+from extract.prompts.templates import TEMPLATES
+from extract.questions.formats import MME_SUFFIX
+from schemas.cli import number, path
+from schemas.manifest import ASPECTS, PACKED, ROWS, SEPARATE
+
+TRANSFORMERS, PACKAGE = "transformers", "llava"
+DTYPES = ("auto", "float16", "bfloat16", "float32")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's flags."""
+    flags = argparse.ArgumentParser(prog="python -m extract", description="Write one row per (sample, layer, head).")
+    flags.add_argument("--model-path", type=_name, required=True, help="checkpoint, a directory or a hub id")
+    flags.add_argument("--model-base", help="base model of a LoRA or projector-only checkpoint")
+    flags.add_argument(
+        "--backend",
+        choices=(TRANSFORMERS, PACKAGE),
+        default=TRANSFORMERS,
+        help="llava: the original package itself, one question at a time, in the environment of `make setup-llava`",
+    )
+    flags.add_argument(
+        "--image-folder",
+        type=path,
+        help="folder that `image_file` is relative to (default: a question folder itself; not used with Parquet)",
+    )
+    flags.add_argument(
+        "--question-file",
+        type=_name,
+        required=True,
+        help="MME_test.json, LLaVA's .jsonl or .json, the folder of MME's release, or Parquet with the images: a file, "
+        "a folder, or hf://datasets/lmms-lab/MME",
+    )
+    flags.add_argument("--output-dir", type=path, help="directory of the run to write")
+    again = flags.add_mutually_exclusive_group()
+    again.add_argument("--resume", action="store_true", help="go on where --output-dir holds this run (the default)")
+    again.add_argument("--overwrite", action="store_true", help="start anew where --output-dir holds a run")
+    flags.add_argument(
+        "--retry-skipped", action="store_true", help="run the samples again that were skipped in --output-dir"
+    )
+    flags.add_argument(
+        "--num-chunks", type=number(int, 1, ROWS), default=1, help="divide the images into so many chunks (default 1)"
+    )
+    flags.add_argument(
+        "--chunk-idx", type=number(int, 0, ROWS), default=0, help="the chunk that this process runs, from 0 (default 0)"
+    )
+    flags.add_argument(
+        "--conv-mode",
+        help="conversation template (default vicuna_v1 for LLaVA-1.5, else hf); hf: the checkpoint's own template; "
+        f"auto: as LLaVA picks by the name; {', '.join(TEMPLATES)}",
+    )
+    flags.add_argument("--num-samples", type=int, default=-1, help="the first so many; -1 or 0: all (default -1)")
+    flags.add_argument("--dtype", choices=DTYPES, default="auto", help="auto: float16 on CUDA, float32 on the CPU")
+    flags.add_argument("--device", default="auto", help="auto: CUDA where there is one, else the CPU")
+    flags.add_argument(
+        "--batch-size", type=_batch_size, default="auto", help="images at once; auto: as many as fit (default auto)"
+    )
+    flags.add_argument(
+        "--sequences",
+        choices=(PACKED, SEPARATE),
+        default=PACKED,
+        help="questions on one image behind one prefix, or each in a sequence of its own (default packed)",
+    )
+    flags.add_argument(
+        "--num-workers", type=_workers, default="auto", help="processes that read images; 0: none (default auto)"
+    )
+    flags.add_argument(
+        "--prompt-suffix", default=MME_SUFFIX, help=f"appended to each question (default {MME_SUFFIX!r})"
+    )
+    flags.add_argument(
+        "--image-aspect-ratio",
+        choices=ASPECTS,
+        help="for models that take one square picture (LLaVA-1.5, VipLlava): others are cropped (default), padded "
+        "as in LLaVA's own evaluation, or as the checkpoint asks for",
+    )
+    flags.add_argument(
+        "--system-span",
+        choices=SYSTEM_SPANS,
+        default="template",
+        help="which tokens are `system`: the true span, or the span of the earlier tool (default template)",
+    )
+    flags.add_argument(
+        "--show-prompt",
+        type=number(int, 1, ROWS),
+        metavar="N",
+        help="print the first N prompts token by token with their roles, and stop; needs no weights, folder or output",
+    )
+    return flags
+
+
+def _name(text: str) -> str:
+    """A path, or a name on the hub."""
+    path(text)
+    return text
+
+
+def _batch_size(text: str) -> int | None:
+    """A value of `--batch-size`; null: auto."""
+    return None if text == "auto" else number(int, 1, ROWS, auto=True)(text)
+
+
+def _workers(text: str) -> int:
+    """A value of `--num-workers`; auto: one less than the cores that this process may use, 1 to 8."""
+    if text != "auto":
+        return number(int, 0, ROWS, auto=True)(text)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(8, max(1, cores - 1))

@@ -1,0 +1,8 @@
+"""Image files -> what a model reads.
+
+decoding        bytes -> RGB and a hash, or the reason why not
+preprocessing   RGB -> the inputs of a vision tower, and the tokens that stand for the image
+processors      the same by a checkpoint's own processor
+tiles           the same by the tiles of a released LLaVA-1.6
+loading         all of it in worker processes
+"""

@@ -1,0 +1,85 @@
+"""An image's bytes -> RGB pixels and a hash, or the reason why not."""
+
+import hashlib
+import io
+import math
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from extract.questions.samples import Unusable
+from schemas.text import one_line
+
+LONGEST_TOWER_EDGE = 512  # pixels; no vision tower of the LLaVA family takes more
+
+
+def load_image(path: Path) -> tuple[Image.Image, str]:
+    """Read an image file, as `decode_image` does its bytes.
+
+    Raises:
+        Unusable: `image_missing`, `image_unreadable` or `image_too_large`.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise Unusable("image_missing", f"{path} does not exist") from None
+    except (OSError, ValueError) as error:
+        raise Unusable("image_unreadable", f"{path}: {one_line(error)}") from None
+    return decode_image(content, str(path))
+
+
+def decode_image(content: bytes, name: str) -> tuple[Image.Image, str]:
+    """Decode the content of an image file.
+
+    Any mode is turned into RGB as Pillow does it, except 16-bit grey, which is scaled to 8 bits instead of clipped.
+    Of an animation, the first frame is taken. EXIF orientation is not applied, as in LLaVA's own code.
+
+    Returns:
+        The RGB image, and the SHA-256 of the bytes.
+
+    Raises:
+        Unusable: `image_unreadable` or `image_too_large`; the detail begins with `name`.
+    """
+    digest = hashlib.sha256(content).hexdigest()
+    try:
+        return _decode(content), digest
+    except Unusable as error:
+        raise Unusable(error.reason, f"{name}: {error.detail}", image_sha256=digest) from None
+
+
+def _decode(content: bytes) -> Image.Image:
+    if not content:
+        raise Unusable("image_unreadable", "the file is empty")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a large image that Pillow still opens, odd metadata
+            image = Image.open(io.BytesIO(content))
+            _check_size(*image.size)
+            return _to_rgb(image)
+    except Unusable:
+        raise
+    except Image.DecompressionBombError as error:
+        raise Unusable("image_too_large", one_line(error)) from None
+    except UnidentifiedImageError:
+        raise Unusable("image_unreadable", "not an image in a format that Pillow knows") from None
+    except MemoryError:
+        raise Unusable("image_too_large", "not enough memory to decode it") from None
+    except Exception as error:  # Pillow's decoders raise anything
+        raise Unusable("image_unreadable", one_line(error)[:300] or type(error).__name__) from None
+
+
+def _check_size(width: int, height: int) -> None:
+    """Refuse an image so long and thin that resizing its short edge for the model would exceed Pillow's pixel limit."""
+    short, long = sorted((width, height))
+    limit = Image.MAX_IMAGE_PIXELS or math.inf
+    if short and LONGEST_TOWER_EDGE**2 * long / short > limit:
+        raise Unusable("image_too_large", f"{width} x {height} is too long and thin to resize")
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion clips at 255
+        grey = np.asarray(image).astype(np.int64).clip(0, 65535) // 257
+        image = Image.fromarray(grey.astype(np.uint8))
+    return image.convert("RGB")

@@ -1,0 +1,54 @@
+"""Copies to and from the device that do not hold up its work; on the CPU, nothing is copied."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from extract.attention.packing import Batch
+from extract.images.preprocessing import Pixels, join
+
+
+class Uploader:
+    """Sends batches to a device on a stream of its own, so that copies overlap the forward pass before."""
+
+    def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
+        self._device = device
+        self._dtype = dtype
+        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+
+    def send(self, batch: Batch, images: Sequence[Pixels]) -> tuple[Batch, dict[str, Tensor]]:
+        """A batch, and the inputs of its images, pixels in the model's dtype, on the device.
+
+        On CUDA both must be kept until what is computed from them is done: they belong to the copying stream.
+        """
+        if self._stream is None:
+            return batch.to(self._device), self._inputs(images)
+        with torch.cuda.stream(self._stream):
+            sent = batch.to(self._device), self._inputs(images)
+        torch.cuda.current_stream(self._device).wait_stream(self._stream)
+        return sent
+
+    def _inputs(self, images: Sequence[Pixels]) -> dict[str, Tensor]:
+        joined = join([{name: self._to_device(tensor) for name, tensor in pixels.inputs.items()} for pixels in images])
+        return {name: each.to(self._dtype) if each.is_floating_point() else each for name, each in joined.items()}
+
+    def _to_device(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self._device, non_blocking=True)
+
+
+class Download:
+    """Results on their way to the CPU."""
+
+    def __init__(self, *tensors: Tensor) -> None:
+        """Start copying."""
+        self._tensors = [tensor.to("cpu", non_blocking=True) for tensor in tensors]
+        self._done = torch.cuda.Event() if tensors[0].is_cuda else None
+        if self._done is not None:
+            self._done.record()
+
+    def wait(self) -> list[Tensor]:
+        """The tensors, on the CPU."""
+        if self._done is not None:
+            self._done.synchronize()
+        return self._tensors

@@ -1,0 +1,182 @@
+"""The one place that knows conversation templates: the text around the image, as LLaVA's own package writes it.
+
+Source of the texts, of how they are put together and of `choose_template`: `llava/conversation.py` and
+`llava/eval/run_llava.py` of github.com/haotian-liu/LLaVA.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from schemas.errors import HeadflowError
+
+IMAGE_PLACEHOLDER = "<image>"
+AUTO, CHAT, DEFAULT = "auto", "hf", "vicuna_v1"  # values of --conv-mode; `CHAT` is in `extract.prompts.chat_template`
+
+
+@dataclass(frozen=True)
+class Written:
+    """A prompt in three parts.
+
+    Attributes:
+        opening: what stands before the system message.
+        system: the system message and the separator that ends it: what the role `system` covers.
+        rest: the message, and what leaves the assistant's turn open.
+    """
+
+    opening: str
+    system: str
+    rest: str
+
+    @property
+    def text(self) -> str:
+        """The whole prompt."""
+        return self.opening + self.system + self.rest
+
+
+@dataclass(frozen=True)
+class Template:
+    """A conversation template.
+
+    Attributes:
+        style: how the parts are put together, `(template, message) -> Written`.
+        user: the name of the user's turns; `assistant` likewise.
+        separator: ends the system message and the user's turns.
+        example: text of turns that come before the user's own.
+    """
+
+    name: str
+    style: Callable[["Template", str], Written]
+    system: str = ""
+    user: str = ""
+    assistant: str = ""
+    separator: str = ""
+    example: str = ""
+
+    def write(self, message: str) -> Written:
+        """The prompt that asks `message` and leaves the assistant's turn open."""
+        return self.style(self, message)
+
+
+def _named_turns(template: Template, message: str) -> Written:
+    """`SYSTEM USER: message ASSISTANT:`; the package's styles SINGLE and TWO, which differ in later turns only."""
+    turns = f"{template.user}: {message}{template.separator}{template.assistant}:"
+    return Written("", template.system + template.separator, template.example + turns)
+
+
+def _marked_turns(template: Template, message: str) -> Written:
+    """Turns that open with a mark of their own; the package's style MPT."""
+    turns = f"{template.user}{message}{template.separator}{template.assistant}"
+    return Written("", template.system + template.separator, turns)
+
+
+def _instruction(template: Template, message: str) -> Written:
+    """The system message inside the user's turn; the package's style LLAMA_2."""
+    system = f"<<SYS>>\n{template.system}\n<</SYS>>\n\n" if template.system else ""
+    return Written("[INST] ", system, f"{message} [/INST]")
+
+
+def _bare(template: Template, message: str) -> Written:
+    """Nothing but the message; the package's style PLAIN."""
+    return Written("", template.system, message + template.separator)
+
+
+_POLITE = "The assistant gives helpful, detailed, and polite answers to the {}'s questions."
+_HUMAN = "A chat between a curious human and an artificial intelligence assistant. " + _POLITE.format("human")
+_USER = "A chat between a curious user and an artificial intelligence assistant. " + _POLITE.format("user")
+_TAGGED = (
+    "A chat between a curious user and an artificial intelligence assistant. "
+    "The assistant is able to understand the visual content that the user provides, "
+    "and assist the user with a variety of tasks using natural language."
+    "The visual content will be provided with the following format: <Image>visual content</Image>."
+)
+_LLAMA_2 = (
+    "You are a helpful, respectful and honest assistant. Always answer as helpfully as possible, while being safe.  "
+    "Your answers should not include any harmful, unethical, racist, sexist, toxic, dangerous, or illegal content. "
+    "Please ensure that your responses are socially unbiased and positive in nature.\n\n"
+    "If a question does not make any sense, or is not factually coherent, explain why instead of answering something "
+    "not correct. If you don't know the answer to a question, please don't share false information."
+)
+_LLAVA_LLAMA_2 = (
+    "You are a helpful language and vision assistant. "
+    "You are able to understand the visual content that the user provides, "
+    "and assist the user with a variety of tasks using natural language."
+)
+_MPT = (
+    "<|im_start|>system\n"
+    "A conversation between a user and an LLM-based AI assistant. The assistant gives helpful and honest answers."
+)
+_RENEWABLE = (
+    "Human: What are the key differences between renewable and non-renewable energy sources?###"
+    "Assistant: Renewable energy sources are those that can be replenished naturally in a relatively "
+    "short amount of time, such as solar, wind, hydro, geothermal, and biomass. "
+    "Non-renewable energy sources, on the other hand, are finite and will eventually be "
+    "depleted, such as coal, oil, and natural gas. Here are some key differences between "
+    "renewable and non-renewable energy sources:\n"
+    "1. Availability: Renewable energy sources are virtually inexhaustible, while non-renewable "
+    "energy sources are finite and will eventually run out.\n"
+    "2. Environmental impact: Renewable energy sources have a much lower environmental impact "
+    "than non-renewable sources, which can lead to air and water pollution, greenhouse gas emissions, "
+    "and other negative effects.\n"
+    "3. Cost: Renewable energy sources can be more expensive to initially set up, but they typically "
+    "have lower operational costs than non-renewable sources.\n"
+    "4. Reliability: Renewable energy sources are often more reliable and can be used in more remote "
+    "locations than non-renewable sources.\n"
+    "5. Flexibility: Renewable energy sources are often more flexible and can be adapted to different "
+    "situations and needs, while non-renewable sources are more rigid and inflexible.\n"
+    "6. Sustainability: Renewable energy sources are more sustainable over the long term, while "
+    "non-renewable sources are not, and their depletion can lead to economic and social instability.\n###"
+)
+_CHATML = ("<|im_start|>user\n", "<|im_start|>assistant\n", "<|im_end|>")
+
+#     name, style, system, user, assistant, separator, example
+_TABLE: tuple[tuple[Any, ...], ...] = (
+    ("vicuna_v1", _named_turns, _USER, "USER", "ASSISTANT", " "),
+    ("v1", _named_turns, _USER, "USER", "ASSISTANT", " "),
+    ("llava_v1", _named_turns, _HUMAN, "USER", "ASSISTANT", " "),
+    ("v1_mmtag", _named_turns, _TAGGED, "USER", "ASSISTANT", " "),
+    ("default", _named_turns, _HUMAN, "Human", "Assistant", "###", _RENEWABLE),
+    ("v0", _named_turns, _HUMAN, "Human", "Assistant", "###", _RENEWABLE),
+    ("llava_v0", _named_turns, _HUMAN, "Human", "Assistant", "###"),
+    ("v0_mmtag", _named_turns, _TAGGED, "Human", "Assistant", "###"),
+    ("llama_2", _instruction, _LLAMA_2, "USER", "ASSISTANT", "<s>"),
+    ("llava_llama_2", _instruction, _LLAVA_LLAMA_2, "USER", "ASSISTANT", "<s>"),
+    ("mistral_instruct", _instruction, "", "USER", "ASSISTANT", ""),
+    ("chatml_direct", _marked_turns, "<|im_start|>system\nAnswer the questions.", *_CHATML),
+    ("mistral_direct", _marked_turns, "<|im_start|>system\nAnswer the questions.", *_CHATML),
+    ("mpt", _marked_turns, _MPT, *_CHATML),
+    ("plain", _bare, "", "", "", "\n"),
+    ("v0_plain", _bare, "", "", "", "\n"),
+)
+TEMPLATES = {name: Template(name, *values) for name, *values in _TABLE}
+
+# The first that the model's name holds decides; the last one is in every name
+_CHOICE = (
+    ("llama-2", "llava_llama_2"),
+    ("mistral", "mistral_instruct"),
+    ("v1.6-34b", "chatml_direct"),
+    ("v1", "llava_v1"),
+    ("mpt", "mpt"),
+    ("", "llava_v0"),
+)
+
+
+def find_template(name: str, model_path: str = "") -> Template:
+    """The template of a `--conv-mode`; `auto` is what LLaVA's own command chooses by the model's name.
+
+    Raises:
+        HeadflowError: there is none of that name.
+    """
+    if name == AUTO:
+        model_name = get_model_name(model_path).lower()
+        name = next(template for part, template in _CHOICE if part in model_name)
+    if name not in TEMPLATES:
+        known = ", ".join([AUTO, *TEMPLATES, CHAT])
+        raise HeadflowError(f"--conv-mode {name} is not known; choose one of {known}")
+    return TEMPLATES[name]
+
+
+def get_model_name(model_path: str) -> str:
+    """The model's name in its path: the last part, or the last two where the last one is a training checkpoint's."""
+    *_, parent, last = ["", *model_path.strip("/").split("/")]
+    return f"{parent}_{last}" if last.startswith("checkpoint-") else last

@@ -1,0 +1,150 @@
+"""Parquet shards, as the hub has MME: rows of questions with the bytes of their images.
+
+A row is counted through all shards, from 0. Texts are read at once, each image when it is asked for. What a process
+holds meanwhile is a page of a few images; or twice the distinct images of a row group, where they lie in its
+dictionary, as they do where each image has two rows.
+"""
+
+import re
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.errors import HeadflowError
+from schemas.files import open_parquet, reading
+from schemas.text import one_line
+
+TEXTS = ("question_id", "question", "answer", "category")
+REQUIRED = ("image", "question")
+BATCH = 4  # images that are decoded together
+NUMBERED = re.compile(r"(.*)-\d{5}-of-(\d{5})")  # the hub's names of shards
+
+
+def find_shards(path: Path) -> list[Path]:
+    """The Parquet files that a path means, by name: itself, those of a pattern such as `data/test-*`, or a folder's.
+
+    A folder's lie in it, or in its `data`, as on the hub. Empty where the path means no Parquet.
+
+    Raises:
+        HeadflowError: one is missing of those that the hub's names (`test-00000-of-00002-...`) count.
+    """
+    if "*" in path.name:
+        found = _parquet(path.parent, path.name)
+    elif path.is_dir():
+        found = _parquet(path, "*") or _parquet(path, "data/*")
+    else:
+        return [path] if path.suffix == ".parquet" else []
+    numbered = Counter(match.groups() for file in found if (match := NUMBERED.match(file.name)))
+    for (name, total), count in numbered.items():
+        if count != int(total):
+            raise HeadflowError(f"question file {path} has {count} of the {int(total)} files {name}-*: fetch the rest")
+    return found
+
+
+def _parquet(folder: Path, pattern: str) -> list[Path]:
+    return sorted(file for file in folder.glob(pattern) if file.suffix == ".parquet" and file.name[0] != ".")
+
+
+def read_texts(shards: Sequence[Path]) -> Iterator[dict[str, Any]]:
+    """The rows of shards, without their images, with the fields of MME_test.json.
+
+    `image_file` is a name and never a path: the question's id, or the image's own name, or the row number.
+
+    Raises:
+        HeadflowError: a shard is not there, cannot be read, or its columns are not those of MME.
+    """
+    number = 0
+    for shard in shards:
+        file = _open(shard)
+        names = [name for name in TEXTS if name in file.schema_arrow.names]
+        if file.schema_arrow.field("image").type.get_field_index("path") >= 0:
+            names.append("image.path")
+        with _reading(shard):
+            rows = file.read(columns=names).to_pylist()
+        for row in rows:
+            own = (row.pop("image", None) or {}).get("path")
+            named = next((name for name in (row.get("question_id"), own) if name not in (None, "")), number)
+            yield {**row, "image_file": named}
+            number += 1
+
+
+class ImageBytes:
+    """The images of shards by row, null where a row has none; each process that asks opens the shards for itself.
+
+    Rows that are asked for in their order are read once, as a stream. Going back costs reading a row group again.
+    """
+
+    def __init__(self, shards: Sequence[Path]) -> None:
+        self._shards = shards
+        self._group = -1  # the row group that `_cells` are of
+        self._next = 0  # the row that it gives next
+        self._cells: Iterator[pa.Scalar] = iter(())
+
+    def __getitem__(self, row: int) -> bytes | None:
+        """The image of a row; raises `HeadflowError` where it cannot be read."""
+        group = bisect_right(self._groups, row, key=lambda each: each[0]) - 1
+        first, shard, number = self._groups[group]
+        if group != self._group or row < self._next:
+            self._cells, self._next = _cells(shard, number), first
+        self._group = -1  # a stream that fails is of no more use
+        cell = next(islice(self._cells, row - self._next, None), None)
+        if cell is None:
+            raise HeadflowError(f"question file {shard} has fewer rows than it says; fetch it again")
+        self._group, self._next = group, row + 1
+        content: bytes | None = cell.as_py()
+        return content
+
+    @cached_property
+    def _groups(self) -> list[tuple[int, Path, int]]:
+        """Of each row group its first row, its shard and its number there."""
+        groups, first = [], 0
+        for shard in self._shards:
+            metadata = _open(shard).metadata
+            for number in range(metadata.num_row_groups):
+                groups.append((first, shard, number))
+                first += metadata.row_group(number).num_rows
+        return groups
+
+
+def _cells(shard: Path, group: int) -> Iterator[pa.Scalar]:
+    """The bytes of a row group's images, in order."""
+    # Mapped, and in one thread: each process holds a few decoded pages, and none holds the file
+    with _reading(shard):
+        file = open_parquet(shard, memory_map=True)
+        for batch in file.iter_batches(BATCH, row_groups=[group], columns=["image.bytes"], use_threads=False):
+            yield from batch.column("image").flatten()[0]  # null where the struct is
+
+
+def _open(shard: Path) -> pq.ParquetFile:
+    """A shard with the columns of MME; raises `HeadflowError` where it is none."""
+    with _reading(shard):
+        file = open_parquet(shard)
+        schema = file.schema_arrow
+    for name in REQUIRED:
+        if schema.names.count(name) != 1:
+            raise HeadflowError(f"question file {shard} needs one column `{name}`; it has {', '.join(schema.names)}")
+    image = schema.field("image").type
+    index = image.get_field_index("bytes") if pa.types.is_struct(image) else -1
+    if index < 0 or not (pa.types.is_binary(image[index].type) or pa.types.is_large_binary(image[index].type)):
+        raise HeadflowError(
+            f"question file {shard}: the column `image` is {one_line(image)}, not a struct with binary `bytes`"
+        )
+    return file
+
+
+@contextmanager
+def _reading(shard: Path) -> Iterator[None]:
+    """Around what is read of a shard: raises `HeadflowError` where it is not there, or broken."""
+    try:
+        with reading(f"question file {shard}", "; fetch it again"):
+            yield
+    except FileNotFoundError:
+        raise HeadflowError(f"question file {shard} does not exist") from None

@@ -1,0 +1,57 @@
+"""A prompt token by token, for people: what the model reads, and which role each token has."""
+
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+
+from transformers import PreTrainedTokenizerBase
+
+from extract.images.loading import open_images
+from extract.images.preprocessing import Preprocessor, blank_image
+from extract.models.checkpoint import Tokens
+from extract.prompts.prompt import Prompt
+from extract.prompts.templates import IMAGE_PLACEHOLDER
+from extract.questions.parquet import ImageBytes
+from extract.questions.samples import Sample
+from schemas.roles import IMAGE, ROLES
+
+
+def image_ids(
+    tokens: Tokens, reader: Preprocessor, where: Path | ImageBytes | None, sample: Sample
+) -> tuple[list[int], str]:
+    """The tokens that stand for a sample's image, and a note where they are those of another one.
+
+    Args:
+        where: the images; null: a black picture is shown where tokens depend on its size.
+
+    Raises:
+        Unusable: the image cannot be read.
+    """
+    if tokens.image_ids:
+        return tokens.image_ids, ""
+    if where is None:
+        blank = blank_image()
+        return reader(blank).image_ids, f", a black picture of {blank.width} x {blank.height} in the place of the image"
+    return open_images(where, [sample], reader)[0].usable().image_ids, ""
+
+
+def strip(prompt: Prompt, tokenizer: PreTrainedTokenizerBase) -> Iterator[str]:
+    """Lines of text: counts by role, then position, role, id and piece of each token; image tokens share one line.
+
+    Pieces are the tokenizer's own, which mark a space by a sign such as `▁`.
+    """
+    counts = ", ".join(f"{name[2:]} {count}" for name, count in prompt.counts().items())
+    yield f"{len(prompt.input_ids)} tokens: {counts}"
+    pieces = (
+        IMAGE_PLACEHOLDER
+        if role == IMAGE
+        else tokenizer.convert_ids_to_tokens(token)  # what stands for it may be no token
+        for token, role in zip(prompt.input_ids, prompt.roles, strict=True)
+    )
+    tokens = enumerate(zip(prompt.input_ids, prompt.roles, pieces, strict=True))
+    for _, run in groupby(tokens, key=lambda token: None if token[1][1] == IMAGE else token[0]):
+        (first, (token, role, piece)), *more = run
+        where = f"{first}-{first + len(more)}" if more else str(first)
+        many = f" x {1 + len(more)}" if role == IMAGE else ""
+        # Pieces may hold what a terminal would obey
+        yield f"{where:>9}  {ROLES[role].name:<8}  {token:>6}  {repr(piece)[1:-1]}{many}"

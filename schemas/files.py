@@ -1,0 +1,92 @@
+"""JSON and Parquet files that may hold anything: read, or one line that says what is wrong."""
+
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.errors import HeadflowError
+from schemas.text import one_line, short
+
+
+def read_object(path: Path, name: str) -> dict[str, Any]:
+    """The JSON object in a file, which errors call `name`.
+
+    Raises:
+        HeadflowError: the file cannot be read, or holds something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise HeadflowError(f"{name} cannot be read: {one_line(error)}") from None
+    except (ValueError, RecursionError) as error:  # the second where lists lie too deep in lists
+        raise HeadflowError(f"{name} is not JSON in UTF-8: {one_line(error)}") from None
+    if not isinstance(content, dict):
+        raise HeadflowError(f"{name} holds no JSON object")
+    return content
+
+
+def build(cls: type, content: dict[str, Any], where: str) -> Any:
+    """A dataclass from a JSON object, every field present and of its type; `where` names the object in errors.
+
+    Raises:
+        HeadflowError: a field is missing or of the wrong type.
+    """
+    values = {}
+    for name, hint in typing.get_type_hints(cls).items():
+        if name not in content:
+            raise HeadflowError(f"{where}: the field `{name}` is missing")
+        values[name] = _value(hint, content[name], f"{where}: `{name}`")
+    return cls(**values)
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    """A JSON value checked against a type hint of this module; nested dataclasses are built."""
+    if dataclasses.is_dataclass(hint) and isinstance(value, dict):
+        return build(typing.cast(type, hint), value, where)
+    if isinstance(hint, types.UnionType):
+        return None if value is None else _value(typing.get_args(hint)[0], value, where)
+    origin = typing.get_origin(hint) or hint
+    if origin is Any:
+        return value
+    if not isinstance(origin, type) or not isinstance(value, origin) or isinstance(value, bool):
+        expected = getattr(origin, "__name__", origin)
+        raise HeadflowError(f"{where} is {short(value)}, not of type {expected}")
+    if isinstance(value, list):
+        (item,) = typing.get_args(hint)
+        return [_value(item, each, f"{where}[{index}]") for index, each in enumerate(value)]
+    if isinstance(value, dict):
+        _, item = typing.get_args(hint)
+        return {key: _value(item, each, f"{where}[{key!r}]") for key, each in value.items()}
+    return value
+
+
+@contextmanager
+def reading(what: object, remedy: str = "") -> Iterator[None]:
+    """Around calls of pyarrow: what it raises of a file that is no Parquet, or not whole, becomes one line.
+
+    Args:
+        what: the file, as the line begins.
+        remedy: how the line ends.
+
+    Raises:
+        HeadflowError: the file cannot be read. `FileNotFoundError` is left to the caller.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError, UnicodeError) as error:  # the last of names and texts that are no UTF-8
+        raise HeadflowError(f"{what} cannot be read as Parquet: {one_line(error)[:300]}{remedy}") from None
+
+
+def open_parquet(path: Path, *, memory_map: bool = False) -> pq.ParquetFile:
+    """Open a file; each page is held against its checksum when it is read, where the writer gave it one."""
+    return pq.ParquetFile(path, memory_map=memory_map, page_checksum_verification=True)

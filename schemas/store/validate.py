@@ -1,0 +1,185 @@
+"""What is wrong with a run, one line each. Reads part by part, so memory does not grow with the run."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.columns import OK, PARTITIONS, REASONS, SKIPPED, TABLES
+from schemas.errors import HeadflowError
+from schemas.manifest import COMPLETE
+from schemas.roles import ROLES, TEXT
+from schemas.store.run import Run, open_run
+
+TOLERANCE = 1e-5  # of a sum of float32 masses: a partition from 1, a mass beyond 0..1
+SHOWN = 5  # names given before "and N more"
+
+
+def validate(path: str | Path) -> Iterator[str]:
+    """Yield what is wrong with the run in a directory; nothing when all is well.
+
+    Checks the manifest, that the parts are those it lists with their row counts, the columns and their types, values
+    (no null, no NaN, 0..1, partitions that sum to 1 within `TOLERANCE`, `v2t` that equals its parts), and that each
+    `ok` sample has every (layer, head) once and no other sample has any.
+    """
+    try:
+        run = open_run(path)
+    except HeadflowError as error:
+        yield str(error)
+        return
+    if run.manifest.state != COMPLETE:
+        yield f"{run.path}: the run is `{run.manifest.state}`, not `{COMPLETE}`: interrupted, or still going on"
+    yield from _stray_files(run)
+    ok: dict[str, str] = {}
+    yield from _check_samples(run, ok)
+    yield from _check_heads(run, ok)
+
+
+def _stray_files(run: Run) -> Iterator[str]:
+    listed = {part.name for part in run.manifest.parts}
+    for table in TABLES:
+        folder = run.path / table
+        if not folder.is_dir():
+            yield f"{folder} is missing"
+            continue
+        stray = sorted({file.name for file in folder.glob("*.parquet") if not file.name.startswith(".")} - listed)
+        if stray:
+            yield f"{folder} has parts that the manifest does not list: {_names(stray)}"
+
+
+def _tables(run: Run, table: str) -> Iterator[tuple[Path, pa.Table | str]]:
+    """Each part of a table, read whole, or the one line that says why it could not be."""
+    for part, path in zip(run.manifest.parts, run.part_paths(table), strict=True):
+        try:
+            found = run.open_part(path).schema_arrow.names
+            names = [column.name for column in run.columns(table)]
+            if found != names:
+                yield path, f"{path}: the columns are {_names(found)}, the contract has {_names(names)}"
+            content = run.read_part(path)
+        except HeadflowError as error:
+            yield path, str(error)
+            continue
+        expected = part.heads_rows if table == "heads" else part.samples_rows
+        if content.num_rows != expected:
+            yield path, f"{path} has {content.num_rows} rows, the manifest says {expected}"
+        yield path, content
+
+
+def _check_samples(run: Run, ok: dict[str, str]) -> Iterator[str]:
+    """Check the table `samples`, and fill `ok`: sample_id to category of each sample that was observed."""
+    seen: Counter[str] = Counter()
+    for path, content in _tables(run, "samples"):
+        if isinstance(content, str):
+            yield content
+            continue
+        ids, categories = (content[name].to_pylist() for name in ("sample_id", "category"))
+        statuses, reasons = (content[name].to_pylist() for name in ("status", "reason"))
+        seen.update(ids)
+        ok.update({key: cat for key, cat, status in zip(ids, categories, statuses, strict=True) if status == OK})
+        odd = [key for key, status in zip(ids, statuses, strict=True) if status not in (OK, SKIPPED)]
+        if odd:
+            yield f"{path}: `status` is neither `{OK}` nor `{SKIPPED}` for {_names(odd)}"
+        mute = [
+            key
+            for key, status, why in zip(ids, statuses, reasons, strict=True)
+            if status == SKIPPED and why not in REASONS
+        ]
+        if mute:
+            yield f"{path}: skipped without a reason of the contract: {_names(mute)}"
+        for name in ("p_yes", "p_no"):
+            yield from _outside(path, name, content[name].drop_null().to_numpy())
+        for name in (f"n_{role.name}" for role in ROLES):
+            if (pc.min(content[name]).as_py() or 0) < 0:
+                yield f"{path}: `{name}` is negative"
+    double = [key for key, count in seen.items() if count > 1]
+    if double:
+        yield f"{run.path / 'samples'}: `sample_id` is not unique: {_names(double)}"
+    if run.manifest.state == COMPLETE and seen.total() != run.manifest.samples:
+        yield f"{run.path / 'samples'}: {seen.total()} rows, the manifest says {run.manifest.samples} samples"
+
+
+def _check_heads(run: Run, ok: dict[str, str]) -> Iterator[str]:
+    """Check the table `heads` against the samples that were observed."""
+    seen: set[str] = set()
+    for path, content in _tables(run, "heads"):
+        if isinstance(content, str):
+            yield content
+            continue
+        yield from _check_flows(path, content, run.manifest.flows)
+        content = content.combine_chunks().unify_dictionaries()
+        ids = content["sample_id"].combine_chunks()
+        names = ids.dictionary.to_pylist()
+        codes = ids.indices.to_numpy()
+        present = [names[code] for code in np.unique(codes)]
+        yield from _listed(path, "is split over several parts", [name for name in present if name in seen])
+        seen.update(present)
+        yield from _listed(path, f"has rows, but is not `{OK}` in `samples`", [n for n in present if n not in ok])
+        yield from _check_grid(path, content, codes, names, run)
+        categories = content["category"].combine_chunks()
+        expected = np.array([ok.get(name, "") for name in names], object)[codes]
+        given = np.array(categories.dictionary.to_pylist(), object)[categories.indices.to_numpy()]
+        moved = np.unique(codes[(given != expected) & np.isin(codes, [i for i, n in enumerate(names) if n in ok])])
+        yield from _listed(path, "has another category than in `samples`", [names[code] for code in moved])
+    lost = [name for name in ok if name not in seen]
+    yield from _listed(run.path / "heads", f"is `{OK}` in `samples`, but has no rows", lost)
+
+
+def _check_grid(
+    path: Path, content: pa.Table, codes: npt.NDArray[np.int32], names: list[str], run: Run
+) -> Iterator[str]:
+    """Each sample must have every (layer, head) exactly once."""
+    layers, heads = run.manifest.layers, run.manifest.heads
+    layer, head = (content[name].to_numpy().astype(np.int64) for name in ("layer", "head"))
+    inside = (layer >= 0) & (layer < layers) & (head >= 0) & (head < heads)
+    if not inside.all():
+        yield f"{path}: {(~inside).sum()} rows have a layer or head beyond the manifest's {layers} x {heads}"
+        return
+    cell = (codes.astype(np.int64) * layers + layer) * heads + head
+    counts = np.bincount(cell, minlength=len(names) * layers * heads).reshape(len(names), layers * heads)
+    wrong = [name for name, count in zip(names, counts, strict=True) if count.any() and (count != 1).any()]
+    yield from _listed(path, f"does not have each of {layers} x {heads} (layer, head) once", wrong)
+
+
+def _check_flows(path: Path, content: pa.Table, flows: list[str]) -> Iterator[str]:
+    """Values finite and in 0..1, partitions that sum to 1, `v2t` equal to the masses it is made of."""
+    values = {name: content[name].to_numpy().astype(np.float64) for name in flows}
+    for name, value in values.items():
+        yield from _outside(path, name, value)
+    for group, columns in PARTITIONS.items():
+        names = [column.name for column in columns]
+        if set(names) <= set(flows):
+            total = sum(values[name] for name in names)
+            yield from _differs(path, f"the partition {group}2*", "does not sum to 1", total, np.ones_like(total))
+    names = [f"v2{ROLES[role].short}" for role in TEXT]
+    if {"v2t", *names} <= set(flows):
+        yield from _differs(path, "v2t", "is not the sum of its parts", values["v2t"], sum(values[n] for n in names))
+
+
+def _outside(path: Path, name: str, value: npt.NDArray[np.floating]) -> Iterator[str]:
+    bad = int(np.isnan(value).sum())
+    if bad:
+        yield f"{path}: `{name}` is NaN in {bad} rows"
+    beyond = int(((value < -TOLERANCE) | (value > 1 + TOLERANCE)).sum())
+    if beyond:
+        yield f"{path}: `{name}` is outside 0..1 in {beyond} rows ({np.nanmin(value):.6g} to {np.nanmax(value):.6g})"
+
+
+def _differs(path: Path, what: str, how: str, value: npt.NDArray, expected: npt.NDArray) -> Iterator[str]:
+    error = np.abs(value - expected)
+    bad = int((error > TOLERANCE).sum())
+    if bad:
+        yield f"{path}: {what} {how} in {bad} rows (off by up to {np.nanmax(error):.3g})"
+
+
+def _listed(path: Path, what: str, names: list[str]) -> Iterator[str]:
+    if names:
+        yield f"{path}: {_names(names)} {what}"
+
+
+def _names(names: Sequence[str | None]) -> str:
+    more = len(names) - SHOWN
+    return ", ".join(map(str, names[:SHOWN])) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,17 @@
+"""Text for people and for files: on one line, cut to a length, or made storable in UTF-8."""
+
+
+def one_line(error: object) -> str:
+    """The text of an error, on one line."""
+    return " ".join(str(error).split())
+
+
+def short(value: object) -> str:
+    """How a value is written in Python, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def storable(text: str) -> str:
+    """The text, with `?` for each half of a surrogate pair that lacks the other one; JSON and pickles may hold such."""
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,209 @@
+"""What observing attention costs: `make bench`, or `python -m tests.bench.observing --help`.
+
+Ratios of times are medians over rounds; a round runs each way once, one after the other, so that a noisy machine is
+noisy for all of them. Random weights: LLaVA-1.5-7B's shape on a GPU, a narrower and shallower one on the CPU.
+tests/bench_ways.py says what each way is.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from extract.models.checkpoint import choose_device, choose_dtype
+from tests.bench.ways import SHAPES, EndToEnd, Shape, Ways, build, make_images
+
+MME_QUESTIONS = 2374
+FLOOR_SECONDS = 14.0  # MME's arithmetic for LLaVA-1.5-7B with shared prefixes, at 790 TFLOP/s
+
+
+def interleave(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each way in each round, after one round to warm up; each round begins with another way."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    names = list(ways)
+    for number in range(rounds + 1):
+        for name in names[number % len(names) :] + names[: number % len(names)]:
+            start = time.perf_counter()
+            ways[name]()
+            if number:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def ratio(seconds: dict[str, list[float]], way: str, to: str) -> float:
+    """Median over rounds of one way's time by another's."""
+    return statistics.median(a / b for a, b in zip(seconds[way], seconds[to], strict=True))
+
+
+def peak_memory(shape: Shape, device: torch.device, dtype: torch.dtype, way: str, out: Any) -> None:
+    """Growth of memory in MB while one way runs; called in a fresh process."""
+    ways = Ways(build(shape, device, dtype), shape.batch)
+    ways.run("plain")  # libraries set up their workspaces
+    if device.type == "cuda":
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        ways.run(way)
+        out.put((torch.cuda.max_memory_allocated() - before) / 1e6)
+        return
+    before = _status("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM
+    ways.run(way)
+    out.put((_status("VmHWM") - before) / 1e3)
+
+
+def _status(name: str) -> int:
+    """A line of /proc/self/status, in kB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name))
+
+
+def memory_of(shape: Shape, device: torch.device, dtype: torch.dtype, way: str) -> float:
+    """`peak_memory`, in MB."""
+    os.environ["MALLOC_MMAP_THRESHOLD_"] = "65536"  # glibc: tensors go back to the system once freed
+    context = multiprocessing.get_context("spawn")
+    out = context.Queue()
+    process = context.Process(target=peak_memory, args=(shape, device, dtype, way, out))
+    process.start()
+    process.join()
+    if process.exitcode:
+        raise SystemExit(f"measuring the memory of {way} failed")
+    return out.get()
+
+
+def profile(way: Callable[[], object], device: torch.device) -> str:
+    """Where the time goes, by operator."""
+    on_cuda = device.type == "cuda"
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    if on_cuda:
+        activities.append(torch.profiler.ProfilerActivity.CUDA)
+    with torch.profiler.profile(activities=activities) as profiler:
+        way()
+    order = "self_device_time_total" if on_cuda else "self_cpu_time_total"
+    return profiler.key_averages().table(sort_by=order, row_limit=15, max_name_column_width=60)
+
+
+@dataclass
+class Report:
+    """Rows of the table, and the same as JSON."""
+
+    facts: dict[str, Any]
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, what: str, value: str, detail: str, **numbers: Any) -> None:
+        """Add a row, and print it."""
+        self.rows.append({"what": what, "value": value, "detail": detail, **numbers})
+        print(f"| {what} | {value} | {detail} |", flush=True)
+
+    def write(self, path: Path) -> None:
+        """Write all of it as JSON."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({**self.facts, "rows": self.rows}, indent=2) + "\n", encoding="utf-8")
+
+
+def compare(report: Report, shape: Shape, ways: Ways, rounds: int) -> None:
+    """Observed and the usual way, each by plain."""
+    length = ways.one.input_ids.shape[1]
+    for way, times in (("observed", rounds), ("usual", max(2, rounds // 3))):
+        seconds = interleave({name: partial(ways.run, name) for name in ("plain", way)}, times)
+        plain = statistics.median(seconds["plain"])
+        detail = f"{shape.name}, {length} tokens, batch {shape.batch}; plain {plain:.3g} s"
+        report.add(f"{way} / plain", f"{ratio(seconds, way, 'plain'):.3f}", detail, tokens=length, seconds=seconds)
+
+
+def compare_sequences(report: Report, shape: Shape, ways: Ways, rounds: int) -> None:
+    """Two questions on an image, packed by separate."""
+    seconds = interleave({name: partial(ways.run, name) for name in ("separate", "packed")}, rounds)
+    detail = f"{shape.name}, {ways.both.input_ids.shape[1]} tokens packed, batch {shape.batch}; 2 questions an image"
+    report.add("separate / packed", f"{ratio(seconds, 'separate', 'packed'):.2f}", detail, seconds=seconds)
+
+
+def compare_memory(report: Report, shape: Shape, device: torch.device, dtype: torch.dtype) -> None:
+    """Growth of peak memory in a pass."""
+    growth = {way: memory_of(shape, device, dtype, way) for way in ("plain", "observed", "usual")}
+    for way in ("observed", "usual"):
+        times = growth[way] / growth["plain"]
+        detail = f"{shape.name}, batch {shape.batch}; plain {growth['plain']:.0f} MB, {way} {growth[way]:.0f} MB"
+        report.add(f"{way} / plain, peak memory", f"{times:.2f}", detail, megabytes=growth)
+
+
+def compare_end_to_end(report: Report, ways: Ways, arguments: argparse.Namespace) -> None:
+    """The extract stage by a bare loop."""
+    with tempfile.TemporaryDirectory() as folder:
+        samples = make_images(Path(folder), arguments.images)
+        run = EndToEnd(ways, Path(folder), samples, arguments.batch_size, arguments.num_workers)
+        seconds = interleave(
+            {"bare": partial(ways.bare, run.prepared), "extract": run.extract}, arguments.end_to_end_rounds
+        )
+        whole, bare = (statistics.median(seconds[way]) for way in ("extract", "bare"))
+        rate = len(samples) / whole
+        where = f"{len(samples)} samples, batch {arguments.batch_size}, {arguments.num_workers} workers"
+        detail = f"{where}; bare {bare:.3g} s, extract {whole:.3g} s, {rate:.1f} samples/s"
+        report.add("extract / bare loop", f"{ratio(seconds, 'extract', 'bare'):.3f}", detail, seconds=seconds)
+        if ways.device.type == "cuda":
+            took = MME_QUESTIONS / rate
+            floor = f"{FLOOR_SECONDS / took:.0%} of the arithmetic at 790 TFLOP/s, {FLOOR_SECONDS} s"
+            report.add("all of MME", f"{took:.1f} s", floor, samples_per_second=rate)
+        if arguments.profile:
+            print(profile(run.extract, ways.device))
+
+
+def parser() -> argparse.ArgumentParser:
+    flags = argparse.ArgumentParser(description=(__doc__ or "").split(":")[0])
+    flags.add_argument("--device", default="auto")
+    flags.add_argument("--dtype", default="auto", choices=("auto", "float16", "bfloat16", "float32"))
+    flags.add_argument("--rounds", type=int, default=11, help="of the short sequences; half of it for the long ones")
+    flags.add_argument("--end-to-end-rounds", type=int, default=3)
+    flags.add_argument("--images", type=int, help="of the end-to-end run (default: 16 on the CPU, MME's 1187 on a GPU)")
+    flags.add_argument("--batch-size", type=int, help="of the end-to-end run (default: 1 on the CPU, 8 on a GPU)")
+    flags.add_argument("--num-workers", type=int, help="of the end-to-end run (default: 1 on the CPU, 8 on a GPU)")
+    flags.add_argument("--profile", action="store_true", help="print where the time of the end-to-end run goes")
+    flags.add_argument("--json", type=Path, default=Path("runs/bench.json"))
+    return flags
+
+
+def main() -> None:
+    arguments = parser().parse_args()
+    device = choose_device(arguments.device)
+    dtype = choose_dtype(arguments.dtype, device)
+    on_cuda = device.type == "cuda"
+    for name, (on_cpu, on_gpu) in {"images": (16, 1187), "batch_size": (1, 8), "num_workers": (1, 8)}.items():
+        if getattr(arguments, name) is None:
+            setattr(arguments, name, on_gpu if on_cuda else on_cpu)
+    facts = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "device": torch.cuda.get_device_name(device) if on_cuda else f"{platform.machine()}, {os.cpu_count()} cores",
+        "dtype": str(dtype).removeprefix("torch."),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+    }
+    report = Report(facts)
+    print(", ".join(f"{name} {value}" for name, value in facts.items()), "\n\n| what | | |\n| --- | --- | --- |")
+    short, long = SHAPES[device.type]
+    ways = Ways(build(short, device, dtype), short.batch)
+    report.facts["attention"] = ways.checkpoint.kernel.description
+    compare(report, short, ways, arguments.rounds)
+    compare_sequences(report, short, ways, arguments.rounds)
+    compare_end_to_end(report, ways, arguments)
+    del ways
+    compare(report, long, Ways(build(long, device, dtype), long.batch), max(3, arguments.rounds // 2))
+    compare_memory(report, long, device, dtype)
+    report.write(arguments.json)
+    print(f"\n{report.facts['attention']}; all numbers in {arguments.json}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,244 @@
+"""What `tests/bench.py` measures: models with random weights, and the ways to run them.
+
+plain       the model as it is: sdpa, right-padded batch, logits of the last position
+observed    the same batch through headflow: logits and flows
+usual       eager attention, `output_attentions=True`, then a reduction to masses
+separate    two questions an image, each in a sequence of its own, observed
+packed      the same questions behind one prefix, observed
+bare        a loop of packed passes over prepared tensors, not observed
+extract     all of the extract stage: images read and preprocessed, prompts tokenised, rows written
+"""
+
+import contextlib
+import io
+import random
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+from PIL import Image
+from torch import Tensor
+from transformers import (
+    AttentionInterface,
+    CLIPImageProcessorPil,
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+)
+from transformers.masking_utils import AttentionMaskInterface
+
+from data.demo_model import IMAGE_TOKEN, train_tokenizer
+from extract.attention.masses import masked_attention
+from extract.attention.packing import Batch, pack
+from extract.attention.transformers_interface import NAME
+from extract.forward import Passes
+from extract.models.answers import AnswerReader
+from extract.models.checkpoint import Parts
+from extract.models.loading import Model, watch
+from extract.prompts.prompt import Prompt
+from extract.prompts.templates import find_template
+from extract.questions.samples import Sample
+from extract.runner import Extractor
+from schemas.manifest import CROP, Manifest
+from schemas.roles import BOS, IMAGE, QUESTION, SYSTEM, USER
+from schemas.store.writer import RunWriter
+
+QUESTIONS = ("Is there a {} in this image?", "Is the {} in this image on the left of the other one?")
+THINGS = ("dog", "cat", "red car", "bottle", "chair", "person", "yellow bus", "pizza")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A LLaVA, and the batch it is measured at."""
+
+    name: str
+    image_size: int
+    batch: int
+    vision: dict[str, int]
+    text: dict[str, int]
+
+
+CPU_TEXT = {"hidden_size": 1024, "intermediate_size": 2752, "num_hidden_layers": 8, "num_attention_heads": 16}
+CPU_VISION = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
+TEXT_7B = {"hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32, "num_attention_heads": 32}
+VISION_7B = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16}
+SHAPES = {
+    "cpu": (
+        Shape("8 layers x 16 heads, width 1024", 336, 1, CPU_VISION, CPU_TEXT),
+        Shape("8 layers x 16 heads, width 1024", 742, 1, CPU_VISION, CPU_TEXT),
+    ),
+    "cuda": (
+        Shape("LLaVA-1.5-7B", 336, 8, VISION_7B, TEXT_7B),
+        Shape("LLaVA-1.5-7B, 53 x 53 patches", 742, 2, VISION_7B, TEXT_7B),
+    ),
+}
+
+
+def build(shape: Shape, device: torch.device, dtype: torch.dtype) -> Model:
+    """A checkpoint with random weights, never on the disk."""
+    words = [question.format(thing) for question in QUESTIONS for thing in THINGS]
+    tokenizer = train_tokenizer(words)
+    config = LlavaConfig(
+        vision_config=CLIPVisionConfig(image_size=shape.image_size, patch_size=14, **shape.vision),
+        text_config=LlamaConfig(vocab_size=32064, max_position_embeddings=4096, **shape.text),
+        image_token_index=tokenizer.convert_tokens_to_ids(IMAGE_TOKEN),
+        image_seq_length=(shape.image_size // 14) ** 2,
+    )
+    torch.manual_seed(0)
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    with device:
+        model = LlavaForConditionalGeneration(config).eval()
+    torch.set_default_dtype(default)
+    edge = {"height": shape.image_size, "width": shape.image_size}
+    processor = CLIPImageProcessorPil(size={"shortest_edge": shape.image_size}, crop_size=edge)
+    return watch(Parts(model.to(device, dtype), tokenizer, processor, CROP, kind=shape.name), device)
+
+
+def prompt(checkpoint: Model, question: int, seed: int) -> Prompt:
+    """A prompt as long as those of MME: 35 tokens, the image, and a question of so many."""
+    words, image = random.Random(seed), checkpoint.tokens.image_ids
+    asked = [words.randrange(300, 400) for _ in range(question)]
+    ids = [1, *range(300, 334), *image, *asked]
+    return Prompt(ids, [BOS, *[SYSTEM] * 31, *[USER] * 3, *[IMAGE] * len(image), *[QUESTION] * question])
+
+
+class Ways:
+    """The ways to run a model that are compared; each is called with nothing and returns when it is done."""
+
+    def __init__(self, checkpoint: Model, images: int) -> None:
+        self.checkpoint = checkpoint
+        self.device = checkpoint.device
+        size = checkpoint.model.config.vision_config.image_size
+        pixels = torch.randn(images, 3, size, size)
+        self.inputs = {"pixel_values": pixels.to(self.device, checkpoint.dtype)}
+        prompts = [[prompt(checkpoint, 34, seed), prompt(checkpoint, 36, images + seed)] for seed in range(images)]
+        self.one = pack([pair[:1] for pair in prompts]).to(self.device)
+        self.other = pack([pair[1:] for pair in prompts]).to(self.device)
+        self.both = pack(prompts).to(self.device)
+        AttentionInterface.register("bare", bare_attention)
+        AttentionMaskInterface.register("bare", lambda *_, **__: None)
+
+    def run(self, way: str) -> None:
+        """Run one of the ways to its end."""
+        with torch.inference_mode():
+            getattr(self, way)()
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+
+    def plain(self) -> Tensor:
+        with self._attention("sdpa"):
+            return self._model(self.one, logits_to_keep=1).logits
+
+    def observed(self) -> tuple[Tensor, Tensor]:
+        return self.checkpoint.forward(self.one, self.inputs)
+
+    def usual(self) -> Tensor:
+        with self._attention("eager"):
+            attentions = self._model(self.one, output_attentions=True, logits_to_keep=1).attentions
+        strip = self.one.first
+        text = torch.zeros(self.one.input_ids.shape, device=self.device).scatter_(1, strip.columns, 1.0)
+        roles = torch.stack([text, 1 - text], dim=-1)[:, None].to(attentions[0].dtype)
+        return torch.stack([(attention @ roles).float().sum(dim=2) for attention in attentions])
+
+    def separate(self) -> None:
+        self.checkpoint.forward(self.one, self.inputs)
+        self.checkpoint.forward(self.other, self.inputs)
+
+    def packed(self) -> None:
+        self.checkpoint.forward(self.both, self.inputs)
+
+    def bare(self, prepared: list[tuple[Batch, dict[str, Tensor]]]) -> None:
+        """Packed passes that observe nothing, one after the other."""
+        model, kernel = self.checkpoint.model, self.checkpoint.kernel
+        with self._attention("bare"), torch.inference_mode():
+            for batch, inputs in prepared:
+                hidden = model.model(
+                    input_ids=batch.input_ids,
+                    position_ids=batch.position_ids,
+                    batch=batch,
+                    kernel=kernel,
+                    use_cache=False,
+                    **inputs,
+                ).last_hidden_state
+                model.lm_head(hidden[batch.owner, batch.last])
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+
+    def _model(self, batch: Batch, **options: Any) -> Any:
+        return self.checkpoint.model(input_ids=batch.input_ids, use_cache=False, **self.inputs, **options)
+
+    @contextlib.contextmanager
+    def _attention(self, name: str) -> Iterator[None]:
+        self.checkpoint.model.set_attn_implementation({"text_config": name})
+        try:
+            yield
+        finally:
+            self.checkpoint.model.set_attn_implementation({"text_config": NAME})
+
+
+def bare_attention(module, query, key, value, mask, *, batch, kernel, scaling, **_):
+    output, _ = kernel.attend(query, key, value, scaling)
+    if batch.further is not None:
+        rows = batch.further.rows
+        output[:, :, rows], _ = masked_attention(query[:, :, rows], key, value, batch.further, scale=scaling)
+    return output.transpose(1, 2), None
+
+
+def make_images(folder: Path, number: int) -> list[Sample]:
+    """Photographs' worth of work: 640 x 480 JPEG files, no two alike, and two questions about each."""
+    kinds = []
+    for seed in range(min(number, 16)):
+        noise = Image.effect_noise((160, 120), 60 + seed).resize((640, 480), Image.Resampling.BICUBIC)
+        path = folder / f"kind{seed}.jpg"
+        Image.merge("RGB", (noise, noise.rotate(90), noise.rotate(180))).save(path, quality=90)
+        kinds.append(path.read_bytes())
+    samples = []
+    for index in range(number):
+        name = f"{index:04d}.jpg"
+        (folder / name).write_bytes(kinds[index % len(kinds)] + index.to_bytes(4, "big"))  # after the end of the JPEG
+        for each, question in enumerate(QUESTIONS):
+            text = question.format(THINGS[index % len(THINGS)])
+            samples.append(Sample(f"{index}#{each}", "existence", str(index), name, text, "Yes", row=len(samples)))
+    return samples
+
+
+@dataclass
+class EndToEnd:
+    """The extract stage, and the batches that it makes, on the device, for a bare loop over them."""
+
+    ways: Ways
+    folder: Path
+    samples: list[Sample]
+    batch_size: int
+    workers: int
+
+    def __post_init__(self) -> None:
+        checkpoint = self.ways.checkpoint
+        prompts = checkpoint.tokens.prompts(find_template("vicuna_v1"))
+        passes = Passes(checkpoint, AnswerReader.of(checkpoint.tokens.tokenizer))
+        self.extractor = Extractor(
+            checkpoint, prompts, passes, self.folder, packed=True, batch_size=self.batch_size, workers=self.workers
+        )
+        self.prepared: list[tuple[Batch, dict[str, Tensor]]] = []
+        forward = Model.forward
+
+        def kept(checkpoint: Model, batch: Batch, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+            self.prepared.append((batch, inputs))
+            return forward(checkpoint, batch, inputs)
+
+        with mock.patch.object(Model, "forward", kept):
+            self.extract()
+
+    def extract(self) -> None:
+        """Run all samples into a run."""
+        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
+            manifest = Manifest(**self.extractor.describe(), samples=len(self.samples))
+            skipped = self.extractor.run(self.samples, RunWriter(Path(folder) / "run", manifest))
+        if skipped:
+            raise SystemExit(f"samples were skipped: {skipped}")

@@ -1,0 +1,158 @@
+"""Oracles: an eager pass reduced in float64 (tests/oracle.py); the unobserved sdpa model, for logits; one question at
+a time, for batches and for questions behind one prefix."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from transformers import CLIPImageProcessorPil, LlavaForConditionalGeneration
+
+from extract.attention.kernels import FLASH_CPU, PORTABLE
+from extract.attention.packing import pack
+from extract.models.loading import load_model
+from extract.prompts.prompt import Prompt
+from schemas.columns import FLOW_NAMES, PARTITIONS
+from schemas.errors import HeadflowError
+from tests.support.tiny_llava import make_checkpoint
+from tests.support.witness import Witness
+
+CPU = torch.device("cpu")
+SHORT = ("bos", "sys", "user", "v", "q")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"kv_heads": 2}, {"logit_std": 5.0, "seed": 1}, {"layers": 2, "heads": 4, "kv_heads": 1, "image_size": 154}],
+    ids=["multi-head", "grouped-query", "peaked", "multi-query"],
+)
+@pytest.mark.parametrize("sequences", ["packed", "separate"])
+def test_a_run_equals_the_witness(tmp_path, questions, texts, extract, options, sequences):
+    model, run = tmp_path / "model", tmp_path / "run"
+    make_checkpoint(model, texts, **options)
+    assert extract(run, model_path=model, dtype="float32", device="cpu", sequences=sequences, batch_size=3) == 0
+    heads, samples = pd.read_parquet(run / "heads"), pd.read_parquet(run / "samples")
+    assert (samples["status"] == "ok").all()
+    witness, processor = Witness(model), CLIPImageProcessorPil.from_pretrained(model)
+    layers, number = witness.model.config.text_config.num_hidden_layers, options.get("heads", 8)
+    assert len(heads) == len(samples) * layers * number
+    worst, spread = 0.0, 0.0
+    for sample in samples.itertuples():
+        image = Image.open(questions / "images" / sample.image).convert("RGB")
+        expected = witness.flows(sample.question, processor(images=image, return_tensors="pt")["pixel_values"])
+        rows = heads[heads["sample_id"] == sample.sample_id].sort_values(["layer", "head"])
+        for name in FLOW_NAMES:
+            found = rows[name].to_numpy(np.float64).reshape(layers, number)
+            worst = max(worst, np.abs(found - expected[name]).max())
+        spread = max(spread, expected["a2v"].max() - expected["a2v"].min())
+        counts = [getattr(sample, f"n_{name}") for name in ("bos", "system", "user", "image", "question")]
+        roles = witness.tokens(sample.question)[1]
+        assert counts == [roles.count(short) for short in SHORT]
+    print(f"largest error {worst:.2e}")
+    assert worst <= 1e-5
+    assert spread > 0.3  # far from uniform, where every head would give the share of image tokens
+    for columns in PARTITIONS.values():
+        total = heads[[column.name for column in columns]].astype("float64").sum(axis=1)
+        assert np.abs(total - 1).max() <= 1e-5
+
+
+@pytest.fixture(scope="module")
+def observed(checkpoint_path):
+    return load_model(str(checkpoint_path), None, device=CPU, dtype=torch.float32)
+
+
+@pytest.fixture(scope="module")
+def grouped(tmp_path_factory, texts):
+    path = tmp_path_factory.mktemp("grouped")
+    make_checkpoint(path, texts, kv_heads=2)
+    return load_model(str(path), None, device=CPU, dtype=torch.float32)
+
+
+def prompt(checkpoint, question: int, seed: int = 0) -> Prompt:
+    words = np.random.default_rng(seed).integers(260, 400, question).tolist()
+    image = checkpoint.tokens.image_ids
+    ids = [1, 5, 9, *image, *words]
+    return Prompt(ids, [0, 1, 2, *[3] * len(image), *[4] * question])
+
+
+def pixels(number: int, dtype: torch.dtype = torch.float32) -> dict[str, torch.Tensor]:
+    random = torch.Generator().manual_seed(number)
+    return {"pixel_values": torch.randn(number, 3, 112, 112, generator=random).to(dtype)}
+
+
+@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_logits_are_those_of_the_unobserved_model(checkpoint_path, number, dtype):
+    observed = load_model(str(checkpoint_path), None, device=CPU, dtype=dtype)
+    assert observed.kernel is FLASH_CPU
+    plain = LlavaForConditionalGeneration.from_pretrained(checkpoint_path, attn_implementation="sdpa", dtype=dtype)
+    batch, images = pack([[prompt(observed, 7, seed)] for seed in range(number)]), pixels(number, dtype)
+    logits, _ = observed.forward(batch, images)
+    with torch.inference_mode():
+        expected = plain.eval()(input_ids=batch.input_ids, **images, logits_to_keep=1).logits[:, -1]
+    assert torch.equal(logits, expected)
+
+
+@pytest.mark.parametrize("which", ["observed", "grouped"])
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("images", [1, 2, 8])
+def test_batches_and_shared_prefixes_equal_one_by_one(request, which, number, images):
+    """The first image has `number` questions, the others 1 to 5, of several lengths."""
+    checkpoint, some = request.getfixturevalue(which), pixels(images)["pixel_values"]
+    numbers = [1 + (number - 1 + image) % 5 for image in range(images)]
+    groups = [
+        [prompt(checkpoint, 4 + (3 * image + 5 * each) % 7, 10 * image + each) for each in range(count)]
+        for image, count in enumerate(numbers)
+    ]
+    logits, flows = checkpoint.forward(pack(groups), {"pixel_values": some})
+    one_by_one = [
+        checkpoint.forward(pack([[each]]), {"pixel_values": some[image : image + 1]})
+        for image, group in enumerate(groups)
+        for each in group
+    ]
+    expected_logits, expected_flows = (torch.cat(tensors) for tensors in zip(*one_by_one, strict=True))
+    assert (logits - expected_logits).abs().max() <= 1e-5
+    assert (flows - expected_flows).abs().max() <= 5e-6
+
+
+def test_v2t_is_the_same_for_two_questions_on_one_image(observed):
+    flows = observed.forward(pack([[prompt(observed, 7), prompt(observed, 4, 1)]]), pixels(1))[1]
+    of_image = [position for position, name in enumerate(FLOW_NAMES) if name.startswith("v")]
+    assert torch.equal(flows[0][..., of_image], flows[1][..., of_image])
+    assert (flows[..., FLOW_NAMES.index("v2q")] == 0).all()
+    assert not torch.equal(flows[0], flows[1])
+
+
+def test_the_portable_way_sees_the_same(checkpoint_path, observed, monkeypatch):
+    monkeypatch.setattr("extract.models.loading.choose_kernel", lambda *_, **__: PORTABLE)
+    portable = load_model(str(checkpoint_path), None, device=CPU, dtype=torch.float32)
+    batch = pack([[prompt(observed, 7), prompt(observed, 4, 1)], [prompt(observed, 5)]])
+    for found, expected in zip(portable.forward(batch, pixels(2)), observed.forward(batch, pixels(2)), strict=True):
+        assert (found - expected).abs().max() <= 2e-6
+
+
+def test_the_vision_tower_is_not_observed(observed):
+    model = observed.model.model
+    assert model.vision_tower.config._attn_implementation == "sdpa"
+    assert model.language_model.config._attn_implementation == "headflow"
+
+
+def test_attention_that_is_not_plain_is_refused(observed):
+    batch = pack([[prompt(observed, 7)]])
+    with pytest.raises(ValueError, match="attention with a mask cannot be observed"):
+        observed.model.model.language_model.layers[0].self_attn(
+            torch.zeros(1, 3, 128), (torch.zeros(1, 3, 16),) * 2, torch.zeros(1, 1, 3, 3), observation=batch
+        )
+
+
+def test_a_model_that_is_not_causal_is_refused(checkpoint_path, monkeypatch):
+    load = LlavaForConditionalGeneration.from_pretrained
+
+    def not_causal(*arguments, **options):
+        model, report = load(*arguments, **options)
+        model.model.language_model.layers[1].self_attn.is_causal = False
+        return model, report
+
+    monkeypatch.setattr(LlavaForConditionalGeneration, "from_pretrained", not_causal)
+    with pytest.raises(HeadflowError, match="not causal over its prompt"):
+        load_model(str(checkpoint_path), None, device=CPU, dtype=torch.float32)

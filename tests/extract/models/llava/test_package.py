@@ -1,0 +1,204 @@
+"""Oracle: the original package in an environment of its own: its templates, its loading, its tokens, its model."""
+
+import json
+import shutil
+import subprocess
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from extract.__main__ import main
+from extract.prompts.templates import AUTO, TEMPLATES, find_template
+from schemas.store.run import open_run
+from schemas.store.validate import validate
+from tests.conftest import ROOT
+from tests.extract.models.llava.test_released import make_corpus
+from tests.support import tiny_originals as tiny
+
+MESSAGES = ("<image>\nIs it red?", "<image>\n a  b\n<s>红</s>", "<im_start><image><im_end>\n### USER: ")
+NAMES = (
+    "liuhaotian/llava-v1.5-7b",
+    "liuhaotian/llava-v1.6-34b/",
+    "/models/llava-v1.6-Mistral-7b",
+    "llava-llama-2-13b-chat-lightning-preview",
+    "LLaVA-7B-v0",
+    "llava-mpt-7b",
+    "runs/llava-v1-finetune/checkpoint-800",
+    "runs/llava-mpt/checkpoint-1",
+)
+QUESTIONS = ("Is there a cross in this image?", " two  spaces</s> b 红 <image>\t?", "#")
+SHAPES = ((80, 60), (60, 80), (56, 56), (300, 40), (40, 300), (113, 57), (57, 113), (640, 480), (31, 200), (5, 5))
+ROWS = 4
+
+PROMPTS = """
+import json, sys
+from llava.conversation import conv_templates
+prompts = {}
+for name, template in conv_templates.items():
+    for message in json.load(open(sys.argv[1])):
+        conversation = template.copy()
+        conversation.append_message(conversation.roles[0], message)
+        conversation.append_message(conversation.roles[1], None)
+        prompts.setdefault(name, []).append(conversation.get_prompt())
+json.dump(prompts, open(sys.argv[2], "w"))
+"""
+
+# The package's own rule is in the middle of a function that needs a GPU: this takes its lines out and runs them
+CHOICES = """
+import inspect, json, sys, textwrap
+from llava.eval import run_llava
+source = inspect.getsource(run_llava.eval_model)
+start, end = source.index("    if \\"llama-2\\""), source.index("    if args.conv_mode is not None")
+rule = textwrap.dedent(source[start:end])
+chosen = []
+for path in json.load(open(sys.argv[1])):
+    names = {"model_name": run_llava.get_model_name_from_path(path)}
+    exec(rule, names)
+    chosen.append(names["conv_mode"])
+json.dump(chosen, open(sys.argv[2], "w"))
+"""
+
+RUNS = """
+import contextlib, io, json, sys
+from extract.__main__ import main
+said = []
+for arguments in json.load(open(sys.argv[1])):
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        code = main(arguments)
+    said.append([code, out.getvalue(), err.getvalue()])
+json.dump(said, open(sys.argv[2], "w"))
+"""
+
+
+@pytest.fixture(scope="module")
+def package(llava_python, tmp_path_factory):
+    """Run a script in the package's environment: JSON in, JSON out."""
+
+    def call(script: str, given):
+        folder = tmp_path_factory.mktemp("call")
+        (folder / "in.json").write_text(json.dumps(given))
+        command = [llava_python, "-c", script, folder / "in.json", folder / "out.json"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return json.loads((folder / "out.json").read_text())
+
+    return call
+
+
+def test_every_template_character_for_character(package):
+    prompts = package(PROMPTS, MESSAGES)
+    assert prompts.keys() == TEMPLATES.keys()
+    ours = {name: [find_template(name).write(message).text for message in MESSAGES] for name in TEMPLATES}
+    assert ours == prompts
+
+
+def test_auto_chooses_as_the_package_does(package):
+    chosen = [find_template(AUTO, name).name for name in NAMES]
+    assert chosen == package(CHOICES, NAMES)
+    assert len(set(chosen)) == 6
+
+
+def arguments(flags: dict) -> list[str]:
+    return [text for name, value in flags.items() for text in (f"--{name.replace('_', '-')}", str(value))]
+
+
+@pytest.fixture(scope="module")
+def forms(tmp_path_factory, texts):
+    corpus = make_corpus(texts)
+    return {name: tiny.Original(tmp_path_factory.mktemp("form"), corpus, **form) for name, form in tiny.FORMS.items()}
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory):
+    path = tmp_path_factory.mktemp("asked") / "questions.json"
+    path.write_text(json.dumps([{"image_file": "x.png", "question": question} for question in QUESTIONS]))
+    return path
+
+
+def strips(text: str) -> list[str]:
+    """The lines of a strip; the id that stands for an image is each backend's own."""
+    return [" ".join(line.split()[:2]) if " image " in line else line for line in text.splitlines()]
+
+
+def test_token_ids_and_roles_are_the_package_s(package, forms, asked, capsys):
+    calls = []
+    for name, form in forms.items():
+        for mode in TEMPLATES if name == "start and end" else ["vicuna_v1", "llama_2"]:
+            flags = {"question_file": asked, "show_prompt": 9, "conv_mode": mode, "system_span": "original"}
+            calls.append(arguments(form.flags() | flags))
+    theirs = package(RUNS, [[*call, "--backend", "llava"] for call in calls])
+    for call, (code, text, error) in zip(calls, theirs, strict=True):
+        assert (main(call), code) == (0, 0), error
+        assert strips(capsys.readouterr().out) == strips(text), call
+        assert text.count("question") > 2 * len(QUESTIONS)
+
+
+@pytest.mark.parametrize("aspect", ["crop", "pad", "checkpoint"])
+def test_flows_and_first_tokens_are_the_package_s(package, forms, questions, tmp_path, aspect):
+    calls = {}
+    for name, form in forms.items() if aspect == "crop" else [("released", forms["released"])]:
+        flags = {"image_folder": questions / "images", "question_file": questions / "MME_test.json"}
+        flags |= {"num_samples": ROWS, "dtype": "float32", "image_aspect_ratio": aspect}
+        calls[name] = arguments(form.flags() | flags)
+    theirs = package(
+        RUNS,
+        [[*call, "--backend", "llava", "--output-dir", str(tmp_path / f"{name} p")] for name, call in calls.items()],
+    )
+    for (name, call), (code, _, error) in zip(calls.items(), theirs, strict=True):
+        assert (main([*call, "--output-dir", str(tmp_path / name)]), code) == (0, 0), (name, error)
+        assert list(validate(tmp_path / f"{name} p")) == []
+        manifest = open_run(tmp_path / f"{name} p").manifest
+        assert manifest.checkpoint.startswith("llava-torch 1.2.2.post1 Llava")
+        assert (manifest.sequences, manifest.batch_size) == ("separate", 1)
+        compare(tmp_path / name, tmp_path / f"{name} p")
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory):
+    """Noise of many shapes, and a question about each."""
+    folder = tmp_path_factory.mktemp("shapes")
+    for width, height in SHAPES:
+        noise = Image.effect_noise((width, height), 90)
+        Image.merge("RGB", (noise, noise.rotate(180), noise)).save(folder / f"{width} x {height}.png")
+    rows = [{"image_file": f"{width} x {height}.png", "question": "Is it red?"} for width, height in SHAPES]
+    (folder / "questions.json").write_text(json.dumps(rows))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "aspect"),
+    [("any resolution", "checkpoint"), ("any resolution", "pad"), ("released", "pad"), ("released", "crop")],
+)
+def test_pictures_of_any_shape_are_read_as_the_package_does(package, forms, shapes, tmp_path, name, aspect):
+    flags = {"image_folder": shapes, "question_file": shapes / "questions.json", "dtype": "float32"}
+    call = arguments(forms[name].flags() | flags | {"image_aspect_ratio": aspect})
+    (theirs,) = package(RUNS, [[*call, "--backend", "llava", "--output-dir", str(tmp_path / "package")]])
+    assert (main([*call, "--output-dir", str(tmp_path / "run")]), theirs[0]) == (0, 0), theirs[2]
+    compare(tmp_path / "run", tmp_path / "package")
+    counts = pd.read_parquet(tmp_path / "run" / "samples")["n_image"]
+    assert (counts.nunique() > 5) == (aspect == "checkpoint")
+
+
+def test_names_by_which_the_package_would_not_load_or_would_run_code(package, forms, questions, tmp_path):
+    calls = []
+    for name in ("vicuna-7b", "llava-prompted"):  # `mpt`
+        model = shutil.copytree(forms["released"].path, tmp_path / name)
+        flags = {"model_path": model, "question_file": questions / "MME_test.json", "show_prompt": 1}
+        calls.append([*arguments(flags), "--backend", "llava"])
+    (first, _, unnamed), (second, _, mpt) = package(RUNS, calls)
+    assert (first, second) == (2, 2)
+    assert "vicuna-7b holds no `llava`: rename it" in unnamed
+    assert "takes llava-prompted for an MPT, by three of its letters, and would run the checkpoint's own code" in mpt
+
+
+def compare(run, witness):
+    heads, expected = (pd.read_parquet(each / "heads") for each in (run, witness))
+    keys = ["sample_id", "category", "layer", "head"]
+    assert heads[keys].equals(expected[keys])
+    assert np.abs(heads.drop(columns=keys) - expected.drop(columns=keys)).max(axis=None) <= 1e-5
+    samples, expected = (pd.read_parquet(each / "samples") for each in (run, witness))
+    floats = ["p_yes", "p_no"]
+    assert np.abs(samples[floats] - expected[floats]).max(axis=None) <= 1e-5
+    assert samples.drop(columns=floats).equals(expected.drop(columns=floats))

@@ -1,0 +1,297 @@
+"""Oracles, for each family: the ids of its own processor's `apply_chat_template`; an eager pass of the model in float64
+reduced row by row (tests/oracle.py); the unobserved model, for logits. For a family that is taken for an unknown one:
+the same model, known."""
+
+import json
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer
+from transformers.models.smolvlm import processing_smolvlm
+
+from extract.__main__ import main
+from extract.attention.packing import pack
+from extract.images.processors import load_processor
+from extract.models.families import FAMILIES
+from extract.models.loading import load_model
+from extract.models.self_check import probe
+from extract.models.transfer import Uploader
+from extract.questions.formats import MME_SUFFIX
+from schemas.columns import FLOW_NAMES, PARTITIONS
+from schemas.errors import HeadflowError
+from schemas.roles import IMAGE
+from schemas.store.run import open_run
+from schemas.store.validate import validate
+from tests.support.tiny_families import RECIPES, make_family
+from tests.support.witness import reduce
+
+CPU = torch.device("cpu")
+SHORT = ("bos", "sys", "user", "v", "q")
+QUESTIONS = ("Is there a red car?", "Yes or No: is this a picture of a word?")
+
+
+def picture(width: int, height: int) -> Image.Image:
+    pixels = np.random.default_rng(width).integers(0, 255, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(pixels)
+
+
+PICTURES = (picture(40, 70), picture(90, 33))
+
+
+class FamilyWitness:
+    """A family's model in eager attention and float64, fed by its own processor."""
+
+    def __init__(self, path, name):
+        self.path, self.recipe = path, RECIPES[name]
+        self.config = AutoConfig.from_pretrained(path)
+        self.processor = load_processor(str(path), self.config, AutoTokenizer.from_pretrained(path))
+        self.processor.video_processor = SimpleNamespace(num_frames=1, fps=1)
+        self.tokenizer = self.processor.tokenizer
+
+    def read(self, image, question):
+        """What the processor makes of a question about an image."""
+        text = question + MME_SUFFIX
+        if self.recipe.template is None:
+            return self.processor(images=image, text="<image>" + text, return_tensors="pt")
+        content = [{"type": "image", "image": image}, {"type": "text", "text": text}]
+        return self.processor.apply_chat_template(
+            [{"role": "user", "content": content}], tokenize=True, return_dict=True, add_generation_prompt=True,
+            return_tensors="pt",
+        )  # fmt: skip
+
+    def roles(self, ids):
+        first = ids.index(self.config.image_token_id)
+        roles = []
+        for position, token in enumerate(ids):
+            read = self.tokenizer.decode(ids[: position + 1])
+            before = "bos" if position == 0 else "sys" if self.recipe.system.startswith(read) else "user"
+            roles.append("v" if token == self.config.image_token_id else "q" if position > first else before)
+        return roles
+
+    def run(self, read, *, dtype, attention, **options):
+        model = AutoModelForImageTextToText.from_pretrained(self.path, dtype=dtype, attn_implementation=attention)
+        known = {name: value for name, value in read.items() if name != "labels"}
+        inputs = {name: value.to(dtype) if value.is_floating_point() else value for name, value in known.items()}
+        with torch.no_grad():
+            return model.eval()(**inputs, use_cache=False, **options)
+
+    def flows(self, read):
+        """Each flow column as float64 [layers, heads]."""
+        output = self.run(read, dtype=torch.float64, attention="eager", output_attentions=True)
+        return reduce(torch.stack(output.attentions)[:, 0].double().numpy(), self.roles(read["input_ids"][0].tolist()))
+
+
+@pytest.fixture(scope="module", params=RECIPES)
+def family(request, tmp_path_factory):
+    """A family's name, its checkpoint, and its witness."""
+    path = tmp_path_factory.mktemp(request.param)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processing_smolvlm, "num2words", str)  # it spells numbers of frames, of which there are none
+        try:
+            make_family(path, request.param)
+        except ImportError as error:  # transformers 5.17 has no Idefics3 without torchvision
+            pytest.skip(str(error).strip())
+        yield request.param, path, FamilyWitness(path, request.param)
+
+
+def hf(path):
+    model = load_model(str(path), None, device=CPU, dtype=torch.float32)
+    return model, model.tokens.prompts(model.tokens.find_template("hf", str(path)))
+
+
+def observe(model, asked):
+    """Logits and flows of images with their prompts."""
+    batch = pack([prompts for _, prompts in asked])
+    return model.forward(*Uploader(CPU, torch.float32).send(batch, [pixels for pixels, _ in asked]))
+
+
+def test_a_family_equals_its_witness(family):
+    name, path, witness = family
+    model, prompts = hf(path)
+    probe(model, prompts)
+    pixels = [model.preprocessor(image) for image in PICTURES]
+    built = [[prompts.build(question, each.image_ids) for question in QUESTIONS] for each in pixels]
+    if model.packs:
+        logits, flows = observe(model, list(zip(pixels, built, strict=True)))
+    else:
+        asked = [(each, [prompt]) for each, group in zip(pixels, built, strict=True) for prompt in group]
+        logits, flows = observe(model, asked)
+    worst, wrong, spread = 0.0, 0.0, 0.0
+    for number, (image, question) in enumerate((image, question) for image in PICTURES for question in QUESTIONS):
+        prompt, read = built[number // 2][number % 2], witness.read(image, question)
+        ids = read["input_ids"][0].tolist()
+        assert prompt.input_ids == ids
+        roles = witness.roles(ids)
+        assert [SHORT[role] for role in prompt.roles] == roles
+        expected = witness.flows(read)
+        for column, flow in enumerate(FLOW_NAMES):
+            worst = max(worst, np.abs(flows[number, ..., column].numpy() - expected[flow]).max())
+        spread = max(spread, expected["a2v"].max() - expected["a2v"].min())
+        attention = "sdpa" if model.tokens.family.causal else "eager"  # which alone caps scores in all versions
+        plain = witness.run(read, dtype=torch.float32, attention=attention, logits_to_keep=1).logits[0, -1]
+        wrong = max(wrong, float((logits[number] - plain).abs().max()))
+    print(f"{name}: flows {worst:.1e}, logits {wrong:.1e}, spread {spread:.2f}")
+    assert worst <= 1e-5
+    assert wrong <= 1e-5
+    assert spread > 0.1
+    for columns in PARTITIONS.values():
+        total = flows[..., [FLOW_NAMES.index(column.name) for column in columns]].sum(dim=-1)
+        assert (total - 1).abs().max() <= 1e-5
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """The directory of a family's checkpoint, by name; made once."""
+    made = {}
+
+    def get(name):
+        if name not in made:
+            made[name] = tmp_path_factory.mktemp(name)
+            make_family(made[name], name)
+        return made[name]
+
+    return get
+
+
+@pytest.mark.parametrize("name", ["llava_next", "qwen2_vl", "internvl", "gemma3"])
+def test_a_model_that_is_not_known_is_read_with_care(checkpoint, monkeypatch, name):
+    known, prompts = hf(checkpoint(name))
+    pixels = known.preprocessor(PICTURES[0])
+    asked = [(pixels, [prompts.build(question, pixels.image_ids)]) for question in QUESTIONS]
+    expected = observe(known, asked)
+    monkeypatch.delitem(FAMILIES, name)
+    unknown, prompts = hf(checkpoint(name))
+    probe(unknown, prompts)
+    assert not unknown.packs
+    assert unknown.attention == "softmax in float32 under the model's own mask"
+    assert prompts.build(QUESTIONS[0], unknown.preprocessor(PICTURES[0]).image_ids) == asked[0][1][0]
+    for found, right in zip(observe(unknown, asked), expected, strict=True):
+        assert (found - right).abs().max() <= 1e-5
+
+
+def test_a_model_that_says_nothing_of_its_image_is_refused(checkpoint, monkeypatch):
+    path = checkpoint("internvl")
+    monkeypatch.delitem(FAMILIES, "internvl")
+    monkeypatch.setattr("extract.models.transformers_format.find_token_types", lambda *_: None)
+    with pytest.raises(HeadflowError, match=r"is a internvl, which is not known .* no token types that say where"):
+        hf(path)
+    monkeypatch.setattr("extract.models.transformers_format.find_token_types", lambda *_: ("token_type_ids", {1, 2}))
+    with pytest.raises(HeadflowError, match="token_type_ids do not say which token stands for image content"):
+        hf(path)
+
+
+def test_the_templates_of_llava_are_for_its_family(checkpoint, capsys, ask):
+    path = checkpoint("llava_next")
+    model, chat = hf(path)
+    prompts = model.tokens.prompts(model.tokens.find_template("vicuna_v1", str(path)))
+    probe(model, prompts)
+    ids = model.preprocessor(PICTURES[0]).image_ids
+    prompt = prompts.build(QUESTIONS[0], ids)
+    image = model.model.config.image_token_id
+    assert prompt.input_ids.count(image) == prompt.roles.count(IMAGE) == len(ids)
+    text = model.tokens.tokenizer.decode(prompt.input_ids)
+    assert text.startswith("<s>A chat between a curious user")
+    assert prompt.counts()["n_system"] > 0 == chat.build(QUESTIONS[0], ids).counts()["n_system"]
+    assert ask("qwen2_vl", conv_mode="vicuna_v1")[0] == 2
+    assert "--conv-mode vicuna_v1 is one of LLaVA's; a Qwen2-VL takes hf alone" in capsys.readouterr().err
+
+
+@pytest.fixture
+def ask(tmp_path, checkpoint, extract):
+    """Run `python -m extract` with a family's checkpoint over two questions on each of some images."""
+
+    def call(name, *images, questions=QUESTIONS, **flags):
+        for number, image in enumerate(images):
+            image.save(tmp_path / f"{number}.png")
+        rows = [
+            {"question_id": f"{number}", "image_file": f"{number}.png", "question": question, "category": "OCR"}
+            for number in range(max(1, len(images)))
+            for question in questions
+        ]
+        (tmp_path / "questions.json").write_text(json.dumps(rows))
+        values = {"image_folder": tmp_path, "question_file": tmp_path / "questions.json"} | flags
+        return extract(tmp_path / "run", model_path=checkpoint(name), **values), tmp_path / "run"
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("name", "sequences", "attention"),
+    [
+        ("llava_next", "packed", "flash kernel of the CPU, observed by its own logsumexp"),
+        ("qwen2_vl", "separate", "flash kernel of the CPU, observed by its own logsumexp"),
+        ("gemma3", "separate", "softmax in float32 under the model's own mask"),
+    ],
+)
+def test_a_run_says_how_it_was_done(ask, name, sequences, attention):
+    code, run = ask(name, *PICTURES, num_workers=1, batch_size=2)
+    assert code == 0
+    assert list(validate(run)) == []
+    manifest = open_run(run).manifest
+    assert (manifest.conv_mode, manifest.sequences, manifest.attention) == ("hf", sequences, attention)
+    assert manifest.image_preprocessing.startswith("the checkpoint's own (")
+    samples = pd.read_parquet(run / "samples")
+    assert (samples["status"] == "ok").all()
+    assert (samples["n_image"].nunique() > 1) == (name != "gemma3")
+    assert ask(name, PICTURES[0], num_workers=0, overwrite=True)[0] == 0
+    one = pd.read_parquet(run / "heads").select_dtypes("float32")
+    assert ask(name, *PICTURES, num_workers=0, overwrite=True)[0] == 0
+    both = pd.read_parquet(run / "heads").select_dtypes("float32").head(len(one))
+    assert np.abs(one.to_numpy() - both.to_numpy()).max() <= 5e-6
+
+
+def test_an_image_that_the_processor_refuses_is_skipped(ask):
+    code, run = ask("qwen2_vl", picture(40, 70), Image.new("RGB", (300, 1)))
+    assert code == 0
+    assert list(validate(run)) == []
+    samples = pd.read_parquet(run / "samples")
+    assert samples["reason"].fillna("").tolist() == ["", "", "image_refused", "image_refused"]
+    assert samples["image_sha256"].notna().all()
+
+
+@pytest.mark.parametrize(
+    ("name", "flags", "says"),
+    [
+        ("llava_next", {"image_aspect_ratio": "pad"}, "whose own processor cuts images: leave the flag out"),
+        ("llava_next", {"system_span": "original"}, "--system-span original goes with LLaVA's own templates"),
+        ("paligemma", {"conv_mode": "auto"}, "--conv-mode auto is one of LLaVA's; a PaliGemma takes hf alone"),
+    ],
+)
+def test_flags_that_are_not_for_a_family(ask, capsys, name, flags, says):
+    code, run = ask(name, **flags)
+    assert code == 2
+    error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(error) == 1
+    assert says in error[0]
+    assert not (run / "run.json").exists()
+
+
+def test_a_checkpoint_without_a_chat_template(tmp_path, checkpoint):
+    path = shutil.copytree(checkpoint("vipllava"), tmp_path / "model")
+    (path / "chat_template.jinja").unlink()
+    with pytest.raises(HeadflowError, match="has no chat template; name one of LLaVA's with --conv-mode"):
+        hf(path)
+
+
+def test_prompts_are_shown_with_the_image_or_without(ask, capsys):
+    assert ask("qwen2_vl", picture(40, 70), show_prompt=1)[0] == 0
+    title, counts, *_ = capsys.readouterr().out.splitlines()
+    assert title == "0 (OCR), template hf"
+    assert "image 15," in counts
+    assert ask("qwen2_vl", Image.new("RGB", (300, 1)), show_prompt=1)[0] == 0
+    assert "skipped: image_refused" in capsys.readouterr().out
+
+
+def test_prompts_are_shown_without_an_image(ask, checkpoint, tmp_path, capsys):
+    assert ask("qwen2_vl", show_prompt=1)[0] == 0
+    assert "skipped: image_missing" in capsys.readouterr().out
+    flags = ["--model-path", str(checkpoint("qwen2_vl")), "--question-file", str(tmp_path / "questions.json")]
+    assert main([*flags, "--show-prompt", "1"]) == 0
+    title, counts, *_ = capsys.readouterr().out.splitlines()
+    assert title == "0 (OCR), template hf, a black picture of 336 x 336 in the place of the image"
+    assert "image 16," in counts

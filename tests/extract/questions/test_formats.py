@@ -1,0 +1,228 @@
+"""Oracle: MME_test.json itself; the same data in each other form must give the same samples, in the same order.
+
+Answers beside images are held against those of MME_test.json.
+"""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+
+from extract.__main__ import main
+from extract.questions.formats import digest
+from extract.questions.samples import read_questions
+from schemas.errors import HeadflowError
+from schemas.store.run import open_run
+from tests.support.shards import hub_rows, write_shards
+
+SUFFIX = "\nAnswer the question using a single word or phrase."
+
+
+@pytest.fixture
+def rows(questions):
+    """The rows of a MME_test.json, in the order of a folder."""
+    found = json.loads((questions / "MME_test.json").read_text())
+    return sorted(found, key=lambda row: row["image_file"])
+
+
+@pytest.fixture
+def released(tmp_path, questions, rows):
+    """The same as a folder; its first category keeps images and texts apart."""
+    folder = tmp_path / "MME"
+    shutil.copytree(questions / "images", folder)
+    first = rows[0]["category"]
+    for row in rows:
+        category, name = row["image_file"].split("/")
+        texts = folder / category
+        if category == first:
+            texts = folder / category / "questions_answers_YN"
+            texts.mkdir(exist_ok=True)
+            (folder / category / "images").mkdir(exist_ok=True)
+            if (folder / category / name).is_file():
+                (folder / category / name).rename(folder / category / "images" / name)
+        last = texts / name.replace(".png", ".txt")
+        with last.open("a", newline="") as file:
+            file.write(f"{row['question']}\t{row['answer']}\r\n")
+    last.write_text(last.read_text() + "\n \n")
+    (folder / "eval_tool.zip").touch()
+    return folder
+
+
+def apart(samples, category):
+    """Samples, with the images of a category in a folder of their own, as in MME's release."""
+    return [
+        vars(sample)
+        | ({"image": sample.image.replace("/", "/images/")} if sample.category == category else {"image": sample.image})
+        for sample in samples
+    ]
+
+
+def test_all_forms_are_the_same_samples(tmp_path, questions, rows, released):
+    as_json, as_lines = tmp_path / "MME_test.json", tmp_path / "llava_mme.jsonl"
+    as_json.write_text(json.dumps(rows))
+    expected = read_questions(as_json)
+    lines = [
+        {
+            "question_id": row["question_id"],
+            "image": row["image_file"],
+            "text": row["question"] + SUFFIX,
+            "category": row["category"],
+            "label": row["answer"],
+        }
+        for row in rows
+    ]
+    as_lines.write_text("\n\n".join(json.dumps(line) for line in lines) + "\n")
+    assert read_questions(as_lines) == expected
+    as_json.write_text(json.dumps(lines))
+    assert read_questions(as_json) == expected
+    assert [vars(sample) for sample in read_questions(released)] == apart(expected, rows[0]["category"])
+    (shard,) = write_shards(tmp_path / "one", hub_rows(rows, questions / "images"))
+    write_shards(tmp_path / "shards" / "data", hub_rows(rows, questions / "images"), shards=3, group=4)
+    for form in (shard, shard.parent, tmp_path / "shards", tmp_path / "shards" / "data" / "*.parquet"):
+        assert read_questions(form) == expected
+    assert len(expected) == len(rows) > 10
+
+
+def test_llava_s_file_of_pope(tmp_path):
+    path = tmp_path / "llava_pope_test.jsonl"
+    line = {"question_id": 0, "image": "COCO_1.jpg", "text": "Is there a bed?" + SUFFIX, "category": "adversarial"}
+    path.write_text(f"{json.dumps(line)}\n{json.dumps(line | {'question_id': 1})}\n")
+    first, second = read_questions(path)
+    assert (first.sample_id, first.image, first.question) == ("0", "COCO_1.jpg", "Is there a bed?")
+    assert (second.sample_id, second.category, second.answer) == ("1", "adversarial", None)
+
+
+def test_llava_s_file_of_scienceqa(tmp_path, questions, extract):
+    path = tmp_path / "llava_test_CQM-A.json"
+    picture = next((questions / "images").rglob("*.png")).relative_to(questions / "images")
+    asked = "Which is it?\nContext: N/A\nOptions: (A) this (B) that"
+    turns = [{"from": "human", "value": f"<image>\n{asked}"}, {"from": "gpt", "value": "The answer is A."}]
+    only_text = [{"from": "human", "value": asked}, *turns[1:]]
+    broken = [{"from": "gpt"}, "no turn"]
+    rows = [
+        {"id": "4", "image": picture.as_posix(), "conversations": turns},
+        {"id": "5", "conversations": only_text, "category": "physics"},
+        {"id": "6", "image": picture.as_posix(), "conversations": broken},
+    ]
+    path.write_text(json.dumps(rows))
+    assert extract(tmp_path / "run", question_file=path) == 0
+    samples = pd.read_parquet(tmp_path / "run" / "samples").set_index("question_id")
+    assert samples["reason"].fillna("").to_dict() == {"4": "", "5": "image_missing", "6": "question_empty"}
+    assert samples["detail"]["5"] == "the question names no image file"
+    assert samples["question"].fillna("").to_dict() == {"4": turns[0]["value"], "5": asked, "6": ""}
+    assert samples["answer"].fillna("").to_dict() == {"4": "The answer is A.", "5": "The answer is A.", "6": ""}
+    assert samples["category"].to_dict() == {"4": "unknown", "5": "physics", "6": "unknown"}
+
+
+@pytest.fixture
+def without_answers(tmp_path, rows):
+    """LLaVA's file of MME: it leaves out the words that end MME's questions, and it has no answers."""
+    path = tmp_path / "llava_mme.jsonl"
+    path.write_text(
+        "\n".join(
+            json.dumps(
+                {
+                    "question_id": row["question_id"],
+                    "image": row["image_file"],
+                    "text": row["question"] + SUFFIX,
+                    "category": row["category"],
+                }
+            )
+            for row in rows
+        )
+    )
+    return path
+
+
+def test_answers_come_from_the_release(without_answers, released, rows):
+    for text in released.rglob("*.txt"):
+        text.write_text(text.read_text().replace("\t", "  Please answer yes or no.\t"))
+    assert {sample.answer for sample in read_questions(without_answers)} == {None}
+    found = read_questions(without_answers, image_folder=released)
+    assert [sample.answer for sample in found] == [row["answer"] for row in rows]
+    assert [vars(sample) | {"answer": None} for sample in found] == list(map(vars, read_questions(without_answers)))
+
+
+def test_answers_are_those_of_the_question(without_answers, released, rows):
+    text = next(released.glob("*/*.txt"))
+    text.write_text("Is it another question?\tYes\n")
+    name = f"{text.parent.name}/{text.stem}.png"
+    found = read_questions(without_answers, image_folder=released)
+    assert [sample.answer for sample in found] == [None if row["image_file"] == name else row["answer"] for row in rows]
+
+
+def test_other_texts_beside_images_are_no_matter(without_answers, released):
+    next(released.glob("*/*.txt")).write_text("a caption\n")
+    assert {sample.answer for sample in read_questions(without_answers, image_folder=released)} == {None}
+
+
+def test_answers_of_the_file_win(tmp_path, rows, released):
+    path = tmp_path / "MME_test.json"
+    path.write_text(json.dumps([row | {"answer": "Maybe"} for row in rows]))
+    assert {sample.answer for sample in read_questions(path, image_folder=released)} == {"Maybe"}
+
+
+def test_mme_s_own_names_win(tmp_path):
+    path = tmp_path / "questions.json"
+    path.write_text(json.dumps([{"image_file": "a.png", "image": {"bytes": 1}, "question": "Q", "text": 3}]))
+    (sample,) = read_questions(path)
+    assert (sample.image, sample.question) == ("a.png", "Q")
+
+
+def test_a_folder_can_be_extracted_as_it_is(tmp_path, released, extract, rows):
+    run = tmp_path / "run"
+    missing = next((released / rows[0]["category"] / "images").iterdir())
+    missing.unlink()
+    flags = {"question_file": released, "image_folder": released}
+    assert extract(run, **flags) == 0
+    samples = pd.read_parquet(run / "samples")
+    assert len(samples) == len(rows)
+    assert samples.loc[samples["status"] == "skipped", "reason"].tolist() == ["image_missing"] * 2
+    assert open_run(run).manifest.question_file_sha256 == digest(released)
+
+
+def test_a_folder_is_its_own_image_folder(tmp_path, released, checkpoint_path):
+    argv = ["--model-path", checkpoint_path, "--question-file", released, "--output-dir", tmp_path / "run"]
+    assert main([str(each) for each in argv]) == 0
+    assert (pd.read_parquet(tmp_path / "run" / "samples")["status"] == "ok").all()
+
+
+def test_where_no_folder_has_the_images(tmp_path, questions, checkpoint_path, capsys):
+    file = questions / "MME_test.json"
+    argv = ["--model-path", checkpoint_path, "--question-file", file, "--output-dir", tmp_path / "run"]
+    assert main([str(each) for each in argv]) == 2
+    assert capsys.readouterr().err == f"error: question file {file} holds no images; give --image-folder\n"
+
+
+def test_the_digest_is_of_texts_and_their_names(released, rows):
+    before = digest(released)
+    text = next(released.glob("*/*.txt"))
+    content = text.read_bytes()
+    text.write_bytes(content + b"Is it?\tNo")
+    assert digest(released) != before
+    text.write_bytes(content)
+    assert digest(released) == before
+    text.rename(text.with_name("other.txt"))
+    assert digest(released) != before
+
+
+def test_what_is_wrong_is_said(tmp_path, released):
+    nothing = tmp_path / "nothing"
+    nothing.mkdir()
+    with pytest.raises(HeadflowError, match="holds no CATEGORY"):
+        read_questions(nothing)
+    text = next(released.glob("*/*.txt"))
+    text.write_text("Is it?\tYes\n\nIs it not? No\n")
+    with pytest.raises(HeadflowError, match=f"{text.name}, line 3, has no tab"):
+        read_questions(released)
+    lines = tmp_path / "some.jsonl"
+    lines.write_text('{"image": "a", "text": "b"}\n\n{"image"\n')
+    with pytest.raises(HeadflowError, match="line 3, is not JSON"):
+        read_questions(lines)
+    lines.write_text("\n")
+    with pytest.raises(HeadflowError, match="holds no questions"):
+        read_questions(lines)
+    lines.write_text('{"image": "a"}\n')
+    with pytest.raises(HeadflowError, match="row 0 has no `question`"):
+        read_questions(lines)

@@ -1,0 +1,109 @@
+"""The question file: ids, and one clear line for what cannot be read."""
+
+import json
+
+import pytest
+
+from extract.questions.samples import read_questions
+from schemas.errors import HeadflowError
+
+ROW = {"question_id": "a", "image_file": "a.png", "question": "Is it?", "answer": "Yes", "category": "OCR"}
+
+
+@pytest.fixture
+def ids(tmp_path):
+    def read(rows, **options):
+        path = tmp_path / "questions.json"
+        path.write_text(json.dumps(rows), encoding="utf-8")
+        return [sample.sample_id for sample in read_questions(path, **options)]
+
+    return read
+
+
+def rows(*names):
+    return [ROW | {"question_id": name} for name in names]
+
+
+def test_later_questions_of_an_id_are_numbered(ids):
+    assert ids(rows("a", "a", "b", "a")) == ["a", "a#2", "b", "a#3"]
+
+
+def test_row_numbers_where_there_is_no_id(ids):
+    without = {name: value for name, value in ROW.items() if name != "question_id"}
+    assert ids([without, without, *rows(None, "")]) == ["0", "1", "2", "3"]
+
+
+def test_ids_are_unique_whatever_they_are(ids):
+    for names in (["a", "a", "a#2"], ["a#2", "a", "a"], ["a#2", "a", "a", "a#2"], ["1", None, 1, 1.5]):
+        found = ids(rows(*names))
+        assert len(set(found)) == len(names)
+
+
+def test_ids_do_not_depend_on_num_samples(ids):
+    many = rows("a", "a", "b", "b")
+    assert ids(many, num_samples=3) == ids(many)[:3]
+    assert ids(many, num_samples=0) == ids(many, num_samples=-1) == ids(many, num_samples=99) == ids(many)
+
+
+def test_fields(tmp_path):
+    path = tmp_path / "questions.json"
+    path.write_text(json.dumps([{"image_file": "x.png", "question": "Q", "category": None, "question_id": 7}]))
+    (sample,) = read_questions(path)
+    assert vars(sample) == {
+        "sample_id": "7",
+        "category": "unknown",
+        "question_id": "7",
+        "image": "x.png",
+        "question": "Q",
+        "answer": None,
+        "row": 0,
+    }
+
+
+def test_half_a_surrogate_pair_can_be_written(ids):
+    assert ids(rows("a\ud800", "数")) == ["a?", "数"]
+
+
+def test_other_fields_are_no_matter(ids):
+    assert ids([ROW | {"image": {"bytes": "x"}, "sample_id": [1]}]) == ["a"]
+
+
+def test_a_byte_order_mark_is_no_matter(tmp_path):
+    path = tmp_path / "questions.json"
+    path.write_text(json.dumps([ROW]), encoding="utf-8-sig")
+    assert len(read_questions(path)) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("", "is not JSON"),
+        ("not json", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
+        (b"\xff\xfe\x00", "is not text in UTF-8"),
+        ("{}", "holds a JSON dict, not a list"),
+        ("[]", "holds no questions"),
+        ("[3]", "row 0 is not an object"),
+        ([ROW, {"question": "x"}], "row 1 has no `image_file`"),
+        ([ROW, ROW, {"image_file": "x"}, {"image_file": "x"}], "row 2 has no `question` (and 1 more rows like it)"),
+        ([ROW | {"question": ["x"]}], "row 0: `question` is a list, not text"),
+        ([ROW | {"image_file": {}}], "row 0: `image_file` is a dict, not text"),
+        ([ROW | {"answer": True}], "row 0: `answer` is a bool, not text"),
+    ],
+)
+def test_bad_files(tmp_path, content, says):
+    path = tmp_path / "questions.json"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+    with pytest.raises(HeadflowError) as error:
+        read_questions(path)
+    assert says in str(error.value)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(HeadflowError, match="does not exist"):
+        read_questions(tmp_path / "nowhere.json")

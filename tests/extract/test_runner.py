@@ -1,0 +1,516 @@
+"""`python -m extract` end to end, and what it does with every kind of bad input."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from extract.__main__ import main
+from extract.forward import Passes
+from extract.images.loading import ImageFiles
+from extract.models.loading import Model
+from schemas.store.run import open_run
+from schemas.store.validate import validate
+from tests.extract.images.test_decoding import JPEG, READABLE, png
+from tests.support.tiny_llava import make_checkpoint
+
+ROW = {"question_id": "q", "image_file": "good.png", "question": "Is it red?", "answer": "Yes", "category": "OCR"}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """An image folder with one good image; `ask` writes a question file about it."""
+    images = tmp_path / "images"
+    images.mkdir()
+    (images / "good.png").write_bytes(READABLE["rgb"])
+    return images
+
+
+@pytest.fixture
+def ask(tmp_path, folder, extract):
+    def call(*rows, **flags):
+        path = tmp_path / "questions.json"
+        path.write_text(json.dumps([ROW | row for row in rows]), encoding="utf-8")
+        run = tmp_path / "run"
+        code = extract(run, image_folder=folder, question_file=path, **flags)
+        return code, run
+
+    return call
+
+
+def test_the_demo_is_a_valid_run(extracted, questions, checkpoint_path):
+    assert list(validate(extracted)) == []
+    samples = pd.read_parquet(extracted / "samples")
+    rows = json.loads((questions / "MME_test.json").read_text())
+    assert samples["question"].tolist() == [row["question"] for row in rows]
+    assert samples["image"].tolist() == [row["image_file"] for row in rows]
+    assert (
+        samples["image_sha256"][0]
+        == hashlib.sha256((questions / "images" / samples["image"][0]).read_bytes()).hexdigest()
+    )
+    assert samples["sample_id"].tolist()[:2] == [rows[0]["question_id"], rows[0]["question_id"] + "#2"]
+    assert samples["p_yes"].between(0, 1).all()
+    manifest = open_run(extracted).manifest
+    assert (manifest.layers, manifest.heads, manifest.samples) == (4, 8, len(rows))
+    assert manifest.model == str(checkpoint_path)
+    assert manifest.dtype == "float32"
+    assert manifest.question_file_sha256 == hashlib.sha256((questions / "MME_test.json").read_bytes()).hexdigest()
+    assert manifest.image_preprocessing == "shortest edge to 112, centre crop 112 x 112 (CLIPImageProcessorPil)"
+    assert manifest.arguments["system_span"] == "template"
+    assert manifest.versions["torch"] == torch.__version__
+
+
+def test_what_a_causal_model_must_show(extracted):
+    heads = pd.read_parquet(extracted / "heads")
+    samples = pd.read_parquet(extracted / "samples").set_index("sample_id")
+    assert (heads["v2q"] == 0).all()  # no image token sees the question
+    pairs = heads.join(samples[["image", "question"]], on="sample_id").groupby(["image", "layer", "head"])
+    assert pairs["question"].nunique().eq(2).all()
+    assert pairs["v2t"].agg(lambda values: values.max() - values.min()).max() < 1e-6  # nor depends on it
+    assert pairs["q2v"].agg(lambda values: values.max() - values.min()).max() > 1e-3
+
+
+def test_num_samples_and_the_span_of_the_earlier_tool(tmp_path, extract, extracted):
+    assert extract(tmp_path / "run", num_samples=3, system_span="original") == 0
+    few, whole = (pd.read_parquet(run / "samples").head(3) for run in (tmp_path / "run", extracted))
+    assert len(pd.read_parquet(tmp_path / "run" / "samples")) == 3
+    assert few["sample_id"].tolist() == whole["sample_id"].tolist()
+    assert few["n_system"].tolist() == [count + 1 for count in whole["n_system"]]
+    assert few["n_user"].tolist() == [count - 1 for count in whole["n_user"]]
+    rows = [pd.read_parquet(run / "heads").head(3 * 32) for run in (tmp_path / "run", extracted)]
+    assert np.abs(rows[0]["t2v"] - rows[1]["t2v"]).max() < 1e-6
+    assert np.abs(rows[0]["v2t"] - rows[1]["v2t"]).max() < 1e-6
+    assert not rows[0]["v2sys"].equals(rows[1]["v2sys"])
+
+
+def tables(run: Path) -> list[pd.DataFrame]:
+    return [pd.read_parquet(run / table) for table in ("heads", "samples")]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_workers_change_nothing(tmp_path, extract, extracted, workers):
+    assert extract(tmp_path / "run", num_workers=workers) == 0
+    for found, expected in zip(tables(tmp_path / "run"), tables(extracted), strict=True):
+        assert found.equals(expected)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"batch_size": 5},
+        {"batch_size": 64, "num_workers": 2},
+        {"sequences": "separate"},
+        {"sequences": "separate", "batch_size": 8},
+    ],
+    ids=str,
+)
+def test_batches_and_sequences_change_no_number(tmp_path, extract, extracted, flags):
+    assert extract(tmp_path / "run", **flags) == 0
+    heads, samples = tables(tmp_path / "run")
+    expected, expected_samples = tables(extracted)
+    keys = ["sample_id", "category", "layer", "head"]
+    assert heads[keys].equals(expected[keys])
+    assert np.abs(heads.drop(columns=keys) - expected.drop(columns=keys)).max(axis=None) <= 5e-6
+    floats = ["p_yes", "p_no"]
+    assert samples.drop(columns=floats).equals(expected_samples.drop(columns=floats))
+    assert np.abs(samples[floats] - expected_samples[floats]).max(axis=None) <= 1e-5
+    manifest = open_run(tmp_path / "run").manifest
+    assert manifest.batch_size == flags.get("batch_size", 1)
+    assert manifest.sequences == flags.get("sequences", "packed")
+    assert list(validate(tmp_path / "run")) == []
+
+
+def count_passes(monkeypatch) -> list[tuple[int, int]]:
+    """Images and questions of each forward pass from now on."""
+    forward, passes = Model.forward, []
+
+    def counted(self, batch, inputs):
+        passes.append((len(batch.input_ids), len(batch.owner)))
+        return forward(self, batch, inputs)
+
+    monkeypatch.setattr(Model, "forward", counted)
+    return passes
+
+
+def test_questions_on_one_image_share_a_pass(ask, folder, monkeypatch):
+    passes = count_passes(monkeypatch)
+    (folder / "copy.png").write_bytes((folder / "good.png").read_bytes())
+    (folder / "other.png").write_bytes(READABLE["palette"])
+    rows = [{"question": f"Is it {color}?"} for color in ("red", "green", "blue")]
+    others = [{"image_file": name, "question": "Is it red?"} for name in ("copy.png", "other.png", "good.png")]
+    code, run = ask(*rows, *others)
+    assert code == 0
+    assert sorted(passes) == [(1, 1), (1, 5)]
+    heads, samples = tables(run)
+    assert samples["image"].tolist() == ["good.png"] * 4 + ["copy.png", "other.png"]  # image by image
+    assert samples["image_sha256"].nunique() == 2
+    ids = heads["sample_id"].drop_duplicates().tolist()
+    assert ids == samples["sample_id"].tolist() == ["q", "q#2", "q#3", "q#6", "q#4", "q#5"]
+    flows = heads.set_index("sample_id").drop(columns=["category", "layer", "head"])
+    assert np.abs(flows.loc["q"].to_numpy() - flows.loc["q#4"].to_numpy()).max() <= 2e-6
+    assert list(validate(run)) == []
+
+
+def test_a_batch_that_does_not_fit(extract, tmp_path, monkeypatch):
+    forward = Model.forward
+
+    def small(self, batch, inputs):
+        if len(batch.input_ids) > 10:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(self, batch, inputs)
+
+    monkeypatch.setattr(Model, "forward", small)
+    monkeypatch.setattr(Passes, "on_cuda", True)
+    passes = count_passes(monkeypatch)
+    assert extract(tmp_path / "run") == 0
+    assert open_run(tmp_path / "run").manifest.batch_size == 8
+    assert [images for images, _ in passes][:4] == [3, 5, 9, 18]
+    assert all(images <= 8 for images, _ in passes[4:])
+    assert list(validate(tmp_path / "run")) == []
+
+
+def test_a_reader_that_dies_is_named(ask, monkeypatch, capsys):
+    monkeypatch.setattr(ImageFiles, "__getitem__", lambda *_: os._exit(9))
+    code, run = ask({}, num_workers=1)
+    assert code == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: a process that reads images failed: DataLoader worker")
+    assert open_run(run).manifest.state == "running"
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_is_near(tmp_path, extract, extracted, dtype):
+    assert extract(tmp_path / "run", dtype=dtype, num_samples=4) == 0
+    assert list(validate(tmp_path / "run")) == []
+    half = pd.read_parquet(tmp_path / "run" / "heads")
+    whole = pd.read_parquet(extracted / "heads").head(len(half))
+    assert np.abs(half["q2v"] - whole["q2v"]).mean() < 0.02
+
+
+IMAGES = {
+    "missing": (None, "image_missing"),
+    "corrupt": (b"no image at all", "image_unreadable"),
+    "truncated": (JPEG[: len(JPEG) // 2], "image_unreadable"),
+    "zero bytes": (b"", "image_unreadable"),
+    "20000x20000": (png(20_000, 20_000), "image_too_large"),
+    "1x4000": (png(1, 4_000), "image_too_large"),
+    "1x1": (png(1, 1), None),
+    "cmyk": (READABLE["cmyk"], None),
+    "palette": (READABLE["palette with transparency"], None),
+    "animated": (READABLE["animated"], None),
+    "alpha": (READABLE["alpha"], None),
+}
+
+
+def test_every_image_is_read_or_skipped_with_a_reason(ask, folder, capsys):
+    for name, (content, _) in IMAGES.items():
+        if content is not None:
+            (folder / name).write_bytes(content)
+    Image.fromarray(np.full((9, 9), 40_000, np.uint16)).save(folder / "sixteen.png")
+    (folder / "directory").mkdir()
+    expected = {name: reason for name, (_, reason) in IMAGES.items()}
+    expected |= {"sixteen.png": None, "directory": "image_unreadable", "": "image_missing"}
+    code, run = ask(*({"question_id": name, "image_file": name} for name in expected))
+    assert code == 0
+    assert list(validate(run)) == []
+    samples = pd.read_parquet(run / "samples")
+    found = {name or "": reason for name, reason in zip(samples["image"].fillna(""), samples["reason"], strict=True)}
+    assert {name: None if pd.isna(reason) else reason for name, reason in found.items()} == expected
+    assert (samples["detail"].notna() == samples["reason"].notna()).all()
+    read = sum(reason is None for reason in expected.values())
+    assert len(pd.read_parquet(run / "heads")) == read * 32
+    out = capsys.readouterr().out
+    assert f"{read} samples observed" in out
+    assert "2 skipped: image_missing" in out
+
+
+def test_questions_that_are_odd(ask):
+    code, run = ask(
+        {"question_id": "a"},
+        {"question_id": "a"},
+        {"question_id": "a", "question": "<image>\nIs it red?"},
+        {"question_id": "b", "question": ""},
+        {"question_id": None, "question": "x " * 5000},
+        {"category": "a/b", "question": "Is it 红色?"},
+        {"category": "数值 计算"},
+        {"category": ""},
+        {"category": None, "answer": None},
+    )
+    assert code == 0
+    assert list(validate(run)) == []
+    samples = pd.read_parquet(run / "samples")
+    assert samples["sample_id"].tolist() == ["a", "a#2", "a#3", "b", "4", "q", "q#2", "q#3", "q#4"]
+    assert samples["reason"].tolist()[3:5] == ["question_empty", "prompt_too_long"]
+    assert samples["image_sha256"].notna().all()
+    assert samples["category"].tolist()[5:] == ["a/b", "数值 计算", "unknown", "unknown"]
+    heads = pd.read_parquet(run / "heads").set_index("sample_id")
+    assert np.allclose(heads.loc["a", "q2v"], heads.loc["a#3", "q2v"], rtol=0, atol=2e-6)
+
+
+def test_a_row_without_what_it_needs(tmp_path, folder, extract, capsys):
+    path = tmp_path / "questions.json"
+    path.write_text(json.dumps([ROW, {"picture": "x", "asked": "y"}]))
+    assert extract(tmp_path / "run", image_folder=folder, question_file=path) == 2
+    assert "row 1 has no `image_file`" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_is_not_finite_is_skipped_and_named(ask, monkeypatch):
+    forward = Model.forward
+
+    def poisoned(self, *inputs):
+        logits, flows = (tensor.clone() for tensor in forward(self, *inputs))
+        flows[0, 2, 1, 0] = float("nan")
+        logits[1, 5] = float("inf")
+        return logits, flows
+
+    monkeypatch.setattr(Model, "forward", poisoned)
+    code, run = ask({}, {}, {})
+    assert code == 0
+    samples = pd.read_parquet(run / "samples")
+    assert samples["reason"].tolist()[:2] == ["not_finite"] * 2
+    assert "layer 2" in samples["detail"][0]
+    assert "logits" in samples["detail"][1]
+    assert len(pd.read_parquet(run / "heads")) == 32
+    assert list(validate(run)) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_keeps_what_was_observed(ask, monkeypatch, capfd, number):
+    forward, calls = Model.forward, iter(range(10))
+
+    def interrupted(self, *inputs):
+        if next(calls) == 2:
+            os.kill(os.getpid(), number)
+        return forward(self, *inputs)
+
+    monkeypatch.setattr(Model, "forward", interrupted)
+    rows = [{}] * 5
+    code, run = ask(*rows, sequences="separate")
+    assert code == 128 + number
+    error = capfd.readouterr().err.splitlines()
+    assert "stopping after the batch at hand; once more to leave at once" in error
+    assert error[-1] == f"stopped: 3 of 5 samples are written to {run}; the same command goes on, without --overwrite"
+    assert open_run(run).manifest.state == "running"
+    assert len(pd.read_parquet(run / "heads")) == 3 * 32
+    assert [line for line in validate(run) if "running" not in line] == []
+    monkeypatch.setattr(Model, "forward", forward)
+    assert ask(*rows, sequences="separate")[0] == 0
+    whole = pd.read_parquet(run / "heads")
+    assert ask(*rows, sequences="separate", overwrite=True)[0] == 0
+    assert pd.read_parquet(run / "heads").equals(whole)
+
+
+def test_a_second_interrupt_leaves_at_once(ask, monkeypatch, capsys):
+    forward, calls = Model.forward, iter(range(10))
+
+    def interrupted(self, *inputs):
+        if next(calls) in (1, 2):
+            os.kill(os.getpid(), signal.SIGINT)
+        return forward(self, *inputs)
+
+    monkeypatch.setattr(Model, "forward", interrupted)
+    monkeypatch.setattr("extract.runner.takewhile", lambda _, made: made)  # the batch at hand never ends
+    code, run = ask({}, {}, {}, {}, sequences="separate")
+    assert code == 130
+    assert capsys.readouterr().err.endswith("interrupted\n")
+    assert open_run(run).manifest.parts == []
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        ({"question_file": "nowhere.json"}, "question file nowhere.json does not exist"),
+        ({"image_folder": "nowhere"}, "--image-folder nowhere is not a directory"),
+        ({"conv_mode": "v9"}, "--conv-mode v9 is not known; choose one of auto, vicuna_v1"),
+        ({"prompt_suffix": "<image>"}, "--prompt-suffix must not contain <image>"),
+        ({"model_path": "nowhere/at/all"}, "no model at nowhere/at/all"),
+        ({"model_base": "some/base"}, "it needs no --model-base"),
+        ({"device": "cuda:9"}, "--device cuda:9 cannot be used"),
+        ({"device": "toaster"}, "--device toaster cannot be used"),
+    ],
+)
+def test_bad_flags(tmp_path, extract, capsys, flags, says):
+    assert extract(tmp_path / "run", **flags) == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1
+
+
+def test_a_batch_larger_than_any_run(tmp_path, extract):
+    assert extract(tmp_path / "run", batch_size=2**31, num_workers=1, num_samples=3) == 0
+    assert list(validate(tmp_path / "run")) == []
+
+
+def test_a_flag_that_is_not_a_choice(capsys):
+    with pytest.raises(SystemExit) as error:
+        main(["--dtype", "float8"])
+    assert error.value.code == 2
+    assert "invalid choice: 'float8'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "says"),
+    [
+        ("--batch-size", "0", "0 is neither auto nor a whole number from 1"),
+        ("--batch-size", "many", "many is neither auto nor a whole number from 1"),
+        ("--num-workers", "-1", "-1 is neither auto nor a whole number from 0"),
+        ("--num-workers", "1.5", "1.5 is neither auto nor a whole number from 0"),
+        ("--num-chunks", "0", "0 is not a whole number from 1 to 2147483648"),
+        ("--num-chunks", str(10**12), "1000000000000 is not a whole number from 1 to 2147483648"),
+        ("--chunk-idx", "-1", "-1 is not a whole number from 0"),
+        ("--output-dir", "", "the path is empty"),
+        ("--image-folder", "", "the path is empty"),
+        ("--question-file", "", "the path is empty"),
+        ("--model-path", "", "the path is empty"),
+    ],
+)
+def test_a_flag_that_cannot_be_read(capsys, flag, value, says):
+    with pytest.raises(SystemExit) as error:
+        main([f"{flag}={value}"])
+    assert error.value.code == 2
+    assert says in capsys.readouterr().err
+
+
+def test_output_directories(tmp_path, extract, capsys, made_up):
+    (tmp_path / "file").write_text("")
+    for path, says in (
+        (tmp_path / "file", "is a file"),
+        (tmp_path / "file" / "run", "cannot write to"),
+        (Path("/proc/run"), "cannot write to"),
+        (made_up, "holds another run: its samples is 10, this command's is 24; choose another directory, or say --ove"),
+    ):
+        assert extract(path) == 2
+        error = capsys.readouterr().err
+        assert says in error
+        assert error.count("\n") == 1
+    assert list(validate(made_up)) == []
+    assert extract(made_up, overwrite=True, num_samples=2) == 0
+    assert open_run(made_up).manifest.samples == 2
+
+
+def test_a_failed_start_leaves_the_old_run_alone(made_up, extract):
+    assert extract(made_up, overwrite=True, model_path="nowhere") == 2
+    assert list(validate(made_up)) == []
+
+
+@pytest.fixture
+def broken_model(tmp_path, checkpoint_path):
+    """A copy of the checkpoint, free to be broken."""
+    return shutil.copytree(checkpoint_path, tmp_path / "model")
+
+
+def edit_config(model: Path, **change):
+    path = model / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+
+
+def test_models_that_are_no_llava(tmp_path, extract, capsys, broken_model):
+    def says(model: Path) -> str:
+        assert extract(tmp_path / "run", model_path=model) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert not (tmp_path / "run" / "run.json").exists()
+        return error
+
+    LlamaForCausalLM(
+        LlamaConfig(vocab_size=9, hidden_size=32, intermediate_size=8, num_hidden_layers=1)
+    ).save_pretrained(tmp_path / "llama")
+    assert "is a llama, not a vision-language model" in says(tmp_path / "llama")
+    (tmp_path / "empty").mkdir()
+    assert "no model at" in says(tmp_path / "empty")
+    edit_config(broken_model, mm_vision_tower="openai/clip-vit-large-patch14-336")
+    assert "its vision tower openai/clip-vit-large-patch14-336 cannot be loaded" in says(broken_model)
+    (broken_model / "config.json").write_text("{")
+    assert "no model at" in says(broken_model)
+
+
+def test_a_vision_tower_that_is_not_known(tmp_path, extract, capsys, broken_model):
+    config = json.loads((broken_model / "config.json").read_text())
+    edit_config(broken_model, vision_config=config["vision_config"] | {"model_type": "pixtral"})
+    assert extract(tmp_path / "run", model_path=broken_model) == 2
+    assert "vision tower 'pixtral'" in capsys.readouterr().err
+
+
+def test_weights_that_do_not_fit(tmp_path, texts, extract, capsys, broken_model):
+    (broken_model / "model.safetensors").write_bytes(b"nothing")
+    assert extract(tmp_path / "run", model_path=broken_model) == 2
+    assert "cannot be loaded" in capsys.readouterr().err
+    make_checkpoint(tmp_path / "small", texts, layers=2)
+    shutil.copy(tmp_path / "small" / "model.safetensors", broken_model)
+    assert extract(tmp_path / "run", model_path=broken_model) == 2
+    error = capsys.readouterr().err
+    assert "missing weights, such as model.language_model.layers.2." in error
+    config = json.loads((tmp_path / "small" / "config.json").read_text())
+    assert config["text_config"]["num_hidden_layers"] == 2
+    shutil.copy(broken_model / "config.json", tmp_path / "small")
+    make_checkpoint(tmp_path / "large", texts, layers=5)
+    shutil.copy(tmp_path / "large" / "model.safetensors", broken_model)
+    assert extract(tmp_path / "run", model_path=broken_model) == 2
+    assert "unexpected weights, such as" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("fits", [1, 2, 3, 7])
+def test_a_batch_that_is_out_of_memory_is_halved(extract, extracted, tmp_path, monkeypatch, fits):
+    forward, failures = Model.forward, []
+
+    def small(self, batch, inputs):
+        if len(batch.owner) > fits:
+            failures.append(len(batch.owner))
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(self, batch, inputs)
+
+    monkeypatch.setattr(Model, "forward", small)
+    assert extract(tmp_path / "run", batch_size=4) == 0
+    assert failures
+    assert list(validate(tmp_path / "run")) == []
+    heads, expected = (pd.read_parquet(run / "heads") for run in (tmp_path / "run", extracted))
+    keys = ["sample_id", "category", "layer", "head"]
+    assert heads[keys].equals(expected[keys])
+    assert np.abs(heads.drop(columns=keys) - expected.drop(columns=keys)).max(axis=None) <= 5e-6
+
+
+def test_a_question_that_never_fits_is_skipped(ask, monkeypatch):
+    def never(self, batch, inputs):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
+
+    monkeypatch.setattr(Model, "forward", never)
+    code, run = ask({}, {"question": "Is it?"})
+    assert code == 0
+    samples = pd.read_parquet(run / "samples")
+    assert samples["reason"].tolist() == ["out_of_memory"] * 2
+    assert samples["detail"].str.contains("Tried to allocate 9 GiB").all()
+    assert list(validate(run)) == []
+
+
+def test_names_that_lead_out_of_the_image_folder(ask, folder, tmp_path):
+    (tmp_path / "secret.png").write_bytes(READABLE["rgb"])
+    (folder / "link.png").symlink_to(tmp_path / "secret.png")
+    (folder / "within.png").symlink_to(folder / "good.png")
+    (folder / "loop.png").symlink_to(folder / "loop.png")
+    names = {
+        "../secret.png": "image_outside",
+        str(tmp_path / "secret.png"): "image_outside",
+        "link.png": "image_outside",
+        "a/../../secret.png": "image_outside",
+        "within.png": None,
+        "../images/good.png": None,
+        "loop.png": "image_unreadable",
+        "nul\0.png": "image_unreadable",
+        "x" * 5000: "image_unreadable",
+    }
+    code, run = ask(*({"image_file": name} for name in names))
+    assert code == 0
+    samples = pd.read_parquet(run / "samples")
+    assert [None if pd.isna(reason) else reason for reason in samples["reason"]] == list(names.values())
+    assert samples.loc[samples["reason"] == "image_outside", "image_sha256"].isna().all()

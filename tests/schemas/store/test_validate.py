@@ -1,0 +1,126 @@
+"""Each test breaks one thing in a valid run; the one line must name it."""
+
+import random
+import shutil
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from schemas.store.validate import validate
+from tests.support.runs import PART, edit_manifest, put, rewrite
+
+
+def test_a_valid_run(made_up):
+    assert list(validate(made_up)) == []
+
+
+@pytest.mark.parametrize(
+    ("table", "name", "row", "value", "says"),
+    [
+        ("heads", "t2v", 3, float("nan"), "`t2v` is NaN in 1 rows"),
+        ("heads", "t2v", 3, None, "`t2v` is null in 1 rows"),
+        ("heads", "t2v", 3, 1.5, "`t2v` is outside 0..1 in 1 rows"),
+        ("heads", "t2v", 3, -0.2, "`t2v` is outside 0..1 in 1 rows"),
+        ("heads", "q2q", 0, 0.999, "the partition q2* does not sum to 1 in 1 rows"),
+        ("heads", "v2t", 0, 0.0, "v2t is not the sum of its parts in 1 rows"),
+        ("heads", "layer", 0, 1, "OCR/0 does not have each of 2 x 3 (layer, head) once"),
+        ("heads", "head", 0, 9, "beyond the manifest's 2 x 3"),
+        ("heads", "head", 0, -1, "beyond the manifest's 2 x 3"),
+        ("heads", "sample_id", 0, "nobody", "nobody has rows, but is not `ok`"),
+        ("heads", "category", 0, "color", "OCR/0 has another category"),
+        ("samples", "status", 0, "skipped", "OCR/0 has rows, but is not `ok`"),
+        ("samples", "status", 0, "skipped", "without a reason of the contract: OCR/0"),
+        ("samples", "status", 0, "fine", "neither `ok` nor `skipped` for OCR/0"),
+        ("samples", "sample_id", 1, "OCR/0", "`sample_id` is not unique: OCR/0"),
+        ("samples", "sample_id", 0, "late", "late is `ok` in `samples`, but has no rows"),
+        ("samples", "p_yes", 0, 1.5, "`p_yes` is outside 0..1"),
+        ("samples", "n_image", 0, -3, "`n_image` is negative"),
+        ("samples", "category", 0, None, "`category` is null"),
+    ],
+)
+def test_a_wrong_value(made_up, table, name, row, value, says):
+    rewrite(made_up, table, lambda content: put(content, name, row, value))
+    assert says in "\n".join(validate(made_up))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda table: table.drop_columns(["a2q"]), "the column `a2q` is missing"),
+        (lambda table: table.set_column(4, "t2v", table["t2v"].cast(pa.float64())), "`t2v` has type double, not float"),
+        (lambda table: table.append_column("more", table["t2v"]), "the columns are"),
+        (lambda table: table.slice(0, 54), "has 54 rows, the manifest says 60"),
+    ],
+    ids=["lacks a column", "wrong type", "one too many", "lacks rows"],
+)
+def test_a_wrong_table(made_up, change, says):
+    rewrite(made_up, "heads", change)
+    assert says in "\n".join(validate(made_up))
+
+
+def test_files(made_up):
+    shutil.copy(made_up / "heads" / PART, made_up / "heads" / "part-00007.parquet")
+    assert "the manifest does not list: part-00007.parquet" in "\n".join(validate(made_up))
+    (made_up / "heads" / PART).unlink()
+    assert f"{PART} is missing: run.json lists it" in "\n".join(validate(made_up))
+    shutil.rmtree(made_up / "heads")
+    assert "heads is missing" in "\n".join(validate(made_up))
+
+
+@pytest.mark.parametrize("content", [b"", b"not parquet", b"PAR1" + bytes(100) + b"PAR1"])
+def test_a_part_that_is_not_parquet(made_up, content):
+    (made_up / "heads" / PART).write_bytes(content)
+    problems = list(validate(made_up))
+    assert any("cannot be read as Parquet" in line for line in problems)
+    assert all("\n" not in line for line in problems)
+
+
+def test_a_truncated_part(made_up):
+    whole = (made_up / "heads" / PART).read_bytes()
+    (made_up / "heads" / PART).write_bytes(whole[: len(whole) // 2])
+    assert "cannot be read as Parquet" in "\n".join(validate(made_up))
+
+
+def test_a_part_with_damaged_pages(made_up):
+    whole = bytearray((made_up / "heads" / PART).read_bytes())
+    whole[100:400] = bytes(300)
+    (made_up / "heads" / PART).write_bytes(whole)
+    assert list(validate(made_up))
+
+
+def test_the_manifest(made_up):
+    edit_manifest(made_up, state="running")
+    assert "`running`, not `complete`" in "\n".join(validate(made_up))
+    edit_manifest(made_up, state="complete", samples=11)
+    assert "10 rows, the manifest says 11 samples" in "\n".join(validate(made_up))
+    edit_manifest(made_up, flows=["t2v", "colour"])
+    assert "not in the contract: colour" in "\n".join(validate(made_up))
+
+
+def test_what_is_no_run(made_up, tmp_path):
+    (made_up / "run.json").unlink()
+    assert list(validate(made_up)) == [f"{made_up} has no run.json: it has parts, but its manifest is gone"]
+    (tmp_path / "empty").mkdir()
+    assert list(validate(tmp_path / "empty")) == [f"{tmp_path / 'empty'} has no run.json: it is not a run"]
+    assert "does not exist" in next(validate(tmp_path / "nowhere"))
+    (tmp_path / "file").write_text("")
+    assert "is not a directory" in next(validate(tmp_path / "file"))
+
+
+def test_bits_that_flipped_on_the_disk(made_up):
+    """Each page has its checksum: what is read is what was written, or nothing is."""
+    part = made_up / "heads" / PART
+    whole, content, bits = pq.read_table(part), part.read_bytes(), random.Random(0)
+    group, noticed = pq.ParquetFile(part).metadata.row_group(0), 0
+    for _ in range(200):
+        column = group.column(bits.randrange(group.num_columns))
+        place = column.data_page_offset + bits.randrange(column.total_compressed_size)
+        broken = bytearray(content)
+        broken[place] ^= 1 << bits.randrange(8)
+        part.write_bytes(broken)
+        if "cannot be read" in "\n".join(validate(made_up)):
+            noticed += 1
+        else:
+            assert pq.read_table(part).equals(whole)
+    assert noticed > 150

@@ -1,0 +1,187 @@
+"""Oracle: what went in, held against what pandas and pyarrow read back."""
+
+import json
+import shutil
+import threading
+import time
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from schemas.columns import FLOW_NAMES, SAMPLES, heads_columns
+from schemas.errors import HeadflowError
+from schemas.store import parts as parts_module
+from schemas.store import writer as writer_module
+from schemas.store.run import open_run
+from schemas.store.validate import validate
+from schemas.store.writer import RunWriter
+from tests.support.runs import flows, manifest, sample, write_run
+
+NAMES = ["sample_id", "category", "layer", "head", *FLOW_NAMES]
+
+
+def test_pandas_reads_the_contract(made_up):
+    heads = pd.read_parquet(made_up / "heads")
+    assert list(heads.columns) == NAMES
+    assert [str(kind) for kind in heads.dtypes] == ["category"] * 2 + ["int16"] * 2 + ["float32"] * 17
+    assert len(heads) == 10 * 2 * 3
+    assert list(pd.read_parquet(made_up / "samples").columns) == [column.name for column in SAMPLES]
+
+
+def test_arrow_types_and_nullability(made_up):
+    schema = pq.read_schema(made_up / "heads" / "part-00000.parquet")
+    categorical = pa.dictionary(pa.int32(), pa.string())
+    assert schema.types == [categorical] * 2 + [pa.int16()] * 2 + [pa.float32()] * 17
+    assert not any(field.nullable for field in schema)
+    nullable = {field.name for field in pq.read_schema(made_up / "samples" / "part-00000.parquet") if field.nullable}
+    assert nullable == {column.name for column in SAMPLES} - {"sample_id", "category", "status"}
+
+
+def test_values_come_back_to_the_bit(tmp_path):
+    values = flows(np.random.default_rng(0), 2, 3)
+    run = RunWriter(tmp_path / "run", manifest(samples=1))
+    run.add(sample(0, "OCR"), values)
+    run.finish()
+    heads = pd.read_parquet(tmp_path / "run" / "heads")
+    assert (heads[list(FLOW_NAMES)].to_numpy() == values.reshape(6, 17)).all()
+    assert heads["layer"].tolist() == [0, 0, 0, 1, 1, 1]
+    assert heads["head"].tolist() == [0, 1, 2, 0, 1, 2]
+
+
+def test_parts_equal_the_whole(tmp_path, monkeypatch):
+    whole = write_run(tmp_path / "whole")
+    monkeypatch.setattr(writer_module, "ROWS_PER_PART", 12)
+    parts = write_run(tmp_path / "parts")
+    assert len(list((parts / "heads").iterdir())) == 5
+    assert list(validate(parts)) == []
+    for table in ("heads", "samples"):
+        assert pd.read_parquet(parts / table).equals(pd.read_parquet(whole / table))
+    assert isinstance(pd.read_parquet(parts / "heads")["sample_id"].dtype, pd.CategoricalDtype)
+
+
+def test_a_reader_sees_whole_parts_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(writer_module, "ROWS_PER_PART", 12)
+    run = RunWriter(tmp_path / "run", manifest(samples=5))
+    random = np.random.default_rng(0)
+    for number in range(3):
+        run.add(sample(number, "OCR"), flows(random, 2, 3))
+    until = time.monotonic() + 60
+    while not (state := json.loads((tmp_path / "run" / "run.json").read_text()))["parts"] and time.monotonic() < until:
+        time.sleep(0.01)  # the part is written meanwhile
+    assert state["state"] == "running"
+    assert len(pd.read_parquet(tmp_path / "run" / "heads")) == 12
+    assert open_run(tmp_path / "run").manifest.parts[0].samples_rows == 2
+
+
+def test_skipped_samples_have_a_row_and_no_flows(tmp_path):
+    run = RunWriter(tmp_path / "run", manifest(samples=2))
+    run.skip({"sample_id": "a", "category": "OCR"}, "image_missing", "a.png does not exist")
+    run.add(sample(0, "OCR"), flows(np.random.default_rng(0), 2, 3))
+    run.finish()
+    samples = pd.read_parquet(tmp_path / "run" / "samples").set_index("sample_id")
+    assert samples.loc["a", "reason"] == "image_missing"
+    assert pd.isna(samples.loc["a", "n_image"])
+    assert len(pd.read_parquet(tmp_path / "run" / "heads")) == 6
+    assert list(validate(tmp_path / "run")) == []
+
+
+def test_a_run_with_nothing_but_skipped_samples(tmp_path):
+    run = RunWriter(tmp_path / "run", manifest(samples=1))
+    run.skip({"sample_id": "a", "category": "OCR"}, "image_missing", "gone")
+    run.finish()
+    assert list(pd.read_parquet(tmp_path / "run" / "heads").columns) == NAMES
+    assert list(validate(tmp_path / "run")) == []
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_not_finite_is_never_written(tmp_path, bad):
+    values = flows(np.random.default_rng(0), 2, 3)
+    values[1, 2, 3] = bad
+    with pytest.raises(ValueError, match="finite"):
+        RunWriter(tmp_path / "run", manifest()).add(sample(0, "OCR"), values)
+
+
+def test_flows_of_another_shape_and_unknown_reasons_are_refused(tmp_path):
+    run = RunWriter(tmp_path / "run", manifest())
+    with pytest.raises(ValueError, match="shape"):
+        run.add(sample(0, "OCR"), np.zeros((3, 2, 17), np.float32))
+    with pytest.raises(ValueError, match="reason"):
+        run.skip(sample(0, "OCR"), "because", "")
+
+
+def test_a_run_is_not_overwritten_unasked(made_up):
+    (made_up / "notes.txt").write_text("mine")
+    with pytest.raises(HeadflowError, match="its samples is 10, this command's is 3"):
+        RunWriter(made_up, manifest(samples=3))
+    RunWriter(made_up, manifest(), overwrite=True).finish()
+    assert list((made_up / "heads").iterdir()) == []
+    assert (made_up / "notes.txt").read_text() == "mine"
+
+
+def test_unwritable_places(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path, says in (("file", "is a file"), ("file/run", "cannot write")):
+        with pytest.raises(HeadflowError, match=says):
+            RunWriter(tmp_path / path, manifest())
+    with pytest.raises(HeadflowError, match="cannot write"):
+        RunWriter(tmp_path.__class__("/proc/run"), manifest())
+
+
+def test_heads_of_an_imported_run_have_two_flows():
+    assert [column.name for column in heads_columns(["v2t", "t2v"])] == NAMES[:6]
+
+
+def test_an_error_while_a_part_is_written_is_raised(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    run = RunWriter(tmp_path / "run", manifest(samples=2))
+    monkeypatch.setattr(parts_module.pq, "write_table", full)
+    run.add(sample(0, "OCR"), flows(np.random.default_rng(0), 2, 3))
+    with pytest.raises(HeadflowError, match="No space left on device; what was written before stays, and the same"):
+        run.finish()
+    assert open_run(tmp_path / "run").manifest.state == "running"
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_directory_that_is_removed_under_the_run(tmp_path, anew):
+    run = RunWriter(tmp_path / "run", manifest(samples=2))
+    run.add(sample(0, "OCR"), flows(np.random.default_rng(0), 2, 3))
+    run.flush()
+    shutil.rmtree(tmp_path / "run")
+    if anew:
+        other = RunWriter(tmp_path / "run", manifest(samples=2))
+    run.add(sample(1, "OCR"), flows(np.random.default_rng(1), 2, 3))
+    with pytest.raises(HeadflowError, match="run was removed while it was written; the same command starts anew"):
+        run.finish()
+    run.close()
+    assert (tmp_path / "run").exists() == anew
+    if anew:  # nothing of the first run is in the second
+        for number in range(2):
+            other.add(sample(number, "OCR"), flows(np.random.default_rng(number), 2, 3))
+        other.finish()
+        assert list(validate(tmp_path / "run")) == []
+
+
+def test_parts_are_written_while_the_next_is_gathered(tmp_path, monkeypatch):
+    monkeypatch.setattr(writer_module, "ROWS_PER_PART", 6)
+    go_on = threading.Event()
+    write = parts_module.pq.write_table
+
+    def slowly(*arguments, **options):
+        assert go_on.wait(60)
+        write(*arguments, **options)
+
+    monkeypatch.setattr(parts_module.pq, "write_table", slowly)
+    run = RunWriter(tmp_path / "run", manifest(samples=2))
+    values = [flows(np.random.default_rng(seed), 2, 3) for seed in range(2)]
+    run.add(sample(0, "OCR"), values[0])  # full: handed over, and not waited for
+    go_on.set()
+    run.add(sample(1, "OCR"), values[1])
+    run.finish()
+    heads = pd.read_parquet(tmp_path / "run" / "heads")
+    assert (heads[list(FLOW_NAMES)].to_numpy() == np.stack(values).reshape(12, 17)).all()
+    assert list(validate(tmp_path / "run")) == []

@@ -1,0 +1,107 @@
+"""Runs made up from a seed, in the size asked for: shapes of MME and LLaVA, without a model."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.columns import FLOW_NAMES, PARTITIONS
+from schemas.manifest import EXTRACTED, Manifest
+from schemas.store.writer import RunWriter
+
+PART = "part-00000.parquet"
+
+# MME's categories and questions; 2,374 in all
+MME = {
+    "existence": 60,
+    "count": 60,
+    "position": 60,
+    "color": 60,
+    "posters": 294,
+    "celebrity": 340,
+    "scene": 400,
+    "landmark": 400,
+    "artwork": 400,
+    "OCR": 40,
+    "commonsense_reasoning": 140,
+    "numerical_calculation": 40,
+    "text_translation": 40,
+    "code_reasoning": 40,
+}
+
+
+def flows(random: np.random.Generator, layers: int, heads: int) -> np.ndarray:
+    """Flows float32 [layers, heads, flows] that keep the contract: partitions sum to 1, v2t is the sum of its parts."""
+    partitions = random.dirichlet(np.full(5, 0.7), size=(len(PARTITIONS), layers, heads))
+    v2t = 1 - partitions[0][..., 3]
+    t2v = partitions[1][..., 3] * 0.5
+    return np.concatenate([t2v[..., None], v2t[..., None], *partitions], axis=-1).astype(np.float32)
+
+
+def manifest(**fields) -> Manifest:
+    values = {
+        "source": EXTRACTED,
+        "layers": 2,
+        "heads": 3,
+        "flows": list(FLOW_NAMES),
+        "text_scope": "all",
+        "samples": 0,
+        "model": "made/up",
+    }
+    return Manifest(**(values | fields))
+
+
+def sample(number: int, category: str) -> dict:
+    """A row of `samples`; pairs of rows share a question id, and the answers alternate."""
+    return {
+        "sample_id": f"{category}/{number // 2}" + ("#2" if number % 2 else ""),
+        "category": category,
+        "question_id": f"{category}/{number // 2}",
+        "image": f"{category}/{number // 2}.png",
+        "image_sha256": f"{number // 2:064x}",
+        "question": f"Is this {number}?",
+        "answer": "No" if number % 2 else "Yes",
+        "n_bos": 1,
+        "n_system": 30 + number % 3,
+        "n_user": 4,
+        "n_image": 576,
+        "n_question": 20 + number % 7,
+        "prediction": "Yes",
+        "p_yes": 0.75,
+        "p_no": 0.25,
+    }
+
+
+def write_run(path: Path, *, layers: int = 2, heads: int = 3, seed: int = 0, categories: dict[str, int] | None = None):
+    """A complete run with so many samples in each category; the flows of a few hundred samples come again and again."""
+    random = np.random.default_rng(seed)
+    categories = {"OCR": 4, "color": 6} if categories is None else categories
+    rows = [(number, name) for name, count in categories.items() for number in range(count)]
+    pool = [flows(random, layers, heads) for _ in range(min(len(rows), 300))]
+    writer = RunWriter(path, manifest(layers=layers, heads=heads, samples=len(rows)))
+    for position, (number, name) in enumerate(rows):
+        writer.add(sample(number, name), pool[position % len(pool)])
+    writer.finish()
+    return path
+
+
+def rewrite(run, table, change):
+    """Read a part, let `change` alter its table, write it back."""
+    path = run / table / PART
+    pq.write_table(change(pq.read_table(path)), path)
+
+
+def put(table: pa.Table, name: str, row: int | slice, value) -> pa.Table:
+    """The table with one value changed, or those of a slice."""
+    index = table.schema.get_field_index(name)
+    field = table.schema.field(index)
+    values = table[name].to_pylist()
+    values[row] = value
+    return table.set_column(index, field.with_nullable(True), pa.array(values, field.type))
+
+
+def edit_manifest(run, **change):
+    path = run / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))

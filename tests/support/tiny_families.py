@@ -1,0 +1,317 @@
+"""Tiny checkpoints of each family in `extract.models.families`, in transformers' format, made from a config and a seed.
+
+Real classes throughout: model, processor, image processor (of the PIL kind), and a tokenizer trained on a few words.
+Query and key weights are drawn wide, so that attention is far from uniform.
+"""
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers as tf
+from tokenizers import Tokenizer, pre_tokenizers
+from tokenizers.decoders import ByteLevel
+from tokenizers.models import BPE
+from tokenizers.processors import TemplateProcessing
+from tokenizers.trainers import BpeTrainer
+
+WORDS = "Is there a red car in this picture? Answer the question using a single word or phrase. user assistant\n\n\n"
+TEXT = {
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 4,
+    "head_dim": 16,
+    "max_position_embeddings": 4096,
+}
+GROUPED = TEXT | {"num_key_value_heads": 2}
+QWEN = {name: value for name, value in GROUPED.items() if name != "head_dim"}
+VISION = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "image_size": 28,
+    "patch_size": 7,
+}
+GRID = [[28, 56], [56, 28], [56, 56]]
+SQUARE = {"size": {"shortest_edge": 28}, "crop_size": {"height": 28, "width": 28}}
+
+VICUNA = (
+    "{% for message in messages %}{{ message['role'].upper() + ': ' }}{% for part in message['content'] %}"
+    "{% if part['type'] == 'image' %}<image>\n{% else %}{{ part['text'] + ' ' }}{% endif %}{% endfor %}{% endfor %}"
+    "{% if add_generation_prompt %}ASSISTANT:{% endif %}"
+)
+
+
+def chatml(image: str, system: str = "") -> str:
+    """A template of turns marked as ChatML has it."""
+    return (
+        ("<|im_start|>system\n" + system + "<|im_end|>\n" if system else "")
+        + "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{% for part in message['content'] %}"
+        "{% if part['type'] == 'image' %}" + image + "{% else %}{{ part['text'] }}{% endif %}{% endfor %}"
+        "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+
+
+INSTRUCT = (
+    "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'user' %}[INST] "
+    "{% for part in message['content'] %}{% if part['type'] == 'image' %}<image>\n{% else %}{{ part['text'] }}"
+    "{% endif %}{% endfor %} [/INST]{% else %} {{ message['content'][0]['text'] }}</s>{% endif %}{% endfor %}"
+)
+GEMMA = (
+    "{{ bos_token }}{% for message in messages %}<start_of_turn>{{ message['role'].replace('assistant', 'model') }}\n"
+    "{% for part in message['content'] %}{% if part['type'] == 'image' %}<start_of_image>"
+    "{% else %}{{ part['text'] | trim }}{% endif %}{% endfor %}<end_of_turn>\n{% endfor %}"
+    "{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
+)
+IDEFICS = (
+    "<|im_start|>{% for message in messages %}{{ message['role'] | capitalize }}:{% for part in message['content'] %}"
+    "{% if part['type'] == 'image' %}<image>{% else %} {{ part['text'] }}{% endif %}{% endfor %}<end_of_utterance>\n"
+    "{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}"
+)
+
+
+def tokenizer(special: dict[str, str], *, more: list[str] = [], bos: bool = True, template: str | None) -> Any:  # noqa: B006
+    """A byte-level tokenizer that has learnt `WORDS`; `special` become its attributes."""
+    model = Tokenizer(BPE())
+    model.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    model.decoder = ByteLevel()
+    marks = ["<s>", "</s>", "<|im_start|>", "<|im_end|>", "<pad>"]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    model.train_from_iterator([WORDS] * 9, BpeTrainer(vocab_size=420, special_tokens=marks, initial_alphabet=alphabet))
+    if bos:
+        model.post_processor = TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
+    made = tf.TokenizersBackend(
+        tokenizer_object=model, bos_token="<s>" if bos else None, eos_token="</s>", pad_token="<pad>",
+        extra_special_tokens=special, model_input_names=["input_ids", "attention_mask"],
+    )  # fmt: skip
+    if more:
+        made.add_special_tokens({"additional_special_tokens": more}, replace_extra_special_tokens=False)
+    made.chat_template = template
+    return made
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a family's checkpoint is made.
+
+    Attributes:
+        config: (image token id, vocabulary) -> the model's config.
+        system: what the template writes as system message.
+        special: special tokens by the attribute of the tokenizer; `more` have none. `image` is the image token.
+        processor: the name of the processor's class, and what its config holds.
+    """
+
+    config: Callable[[int, dict[str, int]], Any]
+    image_processor: Callable[[], Any]
+    template: str | None
+    image: str = "<image>"
+    system: str = ""
+    special: dict[str, str] = field(default_factory=dict)
+    more: tuple[str, ...] = ()
+    bos: bool = True
+    processor: dict[str, Any] = field(default_factory=dict)
+
+
+def _clip(**changes: Any) -> Any:
+    return tf.CLIPVisionConfig(**VISION | changes)
+
+
+def _siglip(**changes: Any) -> Any:
+    return tf.SiglipVisionConfig(**VISION | changes, vision_use_head=False)
+
+
+def _idefics(kind: Any) -> Callable:
+    return lambda image, sizes: kind(
+        vision_config=VISION | {"image_size": 28}, text_config=tf.LlamaConfig(**GROUPED | sizes),
+        image_token_id=image, scale_factor=2,
+    )  # fmt: skip
+
+
+def _tiles(kind: str) -> Callable[[], Any]:
+    return lambda: getattr(tf, kind)(size={"longest_edge": 56}, max_image_size={"longest_edge": 28})
+
+
+SYSTEM = "<|im_start|>system\nYou answer.<|im_end|>\n"
+ROPE = {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 1000.0}
+ROWS = tuple(f"<row_{row}_col_{column}>" for row in range(1, 3) for column in range(1, 3))
+MARKS = ("<fake_token_around_image>", "<end_of_utterance>", "<global-img>", *ROWS)
+GEMMA_MARKS = {"image_token": "<image_soft_token>", "boi_token": "<start_of_image>", "eoi_token": "<end_of_image>"}
+INTERN_MARKS = {
+    "start_image_token": "<img>",
+    "end_image_token": "</img>",
+    "context_image_token": "<IMG_CONTEXT>",
+    "video_token": "<video>",
+}
+QWEN_IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"
+QWEN_MARKS = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
+QWEN_PIXELS = {"patch_size": 7, "merge_size": 2, "min_pixels": 28 * 28, "max_pixels": 56 * 56}
+
+
+def _qwen(kind: Any, vision: dict[str, Any]) -> Callable:
+    return lambda image, sizes: kind(
+        vision_config=vision, text_config=QWEN | sizes | {"rope_parameters": dict(ROPE)}, image_token_id=image,
+        video_token_id=image + 1,
+    )  # fmt: skip
+
+
+def _gemma3(image: int, sizes: dict[str, int]) -> Any:
+    text = GROUPED | sizes | {"sliding_window": 12, "query_pre_attn_scalar": 1}
+    return tf.Gemma3Config(
+        vision_config=_siglip(),
+        text_config=tf.Gemma3TextConfig(
+            **text, layer_types=["sliding_attention", "full_attention", "sliding_attention"]
+        ),
+        mm_tokens_per_image=4,
+        image_token_index=image,
+    )
+
+
+def _paligemma(text: Any) -> Callable:
+    return lambda image, sizes: tf.PaliGemmaConfig(
+        vision_config=_siglip(projection_dim=64), text_config=text(sizes), image_token_index=image,
+        projection_dim=64, hidden_size=64, vocab_size=sizes["vocab_size"],
+    )  # fmt: skip
+
+
+def _gemma2(sizes: dict[str, int]) -> Any:
+    return tf.Gemma2Config(
+        **GROUPED | sizes, sliding_window=12, query_pre_attn_scalar=16, attn_logit_softcapping=2.0,
+        final_logit_softcapping=3.0,
+    )  # fmt: skip
+
+
+def _siglip_pixels() -> Any:
+    processor = tf.SiglipImageProcessorPil(size={"height": 28, "width": 28})
+    processor.image_seq_length = 16
+    return processor
+
+
+RECIPES: dict[str, Recipe] = {
+    "llava": Recipe(
+        lambda image, sizes: tf.LlavaConfig(
+            vision_config=_clip(), text_config=tf.LlamaConfig(**TEXT | sizes), image_token_index=image
+        ),
+        lambda: tf.CLIPImageProcessorPil(**SQUARE),
+        VICUNA,
+        processor={"patch_size": 7, "vision_feature_select_strategy": "default", "num_additional_image_tokens": 1},
+    ),
+    "vipllava": Recipe(
+        lambda image, sizes: tf.VipLlavaConfig(
+            vision_config=_clip(), text_config=tf.LlamaConfig(**TEXT | sizes), image_token_index=image,
+            vision_feature_layers=[-1, -2],
+        ),
+        lambda: tf.CLIPImageProcessorPil(**SQUARE),
+        VICUNA,
+        processor={"patch_size": 7, "vision_feature_select_strategy": "default", "num_additional_image_tokens": 1},
+    ),
+    "llava_next": Recipe(
+        lambda image, sizes: tf.LlavaNextConfig(
+            vision_config=_clip(), text_config=tf.LlamaConfig(**TEXT | sizes), image_token_index=image,
+            image_grid_pinpoints=GRID,
+        ),
+        lambda: tf.LlavaNextImageProcessorPil(**SQUARE, image_grid_pinpoints=GRID),
+        VICUNA,
+        processor={"patch_size": 7, "vision_feature_select_strategy": "default", "num_additional_image_tokens": 1},
+    ),
+    "llava_next_mistral": Recipe(
+        lambda image, sizes: tf.LlavaNextConfig(
+            vision_config=_clip(), text_config=tf.MistralConfig(**GROUPED | sizes, sliding_window=None),
+            image_token_index=image, image_grid_pinpoints=GRID,
+        ),
+        lambda: tf.LlavaNextImageProcessorPil(**SQUARE, image_grid_pinpoints=GRID),
+        INSTRUCT,
+        processor={"patch_size": 7, "vision_feature_select_strategy": "default", "num_additional_image_tokens": 1},
+    ),
+    "llava_onevision": Recipe(
+        lambda image, sizes: tf.LlavaOnevisionConfig(
+            vision_config=_siglip(), text_config=tf.Qwen2Config(**QWEN | sizes), image_token_index=image,
+            video_token_index=image + 1, image_grid_pinpoints=GRID,
+        ),
+        lambda: tf.LlavaOnevisionImageProcessorPil(size={"height": 28, "width": 28}, image_grid_pinpoints=GRID),
+        chatml("<image>\n"),
+        more=("<video>",),
+        bos=False,
+        processor={"num_image_tokens": 16, "vision_feature_select_strategy": "full"},
+    ),
+    "qwen2_vl": Recipe(
+        _qwen(tf.Qwen2VLConfig, {
+            "depth": 2, "embed_dim": 32, "hidden_size": 64, "num_heads": 2, "patch_size": 7, "mlp_ratio": 2,
+        }),
+        lambda: tf.Qwen2VLImageProcessorPil(**QWEN_PIXELS),
+        chatml(QWEN_IMAGE, "You answer."),
+        system=SYSTEM,
+        image="<|image_pad|>",
+        more=QWEN_MARKS,
+        bos=False,
+    ),
+    "qwen2_5_vl": Recipe(
+        _qwen(tf.Qwen2_5_VLConfig, {
+            "depth": 2, "hidden_size": 32, "intermediate_size": 48, "num_heads": 2, "patch_size": 7,
+            "window_size": 28, "out_hidden_size": 64, "fullatt_block_indexes": [1],
+        }),
+        lambda: tf.Qwen2VLImageProcessorPil(**QWEN_PIXELS),
+        chatml(QWEN_IMAGE, "You answer."),
+        system=SYSTEM,
+        image="<|image_pad|>",
+        more=QWEN_MARKS,
+        bos=False,
+    ),
+    "idefics3": Recipe(
+        _idefics(tf.Idefics3Config), _tiles("Idefics3ImageProcessorPil"), IDEFICS, more=MARKS, bos=False,
+        processor={"image_seq_len": 4},
+    ),
+    "smolvlm": Recipe(
+        _idefics(tf.SmolVLMConfig), _tiles("SmolVLMImageProcessorPil"), IDEFICS, more=(*MARKS, "<video>"), bos=False,
+        processor={"image_seq_len": 4},
+    ),
+    "internvl": Recipe(
+        lambda image, sizes: tf.InternVLConfig(
+            vision_config=VISION, text_config=tf.Qwen2Config(**QWEN | sizes), image_token_id=image, image_seq_length=4,
+        ),
+        lambda: tf.GotOcr2ImageProcessorPil(size={"height": 28, "width": 28}, min_patches=1, max_patches=3),
+        chatml("<IMG_CONTEXT>\n", "You answer."),
+        system=SYSTEM,
+        image="<IMG_CONTEXT>",
+        special=INTERN_MARKS,
+        bos=False,
+        processor={"image_seq_length": 4},
+    ),
+    "gemma3": Recipe(
+        _gemma3,
+        lambda: tf.Gemma3ImageProcessorPil(size={"height": 28, "width": 28}),
+        GEMMA,
+        image="<image_soft_token>",
+        special=GEMMA_MARKS,
+        more=("<start_of_turn>", "<end_of_turn>"),
+        processor={"image_seq_length": 4},
+    ),
+    "paligemma": Recipe(_paligemma(lambda sizes: tf.GemmaConfig(**GROUPED | sizes)), _siglip_pixels, None),
+    "paligemma2": Recipe(_paligemma(_gemma2), _siglip_pixels, None),
+}  # fmt: skip
+
+
+def make_family(out: Path, name: str, *, seed: int = 0, logit_std: float = 3.0) -> None:
+    """Write the checkpoint of a family to the directory `out`."""
+    recipe = RECIPES[name]
+    words = tokenizer(recipe.special, more=[*recipe.more, recipe.image], bos=recipe.bos, template=recipe.template)
+    image = words.convert_tokens_to_ids(recipe.image)
+    # PaliGemma's processor adds tokens of its own
+    config = recipe.config(image, {"vocab_size": len(words) + 1152 * name.startswith("paligemma")})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = tf.AutoModelForImageTextToText.from_config(config)
+        for module in model.modules():
+            if getattr(module, "config", None) is model.config.text_config and hasattr(module, "q_proj"):
+                for projection in (module.q_proj, module.k_proj):
+                    torch.nn.init.normal_(projection.weight, std=math.sqrt(logit_std / 64))
+    for piece in (model, words, recipe.image_processor()):
+        piece.save_pretrained(out)
+    kind = tf.models.auto.processing_auto.PROCESSOR_MAPPING_NAMES[config.model_type]
+    (out / "processor_config.json").write_text(json.dumps({"processor_class": kind, **recipe.processor}))
