@@ -61,7 +61,11 @@ def run_command(command: Callable[[], int]) -> int:
     except Stopped as stopped:
         print(one_line(stopped), file=sys.stderr)
         return stopped.code
-    except (HeadflowError, OSError) as error:
+    except HeadflowError as error:
+        flag = f"; see --{error.setting.replace('_', '-')}" if error.setting else ""
+        print(f"error: {one_line(error)}{flag}", file=sys.stderr)
+        return USAGE
+    except OSError as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
         return USAGE
     except MemoryError as error:
