@@ -162,11 +162,10 @@ def import_pt(arguments: argparse.Namespace) -> int:
     """`import-pt`: the other way round."""
     from analyze.legacy import import_records
 
-    manifest = import_records(
-        arguments.file, arguments.run, text_scope=arguments.text_scope, overwrite=arguments.overwrite
-    )
-    rows = manifest.samples * manifest.layers * manifest.heads
-    print(f"{manifest.samples} samples x {manifest.layers} x {manifest.heads} = {rows} rows in {arguments.run}")
+    run = import_records(arguments.file, arguments.run, text_scope=arguments.text_scope, overwrite=arguments.overwrite)
+    samples, rows = (sum(part.rows[table] for part in run.parts) for table in ("samples", "heads"))
+    manifest = run.manifest
+    print(f"{samples} samples x {manifest.layers} x {manifest.heads} = {rows} rows in {arguments.run}")
     return 0
 
 

@@ -19,8 +19,9 @@ from analyze.tables.blocks import Heads
 from analyze.tables.flows import TextScope
 from schemas.columns import CROSSINGS, OK, UNKNOWN
 from schemas.errors import HeadflowError
-from schemas.manifest import IMPORTED, Manifest
+from schemas.manifest import IMPORTED, Manifest, Session
 from schemas.sample_ids import SampleIds
+from schemas.store.run import Run
 from schemas.store.validate import TOLERANCE
 from schemas.store.writer import RunWriter
 from schemas.text import one_line, storable
@@ -66,8 +67,8 @@ def _head_dicts(values: np.ndarray) -> dict[str, dict[int, float]]:
     return {name: dict(enumerate(column.tolist())) for name, column in columns.items()}
 
 
-def import_records(file: Path, path: Path, *, text_scope: str, overwrite: bool) -> Manifest:
-    """Bring the records of a `.pt` into the columnar form; returns the manifest of the run.
+def import_records(file: Path, path: Path, *, text_scope: str, overwrite: bool) -> Run:
+    """Bring the records of a `.pt` into the columnar form; returns the run.
 
     Values are stored as float32, which holds what float16 and float32 models gave exactly. `total` is left out, being
     their sum. What the records lack stays null: flow columns, questions, answers, token counts.
@@ -83,18 +84,17 @@ def import_records(file: Path, path: Path, *, text_scope: str, overwrite: bool) 
         heads=flows.shape[1],
         flows=[column.name for column in CROSSINGS],
         text_scope=text_scope,
-        samples=len(content),
         question_file=str(file),
         question_file_sha256=digest,
-        arguments={"file": str(file), "run": str(path), "text_scope": text_scope, "overwrite": overwrite},
     )
+    session = Session(arguments={"file": str(file), "text_scope": text_scope, "overwrite": overwrite})
     checked = [_flows(record, f"{file}: record {number}", flows.shape) for number, record in enumerate(content)]
-    with closing(RunWriter(path, manifest, overwrite=overwrite)) as writer:
+    with closing(RunWriter(path, manifest, session, samples=len(content), overwrite=overwrite)) as writer:
         for sample, values in zip(_samples(content), checked, strict=True):
             if sample["sample_id"] not in writer.done:
-                writer.add(sample, values)
+                writer.add(sample, {"heads": values})
         writer.finish()
-    return writer.manifest
+    return writer.run
 
 
 def _load(file: Path) -> tuple[list[Any], str]:
@@ -113,7 +113,7 @@ def _load(file: Path) -> tuple[list[Any], str]:
         return content, hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def _samples(content: list[Any]) -> Iterator[dict[str, str | None]]:
+def _samples(content: list[Any]) -> Iterator[dict[str, Any]]:
     """The row of `samples` for each record."""
     ids = SampleIds()
     for number, record in enumerate(content):
@@ -124,6 +124,7 @@ def _samples(content: list[Any]) -> Iterator[dict[str, str | None]]:
         yield {
             "sample_id": ids.give(identity, number),
             "category": category or UNKNOWN,
+            "row": number,
             "question_id": identity,
             "image": image,
         }

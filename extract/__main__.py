@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from schemas.columns import REASONS
 from schemas.errors import HeadflowError
 from schemas.manifest import PACKED, Manifest
 from schemas.store.identity import check_same
-from schemas.store.run import open_run
+from schemas.store.run import Run, open_run
 from schemas.store.writer import RunWriter, check_directory, holds_run
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def show_prompts(arguments: argparse.Namespace, questions: Path) -> None:
         print(f"{sample.sample_id} ({sample.category}), template {prompts.template.name}{note}", *lines, sep="\n")
 
 
-def check_output(arguments: argparse.Namespace, asked: dict[str, Any]) -> Manifest | None:
+def check_output(arguments: argparse.Namespace, asked: dict[str, Any]) -> Run | None:
     """The run that is to go on, if there is one.
 
     Args:
@@ -151,8 +152,8 @@ def check_output(arguments: argparse.Namespace, asked: dict[str, Any]) -> Manife
     check_directory(arguments.output_dir)
     if arguments.overwrite or not holds_run(arguments.output_dir):
         return None
-    found = open_run(arguments.output_dir).manifest
-    check_same(found, asked, arguments.output_dir)
+    found = open_run(arguments.output_dir)
+    check_same(found.manifest, asked, arguments.output_dir)
     return found
 
 
@@ -165,34 +166,35 @@ def run(arguments: argparse.Namespace) -> int:
     samples = read_questions(questions, arguments.num_samples, arguments.image_folder)
     images = find_images(questions, arguments.image_folder)
     asked = {
-        "samples": len(samples),
         "num_chunks": arguments.num_chunks,
         "model": arguments.model_path,
         "question_file_sha256": digest(questions),
     }
     given = {name: str(value) if isinstance(value, Path) else value for name, value in vars(arguments).items()}
     found = check_output(arguments, asked)
-    if found is not None and arguments.batch_size is None:
-        arguments.batch_size = found.batch_size  # numbers depend on it in their last digits
+    if found is not None and arguments.batch_size is None and arguments.chunk_idx in found.ledgers:
+        # Numbers depend on it in their last digits
+        arguments.batch_size = found.ledgers[arguments.chunk_idx].sessions[-1].batch_size
     chunk = take_chunk(samples, arguments.num_chunks, arguments.chunk_idx)
     extractor = load_extractor(arguments, chunk, images)
     manifest = Manifest(
         **extractor.describe(),
         **asked,
         question_file=arguments.question_file,
-        git_commit=git_commit(),
-        versions=versions(),
-        arguments=given,
     )
+    session = replace(extractor.session(), git_commit=git_commit(), versions=versions(), arguments=given)
     number = len(extractor.checkpoint.tokens.image_ids)
     image_tokens = f"{number} image tokens" if number else "image tokens by the size of the image"
     print(
         f"{arguments.model_path}: {manifest.layers} layers x {manifest.heads} heads, "
-        f"{image_tokens}, {manifest.dtype} on {manifest.device}"
+        f"{image_tokens}, {manifest.dtype} on {session.device}"
     )
     writer = RunWriter(
         arguments.output_dir,
         manifest,
+        session,
+        samples=len(chunk),
+        samples_in_run=len(samples),
         chunk=arguments.chunk_idx,
         overwrite=arguments.overwrite,
         retry_skipped=arguments.retry_skipped,

@@ -20,7 +20,8 @@ from extract.questions.samples import Sample, Unusable, by_image
 from extract.stopping import Wish, stopping
 from schemas.columns import FLOW_NAMES
 from schemas.errors import HeadflowError, Stopped
-from schemas.manifest import EXTRACTED, PACKED, SEPARATE
+from schemas.manifest import EXTRACTED, PACKED, SEPARATE, Session
+from schemas.store.run import open_run
 from schemas.store.writer import GO_ON, RunWriter
 from schemas.text import one_line
 
@@ -46,6 +47,7 @@ class Extractor:
 
     def describe(self) -> dict[str, Any]:
         """What the manifest says of it, by field."""
+        form, *_, architecture = self.checkpoint.kind.split(" ")
         return {
             "source": EXTRACTED,
             "layers": self.checkpoint.layers,
@@ -53,17 +55,24 @@ class Extractor:
             "flows": list(FLOW_NAMES),
             "text_scope": "all",
             "revision": self.checkpoint.revision,
-            "checkpoint": self.checkpoint.kind,
+            "format": form,
+            "architecture": architecture,
+            "causal": self.checkpoint.kernel is not None,
             "dtype": str(self.checkpoint.dtype).removeprefix("torch."),
-            "device": _device_name(self.checkpoint.device),
-            "attention": self.checkpoint.attention,
             "sequences": PACKED if self.packed else SEPARATE,
-            "batch_size": self.batch_size,
             "conv_mode": self.prompts.template.name,
             "system_span": self.prompts.system_span,
             "prompt_suffix": self.prompts.suffix,
-            "image_preprocessing": self.checkpoint.preprocessor.description,
+            "image_preprocessing": {"description": self.checkpoint.preprocessor.description},
         }
+
+    def session(self) -> Session:
+        """Who computes what follows."""
+        return Session(
+            device=_device_name(self.checkpoint.device),
+            kernel=self.checkpoint.attention,
+            batch_size=self.batch_size,
+        )
 
     def run(self, samples: Sequence[Sample], writer: RunWriter) -> Counter[str]:
         """Run the samples that a run lacks, with a progress bar; returns how many were skipped, by reason.
@@ -95,11 +104,12 @@ class Extractor:
                     row = {**sample.record(), "image_sha256": outcome.image_sha256}
                     writer.skip(row, outcome.reason, outcome.detail)
                 else:
-                    writer.add({**sample.record(), **outcome.row}, outcome.flows)
+                    writer.add({**sample.record(), **outcome.row}, {"heads": outcome.flows})
         if wish.signal is not None:
             writer.flush()
-            written = sum(part.samples_rows for part in writer.manifest.parts)
-            message = f"stopped: {written} of {writer.manifest.samples} samples are written to {writer.path}"
+            run = open_run(writer.path)
+            written = sum(part.rows["samples"] for part in run.parts)
+            message = f"stopped: {written} of {run.samples_asked} samples are written to {writer.path}"
             raise Stopped(f"{message}; {GO_ON}", wish.signal)
         writer.finish()
         return skipped

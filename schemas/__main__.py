@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 import pyarrow as pa
 
 from schemas.columns import CATEGORICAL, FLOWS, KEYS, REASONS, SAMPLES, Column
-from schemas.manifest import meanings
+from schemas.manifest import Manifest, Session, meanings
 from schemas.roles import ROLES
+from schemas.store.ledger import Ledger, Part
 
 TYPE_NAMES = {CATEGORICAL: "categorical", pa.float32(): "float32"}
 
@@ -31,6 +32,11 @@ def columns_table(columns: Iterable[Column]) -> str:
     return markdown(("column", "type", "unit", "meaning"), rows)
 
 
+def fields_table(record: type) -> str:
+    """The fields of a JSON record with their meanings."""
+    return markdown(("field", "meaning"), ((f"`{name}`", text) for name, text in meanings(record).items()))
+
+
 def contract() -> dict[str, str]:
     """The contract's tables by title."""
     return {
@@ -38,10 +44,10 @@ def contract() -> dict[str, str]:
         "heads": columns_table(KEYS + FLOWS),
         "samples": columns_table(SAMPLES),
         "reasons": markdown(("reason", "meaning"), ((f"`{code}`", text) for code, text in REASONS.items())),
-        "run.json": markdown(
-            ("field", "meaning"),
-            ((f"`{name}`", meaning) for name, meaning in meanings().items()),
-        ),
+        "run.json": fields_table(Manifest),
+        "chunks/*.json": fields_table(Ledger),
+        "parts of a ledger": fields_table(Part),
+        "sessions of a ledger": fields_table(Session),
     }
 
 

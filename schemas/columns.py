@@ -1,6 +1,6 @@
-"""The columns of a run's two tables, as data: name, type, unit, nullable, meaning.
+"""The tables of a run and their columns, as data: name, type, unit, nullable, meaning.
 
-The writer, the reader, `validate` and the README's tables all come from here.
+The writer, the reader, `validate` and the README's tables all come from here. A new table is one entry of `TABLES`.
 """
 
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ class Column:
 
 
 SAMPLE_ID = Column("sample_id", CATEGORICAL, "", False, "unique in a run, the same in every run on one question file")
-CATEGORY = Column("category", CATEGORICAL, "", False, f"the benchmark's category, `{UNKNOWN}` where there is none")
+CATEGORY = Column("category", CATEGORICAL, "", False, f"the benchmark's category, `{UNKNOWN}` if there is none")
 
 KEYS = (
     SAMPLE_ID,
@@ -69,27 +69,51 @@ REASONS = {
 SAMPLES = (
     SAMPLE_ID,
     CATEGORY,
+    Column("row", pa.int32(), "index", True, "place in the question file, from 0; null in a run of version 1"),
     Column("question_id", pa.string(), "", True, "the benchmark's id, shared by the questions on one image in MME"),
     Column("image", pa.string(), "", True, "path or name of the image, as the question file gives it"),
-    Column("image_sha256", pa.string(), "hex", True, "hash of the image file's bytes; null where it was not read"),
+    Column("image_sha256", pa.string(), "hex", True, "hash of the image file's bytes; null if it was not read"),
     Column("question", pa.string(), "", True, "the question, as the question file gives it"),
     Column("answer", pa.string(), "", True, "the right answer, as the benchmark gives it"),
     Column("status", pa.string(), "", False, f"`{OK}`: has its rows in `heads`; `{SKIPPED}`: has none, see `reason`"),
     Column("reason", pa.string(), "", True, "why a sample was skipped, as a code"),
     Column("detail", pa.string(), "", True, "why a sample was skipped, in words"),
     *(
-        Column(f"n_{role.name}", pa.int32(), "tokens", True, f"tokens with the role `{role.name}`; null where skipped")
+        Column(f"n_{role.name}", pa.int32(), "tokens", True, f"tokens with the role `{role.name}`; null if skipped")
         for role in ROLES
     ),
     Column("prediction", pa.string(), "", True, "the first generated token, decoded"),
     Column("p_yes", pa.float32(), "probability", True, "of a first token that spells `yes`, in any case"),
     Column("p_no", pa.float32(), "probability", True, "of a first token that spells `no`, in any case"),
 )
-TABLES = ("heads", "samples")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a run: a row for each sample, or for each cell of a grid of each sample.
+
+    Attributes:
+        axes: the grid, from `layer`, `head`; empty: one row per sample.
+        columns: all columns, in order; a grid's are `sample_id`, `category`, the axes, and float32 values.
+    """
+
+    name: str
+    axes: tuple[str, ...]
+    columns: tuple[Column, ...]
+
+    @property
+    def values(self) -> tuple[Column, ...]:
+        """The columns behind the keys."""
+        return self.columns[2 + len(self.axes) :]
+
+
+TABLES = {
+    table.name: table for table in (Table("heads", ("layer", "head"), KEYS + FLOWS), Table("samples", (), SAMPLES))
+}
 
 
 def heads_columns(flows: Iterable[str]) -> tuple[Column, ...]:
-    """The columns of `heads` in a run that has these flow columns (all 17, or the two of an imported run)."""
+    """The columns of `heads` in a run that has these mass columns (all 17, or the two of an imported run)."""
     wanted = set(flows)
     return KEYS + tuple(column for column in FLOWS if column.name in wanted)
 

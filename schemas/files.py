@@ -34,17 +34,25 @@ def read_object(path: Path, name: str) -> dict[str, Any]:
 
 
 def build(cls: type, content: dict[str, Any], where: str) -> Any:
-    """A dataclass from a JSON object, every field present and of its type; `where` names the object in errors.
+    """A dataclass from a JSON object; `where` names the object in errors.
+
+    A field that is missing takes its default. Members of the object that the dataclass does not have are left out.
 
     Raises:
-        HeadflowError: a field is missing or of the wrong type.
+        HeadflowError: a field is of the wrong type, or is missing and has no default.
     """
     values = {}
+    required = {field.name for field in dataclasses.fields(cls) if _has_no_default(field)}
     for name, hint in typing.get_type_hints(cls).items():
-        if name not in content:
+        if name in content:
+            values[name] = _value(hint, content[name], f"{where}: `{name}`")
+        elif name in required:
             raise HeadflowError(f"{where}: the field `{name}` is missing")
-        values[name] = _value(hint, content[name], f"{where}: `{name}`")
     return cls(**values)
+
+
+def _has_no_default(field: dataclasses.Field) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def _value(hint: Any, value: Any, where: str) -> Any:
@@ -56,7 +64,7 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     origin = typing.get_origin(hint) or hint
     if origin is Any:
         return value
-    if not isinstance(origin, type) or not isinstance(value, origin) or isinstance(value, bool):
+    if not isinstance(origin, type) or not isinstance(value, origin) or isinstance(value, bool) != (origin is bool):
         expected = getattr(origin, "__name__", origin)
         raise HeadflowError(f"{where} is {short(value)}, not of type {expected}")
     if isinstance(value, list):

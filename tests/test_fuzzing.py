@@ -30,12 +30,11 @@ from schemas.cli import run_command
 from schemas.columns import REASONS, TABLES
 from schemas.manifest import PACKED
 from schemas.store.validate import validate
-from schemas.store.writer import RunWriter
 from tests.extract.images.test_decoding import encoded
 from tests.extract.models.llava.test_released import make_corpus
 from tests.support import tiny_originals
 from tests.support.mutations import HOSTILE, altered, as_json, changed, damaged, values
-from tests.support.runs import PART, manifest, write_run
+from tests.support.runs import LEDGER, PART, start, write_run
 from tests.support.tiny_families import make_family
 from tests.support.tiny_llava import make_checkpoint
 
@@ -91,7 +90,7 @@ class Broken:
 
     def resume(self) -> int:
         def body() -> int:
-            RunWriter(self.run, manifest(samples=10), retry_skipped=True).close()
+            start(self.run, 10, retry_skipped=True).close()
             return 0
 
         return run_command(body)
@@ -107,7 +106,7 @@ def place(tmp_path_factory):
     return tmp_path_factory.mktemp("fuzzing")
 
 
-@pytest.mark.parametrize("name", ["run.json", *(f"{table}/{PART}" for table in TABLES)])
+@pytest.mark.parametrize("name", ["run.json", LEDGER, *(f"{table}/{PART}" for table in TABLES)])
 def test_runs(broken, name):
     @tried()
     @given(changed(broken.whole / name))

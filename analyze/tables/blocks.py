@@ -15,7 +15,6 @@ from analyze.tables.flows import Array, TextScope
 from schemas.columns import OK
 from schemas.errors import HeadflowError
 from schemas.files import reading
-from schemas.manifest import COMPLETE
 from schemas.store.run import Run, open_run
 
 ROWS = 2**17  # of one block
@@ -110,15 +109,12 @@ def open_heads(path: Path) -> tuple[Heads, str | None]:
         raise HeadflowError(f"{path}: no sample was observed, all {len(samples)} were skipped; see the table `samples`")
     categories = [str(name) for name in observed["category"].astype(str).unique()]
     warning = None
-    if run.manifest.state != COMPLETE:
-        number, complete = run.manifest.num_chunks, set(run.manifest.chunks_complete)
+    if not run.complete:
+        number, complete = run.manifest.num_chunks, set(run.chunks_complete)
         missing = list(islice((str(chunk) for chunk in range(number) if chunk not in complete), SHOWN + 1))
         names = ", ".join(missing[:SHOWN]) + (" and more" if len(missing) > SHOWN else "")
         which = f"; chunks {names} of {number} are not complete" if number > 1 else ""
-        warning = (
-            f"{path} is `{run.manifest.state}`, not `{COMPLETE}`: "
-            f"this covers {len(samples)} of {run.manifest.samples} samples{which}"
-        )
+        warning = f"{path} is not complete: this covers {len(samples)} of {run.samples_asked} samples{which}"
     return Heads(run, samples, categories), warning
 
 

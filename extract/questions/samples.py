@@ -42,9 +42,9 @@ class Sample:
     answer: str | None
     row: int
 
-    def record(self) -> dict[str, str | None]:
+    def record(self) -> dict[str, str | int | None]:
         """What goes into the table `samples`, empty text as null."""
-        return {name: value or None for name, value in vars(self).items() if name != "row"}
+        return {name: None if value == "" else value for name, value in vars(self).items()}
 
 
 def read_questions(path: Path, num_samples: int = -1, image_folder: Path | None = None) -> list[Sample]:

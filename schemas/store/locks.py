@@ -1,20 +1,23 @@
-"""Locks between processes that do not outlive their owner: the kernel lets go when a process ends, however it ends.
+"""Locks between processes that end with their owner: the kernel releases them when a process ends, however it ends.
 
 A lock stays while any copy of its open file does, so processes that are forked off, to read images, close theirs.
 """
 
 import errno
-import fcntl
 import os
 import sys
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from schemas.errors import HeadflowError
 
-UNKNOWN = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)  # what file systems without locks say
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+    import msvcrt
+
+UNSUPPORTED = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)  # what file systems without locks answer
 
 
 class Lock:
@@ -24,23 +27,24 @@ class Lock:
         """Take the lock.
 
         Raises:
-            HeadflowError: another process holds it; `busy` is what to say then.
+            HeadflowError: another process holds it; `busy` is the message.
         """
         self._path = path
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            locked = _flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            locked = _lock(self._file)
         except BlockingIOError:
             os.close(self._file)
             raise HeadflowError(busy) from None
         if not locked:
             print(
-                f"warning: {path.parent} lies where files cannot be locked: write it from one process", file=sys.stderr
+                f"warning: {path.parent} lies on a file system without locks: write it from one process",
+                file=sys.stderr,
             )
         _held.add(self)
 
     def check(self) -> None:
-        """Hold that the file is where it was when it was locked.
+        """Check that the file is where it was when it was locked.
 
         Raises:
             HeadflowError: it is not; another process may hold one in its place.
@@ -53,7 +57,7 @@ class Lock:
             raise HeadflowError(f"{self._path.parent} was removed while it was written; the same command starts anew")
 
     def release(self) -> None:
-        """Let others have it; does nothing where that was done."""
+        """Release the lock; does nothing if it was released before."""
         file, self._file = self._file, -1
         if file >= 0:
             os.close(file)
@@ -67,26 +71,25 @@ def _close_copies() -> None:
         lock.release()
 
 
-os.register_at_fork(after_in_child=_close_copies)
+if hasattr(os, "register_at_fork"):  # where processes fork
+    os.register_at_fork(after_in_child=_close_copies)
 
 
-@contextmanager
-def turn(path: Path) -> Iterator[None]:
-    """Wait until no other process is inside, and keep others out meanwhile."""
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+def _lock(file: int) -> bool:
+    """Lock an open file; returns whether its file system has locks.
+
+    Raises:
+        BlockingIOError: another process holds the lock.
+    """
     try:
-        _flock(file, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(file)
-
-
-def _flock(file: int, how: int) -> bool:
-    """Whether the file's system has locks."""
-    try:
-        fcntl.flock(file, how)
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        else:
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    except PermissionError:  # what Windows answers if another process holds it
+        raise BlockingIOError from None
     except OSError as error:
-        if error.errno not in UNKNOWN:
+        if error.errno not in UNSUPPORTED:
             raise
         return False
     return True

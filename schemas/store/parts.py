@@ -1,4 +1,4 @@
-"""One part of a run: tables -> two Parquet files, each written aside, flushed to the disk and renamed."""
+"""One part of a run: tables -> Parquet files, each written aside, flushed to the disk and renamed."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,39 +11,45 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.columns import OK, SAMPLES, TABLES, arrow_schema, heads_columns
-from schemas.manifest import Manifest, Part
+from schemas.columns import OK, TABLES, arrow_schema
+from schemas.store.ledger import Part
+from schemas.store.run import Run
+
+Grids = Mapping[str, npt.NDArray[np.float32]]  # by table: [layers, heads, columns], or fewer axes
+SIZES = {"layer": "layers", "head": "heads"}  # the manifest's field of an axis
 
 
-def part_name(manifest: Manifest, chunk: int, number: int) -> str:
+def part_name(chunk: int, number: int) -> str:
     """The file name of a chunk's part."""
-    return f"{_stem(manifest, chunk)}-{number:05d}.parquet"
+    return f"part-{chunk:05d}-{number:05d}.parquet"
 
 
-def _stem(manifest: Manifest, chunk: int) -> str:
-    """How the names of a chunk's parts begin; a run that is one chunk does not name it."""
-    return "part" if manifest.num_chunks == 1 else f"part-{chunk:05d}"
+def part_number(name: str) -> int:
+    """The number in the file name of a part."""
+    return int(name.removesuffix(".parquet").rpartition("-")[2])
 
 
-def write_part(
-    path: Path,
-    part: Part,
-    manifest: Manifest,
-    samples: Sequence[Mapping[str, Any]],
-    flows: Sequence[npt.NDArray[np.float32]],
-) -> None:
-    """Write both files of a part, and its row counts into `part`.
+def grid_shape(run: Run, table: str) -> tuple[int, ...]:
+    """The shape of what one sample brings to a table with a grid: the sizes of its axes, and its columns of values."""
+    axes = TABLES[table].axes
+    return (*(getattr(run.manifest, SIZES[axis]) for axis in axes), len(run.columns(table)) - 2 - len(axes))
+
+
+def write_part(run: Run, part: Part, samples: Sequence[Mapping[str, Any]], grids: Sequence[Grids]) -> None:
+    """Write the files of a part, and its numbers of rows into `part`.
 
     Args:
-        path: the run's directory.
-        samples: rows of `samples`; `flows` has those of `heads`, float32 [layers, heads, flow columns] for each row
-            that is `ok`.
+        samples: rows of the table `samples`.
+        grids: for each sample that is `ok`, its values in each other table; see `grid_shape`.
     """
-    heads = _heads_table(manifest, [sample for sample in samples if sample["status"] == OK], flows)
-    rows = pa.Table.from_pylist(samples, schema=arrow_schema(SAMPLES))
-    write_table(path / "heads" / part.name, heads)
-    write_table(path / "samples" / part.name, rows)
-    part.heads_rows, part.samples_rows = heads.num_rows, rows.num_rows
+    observed = [sample for sample in samples if sample["status"] == OK]
+    tables = {"samples": pa.Table.from_pylist(samples, schema=arrow_schema(run.columns("samples")))}
+    for name in dict.fromkeys(("heads", *(name for each in grids for name in each))):
+        tables[name] = _grid_table(run, name, observed, [each[name] for each in grids])
+    for name, content in tables.items():
+        (run.path / name).mkdir(exist_ok=True)
+        write_table(run.path / name / part.name, content)
+    part.rows = {name: content.num_rows for name, content in tables.items()}
 
 
 def write_table(path: Path, content: pa.Table) -> None:
@@ -65,35 +71,58 @@ def write_table(path: Path, content: pa.Table) -> None:
 def write_text(path: Path, content: str) -> None:
     """Write a small JSON file; readers see it when it is whole."""
     with _publishing(path) as aside:
-        aside.write_text(content, encoding="utf-8", errors="backslashreplace")  # half a pair, as JSON writes it
+        _write(aside, content)
 
 
-def remove_leftovers(path: Path, manifest: Manifest, chunk: int) -> None:
-    """Remove what a killed writer of a chunk left of a part: files aside, and files that the manifest does not list."""
-    pattern, listed = f"{_stem(manifest, chunk)}-*.parquet", {part.name for part in manifest.parts}
+def write_text_once(path: Path, content: str) -> bool:
+    """Write a small JSON file unless it exists; returns whether it was written. Of several writers, one writes it."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        _write(aside, content)
+        _flush(aside)
+        try:
+            os.link(aside, path)
+        except FileExistsError:
+            return False
+        except OSError:  # a file system without links
+            if path.exists():
+                return False
+            aside.replace(path)
+        _flush_folder(path.parent)
+        return True
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def remove_leftovers(run: Run, chunk: int) -> None:
+    """Remove what a killed writer of a chunk left of a part: files aside, and files that no ledger names."""
+    pattern, named = part_name(chunk, 0).replace("00000.parquet", "*.parquet"), {part.name for part in run.parts}
     for table in TABLES:
-        for file in (path / table).glob(pattern):
-            if file.name not in listed:
+        for file in (run.path / table).glob(pattern):
+            if file.name not in named:
                 file.unlink()
-        for file in (path / table).glob(f".{pattern}.tmp"):
+        for file in (run.path / table).glob(f".{pattern}.tmp"):
             file.unlink()
 
 
-def _heads_table(
-    manifest: Manifest, observed: Sequence[Mapping[str, Any]], flows: Sequence[npt.NDArray[np.float32]]
+def _write(path: Path, content: str) -> None:
+    path.write_text(content, encoding="utf-8", errors="backslashreplace")  # half a surrogate pair, as JSON writes it
+
+
+def _grid_table(
+    run: Run, table: str, observed: Sequence[Mapping[str, Any]], grids: Sequence[npt.NDArray[np.float32]]
 ) -> pa.Table:
-    schema = arrow_schema(heads_columns(manifest.flows))
-    layers, heads = manifest.layers, manifest.heads
-    layer = np.repeat(np.arange(layers, dtype=np.int16), heads)
-    head = np.tile(np.arange(heads, dtype=np.int16), layers)
-    values = np.stack(flows) if flows else np.empty((0, layers, heads, len(manifest.flows)))
+    """The rows of a table with a grid: for each sample its cells, in the order of the axes."""
+    *sizes, width = grid_shape(run, table)
+    cells = int(np.prod(sizes))
+    axes = np.meshgrid(*(np.arange(size, dtype=np.int16) for size in sizes), indexing="ij")
+    values = np.stack(grids).reshape(-1, width) if grids else np.empty((0, width), np.float32)
     arrays = [
-        _repeated([sample["sample_id"] for sample in observed], layers * heads),
-        _repeated([sample["category"] for sample in observed], layers * heads),
-        np.tile(layer, len(observed)),
-        np.tile(head, len(observed)),
-        *(values[..., index].ravel() for index in range(values.shape[-1])),
+        *(_repeated([sample[name] for sample in observed], cells) for name in ("sample_id", "category")),
+        *(np.tile(axis.ravel(), len(observed)) for axis in axes),
+        *values.T,
     ]
+    schema = arrow_schema(run.columns(table))
     return pa.table(
         [pa.array(array, type=field.type) for array, field in zip(arrays, schema, strict=True)], schema=schema
     )
@@ -113,13 +142,22 @@ def _publishing(path: Path) -> Iterator[Path]:
         yield aside
         _flush(aside)
         aside.replace(path)
-        _flush(path.parent)
+        _flush_folder(path.parent)
     except OSError:
-        aside.unlink(missing_ok=True)  # a full disk has better uses
+        aside.unlink(missing_ok=True)  # free the space on a full disk
         raise
 
 
 def _flush(path: Path) -> None:
+    """Flush a file to the disk."""
+    with path.open("rb+") as file:
+        os.fsync(file)
+
+
+def _flush_folder(path: Path) -> None:
+    """Flush the names in a folder to the disk; Windows cannot open folders, and does so by itself."""
+    if os.name != "posix":
+        return
     file = os.open(path, os.O_RDONLY)
     try:
         os.fsync(file)

@@ -1,4 +1,4 @@
-"""What is wrong with a run, one line each. Reads part by part, so memory does not grow with the run."""
+"""What is wrong with a run, a line each. Reads part by part, so memory does not grow with the run."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 
 from schemas.columns import OK, PARTITIONS, REASONS, SKIPPED, TABLES
 from schemas.errors import HeadflowError
-from schemas.manifest import COMPLETE
 from schemas.roles import ROLES, TEXT
+from schemas.store.ledger import changed_images
 from schemas.store.run import Run, open_run
 
 TOLERANCE = 1e-5  # of a sum of float32 masses: a partition from 1, a mass beyond 0..1
@@ -22,50 +22,77 @@ SHOWN = 5  # names given before "and N more"
 def validate(path: str | Path) -> Iterator[str]:
     """Yield what is wrong with the run in a directory; nothing when all is well.
 
-    Checks the manifest, that the parts are those it lists with their row counts, the columns and their types, values
-    (no null, no NaN, 0..1, partitions that sum to 1 within `TOLERANCE`, `v2t` that equals its parts), and that each
-    `ok` sample has every (layer, head) once and no other sample has any.
+    Checks the manifest and the ledgers, that the parts are those that ledgers name with their numbers of rows, the
+    columns and their types, values (no null, no NaN, 0..1, partitions that sum to 1 within `TOLERANCE`, `v2t` that
+    equals its parts), that each `ok` sample has every (layer, head) once and no other sample has any, and that all
+    chunks had the same weights and images.
     """
     try:
         run = open_run(path)
     except HeadflowError as error:
         yield str(error)
         return
-    if run.manifest.state != COMPLETE:
-        yield f"{run.path}: the run is `{run.manifest.state}`, not `{COMPLETE}`: interrupted, or still going on"
+    yield from _check_ledgers(run)
     yield from _stray_files(run)
     ok: dict[str, str] = {}
     yield from _check_samples(run, ok)
     yield from _check_heads(run, ok)
 
 
+def _check_ledgers(run: Run) -> Iterator[str]:
+    """That each chunk is complete, with as many samples as it was asked for, and that chunks fit each other."""
+    chunks = range(run.manifest.num_chunks)
+    incomplete = [chunk for chunk in chunks if chunk not in run.ledgers or not run.ledgers[chunk].complete]
+    if incomplete:
+        which = f": chunks {_names(incomplete)} of {len(chunks)}" if len(chunks) > 1 else ""
+        yield f"{run.path}: the run is not complete, but interrupted or still going on{which}"
+    for chunk, ledger in run.ledgers.items():
+        written = ledger.rows("samples")
+        if ledger.complete and written != ledger.samples:
+            yield f"{run.path}: chunk {chunk} is complete with {written} samples, and {ledger.samples} were asked for"
+    asked = {ledger.samples_in_run for ledger in run.ledgers.values()}
+    observed = {chunk: ledger for chunk, ledger in run.ledgers.items() if ledger.rows("heads")}
+    weights = {ledger.weights for ledger in observed.values()} - {None}
+    for chunk, ledger in observed.items():
+        first = next(iter(observed.values()))
+        changed = changed_images(first.images, ledger.images)
+        # Fewer are images that were mended between two chunks, so that their samples could be tried again
+        if len(changed) > len(first.images.keys() & ledger.images.keys()) / 2:
+            yield f"{run.path}: chunk {chunk} was computed on other images of the same names: {_names(changed)}"
+    if len(asked) > 1:
+        yield f"{run.path}: chunks are parts of {_names(sorted(asked))} samples, so that they do not make one run"
+    if len(weights) > 1:
+        yield f"{run.path}: chunks were computed with {len(weights)} different sets of weights"
+
+
 def _stray_files(run: Run) -> Iterator[str]:
-    listed = {part.name for part in run.manifest.parts}
     for table in TABLES:
         folder = run.path / table
         if not folder.is_dir():
             yield f"{folder} is missing"
             continue
-        stray = sorted({file.name for file in folder.glob("*.parquet") if not file.name.startswith(".")} - listed)
+        named = {path.name for path in run.part_paths(table)}
+        stray = sorted({file.name for file in folder.glob("*.parquet") if not file.name.startswith(".")} - named)
         if stray:
-            yield f"{folder} has parts that the manifest does not list: {_names(stray)}"
+            yield f"{folder} has parts that no ledger names: {_names(stray)}"
 
 
 def _tables(run: Run, table: str) -> Iterator[tuple[Path, pa.Table | str]]:
     """Each part of a table, read whole, or the one line that says why it could not be."""
-    for part, path in zip(run.manifest.parts, run.part_paths(table), strict=True):
+    for part, path in zip(run.parts, run.part_paths(table), strict=True):
         try:
             found = run.open_part(path).schema_arrow.names
-            names = [column.name for column in run.columns(table)]
+            columns = run.columns(table)
+            names = [column.name for column in columns if column.name in found or not column.nullable]
             if found != names:
                 yield path, f"{path}: the columns are {_names(found)}, the contract has {_names(names)}"
             content = run.read_part(path)
         except HeadflowError as error:
             yield path, str(error)
             continue
-        expected = part.heads_rows if table == "heads" else part.samples_rows
+        expected = part.rows[table]
         if content.num_rows != expected:
-            yield path, f"{path} has {content.num_rows} rows, the manifest says {expected}"
+            yield path, f"{path} has {content.num_rows} rows, its ledger says {expected}"
         yield path, content
 
 
@@ -83,13 +110,13 @@ def _check_samples(run: Run, ok: dict[str, str]) -> Iterator[str]:
         odd = [key for key, status in zip(ids, statuses, strict=True) if status not in (OK, SKIPPED)]
         if odd:
             yield f"{path}: `status` is neither `{OK}` nor `{SKIPPED}` for {_names(odd)}"
-        mute = [
+        unexplained = [
             key
             for key, status, why in zip(ids, statuses, reasons, strict=True)
             if status == SKIPPED and why not in REASONS
         ]
-        if mute:
-            yield f"{path}: skipped without a reason of the contract: {_names(mute)}"
+        if unexplained:
+            yield f"{path}: skipped without a reason of the contract: {_names(unexplained)}"
         for name in ("p_yes", "p_no"):
             yield from _outside(path, name, content[name].drop_null().to_numpy())
         for name in (f"n_{role.name}" for role in ROLES):
@@ -98,8 +125,6 @@ def _check_samples(run: Run, ok: dict[str, str]) -> Iterator[str]:
     double = [key for key, count in seen.items() if count > 1]
     if double:
         yield f"{run.path / 'samples'}: `sample_id` is not unique: {_names(double)}"
-    if run.manifest.state == COMPLETE and seen.total() != run.manifest.samples:
-        yield f"{run.path / 'samples'}: {seen.total()} rows, the manifest says {run.manifest.samples} samples"
 
 
 def _check_heads(run: Run, ok: dict[str, str]) -> Iterator[str]:
@@ -180,6 +205,6 @@ def _listed(path: Path, what: str, names: list[str]) -> Iterator[str]:
         yield f"{path}: {_names(names)} {what}"
 
 
-def _names(names: Sequence[str | None]) -> str:
+def _names(names: Sequence[object]) -> str:
     more = len(names) - SHOWN
     return ", ".join(map(str, names[:SHOWN])) + (f" and {more} more" if more > 0 else "")

@@ -1,35 +1,44 @@
 """The one place that writes runs: samples go in one by one, parts come out whole.
 
-A part is listed in the manifest once both of its files are there, so that what a reader sees is always complete. This
-happens in a thread, while the next part is gathered. A run that was left goes on where its last part ends.
+A ledger names a part once all of its files are there, so that readers see complete parts alone. Parts are written in a
+thread, while the next one is gathered. A run that was interrupted goes on behind its last part.
 """
 
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow.compute as pc
 
 from schemas.columns import OK, REASONS, SKIPPED, TABLES
 from schemas.errors import HeadflowError
-from schemas.manifest import COMPLETE, RUNNING, Manifest, Part
-from schemas.store.identity import IDENTITY, check_same
-from schemas.store.locks import Lock, turn
-from schemas.store.parts import part_name, remove_leftovers, write_part, write_table, write_text
+from schemas.manifest import Manifest, Session, to_json
+from schemas.store.identity import IDENTITY, check_division, check_fingerprints, check_same
+from schemas.store.ledger import CHUNKS, COMPLETE, LEDGER_NAME, PART_NAME, RUNNING, Ledger, Part, ledger_path
+from schemas.store.locks import Lock
+from schemas.store.parts import (
+    Grids,
+    grid_shape,
+    part_name,
+    part_number,
+    remove_leftovers,
+    write_part,
+    write_table,
+    write_text,
+    write_text_once,
+)
 from schemas.store.run import MANIFEST, Run, open_run
 from schemas.text import one_line
 
 ROWS_PER_PART = 2**17  # of `heads`: 128 samples of a model with 32 x 32 heads, about 7 MB
-SAMPLES_PER_PART = 2**12  # where most samples are skipped
-TURN = ".lock"
-GO_ON = "the same command goes on, without --overwrite"
+SAMPLES_PER_PART = 2**12  # if most samples are skipped
+GO_ON = "the same command goes on, unless it overwrites"
 
 
 def now() -> str:
@@ -39,7 +48,7 @@ def now() -> str:
 
 def holds_run(path: Path) -> bool:
     """Whether a directory holds a run, or what is left of one."""
-    return any((path / name).exists() for name in (MANIFEST, *TABLES))
+    return (path / MANIFEST).exists() or bool(_ledgers(path))
 
 
 def check_directory(path: Path) -> None:
@@ -58,6 +67,31 @@ def check_directory(path: Path) -> None:
         raise HeadflowError(f"cannot write to {path}: {error.strerror or error}") from None
 
 
+def refuse_strangers(path: Path) -> None:
+    """Raise `HeadflowError` if the folders of tables hold Parquet though there is no run: readers would take it in."""
+    for table in TABLES:
+        if any((path / table).glob("*.parquet")):
+            raise HeadflowError(
+                f"{path} has Parquet files in {table}/, but no {MANIFEST}: it is not a run, or its manifest is gone; "
+                "choose another directory",
+                setting="output_dir",
+            )
+
+
+def remove_run(path: Path) -> None:
+    """Remove the run in a directory: its manifest, its ledgers and the files named as its parts, and nothing else."""
+    files = [path / MANIFEST, *_ledgers(path)]
+    for table in TABLES:
+        names = [*(path / table).glob("part-*.parquet"), *(path / table).glob(".part-*.parquet.tmp")]
+        files += [file for file in names if PART_NAME.fullmatch(file.name.removeprefix(".").removesuffix(".tmp"))]
+    for file in files:
+        file.unlink(missing_ok=True)
+
+
+def _ledgers(path: Path) -> list[Path]:
+    return [file for file in (path / CHUNKS).glob("*.json") if LEDGER_NAME.fullmatch(file.name)]
+
+
 class RunWriter:
     """Writes a run, or a chunk of it: `add` or `skip` each sample in order, then `finish`.
 
@@ -65,6 +99,7 @@ class RunWriter:
     error while a part is written is raised when the next one is handed over, or at the end.
 
     Attributes:
+        run: the run as this process knows it; other chunks are as they were when it was opened.
         done: ids of the samples that are in complete parts already; they must not come again.
     """
 
@@ -72,88 +107,121 @@ class RunWriter:
         self,
         path: Path,
         manifest: Manifest,
+        session: Session,
         *,
+        samples: int,
         chunk: int = 0,
+        samples_in_run: int | None = None,
+        weights: str | None = None,
+        images: Mapping[str, str] | None = None,
         overwrite: bool = False,
         retry_skipped: bool = False,
     ) -> None:
-        """Start a run in `path`, or go on with the one that lies there.
+        """Start a run in `path`, or go on with the one in it.
 
         Args:
+            session: who computes what follows; its `started` is set here.
+            samples: how many samples the chunk is asked for, those to be skipped included.
             chunk: which of `manifest.num_chunks` this process writes.
-            overwrite: remove the run that lies there, and nothing else, and start anew.
+            samples_in_run: how many all chunks are asked for; `None`: there is one chunk.
+            weights: fingerprint of the weights; `None`: not known.
+            images: fingerprints of images by name.
+            overwrite: remove the run that is in `path`, and nothing else, and start anew.
             retry_skipped: take the samples that were skipped out of the run, so that they can come again.
 
         Raises:
-            HeadflowError: see `check_directory`; or another run lies there, or another process writes this one.
+            HeadflowError: see `check_directory`; or another run is in `path`, or one with samples observed on other
+                weights or images; or another process writes this one.
         """
         check_directory(path)
         self.path = path
-        self.manifest = manifest
         self._chunk = chunk
+        self._session = replace(session, started=now())
         self._samples: list[dict[str, Any]] = []
-        self._flows: list[npt.NDArray[np.float32]] = []
+        self._grids: list[Grids] = []
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
         self._writing: Future[None] | None = None
+        self._new: set[str] = set()
+        self._compared = False
         which = f"chunk {chunk} of {path}" if manifest.num_chunks > 1 else str(path)
         self._lock = Lock(path / f".chunk-{chunk:05d}.lock", f"another process writes {which}")
-        self.done: frozenset[str] = frozenset()
         try:
-            with turn(path / TURN):
-                adopted = self._open(overwrite)
-            if not adopted:
-                self._write_manifest()  # before its folders: what is killed here can go on
-            for table in TABLES:
-                (path / table).mkdir(exist_ok=True)
+            self.run = self._open(manifest, overwrite)
+            remove_leftovers(self.run, chunk)
+            check_division(self.run, samples_in_run or samples)
+            check_fingerprints(self.run, weights, images or {})
+            self._ledger = self.run.ledgers.setdefault(chunk, Ledger(chunk=chunk))
+            samples = max(samples, self._ledger.rows("samples"))  # fewer may be asked for than are there
+            if retry_skipped or not self._ledger.complete or self._ledger.samples != samples:
+                self._begin(samples, samples_in_run or samples, weights, images or {})
             if retry_skipped:
                 self._take_out_skipped()
-            self.done = frozenset(self._sample_ids())
+            self.done: frozenset[str] = frozenset(self._sample_ids())
         except BaseException:
             self._lock.release()
             raise
 
-    def _open(self, overwrite: bool) -> bool:
-        """Adopt the run that lies there, or clear its place; returns whether there was one to go on with."""
-        if holds_run(self.path) and not overwrite:
-            found = open_run(self.path).manifest
-            check_same(found, {name: getattr(self.manifest, name) for name in IDENTITY}, self.path)
-            self.manifest = found
-            remove_leftovers(self.path, found, self._chunk)
-            return True
-        (self.path / MANIFEST).unlink(missing_ok=True)
-        for table in TABLES:
-            shutil.rmtree(self.path / table, ignore_errors=True)
-        self.manifest.started = now()
-        return False
+    def _open(self, manifest: Manifest, overwrite: bool) -> Run:
+        """The run in the directory, begun if there is none."""
+        if overwrite and holds_run(self.path):
+            remove_run(self.path)
+        if not holds_run(self.path):
+            refuse_strangers(self.path)
+            with self._explaining():
+                write_text_once(self.path / MANIFEST, to_json(replace(manifest, started=now())))
+        run = open_run(self.path)
+        check_same(run.manifest, {name: getattr(manifest, name) for name in IDENTITY}, self.path)
+        with self._explaining():
+            for folder in (CHUNKS, "heads", "samples"):
+                (self.path / folder).mkdir(exist_ok=True)
+        return run
 
-    def add(self, sample: Mapping[str, Any], flows: npt.NDArray[np.float32]) -> None:
-        """Add a sample and its flows.
+    def _begin(self, samples: int, samples_in_run: int, weights: str | None, images: Mapping[str, str]) -> None:
+        """Enter the session into the ledger."""
+        self._ledger.samples, self._ledger.samples_in_run = samples, samples_in_run
+        self._ledger.weights = weights or self._ledger.weights
+        self._ledger.images = self._ledger.images | dict(images)
+        self._ledger.sessions.append(self._session)
+        self._write_ledger(self._ledger.parts)
+
+    def add(self, sample: Mapping[str, Any], grids: Grids) -> None:
+        """Add a sample that was observed.
 
         Args:
             sample: values by column name of `samples`, without `status`; what is absent becomes null.
-            flows: float32 [layers, heads, flow columns], in the order of `manifest.flows`.
+            grids: by table, float32 [*axes, columns], such as [layers, heads, flows] for `heads`, in the order of
+                `Run.columns`.
 
         Raises:
-            ValueError: flows of another shape, or not finite, or of a sample that is there; they must not be written.
+            ValueError: values of another shape, or not finite, or of a sample that is in the run.
         """
-        expected = (self.manifest.layers, self.manifest.heads, len(self.manifest.flows))
-        if flows.shape != expected:
-            raise ValueError(f"flows have shape {flows.shape}, not {expected}")
-        if not np.isfinite(flows).all():
-            raise ValueError("flows are not finite")
-        self._flows.append(flows.astype(np.float32, copy=False))
-        self._append({**sample, "status": OK})
+        for table, values in grids.items():
+            if values.shape != (expected := grid_shape(self.run, table)):
+                raise ValueError(f"the values of {table} have shape {values.shape}, not {expected}")
+            if not np.isfinite(values).all():
+                raise ValueError(f"values of {table} are not finite")
+        single = {table: values.astype(np.float32, copy=False) for table, values in grids.items()}
+        self._append({**sample, "status": OK}, single)
 
     def skip(self, sample: Mapping[str, Any], reason: str, detail: str) -> None:
-        """Record a sample that has no rows in `heads`; `reason` is one of `schemas.columns.REASONS`."""
+        """Record a sample that has no rows in other tables; `reason` is one of `schemas.columns.REASONS`."""
         if reason not in REASONS:
             raise ValueError(f"{reason!r} is not a reason of the contract")
         self._append({**sample, "status": SKIPPED, "reason": reason, "detail": detail})
 
     def finish(self) -> None:
-        """Write what is gathered and mark the chunk complete, and the run with its last one."""
+        """Write what is gathered and mark the chunk complete.
+
+        Raises:
+            RuntimeError: samples were neither added, skipped nor there before: whoever calls this has lost them.
+        """
         self.flush()
-        self._write_manifest(complete=True)
+        written = self._ledger.rows("samples")
+        if written != self._ledger.samples:
+            raise RuntimeError(f"{written} of {self._ledger.samples} samples were added or skipped")
+        if not self._ledger.complete:
+            self._session.finished = now()
+            self._write_ledger(self._ledger.parts, state=COMPLETE)
         self.close()
 
     def close(self) -> None:
@@ -170,84 +238,78 @@ class RunWriter:
         """Let the thread write what is gathered, as one part."""
         self._wait()
         if self._samples:
-            self._writing = self._thread.submit(self._write_part, self._samples, self._flows)
-            self._samples, self._flows = [], []
+            self._writing = self._thread.submit(self._write_part, self._samples, self._grids)
+            self._samples, self._grids = [], []
 
     def _wait(self) -> None:
         if self._writing is not None:
             writing, self._writing = self._writing, None
             writing.result()
 
-    def _append(self, sample: dict[str, Any]) -> None:
-        if sample["sample_id"] in self.done:
-            raise ValueError(f"{sample['sample_id']} is in the run already")
+    def _append(self, sample: dict[str, Any], grids: Grids | None = None) -> None:
+        name = sample["sample_id"]
+        if name in self.done or name in self._new:
+            raise ValueError(f"{name} is in the run already")
+        self._new.add(name)
         self._samples.append(sample)
-        rows = len(self._flows) * self.manifest.layers * self.manifest.heads
+        if grids is not None:
+            self._grids.append(grids)
+        rows = len(self._grids) * self.run.manifest.layers * self.run.manifest.heads
         if rows >= ROWS_PER_PART or len(self._samples) >= SAMPLES_PER_PART:
             self._hand_over()
 
-    def _own(self) -> list[Part]:
-        return [part for part in self.manifest.parts if part.chunk == self._chunk]
-
     def _new_part(self) -> Part:
-        numbers = [int(part.name.removesuffix(".parquet").rpartition("-")[2]) for part in self._own()]
-        return Part(part_name(self.manifest, self._chunk, max(numbers, default=-1) + 1), self._chunk, 0, 0)
+        numbers = [part_number(part.name) for part in self._ledger.parts]
+        return Part(name=part_name(self._chunk, max(numbers, default=-1) + 1))
 
-    def _write_part(self, samples: list[dict[str, Any]], flows: list[npt.NDArray[np.float32]]) -> None:
+    def _write_part(self, samples: list[dict[str, Any]], grids: list[Grids]) -> None:
+        if not self._compared:  # chunks may have begun together, when no sample was observed yet
+            check_fingerprints(open_run(self.path), self._ledger.weights, self._ledger.images)
+            self._compared = True
+        part = self._new_part()
         with self._explaining():
-            part = self._new_part()
-            write_part(self.path, part, self.manifest, samples, flows)
-            self._write_manifest([*self._own(), part])
+            write_part(self.run, part, samples, grids)
+        self._write_ledger([*self._ledger.parts, part])
 
     @contextmanager
     def _explaining(self) -> Iterator[None]:
-        """Around what is written: what the disk says becomes a line that says how to go on."""
+        """Around writing: an error of the disk becomes a line that says how to go on."""
         self._lock.check()
         try:
             yield
         except OSError as error:
-            self._lock.check()  # a directory that is gone is why, whatever the disk says
+            self._lock.check()  # a directory that was removed is the cause, whatever the disk answers
             raise HeadflowError(
                 f"cannot write to {self.path}: {one_line(error)}; what was written before stays, and {GO_ON}"
             ) from error
 
-    def _write_manifest(self, own: list[Part] | None = None, *, complete: bool = False) -> None:
-        """Write the manifest with the parts of this chunk, `own` if given, and those that others have written."""
-        path = self.path / MANIFEST
-        own = self._own() if own is None else own
-        with self._explaining(), turn(self.path / TURN):
-            found = open_run(self.path).manifest if path.exists() else self.manifest
-            others = [part for part in found.parts if part.chunk != self._chunk]
-            chunks = set(found.chunks_complete) - {self._chunk} | ({self._chunk} if complete else set())
-            self.manifest.parts = sorted([*others, *own], key=lambda part: part.chunk)
-            self.manifest.chunks_complete = sorted(chunks)
-            whole = len(chunks) == self.manifest.num_chunks
-            self.manifest.state = COMPLETE if whole else RUNNING
-            self.manifest.finished = now() if whole else None
-            write_text(path, self.manifest.to_json())
+    def _write_ledger(self, parts: list[Part], *, state: str = RUNNING) -> None:
+        ledger = replace(self._ledger, parts=parts, state=state)
+        with self._explaining():
+            write_text(ledger_path(self.path, self._chunk), to_json(ledger))
+        self._ledger = self.run.ledgers[self._chunk] = ledger
 
     def _sample_ids(self) -> list[str]:
-        run = Run(self.path, self.manifest)
-        parts = [run.read_part(self.path / "samples" / part.name) for part in self._own()]
-        return [name for part in parts for name in part["sample_id"].to_pylist()]
+        files = [self.path / "samples" / part.name for part in self._ledger.parts]
+        return [name for file in files for name in self.run.read_part(file)["sample_id"].to_pylist()]
 
     def _take_out_skipped(self) -> None:
-        """Write parts that hold skipped samples anew without them; the old files go once the manifest lists the new."""
-        run = Run(self.path, self.manifest)
-        for part in self._own():
-            samples = run.read_part(self.path / "samples" / part.name)
+        """Write parts that hold skipped samples anew without them; the old files go once the ledger names the new."""
+        for part in self._ledger.parts:
+            samples = self.run.read_part(self.path / "samples" / part.name)
             kept = samples.filter(pc.field("status") == OK)
             if kept.num_rows == samples.num_rows:
                 continue
-            heads = run.read_part(self.path / "heads" / part.name)
             new = self._new_part()
-            new.heads_rows, new.samples_rows = heads.num_rows, kept.num_rows
-            own = [new if each is part else each for each in self._own()]
+            new.rows = part.rows | {"samples": kept.num_rows}
+            own = [new if each is part else each for each in self._ledger.parts]
             if kept.num_rows:
-                write_table(self.path / "heads" / new.name, heads)
-                write_table(self.path / "samples" / new.name, kept)
+                with self._explaining():
+                    for table in part.rows:
+                        content = kept if table == "samples" else self.run.read_part(self.path / table / part.name)
+                        write_table(self.path / table / new.name, content)
             else:
                 own.remove(new)
-            self._write_manifest(own)
-            for table in TABLES:
+            self._write_ledger(own)
+            for table in part.rows:
                 (self.path / table / part.name).unlink()

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from analyze.__main__ import main
-from tests.support.runs import PART, edit_manifest, put, rewrite
+from tests.support.runs import LEDGER, PART, edit_json, edit_ledger, edit_manifest, put, rewrite
 
 COMMANDS = ("plots", "summary", "export-pt")
 
@@ -24,7 +24,7 @@ def not_a_run(run):
 def no_parts_yet(run):
     for table in ("heads", "samples"):
         (run / table / PART).unlink()
-    edit_manifest(run, state="running", parts=[])
+    edit_ledger(run, state="running", parts=[])
 
 
 def truncate(run):
@@ -41,7 +41,7 @@ def damage(run):
 
 
 def skip_all(run):
-    rows = json.loads((run / "run.json").read_text())["samples"]
+    rows = json.loads((run / LEDGER).read_text())["samples"]
     for row in range(rows):
         rewrite(run, "samples", lambda content, row=row: put(content, "status", row, "skipped"))
 
@@ -59,11 +59,11 @@ FAULTS = {
     truncate: "cannot be read as Parquet",
     damage: "cannot be read as Parquet",
     skip_all: "no sample was observed",
-    lambda run: (run / "heads" / PART).unlink(): "is missing: run.json lists it",
-    lambda run: (run / "samples" / PART).unlink(): "is missing: run.json lists it",
+    lambda run: (run / "heads" / PART).unlink(): "is missing: its ledger names it",
+    lambda run: (run / "samples" / PART).unlink(): "is missing: its ledger names it",
     lambda run: (run / "run.json").unlink(): "it has parts, but its manifest is gone",
     lambda run: (run / "run.json").write_text("{"): "is not JSON",
-    lambda run: edit_manifest(run, schema_version=2): "has schema version 2, this headflow reads 1",
+    lambda run: edit_manifest(run, schema_version=3): "has schema version 3, this headflow reads 1 and 2",
     lambda run: edit_manifest(run, layers=1): "is beyond the manifest's 1; run validate",
     lambda run: spoil(run, "head", 0): "does not have each (layer, head) of each sample once; run validate",
     lambda run: spoil(run, "t2v", float("nan")): "`t2v` is not finite in some rows; run validate",
@@ -87,13 +87,14 @@ def test_one_line_and_exit_code_2(made_up, capsys, command, fault):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_half_written_run_is_read_as_far_as_it_goes(made_up, capsys, command, tmp_path):
-    edit_manifest(made_up, state="running", samples=99)
+    edit_ledger(made_up, state="running", samples=99, samples_in_run=99)
     flags = ["--dpi", "20"] if command == "plots" else []
     assert main([command, str(made_up), "--output-dir", str(tmp_path / "out"), *flags]) == 0
-    assert "is `running`, not `complete`: this covers 10 of 99 samples\n" in capsys.readouterr().err
-    edit_manifest(made_up, num_chunks=4, chunks_complete=[0, 2])
+    assert "is not complete: this covers 10 of 99 samples\n" in capsys.readouterr().err
+    edit_manifest(made_up, num_chunks=4)
+    edit_json(made_up / LEDGER, state="complete")
     assert main(["summary", str(made_up)]) == 0
-    assert "this covers 10 of 99 samples; chunks 1, 3 of 4 are not complete\n" in capsys.readouterr().err
+    assert "this covers 10 of 99 samples; chunks 1, 2, 3 of 4 are not complete\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "verify"])
@@ -106,7 +107,7 @@ def test_an_output_directory_that_cannot_be(made_up, capsys, command, tmp_path):
 def test_validate(made_up, capsys):
     assert main(["validate", str(made_up)]) == 0
     assert capsys.readouterr().out == f"{made_up}: valid\n"
-    edit_manifest(made_up, state="running")
+    edit_ledger(made_up, state="running")
     assert main(["validate", str(made_up)]) == 1
     assert "1 problem" in capsys.readouterr().out
 

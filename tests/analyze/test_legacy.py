@@ -54,7 +54,7 @@ def test_the_same_file_once_more_changes_nothing(bring, capsys):
     assert list(validate(run)) == []
     code, run = bring(records[:2])
     assert code == 2
-    assert "holds another run: its samples is 3, this command's is 2" in capsys.readouterr().err
+    assert "holds another run: its question_file_sha256 is " in capsys.readouterr().err
     assert bring(records[:2], "--overwrite")[0] == 0
     assert list(validate(run)) == []
 

@@ -238,7 +238,12 @@ class EndToEnd:
     def extract(self) -> None:
         """Run all samples into a run."""
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
-            manifest = Manifest(**self.extractor.describe(), samples=len(self.samples))
-            skipped = self.extractor.run(self.samples, RunWriter(Path(folder) / "run", manifest))
+            run, manifest, session = (
+                Path(folder) / "run",
+                Manifest(**self.extractor.describe()),
+                self.extractor.session(),
+            )
+            writer = RunWriter(run, manifest, session, samples=len(self.samples))
+            skipped = self.extractor.run(self.samples, writer)
         if skipped:
             raise SystemExit(f"samples were skipped: {skipped}")

@@ -68,6 +68,6 @@ def test_a_run_equals_that_of_the_cpu(tmp_path, extract, extracted, flags):
     keys = ["sample_id", "category", "layer", "head"]
     assert found[keys].equals(expected[keys])
     assert np.abs(found.drop(columns=keys) - expected.drop(columns=keys)).max(axis=None) <= 2e-5
-    manifest = open_run(tmp_path / "run").manifest
-    assert manifest.attention == EFFICIENT_CUDA.description
-    assert manifest.batch_size == flags.get("batch_size", 32)
+    (session,) = open_run(tmp_path / "run").ledgers[0].sessions
+    assert session.kernel == EFFICIENT_CUDA.description
+    assert session.batch_size == flags.get("batch_size", 32)

@@ -59,14 +59,18 @@ def test_the_demo_is_a_valid_run(extracted, questions, checkpoint_path):
     )
     assert samples["sample_id"].tolist()[:2] == [rows[0]["question_id"], rows[0]["question_id"] + "#2"]
     assert samples["p_yes"].between(0, 1).all()
-    manifest = open_run(extracted).manifest
-    assert (manifest.layers, manifest.heads, manifest.samples) == (4, 8, len(rows))
+    run = open_run(extracted)
+    manifest, (session,) = run.manifest, run.ledgers[0].sessions
+    assert (manifest.layers, manifest.heads, run.samples_asked) == (4, 8, len(rows))
     assert manifest.model == str(checkpoint_path)
     assert manifest.dtype == "float32"
     assert manifest.question_file_sha256 == hashlib.sha256((questions / "MME_test.json").read_bytes()).hexdigest()
-    assert manifest.image_preprocessing == "shortest edge to 112, centre crop 112 x 112 (CLIPImageProcessorPil)"
-    assert manifest.arguments["system_span"] == "template"
-    assert manifest.versions["torch"] == torch.__version__
+    assert (
+        manifest.image_preprocessing["description"]
+        == "shortest edge to 112, centre crop 112 x 112 (CLIPImageProcessorPil)"
+    )
+    assert session.arguments["system_span"] == "template"
+    assert session.versions["torch"] == torch.__version__
 
 
 def test_what_a_causal_model_must_show(extracted):
@@ -123,8 +127,9 @@ def test_batches_and_sequences_change_no_number(tmp_path, extract, extracted, fl
     floats = ["p_yes", "p_no"]
     assert samples.drop(columns=floats).equals(expected_samples.drop(columns=floats))
     assert np.abs(samples[floats] - expected_samples[floats]).max(axis=None) <= 1e-5
-    manifest = open_run(tmp_path / "run").manifest
-    assert manifest.batch_size == flags.get("batch_size", 1)
+    run = open_run(tmp_path / "run")
+    manifest, (session,) = run.manifest, run.ledgers[0].sessions
+    assert session.batch_size == flags.get("batch_size", 1)
     assert manifest.sequences == flags.get("sequences", "packed")
     assert list(validate(tmp_path / "run")) == []
 
@@ -172,7 +177,7 @@ def test_a_batch_that_does_not_fit(extract, tmp_path, monkeypatch):
     monkeypatch.setattr(Passes, "on_cuda", True)
     passes = count_passes(monkeypatch)
     assert extract(tmp_path / "run") == 0
-    assert open_run(tmp_path / "run").manifest.batch_size == 8
+    assert open_run(tmp_path / "run").ledgers[0].sessions[0].batch_size == 8
     assert [images for images, _ in passes][:4] == [3, 5, 9, 18]
     assert all(images <= 8 for images, _ in passes[4:])
     assert list(validate(tmp_path / "run")) == []
@@ -184,7 +189,7 @@ def test_a_reader_that_dies_is_named(ask, monkeypatch, capsys):
     assert code == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: a process that reads images failed: DataLoader worker")
-    assert open_run(run).manifest.state == "running"
+    assert not open_run(run).complete
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
@@ -299,10 +304,10 @@ def test_a_signal_keeps_what_was_observed(ask, monkeypatch, capfd, number):
     assert code == 128 + number
     error = capfd.readouterr().err.splitlines()
     assert "stopping after the batch at hand; once more to leave at once" in error
-    assert error[-1] == f"stopped: 3 of 5 samples are written to {run}; the same command goes on, without --overwrite"
-    assert open_run(run).manifest.state == "running"
+    assert error[-1] == f"stopped: 3 of 5 samples are written to {run}; the same command goes on, unless it overwrites"
+    assert not open_run(run).complete
     assert len(pd.read_parquet(run / "heads")) == 3 * 32
-    assert [line for line in validate(run) if "running" not in line] == []
+    assert [line for line in validate(run) if "not complete" not in line] == []
     monkeypatch.setattr(Model, "forward", forward)
     assert ask(*rows, sequences="separate")[0] == 0
     whole = pd.read_parquet(run / "heads")
@@ -323,7 +328,7 @@ def test_a_second_interrupt_leaves_at_once(ask, monkeypatch, capsys):
     code, run = ask({}, {}, {}, {}, sequences="separate")
     assert code == 130
     assert capsys.readouterr().err.endswith("interrupted\n")
-    assert open_run(run).manifest.parts == []
+    assert open_run(run).parts == []
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
@@ -388,7 +393,7 @@ def test_output_directories(tmp_path, extract, capsys, made_up):
         (tmp_path / "file", "is a file"),
         (tmp_path / "file" / "run", "cannot write to"),
         (Path("/proc/run"), "cannot write to"),
-        (made_up, "holds another run: its samples is 10, this command's is 24; choose another directory, or say --ove"),
+        (made_up, "holds another run: its model is 'made/up', this command's is "),
     ):
         assert extract(path) == 2
         error = capsys.readouterr().err
@@ -396,7 +401,7 @@ def test_output_directories(tmp_path, extract, capsys, made_up):
         assert error.count("\n") == 1
     assert list(validate(made_up)) == []
     assert extract(made_up, overwrite=True, num_samples=2) == 0
-    assert open_run(made_up).manifest.samples == 2
+    assert open_run(made_up).samples_asked == 2
 
 
 def test_a_failed_start_leaves_the_old_run_alone(made_up, extract):

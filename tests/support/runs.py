@@ -8,10 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.columns import FLOW_NAMES, PARTITIONS
-from schemas.manifest import EXTRACTED, Manifest
+from schemas.manifest import EXTRACTED, Manifest, Session
 from schemas.store.writer import RunWriter
 
-PART = "part-00000.parquet"
+PART = "part-00000-00000.parquet"
+LEDGER = "chunks/00000.json"
 
 # MME's categories and questions; 2,374 in all
 MME = {
@@ -47,10 +48,14 @@ def manifest(**fields) -> Manifest:
         "heads": 3,
         "flows": list(FLOW_NAMES),
         "text_scope": "all",
-        "samples": 0,
         "model": "made/up",
     }
     return Manifest(**(values | fields))
+
+
+def start(path: Path, samples: int, *, fields: dict | None = None, **options) -> RunWriter:
+    """A writer of a made-up run; `fields` are those of its manifest."""
+    return RunWriter(path, manifest(**(fields or {})), Session(device="cpu"), samples=samples, **options)
 
 
 def sample(number: int, category: str) -> dict:
@@ -58,6 +63,7 @@ def sample(number: int, category: str) -> dict:
     return {
         "sample_id": f"{category}/{number // 2}" + ("#2" if number % 2 else ""),
         "category": category,
+        "row": number,
         "question_id": f"{category}/{number // 2}",
         "image": f"{category}/{number // 2}.png",
         "image_sha256": f"{number // 2:064x}",
@@ -80,9 +86,9 @@ def write_run(path: Path, *, layers: int = 2, heads: int = 3, seed: int = 0, cat
     categories = {"OCR": 4, "color": 6} if categories is None else categories
     rows = [(number, name) for name, count in categories.items() for number in range(count)]
     pool = [flows(random, layers, heads) for _ in range(min(len(rows), 300))]
-    writer = RunWriter(path, manifest(layers=layers, heads=heads, samples=len(rows)))
+    writer = start(path, len(rows), fields={"layers": layers, "heads": heads})
     for position, (number, name) in enumerate(rows):
-        writer.add(sample(number, name), pool[position % len(pool)])
+        writer.add(sample(number, name) | {"row": position}, {"heads": pool[position % len(pool)]})
     writer.finish()
     return path
 
@@ -103,5 +109,12 @@ def put(table: pa.Table, name: str, row: int | slice, value) -> pa.Table:
 
 
 def edit_manifest(run, **change):
-    path = run / "run.json"
+    edit_json(run / "run.json", **change)
+
+
+def edit_ledger(run, **change):
+    edit_json(run / LEDGER, **change)
+
+
+def edit_json(path: Path, **change) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | change))

@@ -232,9 +232,10 @@ def test_a_run_says_how_it_was_done(ask, name, sequences, attention):
     code, run = ask(name, *PICTURES, num_workers=1, batch_size=2)
     assert code == 0
     assert list(validate(run)) == []
-    manifest = open_run(run).manifest
-    assert (manifest.conv_mode, manifest.sequences, manifest.attention) == ("hf", sequences, attention)
-    assert manifest.image_preprocessing.startswith("the checkpoint's own (")
+    made = open_run(run)
+    manifest, (session,) = made.manifest, made.ledgers[0].sessions
+    assert (manifest.conv_mode, manifest.sequences, session.kernel) == ("hf", sequences, attention)
+    assert manifest.image_preprocessing["description"].startswith("the checkpoint's own (")
     samples = pd.read_parquet(run / "samples")
     assert (samples["status"] == "ok").all()
     assert (samples["n_image"].nunique() > 1) == (name != "gemma3")

@@ -3,12 +3,13 @@
 import random
 import shutil
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from schemas.store.validate import validate
-from tests.support.runs import PART, edit_manifest, put, rewrite
+from tests.support.runs import PART, edit_json, edit_ledger, edit_manifest, flows, put, rewrite, sample, start
 
 
 def test_a_valid_run(made_up):
@@ -50,7 +51,7 @@ def test_a_wrong_value(made_up, table, name, row, value, says):
         (lambda table: table.drop_columns(["a2q"]), "the column `a2q` is missing"),
         (lambda table: table.set_column(4, "t2v", table["t2v"].cast(pa.float64())), "`t2v` has type double, not float"),
         (lambda table: table.append_column("more", table["t2v"]), "the columns are"),
-        (lambda table: table.slice(0, 54), "has 54 rows, the manifest says 60"),
+        (lambda table: table.slice(0, 54), "has 54 rows, its ledger says 60"),
     ],
     ids=["lacks a column", "wrong type", "one too many", "lacks rows"],
 )
@@ -60,10 +61,10 @@ def test_a_wrong_table(made_up, change, says):
 
 
 def test_files(made_up):
-    shutil.copy(made_up / "heads" / PART, made_up / "heads" / "part-00007.parquet")
-    assert "the manifest does not list: part-00007.parquet" in "\n".join(validate(made_up))
+    shutil.copy(made_up / "heads" / PART, made_up / "heads" / "part-00000-00007.parquet")
+    assert "no ledger names: part-00000-00007.parquet" in "\n".join(validate(made_up))
     (made_up / "heads" / PART).unlink()
-    assert f"{PART} is missing: run.json lists it" in "\n".join(validate(made_up))
+    assert f"{PART} is missing: its ledger names it" in "\n".join(validate(made_up))
     shutil.rmtree(made_up / "heads")
     assert "heads is missing" in "\n".join(validate(made_up))
 
@@ -89,11 +90,11 @@ def test_a_part_with_damaged_pages(made_up):
     assert list(validate(made_up))
 
 
-def test_the_manifest(made_up):
-    edit_manifest(made_up, state="running")
-    assert "`running`, not `complete`" in "\n".join(validate(made_up))
-    edit_manifest(made_up, state="complete", samples=11)
-    assert "10 rows, the manifest says 11 samples" in "\n".join(validate(made_up))
+def test_the_manifest_and_the_ledger(made_up):
+    edit_ledger(made_up, state="running")
+    assert "the run is not complete" in "\n".join(validate(made_up))
+    edit_ledger(made_up, state="complete", samples=11)
+    assert "is complete with 10 samples, and 11 were asked for" in "\n".join(validate(made_up))
     edit_manifest(made_up, flows=["t2v", "colour"])
     assert "not in the contract: colour" in "\n".join(validate(made_up))
 
@@ -124,3 +125,29 @@ def test_bits_that_flipped_on_the_disk(made_up):
         else:
             assert pq.read_table(part).equals(whole)
     assert noticed > 150
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"weights": "b"}, "computed with 2 different sets of weights"),
+        (
+            {"images": {"OCR/0.png": "1:b", "OCR/1.png": "1:c"}},
+            "chunk 1 was computed on other images of",
+        ),
+        ({"samples_in_run": 20}, "chunks are parts of 4, 20 samples"),
+    ],
+)
+def test_chunks_that_do_not_fit_each_other(tmp_path, change, says):
+    images = {"OCR/0.png": "1:a", "OCR/1.png": "1:a"}
+    for chunk in range(2):
+        options = {"chunk": chunk, "samples_in_run": 4, "weights": "a", "images": images}
+        writer = start(tmp_path / "run", 2, fields={"num_chunks": 2}, **options)
+        for number in range(2):
+            row = sample(2 * chunk + number, "OCR")
+            writer.add(row, {"heads": flows(np.random.default_rng(number), 2, 3)})
+        writer.finish()
+    assert list(validate(tmp_path / "run")) == []
+    edit_json(tmp_path / "run" / "chunks" / "00001.json", **change)
+    (problem,) = validate(tmp_path / "run")
+    assert says in problem

@@ -17,8 +17,7 @@ from schemas.store import parts as parts_module
 from schemas.store import writer as writer_module
 from schemas.store.run import open_run
 from schemas.store.validate import validate
-from schemas.store.writer import RunWriter
-from tests.support.runs import flows, manifest, sample, write_run
+from tests.support.runs import LEDGER, PART, flows, sample, start, write_run
 
 NAMES = ["sample_id", "category", "layer", "head", *FLOW_NAMES]
 
@@ -32,18 +31,20 @@ def test_pandas_reads_the_contract(made_up):
 
 
 def test_arrow_types_and_nullability(made_up):
-    schema = pq.read_schema(made_up / "heads" / "part-00000.parquet")
+    schema = pq.read_schema(made_up / "heads" / PART)
     categorical = pa.dictionary(pa.int32(), pa.string())
     assert schema.types == [categorical] * 2 + [pa.int16()] * 2 + [pa.float32()] * 17
     assert not any(field.nullable for field in schema)
-    nullable = {field.name for field in pq.read_schema(made_up / "samples" / "part-00000.parquet") if field.nullable}
+    nullable = {
+        field.name for field in pq.read_schema(made_up / "samples" / "part-00000-00000.parquet") if field.nullable
+    }
     assert nullable == {column.name for column in SAMPLES} - {"sample_id", "category", "status"}
 
 
 def test_values_come_back_to_the_bit(tmp_path):
     values = flows(np.random.default_rng(0), 2, 3)
-    run = RunWriter(tmp_path / "run", manifest(samples=1))
-    run.add(sample(0, "OCR"), values)
+    run = start(tmp_path / "run", 1)
+    run.add(sample(0, "OCR"), {"heads": values})
     run.finish()
     heads = pd.read_parquet(tmp_path / "run" / "heads")
     assert (heads[list(FLOW_NAMES)].to_numpy() == values.reshape(6, 17)).all()
@@ -64,22 +65,22 @@ def test_parts_equal_the_whole(tmp_path, monkeypatch):
 
 def test_a_reader_sees_whole_parts_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(writer_module, "ROWS_PER_PART", 12)
-    run = RunWriter(tmp_path / "run", manifest(samples=5))
+    run = start(tmp_path / "run", 5)
     random = np.random.default_rng(0)
     for number in range(3):
-        run.add(sample(number, "OCR"), flows(random, 2, 3))
+        run.add(sample(number, "OCR"), {"heads": flows(random, 2, 3)})
     until = time.monotonic() + 60
-    while not (state := json.loads((tmp_path / "run" / "run.json").read_text()))["parts"] and time.monotonic() < until:
+    while not (ledger := json.loads((tmp_path / "run" / LEDGER).read_text()))["parts"] and time.monotonic() < until:
         time.sleep(0.01)  # the part is written meanwhile
-    assert state["state"] == "running"
+    assert ledger["state"] == "running"
     assert len(pd.read_parquet(tmp_path / "run" / "heads")) == 12
-    assert open_run(tmp_path / "run").manifest.parts[0].samples_rows == 2
+    assert open_run(tmp_path / "run").parts[0].rows == {"heads": 12, "samples": 2}
 
 
 def test_skipped_samples_have_a_row_and_no_flows(tmp_path):
-    run = RunWriter(tmp_path / "run", manifest(samples=2))
+    run = start(tmp_path / "run", 2)
     run.skip({"sample_id": "a", "category": "OCR"}, "image_missing", "a.png does not exist")
-    run.add(sample(0, "OCR"), flows(np.random.default_rng(0), 2, 3))
+    run.add(sample(0, "OCR"), {"heads": flows(np.random.default_rng(0), 2, 3)})
     run.finish()
     samples = pd.read_parquet(tmp_path / "run" / "samples").set_index("sample_id")
     assert samples.loc["a", "reason"] == "image_missing"
@@ -89,7 +90,7 @@ def test_skipped_samples_have_a_row_and_no_flows(tmp_path):
 
 
 def test_a_run_with_nothing_but_skipped_samples(tmp_path):
-    run = RunWriter(tmp_path / "run", manifest(samples=1))
+    run = start(tmp_path / "run", 1)
     run.skip({"sample_id": "a", "category": "OCR"}, "image_missing", "gone")
     run.finish()
     assert list(pd.read_parquet(tmp_path / "run" / "heads").columns) == NAMES
@@ -101,33 +102,58 @@ def test_what_is_not_finite_is_never_written(tmp_path, bad):
     values = flows(np.random.default_rng(0), 2, 3)
     values[1, 2, 3] = bad
     with pytest.raises(ValueError, match="finite"):
-        RunWriter(tmp_path / "run", manifest()).add(sample(0, "OCR"), values)
+        start(tmp_path / "run", 0).add(sample(0, "OCR"), {"heads": values})
 
 
 def test_flows_of_another_shape_and_unknown_reasons_are_refused(tmp_path):
-    run = RunWriter(tmp_path / "run", manifest())
+    run = start(tmp_path / "run", 0)
     with pytest.raises(ValueError, match="shape"):
-        run.add(sample(0, "OCR"), np.zeros((3, 2, 17), np.float32))
+        run.add(sample(0, "OCR"), {"heads": np.zeros((3, 2, 17), np.float32)})
     with pytest.raises(ValueError, match="reason"):
         run.skip(sample(0, "OCR"), "because", "")
 
 
 def test_a_run_is_not_overwritten_unasked(made_up):
     (made_up / "notes.txt").write_text("mine")
-    with pytest.raises(HeadflowError, match="its samples is 10, this command's is 3"):
-        RunWriter(made_up, manifest(samples=3))
-    RunWriter(made_up, manifest(), overwrite=True).finish()
+    (made_up / "samples" / "mine.csv").write_text("mine")
+    with pytest.raises(HeadflowError, match="its dtype is None, this command's is 'bfloat16'"):
+        start(made_up, 3, fields={"dtype": "bfloat16"})
+    start(made_up, 0, fields={"dtype": "bfloat16"}, overwrite=True).finish()
     assert list((made_up / "heads").iterdir()) == []
-    assert (made_up / "notes.txt").read_text() == "mine"
+    assert (made_up / "notes.txt").read_text() == (made_up / "samples" / "mine.csv").read_text() == "mine"
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_directory_that_is_no_run_keeps_its_files(tmp_path, overwrite):
+    (tmp_path / "run" / "samples").mkdir(parents=True)
+    (tmp_path / "run" / "samples" / "mine.csv").write_text("mine")
+    start(tmp_path / "run", 0, overwrite=overwrite).finish()
+    assert (tmp_path / "run" / "samples" / "mine.csv").read_text() == "mine"
+    shutil.copytree(tmp_path / "run" / "samples", tmp_path / "other" / "samples")
+    (tmp_path / "other" / "samples" / "mine.parquet").write_bytes(b"mine")
+    with pytest.raises(HeadflowError, match=r"has Parquet files in samples/, but no run\.json"):
+        start(tmp_path / "other", 0, overwrite=overwrite)
+    assert (tmp_path / "other" / "samples" / "mine.parquet").read_bytes() == b"mine"
+
+
+def test_a_sample_that_was_lost_on_the_way_is_not_complete(tmp_path):
+    run = start(tmp_path / "run", 3)
+    for number in (0, 2):
+        run.add(sample(number, "OCR"), {"heads": flows(np.random.default_rng(0), 2, 3)})
+    with pytest.raises(ValueError, match="in the run already"):
+        run.add(sample(0, "OCR"), {"heads": flows(np.random.default_rng(0), 2, 3)})
+    with pytest.raises(RuntimeError, match="2 of 3 samples"):
+        run.finish()
+    assert not open_run(tmp_path / "run").complete
 
 
 def test_unwritable_places(tmp_path):
     (tmp_path / "file").write_text("")
     for path, says in (("file", "is a file"), ("file/run", "cannot write")):
         with pytest.raises(HeadflowError, match=says):
-            RunWriter(tmp_path / path, manifest())
+            start(tmp_path / path, 0)
     with pytest.raises(HeadflowError, match="cannot write"):
-        RunWriter(tmp_path.__class__("/proc/run"), manifest())
+        start(tmp_path.__class__("/proc/run"), 0)
 
 
 def test_heads_of_an_imported_run_have_two_flows():
@@ -138,30 +164,30 @@ def test_an_error_while_a_part_is_written_is_raised(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    run = RunWriter(tmp_path / "run", manifest(samples=2))
+    run = start(tmp_path / "run", 2)
     monkeypatch.setattr(parts_module.pq, "write_table", full)
-    run.add(sample(0, "OCR"), flows(np.random.default_rng(0), 2, 3))
+    run.add(sample(0, "OCR"), {"heads": flows(np.random.default_rng(0), 2, 3)})
     with pytest.raises(HeadflowError, match="No space left on device; what was written before stays, and the same"):
         run.finish()
-    assert open_run(tmp_path / "run").manifest.state == "running"
+    assert not open_run(tmp_path / "run").complete
 
 
 @pytest.mark.parametrize("anew", [False, True])
 def test_a_directory_that_is_removed_under_the_run(tmp_path, anew):
-    run = RunWriter(tmp_path / "run", manifest(samples=2))
-    run.add(sample(0, "OCR"), flows(np.random.default_rng(0), 2, 3))
+    run = start(tmp_path / "run", 2)
+    run.add(sample(0, "OCR"), {"heads": flows(np.random.default_rng(0), 2, 3)})
     run.flush()
     shutil.rmtree(tmp_path / "run")
     if anew:
-        other = RunWriter(tmp_path / "run", manifest(samples=2))
-    run.add(sample(1, "OCR"), flows(np.random.default_rng(1), 2, 3))
+        other = start(tmp_path / "run", 2)
+    run.add(sample(1, "OCR"), {"heads": flows(np.random.default_rng(1), 2, 3)})
     with pytest.raises(HeadflowError, match="run was removed while it was written; the same command starts anew"):
         run.finish()
     run.close()
     assert (tmp_path / "run").exists() == anew
     if anew:  # nothing of the first run is in the second
         for number in range(2):
-            other.add(sample(number, "OCR"), flows(np.random.default_rng(number), 2, 3))
+            other.add(sample(number, "OCR"), {"heads": flows(np.random.default_rng(number), 2, 3)})
         other.finish()
         assert list(validate(tmp_path / "run")) == []
 
@@ -176,11 +202,11 @@ def test_parts_are_written_while_the_next_is_gathered(tmp_path, monkeypatch):
         write(*arguments, **options)
 
     monkeypatch.setattr(parts_module.pq, "write_table", slowly)
-    run = RunWriter(tmp_path / "run", manifest(samples=2))
+    run = start(tmp_path / "run", 2)
     values = [flows(np.random.default_rng(seed), 2, 3) for seed in range(2)]
-    run.add(sample(0, "OCR"), values[0])  # full: handed over, and not waited for
+    run.add(sample(0, "OCR"), {"heads": values[0]})  # full: handed over, and not waited for
     go_on.set()
-    run.add(sample(1, "OCR"), values[1])
+    run.add(sample(1, "OCR"), {"heads": values[1]})
     run.finish()
     heads = pd.read_parquet(tmp_path / "run" / "heads")
     assert (heads[list(FLOW_NAMES)].to_numpy() == np.stack(values).reshape(12, 17)).all()

@@ -149,9 +149,9 @@ def test_flows_and_first_tokens_are_the_package_s(package, forms, questions, tmp
     for (name, call), (code, _, error) in zip(calls.items(), theirs, strict=True):
         assert (main([*call, "--output-dir", str(tmp_path / name)]), code) == (0, 0), (name, error)
         assert list(validate(tmp_path / f"{name} p")) == []
-        manifest = open_run(tmp_path / f"{name} p").manifest
-        assert manifest.checkpoint.startswith("llava-torch 1.2.2.post1 Llava")
-        assert (manifest.sequences, manifest.batch_size) == ("separate", 1)
+        made = open_run(tmp_path / f"{name} p")
+        assert made.manifest.architecture.startswith("Llava")
+        assert (made.manifest.sequences, made.ledgers[0].sessions[0].batch_size) == ("separate", 1)
         compare(tmp_path / name, tmp_path / f"{name} p")
 
 
