@@ -199,6 +199,44 @@ def test_the_laptop_needs_no_torch(tmp_path, command):
     assert done.returncode == 0, done.stderr
 
 
+# Python as on Windows: no `fcntl`, and `msvcrt` with locks that another process holds or not
+WINDOWS = """
+import subprocess, sys, types  # subprocess takes `msvcrt` for a sign of Windows
+sys.modules.pop("fcntl", None)
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name == "fcntl":
+            raise ModuleNotFoundError("No module named 'fcntl'", name=name)
+sys.meta_path.insert(0, Hidden())
+def locking(file, mode, size):
+    if BUSY:
+        raise PermissionError(13, "Permission denied")
+sys.modules["msvcrt"] = types.SimpleNamespace(locking=locking, LK_NBLCK=2)
+"""
+ANALYZE = "from analyze.__main__ import main; sys.exit(main(sys.argv[1:]))"
+
+
+@pytest.mark.parametrize("command", ["plots --dpi 20", "summary", "validate", "verify --dpi 20", "export-pt"])
+def test_analyze_works_on_windows(tmp_path, command):
+    run = write_run(tmp_path / "run")
+    name, *flags = command.split()
+    done = python("BUSY = False" + WINDOWS + ANALYZE, name, run, *flags)
+    assert done.returncode == (2 if name == "verify" else 0), done.stderr  # made up, so not to be compared
+    assert "Traceback" not in done.stderr
+
+
+def test_runs_are_written_and_locked_on_windows(tmp_path):
+    run = write_run(tmp_path / "run")
+    assert python("BUSY = False" + WINDOWS + ANALYZE, "export-pt", run).returncode == 0
+    records = run / "mme_attention_head_records.pt"
+    done = python("BUSY = False" + WINDOWS + ANALYZE, "import-pt", records, tmp_path / "imported")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    done = python("BUSY = True" + WINDOWS + ANALYZE, "import-pt", records, tmp_path / "busy")
+    assert done.returncode == 2
+    assert done.stderr == f"error: another process writes {tmp_path / 'busy'}\n"
+
+
 def test_the_laptop_is_told_what_a_pt_needs(tmp_path):
     run = write_run(tmp_path / "run")
     done = python(LIGHT + "from analyze.__main__ import main; sys.exit(main(sys.argv[1:]))", "export-pt", run)
