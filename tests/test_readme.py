@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import tomllib
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +16,7 @@ from schemas.__main__ import contract
 
 ROOT = Path(__file__).parents[1]
 READMES = ("README.md", "README.zh.md")
+PLACES = (*READMES, "schemas", "extract", "analyze", "data")
 
 
 def flags(parser: argparse.ArgumentParser) -> set[str]:
@@ -45,17 +47,22 @@ def test_every_family_is_in(readme):
         assert ("packed" in row) <= family.packs
 
 
-@pytest.mark.parametrize("title", ["Roles", "heads", "samples", "reasons"])
+@pytest.mark.parametrize("title", contract())
 def test_the_contract_is_in(title):
-    assert contract()[title] in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert contract()[title] in (ROOT / "schemas" / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("title", ["Roles", "heads", "samples", "reasons"])
+@pytest.mark.parametrize("title", contract())
 def test_every_name_of_the_contract_is_in_chinese(title):
-    text = (ROOT / "README.zh.md").read_text(encoding="utf-8")
+    text = (ROOT / "schemas" / "README.zh.md").read_text(encoding="utf-8")
     names = re.findall(r"^\| `(\w+)`", contract()[title], re.MULTILINE)
     assert names
     assert [name for name in names if f"| `{name}` |" not in text] == []
+
+
+def test_the_citation_is_of_this_version():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
 
 
 def cookbook(readme: str) -> list[str]:
@@ -93,6 +100,18 @@ def test_the_tolerances_are_in(readme):
 
 
 def test_its_files_exist():
-    for readme in READMES:
-        for link in re.findall(r"\]\(([^)]+)\)", (ROOT / readme).read_text(encoding="utf-8")):
-            assert (ROOT / link).is_file(), link
+    """Those that any README links to, relative to it; an anchor is a heading of the page."""
+    pages = [page for page in ROOT.rglob("README*.md") if page.relative_to(ROOT).parts[0] in PLACES]
+    assert len(pages) >= 8
+    for page in pages:
+        for link in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+            name, _, anchor = link.partition("#")
+            target = page.parent / name if name else page
+            assert target.is_file(), (page, link)
+            headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE) if anchor else []
+            assert not anchor or anchor in [heading.lower().replace(" ", "-") for heading in headings], (page, link)
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_the_front_page_fits_on_two_screens(readme):
+    assert len((ROOT / readme).read_text(encoding="utf-8").splitlines()) <= 90
