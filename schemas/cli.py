@@ -19,14 +19,14 @@ Number = TypeVar("Number", int, float)
 
 
 def path(text: str) -> Path:
-    """A path; the empty text, mostly a shell's variable that is not set, is none."""
+    """A path; refuses the empty text, which mostly comes from a shell variable that is not set."""
     if not text:
         raise argparse.ArgumentTypeError("the path is empty")
     return Path(text)
 
 
 def number(kind: Callable[[str], Number], least: float, most: float, *, auto: bool = False) -> Callable[[str], Number]:
-    """What reads numbers from `least` to `most`; `auto`: what is said of others names this choice too."""
+    """A reader of numbers from `least` to `most`; `auto`: its error also names the choice `auto`."""
 
     def read(text: str) -> Number:
         try:

@@ -26,7 +26,7 @@ def read_object(path: Path, name: str) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise HeadflowError(f"{name} cannot be read: {one_line(error)}") from None
-    except (ValueError, RecursionError) as error:  # the second where lists lie too deep in lists
+    except (ValueError, RecursionError) as error:  # the second if lists are nested too deeply
         raise HeadflowError(f"{name} is not JSON in UTF-8: {one_line(error)}") from None
     if not isinstance(content, dict):
         raise HeadflowError(f"{name} holds no JSON object")

@@ -2,14 +2,14 @@
 
 
 class SampleIds:
-    """Gives out ids in the order of a question file."""
+    """Assigns ids in the order of a question file."""
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
         self._taken: set[str] = set()
 
     def give(self, question_id: str | None, row: int) -> str:
-        """The question's id, with `#2`, `#3` ... for its later questions; the row number where there is none."""
+        """The question's id, with `#2`, `#3` ... for its later questions; the row number if there is none."""
         wanted = question_id or str(row)
         while True:
             count = self._counts[wanted] = self._counts.get(wanted, 0) + 1

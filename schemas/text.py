@@ -7,7 +7,7 @@ def one_line(error: object) -> str:
 
 
 def short(value: object) -> str:
-    """How a value is written in Python, cut where it is long."""
+    """How a value is written in Python, cut if it is long."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 

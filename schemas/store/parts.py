@@ -74,9 +74,9 @@ def write_text(path: Path, content: str) -> None:
         _write(aside, content)
 
 
-def write_text_once(path: Path, content: str) -> bool:
-    """Write a small JSON file unless it exists; returns whether it was written. Of several writers, one writes it."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def write_text_once(path: Path, content: str, chunk: int) -> bool:
+    """Write a small JSON file unless it exists; returns whether it was written. Of the writers of chunks, one does."""
+    aside = path.with_name(f".{path.name}.{chunk:05d}.tmp")  # the same after a kill, so that it does not stay
     try:
         _write(aside, content)
         _flush(aside)

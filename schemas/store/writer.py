@@ -168,7 +168,7 @@ class RunWriter:
         if not holds_run(self.path):
             refuse_strangers(self.path)
             with self._explaining():
-                write_text_once(self.path / MANIFEST, to_json(replace(manifest, started=now())))
+                write_text_once(self.path / MANIFEST, to_json(replace(manifest, started=now())), self._chunk)
         run = open_run(self.path)
         check_same(run.manifest, {name: getattr(manifest, name) for name in IDENTITY}, self.path)
         with self._explaining():
