@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from schemas.columns import OK, TABLES, arrow_schema
 from schemas.store.ledger import Part
-from schemas.store.run import Run
+from schemas.store.run import MANIFEST, Run
 
 Grids = Mapping[str, npt.NDArray[np.float32]]  # by table: [layers, heads, columns], or fewer axes
 SIZES = {"layer": "layers", "head": "heads"}  # the manifest's field of an axis
@@ -76,7 +76,7 @@ def write_text(path: Path, content: str) -> None:
 
 def write_text_once(path: Path, content: str, chunk: int) -> bool:
     """Write a small JSON file unless it exists; returns whether it was written. Of the writers of chunks, one does."""
-    aside = path.with_name(f".{path.name}.{chunk:05d}.tmp")  # the same after a kill, so that it does not stay
+    aside = _aside_once(path, chunk)
     try:
         _write(aside, content)
         _flush(aside)
@@ -94,6 +94,10 @@ def write_text_once(path: Path, content: str, chunk: int) -> bool:
         aside.unlink(missing_ok=True)
 
 
+def _aside_once(path: Path, chunk: int) -> Path:
+    return path.with_name(f".{path.name}.{chunk:05d}.tmp")
+
+
 def remove_leftovers(run: Run, chunk: int) -> None:
     """Remove what a killed writer of a chunk left of a part: files aside, and files that no ledger names."""
     pattern, named = part_name(chunk, 0).replace("00000.parquet", "*.parquet"), {part.name for part in run.parts}
@@ -103,6 +107,7 @@ def remove_leftovers(run: Run, chunk: int) -> None:
                 file.unlink()
         for file in (run.path / table).glob(f".{pattern}.tmp"):
             file.unlink()
+    _aside_once(run.path / MANIFEST, chunk).unlink(missing_ok=True)
 
 
 def _write(path: Path, content: str) -> None:

@@ -108,9 +108,11 @@ def test_what_a_killed_writer_left_is_removed(tmp_path, whole):
     for table in TABLES:
         (run / table / PART).write_bytes(b"not listed yet")
         (run / table / f".{PART}.tmp").write_bytes(b"half")
+    (run / ".run.json.00000.tmp").write_bytes(b"half")
     write(run)
     assert list(validate(run)) == []
     assert sorted(file.name for file in (run / "heads").iterdir()) == [PART]
+    assert not list(run.rglob("*.tmp"))
     for found, expected in zip(tables(run), tables(whole), strict=True):
         assert found.equals(expected)
 
