@@ -1,14 +1,15 @@
 """What the demo's model is taught: scenes, labels of their patches, and questions packed behind one prefix.
 
-Prompts are those of `extract`, token for token. All questions on an image stand in one sequence behind the image, with
-their own position ids and a mask that hides them from each other, so that an image is paid for once.
+Prompts are those of `extract`, token for token, laid out as there (`extract.attention.layout`): all questions on an
+image stand in one sequence behind the image, with their own position ids and a mask that hides them from each other, so
+that an image is computed once.
 """
 
 import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -30,9 +31,10 @@ from data.scenes import (
     plural,
     shapes,
 )
-from extract.models.checkpoint import Tokens
+from extract.attention.layout import lay_out
+from extract.prompts.format import PromptFormat
+from extract.prompts.prompt import Prompt
 from extract.prompts.templates import find_template
-from schemas.roles import QUESTION
 
 NAMES = ("", *SHAPES, *LETTERS, *DIGITS)
 INKS = ("", *COLORS)
@@ -126,7 +128,7 @@ class Lesson:
     Attributes:
         ids: int64 [images, length].
         positions: int64 [images, length].
-        seen: bool [images, 1, length, length], true where a query sees a key.
+        seen: bool [images, 1, length, length], True if the query sees the key.
         ends: int64 [2, questions], the place of each prompt's last token.
         answers: int64 [questions], the token that should follow it.
         marks: int64 [2, questions], the place of each question mark.
@@ -175,25 +177,19 @@ def patch_features(model: LlavaForConditionalGeneration, pixels: Tensor) -> Tens
     return model.model.vision_tower(pixels, output_hidden_states=True).hidden_states[-1][:, 1:]
 
 
-class Layout:
+class LessonMaker:
     """Turns questions into lessons, for one tokenizer."""
 
     def __init__(self, tokenizer: LlamaTokenizer) -> None:
         self._tokenizer = tokenizer
         self._image_ids = [tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)] * SIDE**2
-        self._prompts = Tokens(tokenizer, self._image_ids, MAX_TOKENS).prompts(find_template("vicuna_v1"))
+        self._prompts = PromptFormat(tokenizer, self._image_ids, MAX_TOKENS).prompt_builder(find_template("vicuna_v1"))
         self._mark = tokenizer.convert_tokens_to_ids("?")
-        self.suffix = lru_cache(maxsize=None)(self._suffix)
+        self.prompt = lru_cache(maxsize=None)(self._prompt)
         self.answer = lru_cache(maxsize=None)(self._answer)
 
-    @cached_property
-    def prefix(self) -> list[int]:
-        """The tokens before a question."""
-        prompt = self._prompts.build("?", self._image_ids)
-        return prompt.input_ids[: prompt.roles.index(QUESTION)]
-
-    def _suffix(self, question: str) -> list[int]:
-        return self._prompts.build(question, self._image_ids).input_ids[len(self.prefix) :]
+    def _prompt(self, question: str) -> Prompt:
+        return self._prompts.build(question, self._image_ids)
 
     def _answer(self, word: str) -> int:
         """The token that begins an answer."""
@@ -202,36 +198,23 @@ class Layout:
 
     def lesson(self, scenes: Sequence[Scene], questions: Sequence[Asked]) -> Lesson:
         """Lay out the questions about each scene."""
-        suffixes = [[self.suffix(question) for question, *_ in asked] for asked in questions]
-        start = len(self.prefix)
-        shape = (len(scenes), start + max(sum(map(len, each)) for each in suffixes))
-        ids = np.full(shape, self._tokenizer.eos_token_id)
-        positions, owner = np.zeros(shape, np.int64), np.full(shape, -1)
-        ids[:, :start], positions[:, :start], owner[:, :start] = self.prefix, np.arange(start), 0
-        ends, marks, mentions, known = [], [], [], []
-        for image, (scene, each) in enumerate(zip(scenes, suffixes, strict=True)):
-            column = start
-            grounds = {self.answer(name): _ground(scene, name) for name in SHAPES}
-            for number, suffix in enumerate(each, start=1):
-                end = column + len(suffix)
-                ids[image, column:end] = suffix
-                positions[image, column:end] = np.arange(start, start + len(suffix))
-                owner[image, column:end] = number
-                named = [each for each, token in enumerate(suffix) if token in grounds]
-                mentions += [(image, column + each) for each in named]
-                known += [grounds[suffix[each]] for each in named]
-                marks.append((image, column + suffix.index(self._mark)))
-                ends.append((image, end - 1))
-                column = end
-        shared = (owner[:, None] == 0) | (owner[:, None] == owner[:, :, None])
+        layout = lay_out([[self.prompt(question) for question, *_ in asked] for asked in questions])
+        marks, mentions, known = [], [], []
+        for image, slot in zip(layout.image.tolist(), layout.slot.tolist(), strict=True):
+            columns = np.flatnonzero(layout.owner[image] == slot + 1).tolist()
+            tokens = dict(zip(columns, layout.input_ids[image, columns].tolist(), strict=True))
+            grounds = {self.answer(name): _ground(scenes[image], name) for name in SHAPES}
+            mentions += [(image, column) for column, token in tokens.items() if token in grounds]
+            known += [grounds[token] for token in tokens.values() if token in grounds]
+            marks.append((image, next(column for column, token in tokens.items() if token == self._mark)))
         facts, answers = zip(
             *((self.answer(f), self.answer(a)) for asked in questions for _, f, a in asked), strict=True
         )
         return Lesson(
-            torch.from_numpy(ids),
-            torch.from_numpy(positions),
-            torch.from_numpy(shared & np.tri(shape[1], dtype=bool))[:, None],
-            torch.tensor(ends).T,
+            torch.from_numpy(layout.input_ids),
+            torch.from_numpy(layout.positions),
+            torch.from_numpy(layout.seen())[:, None],
+            torch.from_numpy(np.stack([layout.image, layout.last])),
             torch.tensor(answers),
             torch.tensor(marks).T,
             torch.tensor(facts),

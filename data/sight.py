@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy, mse_loss
 from transformers import LlavaForConditionalGeneration
 
 from data.demo_model import SIDE
-from data.lessons import CENTRE, INK, NAME, VOCABULARIES, Layout, Split, patch_features
+from data.lessons import CENTRE, INK, NAME, VOCABULARIES, LessonMaker, Split, patch_features
 from data.scenes import GRID, SHAPES
 
 STEPS, BATCH, RATE = 2_500, 64, 1.5e-3
@@ -20,7 +20,7 @@ STEPS, BATCH, RATE = 2_500, 64, 1.5e-3
 
 def train_sight(
     model: LlavaForConditionalGeneration,
-    layout: Layout,
+    lessons: LessonMaker,
     split: Split,
     *,
     seed: int,
@@ -32,7 +32,7 @@ def train_sight(
     A patch is classified by its product with the embeddings of words. Layers that are thrown away tell where it is, and
     whether a thing has its centre there.
     """
-    words = [torch.tensor([layout.answer(word) for word in each], device=device) for each in VOCABULARIES]
+    words = [torch.tensor([lessons.answer(word) for word in each], device=device) for each in VOCABULARIES]
     nothing = nn.Parameter(torch.zeros(len(words), device=device))
     centre = nn.Linear(model.config.vision_config.hidden_size, 2).to(device)
     place = nn.Linear(model.config.text_config.hidden_size, 2).to(device)

@@ -26,7 +26,7 @@ from torch.nn.functional import cross_entropy, mse_loss
 from transformers import LlamaTokenizer, LlavaForConditionalGeneration
 
 from data.demo_model import build_model, image_processor, train_tokenizer
-from data.lessons import INKS, UNKNOWN, Layout, Lesson, Split, ask, training_scenes
+from data.lessons import INKS, UNKNOWN, Lesson, LessonMaker, Split, ask, training_scenes
 from data.scenes import CATEGORIES, CONTROL, DEMO_IMAGES, DEMO_SEED, draw_all
 from data.sight import STEPS as SIGHT_STEPS
 from data.sight import descend, train_sight
@@ -63,7 +63,7 @@ class Record:
 
 def train_answers(
     model: LlavaForConditionalGeneration,
-    layout: Layout,
+    lessons: LessonMaker,
     split: Split,
     questions: "Questions",
     record: Record,
@@ -82,7 +82,7 @@ def train_answers(
     for step in range(1, STEPS + 1):
         chosen = rng.choices(range(len(split.scenes)), k=BATCH)
         scenes = [split.scenes[index] for index in chosen]
-        lesson = layout.lesson(scenes, [ask(scene, QUESTIONS, OPEN_SHARE, rng) for scene in scenes]).to(device)
+        lesson = lessons.lesson(scenes, [ask(scene, QUESTIONS, OPEN_SHARE, rng) for scene in scenes]).to(device)
         losses = _losses(model, ground, lesson, split.pixels(chosen).to(device))
         loss = torch.stack(losses).sum()
         descend(loss, [*tower, *rest], optimizer, schedule)
@@ -112,14 +112,14 @@ def _losses(
 class Questions:
     """Questions in MME's manner: of each category some images, each asked once for Yes and once for No."""
 
-    def __init__(self, layout: Layout, number: int, seed: int, device: torch.device) -> None:
+    def __init__(self, lessons: LessonMaker, number: int, seed: int, device: torch.device) -> None:
         self.splits: dict[str, Split] = {}
         self._lessons: dict[str, Lesson] = {}
         self._device = device
-        self._yes, self._no = layout.answer("Yes"), layout.answer("No")
+        self._yes, self._no = lessons.answer("Yes"), lessons.answer("No")
         for category, drawn in draw_all(seed, number).items():
             self.splits[category] = Split.of([scene for scene, _ in drawn])
-            self._lessons[category] = layout.lesson(
+            self._lessons[category] = lessons.lesson(
                 self.splits[category].scenes,
                 [[(question, answer, answer) for question, answer in fact.answers] for _, fact in drawn],
             )
@@ -246,10 +246,10 @@ def main() -> None:
     rng = random.Random(record.seed)
     said = [text for scene in split.scenes[:5000] for words in ask(scene, 4, 1 / 3, rng) for text in words]
     tokenizer = train_tokenizer(said)
-    layout = Layout(tokenizer)
+    lessons = LessonMaker(tokenizer)
     held_out, demo = (
-        Questions(layout, HELD_OUT, record.seed + 1, device),
-        Questions(layout, DEMO_IMAGES, DEMO_SEED, device),
+        Questions(lessons, HELD_OUT, record.seed + 1, device),
+        Questions(lessons, DEMO_IMAGES, DEMO_SEED, device),
     )
     trained, held, shown = split.hashes(), held_out.hashes(), demo.hashes()
     if trained & held or trained & shown or held & shown:
@@ -257,8 +257,8 @@ def main() -> None:
     model = build_model(tokenizer, seed=record.seed).to(device)
     torch.manual_seed(record.seed)
     record.say(f"{SCENES} scenes drawn, a vocabulary of {len(tokenizer)}")
-    train_sight(model, layout, split, seed=record.seed, device=device, say=record.say)
-    train_answers(model, layout, split, held_out, record, device)
+    train_sight(model, lessons, split, seed=record.seed, device=device, say=record.say)
+    train_answers(model, lessons, split, held_out, record, device)
     model = model.eval().half().float()  # as it will be stored
     accuracies = [held_out.accuracy(model), held_out.accuracy(model, swapped=True), demo.accuracy(model)]
     write(arguments.out, model, tokenizer, record, accuracies)

@@ -25,7 +25,9 @@ from schemas.store.run import Run, open_run
 from schemas.store.writer import RunWriter, check_directory, holds_run
 
 if TYPE_CHECKING:
-    from extract.models.checkpoint import Checkpoint, Tokens
+    from extract.images.preprocessing import ImageSettings
+    from extract.models.checkpoint import Checkpoint
+    from extract.prompts.format import PromptFormat
     from extract.questions.parquet import ImageBytes
     from extract.runner import Extractor
 
@@ -45,25 +47,31 @@ def _load(arguments: argparse.Namespace) -> "Checkpoint":
     with _packages(arguments.backend):
         from transformers.utils import logging
 
-        from extract.models.checkpoint import choose_device, choose_dtype
+        from extract.models.checkpoint import choose_device
 
         load: Callable[..., Checkpoint]
         if arguments.backend == PACKAGE:
             from extract.models.llava.package import load_package as load
         else:
             from extract.models.loading import load_model as load
-    logging.set_verbosity_error()  # what it would warn of, missing weights say, is held here
+    logging.set_verbosity_error()  # what it would warn of, such as missing weights, is checked here
     logging.disable_progress_bar()
     device = choose_device(arguments.device)
-    dtype = choose_dtype(arguments.dtype, device)
-    aspect = arguments.image_aspect_ratio
-    return load(arguments.model_path, arguments.model_base, device=device, dtype=dtype, aspect=aspect)
+    images = _image_settings(arguments)
+    return load(arguments.model_path, arguments.model_base, device=device, dtype=arguments.dtype, images=images)
 
 
-def _prompts(tokens: "Tokens", arguments: argparse.Namespace) -> PromptBuilder:
-    """What writes prompts as the flags say."""
-    template = tokens.find_template(arguments.conv_mode, arguments.model_path)
-    return tokens.prompts(template, suffix=arguments.prompt_suffix, system_span=arguments.system_span)
+def _image_settings(arguments: argparse.Namespace) -> "ImageSettings":
+    """How images are preprocessed, as the flags say."""
+    from extract.images.preprocessing import ImageSettings
+
+    return ImageSettings(arguments.image_aspect_ratio, arguments.min_pixels, arguments.max_pixels)
+
+
+def _prompts(prompt_format: "PromptFormat", arguments: argparse.Namespace) -> PromptBuilder:
+    """What builds prompts, as the flags say."""
+    template = prompt_format.find_template(arguments.conv_mode, arguments.model_path)
+    return prompt_format.prompt_builder(template, suffix=arguments.prompt_suffix, system_span=arguments.system_span)
 
 
 def load_extractor(arguments: argparse.Namespace, samples: list[Sample], images: "Path | ImageBytes") -> "Extractor":
@@ -76,12 +84,13 @@ def load_extractor(arguments: argparse.Namespace, samples: list[Sample], images:
         from extract.batch_size import choose_batch_size
         from extract.forward import Passes
         from extract.models.answers import AnswerReader
+        from extract.models.self_check import check_model
         from extract.runner import Extractor
 
     checkpoint = _load(arguments)
-    prompts = _prompts(checkpoint.tokens, arguments)
-    checkpoint.check(prompts)
-    passes = Passes(checkpoint, AnswerReader.of(checkpoint.tokens.tokenizer))
+    prompts = _prompts(checkpoint.prompt_format, arguments)
+    check_model(checkpoint, prompts)
+    passes = Passes(checkpoint, AnswerReader.of(checkpoint.prompt_format.tokenizer))
     packed = arguments.sequences == PACKED and checkpoint.packs
     groups = by_image(samples) if packed else [[sample] for sample in samples]
     return Extractor(
@@ -90,7 +99,7 @@ def load_extractor(arguments: argparse.Namespace, samples: list[Sample], images:
         passes,
         images,
         packed=packed,
-        batch_size=1 if checkpoint.alone else arguments.batch_size or choose_batch_size(passes, prompts, groups),
+        batch_size=1 if checkpoint.single else arguments.batch_size or choose_batch_size(passes, prompts, groups),
         workers=arguments.num_workers,
     )
 
@@ -117,20 +126,22 @@ def show_prompts(arguments: argparse.Namespace, questions: Path) -> None:
         from extract.show_prompt import image_ids, strip
 
         if arguments.backend == TRANSFORMERS:
-            from extract.models.loading import load_tokens
+            from extract.models.loading import load_prompt_format
     samples = read_questions(questions, arguments.show_prompt)
     if arguments.backend == TRANSFORMERS:
-        tokens, reader = load_tokens(arguments.model_path, arguments.model_base, arguments.image_aspect_ratio)
+        prompt_format, reader = load_prompt_format(
+            arguments.model_path, arguments.model_base, _image_settings(arguments)
+        )
     else:
         checkpoint = _load(arguments)
-        tokens, reader = checkpoint.tokens, checkpoint.preprocessor
-    prompts = _prompts(tokens, arguments)
+        prompt_format, reader = checkpoint.prompt_format, checkpoint.preprocessor
+    prompts = _prompts(prompt_format, arguments)
     has_images = arguments.image_folder is not None or questions.is_dir() or find_shards(questions)
-    where = find_images(questions, arguments.image_folder) if has_images and not tokens.image_ids else None
+    where = find_images(questions, arguments.image_folder) if has_images and not prompt_format.image_ids else None
     for sample in samples:
         try:
-            ids, note = image_ids(tokens, reader, where, sample)
-            lines = list(strip(prompts.build(sample.question, ids), tokens.tokenizer))
+            ids, note = image_ids(prompt_format, reader, where, sample)
+            lines = list(strip(prompts.build(sample.question, ids), prompt_format.tokenizer))
         except Unusable as error:
             note, lines = "", [f"skipped: {error.reason} ({error.detail})"]
         print(f"{sample.sample_id} ({sample.category}), template {prompts.template.name}{note}", *lines, sep="\n")
@@ -183,7 +194,7 @@ def run(arguments: argparse.Namespace) -> int:
         question_file=arguments.question_file,
     )
     session = replace(extractor.session(), git_commit=git_commit(), versions=versions(), arguments=given)
-    number = len(extractor.checkpoint.tokens.image_ids)
+    number = len(extractor.checkpoint.prompt_format.image_ids)
     image_tokens = f"{number} image tokens" if number else "image tokens by the size of the image"
     print(
         f"{arguments.model_path}: {manifest.layers} layers x {manifest.heads} heads, "
@@ -196,6 +207,7 @@ def run(arguments: argparse.Namespace) -> int:
         samples=len(chunk),
         samples_in_run=len(samples),
         chunk=arguments.chunk_idx,
+        weights=extractor.checkpoint.weights,
         overwrite=arguments.overwrite,
         retry_skipped=arguments.retry_skipped,
     )

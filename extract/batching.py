@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from extract.attention.packing import prefix_length, share_prefix
+from extract.attention.layout import prefix_length, share_prefix
 from extract.images.preprocessing import Pixels
 from extract.prompts.prompt import Prompt
 

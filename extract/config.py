@@ -51,11 +51,16 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument(
         "--conv-mode",
-        help="conversation template (default vicuna_v1 for LLaVA-1.5, else hf); hf: the checkpoint's own template; "
+        help="conversation template (default vicuna_v1 for a LLaVA on Vicuna, else hf); hf: the checkpoint's own; "
         f"auto: as LLaVA picks by the name; {', '.join(TEMPLATES)}",
     )
     flags.add_argument("--num-samples", type=int, default=-1, help="the first so many; -1 or 0: all (default -1)")
-    flags.add_argument("--dtype", choices=DTYPES, default="auto", help="auto: float16 on CUDA, float32 on the CPU")
+    flags.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        default="auto",
+        help="auto: on CUDA the checkpoint's own if it is of half precision, else float16; float32 on the CPU",
+    )
     flags.add_argument("--device", default="auto", help="auto: CUDA where there is one, else the CPU")
     flags.add_argument(
         "--batch-size", type=_batch_size, default="auto", help="images at once; auto: as many as fit (default auto)"
@@ -75,9 +80,16 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--image-aspect-ratio",
         choices=ASPECTS,
-        help="for models that take one square picture (LLaVA-1.5, VipLlava): others are cropped (default), padded "
-        "as in LLaVA's own evaluation, or as the checkpoint asks for",
+        help="how non-square images are preprocessed for models that take one square picture (LLaVA-1.5, VipLlava): "
+        "cropped, padded as in LLaVA's own evaluation, or as the checkpoint asks for (default crop; checkpoint for a "
+        "released LLaVA-1.6, which has tiles)",
     )
+    for name, what in (("min", "least"), ("max", "most")):
+        flags.add_argument(
+            f"--{name}-pixels",
+            type=number(int, 1, ROWS),
+            help=f"{what} pixels of a resized image, for Qwen's models (default: the checkpoint's)",
+        )
     flags.add_argument(
         "--system-span",
         choices=SYSTEM_SPANS,

@@ -47,30 +47,22 @@ class Extractor:
 
     def describe(self) -> dict[str, Any]:
         """What the manifest says of it, by field."""
-        form, *_, architecture = self.checkpoint.kind.split(" ")
         return {
             "source": EXTRACTED,
-            "layers": self.checkpoint.layers,
-            "heads": self.checkpoint.heads,
             "flows": list(FLOW_NAMES),
             "text_scope": "all",
-            "revision": self.checkpoint.revision,
-            "format": form,
-            "architecture": architecture,
-            "causal": self.checkpoint.kernel is not None,
-            "dtype": str(self.checkpoint.dtype).removeprefix("torch."),
+            **self.checkpoint.manifest_fields(),
             "sequences": PACKED if self.packed else SEPARATE,
             "conv_mode": self.prompts.template.name,
             "system_span": self.prompts.system_span,
             "prompt_suffix": self.prompts.suffix,
-            "image_preprocessing": {"description": self.checkpoint.preprocessor.description},
         }
 
     def session(self) -> Session:
         """Who computes what follows."""
         return Session(
             device=_device_name(self.checkpoint.device),
-            kernel=self.checkpoint.attention,
+            kernel=self.checkpoint.kernel_description,
             batch_size=self.batch_size,
         )
 

@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerBase
 
 from extract.images.loading import open_images
 from extract.images.preprocessing import Preprocessor, blank_image
-from extract.models.checkpoint import Tokens
+from extract.prompts.format import PromptFormat
 from extract.prompts.prompt import Prompt
 from extract.prompts.templates import IMAGE_PLACEHOLDER
 from extract.questions.parquet import ImageBytes
@@ -17,7 +17,7 @@ from schemas.roles import IMAGE, ROLES
 
 
 def image_ids(
-    tokens: Tokens, reader: Preprocessor, where: Path | ImageBytes | None, sample: Sample
+    prompt_format: PromptFormat, reader: Preprocessor, where: Path | ImageBytes | None, sample: Sample
 ) -> tuple[list[int], str]:
     """The tokens that stand for a sample's image, and a note where they are those of another one.
 
@@ -27,8 +27,8 @@ def image_ids(
     Raises:
         Unusable: the image cannot be read.
     """
-    if tokens.image_ids:
-        return tokens.image_ids, ""
+    if prompt_format.image_ids:
+        return prompt_format.image_ids, ""
     if where is None:
         blank = blank_image()
         return reader(blank).image_ids, f", a black picture of {blank.width} x {blank.height} in the place of the image"

@@ -1,9 +1,9 @@
 """Attention, observed as it runs, reduced to masses.
 
-packing   a batch of prompts -> one tensor of tokens, and the strips to be observed
+layout, blocks   where the tokens of a batch stand; which queries by which keys are observed
+packing   prompts -> one batch: tensors and blocks
 kernels   causal attention that returns its logsumexp
-causal    observes causal models by that logsumexp
-masked    observes models under masks of their own
+causal, masked   observation of causal models by that logsumexp; of others under their own mask
 masses    the one place that reduces attention: masses, means, the 17 columns
 transformers_interface   both as attention functions of transformers
 """

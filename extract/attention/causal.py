@@ -1,25 +1,26 @@
-"""What watches each layer as it runs.
+"""Observation of causal models, layer by layer as they run.
 
 The output is that of a fused causal kernel, so the logits of one question on one image are bitwise those of the
 unobserved model. The masses come from the same call's logsumexp. Further questions behind one prefix (see
-`extract.attention.packing`) take an explicit softmax, which gives their output and their masses at once.
+`extract.attention.layout`) take an explicit softmax, which gives their output and their masses at once.
 """
 
 import torch
 from torch import Tensor
 
+from extract.attention.blocks import Block
 from extract.attention.kernels import Kernel
-from extract.attention.masses import flows_from_sums, masked_attention, strip_sums
-from extract.attention.packing import Batch, Strip
+from extract.attention.masses import block_sums, flows_from_sums, softmax_attention
+from extract.attention.packing import Batch
 
 HELD_ON_CUDA = 2**28  # bytes; there a launch costs as much as a small reduction
 
 
 class Observation:
-    """What one forward pass shows: feed it each layer in order, then ask for the flows."""
+    """What one forward pass shows: pass it each layer in order, then ask for the masses."""
 
     def __init__(self, batch: Batch, kernel: Kernel, *, hold: int = 0) -> None:
-        """Watch a batch, which is on the model's device.
+        """Observe a batch, which is on the model's device.
 
         Args:
             hold: bytes of queries to keep back until they are reduced, several layers at once; 0: each layer at once.
@@ -48,7 +49,7 @@ class Observation:
         further = self._batch.further
         if further is not None:
             rows = further.rows
-            output[:, :, rows], sums = masked_attention(query[:, :, rows], key, value, further, scale=scale)
+            output[:, :, rows], sums = softmax_attention(query[:, :, rows], key, value, further, scale=scale)
             self._further.append(sums)
         if scale != self._scale:
             self._reduce()
@@ -59,7 +60,7 @@ class Observation:
         return output
 
     def flows(self) -> Tensor:
-        """The flow columns, float32 [questions, layers, heads, flows], on the model's device."""
+        """The columns of masses, float32 [questions, layers, heads, columns], on the model's device."""
         self._reduce()
         further = torch.stack(self._further) if self._further else None
         return flows_from_sums(torch.cat(self._image), torch.cat(self._first), further, self._batch)
@@ -67,19 +68,23 @@ class Observation:
     def _reduce(self) -> None:
         if not self._held:
             return
-        for strip, sums in ((self._batch.image, self._image), (self._batch.first, self._first)):
-            layers = [_cut(strip, *layer) for layer in self._held]
+        for block, sums in ((self._batch.image, self._image), (self._batch.first, self._first)):
+            layers = [_cut(block, *layer) for layer in self._held]
             query, key, lse = (_stack(each) for each in zip(*layers, strict=True))
-            sums.append(strip_sums(query, key, lse, strip, scale=self._scale))
+            sums.append(block_sums(query, key, lse, block, scale=self._scale))
         self._held = []
 
 
-def _cut(strip: Strip, query: Tensor, key: Tensor, lse: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The queries, keys and logsumexp of a strip."""
-    if strip.columns is not None:
-        columns = strip.columns[:, None, :, None].expand(-1, key.shape[1], -1, key.shape[-1])
-        key = key.gather(2, columns)
-    return query[:, :, strip.rows], key, lse[:, :, strip.rows]
+def _cut(block: Block, query: Tensor, key: Tensor, lse: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The queries, keys and logsumexp of a block."""
+    return _take(query, block.rows), _take(key, block.columns), _take(lse.unsqueeze(-1), block.rows).squeeze(-1)
+
+
+def _take(tensor: Tensor, places: slice | Tensor) -> Tensor:
+    """Some tokens of [images, heads, length, width]: a slice of them, or each image's own, int64 [images, tokens]."""
+    if isinstance(places, slice):
+        return tensor[:, :, places]
+    return tensor.gather(2, places[:, None, :, None].expand(-1, tensor.shape[1], -1, tensor.shape[-1]))
 
 
 def _stack(tensors: tuple[Tensor, ...]) -> Tensor:

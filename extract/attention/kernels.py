@@ -1,4 +1,4 @@
-"""Causal attention that hands out its logsumexp: a fused kernel where there is one, else a portable fallback.
+"""Causal attention that returns its logsumexp: a fused kernel if there is one, else a portable fallback.
 
 The logsumexp of a query is the logarithm of its softmax denominator, so that any single attention weight is
 `exp(scale * q.k - logsumexp)`: FlashAttention's own bookkeeping (Dao et al. 2022, arXiv:2205.14135, algorithm 1). The
@@ -21,10 +21,10 @@ class Kernel:
     """A way to compute causal attention and its logsumexp.
 
     Attributes:
-        description: for the manifest.
+        description: in words, for people.
         attend: (query [batch, heads, sequence, head_dim], key and value [batch, kv_heads, sequence, head_dim], scale)
             -> output like `query`, and the natural logsumexp of the scaled scores, float32 [batch, heads, sequence].
-            The output is bitwise that of torch's own attention where that picks the same kernel.
+            The output is bitwise that of torch's own attention if that picks the same kernel.
     """
 
     description: str

@@ -1,4 +1,4 @@
-"""The one place that reduces attention: from queries and keys to masses, from masses to the 17 flow columns.
+"""The one place that reduces attention: from queries and keys to masses, from masses to the 17 columns.
 
 A mass is the attention of one query summed over the keys of one role, 0 to 1. Masses are summed over groups of
 queries, layer by layer; means are taken at the end, over all layers at once.
@@ -7,11 +7,12 @@ queries, layer by layer; means are taken at the end, over all layers at once.
 import torch
 from torch import Tensor
 
-from extract.attention.packing import Batch, Strip
+from extract.attention.blocks import Block
+from extract.attention.packing import Batch
 from schemas.columns import FLOW_NAMES
 from schemas.roles import IMAGE, QUESTION, ROLES, TEXT
 
-SCRATCH = 2**28  # bytes of float32 scores that `masked_attention` holds at once
+SCRATCH = 2**28  # bytes of float32 scores that are held at once
 
 
 def scores(query: Tensor, key: Tensor) -> Tensor:
@@ -37,44 +38,60 @@ def scores(query: Tensor, key: Tensor) -> Tensor:
     return products.reshape(*lead, heads, rows, keys)
 
 
-def strip_sums(query: Tensor, key: Tensor, lse: Tensor, strip: Strip, *, scale: float) -> Tensor:
-    """Attention masses on the text that a strip covers, summed over each group of its queries.
+def block_sums(query: Tensor, key: Tensor, lse: Tensor, block: Block, *, scale: float) -> Tensor:
+    """Attention masses of a block, summed over each group of its queries; holds no more than `SCRATCH` bytes of scores.
 
-    A weight is `exp(scale * q.k - lse)`, so only the strip is computed, not the rows that it is cut from.
+    A weight is `exp(scale * q.k - lse)`, so only the block is computed, not the rows that it is cut from.
 
     Args:
-        query: [layers, images, heads, rows, head_dim], the strip's rows.
-        key: [layers, images, kv_heads, keys, head_dim], the strip's columns.
+        query: [layers, images, heads, rows, head_dim], the block's rows.
+        key: [layers, images, kv_heads, keys, head_dim], the block's columns.
         lse: float32 [layers, images, heads, rows], logsumexp of the scaled scores of each whole row.
         scale: factor of the scores, usually head_dim ** -0.5.
 
     Returns:
-        float32 [layers, images, heads, groups, roles]; the image's share is what is left of each row.
+        float32 [layers, images, heads, groups, roles].
     """
-    weights = torch.add(-lse.unsqueeze(-1), scores(query, key), alpha=scale)
-    if strip.seen is not None:
-        weights.masked_fill_(~strip.seen[:, None], -torch.inf)
-    sums = strip.groups[:, None] @ weights.exp_() @ strip.on_role[:, None]
-    sums[..., IMAGE] = (strip.groups.sum(dim=-1)[:, None] - sums.sum(dim=-1)).clamp_min_(0)
+    layers, images, heads, rows, _ = query.shape
+    one_row = 4 * images * heads * key.shape[3]
+    some_rows = max(1, SCRATCH // max(1, one_row))
+    some_layers = max(1, SCRATCH // max(1, one_row * rows))
+    sums = query.new_zeros((layers, images, heads, block.groups.shape[1], len(ROLES)), dtype=torch.float32)
+    for first in range(0, layers, some_layers):
+        at = slice(first, first + some_layers)
+        for start in range(0, rows, some_rows):
+            part = slice(start, start + some_rows)
+            sums[at] += _part_sums(query[at, :, :, part], key[at], lse[at, :, :, part], block, part, scale)
+    if not block.whole:
+        sums[..., IMAGE] = (block.groups.sum(dim=-1)[:, None] - sums.sum(dim=-1)).clamp_min_(0)
     return sums
 
 
-def masked_attention(
-    query: Tensor, key: Tensor, value: Tensor, strip: Strip, *, scale: float, softcap: float | None = None
+def _part_sums(query: Tensor, key: Tensor, lse: Tensor, block: Block, rows: slice, scale: float) -> Tensor:
+    """`block_sums` of some of the rows."""
+    weights = torch.add(-lse.unsqueeze(-1), scores(query, key), alpha=scale)
+    if block.seen is not None:
+        weights.masked_fill_(~block.seen[:, None, rows], -torch.inf)
+    return block.groups[:, None, :, rows] @ weights.exp_() @ block.on_role[:, None]
+
+
+def softmax_attention(
+    query: Tensor, key: Tensor, value: Tensor, block: Block, *, scale: float, softcap: float | None = None
 ) -> tuple[Tensor, Tensor]:
     """Attention of some rows by float32 softmax over all columns, and its masses.
 
     Args:
-        query: [images, heads, rows, head_dim], the strip's rows.
+        query: [images, heads, rows, head_dim], the block's rows.
         key: [images, kv_heads, length, head_dim], all columns; `value` likewise.
-        softcap: the limit that scaled scores approach, `softcap * tanh(score / softcap)`; null: none.
+        block: one with `seen`.
+        softcap: the limit that scaled scores approach, `softcap * tanh(score / softcap)`; None: there is none.
 
     Returns:
         Output like `query`, and float32 [images, heads, groups, roles], masses summed over each group.
     """
     images, heads, rows, _ = query.shape
     kv_heads, length = key.shape[1:3]
-    assert strip.seen is not None
+    assert block.seen is not None
     step = max(1, SCRATCH // (4 * images * heads * length))
     outputs = []
     sums = query.new_zeros((), dtype=torch.float32)
@@ -83,23 +100,23 @@ def masked_attention(
         weights = scores(query[:, :, some], key).mul_(scale)
         if softcap is not None:
             weights.div_(softcap).tanh_().mul_(softcap)
-        weights = weights.masked_fill_(~strip.seen[:, None, some], -torch.inf).softmax(dim=-1)
+        weights = weights.masked_fill_(~block.seen[:, None, some], -torch.inf).softmax(dim=-1)
         shared = weights.to(value.dtype).unflatten(1, (kv_heads, heads // kv_heads)).flatten(2, 3)
         outputs.append((shared @ value).reshape(images, heads, -1, value.shape[-1]))
-        sums = sums + strip.groups[:, None, :, some] @ (weights @ strip.on_role[:, None])
+        sums = sums + block.groups[:, None, :, some] @ (weights @ block.on_role[:, None])
     return torch.cat(outputs, dim=2), sums
 
 
 def flows_from_sums(image: Tensor, first: Tensor, further: Tensor | None, batch: Batch) -> Tensor:
-    """The flow columns of each question: means over queries, from sums over queries.
+    """The columns of each question: means over queries, from sums over queries.
 
     Args:
         image: float32 [layers, images, heads, 1, roles], summed over all image tokens.
         first: float32 [layers, images, heads, 2 or 3, roles], the groups of `Batch.first`.
-        further: float32 [layers, images, heads, groups, roles], those of `Batch.further`; null where there is none.
+        further: float32 [layers, images, heads, groups, roles], those of `Batch.further`; None if there is none.
 
     Returns:
-        float32 [questions, layers, heads, flows], flows as in `schemas.columns.FLOW_NAMES`.
+        float32 [questions, layers, heads, columns], columns as in `schemas.columns.FLOW_NAMES`.
     """
     counts = batch.first.groups.sum(dim=-1)
     questions, shared = first.split([2, first.shape[3] - 2], dim=3)
@@ -112,7 +129,7 @@ def flows_from_sums(image: Tensor, first: Tensor, further: Tensor | None, batch:
         counts = torch.cat([counts, further_counts], dim=-1)
     questions = questions.unflatten(3, (-1, 2)).movedim(3, 2)[:, batch.owner, batch.slot]
     counts = counts.unflatten(-1, (-1, 2))[batch.owner, batch.slot]
-    # A token before the image cannot see it: what text gives the image is what the question gives it
+    # A token before the image cannot see it: the image's mass from all text is that from the question
     t2v = questions[..., 0, IMAGE] / batch.text_tokens[:, None]
     of_question, of_last = (questions / counts[:, None, :, None]).unbind(dim=-2)
     of_image = (image.squeeze(3) / batch.image.groups.sum(dim=-1)[:, None])[:, batch.owner]
@@ -122,7 +139,7 @@ def flows_from_sums(image: Tensor, first: Tensor, further: Tensor | None, batch:
 
 
 def flows_from_rows(sums: Tensor, counts: Tensor) -> Tensor:
-    """The flow columns of questions in sequences of their own, where any token may see any other.
+    """The columns of questions in sequences of their own, in which any token may see any other.
 
     Args:
         sums: float32 [layers, questions, heads, 4, roles], summed over image tokens, question tokens, the last token,
@@ -130,7 +147,7 @@ def flows_from_rows(sums: Tensor, counts: Tensor) -> Tensor:
         counts: float32 [questions, 4], how many tokens these are.
 
     Returns:
-        float32 [questions, layers, heads, flows], flows as in `schemas.columns.FLOW_NAMES`.
+        float32 [questions, layers, heads, columns], columns as in `schemas.columns.FLOW_NAMES`.
     """
     of_image, of_question, of_last, of_text = (sums / counts[:, None, :, None]).unbind(dim=3)
     crossings = torch.stack([of_text[..., IMAGE], of_image[..., TEXT].sum(dim=-1)], dim=-1)
@@ -145,15 +162,15 @@ def reference_flows(attention: Tensor, roles: Tensor) -> dict[str, Tensor]:
         roles: int [sequence], codes of `schemas.roles`.
 
     Returns:
-        float64 [heads] for each flow column.
+        float64 [heads] for each column.
     """
     keys = {role.short: roles == code for code, role in enumerate(ROLES)}
     queries = {"v": roles == IMAGE, "q": roles == QUESTION, "a": torch.arange(len(roles)) == len(roles) - 1}
     text = roles != IMAGE
 
-    def flow(rows: Tensor, columns: Tensor) -> Tensor:
+    def mean_mass(rows: Tensor, columns: Tensor) -> Tensor:
         return attention[:, rows][:, :, columns].sum(dim=-1).mean(dim=-1)
 
-    flows = {"t2v": flow(text, ~text), "v2t": flow(~text, text)}
-    flows |= {f"{group}2{role}": flow(queries[group], keys[role]) for group in queries for role in keys}
-    return {name: flows[name] for name in FLOW_NAMES}
+    masses = {"t2v": mean_mass(text, ~text), "v2t": mean_mass(~text, text)}
+    masses |= {f"{group}2{role}": mean_mass(queries[group], keys[role]) for group in queries for role in keys}
+    return {name: masses[name] for name in FLOW_NAMES}

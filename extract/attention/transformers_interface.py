@@ -1,7 +1,7 @@
 """The observers as attention functions of transformers, through its public attention interface.
 
-An observation is not passed through the model, whose layers may drop what they do not know: it is in the context of the
-forward pass (`observing`), from where each layer's attention function takes it.
+An observation is not passed through the model, whose layers may drop arguments that they do not know: it is in the
+context of the forward pass (`observing`), from which each layer's attention function takes it.
 """
 
 from collections.abc import Iterator
@@ -20,39 +20,39 @@ from extract.attention.masked import MaskedObservation
 from schemas.errors import HeadflowError
 
 NAME, MASKED_NAME = "headflow", "headflow_masked"
-PLAIN = {NAME: "sdpa", MASKED_NAME: "eager"}  # what observes nothing; sdpa does not cap scores
+PLAIN = {NAME: "sdpa", MASKED_NAME: "eager"}  # the same without observation; sdpa does not cap scores
 UNSUPPORTED = ("position_bias", "s_aux")  # options that change the softmax
 
 
 @dataclass
-class Watch:
-    """An observation under way, and the layers that it has seen, in order."""
+class Underway:
+    """The observation of a forward pass that is running, and the layers that it has seen, in order."""
 
     observation: Any
     layers: list[int] = field(default_factory=list)
 
 
-_WATCH: ContextVar[Watch] = ContextVar("watch")
+_UNDERWAY: ContextVar[Underway] = ContextVar("underway")
 
 
 @contextmanager
 def observing(observation: Observation | MaskedObservation, *, layers: int) -> Iterator[None]:
-    """Let the attention functions below feed `observation`.
+    """Let the attention functions below pass each layer to `observation`.
 
     Raises:
-        HeadflowError: not each of so many layers was observed, once and in order.
+        HeadflowError: the layers that were observed are not 0 to `layers` - 1, in order.
     """
-    watch = Watch(observation)
-    token = _WATCH.set(watch)
+    underway = Underway(observation)
+    token = _UNDERWAY.set(underway)
     try:
         yield
     finally:
-        _WATCH.reset(token)
-    if watch.layers != list(range(layers)):
-        raise HeadflowError(f"of {layers} layers these were observed: {watch.layers}; all of them must be, in order")
+        _UNDERWAY.reset(token)
+    if underway.layers != list(range(layers)):
+        raise HeadflowError(f"of {layers} layers these were observed: {underway.layers}; all of them must be, in order")
 
 
-def observed_attention(
+def observed_causal_attention(
     module: torch.nn.Module,
     query: Tensor,
     key: Tensor,
@@ -63,20 +63,20 @@ def observed_attention(
     softcap: float | None = None,
     **options: Any,
 ) -> tuple[Tensor, None]:
-    """The attention function of one layer, in the shape that transformers calls it; see `Observation.attend`.
+    """The attention function of one layer, in the form that transformers calls it; see `Observation.attend`.
 
     Returns:
-        Output [images, length, heads, head_dim], and nothing in the place of the attention weights.
+        Output [images, length, heads, head_dim], and None in the place of the attention weights.
 
     Raises:
         ValueError: the model asks for attention that is not plain softmax over all earlier tokens.
     """
     asked = ["softcap"] if softcap is not None else ["a mask"] if attention_mask is not None else []
-    _refuse(asked, options)
+    _check_options(asked, options)
     return _attend(module, query, key, value, scaling), None
 
 
-def masked_attention(
+def observed_masked_attention(
     module: torch.nn.Module,
     query: Tensor,
     key: Tensor,
@@ -92,12 +92,13 @@ def masked_attention(
     Raises:
         ValueError: there is no such mask, or the model asks for attention that is not plain softmax under it.
     """
-    whole = attention_mask is not None and attention_mask.dtype == torch.bool
-    _refuse([] if whole else ["no mask of its own"], options)
+    has_mask = attention_mask is not None and attention_mask.dtype == torch.bool
+    _check_options([] if has_mask else ["no mask of its own"], options)
     return _attend(module, query, key, value, scaling, mask=attention_mask, softcap=softcap), None
 
 
-def _refuse(asked: list[str], options: dict[str, Any]) -> None:
+def _check_options(asked: list[str], options: dict[str, Any]) -> None:
+    """Raise if a model asks for attention that cannot be observed; `asked` is what is known to be so."""
     asked = asked + [name for name in UNSUPPORTED if options.get(name) is not None]
     if asked:
         raise ValueError(f"attention with {', '.join(asked)} cannot be observed")
@@ -106,35 +107,35 @@ def _refuse(asked: list[str], options: dict[str, Any]) -> None:
 def _attend(
     module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, scaling: float | None, **options: Any
 ) -> Tensor:
-    watch = _WATCH.get()
-    watch.layers.append(int(getattr(module, "layer_idx", -1)))
+    underway = _UNDERWAY.get()
+    underway.layers.append(int(getattr(module, "layer_idx", -1)))
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    output: Tensor = watch.observation.attend(query, key, value, scale, **options)
+    output: Tensor = underway.observation.attend(query, key, value, scale, **options)
     return output.transpose(1, 2)
 
 
 def _no_mask(*_: Any, **__: Any) -> None:
-    """What a query sees follows from the batch's own layout."""
+    """No mask: which keys a query sees follows from the batch's layout."""
 
 
 def _whole_mask(*arguments: Any, **options: Any) -> Tensor | None:
-    """The model's mask, bool [images, 1, length, length], never left out because a kernel could do without."""
+    """The model's mask, bool [images, 1, length, length]; never left out, even if a kernel needs none."""
     skips = {"allow_is_causal_skip": False, "allow_is_bidirectional_skip": False}
     return sdpa_mask(*arguments, **options | skips)
 
 
 def observe_language_model(model: PreTrainedModel, *, causal: bool = True) -> None:
-    """Let an attention function above run in the language model of a vision-language model, and there alone."""
-    AttentionInterface.register(NAME, observed_attention)
+    """Make an attention function above that of the language model of a vision-language model, and of nothing else."""
+    AttentionInterface.register(NAME, observed_causal_attention)
     AttentionMaskInterface.register(NAME, _no_mask)
-    AttentionInterface.register(MASKED_NAME, masked_attention)
+    AttentionInterface.register(MASKED_NAME, observed_masked_attention)
     AttentionMaskInterface.register(MASKED_NAME, _whole_mask)
     model.set_attn_implementation({"text_config": NAME if causal else MASKED_NAME})
 
 
 @contextmanager
 def without_observing(model: PreTrainedModel) -> Iterator[None]:
-    """Let an observed model run as it is by itself."""
+    """Run an observed model with its plain attention."""
     text = model.config.get_text_config()
     name = text._attn_implementation
     model.set_attn_implementation({"text_config": PLAIN[name]})

@@ -1,8 +1,9 @@
 """An RGB image -> what a model reads of it: the inputs of its vision tower, and the tokens that stand for it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,17 +11,21 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import pad
 
+from extract.questions.samples import Unusable
+from schemas.manifest import AS_CHECKPOINT, CROP, PAD
+from schemas.text import one_line
+
 
 @dataclass(frozen=True)
 class Pixels:
     """What a model reads of one image.
 
-    Goes from process to process through a pipe: shared memory, torch's way, is scarce in containers.
+    It is sent between processes through a pipe: shared memory, torch's way, is scarce in containers.
 
     Attributes:
         inputs: arguments of the model's forward pass by name, such as `pixel_values` float32 [1, 3, height, width];
-            of several images, they are joined along the first axis.
-        image_ids: the tokens that stand in a prompt where the image is.
+            those of several images are joined along the first axis.
+        image_ids: the tokens in the image's place in a prompt.
     """
 
     inputs: dict[str, Tensor]
@@ -39,7 +44,7 @@ def _from_arrays(arrays: dict[str, np.ndarray], image_ids: list[int]) -> Pixels:
 
 
 def join(images: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """The inputs of several images as those of one forward pass; what differs in shape is padded with zeros."""
+    """The inputs of several images as those of one forward pass; inputs that differ in shape are padded with zeros."""
     return {name: _concatenate([inputs[name] for inputs in images]) for name in images[0]}
 
 
@@ -54,16 +59,33 @@ def _padded(tensor: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 def blank_image(edge: int = 336) -> Image.Image:
-    """A black picture, square."""
+    """A square black picture, `edge` pixels wide."""
     return Image.new("RGB", (edge, edge))
 
 
-class Preprocessor(Protocol):
-    """Turns RGB images into what a model reads, on the CPU."""
+@dataclass(frozen=True)
+class ImageSettings:
+    """How the user wants images preprocessed; None: as is usual for the checkpoint.
+
+    Attributes:
+        aspect: how non-square images are preprocessed for a model that takes one square picture: `crop`, `pad`, or
+            `checkpoint`, its own way.
+        min_pixels: least pixels of a resized image, for models that take images of any size; `max_pixels` likewise.
+    """
+
+    aspect: str | None = None
+    min_pixels: int | None = None
+    max_pixels: int | None = None
 
     @property
-    def description(self) -> str:
-        """How images are resized and cropped, in words."""
+    def pixels(self) -> dict[str, int]:
+        """The limits of pixels that are given, by name."""
+        limits = {"min_pixels": self.min_pixels, "max_pixels": self.max_pixels}
+        return {name: limit for name, limit in limits.items() if limit is not None}
+
+
+class Preprocessor(ABC):
+    """Turns RGB images into what a model reads, on the CPU."""
 
     def __call__(self, image: Image.Image) -> Pixels:
         """What the model reads of an image.
@@ -71,10 +93,30 @@ class Preprocessor(Protocol):
         Raises:
             Unusable: `image_refused`.
         """
+        try:
+            return self._preprocess(image)
+        except Exception as error:  # third-party processors raise anything
+            raise Unusable("image_refused", one_line(error)[:300] or type(error).__name__) from None
+
+    @abstractmethod
+    def _preprocess(self, image: Image.Image) -> Pixels:
+        """What the model reads of an image; raises anything if it does not take it."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """What decides the pixels, as plain values for the manifest."""
+
+    def whole_prompt_ids(self, text: str, image: Image.Image, *, special: bool) -> list[int] | None:
+        """The token ids of a rendered prompt by the checkpoint's own processor; None if it tokenises no prompts.
+
+        Args:
+            special: with the tokens that its tokenizer adds by itself.
+        """
+        return None
 
 
 @dataclass(frozen=True)
-class SquarePreprocessor:
+class SquarePreprocessor(Preprocessor):
     """One square picture for a vision tower of a fixed size.
 
     Attributes:
@@ -88,31 +130,38 @@ class SquarePreprocessor:
     image_ids: list[int]
     padded: bool = False
 
-    def __call__(self, image: Image.Image) -> Pixels:
-        """What the model reads of an image."""
+    def _preprocess(self, image: Image.Image) -> Pixels:
         if self.padded:
             image = _to_square(image, tuple(int(255 * mean) for mean in self.processor.image_mean))
         return Pixels(
             {"pixel_values": self.processor(images=[image], return_tensors="pt")["pixel_values"]}, self.image_ids
         )
 
-    @property
-    def description(self) -> str:
-        """How images are resized and cropped, in words."""
-        return f"{describe(self.processor, padded=self.padded)} ({type(self.processor).__name__})"
+    def describe(self) -> dict[str, Any]:
+        """What decides the pixels, as plain values for the manifest."""
+        return describe_processor(self.processor, PAD if self.padded else CROP)
 
 
-def describe(processor: Any, *, padded: bool) -> str:
-    """What an image processor does to one picture, in words."""
-    steps = ["padded to a square"] if padded else []
-    if processor.do_resize:
-        size = processor.size
-        edge = size.get("shortest_edge")
-        steps.append(f"shortest edge to {edge}" if edge else f"resize to {size['height']} x {size['width']}")
+def describe_processor(processor: Any, aspect: str = AS_CHECKPOINT) -> dict[str, Any]:
+    """What an image processor of transformers does, as plain values."""
+    described: dict[str, Any] = {"processor": type(processor).__name__, "aspect": aspect}
+    if getattr(processor, "do_resize", False):
+        described |= _describe_size(processor.size) | {"resample": int(processor.resample)}
     if getattr(processor, "do_center_crop", False):
-        crop = processor.crop_size
-        steps.append(f"centre crop {crop['height']} x {crop['width']}")
-    return ", ".join(steps)
+        described["crop"] = [processor.crop_size["height"], processor.crop_size["width"]]
+    for name in ("image_mean", "image_std"):
+        if getattr(processor, "do_normalize", False):
+            described[name] = [float(value) for value in getattr(processor, name)]
+    return described
+
+
+def _describe_size(size: Any) -> dict[str, Any]:
+    """A `size` of transformers, without what it leaves open."""
+    values = {name: size.get(name) for name in ("height", "width", "shortest_edge", "longest_edge")}
+    edges = {name: value for name, value in values.items() if value is not None}
+    if {"height", "width"} <= edges.keys():
+        edges = {"size": [edges.pop("height"), edges.pop("width")], **edges}
+    return edges
 
 
 def _to_square(image: Image.Image, colour: tuple[int, ...]) -> Image.Image:

@@ -1,65 +1,107 @@
 """A checkpoint's own processor: an image -> what its model reads, as tiles or patches by the image's size."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import transformers
 from PIL import Image
-from transformers import PreTrainedConfig, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase, ProcessorMixin
 from transformers.image_processing_base import ImageProcessingMixin
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 
-from extract.images.preprocessing import Pixels, blank_image
-from extract.questions.samples import Unusable
+from extract.images.preprocessing import Pixels, Preprocessor, blank_image, describe_processor
 from schemas.errors import HeadflowError
-from schemas.text import one_line
 
 TOKEN_TYPES = ("mm_token_type_ids", "token_type_ids")
+# Settings of image processors that decide which tiles they cut
+TILE_SETTINGS = (
+    "image_grid_pinpoints", "do_image_splitting", "max_image_size", "crop_to_patches", "min_patches", "max_patches",
+)  # fmt: skip
 
 
-def load_processor(model_path: str, config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> Any:
-    """A checkpoint's processor, with an image processor that needs nothing but Pillow.
+class _NoVideos(ProcessorMixin):
+    """A processor of transformers that accepts None as its video processor, which would need torchvision."""
 
-    Raises:
-        HeadflowError: transformers knows no processor for this kind of model.
-    """
-    if type(config) not in PROCESSOR_MAPPING:
-        raise HeadflowError(f"{model_path} is a {config.model_type}, for which transformers has no processor")
-    kind = PROCESSOR_MAPPING[type(config)]
-    parts = {
-        "image_processor": _load_image_processor(model_path),
-        "tokenizer": tokenizer,
-        "video_processor": None,  # transformers' own need torchvision, and no videos are read
-    }
-    values, _ = kind.get_processor_dict(model_path)
-    processor = _unchecked(kind).from_args_and_dict([parts[name] for name in kind.get_attributes()], values)
-    processor.__class__ = kind  # of which there can be copies in other processes
+    def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> Any:
+        """See `ProcessorMixin`."""
+        return None if argument is None else super().check_argument_for_proper_class(argument_name, argument)
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return _restore, (type(self).__bases__[1], self.__dict__)
+
+
+@cache
+def _without_videos(kind: Any) -> Any:
+    """A class of processors, of the same name, that accepts None as its video processor."""
+    bases: tuple[Any, ...] = (_NoVideos, kind)
+    return type(kind.__name__, bases, {})
+
+
+def _restore(kind: Any, attributes: dict[str, Any]) -> Any:
+    """A processor in another process."""
+    accepting = _without_videos(kind)
+    processor = accepting.__new__(accepting)
+    processor.__dict__.update(attributes)
     return processor
 
 
-def _load_image_processor(model_path: str) -> Any:
+def load_processor(
+    folder: Path, config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase, *, pixels: dict[str, int] | None = None
+) -> Any:
+    """A checkpoint's processor, with an image processor that needs nothing but Pillow.
+
+    Args:
+        pixels: `min_pixels` and `max_pixels` of resized images, in place of the checkpoint's.
+
+    Raises:
+        HeadflowError: transformers has no processor for this kind of model, or one that needs more than an image
+            processor and a tokenizer.
+    """
+    if type(config) not in PROCESSOR_MAPPING:
+        raise HeadflowError(f"{folder} is a {config.model_type}, for which transformers has no processor")
+    kind = PROCESSOR_MAPPING[type(config)]
+    parts = {"image_processor": _load_image_processor(folder, pixels or {}), "tokenizer": tokenizer}
+    parts["video_processor"] = None  # transformers' own need torchvision, and no videos are read
+    if unknown := [name for name in kind.get_attributes() if name not in parts]:
+        raise HeadflowError(
+            f"{folder} is a {config.model_type}, which is not supported: its processor needs a {', '.join(unknown)}"
+        )
+    values, _ = kind.get_processor_dict(folder)
+    processor = _without_videos(kind).from_args_and_dict([parts[name] for name in kind.get_attributes()], values)
+    _complete(processor, values, config)
+    return processor
+
+
+def _load_image_processor(folder: Path, pixels: dict[str, int]) -> Any:
     """The image processor that a checkpoint names, of the kind that needs nothing but Pillow."""
-    values, _ = ImageProcessingMixin.get_image_processor_dict(model_path)
+    values, _ = ImageProcessingMixin.get_image_processor_dict(folder)
     name = str(values.get("image_processor_type"))
     kind = getattr(transformers, name.removesuffix("Fast").removesuffix("Pil") + "Pil", None)
     if kind is None:
-        raise HeadflowError(f"{model_path} has an image processor {name}; transformers has none like it for Pillow")
-    return kind.from_pretrained(model_path)
+        raise HeadflowError(f"{folder} has an image processor {name}; transformers has none like it for Pillow")
+    return kind.from_pretrained(folder, **pixels)
 
 
-def _unchecked(kind: Any) -> Any:
-    """The class of a processor that takes null for what reads videos."""
-
-    class Unchecked(kind):
-        def check_argument_for_proper_class(self, name: str, argument: Any) -> Any:
-            return None if argument is None else super().check_argument_for_proper_class(name, argument)
-
-    return Unchecked
+def _complete(processor: Any, values: dict[str, Any], config: PreTrainedConfig) -> None:
+    """Take from config.json what the processor_config.json of an old LLaVA-NeXT leaves out."""
+    vision = getattr(config, "vision_config", None)
+    if vision is None or not hasattr(processor, "num_additional_image_tokens"):
+        return
+    known = {
+        "patch_size": vision.patch_size,
+        "vision_feature_select_strategy": getattr(config, "vision_feature_select_strategy", None),
+        "num_additional_image_tokens": int(vision.model_type == "clip_vision_model"),  # its class token
+    }
+    for name, value in known.items():
+        if values.get(name) is None:
+            setattr(processor, name, value)
 
 
 @dataclass(frozen=True)
-class ProcessorPreprocessor:
+class ProcessorPreprocessor(Preprocessor):
     """What the checkpoint's own processor makes of an image.
 
     Attributes:
@@ -73,31 +115,43 @@ class ProcessorPreprocessor:
     image_token_id: int
     bare: bool = False
 
-    def __call__(self, image: Image.Image) -> Pixels:
-        """What the model reads of an image.
-
-        Raises:
-            Unusable: `image_refused`.
-        """
-        try:
-            read = read_image(self.processor, self.placeholder, image)
-        except Exception as error:  # third-party processors raise anything
-            raise Unusable("image_refused", one_line(error)[:300]) from None
+    def _preprocess(self, image: Image.Image) -> Pixels:
+        read = self._read(self.placeholder, image, special=False)
         names = [name for name in self.processor.image_processor.model_input_names if name in read]
         ids = read["input_ids"][0].tolist()
         if self.bare:
             ids = [token for token in ids if token == self.image_token_id]
         return Pixels({name: read[name] for name in names}, ids)
 
-    @property
-    def description(self) -> str:
-        """How images are resized and cropped, in words."""
-        return f"the checkpoint's own ({type(self.processor.image_processor).__name__})"
+    def _read(self, text: str, image: Image.Image, *, special: bool) -> Any:
+        """What the processor makes of a text with one image."""
+        return self.processor(images=[image], text=[text], return_tensors="pt", add_special_tokens=special)
+
+    def describe(self) -> dict[str, Any]:
+        """What decides the pixels, as plain values for the manifest."""
+        processor = self.processor.image_processor
+        described = describe_processor(processor)
+        if hasattr(processor, "merge_size"):  # Qwen's, whose edges are numbers of pixels
+            for edge, name in (("shortest_edge", "min_pixels"), ("longest_edge", "max_pixels")):
+                described[name] = described.pop(edge)
+        for name in TILE_SETTINGS:
+            if (value := getattr(processor, name, None)) is not None:
+                described[name] = _plain(value)
+        return described
+
+    def whole_prompt_ids(self, text: str, image: Image.Image, *, special: bool) -> list[int] | None:
+        """See `Preprocessor.whole_prompt_ids`."""
+        if self.bare:
+            return None
+        ids: list[int] = self._read(text, image, special=special)["input_ids"][0].tolist()
+        return ids
 
 
-def read_image(processor: Any, text: str, image: Image.Image, *, special: bool = False) -> Any:
-    """What a processor makes of a text with one image; `special`: with the tokens that its tokenizer adds by itself."""
-    return processor(images=[image], text=[text], return_tensors="pt", add_special_tokens=special)
+def _plain(value: Any) -> Any:
+    """A number, a size, or a list of these, as plain values."""
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return value if isinstance(value, int) else {name: edge for name, edge in dict(value).items() if edge is not None}
 
 
 def find_token_types(processor: Any, placeholder: str) -> tuple[str, set[int]] | None:
@@ -110,6 +164,6 @@ def find_token_types(processor: Any, placeholder: str) -> tuple[str, set[int]] |
 
 
 def find_placeholder(processor: Any, tokenizer: PreTrainedTokenizerBase) -> str | None:
-    """The text in whose place a processor puts the tokens that stand for an image; null where it has none."""
+    """The text in whose place a processor puts the tokens that stand for an image; None if it has none."""
     names: Sequence[Any] = (processor, tokenizer)
     return next((owner.image_token for owner in names if isinstance(getattr(owner, "image_token", None), str)), None)

@@ -9,11 +9,11 @@ from PIL import Image
 from transformers import CLIPImageProcessorPil, LlavaNextImageProcessorPil
 from transformers.models.llava_next.modeling_llava_next import get_anyres_image_grid_shape, unpad_image
 
-from extract.images.preprocessing import Pixels
+from extract.images.preprocessing import Pixels, Preprocessor, describe_processor
 
 
 @dataclass(frozen=True)
-class TilesPreprocessor:
+class TilesPreprocessor(Preprocessor):
     """The whole picture and its tiles, for a `LlavaNextForConditionalGeneration`.
 
     Attributes:
@@ -28,8 +28,7 @@ class TilesPreprocessor:
     side: int
     features: int
 
-    def __call__(self, image: Image.Image) -> Pixels:
-        """What the model reads of an image."""
+    def _preprocess(self, image: Image.Image) -> Pixels:
         read = self.processor(images=[image], return_tensors="pt")
         inputs = {name: read[name] for name in ("pixel_values", "image_sizes")}
         return Pixels(inputs, [self.image_token_id] * self._count(image.height, image.width))
@@ -41,10 +40,10 @@ class TilesPreprocessor:
         _, high, wide = unpad_image(patches, (height, width)).shape
         return self.features + high * (wide + 1)
 
-    @property
-    def description(self) -> str:
-        """How images are resized and cropped, in words."""
-        return f"any resolution, in tiles ({type(self.processor).__name__})"
+    def describe(self) -> dict[str, Any]:
+        """What decides the pixels, as plain values for the manifest."""
+        grid = [[int(height), int(width)] for height, width in self.processor.image_grid_pinpoints]
+        return describe_processor(self.processor) | {"image_grid_pinpoints": grid}
 
 
 def grid_of(config: dict[str, Any]) -> list[list[int]]:

@@ -1,11 +1,11 @@
 """Checkpoints -> observed models.
 
-families              the table of model families
-checkpoint            what a loaded model offers, whatever loaded it
-loading               a path or hub id -> a loaded model
+families, checkpoint  the table of model families; what all loaded models offer
+loading               a path or hub id -> a loaded model, or how its prompts are written
 transformers_format   checkpoints in the format of transformers
+transformers_model    a model of transformers, observed
 llava/                LLaVA's checkpoints as released, and the original package
-weights               tensors -> a model of transformers, with nothing missing
+weights/, fingerprint files that hold weights, and what does not fit; what tells weights apart
 self_check            two forward passes before a run
 answers, transfer     logits -> prediction, p_yes, p_no; copies to and from the device
 """

@@ -1,9 +1,10 @@
-"""The table of model families: what is to be known of each, by the `model_type` of its config.json."""
+"""The table of model families: what must be known of each, by the `model_type` of its config.json."""
 
+import sys
 from dataclasses import dataclass
 from typing import Any
 
-from extract.prompts.templates import CHAT, DEFAULT
+from extract.prompts.templates import CHAT, VICUNA
 
 PALIGEMMA = (
     "{% for part in messages[0]['content'] %}{% if part['type'] == 'image' %}<image>{{ bos_token }}"
@@ -17,36 +18,39 @@ class Family:
 
     Attributes:
         name: for people.
-        conv_mode: its `--conv-mode`, where the user names none.
-        llava: whether LLaVA's own templates are for it too.
+        template: name of the template that is used if the user names none.
+        llava_templates: whether LLaVA's own templates can be used too.
         square: whether its vision tower takes one square picture, which we crop or pad; else the checkpoint's own
-            processor turns images into what it takes.
+            processor turns images into the model's inputs.
         causal: whether no token sees a later one; else attention is observed under the model's own mask.
         packs: whether a token's position is its place in its sequence, so that questions can stand behind one prefix;
-            else the model works its positions out itself.
-        token_types: the input that tells the model which tokens are image tokens, and what it says of them; it says 0
-            of all others. Null: there is none.
+            else the model computes its positions itself.
+        token_types: the input that tells the model which tokens are image tokens, and its value for them; it is 0 for
+            all others. None: there is no such input.
         chat_template: the prompt of a family whose processor writes it without a chat template.
+        pixel_limits: whether the number of pixels of its resized images can be limited.
     """
 
     name: str
-    conv_mode: str = CHAT
-    llava: bool = False
+    template: str = CHAT
+    llava_templates: bool = False
     square: bool = False
     causal: bool = True
     packs: bool = True
     token_types: tuple[str, int] | None = None
     chat_template: str | None = None
+    pixel_limits: bool = False
 
 
-LLAVA = Family("LLaVA-1.5", conv_mode=DEFAULT, llava=True, square=True)
+LLAVA = Family("LLaVA-1.5", template=VICUNA, llava_templates=True, square=True)
+QWEN_TYPES = ("mm_token_type_ids", 1)
 FAMILIES = {
     "llava": LLAVA,
-    "vipllava": Family("VipLlava", llava=True, square=True),
-    "llava_next": Family("LLaVA-NeXT", llava=True),
-    "llava_onevision": Family("LLaVA-OneVision", llava=True),
-    "qwen2_vl": Family("Qwen2-VL", packs=False, token_types=("mm_token_type_ids", 1)),
-    "qwen2_5_vl": Family("Qwen2.5-VL", packs=False, token_types=("mm_token_type_ids", 1)),
+    "vipllava": Family("VipLlava", llava_templates=True, square=True),
+    "llava_next": Family("LLaVA-NeXT", llava_templates=True),
+    "llava_onevision": Family("LLaVA-OneVision", llava_templates=True),
+    "qwen2_vl": Family("Qwen2-VL", packs=False, token_types=QWEN_TYPES, pixel_limits=True),
+    "qwen2_5_vl": Family("Qwen2.5-VL", packs=False, token_types=QWEN_TYPES, pixel_limits=True),
     "idefics3": Family("Idefics3"),
     "smolvlm": Family("SmolVLM"),
     "internvl": Family("InternVL"),
@@ -59,18 +63,29 @@ FAMILIES = {
 
 
 def unknown_family(model_type: str, token_types: str | None) -> Family:
-    """The most careful reading of a model that the table lacks.
+    """How a model that is not in the table is read, with the fewest assumptions.
 
     Args:
-        token_types: the input that tells the model which tokens are image tokens, where it takes one.
+        token_types: the input that tells the model which tokens are image tokens; None if it takes none.
     """
     return Family(model_type, causal=False, packs=False, token_types=(token_types, 1) if token_types else None)
 
 
 def image_token_id(config: Any) -> int | None:
-    """The token that stands for image content, as a model's config names it; null where it names none."""
+    """The token that stands for image content, as a model's config names it; None if it names none."""
     for name in ("image_token_id", "image_token_index"):
         token = getattr(config, name, None)
         if token is not None:
             return int(token)
     return None
+
+
+def longest_prompt(text: Any, family: Family) -> int:
+    """Most tokens for which a language model has positions, and, if it is causal, of which each sees all earlier ones.
+
+    Args:
+        text: the language model's config.
+    """
+    positions = getattr(text, "max_position_embeddings", None) or sys.maxsize
+    window = getattr(text, "sliding_window", None) if family.causal else None
+    return int(min(positions, window or sys.maxsize))

@@ -1,7 +1,6 @@
-"""Vision-language checkpoints in transformers' format -> their parts, as the table of families says."""
+"""Vision-language checkpoints in transformers' format -> observed models, as the table of families says."""
 
-import sys
-from dataclasses import replace
+from dataclasses import dataclass
 from inspect import signature
 from typing import Any
 
@@ -18,113 +17,210 @@ from transformers import (
 )
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
-from extract.images.processors import find_placeholder, find_token_types, load_processor
-from extract.models.checkpoint import Parts
-from extract.models.families import FAMILIES, Family, image_token_id, unknown_family
-from extract.models.weights import check_report
+from extract.images.preprocessing import ImageSettings, Preprocessor, SquarePreprocessor, blank_image
+from extract.images.processors import ProcessorPreprocessor, find_placeholder, find_token_types, load_processor
+from extract.models.checkpoint import TRANSFORMERS, choose_dtype
+from extract.models.families import FAMILIES, LLAVA, Family, image_token_id, longest_prompt, unknown_family
+from extract.models.fingerprint import fingerprint
+from extract.models.transformers_model import TransformersModel, observe
+from extract.models.weights.files import Files
+from extract.models.weights.report import check_report
 from extract.prompts.chat_template import ChatTemplate
+from extract.prompts.format import PromptFormat
+from extract.prompts.templates import CHAT, VICUNA
 from schemas.errors import HeadflowError
 from schemas.manifest import AS_CHECKPOINT, CROP, PAD
 
 IMAGE_PROCESSORS = {"clip_vision_model": CLIPImageProcessorPil, "siglip_vision_model": SiglipImageProcessorPil}
 
 
-def load_transformers(model_path: str, *, dtype: torch.dtype, weights: bool, aspect: str | None) -> Parts:
-    """Read a checkpoint.
+@dataclass(frozen=True)
+class Description:
+    """What a checkpoint is, all but its weights."""
+
+    config: PreTrainedConfig
+    family: Family
+    prompt_format: PromptFormat
+    preprocessor: Preprocessor
+
+
+def load(files: Files, images: ImageSettings, *, device: torch.device, dtype: str) -> TransformersModel:
+    """Load a checkpoint.
 
     Args:
-        weights: false: the model comes on the meta device, and no weights are read.
-        aspect: what is asked to become of images that are not square; null: nothing is.
+        dtype: a name that `extract.models.checkpoint.choose_dtype` knows.
 
     Raises:
-        HeadflowError: no vision-language model, one that cannot be read, or one that leaves nothing to ask.
+        HeadflowError: no vision-language model, one that cannot be read or observed, or weights that do not fit.
     """
-    config = AutoConfig.from_pretrained(model_path, trust_remote_code=False)  # by default its user is asked
+    found = describe(files, images)
+    names = files.whole()
+    files.fetch(names)
+    declared = found.config.dtype or found.config.get_text_config().dtype
+    model, report = AutoModelForImageTextToText.from_pretrained(
+        files.folder,
+        dtype=choose_dtype(dtype, device, declared),
+        attn_implementation="sdpa" if found.family.causal else None,  # None: what there is; sdpa does not cap scores
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
+        trust_remote_code=False,
+    )
+    check_report(report, files.name, allow_unexpected=True)
+    return observe(
+        model,
+        found.family,
+        found.prompt_format,
+        found.preprocessor,
+        device,
+        format=TRANSFORMERS,
+        revision=files.commit,
+        weights=fingerprint(files.folder / name for name in names),
+    )
+
+
+def describe(files: Files, images: ImageSettings) -> Description:
+    """Read all of a checkpoint but its weights.
+
+    Raises:
+        HeadflowError: no vision-language model, one that cannot be read, or image settings that are not for it.
+    """
+    config = AutoConfig.from_pretrained(files.folder, trust_remote_code=False)  # by default its user is asked
     if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
         raise HeadflowError(
-            f"{model_path} is a {config.model_type}, not a vision-language model; see the README's table"
+            f"{files.name} is a {config.model_type}, not a vision-language model; see the README's table"
         )
-    tokenizer = AutoTokenizer.from_pretrained(model_path, trust_remote_code=False)
+    tokenizer = AutoTokenizer.from_pretrained(files.folder, trust_remote_code=False)
     family = FAMILIES.get(config.model_type)
-    if family is not None and family.square:
-        parts = _square(model_path, config, tokenizer)
-    else:
-        parts = _tiled(model_path, config, tokenizer, family)
-    if not parts.family.square and aspect not in (None, AS_CHECKPOINT):
-        raise HeadflowError(
-            f"--image-aspect-ratio {aspect} is for models that take one square picture; {model_path} is a "
-            f"{parts.family.name}, whose own processor cuts images: leave the flag out"
-        )
-    kind = MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING[type(config)]
-    if weights:
-        attention = "sdpa" if parts.family.causal else None  # what there is; sdpa does not cap scores
-        model, report = AutoModelForImageTextToText.from_pretrained(
-            model_path,
-            dtype=dtype,
-            attn_implementation=attention,
-            output_loading_info=True,
-            trust_remote_code=False,
-        )
-        check_report(report, model_path)
-    else:
-        with torch.device("meta"):
-            model = AutoModelForImageTextToText.from_config(config)
-    return replace(
-        parts, model=model, kind=f"transformers {kind.__name__}", revision=getattr(model.config, "_commit_hash", None)
-    )
+    if family is None or not family.square:
+        return _describe_tiled(files, config, tokenizer, family, images)
+    check_settings(images, family, files.name)
+    return _describe_square(files, config, tokenizer, family, images)
 
 
-def _square(model_path: str, config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> Parts:
-    """All but the model of a LLaVA that takes one square picture."""
-    tower = getattr(getattr(config, "vision_config", None), "model_type", None)
-    if tower not in IMAGE_PROCESSORS:
-        raise HeadflowError(f"{model_path} has a vision tower {tower!r}; known are {', '.join(IMAGE_PROCESSORS)}")
-    processor = IMAGE_PROCESSORS[tower].from_pretrained(model_path)
-    values, _ = ProcessorMixin.get_processor_dict(model_path)
-    return Parts(
-        model=None,
-        tokenizer=tokenizer,
-        processor=processor,
-        aspect=PAD if getattr(processor, "do_pad", False) else CROP,
-        kind="",
-        family=FAMILIES[config.model_type],
-        chat=_chat(tokenizer, values.get("chat_template"), tokenizer.convert_ids_to_tokens(config.image_token_id)),
-    )
-
-
-def _tiled(
-    model_path: str, config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase, family: Family | None
-) -> Parts:
-    """All but the model of one whose processor says what it takes of an image."""
-    processor = load_processor(model_path, config, tokenizer)
-    placeholder, token = find_placeholder(processor, tokenizer), image_token_id(config)
-    if family is None:
-        family, token = _unknown(model_path, config, processor, placeholder)
-    if placeholder is None or token is None:
-        missing = "image_token" if placeholder is None else "image_token_id"
-        raise HeadflowError(f"{model_path}, a {family.name}, does not say which token its image is: no {missing}")
-    return Parts(
-        model=None,
-        tokenizer=tokenizer,
-        processor=processor,
-        aspect=AS_CHECKPOINT,
-        kind="",
-        family=family,
-        chat=_chat(tokenizer, family.chat_template or processor.chat_template, placeholder),
-        image_token_id=token,
-        placeholder=placeholder,
-    )
-
-
-def _unknown(
-    model_path: str, config: PreTrainedConfig, processor: Any, placeholder: str | None
-) -> tuple[Family, int | None]:
-    """How to read a model that the table lacks, by what its processor says of tokens.
+def check_settings(images: ImageSettings, family: Family, name: str) -> None:
+    """Check that image settings are for a family; `name` is the model's, for messages.
 
     Raises:
-        HeadflowError: it says nothing, or not which token stands for image content.
+        HeadflowError: they are not.
     """
-    what = f"{model_path} is a {config.model_type}, which is not known (known are {', '.join(FAMILIES)})"
+    if images.pixels and not family.pixel_limits:
+        (setting, *_) = images.pixels
+        raise HeadflowError(
+            f"limits of pixels are for Qwen's models; {name} is a {family.name}: leave them out", setting=setting
+        )
+    if images.aspect not in (None, AS_CHECKPOINT) and not family.square:
+        raise HeadflowError(
+            f"the aspect {images.aspect} is for models that take one square picture; {name} is a {family.name}, whose "
+            "own processor cuts images: leave it out",
+            setting="image_aspect_ratio",
+        )
+
+
+def _describe_square(
+    files: Files, config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase, family: Family, images: ImageSettings
+) -> Description:
+    """A LLaVA that takes one square picture."""
+    tower = getattr(getattr(config, "vision_config", None), "model_type", None)
+    if tower not in IMAGE_PROCESSORS:
+        raise HeadflowError(f"{files.name} has a vision tower {tower!r}; known are {', '.join(IMAGE_PROCESSORS)}")
+    processor = IMAGE_PROCESSORS[tower].from_pretrained(files.folder)
+    values, _ = ProcessorMixin.get_processor_dict(files.folder)
+    placeholder = tokenizer.convert_ids_to_tokens(config.image_token_id)
+    chat = _chat_template(tokenizer, values.get("chat_template"), placeholder)
+    with torch.device("meta"):
+        empty = AutoModelForImageTextToText.from_config(config)
+    aspect = images.aspect or CROP
+    if aspect == AS_CHECKPOINT:
+        aspect = PAD if getattr(processor, "do_pad", False) else CROP
+    image_ids = count_image_tokens(empty, processor) * [config.image_token_id]
+    prompt_format = PromptFormat(
+        tokenizer,
+        image_ids,
+        max_tokens=longest_prompt(config.get_text_config(), family),
+        family=family.name,
+        default_template=_default_template(family, config, tokenizer, chat),
+        llava_templates=family.llava_templates,
+        chat=chat,
+    )
+    return Description(config, family, prompt_format, SquarePreprocessor(processor, image_ids, padded=aspect == PAD))
+
+
+def count_image_tokens(model: Any, processor: Any) -> int:
+    """How many tokens stand for one picture: as many as a model's vision tower gives features.
+
+    It depends on the size of image and patches, and on what becomes of a class token. The model may be on the meta
+    device.
+    """
+    pixels = processor(images=[blank_image(64)], return_tensors="pt")["pixel_values"]
+    with torch.inference_mode():
+        features = model.get_image_features(pixel_values=pixels.to(model.device, model.dtype))
+    return int(features.pooler_output[0].shape[0])
+
+
+def _default_template(
+    family: Family, config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase, chat: ChatTemplate | None
+) -> str:
+    """The name of the template that is used if the user names none.
+
+    Other models than Vicuna come as a LLaVA too; they are asked by their own template.
+    """
+    if family is not LLAVA:
+        return family.template
+    if config.get_text_config().model_type != "llama" or tokenizer.bos_token != "<s>":
+        return CHAT
+    return VICUNA if chat is None or _is_vicuna(chat) else CHAT
+
+
+def _is_vicuna(chat: ChatTemplate) -> bool:
+    """Whether a chat template has the form of Vicuna's: `USER: ... ASSISTANT:`."""
+    try:
+        text = chat.render("question").text
+    except HeadflowError:
+        return False
+    return "USER:" in text and "ASSISTANT:" in text
+
+
+def _describe_tiled(
+    files: Files,
+    config: PreTrainedConfig,
+    tokenizer: PreTrainedTokenizerBase,
+    family: Family | None,
+    images: ImageSettings,
+) -> Description:
+    """A model whose processor decides what it reads of an image."""
+    if family is not None:
+        check_settings(images, family, files.name)
+    processor = load_processor(files.folder, config, tokenizer, pixels=images.pixels)
+    placeholder, token = find_placeholder(processor, tokenizer), image_token_id(config)
+    if family is None:
+        family, token = _describe_unknown(files, config, processor, placeholder)
+        check_settings(images, family, files.name)
+    if placeholder is None or token is None:
+        missing = "image_token" if placeholder is None else "image_token_id"
+        raise HeadflowError(f"{files.name}, a {family.name}, does not say which token its image is: no {missing}")
+    prompt_format = PromptFormat(
+        tokenizer,
+        [],
+        max_tokens=longest_prompt(config.get_text_config(), family),
+        family=family.name,
+        default_template=family.template,
+        llava_templates=family.llava_templates,
+        chat=_chat_template(tokenizer, family.chat_template or processor.chat_template, placeholder),
+        image_token_id=token,
+    )
+    bare = family.chat_template is not None
+    return Description(config, family, prompt_format, ProcessorPreprocessor(processor, placeholder, token, bare=bare))
+
+
+def _describe_unknown(
+    files: Files, config: PreTrainedConfig, processor: Any, placeholder: str | None
+) -> tuple[Family, int | None]:
+    """How to read a model that is not in the table, by the token types of its processor.
+
+    Raises:
+        HeadflowError: it gives none, or they do not tell which token stands for image content.
+    """
+    what = f"{files.name} is a {config.model_type}, which is not known (known are {', '.join(FAMILIES)})"
     found = find_token_types(processor, placeholder) if placeholder is not None else None
     if found is None:
         raise HeadflowError(f"{what}, and its processor gives no token types that say where the image is")
@@ -138,18 +234,11 @@ def _unknown(
     return unknown_family(config.model_type, name if taken else None), token
 
 
-def _chat(
+def _chat_template(
     tokenizer: PreTrainedTokenizerBase, template: str | dict[str, str] | None, placeholder: str
 ) -> ChatTemplate | None:
-    """The chat template of a processor, else of a tokenizer; null where neither has one."""
+    """The chat template of a processor, else of a tokenizer; None if neither has one."""
     text = template or tokenizer.chat_template
     if isinstance(text, dict):
         text = text.get("default")
     return ChatTemplate(tokenizer, text, placeholder) if text else None
-
-
-def longest_prompt(text: PreTrainedConfig, family: Family) -> int:
-    """How many tokens a language model can place, and each of them see all earlier ones where that is assumed."""
-    placed = getattr(text, "max_position_embeddings", None) or sys.maxsize
-    window = getattr(text, "sliding_window", None) if family.causal else None
-    return int(min(placed, window or sys.maxsize))

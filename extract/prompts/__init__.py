@@ -2,5 +2,6 @@
 
 templates       LLaVA's conversation templates
 chat_template   a checkpoint's own chat template
-prompt          prompts of one model and one template
+prompt          a question -> token ids and roles, by one template
+format          what prompts for a checkpoint are made of: tokenizer, templates, image tokens
 """

@@ -1,11 +1,11 @@
-"""A checkpoint's own chat template: the text of a prompt around the image's placeholder (`--conv-mode hf`)."""
+"""A checkpoint's own chat template: the text of a prompt around the image's placeholder (template name `hf`)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from extract.prompts.templates import CHAT, Written
+from extract.prompts.templates import CHAT, PromptText
 from schemas.errors import HeadflowError
 from schemas.text import one_line
 
@@ -19,7 +19,7 @@ class ChatTemplate:
 
     Attributes:
         template: its text.
-        placeholder: the special token that the template writes where the image is.
+        placeholder: the special token that the template writes in the image's place.
     """
 
     tokenizer: "PreTrainedTokenizerBase"
@@ -28,13 +28,14 @@ class ChatTemplate:
     name: str = CHAT
 
     @cached_property
-    def placeholder_id(self) -> int:
-        """The placeholder's token."""
-        return int(self.tokenizer.convert_tokens_to_ids(self.placeholder))
+    def placeholder_id(self) -> int | None:
+        """The id of the placeholder's token; None if it is not one token."""
+        found: int | None = self.tokenizer.convert_tokens_to_ids(self.placeholder)
+        return found
 
     @cached_property
     def special_ids(self) -> frozenset[int]:
-        """The tokens that never merge into text beside them."""
+        """The ids of tokens that never merge into text beside them."""
         return frozenset(self.tokenizer.added_tokens_decoder)
 
     def encode(self, text: str) -> list[int]:
@@ -43,43 +44,47 @@ class ChatTemplate:
         return ids
 
     def has_bos(self, text: str) -> bool:
-        """Whether a text brings its BOS with it."""
+        """Whether a text begins with BOS."""
         return self.tokenizer.bos_token is not None and text.startswith(self.tokenizer.bos_token)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Token ids -> text."""
         return str(self.tokenizer.decode(list(ids)))
 
-    def write(self, message: str) -> Written:
-        """The prompt that asks `message` about an image and leaves the assistant's turn open.
+    def render(self, message: str) -> PromptText:
+        """The prompt that asks `message` about an image, up to where the assistant's reply begins.
 
         Raises:
-            HeadflowError: the template fails, or writes the placeholder not once.
+            HeadflowError: the template fails, or does not write the placeholder exactly once.
         """
-        text = self._render([_user(message, image=True)], add_generation_prompt=True)
+        text = self._apply([_user_message(message, image=True)], add_generation_prompt=True)
         if text.count(self.placeholder) != 1:
             found = text.count(self.placeholder)
             raise HeadflowError(f"the checkpoint's chat template writes {self.placeholder} {found} times, not once")
         opening = str(self.tokenizer.bos_token) if self.has_bos(text) else ""
         before = text[: text.index(self.placeholder)]
-        end = max(before.rfind(self._header) if self._header else 0, len(opening))
-        return Written(opening, text[len(opening) : end], text[end:])
+        end = max(before.rfind(self._user_header) if self._user_header else 0, len(opening))
+        return PromptText(opening, text[len(opening) : end], text[end:])
 
     @cached_property
-    def _header(self) -> str:
-        """What opens a user's turn: it stands between an earlier turn of the assistant and the user's next words.
+    def _user_header(self) -> str:
+        """What the template writes before a user's message, such as `<|im_start|>user`.
 
-        What comes before the first one is the system message. Empty where the template takes no earlier turns.
+        It is the text between an earlier reply of the assistant and the next message. What comes before the first one
+        is the system message. Empty if the template takes no earlier messages.
         """
-        earlier = [_user("first", image=True), {"role": "assistant", "content": [{"type": "text", "text": "reply"}]}]
+        earlier = [
+            _user_message("first", image=True),
+            {"role": "assistant", "content": [{"type": "text", "text": "reply"}]},
+        ]
         try:
-            past, whole = self._render(earlier), self._render([*earlier, _user("second")])
+            past, whole = self._apply(earlier), self._apply([*earlier, _user_message("second")])
         except HeadflowError:
             return ""
-        _, _, turn = whole.partition(past)
-        return turn.partition("second")[0].rstrip()
+        _, _, following = whole.partition(past)
+        return following.partition("second")[0].rstrip()
 
-    def _render(self, messages: list[dict[str, Any]], **options: bool) -> str:
+    def _apply(self, messages: list[dict[str, Any]], **options: bool) -> str:
         try:
             return str(
                 self.tokenizer.apply_chat_template(messages, chat_template=self.template, tokenize=False, **options)
@@ -88,7 +93,7 @@ class ChatTemplate:
             raise HeadflowError(f"the checkpoint's chat template fails: {one_line(error)[:300]}") from error
 
 
-def _user(text: str, *, image: bool = False) -> dict[str, Any]:
-    """A turn of the user's."""
+def _user_message(text: str, *, image: bool = False) -> dict[str, Any]:
+    """A user's message in the form that chat templates take."""
     picture = [{"type": "image"}] if image else []
     return {"role": "user", "content": [*picture, {"type": "text", "text": text}]}

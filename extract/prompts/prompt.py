@@ -6,9 +6,10 @@ from itertools import takewhile
 from typing import Literal
 
 from extract.prompts.chat_template import ChatTemplate
-from extract.prompts.templates import IMAGE_PLACEHOLDER, Template, Written
+from extract.prompts.templates import IMAGE_PLACEHOLDER, PromptText, Template
 from extract.questions.formats import MME_SUFFIX
 from extract.questions.samples import Unusable
+from schemas.errors import HeadflowError
 from schemas.roles import BOS, IMAGE, QUESTION, ROLES, SYSTEM, USER
 
 SystemSpan = Literal["template", "original"]
@@ -29,23 +30,23 @@ class Prompt:
 
 @dataclass(frozen=True)
 class PromptBuilder:
-    """Writes prompts for one model and one template.
+    """Builds prompts for one model and one template.
 
     Tokens are those of LLaVA's own code (`tokenizer_image_token` in `llava/mm_utils.py`): the text before and after
     the image is tokenised on its own, and BOS is kept only at the start.
 
     Attributes:
         encode: text -> token ids, with the special tokens that the tokenizer adds by itself.
-        bos_token_id: stripped from the start of the text after the image; null where the tokenizer has none.
-        max_tokens: longest prompt that the model can place.
+        bos_token_id: stripped from the start of the text after the image; None if the tokenizer has none.
+        max_tokens: most tokens of a prompt for which the model has positions.
         image_text: what stands for the image in a message; holds `<image>`.
-        image_token_id: the token that stands for image content; null: all that stand in the image's place do.
-        placeholders: texts that stand for an image, or for a part of one; taken out of questions.
+        image_token_id: the token that stands for image content; None: all tokens in the image's place do.
+        placeholders: texts that stand for an image, or for a part of one; removed from questions.
         suffix: appended to each question that does not end with it already.
         system_span: `template`: the tokens that hold the system message and its separator, and nothing else.
             `original`: as many tokens after BOS as the message and the template's separator have on their own, the
-            rule of the earlier tool; where the separator merges into the next token, this span swallows that token
-            too, and where the message is not what the prompt begins with, it is so much of what is.
+            rule of the earlier tool. If the separator merges into the next token, this span holds that token too; if
+            the prompt does not begin with the message, it is the first so many tokens of the prompt.
     """
 
     encode: Callable[[str], list[int]]
@@ -59,41 +60,45 @@ class PromptBuilder:
     system_span: SystemSpan = "template"
 
     def build(self, question: str, image_ids: Sequence[int]) -> Prompt:
-        """The prompt of a question about an image for which `image_ids` stand.
+        """The prompt of a question about an image.
 
-        A question that contains `<image>` says where the image stands; as in LLaVA's own evaluation of ScienceQA,
-        the placeholder is taken out and the image put first.
+        A question may contain `<image>`, to say where the image stands; as in LLaVA's own evaluation of ScienceQA, the
+        placeholder is removed and the image put first.
+
+        Args:
+            image_ids: the tokens in the image's place.
 
         Raises:
             Unusable: `question_empty` or `prompt_too_long`.
+            HeadflowError: the checkpoint's tokens are not such that an image can be put into a prompt.
         """
         text = question
-        while found := next((each for each in self.placeholders if each in text), None):  # taking one out may make one
+        while found := next((each for each in self.placeholders if each in text), None):  # removing one may make one
             text = text.replace(found, "").strip()
         if not text.strip():
             raise Unusable("question_empty", "the question has no text")
         if not text.endswith(self.suffix.strip()):
             text += self.suffix
-        head, block, tail, system = self._tokenise(text, image_ids)
+        head, block, tail, system = self._tokenize(text, image_ids)
         input_ids = [*head, *block, *tail]
         if len(input_ids) > self.max_tokens:
-            raise Unusable("prompt_too_long", f"{len(input_ids)} tokens, the model can place {self.max_tokens}")
+            raise Unusable("prompt_too_long", f"{len(input_ids)} tokens, the model has positions for {self.max_tokens}")
         before = [BOS if i == 0 else SYSTEM if i in system else USER for i in range(len(head))]
-        return Prompt(input_ids, [*before, *self._block_roles(block, first=not head), *[QUESTION] * len(tail)])
+        return Prompt(input_ids, [*before, *self._image_roles(block, first=not head), *[QUESTION] * len(tail)])
 
-    def _tokenise(self, text: str, image_ids: Sequence[int]) -> tuple[list[int], Sequence[int], list[int], range]:
+    def _tokenize(self, text: str, image_ids: Sequence[int]) -> tuple[list[int], Sequence[int], list[int], range]:
         """Tokens before the image, in its place, and after it; and which of the first hold the system message."""
         message = f"{self.image_text}\n{text}"
-        written = self.template.write(message)
-        head, tail = self.halves(message, written)
-        return head, image_ids, tail, self._system(head, written)
+        prompt_text = self.template.render(message)
+        head, tail = self.encode_around_image(message, prompt_text)
+        return head, image_ids, tail, self._system_tokens(head, prompt_text)
 
-    def halves(self, message: str, written: Written) -> tuple[list[int], list[int]]:
-        """Token ids of the prompt that asks `message`, before and after the image."""
-        before, after = written.text.split(IMAGE_PLACEHOLDER)
+    def encode_around_image(self, message: str, prompt_text: PromptText) -> tuple[list[int], list[int]]:
+        """Token ids of the prompt before and after the image; `prompt_text` is the template's text of `message`."""
+        before, after = prompt_text.text.split(IMAGE_PLACEHOLDER)
         return self.encode(before), self._without_bos(self.encode(after))
 
-    def _block_roles(self, block: Sequence[int], *, first: bool) -> list[int]:
+    def _image_roles(self, block: Sequence[int], *, first: bool) -> list[int]:
         """Roles of the tokens in the image's place: text among them is the user's before the first image token."""
         roles = []
         for position, token in enumerate(block):
@@ -105,17 +110,18 @@ class PromptBuilder:
                 roles.append(BOS if first and position == 0 else USER)
         return roles
 
-    def _system(self, head: Sequence[int], written: Written) -> range:
+    def _system_tokens(self, head: Sequence[int], prompt_text: PromptText) -> range:
+        """Which tokens before the image hold the system message."""
         bos = len(head) - len(self._without_bos(head))
         if self.system_span == "template":
-            start = self._common(written.opening, head)
-            end = self._common(written.opening + written.system, head)
+            start = self._count_common_tokens(prompt_text.opening, head)
+            end = self._count_common_tokens(prompt_text.opening + prompt_text.system, head)
         else:
             start = bos
             end = bos + len(self._without_bos(self.encode(self.template.system + self.template.separator)))
         return range(max(bos, start), end)
 
-    def _common(self, opening: str, head: Sequence[int]) -> int:
+    def _count_common_tokens(self, opening: str, head: Sequence[int]) -> int:
         """How many tokens at the start of `head` are those of its opening text on its own."""
         same = takewhile(lambda pair: pair[0] == pair[1], zip(self.encode(opening), head, strict=False))
         return sum(1 for _ in same)
@@ -126,20 +132,28 @@ class PromptBuilder:
 
 @dataclass(frozen=True)
 class ChatPromptBuilder(PromptBuilder):
-    """Writes prompts by a checkpoint's own chat template; tokens are those of its own processor.
+    """Builds prompts by a checkpoint's own chat template; tokens are those of its own processor.
 
-    The whole text is tokenised at once. What the processor writes in the image's place is put in by its tokens, but
-    for plain text at its ends, which may merge into its neighbours.
+    The whole text is tokenised at once. Of what the processor writes in the image's place, the special tokens and all
+    between them are inserted as tokens; plain text at its ends may merge into the text beside it.
     """
 
     template: ChatTemplate  # type: ignore[assignment]
 
-    def _tokenise(self, text: str, image_ids: Sequence[int]) -> tuple[list[int], Sequence[int], list[int], range]:
-        written, placeholder, decode = self.template.write(text), self.template.placeholder, self.template.decode
-        special = [position for position, token in enumerate(image_ids) if token in self.template.special_ids]
+    def _tokenize(self, text: str, image_ids: Sequence[int]) -> tuple[list[int], Sequence[int], list[int], range]:
+        template = self.template
+        prompt_text = template.render(text)
+        special = [position for position, token in enumerate(image_ids) if token in template.special_ids]
+        if not special:
+            raise HeadflowError(
+                "the checkpoint's processor writes no special token in the image's place, so that its tokens cannot be "
+                "told from text"
+            )
         start, stop = special[0], special[-1] + 1
-        around = decode(image_ids[:start]) + placeholder + decode(image_ids[stop:])
-        ids = self.encode(written.text.replace(placeholder, around))
-        at = ids.index(self.template.placeholder_id)
+        around = template.decode(image_ids[:start]) + template.placeholder + template.decode(image_ids[stop:])
+        ids = self.encode(prompt_text.text.replace(template.placeholder, around))
+        if template.placeholder_id not in ids:
+            raise HeadflowError(f"the checkpoint's tokenizer does not read {template.placeholder} as one token")
+        at = ids.index(template.placeholder_id)
         head = ids[:at]
-        return head, image_ids[start:stop], ids[at + 1 :], self._system(head, written)
+        return head, image_ids[start:stop], ids[at + 1 :], self._system_tokens(head, prompt_text)

@@ -1,6 +1,6 @@
 """The one place that knows conversation templates: the text around the image, as LLaVA's own package writes it.
 
-Source of the texts, of how they are put together and of `choose_template`: `llava/conversation.py` and
+Source of the texts, of how they are put together and of `_CHOICE`: `llava/conversation.py` and
 `llava/eval/run_llava.py` of github.com/haotian-liu/LLaVA.
 """
 
@@ -11,17 +11,18 @@ from typing import Any
 from schemas.errors import HeadflowError
 
 IMAGE_PLACEHOLDER = "<image>"
-AUTO, CHAT, DEFAULT = "auto", "hf", "vicuna_v1"  # values of --conv-mode; `CHAT` is in `extract.prompts.chat_template`
+# Names of templates: chosen by the model's name, the checkpoint's own (`extract.prompts.chat_template`), and Vicuna's
+AUTO, CHAT, VICUNA = "auto", "hf", "vicuna_v1"
 
 
 @dataclass(frozen=True)
-class Written:
-    """A prompt in three parts.
+class PromptText:
+    """The text of a prompt, in three parts.
 
     Attributes:
         opening: what stands before the system message.
-        system: the system message and the separator that ends it: what the role `system` covers.
-        rest: the message, and what leaves the assistant's turn open.
+        system: the system message and the separator that ends it: the text of the role `system`.
+        rest: the user's message, and what opens the assistant's reply.
     """
 
     opening: str
@@ -39,46 +40,46 @@ class Template:
     """A conversation template.
 
     Attributes:
-        style: how the parts are put together, `(template, message) -> Written`.
-        user: the name of the user's turns; `assistant` likewise.
-        separator: ends the system message and the user's turns.
-        example: text of turns that come before the user's own.
+        style: how the parts are put together, `(template, message) -> PromptText`.
+        user: what names the user before a message; `assistant` likewise.
+        separator: ends the system message and the user's messages.
+        example: text of an example conversation that comes before the user's message.
     """
 
     name: str
-    style: Callable[["Template", str], Written]
+    style: Callable[["Template", str], PromptText]
     system: str = ""
     user: str = ""
     assistant: str = ""
     separator: str = ""
     example: str = ""
 
-    def write(self, message: str) -> Written:
-        """The prompt that asks `message` and leaves the assistant's turn open."""
+    def render(self, message: str) -> PromptText:
+        """The prompt that asks `message`, up to where the assistant's reply begins."""
         return self.style(self, message)
 
 
-def _named_turns(template: Template, message: str) -> Written:
-    """`SYSTEM USER: message ASSISTANT:`; the package's styles SINGLE and TWO, which differ in later turns only."""
-    turns = f"{template.user}: {message}{template.separator}{template.assistant}:"
-    return Written("", template.system + template.separator, template.example + turns)
+def _single_style(template: Template, message: str) -> PromptText:
+    """`SYSTEM USER: message ASSISTANT:`; the package's styles SINGLE and TWO, which differ in later messages only."""
+    exchange = f"{template.user}: {message}{template.separator}{template.assistant}:"
+    return PromptText("", template.system + template.separator, template.example + exchange)
 
 
-def _marked_turns(template: Template, message: str) -> Written:
-    """Turns that open with a mark of their own; the package's style MPT."""
-    turns = f"{template.user}{message}{template.separator}{template.assistant}"
-    return Written("", template.system + template.separator, turns)
+def _mpt_style(template: Template, message: str) -> PromptText:
+    """Messages that begin with a marker, such as `<|im_start|>user`; the package's style MPT."""
+    exchange = f"{template.user}{message}{template.separator}{template.assistant}"
+    return PromptText("", template.system + template.separator, exchange)
 
 
-def _instruction(template: Template, message: str) -> Written:
-    """The system message inside the user's turn; the package's style LLAMA_2."""
+def _llama_2_style(template: Template, message: str) -> PromptText:
+    """The system message inside the user's message; the package's style LLAMA_2."""
     system = f"<<SYS>>\n{template.system}\n<</SYS>>\n\n" if template.system else ""
-    return Written("[INST] ", system, f"{message} [/INST]")
+    return PromptText("[INST] ", system, f"{message} [/INST]")
 
 
-def _bare(template: Template, message: str) -> Written:
+def _plain_style(template: Template, message: str) -> PromptText:
     """Nothing but the message; the package's style PLAIN."""
-    return Written("", template.system, message + template.separator)
+    return PromptText("", template.system, message + template.separator)
 
 
 _POLITE = "The assistant gives helpful, detailed, and polite answers to the {}'s questions."
@@ -131,26 +132,26 @@ _CHATML = ("<|im_start|>user\n", "<|im_start|>assistant\n", "<|im_end|>")
 
 #     name, style, system, user, assistant, separator, example
 _TABLE: tuple[tuple[Any, ...], ...] = (
-    ("vicuna_v1", _named_turns, _USER, "USER", "ASSISTANT", " "),
-    ("v1", _named_turns, _USER, "USER", "ASSISTANT", " "),
-    ("llava_v1", _named_turns, _HUMAN, "USER", "ASSISTANT", " "),
-    ("v1_mmtag", _named_turns, _TAGGED, "USER", "ASSISTANT", " "),
-    ("default", _named_turns, _HUMAN, "Human", "Assistant", "###", _RENEWABLE),
-    ("v0", _named_turns, _HUMAN, "Human", "Assistant", "###", _RENEWABLE),
-    ("llava_v0", _named_turns, _HUMAN, "Human", "Assistant", "###"),
-    ("v0_mmtag", _named_turns, _TAGGED, "Human", "Assistant", "###"),
-    ("llama_2", _instruction, _LLAMA_2, "USER", "ASSISTANT", "<s>"),
-    ("llava_llama_2", _instruction, _LLAVA_LLAMA_2, "USER", "ASSISTANT", "<s>"),
-    ("mistral_instruct", _instruction, "", "USER", "ASSISTANT", ""),
-    ("chatml_direct", _marked_turns, "<|im_start|>system\nAnswer the questions.", *_CHATML),
-    ("mistral_direct", _marked_turns, "<|im_start|>system\nAnswer the questions.", *_CHATML),
-    ("mpt", _marked_turns, _MPT, *_CHATML),
-    ("plain", _bare, "", "", "", "\n"),
-    ("v0_plain", _bare, "", "", "", "\n"),
+    ("vicuna_v1", _single_style, _USER, "USER", "ASSISTANT", " "),
+    ("v1", _single_style, _USER, "USER", "ASSISTANT", " "),
+    ("llava_v1", _single_style, _HUMAN, "USER", "ASSISTANT", " "),
+    ("v1_mmtag", _single_style, _TAGGED, "USER", "ASSISTANT", " "),
+    ("default", _single_style, _HUMAN, "Human", "Assistant", "###", _RENEWABLE),
+    ("v0", _single_style, _HUMAN, "Human", "Assistant", "###", _RENEWABLE),
+    ("llava_v0", _single_style, _HUMAN, "Human", "Assistant", "###"),
+    ("v0_mmtag", _single_style, _TAGGED, "Human", "Assistant", "###"),
+    ("llama_2", _llama_2_style, _LLAMA_2, "USER", "ASSISTANT", "<s>"),
+    ("llava_llama_2", _llama_2_style, _LLAVA_LLAMA_2, "USER", "ASSISTANT", "<s>"),
+    ("mistral_instruct", _llama_2_style, "", "USER", "ASSISTANT", ""),
+    ("chatml_direct", _mpt_style, "<|im_start|>system\nAnswer the questions.", *_CHATML),
+    ("mistral_direct", _mpt_style, "<|im_start|>system\nAnswer the questions.", *_CHATML),
+    ("mpt", _mpt_style, _MPT, *_CHATML),
+    ("plain", _plain_style, "", "", "", "\n"),
+    ("v0_plain", _plain_style, "", "", "", "\n"),
 )
 TEMPLATES = {name: Template(name, *values) for name, *values in _TABLE}
 
-# The first that the model's name holds decides; the last one is in every name
+# The first of these that is part of the model's name decides; the last one is part of every name
 _CHOICE = (
     ("llama-2", "llava_llama_2"),
     ("mistral", "mistral_instruct"),
@@ -162,7 +163,7 @@ _CHOICE = (
 
 
 def find_template(name: str, model_path: str = "") -> Template:
-    """The template of a `--conv-mode`; `auto` is what LLaVA's own command chooses by the model's name.
+    """The template of a name; `auto` is the one that LLaVA's own command chooses by the model's name.
 
     Raises:
         HeadflowError: there is none of that name.
@@ -172,11 +173,11 @@ def find_template(name: str, model_path: str = "") -> Template:
         name = next(template for part, template in _CHOICE if part in model_name)
     if name not in TEMPLATES:
         known = ", ".join([AUTO, *TEMPLATES, CHAT])
-        raise HeadflowError(f"--conv-mode {name} is not known; choose one of {known}")
+        raise HeadflowError(f"there is no conversation template {name}; choose one of {known}", setting="conv_mode")
     return TEMPLATES[name]
 
 
 def get_model_name(model_path: str) -> str:
-    """The model's name in its path: the last part, or the last two where the last one is a training checkpoint's."""
+    """The model's name in its path: the last part, or the last two if the last one is a training checkpoint's."""
     *_, parent, last = ["", *model_path.strip("/").split("/")]
     return f"{parent}_{last}" if last.startswith("checkpoint-") else last

@@ -2,7 +2,7 @@
 
 Ratios of times are medians over rounds; a round runs each way once, one after the other, so that a noisy machine is
 noisy for all of them. Random weights: LLaVA-1.5-7B's shape on a GPU, a narrower and shallower one on the CPU.
-tests/bench_ways.py says what each way is.
+tests/bench/ways.py says what each way is.
 """
 
 import argparse

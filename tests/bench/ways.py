@@ -1,4 +1,4 @@
-"""What `tests/bench.py` measures: models with random weights, and the ways to run them.
+"""What `tests.bench.observing` measures: models with random weights, and the ways to run them.
 
 plain       the model as it is: sdpa, right-padded batch, logits of the last position
 observed    the same batch through headflow: logits and flows
@@ -33,20 +33,20 @@ from transformers import (
 from transformers.masking_utils import AttentionMaskInterface
 
 from data.demo_model import IMAGE_TOKEN, train_tokenizer
-from extract.attention.masses import masked_attention
+from extract.attention.masses import softmax_attention
 from extract.attention.packing import Batch, pack
 from extract.attention.transformers_interface import NAME
 from extract.forward import Passes
 from extract.models.answers import AnswerReader
-from extract.models.checkpoint import Parts
-from extract.models.loading import Model, watch
+from extract.models.transformers_model import TransformersModel
 from extract.prompts.prompt import Prompt
 from extract.prompts.templates import find_template
 from extract.questions.samples import Sample
 from extract.runner import Extractor
-from schemas.manifest import CROP, Manifest
+from schemas.manifest import Manifest
 from schemas.roles import BOS, IMAGE, QUESTION, SYSTEM, USER
 from schemas.store.writer import RunWriter
+from tests.support.tiny_llava import observe_llava
 
 QUESTIONS = ("Is there a {} in this image?", "Is the {} in this image on the left of the other one?")
 THINGS = ("dog", "cat", "red car", "bottle", "chair", "person", "yellow bus", "pizza")
@@ -79,7 +79,7 @@ SHAPES = {
 }
 
 
-def build(shape: Shape, device: torch.device, dtype: torch.dtype) -> Model:
+def build(shape: Shape, device: torch.device, dtype: torch.dtype) -> TransformersModel:
     """A checkpoint with random weights, never on the disk."""
     words = [question.format(thing) for question in QUESTIONS for thing in THINGS]
     tokenizer = train_tokenizer(words)
@@ -97,12 +97,12 @@ def build(shape: Shape, device: torch.device, dtype: torch.dtype) -> Model:
     torch.set_default_dtype(default)
     edge = {"height": shape.image_size, "width": shape.image_size}
     processor = CLIPImageProcessorPil(size={"shortest_edge": shape.image_size}, crop_size=edge)
-    return watch(Parts(model.to(device, dtype), tokenizer, processor, CROP, kind=shape.name), device)
+    return observe_llava(model.to(device, dtype), tokenizer, processor, device)
 
 
-def prompt(checkpoint: Model, question: int, seed: int) -> Prompt:
+def prompt(checkpoint: TransformersModel, question: int, seed: int) -> Prompt:
     """A prompt as long as those of MME: 35 tokens, the image, and a question of so many."""
-    words, image = random.Random(seed), checkpoint.tokens.image_ids
+    words, image = random.Random(seed), checkpoint.prompt_format.image_ids
     asked = [words.randrange(300, 400) for _ in range(question)]
     ids = [1, *range(300, 334), *image, *asked]
     return Prompt(ids, [BOS, *[SYSTEM] * 31, *[USER] * 3, *[IMAGE] * len(image), *[QUESTION] * question])
@@ -111,7 +111,7 @@ def prompt(checkpoint: Model, question: int, seed: int) -> Prompt:
 class Ways:
     """The ways to run a model that are compared; each is called with nothing and returns when it is done."""
 
-    def __init__(self, checkpoint: Model, images: int) -> None:
+    def __init__(self, checkpoint: TransformersModel, images: int) -> None:
         self.checkpoint = checkpoint
         self.device = checkpoint.device
         size = checkpoint.model.config.vision_config.image_size
@@ -141,8 +141,7 @@ class Ways:
     def usual(self) -> Tensor:
         with self._attention("eager"):
             attentions = self._model(self.one, output_attentions=True, logits_to_keep=1).attentions
-        strip = self.one.first
-        text = torch.zeros(self.one.input_ids.shape, device=self.device).scatter_(1, strip.columns, 1.0)
+        text = (self.one.roles != IMAGE).float()
         roles = torch.stack([text, 1 - text], dim=-1)[:, None].to(attentions[0].dtype)
         return torch.stack([(attention @ roles).float().sum(dim=2) for attention in attentions])
 
@@ -186,7 +185,7 @@ def bare_attention(module, query, key, value, mask, *, batch, kernel, scaling, *
     output, _ = kernel.attend(query, key, value, scaling)
     if batch.further is not None:
         rows = batch.further.rows
-        output[:, :, rows], _ = masked_attention(query[:, :, rows], key, value, batch.further, scale=scaling)
+        output[:, :, rows], _ = softmax_attention(query[:, :, rows], key, value, batch.further, scale=scaling)
     return output.transpose(1, 2), None
 
 
@@ -220,19 +219,19 @@ class EndToEnd:
 
     def __post_init__(self) -> None:
         checkpoint = self.ways.checkpoint
-        prompts = checkpoint.tokens.prompts(find_template("vicuna_v1"))
-        passes = Passes(checkpoint, AnswerReader.of(checkpoint.tokens.tokenizer))
+        prompts = checkpoint.prompt_format.prompt_builder(find_template("vicuna_v1"))
+        passes = Passes(checkpoint, AnswerReader.of(checkpoint.prompt_format.tokenizer))
         self.extractor = Extractor(
             checkpoint, prompts, passes, self.folder, packed=True, batch_size=self.batch_size, workers=self.workers
         )
         self.prepared: list[tuple[Batch, dict[str, Tensor]]] = []
-        forward = Model.forward
+        forward = TransformersModel.forward
 
-        def kept(checkpoint: Model, batch: Batch, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        def kept(checkpoint: TransformersModel, batch: Batch, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
             self.prepared.append((batch, inputs))
             return forward(checkpoint, batch, inputs)
 
-        with mock.patch.object(Model, "forward", kept):
+        with mock.patch.object(TransformersModel, "forward", kept):
             self.extract()
 
     def extract(self) -> None:

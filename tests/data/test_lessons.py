@@ -7,13 +7,11 @@ import pytest
 import torch
 
 from data.demo_model import SIDE, build_model, image_processor, train_tokenizer
-from data.lessons import INKS, NAMES, UNKNOWN, Layout, Split, ask, training_scenes
+from data.lessons import INKS, NAMES, UNKNOWN, LessonMaker, Split, ask, training_scenes
 from data.scenes import COLORS, SHAPES
 from extract.attention.packing import pack
-from extract.models.checkpoint import Parts
-from extract.models.loading import watch
 from extract.prompts.templates import find_template
-from schemas.manifest import CROP
+from tests.support.tiny_llava import observe_llava
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +29,11 @@ def test_a_lesson_equals_one_by_one(split, tokenizer):
     rng = random.Random(0)
     asked = [ask(scene, number, 0.5, rng) for scene, number in zip(split.scenes, (3, 1, 5), strict=False)]
     model = build_model(tokenizer, seed=0).eval()
-    lesson = Layout(tokenizer).lesson(split.scenes[:3], asked)
+    lesson = LessonMaker(tokenizer).lesson(split.scenes[:3], asked)
     with torch.no_grad():
         found = lesson.logits(model, split.pixels([0, 1, 2]))
-    checkpoint = watch(Parts(model, tokenizer, image_processor(), CROP, kind="demo"), torch.device("cpu"))
-    prompts = checkpoint.tokens.prompts(find_template("vicuna_v1"))
+    checkpoint = observe_llava(model, tokenizer, image_processor(), torch.device("cpu"))
+    prompts = checkpoint.prompt_format.prompt_builder(find_template("vicuna_v1"))
     number = 0
     for scene, questions in zip(split.scenes, asked, strict=False):
         pixels = checkpoint.preprocessor(scene.draw())
@@ -68,14 +66,14 @@ def test_names_are_told_what_they_name(split, tokenizer):
     thing = lonely.unique()[0]
     absent = next(name for name in SHAPES if name not in [each.name for each in lonely.things])
     questions = [(f"Is the {thing.name} {side} the {absent}?", "", "Yes") for side in ("above", "below")]
-    lesson = Layout(tokenizer).lesson([lonely], [questions])
+    lesson = LessonMaker(tokenizer).lesson([lonely], [questions])
     assert lesson.inks.tolist() == [INKS.index(thing.color), 0] * 2
     for place in lesson.places[[0, 2]]:
         assert place.tolist() == pytest.approx([thing.x / 24 - 2, thing.y / 24 - 2])
     assert lesson.places[[1, 3]].isnan().all()
     assert [tokenizer.decode(lesson.ids[tuple(at)]).strip() for at in lesson.mentions.T] == [thing.name, absent] * 2
     many = next(scene for scene in scenes if [each.name for each in scene.things].count(scene.things[0].name) > 1)
-    lesson = Layout(tokenizer).lesson([many], [[(f"Is the {many.things[0].name} red?", "", "No")]])
+    lesson = LessonMaker(tokenizer).lesson([many], [[(f"Is the {many.things[0].name} red?", "", "No")]])
     assert lesson.inks.tolist() == [UNKNOWN]
     assert lesson.places.isnan().all()
 

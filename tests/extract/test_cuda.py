@@ -48,7 +48,7 @@ def test_the_output_is_that_of_flash_attention(dtype):
 
 
 def test_logits_are_those_of_the_unobserved_model(checkpoint_path):
-    observed = load_model(str(checkpoint_path), None, device=CUDA, dtype=torch.float16)
+    observed = load_model(str(checkpoint_path), device=CUDA, dtype="float16")
     plain = LlavaForConditionalGeneration.from_pretrained(
         checkpoint_path, attn_implementation="sdpa", dtype=torch.float16
     )

@@ -16,6 +16,11 @@ from transformers import (
 )
 
 from data.demo_model import IMAGE_TOKEN, image_processor, train_tokenizer
+from extract.images.preprocessing import SquarePreprocessor
+from extract.models.families import LLAVA
+from extract.models.transformers_format import count_image_tokens
+from extract.models.transformers_model import TransformersModel, observe
+from extract.prompts.format import PromptFormat
 
 
 def build_model(
@@ -72,3 +77,10 @@ def make_checkpoint(out: Path, texts: Sequence[str], **options: int | float) -> 
     model = build_model(tokenizer, **options)
     for piece in (model, tokenizer, image_processor(model.config.vision_config.image_size)):
         piece.save_pretrained(out)
+
+
+def observe_llava(model, tokenizer, processor, device: torch.device) -> TransformersModel:
+    """A LLaVA in memory as `extract` observes it."""
+    image_ids = count_image_tokens(model, processor) * [model.config.image_token_id]
+    prompt_format = PromptFormat(tokenizer, image_ids, model.config.text_config.max_position_embeddings)
+    return observe(model, LLAVA, prompt_format, SquarePreprocessor(processor, image_ids), device, format="in memory")

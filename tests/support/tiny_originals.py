@@ -37,6 +37,7 @@ FORMS: dict[str, dict] = {
     "deep projector": {"settings": {"mm_projector_type": "mlp3x_gelu"}},
     "last layer, class token": {"settings": {"mm_vision_select_layer": -1, "mm_vision_select_feature": "cls_patch"}},
     "tower inside": {"inside": True, "settings": {"unfreeze_mm_vision_tower": True}},
+    "tower inside, not trained": {"inside": True},
     "start and end": {"added": ("<im_start>", "<im_end>"), "settings": {"mm_use_im_start_end": True}},
     "more embeddings": {"added": ("<im_patch>",), "settings": {"mm_use_im_patch_token": True}},
     "legacy tokenizer": {"legacy": True},
@@ -61,7 +62,10 @@ class Original:
         base: what --model-base names, if anything.
         tokenizer: the folder that has the tokenizer.
         words: tokens of the tokenizer, which is the number of embeddings.
-        vision: tensors of the vision tower by transformers' names; `state`, `projector`, `adapter` by the package's.
+        vision: tensors of the vision tower that is used, by transformers' names; `state`, `projector` and `adapter` by
+            the package's.
+
+    With `coarse`, weights and adapter are such that adding them is exact in float16, in which the package does it.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class Original:
         inside: bool = False,
         newline: bool = False,
         on_base: str | None = None,
+        coarse: bool = False,
         settings: dict | None = None,
     ) -> None:
         settings = settings or {}
@@ -89,12 +94,17 @@ class Original:
         self.language, self.tokenizer = language, self.base or self.path
         self.words = make_tokenizer(self.tokenizer, texts, added, legacy)
         self.state = random_language(language, self.words)
+        if coarse:
+            self.state = {name: rounded(tensor, 512) for name, tensor in self.state.items()}
         self.projector = random_projector(str(settings.get("mm_projector_type", "mlp2x_gelu")))
         self.adapter = random_lora() if on_base == "lora" else {}
+        if coarse:
+            self.adapter = {name: rounded(tensor, 16) for name, tensor in self.adapter.items()}
         self.vision = make_tower(self.tower)
         inner = {f"model.vision_tower.vision_tower.vision_model.{name}": each for name, each in self.vision.items()}
         if inside:
-            make_tower(self.tower, seed=9)
+            named = make_tower(self.tower, seed=9)
+            self.vision = self.vision if settings.get("unfreeze_mm_vision_tower") else named
         end = torch.randn(HIDDEN, generator=torch.Generator().manual_seed(4)).half()
         write_config(self.path, self.tower, self.words, language=language, **settings)
         if on_base is None:
@@ -253,6 +263,11 @@ def random_lora(seed: int = 3) -> dict[str, Tensor]:
             adapter[f"{name}.lora_A.weight"] = torch.randn(RANK, columns).half() * 0.1
             adapter[f"{name}.lora_B.weight"] = torch.randn(rows, RANK).half() * 0.1
     return adapter
+
+
+def rounded(tensor: Tensor, parts: int) -> Tensor:
+    """The tensor in multiples of 1 / parts."""
+    return (tensor.float() * parts).round().div(parts).half()
 
 
 def write_lora(out: Path, projector: dict[str, Tensor], adapter: dict[str, Tensor], files: str) -> None:

@@ -1,6 +1,7 @@
 """LLaVA's own checkpoints.
 
-released    the released format -> the classes of transformers
+released    the released format -> observed models
+assembly    its tensors -> the classes of transformers, part by part
 tensors     its tensors: whole, LoRA over a base, or projector only
 tokenizer   its tokenizer, token for token
 package     the original package itself, run and observed

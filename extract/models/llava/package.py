@@ -1,17 +1,15 @@
-"""`--backend llava`: a checkpoint run by the original package itself, watched by the same observer.
+"""A checkpoint run by the original `llava` package itself, with the same observation of attention.
 
-An independent witness: the package loads the model, prepares the image, writes the prompt, cuts it into tokens and runs
+An independent witness: the package loads the model, preprocesses the image, writes the prompt, tokenises it and runs
 it, one question at a time. It needs an environment of its own, which `make setup-llava` makes.
 """
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import nullcontext, redirect_stdout
 from copy import copy
 from dataclasses import dataclass
-from importlib.metadata import version
+from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import torch
 from llava.constants import DEFAULT_IM_END_TOKEN, DEFAULT_IM_START_TOKEN, DEFAULT_IMAGE_TOKEN, IMAGE_TOKEN_INDEX
@@ -26,56 +24,63 @@ from llava.model.builder import load_pretrained_model
 from llava.model.llava_arch import unpad_image
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+from torch.overrides import TorchFunctionMode
 from transformers import PreTrainedTokenizerBase
 
 from extract.attention.causal import Observation
 from extract.attention.kernels import choose_kernel
-from extract.attention.packing import Batch, pack
-from extract.images.preprocessing import Pixels, blank_image, describe
-from extract.models.checkpoint import Checkpoint, Tokens
-from extract.models.transfer import Uploader
+from extract.attention.packing import Batch
+from extract.images.preprocessing import ImageSettings, Pixels, Preprocessor, blank_image, describe_processor
+from extract.models.checkpoint import PACKAGE, Checkpoint, choose_dtype
+from extract.models.fingerprint import fingerprint
+from extract.models.weights.files import Files, find_cached, list_files
 from extract.prompts.chat_template import ChatTemplate
+from extract.prompts.format import PromptFormat
 from extract.prompts.prompt import PromptBuilder, SystemSpan
-from extract.prompts.templates import Template, Written
+from extract.prompts.templates import PromptText, Template
 from extract.questions.formats import MME_SUFFIX
 from schemas.errors import HeadflowError
-from schemas.manifest import AS_CHECKPOINT, PAD
+from schemas.manifest import AS_CHECKPOINT, CROP, PAD
 from schemas.text import one_line
 
 ANYRES = "anyres"
-ATTENTION = "torch.nn.functional.scaled_dot_product_attention"  # what the package's language models call
 
 
 @dataclass(frozen=True, kw_only=True)
-class PackagePrompts(PromptBuilder):
+class PackagePromptBuilder(PromptBuilder):
     """Prompts in the package's words and tokens; which token has which role is ours."""
 
     tokenizer: PreTrainedTokenizerBase
 
-    def halves(self, message: str, written: Written) -> tuple[list[int], list[int]]:
-        """See `PromptBuilder.halves`; `written` is not looked at."""
+    def encode_around_image(self, message: str, prompt_text: PromptText) -> tuple[list[int], list[int]]:
+        """See `PromptBuilder.encode_around_image`; the package renders the message itself."""
         conversation = conv_templates[self.template.name].copy()
         conversation.append_message(conversation.roles[0], message)
         conversation.append_message(conversation.roles[1], None)
         ids = tokenizer_image_token(conversation.get_prompt(), self.tokenizer, IMAGE_TOKEN_INDEX)
+        if ids.count(IMAGE_TOKEN_INDEX) != 1:
+            raise HeadflowError(
+                f"the llava package writes {ids.count(IMAGE_TOKEN_INDEX)} images into a prompt of {self.template.name}"
+            )
         image = ids.index(IMAGE_TOKEN_INDEX)
         return ids[:image], ids[image + 1 :]
 
 
 @dataclass(frozen=True)
-class PackageTokens(Tokens):
-    """What the package's prompts are made of."""
+class PackagePromptFormat(PromptFormat):
+    """How the package's prompts are written."""
 
-    def prompts(
+    def prompt_builder(
         self, template: Template | ChatTemplate, *, suffix: str = MME_SUFFIX, system_span: SystemSpan = "template"
-    ) -> PackagePrompts:
-        """What writes prompts."""
-        ours = super().prompts(template, suffix=suffix, system_span=system_span)
-        return PackagePrompts(**vars(ours), tokenizer=self.tokenizer)
+    ) -> PackagePromptBuilder:
+        """See `PromptFormat.prompt_builder`."""
+        ours = super().prompt_builder(template, suffix=suffix, system_span=system_span)
+        return PackagePromptBuilder(**vars(ours), tokenizer=self.tokenizer)
 
 
 @dataclass(frozen=True)
-class PackagePreprocessor:
+class PackagePreprocessor(Preprocessor):
     """Images as the package prepares them.
 
     Attributes:
@@ -95,8 +100,7 @@ class PackagePreprocessor:
         """Whether images are cut into tiles, as many as their size asks for."""
         return getattr(self.config, "image_aspect_ratio", None) == ANYRES
 
-    def __call__(self, image: Image.Image) -> Pixels:
-        """What the model reads of an image."""
+    def _preprocess(self, image: Image.Image) -> Pixels:
         pixels = process_images([image], self.processor, self.config)
         if pixels.ndim == 4:
             return Pixels({"pixel_values": pixels}, [IMAGE_TOKEN_INDEX] * self.features)
@@ -112,74 +116,93 @@ class PackagePreprocessor:
         _, high, wide = unpad_image(torch.zeros(1, rows * self.tile_side, columns * self.tile_side), size).shape
         return self.features + high * (wide + 1)
 
-    @property
-    def description(self) -> str:
-        """How images are resized and cropped, in words."""
+    def describe(self) -> dict[str, Any]:
+        """What decides the pixels, as plain values for the manifest."""
         padded = getattr(self.config, "image_aspect_ratio", None) == PAD
-        how = "any resolution, in tiles" if self.tiled else describe(self.processor, padded=padded)
-        return f"{how} (process_images of the llava package)"
+        described = describe_processor(self.processor, AS_CHECKPOINT if self.tiled else PAD if padded else CROP)
+        if self.tiled:
+            described["image_grid_pinpoints"] = str(self.config.image_grid_pinpoints)
+        return described
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PackageModel(Checkpoint):
-    """A model of the package."""
-
-    @property
-    def alone(self) -> bool:
-        """Whether it takes no more than one question at a time."""
-        return True
-
-    def check(self, prompts: PromptBuilder) -> None:
-        """See `Checkpoint.check`."""
-        pixels = self.preprocessor(blank_image(64))
-        prompt = prompts.build("Is there a picture?", pixels.image_ids)
-        logits, flows = self.forward(*Uploader(self.device, self.dtype).send(pack([[prompt]]), [pixels]))
-        if flows.shape[1] != self.layers or not torch.isfinite(logits).all():
-            raise HeadflowError(
-                f"a first pass through the package's model showed {flows.shape[1]} of {self.layers} layers, or numbers "
-                f"that are not finite in {self.dtype}; another --dtype may help"
-            )
+    """A model of the package; it takes one question at a time."""
 
     def forward(self, batch: Batch, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """See `Checkpoint.forward`."""
-        (ids,) = batch.input_ids
-        again = (ids == IMAGE_TOKEN_INDEX) & (ids.roll(1) == IMAGE_TOKEN_INDEX)  # the package puts one for an image
         assert self.kernel is not None
         observation = Observation(batch, self.kernel)
-        with torch.inference_mode(), _observed(observation):
-            logits = self.model(
-                input_ids=ids[~again][None],
-                images=inputs["pixel_values"],
-                image_sizes=inputs["image_sizes"].tolist() if "image_sizes" in inputs else None,
-                use_cache=False,
-            ).logits
-        return logits[:, -1].to(self.dtype), observation.flows()
+        with torch.inference_mode(), _ObservedAttention(observation):
+            logits = self.model(**self._arguments(batch, inputs)).logits
+        masses = observation.flows()
+        if masses.shape[1] != self.layers:
+            raise HeadflowError(f"of {self.layers} layers of the package's model {masses.shape[1]} were observed")
+        return logits[:, -1].to(self.dtype), masses
+
+    def last_hidden_states(self, batch: Batch, inputs: dict[str, Tensor], *, observed: bool) -> Tensor:
+        """See `Checkpoint.last_hidden_states`."""
+        assert self.kernel is not None
+        observation = Observation(batch, self.kernel)
+        with _ObservedAttention(observation) if observed else nullcontext():
+            output = self.model(**self._arguments(batch, inputs), output_hidden_states=True)
+        if observed and observation.flows().shape[1] != self.layers:
+            raise HeadflowError(f"not all of {self.layers} layers of the package's model were observed")
+        hidden: Tensor = output.hidden_states[-1]
+        return hidden
+
+    def _arguments(self, batch: Batch, inputs: dict[str, Tensor]) -> dict[str, Any]:
+        """What a forward pass is called with."""
+        (ids,) = batch.input_ids
+        again = (ids == IMAGE_TOKEN_INDEX) & (ids.roll(1) == IMAGE_TOKEN_INDEX)  # the package has one for an image
+        return {
+            "input_ids": ids[~again][None],
+            "images": inputs["pixel_values"],
+            "image_sizes": inputs["image_sizes"].tolist() if "image_sizes" in inputs else None,
+            "use_cache": False,
+        }
 
 
-@contextmanager
-def _observed(observation: Observation) -> Iterator[None]:
-    """Let attention of the language model be observed; the vision tower computes its own without that function."""
+class _ObservedAttention(TorchFunctionMode):
+    """A context in which torch's attention function is observed.
 
-    def attend(
-        query: Tensor, key: Tensor, value: Tensor, *, attn_mask: Tensor | None, dropout_p: float, is_causal: bool
-    ) -> Tensor:
-        assert attn_mask is None, "one question needs no mask"
-        assert is_causal
-        assert not dropout_p
-        return observation.attend(query, key, value, query.shape[-1] ** -0.5)
+    The package's language models call it; the vision tower computes its own attention without it.
+    """
 
-    with mock.patch(ATTENTION, attend):
-        yield
+    def __init__(self, observation: Observation) -> None:
+        super().__init__()
+        self._observation = observation
+
+    def __torch_function__(
+        self, function: Any, types: Any, arguments: tuple[Any, ...] = (), options: dict[str, Any] | None = None
+    ) -> Any:
+        options = options or {}
+        if function is not scaled_dot_product_attention:
+            return function(*arguments, **options)
+        query, key, value = arguments
+        if options["attn_mask"] is not None or options["dropout_p"] or not options["is_causal"]:
+            raise ValueError("attention with a mask or dropout cannot be observed")
+        return self._observation.attend(query, key, value, query.shape[-1] ** -0.5)
 
 
 def load_package(
-    model_path: str, model_base: str | None, *, device: torch.device, dtype: torch.dtype, aspect: str | None = None
+    model_path: str,
+    model_base: str | None = None,
+    *,
+    device: torch.device,
+    dtype: str = "auto",
+    images: ImageSettings | None = None,
 ) -> PackageModel:
     """Load a checkpoint as the package does, by its name and in float16, and run it in `dtype`.
+
+    A LoRA is merged by the package, in float16.
 
     Raises:
         HeadflowError: the package cannot load it, or does not take it for a LLaVA.
     """
+    images = images or ImageSettings()
+    if images.pixels:
+        raise HeadflowError("limits of pixels are for Qwen's models: leave them out", setting=next(iter(images.pixels)))
     name = get_model_name_from_path(model_path)
     if "llava" not in name.lower():
         raise HeadflowError(
@@ -188,44 +211,78 @@ def load_package(
     if "mpt" in name.lower():
         raise HeadflowError(
             f"the llava package takes {name} for an MPT, by three of its letters, and would run the checkpoint's own "
-            "code: rename it, or leave --backend out"
+            "code: rename it, or choose another backend",
+            setting="backend",
         )
     try:
         with redirect_stdout(sys.stderr):  # it prints what it does
             tokenizer, model, processor, _ = load_pretrained_model(model_path, model_base, name, device=str(device))
     except Exception as error:  # third-party loaders raise anything
         raise HeadflowError(f"the llava package cannot load {model_path}: {one_line(error)[:300]}") from error
-    model = model.to(device=device, dtype=dtype).eval()
+    chosen = choose_dtype(dtype, device, getattr(model.config, "torch_dtype", None))
+    model = model.to(device=device, dtype=chosen).eval()
     for layer in model.get_model().layers:  # tables of cosines and sines stay rounded to the float16 of loading
         rotary = layer.self_attn.rotary_emb
-        rotary._set_cos_sin_cache(rotary.max_seq_len_cached, device, dtype)
-    preprocessor = _preprocessor(model, processor, aspect)
-    start_end = getattr(model.config, "mm_use_im_start_end", False)
+        rotary._set_cos_sin_cache(rotary.max_seq_len_cached, device, chosen)
+    preprocessor = _preprocessor(model, processor, images.aspect)
     heads = model.config.num_attention_heads
+    shape = {"heads": heads, "kv_heads": heads, "head_dim": model.config.hidden_size // heads}
+    files = _files(model_path)
     return PackageModel(
         model=model,
-        tokens=PackageTokens(
-            tokenizer,
-            [] if preprocessor.tiled else [IMAGE_TOKEN_INDEX] * preprocessor.features,
-            max_tokens=model.config.max_position_embeddings,
-            image_text=DEFAULT_IM_START_TOKEN + DEFAULT_IMAGE_TOKEN + DEFAULT_IM_END_TOKEN
-            if start_end
-            else DEFAULT_IMAGE_TOKEN,
-        ),
+        prompt_format=_prompt_format(model.config, tokenizer, preprocessor),
         preprocessor=preprocessor,
-        kind=f"llava-torch {version('llava-torch')} {type(model).__name__}",
-        kernel=choose_kernel(device, dtype, heads=heads, kv_heads=heads, head_dim=model.config.hidden_size // heads),
+        format=PACKAGE,
+        architecture=type(model).__name__,
+        kernel=choose_kernel(device, chosen, **shape),
         layers=model.config.num_hidden_layers,
         heads=heads,
-        revision=getattr(model.config, "_commit_hash", None),
+        packs=False,
+        single=True,
+        revision=files.commit,
+        weights=_fingerprint(files, model_base, model),
+    )
+
+
+def _prompt_format(config: Any, tokenizer: PreTrainedTokenizerBase, images: PackagePreprocessor) -> PackagePromptFormat:
+    start_end = getattr(config, "mm_use_im_start_end", False)
+    return PackagePromptFormat(
+        tokenizer,
+        [] if images.tiled else [IMAGE_TOKEN_INDEX] * images.features,
+        max_tokens=config.max_position_embeddings,
+        image_text=DEFAULT_IM_START_TOKEN + DEFAULT_IMAGE_TOKEN + DEFAULT_IM_END_TOKEN
+        if start_end
+        else DEFAULT_IMAGE_TOKEN,
     )
 
 
 def _preprocessor(model: Any, processor: Any, aspect: str | None) -> PackagePreprocessor:
     config, tower = copy(model.config), model.get_vision_tower()
+    own = getattr(config, "image_aspect_ratio", None)
+    if aspect is None:
+        aspect = AS_CHECKPOINT if own == ANYRES else CROP
     if aspect != AS_CHECKPOINT:
         config.image_aspect_ratio = PAD if aspect == PAD else None
     blank = processor(blank_image(64), return_tensors="pt")["pixel_values"]
     with torch.inference_mode():
         features = model.encode_images(blank.to(model.device, model.dtype)).shape[1]
     return PackagePreprocessor(processor, config, tower.config.image_size, tower.num_patches_per_side, features)
+
+
+def _files(name: str) -> Files:
+    """The files of a checkpoint that the package has loaded."""
+    cached = None if Path(name).is_dir() else find_cached(name)
+    folder = cached or Path(name)
+    return Files(name, folder, list_files(folder), None if cached is None else cached.name)
+
+
+def _fingerprint(files: Files, model_base: str | None, model: Any) -> str:
+    """The fingerprint of all weights that the package has read, as `extract.models.llava.released` has it."""
+    read = [(files, files.whole())]
+    if model_base is not None:
+        base = _files(model_base)
+        read = [(base, base.whole()), (files, files.partial())]
+    if not getattr(model.config, "unfreeze_mm_vision_tower", False):
+        tower = _files(model.config.mm_vision_tower)
+        read.append((tower, tower.whole()))
+    return fingerprint(source.folder / name for source, names in read for name in names)

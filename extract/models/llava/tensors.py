@@ -8,55 +8,101 @@ import math
 import pickle
 import re
 import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from extract.models.weights.files import ADAPTER_CONFIG, PROJECTOR, WHOLE, Files
 from schemas.errors import HeadflowError
 from schemas.files import read_object
 from schemas.text import one_line
 
-State = dict[str, Tensor]
-ADAPTER_CONFIG, PROJECTOR, OTHERS = "adapter_config.json", "mm_projector.bin", "non_lora_trainables.bin"
-WHOLE, INDEX = ("model.safetensors", "pytorch_model.bin"), ".index.json"
 LORA = re.compile(r"base_model\.model\.(.+)\.lora_(A|B)(?:\.default)?\.weight")
 
 
-def check_base(folder: Path, base: Path | None) -> None:
-    """Hold that a base is named where the model in `folder` stands on one, and nowhere else.
+@dataclass(frozen=True)
+class LowRankUpdate:
+    """What a LoRA adds to a weight: scale * up @ down (Hu et al. 2021, arXiv:2106.09685)."""
+
+    down: Tensor
+    up: Tensor
+    scale: float
+
+    def added_to(self, weight: Tensor) -> Tensor:
+        """The sum, in float32."""
+        return weight.float() + self.scale * (self.up.float() @ self.down.float())
+
+
+@dataclass(frozen=True)
+class State:
+    """Tensors by name, on the CPU, files mapped if possible; an adapter is added to a weight when that is read."""
+
+    tensors: dict[str, Tensor]
+    updates: dict[str, LowRankUpdate] = field(default_factory=dict)
+
+    def take(self, prefix: str) -> Self:
+        """Remove the tensors whose names begin so; returns them by the rest of their names."""
+        names = [name for name in self.tensors if name.startswith(prefix)]
+        return type(self)(
+            {name.removeprefix(prefix): self.tensors.pop(name) for name in names},
+            {name.removeprefix(prefix): self.updates.pop(name) for name in names if name in self.updates},
+        )
+
+    def read(self, name: str, dtype: torch.dtype) -> Tensor:
+        """A tensor in a dtype, its update included."""
+        tensor, update = self.tensors[name], self.updates.get(name)
+        return (tensor if update is None else update.added_to(tensor)).to(dtype)
+
+
+def check_base(files: Files, base: Files | None) -> None:
+    """Check that a base is named if and only if the model stands on one.
 
     Raises:
         HeadflowError: it is not so.
     """
-    on_base = next((name for name in (ADAPTER_CONFIG, PROJECTOR) if (folder / name).is_file()), None)
+    on_base = next((name for name in (ADAPTER_CONFIG, PROJECTOR) if name in files.stored), None)
     if base is not None and on_base is None:
-        raise HeadflowError(f"--model-base is given, but {folder} has neither {ADAPTER_CONFIG} nor {PROJECTOR}")
-    whole = any((folder / f"{name}{index}").is_file() for name in WHOLE for index in ("", INDEX))
-    if base is None and on_base and not whole:
-        raise HeadflowError(f"{folder} has {on_base} and no weights of its own: name its base as --model-base")
+        raise HeadflowError(
+            f"a base is given, but {files.name} has neither {ADAPTER_CONFIG} nor {PROJECTOR}", setting="model_base"
+        )
+    if base is None and on_base and not files.whole():
+        raise HeadflowError(
+            f"{files.name} has {on_base} and no weights of its own: name its base", setting="model_base"
+        )
 
 
-def read_state(folder: Path, base: Path | None) -> State:
-    """All tensors of the model in `folder`, on the CPU, files mapped where they can be.
+def read_state(files: Files, base: Files | None) -> State:
+    """All tensors of a model, whose files are fetched.
 
     Raises:
         HeadflowError: weights are missing or no checkpoint, or a base and what stands on it do not fit each other.
     """
     if base is None:
-        return _whole(folder)
-    state = _whole(base)
-    if not (folder / ADAPTER_CONFIG).is_file():
-        return state | read_file(folder / PROJECTOR)
-    state |= {_without_wrappers(name): tensor for name, tensor in read_file(folder / OTHERS).items()}
-    _merge(state, folder, base)
-    return state
+        return State(_read_whole(files))
+    tensors = _read_whole(base)
+    if ADAPTER_CONFIG not in files.stored:
+        return State(tensors | read_file(files.folder / PROJECTOR))
+    adapter, others = files.partial()
+    tensors |= {_without_wrappers(name): each for name, each in read_file(files.folder / others).items()}
+    updates = _read_updates(files, read_file(files.folder / adapter))
+    for target, update in updates.items():
+        weight, shape = tensors.get(target), (len(update.up), update.down.shape[1])
+        if weight is None or weight.shape != shape:
+            found = "has no such weight" if weight is None else f"has it in the shape {list(weight.shape)}"
+            raise HeadflowError(
+                f"{files.name} does not fit its base {base.name}: it adapts {target}, and the base {found}",
+                setting="model_base",
+            )
+    return State(tensors, updates)
 
 
-def read_file(path: Path) -> State:
+def read_file(path: Path) -> dict[str, Tensor]:
     """The tensors of one file, safetensors or torch's; of the latter, nothing but tensors is unpickled.
 
     Raises:
@@ -76,19 +122,12 @@ def read_file(path: Path) -> State:
     return state
 
 
-def _whole(folder: Path) -> State:
-    """The tensors of a folder, in one file or in shards."""
-    for name in WHOLE:
-        index = folder / f"{name}{INDEX}"
-        if index.is_file():
-            where = read_object(index, str(index)).get("weight_map")
-            if not isinstance(where, dict) or not all(isinstance(shard, str) for shard in where.values()):
-                raise HeadflowError(f"{index} has no weight_map that names files")
-            shards = sorted({Path(shard).name for shard in where.values()})
-            return {key: tensor for shard in shards for key, tensor in read_file(folder / shard).items()}
-        if (folder / name).is_file():
-            return read_file(folder / name)
-    raise HeadflowError(f"{folder} has no weights: neither {' nor '.join(WHOLE)}, nor an index of shards")
+def _read_whole(files: Files) -> dict[str, Tensor]:
+    """The tensors of a whole model, in one file or in shards."""
+    names = files.whole()
+    if not names:
+        raise HeadflowError(f"{files.name} has no weights: neither {' nor '.join(WHOLE)}, nor an index of shards")
+    return {key: tensor for name in names for key, tensor in read_file(files.folder / name).items()}
 
 
 def _without_wrappers(name: str) -> str:
@@ -97,34 +136,26 @@ def _without_wrappers(name: str) -> str:
     return name.removeprefix("model.") if name.startswith("model.model.") else name
 
 
-def _merge(state: State, folder: Path, base: Path) -> None:
-    """Add a LoRA to the weights that it adapts: W + alpha / r * B A (Hu et al. 2021, arXiv:2106.09685).
-
-    Into float16, as the package does whatever the model is run in.
-    """
-    settings = _lora_settings(folder)
-    files = [folder / f"adapter_model{suffix}" for suffix in (".safetensors", ".bin")]
-    adapter = read_file(next((file for file in files if file.is_file()), files[0]))
-    halves: dict[str, dict[str, Tensor]] = {}
+def _read_updates(files: Files, adapter: dict[str, Tensor]) -> dict[str, LowRankUpdate]:
+    """The updates of a LoRA, by the names of the weights that it adapts."""
+    settings = _lora_settings(files.folder)
+    pairs: dict[str, dict[str, Tensor]] = {}
     for name, tensor in adapter.items():
         match = LORA.fullmatch(name)
         if match is None:
-            raise HeadflowError(f"{folder} has an unexpected tensor in its adapter: {name}")
-        halves.setdefault(f"{match[1]}.weight", {})[match[2]] = tensor
-    for target, pair in halves.items():
+            raise HeadflowError(f"{files.name} has an unexpected tensor in its adapter: {name}")
+        pairs.setdefault(f"{match[1]}.weight", {})[match[2]] = tensor
+    updates = {}
+    for target, pair in pairs.items():
         if len(pair) != 2:
-            raise HeadflowError(f"{folder} has one half of a LoRA without the other, for {target}")
-        weight, down, up = state.get(target), pair["A"], pair["B"]
-        if weight is None or weight.shape != (len(up), down.shape[1]):
-            found = "has no such weight" if weight is None else f"has it in the shape {list(weight.shape)}"
-            raise HeadflowError(f"{folder} does not fit --model-base {base}: it adapts {target}, and the base {found}")
-        rank = math.sqrt(len(down)) if settings.get("use_rslora") else len(down)
-        change = settings["lora_alpha"] / rank * (up.float() @ down.float())
-        state[target] = (weight.half().float() + change).half()
+            raise HeadflowError(f"{files.name} has one half of a LoRA without the other, for {target}")
+        rank = math.sqrt(len(pair["A"])) if settings.get("use_rslora") else len(pair["A"])
+        updates[target] = LowRankUpdate(pair["A"], pair["B"], settings["lora_alpha"] / rank)
+    return updates
 
 
 def _lora_settings(folder: Path) -> dict[str, Any]:
-    """What adapter_config.json says; raises where it is no plain LoRA."""
+    """The content of adapter_config.json; raises if it is no plain LoRA."""
     path = folder / ADAPTER_CONFIG
     settings = read_object(path, str(path))
     odd = [name for name in ("use_dora", "fan_in_fan_out", "alpha_pattern") if settings.get(name)]
@@ -133,3 +164,9 @@ def _lora_settings(folder: Path) -> dict[str, Any]:
     if not isinstance(settings.get("lora_alpha"), int | float):
         raise HeadflowError(f"{path} has no lora_alpha")
     return settings
+
+
+def drop(state: State, endings: Iterable[str]) -> None:
+    """Remove the tensors whose names end so."""
+    for name in [name for name in state.tensors if name.endswith(tuple(endings))]:
+        del state.tensors[name]

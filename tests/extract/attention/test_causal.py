@@ -58,19 +58,19 @@ def test_a_run_equals_the_witness(tmp_path, questions, texts, extract, options, 
 
 @pytest.fixture(scope="module")
 def observed(checkpoint_path):
-    return load_model(str(checkpoint_path), None, device=CPU, dtype=torch.float32)
+    return load_model(str(checkpoint_path), device=CPU, dtype="float32")
 
 
 @pytest.fixture(scope="module")
 def grouped(tmp_path_factory, texts):
     path = tmp_path_factory.mktemp("grouped")
     make_checkpoint(path, texts, kv_heads=2)
-    return load_model(str(path), None, device=CPU, dtype=torch.float32)
+    return load_model(str(path), device=CPU, dtype="float32")
 
 
 def prompt(checkpoint, question: int, seed: int = 0) -> Prompt:
     words = np.random.default_rng(seed).integers(260, 400, question).tolist()
-    image = checkpoint.tokens.image_ids
+    image = checkpoint.prompt_format.image_ids
     ids = [1, 5, 9, *image, *words]
     return Prompt(ids, [0, 1, 2, *[3] * len(image), *[4] * question])
 
@@ -83,7 +83,7 @@ def pixels(number: int, dtype: torch.dtype = torch.float32) -> dict[str, torch.T
 @pytest.mark.parametrize("number", [1, 3])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_logits_are_those_of_the_unobserved_model(checkpoint_path, number, dtype):
-    observed = load_model(str(checkpoint_path), None, device=CPU, dtype=dtype)
+    observed = load_model(str(checkpoint_path), device=CPU, dtype=str(dtype).removeprefix("torch."))
     assert observed.kernel is FLASH_CPU
     plain = LlavaForConditionalGeneration.from_pretrained(checkpoint_path, attn_implementation="sdpa", dtype=dtype)
     batch, images = pack([[prompt(observed, 7, seed)] for seed in range(number)]), pixels(number, dtype)
@@ -124,8 +124,8 @@ def test_v2t_is_the_same_for_two_questions_on_one_image(observed):
 
 
 def test_the_portable_way_sees_the_same(checkpoint_path, observed, monkeypatch):
-    monkeypatch.setattr("extract.models.loading.choose_kernel", lambda *_, **__: PORTABLE)
-    portable = load_model(str(checkpoint_path), None, device=CPU, dtype=torch.float32)
+    monkeypatch.setattr("extract.models.transformers_model.choose_kernel", lambda *_, **__: PORTABLE)
+    portable = load_model(str(checkpoint_path), device=CPU, dtype="float32")
     batch = pack([[prompt(observed, 7), prompt(observed, 4, 1)], [prompt(observed, 5)]])
     for found, expected in zip(portable.forward(batch, pixels(2)), observed.forward(batch, pixels(2)), strict=True):
         assert (found - expected).abs().max() <= 2e-6
@@ -155,4 +155,4 @@ def test_a_model_that_is_not_causal_is_refused(checkpoint_path, monkeypatch):
 
     monkeypatch.setattr(LlavaForConditionalGeneration, "from_pretrained", not_causal)
     with pytest.raises(HeadflowError, match="not causal over its prompt"):
-        load_model(str(checkpoint_path), None, device=CPU, dtype=torch.float32)
+        load_model(str(checkpoint_path), device=CPU, dtype="float32")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from extract.attention import masses as flows_module
+from extract.attention import masses as masses
 from extract.attention.masked import MaskedObservation
 from extract.attention.masses import reference_flows
 from extract.attention.packing import pack
@@ -37,7 +37,7 @@ def attention(query, key, mask, softcap):
 @pytest.mark.parametrize("kv_heads", [4, 2, 1])
 @pytest.mark.parametrize("scratch", [2**28, 4 * 3 * HEADS * 100])
 def test_flows_and_outputs_under_any_mask(monkeypatch, softcap, kv_heads, scratch):
-    monkeypatch.setattr(flows_module, "SCRATCH", scratch)
+    monkeypatch.setattr(masses, "SCRATCH", scratch)
     batch = pack(QUESTIONS)
     observation = MaskedObservation(batch)
     layers = [layer(batch, kv_heads, seed=seed) for seed in range(2)]

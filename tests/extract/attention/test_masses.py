@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from extract.attention import masses as flows_module
+from extract.attention import masses as masses
 from extract.attention.causal import Observation
 from extract.attention.kernels import FLASH_CPU, PORTABLE
 from extract.attention.masses import reference_flows
@@ -130,7 +130,7 @@ def test_explicit_rows_in_chunks_equal_the_whole(monkeypatch):
     images = BATCHES["5 questions"]
     made = layers(images)
     whole = largest_errors(images, made, FLASH_CPU)
-    monkeypatch.setattr(flows_module, "SCRATCH", 4 * HEADS * 100 * 3)
+    monkeypatch.setattr(masses, "SCRATCH", 4 * HEADS * 100 * 3)
     assert max(largest_errors(images, made, FLASH_CPU)) <= max(2e-6, *whole) * 2
 
 

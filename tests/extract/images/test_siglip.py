@@ -44,7 +44,7 @@ def test_siglip_and_qwen2(tmp_path, checkpoint_path, extract):
         SiglipImageProcessorPil(size={"height": 56, "width": 56}),
     ):
         piece.save_pretrained(model)
-    assert extract(tmp_path / "run", model_path=model, num_samples=4) == 0
+    assert extract(tmp_path / "run", model_path=model, num_samples=4, conv_mode="vicuna_v1") == 0
     assert list(validate(tmp_path / "run")) == []
     assert pd.read_parquet(tmp_path / "run" / "samples")["n_image"].tolist() == [16] * 4
     assert len(pd.read_parquet(tmp_path / "run" / "heads")) == 4 * 3 * 4

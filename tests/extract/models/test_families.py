@@ -19,7 +19,7 @@ from extract.attention.packing import pack
 from extract.images.processors import load_processor
 from extract.models.families import FAMILIES
 from extract.models.loading import load_model
-from extract.models.self_check import probe
+from extract.models.self_check import check_model
 from extract.models.transfer import Uploader
 from extract.questions.formats import MME_SUFFIX
 from schemas.columns import FLOW_NAMES, PARTITIONS
@@ -100,8 +100,8 @@ def family(request, tmp_path_factory):
 
 
 def hf(path):
-    model = load_model(str(path), None, device=CPU, dtype=torch.float32)
-    return model, model.tokens.prompts(model.tokens.find_template("hf", str(path)))
+    model = load_model(str(path), device=CPU, dtype="float32")
+    return model, model.prompt_format.prompt_builder(model.prompt_format.find_template("hf", str(path)))
 
 
 def observe(model, asked):
@@ -113,7 +113,7 @@ def observe(model, asked):
 def test_a_family_equals_its_witness(family):
     name, path, witness = family
     model, prompts = hf(path)
-    probe(model, prompts)
+    check_model(model, prompts)
     pixels = [model.preprocessor(image) for image in PICTURES]
     built = [[prompts.build(question, each.image_ids) for question in QUESTIONS] for each in pixels]
     if model.packs:
@@ -132,7 +132,7 @@ def test_a_family_equals_its_witness(family):
         for column, flow in enumerate(FLOW_NAMES):
             worst = max(worst, np.abs(flows[number, ..., column].numpy() - expected[flow]).max())
         spread = max(spread, expected["a2v"].max() - expected["a2v"].min())
-        attention = "sdpa" if model.tokens.family.causal else "eager"  # which alone caps scores in all versions
+        attention = "sdpa" if model.causal else "eager"  # which alone caps scores in all versions
         plain = witness.run(read, dtype=torch.float32, attention=attention, logits_to_keep=1).logits[0, -1]
         wrong = max(wrong, float((logits[number] - plain).abs().max()))
     print(f"{name}: flows {worst:.1e}, logits {wrong:.1e}, spread {spread:.2f}")
@@ -166,9 +166,10 @@ def test_a_model_that_is_not_known_is_read_with_care(checkpoint, monkeypatch, na
     expected = observe(known, asked)
     monkeypatch.delitem(FAMILIES, name)
     unknown, prompts = hf(checkpoint(name))
-    probe(unknown, prompts)
+    check_model(unknown, prompts)
     assert not unknown.packs
-    assert unknown.attention == "softmax in float32 under the model's own mask"
+    assert unknown.kernel is None
+    assert not unknown.causal
     assert prompts.build(QUESTIONS[0], unknown.preprocessor(PICTURES[0]).image_ids) == asked[0][1][0]
     for found, right in zip(observe(unknown, asked), expected, strict=True):
         assert (found - right).abs().max() <= 1e-5
@@ -188,17 +189,18 @@ def test_a_model_that_says_nothing_of_its_image_is_refused(checkpoint, monkeypat
 def test_the_templates_of_llava_are_for_its_family(checkpoint, capsys, ask):
     path = checkpoint("llava_next")
     model, chat = hf(path)
-    prompts = model.tokens.prompts(model.tokens.find_template("vicuna_v1", str(path)))
-    probe(model, prompts)
+    prompts = model.prompt_format.prompt_builder(model.prompt_format.find_template("vicuna_v1", str(path)))
+    check_model(model, prompts)
     ids = model.preprocessor(PICTURES[0]).image_ids
     prompt = prompts.build(QUESTIONS[0], ids)
     image = model.model.config.image_token_id
     assert prompt.input_ids.count(image) == prompt.roles.count(IMAGE) == len(ids)
-    text = model.tokens.tokenizer.decode(prompt.input_ids)
+    text = model.prompt_format.tokenizer.decode(prompt.input_ids)
     assert text.startswith("<s>A chat between a curious user")
     assert prompt.counts()["n_system"] > 0 == chat.build(QUESTIONS[0], ids).counts()["n_system"]
     assert ask("qwen2_vl", conv_mode="vicuna_v1")[0] == 2
-    assert "--conv-mode vicuna_v1 is one of LLaVA's; a Qwen2-VL takes hf alone" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "the template vicuna_v1 is one of LLaVA's; a Qwen2-VL takes hf alone; see --conv-mode" in said
 
 
 @pytest.fixture
@@ -235,7 +237,8 @@ def test_a_run_says_how_it_was_done(ask, name, sequences, attention):
     made = open_run(run)
     manifest, (session,) = made.manifest, made.ledgers[0].sessions
     assert (manifest.conv_mode, manifest.sequences, session.kernel) == ("hf", sequences, attention)
-    assert manifest.image_preprocessing["description"].startswith("the checkpoint's own (")
+    assert manifest.image_preprocessing["aspect"] == "checkpoint"
+    assert manifest.causal == (name != "gemma3")
     samples = pd.read_parquet(run / "samples")
     assert (samples["status"] == "ok").all()
     assert (samples["n_image"].nunique() > 1) == (name != "gemma3")
@@ -258,9 +261,21 @@ def test_an_image_that_the_processor_refuses_is_skipped(ask):
 @pytest.mark.parametrize(
     ("name", "flags", "says"),
     [
-        ("llava_next", {"image_aspect_ratio": "pad"}, "whose own processor cuts images: leave the flag out"),
-        ("llava_next", {"system_span": "original"}, "--system-span original goes with LLaVA's own templates"),
-        ("paligemma", {"conv_mode": "auto"}, "--conv-mode auto is one of LLaVA's; a PaliGemma takes hf alone"),
+        (
+            "llava_next",
+            {"image_aspect_ratio": "pad"},
+            "whose own processor cuts images: leave it out; see --image-aspect-ratio",
+        ),
+        (
+            "llava_next",
+            {"system_span": "original"},
+            "original goes with LLaVA's own templates, not with hf; see --system-span",
+        ),
+        (
+            "paligemma",
+            {"conv_mode": "auto"},
+            "template auto is one of LLaVA's; a PaliGemma takes hf alone; see --conv-mode",
+        ),
     ],
 )
 def test_flags_that_are_not_for_a_family(ask, capsys, name, flags, says):
@@ -275,8 +290,9 @@ def test_flags_that_are_not_for_a_family(ask, capsys, name, flags, says):
 def test_a_checkpoint_without_a_chat_template(tmp_path, checkpoint):
     path = shutil.copytree(checkpoint("vipllava"), tmp_path / "model")
     (path / "chat_template.jinja").unlink()
-    with pytest.raises(HeadflowError, match="has no chat template; name one of LLaVA's with --conv-mode"):
+    with pytest.raises(HeadflowError, match="has no chat template; name one of LLaVA's templates") as error:
         hf(path)
+    assert error.value.setting == "conv_mode"
 
 
 def test_prompts_are_shown_with_the_image_or_without(ask, capsys):

@@ -10,7 +10,7 @@ import torch
 from extract.models import families
 from extract.models import transformers_format as hf_checkpoints
 from extract.models.loading import load_model
-from extract.models.self_check import probe
+from extract.models.self_check import check_model
 from schemas.errors import HeadflowError
 from tests.support.tiny_families import make_family
 
@@ -27,8 +27,8 @@ def paths(tmp_path_factory):
 
 
 def load(path):
-    model = load_model(str(path), None, device=CPU, dtype=torch.float32)
-    return model, model.tokens.prompts(model.tokens.find_template("hf", str(path)))
+    model = load_model(str(path), device=CPU, dtype="float32")
+    return model, model.prompt_format.prompt_builder(model.prompt_format.find_template("hf", str(path)))
 
 
 @pytest.fixture
@@ -37,13 +37,13 @@ def sound(paths):
 
 
 def test_a_sound_model_passes(sound, paths):
-    probe(*sound)
-    probe(*load(paths["gemma3"]))
+    check_model(*sound)
+    check_model(*load(paths["gemma3"]))
 
 
 def test_it_leaves_the_model_observed(sound):
     model, prompts = sound
-    probe(model, prompts)
+    check_model(model, prompts)
     assert model.model.config.text_config._attn_implementation == "headflow"
     assert model.model.model.vision_tower.config._attn_implementation == "sdpa"
 
@@ -56,7 +56,7 @@ def test_a_mask_that_is_not_causal_is_found(tmp_path, paths, monkeypatch):
     causal = replace(families.FAMILIES["gemma3"], causal=True)
     monkeypatch.setitem(hf_checkpoints.FAMILIES, "gemma3", causal)
     with pytest.raises(HeadflowError, match=r"this Gemma 3 computes something else when it is observed \(by \d+%\)"):
-        probe(*load(path))
+        check_model(*load(path))
 
 
 def test_image_tokens_that_the_tower_does_not_give_are_found(sound):
@@ -64,40 +64,42 @@ def test_image_tokens_that_the_tower_does_not_give_are_found(sound):
     reader = model.preprocessor
 
     class Short:
-        processor, bare = reader.processor, True
-
         def __call__(self, image):
             pixels = reader(image)
             return replace(pixels, image_ids=pixels.image_ids[1:])
 
+        def whole_prompt_ids(self, text, image, *, special):
+            return None
+
     with pytest.raises(HeadflowError, match="a first pass through the model failed: Image features and image tokens"):
-        probe(replace(model, preprocessor=Short()), prompts)
+        check_model(replace(model, preprocessor=Short()), prompts)
 
 
 def test_tokens_that_are_not_the_processors_are_found(sound):
     model, prompts = sound
     odd = replace(prompts, encode=lambda text: [*prompts.encode(text), 7])
-    with pytest.raises(HeadflowError, match=r"tokens that are not the .* of the checkpoint's own LlavaNextProcessor"):
-        probe(model, odd)
+    with pytest.raises(HeadflowError, match=r"tokens that are not the .* of the checkpoint's own processor"):
+        check_model(model, odd)
 
 
 def test_a_prompt_without_an_image_token_is_found(sound):
     model, prompts = sound
     with pytest.raises(HeadflowError, match="no token of the prompt stands for the image"):
-        probe(model, replace(prompts, image_token_id=-1))
+        check_model(model, replace(prompts, image_token_id=-1))
 
 
 def test_a_model_that_takes_no_prompt_at_all_is_found(sound):
     model, prompts = sound
     with pytest.raises(HeadflowError, match="not even a black picture and a short question can be asked: "):
-        probe(model, replace(prompts, max_tokens=9))
+        check_model(model, replace(prompts, max_tokens=9))
 
 
 def test_numbers_that_are_not_finite_are_found(paths):
     model, prompts = load(paths["llava_next"])
     model.model.get_input_embeddings().weight.data[prompts.encode("I")[-1]] = torch.inf
-    with pytest.raises(HeadflowError, match=r"numbers that are not finite in torch\.float32; another --dtype may help"):
-        probe(model, prompts)
+    with pytest.raises(HeadflowError, match=r"numbers that are not finite in torch\.float32") as error:
+        check_model(model, prompts)
+    assert error.value.setting == "dtype"
 
 
 def test_layers_that_are_not_all_observed_in_order_are_found(paths):
@@ -107,4 +109,4 @@ def test_layers_that_are_not_all_observed_in_order_are_found(paths):
     with pytest.raises(
         HeadflowError, match=r"of 3 layers these were observed: \[1, 0, 2\]; all of them must be, in order"
     ):
-        probe(model, prompts)
+        check_model(model, prompts)

@@ -27,7 +27,7 @@ def builder(template="vicuna_v1", encode=letters, **options) -> PromptBuilder:
 
 
 def test_vicuna_v1_word_for_word():
-    assert TEMPLATES["vicuna_v1"].write("<image>\nIs it red?").text == (
+    assert TEMPLATES["vicuna_v1"].render("<image>\nIs it red?").text == (
         "A chat between a curious user and an artificial intelligence assistant. The assistant gives helpful, "
         "detailed, and polite answers to the user's questions. USER: <image>\nIs it red? ASSISTANT:"
     )
@@ -63,14 +63,14 @@ def test_the_span_of_the_earlier_tool_swallows_what_the_separator_merges_into(ch
         spans[span] = tokenizer.convert_ids_to_tokens(ids)
     assert spans["template"][-1] == "."
     assert spans["original"] == [*spans["template"], "▁USER"]
-    system = TEMPLATES["vicuna_v1"].write("").system
+    system = TEMPLATES["vicuna_v1"].render("").system
     assert len(spans["original"]) == len(tokenizer(system, add_special_tokens=False).input_ids)
 
 
 def test_without_a_bos_token_the_first_token_is_the_sink():
     prompt = builder(encode=lambda text: letters(text)[1:], bos_token_id=None).build("Is it?", IMAGE_IDS)
     assert prompt.roles[:2] == [BOS, SYSTEM]
-    assert prompt.counts()["n_system"] == len(TEMPLATES["vicuna_v1"].write("").system) - 1
+    assert prompt.counts()["n_system"] == len(TEMPLATES["vicuna_v1"].render("").system) - 1
 
 
 def test_an_empty_span_before_the_image():

@@ -1,4 +1,4 @@
-"""Oracle: what was broken by hand, in checkpoints of which `test_originals.py` shows that they load."""
+"""Oracle: what was broken by hand, in checkpoints of which `test_released.py` shows that they load."""
 
 import json
 import shutil
@@ -63,6 +63,7 @@ def without(state: dict, name: str) -> dict:
 )  # fmt: skip
 def test_weights_that_do_not_fit(whole, says, tmp_path, change, message):
     path = shutil.copytree(whole.path, tmp_path / "model")
+    (path / "config.json").write_text(json.dumps(whole.config() | {"unfreeze_mm_vision_tower": True}))
     torch.save(change(whole.state | whole.projector), path / "pytorch_model.bin")
     assert message in says(model_path=path)
 
@@ -154,12 +155,12 @@ def test_settings_of_transformers_that_do_not_fit(says, tmp_path, checkpoint_pat
 
 def test_bases_that_do_not_fit(whole, lora, says, tmp_path):
     assert "has adapter_config.json and no weights of its own" in says(model_path=lora.path)
-    assert "--model-base is given, but" in says(model_path=whole.path, model_base=lora.base)
+    assert "a base is given, but" in says(model_path=whole.path, model_base=lora.base)
     base = shutil.copytree(lora.base, tmp_path / "base")
     shallow = {name: tensor for name, tensor in lora.state.items() if "layers.2" not in name}
     torch.save(shallow, base / "pytorch_model.bin")
     message = "it adapts model.layers.2.self_attn.q_proj.weight, and the base has no such weight"
-    assert f"does not fit --model-base {base}: {message}" in says(model_path=lora.path, model_base=base)
+    assert f"does not fit its base {base}: {message}; see --model-base" in says(model_path=lora.path, model_base=base)
     wide = lora.state | {"model.layers.0.mlp.down_proj.weight": torch.ones(2, 3)}
     torch.save(wide, base / "pytorch_model.bin")
     assert "and the base has it in the shape [2, 3]" in says(model_path=lora.path, model_base=base)

@@ -1,6 +1,7 @@
-"""Tensors -> a model of transformers, with nothing missing, left over, or of another shape."""
+"""Weights that are missing, left over, or of another shape: what transformers says of a loaded model, and our own."""
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -26,23 +27,31 @@ def load_part(
     return model
 
 
-def check_report(report: dict[str, Any], where: object) -> None:
-    """Hold what transformers says of a loaded checkpoint.
+def check_report(report: dict[str, Any], where: object, *, allow_unexpected: bool = False) -> None:
+    """Raise if transformers reports weights that do not fit a model.
+
+    Args:
+        allow_unexpected: warn of unexpected weights, in a line on stderr, and go on.
 
     Raises:
         HeadflowError: a weight is missing, unexpected or of another shape.
     """
-    for what in ("missing", "unexpected", "mismatched"):
+    for what in ("missing", "mismatched", "unexpected"):
         keys = report[f"{what}_keys"]
-        if keys:
-            names = sorted(str(key[0] if isinstance(key, tuple) else key) for key in keys)
-            raise HeadflowError(
-                f"{where}: {len(names)} {what} weights, such as {names[0]}; the checkpoint does not fit its config.json"
-            )
+        if not keys:
+            continue
+        found = f"{where}: {len(keys)} {what} weights, such as {_first(keys)}"
+        if what != "unexpected" or not allow_unexpected:
+            raise HeadflowError(f"{found}; the checkpoint does not fit its config.json")
+        print(f"warning: {found}; the model has no place for them, and runs without", file=sys.stderr)
 
 
-def check_names(wanted: dict[str, torch.Size], found: Mapping[str, Tensor], where: object) -> None:
-    """Hold tensors against the names and shapes that are wanted; raises as `check_report`."""
+def _first(keys: Iterable[Any]) -> str:
+    return min(str(key[0] if isinstance(key, tuple) else key) for key in keys)
+
+
+def check_names(wanted: Mapping[str, torch.Size], found: Mapping[str, Tensor], where: object) -> None:
+    """Compare tensors with the names and shapes that are wanted; raises as `check_report`."""
     check_report(
         {
             "missing_keys": wanted.keys() - found.keys(),

@@ -1,0 +1,132 @@
+"""Blocks of the attention matrices: which queries by which keys are observed, and what is summed over them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from extract.attention.layout import SHARED, Layout
+from schemas.roles import IMAGE, PADDING, QUESTION, ROLES
+
+
+class OnDevice:
+    """A dataclass of tensors that moves as one."""
+
+    def to(self, device: torch.device) -> Self:
+        """The same on a device; fields that are not tensors stay as they are."""
+        moved: dict[str, Any] = {}
+        for field in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            moved[field.name] = value.to(device) if isinstance(value, Tensor | OnDevice) else value
+        return replace(self, **moved)  # type: ignore[type-var]
+
+
+@dataclass(frozen=True)
+class Block(OnDevice):
+    """Some rows of the attention matrices by some columns, and what is summed over them.
+
+    Attributes:
+        rows: the queries, the same of each image; or int64 [images, rows], each image's own.
+        columns: the keys, the same of each image; or int64 [images, keys].
+        seen: bool [images, rows, keys], True if the query sees the key; None: each query sees each key.
+        on_role: float32 [images, keys, roles], 1 if the key has the role (`schemas.roles.ROLES`).
+        groups: float32 [images, groups, rows], 1 if the query belongs to the group.
+        whole: whether the columns are all keys that the queries see; else the keys of image tokens are not among them,
+            and the image's mass is what the other masses leave of 1.
+    """
+
+    rows: slice | Tensor
+    columns: slice | Tensor
+    seen: Tensor | None
+    on_role: Tensor
+    groups: Tensor
+    whole: bool = True
+
+
+def image_block(layout: Layout) -> Block:
+    """Rows of image tokens by the text that they see; one group, all image tokens.
+
+    The rows are those from the first to the last image token of any image.
+    """
+    roles = layout.roles
+    marked = np.flatnonzero((roles == IMAGE).any(axis=0))
+    rows = slice(int(marked[0]), int(marked[-1]) + 1)
+    text = (roles != IMAGE) & (roles != PADDING)
+    text[:, rows.stop :] = False
+    number = text.sum(axis=1)
+    columns = np.argsort(~text, axis=1, kind="stable")[:, : number.max()]  # text first, in order
+    there = np.arange(number.max()) < number[:, None]
+    seen = there[:, None] & (columns[:, None] <= np.arange(rows.start, rows.stop)[:, None])
+    on_role = one_hot(np.take_along_axis(roles, columns, axis=1)) * there[..., None]
+    return Block(
+        rows=rows,
+        columns=torch.from_numpy(columns),
+        seen=None if seen.all() else torch.from_numpy(seen),
+        on_role=torch.from_numpy(on_role),
+        groups=_groups([roles == IMAGE], rows),
+        whole=False,
+    )
+
+
+def first_block(layout: Layout) -> Block:
+    """Rows of the question tokens of each image's first question by all columns before the further questions.
+
+    Two groups, all question tokens and the last one. If the prefix holds question tokens (text between the tiles of an
+    image), these are a third.
+    """
+    roles, owner = layout.roles[:, : layout.causal], layout.owner[:, : layout.causal]
+    marked = roles == QUESTION
+    number = marked.sum(axis=1)
+    rows = np.argsort(~marked, axis=1, kind="stable")[:, : number.max()]  # question tokens first, in order
+    shared = (owner == SHARED) & marked
+    masks = _question_masks(roles, owner, [0]) + ([shared] if shared.any() else [])
+    there = np.arange(number.max()) < number[:, None]
+    groups = np.stack([np.take_along_axis(mask, rows, axis=1) & there for mask in masks], axis=1)
+    return Block(
+        rows=torch.from_numpy(rows),
+        columns=slice(0, layout.causal),
+        seen=torch.from_numpy(there[..., None] & (np.arange(layout.causal) <= rows[..., None])),
+        on_role=torch.from_numpy(one_hot(roles)),
+        groups=torch.from_numpy(groups).float(),
+    )
+
+
+def further_block(layout: Layout) -> Block:
+    """Rows of all questions but the first of each image, by all columns.
+
+    Two groups for each question, its own question tokens and the last one.
+    """
+    length = layout.owner.shape[1]
+    rows = slice(layout.causal, length)
+    slots = range(1, int(layout.owner.max()))
+    return Block(
+        rows=rows,
+        columns=slice(0, length),
+        seen=torch.from_numpy(layout.seen(rows)),
+        on_role=torch.from_numpy(one_hot(layout.roles)),
+        groups=_groups(_question_masks(layout.roles, layout.owner, slots), rows),
+    )
+
+
+def _question_masks(roles: np.ndarray, owner: np.ndarray, slots: Iterable[int]) -> list[np.ndarray]:
+    """For each slot the columns of all of its question's tokens, and that of its last one; bool [images, length]."""
+    masks = []
+    column = np.arange(owner.shape[1])
+    for slot in slots:
+        own = owner == slot + 1
+        last = np.where(own, column, -1).max(axis=1, keepdims=True)
+        masks += [(own | (owner == SHARED)) & (roles == QUESTION), column == last]
+    return masks
+
+
+def _groups(masks: Sequence[np.ndarray], rows: slice) -> Tensor:
+    """Masks [images, length] of the queries in each group -> float32 [images, groups, rows]."""
+    return torch.from_numpy(np.stack([mask[:, rows] for mask in masks], axis=1)).float()
+
+
+def one_hot(roles: np.ndarray) -> np.ndarray:
+    """Codes of roles [...] -> float32 [..., roles]; padding has no role."""
+    return (roles[..., None] == np.arange(len(ROLES))).astype(np.float32)

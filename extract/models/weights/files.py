@@ -1,0 +1,116 @@
+"""The files of a checkpoint: a directory, or a repository of the hub, of which no more is fetched than is read."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import HfApi, snapshot_download, try_to_load_from_cache
+
+from schemas.errors import HeadflowError
+from schemas.files import read_object
+from schemas.text import one_line
+
+DESCRIPTION = ["*.json", "*.jinja", "*.txt", "tokenizer.model"]  # all files of a checkpoint but its weights
+INDEX = ".index.json"
+WHOLE = ("model.safetensors", "pytorch_model.bin")  # one file; or shards, which an index names
+ADAPTER = ("adapter_model.safetensors", "adapter_model.bin")
+ADAPTER_CONFIG, PROJECTOR, OTHERS = "adapter_config.json", "mm_projector.bin", "non_lora_trainables.bin"
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files of a checkpoint.
+
+    Attributes:
+        name: the checkpoint's path or its id on the hub, as the user gives it.
+        folder: the directory that has them.
+        stored: the names of all of its files, whether they are fetched or not.
+        commit: the repository's commit; None for a directory of the user's own.
+    """
+
+    name: str
+    folder: Path
+    stored: frozenset[str]
+    commit: str | None = None
+
+    def whole(self) -> list[str]:
+        """The files that hold a whole model, in one of the formats; empty if there are none.
+
+        Raises:
+            HeadflowError: an index of shards is damaged.
+        """
+        for name in WHOLE:
+            if f"{name}{INDEX}" in self.stored:
+                return read_index(self.folder / f"{name}{INDEX}")
+            if name in self.stored:
+                return [name]
+        return []
+
+    def partial(self) -> list[str]:
+        """The files of what stands on another model: an adapter and what was trained beside it, or a projector."""
+        if ADAPTER_CONFIG not in self.stored:
+            return [PROJECTOR]
+        return [next((name for name in ADAPTER if name in self.stored), ADAPTER[0]), OTHERS]
+
+    def fetch(self, names: Iterable[str]) -> None:
+        """Fetch files of a repository that are not in the hub's cache.
+
+        Raises:
+            HeadflowError: they cannot be fetched.
+        """
+        missing = [name for name in names if name in self.stored and not (self.folder / name).is_file()]
+        if missing:
+            _download(self.name, missing, self.commit)
+
+
+def find_files(name: str) -> Files:
+    """The files of a checkpoint, by its path or its id on the hub; of a repository, all but its weights are fetched.
+
+    Raises:
+        HeadflowError: there is no such checkpoint.
+    """
+    folder = Path(name)
+    if folder.is_dir():
+        return Files(name, folder, list_files(folder))
+    try:
+        folder = _download(name, DESCRIPTION)
+    except HeadflowError:
+        cached = find_cached(name)  # what other programs have fetched, if the hub cannot be asked
+        if cached is None:
+            raise
+        folder = cached
+    try:
+        stored = frozenset(HfApi().list_repo_files(name, revision=folder.name))
+    except Exception:  # the hub cannot be asked
+        stored = list_files(folder)
+    return Files(name, folder, stored, folder.name)
+
+
+def find_cached(name: str) -> Path | None:
+    """The directory of a checkpoint in the hub's cache; None if it is not there."""
+    found = (try_to_load_from_cache(name, file) for file in ("config.json", "tokenizer_config.json"))
+    return next((Path(path).parent for path in found if isinstance(path, str)), None)
+
+
+def read_index(index: Path) -> list[str]:
+    """The shards that an index names.
+
+    Raises:
+        HeadflowError: it is no index.
+    """
+    where = read_object(index, str(index)).get("weight_map")
+    if not isinstance(where, dict) or not all(isinstance(shard, str) for shard in where.values()):
+        raise HeadflowError(f"{index} has no weight_map that names files")
+    return sorted({Path(shard).name for shard in where.values()})
+
+
+def list_files(folder: Path) -> frozenset[str]:
+    """The names of the files in a directory."""
+    return frozenset(path.name for path in folder.iterdir())
+
+
+def _download(name: str, patterns: list[str], commit: str | None = None) -> Path:
+    try:
+        return Path(snapshot_download(name, revision=commit, allow_patterns=patterns))
+    except Exception as error:  # third-party loaders raise anything
+        raise HeadflowError(f"no model at {name}: {one_line(error)[:300]}") from None

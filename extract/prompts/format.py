@@ -1,0 +1,113 @@
+"""What prompts for a checkpoint are made of: its tokenizer, its templates, the tokens that stand for an image."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from extract.prompts.chat_template import ChatTemplate
+from extract.prompts.prompt import ChatPromptBuilder, PromptBuilder, SystemSpan
+from extract.prompts.templates import CHAT, IMAGE_PLACEHOLDER, VICUNA, Template, find_template
+from extract.questions.formats import MME_SUFFIX
+from schemas.errors import HeadflowError
+from schemas.text import one_line
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class PromptFormat:
+    """How prompts for a checkpoint are written.
+
+    Attributes:
+        image_ids: the tokens that stand for an image; empty if they depend on its size.
+        max_tokens: most tokens of a prompt for which the model has positions, and in which each sees all earlier ones.
+        family: name of the model's family, for messages.
+        default_template: name of the template if the user names none.
+        llava_templates: whether LLaVA's own templates can be used too.
+        image_text: what stands for the image in a message of LLaVA's templates; holds `<image>`.
+        chat: the checkpoint's chat template; None if it has none.
+        image_token_id: the token that stands for image content; None: all tokens in the image's place do.
+    """
+
+    tokenizer: "PreTrainedTokenizerBase"
+    image_ids: list[int]
+    max_tokens: int
+    family: str = "LLaVA"
+    default_template: str = VICUNA
+    llava_templates: bool = True
+    image_text: str = IMAGE_PLACEHOLDER
+    chat: ChatTemplate | None = None
+    image_token_id: int | None = None
+
+    def find_template(self, name: str | None, model_path: str) -> Template | ChatTemplate:
+        """The template of a name; None: the default.
+
+        Raises:
+            HeadflowError: it is not for this model, or there is none of that name.
+        """
+        name = name or self.default_template
+        if name != CHAT:
+            if not self.llava_templates:
+                raise HeadflowError(
+                    f"the template {name} is one of LLaVA's; a {self.family} takes {CHAT} alone", setting="conv_mode"
+                )
+            return find_template(name, model_path)
+        if self.chat is None:
+            other = "; name one of LLaVA's templates" if self.llava_templates else ""
+            raise HeadflowError(
+                f"{model_path} has no chat template{other}", setting="conv_mode" if self.llava_templates else None
+            )
+        return self.chat
+
+    def prompt_builder(
+        self, template: Template | ChatTemplate, *, suffix: str = MME_SUFFIX, system_span: SystemSpan = "template"
+    ) -> PromptBuilder:
+        """What builds prompts by a template.
+
+        Raises:
+            HeadflowError: the tokenizer fails; the suffix holds what stands for an image; or the span of the earlier
+                tool is asked for with a template that it did not have.
+        """
+        placeholders = self._placeholders()
+        for placeholder in placeholders:
+            if placeholder in suffix:
+                raise HeadflowError(
+                    f"the prompt's suffix must not contain {placeholder}: the image is put first",
+                    setting="prompt_suffix",
+                )
+        chat = isinstance(template, ChatTemplate)
+        if chat and system_span != "template":
+            raise HeadflowError(
+                f"the system span {system_span} goes with LLaVA's own templates, not with {CHAT}", setting="system_span"
+            )
+        self._try_tokenizer()
+        kind: Any = ChatPromptBuilder if chat else PromptBuilder
+        builder: PromptBuilder = kind(
+            encode=template.encode if isinstance(template, ChatTemplate) else self._encode,
+            bos_token_id=self.tokenizer.bos_token_id,
+            max_tokens=self.max_tokens,
+            template=template,
+            image_text=self.image_text,
+            image_token_id=self.image_token_id,
+            placeholders=placeholders,
+            suffix=suffix,
+            system_span=system_span,
+        )
+        return builder
+
+    def _try_tokenizer(self) -> None:
+        try:
+            self._encode("Is there a picture?")
+        except Exception as error:  # one that does not fit its own settings raises anything
+            raise HeadflowError(f"the checkpoint's tokenizer fails: {one_line(error)[:300]}") from error
+
+    def _placeholders(self) -> list[str]:
+        """Texts that stand for an image: of LLaVA's templates, of the chat template, and of the tokens themselves."""
+        added = self.tokenizer.added_tokens_decoder
+        tokens = {*self.image_ids, self.image_token_id} & added.keys()
+        chat = [self.chat.placeholder] if self.chat else []
+        return [IMAGE_PLACEHOLDER, *chat, *(str(added[token]) for token in tokens)]
+
+    def _encode(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer(text).input_ids
+        return ids
