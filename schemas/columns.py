@@ -44,9 +44,12 @@ CROSSINGS = (
     _mass("t2v", "attention of all text tokens on the image: mean over queries of the sum over keys"),
     _mass("v2t", "attention of image tokens on all text: mean over queries of the sum over keys"),
 )
+NOTES = {"v2v": "; in causal models not summed, but what the other four leave of 1"}
 PARTITIONS = {
     group.short: tuple(
-        _mass(f"{group.short}2{role.short}", f"attention of {group.meaning} on `{role.name}`") for role in ROLES
+        _mass(name, f"attention of {group.meaning} on `{role.name}`{NOTES.get(name, '')}")
+        for role in ROLES
+        for name in [f"{group.short}2{role.short}"]
     )
     for group in QUERY_GROUPS
 }

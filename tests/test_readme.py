@@ -43,7 +43,7 @@ def test_every_family_is_in(readme):
     rows = [line for line in (ROOT / readme).read_text(encoding="utf-8").splitlines() if re.match(r"\| [^`]", line)]
     for model_type, family in FAMILIES.items():
         (row,) = [row for row in rows if f"`{model_type}`" in row]
-        assert f"| `{family.conv_mode}`" in row
+        assert f"| `{family.template}`" in row
         assert ("packed" in row) <= family.packs
 
 

@@ -11,11 +11,15 @@ import pyarrow.compute as pc
 
 from schemas.columns import OK, PARTITIONS, REASONS, SKIPPED, TABLES
 from schemas.errors import HeadflowError
+from schemas.manifest import Manifest
 from schemas.roles import ROLES, TEXT
 from schemas.store.ledger import changed_images
 from schemas.store.run import Run, open_run
 
 TOLERANCE = 1e-5  # of a sum of float32 masses: a partition from 1, a mass beyond 0..1
+# In half precision masses carry the error of the kernel's logsumexp, about 5e-5 of themselves
+TOLERANCE_OF_HALF = 5e-4
+HALF = ("float16", "bfloat16")
 SHOWN = 5  # names given before "and N more"
 
 
@@ -23,7 +27,7 @@ def validate(path: str | Path) -> Iterator[str]:
     """Yield what is wrong with the run in a directory; nothing when all is well.
 
     Checks the manifest and the ledgers, that the parts are those that ledgers name with their numbers of rows, the
-    columns and their types, values (no null, no NaN, 0..1, partitions that sum to 1 within `TOLERANCE`, `v2t` that
+    columns and their types, values (no null, no NaN, 0..1, partitions that sum to 1 within a tolerance, `v2t` that
     equals its parts), that each `ok` sample has every (layer, head) once and no other sample has any, and that all
     chunks had the same weights and images.
     """
@@ -134,7 +138,7 @@ def _check_heads(run: Run, ok: dict[str, str]) -> Iterator[str]:
         if isinstance(content, str):
             yield content
             continue
-        yield from _check_flows(path, content, run.manifest.flows)
+        yield from _check_flows(path, content, run.manifest)
         content = content.combine_chunks().unify_dictionaries()
         ids = content["sample_id"].combine_chunks()
         names = ids.dictionary.to_pylist()
@@ -169,33 +173,38 @@ def _check_grid(
     yield from _listed(path, f"does not have each of {layers} x {heads} (layer, head) once", wrong)
 
 
-def _check_flows(path: Path, content: pa.Table, flows: list[str]) -> Iterator[str]:
+def _check_flows(path: Path, content: pa.Table, manifest: Manifest) -> Iterator[str]:
     """Values finite and in 0..1, partitions that sum to 1, `v2t` equal to the masses it is made of."""
+    flows = manifest.flows
+    tolerance = TOLERANCE_OF_HALF if manifest.dtype in HALF else TOLERANCE
     values = {name: content[name].to_numpy().astype(np.float64) for name in flows}
     for name, value in values.items():
-        yield from _outside(path, name, value)
+        yield from _outside(path, name, value, tolerance)
     for group, columns in PARTITIONS.items():
         names = [column.name for column in columns]
         if set(names) <= set(flows):
             total = sum(values[name] for name in names)
-            yield from _differs(path, f"the partition {group}2*", "does not sum to 1", total, np.ones_like(total))
+            what = f"the partition {group}2*"
+            yield from _differs(path, what, "does not sum to 1", total, np.ones_like(total), tolerance)
     names = [f"v2{ROLES[role].short}" for role in TEXT]
     if {"v2t", *names} <= set(flows):
         yield from _differs(path, "v2t", "is not the sum of its parts", values["v2t"], sum(values[n] for n in names))
 
 
-def _outside(path: Path, name: str, value: npt.NDArray[np.floating]) -> Iterator[str]:
+def _outside(path: Path, name: str, value: npt.NDArray[np.floating], tolerance: float = TOLERANCE) -> Iterator[str]:
     bad = int(np.isnan(value).sum())
     if bad:
         yield f"{path}: `{name}` is NaN in {bad} rows"
-    beyond = int(((value < -TOLERANCE) | (value > 1 + TOLERANCE)).sum())
+    beyond = int(((value < -tolerance) | (value > 1 + tolerance)).sum())
     if beyond:
         yield f"{path}: `{name}` is outside 0..1 in {beyond} rows ({np.nanmin(value):.6g} to {np.nanmax(value):.6g})"
 
 
-def _differs(path: Path, what: str, how: str, value: npt.NDArray, expected: npt.NDArray) -> Iterator[str]:
+def _differs(
+    path: Path, what: str, how: str, value: npt.NDArray, expected: npt.NDArray, tolerance: float = TOLERANCE
+) -> Iterator[str]:
     error = np.abs(value - expected)
-    bad = int((error > TOLERANCE).sum())
+    bad = int((error > tolerance).sum())
     if bad:
         yield f"{path}: {what} {how} in {bad} rows (off by up to {np.nanmax(error):.3g})"
 

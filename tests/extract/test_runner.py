@@ -17,7 +17,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from extract.__main__ import main
 from extract.forward import Passes
 from extract.images.loading import ImageFiles
-from extract.models.loading import Model
+from extract.models.transformers_model import TransformersModel
 from schemas.store.run import open_run
 from schemas.store.validate import validate
 from tests.extract.images.test_decoding import JPEG, READABLE, png
@@ -65,10 +65,8 @@ def test_the_demo_is_a_valid_run(extracted, questions, checkpoint_path):
     assert manifest.model == str(checkpoint_path)
     assert manifest.dtype == "float32"
     assert manifest.question_file_sha256 == hashlib.sha256((questions / "MME_test.json").read_bytes()).hexdigest()
-    assert (
-        manifest.image_preprocessing["description"]
-        == "shortest edge to 112, centre crop 112 x 112 (CLIPImageProcessorPil)"
-    )
+    steps = {"processor": "CLIPImageProcessorPil", "aspect": "crop", "shortest_edge": 112, "crop": [112, 112]}
+    assert manifest.image_preprocessing.items() > {**steps, "resample": 3}.items()
     assert session.arguments["system_span"] == "template"
     assert session.versions["torch"] == torch.__version__
 
@@ -136,13 +134,13 @@ def test_batches_and_sequences_change_no_number(tmp_path, extract, extracted, fl
 
 def count_passes(monkeypatch) -> list[tuple[int, int]]:
     """Images and questions of each forward pass from now on."""
-    forward, passes = Model.forward, []
+    forward, passes = TransformersModel.forward, []
 
     def counted(self, batch, inputs):
         passes.append((len(batch.input_ids), len(batch.owner)))
         return forward(self, batch, inputs)
 
-    monkeypatch.setattr(Model, "forward", counted)
+    monkeypatch.setattr(TransformersModel, "forward", counted)
     return passes
 
 
@@ -166,14 +164,14 @@ def test_questions_on_one_image_share_a_pass(ask, folder, monkeypatch):
 
 
 def test_a_batch_that_does_not_fit(extract, tmp_path, monkeypatch):
-    forward = Model.forward
+    forward = TransformersModel.forward
 
     def small(self, batch, inputs):
         if len(batch.input_ids) > 10:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return forward(self, batch, inputs)
 
-    monkeypatch.setattr(Model, "forward", small)
+    monkeypatch.setattr(TransformersModel, "forward", small)
     monkeypatch.setattr(Passes, "on_cuda", True)
     passes = count_passes(monkeypatch)
     assert extract(tmp_path / "run") == 0
@@ -270,7 +268,7 @@ def test_a_row_without_what_it_needs(tmp_path, folder, extract, capsys):
 
 
 def test_what_is_not_finite_is_skipped_and_named(ask, monkeypatch):
-    forward = Model.forward
+    forward = TransformersModel.forward
 
     def poisoned(self, *inputs):
         logits, flows = (tensor.clone() for tensor in forward(self, *inputs))
@@ -278,7 +276,7 @@ def test_what_is_not_finite_is_skipped_and_named(ask, monkeypatch):
         logits[1, 5] = float("inf")
         return logits, flows
 
-    monkeypatch.setattr(Model, "forward", poisoned)
+    monkeypatch.setattr(TransformersModel, "forward", poisoned)
     code, run = ask({}, {}, {})
     assert code == 0
     samples = pd.read_parquet(run / "samples")
@@ -291,14 +289,14 @@ def test_what_is_not_finite_is_skipped_and_named(ask, monkeypatch):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_keeps_what_was_observed(ask, monkeypatch, capfd, number):
-    forward, calls = Model.forward, iter(range(10))
+    forward, calls = TransformersModel.forward, iter(range(10))
 
     def interrupted(self, *inputs):
         if next(calls) == 2:
             os.kill(os.getpid(), number)
         return forward(self, *inputs)
 
-    monkeypatch.setattr(Model, "forward", interrupted)
+    monkeypatch.setattr(TransformersModel, "forward", interrupted)
     rows = [{}] * 5
     code, run = ask(*rows, sequences="separate")
     assert code == 128 + number
@@ -308,7 +306,7 @@ def test_a_signal_keeps_what_was_observed(ask, monkeypatch, capfd, number):
     assert not open_run(run).complete
     assert len(pd.read_parquet(run / "heads")) == 3 * 32
     assert [line for line in validate(run) if "not complete" not in line] == []
-    monkeypatch.setattr(Model, "forward", forward)
+    monkeypatch.setattr(TransformersModel, "forward", forward)
     assert ask(*rows, sequences="separate")[0] == 0
     whole = pd.read_parquet(run / "heads")
     assert ask(*rows, sequences="separate", overwrite=True)[0] == 0
@@ -316,14 +314,14 @@ def test_a_signal_keeps_what_was_observed(ask, monkeypatch, capfd, number):
 
 
 def test_a_second_interrupt_leaves_at_once(ask, monkeypatch, capsys):
-    forward, calls = Model.forward, iter(range(10))
+    forward, calls = TransformersModel.forward, iter(range(10))
 
     def interrupted(self, *inputs):
         if next(calls) in (1, 2):
             os.kill(os.getpid(), signal.SIGINT)
         return forward(self, *inputs)
 
-    monkeypatch.setattr(Model, "forward", interrupted)
+    monkeypatch.setattr(TransformersModel, "forward", interrupted)
     monkeypatch.setattr("extract.runner.takewhile", lambda _, made: made)  # the batch at hand never ends
     code, run = ask({}, {}, {}, {}, sequences="separate")
     assert code == 130
@@ -337,12 +335,15 @@ def test_a_second_interrupt_leaves_at_once(ask, monkeypatch, capsys):
     [
         ({"question_file": "nowhere.json"}, "question file nowhere.json does not exist"),
         ({"image_folder": "nowhere"}, "--image-folder nowhere is not a directory"),
-        ({"conv_mode": "v9"}, "--conv-mode v9 is not known; choose one of auto, vicuna_v1"),
-        ({"prompt_suffix": "<image>"}, "--prompt-suffix must not contain <image>"),
+        ({"conv_mode": "v9"}, "there is no conversation template v9; choose one of auto, vicuna_v1"),
+        (
+            {"prompt_suffix": "<image>"},
+            "the prompt's suffix must not contain <image>: the image is put first; see --prompt-suffix",
+        ),
         ({"model_path": "nowhere/at/all"}, "no model at nowhere/at/all"),
-        ({"model_base": "some/base"}, "it needs no --model-base"),
-        ({"device": "cuda:9"}, "--device cuda:9 cannot be used"),
-        ({"device": "toaster"}, "--device toaster cannot be used"),
+        ({"model_base": "some/base"}, "it needs no base; see --model-base"),
+        ({"device": "cuda:9"}, "the device cuda:9 cannot be used"),
+        ({"device": "toaster"}, "the device toaster cannot be used"),
     ],
 )
 def test_bad_flags(tmp_path, extract, capsys, flags, says):
@@ -461,13 +462,16 @@ def test_weights_that_do_not_fit(tmp_path, texts, extract, capsys, broken_model)
     shutil.copy(broken_model / "config.json", tmp_path / "small")
     make_checkpoint(tmp_path / "large", texts, layers=5)
     shutil.copy(tmp_path / "large" / "model.safetensors", broken_model)
-    assert extract(tmp_path / "run", model_path=broken_model) == 2
-    assert "unexpected weights, such as" in capsys.readouterr().err
+    assert extract(tmp_path / "run", model_path=broken_model, num_samples=1) == 0
+    warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
+    assert len(warnings) == 1
+    assert "9 unexpected weights, such as model.language_model.layers.4." in warnings[0]
+    assert "the model has no place for them, and runs without" in warnings[0]
 
 
 @pytest.mark.parametrize("fits", [1, 2, 3, 7])
 def test_a_batch_that_is_out_of_memory_is_halved(extract, extracted, tmp_path, monkeypatch, fits):
-    forward, failures = Model.forward, []
+    forward, failures = TransformersModel.forward, []
 
     def small(self, batch, inputs):
         if len(batch.owner) > fits:
@@ -475,7 +479,7 @@ def test_a_batch_that_is_out_of_memory_is_halved(extract, extracted, tmp_path, m
             raise torch.OutOfMemoryError("CUDA out of memory")
         return forward(self, batch, inputs)
 
-    monkeypatch.setattr(Model, "forward", small)
+    monkeypatch.setattr(TransformersModel, "forward", small)
     assert extract(tmp_path / "run", batch_size=4) == 0
     assert failures
     assert list(validate(tmp_path / "run")) == []
@@ -489,7 +493,7 @@ def test_a_question_that_never_fits_is_skipped(ask, monkeypatch):
     def never(self, batch, inputs):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
 
-    monkeypatch.setattr(Model, "forward", never)
+    monkeypatch.setattr(TransformersModel, "forward", never)
     code, run = ask({}, {"question": "Is it?"})
     assert code == 0
     samples = pd.read_parquet(run / "samples")

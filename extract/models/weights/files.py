@@ -88,7 +88,10 @@ def find_files(name: str) -> Files:
 
 def find_cached(name: str) -> Path | None:
     """The directory of a checkpoint in the hub's cache; None if it is not there."""
-    found = (try_to_load_from_cache(name, file) for file in ("config.json", "tokenizer_config.json"))
+    try:
+        found = [try_to_load_from_cache(name, file) for file in ("config.json", "tokenizer_config.json")]
+    except ValueError:  # no name that a repository can have
+        return None
     return next((Path(path).parent for path in found if isinstance(path, str)), None)
 
 

@@ -4,6 +4,7 @@ import random
 import shutil
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -43,6 +44,16 @@ def test_a_valid_run(made_up):
 def test_a_wrong_value(made_up, table, name, row, value, says):
     rewrite(made_up, table, lambda content: put(content, name, row, value))
     assert says in "\n".join(validate(made_up))
+
+
+@pytest.mark.parametrize(("dtype", "error", "valid"), [
+    ("float32", 5e-5, False), ("float16", 5e-5, True), ("bfloat16", 5e-5, True), ("float16", 2e-3, False),
+])  # fmt: skip
+def test_partitions_sum_to_1_as_well_as_the_dtype_allows(made_up, dtype, error, valid):
+    edit_manifest(made_up, dtype=dtype)
+    value = pd.read_parquet(made_up / "heads")["q2q"][0]
+    rewrite(made_up, "heads", lambda content: put(content, "q2q", 0, value + error))
+    assert ("the partition q2* does not sum to 1 in 1 rows" in "\n".join(validate(made_up))) != valid
 
 
 @pytest.mark.parametrize(
