@@ -1,42 +1,68 @@
-"""How many images go through the model at once, where the user leaves it to us."""
+"""How many images go through the model at once, if the user leaves it open."""
 
 from collections.abc import Callable, Sequence
+from itertools import cycle, islice
 
 import torch
 
+from extract.attention.layout import share_prefix
 from extract.batching import Asked, Question
 from extract.forward import Passes
+from extract.images.preprocessing import Pixels
 from extract.prompts.prompt import PromptBuilder
 from extract.questions.samples import Sample, Unusable
 
 ON_CPU = 1  # more is no faster there
 LARGEST = 32  # a GPU is long saturated
+CANDIDATES = 64  # images of a run that are looked at, by the length of their questions
 
 
 def choose_batch_size(passes: Passes, prompts: PromptBuilder, groups: Sequence[Sequence[Sample]]) -> int:
-    """The largest batch that fits into the memory of a GPU, found by trial with a run's longest questions.
+    """The largest batch that fits into the memory of a GPU, found by trial with a run's longest prompts.
 
     Args:
         groups: for each image the samples that stand behind one prefix.
     """
     if not passes.on_cuda or not groups:
         return ON_CPU
-    longest = max(groups, key=lambda group: sum(len(sample.question) for sample in group))
-    pixels = passes.blank_pixels()
-    questions: list[Question] = []
-    for sample in longest:
-        try:
-            questions.append(Question(len(questions), prompts.build(sample.question, pixels.image_ids)))
-        except Unusable:
-            continue
-    if not questions:
+    images = longest_images(groups, prompts, passes.blank_pixels())
+    if not images:
         return 1
-    asked = Asked("", pixels, questions)
-    return largest(lambda size: fits(passes, [asked] * size))
+    return largest(lambda size: fits(passes, list(islice(cycle(images), size))))
+
+
+def longest_images(groups: Sequence[Sequence[Sample]], prompts: PromptBuilder, pixels: Pixels) -> list[Asked]:
+    """The images of a run whose prompts need most memory, with their prompts, all of them with the same pixels.
+
+    A batch is as long as its longest first prompt and its longest further questions together: the two images that have
+    these come first. Then those that are longest as a whole.
+    """
+    by_text = sorted(groups, key=lambda group: -sum(len(sample.question) for sample in group))[:CANDIDATES]
+    by_first = sorted(groups, key=lambda group: -len(group[0].question))[:CANDIDATES]
+    images: list[Asked] = []
+    for group in {id(group): group for group in (*by_text, *by_first)}.values():
+        questions: list[Question] = []
+        for sample in group:
+            try:
+                questions.append(Question(len(questions), prompts.build(sample.question, pixels.image_ids)))
+            except Unusable:
+                continue
+        packs = share_prefix([question.prompt for question in questions])
+        images += [Asked("", pixels, [questions[index] for index in indices]) for indices in packs]
+    if not images:
+        return []
+
+    def first_length(image: Asked) -> int:
+        return len(image.questions[0].prompt.input_ids)
+
+    longest_first = max(images, key=first_length)
+    longest_further = max(images, key=lambda image: image.columns() - first_length(image))
+    ordered = [longest_first, longest_further, *sorted(images, key=Asked.columns, reverse=True)]
+    return list({id(image): image for image in ordered}.values())
 
 
 def largest(fits: Callable[[int], bool]) -> int:
-    """The largest power of two up to `LARGEST` that fits with an eighth to spare; 1 where none does."""
+    """The largest power of two up to `LARGEST` that fits with an eighth to spare; 1 if none does."""
     size = 1
     while size < LARGEST and fits(2 * size + max(1, 2 * size // 8)):
         size *= 2

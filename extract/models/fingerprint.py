@@ -41,7 +41,7 @@ def fingerprint(files: Iterable[Path]) -> str:
 
 def _pieces(path: Path, file: int, size: int) -> Iterator[bytes]:
     """What is hashed of a file."""
-    directory, starts = _safetensors(file, size) if path.suffix == ".safetensors" else _torch(path)
+    directory, starts = _safetensors(file, size) if path.suffix == ".safetensors" else _torch(path, file)
     yield directory
     step = max(1, size // SPREAD)
     for start in sorted({*starts, *range(0, size, step), max(0, size - SAMPLE)}):
@@ -61,12 +61,17 @@ def _safetensors(file: int, size: int) -> tuple[bytes, list[int]]:
         return header, []
 
 
-def _torch(path: Path) -> tuple[bytes, list[int]]:
+def _torch(path: Path, file: int) -> tuple[bytes, list[int]]:
     """The entries of a torch file, and the middle of each in bytes; nothing for files of before torch 1.6."""
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError):
         return b"", []
+    starts = []
+    for entry in entries:
+        local = os.pread(file, 4, entry.header_offset + 26)  # lengths of the name and of what fills up before the data
+        lengths = int.from_bytes(local[:2], "little") + int.from_bytes(local[2:], "little")
+        starts.append(entry.header_offset + 30 + lengths + entry.file_size // 2)
     listed = [[entry.filename, entry.file_size, entry.CRC] for entry in entries]
-    return json.dumps(listed).encode(), [entry.header_offset + entry.file_size // 2 for entry in entries]
+    return json.dumps(listed).encode(), starts

@@ -2,12 +2,16 @@
 
 from collections import Counter
 
+import numpy as np
 import pytest
 import torch
 
-from extract.batch_size import LARGEST, largest
+from extract import batch_size
+from extract.attention.layout import lay_out
+from extract.batch_size import LARGEST, choose_batch_size, largest
 from extract.batching import WINDOW, Asked, Question, batches
 from extract.images.preprocessing import Pixels
+from extract.questions.samples import Sample
 from tests.support.prompts import prompt, tiles
 
 
@@ -105,3 +109,38 @@ def test_the_largest_batch_that_fits_with_something_to_spare():
     assert largest(up_to(18)) == 16
     assert largest(up_to(10**6)) == LARGEST
     assert max(tried) == LARGEST + LARGEST // 8
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("packed", [True, False])
+def test_the_trial_needs_as_much_as_any_batch_of_the_run(monkeypatch, packed, seed):
+    """Oracle: the batches of the run itself, laid out; a question of n letters has n tokens."""
+    random = np.random.default_rng(seed)
+    groups = [
+        [
+            Sample("", "", None, "", "x" * int(length), None, 0)
+            for length in random.integers(1, 60, random.integers(1, 4))
+        ]
+        for _ in range(40)
+    ]
+    groups = groups if packed else [[sample] for group in groups for sample in group]
+
+    class Prompts:
+        def build(self, question, image_ids):
+            return prompt(len(question))
+
+    class Passes:
+        on_cuda = True
+
+        def blank_pixels(self):
+            return Pixels({}, [])
+
+    tried = {}
+    monkeypatch.setattr(batch_size, "fits", lambda _, images: tried.setdefault(len(images), images) is not None)
+    assert choose_batch_size(Passes(), Prompts(), groups) == LARGEST
+    images = [asked(number, *(len(each.question) for each in group)) for number, group in enumerate(groups)]
+    for size, trial in tried.items():
+        shape = lay_out([[each.prompt for each in image.questions] for image in trial]).owner.shape
+        for batch in batches(windows(images, size), size, packed=packed):
+            of_batch = lay_out([[each.prompt for each in image.questions] for image in batch]).owner.shape
+            assert all(needed <= there for needed, there in zip(of_batch, shape, strict=True))

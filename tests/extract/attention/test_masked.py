@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from extract.attention import masses as masses
+from extract.attention import masses
 from extract.attention.masked import MaskedObservation
 from extract.attention.masses import reference_flows
 from extract.attention.packing import pack

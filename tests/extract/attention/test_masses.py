@@ -1,16 +1,17 @@
 """Oracle: each question's attention alone, written out in float64 and reduced by `reference_flows`, which is itself
-held against a reduction row by row (tests/oracle.py)."""
+compared with a reduction row by row (tests/support/witness.py)."""
 
 import numpy as np
 import pytest
 import torch
 
-from extract.attention import masses as masses
+from extract.attention import masses
 from extract.attention.causal import Observation
 from extract.attention.kernels import FLASH_CPU, PORTABLE
 from extract.attention.masses import reference_flows
 from extract.attention.packing import pack
 from schemas.columns import FLOW_NAMES
+from schemas.roles import IMAGE
 from tests.support.prompts import columns, image_first, prompt, tiles
 from tests.support.witness import reduce
 
@@ -132,6 +133,49 @@ def test_explicit_rows_in_chunks_equal_the_whole(monkeypatch):
     whole = largest_errors(images, made, FLASH_CPU)
     monkeypatch.setattr(masses, "SCRATCH", 4 * HEADS * 100 * 3)
     assert max(largest_errors(images, made, FLASH_CPU)) <= max(2e-6, *whole) * 2
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_scores_are_held_in_bounded_pieces(monkeypatch, number):
+    """2,000 question tokens and more layers than one, held back or not."""
+    images = [[prompt(2000), prompt(5)], [prompt(1500)]]
+    made = layers(images, number, kv_heads=2)
+
+    def observe():
+        observation = Observation(pack(images), FLASH_CPU, hold=2**40)
+        for layer in made:
+            observation.attend(*layer, SCALE)
+        return observation.flows()
+
+    whole, largest, limit = observe(), [], 2**20
+    monkeypatch.setattr(masses, "SCRATCH", limit)
+    plain = masses.scores
+    monkeypatch.setattr(masses, "scores", lambda *tensors: largest.append(made := plain(*tensors)) or made)
+    assert (observe() - whole).abs().max() <= 1e-6
+    assert max(scores.nbytes for scores in largest) <= limit
+    assert len(largest) > 10
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_small_masses_of_the_image_are_right_in_proportion(dtype):
+    """Of question rows, whose masses on the image are summed; those of image rows are what is left of 1."""
+    images = [[prompt(30, image=300), prompt(9, image=300)], [tiles()]]
+    made = layers(images, 1, kv_heads=2, dtype=dtype, logit_std=1.0)
+    ((query, key, _),) = made
+    roles = pack(images).roles
+    query[..., 0], key[..., 0] = 6.0, torch.where(roles == IMAGE, -7.0, 0.0)[:, None].to(dtype)
+    observation = Observation(pack(images), FLASH_CPU)
+    observation.attend(*made[0], SCALE)
+    found, worst, smallest = observation.flows(), 0.0, 1.0
+    prompts = [each for group in images for each in group]
+    for number, (each, (row, own)) in enumerate(zip(prompts, columns(images), strict=True)):
+        expected = reference_flows(by_hand(made[0], row, own)[0], torch.tensor(each.roles))
+        for name in ("q2v", "a2v", "t2v"):
+            error = (found[number, 0, :, FLOW_NAMES.index(name)] / expected[name] - 1).abs().max()
+            worst, smallest = max(worst, float(error)), min(smallest, float(expected[name].min()))
+    print(f"{dtype}: masses from {smallest:.1e}, largest error {worst:.1e} of a mass")
+    assert smallest < 1e-3
+    assert worst <= (1e-5 if dtype == torch.float32 else 5e-4)
 
 
 def test_nan_reaches_the_questions_that_see_it_and_no_others():
