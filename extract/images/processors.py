@@ -63,14 +63,15 @@ def load_processor(
     if type(config) not in PROCESSOR_MAPPING:
         raise HeadflowError(f"{folder} is a {config.model_type}, for which transformers has no processor")
     kind = PROCESSOR_MAPPING[type(config)]
-    parts = {"image_processor": _load_image_processor(folder, pixels or {}), "tokenizer": tokenizer}
-    parts["video_processor"] = None  # transformers' own need torchvision, and no videos are read
-    if unknown := [name for name in kind.get_attributes() if name not in parts]:
+    names = kind.get_attributes()
+    if unknown := [name for name in names if name not in ("image_processor", "tokenizer", "video_processor")]:
         raise HeadflowError(
             f"{folder} is a {config.model_type}, which is not supported: its processor needs a {', '.join(unknown)}"
         )
+    parts = {"image_processor": _load_image_processor(folder, pixels or {}), "tokenizer": tokenizer}
+    # Video processors of transformers need torchvision, and no videos are read: None
     values, _ = kind.get_processor_dict(folder)
-    processor = _without_videos(kind).from_args_and_dict([parts[name] for name in kind.get_attributes()], values)
+    processor = _without_videos(kind).from_args_and_dict([parts.get(name) for name in names], values)
     _complete(processor, values, config)
     return processor
 
@@ -82,7 +83,11 @@ def _load_image_processor(folder: Path, pixels: dict[str, int]) -> Any:
     kind = getattr(transformers, name.removesuffix("Fast").removesuffix("Pil") + "Pil", None)
     if kind is None:
         raise HeadflowError(f"{folder} has an image processor {name}; transformers has none like it for Pillow")
-    return kind.from_pretrained(folder, **pixels)
+    processor = kind.from_pretrained(folder, **pixels)
+    if pixels and processor.size["shortest_edge"] > processor.size["longest_edge"]:
+        least, most = processor.size["shortest_edge"], processor.size["longest_edge"]
+        raise HeadflowError(f"min_pixels is {least} and max_pixels {most}", setting=next(iter(pixels)))
+    return processor
 
 
 def _complete(processor: Any, values: dict[str, Any], config: PreTrainedConfig) -> None:

@@ -202,6 +202,17 @@ RECIPES: dict[str, Recipe] = {
         VICUNA,
         processor={"patch_size": 7, "vision_feature_select_strategy": "default", "num_additional_image_tokens": 1},
     ),
+    "llava_qwen": Recipe(
+        lambda image, sizes: tf.LlavaConfig(
+            vision_config=_siglip(), text_config=tf.Qwen2Config(**QWEN | sizes), image_token_index=image,
+            vision_feature_select_strategy="full",
+        ),
+        lambda: tf.SiglipImageProcessorPil(size={"height": 28, "width": 28}),
+        chatml("<image>\n", "You answer."),
+        system=SYSTEM,
+        bos=False,
+        processor={"patch_size": 7, "vision_feature_select_strategy": "full", "num_additional_image_tokens": 0},
+    ),
     "vipllava": Recipe(
         lambda image, sizes: tf.VipLlavaConfig(
             vision_config=_clip(), text_config=tf.LlamaConfig(**TEXT | sizes), image_token_index=image,

@@ -3,9 +3,13 @@
 import json
 import shutil
 
+import pandas as pd
 import pytest
 import torch
 
+from extract.models.llava.tensors import read_state
+from extract.models.loading import load_model
+from extract.models.weights.files import find_files
 from tests.extract.models.llava.test_released import make_corpus
 from tests.support import tiny_originals as tiny
 
@@ -193,3 +197,47 @@ def test_what_an_adapter_lacks(lora, says, tmp_path):
     assert "adapter_model.safetensors is missing" in says(model_path=path, model_base=lora.base)
     (path / "non_lora_trainables.bin").unlink()
     assert "non_lora_trainables.bin is missing" in says(model_path=path, model_base=lora.base)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_a_lora_is_added_in_float32_and_cast_once(lora, dtype):
+    """In float16 that is, to the bit, what adding it to half precision and rounding gives."""
+    state = read_state(find_files(str(lora.path)), find_files(str(lora.base)))
+    assert len(state.updates) == 3 * 3
+    for target in state.updates:
+        name = f"base_model.model.{target.removesuffix('.weight')}"
+        down, up = (lora.adapter[f"{name}.lora_{half}.weight"] for half in "AB")
+        exact = lora.state[target].double() + tiny.ALPHA / tiny.RANK * (up.double() @ down.double())
+        found = state.read(target, dtype)
+        assert found.dtype == dtype
+        if dtype == torch.float32:
+            assert (found - exact).abs().max() <= 1e-6
+            assert not torch.equal(found, found.half().float())
+        if dtype == torch.float16:
+            change = tiny.ALPHA / tiny.RANK * (up.float() @ down.float())
+            assert torch.equal(found, (lora.state[target].half().float() + change).half())
+
+
+def test_a_tower_inside_that_was_not_trained_is_not_used(tmp_path, texts, capsys):
+    """What is used instead is in `test_released.py`."""
+    form = tiny.Original(tmp_path, make_corpus(texts), inside=True)
+    load_model(str(form.path), device=torch.device("cpu"))
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
+    assert len(said) == 1
+    assert f"the vision tower inside {form.path} is not used" in said[0]
+    assert f"{form.tower} is, as in the llava package" in said[0]
+
+
+def test_tiles_are_the_default_of_a_checkpoint_that_asks_for_them(tmp_path, texts, extract, says, capsys):
+    (tmp_path / "tiled").mkdir()
+    form = tiny.Original(tmp_path / "tiled", make_corpus(texts), **tiny.FORMS["any resolution"])
+    runs = {}
+    for aspect in (None, "checkpoint", "crop"):
+        flags = {"image_aspect_ratio": aspect} if aspect else {}
+        assert extract(tmp_path / str(aspect), num_samples=2, **form.flags(), **flags) == 0
+        runs[aspect] = pd.read_parquet(tmp_path / str(aspect) / "samples")["n_image"].tolist()
+    assert runs[None] == runs["checkpoint"] != runs["crop"] == [16, 16]
+    config = form.config() | {"mm_patch_merge_type": "flat"}
+    (form.path / "config.json").write_text(json.dumps(config))
+    capsys.readouterr()
+    assert "choose crop or pad; see --image-aspect-ratio" in says(model_path=form.path)

@@ -1,0 +1,74 @@
+"""Oracle: what a processor was made to raise; settings as they were given to it."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+import torch
+from PIL import Image
+from transformers import CLIPImageProcessorPil, SiglipImageProcessorPil
+
+from extract.images.preprocessing import Preprocessor, SquarePreprocessor
+from extract.images.processors import ProcessorPreprocessor
+from extract.images.tiles import TilesPreprocessor, tiling_processor
+from extract.questions.samples import Unusable
+
+PICTURE = Image.new("RGB", (40, 30))
+CLIP = CLIPImageProcessorPil(size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28})
+
+
+def failing(*_, **__):
+    raise ZeroDivisionError("an edge of no pixels")
+
+
+def mute(*_, **__):
+    raise MemoryError
+
+
+PREPROCESSORS = {
+    "square": lambda processor: SquarePreprocessor(processor, [7] * 4),
+    "tiles": lambda processor: TilesPreprocessor(processor, 7, edge=28, side=4, features=16),
+    "processor": lambda processor: ProcessorPreprocessor(processor, "<image>", 7),
+}
+
+
+@pytest.mark.parametrize("make", PREPROCESSORS.values(), ids=PREPROCESSORS.keys())
+@pytest.mark.parametrize(("processor", "says"), [(failing, "an edge of no pixels"), (mute, "MemoryError")])
+def test_what_a_processor_raises_is_the_image_s_fault(make, processor, says):
+    with pytest.raises(Unusable) as error:
+        make(processor)(PICTURE)
+    assert (error.value.reason, error.value.detail) == ("image_refused", says)
+
+
+def test_tiles_of_an_image_that_has_no_room_for_a_patch():
+    reader = TilesPreprocessor(tiling_processor(CLIP, [[28, 56]]), 7, edge=28, side=4, features=16)
+    with pytest.raises(Unusable) as error:
+        reader(SimpleNamespace(width=0, height=0))
+    assert error.value.reason == "image_refused"
+
+
+@pytest.mark.parametrize(
+    ("reader", "described"),
+    [
+        (
+            SquarePreprocessor(CLIP, []),
+            {"processor": "CLIPImageProcessorPil", "aspect": "crop", "shortest_edge": 28, "crop": [28, 28]},
+        ),
+        (
+            SquarePreprocessor(SiglipImageProcessorPil(size={"height": 28, "width": 42}), [], padded=True),
+            {"processor": "SiglipImageProcessorPil", "aspect": "pad", "size": [28, 42], "image_mean": [0.5] * 3},
+        ),
+        (
+            TilesPreprocessor(tiling_processor(CLIP, [[28, 56]]), 7, edge=28, side=4, features=16),
+            {"aspect": "checkpoint", "shortest_edge": 28, "image_grid_pinpoints": [[28, 56]], "resample": 3},
+        ),
+    ],
+)
+def test_it_is_described_by_plain_values(reader: Preprocessor, described):
+    found = reader.describe()
+    assert found.items() >= described.items()
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_pixels_are_of_one_picture():
+    assert SquarePreprocessor(CLIP, [7] * 4)(PICTURE).inputs["pixel_values"].shape == torch.Size([1, 3, 28, 28])
