@@ -20,9 +20,10 @@ from schemas.cli import run_command
 from schemas.columns import REASONS
 from schemas.errors import HeadflowError
 from schemas.manifest import PACKED, Manifest
+from schemas.store.directory import check_directory, holds_run
 from schemas.store.identity import check_same
 from schemas.store.run import Run, open_run
-from schemas.store.writer import RunWriter, check_directory, holds_run
+from schemas.store.writer import RunWriter
 
 if TYPE_CHECKING:
     from extract.images.preprocessing import ImageSettings

@@ -4,7 +4,6 @@ A ledger names a part once all of its files are there, so that readers see compl
 thread, while the next one is gathered. A run that was interrupted goes on behind its last part.
 """
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,11 +15,12 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
-from schemas.columns import OK, REASONS, SKIPPED, TABLES
+from schemas.columns import OK, REASONS, SKIPPED
 from schemas.errors import HeadflowError
 from schemas.manifest import Manifest, Session, to_json
+from schemas.store.directory import check_directory, holds_run, refuse_strangers, remove_run
 from schemas.store.identity import IDENTITY, check_division, check_fingerprints, check_same
-from schemas.store.ledger import CHUNKS, COMPLETE, LEDGER_NAME, PART_NAME, RUNNING, Ledger, Part, ledger_path
+from schemas.store.ledger import CHUNKS, COMPLETE, RUNNING, Ledger, Part, ledger_path
 from schemas.store.locks import Lock
 from schemas.store.parts import (
     Grids,
@@ -44,52 +44,6 @@ GO_ON = "the same command goes on, unless it overwrites"
 def now() -> str:
     """The time in UTC, ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def holds_run(path: Path) -> bool:
-    """Whether a directory holds a run, or what is left of one."""
-    return (path / MANIFEST).exists() or bool(_ledgers(path))
-
-
-def check_directory(path: Path) -> None:
-    """Check that a run can be written to a directory, and make it, before any costly work; removes nothing.
-
-    Raises:
-        HeadflowError: it cannot be written to.
-    """
-    if path.exists() and not path.is_dir():
-        raise HeadflowError(f"{path} is a file; give a directory to write the run to")
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
-            pass
-    except OSError as error:
-        raise HeadflowError(f"cannot write to {path}: {error.strerror or error}") from None
-
-
-def refuse_strangers(path: Path) -> None:
-    """Raise `HeadflowError` if the folders of tables hold Parquet though there is no run: readers would take it in."""
-    for table in TABLES:
-        if any((path / table).glob("*.parquet")):
-            raise HeadflowError(
-                f"{path} has Parquet files in {table}/, but no {MANIFEST}: it is not a run, or its manifest is gone; "
-                "choose another directory",
-                setting="output_dir",
-            )
-
-
-def remove_run(path: Path) -> None:
-    """Remove the run in a directory: its manifest, its ledgers and the files named as its parts, and nothing else."""
-    files = [path / MANIFEST, *_ledgers(path)]
-    for table in TABLES:
-        names = [*(path / table).glob("part-*.parquet"), *(path / table).glob(".part-*.parquet.tmp")]
-        files += [file for file in names if PART_NAME.fullmatch(file.name.removeprefix(".").removesuffix(".tmp"))]
-    for file in files:
-        file.unlink(missing_ok=True)
-
-
-def _ledgers(path: Path) -> list[Path]:
-    return [file for file in (path / CHUNKS).glob("*.json") if LEDGER_NAME.fullmatch(file.name)]
 
 
 class RunWriter:
