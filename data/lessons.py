@@ -43,7 +43,7 @@ NAME, INK, CENTRE = 0, 1, 2  # kinds of labels
 VOCABULARIES = (NAMES[1:], [plural(shape) for shape in SHAPES], INKS[1:])
 CHARACTERS = 0.35  # share of the scenes with a letter or digit
 TEACHERS = {name: ask for name, (_, ask) in CATEGORIES.items()} | {"place": place}
-# How often each is asked about a scene of shapes; about a character it is mostly what it is
+# How often each topic is drawn for a scene of shapes; for a character it is mostly OCR
 WEIGHTS = {"existence": 1, "count": 2, "position": 2, "color": 2, "place": 1, "numerical_calculation": 1}
 
 MEAN, STD = (
@@ -51,7 +51,7 @@ MEAN, STD = (
 )
 UNKNOWN = -100  # the colour of a shape that is there more than once
 
-Asked = Sequence[tuple[str, str, str]]  # questions about one image, each with the fact asked for and the answer
+ImageQuestions = Sequence[tuple[str, str, str]]  # about one image, each with the fact that is needed and the answer
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Split:
 
     Attributes:
         images: uint8 [scenes, height, width, 3].
-        labels: int64 [scenes, 3, patches]: in `NAMES`, in `INKS`, and 1 where a thing has its centre.
+        labels: int64 [scenes, 3, patches]: in `NAMES`, in `INKS`, and 1 if a thing has its centre there.
     """
 
     scenes: list[Scene]
@@ -102,13 +102,13 @@ def _labels(scene: Scene) -> np.ndarray:
     return labels.reshape(3, -1)
 
 
-def ask(scene: Scene, number: int, open_share: float, rng: random.Random) -> Asked:
+def ask(scene: Scene, number: int, open_share: float, rng: random.Random) -> ImageQuestions:
     """Questions about a scene, that share of them answered by a word, the others by Yes or No.
 
-    The fact asked for is the word, but for what is not in the image: there it is the answer.
+    The fact is the word; for a shape that is not in the image it is the answer.
     """
-    asked: list[tuple[str, str, str]] = []
-    while len(asked) < number:
+    questions: list[tuple[str, str, str]] = []
+    while len(questions) < number:
         if scene.things[0].name in SHAPES:
             topic = rng.choices([*WEIGHTS], [*WEIGHTS.values()])[0]
         else:
@@ -117,8 +117,8 @@ def ask(scene: Scene, number: int, open_share: float, rng: random.Random) -> Ask
         if fact is not None:
             forms = (fact.open, fact.word), *fact.answers
             question, answer = rng.choices(forms, (2 * open_share, 1 - open_share, 1 - open_share))[0]
-            asked.append((question, answer if topic == "existence" else fact.word, answer))
-    return asked
+            questions.append((question, answer if topic == "existence" else fact.word, answer))
+    return questions
 
 
 @dataclass(frozen=True)
@@ -132,10 +132,10 @@ class Lesson:
         ends: int64 [2, questions], the place of each prompt's last token.
         answers: int64 [questions], the token that should follow it.
         marks: int64 [2, questions], the place of each question mark.
-        facts: int64 [questions], the token of the fact that was asked for.
+        facts: int64 [questions], the token of the fact that the question needs.
         mentions: int64 [2, mentions], the places of the names of shapes.
-        inks: int64 [mentions], the colour of the shape: in `INKS`, so 0 where there is none, or `UNKNOWN`.
-        places: float32 [mentions, 2], its x and y in cells from the middle of the image; NaN where not one is there.
+        inks: int64 [mentions], the colour of the shape: in `INKS`, so 0 if there is none, or `UNKNOWN`.
+        places: float32 [mentions, 2], its x and y in cells from the middle; NaN unless there is exactly one.
     """
 
     ids: Tensor
@@ -196,9 +196,9 @@ class LessonMaker:
         prompt = self._tokenizer("ASSISTANT:").input_ids
         return self._tokenizer(f"ASSISTANT: {word}").input_ids[len(prompt)]
 
-    def lesson(self, scenes: Sequence[Scene], questions: Sequence[Asked]) -> Lesson:
+    def lesson(self, scenes: Sequence[Scene], questions: Sequence[ImageQuestions]) -> Lesson:
         """Lay out the questions about each scene."""
-        layout = lay_out([[self.prompt(question) for question, *_ in asked] for asked in questions])
+        layout = lay_out([[self.prompt(question) for question, *_ in of_image] for of_image in questions])
         marks, mentions, known = [], [], []
         for image, slot in zip(layout.image.tolist(), layout.slot.tolist(), strict=True):
             columns = np.flatnonzero(layout.owner[image] == slot + 1).tolist()
@@ -208,7 +208,7 @@ class LessonMaker:
             known += [grounds[token] for token in tokens.values() if token in grounds]
             marks.append((image, next(column for column, token in tokens.items() if token == self._mark)))
         facts, answers = zip(
-            *((self.answer(f), self.answer(a)) for asked in questions for _, f, a in asked), strict=True
+            *((self.answer(f), self.answer(a)) for of_image in questions for _, f, a in of_image), strict=True
         )
         return Lesson(
             torch.from_numpy(layout.input_ids),

@@ -84,10 +84,10 @@ def _draw(pen: ImageDraw.ImageDraw, thing: Thing) -> None:
             pen.rectangle((x - wide, y - high, x + wide, y + high), fill=ink)
     elif thing.name in CORNERS:
         far = CORNERS[thing.name]
-        turns = [2 * math.pi * corner / len(far) for corner in range(len(far))]
-        corners = zip(far, turns, strict=True)
+        angles = [2 * math.pi * corner / len(far) for corner in range(len(far))]
+        corners = zip(far, angles, strict=True)
         pen.polygon(
-            [(x + radius * r * math.sin(turn), y - radius * r * math.cos(turn)) for r, turn in corners], fill=ink
+            [(x + radius * r * math.sin(angle), y - radius * r * math.cos(angle)) for r, angle in corners], fill=ink
         )
     else:
         pen.text((x, y), thing.name, fill=ink, font=_font(round(2.4 * radius)), anchor="mm")
@@ -170,7 +170,7 @@ def count(scene: Scene, rng: random.Random) -> Fact:
 
 
 def position(scene: Scene, rng: random.Random) -> Fact | None:
-    """On which side of one shape another one is; null where no two stand clearly apart."""
+    """On which side of one shape another one is; None if no two stand clearly apart."""
     pairs = [
         (one.name, side, opposite, other.name)
         for one in scene.unique()
@@ -197,7 +197,7 @@ def color(scene: Scene, rng: random.Random) -> Fact | None:
 
 
 def place(scene: Scene, rng: random.Random) -> Fact | None:
-    """In which row or column a shape stands; asked in training alone."""
+    """In which row or column a shape stands; a question of training alone."""
     if not scene.unique():
         return None
     thing = rng.choice(scene.unique())
@@ -228,7 +228,7 @@ def numerical_calculation(scene: Scene, rng: random.Random) -> Fact:
 
 
 Ask = Callable[[Scene, random.Random], Fact | None]
-# By MME's names: what is drawn, and what is asked
+# By MME's names: what is drawn, and the questions about it
 CATEGORIES: dict[str, tuple[Callable[[random.Random], Scene], Ask]] = {
     "existence": (shapes, existence),
     "count": (shapes, count),

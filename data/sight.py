@@ -29,8 +29,8 @@ def train_sight(
 ) -> None:
     """Teach tower, projector and word embeddings, in place; the head that predicts words starts as a copy of them.
 
-    A patch is classified by its product with the embeddings of words. Layers that are thrown away tell where it is, and
-    whether a thing has its centre there.
+    A patch is classified by its product with the embeddings of words. Two more layers, which are dropped afterwards,
+    predict its place and whether a thing has its centre there.
     """
     words = [torch.tensor([lessons.answer(word) for word in each], device=device) for each in VOCABULARIES]
     nothing = nn.Parameter(torch.zeros(len(words), device=device))

@@ -3,9 +3,9 @@
     python -m data.train_demo --out data/demo/tiny-llava
 
 First tower and projector learn to see (`data.sight`), then all of the model learns to answer, mostly with Yes and No.
-On the way to the answer it is told what it should know where: after layer 2 a name knows the shape that it names, after
-layer 4 the question mark knows the fact that is asked for. Without that, lookup and comparison take many times as long
-to form. No image of the held-out questions or of the demo's is among those of training.
+Two more losses act inside the model: after layer 2 the token of a name must tell colour and place of the shape that it
+names, after layer 4 the question mark must tell the fact that the question needs. Without them, lookup and comparison
+take many times as long to form. No image of the held-out questions or of the demo is among those of training.
 """
 
 import argparse
@@ -110,7 +110,7 @@ def _losses(
 
 
 class Questions:
-    """Questions in MME's manner: of each category some images, each asked once for Yes and once for No."""
+    """Questions in MME's manner: of each category some images, each with a question answered Yes and one answered No."""
 
     def __init__(self, lessons: LessonMaker, number: int, seed: int, device: torch.device) -> None:
         self.splits: dict[str, Split] = {}

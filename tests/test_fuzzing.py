@@ -31,7 +31,6 @@ from schemas.columns import REASONS, TABLES
 from schemas.manifest import PACKED
 from schemas.store.validate import validate
 from tests.extract.images.test_decoding import encoded
-from tests.extract.models.llava.test_released import make_corpus
 from tests.support import tiny_originals
 from tests.support.mutations import HOSTILE, altered, as_json, changed, damaged, values
 from tests.support.runs import LEDGER, PART, start, write_run
@@ -341,7 +340,7 @@ def checkpoint(request, tmp_path_factory, texts):
         make_checkpoint(folder, texts, layers=1, heads=2, kv_heads=2, image_size=28)
         return folder, ["--model-path", str(folder)]
     form = tiny_originals.FORMS["lora"] if request.param == "lora" else {}
-    flags = tiny_originals.Original(folder, make_corpus(texts), **form).flags()
+    flags = tiny_originals.Original(folder, tiny_originals.make_corpus(texts), **form).flags()
     return folder, [text for name, path in flags.items() for text in (f"--{name.replace('_', '-')}", str(path))]
 
 

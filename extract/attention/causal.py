@@ -10,7 +10,7 @@ from torch import Tensor
 
 from extract.attention.blocks import Block
 from extract.attention.kernels import Kernel
-from extract.attention.masses import block_sums, flows_from_sums, softmax_attention
+from extract.attention.masses import block_sums, mean_masses, softmax_attention
 from extract.attention.packing import Batch
 
 HELD_ON_CUDA = 2**28  # bytes; there a launch costs as much as a small reduction
@@ -59,11 +59,11 @@ class Observation:
             self._reduce()
         return output
 
-    def flows(self) -> Tensor:
+    def masses(self) -> Tensor:
         """The columns of masses, float32 [questions, layers, heads, columns], on the model's device."""
         self._reduce()
         further = torch.stack(self._further) if self._further else None
-        return flows_from_sums(torch.cat(self._image), torch.cat(self._first), further, self._batch)
+        return mean_masses(torch.cat(self._image), torch.cat(self._first), further, self._batch)
 
     def _reduce(self) -> None:
         if not self._held:

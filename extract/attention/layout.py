@@ -1,8 +1,8 @@
 """Prompts -> where each of their tokens stands in a batch: the questions about an image behind one copy of its prefix.
 
-A causal model computes the same for the tokens up to the last one of the image, whatever is asked. So a sequence holds
-this prefix once and then each question with its own position ids; no question sees another. The first question follows
-the prefix, as in any causal sequence; the further ones follow from one common column on:
+A causal model computes the same for the tokens up to the last one of the image, whatever the question. So a sequence
+has this prefix once and then each question with its own position ids; no question sees another. The first question
+follows the prefix, as in any causal sequence; the further ones follow from one common column on:
 
     prefix 0 | question 0.0 | padding | question 0.1 | question 0.2
     prefix 1 | question 1.0           | question 1.1 | padding

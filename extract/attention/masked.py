@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from extract.attention.blocks import Block
-from extract.attention.masses import flows_from_rows, softmax_attention
+from extract.attention.masses import mean_masses_of_sequences, softmax_attention
 from extract.attention.packing import Batch
 from schemas.roles import IMAGE, PADDING, QUESTION, ROLES
 
@@ -58,6 +58,6 @@ class MaskedObservation:
         self._sums.append(sums)
         return output
 
-    def flows(self) -> Tensor:
+    def masses(self) -> Tensor:
         """The columns of masses, float32 [questions, layers, heads, columns], on the model's device."""
-        return flows_from_rows(torch.stack(self._sums), self._block.groups.sum(dim=-1))
+        return mean_masses_of_sequences(torch.stack(self._sums), self._block.groups.sum(dim=-1))

@@ -107,7 +107,7 @@ def softmax_attention(
     return torch.cat(outputs, dim=2), sums
 
 
-def flows_from_sums(image: Tensor, first: Tensor, further: Tensor | None, batch: Batch) -> Tensor:
+def mean_masses(image: Tensor, first: Tensor, further: Tensor | None, batch: Batch) -> Tensor:
     """The columns of each question: means over queries, from sums over queries.
 
     Args:
@@ -138,7 +138,7 @@ def flows_from_sums(image: Tensor, first: Tensor, further: Tensor | None, batch:
     return torch.cat([crossings, of_image, of_question, of_last], dim=-1).transpose(0, 1).contiguous()
 
 
-def flows_from_rows(sums: Tensor, counts: Tensor) -> Tensor:
+def mean_masses_of_sequences(sums: Tensor, counts: Tensor) -> Tensor:
     """The columns of questions in sequences of their own, in which any token may see any other.
 
     Args:
@@ -154,7 +154,7 @@ def flows_from_rows(sums: Tensor, counts: Tensor) -> Tensor:
     return torch.cat([crossings, of_image, of_question, of_last], dim=-1).transpose(0, 1).contiguous()
 
 
-def reference_flows(attention: Tensor, roles: Tensor) -> dict[str, Tensor]:
+def reference_masses(attention: Tensor, roles: Tensor) -> dict[str, Tensor]:
     """The definitions, word for word; slow, for tests and readers.
 
     Args:

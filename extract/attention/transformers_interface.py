@@ -71,8 +71,8 @@ def observed_causal_attention(
     Raises:
         ValueError: the model asks for attention that is not plain softmax over all earlier tokens.
     """
-    asked = ["softcap"] if softcap is not None else ["a mask"] if attention_mask is not None else []
-    _check_options(asked, options)
+    unsupported = ["softcap"] if softcap is not None else ["a mask"] if attention_mask is not None else []
+    _check_options(unsupported, options)
     return _attend(module, query, key, value, scaling), None
 
 
@@ -97,11 +97,15 @@ def observed_masked_attention(
     return _attend(module, query, key, value, scaling, mask=attention_mask, softcap=softcap), None
 
 
-def _check_options(asked: list[str], options: dict[str, Any]) -> None:
-    """Raise if a model asks for attention that cannot be observed; `asked` is what is known to be so."""
-    asked = asked + [name for name in UNSUPPORTED if options.get(name) is not None]
-    if asked:
-        raise ValueError(f"attention with {', '.join(asked)} cannot be observed")
+def _check_options(unsupported: list[str], options: dict[str, Any]) -> None:
+    """Raise if a model asks for attention that cannot be observed.
+
+    Args:
+        unsupported: what is known to be so; `options` of `UNSUPPORTED` are added to it.
+    """
+    unsupported = unsupported + [name for name in UNSUPPORTED if options.get(name) is not None]
+    if unsupported:
+        raise ValueError(f"attention with {', '.join(unsupported)} cannot be observed")
 
 
 def _attend(

@@ -1,4 +1,4 @@
-"""Copies to and from the device that do not hold up its work; on the CPU, nothing is copied."""
+"""Copies to and from the device that do not delay its work; on the CPU, nothing is copied."""
 
 from collections.abc import Sequence
 

@@ -148,7 +148,7 @@ def _describe_square(
 def count_image_tokens(model: Any, processor: Any) -> int:
     """How many tokens stand for one picture: as many as a model's vision tower gives features.
 
-    It depends on the size of image and patches, and on what becomes of a class token. The model may be on the meta
+    It depends on the size of image and patches, and on whether a class token is kept. The model may be on the meta
     device.
     """
     pixels = processor(images=[blank_image(64)], return_tensors="pt")["pixel_values"]
@@ -162,7 +162,7 @@ def _default_template(
 ) -> str:
     """The name of the template that is used if the user names none.
 
-    Other models than Vicuna come as a LLaVA too; they are asked by their own template.
+    Models that are not based on Vicuna come as `llava` too; their prompts follow their own template.
     """
     if family is not LLAVA:
         return family.template

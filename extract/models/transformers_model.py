@@ -32,12 +32,12 @@ class TransformersModel(Checkpoint):
         observation = self._observation(batch)
         with torch.inference_mode(), observing(observation, layers=self.layers), self._last_tokens_only(batch):
             logits = self.model(**self._arguments(batch, inputs)).logits
-            return logits[:, 0], observation.flows()
+            return logits[:, 0], observation.masses()
 
     def last_hidden_states(self, batch: Batch, inputs: dict[str, Tensor], *, observed: bool) -> Tensor:
         """See `Checkpoint.last_hidden_states`."""
-        watched = observing(self._observation(batch), layers=self.layers)
-        with watched if observed else without_observing(self.model):
+        observed_pass = observing(self._observation(batch), layers=self.layers)
+        with observed_pass if observed else without_observing(self.model):
             hidden: Tensor = self.model.model(**self._arguments(batch, inputs)).last_hidden_state
             return hidden
 

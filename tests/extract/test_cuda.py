@@ -14,8 +14,8 @@ from extract.attention.packing import pack
 from extract.models.loading import load_model
 from schemas.store.run import open_run
 from schemas.store.validate import validate
-from tests.extract.attention.test_causal import pixels, prompt
-from tests.extract.attention.test_masses import BATCHES, WIDTH, largest_errors, layers
+from tests.support.attention import BATCHES, WIDTH, largest_errors, layers
+from tests.support.tiny_llava import random_pixels, random_prompt
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 CUDA = torch.device("cuda")
@@ -52,8 +52,8 @@ def test_logits_are_those_of_the_unobserved_model(checkpoint_path):
     plain = LlavaForConditionalGeneration.from_pretrained(
         checkpoint_path, attn_implementation="sdpa", dtype=torch.float16
     )
-    batch = pack([[prompt(observed, 7, seed)] for seed in range(3)]).to(CUDA)
-    images = {name: each.to(CUDA) for name, each in pixels(3, torch.float16).items()}
+    batch = pack([[random_prompt(observed, 7, seed)] for seed in range(3)]).to(CUDA)
+    images = {name: each.to(CUDA) for name, each in random_pixels(3, torch.float16).items()}
     logits, _ = observed.forward(batch, images)
     with torch.inference_mode(), sdpa_kernel(SDPBackend.FLASH_ATTENTION):
         expected = plain.eval().to(CUDA)(input_ids=batch.input_ids, **images, logits_to_keep=1)

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from transformers import (
     CLIPVisionConfig,
@@ -21,6 +22,7 @@ from extract.models.families import LLAVA
 from extract.models.transformers_format import count_image_tokens
 from extract.models.transformers_model import TransformersModel, observe
 from extract.prompts.format import PromptFormat
+from extract.prompts.prompt import Prompt
 
 
 def build_model(
@@ -84,3 +86,17 @@ def observe_llava(model, tokenizer, processor, device: torch.device) -> Transfor
     image_ids = count_image_tokens(model, processor) * [model.config.image_token_id]
     prompt_format = PromptFormat(tokenizer, image_ids, model.config.text_config.max_position_embeddings)
     return observe(model, LLAVA, prompt_format, SquarePreprocessor(processor, image_ids), device, format="in memory")
+
+
+def random_prompt(checkpoint: TransformersModel, question: int, seed: int = 0) -> Prompt:
+    """A prompt of random words: a question of so many tokens."""
+    words = np.random.default_rng(seed).integers(260, 400, question).tolist()
+    image = checkpoint.prompt_format.image_ids
+    ids = [1, 5, 9, *image, *words]
+    return Prompt(ids, [0, 1, 2, *[3] * len(image), *[4] * question])
+
+
+def random_pixels(number: int, dtype: torch.dtype = torch.float32) -> dict[str, torch.Tensor]:
+    """The inputs of so many images of 112 x 112 pixels."""
+    random = torch.Generator().manual_seed(number)
+    return {"pixel_values": torch.randn(number, 3, 112, 112, generator=random).to(dtype)}

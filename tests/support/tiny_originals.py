@@ -20,6 +20,8 @@ from transformers import (
     MistralForCausalLM,
 )
 
+from tests.support.witness import SUFFIX, SYSTEM
+
 HIDDEN, LAYERS, HEADS, KV_HEADS, TOWER_WIDTH, IMAGE, PATCH = 128, 3, 8, 4, 64, 56, 14
 RANK, ALPHA = 4, 16
 LORA_TARGETS = ("self_attn.q_proj", "self_attn.v_proj", "mlp.down_proj")
@@ -125,6 +127,11 @@ class Original:
     def flags(self) -> dict[str, Path]:
         """Flags of `extract` that name it."""
         return {"model_path": self.path} | ({"model_base": self.base} if self.base else {})
+
+
+def make_corpus(texts: Sequence[str]) -> list[str]:
+    """What a tokenizer is made from."""
+    return [*texts, SYSTEM + "USER: ", SUFFIX + " ASSISTANT:", "Yes", "No", "yes no"] * 4
 
 
 def make_tokenizer(out: Path, texts: Sequence[str], added: Sequence[str] = (), legacy: bool = False) -> int:

@@ -31,7 +31,8 @@ def fill(
 ) -> list[Path]:
     """Put the parts of a checkpoint into a model on the meta device; `state` is used up.
 
-    Tensors are read, converted and moved one by one, so that the CPU's memory holds no more than it must.
+    Tensors are read, converted and moved one by one, so that little of the CPU's memory is needed if the model goes to
+    another device.
 
     Args:
         language_class: the class of the language model with its head.
@@ -75,7 +76,7 @@ def fill(
 def _fill_language_model(
     kind: type[PreTrainedModel], config: Any, state: State, name: str, dtype: torch.dtype, device: torch.device
 ) -> Any:
-    """A language model with its head, each of its tensors read when it is its turn."""
+    """A language model with its head; each of its tensors is read only when it is put into the model."""
     with torch.device("meta"):
         model = kind._from_config(config, dtype=dtype, attn_implementation="sdpa")
     model.model.rotary_emb = type(model.model.rotary_emb)(config).to(device)  # its buffers are computed, not stored

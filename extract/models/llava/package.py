@@ -135,7 +135,7 @@ class PackageModel(Checkpoint):
         observation = Observation(batch, self.kernel)
         with torch.inference_mode(), _ObservedAttention(observation):
             logits = self.model(**self._arguments(batch, inputs)).logits
-        masses = observation.flows()
+        masses = observation.masses()
         if masses.shape[1] != self.layers:
             raise HeadflowError(f"of {self.layers} layers of the package's model {masses.shape[1]} were observed")
         return logits[:, -1].to(self.dtype), masses
@@ -146,7 +146,7 @@ class PackageModel(Checkpoint):
         observation = Observation(batch, self.kernel)
         with _ObservedAttention(observation) if observed else nullcontext():
             output = self.model(**self._arguments(batch, inputs), output_hidden_states=True)
-        if observed and observation.flows().shape[1] != self.layers:
+        if observed and observation.masses().shape[1] != self.layers:
             raise HeadflowError(f"not all of {self.layers} layers of the package's model were observed")
         hidden: Tensor = output.hidden_states[-1]
         return hidden
@@ -206,7 +206,7 @@ def load_package(
     name = get_model_name_from_path(model_path)
     if "llava" not in name.lower():
         raise HeadflowError(
-            f"the llava package knows its models by their names, and {name} holds no `llava`: rename it"
+            f"the llava package knows its models by their names, and {name} does not contain `llava`: rename it"
         )
     if "mpt" in name.lower():
         raise HeadflowError(

@@ -36,7 +36,7 @@ class LowRankUpdate:
 
     def added_to(self, weight: Tensor) -> Tensor:
         """The sum, in float32."""
-        return weight.float() + self.scale * (self.up.float() @ self.down.float())
+        return (self.up.float() @ self.down.float()).mul_(self.scale).add_(weight)
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def read_file(path: Path) -> dict[str, Tensor]:
         why = one_line(error).split(". ")[0][:200] or type(error).__name__
         raise HeadflowError(f"{path} is not a checkpoint: {why}") from None
     if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
-        raise HeadflowError(f"{path} is not a checkpoint: it holds no tensors by name")
+        raise HeadflowError(f"{path} is not a checkpoint: it has no tensors by name")
     return state
 
 

@@ -1,7 +1,7 @@
 """The tokenizer that LLaVA was released with: LLaMA's own, on a SentencePiece model, token for token.
 
-transformers' conversion of `tokenizer.model` differs from it where a text begins with a space, and where a space
-follows a special token.
+transformers' conversion of `tokenizer.model` differs from it if a text begins with a space, or if a space follows
+a special token.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ class SentencePieceLlamaTokenizer(SentencePieceBackend):
     """
 
     def tokenize(self, text: str, **options: Any) -> list[str]:
-        """Pieces of a text, the first of which is not a space where a special token begins the text."""
+        """Pieces of a text, the first of which is not a space if the text begins with a special token."""
         if self.legacy or not text:
             return super().tokenize(text, **options)
         tokens = super().tokenize(SPIECE_UNDERLINE + text.replace(SPIECE_UNDERLINE, " "), **options)

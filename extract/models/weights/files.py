@@ -101,10 +101,10 @@ def read_index(index: Path) -> list[str]:
     Raises:
         HeadflowError: it is no index.
     """
-    where = read_object(index, str(index)).get("weight_map")
-    if not isinstance(where, dict) or not all(isinstance(shard, str) for shard in where.values()):
+    shards = read_object(index, str(index)).get("weight_map")
+    if not isinstance(shards, dict) or not all(isinstance(shard, str) for shard in shards.values()):
         raise HeadflowError(f"{index} has no weight_map that names files")
-    return sorted({Path(shard).name for shard in where.values()})
+    return sorted({Path(shard).name for shard in shards.values()})
 
 
 def list_files(folder: Path) -> frozenset[str]:

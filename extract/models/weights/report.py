@@ -13,7 +13,7 @@ from schemas.text import one_line
 
 
 def load_part(
-    kind: type[PreTrainedModel], config: Any, state: Mapping[str, Tensor], where: object, dtype: torch.dtype
+    kind: type[PreTrainedModel], config: Any, state: Mapping[str, Tensor], name: object, dtype: torch.dtype
 ) -> Any:
     """A model of transformers from its tensors."""
     try:
@@ -22,12 +22,12 @@ def load_part(
             ignore_mismatched_sizes=True, output_loading_info=True,
         )  # fmt: skip
     except (OSError, ValueError, RuntimeError) as error:
-        raise HeadflowError(f"{where} cannot be loaded: {one_line(error)[:300]}") from error
-    check_report(report, where)
+        raise HeadflowError(f"{name} cannot be loaded: {one_line(error)[:300]}") from error
+    check_report(report, name)
     return model
 
 
-def check_report(report: dict[str, Any], where: object, *, allow_unexpected: bool = False) -> None:
+def check_report(report: dict[str, Any], name: object, *, allow_unexpected: bool = False) -> None:
     """Raise if transformers reports weights that do not fit a model.
 
     Args:
@@ -40,7 +40,7 @@ def check_report(report: dict[str, Any], where: object, *, allow_unexpected: boo
         keys = report[f"{what}_keys"]
         if not keys:
             continue
-        found = f"{where}: {len(keys)} {what} weights, such as {_first(keys)}"
+        found = f"{name}: {len(keys)} {what} weights, such as {_first(keys)}"
         if what != "unexpected" or not allow_unexpected:
             raise HeadflowError(f"{found}; the checkpoint does not fit its config.json")
         print(f"warning: {found}; the model has no place for them, and runs without", file=sys.stderr)
@@ -50,7 +50,7 @@ def _first(keys: Iterable[Any]) -> str:
     return min(str(key[0] if isinstance(key, tuple) else key) for key in keys)
 
 
-def check_names(wanted: Mapping[str, torch.Size], found: Mapping[str, Tensor], where: object) -> None:
+def check_names(wanted: Mapping[str, torch.Size], found: Mapping[str, Tensor], name: object) -> None:
     """Compare tensors with the names and shapes that are wanted; raises as `check_report`."""
     check_report(
         {
@@ -58,5 +58,5 @@ def check_names(wanted: Mapping[str, torch.Size], found: Mapping[str, Tensor], w
             "unexpected_keys": found.keys() - wanted.keys(),
             "mismatched_keys": {name for name in wanted.keys() & found.keys() if wanted[name] != found[name].shape},
         },
-        where,
+        name,
     )

@@ -11,10 +11,9 @@ from transformers import CLIPImageProcessorPil, LlavaForConditionalGeneration
 from extract.attention.kernels import FLASH_CPU, PORTABLE
 from extract.attention.packing import pack
 from extract.models.loading import load_model
-from extract.prompts.prompt import Prompt
 from schemas.columns import FLOW_NAMES, PARTITIONS
 from schemas.errors import HeadflowError
-from tests.support.tiny_llava import make_checkpoint
+from tests.support.tiny_llava import make_checkpoint, random_pixels, random_prompt
 from tests.support.witness import Witness
 
 CPU = torch.device("cpu")
@@ -68,25 +67,13 @@ def grouped(tmp_path_factory, texts):
     return load_model(str(path), device=CPU, dtype="float32")
 
 
-def prompt(checkpoint, question: int, seed: int = 0) -> Prompt:
-    words = np.random.default_rng(seed).integers(260, 400, question).tolist()
-    image = checkpoint.prompt_format.image_ids
-    ids = [1, 5, 9, *image, *words]
-    return Prompt(ids, [0, 1, 2, *[3] * len(image), *[4] * question])
-
-
-def pixels(number: int, dtype: torch.dtype = torch.float32) -> dict[str, torch.Tensor]:
-    random = torch.Generator().manual_seed(number)
-    return {"pixel_values": torch.randn(number, 3, 112, 112, generator=random).to(dtype)}
-
-
 @pytest.mark.parametrize("number", [1, 3])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_logits_are_those_of_the_unobserved_model(checkpoint_path, number, dtype):
     observed = load_model(str(checkpoint_path), device=CPU, dtype=str(dtype).removeprefix("torch."))
     assert observed.kernel is FLASH_CPU
     plain = LlavaForConditionalGeneration.from_pretrained(checkpoint_path, attn_implementation="sdpa", dtype=dtype)
-    batch, images = pack([[prompt(observed, 7, seed)] for seed in range(number)]), pixels(number, dtype)
+    batch, images = pack([[random_prompt(observed, 7, seed)] for seed in range(number)]), random_pixels(number, dtype)
     logits, _ = observed.forward(batch, images)
     with torch.inference_mode():
         expected = plain.eval()(input_ids=batch.input_ids, **images, logits_to_keep=1).logits[:, -1]
@@ -98,10 +85,10 @@ def test_logits_are_those_of_the_unobserved_model(checkpoint_path, number, dtype
 @pytest.mark.parametrize("images", [1, 2, 8])
 def test_batches_and_shared_prefixes_equal_one_by_one(request, which, number, images):
     """The first image has `number` questions, the others 1 to 5, of several lengths."""
-    checkpoint, some = request.getfixturevalue(which), pixels(images)["pixel_values"]
+    checkpoint, some = request.getfixturevalue(which), random_pixels(images)["pixel_values"]
     numbers = [1 + (number - 1 + image) % 5 for image in range(images)]
     groups = [
-        [prompt(checkpoint, 4 + (3 * image + 5 * each) % 7, 10 * image + each) for each in range(count)]
+        [random_prompt(checkpoint, 4 + (3 * image + 5 * each) % 7, 10 * image + each) for each in range(count)]
         for image, count in enumerate(numbers)
     ]
     logits, flows = checkpoint.forward(pack(groups), {"pixel_values": some})
@@ -116,7 +103,7 @@ def test_batches_and_shared_prefixes_equal_one_by_one(request, which, number, im
 
 
 def test_v2t_is_the_same_for_two_questions_on_one_image(observed):
-    flows = observed.forward(pack([[prompt(observed, 7), prompt(observed, 4, 1)]]), pixels(1))[1]
+    flows = observed.forward(pack([[random_prompt(observed, 7), random_prompt(observed, 4, 1)]]), random_pixels(1))[1]
     of_image = [position for position, name in enumerate(FLOW_NAMES) if name.startswith("v")]
     assert torch.equal(flows[0][..., of_image], flows[1][..., of_image])
     assert (flows[..., FLOW_NAMES.index("v2q")] == 0).all()
@@ -126,8 +113,10 @@ def test_v2t_is_the_same_for_two_questions_on_one_image(observed):
 def test_the_portable_way_sees_the_same(checkpoint_path, observed, monkeypatch):
     monkeypatch.setattr("extract.models.transformers_model.choose_kernel", lambda *_, **__: PORTABLE)
     portable = load_model(str(checkpoint_path), device=CPU, dtype="float32")
-    batch = pack([[prompt(observed, 7), prompt(observed, 4, 1)], [prompt(observed, 5)]])
-    for found, expected in zip(portable.forward(batch, pixels(2)), observed.forward(batch, pixels(2)), strict=True):
+    batch = pack([[random_prompt(observed, 7), random_prompt(observed, 4, 1)], [random_prompt(observed, 5)]])
+    for found, expected in zip(
+        portable.forward(batch, random_pixels(2)), observed.forward(batch, random_pixels(2)), strict=True
+    ):
         assert (found - expected).abs().max() <= 2e-6
 
 
@@ -138,7 +127,7 @@ def test_the_vision_tower_is_not_observed(observed):
 
 
 def test_attention_that_is_not_plain_is_refused(observed):
-    batch = pack([[prompt(observed, 7)]])
+    batch = pack([[random_prompt(observed, 7)]])
     with pytest.raises(ValueError, match="attention with a mask cannot be observed"):
         observed.model.model.language_model.layers[0].self_attn(
             torch.zeros(1, 3, 128), (torch.zeros(1, 3, 16),) * 2, torch.zeros(1, 1, 3, 3), observation=batch

@@ -1,11 +1,11 @@
-"""Oracle: the softmax under a mask written out in float64 and reduced by `reference_flows`."""
+"""Oracle: the softmax under a mask written out in float64 and reduced by `reference_masses`."""
 
 import pytest
 import torch
 
 from extract.attention import masses
 from extract.attention.masked import MaskedObservation
-from extract.attention.masses import reference_flows
+from extract.attention.masses import reference_masses
 from extract.attention.packing import pack
 from schemas.columns import FLOW_NAMES
 from schemas.roles import PADDING
@@ -42,7 +42,7 @@ def test_flows_and_outputs_under_any_mask(monkeypatch, softcap, kv_heads, scratc
     observation = MaskedObservation(batch)
     layers = [layer(batch, kv_heads, seed=seed) for seed in range(2)]
     outputs = [observation.attend(*tensors, SCALE, mask=mask, softcap=softcap) for *tensors, mask in layers]
-    flows = observation.flows()
+    flows = observation.masses()
     assert flows.shape == (3, 2, HEADS, len(FLOW_NAMES))
     for number, (query, key, value, mask) in enumerate(layers):
         weights = attention(query, key, mask, softcap)
@@ -50,7 +50,7 @@ def test_flows_and_outputs_under_any_mask(monkeypatch, softcap, kv_heads, scratc
         for row, (each,) in enumerate(QUESTIONS):
             own = slice(0, len(each.roles))
             assert (outputs[number][row, :, own] - expected[row, :, own]).abs().max() <= 2e-6
-            right = reference_flows(weights[row, :, own, own], torch.tensor(each.roles))
+            right = reference_masses(weights[row, :, own, own], torch.tensor(each.roles))
             for column, name in enumerate(FLOW_NAMES):
                 assert (flows[row, number, :, column] - right[name]).abs().max() <= 2e-6
 
@@ -61,7 +61,7 @@ def test_padding_is_never_nan():
     mask = mask & (batch.roles != PADDING)[:, None, :, None]
     observation = MaskedObservation(batch)
     assert torch.isfinite(observation.attend(query, key, value, SCALE, mask=mask, softcap=None)).all()
-    assert torch.isfinite(observation.flows()).all()
+    assert torch.isfinite(observation.masses()).all()
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -73,4 +73,4 @@ def test_half_precision(dtype):
     assert output.dtype == dtype
     whole = MaskedObservation(batch)
     whole.attend(query.float(), key.float(), value.float(), SCALE, mask=mask, softcap=None)
-    assert (observation.flows() - whole.flows()).abs().max() <= 1e-5
+    assert (observation.masses() - whole.masses()).abs().max() <= 1e-5

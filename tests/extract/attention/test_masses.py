@@ -1,82 +1,23 @@
-"""Oracle: each question's attention alone, written out in float64 and reduced by `reference_flows`, which is itself
+"""Oracle: each question's attention alone, written out in float64 and reduced by `reference_masses`, which is itself
 compared with a reduction row by row (tests/support/witness.py)."""
 
-import numpy as np
 import pytest
 import torch
 
 from extract.attention import masses
 from extract.attention.causal import Observation
 from extract.attention.kernels import FLASH_CPU, PORTABLE
-from extract.attention.masses import reference_flows
+from extract.attention.masses import reference_masses
 from extract.attention.packing import pack
 from schemas.columns import FLOW_NAMES
 from schemas.roles import IMAGE
-from tests.support.prompts import columns, image_first, prompt, tiles
-from tests.support.witness import reduce
-
-SHORT = ("bos", "sys", "user", "v", "q")
-CPU = torch.device("cpu")
-HEADS, WIDTH, SCALE = 4, 16, 0.25
-BATCHES = {f"{number} questions": [[prompt(9 + k, seed=k) for k in range(number)]] for number in range(1, 6)} | {
-    "batch of 8": [[prompt(9 + k), prompt(12 - k)] for k in range(8)],
-    "uneven": [[prompt(9), prompt(5)], [prompt(3)], [prompt(4), prompt(6), prompt(1)]],
-    "prefixes of several lengths": [[prompt(9), prompt(5)], [prompt(3, image=31)], [prompt(4, image=7)]],
-    "long": [[prompt(90, image=500), prompt(40, image=500)], [prompt(41, image=500)]],
-    "tiles": [[tiles()], [prompt(9)]],
-    "questions on tiles": [[tiles(), tiles(1), tiles(2)], [prompt(9), prompt(4)]],
-    "image first": [[image_first(9), image_first(5, 1)], [image_first(7)]],
-}
+from tests.support.attention import BATCHES, HEADS, SCALE, by_hand, largest_errors, layers
+from tests.support.prompts import columns, prompt, tiles
 
 
 @pytest.fixture(params=BATCHES.values(), ids=BATCHES.keys())
 def images(request):
     return request.param
-
-
-def layers(images, number=2, *, kv_heads=HEADS, dtype=torch.float32, logit_std=3.0):
-    """Queries, keys and values of some layers; padding holds other numbers than tokens do."""
-    random = torch.Generator().manual_seed(0)
-    rows, length = pack(images).input_ids.shape
-    made = []
-    for _ in range(number):
-        heads = (HEADS, kv_heads, kv_heads)
-        made.append([torch.randn(rows, length, each, WIDTH, generator=random) * logit_std**0.5 for each in heads])
-        for tensor in made[-1]:
-            for row in range(rows):
-                used = {column for owner, own in columns(images) if owner == row for column in own}
-                tensor[row, [column for column in range(length) if column not in used]] = 9.0
-    return [[tensor.to(dtype).transpose(1, 2) for tensor in layer] for layer in made]
-
-
-def by_hand(layer, row, own):
-    """One question's attention [heads, sequence, sequence] and output [heads, sequence, head_dim], in float64."""
-    query, key, value = (tensor[row, :, own].double() for tensor in layer)
-    key, value = (tensor.repeat_interleave(HEADS // tensor.shape[0], dim=0) for tensor in (key, value))
-    later = torch.ones(len(own), len(own)).triu(1).bool()
-    attention = (query @ key.transpose(-1, -2) * SCALE).masked_fill(later, -torch.inf).softmax(dim=-1)
-    return attention, attention @ value
-
-
-def largest_errors(images, made, kernel, *, device=CPU, hold=0) -> tuple[float, float]:
-    """Of flows, and of outputs."""
-    observation = Observation(pack(images).to(device), kernel, hold=hold)
-    outputs = [observation.attend(*(tensor.to(device) for tensor in layer), SCALE).cpu() for layer in made]
-    found = observation.flows().cpu()
-    prompts = [each for group in images for each in group]
-    assert found.shape == (len(prompts), len(made), HEADS, len(FLOW_NAMES))
-    assert found.dtype == torch.float32
-    worst, worst_output = 0.0, 0.0
-    for number, (each, (row, own)) in enumerate(zip(prompts, columns(images), strict=True)):
-        for index, layer in enumerate(made):
-            attention, output = by_hand(layer, row, own)
-            expected = reference_flows(attention, torch.tensor(each.roles))
-            witness = reduce(attention.numpy(), [SHORT[code] for code in each.roles])
-            for position, name in enumerate(FLOW_NAMES):
-                assert np.abs(expected[name].numpy() - witness[name]).max() < 1e-12
-                worst = max(worst, float((found[number, index, :, position] - expected[name]).abs().max()))
-            worst_output = max(worst_output, float((outputs[index][row, :, own] - output).abs().max()))
-    return worst, worst_output
 
 
 @pytest.mark.parametrize("kv_heads", [4, 2, 1])
@@ -101,13 +42,13 @@ def test_a_batch_equals_one_by_one(images):
     batch = Observation(pack(images), FLASH_CPU)
     for layer in made:
         batch.attend(*layer, SCALE)
-    together = batch.flows()
+    together = batch.masses()
     prompts = [each for group in images for each in group]
     for number, (each, (row, own)) in enumerate(zip(prompts, columns(images), strict=True)):
         alone = Observation(pack([[each]]), FLASH_CPU)
         for layer in made:
             alone.attend(*(tensor[row : row + 1, :, own] for tensor in layer), SCALE)
-        assert (together[number] - alone.flows()[0]).abs().max() <= 2e-6
+        assert (together[number] - alone.masses()[0]).abs().max() <= 2e-6
 
 
 def test_layers_reduced_together_equal_one_at_a_time(images, monkeypatch):
@@ -117,7 +58,7 @@ def test_layers_reduced_together_equal_one_at_a_time(images, monkeypatch):
         observation = Observation(pack(images), FLASH_CPU, hold=hold)
         for number, layer in enumerate(made):
             observation.attend(*layer, SCALE if number != 3 else 0.5)
-        return observation.flows()
+        return observation.masses()
 
     each = observe(0)
     reduced = []
@@ -145,7 +86,7 @@ def test_scores_are_held_in_bounded_pieces(monkeypatch, number):
         observation = Observation(pack(images), FLASH_CPU, hold=2**40)
         for layer in made:
             observation.attend(*layer, SCALE)
-        return observation.flows()
+        return observation.masses()
 
     whole, largest, limit = observe(), [], 2**20
     monkeypatch.setattr(masses, "SCRATCH", limit)
@@ -166,10 +107,10 @@ def test_small_masses_of_the_image_are_right_in_proportion(dtype):
     query[..., 0], key[..., 0] = 6.0, torch.where(roles == IMAGE, -7.0, 0.0)[:, None].to(dtype)
     observation = Observation(pack(images), FLASH_CPU)
     observation.attend(*made[0], SCALE)
-    found, worst, smallest = observation.flows(), 0.0, 1.0
+    found, worst, smallest = observation.masses(), 0.0, 1.0
     prompts = [each for group in images for each in group]
     for number, (each, (row, own)) in enumerate(zip(prompts, columns(images), strict=True)):
-        expected = reference_flows(by_hand(made[0], row, own)[0], torch.tensor(each.roles))
+        expected = reference_masses(by_hand(made[0], row, own)[0], torch.tensor(each.roles))
         for name in ("q2v", "a2v", "t2v"):
             error = (found[number, 0, :, FLOW_NAMES.index(name)] / expected[name] - 1).abs().max()
             worst, smallest = max(worst, float(error)), min(smallest, float(expected[name].min()))
@@ -185,7 +126,7 @@ def test_nan_reaches_the_questions_that_see_it_and_no_others():
     observation = Observation(pack(images), FLASH_CPU)
     for layer in made:
         observation.attend(*layer, SCALE)
-    finite = torch.isfinite(observation.flows()).all(dim=-1)
+    finite = torch.isfinite(observation.masses()).all(dim=-1)
     assert finite[0, 0].all()
     assert finite[0, 1].tolist() == [True, True, False, True]
     assert finite[1:].all()

@@ -21,7 +21,7 @@ def failing(*_, **__):
     raise ZeroDivisionError("an edge of no pixels")
 
 
-def mute(*_, **__):
+def without_a_word(*_, **__):
     raise MemoryError
 
 
@@ -33,7 +33,7 @@ PREPROCESSORS = {
 
 
 @pytest.mark.parametrize("make", PREPROCESSORS.values(), ids=PREPROCESSORS.keys())
-@pytest.mark.parametrize(("processor", "says"), [(failing, "an edge of no pixels"), (mute, "MemoryError")])
+@pytest.mark.parametrize(("processor", "says"), [(failing, "an edge of no pixels"), (without_a_word, "MemoryError")])
 def test_what_a_processor_raises_is_the_image_s_fault(make, processor, says):
     with pytest.raises(Unusable) as error:
         make(processor)(PICTURE)

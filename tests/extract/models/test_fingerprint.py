@@ -12,7 +12,6 @@ from safetensors.torch import save_file
 
 from extract.models.fingerprint import fingerprint
 from extract.models.loading import load_model
-from tests.extract.models.llava.test_released import make_corpus
 from tests.support import tiny_originals as tiny
 
 TENSORS = {"a.weight": torch.arange(50_000.0), "b.bias": torch.ones(7), "c.empty": torch.ones(0)}
@@ -98,7 +97,7 @@ def test_a_large_checkpoint_takes_a_moment(tmp_path):
 def test_all_weights_of_a_checkpoint_count(tmp_path, texts, checkpoint_path):
     """Of the model, of its base, and of the vision tower that it names."""
     cpu = torch.device("cpu")
-    form = tiny.Original(tmp_path, make_corpus(texts), **tiny.FORMS["lora in safetensors"])
+    form = tiny.Original(tmp_path, tiny.make_corpus(texts), **tiny.FORMS["lora in safetensors"])
 
     def weights():
         return load_model(str(form.path), str(form.base), device=cpu).weights

@@ -7,7 +7,7 @@ from transformers import LlavaForConditionalGeneration
 from extract.attention.packing import pack
 from extract.models.loading import load_model
 from schemas.errors import HeadflowError
-from tests.extract.attention.test_causal import pixels, prompt
+from tests.support.tiny_llava import random_pixels, random_prompt
 
 CPU = torch.device("cpu")
 
@@ -19,10 +19,12 @@ def observed(checkpoint_path):
 
 def test_the_head_is_applied_to_last_tokens_alone(observed, checkpoint_path):
     """In a batch in which each question ends in another column."""
-    groups = [[prompt(observed, 4 + image + 5 * each, 10 * image + each) for each in range(3)] for image in range(4)]
+    groups = [
+        [random_prompt(observed, 4 + image + 5 * each, 10 * image + each) for each in range(3)] for image in range(4)
+    ]
     batch, applied = pack(groups), []
     hook = observed.model.lm_head.register_forward_hook(lambda _, given, made: applied.append(made.shape))
-    logits, _ = observed.forward(batch, pixels(4))
+    logits, _ = observed.forward(batch, random_pixels(4))
     hook.remove()
     words = observed.model.config.text_config.vocab_size
     assert len(set(batch.last.tolist())) > 6
@@ -32,7 +34,8 @@ def test_the_head_is_applied_to_last_tokens_alone(observed, checkpoint_path):
         image = batch.owner[number]
         with torch.inference_mode():
             whole = plain(
-                input_ids=torch.tensor([each.input_ids]), pixel_values=pixels(4)["pixel_values"][image : image + 1]
+                input_ids=torch.tensor([each.input_ids]),
+                pixel_values=random_pixels(4)["pixel_values"][image : image + 1],
             ).logits
         assert (logits[number] - whole[0, -1]).abs().max() <= 1e-5
 
@@ -41,7 +44,7 @@ def test_a_model_whose_head_is_no_module_is_refused(observed, monkeypatch):
     head = observed.model.lm_head
     monkeypatch.setattr(type(head), "__call__", lambda self, hidden: torch.nn.functional.linear(hidden, self.weight))
     with pytest.raises(HeadflowError, match="LlavaForConditionalGeneration does not apply its head as a module"):
-        observed.forward(pack([[prompt(observed, 7)]]), pixels(1))
+        observed.forward(pack([[random_prompt(observed, 7)]]), random_pixels(1))
 
 
 def test_what_a_manifest_says_of_it(observed):

@@ -60,10 +60,10 @@ def test_a_template_that_does_not_work(sound, template, says):
 
 
 def test_a_processor_can_be_sent_to_another_process(tmp_path):
-    make_family(tmp_path / "model", "smolvlm")
+    make_family(tmp_path / "model", "qwen2_vl")
     _, reader = load_prompt_format(str(tmp_path / "model"))
     sent = pickle.loads(pickle.dumps(reader))
-    assert type(sent.processor).__name__ == "SmolVLMProcessor"
+    assert type(sent.processor).__name__ == "Qwen2VLProcessor"
     picture = Image.new("RGB", (90, 33), "red")
     for name, tensor in reader(picture).inputs.items():
         assert torch.equal(sent(picture).inputs[name], tensor)

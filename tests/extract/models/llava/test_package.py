@@ -14,7 +14,6 @@ from extract.prompts.templates import AUTO, TEMPLATES, find_template
 from schemas.store.run import open_run
 from schemas.store.validate import validate
 from tests.conftest import ROOT
-from tests.extract.models.llava.test_released import make_corpus
 from tests.support import tiny_originals as tiny
 
 MESSAGES = ("<image>\nIs it red?", "<image>\n a  b\n<s>红</s>", "<im_start><image><im_end>\n### USER: ")
@@ -108,7 +107,7 @@ def arguments(flags: dict) -> list[str]:
 def forms(tmp_path_factory, texts):
     def make(form):
         return tiny.Original(
-            tmp_path_factory.mktemp("form"), make_corpus(texts), coarse="lora" in form.values(), **form
+            tmp_path_factory.mktemp("form"), tiny.make_corpus(texts), coarse="lora" in form.values(), **form
         )
 
     return {name: make(form) for name, form in tiny.FORMS.items()}

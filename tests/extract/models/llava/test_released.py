@@ -76,14 +76,9 @@ class ByHand:
         return flows, int(output.logits[0, -1].argmax())
 
 
-def make_corpus(texts: list[str]) -> list[str]:
-    """What a tokenizer is made from."""
-    return [*texts, SYSTEM + "USER: ", SUFFIX + " ASSISTANT:", "Yes", "No", "yes no"] * 4
-
-
 @pytest.fixture(scope="module", params=tiny.FORMS)
 def form(request, tmp_path_factory, texts):
-    return tiny.Original(tmp_path_factory.mktemp("form"), make_corpus(texts), **tiny.FORMS[request.param])
+    return tiny.Original(tmp_path_factory.mktemp("form"), tiny.make_corpus(texts), **tiny.FORMS[request.param])
 
 
 def test_each_form_equals_the_model_by_hand(form, tmp_path, extract, questions):

@@ -10,18 +10,17 @@ import torch
 from extract.models.llava.tensors import read_state
 from extract.models.loading import load_model
 from extract.models.weights.files import find_files
-from tests.extract.models.llava.test_released import make_corpus
 from tests.support import tiny_originals as tiny
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory, texts):
-    return tiny.Original(tmp_path_factory.mktemp("whole"), make_corpus(texts))
+    return tiny.Original(tmp_path_factory.mktemp("whole"), tiny.make_corpus(texts))
 
 
 @pytest.fixture(scope="module")
 def lora(tmp_path_factory, texts):
-    return tiny.Original(tmp_path_factory.mktemp("lora"), make_corpus(texts), **tiny.FORMS["lora"])
+    return tiny.Original(tmp_path_factory.mktemp("lora"), tiny.make_corpus(texts), **tiny.FORMS["lora"])
 
 
 @pytest.fixture
@@ -61,7 +60,7 @@ def without(state: dict, name: str) -> dict:
         (lambda state: state | {"model.norm.weight": torch.ones(2)}, "1 mismatched weights, such as model.norm.weight"),
         (lambda state: state | {"model.mm_projector.0.bias": torch.ones(2)}, "1 mismatched weights, such as model.mm_"),
         (lambda state: state | {"model.vision_tower.vision_tower.x": torch.ones(2)}, "missing weights, such as "),
-        (lambda state: list(state), "is not a checkpoint: it holds no tensors by name"),
+        (lambda state: list(state), "is not a checkpoint: it has no tensors by name"),
         (lambda state: state | {"model.norm.weight": Unpickled()}, "is not a checkpoint: Weights only load failed"),
     ],
 )  # fmt: skip
@@ -220,7 +219,7 @@ def test_a_lora_is_added_in_float32_and_cast_once(lora, dtype):
 
 def test_a_tower_inside_that_was_not_trained_is_not_used(tmp_path, texts, capsys):
     """What is used instead is in `test_released.py`."""
-    form = tiny.Original(tmp_path, make_corpus(texts), inside=True)
+    form = tiny.Original(tmp_path, tiny.make_corpus(texts), inside=True)
     load_model(str(form.path), device=torch.device("cpu"))
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
     assert len(said) == 1
@@ -230,7 +229,7 @@ def test_a_tower_inside_that_was_not_trained_is_not_used(tmp_path, texts, capsys
 
 def test_tiles_are_the_default_of_a_checkpoint_that_asks_for_them(tmp_path, texts, extract, says, capsys):
     (tmp_path / "tiled").mkdir()
-    form = tiny.Original(tmp_path / "tiled", make_corpus(texts), **tiny.FORMS["any resolution"])
+    form = tiny.Original(tmp_path / "tiled", tiny.make_corpus(texts), **tiny.FORMS["any resolution"])
     runs = {}
     for aspect in (None, "checkpoint", "crop"):
         flags = {"image_aspect_ratio": aspect} if aspect else {}

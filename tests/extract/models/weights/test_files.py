@@ -10,7 +10,6 @@ from extract.__main__ import main
 from extract.models.loading import load_model
 from extract.models.weights.files import find_files
 from schemas.errors import HeadflowError
-from tests.extract.models.llava.test_released import make_corpus
 from tests.support import tiny_originals as tiny
 from tests.support.hub import COMMIT, Hub, cache_files
 
@@ -27,12 +26,12 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def released(tmp_path_factory, texts):
-    return tiny.Original(tmp_path_factory.mktemp("released"), make_corpus(texts))
+    return tiny.Original(tmp_path_factory.mktemp("released"), tiny.make_corpus(texts))
 
 
 @pytest.fixture(scope="module")
 def lora(tmp_path_factory, texts):
-    return tiny.Original(tmp_path_factory.mktemp("lora"), make_corpus(texts), **tiny.FORMS["lora"])
+    return tiny.Original(tmp_path_factory.mktemp("lora"), tiny.make_corpus(texts), **tiny.FORMS["lora"])
 
 
 def names(folder):

@@ -1,0 +1,69 @@
+"""Queries, keys and values of random layers, their attention in float64, and how far an observation is off."""
+
+import numpy as np
+import torch
+
+from extract.attention.causal import Observation
+from extract.attention.masses import reference_masses
+from extract.attention.packing import pack
+from schemas.columns import FLOW_NAMES
+from tests.support.prompts import columns, image_first, prompt, tiles
+from tests.support.witness import reduce
+
+SHORT = ("bos", "sys", "user", "v", "q")
+CPU = torch.device("cpu")
+HEADS, WIDTH, SCALE = 4, 16, 0.25
+BATCHES = {f"{number} questions": [[prompt(9 + k, seed=k) for k in range(number)]] for number in range(1, 6)} | {
+    "batch of 8": [[prompt(9 + k), prompt(12 - k)] for k in range(8)],
+    "uneven": [[prompt(9), prompt(5)], [prompt(3)], [prompt(4), prompt(6), prompt(1)]],
+    "prefixes of several lengths": [[prompt(9), prompt(5)], [prompt(3, image=31)], [prompt(4, image=7)]],
+    "long": [[prompt(90, image=500), prompt(40, image=500)], [prompt(41, image=500)]],
+    "tiles": [[tiles()], [prompt(9)]],
+    "questions on tiles": [[tiles(), tiles(1), tiles(2)], [prompt(9), prompt(4)]],
+    "image first": [[image_first(9), image_first(5, 1)], [image_first(7)]],
+}
+
+
+def layers(images, number=2, *, kv_heads=HEADS, dtype=torch.float32, logit_std=3.0):
+    """Queries, keys and values of some layers; padding holds other numbers than tokens do."""
+    random = torch.Generator().manual_seed(0)
+    rows, length = pack(images).input_ids.shape
+    made = []
+    for _ in range(number):
+        heads = (HEADS, kv_heads, kv_heads)
+        made.append([torch.randn(rows, length, each, WIDTH, generator=random) * logit_std**0.5 for each in heads])
+        for tensor in made[-1]:
+            for row in range(rows):
+                used = {column for owner, own in columns(images) if owner == row for column in own}
+                tensor[row, [column for column in range(length) if column not in used]] = 9.0
+    return [[tensor.to(dtype).transpose(1, 2) for tensor in layer] for layer in made]
+
+
+def by_hand(layer, row, own):
+    """One question's attention [heads, sequence, sequence] and output [heads, sequence, head_dim], in float64."""
+    query, key, value = (tensor[row, :, own].double() for tensor in layer)
+    key, value = (tensor.repeat_interleave(HEADS // tensor.shape[0], dim=0) for tensor in (key, value))
+    later = torch.ones(len(own), len(own)).triu(1).bool()
+    attention = (query @ key.transpose(-1, -2) * SCALE).masked_fill(later, -torch.inf).softmax(dim=-1)
+    return attention, attention @ value
+
+
+def largest_errors(images, made, kernel, *, device=CPU, hold=0) -> tuple[float, float]:
+    """Of flows, and of outputs."""
+    observation = Observation(pack(images).to(device), kernel, hold=hold)
+    outputs = [observation.attend(*(tensor.to(device) for tensor in layer), SCALE).cpu() for layer in made]
+    found = observation.masses().cpu()
+    prompts = [each for group in images for each in group]
+    assert found.shape == (len(prompts), len(made), HEADS, len(FLOW_NAMES))
+    assert found.dtype == torch.float32
+    worst, worst_output = 0.0, 0.0
+    for number, (each, (row, own)) in enumerate(zip(prompts, columns(images), strict=True)):
+        for index, layer in enumerate(made):
+            attention, output = by_hand(layer, row, own)
+            expected = reference_masses(attention, torch.tensor(each.roles))
+            witness = reduce(attention.numpy(), [SHORT[code] for code in each.roles])
+            for position, name in enumerate(FLOW_NAMES):
+                assert np.abs(expected[name].numpy() - witness[name]).max() < 1e-12
+                worst = max(worst, float((found[number, index, :, position] - expected[name]).abs().max()))
+            worst_output = max(worst_output, float((outputs[index][row, :, own] - output).abs().max()))
+    return worst, worst_output
