@@ -110,7 +110,7 @@ def _losses(
 
 
 class Questions:
-    """Questions in MME's manner: of each category some images, each with a question answered Yes and one answered No."""
+    """Questions in MME's manner: of each category some images, each with one question to answer Yes and one No."""
 
     def __init__(self, lessons: LessonMaker, number: int, seed: int, device: torch.device) -> None:
         self.splits: dict[str, Split] = {}
