@@ -7,7 +7,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import CLIPVisionModel, LlavaConfig, LlavaNextForConditionalGeneration, PreTrainedModel
+from transformers import (
+    CLIPVisionConfig,
+    CLIPVisionModel,
+    LlavaConfig,
+    LlavaNextForConditionalGeneration,
+    PreTrainedModel,
+)
 
 from extract.models.llava.tensors import State, drop
 from extract.models.weights.files import find_files
@@ -47,19 +53,7 @@ def fill(
     drop(state, COMPUTED)
     tower, projector, newline = state.take(TOWER), state.take(PROJECTOR), state.take(NEWLINE)
     language = _fill_language_model(language_class, model.config.text_config, state, name, dtype, device)
-    files: list[Path] = []
-    if tower.tensors and config.get("unfreeze_mm_vision_tower"):
-        model.model.vision_tower = load_part(
-            CLIPVisionModel, model.config.vision_config, tower.tensors, name, dtype
-        ).to(device)
-    else:
-        if tower.tensors:
-            print(
-                f"warning: the vision tower inside {name} is not used, as its config.json has no "
-                f"unfreeze_mm_vision_tower; {config['mm_vision_tower']} is, as in the llava package",
-                file=sys.stderr,
-            )
-        model.model.vision_tower, files = _named_tower(config["mm_vision_tower"], dtype)
+    model.model.vision_tower, files = _tower(config, tower, model.config.vision_config, name, dtype)
     model.model.multi_modal_projector = _projector(config, projector, model.config, name, dtype)
     model.model.language_model, model.lm_head = language.model, language.lm_head
     model.config.text_config = language.config
@@ -71,6 +65,25 @@ def fill(
     rows = torch.cat([released, released.new_zeros(1, released.shape[1])])  # the image token's, never looked at
     model.set_input_embeddings(nn.Embedding.from_pretrained(rows))
     return files
+
+
+def _tower(
+    config: dict[str, Any], state: State, tower: CLIPVisionConfig, name: str, dtype: torch.dtype
+) -> tuple[CLIPVisionModel, list[Path]]:
+    """The vision tower, and its weight files if they are not those of the checkpoint.
+
+    As in the package, a tower inside the checkpoint is used if it was trained, else the one that the checkpoint names.
+    """
+    if state.tensors and config.get("unfreeze_mm_vision_tower"):
+        return load_part(CLIPVisionModel, tower, state.tensors, name, dtype), []
+    named = config["mm_vision_tower"]
+    if state.tensors:
+        print(
+            f"warning: the vision tower inside {name} is not used, as its config.json has no unfreeze_mm_vision_tower; "
+            f"{named} is, as in the llava package",
+            file=sys.stderr,
+        )
+    return _named_tower(named, dtype)
 
 
 def _fill_language_model(

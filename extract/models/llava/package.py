@@ -203,27 +203,13 @@ def load_package(
     images = images or ImageSettings()
     if images.pixels:
         raise HeadflowError("limits of pixels are for Qwen's models: leave them out", setting=next(iter(images.pixels)))
-    name = get_model_name_from_path(model_path)
-    if "llava" not in name.lower():
-        raise HeadflowError(
-            f"the llava package knows its models by their names, and {name} does not contain `llava`: rename it"
-        )
-    if "mpt" in name.lower():
-        raise HeadflowError(
-            f"the llava package takes {name} for an MPT, by three of its letters, and would run the checkpoint's own "
-            "code: rename it, or choose another backend",
-            setting="backend",
-        )
+    name = _checked_name(model_path)
     try:
         with redirect_stdout(sys.stderr):  # it prints what it does
             tokenizer, model, processor, _ = load_pretrained_model(model_path, model_base, name, device=str(device))
     except Exception as error:  # third-party loaders raise anything
         raise HeadflowError(f"the llava package cannot load {model_path}: {one_line(error)[:300]}") from error
-    chosen = choose_dtype(dtype, device, getattr(model.config, "torch_dtype", None))
-    model = model.to(device=device, dtype=chosen).eval()
-    for layer in model.get_model().layers:  # tables of cosines and sines stay rounded to the float16 of loading
-        rotary = layer.self_attn.rotary_emb
-        rotary._set_cos_sin_cache(rotary.max_seq_len_cached, device, chosen)
+    model = _in_dtype(model, device, choose_dtype(dtype, device, getattr(model.config, "torch_dtype", None)))
     preprocessor = _preprocessor(model, processor, images.aspect)
     heads = model.config.num_attention_heads
     shape = {"heads": heads, "kv_heads": heads, "head_dim": model.config.hidden_size // heads}
@@ -234,7 +220,7 @@ def load_package(
         preprocessor=preprocessor,
         format=PACKAGE,
         architecture=type(model).__name__,
-        kernel=choose_kernel(device, chosen, **shape),
+        kernel=choose_kernel(device, model.dtype, **shape),
         layers=model.config.num_hidden_layers,
         heads=heads,
         packs=False,
@@ -242,6 +228,31 @@ def load_package(
         revision=files.commit,
         weights=_fingerprint(files, model_base, model),
     )
+
+
+def _checked_name(model_path: str) -> str:
+    """The name by which the package decides how to load a checkpoint."""
+    name: str = get_model_name_from_path(model_path)
+    if "llava" not in name.lower():
+        raise HeadflowError(
+            f"the llava package knows its models by their names, and {name} does not contain `llava`: rename it"
+        )
+    if "mpt" in name.lower():
+        raise HeadflowError(
+            f"the llava package takes {name} for an MPT, by three of its letters, and would run the checkpoint's own "
+            "code: rename it, or choose another backend",
+            setting="backend",
+        )
+    return name
+
+
+def _in_dtype(model: Any, device: torch.device, dtype: torch.dtype) -> Any:
+    """The model in a dtype; its tables of cosines and sines, rounded to the float16 of loading, are computed anew."""
+    model = model.to(device=device, dtype=dtype).eval()
+    for layer in model.get_model().layers:
+        rotary = layer.self_attn.rotary_emb
+        rotary._set_cos_sin_cache(rotary.max_seq_len_cached, device, dtype)
+    return model
 
 
 def _prompt_format(config: Any, tokenizer: PreTrainedTokenizerBase, images: PackagePreprocessor) -> PackagePromptFormat:

@@ -54,7 +54,7 @@ ANYRES = "anyres"
 
 
 @dataclass(frozen=True)
-class Description:
+class ReleasedDescription:
     """What a checkpoint is, all but its weights; `model` is the whole model on the meta device."""
 
     model: PreTrainedModel
@@ -103,7 +103,7 @@ def load(
     )
 
 
-def describe(files: Files, base: Files | None, config: dict[str, Any], images: ImageSettings) -> Description:
+def describe(files: Files, base: Files | None, config: dict[str, Any], images: ImageSettings) -> ReleasedDescription:
     """Read all of a checkpoint but its weights; arguments and errors as of `load`."""
     check_base(files, base)
     tokenizer = _tokenizer(base or files, config)
@@ -140,7 +140,7 @@ def describe(files: Files, base: Files | None, config: dict[str, Any], images: I
         llava_templates=True,
         image_text=image_text,
     )
-    return Description(model, architecture, language_class, family, prompt_format, preprocessor)
+    return ReleasedDescription(model, architecture, language_class, family, prompt_format, preprocessor)
 
 
 def _asks_for_tiles(config: dict[str, Any], files: Files) -> bool:

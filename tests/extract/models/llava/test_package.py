@@ -157,6 +157,7 @@ def test_flows_and_first_tokens_are_the_package_s(package, forms, questions, tmp
         assert made.manifest.format == "llava-package"
         assert made.manifest.architecture.startswith("Llava")
         assert (made.manifest.sequences, made.ledgers[0].sessions[0].batch_size) == ("separate", 1)
+        assert made.ledgers[0].weights == open_run(tmp_path / name).ledgers[0].weights
         compare(tmp_path / name, tmp_path / f"{name} p")
 
 
@@ -194,7 +195,7 @@ def test_names_by_which_the_package_would_not_load_or_would_run_code(package, fo
         calls.append([*arguments(flags), "--backend", "llava"])
     (first, _, unnamed), (second, _, mpt) = package(RUNS, calls)
     assert (first, second) == (2, 2)
-    assert "vicuna-7b holds no `llava`: rename it" in unnamed
+    assert "vicuna-7b does not contain `llava`: rename it" in unnamed
     assert "takes llava-prompted for an MPT, by three of its letters, and would run the checkpoint's own code" in mpt
 
 
