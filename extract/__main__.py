@@ -12,10 +12,8 @@ from extract.config import PACKAGE, TRANSFORMERS, parser
 from extract.prompts.prompt import PromptBuilder
 from extract.prompts.templates import CHAT, find_template
 from extract.provenance import git_commit, versions
-from extract.questions.formats import digest, find_images
-from extract.questions.hub import local_path
-from extract.questions.parquet import find_shards
-from extract.questions.samples import Sample, Unusable, by_image, read_questions, take_chunk
+from extract.questions.question_set import QuestionSet, read_questions
+from extract.questions.samples import Unusable
 from schemas.cli import run_command
 from schemas.columns import REASONS
 from schemas.errors import HeadflowError
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
     from extract.images.preprocessing import ImageSettings
     from extract.models.checkpoint import Checkpoint
     from extract.prompts.format import PromptFormat
-    from extract.questions.parquet import ImageBytes
     from extract.runner import Extractor
 
 
@@ -75,7 +72,7 @@ def _prompts(prompt_format: "PromptFormat", arguments: argparse.Namespace) -> Pr
     return prompt_format.prompt_builder(template, suffix=arguments.prompt_suffix, system_span=arguments.system_span)
 
 
-def load_extractor(arguments: argparse.Namespace, samples: list[Sample], images: "Path | ImageBytes") -> "Extractor":
+def load_extractor(arguments: argparse.Namespace, questions: QuestionSet) -> "Extractor":
     """Load the model and set up what turns samples into rows.
 
     Raises:
@@ -93,20 +90,19 @@ def load_extractor(arguments: argparse.Namespace, samples: list[Sample], images:
     check_model(checkpoint, prompts)
     passes = Passes(checkpoint, AnswerReader.of(checkpoint.prompt_format.tokenizer))
     packed = arguments.sequences == PACKED and checkpoint.packs
-    groups = by_image(samples) if packed else [[sample] for sample in samples]
+    groups = questions.by_image() if packed else [[sample] for sample in questions.samples]
     return Extractor(
         checkpoint,
         prompts,
         passes,
-        images,
         packed=packed,
         batch_size=1 if checkpoint.single else arguments.batch_size or choose_batch_size(passes, prompts, groups),
         workers=arguments.num_workers,
     )
 
 
-def find_questions(arguments: argparse.Namespace) -> Path:
-    """Where the question file lies, once the flags about prompts are found to be right.
+def find_questions(arguments: argparse.Namespace) -> QuestionSet:
+    """The whole question file, once the flags about prompts are found to be right.
 
     Raises:
         HeadflowError: naming the flag or the file.
@@ -114,10 +110,10 @@ def find_questions(arguments: argparse.Namespace) -> Path:
     if arguments.conv_mode not in (None, CHAT):
         find_template(arguments.conv_mode, arguments.model_path)
     with _packages(arguments.backend):
-        return local_path(arguments.question_file)
+        return read_questions(arguments.question_file, arguments.image_folder)
 
 
-def show_prompts(arguments: argparse.Namespace, questions: Path) -> None:
+def show_prompts(arguments: argparse.Namespace, questions: QuestionSet) -> None:
     """Print prompts as the model would read them.
 
     Raises:
@@ -128,7 +124,6 @@ def show_prompts(arguments: argparse.Namespace, questions: Path) -> None:
 
         if arguments.backend == TRANSFORMERS:
             from extract.models.loading import load_prompt_format
-    samples = read_questions(questions, arguments.show_prompt)
     if arguments.backend == TRANSFORMERS:
         prompt_format, reader = load_prompt_format(
             arguments.model_path, arguments.model_base, _image_settings(arguments)
@@ -137,11 +132,9 @@ def show_prompts(arguments: argparse.Namespace, questions: Path) -> None:
         checkpoint = _load(arguments)
         prompt_format, reader = checkpoint.prompt_format, checkpoint.preprocessor
     prompts = _prompts(prompt_format, arguments)
-    has_images = arguments.image_folder is not None or questions.is_dir() or find_shards(questions)
-    where = find_images(questions, arguments.image_folder) if has_images and not prompt_format.image_ids else None
-    for sample in samples:
+    for sample in questions.samples:
         try:
-            ids, note = image_ids(prompt_format, reader, where, sample)
+            ids, note = image_ids(prompt_format, reader, questions, sample)
             lines = list(strip(prompts.build(sample.question, ids), prompt_format.tokenizer))
         except Unusable as error:
             note, lines = "", [f"skipped: {error.reason} ({error.detail})"]
@@ -173,26 +166,26 @@ def run(arguments: argparse.Namespace) -> int:
     """Check, load, extract, and say what was done."""
     questions = find_questions(arguments)
     if arguments.show_prompt:
-        show_prompts(arguments, questions)
+        show_prompts(arguments, questions.first(arguments.show_prompt))
         return 0
-    samples = read_questions(questions, arguments.num_samples, arguments.image_folder)
-    images = find_images(questions, arguments.image_folder)
+    questions.check_images()
+    questions = questions.first(arguments.num_samples)
     asked = {
         "num_chunks": arguments.num_chunks,
         "model": arguments.model_path,
-        "question_file_sha256": digest(questions),
+        "question_file_sha256": questions.sha256,
     }
     given = {name: str(value) if isinstance(value, Path) else value for name, value in vars(arguments).items()}
     found = check_output(arguments, asked)
     if found is not None and arguments.batch_size is None and arguments.chunk_idx in found.ledgers:
         # Numbers depend on it in their last digits
         arguments.batch_size = found.ledgers[arguments.chunk_idx].sessions[-1].batch_size
-    chunk = take_chunk(samples, arguments.num_chunks, arguments.chunk_idx)
-    extractor = load_extractor(arguments, chunk, images)
+    chunk = questions.chunk(arguments.num_chunks, arguments.chunk_idx)
+    extractor = load_extractor(arguments, chunk)
     manifest = Manifest(
         **extractor.describe(),
         **asked,
-        question_file=arguments.question_file,
+        question_file=questions.name,
     )
     session = replace(extractor.session(), git_commit=git_commit(), versions=versions(), arguments=given)
     number = len(extractor.checkpoint.prompt_format.image_ids)
@@ -205,18 +198,18 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.output_dir,
         manifest,
         session,
-        samples=len(chunk),
-        samples_in_run=len(samples),
+        samples=len(chunk.samples),
+        samples_in_run=len(questions.samples),
         chunk=arguments.chunk_idx,
         weights=extractor.checkpoint.weights,
         overwrite=arguments.overwrite,
         retry_skipped=arguments.retry_skipped,
     )
     if writer.done:
-        print(f"{len(writer.done)} of {len(chunk)} samples are there already")
+        print(f"{len(writer.done)} of {len(chunk.samples)} samples are there already")
     with closing(writer):
         skipped = extractor.run(chunk, writer)
-    observed = len(chunk) - len(writer.done) - skipped.total()
+    observed = len(chunk.samples) - len(writer.done) - skipped.total()
     print(f"{observed} samples observed, {observed * manifest.layers * manifest.heads} rows in {arguments.output_dir}")
     for reason, count in skipped.most_common():
         print(f"{count} skipped: {reason} ({REASONS[reason]}); see the table `samples`")

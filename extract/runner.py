@@ -1,10 +1,9 @@
 """The loop: images through the model with their questions, their flows into the run."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import takewhile
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,8 +14,8 @@ from extract.forward import Outcome, Passes
 from extract.images.loading import LoadedImage, load_images, open_images
 from extract.models.checkpoint import Checkpoint
 from extract.prompts.prompt import PromptBuilder
-from extract.questions.parquet import ImageBytes
-from extract.questions.samples import Sample, Unusable, by_image
+from extract.questions.question_set import QuestionSet
+from extract.questions.samples import Sample, Unusable
 from extract.stopping import Wish, stopping
 from schemas.columns import FLOW_NAMES
 from schemas.errors import HeadflowError, Stopped
@@ -31,7 +30,6 @@ class Extractor:
     """Everything that turns samples into rows.
 
     Attributes:
-        images: the folder of image files, or the rows of shards that hold them.
         packed: whether questions on one image go behind one prefix.
         batch_size: images that go through the model at once.
         workers: processes that decode and preprocess images.
@@ -40,7 +38,6 @@ class Extractor:
     checkpoint: Checkpoint
     prompts: PromptBuilder
     passes: Passes
-    images: Path | ImageBytes
     packed: bool
     batch_size: int
     workers: int
@@ -66,7 +63,7 @@ class Extractor:
             batch_size=self.batch_size,
         )
 
-    def run(self, samples: Sequence[Sample], writer: RunWriter) -> Counter[str]:
+    def run(self, questions: QuestionSet, writer: RunWriter) -> Counter[str]:
         """Run the samples that a run lacks, with a progress bar; returns how many were skipped, by reason.
 
         Samples are written image by image, in the order of the first question about each; where a file has the
@@ -76,16 +73,21 @@ class Extractor:
         Raises:
             Stopped: on a signal; the batch at hand is finished and what was observed is written.
         """
-        left = [window for window in self._windows(samples) if not writer.done.issuperset(_ids(window))]
+        left = [
+            window for window in questions.windows(WINDOW * self.batch_size) if not writer.done.issuperset(_ids(window))
+        ]
         ordered = [sample for window in left for group in window for sample in group]
         skipped: Counter[str] = Counter()
         with (
             stopping() as wish,
             tqdm(
-                total=len(samples), initial=len(samples) - len(ordered), unit="sample", dynamic_ncols=True
+                total=len(questions.samples),
+                initial=len(questions.samples) - len(ordered),
+                unit="sample",
+                dynamic_ncols=True,
             ) as progress,
         ):
-            outcomes = _in_order(self._outcomes(left, wish))
+            outcomes = _in_order(self._outcomes(questions, left, wish))
             for sample, outcome in zip(ordered, outcomes, strict=False):  # fewer where there is a wish
                 progress.update()
                 if sample.sample_id in writer.done:
@@ -106,18 +108,11 @@ class Extractor:
         writer.finish()
         return skipped
 
-    def _windows(self, samples: Sequence[Sample]) -> list[list[list[Sample]]]:
-        """The questions about each image, as many images at a time as are looked at together."""
-        groups, step = by_image(samples), WINDOW * self.batch_size
-        windows = [groups[start : start + step] for start in range(0, len(groups), step)]
-        if isinstance(self.images, Path):
-            return windows
-        # Each row has bytes of its own, whatever its name; `batches` brings equal ones together
-        return [[[sample] for group in window for sample in group] for window in windows]
-
-    def _outcomes(self, windows: list[list[list[Sample]]], wish: Wish) -> Iterator[tuple[int, Outcome]]:
+    def _outcomes(
+        self, questions: QuestionSet, windows: list[list[list[Sample]]], wish: Wish
+    ) -> Iterator[tuple[int, Outcome]]:
         """What came of each sample, by its place; batch by batch, so not in order."""
-        asking = _Asking(self, windows, wish)
+        asking = _Asking(self, questions, windows, wish)
         made = batches(asking, self.batch_size, packed=self.packed)
         for outcome in self.passes.over(takewhile(lambda _: wish.signal is None, made)):
             yield outcome
@@ -130,6 +125,7 @@ class _Asking:
     """Iterates over windows of images that can be used, with the questions that can, and keeps what cannot."""
 
     extractor: Extractor
+    question_set: QuestionSet
     windows: list[list[list[Sample]]]
     wish: Wish
     rejected: list[tuple[int, Unusable]] = field(default_factory=list)
@@ -162,7 +158,7 @@ class _Asking:
         firsts = [group[0] for window in self.windows for group in window]
         if not firsts:
             return
-        files = open_images(self.extractor.images, firsts, checkpoint.preprocessor)
+        files = open_images(self.question_set, firsts, checkpoint.preprocessor)
         ahead, pin = WINDOW * self.extractor.batch_size, checkpoint.device.type == "cuda"
         images = load_images(files, workers=self.extractor.workers, ahead=ahead, pin=pin)
         while True:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from itertools import groupby
-from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
@@ -11,28 +10,28 @@ from extract.images.preprocessing import Preprocessor, blank_image
 from extract.prompts.format import PromptFormat
 from extract.prompts.prompt import Prompt
 from extract.prompts.templates import IMAGE_PLACEHOLDER
-from extract.questions.parquet import ImageBytes
+from extract.questions.question_set import QuestionSet
 from extract.questions.samples import Sample
 from schemas.roles import IMAGE, ROLES
 
 
 def image_ids(
-    prompt_format: PromptFormat, reader: Preprocessor, where: Path | ImageBytes | None, sample: Sample
+    prompt_format: PromptFormat, preprocessor: Preprocessor, questions: QuestionSet, sample: Sample
 ) -> tuple[list[int], str]:
-    """The tokens that stand for a sample's image, and a note where they are those of another one.
+    """The tokens that stand for a sample's image, and a note if they are those of another image.
 
-    Args:
-        where: the images; null: a black picture is shown where tokens depend on its size.
+    If the tokens depend on the size of the image, and nothing says where the images are, a black picture is taken.
 
     Raises:
         Unusable: the image cannot be read.
     """
     if prompt_format.image_ids:
         return prompt_format.image_ids, ""
-    if where is None:
+    if questions.images is None:
         blank = blank_image()
-        return reader(blank).image_ids, f", a black picture of {blank.width} x {blank.height} in the place of the image"
-    return open_images(where, [sample], reader)[0].usable().image_ids, ""
+        note = f", a black picture of {blank.width} x {blank.height} in the place of the image"
+        return preprocessor(blank).image_ids, note
+    return open_images(questions, [sample], preprocessor)[0].usable().image_ids, ""
 
 
 def strip(prompt: Prompt, tokenizer: PreTrainedTokenizerBase) -> Iterator[str]:

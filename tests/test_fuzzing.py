@@ -24,15 +24,15 @@ from analyze.reference import LLAVA_MME
 from extract.__main__ import main as extract_main
 from extract.images.decoding import load_image
 from extract.images.loading import open_images
-from extract.questions.formats import digest, find_images
-from extract.questions.samples import Unusable, read_questions
+from extract.questions.question_set import read_questions
+from extract.questions.samples import Unusable
 from schemas.cli import run_command
 from schemas.columns import REASONS, TABLES
 from schemas.manifest import PACKED
 from schemas.store.validate import validate
-from tests.extract.images.test_decoding import encoded
 from tests.support import tiny_originals
 from tests.support.mutations import HOSTILE, altered, as_json, changed, damaged, values
+from tests.support.pictures import encoded
 from tests.support.runs import LEDGER, PART, start, write_run
 from tests.support.tiny_families import make_family
 from tests.support.tiny_llava import make_checkpoint
@@ -190,12 +190,12 @@ def read(path: Path) -> int:
     """What `extract` does with a question file before it needs a model; images that are in it are read."""
 
     def body() -> int:
-        samples = read_questions(path, image_folder=path.parent)
-        digest(path)
+        questions = read_questions(path, image_folder=path.parent)
+        samples = questions.samples
         for column in ("sample_id", "category", "question", "image", "answer"):
             pa.array([getattr(sample, column) for sample in samples], pa.string())
         if path.suffix == ".parquet":
-            images = open_images(find_images(path, None), samples, lambda image: image.size)
+            images = open_images(questions, samples, lambda image: image.size)
             assert all(
                 image.reason is None or image.reason in REASONS
                 for image in map(images.__getitem__, range(len(samples)))

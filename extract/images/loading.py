@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from extract.images.decoding import decode_image, load_image
 from extract.images.preprocessing import Pixels
 from extract.questions.parquet import ImageBytes
+from extract.questions.question_set import QuestionSet
 from extract.questions.samples import Sample, Unusable
 from schemas.errors import HeadflowError
 from schemas.text import one_line
@@ -108,11 +109,14 @@ class ImageRows(Images):
         return decode_image(content, f"row {place}")
 
 
-def open_images(where: Path | ImageBytes, samples: Sequence[Sample], preprocess: Preprocess) -> Images:
-    """The images of samples: files of a folder, or rows of shards."""
-    if isinstance(where, Path):
-        return ImageFiles(where, [sample.image for sample in samples], preprocess)
-    return ImageRows(where, [sample.row for sample in samples], preprocess)
+def open_images(questions: QuestionSet, samples: Sequence[Sample], preprocess: Preprocess) -> Images:
+    """The images of some samples of a question set: files of a folder, or rows of Parquet."""
+    images = questions.images
+    if isinstance(images, Path):
+        return ImageFiles(images, [sample.image for sample in samples], preprocess)
+    if images is None:
+        raise ValueError(f"{questions.name} has no images")
+    return ImageRows(images, [sample.row for sample in samples], preprocess)
 
 
 def load_images(files: Images, *, workers: int, ahead: int, pin: bool) -> Iterator[LoadedImage]:

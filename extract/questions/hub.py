@@ -10,14 +10,14 @@ PROTOCOL = "hf://"
 
 
 def local_path(name: str) -> Path:
-    """Where a question file lies; one on the hub is downloaded first, unless it is in the cache.
+    """The path of a question file; one on the hub is downloaded first, unless it is in the cache.
 
     Args:
-        name: a path; or a dataset on the hub, where PATH is a file, a folder, or a pattern in its last part.
-            Without PATH, the dataset's Parquet.
+        name: a path, or a dataset on the hub. PATH is a file, a folder, or a pattern in its last part; without PATH,
+            all Parquet files of the dataset are meant.
 
     Raises:
-        HeadflowError: no such dataset, nothing there, or no way to it.
+        HeadflowError: there is no such dataset or file, or the hub cannot be reached.
     """
     if not name.startswith(PROTOCOL):
         return Path(name)
@@ -32,7 +32,7 @@ def local_path(name: str) -> Path:
         folder = huggingface_hub.snapshot_download(
             uri.id, repo_type="dataset", revision=uri.revision, allow_patterns=wanted
         )
-    except Exception as error:  # the hub's client also raises those of the HTTP library that it happens to have
+    except Exception as error:  # the hub's client also raises what its HTTP library does
         raise HeadflowError(f"question file {name} cannot be fetched: {one_line(error)[:300]}") from None
     found = Path(folder, inside)
     if not find_shards(found) and not (inside and found.exists()):

@@ -1,8 +1,8 @@
 """Parquet shards, as the hub has MME: rows of questions with the bytes of their images.
 
-A row is counted through all shards, from 0. Texts are read at once, each image when it is asked for. What a process
-holds meanwhile is a page of a few images; or twice the distinct images of a row group, where they lie in its
-dictionary, as they do where each image has two rows.
+Rows are numbered through all shards, from 0. Texts are read together, each image when it is needed. Meanwhile a process
+holds one page of a few images. If a row group stores its images in a dictionary, as it does if images repeat, a process
+holds twice the distinct images of that row group.
 """
 
 import re
@@ -29,12 +29,14 @@ NUMBERED = re.compile(r"(.*)-\d{5}-of-(\d{5})")  # the hub's names of shards
 
 
 def find_shards(path: Path) -> list[Path]:
-    """The Parquet files that a path means, by name: itself, those of a pattern such as `data/test-*`, or a folder's.
+    """The Parquet files of a path, by name; empty if it has none.
 
-    A folder's lie in it, or in its `data`, as on the hub. Empty where the path means no Parquet.
+    Args:
+        path: a Parquet file, a pattern such as `data/test-*`, or a folder that holds Parquet files itself or in its
+            folder `data`, as on the hub.
 
     Raises:
-        HeadflowError: one is missing of those that the hub's names (`test-00000-of-00002-...`) count.
+        HeadflowError: a file is missing, by the total in the hub's names (`test-00000-of-00002-...`).
     """
     if "*" in path.name:
         found = _parquet(path.parent, path.name)
@@ -59,7 +61,7 @@ def read_texts(shards: Sequence[Path]) -> Iterator[dict[str, Any]]:
     `image_file` is a name and never a path: the question's id, or the image's own name, or the row number.
 
     Raises:
-        HeadflowError: a shard is not there, cannot be read, or its columns are not those of MME.
+        HeadflowError: a shard does not exist or cannot be read, or its columns are not those of MME.
     """
     number = 0
     for shard in shards:
@@ -77,9 +79,9 @@ def read_texts(shards: Sequence[Path]) -> Iterator[dict[str, Any]]:
 
 
 class ImageBytes:
-    """The images of shards by row, null where a row has none; each process that asks opens the shards for itself.
+    """The images of shards by row, None if a row has none. Each process opens the shards by itself.
 
-    Rows that are asked for in their order are read once, as a stream. Going back costs reading a row group again.
+    If rows are read in order, each row group is read once. Going back reads a row group again.
     """
 
     def __init__(self, shards: Sequence[Path]) -> None:
@@ -89,12 +91,12 @@ class ImageBytes:
         self._cells: Iterator[pa.Scalar] = iter(())
 
     def __getitem__(self, row: int) -> bytes | None:
-        """The image of a row; raises `HeadflowError` where it cannot be read."""
+        """The image of a row; raises `HeadflowError` if it cannot be read."""
         group = bisect_right(self._groups, row, key=lambda each: each[0]) - 1
         first, shard, number = self._groups[group]
         if group != self._group or row < self._next:
             self._cells, self._next = _cells(shard, number), first
-        self._group = -1  # a stream that fails is of no more use
+        self._group = -1  # if reading fails here, the row group is opened again next time
         cell = next(islice(self._cells, row - self._next, None), None)
         if cell is None:
             raise HeadflowError(f"question file {shard} has fewer rows than it says; fetch it again")
@@ -104,7 +106,7 @@ class ImageBytes:
 
     @cached_property
     def _groups(self) -> list[tuple[int, Path, int]]:
-        """Of each row group its first row, its shard and its number there."""
+        """First row, shard and number in the shard of each row group."""
         groups, first = [], 0
         for shard in self._shards:
             metadata = _open(shard).metadata
@@ -116,15 +118,15 @@ class ImageBytes:
 
 def _cells(shard: Path, group: int) -> Iterator[pa.Scalar]:
     """The bytes of a row group's images, in order."""
-    # Mapped, and in one thread: each process holds a few decoded pages, and none holds the file
+    # Memory-mapped, in one thread: a process holds a few decoded pages and not the file
     with _reading(shard):
         file = open_parquet(shard, memory_map=True)
         for batch in file.iter_batches(BATCH, row_groups=[group], columns=["image.bytes"], use_threads=False):
-            yield from batch.column("image").flatten()[0]  # null where the struct is
+            yield from batch.column("image").flatten()[0]  # null if the struct is
 
 
 def _open(shard: Path) -> pq.ParquetFile:
-    """A shard with the columns of MME; raises `HeadflowError` where it is none."""
+    """A shard with the columns of MME; raises `HeadflowError` if it has others or cannot be read."""
     with _reading(shard):
         file = open_parquet(shard)
         schema = file.schema_arrow
@@ -142,7 +144,7 @@ def _open(shard: Path) -> pq.ParquetFile:
 
 @contextmanager
 def _reading(shard: Path) -> Iterator[None]:
-    """Around what is read of a shard: raises `HeadflowError` where it is not there, or broken."""
+    """Raise `HeadflowError` for a shard that does not exist or cannot be read."""
     try:
         with reading(f"question file {shard}", "; fetch it again"):
             yield

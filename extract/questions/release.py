@@ -1,6 +1,6 @@
 """The folder of MME's release -> rows with the fields of MME_test.json, or the answers alone.
 
-A category's texts and images lie together in CATEGORY, or apart in CATEGORY/questions_answers_YN and CATEGORY/images.
+Texts and images of a category are together in CATEGORY, or in CATEGORY/questions_answers_YN and CATEGORY/images.
 Each line of a text is a question, a tab, and Yes or No.
 """
 
@@ -17,34 +17,37 @@ Row = dict[str, Any]
 
 
 def read_released(folder: Path) -> list[Row]:
-    """The questions of all categories, by category and file, as names sort.
+    """The questions of all categories, sorted by the names of categories and files.
 
     Raises:
-        HeadflowError: a line without a tab, or a text that is not UTF-8.
+        HeadflowError: a line has no tab, or a text is not UTF-8.
     """
     return [row for category in sorted(folder.iterdir()) for row in _category(category)]
 
 
 def released_texts(folder: Path) -> list[Path]:
-    """The texts of all categories, in that order."""
+    """The texts of all categories, in the same order."""
     return [text for category in sorted(folder.iterdir()) for text in _texts(category)]
 
 
 def add_answers(rows: Sequence[Row], folder: Path) -> None:
-    """Give rows without an answer the one that MME's release has beside their images, as LLaVA's own scorer does."""
+    """Add the answers of MME's release to rows without one, as LLaVA's own scorer does.
+
+    A row gets the answer to the same question about the same image of its category.
+    """
     wanted = {str(row.get("category")) for row in rows if row.get("answer") is None}
     try:
         found = [row for category in folder.iterdir() if category.name in wanted for row in _category(category)]
     except HeadflowError:
-        return  # there are texts beside the images, but other ones
-    answers = {_asked(row): row["answer"] for row in found}
+        return  # texts that are not MME's
+    answers = {_key(row): row["answer"] for row in found}
     for row in rows:
         if row.get("answer") is None:
-            row["answer"] = answers.get(_asked(row))
+            row["answer"] = answers.get(_key(row))
 
 
 def read_text(path: Path) -> str:
-    """The content of a question file; raises `HeadflowError` where it is not there, or not UTF-8."""
+    """The content of a question file; raises `HeadflowError` if it does not exist or is not UTF-8."""
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -58,16 +61,16 @@ def numbered_lines(text: str) -> Iterator[tuple[int, str]]:
     return ((number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip())
 
 
-def _asked(row: Row) -> tuple[str, str, str]:
-    """What a question is known by in every form of MME: category, image without folder and suffix, and its words."""
+def _key(row: Row) -> tuple[str, str, str]:
+    """What is the same in every form of MME: category, name of the image without folder and suffix, and question."""
     image = PurePosixPath(str(row["image_file"])).stem
     return str(row.get("category")), image, str(row["question"]).removesuffix(YES_OR_NO).strip()
 
 
 def _folders(category: Path) -> tuple[Path, Path]:
-    """Where a category's texts and images lie."""
-    apart = category / "questions_answers_YN"
-    return (apart, category / "images") if apart.is_dir() else (category, category)
+    """The folders of a category's texts and of its images."""
+    texts = category / "questions_answers_YN"
+    return (texts, category / "images") if texts.is_dir() else (category, category)
 
 
 def _texts(category: Path) -> list[Path]:
@@ -75,11 +78,11 @@ def _texts(category: Path) -> list[Path]:
 
 
 def _category(category: Path) -> Iterator[Row]:
-    """The questions of one category; an image that is missing is named as if it were a .jpg."""
+    """The questions of one category; an image that does not exist is named as a .jpg."""
     _, images = _folders(category)
     for file in _texts(category):
-        beside = (images / (file.stem + suffix) for suffix in IMAGE_SUFFIXES)
-        image = next((each for each in beside if each.is_file()), images / f"{file.stem}.jpg")
+        candidates = (images / (file.stem + suffix) for suffix in IMAGE_SUFFIXES)
+        image = next((each for each in candidates if each.is_file()), images / f"{file.stem}.jpg")
         for number, line in numbered_lines(read_text(file)):
             question, tab, answer = line.rpartition("\t")
             if not tab:

@@ -142,14 +142,14 @@ def compare_memory(report: Report, shape: Shape, device: torch.device, dtype: to
 def compare_end_to_end(report: Report, ways: Ways, arguments: argparse.Namespace) -> None:
     """The extract stage by a bare loop."""
     with tempfile.TemporaryDirectory() as folder:
-        samples = make_images(Path(folder), arguments.images)
-        run = EndToEnd(ways, Path(folder), samples, arguments.batch_size, arguments.num_workers)
+        questions = make_images(Path(folder), arguments.images)
+        run = EndToEnd(ways, questions, arguments.batch_size, arguments.num_workers)
         seconds = interleave(
             {"bare": partial(ways.bare, run.prepared), "extract": run.extract}, arguments.end_to_end_rounds
         )
         whole, bare = (statistics.median(seconds[way]) for way in ("extract", "bare"))
-        rate = len(samples) / whole
-        where = f"{len(samples)} samples, batch {arguments.batch_size}, {arguments.num_workers} workers"
+        rate = len(questions.samples) / whole
+        where = f"{len(questions.samples)} samples, batch {arguments.batch_size}, {arguments.num_workers} workers"
         detail = f"{where}; bare {bare:.3g} s, extract {whole:.3g} s, {rate:.1f} samples/s"
         report.add("extract / bare loop", f"{ratio(seconds, 'extract', 'bare'):.3f}", detail, seconds=seconds)
         if ways.device.type == "cuda":

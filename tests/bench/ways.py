@@ -41,6 +41,7 @@ from extract.models.answers import AnswerReader
 from extract.models.transformers_model import TransformersModel
 from extract.prompts.prompt import Prompt
 from extract.prompts.templates import find_template
+from extract.questions.question_set import QuestionSet
 from extract.questions.samples import Sample
 from extract.runner import Extractor
 from schemas.manifest import Manifest
@@ -189,7 +190,7 @@ def bare_attention(module, query, key, value, mask, *, batch, kernel, scaling, *
     return output.transpose(1, 2), None
 
 
-def make_images(folder: Path, number: int) -> list[Sample]:
+def make_images(folder: Path, number: int) -> QuestionSet:
     """Photographs' worth of work: 640 x 480 JPEG files, no two alike, and two questions about each."""
     kinds = []
     for seed in range(min(number, 16)):
@@ -204,7 +205,7 @@ def make_images(folder: Path, number: int) -> list[Sample]:
         for each, question in enumerate(QUESTIONS):
             text = question.format(THINGS[index % len(THINGS)])
             samples.append(Sample(f"{index}#{each}", "existence", str(index), name, text, "Yes", row=len(samples)))
-    return samples
+    return QuestionSet("made up", "", samples, folder)
 
 
 @dataclass
@@ -212,8 +213,7 @@ class EndToEnd:
     """The extract stage, and the batches that it makes, on the device, for a bare loop over them."""
 
     ways: Ways
-    folder: Path
-    samples: list[Sample]
+    questions: QuestionSet
     batch_size: int
     workers: int
 
@@ -222,7 +222,7 @@ class EndToEnd:
         prompts = checkpoint.prompt_format.prompt_builder(find_template("vicuna_v1"))
         passes = Passes(checkpoint, AnswerReader.of(checkpoint.prompt_format.tokenizer))
         self.extractor = Extractor(
-            checkpoint, prompts, passes, self.folder, packed=True, batch_size=self.batch_size, workers=self.workers
+            checkpoint, prompts, passes, packed=True, batch_size=self.batch_size, workers=self.workers
         )
         self.prepared: list[tuple[Batch, dict[str, Tensor]]] = []
         forward = TransformersModel.forward
@@ -237,12 +237,8 @@ class EndToEnd:
     def extract(self) -> None:
         """Run all samples into a run."""
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
-            run, manifest, session = (
-                Path(folder) / "run",
-                Manifest(**self.extractor.describe()),
-                self.extractor.session(),
-            )
-            writer = RunWriter(run, manifest, session, samples=len(self.samples))
-            skipped = self.extractor.run(self.samples, writer)
+            run, manifest = Path(folder) / "run", Manifest(**self.extractor.describe())
+            writer = RunWriter(run, manifest, self.extractor.session(), samples=len(self.questions.samples))
+            skipped = self.extractor.run(self.questions, writer)
         if skipped:
             raise SystemExit(f"samples were skipped: {skipped}")

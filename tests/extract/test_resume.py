@@ -17,8 +17,7 @@ import pytest
 from tqdm import tqdm
 
 from extract.__main__ import main
-from extract.questions import samples as questions_module
-from extract.questions.samples import read_questions, take_chunk
+from extract.questions.question_set import read_questions
 from schemas.columns import TABLES
 from schemas.store import writer as writer_module
 from schemas.store.run import open_run
@@ -156,12 +155,12 @@ def test_chunks_in_processes_of_their_own_are_the_whole(arguments, duration, tmp
 
 
 def test_questions_on_one_image_stay_in_one_chunk(questions):
-    samples = read_questions(questions / "MME_test.json")
-    chunks = [take_chunk(samples, 5, index) for index in range(5)]
+    whole = read_questions(questions / "MME_test.json")
+    samples, chunks = whole.samples, [whole.chunk(5, index).samples for index in range(5)]
     assert [sample for chunk in chunks for sample in chunk] == samples
     assert len({sample.image for sample in samples}) == sum(len({s.image for s in chunk}) for chunk in chunks)
-    assert take_chunk(samples, 10**6, 10**6 - 1) == []
-    assert questions_module.by_image([]) == []
+    assert whole.chunk(10**6, 10**6 - 1).samples == []
+    assert whole.chunk(10**6, 10**6 - 1).by_image() == []
 
 
 def test_another_command_is_refused(arguments, duration, tmp_path, capsys):

@@ -20,7 +20,7 @@ from extract.images.loading import ImageFiles
 from extract.models.transformers_model import TransformersModel
 from schemas.store.run import open_run
 from schemas.store.validate import validate
-from tests.extract.images.test_decoding import JPEG, READABLE, png
+from tests.support.pictures import JPEG, READABLE, png
 from tests.support.tiny_llava import make_checkpoint
 
 ROW = {"question_id": "q", "image_file": "good.png", "question": "Is it red?", "answer": "Yes", "category": "OCR"}
@@ -334,7 +334,7 @@ def test_a_second_interrupt_leaves_at_once(ask, monkeypatch, capsys):
     ("flags", "says"),
     [
         ({"question_file": "nowhere.json"}, "question file nowhere.json does not exist"),
-        ({"image_folder": "nowhere"}, "--image-folder nowhere is not a directory"),
+        ({"image_folder": "nowhere"}, "nowhere is not a directory; see --image-folder"),
         ({"conv_mode": "v9"}, "there is no conversation template v9; choose one of auto, vicuna_v1"),
         (
             {"prompt_suffix": "<image>"},

@@ -1,9 +1,6 @@
 """Every kind of image file is read, or refused with its reason."""
 
 import hashlib
-import io
-import struct
-import zlib
 
 import numpy as np
 import pytest
@@ -11,43 +8,7 @@ from PIL import Image
 
 from extract.images.decoding import load_image
 from extract.questions.samples import Unusable
-
-RED = np.zeros((40, 60, 3), np.uint8) + np.array([200, 30, 30], np.uint8)
-
-
-def encoded(image: Image.Image, kind: str = "png", **options) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def png(width: int, height: int) -> bytes:
-    """A true PNG of one bit per pixel, of any size, without holding its pixels."""
-
-    def chunk(name: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
-
-    row = bytes(1 + (width + 7) // 8)
-    compress = zlib.compressobj(1)
-    pixels = b"".join(compress.compress(row) for _ in range(height)) + compress.flush()
-    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
-
-
-def animation() -> bytes:
-    frames = [Image.fromarray(RED), Image.new("RGB", (60, 40), "blue")]
-    return encoded(frames[0], "gif", save_all=True, append_images=frames[1:])
-
-
-READABLE = {
-    "rgb": encoded(Image.fromarray(RED)),
-    "jpeg": encoded(Image.fromarray(RED), "jpeg", quality=95),
-    "cmyk": encoded(Image.fromarray(RED).convert("CMYK"), "jpeg", quality=95),
-    "palette": encoded(Image.fromarray(RED).convert("P")),
-    "palette with transparency": encoded(Image.fromarray(RED).quantize(4), transparency=0),
-    "alpha": encoded(Image.fromarray(RED).convert("RGBA")),
-    "animated": animation(),
-}
+from tests.support.pictures import JPEG, READABLE, RED, encoded, png
 
 
 @pytest.mark.parametrize("name", READABLE)
@@ -72,9 +33,6 @@ def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path):
     path.write_bytes(encoded(Image.fromarray(np.linspace(0, 65535, 256).astype(np.uint16)[None])))
     grey = np.asarray(load_image(path)[0])[0, :, 0]
     assert (grey == np.arange(256)).all()
-
-
-JPEG = encoded(Image.effect_noise((200, 200), 90), "jpeg")
 
 
 @pytest.mark.parametrize(

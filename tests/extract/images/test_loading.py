@@ -12,7 +12,7 @@ from transformers import CLIPImageProcessorPil
 from extract.images.decoding import load_image
 from extract.images.loading import ImageFiles, load_images
 from extract.images.preprocessing import Pixels, SquarePreprocessor
-from tests.extract.images.test_decoding import READABLE
+from tests.support.pictures import READABLE
 
 PROCESSOR = CLIPImageProcessorPil(size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28})
 

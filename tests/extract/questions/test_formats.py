@@ -10,8 +10,7 @@ import pandas as pd
 import pytest
 
 from extract.__main__ import main
-from extract.questions.formats import digest
-from extract.questions.samples import read_questions
+from extract.questions.question_set import read_questions
 from schemas.errors import HeadflowError
 from schemas.store.run import open_run
 from tests.support.shards import hub_rows, write_shards
@@ -61,7 +60,7 @@ def apart(samples, category):
 def test_all_forms_are_the_same_samples(tmp_path, questions, rows, released):
     as_json, as_lines = tmp_path / "MME_test.json", tmp_path / "llava_mme.jsonl"
     as_json.write_text(json.dumps(rows))
-    expected = read_questions(as_json)
+    expected = read_questions(as_json).samples
     lines = [
         {
             "question_id": row["question_id"],
@@ -73,14 +72,14 @@ def test_all_forms_are_the_same_samples(tmp_path, questions, rows, released):
         for row in rows
     ]
     as_lines.write_text("\n\n".join(json.dumps(line) for line in lines) + "\n")
-    assert read_questions(as_lines) == expected
+    assert read_questions(as_lines).samples == expected
     as_json.write_text(json.dumps(lines))
-    assert read_questions(as_json) == expected
-    assert [vars(sample) for sample in read_questions(released)] == apart(expected, rows[0]["category"])
+    assert read_questions(as_json).samples == expected
+    assert [vars(sample) for sample in read_questions(released).samples] == apart(expected, rows[0]["category"])
     (shard,) = write_shards(tmp_path / "one", hub_rows(rows, questions / "images"))
     write_shards(tmp_path / "shards" / "data", hub_rows(rows, questions / "images"), shards=3, group=4)
     for form in (shard, shard.parent, tmp_path / "shards", tmp_path / "shards" / "data" / "*.parquet"):
-        assert read_questions(form) == expected
+        assert read_questions(form).samples == expected
     assert len(expected) == len(rows) > 10
 
 
@@ -88,7 +87,7 @@ def test_llava_s_file_of_pope(tmp_path):
     path = tmp_path / "llava_pope_test.jsonl"
     line = {"question_id": 0, "image": "COCO_1.jpg", "text": "Is there a bed?" + SUFFIX, "category": "adversarial"}
     path.write_text(f"{json.dumps(line)}\n{json.dumps(line | {'question_id': 1})}\n")
-    first, second = read_questions(path)
+    first, second = read_questions(path).samples
     assert (first.sample_id, first.image, first.question) == ("0", "COCO_1.jpg", "Is there a bed?")
     assert (second.sample_id, second.category, second.answer) == ("1", "adversarial", None)
 
@@ -138,35 +137,37 @@ def without_answers(tmp_path, rows):
 def test_answers_come_from_the_release(without_answers, released, rows):
     for text in released.rglob("*.txt"):
         text.write_text(text.read_text().replace("\t", "  Please answer yes or no.\t"))
-    assert {sample.answer for sample in read_questions(without_answers)} == {None}
-    found = read_questions(without_answers, image_folder=released)
+    assert {sample.answer for sample in read_questions(without_answers).samples} == {None}
+    found = read_questions(without_answers, image_folder=released).samples
     assert [sample.answer for sample in found] == [row["answer"] for row in rows]
-    assert [vars(sample) | {"answer": None} for sample in found] == list(map(vars, read_questions(without_answers)))
+    assert [vars(sample) | {"answer": None} for sample in found] == list(
+        map(vars, read_questions(without_answers).samples)
+    )
 
 
 def test_answers_are_those_of_the_question(without_answers, released, rows):
     text = next(released.glob("*/*.txt"))
     text.write_text("Is it another question?\tYes\n")
     name = f"{text.parent.name}/{text.stem}.png"
-    found = read_questions(without_answers, image_folder=released)
+    found = read_questions(without_answers, image_folder=released).samples
     assert [sample.answer for sample in found] == [None if row["image_file"] == name else row["answer"] for row in rows]
 
 
 def test_other_texts_beside_images_are_no_matter(without_answers, released):
     next(released.glob("*/*.txt")).write_text("a caption\n")
-    assert {sample.answer for sample in read_questions(without_answers, image_folder=released)} == {None}
+    assert {sample.answer for sample in read_questions(without_answers, image_folder=released).samples} == {None}
 
 
 def test_answers_of_the_file_win(tmp_path, rows, released):
     path = tmp_path / "MME_test.json"
     path.write_text(json.dumps([row | {"answer": "Maybe"} for row in rows]))
-    assert {sample.answer for sample in read_questions(path, image_folder=released)} == {"Maybe"}
+    assert {sample.answer for sample in read_questions(path, image_folder=released).samples} == {"Maybe"}
 
 
 def test_mme_s_own_names_win(tmp_path):
     path = tmp_path / "questions.json"
     path.write_text(json.dumps([{"image_file": "a.png", "image": {"bytes": 1}, "question": "Q", "text": 3}]))
-    (sample,) = read_questions(path)
+    (sample,) = read_questions(path).samples
     assert (sample.image, sample.question) == ("a.png", "Q")
 
 
@@ -179,7 +180,7 @@ def test_a_folder_can_be_extracted_as_it_is(tmp_path, released, extract, rows):
     samples = pd.read_parquet(run / "samples")
     assert len(samples) == len(rows)
     assert samples.loc[samples["status"] == "skipped", "reason"].tolist() == ["image_missing"] * 2
-    assert open_run(run).manifest.question_file_sha256 == digest(released)
+    assert open_run(run).manifest.question_file_sha256 == read_questions(released).sha256
 
 
 def test_a_folder_is_its_own_image_folder(tmp_path, released, checkpoint_path):
@@ -192,19 +193,19 @@ def test_where_no_folder_has_the_images(tmp_path, questions, checkpoint_path, ca
     file = questions / "MME_test.json"
     argv = ["--model-path", checkpoint_path, "--question-file", file, "--output-dir", tmp_path / "run"]
     assert main([str(each) for each in argv]) == 2
-    assert capsys.readouterr().err == f"error: question file {file} holds no images; give --image-folder\n"
+    assert capsys.readouterr().err == f"error: question file {file} holds no images; see --image-folder\n"
 
 
 def test_the_digest_is_of_texts_and_their_names(released, rows):
-    before = digest(released)
+    before = read_questions(released).sha256
     text = next(released.glob("*/*.txt"))
     content = text.read_bytes()
     text.write_bytes(content + b"Is it?\tNo")
-    assert digest(released) != before
+    assert read_questions(released).sha256 != before
     text.write_bytes(content)
-    assert digest(released) == before
+    assert read_questions(released).sha256 == before
     text.rename(text.with_name("other.txt"))
-    assert digest(released) != before
+    assert read_questions(released).sha256 != before
 
 
 def test_what_is_wrong_is_said(tmp_path, released):

@@ -6,9 +6,8 @@ import pandas as pd
 import pytest
 
 from extract.__main__ import main
-from extract.questions.formats import digest
 from extract.questions.hub import local_path
-from extract.questions.samples import read_questions
+from extract.questions.question_set import read_questions
 from schemas.errors import HeadflowError
 from schemas.store.run import open_run
 from tests.support.shards import hub_rows, write_shards
@@ -52,7 +51,7 @@ def asked(monkeypatch, snapshot):
 def test_what_is_fetched(snapshot, asked, name, revision, wanted, found):
     assert local_path(name) == snapshot / found
     assert asked == [("lmms-lab/MME", {"repo_type": "dataset", "revision": revision, "allow_patterns": wanted})]
-    assert read_questions(local_path(name)) == read_questions(snapshot / "MME_test.json")
+    assert read_questions(local_path(name)).samples == read_questions(snapshot / "MME_test.json").samples
 
 
 def test_a_run_on_the_hub_s_questions(tmp_path, snapshot, asked, checkpoint_path, extracted):
@@ -61,7 +60,7 @@ def test_a_run_on_the_hub_s_questions(tmp_path, snapshot, asked, checkpoint_path
     assert pd.read_parquet(tmp_path / "run" / "heads").equals(pd.read_parquet(extracted / "heads"))
     manifest = open_run(tmp_path / "run").manifest
     assert manifest.question_file == MME
-    assert manifest.question_file_sha256 == digest(snapshot / "data")
+    assert manifest.question_file_sha256 == read_questions(snapshot / "data").sha256
     assert len(asked) == 1
 
 

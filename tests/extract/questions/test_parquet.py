@@ -11,13 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from extract.__main__ import main
-from extract.questions.formats import digest, find_images
 from extract.questions.parquet import ImageBytes, find_shards
-from extract.questions.samples import read_questions
+from extract.questions.question_set import read_questions
 from schemas.errors import HeadflowError
 from schemas.store.run import open_run
 from schemas.store.validate import validate
-from tests.extract.images.test_decoding import JPEG, READABLE
+from tests.support.pictures import JPEG, READABLE
 from tests.support.shards import hub_rows, write_shards
 
 ROW = {"question_id": "a.png", "question": "Is it?", "answer": "Yes", "category": "OCR"}
@@ -57,7 +56,7 @@ def test_the_run_is_that_of_image_files(tmp_path, rows, extract_shards, extracte
     assert list(validate(tmp_path / "run")) == []
     manifest = open_run(tmp_path / "run").manifest
     assert manifest.question_file == str(source)
-    assert manifest.question_file_sha256 == digest(source)
+    assert manifest.question_file_sha256 == read_questions(source).sha256
 
 
 def test_questions_that_are_apart_are_those_of_image_files(tmp_path, questions, extract, extract_shards):
@@ -115,7 +114,7 @@ def test_names_of_images(tmp_path):
     for row in rows[1:]:
         row["question_id"] = None
     (source,) = write_shards(tmp_path, rows)
-    assert [(sample.image, sample.sample_id) for sample in read_questions(source)] == [
+    assert [(sample.image, sample.sample_id) for sample in read_questions(source).samples] == [
         ("a.png", "a.png"),
         ("b.png", "1"),
         ("2", "2"),
@@ -126,7 +125,7 @@ def test_names_of_images(tmp_path):
 def test_bytes_in_any_order(tmp_path, group):
     contents = [bytes([number]) * (number % 7) if number % 5 else None for number in range(23)]
     write_shards(tmp_path, [ROW | image(content) for content in contents], shards=2, group=group)
-    found = find_images(tmp_path, None)
+    found = read_questions(tmp_path).images
     assert isinstance(found, ImageBytes)
     copy = pickle.loads(pickle.dumps(found))
     for order in (range(23), range(22, -1, -1), [3, 3, 4, 20, 5, 0, 11, 12, 22]):
@@ -184,9 +183,9 @@ def test_columns_that_may_be_absent(tmp_path):
     path = tmp_path / "few.parquet"
     kind = pa.struct([("bytes", pa.large_binary())])
     pq.write_table(pa.table({"question": ["Is it?"], "image": pa.array([{"bytes": b"x"}], kind), "more": [1]}), path)
-    (sample,) = read_questions(path)
+    (sample,) = read_questions(path).samples
     assert (sample.sample_id, sample.image, sample.category, sample.answer) == ("0", "0", "unknown", None)
-    assert find_images(path, None)[0] == b"x"
+    assert read_questions(path).images[0] == b"x"
 
 
 def test_which_shards(tmp_path, rows):
@@ -196,7 +195,8 @@ def test_which_shards(tmp_path, rows):
     for source in (tmp_path, tmp_path / "data", tmp_path / "data" / "*.parquet", tmp_path / "data" / "test-*"):
         assert find_shards(source) == paths
     assert find_shards(paths[1]) == [paths[1]]
-    assert digest(tmp_path) == digest(tmp_path / "data") != digest(paths[0])
+    sha256 = [read_questions(path).sha256 for path in (tmp_path, tmp_path / "data", paths[0])]
+    assert sha256[0] == sha256[1] != sha256[2]
     shutil.move(paths[1], tmp_path / "elsewhere.parquet")
     with pytest.raises(HeadflowError, match=r"has 2 of the 3 files test-\*: fetch the rest"):
         find_shards(tmp_path / "data")
@@ -205,12 +205,12 @@ def test_which_shards(tmp_path, rows):
 
 def test_the_digest_is_of_names_and_contents(tmp_path, rows):
     paths = write_shards(tmp_path, rows, shards=2)
-    before = digest(tmp_path)
+    before = read_questions(tmp_path).sha256
     content = paths[1].read_bytes()
-    paths[1].write_bytes(content + b" ")
-    assert digest(tmp_path) != before
+    pq.write_table(pq.read_table(paths[1]), paths[1], compression="none")
+    assert read_questions(tmp_path).sha256 != before
     paths[1].write_bytes(content)
-    assert digest(tmp_path) == before
+    assert read_questions(tmp_path).sha256 == before
     for path in paths:
         path.rename(path.with_name(path.name.replace("test", "val")))
-    assert digest(tmp_path) != before
+    assert read_questions(tmp_path).sha256 != before

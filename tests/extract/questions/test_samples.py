@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from extract.questions.samples import read_questions
+from extract.questions.question_set import read_questions
 from schemas.errors import HeadflowError
 
 ROW = {"question_id": "a", "image_file": "a.png", "question": "Is it?", "answer": "Yes", "category": "OCR"}
@@ -12,10 +12,10 @@ ROW = {"question_id": "a", "image_file": "a.png", "question": "Is it?", "answer"
 
 @pytest.fixture
 def ids(tmp_path):
-    def read(rows, **options):
+    def read(rows, first=-1):
         path = tmp_path / "questions.json"
         path.write_text(json.dumps(rows), encoding="utf-8")
-        return [sample.sample_id for sample in read_questions(path, **options)]
+        return [sample.sample_id for sample in read_questions(path).first(first).samples]
 
     return read
 
@@ -41,14 +41,14 @@ def test_ids_are_unique_whatever_they_are(ids):
 
 def test_ids_do_not_depend_on_num_samples(ids):
     many = rows("a", "a", "b", "b")
-    assert ids(many, num_samples=3) == ids(many)[:3]
-    assert ids(many, num_samples=0) == ids(many, num_samples=-1) == ids(many, num_samples=99) == ids(many)
+    assert ids(many, first=3) == ids(many)[:3]
+    assert ids(many, first=0) == ids(many, first=-1) == ids(many, first=99) == ids(many)
 
 
 def test_fields(tmp_path):
     path = tmp_path / "questions.json"
     path.write_text(json.dumps([{"image_file": "x.png", "question": "Q", "category": None, "question_id": 7}]))
-    (sample,) = read_questions(path)
+    (sample,) = read_questions(path).samples
     assert vars(sample) == {
         "sample_id": "7",
         "category": "unknown",
@@ -71,7 +71,7 @@ def test_other_fields_are_no_matter(ids):
 def test_a_byte_order_mark_is_no_matter(tmp_path):
     path = tmp_path / "questions.json"
     path.write_text(json.dumps([ROW]), encoding="utf-8-sig")
-    assert len(read_questions(path)) == 1
+    assert len(read_questions(path).samples) == 1
 
 
 @pytest.mark.parametrize(

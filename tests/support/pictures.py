@@ -1,0 +1,46 @@
+"""Image files of many kinds, as bytes."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+from PIL import Image
+
+RED = np.zeros((40, 60, 3), np.uint8) + np.array([200, 30, 30], np.uint8)
+
+
+def encoded(image: Image.Image, kind: str = "png", **options) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def png(width: int, height: int) -> bytes:
+    """A true PNG of one bit per pixel, of any size, without holding its pixels."""
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    row = bytes(1 + (width + 7) // 8)
+    compress = zlib.compressobj(1)
+    pixels = b"".join(compress.compress(row) for _ in range(height)) + compress.flush()
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+def animation() -> bytes:
+    frames = [Image.fromarray(RED), Image.new("RGB", (60, 40), "blue")]
+    return encoded(frames[0], "gif", save_all=True, append_images=frames[1:])
+
+
+READABLE = {
+    "rgb": encoded(Image.fromarray(RED)),
+    "jpeg": encoded(Image.fromarray(RED), "jpeg", quality=95),
+    "cmyk": encoded(Image.fromarray(RED).convert("CMYK"), "jpeg", quality=95),
+    "palette": encoded(Image.fromarray(RED).convert("P")),
+    "palette with transparency": encoded(Image.fromarray(RED).quantize(4), transparency=0),
+    "alpha": encoded(Image.fromarray(RED).convert("RGBA")),
+    "animated": animation(),
+}
+JPEG = encoded(Image.effect_noise((200, 200), 90), "jpeg")
