@@ -6,7 +6,7 @@ from itertools import cycle, islice
 import torch
 
 from extract.attention.layout import share_prefix
-from extract.batching import Asked, Question
+from extract.batching import ImageQuestions, Question
 from extract.forward import Passes
 from extract.images.preprocessing import Pixels
 from extract.prompts.prompt import PromptBuilder
@@ -31,7 +31,7 @@ def choose_batch_size(passes: Passes, prompts: PromptBuilder, groups: Sequence[S
     return largest(lambda size: fits(passes, list(islice(cycle(images), size))))
 
 
-def longest_images(groups: Sequence[Sequence[Sample]], prompts: PromptBuilder, pixels: Pixels) -> list[Asked]:
+def longest_images(groups: Sequence[Sequence[Sample]], prompts: PromptBuilder, pixels: Pixels) -> list[ImageQuestions]:
     """The images of a run whose prompts need most memory, with their prompts, all of them with the same pixels.
 
     A batch is as long as its longest first prompt and its longest further questions together: the two images that have
@@ -39,25 +39,25 @@ def longest_images(groups: Sequence[Sequence[Sample]], prompts: PromptBuilder, p
     """
     by_text = sorted(groups, key=lambda group: -sum(len(sample.question) for sample in group))[:CANDIDATES]
     by_first = sorted(groups, key=lambda group: -len(group[0].question))[:CANDIDATES]
-    images: list[Asked] = []
+    images: list[ImageQuestions] = []
     for group in {id(group): group for group in (*by_text, *by_first)}.values():
         questions: list[Question] = []
         for sample in group:
             try:
-                questions.append(Question(len(questions), prompts.build(sample.question, pixels.image_ids)))
+                questions.append(Question(sample, prompts.build(sample.question, pixels.image_ids)))
             except Unusable:
                 continue
         packs = share_prefix([question.prompt for question in questions])
-        images += [Asked("", pixels, [questions[index] for index in indices]) for indices in packs]
+        images += [ImageQuestions("", pixels, [questions[index] for index in indices]) for indices in packs]
     if not images:
         return []
 
-    def first_length(image: Asked) -> int:
+    def first_length(image: ImageQuestions) -> int:
         return len(image.questions[0].prompt.input_ids)
 
     longest_first = max(images, key=first_length)
     longest_further = max(images, key=lambda image: image.columns() - first_length(image))
-    ordered = [longest_first, longest_further, *sorted(images, key=Asked.columns, reverse=True)]
+    ordered = [longest_first, longest_further, *sorted(images, key=ImageQuestions.columns, reverse=True)]
     return list({id(image): image for image in ordered}.values())
 
 
@@ -69,10 +69,10 @@ def largest(fits: Callable[[int], bool]) -> int:
     return size
 
 
-def fits(passes: Passes, asked: list[Asked]) -> bool:
+def fits(passes: Passes, images: list[ImageQuestions]) -> bool:
     """Whether a batch fits into the memory of the device."""
     try:
-        list(passes.collect(passes.launch(asked)))
+        list(passes.collect(passes.launch(images)))
     except torch.OutOfMemoryError:
         return False
     finally:

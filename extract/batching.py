@@ -1,4 +1,4 @@
-"""Images and their questions -> batches, of images with equal content merged and of sequences of similar length."""
+"""Images and their questions -> batches. Equal images are merged; sequences of a batch are similar in length."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -6,20 +6,21 @@ from dataclasses import dataclass, replace
 from extract.attention.layout import prefix_length, share_prefix
 from extract.images.preprocessing import Pixels
 from extract.prompts.prompt import Prompt
+from extract.questions.samples import Sample, Skipped
 
-WINDOW = 4  # batches of images that are looked at together: more would pad less, and wait longer
+WINDOW = 4  # batches of images that are sorted together: more would pad less, but the first result would come later
 
 
 @dataclass(frozen=True)
 class Question:
-    """A prompt, and the place of its sample in the run."""
+    """A sample and its prompt."""
 
-    place: int
+    sample: Sample
     prompt: Prompt
 
 
 @dataclass(frozen=True)
-class Asked:
+class ImageQuestions:
     """An image and questions about it."""
 
     sha256: str
@@ -27,39 +28,47 @@ class Asked:
     questions: list[Question]
 
     def columns(self) -> int:
-        """How many tokens it is once packed."""
+        """The number of tokens of the packed sequence."""
         lengths = [len(question.prompt.input_ids) for question in self.questions]
         return sum(lengths) - (len(lengths) - 1) * prefix_length(self.questions[0].prompt)
 
 
-def batches(windows: Iterable[Iterable[Asked]], size: int, *, packed: bool) -> Iterator[list[Asked]]:
-    """Gather images into batches of up to `size`, window by window.
+def batches(
+    windows: Iterable[Iterable[ImageQuestions | Skipped]], size: int, *, packed: bool
+) -> Iterator[list[ImageQuestions] | Skipped]:
+    """Divide images into batches of up to `size`, window by window.
 
-    Each comes with questions that may stand behind one prefix; where not `packed`, with one question.
-    Within a window, images with the same content become one, and batches are made of neighbours in length. The batches
-    of a window depend on it, and on nothing else: a run that is left goes on at a window with the same numbers.
+    Each image of a batch comes with questions that may share one prefix, or with one question if not `packed`. Within
+    a window, images with the same content are merged, and batches are made of neighbours in length. The batches of a
+    window depend on nothing outside of it, so a resumed run that starts at a window has the same batches.
+
+    Yields:
+        Of each window first its skipped samples, as they are, then its batches.
     """
     for window in windows:
-        images: dict[str, Asked] = {}
+        images: dict[str, ImageQuestions] = {}
         for image in window:
+            if isinstance(image, Skipped):
+                yield image
+                continue
             same = images.get(image.sha256)
-            more = [] if same is None else same.questions
-            images[image.sha256] = replace(image, questions=more + image.questions)
+            earlier = [] if same is None else same.questions
+            images[image.sha256] = replace(image, questions=earlier + image.questions)
         yield from _split(images.values(), size, packed)
 
 
-def _split(images: Iterable[Asked], size: int, packed: bool) -> Iterator[list[Asked]]:
+def _split(images: Iterable[ImageQuestions], size: int, packed: bool) -> Iterator[list[ImageQuestions]]:
     packs = [
         replace(image, questions=[image.questions[index] for index in indices])
         for image in images
         for indices in _packs(image, packed)
     ]
-    packs.sort(key=Asked.columns)
+    packs.sort(key=ImageQuestions.columns)
     for start in range(0, len(packs), size):
         yield packs[start : start + size]
 
 
-def _packs(image: Asked, packed: bool) -> list[list[int]]:
+def _packs(image: ImageQuestions, packed: bool) -> list[list[int]]:
     if packed:
         return share_prefix([question.prompt for question in image.questions])
     return [[index] for index in range(len(image.questions))]

@@ -1,4 +1,4 @@
-"""Forward passes over batches: started one ahead, and collected as rows."""
+"""Forward passes over batches: each is started before the one before it is collected."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from extract.attention.packing import Batch, pack
-from extract.batching import Asked
+from extract.batching import ImageQuestions
 from extract.images.preprocessing import Pixels, blank_image
 from extract.models.answers import AnswerReader
 from extract.models.checkpoint import Checkpoint
 from extract.models.transfer import Download, Uploader
-from extract.questions.samples import Unusable
+from extract.questions.samples import Sample, Skipped, Unusable
 from schemas.text import one_line
 
 LARGE = 1344  # pixels
@@ -22,20 +22,30 @@ LARGE = 1344  # pixels
 
 @dataclass(frozen=True)
 class Observed:
-    """What an observed sample adds to its row in `samples`, and its flows, float32 [layers, heads, flows]."""
+    """A sample that was observed.
 
-    row: dict[str, Any]
-    flows: np.ndarray
+    Attributes:
+        values: what it adds to its row in `samples`.
+        masses: float32 [layers, heads, mass columns].
+    """
+
+    sample: Sample
+    values: dict[str, Any]
+    masses: np.ndarray
+
+    def record(self) -> dict[str, Any]:
+        """What goes into the table `samples`."""
+        return {**self.sample.record(), **self.values}
 
 
-Outcome = Observed | Unusable
+Outcome = Observed | Skipped
 
 
 @dataclass(frozen=True)
 class Launched:
     """A forward pass that may still be running; `sent` is kept for as long as the device may read it."""
 
-    asked: list[Asked]
+    images: list[ImageQuestions]
     results: Download
     sent: tuple[Batch, dict[str, Tensor]]
 
@@ -54,17 +64,20 @@ class Passes:
         return self._checkpoint.device.type == "cuda"
 
     def blank_pixels(self) -> Pixels:
-        """What the model reads of a black image, as large as images mostly are."""
+        """What the model reads of a black image, as large as most images are."""
         return self._checkpoint.preprocessor(blank_image(LARGE))
 
-    def over(self, batches: Iterable[list[Asked]]) -> Iterator[tuple[int, Outcome]]:
-        """The place of each question, and what came of it.
+    def over(self, batches: Iterable[list[ImageQuestions] | Skipped]) -> Iterator[Outcome]:
+        """One outcome for each question of each batch; skipped samples come through as they are.
 
         A pass is collected when the next one has been started, so that a GPU always has work.
         """
         before: Launched | None = None
         launched: Launched | None
         for batch in batches:
+            if isinstance(batch, Skipped):
+                yield batch
+                continue
             try:
                 launched = self.launch(batch)
             except torch.OutOfMemoryError:
@@ -73,61 +86,60 @@ class Passes:
                 yield from self.collect(before)
             before = launched
             if launched is None:
-                yield from self._in_pieces(batch)
+                yield from self._in_parts(batch)
         if before is not None:
             yield from self.collect(before)
 
-    def _in_pieces(self, asked: list[Asked]) -> Iterator[tuple[int, Outcome]]:
-        """The same of a batch that did not fit, halved until its pieces do; a question that never fits is unusable."""
+    def _in_parts(self, images: list[ImageQuestions]) -> Iterator[Outcome]:
+        """Outcomes of a batch that did not fit, halved until its parts do; a question that never fits is skipped."""
         if self.on_cuda:
             torch.cuda.empty_cache()
         try:
-            yield from list(self.collect(self.launch(asked)))
+            yield from list(self.collect(self.launch(images)))
             return
         except torch.OutOfMemoryError as error:
             problem = one_line(error)[:300]
-        halves = _halves(asked)
+        halves = _halves(images)
         for half in halves:
-            yield from self._in_pieces(half)
+            yield from self._in_parts(half)
         if not halves:
-            (image,) = asked
-            yield image.questions[0].place, Unusable("out_of_memory", problem, image_sha256=image.sha256)
+            (image,) = images
+            (question,) = image.questions
+            yield Skipped(question.sample, Unusable("out_of_memory", problem, image_sha256=image.sha256))
 
-    def launch(self, asked: list[Asked]) -> Launched:
+    def launch(self, images: list[ImageQuestions]) -> Launched:
         """Start a pass; on CUDA, this returns before it is done."""
-        prompts = [[question.prompt for question in image.questions] for image in asked]
-        sent = self._uploader.send(pack(prompts), [image.pixels for image in asked])
-        logits, flows = self._checkpoint.forward(*sent)
+        prompts = [[question.prompt for question in image.questions] for image in images]
+        sent = self._uploader.send(pack(prompts), [image.pixels for image in images])
+        logits, masses = self._checkpoint.forward(*sent)
         finite = torch.isfinite(logits).all(dim=-1)
-        return Launched(asked, Download(flows, finite, *self._answers.read(logits)), sent)
+        return Launched(images, Download(masses, finite, *self._answers.read(logits)), sent)
 
-    def collect(self, launched: Launched) -> Iterator[tuple[int, Outcome]]:
+    def collect(self, launched: Launched) -> Iterator[Outcome]:
         """The outcomes of a pass, once it is done."""
+        questions = [(image.sha256, question) for image in launched.images for question in image.questions]
         results = zip(*launched.results.wait(), strict=True)
-        for image in launched.asked:
-            for question in image.questions:
-                flows, finite, *answer = next(results)
-                problem = _not_finite(flows, finite)
-                if problem:
-                    yield question.place, Unusable("not_finite", problem, image_sha256=image.sha256)
-                else:
-                    row = {"image_sha256": image.sha256, **question.prompt.counts(), **self._answers.row(*answer)}
-                    yield question.place, Observed(row, flows.numpy())
+        for (sha256, question), (masses, finite, *answer) in zip(questions, results, strict=True):
+            if problem := _not_finite(masses, finite):
+                yield Skipped(question.sample, Unusable("not_finite", problem, image_sha256=sha256))
+            else:
+                values = {"image_sha256": sha256, **question.prompt.counts(), **self._answers.row(*answer)}
+                yield Observed(question.sample, values, masses.numpy())
 
 
-def _halves(asked: list[Asked]) -> list[list[Asked]]:
-    """A batch in two, by images or by the questions on one; empty where it is one question."""
-    if len(asked) > 1:
-        return [asked[: len(asked) // 2], asked[len(asked) // 2 :]]
-    (image,) = asked
+def _halves(images: list[ImageQuestions]) -> list[list[ImageQuestions]]:
+    """A batch in two, by images or by the questions about one; empty if it is one question."""
+    if len(images) > 1:
+        return [images[: len(images) // 2], images[len(images) // 2 :]]
+    (image,) = images
     middle = len(image.questions) // 2
     halves = (image.questions[:middle], image.questions[middle:]) if middle else ()
     return [[replace(image, questions=half)] for half in halves]
 
 
-def _not_finite(flows: Tensor, finite_logits: Tensor) -> str | None:
-    """What holds NaN or infinity, if anything does; `flows` are [layers, heads, flows]."""
-    layers = torch.isfinite(flows).flatten(1).all(dim=1)
+def _not_finite(masses: Tensor, finite_logits: Tensor) -> str | None:
+    """What holds NaN or infinity; None if nothing does. `masses` are [layers, heads, mass columns]."""
+    layers = torch.isfinite(masses).flatten(1).all(dim=1)
     if not layers.all():
         return f"attention of layer {int((~layers).nonzero()[0])} is not finite"
     return None if finite_logits else "logits are not finite"

@@ -1,22 +1,22 @@
-"""The loop: images through the model with their questions, their flows into the run."""
+"""The loop: images through the model with their questions, what was observed into the run."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
 import torch
 from tqdm import tqdm
 
-from extract.batching import WINDOW, Asked, Question, batches
-from extract.forward import Outcome, Passes
+from extract.batching import WINDOW, ImageQuestions, Question, batches
+from extract.forward import Observed, Outcome, Passes
 from extract.images.loading import LoadedImage, load_images, open_images
 from extract.models.checkpoint import Checkpoint
 from extract.prompts.prompt import PromptBuilder
 from extract.questions.question_set import QuestionSet
-from extract.questions.samples import Sample, Unusable
-from extract.stopping import Wish, stopping
+from extract.questions.samples import Sample, Skipped, Unusable
+from extract.stopping import StopRequest, stop_on_signals
 from schemas.columns import FLOW_NAMES
 from schemas.errors import HeadflowError, Stopped
 from schemas.manifest import EXTRACTED, PACKED, SEPARATE, Session
@@ -24,13 +24,15 @@ from schemas.store.run import open_run
 from schemas.store.writer import GO_ON, RunWriter
 from schemas.text import one_line
 
+Window = list[list[Sample]]  # the samples about each of some images
+
 
 @dataclass(frozen=True)
 class Extractor:
     """Everything that turns samples into rows.
 
     Attributes:
-        packed: whether questions on one image go behind one prefix.
+        packed: whether questions on one image share one prefix.
         batch_size: images that go through the model at once.
         workers: processes that decode and preprocess images.
     """
@@ -43,7 +45,7 @@ class Extractor:
     workers: int
 
     def describe(self) -> dict[str, Any]:
-        """What the manifest says of it, by field."""
+        """The fields of the manifest that it decides."""
         return {
             "source": EXTRACTED,
             "flows": list(FLOW_NAMES),
@@ -56,7 +58,7 @@ class Extractor:
         }
 
     def session(self) -> Session:
-        """Who computes what follows."""
+        """The fields of the session that it decides."""
         return Session(
             device=_device_name(self.checkpoint.device),
             kernel=self.checkpoint.kernel_description,
@@ -64,128 +66,133 @@ class Extractor:
         )
 
     def run(self, questions: QuestionSet, writer: RunWriter) -> Counter[str]:
-        """Run the samples that a run lacks, with a progress bar; returns how many were skipped, by reason.
+        """Run the samples that a run lacks, with a progress bar, and complete the run.
 
-        Samples are written image by image, in the order of the first question about each; where a file has the
-        questions about an image side by side, that is the order of the file. A window of images (see `batches`) that
-        the run has in part is run whole, so that its numbers do not depend on where the run was left.
+        Samples are written image by image, in the order of the first question about each. If a file has the questions
+        about an image side by side, that is the order of the file. A window of images (see `batches`) that the run has
+        in part is run again as a whole, so that its batches are those of a run that was never interrupted.
+
+        Returns:
+            How many samples were skipped, by reason.
 
         Raises:
-            Stopped: on a signal; the batch at hand is finished and what was observed is written.
+            Stopped: a signal asked for it; the current batch was finished and what was observed is written.
+            RuntimeError: a sample was lost on the way, neither observed nor skipped; the run stays incomplete.
         """
-        left = [
+        windows = [
             window for window in questions.windows(WINDOW * self.batch_size) if not writer.done.issuperset(_ids(window))
         ]
-        ordered = [sample for window in left for group in window for sample in group]
+        samples = [sample for window in windows for group in window for sample in group]
         skipped: Counter[str] = Counter()
+        ended, total = 0, len(questions.samples)
         with (
-            stopping() as wish,
-            tqdm(
-                total=len(questions.samples),
-                initial=len(questions.samples) - len(ordered),
-                unit="sample",
-                dynamic_ncols=True,
-            ) as progress,
+            stop_on_signals() as stop,
+            tqdm(total=total, initial=total - len(samples), unit="sample", dynamic_ncols=True) as progress,
         ):
-            outcomes = _in_order(self._outcomes(questions, left, wish))
-            for sample, outcome in zip(ordered, outcomes, strict=False):  # fewer where there is a wish
+            for outcome in in_order(samples, self._outcomes(questions, windows, stop)):
+                ended += 1
                 progress.update()
-                if sample.sample_id in writer.done:
+                if outcome.sample.sample_id in writer.done:
                     continue
-                if isinstance(outcome, Unusable):
-                    skipped[outcome.reason] += 1
+                if isinstance(outcome, Skipped):
+                    skipped[outcome.cause.reason] += 1
                     progress.set_postfix(skipped=skipped.total(), refresh=False)
-                    row = {**sample.record(), "image_sha256": outcome.image_sha256}
-                    writer.skip(row, outcome.reason, outcome.detail)
-                else:
-                    writer.add({**sample.record(), **outcome.row}, {"heads": outcome.flows})
-        if wish.signal is not None:
+                _write(outcome, writer)
+        if ended < len(samples):
             writer.flush()
-            run = open_run(writer.path)
-            written = sum(part.rows["samples"] for part in run.parts)
-            message = f"stopped: {written} of {run.samples_asked} samples are written to {writer.path}"
-            raise Stopped(f"{message}; {GO_ON}", wish.signal)
+            if stop.signal is None:
+                raise RuntimeError(
+                    f"{samples[ended].sample_id} was neither observed nor skipped, {len(samples) - ended} of "
+                    f"{len(samples)} samples are not written"
+                )
+            raise Stopped(_progress(writer), stop.signal)
         writer.finish()
         return skipped
 
-    def _outcomes(
-        self, questions: QuestionSet, windows: list[list[list[Sample]]], wish: Wish
-    ) -> Iterator[tuple[int, Outcome]]:
-        """What came of each sample, by its place; batch by batch, so not in order."""
-        asking = _Asking(self, questions, windows, wish)
-        made = batches(asking, self.batch_size, packed=self.packed)
-        for outcome in self.passes.over(takewhile(lambda _: wish.signal is None, made)):
-            yield outcome
-            yield from asking.take_rejected()
-        yield from asking.take_rejected()
+    def _outcomes(self, questions: QuestionSet, windows: list[Window], stop: StopRequest) -> Iterator[Outcome]:
+        """The outcome of each sample, batch by batch, so not in order; ends early if `stop` is set."""
+        prepared = self._prepare(questions, windows, stop)
+        made = batches(prepared, self.batch_size, packed=self.packed)
+        return self.passes.over(takewhile(lambda _: stop.signal is None, made))
 
+    def _prepare(
+        self, questions: QuestionSet, windows: list[Window], stop: StopRequest
+    ) -> Iterator[list[ImageQuestions | Skipped]]:
+        """The images of each window with the prompts about them; ends early if `stop` is set."""
+        images = self._read_images(questions, [group[0] for window in windows for group in window], stop)
+        for window in windows:
+            prepared: list[ImageQuestions | Skipped] = []
+            for group in window:
+                image = next(images, None)
+                if image is None:
+                    return
+                prepared += self._write_prompts(image, group)
+            yield prepared
 
-@dataclass
-class _Asking:
-    """Iterates over windows of images that can be used, with the questions that can, and keeps what cannot."""
+    def _write_prompts(self, image: LoadedImage, samples: Sequence[Sample]) -> Iterator[ImageQuestions | Skipped]:
+        """An image with the prompts about it, and the samples that cannot be observed."""
+        written = []
+        for sample in samples:
+            try:
+                pixels = image.usable()
+                written.append(Question(sample, self.prompts.build(sample.question, pixels.image_ids)))
+            except Unusable as error:
+                yield Skipped(sample, Unusable(error.reason, error.detail, image_sha256=image.sha256))
+        if written:
+            assert image.sha256 is not None  # it was read
+            yield ImageQuestions(image.sha256, pixels, written)
 
-    extractor: Extractor
-    question_set: QuestionSet
-    windows: list[list[list[Sample]]]
-    wish: Wish
-    rejected: list[tuple[int, Unusable]] = field(default_factory=list)
-
-    def take_rejected(self) -> list[tuple[int, Unusable]]:
-        """What was found unusable since this was last asked, by place."""
-        taken, self.rejected = self.rejected, []
-        return taken
-
-    def __iter__(self) -> Iterator[list[Asked]]:
-        place, images = 0, self._images()
-        for window in self.windows:
-            usable = []
-            for group, image in zip(window, images, strict=False):  # fewer where there is a wish
-                questions = []
-                for sample in group:
-                    try:
-                        prompt = self.extractor.prompts.build(sample.question, image.usable().image_ids)
-                        questions.append(Question(place, prompt))
-                    except Unusable as error:
-                        error.image_sha256 = image.sha256
-                        self.rejected.append((place, error))
-                    place += 1
-                if questions and image.sha256 is not None and image.pixels is not None:
-                    usable.append(Asked(image.sha256, image.pixels, questions))
-            yield usable
-
-    def _images(self) -> Iterator[LoadedImage]:
-        checkpoint = self.extractor.checkpoint
-        firsts = [group[0] for window in self.windows for group in window]
-        if not firsts:
+    def _read_images(
+        self, questions: QuestionSet, samples: Sequence[Sample], stop: StopRequest
+    ) -> Iterator[LoadedImage]:
+        """The image of each sample; ends early if `stop` is set and the workers ended at the same signal."""
+        if not samples:
             return
-        files = open_images(self.question_set, firsts, checkpoint.preprocessor)
-        ahead, pin = WINDOW * self.extractor.batch_size, checkpoint.device.type == "cuda"
-        images = load_images(files, workers=self.extractor.workers, ahead=ahead, pin=pin)
+        files = open_images(questions, samples, self.checkpoint.preprocessor)
+        ahead, pin = WINDOW * self.batch_size, self.checkpoint.device.type == "cuda"
+        images = load_images(files, workers=self.workers, ahead=ahead, pin=pin)
         while True:
             try:
                 image = next(images)
             except StopIteration:
                 return
             except RuntimeError as error:
-                if self.wish.signal is not None:  # which reached the processes too
+                if stop.signal is not None:
                     return
                 raise HeadflowError(f"a process that reads images failed: {one_line(error)[:300]}") from error
             yield image
 
 
-def _ids(window: list[list[Sample]]) -> set[str]:
+def in_order(samples: Iterable[Sample], outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
+    """The outcomes in the order of `samples`, each as soon as those before it are there.
+
+    Ends before a sample whose outcome does not come.
+    """
+    waiting: dict[str, Outcome] = {}
+    expected = iter(samples)
+    following = next(expected, None)
+    for outcome in outcomes:
+        waiting[outcome.sample.sample_id] = outcome
+        while following is not None and following.sample_id in waiting:
+            yield waiting.pop(following.sample_id)
+            following = next(expected, None)
+
+
+def _write(outcome: Outcome, writer: RunWriter) -> None:
+    if isinstance(outcome, Observed):
+        writer.add(outcome.record(), {"heads": outcome.masses})
+    else:
+        writer.skip(outcome.record(), outcome.cause.reason, outcome.cause.detail)
+
+
+def _progress(writer: RunWriter) -> str:
+    run = open_run(writer.path)
+    written = sum(part.rows["samples"] for part in run.parts)
+    return f"stopped: {written} of {run.samples_asked} samples are written to {writer.path}; {GO_ON}"
+
+
+def _ids(window: Window) -> set[str]:
     return {sample.sample_id for group in window for sample in group}
-
-
-def _in_order(outcomes: Iterable[tuple[int, Outcome]]) -> Iterator[Outcome]:
-    """Outcomes by their places 0, 1, 2 ..., each as soon as those before it are there."""
-    waiting: dict[int, Outcome] = {}
-    following = 0
-    for place, outcome in outcomes:
-        waiting[place] = outcome
-        while following in waiting:
-            yield waiting.pop(following)
-            following += 1
 
 
 def _device_name(device: torch.device) -> str:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first is a wish, which the loop grants between batches; the second acts at once."""
+"""Ctrl-C and SIGTERM: the first one asks the loop to stop after the current batch, the second one acts at once."""
 
 import os
 import signal
@@ -8,30 +8,33 @@ from dataclasses import dataclass
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-STDERR, SAID = 2, b"\nstopping after the batch at hand; once more to leave at once\n"
+STDERR, MESSAGE = 2, b"\nstopping after the batch at hand; once more to leave at once\n"
 
 
 @dataclass
-class Wish:
-    """The signal that asked to stop, once there is one."""
+class StopRequest:
+    """The signal that asked the loop to stop; None: there was none."""
 
     signal: int | None = None
 
 
 @contextmanager
-def stopping() -> Iterator[Wish]:
-    """Take the first signal as a wish to stop; needs the main thread."""
-    wish = Wish()
+def stop_on_signals() -> Iterator[StopRequest]:
+    """Record the first signal as a request to stop, and give signals their usual effect after it.
 
-    def ask(number: int, _: FrameType | None) -> None:
-        wish.signal = number
+    Needs the main thread.
+    """
+    stop = StopRequest()
+
+    def record(number: int, _: FrameType | None) -> None:
+        stop.signal = number
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        os.write(STDERR, SAID)  # sys.stderr may be in the middle of a write
+        os.write(STDERR, MESSAGE)  # sys.stderr may be in the middle of a write
 
-    before = {number: signal.signal(number, ask) for number in SIGNALS}
+    before = {number: signal.signal(number, record) for number in SIGNALS}
     try:
-        yield wish
+        yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -45,6 +45,18 @@ class Sample:
         return {name: None if value == "" else value for name, value in vars(self).items()}
 
 
+@dataclass(frozen=True)
+class Skipped:
+    """A sample that cannot be observed, and the reason."""
+
+    sample: Sample
+    cause: Unusable
+
+    def record(self) -> dict[str, str | int | None]:
+        """What goes into the table `samples`, but for the reason."""
+        return {**self.sample.record(), "image_sha256": self.cause.image_sha256}
+
+
 def check_rows(rows: Sequence[Any], path: Path) -> None:
     """Raise `HeadflowError` if a row of a question file is no object, or has no image or no question."""
     bad = [

@@ -9,18 +9,28 @@ import torch
 from extract import batch_size
 from extract.attention.layout import lay_out
 from extract.batch_size import LARGEST, choose_batch_size, largest
-from extract.batching import WINDOW, Asked, Question, batches
+from extract.batching import WINDOW, ImageQuestions, Question, batches
 from extract.images.preprocessing import Pixels
-from extract.questions.samples import Sample
+from extract.questions.samples import Sample, Skipped, Unusable
 from tests.support.prompts import prompt, tiles
 
 
-def asked(content: int, *lengths: int, first: int = 0) -> Asked:
-    questions = [Question(first + number, prompt(length, seed=number)) for number, length in enumerate(lengths)]
-    return Asked(f"sha{content}", Pixels({"pixel_values": torch.full((1, 3, 2, 2), float(content))}, []), questions)
+def sample(row: int) -> Sample:
+    return Sample(str(row), "OCR", None, "a.png", "Is it?", None, row)
 
 
-def many(number: int) -> list[Asked]:
+def asked(content: int, *lengths: int, first: int = 0) -> ImageQuestions:
+    pixels = Pixels({"pixel_values": torch.full((1, 3, 2, 2), float(content))}, [])
+    questions = [Question(sample(first + number), prompt(length, seed=number)) for number, length in enumerate(lengths)]
+    return ImageQuestions(f"sha{content}", pixels, questions)
+
+
+def rows(batch: list[ImageQuestions]) -> list[list[int]]:
+    """The rows of the samples about each image."""
+    return [[question.sample.row for question in image.questions] for image in batch]
+
+
+def many(number: int) -> list[ImageQuestions]:
     """Images with one to three questions of many lengths."""
     made, place = [], 0
     for content in range(number):
@@ -39,7 +49,7 @@ def windows(images, size):
 @pytest.mark.parametrize("size", [1, 3, 8])
 def test_every_question_once_with_its_image(size, packed):
     images = many(50)
-    of_image = {question.place: image.sha256 for image in images for question in image.questions}
+    of_image = {question.sample.row: image.sha256 for image in images for question in image.questions}
     found = Counter()
     for batch in batches(windows(images, size), size, packed=packed):
         assert 1 <= len(batch) <= size
@@ -47,8 +57,8 @@ def test_every_question_once_with_its_image(size, packed):
             assert packed or len(image.questions) == 1
             assert float(image.pixels.inputs["pixel_values"][0, 0, 0, 0]) == int(image.sha256.removeprefix("sha"))
             for question in image.questions:
-                assert of_image[question.place] == image.sha256
-                found[question.place] += 1
+                assert of_image[question.sample.row] == image.sha256
+                found[question.sample.row] += 1
     assert found == dict.fromkeys(of_image, 1)
 
 
@@ -80,9 +90,9 @@ def test_the_batches_of_a_window_do_not_depend_on_others():
 def test_equal_content_shares_a_prefix():
     images = [asked(1, 5, first=0), asked(2, 5, first=1), asked(1, 6, 4, first=2), asked(3, 5, first=4)]
     (batch,) = batches([images], 8, packed=True)
-    assert sorted([question.place for question in image.questions] for image in batch) == [[0, 2, 3], [1], [4]]
+    assert sorted(rows(batch)) == [[0, 2, 3], [1], [4]]
     one_by_one = list(batches([[asked(1, 5, first=0), asked(1, 6, first=1)]], 1, packed=True))
-    assert [[question.place for question in image.questions] for (image,) in one_by_one] == [[0, 1]]
+    assert [rows(batch) for batch in one_by_one] == [[[0, 1]]]
 
 
 def test_columns_are_those_of_the_packed_sequence():
@@ -91,9 +101,23 @@ def test_columns_are_those_of_the_packed_sequence():
 
 
 def test_what_cannot_share_a_prefix_goes_alone():
-    image = Asked("sha", torch.zeros(3, 2, 2), [Question(0, tiles()), Question(1, prompt(9)), Question(2, tiles(1))])
+    prompts = [tiles(), prompt(9), tiles(1)]
+    questions = [Question(sample(row), each) for row, each in enumerate(prompts)]
+    image = ImageQuestions("sha", Pixels({}, []), questions)
     (batch,) = batches([[image]], 4, packed=True)
-    assert sorted([question.place for question in each.questions] for each in batch) == [[0, 2], [1]]
+    assert sorted(rows(batch)) == [[0, 2], [1]]
+
+
+def test_skipped_samples_come_through_before_the_batches_of_their_window():
+    skipped = [Skipped(sample(row), Unusable("image_missing", "gone")) for row in (7, 8, 9)]
+    first, second = [skipped[0], asked(1, 5), skipped[1]], [asked(2, 5, first=1), skipped[2]]
+    made = list(batches([first, second], 4, packed=True))
+    assert [each if isinstance(each, Skipped) else rows(each) for each in made] == [
+        *skipped[:2],
+        [[0]],
+        skipped[2],
+        [[1]],
+    ]
 
 
 def test_the_largest_batch_that_fits_with_something_to_spare():

@@ -190,6 +190,32 @@ def test_a_reader_that_dies_is_named(ask, monkeypatch, capsys):
     assert not open_run(run).complete
 
 
+def test_a_sample_that_is_lost_leaves_the_run_incomplete(ask, folder, monkeypatch):
+    (folder / "other.png").write_bytes(READABLE["palette"])
+    rows = [{}, {"image_file": "gone.png"}, {"image_file": "other.png"}]
+    collect = Passes.collect
+    monkeypatch.setattr(Passes, "collect", lambda self, launched: [*collect(self, launched)][1:])
+    with pytest.raises(RuntimeError, match=r"q was neither observed nor skipped, 3 of 3 samples are not written"):
+        ask(*rows, batch_size=4)
+    monkeypatch.setattr(Passes, "collect", collect)
+    code, run = ask(*rows, num_samples=1, batch_size=4, overwrite=True)
+    assert (code, open_run(run).complete) == (0, True)
+
+
+@pytest.mark.parametrize("kept", [0, 3])
+def test_samples_before_a_lost_one_are_written(ask, monkeypatch, kept):
+    collect, passes = Passes.collect, iter(range(10))
+    monkeypatch.setattr(
+        Passes, "collect", lambda self, launched: [*collect(self, launched)] if next(passes) < kept else []
+    )
+    with pytest.raises(RuntimeError, match=rf"q#?{kept + 1 if kept else ''} was neither observed nor skipped"):
+        ask(*[{}] * 5, sequences="separate", batch_size=1)
+    monkeypatch.setattr(Passes, "collect", collect)
+    code, run = ask(*[{}] * 5, sequences="separate", batch_size=1)
+    assert (code, open_run(run).complete) == (0, True)
+    assert list(validate(run)) == []
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_half_precision_is_near(tmp_path, extract, extracted, dtype):
     assert extract(tmp_path / "run", dtype=dtype, num_samples=4) == 0
