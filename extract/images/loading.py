@@ -1,14 +1,17 @@
-"""Images -> pixels, read, decoded and preprocessed in worker processes, in the order asked for."""
+"""Images -> pixels: read, decoded and preprocessed in worker processes, in order."""
 
-import ctypes
+import multiprocessing
 import os
 import signal
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from PIL import Image
@@ -25,7 +28,7 @@ from schemas.text import one_line
 
 @dataclass(frozen=True)
 class LoadedImage:
-    """What a model reads of an image; or nothing, and the reason."""
+    """What a model reads of an image, or the reason why it cannot be used."""
 
     sha256: str | None
     pixels: Pixels | None
@@ -33,7 +36,7 @@ class LoadedImage:
     detail: str | None = None
 
     def usable(self) -> Pixels:
-        """What a model reads of it; raises `Unusable` where there is nothing."""
+        """What a model reads of it; raises `Unusable` if it cannot be used."""
         if self.pixels is None:
             raise Unusable(self.reason or "", self.detail or "", image_sha256=self.sha256)
         return self.pixels
@@ -43,23 +46,26 @@ class LoadedImage:
         return self if self.pixels is None else replace(self, pixels=self.pixels.pin_memory())
 
 
-PR_SET_PDEATHSIG = 1  # of Linux
+# Forking is the fastest way to start a process: the others import torch again in each. It is safe here although torch
+# has threads: workers only use Pillow, numpy, and torch in one thread, none of which waits for a thread that a fork
+# does not copy, and never the GPU. Elsewhere than on Linux, system libraries do not allow it.
+START_METHOD = "fork" if sys.platform == "linux" else "spawn"
 Preprocess = Callable[[Image.Image], Pixels]
 
 
 class Images(ABC, Dataset[LoadedImage]):
-    """Images by number; each knows where it lies, and is read when it is asked for."""
+    """Images by number, read when they are needed, in any process."""
 
-    def __init__(self, places: Sequence[Any], preprocess: Preprocess) -> None:
-        self._places = places
+    def __init__(self, locations: Sequence[Any], preprocess: Preprocess) -> None:
+        self._locations = locations
         self._preprocess = preprocess
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._locations)
 
     def __getitem__(self, number: int) -> LoadedImage:
         try:
-            image, digest = self._load(self._places[number])
+            image, digest = self._load(self._locations[number])
         except Unusable as error:
             return LoadedImage(error.image_sha256, None, error.reason, error.detail)
         try:
@@ -68,8 +74,8 @@ class Images(ABC, Dataset[LoadedImage]):
             return LoadedImage(digest, None, error.reason, error.detail)
 
     @abstractmethod
-    def _load(self, place: Any) -> tuple[Image.Image, str]:
-        """An image and its hash; raises `Unusable` where there is none that can be used."""
+    def _load(self, location: Any) -> tuple[Image.Image, str]:
+        """An image and its hash; raises `Unusable` if it cannot be used."""
 
 
 class ImageFiles(Images):
@@ -79,16 +85,16 @@ class ImageFiles(Images):
         super().__init__(names, preprocess)
         self._folder = folder
 
-    def _load(self, place: str) -> tuple[Image.Image, str]:
-        if not place:
+    def _load(self, location: str) -> tuple[Image.Image, str]:
+        if not location:
             raise Unusable("image_missing", "the question names no image file")
-        path = self._folder / place
+        path = self._folder / location
         try:
             inside = path.resolve().is_relative_to(self._folder.resolve())
-        except (OSError, ValueError, RuntimeError) as error:  # a name that is no path, a link to itself
-            raise Unusable("image_unreadable", f"{place!r}: {one_line(error)}") from None
+        except (OSError, ValueError, RuntimeError) as error:  # a name that is no path, or a link to itself
+            raise Unusable("image_unreadable", f"{location!r}: {one_line(error)}") from None
         if not inside:
-            raise Unusable("image_outside", f"{place} leads out of the image folder {self._folder}")
+            raise Unusable("image_outside", f"{location} leads out of the image folder {self._folder}")
         return load_image(path)
 
 
@@ -99,14 +105,14 @@ class ImageRows(Images):
         super().__init__(rows, preprocess)
         self._contents = contents
 
-    def _load(self, place: int) -> tuple[Image.Image, str]:
+    def _load(self, location: int) -> tuple[Image.Image, str]:
         try:
-            content = self._contents[place]
+            content = self._contents[location]
         except HeadflowError as error:
-            raise Unusable("image_unreadable", f"row {place}: {one_line(error)[:300]}") from None
+            raise Unusable("image_unreadable", f"row {location}: {one_line(error)[:300]}") from None
         if content is None:
-            raise Unusable("image_missing", f"row {place} has no image")
-        return decode_image(content, f"row {place}")
+            raise Unusable("image_missing", f"row {location} has no image")
+        return decode_image(content, f"row {location}")
 
 
 def open_images(questions: QuestionSet, samples: Sequence[Sample], preprocess: Preprocess) -> Images:
@@ -119,36 +125,59 @@ def open_images(questions: QuestionSet, samples: Sequence[Sample], preprocess: P
     return ImageRows(images, [sample.row for sample in samples], preprocess)
 
 
-def load_images(files: Images, *, workers: int, ahead: int, pin: bool) -> Iterator[LoadedImage]:
+def load_images(
+    images: Images, *, workers: int, ahead: int, pin: bool, start_method: str = START_METHOD
+) -> Iterator[LoadedImage]:
     """All images in order.
 
     Args:
-        workers: processes that decode and preprocess; 0: this one does, when an image is asked for.
+        workers: processes that decode and preprocess; 0: this process does it, when an image is needed.
         ahead: how many images the workers may have ready together.
         pin: put pixels into pinned memory, from where they can be copied to a GPU while it computes.
+        start_method: how worker processes are started, one of `multiprocessing.get_all_start_methods()`.
     """
-    workers = min(workers, len(files))
-    each = max(2, -(-min(ahead, len(files)) // workers)) if workers else None
-    return iter(
-        DataLoader(
-            files,
-            batch_size=None,
-            num_workers=workers,
-            prefetch_factor=each,
-            pin_memory=pin,
-            worker_init_fn=partial(end_with, os.getpid()),
-        )
+    workers = min(workers, len(images))
+    if not workers:
+        yield from DataLoader(images, batch_size=None, pin_memory=pin)
+        return
+    context = multiprocessing.get_context(start_method)
+    receiver, sender = context.Pipe(duplex=False)
+    loader = DataLoader(
+        images,
+        batch_size=None,
+        num_workers=workers,
+        prefetch_factor=max(2, -(-min(ahead, len(images)) // workers)),
+        pin_memory=pin,
+        multiprocessing_context=context,
+        worker_init_fn=partial(end_with_owner, receiver, sender if start_method == "fork" else None),
     )
+    loaded = iter(loader)
+    try:
+        yield from loaded
+    finally:
+        del loaded  # ends the workers, before the pipe would
+        sender.close()
 
 
-def end_with(owner: int, _: int) -> None:
-    """For worker processes: end when their owner does, however it ends, and not at Ctrl-C.
+def end_with_owner(receiver: Connection, inherited: Connection | None, _: int) -> None:
+    """Called in each worker process: let it end when its owner does, however the owner ends, and not at Ctrl-C.
 
-    A terminal sends that to them too, and it is for their owner to follow. Left to themselves, workers of a killed
-    owner would wait for ever to hand over what they hold.
+    A terminal sends Ctrl-C to workers too, but it is for their owner to follow. Workers of an owner that was killed
+    would wait forever to hand over what they hold. Only the owner keeps the sending end of a pipe open, so the pipe
+    ends with it. This holds for each way to start a process; the parent of a worker that a fork server started is the
+    server, so the id of the parent says nothing.
+
+    Args:
+        receiver: the receiving end of the pipe.
+        inherited: the copy of the sending end that a forked process has; None in processes that were not forked.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != owner:  # which ended before
-            os._exit(1)
+    if inherited is not None:
+        inherited.close()
+    Thread(target=_exit_with_pipe, args=(receiver,), daemon=True).start()
+
+
+def _exit_with_pipe(receiver: Connection) -> None:
+    with suppress(EOFError, OSError):
+        receiver.recv_bytes()
+    os._exit(1)

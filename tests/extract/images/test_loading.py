@@ -2,9 +2,17 @@
 
 import hashlib
 import io
+import os
 import pickle
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
+from uuid import uuid4
 
+import pandas as pd
 import pytest
 import torch
 from transformers import CLIPImageProcessorPil
@@ -69,3 +77,55 @@ def test_what_crosses_processes_is_no_shared_memory(files):
         copy = pickle.loads(stream.getvalue())
         assert (copy.sha256, copy.reason, copy.detail) == (image.sha256, image.reason, image.detail)
         assert copy.pixels is image.pixels is None or same(copy.pixels, image.pixels)
+
+
+METHODS = ("fork", "forkserver", "spawn")
+ROOT = Path(__file__).parents[3]
+
+
+def processes(mark: str) -> Iterator[int]:
+    """The ids of the processes that have `mark` in their environment."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            alive = (process / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+            if alive and mark.encode() in (process / "environ").read_bytes():
+                yield int(process.name)
+        except OSError:
+            continue
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+@pytest.mark.parametrize("method", METHODS)
+def test_workers_of_each_start_method_end_with_their_owner(tmp_path, method):
+    contents = list(READABLE.values())
+    for number, content in enumerate(contents):
+        (tmp_path / f"{number}.png").write_bytes(content)
+    mark = f"HEADFLOW_TEST={uuid4()}"
+    name, _, value = mark.partition("=")
+    owner = subprocess.Popen(
+        [sys.executable, "-m", "tests.support.reading", tmp_path, method],
+        cwd=ROOT,
+        env=os.environ | {name: value},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        found = [owner.stdout.readline().strip() for _ in (*contents, "held")]
+        assert found == [*(hashlib.sha256(content).hexdigest() for content in contents), "held"]
+        assert len(list(processes(mark))) >= 3  # the owner and its workers
+    finally:
+        owner.kill()
+        owner.wait()
+    until = time.monotonic() + 30
+    while list(processes(mark)) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert list(processes(mark)) == []
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_run_can_read_its_images_by_each_start_method(tmp_path, extract, extracted, monkeypatch, method):
+    monkeypatch.setitem(load_images.__kwdefaults__, "start_method", method)
+    assert extract(tmp_path / "run", num_workers=2, num_samples=4) == 0
+    found, expected = (pd.read_parquet(run / "heads") for run in (tmp_path / "run", extracted))
+    assert found.equals(expected[: len(found)].pipe(lambda rows: rows.astype(found.dtypes)))
