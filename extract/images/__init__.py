@@ -1,6 +1,7 @@
 """Image files -> what a model reads.
 
-decoding        bytes -> RGB and a hash, or the reason why not
+decoding        files or bytes -> RGB and a hash, or the reason why not
+fingerprint     image files -> what tells whether they have changed
 preprocessing   RGB -> the inputs of a vision tower, and the tokens that stand for the image
 processors      the same by a checkpoint's own processor
 tiles           the same by the tiles of a released LLaVA-1.6

@@ -1,4 +1,4 @@
-"""An image's bytes -> RGB pixels and a hash, or the reason why not."""
+"""An image file or its bytes -> RGB pixels and a hash, or the reason why it cannot be used."""
 
 import hashlib
 import io
@@ -13,6 +13,24 @@ from extract.questions.samples import Unusable
 from schemas.text import one_line
 
 LONGEST_TOWER_EDGE = 512  # pixels; no vision tower of the LLaVA family takes more
+
+
+def find_image(folder: Path, name: str) -> Path:
+    """The path of an image in a folder.
+
+    Raises:
+        Unusable: `image_missing` if the name is empty, `image_outside` or `image_unreadable`.
+    """
+    if not name:
+        raise Unusable("image_missing", "the question names no image file")
+    path = folder / name
+    try:
+        inside = path.resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError) as error:  # a name that is no path, or a link to itself
+        raise Unusable("image_unreadable", f"{name!r}: {one_line(error)}") from None
+    if not inside:
+        raise Unusable("image_outside", f"{name} leads out of the image folder {folder}")
+    return path
 
 
 def load_image(path: Path) -> tuple[Image.Image, str]:

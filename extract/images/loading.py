@@ -17,7 +17,7 @@ from typing import Any
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from extract.images.decoding import decode_image, load_image
+from extract.images.decoding import decode_image, find_image, load_image
 from extract.images.preprocessing import Pixels
 from extract.questions.parquet import ImageBytes
 from extract.questions.question_set import QuestionSet
@@ -86,16 +86,7 @@ class ImageFiles(Images):
         self._folder = folder
 
     def _load(self, location: str) -> tuple[Image.Image, str]:
-        if not location:
-            raise Unusable("image_missing", "the question names no image file")
-        path = self._folder / location
-        try:
-            inside = path.resolve().is_relative_to(self._folder.resolve())
-        except (OSError, ValueError, RuntimeError) as error:  # a name that is no path, or a link to itself
-            raise Unusable("image_unreadable", f"{location!r}: {one_line(error)}") from None
-        if not inside:
-            raise Unusable("image_outside", f"{location} leads out of the image folder {self._folder}")
-        return load_image(path)
+        return load_image(find_image(self._folder, location))
 
 
 class ImageRows(Images):

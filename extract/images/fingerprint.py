@@ -1,0 +1,43 @@
+"""Fingerprints of image files: tell whether a run goes on with the images it began with, without reading them whole.
+
+A fingerprint is `SIZE:HEX`: the file's size in bytes, and the BLAKE2b hash (64 bits) of its first, middle and last
+4 KiB. Image files are compressed, so that a change of the picture changes nearly all bytes behind it. Parquet needs
+none: the hash of the question file covers its images.
+"""
+
+from hashlib import blake2b
+from pathlib import Path
+
+from extract.images.decoding import find_image
+from extract.questions.question_set import QuestionSet
+from extract.questions.samples import Unusable
+
+MOST = 2048  # images of a question set that get a fingerprint
+SAMPLE = 4096  # bytes
+
+
+def fingerprint_images(questions: QuestionSet) -> dict[str, str]:
+    """The fingerprints of the images of a question set by name, of at most `MOST` at even distances by name.
+
+    Images that do not exist or cannot be read are left out. Empty if the images are in Parquet.
+    """
+    folder = questions.images
+    if not isinstance(folder, Path):
+        return {}
+    names = sorted({sample.image for sample in questions.samples})
+    some = [names[number * len(names) // MOST] for number in range(MOST)] if len(names) > MOST else names
+    found = {name: _fingerprint(folder, name) for name in some}
+    return {name: fingerprint for name, fingerprint in found.items() if fingerprint is not None}
+
+
+def _fingerprint(folder: Path, name: str) -> str | None:
+    try:
+        with find_image(folder, name).open("rb") as file:
+            size = file.seek(0, 2)
+            digest = blake2b(digest_size=8)
+            for start in (0, (size - SAMPLE) // 2, size - SAMPLE):
+                file.seek(max(0, start))
+                digest.update(file.read(SAMPLE))
+    except (Unusable, OSError):
+        return None
+    return f"{size}:{digest.hexdigest()}"
