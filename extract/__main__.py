@@ -8,23 +8,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from extract.config import PACKAGE, TRANSFORMERS, parser
+from extract.config import PACKAGE, RESUMABLE, TRANSFORMERS, parser
 from extract.prompts.prompt import PromptBuilder
 from extract.prompts.templates import CHAT, find_template
 from extract.provenance import git_commit, versions
 from extract.questions.question_set import QuestionSet, read_questions
-from extract.questions.samples import Unusable
 from schemas.cli import run_command
 from schemas.columns import REASONS
 from schemas.errors import HeadflowError
-from schemas.manifest import PACKED, Manifest
+from schemas.manifest import PACKED, SEPARATE, Manifest, Session
 from schemas.store.directory import check_directory, holds_run
-from schemas.store.identity import check_same
+from schemas.store.identity import check_division, check_fingerprints, check_same
 from schemas.store.run import Run, open_run
 from schemas.store.writer import RunWriter
 
 if TYPE_CHECKING:
-    from extract.images.preprocessing import ImageSettings
+    from extract.images.preprocessing import ImageSettings, Preprocessor
     from extract.models.checkpoint import Checkpoint
     from extract.prompts.format import PromptFormat
     from extract.runner import Extractor
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def _packages(backend: str) -> Iterator[None]:
-    """Imports of what a backend needs; raises `HeadflowError` where one is not installed."""
+    """Around imports of what a backend needs; raises `HeadflowError` if a package is not installed."""
     remedy = "make setup-llava" if backend == PACKAGE else "pip install -e '.[extract]'"
     try:
         yield
@@ -40,8 +39,8 @@ def _packages(backend: str) -> Iterator[None]:
         raise HeadflowError(f"{error.name} is not installed: {remedy}") from error
 
 
-def _load(arguments: argparse.Namespace) -> "Checkpoint":
-    """The model, by the backend that the flags name."""
+def load_checkpoint(arguments: argparse.Namespace) -> "Checkpoint":
+    """The model, loaded by the backend of the flags."""
     with _packages(arguments.backend):
         from transformers.utils import logging
 
@@ -54,26 +53,37 @@ def _load(arguments: argparse.Namespace) -> "Checkpoint":
             from extract.models.loading import load_model as load
     logging.set_verbosity_error()  # what it would warn of, such as missing weights, is checked here
     logging.disable_progress_bar()
-    device = choose_device(arguments.device)
-    images = _image_settings(arguments)
+    device, images = choose_device(arguments.device), _image_settings(arguments)
     return load(arguments.model_path, arguments.model_base, device=device, dtype=arguments.dtype, images=images)
 
 
+def load_format(arguments: argparse.Namespace) -> "tuple[PromptFormat, Preprocessor]":
+    """How prompts are written and images preprocessed; no weights are loaded unless the backend is the package."""
+    if arguments.backend == PACKAGE:
+        checkpoint = load_checkpoint(arguments)
+        return checkpoint.prompt_format, checkpoint.preprocessor
+    with _packages(arguments.backend):
+        from extract.models.loading import load_prompt_format
+    return load_prompt_format(arguments.model_path, arguments.model_base, _image_settings(arguments))
+
+
 def _image_settings(arguments: argparse.Namespace) -> "ImageSettings":
-    """How images are preprocessed, as the flags say."""
     from extract.images.preprocessing import ImageSettings
 
     return ImageSettings(arguments.image_aspect_ratio, arguments.min_pixels, arguments.max_pixels)
 
 
-def _prompts(prompt_format: "PromptFormat", arguments: argparse.Namespace) -> PromptBuilder:
-    """What builds prompts, as the flags say."""
+def _prompt_builder(prompt_format: "PromptFormat", arguments: argparse.Namespace) -> PromptBuilder:
     template = prompt_format.find_template(arguments.conv_mode, arguments.model_path)
     return prompt_format.prompt_builder(template, suffix=arguments.prompt_suffix, system_span=arguments.system_span)
 
 
-def load_extractor(arguments: argparse.Namespace, questions: QuestionSet) -> "Extractor":
+def load_extractor(arguments: argparse.Namespace, questions: QuestionSet, before: Session | None) -> "Extractor":
     """Load the model and set up what turns samples into rows.
+
+    Args:
+        before: the chunk's last session, whose batch size is taken if the user names none and the device is the same:
+            then the numbers are those of a run that was never interrupted, to the last digit.
 
     Raises:
         HeadflowError: the model cannot be loaded, or the packages of this stage are not installed.
@@ -83,30 +93,24 @@ def load_extractor(arguments: argparse.Namespace, questions: QuestionSet) -> "Ex
         from extract.forward import Passes
         from extract.models.answers import AnswerReader
         from extract.models.self_check import check_model
-        from extract.runner import Extractor
+        from extract.runner import Extractor, device_name
 
-    checkpoint = _load(arguments)
-    prompts = _prompts(checkpoint.prompt_format, arguments)
+    checkpoint = load_checkpoint(arguments)
+    prompts = _prompt_builder(checkpoint.prompt_format, arguments)
     check_model(checkpoint, prompts)
     passes = Passes(checkpoint, AnswerReader.of(checkpoint.prompt_format.tokenizer))
     packed = arguments.sequences == PACKED and checkpoint.packs
-    groups = questions.by_image() if packed else [[sample] for sample in questions.samples]
-    return Extractor(
-        checkpoint,
-        prompts,
-        passes,
-        packed=packed,
-        batch_size=1 if checkpoint.single else arguments.batch_size or choose_batch_size(passes, prompts, groups),
-        workers=arguments.num_workers,
-    )
+    batch_size = 1 if checkpoint.single else arguments.batch_size
+    if batch_size is None and before is not None and before.device == device_name(checkpoint.device):
+        batch_size = before.batch_size
+    if batch_size is None:
+        groups = questions.by_image() if packed else [[sample] for sample in questions.samples]
+        batch_size = choose_batch_size(passes, prompts, groups)
+    return Extractor(checkpoint, prompts, passes, packed, batch_size, workers=arguments.num_workers)
 
 
 def find_questions(arguments: argparse.Namespace) -> QuestionSet:
-    """The whole question file, once the flags about prompts are found to be right.
-
-    Raises:
-        HeadflowError: naming the flag or the file.
-    """
+    """The whole question file; raises `HeadflowError` if it or a name of a template is wrong."""
     if arguments.conv_mode not in (None, CHAT):
         find_template(arguments.conv_mode, arguments.model_path)
     with _packages(arguments.backend):
@@ -114,114 +118,148 @@ def find_questions(arguments: argparse.Namespace) -> QuestionSet:
 
 
 def show_prompts(arguments: argparse.Namespace, questions: QuestionSet) -> None:
-    """Print prompts as the model would read them.
-
-    Raises:
-        HeadflowError: the checkpoint or the questions cannot be read, or packages of this stage are not installed.
-    """
+    """Print prompts as the model would read them."""
     with _packages(arguments.backend):
-        from extract.show_prompt import image_ids, strip
-
-        if arguments.backend == TRANSFORMERS:
-            from extract.models.loading import load_prompt_format
-    if arguments.backend == TRANSFORMERS:
-        prompt_format, reader = load_prompt_format(
-            arguments.model_path, arguments.model_base, _image_settings(arguments)
-        )
-    else:
-        checkpoint = _load(arguments)
-        prompt_format, reader = checkpoint.prompt_format, checkpoint.preprocessor
-    prompts = _prompts(prompt_format, arguments)
+        from extract.show_prompt import prompt_lines
+    prompt_format, preprocessor = load_format(arguments)
+    prompts = _prompt_builder(prompt_format, arguments)
     for sample in questions.samples:
-        try:
-            ids, note = image_ids(prompt_format, reader, questions, sample)
-            lines = list(strip(prompts.build(sample.question, ids), prompt_format.tokenizer))
-        except Unusable as error:
-            note, lines = "", [f"skipped: {error.reason} ({error.detail})"]
-        print(f"{sample.sample_id} ({sample.category}), template {prompts.template.name}{note}", *lines, sep="\n")
+        print(*prompt_lines(sample, questions, prompts, prompt_format, preprocessor), sep="\n")
 
 
-def check_output(arguments: argparse.Namespace, asked: dict[str, Any]) -> Run | None:
-    """The run that is to go on, if there is one.
-
-    Args:
-        asked: what is known of the run before a model is loaded, by field of its manifest.
-
-    Raises:
-        HeadflowError: nothing can be written there, or another run lies there.
-    """
+def check_flags(arguments: argparse.Namespace) -> None:
+    """Raise `HeadflowError` if flags contradict each other."""
     if arguments.chunk_idx >= arguments.num_chunks:
         raise HeadflowError(f"--chunk-idx {arguments.chunk_idx} is not one of {arguments.num_chunks} chunks, from 0")
     if arguments.overwrite and arguments.num_chunks > 1:
         raise HeadflowError("--overwrite would remove what other chunks have written: remove the directory yourself")
-    check_directory(arguments.output_dir)
-    if arguments.overwrite or not holds_run(arguments.output_dir):
+
+
+def known_fields(arguments: argparse.Namespace, questions: QuestionSet) -> dict[str, Any]:
+    """The fields of the manifest that are known before the model is looked at."""
+    known = {
+        "num_chunks": arguments.num_chunks,
+        "model": arguments.model_path,
+        "question_file_sha256": questions.sha256,
+        "prompt_suffix": arguments.prompt_suffix,
+        "system_span": arguments.system_span,
+    }
+    if arguments.dtype != "auto":
+        known["dtype"] = arguments.dtype
+    if arguments.sequences == SEPARATE:
+        known["sequences"] = SEPARATE
+    return known
+
+
+def find_run(arguments: argparse.Namespace, questions: QuestionSet, images: dict[str, str]) -> Run | None:
+    """The run to go on with; None: a new one is begun. Checked as far as that is possible without the weights.
+
+    Raises:
+        HeadflowError: another run is in the directory.
+    """
+    path = arguments.output_dir
+    if arguments.overwrite or not holds_run(path):
         return None
-    found = open_run(arguments.output_dir)
-    check_same(found.manifest, asked, arguments.output_dir)
+    found = open_run(path)
+    check_same(found.manifest, known_fields(arguments, questions), path)
+    check_division(found, len(questions.samples))
+    check_fingerprints(found, None, images)
+    if not was_asked(found, arguments) and arguments.backend == TRANSFORMERS:
+        prompt_format, preprocessor = load_format(arguments)
+        template = prompt_format.find_template(arguments.conv_mode, arguments.model_path)
+        fields = {"conv_mode": template.name, "image_preprocessing": preprocessor.describe()}
+        check_same(found.manifest, fields, path)
     return found
 
 
+def was_asked(run: Run, arguments: argparse.Namespace) -> bool:
+    """Whether a session of the run had the same flags, but for those that may differ when a run goes on."""
+    settings = {name: value for name, value in recorded(arguments).items() if name not in RESUMABLE}
+    sessions = [session for ledger in run.ledgers.values() for session in ledger.sessions]
+    return any(settings.items() <= session.arguments.items() for session in sessions)
+
+
+def recorded(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The flags as they are recorded in a session."""
+    return {name: str(value) if isinstance(value, Path) else value for name, value in vars(arguments).items()}
+
+
+def stays_complete(run: Run, arguments: argparse.Namespace, asked: int) -> bool:
+    """Whether nothing is left to do: the chunk is complete, has the samples, and had the same flags."""
+    ledger = run.ledgers.get(arguments.chunk_idx)
+    complete = ledger is not None and ledger.complete and ledger.samples >= asked
+    return complete and not arguments.retry_skipped and was_asked(run, arguments)
+
+
 def run(arguments: argparse.Namespace) -> int:
-    """Check, load, extract, and say what was done."""
+    """Check what is asked for, print prompts or write a run, and say what was done."""
+    check_flags(arguments)
     questions = find_questions(arguments)
     if arguments.show_prompt:
         show_prompts(arguments, questions.first(arguments.show_prompt))
         return 0
     questions.check_images()
     questions = questions.first(arguments.num_samples)
-    asked = {
-        "num_chunks": arguments.num_chunks,
-        "model": arguments.model_path,
-        "question_file_sha256": questions.sha256,
-    }
-    given = {name: str(value) if isinstance(value, Path) else value for name, value in vars(arguments).items()}
-    found = check_output(arguments, asked)
-    if found is not None and arguments.batch_size is None and arguments.chunk_idx in found.ledgers:
-        # Numbers depend on it in their last digits
-        arguments.batch_size = found.ledgers[arguments.chunk_idx].sessions[-1].batch_size
     chunk = questions.chunk(arguments.num_chunks, arguments.chunk_idx)
-    extractor = load_extractor(arguments, chunk)
+    with _packages(arguments.backend):
+        from extract.images.fingerprint import fingerprint_images
+    images = fingerprint_images(chunk)
+    found = find_run(arguments, questions, images)
+    if found is not None and stays_complete(found, arguments, len(chunk.samples)):
+        print(f"{len(chunk.samples)} of {len(chunk.samples)} samples are there already, the run stays as it is")
+        return 0
+    check_directory(arguments.output_dir)
+    ledger = found.ledgers.get(arguments.chunk_idx) if found is not None else None
+    extractor = load_extractor(arguments, chunk, ledger.sessions[-1] if ledger and ledger.sessions else None)
     manifest = Manifest(
         **extractor.describe(),
-        **asked,
+        num_chunks=arguments.num_chunks,
+        model=arguments.model_path,
         question_file=questions.name,
+        question_file_sha256=questions.sha256,
     )
-    session = replace(extractor.session(), git_commit=git_commit(), versions=versions(), arguments=given)
-    number = len(extractor.checkpoint.prompt_format.image_ids)
-    image_tokens = f"{number} image tokens" if number else "image tokens by the size of the image"
-    print(
-        f"{arguments.model_path}: {manifest.layers} layers x {manifest.heads} heads, "
-        f"{image_tokens}, {manifest.dtype} on {session.device}"
-    )
+    session = replace(extractor.session(), git_commit=git_commit(), versions=versions(), arguments=recorded(arguments))
+    print(f"{arguments.model_path}: {describe(extractor, manifest, session)}")
     writer = RunWriter(
         arguments.output_dir,
         manifest,
         session,
         samples=len(chunk.samples),
-        samples_in_run=len(questions.samples),
         chunk=arguments.chunk_idx,
+        samples_in_run=len(questions.samples),
         weights=extractor.checkpoint.weights,
+        images=images,
         overwrite=arguments.overwrite,
         retry_skipped=arguments.retry_skipped,
     )
-    if writer.done:
-        print(f"{len(writer.done)} of {len(chunk.samples)} samples are there already")
+    write(extractor, chunk, writer)
+    return 0
+
+
+def describe(extractor: "Extractor", manifest: Manifest, session: Session) -> str:
+    """The model in one line, for people."""
+    number = len(extractor.checkpoint.prompt_format.image_ids)
+    image_tokens = f"{number} image tokens" if number else "image tokens by the size of the image"
+    return f"{manifest.layers} layers x {manifest.heads} heads, {image_tokens}, {manifest.dtype} on {session.device}"
+
+
+def write(extractor: "Extractor", questions: QuestionSet, writer: RunWriter) -> None:
+    """Run the samples that the run lacks, and say what was done."""
+    there = sum(sample.sample_id in writer.done for sample in questions.samples)
+    if there:
+        print(f"{there} of {len(questions.samples)} samples are there already")
     with closing(writer):
-        skipped = extractor.run(chunk, writer)
-    observed = len(chunk.samples) - len(writer.done) - skipped.total()
-    print(f"{observed} samples observed, {observed * manifest.layers * manifest.heads} rows in {arguments.output_dir}")
+        skipped = extractor.run(questions, writer)
+    observed = len(questions.samples) - there - skipped.total()
+    rows = observed * writer.run.manifest.layers * writer.run.manifest.heads
+    print(f"{observed} samples observed, {rows} rows in {writer.path}")
     for reason, count in skipped.most_common():
         print(f"{count} skipped: {reason} ({REASONS[reason]}); see the table `samples`")
-    return 0
 
 
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line and run; returns the exit code."""
-    flags = parser()
-    arguments = flags.parse_args(argv)
-    if arguments.output_dir is None and not arguments.show_prompt:
-        flags.error("the following arguments are required: --output-dir")
+    arguments = parser().parse_args(argv)
     return run_command(lambda: run(arguments))
 
 

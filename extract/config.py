@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from pathlib import Path
 
 from extract.prompts.prompt import SYSTEM_SPANS
 from extract.prompts.templates import TEMPLATES
@@ -10,7 +11,13 @@ from schemas.cli import number, path
 from schemas.manifest import ASPECTS, PACKED, ROWS, SEPARATE
 
 TRANSFORMERS, PACKAGE = "transformers", "llava"
+OUTPUT_DIR = "mme_attention_observation"  # as users of the earlier tool know it
 DTYPES = ("auto", "float16", "bfloat16", "float32")
+# The flags with which a run may go on although they differ: they decide no number, or what they name is compared itself
+RESUMABLE = (
+    "question_file", "image_folder", "num_samples", "output_dir", "resume", "overwrite", "retry_skipped", "chunk_idx",
+    "device", "batch_size", "num_workers", "show_prompt",
+)  # fmt: skip
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,15 +43,27 @@ def parser() -> argparse.ArgumentParser:
         help="MME_test.json, LLaVA's .jsonl or .json, the folder of MME's release, or Parquet with the images: a file, "
         "a folder, or hf://datasets/lmms-lab/MME",
     )
-    flags.add_argument("--output-dir", type=path, help="directory of the run to write")
-    again = flags.add_mutually_exclusive_group()
-    again.add_argument("--resume", action="store_true", help="go on where --output-dir holds this run (the default)")
-    again.add_argument("--overwrite", action="store_true", help="start anew where --output-dir holds a run")
     flags.add_argument(
-        "--retry-skipped", action="store_true", help="run the samples again that were skipped in --output-dir"
+        "--output-dir",
+        type=path,
+        default=Path(OUTPUT_DIR),
+        help=f"directory of the run to write (default {OUTPUT_DIR})",
+    )
+    again = flags.add_mutually_exclusive_group()
+    again.add_argument(
+        "--resume", action="store_true", help="go on with the run in --output-dir, if there is one (the default)"
+    )
+    again.add_argument(
+        "--overwrite", action="store_true", help="remove the run in --output-dir, if there is one, and start anew"
     )
     flags.add_argument(
-        "--num-chunks", type=number(int, 1, ROWS), default=1, help="divide the images into so many chunks (default 1)"
+        "--retry-skipped", action="store_true", help="run the samples of --output-dir again that were skipped"
+    )
+    flags.add_argument(
+        "--num-chunks",
+        type=number(int, 1, ROWS),
+        default=1,
+        help="number of chunks that the images are divided into (default 1)",
     )
     flags.add_argument(
         "--chunk-idx", type=number(int, 0, ROWS), default=0, help="the chunk that this process runs, from 0 (default 0)"
@@ -54,22 +73,32 @@ def parser() -> argparse.ArgumentParser:
         help="conversation template (default vicuna_v1 for a LLaVA on Vicuna, else hf); hf: the checkpoint's own; "
         f"auto: as LLaVA picks by the name; {', '.join(TEMPLATES)}",
     )
-    flags.add_argument("--num-samples", type=int, default=-1, help="the first so many; -1 or 0: all (default -1)")
+    flags.add_argument(
+        "--num-samples",
+        type=int,
+        default=-1,
+        help="the first N samples of the file; -1 or 0: all (default -1)",
+        metavar="N",
+    )
     flags.add_argument(
         "--dtype",
         choices=DTYPES,
         default="auto",
         help="auto: on CUDA the checkpoint's own if it is of half precision, else float16; float32 on the CPU",
     )
-    flags.add_argument("--device", default="auto", help="auto: CUDA where there is one, else the CPU")
+    flags.add_argument("--device", default="auto", help="auto: CUDA if there is one, else the CPU (default auto)")
     flags.add_argument(
-        "--batch-size", type=_batch_size, default="auto", help="images at once; auto: as many as fit (default auto)"
+        "--batch-size",
+        type=_batch_size,
+        default="auto",
+        help="images that go through the model at once; auto: as many as fit (default auto)",
     )
     flags.add_argument(
         "--sequences",
         choices=(PACKED, SEPARATE),
         default=PACKED,
-        help="questions on one image behind one prefix, or each in a sequence of its own (default packed)",
+        help="packed: questions on one image share one prefix, if the model allows it; separate: each question has a "
+        "sequence of its own (default packed)",
     )
     flags.add_argument(
         "--num-workers", type=_workers, default="auto", help="processes that read images; 0: none (default auto)"
@@ -94,13 +123,14 @@ def parser() -> argparse.ArgumentParser:
         "--system-span",
         choices=SYSTEM_SPANS,
         default="template",
-        help="which tokens are `system`: the true span, or the span of the earlier tool (default template)",
+        help="which tokens are `system`: template: those of the system message; original: the span of the earlier tool "
+        "(default template)",
     )
     flags.add_argument(
         "--show-prompt",
         type=number(int, 1, ROWS),
         metavar="N",
-        help="print the first N prompts token by token with their roles, and stop; needs no weights, folder or output",
+        help="print the first N prompts token by token with their roles, and stop; needs no weights and no images",
     )
     return flags
 
@@ -112,7 +142,7 @@ def _name(text: str) -> str:
 
 
 def _batch_size(text: str) -> int | None:
-    """A value of `--batch-size`; null: auto."""
+    """A value of `--batch-size`; None: auto."""
     return None if text == "auto" else number(int, 1, ROWS, auto=True)(text)
 
 

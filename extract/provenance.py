@@ -1,4 +1,4 @@
-"""Versions and commit: what makes a run traceable."""
+"""Versions and commit: what makes a session traceable."""
 
 import platform
 import subprocess
@@ -13,11 +13,15 @@ def versions() -> dict[str, str]:
 
 
 def git_commit() -> str | None:
-    """The commit of the checkout that this file lies in, `-dirty` where it has changes; null outside of git."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    """The commit of the checkout that has this file, with `-dirty` if files were changed; None outside of git."""
+    commit, changes = _git("rev-parse", "HEAD"), _git("status", "-s", "-uno")
+    return f"{commit}-dirty" if commit and changes else commit
+
+
+def _git(*command: str) -> str | None:
     try:
         done = subprocess.run(
-            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True, timeout=10
+            ["git", *command], cwd=Path(__file__).parent, capture_output=True, text=True, check=True, timeout=10
         )
     except (OSError, subprocess.SubprocessError):
         return None

@@ -60,7 +60,7 @@ class Extractor:
     def session(self) -> Session:
         """The fields of the session that it decides."""
         return Session(
-            device=_device_name(self.checkpoint.device),
+            device=device_name(self.checkpoint.device),
             kernel=self.checkpoint.kernel_description,
             batch_size=self.batch_size,
         )
@@ -195,5 +195,6 @@ def _ids(window: Window) -> set[str]:
     return {sample.sample_id for group in window for sample in group}
 
 
-def _device_name(device: torch.device) -> str:
+def device_name(device: torch.device) -> str:
+    """The name of a device as sessions record it: that of the GPU, or `cpu`."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)

@@ -8,14 +8,31 @@ from transformers import PreTrainedTokenizerBase
 from extract.images.loading import open_images
 from extract.images.preprocessing import Preprocessor, blank_image
 from extract.prompts.format import PromptFormat
-from extract.prompts.prompt import Prompt
+from extract.prompts.prompt import Prompt, PromptBuilder
 from extract.prompts.templates import IMAGE_PLACEHOLDER
 from extract.questions.question_set import QuestionSet
-from extract.questions.samples import Sample
+from extract.questions.samples import Sample, Unusable
 from schemas.roles import IMAGE, ROLES
 
 
-def image_ids(
+def prompt_lines(
+    sample: Sample,
+    questions: QuestionSet,
+    prompts: PromptBuilder,
+    prompt_format: PromptFormat,
+    preprocessor: Preprocessor,
+) -> Iterator[str]:
+    """Lines of text: which sample and template, then the prompt token by token, or why there is none."""
+    try:
+        ids, note = _image_ids(prompt_format, preprocessor, questions, sample)
+        lines = list(strip(prompts.build(sample.question, ids), prompt_format.tokenizer))
+    except Unusable as error:
+        note, lines = "", [f"skipped: {error.reason} ({error.detail})"]
+    yield f"{sample.sample_id} ({sample.category}), template {prompts.template.name}{note}"
+    yield from lines
+
+
+def _image_ids(
     prompt_format: PromptFormat, preprocessor: Preprocessor, questions: QuestionSet, sample: Sample
 ) -> tuple[list[int], str]:
     """The tokens that stand for a sample's image, and a note if they are those of another image.

@@ -1,6 +1,7 @@
 """Oracle: the run that was never interrupted: the same rows, to the bit, however often a run was killed."""
 
 import contextlib
+import hashlib
 import json
 import os
 import random
@@ -9,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +18,16 @@ import pandas as pd
 import pytest
 from tqdm import tqdm
 
+from extract import __main__ as extract_command
 from extract.__main__ import main
+from extract.models import loading
+from extract.models.transformers_model import TransformersModel
 from extract.questions.question_set import read_questions
-from schemas.columns import TABLES
 from schemas.store import writer as writer_module
 from schemas.store.run import open_run
 from schemas.store.validate import validate
-from tests.extract.test_runner import tables
+from tests.support.runs import LEDGER, edit_json, read_tables
+from tests.support.tiny_llava import make_checkpoint
 
 FAULTS = int(os.environ.get("HEADFLOW_FAULTS", "6"))  # moments at which a run is killed
 NUMBER = 20
@@ -30,7 +35,7 @@ NUMBER = 20
 
 def same(run, whole, *, ordered=True) -> None:
     assert list(validate(run)) == []
-    for found, expected in zip(tables(run), tables(whole), strict=True):
+    for found, expected in zip(read_tables(run), read_tables(whole), strict=True):
         if not ordered:
             keys = [name for name in ("sample_id", "layer", "head") if name in found]
             found, expected = (
@@ -129,12 +134,161 @@ def test_nothing_is_left_of_a_run_that_is_killed(arguments, duration, tmp_path):
     assert not any(Path(f"/proc/{reader}").exists() for reader in readers)
 
 
-def test_a_complete_run_stays_as_it_is(arguments, duration, tmp_path, capsys):
+def contents(run: Path) -> dict[Path, tuple[str, int]]:
+    """The hash and the time of change of each file of a run."""
+    files = [file for file in run.rglob("*") if file.is_file()]
+    return {file: (hashlib.sha256(file.read_bytes()).hexdigest(), file.stat().st_mtime_ns) for file in files}
+
+
+@pytest.fixture
+def no_model(monkeypatch):
+    """Let loading a model fail the test."""
+
+    def fail(*_, **__):
+        raise AssertionError("a model is loaded")
+
+    for name in ("load_model", "load_prompt_format"):
+        monkeypatch.setattr(loading, name, fail)
+
+
+@pytest.mark.parametrize("flags", [[], ["--batch-size", "3", "--num-workers", "1", "--resume"], ["--num-samples", "7"]])
+def test_a_complete_run_stays_as_it_is(arguments, duration, no_model, monkeypatch, capsys, flags):
     whole, _ = duration
-    before = {file: file.stat().st_mtime_ns for table in TABLES for file in (whole / table).iterdir()}
-    assert main(arguments(whole)) == 0
+    monkeypatch.setattr(extract_command, "check_directory", None)  # it may lie on a disk that cannot be written
+    before = contents(whole)
+    assert main([*arguments(whole), *flags]) == 0
+    number = 7 if "7" in flags else NUMBER
+    assert capsys.readouterr().out == f"{number} of {number} samples are there already, the run stays as it is\n"
+    assert contents(whole) == before
+    assert len(before) > 10
+
+
+def test_a_complete_run_that_is_asked_for_by_other_flags(arguments, duration, capsys):
+    """Flags that name the same settings: the model says that they are the same."""
+    whole, _ = duration
+    before = contents(whole)
+    assert main([*arguments(whole), "--conv-mode", "vicuna_v1", "--dtype", "float32"]) == 0
     assert f"{NUMBER} of {NUMBER} samples are there already" in capsys.readouterr().out
-    assert {file: file.stat().st_mtime_ns for table in TABLES for file in (whole / table).iterdir()} == before
+    assert contents(whole) == before
+
+
+def test_a_complete_chunk_stays_as_it_is(arguments, duration, tmp_path, capsys):
+    run = tmp_path / "run"
+    chunk = arguments(run, "--num-chunks", "2", "--chunk-idx", "1")
+    assert main(chunk) == 0
+    before = contents(run)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loading, "load_model", None)
+        assert main(chunk) == 0
+    assert contents(run) == before
+    assert main([*chunk, "--chunk-idx", "0"]) == 0
+    assert open_run(run).complete
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--num-chunks", "2"], "its num_chunks is 1, this command's is 2"),
+        (["--conv-mode", "llava_v0"], "its conv_mode is 'vicuna_v1', this command's is 'llava_v0'"),
+        (["--prompt-suffix", ""], "its prompt_suffix is "),
+        (["--system-span", "original"], "its system_span is 'template', this command's is 'original'"),
+        (["--dtype", "bfloat16"], "its dtype is 'float32', this command's is 'bfloat16'"),
+        (["--sequences", "separate"], "its sequences is 'packed', this command's is 'separate'"),
+        (["--image-aspect-ratio", "pad"], "its image_preprocessing is {"),
+    ],
+)
+def test_another_command_is_refused_before_a_model_is_loaded(arguments, duration, monkeypatch, capsys, flags, says):
+    whole, _ = duration
+    before = contents(whole)
+    monkeypatch.setattr(loading, "load_model", None)
+    assert main([*arguments(whole), *flags]) == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1
+    assert contents(whole) == before
+
+
+def test_other_questions_and_images_are_refused_before_a_model_is_loaded(
+    arguments, duration, questions, no_model, tmp_path, capsys
+):
+    whole, _ = duration
+    rows = json.loads((questions / "MME_test.json").read_text())
+    (tmp_path / "other.json").write_text(json.dumps(rows[1:]))
+    assert main([*arguments(whole), "--question-file", str(tmp_path / "other.json")]) == 2
+    assert "its question_file_sha256 is " in capsys.readouterr().err
+    images = shutil.copytree(questions / "images", tmp_path / "images")
+    assert main([*arguments(whole), "--image-folder", str(images)]) == 0
+    (images / rows[0]["image_file"]).write_bytes((images / rows[4]["image_file"]).read_bytes())
+    assert main([*arguments(whole), "--image-folder", str(images)]) == 2
+    assert f"{rows[0]['image_file']!r} is not the image that" in capsys.readouterr().err
+
+
+def test_other_weights_are_refused(arguments, checkpoint_path, texts, tmp_path, monkeypatch, capsys):
+    model = shutil.copytree(checkpoint_path, tmp_path / "model")
+    argv = [*arguments(tmp_path / "run"), "--model-path", str(model)]
+    stop_after(monkeypatch, 2)
+    assert main(argv) == 128 + signal.SIGTERM
+    make_checkpoint(tmp_path / "other", texts, seed=1)
+    shutil.copy(tmp_path / "other" / "model.safetensors", model)
+    assert main(argv) == 2
+    assert "the weights are not those that chunk 0" in capsys.readouterr().err
+    shutil.copy(checkpoint_path / "model.safetensors", model)
+    assert main(argv) == 0
+
+
+def stop_after(monkeypatch, passes: int) -> None:
+    """Let a signal come in a run's pass of this number, from 0; later runs go on undisturbed."""
+    forward, calls = TransformersModel.forward, count()
+
+    def interrupted(self, *inputs):
+        if next(calls) == passes:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return forward(self, *inputs)
+
+    monkeypatch.setattr(TransformersModel, "forward", interrupted)
+
+
+@pytest.mark.parametrize(("first", "then", "passes"), [("4", "3", 1), ("1", "5", 1), ("2", "1", 3), ("3", "3", 1)])
+def test_going_on_with_another_batch_size(arguments, duration, tmp_path, monkeypatch, first, then, passes):
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    assert main(arguments(whole, "--batch-size", first)) == 0
+    stop_after(monkeypatch, passes)
+    assert main(arguments(run, "--batch-size", first)) == 128 + signal.SIGTERM
+    written = len(pd.read_parquet(run / "samples"))
+    assert 0 < written < NUMBER
+    assert main(arguments(run, "--batch-size", then)) == 0
+    (ledger,) = open_run(run).ledgers.values()
+    assert [session.batch_size for session in ledger.sessions] == [int(first), int(then)]
+    if first == then:
+        same(run, whole)
+    assert list(validate(run)) == []
+    found, expected = (pd.read_parquet(each / "heads") for each in (run, whole))
+    keys = ["sample_id", "category", "layer", "head"]
+    assert found[keys].equals(expected[keys])
+    assert np.abs(found.drop(columns=keys) - expected.drop(columns=keys)).max(axis=None) <= 2e-6
+
+
+@pytest.mark.parametrize(("device", "expected"), [("cpu", 3), ("another GPU", 1)])
+def test_auto_takes_the_last_batch_size_of_the_same_device(arguments, tmp_path, monkeypatch, device, expected):
+    run = tmp_path / "run"
+    stop_after(monkeypatch, 2)
+    assert main(arguments(run, "--batch-size", "3")) == 128 + signal.SIGTERM
+    edit_json(run / LEDGER, sessions=[json.loads((run / LEDGER).read_text())["sessions"][0] | {"device": device}])
+    assert main(arguments(run)) == 0
+    (ledger,) = open_run(run).ledgers.values()
+    assert [session.batch_size for session in ledger.sessions] == [3, expected]
+    assert [session.device for session in ledger.sessions] == [device, "cpu"]
+
+
+def test_more_samples_can_be_asked_for_later(arguments, duration, tmp_path):
+    whole, _ = duration
+    run = tmp_path / "run"
+    assert main([*arguments(run), "--num-samples", "5"]) == 0
+    assert main(arguments(run)) == 0
+    assert len(open_run(run).ledgers[0].sessions) == 2
+    assert open_run(run).complete
+    found, expected = (pd.read_parquet(each / "samples") for each in (run, whole))
+    assert found["sample_id"].tolist() == expected["sample_id"].tolist()
 
 
 def test_chunks_in_processes_of_their_own_are_the_whole(arguments, duration, tmp_path):
@@ -163,18 +317,9 @@ def test_questions_on_one_image_stay_in_one_chunk(questions):
     assert whole.chunk(10**6, 10**6 - 1).by_image() == []
 
 
-def test_another_command_is_refused(arguments, duration, tmp_path, capsys):
+def test_flags_that_contradict_each_other(arguments, duration, no_model, capsys):
     whole, _ = duration
-    other = tmp_path / "other.json"
     for flags, says in (
-        (["--num-chunks", "2"], "its num_chunks is 1, this command's is 2"),
-        (["--system-span", "original"], "its system_span is 'template', this command's is 'original'"),
-        (["--conv-mode", "llava_v0"], "its conv_mode is 'vicuna_v1', this command's is 'llava_v0'"),
-        (["--dtype", "bfloat16"], "its dtype is 'float32', this command's is 'bfloat16'"),
-        (
-            ["--image-aspect-ratio", "pad"],
-            "its image_preprocessing is {",
-        ),
         (["--chunk-idx", "1"], "--chunk-idx 1 is not one of 1 chunks"),
         (["--num-chunks", "2", "--overwrite"], "--overwrite would remove what other chunks have written"),
     ):
@@ -182,7 +327,6 @@ def test_another_command_is_refused(arguments, duration, tmp_path, capsys):
         error = capsys.readouterr().err
         assert says in error, error
         assert error.count("\n") == 1
-    assert not other.exists()
     assert list(validate(whole)) == []
 
 

@@ -21,6 +21,7 @@ from extract.models.transformers_model import TransformersModel
 from schemas.store.run import open_run
 from schemas.store.validate import validate
 from tests.support.pictures import JPEG, READABLE, png
+from tests.support.runs import read_tables
 from tests.support.tiny_llava import make_checkpoint
 
 ROW = {"question_id": "q", "image_file": "good.png", "question": "Is it red?", "answer": "Yes", "category": "OCR"}
@@ -94,14 +95,10 @@ def test_num_samples_and_the_span_of_the_earlier_tool(tmp_path, extract, extract
     assert not rows[0]["v2sys"].equals(rows[1]["v2sys"])
 
 
-def tables(run: Path) -> list[pd.DataFrame]:
-    return [pd.read_parquet(run / table) for table in ("heads", "samples")]
-
-
 @pytest.mark.parametrize("workers", [0, 2])
 def test_workers_change_nothing(tmp_path, extract, extracted, workers):
     assert extract(tmp_path / "run", num_workers=workers) == 0
-    for found, expected in zip(tables(tmp_path / "run"), tables(extracted), strict=True):
+    for found, expected in zip(read_tables(tmp_path / "run"), read_tables(extracted), strict=True):
         assert found.equals(expected)
 
 
@@ -117,8 +114,8 @@ def test_workers_change_nothing(tmp_path, extract, extracted, workers):
 )
 def test_batches_and_sequences_change_no_number(tmp_path, extract, extracted, flags):
     assert extract(tmp_path / "run", **flags) == 0
-    heads, samples = tables(tmp_path / "run")
-    expected, expected_samples = tables(extracted)
+    heads, samples = read_tables(tmp_path / "run")
+    expected, expected_samples = read_tables(extracted)
     keys = ["sample_id", "category", "layer", "head"]
     assert heads[keys].equals(expected[keys])
     assert np.abs(heads.drop(columns=keys) - expected.drop(columns=keys)).max(axis=None) <= 5e-6
@@ -153,7 +150,7 @@ def test_questions_on_one_image_share_a_pass(ask, folder, monkeypatch):
     code, run = ask(*rows, *others)
     assert code == 0
     assert sorted(passes) == [(1, 1), (1, 5)]
-    heads, samples = tables(run)
+    heads, samples = read_tables(run)
     assert samples["image"].tolist() == ["good.png"] * 4 + ["copy.png", "other.png"]  # image by image
     assert samples["image_sha256"].nunique() == 2
     ids = heads["sample_id"].drop_duplicates().tolist()
@@ -429,6 +426,15 @@ def test_output_directories(tmp_path, extract, capsys, made_up):
     assert list(validate(made_up)) == []
     assert extract(made_up, overwrite=True, num_samples=2) == 0
     assert open_run(made_up).samples_asked == 2
+
+
+def test_the_default_directory(tmp_path, checkpoint_path, questions, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    flags = {"model-path": checkpoint_path, "question-file": questions / "MME_test.json", "num-samples": 2}
+    argv = [f"--{name}={value}" for name, value in flags.items()]
+    assert main([*argv, f"--image-folder={questions / 'images'}"]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["mme_attention_observation"]
+    assert list(validate(tmp_path / "mme_attention_observation")) == []
 
 
 def test_a_failed_start_leaves_the_old_run_alone(made_up, extract):

@@ -80,7 +80,3 @@ def test_what_is_wrong_is_said(show, capsys, tmp_path):
         assert f"--show-prompt: {number} is not a whole number from 1" in capsys.readouterr().err
     assert show({"question": "Is it?"}, flags=["--conv-mode", "none"])[0] != 0
     assert show({"question": "Is it?"}, flags=["--model-path", str(tmp_path / "none")])[0] != 0
-    with pytest.raises(SystemExit) as stop:
-        main(["--model-path", "m", "--question-file", "q"])
-    assert stop.value.code == 2
-    assert "required: --output-dir" in capsys.readouterr().err

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -91,6 +92,11 @@ def write_run(path: Path, *, layers: int = 2, heads: int = 3, seed: int = 0, cat
         writer.add(sample(number, name) | {"row": position}, {"heads": pool[position % len(pool)]})
     writer.finish()
     return path
+
+
+def read_tables(run: Path) -> list[pd.DataFrame]:
+    """The tables `heads` and `samples` of a run."""
+    return [pd.read_parquet(run / table) for table in ("heads", "samples")]
 
 
 def rewrite(run, table, change):
