@@ -31,16 +31,17 @@ def flags(parser: argparse.ArgumentParser) -> set[str]:
 
 
 @pytest.mark.parametrize("readme", READMES)
-@pytest.mark.parametrize("parser", [extract_parser, analyze_parser])
-def test_every_flag_is_in(readme, parser):
-    text = (ROOT / readme).read_text(encoding="utf-8")
+@pytest.mark.parametrize(("package", "parser"), [("extract", extract_parser), ("analyze", analyze_parser)])
+def test_every_flag_is_in(readme, package, parser):
+    text = (ROOT / package / readme).read_text(encoding="utf-8")
     assert len(flags(parser())) > 8
     assert [flag for flag in flags(parser()) if not re.search(rf"(`|RUN` |analyze ){re.escape(flag)}\b", text)] == []
 
 
 @pytest.mark.parametrize("readme", READMES)
 def test_every_family_is_in(readme):
-    rows = [line for line in (ROOT / readme).read_text(encoding="utf-8").splitlines() if re.match(r"\| [^`]", line)]
+    text = (ROOT / "extract" / readme).read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if re.match(r"\| [^`]", line)]
     for model_type, family in FAMILIES.items():
         (row,) = [row for row in rows if f"`{model_type}`" in row]
         assert f"| `{family.template}`" in row
@@ -66,7 +67,7 @@ def test_the_citation_is_of_this_version():
 
 
 def cookbook(readme: str) -> list[str]:
-    return re.findall(r"```python\n(.*?)```", (ROOT / readme).read_text(encoding="utf-8"), re.DOTALL)
+    return re.findall(r"```python\n(.*?)```", (ROOT / "analyze" / readme).read_text(encoding="utf-8"), re.DOTALL)
 
 
 def test_the_queries_run(extracted, tmp_path, monkeypatch):
@@ -93,7 +94,7 @@ def test_both_languages_ask_the_same():
 
 @pytest.mark.parametrize("readme", READMES)
 def test_the_tolerances_are_in(readme):
-    text = (ROOT / readme).read_text(encoding="utf-8")
+    text = (ROOT / "analyze" / readme).read_text(encoding="utf-8")
     assert sorted(re.findall(r"^\| [^|`]+ \| (0\.\d+) \|$", text, re.MULTILINE)) == sorted(
         {str(tolerance) for tolerance in TOLERANCES.values()}
     )
