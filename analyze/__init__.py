@@ -1,8 +1,9 @@
-"""Stage 2, the laptop: a run in; pictures, tables and the legacy `.pt` out. Torch for the `.pt` alone.
+"""Stage 2, the laptop: a run in; pictures, tables and the legacy `.pt` out. Torch for the `.pt` only.
 
 cli         the commands of `python -m analyze`, and their flags
 tables/     a run as pandas
 drawing/    statistics in, an Axes out
+pictures    what the pictures of a run show; labels: the mass columns in words
 plots, summary, verify, legacy   the work of one command each
 scores      the MME score
 reference   published figures of a model, from data/reference

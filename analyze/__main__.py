@@ -9,8 +9,7 @@ import pandas as pd
 
 from analyze.cli import RECORDS, parser
 from analyze.reference import read_reference
-from analyze.tables.blocks import Heads, open_heads
-from analyze.tables.flows import check_flows
+from analyze.tables.run import Heads, check_flows, open_heads
 from schemas.cli import USAGE, run_command
 from schemas.errors import HeadflowError
 from schemas.store.validate import validate
@@ -29,11 +28,12 @@ def _name(heads: Heads) -> str:
 
 
 def draw_plots(arguments: argparse.Namespace) -> int:
-    """`plots`: count once, then draw."""
+    """`plots`: tally, then draw."""
     from analyze.drawing.figures import undrawable
-    from analyze.drawing.histograms import bin_edges
-    from analyze.plots import Plots
-    from analyze.tables.counts import count
+    from analyze.pictures import Pictures
+    from analyze.plots import write_pictures
+    from analyze.tables.bins import bin_edges
+    from analyze.tables.tallies import tally
 
     edges = bin_edges(arguments.bins, tuple(arguments.range) if arguments.range else None)
     heads = _open(arguments.run)
@@ -41,17 +41,18 @@ def draw_plots(arguments: argparse.Namespace) -> int:
     flows = check_flows(arguments.metrics, heads.run.manifest)
     layers = _layers(arguments.layers, heads.layers)
     categories = _categories(arguments.categories, heads.categories)
-    counts = count(heads, flows, scope, edges)
-    for flow, share in counts.outside().items():
+    found = tally(heads, flows, scope, edges, spread=False)
+    for flow, share in found.outside().items():
         if share:
             print(f"warning: {share:.2%} of {flow} lies outside the bins, and in no bar", file=sys.stderr)
     if boxes := undrawable("".join(categories)):
         letters = "".join(sorted(boxes))
         print(f"warning: no font here has {letters}; install one, such as Noto Sans CJK", file=sys.stderr)
-    title = f"{_name(heads)}, {scope.note}" if scope.note else _name(heads)
-    pictures = Plots(counts, title, arguments.prefix, layers, categories, tuple(arguments.figsize))
+    subject = f"{_name(heads)}, {scope.note}" if scope.note else _name(heads)
+    pictures = Pictures(found, subject, arguments.prefix, layers, categories).all()
     folder = arguments.output_dir or heads.run.path
-    paths = pictures.write(folder, dpi=arguments.dpi, kind=arguments.format)
+    size = tuple(arguments.figsize)
+    paths = write_pictures(pictures, folder, figsize=size, dpi=arguments.dpi, kind=arguments.format)
     print(f"{len(paths)} pictures in {folder}, {paths[0].name} first")
     return 0
 
@@ -82,11 +83,12 @@ def summarise_run(arguments: argparse.Namespace) -> int:
     """`summary`: tables on the terminal, and the same as CSV."""
     from analyze.scores import mme_scores
     from analyze.summary import GROUPS, summarise
+    from analyze.tables.tallies import tally
 
     heads = _open(arguments.run)
     flows = check_flows(arguments.metrics, heads.run.manifest)
     scope = heads.scope(arguments.text_scope)
-    table = summarise(heads, flows, scope)
+    table = summarise(tally(heads, flows, scope))
     folder = arguments.output_dir or heads.run.path
     folder.mkdir(parents=True, exist_ok=True)
     manifest = heads.run.manifest

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analyze.tables.flows import DEFAULT
+from analyze.tables.run import DEFAULT
 from schemas.errors import HeadflowError
 from schemas.files import build, read_object
 

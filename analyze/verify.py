@@ -37,8 +37,8 @@ import pandas as pd
 
 from analyze.reference import Reference
 from analyze.summary import summarise
-from analyze.tables.blocks import Heads
-from analyze.tables.flows import DEFAULT, check_flows
+from analyze.tables.run import DEFAULT, Heads, check_flows
+from analyze.tables.tallies import tally
 from schemas.columns import OK
 from schemas.manifest import EXTRACTED
 
@@ -119,7 +119,7 @@ def verify(heads: Heads, reference: Reference) -> Verification:
     """
     manifest = heads.run.manifest
     scope = heads.scope(reference.settings.text_scope if manifest.source == EXTRACTED else None)
-    table = summarise(heads, check_flows(DEFAULT, manifest), scope)
+    table = summarise(tally(heads, check_flows(DEFAULT, manifest), scope))
     settings = compare_settings({**dataclasses.asdict(manifest), "text_scope": scope.name}, reference)
     samples = heads.samples.loc[heads.samples["status"] == OK, "category"].astype(str).value_counts()
     settings += compare_samples({str(name): number for name, number in samples.items()}, reference)

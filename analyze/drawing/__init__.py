@@ -1,6 +1,7 @@
 """Statistics in, an Axes out.
 
-figures        style, fonts, and files of pictures
+figures        style, colours, fonts, and files of pictures
+pictures       a picture of `analyze.pictures` -> a figure
 histograms     stacked histograms
 heads          bars for each head, and the layer x head heatmap
 verification   a run beside published figures

@@ -1,8 +1,7 @@
-"""Style, fonts, and files of pictures."""
+"""Style, colours, fonts, and files of pictures."""
 
-import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from analyze.labels import TOTAL
+from schemas.columns import FLOW_NAMES
+
 LATIN = "DejaVu Sans"  # comes with matplotlib
 CHINESE = (
     "Noto Sans CJK SC",
@@ -24,7 +26,7 @@ CHINESE = (
     "SimHei",
     "WenQuanYi Zen Hei",
 )
-LONGEST_NAME = 80  # characters of a file name made from a category
+COLOURS = {"t2v": "#1f77b4", "v2t": "#ff7f0e", TOTAL: "#2ca02c"}
 
 
 def fonts() -> list[str]:
@@ -37,6 +39,13 @@ def undrawable(text: str) -> set[str]:
     """The letters of a text that none of our fonts has."""
     known = [font_manager.get_font(font_manager.findfont(name)).get_charmap() for name in fonts()]
     return {letter for letter in "".join(text.split()) if not any(ord(letter) in letters for letters in known)}
+
+
+def colours(flows: Sequence[str]) -> list[str]:
+    """A colour for each flow: T2V blue, V2T orange, the others from a palette, the same in every picture."""
+    others = [name for name in FLOW_NAMES if name not in COLOURS]
+    palette = dict(zip(others, sns.color_palette("husl", len(others)).as_hex(), strict=True)) | COLOURS
+    return [palette[flow] for flow in flows]
 
 
 @contextmanager
@@ -106,21 +115,3 @@ class FigureFiles:
         if self._last is not None:
             last, self._last = self._last, None
             last.result()
-
-
-def file_names(names: Iterable[str]) -> dict[str, str]:
-    """A file name for each name: letters of any script are kept, what a file system may not take becomes `_`.
-
-    Different names get different file names, also where case does not count.
-    """
-    taken: set[str] = set()
-    files = {}
-    for name in names:
-        plain = re.sub(r"[^\w.+-]+", "_", name)[:LONGEST_NAME].strip(".") or "_"
-        file, number = plain, 1
-        while file.casefold() in taken:
-            number += 1
-            file = f"{plain}-{number}"
-        taken.add(file.casefold())
-        files[name] = file
-    return files

@@ -7,7 +7,9 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 
-from analyze.tables.flows import Array, colours, label
+from analyze.drawing.figures import colours
+from analyze.labels import label
+from analyze.tables.text_scope import Array
 
 TICKS = 16  # about so many labels on an axis of layers or heads
 

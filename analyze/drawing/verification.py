@@ -6,8 +6,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from analyze.drawing.figures import colours
 from analyze.drawing.heads import TICKS
-from analyze.tables.flows import DEFAULT, colours, label
+from analyze.labels import label
+from analyze.tables.run import DEFAULT
 
 MARKERS = {"t2v": "o", "v2t": "s"}  # so that flows can be told apart without their colours
 BAND = "0.85"  # grey of the tolerance

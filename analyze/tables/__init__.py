@@ -1,6 +1,8 @@
 """A run as pandas.
 
-flows    the mass columns as a reader meets them, and what counts as text
-blocks   the rows of `heads`, read part by part
-counts   one pass over the rows -> histograms and means
+run          a run opened for analysis: its samples, its categories, the rows of `heads` as DataFrames
+text_scope   which tokens `t2v` and `v2t` count as text
+bins         bins of attention values, for histograms and for quantiles
+grid         the groups of a tally, and grouping by them
+tallies      the rows grouped: counts, sums, extremes and histograms; all that readers need
 """

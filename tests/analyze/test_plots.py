@@ -8,12 +8,14 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from analyze.__main__ import main
-from analyze.drawing.figures import file_names, style, undrawable
+from analyze.drawing.figures import style, undrawable
 from analyze.drawing.heads import draw_head_bars, draw_head_map, draw_layer_row, panel_width
-from analyze.drawing.histograms import bin_edges, draw_stacked_histogram
-from analyze.plots import Plots
-from analyze.tables.blocks import open_heads
-from analyze.tables.counts import count
+from analyze.drawing.histograms import draw_stacked_histogram
+from analyze.drawing.pictures import draw
+from analyze.pictures import Picture, Pictures, file_names
+from analyze.tables.bins import bin_edges
+from analyze.tables.run import open_heads
+from analyze.tables.tallies import tally
 from tests.support.runs import write_run
 
 EDGES = bin_edges([0.25], None)
@@ -24,16 +26,16 @@ def axes():
 
 
 @pytest.fixture
-def plots(made_up):
+def listed(made_up):
     heads, _ = open_heads(made_up)
-    counts = count(heads, ("t2v", "v2t"), heads.scope(None), EDGES)
-    return Plots(counts, "a model", "mme", [0, 1], counts.categories, (8.0, 5.0))
+    found = tally(heads, ("t2v", "v2t"), heads.scope(None), EDGES)
+    return Pictures(found, "a model", "mme", [0, 1], heads.categories).all()
 
 
 @pytest.fixture
-def pictures(plots):
+def pictures(listed):
     with style():
-        return dict(plots._pictures())
+        return {picture.name: draw(picture, (8.0, 5.0)) for picture in listed}
 
 
 def test_stacked_bars():
@@ -98,6 +100,26 @@ def test_pictures_show_the_table(pictures, made_up):
         assert steps(panel)[0] == pytest.approx(expected.to_numpy(), abs=1e-6)
     total = table.groupby(["layer", "head"])[["t2v", "v2t"]].mean().sum(axis=1)
     assert steps(pictures["mme_layers_head_bars_total"].axes[0])[0] == pytest.approx(total.to_numpy(), abs=1e-6)
+
+
+def test_pictures_hold_their_numbers_and_titles(listed, made_up):
+    table = pd.read_parquet(made_up / "heads")
+    found = {picture.name: picture for picture in listed}
+    assert len(found) == len(listed)
+    assert found["mme_overall_stacked_hist"].title == "All layers\n10 samples, a model"
+    one = found["category_OCR/mme_OCR_stacked_hist"]
+    assert one.title == "Category OCR\n4 samples, a model"
+    some = table[table["category"] == "OCR"]
+    assert one.means["v2t"] == pytest.approx(some["v2t"].mean(), abs=1e-6)
+    assert one.shares["v2t"].tolist() == (np.histogram(some["v2t"].astype(float), EDGES)[0] / len(some)).tolist()
+    means = table.groupby(["layer", "head"])["t2v"].mean().to_numpy().reshape(2, 3)
+    assert found["mme_head_map_t2v"].means == pytest.approx(means, abs=1e-6)
+    assert found["mme_head_map_t2v"].title == "T2V (text → image) by layer and head\n10 samples, a model"
+
+
+def test_a_picture_of_no_kind_is_refused():
+    with pytest.raises(TypeError, match="Picture is no kind"):
+        draw(Picture("name", "title"), (8.0, 5.0))
 
 
 def test_one_scale_for_layers_and_one_for_categories(pictures):

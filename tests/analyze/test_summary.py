@@ -6,8 +6,10 @@ import pytest
 
 from analyze.__main__ import main
 from analyze.scores import mme_scores, spoken
-from analyze.summary import QUANTILES, summarise
-from analyze.tables.blocks import open_heads
+from analyze.summary import summarise
+from analyze.tables.bins import QUANTILES
+from analyze.tables.run import open_heads
+from analyze.tables.tallies import tally
 from tests.support.runs import write_run
 
 
@@ -18,7 +20,7 @@ def run(tmp_path_factory):
 
 def test_statistics(run):
     heads, _ = open_heads(run)
-    table = summarise(heads, ("t2v", "q2v"), heads.scope(None)).set_index(["group", "name", "flow"])
+    table = summarise(tally(heads, ("t2v", "q2v"), heads.scope(None))).set_index(["group", "name", "flow"])
     rows = pd.read_parquet(run / "heads")
     groups = {("overall", "all"): rows}
     groups |= {("layer", str(layer)): rows[rows["layer"] == layer] for layer in range(3)}

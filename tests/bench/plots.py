@@ -1,6 +1,6 @@
-"""What `plots` costs at the size of MME, and at several times that: `python -m tests.bench.plots [--times 1 10]`.
+"""What `plots` and `summary` cost at the size of MME, and at several times that: `python -m tests.bench.plots`.
 
-Wall time and peak memory are those of a whole process, imports included; "counting" is the part that is not drawing.
+Wall time and peak memory are those of a whole process, imports included; "tally" is the part of it that reads rows.
 """
 
 import argparse
@@ -11,52 +11,51 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.support.runs import MME, write_run
 
 QUIET: dict = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-COUNT = """
+TALLY = """
 import sys, time
-from analyze.tables.blocks import open_heads
-from analyze.tables.counts import count
-from analyze.drawing.histograms import bin_edges
+from pathlib import Path
+from analyze.tables.run import open_heads
+from analyze.tables.tallies import tally
 start = time.perf_counter()
-heads, _ = open_heads(sys.argv[1])
-counts = count(heads, ("t2v", "v2t"), heads.scope(None), bin_edges([0.05], None))
-print(counts.rows.sum(), time.perf_counter() - start)
+heads, _ = open_heads(Path(sys.argv[1]))
+found = tally(heads, ("t2v", "v2t"), heads.scope(None), spread=sys.argv[2] == "summary")
+print(found.rows.sum(), time.perf_counter() - start)
 """
+HEADER = ("rows", "command", "wall", "of it the tally", "peak memory")
 
 
-def measure(run: Path, repeats: int) -> str:
-    """One row of the table."""
-    counting = []
+def measure(run: Path, command: Sequence[str], repeats: int) -> tuple[str, ...]:
+    """One row of the table; `command` is a command of `analyze` with its flags."""
+    tallying, walls, peaks = [], [], []
     for _ in range(repeats):
-        done = subprocess.run([sys.executable, "-c", COUNT, str(run)], check=True, capture_output=True, text=True)
-        rows, seconds = done.stdout.split()
-        counting.append(float(seconds))
-    walls = []
-    peaks = []
-    for _ in range(repeats):
+        code = [sys.executable, "-c", TALLY, str(run), command[0]]
+        rows, seconds = subprocess.run(code, check=True, capture_output=True, text=True).stdout.split()
+        tallying.append(float(seconds))
         start = time.perf_counter()
-        command = subprocess.Popen([sys.executable, "-m", "analyze", "plots", str(run)], **QUIET)
-        _, status, usage = os.wait4(command.pid, 0)
+        process = subprocess.Popen([sys.executable, "-m", "analyze", command[0], str(run), *command[1:]], **QUIET)
+        _, status, usage = os.wait4(process.pid, 0)
         walls.append(time.perf_counter() - start)
         peaks.append(usage.ru_maxrss / 1024)
         if status:
-            raise SystemExit("plots failed")
-    peak = statistics.median(peaks)
-    pictures = len(list(run.rglob("*.png")))
-    wall, counted = statistics.median(walls), statistics.median(counting)
-    return f"| {int(rows):,} | {pictures} | {wall:.1f} s | {counted:.2f} s | {peak:.0f} MB |"
+            raise SystemExit(f"{command[0]} failed")
+    wall, tally, peak = map(statistics.median, (walls, tallying, peaks))
+    return f"{int(rows):,}", " ".join(command), f"{wall:.1f} s", f"{tally:.2f} s", f"{peak:.0f} MB"
 
 
 def main() -> None:
+    """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split(":")[0])
     parser.add_argument("--times", type=int, nargs="+", default=[1, 10], help="multiples of MME's size")
     parser.add_argument("--repeats", type=int, default=3, help="medians of so many")
+    parser.add_argument("--dpi", default="300", help="of the pictures")
     arguments = parser.parse_args()
-    print("| rows | pictures | plots, wall | of it counting | peak memory |\n| --- | --- | --- | --- | --- |")
+    print(f"| {' | '.join(HEADER)} |\n|{' --- |' * len(HEADER)}")
     for times in sorted(arguments.times):
         with tempfile.TemporaryDirectory() as folder:
             categories = {name: number * times for name, number in MME.items()}
@@ -67,7 +66,8 @@ def main() -> None:
             )
             maker.start()
             maker.join()
-            print(measure(run, arguments.repeats), flush=True)
+            for command in (["plots", "--dpi", arguments.dpi], ["summary"]):
+                print(f"| {' | '.join(measure(run, command, arguments.repeats))} |", flush=True)
 
 
 if __name__ == "__main__":

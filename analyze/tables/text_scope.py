@@ -1,0 +1,80 @@
+"""Which tokens `t2v` and `v2t` count as text: all of it, or all but the system prompt."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from schemas.errors import HeadflowError
+from schemas.manifest import EXTRACTED, Manifest
+from schemas.roles import ROLES
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TextScope:
+    """What `t2v` and `v2t` count as text: `all`, or `no-system`, which leaves the system prompt (not BOS) out.
+
+    For a run that counted all text,
+
+        t2v without system = t2v * n_text / (n_text - n_system)
+        v2t without system = v2t - v2sys
+
+    The first holds because in a causal model no token before the image can see it.
+
+    Attributes:
+        name: `all` or `no-system`.
+        converts: whether the run's values have to be converted.
+        factors: float64 [rows of `samples`], by which `t2v` is multiplied; empty if nothing is converted.
+    """
+
+    name: str
+    converts: bool
+    factors: Array
+
+    @classmethod
+    def of(cls, manifest: Manifest, samples: pd.DataFrame, asked: str | None) -> "TextScope":
+        """The scope asked for; None is the scope that the run was written in.
+
+        Raises:
+            HeadflowError: an imported run has its values in the other scope, and no columns to convert them.
+        """
+        have = manifest.text_scope
+        wanted = asked or have
+        if wanted == have:
+            return cls(wanted, False, np.empty(0))
+        if manifest.source != EXTRACTED or have != "all":
+            raise HeadflowError(
+                f"the run has t2v and v2t in the text scope `{have}` only, from {manifest.question_file}; "
+                f"they cannot be converted to `{wanted}`",
+                setting="text_scope",
+            )
+        text = samples[[f"n_{role.name}" for role in ROLES if role.name != "image"]].sum(axis=1)
+        factors = text / (text - samples["n_system"])
+        return cls(wanted, True, factors.to_numpy(np.float64, na_value=np.nan))
+
+    @property
+    def note(self) -> str:
+        """What a picture says about the scope; empty if all text counts."""
+        return "" if self.name == "all" else "text without the system prompt"
+
+    def columns(self, flows: Sequence[str]) -> list[str]:
+        """The columns of `heads` to read for these flows."""
+        return list(dict.fromkeys([*flows, *(["v2sys"] if self.converts and "v2t" in flows else [])]))
+
+    def values(self, flow: str, columns: Mapping[str, Array], sample: npt.NDArray[np.int32]) -> Array:
+        """One flow in this scope, float64 [rows].
+
+        Args:
+            columns: some rows of `heads`, by column, float64 [rows]; the method `columns` says which are needed.
+            sample: the position of each row's sample in the table `samples`, int32 [rows].
+        """
+        values = columns[flow]
+        if self.converts and flow == "t2v":
+            return values * self.factors[sample]
+        if self.converts and flow == "v2t":
+            return np.maximum(values - columns["v2sys"], 0)  # rounding may leave -1e-8
+        return values
