@@ -81,7 +81,7 @@ def _categories(asked: Sequence[str] | None, categories: list[str]) -> list[str]
 
 def summarise_run(arguments: argparse.Namespace) -> int:
     """`summary`: tables on the terminal, and the same as CSV."""
-    from analyze.scores import mme_scores
+    from analyze.scores import TOTALS, mme_scores
     from analyze.summary import GROUPS, summarise
     from analyze.tables.tallies import tally
 
@@ -104,6 +104,9 @@ def summarise_run(arguments: argparse.Namespace) -> int:
     if not scores.empty:
         print("\nMME score, by category")
         _print_table(scores, 2)
+        left_out = scores.loc[~scores["category"].isin(TOTALS), "left_out"].sum()
+        if left_out:
+            print(f"partial: {left_out} questions were skipped or lack their pair, and are left out of the scores")
         scores.to_csv(folder / "scores.csv", index=False)
     print(f"\nwritten: {folder / 'summary.csv'}" + ("" if scores.empty else f", {folder / 'scores.csv'}"))
     return 0

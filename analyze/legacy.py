@@ -58,6 +58,9 @@ def export_records(heads: Heads, scope: TextScope, path: Path) -> int:
         }
         for sample, layers in zip(heads.samples[observed].itertuples(), values[observed], strict=True)
     ]
+    rows_in_file = heads.samples.loc[observed, "row"]
+    if rows_in_file.notna().all():  # as the earlier tool; runs of version 1 do not know it
+        records = [records[place] for place in np.argsort(rows_in_file.to_numpy(np.int64), kind="stable")]
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save(records, path)
     return len(records)

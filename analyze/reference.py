@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -25,7 +26,7 @@ class Settings:
     system_span: str
     conv_mode: str
     prompt_suffix: str
-    image_preprocessing: str  # without the name of the class that does it
+    image_preprocessing: dict[str, Any]  # the values that are compared; others of a run are not
     dtype: str
 
 

@@ -1,7 +1,8 @@
-"""The MME score by category: accuracy plus accuracy over pairs, in percent points.
+"""The MME score by category: accuracy plus accuracy over images, in percent points.
 
 Source: MME (Fu et al., 2023, arXiv:2306.13394) and its `eval_tool/calculation.py`: an answer counts by `yes` or `no`
-in its first four letters, and an image counts in the accuracy over pairs when all of its questions are right.
+in its first four letters, and an image counts in the second accuracy if both of its questions are right. MME asks two
+questions about each image; an image with a skipped question, or with one question, is left out and counted.
 """
 
 import pandas as pd
@@ -24,49 +25,68 @@ COGNITION = ("commonsense_reasoning", "numerical_calculation", "text_translation
 TOTALS = {"perception": PERCEPTION, "cognition": COGNITION}
 
 
-def spoken(answer: object) -> str | None:
-    """`yes`, `no`, or None for any other answer."""
+def yes_or_no(answer: object) -> str | None:
+    """`yes`, `no`, or `None` for any other answer."""
     start = str(answer).strip().lower()[:4] if isinstance(answer, str) else ""
     return next((word for word in ("yes", "no") if word in start), None)
 
 
 def mme_scores(samples: pd.DataFrame) -> pd.DataFrame:
-    """Scores from the table `samples`; empty where no sample has a yes/no answer.
+    """Scores from the table `samples`; empty if no observed sample has a yes/no answer.
 
-    Only observed samples whose right answer is yes or no are scored. Questions are paired by `question_id`; where no
-    id is shared, by the image.
+    Only samples whose right answer is yes or no are scored. Two questions belong together if they share a
+    `question_id` in their category, else if they are about one image.
 
     Returns:
-        One row per category: `questions`, `images`, `accuracy`, `accuracy_pairs`, `score` (0 to 200); then the rows
-        `perception` and `cognition`, the sums over MME's categories that are there.
+        One row per category: `questions` and `images` scored, `accuracy`, `accuracy_pairs`, `score` (0 to 200), and
+        `left_out`, the questions that were skipped or lack their pair; then the rows `perception` and `cognition`, the
+        sums over MME's categories that are there. In a category without a single complete pair, `accuracy` is that of
+        all observed questions, and `accuracy_pairs` and `score` are NaN.
     """
-    scored = samples[(samples["status"] == OK) & samples["answer"].map(spoken).notna()]
-    if scored.empty:
+    scored = samples[samples["answer"].map(yes_or_no).notna()]
+    if not (scored["status"] == OK).any():
         return pd.DataFrame()
-    shared = scored["question_id"].notna() & scored.duplicated(["category", "question_id"], keep=False)
-    image = scored["question_id"] if shared.any() else scored["image_sha256"]
     table = pd.DataFrame(
         {
             "category": scored["category"].astype(str),
-            "image": image.fillna(scored["sample_id"].astype(str)),
-            "right": scored["answer"].map(spoken) == scored["prediction"].map(spoken),
+            "pair": _pairs(scored),
+            "observed": scored["status"] == OK,
+            "right": scored["answer"].map(yes_or_no) == scored["prediction"].map(yes_or_no),
         }
     )
-    groups = table.groupby("category", sort=False)
-    pairs = table.groupby(["category", "image"], sort=False)["right"].all().groupby("category", sort=False)
-    scores = pd.DataFrame(
-        {
-            "questions": groups.size(),
-            "images": pairs.size(),
-            "accuracy": groups["right"].mean() * 100,
-            "accuracy_pairs": pairs.mean() * 100,
-        }
-    )
-    scores["score"] = scores["accuracy"] + scores["accuracy_pairs"]
+    pairs = table.groupby(["category", "pair"])
+    complete = pairs["observed"].transform("all") & (pairs["pair"].transform("size") > 1)
+    table = table.assign(paired=complete)
+    scores = pd.DataFrame([_score(name, rows) for name, rows in table.groupby("category", sort=False)])
+    scores = scores.set_index("category")
     order = [name for names in TOTALS.values() for name in names if name in scores.index]
     scores = scores.loc[[*order, *(name for name in scores.index if name not in order)]]
     for total, names in TOTALS.items():
         part = scores.loc[[name for name in names if name in scores.index]]
         if len(part):
-            scores.loc[total] = part[["questions", "images", "score"]].sum()
-    return scores.astype({"questions": "int64", "images": "int64"}).rename_axis("category").reset_index()
+            scores.loc[total] = part[["questions", "images", "score", "left_out"]].sum(min_count=1)
+    return scores.astype(dict.fromkeys(("questions", "images", "left_out"), "int64")).reset_index()
+
+
+def _pairs(scored: pd.DataFrame) -> pd.Series:
+    """What tells apart the questions about one image: a shared id, else the image, else the sample."""
+    shared = scored["question_id"].notna() & scored.duplicated(["category", "question_id"], keep=False)
+    image = scored["image_sha256"].fillna(scored["image"]) if "image" in scored else scored["image_sha256"]
+    names = image.fillna(scored["sample_id"].astype(str))
+    return ("image " + names).mask(shared, "id " + scored["question_id"].astype(str))
+
+
+def _score(category: object, rows: pd.DataFrame) -> dict[str, object]:
+    """One row of the scores, from the questions of a category."""
+    scored = rows[rows["paired"]] if rows["paired"].any() else rows[rows["observed"]]
+    images = scored[scored["paired"]].groupby("pair")["right"].all()
+    accuracy, both = scored["right"].mean() * 100, images.mean() * 100
+    return {
+        "category": category,
+        "questions": len(scored),
+        "images": len(images),
+        "accuracy": accuracy,
+        "accuracy_pairs": both,
+        "score": accuracy + both,
+        "left_out": int((~rows["paired"]).sum()),
+    }

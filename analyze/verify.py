@@ -131,14 +131,20 @@ def compare_settings(run: dict[str, object], reference: Reference) -> list[Setti
     settings = []
     for name, expected in dataclasses.asdict(reference.settings).items():
         found = run[name]
-        if name == "image_preprocessing" and isinstance(found, str):
-            found = found.partition(" (")[0]  # which class does it makes no difference
+        if isinstance(expected, dict) and isinstance(found, dict):  # other values of the run are not compared
+            found = {key: found.get(key) for key in expected} if found else None
         mark = UNKNOWN if found is None else _mark(found == expected)
         if name == "model" and mark == DIFFERS:
             mark = UNKNOWN  # the same weights have many names
-        told, wanted = (str(UNKNOWN if value is None else value).replace("\n", "\\n") for value in (found, expected))
+        told, wanted = (_in_one_line(value) for value in (found, expected))
         settings.append(Setting(name, told, wanted, mark, name not in MAY_DIFFER))
     return settings
+
+
+def _in_one_line(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {each}" for name, each in value.items())
+    return str(UNKNOWN if value is None else value).replace("\n", "\\n")
 
 
 def compare_samples(run: dict[str, int], reference: Reference) -> list[Setting]:

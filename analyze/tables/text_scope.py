@@ -52,6 +52,12 @@ class TextScope:
                 f"they cannot be converted to `{wanted}`",
                 setting="text_scope",
             )
+        if manifest.causal is False and samples["n_system"].fillna(0).any():
+            raise HeadflowError(
+                f"in a {manifest.architecture} text before the image sees it, so that t2v and v2t cannot be converted "
+                f"to `{wanted}`",
+                setting="text_scope",
+            )
         text = samples[[f"n_{role.name}" for role in ROLES if role.name != "image"]].sum(axis=1)
         factors = text / (text - samples["n_system"])
         return cls(wanted, True, factors.to_numpy(np.float64, na_value=np.nan))

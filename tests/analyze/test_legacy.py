@@ -8,7 +8,7 @@ import torch
 from analyze.__main__ import main
 from analyze.cli import RECORDS
 from schemas.store.validate import validate
-from tests.support.runs import write_run
+from tests.support.runs import edit_manifest, put, rewrite, write_run
 
 
 def record(layers=2, heads=3, seed=0, **fields):
@@ -92,6 +92,38 @@ def test_a_run_is_exported_as_its_rows(tmp_path):
                 assert values["text_to_visual"][head] == row["t2v"]
                 assert values["visual_to_text"][head] == row["v2t"]
                 assert values["total"][head] == float(row["t2v"]) + float(row["v2t"])
+
+
+def test_records_are_in_the_order_of_the_question_file(tmp_path):
+    """Rows lie image by image in a run; the earlier tool went by the file, and a `.pt` has no questions."""
+    run = write_run(tmp_path / "run", categories={"OCR": 4})
+    expected = torch.load(export(run), weights_only=True)
+    rows = [2, 0, 3, 1]
+    for row, place in enumerate(rows):
+        rewrite(run, "samples", lambda table, row=row, place=place: put(table, "row", row, place))
+    found = torch.load(export(run), weights_only=True)
+    assert [found[place] for place in rows] == expected
+    rewrite(run, "samples", lambda table: put(table, "row", slice(None), [None] * 4))  # as in version 1
+    assert torch.load(export(run), weights_only=True) == expected
+
+
+def export(run):
+    assert main(["export-pt", str(run)]) == 0
+    return run / RECORDS
+
+
+def test_a_scope_that_would_be_wrong_is_refused(made_up, capsys):
+    for command in ("export-pt", "summary", "plots"):
+        edit_manifest(made_up, causal=False, architecture="PaliGemma")
+        assert main([command, str(made_up), "--text-scope", "no-system"]) == 2
+        assert capsys.readouterr().err == (
+            "error: in a PaliGemma text before the image sees it, so that t2v and v2t cannot be converted to "
+            "`no-system`; see --text-scope\n"
+        )
+        edit_manifest(made_up, causal=True)
+        flags = ["--dpi", "20"] if command == "plots" else []
+        assert main([command, str(made_up), "--text-scope", "no-system", *flags]) == 0
+        capsys.readouterr()
 
 
 def test_text_scope(tmp_path, bring, capsys):

@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 
 from analyze.__main__ import main
-from analyze.scores import mme_scores, spoken
+from analyze.scores import mme_scores, yes_or_no
 from analyze.summary import summarise
 from analyze.tables.bins import QUANTILES
 from analyze.tables.run import open_heads
 from analyze.tables.tallies import tally
-from tests.support.runs import write_run
+from tests.support.runs import put, rewrite, write_run
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +67,10 @@ def test_scores_by_hand():
             ("mine", "z", "Yes", "Yes"),
         )
     ).set_index("category")
-    assert scores.loc["OCR"].tolist() == [4, 2, 75.0, 50.0, 125.0]
-    assert scores.loc["code_reasoning"].tolist() == [2, 1, 50.0, 0.0, 50.0]
-    assert scores.loc["mine", "score"] == 200
+    assert scores.loc["OCR"].tolist() == [4, 2, 75.0, 50.0, 125.0, 0]
+    assert scores.loc["code_reasoning"].tolist() == [2, 1, 50.0, 0.0, 50.0, 0]
+    assert scores.loc["mine", ["questions", "images", "accuracy", "left_out"]].tolist() == [1, 0, 100.0, 1]
+    assert scores.loc["mine", ["accuracy_pairs", "score"]].isna().all()
     assert scores.loc["perception", "score"] == 125
     assert scores.loc["cognition", "score"] == 50
     assert scores.index.tolist() == ["OCR", "code_reasoning", "mine", "perception", "cognition"]
@@ -87,9 +88,39 @@ def test_skipped_samples_and_other_answers_are_not_scored():
     assert mme_scores(table).empty
 
 
+def test_a_pair_with_a_skipped_question_is_left_out_and_counted():
+    table = samples(
+        ("OCR", "a", "Yes", "Yes"),
+        ("OCR", "a", "No", "No"),
+        ("OCR", "b", "Yes", "No"),
+        ("OCR", "b", "No", None),
+        ("color", "c", "Yes", "Yes"),
+        ("color", "c", "No", "No"),
+    )
+    table.loc[3, "status"] = "skipped"
+    scores = mme_scores(table).set_index("category")
+    assert scores.loc["OCR"].tolist() == [2, 1, 100.0, 100.0, 200.0, 2]
+    assert scores.loc["perception", ["score", "left_out"]].tolist() == [400.0, 2]
+
+
+def test_each_image_is_paired_by_itself():
+    """One shared id does not decide how other images are paired."""
+    rows = [("OCR", name, answer, answer) for name, answer in (("a", "Yes"), ("a", "No"), ("b", "Yes"), ("c", "No"))]
+    scores = mme_scores(samples(*rows, image_sha256=["x", "x", "y", "y"]))
+    assert scores.loc[0, ["questions", "images", "score", "left_out"]].tolist() == [4, 2, 200.0, 0]
+
+
+def test_the_command_says_that_a_score_is_partial(run, capsys, tmp_path):
+    assert main(["summary", str(run), "--output-dir", str(tmp_path)]) == 0
+    assert "partial" not in capsys.readouterr().out
+    rewrite(run, "samples", lambda content: put(content, "answer", 0, "blue"))
+    assert main(["summary", str(run), "--output-dir", str(tmp_path)]) == 0
+    assert "partial: 1 questions were skipped or lack their pair" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [("Yes", "yes"), (" no.", "no"), ("NO", "no"), ("Yes, it is", "yes"), ("maybe", None), ("", None), (None, None)],
 )
-def test_spoken(answer, expected):
-    assert spoken(answer) == expected
+def test_yes_or_no(answer, expected):
+    assert yes_or_no(answer) == expected

@@ -21,7 +21,7 @@ SETTINGS = {
     "system_span": "original",
     "conv_mode": "vicuna_v1",
     "prompt_suffix": "\nBriefly.",
-    "image_preprocessing": "centre crop 2 x 2",
+    "image_preprocessing": {"aspect": "crop", "crop": [2, 2]},
     "dtype": "float16",
 }
 
@@ -30,7 +30,9 @@ SETTINGS = {
 def run(tmp_path):
     """A run whose settings are known; an odd number of rows, so that the median is one of them."""
     run = write_run(tmp_path / "run", layers=3, heads=3, categories={"OCR": 6, "color": 9})
-    edit_manifest(run, **SETTINGS | {"image_preprocessing": "centre crop 2 x 2 (SomeProcessor)"})
+    edit_manifest(
+        run, **SETTINGS | {"image_preprocessing": SETTINGS["image_preprocessing"] | {"processor": "SomeProcessor"}}
+    )
     return run
 
 
@@ -158,7 +160,8 @@ def test_another_setting_cannot_be_compared(run, against, capsys, name):
         edit_manifest(run, source="legacy-pt")  # which cannot be converted
         assert against() == 2
     else:
-        assert against(lambda reference: reference["settings"].update({name: other})) == 2
+        value = {"aspect": other} if name == "image_preprocessing" else other
+        assert against(lambda reference: reference["settings"].update({name: value})) == 2
     out = capsys.readouterr().out
     assert out.endswith(f"cannot be compared: {name}\n")
     assert f"{other} " in out
