@@ -3,7 +3,7 @@
 cli         the commands of `python -m analyze`, and their flags
 tables/     a run as pandas
 drawing/    statistics in, an Axes out
-pictures    what the pictures of a run show; labels: the mass columns in words
+pictures    what the pictures of a run show
 plots, summary, verify, legacy   the work of one command each
 scores      the MME score
 reference   published figures of a model, from data/reference

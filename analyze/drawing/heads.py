@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 
 from analyze.drawing.figures import colours
-from analyze.labels import label
+from analyze.drawing.labels import label
 from analyze.tables.text_scope import Array
 
 TICKS = 16  # about so many labels on an axis of layers or heads

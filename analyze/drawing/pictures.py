@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from analyze.drawing.figures import new_figure
 from analyze.drawing.heads import draw_head_bars, draw_head_map, draw_layer_row
 from analyze.drawing.histograms import draw_stacked_histogram
-from analyze.labels import label
+from analyze.drawing.labels import label
 from analyze.pictures import HeadBars, HeadMap, Histogram, LayerBars, Picture
 
 GRID_COLUMNS = 8
