@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analyze.tables.labels import TOTAL, label
+from analyze.drawing.labels import TOTAL, label
 from analyze.tables.tallies import Tally
 from analyze.tables.text_scope import Array
 

@@ -2,6 +2,7 @@
 
 figures        style, colours, fonts, and files of pictures
 pictures       a picture of `analyze.pictures` -> a figure
+labels         the mass columns in words
 histograms     stacked histograms
 heads          bars for each head, and the layer x head heatmap
 verification   a run beside published figures

@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from analyze.tables.labels import TOTAL
+from analyze.drawing.labels import TOTAL
 from schemas.columns import FLOW_NAMES
 
 LATIN = "DejaVu Sans"  # comes with matplotlib

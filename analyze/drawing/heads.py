@@ -5,13 +5,17 @@ import math
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.colors import PowerNorm
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.ticker import LogLocator
 
 from analyze.drawing.figures import colours
-from analyze.tables.labels import label
+from analyze.drawing.labels import label
 from analyze.tables.text_scope import Array
 
 TICKS = 16  # about so many labels on an axis of layers or heads
+CLEARER = 1.5  # a logarithmic scale must spread the middle heads over so many times the colours of a linear one
+LOWEST = 1e-3  # of the highest mean: where a logarithmic scale begins at the earliest
+COLOUR_MAP = "viridis"  # perceptually uniform, and safe for colour-blind readers
 
 
 def draw_head_bars(axes: Axes, means: Array, flow: str, *, top: float) -> Axes:
@@ -66,22 +70,47 @@ def _head_ticks(heads: int, number: int) -> list[int]:
     return list(range(0, heads, max(1, math.ceil(heads / number))))
 
 
-def draw_head_map(axes: Axes, means: Array, flow: str) -> Axes:
-    """Draw the means [layers, heads] as a heatmap, layer 0 on top.
+def colour_scale(means: Array) -> Normalize:
+    """A scale of colours from the lowest mean to the highest, on which most heads can be told apart.
 
-    Colours go with the square root of the mean, from 0 to the highest: the first layers of LLaVA look at the image ten
-    times as much as the others, among which differences would else be lost.
+    It is logarithmic if the middle half of the heads then covers at least `CLEARER` times as much of the colours as on
+    a linear scale, as in T2V of LLaVA-1.5, whose first layers look at the image ten times as much as the others.
+
+    Args:
+        means: finite and not negative.
     """
+    lowest, highest = float(means.min()), float(means.max())
+    if lowest == highest:
+        return Normalize(0, highest or 1.0)
+    linear = Normalize(lowest, highest)
+    logarithmic = LogNorm(max(lowest, LOWEST * highest), highest, clip=True)
+    return logarithmic if middle_share(means, logarithmic) >= CLEARER * middle_share(means, linear) else linear
+
+
+def middle_share(means: Array, scale: Normalize) -> float:
+    """Which share of the colours of a scale the middle half of the means covers."""
+    low, high = scale(np.quantile(means, [0.25, 0.75]))
+    return float(high - low)
+
+
+def draw_head_map(axes: Axes, means: Array, flow: str) -> Axes:
+    """Draw the means [layers, heads] as a heatmap, layer 0 on top; the colour bar says which scale it has."""
     layers, heads = means.shape
+    scale = colour_scale(means)
+    logarithmic = isinstance(scale, LogNorm)
+    bar = {"label": f"mean {label(flow)}, {'logarithmic' if logarithmic else 'linear'} scale"}
+    ticks = {"ticks": LogLocator(subs=(1, 2, 5)), "format": "%g"} if logarithmic else {}
     sns.heatmap(
         means,
         ax=axes,
-        norm=PowerNorm(0.5, vmin=0, vmax=float(np.nanmax(means)) or 1.0),
-        cmap="rocket_r",
+        norm=scale,
+        cmap=COLOUR_MAP,
         xticklabels=_step(heads),
         yticklabels=_step(layers),
-        cbar_kws={"label": f"mean {label(flow)}"},
+        cbar_kws=bar | ticks,
     )
+    if (colour_bar := axes.collections[0].colorbar) is not None:
+        colour_bar.minorticks_off()
     axes.set(xlabel="Head", ylabel="Layer")
     axes.tick_params(rotation=0)
     return axes

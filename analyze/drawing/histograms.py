@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from analyze.drawing.figures import colours
-from analyze.tables.labels import label
+from analyze.drawing.labels import label
 from analyze.tables.text_scope import Array
 
 

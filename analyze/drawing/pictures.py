@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 from analyze.drawing.figures import new_figure
 from analyze.drawing.heads import draw_head_bars, draw_head_map, draw_layer_row
 from analyze.drawing.histograms import draw_stacked_histogram
+from analyze.drawing.labels import label
 from analyze.pictures import HeadBars, HeadMap, Histogram, LayerBars, Picture
-from analyze.tables.labels import label
 
 GRID_COLUMNS = 8
 

@@ -8,7 +8,7 @@ from matplotlib.patches import Patch
 
 from analyze.drawing.figures import colours
 from analyze.drawing.heads import TICKS
-from analyze.tables.labels import label
+from analyze.drawing.labels import label
 from analyze.tables.run import DEFAULT
 
 MARKERS = {"t2v": "o", "v2t": "s"}  # so that flows can be told apart without their colours

@@ -13,6 +13,7 @@ from analyze.drawing.heads import draw_head_bars, draw_head_map, draw_layer_row,
 from analyze.drawing.histograms import draw_stacked_histogram
 from analyze.drawing.pictures import draw
 from analyze.pictures import Picture, Pictures, file_names
+from analyze.reference import LLAVA_MME, read_reference
 from analyze.tables.bins import bin_edges
 from analyze.tables.run import open_heads
 from analyze.tables.tallies import tally
@@ -79,9 +80,57 @@ def test_the_head_map():
     drawn = draw_head_map(axes(), means, "t2v")
     mesh = drawn.collections[0]
     assert np.array_equal(mesh.get_array().reshape(3, 4), means)
-    assert mesh.norm.vmin == 0
-    assert mesh.norm.vmax == means.max()
+    assert (mesh.norm.vmin, mesh.norm.vmax) == (means.min(), means.max())
     assert drawn.get_ylim() == (3, 0)  # layer 0 on top
+
+
+def like_llava(flow: str) -> np.ndarray:
+    """The published layer means of LLaVA-1.5-7B, with the spread among heads that its records have."""
+    layers = np.array(getattr(read_reference(LLAVA_MME).by_layer, f"{flow}_mean"))
+    spread = np.random.default_rng(0).lognormal(0, {"t2v": 0.5, "v2t": 0.15}[flow], (32, 32))
+    return np.minimum(layers[:, None] * spread, 1)
+
+
+def colours_of_middle_half(means) -> float:
+    """Which share of the colours the middle half of the heads covers, as drawn."""
+    mesh = draw_head_map(axes(), means, "t2v").collections[0]
+    return float(np.diff(np.quantile(np.asarray(mesh.norm(mesh.get_array())), [0.25, 0.75]))[0])
+
+
+@pytest.mark.parametrize(
+    ("means", "kind"),
+    [
+        (np.random.default_rng(0).normal(0.23, 0.035, (6, 8)), "linear"),  # as T2V of the demo
+        (like_llava("t2v"), "logarithmic"),
+        (like_llava("v2t"), "linear"),
+    ],
+    ids=["demo", "llava-t2v", "llava-v2t"],
+)
+def test_heads_can_be_told_apart_on_the_head_map(means, kind):
+    assert colours_of_middle_half(means) > 0.15
+    assert draw_head_map(axes(), means, "t2v").collections[0].colorbar.ax.get_ylabel().endswith(f", {kind} scale")
+
+
+def test_heads_of_the_real_model_can_be_told_apart(legacy_pt, tmp_path):
+    assert main(["import-pt", str(legacy_pt), str(tmp_path / "run")]) == 0
+    heads, _ = open_heads(tmp_path / "run")
+    means = tally(heads, ("t2v", "v2t"), heads.scope(None), spread=False).means()
+    for flow in ("t2v", "v2t"):
+        assert colours_of_middle_half(means[flow].to_numpy().reshape(32, 32)) > 0.15
+
+
+@pytest.mark.parametrize(
+    "means",
+    [np.zeros((2, 2)), np.full((2, 2), 0.3), np.array([[0, 1e-9], [1e-3, 1]]), np.array([[0.0, 0.0, 0.0, 1.0]])],
+)
+def test_any_means_have_a_colour(means, recwarn):
+    drawn = draw_head_map(axes(), means, "t2v")
+    drawn.figure.draw_without_rendering()
+    colours = np.asarray(drawn.collections[0].norm(means))
+    assert np.isfinite(colours).all()
+    assert (colours >= 0).all()
+    assert (colours <= 1).all()
+    assert not recwarn.list
 
 
 def test_pictures_show_the_table(pictures, made_up):
