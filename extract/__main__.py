@@ -199,11 +199,11 @@ def run(arguments: argparse.Namespace) -> int:
         show_prompts(arguments, questions.first(arguments.show_prompt))
         return 0
     questions.check_images()
-    questions = questions.first(arguments.num_samples)
-    chunk = questions.chunk(arguments.num_chunks, arguments.chunk_idx)
     with _packages(arguments.backend):
         from extract.images.fingerprint import fingerprint_images
-    images = fingerprint_images(chunk)
+    images = fingerprint_images(questions)  # of all chunks, so that each is compared with those before
+    questions = questions.first(arguments.num_samples)
+    chunk = questions.chunk(arguments.num_chunks, arguments.chunk_idx)
     found = find_run(arguments, questions, images)
     if found is not None and stays_complete(found, arguments, len(chunk.samples)):
         print(f"{len(chunk.samples)} of {len(chunk.samples)} samples are there already, the run stays as it is")

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from tqdm import tqdm
 
 from extract import __main__ as extract_command
@@ -221,6 +222,19 @@ def test_other_questions_and_images_are_refused_before_a_model_is_loaded(
     (images / rows[0]["image_file"]).write_bytes((images / rows[4]["image_file"]).read_bytes())
     assert main([*arguments(whole), "--image-folder", str(images)]) == 2
     assert f"{rows[0]['image_file']!r} is not the image that" in capsys.readouterr().err
+
+
+def test_a_chunk_on_other_images_is_refused(arguments, duration, questions, tmp_path, capsys):
+    """Its own images are not those of the chunk before, whose images were others in this folder."""
+    run, black = tmp_path / "run", shutil.copytree(questions / "images", tmp_path / "black")
+    for file in black.rglob("*.png"):
+        Image.new("RGB", (96, 96)).save(file)
+    chunks = [arguments(run, "--num-chunks", "2", "--chunk-idx", str(index)) for index in range(2)]
+    assert main(chunks[0]) == 0
+    assert main([*chunks[1], "--image-folder", str(black)]) == 2
+    assert "is not the image that chunk 0 of" in capsys.readouterr().err
+    assert main(chunks[1]) == 0
+    same(run, duration[0], ordered=False)
 
 
 def test_other_weights_are_refused(arguments, checkpoint_path, texts, tmp_path, monkeypatch, capsys):
