@@ -82,7 +82,7 @@ plots: needs-run $(VENV)/.laptop  ## draw a run: RUN=... [ARGS]
 summary: needs-run $(VENV)/.laptop  ## tables of a run, and its MME score: RUN=... [ARGS]
 	$(BIN)/python -m analyze summary '$(RUN)' $(ARGS)
 
-verify: needs-run $(VENV)/.laptop  ## hold a run against published figures of LLaVA-1.5-7B: RUN=... [ARGS]
+verify: needs-run $(VENV)/.laptop  ## compare a run with published figures of LLaVA-1.5-7B: RUN=... [ARGS]
 	$(BIN)/python -m analyze verify '$(RUN)' $(ARGS)
 
 export-pt: needs-run $(VENV)/.all  ## write the earlier tool's .pt: RUN=... [ARGS]

@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     _value_flags(summary)
     summary.add_argument("--output-dir", type=path, help="where the CSV files go (default: into RUN)")
 
-    against = commands.add_parser("verify", help="hold a run against published figures; exit code 0 where it matches")
+    against = commands.add_parser("verify", help="compare a run with published figures; exit code 0 if it matches")
     _run_argument(against)
     _picture_flags(against)
     against.add_argument(

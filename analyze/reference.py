@@ -1,4 +1,4 @@
-"""Published figures of a model, to hold a run against: `data/reference/*.json`, in the form of `Reference`."""
+"""Published figures of a model, to compare a run with: `data/reference/*.json`, in the form of `Reference`."""
 
 import dataclasses
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A run held against published figures: settings, tolerances, verdict. `python -m analyze verify RUN`.
+"""A run compared with published figures: settings, tolerances, verdict. `python -m analyze verify RUN`.
 
 Why the tolerances are what they are. They are reasoned, not measured: no run of the real model was at hand. A run with
 the same weights, prompts and images differs from the reference by rounding alone:
@@ -27,7 +27,7 @@ float32 is judged as float16 is: the rounding left is the reference's. bfloat16 
 layer means by 2.7e-4, and overall means by 7e-5 in one direction; its tolerances are twice as wide.
 
 What this cannot tell: categories of like content (V2T differs by less than 0.002 in 36 of 91 pairs), and how much
-padding in place of cropping would show. Hence the settings are held against each other as well.
+padding in place of cropping would show. Hence the settings are compared as well.
 """
 
 import dataclasses
@@ -74,7 +74,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Verification:
-    """What holding a run against a reference gave.
+    """The result of comparing a run with a reference.
 
     Attributes:
         figures: one row per figure: `group`, `name`, `flow`, `statistic`, `run` (NaN where it has none), `reference`,
@@ -112,7 +112,7 @@ class Verification:
 
 
 def verify(heads: Heads, reference: Reference) -> Verification:
-    """Hold a run against a reference, in the reference's text scope where the run can be read in it.
+    """Compare a run with a reference, in the text scope of the reference if the run can be read in it.
 
     Raises:
         HeadflowError: the run cannot be read.

@@ -96,5 +96,5 @@ def reading(what: object, remedy: str = "") -> Iterator[None]:
 
 
 def open_parquet(path: Path, *, memory_map: bool = False) -> pq.ParquetFile:
-    """Open a file; each page is held against its checksum when it is read, where the writer gave it one."""
+    """Open a file; each page is compared with its checksum when it is read, if the writer gave it one."""
     return pq.ParquetFile(path, memory_map=memory_map, page_checksum_verification=True)

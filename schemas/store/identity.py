@@ -26,7 +26,7 @@ def check_same(found: Manifest, asked: Mapping[str, Any], path: Path) -> None:
     """
     if found.schema_version != SCHEMA_VERSION:
         raise HeadflowError(
-            f"{path} holds a run of version {found.schema_version}, which can be read, but not gone on with; choose "
+            f"{path} holds a run of version {found.schema_version}, which can be read, but not resumed; choose "
             "another directory",
             setting="output_dir",
         )

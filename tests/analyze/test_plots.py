@@ -1,4 +1,4 @@
-"""The artists' geometry, held against numpy and pandas; and the files."""
+"""The artists' geometry, compared with numpy and pandas; and the files."""
 
 import numpy as np
 import pandas as pd

@@ -1,6 +1,6 @@
 """Oracle: MME_test.json itself; the same data in each other form must give the same samples, in the same order.
 
-Answers beside images are held against those of MME_test.json.
+Answers beside images are compared with those of MME_test.json.
 """
 
 import json

@@ -243,7 +243,7 @@ def test_chunks_of_another_number_of_samples_are_refused(tmp_path):
 def test_a_run_of_version_1_is_read_and_not_gone_on_with(tmp_path):
     run = shutil.copytree(VERSION_1, tmp_path / "run")
     found = open_run(run).manifest
-    with pytest.raises(HeadflowError, match="holds a run of version 1, which can be read, but not gone on with"):
+    with pytest.raises(HeadflowError, match="holds a run of version 1, which can be read, but not resumed"):
         RunWriter(run, found, Session(), samples=13)
     RunWriter(run, manifest(), Session(), samples=0, overwrite=True).finish()
     assert list((run / "heads").iterdir()) == []

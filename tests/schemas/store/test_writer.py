@@ -1,4 +1,4 @@
-"""Oracle: what went in, held against what pandas and pyarrow read back."""
+"""Oracle: what went in, compared with what pandas and pyarrow read back."""
 
 import json
 import shutil
