@@ -20,7 +20,10 @@ from transformers import CLIPImageProcessorPil
 from extract.images.decoding import load_image
 from extract.images.loading import ImageFiles, load_images
 from extract.images.preprocessing import Pixels, SquarePreprocessor
+from extract.models.families import FAMILIES
+from extract.models.loading import load_prompt_format
 from tests.support.pictures import READABLE
+from tests.support.tiny_families import RECIPES, make_family
 
 PROCESSOR = CLIPImageProcessorPil(size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28})
 
@@ -92,6 +95,16 @@ def processes(mark: str) -> Iterator[int]:
                 yield int(process.name)
         except OSError:
             continue
+
+
+@pytest.mark.parametrize("name", sorted({*FAMILIES} & {*RECIPES}))
+def test_workers_of_each_family_can_be_spawned(tmp_path, name):
+    """All that a worker gets is sent by pickle; it reads the same of an image then."""
+    make_family(tmp_path / "model", name)
+    (tmp_path / "a.png").write_bytes(READABLE["rgb"])
+    _, preprocessor = load_prompt_format(str(tmp_path / "model"))
+    images = ImageFiles(tmp_path, ["a.png"], preprocessor)
+    assert same(pickle.loads(ForkingPickler.dumps(images))[0].usable(), images[0].usable())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
