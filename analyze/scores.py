@@ -71,9 +71,10 @@ def mme_scores(samples: pd.DataFrame) -> pd.DataFrame:
 def _pairs(scored: pd.DataFrame) -> pd.Series:
     """What tells apart the questions about one image: a shared id, else the image, else the sample."""
     shared = scored["question_id"].notna() & scored.duplicated(["category", "question_id"], keep=False)
-    image = scored["image_sha256"].fillna(scored["image"]) if "image" in scored else scored["image_sha256"]
-    names = image.fillna(scored["sample_id"].astype(str))
-    return ("image " + names).mask(shared, "id " + scored["question_id"].astype(str))
+    name = scored["image"].fillna(scored["sample_id"].astype(str))
+    same_name = scored.groupby([scored["category"].astype(str), name], sort=False)["image_sha256"]
+    image = scored["image_sha256"].fillna(same_name.transform("first")).fillna(name)  # skipped: maybe without a hash
+    return ("image " + image).mask(shared, "id " + scored["question_id"].astype(str))
 
 
 def _score(category: object, rows: pd.DataFrame) -> dict[str, object]:

@@ -40,7 +40,7 @@ from analyze.summary import summarise
 from analyze.tables.run import DEFAULT, Heads, check_flows
 from analyze.tables.tallies import tally
 from schemas.columns import OK
-from schemas.manifest import EXTRACTED
+from schemas.errors import HeadflowError
 
 TOLERANCES = {
     ("overall", "mean"): 0.001,
@@ -118,7 +118,10 @@ def verify(heads: Heads, reference: Reference) -> Verification:
         HeadflowError: the run cannot be read.
     """
     manifest = heads.run.manifest
-    scope = heads.scope(reference.settings.text_scope if manifest.source == EXTRACTED else None)
+    try:
+        scope = heads.scope(reference.settings.text_scope)
+    except HeadflowError:  # it cannot be read in that scope
+        scope = heads.scope(None)
     table = summarise(tally(heads, check_flows(DEFAULT, manifest), scope))
     settings = compare_settings({**dataclasses.asdict(manifest), "text_scope": scope.name}, reference)
     samples = heads.samples.loc[heads.samples["status"] == OK, "category"].astype(str).value_counts()

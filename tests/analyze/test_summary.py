@@ -52,7 +52,7 @@ def samples(*rows, **more) -> pd.DataFrame:
     """From (category, question_id, answer, prediction)."""
     table = pd.DataFrame(rows, columns=["category", "question_id", "answer", "prediction"])
     table["sample_id"] = [str(number) for number in range(len(table))]
-    return table.assign(**({"status": "ok", "image_sha256": table["sample_id"]} | more))
+    return table.assign(**({"status": "ok", "image": None, "image_sha256": table["sample_id"]} | more))
 
 
 def test_scores_by_hand():
@@ -108,6 +108,14 @@ def test_each_image_is_paired_by_itself():
     rows = [("OCR", name, answer, answer) for name, answer in (("a", "Yes"), ("a", "No"), ("b", "Yes"), ("c", "No"))]
     scores = mme_scores(samples(*rows, image_sha256=["x", "x", "y", "y"]))
     assert scores.loc[0, ["questions", "images", "score", "left_out"]].tolist() == [4, 2, 200.0, 0]
+
+
+def test_a_skipped_question_without_a_hash_belongs_to_its_image():
+    """Of three questions on one image, the skipped one was not read; the other two are no whole image."""
+    table = samples(*(("color", str(number), "Yes", "Yes") for number in range(5)))
+    table = table.assign(image=["x.png"] * 3 + ["y.png"] * 2, image_sha256=["x", "x", None, "y", "y"])
+    table.loc[2, "status"] = "skipped"
+    assert mme_scores(table).loc[0, ["questions", "images", "left_out"]].tolist() == [2, 1, 3]
 
 
 def test_the_command_says_that_a_score_is_partial(run, capsys, tmp_path):

@@ -169,6 +169,14 @@ def test_another_setting_cannot_be_compared(run, against, capsys, name):
     assert len(pd.read_csv(run / "verify.csv")) == 20
 
 
+def test_a_model_that_is_not_causal_cannot_be_compared(run, against, capsys):
+    edit_manifest(run, causal=False, architecture="PaliGemmaForConditionalGeneration")
+    assert against() == 2
+    out = capsys.readouterr()
+    assert out.out.endswith("cannot be compared: text_scope\n")
+    assert out.err == ""
+
+
 def test_another_number_of_samples_cannot_be_compared(run, against, capsys):
     def more(reference):
         reference["n_samples"] += 3
