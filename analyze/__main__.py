@@ -23,7 +23,7 @@ def _open(run: Path) -> Heads:
 
 
 def _name(heads: Heads) -> str:
-    """What a picture calls a run: its model where that is known."""
+    """The name of a run in pictures: its model, if that is known."""
     return Path(heads.run.manifest.model or heads.run.path.resolve().name).name
 
 
@@ -44,7 +44,7 @@ def draw_plots(arguments: argparse.Namespace) -> int:
     found = tally(heads, flows, scope, edges, spread=False)
     for flow, share in found.outside().items():
         if share:
-            print(f"warning: {share:.2%} of {flow} lies outside the bins, and in no bar", file=sys.stderr)
+            print(f"warning: {share:.2%} of {flow} lies outside the bins and is not drawn", file=sys.stderr)
     if boxes := undrawable("".join(categories)):
         letters = "".join(sorted(boxes))
         print(f"warning: no font here has {letters}; install one, such as Noto Sans CJK", file=sys.stderr)
@@ -58,7 +58,7 @@ def draw_plots(arguments: argparse.Namespace) -> int:
 
 
 def _layers(asked: Sequence[str] | None, layers: int) -> list[int]:
-    """`3 5-7` -> 3, 5, 6, 7; all layers where nothing is asked."""
+    """`3 5-7` -> 3, 5, 6, 7; all layers for `None`."""
     if asked is None:
         return list(range(layers))
     chosen: list[int] = []
@@ -117,7 +117,7 @@ def _print_table(table: pd.DataFrame, digits: int) -> None:
 
 
 def verify_run(arguments: argparse.Namespace) -> int:
-    """`verify`: 0 where the run matches, 1 where it differs, 2 where it cannot be compared, as `diff` has it."""
+    """`verify`: returns 0 if the run matches, 1 if it differs, 2 if it cannot be compared, as `diff` does."""
     from analyze.drawing.figures import FigureFiles, style
     from analyze.drawing.verification import verification_figure
     from analyze.verify import verify
@@ -164,7 +164,7 @@ def export_pt(arguments: argparse.Namespace) -> int:
 
 
 def import_pt(arguments: argparse.Namespace) -> int:
-    """`import-pt`: the other way round."""
+    """`import-pt`: a run from such records."""
     from analyze.legacy import import_records
 
     run = import_records(arguments.file, arguments.run, text_scope=arguments.text_scope, overwrite=arguments.overwrite)

@@ -44,12 +44,12 @@ def parser() -> argparse.ArgumentParser:
     summary = commands.add_parser("summary", help="means, quantiles and the MME score, as tables and CSV")
     _run_argument(summary)
     _value_flags(summary)
-    summary.add_argument("--output-dir", type=path, help="where the CSV files go (default: into RUN)")
+    summary.add_argument("--output-dir", type=path, help="directory of the CSV files (default: RUN)")
 
-    against = commands.add_parser("verify", help="compare a run with published figures; exit code 0 if it matches")
-    _run_argument(against)
-    _picture_flags(against)
-    against.add_argument(
+    compare = commands.add_parser("verify", help="compare a run with published figures; exit code 0 if it matches")
+    _run_argument(compare)
+    _picture_flags(compare)
+    compare.add_argument(
         "--reference", type=path, default=LLAVA_MME, metavar="FILE", help="the figures (default LLaVA-1.5-7B on MME)"
     )
 
@@ -59,18 +59,18 @@ def parser() -> argparse.ArgumentParser:
     export = commands.add_parser("export-pt", help=f"write {RECORDS}")
     _run_argument(export)
     _scope_flag(export)
-    export.add_argument("--output-dir", type=path, help="where the file goes (default: into RUN)")
+    export.add_argument("--output-dir", type=path, help="directory of the file (default: RUN)")
 
-    bring = commands.add_parser("import-pt", help="bring records of the earlier tool into a run")
-    bring.add_argument("file", type=path, metavar="FILE", help="the .pt")
-    bring.add_argument("run", type=path, metavar="RUN", help="directory of the run to write")
-    bring.add_argument(
+    imported = commands.add_parser("import-pt", help="make a run from records of the earlier tool")
+    imported.add_argument("file", type=path, metavar="FILE", help="the .pt")
+    imported.add_argument("run", type=path, metavar="RUN", help="directory of the run to write")
+    imported.add_argument(
         "--text-scope",
         choices=TEXT_SCOPES,
         default="no-system",
         help="what the records count as text (default no-system, as the earlier tool did)",
     )
-    bring.add_argument("--overwrite", action="store_true", help="replace the run that lies in RUN")
+    imported.add_argument("--overwrite", action="store_true", help="replace the run in RUN")
     return flags
 
 
@@ -93,12 +93,12 @@ def _value_flags(command: argparse.ArgumentParser) -> None:
         nargs="+",
         default=list(DEFAULT),
         metavar="FLOW",
-        help=f"flow columns (default {' '.join(DEFAULT)}): {' '.join(FLOW_NAMES)}",
+        help=f"mass columns (default {' '.join(DEFAULT)}): {' '.join(FLOW_NAMES)}",
     )
 
 
 def _picture_flags(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--output-dir", type=path, help="where the files go (default: into RUN)")
+    command.add_argument("--output-dir", type=path, help="directory of the files (default: RUN)")
     command.add_argument("--prefix", type=_prefix, default="mme", help="begins each picture's file name (default mme)")
     command.add_argument("--dpi", type=number(int, COARSEST, FINEST), default=300, help="dots per inch (default 300)")
     command.add_argument("--format", choices=FORMATS, default="png", help="of the pictures (default png)")

@@ -3,7 +3,7 @@
     {"id": str, "image_file": str | None, "category": str, "per_layer": [{"text_to_visual": {head: float},
      "visual_to_text": {head: float}, "total": {head: float}}, ...]}
 
-Older files have `id` and no category, or no id. Torch is imported here alone, and only when called.
+Older files have `id` and no category, or no id. Only this module imports torch, and only when called.
 """
 
 import hashlib
@@ -59,7 +59,7 @@ def export_records(heads: Heads, scope: TextScope, path: Path) -> int:
         for sample, layers in zip(heads.samples[observed].itertuples(), values[observed], strict=True)
     ]
     rows_in_file = heads.samples.loc[observed, "row"]
-    if rows_in_file.notna().all():  # as the earlier tool; runs of version 1 do not know it
+    if rows_in_file.notna().all():  # the earlier tool's order; a run of version 1 has no `row`
         records = [records[place] for place in np.argsort(rows_in_file.to_numpy(np.int64), kind="stable")]
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save(records, path)
@@ -74,10 +74,10 @@ def _head_dicts(values: np.ndarray) -> dict[str, dict[int, float]]:
 
 
 def import_records(file: Path, path: Path, *, text_scope: str, overwrite: bool) -> Run:
-    """Bring the records of a `.pt` into the columnar form; returns the run.
+    """Write a run from the records of a `.pt`; returns the run.
 
-    Values are stored as float32, which holds what float16 and float32 models gave exactly. `total` is left out, being
-    their sum. What the records lack stays null: flow columns, questions, answers, token counts.
+    Values are stored as float32, in which values of float16 and float32 models are exact. `total` is not stored: it is
+    the sum of the other two. Questions, answers and token counts are null, as the records have none.
 
     Raises:
         HeadflowError: not such a file, or a value that is missing, not a number or not in 0..1.
@@ -109,7 +109,7 @@ def _load(file: Path) -> tuple[list[Any], str]:
     if not file.is_file():
         raise HeadflowError(f"{file} is not a file; give the .pt of the earlier tool")
     try:
-        with warnings.catch_warnings(action="ignore"):  # of odd pickles
+        with warnings.catch_warnings(action="ignore"):  # about odd pickles
             content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # the unpickler raises anything
         raise HeadflowError(f"{file} cannot be read as a .pt of plain data: {one_line(error)[:200]}") from None
@@ -137,7 +137,7 @@ def _samples(content: list[Any]) -> Iterator[dict[str, Any]]:
 
 
 def _flows(record: Any, where: str, shape: tuple[int, ...] | None = None) -> np.ndarray:
-    """Flows float32 [layers, heads, 2] of one record; raises `HeadflowError` where it is not as it should be."""
+    """The masses of one record, float32 [layers, heads, 2]; raises `HeadflowError` if a value is missing or wrong."""
     layers = record.get("per_layer") if isinstance(record, dict) else None
     if not isinstance(layers, list) or not layers:
         raise HeadflowError(f"{where} has no `per_layer`; this is not a .pt of attention head records")

@@ -211,9 +211,9 @@ def _top(bars: Iterable[dict[str, Array]]) -> float:
 
 
 def file_names(names: Iterable[str]) -> dict[str, str]:
-    """A file name for each name: letters of any script are kept, what a file system may not take becomes `_`.
+    """A file name for each name: letters of any script are kept, other characters become `_`.
 
-    Different names get different file names, also where case does not count.
+    Different names get different file names, also on file systems that ignore case.
     """
     taken: set[str] = set()
     files = {}

@@ -68,7 +68,7 @@ class Category:
 
 @dataclass(frozen=True)
 class Reference:
-    """Published figures, and where they come from."""
+    """Published figures, and their source."""
 
     what: str
     source: str

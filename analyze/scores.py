@@ -69,7 +69,7 @@ def mme_scores(samples: pd.DataFrame) -> pd.DataFrame:
 
 
 def _pairs(scored: pd.DataFrame) -> pd.Series:
-    """What tells apart the questions about one image: a shared id, else the image, else the sample."""
+    """A name that the questions about one image share: their id, else the image, else the sample."""
     shared = scored["question_id"].notna() & scored.duplicated(["category", "question_id"], keep=False)
     name = scored["image"].fillna(scored["sample_id"].astype(str))
     same_name = scored.groupby([scored["category"].astype(str), name], sort=False)["image_sha256"]

@@ -1,30 +1,31 @@
 """A run compared with published figures: settings, tolerances, verdict. `python -m analyze verify RUN`.
 
-Why the tolerances are what they are. They are reasoned, not measured: no run of the real model was at hand. A run with
-the same weights, prompts and images differs from the reference by rounding alone:
+The tolerances are reasoned, not measured: no run of the real model was available. A run with the same weights, prompts
+and images differs from the reference by rounding only:
 
 - The reference averaged float16 attention (each weight off by up to 2^-11 of itself, without bias) and kept float16
   values (near 0.4 in steps of 2.4e-4). Over 576 keys, 32 heads and 40 or more samples this averages out to below 1e-5.
-- Activations were float16 as well, by other kernels. What a sample's own tokens add averages out too; what BOS and the
-  system prompt add is the same in each sample and averages over heads and layers alone. On the demo's model (6 layers,
-  CPU), float16 in place of float32 moves single values by up to 2e-4, layer means by 1.2e-5, category means by 4e-6,
-  overall means by 1e-6. The real model is five times as deep and has larger activations: expect ten times that,
-  and allow for what has not been thought of, such as another JPEG decoder.
+- Activations were float16 as well, by other kernels. Rounding errors from a sample's own tokens average out over
+  samples; those from BOS and the system prompt are the same in each sample, and average out over heads and layers only.
+  On the demo's model (6 layers, CPU), float16 instead of float32 moves single values by up to 2e-4, layer means by
+  1.2e-5, category means by 4e-6, overall means by 1e-6. The real model is five times as deep and has larger
+  activations: we expect ten times as much, and leave a margin for other causes, such as another JPEG decoder.
 
-What should be found sets the other end. LLaVA-1.5-7B on 100 ScienceQA questions differs from it on MME by 0.0017 (T2V)
-and 0.0015 (V2T) overall, and by up to 0.041 and 0.014 in a layer. The span of the system prompt, off by one of about 40
-text tokens, scales T2V by 2.6%: 0.0024 overall, 0.017 in layer 0. Neighbouring layers of the reference differ by more
-than 0.003 in T2V or V2T in 30 of 31 cases. Hence
+The mistakes that should be found give the upper limit. LLaVA-1.5-7B on 100 ScienceQA questions differs from it on MME
+by 0.0017 (T2V) and 0.0015 (V2T) overall, and by up to 0.041 and 0.014 in a layer. The span of the system prompt, off by
+one of about 40 text tokens, scales T2V by 2.6%: 0.0024 overall, 0.017 in layer 0. Neighbouring layers of the reference
+differ by more than 0.003 in T2V or V2T in 30 of 31 cases. Hence
 
     overall mean     0.001    less than other questions, or one token of the prompt, would change
     overall std      0.001    moves no more than the mean does on the demo
-    overall median   0.0015   as the mean, and the two grids: float16 steps of 2.4e-4, our bins of 1e-4
+    overall median   0.0015   as the mean, plus two step sizes: 2.4e-4 of float16, 1e-4 of our bins
     category mean    0.002    fewer samples than overall
     layer mean       0.003    32 heads, no other layer to average with
-    min, max         shown, not judged: one value of millions decides, and one image can move it
+    min, max         shown, not judged: they are single values among millions, and one image can move them
 
-float32 is judged as float16 is: the rounding left is the reference's. bfloat16 has 8 bits for 11 and moves the demo's
-layer means by 2.7e-4, and overall means by 7e-5 in one direction; its tolerances are twice as wide.
+A float32 run is judged by the same tolerances as a float16 run, as the reference itself was rounded to float16.
+bfloat16 has 8 bits of precision instead of 11 and moves the demo's layer means by 2.7e-4, and overall means by 7e-5 in
+one direction; its tolerances are twice as wide.
 
 What this cannot tell: categories of like content (V2T differs by less than 0.002 in 36 of 91 pairs), and how much
 padding in place of cropping would show. Hence the settings are compared as well.
@@ -58,11 +59,11 @@ FEW = 3  # categories named in a setting
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting of a run, beside the reference's.
+    """One setting of a run and of the reference.
 
     Attributes:
         mark: `same`, `differs` or `unknown`.
-        required: whether numbers can be compared only where it does not differ.
+        required: whether numbers cannot be compared if it differs.
     """
 
     name: str
@@ -77,8 +78,8 @@ class Verification:
     """The result of comparing a run with a reference.
 
     Attributes:
-        figures: one row per figure: `group`, `name`, `flow`, `statistic`, `run` (NaN where it has none), `reference`,
-            `off` (run - reference), `tolerance` (NaN where not judged), `within` (`yes`, `no`, or empty).
+        figures: one row per figure: `group`, `name`, `flow`, `statistic`, `run` (NaN if it has none), `reference`,
+            `off` (run - reference), `tolerance` (NaN if not judged), `within` (`yes`, `no`, or empty).
     """
 
     settings: list[Setting]
@@ -91,7 +92,7 @@ class Verification:
 
     @property
     def matches(self) -> bool:
-        """Whether it can be compared, and all figures judged lie within their tolerances."""
+        """Whether the run can be compared, and all judged figures are within their tolerances."""
         return not self.obstacles and "no" not in set(self.figures["within"])
 
     def verdict(self) -> list[str]:
@@ -101,9 +102,9 @@ class Verification:
         judged = self.figures[self.figures["within"] != ""]
         wrong = judged[judged["within"] == "no"]
         if wrong.empty:
-            lines = [f"matches: all {len(judged)} figures judged are within their tolerances"]
+            lines = [f"matches: all {len(judged)} judged figures are within their tolerances"]
         else:
-            lines = [f"differs: {len(wrong)} of {len(judged)} figures judged are off by more than their tolerances"]
+            lines = [f"differs: {len(wrong)} of {len(judged)} judged figures are off by more than their tolerances"]
             largest = (wrong["off"].abs() / wrong["tolerance"]).nlargest(SHOWN).index
             lines += [_in_words(row) for _, row in wrong.loc[largest].iterrows()]
         if unknown := [setting.name for setting in self.settings if setting.mark == UNKNOWN]:
@@ -130,7 +131,7 @@ def verify(heads: Heads, reference: Reference) -> Verification:
 
 
 def compare_settings(run: dict[str, object], reference: Reference) -> list[Setting]:
-    """The manifest's fields, with the text scope that was read, beside the reference's settings."""
+    """Compare the manifest's fields, with the text scope that was read, with the reference's settings."""
     settings = []
     for name, expected in dataclasses.asdict(reference.settings).items():
         found = run[name]
@@ -139,24 +140,24 @@ def compare_settings(run: dict[str, object], reference: Reference) -> list[Setti
         mark = UNKNOWN if found is None else _mark(found == expected)
         if name == "model" and mark == DIFFERS:
             mark = UNKNOWN  # the same weights have many names
-        told, wanted = (_in_one_line(value) for value in (found, expected))
-        settings.append(Setting(name, told, wanted, mark, name not in MAY_DIFFER))
+        settings.append(Setting(name, _text(found), _text(expected), mark, name not in MAY_DIFFER))
     return settings
 
 
-def _in_one_line(value: object) -> str:
+def _text(value: object) -> str:
+    """A value of a setting on one line."""
     if isinstance(value, dict):
         return ", ".join(f"{name} {each}" for name, each in value.items())
     return str(UNKNOWN if value is None else value).replace("\n", "\\n")
 
 
 def compare_samples(run: dict[str, int], reference: Reference) -> list[Setting]:
-    """Numbers of samples observed, in all and by category."""
+    """Compare the numbers of observed samples, in all and by category."""
     expected = {name: category.n_samples for name, category in reference.by_category.items()}
     other = [name for name in expected | run if run.get(name, 0) != expected.get(name, 0)]
     more = f" and {len(other) - FEW} more" if len(other) > FEW else ""
 
-    def told(counts: dict[str, int]) -> str:
+    def by_category(counts: dict[str, int]) -> str:
         if not other:
             return f"{len(counts)} categories"
         return ", ".join(f"{name} {counts.get(name, 0)}" for name in other[:FEW]) + more
@@ -164,7 +165,7 @@ def compare_samples(run: dict[str, int], reference: Reference) -> list[Setting]:
     total = sum(run.values())
     return [
         Setting("samples", str(total), str(reference.n_samples), _mark(total == reference.n_samples), True),
-        Setting("samples by category", told(run), told(expected), _mark(not other), True),
+        Setting("samples by category", by_category(run), by_category(expected), _mark(not other), True),
     ]
 
 
@@ -173,7 +174,7 @@ def _mark(same: bool) -> str:
 
 
 def compare_figures(table: pd.DataFrame, reference: Reference, dtype: str | None) -> pd.DataFrame:
-    """The reference's figures beside those of `summarise`; the columns are those of `Verification.figures`."""
+    """Compare the reference's figures with those of `summarise`; returns the columns of `Verification.figures`."""
     keys = ["group", "name", "flow"]
     expected = reference.figures()
     found = table.melt(keys, expected["statistic"].unique().tolist(), "statistic", "run")
@@ -188,8 +189,8 @@ def compare_figures(table: pd.DataFrame, reference: Reference, dtype: str | None
 
 
 def _in_words(row: pd.Series) -> str:
-    where = row["group"] if row["group"] == "overall" else f"{row['group']} {row['name']}"
+    group = row["group"] if row["group"] == "overall" else f"{row['group']} {row['name']}"
     return (
-        f"{where} {row['flow']} {row['statistic']} {row['run']:.4f}, reference {row['reference']:.4f}, "
+        f"{group} {row['flow']} {row['statistic']} {row['run']:.4f}, reference {row['reference']:.4f}, "
         f"off by {abs(row['off']):.4f}, tolerance {row['tolerance']:.4f}"
     )

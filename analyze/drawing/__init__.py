@@ -5,5 +5,5 @@ pictures       a picture of `analyze.pictures` -> a figure
 labels         the mass columns in words
 histograms     stacked histograms
 heads          bars for each head, and the layer x head heatmap
-verification   a run beside published figures
+verification   a run compared with published figures
 """

@@ -30,13 +30,13 @@ COLOURS = {"t2v": "#1f77b4", "v2t": "#ff7f0e", TOTAL: "#2ca02c"}
 
 
 def fonts() -> list[str]:
-    """The fonts of all pictures, one for Chinese categories among them where the machine has one."""
+    """The fonts of all pictures, with one for Chinese categories if it is installed."""
     installed = {font.name for font in font_manager.fontManager.ttflist}
     return [LATIN, *(name for name in CHINESE if name in installed)]
 
 
 def undrawable(text: str) -> set[str]:
-    """The letters of a text that none of our fonts has."""
+    """The letters of a text that are in none of the fonts."""
     known = [font_manager.get_font(font_manager.findfont(name)).get_charmap() for name in fonts()]
     return {letter for letter in "".join(text.split()) if not any(ord(letter) in letters for letters in known)}
 
@@ -50,7 +50,7 @@ def colours(flows: Sequence[str]) -> list[str]:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """The look of all pictures. A letter that no font has is drawn as a box, without a word."""
+    """The style of all pictures. A letter that no font has is drawn as a box, without a warning."""
     look = sns.axes_style("whitegrid") | sns.plotting_context("notebook", font_scale=0.9)
     settings = look | {"font.family": fonts(), "svg.hashsalt": "headflow"}
     with matplotlib.rc_context(settings), warnings.catch_warnings():
@@ -59,11 +59,12 @@ def style() -> Iterator[None]:
 
 
 def new_figure(size: tuple[float, float], *, right: float = 0.2, top: float = 0.65) -> Figure:
-    """A figure with margins of fixed width: asking each text for its size would take longer than drawing.
+    """A figure with margins of fixed width; measuring each text would take longer than drawing.
 
     Args:
         size: width and height, in inches.
-        right: right margin, in inches; `top` likewise.
+        right: right margin, in inches.
+        top: top margin, in inches.
     """
     width, height = size
     left, bottom, top = min(0.8, width / 4), min(0.6, height / 4), min(top, height / 3)
@@ -73,10 +74,15 @@ def new_figure(size: tuple[float, float], *, right: float = 0.2, top: float = 0.
 
 
 class FigureFiles:
-    """Writes figures as files. PNG is compressed in the background, while the next figure is drawn."""
+    """Writes figures to files. A thread compresses a PNG while the next figure is drawn."""
 
     def __init__(self, dpi: int, kind: str) -> None:
-        """Args: dpi: dots per inch; kind: `png`, or another format of matplotlib's."""
+        """Write files of one format.
+
+        Args:
+            dpi: dots per inch.
+            kind: `png`, or another format of matplotlib.
+        """
         self.dpi = dpi
         self.kind = kind
         self._pool = ThreadPoolExecutor(1)
@@ -90,7 +96,7 @@ class FigureFiles:
         self._wait()
 
     def save(self, figure: Figure, path: Path) -> Path:
-        """Write a figure to `path` with the suffix of the format, and return that; waits for the one before."""
+        """Write a figure to `path` with the suffix of the format, and return that path; waits for the previous file."""
         path = path.with_name(f"{path.name}.{self.kind}")
         path.parent.mkdir(parents=True, exist_ok=True)
         if self.kind != "png":
@@ -102,7 +108,7 @@ class FigureFiles:
         image = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba(), "raw", "RGBA", 0, 1).convert(
             "RGB"
         )
-        canvas.renderer = None  # a figure is a cycle, freed late: let its pixels and artists go now
+        canvas.renderer = None  # a figure is a reference cycle, which is freed late: free its pixels and artists now
         figure.clear()
         self._wait()
         self._last = self._pool.submit(self._write_png, image, path)

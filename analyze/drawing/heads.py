@@ -1,4 +1,4 @@
-"""Pictures in which each head can be told apart: bars of means, and the layer x head heatmap."""
+"""Pictures of single heads: bars of means, and the layer x head heatmap."""
 
 import math
 
@@ -12,9 +12,9 @@ from analyze.drawing.figures import colours
 from analyze.drawing.labels import label
 from analyze.tables.text_scope import Array
 
-TICKS = 16  # about so many labels on an axis of layers or heads
-CLEARER = 1.5  # a logarithmic scale must spread the middle heads over so many times the colours of a linear one
-LOWEST = 1e-3  # of the highest mean: where a logarithmic scale begins at the earliest
+TICKS = 16  # labels on an axis of layers or heads, at most about
+CLEARER = 1.5  # how many times the colours of a linear scale a logarithmic one must give the middle half of heads
+LOWEST = 1e-3  # lower end of a logarithmic scale, at least, as a share of the highest mean
 COLOUR_MAP = "viridis"  # perceptually uniform, and safe for colour-blind readers
 
 
@@ -23,7 +23,7 @@ def draw_head_bars(axes: Axes, means: Array, flow: str, *, top: float) -> Axes:
 
     Args:
         means: [heads].
-        top: end of the y axis, so that pictures compare.
+        top: end of the y axis; the same in pictures that are compared.
     """
     _bars(axes, np.arange(len(means), dtype=np.float64), means, flow)
     axes.set(xlim=(-0.6, len(means) - 0.4), ylim=(0, top), xticks=_head_ticks(len(means), 8))
@@ -71,7 +71,7 @@ def _head_ticks(heads: int, number: int) -> list[int]:
 
 
 def colour_scale(means: Array) -> Normalize:
-    """A scale of colours from the lowest mean to the highest, on which most heads can be told apart.
+    """A scale of colours from the lowest mean to the highest, on which most heads can be distinguished.
 
     It is logarithmic if the middle half of the heads then covers at least `CLEARER` times as much of the colours as on
     a linear scale, as in T2V of LLaVA-1.5, whose first layers look at the image ten times as much as the others.

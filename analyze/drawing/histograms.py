@@ -28,9 +28,9 @@ def draw_stacked_histogram(
     """Draw stacked bars of shares.
 
     Args:
-        shares: by flow, float64 [bins]; the first lies at the bottom.
+        shares: by flow, float64 [bins]; the first is at the bottom.
         edges: of the bins, float64 [bins + 1].
-        top: end of the y axis, so that pictures compare.
+        top: end of the y axis; the same in pictures that are compared.
         means: by flow, for the legend.
     """
     bottom = np.zeros(len(edges) - 1)

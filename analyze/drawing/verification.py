@@ -1,4 +1,4 @@
-"""A run beside a reference, by layer and by category: means on one Axes, how far they are apart on another."""
+"""A run compared with a reference, by layer and by category: means on one Axes, differences on another."""
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from analyze.drawing.heads import TICKS
 from analyze.drawing.labels import label
 from analyze.tables.run import DEFAULT
 
-MARKERS = {"t2v": "o", "v2t": "s"}  # so that flows can be told apart without their colours
+MARKERS = {"t2v": "o", "v2t": "s"}  # so that columns can be distinguished without colours
 BAND = "0.85"  # grey of the tolerance
 
 
@@ -20,7 +20,7 @@ def draw_means(axes: Axes, figures: pd.DataFrame, *, line: str) -> Axes:
 
     Args:
         figures: rows of `Verification.figures`, of one group.
-        line: style of the line that joins the dots; empty where names have no order.
+        line: style of the line that joins the dots; empty if the names have no order.
     """
     for flow, colour in zip(DEFAULT, colours(DEFAULT), strict=True):
         rows = figures[figures["flow"] == flow]

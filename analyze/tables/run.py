@@ -29,7 +29,7 @@ NOT_ONCE = "does not have each (layer, head) of each sample once; run validate"
 
 @dataclass(frozen=True)
 class Heads:
-    """The table `heads` of a run, beside its table `samples`.
+    """The table `heads` of a run, with its table `samples`.
 
     Attributes:
         samples: the table `samples`, skipped samples included.
@@ -141,7 +141,7 @@ def open_heads(path: Path) -> tuple[Heads, str | None]:
 
 
 def _incomplete(run: Run, samples: int) -> str:
-    """A warning that says which part of a run is there: so many samples, and which chunks are not."""
+    """A warning that says which part of a run is there: the number of samples, and the chunks that are missing."""
     number, complete = run.manifest.num_chunks, set(run.chunks_complete)
     missing = list(islice((str(chunk) for chunk in range(number) if chunk not in complete), SHOWN + 1))
     names = ", ".join(missing[:SHOWN]) + (" and more" if len(missing) > SHOWN else "")

@@ -32,8 +32,8 @@ class Spread:
 
     Attributes:
         squares: sum of the squared values, float64, by (category, layer, head).
-        minima: the lowest value, likewise; NaN if there is none.
-        maxima: the highest value, likewise.
+        minima: the lowest value, in the same form; NaN if there is none.
+        maxima: the highest value, in the same form.
         fine_by_layer: how many values, int64, by (layer, bin), in fine bins; see `tables.bins`.
         fine_by_category: how many values, int64, by (category, bin), in fine bins.
     """

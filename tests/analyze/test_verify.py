@@ -100,7 +100,7 @@ def test_its_own_figures_match(run, against, capsys):
     assert against() == 0
     out = capsys.readouterr().out
     judged = 2 * 3 + 2 * 3 + 2 * 2
-    assert f"matches: all {judged} figures judged are within their tolerances\n" in out
+    assert f"matches: all {judged} judged figures are within their tolerances\n" in out
     assert "not known to be the same: model" in out
     table = pd.read_csv(run / "verify.csv", keep_default_na=False, dtype={"off": float})
     assert len(table) == judged + 4
@@ -125,7 +125,7 @@ def test_one_figure_off_by_twice_its_tolerance(against, capsys, path, sign):
     tolerance = TOLERANCES[group, statistic]
     assert against(move(path, sign * 2 * tolerance)) == 1
     out = capsys.readouterr().out
-    assert "differs: 1 of 16 figures judged" in out
+    assert "differs: 1 of 16 judged figures" in out
     assert f"\n  {words} " in out
     assert f"off by {2 * tolerance:.4f}, tolerance {tolerance:.4f}" in out
     assert against(move(path, sign * 0.8 * tolerance)) == 0
@@ -150,7 +150,7 @@ def test_layers_shifted_by_one(against, capsys):
         reference["by_layer"] = {name: means[1:] + means[:1] for name, means in reference["by_layer"].items()}
 
     assert against(shift) == 1
-    assert "layer" in capsys.readouterr().out.split("figures judged")[1]
+    assert "layer" in capsys.readouterr().out.split("judged figures")[1]
 
 
 @pytest.mark.parametrize("name", ["system_span", "conv_mode", "prompt_suffix", "image_preprocessing", "text_scope"])

@@ -1,4 +1,4 @@
-"""Runs made up from a seed, in the size asked for: shapes of MME and LLaVA, without a model."""
+"""Made-up runs of any size from a seed, with the shapes of MME and LLaVA, without a model."""
 
 import json
 from pathlib import Path
@@ -82,7 +82,7 @@ def sample(number: int, category: str) -> dict:
 
 
 def write_run(path: Path, *, layers: int = 2, heads: int = 3, seed: int = 0, categories: dict[str, int] | None = None):
-    """A complete run with so many samples in each category; the flows of a few hundred samples come again and again."""
+    """A complete run with these numbers of samples by category; the values of 300 samples are repeated."""
     random = np.random.default_rng(seed)
     categories = {"OCR": 4, "color": 6} if categories is None else categories
     rows = [(number, name) for name, count in categories.items() for number in range(count)]
