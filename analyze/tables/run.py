@@ -129,13 +129,16 @@ def open_heads(path: Path) -> tuple[Heads, str | None]:
     """Open a run for analysis; the second value is a warning if the run is not complete.
 
     Raises:
-        HeadflowError: no run, unreadable, or without a single observed sample.
+        HeadflowError: no run, unreadable, without a single observed sample, or with fewer rows than its observed
+            samples must have.
     """
     run = open_run(path)
     samples = run.samples().to_pandas()
     observed = samples[samples["status"] == OK]
     if observed.empty:
         raise HeadflowError(f"{path}: no sample was observed, all {len(samples)} were skipped; see the table `samples`")
+    if len(observed) * run.manifest.layers * run.manifest.heads > sum(part.rows.get("heads", 0) for part in run.parts):
+        raise HeadflowError(f"{path} {NOT_ONCE}")  # before tables of that size are allocated
     categories = [str(name) for name in observed["category"].astype(str).unique()]
     return Heads(run, samples, categories), None if run.complete else _incomplete(run, len(samples))
 

@@ -64,6 +64,7 @@ FAULTS = {
     lambda run: (run / "run.json").unlink(): "it has parts, but its manifest is gone",
     lambda run: (run / "run.json").write_text("{"): "is not JSON",
     lambda run: edit_manifest(run, schema_version=3): "has schema version 3, this headflow reads 1 and 2",
+    lambda run: edit_manifest(run, layers=2**15, heads=2**15): "does not have each (layer, head) of each sample once;",
     lambda run: edit_manifest(run, layers=1): "is beyond the manifest's 1; run validate",
     lambda run: spoil(run, "head", 0): "does not have each (layer, head) of each sample once; run validate",
     lambda run: spoil(run, "t2v", float("nan")): "`t2v` is not finite in some rows; run validate",
