@@ -2,127 +2,43 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from extract.config import PACKAGE, RESUMABLE, TRANSFORMERS, parser
-from extract.prompts.prompt import PromptBuilder
+from extract.backends import TRANSFORMERS, load_extractor, load_format, packages, prompt_builder
+from extract.config import RESUMABLE, parser
 from extract.prompts.templates import CHAT, find_template
 from extract.provenance import git_commit, versions
 from extract.questions.question_set import QuestionSet, read_questions
 from schemas.cli import run_command
 from schemas.columns import REASONS
 from schemas.errors import HeadflowError
-from schemas.manifest import PACKED, SEPARATE, Manifest, Session
+from schemas.manifest import SEPARATE, Manifest, Session
 from schemas.store.directory import check_directory, holds_run
 from schemas.store.identity import check_division, check_fingerprints, check_same
 from schemas.store.run import Run, open_run
 from schemas.store.writer import RunWriter
 
 if TYPE_CHECKING:
-    from extract.images.preprocessing import ImageSettings, Preprocessor
-    from extract.models.checkpoint import Checkpoint
-    from extract.prompts.format import PromptFormat
     from extract.runner import Extractor
-
-
-@contextmanager
-def _packages(backend: str) -> Iterator[None]:
-    """Around imports of what a backend needs; raises `HeadflowError` if a package is not installed."""
-    remedy = "make setup-llava" if backend == PACKAGE else "pip install -e '.[extract]'"
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise HeadflowError(f"{error.name} is not installed: {remedy}") from error
-
-
-def load_checkpoint(arguments: argparse.Namespace) -> "Checkpoint":
-    """The model, loaded by the backend of the flags."""
-    with _packages(arguments.backend):
-        from transformers.utils import logging
-
-        from extract.models.checkpoint import choose_device
-
-        load: Callable[..., Checkpoint]
-        if arguments.backend == PACKAGE:
-            from extract.models.llava.package import load_package as load
-        else:
-            from extract.models.loading import load_model as load
-    logging.set_verbosity_error()  # what it would warn of, such as missing weights, is checked here
-    logging.disable_progress_bar()
-    device, images = choose_device(arguments.device), _image_settings(arguments)
-    return load(arguments.model_path, arguments.model_base, device=device, dtype=arguments.dtype, images=images)
-
-
-def load_format(arguments: argparse.Namespace) -> "tuple[PromptFormat, Preprocessor]":
-    """How prompts are written and images preprocessed; no weights are loaded unless the backend is the package."""
-    if arguments.backend == PACKAGE:
-        checkpoint = load_checkpoint(arguments)
-        return checkpoint.prompt_format, checkpoint.preprocessor
-    with _packages(arguments.backend):
-        from extract.models.loading import load_prompt_format
-    return load_prompt_format(arguments.model_path, arguments.model_base, _image_settings(arguments))
-
-
-def _image_settings(arguments: argparse.Namespace) -> "ImageSettings":
-    from extract.images.preprocessing import ImageSettings
-
-    return ImageSettings(arguments.image_aspect_ratio, arguments.min_pixels, arguments.max_pixels)
-
-
-def _prompt_builder(prompt_format: "PromptFormat", arguments: argparse.Namespace) -> PromptBuilder:
-    template = prompt_format.find_template(arguments.conv_mode, arguments.model_path)
-    return prompt_format.prompt_builder(template, suffix=arguments.prompt_suffix, system_span=arguments.system_span)
-
-
-def load_extractor(arguments: argparse.Namespace, questions: QuestionSet, before: Session | None) -> "Extractor":
-    """Load the model and set up what turns samples into rows.
-
-    Args:
-        before: the chunk's last session, whose batch size is taken if the user names none and the device is the same:
-            then the numbers are those of a run that was never interrupted, to the last digit.
-
-    Raises:
-        HeadflowError: the model cannot be loaded, or the packages of this stage are not installed.
-    """
-    with _packages(arguments.backend):
-        from extract.batch_size import choose_batch_size
-        from extract.forward import Passes
-        from extract.models.answers import AnswerReader
-        from extract.models.self_check import check_model
-        from extract.runner import Extractor, device_name
-
-    checkpoint = load_checkpoint(arguments)
-    prompts = _prompt_builder(checkpoint.prompt_format, arguments)
-    check_model(checkpoint, prompts)
-    passes = Passes(checkpoint, AnswerReader.of(checkpoint.prompt_format.tokenizer))
-    packed = arguments.sequences == PACKED and checkpoint.packs
-    batch_size = 1 if checkpoint.single else arguments.batch_size
-    if batch_size is None and before is not None and before.device == device_name(checkpoint.device):
-        batch_size = before.batch_size
-    if batch_size is None:
-        groups = questions.by_image() if packed else [[sample] for sample in questions.samples]
-        batch_size = choose_batch_size(passes, prompts, groups)
-    return Extractor(checkpoint, prompts, passes, packed, batch_size, workers=arguments.num_workers)
 
 
 def find_questions(arguments: argparse.Namespace) -> QuestionSet:
     """The whole question file; raises `HeadflowError` if it or a name of a template is wrong."""
     if arguments.conv_mode not in (None, CHAT):
         find_template(arguments.conv_mode, arguments.model_path)
-    with _packages(arguments.backend):
+    with packages(arguments.backend):
         return read_questions(arguments.question_file, arguments.image_folder)
 
 
 def show_prompts(arguments: argparse.Namespace, questions: QuestionSet) -> None:
     """Print prompts as the model would read them."""
-    with _packages(arguments.backend):
+    with packages(arguments.backend):
         from extract.show_prompt import prompt_lines
     prompt_format, preprocessor = load_format(arguments)
-    prompts = _prompt_builder(prompt_format, arguments)
+    prompts = prompt_builder(prompt_format, arguments)
     for sample in questions.samples:
         print(*prompt_lines(sample, questions, prompts, prompt_format, preprocessor), sep="\n")
 
@@ -199,7 +115,7 @@ def run(arguments: argparse.Namespace) -> int:
         show_prompts(arguments, questions.first(arguments.show_prompt))
         return 0
     questions.check_images()
-    with _packages(arguments.backend):
+    with packages(arguments.backend):
         from extract.images.fingerprint import fingerprint_images
     images = fingerprint_images(questions)  # of all chunks, so that each is compared with those before
     questions = questions.first(arguments.num_samples)

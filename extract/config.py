@@ -4,13 +4,13 @@ import argparse
 import os
 from pathlib import Path
 
+from extract.backends import PACKAGE, TRANSFORMERS
 from extract.prompts.prompt import SYSTEM_SPANS
 from extract.prompts.templates import TEMPLATES
 from extract.questions.formats import MME_SUFFIX
 from schemas.cli import number, path
 from schemas.manifest import ASPECTS, PACKED, ROWS, SEPARATE
 
-TRANSFORMERS, PACKAGE = "transformers", "llava"
 OUTPUT_DIR = "mme_attention_observation"  # as users of the earlier tool know it
 DTYPES = ("auto", "float16", "bfloat16", "float32")
 # The flags with which a run may go on although they differ: they decide no number, or what they name is compared itself

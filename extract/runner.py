@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from extract.batching import WINDOW, ImageQuestions, Question, batches
-from extract.forward import Observed, Outcome, Passes
 from extract.images.loading import LoadedImage, load_images, open_images
 from extract.models.checkpoint import Checkpoint
+from extract.passes.batching import WINDOW, ImageQuestions, Question, batches
+from extract.passes.forward import Observed, Outcome, Passes
 from extract.prompts.prompt import PromptBuilder
 from extract.questions.question_set import QuestionSet
 from extract.questions.samples import Sample, Skipped, Unusable

@@ -36,9 +36,9 @@ from data.demo_model import IMAGE_TOKEN, train_tokenizer
 from extract.attention.masses import softmax_attention
 from extract.attention.packing import Batch, pack
 from extract.attention.transformers_interface import NAME
-from extract.forward import Passes
 from extract.models.answers import AnswerReader
 from extract.models.transformers_model import TransformersModel
+from extract.passes.forward import Passes
 from extract.prompts.prompt import Prompt
 from extract.prompts.templates import find_template
 from extract.questions.question_set import QuestionSet

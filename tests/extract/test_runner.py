@@ -15,9 +15,9 @@ from PIL import Image
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from extract.__main__ import main
-from extract.forward import Passes
 from extract.images.loading import ImageFiles
 from extract.models.transformers_model import TransformersModel
+from extract.passes.forward import Passes
 from schemas.store.run import open_run
 from schemas.store.validate import validate
 from tests.support.pictures import JPEG, READABLE, png

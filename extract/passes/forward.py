@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from extract.attention.packing import Batch, pack
-from extract.batching import ImageQuestions
 from extract.images.preprocessing import Pixels, blank_image
 from extract.models.answers import AnswerReader
 from extract.models.checkpoint import Checkpoint
 from extract.models.transfer import Download, Uploader
+from extract.passes.batching import ImageQuestions
 from extract.questions.samples import Sample, Skipped, Unusable
 from schemas.text import one_line
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from extract import batch_size
 from extract.attention.layout import lay_out
-from extract.batch_size import LARGEST, choose_batch_size, largest
-from extract.batching import WINDOW, ImageQuestions, Question, batches
 from extract.images.preprocessing import Pixels
+from extract.passes import batch_size
+from extract.passes.batch_size import LARGEST, choose_batch_size, largest
+from extract.passes.batching import WINDOW, ImageQuestions, Question, batches
 from extract.questions.samples import Sample, Skipped, Unusable
 from tests.support.prompts import prompt, tiles
 

@@ -6,9 +6,9 @@ from itertools import cycle, islice
 import torch
 
 from extract.attention.layout import share_prefix
-from extract.batching import ImageQuestions, Question
-from extract.forward import Passes
 from extract.images.preprocessing import Pixels
+from extract.passes.batching import ImageQuestions, Question
+from extract.passes.forward import Passes
 from extract.prompts.prompt import PromptBuilder
 from extract.questions.samples import Sample, Unusable
 

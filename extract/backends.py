@@ -1,0 +1,107 @@
+"""The two backends: the classes of transformers, and the original llava package. They load a model and set up the loop.
+
+What a user asks for comes as `arguments`: the values of the command's flags, by name.
+"""
+
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from extract.prompts.prompt import PromptBuilder
+from extract.questions.question_set import QuestionSet
+from schemas.errors import HeadflowError
+from schemas.manifest import PACKED, Session
+
+if TYPE_CHECKING:
+    from extract.images.preprocessing import ImageSettings, Preprocessor
+    from extract.models.checkpoint import Checkpoint
+    from extract.prompts.format import PromptFormat
+    from extract.runner import Extractor
+
+TRANSFORMERS, PACKAGE = "transformers", "llava"
+
+
+@contextmanager
+def packages(backend: str) -> Iterator[None]:
+    """Around imports of what a backend needs; raises `HeadflowError` if a package is not installed."""
+    remedy = "make setup-llava" if backend == PACKAGE else "pip install -e '.[extract]'"
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise HeadflowError(f"{error.name} is not installed: {remedy}") from error
+
+
+def load_checkpoint(arguments: Namespace) -> "Checkpoint":
+    """The model; raises `HeadflowError` if it cannot be loaded."""
+    with packages(arguments.backend):
+        from transformers.utils import logging
+
+        from extract.models.checkpoint import choose_device
+
+        load: Callable[..., Checkpoint]
+        if arguments.backend == PACKAGE:
+            from extract.models.llava.package import load_package as load
+        else:
+            from extract.models.loading import load_model as load
+    logging.set_verbosity_error()  # what it would warn of, such as missing weights, is checked here
+    logging.disable_progress_bar()
+    device, images = choose_device(arguments.device), _image_settings(arguments)
+    return load(arguments.model_path, arguments.model_base, device=device, dtype=arguments.dtype, images=images)
+
+
+def load_format(arguments: Namespace) -> "tuple[PromptFormat, Preprocessor]":
+    """How prompts are written and images preprocessed; only the llava package needs the weights for that.
+
+    Raises:
+        HeadflowError: the checkpoint cannot be read.
+    """
+    if arguments.backend == PACKAGE:
+        checkpoint = load_checkpoint(arguments)
+        return checkpoint.prompt_format, checkpoint.preprocessor
+    with packages(arguments.backend):
+        from extract.models.loading import load_prompt_format
+    return load_prompt_format(arguments.model_path, arguments.model_base, _image_settings(arguments))
+
+
+def prompt_builder(prompt_format: "PromptFormat", arguments: Namespace) -> PromptBuilder:
+    """What writes prompts; raises `HeadflowError` if the template, suffix or system span is not for the model."""
+    template = prompt_format.find_template(arguments.conv_mode, arguments.model_path)
+    return prompt_format.prompt_builder(template, suffix=arguments.prompt_suffix, system_span=arguments.system_span)
+
+
+def load_extractor(arguments: Namespace, questions: QuestionSet, before: Session | None) -> "Extractor":
+    """Load the model, check it, and set up the loop.
+
+    Args:
+        before: the chunk's last session, whose batch size is taken if the user names none and the device is the same:
+            then the numbers are those of a run that was never interrupted, to the last digit.
+
+    Raises:
+        HeadflowError: the model cannot be loaded or observed, or packages are not installed.
+    """
+    with packages(arguments.backend):
+        from extract.models.answers import AnswerReader
+        from extract.models.self_check import check_model
+        from extract.passes.batch_size import choose_batch_size
+        from extract.passes.forward import Passes
+        from extract.runner import Extractor, device_name
+
+    checkpoint = load_checkpoint(arguments)
+    prompts = prompt_builder(checkpoint.prompt_format, arguments)
+    check_model(checkpoint, prompts)
+    passes = Passes(checkpoint, AnswerReader.of(checkpoint.prompt_format.tokenizer))
+    packed = arguments.sequences == PACKED and checkpoint.packs
+    batch_size = 1 if checkpoint.single else arguments.batch_size
+    if batch_size is None and before is not None and before.device == device_name(checkpoint.device):
+        batch_size = before.batch_size
+    if batch_size is None:
+        groups = questions.by_image() if packed else [[sample] for sample in questions.samples]
+        batch_size = choose_batch_size(passes, prompts, groups)
+    return Extractor(checkpoint, prompts, passes, packed, batch_size, workers=arguments.num_workers)
+
+
+def _image_settings(arguments: Namespace) -> "ImageSettings":
+    from extract.images.preprocessing import ImageSettings
+
+    return ImageSettings(arguments.image_aspect_ratio, arguments.min_pixels, arguments.max_pixels)

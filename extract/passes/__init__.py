@@ -1,0 +1,6 @@
+"""Images and their questions -> forward passes -> what was observed of each sample.
+
+batching     images and their questions -> batches
+forward      batches -> outcomes
+batch_size   how many images go through the model at once, found by trial
+"""
