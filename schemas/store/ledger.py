@@ -84,6 +84,8 @@ class Ledger:
         for part in self.parts:
             if not PART_NAME.fullmatch(part.name):
                 yield f"{short(part.name)} is not the name of a part"
+            if lacking := {"heads", "samples"} - part.rows.keys():
+                yield f"{part.name} does not say how many rows it has of {', '.join(sorted(lacking))}"
             for table, rows in part.rows.items():
                 if not TABLE_NAME.fullmatch(table):
                     yield f"{short(table)} is not the name of a table"
