@@ -15,7 +15,7 @@ from extract.questions.question_set import QuestionSet, read_questions
 from schemas.cli import run_command
 from schemas.columns import REASONS
 from schemas.errors import HeadflowError
-from schemas.manifest import SEPARATE, Manifest, Session
+from schemas.manifest import SEPARATE, Manifest
 from schemas.store.directory import check_directory, holds_run
 from schemas.store.identity import check_division, check_fingerprints, check_same
 from schemas.store.run import Run, open_run
@@ -52,7 +52,7 @@ def check_flags(arguments: argparse.Namespace) -> None:
 
 
 def known_fields(arguments: argparse.Namespace, questions: QuestionSet) -> dict[str, Any]:
-    """The fields of the manifest that are known before the model is looked at."""
+    """The fields of the manifest that are known before the checkpoint is read."""
     known = {
         "num_chunks": arguments.num_chunks,
         "model": arguments.model_path,
@@ -68,10 +68,10 @@ def known_fields(arguments: argparse.Namespace, questions: QuestionSet) -> dict[
 
 
 def find_run(arguments: argparse.Namespace, questions: QuestionSet, images: dict[str, str]) -> Run | None:
-    """The run to go on with; None: a new one is begun. Checked as far as that is possible without the weights.
+    """The run to resume; None: a new one is begun.
 
     Raises:
-        HeadflowError: another run is in the directory.
+        HeadflowError: another run is in the directory, as far as that can be seen without loading weights.
     """
     path = arguments.output_dir
     if arguments.overwrite or not holds_run(path):
@@ -89,7 +89,7 @@ def find_run(arguments: argparse.Namespace, questions: QuestionSet, images: dict
 
 
 def was_asked(run: Run, arguments: argparse.Namespace) -> bool:
-    """Whether a session of the run had the same flags, but for those that may differ when a run goes on."""
+    """Whether a session of the run had the same flags, except those that may differ in a resume."""
     settings = {name: value for name, value in recorded(arguments).items() if name not in RESUMABLE}
     sessions = [session for ledger in run.ledgers.values() for session in ledger.sessions]
     return any(settings.items() <= session.arguments.items() for session in sessions)
@@ -101,14 +101,14 @@ def recorded(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def stays_complete(run: Run, arguments: argparse.Namespace, asked: int) -> bool:
-    """Whether nothing is left to do: the chunk is complete, has the samples, and had the same flags."""
+    """Whether nothing is left to do: the chunk is complete, has all samples, and had the same flags."""
     ledger = run.ledgers.get(arguments.chunk_idx)
     complete = ledger is not None and ledger.complete and ledger.samples >= asked
     return complete and not arguments.retry_skipped and was_asked(run, arguments)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Check what is asked for, print prompts or write a run, and say what was done."""
+    """Check the flags and the files, then print prompts or write a run."""
     check_flags(arguments)
     questions = find_questions(arguments)
     if arguments.show_prompt:
@@ -127,6 +127,27 @@ def run(arguments: argparse.Namespace) -> int:
     check_directory(arguments.output_dir)
     ledger = found.ledgers.get(arguments.chunk_idx) if found is not None else None
     extractor = load_extractor(arguments, chunk, ledger.sessions[-1] if ledger and ledger.sessions else None)
+    writer = open_writer(arguments, extractor, questions, images, samples=len(chunk.samples))
+    write(extractor, chunk, writer)
+    return 0
+
+
+def open_writer(
+    arguments: argparse.Namespace,
+    extractor: "Extractor",
+    questions: QuestionSet,
+    images: dict[str, str],
+    *,
+    samples: int,
+) -> RunWriter:
+    """Begin or resume the run, and print what the model is.
+
+    Args:
+        questions: of all chunks; `samples`: how many the chunk has.
+
+    Raises:
+        HeadflowError: another run is in the directory, or another process writes it.
+    """
     manifest = Manifest(
         **extractor.describe(),
         num_chunks=arguments.num_chunks,
@@ -135,12 +156,17 @@ def run(arguments: argparse.Namespace) -> int:
         question_file_sha256=questions.sha256,
     )
     session = replace(extractor.session(), git_commit=git_commit(), versions=versions(), arguments=recorded(arguments))
-    print(f"{arguments.model_path}: {describe(extractor, manifest, session)}")
-    writer = RunWriter(
+    number = len(extractor.checkpoint.prompt_format.image_ids)
+    image_tokens = f"{number} image tokens" if number else "image tokens by the size of the image"
+    print(
+        f"{arguments.model_path}: {manifest.layers} layers x {manifest.heads} heads, "
+        f"{image_tokens}, {manifest.dtype} on {session.device}"
+    )
+    return RunWriter(
         arguments.output_dir,
         manifest,
         session,
-        samples=len(chunk.samples),
+        samples=samples,
         chunk=arguments.chunk_idx,
         samples_in_run=len(questions.samples),
         weights=extractor.checkpoint.weights,
@@ -148,15 +174,6 @@ def run(arguments: argparse.Namespace) -> int:
         overwrite=arguments.overwrite,
         retry_skipped=arguments.retry_skipped,
     )
-    write(extractor, chunk, writer)
-    return 0
-
-
-def describe(extractor: "Extractor", manifest: Manifest, session: Session) -> str:
-    """The model in one line, for people."""
-    number = len(extractor.checkpoint.prompt_format.image_ids)
-    image_tokens = f"{number} image tokens" if number else "image tokens by the size of the image"
-    return f"{manifest.layers} layers x {manifest.heads} heads, {image_tokens}, {manifest.dtype} on {session.device}"
 
 
 def write(extractor: "Extractor", questions: QuestionSet, writer: RunWriter) -> None:

@@ -13,7 +13,7 @@ from schemas.manifest import ASPECTS, PACKED, ROWS, SEPARATE
 
 OUTPUT_DIR = "mme_attention_observation"  # as users of the earlier tool know it
 DTYPES = ("auto", "float16", "bfloat16", "float32")
-# The flags with which a run may go on although they differ: they decide no number, or what they name is compared itself
+# Flags that may differ in a resume: they decide no number, or what they name is compared by its content
 RESUMABLE = (
     "question_file", "image_folder", "num_samples", "output_dir", "resume", "overwrite", "retry_skipped", "chunk_idx",
     "device", "batch_size", "num_workers", "show_prompt",

@@ -1,4 +1,4 @@
-"""A prompt token by token, for people: what the model reads, and which role each token has."""
+"""Prompts token by token, for people: what the model reads, and the role of each token."""
 
 from collections.abc import Iterator
 from itertools import groupby
@@ -67,7 +67,7 @@ def strip(prompt: Prompt, tokenizer: PreTrainedTokenizerBase) -> Iterator[str]:
     tokens = enumerate(zip(prompt.input_ids, prompt.roles, pieces, strict=True))
     for _, run in groupby(tokens, key=lambda token: None if token[1][1] == IMAGE else token[0]):
         (first, (token, role, piece)), *more = run
-        where = f"{first}-{first + len(more)}" if more else str(first)
-        many = f" x {1 + len(more)}" if role == IMAGE else ""
-        # Pieces may hold what a terminal would obey
-        yield f"{where:>9}  {ROLES[role].name:<8}  {token:>6}  {repr(piece)[1:-1]}{many}"
+        position = f"{first}-{first + len(more)}" if more else str(first)
+        times = f" x {1 + len(more)}" if role == IMAGE else ""
+        # repr: a piece may contain control characters of a terminal
+        yield f"{position:>9}  {ROLES[role].name:<8}  {token:>6}  {repr(piece)[1:-1]}{times}"

@@ -39,6 +39,20 @@ def test_every_flag_is_in(readme, package, parser):
 
 
 @pytest.mark.parametrize("readme", READMES)
+def test_defaults_of_extract_are_right(readme):
+    defaults = {name: action.default for action in extract_parser()._actions for name in action.option_strings}
+    text = (ROOT / "extract" / readme).read_text(encoding="utf-8")
+    compared = 0
+    for names, values in re.findall(r"^\| (`--[^|]*) \| ([^|]*) \|", text, re.MULTILINE):
+        told = re.findall(r"`([^`]*)`", values)
+        for name, value in zip(re.findall(r"`([^`]*)`", names), told, strict=False):
+            if len(told) > 1 or (isinstance(defaults[name], str | int | Path) and defaults[name] is not False):
+                assert str(defaults[name]) == value, name
+                compared += 1
+    assert compared >= 10
+
+
+@pytest.mark.parametrize("readme", READMES)
 def test_every_family_is_in(readme):
     text = (ROOT / "extract" / readme).read_text(encoding="utf-8")
     rows = [line for line in text.splitlines() if re.match(r"\| [^`]", line)]

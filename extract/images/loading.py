@@ -151,12 +151,12 @@ def load_images(
 
 
 def end_with_owner(receiver: Connection, inherited: Connection | None, _: int) -> None:
-    """Called in each worker process: let it end when its owner does, however the owner ends, and not at Ctrl-C.
+    """Let a worker process end when its owner does, however the owner ends, and not at Ctrl-C. Called in the worker.
 
-    A terminal sends Ctrl-C to workers too, but it is for their owner to follow. Workers of an owner that was killed
-    would wait forever to hand over what they hold. Only the owner keeps the sending end of a pipe open, so the pipe
-    ends with it. This holds for each way to start a process; the parent of a worker that a fork server started is the
-    server, so the id of the parent says nothing.
+    A terminal sends Ctrl-C to workers too, but the owner decides what follows from it. If the owner is killed, workers
+    would wait forever to deliver their images. Only the owner keeps the sending end of a pipe open, so the pipe ends
+    with it, whichever method started the worker. (The id of the parent process would not do: the parent of a worker
+    that a fork server started is the server.)
 
     Args:
         receiver: the receiving end of the pipe.
