@@ -1,5 +1,6 @@
 """Oracles: numpy.histogram, and pandas on the whole table."""
 
+import re
 from functools import reduce
 from operator import add
 
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 
 from analyze.tables import run as run_tables
+from analyze.tables import tallies
 from analyze.tables.bins import EDGES, FINE, bin_edges
 from analyze.tables.run import open_heads
 from analyze.tables.tallies import Grid, tally, tally_frame
@@ -119,6 +121,16 @@ def test_tallies_are_added_in_any_order(run):
             assert getattr(found.spread, name).equals(getattr(one.spread, name)), name
         assert np.allclose(found.sums, one.sums, rtol=1e-14, atol=0)
         assert np.allclose(found.spread.squares, one.spread.squares, rtol=1e-14, atol=0)
+
+
+def test_the_example_of_the_module_runs(made_up):
+    example = re.findall(r"^    (.*)$", tallies.__doc__, re.MULTILINE)
+    assert len(example) == 4
+    names = vars(tallies) | {"open_heads": open_heads, "Path": lambda path: made_up}
+    exec("\n".join(example[:2]), names)
+    means, histograms = (eval(line, names) for line in example[2:])
+    assert means.shape == (6, 2)
+    assert histograms.loc[0].sum().tolist() == [30, 30]
 
 
 def test_without_the_spread_all_else_is_the_same(run):
