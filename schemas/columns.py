@@ -104,11 +104,6 @@ class Table:
     axes: tuple[str, ...]
     columns: tuple[Column, ...]
 
-    @property
-    def values(self) -> tuple[Column, ...]:
-        """The columns behind the keys."""
-        return self.columns[2 + len(self.axes) :]
-
 
 TABLES = {
     table.name: table for table in (Table("heads", ("layer", "head"), KEYS + FLOWS), Table("samples", (), SAMPLES))

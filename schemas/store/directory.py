@@ -30,8 +30,8 @@ def check_directory(path: Path) -> None:
         raise HeadflowError(f"cannot write to {path}: {error.strerror or error}") from None
 
 
-def refuse_strangers(path: Path) -> None:
-    """Raise `HeadflowError` if the folders of tables hold Parquet though there is no run: readers would take it in."""
+def refuse_foreign_parquet(path: Path) -> None:
+    """Raise `HeadflowError` if the folders of tables have Parquet, but there is no run: it would be read as rows of it."""
     for table in TABLES:
         if any((path / table).glob("*.parquet")):
             raise HeadflowError(

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from schemas.columns import OK, REASONS, SKIPPED
 from schemas.errors import HeadflowError
 from schemas.manifest import Manifest, Session, to_json
-from schemas.store.directory import check_directory, holds_run, refuse_strangers, remove_run
+from schemas.store.directory import check_directory, holds_run, refuse_foreign_parquet, remove_run
 from schemas.store.identity import IDENTITY, check_division, check_fingerprints, check_same
 from schemas.store.ledger import CHUNKS, COMPLETE, RUNNING, Ledger, Part, ledger_path
 from schemas.store.locks import Lock
@@ -120,7 +120,7 @@ class RunWriter:
         if overwrite and holds_run(self.path):
             remove_run(self.path)
         if not holds_run(self.path):
-            refuse_strangers(self.path)
+            refuse_foreign_parquet(self.path)
             with self._explaining():
                 write_text_once(self.path / MANIFEST, to_json(replace(manifest, started=now())), self._chunk)
         run = open_run(self.path)

@@ -141,20 +141,6 @@ def test_a_family_equals_its_witness(family):
         assert (total - 1).abs().max() <= 1e-5
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    """The directory of a family's checkpoint, by name; made once."""
-    made = {}
-
-    def get(name):
-        if name not in made:
-            made[name] = tmp_path_factory.mktemp(name)
-            make_family(made[name], name)
-        return made[name]
-
-    return get
-
-
 @pytest.mark.parametrize("name", ["llava_next", "qwen2_vl", "internvl", "gemma3"])
 def test_a_model_that_is_not_known_is_read_with_care(checkpoint, monkeypatch, name):
     known, prompts = hf(checkpoint(name))

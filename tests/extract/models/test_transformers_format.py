@@ -16,23 +16,9 @@ from extract.models.loading import load_model, load_prompt_format
 from extract.models.self_check import check_model
 from schemas.errors import HeadflowError
 from schemas.store.run import open_run
-from tests.support.tiny_families import INSTRUCT, make_family, tokenizer
+from tests.support.tiny_families import INSTRUCT, tokenizer
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    """The directory of a family's checkpoint, by name; made once."""
-    made = {}
-
-    def get(name):
-        if name not in made:
-            made[name] = tmp_path_factory.mktemp(name)
-            make_family(made[name], name)
-        return made[name]
-
-    return get
 
 
 @pytest.fixture

@@ -1,0 +1,19 @@
+"""Checkpoints of the families, each made once."""
+
+import pytest
+
+from tests.support.tiny_families import make_family
+
+
+@pytest.fixture(scope="package")
+def checkpoint(tmp_path_factory):
+    """The directory of a family's checkpoint, by name; made once."""
+    made = {}
+
+    def get(name):
+        if name not in made:
+            made[name] = tmp_path_factory.mktemp(name)
+            make_family(made[name], name)
+        return made[name]
+
+    return get
