@@ -31,7 +31,7 @@ def check_directory(path: Path) -> None:
 
 
 def refuse_foreign_parquet(path: Path) -> None:
-    """Raise `HeadflowError` if the folders of tables have Parquet, but there is no run: it would be read as rows of it."""
+    """Raise `HeadflowError` if there is no run, but Parquet in the folders of its tables: readers would read it too."""
     for table in TABLES:
         if any((path / table).glob("*.parquet")):
             raise HeadflowError(
