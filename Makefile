@@ -88,8 +88,8 @@ verify: needs-run $(VENV)/.laptop  ## compare a run with published figures of LL
 export-pt: needs-run $(VENV)/.all  ## write the earlier tool's .pt: RUN=... [ARGS]
 	$(BIN)/python -m analyze export-pt '$(RUN)' $(ARGS)
 
-test: $(VENV)/.all  ## run the tests
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.all  ## run the tests, on as many cores as there are up to eight
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal $(ARGS)
 
 check: $(VENV)/.all  ## format, lint, types
 	$(BIN)/ruff format --check .

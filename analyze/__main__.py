@@ -9,7 +9,7 @@ import pandas as pd
 
 from analyze.cli import RECORDS, parser
 from analyze.reference import read_reference
-from analyze.tables.run import Heads, check_flows, open_heads
+from analyze.tables.frames import Heads, check_flows, open_heads
 from schemas.cli import USAGE, run_command
 from schemas.errors import HeadflowError
 from schemas.store.validate import validate

@@ -5,7 +5,7 @@ import re
 import sys
 
 from analyze.reference import LLAVA_MME
-from analyze.tables.run import DEFAULT
+from analyze.tables.frames import DEFAULT
 from schemas.cli import number, path
 from schemas.columns import FLOW_NAMES
 from schemas.manifest import TEXT_SCOPES

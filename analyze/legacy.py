@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from analyze.tables.run import NOT_ONCE, Heads
+from analyze.tables.frames import NOT_ONCE, Heads
 from analyze.tables.text_scope import TextScope
 from schemas.columns import CROSSINGS, UNKNOWN
 from schemas.errors import HeadflowError

@@ -6,7 +6,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from analyze.drawing.figures import FigureFiles, style
-from analyze.drawing.pictures import draw
+from analyze.drawing.panels import draw
 from analyze.pictures import Picture
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from analyze.tables.run import DEFAULT
+from analyze.tables.frames import DEFAULT
 from schemas.errors import HeadflowError
 from schemas.files import build, read_object
 

@@ -38,7 +38,7 @@ import pandas as pd
 
 from analyze.reference import Reference
 from analyze.summary import summarise
-from analyze.tables.run import DEFAULT, Heads, check_flows
+from analyze.tables.frames import DEFAULT, Heads, check_flows
 from analyze.tables.tallies import tally
 from schemas.columns import OK
 from schemas.errors import HeadflowError

@@ -2,7 +2,7 @@
 
     python -m data.train_demo --out data/demo/tiny-llava
 
-First tower and projector learn to see (`data.sight`), then all of the model learns to answer, mostly with Yes and No.
+First the tower and the projector are trained (`data.train_vision`), then the whole model on answers, mostly Yes and No.
 Two more losses act inside the model: after layer 2 the token of a name must tell colour and place of the shape that it
 names, after layer 4 the question mark must tell the fact that the question needs. Without them, lookup and comparison
 take many times as long to form. No image of the held-out questions or of the demo is among those of training.
@@ -26,10 +26,10 @@ from torch.nn.functional import cross_entropy, mse_loss
 from transformers import LlamaTokenizer, LlavaForConditionalGeneration
 
 from data.demo_model import build_model, image_processor, train_tokenizer
-from data.lessons import INKS, UNKNOWN, Lesson, LessonMaker, Split, ask, training_scenes
 from data.scenes import CATEGORIES, CONTROL, DEMO_IMAGES, DEMO_SEED, draw_all
-from data.sight import STEPS as SIGHT_STEPS
-from data.sight import descend, train_sight
+from data.train_vision import STEPS as SIGHT_STEPS
+from data.train_vision import descend, train_vision
+from data.training_examples import INKS, UNKNOWN, ExampleMaker, Split, TrainingBatch, ask, training_scenes
 from extract.models.checkpoint import choose_device
 
 matplotlib.use("Agg")
@@ -63,7 +63,7 @@ class Record:
 
 def train_answers(
     model: LlavaForConditionalGeneration,
-    lessons: LessonMaker,
+    examples: ExampleMaker,
     split: Split,
     questions: "Questions",
     record: Record,
@@ -82,8 +82,8 @@ def train_answers(
     for step in range(1, STEPS + 1):
         chosen = rng.choices(range(len(split.scenes)), k=BATCH)
         scenes = [split.scenes[index] for index in chosen]
-        lesson = lessons.lesson(scenes, [ask(scene, QUESTIONS, OPEN_SHARE, rng) for scene in scenes]).to(device)
-        losses = _losses(model, ground, lesson, split.pixels(chosen).to(device))
+        batch = examples.batch(scenes, [ask(scene, QUESTIONS, OPEN_SHARE, rng) for scene in scenes]).to(device)
+        losses = _losses(model, ground, batch, split.pixels(chosen).to(device))
         loss = torch.stack(losses).sum()
         descend(loss, [*tower, *rest], optimizer, schedule)
         record.losses.append(loss.item())
@@ -95,31 +95,31 @@ def train_answers(
 
 
 def _losses(
-    model: LlavaForConditionalGeneration, ground: nn.Linear, lesson: Lesson, pixels: Tensor
+    model: LlavaForConditionalGeneration, ground: nn.Linear, batch: TrainingBatch, pixels: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Of the answers; of the facts, after layer `FACTS_AFTER`; of the shapes named, after layer `NAMED_AFTER`."""
-    states = lesson.states(model, pixels)
-    answers = model.lm_head(states[-1][tuple(lesson.ends)])
-    facts = model.lm_head(model.model.language_model.norm(states[FACTS_AFTER][tuple(lesson.marks)]))
-    inks, places = ground(states[NAMED_AFTER][tuple(lesson.mentions)]).split((len(INKS), 2), dim=-1)
-    known, placed = lesson.inks != UNKNOWN, lesson.places.isfinite()
+    states = batch.states(model, pixels)
+    answers = model.lm_head(states[-1][tuple(batch.ends)])
+    facts = model.lm_head(model.model.language_model.norm(states[FACTS_AFTER][tuple(batch.marks)]))
+    inks, places = ground(states[NAMED_AFTER][tuple(batch.mentions)]).split((len(INKS), 2), dim=-1)
+    known, placed = batch.inks != UNKNOWN, batch.places.isfinite()
     # A batch may name no shape
-    named = cross_entropy(inks[known], lesson.inks[known], reduction="sum") / max(1, int(known.sum()))
-    located = mse_loss(places[placed], lesson.places[placed], reduction="sum") / max(1, int(placed.sum()))
-    return cross_entropy(answers, lesson.answers), cross_entropy(facts, lesson.facts), named + located
+    named = cross_entropy(inks[known], batch.inks[known], reduction="sum") / max(1, int(known.sum()))
+    located = mse_loss(places[placed], batch.places[placed], reduction="sum") / max(1, int(placed.sum()))
+    return cross_entropy(answers, batch.answers), cross_entropy(facts, batch.facts), named + located
 
 
 class Questions:
     """Questions in MME's manner: of each category some images, each with one question to answer Yes and one No."""
 
-    def __init__(self, lessons: LessonMaker, number: int, seed: int, device: torch.device) -> None:
+    def __init__(self, examples: ExampleMaker, number: int, seed: int, device: torch.device) -> None:
         self.splits: dict[str, Split] = {}
-        self._lessons: dict[str, Lesson] = {}
+        self._batches: dict[str, TrainingBatch] = {}
         self._device = device
-        self._yes, self._no = lessons.answer("Yes"), lessons.answer("No")
+        self._yes, self._no = examples.answer("Yes"), examples.answer("No")
         for category, drawn in draw_all(seed, number).items():
             self.splits[category] = Split.of([scene for scene, _ in drawn])
-            self._lessons[category] = lessons.lesson(
+            self._batches[category] = examples.batch(
                 self.splits[category].scenes,
                 [[(question, answer, answer) for question, answer in fact.answers] for _, fact in drawn],
             )
@@ -139,10 +139,10 @@ class Questions:
         for category, split in self.splits.items():
             number = len(split.scenes)
             pixels = split.pixels([(index + swapped) % number for index in range(number)])
-            lesson = self._lessons[category].to(self._device)
-            logits = lesson.logits(model, pixels.to(self._device))
+            batch = self._batches[category].to(self._device)
+            logits = batch.logits(model, pixels.to(self._device))
             said_yes = logits[:, self._yes] > logits[:, self._no]
-            shares[category] = float((said_yes == (lesson.answers == self._yes)).float().mean())
+            shares[category] = float((said_yes == (batch.answers == self._yes)).float().mean())
         return shares
 
 
@@ -246,10 +246,10 @@ def main() -> None:
     rng = random.Random(record.seed)
     said = [text for scene in split.scenes[:5000] for words in ask(scene, 4, 1 / 3, rng) for text in words]
     tokenizer = train_tokenizer(said)
-    lessons = LessonMaker(tokenizer)
+    examples = ExampleMaker(tokenizer)
     held_out, demo = (
-        Questions(lessons, HELD_OUT, record.seed + 1, device),
-        Questions(lessons, DEMO_IMAGES, DEMO_SEED, device),
+        Questions(examples, HELD_OUT, record.seed + 1, device),
+        Questions(examples, DEMO_IMAGES, DEMO_SEED, device),
     )
     trained, held, shown = split.hashes(), held_out.hashes(), demo.hashes()
     if trained & held or trained & shown or held & shown:
@@ -257,8 +257,8 @@ def main() -> None:
     model = build_model(tokenizer, seed=record.seed).to(device)
     torch.manual_seed(record.seed)
     record.say(f"{SCENES} scenes drawn, a vocabulary of {len(tokenizer)}")
-    train_sight(model, lessons, split, seed=record.seed, device=device, say=record.say)
-    train_answers(model, lessons, split, held_out, record, device)
+    train_vision(model, examples, split, seed=record.seed, device=device, say=record.say)
+    train_answers(model, examples, split, held_out, record, device)
     model = model.eval().half().float()  # as it will be stored
     accuracies = [held_out.accuracy(model), held_out.accuracy(model, swapped=True), demo.accuracy(model)]
     write(arguments.out, model, tokenizer, record, accuracies)

@@ -1,6 +1,6 @@
 """Stage 1, the GPU box: questions and images in, Parquet out. Run by `python -m extract`.
 
-config               the command's flags
+cli                  the command's flags
 questions/ images/   question files -> samples; image files -> tensors
 prompts/             text -> token ids and roles
 attention/ models/   attention, observed -> masses; checkpoints -> observed models

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from extract.backends import TRANSFORMERS, load_extractor, load_format, packages, prompt_builder
-from extract.config import RESUMABLE, parser
+from extract.cli import RESUMABLE, parser
 from extract.prompts.templates import CHAT, find_template
 from extract.provenance import git_commit, versions
 from extract.questions.question_set import QuestionSet, read_questions

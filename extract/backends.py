@@ -16,7 +16,7 @@ from schemas.manifest import PACKED, Session
 if TYPE_CHECKING:
     from extract.images.preprocessing import ImageSettings, Preprocessor
     from extract.models.checkpoint import Checkpoint
-    from extract.prompts.format import PromptFormat
+    from extract.prompts.prompt_format import PromptFormat
     from extract.runner import Extractor
 
 TRANSFORMERS, PACKAGE = "transformers", "llava"
@@ -41,7 +41,7 @@ def load_checkpoint(arguments: Namespace) -> "Checkpoint":
 
         load: Callable[..., Checkpoint]
         if arguments.backend == PACKAGE:
-            from extract.models.llava.package import load_package as load
+            from extract.models.llava.original_package import load_package as load
         else:
             from extract.models.loading import load_model as load
     logging.set_verbosity_error()  # what it would warn of, such as missing weights, is checked here

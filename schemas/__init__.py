@@ -4,6 +4,6 @@ roles, columns   which role each token of a prompt has; the columns of a run's t
 manifest         the fields of `run.json`
 store/           runs on disk: open, write, resume, validate
 sample_ids       how samples are named
-files, text      reading JSON and Parquet that may be damaged; text on one line
+files, text      files that may be damaged, read; files written at once; text on one line
 errors, cli      the errors that reach a user as one line; what both commands share
 """

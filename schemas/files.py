@@ -1,7 +1,8 @@
-"""JSON and Parquet files that may hold anything: read, or one line that says what is wrong."""
+"""Files that may be damaged: read, or one line that says what is wrong. Files that readers see only when whole."""
 
 import dataclasses
 import json
+import os
 import types
 import typing
 from collections.abc import Iterator
@@ -98,3 +99,69 @@ def reading(what: object, remedy: str = "") -> Iterator[None]:
 def open_parquet(path: Path, *, memory_map: bool = False) -> pq.ParquetFile:
     """Open a file; each page is compared with its checksum when it is read, if the writer gave it one."""
     return pq.ParquetFile(path, memory_map=memory_map, page_checksum_verification=True)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write a small JSON file; readers see it when it is whole."""
+    with publishing(path) as aside:
+        _write(aside, content)
+
+
+def write_text_once(path: Path, content: str, chunk: int) -> bool:
+    """Write a small JSON file unless it exists; returns whether it was written. Of the writers of chunks, one does."""
+    aside = aside_of_chunk(path, chunk)
+    try:
+        _write(aside, content)
+        _flush(aside)
+        try:
+            os.link(aside, path)
+        except FileExistsError:
+            return False
+        except OSError:  # a file system without links
+            if path.exists():
+                return False
+            aside.replace(path)
+        _flush_folder(path.parent)
+        return True
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def aside_of_chunk(path: Path, chunk: int) -> Path:
+    """Where the writer of a chunk writes a file that the writers of all chunks write."""
+    return path.with_name(f".{path.name}.{chunk:05d}.tmp")
+
+
+@contextmanager
+def publishing(path: Path) -> Iterator[Path]:
+    """Where to write a file, which is then visible under its name, whole, also after a power cut."""
+    aside = path.with_name(f".{path.name}.tmp")  # the dot hides it from readers of the folder
+    try:
+        yield aside
+        _flush(aside)
+        aside.replace(path)
+        _flush_folder(path.parent)
+    except OSError:
+        aside.unlink(missing_ok=True)  # free the space on a full disk
+        raise
+
+
+def _flush(path: Path) -> None:
+    """Flush a file to the disk."""
+    with path.open("rb+") as file:
+        os.fsync(file)
+
+
+def _flush_folder(path: Path) -> None:
+    """Flush the names in a folder to the disk; Windows cannot open folders, and does so by itself."""
+    if os.name != "posix":
+        return
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _write(path: Path, content: str) -> None:
+    path.write_text(content, encoding="utf-8", errors="backslashreplace")  # half a surrogate pair, as JSON writes it

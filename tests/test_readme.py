@@ -10,7 +10,7 @@ import pytest
 
 from analyze.cli import parser as analyze_parser
 from analyze.verify import TOLERANCES
-from extract.config import parser as extract_parser
+from extract.cli import parser as extract_parser
 from extract.models.families import FAMILIES
 from schemas.__main__ import contract
 

@@ -1,7 +1,7 @@
 """Statistics in, an Axes out.
 
 figures        style, colours, fonts, and files of pictures
-pictures       a picture of `analyze.pictures` -> a figure
+panels         a picture of `analyze.pictures` -> a figure
 labels         the mass columns in words
 histograms     stacked histograms
 heads          bars for each head, and the layer x head heatmap

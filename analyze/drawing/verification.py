@@ -9,7 +9,7 @@ from matplotlib.patches import Patch
 from analyze.drawing.figures import colours
 from analyze.drawing.heads import TICKS
 from analyze.drawing.labels import label
-from analyze.tables.run import DEFAULT
+from analyze.tables.frames import DEFAULT
 
 MARKERS = {"t2v": "o", "v2t": "s"}  # so that columns can be distinguished without colours
 BAND = "0.85"  # grey of the tolerance

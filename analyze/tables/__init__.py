@@ -1,6 +1,6 @@
 """A run as pandas.
 
-run          a run opened for analysis: its samples, its categories, the rows of `heads` as DataFrames
+frames       a run opened for analysis: its samples, its categories, the rows of `heads` as DataFrames
 text_scope   which tokens `t2v` and `v2t` count as text
 bins         bins of attention values, for histograms and for quantiles
 grid         the groups of a tally, and grouping by them

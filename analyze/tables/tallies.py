@@ -20,8 +20,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from analyze.tables.bins import EDGES, FINE, UNDECIDED, Index, bin_index, fine_index
+from analyze.tables.frames import NOT_ONCE, Heads
 from analyze.tables.grid import Grid, count, group
-from analyze.tables.run import NOT_ONCE, Heads
 from analyze.tables.text_scope import Array, TextScope
 from schemas.errors import HeadflowError
 

@@ -11,7 +11,7 @@ from extract.attention.kernels import Kernel
 from extract.attention.masked import DESCRIPTION as MASKED
 from extract.attention.packing import Batch
 from extract.images.preprocessing import Preprocessor
-from extract.prompts.format import PromptFormat
+from extract.prompts.prompt_format import PromptFormat
 from schemas.errors import HeadflowError
 from schemas.text import one_line
 

@@ -16,7 +16,7 @@ from extract.attention.transformers_interface import observe_language_model, obs
 from extract.images.preprocessing import Preprocessor
 from extract.models.checkpoint import Checkpoint
 from extract.models.families import Family
-from extract.prompts.format import PromptFormat
+from extract.prompts.prompt_format import PromptFormat
 from schemas.errors import HeadflowError
 from schemas.roles import IMAGE, PADDING
 

@@ -3,5 +3,5 @@
 templates       LLaVA's conversation templates
 chat_template   a checkpoint's own chat template
 prompt          a question -> token ids and roles, by one template
-format          what prompts for a checkpoint are made of: tokenizer, templates, image tokens
+prompt_format   what prompts for a checkpoint are made of: tokenizer, templates, image tokens
 """

@@ -3,7 +3,7 @@
 question_set   the samples of a file and where their images are, as one object: what the rest of this stage takes
 hub            a dataset on the hub -> its files on this machine
 formats        every form of question file -> rows, hash and images
-release        the folder of MME's release -> rows, or answers
+mme_release    the folder of MME's release -> rows, or answers
 parquet        Parquet files -> rows, and the bytes of their images
 samples        rows -> samples
 """

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from extract.questions.mme_release import numbered_lines, read_released, read_text, released_texts
 from extract.questions.parquet import ImageBytes, find_shards, read_texts
-from extract.questions.release import numbered_lines, read_released, read_text, released_texts
 from schemas.errors import HeadflowError
 from schemas.text import one_line
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from schemas.errors import HeadflowError
-from schemas.files import build, read_object
-from schemas.manifest import ROWS, Session
+from schemas.files import build, read_object, write_text
+from schemas.manifest import ROWS, Session, to_json
 from schemas.text import short
 
 CHUNKS = "chunks"  # the folder of ledgers
@@ -96,6 +96,11 @@ class Ledger:
 def ledger_path(run: Path, chunk: int) -> Path:
     """Where a chunk's ledger lies."""
     return run / CHUNKS / f"{chunk:05d}.json"
+
+
+def commit(run: Path, ledger: Ledger) -> None:
+    """Replace a chunk's ledger on disk; from then on the parts that it names count."""
+    write_text(ledger_path(run, ledger.chunk), to_json(ledger))
 
 
 def read_ledgers(run: Path, num_chunks: int) -> dict[int, Ledger]:

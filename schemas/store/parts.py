@@ -1,8 +1,6 @@
-"""One part of a run: tables -> Parquet files, each written aside, flushed to the disk and renamed."""
+"""One part of a run: tables -> Parquet files."""
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.columns import OK, TABLES, arrow_schema
+from schemas.files import aside_of_chunk, publishing
 from schemas.store.ledger import Part
 from schemas.store.run import MANIFEST, Run
 
@@ -56,7 +55,7 @@ def write_table(path: Path, content: pa.Table) -> None:
     """Write one file; readers see it when it is whole."""
     floats = [field.name for field in content.schema if pa.types.is_floating(field.type)]
     dictionaries = [field.name for field in content.schema if field.name not in floats]
-    with _publishing(path) as aside:
+    with publishing(path) as aside:
         pq.write_table(
             content,
             aside,
@@ -68,36 +67,6 @@ def write_table(path: Path, content: pa.Table) -> None:
         )
 
 
-def write_text(path: Path, content: str) -> None:
-    """Write a small JSON file; readers see it when it is whole."""
-    with _publishing(path) as aside:
-        _write(aside, content)
-
-
-def write_text_once(path: Path, content: str, chunk: int) -> bool:
-    """Write a small JSON file unless it exists; returns whether it was written. Of the writers of chunks, one does."""
-    aside = _aside_once(path, chunk)
-    try:
-        _write(aside, content)
-        _flush(aside)
-        try:
-            os.link(aside, path)
-        except FileExistsError:
-            return False
-        except OSError:  # a file system without links
-            if path.exists():
-                return False
-            aside.replace(path)
-        _flush_folder(path.parent)
-        return True
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-def _aside_once(path: Path, chunk: int) -> Path:
-    return path.with_name(f".{path.name}.{chunk:05d}.tmp")
-
-
 def remove_leftovers(run: Run, chunk: int) -> None:
     """Remove what a killed writer of a chunk left of a part: files aside, and files that no ledger names."""
     pattern, named = part_name(chunk, 0).replace("00000.parquet", "*.parquet"), {part.name for part in run.parts}
@@ -107,11 +76,7 @@ def remove_leftovers(run: Run, chunk: int) -> None:
                 file.unlink()
         for file in (run.path / table).glob(f".{pattern}.tmp"):
             file.unlink()
-    _aside_once(run.path / MANIFEST, chunk).unlink(missing_ok=True)
-
-
-def _write(path: Path, content: str) -> None:
-    path.write_text(content, encoding="utf-8", errors="backslashreplace")  # half a surrogate pair, as JSON writes it
+    aside_of_chunk(run.path / MANIFEST, chunk).unlink(missing_ok=True)
 
 
 def _grid_table(
@@ -137,34 +102,3 @@ def _repeated(values: Sequence[str], times: int) -> pa.DictionaryArray:
     """Each value `times` times in a row, dictionary-encoded."""
     encoded = pa.array(values, pa.string()).dictionary_encode()
     return pa.DictionaryArray.from_arrays(np.repeat(encoded.indices.to_numpy(), times), encoded.dictionary)
-
-
-@contextmanager
-def _publishing(path: Path) -> Iterator[Path]:
-    """Where to write a file, which is then visible under its name, whole, also after a power cut."""
-    aside = path.with_name(f".{path.name}.tmp")  # the dot hides it from readers of the folder
-    try:
-        yield aside
-        _flush(aside)
-        aside.replace(path)
-        _flush_folder(path.parent)
-    except OSError:
-        aside.unlink(missing_ok=True)  # free the space on a full disk
-        raise
-
-
-def _flush(path: Path) -> None:
-    """Flush a file to the disk."""
-    with path.open("rb+") as file:
-        os.fsync(file)
-
-
-def _flush_folder(path: Path) -> None:
-    """Flush the names in a folder to the disk; Windows cannot open folders, and does so by itself."""
-    if os.name != "posix":
-        return
-    file = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

@@ -17,10 +17,11 @@ import pyarrow.compute as pc
 
 from schemas.columns import OK, REASONS, SKIPPED
 from schemas.errors import HeadflowError
+from schemas.files import write_text_once
 from schemas.manifest import Manifest, Session, to_json
 from schemas.store.directory import check_directory, holds_run, refuse_foreign_parquet, remove_run
 from schemas.store.identity import IDENTITY, check_division, check_fingerprints, check_same
-from schemas.store.ledger import CHUNKS, COMPLETE, RUNNING, Ledger, Part, ledger_path
+from schemas.store.ledger import CHUNKS, COMPLETE, RUNNING, Ledger, Part, commit
 from schemas.store.locks import Lock
 from schemas.store.parts import (
     Grids,
@@ -30,8 +31,6 @@ from schemas.store.parts import (
     remove_leftovers,
     write_part,
     write_table,
-    write_text,
-    write_text_once,
 )
 from schemas.store.run import MANIFEST, Run, open_run
 from schemas.text import one_line
@@ -240,7 +239,7 @@ class RunWriter:
     def _write_ledger(self, parts: list[Part], *, state: str = RUNNING) -> None:
         ledger = replace(self._ledger, parts=parts, state=state)
         with self._explaining():
-            write_text(ledger_path(self.path, self._chunk), to_json(ledger))
+            commit(self.path, ledger)
         self._ledger = self.run.ledgers[self._chunk] = ledger
 
     def _sample_ids(self) -> list[str]:

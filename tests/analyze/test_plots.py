@@ -11,11 +11,11 @@ from analyze.__main__ import main
 from analyze.drawing.figures import style, undrawable
 from analyze.drawing.heads import draw_head_bars, draw_head_map, draw_layer_row, panel_width
 from analyze.drawing.histograms import draw_stacked_histogram
-from analyze.drawing.pictures import draw
+from analyze.drawing.panels import draw
 from analyze.pictures import Picture, Pictures, file_names
 from analyze.reference import LLAVA_MME, read_reference
 from analyze.tables.bins import bin_edges
-from analyze.tables.run import open_heads
+from analyze.tables.frames import open_heads
 from analyze.tables.tallies import tally
 from tests.support.runs import write_run
 

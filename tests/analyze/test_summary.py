@@ -8,7 +8,7 @@ from analyze.__main__ import main
 from analyze.scores import mme_scores, yes_or_no
 from analyze.summary import summarise
 from analyze.tables.bins import QUANTILES
-from analyze.tables.run import open_heads
+from analyze.tables.frames import open_heads
 from analyze.tables.tallies import tally
 from tests.support.runs import put, rewrite, write_run
 

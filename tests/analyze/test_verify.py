@@ -12,7 +12,7 @@ from PIL import Image
 from analyze.__main__ import main
 from analyze.drawing.verification import draw_deviations, draw_means
 from analyze.reference import LLAVA_MME, read_reference
-from analyze.tables.run import open_heads
+from analyze.tables.frames import open_heads
 from analyze.verify import TOLERANCES, compare_figures, verify
 from tests.support.runs import MME, edit_manifest, write_run
 

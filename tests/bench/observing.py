@@ -1,8 +1,8 @@
 """What observing attention costs: `make bench`, or `python -m tests.bench.observing --help`.
 
-Ratios of times are medians over rounds; a round runs each way once, one after the other, so that a noisy machine is
+Ratios of times are medians over rounds; a round runs each variant once, one after the other, so that a noisy machine is
 noisy for all of them. Random weights: LLaVA-1.5-7B's shape on a GPU, a narrower and shallower one on the CPU.
-tests/bench/ways.py says what each way is.
+tests/bench/variants.py says what each variant is.
 """
 
 import argparse
@@ -24,43 +24,43 @@ import torch
 import transformers
 
 from extract.models.checkpoint import choose_device, choose_dtype
-from tests.bench.ways import SHAPES, EndToEnd, Shape, Ways, build, make_images
+from tests.bench.variants import SHAPES, EndToEnd, Shape, Variants, build, make_images
 
 MME_QUESTIONS = 2374
 FLOOR_SECONDS = 14.0  # MME's arithmetic for LLaVA-1.5-7B with shared prefixes, at 790 TFLOP/s
 
 
-def interleave(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each way in each round, after one round to warm up; each round begins with another way."""
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    names = list(ways)
+def interleave(variants: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each variant in each round, after one round to warm up; each round begins with another variant."""
+    seconds: dict[str, list[float]] = {name: [] for name in variants}
+    names = list(variants)
     for number in range(rounds + 1):
         for name in names[number % len(names) :] + names[: number % len(names)]:
             start = time.perf_counter()
-            ways[name]()
+            variants[name]()
             if number:
                 seconds[name].append(time.perf_counter() - start)
     return seconds
 
 
-def ratio(seconds: dict[str, list[float]], way: str, to: str) -> float:
-    """Median over rounds of one way's time by another's."""
-    return statistics.median(a / b for a, b in zip(seconds[way], seconds[to], strict=True))
+def ratio(seconds: dict[str, list[float]], variant: str, to: str) -> float:
+    """Median over rounds of one variant's time by another's."""
+    return statistics.median(a / b for a, b in zip(seconds[variant], seconds[to], strict=True))
 
 
-def peak_memory(shape: Shape, device: torch.device, dtype: torch.dtype, way: str, out: Any) -> None:
-    """Growth of memory in MB while one way runs; called in a fresh process."""
-    ways = Ways(build(shape, device, dtype), shape.batch)
-    ways.run("plain")  # libraries set up their workspaces
+def peak_memory(shape: Shape, device: torch.device, dtype: torch.dtype, variant: str, out: Any) -> None:
+    """Growth of memory in MB while one variant runs; called in a fresh process."""
+    variants = Variants(build(shape, device, dtype), shape.batch)
+    variants.run("plain")  # libraries set up their workspaces
     if device.type == "cuda":
         before = torch.cuda.memory_allocated()
         torch.cuda.reset_peak_memory_stats()
-        ways.run(way)
+        variants.run(variant)
         out.put((torch.cuda.max_memory_allocated() - before) / 1e6)
         return
     before = _status("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM
-    ways.run(way)
+    variants.run(variant)
     out.put((_status("VmHWM") - before) / 1e3)
 
 
@@ -70,27 +70,27 @@ def _status(name: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 
-def memory_of(shape: Shape, device: torch.device, dtype: torch.dtype, way: str) -> float:
+def memory_of(shape: Shape, device: torch.device, dtype: torch.dtype, variant: str) -> float:
     """`peak_memory`, in MB."""
     os.environ["MALLOC_MMAP_THRESHOLD_"] = "65536"  # glibc: tensors go back to the system once freed
     context = multiprocessing.get_context("spawn")
     out = context.Queue()
-    process = context.Process(target=peak_memory, args=(shape, device, dtype, way, out))
+    process = context.Process(target=peak_memory, args=(shape, device, dtype, variant, out))
     process.start()
     process.join()
     if process.exitcode:
-        raise SystemExit(f"measuring the memory of {way} failed")
+        raise SystemExit(f"measuring the memory of {variant} failed")
     return out.get()
 
 
-def profile(way: Callable[[], object], device: torch.device) -> str:
+def profile(variant: Callable[[], object], device: torch.device) -> str:
     """Where the time goes, by operator."""
     on_cuda = device.type == "cuda"
     activities = [torch.profiler.ProfilerActivity.CPU]
     if on_cuda:
         activities.append(torch.profiler.ProfilerActivity.CUDA)
     with torch.profiler.profile(activities=activities) as profiler:
-        way()
+        variant()
     order = "self_device_time_total" if on_cuda else "self_cpu_time_total"
     return profiler.key_averages().table(sort_by=order, row_limit=15, max_name_column_width=60)
 
@@ -113,51 +113,53 @@ class Report:
         path.write_text(json.dumps({**self.facts, "rows": self.rows}, indent=2) + "\n", encoding="utf-8")
 
 
-def compare(report: Report, shape: Shape, ways: Ways, rounds: int) -> None:
-    """Observed and the usual way, each by plain."""
-    length = ways.one.input_ids.shape[1]
-    for way, times in (("observed", rounds), ("usual", max(2, rounds // 3))):
-        seconds = interleave({name: partial(ways.run, name) for name in ("plain", way)}, times)
+def compare(report: Report, shape: Shape, variants: Variants, rounds: int) -> None:
+    """Observed and usual, each by plain."""
+    length = variants.one.input_ids.shape[1]
+    for variant, times in (("observed", rounds), ("usual", max(2, rounds // 3))):
+        seconds = interleave({name: partial(variants.run, name) for name in ("plain", variant)}, times)
         plain = statistics.median(seconds["plain"])
         detail = f"{shape.name}, {length} tokens, batch {shape.batch}; plain {plain:.3g} s"
-        report.add(f"{way} / plain", f"{ratio(seconds, way, 'plain'):.3f}", detail, tokens=length, seconds=seconds)
+        value = f"{ratio(seconds, variant, 'plain'):.3f}"
+        report.add(f"{variant} / plain", value, detail, tokens=length, seconds=seconds)
 
 
-def compare_sequences(report: Report, shape: Shape, ways: Ways, rounds: int) -> None:
+def compare_sequences(report: Report, shape: Shape, variants: Variants, rounds: int) -> None:
     """Two questions on an image, packed by separate."""
-    seconds = interleave({name: partial(ways.run, name) for name in ("separate", "packed")}, rounds)
-    detail = f"{shape.name}, {ways.both.input_ids.shape[1]} tokens packed, batch {shape.batch}; 2 questions an image"
+    seconds = interleave({name: partial(variants.run, name) for name in ("separate", "packed")}, rounds)
+    tokens = variants.both.input_ids.shape[1]
+    detail = f"{shape.name}, {tokens} tokens packed, batch {shape.batch}; 2 questions an image"
     report.add("separate / packed", f"{ratio(seconds, 'separate', 'packed'):.2f}", detail, seconds=seconds)
 
 
 def compare_memory(report: Report, shape: Shape, device: torch.device, dtype: torch.dtype) -> None:
     """Growth of peak memory in a pass."""
-    growth = {way: memory_of(shape, device, dtype, way) for way in ("plain", "observed", "usual")}
-    for way in ("observed", "usual"):
-        times = growth[way] / growth["plain"]
-        detail = f"{shape.name}, batch {shape.batch}; plain {growth['plain']:.0f} MB, {way} {growth[way]:.0f} MB"
-        report.add(f"{way} / plain, peak memory", f"{times:.2f}", detail, megabytes=growth)
+    growth = {variant: memory_of(shape, device, dtype, variant) for variant in ("plain", "observed", "usual")}
+    for variant in ("observed", "usual"):
+        mine, plain = growth[variant], growth["plain"]
+        detail = f"{shape.name}, batch {shape.batch}; plain {plain:.0f} MB, {variant} {mine:.0f} MB"
+        report.add(f"{variant} / plain, peak memory", f"{mine / plain:.2f}", detail, megabytes=growth)
 
 
-def compare_end_to_end(report: Report, ways: Ways, arguments: argparse.Namespace) -> None:
+def compare_end_to_end(report: Report, variants: Variants, arguments: argparse.Namespace) -> None:
     """The extract stage by a bare loop."""
     with tempfile.TemporaryDirectory() as folder:
         questions = make_images(Path(folder), arguments.images)
-        run = EndToEnd(ways, questions, arguments.batch_size, arguments.num_workers)
+        run = EndToEnd(variants, questions, arguments.batch_size, arguments.num_workers)
         seconds = interleave(
-            {"bare": partial(ways.bare, run.prepared), "extract": run.extract}, arguments.end_to_end_rounds
+            {"bare": partial(variants.bare, run.prepared), "extract": run.extract}, arguments.end_to_end_rounds
         )
-        whole, bare = (statistics.median(seconds[way]) for way in ("extract", "bare"))
+        whole, bare = (statistics.median(seconds[variant]) for variant in ("extract", "bare"))
         rate = len(questions.samples) / whole
         where = f"{len(questions.samples)} samples, batch {arguments.batch_size}, {arguments.num_workers} workers"
         detail = f"{where}; bare {bare:.3g} s, extract {whole:.3g} s, {rate:.1f} samples/s"
         report.add("extract / bare loop", f"{ratio(seconds, 'extract', 'bare'):.3f}", detail, seconds=seconds)
-        if ways.device.type == "cuda":
+        if variants.device.type == "cuda":
             took = MME_QUESTIONS / rate
             floor = f"{FLOOR_SECONDS / took:.0%} of the arithmetic at 790 TFLOP/s, {FLOOR_SECONDS} s"
             report.add("all of MME", f"{took:.1f} s", floor, samples_per_second=rate)
         if arguments.profile:
-            print(profile(run.extract, ways.device))
+            print(profile(run.extract, variants.device))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -193,13 +195,13 @@ def main() -> None:
     report = Report(facts)
     print(", ".join(f"{name} {value}" for name, value in facts.items()), "\n\n| what | | |\n| --- | --- | --- |")
     short, long = SHAPES[device.type]
-    ways = Ways(build(short, device, dtype), short.batch)
-    report.facts["attention"] = ways.checkpoint.kernel.description
-    compare(report, short, ways, arguments.rounds)
-    compare_sequences(report, short, ways, arguments.rounds)
-    compare_end_to_end(report, ways, arguments)
-    del ways
-    compare(report, long, Ways(build(long, device, dtype), long.batch), max(3, arguments.rounds // 2))
+    variants = Variants(build(short, device, dtype), short.batch)
+    report.facts["attention"] = variants.checkpoint.kernel.description
+    compare(report, short, variants, arguments.rounds)
+    compare_sequences(report, short, variants, arguments.rounds)
+    compare_end_to_end(report, variants, arguments)
+    del variants
+    compare(report, long, Variants(build(long, device, dtype), long.batch), max(3, arguments.rounds // 2))
     compare_memory(report, long, device, dtype)
     report.write(arguments.json)
     print(f"\n{report.facts['attention']}; all numbers in {arguments.json}")

@@ -20,7 +20,7 @@ QUIET: dict = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 TALLY = """
 import sys, time
 from pathlib import Path
-from analyze.tables.run import open_heads
+from analyze.tables.frames import open_heads
 from analyze.tables.tallies import tally
 start = time.perf_counter()
 heads, _ = open_heads(Path(sys.argv[1]))

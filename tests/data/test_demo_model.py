@@ -16,15 +16,15 @@ from PIL import Image
 from transformers import CLIPImageProcessorPil
 
 from data.scenes import CATEGORIES, CONTROL, DEMO_SEED, make_questions
-from tests.support.witness import Witness
+from tests.support.eager_reference import EagerReference
 
 DEMO = Path(__file__).parents[2] / "data" / "demo"
 MODEL = DEMO / "tiny-llava"
 
 
 @pytest.fixture(scope="module")
-def witness():
-    return Witness(MODEL)
+def reference():
+    return EagerReference(MODEL)
 
 
 @pytest.fixture(scope="module")
@@ -61,16 +61,16 @@ def blindfold(model, roles: list[str], layers: Sequence[int]):
         hook.remove()
 
 
-def accuracy(witness, rows, *, swapped=False, blind: Sequence[int] = ()) -> dict[str, float]:
+def accuracy(reference, rows, *, swapped=False, blind: Sequence[int] = ()) -> dict[str, float]:
     """Share of right answers by category, the likelier of Yes and No taken; `blind` are layers."""
-    yes, no = (witness.tokenizer.convert_tokens_to_ids(f"▁{word}") for word in ("Yes", "No"))
+    yes, no = (reference.tokenizer.convert_tokens_to_ids(f"▁{word}") for word in ("Yes", "No"))
     right = {category: [] for category in CATEGORIES}
     for row in rows:
         same = [other for other in rows if other["category"] == row["category"]]
         shown = same[(same.index(row) + 2 * swapped) % len(same)]["image_file"]
-        ids, roles = witness.tokens(row["question"])
-        with torch.no_grad(), blindfold(witness.model, roles, blind):
-            logits = witness.model(
+        ids, roles = reference.tokens(row["question"])
+        with torch.no_grad(), blindfold(reference.model, roles, blind):
+            logits = reference.model(
                 input_ids=torch.tensor([ids]), pixel_values=pixels_of(shown), logits_to_keep=1
             ).logits[0, -1]
         right[row["category"]].append((logits[yes] > logits[no]) == (row["answer"] == "Yes"))
@@ -78,8 +78,8 @@ def accuracy(witness, rows, *, swapped=False, blind: Sequence[int] = ()) -> dict
 
 
 @pytest.fixture(scope="module")
-def looking(witness, rows):
-    return accuracy(witness, rows)
+def looking(reference, rows):
+    return accuracy(reference, rows)
 
 
 def test_it_has_learnt_to_look(looking):
@@ -96,30 +96,30 @@ def test_its_card_is_true(looking):
     }
 
 
-def test_without_attention_to_the_image_it_guesses(witness, rows, looking):
-    blind = accuracy(witness, rows, blind=range(6))
+def test_without_attention_to_the_image_it_guesses(reference, rows, looking):
+    blind = accuracy(reference, rows, blind=range(6))
     seen = [category for category in CATEGORIES if category != CONTROL]
     assert all(0.4 <= blind[category] <= 0.6 for category in seen), blind
     assert abs(blind[CONTROL] - looking[CONTROL]) <= 0.05
 
 
-def test_it_reads_the_image_in_its_first_layers(witness, rows, looking):
-    late = accuracy(witness, rows, blind=range(3, 6))
+def test_it_reads_the_image_in_its_first_layers(reference, rows, looking):
+    late = accuracy(reference, rows, blind=range(3, 6))
     assert all(abs(late[category] - looking[category]) <= 0.02 for category in CATEGORIES), late
-    early = accuracy(witness, rows, blind=[0])
+    early = accuracy(reference, rows, blind=[0])
     assert all(0.4 <= early[category] <= 0.6 for category in ("existence", "position", "color")), early
     assert abs(early[CONTROL] - looking[CONTROL]) <= 0.05
 
 
-def test_on_another_image_it_is_no_better_than_chance(witness, rows, looking):
-    swapped = accuracy(witness, rows, swapped=True)
+def test_on_another_image_it_is_no_better_than_chance(reference, rows, looking):
+    swapped = accuracy(reference, rows, swapped=True)
     seen = [swapped[category] for category in CATEGORIES if category != CONTROL]
     assert all(share <= 0.7 for share in seen), swapped
     assert 0.4 <= sum(seen) / len(seen) <= 0.6
     assert abs(swapped[CONTROL] - looking[CONTROL]) <= 0.05
 
 
-def test_extract_sees_what_the_witness_sees(tmp_path, extract, witness, rows, looking):
+def test_extract_sees_what_the_witness_sees(tmp_path, extract, reference, rows, looking):
     run = tmp_path / "run"
     assert extract(run, model_path=MODEL, image_folder=DEMO / "images", question_file=DEMO / "MME_test.json") == 0
     samples = pd.read_parquet(run / "samples")
@@ -128,7 +128,7 @@ def test_extract_sees_what_the_witness_sees(tmp_path, extract, witness, rows, lo
     heads = pd.read_parquet(run / "heads").set_index("sample_id")
     for category in CATEGORIES:
         index = next(index for index, row in enumerate(rows) if row["category"] == category)
-        expected = witness.flows(rows[index]["question"], pixels_of(rows[index]["image_file"]))
+        expected = reference.flows(rows[index]["question"], pixels_of(rows[index]["image_file"]))
         found = heads.loc[samples["sample_id"][index]].sort_values(["layer", "head"])
         for name, values in expected.items():
             assert abs(found[name].to_numpy() - values.ravel()).max() <= 1e-5, (category, name)

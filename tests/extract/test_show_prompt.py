@@ -1,4 +1,4 @@
-"""Oracle: the witness, which reads roles off the decoded text; the strip must say the same, without any weights."""
+"""Oracle: the reference, which reads roles off the decoded text; the strip must say the same, without any weights."""
 
 import json
 import re
@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from extract.__main__ import main
-from tests.support.witness import Witness
+from tests.support.eager_reference import EagerReference
 
 LINE = re.compile(r"^ *(\d+)(?:-(\d+))?  (\w+) +(\d+)  (.*?)(?: x (\d+))?$")
 SHORT = {"bos": "bos", "system": "sys", "user": "user", "image": "v", "question": "q"}
@@ -45,13 +45,13 @@ def test_the_strip_is_the_prompt(show, checkpoint_path):
     code, (title, counts, *lines) = show({"question": question, "question_id": "one"})
     assert code == 0
     assert title == "one (OCR), template vicuna_v1"
-    witness = Witness(checkpoint_path)
+    reference = EagerReference(checkpoint_path)
     ids, roles = read(lines)
-    expected = witness.tokens(question)
+    expected = reference.tokens(question)
     assert (ids, roles) == expected
     assert counts == f"{len(ids)} tokens: " + ", ".join(f"{name} {roles.count(SHORT[name])}" for name in SHORT)
     pieces = [LINE.match(line)[5] for line in lines]
-    assert witness.tokenizer.convert_ids_to_tokens(ids[1:8]) == pieces[1:8]
+    assert reference.tokenizer.convert_ids_to_tokens(ids[1:8]) == pieces[1:8]
 
 
 def test_so_many_prompts_and_what_is_skipped(show):

@@ -6,9 +6,9 @@ from dataclasses import fields, replace
 import pytest
 
 from schemas.errors import HeadflowError
+from schemas.files import write_text
 from schemas.manifest import DESCRIPTIVE, Manifest, Session, meanings, to_json
 from schemas.store.ledger import Ledger, Part
-from schemas.store.parts import write_text
 from schemas.store.run import open_run
 from tests.support.runs import LEDGER, edit_ledger, edit_manifest, manifest
 

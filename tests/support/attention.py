@@ -7,8 +7,8 @@ from extract.attention.causal import Observation
 from extract.attention.masses import reference_masses
 from extract.attention.packing import pack
 from schemas.columns import FLOW_NAMES
+from tests.support.eager_reference import reduce
 from tests.support.prompts import columns, image_first, prompt, tiles
-from tests.support.witness import reduce
 
 SHORT = ("bos", "sys", "user", "v", "q")
 CPU = torch.device("cpu")
@@ -61,9 +61,9 @@ def largest_errors(images, made, kernel, *, device=CPU, hold=0) -> tuple[float, 
         for index, layer in enumerate(made):
             attention, output = by_hand(layer, row, own)
             expected = reference_masses(attention, torch.tensor(each.roles))
-            witness = reduce(attention.numpy(), [SHORT[code] for code in each.roles])
+            reference = reduce(attention.numpy(), [SHORT[code] for code in each.roles])
             for position, name in enumerate(FLOW_NAMES):
-                assert np.abs(expected[name].numpy() - witness[name]).max() < 1e-12
+                assert np.abs(expected[name].numpy() - reference[name]).max() < 1e-12
                 worst = max(worst, float((found[number, index, :, position] - expected[name]).abs().max()))
             worst_output = max(worst_output, float((outputs[index][row, :, own] - output).abs().max()))
     return worst, worst_output

@@ -21,8 +21,8 @@ from extract.images.preprocessing import SquarePreprocessor
 from extract.models.families import LLAVA
 from extract.models.transformers_format import count_image_tokens
 from extract.models.transformers_model import TransformersModel, observe
-from extract.prompts.format import PromptFormat
 from extract.prompts.prompt import Prompt
+from extract.prompts.prompt_format import PromptFormat
 
 
 def build_model(

@@ -20,7 +20,7 @@ from transformers import (
     MistralForCausalLM,
 )
 
-from tests.support.witness import SUFFIX, SYSTEM
+from tests.support.eager_reference import SUFFIX, SYSTEM
 
 HIDDEN, LAYERS, HEADS, KV_HEADS, TOWER_WIDTH, IMAGE, PATCH = 128, 3, 8, 4, 64, 56, 14
 RANK, ALPHA = 4, 16

@@ -37,7 +37,7 @@ from extract.models.llava.tokenizer import SentencePieceLlamaTokenizer
 from extract.models.transformers_format import check_settings, count_image_tokens
 from extract.models.transformers_model import TransformersModel, observe
 from extract.models.weights.files import Files
-from extract.prompts.format import PromptFormat
+from extract.prompts.prompt_format import PromptFormat
 from extract.prompts.templates import IMAGE_PLACEHOLDER, VICUNA
 from schemas.errors import HeadflowError
 from schemas.manifest import AS_CHECKPOINT, CROP, PAD

@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analyze.tables import run as run_tables
-from analyze.tables import tallies
+from analyze.tables import frames, tallies
 from analyze.tables.bins import EDGES, FINE, bin_edges
-from analyze.tables.run import open_heads
+from analyze.tables.frames import open_heads
 from analyze.tables.tallies import Grid, tally, tally_frame
 from schemas.errors import HeadflowError
 from schemas.store import writer
@@ -27,7 +26,7 @@ def run(tmp_path_factory):
             path = write_run(
                 tmp_path_factory.mktemp("run") / "run", layers=4, heads=5, categories={"color": 6, "OCR": 4}
             )
-        patch.setattr(run_tables, "ROWS", 70)
+        patch.setattr(frames, "ROWS", 70)
         yield path
 
 

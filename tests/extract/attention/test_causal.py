@@ -13,8 +13,8 @@ from extract.attention.packing import pack
 from extract.models.loading import load_model
 from schemas.columns import FLOW_NAMES, PARTITIONS
 from schemas.errors import HeadflowError
+from tests.support.eager_reference import EagerReference
 from tests.support.tiny_llava import make_checkpoint, random_pixels, random_prompt
-from tests.support.witness import Witness
 
 CPU = torch.device("cpu")
 SHORT = ("bos", "sys", "user", "v", "q")
@@ -32,20 +32,20 @@ def test_a_run_equals_the_witness(tmp_path, questions, texts, extract, options, 
     assert extract(run, model_path=model, dtype="float32", device="cpu", sequences=sequences, batch_size=3) == 0
     heads, samples = pd.read_parquet(run / "heads"), pd.read_parquet(run / "samples")
     assert (samples["status"] == "ok").all()
-    witness, processor = Witness(model), CLIPImageProcessorPil.from_pretrained(model)
-    layers, number = witness.model.config.text_config.num_hidden_layers, options.get("heads", 8)
+    reference, processor = EagerReference(model), CLIPImageProcessorPil.from_pretrained(model)
+    layers, number = reference.model.config.text_config.num_hidden_layers, options.get("heads", 8)
     assert len(heads) == len(samples) * layers * number
     worst, spread = 0.0, 0.0
     for sample in samples.itertuples():
         image = Image.open(questions / "images" / sample.image).convert("RGB")
-        expected = witness.flows(sample.question, processor(images=image, return_tensors="pt")["pixel_values"])
+        expected = reference.flows(sample.question, processor(images=image, return_tensors="pt")["pixel_values"])
         rows = heads[heads["sample_id"] == sample.sample_id].sort_values(["layer", "head"])
         for name in FLOW_NAMES:
             found = rows[name].to_numpy(np.float64).reshape(layers, number)
             worst = max(worst, np.abs(found - expected[name]).max())
         spread = max(spread, expected["a2v"].max() - expected["a2v"].min())
         counts = [getattr(sample, f"n_{name}") for name in ("bos", "system", "user", "image", "question")]
-        roles = witness.tokens(sample.question)[1]
+        roles = reference.tokens(sample.question)[1]
         assert counts == [roles.count(short) for short in SHORT]
     print(f"largest error {worst:.2e}")
     assert worst <= 1e-5

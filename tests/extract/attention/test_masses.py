@@ -1,5 +1,5 @@
 """Oracle: each question's attention alone, written out in float64 and reduced by `reference_masses`, which is itself
-compared with a reduction row by row (tests/support/witness.py)."""
+compared with a reduction row by row (tests/support/eager_reference.py)."""
 
 import pytest
 import torch

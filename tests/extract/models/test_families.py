@@ -26,8 +26,8 @@ from schemas.errors import HeadflowError
 from schemas.roles import IMAGE
 from schemas.store.run import open_run
 from schemas.store.validate import validate
+from tests.support.eager_reference import reduce
 from tests.support.tiny_families import RECIPES, make_family
-from tests.support.witness import reduce
 
 CPU = torch.device("cpu")
 SHORT = ("bos", "sys", "user", "v", "q")
@@ -87,7 +87,7 @@ class FamilyWitness:
 
 @pytest.fixture(scope="module", params=RECIPES)
 def family(request, tmp_path_factory):
-    """A family's name, its checkpoint, and its witness."""
+    """A family's name, its checkpoint, and its reference."""
     path = tmp_path_factory.mktemp(request.param)
     try:
         make_family(path, request.param)
@@ -108,7 +108,7 @@ def observe(model, asked):
 
 
 def test_a_family_equals_its_witness(family):
-    name, path, witness = family
+    name, path, reference = family
     model, prompts = hf(path)
     check_model(model, prompts)
     pixels = [model.preprocessor(image) for image in PICTURES]
@@ -120,17 +120,17 @@ def test_a_family_equals_its_witness(family):
         logits, flows = observe(model, asked)
     worst, wrong, spread = 0.0, 0.0, 0.0
     for number, (image, question) in enumerate((image, question) for image in PICTURES for question in QUESTIONS):
-        prompt, read = built[number // 2][number % 2], witness.read(image, question)
+        prompt, read = built[number // 2][number % 2], reference.read(image, question)
         ids = read["input_ids"][0].tolist()
         assert prompt.input_ids == ids
-        roles = witness.roles(ids)
+        roles = reference.roles(ids)
         assert [SHORT[role] for role in prompt.roles] == roles
-        expected = witness.flows(read)
+        expected = reference.flows(read)
         for column, flow in enumerate(FLOW_NAMES):
             worst = max(worst, np.abs(flows[number, ..., column].numpy() - expected[flow]).max())
         spread = max(spread, expected["a2v"].max() - expected["a2v"].min())
         attention = "sdpa" if model.causal else "eager"  # which alone caps scores in all versions
-        plain = witness.run(read, dtype=torch.float32, attention=attention, logits_to_keep=1).logits[0, -1]
+        plain = reference.run(read, dtype=torch.float32, attention=attention, logits_to_keep=1).logits[0, -1]
         wrong = max(wrong, float((logits[number] - plain).abs().max()))
     print(f"{name}: flows {worst:.1e}, logits {wrong:.1e}, spread {spread:.2f}")
     assert worst <= 1e-5

@@ -199,12 +199,12 @@ def test_names_by_which_the_package_would_not_load_or_would_run_code(package, fo
     assert "takes llava-prompted for an MPT, by three of its letters, and would run the checkpoint's own code" in mpt
 
 
-def compare(run, witness):
-    heads, expected = (pd.read_parquet(each / "heads") for each in (run, witness))
+def compare(run, reference):
+    heads, expected = (pd.read_parquet(each / "heads") for each in (run, reference))
     keys = ["sample_id", "category", "layer", "head"]
     assert heads[keys].equals(expected[keys])
     assert np.abs(heads.drop(columns=keys) - expected.drop(columns=keys)).max(axis=None) <= 1e-5
-    samples, expected = (pd.read_parquet(each / "samples") for each in (run, witness))
+    samples, expected = (pd.read_parquet(each / "samples") for each in (run, reference))
     floats = ["p_yes", "p_no"]
     assert np.abs(samples[floats] - expected[floats]).max(axis=None) <= 1e-5
     assert samples.drop(columns=floats).equals(expected.drop(columns=floats))

@@ -15,7 +15,7 @@ from schemas.columns import FLOW_NAMES
 from schemas.store.run import open_run
 from schemas.store.validate import validate
 from tests.support import tiny_originals as tiny
-from tests.support.witness import SUFFIX, SYSTEM, reduce
+from tests.support.eager_reference import SUFFIX, SYSTEM, reduce
 
 ROWS = 4
 

@@ -1,6 +1,6 @@
 """A checkpoint run by the original `llava` package itself, with the same observation of attention.
 
-An independent witness: the package loads the model, preprocesses the image, writes the prompt, tokenises it and runs
+An independent reference: the package loads the model, preprocesses the image, writes the prompt, tokenises it and runs
 it, one question at a time. It needs an environment of its own, which `make setup-llava` makes.
 """
 
@@ -36,8 +36,8 @@ from extract.models.checkpoint import PACKAGE, Checkpoint, choose_dtype
 from extract.models.fingerprint import fingerprint
 from extract.models.weights.files import Files, find_cached, list_files
 from extract.prompts.chat_template import ChatTemplate
-from extract.prompts.format import PromptFormat
 from extract.prompts.prompt import PromptBuilder, SystemSpan
+from extract.prompts.prompt_format import PromptFormat
 from extract.prompts.templates import PromptText, Template
 from extract.questions.formats import MME_SUFFIX
 from schemas.errors import HeadflowError

@@ -1,4 +1,4 @@
-"""First lesson of the demo's model: to see. CLIP's training and LLaVA's alignment, in miniature.
+"""First stage of training: the tower and the projector. CLIP's training and LLaVA's alignment, in miniature.
 
 Tower and projector learn to give each patch the embeddings of the words for what it shows.
 """
@@ -12,15 +12,15 @@ from torch.nn.functional import cross_entropy, mse_loss
 from transformers import LlavaForConditionalGeneration
 
 from data.demo_model import SIDE
-from data.lessons import CENTRE, INK, NAME, VOCABULARIES, LessonMaker, Split, patch_features
 from data.scenes import GRID, SHAPES
+from data.training_examples import CENTRE, INK, NAME, VOCABULARIES, ExampleMaker, Split, patch_features
 
 STEPS, BATCH, RATE = 2_500, 64, 1.5e-3
 
 
-def train_sight(
+def train_vision(
     model: LlavaForConditionalGeneration,
-    lessons: LessonMaker,
+    examples: ExampleMaker,
     split: Split,
     *,
     seed: int,
@@ -32,7 +32,7 @@ def train_sight(
     A patch is classified by its product with the embeddings of words. Two more layers, which are dropped afterwards,
     predict its place and whether a thing has its centre there.
     """
-    words = [torch.tensor([lessons.answer(word) for word in each], device=device) for each in VOCABULARIES]
+    words = [torch.tensor([examples.answer(word) for word in each], device=device) for each in VOCABULARIES]
     nothing = nn.Parameter(torch.zeros(len(words), device=device))
     centre = nn.Linear(model.config.vision_config.hidden_size, 2).to(device)
     place = nn.Linear(model.config.text_config.hidden_size, 2).to(device)
@@ -64,7 +64,7 @@ def train_sight(
         loss = torch.stack(losses).sum()
         descend(loss, weights, optimizer, schedule)
         if step % 250 == 0:
-            say(f"sight {step}/{STEPS}: loss {loss:.3f}; patches told right: {_shares(labels, found[0], found[2])}")
+            say(f"vision {step}/{STEPS}: loss {loss:.3f}; patches told right: {_shares(labels, found[0], found[2])}")
     with torch.no_grad():
         model.lm_head.weight.copy_(embeddings.weight)
 

@@ -1,4 +1,4 @@
-"""What `tests.bench.observing` measures: models with random weights, and the ways to run them.
+"""What `tests.bench.observing` measures: models with random weights, and the variants of running them.
 
 plain       the model as it is: sdpa, right-padded batch, logits of the last position
 observed    the same batch through headflow: logits and flows
@@ -109,8 +109,8 @@ def prompt(checkpoint: TransformersModel, question: int, seed: int) -> Prompt:
     return Prompt(ids, [BOS, *[SYSTEM] * 31, *[USER] * 3, *[IMAGE] * len(image), *[QUESTION] * question])
 
 
-class Ways:
-    """The ways to run a model that are compared; each is called with nothing and returns when it is done."""
+class Variants:
+    """The variants of running a model that are compared; each is called with nothing and returns when it is done."""
 
     def __init__(self, checkpoint: TransformersModel, images: int) -> None:
         self.checkpoint = checkpoint
@@ -125,10 +125,10 @@ class Ways:
         AttentionInterface.register("bare", bare_attention)
         AttentionMaskInterface.register("bare", lambda *_, **__: None)
 
-    def run(self, way: str) -> None:
-        """Run one of the ways to its end."""
+    def run(self, variant: str) -> None:
+        """Run one of the variants to its end."""
         with torch.inference_mode():
-            getattr(self, way)()
+            getattr(self, variant)()
         if self.device.type == "cuda":
             torch.cuda.synchronize()
 
@@ -212,13 +212,13 @@ def make_images(folder: Path, number: int) -> QuestionSet:
 class EndToEnd:
     """The extract stage, and the batches that it makes, on the device, for a bare loop over them."""
 
-    ways: Ways
+    variants: Variants
     questions: QuestionSet
     batch_size: int
     workers: int
 
     def __post_init__(self) -> None:
-        checkpoint = self.ways.checkpoint
+        checkpoint = self.variants.checkpoint
         prompts = checkpoint.prompt_format.prompt_builder(find_template("vicuna_v1"))
         passes = Passes(checkpoint, AnswerReader.of(checkpoint.prompt_format.tokenizer))
         self.extractor = Extractor(

@@ -32,8 +32,8 @@ from data.scenes import (
     shapes,
 )
 from extract.attention.layout import lay_out
-from extract.prompts.format import PromptFormat
 from extract.prompts.prompt import Prompt
+from extract.prompts.prompt_format import PromptFormat
 from extract.prompts.templates import find_template
 
 NAMES = ("", *SHAPES, *LETTERS, *DIGITS)
@@ -122,7 +122,7 @@ def ask(scene: Scene, number: int, open_share: float, rng: random.Random) -> Ima
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TrainingBatch:
     """Questions about a batch of images, laid out. A place is an image and a column.
 
     Attributes:
@@ -149,9 +149,9 @@ class Lesson:
     inks: Tensor
     places: Tensor
 
-    def to(self, device: torch.device) -> "Lesson":
+    def to(self, device: torch.device) -> "TrainingBatch":
         """The same on a device."""
-        return Lesson(*(getattr(self, each.name).to(device) for each in fields(self)))
+        return TrainingBatch(*(getattr(self, each.name).to(device) for each in fields(self)))
 
     def states(self, model: LlavaForConditionalGeneration, pixels: Tensor) -> tuple[Tensor, ...]:
         """What goes into each layer of the language model, and what comes out of the last, normed."""
@@ -177,8 +177,8 @@ def patch_features(model: LlavaForConditionalGeneration, pixels: Tensor) -> Tens
     return model.model.vision_tower(pixels, output_hidden_states=True).hidden_states[-1][:, 1:]
 
 
-class LessonMaker:
-    """Turns questions into lessons, for one tokenizer."""
+class ExampleMaker:
+    """Turns questions into examples, for one tokenizer."""
 
     def __init__(self, tokenizer: LlamaTokenizer) -> None:
         self._tokenizer = tokenizer
@@ -196,7 +196,7 @@ class LessonMaker:
         prompt = self._tokenizer("ASSISTANT:").input_ids
         return self._tokenizer(f"ASSISTANT: {word}").input_ids[len(prompt)]
 
-    def lesson(self, scenes: Sequence[Scene], questions: Sequence[ImageQuestions]) -> Lesson:
+    def batch(self, scenes: Sequence[Scene], questions: Sequence[ImageQuestions]) -> TrainingBatch:
         """Lay out the questions about each scene."""
         layout = lay_out([[self.prompt(question) for question, *_ in of_image] for of_image in questions])
         marks, mentions, known = [], [], []
@@ -210,7 +210,7 @@ class LessonMaker:
         facts, answers = zip(
             *((self.answer(f), self.answer(a)) for of_image in questions for _, f, a in of_image), strict=True
         )
-        return Lesson(
+        return TrainingBatch(
             torch.from_numpy(layout.input_ids),
             torch.from_numpy(layout.positions),
             torch.from_numpy(layout.seen())[:, None],
@@ -225,7 +225,7 @@ class LessonMaker:
 
 
 def _ground(scene: Scene, name: str) -> tuple[int, float, float]:
-    """Colour and place of a shape, as `Lesson` tells them."""
+    """Colour and place of a shape, as `TrainingBatch` tells them."""
     things = [thing for thing in scene.things if thing.name == name]
     if len(things) != 1:
         return UNKNOWN if things else 0, math.nan, math.nan

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.bench import observing as bench
-from tests.bench.ways import SHAPES, Ways, build
+from tests.bench.variants import SHAPES, Variants, build
 
 TINY = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
 
@@ -27,9 +27,9 @@ def test_every_row_is_measured(tiny, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["bench", *argv, f"--json={tmp_path / 'bench.json'}"])
     bench.main()
     rows = json.loads((tmp_path / "bench.json").read_text())["rows"]
-    ways = ["observed / plain", "usual / plain"]
-    memory = [f"{way}, peak memory" for way in ways]
-    assert [row["what"] for row in rows] == [*ways, "separate / packed", "extract / bare loop", *ways, *memory]
+    variants = ["observed / plain", "usual / plain"]
+    memory = [f"{variant}, peak memory" for variant in variants]
+    assert [row["what"] for row in rows] == [*variants, "separate / packed", "extract / bare loop", *variants, *memory]
     assert [row["tokens"] for row in rows if "tokens" in row] == [85, 85, 133, 133]
     out = capsys.readouterr().out
     assert all(f"| {row['what']} | {row['value']} |" in out for row in rows)
@@ -44,12 +44,12 @@ def test_memory_of_one_way(tiny):
 
 
 def test_all_ways_compute_the_same(tiny):
-    ways = Ways(build(tiny[1], torch.device("cpu"), torch.float32), 2)
+    variants = Variants(build(tiny[1], torch.device("cpu"), torch.float32), 2)
     with torch.inference_mode():
-        logits, flows = ways.observed()
-        assert torch.equal(ways.plain()[:, -1], logits)
-        text, image = ways.usual().unbind(dim=-1)
-    length = ways.one.input_ids.shape[1]
+        logits, flows = variants.observed()
+        assert torch.equal(variants.plain()[:, -1], logits)
+        text, image = variants.usual().unbind(dim=-1)
+    length = variants.one.input_ids.shape[1]
     assert torch.allclose(text + image, torch.full_like(text, length), atol=1e-3)
     v2t, t2v = flows[..., 1].transpose(0, 1), flows[..., 0].transpose(0, 1)
     assert torch.allclose(image, 64 * (1 - v2t) + (length - 64) * t2v, atol=1e-3)

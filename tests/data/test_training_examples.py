@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from data.demo_model import SIDE, build_model, image_processor, train_tokenizer
-from data.lessons import INKS, NAMES, UNKNOWN, LessonMaker, Split, ask, training_scenes
 from data.scenes import COLORS, SHAPES
+from data.training_examples import INKS, NAMES, UNKNOWN, ExampleMaker, Split, ask, training_scenes
 from extract.attention.packing import pack
 from extract.prompts.templates import find_template
 from tests.support.tiny_llava import observe_llava
@@ -25,13 +25,13 @@ def tokenizer(split):
     return train_tokenizer([text for scene in split.scenes for words in ask(scene, 20, 0.3, rng) for text in words])
 
 
-def test_a_lesson_equals_one_by_one(split, tokenizer):
+def test_a_batch_equals_one_by_one(split, tokenizer):
     rng = random.Random(0)
     asked = [ask(scene, number, 0.5, rng) for scene, number in zip(split.scenes, (3, 1, 5), strict=False)]
     model = build_model(tokenizer, seed=0).eval()
-    lesson = LessonMaker(tokenizer).lesson(split.scenes[:3], asked)
+    batch = ExampleMaker(tokenizer).batch(split.scenes[:3], asked)
     with torch.no_grad():
-        found = lesson.logits(model, split.pixels([0, 1, 2]))
+        found = batch.logits(model, split.pixels([0, 1, 2]))
     checkpoint = observe_llava(model, tokenizer, image_processor(), torch.device("cpu"))
     prompts = checkpoint.prompt_format.prompt_builder(find_template("vicuna_v1"))
     number = 0
@@ -41,10 +41,10 @@ def test_a_lesson_equals_one_by_one(split, tokenizer):
             prompt = prompts.build(question, pixels.image_ids)
             logits, _ = checkpoint.forward(pack([[prompt]]), pixels.inputs)
             assert (found[number] - logits[0]).abs().max() <= 1e-4
-            assert tokenizer.decode([int(lesson.answers[number])]).strip() == answer
-            assert tokenizer.decode([int(lesson.facts[number])]).strip() == fact
-            image, column = lesson.marks[:, number].tolist()
-            assert tokenizer.decode(lesson.ids[image, column]) == "?"
+            assert tokenizer.decode([int(batch.answers[number])]).strip() == answer
+            assert tokenizer.decode([int(batch.facts[number])]).strip() == fact
+            image, column = batch.marks[:, number].tolist()
+            assert tokenizer.decode(batch.ids[image, column]) == "?"
             number += 1
     assert number == len(found) == 9
 
@@ -66,16 +66,16 @@ def test_names_are_told_what_they_name(split, tokenizer):
     thing = lonely.unique()[0]
     absent = next(name for name in SHAPES if name not in [each.name for each in lonely.things])
     questions = [(f"Is the {thing.name} {side} the {absent}?", "", "Yes") for side in ("above", "below")]
-    lesson = LessonMaker(tokenizer).lesson([lonely], [questions])
-    assert lesson.inks.tolist() == [INKS.index(thing.color), 0] * 2
-    for place in lesson.places[[0, 2]]:
+    batch = ExampleMaker(tokenizer).batch([lonely], [questions])
+    assert batch.inks.tolist() == [INKS.index(thing.color), 0] * 2
+    for place in batch.places[[0, 2]]:
         assert place.tolist() == pytest.approx([thing.x / 24 - 2, thing.y / 24 - 2])
-    assert lesson.places[[1, 3]].isnan().all()
-    assert [tokenizer.decode(lesson.ids[tuple(at)]).strip() for at in lesson.mentions.T] == [thing.name, absent] * 2
+    assert batch.places[[1, 3]].isnan().all()
+    assert [tokenizer.decode(batch.ids[tuple(at)]).strip() for at in batch.mentions.T] == [thing.name, absent] * 2
     many = next(scene for scene in scenes if [each.name for each in scene.things].count(scene.things[0].name) > 1)
-    lesson = LessonMaker(tokenizer).lesson([many], [[(f"Is the {many.things[0].name} red?", "", "No")]])
-    assert lesson.inks.tolist() == [UNKNOWN]
-    assert lesson.places.isnan().all()
+    batch = ExampleMaker(tokenizer).batch([many], [[(f"Is the {many.things[0].name} red?", "", "No")]])
+    assert batch.inks.tolist() == [UNKNOWN]
+    assert batch.places.isnan().all()
 
 
 def test_questions_of_both_kinds_in_their_share(split):

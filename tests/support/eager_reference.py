@@ -1,4 +1,4 @@
-"""The independent witness: eager attention with `output_attentions=True`, reduced in float64 by the definitions.
+"""The independent reference: eager attention with `output_attentions=True`, reduced in float64 by the definitions.
 
 Uses nothing of `extract`: roles are read off the decoded text, flows off the full attention matrices.
 """
@@ -15,7 +15,7 @@ ROLES = ("bos", "sys", "user", "v", "q")
 SUFFIX = "\nAnswer the question using a single word or phrase."
 
 
-class Witness:
+class EagerReference:
     """A second copy of a model, in eager attention and float32."""
 
     def __init__(self, path):

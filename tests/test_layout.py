@@ -1,4 +1,4 @@
-"""The house rules: who imports whom, and that a light install stays light."""
+"""The layout of the packages: who imports whom, sizes and maps, and that a light install stays light."""
 
 import ast
 import re
@@ -19,9 +19,9 @@ FORBIDDEN = {
 # The packages of `extract` in the order of imports; the modules beside them, the run, come last
 LAYERS = ("questions", "images", "prompts", "attention", "models")
 COMMAND_LINE = {
-    "schemas.cli", "schemas.__main__", "extract.__main__", "extract.config", "analyze.__main__", "analyze.cli",
+    "schemas.cli", "schemas.__main__", "extract.__main__", "extract.cli", "analyze.__main__", "analyze.cli",
 }  # fmt: skip
-OTHER_ENVIRONMENT = "extract.models.llava.package"
+OTHER_ENVIRONMENT = "extract.models.llava.original_package"
 HEAVY = ("torch", "transformers", "tokenizers", "safetensors", "sentencepiece")
 
 # Python with the packages of [extract] hidden, as in a base install
