@@ -119,7 +119,7 @@ class Extractor:
     def _outcomes(
         self, questions: QuestionSet, windows: list[Window], done: frozenset[str], stop: StopRequest
     ) -> Iterator[Outcome]:
-        """The outcome of each sample that is not `done`, batch by batch, so not in order; ends early if `stop` is set."""
+        """The outcome of each sample that is not `done`, batch by batch; ends early if `stop` is set."""
         prepared = self._prepare(questions, windows, stop)
         made = batches(prepared, self.batch_size, packed=self.packed, done=done)
         outcomes = self.passes.over(takewhile(lambda _: stop.signal is None, made))
