@@ -1,5 +1,10 @@
 """`python -m analyze`: pictures, tables and the legacy `.pt` from a run."""
 
+from schemas.cli import USAGE, leave_at_interrupt, run_command
+
+if __name__ == "__main__":
+    leave_at_interrupt()
+
 import argparse
 import sys
 from collections.abc import Sequence
@@ -10,7 +15,6 @@ import pandas as pd
 from analyze.cli import RECORDS, parser
 from analyze.reference import read_reference
 from analyze.tables.frames import Heads, check_flows, open_heads
-from schemas.cli import USAGE, run_command
 from schemas.errors import HeadflowError
 from schemas.store.directory import record_outputs
 from schemas.store.validate import validate

@@ -1,5 +1,10 @@
 """`python -m extract`: run a vision-language model over a question file and write a run."""
 
+from schemas.cli import leave_at_interrupt, run_command
+
+if __name__ == "__main__":
+    leave_at_interrupt()
+
 import argparse
 import sys
 from contextlib import closing
@@ -12,7 +17,6 @@ from extract.cli import RESUMABLE, parser
 from extract.prompts.templates import CHAT, find_template
 from extract.provenance import git_commit, versions
 from extract.questions.question_set import QuestionSet, read_questions
-from schemas.cli import run_command
 from schemas.columns import REASONS
 from schemas.errors import HeadflowError
 from schemas.manifest import SEPARATE, Manifest
