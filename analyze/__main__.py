@@ -1,5 +1,10 @@
 """`python -m analyze`: pictures, tables and the legacy `.pt` from a run."""
 
+from schemas.cli import USAGE, leave_at_interrupt, run_command
+
+if __name__ == "__main__":
+    leave_at_interrupt()
+
 import argparse
 import sys
 from collections.abc import Sequence
@@ -10,8 +15,8 @@ import pandas as pd
 from analyze.cli import RECORDS, parser
 from analyze.reference import read_reference
 from analyze.tables.frames import Heads, check_flows, open_heads
-from schemas.cli import USAGE, run_command
 from schemas.errors import HeadflowError
+from schemas.store.directory import record_outputs
 from schemas.store.validate import validate
 
 
@@ -53,6 +58,7 @@ def draw_plots(arguments: argparse.Namespace) -> int:
     folder = arguments.output_dir or heads.run.path
     size = tuple(arguments.figsize)
     paths = write_pictures(pictures, folder, figsize=size, dpi=arguments.dpi, kind=arguments.format)
+    record_outputs(heads.run.path, paths)
     print(f"{len(paths)} pictures in {folder}, {paths[0].name} first")
     return 0
 
@@ -108,6 +114,7 @@ def summarise_run(arguments: argparse.Namespace) -> int:
         if left_out:
             print(f"partial: {left_out} questions were skipped or lack their pair, and are left out of the scores")
         scores.to_csv(folder / "scores.csv", index=False)
+    record_outputs(heads.run.path, [folder / "summary.csv", *([] if scores.empty else [folder / "scores.csv"])])
     print(f"\nwritten: {folder / 'summary.csv'}" + ("" if scores.empty else f", {folder / 'scores.csv'}"))
     return 0
 
@@ -131,6 +138,7 @@ def verify_run(arguments: argparse.Namespace) -> int:
     title = f"{_name(heads)} and {arguments.reference.name}: {result.verdict()[0]}"
     with style(), FigureFiles(arguments.dpi, arguments.format) as files:
         picture = files.save(verification_figure(result.figures, title), folder / f"{arguments.prefix}_verify")
+    record_outputs(heads.run.path, [folder / "verify.csv", picture])
     print(f"{arguments.run} against {reference.what}\nsource: {reference.source}\n")
     settings = pd.DataFrame(result.settings).rename(columns={"name": "setting"})
     _print_table(settings.replace({True: "yes", False: "no"}), 4)

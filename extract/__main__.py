@@ -1,5 +1,10 @@
 """`python -m extract`: run a vision-language model over a question file and write a run."""
 
+from schemas.cli import leave_at_interrupt, run_command
+
+if __name__ == "__main__":
+    leave_at_interrupt()
+
 import argparse
 import sys
 from contextlib import closing
@@ -12,11 +17,10 @@ from extract.cli import RESUMABLE, parser
 from extract.prompts.templates import CHAT, find_template
 from extract.provenance import git_commit, versions
 from extract.questions.question_set import QuestionSet, read_questions
-from schemas.cli import run_command
 from schemas.columns import REASONS
 from schemas.errors import HeadflowError
 from schemas.manifest import SEPARATE, Manifest
-from schemas.store.directory import check_directory, holds_run
+from schemas.store.directory import check_directory, holds_run, refuse_foreign_run
 from schemas.store.identity import check_division, check_fingerprints, check_same
 from schemas.store.run import Run, open_run
 from schemas.store.writer import RunWriter
@@ -74,6 +78,7 @@ def find_run(arguments: argparse.Namespace, questions: QuestionSet, images: dict
         HeadflowError: another run is in the directory, as far as that can be seen without loading weights.
     """
     path = arguments.output_dir
+    refuse_foreign_run(path)
     if arguments.overwrite or not holds_run(path):
         return None
     found = open_run(path)

@@ -11,7 +11,14 @@ from tqdm import tqdm
 
 from extract.images.loading import LoadedImage, load_images, open_images
 from extract.models.checkpoint import Checkpoint
-from extract.passes.batching import WINDOW, ImageQuestions, Question, batches
+from extract.passes.batching import (
+    PACKED_TOGETHER,
+    SEPARATE_TOGETHER,
+    WINDOW,
+    ImageQuestions,
+    Question,
+    batches,
+)
 from extract.passes.forward import Observed, Outcome, Passes
 from extract.prompts.prompt import PromptBuilder
 from extract.questions.question_set import QuestionSet
@@ -69,8 +76,10 @@ class Extractor:
         """Run the samples that a run lacks, with a progress bar, and complete the run.
 
         Samples are written image by image, in the order of the first question about each. If a file has the questions
-        about an image side by side, that is the order of the file. A window of images (see `batches`) that the run has
-        in part is run again as a whole, so that its batches are those of a run that was never interrupted.
+        about an image side by side, that is the order of the file. Of a window of images (see `batches`) that the run
+        has in part, those batches run again that have a sample which it lacks: so its batches are those of a run that
+        was never interrupted. The batch with the first missing sample comes first, so that each batch that ends before
+        a stop request brings at least one sample into the run.
 
         Returns:
             How many samples were skipped, by reason.
@@ -79,21 +88,19 @@ class Extractor:
             Stopped: a signal asked for it; the current batch was finished and what was observed is written.
             RuntimeError: a sample was lost on the way, neither observed nor skipped; the run stays incomplete.
         """
-        windows = [
-            window for window in questions.windows(WINDOW * self.batch_size) if not writer.done.issuperset(_ids(window))
-        ]
+        divided = questions.windows(WINDOW * self.batch_size, PACKED_TOGETHER if self.packed else SEPARATE_TOGETHER)
+        windows = [window for window in divided if not writer.done.issuperset(_ids(window))]
         samples = [sample for window in windows for group in window for sample in group]
+        samples = [sample for sample in samples if sample.sample_id not in writer.done]
         skipped: Counter[str] = Counter()
         ended, total = 0, len(questions.samples)
         with (
             stop_on_signals() as stop,
             tqdm(total=total, initial=total - len(samples), unit="sample", dynamic_ncols=True) as progress,
         ):
-            for outcome in in_order(samples, self._outcomes(questions, windows, stop)):
+            for outcome in in_order(samples, self._outcomes(questions, windows, writer.done, stop)):
                 ended += 1
                 progress.update()
-                if outcome.sample.sample_id in writer.done:
-                    continue
                 if isinstance(outcome, Skipped):
                     skipped[outcome.cause.reason] += 1
                     progress.set_postfix(skipped=skipped.total(), refresh=False)
@@ -109,11 +116,14 @@ class Extractor:
         writer.finish()
         return skipped
 
-    def _outcomes(self, questions: QuestionSet, windows: list[Window], stop: StopRequest) -> Iterator[Outcome]:
-        """The outcome of each sample, batch by batch, so not in order; ends early if `stop` is set."""
+    def _outcomes(
+        self, questions: QuestionSet, windows: list[Window], done: frozenset[str], stop: StopRequest
+    ) -> Iterator[Outcome]:
+        """The outcome of each sample that is not `done`, batch by batch; ends early if `stop` is set."""
         prepared = self._prepare(questions, windows, stop)
-        made = batches(prepared, self.batch_size, packed=self.packed)
-        return self.passes.over(takewhile(lambda _: stop.signal is None, made))
+        made = batches(prepared, self.batch_size, packed=self.packed, done=done)
+        outcomes = self.passes.over(takewhile(lambda _: stop.signal is None, made))
+        return (outcome for outcome in outcomes if outcome.sample.sample_id not in done)
 
     def _prepare(
         self, questions: QuestionSet, windows: list[Window], stop: StopRequest

@@ -49,12 +49,20 @@ class QuestionSet:
             groups.setdefault(sample.image, []).append(sample)
         return list(groups.values())
 
-    def windows(self, images: int) -> list[list[list[Sample]]]:
+    def windows(self, images: int, together: int) -> list[list[list[Sample]]]:
         """The samples about each image that is to be read, for `images` names of images at a time.
 
         In Parquet each row has an image of its own, whatever its name.
+
+        Args:
+            together: questions on one image that count as one image; more count as further ones, so that a window has
+                `images * together` questions at most.
         """
-        groups = self.by_image()
+        groups = [
+            samples[start : start + together]
+            for samples in self.by_image()
+            for start in range(0, len(samples), together)
+        ]
         windows = [groups[start : start + images] for start in range(0, len(groups), images)]
         if isinstance(self.images, ImageBytes):
             return [[[sample] for group in window for sample in group] for window in windows]

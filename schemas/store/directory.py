@@ -1,12 +1,19 @@
-"""The directory of a run: whether it holds one, whether it can be written to, and removing a run from it."""
+"""The directory of a run: whether it holds one, whether it can be written to, and what is removed with a run."""
 
+import hashlib
+import json
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from schemas.columns import TABLES
 from schemas.errors import HeadflowError
-from schemas.store.ledger import CHUNKS, LEDGER_NAME, PART_NAME
+from schemas.files import read_object, write_text
+from schemas.store.ledger import CHUNKS, LEDGER_NAME, PART_NAME, TABLE_NAME
 from schemas.store.run import MANIFEST
+
+OUTPUTS = ".outputs.json"  # names and hashes of the files that were made from a run and lie in its directory
 
 
 def holds_run(path: Path) -> bool:
@@ -41,15 +48,82 @@ def refuse_foreign_parquet(path: Path) -> None:
             )
 
 
+def refuse_foreign_run(path: Path) -> None:
+    """Raise `HeadflowError` if a directory has files with the names of a manifest and ledgers, but none is one."""
+    files = [*_ledgers(path), *([path / MANIFEST] if (path / MANIFEST).exists() else [])]
+    if files and not any(_read_ours(file) for file in files):
+        raise HeadflowError(
+            f"{files[-1]} was not written by headflow, so {path} is not a run; choose another directory",
+            setting="output_dir",
+        )
+
+
+def record_outputs(run: Path, files: Iterable[Path]) -> None:
+    """Record files that were made from a run and lie in its directory, so that they are removed with it.
+
+    Files in other directories are left out.
+    """
+    inside = [path for file in files if (path := file.resolve()).is_relative_to(run.resolve())]
+    if inside:
+        names = {path.relative_to(run.resolve()).as_posix(): _digest(path) for path in inside}
+        write_text(run / OUTPUTS, json.dumps(_outputs(run) | names, indent=1, sort_keys=True) + "\n")
+
+
 def remove_run(path: Path) -> None:
-    """Remove the run in a directory: its manifest, its ledgers and the files named as its parts, and nothing else."""
-    files = [path / MANIFEST, *_ledgers(path)]
-    for table in TABLES:
+    """Remove the run in a directory, and nothing else.
+
+    That is its manifest, its ledgers, the files named as its parts in the folders of tables that are known or that a
+    ledger names, and the recorded outputs that were not changed since.
+
+    Raises:
+        HeadflowError: see `refuse_foreign_run`.
+    """
+    refuse_foreign_run(path)
+    ledgers = _ledgers(path)
+    parts = [part for file in ledgers for part in _read_ours(file).get("parts", []) if isinstance(part, dict)]
+    rows = [part.get("rows") for part in parts]
+    named = {table for each in rows if isinstance(each, dict) for table in each if TABLE_NAME.fullmatch(table)}
+    files = [path / MANIFEST, *ledgers]
+    for table in {*TABLES, *named}:
         names = [*(path / table).glob("part-*.parquet"), *(path / table).glob(".part-*.parquet.tmp")]
         files += [file for file in names if PART_NAME.fullmatch(file.name.removeprefix(".").removesuffix(".tmp"))]
-    for file in files:
+    outputs = [path / name for name, digest in _outputs(path).items() if _unchanged(path, name, digest)]
+    for file in [*files, *outputs, path / OUTPUTS]:
         file.unlink(missing_ok=True)
+    for folder in {file.parent for file in outputs} - {path}:
+        if not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def _ledgers(path: Path) -> list[Path]:
     return [file for file in (path / CHUNKS).glob("*.json") if LEDGER_NAME.fullmatch(file.name)]
+
+
+def _read_ours(file: Path) -> dict[str, Any]:
+    """The object in a manifest or a ledger, empty if it is none or cannot be read."""
+    try:
+        content = read_object(file, str(file))
+    except HeadflowError:
+        return {}
+    marks = {"schema_version", "layers", "heads"} if file.name == MANIFEST else {"chunk", "parts", "sessions"}
+    return content if marks <= content.keys() else {}
+
+
+def _outputs(run: Path) -> dict[str, str]:
+    """The recorded outputs of a run: hashes by file name."""
+    try:
+        content = read_object(run / OUTPUTS, OUTPUTS)
+    except HeadflowError:  # none were recorded
+        return {}
+    return {name: digest for name, digest in content.items() if isinstance(digest, str)}
+
+
+def _unchanged(run: Path, name: str, digest: str) -> bool:
+    """Whether a recorded output lies in the run's directory and is as it was."""
+    file = run / name
+    return file.is_file() and file.resolve().is_relative_to(run.resolve()) and _digest(file) == digest
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

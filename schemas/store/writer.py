@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ from schemas.text import one_line
 
 ROWS_PER_PART = 2**17  # of `heads`: 128 samples of a model with 32 x 32 heads, about 7 MB
 SAMPLES_PER_PART = 2**12  # if most samples are skipped
+SECONDS_PER_PART = 60  # of a slow model: what is gathered is lost if the process is killed
 GO_ON = "the same command goes on, unless it overwrites"
 
 
@@ -92,6 +94,7 @@ class RunWriter:
         self._session = replace(session, started=now())
         self._samples: list[dict[str, Any]] = []
         self._grids: list[Grids] = []
+        self._since = 0.0  # when the first sample of those gathered came
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
         self._writing: Future[None] | None = None
         self._new: set[str] = set()
@@ -204,11 +207,14 @@ class RunWriter:
         if name in self.done or name in self._new:
             raise ValueError(f"{name} is in the run already")
         self._new.add(name)
+        if not self._samples:
+            self._since = monotonic()
         self._samples.append(sample)
         if grids is not None:
             self._grids.append(grids)
         rows = len(self._grids) * self.run.manifest.layers * self.run.manifest.heads
-        if rows >= ROWS_PER_PART or len(self._samples) >= SAMPLES_PER_PART:
+        full = rows >= ROWS_PER_PART or len(self._samples) >= SAMPLES_PER_PART
+        if full or monotonic() - self._since >= SECONDS_PER_PART:
             self._hand_over()
 
     def _new_part(self) -> Part:

@@ -17,7 +17,7 @@ from analyze.reference import LLAVA_MME, read_reference
 from analyze.tables.bins import bin_edges
 from analyze.tables.frames import open_heads
 from analyze.tables.tallies import tally
-from tests.support.runs import write_run
+from tests.support.runs import start, write_run
 
 EDGES = bin_edges([0.25], None)
 
@@ -231,6 +231,19 @@ def test_options(made_up, tmp_path):
         "x_head_map_q2v.svg",
         "x_head_map_a2bos.svg",
     }
+
+
+def test_an_overwritten_run_keeps_neither_pictures_nor_tables(made_up, tmp_path, monkeypatch):
+    monkeypatch.chdir(made_up.parent)
+    (made_up / "mine.png").write_bytes(b"mine")
+    before = set(made_up.iterdir())
+    for command in (["plots", made_up.name, "--dpi", "20"], ["summary", str(made_up)]):
+        assert main(command) == 0
+    assert main(["verify", str(made_up), "--dpi", "20"]) == 2  # made up, so not to be compared
+    made = {file.name for file in set(made_up.iterdir()) - before}
+    assert made > {"mme_overall_stacked_hist.png", "summary.csv", "scores.csv", "verify.csv", "mme_verify.png"}
+    start(made_up, 0, fields={"dtype": "float16"}, overwrite=True).finish()
+    assert set(made_up.iterdir()) == before
 
 
 def test_two_runs_draw_the_same_bytes(made_up, tmp_path):

@@ -70,8 +70,25 @@ def test_batches_are_full_and_of_similar_length():
     plain = [images[start : start + 8] for start in range(0, len(images), 8)]
     unsorted = sum(max(image.columns() for image in batch) - image.columns() for batch in plain for image in batch)
     assert padding < unsorted / 2
-    window = [image.columns() for batch in made[:WINDOW] for image in batch]
+    by_length = sorted(made[:WINDOW], key=lambda batch: batch[0].columns())
+    window = [image.columns() for batch in by_length for image in batch]
     assert window == sorted(window)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("done", [set(), {0, 1, 2, 40}, set(range(7)), set(range(1, 90)), set(range(200))])
+def test_batches_do_not_depend_on_what_is_done(packed, done):
+    """Those that are needed, the one with the first sample that is needed first."""
+    images = windows(many(40), 3)
+    whole = [rows(batch) for batch in batches(images, 3, packed=packed)]
+    made = [rows(batch) for batch in batches(images, 3, packed=packed, done={str(row) for row in done})]
+    needed = [{row for image in batch for row in image} - done for batch in made]
+    assert all(needed)
+    assert sorted(made) == sorted(batch for batch in whole if {row for image in batch for row in image} - done)
+    for start, window in enumerate(images):
+        of_window = {question.sample.row for image in window for question in image.questions}
+        firsts = [min(each) for each in needed if each <= of_window]
+        assert firsts == sorted(firsts), start
 
 
 def test_nothing_waits_for_more_than_a_window():

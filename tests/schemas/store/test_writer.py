@@ -1,5 +1,6 @@
 """Oracle: what went in, compared with what pandas and pyarrow read back."""
 
+import hashlib
 import json
 import shutil
 import threading
@@ -15,9 +16,10 @@ from schemas.columns import FLOW_NAMES, SAMPLES, heads_columns
 from schemas.errors import HeadflowError
 from schemas.store import parts as parts_module
 from schemas.store import writer as writer_module
+from schemas.store.directory import OUTPUTS, record_outputs
 from schemas.store.run import open_run
 from schemas.store.validate import validate
-from tests.support.runs import LEDGER, PART, flows, sample, start, write_run
+from tests.support.runs import LEDGER, PART, edit_ledger, flows, sample, start, write_run
 
 NAMES = ["sample_id", "category", "layer", "head", *FLOW_NAMES]
 
@@ -134,6 +136,66 @@ def test_a_directory_that_is_no_run_keeps_its_files(tmp_path, overwrite):
     with pytest.raises(HeadflowError, match=r"has Parquet files in samples/, but no run\.json"):
         start(tmp_path / "other", 0, overwrite=overwrite)
     assert (tmp_path / "other" / "samples" / "mine.parquet").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("names", [["run.json"], ["chunks/00001.json"], ["run.json", "chunks/00001.json"]])
+@pytest.mark.parametrize("content", ['{"name": "of another tool"}', "no JSON", '{"schema_version": 2}', "[]", ""])
+def test_files_of_another_tool_under_a_run_s_names_are_never_removed(tmp_path, names, content):
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    with pytest.raises(HeadflowError, match=r"was not written by headflow, so .* choose another directory") as error:
+        start(tmp_path, 0, overwrite=True)
+    assert error.value.setting == "output_dir"
+    assert [(tmp_path / name).read_text() for name in names] == [content] * len(names)
+
+
+def test_parts_of_tables_that_only_a_ledger_knows_are_removed(made_up):
+    (made_up / "maps").mkdir()
+    (made_up / "maps" / PART).write_bytes(b"of a later version")
+    (made_up / "maps" / "mine.parquet").write_bytes(b"mine")
+    (made_up / "mine").mkdir()
+    (made_up / "mine" / PART).write_bytes(b"mine")
+    ledger = json.loads((made_up / LEDGER).read_text())
+    ledger["parts"][0]["rows"]["maps"] = 7
+    edit_ledger(made_up, parts=[*ledger["parts"], "damaged", {"rows": {"../mine": 1}}])
+    start(made_up, 0, overwrite=True).finish()
+    assert {str(file.relative_to(made_up)) for file in made_up.rglob("*.parquet")} == {
+        "maps/mine.parquet",
+        f"mine/{PART}",
+    }
+
+
+def test_what_was_made_from_a_run_goes_with_it(made_up, tmp_path):
+    files = {name: made_up / name for name in ("a.png", "of/b.csv", "changed.csv", "gone.csv", "mine.csv")}
+    for name, file in files.items():
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(name)
+    (tmp_path / "elsewhere.csv").write_text("elsewhere")
+    record_outputs(made_up, [files["a.png"], files["changed.csv"]])
+    record_outputs(made_up, [files["of/b.csv"], files["gone.csv"], tmp_path / "elsewhere.csv"])
+    files["changed.csv"].write_text("mine")
+    files["gone.csv"].unlink()
+    start(made_up, 0, overwrite=True).finish()
+    assert sorted(file.name for file in made_up.glob("*.*")) == sorted(
+        [".chunk-00000.lock", "changed.csv", "mine.csv", "run.json"]
+    )
+    assert (tmp_path / "elsewhere.csv").exists()
+    assert not (made_up / "of").exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    ['{"../elsewhere.csv": "HASH", "": "HASH", "..": "HASH", "link/elsewhere.csv": "HASH"}', "no JSON", "[1]"],
+)
+def test_a_record_of_outputs_that_was_tampered_with(made_up, content):
+    other = made_up.parent / "elsewhere.csv"
+    other.write_text("mine")
+    (made_up / "link").symlink_to(other.parent)
+    digest = hashlib.sha256(b"mine").hexdigest()
+    (made_up / OUTPUTS).write_text(content.replace("HASH", digest))
+    start(made_up, 0, overwrite=True).finish()
+    assert other.read_text() == "mine"
 
 
 def test_a_sample_that_was_lost_on_the_way_is_not_complete(tmp_path):
