@@ -538,14 +538,18 @@ def test_names_that_lead_out_of_the_image_folder(ask, folder, tmp_path):
     (tmp_path / "secret.png").write_bytes(READABLE["rgb"])
     (folder / "link.png").symlink_to(tmp_path / "secret.png")
     (folder / "within.png").symlink_to(folder / "good.png")
+    (folder / "folder").symlink_to(tmp_path)
     (folder / "loop.png").symlink_to(folder / "loop.png")
     names = {
         "../secret.png": "image_outside",
         str(tmp_path / "secret.png"): "image_outside",
-        "link.png": "image_outside",
+        "link.png": None,
+        "folder/secret.png": None,
+        "folder/../secret.png": "image_missing",
         "a/../../secret.png": "image_outside",
         "within.png": None,
         "../images/good.png": None,
+        str(folder / "good.png"): None,
         "loop.png": "image_unreadable",
         "nul\0.png": "image_unreadable",
         "x" * 5000: "image_unreadable",
@@ -555,3 +559,18 @@ def test_names_that_lead_out_of_the_image_folder(ask, folder, tmp_path):
     samples = pd.read_parquet(run / "samples")
     assert [None if pd.isna(reason) else reason for reason in samples["reason"]] == list(names.values())
     assert samples.loc[samples["reason"] == "image_outside", "image_sha256"].isna().all()
+
+
+def test_a_folder_of_links(tmp_path, extract, questions, extracted):
+    """As in the hub's cache: each file is a link to a blob beside the folder; here the folder is one too."""
+    snapshot, blobs = tmp_path / "snapshots" / "main", tmp_path / "blobs"
+    blobs.mkdir()
+    for number, file in enumerate((questions / "images").rglob("*.png")):
+        link = snapshot / file.relative_to(questions / "images")
+        link.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, blobs / str(number))
+        link.symlink_to(os.path.relpath(blobs / str(number), link.parent))
+    (tmp_path / "images").symlink_to(snapshot)
+    assert extract(tmp_path / "run", image_folder=tmp_path / "images") == 0
+    for found, expected in zip(read_tables(tmp_path / "run"), read_tables(extracted), strict=True):
+        assert found.equals(expected)
