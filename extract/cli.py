@@ -40,8 +40,8 @@ def parser() -> argparse.ArgumentParser:
         "--question-file",
         type=_name,
         required=True,
-        help="MME_test.json, LLaVA's .jsonl or .json, CSV, TSV, the folder of MME's release, or Parquet with the images: "
-        "a file, a folder, or hf://datasets/lmms-lab/MME",
+        help="MME_test.json, LLaVA's .jsonl or .json, CSV, TSV, the folder of MME's release, or Parquet with the "
+        "images: a file, a folder, or hf://datasets/lmms-lab/MME",
     )
     flags.add_argument(
         "--output-dir",
