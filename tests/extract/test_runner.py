@@ -522,15 +522,21 @@ def test_a_batch_that_is_out_of_memory_is_halved(extract, extracted, tmp_path, m
 
 
 def test_a_question_that_never_fits_is_skipped(ask, monkeypatch):
+    forward = TransformersModel.forward
+
     def never(self, batch, inputs):
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
+        if batch.input_ids.shape[1] > 200:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
+        return forward(self, batch, inputs)
 
     monkeypatch.setattr(TransformersModel, "forward", never)
-    code, run = ask({}, {"question": "Is it?"})
+    long = {"question": "Is it red? " * 30}
+    code, run = ask(long, long, {"question": "Is it?"})
     assert code == 0
     samples = pd.read_parquet(run / "samples")
-    assert samples["reason"].tolist() == ["out_of_memory"] * 2
-    assert samples["detail"].str.contains("Tried to allocate 9 GiB").all()
+    assert samples["reason"].tolist()[:2] == ["out_of_memory"] * 2
+    assert samples["status"].tolist() == ["skipped"] * 2 + ["ok"]
+    assert samples["detail"][:2].str.contains("Tried to allocate 9 GiB").all()
     assert list(validate(run)) == []
 
 
