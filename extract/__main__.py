@@ -22,6 +22,7 @@ from schemas.errors import HeadflowError
 from schemas.manifest import SEPARATE, Manifest
 from schemas.store.directory import check_directory, holds_run, refuse_foreign_run
 from schemas.store.identity import check_division, check_fingerprints, check_same
+from schemas.store.parts import damaged_parts
 from schemas.store.run import Run, open_run
 from schemas.store.writer import RunWriter
 
@@ -81,7 +82,10 @@ def find_run(arguments: argparse.Namespace, questions: QuestionSet, images: dict
     refuse_foreign_run(path)
     if arguments.overwrite or not holds_run(path):
         return None
-    found = open_run(path)
+    try:
+        found = open_run(path)
+    except HeadflowError as error:
+        raise HeadflowError(f"{error}; put the file back, or overwrite the run", setting="overwrite") from None
     check_same(found.manifest, known_fields(arguments, questions), path)
     check_division(found, len(questions.samples))
     check_fingerprints(found, None, images)
@@ -109,6 +113,7 @@ def stays_complete(run: Run, arguments: argparse.Namespace, asked: int) -> bool:
     """Whether nothing is left to do: the chunk is complete, has all samples, and had the same flags."""
     ledger = run.ledgers.get(arguments.chunk_idx)
     complete = ledger is not None and ledger.complete and ledger.samples >= asked
+    complete = complete and not damaged_parts(run, arguments.chunk_idx)
     return complete and not arguments.retry_skipped and was_asked(run, arguments)
 
 
@@ -185,6 +190,8 @@ def open_writer(
 
 def write(extractor: "Extractor", questions: QuestionSet, writer: RunWriter) -> None:
     """Run the samples that the run lacks, and say what was done."""
+    for part in writer.damaged:
+        print(f"warning: {part.name} lacks files or rows; its samples are run again", file=sys.stderr)
     there = sum(sample.sample_id in writer.done for sample in questions.samples)
     if there:
         print(f"{there} of {len(questions.samples)} samples are there already")

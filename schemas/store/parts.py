@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.columns import OK, TABLES, arrow_schema
+from schemas.errors import HeadflowError
 from schemas.files import aside_of_chunk, publishing
-from schemas.store.ledger import Part
+from schemas.store.ledger import Part, ledger_path
 from schemas.store.run import MANIFEST, Run
 
 Grids = Mapping[str, npt.NDArray[np.float32]]  # by table: [layers, heads, columns], or fewer axes
@@ -45,10 +46,46 @@ def write_part(run: Run, part: Part, samples: Sequence[Mapping[str, Any]], grids
     tables = {"samples": pa.Table.from_pylist(samples, schema=arrow_schema(run.columns("samples")))}
     for name in dict.fromkeys(("heads", *(name for each in grids for name in each))):
         tables[name] = _grid_table(run, name, observed, [each[name] for each in grids])
-    for name, content in tables.items():
-        (run.path / name).mkdir(exist_ok=True)
-        write_table(run.path / name / part.name, content)
+    try:
+        for name, content in tables.items():
+            (run.path / name).mkdir(exist_ok=True)
+            write_table(run.path / name / part.name, content)
+    except OSError:
+        for name in tables:  # a table that is read by its folder alone would have rows that others lack
+            (run.path / name / part.name).unlink(missing_ok=True)
+        raise
     part.rows = {name: content.num_rows for name, content in tables.items()}
+
+
+def damaged_parts(run: Run, chunk: int) -> list[Part]:
+    """The parts of a chunk that lack a file, or rows of one; their values are not read."""
+    ledger = run.ledgers.get(chunk)
+    return [part for part in ledger.parts if not _is_whole(run, part)] if ledger is not None else []
+
+
+def _is_whole(run: Run, part: Part) -> bool:
+    try:
+        return all(
+            run.open_part(run.path / table / part.name).metadata.num_rows == rows for table, rows in part.rows.items()
+        )
+    except HeadflowError:
+        return False
+
+
+def check_ledger(run: Run, chunk: int) -> None:
+    """Check that parts of a chunk have a ledger, which is written before the first of them.
+
+    Raises:
+        HeadflowError: the ledger is gone.
+    """
+    pattern = part_name(chunk, 0).replace("00000.parquet", "*.parquet")
+    if chunk not in run.ledgers and any(any((run.path / table).glob(pattern)) for table in TABLES):
+        ledger = ledger_path(run.path, chunk).relative_to(run.path)
+        raise HeadflowError(
+            f"{run.path} has parts of chunk {chunk}, but not {ledger}, which names those that count: put it back, or "
+            "overwrite the run",
+            setting="overwrite",
+        )
 
 
 def write_table(path: Path, content: pa.Table) -> None:

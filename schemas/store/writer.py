@@ -26,6 +26,8 @@ from schemas.store.ledger import CHUNKS, COMPLETE, RUNNING, Ledger, Part, commit
 from schemas.store.locks import Lock
 from schemas.store.parts import (
     Grids,
+    check_ledger,
+    damaged_parts,
     grid_shape,
     part_name,
     part_number,
@@ -56,6 +58,7 @@ class RunWriter:
     Attributes:
         run: the run as this process knows it; other chunks are as they were when it was opened.
         done: ids of the samples that are in complete parts already; they must not come again.
+        damaged: the parts that lacked a file or rows; they are taken out, so that their samples come again.
     """
 
     def __init__(
@@ -103,13 +106,16 @@ class RunWriter:
         self._lock = Lock(path / f".chunk-{chunk:05d}.lock", f"another process writes {which}")
         try:
             self.run = self._open(manifest, overwrite)
-            remove_leftovers(self.run, chunk)
+            check_ledger(self.run, chunk)
             check_division(self.run, samples_in_run or samples)
             check_fingerprints(self.run, weights, images or {})
             self._ledger = self.run.ledgers.setdefault(chunk, Ledger(chunk=chunk))
+            self.damaged = damaged_parts(self.run, chunk)
+            self._ledger.parts = [part for part in self._ledger.parts if part not in self.damaged]
             samples = max(samples, self._ledger.rows("samples"))  # fewer may be asked for than are there
-            if retry_skipped or not self._ledger.complete or self._ledger.samples != samples:
+            if retry_skipped or self.damaged or not self._ledger.complete or self._ledger.samples != samples:
                 self._begin(samples, samples_in_run or samples, weights, images or {})
+            remove_leftovers(self.run, chunk)
             if retry_skipped:
                 self.take_out_skipped()
             self.done: frozenset[str] = frozenset(self._sample_ids())
