@@ -417,7 +417,7 @@ def test_output_directories(tmp_path, extract, capsys, made_up):
         (tmp_path / "file", "is a file"),
         (tmp_path / "file" / "run", "cannot write to"),
         (Path("/proc/run"), "cannot write to"),
-        (made_up, "holds another run: its model is 'made/up', this command's is "),
+        (made_up, "holds another run: its system_span is None, this command's is "),
     ):
         assert extract(path) == 2
         error = capsys.readouterr().err
