@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from extract.__main__ import main
-from extract.prompts.templates import AUTO, TEMPLATES, find_template
+from extract.prompts.templates import AUTO, TEMPLATES, choose_default, find_template
 from schemas.store.run import open_run
 from schemas.store.validate import validate
 from tests.conftest import ROOT
@@ -97,6 +97,19 @@ def test_auto_chooses_as_the_package_does(package):
     chosen = [find_template(AUTO, name).name for name in NAMES]
     assert chosen == package(CHOICES, NAMES)
     assert len(set(chosen)) == 6
+
+
+def test_the_default_on_other_models_than_vicuna_is_the_package_s(package):
+    """A Mistral is known by its class, whatever its name."""
+    others = [name for name in (*NAMES, "a/LLaVA-Llama-2-7b/", "x/checkpoint-llama-2") if "mistral" not in name.lower()]
+    for name, chosen in zip(others, package(CHOICES, others), strict=True):
+        known = chosen in ("llava_llama_2", "chatml_direct")
+        assert choose_default(name) == (chosen if known else "vicuna_v1"), name
+    assert (
+        choose_default("/models/llava-v1.6-Mistral-7b")
+        == choose_default("v1.6-34b", mistral=True)
+        == "mistral_instruct"
+    )
 
 
 def arguments(flags: dict) -> list[str]:
