@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from extract.backends import TRANSFORMERS, load_extractor, load_format, packages, prompt_builder
+from extract.backends import DISTRIBUTIONS, TRANSFORMERS, load_extractor, load_format, packages, prompt_builder
 from extract.cli import RESUMABLE, parser
 from extract.prompts.templates import CHAT, find_template
 from extract.provenance import git_commit, versions
@@ -171,7 +171,8 @@ def open_writer(
         question_file=questions.name,
         question_file_sha256=questions.sha256,
     )
-    session = replace(extractor.session(), git_commit=git_commit(), versions=versions(), arguments=recorded(arguments))
+    used = versions(*DISTRIBUTIONS[arguments.backend])
+    session = replace(extractor.session(), git_commit=git_commit(), versions=used, arguments=recorded(arguments))
     number = len(extractor.checkpoint.prompt_format.image_ids)
     image_tokens = f"{number} image tokens" if number else "image tokens by the size of the image"
     print(

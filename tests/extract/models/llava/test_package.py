@@ -1,6 +1,7 @@
 """Oracle: the original package in an environment of its own: its templates, its loading, its tokens, its model."""
 
 import json
+import re
 import shutil
 import subprocess
 
@@ -196,6 +197,9 @@ def test_pictures_of_any_shape_are_read_as_the_package_does(package, forms, shap
     (theirs,) = package(RUNS, [[*call, "--backend", "llava", "--output-dir", str(tmp_path / "package")]])
     assert (main([*call, "--output-dir", str(tmp_path / "run")]), theirs[0]) == (0, 0), theirs[2]
     compare(tmp_path / "run", tmp_path / "package")
+    ours, its = (open_run(tmp_path / name).ledgers[0].sessions[0].versions for name in ("run", "package"))
+    assert its.keys() - ours.keys() == {"llava-torch"}
+    assert re.fullmatch(r"\d+\.\d+\.\d+.*", its["llava-torch"])
     counts = pd.read_parquet(tmp_path / "run" / "samples")["n_image"]
     assert (counts.nunique() > 5) == (aspect == "checkpoint")
 
