@@ -130,6 +130,7 @@ def run(arguments: argparse.Namespace) -> int:
     with packages(arguments.backend):
         from extract.images.fingerprint import fingerprint_images
         from extract.models.fingerprint import fingerprint_settings
+        from extract.skipped import check_images
     images = fingerprint_images(questions)  # of all chunks, so that each is compared with those before
     settings = fingerprint_settings(arguments.model_path, arguments.model_base)
     questions = questions.first(arguments.num_samples)
@@ -138,6 +139,7 @@ def run(arguments: argparse.Namespace) -> int:
     if found is not None and stays_complete(found, arguments, len(chunk.samples)):
         print(f"{len(chunk.samples)} of {len(chunk.samples)} samples are there already, the run stays as it is")
         return 0
+    check_images(questions, chunk)
     check_directory(arguments.output_dir)
     ledger = found.ledgers.get(arguments.chunk_idx) if found is not None else None
     extractor = load_extractor(arguments, chunk, ledger.sessions[-1] if ledger and ledger.sessions else None)

@@ -7,7 +7,7 @@ from pathlib import Path
 from extract.backends import PACKAGE, TRANSFORMERS
 from extract.prompts.prompt import SYSTEM_SPANS
 from extract.prompts.templates import TEMPLATES
-from extract.questions.formats import MME_SUFFIX
+from extract.questions.fields import MME_SUFFIX
 from schemas.cli import number, path
 from schemas.manifest import ASPECTS, PACKED, ROWS, SEPARATE
 
@@ -40,8 +40,8 @@ def parser() -> argparse.ArgumentParser:
         "--question-file",
         type=_name,
         required=True,
-        help="MME_test.json, LLaVA's .jsonl or .json, the folder of MME's release, or Parquet with the images: a file, "
-        "a folder, or hf://datasets/lmms-lab/MME",
+        help="MME_test.json, LLaVA's .jsonl or .json, CSV, TSV, the folder of MME's release, or Parquet with the "
+        "images: a file, a folder, or hf://datasets/lmms-lab/MME",
     )
     flags.add_argument(
         "--output-dir",

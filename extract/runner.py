@@ -23,6 +23,7 @@ from extract.passes.forward import Observed, Outcome, Passes
 from extract.prompts.prompt import PromptBuilder
 from extract.questions.question_set import QuestionSet
 from extract.questions.samples import Sample, Skipped, Unusable
+from extract.skipped import too_many_skipped
 from extract.stopping import StopRequest, stop_on_signals
 from schemas.columns import FLOW_NAMES
 from schemas.errors import HeadflowError, Stopped
@@ -86,6 +87,7 @@ class Extractor:
 
         Raises:
             Stopped: a signal asked for it; the current batch was finished and what was observed is written.
+            HeadflowError: nearly all samples were skipped for one reason; they are taken out of the run again.
             RuntimeError: a sample was lost on the way, neither observed nor skipped; the run stays incomplete.
         """
         divided = questions.windows(WINDOW * self.batch_size, PACKED_TOGETHER if self.packed else SEPARATE_TOGETHER)
@@ -105,14 +107,19 @@ class Extractor:
                     skipped[outcome.cause.reason] += 1
                     progress.set_postfix(skipped=skipped.total(), refresh=False)
                 _write(outcome, writer)
+        writer.flush()
+        wrong = too_many_skipped(open_run(writer.path)) if skipped else None
+        if wrong:
+            writer.take_out_skipped()
         if ended < len(samples):
-            writer.flush()
             if stop.signal is None:
                 raise RuntimeError(
                     f"{samples[ended].sample_id} was neither observed nor skipped, {len(samples) - ended} of "
                     f"{len(samples)} samples are not written"
                 )
             raise Stopped(_progress(writer), stop.signal)
+        if wrong:
+            raise HeadflowError(wrong)
         writer.finish()
         return skipped
 

@@ -59,8 +59,8 @@ FLOW_NAMES = tuple(column.name for column in FLOWS)
 OK, SKIPPED = "ok", "skipped"
 REASONS = {
     "image_missing": "the image file does not exist, none is named, or the row holds none",
-    "image_outside": "the image's name leads out of the image folder, by `..`, as an absolute path or by a link",
-    "image_unreadable": "the image file is empty, truncated, of an unknown format, or not a file",
+    "image_outside": "the image's name leads out of the image folder, by `..` or as an absolute path",
+    "image_unreadable": "the image file is empty, truncated, of an unknown format, or a folder, pipe or device",
     "image_too_large": "the image exceeds Pillow's limit of pixels, as it is or once resized",
     "image_refused": "the model's own processor does not take the image, such as one that is too long and thin",
     "question_empty": "the question has no text",

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import stat
 import types
 import typing
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ def read_object(path: Path, name: str) -> dict[str, Any]:
         HeadflowError: the file cannot be read, or holds something else.
     """
     try:
+        check_no_device(path)
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise HeadflowError(f"{name} cannot be read: {one_line(error)}") from None
@@ -32,6 +34,13 @@ def read_object(path: Path, name: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise HeadflowError(f"{name} holds no JSON object")
     return content
+
+
+def check_no_device(path: Path) -> None:
+    """Raise `OSError` for a pipe or a device, which a reader may wait for without end, or if nothing is there."""
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(f"{path} is a pipe or a device, not a file")
 
 
 def build(cls: type, content: dict[str, Any], where: str) -> Any:
@@ -98,6 +107,7 @@ def reading(what: object, remedy: str = "") -> Iterator[None]:
 
 def open_parquet(path: Path, *, memory_map: bool = False) -> pq.ParquetFile:
     """Open a file; each page is compared with its checksum when it is read, if the writer gave it one."""
+    check_no_device(path)
     return pq.ParquetFile(path, memory_map=memory_map, page_checksum_verification=True)
 
 

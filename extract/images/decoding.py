@@ -3,6 +3,8 @@
 import hashlib
 import io
 import math
+import os
+import struct
 import warnings
 from pathlib import Path
 
@@ -10,27 +12,31 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from extract.questions.samples import Unusable
+from schemas.files import check_no_device
 from schemas.text import one_line
 
+PNG = b"\x89PNG\r\n\x1a\n"
+NOTES = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")  # chunks of a PNG that decide no pixel
 LONGEST_TOWER_EDGE = 512  # pixels; no vision tower of the LLaVA family takes more
 
 
 def find_image(folder: Path, name: str) -> Path:
     """The path of an image in a folder.
 
+    The name must not leave the folder. Links in the folder may, as in the hub's cache, where each file is a link: they
+    belong to the user who named the folder, and the name comes with the questions.
+
     Raises:
-        Unusable: `image_missing` if the name is empty, `image_outside` or `image_unreadable`.
+        Unusable: `image_missing` if the name is empty, or `image_outside`.
     """
     if not name:
         raise Unusable("image_missing", "the question names no image file")
-    path = folder / name
-    try:
-        inside = path.resolve().is_relative_to(folder.resolve())
-    except (OSError, ValueError, RuntimeError) as error:  # a name that is no path, or a link to itself
-        raise Unusable("image_unreadable", f"{name!r}: {one_line(error)}") from None
-    if not inside:
-        raise Unusable("image_outside", f"{name} leads out of the image folder {folder}")
-    return path
+    for resolve in (os.path.abspath, os.path.realpath):
+        own = Path(resolve(folder))
+        path = Path(os.path.normpath(own / name))
+        if path.is_relative_to(own):
+            return path
+    raise Unusable("image_outside", f"{name} leads out of the image folder {folder}")
 
 
 def load_image(path: Path) -> tuple[Image.Image, str]:
@@ -40,11 +46,14 @@ def load_image(path: Path) -> tuple[Image.Image, str]:
         Unusable: `image_missing`, `image_unreadable` or `image_too_large`.
     """
     try:
+        check_no_device(path)
         content = path.read_bytes()
     except FileNotFoundError:
         raise Unusable("image_missing", f"{path} does not exist") from None
     except (OSError, ValueError) as error:
         raise Unusable("image_unreadable", f"{path}: {one_line(error)}") from None
+    except MemoryError:
+        raise Unusable("image_too_large", f"{path}: not enough memory to read it") from None
     return decode_image(content, str(path))
 
 
@@ -73,7 +82,7 @@ def _decode(content: bytes) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a large image that Pillow still opens, odd metadata
-            image = Image.open(io.BytesIO(content))
+            image = Image.open(io.BytesIO(_without_notes(content)))
             _check_size(*image.size)
             return _to_rgb(image)
     except Unusable:
@@ -86,6 +95,20 @@ def _decode(content: bytes) -> Image.Image:
         raise Unusable("image_too_large", "not enough memory to decode it") from None
     except Exception as error:  # Pillow's decoders raise anything
         raise Unusable("image_unreadable", one_line(error)[:300] or type(error).__name__) from None
+
+
+def _without_notes(content: bytes) -> bytes:
+    """The content, if it is a PNG without its texts and colour profile, which Pillow refuses if they are long."""
+    if not content.startswith(PNG):
+        return content
+    kept, start = [PNG], len(PNG)
+    while start + 8 <= len(content):
+        length, kind = struct.unpack_from(">I4s", content, start)
+        end = start + length + 12  # length, kind and checksum have 4 bytes each
+        if kind not in NOTES:
+            kept.append(content[start:end])
+        start = end
+    return b"".join([*kept, content[start:]])
 
 
 def _check_size(width: int, height: int) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from extract.images.decoding import find_image
 from extract.questions.question_set import QuestionSet
 from extract.questions.samples import Unusable
+from schemas.files import check_no_device
 
 MOST = 2048  # images of a question set that get a fingerprint
 SAMPLE = 4096  # bytes
@@ -32,12 +33,14 @@ def fingerprint_images(questions: QuestionSet) -> dict[str, str]:
 
 def _fingerprint(folder: Path, name: str) -> str | None:
     try:
-        with find_image(folder, name).open("rb") as file:
+        path = find_image(folder, name)
+        check_no_device(path)
+        with path.open("rb") as file:
             size = file.seek(0, 2)
             digest = blake2b(digest_size=8)
             for start in (0, (size - SAMPLE) // 2, size - SAMPLE):
                 file.seek(max(0, start))
                 digest.update(file.read(SAMPLE))
-    except (Unusable, OSError):
+    except (Unusable, OSError, ValueError):  # the last of a name that is no path
         return None
     return f"{size}:{digest.hexdigest()}"

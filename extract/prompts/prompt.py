@@ -7,7 +7,7 @@ from typing import Literal
 
 from extract.prompts.chat_template import ChatTemplate
 from extract.prompts.templates import IMAGE_PLACEHOLDER, PromptText, Template
-from extract.questions.formats import MME_SUFFIX
+from extract.questions.fields import MME_SUFFIX
 from extract.questions.samples import Unusable
 from schemas.errors import HeadflowError
 from schemas.roles import BOS, IMAGE, QUESTION, ROLES, SYSTEM, USER

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from extract.prompts.chat_template import ChatTemplate
 from extract.prompts.prompt import ChatPromptBuilder, PromptBuilder, SystemSpan
 from extract.prompts.templates import CHAT, IMAGE_PLACEHOLDER, VICUNA, Template, find_template
-from extract.questions.formats import MME_SUFFIX
+from extract.questions.fields import MME_SUFFIX
 from schemas.errors import HeadflowError
 from schemas.text import one_line
 

@@ -3,7 +3,9 @@
 question_set   the samples of a file and where their images are, as one object: what the rest of this stage takes
 hub            a dataset on the hub -> its files on this machine
 formats        every form of question file -> rows, hash and images
-mme_release    the folder of MME's release -> rows, or answers
+fields         the names that fields have in question files -> those of MME_test.json
+text_files     JSON, JSON lines, CSV and TSV -> rows
 parquet        Parquet files -> rows, and the bytes of their images
+mme_release    the folder of MME's release -> rows, or answers
 samples        rows -> samples
 """

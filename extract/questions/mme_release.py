@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from extract.questions.text_files import numbered_lines, read_text
 from schemas.errors import HeadflowError
-from schemas.text import one_line
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 YES_OR_NO = "Please answer yes or no."  # ends MME's questions, but not those in LLaVA's file
@@ -22,12 +22,12 @@ def read_released(folder: Path) -> list[Row]:
     Raises:
         HeadflowError: a line has no tab, or a text is not UTF-8.
     """
-    return [row for category in sorted(folder.iterdir()) for row in _category(category)]
+    return [row for category in _visible(folder) for row in _category(category)]
 
 
 def released_texts(folder: Path) -> list[Path]:
     """The texts of all categories, in the same order."""
-    return [text for category in sorted(folder.iterdir()) for text in _texts(category)]
+    return [text for category in _visible(folder) for text in _texts(category)]
 
 
 def add_answers(rows: Sequence[Row], folder: Path) -> None:
@@ -46,21 +46,6 @@ def add_answers(rows: Sequence[Row], folder: Path) -> None:
             row["answer"] = answers.get(_key(row))
 
 
-def read_text(path: Path) -> str:
-    """The content of a question file; raises `HeadflowError` if it does not exist or is not UTF-8."""
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise HeadflowError(f"question file {path} does not exist") from None
-    except UnicodeDecodeError as error:
-        raise HeadflowError(f"question file {path} is not text in UTF-8: {one_line(error)}") from None
-
-
-def numbered_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Lines that are not blank, with their numbers from 1."""
-    return ((number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip())
-
-
 def _key(row: Row) -> tuple[str, str, str]:
     """What is the same in every form of MME: category, name of the image without folder and suffix, and question."""
     image = PurePosixPath(str(row["image_file"])).stem
@@ -74,15 +59,25 @@ def _folders(category: Path) -> tuple[Path, Path]:
 
 
 def _texts(category: Path) -> list[Path]:
-    return sorted(_folders(category)[0].glob("*.txt"))
+    return _files(_folders(category)[0], ".txt")
+
+
+def _files(folder: Path, suffix: str) -> list[Path]:
+    """The files of a folder with a suffix in any case, by name."""
+    return [each for each in _visible(folder) if each.suffix.lower() == suffix] if folder.is_dir() else []
+
+
+def _visible(folder: Path) -> list[Path]:
+    """What a folder holds, by name, without hidden files, such as those that macOS adds (._01.txt)."""
+    return sorted(each for each in folder.iterdir() if each.name[0] != ".")
 
 
 def _category(category: Path) -> Iterator[Row]:
     """The questions of one category; an image that does not exist is named as a .jpg."""
     _, images = _folders(category)
+    found = {image.stem: image for suffix in reversed(IMAGE_SUFFIXES) for image in _files(images, suffix)}
     for file in _texts(category):
-        candidates = (images / (file.stem + suffix) for suffix in IMAGE_SUFFIXES)
-        image = next((each for each in candidates if each.is_file()), images / f"{file.stem}.jpg")
+        image = found.get(file.stem, images / f"{file.stem}.jpg")
         for number, line in numbered_lines(read_text(file)):
             question, tab, answer = line.rpartition("\t")
             if not tab:

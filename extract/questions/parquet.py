@@ -18,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from extract.questions.fields import is_missing, to_mme_fields
 from schemas.errors import HeadflowError
 from schemas.files import open_parquet, reading
 from schemas.text import one_line
@@ -43,7 +44,7 @@ def find_shards(path: Path) -> list[Path]:
     elif path.is_dir():
         found = _parquet(path, "*") or _parquet(path, "data/*")
     else:
-        return [path] if path.suffix == ".parquet" else []
+        return [path] if path.suffix.lower() == ".parquet" else []
     numbered = Counter(match.groups() for file in found if (match := NUMBERED.match(file.name)))
     for (name, total), count in numbered.items():
         if count != int(total):
@@ -52,7 +53,7 @@ def find_shards(path: Path) -> list[Path]:
 
 
 def _parquet(folder: Path, pattern: str) -> list[Path]:
-    return sorted(file for file in folder.glob(pattern) if file.suffix == ".parquet" and file.name[0] != ".")
+    return sorted(file for file in folder.glob(pattern) if file.suffix.lower() == ".parquet" and file.name[0] != ".")
 
 
 def read_texts(shards: Sequence[Path]) -> Iterator[dict[str, Any]]:
@@ -73,8 +74,10 @@ def read_texts(shards: Sequence[Path]) -> Iterator[dict[str, Any]]:
             rows = file.read(columns=names).to_pylist()
         for row in rows:
             own = (row.pop("image", None) or {}).get("path")
-            named = next((name for name in (row.get("question_id"), own) if name not in (None, "")), number)
-            yield {**row, "image_file": named}
+            named = next(
+                (name for name in (row.get("question_id"), own) if not is_missing(name) and name != ""), number
+            )
+            yield to_mme_fields({**row, "image_file": named})
             number += 1
 
 

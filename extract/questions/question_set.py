@@ -3,11 +3,12 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from extract.questions.fields import check_rows
 from extract.questions.formats import read_question_file
 from extract.questions.hub import local_path
 from extract.questions.mme_release import add_answers
 from extract.questions.parquet import ImageBytes
-from extract.questions.samples import Sample, check_rows, make_samples
+from extract.questions.samples import Sample, make_samples
 from schemas.errors import HeadflowError
 
 

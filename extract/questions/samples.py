@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from extract.questions.fields import NAMES, is_missing
 from schemas.columns import UNKNOWN
 from schemas.errors import HeadflowError
 from schemas.sample_ids import SampleIds
 from schemas.text import storable
-
-REQUIRED = ("image_file", "question")
-FIELDS = (*REQUIRED, "question_id", "answer", "category")
 
 
 class Unusable(Exception):
@@ -57,21 +55,6 @@ class Skipped:
         return {**self.sample.record(), "image_sha256": self.cause.image_sha256}
 
 
-def check_rows(rows: Sequence[Any], path: Path) -> None:
-    """Raise `HeadflowError` if a row of a question file is no object, or has no image or no question."""
-    bad = [
-        (number, "is not an object" if not isinstance(row, dict) else f"has no `{missing}`")
-        for number, row in enumerate(rows)
-        if (missing := next((name for name in REQUIRED if not isinstance(row, dict) or name not in row), None))
-    ]
-    if bad:
-        number, what = bad[0]
-        others = f" (and {len(bad) - 1} more rows like it)" if len(bad) > 1 else ""
-        raise HeadflowError(
-            f"question file {path}: row {number} {what}{others}; each row needs {' and '.join(REQUIRED)}"
-        )
-
-
 def make_samples(rows: Sequence[dict[str, Any]], path: Path) -> list[Sample]:
     """The samples of a question file, in its order.
 
@@ -89,7 +72,7 @@ def make_samples(rows: Sequence[dict[str, Any]], path: Path) -> list[Sample]:
     samples: list[Sample] = []
     ids = SampleIds()
     for number, row in enumerate(rows):
-        texts = {name: _text(row.get(name), name, number, path) for name in FIELDS}
+        texts = {name: _text(row.get(name), name, number, path) for name in NAMES}
         samples.append(
             Sample(
                 sample_id=ids.give(texts["question_id"], number),
@@ -105,8 +88,8 @@ def make_samples(rows: Sequence[dict[str, Any]], path: Path) -> list[Sample]:
 
 
 def _text(value: Any, name: str, number: int, path: Path) -> str | None:
-    """A field as text; numbers are written out, None stays None."""
-    if value is None:
+    """A field as text; numbers are written out, a value that is missing is None."""
+    if is_missing(value):
         return None
     if isinstance(value, str):
         return storable(value)

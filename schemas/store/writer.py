@@ -114,7 +114,7 @@ class RunWriter:
             if retry_skipped or not self._ledger.complete or self._ledger.samples != samples:
                 self._begin(samples, samples_in_run or samples, weights, settings, images or {})
             if retry_skipped:
-                self._take_out_skipped()
+                self.take_out_skipped()
             self.done: frozenset[str] = frozenset(self._sample_ids())
         except BaseException:
             self._lock.release()
@@ -170,6 +170,31 @@ class RunWriter:
         if reason not in REASONS:
             raise ValueError(f"{reason!r} is not a reason of the contract")
         self._append({**sample, "status": SKIPPED, "reason": reason, "detail": detail})
+
+    def take_out_skipped(self) -> None:
+        """Take the samples that were skipped out of the chunk, so that they can come again.
+
+        Parts that hold any are written anew without them; the old files go once the ledger names the new.
+        """
+        self.flush()
+        for part in self._ledger.parts:
+            samples = self.run.read_part(self.path / "samples" / part.name)
+            kept = samples.filter(pc.field("status") == OK)
+            if kept.num_rows == samples.num_rows:
+                continue
+            new = self._new_part()
+            new.rows = part.rows | {"samples": kept.num_rows}
+            own = [new if each is part else each for each in self._ledger.parts]
+            if kept.num_rows:
+                with self._explaining():
+                    for table in part.rows:
+                        content = kept if table == "samples" else self.run.read_part(self.path / table / part.name)
+                        write_table(self.path / table / new.name, content)
+            else:
+                own.remove(new)
+            self._write_ledger(own)
+            for table in part.rows:
+                (self.path / table / part.name).unlink()
 
     def finish(self) -> None:
         """Write what is gathered and mark the chunk complete.
@@ -257,24 +282,3 @@ class RunWriter:
     def _sample_ids(self) -> list[str]:
         files = [self.path / "samples" / part.name for part in self._ledger.parts]
         return [name for file in files for name in self.run.read_part(file)["sample_id"].to_pylist()]
-
-    def _take_out_skipped(self) -> None:
-        """Write parts that hold skipped samples anew without them; the old files go once the ledger names the new."""
-        for part in self._ledger.parts:
-            samples = self.run.read_part(self.path / "samples" / part.name)
-            kept = samples.filter(pc.field("status") == OK)
-            if kept.num_rows == samples.num_rows:
-                continue
-            new = self._new_part()
-            new.rows = part.rows | {"samples": kept.num_rows}
-            own = [new if each is part else each for each in self._ledger.parts]
-            if kept.num_rows:
-                with self._explaining():
-                    for table in part.rows:
-                        content = kept if table == "samples" else self.run.read_part(self.path / table / part.name)
-                        write_table(self.path / table / new.name, content)
-            else:
-                own.remove(new)
-            self._write_ledger(own)
-            for table in part.rows:
-                (self.path / table / part.name).unlink()

@@ -522,15 +522,21 @@ def test_a_batch_that_is_out_of_memory_is_halved(extract, extracted, tmp_path, m
 
 
 def test_a_question_that_never_fits_is_skipped(ask, monkeypatch):
+    forward = TransformersModel.forward
+
     def never(self, batch, inputs):
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
+        if batch.input_ids.shape[1] > 200:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
+        return forward(self, batch, inputs)
 
     monkeypatch.setattr(TransformersModel, "forward", never)
-    code, run = ask({}, {"question": "Is it?"})
+    long = {"question": "Is it red? " * 30}
+    code, run = ask(long, long, {"question": "Is it?"})
     assert code == 0
     samples = pd.read_parquet(run / "samples")
-    assert samples["reason"].tolist() == ["out_of_memory"] * 2
-    assert samples["detail"].str.contains("Tried to allocate 9 GiB").all()
+    assert samples["reason"].tolist()[:2] == ["out_of_memory"] * 2
+    assert samples["status"].tolist() == ["skipped"] * 2 + ["ok"]
+    assert samples["detail"][:2].str.contains("Tried to allocate 9 GiB").all()
     assert list(validate(run)) == []
 
 
@@ -538,14 +544,18 @@ def test_names_that_lead_out_of_the_image_folder(ask, folder, tmp_path):
     (tmp_path / "secret.png").write_bytes(READABLE["rgb"])
     (folder / "link.png").symlink_to(tmp_path / "secret.png")
     (folder / "within.png").symlink_to(folder / "good.png")
+    (folder / "folder").symlink_to(tmp_path)
     (folder / "loop.png").symlink_to(folder / "loop.png")
     names = {
         "../secret.png": "image_outside",
         str(tmp_path / "secret.png"): "image_outside",
-        "link.png": "image_outside",
+        "link.png": None,
+        "folder/secret.png": None,
+        "folder/../secret.png": "image_missing",
         "a/../../secret.png": "image_outside",
         "within.png": None,
         "../images/good.png": None,
+        str(folder / "good.png"): None,
         "loop.png": "image_unreadable",
         "nul\0.png": "image_unreadable",
         "x" * 5000: "image_unreadable",
@@ -555,3 +565,18 @@ def test_names_that_lead_out_of_the_image_folder(ask, folder, tmp_path):
     samples = pd.read_parquet(run / "samples")
     assert [None if pd.isna(reason) else reason for reason in samples["reason"]] == list(names.values())
     assert samples.loc[samples["reason"] == "image_outside", "image_sha256"].isna().all()
+
+
+def test_a_folder_of_links(tmp_path, extract, questions, extracted):
+    """As in the hub's cache: each file is a link to a blob beside the folder; here the folder is one too."""
+    snapshot, blobs = tmp_path / "snapshots" / "main", tmp_path / "blobs"
+    blobs.mkdir()
+    for number, file in enumerate((questions / "images").rglob("*.png")):
+        link = snapshot / file.relative_to(questions / "images")
+        link.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, blobs / str(number))
+        link.symlink_to(os.path.relpath(blobs / str(number), link.parent))
+    (tmp_path / "images").symlink_to(snapshot)
+    assert extract(tmp_path / "run", image_folder=tmp_path / "images") == 0
+    for found, expected in zip(read_tables(tmp_path / "run"), read_tables(extracted), strict=True):
+        assert found.equals(expected)

@@ -39,7 +39,7 @@ from extract.prompts.chat_template import ChatTemplate
 from extract.prompts.prompt import PromptBuilder, SystemSpan
 from extract.prompts.prompt_format import PromptFormat
 from extract.prompts.templates import PromptText, Template, choose_default
-from extract.questions.formats import MME_SUFFIX
+from extract.questions.fields import MME_SUFFIX
 from schemas.errors import HeadflowError
 from schemas.manifest import AS_CHECKPOINT, CROP, PAD
 from schemas.text import one_line

@@ -1,6 +1,11 @@
 """Every kind of image file is read, or refused with its reason."""
 
 import hashlib
+import io
+import os
+import struct
+import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -68,3 +73,40 @@ def test_a_directory_and_an_impossible_name(tmp_path):
         with pytest.raises(Unusable) as error:
             load_image(path)
         assert error.value.reason == "image_unreadable"
+
+
+def test_pipes_and_devices_are_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "link.png").symlink_to("/dev/zero")
+    for path in (tmp_path / "pipe.png", tmp_path / "link.png", Path("/dev/zero")):
+        with pytest.raises(Unusable) as error:
+            load_image(path)
+        assert error.value.reason == "image_unreadable"
+        assert "is a pipe or a device, not a file" in error.value.detail
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+@pytest.mark.parametrize("place", ["before the pixels", "behind them"])
+def test_a_png_with_a_long_text_or_profile(tmp_path, place):
+    """Such as the settings that generators of pictures write; Pillow refuses more than 1 MB of it."""
+    long = zlib.compress(bytes(4_000_000))
+    notes = [
+        chunk(b"zTXt", b"parameters\0\0" + long),
+        chunk(b"iTXt", b"parameters\0\1\0\0\0" + long),
+        chunk(b"iCCP", b"profile\0\0" + long),
+        chunk(b"tEXt", b"parameters\0" + b"x" * 70_000_000),
+    ]
+    plain = READABLE["palette with transparency"]
+    at = {"before the pixels": plain.index(b"PLTE") - 4, "behind them": len(plain) - 12}[place]
+    for note in notes if place == "before the pixels" else notes[:2]:
+        content = plain[:at] + note + plain[at:]
+        with pytest.raises(ValueError, match=r"MAX_TEXT_CHUNK|Too much memory"):
+            Image.open(io.BytesIO(content)).convert("RGB")
+        (tmp_path / "image.png").write_bytes(content)
+        image, digest = load_image(tmp_path / "image.png")
+        (tmp_path / "plain.png").write_bytes(plain)
+        assert image.tobytes() == load_image(tmp_path / "plain.png")[0].tobytes()
+        assert digest == hashlib.sha256(content).hexdigest()

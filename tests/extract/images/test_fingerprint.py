@@ -1,6 +1,7 @@
 """Oracle: the files themselves; a fingerprint changes exactly when one of the sampled bytes or the size does."""
 
 import json
+import os
 import time
 from hashlib import blake2b
 from itertools import pairwise
@@ -48,8 +49,21 @@ def test_images_that_cannot_be_read_are_left_out(ask, tmp_path):
     folder, call = ask
     (folder / "a.png").write_bytes(b"a")
     (folder / "directory").mkdir()
+    os.mkfifo(folder / "pipe.png")
+    (folder / "zero.png").symlink_to("/dev/zero")
     (tmp_path / "secret.png").write_bytes(b"secret")
-    names = ("a.png", "gone.png", "", "directory", "../secret.png", str(tmp_path / "secret.png"), "nul\0", "x" * 5000)
+    names = (
+        "pipe.png",
+        "zero.png",
+        "a.png",
+        "gone.png",
+        "",
+        "directory",
+        "../secret.png",
+        str(tmp_path / "secret.png"),
+        "nul\0",
+        "x" * 5000,
+    )
     assert list(fingerprint_images(call(*names))) == ["a.png"]
 
 

@@ -20,7 +20,7 @@ from extract.models.families import FAMILIES
 from extract.models.loading import load_model
 from extract.models.self_check import check_model
 from extract.models.transfer import Uploader
-from extract.questions.formats import MME_SUFFIX
+from extract.questions.fields import MME_SUFFIX
 from schemas.columns import FLOW_NAMES, PARTITIONS
 from schemas.errors import HeadflowError
 from schemas.roles import IMAGE

@@ -7,7 +7,7 @@ from transformers import AutoTokenizer
 
 from extract.prompts.prompt import PromptBuilder
 from extract.prompts.templates import TEMPLATES, find_template
-from extract.questions.formats import MME_SUFFIX
+from extract.questions.fields import MME_SUFFIX
 from extract.questions.samples import Unusable
 from schemas.errors import HeadflowError
 from schemas.roles import BOS, IMAGE, QUESTION, SYSTEM, USER

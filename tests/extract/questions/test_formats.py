@@ -3,6 +3,7 @@
 Answers beside images are compared with those of MME_test.json.
 """
 
+import csv
 import json
 import shutil
 
@@ -81,6 +82,83 @@ def test_all_forms_are_the_same_samples(tmp_path, questions, rows, released):
     for form in (shard, shard.parent, tmp_path / "shards", tmp_path / "shards" / "data" / "*.parquet"):
         assert read_questions(form).samples == expected
     assert len(expected) == len(rows) > 10
+
+
+@pytest.fixture
+def table(rows):
+    return pd.DataFrame(rows)
+
+
+FORMS = {
+    "q.csv": lambda table: table.to_csv(index=False),
+    "Q.CSV": lambda table: table.to_csv(),  # with the numbers of its rows
+    "semicolons.csv": lambda table: table.to_csv(index=False, sep=";") + ";;;;\n\n",
+    "quoted.csv": lambda table: table.to_csv(index=False, quoting=csv.QUOTE_ALL, lineterminator="\r\n"),
+    "q.tsv": lambda table: table.to_csv(index=False, sep="\t"),
+    "lines.JSONL": lambda table: table.to_json(orient="records", lines=True),
+    "lines.json": lambda table: table.to_json(orient="records", lines=True),
+    "lines": lambda table: table.to_json(orient="records", lines=True),
+    "list.jsonl": lambda table: json.dumps(table.to_dict("records"), indent=1),
+    "object.json": lambda table: json.dumps({"version": 1, "questions": table.to_dict("records")}),
+    "data.json": lambda table: json.dumps({"data": table.to_dict("records")}, indent=1),
+    "names.json": lambda table: json.dumps(renamed(table, image_file="img", question="prompt").to_dict("records")),
+    "names.csv": lambda table: renamed(table, image_file="Image", question="Question ", answer="LABEL").to_csv(),
+    "paths.csv": lambda table: renamed(table, image_file="image_path", question="text").to_csv(),
+}
+
+
+def renamed(table, **names):
+    return table.rename(columns=names)
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_forms_that_others_write(tmp_path, rows, table, name):
+    (tmp_path / "MME_test.json").write_text(json.dumps(rows))
+    (tmp_path / name).write_text(FORMS[name](table), newline="")
+    assert read_questions(tmp_path / name).samples == read_questions(tmp_path / "MME_test.json").samples
+
+
+def test_a_table_with_odd_cells(tmp_path):
+    path = tmp_path / "q.csv"
+    path.write_text(
+        'question_id,image,question,answer\n1,a.png,"Is it red, or\n""blue""?",None\n,b.png,nan,\nNaN,,Is it?,N/A\n'
+    )
+    first, second, third = read_questions(path).samples
+    assert (first.question, first.answer, first.question_id) == ('Is it red, or\n"blue"?', "None", "1")
+    assert (second.question, second.answer, second.question_id) == ("", None, None)
+    assert (third.image, third.answer, third.question_id) == ("", "N/A", None)
+
+
+def test_one_question(tmp_path):
+    path = tmp_path / "q.jsonl"
+    path.write_text('{"image": "a.png", "text": "Is it?"}\n')
+    assert [sample.question for sample in read_questions(path).samples] == ["Is it?"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        (
+            "q.csv",
+            "image,question\na.png,Is it red, or blue?\n",
+            "line 2 has 3 cells between ',', and the first one has 2",
+        ),
+        ("q.csv", "image,question\na.png\n", "line 2 has 1 cells"),
+        ("q.csv", 'image,question\na.png,"Is it?\n', "line 2, is no table: unexpected end of data"),
+        ("q.csv", "image,question,image\na,b,c\n", "has the column image twice"),
+        ("q.csv", "", "holds no questions"),
+        ("q.csv", "picture,asked\na,b\n", "row 0 has no `image_file`; each row needs image_file or image or img or"),
+        ("q.json", '{"rows": 1}', "holds a JSON dict, not a list; a question file is a list in JSON, JSON lines, CSV"),
+        ("q.txt", "Is it?\tYes\n", "is not JSON: Expecting value: line 1 column 1 (char 0); a question file is"),
+        ("q.xlsx", b"PK\3\4\xff", "is not text in UTF-8"),
+    ],
+)
+def test_what_is_no_question_file_is_told_the_forms(tmp_path, name, content, says):
+    (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(HeadflowError) as error:
+        read_questions(tmp_path / name)
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 def test_llava_s_file_of_pope(tmp_path):
@@ -181,6 +259,24 @@ def test_a_folder_can_be_extracted_as_it_is(tmp_path, released, extract, rows):
     assert len(samples) == len(rows)
     assert samples.loc[samples["status"] == "skipped", "reason"].tolist() == ["image_missing"] * 2
     assert open_run(run).manifest.question_file_sha256 == read_questions(released).sha256
+
+
+def test_a_folder_that_windows_or_macos_has_written(released, rows):
+    """Suffixes in capitals, and the hidden files that come with a copy."""
+    expected = read_questions(released)
+    for file in [*released.rglob("*.png"), *released.rglob("*.txt")]:
+        file.with_name(f"._{file.name}").write_bytes(b"\0\5\26\7\0\xff")
+        file.rename(file.with_suffix(file.suffix.upper()))
+    (released / ".DS_Store").write_bytes(b"\0\0\0\1Bud1\xff")
+    for folder in ("__MACOSX", ".ipynb_checkpoints"):
+        (released / folder).mkdir()
+    (released / "__MACOSX" / "._a.txt").write_bytes(b"\0\5\26\7\xff")
+    (released / ".ipynb_checkpoints" / "a.txt").write_text("Is it?\tYes\n")
+    found = read_questions(released)
+    asked = [[(s.question, s.answer, s.category) for s in each.samples] for each in (found, expected)]
+    assert asked[0] == asked[1]
+    assert [s.image for s in found.samples] == [s.image.replace(".png", ".PNG") for s in expected.samples]
+    assert all((released / sample.image).is_file() for sample in found.samples)
 
 
 def test_a_folder_is_its_own_image_folder(tmp_path, released, checkpoint_path):

@@ -1,6 +1,7 @@
 """The question file: ids, and one clear line for what cannot be read."""
 
 import json
+import os
 
 import pytest
 
@@ -77,13 +78,14 @@ def test_a_byte_order_mark_is_no_matter(tmp_path):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("", "is not JSON"),
+        ("", "holds no questions"),
+        ('{"a": 1}\n{"b"', "line 2, is not JSON"),
         ("not json", "is not JSON"),
         ("[" * 100_000, "is not JSON"),
         (b"\xff\xfe\x00", "is not text in UTF-8"),
         ("{}", "holds a JSON dict, not a list"),
         ("[]", "holds no questions"),
-        ("[3]", "row 0 is not an object"),
+        ("[3]", "row 0 is 3, not an object"),
         ([ROW, {"question": "x"}], "row 1 has no `image_file`"),
         ([ROW, ROW, {"image_file": "x"}, {"image_file": "x"}], "row 2 has no `question` (and 1 more rows like it)"),
         ([ROW | {"question": ["x"]}], "row 0: `question` is a list, not text"),
@@ -102,6 +104,33 @@ def test_bad_files(tmp_path, content, says):
     assert says in str(error.value)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("missing", ["NaN", "null", "Infinity", "-Infinity", "1e999"])
+def test_values_that_are_missing(tmp_path, missing):
+    """As pandas writes them: `to_json` null, `json.dumps` of its values NaN."""
+    path = tmp_path / "questions.json"
+    rows = [json.dumps(ROW | {name: "MISSING"}).replace('"MISSING"', missing) for name in ROW]
+    path.write_text(f"[{','.join(rows)}]")
+    samples = read_questions(path).samples
+    without = [
+        {"sample_id": "0", "question_id": None}, {"image": ""}, {"question": ""}, {"answer": None},
+        {"category": "unknown"},
+    ]  # fmt: skip
+    ids = ["0", "a", "a#2", "a#3", "a#4"]
+    for sample, changes, name in zip(samples, without, ids, strict=True):
+        expected = {"question_id": "a", "image": "a.png", "question": "Is it?", "answer": "Yes", "category": "OCR"}
+        found = {key: value for key, value in vars(sample).items() if key != "row"}
+        assert found == expected | {"sample_id": name} | changes
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    for name in ("questions.json", "questions.parquet", "questions.csv"):
+        os.mkfifo(tmp_path / name)
+        with pytest.raises(HeadflowError, match="is a pipe or a device, not a file"):
+            read_questions(tmp_path / name)
+    with pytest.raises(HeadflowError, match="is a pipe or a device, not a file"):
+        read_questions("/dev/zero")
 
 
 def test_no_file(tmp_path):

@@ -1,0 +1,73 @@
+"""The fields of a question under the names that question files give them -> the fields of MME_test.json."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from schemas.errors import HeadflowError
+from schemas.text import short
+
+MME_SUFFIX = "\nAnswer the question using a single word or phrase."  # what LLaVA appends to MME's questions
+# By field, the names that it may have in a file; of several, the first that has a value counts
+NAMES = {
+    "question_id": ("question_id",),
+    "image_file": ("image_file", "image", "img", "image_path"),
+    "question": ("question", "text", "prompt"),
+    "answer": ("answer", "label"),
+    "category": ("category",),
+}
+REQUIRED = ("image_file", "question")
+
+
+def to_mme_fields(row: Any) -> Any:
+    """A row with the fields of MME_test.json that it has, under any of `NAMES`; what is no object stays as it is.
+
+    Names are read in any case. A value that is missing becomes None. A question that is not called `question` comes
+    without `MME_SUFFIX`, with which LLaVA's files end it.
+    """
+    if not isinstance(row, dict):
+        return row
+    if isinstance(row.get("conversations"), list):
+        row = _with_first_messages(row)
+    given = {str(name).strip().lower(): value for name, value in row.items()} | row
+    found = {}
+    for field, names in NAMES.items():
+        there = [name for name in names if name in given]
+        if there:
+            name = next((each for each in there if not is_missing(given[each])), there[0])
+            value = None if is_missing(given[name]) else given[name]
+            own = field != "question" or name == field
+            found[field] = value if own or not isinstance(value, str) else value.removesuffix(MME_SUFFIX)
+    return found
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value stands for none: None, or NaN or infinity, as pandas writes them into JSON and Parquet."""
+    return value is None or (isinstance(value, float) and not math.isfinite(value))
+
+
+def check_rows(rows: Sequence[Any], path: Path) -> None:
+    """Raise `HeadflowError` if a row of a question file is no object, or has no image or no question."""
+    bad = [(number, what) for number, row in enumerate(rows) if (what := _what_is_wrong(row))]
+    if bad:
+        number, what = bad[0]
+        others = f" (and {len(bad) - 1} more rows like it)" if len(bad) > 1 else ""
+        needed = " and ".join(f"{' or '.join(NAMES[field])}" for field in REQUIRED)
+        raise HeadflowError(f"question file {path}: row {number} {what}{others}; each row needs {needed}")
+
+
+def _what_is_wrong(row: Any) -> str:
+    if not isinstance(row, dict):
+        return f"is {short(row)}, not an object"
+    return next((f"has no `{field}`" for field in REQUIRED if field not in row), "")
+
+
+def _with_first_messages(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with the first question and answer of its `conversations`; some of ScienceQA's have no image."""
+
+    def first(sender: str) -> Any:
+        messages = (message for message in row["conversations"] if isinstance(message, dict))
+        return next((message.get("value") for message in messages if message.get("from") == sender), None)
+
+    return {"question_id": row.get("id"), "image": None, "question": first("human"), "answer": first("gpt"), **row}

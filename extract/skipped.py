@@ -1,0 +1,61 @@
+"""Whether nearly all samples are skipped for one reason: then the command is wrong, and not single samples.
+
+Nearly all are nine in ten, of all samples that the run has so far: a chunk may have few.
+"""
+
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+
+from extract.images.decoding import find_image
+from extract.questions.question_set import QuestionSet
+from extract.questions.samples import Unusable
+from schemas.columns import REASONS
+from schemas.errors import HeadflowError
+from schemas.store.run import Run
+from schemas.text import one_line, short
+
+
+def check_images(questions: QuestionSet, chunk: QuestionSet) -> None:
+    """Check before a model is loaded that images are in their folder.
+
+    Raises:
+        HeadflowError: nine in ten are not, of the images of the chunk, and of those of all chunks.
+    """
+    folder = questions.images
+    if not isinstance(folder, Path):
+        return
+    for asked in (chunk, questions):
+        names = sorted({sample.image for sample in asked.samples if sample.image})
+        enough = len(names) // 10 + 1
+        found = set(islice((name for name in names if _is_there(folder, name)), enough))
+        if not names or len(found) == enough:
+            return
+    missing = next(name for name in names if name not in found)
+    raise HeadflowError(
+        f"{folder} has {len(found)} of the {len(names)} images that the questions name (it lacks {short(missing)}); "
+        "give the folder that the names are relative to",
+        setting="image_folder",
+    )
+
+
+def _is_there(folder: Path, name: str) -> bool:
+    try:
+        return find_image(folder, name).exists()
+    except (Unusable, OSError, ValueError):
+        return False
+
+
+def too_many_skipped(run: Run) -> str | None:
+    """What is wrong if nine in ten samples of a run are skipped for one reason; else None."""
+    parts = [run.read_part(path).select(["reason", "detail"]) for path in run.part_paths("samples")]
+    rows = [row for part in parts for row in part.to_pylist()]
+    reasons = Counter(row["reason"] for row in rows if row["reason"] is not None)
+    for reason, count in reasons.most_common(1):
+        if count * 10 >= len(rows) * 9:
+            detail = next(row["detail"] for row in rows if row["reason"] == reason)
+            return (
+                f"{count} of {len(rows)} samples were skipped for one reason, {reason} ({REASONS[reason]}): "
+                f"{one_line(detail)[:300]}; they are not kept, and the command runs them again once the cause is mended"
+            )
+    return None
