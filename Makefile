@@ -12,6 +12,7 @@ MODEL_BASE ?=
 IMAGES ?=
 QUESTIONS ?= $(if $(IMAGES),,$(MME))
 RUN ?=
+FILE ?=
 CONV_MODE ?=
 NUM_SAMPLES ?= -1
 DTYPE ?= auto
@@ -19,7 +20,7 @@ DEVICE ?= auto
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-llava demo train-demo data extract plots summary verify export-pt test check bench bench-plots clean
+.PHONY: help setup setup-llava demo train-demo data extract plots summary verify validate export-pt import-pt test check bench bench-plots clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -60,16 +61,20 @@ train-demo: $(VENV)/.all  ## train the demo's model anew, and draw its pictures:
 data: $(MME)/.complete  ## fetch MME from the hub into data/MME: 0.9 GB, once; extract does so where it has no QUESTIONS
 
 $(MME)/.complete: | $(VENV)/.all
-	$(BIN)/hf download lmms-lab/MME --repo-type dataset --include 'data/*.parquet' --local-dir $(MME)
+	$(BIN)/hf download lmms-lab/MME --repo-type dataset --include 'data/*.parquet' --local-dir $(MME) || \
+		{ echo 'MME cannot be fetched from the hub: name other questions, QUESTIONS=MME_test.json IMAGES=folder' >&2; exit 2; }
 	@touch $@
 
 # What is missing is said before anything is installed
-.PHONY: needs-model needs-run
+.PHONY: needs-model needs-run needs-records
 needs-model:
 	@$(if $(and $(MODEL),$(QUESTIONS),$(RUN)),,\
 		echo 'make extract needs MODEL=checkpoint RUN=runs/name, and QUESTIONS=MME_test.json with IMAGES=folder' >&2; exit 2)
 needs-run:
 	@$(if $(RUN),,echo 'make $(MAKECMDGOALS) needs RUN=runs/name, the directory of a run' >&2; exit 2)
+
+needs-records:
+	@$(if $(and $(FILE),$(RUN)),,echo 'make import-pt needs FILE=records.pt RUN=runs/name' >&2; exit 2)
 
 extract: needs-model $(VENV)/.all $(if $(filter $(MME),$(QUESTIONS)),$(MME)/.complete)  ## run a model: MODEL=... RUN=... [QUESTIONS IMAGES MODEL_BASE CONV_MODE NUM_SAMPLES DTYPE DEVICE ARGS]
 	$(BIN)/python -m extract --model-path '$(MODEL)' $(if $(MODEL_BASE),--model-base '$(MODEL_BASE)') \
@@ -85,8 +90,14 @@ summary: needs-run $(VENV)/.laptop  ## tables of a run, and its MME score: RUN=.
 verify: needs-run $(VENV)/.laptop  ## compare a run with published figures of LLaVA-1.5-7B: RUN=... [ARGS]
 	$(BIN)/python -m analyze verify '$(RUN)' $(ARGS)
 
+validate: needs-run $(VENV)/.laptop  ## say what is wrong with a run: RUN=...
+	$(BIN)/python -m analyze validate '$(RUN)' $(ARGS)
+
 export-pt: needs-run $(VENV)/.all  ## write the earlier tool's .pt: RUN=... [ARGS]
 	$(BIN)/python -m analyze export-pt '$(RUN)' $(ARGS)
+
+import-pt: needs-records $(VENV)/.all  ## make a run from the earlier tool's .pt: FILE=... RUN=... [ARGS]
+	$(BIN)/python -m analyze import-pt '$(FILE)' '$(RUN)' $(ARGS)
 
 test: $(VENV)/.all  ## run the tests, on as many cores as there are up to eight
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal $(ARGS)

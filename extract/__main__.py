@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from extract.backends import TRANSFORMERS, load_extractor, load_format, packages, prompt_builder
+from extract.backends import DISTRIBUTIONS, TRANSFORMERS, load_extractor, load_format, packages, prompt_builder
 from extract.cli import RESUMABLE, parser
 from extract.prompts.templates import CHAT, find_template
 from extract.provenance import git_commit, versions
@@ -21,7 +21,7 @@ from schemas.columns import REASONS
 from schemas.errors import HeadflowError
 from schemas.manifest import SEPARATE, Manifest
 from schemas.store.directory import check_directory, holds_run, refuse_foreign_run
-from schemas.store.identity import check_division, check_fingerprints, check_same
+from schemas.store.identity import check_division, check_fingerprints, check_model, check_same
 from schemas.store.parts import damaged_parts
 from schemas.store.run import Run, open_run
 from schemas.store.writer import RunWriter
@@ -60,6 +60,7 @@ def known_fields(arguments: argparse.Namespace, questions: QuestionSet) -> dict[
     """The fields of the manifest that are known before the checkpoint is read."""
     known = {
         "num_chunks": arguments.num_chunks,
+        **({"revision": None} if Path(arguments.model_path).is_dir() else {}),
         "model": arguments.model_path,
         "question_file_sha256": questions.sha256,
         "prompt_suffix": arguments.prompt_suffix,
@@ -72,8 +73,13 @@ def known_fields(arguments: argparse.Namespace, questions: QuestionSet) -> dict[
     return known
 
 
-def find_run(arguments: argparse.Namespace, questions: QuestionSet, images: dict[str, str]) -> Run | None:
+def find_run(
+    arguments: argparse.Namespace, questions: QuestionSet, settings: str | None, images: dict[str, str]
+) -> Run | None:
     """The run to resume; None: a new one is begun.
+
+    Args:
+        settings: fingerprint of the model's settings and tokenizer; `images`: fingerprints of images by name.
 
     Raises:
         HeadflowError: another run is in the directory, as far as that can be seen without loading weights.
@@ -88,7 +94,8 @@ def find_run(arguments: argparse.Namespace, questions: QuestionSet, images: dict
         raise HeadflowError(f"{error}; put the file back, or overwrite the run", setting="overwrite") from None
     check_same(found.manifest, known_fields(arguments, questions), path)
     check_division(found, len(questions.samples))
-    check_fingerprints(found, None, images)
+    check_model(found, arguments.model_path, None, settings)
+    check_fingerprints(found, None, settings, images)
     if not was_asked(found, arguments) and arguments.backend == TRANSFORMERS:
         prompt_format, preprocessor = load_format(arguments)
         template = prompt_format.find_template(arguments.conv_mode, arguments.model_path)
@@ -127,11 +134,13 @@ def run(arguments: argparse.Namespace) -> int:
     questions.check_images()
     with packages(arguments.backend):
         from extract.images.fingerprint import fingerprint_images
+        from extract.models.fingerprint import fingerprint_settings
         from extract.skipped import check_images
     images = fingerprint_images(questions)  # of all chunks, so that each is compared with those before
+    settings = fingerprint_settings(arguments.model_path, arguments.model_base)
     questions = questions.first(arguments.num_samples)
     chunk = questions.chunk(arguments.num_chunks, arguments.chunk_idx)
-    found = find_run(arguments, questions, images)
+    found = find_run(arguments, questions, settings, images)
     if found is not None and stays_complete(found, arguments, len(chunk.samples)):
         print(f"{len(chunk.samples)} of {len(chunk.samples)} samples are there already, the run stays as it is")
         return 0
@@ -139,7 +148,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_directory(arguments.output_dir)
     ledger = found.ledgers.get(arguments.chunk_idx) if found is not None else None
     extractor = load_extractor(arguments, chunk, ledger.sessions[-1] if ledger and ledger.sessions else None)
-    writer = open_writer(arguments, extractor, questions, images, samples=len(chunk.samples))
+    writer = open_writer(arguments, extractor, questions, settings, images, samples=len(chunk.samples))
     write(extractor, chunk, writer)
     return 0
 
@@ -148,6 +157,7 @@ def open_writer(
     arguments: argparse.Namespace,
     extractor: "Extractor",
     questions: QuestionSet,
+    settings: str | None,
     images: dict[str, str],
     *,
     samples: int,
@@ -156,6 +166,7 @@ def open_writer(
 
     Args:
         questions: of all chunks; `samples`: how many the chunk has.
+        settings: as of `find_run`; `images` likewise.
 
     Raises:
         HeadflowError: another run is in the directory, or another process writes it.
@@ -167,7 +178,8 @@ def open_writer(
         question_file=questions.name,
         question_file_sha256=questions.sha256,
     )
-    session = replace(extractor.session(), git_commit=git_commit(), versions=versions(), arguments=recorded(arguments))
+    used = versions(*DISTRIBUTIONS[arguments.backend])
+    session = replace(extractor.session(), git_commit=git_commit(), versions=used, arguments=recorded(arguments))
     number = len(extractor.checkpoint.prompt_format.image_ids)
     image_tokens = f"{number} image tokens" if number else "image tokens by the size of the image"
     print(
@@ -182,6 +194,7 @@ def open_writer(
         chunk=arguments.chunk_idx,
         samples_in_run=len(questions.samples),
         weights=extractor.checkpoint.weights,
+        settings=settings,
         images=images,
         overwrite=arguments.overwrite,
         retry_skipped=arguments.retry_skipped,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from extract.runner import Extractor
 
 TRANSFORMERS, PACKAGE = "transformers", "llava"
+DISTRIBUTIONS = {TRANSFORMERS: (), PACKAGE: ("llava-torch",)}  # what each needs beside torch and transformers
 
 
 @contextmanager

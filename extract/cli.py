@@ -70,7 +70,8 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument(
         "--conv-mode",
-        help="conversation template (default vicuna_v1 for a LLaVA on Vicuna, else hf); hf: the checkpoint's own; "
+        help="conversation template (default vicuna_v1 for a LLaVA on Vicuna, LLaVA's own choice for a released one on "
+        "another model, else hf); hf: the checkpoint's own; "
         f"auto: as LLaVA picks by the name; {', '.join(TEMPLATES)}",
     )
     flags.add_argument(

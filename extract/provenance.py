@@ -6,9 +6,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide the numbers."""
-    packages = ("torch", "transformers", "tokenizers", "pillow", "pyarrow")
+def versions(*more: str) -> dict[str, str]:
+    """Versions of Python and of the packages that decide the numbers; `more`: those of a backend."""
+    packages = ("torch", "transformers", "tokenizers", "pillow", "pyarrow", *more)
     return {"python": platform.python_version()} | {name: version(name) for name in packages}
 
 

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from typing import Any
 
 import torch
@@ -138,7 +137,7 @@ class Extractor:
         """The outcome of each sample that is not `done`, batch by batch; ends early if `stop` is set."""
         prepared = self._prepare(questions, windows, stop)
         made = batches(prepared, self.batch_size, packed=self.packed, done=done)
-        outcomes = self.passes.over(takewhile(lambda _: stop.signal is None, made))
+        outcomes = self.passes.over(until_stopped(made, stop))
         return (outcome for outcome in outcomes if outcome.sample.sample_id not in done)
 
     def _prepare(
@@ -187,6 +186,18 @@ class Extractor:
                     return
                 raise ReaderEnded(f"a process that reads images ended: {one_line(error)[:300]}; {GO_ON}") from error
             yield image
+
+
+def until_stopped(
+    made: Iterable[list[ImageQuestions] | Skipped], stop: StopRequest
+) -> Iterator[list[ImageQuestions] | Skipped]:
+    """Batches up to a stop request, but one at least: so each start brings a run on, however early it is stopped."""
+    begun = False
+    for batch in made:
+        if begun and stop.signal is not None:
+            return
+        yield batch
+        begun = begun or not isinstance(batch, Skipped)
 
 
 def in_order(samples: Iterable[Sample], outcomes: Iterable[Outcome]) -> Iterator[Outcome]:

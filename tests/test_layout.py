@@ -272,10 +272,14 @@ def test_extract_without_its_packages(tmp_path, questions):
         ("plots", "make plots needs RUN="),
         ("verify", "needs RUN="),
         ("export-pt", "needs RUN="),
+        ("validate", "make validate needs RUN="),
+        ("import-pt", "make import-pt needs FILE=records.pt RUN="),
+        ("import-pt FILE=x", "make import-pt needs FILE=records.pt RUN="),
+        ("extract MODEL=m RUN=r IMAGES=images", "and QUESTIONS=MME_test.json with IMAGES="),
     ],
 )
 def test_make_says_what_it_needs(target, says, tmp_path):
-    command = ["make", target, f"VENV={tmp_path / 'none'}"]
+    command = ["make", *target.split(), f"VENV={tmp_path / 'none'}"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert says in done.stderr
@@ -296,3 +300,36 @@ def test_make_fetches_mme_where_no_questions_are_given(tmp_path, flags, fetches,
     assert ("hf download lmms-lab/MME" in done.stdout) == fetches
     assert says.replace("data/MME", str(tmp_path)) in done.stdout
     assert ("--image-folder" in done.stdout) == ("IMAGES" in flags)
+
+
+def make_in(tmp_path, *arguments: str, script: str) -> subprocess.CompletedProcess:
+    """`make` with an environment that is there already, whose commands are all one script."""
+    (tmp_path / "venv" / "bin").mkdir(parents=True)
+    for name in ("bin/python", "bin/hf", ".all", ".laptop"):
+        (tmp_path / "venv" / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "venv" / name).chmod(0o755)
+    command = ["make", f"VENV={tmp_path / 'venv'}", f"MME={tmp_path / 'MME'}", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("target", "called"),
+    [
+        (["validate", "RUN=a run"], "-m analyze validate a run "),
+        (
+            ["import-pt", "FILE=the file", "RUN=a run", "ARGS=--overwrite"],
+            "-m analyze import-pt the file a run --overwrite",
+        ),
+    ],
+)
+def test_what_make_calls(tmp_path, target, called):
+    done = make_in(tmp_path, *target, script='echo "called: $*"')
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"called: {called}".strip() in done.stdout.splitlines()
+
+
+def test_make_says_what_to_do_where_mme_cannot_be_fetched(tmp_path):
+    done = make_in(tmp_path, "extract", "MODEL=m", "RUN=r", script="exit 1")
+    assert done.returncode == 2
+    assert done.stderr.startswith("MME cannot be fetched from the hub: name other questions, QUESTIONS=")
+    assert not (tmp_path / "MME" / ".complete").exists()

@@ -6,7 +6,7 @@ some at even distances through the file. A 13 GB checkpoint takes a fraction of 
 
 It does not depend on where the files lie. What it cannot see: bytes changed in place between the samples, with all
 names, sizes and shapes as they were. A tensor that was trained further changes nearly everywhere, so it is seen; a
-tensor of which a few numbers were edited may not be. Nor does it cover tokenizers and settings.
+tensor of which a few numbers were edited may not be. Tokenizers and settings have a fingerprint of their own.
 """
 
 import hashlib
@@ -19,6 +19,11 @@ from pathlib import Path
 
 SAMPLE = 64  # bytes of each sample
 SPREAD = 64  # samples at even distances through a file
+SETTINGS = (  # what decides token ids, pixels and the model, but for its weights
+    "config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json",
+    "added_tokens.json", "vocab.json", "merges.txt", "preprocessor_config.json", "processor_config.json",
+    "chat_template.json", "chat_template.jinja",
+)  # fmt: skip
 LONGEST_HEADER = 100_000_000  # bytes; the limit of safetensors
 
 
@@ -36,6 +41,24 @@ def fingerprint(files: Iterable[Path]) -> str:
             for piece in _pieces(path, file.fileno(), size):
                 digest.update(struct.pack("<Q", len(piece)))
                 digest.update(piece)
+    return digest.hexdigest()
+
+
+def fingerprint_settings(model_path: str, model_base: str | None = None) -> str | None:
+    """The fingerprint of the settings and the tokenizer of a checkpoint, and of its base, 64 hexadecimal digits.
+
+    None for a model of the hub, whose revision says what they are.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    if not Path(model_path).is_dir():
+        return None
+    digest = hashlib.sha256()
+    for folder in (Path(model_path), Path(model_base or model_path)):
+        for path in (folder / name for name in SETTINGS):
+            content = path.read_bytes() if path.is_file() else b""
+            digest.update(json.dumps([path.name, len(content)]).encode() + content)
     return digest.hexdigest()
 
 

@@ -27,7 +27,7 @@ from extract.models.weights.files import Files
 from extract.models.weights.report import check_report
 from extract.prompts.chat_template import ChatTemplate
 from extract.prompts.prompt_format import PromptFormat
-from extract.prompts.templates import CHAT, VICUNA
+from extract.prompts.templates import CHAT, VICUNA, choose_default
 from schemas.errors import HeadflowError
 from schemas.manifest import AS_CHECKPOINT, CROP, PAD
 
@@ -138,7 +138,7 @@ def _describe_square(
         image_ids,
         max_tokens=longest_prompt(config.get_text_config(), family),
         family=family.name,
-        default_template=_default_template(family, config, tokenizer, chat),
+        default_template=_default_template(family, files.name, config, tokenizer, chat),
         llava_templates=family.llava_templates,
         chat=chat,
     )
@@ -158,7 +158,11 @@ def count_image_tokens(model: Any, processor: Any) -> int:
 
 
 def _default_template(
-    family: Family, config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase, chat: ChatTemplate | None
+    family: Family,
+    model_path: str,
+    config: PreTrainedConfig,
+    tokenizer: PreTrainedTokenizerBase,
+    chat: ChatTemplate | None,
 ) -> str:
     """The name of the template that is used if the user names none.
 
@@ -168,7 +172,9 @@ def _default_template(
         return family.template
     if config.get_text_config().model_type != "llama" or tokenizer.bos_token != "<s>":
         return CHAT
-    return VICUNA if chat is None or _is_vicuna(chat) else CHAT
+    if chat is None:
+        return choose_default(model_path)
+    return VICUNA if _is_vicuna(chat) else CHAT
 
 
 def _is_vicuna(chat: ChatTemplate) -> bool:

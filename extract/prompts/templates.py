@@ -13,6 +13,7 @@ from schemas.errors import HeadflowError
 IMAGE_PLACEHOLDER = "<image>"
 # Names of templates: chosen by the model's name, the checkpoint's own (`extract.prompts.chat_template`), and Vicuna's
 AUTO, CHAT, VICUNA = "auto", "hf", "vicuna_v1"
+MISTRAL = "mistral_instruct"
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ _TABLE: tuple[tuple[Any, ...], ...] = (
     ("v0_mmtag", _single_style, _TAGGED, "Human", "Assistant", "###"),
     ("llama_2", _llama_2_style, _LLAMA_2, "USER", "ASSISTANT", "<s>"),
     ("llava_llama_2", _llama_2_style, _LLAVA_LLAMA_2, "USER", "ASSISTANT", "<s>"),
-    ("mistral_instruct", _llama_2_style, "", "USER", "ASSISTANT", ""),
+    (MISTRAL, _llama_2_style, "", "USER", "ASSISTANT", ""),
     ("chatml_direct", _mpt_style, "<|im_start|>system\nAnswer the questions.", *_CHATML),
     ("mistral_direct", _mpt_style, "<|im_start|>system\nAnswer the questions.", *_CHATML),
     ("mpt", _mpt_style, _MPT, *_CHATML),
@@ -152,10 +153,13 @@ _TABLE: tuple[tuple[Any, ...], ...] = (
 TEMPLATES = {name: Template(name, *values) for name, *values in _TABLE}
 
 # The first of these that is part of the model's name decides; the last one is part of every name
-_CHOICE = (
+_OTHER_LANGUAGE_MODELS = (
     ("llama-2", "llava_llama_2"),
-    ("mistral", "mistral_instruct"),
+    ("mistral", MISTRAL),
     ("v1.6-34b", "chatml_direct"),
+)
+_CHOICE = (
+    *_OTHER_LANGUAGE_MODELS,
     ("v1", "llava_v1"),
     ("mpt", "mpt"),
     ("", "llava_v0"),
@@ -175,6 +179,19 @@ def find_template(name: str, model_path: str = "") -> Template:
         known = ", ".join([AUTO, *TEMPLATES, CHAT])
         raise HeadflowError(f"there is no conversation template {name}; choose one of {known}", setting="conv_mode")
     return TEMPLATES[name]
+
+
+def choose_default(model_path: str, *, mistral: bool = False) -> str:
+    """The name of the template of a LLaVA as released, if the user names none.
+
+    A model that stands on another language model than Vicuna has the template that LLaVA's own command chooses. All
+    others have Vicuna's, as in LLaVA's own evaluation.
+
+    Args:
+        mistral: whether the language model is a Mistral, whatever the name says.
+    """
+    name = get_model_name(model_path).lower()
+    return MISTRAL if mistral else next((template for part, template in _OTHER_LANGUAGE_MODELS if part in name), VICUNA)
 
 
 def get_model_name(model_path: str) -> str:

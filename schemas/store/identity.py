@@ -19,7 +19,8 @@ def check_same(found: Manifest, asked: Mapping[str, Any], path: Path) -> None:
     """Compare the run in `path` with the one asked for.
 
     Args:
-        asked: fields of the manifest, all or some; those of `DESCRIPTIVE` are not compared.
+        asked: fields of the manifest, all or some; those of `DESCRIPTIVE` are not compared. Nor are two names of models
+            that both have no revision: they are paths, which have many spellings; see `check_model`.
 
     Raises:
         HeadflowError: they differ, and the message names the first difference; or the run is of an older version.
@@ -30,13 +31,36 @@ def check_same(found: Manifest, asked: Mapping[str, Any], path: Path) -> None:
             "another directory",
             setting="output_dir",
         )
+    paths = found.revision is None and "revision" in asked and asked["revision"] is None
     for name in IDENTITY:
-        if name in asked and getattr(found, name) != asked[name]:
-            raise HeadflowError(
-                f"{path} holds another run: its {name} is {short(getattr(found, name))}, this command's is "
-                f"{short(asked[name])}; choose another directory, or overwrite it",
-                setting="overwrite",
-            )
+        if name in asked and getattr(found, name) != asked[name] and not (paths and name == "model"):
+            raise _another_run(path, name, getattr(found, name), asked[name])
+
+
+def check_model(run: Run, model: str | None, weights: str | None, settings: str | None) -> None:
+    """Check that a model in a directory is the run's model, if its path is spelt in another way.
+
+    Args:
+        weights: fingerprint of its weights; `None`: not known yet, and not compared.
+        settings: fingerprint of its settings and its tokenizer.
+
+    Raises:
+        HeadflowError: no chunk was computed with a model that has these fingerprints.
+    """
+    if model == run.manifest.model:
+        return
+    for ledger in run.ledgers.values():
+        if settings is not None and settings == ledger.settings and weights in (None, ledger.weights):
+            return
+    raise _another_run(run.path, "model", run.manifest.model, model)
+
+
+def _another_run(path: Path, name: str, found: Any, asked: Any) -> HeadflowError:
+    return HeadflowError(
+        f"{path} holds another run: its {name} is {short(found)}, this command's is {short(asked)}; choose another "
+        "directory, or overwrite it",
+        setting="overwrite",
+    )
 
 
 def check_division(run: Run, samples: int) -> None:
@@ -57,27 +81,32 @@ def check_division(run: Run, samples: int) -> None:
         )
 
 
-def check_fingerprints(run: Run, weights: str | None, images: Mapping[str, str]) -> None:
-    """Check that a run would go on with the weights and the images that its samples were observed on.
+def check_fingerprints(run: Run, weights: str | None, settings: str | None, images: Mapping[str, str]) -> None:
+    """Check that a run would go on with the model and the images that its samples were observed on.
 
-    Weights and images may change while no sample was observed with them, as may the images of skipped samples.
+    They may change while no sample was observed with them, as may the images of skipped samples.
 
     Args:
         weights: fingerprint of the weights; `None`: not known, and not compared.
+        settings: fingerprint of the model's settings and tokenizer, likewise.
         images: fingerprints of images by name; others are not compared.
 
     Raises:
-        HeadflowError: the weights, or an image that was observed, are not the same.
+        HeadflowError: the weights, the settings, or an image that was observed, are not the same.
     """
     for chunk, ledger in run.ledgers.items():
         if not ledger.rows("heads"):
             continue
         before = f"chunk {chunk} of {run.path} was computed with"
-        if None not in (weights, ledger.weights) and weights != ledger.weights:
-            raise HeadflowError(
-                f"the weights are not those that {before}; choose another directory, or overwrite it",
-                setting="overwrite",
-            )
+        for what, found, now in (
+            ("weights", ledger.weights, weights),
+            ("model's settings or tokenizer", ledger.settings, settings),
+        ):
+            if None not in (found, now) and found != now:
+                raise HeadflowError(
+                    f"the {what} are not those that {before}; choose another directory, or overwrite it",
+                    setting="overwrite",
+                )
         changed = set(changed_images(ledger.images, images))
         if changed and (names := sorted(changed & _observed_images(run, ledger))):
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""

@@ -39,6 +39,9 @@ class Ledger:
     samples: Annotated[int, "samples asked of the chunk, those to be skipped included"] = 0
     samples_in_run: Annotated[int, "samples asked of all chunks together"] = 0
     weights: Annotated[str | None, "fingerprint of the weights: sizes, headers and sampled bytes of their files"] = None
+    settings: Annotated[
+        str | None, "fingerprint of the settings and the tokenizer of a model in a directory; null for one of the hub"
+    ] = None
     images: Annotated[dict[str, str], "fingerprint of each image, or of some: size and hash of sampled bytes"] = field(
         default_factory=dict
     )

@@ -21,7 +21,7 @@ from schemas.errors import HeadflowError
 from schemas.files import write_text_once
 from schemas.manifest import Manifest, Session, to_json
 from schemas.store.directory import check_directory, holds_run, refuse_foreign_parquet, remove_run
-from schemas.store.identity import IDENTITY, check_division, check_fingerprints, check_same
+from schemas.store.identity import IDENTITY, check_division, check_fingerprints, check_model, check_same
 from schemas.store.ledger import CHUNKS, COMPLETE, RUNNING, Ledger, Part, commit
 from schemas.store.locks import Lock
 from schemas.store.parts import (
@@ -71,6 +71,7 @@ class RunWriter:
         chunk: int = 0,
         samples_in_run: int | None = None,
         weights: str | None = None,
+        settings: str | None = None,
         images: Mapping[str, str] | None = None,
         overwrite: bool = False,
         retry_skipped: bool = False,
@@ -83,6 +84,7 @@ class RunWriter:
             chunk: which of `manifest.num_chunks` this process writes.
             samples_in_run: how many all chunks are asked for; `None`: there is one chunk.
             weights: fingerprint of the weights; `None`: not known.
+            settings: fingerprint of the model's settings and tokenizer, likewise.
             images: fingerprints of images by name.
             overwrite: remove the run that is in `path`, and nothing else, and start anew.
             retry_skipped: take the samples that were skipped out of the run, so that they can come again.
@@ -108,13 +110,14 @@ class RunWriter:
             self.run = self._open(manifest, overwrite)
             check_ledger(self.run, chunk)
             check_division(self.run, samples_in_run or samples)
-            check_fingerprints(self.run, weights, images or {})
+            check_model(self.run, manifest.model, weights, settings)
+            check_fingerprints(self.run, weights, settings, images or {})
             self._ledger = self.run.ledgers.setdefault(chunk, Ledger(chunk=chunk))
             self.damaged = damaged_parts(self.run, chunk)
             self._ledger.parts = [part for part in self._ledger.parts if part not in self.damaged]
             samples = max(samples, self._ledger.rows("samples"))  # fewer may be asked for than are there
             if retry_skipped or self.damaged or not self._ledger.complete or self._ledger.samples != samples:
-                self._begin(samples, samples_in_run or samples, weights, images or {})
+                self._begin(samples, samples_in_run or samples, weights, settings, images or {})
             remove_leftovers(self.run, chunk)
             if retry_skipped:
                 self.take_out_skipped()
@@ -138,10 +141,13 @@ class RunWriter:
                 (self.path / folder).mkdir(exist_ok=True)
         return run
 
-    def _begin(self, samples: int, samples_in_run: int, weights: str | None, images: Mapping[str, str]) -> None:
+    def _begin(
+        self, samples: int, samples_in_run: int, weights: str | None, settings: str | None, images: Mapping[str, str]
+    ) -> None:
         """Enter the session into the ledger."""
         self._ledger.samples, self._ledger.samples_in_run = samples, samples_in_run
         self._ledger.weights = weights or self._ledger.weights
+        self._ledger.settings = settings or self._ledger.settings
         self._ledger.images = self._ledger.images | dict(images)
         self._ledger.sessions.append(self._session)
         self._write_ledger(self._ledger.parts)
@@ -254,7 +260,7 @@ class RunWriter:
 
     def _write_part(self, samples: list[dict[str, Any]], grids: list[Grids]) -> None:
         if not self._compared:  # chunks may have begun together, when no sample was observed yet
-            check_fingerprints(open_run(self.path), self._ledger.weights, self._ledger.images)
+            check_fingerprints(open_run(self.path), self._ledger.weights, self._ledger.settings, self._ledger.images)
             self._compared = True
         part = self._new_part()
         with self._explaining():

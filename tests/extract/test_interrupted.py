@@ -8,6 +8,7 @@ from itertools import count
 
 import pytest
 
+from extract import runner
 from extract.models.transformers_model import TransformersModel
 from extract.questions.question_set import read_questions
 from schemas.store import writer as writer_module
@@ -85,6 +86,24 @@ def test_a_run_that_is_killed_after_each_part_ends(one_image, extract, tmp_path,
     assert list(validate(run)) == []
     for found, expected in zip(read_tables(run), read_tables(whole), strict=True):
         assert found.equals(expected)
+
+
+@pytest.mark.parametrize("when", ["open_images", "load_images"])
+def test_a_start_that_is_stopped_before_its_first_pass_makes_one(one_image, extract, tmp_path, monkeypatch, when):
+    """A signal before images are read, from workers or not."""
+    original = getattr(runner, when)
+
+    def interrupted(*arguments, **options):
+        os.kill(os.getpid(), signal.SIGINT)
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(runner, when, interrupted)
+    written = 0
+    for workers in (0, 1):
+        code = extract(tmp_path, question_file=one_image, num_workers=workers, num_samples=60)
+        before, written = written, sum(part.rows["samples"] for part in open_run(tmp_path).parts)
+        assert code in (0, 128 + signal.SIGINT)
+        assert written > before
 
 
 @pytest.mark.parametrize("images", [1, 3, 100])

@@ -47,4 +47,8 @@ def test_without_git(monkeypatch):
 
 
 def test_versions():
-    assert provenance.versions().keys() == {"python", "torch", "transformers", "tokenizers", "pillow", "pyarrow"}
+    always = {"python", "torch", "transformers", "tokenizers", "pillow", "pyarrow"}
+    assert provenance.versions().keys() == always
+    found = provenance.versions("pytest")
+    assert found.keys() == {*always, "pytest"}
+    assert found["pytest"] == pytest.__version__

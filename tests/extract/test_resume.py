@@ -251,6 +251,47 @@ def test_other_weights_are_refused(arguments, checkpoint_path, texts, tmp_path, 
     assert main(argv) == 0
 
 
+def test_another_spelling_of_the_same_model_is_the_same(
+    arguments, duration, checkpoint_path, questions, tmp_path, monkeypatch
+):
+    """Of the question file and the image folder, too."""
+    whole, run = duration[0], tmp_path / "run"
+    link = tmp_path / "link"
+    link.symlink_to(checkpoint_path)
+    monkeypatch.chdir(checkpoint_path.parent)
+    copy = shutil.copytree(checkpoint_path, tmp_path / "copy")
+    spellings = [checkpoint_path.name, f"./{checkpoint_path.name}/", str(link), f"{copy}//", str(checkpoint_path)]
+    images, file = Path(os.path.relpath(questions)) / "images", os.path.relpath(questions / "MME_test.json")
+    with_others = ["--image-folder", f"{images}/", "--question-file", f"./{file}"]
+    for number, spelling in enumerate(spellings, 1):
+        assert main([*arguments(run), "--model-path", spelling, "--num-samples", str(4 * number), *with_others]) == 0
+    ledger = open_run(run).ledgers[0]
+    assert [session.arguments["model_path"] for session in ledger.sessions] == spellings
+    assert open_run(run).manifest.model == spellings[0]
+    found, expected = (pd.read_parquet(each / "heads") for each in (run, whole))
+    keys = ["sample_id", "category", "layer", "head"]
+    assert found[keys].equals(expected[keys])
+    assert np.abs(found.drop(columns=keys) - expected.drop(columns=keys)).max(axis=None) <= 2e-6
+
+
+def test_another_model_in_another_directory_is_refused(
+    arguments, duration, checkpoint_path, texts, no_model, tmp_path, capsys
+):
+    """By its settings, before weights are loaded."""
+    whole, other = duration[0], shutil.copytree(checkpoint_path, tmp_path / "other")
+    (other / "chat_template.jinja").write_text("{{ messages }}")
+    assert main([*arguments(whole), "--model-path", str(other)]) == 2
+    assert f"its model is {str(checkpoint_path)!r}, this command's is {str(other)!r}" in capsys.readouterr().err
+
+
+def test_other_weights_in_another_directory_are_refused(arguments, duration, checkpoint_path, texts, tmp_path, capsys):
+    whole, other = duration[0], shutil.copytree(checkpoint_path, tmp_path / "other")
+    make_checkpoint(tmp_path / "made", texts, seed=1)
+    shutil.copy(tmp_path / "made" / "model.safetensors", other)
+    assert main([*arguments(whole), "--model-path", str(other)]) == 2
+    assert f"its model is {str(checkpoint_path)!r}, this command's is {str(other)!r}" in capsys.readouterr().err
+
+
 def stop_after(monkeypatch, passes: int) -> None:
     """Let a signal come in a run's pass of this number, from 0; later runs go on undisturbed."""
     forward, calls = TransformersModel.forward, count()

@@ -345,7 +345,7 @@ def test_a_second_interrupt_leaves_at_once(ask, monkeypatch, capsys):
         return forward(self, *inputs)
 
     monkeypatch.setattr(TransformersModel, "forward", interrupted)
-    monkeypatch.setattr("extract.runner.takewhile", lambda _, made: made)  # the batch at hand never ends
+    monkeypatch.setattr("extract.runner.until_stopped", lambda made, _: made)  # the batch at hand never ends
     code, run = ask({}, {}, {}, {}, sequences="separate")
     assert code == 130
     assert capsys.readouterr().err.endswith("interrupted\n")
@@ -417,7 +417,7 @@ def test_output_directories(tmp_path, extract, capsys, made_up):
         (tmp_path / "file", "is a file"),
         (tmp_path / "file" / "run", "cannot write to"),
         (Path("/proc/run"), "cannot write to"),
-        (made_up, "holds another run: its model is 'made/up', this command's is "),
+        (made_up, "holds another run: its system_span is None, this command's is "),
     ):
         assert extract(path) == 2
         error = capsys.readouterr().err

@@ -38,7 +38,7 @@ from extract.models.weights.files import Files, find_cached, list_files
 from extract.prompts.chat_template import ChatTemplate
 from extract.prompts.prompt import PromptBuilder, SystemSpan
 from extract.prompts.prompt_format import PromptFormat
-from extract.prompts.templates import PromptText, Template
+from extract.prompts.templates import PromptText, Template, choose_default
 from extract.questions.fields import MME_SUFFIX
 from schemas.errors import HeadflowError
 from schemas.manifest import AS_CHECKPOINT, CROP, PAD
@@ -216,7 +216,7 @@ def load_package(
     files = _files(model_path)
     return PackageModel(
         model=model,
-        prompt_format=_prompt_format(model.config, tokenizer, preprocessor),
+        prompt_format=_prompt_format(model_path, model.config, tokenizer, preprocessor),
         preprocessor=preprocessor,
         format=PACKAGE,
         architecture=type(model).__name__,
@@ -255,12 +255,15 @@ def _in_dtype(model: Any, device: torch.device, dtype: torch.dtype) -> Any:
     return model
 
 
-def _prompt_format(config: Any, tokenizer: PreTrainedTokenizerBase, images: PackagePreprocessor) -> PackagePromptFormat:
+def _prompt_format(
+    model_path: str, config: Any, tokenizer: PreTrainedTokenizerBase, images: PackagePreprocessor
+) -> PackagePromptFormat:
     start_end = getattr(config, "mm_use_im_start_end", False)
     return PackagePromptFormat(
         tokenizer,
         [] if images.tiled else [IMAGE_TOKEN_INDEX] * images.features,
         max_tokens=config.max_position_embeddings,
+        default_template=choose_default(model_path, mistral="mistral" in config.model_type),
         image_text=DEFAULT_IM_START_TOKEN + DEFAULT_IMAGE_TOKEN + DEFAULT_IM_END_TOKEN
         if start_end
         else DEFAULT_IMAGE_TOKEN,

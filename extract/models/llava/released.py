@@ -38,7 +38,7 @@ from extract.models.transformers_format import check_settings, count_image_token
 from extract.models.transformers_model import TransformersModel, observe
 from extract.models.weights.files import Files
 from extract.prompts.prompt_format import PromptFormat
-from extract.prompts.templates import IMAGE_PLACEHOLDER, VICUNA
+from extract.prompts.templates import IMAGE_PLACEHOLDER, choose_default
 from schemas.errors import HeadflowError
 from schemas.manifest import AS_CHECKPOINT, CROP, PAD
 from schemas.text import one_line
@@ -48,7 +48,7 @@ LANGUAGE_MODELS: dict[str, tuple[Any, Any]] = {
     "LlavaMistralForCausalLM": (MistralConfig, MistralForCausalLM),
 }
 START, END = "<im_start>", "<im_end>"
-TILED = replace(FAMILIES["llava_next"], template=VICUNA)
+TILED = FAMILIES["llava_next"]
 STRATEGIES = {"patch": "default", "cls_patch": "full"}
 ANYRES = "anyres"
 
@@ -136,7 +136,7 @@ def describe(files: Files, base: Files | None, config: dict[str, Any], images: I
         image_ids,
         max_tokens=longest_prompt(text, family),
         family=family.name,
-        default_template=family.template,
+        default_template=choose_default(files.name, mistral=language_class is MistralForCausalLM),
         llava_templates=True,
         image_text=image_text,
     )

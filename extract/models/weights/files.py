@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import HfApi, snapshot_download, try_to_load_from_cache
+from huggingface_hub.constants import HF_HUB_OFFLINE
+from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
 from schemas.errors import HeadflowError
 from schemas.files import read_object
@@ -116,4 +118,16 @@ def _download(name: str, patterns: list[str], commit: str | None = None) -> Path
     try:
         return Path(snapshot_download(name, revision=commit, allow_patterns=patterns))
     except Exception as error:  # third-party loaders raise anything
-        raise HeadflowError(f"no model at {name}: {one_line(error)[:300]}") from None
+        raise HeadflowError(f"no model at {name}: {_why_not(name, error)}") from None
+
+
+def _why_not(name: str, error: Exception) -> str:
+    """Why a name is neither a directory nor a model of the hub."""
+    if Path(name).exists():
+        return "it is a file; give the directory that has the checkpoint"
+    if isinstance(error, HFValidationError):
+        return "there is no such directory, and it is no id of a model on the hub, which has the form OWNER/NAME"
+    if isinstance(error, LocalEntryNotFoundError):
+        why = "HF_HUB_OFFLINE is set" if HF_HUB_OFFLINE else one_line(error)[:200]
+        return f"there is no such directory, it is not in the hub's cache, and the hub cannot be asked: {why}"
+    return f"there is no such directory, and the hub does not give it: {one_line(error)[:200]}"

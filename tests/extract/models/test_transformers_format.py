@@ -82,6 +82,13 @@ def test_the_template_of_vicuna_is_the_default_of_its_family_alone(copied, name,
     assert load_model(str(path), device=CPU).prompt_format.default_template == default
 
 
+def test_a_llava_on_llama_2_without_a_template_has_llava_s_own(copied):
+    path = copied("llava")
+    (path / "chat_template.jinja").unlink()
+    path = path.rename(path.with_name("llava-llama-2-13b-hf"))
+    assert load_prompt_format(str(path))[0].default_template == "llava_llama_2"
+
+
 def test_a_llava_on_qwen_is_asked_by_its_own_template(checkpoint):
     prompt_format, reader = load_prompt_format(str(checkpoint("llava_qwen")))
     prompts = prompt_format.prompt_builder(prompt_format.find_template(None, ""))

@@ -158,6 +158,43 @@ def test_who_computed_what_is_recorded_and_never_refused(tmp_path, whole, monkey
         assert found.equals(expected)
 
 
+@pytest.mark.parametrize(
+    "changed", [{}, {"weights": "v"}, {"settings": "t"}, {"settings": None}, {"weights": None}], ids=str
+)
+@pytest.mark.parametrize("stop", [0, 3])
+def test_a_model_s_directory_may_be_spelt_in_another_way(tmp_path, whole, changed, stop):
+    """Then its fingerprints decide, whether a sample was observed or not."""
+    run, known = tmp_path / "run", {"weights": "w", "settings": "s"}
+    leave(run, stop=stop, **known)
+    asked = known | changed
+    if "v" not in asked.values() and asked["settings"] == "s":
+        writer = start(run, NUMBER, fields={"model": "./made/up"}, **asked)
+        writer.close()
+        write(run, **known)
+        assert open_run(run).manifest.model == "made/up"
+        for found, expected in zip(tables(run), tables(whole), strict=True):
+            assert found.equals(expected)
+        return
+    with pytest.raises(HeadflowError, match=r"its model is 'made/up', this command's is '\./made/up'"):
+        start(run, NUMBER, fields={"model": "./made/up"}, **asked)
+
+
+@pytest.mark.parametrize(("before", "now"), [("abc", "abc"), ("abc", None)])
+def test_models_of_the_hub_are_compared_by_name(tmp_path, before, now):
+    known = {"weights": "w", "settings": "s"}
+    start(tmp_path, 1, fields={"model": "a/b", "revision": before}, **known).close()
+    with pytest.raises(HeadflowError, match="its model is 'a/b', this command's is 'c/d'"):
+        start(tmp_path, 1, fields={"model": "c/d", "revision": now}, **known)
+
+
+def test_other_settings_of_a_model_are_refused(tmp_path):
+    leave(tmp_path / "run", stop=3, settings="s")
+    write(tmp_path / "run", stop=3, settings="t").close()  # no sample was written yet
+    write(tmp_path / "run", settings="t")
+    with pytest.raises(HeadflowError, match="the model's settings or tokenizer are not those that chunk 0 of"):
+        write(tmp_path / "run", settings="s")
+
+
 def observe(path, images, *, weights="w", chunk=0, missing=(), retry_skipped=False) -> None:
     """One chunk of two, of two samples each; images by name, those of `missing` are skipped."""
     options = {"samples_in_run": 4, "weights": weights, "images": images, "retry_skipped": retry_skipped}

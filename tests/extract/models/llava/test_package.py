@@ -1,6 +1,7 @@
 """Oracle: the original package in an environment of its own: its templates, its loading, its tokens, its model."""
 
 import json
+import re
 import shutil
 import subprocess
 
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 from extract.__main__ import main
-from extract.prompts.templates import AUTO, TEMPLATES, find_template
+from extract.prompts.templates import AUTO, TEMPLATES, choose_default, find_template
 from schemas.store.run import open_run
 from schemas.store.validate import validate
 from tests.conftest import ROOT
@@ -99,6 +100,19 @@ def test_auto_chooses_as_the_package_does(package):
     assert len(set(chosen)) == 6
 
 
+def test_the_default_on_other_models_than_vicuna_is_the_package_s(package):
+    """A Mistral is known by its class, whatever its name."""
+    others = [name for name in (*NAMES, "a/LLaVA-Llama-2-7b/", "x/checkpoint-llama-2") if "mistral" not in name.lower()]
+    for name, chosen in zip(others, package(CHOICES, others), strict=True):
+        known = chosen in ("llava_llama_2", "chatml_direct")
+        assert choose_default(name) == (chosen if known else "vicuna_v1"), name
+    assert (
+        choose_default("/models/llava-v1.6-Mistral-7b")
+        == choose_default("v1.6-34b", mistral=True)
+        == "mistral_instruct"
+    )
+
+
 def arguments(flags: dict) -> list[str]:
     return [text for name, value in flags.items() for text in (f"--{name.replace('_', '-')}", str(value))]
 
@@ -183,6 +197,9 @@ def test_pictures_of_any_shape_are_read_as_the_package_does(package, forms, shap
     (theirs,) = package(RUNS, [[*call, "--backend", "llava", "--output-dir", str(tmp_path / "package")]])
     assert (main([*call, "--output-dir", str(tmp_path / "run")]), theirs[0]) == (0, 0), theirs[2]
     compare(tmp_path / "run", tmp_path / "package")
+    ours, its = (open_run(tmp_path / name).ledgers[0].sessions[0].versions for name in ("run", "package"))
+    assert its.keys() - ours.keys() == {"llava-torch"}
+    assert re.fullmatch(r"\d+\.\d+\.\d+.*", its["llava-torch"])
     counts = pd.read_parquet(tmp_path / "run" / "samples")["n_image"]
     assert (counts.nunique() > 5) == (aspect == "checkpoint")
 

@@ -11,6 +11,7 @@ from torch.nn import functional
 from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModel
 
 from extract.images.decoding import load_image
+from extract.models.loading import load_prompt_format
 from schemas.columns import FLOW_NAMES
 from schemas.store.run import open_run
 from schemas.store.validate import validate
@@ -83,7 +84,7 @@ def form(request, tmp_path_factory, texts):
 
 def test_each_form_equals_the_model_by_hand(form, tmp_path, extract, questions):
     run = tmp_path / "run"
-    assert extract(run, num_samples=ROWS, image_aspect_ratio="crop", **form.flags()) == 0
+    assert extract(run, num_samples=ROWS, image_aspect_ratio="crop", conv_mode="vicuna_v1", **form.flags()) == 0
     assert list(validate(run)) == []
     assert open_run(run).manifest.architecture == form.config()["architectures"][0]
     heads, samples = (pd.read_parquet(run / table) for table in ("heads", "samples"))
@@ -97,3 +98,20 @@ def test_each_form_equals_the_model_by_hand(form, tmp_path, extract, questions):
         pieces = sentencepiece.SentencePieceProcessor(model_file=str(form.tokenizer / "tokenizer.model"))
         assert sample["prediction"].strip() == pieces.decode([first]).strip()
     assert heads["q2v"].std() > 0.02
+
+
+@pytest.mark.parametrize(
+    ("form", "name", "template"),
+    [
+        ("released", "llava-v1.5-7b", "vicuna_v1"),
+        ("released", "llava-llama-2-13b-chat", "llava_llama_2"),
+        ("any resolution", "llava-v1.6-vicuna-7b", "vicuna_v1"),
+        ("any resolution", "LLaVA-v1.6-34B", "chatml_direct"),
+        ("mistral", "model", "mistral_instruct"),
+    ],
+)
+def test_the_template_of_a_model_on_another_language_model(form, name, template, tmp_path, texts):
+    original = tiny.Original(tmp_path, tiny.make_corpus(texts), **tiny.FORMS[form])
+    path = original.path.rename(tmp_path / name)
+    prompt_format, _ = load_prompt_format(str(path))
+    assert prompt_format.default_template == template

@@ -67,6 +67,31 @@ def test_a_model_that_is_not_there(cache):
         find_files("nowhere/at-all")
 
 
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("./models/llava-v1.5-7b", "there is no such directory, and it is no id of a model on the hub"),
+        ("/data/llava", "there is no such directory, and it is no id of a model on the hub"),
+        ("a/b/c", "there is no such directory, and it is no id of a model on the hub"),
+        ("bad name", "there is no such directory, and it is no id of a model on the hub"),
+        (__file__, "it is a file; give the directory that has the checkpoint"),
+        (
+            "owner/name",
+            "there is no such directory, it is not in the hub's cache, and the hub cannot be asked: HF_HUB_OF",
+        ),
+    ],
+)
+def test_a_name_that_is_neither_a_directory_nor_on_the_hub(cache, name, says):
+    with pytest.raises(HeadflowError) as error:
+        find_files(name)
+    assert f"no model at {name}: {says}" in str(error.value)
+
+
+def test_a_model_that_the_hub_does_not_give(hub):
+    with pytest.raises(HeadflowError, match="no model at owner/gone: there is no such directory, and the hub does not"):
+        find_files("owner/gone")
+
+
 @pytest.fixture
 def hub(tmp_path, monkeypatch, checkpoint_path, released, lora):
     """The hub with a model in transformers' format, a released one, and a LoRA with its base in both formats."""
