@@ -252,7 +252,14 @@ def test_the_light_install_check_can_fail():
 
 def test_extract_without_its_packages(tmp_path, questions):
     code = LIGHT + "from extract.__main__ import main; sys.exit(main(sys.argv[1:]))"
-    flags = ["--model-path", "x", "--image-folder", questions, "--question-file", questions / "MME_test.json"]
+    flags = [
+        "--model-path",
+        "x",
+        "--image-folder",
+        questions / "images",
+        "--question-file",
+        questions / "MME_test.json",
+    ]
     done = python(code, *flags, "--output-dir", tmp_path / "run")
     assert done.returncode == 2
     assert "is not installed: pip install -e '.[extract]'" in done.stderr

@@ -18,6 +18,7 @@ NAMES = {
     "category": ("category",),
 }
 REQUIRED = ("image_file", "question")
+NEEDED = " and ".join(f"`{field}` (or {', '.join(NAMES[field][1:])})" for field in REQUIRED)
 
 
 def to_mme_fields(row: Any) -> Any:
@@ -53,8 +54,7 @@ def check_rows(rows: Sequence[Any], path: Path) -> None:
     if bad:
         number, what = bad[0]
         others = f" (and {len(bad) - 1} more rows like it)" if len(bad) > 1 else ""
-        needed = " and ".join(f"{' or '.join(NAMES[field])}" for field in REQUIRED)
-        raise HeadflowError(f"question file {path}: row {number} {what}{others}; each row needs {needed}")
+        raise HeadflowError(f"question file {path}: row {number} {what}{others}; each row needs {NEEDED}")
 
 
 def _what_is_wrong(row: Any) -> str:

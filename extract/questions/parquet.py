@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from extract.questions.fields import is_missing, to_mme_fields
+from extract.questions.fields import NAMES, is_missing, to_mme_fields
 from schemas.errors import HeadflowError
 from schemas.files import open_parquet, reading
 from schemas.text import one_line
@@ -81,6 +81,29 @@ def read_texts(shards: Sequence[Path]) -> Iterator[dict[str, Any]]:
             number += 1
 
 
+def read_table(shards: Sequence[Path]) -> list[Any] | None:
+    """The rows of shards whose images are files, which a column of text names; None if images are in the shards.
+
+    Raises:
+        HeadflowError: a shard does not exist or cannot be read, or its columns are not those of the first one.
+    """
+    schema = _schema(shards[0])
+    named = [name for name in NAMES["image_file"] if name in schema.names]
+    if not named or any(not _is_text(schema.field(schema.names.index(name)).type) for name in named):
+        return None
+    columns = [name for names in NAMES.values() for name in names if schema.names.count(name) == 1]
+    rows: list[Any] = []
+    for shard in shards:
+        with _reading(shard):
+            rows += open_parquet(shard).read(columns=columns).to_pylist()
+    return [to_mme_fields(row) for row in rows]
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
 class ImageBytes:
     """The images of shards by row, None if a row has none. Each process opens the shards by itself.
 
@@ -126,6 +149,11 @@ def _cells(shard: Path, group: int) -> Iterator[pa.Scalar]:
         file = open_parquet(shard, memory_map=True)
         for batch in file.iter_batches(BATCH, row_groups=[group], columns=["image.bytes"], use_threads=False):
             yield from batch.column("image").flatten()[0]  # null if the struct is
+
+
+def _schema(shard: Path) -> pa.Schema:
+    with _reading(shard):
+        return open_parquet(shard).schema_arrow
 
 
 def _open(shard: Path) -> pq.ParquetFile:
