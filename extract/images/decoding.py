@@ -83,6 +83,8 @@ def _decode(content: bytes) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a large image that Pillow still opens, odd metadata
             image = Image.open(io.BytesIO(_without_notes(content)))
+            if image.format == "EPS":
+                raise Unusable("image_unreadable", "PostScript is a program, and not run")
             _check_size(*image.size)
             return _to_rgb(image)
     except Unusable:

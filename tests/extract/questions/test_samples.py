@@ -127,9 +127,9 @@ def test_values_that_are_missing(tmp_path, missing):
 def test_a_pipe_is_not_waited_for(tmp_path):
     for name in ("questions.json", "questions.parquet", "questions.csv"):
         os.mkfifo(tmp_path / name)
-        with pytest.raises(HeadflowError, match="is a pipe or a device, not a file"):
+        with pytest.raises(HeadflowError, match="it is a pipe or a device, not a file"):
             read_questions(tmp_path / name)
-    with pytest.raises(HeadflowError, match="is a pipe or a device, not a file"):
+    with pytest.raises(HeadflowError, match="it is a pipe or a device, not a file"):
         read_questions("/dev/zero")
 
 
