@@ -7,8 +7,8 @@ a folder           MME as released, a folder for each category
 """
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,17 +41,22 @@ def read_question_file(path: Path) -> QuestionFile:
         HeadflowError: nothing is there, it is not of the form that its name promises, or it holds no questions.
     """
     if shards := find_shards(path):
-        table = read_table(shards)
-        rows = list(read_texts(shards)) if table is None else table
-        sha256 = _sha256(path) if path.is_file() else _sha256_of_files({shard.name: shard for shard in shards})
-        file = QuestionFile(rows, sha256, ImageBytes(shards) if table is None else None)
+        file = _read_shards(path, shards)
     elif path.is_dir():
         file = _read_release(path)
     else:
-        file = QuestionFile([to_mme_fields(row) for row in read_rows(path)], _sha256(path), None)
+        file = QuestionFile(read_rows(path), _sha256(path), None)
     if not file.rows:
         raise HeadflowError(f"question file {path} holds no questions")
-    return file
+    where = f"question file {path}: row"
+    return replace(file, rows=[to_mme_fields(row, f"{where} {number}") for number, row in enumerate(file.rows)])
+
+
+def _read_shards(path: Path, shards: Sequence[Path]) -> QuestionFile:
+    table = read_table(shards)
+    rows = list(read_texts(shards)) if table is None else table
+    sha256 = _sha256(path) if path.is_file() else _sha256_of_files({shard.name: shard for shard in shards})
+    return QuestionFile(rows, sha256, ImageBytes(shards) if table is None else None)
 
 
 def _read_release(folder: Path) -> QuestionFile:

@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from extract.questions.fields import NAMES, is_missing, to_mme_fields
+from extract.questions.fields import NAMES, is_missing
 from schemas.errors import HeadflowError
 from schemas.files import open_parquet, reading
 from schemas.text import one_line
@@ -77,7 +77,7 @@ def read_texts(shards: Sequence[Path]) -> Iterator[dict[str, Any]]:
             named = next(
                 (name for name in (row.get("question_id"), own) if not is_missing(name) and name != ""), number
             )
-            yield to_mme_fields({**row, "image_file": named})
+            yield {**row, "image_file": named}
             number += 1
 
 
@@ -96,7 +96,7 @@ def read_table(shards: Sequence[Path]) -> list[Any] | None:
     for shard in shards:
         with _reading(shard):
             rows += open_parquet(shard).read(columns=columns).to_pylist()
-    return [to_mme_fields(row) for row in rows]
+    return rows
 
 
 def _is_text(kind: pa.DataType) -> bool:
