@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from extract.questions.fields import NAMES, is_missing
+from extract.questions.fields import NAMES, NEEDED, is_missing
 from schemas.errors import HeadflowError
 from schemas.files import open_parquet, reading
 from schemas.text import one_line
@@ -163,7 +163,10 @@ def _open(shard: Path) -> pq.ParquetFile:
         schema = file.schema_arrow
     for name in REQUIRED:
         if schema.names.count(name) != 1:
-            raise HeadflowError(f"question file {shard} needs one column `{name}`; it has {', '.join(schema.names)}")
+            raise HeadflowError(
+                f"question file {shard} needs one column `{name}`; it has {', '.join(schema.names)}; a table without "
+                f"images needs {NEEDED}, of text"
+            )
     image = schema.field("image").type
     index = image.get_field_index("bytes") if pa.types.is_struct(image) else -1
     if index < 0 or not (pa.types.is_binary(image[index].type) or pa.types.is_large_binary(image[index].type)):
