@@ -20,10 +20,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from analyze.tables.bins import EDGES, FINE, UNDECIDED, Index, bin_index, fine_index
-from analyze.tables.frames import NOT_ONCE, Heads
+from analyze.tables.frames import Heads
 from analyze.tables.grid import Grid, count, group
 from analyze.tables.text_scope import Array, TextScope
-from schemas.errors import HeadflowError
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,7 @@ class Tally:
 
 
 def tally(heads: Heads, flows: Sequence[str], scope: TextScope, edges: Array = EDGES, *, spread: bool = True) -> Tally:
-    """Tally all rows of a run, in one pass.
+    """Tally all rows of a run, or those of some categories, in one pass.
 
     Args:
         flows: columns of `heads`.
@@ -130,18 +129,10 @@ def tally(heads: Heads, flows: Sequence[str], scope: TextScope, edges: Array = E
         spread: whether `Tally.spread` is wanted; it takes half of the time.
 
     Raises:
-        HeadflowError: a part is missing, unreadable, or does not fit `samples` or the manifest; or a category does not
-            have as many rows of each (layer, head) as it has observed samples.
+        HeadflowError: see `Heads.frames`.
     """
     grid = Grid(heads.categories, heads.layers, heads.heads, edges)
-    tallies = (tally_frame(frame, flows, grid, spread=spread) for frame in heads.frames(flows, scope))
-    if (first := next(tallies, None)) is None:
-        raise HeadflowError(f"{heads.run.path} {NOT_ONCE}")
-    found = reduce(add, tallies, first)
-    observed = heads.samples.loc[heads.observed, "category"].astype(str).value_counts()
-    if (found.rows != observed.reindex(grid.cells, level="category")).any():
-        raise HeadflowError(f"{heads.run.path} {NOT_ONCE}")
-    return found
+    return reduce(add, (tally_frame(frame, flows, grid, spread=spread) for frame in heads.frames(flows, scope)))
 
 
 def tally_frame(frame: pd.DataFrame, flows: Sequence[str], grid: Grid, *, spread: bool = True) -> Tally:
