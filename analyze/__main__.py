@@ -83,12 +83,11 @@ def summarise_run(arguments: argparse.Namespace) -> int:
     """`summary`: tables on the terminal, and the same as CSV."""
     from analyze.scores import TOTALS, mme_scores
     from analyze.summary import GROUPS, summarise
-    from analyze.tables.tallies import tally
 
     heads = _open(arguments.run)
     flows = check_flows(arguments.metrics, heads.run.manifest)
     scope = heads.scope(arguments.text_scope)
-    table = summarise(tally(heads, flows, scope))
+    table = summarise(heads, flows, scope)
     folder = arguments.output_dir or heads.run.path
     folder.mkdir(parents=True, exist_ok=True)
     manifest = heads.run.manifest

@@ -10,7 +10,7 @@ any order.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
 from typing import Any
@@ -53,6 +53,17 @@ class Spread:
             fine_by_category=self.fine_by_category + other.fine_by_category,
         )
 
+    def merged(self, grid: Grid) -> "Spread":
+        """All categories as the one of `grid`."""
+        cells = [table.groupby(["layer", "head"]) for table in (self.squares, self.minima, self.maxima)]
+        return Spread(
+            squares=cells[0].sum().set_axis(grid.cells),
+            minima=cells[1].min().set_axis(grid.cells),
+            maxima=cells[2].max().set_axis(grid.cells),
+            fine_by_layer=self.fine_by_layer,
+            fine_by_category=self.fine_by_category.groupby("bin").sum().set_axis(grid.fine_by_category),
+        )
+
 
 @dataclass(frozen=True)
 class Tally:
@@ -81,6 +92,18 @@ class Tally:
             sums=self.sums + other.sums,
             bins=self.bins + other.bins,
             spread=self.spread + other.spread if self.spread and other.spread else None,
+        )
+
+    def merged(self) -> "Tally":
+        """All categories as one, named `all`, so that tallies of different categories can be added."""
+        grid = replace(self.grid, categories=["all"])
+        cells = ["layer", "head"]
+        return Tally(
+            grid=grid,
+            rows=self.rows.groupby(cells).sum().set_axis(grid.cells),
+            sums=self.sums.groupby(cells).sum().set_axis(grid.cells),
+            bins=self.bins.groupby(["layer", "bin"]).sum().set_axis(grid.bins),
+            spread=self.spread.merged(grid) if self.spread else None,
         )
 
     @property
