@@ -146,17 +146,17 @@ def open_heads(path: Path) -> tuple[Heads, str | None]:
         raise HeadflowError(f"{wrong}; run validate")
     ends = np.cumsum([table.num_rows for table in tables]).tolist()
     categories = [str(name) for name in observed["category"].astype(str).unique()]
-    warnings = [*_incomplete(run, len(samples)), *_fewer(run, len(samples))]
+    warnings = [*incomplete(run, len(samples)), *taken_out(run, len(samples))]
     return Heads(run, samples, list(zip([0, *ends], ends, strict=False)), categories), "; ".join(warnings) or None
 
 
-def _fewer(run: Run, samples: int) -> Iterator[str]:
+def taken_out(run: Run, samples: int) -> Iterator[str]:
     """A warning that samples are not there any more."""
     if samples != (written := sum(part.rows["samples"] for part in run.parts)):
         yield f"{run.path} was changed after it was written: {samples} of {written} samples are there"
 
 
-def _incomplete(run: Run, samples: int) -> Iterator[str]:
+def incomplete(run: Run, samples: int) -> Iterator[str]:
     """A warning that says which part of a run is there: the number of samples, and the chunks that are missing."""
     if run.complete:
         return

@@ -13,7 +13,7 @@ from schemas.columns import OK, PARTITIONS, REASONS, SKIPPED, TABLES
 from schemas.errors import HeadflowError
 from schemas.manifest import Manifest
 from schemas.roles import ROLES, TEXT
-from schemas.store.ledger import changed_images
+from schemas.store.ledger import mostly_other_images
 from schemas.store.parts import Cells, too_few_rows
 from schemas.store.run import Run, open_run
 from schemas.text import listed
@@ -60,9 +60,7 @@ def _check_ledgers(run: Run) -> Iterator[str]:
     weights = {ledger.weights for ledger in observed.values()} - {None}
     for chunk, ledger in observed.items():
         first = next(iter(observed.values()))
-        changed = changed_images(first.images, ledger.images)
-        # Fewer are images that were mended between two chunks, so that their samples could be tried again
-        if len(changed) > len(first.images.keys() & ledger.images.keys()) / 2:
+        if changed := mostly_other_images(first, ledger):
             yield f"{run.path}: chunk {chunk} was computed on other images of the same names: {listed(changed)}"
     if len(asked) > 1:
         yield f"{run.path}: chunks are parts of {listed(sorted(asked))} samples, so that they do not make one run"

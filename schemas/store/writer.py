@@ -4,7 +4,7 @@ A ledger names a part once all of its files are there, so that readers see compl
 thread, while the next one is gathered. A run that was interrupted goes on behind its last part.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -67,6 +67,7 @@ class RunWriter:
         samples_in_run: int | None = None,
         weights: str | None = None,
         images: Mapping[str, str] | None = None,
+        history: Sequence[Session] = (),
         overwrite: bool = False,
         retry_skipped: bool = False,
     ) -> None:
@@ -79,6 +80,7 @@ class RunWriter:
             samples_in_run: how many all chunks are asked for; `None`: there is one chunk.
             weights: fingerprint of the weights; `None`: not known.
             images: fingerprints of images by name.
+            history: earlier sessions, of the runs that the samples come from.
             overwrite: remove the run that is in `path`, and nothing else, and start anew.
             retry_skipped: take the samples that were skipped out of the run, so that they can come again.
 
@@ -89,7 +91,7 @@ class RunWriter:
         check_directory(path)
         self.path = path
         self._chunk = chunk
-        self._session = replace(session, started=now())
+        self._session, self._history = replace(session, started=now()), history
         self._samples: list[dict[str, Any]] = []
         self._grids: list[Grids] = []
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
@@ -134,7 +136,7 @@ class RunWriter:
         self._ledger.samples, self._ledger.samples_in_run = samples, samples_in_run
         self._ledger.weights = weights or self._ledger.weights
         self._ledger.images = self._ledger.images | dict(images)
-        self._ledger.sessions.append(self._session)
+        self._ledger.sessions += [*self._history, self._session]
         self._write_ledger(self._ledger.parts)
 
     def add(self, sample: Mapping[str, Any], grids: Grids) -> None:
