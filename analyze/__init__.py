@@ -3,6 +3,7 @@
 cli         the commands of `python -m analyze`, and their flags
 tables/     a run as pandas
 drawing/    statistics in, an Axes out
+derived/    runs made of other runs: subset, merge
 pictures    what the pictures of a run show
 plots, summary, verify, legacy   the work of one command each
 scores      the MME score

@@ -89,12 +89,11 @@ def summarise_run(arguments: argparse.Namespace) -> int:
     """`summary`: tables on the terminal, and the same as CSV."""
     from analyze.scores import TOTALS, mme_scores
     from analyze.summary import GROUPS, summarise
-    from analyze.tables.tallies import tally
 
     heads = _open(arguments.run)
     flows = check_flows(arguments.metrics, heads.run.manifest)
     scope = heads.scope(arguments.text_scope)
-    table = summarise(tally(heads, flows, scope))
+    table = summarise(heads, flows, scope)
     folder = arguments.output_dir or heads.run.path
     folder.mkdir(parents=True, exist_ok=True)
     manifest = heads.run.manifest
@@ -161,6 +160,29 @@ def validate_run(arguments: argparse.Namespace) -> int:
     return 1 if wrong else 0
 
 
+def subset_run(arguments: argparse.Namespace) -> int:
+    """`subset`: some samples of a run."""
+    from analyze.derived.subset import subset
+
+    heads = _open(arguments.run)
+    conditions = {name: getattr(arguments, name) for name in ("categories", "query", "heads_query")}
+    run = subset(heads, arguments.output, **conditions, overwrite=arguments.overwrite)
+    print(f"{run.samples_asked} of {len(heads.samples)} samples in {arguments.output}")
+    return 0
+
+
+def merge_runs(arguments: argparse.Namespace) -> int:
+    """`merge`: the samples of several runs."""
+    from analyze.derived.merge import merge, warnings
+
+    runs = [open_heads(path)[0] for path in arguments.runs]
+    for warning in warnings(runs):
+        print(f"warning: {warning}", file=sys.stderr)
+    run = merge(runs, arguments.output, overwrite=arguments.overwrite)
+    print(f"{run.samples_asked} samples of {len(runs)} runs in {arguments.output}")
+    return 0
+
+
 def export_pt(arguments: argparse.Namespace) -> int:
     """`export-pt`: the records of the earlier tool."""
     from analyze.legacy import export_records
@@ -187,6 +209,8 @@ COMMANDS = {
     "summary": summarise_run,
     "verify": verify_run,
     "validate": validate_run,
+    "subset": subset_run,
+    "merge": merge_runs,
     "export-pt": export_pt,
     "import-pt": import_pt,
 }

@@ -56,6 +56,21 @@ def parser() -> argparse.ArgumentParser:
     check = commands.add_parser("validate", help="say what is wrong with a run; exit code 1 if anything is")
     _run_argument(check)
 
+    some = commands.add_parser("subset", help="write some samples of a run as a run; each keeps all of its rows")
+    _run_argument(some)
+    _derived_flags(some)
+    some.add_argument("--categories", nargs="+", metavar="NAME", help="samples of these categories (default all)")
+    some.add_argument(
+        "--query", metavar="QUERY", help='samples whose row fits, as "n_question > 20" (see pandas.query)'
+    )
+    some.add_argument(
+        "--heads-query", metavar="QUERY", help='samples with a row of heads that fits, as "layer == 5 and a2v > 0.5"'
+    )
+
+    several = commands.add_parser("merge", help="write the samples of several runs of the same settings as one run")
+    several.add_argument("runs", type=path, nargs="+", metavar="RUN", help="directories of runs")
+    _derived_flags(several)
+
     export = commands.add_parser("export-pt", help=f"write {RECORDS}")
     _run_argument(export)
     _scope_flag(export)
@@ -76,6 +91,11 @@ def parser() -> argparse.ArgumentParser:
 
 def _run_argument(command: argparse.ArgumentParser) -> None:
     command.add_argument("run", type=path, metavar="RUN", help="directory of a run")
+
+
+def _derived_flags(command: argparse.ArgumentParser) -> None:
+    command.add_argument("output", type=path, metavar="OUT", help="directory of the run to write")
+    command.add_argument("--overwrite", action="store_true", help="replace the run in OUT")
 
 
 def _scope_flag(command: argparse.ArgumentParser) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from analyze.tables.frames import NOT_ONCE, Heads
+from analyze.tables.frames import Heads
 from analyze.tables.text_scope import TextScope
 from schemas.columns import CROSSINGS, UNKNOWN
 from schemas.errors import HeadflowError
@@ -41,14 +41,10 @@ def export_records(heads: Heads, scope: TextScope, path: Path) -> int:
     """Write the observed samples of a run as a `.pt` that loads with `weights_only=True`; returns how many."""
     torch = _torch()
     shape = (heads.layers, heads.heads)
-    values = np.full((len(heads.samples), *shape, len(FLOWS)), np.nan)
-    rows = 0
+    values = np.empty((len(heads.samples), *shape, len(FLOWS)))
     for frame in heads.frames(list(FLOWS), scope):
         values[frame["sample"], frame["layer"], frame["head"]] = frame[list(FLOWS)]
-        rows += len(frame)
     observed = heads.observed.to_numpy()
-    if rows != values[observed, ..., 0].size or np.isnan(values[observed]).any():
-        raise HeadflowError(f"{heads.run.path} {NOT_ONCE}")
     records = [
         {
             "id": str(sample.sample_id),

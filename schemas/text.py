@@ -1,5 +1,7 @@
 """Text for people and for files: on one line, cut to a length, or made storable in UTF-8."""
 
+from collections.abc import Sequence
+
 
 def one_line(error: object) -> str:
     """The text of an error, on one line."""
@@ -15,3 +17,9 @@ def short(value: object) -> str:
 def storable(text: str) -> str:
     """The text, with `?` for each half of a surrogate pair that lacks the other one; JSON and pickles may hold such."""
     return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def listed(names: Sequence[object], shown: int = 5) -> str:
+    """The first names, and how many more there are."""
+    more = len(names) - shown
+    return ", ".join(map(str, names[:shown])) + (f" and {more} more" if more > 0 else "")

@@ -1,6 +1,7 @@
 """A run as pandas.
 
 frames       a run opened for analysis: its samples, its categories, the rows of `heads` as DataFrames
+rows         the rows of one part, checked
 text_scope   which tokens `t2v` and `v2t` count as text
 bins         bins of attention values, for histograms and for quantiles
 grid         the groups of a tally, and grouping by them

@@ -4,7 +4,7 @@ A ledger names a part once all of its files are there, so that readers see compl
 thread, while the next one is gathered. A run that was interrupted goes on behind its last part.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -73,6 +73,7 @@ class RunWriter:
         weights: str | None = None,
         settings: str | None = None,
         images: Mapping[str, str] | None = None,
+        history: Sequence[Session] = (),
         overwrite: bool = False,
         retry_skipped: bool = False,
     ) -> None:
@@ -86,6 +87,7 @@ class RunWriter:
             weights: fingerprint of the weights; `None`: not known.
             settings: fingerprint of the model's settings and tokenizer, likewise.
             images: fingerprints of images by name.
+            history: earlier sessions, of the runs that the samples come from.
             overwrite: remove the run that is in `path`, and nothing else, and start anew.
             retry_skipped: take the samples that were skipped out of the run, so that they can come again.
 
@@ -96,7 +98,7 @@ class RunWriter:
         check_directory(path)
         self.path = path
         self._chunk = chunk
-        self._session = replace(session, started=now())
+        self._session, self._history = replace(session, started=now()), history
         self._samples: list[dict[str, Any]] = []
         self._grids: list[Grids] = []
         self._since = 0.0  # when the first sample of those gathered came
@@ -149,7 +151,7 @@ class RunWriter:
         self._ledger.weights = weights or self._ledger.weights
         self._ledger.settings = settings or self._ledger.settings
         self._ledger.images = self._ledger.images | dict(images)
-        self._ledger.sessions.append(self._session)
+        self._ledger.sessions += [*self._history, self._session]
         self._write_ledger(self._ledger.parts)
 
     def add(self, sample: Mapping[str, Any], grids: Grids) -> None:
