@@ -1,24 +1,29 @@
 """`python -m analyze`: pictures, tables and the legacy `.pt` from a run."""
 
 import argparse
+import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from analyze.cli import RECORDS, parser
+from analyze.cli import RECORDS, parse
 from analyze.reference import read_reference
 from analyze.tables.frames import Heads, check_flows, open_heads
-from schemas.cli import USAGE, run_command
+from analyze.tables.output import as_text, unwritable, write_csv
+from schemas.cli import USAGE, run_command, say
 from schemas.errors import HeadflowError
+from schemas.store.directory import check_directory
 from schemas.store.validate import validate
+from schemas.text import printable
 
 
 def _open(run: Path) -> Heads:
     heads, warning = open_heads(run)
     if warning:
-        print(f"warning: {warning}", file=sys.stderr)
+        say(f"warning: {warning}", error=True)
     return heads
 
 
@@ -44,31 +49,34 @@ def draw_plots(arguments: argparse.Namespace) -> int:
     found = tally(heads, flows, scope, edges, spread=False)
     for flow, share in found.outside().items():
         if share:
-            print(f"warning: {share:.2%} of {flow} lies outside the bins and is not drawn", file=sys.stderr)
+            say(f"warning: {share:.2%} of {flow} lies outside the bins and is not drawn", error=True)
     if boxes := undrawable("".join(categories)):
         letters = "".join(sorted(boxes))
-        print(f"warning: no font here has {letters}; install one, such as Noto Sans CJK", file=sys.stderr)
+        say(f"warning: no font here has {letters}; install one, such as Noto Sans CJK", error=True)
     subject = f"{_name(heads)}, {scope.note}" if scope.note else _name(heads)
-    pictures = Pictures(found, subject, arguments.prefix, layers, categories).all()
     folder = arguments.output_dir or heads.run.path
+    _make(folder)
+    pictures = Pictures(found, subject, arguments.prefix, layers, categories).all()
     size = tuple(arguments.figsize)
     paths = write_pictures(pictures, folder, figsize=size, dpi=arguments.dpi, kind=arguments.format)
-    print(f"{len(paths)} pictures in {folder}, {paths[0].name} first")
+    say(f"{len(paths)} pictures in {folder}, {paths[0].name} first")
     return 0
 
 
 def _layers(asked: Sequence[str] | None, layers: int) -> list[int]:
-    """`3 5-7` -> 3, 5, 6, 7; all layers for `None`."""
+    """`3 5-7` -> 3, 5, 6, 7; `30-` -> 30 to the last; all layers for `None`."""
     if asked is None:
         return list(range(layers))
     chosen: list[int] = []
     for text in asked:
-        first, _, last = text.partition("-")
-        if not (first.isdecimal() and (last or first).isdecimal()):
-            raise HeadflowError(f"--layers {text}: give numbers and ranges, such as 3 or 0-7")
-        if not int(first) <= int(last or first) < layers:
+        found = re.fullmatch(r"(\d+)(-?)(\d*)", text, re.ASCII)
+        if not found or (found[3] and not found[2]):
+            raise HeadflowError(f"--layers {text}: give numbers and ranges, such as 3, 0-7 or 24-")
+        first = int(found[1])
+        last = int(found[3] or (layers - 1 if found[2] else first))
+        if not first <= last < layers:
             raise HeadflowError(f"--layers {text}: this run has the layers 0 to {layers - 1}")
-        chosen += range(int(first), int(last or first) + 1)
+        chosen += range(first, last + 1)
     return list(dict.fromkeys(chosen))
 
 
@@ -80,8 +88,8 @@ def _categories(asked: Sequence[str] | None, categories: list[str]) -> list[str]
 
 
 def summarise_run(arguments: argparse.Namespace) -> int:
-    """`summary`: tables on the terminal, and the same as CSV."""
-    from analyze.scores import TOTALS, mme_scores
+    """`summary`: tables as CSV, and the same on the terminal."""
+    from analyze.scores import mme_scores, total_scores
     from analyze.summary import GROUPS, summarise
     from analyze.tables.tallies import tally
 
@@ -89,31 +97,30 @@ def summarise_run(arguments: argparse.Namespace) -> int:
     flows = check_flows(arguments.metrics, heads.run.manifest)
     scope = heads.scope(arguments.text_scope)
     table = summarise(tally(heads, flows, scope))
+    scores = mme_scores(heads.samples)
+    tables = {"summary.csv": table.assign(text_scope=scope.name)}
+    if not scores.empty:
+        tables["scores.csv"] = pd.concat([scores, total_scores(scores)])
     folder = arguments.output_dir or heads.run.path
-    folder.mkdir(parents=True, exist_ok=True)
+    unwritten = write_csv(tables, folder)  # first: whoever reads what is printed may stop reading
     manifest = heads.run.manifest
     statuses = heads.samples["status"].value_counts()
-    print(f"{manifest.model or manifest.question_file}: {', '.join(f'{n} {name}' for name, n in statuses.items())}")
+    say(f"{manifest.model or manifest.question_file}: {', '.join(f'{n} {name}' for name, n in statuses.items())}")
     if scope.note:
-        print(scope.note)
+        say(scope.note)
     for group in GROUPS:
         print(f"\nby {group}" if group != GROUPS[0] else "")
-        _print_table(table[table["group"] == group].drop(columns="group"), 4)
-    table.to_csv(folder / "summary.csv", index=False)
-    scores = mme_scores(heads.samples)
+        print(as_text(table[table["group"] == group].drop(columns="group"), 4))
     if not scores.empty:
         print("\nMME score, by category")
-        _print_table(scores, 2)
-        left_out = scores.loc[~scores["category"].isin(TOTALS), "left_out"].sum()
-        if left_out:
+        print(as_text(tables["scores.csv"], 2))
+        if left_out := scores["left_out"].sum():
             print(f"partial: {left_out} questions were skipped or lack their pair, and are left out of the scores")
-        scores.to_csv(folder / "scores.csv", index=False)
-    print(f"\nwritten: {folder / 'summary.csv'}" + ("" if scores.empty else f", {folder / 'scores.csv'}"))
+    if unwritten:
+        raise unwritten
+    print()
+    say(f"written: {', '.join(str(folder / name) for name in tables)}")
     return 0
-
-
-def _print_table(table: pd.DataFrame, digits: int) -> None:
-    print(table.to_string(index=False, na_rep="", float_format=lambda value: f"{value:.{digits}f}"))
 
 
 def verify_run(arguments: argparse.Namespace) -> int:
@@ -126,19 +133,27 @@ def verify_run(arguments: argparse.Namespace) -> int:
     heads = _open(arguments.run)
     result = verify(heads, reference)
     folder = arguments.output_dir or heads.run.path
-    folder.mkdir(parents=True, exist_ok=True)
-    result.figures.to_csv(folder / "verify.csv", index=False)
+    unwritten = write_csv({"verify.csv": result.figures}, folder)
     title = f"{_name(heads)} and {arguments.reference.name}: {result.verdict()[0]}"
-    with style(), FigureFiles(arguments.dpi, arguments.format) as files:
-        picture = files.save(verification_figure(result.figures, title), folder / f"{arguments.prefix}_verify")
-    print(f"{arguments.run} against {reference.what}\nsource: {reference.source}\n")
+    picture = folder / f"{arguments.prefix}_verify"
+    try:
+        with style(), FigureFiles(arguments.dpi, arguments.format) as files:
+            picture = files.save(verification_figure(result.figures, title), picture)
+    except OSError as error:
+        unwritten = unwritten or unwritable(picture.name, folder, error)
+    say(f"{arguments.run} against {reference.what}")
+    say(f"source: {reference.source}")
     settings = pd.DataFrame(result.settings).rename(columns={"name": "setting"})
-    _print_table(settings.replace({True: "yes", False: "no"}), 4)
+    print(f"\n{as_text(settings.replace({True: 'yes', False: 'no'}), 4)}")
     for group, figures in result.figures.groupby("group", sort=False):
         print(f"\n{'overall' if group == 'overall' else f'by {group}'}")
-        _print_table(figures.drop(columns="group"), 5)
-    print(f"\nwritten: {folder / 'verify.csv'}, {picture}\n")
-    print("\n  ".join(result.verdict()))
+        print(as_text(figures.drop(columns="group"), 5))
+    if not unwritten:
+        print()
+        say(f"written: {folder / 'verify.csv'}, {picture}")
+    print("\n" + "\n  ".join(map(printable, result.verdict())))
+    if unwritten:
+        raise unwritten
     return 0 if result.matches else USAGE if result.obstacles else 1
 
 
@@ -146,21 +161,36 @@ def validate_run(arguments: argparse.Namespace) -> int:
     """`validate`: one line for each thing that is wrong."""
     wrong = 0
     for line in validate(arguments.run):
-        print(line)
+        say(line)
         wrong += 1
     found = f"{wrong} problem" + ("s" if wrong > 1 else "") if wrong else "valid"
-    print(f"{arguments.run}: {found}")
+    say(f"{arguments.run}: {found}")
     return 1 if wrong else 0
 
 
 def export_pt(arguments: argparse.Namespace) -> int:
     """`export-pt`: the records of the earlier tool."""
-    from analyze.legacy import export_records
+    from analyze.legacy import EARLIER, export_records, export_scope
 
     heads = _open(arguments.run)
-    path = (arguments.output_dir or heads.run.path) / RECORDS
-    print(f"{export_records(heads, heads.scope(arguments.text_scope), path)} records in {path}")
+    scope = export_scope(heads, arguments.text_scope)
+    folder = arguments.output_dir or heads.run.path
+    _make(folder)
+    number = export_records(heads, scope, folder / RECORDS)
+    say(f"{number} records in {folder / RECORDS}, text scope {scope.name}")
+    if scope.name != EARLIER:
+        say(f"the earlier tool counted {EARLIER}: each record says that its text scope is {scope.name}")
+    elif scope.converts and heads.run.manifest.system_span != "original":
+        say("only a run that was extracted with --system-span original equals that tool's records to the last digit")
     return 0
+
+
+def _make(folder: Path) -> None:
+    """Make a folder that files can be written to, before any costly work."""
+    try:
+        check_directory(folder)
+    except HeadflowError as error:
+        raise HeadflowError(str(error), setting="output_dir") from None
 
 
 def import_pt(arguments: argparse.Namespace) -> int:
@@ -170,7 +200,8 @@ def import_pt(arguments: argparse.Namespace) -> int:
     run = import_records(arguments.file, arguments.run, text_scope=arguments.text_scope, overwrite=arguments.overwrite)
     samples, rows = (sum(part.rows[table] for part in run.parts) for table in ("samples", "heads"))
     manifest = run.manifest
-    print(f"{samples} samples x {manifest.layers} x {manifest.heads} = {rows} rows in {arguments.run}")
+    size = f"{samples} samples x {manifest.layers} x {manifest.heads} = {rows} rows"
+    say(f"{size} in {arguments.run}, text scope {manifest.text_scope}")
     return 0
 
 
@@ -184,10 +215,16 @@ COMMANDS = {
 }
 
 
+def run(argv: list[str] | None) -> int:
+    """Parse the command line and run a command."""
+    arguments = parse(sys.argv[1:] if argv is None else argv)
+    return COMMANDS[arguments.command](arguments)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line and run; returns the exit code."""
-    arguments = parser().parse_args(argv)
-    return run_command(lambda: COMMANDS[arguments.command](arguments))
+    os.environ["MPLBACKEND"] = "agg"  # pictures are files: that of a notebook need not be installed here
+    return run_command(lambda: run(argv))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 import argparse
 import re
 import sys
+from collections.abc import Iterator, Sequence
+from typing import NoReturn
 
 from analyze.reference import LLAVA_MME
 from analyze.tables.frames import DEFAULT
@@ -17,9 +19,47 @@ SMALLEST, LARGEST = 1, 100  # inches of a picture
 COARSEST, FINEST = 10, 1200  # dots per inch: at fewer, letters vanish
 
 
-def parser() -> argparse.ArgumentParser:
+class Refused(Exception):
+    """A command line that cannot be parsed: the parser of its command, and what is wrong."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that raises `Refused` where argparse would exit."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise `Refused`."""
+        raise Refused(self, message)
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """Parse a command line. RUN may also come last, behind a flag that takes several values: `--metrics a2v RUN`.
+
+    Raises:
+        SystemExit: it cannot be parsed; argparse has said why.
+    """
+    flags = parser()
+    try:
+        return flags.parse_args(words)
+    except Refused as refused:
+        for order in _orders(words):
+            try:
+                return flags.parse_args(order)
+            except Refused:
+                continue
+        command, message = refused.args
+        argparse.ArgumentParser.error(command, message)
+
+
+def _orders(words: Sequence[str]) -> Iterator[list[str]]:
+    """The command line with one of its words moved to where RUN mostly stands, the last word first."""
+    for place in reversed(range(2, len(words))):
+        if not words[place].startswith("-"):
+            yield [words[0], words[place], *words[1:place], *words[place + 1 :]]
+
+
+def parser() -> Parser:
     """The commands and their flags."""
-    flags = argparse.ArgumentParser(prog="python -m analyze", description="Pictures, tables and .pt from a run.")
+    flags = Parser(prog="python -m analyze", description="Pictures, tables and .pt from a run.")
     commands = flags.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     plots = commands.add_parser("plots", help="draw all pictures of a run")
@@ -38,7 +78,9 @@ def parser() -> argparse.ArgumentParser:
         metavar=("W", "H"),
         help="of histograms, inches (8 5)",
     )
-    plots.add_argument("--layers", nargs="+", metavar="L", help="layers that get a picture, as 3 or 0-7 (default all)")
+    plots.add_argument(
+        "--layers", nargs="+", metavar="L", help="layers that get a picture, as 3, 0-7 or 24- (default all)"
+    )
     plots.add_argument("--categories", nargs="+", metavar="NAME", help="categories that get pictures (default all)")
 
     summary = commands.add_parser("summary", help="means, quantiles and the MME score, as tables and CSV")
@@ -58,7 +100,7 @@ def parser() -> argparse.ArgumentParser:
 
     export = commands.add_parser("export-pt", help=f"write {RECORDS}")
     _run_argument(export)
-    _scope_flag(export)
+    _scope_flag(export, "no-system, as in the earlier tool, or what an imported run has")
     export.add_argument("--output-dir", type=path, help="directory of the file (default: RUN)")
 
     imported = commands.add_parser("import-pt", help="make a run from records of the earlier tool")
@@ -67,8 +109,7 @@ def parser() -> argparse.ArgumentParser:
     imported.add_argument(
         "--text-scope",
         choices=TEXT_SCOPES,
-        default="no-system",
-        help="what the records count as text (default no-system, as the earlier tool did)",
+        help="what the records count as text (default: what they say, else no-system, as the earlier tool did)",
     )
     imported.add_argument("--overwrite", action="store_true", help="replace the run in RUN")
     return flags
@@ -78,11 +119,9 @@ def _run_argument(command: argparse.ArgumentParser) -> None:
     command.add_argument("run", type=path, metavar="RUN", help="directory of a run")
 
 
-def _scope_flag(command: argparse.ArgumentParser) -> None:
+def _scope_flag(command: argparse.ArgumentParser, default: str = "all, or what an imported run has") -> None:
     command.add_argument(
-        "--text-scope",
-        choices=TEXT_SCOPES,
-        help="what t2v and v2t count as text (default: all, or what an imported run has)",
+        "--text-scope", choices=TEXT_SCOPES, help=f"what t2v and v2t count as text (default: {default})"
     )
 
 
