@@ -11,6 +11,7 @@ from analyze.tables.frames import DEFAULT
 from schemas.cli import number, path
 from schemas.columns import FLOW_NAMES
 from schemas.manifest import TEXT_SCOPES
+from schemas.text import printable
 
 RECORDS = "mme_attention_head_records.pt"
 FORMATS = ("png", "pdf", "svg")
@@ -47,7 +48,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
             except Refused:
                 continue
         command, message = refused.args
-        argparse.ArgumentParser.error(command, message)
+        argparse.ArgumentParser.error(command, printable(message))
 
 
 def _orders(words: Sequence[str]) -> Iterator[list[str]]:
