@@ -2,14 +2,12 @@
 
 import argparse
 import os
-import re
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from analyze.cli import RECORDS, parse
+from analyze.cli import RECORDS, chosen_categories, chosen_layers, parse
 from analyze.reference import read_reference
 from analyze.tables.frames import Heads, check_flows, open_heads
 from analyze.tables.output import as_text, unwritable, write_csv
@@ -44,8 +42,8 @@ def draw_plots(arguments: argparse.Namespace) -> int:
     heads = _open(arguments.run)
     scope = heads.scope(arguments.text_scope)
     flows = check_flows(arguments.metrics, heads.run.manifest)
-    layers = _layers(arguments.layers, heads.layers)
-    categories = _categories(arguments.categories, heads.categories)
+    layers = chosen_layers(arguments.layers, heads.layers)
+    categories = chosen_categories(arguments.categories, heads.categories)
     found = tally(heads, flows, scope, edges, spread=False)
     for flow, share in found.outside().items():
         if share:
@@ -61,30 +59,6 @@ def draw_plots(arguments: argparse.Namespace) -> int:
     paths = write_pictures(pictures, folder, figsize=size, dpi=arguments.dpi, kind=arguments.format)
     say(f"{len(paths)} pictures in {folder}, {paths[0].name} first")
     return 0
-
-
-def _layers(asked: Sequence[str] | None, layers: int) -> list[int]:
-    """`3 5-7` -> 3, 5, 6, 7; `30-` -> 30 to the last; all layers for `None`."""
-    if asked is None:
-        return list(range(layers))
-    chosen: list[int] = []
-    for text in asked:
-        found = re.fullmatch(r"(\d+)(-?)(\d*)", text, re.ASCII)
-        if not found or (found[3] and not found[2]):
-            raise HeadflowError(f"--layers {text}: give numbers and ranges, such as 3, 0-7 or 24-")
-        first = int(found[1])
-        last = int(found[3] or (layers - 1 if found[2] else first))
-        if not first <= last < layers:
-            raise HeadflowError(f"--layers {text}: this run has the layers 0 to {layers - 1}")
-        chosen += range(first, last + 1)
-    return list(dict.fromkeys(chosen))
-
-
-def _categories(asked: Sequence[str] | None, categories: list[str]) -> list[str]:
-    for name in asked or ():
-        if name not in categories:
-            raise HeadflowError(f"--categories {name}: this run has {', '.join(categories)}")
-    return list(dict.fromkeys(asked)) if asked else categories
 
 
 def summarise_run(arguments: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from analyze.reference import LLAVA_MME
 from analyze.tables.frames import DEFAULT
 from schemas.cli import number, path
 from schemas.columns import FLOW_NAMES
+from schemas.errors import HeadflowError
 from schemas.manifest import TEXT_SCOPES
 from schemas.text import printable
 
@@ -17,6 +18,7 @@ RECORDS = "mme_attention_head_records.pt"
 FORMATS = ("png", "pdf", "svg")
 FINITE = number(float, -sys.float_info.max, sys.float_info.max)
 SMALLEST, LARGEST = 1, 100  # inches of a picture
+SHOWN = 20  # categories that an error names
 COARSEST, FINEST = 10, 1200  # dots per inch: at fewer, letters vanish
 
 
@@ -148,3 +150,29 @@ def _prefix(text: str) -> str:
     if not re.fullmatch(r"[\w.+-]{0,80}", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not up to 80 letters, digits and . _ + -")
     return text
+
+
+def chosen_layers(asked: Sequence[str] | None, layers: int) -> list[int]:
+    """`3 5-7` -> 3, 5, 6, 7; `30-` -> 30 to the last; all layers for `None`."""
+    if asked is None:
+        return list(range(layers))
+    chosen: list[int] = []
+    for text in asked:
+        found = re.fullmatch(r"(\d{1,9})(-?)(\d{0,9})", text, re.ASCII)
+        if not found or (found[3] and not found[2]):
+            raise HeadflowError(f"--layers {text[:80]}: give numbers and ranges, such as 3, 0-7 or 24-")
+        first = int(found[1])
+        last = int(found[3] or (layers - 1 if found[2] else first))
+        if not first <= last < layers:
+            raise HeadflowError(f"--layers {text}: this run has the layers 0 to {layers - 1}")
+        chosen += range(first, last + 1)
+    return list(dict.fromkeys(chosen))
+
+
+def chosen_categories(asked: Sequence[str] | None, categories: list[str]) -> list[str]:
+    """The categories that get pictures of their own; all for `None`."""
+    for name in asked or ():
+        if name not in categories:
+            more = f" and {len(categories) - SHOWN} more" if len(categories) > SHOWN else ""
+            raise HeadflowError(f"--categories {name}: this run has {', '.join(categories[:SHOWN])}{more}")
+    return list(dict.fromkeys(asked)) if asked else categories

@@ -70,9 +70,10 @@ def export_records(heads: Heads, scope: TextScope, path: Path) -> int:
     observed = heads.observed.to_numpy()
     if rows != values[observed, ..., 0].size or np.isnan(values[observed]).any():
         raise HeadflowError(f"{heads.run.path} {NOT_ONCE}")
+    imported = heads.run.manifest.source == IMPORTED
     records = [
         {
-            "id": str(sample.sample_id),
+            "id": _id(sample, imported=imported),
             "image_file": sample.image if isinstance(sample.image, str) else None,
             "category": str(sample.category),
             "per_layer": [_head_dicts(layer) for layer in layers.astype(np.float64)],
@@ -88,6 +89,11 @@ def export_records(heads: Heads, scope: TextScope, path: Path) -> int:
     with publishing(path) as aside:
         aside.write_bytes(content.getbuffer())
     return len(records)
+
+
+def _id(sample: Any, *, imported: bool) -> str:
+    """The id that an imported sample came with, which need not be unique; else the `sample_id`."""
+    return str(sample.question_id if imported and isinstance(sample.question_id, str) else sample.sample_id)
 
 
 def _head_dicts(values: np.ndarray) -> dict[str, dict[int, float]]:

@@ -82,11 +82,19 @@ def test_layers_to_the_last(tmp_path, layers, drawn):
     assert sorted(run.glob("mme_layer[0-9]*")) == [run / f"mme_layer{layer}_stacked_hist.png" for layer in drawn]
 
 
-@pytest.mark.parametrize("layers", ["4-", "-2", "-", "2--", "²", "٣"])
+@pytest.mark.parametrize("layers", ["4-", "-2", "-", "2--", "²", "٣", "9" * 5000])
 def test_layers_that_are_not_there(tmp_path, capsys, layers):
     run = write_run(tmp_path / "run", layers=4)
     assert main(["plots", str(run), f"--layers={layers}"]) == 2
-    assert capsys.readouterr().err.startswith(f"error: --layers {layers}: ")
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: --layers {layers[:80]}: ")
+    assert len(error) < 200
+
+
+def test_a_run_of_many_categories_names_some(tmp_path, capsys):
+    run = write_run(tmp_path / "run", categories={f"c{number}": 1 for number in range(30)})
+    assert main(["plots", str(run), "--categories", "x"]) == 2
+    assert capsys.readouterr().err.endswith(" c18, c19 and 10 more\n")
 
 
 def test_settings_of_matplotlib_change_nothing(tmp_path):
@@ -178,8 +186,11 @@ def test_what_only_writes_says_where_it_cannot(read_only, command):
 
 
 def test_a_file_that_cannot_be_replaced(made_up, capsys):
-    """Where the records should be is a folder."""
-    (made_up / RECORDS).mkdir()
-    assert main(["export-pt", str(made_up)]) == 2
-    assert capsys.readouterr().err.count("\n") == 1
-    assert [path.name for path in made_up.glob("*.tmp")] == []
+    """Where a file should be is a folder; what is wrong has a line of its own, behind the progress bar."""
+    for name, command in ((RECORDS, ["export-pt"]), ("mme_head_map_t2v.png", ["plots", "--dpi", "20"])):
+        (made_up / name).mkdir()
+        assert main([*command, str(made_up)]) == 2
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert error.startswith("error: ")
+        assert "Is a directory" in error
+        assert [path.name for path in made_up.glob("*.tmp")] == []

@@ -37,7 +37,8 @@ def bring(tmp_path):
 
 
 def test_there_and_back(bring):
-    before = [record(seed=seed, id=f"i{seed}", image_file=f"{seed}.png", category="OCR") for seed in range(3)]
+    names = ["a", "b", "b", "b#2"]  # two questions on one image share an id
+    before = [record(seed=seed, id=name, image_file=f"{name}.png", category="OCR") for seed, name in enumerate(names)]
     code, run = bring(before)
     assert code == 0
     assert list(validate(run)) == []
