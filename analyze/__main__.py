@@ -197,9 +197,10 @@ def run(argv: list[str] | None) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line and run; returns the exit code."""
-    os.environ["MPLBACKEND"] = "agg"  # pictures are files: that of a notebook need not be installed here
     return run_command(lambda: run(argv))
 
 
 if __name__ == "__main__":
+    # Pictures are files, of one style: a notebook's backend need not be installed here, and no matplotlibrc is read
+    os.environ |= {"MPLBACKEND": "agg", "MATPLOTLIBRC": os.devnull}
     sys.exit(main())

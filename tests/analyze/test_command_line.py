@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib
 import pytest
 
 from analyze.__main__ import main
@@ -100,7 +101,7 @@ def test_a_run_of_many_categories_names_some(tmp_path, capsys):
 def test_settings_of_matplotlib_change_nothing(tmp_path):
     """The backend of a notebook that is not installed here, and LaTeX, which is not installed either."""
     run = write_run(tmp_path / "run")
-    (tmp_path / "matplotlibrc").write_text("text.usetex: True\naxes.facecolor: red\nsavefig.bbox: tight\n")
+    (tmp_path / "matplotlibrc").write_bytes(b"text.usetex: True\naxes.facecolor: red\n\xff\n")  # not UTF-8 either
     environment = {"MPLBACKEND": "not_installed", "MATPLOTLIBRC": str(tmp_path / "matplotlibrc")}
     for command in (PLOTS, ["verify", "--dpi", "20"]):
         name = f"mme_{'verify' if command[0] == 'verify' else 'overall_stacked_hist'}.png"
@@ -111,6 +112,17 @@ def test_settings_of_matplotlib_change_nothing(tmp_path):
         assert "Traceback" not in done.stderr
         assert done.returncode == code
         assert (run / name).read_bytes() == expected
+
+
+def test_nor_do_those_that_a_notebook_has_changed(tmp_path):
+    run = write_run(tmp_path / "run")
+    picture = run / "mme_overall_stacked_hist.png"
+    assert main([*PLOTS, str(run)]) == 0
+    expected = picture.read_bytes()
+    with matplotlib.rc_context({"text.usetex": True, "axes.facecolor": "red", "font.size": 40}):
+        assert main([*PLOTS, str(run)]) == 0
+        assert matplotlib.rcParams["font.size"] == 40
+    assert picture.read_bytes() == expected
 
 
 ODD = "a\x1b[31mb\nc\u202ed\x9be"

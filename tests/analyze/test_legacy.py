@@ -153,6 +153,13 @@ def test_a_run_comes_back_as_it_was(tmp_path, capsys, flags, scope):
     assert torch.load(copy / RECORDS, weights_only=True) == first
 
 
+def test_a_run_with_the_earlier_span_is_told_nothing_about_it(tmp_path, capsys):
+    run = write_run(tmp_path / "run")
+    edit_manifest(run, system_span="original")
+    assert main(["export-pt", str(run)]) == 0
+    assert capsys.readouterr().out == f"10 records in {run / RECORDS}, text scope no-system\n"
+
+
 def means(run, folder, *flags):
     assert main(["summary", str(run), "--output-dir", str(folder), *flags]) == 0
     return pd.read_csv(folder / "summary.csv").set_index(["group", "name", "flow", "text_scope"])["mean"].to_dict()
