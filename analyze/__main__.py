@@ -12,6 +12,7 @@ from analyze.reference import read_reference
 from analyze.tables.frames import Heads, check_flows, open_heads
 from analyze.tables.output import as_text, unwritable, write_csv
 from schemas.cli import USAGE, run_command, say
+from schemas.columns import TABLES
 from schemas.errors import HeadflowError
 from schemas.store.directory import check_directory
 from schemas.store.validate import validate
@@ -44,6 +45,8 @@ def draw_plots(arguments: argparse.Namespace) -> int:
     flows = check_flows(arguments.metrics, heads.run.manifest)
     layers = chosen_layers(arguments.layers, heads.layers)
     categories = chosen_categories(arguments.categories, heads.categories)
+    folder = _folder(arguments.output_dir, heads.run.path)
+    _make(folder)
     found = tally(heads, flows, scope, edges, spread=False)
     for flow, share in found.outside().items():
         if share:
@@ -52,8 +55,6 @@ def draw_plots(arguments: argparse.Namespace) -> int:
         letters = "".join(sorted(boxes))
         say(f"warning: no font here has {letters}; install one, such as Noto Sans CJK", error=True)
     subject = f"{_name(heads)}, {scope.note}" if scope.note else _name(heads)
-    folder = arguments.output_dir or heads.run.path
-    _make(folder)
     pictures = Pictures(found, subject, arguments.prefix, layers, categories).all()
     size = tuple(arguments.figsize)
     paths = write_pictures(pictures, folder, figsize=size, dpi=arguments.dpi, kind=arguments.format)
@@ -70,12 +71,12 @@ def summarise_run(arguments: argparse.Namespace) -> int:
     heads = _open(arguments.run)
     flows = check_flows(arguments.metrics, heads.run.manifest)
     scope = heads.scope(arguments.text_scope)
+    folder = _folder(arguments.output_dir, heads.run.path)
     table = summarise(tally(heads, flows, scope))
     scores = mme_scores(heads.samples)
     tables = {"summary.csv": table.assign(text_scope=scope.name)}
     if not scores.empty:
         tables["scores.csv"] = pd.concat([scores, total_scores(scores)])
-    folder = arguments.output_dir or heads.run.path
     unwritten = write_csv(tables, folder)  # first: whoever reads what is printed may stop reading
     manifest = heads.run.manifest
     statuses = heads.samples["status"].value_counts()
@@ -105,8 +106,8 @@ def verify_run(arguments: argparse.Namespace) -> int:
 
     reference = read_reference(arguments.reference)
     heads = _open(arguments.run)
+    folder = _folder(arguments.output_dir, heads.run.path)
     result = verify(heads, reference)
-    folder = arguments.output_dir or heads.run.path
     unwritten = write_csv({"verify.csv": result.figures}, folder)
     title = f"{_name(heads)} and {arguments.reference.name}: {result.verdict()[0]}"
     picture = folder / f"{arguments.prefix}_verify"
@@ -148,7 +149,7 @@ def export_pt(arguments: argparse.Namespace) -> int:
 
     heads = _open(arguments.run)
     scope = export_scope(heads, arguments.text_scope)
-    folder = arguments.output_dir or heads.run.path
+    folder = _folder(arguments.output_dir, heads.run.path)
     _make(folder)
     number = export_records(heads, scope, folder / RECORDS)
     say(f"{number} records in {folder / RECORDS}, text scope {scope.name}")
@@ -157,6 +158,15 @@ def export_pt(arguments: argparse.Namespace) -> int:
     elif scope.converts and heads.run.manifest.system_span != "original":
         say("only a run that was extracted with --system-span original equals that tool's records to the last digit")
     return 0
+
+
+def _folder(asked: Path | None, run: Path) -> Path:
+    """Where files go: into the folder asked for, else into the run, but not among the parts of a table."""
+    folder = asked or run
+    tables = {(run / table).resolve() for table in TABLES}
+    if tables & {folder.resolve(), *folder.resolve().parents}:
+        raise HeadflowError(f"{folder} is for parts of a table, and pandas reads all of it", setting="output_dir")
+    return folder
 
 
 def _make(folder: Path) -> None:

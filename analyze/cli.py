@@ -158,7 +158,7 @@ def chosen_layers(asked: Sequence[str] | None, layers: int) -> list[int]:
         return list(range(layers))
     chosen: list[int] = []
     for text in asked:
-        found = re.fullmatch(r"(\d{1,9})(-?)(\d{0,9})", text, re.ASCII)
+        found = re.fullmatch(r"(\d{1,18})(-?)(\d{0,18})", text, re.ASCII)
         if not found or (found[3] and not found[2]):
             raise HeadflowError(f"--layers {text[:80]}: give numbers and ranges, such as 3, 0-7 or 24-")
         first = int(found[1])

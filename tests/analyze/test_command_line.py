@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import matplotlib
+import pandas as pd
 import pytest
 
 from analyze.__main__ import main
@@ -206,3 +207,14 @@ def test_a_file_that_cannot_be_replaced(made_up, capsys):
         assert error.startswith("error: ")
         assert "Is a directory" in error
         assert [path.name for path in made_up.glob("*.tmp")] == []
+
+
+@pytest.mark.parametrize("command", [PLOTS[:-1], ["summary"], ["verify"], ["export-pt"]])
+def test_the_folders_of_tables_are_for_parts_alone(made_up, capsys, command):
+    for folder in ("samples", "heads/more", "../made_up/heads"):
+        assert main([*command, str(made_up), "--output-dir", str(made_up / folder)]) == 2
+        assert capsys.readouterr().err.endswith(
+            " is for parts of a table, and pandas reads all of it; see --output-dir\n"
+        )
+    assert len(pd.read_parquet(made_up / "heads")) == 60
+    assert len(pd.read_parquet(made_up / "samples")) == 10
