@@ -20,6 +20,5 @@ def write_pictures(
         dpi: dots per inch.
         kind: `png`, or another format of matplotlib's.
     """
-    with style(), FigureFiles(dpi, kind) as files:
-        progress = tqdm(pictures, unit="picture", dynamic_ncols=True)
+    with style(), FigureFiles(dpi, kind) as files, tqdm(pictures, unit="picture", dynamic_ncols=True) as progress:
         return [files.save(draw(picture, figsize), folder / picture.name) for picture in progress]

@@ -219,8 +219,7 @@ def write(extractor: "Extractor", questions: QuestionSet, writer: RunWriter) -> 
 
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line and run; returns the exit code."""
-    arguments = parser().parse_args(argv)
-    return run_command(lambda: run(arguments))
+    return run_command(lambda: run(parser().parse_args(argv)))
 
 
 if __name__ == "__main__":

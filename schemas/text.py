@@ -3,9 +3,19 @@
 from collections.abc import Sequence
 
 
+def printable(value: object) -> str:
+    r"""The text of a value, on one line; what a terminal would obey or hide is written as in Python, such as `\x1b`."""
+    text = str(value)
+    return text if text.isprintable() else "".join(_escaped(letter) for letter in text)
+
+
+def _escaped(letter: str) -> str:
+    return letter if letter.isprintable() else repr(letter)[1:-1]
+
+
 def one_line(error: object) -> str:
-    """The text of an error, on one line."""
-    return " ".join(str(error).split())
+    """The text of an error, on one line, without control characters."""
+    return printable(" ".join(str(error).split()))
 
 
 def short(value: object) -> str:

@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-import matplotlib
+import matplotlib.style
 import seaborn as sns
 from matplotlib import font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -50,10 +50,13 @@ def colours(flows: Sequence[str]) -> list[str]:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """The style of all pictures. A letter that no font has is drawn as a box, without a warning."""
+    """The style of all pictures, whatever a user's matplotlibrc says.
+
+    A letter that no font has is drawn as a box, without a warning.
+    """
     look = sns.axes_style("whitegrid") | sns.plotting_context("notebook", font_scale=0.9)
     settings = look | {"font.family": fonts(), "svg.hashsalt": "headflow"}
-    with matplotlib.rc_context(settings), warnings.catch_warnings():
+    with matplotlib.style.context(["default", settings]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         yield
 
