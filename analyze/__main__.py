@@ -8,11 +8,14 @@ from pathlib import Path
 import pandas as pd
 
 from analyze.cli import RECORDS, parser
+from analyze.pictures.kinds import Picture
 from analyze.reference import read_reference
 from analyze.tables.frames import Heads, check_flows, open_heads
 from schemas.cli import USAGE, run_command
 from schemas.errors import HeadflowError
 from schemas.store.validate import validate
+
+SHOWN = 20  # letters that are named
 
 
 def _open(run: Path) -> Heads:
@@ -22,15 +25,9 @@ def _open(run: Path) -> Heads:
     return heads
 
 
-def _name(heads: Heads) -> str:
-    """The name of a run in pictures: its model, if that is known."""
-    return Path(heads.run.manifest.model or heads.run.path.resolve().name).name
-
-
 def draw_plots(arguments: argparse.Namespace) -> int:
     """`plots`: tally, then draw."""
-    from analyze.drawing.figures import undrawable
-    from analyze.pictures import Pictures
+    from analyze.pictures.of_run import Pictures, subject
     from analyze.plots import write_pictures
     from analyze.tables.bins import bin_edges
     from analyze.tables.tallies import tally
@@ -45,16 +42,33 @@ def draw_plots(arguments: argparse.Namespace) -> int:
     for flow, share in found.outside().items():
         if share:
             print(f"warning: {share:.2%} of {flow} lies outside the bins and is not drawn", file=sys.stderr)
-    if boxes := undrawable("".join(categories)):
-        letters = "".join(sorted(boxes))
-        print(f"warning: no font here has {letters}; install one, such as Noto Sans CJK", file=sys.stderr)
-    subject = f"{_name(heads)}, {scope.note}" if scope.note else _name(heads)
-    pictures = Pictures(found, subject, arguments.prefix, layers, categories).all()
+    of = subject(heads, scope)
+    drawn = Pictures(found, of, arguments.prefix, layers, categories, arguments.ymax, arguments.vmax).all()
+    _warn(drawn, [*categories, *of])
     folder = arguments.output_dir or heads.run.path
     size = tuple(arguments.figsize)
-    paths = write_pictures(pictures, folder, figsize=size, dpi=arguments.dpi, kind=arguments.format)
+    paths = write_pictures(drawn, folder, figsize=size, dpi=arguments.dpi, kind=arguments.format)
     print(f"{len(paths)} pictures in {folder}, {paths[0].name} first")
     return 0
+
+
+def _warn(pictures: Sequence[Picture], names: Sequence[str]) -> None:
+    """Say which letters of names cannot be drawn, and whether bars or colours are cut."""
+    from analyze.drawing.fonts import undrawable
+
+    if letters := undrawable(names):
+        shown = "".join(letters[:SHOWN]) + ("..." if len(letters) > SHOWN else "")
+        code = letters[0].encode("unicode_escape").decode()
+        print(
+            f"warning: no font here has {shown}; pictures have codes in their place, such as {code}; install a font, "
+            "such as Noto Sans CJK",
+            file=sys.stderr,
+        )
+    if cut := [picture.name for picture in pictures if picture.cut]:
+        print(
+            f"warning: {len(cut)} of {len(pictures)} pictures cut what lies above --ymax or --vmax, {cut[0]} first",
+            file=sys.stderr,
+        )
 
 
 def _layers(asked: Sequence[str] | None, layers: int) -> list[int]:
@@ -120,6 +134,7 @@ def verify_run(arguments: argparse.Namespace) -> int:
     """`verify`: returns 0 if the run matches, 1 if it differs, 2 if it cannot be compared, as `diff` does."""
     from analyze.drawing.figures import FigureFiles, style
     from analyze.drawing.verification import verification_figure
+    from analyze.pictures.of_run import subject
     from analyze.verify import verify
 
     reference = read_reference(arguments.reference)
@@ -128,9 +143,11 @@ def verify_run(arguments: argparse.Namespace) -> int:
     folder = arguments.output_dir or heads.run.path
     folder.mkdir(parents=True, exist_ok=True)
     result.figures.to_csv(folder / "verify.csv", index=False)
-    title = f"{_name(heads)} and {arguments.reference.name}: {result.verdict()[0]}"
+    of = (*subject(heads), f"compared with {arguments.reference.name}")
     with style(), FigureFiles(arguments.dpi, arguments.format) as files:
-        picture = files.save(verification_figure(result.figures, title), folder / f"{arguments.prefix}_verify")
+        picture = files.save(
+            verification_figure(result.figures, result.verdict()[0], of), folder / f"{arguments.prefix}_verify"
+        )
     print(f"{arguments.run} against {reference.what}\nsource: {reference.source}\n")
     settings = pd.DataFrame(result.settings).rename(columns={"name": "setting"})
     _print_table(settings.replace({True: "yes", False: "no"}), 4)

@@ -8,11 +8,14 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from analyze.__main__ import main
-from analyze.drawing.figures import style, undrawable
+from analyze.drawing.figures import style
+from analyze.drawing.fonts import undrawable
 from analyze.drawing.heads import draw_head_bars, draw_head_map, draw_layer_row, panel_width
 from analyze.drawing.histograms import draw_stacked_histogram
 from analyze.drawing.panels import draw
-from analyze.pictures import Picture, Pictures, file_names
+from analyze.pictures.file_names import file_names
+from analyze.pictures.kinds import Picture
+from analyze.pictures.of_run import Pictures
 from analyze.reference import LLAVA_MME, read_reference
 from analyze.tables.bins import bin_edges
 from analyze.tables.frames import open_heads
@@ -30,7 +33,7 @@ def axes():
 def listed(made_up):
     heads, _ = open_heads(made_up)
     found = tally(heads, ("t2v", "v2t"), heads.scope(None), EDGES)
-    return Pictures(found, "a model", "mme", [0, 1], heads.categories).all()
+    return Pictures(found, ("a model",), "mme", [0, 1], heads.categories).all()
 
 
 @pytest.fixture
@@ -41,9 +44,10 @@ def pictures(listed):
 
 def test_stacked_bars():
     shares = {"t2v": np.array([0.5, 0.2, 0.2, 0.1]), "v2t": np.array([0.1, 0.1, 0.3, 0.5])}
-    drawn = draw_stacked_histogram(axes(), shares, EDGES, top=0.7)
+    drawn = axes()
+    draw_stacked_histogram(drawn, shares, EDGES, top=0.7)
     bars = list(drawn.patches)
-    assert [to_hex(bar.get_facecolor()) for bar in bars] == ["#1f77b4"] * 4 + ["#ff7f0e"] * 4
+    assert [to_hex(bar.get_facecolor()) for bar in bars] == ["#0072b2"] * 4 + ["#e69f00"] * 4
     assert [bar.get_x() for bar in bars] == [0, 0.25, 0.5, 0.75] * 2
     assert [bar.get_width() for bar in bars] == [0.25] * 8
     assert [bar.get_y() for bar in bars] == [0] * 4 + [0.5, 0.2, 0.2, 0.1]
@@ -53,21 +57,20 @@ def test_stacked_bars():
 
 
 def steps(drawn) -> tuple[np.ndarray, np.ndarray]:
-    """Heights and middles of bars that are one patch."""
-    (patch,) = drawn.patches
-    values, edges, _ = patch.get_data()
+    """Heights of stacks and middles of bars; those of one column are one patch, the last one is on top."""
+    values, edges, _ = drawn.patches[-1].get_data()
     return values[::2], (edges[::2] + edges[1::2]) / 2
 
 
 def test_head_bars():
-    heights, middles = steps(draw_head_bars(axes(), np.array([0.1, 0.4, 0.2]), "v2t", top=1))
+    heights, middles = steps(draw_head_bars(axes(), {"v2t": np.array([0.1, 0.4, 0.2])}, top=1))
     assert heights.tolist() == [0.1, 0.4, 0.2]
     assert middles == pytest.approx([0, 1, 2])
 
 
 def test_a_row_of_layers():
     means = np.arange(6.0).reshape(2, 3)
-    drawn = draw_layer_row(axes(), means, "t2v", first=8, panels=4, top=6)
+    drawn = draw_layer_row(axes(), {"t2v": means}, first=8, panels=4, top=6)
     heights, middles = steps(drawn)
     assert heights.tolist() == [0, 1, 2, 3, 4, 5]
     assert middles == pytest.approx([0, 1, 2, *(panel_width(3) + np.arange(3))])
@@ -155,20 +158,23 @@ def test_pictures_hold_their_numbers_and_titles(listed, made_up):
     table = pd.read_parquet(made_up / "heads")
     found = {picture.name: picture for picture in listed}
     assert len(found) == len(listed)
-    assert found["mme_overall_stacked_hist"].title == "All layers\n10 samples, a model"
+    assert found["mme_overall_stacked_hist"].title == "All layers"
+    assert found["mme_overall_stacked_hist"].of == ("10 samples", "a model")
     one = found["category_OCR/mme_OCR_stacked_hist"]
-    assert one.title == "Category OCR\n4 samples, a model"
+    assert (one.title, one.of) == ("Category OCR", ("4 samples", "a model"))
     some = table[table["category"] == "OCR"]
     assert one.means["v2t"] == pytest.approx(some["v2t"].mean(), abs=1e-6)
-    assert one.shares["v2t"].tolist() == (np.histogram(some["v2t"].astype(float), EDGES)[0] / len(some)).tolist()
+    assert (
+        one.panels[0].bars["v2t"].tolist() == (np.histogram(some["v2t"].astype(float), EDGES)[0] / len(some)).tolist()
+    )
     means = table.groupby(["layer", "head"])["t2v"].mean().to_numpy().reshape(2, 3)
     assert found["mme_head_map_t2v"].means == pytest.approx(means, abs=1e-6)
-    assert found["mme_head_map_t2v"].title == "T2V (text → image) by layer and head\n10 samples, a model"
+    assert found["mme_head_map_t2v"].title == "T2V (text → image) by layer and head"
 
 
 def test_a_picture_of_no_kind_is_refused():
     with pytest.raises(TypeError, match="Picture is no kind"):
-        draw(Picture("name", "title"), (8.0, 5.0))
+        draw(Picture("name", "title", ()), (8.0, 5.0))
 
 
 def test_one_scale_for_layers_and_one_for_categories(pictures):
@@ -180,7 +186,7 @@ def test_one_scale_for_layers_and_one_for_categories(pictures):
             for panel in figure.axes
         }
 
-    assert len(limits("category", "head_bars")) == 1
+    assert len(limits("category", "head_bars")) == 2  # of means, and of their total
     for part in ("layer", "category"):
         ((_, top),) = limits(part, "stacked")
         highest = max(
@@ -271,5 +277,5 @@ def test_strange_categories_are_drawn(tmp_path, recwarn):
 
 
 def test_letters_that_no_font_has():
-    assert undrawable("T2V (text → image),\n90\t%") == set()
-    assert undrawable("a\U000e0000") == {"\U000e0000"}
+    assert undrawable(["T2V (text → image),\n90\t%"]) == []
+    assert undrawable(["b数a", "值"]) == ["值", "数"]
