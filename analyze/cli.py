@@ -117,5 +117,5 @@ def _picture_flags(command: argparse.ArgumentParser) -> None:
 
 def _prefix(text: str) -> str:
     if not re.fullmatch(r"[\w.+-]*", text) or len(text.encode()) > LONGEST_PREFIX:
-        raise argparse.ArgumentTypeError(f"{text!r} is not letters, digits and . _ + -, up to {LONGEST_PREFIX} bytes")
+        raise argparse.ArgumentTypeError(f"{text!r} is not up to {LONGEST_PREFIX} bytes of letters, digits and . _ + -")
     return text

@@ -1,16 +1,11 @@
 """Texts in pictures. Oracle: the boxes that matplotlib's renderer measures, and a simulation of colour blindness."""
 
 import itertools
-from collections.abc import Iterator
 
 import matplotlib
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex, to_rgb
-from matplotlib.figure import Figure
-from matplotlib.text import Text
-from matplotlib.transforms import Bbox
 
 from analyze.drawing.figures import style
 from analyze.drawing.fonts import drawable
@@ -23,6 +18,7 @@ from analyze.tables.frames import open_heads
 from analyze.tables.tallies import tally
 from schemas.columns import FLOW_NAMES
 from schemas.roles import ROLES
+from tests.support.boxes import badly_placed
 from tests.support.runs import edit_manifest, write_run
 
 DEFAULT = ("t2v", "v2t")
@@ -40,44 +36,6 @@ STRANGE = [
     "W" * 300,
     " ",
 ]
-
-
-def shown(axis) -> list[Text]:
-    """The labels of the ticks between the ends of an axis."""
-    low, high = sorted(axis.get_view_interval())
-    return [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
-
-
-def boxes(figure: Figure) -> Iterator[tuple[str, Bbox]]:
-    """Name and box of each text, legend and frame, in pixels; tick labels of an axis in one."""
-    renderer = FigureCanvasAgg(figure).get_renderer()
-    figure.draw(renderer)
-    for name in ("_suptitle", "_supxlabel", "_supylabel"):
-        if (text := getattr(figure, name)) is not None:
-            yield name, text.get_window_extent(renderer)
-    for number, axes in enumerate(figure.axes):
-        yield f"frame {number}", axes.get_window_extent(renderer)
-        texts = {"title": [axes.title], "x label": [axes.xaxis.label], "y label": [axes.yaxis.label]}
-        texts |= {"x ticks": shown(axes.xaxis), "y ticks": shown(axes.yaxis), "texts": axes.texts}
-        for name, some in texts.items():
-            if found := [text.get_window_extent(renderer) for text in some if text.get_visible() and text.get_text()]:
-                yield f"{name} {number}", Bbox.union(found)
-        if (legend := axes.get_legend()) is not None:
-            yield f"legend {number}", legend.get_window_extent(renderer)
-
-
-def badly_placed(figure: Figure) -> list[object]:
-    """What leaves the figure, and what overlaps; by more than a pixel."""
-    figure.set_dpi(100)
-    found = list(boxes(figure))
-    width, height = figure.bbox.size
-    leaving = [name for name, box in found if box.x0 < -1 or box.y0 < -1 or box.x1 > width + 1 or box.y1 > height + 1]
-    overlapping = [
-        (one, other)
-        for (one, a), (other, b) in itertools.combinations(found, 2)
-        if min(a.x1, b.x1) - max(a.x0, b.x0) > 1 and min(a.y1, b.y1) - max(a.y0, b.y0) > 1
-    ]
-    return [*leaving, *overlapping]
 
 
 def pictures(run, flows=DEFAULT, edges=(0.05,), **options) -> dict[str, object]:

@@ -1,5 +1,7 @@
 """The artists' geometry, compared with numpy and pandas; and the files."""
 
+import unicodedata
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from analyze.__main__ import main
+from analyze.cli import LONGEST_PREFIX
 from analyze.drawing.figures import style
 from analyze.drawing.fonts import undrawable
 from analyze.drawing.heads import draw_head_bars, draw_head_map, draw_layer_row, panel_width
@@ -253,27 +256,63 @@ def test_what_lies_outside_the_bins_is_said(made_up, tmp_path, capsys):
     assert "of v2t lies outside the bins" in capsys.readouterr().err
 
 
-STRANGE = ["a/b", "a_b", "A_B", "..", "", "two words", "数值计算", "$x^2$", "x" * 300, "tab\tnew\nline", "con.png", "-"]
+STRANGE = [
+    *("a/b", "a_b", "A_B", "a_b-2", "..", "", "two words", "数值计算", "$x^2$", "tab\tnew\nline", "con.png", "-"),
+    *(
+        "x" * 300,
+        "x" * 80,
+        "数" * 80,
+        "数" * 81,
+        "🙂" * 80,
+        "_" * 80,
+        "caf\u00e9",
+        "cafe\u0301",
+        "\x1b[31m",
+        "\u202eabc",
+    ),
+]
 
 
 def test_strange_categories_get_their_own_safe_file_names(tmp_path):
     names = file_names(STRANGE)
-    assert len({name.casefold() for name in names.values()}) == len(STRANGE)
+    assert len({unicodedata.normalize("NFC", name).casefold() for name in names.values()}) == len(STRANGE)
     for name in names.values():
         assert name not in ("", ".", "..")
         assert not set(name) & set('/\\:*?"<>|\n\t ')
         (tmp_path / name).mkdir()
+        (tmp_path / f"{'p' * LONGEST_PREFIX}_{name}_stacked_hist.png").touch()
     assert names["数值计算"] == "数值计算"
     assert names["a/b"] == "a_b"
 
 
-def test_strange_categories_are_drawn(tmp_path, recwarn):
-    run = write_run(tmp_path / "run", categories=dict.fromkeys(("a/b", "数值计算", "$x", "two words", ".."), 2))
-    assert main(["plots", str(run), "--output-dir", str(tmp_path / "out"), "--dpi", "20"]) == 0
-    folders = {path.name for path in (tmp_path / "out").iterdir() if path.is_dir()}
-    assert folders == {"category_a_b", "category_数值计算", "category__x", "category_two_words", "category__"}
-    assert len(list((tmp_path / "out").rglob("*.png"))) == 5 * 2 + 9
+def test_strange_categories_are_drawn(tmp_path, recwarn, capsys):
+    strange = ("a/b", "数值计算", "$x", "two words", "..", "数" * 80, "数" * 81, "\x1b[31mred")
+    run = write_run(tmp_path / "run", categories=dict.fromkeys(strange, 2))
+    flags = ["--dpi", "20", "--prefix", "数" * 26]
+    assert main(["plots", str(run), "--output-dir", str(tmp_path / "out"), *flags]) == 0
+    folders = {path.name.removeprefix("category_") for path in (tmp_path / "out").iterdir() if path.is_dir()}
+    names = {"a_b", "数值计算", "_x", "two_words", "_", "数" * 40, f"{'数' * 40}-2", "_31mred"}
+    assert folders == names
+    assert len(list((tmp_path / "out").rglob("*.png"))) == 8 * 2 + 9
     assert not recwarn.list
+    assert "\x1b" not in capsys.readouterr().err
+
+
+def test_letters_that_no_font_has_are_named_once(tmp_path, capsys):
+    run = write_run(tmp_path / "run", categories={"数值": 2, "值": 2, "OCR": 2})
+    assert main(["plots", str(run), "--output-dir", str(tmp_path / "out"), "--dpi", "20", "--layers", "0"]) == 0
+    assert capsys.readouterr().err.startswith(
+        "warning: no font here has 值数; pictures have codes in their place, such as "
+    )
+
+
+def test_what_scales_cut_is_said(made_up, tmp_path, capsys):
+    flags = ["--output-dir", str(tmp_path), "--dpi", "20", "--layers", "0"]
+    assert main(["plots", str(made_up), *flags, "--ymax", "0.2"]) == 0
+    told = "warning: 4 of 12 pictures cut what lies above --ymax or --vmax, mme_overall_stacked_hist first"
+    assert capsys.readouterr().err.startswith(told)
+    assert main(["plots", str(made_up), *flags, "--ymax", "2", "--vmax", "1"]) == 0
+    assert "warning" not in capsys.readouterr().err
 
 
 def test_letters_that_no_font_has():
