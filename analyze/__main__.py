@@ -8,11 +8,13 @@ if __name__ == "__main__":
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from analyze.cli import RECORDS, chosen_categories, chosen_layers, parse
+from analyze.pictures.kinds import Picture
 from analyze.reference import read_reference
 from analyze.tables.frames import Heads, check_flows, open_heads
 from analyze.tables.output import as_text, unwritable, write_csv
@@ -22,6 +24,8 @@ from schemas.store.directory import check_directory, record_outputs
 from schemas.store.validate import validate
 from schemas.text import printable
 
+SHOWN = 20  # letters that are named
+
 
 def _open(run: Path) -> Heads:
     heads, warning = open_heads(run)
@@ -30,15 +34,9 @@ def _open(run: Path) -> Heads:
     return heads
 
 
-def _name(heads: Heads) -> str:
-    """The name of a run in pictures: its model, if that is known."""
-    return Path(heads.run.manifest.model or heads.run.path.resolve().name).name
-
-
 def draw_plots(arguments: argparse.Namespace) -> int:
     """`plots`: tally, then draw."""
-    from analyze.drawing.figures import undrawable
-    from analyze.pictures import Pictures
+    from analyze.pictures.of_run import Pictures, subject
     from analyze.plots import write_pictures
     from analyze.tables.bins import bin_edges
     from analyze.tables.tallies import tally
@@ -55,16 +53,33 @@ def draw_plots(arguments: argparse.Namespace) -> int:
     for flow, share in found.outside().items():
         if share:
             say(f"warning: {share:.2%} of {flow} lies outside the bins and is not drawn", error=True)
-    if boxes := undrawable("".join(categories)):
-        letters = "".join(sorted(boxes))
-        say(f"warning: no font here has {letters}; install one, such as Noto Sans CJK", error=True)
-    subject = f"{_name(heads)}, {scope.note}" if scope.note else _name(heads)
-    pictures = Pictures(found, subject, arguments.prefix, layers, categories).all()
+    of = subject(heads, scope)
+    drawn = Pictures(found, of, arguments.prefix, layers, categories, arguments.ymax, arguments.vmax).all()
+    _warn(drawn, [*categories, *of])
     size = tuple(arguments.figsize)
-    paths = write_pictures(pictures, folder, figsize=size, dpi=arguments.dpi, kind=arguments.format)
+    paths = write_pictures(drawn, folder, figsize=size, dpi=arguments.dpi, kind=arguments.format)
     record_outputs(heads.run.path, paths)
     say(f"{len(paths)} pictures in {folder}, {paths[0].name} first")
     return 0
+
+
+def _warn(pictures: Sequence[Picture], names: Sequence[str]) -> None:
+    """Say which letters of names cannot be drawn, and whether bars or colours are cut."""
+    from analyze.drawing.fonts import undrawable
+
+    if letters := undrawable(names):
+        shown = "".join(letters[:SHOWN]) + ("..." if len(letters) > SHOWN else "")
+        code = letters[0].encode("unicode_escape").decode()
+        say(
+            f"warning: no font here has {shown}; pictures have codes in their place, such as {code}; install a font, "
+            "such as Noto Sans CJK",
+            error=True,
+        )
+    if cut := [picture.name for picture in pictures if picture.cut]:
+        say(
+            f"warning: {len(cut)} of {len(pictures)} pictures cut what lies above --ymax or --vmax, {cut[0]} first",
+            error=True,
+        )
 
 
 def summarise_run(arguments: argparse.Namespace) -> int:
@@ -107,6 +122,7 @@ def verify_run(arguments: argparse.Namespace) -> int:
     """`verify`: returns 0 if the run matches, 1 if it differs, 2 if it cannot be compared, as `diff` does."""
     from analyze.drawing.figures import FigureFiles, style
     from analyze.drawing.verification import verification_figure
+    from analyze.pictures.of_run import subject
     from analyze.verify import verify
 
     reference = read_reference(arguments.reference)
@@ -114,11 +130,11 @@ def verify_run(arguments: argparse.Namespace) -> int:
     folder = _folder(arguments.output_dir, heads.run.path)
     result = verify(heads, reference)
     unwritten = write_csv({"verify.csv": result.figures}, folder)
-    title = f"{_name(heads)} and {arguments.reference.name}: {result.verdict()[0]}"
+    of = (*subject(heads), f"compared with {arguments.reference.name}")
     picture = folder / f"{arguments.prefix}_verify"
     try:
         with style(), FigureFiles(arguments.dpi, arguments.format) as files:
-            picture = files.save(verification_figure(result.figures, title), picture)
+            picture = files.save(verification_figure(result.figures, result.verdict()[0], of), picture)
     except OSError as error:
         unwritten = unwritten or unwritable(picture.name, folder, error)
     if not unwritten:

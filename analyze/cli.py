@@ -16,8 +16,10 @@ from schemas.text import printable
 
 RECORDS = "mme_attention_head_records.pt"
 FORMATS = ("png", "pdf", "svg")
+LONGEST_PREFIX = 80  # bytes: file systems limit names, and a category's name comes behind it
 FINITE = number(float, -sys.float_info.max, sys.float_info.max)
-SMALLEST, LARGEST = 1, 100  # inches of a picture
+SMALLEST, LARGEST = 2, 100  # inches of a picture; a smaller one has no room for its words
+LEAST = 1e-6  # end of an axis
 SHOWN = 20  # categories that an error names
 COARSEST, FINEST = 10, 1200  # dots per inch: at fewer, letters vanish
 
@@ -80,6 +82,15 @@ def parser() -> Parser:
         default=[8.0, 5.0],
         metavar=("W", "H"),
         help="of histograms, inches (8 5)",
+    )
+    plots.add_argument(
+        "--ymax",
+        type=number(float, LEAST, 1 / LEAST),
+        metavar="Y",
+        help="end of the y axis of histograms (default: fits)",
+    )
+    plots.add_argument(
+        "--vmax", type=number(float, LEAST, 1), metavar="V", help="end of the scale of bars and maps (default: fits)"
     )
     plots.add_argument(
         "--layers", nargs="+", metavar="L", help="layers that get a picture, as 3, 0-7 or 24- (default all)"
@@ -167,8 +178,8 @@ def _picture_flags(command: argparse.ArgumentParser) -> None:
 
 
 def _prefix(text: str) -> str:
-    if not re.fullmatch(r"[\w.+-]{0,80}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not up to 80 letters, digits and . _ + -")
+    if not re.fullmatch(r"[\w.+-]*", text) or len(text.encode()) > LONGEST_PREFIX:
+        raise argparse.ArgumentTypeError(f"{text!r} is not up to {LONGEST_PREFIX} bytes of letters, digits and . _ + -")
     return text
 
 

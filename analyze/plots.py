@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from analyze.drawing.figures import FigureFiles, style
 from analyze.drawing.panels import draw
-from analyze.pictures import Picture
+from analyze.pictures.kinds import Picture
 
 
 def write_pictures(
@@ -16,7 +16,7 @@ def write_pictures(
     """Draw pictures into a folder, with a progress bar; returns the paths of the files.
 
     Args:
-        figsize: width and height of histograms, in inches.
+        figsize: width and height of histograms, in inches; see `panels.draw`.
         dpi: dots per inch.
         kind: `png`, or another format of matplotlib's.
     """

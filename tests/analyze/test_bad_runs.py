@@ -162,8 +162,8 @@ def test_validate(made_up, capsys):
         ("--range 0 inf", "--range: inf is not a number from"),
         ("--bins nan", "--bins: nan is not a number from"),
         ("--dpi 9", "--dpi: 9 is not a whole number from 10 to 1200"),
-        ("--figsize 0 3", "--figsize: 0 is not a number from 1 to 100"),
-        ("--prefix ../x", "--prefix: '../x' is not up to 80 letters"),
+        ("--figsize 0 3", "--figsize: 0 is not a number from 2 to 100"),
+        ("--prefix ../x", "--prefix: '../x' is not up to 80 bytes of letters"),
     ],
 )
 def test_bad_flags(made_up, capsys, flags, says):
