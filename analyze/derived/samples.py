@@ -23,10 +23,11 @@ def check_output(out: Path, runs: Sequence[Path], *, overwrite: bool) -> None:
     """Check where a run of samples of other runs is to be written.
 
     Raises:
-        HeadflowError: it is one of these runs, or there is a run and it is not to be replaced.
+        HeadflowError: it is one of these runs or lies in it, or there is a run and it is not to be replaced.
     """
-    if any(out.resolve() == run.resolve() for run in runs):
-        raise HeadflowError(f"{out} is a run that is read; choose another directory to write to")
+    inside = out.resolve()
+    if found := next((run for run in runs if run.resolve() in (inside, *inside.parents)), None):
+        raise HeadflowError(f"{out} is the run {found}, which is read, or lies in it; choose another directory")
     if holds_run(out) and not overwrite:
         raise HeadflowError(f"{out} holds a run; choose another directory, or overwrite it", setting="overwrite")
 

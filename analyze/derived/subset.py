@@ -3,6 +3,7 @@
 A subset is a selection of samples: each keeps all of its rows, as every command needs them.
 """
 
+import ast
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -38,7 +39,7 @@ def subset(
     Args:
         categories: names of categories; `None`: all.
         query: a condition on the columns of `samples`, as `pandas.DataFrame.query` takes it.
-        heads_query: a condition on the columns of `heads`; a sample fits if at least one of its rows does.
+        heads_query: a condition on the columns of one row of `heads`; a sample fits if at least one of its rows does.
 
     Raises:
         HeadflowError: no observed sample fits, a condition cannot be evaluated, or the run cannot be read or written.
@@ -76,11 +77,32 @@ def _in_categories(category: pd.Series, names: Sequence[str]) -> Mask:
 
 def _fitting(run: Run, query: str) -> set[str]:
     """Ids of the samples of which a row of `heads` fits."""
+    _check_of_one_row(query, [column.name for column in run.columns("heads")])
     found: set[str] = set()
     for path in run.part_paths("heads"):
         rows = run.read_part(path).to_pandas()
         found.update(rows.loc[_evaluate(rows, query, "heads_query"), "sample_id"].astype(str).unique())
     return found
+
+
+def _check_of_one_row(query: str, columns: Sequence[str]) -> None:
+    """Check that a query compares columns within a row; parts are read one by one, so that others see one part.
+
+    Raises:
+        HeadflowError: it calls a function, such as `t2v.mean()`, or has names that are no columns.
+    """
+    try:
+        nodes = list(ast.walk(ast.parse(query.strip(), mode="eval")))
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise HeadflowError(f"{short(query)} is no condition: {one_line(error)[:200]}", setting="heads_query") from None
+    if any(isinstance(node, ast.Call | ast.Attribute | ast.Subscript) for node in nodes):
+        raise HeadflowError(
+            f"{short(query)} is not of one row: compare columns and numbers, without functions", setting="heads_query"
+        )
+    if unknown := [node.id for node in nodes if isinstance(node, ast.Name) and node.id not in columns]:
+        raise HeadflowError(
+            f"{short(query)}: `heads` has no column {unknown[0]}; it has {', '.join(columns)}", setting="heads_query"
+        )
 
 
 def _evaluate(table: pd.DataFrame, query: str, setting: str) -> Mask:

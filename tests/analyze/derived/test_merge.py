@@ -131,7 +131,7 @@ def test_other_weights_and_images_of_the_same_names(halves, tmp_path, capsys):
 
 def test_where_it_is_written(halves, tmp_path, capsys):
     assert merge(*halves, halves[0]) == 2
-    assert "is a run that is read; choose another directory" in capsys.readouterr().err
+    assert "which is read, or lies in it; choose another directory" in capsys.readouterr().err
     shutil.copytree(halves[0], tmp_path / "out")
     assert merge(*halves, tmp_path / "out") == 2
     assert "holds a run; choose another directory, or overwrite it; see --overwrite" in capsys.readouterr().err

@@ -136,7 +136,11 @@ def test_parts_get_the_types_of_the_contract(made_up, tmp_path):
         ({"query": "x = row"}, "is not true or false of each row"),
         ({"query": "row > 99"}, "no observed sample fits; nothing was written"),
         ({"query": "status == 'skipped'"}, "no observed sample fits"),
-        ({"heads_query": "n_image > 3"}, "see --heads-query"),
+        ({"heads_query": "n_image > 3"}, "`heads` has no column n_image; it has sample_id, category, layer, head, t2v"),
+        ({"heads_query": "index > 3"}, "`heads` has no column index; it has"),
+        ({"heads_query": "t2v > t2v.mean()"}, "is not of one row: compare columns and numbers, without functions; see"),
+        ({"heads_query": "t2v > "}, "is no condition: invalid syntax"),
+        ({"heads_query": "t2v + 1"}, "'t2v + 1' is not true or false of each row; see --heads-query"),
     ],
 )
 def test_refused(run, tmp_path, capsys, flags, says):
@@ -149,7 +153,9 @@ def test_refused(run, tmp_path, capsys, flags, says):
 
 def test_where_it_is_written(run, tmp_path, capsys):
     assert main(["subset", str(run), str(run / ".." / "run"), "--overwrite"]) == 2
-    assert "is a run that is read; choose another directory" in capsys.readouterr().err
+    assert "which is read, or lies in it; choose another directory" in capsys.readouterr().err
+    assert subset(run, run / "heads") == 2
+    assert "lies in it; choose another directory" in capsys.readouterr().err
     assert subset(run, tmp_path / "out") == 0
     assert subset(run, tmp_path / "out", categories=["OCR"]) == 2
     assert "holds a run; choose another directory, or overwrite it; see --overwrite" in capsys.readouterr().err
