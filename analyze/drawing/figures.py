@@ -17,6 +17,7 @@ from analyze.drawing.fonts import fonts
 from analyze.drawing.texts import LETTERS, LINE, PAD, fill, fit, letters_for, lines_height
 
 LINE_OF_FONT = 1.164  # height of a line of DejaVu Sans, as a share of its letters
+SHORT = (0.01, 10_000)  # ends of axes whose tick labels are short
 SEABORN = 12  # points of seaborn's labels in its context "notebook"
 
 
@@ -90,6 +91,21 @@ def place_panels(
         hspace=between[1] / each[1],
     )
     return list(figure.subplots(rows, columns, squeeze=False, **options).ravel())
+
+
+def short_tick_labels(axes: Axes) -> Axes:
+    """Write ticks of very small and very large values as `2e-5`, for which the margins have room."""
+    for axis in (axes.xaxis, axes.yaxis):
+        furthest = max(map(abs, axis.get_view_interval()))
+        if not SHORT[0] <= furthest < SHORT[1]:
+            axis.set_major_formatter(_with_power)
+    return axes
+
+
+def _with_power(value: float, place: float) -> str:
+    """0.00002 -> `2e-5`, 0 -> `0`."""
+    digits, _, power = f"{value:.2e}".partition("e")
+    return f"{float(digits):g}e{int(power)}" if value else "0"
 
 
 class FigureFiles:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from analyze.drawing.figures import new_figure, place_panels
+from analyze.drawing.figures import new_figure, place_panels, short_tick_labels
 from analyze.drawing.heads import draw_head_bars, draw_head_map, draw_layer_row
 from analyze.drawing.histograms import draw_stacked_histogram
 from analyze.drawing.labels import COLOURS, CROSSINGS, label, target
@@ -73,7 +73,7 @@ def _histogram(picture: Histogram, figsize: tuple[float, float]) -> Figure:
         put_legend(axes, list(bars.values()), entries[place], headings[place], letters=small, width=cell, middle=middle)
         axes.set_xlabel("Attention value (mass)", size=letters)
         axes.set_ylabel("Density of head values" if picture.density else "Share of all head values", size=letters)
-        axes.tick_params(labelsize=small)
+        short_tick_labels(axes).tick_params(labelsize=small)
     _remove(grid[number:])
     return figure
 
@@ -99,7 +99,7 @@ def _head_bars(picture: HeadBars) -> Figure:
         draw_head_bars(axes, panel.bars, top=panel.top)
         axes.set_title(panel.heading, pad=4)
         axes.set(xlabel="Head", ylabel=_bars_label(panel))
-        axes.yaxis.set_major_locator(MaxNLocator(5, steps=STEPS))
+        short_tick_labels(axes).yaxis.set_major_locator(MaxNLocator(5, steps=STEPS))
     _remove(grid[number:])
     _legend_of_keys(figure, picture, above=lines_height(1, LETTERS))
     return figure
@@ -119,7 +119,7 @@ def _layer_bars(picture: LayerBars) -> Figure:
         bars = {flow: means[first : first + columns] for flow, means in panel.bars.items()}
         draw_layer_row(axes, bars, first=first, panels=columns, top=panel.top)
         axes.tick_params(labelbottom=first + columns >= layers)
-        axes.yaxis.set_major_locator(MaxNLocator(3, steps=STEPS))
+        short_tick_labels(axes).yaxis.set_major_locator(MaxNLocator(3, steps=STEPS))
     figure.supxlabel("Head", size=LETTERS, y=PAD / height)
     figure.supylabel(_bars_label(panel), size=LETTERS, x=PAD / width)
     _legend_of_keys(figure, picture, above=lines_height(1, LETTERS))

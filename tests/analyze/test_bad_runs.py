@@ -164,6 +164,9 @@ def test_validate(made_up, capsys):
         ("--dpi 9", "--dpi: 9 is not a whole number from 10 to 1200"),
         ("--figsize 0 3", "--figsize: 0 is not a number from 2 to 100"),
         ("--prefix ../x", "--prefix: '../x' is not up to 80 bytes of letters"),
+        (f"--prefix {'数' * 27}", "is not up to 80 bytes of letters"),
+        ("--ymax 0", "--ymax: 0 is not a number from 1e-06 to 1e+06"),
+        ("--vmax 1.5", "--vmax: 1.5 is not a number from 1e-06 to 1"),
     ],
 )
 def test_bad_flags(made_up, capsys, flags, says):

@@ -2,13 +2,15 @@
 
 import itertools
 
-import matplotlib
+import matplotlib.font_manager
 import numpy as np
 import pytest
+from fontTools.fontBuilder import FontBuilder
+from fontTools.pens.ttGlyphPen import TTGlyphPen
 from matplotlib.colors import to_hex, to_rgb
 
 from analyze.drawing.figures import style
-from analyze.drawing.fonts import drawable
+from analyze.drawing.fonts import drawable, undrawable
 from analyze.drawing.labels import COLOURS, by_queries, colour, target
 from analyze.drawing.panels import draw
 from analyze.drawing.texts import fill, fit, width_of
@@ -81,6 +83,16 @@ def test_bars_and_maps_hold_their_texts(large, small, flows):
                     assert badly_placed(draw(picture, (8.0, 5.0))) == [], name
 
 
+@pytest.mark.parametrize("end", [1e-6, 1e-4, 0.3, 1])
+@pytest.mark.parametrize("shape", [(1, 1), (7, 5), (80, 64)], ids=str)
+def test_any_scale_and_shape_holds_its_texts(tmp_path, shape, end):
+    run = write_run(tmp_path / "run", layers=shape[0], heads=shape[1], categories={"OCR": 2})
+    made = pictures(run, DEFAULT, tuple(np.linspace(0, end, 6)), ymax=1 / end, vmax=end)
+    for name, picture in made.items():
+        with style():
+            assert badly_placed(draw(picture, (4.0, 3.0))) == [], name
+
+
 def test_the_check_of_places_can_fail(small):
     with style():
         figure = draw(pictures(small)["mme_overall_stacked_hist"], (4.0, 3.0))
@@ -104,6 +116,39 @@ def test_strange_names_are_drawn_as_they_are(tmp_path, name, recwarn):
     if len(name) < 20 and name.isascii() and name.isprintable():
         assert titles == {f"Category {name}".strip()}
     assert not recwarn.list
+
+
+def test_a_font_that_has_the_letters_is_used(tmp_path, recwarn):
+    assert drawable("数") == r"\u6570"
+    builder = FontBuilder(1000)
+    builder.setupGlyphOrder([".notdef", "number"])
+    builder.setupCharacterMap({ord("数"): "number"})
+    pen = TTGlyphPen(None)
+    for step, point in enumerate([(100, 0), (100, 800), (900, 800), (900, 0)]):
+        (pen.lineTo if step else pen.moveTo)(point)
+    pen.closePath()
+    builder.setupGlyf(dict.fromkeys([".notdef", "number"], pen.glyph()))
+    builder.setupHorizontalMetrics(dict.fromkeys([".notdef", "number"], (1000, 100)))
+    builder.setupHorizontalHeader(ascent=900, descent=-200)
+    builder.setupNameTable({"familyName": "SimHei", "styleName": "Regular", "psName": "SimHei"})
+    builder.setupOS2()
+    builder.setupPost()
+    builder.save(tmp_path / "made-up.ttf")
+    manager = matplotlib.font_manager.fontManager
+    before = list(manager.ttflist)
+    manager.addfont(tmp_path / "made-up.ttf")
+    try:
+        assert undrawable(["数a值"]) == ["值"]
+        assert drawable("数a值") == r"数a\u503c"
+        run = write_run(tmp_path / "run", categories={"数数": 2})
+        with style():
+            figure = draw(pictures(run)["category_数数/mme_数数_stacked_hist"], (4.0, 3.0))
+            assert badly_placed(figure) == []
+        assert figure.get_suptitle().startswith("Category 数数\n")
+        assert not recwarn.list
+    finally:
+        manager.ttflist[:] = before
+        manager._findfont_cached.cache_clear()
 
 
 def test_text_that_no_font_has_is_legible():
