@@ -2,8 +2,9 @@
 
 cli         the commands of `python -m analyze`, and their flags
 tables/     a run as pandas
+pictures/   what the pictures of a run show, from its tally
 drawing/    statistics in, an Axes out
-pictures    what the pictures of a run show
+derived/    runs made of other runs: subset, merge
 plots, summary, verify, legacy   the work of one command each
 scores      the MME score
 reference   published figures of a model, from data/reference

@@ -3,23 +3,68 @@
 import argparse
 import re
 import sys
+from collections.abc import Iterator, Sequence
+from typing import NoReturn
 
 from analyze.reference import LLAVA_MME
 from analyze.tables.frames import DEFAULT
 from schemas.cli import number, path
 from schemas.columns import FLOW_NAMES
+from schemas.errors import HeadflowError
 from schemas.manifest import TEXT_SCOPES
+from schemas.text import printable
 
 RECORDS = "mme_attention_head_records.pt"
 FORMATS = ("png", "pdf", "svg")
+LONGEST_PREFIX = 80  # bytes: file systems limit names, and a category's name comes behind it
 FINITE = number(float, -sys.float_info.max, sys.float_info.max)
-SMALLEST, LARGEST = 1, 100  # inches of a picture
+SMALLEST, LARGEST = 2, 100  # inches of a picture; a smaller one has no room for its words
+LEAST = 1e-6  # end of an axis
+SHOWN = 20  # categories that an error names
 COARSEST, FINEST = 10, 1200  # dots per inch: at fewer, letters vanish
 
 
-def parser() -> argparse.ArgumentParser:
+class Refused(Exception):
+    """A command line that cannot be parsed: the parser of its command, and what is wrong."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that raises `Refused` where argparse would exit."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise `Refused`."""
+        raise Refused(self, message)
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """Parse a command line. RUN may also come last, behind a flag that takes several values: `--metrics a2v RUN`.
+
+    Raises:
+        SystemExit: it cannot be parsed; argparse has said why.
+    """
+    flags = parser()
+    try:
+        return flags.parse_args(words)
+    except Refused as refused:
+        for order in _orders(words):
+            try:
+                return flags.parse_args(order)
+            except Refused:
+                continue
+        command, message = refused.args
+        argparse.ArgumentParser.error(command, printable(message))
+
+
+def _orders(words: Sequence[str]) -> Iterator[list[str]]:
+    """The command line with one of its words moved to where RUN mostly stands, the last word first."""
+    for place in reversed(range(2, len(words))):
+        if not words[place].startswith("-"):
+            yield [words[0], words[place], *words[1:place], *words[place + 1 :]]
+
+
+def parser() -> Parser:
     """The commands and their flags."""
-    flags = argparse.ArgumentParser(prog="python -m analyze", description="Pictures, tables and .pt from a run.")
+    flags = Parser(prog="python -m analyze", description="Pictures, tables and .pt from a run.")
     commands = flags.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     plots = commands.add_parser("plots", help="draw all pictures of a run")
@@ -38,7 +83,18 @@ def parser() -> argparse.ArgumentParser:
         metavar=("W", "H"),
         help="of histograms, inches (8 5)",
     )
-    plots.add_argument("--layers", nargs="+", metavar="L", help="layers that get a picture, as 3 or 0-7 (default all)")
+    plots.add_argument(
+        "--ymax",
+        type=number(float, LEAST, 1 / LEAST),
+        metavar="Y",
+        help="end of the y axis of histograms (default: fits)",
+    )
+    plots.add_argument(
+        "--vmax", type=number(float, LEAST, 1), metavar="V", help="end of the scale of bars and maps (default: fits)"
+    )
+    plots.add_argument(
+        "--layers", nargs="+", metavar="L", help="layers that get a picture, as 3, 0-7 or 24- (default all)"
+    )
     plots.add_argument("--categories", nargs="+", metavar="NAME", help="categories that get pictures (default all)")
 
     summary = commands.add_parser("summary", help="means, quantiles and the MME score, as tables and CSV")
@@ -56,9 +112,24 @@ def parser() -> argparse.ArgumentParser:
     check = commands.add_parser("validate", help="say what is wrong with a run; exit code 1 if anything is")
     _run_argument(check)
 
+    some = commands.add_parser("subset", help="write some samples of a run as a run; each keeps all of its rows")
+    _run_argument(some)
+    _derived_flags(some)
+    some.add_argument("--categories", nargs="+", metavar="NAME", help="samples of these categories (default all)")
+    some.add_argument(
+        "--query", metavar="QUERY", help='samples whose row fits, as "n_question > 20" (see pandas.query)'
+    )
+    some.add_argument(
+        "--heads-query", metavar="QUERY", help='samples with a row of heads that fits, as "layer == 5 and a2v > 0.5"'
+    )
+
+    several = commands.add_parser("merge", help="write the samples of several runs of the same settings as one run")
+    several.add_argument("runs", type=path, nargs="+", metavar="RUN", help="directories of runs")
+    _derived_flags(several)
+
     export = commands.add_parser("export-pt", help=f"write {RECORDS}")
     _run_argument(export)
-    _scope_flag(export)
+    _scope_flag(export, "no-system, as in the earlier tool, or what an imported run has")
     export.add_argument("--output-dir", type=path, help="directory of the file (default: RUN)")
 
     imported = commands.add_parser("import-pt", help="make a run from records of the earlier tool")
@@ -67,8 +138,7 @@ def parser() -> argparse.ArgumentParser:
     imported.add_argument(
         "--text-scope",
         choices=TEXT_SCOPES,
-        default="no-system",
-        help="what the records count as text (default no-system, as the earlier tool did)",
+        help="what the records count as text (default: what they say, else no-system, as the earlier tool did)",
     )
     imported.add_argument("--overwrite", action="store_true", help="replace the run in RUN")
     return flags
@@ -78,11 +148,14 @@ def _run_argument(command: argparse.ArgumentParser) -> None:
     command.add_argument("run", type=path, metavar="RUN", help="directory of a run")
 
 
-def _scope_flag(command: argparse.ArgumentParser) -> None:
+def _derived_flags(command: argparse.ArgumentParser) -> None:
+    command.add_argument("output", type=path, metavar="OUT", help="directory of the run to write")
+    command.add_argument("--overwrite", action="store_true", help="replace the run in OUT")
+
+
+def _scope_flag(command: argparse.ArgumentParser, default: str = "all, or what an imported run has") -> None:
     command.add_argument(
-        "--text-scope",
-        choices=TEXT_SCOPES,
-        help="what t2v and v2t count as text (default: all, or what an imported run has)",
+        "--text-scope", choices=TEXT_SCOPES, help=f"what t2v and v2t count as text (default: {default})"
     )
 
 
@@ -105,6 +178,32 @@ def _picture_flags(command: argparse.ArgumentParser) -> None:
 
 
 def _prefix(text: str) -> str:
-    if not re.fullmatch(r"[\w.+-]{0,80}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not up to 80 letters, digits and . _ + -")
+    if not re.fullmatch(r"[\w.+-]*", text) or len(text.encode()) > LONGEST_PREFIX:
+        raise argparse.ArgumentTypeError(f"{text!r} is not up to {LONGEST_PREFIX} bytes of letters, digits and . _ + -")
     return text
+
+
+def chosen_layers(asked: Sequence[str] | None, layers: int) -> list[int]:
+    """`3 5-7` -> 3, 5, 6, 7; `30-` -> 30 to the last; all layers for `None`."""
+    if asked is None:
+        return list(range(layers))
+    chosen: list[int] = []
+    for text in asked:
+        found = re.fullmatch(r"(\d{1,18})(-?)(\d{0,18})", text, re.ASCII)
+        if not found or (found[3] and not found[2]):
+            raise HeadflowError(f"--layers {text[:80]}: give numbers and ranges, such as 3, 0-7 or 24-")
+        first = int(found[1])
+        last = int(found[3] or (layers - 1 if found[2] else first))
+        if not first <= last < layers:
+            raise HeadflowError(f"--layers {text}: this run has the layers 0 to {layers - 1}")
+        chosen += range(first, last + 1)
+    return list(dict.fromkeys(chosen))
+
+
+def chosen_categories(asked: Sequence[str] | None, categories: list[str]) -> list[str]:
+    """The categories that get pictures of their own; all for `None`."""
+    for name in asked or ():
+        if name not in categories:
+            more = f" and {len(categories) - SHOWN} more" if len(categories) > SHOWN else ""
+            raise HeadflowError(f"--categories {name}: this run has {', '.join(categories[:SHOWN])}{more}")
+    return list(dict.fromkeys(asked)) if asked else categories

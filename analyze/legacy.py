@@ -3,10 +3,13 @@
     {"id": str, "image_file": str | None, "category": str, "per_layer": [{"text_to_visual": {head: float},
      "visual_to_text": {head: float}, "total": {head: float}}, ...]}
 
-Older files have `id` and no category, or no id. Only this module imports torch, and only when called.
+Older files have `id` and no category, or no id. The earlier tool left the system prompt out of "text": so do records
+without `text_scope`. Those that count all text say so by `"text_scope": "all"`, which that tool's readers pass over.
+Only this module imports torch, and only when called.
 """
 
 import hashlib
+import io
 import warnings
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,18 +18,20 @@ from typing import Any
 
 import numpy as np
 
-from analyze.tables.frames import NOT_ONCE, Heads
+from analyze.tables.frames import Heads
 from analyze.tables.text_scope import TextScope
 from schemas.columns import CROSSINGS, UNKNOWN
 from schemas.errors import HeadflowError
-from schemas.manifest import IMPORTED, Manifest, Session
+from schemas.files import publishing
+from schemas.manifest import EXTRACTED, IMPORTED, TEXT_SCOPES, Manifest, Session
 from schemas.sample_ids import SampleIds
 from schemas.store.run import Run
-from schemas.store.validate import TOLERANCE
+from schemas.store.validate import TOLERANCE_OF_HALF
 from schemas.store.writer import RunWriter
-from schemas.text import one_line, storable
+from schemas.text import one_line, short, storable
 
 FLOWS = {"t2v": "text_to_visual", "v2t": "visual_to_text"}
+EARLIER = "no-system"  # the text scope of the earlier tool
 
 
 def _torch() -> Any:
@@ -37,33 +42,54 @@ def _torch() -> Any:
     return torch
 
 
+def export_scope(heads: Heads, asked: str | None) -> TextScope:
+    """The text scope to export: the one asked for, else that of the earlier tool, or what an imported run has.
+
+    Raises:
+        HeadflowError: the run cannot be read in it.
+    """
+    return heads.scope(asked or (EARLIER if heads.run.manifest.source == EXTRACTED else None))
+
+
 def export_records(heads: Heads, scope: TextScope, path: Path) -> int:
-    """Write the observed samples of a run as a `.pt` that loads with `weights_only=True`; returns how many."""
+    """Write the observed samples of a run as a `.pt` that loads with `weights_only=True`; returns how many.
+
+    Values are those of float32, as in runs, so that importing the file gives the same values.
+
+    Raises:
+        HeadflowError: the run does not have each (layer, head) of each sample once.
+        OSError: the file cannot be written.
+    """
     torch = _torch()
     shape = (heads.layers, heads.heads)
-    values = np.full((len(heads.samples), *shape, len(FLOWS)), np.nan)
-    rows = 0
+    values = np.empty((len(heads.samples), *shape, len(FLOWS)), np.float32)
     for frame in heads.frames(list(FLOWS), scope):
         values[frame["sample"], frame["layer"], frame["head"]] = frame[list(FLOWS)]
-        rows += len(frame)
     observed = heads.observed.to_numpy()
-    if rows != values[observed, ..., 0].size or np.isnan(values[observed]).any():
-        raise HeadflowError(f"{heads.run.path} {NOT_ONCE}")
+    imported = heads.run.manifest.source == IMPORTED
     records = [
         {
-            "id": str(sample.sample_id),
+            "id": _id(sample, imported=imported),
             "image_file": sample.image if isinstance(sample.image, str) else None,
             "category": str(sample.category),
-            "per_layer": [_head_dicts(layer) for layer in layers],
+            "per_layer": [_head_dicts(layer) for layer in layers.astype(np.float64)],
         }
+        | ({} if scope.name == EARLIER else {"text_scope": scope.name})
         for sample, layers in zip(heads.samples[observed].itertuples(), values[observed], strict=True)
     ]
     rows_in_file = heads.samples.loc[observed, "row"]
     if rows_in_file.notna().all():  # the earlier tool's order; a run of version 1 has no `row`
         records = [records[place] for place in np.argsort(rows_in_file.to_numpy(np.int64), kind="stable")]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(records, path)
+    content = io.BytesIO()  # torch tells of a file that it cannot write by any error
+    torch.save(records, content)
+    with publishing(path) as aside:
+        aside.write_bytes(content.getbuffer())
     return len(records)
+
+
+def _id(sample: Any, *, imported: bool) -> str:
+    """The id that an imported sample came with, which need not be unique; else the `sample_id`."""
+    return str(sample.question_id if imported and isinstance(sample.question_id, str) else sample.sample_id)
 
 
 def _head_dicts(values: np.ndarray) -> dict[str, dict[int, float]]:
@@ -73,28 +99,33 @@ def _head_dicts(values: np.ndarray) -> dict[str, dict[int, float]]:
     return {name: dict(enumerate(column.tolist())) for name, column in columns.items()}
 
 
-def import_records(file: Path, path: Path, *, text_scope: str, overwrite: bool) -> Run:
+def import_records(file: Path, path: Path, *, text_scope: str | None, overwrite: bool) -> Run:
     """Write a run from the records of a `.pt`; returns the run.
 
     Values are stored as float32, in which values of float16 and float32 models are exact. `total` is not stored: it is
     the sum of the other two. Questions, answers and token counts are null, as the records have none.
 
+    Args:
+        text_scope: of the records; `None`: what they say, or `no-system`, as in the earlier tool, if they say nothing.
+
     Raises:
-        HeadflowError: not such a file, or a value that is missing, not a number or not in 0..1.
+        HeadflowError: not such a file, a value that is missing, not a number or not in 0..1, or records that say
+            another text scope.
     """
     content, digest = _load(file)
     flows = _flows(content[0], f"{file}: record 0")
+    checked = [_flows(record, f"{file}: record {number}", flows.shape) for number, record in enumerate(content)]
+    scope = _scope(content, text_scope, file)
     manifest = Manifest(
         source=IMPORTED,
         layers=flows.shape[0],
         heads=flows.shape[1],
         flows=[column.name for column in CROSSINGS],
-        text_scope=text_scope,
+        text_scope=scope,
         question_file=str(file),
         question_file_sha256=digest,
     )
     session = Session(arguments={"file": str(file), "text_scope": text_scope, "overwrite": overwrite})
-    checked = [_flows(record, f"{file}: record {number}", flows.shape) for number, record in enumerate(content)]
     with closing(RunWriter(path, manifest, session, samples=len(content), overwrite=overwrite)) as writer:
         for sample, values in zip(_samples(content), checked, strict=True):
             if sample["sample_id"] not in writer.done:
@@ -117,6 +148,17 @@ def _load(file: Path) -> tuple[list[Any], str]:
         raise HeadflowError(f"{file} holds {type(content).__name__} of no records, not a list of them")
     with file.open("rb") as opened:
         return content, hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _scope(content: list[dict[str, Any]], asked: str | None, file: Path) -> str:
+    """The text scope of records: what they say, else the one asked for, else that of the earlier tool."""
+    said = [record.get("text_scope", EARLIER) for record in content]
+    for number, scope in enumerate(said):
+        if scope not in TEXT_SCOPES or scope != said[0]:
+            raise HeadflowError(f"{file}: record {number} has the text scope {short(scope)}, record 0 {short(said[0])}")
+    if "text_scope" in content[0] and asked not in (None, said[0]):
+        raise HeadflowError(f"{file}: its records have the text scope `{said[0]}`", setting="text_scope")
+    return asked or str(said[0])
 
 
 def _samples(content: list[Any]) -> Iterator[dict[str, Any]]:
@@ -155,7 +197,7 @@ def _flows(record: Any, where: str, shape: tuple[int, ...] | None = None) -> np.
         raise HeadflowError(f"{where} has no heads")
     if shape is not None and values.shape != shape:
         raise HeadflowError(f"{where} has {values.shape[:2]} layers and heads, the first record {shape[:2]}")
-    bad = np.argwhere(~((values >= -TOLERANCE) & (values <= 1 + TOLERANCE)))
+    bad = np.argwhere(~((values >= -TOLERANCE_OF_HALF) & (values <= 1 + TOLERANCE_OF_HALF)))
     if len(bad):
         layer, head, flow = bad[0]
         name = list(FLOWS.values())[flow]

@@ -106,6 +106,8 @@ def read_reference(path: Path) -> Reference:
     for name, means in dataclasses.asdict(reference.by_layer).items():
         if len(means) != layers:
             raise HeadflowError(f"reference {path}: `by_layer` has {len(means)} {name}, of {layers} layers")
+    if not layers or not reference.by_category:
+        raise HeadflowError(f"reference {path} is without figures of layers or of categories")
     questions = sum(category.n_samples for category in reference.by_category.values())
     if questions != reference.n_samples:
         raise HeadflowError(f"reference {path}: its categories have {questions} samples, not {reference.n_samples}")

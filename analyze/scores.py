@@ -1,9 +1,11 @@
 """The MME score by category: accuracy plus accuracy over images, in percent points.
 
-Source: MME (Fu et al., 2023, arXiv:2306.13394) and its `eval_tool/calculation.py`: an answer counts by `yes` or `no`
+Source: MME (Fu et al., 2023, arXiv:2306.13394) and its `eval_tool/calculation.py`: a prediction counts by `yes` or `no`
 in its first four letters, and an image counts in the second accuracy if both of its questions are right. MME asks two
 questions about each image; an image with a skipped question, or with one question, is left out and counted.
 """
+
+import re
 
 import pandas as pd
 
@@ -23,27 +25,34 @@ PERCEPTION = (
 )
 COGNITION = ("commonsense_reasoning", "numerical_calculation", "text_translation", "code_reasoning")
 TOTALS = {"perception": PERCEPTION, "cognition": COGNITION}
+COUNTS = ["questions", "images", "left_out"]
 
 
-def yes_or_no(answer: object) -> str | None:
-    """`yes`, `no`, or `None` for any other answer."""
-    start = str(answer).strip().lower()[:4] if isinstance(answer, str) else ""
+def read_answer(answer: object) -> str | None:
+    """A right answer: `yes` or `no` if it is that word, in any case and punctuation; `None` for any other text."""
+    word = re.fullmatch(r"\W*(yes|no)\W*", answer, re.IGNORECASE) if isinstance(answer, str) else None
+    return word[1].lower() if word else None
+
+
+def read_prediction(prediction: object) -> str | None:
+    """A prediction: `yes` or `no` if its first four letters have it, as MME's script and lmms-eval read it."""
+    start = prediction.strip().lower()[:4] if isinstance(prediction, str) else ""
     return next((word for word in ("yes", "no") if word in start), None)
 
 
 def mme_scores(samples: pd.DataFrame) -> pd.DataFrame:
     """Scores from the table `samples`; empty if no observed sample has a yes/no answer.
 
-    Only samples whose right answer is yes or no are scored. Two questions belong together if they share a
-    `question_id` in their category, else if they are about one image.
+    Only samples whose right answer is yes or no are scored. Questions of a category belong together if they are about
+    one image. If several have each `question_id` of that image, as in MME, those with one id belong together.
 
     Returns:
         One row per category: `questions` and `images` scored, `accuracy`, `accuracy_pairs`, `score` (0 to 200), and
-        `left_out`, the questions that were skipped or lack their pair; then the rows `perception` and `cognition`, the
-        sums over MME's categories that are there. In a category without a single complete pair, `accuracy` is that of
-        all observed questions, and `accuracy_pairs` and `score` are NaN.
+        `left_out`, the questions that were skipped or lack their pair. MME's categories come first. In a category
+        without a single complete pair, `accuracy` is that of all observed questions, and `accuracy_pairs` and `score`
+        are NaN.
     """
-    scored = samples[samples["answer"].map(yes_or_no).notna()]
+    scored = samples[samples["answer"].map(read_answer).notna()]
     if not (scored["status"] == OK).any():
         return pd.DataFrame()
     table = pd.DataFrame(
@@ -51,30 +60,41 @@ def mme_scores(samples: pd.DataFrame) -> pd.DataFrame:
             "category": scored["category"].astype(str),
             "pair": _pairs(scored),
             "observed": scored["status"] == OK,
-            "right": scored["answer"].map(yes_or_no) == scored["prediction"].map(yes_or_no),
+            "right": scored["answer"].map(read_answer) == scored["prediction"].map(read_prediction),
         }
     )
     pairs = table.groupby(["category", "pair"])
     complete = pairs["observed"].transform("all") & (pairs["pair"].transform("size") > 1)
     table = table.assign(paired=complete)
-    scores = pd.DataFrame([_score(name, rows) for name, rows in table.groupby("category", sort=False)])
-    scores = scores.set_index("category")
-    order = [name for names in TOTALS.values() for name in names if name in scores.index]
-    scores = scores.loc[[*order, *(name for name in scores.index if name not in order)]]
+    groups = dict(list(table.groupby("category", sort=False)))
+    order = [name for names in TOTALS.values() for name in names if name in groups]
+    return pd.DataFrame([_score(name, groups[name]) for name in dict.fromkeys([*order, *groups])])
+
+
+def total_scores(scores: pd.DataFrame) -> pd.DataFrame:
+    """The sums over those of MME's categories that are there, as rows for the end of `scores`.
+
+    They are called `perception` and `cognition`, with ` (MME)` behind it if a category of the run has that name.
+    """
+    rows = []
     for total, names in TOTALS.items():
-        part = scores.loc[[name for name in names if name in scores.index]]
+        part = scores[scores["category"].isin(names)]
         if len(part):
-            scores.loc[total] = part[["questions", "images", "score", "left_out"]].sum(min_count=1)
-    return scores.astype(dict.fromkeys(("questions", "images", "left_out"), "int64")).reset_index()
+            name = f"{total} (MME)" if total in set(scores["category"]) else total
+            sums = part[[*COUNTS, "score"]].sum(min_count=1).to_dict()
+            rows.append({"category": name} | sums)
+    return pd.DataFrame(rows, columns=scores.columns).astype(dict.fromkeys(COUNTS, "int64"))
 
 
 def _pairs(scored: pd.DataFrame) -> pd.Series:
-    """A name that the questions about one image share: their id, else the image, else the sample."""
-    shared = scored["question_id"].notna() & scored.duplicated(["category", "question_id"], keep=False)
-    name = scored["image"].fillna(scored["sample_id"].astype(str))
-    same_name = scored.groupby([scored["category"].astype(str), name], sort=False)["image_sha256"]
+    """A name that questions which belong together share, in their category."""
+    category, identity = scored["category"].astype(str), scored["question_id"].fillna("")
+    name = scored["image"].fillna(scored["question_id"]).fillna(scored["sample_id"].astype(str))
+    same_name = scored.groupby([category, name], sort=False)["image_sha256"]
     image = scored["image_sha256"].fillna(same_name.transform("first")).fillna(name)  # skipped: maybe without a hash
-    return ("image " + image).mask(shared, "id " + scored["question_id"].astype(str))
+    times = scored.groupby([category, image, identity], sort=False)["sample_id"].transform("size")
+    by_id = times.where(identity != "", 1).groupby([category, image], sort=False).transform("min") > 1
+    return image.where(~by_id, image + " id " + identity)
 
 
 def _score(category: object, rows: pd.DataFrame) -> dict[str, object]:

@@ -1,54 +1,58 @@
 """Mean, standard deviation, extremes and quantiles of each flow: of the whole run, by layer and by category."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analyze.tables.bins import QUANTILES, quantile
-from analyze.tables.tallies import Spread, Tally
+from analyze.tables.bins import FINE, QUANTILES, quantiles
+from analyze.tables.frames import Heads
+from analyze.tables.tallies import Spread, Tally, tally
+from analyze.tables.text_scope import TextScope
 
 GROUPS = ("overall", "layer", "category")
+AT_ONCE = 512  # fine histograms of categories held at once, of all flows together: 40 MB
 
 
-def summarise(tally: Tally) -> pd.DataFrame:
-    """Statistics of the flows that were tallied, with their spread.
+def summarise(heads: Heads, flows: Sequence[str], scope: TextScope) -> pd.DataFrame:
+    """Statistics of some flows. Categories are read a few at a time, so that memory does not grow with their number.
 
     Returns:
         One row per (group, name, flow): `rows`, `mean`, `std` (of the population), `min`, `q05`, `q25`, `median`,
-        `q75`, `q95`, `max`. Group is `overall`, `layer` or `category`. Quantiles are off by less than 1e-4, the rest is
-        exact.
+        `q75`, `q95`, `max`. Group is `overall`, `layer` or `category`. Quantiles are those of pandas, off by less than
+        1e-4; the rest is exact.
 
     Raises:
-        ValueError: the tally was made without its spread.
+        HeadflowError: see `Heads.frames`.
     """
-    if tally.spread is None:
-        raise ValueError("a summary needs a tally with its spread")
-    tables = {group: _statistics(tally, tally.spread, group) for group in GROUPS}
-    return pd.concat(tables, names=["group"]).reset_index().astype({"name": str})
+    whole: Tally | None = None
+    categories = []
+    number = max(1, AT_ONCE // len(flows))
+    for first in range(0, len(heads.categories), number):
+        some = tally(heads.of(heads.categories[first : first + number]), flows, scope)
+        categories.append(_statistics(some, "category"))
+        whole = some.merged() if whole is None else whole + some.merged()
+    assert whole is not None  # a run that can be opened has a category
+    tables = [_statistics(whole, "category"), _statistics(whole, "layer"), pd.concat(categories)]
+    return pd.concat(dict(zip(GROUPS, tables, strict=True)), names=["group"]).reset_index().astype({"name": str})
 
 
-def _statistics(tally: Tally, spread: Spread, group: str) -> pd.DataFrame:
-    """The statistics of one group, by (name, flow)."""
-    rows = _grouped(tally.rows, group).sum()
-    mean, square = (_grouped(table, group).sum().div(rows, axis=0) for table in (tally.sums, spread.squares))
-    low, high = _grouped(spread.minima, group).min(), _grouped(spread.maxima, group).max()
-    fine = spread.fine_by_category if group == "category" else spread.fine_by_layer
-    fine = fine if group in fine.index.names else pd.concat({"all": fine.groupby("bin").sum()})
-    by_name = fine.groupby(level=0, sort=False)
-    columns = {
-        "mean": mean,
-        "std": np.sqrt((square - mean**2).clip(lower=0)),
-        "min": low,
-        **{name: by_name.agg(quantile, share).clip(low, high) for name, share in QUANTILES.items()},
-        "max": high,
-    }
+def _statistics(found: Tally, level: str) -> pd.DataFrame:
+    """The statistics of each `category` or `layer`, by (name, flow)."""
+    assert found.spread is not None
+    spread: Spread = found.spread
+    rows = found.rows.groupby(level, sort=False).sum()
+    mean, square = (table.groupby(level, sort=False).sum().div(rows, axis=0) for table in (found.sums, spread.squares))
+    low, high = spread.minima.groupby(level, sort=False).min(), spread.maxima.groupby(level, sort=False).max()
+    fine = spread.fine_by_category if level == "category" else spread.fine_by_layer
+    counts = {flow: fine[flow].to_numpy().reshape(-1, FINE + 1) for flow in found.flows}
+    columns: dict[str, Any] = {"mean": mean, "std": np.sqrt((square - mean**2).clip(lower=0)), "min": low}
+    for name, share in QUANTILES.items():
+        values = pd.DataFrame({flow: quantiles(count, share) for flow, count in counts.items()}, index=low.index)
+        columns[name] = values.clip(low, high)
+    columns["max"] = high
     table = pd.concat(columns, axis=1, names=["statistic", "flow"]).rename_axis(index="name").stack("flow")
     table = table[list(columns)]
     table.insert(0, "rows", rows.loc[table.index.get_level_values("name")].to_numpy())
     return table
-
-
-def _grouped(table: Any, group: str) -> Any:
-    """A table of the tally, grouped by a level of its index; all in one for `overall`."""
-    return table.groupby(group if group in table.index.names else np.full(len(table), "all"), sort=False)

@@ -39,7 +39,6 @@ import pandas as pd
 from analyze.reference import Reference
 from analyze.summary import summarise
 from analyze.tables.frames import DEFAULT, Heads, check_flows
-from analyze.tables.tallies import tally
 from schemas.columns import OK
 from schemas.errors import HeadflowError
 
@@ -123,7 +122,7 @@ def verify(heads: Heads, reference: Reference) -> Verification:
         scope = heads.scope(reference.settings.text_scope)
     except HeadflowError:  # it cannot be read in that scope
         scope = heads.scope(None)
-    table = summarise(tally(heads, check_flows(DEFAULT, manifest), scope))
+    table = summarise(heads, check_flows(DEFAULT, manifest), scope)
     settings = compare_settings({**dataclasses.asdict(manifest), "text_scope": scope.name}, reference)
     samples = heads.samples.loc[heads.samples["status"] == OK, "category"].astype(str).value_counts()
     settings += compare_samples({str(name): number for name, number in samples.items()}, reference)

@@ -22,6 +22,7 @@ from schemas.errors import HeadflowError
 from schemas.manifest import SEPARATE, Manifest
 from schemas.store.directory import check_directory, holds_run, refuse_foreign_run
 from schemas.store.identity import check_division, check_fingerprints, check_model, check_same
+from schemas.store.parts import damaged_parts
 from schemas.store.run import Run, open_run
 from schemas.store.writer import RunWriter
 
@@ -87,7 +88,10 @@ def find_run(
     refuse_foreign_run(path)
     if arguments.overwrite or not holds_run(path):
         return None
-    found = open_run(path)
+    try:
+        found = open_run(path)
+    except HeadflowError as error:
+        raise HeadflowError(f"{error}; put the file back, or overwrite the run", setting="overwrite") from None
     check_same(found.manifest, known_fields(arguments, questions), path)
     check_division(found, len(questions.samples))
     check_model(found, arguments.model_path, None, settings)
@@ -116,6 +120,7 @@ def stays_complete(run: Run, arguments: argparse.Namespace, asked: int) -> bool:
     """Whether nothing is left to do: the chunk is complete, has all samples, and had the same flags."""
     ledger = run.ledgers.get(arguments.chunk_idx)
     complete = ledger is not None and ledger.complete and ledger.samples >= asked
+    complete = complete and not damaged_parts(run, arguments.chunk_idx)
     return complete and not arguments.retry_skipped and was_asked(run, arguments)
 
 
@@ -198,6 +203,8 @@ def open_writer(
 
 def write(extractor: "Extractor", questions: QuestionSet, writer: RunWriter) -> None:
     """Run the samples that the run lacks, and say what was done."""
+    for part in writer.damaged:
+        print(f"warning: {part.name} lacks files or rows; its samples are run again", file=sys.stderr)
     there = sum(sample.sample_id in writer.done for sample in questions.samples)
     if there:
         print(f"{there} of {len(questions.samples)} samples are there already")
@@ -212,8 +219,7 @@ def write(extractor: "Extractor", questions: QuestionSet, writer: RunWriter) -> 
 
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line and run; returns the exit code."""
-    arguments = parser().parse_args(argv)
-    return run_command(lambda: run(arguments))
+    return run_command(lambda: run(parser().parse_args(argv)))
 
 
 if __name__ == "__main__":

@@ -31,6 +31,11 @@ from schemas.store.run import open_run
 from schemas.store.writer import GO_ON, RunWriter
 from schemas.text import one_line
 
+
+class ReaderEnded(HeadflowError):
+    """A worker process that reads images ended before its time: killed, for instance where memory ran out."""
+
+
 Window = list[list[Sample]]  # the samples about each of some images
 
 
@@ -99,13 +104,17 @@ class Extractor:
             stop_on_signals() as stop,
             tqdm(total=total, initial=total - len(samples), unit="sample", dynamic_ncols=True) as progress,
         ):
-            for outcome in in_order(samples, self._outcomes(questions, windows, writer.done, stop)):
-                ended += 1
-                progress.update()
-                if isinstance(outcome, Skipped):
-                    skipped[outcome.cause.reason] += 1
-                    progress.set_postfix(skipped=skipped.total(), refresh=False)
-                _write(outcome, writer)
+            try:
+                for outcome in in_order(samples, self._outcomes(questions, windows, writer.done, stop)):
+                    ended += 1
+                    progress.update()
+                    if isinstance(outcome, Skipped):
+                        skipped[outcome.cause.reason] += 1
+                        progress.set_postfix(skipped=skipped.total(), refresh=False)
+                    _write(outcome, writer)
+            except ReaderEnded:
+                writer.flush()
+                raise
         writer.flush()
         wrong = too_many_skipped(open_run(writer.path)) if skipped else None
         if wrong:
@@ -175,7 +184,7 @@ class Extractor:
             except RuntimeError as error:
                 if stop.signal is not None:
                     return
-                raise HeadflowError(f"a process that reads images failed: {one_line(error)[:300]}") from error
+                raise ReaderEnded(f"a process that reads images ended: {one_line(error)[:300]}; {GO_ON}") from error
             yield image
 
 

@@ -13,6 +13,7 @@ from extract.prompts.templates import IMAGE_PLACEHOLDER
 from extract.questions.question_set import QuestionSet
 from extract.questions.samples import Sample, Unusable
 from schemas.roles import IMAGE, ROLES
+from schemas.text import printable
 
 
 def prompt_lines(
@@ -27,8 +28,8 @@ def prompt_lines(
         ids, note = _image_ids(prompt_format, preprocessor, questions, sample)
         lines = list(strip(prompts.build(sample.question, ids), prompt_format.tokenizer))
     except Unusable as error:
-        note, lines = "", [f"skipped: {error.reason} ({error.detail})"]
-    yield f"{sample.sample_id} ({sample.category}), template {prompts.template.name}{note}"
+        note, lines = "", [printable(f"skipped: {error.reason} ({error.detail})")]
+    yield printable(f"{sample.sample_id} ({sample.category}), template {prompts.template.name}{note}")
     yield from lines
 
 

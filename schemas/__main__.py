@@ -1,9 +1,11 @@
 """Print the contract as Markdown: `python -m schemas` (the tables of the README come from here)."""
 
+import sys
 from collections.abc import Iterable, Sequence
 
 import pyarrow as pa
 
+from schemas.cli import run_command
 from schemas.columns import CATEGORICAL, FLOWS, KEYS, REASONS, SAMPLES, Column
 from schemas.manifest import Manifest, Session, meanings
 from schemas.roles import ROLES
@@ -51,5 +53,11 @@ def contract() -> dict[str, str]:
     }
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """Print the tables; returns the exit code."""
     print("\n\n".join(f"### {title}\n\n{table}" for title, table in contract().items()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

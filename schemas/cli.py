@@ -1,6 +1,7 @@
 """What the commands of both stages share: values of flags, exit codes, and errors as one line."""
 
 import argparse
+import contextlib
 import io
 import os
 import signal
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from schemas.errors import HeadflowError, Stopped
-from schemas.text import one_line
+from schemas.text import one_line, printable
 
 USAGE = 2  # exit code of bad input, as argparse has it
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -60,35 +61,72 @@ def _leave() -> None:
     os._exit(INTERRUPTED)
 
 
+def say(line: object, *, error: bool = False) -> None:
+    """Print one line, on stderr if it is an error or a warning; control characters of data are escaped."""
+    print(printable(line), file=sys.stderr if error else sys.stdout)
+
+
 def run_command(command: Callable[[], int]) -> int:
     """Run a command line's body and return its exit code: its own, or that of what ended it.
 
     A `HeadflowError`, an `OSError` (a full disk, an unwritable directory) and a `MemoryError` become one line on
-    stderr. A reader of the output that has seen enough (`| head`) is no error, and nothing is said.
+    stderr. A reader of the output that has seen enough (`| head`) is no error, and nothing is said; nor is an output
+    that is closed (`>&-`).
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no error
+    _open_streams()
     try:
-        code = command()
-        sys.stdout.flush()
-        return code
+        code = _exit_code(command)
+    except SystemExit:  # of argparse
+        _flush()
+        raise
+    failure = _flush()
+    return code or failure
+
+
+def _exit_code(command: Callable[[], int]) -> int:
+    try:
+        return command()
     except BrokenPipeError:
-        # What is still in the buffer would fail again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     except Stopped as stopped:
-        print(one_line(stopped), file=sys.stderr)
-        return stopped.code
+        return _refuse(one_line(stopped), stopped.code)
     except HeadflowError as error:
         flag = f"; see --{error.setting.replace('_', '-')}" if error.setting else ""
-        print(f"error: {one_line(error)}{flag}", file=sys.stderr)
-        return USAGE
+        return _refuse(f"error: {one_line(error)}{flag}")
     except OSError as error:
-        print(f"error: {one_line(error)}", file=sys.stderr)
-        return USAGE
+        return _refuse(f"error: {one_line(error)}")
     except MemoryError as error:
-        print(f"error: not enough memory: {one_line(error)}", file=sys.stderr)
-        return USAGE
+        return _refuse(f"error: not enough memory: {one_line(error)}")
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return _refuse("interrupted", INTERRUPTED)
+
+
+def _refuse(line: str, code: int = USAGE) -> int:
+    with contextlib.suppress(OSError):  # nobody reads it
+        say(line, error=True)
+    return code
+
+
+def _open_streams() -> None:
+    """Send an output that is closed to the null device; a file that is opened would get its descriptor else."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            closed = os.open(os.devnull, os.O_WRONLY)
+            os.set_inheritable(closed, True)
+            setattr(sys, name, os.fdopen(closed, "w", encoding="utf-8"))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no error
+
+
+def _flush() -> int:
+    """Write out what was printed; returns 0, or an exit code if that fails."""
+    code = 0
+    for stream in (sys.stderr, sys.stdout):
+        try:
+            stream.flush()
+        except OSError as error:
+            # What is still in the buffer would fail again at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            closed = isinstance(error, BrokenPipeError)
+            code = PIPE_CLOSED if closed else _refuse(f"error: the output cannot be written: {one_line(error)}")
+    return code

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas.roles import QUERY_GROUPS, ROLES
 
@@ -114,6 +115,41 @@ def heads_columns(flows: Iterable[str]) -> tuple[Column, ...]:
     """The columns of `heads` in a run that has these mass columns (all 17, or the two of an imported run)."""
     wanted = set(flows)
     return KEYS + tuple(column for column in FLOWS if column.name in wanted)
+
+
+def fits(found: pa.DataType, column: Column) -> bool:
+    """Whether values of a type can be read as those of a column, as other tools write them: see `in_contract`."""
+    return _kind(found) in (_kind(column.type), _kind(pa.null()))
+
+
+def in_contract(values: pa.Array, column: Column) -> pa.Array:
+    """Values of a type that `fits`, in the column's own: numbers of another width, text in another encoding.
+
+    NaN among whole numbers is null, as pandas writes it.
+
+    Raises:
+        pa.ArrowInvalid: a number that the column's type cannot hold.
+    """
+    if values.type == column.type:
+        return values
+    if pa.types.is_integer(column.type) and pa.types.is_floating(values.type):
+        values = pc.if_else(pc.is_nan(values), None, values)
+    if column.type != CATEGORICAL:
+        return values.cast(column.type)
+    if pa.types.is_dictionary(values.type):
+        return pa.DictionaryArray.from_arrays(values.indices.cast(pa.int32()), values.dictionary.cast(pa.string()))
+    return values.cast(pa.string()).dictionary_encode()
+
+
+def _kind(kind: pa.DataType) -> str:
+    """What values of a type are, whatever their width and encoding."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return "number"
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return "text"
+    return str(kind)
 
 
 def arrow_schema(columns: Iterable[Column]) -> pa.Schema:

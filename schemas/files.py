@@ -40,7 +40,7 @@ def check_no_device(path: Path) -> None:
     """Raise `OSError` for a pipe or a device, which a reader may wait for without end, or if nothing is there."""
     mode = path.stat().st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise OSError(f"{path} is a pipe or a device, not a file")
+        raise OSError("it is a pipe or a device, not a file")
 
 
 def build(cls: type, content: dict[str, Any], where: str) -> Any:

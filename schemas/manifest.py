@@ -14,6 +14,7 @@ from schemas.text import short
 
 SCHEMA_VERSION = 2
 EXTRACTED, IMPORTED = "extract", "legacy-pt"
+SUBSET, MERGE = "subset", "merge"
 PACKED, SEPARATE = "packed", "separate"
 TEXT_SCOPES = ("all", "no-system")
 CROP, PAD, AS_CHECKPOINT = ASPECTS = ("crop", "pad", "checkpoint")  # how non-square images are preprocessed
@@ -55,6 +56,10 @@ class Manifest:
     question_file: Annotated[str | None, "the question file, or the imported file"] = None
     question_file_sha256: Annotated[
         str | None, "hash of that file's bytes, or of the names and bytes of several files"
+    ] = None
+    derived: Annotated[
+        str | None,
+        f"`{SUBSET}` or `{MERGE}`: the samples are those of other runs, and no command goes on with it; else null",
     ] = None
     started: Annotated[str | None, "UTC time when the run was begun, ISO 8601"] = None
 

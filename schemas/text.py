@@ -1,9 +1,21 @@
 """Text for people and for files: on one line, cut to a length, or made storable in UTF-8."""
 
+from collections.abc import Sequence
+
+
+def printable(value: object) -> str:
+    r"""The text of a value, on one line; what a terminal would obey or hide is written as in Python, such as `\x1b`."""
+    text = str(value)
+    return text if text.isprintable() else "".join(_escaped(letter) for letter in text)
+
+
+def _escaped(letter: str) -> str:
+    return letter if letter.isprintable() else repr(letter)[1:-1]
+
 
 def one_line(error: object) -> str:
-    """The text of an error, on one line."""
-    return " ".join(str(error).split())
+    """The text of an error, on one line, without control characters."""
+    return printable(" ".join(str(error).split()))
 
 
 def short(value: object) -> str:
@@ -15,3 +27,9 @@ def short(value: object) -> str:
 def storable(text: str) -> str:
     """The text, with `?` for each half of a surrogate pair that lacks the other one; JSON and pickles may hold such."""
     return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def listed(names: Sequence[object], shown: int = 5) -> str:
+    """The first names, and how many more there are."""
+    more = len(names) - shown
+    return ", ".join(map(str, names[:shown])) + (f" and {more} more" if more > 0 else "")

@@ -85,6 +85,9 @@ class Broken:
         for command in ("validate", "summary", "export-pt", "verify", "plots"):
             flags = ["--dpi", "10"] if command in ("plots", "verify") else []
             ends(lambda command=command, flags=flags: analyze([command, str(self.run), *flags]))
+        out = str(self.run.with_name("out"))
+        ends(lambda: analyze(["subset", str(self.run), out, "--heads-query", "layer == 0", "--overwrite"]))
+        ends(lambda: analyze(["merge", str(self.run), out, "--overwrite"]))
         ends(self.resume)
 
     def resume(self) -> int:

@@ -8,11 +8,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from analyze.__main__ import main as analyze
+from analyze.cli import RECORDS
 from analyze.cli import parser as analyze_parser
 from analyze.verify import TOLERANCES
 from extract.cli import parser as extract_parser
 from extract.models.families import FAMILIES
 from schemas.__main__ import contract
+from tests.support.runs import write_run
 
 ROOT = Path(__file__).parents[1]
 READMES = ("README.md", "README.zh.md")
@@ -80,16 +83,20 @@ def test_the_citation_is_of_this_version():
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
 
 
+def blocks(text: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+
 def cookbook(readme: str) -> list[str]:
-    return re.findall(r"```python\n(.*?)```", (ROOT / "analyze" / readme).read_text(encoding="utf-8"), re.DOTALL)
+    return blocks((ROOT / "analyze" / readme).read_text(encoding="utf-8"))
 
 
-def test_the_queries_run(extracted, tmp_path, monkeypatch):
-    (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "demo").symlink_to(extracted)
-    monkeypatch.chdir(tmp_path)
-    opening, *queries = cookbook("README.md")
-    assert 6 <= len(queries) <= 8
+def run_queries(queries: list[str], run: Path, folder: Path, monkeypatch) -> int:
+    """Run the blocks of a cookbook on a run; returns how many had an answer."""
+    (folder / "runs").mkdir()
+    (folder / "runs" / "demo").symlink_to(run)
+    monkeypatch.chdir(folder)
+    opening, *queries = queries
     names: dict = {}
     exec(opening, names)
     for query in queries:
@@ -100,6 +107,19 @@ def test_the_queries_run(extracted, tmp_path, monkeypatch):
         assert len(answer) or "skipped" in query
         if len(answer):
             assert pd.DataFrame(answer).notna().any(axis=None)
+    return len(queries)
+
+
+def test_the_queries_run(extracted, tmp_path, monkeypatch):
+    assert run_queries(cookbook("README.md"), extracted, tmp_path, monkeypatch) >= 8
+
+
+def test_the_queries_for_any_run_also_run_on_an_imported_one(tmp_path, monkeypatch):
+    run = write_run(tmp_path / "run", layers=3, heads=6)
+    assert analyze(["export-pt", str(run)]) == 0
+    assert analyze(["import-pt", str(run / RECORDS), str(tmp_path / "imported")]) == 0
+    text = (ROOT / "analyze" / "README.md").read_text(encoding="utf-8").partition("### A run of extract")[0]
+    assert run_queries(blocks(text), tmp_path / "imported", tmp_path, monkeypatch) >= 3
 
 
 def test_both_languages_ask_the_same():

@@ -1,8 +1,9 @@
 """Statistics in, an Axes out.
 
-figures        style, colours, fonts, and files of pictures
+figures        style, titles, margins, and files of pictures
 panels         a picture of `analyze.pictures` -> a figure
-labels         the mass columns in words
+labels         the mass columns in words and colours
+fonts, texts   text that can be drawn; text that fits
 histograms     stacked histograms
 heads          bars for each head, and the layer x head heatmap
 verification   a run compared with published figures

@@ -1,76 +1,95 @@
-"""Style, colours, fonts, and files of pictures."""
+"""Style of figures, their titles and margins, and files of pictures."""
 
-import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-import matplotlib
+import matplotlib.style
 import seaborn as sns
-from matplotlib import font_manager
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from analyze.drawing.labels import TOTAL
-from schemas.columns import FLOW_NAMES
+from analyze.drawing.fonts import fonts
+from analyze.drawing.texts import LETTERS, LINE, PAD, fill, fit, letters_for, lines_height
 
-LATIN = "DejaVu Sans"  # comes with matplotlib
-CHINESE = (
-    "Noto Sans CJK SC",
-    "Noto Sans SC",
-    "Microsoft YaHei",
-    "PingFang SC",
-    "Heiti SC",
-    "SimHei",
-    "WenQuanYi Zen Hei",
-)
-COLOURS = {"t2v": "#1f77b4", "v2t": "#ff7f0e", TOTAL: "#2ca02c"}
-
-
-def fonts() -> list[str]:
-    """The fonts of all pictures, with one for Chinese categories if it is installed."""
-    installed = {font.name for font in font_manager.fontManager.ttflist}
-    return [LATIN, *(name for name in CHINESE if name in installed)]
-
-
-def undrawable(text: str) -> set[str]:
-    """The letters of a text that are in none of the fonts."""
-    known = [font_manager.get_font(font_manager.findfont(name)).get_charmap() for name in fonts()]
-    return {letter for letter in "".join(text.split()) if not any(ord(letter) in letters for letters in known)}
-
-
-def colours(flows: Sequence[str]) -> list[str]:
-    """A colour for each flow: T2V blue, V2T orange, the others from a palette, the same in every picture."""
-    others = [name for name in FLOW_NAMES if name not in COLOURS]
-    palette = dict(zip(others, sns.color_palette("husl", len(others)).as_hex(), strict=True)) | COLOURS
-    return [palette[flow] for flow in flows]
+LINE_OF_FONT = 1.164  # height of a line of DejaVu Sans, as a share of its letters
+SEABORN = 12  # points of seaborn's labels in its context "notebook"
 
 
 @contextmanager
 def style() -> Iterator[None]:
-    """The style of all pictures. A letter that no font has is drawn as a box, without a warning."""
-    look = sns.axes_style("whitegrid") | sns.plotting_context("notebook", font_scale=0.9)
-    settings = look | {"font.family": fonts(), "svg.hashsalt": "headflow"}
-    with matplotlib.rc_context(settings), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+    """The style of all pictures, whatever the user's matplotlibrc says."""
+    look = sns.axes_style("whitegrid") | sns.plotting_context("notebook", font_scale=LETTERS / SEABORN)
+    with matplotlib.style.context(["default", look | {"font.family": fonts(), "svg.hashsalt": "headflow"}]):
         yield
 
 
-def new_figure(size: tuple[float, float], *, right: float = 0.2, top: float = 0.65) -> Figure:
-    """A figure with margins of fixed width; measuring each text would take longer than drawing.
+def new_figure(size: tuple[float, float], title: str, of: Sequence[str] = ()) -> Figure:
+    """A figure with its title; `place_panels` puts panels below.
 
     Args:
         size: width and height, in inches.
-        right: right margin, in inches.
-        top: top margin, in inches.
+        title: what the figure shows; its middle is left out if it does not fit on one line.
+        of: names of the run, its samples and the like, on as many lines as they need.
     """
     width, height = size
-    left, bottom, top = min(0.8, width / 4), min(0.6, height / 4), min(top, height / 3)
+    letters = letters_for(width)
+    lines = [fit(title, letters, width - 2 * PAD), *fill(of, letters, width - 2 * PAD)]
     figure = Figure(figsize=size)
-    figure.subplots_adjust(left / width, bottom / height, 1 - min(right, width / 4) / width, 1 - top / height)
+    figure.suptitle(
+        "\n".join(lines),
+        y=1 - PAD / height,
+        verticalalignment="top",
+        size=letters,
+        linespacing=LINE / LINE_OF_FONT,
+        parse_math=False,
+    )
     return figure
+
+
+def place_panels(
+    figure: Figure,
+    rows: int = 1,
+    columns: int = 1,
+    *,
+    left: float = 0.8,
+    right: float = 0.2,
+    bottom: float = 0.6,
+    above: float = PAD,
+    between: tuple[float, float] = (0.0, 0.0),
+    **options: Any,
+) -> list[Axes]:
+    """Panels in a grid below the title, row by row, with margins of fixed width.
+
+    Args:
+        left: margin, in inches; `right` and `bottom` likewise.
+        above: room between the title and the first row, in inches.
+        between: room between columns and between rows, in inches.
+        options: of `Figure.subplots`.
+    """
+    width, height = figure.get_size_inches()
+    lines = figure.get_suptitle().count("\n") + 1
+    top = 2 * PAD + lines_height(lines, letters_for(width)) + above
+    each = [
+        max(0.1, (size - margins - (number - 1) * gap) / number)
+        for size, margins, number, gap in (
+            (width, left + right, columns, between[0]),
+            (height, top + bottom, rows, between[1]),
+        )
+    ]
+    figure.subplots_adjust(
+        left=left / width,
+        right=1 - right / width,
+        bottom=bottom / height,
+        top=max(bottom + 0.1, height - top) / height,
+        wspace=between[0] / each[0],
+        hspace=between[1] / each[1],
+    )
+    return list(figure.subplots(rows, columns, squeeze=False, **options).ravel())
 
 
 class FigureFiles:

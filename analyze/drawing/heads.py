@@ -1,6 +1,7 @@
 """Pictures of single heads: bars of means, and the layer x head heatmap."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import seaborn as sns
@@ -8,8 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.ticker import LogLocator
 
-from analyze.drawing.figures import colours
-from analyze.drawing.labels import label
+from analyze.drawing.labels import colour
 from analyze.tables.text_scope import Array
 
 TICKS = 16  # labels on an axis of layers or heads, at most about
@@ -18,38 +18,44 @@ LOWEST = 1e-3  # lower end of a logarithmic scale, at least, as a share of the h
 COLOUR_MAP = "viridis"  # perceptually uniform, and safe for colour-blind readers
 
 
-def draw_head_bars(axes: Axes, means: Array, flow: str, *, top: float) -> Axes:
+def draw_head_bars(axes: Axes, means: Mapping[str, Array], *, top: float) -> Axes:
     """Draw one bar for each head, at x = 0, 1, 2 ...
 
     Args:
-        means: [heads].
+        means: [heads], by column; stacked, the first at the bottom.
         top: end of the y axis; the same in pictures that are compared.
     """
-    _bars(axes, np.arange(len(means), dtype=np.float64), means, flow)
-    axes.set(xlim=(-0.6, len(means) - 0.4), ylim=(0, top), xticks=_head_ticks(len(means), 8))
+    heads = len(next(iter(means.values())))
+    _bars(axes, np.arange(heads, dtype=np.float64), means)
+    axes.set(xlim=(-0.6, heads - 0.4), ylim=(0, top), xticks=_head_ticks(heads, 8))
     axes.grid(visible=False, axis="x")
     return axes
 
 
-def draw_layer_row(axes: Axes, means: Array, flow: str, *, first: int, panels: int, top: float) -> Axes:
+def draw_layer_row(axes: Axes, means: Mapping[str, Array], *, first: int, panels: int, top: float) -> Axes:
     """Draw the bars of several layers side by side, as panels of one Axes.
 
     Args:
-        means: [layers, heads], of the layers `first`, `first + 1` ...
+        means: [layers, heads], of the layers `first`, `first + 1` ..., by column; stacked, the first at the bottom.
         panels: how many layers a full row has, so that rows align.
         top: end of the y axis.
     """
-    layers, heads = means.shape
+    layers, heads = next(iter(means.values())).shape
     start = np.arange(layers, dtype=np.float64) * panel_width(heads)
-    _bars(axes, (start[:, None] + np.arange(heads)).ravel(), means.ravel(), flow)
+    _bars(axes, (start[:, None] + np.arange(heads)).ravel(), {flow: each.ravel() for flow, each in means.items()})
     ticks = _head_ticks(heads, 4)
     axes.set(xlim=(-1, panels * panel_width(heads) - 1), ylim=(0, top))
     axes.set_xticks((start[:, None] + ticks).ravel(), list(ticks) * layers)
     axes.grid(visible=False, axis="x")
     for layer in range(layers):
-        middle = start[layer] + (heads - 1) / 2
-        axes.text(
-            middle, 1.02, f"Layer {first + layer}", transform=axes.get_xaxis_transform(), ha="center", size="small"
+        axes.annotate(
+            f"Layer {first + layer}",
+            (start[layer] + (heads - 1) / 2, 1),
+            (0, 3),
+            xycoords=axes.get_xaxis_transform(),
+            textcoords="offset points",
+            horizontalalignment="center",
+            size="small",
         )
     return axes
 
@@ -59,11 +65,16 @@ def panel_width(heads: int) -> int:
     return heads + max(1, heads // 12) + 1
 
 
-def _bars(axes: Axes, positions: Array, heights: Array, flow: str) -> None:
-    """Bars of width 0.8, as one patch: a thousand patches would take a second to draw."""
+def _bars(axes: Axes, positions: Array, heights: Mapping[str, Array]) -> None:
+    """Stacked bars of width 0.8, one patch for each column: a thousand patches would take a second to draw."""
     edges = np.stack([positions - 0.4, positions + 0.4], axis=1).ravel()
-    steps = np.stack([heights, np.zeros_like(heights)], axis=1).ravel()[:-1]
-    axes.stairs(steps, edges, fill=True, color=colours([flow])[0])
+    bottom = np.zeros_like(positions)
+    for flow, height in heights.items():
+        base, top = (
+            np.stack([level, np.zeros_like(level)], axis=1).ravel()[:-1] for level in (bottom, bottom + height)
+        )
+        axes.stairs(top, edges, baseline=base, fill=True, color=colour(flow))
+        bottom = bottom + height
 
 
 def _head_ticks(heads: int, number: int) -> list[int]:
@@ -93,12 +104,19 @@ def middle_share(means: Array, scale: Normalize) -> float:
     return float(high - low)
 
 
-def draw_head_map(axes: Axes, means: Array, flow: str) -> Axes:
-    """Draw the means [layers, heads] as a heatmap, layer 0 on top; the colour bar says which scale it has."""
+def draw_head_map(axes: Axes, means: Array, flow: str, *, top: float | None = None) -> Axes:
+    """Draw the means [layers, heads] as a heatmap, layer 0 on top; the colour bar says which scale it has.
+
+    Args:
+        top: end of a linear scale that begins at 0, for maps whose colours are compared; `None` is `colour_scale`.
+    """
     layers, heads = means.shape
-    scale = colour_scale(means)
+    scale = colour_scale(means) if top is None else Normalize(0, top, clip=True)
     logarithmic = isinstance(scale, LogNorm)
-    bar = {"label": f"mean {label(flow)}, {'logarithmic' if logarithmic else 'linear'} scale"}
+    bar = {
+        "label": f"mean {flow.upper()}, {'logarithmic' if logarithmic else 'linear'} scale",
+        "extend": "max" if top is not None and means.max() > top else "neither",
+    }
     ticks = {"ticks": LogLocator(subs=(1, 2, 5)), "format": "%g"} if logarithmic else {}
     sns.heatmap(
         means,

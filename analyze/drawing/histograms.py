@@ -4,53 +4,44 @@ Notes
 -----
 Bins are a choice. With the default width of 0.05, all heads below 0.05 fall into one bar: a model whose heads look at
 the image with masses of 0.01 and one with 0.04 look the same. Bins of width 0.01 over the range 0 to 0.2 show the
-difference. The bars of several flows are stacked, so the heights of a picture with two flows add up to 2, not to 1.
+difference. The bars of several columns are stacked, so the heights of a panel with two columns add up to 2, not to 1.
+A bar of twice the width catches twice as much, so that bins of unequal width need densities: then areas add up.
 """
 
 from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.container import BarContainer
 
-from analyze.drawing.figures import colours
-from analyze.drawing.labels import label
+from analyze.drawing.labels import colour
 from analyze.tables.text_scope import Array
 
 
 def draw_stacked_histogram(
-    axes: Axes,
-    shares: Mapping[str, Array],
-    edges: Array,
-    *,
-    top: float,
-    means: Mapping[str, float] | None = None,
-) -> Axes:
-    """Draw stacked bars of shares.
+    axes: Axes, heights: Mapping[str, Array], edges: Array, *, top: float
+) -> dict[str, BarContainer]:
+    """Draw stacked bars, and return them by column.
 
     Args:
-        shares: by flow, float64 [bins]; the first is at the bottom.
+        heights: by column, float64 [bins]; the first is at the bottom.
         edges: of the bins, float64 [bins + 1].
         top: end of the y axis; the same in pictures that are compared.
-        means: by flow, for the legend.
     """
     bottom = np.zeros(len(edges) - 1)
-    for flow, colour in zip(shares, colours(list(shares)), strict=True):
-        text = label(flow) if means is None else f"{label(flow)}, mean {means[flow]:.3f}"
-        axes.bar(
+    bars = {}
+    for flow, height in heights.items():
+        bars[flow] = axes.bar(
             edges[:-1],
-            shares[flow],
+            height,
             np.diff(edges),
             bottom,
             align="edge",
-            color=colour,
+            color=colour(flow),
             edgecolor="white",
             linewidth=0.5,
-            label=text,
         )
-        bottom = bottom + shares[flow]
-    axes.set(
-        xlim=(edges[0], edges[-1]), ylim=(0, top), xlabel="Attention value (mass)", ylabel="Share of all head values"
-    )
+        bottom = bottom + height
+    axes.set(xlim=(edges[0], edges[-1]), ylim=(0, top))
     axes.grid(visible=False, axis="x")
-    axes.legend(loc="upper right")
-    return axes
+    return bars

@@ -1,23 +1,33 @@
-"""A picture of `analyze.pictures` -> a figure of matplotlib: its size, its panels and its title."""
+"""A picture of `analyze.pictures` -> a figure of matplotlib: its size, its panels, its title and its legend."""
 
 import math
+from collections.abc import Sequence
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
-from analyze.drawing.figures import new_figure
+from analyze.drawing.figures import new_figure, place_panels
 from analyze.drawing.heads import draw_head_bars, draw_head_map, draw_layer_row
 from analyze.drawing.histograms import draw_stacked_histogram
-from analyze.drawing.labels import label
-from analyze.pictures import HeadBars, HeadMap, Histogram, LayerBars, Picture
+from analyze.drawing.labels import COLOURS, CROSSINGS, label, target
+from analyze.drawing.texts import LETTERS, PAD, SMALLER, legend_height, letters_for, lines_height, put_legend
+from analyze.pictures.kinds import HeadBars, HeadMap, Histogram, LayerBars, Panel, Picture
 
-GRID_COLUMNS = 8
+GRID_COLUMNS = 8  # layers in a row
+BAR_COLUMNS = 3  # panels of bars in a row
+TWO_COLUMNS = 7.0  # inches of width from which more than two histograms stand in two columns
+NEXT_ROW = 0.7  # height that each further row of histograms adds, as a share of the first
+STEPS = (1, 2, 2.5, 5, 10)  # between ticks
 
 
 def draw(picture: Picture, figsize: tuple[float, float]) -> Figure:
     """Draw a picture.
 
     Args:
-        figsize: width and height of histograms, in inches; other pictures are as large as their layers and heads need.
+        figsize: width and height of histograms, in inches. One with several panels is as wide, and higher. Other
+            pictures are as large as their layers and heads need.
 
     Raises:
         TypeError: a picture that is none of the kinds in `analyze.pictures`.
@@ -35,47 +45,119 @@ def draw(picture: Picture, figsize: tuple[float, float]) -> Figure:
 
 
 def _histogram(picture: Histogram, figsize: tuple[float, float]) -> Figure:
-    figure = new_figure(figsize)
-    axes = draw_stacked_histogram(
-        figure.subplots(), picture.shares, picture.edges, top=picture.top, means=picture.means
+    """A panel for each group of queries, with a legend above it."""
+    width, height = figsize
+    letters = letters_for(width)
+    small = letters * SMALLER
+    number = len(picture.panels)
+    columns = 2 if number > 2 and width >= TWO_COLUMNS else 1
+    rows = math.ceil(number / columns)
+    cell = width / columns - 2 * PAD
+    headings = [_heading(panel, number) for panel in picture.panels]
+    entries = [[_entry(flow, picture.means[flow]) for flow in panel.bars] for panel in picture.panels]
+    above = max(legend_height(texts, head, small, cell) for texts, head in zip(entries, headings, strict=True))
+    left, bottom = 0.2 + 0.6 * letters / LETTERS, 0.2 + 0.4 * letters / LETTERS
+    figure = new_figure((width, height * (1 + NEXT_ROW * (rows - 1))), picture.title, picture.of)
+    grid = place_panels(
+        figure,
+        rows,
+        columns,
+        left=left,
+        bottom=bottom,
+        above=above,
+        between=(left + 0.2, bottom + PAD + above),
     )
-    axes.set_title(picture.title, parse_math=False)
+    for place, (axes, panel) in enumerate(zip(grid, picture.panels, strict=False)):
+        bars = draw_stacked_histogram(axes, panel.bars, picture.edges, top=panel.top)
+        middle = (place % columns + 0.5) * width / columns
+        put_legend(axes, list(bars.values()), entries[place], headings[place], letters=small, width=cell, middle=middle)
+        axes.set_xlabel("Attention value (mass)", size=letters)
+        axes.set_ylabel("Density of head values" if picture.density else "Share of all head values", size=letters)
+        axes.tick_params(labelsize=small)
+    _remove(grid[number:])
     return figure
 
 
+def _heading(panel: Panel, number: int) -> str:
+    """What a legend says above its entries; nothing where the only panel has T2V and V2T, whose names say it."""
+    return "" if number == 1 and set(panel.bars) <= set(CROSSINGS) else panel.heading
+
+
+def _entry(flow: str, mean: float) -> str:
+    """A column in a legend, with the mean of its values."""
+    return f"{label(flow) if flow in CROSSINGS else target(flow)}, mean {mean:.3f}"
+
+
 def _head_bars(picture: HeadBars) -> Figure:
-    """One panel for each flow, side by side."""
-    number = len(picture.means)
-    figure = new_figure((4 * number + 1, 4.0), top=1.0)
-    panels = figure.subplots(1, number, sharey=True, squeeze=False, gridspec_kw={"wspace": 0.06})[0]
-    for axes, (flow, means) in zip(panels, picture.means.items(), strict=True):
-        draw_head_bars(axes, means, flow, top=picture.top)
-        axes.set(title=label(flow), xlabel="Head")
-    panels[0].set_ylabel("Mean attention value")
-    figure.suptitle(picture.title, size="medium", parse_math=False)
+    """The panels side by side, in rows."""
+    number = len(picture.panels)
+    columns = min(BAR_COLUMNS, number)
+    rows = math.ceil(number / columns)
+    figure = new_figure((4.3 * columns + 0.6, 0.8 + 3.5 * rows), picture.title, picture.of)
+    grid = place_panels(figure, rows, columns, above=PAD + lines_height(2, LETTERS), between=(0.85, 1.0))
+    for axes, panel in zip(grid, picture.panels, strict=False):
+        draw_head_bars(axes, panel.bars, top=panel.top)
+        axes.set_title(panel.heading, pad=4)
+        axes.set(xlabel="Head", ylabel=_bars_label(panel))
+        axes.yaxis.set_major_locator(MaxNLocator(5, steps=STEPS))
+    _remove(grid[number:])
+    _legend_of_keys(figure, picture, above=lines_height(1, LETTERS))
     return figure
 
 
 def _layer_bars(picture: LayerBars) -> Figure:
     """All layers, some side by side in each row, all on one scale."""
-    means, flow = picture.means, picture.flow
-    panels = min(GRID_COLUMNS, len(means))
-    rows = math.ceil(len(means) / panels)
-    figure = new_figure((max(8.0, 1.5 * panels + 1), max(3.4, 1.3 * rows + 1.4)), top=0.9)
-    for row, axes in enumerate(figure.subplots(rows, 1, squeeze=False, gridspec_kw={"hspace": 0.25})[:, 0]):
-        first = row * panels
-        draw_layer_row(axes, means[first : first + panels], flow, first=first, panels=panels, top=picture.top)
-        axes.tick_params(labelbottom=first + panels >= len(means))
-    figure.supxlabel("Head", size="medium")
-    figure.supylabel("Mean attention value", size="medium")
-    figure.suptitle(picture.title, size="medium", parse_math=False)
+    (panel,) = picture.panels
+    layers = len(next(iter(panel.bars.values())))
+    columns = min(GRID_COLUMNS, layers)
+    rows = math.ceil(layers / columns)
+    width, height = max(8.0, 1.5 * columns + 1), max(3.4, 1.3 * rows + 1.4)
+    figure = new_figure((width, height), picture.title, picture.of)
+    grid = place_panels(figure, rows, left=1.0, above=lines_height(len(panel.bars), LETTERS), between=(0, 0.3))
+    for row, axes in enumerate(grid):
+        first = row * columns
+        bars = {flow: means[first : first + columns] for flow, means in panel.bars.items()}
+        draw_layer_row(axes, bars, first=first, panels=columns, top=panel.top)
+        axes.tick_params(labelbottom=first + columns >= layers)
+        axes.yaxis.set_major_locator(MaxNLocator(3, steps=STEPS))
+    figure.supxlabel("Head", size=LETTERS, y=PAD / height)
+    figure.supylabel(_bars_label(panel), size=LETTERS, x=PAD / width)
+    _legend_of_keys(figure, picture, above=lines_height(1, LETTERS))
     return figure
+
+
+def _bars_label(panel: Panel) -> str:
+    return "Sum of two means (0 to 2)" if panel.both else "Mean attention value"
+
+
+def _legend_of_keys(figure: Figure, picture: HeadBars | LayerBars, *, above: float) -> None:
+    """Say which colour is which role, where bars are stacked: a line `above` the first row of panels, in inches."""
+    if all(len(panel.bars) == 1 for panel in picture.panels):
+        return
+    found = {target(flow) for panel in picture.panels for flow in panel.bars}
+    names = [name for name in COLOURS if name in found]
+    width, _ = figure.get_size_inches()
+    put_legend(
+        figure.axes[0],
+        [Patch(color=COLOURS[name]) for name in names],
+        [f"→ {name}" for name in names],
+        "",
+        letters=LETTERS * SMALLER,
+        width=width - 2 * PAD,
+        middle=width / 2,
+        above=above,
+    )
+
+
+def _remove(unused: Sequence[Axes]) -> None:
+    for axes in unused:
+        axes.remove()
 
 
 def _head_map(picture: HeadMap) -> Figure:
     layers, heads = picture.means.shape
     size = max(7.5, 3.2 + min(heads, 64) * 0.2), max(4.5, 1.8 + min(layers, 64) * 0.2)
-    figure = new_figure(size, right=0.3)
-    axes = draw_head_map(figure.subplots(), picture.means, picture.flow)
-    axes.set_title(picture.title, parse_math=False)
+    figure = new_figure(size, picture.title, picture.of)
+    (axes,) = place_panels(figure, right=0.3)
+    draw_head_map(axes, picture.means, picture.flow, top=picture.top)
     return figure

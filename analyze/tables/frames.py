@@ -2,29 +2,27 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from analyze.tables.rows import part_rows
 from analyze.tables.text_scope import TextScope
 from schemas.columns import OK
 from schemas.errors import HeadflowError
-from schemas.files import reading
 from schemas.manifest import Manifest
+from schemas.store.parts import too_few_rows
 from schemas.store.run import Run, open_run
+from schemas.text import listed
 
 DEFAULT = ("t2v", "v2t")
 ROWS = 2**19  # of one frame; with fewer, the fixed cost of each pandas call is felt
-BATCH = 2**17  # rows read at once
 SHOWN = 20  # missing chunks that are named
-NOT_ONCE = "does not have each (layer, head) of each sample once; run validate"
 
 
 @dataclass(frozen=True)
@@ -33,11 +31,14 @@ class Heads:
 
     Attributes:
         samples: the table `samples`, skipped samples included.
-        categories: names of the categories that have an observed sample, in the order of `samples`.
+        parts: for each part of the run, where its samples begin and end in `samples`.
+        categories: names of the categories whose rows are read, in the order of `samples`; after `open_heads` all that
+            have an observed sample.
     """
 
     run: Run
     samples: pd.DataFrame
+    parts: list[tuple[int, int]]
     categories: list[str]
 
     @cached_property
@@ -59,17 +60,22 @@ class Heads:
         """The text scope of the run's values; see `TextScope.of`."""
         return TextScope.of(self.run.manifest, self.samples, asked)
 
-    def frames(self, flows: Sequence[str], scope: TextScope) -> Iterator[pd.DataFrame]:
-        """The rows of all parts, about `ROWS` in each DataFrame, so that memory does not grow with the run.
+    def of(self, categories: Sequence[str]) -> "Heads":
+        """The rows of some categories alone; `samples` stays whole."""
+        return replace(self, categories=list(categories))
 
-        A thread reads the next DataFrame while the caller works on one.
+    def frames(self, flows: Sequence[str], scope: TextScope) -> Iterator[pd.DataFrame]:
+        """The rows of all samples of `categories`, about `ROWS` in each DataFrame.
+
+        Memory does not grow with the run. A thread reads the next DataFrame while the caller works on one.
 
         Yields:
             `sample` (int32, position of the row's sample in `samples`), `category` (categorical, of `categories`),
             `layer`, `head` (int16), and each of `flows` (float64) in this text scope.
 
         Raises:
-            HeadflowError: a part is missing, unreadable, or does not fit `samples` or the manifest.
+            HeadflowError: a part is missing, unreadable, or does not fit the manifest; or it does not have one row for
+                each (layer, head) of each sample that was observed, and no others.
         """
         with ThreadPoolExecutor(1) as pool:
             frames = self._frames(flows, scope)
@@ -90,15 +96,20 @@ class Heads:
 
     def _small_frames(self, flows: Sequence[str], scope: TextScope) -> Iterator[pd.DataFrame]:
         """As `frames`, at most `BATCH` rows of one part each."""
-        position = dict(zip(self.samples["sample_id"][self.observed], np.flatnonzero(self.observed), strict=True))
         names = pd.CategoricalDtype(self.categories)
         category_of = names.categories.get_indexer(pd.Index(self.samples["category"].astype(str))).astype(np.int32)
         columns = scope.columns(flows)
-        for path in self.run.part_paths("heads"):
-            for batch in self._batches(path, ["sample_id", "layer", "head", *columns]):
-                sample = _positions(batch["sample_id"], position, f"{path}: sample_id")
-                _check_below(batch["layer"], self.layers, f"{path}: layer")
-                _check_below(batch["head"], self.heads, f"{path}: head")
+        for part, (first, last) in zip(self.run.parts, self.parts, strict=True):
+            observed = first + np.flatnonzero(self.observed[first:last])
+            wanted = category_of[observed] >= 0
+            if len(observed) and not wanted.any():
+                continue
+            path, ids = self.run.path / "heads" / part.name, self.samples["sample_id"].iloc[observed].astype(str)
+            for place, batch in part_rows(self.run, path, ids.tolist(), columns):
+                sample = observed[place].astype(np.int32)
+                if not wanted.all():
+                    chosen = category_of[sample] >= 0
+                    sample, batch = sample[chosen], batch.filter(pa.array(chosen))
                 read = {name: batch[name].to_numpy().astype(np.float64) for name in columns}
                 values = {flow: scope.values(flow, read, sample) for flow in flows}
                 for flow, value in values.items():
@@ -112,18 +123,6 @@ class Heads:
                 }
                 yield pd.DataFrame(keys | values, copy=False)
 
-    def _batches(self, path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
-        """The rows of one part, checked by pyarrow and without nulls."""
-        file = self.run.open_part(path)
-        with reading(path):
-            batches = file.iter_batches(BATCH, columns=columns)
-            while (batch := next(batches, None)) is not None:
-                batch.validate(full=True)
-                for name in columns:
-                    if batch[name].null_count:
-                        raise HeadflowError(f"{path}: `{name}` is null in some rows; run validate")
-                yield batch
-
 
 def open_heads(path: Path) -> tuple[Heads, str | None]:
     """Open a run for analysis; the second value is a warning if the run is not complete.
@@ -133,23 +132,39 @@ def open_heads(path: Path) -> tuple[Heads, str | None]:
             samples must have.
     """
     run = open_run(path)
-    samples = run.samples().to_pandas()
+    tables = [run.read_part(part) for part in run.part_paths("samples")]
+    if not tables:
+        raise HeadflowError(f"{path} has no part yet: nothing to read")
+    samples = pa.concat_tables(tables).unify_dictionaries().to_pandas()
     observed = samples[samples["status"] == OK]
     if observed.empty:
         raise HeadflowError(f"{path}: no sample was observed, all {len(samples)} were skipped; see the table `samples`")
-    if len(observed) * run.manifest.layers * run.manifest.heads > sum(part.rows.get("heads", 0) for part in run.parts):
-        raise HeadflowError(f"{path} {NOT_ONCE}")  # before tables of that size are allocated
+    if (twice := samples["sample_id"].duplicated()).any():
+        names = listed(samples.loc[twice, "sample_id"].tolist())
+        raise HeadflowError(f"{path / 'samples'} has more than one row of {names}; run validate")
+    if wrong := too_few_rows(run, len(observed)):  # before tables of that size are allocated
+        raise HeadflowError(f"{wrong}; run validate")
+    ends = np.cumsum([table.num_rows for table in tables]).tolist()
     categories = [str(name) for name in observed["category"].astype(str).unique()]
-    return Heads(run, samples, categories), None if run.complete else _incomplete(run, len(samples))
+    warnings = [*incomplete(run, len(samples)), *taken_out(run, len(samples))]
+    return Heads(run, samples, list(zip([0, *ends], ends, strict=False)), categories), "; ".join(warnings) or None
 
 
-def _incomplete(run: Run, samples: int) -> str:
+def taken_out(run: Run, samples: int) -> Iterator[str]:
+    """A warning that samples are not there any more."""
+    if samples != (written := sum(part.rows["samples"] for part in run.parts)):
+        yield f"{run.path} was changed after it was written: {samples} of {written} samples are there"
+
+
+def incomplete(run: Run, samples: int) -> Iterator[str]:
     """A warning that says which part of a run is there: the number of samples, and the chunks that are missing."""
+    if run.complete:
+        return
     number, complete = run.manifest.num_chunks, set(run.chunks_complete)
     missing = list(islice((str(chunk) for chunk in range(number) if chunk not in complete), SHOWN + 1))
     names = ", ".join(missing[:SHOWN]) + (" and more" if len(missing) > SHOWN else "")
     which = f"; chunks {names} of {number} are not complete" if number > 1 else ""
-    return f"{run.path} is not complete: this covers {samples} of {run.samples_asked} samples{which}"
+    yield f"{run.path} is not complete: this covers {samples} of {run.samples_asked} samples{which}"
 
 
 def check_flows(flows: Sequence[str], manifest: Manifest) -> tuple[str, ...]:
@@ -162,18 +177,3 @@ def check_flows(flows: Sequence[str], manifest: Manifest) -> tuple[str, ...]:
         if flow not in manifest.flows:
             raise HeadflowError(f"this run has no column {flow}; it has {', '.join(manifest.flows)}", setting="metrics")
     return tuple(dict.fromkeys(flows))
-
-
-def _positions(column: pa.DictionaryArray, position: dict[str, int], where: str) -> npt.NDArray[np.int32]:
-    """The position in `samples` of each row's sample."""
-    try:
-        table = np.array([position[name] for name in column.dictionary.to_pylist()], np.int32)
-    except KeyError as error:
-        raise HeadflowError(f"{where} {error} is not among the observed rows of `samples`; run validate") from None
-    return table[column.indices.to_numpy()]
-
-
-def _check_below(column: pa.Array, limit: int, where: str) -> None:
-    extremes = pc.min_max(column)
-    if len(column) and not (extremes["min"].as_py() >= 0 and extremes["max"].as_py() < limit):
-        raise HeadflowError(f"{where} is beyond the manifest's {limit}; run validate")

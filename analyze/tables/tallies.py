@@ -10,7 +10,7 @@ any order.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
 from typing import Any
@@ -20,10 +20,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from analyze.tables.bins import EDGES, FINE, UNDECIDED, Index, bin_index, fine_index
-from analyze.tables.frames import NOT_ONCE, Heads
+from analyze.tables.frames import Heads
 from analyze.tables.grid import Grid, count, group
 from analyze.tables.text_scope import Array, TextScope
-from schemas.errors import HeadflowError
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,17 @@ class Spread:
             fine_by_category=self.fine_by_category + other.fine_by_category,
         )
 
+    def merged(self, grid: Grid) -> "Spread":
+        """All categories as the one of `grid`."""
+        cells = [table.groupby(["layer", "head"]) for table in (self.squares, self.minima, self.maxima)]
+        return Spread(
+            squares=cells[0].sum().set_axis(grid.cells),
+            minima=cells[1].min().set_axis(grid.cells),
+            maxima=cells[2].max().set_axis(grid.cells),
+            fine_by_layer=self.fine_by_layer,
+            fine_by_category=self.fine_by_category.groupby("bin").sum().set_axis(grid.fine_by_category),
+        )
+
 
 @dataclass(frozen=True)
 class Tally:
@@ -82,6 +92,18 @@ class Tally:
             sums=self.sums + other.sums,
             bins=self.bins + other.bins,
             spread=self.spread + other.spread if self.spread and other.spread else None,
+        )
+
+    def merged(self) -> "Tally":
+        """All categories as one, named `all`, so that tallies of different categories can be added."""
+        grid = replace(self.grid, categories=["all"])
+        cells = ["layer", "head"]
+        return Tally(
+            grid=grid,
+            rows=self.rows.groupby(cells).sum().set_axis(grid.cells),
+            sums=self.sums.groupby(cells).sum().set_axis(grid.cells),
+            bins=self.bins.groupby(["layer", "bin"]).sum().set_axis(grid.bins),
+            spread=self.spread.merged(grid) if self.spread else None,
         )
 
     @property
@@ -122,7 +144,7 @@ class Tally:
 
 
 def tally(heads: Heads, flows: Sequence[str], scope: TextScope, edges: Array = EDGES, *, spread: bool = True) -> Tally:
-    """Tally all rows of a run, in one pass.
+    """Tally all rows of a run, or those of some categories, in one pass.
 
     Args:
         flows: columns of `heads`.
@@ -130,18 +152,10 @@ def tally(heads: Heads, flows: Sequence[str], scope: TextScope, edges: Array = E
         spread: whether `Tally.spread` is wanted; it takes half of the time.
 
     Raises:
-        HeadflowError: a part is missing, unreadable, or does not fit `samples` or the manifest; or a category does not
-            have as many rows of each (layer, head) as it has observed samples.
+        HeadflowError: see `Heads.frames`.
     """
     grid = Grid(heads.categories, heads.layers, heads.heads, edges)
-    tallies = (tally_frame(frame, flows, grid, spread=spread) for frame in heads.frames(flows, scope))
-    if (first := next(tallies, None)) is None:
-        raise HeadflowError(f"{heads.run.path} {NOT_ONCE}")
-    found = reduce(add, tallies, first)
-    observed = heads.samples.loc[heads.observed, "category"].astype(str).value_counts()
-    if (found.rows != observed.reindex(grid.cells, level="category")).any():
-        raise HeadflowError(f"{heads.run.path} {NOT_ONCE}")
-    return found
+    return reduce(add, (tally_frame(frame, flows, grid, spread=spread) for frame in heads.frames(flows, scope)))
 
 
 def tally_frame(frame: pd.DataFrame, flows: Sequence[str], grid: Grid, *, spread: bool = True) -> Tally:

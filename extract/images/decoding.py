@@ -83,6 +83,8 @@ def _decode(content: bytes) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a large image that Pillow still opens, odd metadata
             image = Image.open(io.BytesIO(_without_notes(content)))
+            if image.format == "EPS":
+                raise Unusable("image_unreadable", "PostScript is a program, and not run")
             _check_size(*image.size)
             return _to_rgb(image)
     except Unusable:
@@ -120,6 +122,8 @@ def _check_size(width: int, height: int) -> None:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "F":
+        raise Unusable("image_unreadable", "its pixels are floating-point numbers, whose range is not known")
     if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion clips at 255
         grey = np.asarray(image).astype(np.int64).clip(0, 65535) // 257
         image = Image.fromarray(grey.astype(np.uint8))

@@ -5,16 +5,17 @@ import os
 import signal
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from threading import Thread
+from threading import Thread, current_thread, main_thread
 from typing import Any
 
 from PIL import Image
+from torch._C import _error_if_any_worker_fails
 from torch.utils.data import DataLoader, Dataset
 
 from extract.images.decoding import decode_image, find_image, load_image
@@ -142,18 +143,46 @@ def load_images(
         multiprocessing_context=context,
         worker_init_fn=partial(end_with_owner, receiver, sender if start_method == "fork" else None),
     )
-    loaded = iter(loader)
+    loaded = _in_order(loader)
     try:
         yield from loaded
     finally:
-        del loaded  # ends the workers, before the pipe would
+        loaded.close()  # ends the workers, before the pipe would
         sender.close()
 
 
-def end_with_owner(receiver: Connection, inherited: Connection | None, _: int) -> None:
-    """Let a worker process end when its owner does, however the owner ends, and not at Ctrl-C. Called in the worker.
+def _in_order(loader: DataLoader[LoadedImage]) -> Generator[LoadedImage, None, None]:
+    """What the workers load.
 
-    A terminal sends Ctrl-C to workers too, but the owner decides what follows from it. If the owner is killed, workers
+    torch's handler of SIGCHLD raises as soon as a worker dies, wherever the process is then. Here it is set while an
+    image is waited for, and at no other time: without it, a worker that is killed in the middle of a message would be
+    waited for without end.
+
+    Raises:
+        RuntimeError: a worker has died.
+    """
+    if sys.platform == "win32" or current_thread() is not main_thread():
+        yield from loader
+        return
+    before = signal.getsignal(signal.SIGCHLD) or signal.SIG_DFL
+    loaded = iter(loader)
+    while True:
+        signal.signal(signal.SIGCHLD, lambda *_: _error_if_any_worker_fails())
+        try:
+            _error_if_any_worker_fails()  # since the last image
+            image = next(loaded, None)
+        finally:
+            signal.signal(signal.SIGCHLD, before)
+        if image is None:
+            return
+        yield image
+
+
+def end_with_owner(receiver: Connection, inherited: Connection | None, _: int) -> None:
+    """Let a worker process end when its owner does, however the owner ends, and not by SIGINT or SIGTERM.
+
+    Called in the worker. Terminals and schedulers send these signals to all processes of a command, but the owner
+    decides what follows from them. If the owner is killed, workers
     would wait forever to deliver their images. Only the owner keeps the sending end of a pipe open, so the pipe ends
     with it, whichever method started the worker. (The id of the parent process would not do: the parent of a worker
     that a fork server started is the server.)
@@ -162,7 +191,8 @@ def end_with_owner(receiver: Connection, inherited: Connection | None, _: int) -
         receiver: the receiving end of the pipe.
         inherited: the copy of the sending end that a forked process has; None in processes that were not forked.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, signal.SIG_IGN)
     if inherited is not None:
         inherited.close()
     Thread(target=_exit_with_pipe, args=(receiver,), daemon=True).start()

@@ -18,27 +18,35 @@ NAMES = {
     "category": ("category",),
 }
 REQUIRED = ("image_file", "question")
+NEEDED = " and ".join(f"`{field}` (or {', '.join(NAMES[field][1:])})" for field in REQUIRED)
 
 
-def to_mme_fields(row: Any) -> Any:
+def to_mme_fields(row: Any, where: str) -> Any:
     """A row with the fields of MME_test.json that it has, under any of `NAMES`; what is no object stays as it is.
 
     Names are read in any case. A value that is missing becomes None. A question that is not called `question` comes
     without `MME_SUFFIX`, with which LLaVA's files end it.
+
+    Raises:
+        HeadflowError: two names that are not `question` have texts, such as `prompt` and `text` in LLaVA's answers;
+            `where` names the row.
     """
     if not isinstance(row, dict):
         return row
     if isinstance(row.get("conversations"), list):
         row = _with_first_messages(row)
     given = {str(name).strip().lower(): value for name, value in row.items()} | row
-    found = {}
+    found: dict[str, Any] = {}
     for field, names in NAMES.items():
         there = [name for name in names if name in given]
         if there:
-            name = next((each for each in there if not is_missing(given[each])), there[0])
-            value = None if is_missing(given[name]) else given[name]
-            own = field != "question" or name == field
-            found[field] = value if own or not isinstance(value, str) else value.removesuffix(MME_SUFFIX)
+            known = [name for name in there if not is_missing(given[name])]
+            found[field] = given[known[0]] if known else None
+            if field == "question" and known and known[0] != field:
+                if any(given[name] != given[known[0]] for name in known):
+                    raise HeadflowError(f"{where} has `{'` and `'.join(known)}`; call the one to ask `{field}`")
+                if isinstance(found[field], str):
+                    found[field] = found[field].removesuffix(MME_SUFFIX)
     return found
 
 
@@ -53,8 +61,7 @@ def check_rows(rows: Sequence[Any], path: Path) -> None:
     if bad:
         number, what = bad[0]
         others = f" (and {len(bad) - 1} more rows like it)" if len(bad) > 1 else ""
-        needed = " and ".join(f"{' or '.join(NAMES[field])}" for field in REQUIRED)
-        raise HeadflowError(f"question file {path}: row {number} {what}{others}; each row needs {needed}")
+        raise HeadflowError(f"question file {path}: row {number} {what}{others}; each row needs {NEEDED}")
 
 
 def _what_is_wrong(row: Any) -> str:

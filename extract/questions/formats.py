@@ -7,15 +7,15 @@ a folder           MME as released, a folder for each category
 """
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from extract.questions.fields import to_mme_fields
 from extract.questions.mme_release import read_released, released_texts
-from extract.questions.parquet import ImageBytes, find_shards, read_texts
-from extract.questions.text_files import read_rows
+from extract.questions.parquet import ImageBytes, find_shards, read_table, read_texts
+from extract.questions.text_files import TABLES, read_rows
 from schemas.errors import HeadflowError
 
 
@@ -41,23 +41,31 @@ def read_question_file(path: Path) -> QuestionFile:
         HeadflowError: nothing is there, it is not of the form that its name promises, or it holds no questions.
     """
     if shards := find_shards(path):
-        rows = list(read_texts(shards))
-        sha256 = _sha256(path) if path.is_file() else _sha256_of_files({shard.name: shard for shard in shards})
-        file = QuestionFile(rows, sha256, ImageBytes(shards))
+        file = _read_shards(path, shards)
     elif path.is_dir():
         file = _read_release(path)
     else:
-        file = QuestionFile([to_mme_fields(row) for row in read_rows(path)], _sha256(path), None)
+        file = QuestionFile(read_rows(path), _sha256(path), None)
     if not file.rows:
         raise HeadflowError(f"question file {path} holds no questions")
-    return file
+    where = f"question file {path}: row"
+    return replace(file, rows=[to_mme_fields(row, f"{where} {number}") for number, row in enumerate(file.rows)])
+
+
+def _read_shards(path: Path, shards: Sequence[Path]) -> QuestionFile:
+    table = read_table(shards)
+    rows = list(read_texts(shards)) if table is None else table
+    sha256 = _sha256(path) if path.is_file() else _sha256_of_files({shard.name: shard for shard in shards})
+    return QuestionFile(rows, sha256, ImageBytes(shards) if table is None else None)
 
 
 def _read_release(folder: Path) -> QuestionFile:
     rows = read_released(folder)
     if not rows:
+        files = sorted(file.name for file in folder.iterdir() if file.suffix.lower() in (".json", ".jsonl", *TABLES))
         raise HeadflowError(
             f"question folder {folder} holds no CATEGORY/*.txt, no CATEGORY/questions_answers_YN and no *.parquet"
+            + (f"; give the file itself, such as {folder / files[0]}" if files else "")
         )
     texts = {text.relative_to(folder).as_posix(): text for text in released_texts(folder)}
     return QuestionFile(list(rows), _sha256_of_files(texts), folder)

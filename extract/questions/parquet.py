@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from extract.questions.fields import is_missing, to_mme_fields
+from extract.questions.fields import NAMES, NEEDED, is_missing
 from schemas.errors import HeadflowError
 from schemas.files import open_parquet, reading
 from schemas.text import one_line
@@ -77,8 +77,31 @@ def read_texts(shards: Sequence[Path]) -> Iterator[dict[str, Any]]:
             named = next(
                 (name for name in (row.get("question_id"), own) if not is_missing(name) and name != ""), number
             )
-            yield to_mme_fields({**row, "image_file": named})
+            yield {**row, "image_file": named}
             number += 1
+
+
+def read_table(shards: Sequence[Path]) -> list[Any] | None:
+    """The rows of shards whose images are files, which a column of text names; None if images are in the shards.
+
+    Raises:
+        HeadflowError: a shard does not exist or cannot be read, or its columns are not those of the first one.
+    """
+    schema = _schema(shards[0])
+    named = [name for name in NAMES["image_file"] if name in schema.names]
+    if not named or any(not _is_text(schema.field(schema.names.index(name)).type) for name in named):
+        return None
+    columns = [name for names in NAMES.values() for name in names if schema.names.count(name) == 1]
+    rows: list[Any] = []
+    for shard in shards:
+        with _reading(shard):
+            rows += open_parquet(shard).read(columns=columns).to_pylist()
+    return rows
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
 class ImageBytes:
@@ -128,6 +151,11 @@ def _cells(shard: Path, group: int) -> Iterator[pa.Scalar]:
             yield from batch.column("image").flatten()[0]  # null if the struct is
 
 
+def _schema(shard: Path) -> pa.Schema:
+    with _reading(shard):
+        return open_parquet(shard).schema_arrow
+
+
 def _open(shard: Path) -> pq.ParquetFile:
     """A shard with the columns of MME; raises `HeadflowError` if it has others or cannot be read."""
     with _reading(shard):
@@ -135,7 +163,10 @@ def _open(shard: Path) -> pq.ParquetFile:
         schema = file.schema_arrow
     for name in REQUIRED:
         if schema.names.count(name) != 1:
-            raise HeadflowError(f"question file {shard} needs one column `{name}`; it has {', '.join(schema.names)}")
+            raise HeadflowError(
+                f"question file {shard} needs one column `{name}`; it has {', '.join(schema.names)}; a table without "
+                f"images needs {NEEDED}, of text"
+            )
     image = schema.field("image").type
     index = image.get_field_index("bytes") if pa.types.is_struct(image) else -1
     if index < 0 or not (pa.types.is_binary(image[index].type) or pa.types.is_large_binary(image[index].type)):

@@ -3,6 +3,7 @@
 The suffix tells CSV and TSV from JSON; what is in a file of JSON tells its form.
 """
 
+import codecs
 import csv
 import io
 import json
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from extract.questions.fields import NAMES
+from extract.questions.fields import NAMES, NEEDED
 from schemas.errors import HeadflowError
 from schemas.files import check_no_device
 from schemas.text import one_line, short
@@ -35,12 +36,14 @@ def read_text(path: Path) -> str:
     """The content of a question file; raises `HeadflowError` if it does not exist, is no file or is not UTF-8."""
     try:
         check_no_device(path)
-        return path.read_text(encoding="utf-8-sig")
+        with path.open("rb") as file:
+            marked = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # as spreadsheets on Windows write
+        return path.read_text(encoding="utf-16" if marked else "utf-8-sig")
     except FileNotFoundError:
         raise HeadflowError(f"question file {path} does not exist") from None
     except OSError as error:
         raise HeadflowError(f"question file {path} cannot be read: {one_line(error)}") from None
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         raise HeadflowError(f"question file {path} is not text in UTF-8: {one_line(error)}; {FORMS}") from None
 
 
@@ -62,10 +65,18 @@ def _json_rows(text: str, path: Path) -> list[Any]:
         if inner is not None:
             return list(inner)
         if content.keys() & {*NAMES["image_file"], *NAMES["question"], "conversations"}:
-            return [content]
+            return _columns(content) or [content]
     if not isinstance(content, list):
         raise HeadflowError(f"question file {path} holds a JSON {type(content).__name__}, not a list; {FORMS}")
     return content
+
+
+def _columns(content: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of an object of columns, as pandas writes it by default; empty if it is none."""
+    columns = [list(each.values()) if isinstance(each, dict) else each for each in content.values()]
+    if not all(isinstance(each, list) and len(each) == len(columns[0]) for each in columns):
+        return []
+    return [dict(zip(content, cells, strict=True)) for cells in zip(*columns, strict=True)]
 
 
 def _is_object(line: str) -> bool:
@@ -86,11 +97,15 @@ def _table(text: str, path: Path, separators: str) -> Iterator[dict[str, str | N
     """Rows by the names in the first line; an empty cell, or one with the NaN of pandas, is None."""
     first = next((line for _, line in numbered_lines(text)), "")
     separator = max(separators, key=first.count)
-    reader = csv.reader(io.StringIO(text), delimiter=separator, strict=True)
+    reader = csv.reader(io.StringIO(text), delimiter=separator, skipinitialspace=True, strict=True)
     try:
         lines = (cells for cells in reader if any(cells))  # spreadsheets end files with empty rows
         header = [name.strip() for name in next(lines, [])]
         named = [name for name in header if name]
+        if named and not {name.lower() for name in named} & {name for names in NAMES.values() for name in names}:
+            raise HeadflowError(
+                f"question file {path}: its first line names no column of {NEEDED}; it is {short(first)}"
+            )
         if twice := {name for name in named if named.count(name) > 1}:
             raise HeadflowError(f"question file {path} has the column {min(twice)} twice")
         for cells in lines:
@@ -102,7 +117,10 @@ def _table(text: str, path: Path, separators: str) -> Iterator[dict[str, str | N
                 )
             yield {name: _cell(cell) for name, cell in zip(header, cells, strict=True)}
     except csv.Error as error:
-        raise HeadflowError(f"question file {path}, line {reader.line_num}, is no table: {one_line(error)}") from None
+        raise HeadflowError(
+            f"question file {path}, line {reader.line_num}, is no table: {one_line(error)}; a cell that begins "
+            "with a quote ends with one, and two stand for one in it"
+        ) from None
 
 
 def _cell(text: str) -> str | None:

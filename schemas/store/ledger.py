@@ -131,3 +131,12 @@ def read_ledgers(run: Path, num_chunks: int) -> dict[int, Ledger]:
 def changed_images(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """Names of the images that have a fingerprint in both, and not the same one."""
     return [name for name, fingerprint in now.items() if before.get(name, fingerprint) != fingerprint]
+
+
+def mostly_other_images(one: Ledger, other: Ledger) -> list[str]:
+    """Names of the images that have a fingerprint in both ledgers and not the same one, if more than half have not.
+
+    Fewer are images that were mended between two chunks, so that their samples could be tried again.
+    """
+    changed = changed_images(one.images, other.images)
+    return changed if len(changed) > len(one.images.keys() & other.images.keys()) / 2 else []

@@ -1,4 +1,4 @@
-"""One part of a run: tables -> Parquet files."""
+"""One part of a run: tables -> Parquet files, and whether one has all rows of its samples."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,9 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.columns import OK, TABLES, arrow_schema
+from schemas.errors import HeadflowError
 from schemas.files import aside_of_chunk, publishing
-from schemas.store.ledger import Part
+from schemas.store.ledger import Part, ledger_path
 from schemas.store.run import MANIFEST, Run
+from schemas.text import listed
 
 Grids = Mapping[str, npt.NDArray[np.float32]]  # by table: [layers, heads, columns], or fewer axes
 SIZES = {"layer": "layers", "head": "heads"}  # the manifest's field of an axis
@@ -45,10 +47,46 @@ def write_part(run: Run, part: Part, samples: Sequence[Mapping[str, Any]], grids
     tables = {"samples": pa.Table.from_pylist(samples, schema=arrow_schema(run.columns("samples")))}
     for name in dict.fromkeys(("heads", *(name for each in grids for name in each))):
         tables[name] = _grid_table(run, name, observed, [each[name] for each in grids])
-    for name, content in tables.items():
-        (run.path / name).mkdir(exist_ok=True)
-        write_table(run.path / name / part.name, content)
+    try:
+        for name, content in tables.items():
+            (run.path / name).mkdir(exist_ok=True)
+            write_table(run.path / name / part.name, content)
+    except OSError:
+        for name in tables:  # a table that is read by its folder alone would have rows that others lack
+            (run.path / name / part.name).unlink(missing_ok=True)
+        raise
     part.rows = {name: content.num_rows for name, content in tables.items()}
+
+
+def damaged_parts(run: Run, chunk: int) -> list[Part]:
+    """The parts of a chunk that lack a file, or rows of one; their values are not read."""
+    ledger = run.ledgers.get(chunk)
+    return [part for part in ledger.parts if not _is_whole(run, part)] if ledger is not None else []
+
+
+def _is_whole(run: Run, part: Part) -> bool:
+    try:
+        return all(
+            run.open_part(run.path / table / part.name).metadata.num_rows == rows for table, rows in part.rows.items()
+        )
+    except HeadflowError:
+        return False
+
+
+def check_ledger(run: Run, chunk: int) -> None:
+    """Check that parts of a chunk have a ledger, which is written before the first of them.
+
+    Raises:
+        HeadflowError: the ledger is gone.
+    """
+    pattern = part_name(chunk, 0).replace("00000.parquet", "*.parquet")
+    if chunk not in run.ledgers and any(any((run.path / table).glob(pattern)) for table in TABLES):
+        ledger = ledger_path(run.path, chunk).relative_to(run.path)
+        raise HeadflowError(
+            f"{run.path} has parts of chunk {chunk}, but not {ledger}, which names those that count: put it back, or "
+            "overwrite the run",
+            setting="overwrite",
+        )
 
 
 def write_table(path: Path, content: pa.Table) -> None:
@@ -77,6 +115,50 @@ def remove_leftovers(run: Run, chunk: int) -> None:
         for file in (run.path / table).glob(f".{pattern}.tmp"):
             file.unlink()
     aside_of_chunk(run.path / MANIFEST, chunk).unlink(missing_ok=True)
+
+
+def too_few_rows(run: Run, observed: int) -> str:
+    """What is wrong if a run cannot have all rows of so many samples, by its ledgers; empty if it can."""
+    layers, heads = run.manifest.layers, run.manifest.heads
+    rows = sum(part.rows["heads"] for part in run.parts)
+    if observed * layers * heads <= rows:
+        return ""
+    return f"{run.path}: its ledgers name {rows} rows of `heads`, not {layers} x {heads} for each of {observed} samples"
+
+
+class Cells:
+    """Counts rows of one part, of which each sample is to have one for each (layer, head). Holds a byte for each."""
+
+    def __init__(self, samples: Sequence[str], layers: int, heads: int) -> None:
+        self._samples, self._heads, self._size = np.array(samples, object), heads, layers * heads
+        self._rows = np.zeros(len(samples), np.int64)
+        self._seen = np.zeros(len(samples) * self._size, np.bool_)
+
+    def add(self, sample: npt.NDArray[np.integer], layer: npt.NDArray[np.int16], head: npt.NDArray[np.int16]) -> None:
+        """Count some rows.
+
+        Args:
+            sample: the position of each row's sample in `samples`, int [rows].
+            layer, head: int16 [rows], within the grid.
+        """
+        self._rows += np.bincount(sample, minlength=len(self._rows))
+        self._seen[(sample.astype(np.int64) * self._size + layer.astype(np.int32) * self._heads) + head] = True
+
+    def wrong(self) -> str:
+        """What the part lacks, or has twice, for a line that begins with its name; empty if it is whole."""
+        if (self._rows == self._size).all() and self._seen.all():
+            return ""
+        seen = self._seen.reshape(-1, self._size)
+        found = seen.sum(axis=1)
+        none, some, twice = found == 0, (found > 0) & (found < self._size), self._rows > found
+        parts = [f"has no rows of {listed(self._samples[none])}"] if none.any() else []
+        if some.any():
+            first = int(some.argmax())
+            layer, head = divmod(int(seen[first].argmin()), self._heads)
+            which = f"the first has {found[first]} of {self._size}, and none for layer {layer}, head {head}"
+            parts.append(f"lacks rows of {listed(self._samples[some])} ({which})")
+        parts += [f"repeats rows of {listed(self._samples[twice])}"] if twice.any() else []
+        return ", ".join(parts)
 
 
 def _grid_table(

@@ -6,6 +6,7 @@ RUN/heads/part-00000-00000.parquet     one row per (sample, layer, head)
 RUN/samples/part-00000-00000.parquet   one row per sample, skipped ones included
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,12 +14,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.columns import TABLES, Column, heads_columns
+from schemas.columns import TABLES, Column, arrow_schema, fits, heads_columns, in_contract
 from schemas.errors import HeadflowError
 from schemas.files import open_parquet, read_object, reading
 from schemas.manifest import Manifest
 from schemas.store.ledger import CHUNKS, Ledger, Part, read_ledgers
 from schemas.store.version1 import VERSION, read_version_1
+from schemas.text import one_line
 
 MANIFEST = "run.json"
 
@@ -60,10 +62,12 @@ class Run:
         return [self.path / table / part.name for part in self.parts if table in part.rows]
 
     def open_part(self, path: Path) -> pq.ParquetFile:
-        """Open one part and check that it has the contract's columns and types; nullable columns may be missing.
+        """Open one part and check that it has the contract's columns; nullable columns may be missing.
+
+        Columns may stand in any order, beside others, in another width or encoding than the contract's.
 
         Raises:
-            HeadflowError: the file is missing, is not Parquet, or lacks a column or its type.
+            HeadflowError: the file is missing, is not Parquet, or has a column not at all, twice or of another kind.
         """
         try:
             with reading(path):
@@ -72,32 +76,48 @@ class Run:
         except FileNotFoundError:
             raise HeadflowError(f"{path} is missing: its ledger names it") from None
         for column in self.columns(path.parent.name):
-            if column.name not in schema.names:
-                if column.nullable:
-                    continue
+            number = schema.names.count(column.name)
+            if number > 1:
+                raise HeadflowError(f"{path} has {number} columns `{column.name}`; write it again with one of them")
+            if number == 0 and not column.nullable:
                 raise HeadflowError(f"{path}: the column `{column.name}` is missing")
-            found = schema.field(column.name).type
-            if found != column.type:
+            if number and not fits(found := schema.field(column.name).type, column):
                 raise HeadflowError(f"{path}: the column `{column.name}` has type {found}, not {column.type}")
         return file
 
-    def read_part(self, path: Path) -> pa.Table:
-        """Read one part with the contract's columns, those that it lacks as nulls.
+    def batches(self, path: Path, names: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+        """Some columns of one part, in the contract's types; at most `rows` rows at once.
 
         Raises:
-            HeadflowError: as `open_part`; or a column that may not be null is.
+            HeadflowError: as `read_part`.
+        """
+        file = self.open_part(path)
+        columns = [next(each for each in self.columns(path.parent.name) if each.name == name) for name in names]
+        with reading(path):
+            batches = file.iter_batches(rows, columns=list(names))
+            while (batch := next(batches, None)) is not None:
+                batch.validate(full=True)
+                arrays = [_values(batch[each.name], each, path) for each in columns]
+                yield pa.record_batch(arrays, names=list(names))
+
+    def read_part(self, path: Path) -> pa.Table:
+        """Read one part with the contract's columns, types and order; a column that it lacks as nulls.
+
+        Raises:
+            HeadflowError: as `open_part`; or a column that may not be null is, or has values that its type cannot hold.
         """
         file, columns = self.open_part(path), self.columns(path.parent.name)
+        names = file.schema_arrow.names
         with reading(path):
-            content = file.read(columns=[column.name for column in columns if column.name in file.schema_arrow.names])
+            content = file.read(columns=[column.name for column in columns if column.name in names])
             content.validate(full=True)
-        for number, column in enumerate(columns):
-            if column.name not in content.column_names:
-                nulls = pa.nulls(content.num_rows, column.type)
-                content = content.add_column(number, pa.field(column.name, column.type), nulls)
-            if not column.nullable and (missing := content[column.name].null_count):
-                raise HeadflowError(f"{path}: `{column.name}` is null in {missing} rows")
-        return content
+        arrays = [
+            pa.chunked_array([_values(chunk, each, path) for chunk in content[each.name].chunks], each.type)
+            if each.name in names
+            else pa.nulls(content.num_rows, each.type)
+            for each in columns
+        ]
+        return pa.table(arrays, schema=arrow_schema(columns)).unify_dictionaries()
 
     def samples(self) -> pa.Table:
         """The whole table `samples`, in the order it was written.
@@ -109,6 +129,21 @@ class Run:
         if not tables:
             raise HeadflowError(f"{self.path} has no part yet: nothing to read")
         return pa.concat_tables(tables).unify_dictionaries()
+
+
+def _values(found: pa.Array, column: Column, path: Path) -> pa.Array:
+    """The values of a column in the contract's type.
+
+    Raises:
+        HeadflowError: its type cannot hold them, or some are null that may not be.
+    """
+    try:
+        values = in_contract(found, column)
+    except pa.ArrowInvalid as error:
+        raise HeadflowError(f"{path}: `{column.name}` is not {column.type} in some rows: {one_line(error)}") from None
+    if values.null_count and not column.nullable:
+        raise HeadflowError(f"{path}: `{column.name}` is null in {values.null_count} rows")
+    return values
 
 
 def open_run(path: str | Path) -> Run:

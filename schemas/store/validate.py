@@ -1,7 +1,7 @@
 """What is wrong with a run, a line each. Reads part by part, so memory does not grow with the run."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,25 +11,26 @@ import pyarrow.compute as pc
 
 from schemas.columns import OK, PARTITIONS, REASONS, SKIPPED, TABLES
 from schemas.errors import HeadflowError
-from schemas.manifest import Manifest
+from schemas.manifest import IMPORTED, Manifest
 from schemas.roles import ROLES, TEXT
-from schemas.store.ledger import changed_images
+from schemas.store.ledger import mostly_other_images
+from schemas.store.parts import Cells, too_few_rows
 from schemas.store.run import Run, open_run
+from schemas.text import listed
 
 TOLERANCE = 1e-5  # of a sum of float32 masses: a partition from 1, a mass beyond 0..1
 # In half precision masses carry the error of the kernel's logsumexp, about 5e-5 of themselves
 TOLERANCE_OF_HALF = 5e-4
 HALF = ("float16", "bfloat16")
-SHOWN = 5  # names given before "and N more"
 
 
 def validate(path: str | Path) -> Iterator[str]:
     """Yield what is wrong with the run in a directory; nothing when all is well.
 
     Checks the manifest and the ledgers, that the parts are those that ledgers name with their numbers of rows, the
-    columns and their types, values (no null, no NaN, 0..1, partitions that sum to 1 within a tolerance, `v2t` that
-    equals its parts), that each `ok` sample has every (layer, head) once and no other sample has any, and that all
-    chunks had the same weights and images.
+    columns, values (that the contract's types can hold, no null, no NaN, 0..1, partitions that sum to 1 within a
+    tolerance, `v2t` that equals its parts), that each `ok` sample has every (layer, head) once, in the part that has it
+    in `samples`, and no other sample has any, and that all chunks had the same weights and images.
     """
     try:
         run = open_run(path)
@@ -38,7 +39,7 @@ def validate(path: str | Path) -> Iterator[str]:
         return
     yield from _check_ledgers(run)
     yield from _stray_files(run)
-    ok: dict[str, str] = {}
+    ok: dict[str, dict[str, str]] = {}
     yield from _check_samples(run, ok)
     yield from _check_heads(run, ok)
 
@@ -48,7 +49,7 @@ def _check_ledgers(run: Run) -> Iterator[str]:
     chunks = range(run.manifest.num_chunks)
     incomplete = [chunk for chunk in chunks if chunk not in run.ledgers or not run.ledgers[chunk].complete]
     if incomplete:
-        which = f": chunks {_names(incomplete)} of {len(chunks)}" if len(chunks) > 1 else ""
+        which = f": chunks {listed(incomplete)} of {len(chunks)}" if len(chunks) > 1 else ""
         yield f"{run.path}: the run is not complete, but interrupted or still going on{which}"
     for chunk, ledger in run.ledgers.items():
         written = ledger.rows("samples")
@@ -59,12 +60,10 @@ def _check_ledgers(run: Run) -> Iterator[str]:
     weights = {ledger.weights for ledger in observed.values()} - {None}
     for chunk, ledger in observed.items():
         first = next(iter(observed.values()))
-        changed = changed_images(first.images, ledger.images)
-        # Fewer are images that were mended between two chunks, so that their samples could be tried again
-        if len(changed) > len(first.images.keys() & ledger.images.keys()) / 2:
-            yield f"{run.path}: chunk {chunk} was computed on other images of the same names: {_names(changed)}"
+        if changed := mostly_other_images(first, ledger):
+            yield f"{run.path}: chunk {chunk} was computed on other images of the same names: {listed(changed)}"
     if len(asked) > 1:
-        yield f"{run.path}: chunks are parts of {_names(sorted(asked))} samples, so that they do not make one run"
+        yield f"{run.path}: chunks are parts of {listed(sorted(asked))} samples, so that they do not make one run"
     if len(weights) > 1:
         yield f"{run.path}: chunks were computed with {len(weights)} different sets of weights"
 
@@ -78,18 +77,13 @@ def _stray_files(run: Run) -> Iterator[str]:
         named = {path.name for path in run.part_paths(table)}
         stray = sorted({file.name for file in folder.glob("*.parquet") if not file.name.startswith(".")} - named)
         if stray:
-            yield f"{folder} has parts that no ledger names: {_names(stray)}"
+            yield f"{folder} has parts that no ledger names: {listed(stray)}"
 
 
 def _tables(run: Run, table: str) -> Iterator[tuple[Path, pa.Table | str]]:
     """Each part of a table, read whole, or the one line that says why it could not be."""
     for part, path in zip(run.parts, run.part_paths(table), strict=True):
         try:
-            found = run.open_part(path).schema_arrow.names
-            columns = run.columns(table)
-            names = [column.name for column in columns if column.name in found or not column.nullable]
-            if found != names:
-                yield path, f"{path}: the columns are {_names(found)}, the contract has {_names(names)}"
             content = run.read_part(path)
         except HeadflowError as error:
             yield path, str(error)
@@ -100,8 +94,8 @@ def _tables(run: Run, table: str) -> Iterator[tuple[Path, pa.Table | str]]:
         yield path, content
 
 
-def _check_samples(run: Run, ok: dict[str, str]) -> Iterator[str]:
-    """Check the table `samples`, and fill `ok`: sample_id to category of each sample that was observed."""
+def _check_samples(run: Run, ok: dict[str, dict[str, str]]) -> Iterator[str]:
+    """Check the table `samples`, and fill `ok`: by part, each sample that was observed with its category."""
     seen: Counter[str] = Counter()
     for path, content in _tables(run, "samples"):
         if isinstance(content, str):
@@ -110,17 +104,18 @@ def _check_samples(run: Run, ok: dict[str, str]) -> Iterator[str]:
         ids, categories = (content[name].to_pylist() for name in ("sample_id", "category"))
         statuses, reasons = (content[name].to_pylist() for name in ("status", "reason"))
         seen.update(ids)
-        ok.update({key: cat for key, cat, status in zip(ids, categories, statuses, strict=True) if status == OK})
+        rows = zip(ids, categories, statuses, strict=True)
+        ok[path.name] = {key: category for key, category, status in rows if status == OK}
         odd = [key for key, status in zip(ids, statuses, strict=True) if status not in (OK, SKIPPED)]
         if odd:
-            yield f"{path}: `status` is neither `{OK}` nor `{SKIPPED}` for {_names(odd)}"
+            yield f"{path}: `status` is neither `{OK}` nor `{SKIPPED}` for {listed(odd)}"
         unexplained = [
             key
             for key, status, why in zip(ids, statuses, reasons, strict=True)
             if status == SKIPPED and why not in REASONS
         ]
         if unexplained:
-            yield f"{path}: skipped without a reason of the contract: {_names(unexplained)}"
+            yield f"{path}: skipped without a reason of the contract: {listed(unexplained)}"
         for name in ("p_yes", "p_no"):
             yield from _outside(path, name, content[name].drop_null().to_numpy())
         for name in (f"n_{role.name}" for role in ROLES):
@@ -128,15 +123,20 @@ def _check_samples(run: Run, ok: dict[str, str]) -> Iterator[str]:
                 yield f"{path}: `{name}` is negative"
     double = [key for key, count in seen.items() if count > 1]
     if double:
-        yield f"{run.path / 'samples'}: `sample_id` is not unique: {_names(double)}"
+        yield f"{run.path / 'samples'}: `sample_id` is not unique: {listed(double)}"
 
 
-def _check_heads(run: Run, ok: dict[str, str]) -> Iterator[str]:
+def _check_heads(run: Run, ok: dict[str, dict[str, str]]) -> Iterator[str]:
     """Check the table `heads` against the samples that were observed."""
     seen: set[str] = set()
+    part_of = {name: part for part, names in ok.items() for name in names}
+    if wrong := too_few_rows(run, len(part_of)):
+        yield wrong
+        return
     for path, content in _tables(run, "heads"):
         if isinstance(content, str):
             yield content
+            seen.update(ok.get(path.name, {}))  # what it has is not known
             continue
         yield from _check_flows(path, content, run.manifest)
         content = content.combine_chunks().unify_dictionaries()
@@ -146,14 +146,19 @@ def _check_heads(run: Run, ok: dict[str, str]) -> Iterator[str]:
         present = [names[code] for code in np.unique(codes)]
         yield from _listed(path, "is split over several parts", [name for name in present if name in seen])
         seen.update(present)
-        yield from _listed(path, f"has rows, but is not `{OK}` in `samples`", [n for n in present if n not in ok])
+        if path.name in ok:  # otherwise it is not known which of its samples were observed
+            unknown = [name for name in present if name not in part_of]
+            yield from _listed(path, f"has rows, but is not `{OK}` in `samples`", unknown)
+        moved = [name for name in present if part_of.get(name, path.name) != path.name]
+        yield from _listed(path, f"has its row of `samples` in another part than {path.name}", moved)
         yield from _check_grid(path, content, codes, names, run)
         categories = content["category"].combine_chunks()
-        expected = np.array([ok.get(name, "") for name in names], object)[codes]
+        own = ok.get(path.name, {})
+        expected = np.array([own.get(name, "") for name in names], object)[codes]
         given = np.array(categories.dictionary.to_pylist(), object)[categories.indices.to_numpy()]
-        moved = np.unique(codes[(given != expected) & np.isin(codes, [i for i, n in enumerate(names) if n in ok])])
-        yield from _listed(path, "has another category than in `samples`", [names[code] for code in moved])
-    lost = [name for name in ok if name not in seen]
+        other = np.unique(codes[(given != expected) & np.isin(codes, [i for i, n in enumerate(names) if n in own])])
+        yield from _listed(path, "has another category than in `samples`", [names[code] for code in other])
+    lost = [name for name in part_of if name not in seen]
     yield from _listed(run.path / "heads", f"is `{OK}` in `samples`, but has no rows", lost)
 
 
@@ -162,21 +167,23 @@ def _check_grid(
 ) -> Iterator[str]:
     """Each sample must have every (layer, head) exactly once."""
     layers, heads = run.manifest.layers, run.manifest.heads
-    layer, head = (content[name].to_numpy().astype(np.int64) for name in ("layer", "head"))
+    layer, head = (content[name].to_numpy() for name in ("layer", "head"))
     inside = (layer >= 0) & (layer < layers) & (head >= 0) & (head < heads)
     if not inside.all():
         yield f"{path}: {(~inside).sum()} rows have a layer or head beyond the manifest's {layers} x {heads}"
         return
-    cell = (codes.astype(np.int64) * layers + layer) * heads + head
-    counts = np.bincount(cell, minlength=len(names) * layers * heads).reshape(len(names), layers * heads)
-    wrong = [name for name, count in zip(names, counts, strict=True) if count.any() and (count != 1).any()]
-    yield from _listed(path, f"does not have each of {layers} x {heads} (layer, head) once", wrong)
+    present, sample = np.unique(codes, return_inverse=True)
+    cells = Cells([names[code] for code in present], layers, heads)
+    cells.add(sample, layer, head)
+    if wrong := cells.wrong():
+        yield f"{path} {wrong}"
 
 
 def _check_flows(path: Path, content: pa.Table, manifest: Manifest) -> Iterator[str]:
     """Values finite and in 0..1, partitions that sum to 1, `v2t` equal to the masses it is made of."""
     flows = manifest.flows
-    tolerance = TOLERANCE_OF_HALF if manifest.dtype in HALF else TOLERANCE
+    half = manifest.dtype in HALF or manifest.source == IMPORTED  # the records of an imported run may be of such a run
+    tolerance = TOLERANCE_OF_HALF if half else TOLERANCE
     values = {name: content[name].to_numpy().astype(np.float64) for name in flows}
     for name, value in values.items():
         yield from _outside(path, name, value, tolerance)
@@ -211,9 +218,4 @@ def _differs(
 
 def _listed(path: Path, what: str, names: list[str]) -> Iterator[str]:
     if names:
-        yield f"{path}: {_names(names)} {what}"
-
-
-def _names(names: Sequence[object]) -> str:
-    more = len(names) - SHOWN
-    return ", ".join(map(str, names[:SHOWN])) + (f" and {more} more" if more > 0 else "")
+        yield f"{path}: {listed(names)} {what}"

@@ -4,7 +4,7 @@ A ledger names a part once all of its files are there, so that readers see compl
 thread, while the next one is gathered. A run that was interrupted goes on behind its last part.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -26,6 +26,8 @@ from schemas.store.ledger import CHUNKS, COMPLETE, RUNNING, Ledger, Part, commit
 from schemas.store.locks import Lock
 from schemas.store.parts import (
     Grids,
+    check_ledger,
+    damaged_parts,
     grid_shape,
     part_name,
     part_number,
@@ -56,6 +58,7 @@ class RunWriter:
     Attributes:
         run: the run as this process knows it; other chunks are as they were when it was opened.
         done: ids of the samples that are in complete parts already; they must not come again.
+        damaged: the parts that lacked a file or rows; they are taken out, so that their samples come again.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class RunWriter:
         weights: str | None = None,
         settings: str | None = None,
         images: Mapping[str, str] | None = None,
+        history: Sequence[Session] = (),
         overwrite: bool = False,
         retry_skipped: bool = False,
     ) -> None:
@@ -83,6 +87,7 @@ class RunWriter:
             weights: fingerprint of the weights; `None`: not known.
             settings: fingerprint of the model's settings and tokenizer, likewise.
             images: fingerprints of images by name.
+            history: earlier sessions, of the runs that the samples come from.
             overwrite: remove the run that is in `path`, and nothing else, and start anew.
             retry_skipped: take the samples that were skipped out of the run, so that they can come again.
 
@@ -93,7 +98,7 @@ class RunWriter:
         check_directory(path)
         self.path = path
         self._chunk = chunk
-        self._session = replace(session, started=now())
+        self._session, self._history = replace(session, started=now()), history
         self._samples: list[dict[str, Any]] = []
         self._grids: list[Grids] = []
         self._since = 0.0  # when the first sample of those gathered came
@@ -105,14 +110,17 @@ class RunWriter:
         self._lock = Lock(path / f".chunk-{chunk:05d}.lock", f"another process writes {which}")
         try:
             self.run = self._open(manifest, overwrite)
-            remove_leftovers(self.run, chunk)
+            check_ledger(self.run, chunk)
             check_division(self.run, samples_in_run or samples)
             check_model(self.run, manifest.model, weights, settings)
             check_fingerprints(self.run, weights, settings, images or {})
             self._ledger = self.run.ledgers.setdefault(chunk, Ledger(chunk=chunk))
+            self.damaged = damaged_parts(self.run, chunk)
+            self._ledger.parts = [part for part in self._ledger.parts if part not in self.damaged]
             samples = max(samples, self._ledger.rows("samples"))  # fewer may be asked for than are there
-            if retry_skipped or not self._ledger.complete or self._ledger.samples != samples:
+            if retry_skipped or self.damaged or not self._ledger.complete or self._ledger.samples != samples:
                 self._begin(samples, samples_in_run or samples, weights, settings, images or {})
+            remove_leftovers(self.run, chunk)
             if retry_skipped:
                 self.take_out_skipped()
             self.done: frozenset[str] = frozenset(self._sample_ids())
@@ -143,7 +151,7 @@ class RunWriter:
         self._ledger.weights = weights or self._ledger.weights
         self._ledger.settings = settings or self._ledger.settings
         self._ledger.images = self._ledger.images | dict(images)
-        self._ledger.sessions.append(self._session)
+        self._ledger.sessions += [*self._history, self._session]
         self._write_ledger(self._ledger.parts)
 
     def add(self, sample: Mapping[str, Any], grids: Grids) -> None:

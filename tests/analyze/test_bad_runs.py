@@ -3,10 +3,12 @@
 import json
 import shutil
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from analyze.__main__ import main
-from tests.support.runs import LEDGER, PART, edit_json, edit_ledger, edit_manifest, put, rewrite
+from tests.support.runs import LEDGER, PART, edit_json, edit_ledger, edit_manifest, put, recast, rewrite
 
 COMMANDS = ("plots", "summary", "export-pt")
 
@@ -46,6 +48,13 @@ def skip_all(run):
         rewrite(run, "samples", lambda content, row=row: put(content, "status", row, "skipped"))
 
 
+def double(run):
+    """The rows of one sample twice, those of another one of its category not at all."""
+    rewrite(
+        run, "heads", lambda content: pa.concat_tables([content.slice(0, 6), content.slice(0, 6), content.slice(12)])
+    )
+
+
 def spoil(run, name, value):
     """One value in all rows of a column of `heads`."""
     rewrite(run, "heads", lambda content: put(content, name, slice(None), [value] * len(content)))
@@ -64,14 +73,39 @@ FAULTS = {
     lambda run: (run / "run.json").unlink(): "it has parts, but its manifest is gone",
     lambda run: (run / "run.json").write_text("{"): "is not JSON",
     lambda run: edit_manifest(run, schema_version=3): "has schema version 3, this headflow reads 1 and 2",
-    lambda run: edit_manifest(run, layers=2**15, heads=2**15): "does not have each (layer, head) of each sample once;",
+    lambda run: edit_manifest(run, layers=2**15, heads=2**15): (
+        "its ledgers name 60 rows of `heads`, not 32768 x 32768 for each of 10 samples; run validate"
+    ),
     lambda run: edit_manifest(run, layers=1): "is beyond the manifest's 1; run validate",
-    lambda run: spoil(run, "head", 0): "does not have each (layer, head) of each sample once; run validate",
+    lambda run: spoil(run, "head", 0): (
+        "lacks rows of OCR/0, OCR/0#2, OCR/1, OCR/1#2, color/0 and 5 more (the first has 2 of 6, and none for layer 0, "
+        "head 1), repeats rows of OCR/0, OCR/0#2, OCR/1, OCR/1#2, color/0 and 5 more; a run keeps all rows"
+    ),
     lambda run: spoil(run, "t2v", float("nan")): "`t2v` is not finite in some rows; run validate",
     lambda run: rewrite(run, "samples", lambda content: put(content, "status", 0, "skipped")): (
-        "'OCR/0' is not among the observed rows of `samples`; run validate"
+        "has rows of OCR/0, not among the observed samples of `samples/part-00000-00000.parquet`"
     ),
-    lambda run: rewrite(run, "heads", lambda content: content.slice(6)): "does not have each (layer, head) of each",
+    lambda run: rewrite(run, "heads", lambda content: content.slice(6)): "has no rows of OCR/0;",
+    double: "has no rows of OCR/0#2, repeats rows of OCR/0; a run keeps all rows of a sample or none",
+    lambda run: rewrite(run, "heads", lambda content: content.filter(pc.field("layer") == 0)): (
+        "lacks rows of OCR/0, OCR/0#2, OCR/1, OCR/1#2, color/0 and 5 more (the first has 3 of 6, and none for layer 1, "
+    ),
+    lambda run: rewrite(run, "samples", lambda content: put(content, "sample_id", 1, "OCR/0")): (
+        "samples has more than one row of OCR/0; run validate"
+    ),
+    lambda run: rewrite(run, "heads", lambda content: content.append_column("t2v", content["t2v"])): (
+        "has 2 columns `t2v`; write it again with one of them"
+    ),
+    lambda run: rewrite(run, "samples", lambda content: content.append_column("status", content["status"])): (
+        "has 2 columns `status`; write it again with one of them"
+    ),
+    lambda run: rewrite(run, "heads", lambda content: put(content, "t2v", 3, None)): "`t2v` is null in 1 rows",
+    lambda run: rewrite(run, "heads", lambda content: recast(content, "layer", pa.string())): (
+        "the column `layer` has type string, not int16"
+    ),
+    lambda run: rewrite(run, "heads", lambda content: put(recast(content, "layer", pa.int64()), "layer", 3, 2**40)): (
+        "`layer` is not int16 in some rows: Integer value 1099511627776 not in range"
+    ),
 }
 
 
@@ -128,8 +162,8 @@ def test_validate(made_up, capsys):
         ("--range 0 inf", "--range: inf is not a number from"),
         ("--bins nan", "--bins: nan is not a number from"),
         ("--dpi 9", "--dpi: 9 is not a whole number from 10 to 1200"),
-        ("--figsize 0 3", "--figsize: 0 is not a number from 1 to 100"),
-        ("--prefix ../x", "--prefix: '../x' is not up to 80 letters"),
+        ("--figsize 0 3", "--figsize: 0 is not a number from 2 to 100"),
+        ("--prefix ../x", "--prefix: '../x' is not up to 80 bytes of letters"),
     ],
 )
 def test_bad_flags(made_up, capsys, flags, says):

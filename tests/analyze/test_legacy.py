@@ -37,7 +37,8 @@ def bring(tmp_path):
 
 
 def test_there_and_back(bring):
-    before = [record(seed=seed, id=f"i{seed}", image_file=f"{seed}.png", category="OCR") for seed in range(3)]
+    names = ["a", "b", "b", "b#2"]  # two questions on one image share an id
+    before = [record(seed=seed, id=name, image_file=f"{name}.png", category="OCR") for seed, name in enumerate(names)]
     code, run = bring(before)
     assert code == 0
     assert list(validate(run)) == []
@@ -79,7 +80,7 @@ def test_ids_are_unique_whatever_they_are(bring):
 
 def test_a_run_is_exported_as_its_rows(tmp_path):
     run = write_run(tmp_path / "run")
-    assert main(["export-pt", str(run), "--output-dir", str(tmp_path / "out")]) == 0
+    assert main(["export-pt", str(run), "--text-scope", "all", "--output-dir", str(tmp_path / "out")]) == 0
     records = torch.load(tmp_path / "out" / RECORDS, weights_only=True)
     heads = pd.read_parquet(run / "heads").set_index(["sample_id", "layer", "head"])
     samples = pd.read_parquet(run / "samples")
@@ -113,6 +114,10 @@ def export(run):
 
 
 def test_a_scope_that_would_be_wrong_is_refused(made_up, capsys):
+    edit_manifest(made_up, causal=False, architecture="PaliGemma")
+    assert main(["export-pt", str(made_up)]) == 2  # no-system, as in the earlier tool
+    assert main(["export-pt", str(made_up), "--text-scope", "all"]) == 0
+    capsys.readouterr()
     for command in ("export-pt", "summary", "plots"):
         edit_manifest(made_up, causal=False, architecture="PaliGemma")
         assert main([command, str(made_up), "--text-scope", "no-system"]) == 2
@@ -124,6 +129,68 @@ def test_a_scope_that_would_be_wrong_is_refused(made_up, capsys):
         flags = ["--dpi", "20"] if command == "plots" else []
         assert main([command, str(made_up), "--text-scope", "no-system", *flags]) == 0
         capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("flags", "scope"),
+    [([], "no-system"), (["--text-scope", "no-system"], "no-system"), (["--text-scope", "all"], "all")],
+)
+def test_a_run_comes_back_as_it_was(tmp_path, capsys, flags, scope):
+    run, copy = write_run(tmp_path / "run"), tmp_path / "copy"
+    assert main(["export-pt", str(run), *flags]) == 0
+    said = capsys.readouterr().out
+    assert f"10 records in {run / RECORDS}, text scope {scope}\n" in said
+    assert ("--system-span original equals that tool's records to the last digit" in said) == (scope == "no-system")
+    first = torch.load(run / RECORDS, weights_only=True)
+    assert ["text_scope" in item for item in first] == [scope == "all"] * 10
+    assert main(["import-pt", str(run / RECORDS), str(copy)]) == 0
+    assert f"60 rows in {copy}, text scope {scope}\n" in capsys.readouterr().out
+    assert list(validate(copy)) == []
+    assert means(run, tmp_path, "--text-scope", scope) == pytest.approx(means(copy, tmp_path), abs=1e-7)
+    capsys.readouterr()
+    assert main(["export-pt", str(copy)]) == 0
+    assert f"text scope {scope}\n" in capsys.readouterr().out
+    assert torch.load(copy / RECORDS, weights_only=True) == first
+
+
+def test_a_run_with_the_earlier_span_is_told_nothing_about_it(tmp_path, capsys):
+    run = write_run(tmp_path / "run")
+    edit_manifest(run, system_span="original")
+    assert main(["export-pt", str(run)]) == 0
+    assert capsys.readouterr().out == f"10 records in {run / RECORDS}, text scope no-system\n"
+
+
+def means(run, folder, *flags):
+    assert main(["summary", str(run), "--output-dir", str(folder), *flags]) == 0
+    return pd.read_csv(folder / "summary.csv").set_index(["group", "name", "flow", "text_scope"])["mean"].to_dict()
+
+
+def test_a_run_in_half_precision_comes_back(tmp_path):
+    """Its masses may exceed 1 by the error of the kernel's logsumexp, about 5e-5."""
+    run = write_run(tmp_path / "run")
+    edit_manifest(run, dtype="float16")
+    rewrite(run, "heads", lambda table: put(table, "t2v", 0, 1.0001))
+    assert main(["export-pt", str(run), "--text-scope", "all"]) == 0
+    assert main(["import-pt", str(run / RECORDS), str(tmp_path / "copy")]) == 0
+    assert list(validate(tmp_path / "copy")) == []
+
+
+@pytest.mark.parametrize(
+    ("scopes", "flags", "says"),
+    [
+        (["all", "all"], ["--text-scope", "no-system"], "its records have the text scope `all`; see --text-scope"),
+        (["all", None], [], "record 1 has the text scope 'no-system', record 0 'all'"),
+        ([None, "all"], ["--text-scope", "all"], "record 1 has the text scope 'all', record 0 'no-system'"),
+        (["some"], [], "record 0 has the text scope 'some'"),
+        ([["all"]], [], "record 0 has the text scope ['all']"),
+    ],
+)
+def test_scopes_that_contradict_each_other(bring, capsys, scopes, flags, says):
+    records = [record(seed=seed) | ({"text_scope": scope} if scope else {}) for seed, scope in enumerate(scopes)]
+    code, run = bring(records, *flags)
+    assert code == 2
+    assert says in capsys.readouterr().err
+    assert not run.exists()
 
 
 def test_text_scope(tmp_path, bring, capsys):

@@ -1,5 +1,7 @@
 """The artists' geometry, compared with numpy and pandas; and the files."""
 
+import unicodedata
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,11 +10,15 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from analyze.__main__ import main
-from analyze.drawing.figures import style, undrawable
+from analyze.cli import LONGEST_PREFIX
+from analyze.drawing.figures import style
+from analyze.drawing.fonts import undrawable
 from analyze.drawing.heads import draw_head_bars, draw_head_map, draw_layer_row, panel_width
 from analyze.drawing.histograms import draw_stacked_histogram
 from analyze.drawing.panels import draw
-from analyze.pictures import Picture, Pictures, file_names
+from analyze.pictures.file_names import file_names
+from analyze.pictures.kinds import Picture
+from analyze.pictures.of_run import Pictures
 from analyze.reference import LLAVA_MME, read_reference
 from analyze.tables.bins import bin_edges
 from analyze.tables.frames import open_heads
@@ -30,7 +36,7 @@ def axes():
 def listed(made_up):
     heads, _ = open_heads(made_up)
     found = tally(heads, ("t2v", "v2t"), heads.scope(None), EDGES)
-    return Pictures(found, "a model", "mme", [0, 1], heads.categories).all()
+    return Pictures(found, ("a model",), "mme", [0, 1], heads.categories).all()
 
 
 @pytest.fixture
@@ -41,9 +47,10 @@ def pictures(listed):
 
 def test_stacked_bars():
     shares = {"t2v": np.array([0.5, 0.2, 0.2, 0.1]), "v2t": np.array([0.1, 0.1, 0.3, 0.5])}
-    drawn = draw_stacked_histogram(axes(), shares, EDGES, top=0.7)
+    drawn = axes()
+    draw_stacked_histogram(drawn, shares, EDGES, top=0.7)
     bars = list(drawn.patches)
-    assert [to_hex(bar.get_facecolor()) for bar in bars] == ["#1f77b4"] * 4 + ["#ff7f0e"] * 4
+    assert [to_hex(bar.get_facecolor()) for bar in bars] == ["#0072b2"] * 4 + ["#e69f00"] * 4
     assert [bar.get_x() for bar in bars] == [0, 0.25, 0.5, 0.75] * 2
     assert [bar.get_width() for bar in bars] == [0.25] * 8
     assert [bar.get_y() for bar in bars] == [0] * 4 + [0.5, 0.2, 0.2, 0.1]
@@ -53,21 +60,20 @@ def test_stacked_bars():
 
 
 def steps(drawn) -> tuple[np.ndarray, np.ndarray]:
-    """Heights and middles of bars that are one patch."""
-    (patch,) = drawn.patches
-    values, edges, _ = patch.get_data()
+    """Heights of stacks and middles of bars; those of one column are one patch, the last one is on top."""
+    values, edges, _ = drawn.patches[-1].get_data()
     return values[::2], (edges[::2] + edges[1::2]) / 2
 
 
 def test_head_bars():
-    heights, middles = steps(draw_head_bars(axes(), np.array([0.1, 0.4, 0.2]), "v2t", top=1))
+    heights, middles = steps(draw_head_bars(axes(), {"v2t": np.array([0.1, 0.4, 0.2])}, top=1))
     assert heights.tolist() == [0.1, 0.4, 0.2]
     assert middles == pytest.approx([0, 1, 2])
 
 
 def test_a_row_of_layers():
     means = np.arange(6.0).reshape(2, 3)
-    drawn = draw_layer_row(axes(), means, "t2v", first=8, panels=4, top=6)
+    drawn = draw_layer_row(axes(), {"t2v": means}, first=8, panels=4, top=6)
     heights, middles = steps(drawn)
     assert heights.tolist() == [0, 1, 2, 3, 4, 5]
     assert middles == pytest.approx([0, 1, 2, *(panel_width(3) + np.arange(3))])
@@ -155,20 +161,23 @@ def test_pictures_hold_their_numbers_and_titles(listed, made_up):
     table = pd.read_parquet(made_up / "heads")
     found = {picture.name: picture for picture in listed}
     assert len(found) == len(listed)
-    assert found["mme_overall_stacked_hist"].title == "All layers\n10 samples, a model"
+    assert found["mme_overall_stacked_hist"].title == "All layers"
+    assert found["mme_overall_stacked_hist"].of == ("10 samples", "a model")
     one = found["category_OCR/mme_OCR_stacked_hist"]
-    assert one.title == "Category OCR\n4 samples, a model"
+    assert (one.title, one.of) == ("Category OCR", ("4 samples", "a model"))
     some = table[table["category"] == "OCR"]
     assert one.means["v2t"] == pytest.approx(some["v2t"].mean(), abs=1e-6)
-    assert one.shares["v2t"].tolist() == (np.histogram(some["v2t"].astype(float), EDGES)[0] / len(some)).tolist()
+    assert (
+        one.panels[0].bars["v2t"].tolist() == (np.histogram(some["v2t"].astype(float), EDGES)[0] / len(some)).tolist()
+    )
     means = table.groupby(["layer", "head"])["t2v"].mean().to_numpy().reshape(2, 3)
     assert found["mme_head_map_t2v"].means == pytest.approx(means, abs=1e-6)
-    assert found["mme_head_map_t2v"].title == "T2V (text → image) by layer and head\n10 samples, a model"
+    assert found["mme_head_map_t2v"].title == "T2V (text → image) by layer and head"
 
 
 def test_a_picture_of_no_kind_is_refused():
     with pytest.raises(TypeError, match="Picture is no kind"):
-        draw(Picture("name", "title"), (8.0, 5.0))
+        draw(Picture("name", "title", ()), (8.0, 5.0))
 
 
 def test_one_scale_for_layers_and_one_for_categories(pictures):
@@ -180,7 +189,7 @@ def test_one_scale_for_layers_and_one_for_categories(pictures):
             for panel in figure.axes
         }
 
-    assert len(limits("category", "head_bars")) == 1
+    assert len(limits("category", "head_bars")) == 2  # of means, and of their total
     for part in ("layer", "category"):
         ((_, top),) = limits(part, "stacked")
         highest = max(
@@ -260,29 +269,65 @@ def test_what_lies_outside_the_bins_is_said(made_up, tmp_path, capsys):
     assert "of v2t lies outside the bins" in capsys.readouterr().err
 
 
-STRANGE = ["a/b", "a_b", "A_B", "..", "", "two words", "数值计算", "$x^2$", "x" * 300, "tab\tnew\nline", "con.png", "-"]
+STRANGE = [
+    *("a/b", "a_b", "A_B", "a_b-2", "..", "", "two words", "数值计算", "$x^2$", "tab\tnew\nline", "con.png", "-"),
+    *(
+        "x" * 300,
+        "x" * 80,
+        "数" * 80,
+        "数" * 81,
+        "🙂" * 80,
+        "_" * 80,
+        "caf\u00e9",
+        "cafe\u0301",
+        "\x1b[31m",
+        "\u202eabc",
+    ),
+]
 
 
 def test_strange_categories_get_their_own_safe_file_names(tmp_path):
     names = file_names(STRANGE)
-    assert len({name.casefold() for name in names.values()}) == len(STRANGE)
+    assert len({unicodedata.normalize("NFC", name).casefold() for name in names.values()}) == len(STRANGE)
     for name in names.values():
         assert name not in ("", ".", "..")
         assert not set(name) & set('/\\:*?"<>|\n\t ')
         (tmp_path / name).mkdir()
+        (tmp_path / f"{'p' * LONGEST_PREFIX}_{name}_stacked_hist.png").touch()
     assert names["数值计算"] == "数值计算"
     assert names["a/b"] == "a_b"
 
 
-def test_strange_categories_are_drawn(tmp_path, recwarn):
-    run = write_run(tmp_path / "run", categories=dict.fromkeys(("a/b", "数值计算", "$x", "two words", ".."), 2))
-    assert main(["plots", str(run), "--output-dir", str(tmp_path / "out"), "--dpi", "20"]) == 0
-    folders = {path.name for path in (tmp_path / "out").iterdir() if path.is_dir()}
-    assert folders == {"category_a_b", "category_数值计算", "category__x", "category_two_words", "category__"}
-    assert len(list((tmp_path / "out").rglob("*.png"))) == 5 * 2 + 9
+def test_strange_categories_are_drawn(tmp_path, recwarn, capsys):
+    strange = ("a/b", "数值计算", "$x", "two words", "..", "数" * 80, "数" * 81, "\x1b[31mred")
+    run = write_run(tmp_path / "run", categories=dict.fromkeys(strange, 2))
+    flags = ["--dpi", "20", "--prefix", "数" * 26]
+    assert main(["plots", str(run), "--output-dir", str(tmp_path / "out"), *flags]) == 0
+    folders = {path.name.removeprefix("category_") for path in (tmp_path / "out").iterdir() if path.is_dir()}
+    names = {"a_b", "数值计算", "_x", "two_words", "_", "数" * 40, f"{'数' * 40}-2", "_31mred"}
+    assert folders == names
+    assert len(list((tmp_path / "out").rglob("*.png"))) == 8 * 2 + 9
     assert not recwarn.list
+    assert "\x1b" not in capsys.readouterr().err
+
+
+def test_letters_that_no_font_has_are_named_once(tmp_path, capsys):
+    run = write_run(tmp_path / "run", categories={"数值": 2, "值": 2, "OCR": 2})
+    assert main(["plots", str(run), "--output-dir", str(tmp_path / "out"), "--dpi", "20", "--layers", "0"]) == 0
+    assert capsys.readouterr().err.startswith(
+        "warning: no font here has 值数; pictures have codes in their place, such as "
+    )
+
+
+def test_what_scales_cut_is_said(made_up, tmp_path, capsys):
+    flags = ["--output-dir", str(tmp_path), "--dpi", "20", "--layers", "0"]
+    assert main(["plots", str(made_up), *flags, "--ymax", "0.2"]) == 0
+    told = "warning: 4 of 12 pictures cut what lies above --ymax or --vmax, mme_overall_stacked_hist first"
+    assert capsys.readouterr().err.startswith(told)
+    assert main(["plots", str(made_up), *flags, "--ymax", "2", "--vmax", "1"]) == 0
+    assert "warning" not in capsys.readouterr().err
 
 
 def test_letters_that_no_font_has():
-    assert undrawable("T2V (text → image),\n90\t%") == set()
-    assert undrawable("a\U000e0000") == {"\U000e0000"}
+    assert undrawable(["T2V (text → image),\n90\t%"]) == []
+    assert undrawable(["b数a", "值"]) == ["值", "数"]

@@ -29,6 +29,9 @@ def test_the_figures_as_rows():
     assert figures["category", "OCR", "v2t", "mean"] == content["by_category"]["OCR"]["v2t_mean"]
 
 
+NO_LAYERS: dict = {"t2v_mean": [], "v2t_mean": []}
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -38,6 +41,11 @@ def test_the_figures_as_rows():
         (lambda content: content["overall"]["t2v"].update(mean=float("nan")), "overall all t2v is nan, not in 0..1"),
         (lambda content: content["by_layer"]["v2t_mean"].pop(), "`by_layer` has 31 v2t_mean, of 32 layers"),
         (lambda content: content["by_layer"]["v2t_mean"].__setitem__(1, 1.5), "layer 1 v2t is 1.5, not in 0..1"),
+        (lambda content: content.update(n_samples=0, by_category={}), "without figures of layers or of categories"),
+        (
+            lambda content: [content["settings"].update(layers=0), content.update(by_layer=NO_LAYERS)],
+            "without figures of layers or of categories",
+        ),
         (lambda content: content.update(n_samples=16), "its categories have 2374 samples, not 16"),
         (lambda content: content["by_category"].update(OCR=3), "`by_category`['OCR'] is 3"),
         (lambda content: content["settings"].update(heads=None), "`heads` is None, not of type int"),

@@ -10,10 +10,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from analyze.__main__ import main
-from analyze.drawing.verification import draw_deviations, draw_means
+from analyze.drawing.figures import style
+from analyze.drawing.verification import draw_deviations, draw_means, verification_figure
 from analyze.reference import LLAVA_MME, read_reference
 from analyze.tables.frames import open_heads
 from analyze.verify import TOLERANCES, compare_figures, verify
+from tests.support.boxes import badly_placed
 from tests.support.runs import MME, edit_manifest, write_run
 
 FLOWS = ("t2v", "v2t")
@@ -273,6 +275,29 @@ def test_the_artists_show_the_table():
     assert axes.patches[0].get_y() == -0.003
     assert axes.patches[0].get_height() == 0.006
     assert axes.get_ylim()[1] > 0.01
+
+
+@pytest.mark.parametrize("group", ["category", "layer"])
+def test_no_panel_is_empty(group):
+    figures = published().reset_index()
+    with style():
+        assert len(verification_figure(figures, "matches", ()).axes) == 4
+        figures.loc[figures["group"] == group, ["run", "off"]] = np.nan
+        figure = verification_figure(figures, "cannot be compared", ("run r",))
+    assert len(figure.axes) == 2
+    for axes in figure.axes:
+        assert all(np.isfinite(line.get_ydata()).any() for line in axes.lines)
+    assert figure.get_suptitle() == f"cannot be compared\nrun r, no {group} in common with the reference"
+    figures["run"] = np.nan
+    with style():
+        verification_figure(figures, "cannot be compared", ())
+
+
+def test_texts_of_verify_stay_apart():
+    names = {name: f"{name} $x^{{2}} " * 4 for name in MME}
+    figures = published().reset_index().assign(name=lambda table: table["name"].replace(names))
+    with style():
+        assert badly_placed(verification_figure(figures, "differs: " * 30, ("run r" * 60, "a model"))) == []
 
 
 def test_a_bad_reference(run, against, capsys):

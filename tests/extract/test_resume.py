@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from extract import __main__ as extract_command
 from extract.__main__ import main
+from extract.images.loading import ImageFiles
 from extract.models import loading
 from extract.models.transformers_model import TransformersModel
 from extract.questions.question_set import read_questions
@@ -422,3 +423,72 @@ def test_skipped_samples_are_run_again(arguments, duration, questions, tmp_path)
     assert main([*argv, "--retry-skipped"]) == 0
     same(tmp_path / "run", whole, ordered=False)
     assert np.array_equal(open_run(tmp_path / "run").chunks_complete, [0])
+
+
+def test_a_reader_that_is_killed_ends_the_command_in_one_line(arguments, duration, tmp_path, monkeypatch, capsys):
+    whole, run = duration[0], tmp_path / "run"
+    read = ImageFiles.__getitem__
+
+    def killed(self, number):
+        if number == 6:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return read(self, number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ImageFiles, "__getitem__", killed)
+        assert main(arguments(run, "--num-workers", "1")) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: a process that reads images ended: DataLoader worker")
+    assert not open_run(run).complete
+    assert main(arguments(run)) == 0
+    same(run, whole)
+
+
+def test_a_signal_to_all_processes_stops_none_but_the_owner(arguments, duration, tmp_path, monkeypatch):
+    whole, run = duration[0], tmp_path / "run"
+    read, process = ImageFiles.__getitem__, os.getpid()
+
+    def signalled(self, number):
+        assert os.getpid() != process
+        for stop in (signal.SIGTERM, signal.SIGINT):
+            os.kill(os.getpid(), stop)
+        return read(self, number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ImageFiles, "__getitem__", signalled)
+        assert main(arguments(run, "--num-workers", "1")) == 0
+    same(run, whole)
+
+
+@pytest.mark.parametrize("table", ["heads", "samples"])
+@pytest.mark.parametrize("damage", ["gone", "cut"])
+@pytest.mark.parametrize("passes", [3, None])
+def test_a_damaged_part_is_run_again(arguments, duration, tmp_path, monkeypatch, capsys, table, damage, passes):
+    whole, run = duration[0], tmp_path / "run"
+    if passes is None:
+        shutil.copytree(whole, run)
+    else:
+        with monkeypatch.context() as patch:
+            stop_after(patch, passes)
+            assert main(arguments(run)) == 128 + signal.SIGTERM
+    part = sorted((run / table).glob("*.parquet"))[0]
+    if damage == "gone":
+        part.unlink()
+    else:
+        part.write_bytes(part.read_bytes()[:-100])
+    assert main(arguments(run)) == 0
+    assert f"warning: {part.name} lacks files or rows; its samples are run again\n" in capsys.readouterr().err
+    same(run, whole, ordered=False)
+
+
+def test_a_ledger_that_is_gone_is_asked_for(arguments, duration, tmp_path, capsys):
+    run = shutil.copytree(duration[0], tmp_path / "run")
+    before = read_tables(run)
+    (run / LEDGER).rename(tmp_path / "ledger")
+    assert main(arguments(run)) == 2
+    assert "has parts of chunk 0, but not chunks/00000.json, which names those that count" in capsys.readouterr().err
+    (tmp_path / "ledger").rename(run / LEDGER)
+    assert all(found.equals(expected) for found, expected in zip(read_tables(run), before, strict=True))
+    (run / "run.json").write_text("{")
+    assert main(arguments(run)) == 2
+    assert capsys.readouterr().err.endswith("put the file back, or overwrite the run; see --overwrite\n")

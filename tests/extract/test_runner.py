@@ -183,7 +183,7 @@ def test_a_reader_that_dies_is_named(ask, monkeypatch, capsys):
     code, run = ask({}, num_workers=1)
     assert code == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith("error: a process that reads images failed: DataLoader worker")
+    assert error.startswith("error: a process that reads images ended: DataLoader worker")
     assert not open_run(run).complete
 
 

@@ -80,3 +80,10 @@ def test_what_is_wrong_is_said(show, capsys, tmp_path):
         assert f"--show-prompt: {number} is not a whole number from 1" in capsys.readouterr().err
     assert show({"question": "Is it?"}, flags=["--conv-mode", "none"])[0] != 0
     assert show({"question": "Is it?"}, flags=["--model-path", str(tmp_path / "none")])[0] != 0
+
+
+def test_control_characters_of_the_question_file_are_escaped(show):
+    code, lines = show({"question_id": "\x1b[2Ja\nb", "category": "\x9b1m", "question": "Is\x1b[31m it?"})
+    assert code == 0
+    assert lines[0].startswith(r"\x1b[2Ja\nb (\x9b1m), template ")
+    assert all(line.isprintable() for line in lines)

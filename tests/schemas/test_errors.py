@@ -3,11 +3,15 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from schemas.cli import INTERRUPTED, PIPE_CLOSED, USAGE, run_command
 from schemas.errors import HeadflowError
+from tests.support.runs import write_run
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_a_command_ends_with_its_own_code():
@@ -20,6 +24,11 @@ def test_a_command_ends_with_its_own_code():
         (HeadflowError("bad\n thing"), USAGE, "error: bad thing\n"),
         (OSError("disk full"), USAGE, "error: disk full\n"),
         (MemoryError("Unable to allocate 9 EiB"), USAGE, "error: not enough memory: Unable to allocate 9 EiB\n"),
+        (
+            HeadflowError("bad \x1b[2J\u202e\x9b1m", setting="a_flag"),
+            USAGE,
+            "error: bad \\x1b[2J\\u202e\\x9b1m; see --a-flag\n",
+        ),
         (KeyboardInterrupt(), INTERRUPTED, "interrupted\n"),
     ],
 )
@@ -57,3 +66,53 @@ def test_a_name_that_the_terminal_cannot_show_is_no_error():
         [sys.executable, "-c", code], capture_output=True, env=os.environ | {"PYTHONIOENCODING": "ascii"}, check=True
     )
     assert done.stdout == b"\\u56fe \\udcff\n"
+
+
+def shell(command: str, run: Path, *, buffered: bool) -> subprocess.CompletedProcess:
+    """A command line of a shell; `PY` and `RUN` stand for Python and for a run."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    environment |= {} if buffered else {"PYTHONUNBUFFERED": "1"}
+    command = command.replace("PY", f"'{sys.executable}' -m").replace("RUN", f"'{run}'")
+    command = ["bash", "-o", "pipefail", "-c", command]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment, check=False)
+
+
+@pytest.mark.parametrize("buffered", [True, False])
+@pytest.mark.parametrize(
+    ("command", "code", "out", "error"),
+    [
+        ("PY analyze validate RUN >&-", 0, "", ""),
+        ("PY analyze validate RUN 2>&-", 0, "RUN: valid\n", ""),
+        ("PY analyze validate RUN/no >&-", 1, "", ""),
+        ("PY analyze summary RUN/no 2>&-", 2, "", ""),
+        ("PY analyze summary RUN/no >&- 2>&-", 2, "", ""),
+        ("PY analyze summary RUN/no 2>&1 >&- | true", 2, "", ""),
+        ("PY analyze plots RUN --dpi 20 --layers 0 --categories OCR >&- 2>&-", 0, "", ""),
+        ("PY analyze summary RUN | true", 141, "", ""),
+        ("PY analyze --help | true", None, "", ""),
+        ("PY schemas >&-", 0, "", ""),
+        ("PY schemas | true", 141, "", ""),
+        ("PY schemas | head -1", None, "### Roles\n", ""),
+        ("PY extract --help | true", None, "", ""),
+        ("PY extract --model-path no --question-file no >&-", 2, "", "error: question file no "),
+    ],
+)
+def test_outputs_that_are_closed(tmp_path, command, code, out, error, buffered):
+    """`None`: the reader may be gone when the command writes, or not yet."""
+    run = write_run(tmp_path / "run")
+    done = shell(command, run, buffered=buffered)
+    assert done.returncode in ((0, PIPE_CLOSED) if code is None else (code,)), done.stderr
+    assert done.stdout == out.replace("RUN", str(run))
+    assert done.stderr.startswith(error)
+    assert done.stderr.count("\n") == bool(error)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+@pytest.mark.parametrize("buffered", [True, False])
+@pytest.mark.parametrize("command", ["PY analyze summary RUN", "PY schemas"])
+def test_an_output_that_is_full(tmp_path, command, buffered):
+    done = shell(f"{command} >/dev/full", write_run(tmp_path / "run"), buffered=buffered)
+    assert done.returncode == USAGE
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.endswith("No space left on device\n")
+    assert done.stderr.count("\n") == 1

@@ -114,6 +114,11 @@ def put(table: pa.Table, name: str, row: int | slice, value) -> pa.Table:
     return table.set_column(index, field.with_nullable(True), pa.array(values, field.type))
 
 
+def recast(table: pa.Table, name: str, kind: pa.DataType) -> pa.Table:
+    """The table with one column in another type."""
+    return table.set_column(table.column_names.index(name), name, table[name].cast(kind))
+
+
 def edit_manifest(run, **change):
     edit_json(run / "run.json", **change)
 

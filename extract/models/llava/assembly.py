@@ -19,7 +19,7 @@ from extract.models.llava.tensors import State, drop
 from extract.models.weights.files import find_files
 from extract.models.weights.report import check_names, check_report, load_part
 from schemas.errors import HeadflowError
-from schemas.text import one_line
+from schemas.text import one_line, printable
 
 TOWER, PROJECTOR, NEWLINE = "model.vision_tower.vision_tower.", "model.mm_projector.", "model.image_newline"
 COMPUTED = ("rotary_emb.inv_freq", "embeddings.position_ids")  # buffers that old checkpoints hold
@@ -78,11 +78,11 @@ def _tower(
         return load_part(CLIPVisionModel, tower, state.tensors, name, dtype), []
     named = config["mm_vision_tower"]
     if state.tensors:
-        print(
+        warning = (
             f"warning: the vision tower inside {name} is not used, as its config.json has no unfreeze_mm_vision_tower; "
-            f"{named} is, as in the llava package",
-            file=sys.stderr,
+            f"{named} is, as in the llava package"
         )
+        print(printable(warning), file=sys.stderr)
     return _named_tower(named, dtype)
 
 

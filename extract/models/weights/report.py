@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from schemas.errors import HeadflowError
-from schemas.text import one_line
+from schemas.text import one_line, printable
 
 
 def load_part(
@@ -43,7 +43,7 @@ def check_report(report: dict[str, Any], name: object, *, allow_unexpected: bool
         found = f"{name}: {len(keys)} {what} weights, such as {_first(keys)}"
         if what != "unexpected" or not allow_unexpected:
             raise HeadflowError(f"{found}; the checkpoint does not fit its config.json")
-        print(f"warning: {found}; the model has no place for them, and runs without", file=sys.stderr)
+        print(printable(f"warning: {found}; the model has no place for them, and runs without"), file=sys.stderr)
 
 
 def _first(keys: Iterable[Any]) -> str:

@@ -1,9 +1,10 @@
 """Oracle: numpy.histogram, also for values on the edges and next to them."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from analyze.tables.bins import EDGES, FINE, UNDECIDED, bin_edges, bin_index, bin_of_fine, fine_index, quantile
+from analyze.tables.bins import EDGES, FINE, UNDECIDED, bin_edges, bin_index, bin_of_fine, fine_index, quantiles
 from schemas.errors import HeadflowError
 
 CHOICES = {
@@ -46,10 +47,12 @@ def test_nan_is_outside():
 
 @pytest.mark.parametrize("share", [0.05, 0.25, 0.5, 0.95])
 def test_quantiles(share):
-    sample = np.random.default_rng(1).beta(0.5, 4, 5001)
-    found = quantile(np.bincount(fine_index(sample), minlength=FINE + 1), share)
-    assert abs(found - np.quantile(sample, share)) < 1e-4
-    assert abs(quantile(np.bincount(fine_index(np.ones(5)), minlength=FINE + 1), share) - 1) < 1e-4
+    """Also of few values, far from each other, of which pandas interpolates two."""
+    random = np.random.default_rng(1)
+    groups = [random.beta(0.5, 4, size) for size in (5001, 1, 2, 7, 40)] + [np.ones(5), np.array([0.0, 1.0])]
+    found = quantiles(np.stack([np.bincount(fine_index(group), minlength=FINE + 1) for group in groups]), share)
+    for value, group in zip(found, groups, strict=True):
+        assert abs(value - pd.Series(group).quantile(share)) < 1e-4
 
 
 @pytest.mark.parametrize(

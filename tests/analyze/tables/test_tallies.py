@@ -166,5 +166,5 @@ def test_without_the_system_prompt(run, table):
 
 def test_a_run_that_contradicts_itself_is_refused(made_up):
     rewrite(made_up, "samples", lambda content: put(content, "sample_id", 0, "other"))
-    with pytest.raises(HeadflowError, match="run validate"):
+    with pytest.raises(HeadflowError, match="has rows of OCR/0, not among the observed samples"):
         tallied(made_up)

@@ -51,10 +51,25 @@ def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path):
         (READABLE["rgb"][:30] + bytes(200), "image_unreadable", ""),
         (b"GIF89a" + bytes(20), "image_unreadable", ""),
         (b"DDS |\0\0\0" + bytes(120), "image_unreadable", "Unknown pixel format"),
+        (encoded(Image.new("F", (9, 9), 0.5), "tiff"), "image_unreadable", "floating-point numbers"),
+        (encoded(Image.new("RGB", (9, 9)), "eps"), "image_unreadable", "PostScript is a program, and not run"),
         (png(20_000, 20_000), "image_too_large", "400000000 pixels"),
         (png(1, 4_000), "image_too_large", "too long and thin"),
     ],
-    ids=["missing", "empty", "text", "truncated", "cut", "zeros", "gif", "dds", "20000x20000", "1x4000"],
+    ids=[
+        "missing",
+        "empty",
+        "text",
+        "truncated",
+        "cut",
+        "zeros",
+        "gif",
+        "dds",
+        "floats",
+        "eps",
+        "20000x20000",
+        "1x4000",
+    ],
 )
 def test_unusable(tmp_path, content, reason, says):
     path = tmp_path / "image"
@@ -82,7 +97,7 @@ def test_pipes_and_devices_are_not_waited_for(tmp_path):
         with pytest.raises(Unusable) as error:
             load_image(path)
         assert error.value.reason == "image_unreadable"
-        assert "is a pipe or a device, not a file" in error.value.detail
+        assert "it is a pipe or a device, not a file" in error.value.detail
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:

@@ -101,6 +101,8 @@ FORMS = {
     "list.jsonl": lambda table: json.dumps(table.to_dict("records"), indent=1),
     "object.json": lambda table: json.dumps({"version": 1, "questions": table.to_dict("records")}),
     "data.json": lambda table: json.dumps({"data": table.to_dict("records")}, indent=1),
+    "columns.json": lambda table: table.to_json(),
+    "columns.jsonl": lambda table: json.dumps(table.to_dict("list"), indent=1),
     "names.json": lambda table: json.dumps(renamed(table, image_file="img", question="prompt").to_dict("records")),
     "names.csv": lambda table: renamed(table, image_file="Image", question="Question ", answer="LABEL").to_csv(),
     "paths.csv": lambda table: renamed(table, image_file="image_path", question="text").to_csv(),
@@ -121,12 +123,20 @@ def test_forms_that_others_write(tmp_path, rows, table, name):
 def test_a_table_with_odd_cells(tmp_path):
     path = tmp_path / "q.csv"
     path.write_text(
-        'question_id,image,question,answer\n1,a.png,"Is it red, or\n""blue""?",None\n,b.png,nan,\nNaN,,Is it?,N/A\n'
+        'question_id, image, question, answer\n1, a.png, "Is it red, or\n""blue""?", None\n'
+        ",b.png,nan,\nNaN,,Is it?,N/A\n"
     )
     first, second, third = read_questions(path).samples
     assert (first.question, first.answer, first.question_id) == ('Is it red, or\n"blue"?', "None", "1")
     assert (second.question, second.answer, second.question_id) == ("", None, None)
     assert (third.image, third.answer, third.question_id) == ("", "N/A", None)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_files_that_a_spreadsheet_writes(tmp_path, rows, table, encoding):
+    (tmp_path / "MME_test.json").write_text(json.dumps(rows))
+    (tmp_path / "q.csv").write_bytes(table.to_csv(index=False, sep="\t", lineterminator="\r\n").encode(encoding))
+    assert read_questions(tmp_path / "q.csv").samples == read_questions(tmp_path / "MME_test.json").samples
 
 
 def test_one_question(tmp_path):
@@ -147,7 +157,17 @@ def test_one_question(tmp_path):
         ("q.csv", 'image,question\na.png,"Is it?\n', "line 2, is no table: unexpected end of data"),
         ("q.csv", "image,question,image\na,b,c\n", "has the column image twice"),
         ("q.csv", "", "holds no questions"),
-        ("q.csv", "picture,asked\na,b\n", "row 0 has no `image_file`; each row needs image_file or image or img or"),
+        (
+            "q.csv",
+            "picture,asked\na,b\n",
+            "its first line names no column of `image_file` (or image, img, image_path) and",
+        ),
+        ("q.csv", "# MME\nimage,question\na,b\n", "its first line names no column of"),
+        (
+            "q.csv",
+            "image,answer\na,b\n",
+            "row 0 has no `question`; each row needs `image_file` (or image, img, image_path)",
+        ),
         ("q.json", '{"rows": 1}', "holds a JSON dict, not a list; a question file is a list in JSON, JSON lines, CSV"),
         ("q.txt", "Is it?\tYes\n", "is not JSON: Expecting value: line 1 column 1 (char 0); a question file is"),
         ("q.xlsx", b"PK\3\4\xff", "is not text in UTF-8"),
@@ -308,6 +328,9 @@ def test_what_is_wrong_is_said(tmp_path, released):
     nothing = tmp_path / "nothing"
     nothing.mkdir()
     with pytest.raises(HeadflowError, match="holds no CATEGORY"):
+        read_questions(nothing)
+    (nothing / "MME_test.json").touch()
+    with pytest.raises(HeadflowError, match=r"give the file itself, such as .*nothing/MME_test\.json"):
         read_questions(nothing)
     text = next(released.glob("*/*.txt"))
     text.write_text("Is it?\tYes\n\nIs it not? No\n")

@@ -170,7 +170,7 @@ def test_what_is_wrong_is_said(tmp_path, rows):
     for name in ("image", "question"):
         pq.write_table(table.drop_columns([name]), bad)
         assert f"bad.parquet needs one column `{name}`; it has question_id" in says(bad)
-    for column, kind in ((["a.png"] * len(rows), "string"), ([{"path": "a"}] * len(rows), "struct<path: string>")):
+    for column, kind in (([b"x"] * len(rows), "binary"), ([{"path": "a"}] * len(rows), "struct<path: string>")):
         pq.write_table(table.set_column(1, "image", pa.array(column)), bad)
         assert f"the column `image` is {kind}, not a struct with binary `bytes`" in says(bad)
     pq.write_table(table.set_column(2, "question", pa.array([["x"]] * len(rows))), bad)
@@ -186,6 +186,25 @@ def test_columns_that_may_be_absent(tmp_path):
     (sample,) = read_questions(path).samples
     assert (sample.sample_id, sample.image, sample.category, sample.answer) == ("0", "0", "unknown", None)
     assert read_questions(path).images[0] == b"x"
+
+
+@pytest.mark.parametrize("name", ["image_file", "image", "img"])
+def test_a_table_that_names_files(tmp_path, questions, name):
+    """As pandas writes the rows of MME_test.json, in one file or several."""
+    file = questions / "MME_test.json"
+    table = pd.DataFrame(json.loads(file.read_text())).rename(columns={"image_file": name, "question": "text"})
+    table["category"] = table["category"].astype("category")
+    table.to_parquet(tmp_path / "all.parquet")
+    (tmp_path / "parts").mkdir()
+    for number in range(2):
+        table[number * 10 : (number + 1) * 10 if not number else None].to_parquet(
+            tmp_path / "parts" / f"{number}.parquet"
+        )
+    expected = read_questions(file, questions / "images")
+    for source in (tmp_path / "all.parquet", tmp_path / "parts"):
+        found = read_questions(source, questions / "images")
+        assert (found.samples, found.images) == (expected.samples, expected.images)
+    assert read_questions(source).images is None
 
 
 def test_which_shards(tmp_path, rows):

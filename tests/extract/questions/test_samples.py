@@ -86,6 +86,10 @@ def test_a_byte_order_mark_is_no_matter(tmp_path):
         ("{}", "holds a JSON dict, not a list"),
         ("[]", "holds no questions"),
         ("[3]", "row 0 is 3, not an object"),
+        (
+            [ROW, {"image": "a", "text": "b", "prompt": "c"}],
+            "row 1 has `text` and `prompt`; call the one to ask `question`",
+        ),
         ([ROW, {"question": "x"}], "row 1 has no `image_file`"),
         ([ROW, ROW, {"image_file": "x"}, {"image_file": "x"}], "row 2 has no `question` (and 1 more rows like it)"),
         ([ROW | {"question": ["x"]}], "row 0: `question` is a list, not text"),
@@ -127,9 +131,9 @@ def test_values_that_are_missing(tmp_path, missing):
 def test_a_pipe_is_not_waited_for(tmp_path):
     for name in ("questions.json", "questions.parquet", "questions.csv"):
         os.mkfifo(tmp_path / name)
-        with pytest.raises(HeadflowError, match="is a pipe or a device, not a file"):
+        with pytest.raises(HeadflowError, match="it is a pipe or a device, not a file"):
             read_questions(tmp_path / name)
-    with pytest.raises(HeadflowError, match="is a pipe or a device, not a file"):
+    with pytest.raises(HeadflowError, match="it is a pipe or a device, not a file"):
         read_questions("/dev/zero")
 
 

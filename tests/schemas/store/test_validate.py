@@ -9,8 +9,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from schemas.store import writer
 from schemas.store.validate import validate
-from tests.support.runs import PART, edit_json, edit_ledger, edit_manifest, flows, put, rewrite, sample, start
+from tests.support.runs import (
+    PART,
+    edit_json,
+    edit_ledger,
+    edit_manifest,
+    flows,
+    put,
+    recast,
+    rewrite,
+    sample,
+    start,
+    write_run,
+)
 
 
 def test_a_valid_run(made_up):
@@ -26,7 +39,13 @@ def test_a_valid_run(made_up):
         ("heads", "t2v", 3, -0.2, "`t2v` is outside 0..1 in 1 rows"),
         ("heads", "q2q", 0, 0.999, "the partition q2* does not sum to 1 in 1 rows"),
         ("heads", "v2t", 0, 0.0, "v2t is not the sum of its parts in 1 rows"),
-        ("heads", "layer", 0, 1, "OCR/0 does not have each of 2 x 3 (layer, head) once"),
+        (
+            "heads",
+            "layer",
+            0,
+            1,
+            "lacks rows of OCR/0 (the first has 5 of 6, and none for layer 0, head 0), repeats rows of OCR/0",
+        ),
         ("heads", "head", 0, 9, "beyond the manifest's 2 x 3"),
         ("heads", "head", 0, -1, "beyond the manifest's 2 x 3"),
         ("heads", "sample_id", 0, "nobody", "nobody has rows, but is not `ok`"),
@@ -60,15 +79,34 @@ def test_partitions_sum_to_1_as_well_as_the_dtype_allows(made_up, dtype, error, 
     ("change", "says"),
     [
         (lambda table: table.drop_columns(["a2q"]), "the column `a2q` is missing"),
-        (lambda table: table.set_column(4, "t2v", table["t2v"].cast(pa.float64())), "`t2v` has type double, not float"),
-        (lambda table: table.append_column("more", table["t2v"]), "the columns are"),
+        (lambda table: recast(table, "t2v", pa.string()), "`t2v` has type string, not float"),
+        (lambda table: table.append_column("t2v", table["t2v"]), "has 2 columns `t2v`"),
         (lambda table: table.slice(0, 54), "has 54 rows, its ledger says 60"),
     ],
-    ids=["lacks a column", "wrong type", "one too many", "lacks rows"],
+    ids=["lacks a column", "wrong type", "one twice", "lacks rows"],
 )
 def test_a_wrong_table(made_up, change, says):
     rewrite(made_up, "heads", change)
     assert says in "\n".join(validate(made_up))
+
+
+def test_samples_in_another_part(tmp_path, monkeypatch):
+    monkeypatch.setattr(writer, "ROWS_PER_PART", 30)
+    run = write_run(tmp_path / "run")
+    first, second = (run / "heads" / f"part-00000-0000{number}.parquet" for number in range(2))
+    for one, other in ((first, run / "aside"), (second, first), (run / "aside", second)):
+        one.rename(other)
+    problems = "\n".join(validate(run))
+    assert (
+        f"color/0#2, color/1, color/1#2, color/2, color/2#2 has its row of `samples` in another part than {first.name}"
+        in problems
+    )
+
+
+@pytest.mark.parametrize("table", ["heads", "samples"])
+def test_what_an_unreadable_part_has_is_not_guessed(made_up, table):
+    (made_up / table / PART).write_bytes(b"")
+    assert len(list(validate(made_up))) == 1
 
 
 def test_files(made_up):

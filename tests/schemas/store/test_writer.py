@@ -234,6 +234,20 @@ def test_an_error_while_a_part_is_written_is_raised(tmp_path, monkeypatch):
     assert not open_run(tmp_path / "run").complete
 
 
+def test_a_part_of_which_one_table_cannot_be_written_leaves_no_other(tmp_path, monkeypatch):
+    write_table = parts_module.write_table
+
+    def full(path, content):
+        if path.parent.name == "heads":
+            raise OSError(28, "No space left on device")
+        write_table(path, content)
+
+    monkeypatch.setattr(parts_module, "write_table", full)
+    with pytest.raises(HeadflowError, match="No space left on device"):
+        write_run(tmp_path / "run")
+    assert list((tmp_path / "run" / "samples").glob("*.parquet")) == []
+
+
 @pytest.mark.parametrize("anew", [False, True])
 def test_a_directory_that_is_removed_under_the_run(tmp_path, anew):
     run = start(tmp_path / "run", 2)

@@ -1,0 +1,108 @@
+"""The samples of a run, read with their values and written to another run."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from analyze.tables.rows import part_rows
+from schemas.columns import OK, REASONS
+from schemas.errors import HeadflowError
+from schemas.manifest import Manifest, Session
+from schemas.store.directory import holds_run, remove_run
+from schemas.store.ledger import Part
+from schemas.store.run import Run
+from schemas.store.writer import RunWriter
+
+Grid = npt.NDArray[np.float32]  # [layers, heads, flows]
+
+
+def check_output(out: Path, runs: Sequence[Path], *, overwrite: bool) -> None:
+    """Check where a run of samples of other runs is to be written.
+
+    Raises:
+        HeadflowError: it is one of these runs, or there is a run and it is not to be replaced.
+    """
+    if any(out.resolve() == run.resolve() for run in runs):
+        raise HeadflowError(f"{out} is a run that is read; choose another directory to write to")
+    if holds_run(out) and not overwrite:
+        raise HeadflowError(f"{out} holds a run; choose another directory, or overwrite it", setting="overwrite")
+
+
+def write_samples(
+    out: Path,
+    manifest: Manifest,
+    sources: Sequence[tuple[Run, Collection[str]]],
+    arguments: dict[str, Any],
+    *,
+    images: Mapping[str, str],
+    change: Mapping[str, Any],
+    overwrite: bool,
+) -> Run:
+    """Write a run of samples of other runs, part by part; returns it.
+
+    Args:
+        sources: runs, with the ids of the samples to take from each.
+        arguments: of the command, for the session.
+        images: fingerprints of images by name.
+        change: values of `samples` that take the place of those read, by column.
+
+    Raises:
+        HeadflowError: a run cannot be read, or the new one not be written.
+    """
+    ledgers = [ledger for run, _ in sources for ledger in run.ledgers.values()]
+    writer = RunWriter(
+        out,
+        manifest,
+        Session(arguments=arguments),
+        samples=sum(len(wanted) for _, wanted in sources),
+        weights=next((ledger.weights for ledger in ledgers if ledger.weights and ledger.rows("heads")), None),
+        images=images,
+        history=[session for ledger in ledgers for session in ledger.sessions],
+        overwrite=overwrite,
+    )
+    try:
+        for run, wanted in sources:
+            for part in run.parts:
+                for sample, values in _samples(run, part, wanted):
+                    if values is None:
+                        writer.skip({**sample, **change}, sample["reason"], sample["detail"] or "")
+                    else:
+                        writer.add({**sample, **change}, {"heads": values})
+        writer.finish()
+    except BaseException:  # what is written cannot be gone on with
+        writer.close()
+        remove_run(out)
+        raise
+    return writer.run
+
+
+def _samples(run: Run, part: Part, wanted: Collection[str]) -> Iterator[tuple[dict[str, Any], Grid | None]]:
+    """The rows of `samples` that are wanted of one part, each with its values, `None` if it was skipped."""
+    path = run.path / "samples" / part.name
+    rows = run.read_part(path).to_pylist()
+    if not any(row["sample_id"] in wanted for row in rows):
+        return
+    values = iter(_values(run, part, [row["sample_id"] for row in rows if row["status"] == OK]))
+    for row in rows:
+        observed = next(values) if row["status"] == OK else None
+        if observed is None and row["reason"] not in REASONS:
+            raise HeadflowError(f"{path}: {row['sample_id']} is neither observed nor has a reason; run validate")
+        if row["sample_id"] in wanted:
+            yield row, observed
+
+
+def _values(run: Run, part: Part, samples: Sequence[str]) -> Grid:
+    """The values of the samples of one part, float32 [samples, layers, heads, flows]."""
+    path, flows = run.path / "heads" / part.name, run.manifest.flows
+    columns = [column.name for column in run.columns("heads") if column.name in flows]
+    shape = (len(samples), run.manifest.layers, run.manifest.heads, len(columns))
+    values = np.empty(shape, np.float32)
+    for place, batch in part_rows(run, path, samples, columns):
+        cells = place, batch["layer"].to_numpy(), batch["head"].to_numpy()
+        values[cells] = np.stack([batch[name].to_numpy() for name in columns], axis=-1)
+    if not np.isfinite(values).all():
+        raise HeadflowError(f"{path}: values are not finite in some rows; run validate")
+    return values

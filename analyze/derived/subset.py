@@ -1,0 +1,101 @@
+"""Some samples of a run, as a run: `python -m analyze subset RUN OUT`.
+
+A subset is a selection of samples: each keeps all of its rows, as every command needs them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pandas.api.types import infer_dtype
+
+from analyze.derived.samples import check_output, write_samples
+from analyze.tables.frames import Heads
+from schemas.columns import OK
+from schemas.errors import HeadflowError
+from schemas.manifest import SCHEMA_VERSION, SUBSET
+from schemas.store.run import Run
+from schemas.text import listed, one_line, short
+
+Mask = npt.NDArray[np.bool_]
+
+
+def subset(
+    heads: Heads,
+    out: Path,
+    *,
+    categories: Sequence[str] | None,
+    query: str | None,
+    heads_query: str | None,
+    overwrite: bool,
+) -> Run:
+    """Write the samples of a run that fit all conditions that are given; returns the new run.
+
+    Args:
+        categories: names of categories; `None`: all.
+        query: a condition on the columns of `samples`, as `pandas.DataFrame.query` takes it.
+        heads_query: a condition on the columns of `heads`; a sample fits if at least one of its rows does.
+
+    Raises:
+        HeadflowError: no observed sample fits, a condition cannot be evaluated, or the run cannot be read or written.
+    """
+    run, samples = heads.run, heads.samples
+    check_output(out, [run.path], overwrite=overwrite)
+    chosen = np.ones(len(samples), np.bool_)
+    if categories is not None:
+        chosen &= _in_categories(samples["category"].astype(str), categories)
+    if query is not None:
+        chosen &= _evaluate(samples, query, "query")
+    if heads_query is not None:
+        chosen &= samples["sample_id"].isin(_fitting(run, heads_query)).to_numpy()
+    if not (chosen & (samples["status"] == OK).to_numpy()).any():
+        raise HeadflowError(f"{run.path}: no observed sample fits; nothing was written")
+    arguments: dict[str, Any] = {
+        "command": "subset", "run": str(run.path), "categories": categories and list(categories),
+        "query": query, "heads_query": heads_query,
+    }  # fmt: skip
+    manifest = replace(run.manifest, schema_version=SCHEMA_VERSION, num_chunks=1, derived=SUBSET)
+    images = {name: each for ledger in run.ledgers.values() for name, each in ledger.images.items()}
+    wanted = set(samples.loc[chosen, "sample_id"].astype(str))
+    return write_samples(out, manifest, [(run, wanted)], arguments, images=images, change={}, overwrite=overwrite)
+
+
+def _in_categories(category: pd.Series, names: Sequence[str]) -> Mask:
+    known = category.unique().tolist()
+    for name in names:
+        if name not in known:
+            raise HeadflowError(
+                f"there is no category {short(name)}; this run has {listed(known, 20)}", setting="categories"
+            )
+    return category.isin(names).to_numpy()
+
+
+def _fitting(run: Run, query: str) -> set[str]:
+    """Ids of the samples of which a row of `heads` fits."""
+    found: set[str] = set()
+    for path in run.part_paths("heads"):
+        rows = run.read_part(path).to_pandas()
+        found.update(rows.loc[_evaluate(rows, query, "heads_query"), "sample_id"].astype(str).unique())
+    return found
+
+
+def _evaluate(table: pd.DataFrame, query: str, setting: str) -> Mask:
+    """Which rows fit a query on the columns of the table alone; null is no.
+
+    Raises:
+        HeadflowError: pandas cannot evaluate it, or it is not true or false of each row.
+    """
+    try:
+        found = table.eval(query, engine="python", local_dict={}, global_dict={})
+    except Exception as error:  # pandas raises anything
+        columns = ", ".join(map(str, table))
+        raise HeadflowError(
+            f"{short(query)} cannot be evaluated: {one_line(error)[:200]}; the columns are {columns}", setting=setting
+        ) from None
+    if not isinstance(found, pd.Series) or (len(found) and infer_dtype(found, skipna=True) != "boolean"):
+        raise HeadflowError(f"{short(query)} is not true or false of each row", setting=setting)
+    return found.eq(True).fillna(False).to_numpy(np.bool_)

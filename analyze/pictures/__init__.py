@@ -1,0 +1,6 @@
+"""What the pictures of a run show, as numbers and words; `drawing` draws them.
+
+kinds        the kinds of pictures, each with its numbers
+of_run       the pictures of a run, from its tally
+file_names   file names made from categories
+"""

@@ -1,0 +1,115 @@
+"""The kinds of pictures: for each its file, its title and its numbers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from analyze.drawing.labels import CROSSINGS
+from analyze.tables.text_scope import Array
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture.
+
+    Attributes:
+        name: of its file, without suffix; may begin with a folder.
+        title: what it shows.
+        of: of what: number of samples, model, run.
+    """
+
+    name: str
+    title: str
+    of: tuple[str, ...]
+
+    @property
+    def cut(self) -> bool:
+        """Whether something lies above the end of an axis or of a colour scale."""
+        return False
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Stacked bars on one Axes.
+
+    Attributes:
+        heading: whose attention it is.
+        bars: their heights by column, float64; the first column is at the bottom.
+        top: end of the y axis, the same in panels to be compared.
+    """
+
+    heading: str
+    bars: dict[str, Array]
+    top: float
+
+    @property
+    def both(self) -> bool:
+        """Whether T2V and V2T are stacked: they are no parts of one whole, and their sum can reach 2."""
+        return tuple(self.bars) == CROSSINGS
+
+    @property
+    def cut(self) -> bool:
+        """Whether a stack is higher than the y axis."""
+        return highest(self.bars) > self.top
+
+
+@dataclass(frozen=True)
+class Panels(Picture):
+    """A picture of panels."""
+
+    panels: tuple[Panel, ...]
+
+    @property
+    def cut(self) -> bool:
+        """Whether a panel is cut."""
+        return any(panel.cut for panel in self.panels)
+
+
+@dataclass(frozen=True)
+class Histogram(Panels):
+    """Stacked histograms; bars are float64 [bins]: shares of all values, or densities.
+
+    Attributes:
+        edges: of the bins, float64 [bins + 1].
+        means: of all values, by column.
+        density: whether bars are shares divided by the width of the bin, as bins of unequal width need.
+    """
+
+    edges: Array
+    means: dict[str, float]
+    density: bool
+
+
+@dataclass(frozen=True)
+class HeadBars(Panels):
+    """A bar for each head: means over samples and layers, float64 [heads]."""
+
+
+@dataclass(frozen=True)
+class LayerBars(Panels):
+    """A bar for each head of each layer, in one panel: means over samples, float64 [layers, heads]."""
+
+
+@dataclass(frozen=True)
+class HeadMap(Picture):
+    """Layers x heads of one column.
+
+    Attributes:
+        means: over samples, float64 [layers, heads].
+        top: end of a linear colour scale that begins at 0; `None`: the scale is chosen from the means.
+    """
+
+    flow: str
+    means: Array
+    top: float | None
+
+    @property
+    def cut(self) -> bool:
+        """Whether a mean is above the colour scale."""
+        return self.top is not None and float(self.means.max()) > self.top
+
+
+def highest(bars: Mapping[str, Array]) -> float:
+    """The height of the highest stack of bars."""
+    return float(np.sum(list(bars.values()), axis=0).max())

@@ -1,0 +1,197 @@
+"""The pictures of a run, from its tally.
+
+mme_overall_stacked_hist                      all layers, all categories
+mme_layer{i}_stacked_hist                     one layer, on one y scale
+category_{name}/mme_{name}_stacked_hist       one category, on one y scale
+mme_overall_head_bars                         mean of each head over all layers
+mme_layers_head_bars_{flow}                   the same for each layer, in one grid
+category_{name}/mme_{name}_head_bars          the same for one category
+mme_head_map_{flow}                           layer x head
+"""
+
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analyze.drawing.labels import CROSSINGS, TOTAL, by_queries, label, stacks
+from analyze.pictures.file_names import file_names
+from analyze.pictures.kinds import HeadBars, HeadMap, Histogram, LayerBars, Panel, Picture, highest
+from analyze.tables.frames import Heads
+from analyze.tables.tallies import Tally
+from analyze.tables.text_scope import Array, TextScope
+
+HEADROOM = 1.05  # of a y axis above the highest bar
+EQUAL = 1e-6  # by which widths of equal bins may differ, relative
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The pictures of a run.
+
+    Attributes:
+        subject: what they are of; see `subject`.
+        prefix: begins each file name.
+        layers: the layers that get a picture of their own.
+        categories: the categories that get pictures of their own.
+        ymax: end of the y axis of histograms; `None`: chosen from the values.
+        vmax: end of the y axis of bars (twice of it for the total) and of the colours of maps; `None`: likewise.
+    """
+
+    tally: Tally
+    subject: tuple[str, ...]
+    prefix: str
+    layers: Sequence[int]
+    categories: Sequence[str]
+    ymax: float | None = None
+    vmax: float | None = None
+
+    def all(self) -> list[Picture]:
+        """All pictures, in the order in which they are drawn."""
+        return [*self.histograms(), *self.head_bars(), *self.head_maps()]
+
+    def histograms(self) -> Iterator[Histogram]:
+        """Overall, of each layer, of each category."""
+        (panels,) = self._hist_panels([self._heights(self.tally.shares())])
+        yield self._histogram(f"{self.prefix}_overall_stacked_hist", "All layers", None, panels, self._means)
+        layers, means = self._hist_parts("layer"), _split(self._means)
+        for layer in self.layers:
+            name = f"{self.prefix}_layer{layer}_stacked_hist"
+            yield self._histogram(name, f"Layer {layer}", None, layers[layer], means[layer])
+        categories, means = self._hist_parts("category"), _split(self._means_by_category)
+        for category in self.categories:
+            name, title = self._category_file(category, "stacked_hist"), f"Category {category}"
+            yield self._histogram(name, title, category, categories[category], means[category])
+
+    def head_bars(self) -> Iterator[HeadBars | LayerBars]:
+        """Overall, of each layer, of each category."""
+        (panels,) = self._bar_panels([self._means.groupby("head").mean()])
+        yield HeadBars(f"{self.prefix}_overall_head_bars", "All layers", self._of(), panels)
+        single = {flow: (flow,) for flow in self.tally.flows}
+        total = {TOTAL: CROSSINGS} if set(CROSSINGS) <= set(single) else {}
+        for flow, stacked in (single | total).items():
+            bars = {each: self._by_layer(each) for each in stacked}
+            top = _with_room([bars]) if self.vmax is None else self.vmax * len(stacked)
+            name, title = f"{self.prefix}_layers_head_bars_{flow}", f"{label(flow)}, each layer"
+            yield LayerBars(name, title, self._of(), (Panel(label(flow), bars, top),))
+        by_head = _split(self._means_by_category.groupby(["category", "head"], observed=True).mean())
+        found = dict(zip(by_head, self._bar_panels(by_head.values()), strict=True))
+        for category in self.categories:
+            name, title = self._category_file(category, "head_bars"), f"Category {category}"
+            yield HeadBars(name, title, self._of(category), found[category])
+
+    def head_maps(self) -> Iterator[HeadMap]:
+        """One for each column."""
+        for flow in self.tally.flows:
+            name, title = f"{self.prefix}_head_map_{flow}", f"{label(flow)} by layer and head"
+            yield HeadMap(name, title, self._of(), flow, self._by_layer(flow), self.vmax)
+
+    def _histogram(
+        self, name: str, title: str, category: str | None, panels: tuple[Panel, ...], values: pd.DataFrame
+    ) -> Histogram:
+        """A histogram, with the means of `values` in its legend."""
+        means = {flow: float(values[flow].mean()) for flow in self.tally.flows}
+        return Histogram(name, title, self._of(category), panels, self.tally.grid.edges, means, self._density)
+
+    def _hist_parts(self, by: str) -> dict[Any, tuple[Panel, ...]]:
+        """The panels of the histograms of all layers or categories."""
+        parts = _split(self._heights(self.tally.shares(by)))
+        return dict(zip(parts, self._hist_panels(parts.values()), strict=True))
+
+    @cached_property
+    def _density(self) -> bool:
+        """Whether bins are of unequal width: a share then says less about a bin than about its width."""
+        widths = np.diff(self.tally.grid.edges)
+        return not np.allclose(widths, widths[0], rtol=EQUAL, atol=0)
+
+    def _heights(self, shares: pd.DataFrame) -> pd.DataFrame:
+        """Shares by bin, or densities."""
+        widths = np.diff(self.tally.grid.edges)
+        return shares.div(np.resize(widths, len(shares)), axis=0) if self._density else shares
+
+    def _hist_panels(self, histograms: Iterable[pd.DataFrame]) -> list[tuple[Panel, ...]]:
+        """The panels of histograms that are compared: T2V and V2T on one y scale, the partitions on another."""
+        groups = by_queries(self.tally.flows)
+        apart = {heading for heading, flows in groups.items() if set(flows) <= set(CROSSINGS)}
+        return _panels(histograms, groups, apart, (self.ymax, self.ymax))
+
+    def _bar_panels(self, bars: Iterable[pd.DataFrame]) -> list[tuple[Panel, ...]]:
+        """The panels of bars that are compared: means on one y scale, the total of T2V and V2T, up to 2, on another."""
+        vmax = self.vmax
+        return _panels(bars, stacks(self.tally.flows), {label(TOTAL)}, (vmax, None if vmax is None else 2 * vmax))
+
+    @cached_property
+    def _means(self) -> pd.DataFrame:
+        return self.tally.means()
+
+    @cached_property
+    def _means_by_category(self) -> pd.DataFrame:
+        return self.tally.means_by_category()
+
+    @cached_property
+    def _samples(self) -> dict[str, int]:
+        return {str(name): int(number) for name, number in self.tally.samples().items()}
+
+    def _by_layer(self, flow: str) -> Array:
+        means: Array = self._means[flow].to_numpy().reshape(self.tally.grid.layers, self.tally.grid.heads)
+        return means
+
+    @cached_property
+    def _files(self) -> dict[str, str]:
+        return file_names(self.tally.grid.categories)
+
+    def _category_file(self, category: str, kind: str) -> str:
+        return f"category_{self._files[category]}/{self.prefix}_{self._files[category]}_{kind}"
+
+    def _of(self, category: str | None = None) -> tuple[str, ...]:
+        number = sum(self._samples.values()) if category is None else self._samples[category]
+        return f"{number:,} samples", *self.subject
+
+
+def subject(heads: Heads, scope: TextScope | None = None) -> tuple[str, ...]:
+    """What the pictures of a run are of: its model, if that is known, its own name, and a text scope other than all."""
+    model = Path(heads.run.manifest.model or "").name
+    names = (model, f"run {heads.run.path.resolve().name}", scope.note if scope else "")
+    return tuple(name for name in names if name)
+
+
+def _columns(table: pd.DataFrame) -> dict[str, Array]:
+    return {str(name): column.to_numpy(np.float64) for name, column in table.items()}
+
+
+def _split(table: pd.DataFrame) -> dict[Any, pd.DataFrame]:
+    """The parts of a table, by the first level of its index."""
+    return dict(iter(table.groupby(level=0, sort=False, observed=True)))
+
+
+def _with_room(bars: Iterable[dict[str, Array]]) -> float:
+    """The end of a y axis that has room for all of these stacked bars."""
+    return max(map(highest, bars), default=0.0) * HEADROOM or 1.0
+
+
+def _panels(
+    tables: Iterable[pd.DataFrame],
+    groups: Mapping[str, Sequence[str]],
+    apart: Container[str],
+    tops: tuple[float | None, float | None],
+) -> list[tuple[Panel, ...]]:
+    """The panels of pictures that are compared.
+
+    Args:
+        tables: heights of bars, a column for each flow; a table for each picture.
+        groups: columns that are stacked, by heading.
+        apart: headings with a y scale of their own.
+        tops: end of the y axis of the others, and of those apart; `None`: room for all of their bars.
+    """
+    pictures = [{heading: _columns(table[list(flows)]) for heading, flows in groups.items()} for table in tables]
+    ends = [
+        _with_room(bars for each in pictures for heading, bars in each.items() if (heading in apart) == is_apart)
+        if top is None
+        else top
+        for is_apart, top in enumerate(tops)
+    ]
+    return [tuple(Panel(heading, bars, ends[heading in apart]) for heading, bars in each.items()) for each in pictures]

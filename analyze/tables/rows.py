@@ -1,0 +1,64 @@
+"""The rows of one part of `heads`, checked to be all rows of its samples and no others."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.errors import HeadflowError
+from schemas.store.parts import Cells
+from schemas.store.run import Run
+from schemas.text import listed
+
+BATCH = 2**17  # rows read at once
+REMEDY = "a run keeps all rows of a sample or none: select samples with `subset`, or extract again"
+
+
+def part_rows(
+    run: Run, path: Path, samples: Sequence[str], columns: Sequence[str]
+) -> Iterator[tuple[npt.NDArray[np.int32], pa.RecordBatch]]:
+    """The rows of one part, at most `BATCH` at once; all of them are to be read, as the check is done at the end.
+
+    Args:
+        samples: ids of the part's samples that were observed.
+        columns: what is read beside `sample_id`, `layer` and `head`.
+
+    Yields:
+        The position of each row's sample in `samples`, int32 [rows], and the rows.
+
+    Raises:
+        HeadflowError: the part is missing or unreadable, or does not have one row for each (layer, head) of each
+            sample, and no others.
+    """
+    place = {name: number for number, name in enumerate(samples)}
+    layers, heads = run.manifest.layers, run.manifest.heads
+    cells = Cells(samples, layers, heads)
+    for batch in run.batches(path, ["sample_id", "layer", "head", *columns], BATCH):
+        sample = _places(batch["sample_id"], place, path)
+        _check_below(batch["layer"], layers, f"{path}: layer")
+        _check_below(batch["head"], heads, f"{path}: head")
+        cells.add(sample, batch["layer"].to_numpy(), batch["head"].to_numpy())
+        yield sample, batch
+    if wrong := cells.wrong():
+        raise HeadflowError(f"{path} {wrong}; {REMEDY}")
+
+
+def _places(column: pa.DictionaryArray, place: dict[str, int], path: Path) -> npt.NDArray[np.int32]:
+    """The position of each row's sample in `place`."""
+    names, codes = column.dictionary.to_pylist(), column.indices.to_numpy()
+    found = np.array([place.get(name, -1) for name in names], np.int32)[codes]
+    if (found < 0).any():
+        unknown = listed([names[code] for code in np.unique(codes[found < 0])])
+        raise HeadflowError(
+            f"{path} has rows of {unknown}, not among the observed samples of `samples/{path.name}`; {REMEDY}"
+        )
+    return found
+
+
+def _check_below(column: pa.Array, limit: int, where: str) -> None:
+    extremes = pc.min_max(column)
+    if len(column) and not (extremes["min"].as_py() >= 0 and extremes["max"].as_py() < limit):
+        raise HeadflowError(f"{where} is beyond the manifest's {limit}; run validate")

@@ -1,0 +1,220 @@
+"""What `python -m analyze` takes, prints and leaves behind, as a user at a terminal sees it.
+
+Oracles: the same command in its usual order; what was printed where the files could be written; the escapes of Python.
+"""
+
+import ctypes
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib
+import pandas as pd
+import pytest
+
+from analyze.__main__ import main
+from analyze.cli import RECORDS, parse
+from tests.support.runs import edit_manifest, put, rewrite, write_run
+
+ROOT = Path(__file__).parents[2]
+PLOTS = ["plots", "--dpi", "20", "--layers", "0", "--categories", "OCR", "--"]
+CAPBSET_DROP, DAC_OVERRIDE = 24, 1  # of prctl: root, too, is then refused what the permissions of a file refuse
+
+
+def analyze(*words: object, **environment: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "analyze", *map(str, words)]
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: ctypes.CDLL(None).prctl(CAPBSET_DROP, DAC_OVERRIDE) if os.geteuid() == 0 else None,
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "plots --metrics a2v RUN",
+        "plots --metrics a2v t2v RUN",
+        "plots --metrics a2v RUN --dpi 20",
+        "plots --metrics=a2v RUN",
+        "plots --bins 0.1 RUN",
+        "plots --bins 0 0.1 1 RUN",
+        "plots --range 0 0.2 --bins 0.1 RUN",
+        "plots --layers 0 3-5 RUN --format svg",
+        "plots --categories OCR RUN --layers 0",
+        "summary --text-scope all --metrics t2v RUN",
+        "summary --metr t2v RUN",
+    ],
+)
+def test_a_run_may_come_last(words):
+    command, *rest = words.split()
+    rest.remove("RUN")
+    assert parse(words.split()) == parse([command, "RUN", *rest])
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("plots --metrics a2v", "the following arguments are required: RUN"),
+        ("plots RUN --metrics a2v --dpi 9", "argument --dpi: 9 is not a whole number from 10 to 1200"),
+        ("plots RUN --bins x", "argument --bins: x is not a number"),
+        ("plots RUN OTHER", "unrecognized arguments: OTHER"),
+        ("plots --bins 0.1 RUN --dpi 9", "argument --"),
+        ("import-pt FILE", "the following arguments are required: RUN"),
+        ("frobnicate RUN", "invalid choice: 'frobnicate'"),
+        ("", "the following arguments are required: COMMAND"),
+    ],
+)
+def test_what_is_wrong_is_still_said(words, says, capsys):
+    with pytest.raises(SystemExit) as stop:
+        parse(words.split())
+    assert stop.value.code == 2
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("layers", "drawn"), [("2-", [2, 3]), ("3-", [3]), ("0 2-", [0, 2, 3]), ("1-2", [1, 2])])
+def test_layers_to_the_last(tmp_path, layers, drawn):
+    run = write_run(tmp_path / "run", layers=4)
+    assert main(["plots", str(run), "--dpi", "20", "--categories", "OCR", "--layers", *layers.split()]) == 0
+    assert sorted(run.glob("mme_layer[0-9]*")) == [run / f"mme_layer{layer}_stacked_hist.png" for layer in drawn]
+
+
+@pytest.mark.parametrize("layers", ["4-", "-2", "-", "2--", "²", "٣", "9" * 5000])
+def test_layers_that_are_not_there(tmp_path, capsys, layers):
+    run = write_run(tmp_path / "run", layers=4)
+    assert main(["plots", str(run), f"--layers={layers}"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: --layers {layers[:80]}: ")
+    assert len(error) < 200
+
+
+def test_a_run_of_many_categories_names_some(tmp_path, capsys):
+    run = write_run(tmp_path / "run", categories={f"c{number}": 1 for number in range(30)})
+    assert main(["plots", str(run), "--categories", "x"]) == 2
+    assert capsys.readouterr().err.endswith(" c18, c19 and 10 more\n")
+
+
+def test_settings_of_matplotlib_change_nothing(tmp_path):
+    """The backend of a notebook that is not installed here, and LaTeX, which is not installed either."""
+    run = write_run(tmp_path / "run")
+    (tmp_path / "matplotlibrc").write_bytes(b"text.usetex: True\naxes.facecolor: red\n\xff\n")  # not UTF-8 either
+    environment = {"MPLBACKEND": "not_installed", "MATPLOTLIBRC": str(tmp_path / "matplotlibrc")}
+    for command in (PLOTS, ["verify", "--dpi", "20"]):
+        name = f"mme_{'verify' if command[0] == 'verify' else 'overall_stacked_hist'}.png"
+        code = analyze(*command, run).returncode
+        expected = (run / name).read_bytes()
+        (run / name).unlink()
+        done = analyze(*command, run, **environment)
+        assert "Traceback" not in done.stderr
+        assert done.returncode == code
+        assert (run / name).read_bytes() == expected
+
+
+def test_nor_do_those_that_a_notebook_has_changed(tmp_path):
+    run = write_run(tmp_path / "run")
+    picture = run / "mme_overall_stacked_hist.png"
+    assert main([*PLOTS, str(run)]) == 0
+    expected = picture.read_bytes()
+    with matplotlib.rc_context({"text.usetex": True, "axes.facecolor": "red", "font.size": 40}):
+        assert main([*PLOTS, str(run)]) == 0
+        assert matplotlib.rcParams["font.size"] == 40
+    assert picture.read_bytes() == expected
+
+
+ODD = "a\x1b[31mb\nc\u202ed\x9be"
+
+
+@pytest.fixture
+def odd(tmp_path) -> Path:
+    """A run whose texts hold control characters."""
+    run = write_run(tmp_path / "run")
+    edit_manifest(run, model=f"m/{ODD}", architecture=ODD)
+    for table, count in (("heads", 24), ("samples", 4)):
+        rewrite(run, table, lambda content, count=count: put(content, "category", slice(count), [ODD] * count))
+    return run
+
+
+@pytest.mark.parametrize("command", ["plots --dpi 20", "summary", "verify --dpi 20", "validate", "export-pt"])
+def test_control_characters_never_reach_the_terminal(odd, capsys, command):
+    name, *flags = command.split()
+    code = main([name, str(odd), *flags])
+    printed = "".join(capsys.readouterr())
+    assert code == (2 if name == "verify" else 0)
+    assert printed.replace("\n", "").replace("\r", "").isprintable()  # the second of the progress bar
+    assert (r"a\x1b[31mb\nc\u202ed\x9be" in printed) == (name in ("summary", "verify"))
+
+
+def test_nor_those_of_what_is_wrong(odd, capsys):
+    rewrite(odd, "heads", lambda content: put(content, "category", 0, "other\x1b[2J"))
+    rewrite(odd, "samples", lambda content: put(content, "sample_id", 0, "\x1b[2J"))
+    for command in ("validate", "summary"):
+        assert main([command, str(odd)]) > 0
+        printed = "".join(capsys.readouterr())
+        assert printed.replace("\n", "").isprintable()
+    assert main(["plots", str(odd), "--categories", "x"]) == 2
+    assert capsys.readouterr().err.replace("\n", "").isprintable()
+
+
+def test_files_are_there_when_nobody_reads_what_is_printed(tmp_path):
+    run = write_run(tmp_path / "run")
+    command = f"'{sys.executable}' -m analyze summary '{run}' | head -c 1"
+    subprocess.run(["bash", "-c", command], cwd=ROOT, check=True, capture_output=True)
+    assert (run / "summary.csv").is_file()
+    assert (run / "scores.csv").is_file()
+
+
+@pytest.fixture
+def read_only(tmp_path):
+    run = write_run(tmp_path / "run")
+    (run / "file").touch()
+    run.chmod(0o555)
+    yield run
+    run.chmod(0o755)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of folders")
+@pytest.mark.parametrize("command", ["summary", "verify --dpi 20"])
+def test_the_result_for_a_read_only_run_is_printed_first(read_only, tmp_path, command):
+    name, *flags = command.split()
+    expected = analyze(name, read_only, *flags, "--output-dir", tmp_path / "out")
+    done = analyze(name, read_only, *flags)
+    assert done.returncode == 2
+    lines = [line for line in expected.stdout.splitlines() if not line.startswith("written: ")]
+    assert [line for line in done.stdout.splitlines() if line] == [line for line in lines if line]
+    names = "summary.csv, scores.csv" if name == "summary" else "verify.csv"
+    assert done.stderr == f"error: {names} cannot be written to {read_only}: Permission denied; see --output-dir\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of folders")
+@pytest.mark.parametrize("command", [PLOTS, ["export-pt"]])
+def test_what_only_writes_says_where_it_cannot(read_only, command):
+    done = analyze(*command, read_only)
+    assert done.returncode == 2
+    assert done.stderr == f"error: cannot write to {read_only}: Permission denied; see --output-dir\n"
+
+
+def test_a_file_that_cannot_be_replaced(made_up, capsys):
+    """Where a file should be is a folder; what is wrong has a line of its own, behind the progress bar."""
+    for name, command in ((RECORDS, ["export-pt"]), ("mme_head_map_t2v.png", ["plots", "--dpi", "20"])):
+        (made_up / name).mkdir()
+        assert main([*command, str(made_up)]) == 2
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert error.startswith("error: ")
+        assert "Is a directory" in error
+        assert [path.name for path in made_up.glob("*.tmp")] == []
+
+
+@pytest.mark.parametrize("command", [PLOTS[:-1], ["summary"], ["verify"], ["export-pt"]])
+def test_the_folders_of_tables_are_for_parts_alone(made_up, capsys, command):
+    for folder in ("samples", "heads/more", "../made_up/heads"):
+        assert main([*command, str(made_up), "--output-dir", str(made_up / folder)]) == 2
+        assert capsys.readouterr().err.endswith(
+            " is for parts of a table, and pandas reads all of it; see --output-dir\n"
+        )
+    assert len(pd.read_parquet(made_up / "heads")) == 60
+    assert len(pd.read_parquet(made_up / "samples")) == 10

@@ -1,0 +1,252 @@
+"""Texts in pictures. Oracle: the boxes that matplotlib's renderer measures, and a simulation of colour blindness."""
+
+import itertools
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex, to_rgb
+
+from analyze.drawing.figures import style
+from analyze.drawing.fonts import drawable
+from analyze.drawing.labels import COLOURS, by_queries, colour, target
+from analyze.drawing.panels import draw
+from analyze.drawing.texts import fill, fit, width_of
+from analyze.pictures.of_run import Pictures, subject
+from analyze.tables.bins import bin_edges
+from analyze.tables.frames import open_heads
+from analyze.tables.tallies import tally
+from schemas.columns import FLOW_NAMES
+from schemas.roles import ROLES
+from tests.support.boxes import badly_placed
+from tests.support.runs import edit_manifest, write_run
+
+DEFAULT = ("t2v", "v2t")
+SIZES = [(8.0, 5.0), (4.0, 3.0), (3.0, 2.5), (2.0, 2.5), (16.0, 3.0)]
+LONG = "llava-onevision-qwen2-72b-instruct-finetuned-on-scienceqa-and-textvqa-lora-r128-epoch3-checkpoint-12000-merged"
+STRANGE = [
+    "$x^2$ \\frac{1}{2}",
+    "$",
+    "_a_^b^",
+    "\\alpha",
+    "数" * 80,
+    "עברית مرحبا",
+    "🙂 smile",
+    "red\x1b[31m",
+    "W" * 300,
+    " ",
+]
+
+
+def pictures(run, flows=DEFAULT, edges=(0.05,), **options) -> dict[str, object]:
+    heads, _ = open_heads(run)
+    scope = heads.scope("no-system")
+    found = tally(heads, flows, scope, bin_edges(list(edges), None), spread=False)
+    made = Pictures(found, subject(heads, scope), "mme", [0], heads.categories, **options).all()
+    return {picture.name: picture for picture in made}
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    run = write_run(tmp_path_factory.mktemp("large") / "run", layers=32, heads=32, categories={"OCR": 4})
+    edit_manifest(run, model=LONG)
+    return run
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    return write_run(tmp_path_factory.mktemp("small") / ("a-long-name-of-a-run" * 6), categories={"OCR": 4})
+
+
+@pytest.mark.parametrize("flows", [DEFAULT, FLOW_NAMES, ("a2v",), ("q2v", "a2v")], ids=["default", "all", "one", "two"])
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_histograms_of_any_size_hold_their_texts(large, small, size, flows):
+    for run in (large, small):
+        picture = pictures(run, flows)["category_OCR/mme_OCR_stacked_hist"]
+        with style():
+            figure = draw(picture, size)
+            assert badly_placed(figure) == []
+        assert figure.get_size_inches()[0] == size[0]
+        assert (figure.get_size_inches()[1] == size[1]) == (len(picture.panels) == 1)
+        for axes in figure.axes:
+            assert axes.get_window_extent().height > 0.15 * size[1] * figure.dpi
+
+
+@pytest.mark.parametrize("flows", [DEFAULT, FLOW_NAMES, ("a2v",)], ids=["default", "all", "one"])
+def test_bars_and_maps_hold_their_texts(large, small, flows):
+    for run in (large, small):
+        for name, picture in pictures(run, flows).items():
+            if "stacked_hist" not in name and ("layers" not in name or name.endswith(("t2v", "total", "a2v"))):
+                with style():
+                    assert badly_placed(draw(picture, (8.0, 5.0))) == [], name
+
+
+def test_the_check_of_places_can_fail(small):
+    with style():
+        figure = draw(pictures(small)["mme_overall_stacked_hist"], (4.0, 3.0))
+        figure.axes[0].legend(loc="upper right")
+        figure.suptitle("a title that is far too wide for a figure of four inches, and is not shortened", y=0.99)
+        found = badly_placed(figure)
+    assert {"_suptitle", ("frame 0", "legend 0")} <= set(found)
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_strange_names_are_drawn_as_they_are(tmp_path, name, recwarn):
+    run = write_run(tmp_path / "run", categories={name: 2})
+    edit_manifest(run, model=f"org/{name.replace('/', '')}")
+    with style():
+        drawn = {key: draw(picture, (4.0, 3.0)) for key, picture in pictures(run).items() if "layer" not in key}
+        for key, figure in drawn.items():
+            assert badly_placed(figure) == [], key
+            assert not figure._suptitle.get_parse_math()
+    titles = {figure.get_suptitle().split("\n")[0] for key, figure in drawn.items() if key.startswith("category")}
+    assert all(title.isprintable() for title in titles)
+    if len(name) < 20 and name.isascii() and name.isprintable():
+        assert titles == {f"Category {name}".strip()}
+    assert not recwarn.list
+
+
+def test_text_that_no_font_has_is_legible():
+    assert drawable("数值, Ωж → 🙂\x1b[31m\u202e\n x") == r"\u6570\u503c, Ωж → 🙂\x1b[31m\u202e x".replace(
+        "🙂", drawable("🙂")
+    )
+    assert drawable("数") != drawable("值")
+
+
+def test_a_text_that_is_too_wide_loses_its_middle():
+    assert fit("short", 10, 4) == "short"
+    text = fit(LONG, 10, 2)
+    assert text.startswith("llava-one")
+    assert text.endswith("-merged")
+    assert "…" in text
+    assert 1.8 < width_of(text, 10) <= 2
+    assert width_of(fit("数" * 80, 10, 2), 10) <= 2
+    assert fit("any", 10, 0) == "…"
+
+
+def test_parts_of_a_title_stand_on_as_few_lines_as_they_need():
+    parts = ("312 samples", "tiny-llava", "run demo")
+    assert fill(parts, 10, 8) == ["312 samples, tiny-llava, run demo"]
+    assert fill(parts, 10, 1.9) == ["312 samples, tiny-llava", "run demo"]
+    assert [len(line) for line in fill((LONG, LONG), 10, 3)] == [len(fit(LONG, 10, 3))] * 2
+
+
+def test_the_title_names_model_and_run(small):
+    names = pictures(small)["mme_overall_stacked_hist"].of
+    assert names == ("4 samples", "up", f"run {small.name}", "text without the system prompt")
+    edit_manifest(small, model=None)
+    assert pictures(small)["mme_overall_stacked_hist"].of[:2] == ("4 samples", f"run {small.name}")
+    edit_manifest(small, model="made/up")
+
+
+# Machado, Oliveira and Fernandes (2009), severity 1.0, on linear RGB
+BLINDNESS = {
+    "none": np.eye(3),
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])  # of linear sRGB
+
+
+def seen(name: str, blindness: str) -> np.ndarray:
+    """A colour as it is seen, in CIELAB."""
+    rgb = np.array(to_rgb(name))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    xyz = XYZ @ np.clip(np.array(BLINDNESS[blindness]) @ linear, 0, 1) / XYZ.sum(axis=1)
+    x, y, z = np.where(xyz > 216 / 24389, np.cbrt(xyz), (24389 / 27 * xyz + 16) / 116)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+def nearest(colours, blindness: str) -> float:
+    """The smallest distance of two colours; 2.3 is just visible."""
+    pairs = itertools.combinations([seen(name, blindness) for name in colours], 2)
+    return min(float(np.linalg.norm(one - other)) for one, other in pairs)
+
+
+@pytest.mark.parametrize("blindness", BLINDNESS)
+def test_colours_differ_for_every_reader(blindness):
+    assert nearest(COLOURS.values(), blindness) > 27
+    assert nearest([*COLOURS.values(), "white"], blindness) > 25
+
+
+def test_the_check_of_colours_can_fail():
+    assert nearest(["#d62728", "#2ca02c"], "none") > 100
+    assert nearest(["#8c564b", "#5a6e30"], "deuteranopia") < 13
+
+
+def test_a_role_has_one_colour_in_every_picture(small):
+    assert {target(flow) for flow in FLOW_NAMES} == set(COLOURS) == {role.name for role in ROLES} | {"text"}
+    assert len({colour(f"q2{role.short}") for role in ROLES}) == 5
+    made = pictures(small, FLOW_NAMES)
+    with style():
+        for name, picture in made.items():
+            if "head_map" in name:
+                continue
+            figure = draw(picture, (8.0, 5.0))
+            for axes, panel in zip(figure.axes, picture.panels, strict=True):
+                drawn = list(dict.fromkeys(to_hex(patch.get_facecolor()) for patch in axes.patches))
+                assert drawn == [colour(flow).lower() for flow in panel.bars], name
+
+
+def test_each_group_of_queries_has_a_panel(small):
+    picture = pictures(small, FLOW_NAMES)["mme_overall_stacked_hist"]
+    assert [tuple(panel.bars) for panel in picture.panels] == list(by_queries(FLOW_NAMES).values())
+    assert [{flow[0] for flow in panel.bars} for panel in picture.panels] == [{"t", "v"}, {"v"}, {"q"}, {"a"}]
+    with style():
+        figure = draw(picture, (8.0, 5.0))
+    titles = [axes.get_legend().get_title().get_text() for axes in figure.axes]
+    assert titles[1:] == ["Attention of image tokens", "Attention of question tokens", "Attention of the last token"]
+    bars = pictures(small, FLOW_NAMES)["mme_overall_head_bars"]
+    for panel in bars.panels[3:]:
+        assert sum(panel.bars.values()) == pytest.approx(np.ones(3), abs=1e-5)  # parts of one whole
+
+
+def test_the_total_is_no_mean(small):
+    for name, place in (("mme_overall_head_bars", 2), ("mme_layers_head_bars_total", 0)):
+        picture = pictures(small)[name]
+        with style():
+            figure = draw(picture, (8.0, 5.0))
+        words = figure.get_supylabel() if "layers" in name else figure.axes[place].get_ylabel()
+        assert words == "Sum of two means (0 to 2)"
+        assert list(picture.panels[place].bars) == ["t2v", "v2t"]
+    labels = [axes.get_ylabel() for axes in draw(pictures(small)["mme_overall_head_bars"], (8.0, 5.0)).axes]
+    assert labels[:2] == ["Mean attention value"] * 2
+
+
+def test_bins_of_unequal_width_are_densities(small):
+    edges = (0, 0.1, 0.2, 1)
+    picture = pictures(small, edges=edges)["mme_overall_stacked_hist"]
+    heads, _ = open_heads(small)
+    values = np.concatenate([frame["v2t"] for frame in heads.frames(DEFAULT, heads.scope("no-system"))])
+    assert picture.panels[0].bars["v2t"] == pytest.approx(np.histogram(values, edges, density=True)[0])
+    with style():
+        assert draw(picture, (8.0, 5.0)).axes[0].get_ylabel() == "Density of head values"
+        equal = pictures(small, edges=(0, 0.25, 0.5, 0.75, 1))["mme_overall_stacked_hist"]
+        assert draw(equal, (8.0, 5.0)).axes[0].get_ylabel() == "Share of all head values"
+    assert sum(equal.panels[0].bars["v2t"]) == pytest.approx(1)
+
+
+def test_scales_that_the_user_gives(small):
+    for name, picture in pictures(small, ymax=0.25, vmax=0.125).items():
+        with style():
+            figure = draw(picture, (8.0, 5.0))
+        if "head_map" in name:
+            norm = figure.axes[0].collections[0].norm
+            assert (norm.vmin, norm.vmax) == (0, 0.125)
+            assert figure.axes[0].collections[0].colorbar.extend == ("max" if picture.cut else "neither")
+            continue
+        ends = [axes.get_ylim()[1] for axes in figure.axes]
+        wanted = 0.25 if "hist" in name else 0.125
+        assert ends == [wanted * (2 if panel.both and "bars" in name else 1) for panel in picture.panels], name
+        assert picture.cut
+    assert not any(picture.cut for picture in pictures(small).values())
+    assert not any(picture.cut for picture in pictures(small, ymax=2.5, vmax=1).values())
+
+
+def test_the_style_does_not_depend_on_the_users_settings():
+    with matplotlib.rc_context({"text.usetex": True, "axes.titlesize": 40, "figure.constrained_layout.use": True}):
+        with style():
+            assert not matplotlib.rcParams["text.usetex"]
+            assert matplotlib.rcParams["axes.titlesize"] == pytest.approx(10.8)
+        assert matplotlib.rcParams["text.usetex"]

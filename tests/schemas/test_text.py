@@ -1,0 +1,34 @@
+"""Oracle: how Python writes a string, and what Unicode calls printable."""
+
+import pytest
+
+from schemas.text import one_line, printable
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("OCR", "OCR"),
+        ("图 😀 é \\ '", "图 😀 é \\ '"),  # nothing that prints is changed, backslashes of paths least of all
+        ("a\x1b[2Jb", r"a\x1b[2Jb"),
+        ("a\r\nb\tc\x00\x7f\x9b", r"a\r\nb\tc\x00\x7f\x9b"),
+        ("a\u202eb\u2028\u200b", r"a\u202eb\u2028\u200b"),
+        ("\ud800", r"\ud800"),
+        ("a\xa0b", r"a\xa0b"),  # so that it is not taken for `a b`
+        (None, "None"),
+    ],
+)
+def test_printable(text, expected):
+    assert printable(text) == expected
+
+
+def test_every_character():
+    letters = [chr(number) for number in range(0x11000)]
+    for letter in letters:
+        shown = printable(letter)
+        assert shown.isprintable()
+        assert shown == letter or shown.encode().decode("unicode_escape", "surrogatepass") == letter
+
+
+def test_an_error_is_one_line():
+    assert one_line(ValueError(" a\n b\x1b[31m ")) == r"a b\x1b[31m"

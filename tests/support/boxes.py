@@ -1,0 +1,47 @@
+"""Where the texts of a figure are, as matplotlib's renderer measures them."""
+
+import itertools
+from collections.abc import Iterator
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
+
+
+def shown(axis) -> list[Text]:
+    """The labels of the ticks between the ends of an axis."""
+    low, high = sorted(axis.get_view_interval())
+    return [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+
+
+def boxes(figure: Figure) -> Iterator[tuple[str, Bbox]]:
+    """Name and box of each text, legend and frame, in pixels; tick labels of an axis in one."""
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)
+    for name in ("_suptitle", "_supxlabel", "_supylabel"):
+        if (text := getattr(figure, name)) is not None:
+            yield name, text.get_window_extent(renderer)
+    for number, axes in enumerate(figure.axes):
+        yield f"frame {number}", axes.get_window_extent(renderer)
+        texts = {"title": [axes.title], "x label": [axes.xaxis.label], "y label": [axes.yaxis.label]}
+        texts |= {"x ticks": shown(axes.xaxis), "y ticks": shown(axes.yaxis), "texts": axes.texts}
+        for name, some in texts.items():
+            if found := [text.get_window_extent(renderer) for text in some if text.get_visible() and text.get_text()]:
+                yield f"{name} {number}", Bbox.union(found)
+        if (legend := axes.get_legend()) is not None:
+            yield f"legend {number}", legend.get_window_extent(renderer)
+
+
+def badly_placed(figure: Figure) -> list[object]:
+    """What leaves the figure, and what overlaps; by more than a pixel."""
+    figure.set_dpi(100)
+    found = list(boxes(figure))
+    width, height = figure.bbox.size
+    leaving = [name for name, box in found if box.x0 < -1 or box.y0 < -1 or box.x1 > width + 1 or box.y1 > height + 1]
+    overlapping = [
+        (one, other)
+        for (one, a), (other, b) in itertools.combinations(found, 2)
+        if min(a.x1, b.x1) - max(a.x0, b.x0) > 1 and min(a.y1, b.y1) - max(a.y0, b.y0) > 1
+    ]
+    return [*leaving, *overlapping]
