@@ -10,6 +10,7 @@ from extract.prompts.templates import TEMPLATES
 from extract.questions.fields import MME_SUFFIX
 from schemas.cli import number, path
 from schemas.manifest import ASPECTS, PACKED, ROWS, SEPARATE
+from schemas.text import storable
 
 OUTPUT_DIR = "mme_attention_observation"  # as users of the earlier tool know it
 DTYPES = ("auto", "float16", "bfloat16", "float32")
@@ -105,7 +106,7 @@ def parser() -> argparse.ArgumentParser:
         "--num-workers", type=_workers, default="auto", help="processes that read images; 0: none (default auto)"
     )
     flags.add_argument(
-        "--prompt-suffix", default=MME_SUFFIX, help=f"appended to each question (default {MME_SUFFIX!r})"
+        "--prompt-suffix", type=_text, default=MME_SUFFIX, help=f"appended to each question (default {MME_SUFFIX!r})"
     )
     flags.add_argument(
         "--image-aspect-ratio",
@@ -134,6 +135,13 @@ def parser() -> argparse.ArgumentParser:
         help="print the first N prompts token by token with their roles, and stop; needs no weights and no images",
     )
     return flags
+
+
+def _text(text: str) -> str:
+    """Text for a tokenizer; refuses bytes that are no UTF-8, which Python gives as halves of surrogate pairs."""
+    if text != storable(text):
+        raise argparse.ArgumentTypeError("it is not text in UTF-8")
+    return text
 
 
 def _name(text: str) -> str:

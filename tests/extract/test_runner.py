@@ -398,6 +398,7 @@ def test_a_flag_that_is_not_a_choice(capsys):
         ("--num-chunks", "0", "0 is not a whole number from 1 to 2147483648"),
         ("--num-chunks", str(10**12), "1000000000000 is not a whole number from 1 to 2147483648"),
         ("--chunk-idx", "-1", "-1 is not a whole number from 0"),
+        ("--prompt-suffix", "a\udcff", "argument --prompt-suffix: it is not text in UTF-8"),
         ("--output-dir", "", "the path is empty"),
         ("--image-folder", "", "the path is empty"),
         ("--question-file", "", "the path is empty"),
