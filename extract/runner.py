@@ -105,7 +105,7 @@ class Extractor:
             tqdm(total=total, initial=total - len(samples), unit="sample", dynamic_ncols=True) as progress,
         ):
             try:
-                for outcome in in_order(samples, self._outcomes(questions, windows, writer.done, stop)):
+                for outcome in in_order(samples, self._outcomes(questions, windows, writer.done, stop, samples)):
                     ended += 1
                     progress.update()
                     if isinstance(outcome, Skipped):
@@ -132,12 +132,17 @@ class Extractor:
         return skipped
 
     def _outcomes(
-        self, questions: QuestionSet, windows: list[Window], done: frozenset[str], stop: StopRequest
+        self,
+        questions: QuestionSet,
+        windows: list[Window],
+        done: frozenset[str],
+        stop: StopRequest,
+        samples: Sequence[Sample],
     ) -> Iterator[Outcome]:
-        """The outcome of each sample that is not `done`, batch by batch; ends early if `stop` is set."""
+        """The outcome of each of `samples`, which are not `done`, batch by batch; ends early if `stop` is set."""
         prepared = self._prepare(questions, windows, stop)
         made = batches(prepared, self.batch_size, packed=self.packed, done=done)
-        outcomes = self.passes.over(until_stopped(made, stop))
+        outcomes = self.passes.over(until_stopped(made, stop, samples[0].sample_id if samples else ""))
         return (outcome for outcome in outcomes if outcome.sample.sample_id not in done)
 
     def _prepare(
@@ -189,15 +194,19 @@ class Extractor:
 
 
 def until_stopped(
-    made: Iterable[list[ImageQuestions] | Skipped], stop: StopRequest
+    made: Iterable[list[ImageQuestions] | Skipped], stop: StopRequest, first: str
 ) -> Iterator[list[ImageQuestions] | Skipped]:
-    """Batches up to a stop request, but one at least: so each start brings a run on, however early it is stopped."""
+    """Batches up to a stop request, but one at least: so each start brings a run on, however early it is stopped.
+
+    Args:
+        first: id of the first missing sample, which is in the first batch, or skipped.
+    """
     begun = False
     for batch in made:
         if begun and stop.signal is not None:
             return
         yield batch
-        begun = begun or not isinstance(batch, Skipped)
+        begun = begun or not isinstance(batch, Skipped) or batch.sample.sample_id == first
 
 
 def in_order(samples: Iterable[Sample], outcomes: Iterable[Outcome]) -> Iterator[Outcome]:

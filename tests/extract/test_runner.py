@@ -345,7 +345,7 @@ def test_a_second_interrupt_leaves_at_once(ask, monkeypatch, capsys):
         return forward(self, *inputs)
 
     monkeypatch.setattr(TransformersModel, "forward", interrupted)
-    monkeypatch.setattr("extract.runner.until_stopped", lambda made, _: made)  # the batch at hand never ends
+    monkeypatch.setattr("extract.runner.until_stopped", lambda made, *_: made)  # the batch at hand never ends
     code, run = ask({}, {}, {}, {}, sequences="separate")
     assert code == 130
     assert capsys.readouterr().err.endswith("interrupted\n")

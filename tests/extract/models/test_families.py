@@ -181,7 +181,7 @@ def test_the_templates_of_llava_are_for_its_family(checkpoint, capsys, ask):
     text = model.prompt_format.tokenizer.decode(prompt.input_ids)
     assert text.startswith("<s>A chat between a curious user")
     assert prompt.counts()["n_system"] > 0 == chat.build(QUESTIONS[0], ids).counts()["n_system"]
-    assert ask("qwen2_vl", conv_mode="vicuna_v1")[0] == 2
+    assert ask("qwen2_vl", picture(40, 70), conv_mode="vicuna_v1")[0] == 2
     said = capsys.readouterr().err
     assert "the template vicuna_v1 is one of LLaVA's; a Qwen2-VL takes hf alone; see --conv-mode" in said
 
@@ -262,7 +262,7 @@ def test_an_image_that_the_processor_refuses_is_skipped(ask):
     ],
 )
 def test_flags_that_are_not_for_a_family(ask, capsys, name, flags, says):
-    code, run = ask(name, **flags)
+    code, run = ask(name, picture(40, 70), **flags)
     assert code == 2
     error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(error) == 1
