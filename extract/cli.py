@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
     )
     again = flags.add_mutually_exclusive_group()
     again.add_argument(
-        "--resume", action="store_true", help="go on with the run in --output-dir, if there is one (the default)"
+        "--resume", action="store_true", help="resume the run in --output-dir, if there is one (the default)"
     )
     again.add_argument(
         "--overwrite", action="store_true", help="remove the run in --output-dir, if there is one, and start anew"

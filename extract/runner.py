@@ -28,7 +28,7 @@ from schemas.columns import FLOW_NAMES
 from schemas.errors import HeadflowError, Stopped
 from schemas.manifest import EXTRACTED, PACKED, SEPARATE, Session
 from schemas.store.run import open_run
-from schemas.store.writer import GO_ON, RunWriter
+from schemas.store.writer import TO_RESUME, RunWriter
 from schemas.text import one_line
 
 
@@ -189,7 +189,7 @@ class Extractor:
             except RuntimeError as error:
                 if stop.signal is not None:
                     return
-                raise ReaderEnded(f"a process that reads images ended: {one_line(error)[:300]}; {GO_ON}") from error
+                raise ReaderEnded(f"a process that reads images ended: {one_line(error)[:300]}; {TO_RESUME}") from error
             yield image
 
 
@@ -234,7 +234,7 @@ def _write(outcome: Outcome, writer: RunWriter) -> None:
 def _progress(writer: RunWriter) -> str:
     run = open_run(writer.path)
     written = sum(part.rows["samples"] for part in run.parts)
-    return f"stopped: {written} of {run.samples_asked} samples are written to {writer.path}; {GO_ON}"
+    return f"stopped: {written} of {run.samples_asked} samples are written to {writer.path}; {TO_RESUME}"
 
 
 def _ids(window: Window) -> set[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-STDERR, MESSAGE = 2, b"\nstopping after the batch at hand; once more to leave at once\n"
+STDERR, MESSAGE = 2, b"\nstopping after the current batch; interrupt again to exit at once\n"
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 
 class Stopped(Exception):
-    """The user asked to stop; told in one line. `code` is the exit code, as shells have it for the signal."""
+    """The user asked to stop; said in one line. `code` is the exit code, as shells have it for the signal."""
 
     def __init__(self, message: str, signal: int) -> None:
         super().__init__(message)
@@ -10,7 +10,7 @@ class Stopped(Exception):
 
 
 class HeadflowError(Exception):
-    """Bad input or a bad run, told in one line. Anything else that escapes is a defect of headflow.
+    """Bad input or a bad run, said in one line. Anything else that escapes is a defect of headflow.
 
     Attributes:
         setting: the parameter whose value would have to be another one, such as `conv_mode`. A command names its flag

@@ -26,7 +26,7 @@ DESCRIPTIVE = ("schema_version", "question_file", "started")  # fields that deci
 class Manifest:
     """The fields of `run.json`, in their order; a field that may be `None` has that default.
 
-    All fields but `DESCRIPTIVE` decide numbers: a command goes on with a run only if they are equal. A field that a
+    All fields but `DESCRIPTIVE` decide numbers: a command resumes a run only if they are equal. A field that a
     later version adds gets the default that describes runs written before.
     """
 
@@ -59,7 +59,7 @@ class Manifest:
     ] = None
     derived: Annotated[
         str | None,
-        f"`{SUBSET}` or `{MERGE}`: the samples are those of other runs, and no command goes on with it; else null",
+        f"`{SUBSET}` or `{MERGE}`: the samples are those of other runs, and no command resumes it; else null",
     ] = None
     started: Annotated[str | None, "UTC time when the run was begun, ISO 8601"] = None
 

@@ -47,9 +47,9 @@ def test_defaults_of_extract_are_right(readme):
     text = (ROOT / "extract" / readme).read_text(encoding="utf-8")
     compared = 0
     for names, values in re.findall(r"^\| (`--[^|]*) \| ([^|]*) \|", text, re.MULTILINE):
-        told = re.findall(r"`([^`]*)`", values)
-        for name, value in zip(re.findall(r"`([^`]*)`", names), told, strict=False):
-            if len(told) > 1 or (isinstance(defaults[name], str | int | Path) and defaults[name] is not False):
+        found = re.findall(r"`([^`]*)`", values)
+        for name, value in zip(re.findall(r"`([^`]*)`", names), found, strict=False):
+            if len(found) > 1 or (isinstance(defaults[name], str | int | Path) and defaults[name] is not False):
                 assert str(defaults[name]) == value, name
                 compared += 1
     assert compared >= 10

@@ -1,4 +1,4 @@
-"""Whether the run in a directory is the one that a command asks for, so that it can go on."""
+"""Whether the run in a directory is the one that a command asks for, so that it can be resumed."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -82,7 +82,7 @@ def check_division(run: Run, samples: int) -> None:
 
 
 def check_fingerprints(run: Run, weights: str | None, settings: str | None, images: Mapping[str, str]) -> None:
-    """Check that a run would go on with the model and the images that its samples were observed on.
+    """Check that a run would be resumed with the model and the images that its samples were observed on.
 
     They may change while no sample was observed with them, as may the images of skipped samples.
 

@@ -97,7 +97,7 @@ class Ledger:
 
 
 def ledger_path(run: Path, chunk: int) -> Path:
-    """Where a chunk's ledger lies."""
+    """The path of a chunk's ledger."""
     return run / CHUNKS / f"{chunk:05d}.json"
 
 

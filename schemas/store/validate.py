@@ -50,7 +50,7 @@ def _check_ledgers(run: Run) -> Iterator[str]:
     incomplete = [chunk for chunk in chunks if chunk not in run.ledgers or not run.ledgers[chunk].complete]
     if incomplete:
         which = f": chunks {listed(incomplete)} of {len(chunks)}" if len(chunks) > 1 else ""
-        yield f"{run.path}: the run is not complete, but interrupted or still going on{which}"
+        yield f"{run.path}: the run is not complete, but interrupted or still running{which}"
     for chunk, ledger in run.ledgers.items():
         written = ledger.rows("samples")
         if ledger.complete and written != ledger.samples:

@@ -114,7 +114,7 @@ def _ledgers(old: _Manifest, where: object) -> dict[int, Ledger]:
 
 
 def preprocessing(text: str | None) -> dict[str, Any]:
-    """The plain values that version 1 told in words, such as `shortest edge to 336, centre crop 336 x 336 (Class)`."""
+    """The plain values that version 1 gave in words, such as `shortest edge to 336, centre crop 336 x 336 (Class)`."""
     if text is None:
         return {}
     processor, shortest, resize, centre = (each.search(text) for each in (PROCESSOR, SHORTEST, RESIZE, CENTRE))

@@ -1,7 +1,7 @@
 """The one place that writes runs: samples go in one by one, parts come out whole.
 
 A ledger names a part once all of its files are there, so that readers see complete parts alone. Parts are written in a
-thread, while the next one is gathered. A run that was interrupted goes on behind its last part.
+thread, while the next one is gathered. An interrupted run is resumed after its last part.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,7 +41,7 @@ from schemas.text import one_line
 ROWS_PER_PART = 2**17  # of `heads`: 128 samples of a model with 32 x 32 heads, about 7 MB
 SAMPLES_PER_PART = 2**12  # if most samples are skipped
 SECONDS_PER_PART = 60  # of a slow model: what is gathered is lost if the process is killed
-GO_ON = "the same command goes on, unless it overwrites"
+TO_RESUME = "the same command resumes it, unless it overwrites"
 
 
 def now() -> str:
@@ -77,7 +77,7 @@ class RunWriter:
         overwrite: bool = False,
         retry_skipped: bool = False,
     ) -> None:
-        """Start a run in `path`, or go on with the one in it.
+        """Start a run in `path`, or resume the one in it.
 
         Args:
             session: who computes what follows; its `started` is set here.
@@ -220,7 +220,7 @@ class RunWriter:
         self.close()
 
     def close(self) -> None:
-        """Let go of the run, so that another writer can go on; what is gathered and not written is lost."""
+        """Release the run for other writers; what is gathered and not written is lost."""
         self._thread.shutdown()
         self._lock.release()
 
@@ -271,14 +271,14 @@ class RunWriter:
 
     @contextmanager
     def _explaining(self) -> Iterator[None]:
-        """Around writing: an error of the disk becomes a line that says how to go on."""
+        """Around writing: an error of the disk becomes a line that says how to resume."""
         self._lock.check()
         try:
             yield
         except OSError as error:
             self._lock.check()  # a directory that was removed is the cause, whatever the disk answers
             raise HeadflowError(
-                f"cannot write to {self.path}: {one_line(error)}; what was written before stays, and {GO_ON}"
+                f"cannot write to {self.path}: {one_line(error)}; what was written before stays, and {TO_RESUME}"
             ) from error
 
     def _write_ledger(self, parts: list[Part], *, state: str = RUNNING) -> None:

@@ -322,8 +322,8 @@ def test_letters_that_no_font_has_are_named_once(tmp_path, capsys):
 def test_what_scales_cut_is_said(made_up, tmp_path, capsys):
     flags = ["--output-dir", str(tmp_path), "--dpi", "20", "--layers", "0"]
     assert main(["plots", str(made_up), *flags, "--ymax", "0.2"]) == 0
-    told = "warning: 4 of 12 pictures cut what lies above --ymax or --vmax, mme_overall_stacked_hist first"
-    assert capsys.readouterr().err.startswith(told)
+    said = "warning: 4 of 12 pictures cut what lies above --ymax or --vmax, mme_overall_stacked_hist first"
+    assert capsys.readouterr().err.startswith(said)
     assert main(["plots", str(made_up), *flags, "--ymax", "2", "--vmax", "1"]) == 0
     assert "warning" not in capsys.readouterr().err
 

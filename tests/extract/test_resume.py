@@ -92,7 +92,7 @@ def duration(arguments, tmp_path_factory):
         return run, time.monotonic() - began
 
 
-def test_a_run_killed_at_any_moment_goes_on(arguments, duration, tmp_path):
+def test_a_run_killed_at_any_moment_is_resumed(arguments, duration, tmp_path):
     whole, seconds = duration
     moments, killed = random.Random(0), 0
     while killed < FAULTS:  # a moment after the end of a run is none
@@ -293,7 +293,7 @@ def test_other_weights_in_another_directory_are_refused(arguments, duration, che
 
 
 def stop_after(monkeypatch, passes: int) -> None:
-    """Let a signal come in a run's pass of this number, from 0; later runs go on undisturbed."""
+    """Let a signal come in a run's pass of this number, from 0; later runs are undisturbed."""
     forward, calls = TransformersModel.forward, count()
 
     def interrupted(self, *inputs):

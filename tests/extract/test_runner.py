@@ -324,8 +324,10 @@ def test_a_signal_keeps_what_was_observed(ask, monkeypatch, capfd, number):
     code, run = ask(*rows, sequences="separate")
     assert code == 128 + number
     error = capfd.readouterr().err.splitlines()
-    assert "stopping after the batch at hand; once more to leave at once" in error
-    assert error[-1] == f"stopped: 3 of 5 samples are written to {run}; the same command goes on, unless it overwrites"
+    assert "stopping after the current batch; interrupt again to exit at once" in error
+    assert (
+        error[-1] == f"stopped: 3 of 5 samples are written to {run}; the same command resumes it, unless it overwrites"
+    )
     assert not open_run(run).complete
     assert len(pd.read_parquet(run / "heads")) == 3 * 32
     assert [line for line in validate(run) if "not complete" not in line] == []
@@ -345,7 +347,7 @@ def test_a_second_interrupt_leaves_at_once(ask, monkeypatch, capsys):
         return forward(self, *inputs)
 
     monkeypatch.setattr(TransformersModel, "forward", interrupted)
-    monkeypatch.setattr("extract.runner.until_stopped", lambda made, *_: made)  # the batch at hand never ends
+    monkeypatch.setattr("extract.runner.until_stopped", lambda made, *_: made)  # the current batch never ends
     code, run = ask({}, {}, {}, {}, sequences="separate")
     assert code == 130
     assert capsys.readouterr().err.endswith("interrupted\n")

@@ -31,7 +31,7 @@ def check_report(report: dict[str, Any], name: object, *, allow_unexpected: bool
     """Raise if transformers reports weights that do not fit a model.
 
     Args:
-        allow_unexpected: warn of unexpected weights, in a line on stderr, and go on.
+        allow_unexpected: warn of unexpected weights, in a line on stderr, and continue.
 
     Raises:
         HeadflowError: a weight is missing, unexpected or of another shape.

@@ -98,7 +98,7 @@ def test_what_it_says_of_itself(run, tmp_path):
         start(tmp_path / "out", 11)
 
 
-def test_extraction_does_not_go_on_with_it(extracted, extract, tmp_path, capsys):
+def test_extraction_does_not_resume_it(extracted, extract, tmp_path, capsys):
     assert subset(extracted, tmp_path / "out", categories=["OCR"]) == 0
     capsys.readouterr()
     assert extract(tmp_path / "out") == 2

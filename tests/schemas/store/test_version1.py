@@ -80,7 +80,7 @@ def test_a_wrong_field_is_named(old, change, says):
 def test_an_interrupted_one(old):
     edit(old, state="running", chunks_complete=[1])
     assert open_run(old).chunks_complete == [1]
-    assert list(validate(old)) == [f"{old}: the run is not complete, but interrupted or still going on: chunks 0 of 2"]
+    assert list(validate(old)) == [f"{old}: the run is not complete, but interrupted or still running: chunks 0 of 2"]
 
 
 @pytest.mark.parametrize(

@@ -270,18 +270,18 @@ def test_a_directory_that_is_removed_under_the_run(tmp_path, anew):
 
 def test_parts_are_written_while_the_next_is_gathered(tmp_path, monkeypatch):
     monkeypatch.setattr(writer_module, "ROWS_PER_PART", 6)
-    go_on = threading.Event()
+    resume = threading.Event()
     write = parts_module.pq.write_table
 
     def slowly(*arguments, **options):
-        assert go_on.wait(60)
+        assert resume.wait(60)
         write(*arguments, **options)
 
     monkeypatch.setattr(parts_module.pq, "write_table", slowly)
     run = start(tmp_path / "run", 2)
     values = [flows(np.random.default_rng(seed), 2, 3) for seed in range(2)]
     run.add(sample(0, "OCR"), {"heads": values[0]})  # full: handed over, and not waited for
-    go_on.set()
+    resume.set()
     run.add(sample(1, "OCR"), {"heads": values[1]})
     run.finish()
     heads = pd.read_parquet(tmp_path / "run" / "heads")
