@@ -122,8 +122,8 @@ def _check_size(width: int, height: int) -> None:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "F":
-        raise Unusable("image_unreadable", "its pixels are floating-point numbers, whose range is not known")
+    if image.mode == "F" or (image.mode == "I" and image.format != "PNG"):  # older Pillow has PNGs of 16 bits as I
+        raise Unusable("image_unreadable", "its pixels are floating-point or 32-bit numbers, whose range is not known")
     if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion clips at 255
         grey = np.asarray(image).astype(np.int64).clip(0, 65535) // 257
         image = Image.fromarray(grey.astype(np.uint8))

@@ -59,9 +59,20 @@ def _check_roles(prompt: Prompt) -> None:
 
 
 def _check_tokens(model: Checkpoint, prompts: PromptBuilder, prompt: Prompt, image: Image.Image) -> None:
-    """Compare the tokens of a prompt by the checkpoint's chat template with those of its own processor."""
+    """Compare the tokens of a prompt by the checkpoint's chat template with those of its own processor.
+
+    LLaVA's templates have no processor to compare with: there BOS must stand at the beginning alone.
+    """
     template = prompts.template
     if not isinstance(template, ChatTemplate):
+        first, *others = prompt.input_ids
+        known = model.prompt_format.tokenizer.added_tokens_decoder
+        if first in others and first in known and known[first].special:
+            raise HeadflowError(
+                "the tokenizer puts its first token into the middle of the prompt; files of the tokenizer, such as "
+                "tokenizer_config.json, may be missing",
+                setting="show_prompt",
+            )
         return
     text = template.render(QUESTION + prompts.suffix).text
     expected = model.preprocessor.whole_prompt_ids(text, image, special=not template.has_bos(text))

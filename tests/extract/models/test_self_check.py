@@ -110,3 +110,11 @@ def test_layers_that_are_not_all_observed_in_order_are_found(paths):
         HeadflowError, match=r"of 3 layers these were observed: \[1, 0, 2\]; all of them must be, in order"
     ):
         check_model(model, prompts)
+
+
+def test_a_tokenizer_without_its_settings(checkpoint_path, extract, tmp_path, capsys):
+    """transformers then takes its class by default, which puts BOS before each piece of a prompt."""
+    path = shutil.copytree(checkpoint_path, tmp_path / "model")
+    (path / "tokenizer_config.json").unlink()
+    assert extract(tmp_path / "run", model_path=path, conv_mode="vicuna_v1") == 2
+    assert "puts its first token into the middle of the prompt; files of the tokenizer" in capsys.readouterr().err
