@@ -12,7 +12,7 @@ from extract.prompts.chat_template import ChatTemplate
 from extract.prompts.prompt import Prompt, PromptBuilder
 from extract.questions.samples import Unusable
 from schemas.errors import HeadflowError
-from schemas.roles import IMAGE, ROLES
+from schemas.roles import BOS, IMAGE, ROLES
 from schemas.text import one_line
 
 QUESTION = "Is there a picture?"
@@ -67,7 +67,7 @@ def _check_tokens(model: Checkpoint, prompts: PromptBuilder, prompt: Prompt, ima
     if not isinstance(template, ChatTemplate):
         first, *others = prompt.input_ids
         known = model.prompt_format.tokenizer.added_tokens_decoder
-        if first in others and first in known and known[first].special:
+        if prompt.roles[0] == BOS and first in others and first in known and known[first].special:
             raise HeadflowError(
                 "the tokenizer puts its first token into the middle of the prompt; files of the tokenizer, such as "
                 "tokenizer_config.json, may be missing",
