@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 import pyarrow as pa
 
 from schemas.cli import run_command
-from schemas.columns import CATEGORICAL, FLOWS, KEYS, REASONS, SAMPLES, Column
+from schemas.columns import CATEGORICAL, FLOWS, KEYS, REASONS, RECTANGLES, SAMPLES, Column
 from schemas.manifest import Manifest, Session, meanings
 from schemas.roles import ROLES
 from schemas.store.ledger import Ledger, Part
 
-TYPE_NAMES = {CATEGORICAL: "categorical", pa.float32(): "float32"}
+TYPE_NAMES = {CATEGORICAL: "categorical", pa.float32(): "float32", RECTANGLES: "list of lists of float32"}
 
 
 def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

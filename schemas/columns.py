@@ -13,6 +13,7 @@ from schemas.roles import QUERY_GROUPS, ROLES
 
 UNKNOWN = "unknown"  # the category of a sample without one
 CATEGORICAL = pa.dictionary(pa.int32(), pa.string())
+RECTANGLES = pa.list_(pa.list_(pa.float32()))
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,14 @@ SAMPLES = (
     Column("image_sha256", pa.string(), "hex", True, "hash of the image file's bytes; null if it was not read"),
     Column("question", pa.string(), "", True, "the question, as the question file gives it"),
     Column("answer", pa.string(), "", True, "the right answer, as the benchmark gives it"),
+    Column("difficulty", pa.string(), "", True, "what makes the question hard, in a word, as the question file says"),
+    Column(
+        "boxes",
+        RECTANGLES,
+        "pixels of the original image",
+        True,
+        "where the answer lies, as the question file says: `[[x0, y0, x1, y1], ...]`",
+    ),
     Column("status", pa.string(), "", False, f"`{OK}`: has its rows in `heads`; `{SKIPPED}`: has none, see `reason`"),
     Column("reason", pa.string(), "", True, "why a sample was skipped, as a code"),
     Column("detail", pa.string(), "", True, "why a sample was skipped, in words"),
@@ -149,6 +158,8 @@ def _kind(kind: pa.DataType) -> str:
         return "number"
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return "text"
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return f"list of {_kind(kind.value_type)}"
     return str(kind)
 
 

@@ -16,6 +16,8 @@ NAMES = {
     "question": ("question", "text", "prompt"),
     "answer": ("answer", "label"),
     "category": ("category",),
+    "difficulty": ("difficulty",),
+    "boxes": ("boxes",),
 }
 REQUIRED = ("image_file", "question")
 NEEDED = " and ".join(f"`{field}` (or {', '.join(NAMES[field][1:])})" for field in REQUIRED)

@@ -23,7 +23,7 @@ from schemas.errors import HeadflowError
 from schemas.files import open_parquet, reading
 from schemas.text import one_line
 
-TEXTS = ("question_id", "question", "answer", "category")
+TEXTS = ("question_id", "question", "answer", "category", "difficulty", "boxes")
 REQUIRED = ("image", "question")
 BATCH = 4  # images that are decoded together
 NUMBERED = re.compile(r"(.*)-\d{5}-of-(\d{5})")  # the hub's names of shards

@@ -1,5 +1,6 @@
 """A question file's rows -> samples."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from extract.questions.fields import NAMES, is_missing
 from schemas.columns import UNKNOWN
 from schemas.errors import HeadflowError
 from schemas.sample_ids import SampleIds
-from schemas.text import storable
+from schemas.text import short, storable
 
 
 class Unusable(Exception):
@@ -28,6 +29,8 @@ class Sample:
 
     Attributes:
         row: its place in the question file, from 0.
+        difficulty: what makes it hard, in a word.
+        boxes: where the answer lies, `(x0, y0, x1, y1)` in pixels of the original image.
     """
 
     sample_id: str
@@ -37,8 +40,10 @@ class Sample:
     question: str
     answer: str | None
     row: int
+    difficulty: str | None = None
+    boxes: tuple[tuple[float, ...], ...] | None = None
 
-    def record(self) -> dict[str, str | int | None]:
+    def record(self) -> dict[str, Any]:
         """What goes into the table `samples`; empty text becomes None."""
         return {name: None if value == "" else value for name, value in vars(self).items()}
 
@@ -50,7 +55,7 @@ class Skipped:
     sample: Sample
     cause: Unusable
 
-    def record(self) -> dict[str, str | int | None]:
+    def record(self) -> dict[str, Any]:
         """What goes into the table `samples`, but for the reason."""
         return {**self.sample.record(), "image_sha256": self.cause.image_sha256}
 
@@ -67,12 +72,12 @@ def make_samples(rows: Sequence[dict[str, Any]], path: Path) -> list[Sample]:
         there is none.
 
     Raises:
-        HeadflowError: a field is not text.
+        HeadflowError: a field is not text, or `boxes` are no rectangles.
     """
     samples: list[Sample] = []
     ids = SampleIds()
     for number, row in enumerate(rows):
-        texts = {name: _text(row.get(name), name, number, path) for name in NAMES}
+        texts = {name: _text(row.get(name), name, number, path) for name in NAMES if name != "boxes"}
         samples.append(
             Sample(
                 sample_id=ids.give(texts["question_id"], number),
@@ -82,6 +87,8 @@ def make_samples(rows: Sequence[dict[str, Any]], path: Path) -> list[Sample]:
                 question=texts["question"] or "",
                 answer=texts["answer"],
                 row=number,
+                difficulty=texts["difficulty"],
+                boxes=_boxes(row.get("boxes"), number, path),
             )
         )
     return samples
@@ -96,3 +103,31 @@ def _text(value: Any, name: str, number: int, path: Path) -> str | None:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     raise HeadflowError(f"question file {path}: row {number}: `{name}` is a {type(value).__name__}, not text")
+
+
+def _boxes(value: Any, number: int, path: Path) -> tuple[tuple[float, ...], ...] | None:
+    """Rectangles, as lists or (in CSV) as the text of them; None if there are none."""
+    if is_missing(value):
+        return None
+    given = value
+    if isinstance(value, str):
+        try:
+            given = json.loads(value)
+        except ValueError:
+            given = None
+    if not isinstance(given, list) or not all(map(_is_rectangle, given)):
+        raise HeadflowError(
+            f"question file {path}: row {number}: `boxes` is {short(value)}, not [[x0, y0, x1, y1], ...] in pixels, "
+            "with x0 <= x1 and y0 <= y1"
+        )
+    return tuple(tuple(map(float, box)) for box in given) or None
+
+
+def _is_rectangle(box: Any) -> bool:
+    if not isinstance(box, list) or len(box) != 4:
+        return False
+    # NaN and infinity are not below
+    if not all(isinstance(each, int | float) and not isinstance(each, bool) and abs(each) < 2**31 for each in box):
+        return False
+    x0, y0, x1, y1 = box
+    return bool(x0 <= x1 and y0 <= y1)

@@ -3,6 +3,7 @@
 import json
 import os
 
+import pandas as pd
 import pytest
 
 from extract.questions.question_set import read_questions
@@ -58,6 +59,8 @@ def test_fields(tmp_path):
         "question": "Q",
         "answer": None,
         "row": 0,
+        "difficulty": None,
+        "boxes": None,
     }
 
 
@@ -95,6 +98,14 @@ def test_a_byte_order_mark_is_no_matter(tmp_path):
         ([ROW | {"question": ["x"]}], "row 0: `question` is a list, not text"),
         ([ROW | {"image_file": {}}], "row 0: `image_file` is a dict, not text"),
         ([ROW | {"answer": True}], "row 0: `answer` is a bool, not text"),
+        ([ROW | {"difficulty": ["x"]}], "row 0: `difficulty` is a list, not text"),
+        *(
+            ([ROW | {"boxes": boxes}], f"row 0: `boxes` is {boxes!r}, not [[x0, y0, x1, y1], ...] in pixels")
+            for boxes in (
+                *([1, 2, 3, 4], [[1, 2, 3]], [[1, 2, 0, 4]], [[1, 2, 3, 0]], [[1, 2, 3, "4"]], [[0, 0, 1, True]]),
+                *({"x": 1}, "[[1, 2, 3]", "red", 3, [[0, 0, 1, 2**31]]),
+            )
+        ),
     ],
 )
 def test_bad_files(tmp_path, content, says):
@@ -122,9 +133,10 @@ def test_values_that_are_missing(tmp_path, missing):
         {"category": "unknown"},
     ]  # fmt: skip
     ids = ["0", "a", "a#2", "a#3", "a#4"]
+    sample_fields = ("sample_id", "question_id", "image", "question", "answer", "category")
     for sample, changes, name in zip(samples, without, ids, strict=True):
         expected = {"question_id": "a", "image": "a.png", "question": "Is it?", "answer": "Yes", "category": "OCR"}
-        found = {key: value for key, value in vars(sample).items() if key != "row"}
+        found = {key: value for key, value in vars(sample).items() if key in sample_fields}
         assert found == expected | {"sample_id": name} | changes
 
 
@@ -140,3 +152,25 @@ def test_a_pipe_is_not_waited_for(tmp_path):
 def test_no_file(tmp_path):
     with pytest.raises(HeadflowError, match="does not exist"):
         read_questions(tmp_path / "nowhere.json")
+
+
+BOXES = [[0, 1.5, 20, 30], [40, 0, 41, 96]]
+
+
+@pytest.mark.parametrize("form", ["json", "csv", "parquet", "shards"])
+def test_difficulty_and_boxes_are_kept(tmp_path, form):
+    rows = [ROW | {"difficulty": "small", "boxes": BOXES}, ROW | {"difficulty": None, "boxes": None}]
+    path = tmp_path / f"questions.{'parquet' if form == 'shards' else form}"
+    if form == "json":
+        rows.append(ROW | {"boxes": []})
+        path.write_text(json.dumps(rows))
+    elif form == "csv":
+        pd.DataFrame(rows).assign(boxes=[json.dumps(BOXES), None]).to_csv(path, index=False)
+    elif form == "parquet":
+        pd.DataFrame(rows).to_parquet(path)
+    else:
+        image = {"bytes": b"x", "path": "a.png"}
+        pd.DataFrame(rows).drop(columns="image_file").assign(image=[image] * 2).to_parquet(path)
+    first, *others = read_questions(path).samples
+    assert (first.difficulty, first.boxes) == ("small", tuple(map(tuple, BOXES)))
+    assert {(each.difficulty, each.boxes) for each in others} == {(None, None)}
