@@ -55,7 +55,7 @@ demo: $(VENV)/.all  ## the whole path on a tiny trained model and its pictures, 
 	$(BIN)/python -m analyze plots runs/demo
 
 train-demo: $(VENV)/.all  ## train the demo's model anew, and draw its pictures: an hour on 2 cores
-	$(BIN)/python -m data.scenes --out $(DEMO)
+	$(BIN)/python -m data.questions --out $(DEMO)
 	$(BIN)/python -m data.train_demo --out $(DEMO)/tiny-llava $(ARGS)
 
 data: $(MME)/.complete  ## fetch MME from the hub into data/MME: 0.9 GB, once; extract does so where it has no QUESTIONS

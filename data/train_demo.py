@@ -26,7 +26,7 @@ from torch.nn.functional import cross_entropy, mse_loss
 from transformers import LlamaTokenizer, LlavaForConditionalGeneration
 
 from data.demo_model import build_model, image_processor, train_tokenizer
-from data.scenes import CATEGORIES, CONTROL, DEMO_IMAGES, DEMO_SEED, draw_all
+from data.questions import CATEGORIES, CONTROL, DEMO_IMAGES, DEMO_SEED, draw_all
 from data.train_vision import STEPS as SIGHT_STEPS
 from data.train_vision import descend, train_vision
 from data.training_examples import INKS, UNKNOWN, ExampleMaker, Split, TrainingBatch, ask, training_scenes

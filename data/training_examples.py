@@ -17,20 +17,8 @@ from torch import Tensor
 from transformers import LlamaTokenizer, LlavaForConditionalGeneration
 
 from data.demo_model import IMAGE_TOKEN, MAX_TOKENS, PATCH, SIDE, image_processor
-from data.scenes import (
-    CATEGORIES,
-    COLORS,
-    DIGITS,
-    GRID,
-    LETTERS,
-    SHAPES,
-    SIZE,
-    Scene,
-    character,
-    place,
-    plural,
-    shapes,
-)
+from data.questions import CATEGORIES, place, plural
+from data.scenes import COLORS, DIGITS, GRID, LETTERS, SHAPES, SIZE, Scene, character, shapes
 from extract.attention.layout import lay_out
 from extract.prompts.prompt import Prompt
 from extract.prompts.prompt_format import PromptFormat

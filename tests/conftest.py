@@ -9,7 +9,7 @@ import pytest
 os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported; no test needs a hub
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # models here are tiny: threads would only wait for each other
 
-from data.scenes import make_questions
+from data.questions import make_questions
 from extract.__main__ import main as extract_main
 from tests.support.runs import write_run
 from tests.support.tiny_llava import make_checkpoint

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from transformers import CLIPImageProcessorPil
 
-from data.scenes import CATEGORIES, CONTROL, DEMO_SEED, make_questions
+from data.questions import CATEGORIES, CONTROL, DEMO_SEED, make_questions
 from tests.support.eager_reference import EagerReference
 
 DEMO = Path(__file__).parents[2] / "data" / "demo"

@@ -1,6 +1,7 @@
 """Oracle: the pictures themselves, and the words of the questions, which must not give the answer away."""
 
 import json
+import math
 import random
 from collections import Counter
 
@@ -8,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.scenes import CATEGORIES, COLORS, CONTROL, DIGITS, LETTERS, SHAPES, SIZE, draw, make_questions, plural
+from data.questions import CATEGORIES, CONTROL, boxes, draw, make_questions, plural
+from data.scenes import COLORS, DIGITS, LETTERS, SHAPES, SIZE, Scene, Thing
 
 
 def files(folder):
@@ -28,7 +30,7 @@ def test_mme_s_form(tmp_path):
     assert {row["category"] for row in rows} == {*CATEGORIES}
     images = {}
     for row in rows:
-        assert set(row) == {"question_id", "image_file", "question", "answer", "category"}
+        assert set(row) - {"boxes"} == {"question_id", "image_file", "question", "answer", "category"}
         images.setdefault(row["image_file"], []).append(row)
     assert len(images) == 5 * len(CATEGORIES)
     contents = set()
@@ -96,3 +98,37 @@ def test_things_do_not_touch():
             for other in things:
                 far = max(abs(one.x - other.x), abs(one.y - other.y))
                 assert one is other or far > one.radius + other.radius
+
+
+def test_boxes_hold_what_is_asked_about():
+    """Oracle: what changes in the picture if those things are left out."""
+    rng = random.Random(3)
+    for category in CATEGORIES:
+        for _ in range(40):
+            scene, fact = draw(category, rng)
+            for question, answer in fact.answers:
+                found = boxes(category, scene, question)
+                if category == CONTROL or (category, answer) == ("existence", "No"):
+                    assert not found
+                    continue
+                kept = [thing for thing in scene.things if list(thing.box) not in found]
+                assert len(scene.things) - len(kept) == len(found) > 0
+                if category == "position":
+                    assert {thing.name for thing in {*scene.things} - {*kept}} == {
+                        word for word in question.removesuffix("?").split() if word in SHAPES
+                    }
+                changed = (np.asarray(scene.draw()) != np.asarray(Scene(tuple(kept), scene.paper).draw())).any(-1)
+                inside = np.zeros_like(changed)
+                for x0, y0, x1, y1 in found:
+                    # Pillow rounds corners to pixels
+                    rows = slice(max(0, math.floor(y0) - 1), math.ceil(y1) + 1)
+                    inside[rows, max(0, math.floor(x0) - 1) : math.ceil(x1) + 1] = True
+                assert not (changed & ~inside).any()
+
+
+@pytest.mark.parametrize("name", [*SHAPES, *"AQ0"])
+@pytest.mark.parametrize("turn", [0.0, 0.6])
+def test_a_box_is_as_narrow_as_its_thing(name, turn):
+    thing = Thing(name, "black", 48, 48, 18 if name in SHAPES else 22, turn if name in SHAPES else 0.0)
+    ys, xs = np.nonzero((np.asarray(Scene((thing,), (255, 255, 255)).draw()) < 128).all(-1))
+    assert thing.box == pytest.approx((xs.min(), ys.min(), xs.max() + 1, ys.max() + 1), abs=2)
