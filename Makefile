@@ -5,6 +5,7 @@ VENV ?= .venv
 LLAVA_VENV ?= .venv-llava
 BIN := $(VENV)/bin
 DEMO := data/demo
+DEMO_MODELS := tiny-llava tiny-llava-4x4
 MME := data/MME
 
 MODEL ?=
@@ -20,7 +21,7 @@ DEVICE ?= auto
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-llava demo train-demo data extract plots summary verify validate export-pt import-pt test check bench bench-plots clean
+.PHONY: help setup setup-llava demo tour train-demo data extract plots summary verify validate export-pt import-pt test check bench bench-plots clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -54,9 +55,25 @@ demo: $(VENV)/.all  ## the whole path on a tiny trained model and its pictures, 
 	$(BIN)/python -m analyze summary runs/demo
 	$(BIN)/python -m analyze plots runs/demo
 
-train-demo: $(VENV)/.all  ## train the demo's model anew, and draw its pictures: an hour on 2 cores
+tour: $(VENV)/.all  ## the demo's two models on its two question files: runs, tables and pictures, into runs/tour
+	@set -e; for model in $(DEMO_MODELS); do for questions in '' /hard; do \
+		run=runs/tour/$$model$$(echo $$questions | tr / -); \
+		echo "== $$run"; \
+		$(BIN)/python -m extract --model-path $(DEMO)/$$model --image-folder $(DEMO)$$questions/images \
+			--question-file $(DEMO)$$questions/MME_test.json --output-dir $$run --overwrite; \
+		$(BIN)/python -m analyze validate $$run; \
+		$(BIN)/python -m analyze summary $$run; \
+		$(BIN)/python -m analyze plots $$run; \
+	done; done
+
+train-demo: $(VENV)/.all  ## make the demo anew: questions, pictures, models, tables; four hours on 2 cores
 	$(BIN)/python -m data.questions --out $(DEMO)
-	$(BIN)/python -m data.train_demo --out $(DEMO)/tiny-llava $(ARGS)
+	$(BIN)/python -m data.hard_questions --out $(DEMO)/hard
+	set -e; for model in $(DEMO_MODELS); do $(BIN)/python -m data.train_demo $$model; done
+	set -e; for seed in 5 6; do $(BIN)/python -m data.train_demo tiny-llava --seed $$seed --out runs/seeds/$$seed; done
+	$(BIN)/python -m data.head_effects $(DEMO_MODELS:%=$(DEMO)/%) runs/seeds/5 runs/seeds/6
+	$(BIN)/python -m data.model_card $(DEMO_MODELS:%=$(DEMO)/%)
+	$(BIN)/python -m data.overview
 
 data: $(MME)/.complete  ## fetch MME from the hub into data/MME: 0.9 GB, once; extract does so where it has no QUESTIONS
 

@@ -1,12 +1,13 @@
 """Artefacts and the recipes that make them; no library code.
 
-scenes.py              the demo's pictures and questions, from a seed
-demo_model.py          the tiny LLaVA before training, and its tokenizer
-training_examples.py   what it is trained on: labels of patches, questions packed behind one prefix
-train_vision.py        the first stage: tower and projector
-train_demo.py          the second stage: answers; writes demo/tiny-llava
+scenes, questions, hard_questions   the demo's pictures and what is asked about them, from a seed
+demo_model                          a tiny LLaVA before training, and its tokenizer
+training_examples                   what it is trained on: labels of patches, questions behind one prefix
+recipes, train_vision, train_demo   how the models are trained: tower and projector first, then answers
+evaluation, head_effects            what they answer, also if the question cannot see the image
+model_card, overview                the texts in demo/
 
-demo/           what these made; `make demo` runs on it
+demo/           what these made; `make demo` and `make tour` run on it
 MME/            MME, once `make data` has fetched it; ignored by git
 readme/         the README's pictures
 """

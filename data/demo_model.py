@@ -1,6 +1,6 @@
 """The demo's model: a small LLaVA in transformers' format, and its tokenizer. `data.train_demo` trains it.
 
-Real classes throughout: a CLIP tower of 8 x 8 patches, LLaVA's two-layer projector, a LLaMA of 6 layers x 8 heads.
+Real classes throughout: a CLIP tower of 8 x 8 patches, LLaVA's two-layer projector, a LLaMA of some layers and heads.
 """
 
 import json
@@ -49,8 +49,8 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int = 1000) -> LlamaTokeni
     return tokenizer
 
 
-def build_model(tokenizer: LlamaTokenizer, *, seed: int) -> LlavaForConditionalGeneration:
-    """The model before training, float32, on the CPU: 2.3 million weights."""
+def build_model(tokenizer: LlamaTokenizer, *, layers: int, heads: int, seed: int) -> LlavaForConditionalGeneration:
+    """The model before training, float32, on the CPU: 2.3 million weights with 6 layers of 8 heads."""
     config = LlavaConfig(
         vision_config=CLIPVisionConfig(
             hidden_size=96,
@@ -64,8 +64,8 @@ def build_model(tokenizer: LlamaTokenizer, *, seed: int) -> LlavaForConditionalG
             vocab_size=len(tokenizer),
             hidden_size=128,
             intermediate_size=352,
-            num_hidden_layers=6,
-            num_attention_heads=8,
+            num_hidden_layers=layers,
+            num_attention_heads=heads,
             head_dim=32,
             # So slow that most of a head can match words wherever they stand
             rope_parameters={"rope_type": "default", "rope_theta": 1e6},

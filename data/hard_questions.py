@@ -12,6 +12,7 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
 
 from data.questions import CATEGORIES, Ask, Drawn, Fact, count, relation, write_questions
@@ -28,19 +29,32 @@ Make = Callable[[Scene, random.Random], Scene | None]
 
 def each(change: Change) -> Make:
     """A change of every thing, as a change of a scene."""
-    return lambda scene, rng: replace(scene, things=tuple(change(thing, rng) for thing in scene.things))
+
+    @wraps(change)
+    def change_all(scene: Scene, rng: random.Random) -> Scene:
+        return replace(scene, things=tuple(change(thing, rng) for thing in scene.things))
+
+    return change_all
 
 
+def none(scene: Scene, rng: random.Random) -> Scene:
+    """As in training."""
+    return scene
+
+
+@each
 def small(thing: Thing, rng: random.Random) -> Thing:
     """At 60% to 80% of its radius."""
     return replace(thing, radius=thing.radius * rng.uniform(0.6, 0.8))
 
 
+@each
 def faint(thing: Thing, rng: random.Random) -> Thing:
     """At 30% to 60% of its contrast."""
     return replace(thing, contrast=rng.uniform(0.3, 0.6))
 
 
+@each
 def turned(thing: Thing, rng: random.Random) -> Thing:
     """One in two turned by 20 to 45 degrees, either way."""
     return replace(thing, turn=rng.choice((0, 0, -1, 1)) * math.radians(rng.uniform(20, 45)))
@@ -95,7 +109,7 @@ def near_position(scene: Scene, rng: random.Random) -> Fact:
 
 
 def count_many(scene: Scene, rng: random.Random) -> Fact:
-    """As `count`; a wrong number is one off."""
+    """As `count`; a wrong number is between four and six."""
     return count(scene, rng, range(4, 7))
 
 
@@ -111,12 +125,12 @@ def alike_ocr(scene: Scene, rng: random.Random) -> Fact:
 # By difficulty: how a scene is changed, in which categories, and what is asked if not the category's own question
 SHAPED = ("existence", "count", "position", "color")
 DIFFICULTIES: dict[str, tuple[Make, dict[str, Ask | None]]] = {
-    "none": (lambda scene, rng: scene, dict.fromkeys(CATEGORIES)),
-    "small": (each(small), dict.fromkeys((*SHAPED, "OCR"))),
-    "faint": (each(faint), dict.fromkeys((*SHAPED, "OCR"))),
+    "none": (none, dict.fromkeys(CATEGORIES)),
+    "small": (small, dict.fromkeys((*SHAPED, "OCR"))),
+    "faint": (faint, dict.fromkeys((*SHAPED, "OCR"))),
     "crowded": (crowded, dict.fromkeys(SHAPED)),
     "overlap": (overlap, dict.fromkeys(SHAPED)),
-    "turned": (each(turned), dict.fromkeys(SHAPED)),
+    "turned": (turned, dict.fromkeys(SHAPED)),
     "many": (many, {"count": count_many}),
     "near": (near, {"position": near_position}),
     "alike": (alike, {"OCR": alike_ocr}),

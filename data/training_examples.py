@@ -7,7 +7,7 @@ that an image is computed once.
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 
@@ -32,7 +32,7 @@ VOCABULARIES = (NAMES[1:], [plural(shape) for shape in SHAPES], INKS[1:])
 CHARACTERS = 0.35  # share of the scenes with a letter or digit
 TEACHERS = {name: ask for name, (_, ask) in CATEGORIES.items()} | {"place": place}
 # How often each topic is drawn for a scene of shapes; for a character it is mostly OCR
-WEIGHTS = {"existence": 1, "count": 2, "position": 2, "color": 2, "place": 1, "numerical_calculation": 1}
+TOPICS = {"existence": 1.0, "count": 2.0, "position": 2.0, "color": 2.0, "place": 1.0, "numerical_calculation": 1.0}
 
 MEAN, STD = (
     torch.tensor(value)[:, None, None] for value in (image_processor().image_mean, image_processor().image_std)
@@ -90,7 +90,9 @@ def _labels(scene: Scene) -> np.ndarray:
     return labels.reshape(3, -1)
 
 
-def ask(scene: Scene, number: int, open_share: float, rng: random.Random) -> ImageQuestions:
+def ask(
+    scene: Scene, number: int, open_share: float, rng: random.Random, topics: Mapping[str, float] = TOPICS
+) -> ImageQuestions:
     """Questions about a scene, that share of them answered by a word, the others by Yes or No.
 
     The fact is the word; for a shape that is not in the image it is the answer.
@@ -98,7 +100,7 @@ def ask(scene: Scene, number: int, open_share: float, rng: random.Random) -> Ima
     questions: list[tuple[str, str, str]] = []
     while len(questions) < number:
         if scene.things[0].name in SHAPES:
-            topic = rng.choices([*WEIGHTS], [*WEIGHTS.values()])[0]
+            topic = rng.choices([*topics], [*topics.values()])[0]
         else:
             topic = "OCR" if rng.random() < 0.8 else "numerical_calculation"
         fact = TEACHERS[topic](scene, rng)

@@ -28,7 +28,7 @@ def tokenizer(split):
 def test_a_batch_equals_one_by_one(split, tokenizer):
     rng = random.Random(0)
     asked = [ask(scene, number, 0.5, rng) for scene, number in zip(split.scenes, (3, 1, 5), strict=False)]
-    model = build_model(tokenizer, seed=0).eval()
+    model = build_model(tokenizer, layers=3, heads=2, seed=0).eval()
     batch = ExampleMaker(tokenizer).batch(split.scenes[:3], asked)
     with torch.no_grad():
         found = batch.logits(model, split.pixels([0, 1, 2]))

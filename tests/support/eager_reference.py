@@ -19,6 +19,7 @@ class EagerReference:
     """A second copy of a model, in eager attention and float32."""
 
     def __init__(self, path):
+        self.path = path
         self.model = LlavaForConditionalGeneration.from_pretrained(
             path, dtype=torch.float32, attn_implementation="eager"
         ).eval()

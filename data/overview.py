@@ -1,0 +1,180 @@
+"""The overview of the demo: its files, what its models get right, which layers and heads carry the image.
+
+    python -m data.overview
+
+evaluates the models in data/demo, reads data/demo/head_effects.csv and writes data/demo/README.md.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import isnan
+from pathlib import Path
+
+import pandas as pd
+
+from data.evaluation import Checkpoint, Hidden, Questions, demo_files, needs_the_image, pair_states
+from data.hard_questions import DIFFICULTIES, HARD_IMAGES, HARD_SEED, MORE
+from data.model_card import wrapped
+from data.questions import CATEGORIES, DEMO_IMAGES, DEMO_SEED
+from data.recipes import RECIPES
+
+DEMO = Path("data/demo")
+STATES = ("both right", "yes-biased", "no-biased", "both wrong")
+HEADS_SHOWN = 5
+
+FILES = {
+    "`MME_test.json`, `images`": "the questions that the models were trained for: `python -m data.questions` "
+    f"(seed {DEMO_SEED}, {DEMO_IMAGES} images a category)",
+    "`hard/MME_test.json`, `hard/images`": "harder ones: `python -m data.hard_questions` "
+    f"(seed {HARD_SEED}, {HARD_IMAGES} images a category and difficulty, existence {MORE['existence']} times as many)",
+    **{
+        f"`{name}`": f"{recipe.layers} layers x {recipe.heads} heads{', guided' * recipe.guided}: "
+        f"see its [card]({name}/README.md)"
+        for name, recipe in RECIPES.items()
+    },
+    "`head_effects.csv`": "what hiding the image in one head does, in both models and in two more seeds of the first: "
+    "`python -m data.head_effects`",
+}
+
+TEXT = """\
+# The demo: two models, two question files
+
+Everything here was made by the recipes in `data/`, from seeds, and is small enough to lie beside the code. `make
+demo` runs the main job on the first model and the first file, `make tour` both models on both files.
+
+{files}
+
+Questions have MME's form: two on each image, one answered Yes and one No. Each whose answer lies in a place of the
+image has `boxes`. The tables below come from `python -m data.overview`.
+
+## What is hard
+
+`difficulty` is the one thing by which a scene differs from those of training. No scene was chosen or left out for
+what a model answered.
+
+{difficulties}
+
+Right answers in `hard`, {models}, in per cent. A cell has {per_cell} questions, one of existence {per_existence}: at
+50% its 95% interval reaches {cell_error:.0f} points either way, and {existence_error:.0f} for existence.
+
+{hard}
+
+Pairs of questions on one image, of {pairs}; yes-biased: both answered Yes; no-biased: both answered No:
+
+{states}
+
+## Which layers carry the image to the answer
+
+Right answers to `MME_test.json` without `numerical_calculation`, in per cent, if the tokens after the image cannot
+see it in some layers (all heads; guessing gives 50):
+
+{layers}
+
+## Which heads
+
+The {shown} heads whose blinding lowers the margin of the right answer most (mean over the same questions, in logits,
+with its 95% interval by a bootstrap of images), and the right answers that are left, in per cent. "Seed" is that of
+the training; seeds other than {seed} of `tiny-llava` are not in this folder.
+
+{heads}
+
+Intervals are those of one head each and are not corrected for having chosen the largest of {number}. The same recipe
+from another seed puts what matters into other heads: a head's index is no law, not even for one architecture.
+Blinding one head at a time also misses heads that stand in for each other.
+"""
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    return "\n".join("| " + " | ".join(line) + " |" for line in (header, ["---"] * len(header), *rows))
+
+
+def percent(share: float) -> str:
+    """A share, in whole per cent."""
+    return f"{100 * share:.0f}"
+
+
+def hard_table(answers: Mapping[str, pd.DataFrame]) -> str:
+    """Right answers by category and difficulty, of each model."""
+    shares = [
+        each.pivot_table(index="category", columns="difficulty", values="right", margins=True, margins_name="all")
+        for each in answers.values()
+    ]
+    rows = []
+    for category in (*CATEGORIES, "all"):
+        cells = [[float(each.loc[category, name]) for each in shares] for name in (*DIFFICULTIES, "all")]  # type: ignore[arg-type]
+        shown = ["" if isnan(cell[0]) else " / ".join(map(percent, cell)) for cell in cells]
+        rows.append([f"`{category}`" if category in CATEGORIES else category, *shown])
+    return table(["", *DIFFICULTIES, "all"], rows)
+
+
+def layers_table(checkpoints: Mapping[str, Checkpoint], questions: Mapping[str, Questions]) -> str:
+    """Right answers with the image hidden in one layer, or from one on."""
+    depth = max(RECIPES[name].layers for name in checkpoints)
+    rows = []
+    for name, checkpoint in checkpoints.items():
+        number = RECIPES[name].layers
+        ways: dict[str, list[Hidden]] = {
+            "one layer": [{layer: None} for layer in range(number)],
+            "it and all after": [dict.fromkeys(range(layer, number)) for layer in range(number)],
+            "it and all before": [dict.fromkeys(range(layer + 1)) for layer in range(number)],
+        }
+        for way, hidden in ways.items():
+            asked = [needs_the_image(questions[name].ask(checkpoint.model, hidden=each)) for each in hidden]
+            shares = [percent(each["right"].mean()) for each in asked]
+            rows.append([f"`{name}`", way, *shares, *[""] * (depth - number)])
+    return table(["model", "hidden in", *(f"layer {layer}" for layer in range(depth))], rows)
+
+
+def heads_table(effects: pd.DataFrame) -> str:
+    """The heads that matter most, by model and seed."""
+    rows = []
+    for (name, seed), heads in effects.groupby(["model", "seed"], sort=False):
+        largest = heads.sort_values("drop", ascending=False).head(HEADS_SHOWN)
+        cells = [
+            f"L{head['layer']}H{head['head']}: {head['drop']:.2f} [{head['low']:.2f}, {head['high']:.2f}], "
+            + percent(head["accuracy"])
+            for head in largest.to_dict("records")
+        ]
+        rows.append([f"`{name}`", str(seed), *cells])
+    return table(["model", "seed", *(str(place) for place in range(1, HEADS_SHOWN + 1))], rows)
+
+
+def overview() -> str:
+    """The text of data/demo/README.md."""
+    files = demo_files()
+    checkpoints = {name: Checkpoint(DEMO / name) for name in RECIPES}
+    questions = {name: each.questions(files["demo"]) for name, each in checkpoints.items()}
+    hard = {name: each.questions(files["demo/hard"]).ask(each.model) for name, each in checkpoints.items()}
+    states = {name: pair_states(answers)["state"].value_counts() for name, answers in hard.items()}
+    effects = pd.read_csv(DEMO / "head_effects.csv")
+    text = TEXT.format(
+        files=table(["file", "what it is"], FILES.items()),
+        models=" / ".join(f"`{name}`" for name in RECIPES),
+        cell_error=98 / (2 * HARD_IMAGES) ** 0.5,
+        existence_error=98 / (2 * HARD_IMAGES * MORE["existence"]) ** 0.5,
+        difficulties=table(
+            ["difficulty", "scenes", "categories"],
+            [
+                [f"`{name}`", str(make.__doc__), ", ".join(f"`{category}`" for category in asks)]
+                for name, (make, asks) in DIFFICULTIES.items()
+            ],
+        ),
+        per_cell=2 * HARD_IMAGES,
+        per_existence=2 * HARD_IMAGES * MORE["existence"],
+        hard=hard_table(hard),
+        pairs=len(files["demo/hard"]),
+        states=table(
+            ["model", *STATES],
+            [[f"`{name}`", *(str(each.get(state, 0)) for state in STATES)] for name, each in states.items()],
+        ),
+        layers=layers_table(checkpoints, questions),
+        shown=HEADS_SHOWN,
+        seed=RECIPES["tiny-llava"].seed,
+        heads=heads_table(effects),
+        number=max(recipe.layers * recipe.heads for recipe in RECIPES.values()),
+    )
+    return wrapped(text)
+
+
+if __name__ == "__main__":
+    (DEMO / "README.md").write_text(overview(), encoding="utf-8")
