@@ -1,0 +1,155 @@
+"""Two runs side by side: scores, masses, and the difference of each head."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from analyze.drawing.figures import new_figure, place_panels, short_tick_labels
+from analyze.drawing.heads import TICKS
+from analyze.drawing.labels import label
+from analyze.drawing.texts import LETTERS, SMALLER, fit, put_legend
+from analyze.tables.text_scope import Array
+
+MARKERS = {"a": "o", "b": "s"}
+LINES: dict[str, Literal["-", "--"]] = {"a": "-", "b": "--"}
+INKS = {"a": "#0072B2", "b": "#D55E00"}  # of Okabe and Ito
+GREY = "0.82"  # of heads whose difference is not significant
+DIVERGING = "RdBu_r"
+NAMES = 1.9  # inches for the names of categories
+
+
+def draw_shares(axes: Axes, scores: pd.DataFrame) -> Axes:
+    """Draw the accuracy of both runs by category with its intervals, one line of the table at each y.
+
+    Args:
+        scores: `a`, `a_low`, `a_high` and the same of `b`, in per cent; bounds may be missing.
+    """
+    for run, shift in (("a", -0.13), ("b", 0.13)):
+        _whiskers(axes, scores[run], scores[f"{run}_low"], scores[f"{run}_high"], shift, MARKERS[run], INKS[run])
+    axes.set(xlabel="Accuracy, %", xlim=(-2, 102))
+    return axes
+
+
+def draw_differences(axes: Axes, scores: pd.DataFrame) -> Axes:
+    """Draw B − A with its interval; arguments as for `draw_shares`, columns `difference`, `low`, `high`."""
+    axes.axvline(0, color="0.4", linewidth=1)
+    _whiskers(axes, scores["difference"], scores["low"], scores["high"], 0, "D", "0.15")
+    axes.set(xlabel="B − A, percentage points")
+    return axes
+
+
+def _whiskers(
+    axes: Axes, values: pd.Series, low: pd.Series, high: pd.Series, shift: float, marker: str, ink: str
+) -> None:
+    y = np.arange(len(values)) + shift
+    axes.hlines(y, low.fillna(values), high.fillna(values), color=ink, linewidth=1.4)
+    axes.plot(values, y, marker=marker, color=ink, linestyle="", markersize=4.5)
+
+
+def scores_figure(scores: pd.DataFrame, title: str, of: Sequence[str], names: tuple[str, str]) -> Figure:
+    """Accuracy of both runs by category on the left, the paired difference on the right.
+
+    Args:
+        scores: see `draw_shares` and `draw_differences`, with `category`.
+        title, of: see `new_figure`.
+        names: of the two runs.
+    """
+    height = 1.9 + 0.34 * len(scores)
+    figure = new_figure((9.5, height), title, of)
+    left, right = place_panels(figure, 1, 2, left=NAMES, above=0.35, between=(0.3, 0), sharey=True)
+    draw_shares(left, scores)
+    draw_differences(right, scores)
+    small = LETTERS * SMALLER
+    left.set_yticks(
+        range(len(scores)), [fit(name, small, NAMES - 0.2) for name in scores["category"]], parse_math=False
+    )
+    left.set_ylim(len(scores) - 0.5, -0.5)
+    _legend(left, names, [Line2D([], [], marker=MARKERS[run], color=INKS[run], linestyle="") for run in "ab"], 9.5)
+    return figure
+
+
+def masses_figure(
+    distributions: pd.DataFrame,
+    profiles: pd.DataFrame,
+    heads: pd.DataFrame,
+    title: str,
+    of: Sequence[str],
+    names: tuple[str, str],
+) -> Figure:
+    """A column of panels for each mass: distribution, profile by relative depth, heads in order of their means.
+
+    Args:
+        distributions: `run` (a, b), `flow`, `left` and `right` (of the bin), `share` (of all head values).
+        profiles: `run`, `flow`, `depth` (0 to 1), `mean`, `low`, `high`.
+        heads: `run`, `flow`, `rank` (0 to 1), `mean`.
+    """
+    flows = list(distributions["flow"].unique())
+    width = max(6.0, 3.1 * len(flows) + 0.8)
+    figure = new_figure((width, 8.6), title, of)
+    panels = place_panels(figure, 3, len(flows), left=0.85, above=0.65, between=(0.55, 0.75))
+    for column, flow in enumerate(flows):
+        top, middle, bottom = panels[column :: len(flows)]
+        top.set_title(label(flow), size=LETTERS)
+        for run in ("a", "b"):
+            ink, line = INKS[run], LINES[run]
+            some, profile, order = (each[(each["run"] == run) & (each["flow"] == flow)] for each in (
+                distributions, profiles, heads))  # fmt: skip
+            edges = np.append(some["left"], some["right"].iloc[-1])
+            top.stairs(some["share"], edges, color=ink, linestyle=line, linewidth=1.4)
+            middle.plot(profile["depth"], profile["mean"], color=ink, linestyle=line, marker=MARKERS[run], markersize=3)
+            middle.fill_between(profile["depth"], profile["low"], profile["high"], color=ink, alpha=0.2, linewidth=0)
+            bottom.plot(order["rank"], order["mean"], color=ink, linestyle=line)
+        top.set(xlabel="Attention value (mass)", xlim=(0, 1))
+        middle.set(xlabel="Relative depth of the layer", xlim=(0, 1))
+        bottom.set(xlabel="Heads, largest mean first (share)", xlim=(0, 1))
+        for axes in (top, middle, bottom):
+            axes.set_ylim(bottom=0)
+            short_tick_labels(axes)
+    for axes, text in zip(panels[:: len(flows)], ("Share of head values", "Mean", "Mean of a head"), strict=True):
+        axes.set_ylabel(text)
+    handles = [Line2D([], [], marker=MARKERS[run], color=INKS[run], linestyle=LINES[run]) for run in "ab"]
+    _legend(panels[0], names, handles, width, above=0.3)
+    return figure
+
+
+def differences_figure(
+    differences: Array, significant: npt.NDArray[np.bool_], flow: str, title: str, of: Sequence[str]
+) -> Figure:
+    """The layer x head map of B − A; heads whose difference is not significant are grey.
+
+    Args:
+        differences: [layers, heads].
+        significant: bool [layers, heads].
+    """
+    layers, heads = differences.shape
+    size = max(7.5, 3.2 + min(heads, 64) * 0.2), max(4.5, 2.0 + min(layers, 64) * 0.2)
+    figure = new_figure(size, title, of)
+    (axes,) = place_panels(figure, right=0.3, above=0.35)
+    furthest = float(np.abs(differences[significant]).max()) if significant.any() else float(np.abs(differences).max())
+    shown = np.ma.masked_array(differences, ~significant)
+    axes.set_facecolor(GREY)
+    image = axes.imshow(
+        shown, cmap=DIVERGING, vmin=-furthest or -1e-6, vmax=furthest or 1e-6, aspect="auto", interpolation="nearest"
+    )
+    figure.colorbar(image, ax=axes, label=f"B − A, mean {flow.upper()}")
+    axes.grid(visible=False)
+    for axis, number in ((axes.xaxis, heads), (axes.yaxis, layers)):
+        axis.set_ticks(range(0, number, max(1, -(-number // TICKS))))
+    axes.set(xlabel="Head", ylabel="Layer")
+    _legend(axes, ("not significant",), [Patch(color=GREY)], size[0])
+    return figure
+
+
+def _legend(
+    axes: Axes, names: Sequence[str], handles: Sequence[Line2D | Patch], width: float, **options: float
+) -> None:
+    put_legend(
+        axes, list(handles), list(names), "", letters=LETTERS * SMALLER, width=width - 0.2, middle=width / 2, **options
+    )
