@@ -1,0 +1,10 @@
+"""Statistics whose unit is the image: arrays and the table `samples` in, intervals and p values out.
+
+clusters       which sample is of which image, and which image of which category
+bootstrap      resampled images: intervals of means, shares, scores and paired differences
+intervals      of means from sums over images, without resampling; of shares near 0 and 1
+multiplicity   many heads at once: sign flips with the maximum statistic, false discovery rate
+contrasts      right answers against wrong ones: AUROC, and the contrast free of the question's polarity
+reliability    split halves, samples needed, correlation without noise
+calibration    reliability curve, ECE, Brier score
+"""

@@ -1,0 +1,109 @@
+"""Resampled images, stratified by category: intervals of means, shares, scores and their paired differences.
+
+A resample gives each image a weight. Of a category of n images, n - 1 are drawn, and each draw counts n / (n - 1) times
+(Rao and Wu, 1988): with n draws, the variance would be too small by that factor, which matters for categories of 20
+images. A statistic that is made of sums over images is then a product of matrices. Two runs on the same images take the
+same resamples, so that only their difference counts. Percentile intervals (Efron and Tibshirani, 1993, chapter 13) are
+too short below some 20 images and for shares near 0 and 1; see `intervals.share_interval`.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from analyze.statistics.clusters import Array, Clusters
+
+RESAMPLES, SEED, LEVEL = 10_000, 0, 0.95
+COLUMNS = 1024  # statistics that are resampled at once
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its interval; `low` and `high` are None where none can be given, and `why` says so.
+
+    Attributes:
+        why: what is to be said of it: the method if it is not the usual one, or why there is no interval.
+    """
+
+    estimate: float
+    low: float | None
+    high: float | None
+    why: str = ""
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether 0 lies outside; False where there is no interval."""
+        return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """Resamples of the images of some clusters."""
+
+    clusters: Clusters
+    resamples: int = RESAMPLES
+    seed: int = SEED
+
+    @cached_property
+    def weights(self) -> npt.NDArray[np.float32]:
+        """The weight of each image, float32 [resamples, images]; that of a category's only image is always 1."""
+        rng = np.random.default_rng(self.seed)
+        weights = np.empty((self.resamples, self.clusters.images), np.float32)
+        for category in range(len(self.clusters.categories)):
+            (members,) = np.nonzero(self.clusters.category == category)
+            number = len(members)
+            drawn = rng.multinomial(max(1, number - 1), np.full(number, 1 / number), size=self.resamples)
+            weights[:, members] = drawn * (number / max(1, number - 1))
+        return weights
+
+    def ratios(self, sums: Array, counts: Array, images: npt.NDArray[np.bool_] | None = None) -> Array:
+        """Draws of sum(sums) / sum(counts).
+
+        Args:
+            sums: [images] or [images, statistics].
+            counts: as `sums`, or [images].
+            images: bool [images], those that count; None: all.
+
+        Returns:
+            float64 [resamples] or [resamples, statistics]; NaN where a resample has no count.
+        """
+        chosen = slice(None) if images is None else images
+        weights = self.weights[:, chosen]
+        above = weights @ sums[chosen].astype(np.float32)
+        below = weights @ counts[chosen].astype(np.float32)
+        below = below[:, None] if below.ndim < above.ndim else below
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return (above / below).astype(np.float64)
+
+    def mean(self, sums: Array, counts: Array, images: npt.NDArray[np.bool_] | None = None) -> Interval:
+        """The interval of sum(sums) / sum(counts), of one statistic; arguments as for `ratios`."""
+        chosen = slice(None) if images is None else images
+        total = float(counts[chosen].sum())
+        if not total:
+            return Interval(float("nan"), None, None, "no value")
+        estimate = float(sums[chosen].sum()) / total
+        if (number := int(np.count_nonzero(counts[chosen]))) < 2:
+            return Interval(estimate, None, None, f"{number} image")
+        low, high = percentiles(self.ratios(sums, counts, images)[:, None])
+        return Interval(estimate, float(low[0]), float(high[0]))
+
+    def means(self, sums: Array, counts: Array) -> tuple[Array, Array]:
+        """Intervals of many means at once, low and high, each [statistics]; `COLUMNS` at a time, to bound memory."""
+        bounds = [
+            percentiles(self.ratios(sums[:, first : first + COLUMNS], counts))
+            for first in range(0, sums.shape[1], COLUMNS)
+        ]
+        low, high = (np.concatenate(side) for side in zip(*bounds, strict=True))
+        return low, high
+
+
+def percentiles(draws: Array, level: float = LEVEL) -> tuple[Array, Array]:
+    """The bounds of percentile intervals, each [statistics], from draws [resamples, statistics]; NaN are left out."""
+    tail = (1 - level) / 2
+    if np.isnan(draws).any():
+        low, high = np.nanquantile(draws, (tail, 1 - tail), axis=0)
+    else:  # columns in one piece of memory each: much faster to partition
+        low, high = np.quantile(np.ascontiguousarray(draws.T), (tail, 1 - tail), axis=1)
+    return low, high

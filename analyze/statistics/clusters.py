@@ -1,0 +1,81 @@
+"""Which sample is of which image, and which image of which category.
+
+Questions on one image share what the model saw, so the image is what is resampled, within its category. With questions
+as units, intervals are too short: for V2T, which is the same for all questions on one image, by the root of 2 in MME.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Array = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Samples in images, images in categories.
+
+    Attributes:
+        image: int64 [samples], the image of each sample, from 0.
+        category: int64 [images], the category of each image, from 0.
+        categories: their names.
+    """
+
+    image: Codes
+    category: Codes
+    categories: list[str]
+
+    @classmethod
+    def of(cls, samples: pd.DataFrame) -> "Clusters":
+        """From rows of the table `samples`. The same image in two categories counts as two.
+
+        An image is told by its hash, or else by its name, its `question_id` or the sample itself.
+        """
+        name = samples["image_sha256"].fillna(samples["image"]).fillna(samples["question_id"])
+        name = name.fillna(samples["sample_id"].astype(str))
+        return cls.by_name(name, samples["category"].astype(str))
+
+    @classmethod
+    def by_name(cls, image: pd.Series, category: pd.Series) -> "Clusters":
+        """From the name of each sample's image, and of its category."""
+        frame = pd.DataFrame({"category": category.to_numpy(), "image": image.to_numpy()})
+        codes = frame.groupby(["category", "image"], sort=False).ngroup().to_numpy().astype(np.int64)
+        first = frame["category"].groupby(codes).first()
+        numbers, names = pd.factorize(first)
+        return cls(codes, numbers.astype(np.int64), [str(each) for each in names])
+
+    @property
+    def images(self) -> int:
+        """How many images there are."""
+        return len(self.category)
+
+    @cached_property
+    def counts(self) -> Array:
+        """Samples of each image, float64 [images]."""
+        return np.bincount(self.image, minlength=self.images).astype(np.float64)
+
+    @cached_property
+    def _order(self) -> tuple[Codes, Codes]:
+        order = np.argsort(self.image, kind="stable")
+        return order, np.searchsorted(self.image[order], np.arange(self.images))
+
+    def sums(self, values: npt.NDArray[np.number]) -> Array:
+        """Sums over the samples of each image.
+
+        Args:
+            values: [samples, ...] of any numbers.
+
+        Returns:
+            float64 [images, ...].
+        """
+        order, starts = self._order
+        return np.add.reduceat(np.asarray(values)[order], starts, axis=0, dtype=np.float64)
+
+    def means(self, values: npt.NDArray[np.number]) -> Array:
+        """Means over the samples of each image; arguments and result as for `sums`."""
+        sums = self.sums(values)
+        return sums / self.counts.reshape(-1, *[1] * (sums.ndim - 1))

@@ -1,0 +1,178 @@
+"""What differs between right and wrong answers: AUROC, and a contrast that is free of the question's polarity.
+
+Both statistics are linear in who is right, so that thousands of permutations are one product of matrices. Their p
+values are those of permutations; beyond what these can resolve, of the normal distribution with the permutation's own
+mean and variance, so that false discovery rates over a thousand heads can be told.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from analyze.statistics.clusters import Array, Codes
+from analyze.statistics.multiplicity import false_discovery_rate
+
+PERMUTATIONS, SEED = 10_000, 0
+ROWS = 1_000  # permutations computed at once
+RESOLVED = 10  # permutations that reach the statistic, from which their share is taken for p
+LEAST = 5  # images of the rarer kind
+BOTH_RIGHT, YES_BIASED, NO_BIASED, BOTH_WRONG = "both right", "yes-biased", "no-biased", "both wrong"
+STATES = (BOTH_RIGHT, YES_BIASED, NO_BIASED, BOTH_WRONG)
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A contrast of each quantity, such as a head; all arrays are [quantities].
+
+    Attributes:
+        statistic: 0 to 1, 1/2 where there is no difference.
+        p: two-sided, of each quantity alone.
+        adjusted: by Benjamini and Hochberg, over all quantities.
+        why: why there is no contrast; the arrays are then empty.
+    """
+
+    statistic: Array
+    p: Array
+    adjusted: Array
+    why: str = ""
+
+    @classmethod
+    def none(cls, why: str) -> "Contrast":
+        """A contrast that cannot be told."""
+        return cls(np.empty(0), np.empty(0), np.empty(0), why)
+
+
+def pair_states(yes_right: npt.NDArray[np.bool_], no_right: npt.NDArray[np.bool_]) -> npt.NDArray[np.str_]:
+    """How each pair of questions was answered, of `STATES`.
+
+    Args:
+        yes_right, no_right: bool [images], whether the question with the answer Yes, and No, was answered right.
+    """
+    return np.select(
+        [yes_right & no_right, yes_right & ~no_right, ~yes_right & no_right], STATES[:3], default=BOTH_WRONG
+    )
+
+
+def polarity_free_contrast(
+    differences: Array, state: npt.NDArray[np.str_], category: Codes, *, seed: int = SEED, resamples: int = PERMUTATIONS
+) -> Contrast:
+    """Whether a quantity tells which of a pair's two questions was answered wrong.
+
+    With D the quantity at the question answered Yes less that at the other one, the statistic is
+    1/2 [P(D > 0 | yes-biased) + P(D < 0 | no-biased)]; ties count half. In a yes-biased pair the wrong answer is to the
+    No question, so what the word of the right answer does to the quantity cancels. States are permuted among the images
+    of a category. If one of the two states does not occur, the other's probability is the statistic.
+
+    Args:
+        differences: float64 [images, quantities].
+        state: [images], of `STATES`.
+        category: [images].
+    """
+    yes_biased, no_biased = state == YES_BIASED, state == NO_BIASED
+    biased = yes_biased | no_biased
+    if biased.sum() < LEAST:
+        return Contrast.none(f"{biased.sum()} images are yes-biased or no-biased; at least {LEAST} are needed")
+    above = (differences > 0) + 0.5 * (differences == 0)
+    sides = [(1.0, yes_biased), (-1.0, no_biased)]
+    there = [(sign, side) for sign, side in sides if side.any()]
+    weights = sum(sign * side / side.sum() / len(there) for sign, side in there)
+    statistic = weights @ above + (no_biased.any() / len(there))
+    return _permuted(statistic, np.asarray(weights), above, category, seed=seed, resamples=resamples)
+
+
+def stratified_auroc(
+    values: Array,
+    right: npt.NDArray[np.bool_],
+    image: Codes,
+    category: Codes,
+    answer: npt.NDArray[np.bool_],
+    *,
+    seed: int = SEED,
+    resamples: int = PERMUTATIONS,
+) -> Contrast:
+    """The chance that a quantity is higher where the answer is right than where it is wrong, ties counting half.
+
+    Samples are compared within a category and a right answer (else differences between categories, or between Yes and
+    No questions, would pass for it: Simpson's paradox); strata are weighted by their pairs of right and wrong samples.
+    Cliff's delta is 2 AUROC - 1. The outcomes of whole images are permuted within their category.
+
+    Args:
+        values: float64 [samples, quantities].
+        right: bool [samples].
+        image: int64 [samples], from 0.
+        category: int64 [images].
+        answer: bool [samples], whether Yes is right; each image has one question with either answer.
+    """
+    images = len(category)
+    place = np.full((images, 2), -1)
+    place[image, answer.astype(int)] = np.arange(len(image))
+    whole = (place >= 0).all(axis=1)
+    place, strata = place[whole], category[whole]
+    outcomes = right[place]  # [images, 2]
+    ranks, pairs = np.zeros((*place.shape, values.shape[1])), 0.0
+    offset = 0.0
+    for each in np.unique(strata):
+        for side in (0, 1):
+            members = np.flatnonzero(strata == each)
+            n_right = int(outcomes[members, side].sum())
+            n_wrong = len(members) - n_right
+            if n_right and n_wrong:
+                ranks[members, side] = stats.rankdata(values[place[members, side]], axis=0)
+                pairs += n_right * n_wrong
+                offset += n_right * (n_right + 1) / 2
+    if pairs < LEAST:
+        return Contrast.none(f"{pairs:.0f} pairs of a right and a wrong answer; at least {LEAST} are needed")
+    statistic = (np.einsum("is,isq->q", outcomes, ranks) - offset) / pairs
+    return _permuted(statistic, outcomes / pairs, ranks, strata, seed=seed, resamples=resamples)
+
+
+def _permuted(
+    statistic: Array, weights: Array, values: Array, category: Codes, *, seed: int, resamples: int
+) -> Contrast:
+    """Compare a statistic, `weights` times `values` and a constant, with those of permuted images.
+
+    Args:
+        weights: [images] or [images, sides], permuted among the images of a category.
+        values: [images, quantities] or [images, sides, quantities].
+    """
+    images = len(category)
+    flat = values.reshape(-1, values.shape[-1]).astype(np.float32)
+    middle, variance = _moments(weights.reshape(images, -1), values.reshape(images, -1, values.shape[-1]), category)
+    constant = statistic - np.einsum("is,isq->q", weights.reshape(images, -1), values.reshape(images, -1, len(middle)))
+    off = np.abs(statistic - constant - middle)
+    rng = np.random.default_rng(seed)
+    reached = np.zeros(len(statistic), np.int64)
+    groups = [np.flatnonzero(category == each) for each in np.unique(category)]
+    for first in range(0, resamples, ROWS):
+        number = min(ROWS, resamples - first)
+        drawn = np.empty((number, images), np.int64)
+        for members in groups:
+            drawn[:, members] = members[rng.random((number, len(members))).argsort(axis=1)]
+        permuted = weights[drawn].reshape(number, -1).astype(np.float32) @ flat
+        reached += (np.abs(permuted - middle) >= off - 1e-6).sum(axis=0)
+    p = (1 + reached) / (resamples + 1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        tail = 2 * stats.norm.sf(np.where(variance > 0, off / np.sqrt(variance), 0.0))
+    p = np.where(reached < RESOLVED, np.minimum(p, np.maximum(tail, np.finfo(float).tiny)), p)
+    return Contrast(statistic, p, false_discovery_rate(p))
+
+
+def _moments(weights: Array, values: Array, category: Codes) -> tuple[Array, Array]:
+    """Mean and variance of the sum of weights times values under permutation of images within categories, [quantities].
+
+    Hoeffding's combinatorial variance: with c[i, j] what image j's weights give with image i's values, centred in rows
+    and columns, the variance is sum(c²) / (n - 1).
+    """
+    middle, variance = (np.zeros(values.shape[-1]) for _ in range(2))
+    for each in np.unique(category):
+        members = np.flatnonzero(category == each)
+        own, given = values[members], weights[members]
+        number = len(members)
+        middle += np.einsum("s,sq->q", given.sum(axis=0), own.sum(axis=0)) / number
+        if number > 1:
+            centred, shares = own - own.mean(axis=0), given - given.mean(axis=0)
+            covariance = shares.T @ shares
+            variance += np.einsum("isq,itq,st->q", centred, centred, covariance) / (number - 1)
+    return middle, variance

@@ -1,0 +1,100 @@
+"""How far a quantity of heads would be the same on other images of the same kind."""
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy import stats
+
+from analyze.statistics.clusters import Array, Codes
+
+HALVES, SEED = 200, 0
+Reduce = Callable[[Array], Array]  # [images, heads] of some images -> [heads]
+
+
+def _mean(values: Array) -> Array:
+    means: Array = values.mean(axis=0)
+    return means
+
+
+def spearman_brown(correlation: float, times: float = 2.0) -> float:
+    """The reliability of a measurement made `times` as long (Spearman 1910, Brown 1910): n r / (1 + (n - 1) r)."""
+    return times * correlation / (1 + (times - 1) * correlation)
+
+
+def samples_needed(correlation: float, number: int, wanted: float) -> float:
+    """How many images give a wanted reliability, if `number` of them correlate so with as many others.
+
+    Args:
+        correlation: between means over `number` images and over `number` others.
+
+    Returns:
+        m rho (1 - r) / (r (1 - rho)); infinite if the correlation is not positive.
+    """
+    if correlation <= 0:
+        return float("inf")
+    return number * wanted * (1 - correlation) / (correlation * (1 - wanted))
+
+
+def halves(category: Codes, rng: np.random.Generator) -> Codes:
+    """0 or 1 for each image, half of each category either way; of odd numbers, either half may have one more."""
+    half = np.empty(len(category), np.int64)
+    for each in np.unique(category):
+        members = rng.permutation(np.flatnonzero(category == each))
+        half[members] = (np.arange(len(members)) + rng.integers(2)) % 2
+    return half
+
+
+def split_half(
+    values: Array, category: Codes, *, reduce: Reduce = _mean, repeats: int = HALVES, seed: int = SEED
+) -> float | None:
+    """The mean correlation (Spearman's, over heads) between two halves of the images, over random halves.
+
+    It is that of half of the images; `spearman_brown` gives that of all. None below four images, or where all heads are
+    equal.
+
+    Args:
+        values: [images, heads].
+        category: [images].
+        reduce: what is made of each half, such as the mean over images.
+    """
+    return between_halves(values, values, category, reduce=reduce, repeats=repeats, seed=seed)
+
+
+def between_halves(
+    a: Array, b: Array, category: Codes, *, reduce: Reduce = _mean, repeats: int = HALVES, seed: int = SEED
+) -> float | None:
+    """As `split_half`, one half of the images in `a` and the other half in `b`, both [images, heads]."""
+    if len(category) < 4:
+        return None
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(repeats):
+        half = halves(category, rng)
+        found.append(rank_correlation(reduce(a[half == 0]), reduce(b[half == 1])))
+    known = [each for each in found if each is not None]
+    return float(np.mean(known)) if known else None
+
+
+def rank_correlation(one: Array, other: Array) -> float | None:
+    """Spearman's correlation over heads; None where one is constant."""
+    ranks = [stats.rankdata(each) for each in (one, other)]
+    if any(np.ptp(each) == 0 for each in ranks):
+        return None
+    return float(np.corrcoef(*ranks)[0, 1])
+
+
+def disattenuated(a: Array, b: Array, category: Codes, *, repeats: int = HALVES, seed: int = SEED) -> float | None:
+    """The correlation of two runs' heads without the noise of a finite number of images: r_ab / sqrt(r_aa r_bb).
+
+    Each correlation is between halves of the images, so that noise that both runs share does not count as agreement
+    (Spearman, 1904). It may exceed 1. None where one cannot be told, or a reliability is not positive.
+
+    Args:
+        a, b: [images, heads], on the same images.
+        category: [images].
+    """
+    across = between_halves(a, b, category, repeats=repeats, seed=seed)
+    own = [split_half(each, category, repeats=repeats, seed=seed) for each in (a, b)]
+    if across is None or own[0] is None or own[1] is None or min(own[0], own[1]) <= 0:
+        return None
+    return across / float(np.sqrt(own[0] * own[1]))

@@ -1,0 +1,152 @@
+"""Oracle: scipy and statsmodels, brute force, and simulations whose truth is known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from analyze.statistics.bootstrap import Bootstrap, percentiles
+from analyze.statistics.clusters import Clusters
+from analyze.statistics.intervals import ImageSums, share_interval, wilson
+
+REPEATS = 200  # of simulations; with 1,000, see the README
+
+
+def clusters(images: int, questions: int = 2, categories: int = 1) -> Clusters:
+    image = pd.Series(np.repeat(np.arange(images), questions)).astype(str)
+    category = pd.Series(np.repeat(np.arange(images) % categories, questions)).astype(str)
+    return Clusters.by_name(image, category)
+
+
+def answers(rng: np.random.Generator, images: int, accuracy: float, shared: float) -> np.ndarray:
+    """Two answers an image, right so often; with the chance `shared` the second is right if the first is."""
+    first, own = (rng.random(images) < accuracy for _ in range(2))
+    second = np.where(rng.random(images) < shared, first, own)
+    return np.stack([first, second], axis=1).ravel()
+
+
+def test_sums_are_those_of_pandas():
+    rng = np.random.default_rng(0)
+    image, category = (pd.Series(rng.integers(0, 7, 50).astype(str)) for _ in range(2))
+    of = Clusters.by_name(image, category)
+    values = rng.random((50, 3))
+    expected = pd.DataFrame(values).groupby([category, image], sort=False).agg(["sum", "mean", "size"])
+    assert of.images == len(expected)
+    assert of.counts.tolist() == expected[0]["size"].tolist()
+    assert of.sums(values) == pytest.approx(expected.xs("sum", axis=1, level=1).to_numpy())
+    assert of.means(values) == pytest.approx(expected.xs("mean", axis=1, level=1).to_numpy())
+    assert [of.categories[each] for each in of.category] == [name for name, _ in expected.index]
+
+
+def test_a_mean_s_interval_is_that_of_a_cluster_robust_regression():
+    statsmodels = pytest.importorskip("statsmodels.api")
+    rng = np.random.default_rng(1)
+    image = np.repeat(np.arange(40), rng.integers(1, 5, 40))
+    values = rng.normal(size=40)[image] + rng.normal(size=len(image))
+    of = Clusters.by_name(pd.Series(image), pd.Series(np.zeros(len(image))))
+    low, high = ImageSums.of(of.sums(values), of.counts).interval()
+    fit = statsmodels.OLS(values, np.ones(len(values))).fit(cov_type="cluster", cov_kwds={"groups": image}, use_t=True)
+    # statsmodels also corrects by (N - 1) / (N - 1) for one parameter, which is 1
+    assert (low, high) == pytest.approx(fit.conf_int()[0], rel=1e-6)
+
+
+def test_one_question_an_image_is_student_s_interval_and_parts_add_up():
+    values = np.random.default_rng(2).normal(size=(30, 4))
+    whole = ImageSums.of(values, np.ones((30, 4)))
+    parts = ImageSums.of(values[:11], np.ones((11, 4))) + ImageSums.of(values[11:], np.ones((19, 4)))
+    expected = stats.t.interval(0.95, 29, values.mean(axis=0), stats.sem(values, axis=0))
+    for sums in (whole, parts):
+        for found, bound in zip(sums.interval(), expected, strict=True):
+            assert found == pytest.approx(bound)
+    assert np.isnan(ImageSums.of(values[:1], np.ones((1, 4))).interval()).all()
+
+
+def test_wilson_is_scipy_s():
+    for right, number in ((0, 5), (3, 10), (50, 50)):
+        found = stats.binomtest(right, number).proportion_ci(method="wilson")
+        assert wilson(right / number, number) == pytest.approx(tuple(found))
+
+
+def test_a_bootstrap_of_single_questions_is_scipy_s():
+    values = np.random.default_rng(3).normal(size=60)
+    of = clusters(60, questions=1)
+    found = Bootstrap(of, resamples=20_000).mean(of.sums(values), of.counts)
+    expected = stats.bootstrap((values,), np.mean, n_resamples=20_000, method="percentile", rng=0).confidence_interval
+    assert (found.low, found.high) == pytest.approx(tuple(expected), abs=0.01)
+
+
+def test_resamples_keep_the_size_of_each_category_and_depend_on_the_seed_alone():
+    of = clusters(50, categories=3)
+    one, same, other = (Bootstrap(of, 100, seed).weights for seed in (0, 0, 1))
+    assert (one == same).all()
+    assert (one != other).any()
+    for category in range(3):
+        assert one[:, of.category == category].sum(axis=1) == pytest.approx((of.category == category).sum())
+
+
+def test_many_at_once_are_each_alone():
+    of = clusters(30)
+    values = np.random.default_rng(4).random((60, 5))
+    bootstrap = Bootstrap(of, 500)
+    low, high = bootstrap.means(of.sums(values), of.counts)
+    for column in range(5):
+        alone = bootstrap.mean(of.sums(values)[:, column], of.counts)
+        assert (alone.low, alone.high) == pytest.approx((low[column], high[column]), abs=1e-6)
+
+
+def test_draws_without_a_value_are_left_out():
+    draws = np.array([[0.0, np.nan], [1.0, 1.0], [2.0, 2.0]])
+    assert percentiles(draws, 1.0)[0].tolist() == [0.0, 1.0]
+
+
+@pytest.mark.parametrize("accuracy", [0.2, 0.5, 0.8])
+def test_intervals_of_accuracy_cover_the_truth(accuracy):
+    """95% of them, with 60 images; intervals that take questions as units cover it too seldom."""
+    rng = np.random.default_rng(5)
+    of = clusters(60, categories=3)
+    bootstrap = Bootstrap(of, 1_000)
+    covered = naive = 0
+    for _ in range(REPEATS):
+        right = answers(rng, 60, accuracy, shared=0.8).astype(float)
+        found = share_interval(bootstrap, of.sums(right), of.counts)
+        covered += found.low <= accuracy <= found.high
+        error = 1.96 * np.sqrt(right.mean() * (1 - right.mean()) / len(right))
+        naive += abs(right.mean() - accuracy) <= error
+    assert 0.90 <= covered / REPEATS <= 0.985
+    assert naive < covered - 0.04 * REPEATS
+
+
+def test_intervals_near_0_and_1_and_of_few_images_are_rather_too_long():
+    rng = np.random.default_rng(6)
+    for images, accuracy in ((10, 0.5), (60, 0.98), (200, 0.999)):
+        of = clusters(images)
+        bootstrap = Bootstrap(of, 500)
+        covered = 0
+        for _ in range(REPEATS):
+            right = answers(rng, images, accuracy, shared=0.8).astype(float)
+            found = share_interval(bootstrap, of.sums(right), of.counts)
+            assert found.why or images >= 20
+            covered += found.low <= accuracy <= found.high
+        assert covered / REPEATS >= 0.93
+
+
+def test_what_has_no_interval_says_why():
+    of = clusters(1)
+    bootstrap = Bootstrap(of, 10)
+    found = share_interval(bootstrap, np.array([1.0]), np.array([2.0]))
+    assert (found.low, found.high, found.why) == (None, None, "1 image")
+    found = share_interval(bootstrap, np.array([0.0]), np.array([0.0]))
+    assert (found.low, found.why) == (None, "no value")
+    assert not found.excludes_zero
+
+
+@pytest.mark.parametrize("images", [60, 300])
+def test_intervals_of_means_cover_the_truth(images):
+    rng = np.random.default_rng(7)
+    of = clusters(images)
+    covered = 0
+    for _ in range(REPEATS):
+        values = np.repeat(rng.gamma(2, 0.5, images), 2) + rng.normal(0, 0.1, 2 * images)
+        low, high = ImageSums.of(of.sums(values), of.counts).interval()
+        covered += low <= 1.0 <= high
+    assert 0.90 <= covered / REPEATS <= 0.985
