@@ -1,0 +1,128 @@
+"""Oracle: brute force over all pairs and permutations, scipy, and simulations with planted and with no effects."""
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from analyze.statistics.contrasts import (
+    BOTH_RIGHT,
+    BOTH_WRONG,
+    NO_BIASED,
+    YES_BIASED,
+    pair_states,
+    polarity_free_contrast,
+    stratified_auroc,
+)
+
+REPEATS = 60  # of simulations
+
+
+def test_pair_states():
+    states = pair_states(np.array([True, True, False, False]), np.array([True, False, True, False]))
+    assert states.tolist() == [BOTH_RIGHT, YES_BIASED, NO_BIASED, BOTH_WRONG]
+
+
+def statistic(differences: np.ndarray, state: np.ndarray) -> float:
+    """The polarity-free contrast as it is written."""
+    up, down = differences[state == YES_BIASED], differences[state == NO_BIASED]
+    shares = [[(d > 0) + 0.5 * (d == 0) for d in up], [(d < 0) + 0.5 * (d == 0) for d in down]]
+    return float(np.mean([np.mean(each) for each in shares if each]))
+
+
+@pytest.mark.parametrize("absent", [None, YES_BIASED, NO_BIASED])
+def test_the_polarity_free_contrast_by_brute_force(absent):
+    """All permutations within categories of 4 and 3 images."""
+    rng = np.random.default_rng(0)
+    state = np.array([YES_BIASED, NO_BIASED, BOTH_RIGHT, YES_BIASED, NO_BIASED, YES_BIASED, YES_BIASED])
+    if absent:
+        state[state == absent] = NO_BIASED if absent == YES_BIASED else YES_BIASED
+    category = np.array([0, 0, 0, 0, 1, 1, 1])
+    differences = rng.integers(-2, 3, (7, 3)).astype(float)
+    found = polarity_free_contrast(differences, state, category, resamples=20_000)
+    for column in range(3):
+        own = statistic(differences[:, column], state)
+        assert found.statistic[column] == pytest.approx(own)
+        permuted = np.array(
+            [
+                statistic(differences[:, column], state[[*one, *(4 + np.array(other))]])
+                for one in itertools.permutations(range(4))
+                for other in itertools.permutations(range(3))
+            ]
+        )
+        p = (abs(permuted - permuted.mean()) >= abs(own - permuted.mean()) - 1e-9).mean()
+        assert found.p[column] == pytest.approx(p, abs=0.02)
+
+
+def test_auroc_by_brute_force():
+    rng = np.random.default_rng(1)
+    image, answer = np.repeat(np.arange(20), 2), np.tile([True, False], 20)
+    category = np.arange(20) % 2
+    right, values = rng.random(40) < 0.6, rng.integers(0, 6, (40, 2)).astype(float)
+    found = stratified_auroc(values, right, image, category, answer, resamples=200)
+    for column in range(2):
+        wins = pairs = 0.0
+        for one, other in itertools.product(np.flatnonzero(right), np.flatnonzero(~right)):
+            if category[image[one]] == category[image[other]] and answer[one] == answer[other]:
+                difference = values[one, column] - values[other, column]
+                wins += (difference > 0) + 0.5 * (difference == 0)
+                pairs += 1
+        assert found.statistic[column] == pytest.approx(wins / pairs)
+
+
+def test_one_stratum_s_auroc_is_that_of_mann_whitney():
+    rng = np.random.default_rng(2)
+    image, answer = np.repeat(np.arange(60), 2), np.tile([True, False], 60)
+    values = rng.normal(size=(120, 1))
+    right = rng.random(120) < 0.5
+    right[~answer] = True  # only Yes questions are ever wrong
+    found = stratified_auroc(values, right, image, np.zeros(60, int), answer, resamples=20_000)
+    one, other = values[answer & right, 0], values[answer & ~right, 0]
+    expected = stats.mannwhitneyu(one, other)
+    assert found.statistic[0] == pytest.approx(expected.statistic / (len(one) * len(other)))
+    assert found.p[0] == pytest.approx(expected.pvalue, abs=0.02)
+
+
+def test_tails_that_permutations_do_not_reach():
+    """A planted difference of many spreads: p far below what the permutations resolve, yet not 0."""
+    rng = np.random.default_rng(3)
+    state = np.array([YES_BIASED, NO_BIASED] * 30)
+    differences = np.where(state == YES_BIASED, 1.0, -1.0)[:, None] + rng.normal(0, 0.2, (60, 1))
+    found = polarity_free_contrast(differences, state, np.zeros(60, int), resamples=1_000)
+    assert found.statistic[0] == 1
+    assert 0 < found.p[0] < 1e-6
+
+
+def test_false_discoveries_where_nothing_differs():
+    """At 5%, 5% of simulated runs have a finding: here at most twice as many."""
+    rng = np.random.default_rng(4)
+    category = np.arange(80) % 4
+    found = 0
+    for _ in range(REPEATS):
+        state = rng.choice([BOTH_RIGHT, YES_BIASED, NO_BIASED], 80, p=[0.5, 0.2, 0.3])
+        shared = rng.normal(size=(80, 1))
+        differences = shared + rng.normal(size=(80, 40)) + category[:, None]  # heads correlate, categories differ
+        found += (polarity_free_contrast(differences, state, category, resamples=500).adjusted <= 0.05).any()
+    assert found <= 0.1 * REPEATS
+
+
+def test_planted_heads_are_found_among_others():
+    rng = np.random.default_rng(5)
+    state = rng.choice([BOTH_RIGHT, YES_BIASED, NO_BIASED], 200, p=[0.4, 0.3, 0.3])
+    differences = rng.normal(size=(200, 60))
+    differences[:, :5] += np.select([state == YES_BIASED, state == NO_BIASED], [1, -1])[:, None]
+    found = polarity_free_contrast(differences, state, np.arange(200) % 3, resamples=2_000)
+    significant = found.adjusted <= 0.05
+    assert significant[:5].all()
+    assert significant[5:].sum() <= 3
+
+
+def test_what_cannot_be_told_says_why():
+    found = polarity_free_contrast(np.zeros((3, 2)), np.array([BOTH_RIGHT] * 3), np.zeros(3, int))
+    assert (found.why, len(found.p)) == ("0 images are yes-biased or no-biased; at least 5 are needed", 0)
+    every = np.ones(6, bool)
+    found = stratified_auroc(
+        np.zeros((6, 1)), every, np.repeat(np.arange(3), 2), np.zeros(3, int), np.tile([True, False], 3)
+    )
+    assert "0 pairs" in found.why

@@ -1,0 +1,60 @@
+"""Oracle: all sign flips of few images, scipy, statsmodels, and simulations with planted and with no effects."""
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from analyze.statistics.multiplicity import FLOOR, false_discovery_rate, sign_flip_maximum
+
+REPEATS = 60
+
+
+def test_all_flips_of_few_images():
+    differences = np.random.default_rng(0).normal(0.5, 1, (8, 3))
+    found = sign_flip_maximum(differences, flips=40_000)
+    observed = abs(stats.ttest_1samp(differences, 0).statistic)
+    largest = [
+        abs(stats.ttest_1samp(differences * np.array(signs)[:, None], 0).statistic).max()
+        for signs in itertools.product((-1, 1), repeat=8)
+    ]
+    for column in range(3):
+        assert found.p[column] == pytest.approx(np.mean(np.array(largest) >= observed[column] - 1e-9), abs=0.01)
+    assert found.mean == pytest.approx(differences.mean(axis=0))
+
+
+def test_one_head_is_scipy_s_permutation_test():
+    differences = np.random.default_rng(1).normal(0.3, 1, (12, 1))
+    found = sign_flip_maximum(differences, flips=20_000)
+    expected = stats.permutation_test(
+        (differences[:, 0],), np.mean, permutation_type="samples", n_resamples=np.inf, alternative="two-sided"
+    )
+    assert found.p[0] == pytest.approx(expected.pvalue, abs=0.01)
+
+
+def test_false_findings_where_nothing_differs_and_planted_ones_where_something_does():
+    rng = np.random.default_rng(2)
+    false = 0
+    for _ in range(REPEATS):
+        differences = rng.normal(size=(60, 1)) + rng.normal(size=(60, 100)) * np.linspace(0.1, 3, 100)
+        false += sign_flip_maximum(differences, flips=500).significant.any()
+    assert false <= 0.12 * REPEATS
+    differences[:, 7] += 3
+    assert sign_flip_maximum(differences, flips=500).significant[7]
+
+
+def test_rounding_is_never_significant():
+    """However regular it is, as if each image gave 1e-6 more."""
+    differences = np.full((50, 2), FLOOR / 10)
+    differences[:, 1] = 2 * FLOOR
+    found = sign_flip_maximum(differences, flips=2_000)
+    assert found.p[0] < 0.01
+    assert found.significant.tolist() == [False, True]
+    assert sign_flip_maximum(np.zeros((50, 1)), flips=100).p.tolist() == [1.0]
+
+
+def test_adjusted_p_values_are_statsmodels():
+    multitest = pytest.importorskip("statsmodels.stats.multitest")
+    p = np.random.default_rng(3).random((4, 6)) ** 2
+    assert false_discovery_rate(p).ravel() == pytest.approx(multitest.multipletests(p.ravel(), method="fdr_bh")[1])
