@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from extract.backends import DISTRIBUTIONS, TRANSFORMERS, load_extractor, load_format, packages, prompt_builder
 from extract.cli import RESUMABLE, parser
+from extract.contradictions import count_contradictions
 from extract.prompts.templates import CHAT, find_template
 from extract.provenance import git_commit, versions
 from extract.questions.question_set import QuestionSet, read_questions
@@ -25,6 +26,7 @@ from schemas.store.identity import check_division, check_fingerprints, check_mod
 from schemas.store.parts import damaged_parts
 from schemas.store.run import Run, open_run
 from schemas.store.writer import RunWriter
+from schemas.text import short
 
 if TYPE_CHECKING:
     from extract.runner import Extractor
@@ -98,8 +100,9 @@ def find_run(
     check_fingerprints(found, None, settings, images)
     if not was_asked(found, arguments) and arguments.backend == TRANSFORMERS:
         prompt_format, preprocessor = load_format(arguments)
-        template = prompt_format.find_template(arguments.conv_mode, arguments.model_path)
-        fields = {"conv_mode": template.name, "image_preprocessing": preprocessor.describe()}
+        prompts = prompt_builder(prompt_format, arguments)
+        fields = {"conv_mode": prompts.template.name, "image_preprocessing": preprocessor.describe()}
+        fields |= prompt_format.answer_tokens(prompts, arguments.answer_tokens).manifest_fields()
         check_same(found.manifest, fields, path)
     return found
 
@@ -215,6 +218,15 @@ def write(extractor: "Extractor", questions: QuestionSet, writer: RunWriter) -> 
     print(f"{observed} samples observed, {rows} rows in {writer.path}")
     for reason, count in skipped.most_common():
         print(f"{count} skipped: {reason} ({REASONS[reason]}); see the table `samples`")
+    contradictions, answered = count_contradictions(open_run(writer.path))
+    if contradictions * 100 > answered:
+        yes, no = writer.run.manifest.answer_tokens
+        print(
+            f"warning: `margin` ({short(yes)} against {short(no)}) contradicts `p_yes` and `p_no`, which count every "
+            f"spelling, in {contradictions} of {answered} samples; name the answers that the model gives with "
+            "--answer-tokens",
+            file=sys.stderr,
+        )
 
 
 def main(argv: list[str] | None = None) -> int:

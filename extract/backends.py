@@ -91,7 +91,8 @@ def load_extractor(arguments: Namespace, questions: QuestionSet, before: Session
     checkpoint = load_checkpoint(arguments)
     prompts = prompt_builder(checkpoint.prompt_format, arguments)
     check_model(checkpoint, prompts)
-    passes = Passes(checkpoint, AnswerReader.of(checkpoint.prompt_format.tokenizer))
+    tokens = checkpoint.prompt_format.answer_tokens(prompts, arguments.answer_tokens)
+    passes = Passes(checkpoint, AnswerReader.of(checkpoint, tokens))
     packed = arguments.sequences == PACKED and checkpoint.packs
     batch_size = 1 if checkpoint.single else arguments.batch_size
     if batch_size is None and before is not None and before.device == device_name(checkpoint.device):

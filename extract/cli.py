@@ -109,6 +109,14 @@ def parser() -> argparse.ArgumentParser:
         "--prompt-suffix", type=_text, default=MME_SUFFIX, help=f"appended to each question (default {MME_SUFFIX!r})"
     )
     flags.add_argument(
+        "--answer-tokens",
+        nargs=2,
+        type=_text,
+        default=["Yes", "No"],
+        metavar=("YES", "NO"),
+        help="two answers, whose first tokens behind the prompt `margin` compares (default Yes No)",
+    )
+    flags.add_argument(
         "--image-aspect-ratio",
         choices=ASPECTS,
         help="how non-square images are preprocessed for models that take one square picture (LLaVA-1.5, VipLlava): "

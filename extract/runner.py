@@ -67,6 +67,7 @@ class Extractor:
             "conv_mode": self.prompts.template.name,
             "system_span": self.prompts.system_span,
             "prompt_suffix": self.prompts.suffix,
+            **self.passes.answers.tokens.manifest_fields(),
         }
 
     def session(self) -> Session:

@@ -98,6 +98,15 @@ SAMPLES = (
     Column("prediction", pa.string(), "", True, "the first generated token, decoded"),
     Column("p_yes", pa.float32(), "probability", True, "of a first token that spells `yes`, in any case"),
     Column("p_no", pa.float32(), "probability", True, "of a first token that spells `no`, in any case"),
+    Column(
+        "margin",
+        pa.float32(),
+        "logits",
+        True,
+        "logit of the first of `answer_tokens` minus that of the second, as the answer's first token: a product in "
+        "float32 of the final hidden state and the unembedding, before any cap or scale of logits; null in runs "
+        "without `answer_tokens`",
+    ),
 )
 
 

@@ -52,6 +52,10 @@ class Manifest:
     conv_mode: Annotated[str | None, "conversation template of the prompts"] = None
     system_span: Annotated[str | None, "how the role `system` was assigned: `template` or `original`"] = None
     prompt_suffix: Annotated[str | None, "what was appended to each question"] = None
+    answer_tokens: Annotated[
+        list[str], "the two tokens that `margin` compares, yes first, as the vocabulary spells them; empty: no `margin`"
+    ] = field(default_factory=list)
+    answer_token_ids: Annotated[list[int], "the ids of these tokens"] = field(default_factory=list)
     image_preprocessing: Annotated[dict[str, Any], "how images were resized and cropped"] = field(default_factory=dict)
     question_file: Annotated[str | None, "the question file, or the imported file"] = None
     question_file_sha256: Annotated[
@@ -96,6 +100,8 @@ class Manifest:
             yield f"it names flows that are not in the contract: {', '.join(unknown)[:80]}"
         if len(set(self.flows)) < len(self.flows):
             yield "flows names one of its members twice"
+        if len(self.answer_tokens) not in (0, 2) or len(self.answer_token_ids) != len(self.answer_tokens):
+            yield "answer_tokens and answer_token_ids are not two tokens with their ids"
 
 
 @dataclass(kw_only=True)

@@ -51,7 +51,8 @@ def extract(checkpoint_path, questions):
         } | {name.replace("_", "-"): value for name, value in flags.items()}
         argv = []
         for name, value in values.items():
-            argv += [f"--{name}"] if value is True else [f"--{name}", str(value)]
+            argv += [f"--{name}"]
+            argv += [] if value is True else [*map(str, value)] if isinstance(value, list) else [str(value)]
         return extract_main(argv)
 
     return call

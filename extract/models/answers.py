@@ -1,10 +1,13 @@
-"""The first token's logits -> prediction, p_yes, p_no. No generation is needed for a yes/no benchmark."""
+"""The first token's logits -> prediction, p_yes, p_no, margin. No generation is needed for a yes/no benchmark."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
+
+from extract.models.checkpoint import Checkpoint
+from extract.prompts.prompt_format import AnswerTokens
 
 
 def spelling_ids(tokenizer: PreTrainedTokenizerBase, word: str) -> list[int]:
@@ -16,27 +19,59 @@ def spelling_ids(tokenizer: PreTrainedTokenizerBase, word: str) -> list[int]:
 
 @dataclass(frozen=True)
 class AnswerReader:
-    """Reads the answers of one model off the logits of first generated tokens."""
+    """Reads the answers of one model off first generated tokens.
+
+    Attributes:
+        yes_ids: the tokens that spell `yes`, which `p_yes` sums over; `no_ids` likewise.
+        tokens: the two tokens that the margin compares.
+        direction: float32 [width], the unembedding's row of the first of them minus that of the second, on the device.
+        bias: the same difference of its bias; 0 if it has none.
+    """
 
     tokenizer: PreTrainedTokenizerBase
     yes_ids: list[int]
     no_ids: list[int]
+    tokens: AnswerTokens
+    direction: Tensor
+    bias: float
 
     @classmethod
-    def of(cls, tokenizer: PreTrainedTokenizerBase) -> "AnswerReader":
-        """The reader for a tokenizer."""
-        return cls(tokenizer, spelling_ids(tokenizer, "yes"), spelling_ids(tokenizer, "no"))
+    def of(cls, checkpoint: Checkpoint, tokens: AnswerTokens) -> "AnswerReader":
+        """The reader for a model.
 
-    def read(self, logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The likeliest token (int64), p_yes and p_no (float32), each [questions], on the device of the logits.
+        Raises:
+            HeadflowError: its head is not a plain matrix.
+        """
+        tokenizer, head, (yes, no) = checkpoint.prompt_format.tokenizer, checkpoint.unembedding, tokens.ids
+        with torch.no_grad():
+            direction = head.weight[yes].float() - head.weight[no].float()
+            bias = 0.0 if head.bias is None else float(head.bias[yes].float() - head.bias[no].float())
+        yes_ids, no_ids = (spelling_ids(tokenizer, word) for word in ("yes", "no"))
+        return cls(tokenizer, yes_ids, no_ids, tokens, direction, bias)
+
+    def read(self, logits: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The likeliest token (int64), p_yes, p_no and margin (float32), each [questions], on the device of the logits.
 
         Args:
             logits: [questions, vocabulary] of any float dtype.
+            hidden: [questions, width], the final hidden states that these are the logits of.
         """
         probabilities = torch.softmax(logits.float(), dim=-1)
         p_yes, p_no = (probabilities[:, ids].sum(dim=-1) for ids in (self.yes_ids, self.no_ids))
-        return logits.argmax(dim=-1), p_yes, p_no
+        return logits.argmax(dim=-1), p_yes, p_no, self.margin(hidden)
 
-    def row(self, token: Tensor, p_yes: Tensor, p_no: Tensor) -> dict[str, str | float]:
-        """One question's `prediction`, `p_yes` and `p_no`, for the table `samples`."""
-        return {"prediction": self.tokenizer.decode([int(token)]), "p_yes": float(p_yes), "p_no": float(p_no)}
+    def margin(self, hidden: Tensor) -> Tensor:
+        """The logit of yes minus that of no, float32 [questions], in logits.
+
+        It is a product in float32 whatever the model's dtype: of logits near 20, bfloat16 holds steps of 0.125. What a
+        model does to logits after its head, a soft cap or a scale, is left out.
+
+        Args:
+            hidden: [questions, width], final hidden states (after the final norm) of any float dtype.
+        """
+        return (hidden.float() * self.direction).sum(dim=-1) + self.bias
+
+    def row(self, token: Tensor, p_yes: Tensor, p_no: Tensor, margin: Tensor) -> dict[str, str | float]:
+        """One question's `prediction`, `p_yes`, `p_no` and `margin`, for the table `samples`."""
+        values = {"p_yes": float(p_yes), "p_no": float(p_no), "margin": float(margin)}
+        return {"prediction": self.tokenizer.decode([int(token)]), **values}

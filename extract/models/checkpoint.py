@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from extract.attention.kernels import Kernel
 from extract.attention.masked import DESCRIPTION as MASKED
@@ -82,8 +82,23 @@ class Checkpoint(ABC):
             "image_preprocessing": self.preprocessor.describe(),
         }
 
+    @property
+    def unembedding(self) -> nn.Linear:
+        """The head: final hidden states -> logits, one row of the weight for each token.
+
+        Raises:
+            HeadflowError: it is not one matrix of numbers, such as a quantised one.
+        """
+        head = self.model.get_output_embeddings()
+        if type(head) is not nn.Linear or not head.weight.is_floating_point():
+            raise HeadflowError(
+                f"the head of this {self.architecture} is a {type(head).__name__}, not a plain matrix, so that margins "
+                "cannot be computed from it; it is not supported"
+            )
+        return head
+
     @abstractmethod
-    def forward(self, batch: Batch, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    def forward(self, batch: Batch, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """One prefill pass, observed.
 
         Args:
@@ -92,8 +107,9 @@ class Checkpoint(ABC):
                 device.
 
         Returns:
-            Logits of each question's first generated token [questions, vocabulary] in the model's dtype, and masses
-            float32 [questions, layers, heads, columns], both on the model's device.
+            Logits of each question's first generated token [questions, vocabulary] in the model's dtype, masses
+            float32 [questions, layers, heads, columns], and the final hidden state that the head turned into these
+            logits [questions, width] in the model's dtype, all on the model's device.
         """
 
     @abstractmethod

@@ -27,12 +27,18 @@ class TransformersModel(Checkpoint):
 
     family: Family
 
-    def forward(self, batch: Batch, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    def forward(self, batch: Batch, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """See `Checkpoint.forward`."""
         observation = self._observation(batch)
-        with torch.inference_mode(), observing(observation, layers=self.layers), self._last_tokens_only(batch):
+        with (
+            torch.inference_mode(),
+            observing(observation, layers=self.layers),
+            self._last_tokens_only(batch) as applied,
+        ):
             logits = self.model(**self._arguments(batch, inputs)).logits
-            return logits[:, 0], observation.masses()
+            masses = observation.masses()
+        (hidden,) = applied
+        return logits[:, 0], masses, hidden
 
     def last_hidden_states(self, batch: Batch, inputs: dict[str, Tensor], *, observed: bool) -> Tensor:
         """See `Checkpoint.last_hidden_states`."""
@@ -60,25 +66,28 @@ class TransformersModel(Checkpoint):
         return named
 
     @contextmanager
-    def _last_tokens_only(self, batch: Batch) -> Iterator[None]:
+    def _last_tokens_only(self, batch: Batch) -> Iterator[list[Tensor]]:
         """Let the model apply its head to each question's last token alone: logits are [questions, 1, vocabulary].
 
         `logits_to_keep` of transformers takes the same columns of all images, which would be images x columns. What a
         model does to logits after its head, such as capping or scaling them, is done number by number.
 
+        Yields:
+            A list that gets what the head is applied to, [questions, width], in the pass.
+
         Raises:
             HeadflowError: the model has no head that is a module of its own.
         """
-        applied = []
+        applied: list[Tensor] = []
 
         def select(_: torch.nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
             hidden, *others = arguments
-            applied.append(True)
-            return hidden[batch.owner, batch.last].unsqueeze(1), *others
+            applied.append(hidden[batch.owner, batch.last])
+            return applied[-1].unsqueeze(1), *others
 
         hook = self.model.get_output_embeddings().register_forward_pre_hook(select)
         try:
-            yield
+            yield applied
         finally:
             hook.remove()
         if not applied:

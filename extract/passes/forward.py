@@ -51,11 +51,11 @@ class Launched:
 
 
 class Passes:
-    """Runs batches through a model."""
+    """Runs batches through a model, whose answers `answers` reads."""
 
     def __init__(self, checkpoint: Checkpoint, answers: AnswerReader) -> None:
         self._checkpoint = checkpoint
-        self._answers = answers
+        self.answers = answers
         self._uploader = Uploader(checkpoint.device, checkpoint.dtype)
 
     @property
@@ -111,9 +111,9 @@ class Passes:
         """Start a pass; on CUDA, this returns before it is done."""
         prompts = [[question.prompt for question in image.questions] for image in images]
         sent = self._uploader.send(pack(prompts), [image.pixels for image in images])
-        logits, masses = self._checkpoint.forward(*sent)
+        logits, masses, hidden = self._checkpoint.forward(*sent)
         finite = torch.isfinite(logits).all(dim=-1)
-        return Launched(images, Download(masses, finite, *self._answers.read(logits)), sent)
+        return Launched(images, Download(masses, finite, *self.answers.read(logits, hidden)), sent)
 
     def collect(self, launched: Launched) -> Iterator[Outcome]:
         """The outcomes of a pass, once it is done."""
@@ -123,7 +123,7 @@ class Passes:
             if problem := _not_finite(masses, finite):
                 yield Skipped(question.sample, Unusable("not_finite", problem, image_sha256=sha256))
             else:
-                values = {"image_sha256": sha256, **question.prompt.counts(), **self._answers.row(*answer)}
+                values = {"image_sha256": sha256, **question.prompt.counts(), **self.answers.row(*answer)}
                 yield Observed(question.sample, values, masses.numpy())
 
 

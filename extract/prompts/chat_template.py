@@ -12,6 +12,8 @@ from schemas.text import one_line
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+REPLY = {"role": "assistant", "content": [{"type": "text", "text": "reply"}]}
+
 
 @dataclass(frozen=True)
 class ChatTemplate:
@@ -66,6 +68,24 @@ class ChatTemplate:
         end = max(before.rfind(self._user_header) if self._user_header else 0, len(opening))
         return PromptText(opening, text[len(opening) : end], text[end:])
 
+    def reply(self, text: str) -> str:
+        """What stands behind the prompt if the assistant replies `text`: it and what the template writes before it."""
+        return self._before_reply + text
+
+    @cached_property
+    def _before_reply(self) -> str:
+        """The white space that the template writes between a prompt and the reply.
+
+        Empty if it writes anything else there, such as the assistant's thoughts, or takes no replies.
+        """
+        message = _user_message("first", image=True)
+        try:
+            prompt, whole = self._apply([message], add_generation_prompt=True), self._apply([message, REPLY])
+        except HeadflowError:
+            return ""
+        before, found, _ = whole.removeprefix(prompt).partition("reply")
+        return before if found and whole.startswith(prompt) and not before.strip() else ""
+
     @cached_property
     def _user_header(self) -> str:
         """What the template writes before a user's message, such as `<|im_start|>user`.
@@ -73,10 +93,7 @@ class ChatTemplate:
         It is the text between an earlier reply of the assistant and the next message. What comes before the first one
         is the system message. Empty if the template takes no earlier messages.
         """
-        earlier = [
-            _user_message("first", image=True),
-            {"role": "assistant", "content": [{"type": "text", "text": "reply"}]},
-        ]
+        earlier = [_user_message("first", image=True), REPLY]
         try:
             past, whole = self._apply(earlier), self._apply([*earlier, _user_message("second")])
         except HeadflowError:

@@ -11,6 +11,7 @@ from extract.questions.fields import MME_SUFFIX
 from extract.questions.samples import Unusable
 from schemas.errors import HeadflowError
 from schemas.roles import BOS, IMAGE, QUESTION, ROLES, SYSTEM, USER
+from schemas.text import short
 
 SystemSpan = Literal["template", "original"]
 SYSTEM_SPANS: tuple[SystemSpan, ...] = ("template", "original")
@@ -85,6 +86,24 @@ class PromptBuilder:
             raise Unusable("prompt_too_long", f"{len(input_ids)} tokens, the model has positions for {self.max_tokens}")
         before = [BOS if i == 0 else SYSTEM if i in system else USER for i in range(len(head))]
         return Prompt(input_ids, [*before, *self._image_roles(block, first=not head), *[QUESTION] * len(tail)])
+
+    def answer_token(self, word: str) -> int:
+        """The first token of an answer, as the template would write it behind a prompt.
+
+        If it merges with the end of the prompt, which the model reads without it, it is the answer's behind a newline.
+
+        Raises:
+            HeadflowError: there is no such token.
+        """
+        prompt, reply = self.template.render(f"Is there a picture?{self.suffix}").text, self.template.reply(word)
+        for before in (prompt, "\n"):
+            opening, whole = self.encode(before), self.encode(before + reply)
+            if len(whole) > len(opening) and whole[: len(opening)] == opening:
+                return whole[len(opening)]
+        raise HeadflowError(
+            f"the answer {short(word)} has no token of its own behind the prompt: name another word",
+            setting="answer_tokens",
+        )
 
     def _tokenize(self, text: str, image_ids: Sequence[int]) -> tuple[list[int], Sequence[int], list[int], range]:
         """Tokens before the image, in its place, and after it; and which of the first hold the system message."""

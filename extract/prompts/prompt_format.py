@@ -1,5 +1,6 @@
 """What prompts for a checkpoint are made of: its tokenizer, its templates, the tokens that stand for an image."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -8,10 +9,22 @@ from extract.prompts.prompt import ChatPromptBuilder, PromptBuilder, SystemSpan
 from extract.prompts.templates import CHAT, IMAGE_PLACEHOLDER, VICUNA, Template, find_template
 from extract.questions.fields import MME_SUFFIX
 from schemas.errors import HeadflowError
-from schemas.text import one_line
+from schemas.text import one_line, short
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class AnswerTokens:
+    """The two tokens that the margin compares, yes first: their ids, and their texts as the vocabulary spells them."""
+
+    ids: list[int]
+    texts: list[str]
+
+    def manifest_fields(self) -> dict[str, Any]:
+        """The fields of a run's manifest that they are."""
+        return {"answer_tokens": self.texts, "answer_token_ids": self.ids}
 
 
 @dataclass(frozen=True)
@@ -94,6 +107,22 @@ class PromptFormat:
             system_span=system_span,
         )
         return builder
+
+    def answer_tokens(self, prompts: PromptBuilder, words: Sequence[str]) -> AnswerTokens:
+        """The first tokens of two answers, the yes and the no, behind prompts of a builder.
+
+        Raises:
+            HeadflowError: they are the same token, or one answer has no token of its own.
+        """
+        yes, no = (prompts.answer_token(word) for word in words)
+        texts: list[str] = self.tokenizer.convert_ids_to_tokens([yes, no])
+        if yes == no:
+            raise HeadflowError(
+                f"the answers {short(words[0])} and {short(words[1])} begin with one token behind the prompt, "
+                f"{short(texts[0])}, so that its logit cannot tell them apart: name two other words",
+                setting="answer_tokens",
+            )
+        return AnswerTokens([yes, no], texts)
 
     def _try_tokenizer(self) -> None:
         try:

@@ -59,6 +59,10 @@ class Template:
         """The prompt that asks `message`, up to where the assistant's reply begins."""
         return self.style(self, message)
 
+    def reply(self, text: str) -> str:
+        """What stands behind the prompt if the assistant replies `text`: it and what the template writes before it."""
+        return _BEFORE_REPLY[self.style] + text
+
 
 def _single_style(template: Template, message: str) -> PromptText:
     """`SYSTEM USER: message ASSISTANT:`; the package's styles SINGLE and TWO, which differ in later messages only."""
@@ -82,6 +86,13 @@ def _plain_style(template: Template, message: str) -> PromptText:
     """Nothing but the message; the package's style PLAIN."""
     return PromptText("", template.system, message + template.separator)
 
+
+_BEFORE_REPLY: dict[Callable[[Template, str], PromptText], str] = {
+    _single_style: " ",
+    _mpt_style: "",
+    _llama_2_style: " ",
+    _plain_style: "",
+}
 
 _POLITE = "The assistant gives helpful, detailed, and polite answers to the {}'s questions."
 _HUMAN = "A chat between a curious human and an artificial intelligence assistant. " + _POLITE.format("human")

@@ -118,6 +118,8 @@ def _check_samples(run: Run, ok: dict[str, dict[str, str]]) -> Iterator[str]:
             yield f"{path}: skipped without a reason of the contract: {listed(unexplained)}"
         for name in ("p_yes", "p_no"):
             yield from _outside(path, name, content[name].drop_null().to_numpy())
+        if infinite := int((~np.isfinite(content["margin"].drop_null().to_numpy())).sum()):
+            yield f"{path}: `margin` is not finite in {infinite} rows"
         for name in (f"n_{role.name}" for role in ROLES):
             if (pc.min(content[name]).as_py() or 0) < 0:
                 yield f"{path}: `{name}` is negative"

@@ -136,7 +136,7 @@ class Variants:
         with self._attention("sdpa"):
             return self._model(self.one, logits_to_keep=1).logits
 
-    def observed(self) -> tuple[Tensor, Tensor]:
+    def observed(self) -> tuple[Tensor, Tensor, Tensor]:
         return self.checkpoint.forward(self.one, self.inputs)
 
     def usual(self) -> Tensor:
@@ -220,14 +220,17 @@ class EndToEnd:
     def __post_init__(self) -> None:
         checkpoint = self.variants.checkpoint
         prompts = checkpoint.prompt_format.prompt_builder(find_template("vicuna_v1"))
-        passes = Passes(checkpoint, AnswerReader.of(checkpoint.prompt_format.tokenizer))
+        tokens = checkpoint.prompt_format.answer_tokens(prompts, ["Yes", "No"])
+        passes = Passes(checkpoint, AnswerReader.of(checkpoint, tokens))
         self.extractor = Extractor(
             checkpoint, prompts, passes, packed=True, batch_size=self.batch_size, workers=self.workers
         )
         self.prepared: list[tuple[Batch, dict[str, Tensor]]] = []
         forward = TransformersModel.forward
 
-        def kept(checkpoint: TransformersModel, batch: Batch, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        def kept(
+            checkpoint: TransformersModel, batch: Batch, inputs: dict[str, Tensor]
+        ) -> tuple[Tensor, Tensor, Tensor]:
             self.prepared.append((batch, inputs))
             return forward(checkpoint, batch, inputs)
 

@@ -39,7 +39,7 @@ def test_a_batch_equals_one_by_one(split, tokenizer):
         pixels = checkpoint.preprocessor(scene.draw())
         for question, fact, answer in questions:
             prompt = prompts.build(question, pixels.image_ids)
-            logits, _ = checkpoint.forward(pack([[prompt]]), pixels.inputs)
+            logits, *_ = checkpoint.forward(pack([[prompt]]), pixels.inputs)
             assert (found[number] - logits[0]).abs().max() <= 1e-4
             assert tokenizer.decode([int(batch.answers[number])]).strip() == answer
             assert tokenizer.decode([int(batch.facts[number])]).strip() == fact

@@ -54,7 +54,7 @@ def test_logits_are_those_of_the_unobserved_model(checkpoint_path):
     )
     batch = pack([[random_prompt(observed, 7, seed)] for seed in range(3)]).to(CUDA)
     images = {name: each.to(CUDA) for name, each in random_pixels(3, torch.float16).items()}
-    logits, _ = observed.forward(batch, images)
+    logits, *_ = observed.forward(batch, images)
     with torch.inference_mode(), sdpa_kernel(SDPBackend.FLASH_ATTENTION):
         expected = plain.eval().to(CUDA)(input_ids=batch.input_ids, **images, logits_to_keep=1)
     assert torch.equal(logits, expected.logits[:, -1])

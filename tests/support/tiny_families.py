@@ -19,7 +19,9 @@ from tokenizers.models import BPE
 from tokenizers.processors import TemplateProcessing
 from tokenizers.trainers import BpeTrainer
 
-WORDS = "Is there a red car in this picture? Answer the question using a single word or phrase. user assistant\n\n\n"
+WORDS = (
+    "Is there a red car in this picture? Answer the question using a single word or phrase. user Yes assistant\n\n\n"
+)
 TEXT = {
     "hidden_size": 64,
     "intermediate_size": 96,

@@ -129,16 +129,22 @@ class PackagePreprocessor(Preprocessor):
 class PackageModel(Checkpoint):
     """A model of the package; it takes one question at a time."""
 
-    def forward(self, batch: Batch, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    def forward(self, batch: Batch, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """See `Checkpoint.forward`."""
         assert self.kernel is not None
         observation = Observation(batch, self.kernel)
-        with torch.inference_mode(), _ObservedAttention(observation):
-            logits = self.model(**self._arguments(batch, inputs)).logits
+        normed: list[Tensor] = []
+        hook = self.model.get_model().norm.register_forward_hook(lambda _, given, made: normed.append(made[:, -1]))
+        try:
+            with torch.inference_mode(), _ObservedAttention(observation):
+                logits = self.model(**self._arguments(batch, inputs)).logits
+        finally:
+            hook.remove()
         masses = observation.masses()
         if masses.shape[1] != self.layers:
             raise HeadflowError(f"of {self.layers} layers of the package's model {masses.shape[1]} were observed")
-        return logits[:, -1].to(self.dtype), masses
+        (hidden,) = normed
+        return logits[:, -1].to(self.dtype), masses, hidden
 
     def last_hidden_states(self, batch: Batch, inputs: dict[str, Tensor], *, observed: bool) -> Tensor:
         """See `Checkpoint.last_hidden_states`."""

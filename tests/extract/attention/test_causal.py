@@ -74,7 +74,7 @@ def test_logits_are_those_of_the_unobserved_model(checkpoint_path, number, dtype
     assert observed.kernel is FLASH_CPU
     plain = LlavaForConditionalGeneration.from_pretrained(checkpoint_path, attn_implementation="sdpa", dtype=dtype)
     batch, images = pack([[random_prompt(observed, 7, seed)] for seed in range(number)]), random_pixels(number, dtype)
-    logits, _ = observed.forward(batch, images)
+    logits, *_ = observed.forward(batch, images)
     with torch.inference_mode():
         expected = plain.eval()(input_ids=batch.input_ids, **images, logits_to_keep=1).logits[:, -1]
     assert torch.equal(logits, expected)
@@ -91,13 +91,13 @@ def test_batches_and_shared_prefixes_equal_one_by_one(request, which, number, im
         [random_prompt(checkpoint, 4 + (3 * image + 5 * each) % 7, 10 * image + each) for each in range(count)]
         for image, count in enumerate(numbers)
     ]
-    logits, flows = checkpoint.forward(pack(groups), {"pixel_values": some})
+    logits, flows, _ = checkpoint.forward(pack(groups), {"pixel_values": some})
     one_by_one = [
         checkpoint.forward(pack([[each]]), {"pixel_values": some[image : image + 1]})
         for image, group in enumerate(groups)
         for each in group
     ]
-    expected_logits, expected_flows = (torch.cat(tensors) for tensors in zip(*one_by_one, strict=True))
+    expected_logits, expected_flows, _ = (torch.cat(tensors) for tensors in zip(*one_by_one, strict=True))
     assert (logits - expected_logits).abs().max() <= 1e-5
     assert (flows - expected_flows).abs().max() <= 5e-6
 

@@ -1,6 +1,6 @@
 """Oracles, for each family: the ids of its own processor's `apply_chat_template`; an eager pass of the model in float64
-reduced row by row (tests/oracle.py); the unobserved model, for logits. For a family that is taken for an unknown one:
-the same model, known."""
+reduced row by row (tests/oracle.py); the unobserved model, for logits; for margins, the eager float64 pass's last
+hidden state times the head's rows. For a family that is taken for an unknown one: the same model, known."""
 
 import json
 import shutil
@@ -16,6 +16,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer
 from extract.__main__ import main
 from extract.attention.packing import pack
 from extract.images.processors import load_processor
+from extract.models.answers import AnswerReader
 from extract.models.families import FAMILIES
 from extract.models.loading import load_model
 from extract.models.self_check import check_model
@@ -102,7 +103,7 @@ def hf(path):
 
 
 def observe(model, asked):
-    """Logits and flows of images with their prompts."""
+    """Logits, flows and final hidden states of images with their prompts."""
     batch = pack([prompts for _, prompts in asked])
     return model.forward(*Uploader(CPU, torch.float32).send(batch, [pixels for pixels, _ in asked]))
 
@@ -114,10 +115,10 @@ def test_a_family_equals_its_witness(family):
     pixels = [model.preprocessor(image) for image in PICTURES]
     built = [[prompts.build(question, each.image_ids) for question in QUESTIONS] for each in pixels]
     if model.packs:
-        logits, flows = observe(model, list(zip(pixels, built, strict=True)))
+        logits, flows, _ = observe(model, list(zip(pixels, built, strict=True)))
     else:
         asked = [(each, [prompt]) for each, group in zip(pixels, built, strict=True) for prompt in group]
-        logits, flows = observe(model, asked)
+        logits, flows, _ = observe(model, asked)
     worst, wrong, spread = 0.0, 0.0, 0.0
     for number, (image, question) in enumerate((image, question) for image in PICTURES for question in QUESTIONS):
         prompt, read = built[number // 2][number % 2], reference.read(image, question)
@@ -139,6 +140,47 @@ def test_a_family_equals_its_witness(family):
     for columns in PARTITIONS.values():
         total = flows[..., [FLOW_NAMES.index(column.name) for column in columns]].sum(dim=-1)
         assert (total - 1).abs().max() <= 1e-5
+
+
+# Families whose template writes a space before the answer
+SPACED = {"llava", "vipllava", "llava_next", "llava_next_mistral", "idefics3", "smolvlm"}
+
+
+def test_the_margin_is_the_product_of_the_last_hidden_state(family):
+    name, path, reference = family
+    model, prompts = hf(path)
+    tokens = model.prompt_format.answer_tokens(prompts, ["Yes", "No"])
+    assert [text.startswith("Ġ") for text in tokens.texts] == [name in SPACED] * 2
+    reader, (yes, no) = AnswerReader.of(model, tokens), tokens.ids
+    head = model.model.get_output_embeddings().weight.double()
+    for question in QUESTIONS:
+        pixels = model.preprocessor(PICTURES[0])
+        logits, _, hidden = observe(model, [(pixels, [prompts.build(question, pixels.image_ids)])])
+        margin = float(reader.margin(hidden))
+        read = reference.read(PICTURES[0], question)
+        states = reference.run(read, dtype=torch.float64, attention="eager", output_hidden_states=True).hidden_states
+        expected = float(states[-1][0, -1] @ head[yes] - states[-1][0, -1] @ head[no])
+        print(f"{name}: margin {margin:.3f}, off by {abs(margin - expected):.1e}")
+        assert abs(margin - expected) <= 1e-5
+        assert abs(margin) > 1e-3
+        if name != "paligemma2":  # whose logits are capped
+            assert abs(margin - float(logits[0, yes] - logits[0, no])) <= 1e-5
+        assert reader.read(logits, hidden)[3].tolist() == [margin]
+
+
+def test_the_margin_is_before_the_cap_on_logits(checkpoint):
+    """Of logits that are large beside the cap, which is undone here."""
+    model, prompts = hf(checkpoint("paligemma2"))
+    model.unembedding.weight.data *= 8
+    tokens = model.prompt_format.answer_tokens(prompts, ["Yes", "No"])
+    pixels = model.preprocessor(PICTURES[0])
+    logits, _, hidden = observe(model, [(pixels, [prompts.build(QUESTIONS[0], pixels.image_ids)])])
+    cap = model.model.config.text_config.final_logit_softcapping
+    yes, no = (cap * torch.atanh(logits[0, token].double() / cap) for token in tokens.ids)
+    margin = float(AnswerReader.of(model, tokens).margin(hidden))
+    print(f"margin {margin:.3f}, of capped logits {float(logits[0, tokens.ids[0]] - logits[0, tokens.ids[1]]):.3f}")
+    assert abs(margin - float(yes - no)) <= 1e-5
+    assert abs(margin - float(logits[0, tokens.ids[0]] - logits[0, tokens.ids[1]])) > 1e-3
 
 
 @pytest.mark.parametrize("name", ["llava_next", "qwen2_vl", "internvl", "gemma3"])

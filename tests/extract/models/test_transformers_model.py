@@ -24,7 +24,7 @@ def test_the_head_is_applied_to_last_tokens_alone(observed, checkpoint_path):
     ]
     batch, applied = pack(groups), []
     hook = observed.model.lm_head.register_forward_hook(lambda _, given, made: applied.append(made.shape))
-    logits, _ = observed.forward(batch, random_pixels(4))
+    logits, *_ = observed.forward(batch, random_pixels(4))
     hook.remove()
     words = observed.model.config.text_config.vocab_size
     assert len(set(batch.last.tolist())) > 6
