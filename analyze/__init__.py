@@ -5,7 +5,8 @@ tables/     a run as pandas
 pictures/   what the pictures of a run show, from its tally
 drawing/    statistics in, an Axes out
 derived/    runs made of other runs: subset, merge
+statistics/ intervals and tests whose unit is the image
 plots, summary, verify, legacy   the work of one command each
-scores      the MME score
+scores/     the MME score, and its interval
 reference   published figures of a model, from data/reference
 """

@@ -101,6 +101,7 @@ def parser() -> Parser:
     _run_argument(summary)
     _value_flags(summary)
     summary.add_argument("--output-dir", type=path, help="directory of the CSV files (default: RUN)")
+    _seed_flag(summary)
 
     compare = commands.add_parser("verify", help="compare a run with published figures; exit code 0 if it matches")
     _run_argument(compare)
@@ -157,6 +158,10 @@ def _scope_flag(command: argparse.ArgumentParser, default: str = "all, or what a
     command.add_argument(
         "--text-scope", choices=TEXT_SCOPES, help=f"what t2v and v2t count as text (default: {default})"
     )
+
+
+def _seed_flag(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--seed", type=number(int, 0, 2**32 - 1), default=0, help="of the resamples (default 0)")
 
 
 def _value_flags(command: argparse.ArgumentParser) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analyze.statistics.intervals import mean_interval
 from analyze.tables.bins import FINE, QUANTILES, quantiles
 from analyze.tables.frames import Heads
 from analyze.tables.tallies import Spread, Tally, tally
@@ -20,7 +21,8 @@ def summarise(heads: Heads, flows: Sequence[str], scope: TextScope) -> pd.DataFr
 
     Returns:
         One row per (group, name, flow): `rows`, `mean`, `std` (of the population), `min`, `q05`, `q25`, `median`,
-        `q75`, `q95`, `max`. Group is `overall`, `layer` or `category`. Quantiles are those of pandas, off by less than
+        `q75`, `q95`, `max`, and `low` and `high`, the 95% interval of the mean, with the image as its unit (NaN for one
+        image). Group is `overall`, `layer` or `category`. Quantiles are those of pandas, off by less than
         1e-4; the rest is exact.
 
     Raises:
@@ -41,6 +43,7 @@ def summarise(heads: Heads, flows: Sequence[str], scope: TextScope) -> pd.DataFr
 def _statistics(found: Tally, level: str) -> pd.DataFrame:
     """The statistics of each `category` or `layer`, by (name, flow)."""
     assert found.spread is not None
+    assert found.images is not None
     spread: Spread = found.spread
     rows = found.rows.groupby(level, sort=False).sum()
     mean, square = (table.groupby(level, sort=False).sum().div(rows, axis=0) for table in (found.sums, spread.squares))
@@ -52,6 +55,9 @@ def _statistics(found: Tally, level: str) -> pd.DataFrame:
         values = pd.DataFrame({flow: quantiles(count, share) for flow, count in counts.items()}, index=low.index)
         columns[name] = values.clip(low, high)
     columns["max"] = high
+    own = found.images.at(slice(None), -1) if level == "category" else found.images.sum(axis=0).at(0, slice(None, -1))
+    for name, bound in zip(("low", "high"), mean_interval(own), strict=True):
+        columns[name] = pd.DataFrame(bound, index=low.index, columns=list(found.flows))
     table = pd.concat(columns, axis=1, names=["statistic", "flow"]).rename_axis(index="name").stack("flow")
     table = table[list(columns)]
     table.insert(0, "rows", rows.loc[table.index.get_level_values("name")].to_numpy())

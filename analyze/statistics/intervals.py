@@ -1,66 +1,29 @@
 """Intervals without resampling: of means, from sums over images that add up; of shares near 0 and 1."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy import stats
 
 from analyze.statistics.bootstrap import LEVEL, Bootstrap, Interval
 from analyze.statistics.clusters import Array
+from analyze.tables.image_sums import ImageSums
 
 FEW_IMAGES = 20  # below, percentile intervals are too short
 LEAST = 5  # images on the rarer side of a share, likewise
 
 
-@dataclass(frozen=True)
-class ImageSums:
-    """Sums over images, which add up over parts of a run if no part divides an image.
+def mean_interval(sums: ImageSums, level: float = LEVEL) -> tuple[Array, Array]:
+    """The interval of the mean of all values, low and high, each of the shape of the sums; NaN below two images.
 
-    Attributes:
-        images: how many, as float64 like all others, of any one shape.
-        total: sum over images of S, the sum of an image's values.
-        squares: of S².
-        products: of S n, where n is the number of the image's values.
-        number: of n.
-        number_squares: of n².
+    The variance of a ratio of sums over clusters (Cochran, Sampling Techniques, 3rd ed., 1977, section 6.3; the
+    cluster-robust variance of an intercept), with G / (G - 1) and the t quantile of G - 1 degrees of freedom.
     """
-
-    images: Array
-    total: Array
-    squares: Array
-    products: Array
-    number: Array
-    number_squares: Array
-
-    @classmethod
-    def of(cls, sums: Array, counts: Array) -> "ImageSums":
-        """From an image's sums and numbers of values, [images, ...] both."""
-        return cls(
-            np.count_nonzero(counts, axis=0).astype(np.float64),
-            sums.sum(axis=0),
-            (sums**2).sum(axis=0),
-            (sums * counts).sum(axis=0),
-            counts.sum(axis=0),
-            (counts**2).sum(axis=0),
-        )
-
-    def __add__(self, other: "ImageSums") -> "ImageSums":
-        """The sums over the images of both."""
-        return ImageSums(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
-
-    def interval(self, level: float = LEVEL) -> tuple[Array, Array]:
-        """The interval of the mean of all values, low and high; NaN below two images.
-
-        The variance of a ratio of sums over clusters (Cochran, Sampling Techniques, 3rd ed., 1977, section 6.3; the
-        cluster-robust variance of an intercept), with G / (G - 1) and the t quantile of G - 1 degrees of freedom.
-        """
-        with np.errstate(invalid="ignore", divide="ignore"):
-            mean = self.total / self.number
-            spread = self.squares - 2 * mean * self.products + mean**2 * self.number_squares
-            freedom = np.where(self.images >= 2, self.images - 1, np.nan)
-            error = np.sqrt(np.maximum(spread, 0) * self.images / freedom) / self.number
-        half = stats.t.ppf((1 + level) / 2, freedom) * error
-        return mean - half, mean + half
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = sums.total / sums.number
+        spread = sums.squares - 2 * mean * sums.products + mean**2 * sums.number_squares
+        freedom = np.where(sums.images >= 2, sums.images - 1, np.nan)
+        error = np.sqrt(np.maximum(spread, 0) * sums.images / freedom) / sums.number
+    half = stats.t.ppf((1 + level) / 2, freedom) * error
+    return mean - half, mean + half
 
 
 def share_interval(bootstrap: Bootstrap, sums: Array, counts: Array, images: np.ndarray | None = None) -> Interval:

@@ -9,7 +9,7 @@ Each DataFrame of rows is grouped to small tables; those of all DataFrames have 
 any order.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
@@ -22,6 +22,7 @@ import pandas as pd
 from analyze.tables.bins import EDGES, FINE, UNDECIDED, Index, bin_index, fine_index
 from analyze.tables.frames import Heads
 from analyze.tables.grid import Grid, count, group
+from analyze.tables.image_sums import ImageSums, ImageSumsReader
 from analyze.tables.text_scope import Array, TextScope
 
 
@@ -76,6 +77,7 @@ class Tally:
         bins: how many values, int64, by (category, layer, bin). Bins are those of `numpy.histogram`: half-open, the
             last one closed; one more bin, `len(edges) - 1`, has the values outside the edges.
         spread: `None` if it was not asked for.
+        images: sums over images, by (category, layer and behind them all layers, flow); likewise.
     """
 
     grid: Grid
@@ -83,6 +85,7 @@ class Tally:
     sums: pd.DataFrame
     bins: pd.DataFrame
     spread: Spread | None
+    images: ImageSums | None = None
 
     def __add__(self, other: "Tally") -> "Tally":
         """The tally of the rows of both; their grids must be the same."""
@@ -92,6 +95,7 @@ class Tally:
             sums=self.sums + other.sums,
             bins=self.bins + other.bins,
             spread=self.spread + other.spread if self.spread and other.spread else None,
+            images=self.images + other.images if self.images and other.images else None,
         )
 
     def merged(self) -> "Tally":
@@ -104,6 +108,7 @@ class Tally:
             sums=self.sums.groupby(cells).sum().set_axis(grid.cells),
             bins=self.bins.groupby(["layer", "bin"]).sum().set_axis(grid.bins),
             spread=self.spread.merged(grid) if self.spread else None,
+            images=self.images.sum(axis=0) if self.images else None,
         )
 
     @property
@@ -149,13 +154,22 @@ def tally(heads: Heads, flows: Sequence[str], scope: TextScope, edges: Array = E
     Args:
         flows: columns of `heads`.
         edges: of the bins of histograms, float64 [bins + 1].
-        spread: whether `Tally.spread` is wanted; it takes half of the time.
+        spread: whether `Tally.spread` and `Tally.images` are wanted; they take half of the time.
 
     Raises:
         HeadflowError: see `Heads.frames`.
     """
     grid = Grid(heads.categories, heads.layers, heads.heads, edges)
-    return reduce(add, (tally_frame(frame, flows, grid, spread=spread) for frame in heads.frames(flows, scope)))
+    images = ImageSumsReader(heads, flows) if spread else None
+
+    def tallies() -> Iterator[Tally]:
+        for frame in heads.frames(flows, scope):
+            if images is not None:
+                images.add(frame)
+            yield tally_frame(frame, flows, grid, spread=spread)
+
+    found = reduce(add, tallies())
+    return replace(found, images=images.result() if images is not None else None)
 
 
 def tally_frame(frame: pd.DataFrame, flows: Sequence[str], grid: Grid, *, spread: bool = True) -> Tally:

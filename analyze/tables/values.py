@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analyze.scores import read_answer, read_prediction
+from analyze.scores.mme import read_answer, read_prediction
 from analyze.tables.frames import Heads
 from analyze.tables.text_scope import TextScope
 

@@ -2,15 +2,20 @@
 
 import tracemalloc
 
+import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from analyze import summary
 from analyze.__main__ import main
-from analyze.scores import mme_scores, read_answer, read_prediction, total_scores
+from analyze.scores.intervals import score_intervals
+from analyze.scores.mme import mme_scores, read_answer, read_prediction, total_scores
 from analyze.summary import summarise
+from analyze.tables import frames, rows
 from analyze.tables.bins import QUANTILES
 from analyze.tables.frames import open_heads
+from schemas.store import writer
 from tests.support.runs import put, rewrite, write_run
 
 
@@ -22,10 +27,10 @@ def run(tmp_path_factory):
 def test_statistics(run):
     heads, _ = open_heads(run)
     table = summarise(heads, ("t2v", "q2v"), heads.scope(None)).set_index(["group", "name", "flow"])
-    rows = pd.read_parquet(run / "heads")
-    groups = {("overall", "all"): rows}
-    groups |= {("layer", str(layer)): rows[rows["layer"] == layer] for layer in range(3)}
-    groups |= {("category", name): rows[rows["category"] == name] for name in ("OCR", "color")}
+    whole = pd.read_parquet(run / "heads")
+    groups = {("overall", "all"): whole}
+    groups |= {("layer", str(layer)): whole[whole["layer"] == layer] for layer in range(3)}
+    groups |= {("category", name): whole[whole["category"] == name] for name in ("OCR", "color")}
     assert len(table) == 2 * len(groups)
     for key, some in groups.items():
         for flow in ("t2v", "q2v"):
@@ -36,6 +41,84 @@ def test_statistics(run):
             assert (found["min"], found["max"]) == (values.min(), values.max())
             for name, share in QUANTILES.items():
                 assert abs(found[name] - values.quantile(share)) < 1e-4
+
+
+def student(rows: pd.DataFrame, flow: str) -> tuple[float, float]:
+    """The interval of a mean over images that all have the same number of values: Student's, of their means."""
+    means = rows.groupby(["category", "image"], observed=True)[flow].mean()
+    return stats.t.interval(0.95, len(means) - 1, means.mean(), stats.sem(means))
+
+
+@pytest.mark.parametrize("at_once", [7, 100, 10**6])
+def test_intervals_have_the_image_as_their_unit(run, monkeypatch, at_once):
+    """However few rows are read at once: an image's rows may lie in several frames."""
+    monkeypatch.setattr(frames, "ROWS", at_once)
+    monkeypatch.setattr(rows, "BATCH", at_once)
+    heads, _ = open_heads(run)
+    table = summarise(heads, ("t2v", "v2t"), heads.scope(None)).set_index(["group", "name", "flow"])
+    samples = pd.read_parquet(run / "samples")[["sample_id", "image"]]
+    everything = pd.read_parquet(run / "heads").astype({"t2v": float, "v2t": float}).merge(samples, on="sample_id")
+    groups = {("overall", "all"): everything}
+    groups |= {("layer", str(layer)): everything[everything["layer"] == layer] for layer in range(3)}
+    groups |= {("category", name): everything[everything["category"] == name] for name in ("OCR", "color")}
+    for key, some in groups.items():
+        for flow in ("t2v", "v2t"):
+            found = table.loc[(*key, flow)]
+            assert (found["low"], found["high"]) == pytest.approx(student(some, flow), rel=1e-6), (key, flow)
+
+
+def test_an_image_in_two_parts_is_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(writer, "ROWS_PER_PART", 3 * 6)  # three samples of six rows: every second image is divided
+    run = write_run(tmp_path / "run", categories={"OCR": 20})
+    assert len(list((run / "heads").glob("*.parquet"))) > 5
+    monkeypatch.setattr(frames, "ROWS", 10)
+    heads, _ = open_heads(run)
+    found = summarise(heads, ("t2v",), heads.scope(None)).iloc[0]
+    samples = pd.read_parquet(run / "samples")[["sample_id", "image"]]
+    everything = pd.read_parquet(run / "heads").astype({"t2v": float}).merge(samples, on="sample_id")
+    assert (found["low"], found["high"]) == pytest.approx(student(everything, "t2v"), rel=1e-6)
+
+
+def test_one_image_has_no_interval(tmp_path):
+    heads, _ = open_heads(write_run(tmp_path / "run", categories={"OCR": 2}))
+    assert summarise(heads, ("t2v",), heads.scope(None))[["low", "high"]].isna().all(axis=None)
+
+
+def drawn_samples(random: np.random.Generator, accuracies: dict[str, float], images: int) -> pd.DataFrame:
+    """Pairs of questions, answered right so often, each by itself."""
+    rows = [
+        (category, f"{category}{image}", answer, answer if random.random() < accuracy else "neither")
+        for category, accuracy in accuracies.items()
+        for image in range(images)
+        for answer in ("Yes", "No")
+    ]
+    table = pd.DataFrame(rows, columns=["category", "image", "answer", "prediction"])
+    return table.assign(status="ok", question_id=None, image_sha256=table["image"], sample_id=table.index.astype(str))
+
+
+def test_intervals_of_the_score_cover_the_truth():
+    """Categories of 40 images, one of them nearly always right; the score's truth is accuracy and its square."""
+    random = np.random.default_rng(0)
+    accuracies = {"existence": 0.99, "count": 0.6, "color": 0.75}
+    truth = {name: 100 * (share + share**2) for name, share in accuracies.items()}
+    truth["perception"] = sum(truth.values())
+    covered = dict.fromkeys(truth, 0)
+    for repeat in range(100):
+        samples = drawn_samples(random, accuracies, 40)
+        scores = mme_scores(samples)
+        table = score_intervals(pd.concat([scores, total_scores(scores)]), samples, seed=repeat, resamples=500)
+        for row in table.itertuples():
+            covered[row.category] += row.low <= truth[row.category] <= row.high
+    assert all(number >= 90 for number in covered.values()), covered
+    assert covered["count"] <= 99
+
+
+def test_a_score_s_interval_needs_pairs():
+    samples = drawn_samples(np.random.default_rng(0), {"count": 0.5}, 5).iloc[::2]  # no pair is whole
+    assert score_intervals(mme_scores(samples), samples)[["low", "high"]].isna().all(axis=None)
+    samples = drawn_samples(np.random.default_rng(0), {"count": 1.0}, 5)
+    (low,), (high,) = score_intervals(mme_scores(samples), samples)[["low", "high"]].to_numpy().T.tolist()[:2]
+    assert 0 < low < 200 == high
 
 
 def test_categories_are_read_a_few_at_a_time(run, monkeypatch):

@@ -3,11 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as statsmodels
 from scipy import stats
 
 from analyze.statistics.bootstrap import Bootstrap, percentiles
 from analyze.statistics.clusters import Clusters
-from analyze.statistics.intervals import ImageSums, share_interval, wilson
+from analyze.statistics.intervals import mean_interval, share_interval, wilson
+from analyze.tables.image_sums import ImageSums
 
 REPEATS = 200  # of simulations; with 1,000, see the README
 
@@ -39,12 +41,11 @@ def test_sums_are_those_of_pandas():
 
 
 def test_a_mean_s_interval_is_that_of_a_cluster_robust_regression():
-    statsmodels = pytest.importorskip("statsmodels.api")
     rng = np.random.default_rng(1)
     image = np.repeat(np.arange(40), rng.integers(1, 5, 40))
     values = rng.normal(size=40)[image] + rng.normal(size=len(image))
     of = Clusters.by_name(pd.Series(image), pd.Series(np.zeros(len(image))))
-    low, high = ImageSums.of(of.sums(values), of.counts).interval()
+    low, high = mean_interval(ImageSums.of(of.sums(values), of.counts))
     fit = statsmodels.OLS(values, np.ones(len(values))).fit(cov_type="cluster", cov_kwds={"groups": image}, use_t=True)
     # statsmodels also corrects by (N - 1) / (N - 1) for one parameter, which is 1
     assert (low, high) == pytest.approx(fit.conf_int()[0], rel=1e-6)
@@ -56,9 +57,9 @@ def test_one_question_an_image_is_student_s_interval_and_parts_add_up():
     parts = ImageSums.of(values[:11], np.ones((11, 4))) + ImageSums.of(values[11:], np.ones((19, 4)))
     expected = stats.t.interval(0.95, 29, values.mean(axis=0), stats.sem(values, axis=0))
     for sums in (whole, parts):
-        for found, bound in zip(sums.interval(), expected, strict=True):
+        for found, bound in zip(mean_interval(sums), expected, strict=True):
             assert found == pytest.approx(bound)
-    assert np.isnan(ImageSums.of(values[:1], np.ones((1, 4))).interval()).all()
+    assert np.isnan(mean_interval(ImageSums.of(values[:1], np.ones((1, 4))))).all()
 
 
 def test_wilson_is_scipy_s():
@@ -147,6 +148,6 @@ def test_intervals_of_means_cover_the_truth(images):
     covered = 0
     for _ in range(REPEATS):
         values = np.repeat(rng.gamma(2, 0.5, images), 2) + rng.normal(0, 0.1, 2 * images)
-        low, high = ImageSums.of(of.sums(values), of.counts).interval()
+        low, high = mean_interval(ImageSums.of(of.sums(values), of.counts))
         covered += low <= 1.0 <= high
     assert 0.90 <= covered / REPEATS <= 0.985

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats import multitest
 
 from analyze.statistics.multiplicity import FLOOR, false_discovery_rate, sign_flip_maximum
 
@@ -55,6 +56,5 @@ def test_rounding_is_never_significant():
 
 
 def test_adjusted_p_values_are_statsmodels():
-    multitest = pytest.importorskip("statsmodels.stats.multitest")
     p = np.random.default_rng(3).random((4, 6)) ** 2
     assert false_discovery_rate(p).ravel() == pytest.approx(multitest.multipletests(p.ravel(), method="fdr_bh")[1])

@@ -52,23 +52,35 @@ def mme_scores(samples: pd.DataFrame) -> pd.DataFrame:
         without a single complete pair, `accuracy` is that of all observed questions, and `accuracy_pairs` and `score`
         are NaN.
     """
-    scored = samples[samples["answer"].map(read_answer).notna()]
-    if not (scored["status"] == OK).any():
+    table = scored_questions(samples)
+    if not table["observed"].any():
         return pd.DataFrame()
+    groups = dict(list(table.groupby("category", sort=False)))
+    order = [name for names in TOTALS.values() for name in names if name in groups]
+    return pd.DataFrame([_score(name, groups[name]) for name in dict.fromkeys([*order, *groups])])
+
+
+def scored_questions(samples: pd.DataFrame) -> pd.DataFrame:
+    """The samples whose right answer is yes or no, as they are scored.
+
+    Returns:
+        With the index of `samples`: `category`, `image` (what tells images apart), `pair` (likewise, the questions that
+        belong together), `observed`, `right`, and `paired` (whether all questions of a pair of several were observed).
+    """
+    scored = samples[samples["answer"].map(read_answer).notna()]
+    image, pair = _images_and_pairs(scored)
     table = pd.DataFrame(
         {
             "category": scored["category"].astype(str),
-            "pair": _pairs(scored),
+            "image": image,
+            "pair": pair,
             "observed": scored["status"] == OK,
             "right": scored["answer"].map(read_answer) == scored["prediction"].map(read_prediction),
         }
     )
     pairs = table.groupby(["category", "pair"])
     complete = pairs["observed"].transform("all") & (pairs["pair"].transform("size") > 1)
-    table = table.assign(paired=complete)
-    groups = dict(list(table.groupby("category", sort=False)))
-    order = [name for names in TOTALS.values() for name in names if name in groups]
-    return pd.DataFrame([_score(name, groups[name]) for name in dict.fromkeys([*order, *groups])])
+    return table.assign(paired=complete.astype(bool))
 
 
 def total_scores(scores: pd.DataFrame) -> pd.DataFrame:
@@ -86,15 +98,15 @@ def total_scores(scores: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=scores.columns).astype(dict.fromkeys(COUNTS, "int64"))
 
 
-def _pairs(scored: pd.DataFrame) -> pd.Series:
-    """A name that questions which belong together share, in their category."""
+def _images_and_pairs(scored: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """A name of each question's image, and one that questions which belong together share, in their category."""
     category, identity = scored["category"].astype(str), scored["question_id"].fillna("")
     name = scored["image"].fillna(scored["question_id"]).fillna(scored["sample_id"].astype(str))
     same_name = scored.groupby([category, name], sort=False)["image_sha256"]
     image = scored["image_sha256"].fillna(same_name.transform("first")).fillna(name)  # skipped: maybe without a hash
     times = scored.groupby([category, image, identity], sort=False)["sample_id"].transform("size")
     by_id = times.where(identity != "", 1).groupby([category, image], sort=False).transform("min") > 1
-    return image.where(~by_id, image + " id " + identity)
+    return image, image.where(~by_id, image + " id " + identity)
 
 
 def _score(category: object, rows: pd.DataFrame) -> dict[str, object]:

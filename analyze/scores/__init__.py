@@ -1,0 +1,5 @@
+"""The MME score.
+
+mme         questions -> right or wrong -> scores by category and in total
+intervals   how far a score would be from that on other images
+"""
