@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from extract.__main__ import main
+from extract.contradictions import count_contradictions
 from extract.images.loading import ImageFiles
 from extract.models.transformers_model import TransformersModel
 from extract.passes.forward import Passes
@@ -72,6 +74,36 @@ def test_the_demo_is_a_valid_run(extracted, questions, checkpoint_path):
     assert session.versions["torch"] == torch.__version__
 
 
+def test_the_two_answers_are_swapped(tmp_path, extract, extracted, capsys):
+    """The oracle of each margin is minus that of the other order, which contradicts `p_yes` and `p_no`."""
+    assert extract(tmp_path / "run", answer_tokens=["No", "Yes"]) == 0
+    said = capsys.readouterr().err
+    found, expected = (pd.read_parquet(run / "samples") for run in (tmp_path / "run", extracted))
+    assert np.abs(found["margin"] + expected["margin"]).max() <= 1e-6
+    assert expected["margin"].std() > 1e-3
+    contradictions, answered = count_contradictions(open_run(tmp_path / "run"))
+    difference = found["p_yes"] - found["p_no"]
+    assert (contradictions, answered) == (((difference * found["margin"]) < 0).sum(), len(found))
+    assert contradictions * 100 > answered
+    assert said.count(f"contradicts `p_yes` and `p_no`, which count every spelling, in {contradictions} of") == 1
+    manifest = open_run(tmp_path / "run").manifest
+    assert manifest.answer_tokens == ["▁No", "▁Yes"]
+    before = open_run(extracted).manifest
+    assert manifest.answer_token_ids == before.answer_token_ids[::-1]
+
+
+def test_a_run_of_before_there_were_margins_is_read(tmp_path, extracted):
+    run = shutil.copytree(extracted, tmp_path / "run")
+    for part in (run / "samples").iterdir():
+        pq.write_table(pq.read_table(part).drop_columns("margin"), part)
+    content = json.loads((run / "run.json").read_text())
+    kept = {name: value for name, value in content.items() if not name.startswith("answer_token")}
+    (run / "run.json").write_text(json.dumps(kept))
+    assert list(validate(run)) == []
+    assert open_run(run).samples()["margin"].null_count == open_run(run).samples().num_rows
+    assert count_contradictions(open_run(run)) == (0, 0)
+
+
 def test_what_a_causal_model_must_show(extracted):
     heads = pd.read_parquet(extracted / "heads")
     samples = pd.read_parquet(extracted / "samples").set_index("sample_id")
@@ -119,7 +151,7 @@ def test_batches_and_sequences_change_no_number(tmp_path, extract, extracted, fl
     keys = ["sample_id", "category", "layer", "head"]
     assert heads[keys].equals(expected[keys])
     assert np.abs(heads.drop(columns=keys) - expected.drop(columns=keys)).max(axis=None) <= 5e-6
-    floats = ["p_yes", "p_no"]
+    floats = ["p_yes", "p_no", "margin"]
     assert samples.drop(columns=floats).equals(expected_samples.drop(columns=floats))
     assert np.abs(samples[floats] - expected_samples[floats]).max(axis=None) <= 1e-5
     run = open_run(tmp_path / "run")

@@ -120,6 +120,7 @@ def test_what_a_killed_writer_left_is_removed(tmp_path, whole):
 CHANGED = {  # another value for each field of run.json
     "source": "legacy-pt", "layers": 7, "heads": 7, "flows": ["t2v"], "text_scope": "no-system", "num_chunks": 2,
     "causal": False, "image_preprocessing": {"aspect": "pad"}, "schema_version": 2,
+    "answer_tokens": ["a", "b"], "answer_token_ids": [1, 2],
 }  # fmt: skip
 
 

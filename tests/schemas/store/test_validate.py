@@ -56,6 +56,7 @@ def test_a_valid_run(made_up):
         ("samples", "sample_id", 1, "OCR/0", "`sample_id` is not unique: OCR/0"),
         ("samples", "sample_id", 0, "late", "late is `ok` in `samples`, but has no rows"),
         ("samples", "p_yes", 0, 1.5, "`p_yes` is outside 0..1"),
+        ("samples", "margin", 0, float("inf"), "`margin` is not finite in 1 rows"),
         ("samples", "n_image", 0, -3, "`n_image` is negative"),
         ("samples", "category", 0, None, "`category` is null"),
     ],

@@ -45,6 +45,10 @@ for name, template in conv_templates.items():
 json.dump(prompts, open(sys.argv[2], "w"))
 """
 
+REPLIES = PROMPTS.replace("conversation.roles[1], None", "conversation.roles[1], 'Yes'").replace(
+    "prompts.setdefault(name, []).append(conversation.get_prompt())", "prompts[name] = conversation.get_prompt()"
+)
+
 # The package's own rule is in the middle of a function that needs a GPU: this takes its lines out and runs them
 CHOICES = """
 import inspect, json, sys, textwrap
@@ -92,6 +96,14 @@ def test_every_template_character_for_character(package):
     assert prompts.keys() == TEMPLATES.keys()
     ours = {name: [find_template(name).render(message).text for message in MESSAGES] for name in TEMPLATES}
     assert ours == prompts
+
+
+def test_a_reply_is_written_as_the_package_does(package):
+    written = package(REPLIES, MESSAGES[:1])
+    for name, text in written.items():
+        template = find_template(name)
+        assert text.startswith(template.render(MESSAGES[0]).text + template.reply("Yes")), name
+    assert written.keys() == TEMPLATES.keys()
 
 
 def test_auto_chooses_as_the_package_does(package):
@@ -222,6 +234,6 @@ def compare(run, reference):
     assert heads[keys].equals(expected[keys])
     assert np.abs(heads.drop(columns=keys) - expected.drop(columns=keys)).max(axis=None) <= 1e-5
     samples, expected = (pd.read_parquet(each / "samples") for each in (run, reference))
-    floats = ["p_yes", "p_no"]
+    floats = ["p_yes", "p_no", "margin"]
     assert np.abs(samples[floats] - expected[floats]).max(axis=None) <= 1e-5
     assert samples.drop(columns=floats).equals(expected.drop(columns=floats))
