@@ -326,10 +326,10 @@ def test_what_is_not_finite_is_skipped_and_named(ask, monkeypatch):
     forward = TransformersModel.forward
 
     def poisoned(self, *inputs):
-        logits, flows = (tensor.clone() for tensor in forward(self, *inputs))
+        logits, flows, hidden = (tensor.clone() for tensor in forward(self, *inputs))
         flows[0, 2, 1, 0] = float("nan")
         logits[1, 5] = float("inf")
-        return logits, flows
+        return logits, flows, hidden
 
     monkeypatch.setattr(TransformersModel, "forward", poisoned)
     code, run = ask({}, {}, {})
