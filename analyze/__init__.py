@@ -6,6 +6,8 @@ pictures/   what the pictures of a run show, from its tally
 drawing/    statistics in, an Axes out
 derived/    runs made of other runs: subset, merge
 statistics/ intervals and tests whose unit is the image
+commands/   one module for each command: it prints and writes
+compare/    two runs compared
 plots, summary, verify, legacy   the work of one command each
 scores/     the MME score, and its interval
 reference   published figures of a model, from data/reference

@@ -15,6 +15,7 @@ from schemas.manifest import TEXT_SCOPES
 from schemas.text import printable
 
 RECORDS = "mme_attention_head_records.pt"
+COMPARED = ("t2v", "v2t", "q2v", "a2v")  # flows of `compare`
 FORMATS = ("png", "pdf", "svg")
 LONGEST_PREFIX = 80  # bytes: file systems limit names, and a category's name comes behind it
 FINITE = number(float, -sys.float_info.max, sys.float_info.max)
@@ -103,10 +104,28 @@ def parser() -> Parser:
     summary.add_argument("--output-dir", type=path, help="directory of the CSV files (default: RUN)")
     _seed_flag(summary)
 
-    compare = commands.add_parser("verify", help="compare a run with published figures; exit code 0 if it matches")
-    _run_argument(compare)
-    _picture_flags(compare)
-    compare.add_argument(
+    several = commands.add_parser("compare", help="compare two runs, or the distances of several; a verdict in words")
+    several.add_argument("runs", type=path, nargs="+", metavar="RUN", help="A and B, or more, directories of runs")
+    _value_flags(several, COMPARED)
+    _picture_flags(several, "B/compared_with_A, or of several A/compared", prefix=False)
+    several.add_argument(
+        "--related",
+        action="store_true",
+        help="one model was made from the other, as by tuning: heads of the same index are the same",
+    )
+    several.add_argument(
+        "--resamples",
+        type=number(int, 100, 10**6),
+        default=10_000,
+        metavar="N",
+        help="of the images, for intervals (default 10000)",
+    )
+    _seed_flag(several)
+
+    verify = commands.add_parser("verify", help="compare a run with published figures; exit code 0 if it matches")
+    _run_argument(verify)
+    _picture_flags(verify)
+    verify.add_argument(
         "--reference", type=path, default=LLAVA_MME, metavar="FILE", help="the figures (default LLaVA-1.5-7B on MME)"
     )
 
@@ -124,9 +143,9 @@ def parser() -> Parser:
         "--heads-query", metavar="QUERY", help='samples with a row of heads that fits, as "layer == 5 and a2v > 0.5"'
     )
 
-    several = commands.add_parser("merge", help="write the samples of several runs of the same settings as one run")
-    several.add_argument("runs", type=path, nargs="+", metavar="RUN", help="directories of runs")
-    _derived_flags(several)
+    merged = commands.add_parser("merge", help="write the samples of several runs of the same settings as one run")
+    merged.add_argument("runs", type=path, nargs="+", metavar="RUN", help="directories of runs")
+    _derived_flags(merged)
 
     export = commands.add_parser("export-pt", help=f"write {RECORDS}")
     _run_argument(export)
@@ -164,20 +183,23 @@ def _seed_flag(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seed", type=number(int, 0, 2**32 - 1), default=0, help="of the resamples (default 0)")
 
 
-def _value_flags(command: argparse.ArgumentParser) -> None:
+def _value_flags(command: argparse.ArgumentParser, flows: Sequence[str] = DEFAULT) -> None:
     _scope_flag(command)
     command.add_argument(
         "--metrics",
         nargs="+",
-        default=list(DEFAULT),
+        default=list(flows),
         metavar="FLOW",
-        help=f"mass columns (default {' '.join(DEFAULT)}): {' '.join(FLOW_NAMES)}",
+        help=f"mass columns (default {' '.join(flows)}): {' '.join(FLOW_NAMES)}",
     )
 
 
-def _picture_flags(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--output-dir", type=path, help="directory of the files (default: RUN)")
-    command.add_argument("--prefix", type=_prefix, default="mme", help="begins each picture's file name (default mme)")
+def _picture_flags(command: argparse.ArgumentParser, folder: str = "RUN", *, prefix: bool = True) -> None:
+    command.add_argument("--output-dir", type=path, help=f"directory of the files (default: {folder})")
+    if prefix:
+        command.add_argument(
+            "--prefix", type=_prefix, default="mme", help="begins each picture's file name (default mme)"
+        )
     command.add_argument("--dpi", type=number(int, COARSEST, FINEST), default=300, help="dots per inch (default 300)")
     command.add_argument("--format", choices=FORMATS, default="png", help="of the pictures (default png)")
 

@@ -1,0 +1,124 @@
+"""`compare`: two runs, or the distances of several."""
+
+import argparse
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from analyze.commands.opening import make_folder, opened, output_folder
+from analyze.tables.frames import Heads, check_flows
+from analyze.tables.output import as_text, write_csv
+from schemas.cli import say
+from schemas.errors import HeadflowError
+from schemas.store.directory import record_outputs
+from schemas.text import printable
+
+if TYPE_CHECKING:
+    from analyze.compare.comparison import Comparison
+
+
+def compare_runs(arguments: argparse.Namespace) -> int:
+    """`compare`: the verdict, then tables, CSV files and pictures; of several runs, their distances."""
+    if len(arguments.runs) < 2:
+        raise HeadflowError("compare takes two runs or more; give another RUN")
+    runs = [opened(run) for run in arguments.runs]
+    flows = list(arguments.metrics)
+    for heads in runs:
+        flows = list(check_flows(flows, heads.run.manifest))
+    return _two(arguments, runs[0], runs[1], flows) if len(runs) == 2 else _several(arguments, runs, flows)
+
+
+def _two(arguments: argparse.Namespace, a: Heads, b: Heads, flows: list[str]) -> int:
+    from analyze.compare.comparison import compare
+
+    folder = output_folder(arguments.output_dir or b.run.path / f"compared_with_{a.run.path.name}", b.run.path)
+    make_folder(folder)
+    found = compare(
+        a, b, flows, text_scope=arguments.text_scope, related=arguments.related, resamples=arguments.resamples,
+        seed=arguments.seed,
+    )  # fmt: skip
+    for name, heads in (("A", a), ("B", b)):
+        say(f"{name}: {heads.run.path}, {heads.run.manifest.model}")
+    say(found.pairs.in_words())
+    print("\n" + "\n".join(map(printable, found.verdict())))
+    tables = {"answers.csv": found.answers, "masses.csv": found.means}
+    tables |= {"profiles.csv": pd.concat([each.profiles for each in found.masses])}
+    if found.heads:
+        tables["heads.csv"] = pd.concat([each.table for each in found.heads])
+    unwritten = write_csv(tables, folder)
+    print(f"\nsettings that differ\n{as_text(found.settings, 4)}" if len(found.settings) else "\nno setting differs")
+    if len(found.answers):
+        print(f"\nanswers; intervals of 95%, {arguments.resamples} resamples of images with seed {arguments.seed}")
+        print(as_text(found.answers, 2))
+    print(f"\nmasses, means over samples and heads; intervals of 95%\n{as_text(found.means, 4)}")
+    if unwritten:
+        raise unwritten
+    paths = _draw(found, a, b, folder, arguments)
+    record_outputs(b.run.path, [*(folder / name for name in tables), *paths])
+    print()
+    say(f"written: {len(tables)} tables and {len(paths)} pictures in {folder}")
+    return 0
+
+
+def _draw(found: "Comparison", a: Heads, b: Heads, folder: Path, arguments: argparse.Namespace) -> list[Path]:
+    from analyze.drawing.comparison import differences_figure, masses_figure, scores_figure
+    from analyze.drawing.figures import FigureFiles, style
+
+    names = f"A: {_name(a)}", f"B: {_name(b)}"
+    of = (f"{len(found.pairs.table)} paired samples", f"{found.pairs.table['image'].nunique()} images")
+    paths = []
+    with style(), FigureFiles(arguments.dpi, arguments.format) as files:
+        accuracy = found.answers[found.answers["measure"] == "accuracy"]
+        if len(accuracy):
+            title = "Accuracy of two runs, 95% intervals by image"
+            paths.append(files.save(scores_figure(accuracy, title, of, names), folder / "accuracy"))
+        figure = masses_figure(
+            pd.concat([each.distributions for each in found.masses]),
+            pd.concat([each.profiles for each in found.masses]),
+            pd.concat([each.heads for each in found.masses]),
+            "Attention masses of two runs",
+            of,
+            names,
+        )
+        paths.append(files.save(figure, folder / "masses"))
+        for each in found.heads:
+            flow, shape = each.table["flow"].iloc[0], (a.layers, a.heads)
+            differences = each.table["difference"].to_numpy().reshape(shape)
+            significant = each.table["significant"].to_numpy().reshape(shape)
+            figure = differences_figure(differences, significant, flow, "B − A of each head", (*names, *of))
+            paths.append(files.save(figure, folder / f"head_differences_{flow}"))
+    return paths
+
+
+def _name(heads: Heads) -> str:
+    model = heads.run.manifest.model
+    return f"{Path(model).name}, {heads.run.path.name}" if model else heads.run.path.name
+
+
+def _several(arguments: argparse.Namespace, runs: list[Heads], flows: list[str]) -> int:
+    from analyze.compare.distances import distances
+
+    names = [str(each.run.path) for each in runs]
+    if len(set(names)) < len(names):
+        raise HeadflowError("a run is named twice; name each once")
+    folder = output_folder(arguments.output_dir or runs[0].run.path / "compared", runs[0].run.path)
+    table = distances(dict(zip(names, runs, strict=True)), flows, arguments.text_scope)
+    unwritten = write_csv({"distances.csv": table}, folder)
+    for flow in flows:
+        some = table[table["flow"] == flow].set_index(["a", "b"])["distance"]
+        nearest = min(combinations(names, 2), key=lambda pair: some[pair])
+        furthest = max(combinations(names, 2), key=lambda pair: some[pair])
+        say(f"{flow}: nearest {nearest[0]} and {nearest[1]} ({some[nearest]:.4f}), "
+            f"furthest {furthest[0]} and {furthest[1]} ({some[furthest]:.4f})")  # fmt: skip
+    for flow in flows:
+        matrix = table[table["flow"] == flow].pivot(index="a", columns="b", values="distance").loc[names, names]
+        print(f"\n{flow}: distance of the distributions of all values (1-Wasserstein)")
+        print(as_text(matrix.rename_axis(index="run", columns=None).reset_index(), 4))
+    if unwritten:
+        raise unwritten
+    record_outputs(runs[0].run.path, [folder / "distances.csv"])
+    print()
+    say(f"written: {folder / 'distances.csv'}")
+    return 0

@@ -1,0 +1,34 @@
+"""What commands share: opening a run, and the folder that files go to."""
+
+from pathlib import Path
+
+from analyze.tables.frames import Heads, open_heads
+from schemas.cli import say
+from schemas.columns import TABLES
+from schemas.errors import HeadflowError
+from schemas.store.directory import check_directory
+
+
+def opened(run: Path) -> Heads:
+    """Open a run; says so if it is not complete."""
+    heads, warning = open_heads(run)
+    if warning:
+        say(f"warning: {warning}", error=True)
+    return heads
+
+
+def output_folder(asked: Path | None, run: Path) -> Path:
+    """Where files go: into the folder asked for, else into the run, but not among the parts of a table."""
+    folder = asked or run
+    tables = {(run / table).resolve() for table in TABLES}
+    if tables & {folder.resolve(), *folder.resolve().parents}:
+        raise HeadflowError(f"{folder} is for parts of a table, and pandas reads all of it", setting="output_dir")
+    return folder
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder that files can be written to, before any costly work."""
+    try:
+        check_directory(folder)
+    except HeadflowError as error:
+        raise HeadflowError(str(error), setting="output_dir") from None

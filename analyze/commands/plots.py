@@ -1,0 +1,61 @@
+"""`plots`: tally, then draw."""
+
+import argparse
+from collections.abc import Sequence
+
+from analyze.cli import chosen_categories, chosen_layers
+from analyze.commands.opening import make_folder, opened, output_folder
+from analyze.pictures.kinds import Picture
+from analyze.tables.frames import check_flows
+from schemas.cli import say
+from schemas.store.directory import record_outputs
+
+SHOWN = 20  # letters that are named
+
+
+def draw_plots(arguments: argparse.Namespace) -> int:
+    """`plots`: tally, then draw."""
+    from analyze.pictures.of_run import Pictures, subject
+    from analyze.plots import write_pictures
+    from analyze.tables.bins import bin_edges
+    from analyze.tables.tallies import tally
+
+    edges = bin_edges(arguments.bins, tuple(arguments.range) if arguments.range else None)
+    heads = opened(arguments.run)
+    scope = heads.scope(arguments.text_scope)
+    flows = check_flows(arguments.metrics, heads.run.manifest)
+    layers = chosen_layers(arguments.layers, heads.layers)
+    categories = chosen_categories(arguments.categories, heads.categories)
+    folder = output_folder(arguments.output_dir, heads.run.path)
+    make_folder(folder)
+    found = tally(heads, flows, scope, edges, spread=False)
+    for flow, share in found.outside().items():
+        if share:
+            say(f"warning: {share:.2%} of {flow} lies outside the bins and is not drawn", error=True)
+    of = subject(heads, scope)
+    drawn = Pictures(found, of, arguments.prefix, layers, categories, arguments.ymax, arguments.vmax).all()
+    _warn(drawn, [*categories, *of])
+    size = tuple(arguments.figsize)
+    paths = write_pictures(drawn, folder, figsize=size, dpi=arguments.dpi, kind=arguments.format)
+    record_outputs(heads.run.path, paths)
+    say(f"{len(paths)} pictures in {folder}, {paths[0].name} first")
+    return 0
+
+
+def _warn(pictures: Sequence[Picture], names: Sequence[str]) -> None:
+    """Say which letters of names cannot be drawn, and whether bars or colours are cut."""
+    from analyze.drawing.fonts import undrawable
+
+    if letters := undrawable(names):
+        shown = "".join(letters[:SHOWN]) + ("..." if len(letters) > SHOWN else "")
+        code = letters[0].encode("unicode_escape").decode()
+        say(
+            f"warning: no font here has {shown}; pictures have codes in their place, such as {code}; install a font, "
+            "such as Noto Sans CJK",
+            error=True,
+        )
+    if cut := [picture.name for picture in pictures if picture.cut]:
+        say(
+            f"warning: {len(cut)} of {len(pictures)} pictures cut what lies above --ymax or --vmax, {cut[0]} first",
+            error=True,
+        )

@@ -1,0 +1,42 @@
+"""`validate`, `subset`, `merge`: what is done with runs as they are."""
+
+import argparse
+
+from analyze.commands.opening import opened
+from analyze.tables.frames import open_heads
+from schemas.cli import say
+from schemas.store.validate import validate
+
+
+def validate_run(arguments: argparse.Namespace) -> int:
+    """`validate`: one line for each thing that is wrong."""
+    wrong = 0
+    for line in validate(arguments.run):
+        say(line)
+        wrong += 1
+    found = f"{wrong} problem" + ("s" if wrong > 1 else "") if wrong else "valid"
+    say(f"{arguments.run}: {found}")
+    return 1 if wrong else 0
+
+
+def subset_run(arguments: argparse.Namespace) -> int:
+    """`subset`: some samples of a run."""
+    from analyze.derived.subset import subset
+
+    heads = opened(arguments.run)
+    conditions = {name: getattr(arguments, name) for name in ("categories", "query", "heads_query")}
+    run = subset(heads, arguments.output, **conditions, overwrite=arguments.overwrite)
+    say(f"{run.samples_asked} of {len(heads.samples)} samples in {arguments.output}")
+    return 0
+
+
+def merge_runs(arguments: argparse.Namespace) -> int:
+    """`merge`: the samples of several runs."""
+    from analyze.derived.merge import merge, warnings
+
+    runs = [open_heads(path)[0] for path in arguments.runs]
+    for warning in warnings(runs):
+        say(f"warning: {warning}", error=True)
+    run = merge(runs, arguments.output, overwrite=arguments.overwrite)
+    say(f"{run.samples_asked} samples of {len(runs)} runs in {arguments.output}")
+    return 0

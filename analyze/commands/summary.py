@@ -1,0 +1,50 @@
+"""`summary`: tables as CSV, and the same on the terminal."""
+
+import argparse
+
+import pandas as pd
+
+from analyze.commands.opening import opened, output_folder
+from analyze.tables.frames import check_flows
+from analyze.tables.output import as_text, write_csv
+from schemas.cli import say
+from schemas.store.directory import record_outputs
+
+
+def summarise_run(arguments: argparse.Namespace) -> int:
+    """`summary`: tables as CSV, and the same on the terminal."""
+    from analyze.scores.intervals import score_intervals
+    from analyze.scores.mme import mme_scores, total_scores
+    from analyze.summary import GROUPS, summarise
+
+    heads = opened(arguments.run)
+    flows = check_flows(arguments.metrics, heads.run.manifest)
+    scope = heads.scope(arguments.text_scope)
+    folder = output_folder(arguments.output_dir, heads.run.path)
+    table = summarise(heads, flows, scope)
+    scores = mme_scores(heads.samples)
+    tables = {"summary.csv": table.assign(text_scope=scope.name)}
+    if not scores.empty:
+        both = pd.concat([scores, total_scores(scores)])
+        tables["scores.csv"] = score_intervals(both, heads.samples, seed=arguments.seed)
+    unwritten = write_csv(tables, folder)  # first: whoever reads what is printed may stop reading
+    manifest = heads.run.manifest
+    statuses = heads.samples["status"].value_counts()
+    say(f"{manifest.model or manifest.question_file}: {', '.join(f'{n} {name}' for name, n in statuses.items())}")
+    if scope.note:
+        say(scope.note)
+    print("low and high: 95% interval of the mean, with the image as its unit")
+    for group in GROUPS:
+        print(f"\nby {group}" if group != GROUPS[0] else "")
+        print(as_text(table[table["group"] == group].drop(columns="group"), 4))
+    if not scores.empty:
+        print(f"\nMME score, by category; low and high: 95% interval, images resampled with seed {arguments.seed}")
+        print(as_text(tables["scores.csv"], 2))
+        if left_out := scores["left_out"].sum():
+            print(f"partial: {left_out} questions were skipped or lack their pair, and are left out of the scores")
+    if unwritten:
+        raise unwritten
+    record_outputs(heads.run.path, [folder / name for name in tables])
+    print()
+    say(f"written: {', '.join(str(folder / name) for name in tables)}")
+    return 0

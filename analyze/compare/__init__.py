@@ -1,0 +1,9 @@
+"""Two runs, or more, compared.
+
+pairing      which sample of one run is which of another; the settings that differ
+answers      accuracy and MME score, with paired intervals by image
+masses       where attention goes: means, distributions, profiles, heads in order
+heads        head by head, where that has a meaning
+comparison   all of it, and the verdict in words
+distances    how far several runs are from each other
+"""

@@ -1,0 +1,149 @@
+"""Accuracy and MME score of two runs on the samples that both have, with paired intervals."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analyze.compare.pairing import Pairs
+from analyze.scores.mme import TOTALS, scored_questions
+from analyze.statistics.bootstrap import Bootstrap, percentiles
+from analyze.statistics.clusters import Array, Clusters
+from analyze.statistics.intervals import FEW_IMAGES, LEAST, share_interval
+from analyze.statistics.multiplicity import false_discovery_rate, sign_flip_maximum
+from analyze.tables.frames import Heads
+
+ALL = "all"
+SAME = "the same number of answers is right on each image"
+COLUMNS = (
+    *("measure", "category", "questions", "images", "a", "a_low", "a_high", "b", "b_low", "b_high"),
+    *("difference", "low", "high", "adjusted_p", "note"),
+)
+
+
+def compare_answers(a: Heads, b: Heads, pairs: Pairs, *, resamples: int, seed: int) -> pd.DataFrame:
+    """Accuracy by category and over all, and MME score by category.
+
+    Returns:
+        One row per (measure, category), empty if no paired sample has a right answer that is yes or no: `measure`
+        (`accuracy`, in per cent, or `score`, 0 to 200), `questions`, `images`, each run's value with its own interval,
+        the `difference` b - a with its paired interval `low`, `high` (NaN where it cannot be told, see `note`), and
+        `adjusted_p`, that of sign flips of images, by Benjamini and Hochberg over the categories.
+    """
+    scored = [scored_questions(heads.samples) for heads in (a, b)]
+    both = pairs.table[pairs.table["a"].isin(_rows(a, scored[0])) & pairs.table["b"].isin(_rows(b, scored[1]))]
+    if both.empty:
+        return pd.DataFrame(columns=list(COLUMNS))
+    first, second = (each.loc[heads.samples.index[both[side]]] for each, heads, side in zip(
+        scored, (a, b), ("a", "b"), strict=True))  # fmt: skip
+    clusters = Clusters.by_name(both["image"], both["category"])
+    bootstrap = Bootstrap(clusters, resamples, seed)
+    rights = [clusters.sums(each["right"].to_numpy().astype(float)) for each in (first, second)]
+    order = _in_order(clusters.categories)
+    rows: list[dict[str, Any]] = [
+        _accuracy(name, bootstrap, rights, clusters.category == number) for name, number in order
+    ]
+    tested = np.array([row["p"] for row in rows])
+    for row, p in zip(rows, false_discovery_rate(tested), strict=True):
+        row["adjusted_p"] = p
+    every = np.ones(clusters.images, bool)
+    rows.append(_accuracy(ALL, bootstrap, rights, every))
+    rows[-1]["adjusted_p"] = rows[-1]["p"]
+    whole = _whole_pairs(first, second, both)
+    scores = [_score(name, bootstrap, rights, whole, clusters.category == number) for name, number in order]
+    rows += [row for row in scores if row is not None]
+    return pd.DataFrame(rows)[list(COLUMNS)]
+
+
+def _rows(heads: Heads, scored: pd.DataFrame) -> list[int]:
+    """The positions in `samples` of the questions that are scored."""
+    return heads.samples.index.get_indexer(scored.index[scored["observed"]]).tolist()
+
+
+def _in_order(categories: list[str]) -> list[tuple[str, int]]:
+    """MME's categories in its order, then the others, with their numbers."""
+    known = [name for names in TOTALS.values() for name in names if name in categories]
+    return [(name, categories.index(name)) for name in dict.fromkeys([*known, *categories])]
+
+
+def _accuracy(name: str, bootstrap: Bootstrap, rights: list[Array], images: np.ndarray) -> dict[str, Any]:
+    counts = bootstrap.clusters.counts
+    own = [share_interval(bootstrap, right, counts, images) for right in rights]
+    difference = rights[1] - rights[0]
+    draws = bootstrap.ratios(difference, counts, images)
+    means = (difference / counts)[images][:, None]
+    return {
+        "measure": "accuracy",
+        "category": name,
+        "questions": int(counts[images].sum()),
+        "images": int(images.sum()),
+        "p": float(sign_flip_maximum(means, seed=bootstrap.seed).p[0]),
+    } | _columns(own, [100 * each.estimate for each in own], draws * 100, difference[images])
+
+
+def _columns(own: Sequence[object], values: list[float], draws: Array, difference: Array) -> dict[str, Any]:
+    """The columns of values, intervals and differences, in per cent."""
+    found: dict[str, Any] = {}
+    for side, interval, value in zip(("a", "b"), own, values, strict=True):
+        found[side] = value
+        found[f"{side}_low"], found[f"{side}_high"] = (
+            np.nan if bound is None else 100 * bound
+            for bound in (getattr(interval, "low", None), getattr(interval, "high", None))
+        )
+    note = cannot_tell(difference)
+    low, high = (bound[0] for bound in percentiles(draws[:, None])) if not note else (np.nan, np.nan)
+    return found | {"difference": values[1] - values[0], "low": low, "high": high, "note": note}
+
+
+def cannot_tell(difference: Array) -> str:
+    """Why a paired interval cannot be given; empty if it can.
+
+    Args:
+        difference: [images], how many more questions on an image are right in b.
+    """
+    number, differ = len(difference), int(np.count_nonzero(difference))
+    if not differ:
+        return SAME
+    if number < FEW_IMAGES:
+        return f"cannot tell: {number} images, fewer than {FEW_IMAGES}"
+    if differ < LEAST:
+        return f"cannot tell: {differ} images differ, fewer than {LEAST}"
+    return ""
+
+
+def _whole_pairs(first: pd.DataFrame, second: pd.DataFrame, both: pd.DataFrame) -> list[tuple[Array, Array]]:
+    """For each run: of each image, how many of its pairs are right, and how many there are."""
+    clusters = Clusters.by_name(both["image"], both["category"])
+    usable = (first["paired"].to_numpy() & second["paired"].to_numpy()).astype(bool)
+    pair = first["category"].astype(str).str.cat(first["pair"].astype(str), sep="\0").to_numpy()
+    found = []
+    for each in (first, second):
+        frame = pd.DataFrame({"pair": pair, "right": each["right"].to_numpy(), "usable": usable})
+        whole = frame.groupby("pair")["right"].transform("all") & frame.groupby("pair")["usable"].transform("all")
+        begins = ~frame["pair"].duplicated() & frame.groupby("pair")["usable"].transform("all")
+        found.append(
+            (clusters.sums((whole & begins).to_numpy().astype(float)), clusters.sums(begins.to_numpy().astype(float)))
+        )
+    return found
+
+
+def _score(
+    name: str, bootstrap: Bootstrap, rights: list[Array], whole: list[tuple[Array, Array]], images: np.ndarray
+) -> dict[str, Any] | None:
+    """The MME score of a category; None if a question lacks its partner."""
+    counts, pairs = bootstrap.clusters.counts, whole[0][1]
+    if not pairs[images].all():
+        return None
+    draws, values = [], []
+    for right, (both, _) in zip(rights, whole, strict=True):
+        shares = [(right, counts), (both, pairs)]
+        values.append(100 * sum(float(above[images].sum() / below[images].sum()) for above, below in shares))
+        draws.append(100 * (bootstrap.ratios(right, counts, images) + bootstrap.ratios(both, pairs, images)))
+    return {
+        "measure": "score",
+        "category": name,
+        "questions": int(counts[images].sum()),
+        "images": int(images.sum()),
+        "adjusted_p": np.nan,
+    } | _columns([None, None], values, draws[1] - draws[0], (rights[1] - rights[0])[images])

@@ -1,0 +1,74 @@
+"""Two runs head by head, where a head of one is the same head of the other."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analyze.statistics.clusters import Clusters
+from analyze.statistics.multiplicity import FLOOR, Tested, sign_flip_maximum
+from analyze.statistics.reliability import disattenuated
+from analyze.tables.frames import Heads
+from analyze.tables.values import Values
+
+# How far rounding moves single masses in half precision, at most, on the demo's model
+FLOORS = {"float16": 2e-4, "bfloat16": 2e-3}
+
+
+@dataclass(frozen=True)
+class HeadDifferences:
+    """One flow of the heads of two runs.
+
+    Attributes:
+        table: `flow`, `layer`, `head`, `a`, `b`, `difference`, `p` (sign flips of images, maximum over all heads of the
+            flow), `significant`.
+        correlation: between the heads of both runs, without noise; None if it cannot be told.
+    """
+
+    table: pd.DataFrame
+    correlation: float | None
+
+
+def obstacle(a: Heads, b: Heads, *, related: bool) -> str:
+    """Why heads of two runs cannot be matched by their index; empty if they can.
+
+    They can if both have as many layers and heads, and one model was made from the other: the caller knows it, or the
+    runs have the same model or the same weights.
+    """
+    one, other = (f"{each.layers} x {each.heads}" for each in (a, b))
+    if one != other:
+        return f"A has {one} layers and heads, B {other}: a head of one has no counterpart in the other"
+    if related or _same_model(a, b):
+        return ""
+    return (
+        "the models are not known to descend from one another, and in independent models the same index is not the "
+        "same head"
+    )
+
+
+def _same_model(a: Heads, b: Heads) -> bool:
+    weights = [{ledger.weights for ledger in each.run.ledgers.values()} - {None} for each in (a, b)]
+    named = a.run.manifest.model is not None and a.run.manifest.model == b.run.manifest.model
+    return bool(weights[0] & weights[1]) if all(weights) else named
+
+
+def floor(a: Heads, b: Heads) -> float:
+    """Below what a difference of masses is one of rounding: that of the coarser dtype."""
+    return max(FLOORS.get(each.run.manifest.dtype or "", FLOOR) for each in (a, b))
+
+
+def compare_heads(flow: str, a: Values, b: Values, clusters: Clusters, *, floor: float, seed: int) -> HeadDifferences:
+    """Compare one flow head by head.
+
+    Args:
+        a, b: of the same samples, [samples, layers, heads].
+        floor: differences that do not exceed it are never significant.
+    """
+    _, layers, heads = a.shape
+    one, other = (clusters.means(each.reshape(len(each), -1)) for each in (a, b))
+    tested: Tested = sign_flip_maximum(other - one, seed=seed, floor=floor)
+    layer, head = (each.ravel() for each in np.mgrid[:layers, :heads])
+    columns = {"flow": flow, "layer": layer, "head": head, "a": one.mean(axis=0), "b": other.mean(axis=0)}
+    columns |= {"difference": tested.mean, "p": tested.p, "significant": tested.significant}
+    correlation = disattenuated(one, other, clusters.category, seed=seed)
+    return HeadDifferences(pd.DataFrame(columns), correlation)
