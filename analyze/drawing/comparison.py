@@ -38,7 +38,7 @@ def draw_shares(axes: Axes, scores: pd.DataFrame) -> Axes:
 
 
 def draw_differences(axes: Axes, scores: pd.DataFrame) -> Axes:
-    """Draw B − A with its interval; arguments as for `draw_shares`, columns `difference`, `low`, `high`."""
+    """Draw B − A with its interval, hollow where there is none; columns `difference`, `low`, `high`."""
     axes.axvline(0, color="0.4", linewidth=1)
     _whiskers(axes, scores["difference"], scores["low"], scores["high"], 0, "D", "0.15")
     axes.set(xlabel="B − A, percentage points")
@@ -50,7 +50,8 @@ def _whiskers(
 ) -> None:
     y = np.arange(len(values)) + shift
     axes.hlines(y, low.fillna(values), high.fillna(values), color=ink, linewidth=1.4)
-    axes.plot(values, y, marker=marker, color=ink, linestyle="", markersize=4.5)
+    for known, face in ((low.notna(), ink), (low.isna(), "none")):  # without an interval, a hollow mark
+        axes.plot(values[known], y[known], marker=marker, color=ink, linestyle="", markersize=4.5, markerfacecolor=face)
 
 
 def scores_figure(scores: pd.DataFrame, title: str, of: Sequence[str], names: tuple[str, str]) -> Figure:

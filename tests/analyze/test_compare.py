@@ -1,0 +1,189 @@
+"""Oracle: made-up runs whose difference was planted, brute force with pandas, and a run compared with itself."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from analyze.__main__ import main
+from analyze.compare.answers import ALL, compare_answers
+from analyze.compare.comparison import compare
+from analyze.compare.distances import distances
+from analyze.compare.heads import obstacle
+from analyze.compare.pairing import differing_settings, pair_samples
+from analyze.tables.frames import open_heads
+from schemas.columns import FLOW_NAMES
+from schemas.errors import HeadflowError
+from tests.support.runs import flows, sample, start
+
+IMAGES = 80
+
+
+def write(path, *, right=0.7, shift=0.0, seed=0, heads=3, layers=2, flip=0, skip=(), fields=None, hashes="x"):
+    """A run with two questions an image in two categories.
+
+    Args:
+        right: share of right answers.
+        shift: what head L1H2 gives the image more of its question's attention, taken from the question.
+        seed: of the values and the answers.
+        flip: how many right answers are made wrong.
+        skip: samples that are left out.
+        hashes: begins what tells images apart.
+    """
+    random, noise = np.random.default_rng(seed), np.random.default_rng(99)
+    writer = start(path, 2 * IMAGES, fields={"layers": layers, "heads": heads} | (fields or {}))
+    for number in range(2 * IMAGES):
+        row = sample(number, "OCR" if number < IMAGES else "color")
+        is_right = random.random() < right
+        if is_right and flip:
+            is_right, flip = False, flip - 1
+        row["prediction"] = row["answer"] if is_right else "neither"
+        row |= {"image_sha256": f"{hashes}{number // 2}", "row": number}
+        values = flows(noise, layers, heads)
+        if shift:
+            moved = min(shift, float(values[1, 2, FLOW_NAMES.index("q2q")]))
+            values[1, 2, FLOW_NAMES.index("q2q")] -= moved
+            values[1, 2, FLOW_NAMES.index("q2v")] += moved
+        if number not in skip:
+            writer.add(row, {"heads": values})
+        else:
+            writer.skip(row, "image_missing", "gone")
+    writer.finish()
+    return open_heads(path)[0]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("compare")
+
+
+@pytest.fixture(scope="module")
+def base(folder):
+    return write(folder / "base")
+
+
+def result(a, b, **options):
+    return compare(a, b, ["q2v"], resamples=1_000, **options)
+
+
+def test_pairs_are_found_in_any_order_and_counted(folder, base):
+    other = write(folder / "skipped", skip=(3, 10))
+    pairs = pair_samples(other, base)
+    assert (len(pairs.table), pairs.only_a, pairs.only_b) == (158, 0, 2)
+    samples = base.samples["question"].to_numpy()[pairs.table["b"]]
+    assert (samples == other.samples["question"].to_numpy()[pairs.table["a"]]).all()
+    assert "158 samples on 80 images" in pairs.in_words()
+
+
+def test_images_are_paired_by_name_where_their_files_differ(folder, base):
+    pairs = pair_samples(base, write(folder / "other files", hashes="y"))
+    assert (pairs.by, len(pairs.table)) == ("image", 160)
+
+
+def test_runs_without_a_sample_in_common_are_refused(folder, base, tmp_path):
+    writer = start(tmp_path / "run", 1)
+    writer.add(sample(0, "OCR") | {"question": "Another?"}, {"heads": flows(np.random.default_rng(0), 2, 3)})
+    writer.finish()
+    with pytest.raises(HeadflowError, match="have no sample in common"):
+        pair_samples(base, open_heads(tmp_path / "run")[0])
+
+
+def test_settings_that_differ_are_named(folder, base):
+    other = write(folder / "half", fields={"dtype": "float16", "image_preprocessing": {"crop": [1, 1]}})
+    table = differing_settings(base, other)
+    assert table.values.tolist() == [
+        ["dtype", "unknown", "float16"], ["image_preprocessing: crop", "unknown", "1, 1"],
+    ]  # fmt: skip
+
+
+def test_answers_by_brute_force(folder, base):
+    other = write(folder / "worse", right=0.5, seed=1)
+    table = compare_answers(base, other, pair_samples(base, other), resamples=4_000, seed=0)
+    accuracy = table[table["measure"] == "accuracy"].set_index("category")
+    right = [each.samples["prediction"] == each.samples["answer"] for each in (base, other)]
+    difference = 100 * (right[1].astype(float) - right[0].astype(float))
+    image = base.samples["image_sha256"].astype(str).to_numpy()
+    for category in ("OCR", "color", ALL):
+        chosen = (base.samples["category"].astype(str) == category) | (category == ALL)
+        found = accuracy.loc[category]
+        assert found["a"] == pytest.approx(100 * right[0][chosen].mean())
+        assert found["difference"] == pytest.approx(difference[chosen].mean())
+        means = difference[chosen].groupby(image[chosen]).mean()
+        low, high = stats.t.interval(0.95, len(means) - 1, means.mean(), stats.sem(means))
+        assert (found["low"], found["high"]) == pytest.approx((low, high), abs=2.0)
+    scores = table[table["measure"] == "score"].set_index("category")
+    both = [each.groupby(image).all() for each in right]
+    ocr = base.samples["category"].astype(str) == "OCR"
+    expected = [100 * (each[ocr].mean() + whole[image[ocr]].mean()) for each, whole in zip(right, both, strict=True)]
+    assert scores.loc["OCR", ["a", "b"]].tolist() == pytest.approx(expected)
+
+
+def test_a_run_and_itself_do_not_differ_and_ten_flipped_answers_do(folder, base):
+    lines = result(base, write(folder / "same")).verdict()
+    assert lines[0] == "answers: no difference: the same number of answers is right on each image, of 80"
+    assert "no significant difference in any of 2" in lines[1]
+    assert "in both, but for rounding" in lines[2]
+    assert "no head differs" in lines[3]
+    lines = result(base, write(folder / "flipped", flip=10)).verdict()
+    assert lines[0].startswith("answers: B is right less often (-6.")
+    lines = result(base, write(folder / "flipped thrice", flip=3)).verdict()
+    assert "cannot tell: 2 images differ, fewer than 5" in lines[0]
+
+
+def test_the_planted_head_is_found_and_no_other(folder, base):
+    found = result(base, write(folder / "shifted", shift=0.02))
+    (heads,) = found.heads
+    assert heads.table.loc[heads.table["significant"], ["layer", "head"]].values.tolist() == [[1, 2]]
+    assert heads.table["difference"].abs().max() == pytest.approx(0.02, abs=0.003)
+    assert "1 of 6 heads differ significantly" in found.verdict()[-1]
+
+
+def test_differences_of_rounding_are_not_significant(folder, base):
+    lines = result(base, write(folder / "rounding", shift=5e-6)).verdict()
+    assert "no head differs" in lines[-1]
+    half = write(folder / "half rounding", shift=1e-4, fields={"dtype": "float16"})
+    assert "no head differs" in result(base, half).verdict()[-1]
+
+
+def test_heads_are_matched_by_index_only_where_one_model_was_made_from_the_other(folder, base):
+    assert obstacle(base, base, related=False) == ""
+    small = write(folder / "small", layers=4, heads=2)
+    found = result(base, small)
+    assert found.heads == []
+    assert "A has 2 x 3 layers and heads, B 4 x 2" in found.verdict()[-1]
+    other = write(folder / "another", fields={"model": "another/model"})
+    assert "not known to descend" in result(base, other).verdict()[-1]
+    assert result(base, other, related=True).heads
+
+
+def test_distances_are_scipy_s(folder, base):
+    other = write(folder / "far", shift=0.3)
+    table = distances({"one": base, "other": other}, ["q2v", "v2t"]).set_index(["flow", "a", "b"])["distance"]
+    values = [pd.read_parquet(each.run.path / "heads")["q2v"] for each in (base, other)]
+    assert table["q2v", "one", "other"] == pytest.approx(stats.wasserstein_distance(*values), abs=1e-4)
+    assert table["v2t", "one", "other"] == table["q2v", "one", "one"] == 0
+
+
+def test_the_command(folder, base, capsys, tmp_path):
+    write(folder / "for the command", flip=10)
+    paths = [str(folder / name) for name in ("base", "for the command")]
+    assert main(["compare", *paths, "--output-dir", str(tmp_path / "out"), "--dpi", "40", "--resamples", "200"]) == 0
+    out = capsys.readouterr().out
+    assert "B is right less often" in out
+    assert "200 resamples of images with seed 0" in out
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"answers.csv", "masses.csv", "profiles.csv", "heads.csv", "accuracy.png", "masses.png"} <= names
+    assert {f"head_differences_{flow}.png" for flow in ("t2v", "v2t", "q2v", "a2v")} <= names
+    assert main(["compare", paths[0]]) == 2
+    assert "compare takes two runs or more" in capsys.readouterr().err
+
+
+def test_several_runs_have_distances(folder, base, capsys, tmp_path):
+    paths = [str(folder / name) for name in ("base", "same", "shifted")]
+    for name, options in (("same", {}), ("shifted", {"shift": 0.02})):
+        if not (folder / name).exists():
+            write(folder / name, **options)
+    assert main(["compare", *paths, "--output-dir", str(tmp_path), "--metrics", "q2v"]) == 0
+    assert len(pd.read_csv(tmp_path / "distances.csv")) == 9
+    assert f"nearest {paths[0]} and {paths[1]} (0.0000)" in capsys.readouterr().out
+    assert main(["compare", paths[0], *paths]) == 2
