@@ -57,7 +57,7 @@ def _statistics(found: Tally, level: str) -> pd.DataFrame:
     columns["max"] = high
     own = found.images.at(slice(None), -1) if level == "category" else found.images.sum(axis=0).at(0, slice(None, -1))
     for name, bound in zip(("low", "high"), mean_interval(own), strict=True):
-        columns[name] = pd.DataFrame(bound, index=low.index, columns=list(found.flows))
+        columns[name] = pd.DataFrame(bound, index=low.index, columns=list(found.flows)).clip(0, 1)  # as masses are
     table = pd.concat(columns, axis=1, names=["statistic", "flow"]).rename_axis(index="name").stack("flow")
     table = table[list(columns)]
     table.insert(0, "rows", rows.loc[table.index.get_level_values("name")].to_numpy())

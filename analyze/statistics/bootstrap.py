@@ -78,14 +78,21 @@ class Bootstrap:
             return (above / below).astype(np.float64)
 
     def mean(self, sums: Array, counts: Array, images: npt.NDArray[np.bool_] | None = None) -> Interval:
-        """The interval of sum(sums) / sum(counts), of one statistic; arguments as for `ratios`."""
+        """The interval of sum(sums) / sum(counts), of one statistic; arguments as for `ratios`.
+
+        Raises:
+            ValueError: no image has a value.
+        """
         chosen = slice(None) if images is None else images
         total = float(counts[chosen].sum())
         if not total:
-            return Interval(float("nan"), None, None, "no value")
+            raise ValueError("no image has a value")
         estimate = float(sums[chosen].sum()) / total
         if (number := int(np.count_nonzero(counts[chosen]))) < 2:
             return Interval(estimate, None, None, f"{number} image")
+        sizes = np.bincount(self.clusters.category[chosen][counts[chosen] > 0])
+        if sizes.max() < 2:
+            return Interval(estimate, None, None, "no category has two images")
         low, high = percentiles(self.ratios(sums, counts, images)[:, None])
         return Interval(estimate, float(low[0]), float(high[0]))
 

@@ -17,7 +17,7 @@ class Calibration:
 
     Attributes:
         curve: a row for each bin of probability: `low`, `high`, `samples`, `probability` (mean), `share` (of samples
-            whose right answer is Yes); NaN in empty bins.
+            whose right answer is Yes); bins without a sample are left out.
         ece: expected calibration error, the mean over samples of |probability - share| in their bin (Naeini et al.,
             2015); it is biased upward in small samples.
         brier: mean squared difference of probability and outcome (Brier, 1950).
@@ -32,9 +32,14 @@ def calibrate(probability: Array, yes: npt.NDArray[np.bool_], bins: int = BINS) 
     """Compare the probability of Yes with the right answers, in bins of equal width.
 
     Args:
-        probability: [samples], 0 to 1, such as p_yes / (p_yes + p_no); at least one.
+        probability: [samples], 0 to 1, such as p_yes / (p_yes + p_no).
         yes: [samples], whether Yes is right.
+
+    Raises:
+        ValueError: there is no sample.
     """
+    if not len(probability):
+        raise ValueError("calibration needs a sample")
     edges = np.linspace(0, 1, bins + 1)
     place = np.clip(np.searchsorted(edges, probability, side="right") - 1, 0, bins - 1)
     samples = np.bincount(place, minlength=bins)
@@ -45,4 +50,7 @@ def calibrate(probability: Array, yes: npt.NDArray[np.bool_], bins: int = BINS) 
     off = np.abs(mean - share)[samples > 0]
     ece = float((off * samples[samples > 0]).sum() / len(probability))
     columns = {"low": edges[:-1], "high": edges[1:], "samples": samples, "probability": mean, "share": share}
-    return Calibration(pd.DataFrame(columns), ece, float(((probability - yes) ** 2).mean()))
+    curve = pd.DataFrame(columns)
+    return Calibration(
+        curve[curve["samples"] > 0].reset_index(drop=True), ece, float(((probability - yes) ** 2).mean())
+    )

@@ -63,7 +63,7 @@ def polarity_free_contrast(
     With D the quantity at the question answered Yes less that at the other one, the statistic is
     1/2 [P(D > 0 | yes-biased) + P(D < 0 | no-biased)]; ties count half. In a yes-biased pair the wrong answer is to the
     No question, so what the word of the right answer does to the quantity cancels. States are permuted among the images
-    of a category. If one of the two states does not occur, the other's probability is the statistic.
+    of a category. It needs both states: with one alone, polarity would not cancel.
 
     Args:
         differences: float64 [images, quantities].
@@ -71,15 +71,14 @@ def polarity_free_contrast(
         category: [images].
     """
     yes_biased, no_biased = state == YES_BIASED, state == NO_BIASED
-    biased = yes_biased | no_biased
-    if biased.sum() < LEAST:
-        return Contrast.none(f"{biased.sum()} images are yes-biased or no-biased; at least {LEAST} are needed")
+    numbers = int(yes_biased.sum()), int(no_biased.sum())
+    if min(numbers) < LEAST:
+        return Contrast.none(
+            f"{numbers[0]} images are yes-biased and {numbers[1]} no-biased; at least {LEAST} of each are needed"
+        )
     above = (differences > 0) + 0.5 * (differences == 0)
-    sides = [(1.0, yes_biased), (-1.0, no_biased)]
-    there = [(sign, side) for sign, side in sides if side.any()]
-    weights = sum(sign * side / side.sum() / len(there) for sign, side in there)
-    statistic = weights @ above + (no_biased.any() / len(there))
-    return _permuted(statistic, np.asarray(weights), above, category, seed=seed, resamples=resamples)
+    weights = 0.5 * (yes_biased / numbers[0] - no_biased / numbers[1])
+    return _permuted(weights @ above + 0.5, weights, above, category, seed=seed, resamples=resamples)
 
 
 def stratified_auroc(
@@ -103,9 +102,15 @@ def stratified_auroc(
         right: bool [samples].
         image: int64 [samples], from 0.
         category: int64 [images].
-        answer: bool [samples], whether Yes is right; each image has one question with either answer.
+        answer: bool [samples], whether Yes is right; an image has at most one question with either answer, and counts
+            if it has both.
+
+    Raises:
+        ValueError: an image has two questions with one answer.
     """
     images = len(category)
+    if len(np.unique(2 * image + answer)) < len(image):
+        raise ValueError("an image has two questions with one answer; take pairs of questions for images")
     place = np.full((images, 2), -1)
     place[image, answer.astype(int)] = np.arange(len(image))
     whole = (place >= 0).all(axis=1)

@@ -40,18 +40,22 @@ def sign_flip_maximum(
     Args:
         differences: [images, tests], one difference for each image, such as the mean over its questions.
         floor: means that do not exceed it are never significant: the noise of the computation.
+
+    Raises:
+        ValueError: there is no image.
     """
+    if not len(differences):
+        raise ValueError("sign flips need an image")
     number = len(differences)
     mean = differences.mean(axis=0)
     squares = (differences**2).sum(axis=0)
     observed = np.abs(_t(mean, squares, number))
     rng = np.random.default_rng(seed)
     reached = np.zeros(differences.shape[1], np.int64)
-    values = differences.astype(np.float32)
     for first in range(0, flips, ROWS):
-        signs = rng.choice(np.array([-1, 1], np.float32), size=(min(ROWS, flips - first), number))
-        largest = np.abs(_t((signs @ values).astype(np.float64) / number, squares, number)).max(axis=1)
-        reached += (largest[:, None] >= observed * (1 - 1e-6)).sum(axis=0)
+        signs = rng.choice(np.array([-1.0, 1.0]), size=(min(ROWS, flips - first), number))
+        largest = np.abs(_t(signs @ differences / number, squares, number)).max(axis=1)
+        reached += (largest[:, None] >= observed * (1 - 1e-9)).sum(axis=0)
     p = (1 + reached) / (flips + 1)
     return Tested(mean, p, (p <= level) & (np.abs(mean) > floor))
 

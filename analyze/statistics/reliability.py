@@ -17,7 +17,12 @@ def _mean(values: Array) -> Array:
 
 
 def spearman_brown(correlation: float, times: float = 2.0) -> float:
-    """The reliability of a measurement made `times` as long (Spearman 1910, Brown 1910): n r / (1 + (n - 1) r)."""
+    """The reliability of a measurement made `times` as long (Spearman 1910, Brown 1910): n r / (1 + (n - 1) r).
+
+    A correlation that is not positive has no such meaning and is returned as it is.
+    """
+    if correlation <= 0:
+        return correlation
     return times * correlation / (1 + (times - 1) * correlation)
 
 
@@ -28,9 +33,9 @@ def samples_needed(correlation: float, number: int, wanted: float) -> float:
         correlation: between means over `number` images and over `number` others.
 
     Returns:
-        m rho (1 - r) / (r (1 - rho)); infinite if the correlation is not positive.
+        m rho (1 - r) / (r (1 - rho)); infinite if the correlation is not positive, or nothing less than 1 is wanted.
     """
-    if correlation <= 0:
+    if correlation <= 0 or wanted >= 1:
         return float("inf")
     return number * wanted * (1 - correlation) / (correlation * (1 - wanted))
 

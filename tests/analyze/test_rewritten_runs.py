@@ -37,7 +37,8 @@ def plain(path):
 def wide(path):
     """64 bits, large strings, the columns backwards."""
     pairs = ((pa.types.is_dictionary, pa.large_string()), (pa.types.is_string, pa.large_string()),
-             (pa.types.is_integer, pa.int64()), (pa.types.is_floating, pa.float64()))  # fmt: skip
+             (pa.types.is_integer, pa.int64()), (pa.types.is_floating, pa.float64()),
+             (pa.types.is_list, pa.large_list(pa.large_list(pa.float64()))))  # fmt: skip
     table = pq.read_table(path)
     kinds = [next(wide for check, wide in pairs if check(column.type)) for column in table.columns]
     columns = [column.cast(kind) for column, kind in zip(table.columns, kinds, strict=True)]

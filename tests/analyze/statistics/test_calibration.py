@@ -27,4 +27,7 @@ def test_a_calibrated_model_and_a_boastful_one():
     yes = rng.random(20_000) < probability
     assert calibrate(probability, yes).ece < 0.02
     assert calibrate(np.round(probability), yes).ece == pytest.approx(0.25, abs=0.02)
-    assert calibrate(np.array([1.0]), np.array([True])).ece == 0
+    one = calibrate(np.array([1.0]), np.array([True]))
+    assert (one.ece, len(one.curve)) == (0, 1)
+    with pytest.raises(ValueError, match="needs a sample"):
+        calibrate(np.empty(0), np.empty(0, bool))

@@ -31,25 +31,22 @@ def statistic(differences: np.ndarray, state: np.ndarray) -> float:
     return float(np.mean([np.mean(each) for each in shares if each]))
 
 
-@pytest.mark.parametrize("absent", [None, YES_BIASED, NO_BIASED])
-def test_the_polarity_free_contrast_by_brute_force(absent):
-    """All permutations within categories of 4 and 3 images."""
+def test_the_polarity_free_contrast_by_brute_force():
+    """All permutations within categories of 5 and 6 images."""
     rng = np.random.default_rng(0)
-    state = np.array([YES_BIASED, NO_BIASED, BOTH_RIGHT, YES_BIASED, NO_BIASED, YES_BIASED, YES_BIASED])
-    if absent:
-        state[state == absent] = NO_BIASED if absent == YES_BIASED else YES_BIASED
-    category = np.array([0, 0, 0, 0, 1, 1, 1])
-    differences = rng.integers(-2, 3, (7, 3)).astype(float)
+    state = np.array([YES_BIASED, NO_BIASED, BOTH_RIGHT, YES_BIASED, NO_BIASED, *[YES_BIASED, NO_BIASED] * 3])
+    category = np.array([0] * 5 + [1] * 6)
+    differences = rng.integers(-2, 3, (11, 3)).astype(float)
     found = polarity_free_contrast(differences, state, category, resamples=20_000)
+    orders = [
+        {tuple(state[start + np.array(order)]) for order in itertools.permutations(range(number))}
+        for start, number in ((0, 5), (5, 6))
+    ]
     for column in range(3):
         own = statistic(differences[:, column], state)
         assert found.statistic[column] == pytest.approx(own)
         permuted = np.array(
-            [
-                statistic(differences[:, column], state[[*one, *(4 + np.array(other))]])
-                for one in itertools.permutations(range(4))
-                for other in itertools.permutations(range(3))
-            ]
+            [statistic(differences[:, column], np.array([*one, *other])) for one in orders[0] for other in orders[1]]
         )
         p = (abs(permuted - permuted.mean()) >= abs(own - permuted.mean()) - 1e-9).mean()
         assert found.p[column] == pytest.approx(p, abs=0.02)
@@ -120,9 +117,13 @@ def test_planted_heads_are_found_among_others():
 
 def test_what_cannot_be_told_says_why():
     found = polarity_free_contrast(np.zeros((3, 2)), np.array([BOTH_RIGHT] * 3), np.zeros(3, int))
-    assert (found.why, len(found.p)) == ("0 images are yes-biased or no-biased; at least 5 are needed", 0)
+    assert (found.why, len(found.p)) == ("0 images are yes-biased and 0 no-biased; at least 5 of each are needed", 0)
+    one_sided = np.array([YES_BIASED] * 9)  # polarity would not cancel
+    assert "0 no-biased" in polarity_free_contrast(np.ones((9, 2)), one_sided, np.zeros(9, int)).why
     every = np.ones(6, bool)
     found = stratified_auroc(
         np.zeros((6, 1)), every, np.repeat(np.arange(3), 2), np.zeros(3, int), np.tile([True, False], 3)
     )
     assert "0 pairs" in found.why
+    with pytest.raises(ValueError, match="two questions with one answer"):
+        stratified_auroc(np.zeros((6, 1)), every, np.zeros(6, int), np.zeros(1, int), np.tile([True, False], 3))

@@ -136,9 +136,12 @@ def test_what_has_no_interval_says_why():
     bootstrap = Bootstrap(of, 10)
     found = share_interval(bootstrap, np.array([1.0]), np.array([2.0]))
     assert (found.low, found.high, found.why) == (None, None, "1 image")
-    found = share_interval(bootstrap, np.array([0.0]), np.array([0.0]))
-    assert (found.low, found.why) == (None, "no value")
     assert not found.excludes_zero
+    with pytest.raises(ValueError, match="no image has a value"):
+        share_interval(bootstrap, np.array([0.0]), np.array([0.0]))
+    lonely = clusters(30, categories=30)
+    found = Bootstrap(lonely, 10).mean(np.arange(30.0), lonely.counts)
+    assert (found.low, found.why) == (None, "no category has two images")
 
 
 @pytest.mark.parametrize("images", [60, 300])

@@ -25,6 +25,15 @@ def test_all_flips_of_few_images():
     assert found.mean == pytest.approx(differences.mean(axis=0))
 
 
+@pytest.mark.parametrize("spreads", [3, 10])
+def test_strong_effects_on_few_images_have_the_exact_p(spreads):
+    """Both signs of all images alike reach the observed maximum, and nothing else does: 2 of 2^7 flips."""
+    rng = np.random.default_rng(4)
+    for _ in range(20):
+        found = sign_flip_maximum(rng.normal(spreads, 1, (7, 1)) * 1e-3, flips=4_000)
+        assert found.p[0] == pytest.approx(2 / 2**7, abs=0.008)
+
+
 def test_one_head_is_scipy_s_permutation_test():
     differences = np.random.default_rng(1).normal(0.3, 1, (12, 1))
     found = sign_flip_maximum(differences, flips=20_000)

@@ -62,8 +62,10 @@ def test_noise_that_two_runs_share_is_no_agreement():
 def test_what_cannot_be_told_is_none():
     assert split_half(np.ones((3, 5)), np.zeros(3, int)) is None
     assert split_half(np.ones((10, 5)), np.zeros(10, int)) is None
-    values = np.random.default_rng(4).normal(size=(10, 5))
-    assert disattenuated(values, -values, np.zeros(10, int)) != 1.0
+    noise = np.random.default_rng(4).normal(size=(10, 5)) * np.array([[1.0], [-1.0]] * 5)
+    assert disattenuated(noise - noise.mean(axis=0), noise, np.zeros(10, int)) is None  # halves are opposite
+    assert spearman_brown(-1.0) == -1.0
+    assert samples_needed(0.5, 10, 1.0) == float("inf")
 
 
 @pytest.mark.skipif(not LEGACY_PT.exists(), reason="shared/legacy is not here")
