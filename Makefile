@@ -22,7 +22,7 @@ DEVICE ?= auto
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-llava demo tour train-demo data extract plots summary compare verify validate export-pt import-pt test check bench bench-plots clean
+.PHONY: help setup setup-llava demo tour train-demo data extract plots summary compare diagnose verify validate export-pt import-pt test check bench bench-plots clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -108,6 +108,9 @@ summary: needs-run $(VENV)/.laptop  ## tables of a run, and its MME score: RUN=.
 compare: needs-run $(VENV)/.laptop  ## compare two runs, or the distances of several: RUN=A WITH='B ...' [ARGS]
 	@$(if $(WITH),,echo 'make compare needs WITH=runs/other, another run or several' >&2; exit 2)
 	$(BIN)/python -m analyze compare '$(RUN)' $(WITH) $(ARGS)
+
+diagnose: needs-run $(VENV)/.laptop  ## say where and how a model fails: RUN=... [ARGS]
+	$(BIN)/python -m analyze diagnose '$(RUN)' $(ARGS)
 
 verify: needs-run $(VENV)/.laptop  ## compare a run with published figures of LLaVA-1.5-7B: RUN=... [ARGS]
 	$(BIN)/python -m analyze verify '$(RUN)' $(ARGS)

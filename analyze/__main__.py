@@ -10,6 +10,7 @@ import sys
 
 from analyze.cli import parse
 from analyze.commands.compare import compare_runs
+from analyze.commands.diagnose import diagnose_run
 from analyze.commands.legacy import export_pt, import_pt
 from analyze.commands.plots import draw_plots
 from analyze.commands.runs import merge_runs, subset_run, validate_run
@@ -21,6 +22,7 @@ COMMANDS = {
     "summary": summarise_run,
     "verify": verify_run,
     "compare": compare_runs,
+    "diagnose": diagnose_run,
     "validate": validate_run,
     "subset": subset_run,
     "merge": merge_runs,

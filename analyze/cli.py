@@ -16,6 +16,7 @@ from schemas.text import printable
 
 RECORDS = "mme_attention_head_records.pt"
 COMPARED = ("t2v", "v2t", "q2v", "a2v")  # flows of `compare`
+DIAGNOSED = ("q2v", "a2v")  # of `diagnose`
 FORMATS = ("png", "pdf", "svg")
 LONGEST_PREFIX = 80  # bytes: file systems limit names, and a category's name comes behind it
 FINITE = number(float, -sys.float_info.max, sys.float_info.max)
@@ -113,14 +114,13 @@ def parser() -> Parser:
         action="store_true",
         help="one model was made from the other, as by tuning: heads of the same index are the same",
     )
-    several.add_argument(
-        "--resamples",
-        type=number(int, 100, 10**6),
-        default=10_000,
-        metavar="N",
-        help="of the images, for intervals (default 10000)",
-    )
-    _seed_flag(several)
+    _resample_flags(several)
+
+    failures = commands.add_parser("diagnose", help="where and how a model fails; a verdict in words")
+    _run_argument(failures)
+    _value_flags(failures, DIAGNOSED)
+    _picture_flags(failures, "RUN/diagnosis", prefix=False)
+    _resample_flags(failures)
 
     verify = commands.add_parser("verify", help="compare a run with published figures; exit code 0 if it matches")
     _run_argument(verify)
@@ -177,6 +177,17 @@ def _scope_flag(command: argparse.ArgumentParser, default: str = "all, or what a
     command.add_argument(
         "--text-scope", choices=TEXT_SCOPES, help=f"what t2v and v2t count as text (default: {default})"
     )
+
+
+def _resample_flags(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--resamples",
+        type=number(int, 100, 10**6),
+        default=10_000,
+        metavar="N",
+        help="of the images, for intervals (default 10000)",
+    )
+    _seed_flag(command)
 
 
 def _seed_flag(command: argparse.ArgumentParser) -> None:

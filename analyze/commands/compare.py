@@ -63,8 +63,8 @@ def _two(arguments: argparse.Namespace, a: Heads, b: Heads, flows: list[str]) ->
 
 
 def _draw(found: "Comparison", a: Heads, b: Heads, folder: Path, arguments: argparse.Namespace) -> list[Path]:
-    from analyze.drawing.comparison import differences_figure, masses_figure, scores_figure
     from analyze.drawing.figures import FigureFiles, style
+    from analyze.drawing.results.comparison import differences_figure, masses_figure, scores_figure
 
     names = f"A: {_name(a)}", f"B: {_name(b)}"
     of = (f"{len(found.pairs.table)} paired samples", f"{found.pairs.table['image'].nunique()} images")

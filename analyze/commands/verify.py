@@ -15,7 +15,7 @@ from schemas.text import printable
 def verify_run(arguments: argparse.Namespace) -> int:
     """`verify`: returns 0 if the run matches, 1 if it differs, 2 if it cannot be compared, as `diff` does."""
     from analyze.drawing.figures import FigureFiles, style
-    from analyze.drawing.verification import verification_figure
+    from analyze.drawing.results.verification import verification_figure
     from analyze.pictures.of_run import subject
     from analyze.verify import verify
 

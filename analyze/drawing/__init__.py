@@ -6,6 +6,5 @@ labels         the mass columns in words and colours
 fonts, texts   text that can be drawn; text that fits
 histograms     stacked histograms
 heads          bars for each head, and the layer x head heatmap
-comparison     two runs side by side
-verification   a run compared with published figures
+results/       the figures of one command each: verify, compare, diagnose
 """

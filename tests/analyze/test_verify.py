@@ -11,7 +11,7 @@ from PIL import Image
 
 from analyze.__main__ import main
 from analyze.drawing.figures import style
-from analyze.drawing.verification import draw_deviations, draw_means, verification_figure
+from analyze.drawing.results.verification import draw_deviations, draw_means, verification_figure
 from analyze.reference import LLAVA_MME, read_reference
 from analyze.tables.frames import open_heads
 from analyze.verify import TOLERANCES, compare_figures, verify

@@ -1,0 +1,83 @@
+"""`diagnose`: where and how a model fails."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analyze.commands.opening import make_folder, opened, output_folder
+from analyze.tables.frames import Heads, check_flows
+from analyze.tables.output import as_text, write_csv
+from schemas.cli import say
+from schemas.errors import HeadflowError
+from schemas.store.directory import record_outputs
+from schemas.text import printable
+
+if TYPE_CHECKING:
+    from analyze.diagnose import Diagnosis
+
+SHOWN = 10  # heads and samples on the terminal
+
+
+def diagnose_run(arguments: argparse.Namespace) -> int:
+    """`diagnose`: the verdict, then tables, CSV files and pictures."""
+    from analyze.diagnose import diagnose
+
+    heads = opened(arguments.run)
+    flows = check_flows(arguments.metrics, heads.run.manifest)
+    if same := [flow for flow in flows if flow.startswith("v")]:
+        raise HeadflowError(
+            f"{', '.join(same)}: image tokens see nothing of the question, so both questions on an image have the same "
+            "values, and they cannot tell which is answered wrong; ask for t2v, q2* and a2*",
+            setting="metrics",
+        )
+    folder = output_folder(arguments.output_dir or heads.run.path / "diagnosis", heads.run.path)
+    make_folder(folder)
+    scope = heads.scope(arguments.text_scope)
+    try:
+        found = diagnose(heads, flows, scope, resamples=arguments.resamples, seed=arguments.seed)
+    except ValueError as error:
+        raise HeadflowError(f"{arguments.run}: {error}") from None
+    say(f"{heads.run.path}, {heads.run.manifest.model}")
+    print("\n" + "\n".join(map(printable, found.verdict())))
+    tables = {"states.csv": found.states, "contrasts.csv": found.contrasts, "worst.csv": found.worst}
+    tables |= {"difficulty.csv": found.difficulty} if len(found.difficulty) else {}
+    tables |= {"calibration.csv": found.calibration.curve} if found.calibration else {}
+    unwritten = write_csv(tables, folder)
+    _print(found, arguments)
+    if unwritten:
+        raise unwritten
+    paths = _draw(found, heads, folder, arguments)
+    record_outputs(heads.run.path, [*(folder / name for name in tables), *paths])
+    print()
+    say(f"written: {len(tables)} tables and {len(paths)} pictures in {folder}")
+    return 0
+
+
+def _print(found: "Diagnosis", arguments: argparse.Namespace) -> None:
+    print(f"\npairs of questions; 95% intervals, {arguments.resamples} resamples of images, seed {arguments.seed}")
+    print(as_text(found.states, 1))
+    if len(found.difficulty):
+        print(f"\nby difficulty, as the question file says\n{as_text(found.difficulty, 1)}")
+    if len(found.contrasts):
+        print(
+            "\nheads that tell most which question is answered wrong: 0.5 is chance; adjusted_p: false discovery rate"
+        )
+        print(as_text(found.contrasts.sort_values("p").head(SHOWN), 3))
+    if len(found.worst):
+        print(f"\nwrong answers of which it was surest, {min(SHOWN, len(found.worst))} of {len(found.worst)}")
+        print(as_text(found.worst.head(SHOWN).drop(columns="image"), 2))
+
+
+def _draw(found: "Diagnosis", heads: Heads, folder: Path, arguments: argparse.Namespace) -> list[Path]:
+    from analyze.drawing.figures import FigureFiles, style
+    from analyze.drawing.results.diagnosis import answers_figure, contrasts_figure
+    from analyze.pictures.of_run import subject
+
+    of, paths = subject(heads), []
+    with style(), FigureFiles(arguments.dpi, arguments.format) as files:
+        paths.append(files.save(answers_figure(found.states, found.calibration, of), folder / "answers"))
+        for flow, rows in found.contrasts.groupby("flow", sort=False):
+            values = rows["contrast"].to_numpy().reshape(heads.layers, heads.heads)
+            significant = (rows["adjusted_p"] <= 0.05).to_numpy().reshape(heads.layers, heads.heads)
+            paths.append(files.save(contrasts_figure(values, significant, str(flow), of), folder / f"contrast_{flow}"))
+    return paths

@@ -1,0 +1,6 @@
+"""The figures of one command each.
+
+verification   a run compared with published figures
+comparison     two runs side by side
+diagnosis      how a model fails
+"""

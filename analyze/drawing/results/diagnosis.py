@@ -1,0 +1,87 @@
+"""How a model fails: pair states by category, calibration, and the contrast of each head."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from analyze.drawing.figures import new_figure, place_panels
+from analyze.drawing.heads import TICKS
+from analyze.drawing.texts import LETTERS, SMALLER, fit, put_legend
+from analyze.statistics.calibration import Calibration
+from analyze.statistics.contrasts import BOTH_RIGHT, BOTH_WRONG, NO_BIASED, STATES, YES_BIASED
+from analyze.tables.text_scope import Array
+
+INKS = {BOTH_RIGHT: "#BBBBBB", YES_BIASED: "#E69F00", NO_BIASED: "#0072B2", BOTH_WRONG: "#000000"}
+NAMES = 1.9  # inches for the names of categories
+
+
+def draw_states(axes: Axes, states: pd.DataFrame) -> Axes:
+    """Draw the shares of the four states of pairs as stacked bars, one line of the table at each y."""
+    left = np.zeros(len(states))
+    total = states[list(STATES)].sum(axis=1).clip(lower=1)
+    for state in STATES:
+        share = (100 * states[state] / total).to_numpy()
+        axes.barh(np.arange(len(states)), share, left=left, color=INKS[state], height=0.7)
+        left += share
+    axes.set(xlabel="Pairs of questions, %", xlim=(0, 100), ylim=(len(states) - 0.5, -0.5))
+    axes.grid(visible=False, axis="y")
+    return axes
+
+
+def draw_calibration(axes: Axes, found: Calibration) -> Axes:
+    """Draw how often Yes is right against its probability; areas of marks are numbers of samples."""
+    curve = found.curve
+    axes.plot([0, 1], [0, 1], color="0.5", linewidth=1, linestyle="--")
+    size = 12 + 150 * curve["samples"] / curve["samples"].sum()
+    axes.plot(curve["probability"], curve["share"], color="#0072B2", linewidth=1)
+    axes.scatter(curve["probability"], curve["share"], s=size, color="#0072B2", zorder=3)
+    axes.set(xlabel="Probability of Yes, mean of a bin", ylabel="Share where Yes is right", xlim=(-0.02, 1.02))
+    axes.set_ylim(-0.02, 1.02)
+    return axes
+
+
+def answers_figure(states: pd.DataFrame, calibration: Calibration | None, of: Sequence[str]) -> Figure:
+    """Pair states by category on the left, calibration on the right."""
+    width, height = (10.5, max(4.0, 1.9 + 0.34 * len(states))) if calibration else (7.0, 1.9 + 0.34 * len(states))
+    figure = new_figure((width, height), "How pairs of questions on an image are answered", of)
+    columns = 2 if calibration else 1
+    panels = place_panels(figure, 1, columns, left=NAMES, above=0.35, between=(0.95, 0))
+    draw_states(panels[0], states)
+    small = LETTERS * SMALLER
+    texts = [fit(f"{row['category']} ({row['images']})", small, NAMES - 0.2) for _, row in states.iterrows()]
+    panels[0].set_yticks(range(len(states)), texts, parse_math=False)
+    if calibration:
+        draw_calibration(panels[1], calibration)
+    handles = [Patch(color=INKS[state]) for state in STATES]
+    put_legend(panels[0], handles, list(STATES), "", letters=small, width=width - 0.2, middle=width / 2)
+    return figure
+
+
+def contrasts_figure(values: Array, significant: npt.NDArray[np.bool_], flow: str, of: Sequence[str]) -> Figure:
+    """The layer x head map of the contrast; significant heads have a dot.
+
+    Args:
+        values: [layers, heads], 0 to 1.
+        significant: bool [layers, heads].
+    """
+    layers, heads = values.shape
+    size = max(7.5, 3.2 + min(heads, 64) * 0.2), max(4.5, 2.0 + min(layers, 64) * 0.2)
+    figure = new_figure(size, f"Does {flow.upper()} tell which question is answered wrong? (0.5: no)", of)
+    (axes,) = place_panels(figure, right=0.3, above=0.1)
+    furthest = max(0.1, float(np.abs(values - 0.5).max()))
+    image = axes.imshow(
+        values, cmap="PuOr_r", vmin=0.5 - furthest, vmax=0.5 + furthest, aspect="auto", interpolation="nearest"
+    )
+    layer, head = np.nonzero(significant)
+    axes.plot(head, layer, marker="o", linestyle="", color="black", markersize=4)
+    figure.colorbar(image, ax=axes, label="Contrast (dot: significant, FDR 5%)")
+    axes.grid(visible=False)
+    for axis, number in ((axes.xaxis, heads), (axes.yaxis, layers)):
+        axis.set_ticks(range(0, number, max(1, -(-number // TICKS))))
+    axes.set(xlabel="Head", ylabel="Layer")
+    return figure

@@ -1,0 +1,144 @@
+"""Oracle: made-up runs in which failures, their difficulty and the heads that tell them were planted; and counting."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analyze.__main__ import main
+from analyze.diagnose import ALL, diagnose, worst_samples
+from analyze.tables.frames import open_heads
+from schemas.columns import FLOW_NAMES
+from tests.support.runs import flows, sample, start
+
+IMAGES = 120
+Q2V, Q2Q = FLOW_NAMES.index("q2v"), FLOW_NAMES.index("q2q")
+
+
+def write(path, *, told=0.0, says=None, difficulty=True, images=IMAGES):
+    """A run with two questions an image in two categories; every fourth image fails, yes-biased and no-biased in turn.
+
+    Args:
+        told: what head L1H2 gives the image more if it answers a question wrong that it answers Yes, and less if No.
+        says: what every question is answered; None: what was planted.
+        difficulty: whether the question file says that failing images are `faint`.
+    """
+    random = np.random.default_rng(0)
+    writer = start(path, 2 * images)
+    for number in range(2 * images):
+        image, yes = number // 2, number % 2 == 0
+        fails, bias = image % 4 == 0, "Yes" if image % 8 else "No"
+        row = sample(number, "OCR" if image < images // 2 else "color") | {"row": number}
+        row["image_sha256"] = f"image {image}"
+        row["prediction"] = says or (bias if fails else row["answer"])
+        row["p_yes"] = 0.9 if row["prediction"] == "Yes" else 0.1
+        row["p_no"] = 1 - row["p_yes"]
+        row["margin"] = float(number - images) if row["prediction"] == "Yes" else float(images - number)
+        row["difficulty"] = ("faint" if fails else "none") if difficulty else None
+        values = flows(random, 2, 3)
+        if fails and told:
+            # Of a pair, the question answered Yes sees more in yes-biased images, less in no-biased ones
+            moved = told * (1 if (bias == "Yes") == yes else -1)
+            moved = min(max(moved, -float(values[1, 2, Q2V])), float(values[1, 2, Q2Q]))
+            values[1, 2, Q2V] += moved
+            values[1, 2, Q2Q] -= moved
+        writer.add(row, {"heads": values})
+    writer.finish()
+    return open_heads(path)[0]
+
+
+def result(heads):
+    return diagnose(heads, ["q2v", "a2v"], heads.scope(None), resamples=500)
+
+
+def test_states_are_counted(tmp_path):
+    found = result(write(tmp_path / "run"))
+    table = found.states.set_index("category")
+    assert table.loc[ALL, ["images", "both right", "yes-biased", "no-biased", "both wrong"]].tolist() == [
+        120,
+        90,
+        15,
+        15,
+        0,
+    ]
+    assert table.loc[ALL, "accuracy"] == pytest.approx(100 * 210 / 240)
+    assert table.loc[ALL, "low"] < 87.5 < table.loc[ALL, "high"]
+    assert table.loc[ALL, "yes_bias"] == 0
+    assert "87.5% right" in found.verdict()[0]
+    assert "bias: no category" in found.verdict()[2]
+
+
+def test_planted_difficulty_is_found(tmp_path):
+    found = result(write(tmp_path / "run"))
+    assert found.verdict()[1] == "difficulty: harder than `none`: faint (50%)"
+    assert found.difficulty.set_index("difficulty").loc["faint", "reference"] == 100
+    assert result(write(tmp_path / "without", difficulty=False)).difficulty.empty
+
+
+def test_a_head_that_tells_failures_is_found_and_noise_is_not(tmp_path):
+    told = result(write(tmp_path / "told", told=0.6))
+    heads = told.contrasts[told.contrasts["adjusted_p"] <= 0.05]
+    assert heads[["flow", "layer", "head"]].values.tolist() == [["q2v", 1, 2]]
+    assert heads["contrast"].item() > 0.9
+    assert "attention, q2v: 1 heads tell" in told.verdict()[-1]
+    noise = result(write(tmp_path / "noise"))
+    assert noise.verdict()[-1].startswith("attention does not tell failures from successes here")
+
+
+def test_a_model_that_always_says_yes(tmp_path):
+    found = result(write(tmp_path / "run", says="Yes"))
+    table = found.states.set_index("category")
+    assert table["yes-biased"].tolist() == [60, 60, 120]
+    assert table["yes_bias"].tolist() == [50, 50, 50]
+    assert set(found.why) == {"q2v", "a2v"}
+    assert "cannot be told: 120 images are yes-biased and 0 no-biased" in found.verdict()[-1]
+    assert found.calibration.ece == pytest.approx(0.4)
+
+
+def test_few_or_no_failures_are_said_to_tell_nothing(tmp_path):
+    found = result(write(tmp_path / "few", images=5))
+    assert not found.states.drop(columns=["low", "high", "bias_low", "bias_high"]).isna().any(axis=None)
+    assert all("nan" not in line for line in found.verdict())
+    assert "cannot be told" in found.verdict()[-1]
+
+
+def test_the_surest_wrong_answers_come_first_with_what_stands_out():
+    random = np.random.default_rng(0)
+    samples = pd.DataFrame(
+        {
+            "sample_id": range(40), "category": "OCR", "difficulty": None, "image": "x", "question": "?",
+            "answer": "Yes", "prediction": "Yes", "yes": True, "right": True, "margin": np.nan,
+            "p_yes": 0.9, "p_no": 0.1,
+        }
+    )  # fmt: skip
+    samples.loc[[3, 7], ["prediction", "right"]] = ["No", False]
+    samples.loc[3, ["p_yes", "p_no"]] = [0.2, 0.8]
+    samples.loc[7, ["p_yes", "p_no"]] = [0.1, 0.9]
+    masses = pd.DataFrame({"q2v": random.normal(0.5, 0.01, 40), "a2v": random.normal(0.5, 0.01, 40)})
+    masses.loc[7, "q2v"] = 0.4
+    found = worst_samples(samples, masses)
+    assert found["sample_id"].tolist() == [7, 3]
+    assert found["margin"].tolist() == pytest.approx([np.log(0.1 / 0.9), np.log(0.2 / 0.8)])
+    assert found["stands_out"][0].startswith("q2v -")
+
+
+def test_the_command(tmp_path, capsys):
+    write(tmp_path / "run", told=0.6)
+    assert main(["diagnose", str(tmp_path / "run"), "--dpi", "40", "--resamples", "200"]) == 0
+    out = capsys.readouterr().out
+    assert "difficulty: harder than `none`: faint (50%)" in out
+    assert "nan" not in out.lower().replace("finance", "")
+    names = {path.name for path in (tmp_path / "run" / "diagnosis").iterdir()}
+    assert names == {
+        "states.csv", "contrasts.csv", "worst.csv", "difficulty.csv", "calibration.csv", "answers.png",
+        "contrast_q2v.png", "contrast_a2v.png",
+    }  # fmt: skip
+    assert main(["diagnose", str(tmp_path / "run"), "--metrics", "v2t"]) == 2
+    assert "both questions on an image have the same values" in capsys.readouterr().err
+
+
+def test_a_run_without_right_answers_is_refused(tmp_path, capsys):
+    writer = start(tmp_path / "run", 1)
+    writer.add(sample(0, "OCR") | {"answer": "a cat"}, {"heads": flows(np.random.default_rng(0), 2, 3)})
+    writer.finish()
+    assert main(["diagnose", str(tmp_path / "run")]) == 2
+    assert "no observed sample has a right answer that is yes or no" in capsys.readouterr().err
