@@ -56,7 +56,7 @@ demo: $(VENV)/.all  ## the whole path on a tiny trained model and its pictures, 
 	$(BIN)/python -m analyze summary runs/demo
 	$(BIN)/python -m analyze plots runs/demo
 
-tour: $(VENV)/.all  ## the demo's two models on its two question files: runs, tables and pictures, into runs/tour
+tour: $(VENV)/.all  ## the demo's two models on its two question files, diagnosed and compared, into runs/tour
 	@set -e; for model in $(DEMO_MODELS); do for questions in '' /hard; do \
 		run=runs/tour/$$model$$(echo $$questions | tr / -); \
 		echo "== $$run"; \
@@ -66,6 +66,8 @@ tour: $(VENV)/.all  ## the demo's two models on its two question files: runs, ta
 		$(BIN)/python -m analyze summary $$run; \
 		$(BIN)/python -m analyze plots $$run; \
 	done; done
+	$(BIN)/python -m analyze diagnose runs/tour/tiny-llava-hard
+	$(BIN)/python -m analyze compare runs/tour/tiny-llava-hard runs/tour/tiny-llava-4x4-hard
 
 train-demo: $(VENV)/.all  ## make the demo anew: questions, pictures, models, tables; four hours on 2 cores
 	$(BIN)/python -m data.questions --out $(DEMO)
