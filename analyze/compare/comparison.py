@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from analyze.compare.answers import ALL, SAME, compare_answers
-from analyze.compare.heads import HeadDifferences, compare_heads, floor, obstacle
+from analyze.compare.heads import WANTED, HeadDifferences, compare_heads, floor, obstacle
 from analyze.compare.masses import Masses, compare_masses, paired_values
 from analyze.compare.pairing import Pairs, differing_settings, pair_samples
 from analyze.statistics.bootstrap import RESAMPLES, SEED
@@ -94,6 +94,9 @@ class Comparison:
             agree = f"{each.correlation:.3f}" if each.correlation is not None else "cannot be told"
             found = f"{number} of {len(each.table)} heads differ significantly" if number else "no head differs"
             lines.append(f"heads, {flow}: {found} (beyond rounding, {self.floor:g}); correlation without noise {agree}")
+            if number and each.reliability is not None and each.images_needed is not None:
+                images = f"{each.images_needed:.0f}" if each.images_needed < float("inf") else "no number of"
+                lines[-1] += f"; reliability of the differences {each.reliability:.2f}, {WANTED} with {images} images"
         return lines
 
 

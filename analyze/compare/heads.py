@@ -7,10 +7,11 @@ import pandas as pd
 
 from analyze.statistics.clusters import Clusters
 from analyze.statistics.multiplicity import FLOOR, Tested, sign_flip_maximum
-from analyze.statistics.reliability import disattenuated
+from analyze.statistics.reliability import disattenuated, samples_needed, spearman_brown, split_half
 from analyze.tables.frames import Heads
 from analyze.tables.values import Values
 
+WANTED = 0.9  # reliability
 # How far rounding moves single masses in half precision, at most, on the demo's model
 FLOORS = {"float16": 2e-4, "bfloat16": 2e-3}
 
@@ -23,10 +24,15 @@ class HeadDifferences:
         table: `flow`, `layer`, `head`, `a`, `b`, `difference`, `p` (sign flips of images, maximum over all heads of the
             flow), `significant`.
         correlation: between the heads of both runs, without noise; None if it cannot be told.
+        reliability: how far the differences would be the same on other images: Spearman's correlation over heads
+            between halves of the images, stepped up to all of them; None likewise.
+        images_needed: how many images would give a reliability of `WANTED`; None likewise.
     """
 
     table: pd.DataFrame
     correlation: float | None
+    reliability: float | None
+    images_needed: float | None
 
 
 def obstacle(a: Heads, b: Heads, *, related: bool) -> str:
@@ -71,4 +77,10 @@ def compare_heads(flow: str, a: Values, b: Values, clusters: Clusters, *, floor:
     columns = {"flow": flow, "layer": layer, "head": head, "a": one.mean(axis=0), "b": other.mean(axis=0)}
     columns |= {"difference": tested.mean, "p": tested.p, "significant": tested.significant}
     correlation = disattenuated(one, other, clusters.category, seed=seed)
-    return HeadDifferences(pd.DataFrame(columns), correlation)
+    half = split_half(other - one, clusters.category, seed=seed)
+    return HeadDifferences(
+        pd.DataFrame(columns),
+        correlation,
+        None if half is None else spearman_brown(half),
+        None if half is None else samples_needed(half, clusters.images // 2, WANTED),
+    )

@@ -32,11 +32,6 @@ class Interval:
     high: float | None
     why: str = ""
 
-    @property
-    def excludes_zero(self) -> bool:
-        """Whether 0 lies outside; False where there is no interval."""
-        return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
-
 
 @dataclass(frozen=True)
 class Bootstrap:

@@ -136,6 +136,9 @@ def test_the_planted_head_is_found_and_no_other(folder, base):
     assert heads.table.loc[heads.table["significant"], ["layer", "head"]].values.tolist() == [[1, 2]]
     assert heads.table["difference"].abs().max() == pytest.approx(0.02, abs=0.003)
     assert "1 of 6 heads differ significantly" in found.verdict()[-1]
+    # One head of six differs, the others by nothing: halves agree
+    assert heads.reliability == pytest.approx(1.0)
+    assert "reliability of the differences 1.00" in found.verdict()[-1]
 
 
 def test_differences_of_rounding_are_not_significant(folder, base):

@@ -136,7 +136,6 @@ def test_what_has_no_interval_says_why():
     bootstrap = Bootstrap(of, 10)
     found = share_interval(bootstrap, np.array([1.0]), np.array([2.0]))
     assert (found.low, found.high, found.why) == (None, None, "1 image")
-    assert not found.excludes_zero
     with pytest.raises(ValueError, match="no image has a value"):
         share_interval(bootstrap, np.array([0.0]), np.array([0.0]))
     lonely = clusters(30, categories=30)
