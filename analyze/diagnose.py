@@ -97,7 +97,8 @@ class Diagnosis:
         for flow, rows in found.groupby("flow", sort=False):
             first = rows.sort_values("p").head(NAMED)
             named = ", ".join(f"L{row['layer']}H{row['head']} ({row['contrast']:.2f})" for _, row in first.iterrows())
-            lines.append(f"attention, {flow}: {len(rows)} heads tell which question is answered wrong, {named} first")
+            heads = "1 head tells" if len(rows) == 1 else f"{len(rows)} heads tell"
+            lines.append(f"attention, {flow}: {heads} which question is answered wrong, {named} first")
         return lines
 
 

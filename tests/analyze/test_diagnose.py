@@ -79,7 +79,7 @@ def test_a_head_that_tells_failures_is_found_and_noise_is_not(tmp_path):
     heads = told.contrasts[told.contrasts["adjusted_p"] <= 0.05]
     assert heads[["flow", "layer", "head"]].values.tolist() == [["q2v", 1, 2]]
     assert heads["contrast"].item() > 0.9
-    assert "attention, q2v: 1 heads tell" in told.verdict()[-1]
+    assert "attention, q2v: 1 head tells" in told.verdict()[-1]
     noise = result(write(tmp_path / "noise"))
     assert noise.verdict()[-1].startswith("attention does not tell failures from successes here")
 
