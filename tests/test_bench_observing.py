@@ -46,7 +46,7 @@ def test_memory_of_one_way(tiny):
 def test_all_ways_compute_the_same(tiny):
     variants = Variants(build(tiny[1], torch.device("cpu"), torch.float32), 2)
     with torch.inference_mode():
-        logits, flows = variants.observed()
+        logits, flows, _ = variants.observed()
         assert torch.equal(variants.plain()[:, -1], logits)
         text, image = variants.usual().unbind(dim=-1)
     length = variants.one.input_ids.shape[1]

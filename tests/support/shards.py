@@ -18,6 +18,7 @@ def hub_rows(rows: Sequence[dict], images: Path) -> list[dict]:
             "question": row["question"],
             "answer": row["answer"],
             "category": row["category"],
+            "boxes": row.get("boxes"),
         }
         for row in rows
     ]

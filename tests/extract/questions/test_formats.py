@@ -6,6 +6,7 @@ Answers beside images are compared with those of MME_test.json.
 import csv
 import json
 import shutil
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -69,6 +70,7 @@ def test_all_forms_are_the_same_samples(tmp_path, questions, rows, released):
             "text": row["question"] + SUFFIX,
             "category": row["category"],
             "label": row["answer"],
+            "boxes": row.get("boxes"),
         }
         for row in rows
     ]
@@ -76,7 +78,8 @@ def test_all_forms_are_the_same_samples(tmp_path, questions, rows, released):
     assert read_questions(as_lines).samples == expected
     as_json.write_text(json.dumps(lines))
     assert read_questions(as_json).samples == expected
-    assert [vars(sample) for sample in read_questions(released).samples] == apart(expected, rows[0]["category"])
+    without = [replace(sample, boxes=None) for sample in expected]
+    assert [vars(sample) for sample in read_questions(released).samples] == apart(without, rows[0]["category"])
     (shard,) = write_shards(tmp_path / "one", hub_rows(rows, questions / "images"))
     write_shards(tmp_path / "shards" / "data", hub_rows(rows, questions / "images"), shards=3, group=4)
     for form in (shard, shard.parent, tmp_path / "shards", tmp_path / "shards" / "data" / "*.parquet"):

@@ -46,7 +46,9 @@ json.dump(prompts, open(sys.argv[2], "w"))
 """
 
 REPLIES = PROMPTS.replace("conversation.roles[1], None", "conversation.roles[1], 'Yes'").replace(
-    "prompts.setdefault(name, []).append(conversation.get_prompt())", "prompts[name] = conversation.get_prompt()"
+    # PLAIN has no second separator, which the package adds to every reply
+    "prompts.setdefault(name, []).append(conversation.get_prompt())",
+    "conversation.sep2 = conversation.sep2 or ''; prompts[name] = conversation.get_prompt()",
 )
 
 # The package's own rule is in the middle of a function that needs a GPU: this takes its lines out and runs them
