@@ -49,9 +49,16 @@ class Manifest:
         str | None,
         f"`{PACKED}`: questions on one image behind one prefix, or `{SEPARATE}`: each in a sequence of its own",
     ] = None
-    conv_mode: Annotated[str | None, "conversation template of the prompts"] = None
+    conv_mode: Annotated[
+        str | None, "conversation template of the prompts; null if each of `prompts` names its own"
+    ] = None
     system_span: Annotated[str | None, "how the role `system` was assigned: `template` or `original`"] = None
-    prompt_suffix: Annotated[str | None, "what was appended to each question"] = None
+    prompts: Annotated[
+        dict[str, Any],
+        "wordings that each question was asked in, by name: `template`, and `conv_mode` and `system` (null: the run's "
+        "template, and its own system message); empty: one wording, see `prompt_suffix`",
+    ] = field(default_factory=dict)
+    prompt_suffix: Annotated[str | None, "what was appended to each question; null in a run with `prompts`"] = None
     answer_tokens: Annotated[
         list[str], "the two tokens that `margin` compares, yes first, as the vocabulary spells them; empty: no `margin`"
     ] = field(default_factory=list)

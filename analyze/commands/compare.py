@@ -1,6 +1,7 @@
 """`compare`: two runs, or the distances of several."""
 
 import argparse
+from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from analyze.tables.output import as_text, write_csv
 from schemas.cli import say
 from schemas.errors import HeadflowError
 from schemas.store.directory import record_outputs
+from schemas.store.run import open_run
 from schemas.text import printable
 
 if TYPE_CHECKING:
@@ -23,17 +25,25 @@ def compare_runs(arguments: argparse.Namespace) -> int:
     """`compare`: the verdict, then tables, CSV files and pictures; of several runs, their distances."""
     if len(arguments.runs) < 2:
         raise HeadflowError("compare takes two runs or more; give another RUN")
-    runs = [opened(run) for run in arguments.runs]
+    runs = _opened(arguments.runs, arguments.prompt)
     flows = list(arguments.metrics)
     for heads in runs:
         flows = list(check_flows(flows, heads.run.manifest))
     return _two(arguments, runs[0], runs[1], flows) if len(runs) == 2 else _several(arguments, runs, flows)
 
 
+def _opened(paths: Sequence[Path], prompt: str | None) -> list[Heads]:
+    """The runs, in a wording where they have several; one without wordings is taken as it is."""
+    several = [bool(open_run(path).manifest.prompts) for path in paths]
+    if prompt is not None and not any(several):
+        raise HeadflowError("none of the runs asks in several wordings", setting="prompt")
+    return [opened(path, prompt if has else None) for path, has in zip(paths, several, strict=True)]
+
+
 def _two(arguments: argparse.Namespace, a: Heads, b: Heads, flows: list[str]) -> int:
     from analyze.compare.comparison import compare
 
-    folder = output_folder(arguments.output_dir or b.run.path / f"compared_with_{a.run.path.name}", b.run.path)
+    folder = output_folder(arguments.output_dir, b, f"compared_with_{a.run.path.name}")
     make_folder(folder)
     found = compare(
         a, b, flows, text_scope=arguments.text_scope, related=arguments.related, resamples=arguments.resamples,
@@ -103,7 +113,7 @@ def _several(arguments: argparse.Namespace, runs: list[Heads], flows: list[str])
     names = [str(each.run.path) for each in runs]
     if len(set(names)) < len(names):
         raise HeadflowError("a run is named twice; name each once")
-    folder = output_folder(arguments.output_dir or runs[0].run.path / "compared", runs[0].run.path)
+    folder = output_folder(arguments.output_dir, runs[0], "compared")
     table = distances(dict(zip(names, runs, strict=True)), flows, arguments.text_scope)
     unwritten = write_csv({"distances.csv": table}, folder)
     for flow in flows:

@@ -22,7 +22,7 @@ def diagnose_run(arguments: argparse.Namespace) -> int:
     """`diagnose`: the verdict, then tables, CSV files and pictures."""
     from analyze.diagnose import diagnose
 
-    heads = opened(arguments.run)
+    heads = opened(arguments.run, arguments.prompt)
     flows = check_flows(arguments.metrics, heads.run.manifest)
     if same := [flow for flow in flows if flow.startswith("v")]:
         raise HeadflowError(
@@ -30,7 +30,7 @@ def diagnose_run(arguments: argparse.Namespace) -> int:
             "values, and they cannot tell which is answered wrong; ask for t2v, q2* and a2*",
             setting="metrics",
         )
-    folder = output_folder(arguments.output_dir or heads.run.path / "diagnosis", heads.run.path)
+    folder = output_folder(arguments.output_dir, heads, "diagnosis")
     make_folder(folder)
     scope = heads.scope(arguments.text_scope)
     try:

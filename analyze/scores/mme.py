@@ -6,6 +6,7 @@ questions about each image; an image with a skipped question, or with one questi
 """
 
 import re
+from collections.abc import Iterable
 
 import pandas as pd
 
@@ -25,6 +26,7 @@ PERCEPTION = (
 )
 COGNITION = ("commonsense_reasoning", "numerical_calculation", "text_translation", "code_reasoning")
 TOTALS = {"perception": PERCEPTION, "cognition": COGNITION}
+ALL = "all"  # all categories together
 COUNTS = ["questions", "images", "left_out"]
 
 
@@ -55,9 +57,15 @@ def mme_scores(samples: pd.DataFrame) -> pd.DataFrame:
     table = scored_questions(samples)
     if not table["observed"].any():
         return pd.DataFrame()
-    groups = dict(list(table.groupby("category", sort=False)))
-    order = [name for names in TOTALS.values() for name in names if name in groups]
-    return pd.DataFrame([_score(name, groups[name]) for name in dict.fromkeys([*order, *groups])])
+    groups = {str(name): rows for name, rows in table.groupby("category", sort=False)}
+    return pd.DataFrame([_score(name, groups[name]) for name in category_order(groups)])
+
+
+def category_order(names: Iterable[str]) -> list[str]:
+    """MME's categories in its order, then the others as they come."""
+    there = list(names)
+    known = [name for names in TOTALS.values() for name in names if name in there]
+    return list(dict.fromkeys([*known, *there]))
 
 
 def scored_questions(samples: pd.DataFrame) -> pd.DataFrame:

@@ -6,11 +6,12 @@ import pytest
 from scipy import stats
 
 from analyze.__main__ import main
-from analyze.compare.answers import ALL, compare_answers
+from analyze.compare.answers import compare_answers
 from analyze.compare.comparison import compare
 from analyze.compare.distances import distances
 from analyze.compare.heads import obstacle
 from analyze.compare.pairing import differing_settings, pair_samples
+from analyze.scores.mme import ALL
 from analyze.tables.frames import open_heads
 from schemas.columns import FLOW_NAMES
 from schemas.errors import HeadflowError

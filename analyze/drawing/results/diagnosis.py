@@ -10,14 +10,14 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from analyze.drawing.figures import new_figure, place_panels
-from analyze.drawing.heads import TICKS
-from analyze.drawing.texts import LETTERS, SMALLER, fit, put_legend
+from analyze.drawing.heads import draw_diverging_map, map_size
+from analyze.drawing.intervals import NAMES, name_rows
+from analyze.drawing.texts import LETTERS, SMALLER, put_legend
 from analyze.statistics.calibration import Calibration
 from analyze.statistics.contrasts import BOTH_RIGHT, BOTH_WRONG, NO_BIASED, STATES, YES_BIASED
 from analyze.tables.text_scope import Array
 
 INKS = {BOTH_RIGHT: "#BBBBBB", YES_BIASED: "#E69F00", NO_BIASED: "#0072B2", BOTH_WRONG: "#000000"}
-NAMES = 1.9  # inches for the names of categories
 
 
 def draw_states(axes: Axes, states: pd.DataFrame) -> Axes:
@@ -28,7 +28,7 @@ def draw_states(axes: Axes, states: pd.DataFrame) -> Axes:
         share = (100 * states[state] / total).to_numpy()
         axes.barh(np.arange(len(states)), share, left=left, color=INKS[state], height=0.7)
         left += share
-    axes.set(xlabel="Pairs of questions, %", xlim=(0, 100), ylim=(len(states) - 0.5, -0.5))
+    axes.set(xlabel="Pairs of questions, %", xlim=(0, 100))
     axes.grid(visible=False, axis="y")
     return axes
 
@@ -52,13 +52,11 @@ def answers_figure(states: pd.DataFrame, calibration: Calibration | None, of: Se
     columns = 2 if calibration else 1
     panels = place_panels(figure, 1, columns, left=NAMES, above=0.35, between=(0.95, 0))
     draw_states(panels[0], states)
-    small = LETTERS * SMALLER
-    texts = [fit(f"{row['category']} ({row['images']})", small, NAMES - 0.2) for _, row in states.iterrows()]
-    panels[0].set_yticks(range(len(states)), texts, parse_math=False)
+    name_rows(panels[0], [f"{row['category']} ({row['images']})" for _, row in states.iterrows()])
     if calibration:
         draw_calibration(panels[1], calibration)
     handles = [Patch(color=INKS[state]) for state in STATES]
-    put_legend(panels[0], handles, list(STATES), "", letters=small, width=width - 0.2, middle=width / 2)
+    put_legend(panels[0], handles, list(STATES), "", letters=LETTERS * SMALLER, width=width - 0.2, middle=width / 2)
     return figure
 
 
@@ -69,19 +67,13 @@ def contrasts_figure(values: Array, significant: npt.NDArray[np.bool_], flow: st
         values: [layers, heads], 0 to 1.
         significant: bool [layers, heads].
     """
-    layers, heads = values.shape
-    size = max(7.5, 3.2 + min(heads, 64) * 0.2), max(4.5, 2.0 + min(layers, 64) * 0.2)
-    figure = new_figure(size, f"Does {flow.upper()} tell which question is answered wrong? (0.5: no)", of)
+    figure = new_figure(
+        map_size(*values.shape), f"Does {flow.upper()} tell which question is answered wrong? (0.5: no)", of
+    )
     (axes,) = place_panels(figure, right=0.3, above=0.1)
     furthest = max(0.1, float(np.abs(values - 0.5).max()))
-    image = axes.imshow(
-        values, cmap="PuOr_r", vmin=0.5 - furthest, vmax=0.5 + furthest, aspect="auto", interpolation="nearest"
-    )
+    image = draw_diverging_map(axes, values, middle=0.5, furthest=furthest, colours="PuOr_r")
     layer, head = np.nonzero(significant)
     axes.plot(head, layer, marker="o", linestyle="", color="black", markersize=4)
     figure.colorbar(image, ax=axes, label="Contrast (dot: significant, FDR 5%)")
-    axes.grid(visible=False)
-    for axis, number in ((axes.xaxis, heads), (axes.yaxis, layers)):
-        axis.set_ticks(range(0, number, max(1, -(-number // TICKS))))
-    axes.set(xlabel="Head", ylabel="Layer")
     return figure
