@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING
 
 from analyze.commands.opening import make_folder, opened, output_folder
 from analyze.tables.frames import Heads, check_flows
-from analyze.tables.output import as_text, write_csv
+from analyze.tables.output import as_text, present
 from schemas.cli import say
-from schemas.store.directory import record_outputs
-from schemas.text import printable
 
 if TYPE_CHECKING:
     from analyze.prompts import PromptComparison
@@ -28,7 +26,6 @@ def compare_wordings(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
     )  # fmt: skip
     say(f"{heads.run.path}, {heads.run.manifest.model}")
-    print("\n" + "\n".join(map(printable, found.verdict())))
     tables = {"heads.csv": found.heads}
     if len(found.whole):
         tables |= {
@@ -37,14 +34,14 @@ def compare_wordings(arguments: argparse.Namespace) -> int:
             "pairs.csv": found.pairs,
             "best.csv": found.best,
         }
-    unwritten = write_csv(tables, folder)
-    _print(found, arguments)
-    if unwritten:
-        raise unwritten
-    paths = _draw(found, heads, folder, arguments)
-    record_outputs(heads.run.path, [*(folder / name for name in tables), *paths])
-    print()
-    say(f"written: {len(tables)} tables and {len(paths)} pictures in {folder}")
+    present(
+        found.verdict(),
+        tables,
+        folder,
+        heads.run.path,
+        show=lambda: _print(found, arguments),
+        draw=lambda: _draw(found, heads, folder, arguments),
+    )
     return 0
 
 
