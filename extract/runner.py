@@ -114,6 +114,7 @@ class Extractor:
             except ReaderEnded:
                 writer.flush()
                 raise
+        writer.session.noise = self.passes.noise or {}
         writer.flush()
         wrong = too_many_skipped(open_run(writer.path)) if skipped else None
         if wrong:

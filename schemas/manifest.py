@@ -120,6 +120,11 @@ class Session:
     device: Annotated[str | None, "device that the model ran on"] = None
     kernel: Annotated[str | None, "how attention was computed and observed"] = None
     batch_size: Annotated[int | None, "images that went through the model at once, at most"] = None
+    noise: Annotated[
+        dict[str, float],
+        "by how much `mass` and `margin` of the first questions differ at most if each is asked alone, in half "
+        "precision",
+    ] = field(default_factory=dict)
     git_commit: Annotated[str | None, "commit of headflow"] = None
     versions: Annotated[dict[str, str], "versions of Python, torch, transformers ..."] = field(default_factory=dict)
     arguments: Annotated[dict[str, Any], "the command's arguments"] = field(default_factory=dict)
