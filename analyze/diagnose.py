@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 
 from analyze.scores.mme import ALL, category_order
-from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap, Interval
+from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap, Interval, percentiles
 from analyze.statistics.calibration import Calibration, calibrate
 from analyze.statistics.clusters import Array, Clusters
-from analyze.statistics.contrasts import STATES, Contrast, pair_states, polarity_free_contrast
-from analyze.statistics.intervals import share_interval
+from analyze.statistics.contrasts import STATES, Contrast, contrast_reliability, pair_states, polarity_free_contrast
+from analyze.statistics.intervals import FEW_IMAGES, LEAST, share_interval
 from analyze.tables.frames import Heads
 from analyze.tables.text_scope import TextScope
 from analyze.tables.values import observed_samples, sample_values
@@ -20,6 +20,9 @@ NO_DIFFICULTY = "none"
 SIGNIFICANT = 0.05
 WORST = 20  # samples that are listed
 STANDING_OUT = 2.0  # standard deviations
+ROUNDING = 1e-3  # percentage points: bounds nearer to 0 are 0
+NO_COMPARISON = Interval(np.nan, None, None)
+Sums = tuple[Array, Array]
 NAMED = 3  # masses named for a sample, heads named in the verdict
 
 
@@ -31,11 +34,15 @@ class Diagnosis:
         states: by category and, last, over all: `images` (with a pair of questions, one with either answer), one column
             for each of `STATES`, `accuracy` of the questions with `low` and `high`, in per cent; `yes_bias`, by how
             many points more often the model says yes than yes is right, with `bias_low` and `bias_high`.
-        difficulty: by difficulty, as the question file says: `questions`, `accuracy`, `low`, `high`, `reference` (the
-            accuracy of the questions whose difficulty is `none`, or else of all others); empty if the file has none.
+        difficulty: by difficulty, as the question file says: `questions`, `accuracy`, `low`, `high`, and `difference`
+            from the questions whose difficulty is `none`, or else from all others, within the categories that have
+            both, with `difference_low` and `difference_high` (corrected by Bonferroni for the number of difficulties)
+            or `note`; empty if the file has none.
         calibration: of p_yes / (p_yes + p_no); None if no sample has both.
-        contrasts: `flow`, `layer`, `head`, `contrast`, `p`, `adjusted_p`: see `polarity_free_contrast`; `adjusted_p`
-            over the heads of a flow.
+        contrasts: `flow`, `layer`, `head`, `contrast`, `expected` (where nothing is told), `p`, `adjusted_p`: see
+            `polarity_free_contrast`; `adjusted_p` over the heads of a flow.
+        reliability: by flow, how far the contrasts of heads would be the same on other images; see
+            `contrast_reliability`.
         why: by flow, why there is no contrast.
         worst: the wrong answers of which the model was surest; see `worst_samples`.
     """
@@ -44,6 +51,7 @@ class Diagnosis:
     difficulty: pd.DataFrame
     calibration: Calibration | None
     contrasts: pd.DataFrame
+    reliability: dict[str, float | None]
     why: dict[str, str]
     worst: pd.DataFrame
 
@@ -61,16 +69,16 @@ class Diagnosis:
         if self.difficulty.empty:
             return []
         planted = self.difficulty[self.difficulty["difficulty"] != NO_DIFFICULTY]
-        worse = planted[planted["high"] < planted["reference"]].sort_values("accuracy")
+        worse = planted[planted["difference_high"] < -ROUNDING].sort_values("difference")
         than = f"`{NO_DIFFICULTY}`" if NO_DIFFICULTY in set(self.difficulty["difficulty"]) else "all others"
         if worse.empty:
-            return [f"difficulty: none is significantly harder than {than}"]
-        names = ", ".join(f"{row['difficulty']} ({row['accuracy']:.0f}%)" for _, row in worse.iterrows())
+            return [f"difficulty: no difficulty can be told from {than}"]
+        names = ", ".join(f"{row['difficulty']} ({row['difference']:+.0f} points)" for _, row in worse.iterrows())
         return [f"difficulty: harder than {than}: {names}"]
 
     def _biases(self) -> list[str]:
         parts = self.states[:-1]
-        yes, no = parts[parts["bias_low"] > 0], parts[parts["bias_high"] < 0]
+        yes, no = parts[parts["bias_low"] > ROUNDING], parts[parts["bias_high"] < -ROUNDING]
         lines = []
         for rows, word in ((yes, "often"), (no, "seldom")):
             if len(rows):
@@ -92,14 +100,22 @@ class Diagnosis:
         if self.contrasts.empty:
             return lines
         if found.empty:
-            flows = ", ".join(self.contrasts["flow"].unique())
+            flows = ", ".join(f"{flow}{self._reliability(flow)}" for flow in self.contrasts["flow"].unique())
             return [*lines, f"attention does not tell failures from successes here: no head of {flows} differs"]
         for flow, rows in found.groupby("flow", sort=False):
             first = rows.sort_values("p").head(NAMED)
-            named = ", ".join(f"L{row['layer']}H{row['head']} ({row['contrast']:.2f})" for _, row in first.iterrows())
+            named = ", ".join(
+                f"L{row['layer']}H{row['head']} ({row['contrast']:.2f}, expected {row['expected']:.2f})"
+                for _, row in first.iterrows()
+            )
             heads = "1 head tells" if len(rows) == 1 else f"{len(rows)} heads tell"
-            lines.append(f"attention, {flow}: {heads} which question is answered wrong, {named} first")
+            sure = self._reliability(flow)
+            lines.append(f"attention, {flow}: {heads} which question is answered wrong, {named} first{sure}")
         return lines
+
+    def _reliability(self, flow: object) -> str:
+        value = self.reliability[str(flow)]
+        return "" if value is None else f" (reliability of the contrasts {value:.2f})"
 
 
 def diagnose(
@@ -123,23 +139,27 @@ def diagnose(
     clusters = Clusters.of(samples)
     bootstrap = Bootstrap(clusters, resamples, seed)
     pairs = _pairs(samples, clusters)
-    why, contrasts, spread = {}, [], {}
+    why, contrasts, spread, reliability = {}, [], {}, {}
     for flow in flows:
         values = sample_values(heads, [flow], scope)[flow][known].astype(np.float64)
         spread[flow] = values.mean(axis=(1, 2))
-        found = _contrast(values, samples, pairs, clusters, seed=seed)
+        differences = (values[pairs["yes"]] - values[pairs["no"]]).reshape(len(pairs), values[0].size)
+        state, category = pairs["state"].to_numpy(), clusters.category[pairs.index.to_numpy()]
+        found: Contrast = polarity_free_contrast(differences, state, category, seed=seed)
         if found.why:
             why[flow] = found.why
             continue
+        reliability[flow] = contrast_reliability(differences, state, category, seed=seed)
         layer, head = (each.ravel() for each in np.mgrid[: values.shape[1], : values.shape[2]])
-        columns = {"flow": flow, "layer": layer, "head": head, "contrast": found.statistic}
+        columns = {"flow": flow, "layer": layer, "head": head, "contrast": found.statistic, "expected": found.expected}
         contrasts.append(pd.DataFrame(columns | {"p": found.p, "adjusted_p": found.adjusted}))
-    empty = pd.DataFrame(columns=["flow", "layer", "head", "contrast", "p", "adjusted_p"])
+    empty = pd.DataFrame(columns=["flow", "layer", "head", "contrast", "expected", "p", "adjusted_p"])
     return Diagnosis(
         states=_states(samples, pairs, bootstrap),
         difficulty=_difficulty(samples, bootstrap),
         calibration=_calibrated(samples),
         contrasts=pd.concat(contrasts, ignore_index=True) if contrasts else empty,
+        reliability=reliability,
         why=why,
         worst=worst_samples(samples, pd.DataFrame(spread)),
     )
@@ -154,12 +174,6 @@ def _pairs(samples: pd.DataFrame, clusters: Clusters) -> pd.DataFrame:
     right = samples["right"].to_numpy()
     yes, no = whole["first_yes"], whole["first_no"]
     return pd.DataFrame({"yes": yes, "no": no, "state": pair_states(right[yes], right[no])})
-
-
-def _contrast(values: Array, samples: pd.DataFrame, pairs: pd.DataFrame, clusters: Clusters, *, seed: int) -> Contrast:
-    differences = (values[pairs["yes"]] - values[pairs["no"]]).reshape(len(pairs), -1)
-    category = clusters.category[pairs.index.to_numpy()]
-    return polarity_free_contrast(differences, pairs["state"].to_numpy(), category, seed=seed)
 
 
 def _states(samples: pd.DataFrame, pairs: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
@@ -192,14 +206,48 @@ def _difficulty(samples: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
     clusters, rows = bootstrap.clusters, []
     right = samples["right"].to_numpy().astype(float)
     easy = (samples["difficulty"] == NO_DIFFICULTY).to_numpy()
-    for name in samples["difficulty"].dropna().unique():
+    names = samples["difficulty"].dropna().unique()
+    for name in names:
         chosen = (samples["difficulty"] == name).to_numpy()
-        others = easy if easy.any() else ~chosen
-        sums, counts = clusters.sums(right * chosen), clusters.sums(chosen.astype(float))
-        share = share_interval(bootstrap, sums, counts)
+        sides = [
+            (clusters.sums(right * side), clusters.sums(side.astype(float)))
+            for side in (chosen, easy if easy.any() else ~chosen)
+        ]
+        share = share_interval(bootstrap, *sides[0])
         row = {"difficulty": name, "questions": int(chosen.sum())} | _per_cent(share, "accuracy", "low", "high")
-        rows.append(row | {"reference": 100 * right[others].mean() if others.any() else np.nan})
-    return pd.DataFrame(rows, columns=["difficulty", "questions", "accuracy", "low", "high", "reference"])
+        harder = (
+            NO_COMPARISON if name == NO_DIFFICULTY else _harder(bootstrap, *sides, level=1 - SIGNIFICANT / len(names))
+        )
+        rows.append(row | _per_cent(harder, "difference", "difference_low", "difference_high") | {"note": harder.why})
+    columns = ["questions", "accuracy", "low", "high", "difference", "difference_low", "difference_high", "note"]
+    return pd.DataFrame(rows, columns=["difficulty", *columns])
+
+
+def _harder(bootstrap: Bootstrap, one: Sums, other: Sums, *, level: float) -> Interval:
+    """By how much accuracy in one group of questions exceeds that in another, within the categories that have both.
+
+    Args:
+        one, other: of each image, its right answers in a group, and its questions.
+    """
+    clusters, numbers = bootstrap.clusters, np.arange(len(bootstrap.clusters.categories))
+    counts = [np.bincount(clusters.category, asked, len(numbers)) for _, asked in (one, other)]
+    shared = numbers[(counts[0] > 0) & (counts[1] > 0)]
+    if not len(shared):
+        return Interval(np.nan, None, None, "no category has other questions to compare with")
+    inside = np.isin(clusters.category, shared)
+    estimate, draws = 0.0, np.zeros(bootstrap.resamples)
+    for number in shared:
+        images = clusters.category == number
+        weight = counts[0][number] / counts[0][shared].sum()
+        for sign, (right, asked) in ((1, one), (-1, other)):
+            estimate += sign * weight * float(right[images].sum() / asked[images].sum())
+            draws += sign * weight * bootstrap.ratios(right, asked, images)
+    sizes = [int(((asked > 0) & inside).sum()) for _, asked in (one, other)]
+    differ = [int(((asked > right) & inside).sum()) for right, asked in (one, other)]
+    if min(sizes) < FEW_IMAGES or max(differ) < LEAST:
+        return Interval(estimate, None, None, f"cannot tell: {min(sizes)} images, {max(differ)} with a wrong answer")
+    low, high = percentiles(draws[:, None], level)
+    return Interval(estimate, float(low[0]), float(high[0]))
 
 
 def _calibrated(samples: pd.DataFrame) -> Calibration | None:

@@ -29,7 +29,14 @@ def test_every_row_is_measured(tiny, tmp_path, monkeypatch, capsys):
     rows = json.loads((tmp_path / "bench.json").read_text())["rows"]
     variants = ["observed / plain", "usual / plain"]
     memory = [f"{variant}, peak memory" for variant in variants]
-    assert [row["what"] for row in rows] == [*variants, "separate / packed", "extract / bare loop", *variants, *memory]
+    assert [row["what"] for row in rows] == [
+        *variants,
+        "separate / packed",
+        "five runs / five wordings",
+        "extract / bare loop",
+        *variants,
+        *memory,
+    ]
     assert [row["tokens"] for row in rows if "tokens" in row] == [85, 85, 133, 133]
     out = capsys.readouterr().out
     assert all(f"| {row['what']} | {row['value']} |" in out for row in rows)

@@ -56,9 +56,7 @@ def _print(found: "Diagnosis", arguments: argparse.Namespace) -> None:
     if len(found.difficulty):
         print(f"\nby difficulty, as the question file says\n{as_text(found.difficulty, 1)}")
     if len(found.contrasts):
-        print(
-            "\nheads that tell most which question is answered wrong: 0.5 is chance; adjusted_p: false discovery rate"
-        )
+        print("\nheads with the smallest p; expected: where nothing is told; adjusted_p: false discovery rate")
         print(as_text(found.contrasts.sort_values("p").head(SHOWN), 3))
     if len(found.worst):
         print(f"\nwrong answers of which it was surest, {min(SHOWN, len(found.worst))} of {len(found.worst)}")
@@ -74,7 +72,7 @@ def _draw(found: "Diagnosis", heads: Heads, folder: Path, arguments: argparse.Na
     with style(), FigureFiles(arguments.dpi, arguments.format) as files:
         paths.append(files.save(answers_figure(found.states, found.calibration, of), folder / "answers"))
         for flow, rows in found.contrasts.groupby("flow", sort=False):
-            values = rows["contrast"].to_numpy().reshape(heads.layers, heads.heads)
+            values = (rows["contrast"] - rows["expected"]).to_numpy().reshape(heads.layers, heads.heads)
             significant = (rows["adjusted_p"] <= 0.05).to_numpy().reshape(heads.layers, heads.heads)
             paths.append(files.save(contrasts_figure(values, significant, str(flow), of), folder / f"contrast_{flow}"))
     return paths

@@ -33,6 +33,7 @@ def compare_answers(a: Heads, b: Heads, pairs: Pairs, *, resamples: int, seed: i
     """
     scored = [scored_questions(heads.samples) for heads in (a, b)]
     both = pairs.table[pairs.table["a"].isin(_rows(a, scored[0])) & pairs.table["b"].isin(_rows(b, scored[1]))]
+    both = both[~both["other_answer"]]
     if both.empty:
         return pd.DataFrame(columns=list(COLUMNS))
     first, second = (each.loc[heads.samples.index[both[side]]] for each, heads, side in zip(

@@ -47,10 +47,16 @@ class Comparison:
         """The result in words, a line each."""
         return [*self._answers_in_words(), *self._masses_in_words(), *self._heads_in_words()]
 
+    def _other_answers(self) -> list[str]:
+        number = self.pairs.other_answers
+        return [f"answers: {number} paired samples have other right answers in B than in A, and do not count"] * (
+            number > 0
+        )
+
     def _answers_in_words(self) -> list[str]:
         accuracy = self.answers[self.answers["measure"] == "accuracy"]
         if accuracy.empty:
-            return ["answers: none of the paired samples has a right answer that is yes or no"]
+            return [*self._other_answers(), "answers: none of the paired samples has one right answer, yes or no"]
         *_, whole = accuracy.to_dict("records")
         off, low, high = whole["difference"], whole["low"], whole["high"]
         size = f"{off:+.1f} points of accuracy, 95% interval {low:+.1f} to {high:+.1f}"
@@ -62,7 +68,7 @@ class Comparison:
             lines = [f"answers: no significant difference over all ({size})"]
         else:
             lines = [f"answers: B is right {'more' if off > 0 else 'less'} often ({size})"]
-        some = accuracy[:-1][accuracy["adjusted_p"][:-1] <= SIGNIFICANT]
+        some = accuracy[:-1][(accuracy["adjusted_p"][:-1] <= SIGNIFICANT) & (accuracy["note"][:-1] == "")]
         named = ", ".join(f"{row['category']} {row['difference']:+.1f}" for _, row in some.iterrows())
         number = len(accuracy) - 1
         lines.append(
@@ -70,7 +76,7 @@ class Comparison:
             if len(some)
             else f"by category: no significant difference in any of {number} (false discovery rate 5%)"
         )
-        return lines
+        return [*self._other_answers(), *lines]
 
     def _masses_in_words(self) -> list[str]:
         """The mean over samples and heads of each flow; a difference below the noise of rounding is none."""

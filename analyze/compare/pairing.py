@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from analyze.scores.mme import read_answer
 from analyze.tables.frames import Heads
 from schemas.errors import HeadflowError
 from schemas.manifest import DESCRIPTIVE, Manifest
@@ -20,7 +21,8 @@ class Pairs:
 
     Attributes:
         table: one row per pair: `a` and `b` (int64, positions in `samples` of each run), `image` (what tells images
-            apart: hash or name), `category` (that of the first run). In the order of the first run.
+            apart: hash or name), `category` (that of the first run), `other_answer` (whether the right answers are
+            yes in one run and no in the other). In the order of the first run.
         by: `image_sha256` or `image`, by which images were told apart.
         only_a, only_b: samples observed in one run that have no partner.
     """
@@ -29,6 +31,11 @@ class Pairs:
     by: str
     only_a: int
     only_b: int
+
+    @property
+    def other_answers(self) -> int:
+        """How many pairs have different right answers."""
+        return int(self.table["other_answer"].sum())
 
     def in_words(self) -> str:
         """How many samples were paired, on one line."""
@@ -57,6 +64,10 @@ def pair_samples(a: Heads, b: Heads) -> Pairs:
         )
     table = found.rename(columns={by: "image", "position_a": "a", "position_b": "b"}).sort_values("a", kind="stable")
     table = table[["a", "b", "image", "category"]].reset_index(drop=True)
+    answers = [heads.samples["answer"].map(read_answer).iloc[table[side]].array for heads, side in ((a, "a"), (b, "b"))]
+    table["other_answer"] = [
+        isinstance(one, str) and isinstance(other, str) and one != other for one, other in zip(*answers, strict=True)
+    ]
     return Pairs(table, by, len(first) - len(table), len(second) - len(table))
 
 

@@ -13,6 +13,7 @@ from scipy import stats
 
 from analyze.statistics.clusters import Array, Codes
 from analyze.statistics.multiplicity import false_discovery_rate
+from analyze.statistics.reliability import spearman_brown, split_half
 
 PERMUTATIONS, SEED = 10_000, 0
 ROWS = 1_000  # permutations computed at once
@@ -27,13 +28,15 @@ class Contrast:
     """A contrast of each quantity, such as a head; all arrays are [quantities].
 
     Attributes:
-        statistic: 0 to 1, 1/2 where there is no difference.
+        statistic: 0 to 1, about 1/2 where there is no difference.
+        expected: the mean of the statistic under permutation: what it is where there is no difference.
         p: two-sided, of each quantity alone.
         adjusted: by Benjamini and Hochberg, over all quantities.
         why: why there is no contrast; the arrays are then empty.
     """
 
     statistic: Array
+    expected: Array
     p: Array
     adjusted: Array
     why: str = ""
@@ -41,7 +44,8 @@ class Contrast:
     @classmethod
     def none(cls, why: str) -> "Contrast":
         """A contrast that cannot be told."""
-        return cls(np.empty(0), np.empty(0), np.empty(0), why)
+        empty = np.empty(0)
+        return cls(empty, empty, empty, empty, why)
 
 
 def pair_states(yes_right: npt.NDArray[np.bool_], no_right: npt.NDArray[np.bool_]) -> npt.NDArray[np.str_]:
@@ -62,8 +66,10 @@ def polarity_free_contrast(
 
     With D the quantity at the question answered Yes less that at the other one, the statistic is
     1/2 [P(D > 0 | yes-biased) + P(D < 0 | no-biased)]; ties count half. In a yes-biased pair the wrong answer is to the
-    No question, so what the word of the right answer does to the quantity cancels. States are permuted among the images
-    of a category. It needs both states: with one alone, polarity would not cancel.
+    No question, so what the word of the right answer does to the quantity cancels. It needs both states: with one
+    alone, polarity would not cancel. Yes-biased and no-biased are permuted among the biased images of a category: with
+    images in other states among them, the test would also find what tells biased images from others. Where categories
+    differ in both, the statistic is not 1/2 if nothing is told: `expected` is what it is then.
 
     Args:
         differences: float64 [images, quantities].
@@ -78,7 +84,37 @@ def polarity_free_contrast(
         )
     above = (differences > 0) + 0.5 * (differences == 0)
     weights = 0.5 * (yes_biased / numbers[0] - no_biased / numbers[1])
-    return _permuted(weights @ above + 0.5, weights, above, category, seed=seed, resamples=resamples)
+    biased = yes_biased | no_biased
+    return _permuted(
+        weights @ above + 0.5, weights[biased], above[biased], category[biased], seed=seed, resamples=resamples
+    )
+
+
+def contrast_reliability(
+    differences: Array, state: npt.NDArray[np.object_], category: Codes, *, seed: int = SEED
+) -> float | None:
+    """How far the contrasts less what is expected would be the same on other images: a correlation over quantities.
+
+    Spearman's, between random halves of the biased images, divided within category and state, stepped up by Spearman
+    and Brown. Near 0 where nothing is told. Arguments as for `polarity_free_contrast`; None where it cannot be told.
+    """
+    biased = (state == YES_BIASED) | (state == NO_BIASED)
+    yes, strata = (state == YES_BIASED)[biased], category[biased]
+    above = (differences[biased] > 0) + 0.5 * (differences[biased] == 0)
+
+    def contrast(rows: Array) -> Array:
+        own, of, values = rows[:, 0] == 1, rows[:, 1], rows[:, 2:]
+        if own.all() or not own.any():
+            return np.zeros(values.shape[1])
+        weights = 0.5 * (own / own.sum() - ~own / (~own).sum())
+        for each in np.unique(of):  # less the mean under permutation within the category
+            members = of == each
+            weights[members] -= weights[members].mean()
+        found: Array = weights @ values
+        return found
+
+    half = split_half(np.column_stack([yes, strata, above]), 2 * strata + yes, reduce=contrast, seed=seed)
+    return None if half is None else spearman_brown(half)
 
 
 def stratified_auroc(
@@ -161,7 +197,7 @@ def _permuted(
     with np.errstate(invalid="ignore", divide="ignore"):
         tail = 2 * stats.norm.sf(np.where(variance > 0, off / np.sqrt(variance), 0.0))
     p = np.where(reached < RESOLVED, np.minimum(p, np.maximum(tail, np.finfo(float).tiny)), p)
-    return Contrast(statistic, p, false_discovery_rate(p))
+    return Contrast(statistic, constant + middle, p, false_discovery_rate(p))
 
 
 def _moments(weights: Array, values: Array, category: Codes) -> tuple[Array, Array]:

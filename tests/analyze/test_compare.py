@@ -17,7 +17,7 @@ from analyze.scores.mme import ALL
 from analyze.tables.frames import open_heads
 from schemas.columns import FLOW_NAMES
 from schemas.errors import HeadflowError
-from tests.support.runs import LEDGER, edit_ledger, flows, sample, start
+from tests.support.runs import LEDGER, edit_ledger, flows, put, rewrite, sample, start
 
 IMAGES = 80
 
@@ -204,3 +204,21 @@ def test_the_floor_is_the_noise_that_was_measured(tmp_path):
     ledger["sessions"][0]["noise"] = {"mass": 0.003, "margin": 0.1}
     edit_ledger(tmp_path / "half", **ledger)
     assert floor(open_heads(tmp_path / "half")[0], plain) == 0.003
+
+
+def test_other_right_answers_do_not_count(folder, tmp_path):
+    """The same predictions; in the second run the answers of the first 40 samples are swapped."""
+    one = write(tmp_path / "one")
+    write(tmp_path / "other")
+
+    def swapped(table):
+        for row in range(40):
+            table = put(table, "answer", row, {"Yes": "No", "No": "Yes"}[table["answer"][row].as_py()])
+        return table
+
+    rewrite(tmp_path / "other", "samples", swapped)
+    found = compare(one, open_heads(tmp_path / "other")[0], ["q2v"], resamples=200)
+    lines = found.verdict()
+    assert lines[0] == "answers: 40 paired samples have other right answers in B than in A, and do not count"
+    assert lines[1].startswith("answers: no difference: ")
+    assert found.answers.loc[found.answers["category"] == ALL, "questions"].tolist() == [2 * IMAGES - 40]

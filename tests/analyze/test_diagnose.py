@@ -70,8 +70,9 @@ def test_states_are_counted(tmp_path):
 
 def test_planted_difficulty_is_found(tmp_path):
     found = result(write(tmp_path / "run"))
-    assert found.verdict()[1] == "difficulty: harder than `none`: faint (50%)"
-    assert found.difficulty.set_index("difficulty").loc["faint", "reference"] == 100
+    assert found.verdict()[1] == "difficulty: harder than `none`: faint (-50 points)"
+    faint = found.difficulty.set_index("difficulty").loc["faint"]
+    assert (faint["accuracy"], faint["difference"], faint["difference_high"]) == pytest.approx((50, -50, -50))
     assert result(write(tmp_path / "without", difficulty=False)).difficulty.empty
 
 
@@ -126,7 +127,7 @@ def test_the_command(tmp_path, capsys):
     write(tmp_path / "run", told=0.6)
     assert main(["diagnose", str(tmp_path / "run"), "--dpi", "40", "--resamples", "200"]) == 0
     out = capsys.readouterr().out
-    assert "difficulty: harder than `none`: faint (50%)" in out
+    assert "difficulty: harder than `none`: faint (-50 points)" in out
     assert "nan" not in out.lower().replace("finance", "")
     names = {path.name for path in (tmp_path / "run" / "diagnosis").iterdir()}
     assert names == {
@@ -143,3 +144,32 @@ def test_a_run_without_right_answers_is_refused(tmp_path, capsys):
     writer.finish()
     assert main(["diagnose", str(tmp_path / "run")]) == 2
     assert "no observed sample has a right answer that is yes or no" in capsys.readouterr().err
+
+
+def test_difficulty_is_compared_within_categories(tmp_path):
+    """`near` is as hard as `none` in its own category, which is harder than the other one."""
+    random, writer = np.random.default_rng(0), start(tmp_path / "run", 320)
+    for number in range(320):
+        hard = number >= 160
+        row = sample(number, "position" if hard else "color") | {"row": number, "image_sha256": f"image {number // 2}"}
+        row["difficulty"] = "near" if hard and number // 2 % 2 else "none"
+        row["prediction"] = row["answer"] if not hard or number // 4 % 2 else {"Yes": "No", "No": "Yes"}[row["answer"]]
+        writer.add(row, {"heads": flows(random, 2, 3)})
+    writer.finish()
+    found = result(open_heads(tmp_path / "run")[0])
+    near = found.difficulty.set_index("difficulty").loc["near"]
+    assert near["accuracy"] == 50
+    assert near["difference"] == pytest.approx(0)
+    assert "difficulty: no difficulty can be told from `none`" in found.verdict()
+
+
+def test_one_question_an_image_has_no_pairs(tmp_path, capsys):
+    random, writer = np.random.default_rng(0), start(tmp_path / "run", 40)
+    for number in range(40):
+        row = sample(2 * number, "OCR") | {"row": number, "image_sha256": f"image {number}"}
+        writer.add(row, {"heads": flows(random, 2, 3)})
+    writer.finish()
+    assert main(["diagnose", str(tmp_path / "run"), "--dpi", "50", "--resamples", "200"]) == 0
+    out = capsys.readouterr().out
+    assert "answers: 100.0% right" in out
+    assert "attention, q2v: cannot be told: 0 images are yes-biased and 0 no-biased" in out

@@ -24,7 +24,7 @@ import torch
 import transformers
 
 from extract.models.checkpoint import choose_device, choose_dtype
-from tests.bench.variants import SHAPES, EndToEnd, Shape, Variants, build, make_images
+from tests.bench.variants import SHAPES, WORDINGS, EndToEnd, Shape, Variants, build, make_images
 
 MME_QUESTIONS = 2374
 FLOOR_SECONDS = 14.0  # MME's arithmetic for LLaVA-1.5-7B with shared prefixes, at 790 TFLOP/s
@@ -125,11 +125,15 @@ def compare(report: Report, shape: Shape, variants: Variants, rounds: int) -> No
 
 
 def compare_sequences(report: Report, shape: Shape, variants: Variants, rounds: int) -> None:
-    """Two questions on an image, packed by separate."""
+    """Two questions on an image, and several wordings of them, packed by separate."""
     seconds = interleave({name: partial(variants.run, name) for name in ("separate", "packed")}, rounds)
     tokens = variants.both.input_ids.shape[1]
     detail = f"{shape.name}, {tokens} tokens packed, batch {shape.batch}; 2 questions an image"
     report.add("separate / packed", f"{ratio(seconds, 'separate', 'packed'):.2f}", detail, seconds=seconds)
+    seconds = interleave({name: partial(variants.run, name) for name in ("runs", "wordings")}, max(2, rounds // 3))
+    tokens = variants.all.input_ids.shape[1]
+    detail = f"{shape.name}, {tokens} tokens packed, batch {shape.batch}; {WORDINGS} wordings of 2 questions an image"
+    report.add("five runs / five wordings", f"{ratio(seconds, 'runs', 'wordings'):.2f}", detail, seconds=seconds)
 
 
 def compare_memory(report: Report, shape: Shape, device: torch.device, dtype: torch.dtype) -> None:

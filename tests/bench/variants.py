@@ -5,6 +5,8 @@ observed    the same batch through headflow: logits and flows
 usual       eager attention, `output_attentions=True`, then a reduction to masses
 separate    two questions an image, each in a sequence of its own, observed
 packed      the same questions behind one prefix, observed
+runs        five wordings of the two questions, packed by two, as five runs would
+wordings    all of them behind one prefix, observed
 bare        a loop of packed passes over prepared tensors, not observed
 extract     all of the extract stage: images read and preprocessed, prompts tokenised, rows written
 """
@@ -50,6 +52,7 @@ from schemas.store.writer import RunWriter
 from tests.support.tiny_llava import observe_llava
 
 QUESTIONS = ("Is there a {} in this image?", "Is the {} in this image on the left of the other one?")
+WORDINGS = 5
 THINGS = ("dog", "cat", "red car", "bottle", "chair", "person", "yellow bus", "pizza")
 
 
@@ -122,6 +125,11 @@ class Variants:
         self.one = pack([pair[:1] for pair in prompts]).to(self.device)
         self.other = pack([pair[1:] for pair in prompts]).to(self.device)
         self.both = pack(prompts).to(self.device)
+        asked = [[prompt(checkpoint, 28 + 2 * place, seed) for place in range(2 * WORDINGS)] for seed in range(images)]
+        self.each = [
+            pack([each[first : first + 2] for each in asked]).to(self.device) for first in range(0, 2 * WORDINGS, 2)
+        ]
+        self.all = pack(asked).to(self.device)
         AttentionInterface.register("bare", bare_attention)
         AttentionMaskInterface.register("bare", lambda *_, **__: None)
 
@@ -152,6 +160,13 @@ class Variants:
 
     def packed(self) -> None:
         self.checkpoint.forward(self.both, self.inputs)
+
+    def runs(self) -> None:
+        for batch in self.each:
+            self.checkpoint.forward(batch, self.inputs)
+
+    def wordings(self) -> None:
+        self.checkpoint.forward(self.all, self.inputs)
 
     def bare(self, prepared: list[tuple[Batch, dict[str, Tensor]]]) -> None:
         """Packed passes that observe nothing, one after the other."""

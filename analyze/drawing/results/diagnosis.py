@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from analyze.drawing.figures import new_figure, place_panels
-from analyze.drawing.heads import draw_diverging_map, map_size
+from analyze.drawing.heads import GREY, draw_diverging_map, map_size
 from analyze.drawing.intervals import NAMES, name_rows
 from analyze.drawing.texts import LETTERS, SMALLER, put_legend
 from analyze.statistics.calibration import Calibration
@@ -61,19 +61,19 @@ def answers_figure(states: pd.DataFrame, calibration: Calibration | None, of: Se
 
 
 def contrasts_figure(values: Array, significant: npt.NDArray[np.bool_], flow: str, of: Sequence[str]) -> Figure:
-    """The layer x head map of the contrast; significant heads have a dot.
+    """The layer x head map of the contrast less what is expected of it; heads that are not significant are grey.
 
     Args:
-        values: [layers, heads], 0 to 1.
+        values: [layers, heads], -1 to 1.
         significant: bool [layers, heads].
     """
-    figure = new_figure(
-        map_size(*values.shape), f"Does {flow.upper()} tell which question is answered wrong? (0.5: no)", of
-    )
-    (axes,) = place_panels(figure, right=0.3, above=0.1)
-    furthest = max(0.1, float(np.abs(values - 0.5).max()))
-    image = draw_diverging_map(axes, values, middle=0.5, furthest=furthest, colours="PuOr_r")
-    layer, head = np.nonzero(significant)
-    axes.plot(head, layer, marker="o", linestyle="", color="black", markersize=4)
-    figure.colorbar(image, ax=axes, label="Contrast (dot: significant, FDR 5%)")
+    size = map_size(*values.shape)
+    figure = new_figure(size, f"Does {flow.upper()} tell which question is answered wrong?", of)
+    (axes,) = place_panels(figure, right=0.3, above=0.35)
+    furthest = max(0.1, float(np.abs(values[significant]).max(initial=0)))
+    image = draw_diverging_map(axes, values, middle=0, furthest=furthest, colours="PuOr_r", shown=significant)
+    figure.colorbar(image, ax=axes, label="Contrast less what is expected")
+    letters = LETTERS * SMALLER
+    names = ["not significant (false discovery rate 5%)"]
+    put_legend(axes, [Patch(color=GREY)], names, "", letters=letters, width=size[0] - 0.2, middle=size[0] / 2)
     return figure

@@ -11,6 +11,7 @@ from analyze.statistics.contrasts import (
     BOTH_WRONG,
     NO_BIASED,
     YES_BIASED,
+    contrast_reliability,
     pair_states,
     polarity_free_contrast,
     stratified_auroc,
@@ -32,22 +33,20 @@ def statistic(differences: np.ndarray, state: np.ndarray) -> float:
 
 
 def test_the_polarity_free_contrast_by_brute_force():
-    """All permutations within categories of 5 and 6 images."""
+    """All permutations of the biased images within categories, 4 of 5 and 6 of 6 images."""
     rng = np.random.default_rng(0)
     state = np.array([YES_BIASED, NO_BIASED, BOTH_RIGHT, YES_BIASED, NO_BIASED, *[YES_BIASED, NO_BIASED] * 3])
     category = np.array([0] * 5 + [1] * 6)
     differences = rng.integers(-2, 3, (11, 3)).astype(float)
     found = polarity_free_contrast(differences, state, category, resamples=20_000)
-    orders = [
-        {tuple(state[start + np.array(order)]) for order in itertools.permutations(range(number))}
-        for start, number in ((0, 5), (5, 6))
-    ]
+    members = [[0, 1, 3, 4], [5, 6, 7, 8, 9, 10]]
+    orders = [{tuple(state[list(order)]) for order in itertools.permutations(each)} for each in members]
     for column in range(3):
         own = statistic(differences[:, column], state)
         assert found.statistic[column] == pytest.approx(own)
-        permuted = np.array(
-            [statistic(differences[:, column], np.array([*one, *other])) for one in orders[0] for other in orders[1]]
-        )
+        biased = differences[np.concatenate(members), column]
+        permuted = np.array([statistic(biased, np.array([*one, *other])) for one in orders[0] for other in orders[1]])
+        assert found.expected[column] == pytest.approx(permuted.mean())
         p = (abs(permuted - permuted.mean()) >= abs(own - permuted.mean()) - 1e-9).mean()
         assert found.p[column] == pytest.approx(p, abs=0.02)
 
@@ -127,3 +126,30 @@ def test_what_cannot_be_told_says_why():
     assert "0 pairs" in found.why
     with pytest.raises(ValueError, match="two questions with one answer"):
         stratified_auroc(np.zeros((6, 1)), every, np.zeros(6, int), np.zeros(1, int), np.tile([True, False], 3))
+
+
+def test_contrasts_that_are_there_are_reliable_and_others_are_not():
+    """400 biased images and 60 heads, which tell in different strength, or do not."""
+    rng = np.random.default_rng(2)
+    state = np.array([YES_BIASED, NO_BIASED, BOTH_RIGHT, BOTH_WRONG] * 200)
+    category = np.arange(800) // 100
+    sign, strength = np.where(state == YES_BIASED, 1.0, -1.0)[:, None], np.linspace(-1, 1, 60)
+    noise, more = rng.normal(size=(2, 800, 60))
+    assert contrast_reliability(noise + sign * strength, state, category) > 0.95
+    assert abs(contrast_reliability(noise, state, category)) < 0.35
+    weak = [each + sign * strength / 8 for each in (noise, more)]
+    across = [polarity_free_contrast(each, state, category, resamples=100).statistic for each in weak]
+    expected = stats.spearmanr(*across).statistic  # of other images of the kind
+    assert contrast_reliability(weak[0], state, category) == pytest.approx(expected, abs=0.15)
+    assert contrast_reliability(noise[:3], state[:3], category[:3]) is None
+
+
+def test_what_tells_biased_images_from_others_is_not_found():
+    """A quantity that is higher in one question of biased images, whichever was answered wrong."""
+    rng = np.random.default_rng(3)
+    found = 0
+    for _ in range(REPEATS):
+        state = rng.permutation(np.array([YES_BIASED] * 20 + [NO_BIASED] * 60 + [BOTH_RIGHT] * 200))
+        differences = rng.normal(size=(280, 10)) - np.where(state == BOTH_RIGHT, -1.0, 1.0)[:, None]
+        found += (polarity_free_contrast(differences, state, np.zeros(280, int), resamples=500).adjusted <= 0.05).any()
+    assert found <= 0.15 * REPEATS
