@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analyze.scores.mme import TOTALS
+from analyze.scores.mme import in_order
 from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap, Interval
 from analyze.statistics.calibration import Calibration, calibrate
 from analyze.statistics.clusters import Array, Clusters
@@ -169,8 +169,7 @@ def _states(samples: pd.DataFrame, pairs: pd.DataFrame, bootstrap: Bootstrap) ->
     excess = clusters.sums(np.where(samples["right"], 0, np.where(samples["yes"], -1.0, 1.0)))
     of_pair = clusters.category[pairs.index.to_numpy()]
     rows = []
-    known = [name for names in TOTALS.values() for name in names if name in clusters.categories]
-    for name in [*dict.fromkeys([*known, *clusters.categories]), ALL]:
+    for name in [*in_order(clusters.categories), ALL]:
         number = clusters.categories.index(name) if name != ALL else -1
         images = (clusters.category == number) | (name == ALL)
         chosen = pairs["state"][(of_pair == number) | (name == ALL)]

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analyze.compare.pairing import Pairs
-from analyze.scores.mme import TOTALS, scored_questions
+from analyze.scores.mme import in_order, scored_questions
 from analyze.statistics.bootstrap import Bootstrap, percentiles
 from analyze.statistics.clusters import Array, Clusters
 from analyze.statistics.intervals import FEW_IMAGES, LEAST, share_interval
@@ -40,18 +40,16 @@ def compare_answers(a: Heads, b: Heads, pairs: Pairs, *, resamples: int, seed: i
     clusters = Clusters.by_name(both["image"], both["category"])
     bootstrap = Bootstrap(clusters, resamples, seed)
     rights = [clusters.sums(each["right"].to_numpy().astype(float)) for each in (first, second)]
-    order = _in_order(clusters.categories)
-    rows: list[dict[str, Any]] = [
-        _accuracy(name, bootstrap, rights, clusters.category == number) for name, number in order
-    ]
+    order = [(name, clusters.category == clusters.categories.index(name)) for name in in_order(clusters.categories)]
+    rows: list[dict[str, Any]] = [_accuracy(name, bootstrap, rights, images) for name, images in order]
     tested = np.array([row["p"] for row in rows])
     for row, p in zip(rows, false_discovery_rate(tested), strict=True):
         row["adjusted_p"] = p
     every = np.ones(clusters.images, bool)
     rows.append(_accuracy(ALL, bootstrap, rights, every))
     rows[-1]["adjusted_p"] = rows[-1]["p"]
-    whole = _whole_pairs(first, second, both)
-    scores = [_score(name, bootstrap, rights, whole, clusters.category == number) for name, number in order]
+    whole = _whole_pairs(first, second, clusters)
+    scores = [_score(name, bootstrap, rights, whole, images) for name, images in order]
     rows += [row for row in scores if row is not None]
     return pd.DataFrame(rows)[list(COLUMNS)]
 
@@ -59,12 +57,6 @@ def compare_answers(a: Heads, b: Heads, pairs: Pairs, *, resamples: int, seed: i
 def _rows(heads: Heads, scored: pd.DataFrame) -> list[int]:
     """The positions in `samples` of the questions that are scored."""
     return heads.samples.index.get_indexer(scored.index[scored["observed"]]).tolist()
-
-
-def _in_order(categories: list[str]) -> list[tuple[str, int]]:
-    """MME's categories in its order, then the others, with their numbers."""
-    known = [name for names in TOTALS.values() for name in names if name in categories]
-    return [(name, categories.index(name)) for name in dict.fromkeys([*known, *categories])]
 
 
 def _accuracy(name: str, bootstrap: Bootstrap, rights: list[Array], images: np.ndarray) -> dict[str, Any]:
@@ -112,9 +104,8 @@ def cannot_tell(difference: Array) -> str:
     return ""
 
 
-def _whole_pairs(first: pd.DataFrame, second: pd.DataFrame, both: pd.DataFrame) -> list[tuple[Array, Array]]:
+def _whole_pairs(first: pd.DataFrame, second: pd.DataFrame, clusters: Clusters) -> list[tuple[Array, Array]]:
     """For each run: of each image, how many of its pairs are right, and how many there are."""
-    clusters = Clusters.by_name(both["image"], both["category"])
     usable = (first["paired"].to_numpy() & second["paired"].to_numpy()).astype(bool)
     pair = first["category"].astype(str).str.cat(first["pair"].astype(str), sep="\0").to_numpy()
     found = []

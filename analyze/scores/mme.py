@@ -6,6 +6,7 @@ questions about each image; an image with a skipped question, or with one questi
 """
 
 import re
+from collections.abc import Iterable
 
 import pandas as pd
 
@@ -40,6 +41,12 @@ def read_prediction(prediction: object) -> str | None:
     return next((word for word in ("yes", "no") if word in start), None)
 
 
+def in_order(categories: Iterable[str]) -> list[str]:
+    """The categories, those of MME first and in its order; the others keep theirs."""
+    given = dict.fromkeys(categories)
+    return list(dict.fromkeys([*(name for names in TOTALS.values() for name in names if name in given), *given]))
+
+
 def mme_scores(samples: pd.DataFrame) -> pd.DataFrame:
     """Scores from the table `samples`; empty if no observed sample has a yes/no answer.
 
@@ -56,8 +63,7 @@ def mme_scores(samples: pd.DataFrame) -> pd.DataFrame:
     if not table["observed"].any():
         return pd.DataFrame()
     groups = dict(list(table.groupby("category", sort=False)))
-    order = [name for names in TOTALS.values() for name in names if name in groups]
-    return pd.DataFrame([_score(name, groups[name]) for name in dict.fromkeys([*order, *groups])])
+    return pd.DataFrame([_score(name, groups[name]) for name in in_order(groups)])
 
 
 def scored_questions(samples: pd.DataFrame) -> pd.DataFrame:
