@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
@@ -11,6 +12,8 @@ from matplotlib.ticker import LogLocator
 
 from analyze.drawing.labels import colour
 from analyze.tables.text_scope import Array
+
+Mask = npt.NDArray[np.bool_]
 
 TICKS = 16  # labels on an axis of layers or heads, at most about
 CLEARER = 1.5  # how many times the colours of a linear scale a logarithmic one must give the middle half of heads
@@ -132,6 +135,34 @@ def draw_head_map(axes: Axes, means: Array, flow: str, *, top: float | None = No
     axes.set(xlabel="Head", ylabel="Layer")
     axes.tick_params(rotation=0)
     return axes
+
+
+def draw_signed_map(
+    axes: Axes, values: Array, *, middle: float, furthest: float, colours: str, label: str, masked: Mask | None = None
+) -> Axes:
+    """Draw values [layers, heads] in colours that diverge from a middle value, layer 0 on top, with a colour bar.
+
+    Args:
+        furthest: distance from the middle to either end of the colours.
+        masked: bool [layers, heads], heads that are not drawn; None: all are.
+    """
+    reach = furthest or 1e-6
+    shown = values if masked is None else np.ma.masked_array(values, masked)
+    image = axes.imshow(
+        shown, cmap=colours, vmin=middle - reach, vmax=middle + reach, aspect="auto", interpolation="nearest"
+    )
+    axes.figure.colorbar(image, ax=axes, label=label)
+    axes.grid(visible=False)
+    for axis, number in zip((axes.yaxis, axes.xaxis), values.shape, strict=True):
+        axis.set_ticks(range(0, number, _step(number)))
+    axes.set(xlabel="Head", ylabel="Layer")
+    return axes
+
+
+def map_size(shape: tuple[int, ...], margins: float = 1.8) -> tuple[float, float]:
+    """Width and height of the figure of a map [layers, heads], in inches; `margins` are those above and below it."""
+    layers, heads = shape
+    return max(7.5, 3.2 + min(heads, 64) * 0.2), max(4.5, margins + min(layers, 64) * 0.2)
 
 
 def _step(number: int) -> int:

@@ -9,7 +9,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from analyze.drawing.figures import new_figure, place_panels, short_tick_labels
-from analyze.drawing.heads import draw_head_bars, draw_head_map, draw_layer_row
+from analyze.drawing.heads import draw_head_bars, draw_head_map, draw_layer_row, map_size
 from analyze.drawing.histograms import draw_stacked_histogram
 from analyze.drawing.labels import COLOURS, CROSSINGS, label, target
 from analyze.drawing.texts import LETTERS, PAD, SMALLER, legend_height, letters_for, lines_height, put_legend
@@ -155,9 +155,7 @@ def _remove(unused: Sequence[Axes]) -> None:
 
 
 def _head_map(picture: HeadMap) -> Figure:
-    layers, heads = picture.means.shape
-    size = max(7.5, 3.2 + min(heads, 64) * 0.2), max(4.5, 1.8 + min(layers, 64) * 0.2)
-    figure = new_figure(size, picture.title, picture.of)
+    figure = new_figure(map_size(picture.means.shape), picture.title, picture.of)
     (axes,) = place_panels(figure, right=0.3)
     draw_head_map(axes, picture.means, picture.flow, top=picture.top)
     return figure

@@ -4,17 +4,16 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from analyze.drawing.figures import new_figure, place_panels, short_tick_labels
-from analyze.drawing.heads import TICKS
+from analyze.drawing.figures import NAMES, name_rows, new_figure, place_panels, short_tick_labels
+from analyze.drawing.heads import Mask, draw_signed_map, map_size
 from analyze.drawing.labels import label
-from analyze.drawing.texts import LETTERS, SMALLER, fit, put_legend
+from analyze.drawing.texts import LETTERS, SMALLER, put_legend
 from analyze.tables.text_scope import Array
 
 MARKERS = {"a": "o", "b": "s"}
@@ -22,7 +21,6 @@ LINES: dict[str, Literal["-", "--"]] = {"a": "-", "b": "--"}
 INKS = {"a": "#0072B2", "b": "#D55E00"}  # of Okabe and Ito
 GREY = "0.82"  # of heads whose difference is not significant
 DIVERGING = "RdBu_r"
-NAMES = 1.9  # inches for the names of categories
 
 
 def draw_shares(axes: Axes, scores: pd.DataFrame) -> Axes:
@@ -67,10 +65,7 @@ def scores_figure(scores: pd.DataFrame, title: str, of: Sequence[str], names: tu
     left, right = place_panels(figure, 1, 2, left=NAMES, above=0.35, between=(0.3, 0), sharey=True)
     draw_shares(left, scores)
     draw_differences(right, scores)
-    small = LETTERS * SMALLER
-    left.set_yticks(
-        range(len(scores)), [fit(name, small, NAMES - 0.2) for name in scores["category"]], parse_math=False
-    )
+    name_rows(left, scores["category"])
     left.set_ylim(len(scores) - 0.5, -0.5)
     _legend(left, names, [Line2D([], [], marker=MARKERS[run], color=INKS[run], linestyle="") for run in "ab"], 9.5)
     return figure
@@ -120,30 +115,20 @@ def masses_figure(
     return figure
 
 
-def differences_figure(
-    differences: Array, significant: npt.NDArray[np.bool_], flow: str, title: str, of: Sequence[str]
-) -> Figure:
+def differences_figure(differences: Array, significant: Mask, flow: str, title: str, of: Sequence[str]) -> Figure:
     """The layer x head map of B − A; heads whose difference is not significant are grey.
 
     Args:
         differences: [layers, heads].
         significant: bool [layers, heads].
     """
-    layers, heads = differences.shape
-    size = max(7.5, 3.2 + min(heads, 64) * 0.2), max(4.5, 2.0 + min(layers, 64) * 0.2)
+    size = map_size(differences.shape, margins=2.0)
     figure = new_figure(size, title, of)
     (axes,) = place_panels(figure, right=0.3, above=0.35)
     furthest = float(np.abs(differences[significant]).max()) if significant.any() else float(np.abs(differences).max())
-    shown = np.ma.masked_array(differences, ~significant)
     axes.set_facecolor(GREY)
-    image = axes.imshow(
-        shown, cmap=DIVERGING, vmin=-furthest or -1e-6, vmax=furthest or 1e-6, aspect="auto", interpolation="nearest"
-    )
-    figure.colorbar(image, ax=axes, label=f"B − A, mean {flow.upper()}")
-    axes.grid(visible=False)
-    for axis, number in ((axes.xaxis, heads), (axes.yaxis, layers)):
-        axis.set_ticks(range(0, number, max(1, -(-number // TICKS))))
-    axes.set(xlabel="Head", ylabel="Layer")
+    text = f"B − A, mean {flow.upper()}"
+    draw_signed_map(axes, differences, middle=0, furthest=furthest, colours=DIVERGING, label=text, masked=~significant)
     _legend(axes, ("not significant",), [Patch(color=GREY)], size[0])
     return figure
 

@@ -3,21 +3,19 @@
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from analyze.drawing.figures import new_figure, place_panels
-from analyze.drawing.heads import TICKS
-from analyze.drawing.texts import LETTERS, SMALLER, fit, put_legend
+from analyze.drawing.figures import NAMES, name_rows, new_figure, place_panels
+from analyze.drawing.heads import Mask, draw_signed_map, map_size
+from analyze.drawing.texts import LETTERS, SMALLER, put_legend
 from analyze.statistics.calibration import Calibration
 from analyze.statistics.contrasts import BOTH_RIGHT, BOTH_WRONG, NO_BIASED, STATES, YES_BIASED
 from analyze.tables.text_scope import Array
 
 INKS = {BOTH_RIGHT: "#BBBBBB", YES_BIASED: "#E69F00", NO_BIASED: "#0072B2", BOTH_WRONG: "#000000"}
-NAMES = 1.9  # inches for the names of categories
 
 
 def draw_states(axes: Axes, states: pd.DataFrame) -> Axes:
@@ -52,36 +50,27 @@ def answers_figure(states: pd.DataFrame, calibration: Calibration | None, of: Se
     columns = 2 if calibration else 1
     panels = place_panels(figure, 1, columns, left=NAMES, above=0.35, between=(0.95, 0))
     draw_states(panels[0], states)
-    small = LETTERS * SMALLER
-    texts = [fit(f"{row['category']} ({row['images']})", small, NAMES - 0.2) for _, row in states.iterrows()]
-    panels[0].set_yticks(range(len(states)), texts, parse_math=False)
+    name_rows(panels[0], (f"{row['category']} ({row['images']})" for _, row in states.iterrows()))
     if calibration:
         draw_calibration(panels[1], calibration)
     handles = [Patch(color=INKS[state]) for state in STATES]
-    put_legend(panels[0], handles, list(STATES), "", letters=small, width=width - 0.2, middle=width / 2)
+    put_legend(panels[0], handles, list(STATES), "", letters=LETTERS * SMALLER, width=width - 0.2, middle=width / 2)
     return figure
 
 
-def contrasts_figure(values: Array, significant: npt.NDArray[np.bool_], flow: str, of: Sequence[str]) -> Figure:
+def contrasts_figure(values: Array, significant: Mask, flow: str, of: Sequence[str]) -> Figure:
     """The layer x head map of the contrast; significant heads have a dot.
 
     Args:
         values: [layers, heads], 0 to 1.
         significant: bool [layers, heads].
     """
-    layers, heads = values.shape
-    size = max(7.5, 3.2 + min(heads, 64) * 0.2), max(4.5, 2.0 + min(layers, 64) * 0.2)
-    figure = new_figure(size, f"Does {flow.upper()} tell which question is answered wrong? (0.5: no)", of)
+    title = f"Does {flow.upper()} tell which question is answered wrong? (0.5: no)"
+    figure = new_figure(map_size(values.shape, margins=2.0), title, of)
     (axes,) = place_panels(figure, right=0.3, above=0.1)
     furthest = max(0.1, float(np.abs(values - 0.5).max()))
-    image = axes.imshow(
-        values, cmap="PuOr_r", vmin=0.5 - furthest, vmax=0.5 + furthest, aspect="auto", interpolation="nearest"
-    )
+    label = "Contrast (dot: significant, FDR 5%)"
+    draw_signed_map(axes, values, middle=0.5, furthest=furthest, colours="PuOr_r", label=label)
     layer, head = np.nonzero(significant)
     axes.plot(head, layer, marker="o", linestyle="", color="black", markersize=4)
-    figure.colorbar(image, ax=axes, label="Contrast (dot: significant, FDR 5%)")
-    axes.grid(visible=False)
-    for axis, number in ((axes.xaxis, heads), (axes.yaxis, layers)):
-        axis.set_ticks(range(0, number, max(1, -(-number // TICKS))))
-    axes.set(xlabel="Head", ylabel="Layer")
     return figure
