@@ -14,7 +14,7 @@ from analyze.statistics.contrasts import STATES, Contrast, pair_states, polarity
 from analyze.statistics.intervals import share_interval
 from analyze.tables.frames import Heads
 from analyze.tables.text_scope import TextScope
-from analyze.tables.values import observed_samples, sample_values
+from analyze.tables.values import head_columns, observed_samples, sample_values
 
 ALL, NO_DIFFICULTY = "all", "none"
 SIGNIFICANT = 0.05
@@ -107,6 +107,8 @@ def diagnose(
 ) -> Diagnosis:
     """Diagnose a run from its samples with a right answer that is yes or no.
 
+    The run is read once. Memory is 4 bytes for each value of all flows, and 8 for each of one.
+
     Args:
         flows: of the contrasts; those of image tokens are the same for both questions on an image, and tell nothing.
 
@@ -124,15 +126,14 @@ def diagnose(
     bootstrap = Bootstrap(clusters, resamples, seed)
     pairs = _pairs(samples, clusters)
     why, contrasts, spread = {}, [], {}
-    for flow in flows:
-        values = sample_values(heads, [flow], scope)[flow][known].astype(np.float64)
+    for flow, read in sample_values(heads, flows, scope).items():
+        values = read[known].astype(np.float64)
         spread[flow] = values.mean(axis=(1, 2))
         found = _contrast(values, samples, pairs, clusters, seed=seed)
         if found.why:
             why[flow] = found.why
             continue
-        layer, head = (each.ravel() for each in np.mgrid[: values.shape[1], : values.shape[2]])
-        columns = {"flow": flow, "layer": layer, "head": head, "contrast": found.statistic}
+        columns = {"flow": flow, **head_columns(values), "contrast": found.statistic}
         contrasts.append(pd.DataFrame(columns | {"p": found.p, "adjusted_p": found.adjusted}))
     empty = pd.DataFrame(columns=["flow", "layer", "head", "contrast", "p", "adjusted_p"])
     return Diagnosis(

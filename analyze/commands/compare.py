@@ -104,6 +104,7 @@ def _several(arguments: argparse.Namespace, runs: list[Heads], flows: list[str])
     if len(set(names)) < len(names):
         raise HeadflowError("a run is named twice; name each once")
     folder = output_folder(arguments.output_dir or runs[0].run.path / "compared", runs[0].run.path)
+    make_folder(folder)
     table = distances(dict(zip(names, runs, strict=True)), flows, arguments.text_scope)
     unwritten = write_csv({"distances.csv": table}, folder)
     for flow in flows:

@@ -126,15 +126,13 @@ def _score(
     counts, pairs = bootstrap.clusters.counts, whole[0][1]
     if not pairs[images].all():
         return None
-    draws, values = [], []
-    for right, (both, _) in zip(rights, whole, strict=True):
-        shares = [(right, counts), (both, pairs)]
-        values.append(100 * sum(float(above[images].sum() / below[images].sum()) for above, below in shares))
-        draws.append(100 * (bootstrap.ratios(right, counts, images) + bootstrap.ratios(both, pairs, images)))
+    shares = [(np.stack(rights, axis=1), counts), (np.stack([both for both, _ in whole], axis=1), pairs)]
+    values = 100 * np.sum([above[images].sum(axis=0) / below[images].sum() for above, below in shares], axis=0)
+    draws = 100 * np.sum([bootstrap.ratios(above, below, images) for above, below in shares], axis=0)
     return {
         "measure": "score",
         "category": name,
         "questions": int(counts[images].sum()),
         "images": int(images.sum()),
         "adjusted_p": np.nan,
-    } | _columns([None, None], values, draws[1] - draws[0], (rights[1] - rights[0])[images])
+    } | _columns([None, None], values.tolist(), draws[:, 1] - draws[:, 0], (rights[1] - rights[0])[images])

@@ -2,17 +2,16 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from analyze.statistics.clusters import Clusters
 from analyze.statistics.multiplicity import FLOOR, Tested, sign_flip_maximum
 from analyze.statistics.reliability import disattenuated, samples_needed, spearman_brown, split_half
 from analyze.tables.frames import Heads
-from analyze.tables.values import Values
+from analyze.tables.values import Values, head_columns
 
 WANTED = 0.9  # reliability
-# How far rounding moves single masses in half precision, at most, on the demo's model
+# How far rounding moves single masses in half precision, at most: float16 on the demo's model; bfloat16 is an estimate
 FLOORS = {"float16": 2e-4, "bfloat16": 2e-3}
 
 
@@ -70,11 +69,9 @@ def compare_heads(flow: str, a: Values, b: Values, clusters: Clusters, *, floor:
         a, b: of the same samples, [samples, layers, heads].
         floor: differences that do not exceed it are never significant.
     """
-    _, layers, heads = a.shape
     one, other = (clusters.means(each.reshape(len(each), -1)) for each in (a, b))
     tested: Tested = sign_flip_maximum(other - one, seed=seed, floor=floor)
-    layer, head = (each.ravel() for each in np.mgrid[:layers, :heads])
-    columns = {"flow": flow, "layer": layer, "head": head, "a": one.mean(axis=0), "b": other.mean(axis=0)}
+    columns = {"flow": flow, **head_columns(a), "a": one.mean(axis=0), "b": other.mean(axis=0)}
     columns |= {"difference": tested.mean, "p": tested.p, "significant": tested.significant}
     correlation = disattenuated(one, other, clusters.category, seed=seed)
     half = split_half(other - one, clusters.category, seed=seed)

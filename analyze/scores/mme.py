@@ -62,7 +62,7 @@ def mme_scores(samples: pd.DataFrame) -> pd.DataFrame:
     table = scored_questions(samples)
     if not table["observed"].any():
         return pd.DataFrame()
-    groups = dict(list(table.groupby("category", sort=False)))
+    groups = {str(name): rows for name, rows in table.groupby("category", sort=False)}
     return pd.DataFrame([_score(name, groups[name]) for name in in_order(groups)])
 
 
