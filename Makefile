@@ -22,7 +22,7 @@ DEVICE ?= auto
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-llava demo tour train-demo data extract plots summary compare diagnose verify validate export-pt import-pt test check bench bench-plots clean
+.PHONY: help setup setup-llava demo tour train-demo data extract plots summary compare diagnose prompts verify validate export-pt import-pt test check bench bench-plots clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -56,7 +56,7 @@ demo: $(VENV)/.all  ## the whole path on a tiny trained model and its pictures, 
 	$(BIN)/python -m analyze summary runs/demo
 	$(BIN)/python -m analyze plots runs/demo
 
-tour: $(VENV)/.all  ## the demo's two models on its two question files, diagnosed and compared, into runs/tour
+tour: $(VENV)/.all  ## the demo's two models on its two question files, diagnosed and compared, and three wordings, into runs/tour
 	@set -e; for model in $(DEMO_MODELS); do for questions in '' /hard; do \
 		run=runs/tour/$$model$$(echo $$questions | tr / -); \
 		echo "== $$run"; \
@@ -68,6 +68,9 @@ tour: $(VENV)/.all  ## the demo's two models on its two question files, diagnose
 	done; done
 	$(BIN)/python -m analyze diagnose runs/tour/tiny-llava-hard
 	$(BIN)/python -m analyze compare runs/tour/tiny-llava-hard runs/tour/tiny-llava-4x4-hard
+	$(BIN)/python -m extract --model-path $(DEMO)/tiny-llava --image-folder $(DEMO)/images --overwrite \
+		--question-file $(DEMO)/MME_test.json --prompts $(DEMO)/wordings.toml --output-dir runs/tour/tiny-llava-wordings
+	$(BIN)/python -m analyze prompts runs/tour/tiny-llava-wordings
 
 train-demo: $(VENV)/.all  ## make the demo anew: questions, pictures, models, tables; four hours on 2 cores
 	$(BIN)/python -m data.questions --out $(DEMO)
@@ -113,6 +116,9 @@ compare: needs-run $(VENV)/.laptop  ## compare two runs, or the distances of sev
 
 diagnose: needs-run $(VENV)/.laptop  ## say where and how a model fails: RUN=... [ARGS]
 	$(BIN)/python -m analyze diagnose '$(RUN)' $(ARGS)
+
+prompts: needs-run $(VENV)/.laptop  ## say which wording of a run is answered best: RUN=... [ARGS]
+	$(BIN)/python -m analyze prompts '$(RUN)' $(ARGS)
 
 verify: needs-run $(VENV)/.laptop  ## compare a run with published figures of LLaVA-1.5-7B: RUN=... [ARGS]
 	$(BIN)/python -m analyze verify '$(RUN)' $(ARGS)

@@ -8,7 +8,7 @@ derived/    runs made of other runs: subset, merge
 statistics/ intervals and tests whose unit is the image
 commands/   one module for each command: it prints and writes
 compare/    two runs compared
-plots, summary, verify, diagnose, legacy   the work of one command each
+plots, summary, verify, diagnose, prompts, legacy   the work of one command each
 scores/     the MME score, and its interval
 reference   published figures of a model, from data/reference
 """

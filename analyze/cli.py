@@ -17,6 +17,7 @@ from schemas.text import printable
 RECORDS = "mme_attention_head_records.pt"
 COMPARED = ("t2v", "v2t", "q2v", "a2v")  # flows of `compare`
 DIAGNOSED = ("q2v", "a2v")  # of `diagnose`
+WORDED = ("a2v", "q2v")  # of `prompts`
 FORMATS = ("png", "pdf", "svg")
 LONGEST_PREFIX = 80  # bytes: file systems limit names, and a category's name comes behind it
 FINITE = number(float, -sys.float_info.max, sys.float_info.max)
@@ -71,6 +72,7 @@ def parser() -> Parser:
 
     plots = commands.add_parser("plots", help="draw all pictures of a run")
     _run_argument(plots)
+    _prompt_flag(plots)
     _value_flags(plots)
     _picture_flags(plots)
     plots.add_argument(
@@ -101,12 +103,14 @@ def parser() -> Parser:
 
     summary = commands.add_parser("summary", help="means, quantiles and the MME score, as tables and CSV")
     _run_argument(summary)
+    _prompt_flag(summary)
     _value_flags(summary)
     summary.add_argument("--output-dir", type=path, help="directory of the CSV files (default: RUN)")
     _seed_flag(summary)
 
     several = commands.add_parser("compare", help="compare two runs, or the distances of several; a verdict in words")
     several.add_argument("runs", type=path, nargs="+", metavar="RUN", help="A and B, or more, directories of runs")
+    _prompt_flag(several)
     _value_flags(several, COMPARED)
     _picture_flags(several, "B/compared_with_A, or of several A/compared", prefix=False)
     several.add_argument(
@@ -118,12 +122,21 @@ def parser() -> Parser:
 
     failures = commands.add_parser("diagnose", help="where and how a model fails; a verdict in words")
     _run_argument(failures)
+    _prompt_flag(failures)
     _value_flags(failures, DIAGNOSED)
     _picture_flags(failures, "RUN/diagnosis", prefix=False)
     _resample_flags(failures)
 
+    worded = commands.add_parser("prompts", help="compare the wordings of a run; a recommendation in words")
+    _run_argument(worded)
+    _value_flags(worded, WORDED)
+    _picture_flags(worded, "RUN/prompts", prefix=False)
+    worded.add_argument("--baseline", metavar="NAME", help="wording that heads are compared with (default: the first)")
+    _resample_flags(worded)
+
     verify = commands.add_parser("verify", help="compare a run with published figures; exit code 0 if it matches")
     _run_argument(verify)
+    _prompt_flag(verify)
     _picture_flags(verify)
     verify.add_argument(
         "--reference", type=path, default=LLAVA_MME, metavar="FILE", help="the figures (default LLaVA-1.5-7B on MME)"
@@ -134,6 +147,7 @@ def parser() -> Parser:
 
     some = commands.add_parser("subset", help="write some samples of a run as a run; each keeps all of its rows")
     _run_argument(some)
+    _prompt_flag(some, " (default: all of them)")
     _derived_flags(some)
     some.add_argument("--categories", nargs="+", metavar="NAME", help="samples of these categories (default all)")
     some.add_argument(
@@ -149,6 +163,7 @@ def parser() -> Parser:
 
     export = commands.add_parser("export-pt", help=f"write {RECORDS}")
     _run_argument(export)
+    _prompt_flag(export)
     _scope_flag(export, "no-system, as in the earlier tool, or what an imported run has")
     export.add_argument("--output-dir", type=path, help="directory of the file (default: RUN)")
 
@@ -166,6 +181,12 @@ def parser() -> Parser:
 
 def _run_argument(command: argparse.ArgumentParser) -> None:
     command.add_argument("run", type=path, metavar="RUN", help="directory of a run")
+
+
+def _prompt_flag(command: argparse.ArgumentParser, default: str = "") -> None:
+    command.add_argument(
+        "--prompt", metavar="NAME", help=f"the wording to read, of a run that asks in several{default}"
+    )
 
 
 def _derived_flags(command: argparse.ArgumentParser) -> None:

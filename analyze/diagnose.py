@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analyze.scores.mme import in_order
+from analyze.scores.mme import ALL, category_order
 from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap, Interval
 from analyze.statistics.calibration import Calibration, calibrate
 from analyze.statistics.clusters import Array, Clusters
@@ -16,7 +16,7 @@ from analyze.tables.frames import Heads
 from analyze.tables.text_scope import TextScope
 from analyze.tables.values import head_columns, observed_samples, sample_values
 
-ALL, NO_DIFFICULTY = "all", "none"
+NO_DIFFICULTY = "none"
 SIGNIFICANT = 0.05
 WORST = 20  # samples that are listed
 STANDING_OUT = 2.0  # standard deviations
@@ -28,9 +28,9 @@ class Diagnosis:
     """How a model fails. The unit of all intervals is the image; NaN stands where something cannot be told.
 
     Attributes:
-        states: by category and over all: `images` (with a pair of questions, one with either answer), one column for
-            each of `STATES`, `accuracy` of the questions with `low` and `high`, in per cent; `yes_bias`, by how many
-            points more often the model says yes than yes is right, with `bias_low` and `bias_high`.
+        states: by category and, last, over all: `images` (with a pair of questions, one with either answer), one column
+            for each of `STATES`, `accuracy` of the questions with `low` and `high`, in per cent; `yes_bias`, by how
+            many points more often the model says yes than yes is right, with `bias_low` and `bias_high`.
         difficulty: by difficulty, as the question file says: `questions`, `accuracy`, `low`, `high`, `reference` (the
             accuracy of the questions whose difficulty is `none`, or else of all others); empty if the file has none.
         calibration: of p_yes / (p_yes + p_no); None if no sample has both.
@@ -52,7 +52,7 @@ class Diagnosis:
         return [self._answers(), *self._difficulties(), *self._biases(), *self._calibration(), *self._attention()]
 
     def _answers(self) -> str:
-        (whole,) = self.states[self.states["category"] == ALL].to_dict("records")
+        *_, whole = self.states.to_dict("records")
         states = ", ".join(f"{whole[state]} {state}" for state in STATES)
         bounds = "" if np.isnan(whole["low"]) else f" (95% interval {whole['low']:.1f} to {whole['high']:.1f})"
         return f"answers: {whole['accuracy']:.1f}% right{bounds}; of {whole['images']} pairs of questions {states}"
@@ -69,14 +69,14 @@ class Diagnosis:
         return [f"difficulty: harder than {than}: {names}"]
 
     def _biases(self) -> list[str]:
-        parts = self.states[self.states["category"] != ALL]
+        parts = self.states[:-1]
         yes, no = parts[parts["bias_low"] > 0], parts[parts["bias_high"] < 0]
         lines = []
-        for rows, word in ((yes, "yes"), (no, "no")):
+        for rows, word in ((yes, "often"), (no, "seldom")):
             if len(rows):
                 named = ", ".join(f"{row['category']} ({row['yes_bias']:+.0f} points)" for _, row in rows.iterrows())
-                lines.append(f"bias: says {word} too often in {named}")
-        return lines or ["bias: no category in which it says yes, or no, significantly too often"]
+                lines.append(f"bias: says yes too {word} in {named}")
+        return lines or ["bias: no category in which it says yes significantly too often, or too seldom"]
 
     def _calibration(self) -> list[str]:
         if self.calibration is None:
@@ -166,14 +166,13 @@ def _contrast(values: Array, samples: pd.DataFrame, pairs: pd.DataFrame, cluster
 def _states(samples: pd.DataFrame, pairs: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
     clusters = bootstrap.clusters
     right = clusters.sums(samples["right"].to_numpy().astype(float))
-    # Each wrong answer is a yes too many or one too few
-    excess = clusters.sums(np.where(samples["right"], 0, np.where(samples["yes"], -1.0, 1.0)))
+    excess = clusters.sums((samples["says"] == "yes").to_numpy().astype(float) - samples["yes"].to_numpy())
     of_pair = clusters.category[pairs.index.to_numpy()]
     rows = []
-    for name in [*in_order(clusters.categories), ALL]:
-        number = clusters.categories.index(name) if name != ALL else -1
-        images = (clusters.category == number) | (name == ALL)
-        chosen = pairs["state"][(of_pair == number) | (name == ALL)]
+    groups = [(name, [clusters.categories.index(name)]) for name in category_order(clusters.categories)]
+    for name, numbers in [*groups, (ALL, range(len(groups)))]:
+        images = np.isin(clusters.category, numbers)
+        chosen = pairs["state"][np.isin(of_pair, numbers)]
         share = share_interval(bootstrap, right, clusters.counts, images)
         bias = bootstrap.mean(excess, clusters.counts, images)
         if share.why:  # too few images, or failures, for a bootstrap

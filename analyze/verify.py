@@ -117,7 +117,7 @@ def verify(heads: Heads, reference: Reference) -> Verification:
     Raises:
         HeadflowError: the run cannot be read.
     """
-    manifest = heads.run.manifest
+    manifest = heads.manifest
     try:
         scope = heads.scope(reference.settings.text_scope)
     except HeadflowError:  # it cannot be read in that scope

@@ -7,15 +7,26 @@ if __name__ == "__main__":
 
 import argparse
 import sys
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from extract.backends import DISTRIBUTIONS, TRANSFORMERS, load_extractor, load_format, packages, prompt_builder
+from extract.backends import (
+    DISTRIBUTIONS,
+    TRANSFORMERS,
+    find_prompts,
+    find_wordings,
+    load_extractor,
+    load_format,
+    packages,
+)
 from extract.cli import RESUMABLE, parser
 from extract.contradictions import count_contradictions
 from extract.prompts.templates import CHAT, find_template
+from extract.prompts.wordings import Wording
+from extract.prompts.wordings import manifest_fields as wording_fields
 from extract.provenance import git_commit, versions
 from extract.questions.question_set import QuestionSet, read_questions
 from schemas.columns import REASONS
@@ -40,12 +51,17 @@ def find_questions(arguments: argparse.Namespace) -> QuestionSet:
         return read_questions(arguments.question_file, arguments.image_folder)
 
 
-def show_prompts(arguments: argparse.Namespace, questions: QuestionSet) -> None:
+def in_wordings(questions: QuestionSet, wordings: Sequence[Wording]) -> QuestionSet:
+    """The samples of a run: each question in each wording, if there are several."""
+    return questions.in_wordings([str(wording.name) for wording in wordings]) if len(wordings) > 1 else questions
+
+
+def show_prompts(arguments: argparse.Namespace, questions: QuestionSet, wordings: Sequence[Wording]) -> None:
     """Print prompts as the model would read them."""
     with packages(arguments.backend):
         from extract.show_prompt import prompt_lines
     prompt_format, preprocessor = load_format(arguments)
-    prompts = prompt_builder(prompt_format, arguments)
+    prompts = find_prompts(prompt_format, wordings, arguments)
     for sample in questions.samples:
         print(*prompt_lines(sample, questions, prompts, prompt_format, preprocessor), sep="\n")
 
@@ -58,14 +74,14 @@ def check_flags(arguments: argparse.Namespace) -> None:
         raise HeadflowError("--overwrite would remove what other chunks have written: remove the directory yourself")
 
 
-def known_fields(arguments: argparse.Namespace, questions: QuestionSet) -> dict[str, Any]:
+def known_fields(arguments: argparse.Namespace, questions: QuestionSet, wordings: Sequence[Wording]) -> dict[str, Any]:
     """The fields of the manifest that are known before the checkpoint is read."""
     known = {
         "num_chunks": arguments.num_chunks,
         **({"revision": None} if Path(arguments.model_path).is_dir() else {}),
         "model": arguments.model_path,
         "question_file_sha256": questions.sha256,
-        "prompt_suffix": arguments.prompt_suffix,
+        **wording_fields(wordings),
         "system_span": arguments.system_span,
     }
     if arguments.dtype != "auto":
@@ -76,7 +92,11 @@ def known_fields(arguments: argparse.Namespace, questions: QuestionSet) -> dict[
 
 
 def find_run(
-    arguments: argparse.Namespace, questions: QuestionSet, settings: str | None, images: dict[str, str]
+    arguments: argparse.Namespace,
+    questions: QuestionSet,
+    wordings: Sequence[Wording],
+    settings: str | None,
+    images: dict[str, str],
 ) -> Run | None:
     """The run to resume; None: a new one is begun.
 
@@ -94,14 +114,14 @@ def find_run(
         found = open_run(path)
     except HeadflowError as error:
         raise HeadflowError(f"{error}; put the file back, or overwrite the run", setting="overwrite") from None
-    check_same(found.manifest, known_fields(arguments, questions), path)
+    check_same(found.manifest, known_fields(arguments, questions, wordings), path)
     check_division(found, len(questions.samples))
     check_model(found, arguments.model_path, None, settings)
     check_fingerprints(found, None, settings, images)
     if not was_asked(found, arguments) and arguments.backend == TRANSFORMERS:
         prompt_format, preprocessor = load_format(arguments)
-        prompts = prompt_builder(prompt_format, arguments)
-        fields = {"conv_mode": prompts.template.name, "image_preprocessing": preprocessor.describe()}
+        prompts = find_prompts(prompt_format, wordings, arguments)
+        fields = prompts.manifest_fields() | {"image_preprocessing": preprocessor.describe()}
         fields |= prompt_format.answer_tokens(prompts, arguments.answer_tokens).manifest_fields()
         check_same(found.manifest, fields, path)
     return found
@@ -130,9 +150,10 @@ def stays_complete(run: Run, arguments: argparse.Namespace, asked: int) -> bool:
 def run(arguments: argparse.Namespace) -> int:
     """Check the flags and the files, then print prompts or write a run."""
     check_flags(arguments)
+    wordings = find_wordings(arguments)
     questions = find_questions(arguments)
     if arguments.show_prompt:
-        show_prompts(arguments, questions.first(arguments.show_prompt))
+        show_prompts(arguments, in_wordings(questions, wordings).first(arguments.show_prompt), wordings)
         return 0
     questions.check_images()
     with packages(arguments.backend):
@@ -141,16 +162,17 @@ def run(arguments: argparse.Namespace) -> int:
         from extract.skipped import check_images
     images = fingerprint_images(questions)  # of all chunks, so that each is compared with those before
     settings = fingerprint_settings(arguments.model_path, arguments.model_base)
-    questions = questions.first(arguments.num_samples)
+    questions = in_wordings(questions.first(arguments.num_samples), wordings)
     chunk = questions.chunk(arguments.num_chunks, arguments.chunk_idx)
-    found = find_run(arguments, questions, settings, images)
+    found = find_run(arguments, questions, wordings, settings, images)
     if found is not None and stays_complete(found, arguments, len(chunk.samples)):
         print(f"{len(chunk.samples)} of {len(chunk.samples)} samples are there already, the run stays as it is")
         return 0
     check_images(questions, chunk)
     check_directory(arguments.output_dir)
     ledger = found.ledgers.get(arguments.chunk_idx) if found is not None else None
-    extractor = load_extractor(arguments, chunk, ledger.sessions[-1] if ledger and ledger.sessions else None)
+    before = ledger.sessions[-1] if ledger and ledger.sessions else None
+    extractor = load_extractor(arguments, chunk, wordings, before)
     writer = open_writer(arguments, extractor, questions, settings, images, samples=len(chunk.samples))
     write(extractor, chunk, writer)
     return 0

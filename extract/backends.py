@@ -4,11 +4,13 @@ What a user asks for comes as `arguments`: the values of the command's flags, by
 """
 
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from extract.prompts.prompt import PromptBuilder
+from extract.prompts.prompt import Prompts
+from extract.prompts.templates import CHAT, find_template
+from extract.prompts.wordings import Wording, read_wordings
 from extract.questions.question_set import QuestionSet
 from schemas.errors import HeadflowError
 from schemas.manifest import PACKED, Session
@@ -65,16 +67,48 @@ def load_format(arguments: Namespace) -> "tuple[PromptFormat, Preprocessor]":
     return load_prompt_format(arguments.model_path, arguments.model_base, _image_settings(arguments))
 
 
-def prompt_builder(prompt_format: "PromptFormat", arguments: Namespace) -> PromptBuilder:
-    """What writes prompts; raises `HeadflowError` if the template, suffix or system span is not for the model."""
-    template = prompt_format.find_template(arguments.conv_mode, arguments.model_path)
-    return prompt_format.prompt_builder(template, suffix=arguments.prompt_suffix, system_span=arguments.system_span)
+def find_wordings(arguments: Namespace) -> list[Wording]:
+    """How questions are asked; raises `HeadflowError` if a file of wordings or a name of a template in it is wrong."""
+    if not arguments.prompts:
+        return [Wording.of_suffix(arguments.prompt_suffix)]
+    wordings = read_wordings(arguments.prompts)
+    for wording in wordings:
+        if wording.conv_mode not in (None, CHAT):
+            with _naming(wording):
+                find_template(wording.conv_mode, arguments.model_path)
+    return wordings
 
 
-def load_extractor(arguments: Namespace, questions: QuestionSet, before: Session | None) -> "Extractor":
+def find_prompts(prompt_format: "PromptFormat", wordings: Sequence[Wording], arguments: Namespace) -> Prompts:
+    """What writes prompts; raises `HeadflowError` if a template, wording or system span is not for the model."""
+    builders = {}
+    for wording in wordings:
+        with _naming(wording):
+            template = prompt_format.find_template(wording.conv_mode or arguments.conv_mode, arguments.model_path)
+        builders[wording.name if len(wordings) > 1 else None] = prompt_format.prompt_builder(
+            template, wording=wording, system_span=arguments.system_span
+        )
+    return Prompts(builders)
+
+
+@contextmanager
+def _naming(wording: Wording) -> Iterator[None]:
+    """Around the choice of a template: errors name the wording, if it says which template is wanted."""
+    try:
+        yield
+    except HeadflowError as error:
+        if wording.conv_mode is None:
+            raise
+        raise HeadflowError(f"the wording {wording.name}: {error}", setting="prompts") from None
+
+
+def load_extractor(
+    arguments: Namespace, questions: QuestionSet, wordings: Sequence[Wording], before: Session | None
+) -> "Extractor":
     """Load the model, check it, and set up the loop.
 
     Args:
+        questions: in all wordings.
         before: the chunk's last session, whose batch size is taken if the user names none and the device is the same:
             then the numbers are those of a run that was never interrupted, to the last digit.
 
@@ -89,8 +123,9 @@ def load_extractor(arguments: Namespace, questions: QuestionSet, before: Session
         from extract.runner import Extractor, device_name
 
     checkpoint = load_checkpoint(arguments)
-    prompts = prompt_builder(checkpoint.prompt_format, arguments)
-    check_model(checkpoint, prompts)
+    prompts = find_prompts(checkpoint.prompt_format, wordings, arguments)
+    for builder in prompts.builders.values():
+        check_model(checkpoint, builder)
     tokens = checkpoint.prompt_format.answer_tokens(prompts, arguments.answer_tokens)
     passes = Passes(checkpoint, AnswerReader.of(checkpoint, tokens))
     packed = arguments.sequences == PACKED and checkpoint.packs

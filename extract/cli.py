@@ -7,6 +7,7 @@ from pathlib import Path
 from extract.backends import PACKAGE, TRANSFORMERS
 from extract.prompts.prompt import SYSTEM_SPANS
 from extract.prompts.templates import TEMPLATES
+from extract.prompts.wordings import PRESETS
 from extract.questions.fields import MME_SUFFIX
 from schemas.cli import number, path
 from schemas.manifest import ASPECTS, PACKED, ROWS, SEPARATE
@@ -105,8 +106,18 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--num-workers", type=_workers, default="auto", help="processes that read images; 0: none (default auto)"
     )
-    flags.add_argument(
+    asked = flags.add_mutually_exclusive_group()
+    asked.add_argument(
         "--prompt-suffix", type=_text, default=MME_SUFFIX, help=f"appended to each question (default {MME_SUFFIX!r})"
+    )
+    asked.add_argument(
+        "--prompts",
+        nargs="+",
+        type=_name,
+        metavar="FILE",
+        help="ask each question in several wordings, behind one image: a JSON or TOML file of "
+        '{"NAME": {"template": "{question}\\n...", "conv_mode": ..., "system": ...}}, the last two optional; or '
+        f"{', '.join(PRESETS)}; or several of these",
     )
     flags.add_argument(
         "--answer-tokens",

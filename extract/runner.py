@@ -19,7 +19,7 @@ from extract.passes.batching import (
     batches,
 )
 from extract.passes.forward import Observed, Outcome, Passes
-from extract.prompts.prompt import PromptBuilder
+from extract.prompts.prompt import Prompts
 from extract.questions.question_set import QuestionSet
 from extract.questions.samples import Sample, Skipped, Unusable
 from extract.skipped import too_many_skipped
@@ -50,7 +50,7 @@ class Extractor:
     """
 
     checkpoint: Checkpoint
-    prompts: PromptBuilder
+    prompts: Prompts
     passes: Passes
     packed: bool
     batch_size: int
@@ -64,9 +64,7 @@ class Extractor:
             "text_scope": "all",
             **self.checkpoint.manifest_fields(),
             "sequences": PACKED if self.packed else SEPARATE,
-            "conv_mode": self.prompts.template.name,
-            "system_span": self.prompts.system_span,
-            "prompt_suffix": self.prompts.suffix,
+            **self.prompts.manifest_fields(),
             **self.passes.answers.tokens.manifest_fields(),
         }
 
@@ -116,6 +114,7 @@ class Extractor:
             except ReaderEnded:
                 writer.flush()
                 raise
+        writer.session.noise = self.passes.noise or {}
         writer.flush()
         wrong = too_many_skipped(open_run(writer.path)) if skipped else None
         if wrong:
@@ -166,7 +165,7 @@ class Extractor:
         for sample in samples:
             try:
                 pixels = image.usable()
-                written.append(Question(sample, self.prompts.build(sample.question, pixels.image_ids)))
+                written.append(Question(sample, self.prompts.build(sample, pixels.image_ids)))
             except Unusable as error:
                 yield Skipped(sample, Unusable(error.reason, error.detail, image_sha256=image.sha256))
         if written:

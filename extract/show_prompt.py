@@ -7,7 +7,7 @@ from transformers import PreTrainedTokenizerBase
 
 from extract.images.loading import open_images
 from extract.images.preprocessing import Preprocessor, blank_image
-from extract.prompts.prompt import Prompt, PromptBuilder
+from extract.prompts.prompt import Prompt, Prompts
 from extract.prompts.prompt_format import PromptFormat
 from extract.prompts.templates import IMAGE_PLACEHOLDER
 from extract.questions.question_set import QuestionSet
@@ -19,17 +19,19 @@ from schemas.text import printable
 def prompt_lines(
     sample: Sample,
     questions: QuestionSet,
-    prompts: PromptBuilder,
+    prompts: Prompts,
     prompt_format: PromptFormat,
     preprocessor: Preprocessor,
 ) -> Iterator[str]:
     """Lines of text: which sample and template, then the prompt token by token, or why there is none."""
     try:
         ids, note = _image_ids(prompt_format, preprocessor, questions, sample)
-        lines = list(strip(prompts.build(sample.question, ids), prompt_format.tokenizer))
+        lines = list(strip(prompts.build(sample, ids), prompt_format.tokenizer))
     except Unusable as error:
         note, lines = "", [printable(f"skipped: {error.reason} ({error.detail})")]
-    yield printable(f"{sample.sample_id} ({sample.category}), template {prompts.template.name}{note}")
+    yield printable(
+        f"{sample.sample_id} ({sample.category}), template {prompts.builders[sample.prompt].template.name}{note}"
+    )
     yield from lines
 
 

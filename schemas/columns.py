@@ -27,7 +27,13 @@ class Column:
     meaning: str
 
 
-SAMPLE_ID = Column("sample_id", CATEGORICAL, "", False, "unique in a run, the same in every run on one question file")
+SAMPLE_ID = Column(
+    "sample_id",
+    CATEGORICAL,
+    "",
+    False,
+    "unique in a run, the same in every run on one question file; `ID@NAME` in one of several wordings",
+)
 CATEGORY = Column("category", CATEGORICAL, "", False, f"the benchmark's category, `{UNKNOWN}` if there is none")
 
 KEYS = (
@@ -75,6 +81,13 @@ SAMPLES = (
     SAMPLE_ID,
     CATEGORY,
     Column("row", pa.int32(), "index", True, "place in the question file, from 0; null in a run of version 1"),
+    Column(
+        "prompt",
+        pa.string(),
+        "",
+        True,
+        "the wording that the question is asked in, a name of `prompts`; null where there is one",
+    ),
     Column("question_id", pa.string(), "", True, "the benchmark's id, shared by the questions on one image in MME"),
     Column("image", pa.string(), "", True, "path or name of the image, as the question file gives it"),
     Column("image_sha256", pa.string(), "hex", True, "hash of the image file's bytes; null if it was not read"),

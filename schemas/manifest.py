@@ -49,9 +49,16 @@ class Manifest:
         str | None,
         f"`{PACKED}`: questions on one image behind one prefix, or `{SEPARATE}`: each in a sequence of its own",
     ] = None
-    conv_mode: Annotated[str | None, "conversation template of the prompts"] = None
+    conv_mode: Annotated[
+        str | None, "conversation template of the prompts; null if each of `prompts` names its own"
+    ] = None
     system_span: Annotated[str | None, "how the role `system` was assigned: `template` or `original`"] = None
-    prompt_suffix: Annotated[str | None, "what was appended to each question"] = None
+    prompts: Annotated[
+        dict[str, Any],
+        "wordings that each question was asked in, by name: `template`, and `conv_mode` and `system` (null: the run's "
+        "template, and its own system message); empty: one wording, see `prompt_suffix`",
+    ] = field(default_factory=dict)
+    prompt_suffix: Annotated[str | None, "what was appended to each question; null in a run with `prompts`"] = None
     answer_tokens: Annotated[
         list[str], "the two tokens that `margin` compares, yes first, as the vocabulary spells them; empty: no `margin`"
     ] = field(default_factory=list)
@@ -113,6 +120,11 @@ class Session:
     device: Annotated[str | None, "device that the model ran on"] = None
     kernel: Annotated[str | None, "how attention was computed and observed"] = None
     batch_size: Annotated[int | None, "images that went through the model at once, at most"] = None
+    noise: Annotated[
+        dict[str, float],
+        "by how much `mass` and `margin` of the first questions differ at most if each is asked alone, in half "
+        "precision",
+    ] = field(default_factory=dict)
     git_commit: Annotated[str | None, "commit of headflow"] = None
     versions: Annotated[dict[str, str], "versions of Python, torch, transformers ..."] = field(default_factory=dict)
     arguments: Annotated[dict[str, Any], "the command's arguments"] = field(default_factory=dict)

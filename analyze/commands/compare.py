@@ -1,6 +1,7 @@
 """`compare`: two runs, or the distances of several."""
 
 import argparse
+from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,11 +10,11 @@ import pandas as pd
 
 from analyze.commands.opening import make_folder, opened, output_folder
 from analyze.tables.frames import Heads, check_flows
-from analyze.tables.output import as_text, write_csv
+from analyze.tables.output import as_text, present, write_csv
 from schemas.cli import say
 from schemas.errors import HeadflowError
 from schemas.store.directory import record_outputs
-from schemas.text import printable
+from schemas.store.run import open_run
 
 if TYPE_CHECKING:
     from analyze.compare.comparison import Comparison
@@ -23,17 +24,25 @@ def compare_runs(arguments: argparse.Namespace) -> int:
     """`compare`: the verdict, then tables, CSV files and pictures; of several runs, their distances."""
     if len(arguments.runs) < 2:
         raise HeadflowError("compare takes two runs or more; give another RUN")
-    runs = [opened(run) for run in arguments.runs]
+    runs = _opened(arguments.runs, arguments.prompt)
     flows = list(arguments.metrics)
     for heads in runs:
         flows = list(check_flows(flows, heads.run.manifest))
     return _two(arguments, runs[0], runs[1], flows) if len(runs) == 2 else _several(arguments, runs, flows)
 
 
+def _opened(paths: Sequence[Path], prompt: str | None) -> list[Heads]:
+    """The runs, in a wording where they have several; one without wordings is taken as it is."""
+    several = [bool(open_run(path).manifest.prompts) for path in paths]
+    if prompt is not None and not any(several):
+        raise HeadflowError("none of the runs asks in several wordings", setting="prompt")
+    return [opened(path, prompt if has else None) for path, has in zip(paths, several, strict=True)]
+
+
 def _two(arguments: argparse.Namespace, a: Heads, b: Heads, flows: list[str]) -> int:
     from analyze.compare.comparison import compare
 
-    folder = output_folder(arguments.output_dir or b.run.path / f"compared_with_{a.run.path.name}", b.run.path)
+    folder = output_folder(arguments.output_dir, b, f"compared_with_{a.run.path.name}")
     make_folder(folder)
     found = compare(
         a, b, flows, text_scope=arguments.text_scope, related=arguments.related, resamples=arguments.resamples,
@@ -42,24 +51,27 @@ def _two(arguments: argparse.Namespace, a: Heads, b: Heads, flows: list[str]) ->
     for name, heads in (("A", a), ("B", b)):
         say(f"{name}: {heads.run.path}, {heads.run.manifest.model}")
     say(found.pairs.in_words())
-    print("\n" + "\n".join(map(printable, found.verdict())))
     tables = {"answers.csv": found.answers, "masses.csv": found.means}
     tables |= {"profiles.csv": pd.concat([each.profiles for each in found.masses])}
     if found.heads:
         tables["heads.csv"] = pd.concat([each.table for each in found.heads])
-    unwritten = write_csv(tables, folder)
+    present(
+        found.verdict(),
+        tables,
+        folder,
+        b.run.path,
+        show=lambda: _print(found, arguments),
+        draw=lambda: _draw(found, a, b, folder, arguments),
+    )
+    return 0
+
+
+def _print(found: "Comparison", arguments: argparse.Namespace) -> None:
     print(f"\nsettings that differ\n{as_text(found.settings, 4)}" if len(found.settings) else "\nno setting differs")
     if len(found.answers):
         print(f"\nanswers; intervals of 95%, {arguments.resamples} resamples of images with seed {arguments.seed}")
         print(as_text(found.answers, 2))
     print(f"\nmasses, means over samples and heads; intervals of 95%\n{as_text(found.means, 4)}")
-    if unwritten:
-        raise unwritten
-    paths = _draw(found, a, b, folder, arguments)
-    record_outputs(b.run.path, [*(folder / name for name in tables), *paths])
-    print()
-    say(f"written: {len(tables)} tables and {len(paths)} pictures in {folder}")
-    return 0
 
 
 def _draw(found: "Comparison", a: Heads, b: Heads, folder: Path, arguments: argparse.Namespace) -> list[Path]:
@@ -103,7 +115,7 @@ def _several(arguments: argparse.Namespace, runs: list[Heads], flows: list[str])
     names = [str(each.run.path) for each in runs]
     if len(set(names)) < len(names):
         raise HeadflowError("a run is named twice; name each once")
-    folder = output_folder(arguments.output_dir or runs[0].run.path / "compared", runs[0].run.path)
+    folder = output_folder(arguments.output_dir, runs[0], "compared")
     make_folder(folder)
     table = distances(dict(zip(names, runs, strict=True)), flows, arguments.text_scope)
     unwritten = write_csv({"distances.csv": table}, folder)

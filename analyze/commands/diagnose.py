@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING
 
 from analyze.commands.opening import make_folder, opened, output_folder
 from analyze.tables.frames import Heads, check_flows
-from analyze.tables.output import as_text, write_csv
+from analyze.tables.output import as_text, present
 from schemas.cli import say
 from schemas.errors import HeadflowError
-from schemas.store.directory import record_outputs
-from schemas.text import printable
 
 if TYPE_CHECKING:
     from analyze.diagnose import Diagnosis
@@ -22,7 +20,7 @@ def diagnose_run(arguments: argparse.Namespace) -> int:
     """`diagnose`: the verdict, then tables, CSV files and pictures."""
     from analyze.diagnose import diagnose
 
-    heads = opened(arguments.run)
+    heads = opened(arguments.run, arguments.prompt)
     flows = check_flows(arguments.metrics, heads.run.manifest)
     if same := [flow for flow in flows if flow.startswith("v")]:
         raise HeadflowError(
@@ -30,7 +28,7 @@ def diagnose_run(arguments: argparse.Namespace) -> int:
             "values, and they cannot tell which is answered wrong; ask for t2v, q2* and a2*",
             setting="metrics",
         )
-    folder = output_folder(arguments.output_dir or heads.run.path / "diagnosis", heads.run.path)
+    folder = output_folder(arguments.output_dir, heads, "diagnosis")
     make_folder(folder)
     scope = heads.scope(arguments.text_scope)
     try:
@@ -38,18 +36,17 @@ def diagnose_run(arguments: argparse.Namespace) -> int:
     except ValueError as error:
         raise HeadflowError(f"{arguments.run}: {error}") from None
     say(f"{heads.run.path}, {heads.run.manifest.model}")
-    print("\n" + "\n".join(map(printable, found.verdict())))
     tables = {"states.csv": found.states, "contrasts.csv": found.contrasts, "worst.csv": found.worst}
     tables |= {"difficulty.csv": found.difficulty} if len(found.difficulty) else {}
     tables |= {"calibration.csv": found.calibration.curve} if found.calibration else {}
-    unwritten = write_csv(tables, folder)
-    _print(found, arguments)
-    if unwritten:
-        raise unwritten
-    paths = _draw(found, heads, folder, arguments)
-    record_outputs(heads.run.path, [*(folder / name for name in tables), *paths])
-    print()
-    say(f"written: {len(tables)} tables and {len(paths)} pictures in {folder}")
+    present(
+        found.verdict(),
+        tables,
+        folder,
+        heads.run.path,
+        show=lambda: _print(found, arguments),
+        draw=lambda: _draw(found, heads, folder, arguments),
+    )
     return 0
 
 

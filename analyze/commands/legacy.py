@@ -11,9 +11,9 @@ def export_pt(arguments: argparse.Namespace) -> int:
     """`export-pt`: the records of the earlier tool."""
     from analyze.legacy import EARLIER, export_records, export_scope
 
-    heads = opened(arguments.run)
+    heads = opened(arguments.run, arguments.prompt)
     scope = export_scope(heads, arguments.text_scope)
-    folder = output_folder(arguments.output_dir, heads.run.path)
+    folder = output_folder(arguments.output_dir, heads)
     make_folder(folder)
     number = export_records(heads, scope, folder / RECORDS)
     say(f"{number} records in {folder / RECORDS}, text scope {scope.name}")

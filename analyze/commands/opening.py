@@ -9,18 +9,18 @@ from schemas.errors import HeadflowError
 from schemas.store.directory import check_directory
 
 
-def opened(run: Path) -> Heads:
-    """Open a run; says so if it is not complete."""
-    heads, warning = open_heads(run)
+def opened(run: Path, prompt: str | None = None, *, mixed: bool = False) -> Heads:
+    """Open a run; says so if it is not complete. Arguments as for `open_heads`."""
+    heads, warning = open_heads(run, prompt, mixed=mixed)
     if warning:
         say(f"warning: {warning}", error=True)
     return heads
 
 
-def output_folder(asked: Path | None, run: Path) -> Path:
-    """Where files go: into the folder asked for, else into the run, but not among the parts of a table."""
-    folder = asked or run
-    tables = {(run / table).resolve() for table in TABLES}
+def output_folder(asked: Path | None, heads: Heads, name: str = "") -> Path:
+    """Where files go, but not among the parts of a table: into the folder asked for, else into one in the run."""
+    folder = asked or heads.folder / name
+    tables = {(heads.run.path / table).resolve() for table in TABLES}
     if tables & {folder.resolve(), *folder.resolve().parents}:
         raise HeadflowError(f"{folder} is for parts of a table, and pandas reads all of it", setting="output_dir")
     return folder

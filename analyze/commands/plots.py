@@ -21,12 +21,12 @@ def draw_plots(arguments: argparse.Namespace) -> int:
     from analyze.tables.tallies import tally
 
     edges = bin_edges(arguments.bins, tuple(arguments.range) if arguments.range else None)
-    heads = opened(arguments.run)
+    heads = opened(arguments.run, arguments.prompt)
     scope = heads.scope(arguments.text_scope)
     flows = check_flows(arguments.metrics, heads.run.manifest)
     layers = chosen_layers(arguments.layers, heads.layers)
     categories = chosen_categories(arguments.categories, heads.categories)
-    folder = output_folder(arguments.output_dir, heads.run.path)
+    folder = output_folder(arguments.output_dir, heads)
     make_folder(folder)
     found = tally(heads, flows, scope, edges, spread=False)
     for flow, share in found.outside().items():

@@ -23,7 +23,7 @@ def subset_run(arguments: argparse.Namespace) -> int:
     """`subset`: some samples of a run."""
     from analyze.derived.subset import subset
 
-    heads = opened(arguments.run)
+    heads = opened(arguments.run, arguments.prompt, mixed=arguments.prompt is None)
     conditions = {name: getattr(arguments, name) for name in ("categories", "query", "heads_query")}
     run = subset(heads, arguments.output, **conditions, overwrite=arguments.overwrite)
     say(f"{run.samples_asked} of {len(heads.samples)} samples in {arguments.output}")
@@ -34,7 +34,7 @@ def merge_runs(arguments: argparse.Namespace) -> int:
     """`merge`: the samples of several runs."""
     from analyze.derived.merge import merge, warnings
 
-    runs = [open_heads(path)[0] for path in arguments.runs]
+    runs = [open_heads(path, mixed=True)[0] for path in arguments.runs]
     for warning in warnings(runs):
         say(f"warning: {warning}", error=True)
     run = merge(runs, arguments.output, overwrite=arguments.overwrite)

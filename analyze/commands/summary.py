@@ -17,10 +17,10 @@ def summarise_run(arguments: argparse.Namespace) -> int:
     from analyze.scores.mme import mme_scores, total_scores
     from analyze.summary import GROUPS, summarise
 
-    heads = opened(arguments.run)
+    heads = opened(arguments.run, arguments.prompt)
     flows = check_flows(arguments.metrics, heads.run.manifest)
     scope = heads.scope(arguments.text_scope)
-    folder = output_folder(arguments.output_dir, heads.run.path)
+    folder = output_folder(arguments.output_dir, heads)
     table = summarise(heads, flows, scope)
     scores = mme_scores(heads.samples)
     tables = {"summary.csv": table.assign(text_scope=scope.name)}

@@ -20,8 +20,8 @@ def verify_run(arguments: argparse.Namespace) -> int:
     from analyze.verify import verify
 
     reference = read_reference(arguments.reference)
-    heads = opened(arguments.run)
-    folder = output_folder(arguments.output_dir, heads.run.path)
+    heads = opened(arguments.run, arguments.prompt)
+    folder = output_folder(arguments.output_dir, heads)
     result = verify(heads, reference)
     unwritten = write_csv({"verify.csv": result.figures}, folder)
     of = (*subject(heads), f"compared with {arguments.reference.name}")

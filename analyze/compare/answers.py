@@ -7,14 +7,13 @@ import numpy as np
 import pandas as pd
 
 from analyze.compare.pairing import Pairs
-from analyze.scores.mme import in_order, scored_questions
+from analyze.scores.mme import ALL, category_order, scored_questions
 from analyze.statistics.bootstrap import Bootstrap, percentiles
 from analyze.statistics.clusters import Array, Clusters
 from analyze.statistics.intervals import FEW_IMAGES, LEAST, share_interval
 from analyze.statistics.multiplicity import false_discovery_rate, sign_flip_maximum
 from analyze.tables.frames import Heads
 
-ALL = "all"
 SAME = "the same number of answers is right on each image"
 COLUMNS = (
     *("measure", "category", "questions", "images", "a", "a_low", "a_high", "b", "b_low", "b_high"),
@@ -26,10 +25,11 @@ def compare_answers(a: Heads, b: Heads, pairs: Pairs, *, resamples: int, seed: i
     """Accuracy by category and over all, and MME score by category.
 
     Returns:
-        One row per (measure, category), empty if no paired sample has a right answer that is yes or no: `measure`
-        (`accuracy`, in per cent, or `score`, 0 to 200), `questions`, `images`, each run's value with its own interval,
-        the `difference` b - a with its paired interval `low`, `high` (NaN where it cannot be told, see `note`), and
-        `adjusted_p`, that of sign flips of images, by Benjamini and Hochberg over the categories.
+        One row per (measure, category), accuracy over all behind that of categories; empty if no paired sample has a
+        right answer that is yes or no. `measure` (`accuracy`, in per cent, or `score`, 0 to 200), `questions`,
+        `images`, each run's value with its own interval, the `difference` b - a with its paired interval `low`, `high`
+        (NaN where it cannot be told, see `note`), and `adjusted_p`, that of sign flips of images, by Benjamini and
+        Hochberg over the categories.
     """
     scored = [scored_questions(heads.samples) for heads in (a, b)]
     both = pairs.table[pairs.table["a"].isin(_rows(a, scored[0])) & pairs.table["b"].isin(_rows(b, scored[1]))]
@@ -40,7 +40,9 @@ def compare_answers(a: Heads, b: Heads, pairs: Pairs, *, resamples: int, seed: i
     clusters = Clusters.by_name(both["image"], both["category"])
     bootstrap = Bootstrap(clusters, resamples, seed)
     rights = [clusters.sums(each["right"].to_numpy().astype(float)) for each in (first, second)]
-    order = [(name, clusters.category == clusters.categories.index(name)) for name in in_order(clusters.categories)]
+    order = [
+        (name, clusters.category == clusters.categories.index(name)) for name in category_order(clusters.categories)
+    ]
     rows: list[dict[str, Any]] = [_accuracy(name, bootstrap, rights, images) for name, images in order]
     tested = np.array([row["p"] for row in rows])
     for row, p in zip(rows, false_discovery_rate(tested), strict=True):

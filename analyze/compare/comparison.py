@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from analyze.compare.answers import ALL, SAME, compare_answers
+from analyze.compare.answers import SAME, compare_answers
 from analyze.compare.heads import WANTED, HeadDifferences, compare_heads, floor, obstacle
 from analyze.compare.masses import Masses, compare_masses, paired_values
 from analyze.compare.pairing import Pairs, differing_settings, pair_samples
@@ -51,7 +51,7 @@ class Comparison:
         accuracy = self.answers[self.answers["measure"] == "accuracy"]
         if accuracy.empty:
             return ["answers: none of the paired samples has a right answer that is yes or no"]
-        whole = accuracy[accuracy["category"] == ALL].iloc[0]
+        *_, whole = accuracy.to_dict("records")
         off, low, high = whole["difference"], whole["low"], whole["high"]
         size = f"{off:+.1f} points of accuracy, 95% interval {low:+.1f} to {high:+.1f}"
         if whole["note"] == SAME:
@@ -62,7 +62,7 @@ class Comparison:
             lines = [f"answers: no significant difference over all ({size})"]
         else:
             lines = [f"answers: B is right {'more' if off > 0 else 'less'} often ({size})"]
-        some = accuracy[(accuracy["category"] != ALL) & (accuracy["adjusted_p"] <= SIGNIFICANT)]
+        some = accuracy[:-1][accuracy["adjusted_p"][:-1] <= SIGNIFICANT]
         named = ", ".join(f"{row['category']} {row['difference']:+.1f}" for _, row in some.iterrows())
         number = len(accuracy) - 1
         lines.append(

@@ -11,8 +11,8 @@ from analyze.tables.frames import Heads
 from analyze.tables.values import Values, head_columns
 
 WANTED = 0.9  # reliability
-# How far rounding moves single masses in half precision, at most: float16 on the demo's model; bfloat16 is an estimate
-FLOORS = {"float16": 2e-4, "bfloat16": 2e-3}
+# Of runs in half precision that did not measure it: about what rounding moves single masses on the demo's model
+FLOORS = {"float16": 5e-4, "bfloat16": 5e-3}
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,16 @@ def _same_model(a: Heads, b: Heads) -> bool:
 
 
 def floor(a: Heads, b: Heads) -> float:
-    """Below what a difference of masses is one of rounding: that of the coarser dtype."""
-    return max(FLOORS.get(each.run.manifest.dtype or "", FLOOR) for each in (a, b))
+    """Below what a difference of masses is one of rounding, by the noise that the sessions of both runs measured.
+
+    That is the largest difference of single masses, and so more than rounding moves their means.
+    """
+    found = [FLOOR]
+    for each in (a, b):
+        sessions = [session for ledger in each.run.ledgers.values() for session in ledger.sessions]
+        measured = [session.noise["mass"] for session in sessions if "mass" in session.noise]
+        found += measured or [FLOORS.get(each.run.manifest.dtype or "", FLOOR)]
+    return max(found)
 
 
 def compare_heads(flow: str, a: Values, b: Values, clusters: Clusters, *, floor: float, seed: int) -> HeadDifferences:

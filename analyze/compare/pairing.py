@@ -85,7 +85,7 @@ def differing_settings(a: Heads, b: Heads) -> pd.DataFrame:
         `setting`, `a`, `b` (text); empty if none differs.
     """
     one_of, other_of = _session(a), _session(b)
-    pairs = [(name, getattr(a.run.manifest, name), getattr(b.run.manifest, name)) for name in _settings()]
+    pairs = [(name, getattr(a.manifest, name), getattr(b.manifest, name)) for name in _settings()]
     pairs += [(name, one_of.get(name), other_of.get(name)) for name in SESSION]
     rows: list[tuple[str, str, str]] = []
     for name, one, other in pairs:

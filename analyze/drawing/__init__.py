@@ -5,6 +5,7 @@ panels         a picture of `analyze.pictures` -> a figure
 labels         the mass columns in words and colours
 fonts, texts   text that can be drawn; text that fits
 histograms     stacked histograms
-heads          bars for each head, and the layer x head heatmap
-results/       the figures of one command each: verify, compare, diagnose
+heads          bars for each head, and layer x head heatmaps
+intervals      values with their intervals
+results/       the figures of one command each: verify, compare, diagnose, prompts
 """

@@ -1,6 +1,6 @@
 """Style of figures, their titles and margins, and files of pictures."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,11 +14,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from analyze.drawing.fonts import fonts
-from analyze.drawing.texts import LETTERS, LINE, PAD, SMALLER, fill, fit, letters_for, lines_height
+from analyze.drawing.texts import LETTERS, LINE, PAD, fill, fit, letters_for, lines_height
 
 LINE_OF_FONT = 1.164  # height of a line of DejaVu Sans, as a share of its letters
 SHORT = (0.01, 10_000)  # ends of axes whose tick labels are short
-NAMES = 1.9  # inches for the names of rows
 SEABORN = 12  # points of seaborn's labels in its context "notebook"
 
 
@@ -92,12 +91,6 @@ def place_panels(
         hspace=between[1] / each[1],
     )
     return list(figure.subplots(rows, columns, squeeze=False, **options).ravel())
-
-
-def name_rows(axes: Axes, names: Iterable[str]) -> None:
-    """Write names, such as those of categories, at y = 0, 1, 2 ...; the left margin must be `NAMES` wide."""
-    texts = [fit(name, LETTERS * SMALLER, NAMES - 0.2) for name in names]
-    axes.set_yticks(range(len(texts)), texts, parse_math=False)
 
 
 def short_tick_labels(axes: Axes) -> Axes:

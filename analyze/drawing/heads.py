@@ -8,16 +8,16 @@ import numpy.typing as npt
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
+from matplotlib.image import AxesImage
 from matplotlib.ticker import LogLocator
 
 from analyze.drawing.labels import colour
 from analyze.tables.text_scope import Array
 
-Mask = npt.NDArray[np.bool_]
-
 TICKS = 16  # labels on an axis of layers or heads, at most about
 CLEARER = 1.5  # how many times the colours of a linear scale a logarithmic one must give the middle half of heads
 LOWEST = 1e-3  # lower end of a logarithmic scale, at least, as a share of the highest mean
+GREY = "0.82"  # of heads that are left out
 COLOUR_MAP = "viridis"  # perceptually uniform, and safe for colour-blind readers
 
 
@@ -107,6 +107,39 @@ def middle_share(means: Array, scale: Normalize) -> float:
     return float(high - low)
 
 
+def map_size(layers: int, heads: int) -> tuple[float, float]:
+    """Width and height of a figure of one layer x head map, in inches."""
+    return max(7.5, 3.2 + min(heads, 64) * 0.2), max(4.5, 2.0 + min(layers, 64) * 0.2)
+
+
+def draw_diverging_map(
+    axes: Axes,
+    values: Array,
+    *,
+    middle: float,
+    furthest: float,
+    colours: str,
+    shown: npt.NDArray[np.bool_] | None = None,
+) -> AxesImage:
+    """Draw values [layers, heads] on both sides of a middle, layer 0 on top; returns what a colour bar is made of.
+
+    Args:
+        middle: value of the colour in the middle; `furthest` from it lie both ends.
+        colours: name of matplotlib's colour map.
+        shown: bool [layers, heads]; heads that are not are grey.
+    """
+    image = axes.imshow(
+        values if shown is None else np.ma.masked_array(values, ~shown),
+        cmap=colours, vmin=middle - furthest, vmax=middle + furthest, aspect="auto", interpolation="nearest",
+    )  # fmt: skip
+    axes.set_facecolor(GREY)
+    axes.grid(visible=False)
+    for axis, number in ((axes.xaxis, values.shape[1]), (axes.yaxis, values.shape[0])):
+        axis.set_ticks(range(0, number, _step(number)))
+    axes.set(xlabel="Head", ylabel="Layer")
+    return image
+
+
 def draw_head_map(axes: Axes, means: Array, flow: str, *, top: float | None = None) -> Axes:
     """Draw the means [layers, heads] as a heatmap, layer 0 on top; the colour bar says which scale it has.
 
@@ -135,34 +168,6 @@ def draw_head_map(axes: Axes, means: Array, flow: str, *, top: float | None = No
     axes.set(xlabel="Head", ylabel="Layer")
     axes.tick_params(rotation=0)
     return axes
-
-
-def draw_signed_map(
-    axes: Axes, values: Array, *, middle: float, furthest: float, colours: str, label: str, masked: Mask | None = None
-) -> Axes:
-    """Draw values [layers, heads] in colours that diverge from a middle value, layer 0 on top, with a colour bar.
-
-    Args:
-        furthest: distance from the middle to either end of the colours.
-        masked: bool [layers, heads], heads that are not drawn; None: all are.
-    """
-    reach = furthest or 1e-6
-    shown = values if masked is None else np.ma.masked_array(values, masked)
-    image = axes.imshow(
-        shown, cmap=colours, vmin=middle - reach, vmax=middle + reach, aspect="auto", interpolation="nearest"
-    )
-    axes.figure.colorbar(image, ax=axes, label=label)
-    axes.grid(visible=False)
-    for axis, number in zip((axes.yaxis, axes.xaxis), values.shape, strict=True):
-        axis.set_ticks(range(0, number, _step(number)))
-    axes.set(xlabel="Head", ylabel="Layer")
-    return axes
-
-
-def map_size(shape: tuple[int, ...], margins: float = 1.8) -> tuple[float, float]:
-    """Width and height of the figure of a map [layers, heads], in inches; `margins` are those above and below it."""
-    layers, heads = shape
-    return max(7.5, 3.2 + min(heads, 64) * 0.2), max(4.5, margins + min(layers, 64) * 0.2)
 
 
 def _step(number: int) -> int:

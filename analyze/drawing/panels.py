@@ -155,7 +155,8 @@ def _remove(unused: Sequence[Axes]) -> None:
 
 
 def _head_map(picture: HeadMap) -> Figure:
-    figure = new_figure(map_size(picture.means.shape), picture.title, picture.of)
+    layers, heads = picture.means.shape
+    figure = new_figure(map_size(layers, heads), picture.title, picture.of)
     (axes,) = place_panels(figure, right=0.3)
     draw_head_map(axes, picture.means, picture.flow, top=picture.top)
     return figure

@@ -153,9 +153,10 @@ class Pictures:
 
 
 def subject(heads: Heads, scope: TextScope | None = None) -> tuple[str, ...]:
-    """What the pictures of a run are of: its model, if that is known, its own name, and a text scope other than all."""
+    """What the pictures of a run are of: its model, if that is known, its own name, its wording, its text scope."""
     model = Path(heads.run.manifest.model or "").name
-    names = (model, f"run {heads.run.path.resolve().name}", scope.note if scope else "")
+    wording = f"prompt {heads.prompt}" if heads.prompt else ""
+    names = (model, f"run {heads.run.path.resolve().name}", wording, scope.note if scope else "")
     return tuple(name for name in names if name)
 
 

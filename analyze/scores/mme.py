@@ -26,6 +26,7 @@ PERCEPTION = (
 )
 COGNITION = ("commonsense_reasoning", "numerical_calculation", "text_translation", "code_reasoning")
 TOTALS = {"perception": PERCEPTION, "cognition": COGNITION}
+ALL = "all"  # all categories together
 COUNTS = ["questions", "images", "left_out"]
 
 
@@ -39,12 +40,6 @@ def read_prediction(prediction: object) -> str | None:
     """A prediction: `yes` or `no` if its first four letters have it, as MME's script and lmms-eval read it."""
     start = prediction.strip().lower()[:4] if isinstance(prediction, str) else ""
     return next((word for word in ("yes", "no") if word in start), None)
-
-
-def in_order(categories: Iterable[str]) -> list[str]:
-    """The categories, those of MME first and in its order; the others keep theirs."""
-    given = dict.fromkeys(categories)
-    return list(dict.fromkeys([*(name for names in TOTALS.values() for name in names if name in given), *given]))
 
 
 def mme_scores(samples: pd.DataFrame) -> pd.DataFrame:
@@ -63,7 +58,14 @@ def mme_scores(samples: pd.DataFrame) -> pd.DataFrame:
     if not table["observed"].any():
         return pd.DataFrame()
     groups = {str(name): rows for name, rows in table.groupby("category", sort=False)}
-    return pd.DataFrame([_score(name, groups[name]) for name in in_order(groups)])
+    return pd.DataFrame([_score(name, groups[name]) for name in category_order(groups)])
+
+
+def category_order(names: Iterable[str]) -> list[str]:
+    """MME's categories in its order, then the others as they come."""
+    there = list(names)
+    known = [name for names in TOTALS.values() for name in names if name in there]
+    return list(dict.fromkeys([*known, *there]))
 
 
 def scored_questions(samples: pd.DataFrame) -> pd.DataFrame:

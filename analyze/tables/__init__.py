@@ -8,5 +8,5 @@ grid         the groups of a tally, and grouping by them
 tallies      the rows grouped: counts, sums, extremes and histograms; all that readers need
 image_sums   sums over images, for intervals of means
 values       the values of each sample, as arrays
-output       tables as CSV files and as text
+output       results: tables as CSV files and as text, behind a verdict
 """

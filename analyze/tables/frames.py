@@ -18,7 +18,7 @@ from schemas.errors import HeadflowError
 from schemas.manifest import Manifest
 from schemas.store.parts import too_few_rows
 from schemas.store.run import Run, open_run
-from schemas.text import listed
+from schemas.text import listed, short
 
 DEFAULT = ("t2v", "v2t")
 ROWS = 2**19  # of one frame; with fewer, the fixed cost of each pandas call is felt
@@ -30,16 +30,20 @@ class Heads:
     """The table `heads` of a run, with its table `samples`.
 
     Attributes:
-        samples: the table `samples`, skipped samples included.
+        samples: the table `samples`, skipped samples included; of one wording, where the run has several.
         parts: for each part of the run, where its samples begin and end in `samples`.
         categories: names of the categories whose rows are read, in the order of `samples`; after `open_heads` all that
             have an observed sample.
+        prompt: the wording; None where the run has one, or all of them are read.
+        others: for each part of the run, the ids of the observed samples in other wordings.
     """
 
     run: Run
     samples: pd.DataFrame
     parts: list[tuple[int, int]]
     categories: list[str]
+    prompt: str | None = None
+    others: Sequence[Sequence[str]] = ()
 
     @cached_property
     def layers(self) -> int:
@@ -55,6 +59,26 @@ class Heads:
     def observed(self) -> pd.Series:
         """Whether each row of `samples` was observed: bool [rows of `samples`]."""
         return self.samples["status"] == OK
+
+    @property
+    def manifest(self) -> Manifest:
+        """The run's manifest, as that of a run in this wording alone."""
+        manifest = self.run.manifest
+        if self.prompt is None:
+            return manifest
+        wording = manifest.prompts[self.prompt]
+        begin, found, suffix = wording["template"].partition("{question}")
+        return replace(
+            manifest,
+            prompts={self.prompt: wording},
+            conv_mode=wording["conv_mode"] or manifest.conv_mode,
+            prompt_suffix=suffix if found and not begin else None,
+        )
+
+    @property
+    def folder(self) -> Path:
+        """Where files about it go, unless the user says otherwise."""
+        return self.run.path if self.prompt is None else self.run.path / f"prompt_{self.prompt}"
 
     def scope(self, asked: str | None) -> TextScope:
         """The text scope of the run's values; see `TextScope.of`."""
@@ -99,13 +123,17 @@ class Heads:
         names = pd.CategoricalDtype(self.categories)
         category_of = names.categories.get_indexer(pd.Index(self.samples["category"].astype(str))).astype(np.int32)
         columns = scope.columns(flows)
-        for part, (first, last) in zip(self.run.parts, self.parts, strict=True):
+        others = self.others or [()] * len(self.parts)
+        for part, (first, last), left_out in zip(self.run.parts, self.parts, others, strict=True):
             observed = first + np.flatnonzero(self.observed[first:last])
             wanted = category_of[observed] >= 0
             if len(observed) and not wanted.any():
                 continue
             path, ids = self.run.path / "heads" / part.name, self.samples["sample_id"].iloc[observed].astype(str)
-            for place, batch in part_rows(self.run, path, ids.tolist(), columns):
+            for place, batch in part_rows(self.run, path, [*ids, *left_out], columns):
+                if left_out:
+                    own = place < len(observed)
+                    place, batch = place[own], batch.filter(pa.array(own))
                 sample = observed[place].astype(np.int32)
                 if not wanted.all():
                     chosen = category_of[sample] >= 0
@@ -124,12 +152,16 @@ class Heads:
                 yield pd.DataFrame(keys | values, copy=False)
 
 
-def open_heads(path: Path) -> tuple[Heads, str | None]:
+def open_heads(path: Path, prompt: str | None = None, *, mixed: bool = False) -> tuple[Heads, str | None]:
     """Open a run for analysis; the second value is a warning if the run is not complete.
+
+    Args:
+        prompt: the wording whose samples are read, of a run with several.
+        mixed: read the samples of all wordings.
 
     Raises:
         HeadflowError: no run, unreadable, without a single observed sample, or with fewer rows than its observed
-            samples must have.
+            samples must have; or no wording is chosen of several, or one that the run does not have.
     """
     run = open_run(path)
     tables = [run.read_part(part) for part in run.part_paths("samples")]
@@ -147,7 +179,43 @@ def open_heads(path: Path) -> tuple[Heads, str | None]:
     ends = np.cumsum([table.num_rows for table in tables]).tolist()
     categories = [str(name) for name in observed["category"].astype(str).unique()]
     warnings = [*incomplete(run, len(samples)), *taken_out(run, len(samples))]
-    return Heads(run, samples, list(zip([0, *ends], ends, strict=False)), categories), "; ".join(warnings) or None
+    heads = Heads(run, samples, list(zip([0, *ends], ends, strict=False)), categories)
+    return heads if mixed else in_wording(heads, prompt), "; ".join(warnings) or None
+
+
+def in_wording(heads: Heads, prompt: str | None) -> Heads:
+    """The samples of one wording.
+
+    Raises:
+        HeadflowError: none is chosen of several, it is not one of them, or none of its samples was observed.
+    """
+    samples, path = heads.samples, heads.run.path
+    names = wordings(heads)
+    if prompt is None and len(names) > 1:
+        raise HeadflowError(f"{path} asks in {len(names)} wordings: choose one of {listed(names)}", setting="prompt")
+    if prompt is not None and prompt not in names:
+        there = f"it has {listed(names)}" if names else "each question is asked in one"
+        raise HeadflowError(f"{path} has no wording {short(prompt)}: {there}", setting="prompt")
+    if not names:
+        return heads
+    own = (samples["prompt"] == (prompt or names[0])).to_numpy()
+    if not (observed := own & heads.observed.to_numpy()).any():
+        raise HeadflowError(f"{path}: no sample was observed in the wording {short(prompt or names[0])}")
+    ids, others = samples["sample_id"].astype(str).to_numpy(), ~own & heads.observed.to_numpy()
+    ends = np.concatenate([[0], np.cumsum(own)])
+    return replace(
+        heads,
+        samples=samples[own].reset_index(drop=True),
+        parts=[(int(ends[first]), int(ends[last])) for first, last in heads.parts],
+        categories=[str(name) for name in samples.loc[observed, "category"].astype(str).unique()],
+        prompt=prompt or names[0],
+        others=[ids[first:last][others[first:last]].tolist() for first, last in heads.parts],
+    )
+
+
+def wordings(heads: Heads) -> list[str]:
+    """The names of the wordings in which questions are asked; empty where there is one without a name."""
+    return [str(name) for name in heads.samples["prompt"].dropna().unique()]
 
 
 def taken_out(run: Run, samples: int) -> Iterator[str]:

@@ -1,13 +1,43 @@
-"""Tables as CSV files, and as text for a terminal."""
+"""Results: tables as CSV files and as text for a terminal, behind a verdict in words."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from schemas.errors import HeadflowError
 from schemas.files import publishing
+from schemas.store.directory import record_outputs
 from schemas.text import printable
+
+
+def present(
+    verdict: Sequence[str],
+    tables: Mapping[str, pd.DataFrame],
+    folder: Path,
+    run: Path,
+    *,
+    show: Callable[[], None],
+    draw: Callable[[], list[Path]],
+) -> None:
+    """Print a verdict, write tables as CSV, print what `show` prints of them, and draw.
+
+    Args:
+        tables: by the names of their files in `folder`.
+        run: the run that the files are recorded in.
+        draw: writes pictures; returns their paths.
+
+    Raises:
+        HeadflowError: the tables cannot be written; what they have is printed before.
+    """
+    print("\n" + "\n".join(map(printable, verdict)))
+    unwritten = write_csv(tables, folder)  # first: whoever reads what is printed may stop reading
+    show()
+    if unwritten:
+        raise unwritten
+    paths = draw()
+    record_outputs(run, [*(folder / name for name in tables), *paths])
+    print("\n" + printable(f"written: {len(tables)} tables and {len(paths)} pictures in {folder}"))
 
 
 def write_csv(tables: Mapping[str, pd.DataFrame], folder: Path) -> HeadflowError | None:

@@ -62,11 +62,12 @@ def observed_samples(heads: Heads) -> pd.DataFrame:
     """The rows of `samples` that were observed, with what they answered.
 
     Returns:
-        The columns of `samples`, and `yes` (whether Yes is the right answer; None where the answer is neither) and
-        `right` (whether the prediction is right, as in the MME score; None likewise).
+        The columns of `samples`, and `yes` (whether Yes is the right answer; None where the answer is neither), `right`
+        (whether the prediction is right, as in the MME score; None likewise) and `says` (the prediction as `yes`, `no`
+        or None).
     """
     samples = heads.samples[heads.observed.to_numpy()].reset_index(drop=True)
     answer, prediction = samples["answer"].map(read_answer), samples["prediction"].map(read_prediction)
     known = answer.notna()
     yes, right = ((answer == "yes").astype(object), (answer == prediction).astype(object))
-    return samples.assign(yes=yes.where(known, None), right=right.where(known, None))
+    return samples.assign(yes=yes.where(known, None), right=right.where(known, None), says=prediction)

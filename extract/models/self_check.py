@@ -74,7 +74,7 @@ def _check_tokens(model: Checkpoint, prompts: PromptBuilder, prompt: Prompt, ima
                 setting="show_prompt",
             )
         return
-    text = template.render(QUESTION + prompts.suffix).text
+    text = template.render(prompts.wording.ask(QUESTION)).text
     expected = model.preprocessor.whole_prompt_ids(text, image, special=not template.has_bos(text))
     if expected is not None and prompt.input_ids != expected:
         raise HeadflowError(

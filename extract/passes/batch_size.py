@@ -9,7 +9,7 @@ from extract.attention.layout import share_prefix
 from extract.images.preprocessing import Pixels
 from extract.passes.batching import ImageQuestions, Question
 from extract.passes.forward import Passes
-from extract.prompts.prompt import PromptBuilder
+from extract.prompts.prompt import Prompts
 from extract.questions.samples import Sample, Unusable
 
 ON_CPU = 1  # more is no faster there
@@ -17,7 +17,7 @@ LARGEST = 32  # a GPU is long saturated
 CANDIDATES = 64  # images of a run that are looked at, by the length of their questions
 
 
-def choose_batch_size(passes: Passes, prompts: PromptBuilder, groups: Sequence[Sequence[Sample]]) -> int:
+def choose_batch_size(passes: Passes, prompts: Prompts, groups: Sequence[Sequence[Sample]]) -> int:
     """The largest batch that fits into the memory of a GPU, found by trial with a run's longest prompts.
 
     Args:
@@ -31,7 +31,7 @@ def choose_batch_size(passes: Passes, prompts: PromptBuilder, groups: Sequence[S
     return largest(lambda size: fits(passes, list(islice(cycle(images), size))))
 
 
-def longest_images(groups: Sequence[Sequence[Sample]], prompts: PromptBuilder, pixels: Pixels) -> list[ImageQuestions]:
+def longest_images(groups: Sequence[Sequence[Sample]], prompts: Prompts, pixels: Pixels) -> list[ImageQuestions]:
     """The images of a run whose prompts need most memory, with their prompts, all of them with the same pixels.
 
     A batch is as long as its longest first prompt and its longest further questions together: the two images that have
@@ -44,7 +44,7 @@ def longest_images(groups: Sequence[Sequence[Sample]], prompts: PromptBuilder, p
         questions: list[Question] = []
         for sample in group:
             try:
-                questions.append(Question(sample, prompts.build(sample.question, pixels.image_ids)))
+                questions.append(Question(sample, prompts.build(sample, pixels.image_ids)))
             except Unusable:
                 continue
         packs = share_prefix([question.prompt for question in questions])

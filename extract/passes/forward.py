@@ -18,6 +18,7 @@ from extract.questions.samples import Sample, Skipped, Unusable
 from schemas.text import one_line
 
 LARGE = 1344  # pixels
+NOISE_IMAGES = 4  # of the first batch, whose questions are asked again, each alone
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class Passes:
     def __init__(self, checkpoint: Checkpoint, answers: AnswerReader) -> None:
         self._checkpoint = checkpoint
         self.answers = answers
+        # See `measure_noise`, of the first batch; empty in float32, None before
+        self.noise: dict[str, float] | None = {} if checkpoint.dtype == torch.float32 else None
         self._uploader = Uploader(checkpoint.device, checkpoint.dtype)
 
     @property
@@ -80,6 +83,8 @@ class Passes:
                 continue
             try:
                 launched = self.launch(batch)
+                if self.noise is None:
+                    self.noise = self.measure_noise(batch[:NOISE_IMAGES])
             except torch.OutOfMemoryError:
                 launched = None
             if before is not None:
@@ -89,6 +94,29 @@ class Passes:
                 yield from self._in_parts(batch)
         if before is not None:
             yield from self.collect(before)
+
+    def measure_noise(self, images: list[ImageQuestions]) -> dict[str, float]:
+        """By how much `mass` and `margin` of some questions differ at most if each is asked alone.
+
+        Rounding is then another one, as other kernels and shapes of sequences are used: differences between runs that
+        are not larger tell nothing. Empty if no question has finite values.
+        """
+        together = list(self.collect(self.launch(images)))
+        alone = [
+            outcome
+            for image in images
+            for question in image.questions
+            for outcome in self.collect(self.launch([replace(image, questions=[question])]))
+        ]
+        differences = [
+            (float(np.abs(one.masses - other.masses).max()), abs(one.values["margin"] - other.values["margin"]))
+            for one, other in zip(together, alone, strict=True)
+            if isinstance(one, Observed) and isinstance(other, Observed)
+        ]
+        if not differences:
+            return {}
+        mass, margin = (max(each) for each in zip(*differences, strict=True))
+        return {"mass": mass, "margin": margin}
 
     def _in_parts(self, images: list[ImageQuestions]) -> Iterator[Outcome]:
         """Outcomes of a batch that did not fit, halved until its parts do; a question that never fits is skipped."""

@@ -1,7 +1,7 @@
 """A checkpoint's own chat template: the text of a prompt around the image's placeholder (template name `hf`)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +22,14 @@ class ChatTemplate:
     Attributes:
         template: its text.
         placeholder: the special token that the template writes in the image's place.
+        system: a message that goes before the user's; None: what the template writes by itself, if anything.
     """
 
     tokenizer: "PreTrainedTokenizerBase"
     template: str
     placeholder: str
     name: str = CHAT
+    system: str | None = None
 
     @cached_property
     def placeholder_id(self) -> int | None:
@@ -52,6 +54,17 @@ class ChatTemplate:
     def decode(self, ids: Sequence[int]) -> str:
         """Token ids -> text."""
         return str(self.tokenizer.decode(list(ids)))
+
+    def with_system(self, text: str) -> "ChatTemplate":
+        """The template with a system message.
+
+        Raises:
+            HeadflowError: the template does not write it.
+        """
+        template = replace(self, system=text)
+        if text.strip() not in template.render("first").system:
+            raise HeadflowError("the checkpoint's chat template writes no system message", setting="prompts")
+        return template
 
     def render(self, message: str) -> PromptText:
         """The prompt that asks `message` about an image, up to where the assistant's reply begins.
@@ -102,9 +115,13 @@ class ChatTemplate:
         return following.partition("second")[0].rstrip()
 
     def _apply(self, messages: list[dict[str, Any]], **options: bool) -> str:
+        text = {"type": "text", "text": self.system}
+        system = [] if self.system is None else [{"role": "system", "content": [text]}]
         try:
             return str(
-                self.tokenizer.apply_chat_template(messages, chat_template=self.template, tokenize=False, **options)
+                self.tokenizer.apply_chat_template(
+                    [*system, *messages], chat_template=self.template, tokenize=False, **options
+                )
             )
         except Exception as error:  # a template raises anything
             raise HeadflowError(f"the checkpoint's chat template fails: {one_line(error)[:300]}") from error

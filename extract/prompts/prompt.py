@@ -1,20 +1,23 @@
 """A question -> token ids and the role of each token."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import Literal
+from typing import Any, Literal
 
 from extract.prompts.chat_template import ChatTemplate
 from extract.prompts.templates import IMAGE_PLACEHOLDER, PromptText, Template
+from extract.prompts.wordings import Wording
+from extract.prompts.wordings import manifest_fields as wording_fields
 from extract.questions.fields import MME_SUFFIX
-from extract.questions.samples import Unusable
+from extract.questions.samples import Sample, Unusable
 from schemas.errors import HeadflowError
 from schemas.roles import BOS, IMAGE, QUESTION, ROLES, SYSTEM, USER
 from schemas.text import short
 
 SystemSpan = Literal["template", "original"]
 SYSTEM_SPANS: tuple[SystemSpan, ...] = ("template", "original")
+DEFAULT_WORDING = Wording.of_suffix(MME_SUFFIX)
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class PromptBuilder:
         image_text: what stands for the image in a message; holds `<image>`.
         image_token_id: the token that stands for image content; None: all tokens in the image's place do.
         placeholders: texts that stand for an image, or for a part of one; removed from questions.
-        suffix: appended to each question that does not end with it already.
+        wording: how questions are asked.
         system_span: `template`: the tokens that hold the system message and its separator, and nothing else.
             `original`: as many tokens after BOS as the message and the template's separator have on their own, the
             rule of the earlier tool. If the separator merges into the next token, this span holds that token too; if
@@ -57,7 +60,7 @@ class PromptBuilder:
     image_text: str = IMAGE_PLACEHOLDER
     image_token_id: int | None = None
     placeholders: Sequence[str] = (IMAGE_PLACEHOLDER,)
-    suffix: str = MME_SUFFIX
+    wording: Wording = DEFAULT_WORDING
     system_span: SystemSpan = "template"
 
     def build(self, question: str, image_ids: Sequence[int]) -> Prompt:
@@ -78,9 +81,7 @@ class PromptBuilder:
             text = text.replace(found, "").strip()
         if not text.strip():
             raise Unusable("question_empty", "the question has no text")
-        if not text.endswith(self.suffix.strip()):
-            text += self.suffix
-        head, block, tail, system = self._tokenize(text, image_ids)
+        head, block, tail, system = self._tokenize(self.wording.ask(text), image_ids)
         input_ids = [*head, *block, *tail]
         if len(input_ids) > self.max_tokens:
             raise Unusable("prompt_too_long", f"{len(input_ids)} tokens, the model has positions for {self.max_tokens}")
@@ -95,7 +96,7 @@ class PromptBuilder:
         Raises:
             HeadflowError: there is no such token.
         """
-        prompt, reply = self.template.render(f"Is there a picture?{self.suffix}").text, self.template.reply(word)
+        prompt, reply = self.template.render(self.wording.ask("Is there a picture?")).text, self.template.reply(word)
         for before in (prompt, "\n"):
             opening, whole = self.encode(before), self.encode(before + reply)
             if len(whole) > len(opening) and whole[: len(opening)] == opening:
@@ -176,3 +177,28 @@ class ChatPromptBuilder(PromptBuilder):
         at = ids.index(template.placeholder_id)
         head = ids[:at]
         return head, image_ids[start:stop], ids[at + 1 :], self._system_tokens(head, prompt_text)
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """The prompts of a run.
+
+    Attributes:
+        builders: by the name of each wording, as samples have it: None where there is one.
+    """
+
+    builders: Mapping[str | None, PromptBuilder]
+
+    def build(self, sample: Sample, image_ids: Sequence[int]) -> Prompt:
+        """The prompt of a sample; see `PromptBuilder.build`."""
+        return self.builders[sample.prompt].build(sample.question, image_ids)
+
+    def manifest_fields(self) -> dict[str, Any]:
+        """The fields of a run's manifest that they are."""
+        builders = list(self.builders.values())
+        usual = [each.template.name for each in builders if each.wording.conv_mode is None]
+        return {
+            "conv_mode": usual[0] if usual else None,
+            "system_span": builders[0].system_span,
+            **wording_fields([each.wording for each in builders]),
+        }

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from extract.prompts.chat_template import ChatTemplate
-from extract.prompts.prompt import ChatPromptBuilder, PromptBuilder, SystemSpan
+from extract.prompts.prompt import DEFAULT_WORDING, ChatPromptBuilder, PromptBuilder, Prompts, SystemSpan
 from extract.prompts.templates import CHAT, IMAGE_PLACEHOLDER, VICUNA, Template, find_template
-from extract.questions.fields import MME_SUFFIX
+from extract.prompts.wordings import Wording
 from schemas.errors import HeadflowError
-from schemas.text import one_line, short
+from schemas.text import listed, one_line, short
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -73,21 +73,28 @@ class PromptFormat:
         return self.chat
 
     def prompt_builder(
-        self, template: Template | ChatTemplate, *, suffix: str = MME_SUFFIX, system_span: SystemSpan = "template"
+        self,
+        template: Template | ChatTemplate,
+        *,
+        wording: Wording = DEFAULT_WORDING,
+        system_span: SystemSpan = "template",
     ) -> PromptBuilder:
-        """What builds prompts by a template.
+        """What builds prompts by a template, with the system message of the wording if it has one.
 
         Raises:
-            HeadflowError: the tokenizer fails; the suffix holds what stands for an image; or the span of the earlier
-                tool is asked for with a template that it did not have.
+            HeadflowError: the tokenizer fails; the wording holds what stands for an image, or a system message that the
+                template does not write; or the span of the earlier tool is asked for with a template that it did not
+                have.
         """
         placeholders = self._placeholders()
         for placeholder in placeholders:
-            if placeholder in suffix:
+            if placeholder in wording.template + (wording.system or ""):
                 raise HeadflowError(
-                    f"the prompt's suffix must not contain {placeholder}: the image is put first",
-                    setting="prompt_suffix",
+                    f"{_which(wording)} must not contain {placeholder}: the image is put first",
+                    setting="prompts" if wording.name else "prompt_suffix",
                 )
+        if wording.system is not None:
+            template = template.with_system(wording.system)
         chat = isinstance(template, ChatTemplate)
         if chat and system_span != "template":
             raise HeadflowError(
@@ -103,17 +110,31 @@ class PromptFormat:
             image_text=self.image_text,
             image_token_id=self.image_token_id,
             placeholders=placeholders,
-            suffix=suffix,
+            wording=wording,
             system_span=system_span,
         )
         return builder
 
-    def answer_tokens(self, prompts: PromptBuilder, words: Sequence[str]) -> AnswerTokens:
-        """The first tokens of two answers, the yes and the no, behind prompts of a builder.
+    def answer_tokens(self, prompts: Prompts, words: Sequence[str]) -> AnswerTokens:
+        """The first tokens of two answers, the yes and the no, behind the prompts of a run.
 
         Raises:
-            HeadflowError: they are the same token, or one answer has no token of its own.
+            HeadflowError: they are the same token, one answer has no token of its own, or they are other tokens behind
+                one wording than behind another.
         """
+        of_first, *others = (self._answer_tokens(each, words) for each in prompts.builders.values())
+        for name, other in zip(list(prompts.builders)[1:], others, strict=True):
+            if other != of_first:
+                first = next(iter(prompts.builders))
+                raise HeadflowError(
+                    f"the answers begin with {listed(other.texts)} behind the wording {name}, and with "
+                    f"{listed(of_first.texts)} behind {first}, and a run has one pair of tokens: ask {name} in a run "
+                    "of its own",
+                    setting="prompts",
+                )
+        return of_first
+
+    def _answer_tokens(self, prompts: PromptBuilder, words: Sequence[str]) -> AnswerTokens:
         yes, no = (prompts.answer_token(word) for word in words)
         texts: list[str] = self.tokenizer.convert_ids_to_tokens([yes, no])
         if yes == no:
@@ -140,3 +161,7 @@ class PromptFormat:
     def _encode(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer(text).input_ids
         return ids
+
+
+def _which(wording: Wording) -> str:
+    return f"the wording {wording.name}" if wording.name else "the prompt's suffix"

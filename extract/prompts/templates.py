@@ -5,7 +5,7 @@ Source of the texts, of how they are put together and of `_CHOICE`: `llava/conve
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from schemas.errors import HeadflowError
@@ -14,6 +14,7 @@ IMAGE_PLACEHOLDER = "<image>"
 # Names of templates: chosen by the model's name, the checkpoint's own (`extract.prompts.chat_template`), and Vicuna's
 AUTO, CHAT, VICUNA = "auto", "hf", "vicuna_v1"
 MISTRAL = "mistral_instruct"
+MPT_SYSTEM = "<|im_start|>system\n"  # begins the system message in the style MPT
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,10 @@ class Template:
     def render(self, message: str) -> PromptText:
         """The prompt that asks `message`, up to where the assistant's reply begins."""
         return self.style(self, message)
+
+    def with_system(self, text: str) -> "Template":
+        """The template with another system message."""
+        return replace(self, system=(MPT_SYSTEM if self.system.startswith(MPT_SYSTEM) else "") + text)
 
     def reply(self, text: str) -> str:
         """What stands behind the prompt if the assistant replies `text`: it and what the template writes before it."""
@@ -116,8 +121,8 @@ _LLAVA_LLAMA_2 = (
     "and assist the user with a variety of tasks using natural language."
 )
 _MPT = (
-    "<|im_start|>system\n"
-    "A conversation between a user and an LLM-based AI assistant. The assistant gives helpful and honest answers."
+    MPT_SYSTEM
+    + "A conversation between a user and an LLM-based AI assistant. The assistant gives helpful and honest answers."
 )
 _RENEWABLE = (
     "Human: What are the key differences between renewable and non-renewable energy sources?###"
@@ -155,8 +160,8 @@ _TABLE: tuple[tuple[Any, ...], ...] = (
     ("llama_2", _llama_2_style, _LLAMA_2, "USER", "ASSISTANT", "<s>"),
     ("llava_llama_2", _llama_2_style, _LLAVA_LLAMA_2, "USER", "ASSISTANT", "<s>"),
     (MISTRAL, _llama_2_style, "", "USER", "ASSISTANT", ""),
-    ("chatml_direct", _mpt_style, "<|im_start|>system\nAnswer the questions.", *_CHATML),
-    ("mistral_direct", _mpt_style, "<|im_start|>system\nAnswer the questions.", *_CHATML),
+    ("chatml_direct", _mpt_style, MPT_SYSTEM + "Answer the questions.", *_CHATML),
+    ("mistral_direct", _mpt_style, MPT_SYSTEM + "Answer the questions.", *_CHATML),
     ("mpt", _mpt_style, _MPT, *_CHATML),
     ("plain", _plain_style, "", "", "", "\n"),
     ("v0_plain", _plain_style, "", "", "", "\n"),

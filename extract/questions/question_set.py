@@ -1,6 +1,9 @@
 """The samples of a question file together with where their images are: read once, then passed on as one object."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 from extract.questions.fields import check_rows
@@ -32,6 +35,17 @@ class QuestionSet:
     def first(self, number: int) -> "QuestionSet":
         """The first samples of the file; a `number` of 0 or less: all."""
         return replace(self, samples=self.samples[:number]) if number > 0 else self
+
+    def in_wordings(self, names: Sequence[str]) -> "QuestionSet":
+        """Each sample in each of some wordings, one after the other; `ID@NAME` is the id of each."""
+        return replace(
+            self,
+            samples=[
+                replace(sample, sample_id=f"{sample.sample_id}@{name}", prompt=name)
+                for sample in self.samples
+                for name in names
+            ],
+        )
 
     def chunk(self, number: int, index: int) -> "QuestionSet":
         """The samples of one chunk of `number`, where `index` counts from 0.
@@ -66,7 +80,9 @@ class QuestionSet:
         ]
         windows = [groups[start : start + images] for start in range(0, len(groups), images)]
         if isinstance(self.images, ImageBytes):
-            return [[[sample] for group in window for sample in group] for window in windows]
+            return [
+                [list(same) for group in window for _, same in groupby(group, attrgetter("row"))] for window in windows
+            ]
         return windows
 
     def check_images(self) -> None:

@@ -30,6 +30,7 @@ class Sample:
     Attributes:
         row: its place in the question file, from 0.
         difficulty: what makes it hard, in a word.
+        prompt: name of the wording that it is asked in; None where there is one.
         boxes: where the answer lies, `(x0, y0, x1, y1)` in pixels of the original image.
     """
 
@@ -40,6 +41,7 @@ class Sample:
     question: str
     answer: str | None
     row: int
+    prompt: str | None = None
     difficulty: str | None = None
     boxes: tuple[tuple[float, ...], ...] | None = None
 

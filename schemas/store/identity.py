@@ -33,8 +33,11 @@ def check_same(found: Manifest, asked: Mapping[str, Any], path: Path) -> None:
         )
     paths = found.revision is None and "revision" in asked and asked["revision"] is None
     for name in IDENTITY:
-        if name in asked and getattr(found, name) != asked[name] and not (paths and name == "model"):
-            raise _another_run(path, name, getattr(found, name), asked[name])
+        if name in asked and (before := getattr(found, name)) != asked[name] and not (paths and name == "model"):
+            if isinstance(before, dict) and isinstance(asked[name], dict):
+                key = next(key for key in before | asked[name] if before.get(key) != asked[name].get(key))
+                raise _another_run(path, f"{name}, {key},", before.get(key), asked[name].get(key))
+            raise _another_run(path, name, before, asked[name])
 
 
 def check_model(run: Run, model: str | None, weights: str | None, settings: str | None) -> None:

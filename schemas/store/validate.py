@@ -15,7 +15,7 @@ from schemas.manifest import IMPORTED, Manifest
 from schemas.roles import ROLES, TEXT
 from schemas.store.ledger import mostly_other_images
 from schemas.store.parts import Cells, too_few_rows
-from schemas.store.run import Run, open_run
+from schemas.store.run import MANIFEST, Run, open_run
 from schemas.text import listed
 
 TOLERANCE = 1e-5  # of a sum of float32 masses: a partition from 1, a mass beyond 0..1
@@ -116,6 +116,9 @@ def _check_samples(run: Run, ok: dict[str, dict[str, str]]) -> Iterator[str]:
         ]
         if unexplained:
             yield f"{path}: skipped without a reason of the contract: {listed(unexplained)}"
+        unknown = set(content["prompt"].drop_null().to_pylist()) - set(run.manifest.prompts)
+        if unknown:
+            yield f"{path}: `prompt` names wordings that {MANIFEST} does not have: {listed(sorted(unknown))}"
         for name in ("p_yes", "p_no"):
             yield from _outside(path, name, content[name].drop_null().to_numpy())
         if infinite := int((~np.isfinite(content["margin"].drop_null().to_numpy())).sum()):

@@ -98,7 +98,8 @@ class RunWriter:
         check_directory(path)
         self.path = path
         self._chunk = chunk
-        self._session, self._history = replace(session, started=now()), history
+        self.session = replace(session, started=now())  # as the ledger has it; the caller may add what is known later
+        self._history = history
         self._samples: list[dict[str, Any]] = []
         self._grids: list[Grids] = []
         self._since = 0.0  # when the first sample of those gathered came
@@ -151,7 +152,7 @@ class RunWriter:
         self._ledger.weights = weights or self._ledger.weights
         self._ledger.settings = settings or self._ledger.settings
         self._ledger.images = self._ledger.images | dict(images)
-        self._ledger.sessions += [*self._history, self._session]
+        self._ledger.sessions += [*self._history, self.session]
         self._write_ledger(self._ledger.parts)
 
     def add(self, sample: Mapping[str, Any], grids: Grids) -> None:
@@ -215,7 +216,7 @@ class RunWriter:
         if written != self._ledger.samples:
             raise RuntimeError(f"{written} of {self._ledger.samples} samples were added or skipped")
         if not self._ledger.complete:
-            self._session.finished = now()
+            self.session.finished = now()
             self._write_ledger(self._ledger.parts, state=COMPLETE)
         self.close()
 

@@ -1,20 +1,23 @@
 """Oracle: made-up runs whose difference was planted, brute force with pandas, and a run compared with itself."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
 from analyze.__main__ import main
-from analyze.compare.answers import ALL, compare_answers
+from analyze.compare.answers import compare_answers
 from analyze.compare.comparison import compare
 from analyze.compare.distances import distances
-from analyze.compare.heads import obstacle
+from analyze.compare.heads import floor, obstacle
 from analyze.compare.pairing import differing_settings, pair_samples
+from analyze.scores.mme import ALL
 from analyze.tables.frames import open_heads
 from schemas.columns import FLOW_NAMES
 from schemas.errors import HeadflowError
-from tests.support.runs import flows, sample, start
+from tests.support.runs import LEDGER, edit_ledger, flows, sample, start
 
 IMAGES = 80
 
@@ -190,3 +193,14 @@ def test_several_runs_have_distances(folder, base, capsys, tmp_path):
     assert len(pd.read_csv(tmp_path / "distances.csv")) == 9
     assert f"nearest {paths[0]} and {paths[1]} (0.0000)" in capsys.readouterr().out
     assert main(["compare", paths[0], *paths]) == 2
+
+
+def test_the_floor_is_the_noise_that_was_measured(tmp_path):
+    plain = write(tmp_path / "plain")
+    half = write(tmp_path / "half", fields={"dtype": "bfloat16"})
+    assert floor(plain, plain) == 1e-5
+    assert floor(plain, half) == 5e-3  # not measured
+    ledger = json.loads((tmp_path / "half" / LEDGER).read_text())
+    ledger["sessions"][0]["noise"] = {"mass": 0.003, "margin": 0.1}
+    edit_ledger(tmp_path / "half", **ledger)
+    assert floor(open_heads(tmp_path / "half")[0], plain) == 0.003

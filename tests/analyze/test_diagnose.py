@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from analyze.__main__ import main
-from analyze.diagnose import ALL, diagnose, worst_samples
+from analyze.diagnose import diagnose, worst_samples
+from analyze.scores.mme import ALL
 from analyze.tables.frames import open_heads
 from schemas.columns import FLOW_NAMES
 from tests.support.runs import flows, sample, start

@@ -39,7 +39,7 @@ from extract.attention.transformers_interface import NAME
 from extract.models.answers import AnswerReader
 from extract.models.transformers_model import TransformersModel
 from extract.passes.forward import Passes
-from extract.prompts.prompt import Prompt
+from extract.prompts.prompt import Prompt, Prompts
 from extract.prompts.templates import find_template
 from extract.questions.question_set import QuestionSet
 from extract.questions.samples import Sample
@@ -219,7 +219,7 @@ class EndToEnd:
 
     def __post_init__(self) -> None:
         checkpoint = self.variants.checkpoint
-        prompts = checkpoint.prompt_format.prompt_builder(find_template("vicuna_v1"))
+        prompts = Prompts({None: checkpoint.prompt_format.prompt_builder(find_template("vicuna_v1"))})
         tokens = checkpoint.prompt_format.answer_tokens(prompts, ["Yes", "No"])
         passes = Passes(checkpoint, AnswerReader.of(checkpoint, tokens))
         self.extractor = Extractor(

@@ -196,7 +196,7 @@ def test_a_complete_chunk_stays_as_it_is(arguments, duration, tmp_path, capsys):
         (["--system-span", "original"], "its system_span is 'template', this command's is 'original'"),
         (["--dtype", "bfloat16"], "its dtype is 'float32', this command's is 'bfloat16'"),
         (["--sequences", "separate"], "its sequences is 'packed', this command's is 'separate'"),
-        (["--image-aspect-ratio", "pad"], "its image_preprocessing is {"),
+        (["--image-aspect-ratio", "pad"], "its image_preprocessing, aspect, is 'crop', this command's is 'pad'"),
         (["--answer-tokens", "No", "Yes"], "its answer_tokens is ['▁Yes', '▁No'], this command's is ['▁No', '▁Yes']"),
         (["--answer-tokens", "Yes", "Yes"], "begin with one token behind the prompt, '▁Yes'"),
     ],

@@ -254,6 +254,20 @@ def test_half_precision_is_near(tmp_path, extract, extracted, dtype):
     assert np.abs(half["q2v"] - whole["q2v"]).mean() < 0.02
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_the_noise_of_rounding_is_measured_in_half_precision(tmp_path, extract, extracted, dtype):
+    """Oracle: a run whose questions have sequences of their own."""
+    assert extract(tmp_path / "run", dtype=dtype, num_samples=2) == 0
+    assert extract(tmp_path / "alone", dtype=dtype, num_samples=2, sequences="separate") == 0
+    (heads, samples), (others, other_samples) = (read_tables(tmp_path / name) for name in ("run", "alone"))
+    noise = open_run(tmp_path / "run").ledgers[0].sessions[0].noise
+    names = heads.columns[4:]
+    assert noise["mass"] == pytest.approx(np.abs(heads[names] - others[names]).max(axis=None))
+    assert noise["margin"] == pytest.approx(np.abs(samples["margin"] - other_samples["margin"]).max())
+    assert noise["mass"] > 1e-5
+    assert open_run(extracted).ledgers[0].sessions[0].noise == {}
+
+
 IMAGES = {
     "missing": (None, "image_missing"),
     "corrupt": (b"no image at all", "image_unreadable"),

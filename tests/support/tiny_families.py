@@ -52,9 +52,10 @@ VICUNA = (
 
 
 def chatml(image: str, system: str = "") -> str:
-    """A template of turns marked as ChatML has it."""
+    """A template of turns marked as ChatML has it; `system` is said where messages have no system message."""
+    default = "{% if messages[0]['role'] != 'system' %}<|im_start|>system\n" + system + "<|im_end|>\n{% endif %}"
     return (
-        ("<|im_start|>system\n" + system + "<|im_end|>\n" if system else "")
+        (default if system else "")
         + "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{% for part in message['content'] %}"
         "{% if part['type'] == 'image' %}" + image + "{% else %}{{ part['text'] }}{% endif %}{% endfor %}"
         "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"

@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from analyze.drawing.figures import NAMES, name_rows, new_figure, place_panels, short_tick_labels
-from analyze.drawing.heads import Mask, draw_signed_map, map_size
+from analyze.drawing.figures import new_figure, place_panels, short_tick_labels
+from analyze.drawing.heads import GREY, draw_diverging_map, map_size
+from analyze.drawing.intervals import NAMES, draw_intervals, name_rows
 from analyze.drawing.labels import label
 from analyze.drawing.texts import LETTERS, SMALLER, put_legend
 from analyze.tables.text_scope import Array
@@ -19,7 +21,6 @@ from analyze.tables.text_scope import Array
 MARKERS = {"a": "o", "b": "s"}
 LINES: dict[str, Literal["-", "--"]] = {"a": "-", "b": "--"}
 INKS = {"a": "#0072B2", "b": "#D55E00"}  # of Okabe and Ito
-GREY = "0.82"  # of heads whose difference is not significant
 DIVERGING = "RdBu_r"
 
 
@@ -30,7 +31,8 @@ def draw_shares(axes: Axes, scores: pd.DataFrame) -> Axes:
         scores: `a`, `a_low`, `a_high` and the same of `b`, in per cent; bounds may be missing.
     """
     for run, shift in (("a", -0.13), ("b", 0.13)):
-        _whiskers(axes, scores[run], scores[f"{run}_low"], scores[f"{run}_high"], shift, MARKERS[run], INKS[run])
+        low, high = scores[f"{run}_low"], scores[f"{run}_high"]
+        draw_intervals(axes, scores[run], low, high, marker=MARKERS[run], ink=INKS[run], shift=shift)
     axes.set(xlabel="Accuracy, %", xlim=(-2, 102))
     return axes
 
@@ -38,18 +40,9 @@ def draw_shares(axes: Axes, scores: pd.DataFrame) -> Axes:
 def draw_differences(axes: Axes, scores: pd.DataFrame) -> Axes:
     """Draw B − A with its interval, hollow where there is none; columns `difference`, `low`, `high`."""
     axes.axvline(0, color="0.4", linewidth=1)
-    _whiskers(axes, scores["difference"], scores["low"], scores["high"], 0, "D", "0.15")
+    draw_intervals(axes, scores["difference"], scores["low"], scores["high"], marker="D", ink="0.15")
     axes.set(xlabel="B − A, percentage points")
     return axes
-
-
-def _whiskers(
-    axes: Axes, values: pd.Series, low: pd.Series, high: pd.Series, shift: float, marker: str, ink: str
-) -> None:
-    y = np.arange(len(values)) + shift
-    axes.hlines(y, low.fillna(values), high.fillna(values), color=ink, linewidth=1.4)
-    for known, face in ((low.notna(), ink), (low.isna(), "none")):  # without an interval, a hollow mark
-        axes.plot(values[known], y[known], marker=marker, color=ink, linestyle="", markersize=4.5, markerfacecolor=face)
 
 
 def scores_figure(scores: pd.DataFrame, title: str, of: Sequence[str], names: tuple[str, str]) -> Figure:
@@ -65,8 +58,7 @@ def scores_figure(scores: pd.DataFrame, title: str, of: Sequence[str], names: tu
     left, right = place_panels(figure, 1, 2, left=NAMES, above=0.35, between=(0.3, 0), sharey=True)
     draw_shares(left, scores)
     draw_differences(right, scores)
-    name_rows(left, scores["category"])
-    left.set_ylim(len(scores) - 0.5, -0.5)
+    name_rows(left, scores["category"].tolist())
     _legend(left, names, [Line2D([], [], marker=MARKERS[run], color=INKS[run], linestyle="") for run in "ab"], 9.5)
     return figure
 
@@ -115,20 +107,23 @@ def masses_figure(
     return figure
 
 
-def differences_figure(differences: Array, significant: Mask, flow: str, title: str, of: Sequence[str]) -> Figure:
+def differences_figure(
+    differences: Array, significant: npt.NDArray[np.bool_], flow: str, title: str, of: Sequence[str]
+) -> Figure:
     """The layer x head map of B − A; heads whose difference is not significant are grey.
 
     Args:
         differences: [layers, heads].
         significant: bool [layers, heads].
     """
-    size = map_size(differences.shape, margins=2.0)
+    size = map_size(*differences.shape)
     figure = new_figure(size, title, of)
     (axes,) = place_panels(figure, right=0.3, above=0.35)
     furthest = float(np.abs(differences[significant]).max()) if significant.any() else float(np.abs(differences).max())
-    axes.set_facecolor(GREY)
-    text = f"B − A, mean {flow.upper()}"
-    draw_signed_map(axes, differences, middle=0, furthest=furthest, colours=DIVERGING, label=text, masked=~significant)
+    image = draw_diverging_map(
+        axes, differences, middle=0, furthest=furthest or 1e-6, colours=DIVERGING, shown=significant
+    )
+    figure.colorbar(image, ax=axes, label=f"B − A, mean {flow.upper()}")
     _legend(axes, ("not significant",), [Patch(color=GREY)], size[0])
     return figure
 

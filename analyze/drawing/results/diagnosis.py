@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from analyze.drawing.figures import NAMES, name_rows, new_figure, place_panels
-from analyze.drawing.heads import Mask, draw_signed_map, map_size
+from analyze.drawing.figures import new_figure, place_panels
+from analyze.drawing.heads import draw_diverging_map, map_size
+from analyze.drawing.intervals import NAMES, name_rows
 from analyze.drawing.texts import LETTERS, SMALLER, put_legend
 from analyze.statistics.calibration import Calibration
 from analyze.statistics.contrasts import BOTH_RIGHT, BOTH_WRONG, NO_BIASED, STATES, YES_BIASED
@@ -26,7 +28,7 @@ def draw_states(axes: Axes, states: pd.DataFrame) -> Axes:
         share = (100 * states[state] / total).to_numpy()
         axes.barh(np.arange(len(states)), share, left=left, color=INKS[state], height=0.7)
         left += share
-    axes.set(xlabel="Pairs of questions, %", xlim=(0, 100), ylim=(len(states) - 0.5, -0.5))
+    axes.set(xlabel="Pairs of questions, %", xlim=(0, 100))
     axes.grid(visible=False, axis="y")
     return axes
 
@@ -50,7 +52,7 @@ def answers_figure(states: pd.DataFrame, calibration: Calibration | None, of: Se
     columns = 2 if calibration else 1
     panels = place_panels(figure, 1, columns, left=NAMES, above=0.35, between=(0.95, 0))
     draw_states(panels[0], states)
-    name_rows(panels[0], (f"{row['category']} ({row['images']})" for _, row in states.iterrows()))
+    name_rows(panels[0], [f"{row['category']} ({row['images']})" for _, row in states.iterrows()])
     if calibration:
         draw_calibration(panels[1], calibration)
     handles = [Patch(color=INKS[state]) for state in STATES]
@@ -58,19 +60,20 @@ def answers_figure(states: pd.DataFrame, calibration: Calibration | None, of: Se
     return figure
 
 
-def contrasts_figure(values: Array, significant: Mask, flow: str, of: Sequence[str]) -> Figure:
+def contrasts_figure(values: Array, significant: npt.NDArray[np.bool_], flow: str, of: Sequence[str]) -> Figure:
     """The layer x head map of the contrast; significant heads have a dot.
 
     Args:
         values: [layers, heads], 0 to 1.
         significant: bool [layers, heads].
     """
-    title = f"Does {flow.upper()} tell which question is answered wrong? (0.5: no)"
-    figure = new_figure(map_size(values.shape, margins=2.0), title, of)
+    figure = new_figure(
+        map_size(*values.shape), f"Does {flow.upper()} tell which question is answered wrong? (0.5: no)", of
+    )
     (axes,) = place_panels(figure, right=0.3, above=0.1)
     furthest = max(0.1, float(np.abs(values - 0.5).max()))
-    label = "Contrast (dot: significant, FDR 5%)"
-    draw_signed_map(axes, values, middle=0.5, furthest=furthest, colours="PuOr_r", label=label)
+    image = draw_diverging_map(axes, values, middle=0.5, furthest=furthest, colours="PuOr_r")
     layer, head = np.nonzero(significant)
     axes.plot(head, layer, marker="o", linestyle="", color="black", markersize=4)
+    figure.colorbar(image, ax=axes, label="Contrast (dot: significant, FDR 5%)")
     return figure

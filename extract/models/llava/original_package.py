@@ -36,10 +36,10 @@ from extract.models.checkpoint import PACKAGE, Checkpoint, choose_dtype
 from extract.models.fingerprint import fingerprint
 from extract.models.weights.files import Files, find_cached, list_files
 from extract.prompts.chat_template import ChatTemplate
-from extract.prompts.prompt import PromptBuilder, SystemSpan
+from extract.prompts.prompt import DEFAULT_WORDING, PromptBuilder, SystemSpan
 from extract.prompts.prompt_format import PromptFormat
 from extract.prompts.templates import PromptText, Template, choose_default
-from extract.questions.fields import MME_SUFFIX
+from extract.prompts.wordings import Wording
 from schemas.errors import HeadflowError
 from schemas.manifest import AS_CHECKPOINT, CROP, PAD
 from schemas.text import one_line
@@ -56,6 +56,7 @@ class PackagePromptBuilder(PromptBuilder):
     def encode_around_image(self, message: str, prompt_text: PromptText) -> tuple[list[int], list[int]]:
         """See `PromptBuilder.encode_around_image`; the package renders the message itself."""
         conversation = conv_templates[self.template.name].copy()
+        conversation.system = self.template.system
         conversation.append_message(conversation.roles[0], message)
         conversation.append_message(conversation.roles[1], None)
         ids = tokenizer_image_token(conversation.get_prompt(), self.tokenizer, IMAGE_TOKEN_INDEX)
@@ -72,10 +73,14 @@ class PackagePromptFormat(PromptFormat):
     """How the package's prompts are written."""
 
     def prompt_builder(
-        self, template: Template | ChatTemplate, *, suffix: str = MME_SUFFIX, system_span: SystemSpan = "template"
+        self,
+        template: Template | ChatTemplate,
+        *,
+        wording: Wording = DEFAULT_WORDING,
+        system_span: SystemSpan = "template",
     ) -> PackagePromptBuilder:
         """See `PromptFormat.prompt_builder`."""
-        ours = super().prompt_builder(template, suffix=suffix, system_span=system_span)
+        ours = super().prompt_builder(template, wording=wording, system_span=system_span)
         return PackagePromptBuilder(**vars(ours), tokenizer=self.tokenizer)
 
 

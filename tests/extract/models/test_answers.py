@@ -8,6 +8,7 @@ from transformers import AutoTokenizer
 from extract.attention.packing import pack
 from extract.models.answers import AnswerReader, spelling_ids
 from extract.models.loading import load_model
+from extract.prompts.prompt import Prompts
 from extract.prompts.templates import TEMPLATES
 from schemas.errors import HeadflowError
 from tests.support.tiny_llava import random_pixels, random_prompt
@@ -29,7 +30,7 @@ def load(path, dtype="float32", template="vicuna_v1"):
 @pytest.fixture(scope="module")
 def reader(checkpoint_path):
     model, prompts = load(checkpoint_path)
-    return AnswerReader.of(model, model.prompt_format.answer_tokens(prompts, ["Yes", "No"]))
+    return AnswerReader.of(model, model.prompt_format.answer_tokens(Prompts({None: prompts}), ["Yes", "No"]))
 
 
 def test_every_spelling_counts(tokenizer):
@@ -61,7 +62,7 @@ def test_probabilities(tokenizer, reader):
 def test_a_margin_in_half_precision_has_no_steps(checkpoint_path, dtype):
     """The head is made large, so that logits are near 20 and their steps wide."""
     model, prompts = load(checkpoint_path, dtype)
-    reader = AnswerReader.of(model, model.prompt_format.answer_tokens(prompts, ["Yes", "No"]))
+    reader = AnswerReader.of(model, model.prompt_format.answer_tokens(Prompts({None: prompts}), ["Yes", "No"]))
     model.unembedding.weight.data *= 64
     reader = AnswerReader.of(model, reader.tokens)
     batch = pack([[random_prompt(model, 4 + seed, seed)] for seed in range(8)])
@@ -80,7 +81,7 @@ def test_a_margin_in_half_precision_has_no_steps(checkpoint_path, dtype):
 
 def test_a_bias_of_the_head_counts(checkpoint_path):
     model, prompts = load(checkpoint_path)
-    tokens = model.prompt_format.answer_tokens(prompts, ["Yes", "No"])
+    tokens = model.prompt_format.answer_tokens(Prompts({None: prompts}), ["Yes", "No"])
     yes, no = tokens.ids
     head = model.unembedding
     bias = torch.zeros(len(head.weight))
@@ -95,7 +96,7 @@ def test_a_bias_of_the_head_counts(checkpoint_path):
 
 def test_a_head_that_is_not_a_matrix_is_refused(checkpoint_path):
     model, prompts = load(checkpoint_path)
-    tokens = model.prompt_format.answer_tokens(prompts, ["Yes", "No"])
+    tokens = model.prompt_format.answer_tokens(Prompts({None: prompts}), ["Yes", "No"])
 
     class Quantised(torch.nn.Linear):
         pass
@@ -108,7 +109,7 @@ def test_a_head_that_is_not_a_matrix_is_refused(checkpoint_path):
 @pytest.mark.parametrize("name", BEHIND_A_SPACE)
 def test_tokens_are_those_that_the_template_would_write(checkpoint_path, tokenizer, name):
     model, prompts = load(checkpoint_path, template=name)
-    tokens = model.prompt_format.answer_tokens(prompts, ["Yes", "No"])
+    tokens = model.prompt_format.answer_tokens(Prompts({None: prompts}), ["Yes", "No"])
     prompt = prompts.template.render("Is it?").text
     for word, text, token in zip(("Yes", "No"), tokens.texts, tokens.ids, strict=True):
         assert text == tokenizer.convert_ids_to_tokens(token)
@@ -151,5 +152,5 @@ def test_a_prompt_that_ends_with_the_space_before_the_answer(checkpoint_path, to
 def test_words_that_are_not_two_answers(checkpoint_path, words, says):
     model, prompts = load(checkpoint_path, template="vicuna_v1" if words[1] else "plain")
     with pytest.raises(HeadflowError, match=says) as error:
-        model.prompt_format.answer_tokens(prompts, words)
+        model.prompt_format.answer_tokens(Prompts({None: prompts}), words)
     assert error.value.setting == "answer_tokens"

@@ -21,6 +21,7 @@ from extract.models.families import FAMILIES
 from extract.models.loading import load_model
 from extract.models.self_check import check_model
 from extract.models.transfer import Uploader
+from extract.prompts.prompt import Prompts
 from extract.questions.fields import MME_SUFFIX
 from schemas.columns import FLOW_NAMES, PARTITIONS
 from schemas.errors import HeadflowError
@@ -149,7 +150,7 @@ SPACED = {"llava", "vipllava", "llava_next", "llava_next_mistral", "idefics3", "
 def test_the_margin_is_the_product_of_the_last_hidden_state(family):
     name, path, reference = family
     model, prompts = hf(path)
-    tokens = model.prompt_format.answer_tokens(prompts, ["Yes", "No"])
+    tokens = model.prompt_format.answer_tokens(Prompts({None: prompts}), ["Yes", "No"])
     assert [text.startswith("Ġ") for text in tokens.texts] == [name in SPACED] * 2
     reader, (yes, no) = AnswerReader.of(model, tokens), tokens.ids
     head = model.model.get_output_embeddings().weight.double()
@@ -172,7 +173,7 @@ def test_the_margin_is_before_the_cap_on_logits(checkpoint):
     """Of logits that are large beside the cap, which is undone here."""
     model, prompts = hf(checkpoint("paligemma2"))
     model.unembedding.weight.data *= 8
-    tokens = model.prompt_format.answer_tokens(prompts, ["Yes", "No"])
+    tokens = model.prompt_format.answer_tokens(Prompts({None: prompts}), ["Yes", "No"])
     pixels = model.preprocessor(PICTURES[0])
     logits, _, hidden = observe(model, [(pixels, [prompts.build(QUESTIONS[0], pixels.image_ids)])])
     cap = model.model.config.text_config.final_logit_softcapping

@@ -167,8 +167,8 @@ def test_the_trial_needs_as_much_as_any_batch_of_the_run(monkeypatch, packed, se
     groups = groups if packed else [[sample] for group in groups for sample in group]
 
     class Prompts:
-        def build(self, question, image_ids):
-            return prompt(len(question))
+        def build(self, sample, image_ids):
+            return prompt(len(sample.question))
 
     class Passes:
         on_cuda = True

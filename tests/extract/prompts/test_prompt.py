@@ -7,6 +7,7 @@ from transformers import AutoTokenizer
 
 from extract.prompts.prompt import PromptBuilder
 from extract.prompts.templates import TEMPLATES, find_template
+from extract.prompts.wordings import Wording
 from extract.questions.fields import MME_SUFFIX
 from extract.questions.samples import Unusable
 from schemas.errors import HeadflowError
@@ -90,12 +91,14 @@ def test_a_placeholder_in_the_question_is_taken_out(question):
 
 def test_the_suffix_is_not_said_twice():
     assert builder().build("Is it red?" + MME_SUFFIX, IMAGE_IDS) == builder().build("Is it red?", IMAGE_IDS)
-    bare = builder(suffix="").build("Is it red?", IMAGE_IDS)
+    bare = builder(wording=Wording.of_suffix("")).build("Is it red?", IMAGE_IDS)
     assert bare.counts()["n_question"] == len("\nIs it red? ASSISTANT:")
 
 
 def test_other_white_space_is_left_alone():
-    assert builder(suffix="").build(" a ", IMAGE_IDS).counts()["n_question"] == len("\n a  ASSISTANT:")
+    assert builder(wording=Wording.of_suffix("")).build(" a ", IMAGE_IDS).counts()["n_question"] == len(
+        "\n a  ASSISTANT:"
+    )
 
 
 @pytest.mark.parametrize("question", ["", "  \n", "<image>"])

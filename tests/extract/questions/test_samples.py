@@ -59,6 +59,7 @@ def test_fields(tmp_path):
         "question": "Q",
         "answer": None,
         "row": 0,
+        "prompt": None,
         "difficulty": None,
         "boxes": None,
     }

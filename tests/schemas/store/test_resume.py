@@ -119,7 +119,7 @@ def test_what_a_killed_writer_left_is_removed(tmp_path, whole):
 
 CHANGED = {  # another value for each field of run.json
     "source": "legacy-pt", "layers": 7, "heads": 7, "flows": ["t2v"], "text_scope": "no-system", "num_chunks": 2,
-    "causal": False, "image_preprocessing": {"aspect": "pad"}, "schema_version": 2,
+    "causal": False, "image_preprocessing": {"aspect": "pad"}, "prompts": {"aspect": "pad"}, "schema_version": 2,
     "answer_tokens": ["a", "b"], "answer_token_ids": [1, 2],
 }  # fmt: skip
 
@@ -133,9 +133,11 @@ def test_another_run_is_refused_by_the_fields_that_decide_numbers_alone(whole, f
     with pytest.raises(HeadflowError) as error:
         start(whole, NUMBER, fields={field: other})
     assert error.value.setting == "overwrite"
+    its, own = f"{field} is {short(getattr(manifest(), field))}", short(other)
+    if isinstance(other, dict):
+        its, own = f"{field}, aspect, is None", "'pad'"
     assert str(error.value) == (
-        f"{whole} holds another run: its {field} is {short(getattr(manifest(), field))}, this command's is "
-        f"{short(other)}; choose another directory, or overwrite it"
+        f"{whole} holds another run: its {its}, this command's is {own}; choose another directory, or overwrite it"
     )
     assert list(validate(whole)) == []
 

@@ -57,6 +57,7 @@ def test_a_valid_run(made_up):
         ("samples", "sample_id", 0, "late", "late is `ok` in `samples`, but has no rows"),
         ("samples", "p_yes", 0, 1.5, "`p_yes` is outside 0..1"),
         ("samples", "margin", 0, float("inf"), "`margin` is not finite in 1 rows"),
+        ("samples", "prompt", 0, "short", "`prompt` names wordings that run.json does not have: short"),
         ("samples", "n_image", 0, -3, "`n_image` is negative"),
         ("samples", "category", 0, None, "`category` is null"),
     ],

@@ -1,0 +1,34 @@
+"""Values with their intervals, a named row each."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from analyze.drawing.texts import LETTERS, SMALLER, fit
+
+NAMES = 1.9  # inches for the names of rows
+
+
+def draw_intervals(
+    axes: Axes, values: pd.Series, low: pd.Series, high: pd.Series, *, marker: str, ink: str, shift: float = 0.0
+) -> Axes:
+    """Draw values with whiskers, the first row at y = 0; a mark is hollow where `low` is missing.
+
+    Args:
+        shift: of all marks, in rows, so that several in one row do not hide each other.
+    """
+    y = np.arange(len(values)) + shift
+    axes.hlines(y, low.fillna(values), high.fillna(values), color=ink, linewidth=1.4)
+    for known, face in ((low.notna(), ink), (low.isna(), "none")):
+        axes.plot(values[known], y[known], marker=marker, color=ink, linestyle="", markersize=4.5, markerfacecolor=face)
+    return axes
+
+
+def name_rows(axes: Axes, names: Sequence[str]) -> Axes:
+    """Write names on the left, the first one on top; the margin has `NAMES` inches."""
+    texts = [fit(name, LETTERS * SMALLER, NAMES - 0.2) for name in names]
+    axes.set_yticks(range(len(names)), texts, parse_math=False)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    return axes

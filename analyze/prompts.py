@@ -1,0 +1,286 @@
+"""Several wordings of the same questions: which is answered best, how sure that is, and which heads shift."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from analyze.compare.answers import cannot_tell
+from analyze.compare.heads import compare_heads, floor
+from analyze.scores.intervals import score_intervals
+from analyze.scores.mme import category_order, mme_scores, total_scores
+from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap, Interval, percentiles
+from analyze.statistics.clusters import Array, Clusters
+from analyze.statistics.intervals import share_interval
+from analyze.statistics.multiplicity import sign_flip_maximum
+from analyze.tables.frames import Heads, wordings
+from analyze.tables.values import observed_samples, sample_values
+from schemas.errors import HeadflowError
+from schemas.text import listed
+
+SIGNIFICANT = 0.05
+NAMED = 3  # heads named in the verdict
+PAIRS = ["better", "worse", "difference", "low", "high", "adjusted_p", "note"]
+HEADS = ["wording", "flow", "layer", "head", "baseline", "value", "difference", "p", "significant"]
+
+
+@dataclass(frozen=True)
+class PromptComparison:
+    """Wordings on the questions that were observed in all of them. The unit of all intervals is the image.
+
+    Attributes:
+        names: of the wordings, in the order of the run.
+        baseline: the wording that heads are compared with.
+        questions, images: how many are compared.
+        left_out: questions that were not observed in one of the wordings.
+        whole: by wording: `questions`, `images`, `accuracy` with `low` and `high` in per cent, `margin` (mean logit
+            difference in favour of the right answer) with `margin_low` and `margin_high`, `yes_bias` (by how many
+            points more often it says yes than yes is right) with `bias_low` and `bias_high`, `neither` (the share of
+            answers that are neither yes nor no). NaN stands where something cannot be told. Empty if no question has a
+            right answer that is yes or no.
+        categories: the same by wording and category; and the MME `score` with `score_low` and `score_high`, of
+            categories and of MME's totals.
+        best: by wording, best accuracy first: `accuracy`, and `best_in`, the share of resamples in which it is highest.
+        pairs: for each two wordings the `better` and the `worse` one, the paired `difference` of their accuracies in
+            points with `low` and `high`, `adjusted_p` (sign flips of images, maximum over all pairs), and `note`.
+        heads: `wording`, `flow`, `layer`, `head`, the means of the `baseline` and of the wording (`value`), their
+            `difference`, `p` (sign flips of images, maximum over the heads of a flow), `significant`.
+        floor: below what a difference of masses is one of rounding.
+    """
+
+    names: list[str]
+    baseline: str
+    questions: int
+    images: int
+    left_out: int
+    whole: pd.DataFrame
+    categories: pd.DataFrame
+    best: pd.DataFrame
+    pairs: pd.DataFrame
+    heads: pd.DataFrame
+    floor: float
+
+    def verdict(self) -> list[str]:
+        """The result in words, a line each."""
+        left = f"; {self.left_out} more were not observed in all of them" if self.left_out else ""
+        lines = [f"{len(self.names)} wordings of {self.questions} questions on {self.images} images{left}"]
+        return [*lines, *self._ranking(), *self._recommendation(), *self._biases(), *self._shifts()]
+
+    def _ranking(self) -> list[str]:
+        shares = [f"{row['wording']} {row['accuracy']:.1f}%" for row in self.best.to_dict("records")]
+        return [f"right: {', '.join(shares)}"] if shares else []
+
+    def _recommendation(self) -> list[str]:
+        if self.best.empty:
+            return ["recommendation: cannot be told, as no question has a right answer that is yes or no"]
+        first = self.best.iloc[0]
+        rivals = self.pairs[self.pairs["better"] == first["wording"]]
+        open_ = rivals[(rivals["adjusted_p"] > SIGNIFICANT) | (rivals["note"] != "")]
+        sure = f"highest in {first['best_in']:.0%} of the resamples of images"
+        if len(open_):
+            names = listed([str(name) for name in open_["worse"]])
+            nearest = open_.sort_values("difference").iloc[0]
+            return [
+                f"recommendation: cannot tell which is best: {first['wording']} is not significantly better than "
+                f"{names} ({_lead(nearest)}); {sure}"
+            ]
+        nearest = rivals.sort_values("difference").iloc[0]
+        return [
+            f"recommendation: {first['wording']}, significantly better than each of the others ({_lead(nearest)}, "
+            f"p at most {rivals['adjusted_p'].max():.2g}, corrected for {len(self.pairs)} pairs); {sure}",
+            "its accuracy was chosen as the highest on these questions, so it is rather too high: confirm it on others",
+        ]
+
+    def _biases(self) -> list[str]:
+        lines = []
+        for word, side in (("often", "bias_low"), ("seldom", "bias_high")):
+            rows = [
+                f"{row['wording']} ({row['yes_bias']:+.0f} points)"
+                for row in self.whole.to_dict("records")
+                if (row[side] > 0 if word == "often" else row[side] < 0)
+            ]
+            lines += [f"bias: says yes too {word} with {', '.join(rows)}"] if rows else []
+        return lines
+
+    def _shifts(self) -> list[str]:
+        lines = []
+        for (wording, flow), rows in self.heads.groupby(["wording", "flow"], sort=False):
+            moved = rows[rows["significant"]]
+            first = moved.loc[moved["difference"].abs().nlargest(NAMED).index]
+            heads = ", ".join(
+                f"L{row['layer']}H{row['head']} ({row['difference']:+.3f})" for _, row in first.iterrows()
+            )
+            found = f"{len(moved)} of {len(rows)} heads shift, {heads} most" if len(moved) else "no head shifts"
+            lines.append(f"heads, {flow}, from {self.baseline} to {wording}: {found}")
+        return lines
+
+
+def _lead(pair: pd.Series) -> str:
+    interval = pair["note"] or f"95% interval {pair['low']:.1f} to {pair['high']:.1f}"
+    return f"{pair['difference']:+.1f} points over {pair['worse']}, {interval}"
+
+
+def compare_prompts(
+    heads: Heads,
+    flows: Sequence[str],
+    *,
+    text_scope: str | None = None,
+    baseline: str | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+) -> PromptComparison:
+    """Compare the wordings of a run.
+
+    Memory is that of one flow in all wordings, 4 bytes for each value, and of its means by image in two of them.
+
+    Args:
+        heads: of all wordings.
+        flows: columns of `heads`. q2* are means over question tokens, which are other ones in each wording; a2* are
+            not.
+        baseline: the wording that heads are compared with; None: the first.
+
+    Raises:
+        HeadflowError: the run has no two wordings, or not this one, or no question that was observed in all of them;
+            or it cannot be read.
+    """
+    names, path = wordings(heads), heads.run.path
+    if len(names) < 2:
+        raise HeadflowError(f"{path} asks each question in one wording: there is nothing to compare")
+    baseline = names[0] if baseline is None else baseline
+    if baseline not in names:
+        raise HeadflowError(f"{path} has no wording {baseline}: it has {listed(names)}", setting="baseline")
+    samples = observed_samples(heads)
+    rows, left_out = _common(samples, names)
+    if not len(rows[baseline]):
+        raise HeadflowError(f"{path} has no question that was observed in all of its {len(names)} wordings")
+    first = samples.iloc[rows[baseline]]
+    clusters = Clusters.of(first)
+    known = first["yes"].notna().to_numpy()
+    asked = {name: samples.iloc[each[known]].reset_index(drop=True) for name, each in rows.items()}
+    bootstrap = Bootstrap(Clusters.of(asked[baseline]), resamples, seed) if known.any() else None
+    least, scope, shifts = floor(heads, heads), heads.scope(text_scope), []
+    for flow in flows:
+        values = sample_values(heads, [flow], scope)[flow]
+        for name in names:
+            if name != baseline:
+                found = compare_heads(
+                    flow, values[rows[baseline]], values[rows[name]], clusters, floor=least, seed=seed
+                ).table
+                shifts.append(found.rename(columns={"a": "baseline", "b": "value"}).assign(wording=name)[HEADS])
+    return PromptComparison(
+        names=names,
+        baseline=baseline,
+        questions=len(first),
+        images=clusters.images,
+        left_out=left_out,
+        whole=_each(_whole, asked, bootstrap),
+        categories=_each(_categories, asked, bootstrap),
+        best=_best(asked, bootstrap) if bootstrap else pd.DataFrame(),
+        pairs=_pairs(asked, bootstrap) if bootstrap else pd.DataFrame(columns=PAIRS),
+        heads=pd.concat(shifts, ignore_index=True) if shifts else pd.DataFrame(columns=HEADS),
+        floor=least,
+    )
+
+
+def _common(samples: pd.DataFrame, names: Sequence[str]) -> tuple[dict[str, np.ndarray], int]:
+    """By wording, the positions of the questions that were observed in all, in one order; and how many were not."""
+    ids = [
+        f.removesuffix(f"@{name}") for f, name in zip(samples["sample_id"].astype(str), samples["prompt"], strict=True)
+    ]
+    table = pd.DataFrame({"question": ids, "prompt": samples["prompt"], "position": range(len(samples))})
+    places = table.pivot(index="question", columns="prompt", values="position")[list(names)]
+    whole = places.dropna().sort_values(names[0]).astype(np.int64)
+    return {name: whole[name].to_numpy() for name in names}, len(places) - len(whole)
+
+
+def _rights(samples: pd.DataFrame) -> Array:
+    return samples["right"].to_numpy().astype(np.float64)
+
+
+def _each(
+    table: Callable[[pd.DataFrame, Bootstrap], pd.DataFrame],
+    asked: dict[str, pd.DataFrame],
+    bootstrap: Bootstrap | None,
+) -> pd.DataFrame:
+    """The tables of all wordings as one, with a column `wording`; empty if there are no answers."""
+    if bootstrap is None:
+        return pd.DataFrame()
+    tables = {name: table(samples, bootstrap) for name, samples in asked.items()}
+    return pd.concat(tables, names=["wording"]).reset_index(level=0).reset_index(drop=True)
+
+
+def _whole(samples: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
+    return pd.DataFrame([_measures(samples, bootstrap, np.ones(bootstrap.clusters.images, bool))])
+
+
+def _categories(samples: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
+    clusters = bootstrap.clusters
+    table = pd.DataFrame(
+        {"category": name} | _measures(samples, bootstrap, clusters.category == clusters.categories.index(name))
+        for name in category_order(clusters.categories)
+    )
+    scores = mme_scores(samples)
+    scores = pd.concat([scores, total_scores(scores)])
+    scores = score_intervals(scores, samples, seed=bootstrap.seed, resamples=bootstrap.resamples)
+    found = scores[["category", "score", "low", "high"]]
+    found = found.rename(columns={"low": "score_low", "high": "score_high"})
+    totals = found[~found["category"].isin(table["category"])]
+    return pd.concat([table.merge(found, "left", "category"), totals], ignore_index=True)
+
+
+def _measures(samples: pd.DataFrame, bootstrap: Bootstrap, images: npt.NDArray[np.bool_]) -> dict[str, float]:
+    """Accuracy, margin and yes-bias of some images, with their intervals."""
+    clusters, yes = bootstrap.clusters, samples["yes"].to_numpy().astype(bool)
+    sums = {
+        "accuracy": clusters.sums(_rights(samples)),
+        "margin": clusters.sums(np.where(yes, 1.0, -1.0) * samples["margin"].to_numpy(np.float64)),
+        "yes_bias": clusters.sums((samples["says"] == "yes").to_numpy().astype(np.float64) - yes),
+    }
+    other = clusters.sums(samples["says"].isna().to_numpy().astype(np.float64))
+    share = share_interval(bootstrap, sums["accuracy"], clusters.counts, images)
+    margin, bias = (bootstrap.mean(sums[each], clusters.counts, images) for each in ("margin", "yes_bias"))
+    if share.why:  # too few images, or failures, for a bootstrap
+        bias = Interval(bias.estimate, None, None, share.why)
+    return (
+        {"questions": int(clusters.counts[images].sum()), "images": int(images.sum())}
+        | _columns(share, 100, "accuracy", "low", "high")
+        | _columns(margin, 1, "margin", "margin_low", "margin_high")
+        | _columns(bias, 100, "yes_bias", "bias_low", "bias_high")
+        | {"neither": 100 * float(other[images].sum() / clusters.counts[images].sum())}
+    )
+
+
+def _columns(found: Interval, scale: float, *names: str) -> dict[str, float]:
+    values = found.estimate, found.low, found.high
+    return {name: np.nan if value is None else scale * value for name, value in zip(names, values, strict=True)}
+
+
+def _best(asked: dict[str, pd.DataFrame], bootstrap: Bootstrap) -> pd.DataFrame:
+    clusters = bootstrap.clusters
+    rights = np.stack([clusters.sums(_rights(each)) for each in asked.values()], axis=1)
+    draws = bootstrap.ratios(rights, clusters.counts)
+    highest = np.isclose(draws, draws.max(axis=1, keepdims=True), rtol=0, atol=1e-6)
+    shares = (highest / highest.sum(axis=1, keepdims=True)).mean(axis=0)  # equals share the first place
+    accuracy = 100 * rights.sum(axis=0) / clusters.counts.sum()
+    table = pd.DataFrame({"wording": list(asked), "accuracy": accuracy, "best_in": shares})
+    return table.sort_values("accuracy", ascending=False, kind="stable", ignore_index=True)
+
+
+def _pairs(asked: dict[str, pd.DataFrame], bootstrap: Bootstrap) -> pd.DataFrame:
+    clusters = bootstrap.clusters
+    sums = {name: clusters.sums(_rights(each)) for name, each in asked.items()}
+    ordered = [
+        (one, other) if sums[one].sum() >= sums[other].sum() else (other, one) for one, other in combinations(asked, 2)
+    ]
+    differences = np.stack([sums[better] - sums[worse] for better, worse in ordered], axis=1)
+    low, high = percentiles(100 * bootstrap.ratios(differences, clusters.counts))
+    tested = sign_flip_maximum(differences / clusters.counts[:, None], seed=bootstrap.seed)
+    notes = [cannot_tell(each) for each in differences.T]
+    unknown = [bool(note) for note in notes]
+    table = pd.DataFrame(ordered, columns=["better", "worse"])
+    table["difference"] = 100 * differences.sum(axis=0) / clusters.counts.sum()
+    table["low"], table["high"] = np.where(unknown, np.nan, low), np.where(unknown, np.nan, high)
+    return table.assign(adjusted_p=tested.p, note=notes)[PAIRS]

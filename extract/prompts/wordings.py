@@ -1,0 +1,128 @@
+"""The wordings in which each question is asked: what stands around it, and by which template and system message.
+
+A file of wordings is JSON or TOML, `{"NAME": {"template": "{question} Answer ...", "conv_mode": ..., "system": ...}}`.
+"""
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from extract.questions.fields import MME_SUFFIX
+from schemas.errors import HeadflowError
+from schemas.text import one_line, short, storable
+
+QUESTION, STEM = "question", "stem"
+INSTRUCTION = " Please answer yes or no."  # how MME's questions end
+PLACE = re.compile(rf"\{{({QUESTION}|{STEM})\}}")
+NAME = re.compile(r"\w[\w.+-]{0,39}")  # part of ids and of names of folders
+FIELDS = ("template", "conv_mode", "system")
+
+
+@dataclass(frozen=True)
+class Wording:
+    """How a question is asked.
+
+    Attributes:
+        template: the message, with `{question}` in the place of the question, or `{stem}` in the place of the question
+            without MME's " Please answer yes or no."; one of them or both, each as often as wanted.
+        name: None if it is the only one, made of a suffix.
+        conv_mode: name of its conversation template; None: that of the run.
+        system: takes the place of the conversation template's system message; None: the template's own.
+    """
+
+    template: str
+    name: str | None = None
+    conv_mode: str | None = None
+    system: str | None = None
+
+    @classmethod
+    def of_suffix(cls, suffix: str) -> "Wording":
+        """The question, and a suffix behind it."""
+        return cls(f"{{{QUESTION}}}{suffix}")
+
+    @property
+    def suffix(self) -> str:
+        """What stands behind the question."""
+        *_, last = PLACE.finditer(self.template)
+        return self.template[last.end() :]
+
+    def ask(self, question: str) -> str:
+        """The message that asks a question. If it would end with the suffix twice, it ends with it once."""
+        texts = {QUESTION: question, STEM: question.replace(INSTRUCTION, "").strip()}
+        begins = PLACE.sub(lambda place: texts[place[1]], self.template.removesuffix(self.suffix))
+        return begins if begins.endswith(self.suffix.strip()) else begins + self.suffix
+
+    def describe(self) -> dict[str, str | None]:
+        """Its fields, as they stand in files."""
+        return {field: getattr(self, field) for field in FIELDS}
+
+
+# Sources: MME's release, whose questions say how to answer; `llava_mme.jsonl` of LLaVA's evaluation, which appends to
+# them; `lmms_eval/tasks/mme` of lmms-eval, which replaces what MME says by what LLaVA appends.
+PRESETS = {
+    "mme": Wording("{question}", "mme"),
+    "llava": Wording("{question}" + MME_SUFFIX, "llava"),
+    "lmms-eval": Wording("{stem}" + MME_SUFFIX, "lmms-eval"),
+}
+
+
+def read_wordings(asked: Sequence[str]) -> list[Wording]:
+    """Wordings by the names of presets, and from files, in this order.
+
+    Raises:
+        HeadflowError: a file cannot be read, or what it holds is no wording, or two have one name.
+    """
+    found: dict[str | None, Wording] = {}
+    for each in asked:
+        for wording in [PRESETS[each]] if each in PRESETS else _read_file(Path(each)):
+            if wording.name in found:
+                raise HeadflowError(f"there are two wordings {wording.name}; give them two names", setting="prompts")
+            found[wording.name] = wording
+    return list(found.values())
+
+
+def manifest_fields(wordings: Sequence[Wording]) -> dict[str, Any]:
+    """The fields of a run's manifest that wordings are."""
+    named = {wording.name: wording.describe() for wording in wordings if wording.name is not None}
+    return {"prompts": named, "prompt_suffix": None if named else wordings[0].suffix}
+
+
+def _read_file(path: Path) -> Iterator[Wording]:
+    where = f"the file of wordings {path}"
+    if not path.is_file():
+        raise HeadflowError(
+            f"{path} is no file of wordings, and no preset: these are {', '.join(PRESETS)}", setting="prompts"
+        )
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        content = tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
+    except (OSError, ValueError, RecursionError) as error:  # the last of brackets thousands deep
+        raise HeadflowError(f"{where} cannot be read as JSON, or as .toml: {one_line(error)[:200]}") from None
+    if not isinstance(content, dict) or not content:
+        raise HeadflowError(f'{where} holds no wordings: it is to be {{"NAME": {{"template": "{{question}}"}}, ...}}')
+    for name, fields in content.items():
+        if problem := _problem(name, fields):
+            raise HeadflowError(f"{where}: {short(name)} {problem}")
+        yield Wording(name=name, **fields)
+
+
+def _problem(name: str, fields: Any) -> str:
+    """What is wrong with an entry of a file; empty if nothing is."""
+    if not NAME.fullmatch(name):
+        return "is not up to 40 letters, digits and . _ + -"
+    if not isinstance(fields, dict):
+        return f"is {short(fields)}, not an object with a `template`"
+    if unknown := [field for field in fields if field not in FIELDS]:
+        return f"has the field {short(unknown[0])}; there are {', '.join(FIELDS)}"
+    for field, value in fields.items():
+        if not isinstance(value, str) and not (value is None and field != "template"):
+            return f"has {short(value)} as `{field}`, not text"
+        if value is not None and value != storable(value):
+            return f"has a `{field}` that is not text in UTF-8"
+    if not PLACE.search(fields.get("template", "")):
+        return "has no `template` with `{question}` or `{stem}` in it"
+    return ""
