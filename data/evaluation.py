@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from transformers import LlamaTokenizer, LlavaForConditionalGeneration
 
+from analyze.statistics import contrasts
 from data.hard_questions import HARD_IMAGES, HARD_SEED, draw_all_hard
 from data.questions import CONTROL, DEMO_IMAGES, DEMO_SEED, Drawn, draw_all
 from data.recipes import HELD_OUT
@@ -140,9 +141,7 @@ def hiding(model: LlavaForConditionalGeneration, batch: TrainingBatch, hidden: H
 def pair_states(answers: pd.DataFrame) -> pd.DataFrame:
     """How each pair of questions on one image was answered: `state`, with `category` and `difficulty`, by image."""
     by_answer = answers.pivot_table(index="image", columns="answer", values="right", aggfunc="all")
-    state = (by_answer[True].astype(int) + 2 * by_answer[False].astype(int)).map(
-        {3: "both right", 1: "yes-biased", 2: "no-biased", 0: "both wrong"}
-    )
+    state = contrasts.pair_states(*(by_answer[side].to_numpy(bool) for side in (True, False)))
     return answers.groupby("image")[["category", "difficulty"]].first().assign(state=state)
 
 

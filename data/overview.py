@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from analyze.statistics.contrasts import STATES
 from data.evaluation import Checkpoint, Hidden, Questions, demo_files, needs_the_image, pair_states
 from data.hard_questions import DIFFICULTIES, HARD_IMAGES, HARD_SEED, MORE
 from data.model_card import wrapped
@@ -18,7 +19,6 @@ from data.questions import CATEGORIES, DEMO_IMAGES, DEMO_SEED
 from data.recipes import RECIPES
 
 DEMO = Path("data/demo")
-STATES = ("both right", "yes-biased", "no-biased", "both wrong")
 HEADS_SHOWN = 5
 
 FILES = {

@@ -16,6 +16,7 @@ times as many steps. No image of the held-out questions or of the demo's is amon
 import argparse
 import random
 from collections import deque
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -44,36 +45,36 @@ from data.training_examples import INKS, UNKNOWN, ExampleMaker, Split, TrainingB
 from extract.models.checkpoint import choose_device
 
 
-def train_answers(
-    model: LlavaForConditionalGeneration,
-    examples: ExampleMaker,
-    split: Split,
-    questions: Questions,
-    record: Record,
-    device: torch.device,
-) -> None:
+@dataclass(frozen=True)
+class Training:
+    """A model and what it is trained with.
+
+    Attributes:
+        split: scenes and images of training.
+        questions: held-out ones.
+    """
+
+    model: LlavaForConditionalGeneration
+    examples: ExampleMaker
+    split: Split
+    questions: Questions
+    record: Record
+    device: torch.device
+
+
+def train_answers(training: Training) -> None:
     """Teach the whole model to answer, stage by stage; looks at the held-out questions every `EVERY` steps.
 
     A later stage begins with the weights rounded to float16, and with moments of the optimizer of its own.
     """
-    for number, stage in enumerate(record.recipe.stages):
+    for number, stage in enumerate(training.record.recipe.stages):
         if number:
-            model.half().float()
-        _train_stage(
-            model, examples, split, questions, record, device, stage, random.Random(record.seed + 1000 * number)
-        )
+            training.model.half().float()
+        _train_stage(training, stage, random.Random(training.record.seed + 1000 * number))
 
 
-def _train_stage(
-    model: LlavaForConditionalGeneration,
-    examples: ExampleMaker,
-    split: Split,
-    questions: Questions,
-    record: Record,
-    device: torch.device,
-    stage: Stage,
-    rng: random.Random,
-) -> None:
+def _train_stage(training: Training, stage: Stage, rng: random.Random) -> None:
+    model, split, record, device = training.model, training.split, training.record, training.device
     tower = [*model.model.vision_tower.parameters()]
     inside = {id(weight) for weight in tower}
     ground = nn.Linear(model.config.text_config.hidden_size, len(INKS) + 2).to(device)
@@ -88,12 +89,12 @@ def _train_stage(
         scenes = [split.scenes[index] for index in chosen]
         open_share, topics = stage.at(step)
         asked = [ask(scene, QUESTIONS, open_share, rng, topics) for scene in scenes]
-        batch = examples.batch(scenes, asked).to(device)
+        batch = training.examples.batch(scenes, asked).to(device)
         loss = _loss(model, ground if record.recipe.guided else None, batch, split.pixels(chosen).to(device))
         descend(loss, [*tower, *rest], optimizer, schedule)
         losses.append(loss.item())
         if step % EVERY == 0:
-            record.accuracy.append(questions.accuracy(model))
+            record.accuracy.append(training.questions.accuracy(model))
             record.losses.append(sum(losses) / len(losses))
             seen = ", ".join(f"{name} {share:.0%}" for name, share in record.accuracy[-1].items())
             record.say(f"answers {step}/{stage.steps}: loss {record.losses[-1]:.3f}; held out: {seen}")
@@ -139,7 +140,7 @@ def main() -> None:
     torch.manual_seed(record.seed)
     record.say(f"{SCENES} scenes drawn, a vocabulary of {len(tokenizer)}")
     train_vision(model, examples, split, seed=record.seed, device=device, say=record.say)
-    train_answers(model, examples, split, held_out, record, device)
+    train_answers(Training(model, examples, split, held_out, record, device))
     out = arguments.out or Path("data/demo") / record.name
     for piece in (model.half(), tokenizer, image_processor()):
         piece.save_pretrained(out)

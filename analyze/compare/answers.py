@@ -41,18 +41,18 @@ def compare_answers(a: Heads, b: Heads, pairs: Pairs, *, resamples: int, seed: i
     clusters = Clusters.by_name(both["image"], both["category"])
     bootstrap = Bootstrap(clusters, resamples, seed)
     rights = [clusters.sums(each["right"].to_numpy().astype(float)) for each in (first, second)]
-    order = [(name, clusters.categories.index(name)) for name in category_order(clusters.categories)]
-    rows: list[dict[str, Any]] = [
-        _accuracy(name, bootstrap, rights, clusters.category == number) for name, number in order
+    order = [
+        (name, clusters.category == clusters.categories.index(name)) for name in category_order(clusters.categories)
     ]
+    rows: list[dict[str, Any]] = [_accuracy(name, bootstrap, rights, images) for name, images in order]
     tested = np.array([row["p"] for row in rows])
     for row, p in zip(rows, false_discovery_rate(tested), strict=True):
         row["adjusted_p"] = p
     every = np.ones(clusters.images, bool)
     rows.append(_accuracy(ALL, bootstrap, rights, every))
     rows[-1]["adjusted_p"] = rows[-1]["p"]
-    whole = _whole_pairs(first, second, both)
-    scores = [_score(name, bootstrap, rights, whole, clusters.category == number) for name, number in order]
+    whole = _whole_pairs(first, second, clusters)
+    scores = [_score(name, bootstrap, rights, whole, images) for name, images in order]
     rows += [row for row in scores if row is not None]
     return pd.DataFrame(rows)[list(COLUMNS)]
 
@@ -107,9 +107,8 @@ def cannot_tell(difference: Array) -> str:
     return ""
 
 
-def _whole_pairs(first: pd.DataFrame, second: pd.DataFrame, both: pd.DataFrame) -> list[tuple[Array, Array]]:
+def _whole_pairs(first: pd.DataFrame, second: pd.DataFrame, clusters: Clusters) -> list[tuple[Array, Array]]:
     """For each run: of each image, how many of its pairs are right, and how many there are."""
-    clusters = Clusters.by_name(both["image"], both["category"])
     usable = (first["paired"].to_numpy() & second["paired"].to_numpy()).astype(bool)
     pair = first["category"].astype(str).str.cat(first["pair"].astype(str), sep="\0").to_numpy()
     found = []
@@ -130,15 +129,13 @@ def _score(
     counts, pairs = bootstrap.clusters.counts, whole[0][1]
     if not pairs[images].all():
         return None
-    draws, values = [], []
-    for right, (both, _) in zip(rights, whole, strict=True):
-        shares = [(right, counts), (both, pairs)]
-        values.append(100 * sum(float(above[images].sum() / below[images].sum()) for above, below in shares))
-        draws.append(100 * (bootstrap.ratios(right, counts, images) + bootstrap.ratios(both, pairs, images)))
+    shares = [(np.stack(rights, axis=1), counts), (np.stack([both for both, _ in whole], axis=1), pairs)]
+    values = 100 * np.sum([above[images].sum(axis=0) / below[images].sum() for above, below in shares], axis=0)
+    draws = 100 * np.sum([bootstrap.ratios(above, below, images) for above, below in shares], axis=0)
     return {
         "measure": "score",
         "category": name,
         "questions": int(counts[images].sum()),
         "images": int(images.sum()),
         "adjusted_p": np.nan,
-    } | _columns([None, None], values, draws[1] - draws[0], (rights[1] - rights[0])[images])
+    } | _columns([None, None], values.tolist(), draws[:, 1] - draws[:, 0], (rights[1] - rights[0])[images])

@@ -1,14 +1,14 @@
 """How far several runs are from each other: the distributions of their head values."""
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations, product
 
 import numpy as np
 import pandas as pd
 from scipy.stats import wasserstein_distance
 
-from analyze.tables.bins import FINE
+from analyze.tables.bins import FINE, fine_index
 from analyze.tables.frames import Heads
-from analyze.tables.tallies import tally
 
 
 def distances(runs: Mapping[str, Heads], flows: Sequence[str], text_scope: str | None = None) -> pd.DataFrame:
@@ -25,16 +25,20 @@ def distances(runs: Mapping[str, Heads], flows: Sequence[str], text_scope: str |
     """
     counts = {name: _counts(heads, flows, text_scope) for name, heads in runs.items()}
     middles = (np.arange(FINE + 1) + 0.5) / FINE
-    rows = [
-        (flow, one, other, wasserstein_distance(middles, middles, counts[one][flow], counts[other][flow]))
-        for flow in flows
-        for one in runs
-        for other in runs
-    ]
+    rows = []
+    for flow in flows:
+        between = {
+            frozenset(pair): wasserstein_distance(middles, middles, *(counts[name][flow] for name in pair))
+            for pair in combinations(runs, 2)
+        }
+        rows += [(flow, *pair, between.get(frozenset(pair), 0.0)) for pair in product(runs, repeat=2)]
     return pd.DataFrame(rows, columns=["flow", "a", "b", "distance"])
 
 
 def _counts(heads: Heads, flows: Sequence[str], text_scope: str | None) -> dict[str, np.ndarray]:
-    spread = tally(heads, flows, heads.scope(text_scope)).spread
-    assert spread is not None
-    return {flow: spread.fine_by_layer[flow].to_numpy().reshape(-1, FINE + 1).sum(axis=0) for flow in flows}
+    """How many values of each flow are in each fine bin."""
+    counts = {flow: np.zeros(FINE + 1, np.int64) for flow in flows}
+    for frame in heads.frames(flows, heads.scope(text_scope)):
+        for flow, number in counts.items():
+            number += np.bincount(fine_index(frame[flow].to_numpy()), minlength=FINE + 1)
+    return counts

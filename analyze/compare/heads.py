@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from analyze.statistics.clusters import Clusters
 from analyze.statistics.multiplicity import FLOOR, Tested, sign_flip_maximum
 from analyze.statistics.reliability import disattenuated, samples_needed, spearman_brown, split_half
 from analyze.tables.frames import Heads
-from analyze.tables.values import Values
+from analyze.tables.values import Values, head_columns
 
 WANTED = 0.9  # reliability
 # Of runs in half precision that did not measure it: about what rounding moves single masses on the demo's model
@@ -78,11 +77,9 @@ def compare_heads(flow: str, a: Values, b: Values, clusters: Clusters, *, floor:
         a, b: of the same samples, [samples, layers, heads].
         floor: differences that do not exceed it are never significant.
     """
-    _, layers, heads = a.shape
     one, other = (clusters.means(each.reshape(len(each), -1)) for each in (a, b))
     tested: Tested = sign_flip_maximum(other - one, seed=seed, floor=floor)
-    layer, head = (each.ravel() for each in np.mgrid[:layers, :heads])
-    columns = {"flow": flow, "layer": layer, "head": head, "a": one.mean(axis=0), "b": other.mean(axis=0)}
+    columns = {"flow": flow, **head_columns(a), "a": one.mean(axis=0), "b": other.mean(axis=0)}
     columns |= {"difference": tested.mean, "p": tested.p, "significant": tested.significant}
     correlation = disattenuated(one, other, clusters.category, seed=seed)
     half = split_half(other - one, clusters.category, seed=seed)

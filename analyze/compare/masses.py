@@ -10,7 +10,7 @@ from analyze.statistics.intervals import mean_interval
 from analyze.tables.frames import Heads
 from analyze.tables.image_sums import ImageSums
 from analyze.tables.text_scope import TextScope
-from analyze.tables.values import Values, sample_values
+from analyze.tables.values import Values, observed_rows, sample_values
 
 BINS = 50  # of a distribution
 
@@ -34,9 +34,7 @@ class Masses:
 
 def paired_values(heads: Heads, flow: str, scope: TextScope, positions: pd.Series) -> Values:
     """The values of some samples, float32 [samples, layers, heads], by their positions in the table `samples`."""
-    row = np.full(len(heads.samples), -1)
-    row[heads.observed.to_numpy()] = np.arange(int(heads.observed.sum()))
-    return sample_values(heads, [flow], scope)[flow][row[positions.to_numpy()]]
+    return sample_values(heads, [flow], scope)[flow][observed_rows(heads)[positions.to_numpy()]]
 
 
 def compare_masses(flow: str, a: Values, b: Values, clusters: Clusters) -> Masses:

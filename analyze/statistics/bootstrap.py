@@ -16,7 +16,6 @@ import numpy.typing as npt
 from analyze.statistics.clusters import Array, Clusters
 
 RESAMPLES, SEED, LEVEL = 10_000, 0, 0.95
-COLUMNS = 1024  # statistics that are resampled at once
 
 
 @dataclass(frozen=True)
@@ -90,15 +89,6 @@ class Bootstrap:
             return Interval(estimate, None, None, "no category has two images")
         low, high = percentiles(self.ratios(sums, counts, images)[:, None])
         return Interval(estimate, float(low[0]), float(high[0]))
-
-    def means(self, sums: Array, counts: Array) -> tuple[Array, Array]:
-        """Intervals of many means at once, low and high, each [statistics]; `COLUMNS` at a time, to bound memory."""
-        bounds = [
-            percentiles(self.ratios(sums[:, first : first + COLUMNS], counts))
-            for first in range(0, sums.shape[1], COLUMNS)
-        ]
-        low, high = (np.concatenate(side) for side in zip(*bounds, strict=True))
-        return low, high
 
 
 def percentiles(draws: Array, level: float = LEVEL) -> tuple[Array, Array]:

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from analyze.scores.mme import read_answer, read_prediction
+from analyze.statistics.clusters import Array, Codes
 from analyze.tables.frames import Heads
 from analyze.tables.text_scope import TextScope
 
@@ -31,8 +32,7 @@ def sample_values(
         HeadflowError: see `Heads.frames`.
     """
     chosen = range(heads.layers) if layers is None else layers
-    row = np.full(len(heads.samples), -1)
-    row[heads.observed.to_numpy()] = np.arange(int(heads.observed.sum()))
+    row = observed_rows(heads)
     place = np.full(heads.layers, -1)
     place[list(chosen)] = np.arange(len(chosen))
     shape = int(heads.observed.sum()), len(chosen), heads.heads
@@ -44,6 +44,18 @@ def sample_values(
         for flow, array in values.items():
             array[where] = frame[flow].to_numpy()[kept]
     return values
+
+
+def observed_rows(heads: Heads) -> Codes:
+    """The row of each sample in `observed_samples`, by its position in `samples`; -1 if it was not observed."""
+    observed = heads.observed.to_numpy()
+    return np.where(observed, observed.cumsum() - 1, -1)
+
+
+def head_columns(values: Values | Array) -> dict[str, Codes]:
+    """`layer` and `head` of the last two axes of an array, [layers * heads] each: columns of a table of heads."""
+    layer, head = (each.ravel() for each in np.mgrid[: values.shape[-2], : values.shape[-1]])
+    return {"layer": layer, "head": head}
 
 
 def observed_samples(heads: Heads) -> pd.DataFrame:
