@@ -1,5 +1,6 @@
 """Two runs compared: what they answer, where their attention goes, and the verdict in words."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -101,7 +102,9 @@ class Comparison:
             found = f"{number} of {len(each.table)} heads differ significantly" if number else "no head differs"
             lines.append(f"heads, {flow}: {found} (beyond rounding, {self.floor:g}); correlation without noise {agree}")
             if number and each.reliability is not None and each.images_needed is not None:
-                images = f"{each.images_needed:.0f}" if each.images_needed < float("inf") else "no number of"
+                images = (
+                    f"{max(2, math.ceil(each.images_needed))}" if each.images_needed < float("inf") else "no number of"
+                )
                 lines[-1] += f"; reliability of the differences {each.reliability:.2f}, {WANTED} with {images} images"
         return lines
 
