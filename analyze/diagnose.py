@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from analyze.scores.answers import accuracy_and_bias
 from analyze.scores.mme import ALL, category_order
 from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap, Interval, percentiles
 from analyze.statistics.calibration import Calibration, calibrate
@@ -178,29 +179,15 @@ def _pairs(samples: pd.DataFrame, clusters: Clusters) -> pd.DataFrame:
 
 
 def _states(samples: pd.DataFrame, pairs: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
-    clusters = bootstrap.clusters
-    right = clusters.sums(samples["right"].to_numpy().astype(float))
-    excess = clusters.sums((samples["says"] == "yes").to_numpy().astype(float) - samples["yes"].to_numpy())
+    clusters, rows = bootstrap.clusters, []
     of_pair = clusters.category[pairs.index.to_numpy()]
-    rows = []
     groups = [(name, [clusters.categories.index(name)]) for name in category_order(clusters.categories)]
     for name, numbers in [*groups, (ALL, range(len(groups)))]:
-        images = np.isin(clusters.category, numbers)
         chosen = pairs["state"][np.isin(of_pair, numbers)]
-        share = share_interval(bootstrap, right, clusters.counts, images)
-        bias = bootstrap.mean(excess, clusters.counts, images)
-        if share.why:  # too few images, or failures, for a bootstrap
-            bias = Interval(bias.estimate, None, None, share.why)
         row: dict[str, object] = {"category": name, "images": len(chosen)}
         row |= {state: int((chosen == state).sum()) for state in STATES}
-        row |= _per_cent(share, "accuracy", "low", "high") | _per_cent(bias, "yes_bias", "bias_low", "bias_high")
-        rows.append(row)
+        rows.append(row | accuracy_and_bias(samples, bootstrap, np.isin(clusters.category, numbers)))
     return pd.DataFrame(rows)
-
-
-def _per_cent(found: Interval, *names: str) -> dict[str, float]:
-    values = found.estimate, found.low, found.high
-    return {name: np.nan if value is None else 100 * value for name, value in zip(names, values, strict=True)}
 
 
 def _difficulty(samples: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
@@ -215,11 +202,13 @@ def _difficulty(samples: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
             for side in (chosen, easy if easy.any() else ~chosen)
         ]
         share = share_interval(bootstrap, *sides[0])
-        row = {"difficulty": name, "questions": int(chosen.sum())} | _per_cent(share, "accuracy", "low", "high")
+        row = {"difficulty": name, "questions": int(chosen.sum())} | share.columns("accuracy", "low", "high", scale=100)
         harder = (
             NO_COMPARISON if name == NO_DIFFICULTY else _harder(bootstrap, *sides, level=1 - SIGNIFICANT / len(names))
         )
-        rows.append(row | _per_cent(harder, "difference", "difference_low", "difference_high") | {"note": harder.why})
+        rows.append(
+            row | harder.columns("difference", "difference_low", "difference_high", scale=100) | {"note": harder.why}
+        )
     columns = ["questions", "accuracy", "low", "high", "difference", "difference_low", "difference_high", "note"]
     return pd.DataFrame(rows, columns=["difficulty", *columns])
 

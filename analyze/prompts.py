@@ -10,11 +10,11 @@ import pandas as pd
 
 from analyze.compare.answers import cannot_tell
 from analyze.compare.heads import compare_heads, floor
+from analyze.scores.answers import accuracy_and_bias
 from analyze.scores.intervals import score_intervals
 from analyze.scores.mme import category_order, mme_scores, total_scores
-from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap, Interval, percentiles
+from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap, percentiles
 from analyze.statistics.clusters import Array, Clusters
-from analyze.statistics.intervals import share_interval
 from analyze.statistics.multiplicity import sign_flip_maximum
 from analyze.tables.frames import Heads, wordings
 from analyze.tables.values import observed_samples, sample_values
@@ -23,6 +23,10 @@ from schemas.text import listed
 
 SIGNIFICANT = 0.05
 NAMED = 3  # heads named in the verdict
+MEASURES = (
+    *("questions", "images", "accuracy", "low", "high", "margin", "margin_low", "margin_high"),
+    *("yes_bias", "bias_low", "bias_high", "neither"),
+)
 PAIRS = ["better", "worse", "difference", "low", "high", "adjusted_p", "note"]
 HEADS = ["wording", "flow", "layer", "head", "baseline", "value", "difference", "p", "significant"]
 
@@ -91,7 +95,7 @@ class PromptComparison:
         return [
             f"recommendation: {first['wording']}, significantly better than each of the others ({_lead(nearest)}, "
             f"p at most {rivals['adjusted_p'].max():.2g}, corrected for {len(self.pairs)} pairs); {sure}",
-            "its accuracy was chosen as the highest on these questions, so it is rather too high: confirm it on others",
+            "its accuracy was chosen as the highest on these questions, so it is biased upward: confirm it on others",
         ]
 
     def _biases(self) -> list[str]:
@@ -138,8 +142,8 @@ def compare_prompts(
 
     Args:
         heads: of all wordings.
-        flows: columns of `heads`. q2* are means over question tokens, which are other ones in each wording; a2* are
-            not.
+        flows: columns of `heads`. q2* are means over question tokens, which differ between wordings; a2* are of the
+            last token.
         baseline: the wording that heads are compared with; None: the first.
 
     Raises:
@@ -233,29 +237,16 @@ def _categories(samples: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
 
 def _measures(samples: pd.DataFrame, bootstrap: Bootstrap, images: npt.NDArray[np.bool_]) -> dict[str, float]:
     """Accuracy, margin and yes-bias of some images, with their intervals."""
-    clusters, yes = bootstrap.clusters, samples["yes"].to_numpy().astype(bool)
-    sums = {
-        "accuracy": clusters.sums(_rights(samples)),
-        "margin": clusters.sums(np.where(yes, 1.0, -1.0) * samples["margin"].to_numpy(np.float64)),
-        "yes_bias": clusters.sums((samples["says"] == "yes").to_numpy().astype(np.float64) - yes),
-    }
-    other = clusters.sums(samples["says"].isna().to_numpy().astype(np.float64))
-    share = share_interval(bootstrap, sums["accuracy"], clusters.counts, images)
-    margin, bias = (bootstrap.mean(sums[each], clusters.counts, images) for each in ("margin", "yes_bias"))
-    if share.why:  # too few images, or failures, for a bootstrap
-        bias = Interval(bias.estimate, None, None, share.why)
-    return (
+    clusters, y = bootstrap.clusters, np.where(samples["yes"].to_numpy().astype(bool), 1.0, -1.0)
+    margin = bootstrap.mean(clusters.sums(y * samples["margin"].to_numpy(np.float64)), clusters.counts, images)
+    neither = clusters.sums(samples["says"].isna().to_numpy().astype(np.float64))
+    found = (
         {"questions": int(clusters.counts[images].sum()), "images": int(images.sum())}
-        | _columns(share, 100, "accuracy", "low", "high")
-        | _columns(margin, 1, "margin", "margin_low", "margin_high")
-        | _columns(bias, 100, "yes_bias", "bias_low", "bias_high")
-        | {"neither": 100 * float(other[images].sum() / clusters.counts[images].sum())}
+        | accuracy_and_bias(samples, bootstrap, images)
+        | margin.columns("margin", "margin_low", "margin_high")
+        | {"neither": 100 * float(neither[images].sum() / clusters.counts[images].sum())}
     )
-
-
-def _columns(found: Interval, scale: float, *names: str) -> dict[str, float]:
-    values = found.estimate, found.low, found.high
-    return {name: np.nan if value is None else scale * value for name, value in zip(names, values, strict=True)}
+    return {name: found[name] for name in MEASURES}
 
 
 def _best(asked: dict[str, pd.DataFrame], bootstrap: Bootstrap) -> pd.DataFrame:

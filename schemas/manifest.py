@@ -107,6 +107,9 @@ class Manifest:
             yield f"it names flows that are not in the contract: {', '.join(unknown)[:80]}"
         if len(set(self.flows)) < len(self.flows):
             yield "flows names one of its members twice"
+        for name, wording in self.prompts.items():
+            if not isinstance(wording, dict) or not isinstance(wording.get("template"), str):
+                yield f"the wording {short(name)} of prompts is {short(wording)}, not an object with a `template`"
         if len(self.answer_tokens) not in (0, 2) or len(self.answer_token_ids) != len(self.answer_tokens):
             yield "answer_tokens and answer_token_ids are not two tokens with their ids"
 

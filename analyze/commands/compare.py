@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from analyze.commands.opening import make_folder, opened, output_folder
-from analyze.tables.frames import Heads, check_flows
+from analyze.tables.frames import Heads, check_flows, in_wording, wordings
 from analyze.tables.output import as_text, present, write_csv
 from schemas.cli import say
 from schemas.errors import HeadflowError
 from schemas.store.directory import record_outputs
-from schemas.store.run import open_run
 
 if TYPE_CHECKING:
     from analyze.compare.comparison import Comparison
@@ -33,10 +32,10 @@ def compare_runs(arguments: argparse.Namespace) -> int:
 
 def _opened(paths: Sequence[Path], prompt: str | None) -> list[Heads]:
     """The runs, in a wording where they have several; one without wordings is taken as it is."""
-    several = [bool(open_run(path).manifest.prompts) for path in paths]
-    if prompt is not None and not any(several):
+    runs = [opened(path, mixed=True) for path in paths]
+    if prompt is not None and not any(map(wordings, runs)):
         raise HeadflowError("none of the runs asks in several wordings", setting="prompt")
-    return [opened(path, prompt if has else None) for path, has in zip(paths, several, strict=True)]
+    return [in_wording(heads, prompt if wordings(heads) else None) for heads in runs]
 
 
 def _two(arguments: argparse.Namespace, a: Heads, b: Heads, flows: list[str]) -> int:

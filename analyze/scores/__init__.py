@@ -1,5 +1,6 @@
 """The MME score.
 
 mme         questions -> right or wrong -> scores by category and in total
+answers     accuracy and yes-bias
 intervals   how far a score would be from that on other images
 """

@@ -31,6 +31,11 @@ class Interval:
     high: float | None
     why: str = ""
 
+    def columns(self, value: str, low: str, high: str, *, scale: float = 1.0) -> dict[str, float]:
+        """The estimate and its bounds, times a scale, by these names; NaN where there is none."""
+        bounds = {value: self.estimate, low: self.low, high: self.high}
+        return {name: np.nan if each is None else scale * each for name, each in bounds.items()}
+
 
 @dataclass(frozen=True)
 class Bootstrap:

@@ -71,7 +71,7 @@ class Heads:
         return replace(
             manifest,
             prompts={self.prompt: wording},
-            conv_mode=wording["conv_mode"] or manifest.conv_mode,
+            conv_mode=wording.get("conv_mode") or manifest.conv_mode,
             prompt_suffix=suffix if found and not begin else None,
         )
 
@@ -198,6 +198,8 @@ def in_wording(heads: Heads, prompt: str | None) -> Heads:
         raise HeadflowError(f"{path} has no wording {short(prompt)}: {there}", setting="prompt")
     if not names:
         return heads
+    if (prompt or names[0]) not in heads.run.manifest.prompts:
+        raise HeadflowError(f"{path}: its manifest has no wording {short(prompt or names[0])}; run validate")
     own = (samples["prompt"] == (prompt or names[0])).to_numpy()
     if not (observed := own & heads.observed.to_numpy()).any():
         raise HeadflowError(f"{path}: no sample was observed in the wording {short(prompt or names[0])}")

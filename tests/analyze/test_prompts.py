@@ -12,7 +12,7 @@ from analyze.tables.frames import open_heads
 from schemas.columns import FLOW_NAMES
 from schemas.errors import HeadflowError
 from schemas.store.validate import validate
-from tests.support.runs import flows, sample, start
+from tests.support.runs import edit_manifest, flows, sample, start
 
 IMAGES = 60
 WORDINGS = {
@@ -290,3 +290,20 @@ def test_a_wording_without_an_observed_sample(tmp_path):
     with pytest.raises(HeadflowError, match="no sample was observed in the wording 'bare'"):
         open_heads(path, "bare")
     assert open_heads(path, "short")[0].observed.all()
+
+
+def test_a_run_of_one_named_wording_is_compared_as_it_is(tmp_path, run):
+    """`--prompts` with one wording names it in the manifest, and not in the samples."""
+    alone = write(tmp_path / "alone", alone="bare")
+    edit_manifest(alone, prompts={"bare": WORDINGS["bare"]})
+    assert main(["compare", str(alone), str(run), "--prompt", "bare", "--dpi", "50", "--resamples", "300"]) == 0
+
+
+def test_a_manifest_without_the_wordings_of_the_samples(tmp_path, capsys):
+    path = write(tmp_path / "run", images=4)
+    edit_manifest(path, prompts={})
+    assert main(["summary", str(path), "--prompt", "bare"]) == 2
+    assert "its manifest has no wording 'bare'; run validate" in capsys.readouterr().err
+    edit_manifest(path, prompts={"bare": 1})
+    assert main(["summary", str(path), "--prompt", "bare"]) == 2
+    assert "the wording 'bare' of prompts is 1, not an object with a `template`" in capsys.readouterr().err
