@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from extract.backends import (
     DISTRIBUTIONS,
     TRANSFORMERS,
+    asked_tables,
     find_prompts,
     find_wordings,
     load_extractor,
@@ -80,6 +81,7 @@ def known_fields(arguments: argparse.Namespace, questions: QuestionSet, wordings
         "num_chunks": arguments.num_chunks,
         **({"revision": None} if Path(arguments.model_path).is_dir() else {}),
         "model": arguments.model_path,
+        "tables": asked_tables(arguments),
         "question_file_sha256": questions.sha256,
         **wording_fields(wordings),
         "system_span": arguments.system_span,

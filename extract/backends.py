@@ -12,6 +12,7 @@ from extract.prompts.prompt import Prompts
 from extract.prompts.templates import CHAT, find_template
 from extract.prompts.wordings import Wording, read_wordings
 from extract.questions.question_set import QuestionSet
+from schemas.columns import CONTRIBUTIONS, EXTRAS, LAYERS
 from schemas.errors import HeadflowError
 from schemas.manifest import PACKED, Session
 
@@ -91,6 +92,12 @@ def find_prompts(prompt_format: "PromptFormat", wordings: Sequence[Wording], arg
     return Prompts(builders)
 
 
+def asked_tables(arguments: Namespace) -> list[str]:
+    """The tables that are asked for beside `heads` and `samples`."""
+    asked = {CONTRIBUTIONS: arguments.contributions, LAYERS: arguments.layer_profile}
+    return [name for name in EXTRAS if asked[name]]
+
+
 @contextmanager
 def _naming(wording: Wording) -> Iterator[None]:
     """Around the choice of a template: errors name the wording, if it says which template is wanted."""
@@ -120,6 +127,7 @@ def load_extractor(
         from extract.models.self_check import check_model
         from extract.passes.batch_size import choose_batch_size
         from extract.passes.forward import Passes
+        from extract.residual.tables import ResidualTables
         from extract.runner import Extractor, device_name
 
     checkpoint = load_checkpoint(arguments)
@@ -127,7 +135,11 @@ def load_extractor(
     for builder in prompts.builders.values():
         check_model(checkpoint, builder)
     tokens = checkpoint.prompt_format.answer_tokens(prompts, arguments.answer_tokens)
-    passes = Passes(checkpoint, AnswerReader.of(checkpoint, tokens))
+    answers, residual = AnswerReader.of(checkpoint, tokens), None
+    if names := asked_tables(arguments):
+        residual = ResidualTables(checkpoint, answers, names)
+        residual.check(next(iter(prompts.builders.values())))
+    passes = Passes(checkpoint, answers, residual)
     packed = arguments.sequences == PACKED and checkpoint.packs
     batch_size = 1 if checkpoint.single else arguments.batch_size
     if batch_size is None and before is not None and before.device == device_name(checkpoint.device):

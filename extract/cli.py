@@ -128,6 +128,17 @@ def parser() -> argparse.ArgumentParser:
         help="two answers, whose first tokens behind the prompt `margin` compares (default Yes No)",
     )
     flags.add_argument(
+        "--contributions",
+        action="store_true",
+        help="also write `contributions`: what each head adds directly to `margin`, by the role of what it reads",
+    )
+    flags.add_argument(
+        "--layer-profile",
+        action="store_true",
+        help="also write `layers`: how much each layer changes the tokens, what it adds directly to `margin`, and the "
+        "margin behind it",
+    )
+    flags.add_argument(
         "--image-aspect-ratio",
         choices=ASPECTS,
         help="how non-square images are preprocessed for models that take one square picture (LLaVA-1.5, VipLlava): "

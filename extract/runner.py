@@ -62,6 +62,7 @@ class Extractor:
             "source": EXTRACTED,
             "flows": list(FLOW_NAMES),
             "text_scope": "all",
+            "tables": list(self.passes.residual.names) if self.passes.residual else [],
             **self.checkpoint.manifest_fields(),
             "sequences": PACKED if self.packed else SEPARATE,
             **self.prompts.manifest_fields(),
@@ -226,7 +227,7 @@ def in_order(samples: Iterable[Sample], outcomes: Iterable[Outcome]) -> Iterator
 
 def _write(outcome: Outcome, writer: RunWriter) -> None:
     if isinstance(outcome, Observed):
-        writer.add(outcome.record(), {"heads": outcome.masses})
+        writer.add(outcome.record(), outcome.grids)
     else:
         writer.skip(outcome.record(), outcome.cause.reason, outcome.cause.detail)
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 import pyarrow as pa
 
 from schemas.cli import run_command
-from schemas.columns import CATEGORICAL, FLOWS, KEYS, REASONS, RECTANGLES, SAMPLES, Column
+from schemas.columns import CATEGORICAL, REASONS, RECTANGLES, TABLES, Column
+from schemas.jobs.job import Settings
 from schemas.manifest import Manifest, Session, meanings
 from schemas.roles import ROLES
 from schemas.store.ledger import Ledger, Part
@@ -43,10 +44,10 @@ def contract() -> dict[str, str]:
     """The contract's tables by title."""
     return {
         "Roles": markdown(("role", "tokens"), ((f"`{role.name}`", role.meaning) for role in ROLES)),
-        "heads": columns_table(KEYS + FLOWS),
-        "samples": columns_table(SAMPLES),
+        **{table.name: columns_table(table.columns) for table in TABLES.values()},
         "reasons": markdown(("reason", "meaning"), ((f"`{code}`", text) for code, text in REASONS.items())),
         "run.json": fields_table(Manifest),
+        "jobs/*.json": fields_table(Settings),
         "chunks/*.json": fields_table(Ledger),
         "parts of a ledger": fields_table(Part),
         "sessions of a ledger": fields_table(Session),

@@ -64,6 +64,41 @@ PARTITIONS = {
 FLOWS = CROSSINGS + tuple(column for partition in PARTITIONS.values() for column in partition)
 FLOW_NAMES = tuple(column.name for column in FLOWS)
 
+
+def _logits(name: str, meaning: str, *, nullable: bool = False) -> Column:
+    return Column(name, pa.float32(), "logits", nullable, meaning)
+
+
+CONTRIBUTION_COLUMNS = tuple(
+    _logits(
+        f"d2{role.short}",
+        f"direct contribution to `margin` of what the last token takes from `{role.name}` by way of this head",
+    )
+    for role in ROLES
+)
+PARTS = (
+    _logits("d_embedding", "direct contribution to `margin` of the last token's embedding", nullable=True),
+    _logits("d_heads", "that of all heads: the sum of the sample's rows in `contributions`", nullable=True),
+    _logits("d_mlp", "that of all MLPs", nullable=True),
+    _logits("d_bias", "that of the biases of `o_proj` and of the unembedding", nullable=True),
+    _logits("d_rest", "what rounding leaves: the five add up to `margin`", nullable=True),
+)
+
+
+def _influence(name: str, tokens: str) -> Column:
+    meaning = f"block influence on {tokens}: 1 minus the mean cosine between a token before and after the layer"
+    return Column(name, pa.float32(), "0..2", False, meaning)
+
+
+LAYER_COLUMNS = (
+    _influence("bi_image", "image tokens"),
+    _influence("bi_question", "question tokens"),
+    _influence("bi_last", "the last token"),
+    _logits("d_attention", "direct contribution to `margin` of the layer's attention, its bias included"),
+    _logits("d_mlp", "direct contribution to `margin` of the layer's MLP"),
+    _logits("margin", "`margin` of the hidden state behind this layer, through the final norm and the unembedding"),
+)
+
 OK, SKIPPED = "ok", "skipped"
 REASONS = {
     "image_missing": "the image file does not exist, none is named, or the row holds none",
@@ -120,15 +155,44 @@ SAMPLES = (
         "float32 of the final hidden state and the unembedding, before any cap or scale of logits; null in runs "
         "without `answer_tokens`",
     ),
+    *PARTS,
+)
+
+
+EDGE, SWAP, MEAN, ZERO, REMOVE, SKIP = KINDS = ("edge", "swap", "mean", "zero", "remove", "skip")
+
+
+def _text(name: str, meaning: str, *, nullable: bool = False) -> Column:
+    return Column(name, CATEGORICAL, "", nullable, meaning)
+
+
+NOT_COMPUTED = "; null where it could not be computed"
+KNOCKOUT_COLUMNS = (
+    SAMPLE_ID,
+    CATEGORY,
+    _text("job", "the job that it is of, a file `jobs/NAME.json`"),
+    _text("kind", f"what is done: {', '.join(f'`{kind}`' for kind in KINDS)}"),
+    _text("name", "what is knocked out: `L3H5`, `layers 8-16`, or the name of a set"),
+    _text("query", "role of the tokens that are changed; `last`: the last one; null: all tokens", nullable=True),
+    _text(
+        "key", "role of the tokens that they do not see, or see of another image; null in other kinds", nullable=True
+    ),
+    Column("layer", pa.int16(), "index", True, "the layer, from 0; null if there are several"),
+    Column("head", pa.int16(), "index", True, "the head, from 0; null if it is not a single head"),
+    _logits("margin", f"`margin` of the answer with it{NOT_COMPUTED}", nullable=True),
+    _logits("margin_untouched", f"`margin` without it, computed in the same way{NOT_COMPUTED}", nullable=True),
+    Column("p_yes", pa.float32(), "probability", True, "as in `samples`, with it"),
+    Column("p_no", pa.float32(), "probability", True, "as in `samples`, with it"),
+    _text("prediction", "as in `samples`, with it", nullable=True),
 )
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of a run: a row for each sample, or for each cell of a grid of each sample.
+    """A table of a run: a row for each sample, for each cell of a grid of each sample, or for each of its knock-outs.
 
     Attributes:
-        axes: the grid, from `layer`, `head`; empty: one row per sample.
+        axes: the grid, from `layer`, `head`; empty: there is none.
         columns: all columns, in order; a grid's are `sample_id`, `category`, the axes, and float32 values.
     """
 
@@ -137,8 +201,17 @@ class Table:
     columns: tuple[Column, ...]
 
 
+KNOCKOUTS = "knockouts"  # written by jobs on a run
+CONTRIBUTIONS, LAYERS = EXTRAS = ("contributions", "layers")  # tables that a run has if they are asked for
 TABLES = {
-    table.name: table for table in (Table("heads", ("layer", "head"), KEYS + FLOWS), Table("samples", (), SAMPLES))
+    table.name: table
+    for table in (
+        Table("heads", ("layer", "head"), KEYS + FLOWS),
+        Table("samples", (), SAMPLES),
+        Table(CONTRIBUTIONS, ("layer", "head"), KEYS + CONTRIBUTION_COLUMNS),
+        Table(LAYERS, ("layer",), KEYS[:3] + LAYER_COLUMNS),
+        Table(KNOCKOUTS, (), KNOCKOUT_COLUMNS),
+    )
 }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from schemas.columns import FLOW_NAMES
+from schemas.columns import EXTRAS, FLOW_NAMES
 from schemas.errors import HeadflowError
 from schemas.files import build
 from schemas.text import short
@@ -35,6 +35,9 @@ class Manifest:
     layers: Annotated[int, "decoder layers of the language model"]
     heads: Annotated[int, "attention heads of each layer"]
     flows: Annotated[list[str], "the mass columns that `heads` has"] = field(default_factory=lambda: list(FLOW_NAMES))
+    tables: Annotated[list[str], "tables that were asked for beside `heads` and `samples`"] = field(
+        default_factory=list
+    )
     text_scope: Annotated[
         str, "what `t2v` and `v2t` count as text: `all`, or `no-system` (without the system prompt)"
     ] = TEXT_SCOPES[0]
@@ -105,8 +108,11 @@ class Manifest:
                 yield f"{name} is {short(getattr(self, name))}, not from 1 to {most}"
         if unknown := [flow for flow in self.flows if flow not in FLOW_NAMES]:
             yield f"it names flows that are not in the contract: {', '.join(unknown)[:80]}"
-        if len(set(self.flows)) < len(self.flows):
-            yield "flows names one of its members twice"
+        if unknown := [table for table in self.tables if table not in EXTRAS]:
+            yield f"it names tables that are not in the contract: {', '.join(unknown)[:80]}"
+        for name in ("flows", "tables"):
+            if len(set(getattr(self, name))) < len(getattr(self, name)):
+                yield f"{name} names one of its members twice"
         for name, wording in self.prompts.items():
             if not isinstance(wording, dict) or not isinstance(wording.get("template"), str):
                 yield f"the wording {short(name)} of prompts is {short(wording)}, not an object with a `template`"

@@ -31,6 +31,8 @@ def test_every_row_is_measured(tiny, tmp_path, monkeypatch, capsys):
     memory = [f"{variant}, peak memory" for variant in variants]
     assert [row["what"] for row in rows] == [
         *variants,
+        "contributions / plain",
+        "profile / plain",
         "separate / packed",
         "five runs / five wordings",
         "extract / bare loop",

@@ -27,7 +27,7 @@ from extract.images.loading import open_images
 from extract.questions.question_set import read_questions
 from extract.questions.samples import Unusable
 from schemas.cli import run_command
-from schemas.columns import REASONS, TABLES
+from schemas.columns import EXTRAS, REASONS
 from schemas.manifest import PACKED
 from schemas.store.validate import validate
 from tests.support import tiny_originals
@@ -39,6 +39,7 @@ from tests.support.tiny_llava import make_checkpoint
 
 EXAMPLES = int(os.environ.get("HEADFLOW_EXAMPLES", "25"))
 FEW = max(3, EXAMPLES // 5)  # where each takes a while
+TABLES = ("heads", "samples", *EXTRAS)
 ENDS = (0, 1, 2)  # done, done and something was found, refused
 
 
@@ -75,7 +76,7 @@ class Broken:
     """A run in which one file becomes another, and what every command makes of it."""
 
     def __init__(self, folder: Path) -> None:
-        self.whole = write_run(folder / "whole")
+        self.whole = write_run(folder / "whole", tables=EXTRAS)
         self.run = folder / "run"
 
     def try_all(self, name: str, content: bytes) -> None:
@@ -92,7 +93,7 @@ class Broken:
 
     def resume(self) -> int:
         def body() -> int:
-            start(self.run, 10, retry_skipped=True).close()
+            start(self.run, 10, fields={"tables": list(EXTRAS)}, retry_skipped=True).close()
             return 0
 
         return run_command(body)

@@ -17,7 +17,7 @@ FORBIDDEN = {
     "analyze": {"extract", "data", "transformers"},
 }
 # The packages of `extract` in the order of imports; the modules beside them, the run, come last
-LAYERS = ("questions", "images", "prompts", "attention", "models")
+LAYERS = ("questions", "images", "prompts", "attention", "models", "residual", "passes")
 COMMAND_LINE = {
     "schemas.cli", "schemas.__main__", "extract.__main__", "extract.cli", "analyze.__main__", "analyze.cli",
     *(f"analyze.commands.{path.stem}" for path in (ROOT / "analyze" / "commands").glob("[!_]*.py")),

@@ -8,15 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from analyze.tables.rows import part_rows
-from schemas.columns import OK, REASONS
+from schemas.columns import OK, REASONS, TABLES
 from schemas.errors import HeadflowError
 from schemas.manifest import Manifest, Session
 from schemas.store.directory import holds_run, remove_run
 from schemas.store.ledger import Part
+from schemas.store.parts import Grids, grid_shape
 from schemas.store.run import Run
 from schemas.store.writer import RunWriter
-
-Grid = npt.NDArray[np.float32]  # [layers, heads, flows]
 
 
 def check_output(out: Path, runs: Sequence[Path], *, overwrite: bool) -> None:
@@ -71,7 +70,7 @@ def write_samples(
                     if values is None:
                         writer.skip({**sample, **change}, sample["reason"], sample["detail"] or "")
                     else:
-                        writer.add({**sample, **change}, {"heads": values})
+                        writer.add({**sample, **change}, values)
         writer.finish()
     except BaseException:  # what is written cannot be gone on with
         writer.close()
@@ -80,29 +79,29 @@ def write_samples(
     return writer.run
 
 
-def _samples(run: Run, part: Part, wanted: Collection[str]) -> Iterator[tuple[dict[str, Any], Grid | None]]:
+def _samples(run: Run, part: Part, wanted: Collection[str]) -> Iterator[tuple[dict[str, Any], Grids | None]]:
     """The rows of `samples` that are wanted of one part, each with its values, `None` if it was skipped."""
     path = run.path / "samples" / part.name
     rows = run.read_part(path).to_pylist()
     if not any(row["sample_id"] in wanted for row in rows):
         return
-    values = iter(_values(run, part, [row["sample_id"] for row in rows if row["status"] == OK]))
+    ids = [row["sample_id"] for row in rows if row["status"] == OK]
+    values = {table: iter(_values(run, table, part, ids)) for table in run.grids}
     for row in rows:
-        observed = next(values) if row["status"] == OK else None
+        observed = {table: next(each) for table, each in values.items()} if row["status"] == OK else None
         if observed is None and row["reason"] not in REASONS:
             raise HeadflowError(f"{path}: {row['sample_id']} is neither observed nor has a reason; run validate")
         if row["sample_id"] in wanted:
             yield row, observed
 
 
-def _values(run: Run, part: Part, samples: Sequence[str]) -> Grid:
-    """The values of the samples of one part, float32 [samples, layers, heads, flows]."""
-    path, flows = run.path / "heads" / part.name, run.manifest.flows
-    columns = [column.name for column in run.columns("heads") if column.name in flows]
-    shape = (len(samples), run.manifest.layers, run.manifest.heads, len(columns))
-    values = np.empty(shape, np.float32)
+def _values(run: Run, table: str, part: Part, samples: Sequence[str]) -> npt.NDArray[np.float32]:
+    """The values of the samples of one part of a table, float32 [samples, *axes, columns]; see `grid_shape`."""
+    path, axes = run.path / table / part.name, TABLES[table].axes
+    columns = [column.name for column in run.columns(table)][2 + len(axes) :]
+    values = np.empty((len(samples), *grid_shape(run, table)), np.float32)
     for place, batch in part_rows(run, path, samples, columns):
-        cells = place, batch["layer"].to_numpy(), batch["head"].to_numpy()
+        cells = place, *(batch[axis].to_numpy() for axis in axes)
         values[cells] = np.stack([batch[name].to_numpy() for name in columns], axis=-1)
     if not np.isfinite(values).all():
         raise HeadflowError(f"{path}: values are not finite in some rows; run validate")

@@ -1,4 +1,4 @@
-"""The rows of one part of `heads`, checked to be all rows of its samples and no others."""
+"""The rows of one part of a table, checked to be all rows of its samples and no others."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,24 +23,24 @@ def part_rows(
     """The rows of one part, at most `BATCH` at once; all of them are to be read, as the check is done at the end.
 
     Args:
+        path: the part, of `heads` or another table with a grid.
         samples: ids of the part's samples that were observed.
-        columns: what is read beside `sample_id`, `layer` and `head`.
+        columns: what is read beside `sample_id` and the axes of the grid, `layer` and `head`.
 
     Yields:
         The position of each row's sample in `samples`, int32 [rows], and the rows.
 
     Raises:
-        HeadflowError: the part is missing or unreadable, or does not have one row for each (layer, head) of each
-            sample, and no others.
+        HeadflowError: the part is missing or unreadable, or does not have one row for each cell of the grid of
+            each sample, and no others.
     """
     place = {name: number for number, name in enumerate(samples)}
-    layers, heads = run.manifest.layers, run.manifest.heads
-    cells = Cells(samples, layers, heads)
-    for batch in run.batches(path, ["sample_id", "layer", "head", *columns], BATCH):
+    cells = Cells.of(run, path.parent.name, samples)
+    for batch in run.batches(path, ["sample_id", *cells.sizes, *columns], BATCH):
         sample = _places(batch["sample_id"], place, path)
-        _check_below(batch["layer"], layers, f"{path}: layer")
-        _check_below(batch["head"], heads, f"{path}: head")
-        cells.add(sample, batch["layer"].to_numpy(), batch["head"].to_numpy())
+        for axis, size in cells.sizes.items():
+            _check_below(batch[axis], size, f"{path}: {axis}")
+        cells.add(sample, *(batch[axis].to_numpy() for axis in cells.sizes))
         yield sample, batch
     if wrong := cells.wrong():
         raise HeadflowError(f"{path} {wrong}; {REMEDY}")

@@ -5,5 +5,6 @@ packing   prompts -> one batch: tensors and blocks
 kernels   causal attention that returns its logsumexp
 causal, masked   observation of causal models by that logsumexp; of others under their own mask
 masses    the one place that reduces attention: masses, means, the 17 columns
+readers   what else is read of each layer: projected values
 transformers_interface   both as attention functions of transformers
 """

@@ -111,6 +111,33 @@ def further_block(layout: Layout) -> Block:
     )
 
 
+def ends_block(layout: Layout) -> Block:
+    """Rows of the last token of each question, by slot, by all columns; each is a group of its own.
+
+    An image with fewer questions than others has the first column in the place of those it lacks, which no question
+    reads.
+    """
+    rows = np.zeros((len(layout.roles), int(layout.slot.max()) + 1), np.int64)
+    rows[layout.image, layout.slot] = layout.last
+    image = np.arange(len(rows))[:, None]
+    column = np.arange(layout.owner.shape[1])
+    owner = layout.owner[:, None]
+    own = (owner == layout.owner[image, rows][..., None]) | (owner == SHARED)
+    return Block(
+        rows=torch.from_numpy(rows),
+        columns=slice(0, len(column)),
+        seen=torch.from_numpy(own & (column <= rows[..., None])),
+        on_role=torch.from_numpy(one_hot(layout.roles)),
+        groups=torch.eye(rows.shape[1]).expand(len(rows), -1, -1),
+    )
+
+
+def question_tokens(layout: Layout) -> Tensor:
+    """Which columns hold question tokens of each question's own sequence; bool [questions, length]."""
+    masks = _question_masks(layout.roles, layout.owner, range(int(layout.slot.max()) + 1))[::2]
+    return torch.from_numpy(np.stack(masks)[layout.slot, layout.image])
+
+
 def _question_masks(roles: np.ndarray, owner: np.ndarray, slots: Iterable[int]) -> list[np.ndarray]:
     """For each slot the columns of all of its question's tokens, and that of its last one; bool [images, length]."""
     masks = []

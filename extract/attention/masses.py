@@ -97,14 +97,47 @@ def softmax_attention(
     sums = query.new_zeros((), dtype=torch.float32)
     for start in range(0, rows, step):
         some = slice(start, start + step)
-        weights = scores(query[:, :, some], key).mul_(scale)
-        if softcap is not None:
-            weights.div_(softcap).tanh_().mul_(softcap)
+        weights = _capped(scores(query[:, :, some], key).mul_(scale), softcap)
         weights = weights.masked_fill_(~block.seen[:, None, some], -torch.inf).softmax(dim=-1)
         shared = weights.to(value.dtype).unflatten(1, (kv_heads, heads // kv_heads)).flatten(2, 3)
         outputs.append((shared @ value).reshape(images, heads, -1, value.shape[-1]))
         sums = sums + block.groups[:, None, :, some] @ (weights @ block.on_role[:, None])
     return torch.cat(outputs, dim=2), sums
+
+
+def weighted_masses(
+    query: Tensor,
+    key: Tensor,
+    numbers: Tensor,
+    block: Block,
+    *,
+    scale: float,
+    mask: Tensor | None = None,
+    softcap: float | None = None,
+) -> Tensor:
+    """Attention of a few rows by float32 softmax over all columns, with each key weighted by a number, by role.
+
+    Args:
+        query: [images, heads, rows, head_dim], the block's rows.
+        key: [images, kv_heads, length, head_dim], all columns.
+        numbers: float32 [images, heads, length].
+        block: one with `seen`.
+        mask: bool [images, rows, length] in the place of `seen`, where a model has its own.
+        softcap: see `softmax_attention`.
+
+    Returns:
+        float32 [images, heads, rows, roles], sums over the keys of each role.
+    """
+    seen = block.seen if mask is None else mask
+    assert seen is not None
+    weights = _capped(scores(query, key).mul_(scale), softcap)
+    weights = weights.masked_fill_(~seen[:, None], -torch.inf).softmax(dim=-1)
+    return (weights * numbers[:, :, None]) @ block.on_role[:, None]
+
+
+def _capped(scores: Tensor, softcap: float | None) -> Tensor:
+    """Scaled scores, in place, with their limit."""
+    return scores if softcap is None else scores.div_(softcap).tanh_().mul_(softcap)
 
 
 def mean_masses(image: Tensor, first: Tensor, further: Tensor | None, batch: Batch) -> Tensor:

@@ -7,7 +7,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from extract.attention.blocks import Block, OnDevice, first_block, further_block, image_block
+from extract.attention.blocks import (
+    Block,
+    OnDevice,
+    ends_block,
+    first_block,
+    further_block,
+    image_block,
+    question_tokens,
+)
 from extract.attention.layout import lay_out
 from extract.prompts.prompt import Prompt
 from schemas.roles import IMAGE
@@ -24,6 +32,8 @@ class Batch(OnDevice):
         image: see `extract.attention.blocks.image_block`.
         first: see `extract.attention.blocks.first_block`.
         further: see `extract.attention.blocks.further_block`; None if each image has one question.
+        ends: see `extract.attention.blocks.ends_block`.
+        question: bool [questions, length], the columns of a question's own question tokens.
         owner: int64 [questions], the row of `input_ids` that holds a question.
         slot: int64 [questions], 0 for the first question of an image, 1 for the second, and so on.
         last: int64 [questions], the column of its last token.
@@ -36,6 +46,8 @@ class Batch(OnDevice):
     image: Block
     first: Block
     further: Block | None
+    ends: Block
+    question: Tensor
     owner: Tensor
     slot: Tensor
     last: Tensor
@@ -57,6 +69,8 @@ def pack(images: Sequence[Sequence[Prompt]]) -> Batch:
         image=image_block(layout),
         first=first_block(layout),
         further=further_block(layout) if layout.slot.any() else None,
+        ends=ends_block(layout),
+        question=question_tokens(layout),
         owner=torch.from_numpy(layout.image),
         slot=torch.from_numpy(layout.slot),
         last=torch.from_numpy(layout.last),

@@ -4,7 +4,7 @@ An observation is not passed through the model, whose layers may drop arguments 
 context of the forward pass (`observing`), from which each layer's attention function takes it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -17,6 +17,7 @@ from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from extract.attention.causal import Observation
 from extract.attention.masked import MaskedObservation
+from extract.attention.readers import AttentionReader
 from schemas.errors import HeadflowError
 
 NAME, MASKED_NAME = "headflow", "headflow_masked"
@@ -26,9 +27,10 @@ UNSUPPORTED = ("position_bias", "s_aux")  # options that change the softmax
 
 @dataclass
 class Underway:
-    """The observation of a forward pass that is running, and the layers that it has seen, in order."""
+    """The observation of a forward pass that is running, other readers, and the layers that were seen, in order."""
 
     observation: Any
+    readers: Sequence[AttentionReader]
     layers: list[int] = field(default_factory=list)
 
 
@@ -36,13 +38,15 @@ _UNDERWAY: ContextVar[Underway] = ContextVar("underway")
 
 
 @contextmanager
-def observing(observation: Observation | MaskedObservation, *, layers: int) -> Iterator[None]:
-    """Let the attention functions below pass each layer to `observation`.
+def observing(
+    observation: Observation | MaskedObservation, *, layers: int, readers: Sequence[AttentionReader] = ()
+) -> Iterator[None]:
+    """Let the attention functions below pass each layer to `observation`, and to other readers.
 
     Raises:
         HeadflowError: the layers that were observed are not 0 to `layers` - 1, in order.
     """
-    underway = Underway(observation)
+    underway = Underway(observation, readers)
     token = _UNDERWAY.set(underway)
     try:
         yield
@@ -115,6 +119,8 @@ def _attend(
     underway.layers.append(int(getattr(module, "layer_idx", -1)))
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     output: Tensor = underway.observation.attend(query, key, value, scale, **options)
+    for reader in underway.readers:
+        reader.read(query, key, value, scale, **options)
     return output.transpose(1, 2)
 
 

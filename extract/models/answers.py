@@ -1,5 +1,6 @@
 """The first token's logits -> prediction, p_yes, p_no, margin. No generation is needed for a yes/no benchmark."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -49,8 +50,8 @@ class AnswerReader:
         yes_ids, no_ids = (spelling_ids(tokenizer, word) for word in ("yes", "no"))
         return cls(tokenizer, yes_ids, no_ids, tokens, direction, bias)
 
-    def read(self, logits: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The likeliest token (int64), p_yes, p_no and margin (float32), each [questions], on the device of the logits.
+    def read(self, logits: Tensor, hidden: Tensor) -> dict[str, Tensor]:
+        """The likeliest `token` (int64), `p_yes`, `p_no` and `margin` (float32), each [questions], on the same device.
 
         Args:
             logits: [questions, vocabulary] of any float dtype.
@@ -58,7 +59,7 @@ class AnswerReader:
         """
         probabilities = torch.softmax(logits.float(), dim=-1)
         p_yes, p_no = (probabilities[:, ids].sum(dim=-1) for ids in (self.yes_ids, self.no_ids))
-        return logits.argmax(dim=-1), p_yes, p_no, self.margin(hidden)
+        return {"token": logits.argmax(dim=-1), "p_yes": p_yes, "p_no": p_no, "margin": self.margin(hidden)}
 
     def margin(self, hidden: Tensor) -> Tensor:
         """The logit of yes minus that of no, float32 [questions], in logits.
@@ -71,7 +72,7 @@ class AnswerReader:
         """
         return (hidden.float() * self.direction).sum(dim=-1) + self.bias
 
-    def row(self, token: Tensor, p_yes: Tensor, p_no: Tensor, margin: Tensor) -> dict[str, str | float]:
-        """One question's `prediction`, `p_yes`, `p_no` and `margin`, for the table `samples`."""
-        values = {"p_yes": float(p_yes), "p_no": float(p_no), "margin": float(margin)}
-        return {"prediction": self.tokenizer.decode([int(token)]), **values}
+    def row(self, answer: Mapping[str, Tensor]) -> dict[str, str | float]:
+        """One question's `prediction`, `p_yes`, `p_no` and `margin`, for the table `samples`, of what `read` gave."""
+        values = {name: float(answer[name]) for name in ("p_yes", "p_no", "margin")}
+        return {"prediction": self.tokenizer.decode([int(answer["token"])]), **values}

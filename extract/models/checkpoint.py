@@ -1,6 +1,7 @@
 """A loaded checkpoint: what all models offer to the rest of this stage, however they were loaded."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from extract.attention.kernels import Kernel
 from extract.attention.masked import DESCRIPTION as MASKED
 from extract.attention.packing import Batch
+from extract.attention.readers import AttentionReader
 from extract.images.preprocessing import Preprocessor
 from extract.prompts.prompt_format import PromptFormat
 from schemas.errors import HeadflowError
@@ -97,14 +99,22 @@ class Checkpoint(ABC):
             )
         return head
 
+    @property
     @abstractmethod
-    def forward(self, batch: Batch, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    def stack(self) -> Any:
+        """The language model without its head: the module that has `layers` and a final `norm`."""
+
+    @abstractmethod
+    def forward(
+        self, batch: Batch, inputs: dict[str, Tensor], *, readers: Sequence[AttentionReader] = ()
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """One prefill pass, observed.
 
         Args:
             batch: the prompts, on the model's device.
             inputs: what the model reads of the batch's images (`extract.images.preprocessing`), in its dtype and on its
                 device.
+            readers: what else reads each layer's attention.
 
         Returns:
             Logits of each question's first generated token [questions, vocabulary] in the model's dtype, masses

@@ -1,6 +1,6 @@
 """A model of transformers, observed: the one place that runs one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +12,7 @@ from extract.attention.causal import HELD_ON_CUDA, Observation
 from extract.attention.kernels import choose_kernel
 from extract.attention.masked import MaskedObservation
 from extract.attention.packing import Batch
+from extract.attention.readers import AttentionReader
 from extract.attention.transformers_interface import observe_language_model, observing, without_observing
 from extract.images.preprocessing import Preprocessor
 from extract.models.checkpoint import Checkpoint
@@ -27,12 +28,19 @@ class TransformersModel(Checkpoint):
 
     family: Family
 
-    def forward(self, batch: Batch, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    @property
+    def stack(self) -> Any:
+        """See `Checkpoint.stack`."""
+        return self.model.get_decoder()
+
+    def forward(
+        self, batch: Batch, inputs: dict[str, Tensor], *, readers: Sequence[AttentionReader] = ()
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """See `Checkpoint.forward`."""
         observation = self._observation(batch)
         with (
             torch.inference_mode(),
-            observing(observation, layers=self.layers),
+            observing(observation, layers=self.layers, readers=readers),
             self._last_tokens_only(batch) as applied,
         ):
             logits = self.model(**self._arguments(batch, inputs)).logits

@@ -1,6 +1,7 @@
 """Forward passes over batches: each is started before the one before it is collected."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +16,8 @@ from extract.models.checkpoint import Checkpoint
 from extract.models.transfer import Download, Uploader
 from extract.passes.batching import ImageQuestions
 from extract.questions.samples import Sample, Skipped, Unusable
+from extract.residual.tables import ResidualTables
+from schemas.columns import CONTRIBUTIONS, EXTRAS, LAYERS, PARTS
 from schemas.text import one_line
 
 LARGE = 1344  # pixels
@@ -27,12 +30,13 @@ class Observed:
 
     Attributes:
         values: what it adds to its row in `samples`.
-        masses: float32 [layers, heads, mass columns].
+        grids: what it adds to other tables, float32 [*axes, columns] by name: to `heads` its masses [layers, heads,
+            mass columns].
     """
 
     sample: Sample
     values: dict[str, Any]
-    masses: np.ndarray
+    grids: dict[str, np.ndarray]
 
     def record(self) -> dict[str, Any]:
         """What goes into the table `samples`."""
@@ -44,19 +48,25 @@ Outcome = Observed | Skipped
 
 @dataclass(frozen=True)
 class Launched:
-    """A forward pass that may still be running; `sent` is kept for as long as the device may read it."""
+    """A forward pass that may still be running; `sent` is kept for as long as the device may read it.
+
+    Attributes:
+        names: what each of `results` is.
+    """
 
     images: list[ImageQuestions]
+    names: list[str]
     results: Download
     sent: tuple[Batch, dict[str, Tensor]]
 
 
 class Passes:
-    """Runs batches through a model, whose answers `answers` reads."""
+    """Runs batches through a model; `answers` reads its answers, `residual` (if not None) its residual stream."""
 
-    def __init__(self, checkpoint: Checkpoint, answers: AnswerReader) -> None:
+    def __init__(self, checkpoint: Checkpoint, answers: AnswerReader, residual: ResidualTables | None = None) -> None:
         self._checkpoint = checkpoint
         self.answers = answers
+        self.residual = residual
         # See `measure_noise`, of the first batch; empty in float32, None before
         self.noise: dict[str, float] | None = {} if checkpoint.dtype == torch.float32 else None
         self._uploader = Uploader(checkpoint.device, checkpoint.dtype)
@@ -109,7 +119,10 @@ class Passes:
             for outcome in self.collect(self.launch([replace(image, questions=[question])]))
         ]
         differences = [
-            (float(np.abs(one.masses - other.masses).max()), abs(one.values["margin"] - other.values["margin"]))
+            (
+                float(np.abs(one.grids["heads"] - other.grids["heads"]).max()),
+                abs(one.values["margin"] - other.values["margin"]),
+            )
             for one, other in zip(together, alone, strict=True)
             if isinstance(one, Observed) and isinstance(other, Observed)
         ]
@@ -139,20 +152,27 @@ class Passes:
         """Start a pass; on CUDA, this returns before it is done."""
         prompts = [[question.prompt for question in image.questions] for image in images]
         sent = self._uploader.send(pack(prompts), [image.pixels for image in images])
-        logits, masses, hidden = self._checkpoint.forward(*sent)
-        finite = torch.isfinite(logits).all(dim=-1)
-        return Launched(images, Download(masses, finite, *self.answers.read(logits, hidden)), sent)
+        with nullcontext() if self.residual is None else self.residual.reading(sent[0]) as reading:
+            logits, masses, hidden = self._checkpoint.forward(*sent, readers=reading.readers if reading else ())
+        results = {"finite": torch.isfinite(logits).all(dim=-1), **self.answers.read(logits, hidden), "heads": masses}
+        if self.residual is not None and reading is not None:
+            results |= self.residual.results(reading, results["margin"])
+        return Launched(images, list(results), Download(*results.values()), sent)
 
     def collect(self, launched: Launched) -> Iterator[Outcome]:
         """The outcomes of a pass, once it is done."""
         questions = [(image.sha256, question) for image in launched.images for question in image.questions]
-        results = zip(*launched.results.wait(), strict=True)
-        for (sha256, question), (masses, finite, *answer) in zip(questions, results, strict=True):
-            if problem := _not_finite(masses, finite):
+        results = dict(zip(launched.names, launched.results.wait(), strict=True))
+        for index, (sha256, question) in enumerate(questions):
+            result = {name: tensor[index] for name, tensor in results.items()}
+            if problem := _not_finite(result):
                 yield Skipped(question.sample, Unusable("not_finite", problem, image_sha256=sha256))
-            else:
-                values = {"image_sha256": sha256, **question.prompt.counts(), **self.answers.row(*answer)}
-                yield Observed(question.sample, values, masses.numpy())
+                continue
+            values = {"image_sha256": sha256, **question.prompt.counts(), **self.answers.row(result)}
+            if (parts := result.get("samples")) is not None:
+                values |= zip((column.name for column in PARTS), parts.tolist(), strict=True)
+            grids = {name: result[name].numpy() for name in ("heads", *EXTRAS) if name in result}
+            yield Observed(question.sample, values, grids)
 
 
 def _halves(images: list[ImageQuestions]) -> list[list[ImageQuestions]]:
@@ -165,9 +185,10 @@ def _halves(images: list[ImageQuestions]) -> list[list[ImageQuestions]]:
     return [[replace(image, questions=half)] for half in halves]
 
 
-def _not_finite(masses: Tensor, finite_logits: Tensor) -> str | None:
-    """What holds NaN or infinity; None if nothing does. `masses` are [layers, heads, mass columns]."""
-    layers = torch.isfinite(masses).flatten(1).all(dim=1)
-    if not layers.all():
-        return f"attention of layer {int((~layers).nonzero()[0])} is not finite"
-    return None if finite_logits else "logits are not finite"
+def _not_finite(result: Mapping[str, Tensor]) -> str | None:
+    """What of a question's results holds NaN or infinity; None if nothing does."""
+    for name, what in (("heads", "attention"), (CONTRIBUTIONS, "a contribution"), (LAYERS, "the profile")):
+        layers = torch.isfinite(result[name]).flatten(1).all(dim=1) if name in result else torch.ones(1)
+        if not layers.all():
+            return f"{what} of layer {int((~layers).nonzero()[0])} is not finite"
+    return None if result["finite"] else "logits are not finite"

@@ -5,7 +5,7 @@ one rename.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,7 +17,8 @@ from schemas.text import short
 
 CHUNKS = "chunks"  # the folder of ledgers
 RUNNING, COMPLETE = "running", "complete"
-PART_NAME = re.compile(r"part-([0-9]+-)?[0-9]+\.parquet")
+JOB_NAME = re.compile(r"[a-z][a-z0-9_]*")
+PART_NAME = re.compile(rf"part-({JOB_NAME.pattern}-)?([0-9]+-)?[0-9]+\.parquet")
 TABLE_NAME = re.compile(r"[a-z_]+")  # those of a later version may be unknown here
 LEDGER_NAME = re.compile(r"[0-9]+\.json")
 
@@ -49,6 +50,12 @@ class Ledger:
         default_factory=list
     )
     sessions: Annotated[list[Session], "each start and resume of the chunk"] = field(default_factory=list)
+
+    def lacking(self, tables: Iterable[str]) -> Iterator[str]:
+        """What is wrong with parts that do not say how many rows they have of some tables."""
+        for part in self.parts:
+            if lacking := set(tables) - part.rows.keys():
+                yield f"{part.name} does not say how many rows it has of {', '.join(sorted(lacking))}"
 
     @property
     def complete(self) -> bool:
@@ -87,8 +94,6 @@ class Ledger:
         for part in self.parts:
             if not PART_NAME.fullmatch(part.name):
                 yield f"{short(part.name)} is not the name of a part"
-            if lacking := {"heads", "samples"} - part.rows.keys():
-                yield f"{part.name} does not say how many rows it has of {', '.join(sorted(lacking))}"
             for table, rows in part.rows.items():
                 if not TABLE_NAME.fullmatch(table):
                     yield f"{short(table)} is not the name of a table"
@@ -96,35 +101,40 @@ class Ledger:
                     yield f"{part.name} has {short(rows)} rows of {table}, which cannot be"
 
 
-def ledger_path(run: Path, chunk: int) -> Path:
-    """The path of a chunk's ledger."""
-    return run / CHUNKS / f"{chunk:05d}.json"
+def ledger_path(folder: Path, chunk: int) -> Path:
+    """The path of a chunk's ledger in the folder of ledgers, of a run or of a job."""
+    return folder / f"{chunk:05d}.json"
 
 
-def commit(run: Path, ledger: Ledger) -> None:
+def commit(folder: Path, ledger: Ledger) -> None:
     """Replace a chunk's ledger on disk; from then on the parts that it names count."""
-    write_text(ledger_path(run, ledger.chunk), to_json(ledger))
+    write_text(ledger_path(folder, ledger.chunk), to_json(ledger))
 
 
-def read_ledgers(run: Path, num_chunks: int) -> dict[int, Ledger]:
-    """The ledgers of a run by chunk, in order.
+def read_ledgers(folder: Path, num_chunks: int, tables: Iterable[str]) -> dict[int, Ledger]:
+    """The ledgers of a run or a job by chunk, in order.
+
+    Args:
+        tables: those that each part has.
 
     Raises:
         HeadflowError: one cannot be read, or is not of the chunk that its name says.
     """
     ledgers = {}
-    for path in sorted((run / CHUNKS).glob("*.json")):
+    for path in sorted(folder.glob("*.json")):
         if not LEDGER_NAME.fullmatch(path.name):
             continue
         ledger = Ledger.from_object(read_object(path, str(path)), path)
         if ledger.chunk >= num_chunks:
             raise HeadflowError(f"{path}: chunk {ledger.chunk} is not one of {num_chunks}, from 0")
-        if path != ledger_path(run, ledger.chunk):
+        if wrong := next(ledger.lacking(tables), None):
+            raise HeadflowError(f"{path}: {wrong}")
+        if path != ledger_path(folder, ledger.chunk):
             raise HeadflowError(f"{path}: it is the ledger of chunk {ledger.chunk}, under another name")
         ledgers[ledger.chunk] = ledger
     names = [part.name for ledger in ledgers.values() for part in ledger.parts]
     if len(set(names)) < len(names):
-        raise HeadflowError(f"{run / CHUNKS}: two ledgers name the same part")
+        raise HeadflowError(f"{folder}: two ledgers name the same part")
     return dict(sorted(ledgers.items()))
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from schemas.columns import OK, TABLES, arrow_schema
 from schemas.errors import HeadflowError
 from schemas.files import aside_of_chunk, publishing
-from schemas.store.ledger import Part, ledger_path
+from schemas.store.ledger import CHUNKS, Part, ledger_path
 from schemas.store.run import MANIFEST, Run
 from schemas.text import listed
 
@@ -45,7 +45,7 @@ def write_part(run: Run, part: Part, samples: Sequence[Mapping[str, Any]], grids
     """
     observed = [sample for sample in samples if sample["status"] == OK]
     tables = {"samples": pa.Table.from_pylist(samples, schema=arrow_schema(run.columns("samples")))}
-    for name in dict.fromkeys(("heads", *(name for each in grids for name in each))):
+    for name in run.grids:
         tables[name] = _grid_table(run, name, observed, [each[name] for each in grids])
     try:
         for name, content in tables.items():
@@ -81,7 +81,7 @@ def check_ledger(run: Run, chunk: int) -> None:
     """
     pattern = part_name(chunk, 0).replace("00000.parquet", "*.parquet")
     if chunk not in run.ledgers and any(any((run.path / table).glob(pattern)) for table in TABLES):
-        ledger = ledger_path(run.path, chunk).relative_to(run.path)
+        ledger = ledger_path(run.path / CHUNKS, chunk).relative_to(run.path)
         raise HeadflowError(
             f"{run.path} has parts of chunk {chunk}, but not {ledger}, which names those that count: put it back, or "
             "overwrite the run",
@@ -117,32 +117,46 @@ def remove_leftovers(run: Run, chunk: int) -> None:
     aside_of_chunk(run.path / MANIFEST, chunk).unlink(missing_ok=True)
 
 
-def too_few_rows(run: Run, observed: int) -> str:
-    """What is wrong if a run cannot have all rows of so many samples, by its ledgers; empty if it can."""
-    layers, heads = run.manifest.layers, run.manifest.heads
-    rows = sum(part.rows["heads"] for part in run.parts)
-    if observed * layers * heads <= rows:
+def too_few_rows(run: Run, observed: int, table: str = "heads") -> str:
+    """What is wrong if a table cannot have all rows of so many samples, by the ledgers; empty if it can."""
+    sizes = grid_shape(run, table)[:-1]
+    rows = sum(part.rows.get(table, 0) for part in run.parts)
+    if observed * int(np.prod(sizes)) <= rows:
         return ""
-    return f"{run.path}: its ledgers name {rows} rows of `heads`, not {layers} x {heads} for each of {observed} samples"
+    grid = " x ".join(map(str, sizes))
+    return f"{run.path}: its ledgers name {rows} rows of `{table}`, not {grid} for each of {observed} samples"
 
 
 class Cells:
-    """Counts rows of one part, of which each sample is to have one for each (layer, head). Holds a byte for each."""
+    """Counts rows of one part, of which each sample is to have one for each cell of a grid. Holds a byte for each.
 
-    def __init__(self, samples: Sequence[str], layers: int, heads: int) -> None:
-        self._samples, self._heads, self._size = np.array(samples, object), heads, layers * heads
+    Attributes:
+        sizes: the sizes of the grid by axis, such as `layer`, `head`.
+    """
+
+    def __init__(self, samples: Sequence[str], sizes: Mapping[str, int]) -> None:
+        self.sizes = sizes
+        self._samples, self._size = np.array(samples, object), int(np.prod(list(sizes.values())))
         self._rows = np.zeros(len(samples), np.int64)
         self._seen = np.zeros(len(samples) * self._size, np.bool_)
 
-    def add(self, sample: npt.NDArray[np.integer], layer: npt.NDArray[np.int16], head: npt.NDArray[np.int16]) -> None:
+    @classmethod
+    def of(cls, run: Run, table: str, samples: Sequence[str]) -> Self:
+        """Those of a table of a run."""
+        return cls(samples, dict(zip(TABLES[table].axes, grid_shape(run, table), strict=False)))
+
+    def add(self, sample: npt.NDArray[np.integer], *places: npt.NDArray[np.int16]) -> None:
         """Count some rows.
 
         Args:
             sample: the position of each row's sample in `samples`, int [rows].
-            layer, head: int16 [rows], within the grid.
+            places: of each axis, int16 [rows], within the grid.
         """
         self._rows += np.bincount(sample, minlength=len(self._rows))
-        self._seen[(sample.astype(np.int64) * self._size + layer.astype(np.int32) * self._heads) + head] = True
+        cell = sample.astype(np.int64)
+        for place, size in zip(places, self.sizes.values(), strict=True):
+            cell = cell * size + place
+        self._seen[cell] = True
 
     def wrong(self) -> str:
         """What the part lacks, or has twice, for a line that begins with its name; empty if it is whole."""
@@ -154,8 +168,9 @@ class Cells:
         parts = [f"has no rows of {listed(self._samples[none])}"] if none.any() else []
         if some.any():
             first = int(some.argmax())
-            layer, head = divmod(int(seen[first].argmin()), self._heads)
-            which = f"the first has {found[first]} of {self._size}, and none for layer {layer}, head {head}"
+            missing = np.unravel_index(int(seen[first].argmin()), list(self.sizes.values()))
+            cell = ", ".join(f"{axis} {place}" for axis, place in zip(self.sizes, missing, strict=True))
+            which = f"the first has {found[first]} of {self._size}, and none for {cell}"
             parts.append(f"lacks rows of {listed(self._samples[some])} ({which})")
         parts += [f"repeats rows of {listed(self._samples[twice])}"] if twice.any() else []
         return ", ".join(parts)

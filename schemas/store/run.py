@@ -4,6 +4,7 @@ RUN/run.json                     the manifest, written once
 RUN/chunks/00000.json            a chunk's ledger: which parts count
 RUN/heads/part-00000-00000.parquet     one row per (sample, layer, head)
 RUN/samples/part-00000-00000.parquet   one row per sample, skipped ones included
+RUN/contributions, RUN/layers    the same, where they were asked for
 """
 
 from collections.abc import Iterator, Sequence
@@ -56,6 +57,11 @@ class Run:
     def columns(self, table: str) -> tuple[Column, ...]:
         """The columns that a table of this run has by contract."""
         return heads_columns(self.manifest.flows) if table == "heads" else TABLES[table].columns
+
+    @property
+    def grids(self) -> tuple[str, ...]:
+        """The tables that have a grid of rows for each observed sample."""
+        return "heads", *self.manifest.tables
 
     def part_paths(self, table: str) -> list[Path]:
         """The files of a table, in the order of `parts`."""
@@ -166,4 +172,4 @@ def open_run(path: str | Path) -> Run:
     if content.get("schema_version") == VERSION:
         return Run(path, *read_version_1(content, manifest))
     settings = Manifest.from_object(content, manifest)
-    return Run(path, settings, read_ledgers(path, settings.num_chunks))
+    return Run(path, settings, read_ledgers(path / CHUNKS, settings.num_chunks, ("heads", "samples")))

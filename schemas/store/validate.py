@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.columns import OK, PARTITIONS, REASONS, SKIPPED, TABLES
+from schemas.columns import CONTRIBUTION_COLUMNS, CONTRIBUTIONS, OK, PARTITIONS, PARTS, REASONS, SKIPPED, TABLES
 from schemas.errors import HeadflowError
 from schemas.manifest import IMPORTED, Manifest
 from schemas.roles import ROLES, TEXT
@@ -29,8 +29,9 @@ def validate(path: str | Path) -> Iterator[str]:
 
     Checks the manifest and the ledgers, that the parts are those that ledgers name with their numbers of rows, the
     columns, values (that the contract's types can hold, no null, no NaN, 0..1, partitions that sum to 1 within a
-    tolerance, `v2t` that equals its parts), that each `ok` sample has every (layer, head) once, in the part that has it
-    in `samples`, and no other sample has any, and that all chunks had the same weights and images.
+    tolerance, `v2t` that equals its parts, contributions that add up to the margin), that each `ok` sample has every
+    cell of each table's grid once, in the part that has it in `samples`, and no other sample has any, and that all
+    chunks had the same weights and images.
     """
     try:
         run = open_run(path)
@@ -41,7 +42,8 @@ def validate(path: str | Path) -> Iterator[str]:
     yield from _stray_files(run)
     ok: dict[str, dict[str, str]] = {}
     yield from _check_samples(run, ok)
-    yield from _check_heads(run, ok)
+    for table in run.grids:
+        yield from _check_table(run, table, ok)
 
 
 def _check_ledgers(run: Run) -> Iterator[str]:
@@ -72,7 +74,8 @@ def _stray_files(run: Run) -> Iterator[str]:
     for table in TABLES:
         folder = run.path / table
         if not folder.is_dir():
-            yield f"{folder} is missing"
+            if table in ("samples", *run.grids):
+                yield f"{folder} is missing"
             continue
         named = {path.name for path in run.part_paths(table)}
         stray = sorted({file.name for file in folder.glob("*.parquet") if not file.name.startswith(".")} - named)
@@ -82,13 +85,14 @@ def _stray_files(run: Run) -> Iterator[str]:
 
 def _tables(run: Run, table: str) -> Iterator[tuple[Path, pa.Table | str]]:
     """Each part of a table, read whole, or the one line that says why it could not be."""
-    for part, path in zip(run.parts, run.part_paths(table), strict=True):
+    for part in run.parts:
+        path = run.path / table / part.name
         try:
             content = run.read_part(path)
         except HeadflowError as error:
             yield path, str(error)
             continue
-        expected = part.rows[table]
+        expected = part.rows.get(table, 0)
         if content.num_rows != expected:
             yield path, f"{path} has {content.num_rows} rows, its ledger says {expected}"
         yield path, content
@@ -121,8 +125,10 @@ def _check_samples(run: Run, ok: dict[str, dict[str, str]]) -> Iterator[str]:
             yield f"{path}: `prompt` names wordings that {MANIFEST} does not have: {listed(sorted(unknown))}"
         for name in ("p_yes", "p_no"):
             yield from _outside(path, name, content[name].drop_null().to_numpy())
-        if infinite := int((~np.isfinite(content["margin"].drop_null().to_numpy())).sum()):
-            yield f"{path}: `margin` is not finite in {infinite} rows"
+        for column in (column for column in run.columns("samples") if column.unit == "logits"):
+            yield from _not_finite(path, column.name, content[column.name].drop_null().to_numpy())
+        if CONTRIBUTIONS in run.manifest.tables:
+            yield from _check_parts(path, content)
         for name in (f"n_{role.name}" for role in ROLES):
             if (pc.min(content[name]).as_py() or 0) < 0:
                 yield f"{path}: `{name}` is negative"
@@ -131,20 +137,51 @@ def _check_samples(run: Run, ok: dict[str, dict[str, str]]) -> Iterator[str]:
         yield f"{run.path / 'samples'}: `sample_id` is not unique: {listed(double)}"
 
 
-def _check_heads(run: Run, ok: dict[str, dict[str, str]]) -> Iterator[str]:
-    """Check the table `heads` against the samples that were observed."""
+def _check_parts(path: Path, samples: pa.Table) -> Iterator[str]:
+    """That `d_embedding`, `d_heads` and the others are there for each observed sample, and add up to its margin."""
+    names = [column.name for column in PARTS]
+    observed = samples.filter(pc.equal(samples["status"], OK))
+    if missing := [name for name in ("margin", *names) if observed[name].null_count]:
+        yield f"{path}: {', '.join(missing)} is null in rows of observed samples, though contributions were asked for"
+        return
+    margin = observed["margin"].to_numpy().astype(np.float64)
+    parts = np.array([observed[name].to_numpy().astype(np.float64) for name in names])
+    size = np.maximum(1, np.abs(parts).max(axis=0, initial=0))
+    what = "the sum of d_embedding, d_heads, d_mlp, d_bias and d_rest"
+    yield from _differs(path, what, "is not `margin`", parts.sum(axis=0) / size, margin / size)
+
+
+def _check_contributions(run: Run, path: Path, content: pa.Table) -> Iterator[str]:
+    """That the rows of each sample in `contributions` add up to its `d_heads`."""
+    samples = run.read_part(run.path / "samples" / path.name)
+    total = sum(content[column.name].to_numpy().astype(np.float64) for column in CONTRIBUTION_COLUMNS)
+    size = sum(np.abs(content[column.name].to_numpy().astype(np.float64)) for column in CONTRIBUTION_COLUMNS)
+    ids = content["sample_id"].combine_chunks()
+    names, codes = ids.dictionary.to_pylist(), ids.indices.to_numpy()
+    sums, sizes = (np.bincount(codes, each, minlength=len(names)) for each in (total, size))
+    expected = dict(zip(samples["sample_id"].to_pylist(), samples["d_heads"].to_pylist(), strict=True))
+    known = np.array([expected.get(name) is not None for name in names])
+    heads = np.array([expected.get(name) or 0.0 for name in names])
+    sizes = np.maximum(1, sizes)
+    yield from _differs(
+        path, "the sum of a sample's rows", "is not its `d_heads`", *((each / sizes)[known] for each in (sums, heads))
+    )
+
+
+def _check_table(run: Run, table: str, ok: dict[str, dict[str, str]]) -> Iterator[str]:
+    """Check a table with a grid against the samples that were observed."""
     seen: set[str] = set()
     part_of = {name: part for part, names in ok.items() for name in names}
-    if wrong := too_few_rows(run, len(part_of)):
+    if wrong := too_few_rows(run, len(part_of), table):
         yield wrong
         return
-    for path, content in _tables(run, "heads"):
+    for path, content in _tables(run, table):
         if isinstance(content, str):
             yield content
             seen.update(ok.get(path.name, {}))  # what it has is not known
             continue
-        yield from _check_flows(path, content, run.manifest)
         content = content.combine_chunks().unify_dictionaries()
+        yield from _check_values(run, table, path, content)
         ids = content["sample_id"].combine_chunks()
         names = ids.dictionary.to_pylist()
         codes = ids.indices.to_numpy()
@@ -164,24 +201,36 @@ def _check_heads(run: Run, ok: dict[str, dict[str, str]]) -> Iterator[str]:
         other = np.unique(codes[(given != expected) & np.isin(codes, [i for i, n in enumerate(names) if n in own])])
         yield from _listed(path, "has another category than in `samples`", [names[code] for code in other])
     lost = [name for name in part_of if name not in seen]
-    yield from _listed(run.path / "heads", f"is `{OK}` in `samples`, but has no rows", lost)
+    yield from _listed(run.path / table, f"is `{OK}` in `samples`, but has no rows", lost)
 
 
 def _check_grid(
     path: Path, content: pa.Table, codes: npt.NDArray[np.int32], names: list[str], run: Run
 ) -> Iterator[str]:
-    """Each sample must have every (layer, head) exactly once."""
-    layers, heads = run.manifest.layers, run.manifest.heads
-    layer, head = (content[name].to_numpy() for name in ("layer", "head"))
-    inside = (layer >= 0) & (layer < layers) & (head >= 0) & (head < heads)
-    if not inside.all():
-        yield f"{path}: {(~inside).sum()} rows have a layer or head beyond the manifest's {layers} x {heads}"
-        return
+    """Each sample must have every cell of the grid exactly once."""
     present, sample = np.unique(codes, return_inverse=True)
-    cells = Cells([names[code] for code in present], layers, heads)
-    cells.add(sample, layer, head)
+    cells = Cells.of(run, path.parent.name, [names[code] for code in present])
+    places = [content[axis].to_numpy() for axis in cells.sizes]
+    inside = [(place >= 0) & (place < size) for place, size in zip(places, cells.sizes.values(), strict=True)]
+    if outside := int((~np.logical_and.reduce(inside)).sum()):
+        grid = " x ".join(map(str, cells.sizes.values()))
+        yield f"{path}: {outside} rows have a {' or '.join(cells.sizes)} beyond the manifest's {grid}"
+        return
+    cells.add(sample, *places)
     if wrong := cells.wrong():
         yield f"{path} {wrong}"
+
+
+def _check_values(run: Run, table: str, path: Path, content: pa.Table) -> Iterator[str]:
+    """Check what a table has beside its grid."""
+    if table == "heads":
+        yield from _check_flows(path, content, run.manifest)
+        return
+    for column in run.columns(table):
+        if pa.types.is_floating(column.type):
+            yield from _not_finite(path, column.name, content[column.name].to_numpy())
+    if table == CONTRIBUTIONS:
+        yield from _check_contributions(run, path, content)
 
 
 def _check_flows(path: Path, content: pa.Table, manifest: Manifest) -> Iterator[str]:
@@ -201,6 +250,11 @@ def _check_flows(path: Path, content: pa.Table, manifest: Manifest) -> Iterator[
     names = [f"v2{ROLES[role].short}" for role in TEXT]
     if {"v2t", *names} <= set(flows):
         yield from _differs(path, "v2t", "is not the sum of its parts", values["v2t"], sum(values[n] for n in names))
+
+
+def _not_finite(path: Path, name: str, value: npt.NDArray[np.floating]) -> Iterator[str]:
+    if infinite := int((~np.isfinite(value)).sum()):
+        yield f"{path}: `{name}` is not finite in {infinite} rows"
 
 
 def _outside(path: Path, name: str, value: npt.NDArray[np.floating], tolerance: float = TOLERANCE) -> Iterator[str]:

@@ -140,7 +140,7 @@ class RunWriter:
         run = open_run(self.path)
         check_same(run.manifest, {name: getattr(manifest, name) for name in IDENTITY}, self.path)
         with self._explaining():
-            for folder in (CHUNKS, "heads", "samples"):
+            for folder in (CHUNKS, "samples", *run.grids):
                 (self.path / folder).mkdir(exist_ok=True)
         return run
 
@@ -160,12 +160,14 @@ class RunWriter:
 
         Args:
             sample: values by column name of `samples`, without `status`; what is absent becomes null.
-            grids: by table, float32 [*axes, columns], such as [layers, heads, flows] for `heads`, in the order of
-                `Run.columns`.
+            grids: by table of `Run.grids`, float32 [*axes, columns], such as [layers, heads, flows] for `heads`, in the
+                order of `Run.columns`.
 
         Raises:
             ValueError: values of another shape, or not finite, or of a sample that is in the run.
         """
+        if grids.keys() != set(self.run.grids):
+            raise ValueError(f"there are values of {', '.join(grids)}, and not of {', '.join(self.run.grids)}")
         for table, values in grids.items():
             if values.shape != (expected := grid_shape(self.run, table)):
                 raise ValueError(f"the values of {table} have shape {values.shape}, not {expected}")
@@ -285,7 +287,7 @@ class RunWriter:
     def _write_ledger(self, parts: list[Part], *, state: str = RUNNING) -> None:
         ledger = replace(self._ledger, parts=parts, state=state)
         with self._explaining():
-            commit(self.path, ledger)
+            commit(self.path / CHUNKS, ledger)
         self._ledger = self.run.ledgers[self._chunk] = ledger
 
     def _sample_ids(self) -> list[str]:

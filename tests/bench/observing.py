@@ -124,6 +124,16 @@ def compare(report: Report, shape: Shape, variants: Variants, rounds: int) -> No
         report.add(f"{variant} / plain", value, detail, tokens=length, seconds=seconds)
 
 
+def compare_tables(report: Report, shape: Shape, variants: Variants, rounds: int) -> None:
+    """Observed with each table that may be asked for, by plain; the four run in one round."""
+    names = ("plain", "observed", "contributions", "profile")
+    seconds = interleave({name: partial(variants.run, name) for name in names}, rounds)
+    for name in names[2:]:
+        more = ratio(seconds, name, "observed")
+        detail = f"{shape.name}, {variants.one.input_ids.shape[1]} tokens, batch {shape.batch}; by observed {more:.3f}"
+        report.add(f"{name} / plain", f"{ratio(seconds, name, 'plain'):.3f}", detail, seconds=seconds)
+
+
 def compare_sequences(report: Report, shape: Shape, variants: Variants, rounds: int) -> None:
     """Two questions on an image, and several wordings of them, packed by separate."""
     seconds = interleave({name: partial(variants.run, name) for name in ("separate", "packed")}, rounds)
@@ -202,6 +212,7 @@ def main() -> None:
     variants = Variants(build(short, device, dtype), short.batch)
     report.facts["attention"] = variants.checkpoint.kernel.description
     compare(report, short, variants, arguments.rounds)
+    compare_tables(report, short, variants, arguments.rounds)
     compare_sequences(report, short, variants, arguments.rounds)
     compare_end_to_end(report, variants, arguments)
     del variants

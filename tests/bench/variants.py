@@ -2,6 +2,7 @@
 
 plain       the model as it is: sdpa, right-padded batch, logits of the last position
 observed    the same batch through headflow: logits and flows
+contributions, profile   observed, with direct contributions to the margin, or with the layer profile
 usual       eager attention, `output_attentions=True`, then a reduction to masses
 separate    two questions an image, each in a sequence of its own, observed
 packed      the same questions behind one prefix, observed
@@ -42,10 +43,13 @@ from extract.models.answers import AnswerReader
 from extract.models.transformers_model import TransformersModel
 from extract.passes.forward import Passes
 from extract.prompts.prompt import Prompt, Prompts
+from extract.prompts.prompt_format import AnswerTokens
 from extract.prompts.templates import find_template
 from extract.questions.question_set import QuestionSet
 from extract.questions.samples import Sample
+from extract.residual.tables import ResidualTables
 from extract.runner import Extractor
+from schemas.columns import CONTRIBUTIONS, EXTRAS, LAYERS
 from schemas.manifest import Manifest
 from schemas.roles import BOS, IMAGE, QUESTION, SYSTEM, USER
 from schemas.store.writer import RunWriter
@@ -130,6 +134,9 @@ class Variants:
             pack([each[first : first + 2] for each in asked]).to(self.device) for first in range(0, 2 * WORDINGS, 2)
         ]
         self.all = pack(asked).to(self.device)
+        tokens = AnswerTokens([300, 301], ["Yes", "No"])
+        self.answers = AnswerReader.of(checkpoint, tokens)
+        self.tables = {name: ResidualTables(checkpoint, self.answers, [name]) for name in EXTRAS}
         AttentionInterface.register("bare", bare_attention)
         AttentionMaskInterface.register("bare", lambda *_, **__: None)
 
@@ -146,6 +153,17 @@ class Variants:
 
     def observed(self) -> tuple[Tensor, Tensor, Tensor]:
         return self.checkpoint.forward(self.one, self.inputs)
+
+    def contributions(self) -> dict[str, Tensor]:
+        return self._with_table(CONTRIBUTIONS)
+
+    def profile(self) -> dict[str, Tensor]:
+        return self._with_table(LAYERS)
+
+    def _with_table(self, name: str) -> dict[str, Tensor]:
+        with self.tables[name].reading(self.one) as reading:
+            _, _, hidden = self.checkpoint.forward(self.one, self.inputs, readers=reading.readers)
+        return self.tables[name].results(reading, self.answers.margin(hidden))
 
     def usual(self) -> Tensor:
         with self._attention("eager"):
@@ -244,10 +262,10 @@ class EndToEnd:
         forward = TransformersModel.forward
 
         def kept(
-            checkpoint: TransformersModel, batch: Batch, inputs: dict[str, Tensor]
+            checkpoint: TransformersModel, batch: Batch, inputs: dict[str, Tensor], **options: Any
         ) -> tuple[Tensor, Tensor, Tensor]:
             self.prepared.append((batch, inputs))
-            return forward(checkpoint, batch, inputs)
+            return forward(checkpoint, batch, inputs, **options)
 
         with mock.patch.object(TransformersModel, "forward", kept):
             self.extract()

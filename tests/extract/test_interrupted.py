@@ -37,10 +37,10 @@ def interrupt(monkeypatch, passes: int, number: int) -> None:
     """Let a signal come in a run's pass of this number, from 0, and as often again."""
     forward, calls = TransformersModel.forward, count(1)
 
-    def interrupted(self, *inputs):
+    def interrupted(self, *inputs, **options):
         if next(calls) % (passes + 1) == 0:
             os.kill(os.getpid(), number)
-        return forward(self, *inputs)
+        return forward(self, *inputs, **options)
 
     monkeypatch.setattr(TransformersModel, "forward", interrupted)
 

@@ -111,9 +111,9 @@ def test_the_wordings_of_an_image_are_packed(tmp_path, extract, wordings, monkey
 
     passes, forward = Counter(), TransformersModel.forward
 
-    def counted(model, batch, inputs):
+    def counted(model, batch, inputs, **options):
         passes[len(batch.slot)] += 1
-        return forward(model, batch, inputs)
+        return forward(model, batch, inputs, **options)
 
     monkeypatch.setattr(TransformersModel, "forward", counted)
     assert extract(tmp_path / "run", prompts=wordings, num_samples=NUMBER) == 0

@@ -298,10 +298,10 @@ def stop_after(monkeypatch, passes: int) -> None:
     """Let a signal come in a run's pass of this number, from 0; later runs are undisturbed."""
     forward, calls = TransformersModel.forward, count()
 
-    def interrupted(self, *inputs):
+    def interrupted(self, *inputs, **options):
         if next(calls) == passes:
             os.kill(os.getpid(), signal.SIGTERM)
-        return forward(self, *inputs)
+        return forward(self, *inputs, **options)
 
     monkeypatch.setattr(TransformersModel, "forward", interrupted)
 

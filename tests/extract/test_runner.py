@@ -165,9 +165,9 @@ def count_passes(monkeypatch) -> list[tuple[int, int]]:
     """Images and questions of each forward pass from now on."""
     forward, passes = TransformersModel.forward, []
 
-    def counted(self, batch, inputs):
+    def counted(self, batch, inputs, **options):
         passes.append((len(batch.input_ids), len(batch.owner)))
-        return forward(self, batch, inputs)
+        return forward(self, batch, inputs, **options)
 
     monkeypatch.setattr(TransformersModel, "forward", counted)
     return passes
@@ -195,10 +195,10 @@ def test_questions_on_one_image_share_a_pass(ask, folder, monkeypatch):
 def test_a_batch_that_does_not_fit(extract, tmp_path, monkeypatch):
     forward = TransformersModel.forward
 
-    def small(self, batch, inputs):
+    def small(self, batch, inputs, **options):
         if len(batch.input_ids) > 10:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return forward(self, batch, inputs)
+        return forward(self, batch, inputs, **options)
 
     monkeypatch.setattr(TransformersModel, "forward", small)
     monkeypatch.setattr(Passes, "on_cuda", True)
@@ -339,8 +339,8 @@ def test_a_row_without_what_it_needs(tmp_path, folder, extract, capsys):
 def test_what_is_not_finite_is_skipped_and_named(ask, monkeypatch):
     forward = TransformersModel.forward
 
-    def poisoned(self, *inputs):
-        logits, flows, hidden = (tensor.clone() for tensor in forward(self, *inputs))
+    def poisoned(self, *inputs, **options):
+        logits, flows, hidden = (tensor.clone() for tensor in forward(self, *inputs, **options))
         flows[0, 2, 1, 0] = float("nan")
         logits[1, 5] = float("inf")
         return logits, flows, hidden
@@ -360,10 +360,10 @@ def test_what_is_not_finite_is_skipped_and_named(ask, monkeypatch):
 def test_a_signal_keeps_what_was_observed(ask, monkeypatch, capfd, number):
     forward, calls = TransformersModel.forward, iter(range(10))
 
-    def interrupted(self, *inputs):
+    def interrupted(self, *inputs, **options):
         if next(calls) == 2:
             os.kill(os.getpid(), number)
-        return forward(self, *inputs)
+        return forward(self, *inputs, **options)
 
     monkeypatch.setattr(TransformersModel, "forward", interrupted)
     rows = [{}] * 5
@@ -387,10 +387,10 @@ def test_a_signal_keeps_what_was_observed(ask, monkeypatch, capfd, number):
 def test_a_second_interrupt_leaves_at_once(ask, monkeypatch, capsys):
     forward, calls = TransformersModel.forward, iter(range(10))
 
-    def interrupted(self, *inputs):
+    def interrupted(self, *inputs, **options):
         if next(calls) in (1, 2):
             os.kill(os.getpid(), signal.SIGINT)
-        return forward(self, *inputs)
+        return forward(self, *inputs, **options)
 
     monkeypatch.setattr(TransformersModel, "forward", interrupted)
     monkeypatch.setattr("extract.runner.until_stopped", lambda made, *_: made)  # the current batch never ends
@@ -554,11 +554,11 @@ def test_weights_that_do_not_fit(tmp_path, texts, extract, capsys, broken_model)
 def test_a_batch_that_is_out_of_memory_is_halved(extract, extracted, tmp_path, monkeypatch, fits):
     forward, failures = TransformersModel.forward, []
 
-    def small(self, batch, inputs):
+    def small(self, batch, inputs, **options):
         if len(batch.owner) > fits:
             failures.append(len(batch.owner))
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return forward(self, batch, inputs)
+        return forward(self, batch, inputs, **options)
 
     monkeypatch.setattr(TransformersModel, "forward", small)
     assert extract(tmp_path / "run", batch_size=4) == 0
@@ -573,10 +573,10 @@ def test_a_batch_that_is_out_of_memory_is_halved(extract, extracted, tmp_path, m
 def test_a_question_that_never_fits_is_skipped(ask, monkeypatch):
     forward = TransformersModel.forward
 
-    def never(self, batch, inputs):
+    def never(self, batch, inputs, **options):
         if batch.input_ids.shape[1] > 200:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
-        return forward(self, batch, inputs)
+        return forward(self, batch, inputs, **options)
 
     monkeypatch.setattr(TransformersModel, "forward", never)
     long = {"question": "Is it red? " * 30}

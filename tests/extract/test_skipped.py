@@ -48,10 +48,10 @@ def test_a_wrong_folder_is_refused_before_a_model_is_loaded(tmp_path, extract, e
 def test_a_wrong_folder_in_the_middle_of_a_run(tmp_path, extract, extracted, monkeypatch, capsys):
     forward, calls = TransformersModel.forward, iter(range(100))
 
-    def interrupted(self, *inputs):
+    def interrupted(self, *inputs, **options):
         if next(calls) == 6:
             os.kill(os.getpid(), signal.SIGTERM)
-        return forward(self, *inputs)
+        return forward(self, *inputs, **options)
 
     monkeypatch.setattr(TransformersModel, "forward", interrupted)
     assert extract(tmp_path / "run", num_workers=0) == 128 + signal.SIGTERM

@@ -1,6 +1,7 @@
 """Made-up runs of any size from a seed, with the shapes of MME and LLaVA, without a model."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.columns import FLOW_NAMES, PARTITIONS
+from schemas.columns import CONTRIBUTIONS, FLOW_NAMES, LAYERS, PARTITIONS, PARTS
 from schemas.manifest import EXTRACTED, Manifest, Session
 from schemas.store.writer import RunWriter
 
@@ -81,15 +82,37 @@ def sample(number: int, category: str) -> dict:
     }
 
 
-def write_run(path: Path, *, layers: int = 2, heads: int = 3, seed: int = 0, categories: dict[str, int] | None = None):
+def extras(random: np.random.Generator, layers: int, heads: int, tables: Sequence[str]) -> tuple[dict, dict]:
+    """Values of a sample for some of the tables `EXTRAS`, and for `samples`, that keep the contract."""
+    grids = {
+        CONTRIBUTIONS: random.normal(0, 0.1, (layers, heads, 5)).astype(np.float32),
+        LAYERS: random.uniform(0, 1, (layers, 6)).astype(np.float32),
+    }
+    parts = [0.5, float(grids[CONTRIBUTIONS].sum(dtype=np.float64)), 0.25, 0.0, 0.0]
+    names = [column.name for column in PARTS]
+    values = dict(zip(names, parts, strict=True)) if CONTRIBUTIONS in tables else {}
+    return {name: grids[name] for name in tables}, {"margin": sum(parts), **values}
+
+
+def write_run(
+    path: Path,
+    *,
+    layers: int = 2,
+    heads: int = 3,
+    seed: int = 0,
+    categories: dict[str, int] | None = None,
+    tables: Sequence[str] = (),
+):
     """A complete run with these numbers of samples by category; the values of 300 samples are repeated."""
     random = np.random.default_rng(seed)
     categories = {"OCR": 4, "color": 6} if categories is None else categories
     rows = [(number, name) for name, count in categories.items() for number in range(count)]
     pool = [flows(random, layers, heads) for _ in range(min(len(rows), 300))]
-    writer = start(path, len(rows), fields={"layers": layers, "heads": heads})
+    writer = start(path, len(rows), fields={"layers": layers, "heads": heads, "tables": list(tables)})
     for position, (number, name) in enumerate(rows):
-        writer.add(sample(number, name) | {"row": position}, {"heads": pool[position % len(pool)]})
+        grids, more = extras(random, layers, heads, tables) if tables else ({}, {})
+        row = sample(number, name) | {"row": position} | more
+        writer.add(row, {"heads": pool[position % len(pool)], **grids})
     writer.finish()
     return path
 

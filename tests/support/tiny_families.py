@@ -1,7 +1,7 @@
 """Tiny checkpoints of each family in `extract.models.families`, in transformers' format, made from a config and a seed.
 
 Real classes throughout: model, processor, image processor (of the PIL kind), and a tokenizer trained on a few words.
-Query and key weights are drawn wide, so that attention is far from uniform.
+Query and key weights are drawn wide, so that attention is far from uniform, and so are the scales of norms.
 """
 
 import json
@@ -321,6 +321,9 @@ def make_family(out: Path, name: str, *, seed: int = 0, logit_std: float = 3.0) 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = tf.AutoModelForImageTextToText.from_config(config)
+        for module in model.get_decoder().modules():
+            if type(module).__name__.endswith("RMSNorm"):
+                module.weight.data += 0.1 * torch.randn_like(module.weight)
         for module in model.modules():
             if getattr(module, "config", None) is model.config.text_config and hasattr(module, "q_proj"):
                 for projection in (module.q_proj, module.k_proj):

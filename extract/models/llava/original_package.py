@@ -5,6 +5,7 @@ it, one question at a time. It needs an environment of its own, which `make setu
 """
 
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stdout
 from copy import copy
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from transformers import PreTrainedTokenizerBase
 from extract.attention.causal import Observation
 from extract.attention.kernels import choose_kernel
 from extract.attention.packing import Batch
+from extract.attention.readers import AttentionReader
 from extract.images.preprocessing import ImageSettings, Pixels, Preprocessor, blank_image, describe_processor
 from extract.models.checkpoint import PACKAGE, Checkpoint, choose_dtype
 from extract.models.fingerprint import fingerprint
@@ -134,14 +136,21 @@ class PackagePreprocessor(Preprocessor):
 class PackageModel(Checkpoint):
     """A model of the package; it takes one question at a time."""
 
-    def forward(self, batch: Batch, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    @property
+    def stack(self) -> Any:
+        """See `Checkpoint.stack`."""
+        return self.model.get_model()
+
+    def forward(
+        self, batch: Batch, inputs: dict[str, Tensor], *, readers: Sequence[AttentionReader] = ()
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """See `Checkpoint.forward`."""
         assert self.kernel is not None
         observation = Observation(batch, self.kernel)
         normed: list[Tensor] = []
-        hook = self.model.get_model().norm.register_forward_hook(lambda _, given, made: normed.append(made[:, -1]))
+        hook = self.stack.norm.register_forward_hook(lambda _, given, made: normed.append(made[:, -1]))
         try:
-            with torch.inference_mode(), _ObservedAttention(observation):
+            with torch.inference_mode(), _ObservedAttention(observation, readers):
                 logits = self.model(**self._arguments(batch, inputs)).logits
         finally:
             hook.remove()
@@ -180,9 +189,10 @@ class _ObservedAttention(TorchFunctionMode):
     The package's language models call it; the vision tower computes its own attention without it.
     """
 
-    def __init__(self, observation: Observation) -> None:
+    def __init__(self, observation: Observation, readers: Sequence[AttentionReader] = ()) -> None:
         super().__init__()
         self._observation = observation
+        self._readers = readers
 
     def __torch_function__(
         self, function: Any, types: Any, arguments: tuple[Any, ...] = (), options: dict[str, Any] | None = None
@@ -193,7 +203,11 @@ class _ObservedAttention(TorchFunctionMode):
         query, key, value = arguments
         if options["attn_mask"] is not None or options["dropout_p"] or not options["is_causal"]:
             raise ValueError("attention with a mask or dropout cannot be observed")
-        return self._observation.attend(query, key, value, query.shape[-1] ** -0.5)
+        scale = query.shape[-1] ** -0.5
+        output = self._observation.attend(query, key, value, scale)
+        for reader in self._readers:
+            reader.read(query, key, value, scale)
+        return output
 
 
 def load_package(

@@ -49,7 +49,9 @@ def test_probabilities(tokenizer, reader):
     logits[0, yes] = logits[1, no] = 8
     rest = torch.tensor(8.0).exp() + len(tokenizer) - 1
     hidden = torch.zeros(2, len(reader.direction), dtype=torch.float16)
-    answer, other = (reader.row(*each) for each in zip(*reader.read(logits, hidden), strict=True))
+    answer, other = (
+        reader.row({name: values[index] for name, values in reader.read(logits, hidden).items()}) for index in range(2)
+    )
     assert answer["prediction"] == tokenizer.decode([yes])
     assert answer["p_yes"] == pytest.approx(float((torch.tensor(8.0).exp() + len(reader.yes_ids) - 1) / rest))
     assert answer["p_no"] == pytest.approx(float(len(reader.no_ids) / rest))

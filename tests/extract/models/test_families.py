@@ -166,7 +166,7 @@ def test_the_margin_is_the_product_of_the_last_hidden_state(family):
         assert abs(margin) > 1e-3
         if name != "paligemma2":  # whose logits are capped
             assert abs(margin - float(logits[0, yes] - logits[0, no])) <= 1e-5
-        assert reader.read(logits, hidden)[3].tolist() == [margin]
+        assert reader.read(logits, hidden)["margin"].tolist() == [margin]
 
 
 def test_the_margin_is_before_the_cap_on_logits(checkpoint):

@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from schemas.columns import TABLES
 from schemas.errors import HeadflowError
 from schemas.manifest import DESCRIPTIVE, Manifest, Session
 from schemas.store import locks as locks_module
@@ -24,6 +23,8 @@ from schemas.store.validate import validate
 from schemas.store.writer import RunWriter
 from schemas.text import short
 from tests.support.runs import PART, flows, manifest, sample, start
+
+TABLES = ("heads", "samples")
 
 NUMBER = 10
 VERSION_1 = Path(__file__).parents[2] / "fixtures" / "run_version_1"

@@ -1,0 +1,72 @@
+"""What else is read of each layer's attention as it runs, beside the masses."""
+
+from typing import Protocol
+
+from torch import Tensor
+
+from extract.attention.masses import weighted_masses
+from extract.attention.packing import Batch
+
+
+class AttentionReader(Protocol):
+    """Gets what each layer's attention is computed from, in the order of the layers."""
+
+    def read(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        scale: float,
+        *,
+        mask: Tensor | None = None,
+        softcap: float | None = None,
+    ) -> None:
+        """Read one layer.
+
+        Args:
+            query: [images, heads, length, head_dim].
+            key: [images, kv_heads, length, head_dim]; `value` likewise.
+            scale: factor of the scores.
+            mask: the model's own, bool [images, 1, length, length], True if the query sees the key; None: causal.
+            softcap: see `extract.attention.masses.softmax_attention`.
+        """
+
+
+class ProjectedValues:
+    """What the last token of each question takes from each role by way of each head, along one direction.
+
+    It is `sum over keys j of the role: a_j * (v_j . p)`, with the attention `a` of the last token, the values `v`, and
+    a vector `p` for each layer and head.
+    """
+
+    def __init__(self, batch: Batch, directions: Tensor) -> None:
+        """Read a batch, which is on the model's device.
+
+        Args:
+            directions: float32 [layers, heads, head_dim].
+        """
+        self._batch = batch
+        self._directions = directions
+        self.sums: list[Tensor] = []  # of each layer, float32 [questions, heads, roles]
+
+    def read(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        scale: float,
+        *,
+        mask: Tensor | None = None,
+        softcap: float | None = None,
+    ) -> None:
+        """See `AttentionReader.read`."""
+        ends = self._batch.ends
+        assert isinstance(ends.rows, Tensor)
+        heads, kv_heads = query.shape[1], key.shape[1]
+        along = self._directions[len(self.sums)].unflatten(0, (kv_heads, heads // kv_heads))
+        numbers = (value.float() @ along.transpose(-1, -2)).transpose(-1, -2).flatten(1, 2)
+        rows = query.gather(2, ends.rows[:, None, :, None].expand(-1, heads, -1, query.shape[-1]))
+        if mask is not None:
+            mask = mask[:, 0].gather(1, ends.rows[..., None].expand(-1, -1, mask.shape[-1]))
+        sums = weighted_masses(rows, key, numbers, ends, scale=scale, mask=mask, softcap=softcap)
+        self.sums.append(sums[self._batch.owner, :, self._batch.slot])

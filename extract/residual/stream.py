@@ -1,0 +1,67 @@
+"""The residual stream of a forward pass: what is added to each question's last token, read by hooks."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from extract.attention.packing import Batch
+from extract.residual.decoder import Decoder
+
+
+class ResidualStream:
+    """What one forward pass adds to the residual stream of each question's last token.
+
+    Each is [questions, width] in the model's dtype, in the order of the layers.
+
+    Attributes:
+        inputs: the first is the embedding; after the last layer, what the final norm gets.
+        attention: outputs of the projection of heads, before any norm of their own; `mlp`: of the MLPs.
+        turns: float32 [images, length] for each layer, by how much it turns each token: 1 minus the cosine of its
+            input and output; empty unless asked for.
+    """
+
+    def __init__(self, decoder: Decoder, batch: Batch, *, turns: bool) -> None:
+        self._decoder = decoder
+        self._batch = batch
+        self._turns = turns
+        self._before: Tensor | None = None
+        self._length: Tensor | None = None
+        self.inputs: list[Tensor] = []
+        self.attention: list[Tensor] = []
+        self.mlp: list[Tensor] = []
+        self.turns: list[Tensor] = []
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Read the forward pass that runs in this context."""
+        decoder = self._decoder
+        with ExitStack() as hooks:
+            for layer in [*decoder.layers, decoder.final]:
+                hooks.callback(layer.register_forward_pre_hook(self._read_input, with_kwargs=True).remove)
+            for additions, outputs in ((decoder.attention, self.attention), (decoder.mlp, self.mlp)):
+                for addition in additions:
+                    hooks.callback(addition.module.register_forward_hook(self._keep(outputs)).remove)
+            yield
+
+    def _read_input(self, _: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+        states: Tensor = given[0] if given else named["hidden_states"]
+        self.inputs.append(self._last(states))
+        if self._turns:
+            self._compare(states)
+
+    def _keep(self, outputs: list[Tensor]) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
+        return lambda module, given, made: outputs.append(self._last(made))
+
+    def _last(self, states: Tensor) -> Tensor:
+        return states[self._batch.owner, self._batch.last]
+
+    def _compare(self, states: Tensor) -> None:
+        """Compare the input of a layer with that of the one before."""
+        length = torch.linalg.vector_norm(states, dim=-1, dtype=torch.float32)
+        if self._before is not None and self._length is not None:
+            product = (self._before * states).sum(dim=-1, dtype=torch.float32)
+            self.turns.append(1 - product / (self._length * length).clamp_min_(torch.finfo(torch.float32).tiny))
+        self._before, self._length = states, length

@@ -1,0 +1,112 @@
+"""The tables of a run that come from the residual stream: `contributions`, and `layers`."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from extract.attention.packing import Batch, pack
+from extract.attention.readers import AttentionReader, ProjectedValues
+from extract.images.preprocessing import blank_image
+from extract.models.answers import AnswerReader
+from extract.models.checkpoint import Checkpoint
+from extract.models.self_check import QUESTION
+from extract.models.transfer import Uploader
+from extract.prompts.prompt import PromptBuilder
+from extract.residual.contributions import DirectContributions
+from extract.residual.decoder import Decoder
+from extract.residual.profile import layer_profile
+from extract.residual.stream import ResidualStream
+from schemas.columns import CONTRIBUTIONS, LAYERS
+from schemas.errors import HeadflowError
+
+TOLERANCE, TOLERANCE_OF_HALF = 1e-3, 0.25  # of the largest part of the margin, or of 1
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A forward pass that is read."""
+
+    batch: Batch
+    stream: ResidualStream
+    values: ProjectedValues
+
+    @property
+    def readers(self) -> Sequence[AttentionReader]:
+        """What reads each layer's attention."""
+        return [self.values]
+
+
+class ResidualTables:
+    """Makes the tables of one model.
+
+    Attributes:
+        names: `CONTRIBUTIONS`, `LAYERS`, or both.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, answers: AnswerReader, names: Sequence[str]) -> None:
+        """Prepare the model's projections.
+
+        Raises:
+            HeadflowError: its language model is built in another way than LLaMA's or Gemma's.
+        """
+        self.names = names
+        self._checkpoint = checkpoint
+        self._answers = answers
+        self._decoder = Decoder.of(checkpoint)
+        self._contributions = DirectContributions(self._decoder, answers)
+
+    @contextmanager
+    def reading(self, batch: Batch) -> Iterator[Reading]:
+        """Read the forward pass that runs in this context."""
+        reading = Reading(
+            batch,
+            ResidualStream(self._decoder, batch, turns=LAYERS in self.names),
+            self._contributions.reader(batch),
+        )
+        with reading.stream.reading():
+            yield reading
+
+    def results(self, reading: Reading, margin: Tensor) -> dict[str, Tensor]:
+        """What a pass brings, once it is done.
+
+        Args:
+            margin: float32 [questions].
+
+        Returns:
+            By table, float32 [questions, layers, ...]; and under `samples` the columns `PARTS`, float32 [questions, 5].
+        """
+        with torch.inference_mode():
+            partition = self._contributions.partition(reading.values, reading.stream)
+            made: dict[str, Tensor] = {}
+            if CONTRIBUTIONS in self.names:
+                made |= {CONTRIBUTIONS: partition.heads, "samples": partition.parts(margin)}
+            if LAYERS in self.names:
+                made[LAYERS] = layer_profile(reading.stream, reading.batch, partition, self._decoder, self._answers)
+        return made
+
+    def check(self, prompts: PromptBuilder) -> None:
+        """Check with one short question that the parts add up to the margin, but for rounding.
+
+        Raises:
+            HeadflowError: they do not, as the model adds something else to its residual stream.
+        """
+        model = self._checkpoint
+        pixels = model.preprocessor(blank_image())
+        batch, inputs = Uploader(model.device, model.dtype).send(
+            pack([[prompts.build(QUESTION, pixels.image_ids)]]), [pixels]
+        )
+        with self.reading(batch) as reading:
+            _, _, hidden = model.forward(batch, inputs, readers=reading.readers)
+        margin = self._answers.margin(hidden)
+        partition = self._contributions.partition(reading.values, reading.stream)
+        parts = partition.parts(margin)[0]
+        tolerance = TOLERANCE if model.dtype == torch.float32 else TOLERANCE_OF_HALF
+        if not abs(float(parts[-1])) <= tolerance * max(1.0, float(parts[:-1].abs().max())):
+            raise HeadflowError(
+                f"the residual stream of this {model.prompt_format.family} is not the sum of its embedding, heads and "
+                f"MLPs: {float(parts[-1]):.3g} of a margin of {float(margin[0]):.3g} is not in them, so direct "
+                "contributions are not supported"
+            )

@@ -1,0 +1,5 @@
+"""Jobs on a run: later commands that run its model over its samples again, such as knock-outs.
+
+job      a job on disk: its settings, its ledgers, and its rows
+writer   writes one
+"""

@@ -1,0 +1,276 @@
+"""Oracle, for each family: the model in eager attention and float64, fed by its own processor; attention matrices as it
+returns them, values as `v_proj` gives them, and the partition computed from them row by row. For packed questions and
+batches: each question in a pass of its own."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from transformers import AutoModelForImageTextToText
+
+from analyze.__main__ import main as analyze_main
+from extract.attention.packing import pack
+from extract.models.answers import AnswerReader
+from extract.models.loading import load_model
+from extract.models.transfer import Uploader
+from extract.prompts.prompt import Prompts
+from extract.residual.decoder import Decoder, RmsNorm
+from extract.residual.tables import ResidualTables
+from schemas.columns import CONTRIBUTION_COLUMNS, CONTRIBUTIONS, EXTRAS, LAYER_COLUMNS, LAYERS, PARTS
+from schemas.errors import HeadflowError
+from schemas.store.validate import validate
+from tests.extract.models.test_families import CPU, PICTURES, QUESTIONS, SHORT, FamilyWitness
+from tests.support.runs import put, rewrite
+from tests.support.tiny_families import RECIPES, make_family
+
+MLP = [column.name for column in LAYER_COLUMNS].index("d_mlp")
+
+
+def load(path, dtype=torch.float32, template="hf"):
+    model = load_model(str(path), device=CPU, dtype=str(dtype).removeprefix("torch."))
+    prompts = model.prompt_format.prompt_builder(model.prompt_format.find_template(template, str(path)))
+    tokens = model.prompt_format.answer_tokens(Prompts({None: prompts}), ["Yes", "No"])
+    return model, prompts, AnswerReader.of(model, tokens)
+
+
+def read(model, answers, asked, names=EXTRAS):
+    """The results of one pass over images with their prompts."""
+    tables = ResidualTables(model, answers, names)
+    batch, inputs = Uploader(CPU, model.dtype).send(pack([each for _, each in asked]), [pixels for pixels, _ in asked])
+    with tables.reading(batch) as reading:
+        _, _, hidden = model.forward(batch, inputs, readers=reading.readers)
+    return tables.results(reading, answers.margin(hidden)) | {"margin": answers.margin(hidden)}
+
+
+class EagerPartition:
+    """What a model adds to the residual stream, in float64, by its own modules."""
+
+    def __init__(self, path, tokens):
+        self.model = AutoModelForImageTextToText.from_pretrained(
+            path, dtype=torch.float64, attn_implementation="eager"
+        ).eval()
+        head = self.model.get_output_embeddings().weight
+        self.direction = (head[tokens.ids[0]] - head[tokens.ids[1]]).detach()
+
+    def run(self, inputs, roles):
+        """By name: `heads` [layers, heads, roles], `attention`, `mlp`, `turns` [layers], `margins`, `embedding`."""
+        kept: dict[str, list] = {"values": [], "attention": [], "mlp": [], "states": []}
+        stack = self.model.get_decoder()
+        hooks = [
+            stack.norm.register_forward_pre_hook(lambda _, given: kept["states"].append(given[0][0])),
+            stack.norm.register_forward_hook(lambda _, given, made: kept.setdefault("normed", []).append(made[0])),
+        ]
+        for layer in stack.layers:
+            hooks += [
+                layer.register_forward_pre_hook(lambda _, given: kept["states"].append(given[0][0])),
+                layer.self_attn.v_proj.register_forward_hook(lambda _, given, made: kept["values"].append(made[0])),
+            ]
+            gemma = hasattr(layer, "post_feedforward_layernorm")
+            after = layer.post_attention_layernorm if gemma else layer.self_attn.o_proj
+            hooks.append(after.register_forward_hook(lambda _, given, made: kept["attention"].append(made[0, -1])))
+            after = layer.post_feedforward_layernorm if gemma else layer.mlp
+            hooks.append(after.register_forward_hook(lambda _, given, made: kept["mlp"].append(made[0, -1])))
+        known = {name: value for name, value in inputs.items() if name != "labels"}
+        known = {name: value.double() if value.is_floating_point() else value for name, value in known.items()}
+        with torch.no_grad():
+            output = self.model(**known, use_cache=False, output_attentions=True)
+        for hook in hooks:
+            hook.remove()
+        final = kept["states"][-1][-1]
+        along = self.direction * kept["normed"][0][-1] / final  # of one token, whatever the norm is
+        text = self.model.config.get_text_config()
+        width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+        group = text.num_attention_heads // text.num_key_value_heads
+        heads = np.zeros((len(stack.layers), text.num_attention_heads, len(SHORT)))
+        with torch.no_grad():
+            for number, (layer, values) in enumerate(zip(stack.layers, kept["values"], strict=True)):
+                weight = layer.self_attn.o_proj.weight
+                whole = weight @ torch.cat(
+                    [
+                        output.attentions[number][0, head, -1] @ values[:, head // group * width :][:, :width]
+                        for head in range(text.num_attention_heads)
+                    ]
+                )
+                scale = kept["attention"][number] / whole  # 1, or what the norm of Gemma's additions does
+                for head in range(text.num_attention_heads):
+                    columns = weight[:, head * width : (head + 1) * width]
+                    for place, role in enumerate(SHORT):
+                        at = [index for index, name in enumerate(roles) if name == role]
+                        own = values[at][:, head // group * width :][:, :width]
+                        taken = output.attentions[number][0, head, -1, at] @ own
+                        heads[number, head, place] = float((columns @ taken * scale) @ along)
+            states = torch.stack(kept["states"])
+            cosines = torch.nn.functional.cosine_similarity(states[1:], states[:-1], dim=-1)
+            margins = [float(stack.norm(state[-1:])[0] @ self.direction) for state in kept["states"][1:]]
+        image, question = ([index for index, name in enumerate(roles) if name == role] for role in "vq")
+        turns = [1 - each for each in (cosines[:, image].mean(1), cosines[:, question].mean(1), cosines[:, -1])]
+        added = [[float(each.detach() @ along) for each in kept[name]] for name in ("attention", "mlp")]
+        profile = np.stack([*(each.numpy() for each in turns), *added, margins], axis=-1)
+        margin = float(kept["normed"][0][-1] @ self.direction)
+        return heads, profile, float(states[0, -1] @ along), margin
+
+
+@pytest.fixture(scope="module", params=RECIPES)
+def family(request, tmp_path_factory):
+    path = tmp_path_factory.mktemp(request.param)
+    try:
+        make_family(path, request.param)
+    except ImportError as error:  # transformers 5.17 has no Idefics3 without torchvision
+        pytest.skip(str(error).strip())
+    return request.param, path, FamilyWitness(path, request.param)
+
+
+def test_a_partition_equals_an_eager_one(family):
+    name, path, witness = family
+    model, prompts, answers = load(path)
+    eager = EagerPartition(path, answers.tokens)
+    pixels = [model.preprocessor(image) for image in PICTURES]
+    built = [[prompts.build(question, each.image_ids) for question in QUESTIONS] for each in pixels]
+    if model.packs:
+        asked = list(zip(pixels, built, strict=True))
+    else:
+        asked = [(each, [prompt]) for each, group in zip(pixels, built, strict=True) for prompt in group]
+    found = read(model, answers, asked)
+    worst = dict.fromkeys((CONTRIBUTIONS, LAYERS, "sum"), 0.0)
+    for number, (image, question) in enumerate((image, question) for image in PICTURES for question in QUESTIONS):
+        inputs = witness.read(image, question)
+        heads, profile, embedding, margin = eager.run(inputs, witness.roles(inputs["input_ids"][0].tolist()))
+        size = max(1, abs(margin))
+        worst[CONTRIBUTIONS] = max(
+            worst[CONTRIBUTIONS], np.abs(found[CONTRIBUTIONS][number].numpy() - heads).max() / size
+        )
+        worst[LAYERS] = max(worst[LAYERS], np.abs(found[LAYERS][number].numpy() - profile).max() / size)
+        parts = found["samples"][number].double().numpy()
+        expected = [embedding, heads.sum(), profile[:, MLP].sum(), 0, 0]
+        worst["sum"] = max(worst["sum"], np.abs(parts - expected).max() / size)
+        assert np.abs(heads).max() > 1e-3
+        assert abs(parts.sum() - float(found["margin"][number])) <= 1e-6 * size
+    print(name, {key: f"{value:.1e}" for key, value in worst.items()})
+    assert worst[CONTRIBUTIONS] <= 1e-5
+    assert worst[LAYERS] <= 2e-5
+    assert worst["sum"] <= 1e-5
+
+
+def test_in_half_precision_the_rest_is_that_of_rounding(family):
+    name, path, _ = family
+    model, prompts, answers = load(path, torch.bfloat16)
+    single, _, same = load(path)
+    pixels = model.preprocessor(PICTURES[0])
+    worst = 0.0
+    for question in QUESTIONS:
+        asked = [(pixels, [prompts.build(question, pixels.image_ids)])]
+        half, whole = read(model, answers, asked), read(single, same, asked)
+        *_, rest = half["samples"][0].tolist()
+        worst = max(worst, abs(rest) / max(1, abs(float(half["margin"][0]))))
+        assert (half[CONTRIBUTIONS] - whole[CONTRIBUTIONS]).abs().max() <= 0.2 * whole[CONTRIBUTIONS].abs().max()
+    print(f"{name}: rest {worst:.1e} of the margin in bfloat16")
+    assert worst <= 0.02
+
+
+def test_biases_have_a_part_of_their_own(checkpoint_path):
+    """Of a projection and of the head; LLaMA's have none, so they are given some."""
+    model, prompts, answers = load(checkpoint_path, template=None)
+    for linear in (*(layer.self_attn.o_proj for layer in model.stack.layers), model.unembedding):
+        linear.bias = torch.nn.Parameter(torch.randn(linear.out_features))
+    answers = AnswerReader.of(model, answers.tokens)
+    pixels = model.preprocessor(PICTURES[0])
+    found = read(model, answers, [(pixels, [prompts.build(QUESTIONS[0], pixels.image_ids)])])
+    parts = found["samples"][0]
+    print(f"parts {parts.tolist()}, margin {float(found['margin'][0]):.3f}")
+    assert abs(float(parts[3])) > 0.1
+    assert abs(float(parts[4])) <= 1e-5 * float(parts.abs().max())
+    attention = found[LAYERS][0, :, [column.name for column in LAYER_COLUMNS].index("d_attention")].sum()
+    assert float(attention) == pytest.approx(float(parts[1] + parts[3]) - answers.bias, abs=1e-4)
+
+
+def test_a_norm_of_another_kind_is_refused(checkpoint_path):
+    with pytest.raises(HeadflowError, match="its LayerNorm is no RMSNorm"):
+        RmsNorm.of(torch.nn.LayerNorm(8))
+    model, _, _ = load(checkpoint_path, template=None)
+    model.stack.norm = torch.nn.LayerNorm(128)
+    with pytest.raises(HeadflowError, match=r"is not built as LLaMA or Gemma is: its LayerNorm is no RMSNorm"):
+        Decoder.of(model)
+    del model.stack.layers[0].mlp
+    with pytest.raises(HeadflowError, match=r"is not built as LLaMA or Gemma is: .*'mlp'"):
+        Decoder.of(model)
+
+
+def test_a_stream_with_more_than_its_parts_is_refused(checkpoint_path):
+    """A layer that scales what it returns."""
+    model, prompts, answers = load(checkpoint_path, template=None)
+    ResidualTables(model, answers, EXTRAS).check(prompts)
+    model.stack.layers[1].register_forward_hook(lambda _, given, made: made * 1.5)
+    with pytest.raises(HeadflowError, match="is not the sum of its embedding, heads and MLPs"):
+        ResidualTables(model, answers, EXTRAS).check(prompts)
+
+
+@pytest.fixture(scope="module")
+def run(extract, tmp_path_factory):
+    """A run with both tables."""
+    folder = tmp_path_factory.mktemp("run")
+    assert extract(folder, contributions=True, layer_profile=True, num_samples=12, num_workers=0) == 0
+    return folder
+
+
+def test_a_run_with_the_tables(run, extract, tmp_path, capsys):
+    assert list(validate(run)) == []
+    samples, heads, contributions, layers = (
+        pd.read_parquet(run / table) for table in ("samples", "heads", CONTRIBUTIONS, LAYERS)
+    )
+    assert len(contributions) == len(heads) == 12 * 4 * 8
+    assert len(layers) == 12 * 4
+    names = [column.name for column in CONTRIBUTION_COLUMNS]
+    total = contributions.groupby("sample_id", observed=True)[names].sum().sum(axis=1)
+    assert (total - samples.set_index("sample_id")["d_heads"]).abs().max() <= 1e-5
+    parts = samples[[column.name for column in PARTS]]
+    assert (parts.sum(axis=1) - samples["margin"]).abs().max() <= 1e-5
+    assert parts["d_rest"].abs().max() <= 1e-5
+    last = layers[layers["layer"] == 3].set_index("sample_id")["margin"]
+    assert (last - samples.set_index("sample_id")["margin"]).abs().max() <= 1e-5
+    assert (layers.filter(like="bi_") > 0).all(axis=None)
+    assert extract(tmp_path / "plain", num_samples=12, num_workers=0) == 0
+    plain = pd.read_parquet(tmp_path / "plain" / "heads")
+    pd.testing.assert_frame_equal(plain, heads)
+    assert not (tmp_path / "plain" / LAYERS).exists()
+    capsys.readouterr()
+    assert extract(run, num_samples=12, num_workers=0) == 2
+    assert "its tables is ['contributions', 'layers'], this command's is []" in capsys.readouterr().err
+
+
+def test_a_resumed_run_has_the_same_rows(run, extract, tmp_path):
+    assert extract(tmp_path / "run", contributions=True, layer_profile=True, num_samples=6, num_workers=0) == 0
+    assert extract(tmp_path / "run", contributions=True, layer_profile=True, num_samples=12, num_workers=0) == 0
+    for table in ("samples", CONTRIBUTIONS, LAYERS):
+        pd.testing.assert_frame_equal(pd.read_parquet(run / table), pd.read_parquet(tmp_path / "run" / table))
+
+
+@pytest.mark.parametrize(
+    ("table", "name", "row", "value", "says"),
+    [
+        (CONTRIBUTIONS, "d2v", 3, 9.0, "the sum of a sample's rows is not its `d_heads` in 1 rows"),
+        (CONTRIBUTIONS, "d2v", 3, float("nan"), "`d2v` is not finite in 1 rows"),
+        (CONTRIBUTIONS, "head", 3, 4, "repeats rows of"),
+        (LAYERS, "margin", 3, float("inf"), "`margin` is not finite in 1 rows"),
+        (LAYERS, "layer", 3, 9, "1 rows have a layer beyond the manifest's 4"),
+        (LAYERS, "layer", 3, 0, "(the first has 3 of 4, and none for layer 3), repeats rows of"),
+        ("samples", "d_mlp", 3, 9.0, "d_bias and d_rest is not `margin` in 1 rows"),
+        ("samples", "d_heads", 3, None, "d_heads is null in rows of observed samples"),
+    ],
+)
+def test_validate_holds_the_tables(run, tmp_path, table, name, row, value, says):
+    broken = shutil.copytree(run, tmp_path / "copy")
+    rewrite(broken, table, lambda content: put(content, name, row, value))
+    assert any(says in line for line in validate(broken)), list(validate(broken))
+
+
+def test_a_subset_keeps_the_tables(run, tmp_path):
+    assert analyze_main(["subset", str(run), str(tmp_path / "some"), "--query", "row < 4"]) == 0
+    assert list(validate(tmp_path / "some")) == []
+    for table, rows in ((CONTRIBUTIONS, 4 * 32), (LAYERS, 4 * 4)):
+        some = pd.read_parquet(tmp_path / "some" / table)
+        whole = pd.read_parquet(run / table)
+        expected = whole[whole["sample_id"].isin(some["sample_id"])].reset_index(drop=True)
+        pd.testing.assert_frame_equal(some, expected, check_categorical=False)
+        assert len(some) == rows
