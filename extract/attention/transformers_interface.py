@@ -15,8 +15,6 @@ from torch import Tensor
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-from extract.attention.causal import Observation
-from extract.attention.masked import MaskedObservation
 from extract.attention.readers import AttentionReader
 from schemas.errors import HeadflowError
 
@@ -38,13 +36,16 @@ _UNDERWAY: ContextVar[Underway] = ContextVar("underway")
 
 
 @contextmanager
-def observing(
-    observation: Observation | MaskedObservation, *, layers: int, readers: Sequence[AttentionReader] = ()
-) -> Iterator[None]:
+def observing(observation: Any, *, layers: Sequence[int], readers: Sequence[AttentionReader] = ()) -> Iterator[None]:
     """Let the attention functions below pass each layer to `observation`, and to other readers.
 
+    Args:
+        observation: computes attention by its `attend`: see `extract.attention.causal.Observation`, and for models with
+            a mask of their own `extract.attention.masked.MaskedObservation`.
+        layers: those that run in this context.
+
     Raises:
-        HeadflowError: the layers that were observed are not 0 to `layers` - 1, in order.
+        HeadflowError: the layers that were observed are not `layers`, in order.
     """
     underway = Underway(observation, readers)
     token = _UNDERWAY.set(underway)
@@ -52,8 +53,10 @@ def observing(
         yield
     finally:
         _UNDERWAY.reset(token)
-    if underway.layers != list(range(layers)):
-        raise HeadflowError(f"of {layers} layers these were observed: {underway.layers}; all of them must be, in order")
+    if underway.layers != list(layers):
+        raise HeadflowError(
+            f"of {len(layers)} layers these were observed: {underway.layers}; all of them must be, in order"
+        )
 
 
 def observed_causal_attention(

@@ -40,7 +40,7 @@ class TransformersModel(Checkpoint):
         observation = self._observation(batch)
         with (
             torch.inference_mode(),
-            observing(observation, layers=self.layers, readers=readers),
+            observing(observation, layers=range(self.layers), readers=readers),
             self._last_tokens_only(batch) as applied,
         ):
             logits = self.model(**self._arguments(batch, inputs)).logits
@@ -50,7 +50,7 @@ class TransformersModel(Checkpoint):
 
     def last_hidden_states(self, batch: Batch, inputs: dict[str, Tensor], *, observed: bool) -> Tensor:
         """See `Checkpoint.last_hidden_states`."""
-        observed_pass = observing(self._observation(batch), layers=self.layers)
+        observed_pass = observing(self._observation(batch), layers=range(self.layers))
         with observed_pass if observed else without_observing(self.model):
             hidden: Tensor = self.model.model(**self._arguments(batch, inputs)).last_hidden_state
             return hidden

@@ -1,0 +1,191 @@
+"""Attention of sequences that share a prefix, with some heads of some of them changed.
+
+The keys of the prefix are the same for all sequences, so that their queries on it are the rows of one matrix. This part
+and the causal one on a sequence's own tokens come from two fused calls and are merged by their logsumexps: the softmax
+over both is `(o1 exp(lse1) + o2 exp(lse2)) / (exp(lse1) + exp(lse2))`, as in FlashAttention's own blocks (Dao et al.
+2022, arXiv:2205.14135).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from extract.attention.blocks import Block
+from extract.attention.kernels import Kernel
+from extract.attention.masses import SCRATCH, softmax_attention
+from schemas.roles import ROLES
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Keys that the changed heads see before those of their own sequence.
+
+    Attributes:
+        key: [kv_heads, keys, head_dim]; `value` likewise. They are seen by all queries.
+    """
+
+    key: Tensor
+    value: Tensor
+
+
+@dataclass(frozen=True)
+class Changed:
+    """The heads of one layer that are changed, of some sequences.
+
+    Attributes:
+        rows: int64 [pairs], the sequence; `heads`: int64 [pairs], the head.
+        tokens: bool [sequences, length], the tokens that are changed.
+        output: [pairs, head_dim], what takes the place of the head's output; None: it is attention anew, on `before`
+            and on what the head may see of its own sequence.
+        before: what it sees of the prefix, or of another image.
+        hidden: bool [sequences, length], own keys that it does not see.
+        swapped: what takes the place of own keys, bool [sequences, length]; they are as many as the keys of `other`.
+        other: [kv_heads, keys, head_dim] each.
+    """
+
+    rows: Tensor
+    heads: Tensor
+    tokens: Tensor
+    output: Tensor | None = None
+    before: Keys | None = None
+    hidden: Tensor | None = None
+    swapped: Tensor | None = None
+    other: Keys | None = None
+
+
+class ChangedAttention:
+    """The attention of one layer; `attend` is called by the model's own code, see `transformers_interface`."""
+
+    def __init__(self, kernel: Kernel | None, prefix: Keys | None, changed: Changed | None) -> None:
+        """Compute attention.
+
+        Args:
+            kernel: None: under the model's own mask.
+            prefix: what all sequences see before their own tokens; None: nothing.
+            changed: None: nothing is changed.
+        """
+        self._kernel = kernel
+        self._prefix = prefix
+        self._changed = changed
+        self.output = torch.empty(0)  # of the heads, before their projection; like `query`
+
+    def attend(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        scale: float,
+        *,
+        mask: Tensor | None = None,
+        softcap: float | None = None,
+    ) -> Tensor:
+        """See `extract.attention.masked.MaskedObservation.attend`; `mask` is None in causal models."""
+        if self._kernel is None:
+            assert mask is not None
+            self.output = _masked(query, key, value, mask, scale, softcap)
+        elif self._prefix is None:
+            self.output, _ = self._kernel.attend(query, key, value, scale)
+        else:
+            self.output = _behind_prefix(self._kernel, query, key, value, self._prefix, scale)
+        if self._changed is not None:
+            self._change(self._changed, query, key, value, scale, mask, softcap)
+        return self.output
+
+    def _change(
+        self,
+        changed: Changed,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        scale: float,
+        mask: Tensor | None,
+        softcap: float | None,
+    ) -> None:
+        """Put what the changed heads give into the output."""
+        length, width = query.shape[2:]
+        keys = length + (changed.before.key.shape[1] if changed.before is not None else 0)
+        step = max(1, SCRATCH // (4 * (length * keys + 3 * keys * width)))
+        for start in range(0, len(changed.rows), step):
+            at = slice(start, start + step)
+            rows, heads = changed.rows[at], changed.heads[at]
+            if changed.output is not None:
+                new = changed.output[at, None].expand(-1, length, -1)
+            else:
+                new = _anew(changed, rows, heads, query, key, value, scale, mask, softcap)
+            tokens = changed.tokens[rows][..., None]
+            self.output[rows, heads] = torch.where(tokens, new.to(self.output.dtype), self.output[rows, heads])
+
+
+def _behind_prefix(kernel: Kernel, query: Tensor, key: Tensor, value: Tensor, prefix: Keys, scale: float) -> Tensor:
+    """Causal attention of sequences [sequences, heads, length, head_dim] on a prefix and on their own tokens."""
+    sequences, heads, length, width = query.shape
+    own, own_lse = kernel.attend(query, key, value, scale)
+    together = query.transpose(0, 1).reshape(1, heads, sequences * length, width)
+    before, before_lse = kernel.attend(together, prefix.key[None], prefix.value[None], scale, causal=False)
+    before = before[0].unflatten(1, (sequences, length)).transpose(0, 1)
+    before_lse = before_lse[0].unflatten(1, (sequences, length)).transpose(0, 1)
+    share = torch.sigmoid(before_lse - own_lse)[..., None]  # exp(lse1) / (exp(lse1) + exp(lse2))
+    return torch.lerp(own.float(), before.float(), share).to(query.dtype)
+
+
+def _masked(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale: float, softcap: float | None) -> Tensor:
+    """Attention under a model's own mask, bool [sequences, 1, length, length]."""
+    sequences, _, length, _ = query.shape
+    everything = slice(0, length)
+    block = Block(
+        rows=everything,
+        columns=everything,
+        seen=_with_padding(mask[:, 0]),
+        on_role=query.new_zeros((sequences, length, len(ROLES)), dtype=torch.float32),
+        groups=query.new_zeros((sequences, 0, length), dtype=torch.float32),
+    )
+    output, _ = softmax_attention(query, key, value, block, scale=scale, softcap=softcap)
+    return output
+
+
+def _with_padding(seen: Tensor) -> Tensor:
+    """A mask in which a row that sees nothing sees everything, so that nothing is NaN: it is padding."""
+    return seen | ~seen.any(dim=-1, keepdim=True)
+
+
+def _anew(
+    changed: Changed,
+    rows: Tensor,
+    heads: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    scale: float,
+    mask: Tensor | None,
+    softcap: float | None,
+) -> Tensor:
+    """Attention of changed heads on what they see then, float32 [pairs, length, head_dim].
+
+    A query that sees nothing any more takes nothing.
+    """
+    length = query.shape[2]
+    kv_head = heads // (query.shape[1] // key.shape[1])
+    keys, values = key[rows, kv_head].float(), value[rows, kv_head].float()
+    if changed.swapped is not None and changed.other is not None:
+        place = changed.swapped[rows]
+        keys, values = (
+            own.masked_scatter(place[..., None], new[kv_head].float())
+            for own, new in ((keys, changed.other.key), (values, changed.other.value))
+        )
+    if mask is None:
+        seen = torch.ones(length, length, dtype=torch.bool, device=query.device).tril().expand(len(rows), -1, -1)
+    else:
+        seen = _with_padding(mask[rows, 0])
+    if changed.hidden is not None:
+        seen = seen & ~changed.hidden[rows][:, None]
+    if changed.before is not None:
+        keys = torch.cat([changed.before.key[kv_head].float(), keys], dim=1)
+        values = torch.cat([changed.before.value[kv_head].float(), values], dim=1)
+        always = seen.new_ones((len(rows), length, changed.before.key.shape[1]))
+        seen = torch.cat([always, seen], dim=-1)
+    scores = query[rows, heads].float() @ keys.transpose(-1, -2) * scale
+    if softcap is not None:
+        scores = softcap * torch.tanh(scores / softcap)
+    weights = scores.masked_fill_(~seen, -torch.inf).softmax(dim=-1)
+    return torch.nan_to_num(weights) @ values

@@ -1,0 +1,144 @@
+"""One untouched pass over an image and its questions, kept as far as knock-outs need it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from extract.attention.packing import Batch, pack
+from extract.models.transfer import Uploader
+from extract.models.transformers_model import TransformersModel
+from extract.passes.batching import ImageQuestions
+from schemas.errors import HeadflowError
+from schemas.roles import IMAGE, PADDING
+
+# Arguments with an axis of tokens: where it is; the axis before it is that of sequences
+POSITIONED = {"position_embeddings": -2, "position_ids": -1, "cache_position": -1}
+
+
+@dataclass(frozen=True)
+class Prefill:
+    """What one pass leaves.
+
+    Attributes:
+        prompts: for each question its places in the packed sequence, int64, in order.
+        roles: int64 [length], codes of `schemas.roles`.
+        prefix: number of tokens up to the last one of the image, which all questions share.
+        inputs: [length, width], what the first layer gets.
+        arguments: what each layer is called with beside its input, by name.
+        keys: of each layer [1, kv_heads, prefix, head_dim]; `values` likewise.
+        logits: [questions, vocabulary]; `hidden`: [questions, width], as `Checkpoint.forward` gives them.
+    """
+
+    prompts: list[Tensor]
+    roles: Tensor
+    prefix: int
+    inputs: Tensor
+    arguments: list[dict[str, Any]]
+    keys: list[Tensor]
+    values: list[Tensor]
+    logits: Tensor
+    hidden: Tensor
+
+    def of_rows(self, layer: int, columns: Tensor, question: Tensor) -> dict[str, Any]:
+        """What a layer is called with for some tokens of questions, in the place of the whole sequence.
+
+        Args:
+            columns: int64 [questions, length], their places in the packed sequence.
+            question: int64 [rows], the question that each row is about.
+        """
+        return {name: _select(name, value, columns, question) for name, value in self.arguments[layer].items()}
+
+
+def run_prefill(model: TransformersModel, image: ImageQuestions) -> Prefill:
+    """Run an image with its questions, untouched.
+
+    Raises:
+        HeadflowError: the model's layers are called in a way that is not known.
+    """
+    prompts = [question.prompt for question in image.questions]
+    batch, inputs = Uploader(model.device, model.dtype).send(pack([prompts]), [image.pixels])
+    prefix = len(prompts[0].roles) - prompts[0].roles[::-1].index(IMAGE)
+    kept = _Kept(prefix)
+    with kept.reading(model.stack.layers):
+        logits, _, hidden = model.forward(batch, inputs, readers=[kept])
+    return Prefill(
+        _places(batch, prefix),
+        batch.roles[0],
+        prefix,
+        kept.inputs[0],
+        kept.arguments,
+        kept.keys,
+        kept.values,
+        logits,
+        hidden,
+    )
+
+
+def _places(batch: Batch, prefix: int) -> list[Tensor]:
+    """The places of each question's tokens: the shared prefix, then its own up to its last."""
+    places = []
+    begin = prefix
+    roles = batch.roles[0]
+    for last in batch.last.tolist():
+        while roles[begin] == PADDING:
+            begin += 1
+        own = torch.arange(begin, last + 1, device=roles.device)
+        places.append(torch.cat([torch.arange(prefix, device=roles.device), own]))
+        begin = last + 1
+    return places
+
+
+class _Kept:
+    """Keeps what each layer gets, and the keys and values of the prefix."""
+
+    def __init__(self, prefix: int) -> None:
+        self._prefix = prefix
+        self.inputs: list[Tensor] = []
+        self.arguments: list[dict[str, Any]] = []
+        self.keys: list[Tensor] = []
+        self.values: list[Tensor] = []
+
+    @contextmanager
+    def reading(self, layers: Sequence[nn.Module]) -> Iterator[None]:
+        """Read the forward pass that runs in this context."""
+        with ExitStack() as hooks:
+            for layer in layers:
+                hooks.callback(layer.register_forward_pre_hook(self._call, with_kwargs=True).remove)
+            yield
+
+    def _call(self, _: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+        if len(given) != 1:
+            raise HeadflowError(
+                f"the model's layers get {len(given)} arguments without a name; knock-outs do not know them"
+            )
+        if not self.inputs:
+            self.inputs.append(given[0][0])
+        for name, value in named.items():
+            known = name in (*POSITIONED, "attention_mask")
+            if not known and isinstance(value, Tensor):
+                raise HeadflowError(f"the model's layers get tensors as {name}; knock-outs do not know them")
+        self.arguments.append(named)
+
+    def read(self, query: Tensor, key: Tensor, value: Tensor, scale: float, **_: Any) -> None:
+        """See `extract.attention.readers.AttentionReader`."""
+        self.keys.append(key[:, :, : self._prefix].clone())
+        self.values.append(value[:, :, : self._prefix].clone())
+
+
+def _select(name: str, value: Any, columns: Tensor, question: Tensor) -> Any:
+    """An argument of a layer for some tokens of questions; see `Prefill.of_rows`."""
+    if isinstance(value, tuple):
+        return tuple(_select(name, each, columns, question) for each in value)
+    if not isinstance(value, Tensor):
+        return value
+    if name == "attention_mask":  # [1, 1, length, length], of one question
+        return value[:, :, columns[0]][..., columns[0]].expand(len(question), -1, -1, -1)
+    if name == "cache_position":  # [length]
+        return value[columns[0]]
+    axis = POSITIONED[name]
+    chosen = value.squeeze(axis - 1).index_select(axis, columns[question].flatten())  # of one sequence
+    return chosen.unflatten(axis, (len(question), -1))
