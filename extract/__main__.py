@@ -18,6 +18,7 @@ from extract.backends import (
     TRANSFORMERS,
     asked_tables,
     find_prompts,
+    find_removed,
     find_wordings,
     load_extractor,
     load_format,
@@ -25,6 +26,7 @@ from extract.backends import (
 )
 from extract.cli import RESUMABLE, parser
 from extract.contradictions import count_contradictions
+from extract.knockouts.cli import NAME as KNOCK_OUT
 from extract.prompts.templates import CHAT, find_template
 from extract.prompts.wordings import Wording
 from extract.prompts.wordings import manifest_fields as wording_fields
@@ -32,6 +34,7 @@ from extract.provenance import git_commit, versions
 from extract.questions.question_set import QuestionSet, read_questions
 from schemas.columns import REASONS
 from schemas.errors import HeadflowError
+from schemas.head_sets import NOTHING
 from schemas.manifest import SEPARATE, Manifest
 from schemas.store.directory import check_directory, holds_run, refuse_foreign_run
 from schemas.store.identity import check_division, check_fingerprints, check_model, check_same
@@ -82,6 +85,7 @@ def known_fields(arguments: argparse.Namespace, questions: QuestionSet, wordings
         **({"revision": None} if Path(arguments.model_path).is_dir() else {}),
         "model": arguments.model_path,
         "tables": asked_tables(arguments),
+        "removed": removed.to_object() if (removed := find_removed(arguments)) != NOTHING else {},
         "question_file_sha256": questions.sha256,
         **wording_fields(wordings),
         "system_span": arguments.system_span,
@@ -255,7 +259,12 @@ def write(extractor: "Extractor", questions: QuestionSet, writer: RunWriter) -> 
 
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line and run; returns the exit code."""
-    return run_command(lambda: run(parser().parse_args(argv)))
+    given = sys.argv[1:] if argv is None else argv
+    if given[:1] == [KNOCK_OUT]:
+        from extract.knockouts.command import knock_out
+
+        return run_command(lambda: knock_out(given[1:]))
+    return run_command(lambda: run(parser().parse_args(given)))
 
 
 if __name__ == "__main__":

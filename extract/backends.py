@@ -8,16 +8,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from extract.knockouts.sets import read_plan
 from extract.prompts.prompt import Prompts
 from extract.prompts.templates import CHAT, find_template
 from extract.prompts.wordings import Wording, read_wordings
 from extract.questions.question_set import QuestionSet
 from schemas.columns import CONTRIBUTIONS, EXTRAS, LAYERS
 from schemas.errors import HeadflowError
+from schemas.head_sets import NOTHING, HeadSet
 from schemas.manifest import PACKED, Session
 
 if TYPE_CHECKING:
     from extract.images.preprocessing import ImageSettings, Preprocessor
+    from extract.models.answers import AnswerReader
     from extract.models.checkpoint import Checkpoint
     from extract.prompts.prompt_format import PromptFormat
     from extract.runner import Extractor
@@ -109,6 +112,35 @@ def _naming(wording: Wording) -> Iterator[None]:
         raise HeadflowError(f"the wording {wording.name}: {error}", setting="prompts") from None
 
 
+def find_removed(arguments: Namespace) -> HeadSet:
+    """The heads and layers that are to be taken out of the model; raises `HeadflowError` if the plan cannot be read."""
+    return read_plan(arguments.plan) if arguments.plan is not None else NOTHING
+
+
+def load_asked(
+    arguments: Namespace, wordings: Sequence[Wording], removed: HeadSet
+) -> "tuple[Checkpoint, Prompts, AnswerReader]":
+    """The model, checked, without some heads and layers; its prompts; and its answers.
+
+    Raises:
+        HeadflowError: the model cannot be loaded or observed, or packages are not installed.
+    """
+    with packages(arguments.backend):
+        from extract.models.answers import AnswerReader
+        from extract.models.self_check import check_model
+        from extract.residual.removal import remove
+
+    checkpoint = load_checkpoint(arguments)
+    prompts = find_prompts(checkpoint.prompt_format, wordings, arguments)
+    for builder in prompts.builders.values():
+        check_model(checkpoint, builder)
+    tokens = checkpoint.prompt_format.answer_tokens(prompts, arguments.answer_tokens)
+    if outside := removed.outside(checkpoint.layers, checkpoint.heads):
+        raise HeadflowError(f"the plan {outside}", setting="plan")
+    remove(checkpoint, removed)
+    return checkpoint, prompts, AnswerReader.of(checkpoint, tokens)
+
+
 def load_extractor(
     arguments: Namespace, questions: QuestionSet, wordings: Sequence[Wording], before: Session | None
 ) -> "Extractor":
@@ -123,19 +155,15 @@ def load_extractor(
         HeadflowError: the model cannot be loaded or observed, or packages are not installed.
     """
     with packages(arguments.backend):
-        from extract.models.answers import AnswerReader
-        from extract.models.self_check import check_model
+        from extract.models.checkpoint import device_name
         from extract.passes.batch_size import choose_batch_size
         from extract.passes.forward import Passes
         from extract.residual.tables import ResidualTables
-        from extract.runner import Extractor, device_name
+        from extract.runner import Extractor
 
-    checkpoint = load_checkpoint(arguments)
-    prompts = find_prompts(checkpoint.prompt_format, wordings, arguments)
-    for builder in prompts.builders.values():
-        check_model(checkpoint, builder)
-    tokens = checkpoint.prompt_format.answer_tokens(prompts, arguments.answer_tokens)
-    answers, residual = AnswerReader.of(checkpoint, tokens), None
+    removed = find_removed(arguments)
+    checkpoint, prompts, answers = load_asked(arguments, wordings, removed)
+    residual = None
     if names := asked_tables(arguments):
         residual = ResidualTables(checkpoint, answers, names)
         residual.check(next(iter(prompts.builders.values())))
@@ -147,7 +175,15 @@ def load_extractor(
     if batch_size is None:
         groups = questions.by_image() if packed else [[sample] for sample in questions.samples]
         batch_size = choose_batch_size(passes, prompts, groups)
-    return Extractor(checkpoint, prompts, passes, packed, batch_size, workers=arguments.num_workers)
+    return Extractor(
+        checkpoint=checkpoint,
+        prompts=prompts,
+        passes=passes,
+        packed=packed,
+        batch_size=batch_size,
+        workers=arguments.num_workers,
+        removed=removed,
+    )
 
 
 def _image_settings(arguments: Namespace) -> "ImageSettings":

@@ -139,6 +139,12 @@ def parser() -> argparse.ArgumentParser:
         "margin behind it",
     )
     flags.add_argument(
+        "--plan",
+        type=path,
+        help="run the model without the heads and layers of a plan, a JSON file of `heads` and `layers` such as "
+        "plan.json of `analyze prune`",
+    )
+    flags.add_argument(
         "--image-aspect-ratio",
         choices=ASPECTS,
         help="how non-square images are preprocessed for models that take one square picture (LLaVA-1.5, VipLlava): "

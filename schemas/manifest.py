@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from schemas.columns import EXTRAS, FLOW_NAMES
 from schemas.errors import HeadflowError
 from schemas.files import build
+from schemas.head_sets import wrong_set
 from schemas.text import short
 
 SCHEMA_VERSION = 2
@@ -19,7 +20,12 @@ PACKED, SEPARATE = "packed", "separate"
 TEXT_SCOPES = ("all", "no-system")
 CROP, PAD, AS_CHECKPOINT = ASPECTS = ("crop", "pad", "checkpoint")  # how non-square images are preprocessed
 INDICES, ROWS = 2**15, 2**31  # most layers or heads, as `layer` and `head` are int16; most samples
-DESCRIPTIVE = ("schema_version", "question_file", "started")  # fields that decide no number
+# Fields that say which model answers, and how it is asked
+IDENTITY_OF_MODEL = (
+    "layers", "heads", "causal", "format", "architecture", "dtype", "removed", "conv_mode", "system_span", "prompts",
+    "prompt_suffix", "answer_token_ids", "image_preprocessing",
+)  # fmt: skip
+DESCRIPTIVE = ("schema_version", "question_file", "sizes", "started")  # fields that decide no number
 
 
 @dataclass(kw_only=True)
@@ -46,6 +52,14 @@ class Manifest:
     revision: Annotated[str | None, "commit of the model on its hub, if it has one"] = None
     format: Annotated[str | None, "form of the checkpoint: `transformers`, `released` or `llava-package`"] = None
     architecture: Annotated[str | None, "class of the model"] = None
+    sizes: Annotated[
+        dict[str, int],
+        "parameters of the language model and its unembedding, of a layer, of a query head (its part of `q_proj` and "
+        "`o_proj`) and of a key-value head (of `k_proj` and `v_proj`); `kv_heads` and `head_dim`; empty if not known",
+    ] = field(default_factory=dict)
+    removed: Annotated[
+        dict[str, Any], "`heads` and `layers` that were taken out of the model, by zeros in its weights; empty: none"
+    ] = field(default_factory=dict)
     dtype: Annotated[str | None, "dtype of weights and activations"] = None
     causal: Annotated[bool | None, "whether no token sees a later one"] = None
     sequences: Annotated[
@@ -113,6 +127,8 @@ class Manifest:
         for name in ("flows", "tables"):
             if len(set(getattr(self, name))) < len(getattr(self, name)):
                 yield f"{name} names one of its members twice"
+        if self.removed and (wrong := wrong_set(self.removed)):
+            yield f"removed {wrong}"
         for name, wording in self.prompts.items():
             if not isinstance(wording, dict) or not isinstance(wording.get("template"), str):
                 yield f"the wording {short(name)} of prompts is {short(wording)}, not an object with a `template`"

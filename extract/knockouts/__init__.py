@@ -1,6 +1,7 @@
 """Knock-outs: the model's answers with a part of it knocked out. Run by `python -m extract knock-out`.
 
-cli, command    the command's flags; a run's model over its samples again, into a job
+cli, command    the command's flags; what it takes from a run
+runner          the loop of a job: a run's samples through its model again
 sets            which heads and layers are knocked out together
 changes         what is done to them, to which tokens
 prefill         one untouched pass, kept as far as the knock-outs need it

@@ -18,8 +18,9 @@ from extract.knockouts.attention import Changed, ChangedAttention, Keys
 from extract.knockouts.changes import Change, last
 from extract.knockouts.prefill import Prefill
 from extract.models.transformers_model import TransformersModel
+from extract.passes.batching import ImageQuestions
 from schemas.columns import MEAN, SKIP, SWAP
-from schemas.jobs.job import HeadSet
+from schemas.head_sets import HeadSet
 from schemas.roles import IMAGE, PADDING
 
 
@@ -95,6 +96,16 @@ class Growth:
         grown = (self._grow(names, prefill, sequences, states, means, other) for names in groups)
         return self._final(states[-1], sequences), grown
 
+    def layers_run(self) -> int:
+        """How many layers all knock-outs of one sequence go through together."""
+        return sum(self._model.layers - lowest_layer(each) for each in self._sets.values())
+
+    def halve(self, image: ImageQuestions) -> bool:
+        """Let half as many tokens go through a layer at once; False if one sequence of an image has as many already."""
+        self._tokens //= 2
+        return self._tokens >= image.columns()
+
+    @torch.inference_mode()
     def untouched(self, prefill: Prefill, sequences: Sequences, outputs: list[Tensor] | None = None) -> list[Tensor]:
         """What each layer gets without any knock-out, and what the last one gives: [questions, length, width] each.
 
@@ -110,6 +121,7 @@ class Growth:
                 outputs.append(attention.output)
         return states
 
+    @torch.inference_mode()
     def _grow(
         self,
         names: list[str],
@@ -201,15 +213,15 @@ class Growth:
     ) -> Tensor:
         """One layer of the model over rows of tokens, with another attention: [rows, length, width]."""
         arguments = prefill.of_rows(layer, sequences.columns, question)
-        with torch.inference_mode(), observing(attention, layers=[layer]):
+        with observing(attention, layers=[layer]):
             after: Tensor = self._model.stack.layers[layer](hidden, **arguments)
         return after
 
+    @torch.inference_mode()
     def _final(self, hidden: Tensor, sequences: Sequences) -> Tensor:
         """The last tokens of rows [rows, length, width] through the final norm, [rows, width]."""
         ends = last(sequences.roles).repeat(len(hidden) // len(sequences.roles))
-        with torch.inference_mode():
-            normed: Tensor = self._model.stack.norm(hidden[torch.arange(len(hidden), device=hidden.device), ends])
+        normed: Tensor = self._model.stack.norm(hidden[torch.arange(len(hidden), device=hidden.device), ends])
         return normed
 
 

@@ -152,6 +152,11 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def device_name(device: torch.device) -> str:
+    """The name of a device as sessions record it: that of the GPU, or `cpu`."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+
+
 def choose_dtype(name: str, device: torch.device, declared: object = None) -> torch.dtype:
     """The dtype of a name.
 

@@ -5,4 +5,5 @@ stream          what they add to the last tokens, read while a forward pass runs
 contributions   -> what each head, MLP and the embedding contribute to the margin
 profile         -> how much each layer changes the tokens, and the margin behind it
 tables          both as tables of a run
+removal, sizes  heads and layers taken out of a model; how large its parts are
 """

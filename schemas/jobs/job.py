@@ -15,6 +15,7 @@ import pyarrow as pa
 from schemas.columns import EDGE, KINDS, KNOCKOUTS, arrow_schema
 from schemas.errors import HeadflowError
 from schemas.files import build, read_object
+from schemas.head_sets import HeadSet, wrong_set
 from schemas.manifest import ROWS
 from schemas.store.ledger import JOB_NAME, Ledger, read_ledgers
 from schemas.store.run import Run
@@ -61,53 +62,9 @@ class Settings:
                 yield f"the knock-out {short(name)} {wrong}"
 
     @property
-    def sets(self) -> dict[str, "HeadSet"]:
+    def sets(self) -> dict[str, HeadSet]:
         """The knock-outs by name."""
         return {name: HeadSet.of(parts) for name, parts in self.knock_outs.items()}
-
-
-@dataclass(frozen=True)
-class HeadSet:
-    """Heads and layers that are knocked out together; heads as pairs (layer, head)."""
-
-    heads: frozenset[tuple[int, int]] = frozenset()
-    layers: frozenset[int] = frozenset()
-
-    @classmethod
-    def of(cls, parts: dict[str, Any]) -> "HeadSet":
-        """A set from its JSON object, in which `wrong_set` finds nothing."""
-        heads = frozenset((layer, head) for layer, head in parts.get("heads", []))
-        return cls(heads, frozenset(parts.get("layers", [])))
-
-    def to_object(self) -> dict[str, Any]:
-        """The set as a JSON object."""
-        return {"heads": [list(each) for each in sorted(self.heads)], "layers": sorted(self.layers)}
-
-    def outside(self, layers: int, heads: int) -> str | None:
-        """What of the set is not in a model of so many layers and heads; None if all is."""
-        for layer, head in sorted(self.heads):
-            if not (0 <= layer < layers and 0 <= head < heads):
-                return f"names head {head} of layer {layer}, and the model has {layers} layers x {heads} heads, from 0"
-        for layer in sorted(self.layers):
-            if not 0 <= layer < layers:
-                return f"names layer {layer}, and the model has {layers} layers, from 0"
-        return None
-
-
-def wrong_set(parts: Any) -> str | None:
-    """What is wrong with the JSON object of a set, for a line that begins with its name; None if it is one."""
-    if not isinstance(parts, dict) or not parts.keys() <= {"heads", "layers"}:
-        return f"is {short(parts)}, not an object of `heads` and `layers`"
-    heads, layers = parts.get("heads", []), parts.get("layers", [])
-    if not isinstance(heads, list) or not all(_is_pair(each) for each in heads):
-        return f"has heads {short(heads)}, not a list of [layer, head]"
-    if not isinstance(layers, list) or not all(type(each) is int for each in layers):
-        return f"has layers {short(layers)}, not a list of numbers"
-    return None if heads or layers else "is empty"
-
-
-def _is_pair(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(type(each) is int for each in value)
 
 
 @dataclass(frozen=True)
@@ -157,6 +114,16 @@ def open_job(run: Run, name: str) -> Job:
         raise HeadflowError(f"{run.path} has no job {short(name)}; its jobs: {there}", setting="job")
     settings = Settings.from_object(read_object(path, str(path)), path)
     return Job(run, name, settings, read_ledgers(run.path / JOBS / name, settings.num_chunks, (KNOCKOUTS,)))
+
+
+def remove_job(run: Run, name: str) -> None:
+    """Remove a job, and nothing else; does nothing if there is none."""
+    folder = run.path / JOBS / name
+    settings_path(run.path, name).unlink(missing_ok=True)
+    for ledger in folder.glob("*.json"):
+        ledger.unlink()
+    for part in (run.path / KNOCKOUTS).glob(f"part-{name}-*.parquet"):
+        part.unlink()
 
 
 def job_names(run: Run) -> list[str]:

@@ -256,7 +256,12 @@ class EndToEnd:
         tokens = checkpoint.prompt_format.answer_tokens(prompts, ["Yes", "No"])
         passes = Passes(checkpoint, AnswerReader.of(checkpoint, tokens))
         self.extractor = Extractor(
-            checkpoint, prompts, passes, packed=True, batch_size=self.batch_size, workers=self.workers
+            checkpoint=checkpoint,
+            prompts=prompts,
+            passes=passes,
+            packed=True,
+            batch_size=self.batch_size,
+            workers=self.workers,
         )
         self.prepared: list[tuple[Batch, dict[str, Tensor]]] = []
         forward = TransformersModel.forward

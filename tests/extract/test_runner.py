@@ -393,7 +393,7 @@ def test_a_second_interrupt_leaves_at_once(ask, monkeypatch, capsys):
         return forward(self, *inputs, **options)
 
     monkeypatch.setattr(TransformersModel, "forward", interrupted)
-    monkeypatch.setattr("extract.runner.until_stopped", lambda made, *_: made)  # the current batch never ends
+    monkeypatch.setattr("extract.loop.until_stopped", lambda made, *_: made)  # the current batch never ends
     code, run = ask({}, {}, {}, {}, sequences="separate")
     assert code == 130
     assert capsys.readouterr().err.endswith("interrupted\n")

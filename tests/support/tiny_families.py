@@ -321,6 +321,8 @@ def make_family(out: Path, name: str, *, seed: int = 0, logit_std: float = 3.0) 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = tf.AutoModelForImageTextToText.from_config(config)
+        if name == "gemma3":  # whose projection of images begins with zeros
+            torch.nn.init.normal_(model.model.multi_modal_projector.mm_input_projection_weight, std=0.2)
         for module in model.get_decoder().modules():
             if type(module).__name__.endswith("RMSNorm"):
                 module.weight.data += 0.1 * torch.randn_like(module.weight)

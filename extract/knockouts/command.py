@@ -1,0 +1,206 @@
+"""`python -m extract knock-out`: a run's model over its samples again, with parts of it knocked out."""
+
+import argparse
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from extract.backends import DISTRIBUTIONS, TRANSFORMERS, find_wordings, load_asked, packages
+from extract.cli import parser as extract_parser
+from extract.knockouts.cli import OF_THE_RUN, job_name, parser
+from extract.knockouts.sets import check_kind, layer_sets, read_sets, single_heads
+from extract.provenance import git_commit, versions
+from extract.questions.question_set import QuestionSet, read_questions
+from schemas.cli import say
+from schemas.columns import MEAN, OK
+from schemas.errors import HeadflowError
+from schemas.head_sets import HeadSet
+from schemas.jobs.job import Settings, remove_job
+from schemas.manifest import IDENTITY_OF_MODEL, PACKED, Session
+from schemas.store.run import Run, open_run
+from schemas.text import listed, short
+
+
+def knock_out(argv: Sequence[str]) -> int:
+    """Parse the command line and run; returns the exit code."""
+    arguments = parser().parse_args(argv)
+    run = open_run(arguments.run)
+    manifest = run.manifest
+    if arguments.chunk_idx >= arguments.num_chunks:
+        raise HeadflowError(
+            f"chunk {arguments.chunk_idx} is not one of {arguments.num_chunks}, from 0", setting="chunk_idx"
+        )
+    sets = find_sets(arguments, manifest.layers, manifest.heads)
+    check_kind(arguments.kind, sets)
+    asked = asked_of_run(run, arguments)
+    with packages(TRANSFORMERS):
+        from extract.knockouts.changes import Change
+    change = Change.of(arguments.kind, arguments.query, arguments.key)
+    questions = find_questions(run, arguments, asked)
+    name = arguments.job or job_name(arguments)
+    settings = Settings(
+        kind=change.kind,
+        query=change.query,
+        key=change.key,
+        knock_outs={key: each.to_object() for key, each in sets.items()},
+        seed=arguments.seed,
+        reference_images=arguments.reference_images if change.kind == MEAN else None,
+        num_chunks=arguments.num_chunks,
+    )
+    if arguments.overwrite:
+        if arguments.num_chunks > 1:
+            raise HeadflowError("overwriting would remove what other chunks have written", setting="overwrite")
+        remove_job(run, name)
+    run_job(run, name, settings, questions, asked, arguments)
+    return 0
+
+
+def find_sets(arguments: argparse.Namespace, layers: int, heads: int) -> dict[str, HeadSet]:
+    """What is knocked out together, by name."""
+    if arguments.heads is not None:
+        return single_heads(arguments.heads, layers, heads)
+    if arguments.sets is not None:
+        return read_sets(arguments.sets, layers, heads)
+    return layer_sets(arguments.layers or ["each"], layers, arguments.window)
+
+
+def asked_of_run(run: Run, arguments: argparse.Namespace) -> argparse.Namespace:
+    """The flags that a run was made with, and in their place those that say where things are now.
+
+    Raises:
+        HeadflowError: no session of the run says how it was made, or it was made in another way.
+    """
+    sessions = [session for ledger in run.ledgers.values() for session in ledger.sessions]
+    made = next((each.arguments for each in reversed(sessions) if each.arguments.get("model_path")), None)
+    if made is None:
+        raise HeadflowError(f"{run.path} does not say how it was extracted: only such a run can be run again")
+    if made.get("backend", TRANSFORMERS) != TRANSFORMERS:
+        raise HeadflowError(
+            f"{run.path} was extracted by the llava package; knock-outs run in the classes of transformers: extract "
+            "the run with them first"
+        )
+    needed = ["--model-path", "", "--question-file", ""]
+    asked = extract_parser().parse_args([part or "-" for part in needed])
+    vars(asked).update({name: value for name, value in made.items() if name in vars(asked)})
+    given = {name: getattr(arguments, name) for name in OF_THE_RUN}
+    vars(asked).update({name: value for name, value in given.items() if value is not None})
+    asked.dtype = run.manifest.dtype
+    asked.plan = None
+    if asked.image_folder is not None:
+        asked.image_folder = Path(asked.image_folder)
+    return asked
+
+
+def find_questions(run: Run, arguments: argparse.Namespace, asked: argparse.Namespace) -> QuestionSet:
+    """The observed samples of a run that are asked for, as its question file has them.
+
+    Raises:
+        HeadflowError: the question file is another one, or does not have them.
+    """
+    questions = read_questions(asked.question_file, asked.image_folder)
+    if run.manifest.question_file_sha256 not in (None, questions.sha256):
+        raise HeadflowError(
+            f"{asked.question_file} is not the question file of {run.path}: it has changed", setting="question_file"
+        )
+    questions.check_images()
+    wordings = find_wordings(asked)
+    if len(wordings) > 1:
+        questions = questions.in_wordings([str(wording.name) for wording in wordings])
+    samples = run.samples()
+    rows = zip(samples["sample_id"].to_pylist(), samples["status"].to_pylist(), strict=True)
+    observed = {name for name, status in rows if status == OK}
+    if missing := observed - {sample.sample_id for sample in questions.samples}:
+        raise HeadflowError(f"{asked.question_file} lacks samples of {run.path}: {listed(sorted(missing))}")
+    wanted = observed if arguments.samples is None else _listed_samples(arguments.samples, observed)
+    chosen = [sample for sample in questions.samples if sample.sample_id in wanted]
+    return QuestionSet(questions.name, questions.sha256, chosen, questions.images).first(arguments.num_samples or 0)
+
+
+def _listed_samples(path: Path, observed: set[str]) -> set[str]:
+    """The ids in a text file, a line each; raises `HeadflowError` if one is no observed sample of the run."""
+    try:
+        names = {line.strip() for line in path.read_text(encoding="utf-8").splitlines()} - {""}
+    except (OSError, UnicodeError) as error:
+        raise HeadflowError(f"{path} cannot be read: {error}", setting="samples") from None
+    if unknown := sorted(names - observed):
+        raise HeadflowError(f"{path} names samples that the run has not observed: {listed(unknown)}", setting="samples")
+    if not names:
+        raise HeadflowError(f"{path} names no samples", setting="samples")
+    return names
+
+
+def run_job(
+    run: Run,
+    name: str,
+    settings: Settings,
+    questions: QuestionSet,
+    asked: argparse.Namespace,
+    arguments: argparse.Namespace,
+) -> None:
+    """Load the model, and write what the job lacks.
+
+    Raises:
+        HeadflowError: the model is not that of the run, or the job of that name is another one.
+    """
+    with packages(TRANSFORMERS):
+        from extract.knockouts.runner import KnockOutJob
+        from extract.skipped import check_images
+        from schemas.jobs.writer import JobWriter
+
+    chunk = questions.chunk(arguments.num_chunks, arguments.chunk_idx)
+    check_images(questions, chunk)
+    removed = HeadSet.of(run.manifest.removed)
+    checkpoint, prompts, answers = load_asked(asked, find_wordings(asked), removed)
+    job = KnockOutJob(
+        checkpoint=checkpoint,
+        prompts=prompts,
+        packed=run.manifest.sequences == PACKED,
+        batch_size=1,
+        workers=asked.num_workers,
+        removed=removed,
+        answers=answers,
+        settings=settings,
+        tokens=arguments.tokens,
+    )
+    check_model_of_run(run, job.manifest_fields() | answers.tokens.manifest_fields(), checkpoint.weights)
+    session = Session(
+        device=job.session().device,
+        kernel=checkpoint.kernel_description,
+        git_commit=git_commit(),
+        versions=versions(*DISTRIBUTIONS[TRANSFORMERS]),
+        arguments={key: str(value) if isinstance(value, Path) else value for key, value in vars(arguments).items()},
+    )
+    writer = JobWriter(
+        run,
+        name,
+        settings,
+        session,
+        samples=len(chunk.samples),
+        chunk=arguments.chunk_idx,
+        samples_in_job=len(questions.samples),
+        weights=checkpoint.weights,
+    )
+    say(f"job {name} of {run.path}: {job.cost()} for each of {len(chunk.samples)} samples")
+    with closing(writer):
+        there = len(writer.done)
+        if there:
+            say(f"{there} of {len(chunk.samples)} samples are there already")
+        skipped = job.run(run, questions, chunk, writer)
+    say(f"{len(chunk.samples) - there} samples, {len(settings.knock_outs)} knock-outs of each, in {run.path}/knockouts")
+    for reason, count in skipped.most_common():
+        say(f"{count} could not be computed ({reason}): their values are null")
+
+
+def check_model_of_run(run: Run, fields: dict[str, Any], weights: str | None) -> None:
+    """Raise `HeadflowError` if the model, as it is loaded now, is not that of the run."""
+    for name in IDENTITY_OF_MODEL:
+        before = getattr(run.manifest, name)
+        if name in fields and before not in (None, [], {}, fields[name]):
+            raise HeadflowError(
+                f"the {name} of {run.path} is {short(before)}, that of the model now is {short(fields[name])}: "
+                "knock-outs need the model and the settings of the run"
+            )
+    known = {ledger.weights for ledger in run.ledgers.values() if ledger.rows("heads")} - {None}
+    if known and weights is not None and weights not in known:
+        raise HeadflowError(f"the weights are not those that {run.path} was computed with", setting="model_path")

@@ -1,0 +1,166 @@
+"""Batches of images -> the rows of their questions in `knockouts`."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from extract.knockouts.growing import Growth
+from extract.knockouts.prefill import Prefill, run_prefill
+from extract.knockouts.references import HeadMeans
+from extract.models.answers import AnswerReader
+from extract.models.transformers_model import TransformersModel
+from extract.passes.batching import ImageQuestions
+from extract.questions.samples import Sample, Skipped, Unusable
+from schemas.errors import HeadflowError
+from schemas.text import one_line
+
+TOLERANCE, TOLERANCE_OF_HALF = 1e-3, 0.1  # of the margin, or of 1
+COLUMNS = ("margin", "margin_untouched", "p_yes", "p_no", "prediction")
+
+
+@dataclass(frozen=True)
+class KnockedOut:
+    """A sample with its rows: values by column, in the order of the knock-outs."""
+
+    sample: Sample
+    rows: dict[str, list[Any]]
+
+
+class KnockOutPasses:
+    """Runs the knock-outs of a job over images."""
+
+    def __init__(
+        self,
+        model: TransformersModel,
+        answers: AnswerReader,
+        growth: Growth,
+        names: list[str],
+        *,
+        margins: dict[str, float],
+        means: HeadMeans | None = None,
+        partner: Callable[[ImageQuestions], ImageQuestions] | None = None,
+    ) -> None:
+        """Prepare passes.
+
+        Args:
+            names: the order of the rows of a sample.
+            margins: what the run has of the samples, by id; the first that come are compared with it.
+            means: of `mean`; `partner`: of `swap`, the image that takes another's place, with one question.
+        """
+        self._model = model
+        self._answers = answers
+        self._growth = growth
+        self._names = names
+        self._margins = margins
+        self._means = means
+        self._partner = partner
+        self._compared = False
+        self._spell = cache(lambda token: answers.tokenizer.decode([token]))
+
+    def over(self, batches: Iterable[list[ImageQuestions] | Skipped]) -> Iterator[KnockedOut | Skipped]:
+        """One outcome for each question of each batch; skipped samples come through as they are."""
+        for batch in batches:
+            if isinstance(batch, Skipped):
+                yield batch
+                continue
+            for image in batch:
+                yield from self._image(image)
+
+    def _image(self, image: ImageQuestions) -> list[KnockedOut | Skipped]:
+        """The outcomes of an image's questions."""
+        try:
+            rows = self._rows(image)
+        except Unusable as error:
+            return [Skipped(question.sample, error) for question in image.questions]
+        except torch.OutOfMemoryError as error:
+            torch.cuda.empty_cache()
+            if self._growth.halve(image):
+                return self._image(image)
+            problem = Unusable("out_of_memory", one_line(error)[:300], image_sha256=image.sha256)
+            return [Skipped(question.sample, problem) for question in image.questions]
+        return [KnockedOut(question.sample, each) for question, each in zip(image.questions, rows, strict=True)]
+
+    def _rows(self, image: ImageQuestions) -> list[dict[str, list[Any]]]:
+        """The rows of each of an image's questions."""
+        prefill = run_prefill(self._model, image)
+        means = self._means.without(image.sha256) if self._means is not None else None
+        other = run_prefill(self._model, self._partner(image)) if self._partner is not None else None
+        if other is not None and self._growth.whole and other.prefix != prefill.prefix:
+            raise HeadflowError(
+                "images of different sizes cannot take each other's place in this model", setting="kind"
+            )
+        hidden, grown = self._growth.run(prefill, means=means, other=other)
+        untouched = self._answers.margin(hidden)
+        if not self._compared:
+            self._compare(image, prefill, untouched)
+        found: dict[str, dict[str, Tensor]] = {}
+        for each in grown:
+            answers = self._read(each.hidden)
+            found |= {
+                name: {column: values[number] for column, values in answers.items()}
+                for number, name in enumerate(each.names)
+            }
+        together = {
+            column: torch.stack([found[name][column] for name in self._names], dim=1).cpu().tolist()
+            for column in ("token", "p_yes", "p_no", "margin")
+        }
+        return [
+            self._row({column: values[place] for column, values in together.items()}, margin)
+            for place, margin in enumerate(untouched.tolist())
+        ]
+
+    def _read(self, hidden: Tensor) -> dict[str, Tensor]:
+        """The answers of final hidden states [knock-outs, questions, width], each [knock-outs, questions]."""
+        flat = hidden.flatten(0, 1)
+        read = self._answers.read(self._logits(flat), flat)
+        return {name: values.unflatten(0, hidden.shape[:2]) for name, values in read.items()}
+
+    def _logits(self, hidden: Tensor) -> Tensor:
+        """The model's logits of final hidden states [rows, width], capped where its config says so."""
+        with torch.inference_mode():
+            logits: Tensor = self._model.unembedding(hidden)
+            cap = getattr(self._model.model.config.get_text_config(), "final_logit_softcapping", None)
+            return logits if cap is None else cap * torch.tanh(logits / cap)
+
+    def _row(self, answers: dict[str, list[Any]], untouched: float) -> dict[str, list[Any]]:
+        """The columns of one question; null where a margin is not finite."""
+        finite = [abs(margin) < float("inf") for margin in answers["margin"]]
+        values = {
+            "margin": answers["margin"],
+            "margin_untouched": [untouched] * len(finite),
+            "p_yes": answers["p_yes"],
+            "p_no": answers["p_no"],
+            "prediction": [self._spell(token) for token in answers["token"]],
+        }
+        return {
+            name: [value if there else None for value, there in zip(each, finite, strict=True)]
+            for name, each in values.items()
+        }
+
+    def _compare(self, image: ImageQuestions, prefill: Prefill, margins: Tensor) -> None:
+        """Compare the first questions that come with what the model gives in one piece, and with the run.
+
+        Raises:
+            HeadflowError: they are not the same: another model, another image, or one that is computed otherwise.
+        """
+        tolerance = TOLERANCE if self._model.dtype == torch.float32 else TOLERANCE_OF_HALF
+        whole, logits = self._answers.margin(prefill.hidden), self._logits(prefill.hidden)
+        wrong = (margins - whole).abs().max() > tolerance * max(1.0, float(whole.abs().max()))
+        if wrong or not torch.allclose(logits, prefill.logits, rtol=tolerance, atol=tolerance):
+            raise HeadflowError(
+                f"this {self._model.prompt_format.family} computes something else when it runs layer by layer (a "
+                f"margin of {float(margins[0]):.3g}, not {float(whole[0]):.3g}); knock-outs are not supported for it"
+            )
+        for question, margin in zip(image.questions, margins.tolist(), strict=True):
+            before = self._margins.get(question.sample.sample_id)
+            if before is not None and abs(margin - before) > tolerance * max(1.0, abs(before)):
+                raise HeadflowError(
+                    f"{question.sample.sample_id} has a margin of {margin:.4g}, and {before:.4g} in the run: the model "
+                    "or the images are not those of the run",
+                    setting="model_path",
+                )
+            self._compared = self._compared or before is not None

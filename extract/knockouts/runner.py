@@ -1,0 +1,152 @@
+"""The loop of a job: samples through the model with its knock-outs, rows into the run."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from extract.images.loading import open_images
+from extract.knockouts.changes import Change
+from extract.knockouts.growing import Growth
+from extract.knockouts.passes import COLUMNS, KnockedOut, KnockOutPasses
+from extract.knockouts.prefill import run_prefill
+from extract.knockouts.references import HeadMeans, choose_partners, choose_references
+from extract.loop import Loop, ReaderEnded
+from extract.models.answers import AnswerReader
+from extract.models.transformers_model import TransformersModel
+from extract.passes.batching import ImageQuestions, Question
+from extract.questions.question_set import QuestionSet
+from extract.questions.samples import Sample, Skipped
+from schemas.columns import MEAN, SWAP
+from schemas.errors import Stopped
+from schemas.jobs.job import Settings
+from schemas.jobs.writer import JobWriter
+from schemas.store.run import Run
+from schemas.store.writer import TO_RESUME
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnockOutJob(Loop):
+    """A job of knock-outs on a loaded model.
+
+    Attributes:
+        tokens: how many go through a layer at once, about.
+    """
+
+    answers: AnswerReader
+    settings: Settings
+    tokens: int
+
+    @property
+    def change(self) -> Change:
+        """What is done to what is knocked out."""
+        return Change(self.settings.kind, self.settings.query, self.settings.key)
+
+    @property
+    def model(self) -> TransformersModel:
+        """The model."""
+        assert isinstance(self.checkpoint, TransformersModel)
+        return self.checkpoint
+
+    @property
+    def growth(self) -> Growth:
+        """What runs the knock-outs."""
+        return Growth(self.model, self.change, self.settings.sets, self.tokens)
+
+    def cost(self) -> str:
+        """What the job takes, in words."""
+        growth, number = self.growth, len(self.settings.knock_outs)
+        layers = growth.layers_run()
+        if growth.whole:
+            why = "" if self.model.causal else ", as this model has a mask of its own"
+            return f"{number} knock-outs over the whole prompt{why}, {layers / self.model.layers:.1f} passes"
+        return f"{number} knock-outs over the question alone, {layers / self.model.layers:.1f} passes of its tokens"
+
+    def run(self, run: Run, questions: QuestionSet, chunk: QuestionSet, writer: JobWriter) -> Counter[str]:
+        """Run the samples that a job lacks, and complete its chunk.
+
+        Args:
+            questions: of all chunks: images of other chunks may take the place of one, or be averaged over.
+
+        Returns:
+            How many samples could not be computed, by reason; their rows hold nulls.
+
+        Raises:
+            Stopped: a signal asked for it; what was computed is written.
+        """
+        growth = self.growth
+        samples = run.samples()
+        margins = dict(zip(samples["sample_id"].to_pylist(), samples["margin"].to_pylist(), strict=True))
+        names = list(self.settings.knock_outs)
+        passes = KnockOutPasses(
+            self.model,
+            self.answers,
+            growth,
+            names,
+            margins={name: margin for name, margin in margins.items() if margin is not None},
+            means=self._means(growth, questions) if self.settings.kind == MEAN else None,
+            partner=self._partner(questions) if self.settings.kind == SWAP else None,
+        )
+
+        def write(outcome: KnockedOut | Skipped) -> None:
+            missing = {column: [None] * len(names) for column in COLUMNS}
+            rows = outcome.rows if isinstance(outcome, KnockedOut) else missing
+            writer.add(outcome.sample.sample_id, outcome.sample.category, rows)
+
+        try:
+            ended = self.each(chunk, writer.done, passes.over, write)
+        except ReaderEnded:
+            writer.flush()
+            raise
+        writer.flush()
+        if ended.left:
+            if ended.signal is None:
+                raise RuntimeError(
+                    f"{ended.left[0].sample_id} has no outcome; {len(ended.left)} samples are not written"
+                )
+            there = len(chunk.samples) - len(ended.left)
+            raise Stopped(
+                f"stopped: {there} of {len(chunk.samples)} samples are written to {run.path}; {TO_RESUME}", ended.signal
+            )
+        writer.finish()
+        return ended.skipped
+
+    def _means(self, growth: Growth, questions: QuestionSet) -> HeadMeans:
+        """What heads put out on the reference images."""
+        means = HeadMeans(growth, self.change)
+        chosen = choose_references(questions.by_image(), self.settings.reference_images or 0, self.settings.seed)
+
+        def over(batches: Iterable[list[ImageQuestions] | Skipped]) -> Iterator[KnockedOut | Skipped]:
+            for batch in batches:
+                if isinstance(batch, Skipped):
+                    yield batch
+                    continue
+                for image in batch:
+                    means.add(image.sha256, run_prefill(self.model, image))
+                    yield from (KnockedOut(question.sample, {}) for question in image.questions)
+
+        subset = QuestionSet(questions.name, questions.sha256, chosen, questions.images)
+        ended = self.each(subset, frozenset(), over, lambda _: None)
+        if ended.left:
+            raise Stopped("stopped before the first sample", ended.signal or 2)
+        return means
+
+    def _partner(self, questions: QuestionSet) -> "PartnerImages":
+        """What gives the image that takes another's place."""
+        return PartnerImages(self, questions, choose_partners(questions.by_image(), self.settings.seed))
+
+
+@dataclass(frozen=True)
+class PartnerImages:
+    """The images that take each other's place, read when they are needed."""
+
+    job: KnockOutJob
+    questions: QuestionSet
+    partners: dict[str, Sample]
+
+    def __call__(self, image: ImageQuestions) -> ImageQuestions:
+        """The image that takes the place of one, with a question about it; raises `Unusable` if it cannot be read."""
+        sample = self.partners[image.questions[0].sample.image]
+        loaded = open_images(self.questions, [sample], self.job.checkpoint.preprocessor)[0]
+        pixels = loaded.usable()
+        prompt = self.job.prompts.build(sample, pixels.image_ids)
+        return ImageQuestions(loaded.sha256 or "", pixels, [Question(sample, prompt)])

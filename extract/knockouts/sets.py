@@ -1,0 +1,110 @@
+"""Which heads and layers are knocked out together: single ones, windows of layers, or the named sets of a file."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from schemas.columns import KINDS, REMOVE, SKIP
+from schemas.errors import HeadflowError
+from schemas.files import read_object
+from schemas.head_sets import HeadSet, wrong_set
+from schemas.text import short
+
+ALL = "all"
+EACH, WINDOWS, ONWARD = LAYER_SETS = ("each", "windows", "onward")
+HEAD_NAME = re.compile(r"L([0-9]+)H([0-9]+)")
+
+
+def single_heads(names: Sequence[str], layers: int, heads: int) -> dict[str, HeadSet]:
+    """Heads by name, such as `L3H5`; `ALL`: all of a model.
+
+    Raises:
+        HeadflowError: a name is not of this form, or not of a head of the model.
+    """
+    if list(names) == [ALL]:
+        names = [f"L{layer}H{head}" for layer in range(layers) for head in range(heads)]
+    sets = {}
+    for name in names:
+        found = HEAD_NAME.fullmatch(name)
+        if found is None:
+            raise HeadflowError(f"{short(name)} is not the name of a head: write L3H5, or {ALL} alone", setting="heads")
+        sets[name] = HeadSet(heads=frozenset({(int(found[1]), int(found[2]))}))
+    _check_inside(sets, layers, heads, "heads")
+    return sets
+
+
+def layer_sets(which: Sequence[str], layers: int, window: int) -> dict[str, HeadSet]:
+    """Sets of layers by name.
+
+    Args:
+        which: any of `EACH` (`layer 3`), `WINDOWS` (of `window` layers side by side, `layers 8-16`), `ONWARD` (all
+            layers from one on).
+
+    Raises:
+        HeadflowError: a window is larger than the model.
+    """
+    ranges: list[range] = []
+    if EACH in which:
+        ranges += [range(layer, layer + 1) for layer in range(layers)]
+    if WINDOWS in which:
+        if window > layers:
+            raise HeadflowError(f"the model has {layers} layers, too few for windows of {window}", setting="window")
+        ranges += [range(first, first + window) for first in range(layers - window + 1)]
+    if ONWARD in which:
+        ranges += [range(first, layers) for first in range(layers)]
+    return {
+        f"layer {each[0]}" if len(each) == 1 else f"layers {each[0]}-{each[-1]}": HeadSet(layers=frozenset(each))
+        for each in ranges
+    }
+
+
+def read_sets(path: Path, layers: int, heads: int) -> dict[str, HeadSet]:
+    """The named sets of a JSON file, `{"NAME": {"heads": [[layer, head], ...], "layers": [...]}}`; or one plan.
+
+    Raises:
+        HeadflowError: it cannot be read, or a set is empty or not of this model.
+    """
+    content = read_object(path, str(path))
+    if "heads" in content or "layers" in content:
+        sets = {path.stem: read_plan(path)}
+        _check_inside(sets, layers, heads, "sets")
+        return sets
+    if not content:
+        raise HeadflowError(f"{path} names no sets", setting="sets")
+    for name, parts in content.items():
+        if wrong := wrong_set(parts):
+            raise HeadflowError(f"{path}: the set {short(name)} {wrong}", setting="sets")
+    sets = {name: HeadSet.of(parts) for name, parts in content.items()}
+    _check_inside(sets, layers, heads, "sets")
+    return sets
+
+
+def read_plan(path: Path) -> HeadSet:
+    """The heads and layers of a plan, a JSON object of `heads`, `layers` and what else is said of it.
+
+    Raises:
+        HeadflowError: it cannot be read, or names none.
+    """
+    content = read_object(path, str(path))
+    parts: dict[str, Any] = {name: content[name] for name in ("heads", "layers") if name in content}
+    if wrong := wrong_set(parts):
+        raise HeadflowError(f"{path}: the plan {wrong}", setting="plan")
+    return HeadSet.of(parts)
+
+
+def check_kind(kind: str, sets: dict[str, HeadSet]) -> None:
+    """Raise `HeadflowError` if a kind is not for what is in the sets."""
+    if kind not in KINDS:
+        raise HeadflowError(f"{short(kind)} is not one of {', '.join(KINDS)}", setting="kind")
+    with_heads = next((name for name, each in sets.items() if each.heads), None)
+    if kind == SKIP and with_heads is not None:
+        raise HeadflowError(
+            f"{SKIP} is for layers, and {short(with_heads)} has heads: {REMOVE} takes them out", setting="kind"
+        )
+
+
+def _check_inside(sets: dict[str, HeadSet], layers: int, heads: int, setting: str) -> None:
+    for name, each in sets.items():
+        if outside := each.outside(layers, heads):
+            raise HeadflowError(f"{short(name)} {outside}", setting=setting)

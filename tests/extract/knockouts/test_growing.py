@@ -1,0 +1,300 @@
+"""Oracle: a whole pass of the model for each knock-out and question, in explicit attention."""
+
+import pytest
+import torch
+
+from extract.knockouts.changes import LAST, QUERIES, Change
+from extract.knockouts.growing import Growth
+from extract.knockouts.prefill import run_prefill
+from extract.knockouts.references import HeadMeans, choose_partners, choose_references
+from extract.passes.batching import ImageQuestions, Question
+from extract.questions.samples import Sample
+from schemas.errors import HeadflowError
+from schemas.head_sets import HeadSet
+from schemas.roles import IMAGE, QUESTION, ROLES
+from tests.extract.models.test_families import PICTURES, QUESTIONS
+from tests.extract.residual.test_contributions import load
+from tests.support.knockouts import Reference
+from tests.support.tiny_families import RECIPES, make_family
+
+CODES = {role.name: code for code, role in enumerate(ROLES)}
+SETS = {
+    "L0H1": HeadSet(heads=frozenset({(0, 1)})),
+    "L2H3": HeadSet(heads=frozenset({(2, 3)})),
+    "layer 1": HeadSet(layers=frozenset({1})),
+    "some": HeadSet(heads=frozenset({(0, 0), (1, 2), (2, 0), (2, 1)})),
+    "both": HeadSet(heads=frozenset({(0, 2)}), layers=frozenset({2})),
+}
+
+
+class Case:
+    """A family's model, its reference, and an image with its questions."""
+
+    def __init__(self, path, dtype=torch.float32, template="hf"):
+        self.model, self.prompts, self.answers = load(path, dtype, template)
+        self.reference = Reference(self.model.model)
+
+    def images(self, picture, questions=QUESTIONS):
+        """The packs of a picture."""
+        pixels = self.model.preprocessor(picture)
+        prompts = [self.prompts.build(question, pixels.image_ids) for question in questions]
+        packs = [prompts] if self.model.packs else [[each] for each in prompts]
+        return [ImageQuestions(str(id(picture)), pixels, [Question(None, each) for each in pack]) for pack in packs]
+
+    def inputs(self, image, prompt):
+        ids, roles = torch.tensor([prompt.input_ids]), torch.tensor(prompt.roles)
+        family = self.model.family
+        inputs = {"input_ids": ids}
+        for name, value in image.pixels.inputs.items():
+            inputs[name] = value.to(self.model.dtype) if value.is_floating_point() else value
+        if family.token_types:
+            inputs[family.token_types[0]] = family.token_types[1] * (roles[None] == IMAGE).long()
+        if not family.packs:
+            inputs["attention_mask"] = torch.ones_like(ids)
+        return inputs
+
+    def expected(self, image, prompt, change, chosen, *, means=None, other=None):
+        """The margin of one knock-out of one question."""
+        reference, roles = self.reference, torch.tensor(prompt.roles)
+        reference.reset()
+        place = torch.arange(len(roles))
+        behind = place > int((roles == IMAGE).nonzero().max())
+        tokens = {name: (roles == code) & (behind if name == "question" else True) for name, code in CODES.items()}
+        tokens[LAST] = place == len(roles) - 1
+        reference.queries = torch.ones(len(roles)).bool() if change.query is None else tokens[change.query]
+        reference.keys = None if change.key is None else tokens[change.key]
+        reference.heads = {}
+        for layer, head in chosen.heads:
+            reference.heads.setdefault(layer, []).append(head)
+        for layer in chosen.layers:
+            reference.heads[layer] = [] if change.skips else list(range(self.model.heads))
+        reference.skipped = sorted(chosen.layers) if change.skips else []
+        reference.other = other
+        if change.kind in ("zero", "remove"):
+            reference.output = lambda layer, head: torch.zeros(())
+        if change.kind == "mean":
+            reference.output = lambda layer, head: means[layer, head]
+        return self.margin(reference.hidden(self.inputs(image, prompt)))
+
+    def margin(self, hidden):
+        return float(hidden @ self.answers.direction) + self.answers.bias
+
+    def compare(
+        self, change, sets, *, tokens=10**6, pictures=PICTURES[:1], questions=QUESTIONS, means=None, other=None
+    ):
+        """The largest difference from the reference, and the largest effect."""
+        worst = largest = 0.0
+        growth = Growth(self.model, change, sets, tokens)
+        for picture in pictures:
+            for image in self.images(picture, questions):
+                reference_of_other = None
+                if other is not None:
+                    self.reference.reset()
+                    (prompt,) = (each.prompt for each in other.questions[:1])
+                    self.reference.hidden(self.inputs(other, prompt))
+                    at = torch.tensor(prompt.roles) == IMAGE
+                    reference_of_other = {
+                        layer: (key[:, :, at], value[:, :, at])
+                        for layer, (key, value, _) in self.reference.seen.items()
+                    }
+                prefill = run_prefill(self.model, image)
+                of_means = means.without(image.sha256) if means is not None else None
+                of_other = run_prefill(self.model, other) if other is not None else None
+                hidden, grown = growth.run(prefill, means=of_means, other=of_other)
+                untouched = self.answers.margin(hidden)
+                found = {name: each.hidden[place] for each in grown for place, name in enumerate(each.names)}
+                assert found.keys() == sets.keys()
+                for name, chosen in sets.items():
+                    margins = self.answers.margin(found[name])
+                    for number, question in enumerate(image.questions):
+                        expected = self.expected(
+                            image, question.prompt, change, chosen, means=of_means, other=reference_of_other
+                        )
+                        worst = max(worst, abs(float(margins[number]) - expected))
+                        largest = max(largest, abs(float(untouched[number]) - expected))
+        return worst, largest, growth
+
+
+def all_heads(model):
+    return {
+        f"L{layer}H{head}": HeadSet(heads=frozenset({(layer, head)}))
+        for layer in range(model.layers)
+        for head in range(model.heads)
+    }
+
+
+@pytest.fixture(scope="module", params=RECIPES)
+def family(request, tmp_path_factory):
+    path = tmp_path_factory.mktemp(request.param)
+    try:
+        make_family(path, request.param)
+    except ImportError as error:  # transformers 5.17 has no Idefics3 without torchvision
+        pytest.skip(str(error).strip())
+    return request.param, Case(path)
+
+
+def test_every_head_equals_a_whole_pass_of_its_own(family):
+    name, case = family
+    worst, largest, growth = case.compare(Change.of("edge", None, None), all_heads(case.model), pictures=PICTURES)
+    print(f"{name}: off by {worst:.1e}, largest effect {largest:.3f}, whole {growth.whole}")
+    assert growth.whole == (not case.model.causal)
+    assert worst <= 1e-5
+    assert largest > 0.01
+
+
+@pytest.mark.parametrize("kind", ["edge", "zero", "mean", "remove"])
+def test_sets_of_heads_and_layers(family, kind):
+    name, case = family
+    change = Change.of(kind, None, None)
+    means = None
+    if kind == "mean":
+        growth = Growth(case.model, change, SETS, 10**6)
+        means = HeadMeans(growth, change)
+        for picture in PICTURES:
+            for image in case.images(picture):
+                means.add(image.sha256, run_prefill(case.model, image))
+    worst, largest, growth = case.compare(change, SETS, means=means)
+    print(f"{name}, {kind}: off by {worst:.1e}, largest effect {largest:.3f}")
+    assert growth.whole == (kind == "remove" or not case.model.causal)
+    assert worst <= 1e-5
+    assert largest > 0.01
+
+
+def test_layers_that_return_their_input(family):
+    _, case = family
+    sets = {"layer 1": HeadSet(layers=frozenset({1})), "layers 1-2": HeadSet(layers=frozenset({1, 2}))}
+    worst, largest, _ = case.compare(Change.of("skip", None, None), sets)
+    assert worst <= 1e-5
+    assert largest > 0.01
+
+
+def test_keys_of_another_image(family):
+    name, case = family
+    (other, *_) = case.images(PICTURES[0] if name in ("qwen2_vl", "qwen2_5_vl") else PICTURES[1], QUESTIONS[1:])
+    if other.pixels.image_ids != case.images(PICTURES[0])[0].pixels.image_ids:
+        pytest.skip("the reference takes images of one size")
+    worst, largest, _ = case.compare(Change.of("swap", None, None), SETS, other=other)
+    print(f"{name}: off by {worst:.1e}, largest effect {largest:.3f}")
+    assert worst <= 1e-5
+    assert (largest > 1e-3) == (name not in ("qwen2_vl", "qwen2_5_vl"))
+
+
+@pytest.mark.parametrize("key", ["bos", "image", "question"])
+@pytest.mark.parametrize("query", ["image", "question", LAST])
+@pytest.mark.parametrize("name", ["llava", "llava_next_mistral", "idefics3", "gemma3"])
+def test_any_roles(tmp_path_factory, name, query, key):
+    path = tmp_path_factory.mktemp(name)
+    try:
+        make_family(path, name)
+    except ImportError as error:
+        pytest.skip(str(error).strip())
+    case = Case(path)
+    sets = {name: SETS[name] for name in ("L0H1", "some")}
+    worst, largest, growth = case.compare(Change.of("edge", query, key), sets)
+    assert growth.whole == (query == "image" or not case.model.causal)
+    assert worst <= 1e-5
+    seen = (query, key) not in {("image", "question")}  # in these models no image token sees the question
+    assert (largest > 1e-5) == seen
+
+
+def test_the_grouping_of_sequences_changes_nothing(tmp_path):
+    """Grouped-query heads, packed questions of different lengths, and few or many sequences at once."""
+    make_family(tmp_path, "llava_next_mistral")
+    case = Case(tmp_path)
+    assert case.model.model.config.text_config.num_key_value_heads < case.model.heads
+    questions = [*QUESTIONS, "Is it?", "Is there a red car in this picture, and if there is, is the word a question?"]
+    found = []
+    for tokens in (1, 300, 10**6):
+        worst, _, _ = case.compare(
+            Change.of("edge", None, None), all_heads(case.model) | SETS, tokens=tokens, questions=questions
+        )
+        found.append(worst)
+    print("off by", *(f"{worst:.1e}" for worst in found))
+    assert max(found) <= 1e-5
+
+
+def test_half_precision_is_as_close_as_its_passes_are_to_each_other(tmp_path):
+    """To float32: a bfloat16 growing pass is off by no more than twice what whole bfloat16 passes are."""
+    make_family(tmp_path, "llava")
+    whole, half = Case(tmp_path), Case(tmp_path, torch.bfloat16)
+    change, sets = Change.of("edge", None, None), all_heads(whole.model)
+    grown = passes = 0.0
+    for image, of_half in zip(whole.images(PICTURES[0]), half.images(PICTURES[0]), strict=True):
+        prefill = run_prefill(half.model, of_half)
+        _, found = Growth(half.model, change, sets, 10**6).run(prefill)
+        hidden = {name: each.hidden[place] for each in found for place, name in enumerate(each.names)}
+        for name, chosen in sets.items():
+            for number, question in enumerate(image.questions):
+                exact = whole.expected(image, question.prompt, change, chosen)
+                grown = max(grown, abs(float(half.answers.margin(hidden[name])[number]) - exact))
+                one = half.expected(of_half, question.prompt, change, chosen)
+                passes = max(passes, abs(one - exact))
+    print(f"bfloat16, largest error of a margin: growing {grown:.1e}, whole passes {passes:.1e}")
+    assert grown <= 2 * passes
+
+
+def samples(**images):
+    """A sample about each image, by category."""
+    return [
+        [Sample(f"{category}{number}", category, None, f"{category}{number}.png", "?", "Yes", row=number)]
+        for category, count in images.items()
+        for number in range(count)
+    ]
+
+
+def test_partners_are_of_the_same_category_and_never_the_image_itself():
+    groups = samples(a=5, b=2, c=1)
+    partners = choose_partners(groups, seed=3)
+    assert set(partners) == {group[0].image for group in groups}
+    assert len({sample.image for sample in partners.values()}) == len(groups)  # each is taken once
+    for name, sample in partners.items():
+        assert sample.image != name
+        assert sample.category == name[0] or "c0.png" in (name, sample.image)
+    assert {sample.category for sample in choose_partners(samples(c=1, d=1), 0).values()} == {"c", "d"}
+    with pytest.raises(HeadflowError, match="images are swapped with others: there is one"):
+        choose_partners(samples(a=1), 0)
+
+
+def test_references_are_spread_over_the_categories():
+    chosen = choose_references(samples(a=9, b=3, c=1), 6, seed=0)
+    assert sorted(sample.category for sample in chosen) == ["a", "a", "a", "b", "b", "c"]
+    assert len({sample.image for sample in chosen}) == 6
+    assert len(choose_references(samples(a=2), 6, seed=0)) == 2
+
+
+def test_a_mean_is_over_other_images(tmp_path):
+    make_family(tmp_path, "llava")
+    case = Case(tmp_path)
+    change = Change.of("mean", None, None)
+    means = HeadMeans(Growth(case.model, change, SETS, 10**6), change)
+    images = [case.images(picture)[0] for picture in PICTURES]
+    for image in images:
+        means.add(image.sha256, run_prefill(case.model, image))
+    case.reference.reset()
+    sums, count = 0, 0
+    for question in images[1].questions:
+        case.reference.hidden(case.inputs(images[1], question.prompt))
+        roles = torch.tensor(question.prompt.roles)
+        outputs = torch.stack([case.reference.seen[layer][2][0] for layer in range(case.model.layers)])
+        sums, count = sums + outputs[:, :, roles == QUESTION].sum(dim=2), count + int((roles == QUESTION).sum())
+    assert (means.without(images[0].sha256) - sums / count).abs().max() <= 1e-6
+    assert (means.without("") - means.without(images[0].sha256)).abs().max() > 1e-3
+    alone = HeadMeans(Growth(case.model, change, SETS, 10**6), change)
+    alone.add(images[0].sha256, run_prefill(case.model, images[0]))
+    with pytest.raises(HeadflowError, match="needs at least two images"):
+        alone.without(images[0].sha256)
+
+
+@pytest.mark.parametrize(
+    ("kind", "query", "key", "says"),
+    [
+        ("remove", "question", None, "remove changes all tokens"),
+        ("skip", LAST, None, "skip changes all tokens"),
+        ("zero", None, "image", "zero has no keys"),
+        ("swap", None, "system", "swap takes the image tokens of another image, not system"),
+    ],
+)
+def test_roles_that_a_kind_has_no_use_for(kind, query, key, says):
+    with pytest.raises(HeadflowError, match=says):
+        Change.of(kind, query, key)
+    assert "question" in QUERIES
