@@ -22,7 +22,7 @@ DEVICE ?= auto
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-llava demo tour train-demo data extract plots summary compare diagnose prompts verify validate export-pt import-pt test check bench bench-plots clean
+.PHONY: help setup setup-llava demo tour train-demo data extract knock-out plots summary compare diagnose prompts verify validate export-pt import-pt test check bench bench-plots clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -116,6 +116,9 @@ compare: needs-run $(VENV)/.laptop  ## compare two runs, or the distances of sev
 
 diagnose: needs-run $(VENV)/.laptop  ## say where and how a model fails: RUN=... [ARGS]
 	$(BIN)/python -m analyze diagnose '$(RUN)' $(ARGS)
+
+knock-out: needs-run $(VENV)/.all  ## run a run's model again with heads or layers knocked out: RUN=... ARGS="--heads all"
+	$(BIN)/python -m extract knock-out '$(RUN)' $(ARGS)
 
 prompts: needs-run $(VENV)/.laptop  ## say which wording of a run is answered best: RUN=... [ARGS]
 	$(BIN)/python -m analyze prompts '$(RUN)' $(ARGS)

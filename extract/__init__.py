@@ -5,8 +5,9 @@ questions/ images/   question files -> samples; image files -> tensors
 prompts/             text -> token ids and roles
 attention/ models/   attention, observed -> masses; checkpoints -> observed models
 residual/            what heads, MLPs and layers contribute to the answer, read in the same pass
+growing/ knockouts/  parts of a model knocked out, side by side; as a job on a run
 passes/              images and their questions -> batches -> forward passes -> outcomes
-runner, backends     the loop over all samples, into a run; what loads a model for it
-show_prompt, stopping, skipped, contradictions   prompts printed; Ctrl-C; samples that tell that the command is wrong
-provenance           versions and commit
+loop, runner         the loop over images; what it observes, into a run
+backends, provenance what loads a model; versions and commit
+checks, stopping, show_prompt   samples that tell that the command is wrong; Ctrl-C; prompts printed
 """

@@ -24,8 +24,8 @@ from extract.backends import (
     load_format,
     packages,
 )
+from extract.checks import count_contradictions
 from extract.cli import RESUMABLE, parser
-from extract.contradictions import count_contradictions
 from extract.knockouts.cli import NAME as KNOCK_OUT
 from extract.prompts.templates import CHAT, find_template
 from extract.prompts.wordings import Wording
@@ -34,7 +34,7 @@ from extract.provenance import git_commit, versions
 from extract.questions.question_set import QuestionSet, read_questions
 from schemas.columns import REASONS
 from schemas.errors import HeadflowError
-from schemas.head_sets import NOTHING
+from schemas.jobs.head_sets import NOTHING
 from schemas.manifest import SEPARATE, Manifest
 from schemas.store.directory import check_directory, holds_run, refuse_foreign_run
 from schemas.store.identity import check_division, check_fingerprints, check_model, check_same
@@ -163,9 +163,9 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     questions.check_images()
     with packages(arguments.backend):
+        from extract.checks import check_images
         from extract.images.fingerprint import fingerprint_images
         from extract.models.fingerprint import fingerprint_settings
-        from extract.skipped import check_images
     images = fingerprint_images(questions)  # of all chunks, so that each is compared with those before
     settings = fingerprint_settings(arguments.model_path, arguments.model_base)
     questions = in_wordings(questions.first(arguments.num_samples), wordings)

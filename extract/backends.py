@@ -15,7 +15,7 @@ from extract.prompts.wordings import Wording, read_wordings
 from extract.questions.question_set import QuestionSet
 from schemas.columns import CONTRIBUTIONS, EXTRAS, LAYERS
 from schemas.errors import HeadflowError
-from schemas.head_sets import NOTHING, HeadSet
+from schemas.jobs.head_sets import NOTHING, HeadSet
 from schemas.manifest import PACKED, Session
 
 if TYPE_CHECKING:

@@ -104,7 +104,7 @@ def parser() -> argparse.ArgumentParser:
         "sequence of its own (default packed)",
     )
     flags.add_argument(
-        "--num-workers", type=_workers, default="auto", help="processes that read images; 0: none (default auto)"
+        "--num-workers", type=workers, default="auto", help="processes that read images; 0: none (default auto)"
     )
     asked = flags.add_mutually_exclusive_group()
     asked.add_argument(
@@ -191,7 +191,7 @@ def _batch_size(text: str) -> int | None:
     return None if text == "auto" else number(int, 1, ROWS, auto=True)(text)
 
 
-def _workers(text: str) -> int:
+def workers(text: str) -> int:
     """A value of `--num-workers`; auto: one less than the cores that this process may use, 1 to 8."""
     if text != "auto":
         return number(int, 0, ROWS, auto=True)(text)

@@ -24,7 +24,7 @@ from extract.questions.samples import Sample, Skipped, Unusable
 from extract.residual.sizes import model_sizes
 from extract.stopping import StopRequest, stop_on_signals
 from schemas.errors import HeadflowError
-from schemas.head_sets import NOTHING, HeadSet
+from schemas.jobs.head_sets import NOTHING, HeadSet
 from schemas.manifest import PACKED, SEPARATE, Session
 from schemas.store.writer import TO_RESUME
 from schemas.text import one_line

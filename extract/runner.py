@@ -4,10 +4,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from extract.checks import too_many_skipped
 from extract.loop import Loop, ReaderEnded
 from extract.passes.forward import Observed, Outcome, Passes
 from extract.questions.question_set import QuestionSet
-from extract.skipped import too_many_skipped
 from schemas.columns import FLOW_NAMES
 from schemas.errors import HeadflowError, Stopped
 from schemas.manifest import EXTRACTED

@@ -4,7 +4,7 @@ roles, columns   which role each token of a prompt has; the columns of a run's t
 manifest         the fields of `run.json`
 store/           runs on disk: open, write, resume, validate
 jobs/            later jobs on a run, such as knock-outs
-sample_ids, head_sets   how samples are named; sets of heads and layers
+sample_ids       how samples are named
 files, text      files that may be damaged, read; files written at once; text on one line
 errors, cli      the errors that reach a user as one line; what both commands share
 """

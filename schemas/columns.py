@@ -159,6 +159,9 @@ SAMPLES = (
 )
 
 
+LAST = "last"  # beside the roles, in knock-outs: the last token
+KEY_ROLES = tuple(role.name for role in ROLES)
+QUERY_ROLES = (*KEY_ROLES, LAST)
 EDGE, SWAP, MEAN, ZERO, REMOVE, SKIP = KINDS = ("edge", "swap", "mean", "zero", "remove", "skip")
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from schemas.columns import EXTRAS, FLOW_NAMES
 from schemas.errors import HeadflowError
 from schemas.files import build
-from schemas.head_sets import wrong_set
+from schemas.jobs.head_sets import wrong_set
 from schemas.text import short
 
 SCHEMA_VERSION = 2

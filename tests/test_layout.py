@@ -17,9 +17,10 @@ FORBIDDEN = {
     "analyze": {"extract", "data", "transformers"},
 }
 # The packages of `extract` in the order of imports; the modules beside them, the run, come last
-LAYERS = ("questions", "images", "prompts", "attention", "models", "residual", "passes")
+LAYERS = ("questions", "images", "prompts", "attention", "models", "residual", "passes", "growing")
 COMMAND_LINE = {
     "schemas.cli", "schemas.__main__", "extract.__main__", "extract.cli", "analyze.__main__", "analyze.cli",
+    "extract.knockouts.cli", "extract.knockouts.command",
     *(f"analyze.commands.{path.stem}" for path in (ROOT / "analyze" / "commands").glob("[!_]*.py")),
 }  # fmt: skip
 OTHER_ENVIRONMENT = "extract.models.llava.original_package"

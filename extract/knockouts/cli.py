@@ -2,10 +2,10 @@
 
 import argparse
 
-from extract.knockouts.changes import KEYS, QUERIES
+from extract.cli import workers
 from extract.knockouts.sets import ALL, LAYER_SETS
 from schemas.cli import number, path
-from schemas.columns import EDGE, KINDS
+from schemas.columns import EDGE, KEY_ROLES, KINDS, QUERY_ROLES
 from schemas.manifest import ROWS
 from schemas.store.ledger import JOB_NAME
 
@@ -49,8 +49,8 @@ def parser() -> argparse.ArgumentParser:
         "output on some tokens is its mean over other images, or 0; remove: 0 for all tokens, and layers return their "
         f"input; skip: layers return their input (default {EDGE})",
     )
-    flags.add_argument("--query", choices=QUERIES, help="role of the tokens that are changed (default question)")
-    flags.add_argument("--key", choices=KEYS, help="role of the tokens that they do not see (default image)")
+    flags.add_argument("--query", choices=QUERY_ROLES, help="role of the tokens that are changed (default question)")
+    flags.add_argument("--key", choices=KEY_ROLES, help="role of the tokens that they do not see (default image)")
     flags.add_argument(
         "--samples", type=path, metavar="FILE", help="the samples, a text file of one sample_id a line (default: all)"
     )
@@ -80,7 +80,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--image-folder", type=path, help="where its images are now")
     flags.add_argument("--device", help="as of python -m extract (default: auto)", default="auto")
     flags.add_argument(
-        "--num-workers", type=number(int, 0, ROWS), help="processes that read images; 0: none (default 1)", default=1
+        "--num-workers", type=workers, default="auto", help="processes that read images; 0: none (default auto)"
     )
     return flags
 

@@ -15,7 +15,7 @@ from extract.questions.question_set import QuestionSet, read_questions
 from schemas.cli import say
 from schemas.columns import MEAN, OK
 from schemas.errors import HeadflowError
-from schemas.head_sets import HeadSet
+from schemas.jobs.head_sets import HeadSet
 from schemas.jobs.job import Settings, remove_job
 from schemas.manifest import IDENTITY_OF_MODEL, PACKED, Session
 from schemas.store.run import Run, open_run
@@ -35,7 +35,7 @@ def knock_out(argv: Sequence[str]) -> int:
     check_kind(arguments.kind, sets)
     asked = asked_of_run(run, arguments)
     with packages(TRANSFORMERS):
-        from extract.knockouts.changes import Change
+        from extract.growing.changes import Change
     change = Change.of(arguments.kind, arguments.query, arguments.key)
     questions = find_questions(run, arguments, asked)
     name = arguments.job or job_name(arguments)
@@ -144,8 +144,8 @@ def run_job(
         HeadflowError: the model is not that of the run, or the job of that name is another one.
     """
     with packages(TRANSFORMERS):
+        from extract.checks import check_images
         from extract.knockouts.runner import KnockOutJob
-        from extract.skipped import check_images
         from schemas.jobs.writer import JobWriter
 
     chunk = questions.chunk(arguments.num_chunks, arguments.chunk_idx)

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from extract.knockouts.changes import Change
-from extract.knockouts.growing import Growth, Sequences
-from extract.knockouts.prefill import Prefill
+from extract.growing.changes import Change
+from extract.growing.growth import Growth, Sequences
+from extract.growing.prefill import Prefill
 from extract.questions.samples import Sample
 from schemas.errors import HeadflowError
 

@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from extract.growing.changes import Change
+from extract.growing.growth import Growth
+from extract.growing.prefill import run_prefill
 from extract.images.loading import open_images
-from extract.knockouts.changes import Change
-from extract.knockouts.growing import Growth
 from extract.knockouts.passes import COLUMNS, KnockedOut, KnockOutPasses
-from extract.knockouts.prefill import run_prefill
 from extract.knockouts.references import HeadMeans, choose_partners, choose_references
 from extract.loop import Loop, ReaderEnded
 from extract.models.answers import AnswerReader

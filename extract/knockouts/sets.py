@@ -8,7 +8,7 @@ from typing import Any
 from schemas.columns import KINDS, REMOVE, SKIP
 from schemas.errors import HeadflowError
 from schemas.files import read_object
-from schemas.head_sets import HeadSet, wrong_set
+from schemas.jobs.head_sets import HeadSet, wrong_set
 from schemas.text import short
 
 ALL = "all"

@@ -11,7 +11,7 @@ from torch import nn
 
 from extract.models.checkpoint import Checkpoint
 from schemas.errors import HeadflowError
-from schemas.head_sets import HeadSet
+from schemas.jobs.head_sets import HeadSet
 
 
 def remove(checkpoint: Checkpoint, chosen: HeadSet) -> None:

@@ -1,5 +1,7 @@
 """Jobs on a run: later commands that run its model over its samples again, such as knock-outs.
 
-job      a job on disk: its settings, its ledgers, and its rows
-writer   writes one
+head_sets   sets of heads and layers, as jobs and plans name them
+job         a job on disk: its settings, its ledgers, and its rows
+writer      writes one
+validate    what is wrong with those on a run
 """

@@ -15,13 +15,12 @@ import pyarrow as pa
 from schemas.columns import EDGE, KINDS, KNOCKOUTS, arrow_schema
 from schemas.errors import HeadflowError
 from schemas.files import build, read_object
-from schemas.head_sets import HeadSet, wrong_set
+from schemas.jobs.head_sets import HeadSet, wrong_set
 from schemas.manifest import ROWS
-from schemas.store.ledger import JOB_NAME, Ledger, read_ledgers
+from schemas.store.ledger import JOB_NAME, JOBS, Ledger, read_ledgers
 from schemas.store.run import Run
 from schemas.text import short
 
-JOBS = "jobs"  # the folder of jobs
 JOB_DESCRIPTIVE = ("started",)  # fields that decide no number
 
 

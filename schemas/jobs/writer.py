@@ -10,9 +10,9 @@ import pyarrow as pa
 from schemas.columns import KNOCKOUTS, arrow_schema
 from schemas.errors import HeadflowError
 from schemas.files import write_text_once
-from schemas.jobs.job import JOB_DESCRIPTIVE, JOBS, Job, Settings, open_job, settings_path
+from schemas.jobs.job import JOB_DESCRIPTIVE, Job, Settings, open_job, settings_path
 from schemas.manifest import Session, to_json
-from schemas.store.ledger import COMPLETE, RUNNING, Ledger, Part, commit
+from schemas.store.ledger import COMPLETE, JOBS, RUNNING, Ledger, Part, commit
 from schemas.store.locks import Lock
 from schemas.store.parts import part_number, write_table
 from schemas.store.run import Run

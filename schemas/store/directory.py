@@ -10,7 +10,7 @@ from typing import Any
 from schemas.columns import TABLES
 from schemas.errors import HeadflowError
 from schemas.files import read_object, write_text
-from schemas.store.ledger import CHUNKS, LEDGER_NAME, PART_NAME, TABLE_NAME
+from schemas.store.ledger import CHUNKS, JOB_NAME, JOBS, LEDGER_NAME, PART_NAME, TABLE_NAME
 from schemas.store.run import MANIFEST
 
 OUTPUTS = ".outputs.json"  # names and hashes of the files that were made from a run and lie in its directory
@@ -73,7 +73,7 @@ def remove_run(path: Path) -> None:
     """Remove the run in a directory, and nothing else.
 
     That is its manifest, its ledgers, the files named as its parts in the folders of tables that are known or that a
-    ledger names, and the recorded outputs that were not changed since.
+    ledger names, its jobs, and the recorded outputs that were not changed since.
 
     Raises:
         HeadflowError: see `refuse_foreign_run`.
@@ -83,7 +83,7 @@ def remove_run(path: Path) -> None:
     parts = [part for file in ledgers for part in _read_ours(file).get("parts", []) if isinstance(part, dict)]
     rows = [part.get("rows") for part in parts]
     named = {table for each in rows if isinstance(each, dict) for table in each if TABLE_NAME.fullmatch(table)}
-    files = [path / MANIFEST, *ledgers]
+    files = [path / MANIFEST, *ledgers, *_jobs(path)]
     for table in {*TABLES, *named}:
         names = [*(path / table).glob("part-*.parquet"), *(path / table).glob(".part-*.parquet.tmp")]
         files += [file for file in names if PART_NAME.fullmatch(file.name.removeprefix(".").removesuffix(".tmp"))]
@@ -97,6 +97,13 @@ def remove_run(path: Path) -> None:
 
 def _ledgers(path: Path) -> list[Path]:
     return [file for file in (path / CHUNKS).glob("*.json") if LEDGER_NAME.fullmatch(file.name)]
+
+
+def _jobs(path: Path) -> list[Path]:
+    """The settings of the jobs on a run, and their ledgers."""
+    settings = [file for file in (path / JOBS).glob("*.json") if JOB_NAME.fullmatch(file.stem)]
+    ledgers = [file for job in settings for file in (path / JOBS / job.stem).glob("*.json")]
+    return [*settings, *(file for file in ledgers if LEDGER_NAME.fullmatch(file.name))]
 
 
 def _read_ours(file: Path) -> dict[str, Any]:

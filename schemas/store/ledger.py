@@ -15,7 +15,7 @@ from schemas.files import build, read_object, write_text
 from schemas.manifest import ROWS, Session, to_json
 from schemas.text import short
 
-CHUNKS = "chunks"  # the folder of ledgers
+CHUNKS, JOBS = "chunks", "jobs"  # the folders of a run's ledgers, and of later jobs on it
 RUNNING, COMPLETE = "running", "complete"
 JOB_NAME = re.compile(r"[a-z][a-z0-9_]*")
 PART_NAME = re.compile(rf"part-({JOB_NAME.pattern}-)?([0-9]+-)?[0-9]+\.parquet")

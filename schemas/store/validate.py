@@ -9,8 +9,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.columns import CONTRIBUTION_COLUMNS, CONTRIBUTIONS, OK, PARTITIONS, PARTS, REASONS, SKIPPED, TABLES
+from schemas.columns import CONTRIBUTION_COLUMNS, CONTRIBUTIONS, EXTRAS, OK, PARTITIONS, PARTS, REASONS, SKIPPED
 from schemas.errors import HeadflowError
+from schemas.jobs.validate import validate_jobs
 from schemas.manifest import IMPORTED, Manifest
 from schemas.roles import ROLES, TEXT
 from schemas.store.ledger import mostly_other_images
@@ -31,7 +32,7 @@ def validate(path: str | Path) -> Iterator[str]:
     columns, values (that the contract's types can hold, no null, no NaN, 0..1, partitions that sum to 1 within a
     tolerance, `v2t` that equals its parts, contributions that add up to the margin), that each `ok` sample has every
     cell of each table's grid once, in the part that has it in `samples`, and no other sample has any, and that all
-    chunks had the same weights and images.
+    chunks had the same weights and images; and the jobs on the run, see `validate_jobs`.
     """
     try:
         run = open_run(path)
@@ -44,6 +45,7 @@ def validate(path: str | Path) -> Iterator[str]:
     yield from _check_samples(run, ok)
     for table in run.grids:
         yield from _check_table(run, table, ok)
+    yield from validate_jobs(run, {name: category for names in ok.values() for name, category in names.items()})
 
 
 def _check_ledgers(run: Run) -> Iterator[str]:
@@ -71,7 +73,7 @@ def _check_ledgers(run: Run) -> Iterator[str]:
 
 
 def _stray_files(run: Run) -> Iterator[str]:
-    for table in TABLES:
+    for table in ("samples", "heads", *EXTRAS):
         folder = run.path / table
         if not folder.is_dir():
             if table in ("samples", *run.grids):

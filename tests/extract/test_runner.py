@@ -16,7 +16,7 @@ from PIL import Image
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from extract.__main__ import main
-from extract.contradictions import count_contradictions
+from extract.checks import count_contradictions
 from extract.images.loading import ImageFiles
 from extract.models.transformers_model import TransformersModel
 from extract.passes.forward import Passes

@@ -46,7 +46,7 @@ def test_a_field_of_a_later_version_is_left_out_and_a_missing_one_has_its_defaul
 
 
 def test_every_field_but_these_decides_numbers():
-    assert set(DESCRIPTIVE) == {"schema_version", "question_file", "started"}
+    assert set(DESCRIPTIVE) == {"schema_version", "question_file", "sizes", "started"}
 
 
 @pytest.mark.parametrize(
@@ -65,6 +65,8 @@ def test_every_field_but_these_decides_numbers():
         ({"num_chunks": 0}, "num_chunks is 0"),
         ({"flows": ["t2v", "t2v"]}, "flows names one of its members twice"),
         ({"flows": ["t2v", "colour"]}, "it names flows that are not in the contract: colour"),
+        ({"tables": ["colour"]}, "it names tables that are not in the contract: colour"),
+        ({"removed": {"heads": [3]}}, "removed has heads [3], not a list of [layer, head]"),
         ({"source": ["a" * 1000]}, "`source` is ['aaa"),
     ],
 )

@@ -1,11 +1,14 @@
-"""Whether nearly all samples are skipped for one reason: then the command is wrong, and not single samples.
+"""What samples say of the command: it is wrong if nearly all are skipped for one reason, or if margins tell otherwise.
 
-Nearly all are nine in ten, of all samples that the run has so far: a chunk may have few.
+Nearly all are nine in ten, of all samples that the run has so far: a chunk may have few. A margin's two tokens are
+those by which a model answers if its sign agrees with `p_yes` and `p_no`.
 """
 
 from collections import Counter
 from itertools import islice
 from pathlib import Path
+
+import pyarrow.compute as pc
 
 from extract.images.decoding import find_image
 from extract.questions.question_set import QuestionSet
@@ -59,3 +62,19 @@ def too_many_skipped(run: Run) -> str | None:
                 f"{one_line(detail)[:300]}; they are not kept, and the command runs them again once the cause is mended"
             )
     return None
+
+
+def count_contradictions(run: Run) -> tuple[int, int]:
+    """How many samples have a margin whose sign contradicts `p_yes > p_no`, of how many that have a margin.
+
+    A margin of 0 and equal probabilities contradict nothing.
+    """
+    contradictions = answered = 0
+    for path in run.part_paths("samples"):
+        samples = run.read_part(path).select(["p_yes", "p_no", "margin"]).drop_null()
+        difference = pc.subtract(samples["p_yes"], samples["p_no"])
+        answered += samples.num_rows
+        contradictions += (
+            pc.sum(pc.equal(pc.multiply(pc.sign(difference), pc.sign(samples["margin"])), -1)).as_py() or 0
+        )
+    return contradictions, answered

@@ -3,14 +3,15 @@
 import pytest
 import torch
 
-from extract.knockouts.changes import LAST, QUERIES, Change
-from extract.knockouts.growing import Growth
-from extract.knockouts.prefill import run_prefill
+from extract.growing.changes import Change
+from extract.growing.growth import Growth
+from extract.growing.prefill import run_prefill
 from extract.knockouts.references import HeadMeans, choose_partners, choose_references
 from extract.passes.batching import ImageQuestions, Question
 from extract.questions.samples import Sample
+from schemas.columns import LAST
 from schemas.errors import HeadflowError
-from schemas.head_sets import HeadSet
+from schemas.jobs.head_sets import HeadSet
 from schemas.roles import IMAGE, QUESTION, ROLES
 from tests.extract.models.test_families import PICTURES, QUESTIONS
 from tests.extract.residual.test_contributions import load
@@ -297,4 +298,3 @@ def test_a_mean_is_over_other_images(tmp_path):
 def test_roles_that_a_kind_has_no_use_for(kind, query, key, says):
     with pytest.raises(HeadflowError, match=says):
         Change.of(kind, query, key)
-    assert "question" in QUERIES

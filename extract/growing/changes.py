@@ -14,13 +14,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from schemas.columns import EDGE, MEAN, REMOVE, SKIP, SWAP, ZERO
+from schemas.columns import EDGE, LAST, MEAN, REMOVE, SKIP, SWAP, ZERO
 from schemas.errors import HeadflowError
 from schemas.roles import IMAGE, PADDING, QUESTION, ROLES
 
-LAST = "last"
-QUERIES = (*(role.name for role in ROLES), LAST)
-KEYS = tuple(role.name for role in ROLES)
 BEHIND = ("question", LAST)  # queries that stand behind the image
 OF_KEYS = (EDGE, SWAP)  # kinds that say which keys
 OF_TOKENS = (EDGE, SWAP, MEAN, ZERO)  # kinds that say which tokens are changed

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from extract.attention.transformers_interface import observing
-from extract.knockouts.attention import Changed, ChangedAttention, Keys
-from extract.knockouts.changes import Change, last
-from extract.knockouts.prefill import Prefill
+from extract.growing.attention import Changed, ChangedAttention, Keys
+from extract.growing.changes import Change, last
+from extract.growing.prefill import Prefill
 from extract.models.transformers_model import TransformersModel
 from extract.passes.batching import ImageQuestions
 from schemas.columns import MEAN, SKIP, SWAP
-from schemas.head_sets import HeadSet
+from schemas.jobs.head_sets import HeadSet
 from schemas.roles import IMAGE, PADDING
 
 
