@@ -134,6 +134,18 @@ def compare_tables(report: Report, shape: Shape, variants: Variants, rounds: int
         report.add(f"{name} / plain", f"{ratio(seconds, name, 'plain'):.3f}", detail, seconds=seconds)
 
 
+def compare_knock_outs(report: Report, shape: Shape, variants: Variants, rounds: int) -> None:
+    """All heads knocked out, each by itself, by a plain pass over one question on one image."""
+    names = ("plain", "knock_outs", "knock_outs_of_two")
+    seconds = interleave({name: partial(variants.run, name) for name in names}, rounds)
+    heads = variants.checkpoint.layers * variants.checkpoint.heads
+    for name, questions in (("knock_outs", 1), ("knock_outs_of_two", 2)):
+        value = ratio(seconds, name, "plain") * shape.batch / questions
+        tokens = variants.one.input_ids.shape[1]
+        detail = f"{shape.name}, {tokens} tokens; {heads} heads, {questions} question(s) an image, for each"
+        report.add(f"{name} / plain", f"{value:.2f}", detail, seconds=seconds)
+
+
 def compare_sequences(report: Report, shape: Shape, variants: Variants, rounds: int) -> None:
     """Two questions on an image, and several wordings of them, packed by separate."""
     seconds = interleave({name: partial(variants.run, name) for name in ("separate", "packed")}, rounds)
@@ -213,6 +225,7 @@ def main() -> None:
     report.facts["attention"] = variants.checkpoint.kernel.description
     compare(report, short, variants, arguments.rounds)
     compare_tables(report, short, variants, arguments.rounds)
+    compare_knock_outs(report, short, variants, max(2, arguments.rounds // 2))
     compare_sequences(report, short, variants, arguments.rounds)
     compare_end_to_end(report, variants, arguments)
     del variants

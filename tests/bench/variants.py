@@ -3,6 +3,7 @@
 plain       the model as it is: sdpa, right-padded batch, logits of the last position
 observed    the same batch through headflow: logits and flows
 contributions, profile   observed, with direct contributions to the margin, or with the layer profile
+knock_outs  each head knocked out by itself, in one growing pass; knock_outs_of_two: of two questions on the image
 usual       eager attention, `output_attentions=True`, then a reduction to masses
 separate    two questions an image, each in a sequence of its own, observed
 packed      the same questions behind one prefix, observed
@@ -39,8 +40,15 @@ from data.demo_model import IMAGE_TOKEN, train_tokenizer
 from extract.attention.masses import softmax_attention
 from extract.attention.packing import Batch, pack
 from extract.attention.transformers_interface import NAME
+from extract.growing.changes import Change
+from extract.growing.growth import Growth
+from extract.growing.prefill import run_prefill
+from extract.images.preprocessing import Pixels
+from extract.knockouts.cli import TOKENS
+from extract.knockouts.sets import ALL, single_heads
 from extract.models.answers import AnswerReader
 from extract.models.transformers_model import TransformersModel
+from extract.passes.batching import ImageQuestions, Question
 from extract.passes.forward import Passes
 from extract.prompts.prompt import Prompt, Prompts
 from extract.prompts.prompt_format import AnswerTokens
@@ -49,7 +57,7 @@ from extract.questions.question_set import QuestionSet
 from extract.questions.samples import Sample
 from extract.residual.tables import ResidualTables
 from extract.runner import Extractor
-from schemas.columns import CONTRIBUTIONS, EXTRAS, LAYERS
+from schemas.columns import CONTRIBUTIONS, EDGE, EXTRAS, LAYERS
 from schemas.manifest import Manifest
 from schemas.roles import BOS, IMAGE, QUESTION, SYSTEM, USER
 from schemas.store.writer import RunWriter
@@ -159,6 +167,22 @@ class Variants:
 
     def profile(self) -> dict[str, Tensor]:
         return self._with_table(LAYERS)
+
+    def knock_outs(self) -> None:
+        self._knock_out(1)
+
+    def knock_outs_of_two(self) -> None:
+        self._knock_out(2)
+
+    def _knock_out(self, questions: int) -> None:
+        model = self.checkpoint
+        pixels = Pixels({name: each[:1] for name, each in self.inputs.items()}, model.prompt_format.image_ids)
+        asked = [Question(None, prompt(model, 34, seed)) for seed in range(questions)]  # type: ignore[arg-type]
+        heads = single_heads([ALL], model.layers, model.heads)
+        growth = Growth(model, Change.of(EDGE, None, None), heads, TOKENS)
+        _, grown = growth.run(run_prefill(model, ImageQuestions("", pixels, asked)))
+        for each in grown:
+            self.answers.margin(each.hidden)
 
     def _with_table(self, name: str) -> dict[str, Tensor]:
         with self.tables[name].reading(self.one) as reading:

@@ -189,6 +189,19 @@ def test_flows_and_first_tokens_are_the_package_s(package, forms, questions, tmp
         compare(tmp_path / name, tmp_path / f"{name} p")
 
 
+def test_contributions_and_layers_are_the_package_s(package, forms, questions, tmp_path):
+    flags = {"image_folder": questions / "images", "question_file": questions / "MME_test.json", "num_samples": ROWS}
+    call = [*arguments(forms["released"].flags() | flags | {"dtype": "float32"}), "--contributions", "--layer-profile"]
+    ((code, _, error),) = package(RUNS, [[*call, "--backend", "llava", "--output-dir", str(tmp_path / "package")]])
+    assert (main([*call, "--output-dir", str(tmp_path / "run")]), code) == (0, 0), error
+    assert list(validate(tmp_path / "package")) == []
+    for table in ("contributions", "layers", "samples"):
+        ours, theirs = (pd.read_parquet(tmp_path / name / table) for name in ("run", "package"))
+        floats = ours.select_dtypes("float32").columns
+        assert len(floats) >= 5
+        assert np.abs(ours[floats] - theirs[floats]).max(axis=None) <= 1e-5
+
+
 @pytest.fixture(scope="module")
 def shapes(tmp_path_factory):
     """Noise of many shapes, and a question about each."""
