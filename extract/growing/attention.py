@@ -105,7 +105,8 @@ class ChangedAttention:
         """Put what the changed heads give into the output."""
         length, width = query.shape[2:]
         keys = length + (changed.before.key.shape[1] if changed.before is not None else 0)
-        step = max(1, SCRATCH // (4 * (length * keys + 3 * keys * width)))
+        numbers = length * keys + 3 * keys * width if changed.output is None else 3 * length * width
+        step = max(1, SCRATCH // (4 * numbers))
         for start in range(0, len(changed.rows), step):
             at = slice(start, start + step)
             rows, heads = changed.rows[at], changed.heads[at]

@@ -10,6 +10,7 @@ prompt.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -56,6 +57,35 @@ class Grown:
     hidden: Tensor
 
 
+@dataclass(frozen=True)
+class Source:
+    """What the knock-outs of an image's questions stand on.
+
+    Attributes:
+        means: of `mean`, float32 [layers, heads, head_dim].
+        other: of `swap`, the image whose keys and values are taken.
+    """
+
+    prefill: Prefill
+    sequences: Sequences
+    means: Tensor | None = None
+    other: Prefill | None = None
+
+    def prefix(self, layer: int) -> Keys | None:
+        """The keys and values of a layer before the tokens that are computed anew; None: there are none."""
+        return Keys(self.prefill.keys[layer][0], self.prefill.values[layer][0]) if self.sequences.shared else None
+
+    def keys(self, layer: int, chosen: Tensor) -> Keys:
+        """Those of some tokens of the prefix; `chosen` is bool [prefix]."""
+        return Keys(self.prefill.keys[layer][0][:, chosen], self.prefill.values[layer][0][:, chosen])
+
+    def of_other(self, layer: int) -> Keys:
+        """Those of the other image."""
+        assert self.other is not None
+        image = self.other.roles[: self.other.prefix] == IMAGE
+        return Keys(self.other.keys[layer][0][:, image], self.other.values[layer][0][:, image])
+
+
 class Growth:
     """Knock-outs of one model."""
 
@@ -69,36 +99,36 @@ class Growth:
         self._model = model
         self._change = change
         self._tokens = tokens
-        self._names = sorted(sets, key=lambda name: lowest_layer(sets[name]))
-        self._sets = sets
+        self._lowest = {name: min({layer for layer, _ in each.heads} | each.layers) for name, each in sets.items()}
+        self._names = sorted(sets, key=lambda name: self._lowest[name])
+        self._heads = {name: self._by_layer(each) for name, each in sets.items()}
+        self._skipped = {name: each.layers if change.skips else frozenset() for name, each in sets.items()}
         self.whole = not (model.causal and change.behind)
 
     def run(
-        self,
-        prefill: Prefill,
-        *,
-        means: Tensor | None = None,
-        other: Prefill | None = None,
+        self, prefill: Prefill, *, means: Tensor | None = None, other: Prefill | None = None
     ) -> tuple[Tensor, Iterator[Grown]]:
         """Run all knock-outs of an image's questions.
 
         Args:
-            means: of `mean`, float32 [layers, heads, head_dim].
-            other: of `swap`, the image whose keys and values are taken.
+            means, other: see `Source`.
 
         Returns:
             The final hidden states without any, [questions, width], and those with them, some knock-outs at a time.
         """
-        sequences = Sequences.of(prefill, whole=self.whole)
-        states = self.untouched(prefill, sequences)
-        number = max(1, self._tokens // sequences.columns.numel())
+        source = Source(prefill, self.sequences(prefill), means, other)
+        states = self.untouched(source)
+        number = max(1, self._tokens // source.sequences.columns.numel())
         groups = [self._names[start : start + number] for start in range(0, len(self._names), number)]
-        grown = (self._grow(names, prefill, sequences, states, means, other) for names in groups)
-        return self._final(states[-1], sequences), grown
+        return self._final(states[-1], source), (self._grow(names, source, states) for names in groups)
+
+    def sequences(self, prefill: Prefill) -> Sequences:
+        """The tokens that are computed anew."""
+        return Sequences.of(prefill, whole=self.whole)
 
     def layers_run(self) -> int:
         """How many layers all knock-outs of one sequence go through together."""
-        return sum(self._model.layers - lowest_layer(each) for each in self._sets.values())
+        return sum(self._model.layers - lowest for lowest in self._lowest.values())
 
     def halve(self, image: ImageQuestions) -> bool:
         """Let half as many tokens go through a layer at once; False if one sequence of an image has as many already."""
@@ -106,136 +136,94 @@ class Growth:
         return self._tokens >= image.columns()
 
     @torch.inference_mode()
-    def untouched(self, prefill: Prefill, sequences: Sequences, outputs: list[Tensor] | None = None) -> list[Tensor]:
+    def untouched(self, source: Source, outputs: list[Tensor] | None = None) -> list[Tensor]:
         """What each layer gets without any knock-out, and what the last one gives: [questions, length, width] each.
 
         Args:
             outputs: gets the outputs of the heads of each layer, [questions, heads, length, head_dim].
         """
-        states = [prefill.inputs[sequences.columns]]
-        question = torch.arange(len(sequences.columns), device=states[0].device)
+        states = [source.prefill.inputs[source.sequences.columns]]
+        question = torch.arange(len(states[0]), device=states[0].device)
         for layer in range(self._model.layers):
-            attention = ChangedAttention(self._model.kernel, self._prefix(prefill, sequences, layer), None)
-            states.append(self._layer(layer, states[-1], prefill, sequences, question, attention))
+            attention = ChangedAttention(self._model.kernel, source.prefix(layer), None)
+            states.append(self._layer(layer, states[-1], source, question, attention))
             if outputs is not None:
                 outputs.append(attention.output)
         return states
 
     @torch.inference_mode()
-    def _grow(
-        self,
-        names: list[str],
-        prefill: Prefill,
-        sequences: Sequences,
-        states: Sequence[Tensor],
-        means: Tensor | None,
-        other: Prefill | None,
-    ) -> Grown:
+    def _grow(self, names: list[str], source: Source, states: Sequence[Tensor]) -> Grown:
         """Take some knock-outs from their lowest layers to the top; row = knock-out * questions + question."""
-        questions = len(sequences.columns)
-        sets = [self._sets[name] for name in names]
-        joining = [lowest_layer(each) for each in sets]
+        questions = len(source.sequences.columns)
+        joining = [self._lowest[name] for name in names]
         hidden = states[0][:0]
         for layer in range(joining[0], self._model.layers):
-            there = len(hidden) // questions
-            new = joining.count(layer)
-            hidden = torch.cat([hidden, *[states[layer]] * new])
-            question = torch.arange(questions, device=hidden.device).repeat(there + new)
-            changed = self._changed(layer, sets[: there + new], prefill, sequences, question, means, other)
-            attention = ChangedAttention(self._model.kernel, self._prefix(prefill, sequences, layer), changed)
-            after = self._layer(layer, hidden, prefill, sequences, question, attention)
-            skipped = [number for number, each in enumerate(sets[: there + new]) if layer in each.layers]
-            if self._change.skips and skipped:
-                rows = _rows(skipped, questions, hidden.device)
+            there = names[: sum(lowest <= layer for lowest in joining)]
+            hidden = torch.cat([hidden, *[states[layer]] * joining.count(layer)])
+            question = torch.arange(questions, device=hidden.device).repeat(len(there))
+            changed = self._changed(layer, there, source, question)
+            attention = ChangedAttention(self._model.kernel, source.prefix(layer), changed)
+            after = self._layer(layer, hidden, source, question, attention)
+            if skipped := [number for number, name in enumerate(there) if layer in self._skipped[name]]:
+                rows = _rows(torch.tensor(skipped, device=hidden.device), questions)
                 after[rows] = hidden[rows]
             hidden = after
-        return Grown(names, self._final(hidden, sequences).unflatten(0, (len(names), questions)))
+        return Grown(names, self._final(hidden, source).unflatten(0, (len(names), questions)))
 
-    def _changed(
-        self,
-        layer: int,
-        sets: Sequence[HeadSet],
-        prefill: Prefill,
-        sequences: Sequences,
-        question: Tensor,
-        means: Tensor | None,
-        other: Prefill | None,
-    ) -> Changed | None:
-        """The heads of a layer that are changed; None: none is."""
-        change, questions = self._change, len(sequences.columns)
-        pairs = [(number, head) for number, each in enumerate(sets) for head in self._heads(each, layer)]
-        if change.kind == SKIP or not pairs:
+    def _changed(self, layer: int, names: Sequence[str], source: Source, question: Tensor) -> Changed | None:
+        """The heads of a layer that are changed, `question` by row; None: none is."""
+        change, sequences = self._change, source.sequences
+        each = [self._heads[name][layer] for name in names]
+        if change.kind == SKIP or not any(map(len, each)):
             return None
-        knock_out, head = torch.tensor(pairs, device=question.device).T
-        rows = (knock_out[:, None] * questions + torch.arange(questions, device=question.device)).flatten()
-        heads = head.repeat_interleave(questions)
+        knock_out = torch.from_numpy(np.repeat(np.arange(len(each)), list(map(len, each)))).to(question.device)
+        rows = _rows(knock_out, len(sequences.columns))
+        heads = torch.from_numpy(np.concatenate(each)).to(question.device).repeat_interleave(len(sequences.columns))
         tokens = change.changed(sequences.roles)[question]
+        if change.kind == MEAN:
+            assert source.means is not None
+            return Changed(rows, heads, tokens, output=source.means[layer, heads])
         if change.key is None:
-            width = prefill.keys[layer].shape[-1]
-            output = torch.zeros(len(heads), width, device=question.device)
-            if change.kind == MEAN:
-                assert means is not None
-                output = means[layer, heads]
-            return Changed(rows, heads, tokens, output=output)
-        own = change.keys(sequences.roles)[question]
+            width = source.prefill.keys[layer].shape[-1]
+            return Changed(rows, heads, tokens, output=torch.zeros(len(heads), width, device=question.device))
+        own, before = change.keys(sequences.roles)[question], None
+        if sequences.shared:
+            before = source.keys(layer, ~change.keys(source.prefill.roles[None, : sequences.shared])[0])
         if change.kind != SWAP:
-            seen = ~change.keys(prefill.roles[None, : prefill.prefix])[0]
-            behind = _keys(prefill, layer, seen) if sequences.shared else None
-            return Changed(rows, heads, tokens, before=behind, hidden=own)
-        assert other is not None
-        image = other.roles[: other.prefix] == IMAGE
-        taken = _keys(other, layer, image)
-        if not sequences.shared:
+            return Changed(rows, heads, tokens, before=before, hidden=own)
+        taken = source.of_other(layer)
+        if before is None:
             return Changed(rows, heads, tokens, swapped=own, other=taken)
-        kept = _keys(prefill, layer, prefill.roles[: prefill.prefix] != IMAGE)
-        before = Keys(torch.cat([kept.key, taken.key], dim=1), torch.cat([kept.value, taken.value], dim=1))
+        before = Keys(torch.cat([before.key, taken.key], dim=1), torch.cat([before.value, taken.value], dim=1))
         return Changed(rows, heads, tokens, before=before)
 
-    def _heads(self, chosen: HeadSet, layer: int) -> list[int]:
-        """The heads of a layer that are changed."""
-        if layer in chosen.layers:
-            return [] if self._change.skips else list(range(self._model.heads))
-        return [head for at, head in sorted(chosen.heads) if at == layer]
-
-    def _prefix(self, prefill: Prefill, sequences: Sequences, layer: int) -> Keys | None:
-        if not sequences.shared:
-            return None
-        return Keys(prefill.keys[layer][0], prefill.values[layer][0])
+    def _by_layer(self, chosen: HeadSet) -> list[np.ndarray]:
+        """The heads that are changed, int64, of each layer."""
+        heads: list[list[int]] = [[] for _ in range(self._model.layers)]
+        for layer, head in sorted(chosen.heads):
+            heads[layer].append(head)
+        for layer in chosen.layers:
+            heads[layer] = [] if self._change.skips else list(range(self._model.heads))
+        return [np.array(each, np.int64) for each in heads]
 
     def _layer(
-        self,
-        layer: int,
-        hidden: Tensor,
-        prefill: Prefill,
-        sequences: Sequences,
-        question: Tensor,
-        attention: ChangedAttention,
+        self, layer: int, hidden: Tensor, source: Source, question: Tensor, attention: ChangedAttention
     ) -> Tensor:
         """One layer of the model over rows of tokens, with another attention: [rows, length, width]."""
-        arguments = prefill.of_rows(layer, sequences.columns, question)
+        arguments = source.prefill.of_rows(layer, source.sequences.columns, question)
         with observing(attention, layers=[layer]):
             after: Tensor = self._model.stack.layers[layer](hidden, **arguments)
         return after
 
     @torch.inference_mode()
-    def _final(self, hidden: Tensor, sequences: Sequences) -> Tensor:
+    def _final(self, hidden: Tensor, source: Source) -> Tensor:
         """The last tokens of rows [rows, length, width] through the final norm, [rows, width]."""
-        ends = last(sequences.roles).repeat(len(hidden) // len(sequences.roles))
+        roles = source.sequences.roles
+        ends = last(roles).repeat(len(hidden) // len(roles))
         normed: Tensor = self._model.stack.norm(hidden[torch.arange(len(hidden), device=hidden.device), ends])
         return normed
 
 
-def lowest_layer(chosen: HeadSet) -> int:
-    """The first layer that a set changes."""
-    return min({layer for layer, _ in chosen.heads} | chosen.layers)
-
-
-def _rows(knock_outs: Sequence[int], questions: int, device: torch.device) -> Tensor:
+def _rows(knock_outs: Tensor, questions: int) -> Tensor:
     """The rows of some knock-outs, int64."""
-    first = torch.tensor(knock_outs, device=device)[:, None] * questions
-    return (first + torch.arange(questions, device=device)).flatten()
-
-
-def _keys(prefill: Prefill, layer: int, chosen: Tensor) -> Keys:
-    """The keys and values of some tokens of the prefix; `chosen` is bool [prefix]."""
-    return Keys(prefill.keys[layer][0][:, chosen], prefill.values[layer][0][:, chosen])
+    return (knock_outs[:, None] * questions + torch.arange(questions, device=knock_outs.device)).flatten()

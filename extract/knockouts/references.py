@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from extract.growing.changes import Change
-from extract.growing.growth import Growth, Sequences
+from extract.growing.growth import Growth, Source
 from extract.growing.prefill import Prefill
 from extract.questions.samples import Sample
 from schemas.errors import HeadflowError
@@ -24,10 +24,10 @@ class HeadMeans:
 
     def add(self, sha256: str, prefill: Prefill) -> None:
         """Add an image with its questions."""
-        sequences = Sequences.of(prefill, whole=self._growth.whole)
+        source = Source(prefill, self._growth.sequences(prefill))
         outputs: list[Tensor] = []
-        self._growth.untouched(prefill, sequences, outputs)
-        tokens = self._change.changed(sequences.roles)
+        self._growth.untouched(source, outputs)
+        tokens = self._change.changed(source.sequences.roles)
         sums = torch.stack([(each.float() * tokens[:, None, :, None]).sum(dim=(0, 2)) for each in outputs])
         self._sums[sha256] = sums + self._sums.get(sha256, 0)
         self._counts[sha256] = int(tokens.sum()) + self._counts.get(sha256, 0)
