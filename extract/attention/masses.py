@@ -97,7 +97,7 @@ def softmax_attention(
     sums = query.new_zeros((), dtype=torch.float32)
     for start in range(0, rows, step):
         some = slice(start, start + step)
-        weights = _capped(scores(query[:, :, some], key).mul_(scale), softcap)
+        weights = capped(scores(query[:, :, some], key).mul_(scale), softcap)
         weights = weights.masked_fill_(~block.seen[:, None, some], -torch.inf).softmax(dim=-1)
         shared = weights.to(value.dtype).unflatten(1, (kv_heads, heads // kv_heads)).flatten(2, 3)
         outputs.append((shared @ value).reshape(images, heads, -1, value.shape[-1]))
@@ -130,13 +130,13 @@ def weighted_masses(
     """
     seen = block.seen if mask is None else mask
     assert seen is not None
-    weights = _capped(scores(query, key).mul_(scale), softcap)
+    weights = capped(scores(query, key).mul_(scale), softcap)
     weights = weights.masked_fill_(~seen[:, None], -torch.inf).softmax(dim=-1)
     return (weights * numbers[:, :, None]) @ block.on_role[:, None]
 
 
-def _capped(scores: Tensor, softcap: float | None) -> Tensor:
-    """Scaled scores, in place, with their limit."""
+def capped(scores: Tensor, softcap: float | None) -> Tensor:
+    """Scaled scores with their limit `softcap`, see `softmax_attention`; in place."""
     return scores if softcap is None else scores.div_(softcap).tanh_().mul_(softcap)
 
 

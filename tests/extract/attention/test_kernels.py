@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 from extract.attention import kernels
-from extract.attention.kernels import FLASH_CPU, PORTABLE, Kernel, causal_logsumexp, choose_kernel
+from extract.attention.kernels import FLASH_CPU, PORTABLE, Kernel, choose_kernel, logsumexp
 
 CPU = torch.device("cpu")
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
@@ -36,12 +36,25 @@ def test_output_and_logsumexp(kernel, kv_heads, dtype):
     assert (lse - expected).abs().max() <= (5e-6 if dtype == torch.float32 else 1e-4)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kv_heads", [4, 2, 1])
+@pytest.mark.parametrize("kernel", [FLASH_CPU, PORTABLE], ids=["flash", "portable"])
+def test_queries_on_all_keys(kernel, kv_heads, dtype):
+    query, key, value = some(dtype, kv_heads)
+    query = query[:, :, :70]
+    output, lse = kernel.attend(query, key, value, 0.25, causal=False)
+    assert torch.equal(output, scaled_dot_product_attention(query, key, value, scale=0.25, enable_gqa=kv_heads < 4))
+    key = key.double().repeat_interleave(4 // kv_heads, dim=1)
+    expected = (query.double() @ key.transpose(-1, -2) * 0.25).logsumexp(dim=-1)
+    assert (lse - expected).abs().max() <= (5e-6 if dtype == torch.float32 else 1e-4)
+
+
 @pytest.mark.parametrize("length", [1, 127, 128, 129])
 def test_chunks_do_not_show(length, monkeypatch):
     query, key, _ = some(length=length)
-    chunked = causal_logsumexp(query, key, 0.25)
+    chunked = logsumexp(query, key, 0.25, causal=True)
     monkeypatch.setattr(kernels, "CHUNK", 10**6)
-    assert torch.allclose(chunked, causal_logsumexp(query, key, 0.25), rtol=0, atol=2e-6)
+    assert torch.allclose(chunked, logsumexp(query, key, 0.25, causal=True), rtol=0, atol=2e-6)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -50,8 +63,8 @@ def test_the_cpu_has_a_fused_kernel(dtype):
 
 
 def wrong(name: str):
-    def attend(query, key, value, scale):
-        output, lse = FLASH_CPU.attend(query, key, value, scale)
+    def attend(query, key, value, scale, *, causal=True):
+        output, lse = FLASH_CPU.attend(query, key, value, scale, causal=causal)
         match name:
             case "gone":
                 return torch.ops.aten._no_such_operator(query)
@@ -60,11 +73,13 @@ def wrong(name: str):
             case "base 2":
                 return output, lse * 1.4427
             case "unscaled":
-                return output, FLASH_CPU.attend(query, key, value, 1.0)[1]
+                return output, FLASH_CPU.attend(query, key, value, 1.0, causal=causal)[1]
             case "padded":
                 return output, torch.nn.functional.pad(lse, (0, 2))
             case "not causal":
                 return scaled_dot_product_attention(query, key, value, scale=scale, enable_gqa=True), lse
+            case "always causal":
+                return FLASH_CPU.attend(query, key, value, scale)
             case "half":
                 return output, lse.half()
         raise ValueError(name)
@@ -72,7 +87,9 @@ def wrong(name: str):
     return Kernel(name, attend)
 
 
-@pytest.mark.parametrize("name", ["gone", "refuses", "base 2", "unscaled", "padded", "not causal", "half"])
+@pytest.mark.parametrize(
+    "name", ["gone", "refuses", "base 2", "unscaled", "padded", "not causal", "always causal", "half"]
+)
 def test_a_kernel_that_does_not_work_is_not_taken(name, monkeypatch):
     monkeypatch.setattr(kernels, "FUSED", {"cpu": (wrong(name),)})
     assert choose_kernel(CPU, torch.float32, **SHAPE) is PORTABLE
