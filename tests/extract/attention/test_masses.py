@@ -92,7 +92,7 @@ def test_scores_are_held_in_bounded_pieces(monkeypatch, number):
     monkeypatch.setattr(masses, "SCRATCH", limit)
     plain = masses.scores
     monkeypatch.setattr(masses, "scores", lambda *tensors: largest.append(made := plain(*tensors)) or made)
-    assert (observe() - whole).abs().max() <= 1e-6
+    assert (observe() - whole).abs().max() <= 5e-6  # sums of 2,000 rows, added in another order
     assert max(scores.nbytes for scores in largest) <= limit
     assert len(largest) > 10
 
