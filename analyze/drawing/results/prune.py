@@ -126,7 +126,14 @@ def relations_figure(values: Mapping[str, Array], relations: pd.DataFrame, unit:
     width = figure.get_size_inches()[0]
     for place, (axes, row) in enumerate(zip(panels, relations.to_dict("records"), strict=False)):
         axes.axhline(0, color="0.4", linewidth=0.8)
-        axes.scatter(values[row["criterion"]], values["effect"], s=14, color=INKS[0], alpha=0.65, linewidth=0)
+        axes.scatter(
+            values[row["criterion"]],
+            values["effect"],
+            s=min(14, 8000 / len(values["effect"])),
+            color=INKS[0],
+            alpha=0.65,
+            linewidth=0,
+        )
         bounds = "" if np.isnan(row["low"]) else f" ({row['low']:+.2f} to {row['high']:+.2f})"
         title = f"ρ = {row['correlation']:+.2f}{bounds}"
         axes.set_title(fit(title, LETTERS, axes.get_position().width * width), size=LETTERS)

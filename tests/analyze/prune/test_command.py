@@ -257,3 +257,24 @@ def test_an_edited_design_is_one_line(tmp_path, world, capsys):
     path = small(tmp_path, world)
     edit_json(path / "prune/design.json", seed="x")
     assert "`seed` is 'x', not of type int" in said(capsys, path)
+
+
+def test_a_wording_has_a_plan_of_its_own(tmp_path, world, capsys):
+    wordings = {"one": {"template": "{question}", "conv_mode": "plain", "system": None}}
+    path = write_world(tmp_path / "run", world, categories={"OCR": 8})
+    ids = [f"{name}@one" for name in pd.read_parquet(path / "samples")["sample_id"]]
+    for table in ("heads", "samples"):
+        rows = pd.read_parquet(path / table)
+        named = rows["sample_id"].astype(str) + "@one"
+        rows = rows.assign(sample_id=named, **({"prompt": "one"} if table == "samples" else {}))
+        rows.to_parquet(path / table / "part-00000-00000.parquet", index=False)
+    edit_manifest(path, prompts=wordings)
+    assert main(["prune", str(path), *FEW, "--prompt", "one"]) == 0
+    folder = path / "prompt_one/prune"
+    tests = (folder / "test_samples.txt").read_text().splitlines()
+    assert len(tests) == 8
+    assert set(tests) < set(ids)
+    assert json.loads((folder / "design.json").read_text())["prompt"] == "one"
+    measure_sets(path, world, folder=folder)
+    assert main(["prune", str(path), *FEW, "--prompt", "one"]) == 0
+    assert (folder / "sets.csv").is_file()
