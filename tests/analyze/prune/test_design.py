@@ -4,6 +4,7 @@ from collections import Counter
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -126,6 +127,12 @@ def test_p_counts_the_set_itself():
     assert share_beyond(2.0, np.array([1.0, 2.0, 3.0])) == {"p": 3 / 4, "p_less": 3 / 4}
     assert share_beyond(5.0, np.array([1.0, np.nan])) == {"p": 2 / 3, "p_less": 2 / 3}  # the second counts as worst
     assert np.isnan(share_beyond(1.0, np.empty(0))["p"])
+
+
+def test_a_random_set_counts_once_and_the_set_itself_not():
+    random = pd.DataFrame({"group": "heads 1", "set": ["a", "a", "own", "b"], "effect": [3.0, 3.0, 2.0, 1.0]})
+    row = {"order": LEAST, "group": "heads 1", "set": "own", "effect": 2.0}
+    assert against(row, random) == {"random": 2, "p": 2 / 3, "p_less": 2 / 3}
 
 
 def test_areas_are_trapezoids():

@@ -8,7 +8,7 @@ from analyze.tables import frames
 from analyze.tables.frames import open_heads
 from analyze.tables.values import observed_samples, sample_values, table_values
 from schemas.errors import HeadflowError
-from tests.support.runs import flows, rewrite, sample, start, write_run
+from tests.support.runs import extras, flows, rewrite, sample, start, write_run
 
 
 @pytest.fixture(scope="module")
@@ -54,11 +54,24 @@ def test_answers_as_they_are_scored(run):
 
 @pytest.mark.parametrize("table", ["contributions", "layers"])
 def test_values_of_other_tables_are_those_of_the_table(tmp_path, table):
-    path = write_run(tmp_path / "run", tables=["contributions", "layers"])
+    """In two parts, a sample skipped in each."""
+    tables, random, path = ["contributions", "layers"], np.random.default_rng(0), tmp_path / "run"
+    writer = start(path, 8, fields={"layers": 3, "heads": 2, "tables": tables})
+    for number in range(8):
+        row = sample(number, "OCR") | {"row": number}
+        if number in (1, 4):
+            writer.skip(row, "image_missing", "gone")
+        else:
+            grids, more = extras(random, 3, 2, tables)
+            writer.add(row | more, {"heads": flows(random, 3, 2), **grids})
+        if number == 3:
+            writer.flush()
+    writer.finish()
     column = {"contributions": "d2v", "layers": "bi_last"}[table]
     heads, _ = open_heads(path)
     found = table_values(heads, table, [column])[column]
     rows = pd.read_parquet(path / table)
+    assert (len(found), len(heads.parts)) == (6, 2)
     for position, name in enumerate(observed_samples(heads)["sample_id"]):
         expected = rows[rows["sample_id"] == name].sort_values(["layer", *(["head"] if "head" in rows else [])])
         assert found[position].ravel().tolist() == expected[column].tolist()
