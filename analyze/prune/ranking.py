@@ -18,7 +18,6 @@ from analyze.statistics.reliability import disattenuated, rank_correlation, spea
 
 RELIABLE = 0.5  # from which a correlation is divided by the reliabilities
 TOP = 4  # the first quarter by measured effect is what a criterion is to find
-CERTAIN = 1 - 1e-9  # correlations are cut off here, where Fisher's z still is a number
 RELATIONS = [
     *("unit", "criterion", "other", "correlation", "low", "high", "disattenuated"),
     *("auroc", "auroc_p"),
@@ -137,17 +136,19 @@ def correlation_interval(
     It is of the correlation that so many images show, noise included. Resampling adds noise of its own, which brings
     each resample's correlation nearer to 0: so its spread alone is taken, about what was found, on Fisher's scale.
     """
-    middle = (one.shape[1] + 1) / 2
-    a, b = one - middle, other - middle
-    above = np.einsum("ij,ij->i", a, b)
+    cells = one.shape[1]
+    a, b = one - (cells + 1) / 2, other - (cells + 1) / 2
     with np.errstate(invalid="ignore", divide="ignore"):
-        draws = above / np.sqrt(np.einsum("ij,ij->i", a, a) * np.einsum("ij,ij->i", b, b))
-    draws = np.arctanh(np.clip(draws[np.isfinite(draws)].astype(np.float64), -CERTAIN, CERTAIN))
-    if len(draws) < 2:
+        draws = np.einsum("ij,ij->i", a, b) / np.sqrt(np.einsum("ij,ij->i", a, a) * np.einsum("ij,ij->i", b, b))
+    draws = draws[np.isfinite(draws)].astype(np.float64)
+    if cells < 2 or len(draws) < 2:
         return np.nan, np.nan
-    half = stats.norm.ppf((1 + LEVEL) / 2) * draws.std()
-    z = np.arctanh(np.clip(found, -CERTAIN, CERTAIN))
-    return float(np.tanh(z - half)), float(np.tanh(z + half))
+    # Of a perfect agreement Fisher's z is infinite: it counts as halfway to that with two neighbours exchanged
+    most = 1 - 6 / (cells * (cells**2 - 1))
+    z = np.arctanh(np.clip(np.append(draws, found), -most, most))
+    half = stats.norm.ppf((1 + LEVEL) / 2) * z[:-1].std()
+    low, high = np.tanh(z[-1] - half), np.tanh(z[-1] + half)
+    return min(float(low), found), max(float(high), found)
 
 
 def _without_noise(one: Ranked, other: Ranked, seed: int) -> float:

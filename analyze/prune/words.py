@@ -44,7 +44,7 @@ def _relation(row: Mapping[Any, Any], one: str) -> str:
         return f"{found}, without an interval: too few images"
     meaning = "not told from none"
     if row["low"] > 0 or row["high"] < 0:
-        meaning = f"the {one} that has more of it matters {'more' if row['low'] > 0 else 'less'}"
+        meaning = f"of these {one}s, those with more of it matter {'more' if row['low'] > 0 else 'less'}"
     clean = "" if np.isnan(row["disattenuated"]) else f", {row['disattenuated']:+.2f} without noise"
     top = ""
     if not np.isnan(row["auroc"]):
