@@ -22,7 +22,7 @@ DEVICE ?= auto
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-llava demo tour train-demo data extract knock-out plots summary compare diagnose prompts verify validate export-pt import-pt test check bench bench-plots clean
+.PHONY: help setup setup-llava demo tour train-demo data extract knock-out plots summary compare diagnose prompts prune verify validate export-pt import-pt test check bench bench-plots clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -122,6 +122,9 @@ knock-out: needs-run $(VENV)/.all  ## run a run's model again with heads or laye
 
 prompts: needs-run $(VENV)/.laptop  ## say which wording of a run is answered best: RUN=... [ARGS]
 	$(BIN)/python -m analyze prompts '$(RUN)' $(ARGS)
+
+prune: needs-run $(VENV)/.laptop  ## say which heads or layers of a run can be cut: RUN=... [ARGS]
+	$(BIN)/python -m analyze prune '$(RUN)' $(ARGS)
 
 verify: needs-run $(VENV)/.laptop  ## compare a run with published figures of LLaVA-1.5-7B: RUN=... [ARGS]
 	$(BIN)/python -m analyze verify '$(RUN)' $(ARGS)

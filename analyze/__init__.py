@@ -6,9 +6,12 @@ pictures/   what the pictures of a run show, from its tally
 drawing/    statistics in, an Axes out
 derived/    runs made of other runs: subset, merge
 statistics/ intervals and tests whose unit is the image
+opening     what commands share: opening a run, and the folder that files go to
 commands/   one module for each command: it prints and writes
 compare/    two runs compared
-plots, summary, verify, diagnose, prompts, legacy   the work of one command each
+knockouts/  what jobs of knock-outs measured
+prune/      which heads or layers can be cut
+summary, verify, diagnose, prompts, legacy   the work of one command each
 scores/     the MME score, and its interval
 reference   published figures of a model, from data/reference
 """

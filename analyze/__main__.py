@@ -14,6 +14,7 @@ from analyze.commands.diagnose import diagnose_run
 from analyze.commands.legacy import export_pt, import_pt
 from analyze.commands.plots import draw_plots
 from analyze.commands.prompts import compare_wordings
+from analyze.commands.prune import prune_run
 from analyze.commands.runs import merge_runs, subset_run, validate_run
 from analyze.commands.summary import summarise_run
 from analyze.commands.verify import verify_run
@@ -25,6 +26,7 @@ COMMANDS = {
     "compare": compare_runs,
     "diagnose": diagnose_run,
     "prompts": compare_wordings,
+    "prune": prune_run,
     "validate": validate_run,
     "subset": subset_run,
     "merge": merge_runs,

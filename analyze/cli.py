@@ -134,6 +134,13 @@ def parser() -> Parser:
     worded.add_argument("--baseline", metavar="NAME", help="wording that heads are compared with (default: the first)")
     _resample_flags(worded)
 
+    pruned = commands.add_parser("prune", help="which heads or layers can be cut; sets to knock out, then a plan")
+    _run_argument(pruned)
+    _prompt_flag(pruned)
+    _prune_flags(pruned)
+    _picture_flags(pruned, "RUN/prune", prefix=False)
+    _resample_flags(pruned)
+
     verify = commands.add_parser("verify", help="compare a run with published figures; exit code 0 if it matches")
     _run_argument(verify)
     _prompt_flag(verify)
@@ -177,6 +184,40 @@ def parser() -> Parser:
     )
     imported.add_argument("--overwrite", action="store_true", help="replace the run in RUN")
     return flags
+
+
+def _prune_flags(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--job", default="prune", metavar="NAME", help="the job that knocks the sets out, once it is there (prune)"
+    )
+    command.add_argument(
+        "--criteria", nargs="+", metavar="NAME", help="what heads and layers are ranked by (default: all that RUN has)"
+    )
+    command.add_argument(
+        "--effects", nargs="+", metavar="JOB", help="jobs of single heads, and layers (default: the only ones, or edge)"
+    )
+    command.add_argument(
+        "--shares",
+        type=number(float, 0.001, 0.9),
+        nargs="+",
+        default=[0.125, 0.25, 0.5],
+        metavar="S",
+        help="of heads that are cut (default 0.125 0.25 0.5)",
+    )
+    command.add_argument(
+        "--random",
+        type=number(int, 0, 10**5),
+        default=200,
+        metavar="N",
+        help="random sets that each set is compared with (default 200)",
+    )
+    command.add_argument(
+        "--loss",
+        type=number(float, 0, 10**5),
+        default=20.0,
+        metavar="POINTS",
+        help="of the MME score that the plan may lose (default 20)",
+    )
 
 
 def _run_argument(command: argparse.ArgumentParser) -> None:

@@ -54,7 +54,7 @@ class Manifest:
     architecture: Annotated[str | None, "class of the model"] = None
     sizes: Annotated[
         dict[str, int],
-        "parameters of the language model and its unembedding, of a layer, of a query head (its part of `q_proj` and "
+        "parameters of the language model and its unembedding, of embeddings that are only looked up, of a layer, of a query head (its part of `q_proj` and "
         "`o_proj`) and of a key-value head (of `k_proj` and `v_proj`); `kv_heads` and `head_dim`; empty if not known",
     ] = field(default_factory=dict)
     removed: Annotated[

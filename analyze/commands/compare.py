@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analyze.commands.opening import make_folder, opened, output_folder
+from analyze.opening import make_folder, opened, output_folder
 from analyze.tables.frames import Heads, check_flows, in_wording, wordings
 from analyze.tables.output import as_text, present, write_csv
 from schemas.cli import say

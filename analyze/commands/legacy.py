@@ -3,7 +3,7 @@
 import argparse
 
 from analyze.cli import RECORDS
-from analyze.commands.opening import make_folder, opened, output_folder
+from analyze.opening import make_folder, opened, output_folder
 from schemas.cli import say
 
 

@@ -2,9 +2,10 @@
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 from analyze.cli import chosen_categories, chosen_layers
-from analyze.commands.opening import make_folder, opened, output_folder
+from analyze.opening import make_folder, opened, output_folder
 from analyze.pictures.kinds import Picture
 from analyze.tables.frames import check_flows
 from schemas.cli import say
@@ -16,7 +17,6 @@ SHOWN = 20  # letters that are named
 def draw_plots(arguments: argparse.Namespace) -> int:
     """`plots`: tally, then draw."""
     from analyze.pictures.of_run import Pictures, subject
-    from analyze.plots import write_pictures
     from analyze.tables.bins import bin_edges
     from analyze.tables.tallies import tally
 
@@ -36,10 +36,24 @@ def draw_plots(arguments: argparse.Namespace) -> int:
     drawn = Pictures(found, of, arguments.prefix, layers, categories, arguments.ymax, arguments.vmax).all()
     _warn(drawn, [*categories, *of])
     size = tuple(arguments.figsize)
-    paths = write_pictures(drawn, folder, figsize=size, dpi=arguments.dpi, kind=arguments.format)
+    paths = _write(drawn, folder, size, arguments)
     record_outputs(heads.run.path, paths)
     say(f"{len(paths)} pictures in {folder}, {paths[0].name} first")
     return 0
+
+
+def _write(
+    pictures: Sequence[Picture], folder: Path, figsize: tuple[float, float], arguments: argparse.Namespace
+) -> list[Path]:
+    """Draw pictures into a folder, with a progress bar; returns the paths of the files."""
+    from tqdm import tqdm
+
+    from analyze.drawing.figures import FigureFiles, style
+    from analyze.drawing.panels import draw
+
+    shown = tqdm(pictures, unit="picture", dynamic_ncols=True)
+    with style(), FigureFiles(arguments.dpi, arguments.format) as files, shown as progress:
+        return [files.save(draw(picture, figsize), folder / picture.name) for picture in progress]
 
 
 def _warn(pictures: Sequence[Picture], names: Sequence[str]) -> None:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analyze.commands.opening import make_folder, opened, output_folder
+from analyze.opening import make_folder, opened, output_folder
 from analyze.tables.frames import Heads, check_flows
 from analyze.tables.output import as_text, present
 from schemas.cli import say

@@ -2,7 +2,7 @@
 
 import argparse
 
-from analyze.commands.opening import opened
+from analyze.opening import opened
 from analyze.tables.frames import open_heads
 from schemas.cli import say
 from schemas.store.validate import validate

@@ -4,7 +4,7 @@ import argparse
 
 import pandas as pd
 
-from analyze.commands.opening import opened, output_folder
+from analyze.opening import opened, output_folder
 from analyze.tables.frames import check_flows
 from analyze.tables.output import as_text, write_csv
 from schemas.cli import say

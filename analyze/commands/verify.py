@@ -4,7 +4,7 @@ import argparse
 
 import pandas as pd
 
-from analyze.commands.opening import opened, output_folder
+from analyze.opening import opened, output_folder
 from analyze.reference import read_reference
 from analyze.tables.output import as_text, unwritable, write_csv
 from schemas.cli import USAGE, say

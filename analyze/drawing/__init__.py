@@ -7,5 +7,5 @@ fonts, texts   text that can be drawn; text that fits
 histograms     stacked histograms
 heads          bars for each head, and layer x head heatmaps
 intervals      values with their intervals
-results/       the figures of one command each: verify, compare, diagnose, prompts
+results/       the figures of one command each: verify, compare, diagnose, prompts, prune
 """

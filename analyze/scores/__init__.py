@@ -3,4 +3,5 @@
 mme         questions -> right or wrong -> scores by category and in total
 answers     accuracy and yes-bias
 intervals   how far a score would be from that on other images
+images      the score as a sum over images
 """

@@ -7,4 +7,5 @@ multiplicity   many heads at once: sign flips with the maximum statistic, false 
 contrasts      right answers against wrong ones: AUROC, and the contrast free of the question's polarity
 reliability    split halves, samples needed, correlation without noise
 calibration    reliability curve, ECE, Brier score
+losses         bounds of what a score lost, where few images changed
 """

@@ -15,6 +15,12 @@ Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 
 
+def image_names(samples: pd.DataFrame) -> pd.Series:
+    """What tells the image of each row of `samples`: its hash, or else its name, its `question_id` or the sample."""
+    name = samples["image_sha256"].fillna(samples["image"]).fillna(samples["question_id"])
+    return name.fillna(samples["sample_id"].astype(str))
+
+
 @dataclass(frozen=True)
 class Clusters:
     """Samples in images, images in categories.
@@ -33,11 +39,9 @@ class Clusters:
     def of(cls, samples: pd.DataFrame) -> "Clusters":
         """From rows of the table `samples`. The same image in two categories counts as two.
 
-        An image is told by its hash, or else by its name, its `question_id` or the sample itself.
+        Images are told apart as in `image_names`.
         """
-        name = samples["image_sha256"].fillna(samples["image"]).fillna(samples["question_id"])
-        name = name.fillna(samples["sample_id"].astype(str))
-        return cls.by_name(name, samples["category"].astype(str))
+        return cls.by_name(image_names(samples), samples["category"].astype(str))
 
     @classmethod
     def by_name(cls, image: pd.Series, category: pd.Series) -> "Clusters":

@@ -9,7 +9,11 @@ import pandas as pd
 from analyze.scores.mme import read_answer, read_prediction
 from analyze.statistics.clusters import Array, Codes
 from analyze.tables.frames import Heads
+from analyze.tables.rows import part_rows
 from analyze.tables.text_scope import TextScope
+from schemas.columns import TABLES
+from schemas.errors import HeadflowError
+from schemas.store.parts import grid_shape
 
 Values = npt.NDArray[np.float32]
 
@@ -43,6 +47,35 @@ def sample_values(
         where = row[frame["sample"].to_numpy()[kept]], layer[kept], frame["head"].to_numpy()[kept]
         for flow, array in values.items():
             array[where] = frame[flow].to_numpy()[kept]
+    return values
+
+
+def table_values(heads: Heads, table: str, columns: Sequence[str]) -> dict[str, Values]:
+    """The values of the observed samples in another table with a grid, such as `contributions`.
+
+    Returns:
+        By column, float32 [observed samples, layers, heads] or [observed samples, layers], as the table's axes; samples
+        in the order of `observed_samples`.
+
+    Raises:
+        HeadflowError: a part is missing, unreadable, does not have all rows of its samples, or is not finite.
+    """
+    axes = TABLES[table].axes
+    shape = int(heads.observed.sum()), *grid_shape(heads.run, table)[:-1]
+    values = {column: np.full(shape, np.nan, np.float32) for column in columns}
+    ids, row, observed = heads.samples["sample_id"].astype(str), observed_rows(heads), heads.observed.to_numpy()
+    others = heads.others or [()] * len(heads.parts)
+    for part, (first, last), left_out in zip(heads.run.parts, heads.parts, others, strict=True):
+        own = first + np.flatnonzero(observed[first:last])
+        path = heads.run.path / table / part.name
+        for place, batch in part_rows(heads.run, path, [*ids.iloc[own], *left_out], columns):
+            kept = place < len(own)
+            where = row[own[place[kept]]], *(batch[axis].to_numpy()[kept] for axis in axes)
+            for column, array in values.items():
+                array[where] = batch[column].to_numpy()[kept]
+    for column, array in values.items():
+        if not np.isfinite(array).all():
+            raise HeadflowError(f"{heads.run.path / table}: `{column}` is not finite in some rows; run validate")
     return values
 
 

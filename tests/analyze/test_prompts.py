@@ -225,7 +225,7 @@ def test_a_run_of_one_wording(made_up, capsys):
     assert "asks each question in one wording: there is nothing to compare" in capsys.readouterr().err
 
 
-COMMANDS = (["summary"], ["plots", "--dpi", "50"], ["diagnose", "--dpi", "50"], ["verify"], ["export-pt"])
+COMMANDS = (["summary"], ["plots", "--dpi", "50"], ["diagnose", "--dpi", "50"], ["prune"], ["verify"], ["export-pt"])
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[0])

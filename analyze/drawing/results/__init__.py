@@ -4,4 +4,5 @@ verification   a run compared with published figures
 comparison     two runs side by side
 diagnosis      how a model fails
 prompts        wordings of the same questions
+prune          what cutting heads or layers costs
 """

@@ -6,8 +6,9 @@ import pytest
 
 from analyze.tables import frames
 from analyze.tables.frames import open_heads
-from analyze.tables.values import observed_samples, sample_values
-from tests.support.runs import flows, sample, start
+from analyze.tables.values import observed_samples, sample_values, table_values
+from schemas.errors import HeadflowError
+from tests.support.runs import extras, flows, rewrite, sample, start, write_run
 
 
 @pytest.fixture(scope="module")
@@ -49,3 +50,35 @@ def test_answers_as_they_are_scored(run):
     assert samples["row"].tolist() == [0, 1, 3, 4, 6, 7, 8, 9]
     expected = {"Yes": (True, True), "No": (False, False), "a cat": (None, None)}
     assert [*zip(samples["yes"], samples["right"], strict=True)] == [expected[each] for each in samples["answer"]]
+
+
+@pytest.mark.parametrize("table", ["contributions", "layers"])
+def test_values_of_other_tables_are_those_of_the_table(tmp_path, table):
+    """In two parts, a sample skipped in each."""
+    tables, random, path = ["contributions", "layers"], np.random.default_rng(0), tmp_path / "run"
+    writer = start(path, 8, fields={"layers": 3, "heads": 2, "tables": tables})
+    for number in range(8):
+        row = sample(number, "OCR") | {"row": number}
+        if number in (1, 4):
+            writer.skip(row, "image_missing", "gone")
+        else:
+            grids, more = extras(random, 3, 2, tables)
+            writer.add(row | more, {"heads": flows(random, 3, 2), **grids})
+        if number == 3:
+            writer.flush()
+    writer.finish()
+    column = {"contributions": "d2v", "layers": "bi_last"}[table]
+    heads, _ = open_heads(path)
+    found = table_values(heads, table, [column])[column]
+    rows = pd.read_parquet(path / table)
+    assert (len(found), len(heads.parts)) == (6, 2)
+    for position, name in enumerate(observed_samples(heads)["sample_id"]):
+        expected = rows[rows["sample_id"] == name].sort_values(["layer", *(["head"] if "head" in rows else [])])
+        assert found[position].ravel().tolist() == expected[column].tolist()
+
+
+def test_another_table_that_lacks_a_row(tmp_path):
+    path = write_run(tmp_path / "run", tables=["layers"])
+    rewrite(path, "layers", lambda content: content.slice(1))
+    with pytest.raises(HeadflowError, match=r"lacks rows of OCR/0 .*, and none for layer 0"):
+        table_values(open_heads(path)[0], "layers", ["bi_last"])

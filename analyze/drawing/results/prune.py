@@ -1,0 +1,146 @@
+"""What cutting heads or layers costs: curves against random sets, and criteria against the measured effect."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from analyze.drawing.figures import new_figure, place_panels, short_tick_labels
+from analyze.drawing.texts import LETTERS, SMALLER, fit, legend_height, letters_for, put_legend
+from analyze.tables.text_scope import Array
+
+# Of Okabe and Ito, which colour-blind readers tell apart; marks and orders of dashes tell them apart in print
+INKS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+BAND, MEDIAN = "0.85", "0.45"
+LEAST, MOST = "least", "most"
+Bands = Sequence[tuple[float, Array]]  # of each share low, median and high
+# Column of losses and of their bounds, and what is left of it on the axis
+MEASURES = (
+    ("loss", "loss_low", "loss_high", "MME score"),
+    ("effect", "effect_low", "effect_high", "Margin, logits"),
+)
+COLUMNS = 3  # panels side by side
+WIDTH = 4.4  # inches: about a paper's column
+ASIDE = 0.7  # per cent of the axis between the marks of two criteria, so that none hides another
+
+
+def draw_curve(
+    axes: Axes, rows: pd.DataFrame, measure: Sequence[str], untouched: float, place: int, number: int
+) -> Axes:
+    """Draw what is left of a measure against the share that is cut: least important first solid, most dashed.
+
+    Args:
+        rows: of one criterion: `order`, `share`, and the columns of `measure`: the loss and its bounds.
+        untouched: value at share 0.
+        place: of the criterion, which gives its colour and mark, and moves it a little aside; of so many: `number`.
+    """
+    loss, low, high = measure[:3]
+    ink, marker = INKS[place % len(INKS)], MARKERS[place % len(MARKERS)]
+    for order, own in rows.sort_values("share").groupby("order", sort=False):
+        solid = order == LEAST
+        x = np.append(0.0, 100 * own["share"].to_numpy() + ASIDE * (place - (number - 1) / 2))
+        y = untouched - np.append(0.0, own[loss].to_numpy(np.float64))
+        axes.plot(
+            x, y, color=ink, marker=marker, markersize=3.6 if solid else 3.0, linestyle="-" if solid else (0, (4, 2)),
+            linewidth=1.4 if solid else 0.9, markerfacecolor=ink if solid else "white", zorder=3 if solid else 2,
+        )  # fmt: skip
+        if solid:
+            lower, upper = (untouched - own[each].to_numpy(np.float64) for each in (high, low))
+            axes.vlines(x[1:], lower, upper, color=ink, linewidth=1.2, zorder=3)
+    return axes
+
+
+def curves_figure(
+    sets: pd.DataFrame, random: Mapping[str, Bands], untouched: Mapping[str, float], unit: str, of: Sequence[str]
+) -> Figure:
+    """MME score and margin against the share of heads, or layers, that is cut; a line for each criterion, 95% whiskers.
+
+    The grey band holds 95% of the random sets, which have as many heads in each layer as the `least` sets; where
+    criteria cut different layers it is over the sets of all of them.
+
+    Args:
+        sets: `criterion`, `order`, `share`, and the columns of `MEASURES`.
+        random: of each measure, see `Bands`.
+        untouched: of each measure, its value where nothing is cut.
+    """
+    measures = [measure for measure in MEASURES if np.isfinite(untouched[measure[0]])]
+    names = list(sets["criterion"].unique())
+    labels = [f"{name}, least first" for name in names]
+    handles: list[Line2D | Patch] = [
+        Line2D([], [], color=INKS[place % len(INKS)], marker=MARKERS[place % len(MARKERS)], markersize=4)
+        for place in range(len(names))
+    ]
+    if (sets["order"] == MOST).any():
+        handles.append(Line2D([], [], color="0.2", linestyle=(0, (2.2, 1.2)), linewidth=1))
+        labels.append("most first")
+    if any(len(each) > 1 for each in random.values()):
+        handles.append(Patch(color=BAND))
+        labels.append("random sets: 95%, median")
+    letters = letters_for(WIDTH) * SMALLER
+    above = legend_height(labels, "", letters, WIDTH - 0.2)
+    figure = new_figure(
+        (WIDTH, 1.3 + above + 2.1 * len(measures)), f"What is left if {unit} are cut, 95% intervals", of
+    )
+    panels = place_panels(figure, len(measures), 1, left=0.8, bottom=0.55, above=above, between=(0, 0.15), sharex=True)
+    for axes, measure in zip(panels, measures, strict=True):
+        _draw_band(axes, random[measure[0]], untouched[measure[0]])
+        axes.axhline(untouched[measure[0]], color="0.35", linewidth=0.8, linestyle=":")
+        for place, name in enumerate(names):
+            draw_curve(axes, sets[sets["criterion"] == name], measure, untouched[measure[0]], place, len(names))
+        axes.set_ylabel(measure[3])
+        axes.set_xlim(left=0)
+        short_tick_labels(axes)
+        axes.yaxis.label.set_fontsize(letters)
+    if measures[0][0] == "loss":
+        panels[0].set_ylim(bottom=-0.04 * untouched["loss"] or None)
+    panels[-1].set_xlabel(f"{unit.capitalize()} cut, %", size=letters)
+    put_legend(panels[0], handles, labels, "", letters=letters, width=WIDTH - 0.2, middle=WIDTH / 2)
+    return figure
+
+
+def _draw_band(axes: Axes, band: Bands, untouched: float) -> None:
+    x = 100 * np.array([share for share, _ in band])
+    low, middle, high = untouched - np.stack([values for _, values in band]).T
+    axes.fill_between(x, high, low, color=BAND, linewidth=0, zorder=0)
+    axes.plot(x, middle, color=MEDIAN, linewidth=1.1, zorder=1)
+
+
+def relations_figure(values: Mapping[str, Array], relations: pd.DataFrame, unit: str, of: Sequence[str]) -> Figure:
+    """Each criterion against the measured effect, a mark for each head or layer; its rank correlation in the title.
+
+    Args:
+        values: [cells] of each criterion, and of `effect`.
+        relations: `criterion`, `correlation`, `low`, `high`; a panel each.
+    """
+    number = len(relations)
+    columns = min(COLUMNS, number)
+    rows = -(-number // columns)
+    size = max(4.2, 1.0 + 2.6 * columns), 1.1 + 2.75 * rows
+    figure = new_figure(size, f"Criteria of {unit} and the measured effect", of)
+    panels = place_panels(figure, rows, columns, left=0.9, above=0.3, between=(0.3, 0.95), sharey=True)
+    width = figure.get_size_inches()[0]
+    for place, (axes, row) in enumerate(zip(panels, relations.to_dict("records"), strict=False)):
+        axes.axhline(0, color="0.4", linewidth=0.8)
+        axes.scatter(
+            values[row["criterion"]],
+            values["effect"],
+            s=min(14, 8000 / len(values["effect"])),
+            color=INKS[0],
+            alpha=0.65,
+            linewidth=0,
+        )
+        bounds = "" if np.isnan(row["low"]) else f" ({row['low']:+.2f} to {row['high']:+.2f})"
+        title = f"ρ = {row['correlation']:+.2f}{bounds}"
+        axes.set_title(fit(title, LETTERS, axes.get_position().width * width), size=LETTERS)
+        axes.set_xlabel(row["criterion"])
+        if place % columns == 0:
+            axes.set_ylabel("Measured effect, logits")
+        short_tick_labels(axes)
+    for axes in panels[number:]:
+        axes.remove()
+    return figure

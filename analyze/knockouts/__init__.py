@@ -1,0 +1,4 @@
+"""Knock-outs that jobs measured on a run.
+
+jobs   the rows of a job as arrays, and which job measured single heads or layers
+"""

@@ -1,0 +1,133 @@
+"""The rows of a job of knock-outs as arrays, and which job measured single heads or layers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from analyze.scores.mme import read_prediction
+from analyze.statistics.clusters import Codes
+from schemas.columns import EDGE, SKIP
+from schemas.errors import HeadflowError
+from schemas.jobs.job import Job, job_names, open_job
+from schemas.store.run import Run
+from schemas.text import listed
+
+HEADS, LAYERS = UNITS = ("heads", "layers")
+SAYS = {"yes": 1, "no": 0, None: -1}
+
+
+@dataclass(frozen=True)
+class Knocked:
+    """The answers with each knock-out of a job; all arrays are [samples, knock-outs].
+
+    Attributes:
+        there: bool [samples], whether the job has the sample.
+        margin, untouched: float32, NaN where they could not be computed.
+        says: int8, 1 yes, 0 no, -1 neither.
+    """
+
+    there: npt.NDArray[np.bool_]
+    margin: npt.NDArray[np.float32]
+    untouched: npt.NDArray[np.float32]
+    says: npt.NDArray[np.int8]
+
+
+def knocked(job: Job, samples: Sequence[str]) -> Knocked:
+    """The rows of a job on some samples; it is read part by part.
+
+    Raises:
+        HeadflowError: a part cannot be read, or a sample has not one row for each knock-out.
+    """
+    names = list(job.settings.knock_outs)
+    place, sets = ({name: number for number, name in enumerate(each)} for each in (samples, names))
+    shape = len(samples), len(names)
+    margin, untouched = np.full(shape, np.nan, np.float32), np.full(shape, np.nan, np.float32)
+    says, rows = np.full(shape, -1, np.int8), np.zeros(shape, np.int16)
+    for path in job.paths:
+        part = job.run.read_part(path)
+        sample, which = _codes(part["sample_id"], place), _codes(part["name"], sets)
+        if (which < 0).any():
+            raise HeadflowError(f"{path} has knock-outs that the job {job.name} does not have; run validate")
+        own = sample >= 0
+        where = sample[own], which[own]
+        np.add.at(rows, where, 1)
+        for array, column in ((margin, "margin"), (untouched, "margin_untouched")):
+            array[where] = part[column].to_numpy()[own]
+        says[where] = _says(part["prediction"])[own]
+    there = (rows > 0).any(axis=1)
+    wrong = [name for name, bad in zip(samples, there & (rows != 1).any(axis=1), strict=True) if bad]
+    if wrong:
+        raise HeadflowError(f"job {job.name} of {job.run.path} has not one row for each knock-out of {listed(wrong)}")
+    return Knocked(np.asarray(there), margin, untouched, says)
+
+
+def _codes(column: pa.ChunkedArray, place: dict[str, int]) -> Codes:
+    """The place of each value of a column of dictionaries; -1 where it has none."""
+    found = column.combine_chunks()
+    places = np.array([*(place.get(name, -1) for name in found.dictionary.to_pylist()), -1], np.int64)
+    return places[found.indices.fill_null(len(found.dictionary)).to_numpy(zero_copy_only=False)]
+
+
+def _says(column: pa.ChunkedArray) -> npt.NDArray[np.int8]:
+    found = column.combine_chunks()
+    says = np.array([*(SAYS[read_prediction(text)] for text in found.dictionary.to_pylist()), -1], np.int8)
+    return says[found.indices.fill_null(len(found.dictionary)).to_numpy(zero_copy_only=False)]
+
+
+def cells(job: Job) -> tuple[str, list[int]] | None:
+    """What a job measured one by one, of `UNITS`, and the cell of each knock-out: the layer, or layer x heads + head.
+
+    None where its knock-outs are not single heads, each once and all of the model's, or single layers likewise.
+    """
+    sets, manifest = list(job.settings.sets.values()), job.run.manifest
+    if all(len(each.heads) == 1 and not each.layers for each in sets):
+        unit, number = HEADS, manifest.layers * manifest.heads
+        found = [layer * manifest.heads + head for each in sets for layer, head in each.heads]
+    elif all(len(each.layers) == 1 and not each.heads for each in sets):
+        unit, number = LAYERS, manifest.layers
+        found = [layer for each in sets for layer in each.layers]
+    else:
+        return None
+    return (unit, found) if sorted(found) == list(range(number)) else None
+
+
+def effect_jobs(run: Run, asked: Sequence[str] | None) -> dict[str, Job]:
+    """The job that measured the effect of each head, and of each layer, by unit, as far as there are any.
+
+    Args:
+        asked: names of jobs, at most one for each unit; None: the only one of each unit, or of several the only one
+            whose kind is `edge`. Of layers, jobs of the kind `skip` alone count.
+
+    Raises:
+        HeadflowError: a job that is asked for measured something else, or there are several to choose from.
+    """
+    found: dict[str, list[Job]] = {}
+    for name in job_names(run) if asked is None else asked:
+        job = _opened(run, name)
+        measured = cells(job)
+        if measured is not None and (measured[0] == HEADS or job.settings.kind == SKIP):
+            found.setdefault(measured[0], []).append(job)
+        elif asked is not None:
+            raise HeadflowError(
+                f"job {name} of {run.path} did not knock out each single head, nor skip each single layer",
+                setting="effects",
+            )
+    return {unit: _one(jobs, unit) for unit, jobs in found.items()}
+
+
+def _opened(run: Run, name: str) -> Job:
+    try:
+        return open_job(run, name)
+    except HeadflowError as error:
+        raise HeadflowError(str(error), setting="effects") from None
+
+
+def _one(jobs: list[Job], unit: str) -> Job:
+    first = [job for job in jobs if job.settings.kind == EDGE]
+    if len(jobs) > 1 and len(first) != 1:
+        names = ", ".join(f"{job.name} ({job.settings.kind})" for job in jobs)
+        raise HeadflowError(f"several jobs measured single {unit}: {names}; choose one", setting="effects")
+    return jobs[0] if len(jobs) == 1 else first[0]

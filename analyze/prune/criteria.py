@@ -1,0 +1,129 @@
+"""What heads and layers are ranked by: what they look at, what they add, and what knocking them out costs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analyze.knockouts.jobs import HEADS, LAYERS, cells, effect_jobs, knocked
+from analyze.prune.halves import Flags
+from analyze.tables.frames import Heads
+from analyze.tables.values import Values, sample_values, table_values
+from schemas.columns import CONTRIBUTIONS
+from schemas.columns import LAYERS as LAYERS_TABLE
+from schemas.errors import HeadflowError
+from schemas.jobs.job import Job
+from schemas.text import listed
+
+DIRECT, EFFECT = "direct", "effect"
+MASSES = {
+    "a2v": "attention of the last token on the image",
+    "q2v": "attention of question tokens on the image",
+}
+DIRECT_WORDS = "size of the direct contribution of the image to the margin, |d2v|"
+INFLUENCES = {
+    "bi_last": "block influence on the last token",
+    "bi_image": "block influence on image tokens",
+    "bi_question": "block influence on question tokens",
+}
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """What heads or layers are ranked by; the least important have the least of it.
+
+    Attributes:
+        unit: of `UNITS`.
+        words: what it is, a mean over samples.
+        values: float32 [samples, cells], a cell for each layer, or each head, layer by layer; NaN in samples that a
+            job has not measured.
+        job: the job that measured it, or None; `kind`: of its knock-outs.
+    """
+
+    unit: str
+    name: str
+    words: str
+    values: Values
+    job: str | None = None
+    kind: str | None = None
+
+    @property
+    def measured(self) -> bool:
+        """Whether it is the measured effect."""
+        return self.name == EFFECT
+
+
+def read_criteria(
+    heads: Heads, samples: pd.DataFrame, ranks: Flags, asked: Sequence[str] | None, effects: Sequence[str] | None
+) -> list[Criterion]:
+    """The criteria of a run on the samples that rank.
+
+    Args:
+        samples: of `answered`.
+        ranks: bool [samples], those that rank.
+        asked: names of criteria, in the order in which they are shown; None: all that the run has.
+        effects: see `effect_jobs`.
+
+    Raises:
+        HeadflowError: the run lacks one that is asked for, or has none at all; or it cannot be read.
+    """
+    jobs, tables = effect_jobs(heads.run, effects), heads.run.manifest.tables
+    there = [name for name in MASSES if name in heads.run.manifest.flows]
+    there += [DIRECT] if CONTRIBUTIONS in tables else []
+    there += [*INFLUENCES] if LAYERS_TABLE in tables else []
+    there += [EFFECT] if jobs else []
+    wanted = there if asked is None else list(dict.fromkeys(asked))
+    if missing := [name for name in wanted if name not in there]:
+        raise HeadflowError(
+            f"{heads.run.path} has no criterion {listed(missing)}; it has {', '.join(there) or 'none'}",
+            setting="criteria",
+        )
+    if not wanted:
+        raise HeadflowError(f"{heads.run.path} has nothing to rank heads or layers by", setting="criteria")
+    rows = samples.index.to_numpy()[ranks]
+    found = [*_tables(heads, rows, wanted)]
+    if EFFECT in wanted:
+        found += [_effect(jobs[unit], samples[ranks]) for unit in (HEADS, LAYERS) if unit in jobs]
+    return sorted(found, key=lambda each: (each.unit != HEADS, each.measured, wanted.index(each.name)))
+
+
+def _tables(heads: Heads, rows: np.ndarray, wanted: Sequence[str]) -> list[Criterion]:
+    """Those that are columns of tables."""
+    found = []
+    if masses := [name for name in wanted if name in MASSES]:
+        values = sample_values(heads, masses, heads.scope(None))
+        found += [Criterion(HEADS, name, MASSES[name], _flat(values[name][rows])) for name in masses]
+    if DIRECT in wanted:
+        values = table_values(heads, CONTRIBUTIONS, ["d2v"])
+        found.append(Criterion(HEADS, DIRECT, DIRECT_WORDS, _flat(np.abs(values["d2v"][rows]))))
+    if influences := [name for name in wanted if name in INFLUENCES]:
+        values = table_values(heads, LAYERS_TABLE, influences)
+        found += [Criterion(LAYERS, name, INFLUENCES[name], values[name][rows]) for name in influences]
+    return found
+
+
+def _flat(values: Values) -> Values:
+    return values.reshape(len(values), -1)
+
+
+def _effect(job: Job, samples: pd.DataFrame) -> Criterion:
+    """The effect of each head or layer: y (margin untouched - margin with it knocked out), y = 1 where Yes is right.
+
+    Raises:
+        HeadflowError: the job has none of the samples.
+    """
+    measured = cells(job)
+    assert measured is not None
+    unit, order = measured
+    found = knocked(job, samples["sample_id"].astype(str).tolist())
+    y = np.where(samples["yes"], 1, -1).astype(np.float32)
+    values = np.empty_like(found.margin)
+    values[:, order] = y[:, None] * (found.untouched - found.margin)
+    values[~np.isfinite(values).all(axis=1)] = np.nan
+    if np.isnan(values).all():
+        raise HeadflowError(
+            f"job {job.name} of {job.run.path} has no margins of the samples that rank", setting="effects"
+        )
+    words = f"loss of margin where it is knocked out, kind {job.settings.kind}"
+    return Criterion(unit, EFFECT, words, values, job.name, job.settings.kind)

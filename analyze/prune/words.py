@@ -1,0 +1,135 @@
+"""How heads and layers rank, what sets of them cost, and which can be cut, in words."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analyze.knockouts.jobs import HEADS, LAYERS, UNITS
+from analyze.prune.curves import Costs
+from analyze.prune.design import LEAST, MOST
+from analyze.prune.plan import Plan
+from analyze.prune.ranking import Ranked
+
+SIGNIFICANT = 0.05
+ONE = {HEADS: "head", LAYERS: "layer"}
+
+
+def ranking_in_words(ranked: Sequence[Ranked], relations: pd.DataFrame, halves: str) -> list[str]:
+    """How heads and layers rank, a line each; `halves`: the first line."""
+    lines = [halves]
+    for unit in UNITS:
+        own = [each for each in ranked if each.criterion.unit == unit]
+        shares = [f"{each.criterion.name} {_share(each.reliability)}" for each in own]
+        lines += [f"{unit}: how far ranks would be the same on other images: {', '.join(shares)}"] if own else []
+        found = relations[(relations["unit"] == unit) & (relations["other"] == "effect")]
+        lines += [_relation(row, ONE[unit]) for row in found.to_dict("records")]
+        if own and not any(each.criterion.measured for each in own):
+            lines.append(f"{unit}: no measured effect to compare with, so how much they matter is not known yet")
+    return lines
+
+
+def _share(value: float | None) -> str:
+    return "cannot be told" if value is None else f"{value:.2f}"
+
+
+def _relation(row: Mapping[Any, Any], one: str) -> str:
+    """A criterion against the measured effect, in words."""
+    name = f"{one}s, {row['criterion']} and the measured effect"
+    if np.isnan(row["correlation"]):
+        return f"{name}: cannot be told, as all are equal"
+    found = f"{name}: rank correlation {row['correlation']:+.2f}"
+    if np.isnan(row["low"]):
+        return f"{found}, without an interval: too few images"
+    meaning = "not told from none"
+    if row["low"] > 0 or row["high"] < 0:
+        meaning = f"of these {one}s, those with more of it matter {'more' if row['low'] > 0 else 'less'}"
+    clean = "" if np.isnan(row["disattenuated"]) else f", {row['disattenuated']:+.2f} without noise"
+    top = ""
+    if not np.isnan(row["auroc"]):
+        top = (
+            f"; finds the quarter that matters most with AUROC {row['auroc']:.2f} (random 0.50, p {row['auroc_p']:.2g})"
+        )
+    return f"{found} (95% interval {row['low']:+.2f} to {row['high']:+.2f}{clean}): {meaning}{top}"
+
+
+def costs_in_words(found: Costs, plan: Plan, sets: int) -> list[str]:
+    """What sets cost and which can be cut, a line each; `sets`: how many were measured."""
+    score = "" if np.isnan(found.score) else f"MME score {found.score:.1f}, "
+    return [
+        f"{sets} sets tested on {found.samples} questions on {found.images} images; untouched: {score}"
+        f"{found.accuracy:.1f}% right, margin {found.margin:.2f}",
+        *_curves(found),
+        _plan(found, plan),
+        "the images that ranked were not used to test; the loss of a set is not the sum of those of its heads, as "
+        "heads back each other up",
+        *_optimism(plan),
+    ]
+
+
+def _curves(found: Costs) -> Iterator[str]:
+    areas = found.areas[found.areas["measure"] == "effect"]
+    for row in areas[areas["order"] == LEAST].to_dict("records"):
+        most = areas[
+            (areas["order"] == MOST) & (areas["unit"] == row["unit"]) & (areas["criterion"] == row["criterion"])
+        ]["area"]
+        other = f", the most important first {most.iloc[0]:.2f}" if len(most) else ""
+        line = f"{row['unit']}, least {row['criterion']} first: {row['area']:.2f} of margin lost on average{other}"
+        if np.isnan(row["p"]):
+            yield f"{line}; no random sets to compare with"
+            continue
+        band = f"{row['random_median']:.2f} ({row['random_low']:.2f} to {row['random_high']:.2f})"
+        smaller = min(row["p"], row["p_less"])
+        told = "not told from random"
+        if smaller <= SIGNIFICANT / 2:
+            told = f"{'less' if row['p_less'] < row['p'] else 'more'} than random, p {2 * smaller:.2g}"
+        yield f"{line}, random {band}: {told}"
+
+
+def _plan(found: Costs, plan: Plan) -> str:
+    if found.points is None:
+        return "plan: cannot be told, as no image has a pair of questions, and so there is no MME score"
+    if plan.candidates.empty:
+        return "plan: there is no set to choose from"
+    if (row := plan.chosen) is not None:
+        return (
+            f"plan: cut {_many(row)}, the least {row['criterion']}: {row['loss']:.1f} points of {found.score:.1f} "
+            f"lost (95% interval {row['loss_low']:.1f} to {row['loss_high']:.1f}); no more than the "
+            f"{plan.allowed:g} that are allowed, with 95% confidence whichever of the {len(plan.candidates)} "
+            f"candidate sets had been chosen (bound {row['bound']:.1f}){_saved(row)}"
+        )
+    near = plan.candidates[plan.candidates["loss"] <= plan.allowed]
+    if near.empty:
+        least = plan.candidates.sort_values("loss").iloc[0].to_dict()
+        return (
+            f"plan: none loses so little as {plan.allowed:g} points; {_many(least)}, the least "
+            f"{least['criterion']}, lose {least['loss']:.1f}"
+        )
+    row = near.sort_values("bound").iloc[0].to_dict()
+    return (
+        f"plan: cannot tell with so few images: {_many(row)}, the least {row['criterion']}, lose {row['loss']:.1f} "
+        f"points here, but may lose {row['bound']:.1f}, and {plan.allowed:g} are allowed; on {found.images} images "
+        f"no loss below {plan.smallest:.1f} can be shown, even of a set that changes no answer"
+    )
+
+
+def _optimism(plan: Plan) -> Iterator[str]:
+    if plan.chosen is not None:
+        yield (
+            "the plan was chosen for its loss on these questions, so the loss shown is slightly optimistic; that "
+            "it is no more than allowed is corrected for the choice"
+        )
+
+
+def _many(row: Mapping[Any, Any]) -> str:
+    return f"{row['number']} {row['unit'] if row['number'] > 1 else ONE[row['unit']]} ({100 * row['share']:.1f}%)"
+
+
+def _saved(row: Mapping[Any, Any]) -> str:
+    if np.isnan(row["parameters_saved"]):
+        return ""
+    return (
+        f"; saves {row['parameters_saved']:.1f}% of the parameters, {row['flops_saved']:.1f}% of the operations for "
+        f"each token, {row['kv_cache_saved']:.1f}% of the cache of keys and values"
+    )
