@@ -54,8 +54,9 @@ class Manifest:
     architecture: Annotated[str | None, "class of the model"] = None
     sizes: Annotated[
         dict[str, int],
-        "parameters of the language model and its unembedding, of embeddings that are only looked up, of a layer, of a query head (its part of `q_proj` and "
-        "`o_proj`) and of a key-value head (of `k_proj` and `v_proj`); `kv_heads` and `head_dim`; empty if not known",
+        "parameters of the language model and its unembedding, of embeddings that are only looked up, of a layer, of a "
+        "query head (its part of `q_proj` and `o_proj`) and of a key-value head (of `k_proj` and `v_proj`); `kv_heads` "
+        "and `head_dim`; empty if not known",
     ] = field(default_factory=dict)
     removed: Annotated[
         dict[str, Any], "`heads` and `layers` that were taken out of the model, by zeros in its weights; empty: none"

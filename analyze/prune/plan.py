@@ -69,7 +69,7 @@ def savings(chosen: HeadSet, shape: tuple[int, int], sizes: Mapping[str, Any]) -
     """What a set saves, in per cent of the model: `SAVED`; NaN where the run does not know the sizes.
 
     A head saves its columns of q and its rows of o; the keys and values that a group of heads shares, and their cache,
-    are saved where all heads of the group are gone. The operations for each token are 2 for each parameter of a product.
+    are saved where all heads of the group are gone. A token takes 2 operations for each parameter of a product.
 
     Args:
         shape: layers and heads.

@@ -11,9 +11,9 @@ def model_sizes(checkpoint: Checkpoint) -> dict[str, int]:
     """Sizes of a model, for the manifest; empty if its layers are built in another way than LLaMA's.
 
     Returns:
-        `parameters` of the language model with its unembedding, those of embeddings that are looked up and in no product
-        (`lookup_parameters`), of a layer (`layer_parameters`), of a query head's part
-        of `q_proj` and `o_proj` (`head_parameters`), of a key-value head's part of `k_proj` and `v_proj`
+        `parameters` of the language model with its unembedding, those of embeddings that are only looked up
+        (`lookup_parameters`), of a layer (`layer_parameters`), of a query head's part of `q_proj` and `o_proj`
+        (`head_parameters`), of a key-value head's part of `k_proj` and `v_proj`
         (`kv_head_parameters`), and `kv_heads` and `head_dim`.
     """
     stack, head = checkpoint.stack, checkpoint.model.get_output_embeddings()
