@@ -56,7 +56,7 @@ demo: $(VENV)/.all  ## the whole path on a tiny trained model and its pictures, 
 	$(BIN)/python -m analyze summary runs/demo
 	$(BIN)/python -m analyze plots runs/demo
 
-tour: $(VENV)/.all  ## the demo's two models on its two question files, diagnosed and compared, and three wordings, into runs/tour
+tour: $(VENV)/.all  ## the demo's two models on its two question files, diagnosed, compared, in three wordings, and knocked out, into runs/tour
 	@set -e; for model in $(DEMO_MODELS); do for questions in '' /hard; do \
 		run=runs/tour/$$model$$(echo $$questions | tr / -); \
 		echo "== $$run"; \
@@ -71,6 +71,12 @@ tour: $(VENV)/.all  ## the demo's two models on its two question files, diagnose
 	$(BIN)/python -m extract --model-path $(DEMO)/tiny-llava --image-folder $(DEMO)/images --overwrite \
 		--question-file $(DEMO)/MME_test.json --prompts $(DEMO)/wordings.toml --output-dir runs/tour/tiny-llava-wordings
 	$(BIN)/python -m analyze prompts runs/tour/tiny-llava-wordings
+	set -e; run=runs/tour/tiny-llava-4x4; \
+	$(BIN)/python -m extract knock-out $$run --heads all; \
+	$(BIN)/python -m analyze prune $$run --random 50 --criteria a2v effect --loss 200; \
+	$(BIN)/python -m extract knock-out $$run --sets $$run/prune/sets.json --kind remove --job prune \
+		--samples $$run/prune/test_samples.txt --overwrite; \
+	$(BIN)/python -m analyze prune $$run --loss 200
 
 train-demo: $(VENV)/.all  ## make the demo anew: questions, pictures, models, tables; four hours on 2 cores
 	$(BIN)/python -m data.questions --out $(DEMO)

@@ -80,8 +80,7 @@ def asked_of_run(run: Run, arguments: argparse.Namespace) -> argparse.Namespace:
             f"{run.path} was extracted by the llava package; knock-outs run in the classes of transformers: extract "
             "the run with them first"
         )
-    needed = ["--model-path", "", "--question-file", ""]
-    asked = extract_parser().parse_args([part or "-" for part in needed])
+    asked = extract_parser().parse_args(["--model-path", made["model_path"], "--question-file", "-"])
     vars(asked).update({name: value for name, value in made.items() if name in vars(asked)})
     given = {name: getattr(arguments, name) for name in OF_THE_RUN}
     vars(asked).update({name: value for name, value in given.items() if value is not None})
