@@ -1,5 +1,6 @@
 """What else is read of each layer's attention as it runs, beside the masses."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor
@@ -8,28 +9,31 @@ from extract.attention.masses import weighted_masses
 from extract.attention.packing import Batch
 
 
+@dataclass(frozen=True)
+class LayerInput:
+    """What the attention of one layer is computed from.
+
+    Attributes:
+        query: [images, heads, length, head_dim].
+        key: [images, kv_heads, length, head_dim]; `value` likewise.
+        scale: factor of the scores.
+        mask: the model's own, bool [images, 1, length, length], True if the query sees the key; None: causal.
+        softcap: see `extract.attention.masses.softmax_attention`.
+    """
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    scale: float
+    mask: Tensor | None = None
+    softcap: float | None = None
+
+
 class AttentionReader(Protocol):
     """Gets what each layer's attention is computed from, in the order of the layers."""
 
-    def read(
-        self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        scale: float,
-        *,
-        mask: Tensor | None = None,
-        softcap: float | None = None,
-    ) -> None:
-        """Read one layer.
-
-        Args:
-            query: [images, heads, length, head_dim].
-            key: [images, kv_heads, length, head_dim]; `value` likewise.
-            scale: factor of the scores.
-            mask: the model's own, bool [images, 1, length, length], True if the query sees the key; None: causal.
-            softcap: see `extract.attention.masses.softmax_attention`.
-        """
+    def read(self, layer: LayerInput) -> None:
+        """Read one layer."""
 
 
 class ProjectedValues:
@@ -49,24 +53,16 @@ class ProjectedValues:
         self._directions = directions
         self.sums: list[Tensor] = []  # of each layer, float32 [questions, heads, roles]
 
-    def read(
-        self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        scale: float,
-        *,
-        mask: Tensor | None = None,
-        softcap: float | None = None,
-    ) -> None:
+    def read(self, layer: LayerInput) -> None:
         """See `AttentionReader.read`."""
-        ends = self._batch.ends
+        ends, query = self._batch.ends, layer.query
         assert isinstance(ends.rows, Tensor)
-        heads, kv_heads = query.shape[1], key.shape[1]
+        heads, kv_heads = query.shape[1], layer.key.shape[1]
         along = self._directions[len(self.sums)].unflatten(0, (kv_heads, heads // kv_heads))
-        numbers = (value.float() @ along.transpose(-1, -2)).transpose(-1, -2).flatten(1, 2)
+        numbers = (layer.value.float() @ along.transpose(-1, -2)).transpose(-1, -2).flatten(1, 2)
         rows = query.gather(2, ends.rows[:, None, :, None].expand(-1, heads, -1, query.shape[-1]))
+        mask = layer.mask
         if mask is not None:
             mask = mask[:, 0].gather(1, ends.rows[..., None].expand(-1, -1, mask.shape[-1]))
-        sums = weighted_masses(rows, key, numbers, ends, scale=scale, mask=mask, softcap=softcap)
+        sums = weighted_masses(rows, layer.key, numbers, ends, scale=layer.scale, mask=mask, softcap=layer.softcap)
         self.sums.append(sums[self._batch.owner, :, self._batch.slot])

@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-from extract.attention.readers import AttentionReader
+from extract.attention.readers import AttentionReader, LayerInput
 from schemas.errors import HeadflowError
 
 NAME, MASKED_NAME = "headflow", "headflow_masked"
@@ -123,7 +123,7 @@ def _attend(
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     output: Tensor = underway.observation.attend(query, key, value, scale, **options)
     for reader in underway.readers:
-        reader.read(query, key, value, scale, **options)
+        reader.read(LayerInput(query, key, value, scale, **options))
     return output.transpose(1, 2)
 
 

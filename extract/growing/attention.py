@@ -14,6 +14,7 @@ from torch import Tensor
 from extract.attention.blocks import Block
 from extract.attention.kernels import Kernel
 from extract.attention.masses import SCRATCH, capped, softmax_attention
+from extract.attention.readers import LayerInput
 from schemas.roles import ROLES
 
 
@@ -54,18 +55,6 @@ class Changed:
     other: Keys | None = None
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What a layer's attention is computed from; see `extract.attention.masked.MaskedObservation.attend`."""
-
-    query: Tensor
-    key: Tensor
-    value: Tensor
-    scale: float
-    mask: Tensor | None
-    softcap: float | None
-
-
 class ChangedAttention:
     """The attention of one layer; `attend` is called by the model's own code, see `transformers_interface`."""
 
@@ -93,20 +82,20 @@ class ChangedAttention:
         softcap: float | None = None,
     ) -> Tensor:
         """See `extract.attention.masked.MaskedObservation.attend`; `mask` is None in causal models."""
-        asked = Asked(query, key, value, scale, mask, softcap)
+        layer = LayerInput(query, key, value, scale, mask, softcap)
         if self._kernel is None:
-            self.output = _masked(asked)
+            self.output = _masked(layer)
         elif self._prefix is None:
             self.output, _ = self._kernel.attend(query, key, value, scale)
         else:
-            self.output = _behind_prefix(self._kernel, asked, self._prefix)
+            self.output = _behind_prefix(self._kernel, layer, self._prefix)
         if self._changed is not None:
-            self._change(self._changed, asked)
+            self._change(self._changed, layer)
         return self.output
 
-    def _change(self, changed: Changed, asked: Asked) -> None:
+    def _change(self, changed: Changed, layer: LayerInput) -> None:
         """Put what the changed heads give into the output."""
-        length, width = asked.query.shape[2:]
+        length, width = layer.query.shape[2:]
         keys = length + (changed.before.key.shape[1] if changed.before is not None else 0)
         numbers = length * keys + 3 * keys * width if changed.output is None else 3 * length * width
         step = max(1, SCRATCH // (4 * numbers))
@@ -116,16 +105,16 @@ class ChangedAttention:
             if changed.output is not None:
                 new = changed.output[at, None].expand(-1, length, -1)
             else:
-                new = _anew(changed, asked, rows, heads)
+                new = _anew(changed, layer, rows, heads)
             tokens = changed.tokens[rows][..., None]
             self.output[rows, heads] = torch.where(tokens, new.to(self.output.dtype), self.output[rows, heads])
 
 
-def _behind_prefix(kernel: Kernel, asked: Asked, prefix: Keys) -> Tensor:
+def _behind_prefix(kernel: Kernel, layer: LayerInput, prefix: Keys) -> Tensor:
     """Causal attention of sequences [sequences, heads, length, head_dim] on a prefix and on their own tokens."""
-    query, scale = asked.query, asked.scale
+    query, scale = layer.query, layer.scale
     sequences, heads, length, width = query.shape
-    own, own_lse = kernel.attend(query, asked.key, asked.value, scale)
+    own, own_lse = kernel.attend(query, layer.key, layer.value, scale)
     together = query.transpose(0, 1).reshape(1, heads, sequences * length, width)
     before, before_lse = kernel.attend(together, prefix.key[None], prefix.value[None], scale, causal=False)
     before = before[0].unflatten(1, (sequences, length)).transpose(0, 1)
@@ -134,9 +123,9 @@ def _behind_prefix(kernel: Kernel, asked: Asked, prefix: Keys) -> Tensor:
     return torch.lerp(own.float(), before.float(), share).to(query.dtype)
 
 
-def _masked(asked: Asked) -> Tensor:
+def _masked(layer: LayerInput) -> Tensor:
     """Attention under a model's own mask, bool [sequences, 1, length, length]."""
-    query, mask = asked.query, asked.mask
+    query, mask = layer.query, layer.mask
     assert mask is not None
     sequences, _, length, _ = query.shape
     everything = slice(0, length)
@@ -147,7 +136,7 @@ def _masked(asked: Asked) -> Tensor:
         on_role=query.new_zeros((sequences, length, len(ROLES)), dtype=torch.float32),
         groups=query.new_zeros((sequences, 0, length), dtype=torch.float32),
     )
-    output, _ = softmax_attention(query, asked.key, asked.value, block, scale=asked.scale, softcap=asked.softcap)
+    output, _ = softmax_attention(query, layer.key, layer.value, block, scale=layer.scale, softcap=layer.softcap)
     return output
 
 
@@ -156,12 +145,12 @@ def _with_padding(seen: Tensor) -> Tensor:
     return seen | ~seen.any(dim=-1, keepdim=True)
 
 
-def _anew(changed: Changed, asked: Asked, rows: Tensor, heads: Tensor) -> Tensor:
+def _anew(changed: Changed, layer: LayerInput, rows: Tensor, heads: Tensor) -> Tensor:
     """Attention of changed heads on what they see then, float32 [pairs, length, head_dim].
 
     A query that sees nothing any more takes nothing.
     """
-    query, key, value = asked.query, asked.key, asked.value
+    query, key, value = layer.query, layer.key, layer.value
     length = query.shape[2]
     kv_head = heads // (query.shape[1] // key.shape[1])
     keys, values = key[rows, kv_head].float(), value[rows, kv_head].float()
@@ -169,10 +158,10 @@ def _anew(changed: Changed, asked: Asked, rows: Tensor, heads: Tensor) -> Tensor
         place = changed.swapped[rows][..., None]
         keys = keys.masked_scatter(place, changed.other.key[kv_head].float())
         values = values.masked_scatter(place, changed.other.value[kv_head].float())
-    if asked.mask is None:
+    if layer.mask is None:
         seen = torch.ones(length, length, dtype=torch.bool, device=query.device).tril().expand(len(rows), -1, -1)
     else:
-        seen = _with_padding(asked.mask[rows, 0])
+        seen = _with_padding(layer.mask[rows, 0])
     if changed.hidden is not None:
         seen = seen & ~changed.hidden[rows][:, None]
     if changed.before is not None:
@@ -180,6 +169,6 @@ def _anew(changed: Changed, asked: Asked, rows: Tensor, heads: Tensor) -> Tensor
         values = torch.cat([changed.before.value[kv_head].float(), values], dim=1)
         always = seen.new_ones((len(rows), length, changed.before.key.shape[1]))
         seen = torch.cat([always, seen], dim=-1)
-    weights = capped(query[rows, heads].float() @ keys.transpose(-1, -2) * asked.scale, asked.softcap)
+    weights = capped(query[rows, heads].float() @ keys.transpose(-1, -2) * layer.scale, layer.softcap)
     weights = weights.masked_fill_(~seen, -torch.inf).softmax(dim=-1)
     return torch.nan_to_num(weights) @ values

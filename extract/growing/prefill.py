@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from extract.attention.packing import Batch, pack
+from extract.attention.readers import LayerInput
 from extract.models.transfer import Uploader
 from extract.models.transformers_model import TransformersModel
 from extract.passes.batching import ImageQuestions
@@ -123,10 +124,10 @@ class _Kept:
                 raise HeadflowError(f"the model's layers get tensors as {name}; knock-outs do not know them")
         self.arguments.append(named)
 
-    def read(self, query: Tensor, key: Tensor, value: Tensor, scale: float, **_: Any) -> None:
+    def read(self, layer: LayerInput) -> None:
         """See `extract.attention.readers.AttentionReader`."""
-        self.keys.append(key[:, :, : self._prefix].clone())
-        self.values.append(value[:, :, : self._prefix].clone())
+        self.keys.append(layer.key[:, :, : self._prefix].clone())
+        self.values.append(layer.value[:, :, : self._prefix].clone())
 
 
 def _select(name: str, value: Any, columns: Tensor, question: Tensor) -> Any:

@@ -32,7 +32,7 @@ from transformers import PreTrainedTokenizerBase
 from extract.attention.causal import Observation
 from extract.attention.kernels import choose_kernel
 from extract.attention.packing import Batch
-from extract.attention.readers import AttentionReader
+from extract.attention.readers import AttentionReader, LayerInput
 from extract.images.preprocessing import ImageSettings, Pixels, Preprocessor, blank_image, describe_processor
 from extract.models.checkpoint import PACKAGE, Checkpoint, choose_dtype
 from extract.models.fingerprint import fingerprint
@@ -206,7 +206,7 @@ class _ObservedAttention(TorchFunctionMode):
         scale = query.shape[-1] ** -0.5
         output = self._observation.attend(query, key, value, scale)
         for reader in self._readers:
-            reader.read(query, key, value, scale)
+            reader.read(LayerInput(query, key, value, scale))
         return output
 
 

@@ -16,7 +16,7 @@ from schemas.roles import IMAGE, QUESTION, ROLES
 from tests.extract.models.test_families import PICTURES, QUESTIONS
 from tests.extract.residual.test_contributions import load
 from tests.support.knockouts import Reference
-from tests.support.tiny_families import RECIPES, make_family
+from tests.support.tiny_families import RECIPES, make_family, make_or_skip
 
 CODES = {role.name: code for code, role in enumerate(ROLES)}
 SETS = {
@@ -126,12 +126,7 @@ def all_heads(model):
 
 @pytest.fixture(scope="module", params=RECIPES)
 def family(request, tmp_path_factory):
-    path = tmp_path_factory.mktemp(request.param)
-    try:
-        make_family(path, request.param)
-    except ImportError as error:  # transformers 5.17 has no Idefics3 without torchvision
-        pytest.skip(str(error).strip())
-    return request.param, Case(path)
+    return request.param, Case(make_or_skip(tmp_path_factory.mktemp(request.param), request.param))
 
 
 def test_every_head_equals_a_whole_pass_of_its_own(family):
@@ -184,12 +179,7 @@ def test_keys_of_another_image(family):
 @pytest.mark.parametrize("query", ["image", "question", LAST])
 @pytest.mark.parametrize("name", ["llava", "llava_next_mistral", "idefics3", "gemma3"])
 def test_any_roles(tmp_path_factory, name, query, key):
-    path = tmp_path_factory.mktemp(name)
-    try:
-        make_family(path, name)
-    except ImportError as error:
-        pytest.skip(str(error).strip())
-    case = Case(path)
+    case = Case(make_or_skip(tmp_path_factory.mktemp(name), name))
     sets = {name: SETS[name] for name in ("L0H1", "some")}
     worst, largest, growth = case.compare(Change.of("edge", query, key), sets)
     assert growth.whole == (query == "image" or not case.model.causal)

@@ -29,7 +29,7 @@ from schemas.roles import IMAGE
 from schemas.store.run import open_run
 from schemas.store.validate import validate
 from tests.support.eager_reference import reduce
-from tests.support.tiny_families import RECIPES, make_family
+from tests.support.tiny_families import RECIPES, make_or_skip
 
 CPU = torch.device("cpu")
 SHORT = ("bos", "sys", "user", "v", "q")
@@ -90,11 +90,7 @@ class FamilyWitness:
 @pytest.fixture(scope="module", params=RECIPES)
 def family(request, tmp_path_factory):
     """A family's name, its checkpoint, and its reference."""
-    path = tmp_path_factory.mktemp(request.param)
-    try:
-        make_family(path, request.param)
-    except ImportError as error:  # transformers 5.17 has no Idefics3 without torchvision
-        pytest.skip(str(error).strip())
+    path = make_or_skip(tmp_path_factory.mktemp(request.param), request.param)
     return request.param, path, FamilyWitness(path, request.param)
 
 

@@ -23,7 +23,7 @@ from schemas.errors import HeadflowError
 from schemas.store.validate import validate
 from tests.extract.models.test_families import CPU, PICTURES, QUESTIONS, SHORT, FamilyWitness
 from tests.support.runs import put, rewrite
-from tests.support.tiny_families import RECIPES, make_family
+from tests.support.tiny_families import RECIPES, make_or_skip
 
 MLP = [column.name for column in LAYER_COLUMNS].index("d_mlp")
 
@@ -114,11 +114,7 @@ class EagerPartition:
 
 @pytest.fixture(scope="module", params=RECIPES)
 def family(request, tmp_path_factory):
-    path = tmp_path_factory.mktemp(request.param)
-    try:
-        make_family(path, request.param)
-    except ImportError as error:  # transformers 5.17 has no Idefics3 without torchvision
-        pytest.skip(str(error).strip())
+    path = make_or_skip(tmp_path_factory.mktemp(request.param), request.param)
     return request.param, path, FamilyWitness(path, request.param)
 
 
