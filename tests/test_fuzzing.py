@@ -33,6 +33,7 @@ from schemas.store.validate import validate
 from tests.support import tiny_originals
 from tests.support.mutations import HOSTILE, altered, as_json, changed, damaged, values
 from tests.support.pictures import encoded
+from tests.support.prunable import World, measure, singles
 from tests.support.runs import LEDGER, PART, start, write_run
 from tests.support.tiny_families import make_family
 from tests.support.tiny_llava import make_checkpoint
@@ -40,6 +41,8 @@ from tests.support.tiny_llava import make_checkpoint
 EXAMPLES = int(os.environ.get("HEADFLOW_EXAMPLES", "25"))
 FEW = max(3, EXAMPLES // 5)  # where each takes a while
 TABLES = ("heads", "samples", *EXTRAS)
+JOB = "single"
+OF_JOB = (f"jobs/{JOB}.json", f"jobs/{JOB}/00000.json", f"knockouts/part-{JOB}-00000-00000.parquet")
 ENDS = (0, 1, 2)  # done, done and something was found, refused
 
 
@@ -77,12 +80,19 @@ class Broken:
 
     def __init__(self, folder: Path) -> None:
         self.whole = write_run(folder / "whole", tables=EXTRAS)
+        world = World.of(2, 3)
+        measure(self.whole, world, JOB, singles(world))
         self.run = folder / "run"
 
     def try_all(self, name: str, content: bytes) -> None:
         shutil.rmtree(self.run, ignore_errors=True)
         shutil.copytree(self.whole, self.run)
         (self.run / name).write_bytes(content)
+        if name in OF_JOB:  # which no other command reads
+            flags = ["--resamples", "100", "--random", "3"]
+            ends(lambda: analyze(["validate", str(self.run)]))
+            ends(lambda: analyze(["prune", str(self.run), *flags]))
+            return
         for command in ("validate", "summary", "export-pt", "verify", "plots"):
             flags = ["--dpi", "10"] if command in ("plots", "verify") else []
             ends(lambda command=command, flags=flags: analyze([command, str(self.run), *flags]))
@@ -109,7 +119,7 @@ def place(tmp_path_factory):
     return tmp_path_factory.mktemp("fuzzing")
 
 
-@pytest.mark.parametrize("name", ["run.json", LEDGER, *(f"{table}/{PART}" for table in TABLES)])
+@pytest.mark.parametrize("name", ["run.json", LEDGER, *(f"{table}/{PART}" for table in TABLES), *OF_JOB])
 def test_runs(broken, name):
     @tried()
     @given(changed(broken.whole / name))
@@ -119,10 +129,9 @@ def test_runs(broken, name):
     test()
 
 
-@pytest.mark.parametrize("table", TABLES)
-def test_columns(broken, table):
+@pytest.mark.parametrize("name", [*(f"{table}/{PART}" for table in TABLES), OF_JOB[-1]])
+def test_columns(broken, name):
     """Parquet that is whole, but with other values or types in one column."""
-    name = f"{table}/{PART}"
     whole = pq.read_table(broken.whole / name)
 
     @tried()
