@@ -8,7 +8,7 @@ from itertools import count
 
 import pytest
 
-from extract import runner
+from extract import loop
 from extract.models.transformers_model import TransformersModel
 from extract.questions.question_set import read_questions
 from schemas.store import writer as writer_module
@@ -91,13 +91,13 @@ def test_a_run_that_is_killed_after_each_part_ends(one_image, extract, tmp_path,
 @pytest.mark.parametrize("when", ["open_images", "load_images"])
 def test_a_start_that_is_stopped_before_its_first_pass_makes_one(one_image, extract, tmp_path, monkeypatch, when):
     """A signal before images are read, from workers or not."""
-    original = getattr(runner, when)
+    original = getattr(loop, when)
 
     def interrupted(*arguments, **options):
         os.kill(os.getpid(), signal.SIGINT)
         return original(*arguments, **options)
 
-    monkeypatch.setattr(runner, when, interrupted)
+    monkeypatch.setattr(loop, when, interrupted)
     written = 0
     for workers in (0, 1):
         code = extract(tmp_path, question_file=one_image, num_workers=workers, num_samples=60)
