@@ -76,7 +76,7 @@ class KnockOutJob(Loop):
         growth = self.growth
         samples = run.samples()
         margins = dict(zip(samples["sample_id"].to_pylist(), samples["margin"].to_pylist(), strict=True))
-        names = list(self.settings.knock_outs)
+        names = list(writer.job.settings.knock_outs)  # in whose order the writer takes rows
         passes = KnockOutPasses(
             self.model,
             self.answers,

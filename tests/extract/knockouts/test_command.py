@@ -97,6 +97,15 @@ def test_a_stopped_job_goes_on_where_it_was(run, monkeypatch, capsys):
     assert len(open_job(open_run(run), "heads_edge").ledgers[0].sessions) == 2
 
 
+def test_a_job_may_be_resumed_with_its_knock_outs_in_another_order(run):
+    assert knock_out(run, "--heads", "L0H0", "L3H7", "--job", "two", "--num-samples", 2) == 0
+    assert knock_out(run, "--heads", "L3H7", "L0H0", "--job", "two") == 0
+    whole = rows(run, "heads_edge")
+    both = rows(run, "two").merge(whole, on=["sample_id", "name"], suffixes=("", "_whole"))
+    assert len(both) == 2 * NUMBER
+    assert (both["margin"] - both["margin_whole"]).abs().max() <= 1e-5
+
+
 def test_what_a_killed_job_left_is_removed(run):
     left = run / "knockouts" / "part-heads_edge-00000-00007.parquet"
     left.write_bytes(b"half")
