@@ -111,24 +111,33 @@ def further_block(layout: Layout) -> Block:
     )
 
 
-def ends_block(layout: Layout) -> Block:
-    """Rows of the last token of each question, by slot, by all columns; each is a group of its own.
+@dataclass(frozen=True)
+class Ends(OnDevice):
+    """The last token of each question, and what it sees.
 
-    An image with fewer questions than others has the first column in the place of those it lacks, which no question
-    reads.
+    Attributes:
+        rows: int64 [images, slots], its column; of an image that has fewer questions, 0 for those it lacks.
+        seen: bool [images, slots, length], True if it sees the key.
+        on_role: float32 [images, length, roles], 1 if the key has the role (`schemas.roles.ROLES`).
     """
+
+    rows: Tensor
+    seen: Tensor
+    on_role: Tensor
+
+
+def find_ends(layout: Layout) -> Ends:
+    """Where the questions of a batch end."""
     rows = np.zeros((len(layout.roles), int(layout.slot.max()) + 1), np.int64)
     rows[layout.image, layout.slot] = layout.last
     image = np.arange(len(rows))[:, None]
     column = np.arange(layout.owner.shape[1])
     owner = layout.owner[:, None]
     own = (owner == layout.owner[image, rows][..., None]) | (owner == SHARED)
-    return Block(
+    return Ends(
         rows=torch.from_numpy(rows),
-        columns=slice(0, len(column)),
         seen=torch.from_numpy(own & (column <= rows[..., None])),
         on_role=torch.from_numpy(one_hot(layout.roles)),
-        groups=torch.eye(rows.shape[1]).expand(len(rows), -1, -1),
     )
 
 

@@ -18,6 +18,11 @@ from schemas.roles import IMAGE, PADDING, QUESTION, ROLES
 DESCRIPTION = "softmax in float32 under the model's own mask"
 
 
+def with_padding(seen: Tensor) -> Tensor:
+    """A mask in which a query that sees nothing sees everything, so that nothing is NaN: it is padding."""
+    return seen | ~seen.any(dim=-1, keepdim=True)
+
+
 class MaskedObservation:
     """What one forward pass shows: pass it each layer in order, then ask for the masses."""
 
@@ -51,9 +56,7 @@ class MaskedObservation:
         Returns:
             Output like `query`.
         """
-        seen = mask[:, 0]
-        seen = seen | ~seen.any(dim=-1, keepdim=True)  # a padding row sees something too, so that nothing is NaN
-        block = replace(self._block, seen=seen)
+        block = replace(self._block, seen=with_padding(mask[:, 0]))
         output, sums = softmax_attention(query, key, value, block, scale=scale, softcap=softcap)
         self._sums.append(sums)
         return output

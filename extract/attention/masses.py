@@ -4,6 +4,8 @@ A mass is the attention of one query summed over the keys of one role, 0 to 1. M
 queries, layer by layer; means are taken at the end, over all layers at once.
 """
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -89,50 +91,41 @@ def softmax_attention(
     Returns:
         Output like `query`, and float32 [images, heads, groups, roles], masses summed over each group.
     """
-    images, heads, rows, _ = query.shape
-    kv_heads, length = key.shape[1:3]
     assert block.seen is not None
-    step = max(1, SCRATCH // (4 * images * heads * length))
     outputs = []
     sums = query.new_zeros((), dtype=torch.float32)
-    for start in range(0, rows, step):
-        some = slice(start, start + step)
-        weights = capped(scores(query[:, :, some], key).mul_(scale), softcap)
-        weights = weights.masked_fill_(~block.seen[:, None, some], -torch.inf).softmax(dim=-1)
-        shared = weights.to(value.dtype).unflatten(1, (kv_heads, heads // kv_heads)).flatten(2, 3)
-        outputs.append((shared @ value).reshape(images, heads, -1, value.shape[-1]))
+    for some, weights, output in softmax_pieces(query, key, value, block.seen, scale=scale, softcap=softcap):
+        outputs.append(output)
         sums = sums + block.groups[:, None, :, some] @ (weights @ block.on_role[:, None])
     return torch.cat(outputs, dim=2), sums
 
 
-def weighted_masses(
-    query: Tensor,
-    key: Tensor,
-    numbers: Tensor,
-    block: Block,
-    *,
-    scale: float,
-    mask: Tensor | None = None,
-    softcap: float | None = None,
-) -> Tensor:
-    """Attention of a few rows by float32 softmax over all columns, with each key weighted by a number, by role.
+def softmax_pieces(
+    query: Tensor, key: Tensor, value: Tensor, seen: Tensor, *, scale: float, softcap: float | None = None
+) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """Attention by float32 softmax, in pieces of rows that hold no more than `SCRATCH` bytes of scores.
 
     Args:
-        query: [images, heads, rows, head_dim], the block's rows.
-        key: [images, kv_heads, length, head_dim], all columns.
-        numbers: float32 [images, heads, length].
-        block: one with `seen`.
-        mask: bool [images, rows, length] in the place of `seen`, where a model has its own.
-        softcap: see `softmax_attention`.
+        seen: bool [images, rows, length], True if the query sees the key.
+        query, key, value, softcap: see `softmax_attention`.
 
-    Returns:
-        float32 [images, heads, rows, roles], sums over the keys of each role.
+    Yields:
+        Which rows, their weights float32 [images, heads, rows, length], and their output, like `query`.
     """
-    seen = block.seen if mask is None else mask
-    assert seen is not None
+    images, heads, rows, _ = query.shape
+    kv_heads, length = key.shape[1:3]
+    step = max(1, SCRATCH // (4 * images * heads * length))
+    for start in range(0, rows, step):
+        some = slice(start, start + step)
+        weights = softmax_weights(query[:, :, some], key, seen[:, some], scale=scale, softcap=softcap)
+        shared = weights.to(value.dtype).unflatten(1, (kv_heads, heads // kv_heads)).flatten(2, 3)
+        yield some, weights, (shared @ value).reshape(images, heads, -1, value.shape[-1])
+
+
+def softmax_weights(query: Tensor, key: Tensor, seen: Tensor, *, scale: float, softcap: float | None = None) -> Tensor:
+    """Attention of some rows by float32 softmax, [images, heads, rows, length]; see `softmax_pieces`."""
     weights = capped(scores(query, key).mul_(scale), softcap)
-    weights = weights.masked_fill_(~seen[:, None], -torch.inf).softmax(dim=-1)
-    return (weights * numbers[:, :, None]) @ block.on_role[:, None]
+    return weights.masked_fill_(~seen[:, None], -torch.inf).softmax(dim=-1)
 
 
 def capped(scores: Tensor, softcap: float | None) -> Tensor:

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from extract.attention.blocks import (
     Block,
+    Ends,
     OnDevice,
-    ends_block,
+    find_ends,
     first_block,
     further_block,
     image_block,
@@ -32,7 +33,7 @@ class Batch(OnDevice):
         image: see `extract.attention.blocks.image_block`.
         first: see `extract.attention.blocks.first_block`.
         further: see `extract.attention.blocks.further_block`; None if each image has one question.
-        ends: see `extract.attention.blocks.ends_block`.
+        ends: where the questions end.
         question: bool [questions, length], the columns of a question's own question tokens.
         owner: int64 [questions], the row of `input_ids` that holds a question.
         slot: int64 [questions], 0 for the first question of an image, 1 for the second, and so on.
@@ -46,7 +47,7 @@ class Batch(OnDevice):
     image: Block
     first: Block
     further: Block | None
-    ends: Block
+    ends: Ends
     question: Tensor
     owner: Tensor
     slot: Tensor
@@ -69,7 +70,7 @@ def pack(images: Sequence[Sequence[Prompt]]) -> Batch:
         image=image_block(layout),
         first=first_block(layout),
         further=further_block(layout) if layout.slot.any() else None,
-        ends=ends_block(layout),
+        ends=find_ends(layout),
         question=question_tokens(layout),
         owner=torch.from_numpy(layout.image),
         slot=torch.from_numpy(layout.slot),

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from extract.attention.masses import weighted_masses
+from extract.attention.masses import softmax_weights
 from extract.attention.packing import Batch
 
 
@@ -56,13 +56,13 @@ class ProjectedValues:
     def read(self, layer: LayerInput) -> None:
         """See `AttentionReader.read`."""
         ends, query = self._batch.ends, layer.query
-        assert isinstance(ends.rows, Tensor)
         heads, kv_heads = query.shape[1], layer.key.shape[1]
         along = self._directions[len(self.sums)].unflatten(0, (kv_heads, heads // kv_heads))
         numbers = (layer.value.float() @ along.transpose(-1, -2)).transpose(-1, -2).flatten(1, 2)
         rows = query.gather(2, ends.rows[:, None, :, None].expand(-1, heads, -1, query.shape[-1]))
-        mask = layer.mask
-        if mask is not None:
-            mask = mask[:, 0].gather(1, ends.rows[..., None].expand(-1, -1, mask.shape[-1]))
-        sums = weighted_masses(rows, layer.key, numbers, ends, scale=layer.scale, mask=mask, softcap=layer.softcap)
+        seen = ends.seen
+        if layer.mask is not None:
+            seen = layer.mask[:, 0].gather(1, ends.rows[..., None].expand(-1, -1, layer.mask.shape[-1]))
+        weights = softmax_weights(rows, layer.key, seen, scale=layer.scale, softcap=layer.softcap)
+        sums = (weights * numbers[:, :, None]) @ ends.on_role[:, None]
         self.sums.append(sums[self._batch.owner, :, self._batch.slot])

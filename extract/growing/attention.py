@@ -11,11 +11,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from extract.attention.blocks import Block
 from extract.attention.kernels import Kernel
-from extract.attention.masses import SCRATCH, capped, softmax_attention
+from extract.attention.masked import with_padding
+from extract.attention.masses import SCRATCH, capped, softmax_pieces
 from extract.attention.readers import LayerInput
-from schemas.roles import ROLES
 
 
 @dataclass(frozen=True)
@@ -125,24 +124,11 @@ def _behind_prefix(kernel: Kernel, layer: LayerInput, prefix: Keys) -> Tensor:
 
 def _masked(layer: LayerInput) -> Tensor:
     """Attention under a model's own mask, bool [sequences, 1, length, length]."""
-    query, mask = layer.query, layer.mask
-    assert mask is not None
-    sequences, _, length, _ = query.shape
-    everything = slice(0, length)
-    block = Block(
-        rows=everything,
-        columns=everything,
-        seen=_with_padding(mask[:, 0]),
-        on_role=query.new_zeros((sequences, length, len(ROLES)), dtype=torch.float32),
-        groups=query.new_zeros((sequences, 0, length), dtype=torch.float32),
+    assert layer.mask is not None
+    pieces = softmax_pieces(
+        layer.query, layer.key, layer.value, with_padding(layer.mask[:, 0]), scale=layer.scale, softcap=layer.softcap
     )
-    output, _ = softmax_attention(query, layer.key, layer.value, block, scale=layer.scale, softcap=layer.softcap)
-    return output
-
-
-def _with_padding(seen: Tensor) -> Tensor:
-    """A mask in which a row that sees nothing sees everything, so that nothing is NaN: it is padding."""
-    return seen | ~seen.any(dim=-1, keepdim=True)
+    return torch.cat([output for _, _, output in pieces], dim=2)
 
 
 def _anew(changed: Changed, layer: LayerInput, rows: Tensor, heads: Tensor) -> Tensor:
@@ -161,7 +147,7 @@ def _anew(changed: Changed, layer: LayerInput, rows: Tensor, heads: Tensor) -> T
     if layer.mask is None:
         seen = torch.ones(length, length, dtype=torch.bool, device=query.device).tril().expand(len(rows), -1, -1)
     else:
-        seen = _with_padding(layer.mask[rows, 0])
+        seen = with_padding(layer.mask[rows, 0])
     if changed.hidden is not None:
         seen = seen & ~changed.hidden[rows][:, None]
     if changed.before is not None:

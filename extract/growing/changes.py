@@ -16,7 +16,7 @@ from torch import Tensor
 
 from schemas.columns import EDGE, LAST, MEAN, REMOVE, SKIP, SWAP, ZERO
 from schemas.errors import HeadflowError
-from schemas.roles import IMAGE, PADDING, QUESTION, ROLES
+from schemas.roles import IMAGE, PADDING, ROLES
 
 BEHIND = ("question", LAST)  # queries that stand behind the image
 OF_KEYS = (EDGE, SWAP)  # kinds that say which keys
@@ -97,6 +97,3 @@ def last(roles: Tensor) -> Tensor:
     """The place of the last token of each sequence, int64 [sequences]."""
     place = torch.arange(roles.shape[1], device=roles.device)
     return torch.where(roles == PADDING, -1, place).amax(dim=1)
-
-
-assert CODES["question"] == QUESTION

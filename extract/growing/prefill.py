@@ -8,13 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from extract.attention.packing import Batch, pack
+from extract.attention.layout import prefix_length
+from extract.attention.packing import pack
 from extract.attention.readers import LayerInput
 from extract.models.transfer import Uploader
 from extract.models.transformers_model import TransformersModel
 from extract.passes.batching import ImageQuestions
+from extract.prompts.prompt import Prompt
 from schemas.errors import HeadflowError
-from schemas.roles import IMAGE, PADDING
 
 # Arguments with an axis of tokens: where it is; the axis before it is that of sequences
 POSITIONED = {"position_embeddings": -2, "position_ids": -1, "cache_position": -1}
@@ -62,12 +63,12 @@ def run_prefill(model: TransformersModel, image: ImageQuestions) -> Prefill:
     """
     prompts = [question.prompt for question in image.questions]
     batch, inputs = Uploader(model.device, model.dtype).send(pack([prompts]), [image.pixels])
-    prefix = len(prompts[0].roles) - prompts[0].roles[::-1].index(IMAGE)
+    prefix = prefix_length(prompts[0])
     kept = _Kept(prefix)
     with kept.reading(model.stack.layers):
         logits, _, hidden = model.forward(batch, inputs, readers=[kept])
     return Prefill(
-        _places(batch, prefix),
+        _places(prompts, prefix, model.device),
         batch.roles[0],
         prefix,
         kept.inputs[0],
@@ -79,17 +80,13 @@ def run_prefill(model: TransformersModel, image: ImageQuestions) -> Prefill:
     )
 
 
-def _places(batch: Batch, prefix: int) -> list[Tensor]:
-    """The places of each question's tokens: the shared prefix, then its own up to its last."""
-    places = []
-    begin = prefix
-    roles = batch.roles[0]
-    for last in batch.last.tolist():
-        while roles[begin] == PADDING:
-            begin += 1
-        own = torch.arange(begin, last + 1, device=roles.device)
-        places.append(torch.cat([torch.arange(prefix, device=roles.device), own]))
-        begin = last + 1
+def _places(prompts: Sequence[Prompt], prefix: int, device: torch.device) -> list[Tensor]:
+    """The places of each question's tokens: the shared prefix, then its own, which stand one question after another."""
+    places, begin = [], prefix
+    for prompt in prompts:
+        end = begin + len(prompt.input_ids) - prefix
+        places.append(torch.cat([torch.arange(prefix), torch.arange(begin, end)]).to(device))
+        begin = end
     return places
 
 

@@ -1,7 +1,6 @@
 """Forward passes over batches: each is started before the one before it is collected."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -152,11 +151,13 @@ class Passes:
         """Start a pass; on CUDA, this returns before it is done."""
         prompts = [[question.prompt for question in image.questions] for image in images]
         sent = self._uploader.send(pack(prompts), [image.pixels for image in images])
-        with nullcontext() if self.residual is None else self.residual.reading(sent[0]) as reading:
-            logits, masses, hidden = self._checkpoint.forward(*sent, readers=reading.readers if reading else ())
+        more: dict[str, Tensor] = {}
+        if self.residual is None:
+            logits, masses, hidden = self._checkpoint.forward(*sent)
+        else:
+            (logits, masses, hidden), more = self.residual.forward(*sent)
         results = {"finite": torch.isfinite(logits).all(dim=-1), **self.answers.read(logits, hidden), "heads": masses}
-        if self.residual is not None and reading is not None:
-            results |= self.residual.results(reading, results["margin"])
+        results |= more
         return Launched(images, list(results), Download(*results.values()), sent)
 
     def collect(self, launched: Launched) -> Iterator[Outcome]:

@@ -22,12 +22,12 @@ def layer_profile(
     """The columns of the table `layers`, float32 [questions, layers, columns].
 
     Args:
-        stream: with `turns`.
+        stream: with `distances`.
     """
-    turns = torch.stack(stream.turns)  # [layers, images, length]
-    of_image = _mean(turns, batch.roles == IMAGE)[:, batch.owner]
-    of_question = _mean(turns[:, batch.owner], batch.question)
-    of_last = turns[:, batch.owner, batch.last]
+    distances = torch.stack(stream.distances)  # [layers, images, length]
+    of_image = _mean(distances, batch.roles == IMAGE)[:, batch.owner]
+    of_question = _mean(distances[:, batch.owner], batch.question)
+    of_last = distances[:, batch.owner, batch.last]
     states = torch.stack(stream.inputs[1:])  # [layers, questions, width]
     margins = answers.margin(states.float() / decoder.norm.rms(states)[..., None] * decoder.norm.scale)
     influence = [each.T for each in (of_image, of_question, of_last)]

@@ -19,20 +19,20 @@ class ResidualStream:
     Attributes:
         inputs: the first is the embedding; after the last layer, what the final norm gets.
         attention: outputs of the projection of heads, before any norm of their own; `mlp`: of the MLPs.
-        turns: float32 [images, length] for each layer, by how much it turns each token: 1 minus the cosine of its
-            input and output; empty unless asked for.
+        distances: float32 [images, length] for each layer, the cosine distance between its input and its output, of
+            each token; empty unless asked for.
     """
 
-    def __init__(self, decoder: Decoder, batch: Batch, *, turns: bool) -> None:
+    def __init__(self, decoder: Decoder, batch: Batch, *, distances: bool) -> None:
         self._decoder = decoder
         self._batch = batch
-        self._turns = turns
+        self._compares = distances
         self._before: Tensor | None = None
         self._length: Tensor | None = None
         self.inputs: list[Tensor] = []
         self.attention: list[Tensor] = []
         self.mlp: list[Tensor] = []
-        self.turns: list[Tensor] = []
+        self.distances: list[Tensor] = []
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -49,7 +49,7 @@ class ResidualStream:
     def _read_input(self, _: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
         states: Tensor = given[0] if given else named["hidden_states"]
         self.inputs.append(self._last(states))
-        if self._turns:
+        if self._compares:
             self._compare(states)
 
     def _keep(self, outputs: list[Tensor]) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
@@ -63,5 +63,5 @@ class ResidualStream:
         length = torch.linalg.vector_norm(states, dim=-1, dtype=torch.float32)
         if self._before is not None and self._length is not None:
             product = (self._before * states).sum(dim=-1, dtype=torch.float32)
-            self.turns.append(1 - product / (self._length * length).clamp_min_(torch.finfo(torch.float32).tiny))
+            self.distances.append(1 - product / (self._length * length).clamp_min_(torch.finfo(torch.float32).tiny))
         self._before, self._length = states, length

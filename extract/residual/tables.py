@@ -1,21 +1,18 @@
 """The tables of a run that come from the residual stream: `contributions`, and `layers`."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from extract.attention.packing import Batch, pack
-from extract.attention.readers import AttentionReader, ProjectedValues
 from extract.images.preprocessing import blank_image
 from extract.models.answers import AnswerReader
 from extract.models.checkpoint import Checkpoint
 from extract.models.self_check import QUESTION
 from extract.models.transfer import Uploader
 from extract.prompts.prompt import PromptBuilder
-from extract.residual.contributions import DirectContributions
+from extract.residual.contributions import DirectContributions, Partition
 from extract.residual.decoder import Decoder
 from extract.residual.profile import layer_profile
 from extract.residual.stream import ResidualStream
@@ -23,20 +20,6 @@ from schemas.columns import CONTRIBUTIONS, LAYERS
 from schemas.errors import HeadflowError
 
 TOLERANCE, TOLERANCE_OF_HALF = 1e-3, 0.25  # of the largest part of the margin, or of 1
-
-
-@dataclass(frozen=True)
-class Reading:
-    """A forward pass that is read."""
-
-    batch: Batch
-    stream: ResidualStream
-    values: ProjectedValues
-
-    @property
-    def readers(self) -> Sequence[AttentionReader]:
-        """What reads each layer's attention."""
-        return [self.values]
 
 
 class ResidualTables:
@@ -58,34 +41,37 @@ class ResidualTables:
         self._decoder = Decoder.of(checkpoint)
         self._contributions = DirectContributions(self._decoder, answers)
 
-    @contextmanager
-    def reading(self, batch: Batch) -> Iterator[Reading]:
-        """Read the forward pass that runs in this context."""
-        reading = Reading(
-            batch,
-            ResidualStream(self._decoder, batch, turns=LAYERS in self.names),
-            self._contributions.reader(batch),
-        )
-        with reading.stream.reading():
-            yield reading
-
-    def results(self, reading: Reading, margin: Tensor) -> dict[str, Tensor]:
-        """What a pass brings, once it is done.
+    def forward(
+        self, batch: Batch, inputs: dict[str, Tensor]
+    ) -> tuple[tuple[Tensor, Tensor, Tensor], dict[str, Tensor]]:
+        """One pass of the model, and what it brings to the tables.
 
         Args:
-            margin: float32 [questions].
+            batch, inputs: see `Checkpoint.forward`.
 
         Returns:
-            By table, float32 [questions, layers, ...]; and under `samples` the columns `PARTS`, float32 [questions, 5].
+            What `Checkpoint.forward` returns; and by table, float32 [questions, layers, ...], and under `samples` the
+            columns `PARTS`, float32 [questions, 5].
         """
+        found, stream, partition = self._read(batch, inputs)
+        made: dict[str, Tensor] = {}
         with torch.inference_mode():
-            partition = self._contributions.partition(reading.values, reading.stream)
-            made: dict[str, Tensor] = {}
             if CONTRIBUTIONS in self.names:
-                made |= {CONTRIBUTIONS: partition.heads, "samples": partition.parts(margin)}
+                made |= {CONTRIBUTIONS: partition.heads, "samples": partition.parts(self._answers.margin(found[2]))}
             if LAYERS in self.names:
-                made[LAYERS] = layer_profile(reading.stream, reading.batch, partition, self._decoder, self._answers)
-        return made
+                made[LAYERS] = layer_profile(stream, batch, partition, self._decoder, self._answers)
+        return found, made
+
+    def _read(
+        self, batch: Batch, inputs: dict[str, Tensor]
+    ) -> tuple[tuple[Tensor, Tensor, Tensor], ResidualStream, Partition]:
+        """One pass of the model, its residual stream, and the margins as sums."""
+        stream = ResidualStream(self._decoder, batch, distances=LAYERS in self.names)
+        values = self._contributions.reader(batch)
+        with stream.reading():
+            found = self._checkpoint.forward(batch, inputs, readers=[values])
+        with torch.inference_mode():
+            return found, stream, self._contributions.partition(values, stream)
 
     def check(self, prompts: PromptBuilder) -> None:
         """Check with one short question that the parts add up to the margin, but for rounding.
@@ -98,10 +84,8 @@ class ResidualTables:
         batch, inputs = Uploader(model.device, model.dtype).send(
             pack([[prompts.build(QUESTION, pixels.image_ids)]]), [pixels]
         )
-        with self.reading(batch) as reading:
-            _, _, hidden = model.forward(batch, inputs, readers=reading.readers)
+        (_, _, hidden), _, partition = self._read(batch, inputs)
         margin = self._answers.margin(hidden)
-        partition = self._contributions.partition(reading.values, reading.stream)
         parts = partition.parts(margin)[0]
         tolerance = TOLERANCE if model.dtype == torch.float32 else TOLERANCE_OF_HALF
         if not abs(float(parts[-1])) <= tolerance * max(1.0, float(parts[:-1].abs().max())):

@@ -162,11 +162,11 @@ class Variants:
     def observed(self) -> tuple[Tensor, Tensor, Tensor]:
         return self.checkpoint.forward(self.one, self.inputs)
 
-    def contributions(self) -> dict[str, Tensor]:
-        return self._with_table(CONTRIBUTIONS)
+    def contributions(self) -> None:
+        self.tables[CONTRIBUTIONS].forward(self.one, self.inputs)
 
-    def profile(self) -> dict[str, Tensor]:
-        return self._with_table(LAYERS)
+    def profile(self) -> None:
+        self.tables[LAYERS].forward(self.one, self.inputs)
 
     def knock_outs(self) -> None:
         self._knock_out(1)
@@ -183,11 +183,6 @@ class Variants:
         _, grown = growth.run(run_prefill(model, ImageQuestions("", pixels, asked)))
         for each in grown:
             self.answers.margin(each.hidden)
-
-    def _with_table(self, name: str) -> dict[str, Tensor]:
-        with self.tables[name].reading(self.one) as reading:
-            _, _, hidden = self.checkpoint.forward(self.one, self.inputs, readers=reading.readers)
-        return self.tables[name].results(reading, self.answers.margin(hidden))
 
     def usual(self) -> Tensor:
         with self._attention("eager"):

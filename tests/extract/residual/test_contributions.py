@@ -39,9 +39,8 @@ def read(model, answers, asked, names=EXTRAS):
     """The results of one pass over images with their prompts."""
     tables = ResidualTables(model, answers, names)
     batch, inputs = Uploader(CPU, model.dtype).send(pack([each for _, each in asked]), [pixels for pixels, _ in asked])
-    with tables.reading(batch) as reading:
-        _, _, hidden = model.forward(batch, inputs, readers=reading.readers)
-    return tables.results(reading, answers.margin(hidden)) | {"margin": answers.margin(hidden)}
+    (_, _, hidden), found = tables.forward(batch, inputs)
+    return found | {"margin": answers.margin(hidden)}
 
 
 class EagerPartition:
