@@ -20,6 +20,7 @@ from extract.backends import (
     find_prompts,
     find_removed,
     find_wordings,
+    in_wordings,
     load_extractor,
     load_format,
     packages,
@@ -30,11 +31,10 @@ from extract.knockouts.cli import NAME as KNOCK_OUT
 from extract.prompts.templates import CHAT, find_template
 from extract.prompts.wordings import Wording
 from extract.prompts.wordings import manifest_fields as wording_fields
-from extract.provenance import git_commit, versions
+from extract.provenance import git_commit, recorded, versions
 from extract.questions.question_set import QuestionSet, read_questions
 from schemas.columns import REASONS
 from schemas.errors import HeadflowError
-from schemas.jobs.head_sets import NOTHING
 from schemas.manifest import SEPARATE, Manifest
 from schemas.store.directory import check_directory, holds_run, refuse_foreign_run
 from schemas.store.identity import check_division, check_fingerprints, check_model, check_same
@@ -53,11 +53,6 @@ def find_questions(arguments: argparse.Namespace) -> QuestionSet:
         find_template(arguments.conv_mode, arguments.model_path)
     with packages(arguments.backend):
         return read_questions(arguments.question_file, arguments.image_folder)
-
-
-def in_wordings(questions: QuestionSet, wordings: Sequence[Wording]) -> QuestionSet:
-    """The samples of a run: each question in each wording, if there are several."""
-    return questions.in_wordings([str(wording.name) for wording in wordings]) if len(wordings) > 1 else questions
 
 
 def show_prompts(arguments: argparse.Namespace, questions: QuestionSet, wordings: Sequence[Wording]) -> None:
@@ -85,7 +80,7 @@ def known_fields(arguments: argparse.Namespace, questions: QuestionSet, wordings
         **({"revision": None} if Path(arguments.model_path).is_dir() else {}),
         "model": arguments.model_path,
         "tables": asked_tables(arguments),
-        "removed": removed.to_object() if (removed := find_removed(arguments)) != NOTHING else {},
+        "removed": find_removed(arguments).to_object(),
         "question_file_sha256": questions.sha256,
         **wording_fields(wordings),
         "system_span": arguments.system_span,
@@ -138,11 +133,6 @@ def was_asked(run: Run, arguments: argparse.Namespace) -> bool:
     settings = {name: value for name, value in recorded(arguments).items() if name not in RESUMABLE}
     sessions = [session for ledger in run.ledgers.values() for session in ledger.sessions]
     return any(settings.items() <= session.arguments.items() for session in sessions)
-
-
-def recorded(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The flags as they are recorded in a session."""
-    return {name: str(value) if isinstance(value, Path) else value for name, value in vars(arguments).items()}
 
 
 def stays_complete(run: Run, arguments: argparse.Namespace, asked: int) -> bool:

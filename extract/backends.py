@@ -83,6 +83,11 @@ def find_wordings(arguments: Namespace) -> list[Wording]:
     return wordings
 
 
+def in_wordings(questions: QuestionSet, wordings: Sequence[Wording]) -> QuestionSet:
+    """The samples of a run: each question in each wording, if there are several."""
+    return questions.in_wordings([str(wording.name) for wording in wordings]) if len(wordings) > 1 else questions
+
+
 def find_prompts(prompt_format: "PromptFormat", wordings: Sequence[Wording], arguments: Namespace) -> Prompts:
     """What writes prompts; raises `HeadflowError` if a template, wording or system span is not for the model."""
     builders = {}

@@ -85,7 +85,7 @@ class Loop:
         return {
             **self.checkpoint.manifest_fields(),
             "sizes": model_sizes(self.checkpoint),
-            "removed": self.removed.to_object() if self.removed != NOTHING else {},
+            "removed": self.removed.to_object(),
             "sequences": PACKED if self.packed else SEPARATE,
             **self.prompts.manifest_fields(),
         }

@@ -1,9 +1,11 @@
-"""Versions and commit: what makes a session traceable."""
+"""Versions, commit and flags: what makes a session traceable."""
 
 import platform
 import subprocess
+from argparse import Namespace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 
 def versions(*more: str) -> dict[str, str]:
@@ -16,6 +18,11 @@ def git_commit() -> str | None:
     """The commit of the checkout that has this file, with `-dirty` if files were changed; None outside of git."""
     commit, changes = _git("rev-parse", "HEAD"), _git("status", "-s", "-uno")
     return f"{commit}-dirty" if commit and changes else commit
+
+
+def recorded(arguments: Namespace) -> dict[str, Any]:
+    """The flags as they are recorded in a session."""
+    return {name: str(value) if isinstance(value, Path) else value for name, value in vars(arguments).items()}
 
 
 def _git(*command: str) -> str | None:

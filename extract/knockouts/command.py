@@ -1,23 +1,27 @@
 """`python -m extract knock-out`: a run's model over its samples again, with parts of it knocked out."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from extract.backends import DISTRIBUTIONS, TRANSFORMERS, find_wordings, load_asked, packages
+import pyarrow as pa
+
+from extract.backends import DISTRIBUTIONS, TRANSFORMERS, find_wordings, in_wordings, load_asked, packages
 from extract.cli import parser as extract_parser
 from extract.knockouts.cli import OF_THE_RUN, job_name, parser
 from extract.knockouts.sets import check_kind, layer_sets, read_sets, single_heads
-from extract.provenance import git_commit, versions
+from extract.prompts.wordings import Wording
+from extract.provenance import git_commit, recorded, versions
 from extract.questions.question_set import QuestionSet, read_questions
 from schemas.cli import say
 from schemas.columns import MEAN, OK
 from schemas.errors import HeadflowError
 from schemas.jobs.head_sets import HeadSet
 from schemas.jobs.job import Settings, remove_job
-from schemas.manifest import IDENTITY_OF_MODEL, PACKED, Session
+from schemas.manifest import IDENTITY_OF_MODEL, PACKED
 from schemas.store.run import Run, open_run
 from schemas.text import listed, short
 
@@ -37,7 +41,8 @@ def knock_out(argv: Sequence[str]) -> int:
     with packages(TRANSFORMERS):
         from extract.growing.changes import Change
     change = Change.of(arguments.kind, arguments.query, arguments.key)
-    questions = find_questions(run, arguments, asked)
+    wordings, samples = find_wordings(asked), run.samples()
+    questions = find_questions(run, samples, wordings, arguments, asked)
     name = arguments.job or job_name(arguments)
     settings = Settings(
         kind=change.kind,
@@ -52,7 +57,8 @@ def knock_out(argv: Sequence[str]) -> int:
         if arguments.num_chunks > 1:
             raise HeadflowError("overwriting would remove what other chunks have written", setting="overwrite")
         remove_job(run, name)
-    run_job(run, name, settings, questions, asked, arguments)
+    margins = dict(zip(samples["sample_id"].to_pylist(), samples["margin"].to_pylist(), strict=True))
+    run_job(run, name, settings, questions, wordings, margins, asked, arguments)
     return 0
 
 
@@ -91,7 +97,13 @@ def asked_of_run(run: Run, arguments: argparse.Namespace) -> argparse.Namespace:
     return asked
 
 
-def find_questions(run: Run, arguments: argparse.Namespace, asked: argparse.Namespace) -> QuestionSet:
+def find_questions(
+    run: Run,
+    samples: pa.Table,
+    wordings: Sequence[Wording],
+    arguments: argparse.Namespace,
+    asked: argparse.Namespace,
+) -> QuestionSet:
     """The observed samples of a run that are asked for, as its question file has them.
 
     Raises:
@@ -103,17 +115,14 @@ def find_questions(run: Run, arguments: argparse.Namespace, asked: argparse.Name
             f"{asked.question_file} is not the question file of {run.path}: it has changed", setting="question_file"
         )
     questions.check_images()
-    wordings = find_wordings(asked)
-    if len(wordings) > 1:
-        questions = questions.in_wordings([str(wording.name) for wording in wordings])
-    samples = run.samples()
+    questions = in_wordings(questions, wordings)
     rows = zip(samples["sample_id"].to_pylist(), samples["status"].to_pylist(), strict=True)
     observed = {name for name, status in rows if status == OK}
     if missing := observed - {sample.sample_id for sample in questions.samples}:
         raise HeadflowError(f"{asked.question_file} lacks samples of {run.path}: {listed(sorted(missing))}")
     wanted = observed if arguments.samples is None else _listed_samples(arguments.samples, observed)
     chosen = [sample for sample in questions.samples if sample.sample_id in wanted]
-    return QuestionSet(questions.name, questions.sha256, chosen, questions.images).first(arguments.num_samples or 0)
+    return replace(questions, samples=chosen).first(arguments.num_samples or 0)
 
 
 def _listed_samples(path: Path, observed: set[str]) -> set[str]:
@@ -134,10 +143,15 @@ def run_job(
     name: str,
     settings: Settings,
     questions: QuestionSet,
+    wordings: Sequence[Wording],
+    margins: Mapping[str, float | None],
     asked: argparse.Namespace,
     arguments: argparse.Namespace,
 ) -> None:
     """Load the model, and write what the job lacks.
+
+    Args:
+        margins: what the run has of its samples, by id.
 
     Raises:
         HeadflowError: the model is not that of the run, or the job of that name is another one.
@@ -150,7 +164,7 @@ def run_job(
     chunk = questions.chunk(arguments.num_chunks, arguments.chunk_idx)
     check_images(questions, chunk)
     removed = HeadSet.of(run.manifest.removed)
-    checkpoint, prompts, answers = load_asked(asked, find_wordings(asked), removed)
+    checkpoint, prompts, answers = load_asked(asked, wordings, removed)
     job = KnockOutJob(
         checkpoint=checkpoint,
         prompts=prompts,
@@ -163,13 +177,8 @@ def run_job(
         tokens=arguments.tokens,
     )
     check_model_of_run(run, job.manifest_fields() | answers.tokens.manifest_fields(), checkpoint.weights)
-    session = Session(
-        device=job.session().device,
-        kernel=checkpoint.kernel_description,
-        git_commit=git_commit(),
-        versions=versions(*DISTRIBUTIONS[TRANSFORMERS]),
-        arguments={key: str(value) if isinstance(value, Path) else value for key, value in vars(arguments).items()},
-    )
+    used = versions(*DISTRIBUTIONS[TRANSFORMERS])
+    session = replace(job.session(), git_commit=git_commit(), versions=used, arguments=recorded(arguments))
     writer = JobWriter(
         run,
         name,
@@ -185,7 +194,7 @@ def run_job(
         there = len(writer.done)
         if there:
             say(f"{there} of {len(chunk.samples)} samples are there already")
-        skipped = job.run(run, questions, chunk, writer)
+        skipped = job.run(questions, chunk, margins, writer)
     say(f"{len(chunk.samples) - there} samples, {len(settings.knock_outs)} knock-outs of each, in {run.path}/knockouts")
     for reason, count in skipped.most_common():
         say(f"{count} could not be computed ({reason}): their values are null")

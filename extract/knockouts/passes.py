@@ -1,6 +1,6 @@
 """Batches of images -> the rows of their questions in `knockouts`."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -30,6 +30,18 @@ class KnockedOut:
     rows: dict[str, list[Any]]
 
 
+def over_images(
+    batches: Iterable[list[ImageQuestions] | Skipped], run: Callable[[ImageQuestions], Iterable[KnockedOut | Skipped]]
+) -> Iterator[KnockedOut | Skipped]:
+    """The outcomes of each image of each batch; skipped samples come through as they are."""
+    for batch in batches:
+        if isinstance(batch, Skipped):
+            yield batch
+        else:
+            for image in batch:
+                yield from run(image)
+
+
 class KnockOutPasses:
     """Runs the knock-outs of a job over images."""
 
@@ -40,7 +52,7 @@ class KnockOutPasses:
         growth: Growth,
         names: list[str],
         *,
-        margins: dict[str, float],
+        margins: Mapping[str, float | None],
         means: HeadMeans | None = None,
         partner: Callable[[ImageQuestions], ImageQuestions] | None = None,
     ) -> None:
@@ -63,12 +75,7 @@ class KnockOutPasses:
 
     def over(self, batches: Iterable[list[ImageQuestions] | Skipped]) -> Iterator[KnockedOut | Skipped]:
         """One outcome for each question of each batch; skipped samples come through as they are."""
-        for batch in batches:
-            if isinstance(batch, Skipped):
-                yield batch
-                continue
-            for image in batch:
-                yield from self._image(image)
+        return over_images(batches, self._image)
 
     def _image(self, image: ImageQuestions) -> list[KnockedOut | Skipped]:
         """The outcomes of an image's questions."""

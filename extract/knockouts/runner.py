@@ -1,14 +1,15 @@
 """The loop of a job: samples through the model with its knock-outs, rows into the run."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from extract.growing.changes import Change
 from extract.growing.growth import Growth
 from extract.growing.prefill import run_prefill
 from extract.images.loading import open_images
-from extract.knockouts.passes import COLUMNS, KnockedOut, KnockOutPasses
+from extract.knockouts.passes import COLUMNS, KnockedOut, KnockOutPasses, over_images
 from extract.knockouts.references import HeadMeans, choose_partners, choose_references
 from extract.loop import Loop, ReaderEnded
 from extract.models.answers import AnswerReader
@@ -20,7 +21,6 @@ from schemas.columns import MEAN, SWAP
 from schemas.errors import Stopped
 from schemas.jobs.job import Settings
 from schemas.jobs.writer import JobWriter
-from schemas.store.run import Run
 from schemas.store.writer import TO_RESUME
 
 
@@ -47,25 +47,27 @@ class KnockOutJob(Loop):
         assert isinstance(self.checkpoint, TransformersModel)
         return self.checkpoint
 
-    @property
+    @cached_property
     def growth(self) -> Growth:
         """What runs the knock-outs."""
         return Growth(self.model, self.change, self.settings.sets, self.tokens)
 
     def cost(self) -> str:
         """What the job takes, in words."""
-        growth, number = self.growth, len(self.settings.knock_outs)
-        layers = growth.layers_run()
-        if growth.whole:
+        number, passes = len(self.settings.knock_outs), self.growth.layers_run() / self.model.layers
+        if self.growth.whole:
             why = "" if self.model.causal else ", as this model has a mask of its own"
-            return f"{number} knock-outs over the whole prompt{why}, {layers / self.model.layers:.1f} passes"
-        return f"{number} knock-outs over the question alone, {layers / self.model.layers:.1f} passes of its tokens"
+            return f"{number} knock-outs over the whole prompt{why}, {passes:.1f} passes"
+        return f"{number} knock-outs over the question alone, {passes:.1f} passes of its tokens"
 
-    def run(self, run: Run, questions: QuestionSet, chunk: QuestionSet, writer: JobWriter) -> Counter[str]:
+    def run(
+        self, questions: QuestionSet, chunk: QuestionSet, margins: Mapping[str, float | None], writer: JobWriter
+    ) -> Counter[str]:
         """Run the samples that a job lacks, and complete its chunk.
 
         Args:
             questions: of all chunks: images of other chunks may take the place of one, or be averaged over.
+            margins: what the run has of its samples, by id.
 
         Returns:
             How many samples could not be computed, by reason; their rows hold nulls.
@@ -73,17 +75,14 @@ class KnockOutJob(Loop):
         Raises:
             Stopped: a signal asked for it; what was computed is written.
         """
-        growth = self.growth
-        samples = run.samples()
-        margins = dict(zip(samples["sample_id"].to_pylist(), samples["margin"].to_pylist(), strict=True))
         names = list(writer.job.settings.knock_outs)  # in whose order the writer takes rows
         passes = KnockOutPasses(
             self.model,
             self.answers,
-            growth,
+            self.growth,
             names,
-            margins={name: margin for name, margin in margins.items() if margin is not None},
-            means=self._means(growth, questions) if self.settings.kind == MEAN else None,
+            margins=margins,
+            means=self._means(questions) if self.settings.kind == MEAN else None,
             partner=self._partner(questions) if self.settings.kind == SWAP else None,
         )
 
@@ -105,27 +104,23 @@ class KnockOutJob(Loop):
                 )
             there = len(chunk.samples) - len(ended.left)
             raise Stopped(
-                f"stopped: {there} of {len(chunk.samples)} samples are written to {run.path}; {TO_RESUME}", ended.signal
+                f"stopped: {there} of {len(chunk.samples)} samples are written to {writer.job.run.path}; {TO_RESUME}",
+                ended.signal,
             )
         writer.finish()
         return ended.skipped
 
-    def _means(self, growth: Growth, questions: QuestionSet) -> HeadMeans:
+    def _means(self, questions: QuestionSet) -> HeadMeans:
         """What heads put out on the reference images."""
-        means = HeadMeans(growth, self.change)
+        means = HeadMeans(self.growth, self.change)
         chosen = choose_references(questions.by_image(), self.settings.reference_images or 0, self.settings.seed)
 
-        def over(batches: Iterable[list[ImageQuestions] | Skipped]) -> Iterator[KnockedOut | Skipped]:
-            for batch in batches:
-                if isinstance(batch, Skipped):
-                    yield batch
-                    continue
-                for image in batch:
-                    means.add(image.sha256, run_prefill(self.model, image))
-                    yield from (KnockedOut(question.sample, {}) for question in image.questions)
+        def add(image: ImageQuestions) -> list[KnockedOut]:
+            means.add(image.sha256, run_prefill(self.model, image))
+            return [KnockedOut(question.sample, {}) for question in image.questions]
 
-        subset = QuestionSet(questions.name, questions.sha256, chosen, questions.images)
-        ended = self.each(subset, frozenset(), over, lambda _: None)
+        subset = replace(questions, samples=chosen)
+        ended = self.each(subset, frozenset(), lambda batches: over_images(batches, add), lambda _: None)
         if ended.left:
             raise Stopped("stopped before the first sample", ended.signal or 2)
         return means

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from schemas.columns import KINDS, REMOVE, SKIP
+from schemas.columns import REMOVE, SKIP
 from schemas.errors import HeadflowError
 from schemas.files import read_object
 from schemas.jobs.head_sets import HeadSet, wrong_set
@@ -95,8 +95,6 @@ def read_plan(path: Path) -> HeadSet:
 
 def check_kind(kind: str, sets: dict[str, HeadSet]) -> None:
     """Raise `HeadflowError` if a kind is not for what is in the sets."""
-    if kind not in KINDS:
-        raise HeadflowError(f"{short(kind)} is not one of {', '.join(KINDS)}", setting="kind")
     with_heads = next((name for name, each in sets.items() if each.heads), None)
     if kind == SKIP and with_heads is not None:
         raise HeadflowError(

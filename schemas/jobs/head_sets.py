@@ -20,7 +20,9 @@ class HeadSet:
         return cls(heads, frozenset(parts.get("layers", [])))
 
     def to_object(self) -> dict[str, Any]:
-        """The set as a JSON object."""
+        """The set as a JSON object; empty if nothing is in it."""
+        if self == NOTHING:
+            return {}
         return {"heads": [list(each) for each in sorted(self.heads)], "layers": sorted(self.layers)}
 
     def outside(self, layers: int, heads: int) -> str | None:
