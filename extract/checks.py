@@ -1,7 +1,7 @@
-"""What samples say of the command: it is wrong if nearly all are skipped for one reason, or if margins tell otherwise.
+"""Whether the samples show that the command is wrong: nearly all are skipped, or margins contradict probabilities.
 
-Nearly all are nine in ten, of all samples that the run has so far: a chunk may have few. A margin's two tokens are
-those by which a model answers if its sign agrees with `p_yes` and `p_no`.
+Nearly all are nine in ten, skipped for one reason, of all samples that the run has so far: a chunk may have few. If
+the sign of the margin contradicts `p_yes` and `p_no`, the model does not answer by the margin's two tokens.
 """
 
 from collections import Counter

@@ -136,7 +136,7 @@ def parser() -> argparse.ArgumentParser:
         "--layer-profile",
         action="store_true",
         help="also write `layers`: how much each layer changes the tokens, what it adds directly to `margin`, and the "
-        "margin behind it",
+        "margin after it",
     )
     flags.add_argument(
         "--plan",

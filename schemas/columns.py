@@ -96,7 +96,7 @@ LAYER_COLUMNS = (
     _influence("bi_last", "the last token"),
     _logits("d_attention", "direct contribution to `margin` of the layer's attention, its bias included"),
     _logits("d_mlp", "direct contribution to `margin` of the layer's MLP"),
-    _logits("margin", "`margin` of the hidden state behind this layer, through the final norm and the unembedding"),
+    _logits("margin", "`margin` of the hidden state after this layer, through the final norm and the unembedding"),
 )
 
 OK, SKIPPED = "ok", "skipped"

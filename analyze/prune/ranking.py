@@ -18,10 +18,7 @@ from analyze.statistics.reliability import disattenuated, rank_correlation, spea
 
 RELIABLE = 0.5  # from which a correlation is divided by the reliabilities
 TOP = 4  # the first quarter by measured effect is what a criterion is to find
-RELATIONS = [
-    *("unit", "criterion", "other", "correlation", "low", "high", "disattenuated"),
-    *("auroc", "auroc_p"),
-]
+RELATIONS = ["unit", "criterion", "other", "correlation", "low", "high", "disattenuated", "auroc", "auroc_p"]
 
 
 @dataclass(frozen=True)

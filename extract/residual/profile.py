@@ -1,7 +1,7 @@
-"""What each layer does to the tokens: block influence, and the margin behind it.
+"""What each layer does to the tokens: block influence, and the margin after it.
 
 Block influence is 1 minus the mean over tokens of the cosine between a layer's input and output (ShortGPT, Men et al.
-2024, arXiv:2403.03853), here apart for image tokens, question tokens and the last one. The margin behind a layer is
+2024, arXiv:2403.03853), here apart for image tokens, question tokens and the last one. The margin after a layer is
 that of its output through the final norm and the unembedding (logit lens, nostalgebraist 2020).
 """
 

@@ -14,7 +14,7 @@ from schemas.jobs.job import JOB_DESCRIPTIVE, Job, Settings, open_job, settings_
 from schemas.manifest import Session, to_json
 from schemas.store.ledger import COMPLETE, JOBS, RUNNING, Ledger, Part, commit
 from schemas.store.locks import Lock
-from schemas.store.parts import part_number, write_table
+from schemas.store.parts import next_number, remove_unnamed, write_table
 from schemas.store.run import Run
 from schemas.store.writer import ROWS_PER_PART, SECONDS_PER_PART, now
 from schemas.text import one_line, short
@@ -74,7 +74,7 @@ class JobWriter:
                 for part in self._ledger.parts
                 for sample in run.read_part(run.path / KNOCKOUTS / part.name)["sample_id"].unique().to_pylist()
             )
-            self._remove_leftovers()
+            remove_unnamed(run.path / KNOCKOUTS, f"part-{name}-{chunk:05d}-*.parquet", self._ledger.parts)
             if not self._ledger.complete or self._ledger.samples != samples:
                 self._ledger.samples, self._ledger.samples_in_run = samples, samples_in_job or samples
                 self._ledger.weights = weights
@@ -114,8 +114,7 @@ class JobWriter:
         """Write what is gathered as one part."""
         if not self._rows:
             return
-        numbers = [part_number(part.name) for part in self._ledger.parts]
-        name = f"part-{self.job.name}-{self._chunk:05d}-{max(numbers, default=-1) + 1:05d}.parquet"
+        name = f"part-{self.job.name}-{self._chunk:05d}-{next_number(self._ledger.parts):05d}.parquet"
         content = pa.table(self._rows, schema=arrow_schema(self._run.columns(KNOCKOUTS)))
         self._lock.check()
         try:
@@ -151,15 +150,6 @@ class JobWriter:
         except OSError as error:
             raise self._unwritable(error) from error
         self._ledger = self.job.ledgers[self._chunk] = ledger
-
-    def _remove_leftovers(self) -> None:
-        """Remove files of the chunk that its ledger does not name: a killed writer left them."""
-        named, pattern = {part.name for part in self._ledger.parts}, f"part-{self.job.name}-{self._chunk:05d}-*.parquet"
-        for file in (self._run.path / KNOCKOUTS).glob(pattern):
-            if file.name not in named:
-                file.unlink()
-        for file in (self._run.path / KNOCKOUTS).glob(f".{pattern}.tmp"):
-            file.unlink()
 
     def _unwritable(self, error: OSError) -> HeadflowError:
         return HeadflowError(

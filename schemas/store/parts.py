@@ -25,9 +25,9 @@ def part_name(chunk: int, number: int) -> str:
     return f"part-{chunk:05d}-{number:05d}.parquet"
 
 
-def part_number(name: str) -> int:
-    """The number in the file name of a part."""
-    return int(name.removesuffix(".parquet").rpartition("-")[2])
+def next_number(parts: Sequence[Part]) -> int:
+    """The number in the file name of the part that follows some parts; they end with it."""
+    return max((int(part.name.removesuffix(".parquet").rpartition("-")[2]) for part in parts), default=-1) + 1
 
 
 def grid_shape(run: Run, table: str) -> tuple[int, ...]:
@@ -107,14 +107,17 @@ def write_table(path: Path, content: pa.Table) -> None:
 
 def remove_leftovers(run: Run, chunk: int) -> None:
     """Remove what a killed writer of a chunk left of a part: files aside, and files that no ledger names."""
-    pattern, named = part_name(chunk, 0).replace("00000.parquet", "*.parquet"), {part.name for part in run.parts}
     for table in TABLES:
-        for file in (run.path / table).glob(pattern):
-            if file.name not in named:
-                file.unlink()
-        for file in (run.path / table).glob(f".{pattern}.tmp"):
-            file.unlink()
+        remove_unnamed(run.path / table, part_name(chunk, 0).replace("00000.parquet", "*.parquet"), run.parts)
     aside_of_chunk(run.path / MANIFEST, chunk).unlink(missing_ok=True)
+
+
+def remove_unnamed(folder: Path, pattern: str, parts: Sequence[Part]) -> None:
+    """Remove the files of a table whose names fit a pattern and are not those of parts, and such files aside."""
+    named = {part.name for part in parts}
+    for file in [*folder.glob(pattern), *folder.glob(f".{pattern}.tmp")]:
+        if file.name not in named:
+            file.unlink()
 
 
 def too_few_rows(run: Run, observed: int, table: str = "heads") -> str:

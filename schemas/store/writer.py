@@ -29,8 +29,8 @@ from schemas.store.parts import (
     check_ledger,
     damaged_parts,
     grid_shape,
+    next_number,
     part_name,
-    part_number,
     remove_leftovers,
     write_part,
     write_table,
@@ -260,8 +260,7 @@ class RunWriter:
             self._hand_over()
 
     def _new_part(self) -> Part:
-        numbers = [part_number(part.name) for part in self._ledger.parts]
-        return Part(name=part_name(self._chunk, max(numbers, default=-1) + 1))
+        return Part(name=part_name(self._chunk, next_number(self._ledger.parts)))
 
     def _write_part(self, samples: list[dict[str, Any]], grids: list[Grids]) -> None:
         if not self._compared:  # chunks may have begun together, when no sample was observed yet
