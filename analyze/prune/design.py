@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from analyze.knockouts.jobs import HEADS, LAYERS
 from analyze.prune.ranking import Ranked
 from schemas.errors import HeadflowError
 from schemas.files import build, read_object, write_text
-from schemas.jobs.head_sets import HeadSet, wrong_set
+from schemas.jobs.head_sets import HeadSet, read_named
 from schemas.text import one_line, short
 
 LEAST, MOST, RANDOM = "least", "most", "random"
@@ -184,14 +183,11 @@ def read_design(folder: Path) -> tuple[Design, dict[str, HeadSet], list[str]]:
         HeadflowError: a file is missing or is not as it was written.
     """
     design: Design = build(Design, read_object(folder / DESIGN, str(folder / DESIGN)), str(folder / DESIGN))
-    content: dict[str, Any] = read_object(folder / SETS, str(folder / SETS))
-    for name, parts in content.items():
-        if wrong := wrong_set(parts):
-            raise HeadflowError(f"{folder / SETS}: the set {short(name)} {wrong}")
-    if unknown := {each.set for each in design.members} - content.keys():
+    sets = read_named(read_object(folder / SETS, str(folder / SETS)), folder / SETS)
+    if unknown := {each.set for each in design.members} - sets.keys():
         raise HeadflowError(f"{folder / SETS} has no set {short(min(unknown))}, which {DESIGN} names")
     try:
         tests = (folder / TESTS).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeError) as error:
         raise HeadflowError(f"{folder / TESTS} cannot be read: {one_line(error)}") from None
-    return design, {name: HeadSet.of(parts) for name, parts in content.items()}, tests
+    return design, sets, tests

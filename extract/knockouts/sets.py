@@ -8,7 +8,7 @@ from typing import Any
 from schemas.columns import REMOVE, SKIP
 from schemas.errors import HeadflowError
 from schemas.files import read_object
-from schemas.jobs.head_sets import HeadSet, wrong_set
+from schemas.jobs.head_sets import HeadSet, read_named, wrong_set
 from schemas.text import short
 
 ALL = "all"
@@ -72,10 +72,7 @@ def read_sets(path: Path, layers: int, heads: int) -> dict[str, HeadSet]:
         return sets
     if not content:
         raise HeadflowError(f"{path} names no sets", setting="sets")
-    for name, parts in content.items():
-        if wrong := wrong_set(parts):
-            raise HeadflowError(f"{path}: the set {short(name)} {wrong}", setting="sets")
-    sets = {name: HeadSet.of(parts) for name, parts in content.items()}
+    sets = read_named(content, path, "sets")
     _check_inside(sets, layers, heads, "sets")
     return sets
 

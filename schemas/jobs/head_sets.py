@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from schemas.errors import HeadflowError
 from schemas.text import short
 
 
@@ -49,6 +50,18 @@ def wrong_set(parts: Any) -> str | None:
     if not isinstance(layers, list) or not all(type(each) is int for each in layers):
         return f"has layers {short(layers)}, not a list of numbers"
     return None if heads or layers else "is empty"
+
+
+def read_named(content: dict[str, Any], where: object, setting: str | None = None) -> dict[str, HeadSet]:
+    """Sets by name, from their JSON object; `where` names its file in errors.
+
+    Raises:
+        HeadflowError: one is not a set; `setting` is what may mend it.
+    """
+    for name, parts in content.items():
+        if wrong := wrong_set(parts):
+            raise HeadflowError(f"{where}: the set {short(name)} {wrong}", setting=setting)
+    return {name: HeadSet.of(parts) for name, parts in content.items()}
 
 
 def _is_pair(value: Any) -> bool:
