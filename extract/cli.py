@@ -24,7 +24,11 @@ RESUMABLE = (
 
 def parser() -> argparse.ArgumentParser:
     """The command's flags."""
-    flags = argparse.ArgumentParser(prog="python -m extract", description="Write one row per (sample, layer, head).")
+    flags = argparse.ArgumentParser(
+        prog="python -m extract",
+        description="Write one row per (sample, layer, head).",
+        epilog="python -m extract knock-out --help: run a run's model again with parts of it knocked out.",
+    )
     flags.add_argument("--model-path", type=_name, required=True, help="checkpoint, a directory or a hub id")
     flags.add_argument("--model-base", help="base model of a LoRA or projector-only checkpoint")
     flags.add_argument(

@@ -68,6 +68,7 @@ def _rank(heads: Heads, folder: Path, arguments: argparse.Namespace) -> int:
 
 def _test(heads: Heads, folder: Path, arguments: argparse.Namespace) -> int:
     """The second step: what the sets cost, and the plan."""
+    from analyze.prune.design import DESIGN
     from analyze.prune.plan import write_plan
     from analyze.prune.results import cost_of_sets
 
@@ -77,8 +78,12 @@ def _test(heads: Heads, folder: Path, arguments: argparse.Namespace) -> int:
     files = write_plan(folder, found.plan, found.costs, found.named, arguments.job, found.design.seed)
     record_outputs(heads.run.path, files)
     say(f"{heads.run.path}, {heads.run.manifest.model}, job {arguments.job}")
+    say(
+        f"the sets, their criteria and the halves are those of {folder / DESIGN}; of the flags, --loss, --resamples "
+        "and, for the resamples, --seed count here; another --job makes other sets"
+    )
     _present(found, found.tables(), heads, folder, arguments)
-    say(f"the plan is in {files[0]}" if files else f"no plan was written to {folder}")
+    say(f"the plan is in {files[0]}" if files else f"no plan was written to {folder}, and an earlier one is removed")
     return 0
 
 

@@ -125,9 +125,15 @@ def _opened(run: Run, name: str) -> Job:
         raise HeadflowError(str(error), setting="effects") from None
 
 
+def _kind(job: Job) -> str:
+    """The kind of a job, and the roles that its knock-outs are about."""
+    roles = [role for role in (job.settings.query, job.settings.key) if role is not None]
+    return " ".join([job.settings.kind, *roles])
+
+
 def _one(jobs: list[Job], unit: str) -> Job:
     first = [job for job in jobs if job.settings.kind == EDGE]
     if len(jobs) > 1 and len(first) != 1:
-        names = ", ".join(f"{job.name} ({job.settings.kind})" for job in jobs)
+        names = ", ".join(f"{job.name} ({_kind(job)})" for job in jobs)
         raise HeadflowError(f"several jobs measured single {unit}: {names}; choose one", setting="effects")
     return jobs[0] if len(jobs) == 1 else first[0]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from schemas.columns import EDGE, LAST, MEAN, REMOVE, SKIP, SWAP, ZERO
+from schemas.columns import EDGE, KEY_ROLES, LAST, MEAN, REMOVE, SKIP, SWAP, ZERO
 from schemas.errors import HeadflowError
 from schemas.roles import IMAGE, PADDING, ROLES
 
@@ -61,6 +61,11 @@ class Change:
     def behind(self) -> bool:
         """Whether only tokens behind the image are changed."""
         return self.query in BEHIND
+
+    @property
+    def sees_nothing(self) -> bool:
+        """Whether the queries stand before the keys, which they do not see in a causal model."""
+        return self.query in KEY_ROLES and self.key is not None and CODES[self.query] < CODES[self.key]
 
     @property
     def skips(self) -> bool:

@@ -22,6 +22,7 @@ from schemas.errors import HeadflowError
 from schemas.jobs.head_sets import HeadSet
 from schemas.jobs.job import Settings, remove_job
 from schemas.manifest import IDENTITY_OF_MODEL, PACKED
+from schemas.store.identity import changed_observed
 from schemas.store.run import Run, open_run
 from schemas.text import listed, short
 
@@ -40,9 +41,21 @@ def knock_out(argv: Sequence[str]) -> int:
     asked = asked_of_run(run, arguments)
     with packages(TRANSFORMERS):
         from extract.growing.changes import Change
+        from extract.images.fingerprint import fingerprint_images
     change = Change.of(arguments.kind, arguments.query, arguments.key)
+    if manifest.causal and change.sees_nothing:
+        raise HeadflowError(
+            f"in a causal model no `{change.query}` token sees `{change.key}`: nothing would be knocked out",
+            setting="query",
+        )
     wordings, samples = find_wordings(asked), run.samples()
     questions = find_questions(run, samples, wordings, arguments, asked)
+    images = fingerprint_images(questions)
+    if changed := [name for ledger in run.ledgers.values() for name in changed_observed(run, ledger, images)]:
+        raise HeadflowError(
+            f"{listed(changed)}: not the image that {run.path} was computed with; give the same images",
+            setting="image_folder",
+        )
     name = arguments.job or job_name(arguments)
     settings = Settings(
         kind=change.kind,
@@ -128,7 +141,7 @@ def find_questions(
 def _listed_samples(path: Path, observed: set[str]) -> set[str]:
     """The ids in a text file, a line each; raises `HeadflowError` if one is no observed sample of the run."""
     try:
-        names = {line.strip() for line in path.read_text(encoding="utf-8").splitlines()} - {""}
+        names = {line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()} - {""}
     except (OSError, UnicodeError) as error:
         raise HeadflowError(f"{path} cannot be read: {error}", setting="samples") from None
     if unknown := sorted(names - observed):
@@ -193,9 +206,14 @@ def run_job(
     with closing(writer):
         there = len(writer.done)
         if there:
-            say(f"{there} of {len(chunk.samples)} samples are there already")
+            nulls = f", {writer.nulls} of them without values: --overwrite computes all anew" if writer.nulls else ""
+            say(f"{there} of {len(chunk.samples)} samples are there already{nulls}")
         skipped = job.run(questions, chunk, margins, writer)
-    say(f"{len(chunk.samples) - there} samples, {len(settings.knock_outs)} knock-outs of each, in {run.path}/knockouts")
+    if there < len(chunk.samples):
+        say(
+            f"{len(chunk.samples) - there} samples, {len(settings.knock_outs)} knock-outs of each, in "
+            f"{run.path}/knockouts"
+        )
     for reason, count in skipped.most_common():
         say(f"{count} could not be computed ({reason}): their values are null")
 

@@ -6,6 +6,7 @@ from time import monotonic
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas.columns import KNOCKOUTS, arrow_schema
 from schemas.errors import HeadflowError
@@ -25,6 +26,7 @@ class JobWriter:
 
     Attributes:
         done: ids of the samples that are in complete parts already; they must not come again.
+        nulls: how many of them have no margins, as they could not be computed.
         session: who computes what follows, as the ledger has it.
     """
 
@@ -69,11 +71,10 @@ class JobWriter:
             if weights is not None and before - {weights}:
                 raise HeadflowError(f"job {name} of {run.path} was computed with other weights; choose another name")
             self._ledger = self.job.ledgers.setdefault(chunk, Ledger(chunk=chunk))
-            self.done = frozenset(
-                sample
-                for part in self._ledger.parts
-                for sample in run.read_part(run.path / KNOCKOUTS / part.name)["sample_id"].unique().to_pylist()
-            )
+            parts = [run.read_part(run.path / KNOCKOUTS / part.name) for part in self._ledger.parts]
+            self.done = frozenset(sample for part in parts for sample in part["sample_id"].unique().to_pylist())
+            null = [part.filter(pc.is_null(part["margin"])) for part in parts]
+            self.nulls = len({sample for part in null for sample in part["sample_id"].to_pylist()})
             remove_unnamed(run.path / KNOCKOUTS, f"part-{name}-{chunk:05d}-*.parquet", self._ledger.parts)
             if not self._ledger.complete or self._ledger.samples != samples:
                 self._ledger.samples, self._ledger.samples_in_run = samples, samples_in_job or samples

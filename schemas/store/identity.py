@@ -110,14 +110,19 @@ def check_fingerprints(run: Run, weights: str | None, settings: str | None, imag
                     f"the {what} are not those that {before}; choose another directory, or overwrite it",
                     setting="overwrite",
                 )
-        changed = set(changed_images(ledger.images, images))
-        if changed and (names := sorted(changed & _observed_images(run, ledger))):
+        if names := changed_observed(run, ledger, images):
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
             raise HeadflowError(
                 f"{short(names[0])}{more} is not the image that {before}; give the same images, choose another "
                 "directory, or overwrite it",
                 setting="overwrite",
             )
+
+
+def changed_observed(run: Run, ledger: Ledger, images: Mapping[str, str]) -> list[str]:
+    """Names of the images that a chunk observed and that are not what they were, by their fingerprints now."""
+    changed = set(changed_images(ledger.images, images))
+    return sorted(changed & _observed_images(run, ledger)) if changed else []
 
 
 def _observed_images(run: Run, ledger: Ledger) -> set[str]:

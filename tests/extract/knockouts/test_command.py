@@ -201,6 +201,24 @@ def test_an_image_that_is_gone_costs_its_rows_their_values(run, questions, tmp_p
     assert list(validate(run)) == []
 
 
+def test_another_image_of_the_same_name_is_refused(run, questions, tmp_path, capsys):
+    folder = shutil.copytree(questions / "images", tmp_path / "images")
+    names = pd.read_parquet(run / "samples")["image"].astype(str).unique()
+    shutil.copy(folder / names[0], folder / names[-1])
+    assert knock_out(run, "--heads", "L0H0", "--job", "other", "--image-folder", folder) == 2
+    said = capsys.readouterr().err
+    assert f"{names[-1]}: not the image that {run} was computed with; give the same images; see --image-folder" in said
+
+
+def test_samples_without_values_are_counted_when_a_job_is_resumed(run, questions, tmp_path, capsys):
+    folder = shutil.copytree(questions / "images", tmp_path / "images")
+    (folder / pd.read_parquet(run / "samples")["image"].astype(str)[0]).unlink()
+    for place in (folder, questions / "images"):
+        assert knock_out(run, "--heads", "L0H0", "--job", "gone", "--image-folder", place) == 0
+    said = capsys.readouterr().out
+    assert "8 of 8 samples are there already, 2 of them without values: --overwrite computes all anew" in said
+
+
 def test_wordings_are_knocked_out_behind_one_image(extract, tmp_path):
     run = tmp_path / "run"
     assert extract(run, num_samples=2, num_workers=0, prompts=["mme", "llava"]) == 0
@@ -250,6 +268,8 @@ def test_the_knock_outs_of_the_demo_are_those_of_transformers_own_masks(tmp_path
             "another job of the name heads_edge: its knock_outs is for 'L0H1'",
         ),
         (["--heads", "all", "--job", "heads_edge", "--kind", "zero"], "its kind is 'edge', this command's is 'zero'"),
+        (["--heads", "L0H0", "--query", "user"], "in a causal model no `user` token sees `image`"),
+        (["--heads", "L0H0", "--query", "image", "--key", "question"], "no `image` token sees `question`"),
         (["--heads", "L0H0", "--chunk-idx", "1"], "chunk 1 is not one of 1, from 0; see --chunk-idx"),
         (["--heads", "L0H0", "--question-file", "EMPTY"], "is not the question file of"),
         (["--heads", "L0H0", "--model-path", "OTHER"], "the weights are not those that"),
