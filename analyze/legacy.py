@@ -26,9 +26,9 @@ from schemas.files import publishing
 from schemas.manifest import EXTRACTED, IMPORTED, TEXT_SCOPES, Manifest, Session
 from schemas.sample_ids import SampleIds
 from schemas.store.run import Run
-from schemas.store.validate import TOLERANCE_OF_HALF
 from schemas.store.writer import RunWriter
 from schemas.text import one_line, short, storable
+from schemas.validation.limits import TOLERANCE_OF_HALF
 
 FLOWS = {"t2v": "text_to_visual", "v2t": "visual_to_text"}
 EARLIER = "no-system"  # the text scope of the earlier tool

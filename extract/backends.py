@@ -103,7 +103,7 @@ def find_prompts(prompt_format: "PromptFormat", wordings: Sequence[Wording], arg
 def asked_tables(arguments: Namespace) -> list[str]:
     """The tables that are asked for beside `heads` and `samples`."""
     asked = {CONTRIBUTIONS: arguments.contributions, LAYERS: arguments.layer_profile}
-    return [name for name in EXTRAS if asked[name]]
+    return [name for name in EXTRAS if asked.get(name)]
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 roles, columns   which role each token of a prompt has; the columns of a run's tables
 manifest         the fields of `run.json`
-store/           runs on disk: open, write, resume, validate
+store/           runs on disk: open, write, resume
+validation/      what is wrong with a run, a line each
 jobs/            later jobs on a run, such as knock-outs
 sample_ids       how samples are named
 files, text      files that may be damaged, read; files written at once; text on one line

@@ -6,13 +6,19 @@ from collections.abc import Iterable, Sequence
 import pyarrow as pa
 
 from schemas.cli import run_command
-from schemas.columns import CATEGORICAL, REASONS, RECTANGLES, TABLES, Column
+from schemas.columns import CATEGORICAL, PATCHES, REASONS, RECTANGLE, RECTANGLES, TABLES, Column
 from schemas.jobs.job import Settings
 from schemas.manifest import Manifest, Session, meanings
 from schemas.roles import ROLES
 from schemas.store.ledger import Ledger, Part
 
-TYPE_NAMES = {CATEGORICAL: "categorical", pa.float32(): "float32", RECTANGLES: "list of lists of float32"}
+TYPE_NAMES = {
+    CATEGORICAL: "categorical",
+    pa.float32(): "float32",
+    RECTANGLE: "list of float32",
+    RECTANGLES: "list of lists of float32",
+    PATCHES: "list of uint8",
+}
 
 
 def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

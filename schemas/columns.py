@@ -13,7 +13,9 @@ from schemas.roles import QUERY_GROUPS, ROLES
 
 UNKNOWN = "unknown"  # the category of a sample without one
 CATEGORICAL = pa.dictionary(pa.int32(), pa.string())
-RECTANGLES = pa.list_(pa.list_(pa.float32()))
+RECTANGLE = pa.list_(pa.float32())
+RECTANGLES = pa.list_(RECTANGLE)
+PATCHES = pa.list_(pa.uint8())
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,52 @@ LAYER_COLUMNS = (
     _logits("margin", "`margin` of the hidden state after this layer, through the final norm and the unembedding"),
 )
 
+
+def _nullable(name: str, type: pa.DataType, unit: str, meaning: str) -> Column:
+    return Column(name, type, unit, True, meaning)
+
+
+PLACES = (
+    _nullable("image_width", pa.int32(), "pixels", "of the original image, upright; null in a run without maps"),
+    _nullable("image_height", pa.int32(), "pixels", "likewise"),
+    _nullable("grid_rows", pa.int32(), "patches", "rows of the grid that maps lie on; null in a run without maps"),
+    _nullable("grid_columns", pa.int32(), "patches", "columns of that grid"),
+    _nullable(
+        "grid_box",
+        RECTANGLE,
+        "pixels of the original image",
+        "what the grid covers, `[x0, y0, x1, y1]`: less than the image where it was cropped, more where it was padded",
+    ),
+)
+MAP_COLUMNS = (
+    Column(
+        "of", CATEGORICAL, "", False, "whose attention it is: `a`, the last token's, or `q`, the mean over the question"
+    ),
+    _mass("mass", "attention on all image tokens, as `a2v` or `q2v`"),
+    _nullable(
+        "entropy",
+        pa.float32(),
+        "0..1",
+        "of the map as shares `p` of N patches: `-sum p ln p / ln N`; null where the map is all 0",
+    ),
+    _nullable(
+        "sink",
+        pa.float32(),
+        "mass, 0..1",
+        "attention on image tokens that are visual sinks; null where the prompt begins with the image",
+    ),
+    _nullable("centre_x", pa.float32(), "of the image's width", "centre of the map, from the left; null as `entropy`"),
+    _nullable("centre_y", pa.float32(), "of the image's height", "likewise, from the top"),
+    _mass("rest", "attention on image tokens, or parts of them, that lie nowhere on the grid, such as ends of rows"),
+    Column("scale", pa.float32(), "mass, 0..1", False, "attention that a step of `map` stands for"),
+    _nullable(
+        "map",
+        PATCHES,
+        "times `scale`",
+        "attention on each patch of the grid, row by row; null in heads that were not asked for",
+    ),
+)
+
 OK, SKIPPED = "ok", "skipped"
 REASONS = {
     "image_missing": "the image file does not exist, none is named, or the row holds none",
@@ -156,6 +204,7 @@ SAMPLES = (
         "without `answer_tokens`",
     ),
     *PARTS,
+    *PLACES,
 )
 
 
@@ -196,7 +245,8 @@ class Table:
 
     Attributes:
         axes: the grid, from `layer`, `head`; empty: there is none.
-        columns: all columns, in order; a grid's are `sample_id`, `category`, the axes, and float32 values.
+        columns: all columns, in order; a grid's are `sample_id`, `category`, the axes, and values: float32, but for
+            `of` and `map`.
     """
 
     name: str
@@ -205,7 +255,10 @@ class Table:
 
 
 KNOCKOUTS = "knockouts"  # written by jobs on a run
-CONTRIBUTIONS, LAYERS = EXTRAS = ("contributions", "layers")  # tables that a run has if they are asked for
+# Tables that a run has if they are asked for
+CONTRIBUTIONS, LAYERS, MAPS = EXTRAS = ("contributions", "layers", "maps")
+MAP = "map"  # the column of lists
+OF_LAST, OF_QUESTION = "a", "q"  # whose attention maps are of
 TABLES = {
     table.name: table
     for table in (
@@ -213,6 +266,7 @@ TABLES = {
         Table("samples", (), SAMPLES),
         Table(CONTRIBUTIONS, ("layer", "head"), KEYS + CONTRIBUTION_COLUMNS),
         Table(LAYERS, ("layer",), KEYS[:3] + LAYER_COLUMNS),
+        Table(MAPS, ("layer", "head"), KEYS + MAP_COLUMNS),
         Table(KNOCKOUTS, (), KNOCKOUT_COLUMNS),
     )
 }

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from schemas.columns import EXTRAS, FLOW_NAMES
+from schemas.columns import EXTRAS, FLOW_NAMES, MAPS, OF_LAST, OF_QUESTION
 from schemas.errors import HeadflowError
 from schemas.files import build
-from schemas.jobs.head_sets import wrong_set
+from schemas.jobs.head_sets import HeadSet, wrong_set
 from schemas.text import short
 
 SCHEMA_VERSION = 2
@@ -44,6 +44,10 @@ class Manifest:
     tables: Annotated[list[str], "tables that were asked for beside `heads` and `samples`"] = field(
         default_factory=list
     )
+    maps_of: Annotated[str | None, "whose attention `maps` are of: `a` or `q`, see `of`; null without maps"] = None
+    maps_heads: Annotated[
+        list[list[int]], "`[layer, head]` of the heads that have a `map` in `maps`; empty: all have one"
+    ] = field(default_factory=list)
     text_scope: Annotated[
         str, "what `t2v` and `v2t` count as text: `all`, or `no-system` (without the system prompt)"
     ] = TEXT_SCOPES[0]
@@ -128,6 +132,7 @@ class Manifest:
         for name in ("flows", "tables"):
             if len(set(getattr(self, name))) < len(getattr(self, name)):
                 yield f"{name} names one of its members twice"
+        yield from self._wrong_maps()
         if self.removed and (wrong := wrong_set(self.removed)):
             yield f"removed {wrong}"
         for name, wording in self.prompts.items():
@@ -135,6 +140,14 @@ class Manifest:
                 yield f"the wording {short(name)} of prompts is {short(wording)}, not an object with a `template`"
         if len(self.answer_tokens) not in (0, 2) or len(self.answer_token_ids) != len(self.answer_tokens):
             yield "answer_tokens and answer_token_ids are not two tokens with their ids"
+
+    def _wrong_maps(self) -> Iterator[str]:
+        if (self.maps_of is not None) != (MAPS in self.tables) or self.maps_of not in (None, OF_LAST, OF_QUESTION):
+            yield f"maps_of is {short(self.maps_of)}, with tables {', '.join(self.tables) or 'none'}"
+        if self.maps_heads and (wrong := wrong_set({"heads": self.maps_heads})):
+            yield f"maps_heads {wrong}"
+        elif outside := HeadSet.of({"heads": self.maps_heads}).outside(self.layers, self.heads):
+            yield f"maps_heads {outside}"
 
 
 @dataclass(kw_only=True)

@@ -27,9 +27,9 @@ from extract.images.loading import open_images
 from extract.questions.question_set import read_questions
 from extract.questions.samples import Unusable
 from schemas.cli import run_command
-from schemas.columns import EXTRAS, REASONS
+from schemas.columns import EXTRAS, OF_LAST, REASONS
 from schemas.manifest import PACKED
-from schemas.store.validate import validate
+from schemas.validation.run import validate
 from tests.support import tiny_originals
 from tests.support.mutations import HOSTILE, altered, as_json, changed, damaged, values
 from tests.support.pictures import encoded
@@ -103,7 +103,7 @@ class Broken:
 
     def resume(self) -> int:
         def body() -> int:
-            start(self.run, 10, fields={"tables": list(EXTRAS)}, retry_skipped=True).close()
+            start(self.run, 10, fields={"tables": list(EXTRAS), "maps_of": OF_LAST}, retry_skipped=True).close()
             return 0
 
         return run_command(body)

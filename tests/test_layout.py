@@ -181,7 +181,7 @@ def test_torch_is_named_in_legacy_alone():
 @pytest.mark.parametrize(
     ("module", "unwanted"),
     [
-        ("schemas.store.validate", ("torch", "pandas")),
+        ("schemas.validation.run", ("torch", "pandas")),
         ("analyze.__main__", ("torch", "transformers")),
         ("analyze", HEAVY),
     ],

@@ -5,7 +5,7 @@ import argparse
 from analyze.opening import opened
 from analyze.tables.frames import open_heads
 from schemas.cli import say
-from schemas.store.validate import validate
+from schemas.validation.run import validate
 
 
 def validate_run(arguments: argparse.Namespace) -> int:

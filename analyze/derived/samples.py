@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from analyze.maps.reading import part_maps
 from analyze.tables.rows import part_rows
-from schemas.columns import OK, REASONS, TABLES
+from schemas.columns import MAP, MAPS, OK, REASONS, TABLES
 from schemas.errors import HeadflowError
 from schemas.manifest import Manifest, Session
 from schemas.store.directory import holds_run, remove_run
@@ -86,7 +87,9 @@ def _samples(run: Run, part: Part, wanted: Collection[str]) -> Iterator[tuple[di
     if not any(row["sample_id"] in wanted for row in rows):
         return
     ids = [row["sample_id"] for row in rows if row["status"] == OK]
-    values = {table: iter(_values(run, table, part, ids)) for table in run.grids}
+    values: dict[str, Iterator[Any]] = {table: iter(_values(run, table, part, ids)) for table in run.grids}
+    if MAPS in run.grids:
+        values[MAP] = iter(part_maps(run, part, ids))
     for row in rows:
         observed = {table: next(each) for table, each in values.items()} if row["status"] == OK else None
         if observed is None and row["reason"] not in REASONS:
@@ -98,11 +101,11 @@ def _samples(run: Run, part: Part, wanted: Collection[str]) -> Iterator[tuple[di
 def _values(run: Run, table: str, part: Part, samples: Sequence[str]) -> npt.NDArray[np.float32]:
     """The values of the samples of one part of a table, float32 [samples, *axes, columns]; see `grid_shape`."""
     path, axes = run.path / table / part.name, TABLES[table].axes
-    columns = [column.name for column in run.columns(table)][2 + len(axes) :]
+    columns = run.values(table)
     values = np.empty((len(samples), *grid_shape(run, table)), np.float32)
-    for place, batch in part_rows(run, path, samples, columns):
+    for place, batch in part_rows(run, path, samples, [column.name for column in columns]):
         cells = place, *(batch[axis].to_numpy() for axis in axes)
-        values[cells] = np.stack([batch[name].to_numpy() for name in columns], axis=-1)
-    if not np.isfinite(values).all():
+        values[cells] = np.stack([batch[column.name].to_numpy(zero_copy_only=False) for column in columns], axis=-1)
+    if not (np.isfinite(values) | (np.isnan(values) & [column.nullable for column in columns])).all():
         raise HeadflowError(f"{path}: values are not finite in some rows; run validate")
     return values

@@ -55,7 +55,7 @@ def table_values(heads: Heads, table: str, columns: Sequence[str]) -> dict[str, 
 
     Returns:
         By column, float32 [observed samples, layers, heads] or [observed samples, layers], as the table's axes; samples
-        in the order of `observed_samples`.
+        in the order of `observed_samples`; NaN for null.
 
     Raises:
         HeadflowError: a part is missing, unreadable, does not have all rows of its samples, or is not finite.
@@ -72,9 +72,10 @@ def table_values(heads: Heads, table: str, columns: Sequence[str]) -> dict[str, 
             kept = place < len(own)
             where = row[own[place[kept]]], *(batch[axis].to_numpy()[kept] for axis in axes)
             for column, array in values.items():
-                array[where] = batch[column].to_numpy()[kept]
+                array[where] = batch[column].to_numpy(zero_copy_only=False)[kept]
+    nullable = {column.name for column in heads.run.values(table) if column.nullable}
     for column, array in values.items():
-        if not np.isfinite(array).all():
+        if not (np.isfinite(array) | (np.isnan(array) & (column in nullable))).all():
             raise HeadflowError(f"{heads.run.path / table}: `{column}` is not finite in some rows; run validate")
     return values
 

@@ -7,5 +7,4 @@ directory       the directory of a run: whether there is one, and removing it
 writer          the one place that writes runs
 identity        whether the run in a directory is the one that a command asks for
 locks           locks between processes that end with their owner
-validate        what is wrong with a run, a line each
 """

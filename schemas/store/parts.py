@@ -9,14 +9,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.columns import OK, TABLES, arrow_schema
+from schemas.columns import MAP, MAPS, OK, TABLES, Column, arrow_schema
 from schemas.errors import HeadflowError
 from schemas.files import aside_of_chunk, publishing
 from schemas.store.ledger import CHUNKS, Part, ledger_path
 from schemas.store.run import MANIFEST, Run
 from schemas.text import listed
 
-Grids = Mapping[str, npt.NDArray[np.float32]]  # by table: [layers, heads, columns], or fewer axes
+# Of one sample, by table: float32 [layers, heads, columns], or fewer axes, NaN for null; and under `MAP` uint8 [heads
+# that have a map, patches]
+Grids = Mapping[str, npt.NDArray[Any]]
 SIZES = {"layer": "layers", "head": "heads"}  # the manifest's field of an axis
 
 
@@ -32,8 +34,14 @@ def next_number(parts: Sequence[Part]) -> int:
 
 def grid_shape(run: Run, table: str) -> tuple[int, ...]:
     """The shape of what one sample brings to a table with a grid: the sizes of its axes, and its columns of values."""
-    axes = TABLES[table].axes
-    return (*(getattr(run.manifest, SIZES[axis]) for axis in axes), len(run.columns(table)) - 2 - len(axes))
+    return (*(getattr(run.manifest, SIZES[axis]) for axis in TABLES[table].axes), len(run.values(table)))
+
+
+def has_map(run: Run) -> npt.NDArray[np.bool_]:
+    """Which heads have a map, bool [layers, heads]."""
+    heads = np.zeros((run.manifest.layers, run.manifest.heads), np.bool_)
+    heads[tuple(zip(*run.manifest.maps_heads, strict=True)) or ...] = True
+    return heads
 
 
 def write_part(run: Run, part: Part, samples: Sequence[Mapping[str, Any]], grids: Sequence[Grids]) -> None:
@@ -41,12 +49,12 @@ def write_part(run: Run, part: Part, samples: Sequence[Mapping[str, Any]], grids
 
     Args:
         samples: rows of the table `samples`.
-        grids: for each sample that is `ok`, its values in each other table; see `grid_shape`.
+        grids: for each sample that is `ok`, its values in each other table.
     """
     observed = [sample for sample in samples if sample["status"] == OK]
     tables = {"samples": pa.Table.from_pylist(samples, schema=arrow_schema(run.columns("samples")))}
     for name in run.grids:
-        tables[name] = _grid_table(run, name, observed, [each[name] for each in grids])
+        tables[name] = _grid_table(run, name, observed, grids)
     try:
         for name, content in tables.items():
             (run.path / name).mkdir(exist_ok=True)
@@ -179,23 +187,42 @@ class Cells:
         return ", ".join(parts)
 
 
-def _grid_table(
-    run: Run, table: str, observed: Sequence[Mapping[str, Any]], grids: Sequence[npt.NDArray[np.float32]]
-) -> pa.Table:
+def _grid_table(run: Run, table: str, observed: Sequence[Mapping[str, Any]], grids: Sequence[Grids]) -> pa.Table:
     """The rows of a table with a grid: for each sample its cells, in the order of the axes."""
     *sizes, width = grid_shape(run, table)
     cells = int(np.prod(sizes))
     axes = np.meshgrid(*(np.arange(size, dtype=np.int16) for size in sizes), indexing="ij")
-    values = np.stack(grids).reshape(-1, width) if grids else np.empty((0, width), np.float32)
-    arrays = [
-        *(_repeated([sample[name] for sample in observed], cells) for name in ("sample_id", "category")),
-        *(np.tile(axis.ravel(), len(observed)) for axis in axes),
-        *values.T,
-    ]
-    schema = arrow_schema(run.columns(table))
-    return pa.table(
-        [pa.array(array, type=field.type) for array, field in zip(arrays, schema, strict=True)], schema=schema
-    )
+    values = np.stack([each[table] for each in grids]).reshape(-1, width) if grids else np.empty((0, width), np.float32)
+    made: dict[str, Any] = {
+        name: _repeated([sample[name] for sample in observed], cells) for name in ("sample_id", "category")
+    }
+    made |= {name: np.tile(axis.ravel(), len(observed)) for name, axis in zip(TABLES[table].axes, axes, strict=True)}
+    made |= {column.name: column_of for column, column_of in zip(run.values(table), values.T, strict=True)}
+    if table == MAPS:
+        made["of"] = _repeated([run.manifest.maps_of or ""] * len(observed), cells)
+        made[MAP] = _lists([each[MAP] for each in grids], has_map(run).ravel())
+    columns = run.columns(table)
+    arrays = [_array(made[column.name], column) for column in columns]
+    return pa.table(arrays, schema=arrow_schema(columns))
+
+
+def _array(values: Any, column: Column) -> pa.Array:
+    """The values of a column; NaN in a column that may be null is null."""
+    nulls = np.isnan(values) if column.nullable and isinstance(values, np.ndarray) else None
+    return pa.array(values, type=column.type, mask=nulls)
+
+
+def _lists(maps: Sequence[npt.NDArray[np.uint8]], has_one: npt.NDArray[np.bool_]) -> pa.ListArray:
+    """Maps of all heads of some samples, null in heads that have none.
+
+    Args:
+        maps: of each sample, uint8 [heads that have one, patches].
+        has_one: bool [layers x heads].
+    """
+    lengths = [has_one * each.shape[1] for each in maps]
+    ends = np.cumsum(np.concatenate([[0], *lengths]), dtype=np.int32)
+    values = np.concatenate([each.ravel() for each in maps]) if maps else np.empty(0, np.uint8)
+    return pa.ListArray.from_arrays(ends, pa.array(values), mask=pa.array(np.tile(~has_one, len(maps))))
 
 
 def _repeated(values: Sequence[str], times: int) -> pa.DictionaryArray:

@@ -4,7 +4,7 @@ RUN/run.json                     the manifest, written once
 RUN/chunks/00000.json            a chunk's ledger: which parts count
 RUN/heads/part-00000-00000.parquet     one row per (sample, layer, head)
 RUN/samples/part-00000-00000.parquet   one row per sample, skipped ones included
-RUN/contributions, RUN/layers    the same, where they were asked for
+RUN/contributions, RUN/layers, RUN/maps    the same, where they were asked for
 """
 
 from collections.abc import Iterator, Sequence
@@ -57,6 +57,10 @@ class Run:
     def columns(self, table: str) -> tuple[Column, ...]:
         """The columns that a table of this run has by contract."""
         return heads_columns(self.manifest.flows) if table == "heads" else TABLES[table].columns
+
+    def values(self, table: str) -> tuple[Column, ...]:
+        """The float32 columns of a table with a grid."""
+        return tuple(column for column in self.columns(table) if column.type == pa.float32())
 
     @property
     def grids(self) -> tuple[str, ...]:

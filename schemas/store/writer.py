@@ -14,9 +14,10 @@ from time import monotonic
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow.compute as pc
 
-from schemas.columns import OK, REASONS, SKIPPED
+from schemas.columns import MAP, MAPS, OK, REASONS, SKIPPED
 from schemas.errors import HeadflowError
 from schemas.files import write_text_once
 from schemas.manifest import Manifest, Session, to_json
@@ -29,6 +30,7 @@ from schemas.store.parts import (
     check_ledger,
     damaged_parts,
     grid_shape,
+    has_map,
     next_number,
     part_name,
     remove_leftovers,
@@ -161,20 +163,29 @@ class RunWriter:
         Args:
             sample: values by column name of `samples`, without `status`; what is absent becomes null.
             grids: by table of `Run.grids`, float32 [*axes, columns], such as [layers, heads, flows] for `heads`, in the
-                order of `Run.columns`.
+                order of `Run.values`; NaN in a column that may be null is null. In a run with maps also `MAP`, uint8
+                [heads that have a map, patches].
 
         Raises:
             ValueError: values of another shape, or not finite, or of a sample that is in the run.
         """
-        if grids.keys() != set(self.run.grids):
-            raise ValueError(f"there are values of {', '.join(grids)}, and not of {', '.join(self.run.grids)}")
-        for table, values in grids.items():
-            if values.shape != (expected := grid_shape(self.run, table)):
-                raise ValueError(f"the values of {table} have shape {values.shape}, not {expected}")
-            if not np.isfinite(values).all():
-                raise ValueError(f"values of {table} are not finite")
-        single = {table: values.astype(np.float32, copy=False) for table, values in grids.items()}
-        self._append({**sample, "status": OK}, single)
+        expected = {*self.run.grids, *([MAP] if MAPS in self.run.grids else [])}
+        if grids.keys() != expected:
+            raise ValueError(f"there are values of {', '.join(grids)}, and not of {', '.join(sorted(expected))}")
+        self._append({**sample, "status": OK}, {name: self._checked(name, values) for name, values in grids.items()})
+
+    def _checked(self, name: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Values of one sample as they are written; raises `ValueError` if they do not fit the run."""
+        if name == MAP:
+            if values.dtype != np.uint8 or values.ndim != 2 or len(values) != has_map(self.run).sum():
+                raise ValueError(f"maps are {values.dtype} {values.shape}")
+            return values
+        if values.shape != (expected := grid_shape(self.run, name)):
+            raise ValueError(f"the values of {name} have shape {values.shape}, not {expected}")
+        nullable = [column.nullable for column in self.run.values(name)]
+        if not (np.isfinite(values) | (np.isnan(values) & nullable)).all():
+            raise ValueError(f"values of {name} are not finite")
+        return values.astype(np.float32, copy=False)
 
     def skip(self, sample: Mapping[str, Any], reason: str, detail: str) -> None:
         """Record a sample that has no rows in other tables; `reason` is one of `schemas.columns.REASONS`."""

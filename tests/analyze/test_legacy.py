@@ -7,7 +7,7 @@ import torch
 
 from analyze.__main__ import main
 from analyze.cli import RECORDS
-from schemas.store.validate import validate
+from schemas.validation.run import validate
 from tests.support.runs import edit_manifest, put, rewrite, write_run
 
 

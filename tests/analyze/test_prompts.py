@@ -11,7 +11,7 @@ from analyze.prompts import compare_prompts
 from analyze.tables.frames import open_heads
 from schemas.columns import FLOW_NAMES
 from schemas.errors import HeadflowError
-from schemas.store.validate import validate
+from schemas.validation.run import validate
 from tests.support.runs import edit_manifest, flows, sample, start
 
 IMAGES = 60

@@ -14,7 +14,7 @@ import pytest
 
 from analyze.__main__ import main
 from schemas.store import writer as writer_module
-from schemas.store.validate import validate
+from schemas.validation.run import validate
 from tests.support.runs import PART, flows, read_tables, rewrite, sample, start, write_run
 
 

@@ -12,7 +12,7 @@ from extract.models import loading
 from extract.models.transformers_model import TransformersModel
 from extract.runner import Extractor
 from schemas.store.run import open_run
-from schemas.store.validate import validate
+from schemas.validation.run import validate
 from tests.support.pictures import READABLE
 from tests.support.runs import read_tables
 

@@ -13,7 +13,7 @@ from extract.attention.kernels import EFFICIENT_CUDA, FLASH_CUDA, PORTABLE, choo
 from extract.attention.packing import pack
 from extract.models.loading import load_model
 from schemas.store.run import open_run
-from schemas.store.validate import validate
+from schemas.validation.run import validate
 from tests.support.attention import BATCHES, WIDTH, largest_errors, layers
 from tests.support.tiny_llava import random_pixels, random_prompt
 

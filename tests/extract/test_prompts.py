@@ -12,7 +12,7 @@ from extract.images import loading as images
 from extract.models import loading
 from schemas.columns import FLOW_NAMES
 from schemas.store.run import open_run
-from schemas.store.validate import validate
+from schemas.validation.run import validate
 from tests.support.runs import read_tables
 from tests.support.shards import hub_rows, write_shards
 

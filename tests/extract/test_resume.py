@@ -27,7 +27,7 @@ from extract.models.transformers_model import TransformersModel
 from extract.questions.question_set import read_questions
 from schemas.store import writer as writer_module
 from schemas.store.run import open_run
-from schemas.store.validate import validate
+from schemas.validation.run import validate
 from tests.support.runs import LEDGER, edit_json, read_tables
 from tests.support.tiny_llava import make_checkpoint
 

@@ -21,7 +21,7 @@ from extract.images.loading import ImageFiles
 from extract.models.transformers_model import TransformersModel
 from extract.passes.forward import Passes
 from schemas.store.run import open_run
-from schemas.store.validate import validate
+from schemas.validation.run import validate
 from tests.support.pictures import JPEG, READABLE, png
 from tests.support.runs import read_tables
 from tests.support.tiny_llava import make_checkpoint

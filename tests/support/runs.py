@@ -9,9 +9,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.columns import CONTRIBUTIONS, FLOW_NAMES, LAYERS, PARTITIONS, PARTS
+from schemas.columns import CONTRIBUTIONS, FLOW_NAMES, LAYERS, MAPS, OF_LAST, PARTITIONS, PARTS
 from schemas.manifest import EXTRACTED, Manifest, Session
 from schemas.store.writer import RunWriter
+from tests.support.maps import made_up
 
 PART = "part-00000-00000.parquet"
 LEDGER = "chunks/00000.json"
@@ -82,7 +83,9 @@ def sample(number: int, category: str) -> dict:
     }
 
 
-def extras(random: np.random.Generator, layers: int, heads: int, tables: Sequence[str]) -> tuple[dict, dict]:
+def extras(
+    random: np.random.Generator, layers: int, heads: int, tables: Sequence[str], kept: Sequence[tuple[int, int]] | None = None
+) -> tuple[dict, dict]:
     """Values of a sample for some of the tables `EXTRAS`, and for `samples`, that keep the contract."""
     grids = {
         CONTRIBUTIONS: random.normal(0, 0.1, (layers, heads, 5)).astype(np.float32),
@@ -91,7 +94,9 @@ def extras(random: np.random.Generator, layers: int, heads: int, tables: Sequenc
     parts = [0.5, float(grids[CONTRIBUTIONS].sum(dtype=np.float64)), 0.25, 0.0, 0.0]
     names = [column.name for column in PARTS]
     values = dict(zip(names, parts, strict=True)) if CONTRIBUTIONS in tables else {}
-    return {name: grids[name] for name in tables}, {"margin": sum(parts), **values}
+    found = {name: grids[name] for name in tables if name != MAPS}
+    maps, places = made_up(random, layers, heads, kept=kept) if MAPS in tables else ({}, {})
+    return found | maps, {"margin": sum(parts), **values, **places}
 
 
 def write_run(
@@ -102,15 +107,23 @@ def write_run(
     seed: int = 0,
     categories: dict[str, int] | None = None,
     tables: Sequence[str] = (),
+    maps_heads: Sequence[tuple[int, int]] | None = None,
 ):
-    """A complete run with these numbers of samples by category; the values of 300 samples are repeated."""
+    """A complete run with these numbers of samples by category; the values of 300 samples are repeated.
+
+    Args:
+        maps_heads: the heads that have a map, in a run with maps; None: all.
+    """
     random = np.random.default_rng(seed)
     categories = {"OCR": 4, "color": 6} if categories is None else categories
     rows = [(number, name) for name, count in categories.items() for number in range(count)]
     pool = [flows(random, layers, heads) for _ in range(min(len(rows), 300))]
-    writer = start(path, len(rows), fields={"layers": layers, "heads": heads, "tables": list(tables)})
+    fields: dict = {"layers": layers, "heads": heads, "tables": list(tables)}
+    if MAPS in tables:
+        fields |= {"maps_of": OF_LAST, "maps_heads": [list(each) for each in sorted(maps_heads or [])]}
+    writer = start(path, len(rows), fields=fields)
     for position, (number, name) in enumerate(rows):
-        grids, more = extras(random, layers, heads, tables) if tables else ({}, {})
+        grids, more = extras(random, layers, heads, tables, maps_heads) if tables else ({}, {})
         row = sample(number, name) | {"row": position} | more
         writer.add(row, {"heads": pool[position % len(pool)], **grids})
     writer.finish()

@@ -7,7 +7,7 @@ import pytest
 
 from analyze.__main__ import main
 from schemas.store.run import open_run
-from schemas.store.validate import validate
+from schemas.validation.run import validate
 from tests.support.runs import LEDGER, edit_json, edit_manifest, put, read_tables, rewrite, write_run
 
 

@@ -14,7 +14,7 @@ from schemas.columns import arrow_schema
 from schemas.errors import HeadflowError
 from schemas.store import writer as writer_module
 from schemas.store.run import open_run
-from schemas.store.validate import validate
+from schemas.validation.run import validate
 from tests.support.runs import LEDGER, PART, edit_json, flows, manifest, put, read_tables, rewrite, sample, start
 
 VERSION_1 = Path(__file__).parents[2] / "fixtures" / "run_version_1"

@@ -11,7 +11,7 @@ from transformers import (
     SiglipVisionConfig,
 )
 
-from schemas.store.validate import validate
+from schemas.validation.run import validate
 
 
 def test_siglip_and_qwen2(tmp_path, checkpoint_path, extract):

@@ -18,7 +18,7 @@ from extract.knockouts.passes import KnockOutPasses
 from schemas.columns import KNOCKOUT_COLUMNS
 from schemas.jobs.job import open_job
 from schemas.store.run import open_run
-from schemas.store.validate import validate
+from schemas.validation.run import validate
 from tests.conftest import ROOT
 from tests.support.runs import edit_json, edit_manifest
 from tests.support.tiny_llava import make_checkpoint

@@ -27,7 +27,7 @@ from schemas.columns import FLOW_NAMES, PARTITIONS
 from schemas.errors import HeadflowError
 from schemas.roles import IMAGE
 from schemas.store.run import open_run
-from schemas.store.validate import validate
+from schemas.validation.run import validate
 from tests.support.eager_reference import reduce
 from tests.support.tiny_families import RECIPES, make_or_skip
 

@@ -15,7 +15,7 @@ from extract.questions.parquet import ImageBytes, find_shards
 from extract.questions.question_set import read_questions
 from schemas.errors import HeadflowError
 from schemas.store.run import open_run
-from schemas.store.validate import validate
+from schemas.validation.run import validate
 from tests.support.pictures import JPEG, READABLE
 from tests.support.shards import hub_rows, write_shards
 

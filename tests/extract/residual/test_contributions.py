@@ -20,7 +20,7 @@ from extract.residual.decoder import Decoder, RmsNorm
 from extract.residual.tables import ResidualTables
 from schemas.columns import CONTRIBUTION_COLUMNS, CONTRIBUTIONS, EXTRAS, LAYER_COLUMNS, LAYERS, PARTS
 from schemas.errors import HeadflowError
-from schemas.store.validate import validate
+from schemas.validation.run import validate
 from tests.extract.models.test_families import CPU, PICTURES, QUESTIONS, SHORT, FamilyWitness
 from tests.support.runs import put, rewrite
 from tests.support.tiny_families import RECIPES, make_or_skip

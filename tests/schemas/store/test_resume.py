@@ -19,9 +19,9 @@ from schemas.manifest import DESCRIPTIVE, Manifest, Session
 from schemas.store import locks as locks_module
 from schemas.store import writer as writer_module
 from schemas.store.run import open_run
-from schemas.store.validate import validate
 from schemas.store.writer import RunWriter
 from schemas.text import short
+from schemas.validation.run import validate
 from tests.support.runs import PART, flows, manifest, sample, start
 
 TABLES = ("heads", "samples")

@@ -9,8 +9,8 @@ import pytest
 
 from schemas.errors import HeadflowError
 from schemas.store.run import open_run
-from schemas.store.validate import validate
 from schemas.store.version1 import preprocessing
+from schemas.validation.run import validate
 
 RUN = Path(__file__).parents[2] / "fixtures" / "run_version_1"
 ROWS = {"heads_rows": 1, "samples_rows": 1}

@@ -18,7 +18,7 @@ from schemas.store import parts as parts_module
 from schemas.store import writer as writer_module
 from schemas.store.directory import OUTPUTS, record_outputs
 from schemas.store.run import open_run
-from schemas.store.validate import validate
+from schemas.validation.run import validate
 from tests.support.runs import LEDGER, PART, edit_ledger, flows, sample, start, write_run
 
 NAMES = ["sample_id", "category", "layer", "head", *FLOW_NAMES]
@@ -151,13 +151,13 @@ def test_files_of_another_tool_under_a_run_s_names_are_never_removed(tmp_path, n
 
 
 def test_parts_of_tables_that_only_a_ledger_knows_are_removed(made_up):
-    (made_up / "maps").mkdir()
-    (made_up / "maps" / PART).write_bytes(b"of a later version")
-    (made_up / "maps" / "mine.parquet").write_bytes(b"mine")
+    (made_up / "thoughts").mkdir()
+    (made_up / "thoughts" / PART).write_bytes(b"of a later version")
+    (made_up / "thoughts" / "mine.parquet").write_bytes(b"mine")
     (made_up / "mine").mkdir()
     (made_up / "mine" / PART).write_bytes(b"mine")
     ledger = json.loads((made_up / LEDGER).read_text())
-    ledger["parts"][0]["rows"]["maps"] = 7
+    ledger["parts"][0]["rows"]["thoughts"] = 7
     edit_ledger(made_up, parts=[*ledger["parts"], "damaged", {"rows": {"../mine": 1}}])
     start(made_up, 0, overwrite=True).finish()
     assert {str(file.relative_to(made_up)) for file in made_up.rglob("*.parquet")} == {

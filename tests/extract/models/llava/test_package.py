@@ -13,7 +13,7 @@ from PIL import Image
 from extract.__main__ import main
 from extract.prompts.templates import AUTO, TEMPLATES, choose_default, find_template
 from schemas.store.run import open_run
-from schemas.store.validate import validate
+from schemas.validation.run import validate
 from tests.conftest import ROOT
 from tests.support import tiny_originals as tiny
 

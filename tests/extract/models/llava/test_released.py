@@ -14,7 +14,7 @@ from extract.images.decoding import load_image
 from extract.models.loading import load_prompt_format
 from schemas.columns import FLOW_NAMES
 from schemas.store.run import open_run
-from schemas.store.validate import validate
+from schemas.validation.run import validate
 from tests.support import tiny_originals as tiny
 from tests.support.eager_reference import SUFFIX, SYSTEM, reduce
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from schemas.store import writer
-from schemas.store.validate import validate
+from schemas.validation.run import validate
 from tests.support.runs import (
     PART,
     edit_json,

@@ -1,0 +1,4 @@
+"""Where in the image heads look.
+
+reading   the maps of a run
+"""

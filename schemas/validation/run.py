@@ -1,0 +1,73 @@
+"""What is wrong with a run, a line each. Reads part by part, so memory does not grow with the run."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from schemas.columns import EXTRAS
+from schemas.errors import HeadflowError
+from schemas.jobs.validate import validate_jobs
+from schemas.store.ledger import mostly_other_images
+from schemas.store.run import Run, open_run
+from schemas.text import listed
+from schemas.validation.grids import check_table
+from schemas.validation.samples import check_samples
+
+
+def validate(path: str | Path) -> Iterator[str]:
+    """Yield what is wrong with the run in a directory; nothing when all is well.
+
+    Checks the manifest and the ledgers, that the parts are those that ledgers name with their numbers of rows, the
+    columns, values (that the contract's types can hold, no null, no NaN, 0..1, partitions that sum to 1 within a
+    tolerance, `v2t` that equals its parts, contributions that add up to the margin), that each `ok` sample has every
+    cell of each table's grid once, in the part that has it in `samples`, and no other sample has any, and that all
+    chunks had the same weights and images; and the jobs on the run, see `validate_jobs`.
+    """
+    try:
+        run = open_run(path)
+    except HeadflowError as error:
+        yield str(error)
+        return
+    yield from _check_ledgers(run)
+    yield from _stray_files(run)
+    ok: dict[str, dict[str, str]] = {}
+    yield from check_samples(run, ok)
+    for table in run.grids:
+        yield from check_table(run, table, ok)
+    yield from validate_jobs(run, {name: category for names in ok.values() for name, category in names.items()})
+
+
+def _check_ledgers(run: Run) -> Iterator[str]:
+    """That each chunk is complete, with as many samples as it was asked for, and that chunks fit each other."""
+    chunks = range(run.manifest.num_chunks)
+    incomplete = [chunk for chunk in chunks if chunk not in run.ledgers or not run.ledgers[chunk].complete]
+    if incomplete:
+        which = f": chunks {listed(incomplete)} of {len(chunks)}" if len(chunks) > 1 else ""
+        yield f"{run.path}: the run is not complete, but interrupted or still running{which}"
+    for chunk, ledger in run.ledgers.items():
+        written = ledger.rows("samples")
+        if ledger.complete and written != ledger.samples:
+            yield f"{run.path}: chunk {chunk} is complete with {written} samples, and {ledger.samples} were asked for"
+    asked = {ledger.samples_in_run for ledger in run.ledgers.values()}
+    observed = {chunk: ledger for chunk, ledger in run.ledgers.items() if ledger.rows("heads")}
+    weights = {ledger.weights for ledger in observed.values()} - {None}
+    for chunk, ledger in observed.items():
+        first = next(iter(observed.values()))
+        if changed := mostly_other_images(first, ledger):
+            yield f"{run.path}: chunk {chunk} was computed on other images of the same names: {listed(changed)}"
+    if len(asked) > 1:
+        yield f"{run.path}: chunks are parts of {listed(sorted(asked))} samples, so that they do not make one run"
+    if len(weights) > 1:
+        yield f"{run.path}: chunks were computed with {len(weights)} different sets of weights"
+
+
+def _stray_files(run: Run) -> Iterator[str]:
+    for table in ("samples", "heads", *EXTRAS):
+        folder = run.path / table
+        if not folder.is_dir():
+            if table in ("samples", *run.grids):
+                yield f"{folder} is missing"
+            continue
+        named = {path.name for path in run.part_paths(table)}
+        stray = sorted({file.name for file in folder.glob("*.parquet") if not file.name.startswith(".")} - named)
+        if stray:
+            yield f"{folder} has parts that no ledger names: {listed(stray)}"

@@ -1,0 +1,82 @@
+"""Whether the rows of `samples` can be."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.columns import CONTRIBUTIONS, MAPS, OK, PARTS, PLACES, REASONS, SKIPPED
+from schemas.roles import ROLES
+from schemas.store.run import MANIFEST, Run
+from schemas.text import listed
+from schemas.validation.limits import differs, not_finite, outside
+from schemas.validation.parts import read_parts
+
+
+def check_samples(run: Run, ok: dict[str, dict[str, str]]) -> Iterator[str]:
+    """Check the table `samples`, and fill `ok`: by part, each sample that was observed with its category."""
+    seen: Counter[str] = Counter()
+    for path, content in read_parts(run, "samples"):
+        if isinstance(content, str):
+            yield content
+            continue
+        ids, categories = (content[name].to_pylist() for name in ("sample_id", "category"))
+        statuses, reasons = (content[name].to_pylist() for name in ("status", "reason"))
+        seen.update(ids)
+        rows = zip(ids, categories, statuses, strict=True)
+        ok[path.name] = {key: category for key, category, status in rows if status == OK}
+        odd = [key for key, status in zip(ids, statuses, strict=True) if status not in (OK, SKIPPED)]
+        if odd:
+            yield f"{path}: `status` is neither `{OK}` nor `{SKIPPED}` for {listed(odd)}"
+        unexplained = [
+            key
+            for key, status, why in zip(ids, statuses, reasons, strict=True)
+            if status == SKIPPED and why not in REASONS
+        ]
+        if unexplained:
+            yield f"{path}: skipped without a reason of the contract: {listed(unexplained)}"
+        unknown = set(content["prompt"].drop_null().to_pylist()) - set(run.manifest.prompts)
+        if unknown:
+            yield f"{path}: `prompt` names wordings that {MANIFEST} does not have: {listed(sorted(unknown))}"
+        for name in ("p_yes", "p_no"):
+            yield from outside(path, name, content[name].drop_null().to_numpy())
+        for column in (column for column in run.columns("samples") if column.unit == "logits"):
+            yield from not_finite(path, column.name, content[column.name].drop_null().to_numpy())
+        if CONTRIBUTIONS in run.manifest.tables:
+            yield from _check_parts(path, content)
+        if MAPS in run.manifest.tables:
+            yield from _check_places(path, content)
+        for name in (f"n_{role.name}" for role in ROLES):
+            if (pc.min(content[name]).as_py() or 0) < 0:
+                yield f"{path}: `{name}` is negative"
+    double = [key for key, count in seen.items() if count > 1]
+    if double:
+        yield f"{run.path / 'samples'}: `sample_id` is not unique: {listed(double)}"
+
+
+def _check_parts(path: Path, samples: pa.Table) -> Iterator[str]:
+    """That `d_embedding`, `d_heads` and the others are there for each observed sample, and add up to its margin."""
+    names = [column.name for column in PARTS]
+    observed = samples.filter(pc.equal(samples["status"], OK))
+    if missing := [name for name in ("margin", *names) if observed[name].null_count]:
+        yield f"{path}: {', '.join(missing)} is null in rows of observed samples, though contributions were asked for"
+        return
+    margin = observed["margin"].to_numpy().astype(np.float64)
+    parts = np.array([observed[name].to_numpy().astype(np.float64) for name in names])
+    size = np.maximum(1, np.abs(parts).max(axis=0, initial=0))
+    what = "the sum of d_embedding, d_heads, d_mlp, d_bias and d_rest"
+    yield from differs(path, what, "is not `margin`", parts.sum(axis=0) / size, margin / size)
+
+
+def _check_places(path: Path, samples: pa.Table) -> Iterator[str]:
+    """That the size of the image and the grid of its maps are there for each observed sample."""
+    observed = samples.filter(pc.equal(samples["status"], OK))
+    if missing := [column.name for column in PLACES if observed[column.name].null_count]:
+        yield f"{path}: {', '.join(missing)} is null in rows of observed samples, though maps were asked for"
+        return
+    for name in ("image_width", "image_height", "grid_rows", "grid_columns"):
+        if (pc.min(observed[name]).as_py() or 1) < 1:
+            yield f"{path}: `{name}` is not positive"

@@ -1,0 +1,91 @@
+"""Whether the values of tables with a grid can be."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.columns import CONTRIBUTION_COLUMNS, CONTRIBUTIONS, MAP, MAPS, PARTITIONS
+from schemas.manifest import IMPORTED, Manifest
+from schemas.roles import ROLES, TEXT
+from schemas.store.parts import has_map
+from schemas.store.run import Run
+from schemas.text import listed
+from schemas.validation.limits import HALF, TOLERANCE, TOLERANCE_OF_HALF, differs, not_finite, outside
+
+
+def check_values(run: Run, table: str, path: Path, content: pa.Table) -> Iterator[str]:
+    """Check what a table has beside its grid."""
+    if table == "heads":
+        yield from _check_flows(path, content, run.manifest)
+        return
+    for column in run.values(table):
+        yield from not_finite(path, column.name, content[column.name].drop_null().to_numpy())
+    if table == CONTRIBUTIONS:
+        yield from _check_contributions(run, path, content)
+    if table == MAPS:
+        yield from _check_maps(run, path, content)
+
+
+def _check_flows(path: Path, content: pa.Table, manifest: Manifest) -> Iterator[str]:
+    """Values finite and in 0..1, partitions that sum to 1, `v2t` equal to the masses it is made of."""
+    flows = manifest.flows
+    half = manifest.dtype in HALF or manifest.source == IMPORTED  # the records of an imported run may be of such a run
+    tolerance = TOLERANCE_OF_HALF if half else TOLERANCE
+    values = {name: content[name].to_numpy().astype(np.float64) for name in flows}
+    for name, value in values.items():
+        yield from outside(path, name, value, tolerance)
+    for group, columns in PARTITIONS.items():
+        names = [column.name for column in columns]
+        if set(names) <= set(flows):
+            total = sum(values[name] for name in names)
+            what = f"the partition {group}2*"
+            yield from differs(path, what, "does not sum to 1", total, np.ones_like(total), tolerance)
+    names = [f"v2{ROLES[role].short}" for role in TEXT]
+    if {"v2t", *names} <= set(flows):
+        yield from differs(path, "v2t", "is not the sum of its parts", values["v2t"], sum(values[n] for n in names))
+
+
+def _check_contributions(run: Run, path: Path, content: pa.Table) -> Iterator[str]:
+    """That the rows of each sample in `contributions` add up to its `d_heads`."""
+    samples = run.read_part(run.path / "samples" / path.name)
+    total = sum(content[column.name].to_numpy().astype(np.float64) for column in CONTRIBUTION_COLUMNS)
+    size = sum(np.abs(content[column.name].to_numpy().astype(np.float64)) for column in CONTRIBUTION_COLUMNS)
+    ids = content["sample_id"].combine_chunks()
+    names, codes = ids.dictionary.to_pylist(), ids.indices.to_numpy()
+    sums, sizes = (np.bincount(codes, each, minlength=len(names)) for each in (total, size))
+    expected = dict(zip(samples["sample_id"].to_pylist(), samples["d_heads"].to_pylist(), strict=True))
+    known = np.array([expected.get(name) is not None for name in names])
+    heads = np.array([expected.get(name) or 0.0 for name in names])
+    sizes = np.maximum(1, sizes)
+    yield from differs(
+        path, "the sum of a sample's rows", "is not its `d_heads`", *((each / sizes)[known] for each in (sums, heads))
+    )
+
+
+def _check_maps(run: Run, path: Path, content: pa.Table) -> Iterator[str]:
+    """Masses in 0..1, maps of the heads that were asked for, as large as their grids, that add up to the mass."""
+    for name in ("mass", "rest", "scale", "sink", "entropy"):
+        yield from outside(path, name, content[name].drop_null().to_numpy(), TOLERANCE_OF_HALF)
+    if others := set(content["of"].to_pylist()) - {run.manifest.maps_of}:
+        yield f"{path}: `of` is {listed(sorted(others))}, and the manifest's maps are of {run.manifest.maps_of}"
+    layer, head, maps = content["layer"].to_numpy(), content["head"].to_numpy(), content[MAP].combine_chunks()
+    inside = (layer >= 0) & (layer < run.manifest.layers) & (head >= 0) & (head < run.manifest.heads)
+    asked = has_map(run)[np.where(inside, layer, 0), np.where(inside, head, 0)]
+    there = pc.is_valid(maps).to_numpy(zero_copy_only=False)
+    if wrong := int((inside & (there != asked)).sum()):
+        yield f"{path}: `map` is null, or not, in {wrong} rows against `maps_heads` of the manifest"
+    samples = run.read_part(run.path / "samples" / path.name)
+    patches = pc.multiply(samples["grid_rows"], samples["grid_columns"]).to_pylist()
+    sizes = dict(zip(samples["sample_id"].to_pylist(), patches, strict=True))
+    ids = content["sample_id"].combine_chunks()
+    expected = np.array([sizes.get(name) or 0 for name in ids.dictionary.to_pylist()])[ids.indices.to_numpy()][there]
+    lengths, scale = pc.list_value_length(maps).drop_null().to_numpy(), content["scale"].to_numpy()[there]
+    if wrong := int((lengths != expected).sum()):
+        yield f"{path}: `map` has another length than `grid_rows` times `grid_columns` in {wrong} rows"
+    steps = np.bincount(np.repeat(np.arange(len(lengths)), lengths), maps.drop_null().flatten(), len(lengths))
+    mass, rest = (content[name].to_numpy()[there] for name in ("mass", "rest"))
+    off = np.maximum(0, np.abs(mass - rest - steps * scale) - 0.5 * scale * lengths)  # rounding to steps
+    yield from differs(path, "`map` times `scale`, with `rest`,", "does not add up to `mass`", off, np.zeros_like(off))
