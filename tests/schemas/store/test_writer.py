@@ -161,7 +161,7 @@ def test_parts_of_tables_that_only_a_ledger_knows_are_removed(made_up):
     edit_ledger(made_up, parts=[*ledger["parts"], "damaged", {"rows": {"../mine": 1}}])
     start(made_up, 0, overwrite=True).finish()
     assert {str(file.relative_to(made_up)) for file in made_up.rglob("*.parquet")} == {
-        "maps/mine.parquet",
+        "thoughts/mine.parquet",
         f"mine/{PART}",
     }
 
