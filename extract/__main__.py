@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from extract.backends import (
     DISTRIBUTIONS,
     TRANSFORMERS,
+    asked_maps,
     asked_tables,
     find_prompts,
     find_removed,
@@ -71,6 +72,9 @@ def check_flags(arguments: argparse.Namespace) -> None:
         raise HeadflowError(f"--chunk-idx {arguments.chunk_idx} is not one of {arguments.num_chunks} chunks, from 0")
     if arguments.overwrite and arguments.num_chunks > 1:
         raise HeadflowError("--overwrite would remove what other chunks have written: remove the directory yourself")
+    for flag, given in (("--maps-of", arguments.maps_of), ("--maps-heads", arguments.maps_heads)):
+        if given is not None and not arguments.maps:
+            raise HeadflowError(f"{flag} needs --maps")
 
 
 def known_fields(arguments: argparse.Namespace, questions: QuestionSet, wordings: Sequence[Wording]) -> dict[str, Any]:
@@ -80,6 +84,7 @@ def known_fields(arguments: argparse.Namespace, questions: QuestionSet, wordings
         **({"revision": None} if Path(arguments.model_path).is_dir() else {}),
         "model": arguments.model_path,
         "tables": asked_tables(arguments),
+        **asked_maps(arguments),
         "removed": find_removed(arguments).to_object(),
         "question_file_sha256": questions.sha256,
         **wording_fields(wordings),

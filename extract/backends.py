@@ -6,14 +6,15 @@ What a user asks for comes as `arguments`: the values of the command's flags, by
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from extract.knockouts.sets import read_plan
+from extract.maps.chosen import read_heads
 from extract.prompts.prompt import Prompts
 from extract.prompts.templates import CHAT, find_template
 from extract.prompts.wordings import Wording, read_wordings
 from extract.questions.question_set import QuestionSet
-from schemas.columns import CONTRIBUTIONS, EXTRAS, LAYERS
+from schemas.columns import CONTRIBUTIONS, EXTRAS, LAYERS, MAPS, OF_LAST, OF_QUESTION
 from schemas.errors import HeadflowError
 from schemas.jobs.head_sets import NOTHING, HeadSet
 from schemas.manifest import PACKED, Session
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from extract.prompts.prompt_format import PromptFormat
     from extract.runner import Extractor
 
+QUESTION = "question"  # whose maps are asked for, if not the last token's
 TRANSFORMERS, PACKAGE = "transformers", "llava"
 DISTRIBUTIONS = {TRANSFORMERS: (), PACKAGE: ("llava-torch",)}  # what each needs beside torch and transformers
 
@@ -102,8 +104,17 @@ def find_prompts(prompt_format: "PromptFormat", wordings: Sequence[Wording], arg
 
 def asked_tables(arguments: Namespace) -> list[str]:
     """The tables that are asked for beside `heads` and `samples`."""
-    asked = {CONTRIBUTIONS: arguments.contributions, LAYERS: arguments.layer_profile}
-    return [name for name in EXTRAS if asked.get(name)]
+    asked = {CONTRIBUTIONS: arguments.contributions, LAYERS: arguments.layer_profile, MAPS: arguments.maps}
+    return [name for name in EXTRAS if asked[name]]
+
+
+def asked_maps(arguments: Namespace) -> dict[str, Any]:
+    """The fields of the manifest about maps; raises `HeadflowError` if the heads that keep theirs cannot be read."""
+    if not arguments.maps:
+        return {"maps_of": None, "maps_heads": []}
+    of = OF_QUESTION if arguments.maps_of == QUESTION else OF_LAST
+    heads = read_heads(arguments.maps_heads, f"{of}2v") if arguments.maps_heads else []
+    return {"maps_of": of, "maps_heads": heads}
 
 
 @contextmanager
@@ -160,19 +171,22 @@ def load_extractor(
         HeadflowError: the model cannot be loaded or observed, or packages are not installed.
     """
     with packages(arguments.backend):
+        from extract.maps.tables import MapTables
         from extract.models.checkpoint import device_name
         from extract.passes.batch_size import choose_batch_size
         from extract.passes.forward import Passes
         from extract.residual.tables import ResidualTables
         from extract.runner import Extractor
 
-    removed = find_removed(arguments)
+    removed, asked = find_removed(arguments), asked_maps(arguments)
     checkpoint, prompts, answers = load_asked(arguments, wordings, removed)
-    residual = None
-    if names := asked_tables(arguments):
+    residual = maps = None
+    if names := [name for name in asked_tables(arguments) if name != MAPS]:
         residual = ResidualTables(checkpoint, answers, names)
         residual.check(next(iter(prompts.builders.values())))
-    passes = Passes(checkpoint, answers, residual)
+    if arguments.maps:
+        maps = MapTables(checkpoint, asked["maps_of"], [(layer, head) for layer, head in asked["maps_heads"]])
+    passes = Passes(checkpoint, answers, residual, maps)
     packed = arguments.sequences == PACKED and checkpoint.packs
     batch_size = 1 if checkpoint.single else arguments.batch_size
     if batch_size is None and before is not None and before.device == device_name(checkpoint.device):
@@ -188,6 +202,7 @@ def load_extractor(
         batch_size=batch_size,
         workers=arguments.num_workers,
         removed=removed,
+        thumbnails=arguments.thumbnails,
     )
 
 

@@ -4,12 +4,13 @@ import argparse
 import os
 from pathlib import Path
 
-from extract.backends import PACKAGE, TRANSFORMERS
+from extract.backends import PACKAGE, QUESTION, TRANSFORMERS
 from extract.prompts.prompt import SYSTEM_SPANS
 from extract.prompts.templates import TEMPLATES
 from extract.prompts.wordings import PRESETS
 from extract.questions.fields import MME_SUFFIX
 from schemas.cli import number, path
+from schemas.columns import LAST
 from schemas.manifest import ASPECTS, PACKED, ROWS, SEPARATE
 from schemas.text import storable
 
@@ -18,7 +19,7 @@ DTYPES = ("auto", "float16", "bfloat16", "float32")
 # Flags that may differ in a resume: they decide no number, or what they name is compared by its content
 RESUMABLE = (
     "question_file", "image_folder", "num_samples", "output_dir", "resume", "overwrite", "retry_skipped", "chunk_idx",
-    "device", "batch_size", "num_workers", "show_prompt",
+    "device", "batch_size", "num_workers", "show_prompt", "thumbnails",
 )  # fmt: skip
 
 
@@ -141,6 +142,30 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="also write `layers`: how much each layer changes the tokens, what it adds directly to `margin`, and the "
         "margin after it",
+    )
+    flags.add_argument(
+        "--maps",
+        action="store_true",
+        help="also write `maps`: where in the image each head looks, on the patches that the model reads",
+    )
+    flags.add_argument(
+        "--maps-of",
+        choices=(LAST, QUESTION),
+        help="whose attention the maps are: that of the last token, or the mean over question tokens (default last)",
+    )
+    flags.add_argument(
+        "--maps-heads",
+        nargs="+",
+        type=_name,
+        metavar="HEAD",
+        help="heads whose maps are kept, such as L3H5, beside the numbers of all heads; or RUN:K, the K heads of an "
+        "earlier run that look most at the image, or RUN:K:COLUMN, by the mean of a column of its `heads` (default: "
+        "all)",
+    )
+    flags.add_argument(
+        "--thumbnails",
+        action="store_true",
+        help="also keep a small picture of each image in the run, so that its maps can be drawn without the images",
     )
     flags.add_argument(
         "--plan",

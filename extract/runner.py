@@ -27,7 +27,8 @@ class Extractor(Loop):
             "source": EXTRACTED,
             "flows": list(FLOW_NAMES),
             "text_scope": "all",
-            "tables": list(self.passes.residual.names) if self.passes.residual else [],
+            "tables": self.passes.tables,
+            **self.passes.map_fields(),
             **self.manifest_fields(),
             **self.passes.answers.tokens.manifest_fields(),
         }
@@ -46,7 +47,7 @@ class Extractor(Loop):
 
         def write(outcome: Outcome) -> None:
             if isinstance(outcome, Observed):
-                writer.add(outcome.record(), outcome.grids)
+                writer.add(outcome.record(), outcome.grids, outcome.thumbnail)
             else:
                 writer.skip(outcome.record(), outcome.cause.reason, outcome.cause.detail)
 

@@ -33,6 +33,8 @@ def test_every_row_is_measured(tiny, tmp_path, monkeypatch, capsys):
         *variants,
         "contributions / plain",
         "profile / plain",
+        "maps / plain",
+        "maps_of_question / plain",
         "knock_outs / plain",
         "knock_outs_of_two / plain",
         "separate / packed",

@@ -17,7 +17,7 @@ FORBIDDEN = {
     "analyze": {"extract", "data", "transformers"},
 }
 # The packages of `extract` in the order of imports; the modules beside them, the run, come last
-LAYERS = ("questions", "images", "prompts", "attention", "models", "residual", "passes", "growing")
+LAYERS = ("questions", "images", "prompts", "attention", "models", "maps", "residual", "passes", "growing")
 COMMAND_LINE = {
     "schemas.cli", "schemas.__main__", "extract.__main__", "extract.cli", "analyze.__main__", "analyze.cli",
     "extract.knockouts.cli", "extract.knockouts.command", "analyze.opening",

@@ -16,6 +16,7 @@ from schemas.store.directory import holds_run, remove_run
 from schemas.store.ledger import Part
 from schemas.store.parts import Grids, grid_shape
 from schemas.store.run import Run
+from schemas.store.thumbnails import read_thumbnail
 from schemas.store.writer import RunWriter
 
 
@@ -71,7 +72,7 @@ def write_samples(
                     if values is None:
                         writer.skip({**sample, **change}, sample["reason"], sample["detail"] or "")
                     else:
-                        writer.add({**sample, **change}, values)
+                        writer.add({**sample, **change}, values, read_thumbnail(run.path, sample["image_sha256"]))
         writer.finish()
     except BaseException:  # what is written cannot be gone on with
         writer.close()

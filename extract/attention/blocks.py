@@ -112,6 +112,42 @@ def further_block(layout: Layout) -> Block:
 
 
 @dataclass(frozen=True)
+class Queries(OnDevice):
+    """Some queries of each image, and how much each of them counts for each question.
+
+    Attributes:
+        rows: int64 [images, queries], their columns in the batch.
+        seen: bool [images, queries, length], True if the query sees the key.
+        counts: float32 [images, slots, queries]; those of a question add up to 1.
+    """
+
+    rows: Tensor
+    seen: Tensor
+    counts: Tensor
+
+
+def last_queries(layout: Layout) -> Queries:
+    """The last token of each question."""
+    ends = find_ends(layout)
+    images, slots = ends.rows.shape
+    return Queries(ends.rows, ends.seen, torch.eye(slots).expand(images, slots, slots))
+
+
+def question_queries(layout: Layout) -> Queries:
+    """All question tokens of each question, those included that it shares with others (between tiles of an image)."""
+    slots = range(int(layout.slot.max()) + 1)
+    masks = np.stack(_question_masks(layout.roles, layout.owner, slots)[::2], axis=1)  # [images, slots, length]
+    marked = masks.any(axis=1)
+    number = marked.sum(axis=1)
+    rows = np.argsort(~marked, axis=1, kind="stable")[:, : number.max()]
+    there = np.arange(number.max()) < number[:, None]
+    counts = np.take_along_axis(masks, rows[:, None], axis=2) & there[:, None]
+    seen = np.take_along_axis(layout.seen(), rows[..., None], axis=1)
+    total = np.maximum(1, counts.sum(axis=2, keepdims=True))
+    return Queries(torch.from_numpy(rows), torch.from_numpy(seen), torch.from_numpy(counts / total).float())
+
+
+@dataclass(frozen=True)
 class Ends(OnDevice):
     """The last token of each question, and what it sees.
 

@@ -112,14 +112,20 @@ def softmax_pieces(
     Yields:
         Which rows, their weights float32 [images, heads, rows, length], and their output, like `query`.
     """
-    images, heads, rows, _ = query.shape
-    kv_heads, length = key.shape[1:3]
-    step = max(1, SCRATCH // (4 * images * heads * length))
-    for start in range(0, rows, step):
-        some = slice(start, start + step)
+    images, heads = query.shape[:2]
+    kv_heads = key.shape[1]
+    for some in pieces(query, key):
         weights = softmax_weights(query[:, :, some], key, seen[:, some], scale=scale, softcap=softcap)
         shared = weights.to(value.dtype).unflatten(1, (kv_heads, heads // kv_heads)).flatten(2, 3)
         yield some, weights, (shared @ value).reshape(images, heads, -1, value.shape[-1])
+
+
+def pieces(query: Tensor, key: Tensor) -> Iterator[slice]:
+    """Rows of queries whose scores together take no more than `SCRATCH` bytes; shapes as in `softmax_attention`."""
+    images, heads, rows, _ = query.shape
+    step = max(1, SCRATCH // (4 * images * heads * key.shape[2]))
+    for start in range(0, rows, step):
+        yield slice(start, start + step)
 
 
 def softmax_weights(query: Tensor, key: Tensor, seen: Tensor, *, scale: float, softcap: float | None = None) -> Tensor:

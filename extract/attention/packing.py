@@ -17,7 +17,7 @@ from extract.attention.blocks import (
     image_block,
     question_tokens,
 )
-from extract.attention.layout import lay_out
+from extract.attention.layout import Layout, lay_out
 from extract.prompts.prompt import Prompt
 from schemas.roles import IMAGE
 
@@ -33,6 +33,7 @@ class Batch(OnDevice):
         image: see `extract.attention.blocks.image_block`.
         first: see `extract.attention.blocks.first_block`.
         further: see `extract.attention.blocks.further_block`; None if each image has one question.
+        layout: where the tokens stand, on the CPU.
         ends: where the questions end.
         question: bool [questions, length], the columns of a question's own question tokens.
         owner: int64 [questions], the row of `input_ids` that holds a question.
@@ -47,6 +48,7 @@ class Batch(OnDevice):
     image: Block
     first: Block
     further: Block | None
+    layout: Layout
     ends: Ends
     question: Tensor
     owner: Tensor
@@ -70,6 +72,7 @@ def pack(images: Sequence[Sequence[Prompt]]) -> Batch:
         image=image_block(layout),
         first=first_block(layout),
         further=further_block(layout) if layout.slot.any() else None,
+        layout=layout,
         ends=find_ends(layout),
         question=question_tokens(layout),
         owner=torch.from_numpy(layout.image),

@@ -1,8 +1,11 @@
 """What else is read of each layer's attention as it runs, beside the masses."""
 
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from extract.attention.masses import softmax_weights
@@ -34,6 +37,49 @@ class AttentionReader(Protocol):
 
     def read(self, layer: LayerInput) -> None:
         """Read one layer."""
+
+
+class PassReader(Protocol):
+    """Reads one forward pass for tables of a run."""
+
+    @property
+    def readers(self) -> Sequence[AttentionReader]:
+        """What reads each layer's attention."""
+
+    def reading(self) -> AbstractContextManager[None]:
+        """The context in which the pass runs."""
+
+    def tables(self, found: tuple[Tensor, Tensor, Tensor]) -> dict[str, Tensor]:
+        """What the pass brought, by table, of each question, once it is done.
+
+        Args:
+            found: what the model's forward pass returned.
+        """
+
+
+def read_pass(
+    forward: Callable[..., tuple[Tensor, Tensor, Tensor]],
+    batch: Batch,
+    inputs: dict[str, Tensor],
+    readers: Sequence[PassReader],
+) -> tuple[tuple[Tensor, Tensor, Tensor], dict[str, Tensor]]:
+    """One pass of a model, and what readers make of it.
+
+    Args:
+        forward: `extract.models.checkpoint.Checkpoint.forward`; `batch` and `inputs` as there.
+
+    Returns:
+        What `forward` returns, and by table what the readers bring to it.
+    """
+    with ExitStack() as reading:
+        for reader in readers:
+            reading.enter_context(reader.reading())
+        found = forward(batch, inputs, readers=[each for reader in readers for each in reader.readers])
+    tables: dict[str, Tensor] = {}
+    with torch.inference_mode():
+        for reader in readers:
+            tables |= reader.tables(found)
+    return found, tables
 
 
 class ProjectedValues:

@@ -1,9 +1,9 @@
 """Image files -> what a model reads.
 
-decoding        files or bytes -> RGB and a hash, or the reason why not
-fingerprint     image files -> what tells whether they have changed
-preprocessing   RGB -> the inputs of a vision tower, and the tokens that stand for the image
-processors      the same by a checkpoint's own processor
-tiles           the same by the tiles of a released LLaVA-1.6
-loading         all of it in worker processes
+decoding           files or bytes -> RGB and a hash, or the reason why not
+fingerprint        image files -> what tells whether they have changed
+preprocessing      RGB -> the inputs of a vision tower, and the tokens that stand for the image
+towers, processors the same for a vision tower of one size; the same by a checkpoint's own processor
+pictures, places   which pictures that makes of an image; where in the image their tokens lie
+loading            all of it in worker processes
 """

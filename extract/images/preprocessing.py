@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,14 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import pad
 
+from extract.images.places import Places
 from extract.questions.samples import Unusable
-from schemas.manifest import AS_CHECKPOINT, CROP, PAD
+from schemas.errors import HeadflowError
+from schemas.manifest import AS_CHECKPOINT
 from schemas.text import one_line
+
+Size = tuple[int, int]  # width, height
+THUMBNAIL = 320  # pixels
 
 
 @dataclass(frozen=True)
@@ -26,21 +32,26 @@ class Pixels:
         inputs: arguments of the model's forward pass by name, such as `pixel_values` float32 [1, 3, height, width];
             those of several images are joined along the first axis.
         image_ids: the tokens in the image's place in a prompt.
+        size: of the image, in pixels.
+        thumbnail: the JPEG of a small picture of it; None: none was asked for.
     """
 
     inputs: dict[str, Tensor]
     image_ids: list[int]
+    size: Size
+    thumbnail: bytes | None = None
 
     def pin_memory(self) -> "Pixels":
         """The same in pinned memory."""
         return replace(self, inputs={name: tensor.pin_memory() for name, tensor in self.inputs.items()})
 
     def __reduce__(self) -> tuple[Callable[..., "Pixels"], tuple[Any, ...]]:
-        return _from_arrays, ({name: tensor.numpy() for name, tensor in self.inputs.items()}, self.image_ids)
+        arrays = {name: tensor.numpy() for name, tensor in self.inputs.items()}
+        return _from_arrays, (arrays, self.image_ids, self.size, self.thumbnail)
 
 
-def _from_arrays(arrays: dict[str, np.ndarray], image_ids: list[int]) -> Pixels:
-    return Pixels({name: torch.from_numpy(array) for name, array in arrays.items()}, image_ids)
+def _from_arrays(arrays: dict[str, np.ndarray], *others: Any) -> Pixels:
+    return Pixels({name: torch.from_numpy(array) for name, array in arrays.items()}, *others)
 
 
 def join(images: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -84,6 +95,26 @@ class ImageSettings:
         return {name: limit for name, limit in limits.items() if limit is not None}
 
 
+@dataclass(frozen=True)
+class WithThumbnail:
+    """What a preprocessor makes of an image, with a thumbnail."""
+
+    preprocess: Callable[[Image.Image], Pixels]
+
+    def __call__(self, image: Image.Image) -> Pixels:
+        """See `Preprocessor.__call__`."""
+        return replace(self.preprocess(image), thumbnail=thumbnail(image))
+
+
+def thumbnail(image: Image.Image) -> bytes:
+    """The JPEG of a picture of at most `THUMBNAIL` pixels a side, about 10 KB."""
+    small = image.copy()
+    small.thumbnail((THUMBNAIL, THUMBNAIL))
+    content = BytesIO()
+    small.save(content, "JPEG", quality=75, optimize=True)
+    return content.getvalue()
+
+
 class Preprocessor(ABC):
     """Turns RGB images into what a model reads, on the CPU."""
 
@@ -102,6 +133,21 @@ class Preprocessor(ABC):
     def _preprocess(self, image: Image.Image) -> Pixels:
         """What the model reads of an image; raises anything if it does not take it."""
 
+    def places(self, pixels: Pixels) -> Places:
+        """Where the tokens that stand for an image lie in it.
+
+        Raises:
+            HeadflowError: that is not known.
+        """
+        try:
+            return self._places(pixels)
+        except ValueError as error:
+            raise HeadflowError(f"where the tokens of an image lie in it is not known: {error}") from None
+
+    @abstractmethod
+    def _places(self, pixels: Pixels) -> Places:
+        """See `places`; raises `ValueError` if that is not known."""
+
     @abstractmethod
     def describe(self) -> dict[str, Any]:
         """What decides the pixels, as plain values for the manifest."""
@@ -113,33 +159,6 @@ class Preprocessor(ABC):
             special: with the tokens that its tokenizer adds by itself.
         """
         return None
-
-
-@dataclass(frozen=True)
-class SquarePreprocessor(Preprocessor):
-    """One square picture for a vision tower of a fixed size.
-
-    Attributes:
-        processor: the tower's image processor: resizes, crops and normalises.
-        image_ids: the tokens that stand for an image.
-        padded: fill the image up to a square first, with the mean colour of the tower's training images, as LLaVA's
-            own evaluation does (`expand2square` in `llava/mm_utils.py`); else its long edge is cropped.
-    """
-
-    processor: Any
-    image_ids: list[int]
-    padded: bool = False
-
-    def _preprocess(self, image: Image.Image) -> Pixels:
-        if self.padded:
-            image = _to_square(image, tuple(int(255 * mean) for mean in self.processor.image_mean))
-        return Pixels(
-            {"pixel_values": self.processor(images=[image], return_tensors="pt")["pixel_values"]}, self.image_ids
-        )
-
-    def describe(self) -> dict[str, Any]:
-        """What decides the pixels, as plain values for the manifest."""
-        return describe_processor(self.processor, PAD if self.padded else CROP)
 
 
 def describe_processor(processor: Any, aspect: str = AS_CHECKPOINT) -> dict[str, Any]:
@@ -162,11 +181,3 @@ def _describe_size(size: Any) -> dict[str, Any]:
     if {"height", "width"} <= edges.keys():
         edges = {"size": [edges.pop("height"), edges.pop("width")], **edges}
     return edges
-
-
-def _to_square(image: Image.Image, colour: tuple[int, ...]) -> Image.Image:
-    width, height = image.size
-    edge = max(width, height)
-    square = Image.new(image.mode, (edge, edge), colour)
-    square.paste(image, ((edge - width) // 2, (edge - height) // 2))
-    return square

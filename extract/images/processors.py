@@ -12,9 +12,11 @@ from transformers import PreTrainedConfig, PreTrainedTokenizerBase, ProcessorMix
 from transformers.image_processing_base import ImageProcessingMixin
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 
+from extract.images.places import Places
 from extract.images.preprocessing import Pixels, Preprocessor, blank_image, describe_processor
 from schemas.errors import HeadflowError
 
+PicturesOf = Callable[[Any, Pixels, int], Places]  # of a processor, what it made of an image, number of its tokens
 TOKEN_TYPES = ("mm_token_type_ids", "token_type_ids")
 # Settings of image processors that decide which tiles they cut
 TILE_SETTINGS = (
@@ -113,12 +115,14 @@ class ProcessorPreprocessor(Preprocessor):
         placeholder: the text in whose place it puts the tokens that stand for an image.
         image_token_id: the token that stands for image content.
         bare: whether it writes the prompt around the image too, so that only the image tokens are of the image.
+        pictures: which pictures it makes of an image, and where these lie; None: that is not known.
     """
 
     processor: Any
     placeholder: str
     image_token_id: int
     bare: bool = False
+    pictures: PicturesOf | None = None
 
     def _preprocess(self, image: Image.Image) -> Pixels:
         read = self._read(self.placeholder, image, special=False)
@@ -126,7 +130,12 @@ class ProcessorPreprocessor(Preprocessor):
         ids = read["input_ids"][0].tolist()
         if self.bare:
             ids = [token for token in ids if token == self.image_token_id]
-        return Pixels({name: read[name] for name in names}, ids)
+        return Pixels({name: read[name] for name in names}, ids, image.size)
+
+    def _places(self, pixels: Pixels) -> Places:
+        if self.pictures is None:
+            raise ValueError(f"what {type(self.processor).__name__} makes of an image is not in the table of families")
+        return self.pictures(self.processor, pixels, pixels.image_ids.count(self.image_token_id))
 
     def _read(self, text: str, image: Image.Image, *, special: bool) -> Any:
         """What the processor makes of a text with one image."""

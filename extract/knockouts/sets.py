@@ -1,6 +1,5 @@
 """Which heads and layers are knocked out together: single ones, windows of layers, or the named sets of a file."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,12 +7,11 @@ from typing import Any
 from schemas.columns import REMOVE, SKIP
 from schemas.errors import HeadflowError
 from schemas.files import read_object
-from schemas.jobs.head_sets import HeadSet, read_named, wrong_set
+from schemas.jobs.head_sets import HeadSet, read_head, read_named, wrong_set
 from schemas.text import short
 
 ALL = "all"
 EACH, WINDOWS, ONWARD = LAYER_SETS = ("each", "windows", "onward")
-HEAD_NAME = re.compile(r"L([0-9]+)H([0-9]+)")
 
 
 def single_heads(names: Sequence[str], layers: int, heads: int) -> dict[str, HeadSet]:
@@ -26,10 +24,10 @@ def single_heads(names: Sequence[str], layers: int, heads: int) -> dict[str, Hea
         names = [f"L{layer}H{head}" for layer in range(layers) for head in range(heads)]
     sets = {}
     for name in names:
-        found = HEAD_NAME.fullmatch(name)
+        found = read_head(name)
         if found is None:
             raise HeadflowError(f"{short(name)} is not the name of a head: write L3H5, or {ALL} alone", setting="heads")
-        sets[name] = HeadSet(heads=frozenset({(int(found[1]), int(found[2]))}))
+        sets[name] = HeadSet(heads=frozenset({found}))
     _check_inside(sets, layers, heads, "heads")
     return sets
 

@@ -4,6 +4,8 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+from extract.images.pictures import idefics, internvl, llava_next, llava_onevision, pressed, qwen
+from extract.images.processors import PicturesOf
 from extract.prompts.templates import CHAT, VICUNA
 
 PALIGEMMA = (
@@ -29,6 +31,7 @@ class Family:
             all others. None: there is no such input.
         chat_template: the prompt of a family whose processor writes it without a chat template.
         pixel_limits: whether the number of pixels of its resized images can be limited.
+        pictures: which pictures its processor makes of an image; None in a `square` family, or if that is not known.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Family:
     token_types: tuple[str, int] | None = None
     chat_template: str | None = None
     pixel_limits: bool = False
+    pictures: PicturesOf | None = None
 
 
 LLAVA = Family("LLaVA-1.5", template=VICUNA, llava_templates=True, square=True)
@@ -47,17 +51,22 @@ QWEN_TYPES = ("mm_token_type_ids", 1)
 FAMILIES = {
     "llava": LLAVA,
     "vipllava": Family("VipLlava", llava_templates=True, square=True),
-    "llava_next": Family("LLaVA-NeXT", llava_templates=True),
-    "llava_onevision": Family("LLaVA-OneVision", llava_templates=True),
-    "qwen2_vl": Family("Qwen2-VL", packs=False, token_types=QWEN_TYPES, pixel_limits=True),
-    "qwen2_5_vl": Family("Qwen2.5-VL", packs=False, token_types=QWEN_TYPES, pixel_limits=True),
-    "idefics3": Family("Idefics3"),
-    "smolvlm": Family("SmolVLM"),
-    "internvl": Family("InternVL"),
-    "gemma3": Family("Gemma 3", causal=False, packs=False, token_types=("token_type_ids", 1)),
+    "llava_next": Family("LLaVA-NeXT", llava_templates=True, pictures=llava_next),
+    "llava_onevision": Family("LLaVA-OneVision", llava_templates=True, pictures=llava_onevision),
+    "qwen2_vl": Family("Qwen2-VL", packs=False, token_types=QWEN_TYPES, pixel_limits=True, pictures=qwen),
+    "qwen2_5_vl": Family("Qwen2.5-VL", packs=False, token_types=QWEN_TYPES, pixel_limits=True, pictures=qwen),
+    "idefics3": Family("Idefics3", pictures=idefics),
+    "smolvlm": Family("SmolVLM", pictures=idefics),
+    "internvl": Family("InternVL", pictures=internvl),
+    "gemma3": Family("Gemma 3", causal=False, packs=False, token_types=("token_type_ids", 1), pictures=pressed),
     # All of its prompt is prefix, of type 0, and each token of the prefix sees all others
     "paligemma": Family(
-        "PaliGemma", causal=False, packs=False, token_types=("token_type_ids", 0), chat_template=PALIGEMMA
+        "PaliGemma",
+        causal=False,
+        packs=False,
+        token_types=("token_type_ids", 0),
+        chat_template=PALIGEMMA,
+        pictures=pressed,
     ),
 }
 

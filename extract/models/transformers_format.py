@@ -17,8 +17,9 @@ from transformers import (
 )
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
-from extract.images.preprocessing import ImageSettings, Preprocessor, SquarePreprocessor, blank_image
+from extract.images.preprocessing import ImageSettings, Preprocessor, blank_image
 from extract.images.processors import ProcessorPreprocessor, find_placeholder, find_token_types, load_processor
+from extract.images.towers import SquarePreprocessor
 from extract.models.checkpoint import TRANSFORMERS, choose_dtype
 from extract.models.families import FAMILIES, LLAVA, Family, image_token_id, longest_prompt, unknown_family
 from extract.models.fingerprint import fingerprint
@@ -215,7 +216,8 @@ def _describe_tiled(
         image_token_id=token,
     )
     bare = family.chat_template is not None
-    return Description(config, family, prompt_format, ProcessorPreprocessor(processor, placeholder, token, bare=bare))
+    preprocessor = ProcessorPreprocessor(processor, placeholder, token, bare=bare, pictures=family.pictures)
+    return Description(config, family, prompt_format, preprocessor)
 
 
 def _describe_unknown(

@@ -9,14 +9,16 @@ import torch
 from torch import Tensor
 
 from extract.attention.packing import Batch, pack
+from extract.attention.readers import PassReader, read_pass
 from extract.images.preprocessing import Pixels, blank_image
+from extract.maps.tables import MapTables
 from extract.models.answers import AnswerReader
 from extract.models.checkpoint import Checkpoint
 from extract.models.transfer import Download, Uploader
 from extract.passes.batching import ImageQuestions
 from extract.questions.samples import Sample, Skipped, Unusable
 from extract.residual.tables import ResidualTables
-from schemas.columns import CONTRIBUTIONS, EXTRAS, LAYERS, PARTS
+from schemas.columns import CONTRIBUTIONS, EXTRAS, LAYERS, MAP, MAPS, PARTS
 from schemas.text import one_line
 
 LARGE = 1344  # pixels
@@ -29,13 +31,14 @@ class Observed:
 
     Attributes:
         values: what it adds to its row in `samples`.
-        grids: what it adds to other tables, float32 [*axes, columns] by name: to `heads` its masses [layers, heads,
-            mass columns].
+        grids: what it adds to other tables, see `schemas.store.parts.Grids`.
+        thumbnail: the JPEG of a small picture of its image, if one was asked for.
     """
 
     sample: Sample
     values: dict[str, Any]
     grids: dict[str, np.ndarray]
+    thumbnail: bytes | None
 
     def record(self) -> dict[str, Any]:
         """What goes into the table `samples`."""
@@ -60,15 +63,34 @@ class Launched:
 
 
 class Passes:
-    """Runs batches through a model; `answers` reads its answers, `residual` (if not None) its residual stream."""
+    """Runs batches through a model; `answers` reads its answers, `residual` and `maps` (if not None) other tables."""
 
-    def __init__(self, checkpoint: Checkpoint, answers: AnswerReader, residual: ResidualTables | None = None) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        answers: AnswerReader,
+        residual: ResidualTables | None = None,
+        maps: MapTables | None = None,
+    ) -> None:
         self._checkpoint = checkpoint
         self.answers = answers
         self.residual = residual
+        self.maps = maps
         # See `measure_noise`, of the first batch; empty in float32, None before
         self.noise: dict[str, float] | None = {} if checkpoint.dtype == torch.float32 else None
         self._uploader = Uploader(checkpoint.device, checkpoint.dtype)
+
+    @property
+    def tables(self) -> list[str]:
+        """The tables that it makes beside `heads` and `samples`, in the contract's order."""
+        made = [*(self.residual.names if self.residual else []), *([MAPS] if self.maps else [])]
+        return [name for name in EXTRAS if name in made]
+
+    def map_fields(self) -> dict[str, Any]:
+        """The fields of a run's manifest about maps."""
+        if self.maps is None:
+            return {}
+        return {"maps_of": self.maps.of, "maps_heads": [list(head) for head in self.maps.heads]}
 
     @property
     def on_cuda(self) -> bool:
@@ -151,29 +173,36 @@ class Passes:
         """Start a pass; on CUDA, this returns before it is done."""
         prompts = [[question.prompt for question in image.questions] for image in images]
         sent = self._uploader.send(pack(prompts), [image.pixels for image in images])
-        more: dict[str, Tensor] = {}
-        if self.residual is None:
-            logits, masses, hidden = self._checkpoint.forward(*sent)
-        else:
-            (logits, masses, hidden), more = self.residual.forward(*sent)
+        batch, _ = sent
+        readers: list[PassReader] = [] if self.residual is None else [self.residual.begin(batch)]
+        if self.maps is not None:
+            readers.append(self.maps.begin(batch, [image.pixels for image in images]))
+        (logits, masses, hidden), more = read_pass(self._checkpoint.forward, *sent, readers)
         results = {"finite": torch.isfinite(logits).all(dim=-1), **self.answers.read(logits, hidden), "heads": masses}
         results |= more
         return Launched(images, list(results), Download(*results.values()), sent)
 
     def collect(self, launched: Launched) -> Iterator[Outcome]:
         """The outcomes of a pass, once it is done."""
-        questions = [(image.sha256, question) for image in launched.images for question in image.questions]
+        questions = [(image, question) for image in launched.images for question in image.questions]
         results = dict(zip(launched.names, launched.results.wait(), strict=True))
-        for index, (sha256, question) in enumerate(questions):
+        for index, (image, question) in enumerate(questions):
             result = {name: tensor[index] for name, tensor in results.items()}
             if problem := _not_finite(result):
-                yield Skipped(question.sample, Unusable("not_finite", problem, image_sha256=sha256))
+                yield Skipped(question.sample, Unusable("not_finite", problem, image_sha256=image.sha256))
                 continue
-            values = {"image_sha256": sha256, **question.prompt.counts(), **self.answers.row(result)}
+            values: dict[str, Any] = {
+                "image_sha256": image.sha256,
+                **question.prompt.counts(),
+                **self.answers.row(result),
+            }
             if (parts := result.get("samples")) is not None:
                 values |= zip((column.name for column in PARTS), parts.tolist(), strict=True)
             grids = {name: result[name].numpy() for name in ("heads", *EXTRAS) if name in result}
-            yield Observed(question.sample, values, grids)
+            if self.maps is not None:
+                values |= self.maps.values(image.pixels)
+                grids[MAP] = result[MAP][:, : len(self.maps.places(image.pixels).tokens)].numpy()
+            yield Observed(question.sample, values, grids, image.pixels.thumbnail)
 
 
 def _halves(images: list[ImageQuestions]) -> list[list[ImageQuestions]]:

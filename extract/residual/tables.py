@@ -1,18 +1,20 @@
 """The tables of a run that come from the residual stream: `contributions`, and `layers`."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor
 
 from extract.attention.packing import Batch, pack
+from extract.attention.readers import read_pass
 from extract.images.preprocessing import blank_image
 from extract.models.answers import AnswerReader
 from extract.models.checkpoint import Checkpoint
 from extract.models.self_check import QUESTION
 from extract.models.transfer import Uploader
 from extract.prompts.prompt import PromptBuilder
-from extract.residual.contributions import DirectContributions, Partition
+from extract.residual.contributions import DirectContributions
 from extract.residual.decoder import Decoder
 from extract.residual.profile import layer_profile
 from extract.residual.stream import ResidualStream
@@ -22,11 +24,37 @@ from schemas.errors import HeadflowError
 TOLERANCE, TOLERANCE_OF_HALF = 1e-3, 0.25  # of the largest part of the margin, or of 1
 
 
+class ResidualReader:
+    """Reads one forward pass; a `PassReader` (`extract.attention.readers`)."""
+
+    def __init__(self, tables: "ResidualTables", batch: Batch) -> None:
+        self._tables, self._batch = tables, batch
+        self._stream = ResidualStream(tables.decoder, batch, distances=LAYERS in tables.names)
+        self._values = tables.contributions.reader(batch)
+        self.readers = [self._values]
+
+    def reading(self) -> AbstractContextManager[None]:
+        """See `PassReader.reading`."""
+        return self._stream.reading()
+
+    def tables(self, found: tuple[Tensor, Tensor, Tensor]) -> dict[str, Tensor]:
+        """See `PassReader.tables`; under `samples` the columns `PARTS`, float32 [questions, 5]."""
+        asked, answers = self._tables, self._tables.answers
+        partition = asked.contributions.partition(self._values, self._stream)
+        made: dict[str, Tensor] = {}
+        if CONTRIBUTIONS in asked.names:
+            made |= {CONTRIBUTIONS: partition.heads, "samples": partition.parts(answers.margin(found[2]))}
+        if LAYERS in asked.names:
+            made[LAYERS] = layer_profile(self._stream, self._batch, partition, asked.decoder, answers)
+        return made
+
+
 class ResidualTables:
     """Makes the tables of one model.
 
     Attributes:
         names: `CONTRIBUTIONS`, `LAYERS`, or both.
+        decoder: the parts of the language model; `contributions`: what partitions its margins.
     """
 
     def __init__(self, checkpoint: Checkpoint, answers: AnswerReader, names: Sequence[str]) -> None:
@@ -36,42 +64,14 @@ class ResidualTables:
             HeadflowError: its language model is built in another way than LLaMA's or Gemma's.
         """
         self.names = names
+        self.answers = answers
+        self.decoder = Decoder.of(checkpoint)
+        self.contributions = DirectContributions(self.decoder, answers)
         self._checkpoint = checkpoint
-        self._answers = answers
-        self._decoder = Decoder.of(checkpoint)
-        self._contributions = DirectContributions(self._decoder, answers)
 
-    def forward(
-        self, batch: Batch, inputs: dict[str, Tensor]
-    ) -> tuple[tuple[Tensor, Tensor, Tensor], dict[str, Tensor]]:
-        """One pass of the model, and what it brings to the tables.
-
-        Args:
-            batch, inputs: see `Checkpoint.forward`.
-
-        Returns:
-            What `Checkpoint.forward` returns; and by table, float32 [questions, layers, ...], and under `samples` the
-            columns `PARTS`, float32 [questions, 5].
-        """
-        found, stream, partition = self._read(batch, inputs)
-        made: dict[str, Tensor] = {}
-        with torch.inference_mode():
-            if CONTRIBUTIONS in self.names:
-                made |= {CONTRIBUTIONS: partition.heads, "samples": partition.parts(self._answers.margin(found[2]))}
-            if LAYERS in self.names:
-                made[LAYERS] = layer_profile(stream, batch, partition, self._decoder, self._answers)
-        return found, made
-
-    def _read(
-        self, batch: Batch, inputs: dict[str, Tensor]
-    ) -> tuple[tuple[Tensor, Tensor, Tensor], ResidualStream, Partition]:
-        """One pass of the model, its residual stream, and the margins as sums."""
-        stream = ResidualStream(self._decoder, batch, distances=LAYERS in self.names)
-        values = self._contributions.reader(batch)
-        with stream.reading():
-            found = self._checkpoint.forward(batch, inputs, readers=[values])
-        with torch.inference_mode():
-            return found, stream, self._contributions.partition(values, stream)
+    def begin(self, batch: Batch) -> ResidualReader:
+        """What reads a forward pass over a batch, which is on the model's device."""
+        return ResidualReader(self, batch)
 
     def check(self, prompts: PromptBuilder) -> None:
         """Check with one short question that the parts add up to the margin, but for rounding.
@@ -84,9 +84,9 @@ class ResidualTables:
         batch, inputs = Uploader(model.device, model.dtype).send(
             pack([[prompts.build(QUESTION, pixels.image_ids)]]), [pixels]
         )
-        (_, _, hidden), _, partition = self._read(batch, inputs)
-        margin = self._answers.margin(hidden)
-        parts = partition.parts(margin)[0]
+        asked = ResidualTables(model, self.answers, [CONTRIBUTIONS])
+        (_, _, hidden), made = read_pass(model.forward, batch, inputs, [asked.begin(batch)])
+        margin, parts = self.answers.margin(hidden), made["samples"][0]
         tolerance = TOLERANCE if model.dtype == torch.float32 else TOLERANCE_OF_HALF
         if not abs(float(parts[-1])) <= tolerance * max(1.0, float(parts[:-1].abs().max())):
             raise HeadflowError(

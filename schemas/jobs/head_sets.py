@@ -1,10 +1,19 @@
 """Sets of heads and layers, as plans and jobs name them: `{"heads": [[layer, head], ...], "layers": [layer, ...]}`."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from schemas.errors import HeadflowError
 from schemas.text import short
+
+HEAD_NAME = re.compile(r"L([0-9]+)H([0-9]+)")
+
+
+def read_head(name: str) -> tuple[int, int] | None:
+    """The layer and the head that a name such as `L3H5` is of; None if it is no such name."""
+    found = HEAD_NAME.fullmatch(name)
+    return (int(found[1]), int(found[2])) if found else None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from schemas.errors import HeadflowError
 from schemas.files import read_object, write_text
 from schemas.store.ledger import CHUNKS, JOB_NAME, JOBS, LEDGER_NAME, PART_NAME, TABLE_NAME
 from schemas.store.run import MANIFEST
+from schemas.store.thumbnails import find_thumbnails
 
 OUTPUTS = ".outputs.json"  # names and hashes of the files that were made from a run and lie in its directory
 
@@ -73,7 +74,7 @@ def remove_run(path: Path) -> None:
     """Remove the run in a directory, and nothing else.
 
     That is its manifest, its ledgers, the files named as its parts in the folders of tables that are known or that a
-    ledger names, its jobs, and the recorded outputs that were not changed since.
+    ledger names, its jobs, its thumbnails, and the recorded outputs that were not changed since.
 
     Raises:
         HeadflowError: see `refuse_foreign_run`.
@@ -83,7 +84,7 @@ def remove_run(path: Path) -> None:
     parts = [part for file in ledgers for part in _read_ours(file).get("parts", []) if isinstance(part, dict)]
     rows = [part.get("rows") for part in parts]
     named = {table for each in rows if isinstance(each, dict) for table in each if TABLE_NAME.fullmatch(table)}
-    files = [path / MANIFEST, *ledgers, *_jobs(path)]
+    files = [path / MANIFEST, *ledgers, *_jobs(path), *find_thumbnails(path)]
     for table in {*TABLES, *named}:
         names = [*(path / table).glob("part-*.parquet"), *(path / table).glob(".part-*.parquet.tmp")]
         files += [file for file in names if PART_NAME.fullmatch(file.name.removeprefix(".").removesuffix(".tmp"))]

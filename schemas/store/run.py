@@ -5,6 +5,7 @@ RUN/chunks/00000.json            a chunk's ledger: which parts count
 RUN/heads/part-00000-00000.parquet     one row per (sample, layer, head)
 RUN/samples/part-00000-00000.parquet   one row per sample, skipped ones included
 RUN/contributions, RUN/layers, RUN/maps    the same, where they were asked for
+RUN/thumbnails/SHA256.jpg        small pictures of the images, where they were asked for
 """
 
 from collections.abc import Iterator, Sequence

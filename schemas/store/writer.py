@@ -38,6 +38,7 @@ from schemas.store.parts import (
     write_table,
 )
 from schemas.store.run import MANIFEST, Run, open_run
+from schemas.store.thumbnails import write_thumbnail
 from schemas.text import one_line
 
 ROWS_PER_PART = 2**17  # of `heads`: 128 samples of a model with 32 x 32 heads, about 7 MB
@@ -104,6 +105,7 @@ class RunWriter:
         self._history = history
         self._samples: list[dict[str, Any]] = []
         self._grids: list[Grids] = []
+        self._thumbnails: dict[str, bytes] = {}
         self._since = 0.0  # when the first sample of those gathered came
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
         self._writing: Future[None] | None = None
@@ -157,7 +159,7 @@ class RunWriter:
         self._ledger.sessions += [*self._history, self.session]
         self._write_ledger(self._ledger.parts)
 
-    def add(self, sample: Mapping[str, Any], grids: Grids) -> None:
+    def add(self, sample: Mapping[str, Any], grids: Grids, thumbnail: bytes | None = None) -> None:
         """Add a sample that was observed.
 
         Args:
@@ -165,6 +167,7 @@ class RunWriter:
             grids: by table of `Run.grids`, float32 [*axes, columns], such as [layers, heads, flows] for `heads`, in the
                 order of `Run.values`; NaN in a column that may be null is null. In a run with maps also `MAP`, uint8
                 [heads that have a map, patches].
+            thumbnail: the JPEG of a small picture of its image, `image_sha256`.
 
         Raises:
             ValueError: values of another shape, or not finite, or of a sample that is in the run.
@@ -172,6 +175,8 @@ class RunWriter:
         expected = {*self.run.grids, *([MAP] if MAPS in self.run.grids else [])}
         if grids.keys() != expected:
             raise ValueError(f"there are values of {', '.join(grids)}, and not of {', '.join(sorted(expected))}")
+        if thumbnail is not None:
+            self._thumbnails[sample["image_sha256"]] = thumbnail
         self._append({**sample, "status": OK}, {name: self._checked(name, values) for name, values in grids.items()})
 
     def _checked(self, name: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -247,8 +252,8 @@ class RunWriter:
         """Let the thread write what is gathered, as one part."""
         self._wait()
         if self._samples:
-            self._writing = self._thread.submit(self._write_part, self._samples, self._grids)
-            self._samples, self._grids = [], []
+            self._writing = self._thread.submit(self._write_part, self._samples, self._grids, self._thumbnails)
+            self._samples, self._grids, self._thumbnails = [], [], {}
 
     def _wait(self) -> None:
         if self._writing is not None:
@@ -273,12 +278,14 @@ class RunWriter:
     def _new_part(self) -> Part:
         return Part(name=part_name(self._chunk, next_number(self._ledger.parts)))
 
-    def _write_part(self, samples: list[dict[str, Any]], grids: list[Grids]) -> None:
+    def _write_part(self, samples: list[dict[str, Any]], grids: list[Grids], thumbnails: dict[str, bytes]) -> None:
         if not self._compared:  # chunks may have begun together, when no sample was observed yet
             check_fingerprints(open_run(self.path), self._ledger.weights, self._ledger.settings, self._ledger.images)
             self._compared = True
         part = self._new_part()
         with self._explaining():
+            for sha256, content in thumbnails.items():
+                write_thumbnail(self.path, sha256, content)
             write_part(self.run, part, samples, grids)
         self._write_ledger([*self._ledger.parts, part])
 

@@ -125,8 +125,8 @@ def compare(report: Report, shape: Shape, variants: Variants, rounds: int) -> No
 
 
 def compare_tables(report: Report, shape: Shape, variants: Variants, rounds: int) -> None:
-    """Observed with each table that may be asked for, by plain; the four run in one round."""
-    names = ("plain", "observed", "contributions", "profile")
+    """Observed with each table that may be asked for, by plain; all run in one round."""
+    names = ("plain", "observed", "contributions", "profile", "maps", "maps_of_question")
     seconds = interleave({name: partial(variants.run, name) for name in names}, rounds)
     for name in names[2:]:
         more = ratio(seconds, name, "observed")

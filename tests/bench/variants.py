@@ -3,6 +3,7 @@
 plain       the model as it is: sdpa, right-padded batch, logits of the last position
 observed    the same batch through headflow: logits and flows
 contributions, profile   observed, with direct contributions to the margin, or with the layer profile
+maps, maps_of_question   observed, with maps of the last token, or of the question
 knock_outs  each head knocked out by itself, in one growing pass; knock_outs_of_two: of two questions on the image
 usual       eager attention, `output_attentions=True`, then a reduction to masses
 separate    two questions an image, each in a sequence of its own, observed
@@ -39,6 +40,7 @@ from transformers.masking_utils import AttentionMaskInterface
 from data.demo_model import IMAGE_TOKEN, train_tokenizer
 from extract.attention.masses import softmax_attention
 from extract.attention.packing import Batch, pack
+from extract.attention.readers import PassReader, read_pass
 from extract.attention.transformers_interface import NAME
 from extract.growing.changes import Change
 from extract.growing.growth import Growth
@@ -46,6 +48,7 @@ from extract.growing.prefill import run_prefill
 from extract.images.preprocessing import Pixels
 from extract.knockouts.cli import TOKENS
 from extract.knockouts.sets import ALL, single_heads
+from extract.maps.tables import MapTables
 from extract.models.answers import AnswerReader
 from extract.models.transformers_model import TransformersModel
 from extract.passes.batching import ImageQuestions, Question
@@ -57,7 +60,7 @@ from extract.questions.question_set import QuestionSet
 from extract.questions.samples import Sample
 from extract.residual.tables import ResidualTables
 from extract.runner import Extractor
-from schemas.columns import CONTRIBUTIONS, EDGE, EXTRAS, LAYERS
+from schemas.columns import CONTRIBUTIONS, EDGE, LAYERS, OF_LAST, OF_QUESTION
 from schemas.manifest import Manifest
 from schemas.roles import BOS, IMAGE, QUESTION, SYSTEM, USER
 from schemas.store.writer import RunWriter
@@ -133,6 +136,8 @@ class Variants:
         size = checkpoint.model.config.vision_config.image_size
         pixels = torch.randn(images, 3, size, size)
         self.inputs = {"pixel_values": pixels.to(self.device, checkpoint.dtype)}
+        ids = checkpoint.prompt_format.image_ids
+        self.pixels = [Pixels({"pixel_values": self.inputs["pixel_values"][:1]}, ids, (size, size))] * images
         prompts = [[prompt(checkpoint, 34, seed), prompt(checkpoint, 36, images + seed)] for seed in range(images)]
         self.one = pack([pair[:1] for pair in prompts]).to(self.device)
         self.other = pack([pair[1:] for pair in prompts]).to(self.device)
@@ -144,7 +149,8 @@ class Variants:
         self.all = pack(asked).to(self.device)
         tokens = AnswerTokens([300, 301], ["Yes", "No"])
         self.answers = AnswerReader.of(checkpoint, tokens)
-        self.tables = {name: ResidualTables(checkpoint, self.answers, [name]) for name in EXTRAS}
+        self.tables = {name: ResidualTables(checkpoint, self.answers, [name]) for name in (CONTRIBUTIONS, LAYERS)}
+        self.map_tables = {of: MapTables(checkpoint, of, []) for of in (OF_LAST, OF_QUESTION)}
         AttentionInterface.register("bare", bare_attention)
         AttentionMaskInterface.register("bare", lambda *_, **__: None)
 
@@ -163,10 +169,19 @@ class Variants:
         return self.checkpoint.forward(self.one, self.inputs)
 
     def contributions(self) -> None:
-        self.tables[CONTRIBUTIONS].forward(self.one, self.inputs)
+        self._read(self.tables[CONTRIBUTIONS].begin(self.one))
 
     def profile(self) -> None:
-        self.tables[LAYERS].forward(self.one, self.inputs)
+        self._read(self.tables[LAYERS].begin(self.one))
+
+    def maps(self) -> None:
+        self._read(self.map_tables[OF_LAST].begin(self.one, self.pixels))
+
+    def maps_of_question(self) -> None:
+        self._read(self.map_tables[OF_QUESTION].begin(self.one, self.pixels))
+
+    def _read(self, reader: PassReader) -> None:
+        read_pass(self.checkpoint.forward, self.one, self.inputs, [reader])
 
     def knock_outs(self) -> None:
         self._knock_out(1)
@@ -176,11 +191,10 @@ class Variants:
 
     def _knock_out(self, questions: int) -> None:
         model = self.checkpoint
-        pixels = Pixels({name: each[:1] for name, each in self.inputs.items()}, model.prompt_format.image_ids)
         asked = [Question(None, prompt(model, 34, seed)) for seed in range(questions)]  # type: ignore[arg-type]
         heads = single_heads([ALL], model.layers, model.heads)
         growth = Growth(model, Change.of(EDGE, None, None), heads, TOKENS)
-        _, grown = growth.run(run_prefill(model, ImageQuestions("", pixels, asked)))
+        _, grown = growth.run(run_prefill(model, ImageQuestions("", self.pixels[0], asked)))
         for each in grown:
             self.answers.margin(each.hidden)
 

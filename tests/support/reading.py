@@ -14,7 +14,7 @@ from extract.images.preprocessing import Pixels
 
 
 def one_pixel(image: Image.Image) -> Pixels:
-    return Pixels({"pixel": torch.tensor(image.resize((1, 1)).getpixel((0, 0)))}, [7])
+    return Pixels({"pixel": torch.tensor(image.resize((1, 1)).getpixel((0, 0)))}, [7], image.size)
 
 
 def main(folder: Path, method: str) -> None:

@@ -84,7 +84,11 @@ def sample(number: int, category: str) -> dict:
 
 
 def extras(
-    random: np.random.Generator, layers: int, heads: int, tables: Sequence[str], kept: Sequence[tuple[int, int]] | None = None
+    random: np.random.Generator,
+    layers: int,
+    heads: int,
+    tables: Sequence[str],
+    kept: Sequence[tuple[int, int]] | None = None,
 ) -> tuple[dict, dict]:
     """Values of a sample for some of the tables `EXTRAS`, and for `samples`, that keep the contract."""
     grids = {

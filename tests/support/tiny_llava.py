@@ -17,7 +17,7 @@ from transformers import (
 )
 
 from data.demo_model import IMAGE_TOKEN, image_processor, train_tokenizer
-from extract.images.preprocessing import SquarePreprocessor
+from extract.images.towers import SquarePreprocessor
 from extract.models.families import LLAVA
 from extract.models.transformers_format import count_image_tokens
 from extract.models.transformers_model import TransformersModel, observe

@@ -33,7 +33,10 @@ from extract.attention.causal import Observation
 from extract.attention.kernels import choose_kernel
 from extract.attention.packing import Batch
 from extract.attention.readers import AttentionReader, LayerInput
+from extract.images.pictures import square, tiled
+from extract.images.places import Places
 from extract.images.preprocessing import ImageSettings, Pixels, Preprocessor, blank_image, describe_processor
+from extract.images.towers import grid_of
 from extract.models.checkpoint import PACKAGE, Checkpoint, choose_dtype
 from extract.models.fingerprint import fingerprint
 from extract.models.weights.files import Files, find_cached, list_files
@@ -110,10 +113,23 @@ class PackagePreprocessor(Preprocessor):
     def _preprocess(self, image: Image.Image) -> Pixels:
         pixels = process_images([image], self.processor, self.config)
         if pixels.ndim == 4:
-            return Pixels({"pixel_values": pixels}, [IMAGE_TOKEN_INDEX] * self.features)
+            return Pixels({"pixel_values": pixels}, [IMAGE_TOKEN_INDEX] * self.features, image.size)
         count = self._count_tiled(image.size)
         sizes = torch.tensor([image.size])
-        return Pixels({"pixel_values": pixels, "image_sizes": sizes}, [IMAGE_TOKEN_INDEX] * count)
+        return Pixels({"pixel_values": pixels, "image_sizes": sizes}, [IMAGE_TOKEN_INDEX] * count, image.size)
+
+    def _places(self, pixels: Pixels) -> Places:
+        tokens = len(pixels.image_ids)
+        if not self.tiled:
+            return square(self.processor, pixels.size, tokens, padded=self._padded)
+        if "unpad" not in self.config.mm_patch_merge_type:
+            raise ValueError(f"tiles are merged as {self.config.mm_patch_merge_type} asks for")
+        pinpoints = grid_of({"image_grid_pinpoints": self.config.image_grid_pinpoints})
+        return tiled(pinpoints, self.tile_edge, self.tile_side, pixels.size, tokens)
+
+    @property
+    def _padded(self) -> bool:
+        return getattr(self.config, "image_aspect_ratio", None) == PAD
 
     def _count_tiled(self, size: tuple[int, int]) -> int:
         """Tokens of an image in tiles behind the whole of it, each row of patches ended by one more."""
@@ -125,8 +141,7 @@ class PackagePreprocessor(Preprocessor):
 
     def describe(self) -> dict[str, Any]:
         """What decides the pixels, as plain values for the manifest."""
-        padded = getattr(self.config, "image_aspect_ratio", None) == PAD
-        described = describe_processor(self.processor, AS_CHECKPOINT if self.tiled else PAD if padded else CROP)
+        described = describe_processor(self.processor, AS_CHECKPOINT if self.tiled else PAD if self._padded else CROP)
         if self.tiled:
             described["image_grid_pinpoints"] = str(self.config.image_grid_pinpoints)
         return described

@@ -26,8 +26,8 @@ from transformers import (
     TokenizersBackend,
 )
 
-from extract.images.preprocessing import ImageSettings, Preprocessor, SquarePreprocessor
-from extract.images.tiles import TilesPreprocessor, grid_of, tiling_processor
+from extract.images.preprocessing import ImageSettings, Preprocessor
+from extract.images.towers import SquarePreprocessor, TilesPreprocessor, grid_of, tiling_processor
 from extract.models.checkpoint import RELEASED, choose_dtype
 from extract.models.families import FAMILIES, LLAVA, Family, longest_prompt
 from extract.models.fingerprint import fingerprint

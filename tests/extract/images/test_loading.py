@@ -19,7 +19,8 @@ from transformers import CLIPImageProcessorPil
 
 from extract.images.decoding import load_image
 from extract.images.loading import ImageFiles, load_images
-from extract.images.preprocessing import Pixels, SquarePreprocessor
+from extract.images.preprocessing import Pixels
+from extract.images.towers import SquarePreprocessor
 from extract.models.families import FAMILIES
 from extract.models.loading import load_prompt_format
 from tests.support.pictures import READABLE

@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 from transformers import CLIPImageProcessorPil, SiglipImageProcessorPil
 
-from extract.images.preprocessing import Preprocessor, SquarePreprocessor
+from extract.images.preprocessing import Preprocessor
 from extract.images.processors import ProcessorPreprocessor
-from extract.images.tiles import TilesPreprocessor, tiling_processor
+from extract.images.towers import SquarePreprocessor, TilesPreprocessor, tiling_processor
 from extract.questions.samples import Unusable
 
 PICTURE = Image.new("RGB", (40, 30))

@@ -20,7 +20,7 @@ def sample(row: int) -> Sample:
 
 
 def asked(content: int, *lengths: int, first: int = 0) -> ImageQuestions:
-    pixels = Pixels({"pixel_values": torch.full((1, 3, 2, 2), float(content))}, [])
+    pixels = Pixels({"pixel_values": torch.full((1, 3, 2, 2), float(content))}, [], (2, 2))
     questions = [Question(sample(first + number), prompt(length, seed=number)) for number, length in enumerate(lengths)]
     return ImageQuestions(f"sha{content}", pixels, questions)
 
@@ -120,7 +120,7 @@ def test_columns_are_those_of_the_packed_sequence():
 def test_what_cannot_share_a_prefix_goes_alone():
     prompts = [tiles(), prompt(9), tiles(1)]
     questions = [Question(sample(row), each) for row, each in enumerate(prompts)]
-    image = ImageQuestions("sha", Pixels({}, []), questions)
+    image = ImageQuestions("sha", Pixels({}, [], (2, 2)), questions)
     (batch,) = batches([[image]], 4, packed=True)
     assert sorted(rows(batch)) == [[0, 2], [1]]
 
@@ -174,7 +174,7 @@ def test_the_trial_needs_as_much_as_any_batch_of_the_run(monkeypatch, packed, se
         on_cuda = True
 
         def blank_pixels(self):
-            return Pixels({}, [])
+            return Pixels({}, [], (2, 2))
 
     tried = {}
     monkeypatch.setattr(batch_size, "fits", lambda _, images: tried.setdefault(len(images), images) is not None)

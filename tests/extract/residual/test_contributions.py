@@ -12,6 +12,7 @@ from transformers import AutoModelForImageTextToText
 
 from analyze.__main__ import main as analyze_main
 from extract.attention.packing import pack
+from extract.attention.readers import read_pass
 from extract.models.answers import AnswerReader
 from extract.models.loading import load_model
 from extract.models.transfer import Uploader
@@ -39,7 +40,7 @@ def read(model, answers, asked, names=EXTRAS):
     """The results of one pass over images with their prompts."""
     tables = ResidualTables(model, answers, names)
     batch, inputs = Uploader(CPU, model.dtype).send(pack([each for _, each in asked]), [pixels for pixels, _ in asked])
-    (_, _, hidden), found = tables.forward(batch, inputs)
+    (_, _, hidden), found = read_pass(model.forward, batch, inputs, [tables.begin(batch)])
     return found | {"margin": answers.margin(hidden)}
 
 

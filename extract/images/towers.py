@@ -1,4 +1,4 @@
-"""Images of any resolution, as LLaVA-1.6 was released with them: the whole picture, and tiles of it."""
+"""What a vision tower of one size reads of an image, as in released LLaVA: one square picture, or tiles (LLaVA-1.6)."""
 
 from ast import literal_eval
 from dataclasses import dataclass
@@ -9,7 +9,41 @@ from PIL import Image
 from transformers import CLIPImageProcessorPil, LlavaNextImageProcessorPil
 from transformers.models.llava_next.modeling_llava_next import get_anyres_image_grid_shape, unpad_image
 
+from extract.images.pictures import square, tiled
+from extract.images.places import Places
 from extract.images.preprocessing import Pixels, Preprocessor, describe_processor
+from schemas.manifest import CROP, PAD
+
+
+@dataclass(frozen=True)
+class SquarePreprocessor(Preprocessor):
+    """One square picture for a vision tower of a fixed size.
+
+    Attributes:
+        processor: the tower's image processor: resizes, crops and normalises.
+        image_ids: the tokens that stand for an image.
+        padded: fill the image up to a square first, with the mean colour of the tower's training images, as LLaVA's
+            own evaluation does (`expand2square` in `llava/mm_utils.py`); else its long edge is cropped.
+    """
+
+    processor: Any
+    image_ids: list[int]
+    padded: bool = False
+
+    def _preprocess(self, image: Image.Image) -> Pixels:
+        size = image.size
+        if self.padded:
+            image = _to_square(image, tuple(int(255 * mean) for mean in self.processor.image_mean))
+        return Pixels(
+            {"pixel_values": self.processor(images=[image], return_tensors="pt")["pixel_values"]}, self.image_ids, size
+        )
+
+    def _places(self, pixels: Pixels) -> Places:
+        return square(self.processor, pixels.size, len(self.image_ids), padded=self.padded)
+
+    def describe(self) -> dict[str, Any]:
+        """What decides the pixels, as plain values for the manifest."""
+        return describe_processor(self.processor, PAD if self.padded else CROP)
 
 
 @dataclass(frozen=True)
@@ -31,7 +65,10 @@ class TilesPreprocessor(Preprocessor):
     def _preprocess(self, image: Image.Image) -> Pixels:
         read = self.processor(images=[image], return_tensors="pt")
         inputs = {name: read[name] for name in ("pixel_values", "image_sizes")}
-        return Pixels(inputs, [self.image_token_id] * self._count(image.height, image.width))
+        return Pixels(inputs, [self.image_token_id] * self._count(image.height, image.width), image.size)
+
+    def _places(self, pixels: Pixels) -> Places:
+        return tiled(self.processor.image_grid_pinpoints, self.edge, self.side, pixels.size, len(pixels.image_ids))
 
     def _count(self, height: int, width: int) -> int:
         """Tokens of an image, by the model's own arithmetic."""
@@ -56,3 +93,11 @@ def tiling_processor(tower: CLIPImageProcessorPil, grid: list[list[int]]) -> Lla
     """What cuts images into tiles and prepares these as the vision tower's own processor would."""
     names = ("size", "crop_size", "image_mean", "image_std", "resample", "rescale_factor")
     return LlavaNextImageProcessorPil(image_grid_pinpoints=grid, **{name: getattr(tower, name) for name in names})
+
+
+def _to_square(image: Image.Image, colour: tuple[int, ...]) -> Image.Image:
+    width, height = image.size
+    edge = max(width, height)
+    square = Image.new(image.mode, (edge, edge), colour)
+    square.paste(image, ((edge - width) // 2, (edge - height) // 2))
+    return square

@@ -1,0 +1,192 @@
+"""Which pictures models read of an image, by the processor that cuts it, and where they lie in the original image.
+
+Resizing, cropping and padding are undone by the arithmetic of the image processors of transformers.
+"""
+
+import re
+from collections.abc import Sequence
+from math import ceil, isqrt
+from typing import Any
+
+import torch
+from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import get_optimal_tiled_canvas
+from transformers.models.llava_next.modeling_llava_next import get_anyres_image_grid_shape, unpad_image
+
+from extract.images.places import Box, Picture, Places, lay_out
+from extract.images.preprocessing import Pixels, Size
+
+TILE = re.compile(r"<row_(\d+)_col_(\d+)>")  # of Idefics 3 and SmolVLM, before each tile
+
+
+def whole(first: int, rows: int, columns: int, size: Size) -> Picture:
+    """A picture of the whole image, whatever its shape became."""
+    return Picture(first, rows, columns, (0, 0, *size), columns)
+
+
+def square(processor: Any, size: Size, tokens: int, *, padded: bool) -> Places:
+    """One square picture, cropped, padded or pressed into shape; its last tokens are its patches.
+
+    Args:
+        processor: the image processor of a vision tower.
+        padded: whether the image was padded to a square first.
+
+    Raises:
+        ValueError: the tokens are no square.
+    """
+    width, height = size
+    edge = max(size)
+    left, top = ((edge - width) // 2, (edge - height) // 2) if padded else (0, 0)
+    x0, y0, x1, y1 = _seen(processor, (edge, edge) if padded else size)
+    side = _side(tokens, with_class=True)
+    grid = Picture(tokens - side**2, side, side, (x0 - left, y0 - top, x1 - left, y1 - top), side)
+    return lay_out(grid, [grid], tokens)
+
+
+def _seen(processor: Any, size: Size) -> Box:
+    """What an image processor leaves of an image, in pixels of it."""
+    width, height = size
+    wide, high = width, height
+    edges = processor.size
+    if getattr(processor, "do_resize", True):
+        if shortest := edges.get("shortest_edge"):
+            short, long = sorted(size)
+            wide, high = (shortest if edge == short else int(shortest * long / short) for edge in size)
+        else:
+            wide, high = edges["width"], edges["height"]
+    if not getattr(processor, "do_center_crop", False):
+        return 0, 0, width, height
+    crop = processor.crop_size
+    left, top = (wide - crop["width"]) // 2, (high - crop["height"]) // 2
+    across, down = width / wide, height / high
+    return left * across, top * down, (left + crop["width"]) * across, (top + crop["height"]) * down
+
+
+def tiled(pinpoints: Sequence[Sequence[int]], edge: int, side: int, size: Size, tokens: int, most: int = 0) -> Places:
+    """The whole picture, then tiles of it without their padding, each row of patches ended by one more token.
+
+    As in LLaVA-NeXT and LLaVA-OneVision.
+
+    Args:
+        pinpoints: the sizes in pixels that tiles may make up, [height, width].
+        edge: of a tile, in pixels; `side`: in patches.
+        most: patches of more tiles than this are interpolated to fewer; 0: they are not.
+
+    Raises:
+        ValueError: there are other tokens than these.
+    """
+    width, height = size
+    down, across = get_anyres_image_grid_shape((height, width), pinpoints, edge)
+    canvas = across * edge, down * edge
+    scale = min(canvas[0] / width, canvas[1] / height)
+    wide, high = (min(ceil(length * scale), limit) for length, limit in zip(size, canvas, strict=True))
+    if canvas[0] / width < canvas[1] / height:
+        wide = canvas[0]
+    else:
+        high = canvas[1]
+    _, rows, columns = unpad_image(torch.empty(1, down * side, across * side), (height, width)).shape
+    patch = edge / side
+    cut = (across * side - columns) / 2 * patch, (down * side - rows) / 2 * patch  # padding without these patches
+    x0, y0 = cut[0] - (canvas[0] - wide) // 2, cut[1] - (canvas[1] - high) // 2
+    box = x0, y0, x0 + columns * patch, y0 + rows * patch
+    box = box[0] * width / wide, box[1] * height / high, box[2] * width / wide, box[3] * height / high
+    ratio = (rows * columns / (most * side**2)) ** 0.5 if most else 0
+    if ratio > 1.1:  # as in LlavaOnevisionModel.pack_image_features
+        rows, columns = int(rows // ratio), int(columns // ratio)
+    first = tokens - rows * (columns + 1)
+    grid = Picture(first, rows, columns, box, columns + 1)
+    base = _side(first, with_class=True)
+    return lay_out(grid, [grid, whole(first - base**2, base, base, size)], tokens)
+
+
+def llava_next(processor: Any, pixels: Pixels, tokens: int) -> Places:
+    """Tiles of LLaVA-NeXT, see `tiled`."""
+    images = processor.image_processor
+    edge = images.crop_size["height"]
+    return tiled(images.image_grid_pinpoints, edge, edge // processor.patch_size, pixels.size, tokens)
+
+
+def llava_onevision(processor: Any, pixels: Pixels, tokens: int) -> Places:
+    """Tiles of LLaVA-OneVision, see `tiled`."""
+    images = processor.image_processor
+    most = int(processor.vision_aspect_ratio.removeprefix("anyres_max_"))
+    side = _side(processor.num_image_tokens)
+    return tiled(images.image_grid_pinpoints, images.size["height"], side, pixels.size, tokens, most)
+
+
+def qwen(processor: Any, pixels: Pixels, tokens: int) -> Places:
+    """One picture of any shape, a token for some patches by as many."""
+    _, rows, columns = pixels.inputs["image_grid_thw"][0].tolist()
+    merge = processor.image_processor.merge_size
+    grid = whole(0, rows // merge, columns // merge, pixels.size)
+    return lay_out(grid, [grid], tokens)
+
+
+def idefics(processor: Any, pixels: Pixels, tokens: int) -> Places:
+    """Tiles row by row, each behind a mark that says which it is, then the whole picture."""
+    marks = [(int(row), int(column)) for row, column in TILE.findall(processor.tokenizer.decode(pixels.image_ids))]
+    down, across = (max(each) for each in zip(*marks, strict=True)) if marks else (0, 0)
+    return _tiles_and_whole(down, across, pixels.size, tokens)
+
+
+def internvl(processor: Any, pixels: Pixels, tokens: int) -> Places:
+    """Tiles row by row, then the whole picture."""
+    images = processor.image_processor
+    down = across = 0
+    if len(pixels.inputs["pixel_values"]) > 1:
+        tile, (width, height) = (images.size["height"], images.size["width"]), pixels.size
+        across, down = get_optimal_tiled_canvas((height, width), tile, images.min_patches, images.max_patches)
+    return _tiles_and_whole(down, across, pixels.size, tokens)
+
+
+def pressed(processor: Any, pixels: Pixels, tokens: int) -> Places:
+    """One square picture of the whole image, pressed into shape, as in Gemma 3 and PaliGemma.
+
+    Raises:
+        ValueError: there are other pictures beside it.
+    """
+    if (number := len(pixels.inputs["pixel_values"])) > 1:
+        raise ValueError(f"{type(processor).__name__} made {number} pictures of one image")
+    return _tiles_and_whole(0, 0, pixels.size, tokens)
+
+
+def _tiles_and_whole(down: int, across: int, size: Size, tokens: int) -> Places:
+    """Tiles of equal size, `down` x `across` of them, row by row, then the whole picture, each as many tokens.
+
+    Raises:
+        ValueError: the tokens are not those of so many squares.
+    """
+    each, odd = divmod(tokens, down * across + 1)
+    if odd:
+        raise ValueError(f"{tokens} tokens are not {down} x {across} tiles and the whole picture")
+    side, (width, height) = _side(each), size
+    last = whole(tokens - each, side, side, size)
+    tiles = [
+        Picture(
+            (row * across + column) * each,
+            side,
+            side,
+            (
+                column * width / across,
+                row * height / down,
+                (column + 1) * width / across,
+                (row + 1) * height / down,
+            ),
+            side,
+        )
+        for row in range(down)
+        for column in range(across)
+    ]
+    grid = whole(0, down * side, across * side, size) if tiles else last
+    return lay_out(grid, [*tiles, last], tokens)
+
+
+def _side(tokens: int, *, with_class: bool = False) -> int:
+    """The side of a square of so many patches; with a class token before them, if there is one more.
+
+    Raises:
+        ValueError: they are no square.
+    """
+    side = isqrt(tokens)
+    if side**2 not in (tokens, tokens - 1 if with_class else tokens) or not side:
+        raise ValueError(f"{tokens} tokens are no square of patches")
+    return side

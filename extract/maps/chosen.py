@@ -1,0 +1,68 @@
+"""Which heads keep their maps: named, or those of an earlier run that look most at the image."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from schemas.columns import FLOW_NAMES
+from schemas.errors import HeadflowError
+from schemas.jobs.head_sets import read_head
+from schemas.store.run import Run, open_run
+from schemas.text import short
+
+BATCH = 2**20  # rows read at once
+SETTING = "maps_heads"
+
+
+def read_heads(names: Sequence[str], column: str) -> list[list[int]]:
+    """Heads as [layer, head], in order.
+
+    Args:
+        names: heads such as `L3H5`; or one `RUN:K` or `RUN:K:COLUMN`, the K heads of a run with the highest means.
+        column: the column of `heads` whose mean ranks them, if none is named.
+
+    Raises:
+        HeadflowError: a name is of neither form, or the run cannot be read, or has not so many heads or the column.
+    """
+    if len(names) == 1 and ":" in names[0]:
+        return _highest(names[0], column)
+    heads = [read_head(name) for name in names]
+    for name, head in zip(names, heads, strict=True):
+        if head is None:
+            raise HeadflowError(f"{short(name)} is neither a head such as L3H5 nor RUN:K", setting=SETTING)
+    return [list(head) for head in sorted({head for head in heads if head is not None})]
+
+
+def _highest(name: str, column: str) -> list[list[int]]:
+    path, _, number = name.rpartition(":")
+    if number in FLOW_NAMES:
+        column, (path, _, number) = number, path.rpartition(":")
+    if not number.isdecimal() or not path:
+        raise HeadflowError(
+            f"{short(name)} is not RUN:K, with a number of heads, nor RUN:K:COLUMN, with a column of masses",
+            setting=SETTING,
+        )
+    run = open_run(path)
+    size = run.manifest.layers * run.manifest.heads
+    if not 1 <= int(number) <= size:
+        raise HeadflowError(f"{run.path} has {size} heads, not {number}", setting=SETTING)
+    if column not in run.manifest.flows:
+        raise HeadflowError(f"{run.path} has no column {column}", setting=SETTING)
+    highest = np.argsort(-_sums(run, column), kind="stable")[: int(number)]
+    return [[int(each) // run.manifest.heads, int(each) % run.manifest.heads] for each in sorted(highest)]
+
+
+def _sums(run: Run, column: str) -> np.ndarray:
+    """The sum of a column of each head over samples, [layers * heads]; raises `HeadflowError` if there is no sample."""
+    sums = np.zeros(run.manifest.layers * run.manifest.heads)
+    rows = 0
+    for path in run.part_paths("heads"):
+        for batch in run.batches(path, ["layer", "head", column], BATCH):
+            head = batch["layer"].to_numpy() * np.int64(run.manifest.heads) + batch["head"].to_numpy()
+            if len(head) and not (head.min() >= 0 and head.max() < len(sums)):
+                raise HeadflowError(f"{path} has heads that its manifest does not have; run validate", setting=SETTING)
+            sums += np.bincount(head, batch[column].to_numpy(), len(sums))
+            rows += len(head)
+    if not rows:
+        raise HeadflowError(f"{run.path} has no observed sample yet, so that its heads have no order", setting=SETTING)
+    return sums

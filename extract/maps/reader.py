@@ -1,0 +1,164 @@
+"""Attention of a batch's questions on image tokens, layer by layer -> maps, and the numbers beside them."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from extract.attention.blocks import OnDevice, Queries
+from extract.attention.masked import with_padding
+from extract.attention.masses import pieces, softmax_weights
+from extract.attention.packing import Batch
+from extract.attention.readers import LayerInput
+from extract.images.places import Places
+from extract.images.preprocessing import Size
+from extract.maps.sinks import visual_sinks
+from schemas.columns import MAP, MAPS
+from schemas.roles import BOS, IMAGE
+
+STEPS = 255
+
+
+@dataclass(frozen=True)
+class Grids(OnDevice):
+    """How image tokens are laid on grids, of each question; grids and tokens are as many as the largest has.
+
+    Attributes:
+        tokens: int64 [questions, patches, k], see `extract.images.places.Places`; `shares` float32 likewise.
+        outside: float32 [questions, tokens].
+        centres: float32 [questions, patches, 2], x and y of each patch, of the image's width and height.
+        patches: float32 [questions], how many there are.
+    """
+
+    tokens: Tensor
+    shares: Tensor
+    outside: Tensor
+    centres: Tensor
+    patches: Tensor
+
+    @classmethod
+    def of(cls, places: Sequence[Places], sizes: Sequence[Size]) -> "Grids":
+        """Those of some questions, by where the tokens of their images lie, and the sizes of these."""
+        return cls(
+            tokens=_padded([each.tokens for each in places]),
+            shares=_padded([each.shares for each in places]),
+            outside=_padded([each.outside for each in places]),
+            centres=_padded([_centres(each, size) for each, size in zip(places, sizes, strict=True)]),
+            patches=torch.tensor([float(len(each.tokens)) for each in places]),
+        )
+
+
+def _padded(arrays: Sequence[np.ndarray]) -> Tensor:
+    """Arrays as one, with zeros where one is smaller than others."""
+    whole = np.zeros((len(arrays), *(max(sizes) for sizes in zip(*(each.shape for each in arrays), strict=True))))
+    for place, each in zip(whole, arrays, strict=True):
+        place[tuple(map(slice, each.shape))] = each
+    return torch.from_numpy(whole.astype(arrays[0].dtype))
+
+
+def _centres(places: Places, size: Size) -> np.ndarray:
+    """The centre of each patch, [patches, 2], of the image's width and height."""
+    x0, y0, x1, y1 = places.box
+    x = (x0 + (np.arange(places.columns) + 0.5) / places.columns * (x1 - x0)) / size[0]
+    y = (y0 + (np.arange(places.rows) + 0.5) / places.rows * (y1 - y0)) / size[1]
+    return np.stack([np.tile(x, places.rows), np.repeat(y, places.columns)], axis=-1).astype(np.float32)
+
+
+class MapReader:
+    """Reads the maps of one forward pass; a `PassReader` (`extract.attention.readers`).
+
+    Attributes:
+        layers: the decoder's layers.
+        numbers: of each layer float32 [questions, heads, 7], the columns of values of `maps`, NaN for null.
+        maps: of each layer uint8 [questions, heads that have one, patches].
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[nn.Module],
+        batch: Batch,
+        queries: Queries,
+        grids: Grids,
+        has_map: Sequence[Sequence[int]],
+    ) -> None:
+        """Read a batch, which is on the model's device, as are queries and grids.
+
+        Args:
+            has_map: the heads of each layer that have a map.
+        """
+        self.layers, self.readers = layers, [self]
+        self._batch, self._queries, self._grids, self._has_map = batch, queries, grids, has_map
+        image = batch.roles == IMAGE
+        number = image.sum(dim=-1)
+        self._image = image.int().argsort(dim=-1, descending=True, stable=True)[:, : int(number.max())]
+        self._there = torch.arange(self._image.shape[1], device=image.device) < number[:, None]
+        bos = batch.roles == BOS
+        self._first, self._has_first = bos.int().argmax(dim=-1), bos.any(dim=-1)
+        self._sinks = torch.zeros_like(self._there)
+        self.numbers: list[Tensor] = []
+        self.maps: list[Tensor] = []
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """See what each layer reads in the forward pass of this context."""
+        with ExitStack() as hooks:
+            for layer in self.layers:
+                hooks.callback(layer.register_forward_pre_hook(self._see, with_kwargs=True).remove)
+            yield
+
+    def _see(self, _: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+        self._sinks = visual_sinks(given[0] if given else named["hidden_states"], self._first, self._image)
+
+    def tables(self, _: tuple[Tensor, Tensor, Tensor]) -> dict[str, Tensor]:
+        """What the forward pass brought to the table, by `MAPS` and `MAP`, see `numbers` and `maps`; all layers."""
+        return {MAPS: torch.stack(self.numbers, dim=1), MAP: torch.cat(self.maps, dim=1)}
+
+    def read(self, layer: LayerInput) -> None:
+        """See `extract.attention.readers.AttentionReader.read`."""
+        owner, grids = self._batch.owner, self._grids
+        weights = self._on_image(layer)[owner, self._batch.slot]
+        sinks = torch.where(self._has_first[:, None], self._sinks, torch.nan)[owner, None]
+        tokens = grids.tokens.flatten(1)[:, None].expand(-1, weights.shape[1], -1)
+        laid = weights.gather(-1, tokens).unflatten(-1, grids.shares.shape[1:])
+        grid = (laid * grids.shares[:, None]).sum(dim=-1)
+        mass, sink = weights.sum(dim=-1), (weights * sinks).sum(dim=-1)
+        rest, scale = (weights * grids.outside[:, None]).sum(dim=-1), grid.amax(dim=-1) / STEPS
+        entropy, x, y = _shape(grid, grids)
+        self.numbers.append(torch.stack([mass, entropy, sink, x, y, rest, scale], dim=-1))
+        kept = list(self._has_map[len(self.maps)])
+        steps = (grid[:, kept] / scale[:, kept, None].clamp_min(torch.finfo(torch.float32).tiny)).round_()
+        self.maps.append(steps.clamp_(max=STEPS).to(torch.uint8))
+
+    def _on_image(self, layer: LayerInput) -> Tensor:
+        """Attention of each question on each image token, the mean over its queries: [images, slots, heads, tokens]."""
+        queries, heads = self._queries, layer.query.shape[1]
+        rows = layer.query.gather(2, queries.rows[:, None, :, None].expand(-1, heads, -1, layer.query.shape[-1]))
+        seen = queries.seen
+        if layer.mask is not None:
+            seen = layer.mask[:, 0].gather(1, queries.rows[..., None].expand(-1, -1, layer.mask.shape[-1]))
+            seen = with_padding(seen)
+        columns = self._image[:, None, None]
+        total = rows.new_zeros((), dtype=torch.float32)
+        for some in pieces(rows, layer.key):
+            weights = softmax_weights(
+                rows[:, :, some], layer.key, seen[:, some], scale=layer.scale, softcap=layer.softcap
+            )
+            there = weights.gather(-1, columns.expand(-1, *weights.shape[1:3], -1))
+            total = total + queries.counts[:, None, :, some] @ there
+        return (total * self._there[:, None, None]).transpose(1, 2)
+
+
+def _shape(grid: Tensor, grids: Grids) -> tuple[Tensor, Tensor, Tensor]:
+    """Entropy of maps over its maximum, and x and y of their centres, NaN where a map is all 0.
+
+    Args:
+        grid: float32 [questions, heads, patches].
+    """
+    shares = grid / grid.sum(dim=-1, keepdim=True)
+    entropy = torch.special.entr(shares).sum(dim=-1) / grids.patches.log()[:, None]
+    x, y = (shares @ grids.centres).unbind(dim=-1)
+    return entropy, x, y

@@ -1,0 +1,68 @@
+"""The table `maps` of a run: whose attention, of which heads, and where the tokens of images lie."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+from extract.attention.blocks import last_queries, question_queries
+from extract.attention.packing import Batch
+from extract.images.places import Places
+from extract.images.preprocessing import Pixels, Size
+from extract.maps.reader import Grids, MapReader
+from extract.models.checkpoint import Checkpoint
+from schemas.columns import OF_LAST
+from schemas.errors import HeadflowError
+from schemas.jobs.head_sets import HeadSet
+
+
+class MapTables:
+    """Makes the maps of one model.
+
+    Attributes:
+        of: whose attention, `OF_LAST` or `OF_QUESTION`.
+        heads: (layer, head) of the heads that have a map, in order; empty: all.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, of: str, heads: Sequence[tuple[int, int]]) -> None:
+        """Prepare maps of a model.
+
+        Raises:
+            HeadflowError: a head is not in the model, or its decoder has no list of layers.
+        """
+        if outside := HeadSet(frozenset(heads)).outside(checkpoint.layers, checkpoint.heads):
+            raise HeadflowError(f"the list {outside}", setting="maps_heads")
+        if not isinstance(getattr(checkpoint.stack, "layers", None), nn.ModuleList):
+            raise HeadflowError(f"the decoder of this {checkpoint.architecture} has no list of layers: no maps of it")
+        self.of, self.heads = of, heads
+        self._checkpoint = checkpoint
+        every = range(checkpoint.heads)
+        self._has_map = [
+            [head for head in every if not heads or (layer, head) in heads] for layer in range(checkpoint.layers)
+        ]
+        self._places: dict[Size, Places] = {}
+
+    def places(self, pixels: Pixels) -> Places:
+        """Where the tokens of an image lie, which follows from its size; raises `HeadflowError` if it is not known."""
+        if pixels.size not in self._places:
+            self._places[pixels.size] = self._checkpoint.preprocessor.places(pixels)
+        return self._places[pixels.size]
+
+    def values(self, pixels: Pixels) -> dict[str, Any]:
+        """What the maps of an image add to the rows of `samples` about it."""
+        (width, height), places = pixels.size, self.places(pixels)
+        return {
+            "image_width": width,
+            "image_height": height,
+            "grid_rows": places.rows,
+            "grid_columns": places.columns,
+            "grid_box": list(places.box),
+        }
+
+    def begin(self, batch: Batch, images: Sequence[Pixels]) -> MapReader:
+        """What reads the maps of a forward pass over a batch of these images."""
+        queries = (last_queries if self.of == OF_LAST else question_queries)(batch.layout)
+        own = [images[index] for index in batch.layout.image]
+        grids = Grids.of([self.places(pixels) for pixels in own], [pixels.size for pixels in own])
+        device, layers = self._checkpoint.device, self._checkpoint.stack.layers
+        return MapReader(layers, batch, queries.to(device), grids.to(device), self._has_map)

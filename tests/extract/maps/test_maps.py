@@ -1,0 +1,224 @@
+"""Oracles, for each family: its eager pass in float64, attention laid on the grid token by token and described by NumPy
+(`tests.support.maps`); for where a token lies: the image with one patch painted, whose embedding changes most there;
+for visual sinks: the hidden states of that pass, token by token."""
+
+from copy import deepcopy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from data.demo_model import image_processor, train_tokenizer
+from extract.attention.packing import pack
+from extract.attention.readers import read_pass
+from extract.images.places import Picture, lay_out
+from extract.images.preprocessing import ImageSettings
+from extract.maps.sinks import visual_sinks
+from extract.maps.tables import MapTables
+from extract.models.loading import load_model
+from extract.models.transfer import Uploader
+from schemas.columns import MAP, MAPS, OF_LAST, OF_QUESTION
+from schemas.roles import IMAGE
+from tests.extract.models.test_families import PICTURES, QUESTIONS, FamilyWitness, hf
+from tests.support.maps import VALUES, describe
+from tests.support.tiny_families import RECIPES, make_or_skip
+from tests.support.tiny_llava import build_model, observe_llava, random_pixels, random_prompt
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module", params=RECIPES)
+def family(request, tmp_path_factory):
+    path = make_or_skip(tmp_path_factory.mktemp(request.param), request.param)
+    return path, FamilyWitness(path, request.param)
+
+
+def read(model, of, asked, heads=()):
+    """The maps of images with their prompts: numbers, steps, and where their tokens lie."""
+    tables = MapTables(model, of, heads)
+    batch, inputs = Uploader(CPU, model.dtype).send(pack([each for _, each in asked]), [pixels for pixels, _ in asked])
+    _, found = read_pass(model.forward, batch, inputs, [tables.begin(batch, [pixels for pixels, _ in asked])])
+    return found[MAPS].double().numpy(), found[MAP].numpy(), [tables.places(pixels) for pixels, _ in asked]
+
+
+def ask(model, prompts):
+    """Two questions about each picture, as the model takes them: behind one prefix, or each in a sequence."""
+    pixels = [model.preprocessor(image) for image in PICTURES]
+    built = [[prompts.build(question, each.image_ids) for question in QUESTIONS] for each in pixels]
+    if model.packs:
+        return list(zip(pixels, built, strict=True))
+    return [(each, [prompt]) for each, group in zip(pixels, built, strict=True) for prompt in group]
+
+
+def lay(weights, places):
+    """Attention on image tokens [..., tokens] -> on the grid [..., rows, columns], and what lies nowhere."""
+    grid = np.zeros((*weights.shape[:-1], places.rows * places.columns))
+    for patch, (tokens, shares) in enumerate(zip(places.tokens, places.shares, strict=True)):
+        for token, share in zip(tokens, shares, strict=True):
+            grid[..., patch] += weights[..., token] * share
+    return grid.reshape(*weights.shape[:-1], places.rows, places.columns), weights.sum(axis=-1) - grid.sum(axis=-1)
+
+
+@pytest.mark.parametrize("of", [OF_LAST, OF_QUESTION])
+def test_maps_are_those_of_eager_attention(family, of):
+    path, reference = family
+    model, prompts = hf(path)
+    asked = ask(model, prompts)
+    numbers, steps, places = read(model, of, asked)
+    if not model.packs:
+        places = places[::2]
+    worst = dict.fromkeys(VALUES, 0.0)
+    for number, (image, question) in enumerate((image, question) for image in PICTURES for question in QUESTIONS):
+        inputs = reference.read(image, question)
+        output = reference.run(inputs, dtype=torch.float64, attention="eager", output_attentions=True)
+        attention = torch.stack(output.attentions)[:, 0].numpy()
+        roles = np.array(reference.roles(inputs["input_ids"][0].tolist()))
+        rows = attention[:, :, -1] if of == OF_LAST else attention[:, :, roles == "q"].mean(axis=2)
+        place, size = places[number // 2], image.size
+        grid, rest = lay(rows[..., roles == "v"], place)
+        expected, drawn = describe(grid, rest, np.zeros_like(rest), place.box, size)
+        known = expected[..., VALUES.index("mass")] > 1e-9  # of less, shares are rounding
+        for column, name in enumerate(VALUES):
+            found = numbers[number, ..., column]
+            if name == "sink":
+                assert (np.isnan(found) == ("bos" not in roles)).all()
+                found = np.nan_to_num(found)  # too narrow a model to have any
+            assert not np.isnan(found[known]).any()
+            worst[name] = max(worst[name], np.abs(found - expected[..., column])[known].max())
+        assert np.isnan(numbers[number, ..., 1][expected[..., 0] == 0]).all()
+        total = numbers[number, ..., VALUES.index("rest")] + grid.sum(axis=(-2, -1))
+        assert np.abs(total - rows[..., roles == "v"].sum(axis=-1)).max() <= 2e-6  # of a pass in float32
+        own = steps[number, :, : drawn.shape[-1]].reshape(drawn.shape)
+        assert np.abs(own.astype(int) - drawn)[known].max() <= 1
+        assert not steps[number, :, drawn.shape[-1] :].any()
+    print(path.name, of, {name: f"{value:.1e}" for name, value in worst.items()})
+    assert max(worst.values()) <= 1e-5
+    assert max(worst[name] for name in ("mass", "rest", "scale")) <= 2e-6
+
+
+def embeddings(model, prompts, image):
+    """What the first layer reads for each token of the image, float64 [tokens, width]."""
+    pixels = model.preprocessor(image)
+    prompt = prompts.build(QUESTIONS[0], pixels.image_ids)
+    seen = []
+    hook = model.stack.layers[0].register_forward_pre_hook(
+        lambda _, given, named: seen.append(given[0] if given else named["hidden_states"]), with_kwargs=True
+    )
+    model.forward(*Uploader(CPU, torch.float32).send(pack([[prompt]]), [pixels]))
+    hook.remove()
+    return seen[0][0, np.array(prompt.roles) == IMAGE].double().numpy(), pixels
+
+
+def painted(image, box):
+    """The image with a bright rectangle."""
+    copy = image.copy()
+    copy.paste((255, 255, 255), tuple(round(edge) for edge in box))
+    return copy
+
+
+def check_places(model, prompts, image):
+    """Paint the patches of the grid one by one, and find each."""
+    before, pixels = embeddings(model, prompts, image)
+    places = MapTables(model, OF_LAST, ()).places(pixels)
+    x0, y0, x1, y1 = places.box
+    width, height = (x1 - x0) / places.columns, (y1 - y0) / places.rows
+    tried = 0
+    for row in range(places.rows):
+        for column in range(places.columns):
+            box = x0 + column * width, y0 + row * height, x0 + (column + 1) * width, y0 + (row + 1) * height
+            if box[0] < -0.5 or box[1] < -0.5 or box[2] > image.width + 0.5 or box[3] > image.height + 0.5:
+                continue  # padding
+            after, _ = embeddings(model, prompts, painted(image, box))
+            change, _ = lay(np.linalg.norm(after - before, axis=-1), places)
+            assert np.unravel_index(change.argmax(), change.shape) == (row, column), (image.size, row, column)
+            tried += 1
+    assert tried > 2
+    return places
+
+
+@pytest.mark.parametrize("size", [(160, 280), (360, 132)])
+def test_a_painted_patch_is_found(family, size):
+    path, _ = family
+    model, prompts = hf(path)
+    check_places(model, prompts, Image.new("RGB", size, (90, 90, 90)))
+
+
+@pytest.mark.parametrize("size", [(160, 280), (360, 190)])
+def test_a_painted_patch_is_found_in_a_padded_image(tmp_path, size):
+    path = make_or_skip(tmp_path, "llava")
+    model = load_model(str(path), device=CPU, dtype="float32", images=ImageSettings(aspect="pad"))
+    prompts = model.prompt_format.prompt_builder(model.prompt_format.find_template("hf", str(path)))
+    places = check_places(model, prompts, Image.new("RGB", size, (90, 90, 90)))
+    edge, (width, height) = max(size), size
+    left, top = (edge - width) // 2, (edge - height) // 2
+    assert places.box == (-left, -top, edge - left, edge - top)
+
+
+def test_heads_that_were_asked_for_have_maps(tmp_path):
+    model, prompts = hf(make_or_skip(tmp_path, "llava_next"))
+    asked = ask(model, prompts)
+    whole, steps, _ = read(model, OF_LAST, asked)
+    numbers, some, _ = read(model, OF_LAST, asked, heads=[(0, 3), (2, 1), (2, 2)])
+    assert (numbers == whole).all() or np.array_equal(numbers, whole, equal_nan=True)
+    assert (some == steps[:, [3, 2 * 4 + 1, 2 * 4 + 2]]).all()
+
+
+def test_a_coarse_picture_is_spread_over_the_finer_one():
+    fine, whole = Picture(4, 2, 4, (0, 0, 8, 4), 5), Picture(0, 2, 2, (0, 0, 8, 4), 2)
+    places = lay_out(fine, [fine, whole], 14)
+    weights = np.arange(14.0)
+    grid, rest = lay(weights, places)
+    expected = np.array([[4 + 0, 5 + 0, 6 + 0.5, 7 + 0.5], [9 + 1, 10 + 1, 11 + 1.5, 12 + 1.5]])
+    assert np.allclose(grid, expected)
+    assert rest == 8 + 13  # ends of rows
+    assert np.array_equal(np.flatnonzero(places.outside), [8, 13])
+
+
+def is_sink(states, first, tokens):
+    """Which tokens are visual sinks, of states [length, width], token by token."""
+    normed = np.abs(states) / np.sqrt((states.astype(np.float64) ** 2).mean(axis=-1, keepdims=True))
+    massive = normed[first] > 20
+    return np.array([(normed[token][massive] > 20).any() for token in tokens])
+
+
+def test_sinks_are_massive_where_the_first_token_is():
+    random = np.random.default_rng(0)
+    states = random.normal(size=(2, 9, 1024)).astype(np.float32)
+    states[0, 0, [5, 900]] = 800, -700  # 1st image: massive in two dimensions
+    states[0, 4, 900], states[0, 6, 5], states[0, 7, 33] = 300, -20, 300  # a sink, large, a sink in another dimension
+    states[1, 2, 17], states[1, 5, 17] = 900, 700
+    image = np.array([[3, 4, 5, 6, 7], [4, 5, 6, 7, 8]])
+    first = np.array([0, 2])
+    found = visual_sinks(*(torch.from_numpy(each) for each in (states, first, image)))
+    expected = np.stack([is_sink(states[row], first[row], image[row]) for row in range(2)])
+    assert (found.numpy() == expected).all()
+    assert expected.sum() == 2
+
+
+def test_the_mass_on_sinks_is_that_of_the_states_that_a_layer_reads(texts):
+    tokenizer = train_tokenizer(texts)
+    model = build_model(tokenizer, layers=2, heads=32)
+    with torch.no_grad():  # dimension 7 is massive in the first token, and in some image tokens
+        model.model.language_model.embed_tokens.weight[1, 7] = 900
+        model.model.multi_modal_projector.linear_2.weight[7] *= 300
+    observed = observe_llava(model, tokenizer, image_processor(112), CPU)
+    prompt = random_prompt(observed, 9)
+    pixels = replace(observed.preprocessor(PICTURES[0]), inputs=random_pixels(1))
+    numbers, _, _ = read(observed, OF_LAST, [(pixels, [prompt])])
+    exact = deepcopy(model).double()
+    exact.set_attn_implementation("eager")
+    with torch.no_grad():
+        output = exact(
+            input_ids=torch.tensor([prompt.input_ids]), pixel_values=pixels.inputs["pixel_values"].double(),
+            output_attentions=True, output_hidden_states=True,
+        )  # fmt: skip
+    image = np.flatnonzero(np.array(prompt.roles) == IMAGE)
+    shares = []
+    for layer in range(2):
+        sinks = is_sink(output.hidden_states[layer][0].numpy(), 0, image)
+        shares.append(sinks.mean())
+        expected = output.attentions[layer][0, :, -1, image].numpy() @ sinks
+        assert np.abs(numbers[0, layer, :, VALUES.index("sink")] - expected).max() <= 1e-5
+    assert 0.1 < shares[0] < 0.9
