@@ -6,6 +6,7 @@ prompts/             text -> token ids and roles
 attention/ models/   attention, observed -> masses; checkpoints -> observed models
 maps/                where in the image heads look, read in the same pass
 residual/            what heads, MLPs and layers contribute to the answer, read in the same pass
+look/                one image and one question
 growing/ knockouts/  parts of a model knocked out, side by side; as a job on a run
 passes/              images and their questions -> batches -> forward passes -> outcomes
 loop, runner         the loop over images; what it observes, into a run

@@ -29,6 +29,7 @@ from extract.backends import (
 from extract.checks import count_contradictions
 from extract.cli import RESUMABLE, parser
 from extract.knockouts.cli import NAME as KNOCK_OUT
+from extract.look.cli import NAME as LOOK
 from extract.prompts.templates import CHAT, find_template
 from extract.prompts.wordings import Wording
 from extract.prompts.wordings import manifest_fields as wording_fields
@@ -259,6 +260,10 @@ def main(argv: list[str] | None = None) -> int:
         from extract.knockouts.command import knock_out
 
         return run_command(lambda: knock_out(given[1:]))
+    if given[:1] == [LOOK]:
+        from extract.look.command import look
+
+        return run_command(lambda: look(given[1:], run))
     return run_command(lambda: run(parser().parse_args(given)))
 
 

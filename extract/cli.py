@@ -28,7 +28,8 @@ def parser() -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser(
         prog="python -m extract",
         description="Write one row per (sample, layer, head).",
-        epilog="python -m extract knock-out --help: run a run's model again with parts of it knocked out.",
+        epilog="python -m extract knock-out --help: run a run's model again with parts of it knocked out. python -m "
+        "extract look --help: one image and one question, with an overlay.",
     )
     flags.add_argument("--model-path", type=_name, required=True, help="checkpoint, a directory or a hub id")
     flags.add_argument("--model-base", help="base model of a LoRA or projector-only checkpoint")

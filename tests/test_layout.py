@@ -20,7 +20,8 @@ FORBIDDEN = {
 LAYERS = ("questions", "images", "prompts", "attention", "models", "maps", "residual", "passes", "growing")
 COMMAND_LINE = {
     "schemas.cli", "schemas.__main__", "extract.__main__", "extract.cli", "analyze.__main__", "analyze.cli",
-    "extract.knockouts.cli", "extract.knockouts.command", "analyze.opening",
+    "extract.knockouts.cli", "extract.knockouts.command", "extract.look.cli", "extract.look.command",
+    "extract.look.looker", "analyze.opening",
     *(f"analyze.commands.{path.stem}" for path in (ROOT / "analyze" / "commands").glob("[!_]*.py")),
 }  # fmt: skip
 OTHER_ENVIRONMENT = "extract.models.llava.original_package"

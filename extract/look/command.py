@@ -1,0 +1,80 @@
+"""`python -m extract look`: one image and one question, from nothing to an overlay and a table.
+
+It writes a run of one sample, which all commands of `python -m analyze` read; its picture is drawn by one of them.
+"""
+
+import argparse
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from extract.cli import parser as extract_parser
+from extract.look.cli import parser
+from schemas.cli import say
+from schemas.columns import MAPS, OK
+from schemas.errors import HeadflowError
+from schemas.store.run import Run, open_run
+
+SHOWN = ("mass", "sink", "entropy", "centre_x", "centre_y")
+
+
+def look(argv: Sequence[str], extract: Callable[[argparse.Namespace], int]) -> int:
+    """Parse the command line and run; returns the exit code.
+
+    Args:
+        extract: the body of `python -m extract`.
+
+    Raises:
+        HeadflowError: the image cannot be used, or as `python -m extract`.
+    """
+    own, others = parser().parse_known_args(argv)
+    if not own.image.is_file():
+        raise HeadflowError(f"{own.image} is not an image file", setting="image")
+    out = own.output_dir or _default_output(own, others)
+    question = {"question_id": own.image.stem, "image_file": own.image.name, "question": own.question}
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "question.json"
+        file.write_text(json.dumps([question]), encoding="utf-8")
+        flags = ["--question-file", file, "--image-folder", own.image.parent, "--output-dir", out, "--maps"]
+        flags += ["--thumbnails", "--num-workers", "0"]
+        code = extract(extract_parser().parse_args([*map(str, flags), *others]))
+    run = open_run(out)
+    _print(run, own.top)
+    return code or _draw(run, own.top)
+
+
+def _default_output(own: argparse.Namespace, others: Sequence[str]) -> Path:
+    """A directory of its own for each image, question and model."""
+    asked = json.dumps([str(own.image.resolve()), own.question, *others])
+    return Path("looks") / f"{own.image.stem}-{hashlib.sha256(asked.encode()).hexdigest()[:8]}"
+
+
+def _print(run: Run, top: int) -> None:
+    """The answer, and the heads that look most at the image.
+
+    Raises:
+        HeadflowError: the sample was skipped.
+    """
+    (sample,) = run.samples().to_pylist()
+    if sample["status"] != OK:
+        raise HeadflowError(f"{sample['image']} was not observed: {sample['detail'] or sample['reason']}")
+    say(
+        f"{sample['question']} {sample['prediction']} (p_yes {sample['p_yes']:.3f}, p_no {sample['p_no']:.3f}, margin "
+        f"{sample['margin']:+.2f})"
+    )
+    rows: list[dict[str, Any]] = [row for path in run.part_paths(MAPS) for row in run.read_part(path).to_pylist()]
+    say(f"{'head':<8}" + "".join(f"{name:>10}" for name in ("a2v", *SHOWN[1:])))
+    for row in sorted(rows, key=lambda row: -row["mass"])[:top]:
+        values = ["-" if row[name] is None else f"{row[name]:.3f}" for name in SHOWN]
+        say(f"L{row['layer']}H{row['head']:<6}" + "".join(f"{value:>10}" for value in values))
+
+
+def _draw(run: Run, top: int) -> int:
+    """Let `python -m analyze` draw the maps; returns its exit code."""
+    command = [sys.executable, "-m", "analyze", "maps", str(run.path), "--top", str(top)]
+    return subprocess.run(command, check=False).returncode

@@ -1,0 +1,123 @@
+"""A loaded model that is asked about images, one by one, for notebooks.
+
+from extract.look.looker import Looker
+
+model = Looker.load("llava-hf/llava-1.5-7b-hf")
+found = model.look("cat.png", "Is there a cat?")
+found.prediction, found.masses["a2v"].max(), found.map(14, 3)
+"""
+
+from argparse import Namespace
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from extract.backends import find_removed, find_wordings, load_asked
+from extract.cli import parser
+from extract.images.decoding import find_image, load_image
+from extract.images.places import Box
+from extract.images.preprocessing import Size
+from extract.maps.tables import MapTables
+from extract.passes.batching import ImageQuestions, Question
+from extract.passes.forward import Observed, Passes
+from extract.questions.samples import Sample, Skipped, Unusable
+from schemas.columns import FLOW_NAMES, MAP, MAP_COLUMNS, MAPS, OF_LAST, UNKNOWN
+from schemas.errors import HeadflowError
+
+NAMES = [column.name for column in MAP_COLUMNS if column.name not in ("of", MAP)]
+Grid = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a model made of a question about an image.
+
+    Attributes:
+        prediction: the first generated token, decoded; `p_yes`, `p_no`, `margin`: as in the table `samples`.
+        masses: by column of `heads`, float32 [layers, heads].
+        numbers: by column of `maps`, float32 [layers, heads], NaN for null.
+        steps: uint8 [layers, heads, rows, columns], attention on the patches over `numbers["scale"]`.
+        box: what the grid covers, `x0, y0, x1, y1` in pixels of the image; `size`: of the image, width and height.
+    """
+
+    prediction: str
+    p_yes: float
+    p_no: float
+    margin: float
+    masses: Mapping[str, Grid]
+    numbers: Mapping[str, Grid]
+    steps: npt.NDArray[np.uint8]
+    box: Box
+    size: Size
+
+    def map(self, layer: int, head: int) -> Grid:
+        """Attention of a head on each patch, float32 [rows, columns]."""
+        scaled: Grid = self.steps[layer, head] * self.numbers["scale"][layer, head]
+        return scaled
+
+
+class Looker:
+    """A loaded model."""
+
+    def __init__(self, arguments: Namespace) -> None:
+        """Load a model.
+
+        Args:
+            arguments: the values of the flags of `python -m extract`, by name.
+
+        Raises:
+            HeadflowError: it cannot be loaded, or where the tokens of an image lie in it is not known.
+        """
+        (wording,) = find_wordings(arguments)
+        self._checkpoint, self._prompts, answers = load_asked(arguments, [wording], find_removed(arguments))
+        self._maps = MapTables(self._checkpoint, OF_LAST, [])
+        self._passes = Passes(self._checkpoint, answers, maps=self._maps)
+
+    @classmethod
+    def load(cls, model_path: str, **settings: Any) -> "Looker":
+        """Load a model; `settings` are flags of `python -m extract` by name, such as `dtype="float16"`."""
+        arguments = parser().parse_args(["--model-path", model_path, "--question-file", "none"])
+        if unknown := settings.keys() - vars(arguments).keys():
+            raise HeadflowError(f"there is no setting {', '.join(sorted(unknown))}")
+        return cls(Namespace(**vars(arguments) | settings))
+
+    def look(self, image: str | Path | Image.Image, question: str) -> Look:
+        """Ask about an image; the question stands in the wording of the settings, by default with MME's suffix.
+
+        Raises:
+            HeadflowError: the image or the question cannot be used.
+        """
+        try:
+            picture = image if isinstance(image, Image.Image) else _read(Path(image))
+            pixels = self._checkpoint.preprocessor(picture.convert("RGB"))
+            sample = Sample("look", UNKNOWN, None, "", question, None, row=0)
+            asked = [Question(sample, self._prompts.build(sample, pixels.image_ids))]
+            (outcome,) = self._passes.over([[ImageQuestions("", pixels, asked)]])
+        except Unusable as error:
+            raise HeadflowError(f"{image}: {error.detail}") from None
+        if isinstance(outcome, Skipped):
+            raise HeadflowError(f"{image}: {outcome.cause.detail}")
+        return self._found(outcome, pixels.size)
+
+    def _found(self, outcome: Observed, size: Size) -> Look:
+        values, grids = outcome.values, outcome.grids
+        shape = self._checkpoint.layers, self._checkpoint.heads, values["grid_rows"], values["grid_columns"]
+        return Look(
+            **{name: values[name] for name in ("prediction", "p_yes", "p_no", "margin")},
+            masses=dict(zip(FLOW_NAMES, np.moveaxis(grids["heads"], -1, 0), strict=True)),
+            numbers=dict(zip(NAMES, np.moveaxis(grids[MAPS], -1, 0), strict=True)),
+            steps=grids[MAP].reshape(shape),
+            box=tuple(values["grid_box"]),
+            size=size,
+        )
+
+
+def _read(path: Path) -> Image.Image:
+    """An image file; raises `Unusable` if it cannot be read."""
+    picture, _ = load_image(find_image(path.parent, path.name))
+    return picture
