@@ -153,6 +153,8 @@ def load_asked(
     tokens = checkpoint.prompt_format.answer_tokens(prompts, arguments.answer_tokens)
     if outside := removed.outside(checkpoint.layers, checkpoint.heads):
         raise HeadflowError(f"the plan {outside}", setting="plan")
+    if removed.layers == set(range(checkpoint.layers)):
+        raise HeadflowError("the plan removes all layers, and nothing is left to observe", setting="plan")
     remove(checkpoint, removed)
     return checkpoint, prompts, AnswerReader.of(checkpoint, tokens)
 

@@ -26,13 +26,22 @@ def read_object(path: Path, name: str) -> dict[str, Any]:
     """
     try:
         check_no_device(path)
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_repeats)
     except OSError as error:
         raise HeadflowError(f"{name} cannot be read: {one_line(error)}") from None
     except (ValueError, RecursionError) as error:  # the second if lists are nested too deeply
         raise HeadflowError(f"{name} is not JSON in UTF-8: {one_line(error)}") from None
     if not isinstance(content, dict):
         raise HeadflowError(f"{name} holds no JSON object")
+    return content
+
+
+def _without_repeats(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; raises `ValueError` if it has a name twice, of which one value would be lost."""
+    content = dict(members)
+    if len(content) < len(members):
+        names = [name for name, _ in members]
+        raise ValueError(f"it has {short(next(name for name in names if names.count(name) > 1))} twice")
     return content
 
 

@@ -3,7 +3,7 @@
 import argparse
 
 from extract.cli import workers
-from extract.knockouts.sets import ALL, LAYER_SETS
+from extract.knockouts.sets import ALL, EACH, LAYER_SETS, WINDOWS
 from schemas.cli import number, path
 from schemas.columns import EDGE, KEY_ROLES, KINDS, QUERY_ROLES
 from schemas.manifest import ROWS
@@ -94,7 +94,10 @@ def _job(text: str) -> str:
 
 
 def job_name(arguments: argparse.Namespace) -> str:
-    """The name of a job that the user does not name."""
-    what = "heads" if arguments.heads else "sets" if arguments.sets else "layers"
+    """The name of a job that the user does not name; it says all but which heads or sets."""
+    layers = [
+        f"{each}{arguments.window}" if each == WINDOWS else each for each in arguments.layers or [] if each != EACH
+    ]
+    what = "heads" if arguments.heads else "sets" if arguments.sets else "_".join(["layers", *layers])
     roles = [role for role in (arguments.query, arguments.key) if role is not None]
     return "_".join([what, arguments.kind, *roles])

@@ -211,7 +211,7 @@ def run_job(
         skipped = job.run(questions, chunk, margins, writer)
     if there < len(chunk.samples):
         say(
-            f"{len(chunk.samples) - there} samples, {len(settings.knock_outs)} knock-outs of each, in "
+            f"{len(chunk.samples) - there} samples, knock-outs of each: {len(settings.knock_outs)}, in "
             f"{run.path}/knockouts"
         )
     for reason, count in skipped.most_common():

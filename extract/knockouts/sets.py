@@ -83,6 +83,8 @@ def read_plan(path: Path) -> HeadSet:
     """
     content = read_object(path, str(path))
     parts: dict[str, Any] = {name: content[name] for name in ("heads", "layers") if name in content}
+    if not parts:
+        raise HeadflowError(f"{path} is no plan: it has neither `heads` nor `layers`", setting="plan")
     if wrong := wrong_set(parts):
         raise HeadflowError(f"{path}: the plan {wrong}", setting="plan")
     return HeadSet.of(parts)

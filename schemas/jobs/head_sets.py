@@ -68,6 +68,8 @@ def read_named(content: dict[str, Any], where: object, setting: str | None = Non
         HeadflowError: one is not a set; `setting` is what may mend it.
     """
     for name, parts in content.items():
+        if not name.strip():
+            raise HeadflowError(f"{where}: a set has no name", setting=setting)
         if wrong := wrong_set(parts):
             raise HeadflowError(f"{where}: the set {short(name)} {wrong}", setting=setting)
     return {name: HeadSet.of(parts) for name, parts in content.items()}

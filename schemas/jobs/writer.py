@@ -167,7 +167,8 @@ def _check_same(job: Job, settings: Settings) -> None:
             what = f"{short(found[name])}, this command's is {short(value)}"
             if isinstance(value, dict):
                 key = next(key for key in found[name] | value if found[name].get(key) != value.get(key))
-                what = f"for {short(key)} {short(found[name].get(key))}, this command's {short(value.get(key))}"
+                there, wanted = (short(each[key]) if key in each else "nothing" for each in (found[name], value))
+                what = f"for {short(key)} {there}, this command's {wanted}"
             raise HeadflowError(
                 f"{job.run.path} has another job of the name {job.name}: its {name} is {what}; choose another name",
                 setting="job",

@@ -158,7 +158,7 @@ def test_a_set_that_is_removed_predicts_the_model_without_it(run, extract, tmp_p
 
 def test_layers_and_windows(run, capsys):
     assert knock_out(run, "--layers", "each", "windows", "onward", "--window", 2, "--kind", "skip") == 0
-    found = rows(run, "layers_skip")
+    found = rows(run, "layers_windows2_onward_skip")
     single, several = (f"layer {layer}" for layer in range(4)), ("0-1", "1-2", "2-3", "0-3", "1-3")
     names = [*single, *(f"layers {each}" for each in several)]
     assert found["name"].astype(str).tolist() == names * NUMBER

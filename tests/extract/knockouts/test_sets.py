@@ -1,0 +1,56 @@
+"""Oracle: the rules, written out: what each file of sets or plan that is wrong is told, and what jobs are called."""
+
+import pytest
+
+from extract.knockouts.cli import job_name, parser
+from extract.knockouts.sets import read_plan, read_sets
+from schemas.errors import HeadflowError
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"a": {"heads": [[0, 1]]}, "a": {"heads": [[1, 1]]}}', "it has 'a' twice"),
+        ('{"a": {"heads": [[0, 1]], "heads": [[1, 1]]}}', "it has 'heads' twice"),
+        ('{" ": {"heads": [[0, 1]]}}', "a set has no name"),
+        ('{"a": {}}', "the set 'a' is empty"),
+        ("{}", "names no sets"),
+        ('{"a": {"heads": [[0, 9]]}}', "names head 9 of layer 0"),
+    ],
+)
+def test_sets_that_are_wrong(tmp_path, text, says):
+    path = tmp_path / "sets.json"
+    path.write_text(text)
+    with pytest.raises(HeadflowError, match="") as error:
+        read_sets(path, layers=2, heads=3)
+    assert says in str(error.value)
+    assert str(path) in str(error.value) or "names head" in says
+
+
+def test_a_file_of_sets_is_no_plan(tmp_path):
+    path = tmp_path / "sets.json"
+    path.write_text('{"a": {"heads": [[0, 1]]}}')
+    with pytest.raises(HeadflowError, match="it has neither `heads` nor `layers`"):
+        read_plan(path)
+
+
+@pytest.mark.parametrize(
+    ("flags", "name"),
+    [
+        ("--heads all", "heads_edge"),
+        ("--heads L0H1 --kind zero", "heads_zero"),
+        ("--layers", "layers_edge"),
+        ("--layers each", "layers_edge"),
+        ("--layers windows --window 3 --kind skip", "layers_windows3_skip"),
+        ("--layers onward --query last --key image", "layers_onward_edge_last_image"),
+        ("--sets some.json --kind remove", "sets_remove"),
+    ],
+)
+def test_other_knock_outs_have_another_name(flags, name):
+    assert job_name(parser().parse_args(["run", *flags.split()])) == name
+
+
+def test_a_plan_that_leaves_no_layer_is_refused(extract, tmp_path, capsys):
+    (tmp_path / "plan.json").write_text('{"layers": [0, 1, 2, 3]}')
+    assert extract(tmp_path / "run", plan=tmp_path / "plan.json", num_samples=2, num_workers=0) == 2
+    assert "the plan removes all layers, and nothing is left to observe" in capsys.readouterr().err
