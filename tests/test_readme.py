@@ -14,6 +14,7 @@ from analyze.cli import parser as analyze_parser
 from analyze.verify import TOLERANCES
 from extract.cli import parser as extract_parser
 from extract.knockouts.cli import parser as knock_out_parser
+from extract.look.cli import parser as look_parser
 from extract.models.families import FAMILIES
 from schemas.__main__ import contract
 from tests.support.runs import write_run
@@ -37,17 +38,17 @@ def flags(parser: argparse.ArgumentParser) -> set[str]:
 @pytest.mark.parametrize("readme", READMES)
 @pytest.mark.parametrize(
     ("package", "parser"),
-    [("extract", extract_parser), ("extract", knock_out_parser), ("analyze", analyze_parser)],
+    [("extract", extract_parser), ("extract", knock_out_parser), ("extract", look_parser), ("analyze", analyze_parser)],
 )
 def test_every_flag_is_in(readme, package, parser):
     text = (ROOT / package / readme).read_text(encoding="utf-8")
-    assert len(flags(parser())) > 8
+    assert len(flags(parser())) > 3
     assert [flag for flag in flags(parser()) if not re.search(rf"(`|RUN` |analyze ){re.escape(flag)}\b", text)] == []
 
 
 @pytest.mark.parametrize("readme", READMES)
 def test_defaults_of_extract_are_right(readme):
-    actions = [*knock_out_parser()._actions, *extract_parser()._actions]
+    actions = [*look_parser()._actions, *knock_out_parser()._actions, *extract_parser()._actions]
     defaults = {name: action.default for action in actions for name in action.option_strings}
     text = (ROOT / "extract" / readme).read_text(encoding="utf-8")
     compared = 0

@@ -28,6 +28,6 @@ def parser() -> argparse.ArgumentParser:
         help=f"how many heads are printed and drawn, those with the highest a2v (default {SHOWN})",
     )
     flags.add_argument(
-        "--output-dir", type=path, help="where the run of one sample and its picture go (default looks/NAME-HASH)"
+        "--output-dir", type=path, help="where the run of one sample and its picture go (default runs/looks/NAME-HASH)"
     )
     return flags

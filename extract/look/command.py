@@ -51,7 +51,7 @@ def look(argv: Sequence[str], extract: Callable[[argparse.Namespace], int]) -> i
 def _default_output(own: argparse.Namespace, others: Sequence[str]) -> Path:
     """A directory of its own for each image, question and model."""
     asked = json.dumps([str(own.image.resolve()), own.question, *others])
-    return Path("looks") / f"{own.image.stem}-{hashlib.sha256(asked.encode()).hexdigest()[:8]}"
+    return Path("runs") / "looks" / f"{own.image.stem}-{hashlib.sha256(asked.encode()).hexdigest()[:8]}"
 
 
 def _print(run: Run, top: int) -> None:

@@ -1,0 +1,117 @@
+"""Oracle: a run of the same model over a question file that asks the same."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from extract.__main__ import main
+from extract.look.looker import NAMES, Looker
+from schemas.columns import FLOW_NAMES, MAPS
+from schemas.errors import HeadflowError
+from schemas.validation.run import validate
+
+
+@pytest.fixture(scope="module")
+def run(extract, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    assert extract(folder, maps=True, num_samples=4, num_workers=0) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(checkpoint_path):
+    return Looker.load(str(checkpoint_path))
+
+
+def test_it_finds_what_a_run_has(run, model, questions):
+    samples, heads, maps = (pd.read_parquet(run / table) for table in ("samples", "heads", MAPS))
+    for row in samples.to_dict("records"):
+        found = model.look(questions / "images" / row["image"], row["question"])
+        assert found.prediction == row["prediction"]
+        for name in ("p_yes", "p_no", "margin"):
+            assert abs(getattr(found, name) - row[name]) <= 1e-4
+        own = [table[table["sample_id"] == row["sample_id"]] for table in (heads, maps)]
+        for name in FLOW_NAMES:
+            assert np.abs(found.masses[name].ravel() - own[0][name]).max() <= 1e-5
+        for name in NAMES:
+            assert np.abs(found.numbers[name].ravel() - own[1][name]).max() <= 1e-4
+        expected = own[1][(own[1]["layer"] == 2) & (own[1]["head"] == 5)].iloc[0]
+        grid = expected["map"].reshape(8, 8) * expected["scale"]
+        assert np.abs(found.map(2, 5) - grid).max() <= expected["scale"] * 1.01
+        assert found.box == tuple(row["grid_box"])
+
+
+def test_a_picture_in_memory_is_taken(run, model, questions):
+    name = pd.read_parquet(run / "samples")["image"][0]
+    file = questions / "images" / name
+    one, other = model.look(file, "Is it red?"), model.look(Image.open(file), "Is it red?")
+    assert one.margin == other.margin
+    assert (one.steps == other.steps).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "question", "says"),
+    [
+        ("gone.png", "Is it red?", "does not exist"),
+        ("gone/OCR.png", "Is it red?", "does not exist"),
+        (None, " ", "text"),
+    ],
+)
+def test_what_cannot_be_looked_at(run, model, questions, name, question, says):
+    name = name or pd.read_parquet(run / "samples")["image"][0]
+    with pytest.raises(HeadflowError, match=says):
+        model.look(questions / "images" / name, question)
+
+
+def test_a_setting_that_there_is_not(checkpoint_path):
+    with pytest.raises(HeadflowError, match="there is no setting colour"):
+        Looker.load(str(checkpoint_path), colour="red")
+
+
+def look(checkpoint_path, image, out, *flags):
+    return main(
+        ["look", "--model-path", str(checkpoint_path), "--image", str(image), "--question", "Is it red?"]
+        + ["--output-dir", str(out), *flags]
+    )
+
+
+def test_the_command(checkpoint_path, run, questions, tmp_path, capsys):
+    image = questions / "images" / pd.read_parquet(run / "samples")["image"][0]
+    assert look(checkpoint_path, image, tmp_path / "look", "--top", "3") == 0
+    lines = capsys.readouterr().out.splitlines()
+    start = next(place for place, line in enumerate(lines) if line.startswith("Is it red? "))
+    heads = pd.read_parquet(tmp_path / "look" / "heads").sort_values("a2v", ascending=False)[:3]
+    expected = [f"L{row.layer}H{row.head}" for row in heads.itertuples()]
+    assert [line.split()[0] for line in lines[start + 2 : start + 5]] == expected
+    assert [float(line.split()[1]) for line in lines[start + 2 : start + 5]] == heads["a2v"].round(3).tolist()
+    assert list(validate(tmp_path / "look")) == []
+    assert len(list((tmp_path / "look").rglob("*.png"))) >= 1
+    before = sorted(path.name for path in (tmp_path / "look").rglob("*"))
+    assert look(checkpoint_path, image, tmp_path / "look", "--top", "3") == 0
+    assert "1 of 1 samples are there already" in capsys.readouterr().out
+    assert sorted(path.name for path in (tmp_path / "look").rglob("*")) == before
+
+
+def test_another_run_is_not_overwritten(checkpoint_path, run, questions, capsys):
+    image = questions / "images" / pd.read_parquet(run / "samples")["image"][0]
+    assert look(checkpoint_path, image, run) == 2
+    assert "choose another directory" in capsys.readouterr().err
+    assert json.loads((run / "run.json").read_text())["tables"] == ["maps"]
+
+
+@pytest.mark.parametrize("name", ["gone.png", "."])
+def test_an_image_that_is_none(checkpoint_path, tmp_path, capsys, name):
+    assert look(checkpoint_path, tmp_path / name, tmp_path / "look") == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert "is not an image file; see --image" in lines[0]
+    assert not (tmp_path / "look").exists()
+
+
+def test_an_image_that_cannot_be_read(checkpoint_path, tmp_path, capsys):
+    (tmp_path / "broken.png").write_bytes(b"broken")
+    assert look(checkpoint_path, tmp_path / "broken.png", tmp_path / "look") == 2
+    assert "broken.png" in capsys.readouterr().err.strip().splitlines()[-1]
