@@ -72,10 +72,8 @@ def test_a_setting_that_there_is_not(checkpoint_path):
 
 
 def look(checkpoint_path, image, out, *flags):
-    return main(
-        ["look", "--model-path", str(checkpoint_path), "--image", str(image), "--question", "Is it red?"]
-        + ["--output-dir", str(out), *flags]
-    )
+    flags = ["--model-path", checkpoint_path, "--image", image, "--question", "Is it red?", "--output-dir", out, *flags]
+    return main(["look", *map(str, flags)])
 
 
 def test_the_command(checkpoint_path, run, questions, tmp_path, capsys):

@@ -1,0 +1,99 @@
+"""Which heads respond to what an image shows: their maps of one question on two images, compared.
+
+The content score of a head is the Jensen-Shannon divergence of the two maps as shares, over ln 2: 0 where they are the
+same, 1 where they do not overlap. A head that looks at the same places whatever the image shows, such as at visual
+sinks, has a score near 0.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import rel_entr
+
+from analyze.maps.reading import Maps, part_maps
+from analyze.tables.frames import Heads
+from schemas.columns import MAPS
+from schemas.errors import HeadflowError
+from schemas.store.parts import has_map
+
+Scores = npt.NDArray[np.float64]
+
+
+def content_scores(a: Heads, b: Heads, pairs: pd.DataFrame) -> tuple[Scores, npt.NDArray[np.bool_]]:
+    """The content scores of each pair of samples.
+
+    Args:
+        a, b: runs with maps; `a` has the images, `b` other ones.
+        pairs: `a` and `b`, positions in `samples` of each run, in the order of `a`.
+
+    Returns:
+        float64 [pairs, heads that have a map in both], NaN where the grids differ or a map is all 0; and which heads
+        these are, bool [layers, heads].
+
+    Raises:
+        HeadflowError: a run has no maps, they are of other queries, or no head has one in both; or as `part_maps`.
+    """
+    for heads in (a, b):
+        if MAPS not in heads.run.manifest.tables:
+            raise HeadflowError(f"{heads.run.path} has no maps")
+    if a.run.manifest.maps_of != b.run.manifest.maps_of:
+        raise HeadflowError(f"the maps of {a.run.path} and of {b.run.path} are of other queries")
+    kept = [has_map(heads.run) for heads in (a, b)]
+    both = kept[0] & kept[1]
+    if not both.any():
+        raise HeadflowError(f"no head has a map in both {a.run.path} and {b.run.path}")
+    scores = np.full((len(pairs), int(both.sum())), np.nan)
+    grids = [heads.samples[["grid_rows", "grid_columns"]].to_numpy() for heads in (a, b)]
+    same = (grids[0][pairs["a"]] == grids[1][pairs["b"]]).all(axis=1)
+    wanted = [both[each] for each in kept]
+    partners = _Partners(b)
+    for position, own in _all_maps(a, set(pairs["a"])):
+        for row in np.flatnonzero((pairs["a"] == position).to_numpy() & same):
+            other = partners.maps(int(pairs["b"].iloc[row]))
+            scores[row] = divergence(own[wanted[0]], other[wanted[1]])
+    return scores, both
+
+
+def divergence(one: Maps, other: Maps) -> Scores:
+    """The Jensen-Shannon divergence of maps [heads, patches] as shares, over ln 2, [heads]; NaN where one is all 0."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shares = [each / each.sum(axis=1, keepdims=True, dtype=np.float64) for each in (one, other)]
+    middle = (shares[0] + shares[1]) / 2
+    halves = [rel_entr(each, middle).sum(axis=1) for each in shares]
+    score: Scores = (halves[0] + halves[1]) / (2 * np.log(2))
+    return score
+
+
+def _all_maps(heads: Heads, wanted: set[int]) -> Iterator[tuple[int, Maps]]:
+    """The position of each sample that is wanted, in order, and its maps; part by part."""
+    for number, (first, last) in enumerate(heads.parts):
+        if wanted.intersection(range(first, last)):
+            positions, maps = _part(heads, number)
+            yield from ((place, each) for place, each in zip(positions, maps, strict=True) if place in wanted)
+
+
+def _part(heads: Heads, number: int) -> tuple[list[int], list[Maps]]:
+    """The positions of the observed samples of one part, and their maps."""
+    (first, last), others = heads.parts[number], heads.others[number] if heads.others else ()
+    observed = heads.observed.to_numpy()
+    positions = [place for place in range(first, last) if observed[place]]
+    names = heads.samples["sample_id"].astype(str).iloc[positions]
+    return positions, part_maps(heads.run, heads.run.parts[number], [*names, *others])[: len(positions)]
+
+
+class _Partners:
+    """The maps of samples by position, where neighbours are asked for one after the other."""
+
+    def __init__(self, heads: Heads) -> None:
+        self._heads = heads
+        self._ends = [last for _, last in heads.parts]
+        self._number, self._maps = -1, dict[int, Maps]()
+
+    def maps(self, position: int) -> Maps:
+        number = int(np.searchsorted(self._ends, position, side="right"))
+        if number != self._number:
+            positions, maps = _part(self._heads, number)
+            self._number, self._maps = number, dict(zip(positions, maps, strict=True))
+        return self._maps[position]
