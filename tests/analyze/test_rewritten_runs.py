@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from analyze.__main__ import main
+from schemas.columns import RECTANGLE, RECTANGLES
 from schemas.store import writer as writer_module
 from schemas.validation.run import validate
 from tests.support.runs import PART, flows, read_tables, rewrite, sample, start, write_run
@@ -38,7 +39,8 @@ def wide(path):
     """64 bits, large strings, the columns backwards."""
     pairs = ((pa.types.is_dictionary, pa.large_string()), (pa.types.is_string, pa.large_string()),
              (pa.types.is_integer, pa.int64()), (pa.types.is_floating, pa.float64()),
-             (pa.types.is_list, pa.large_list(pa.large_list(pa.float64()))))  # fmt: skip
+             (RECTANGLE.equals, pa.large_list(pa.float64())),
+             (RECTANGLES.equals, pa.large_list(pa.large_list(pa.float64()))))  # fmt: skip
     table = pq.read_table(path)
     kinds = [next(wide for check, wide in pairs if check(column.type)) for column in table.columns]
     columns = [column.cast(kind) for column, kind in zip(table.columns, kinds, strict=True)]
