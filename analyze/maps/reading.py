@@ -23,7 +23,8 @@ def part_maps(run: Run, part: Part, samples: Sequence[str]) -> list[Maps]:
         samples: ids of the part's samples that were observed.
 
     Raises:
-        HeadflowError: as `part_rows`; or a head has a map that should have none, or none, or one of another size.
+        HeadflowError: as `part_rows`; or a head has a map that should have none, or none, or one of another size, or
+            with a null in it.
     """
     path, kept = run.path / MAPS / part.name, has_map(run)
     number = np.cumsum(kept).reshape(kept.shape) - 1
@@ -32,6 +33,8 @@ def part_maps(run: Run, part: Part, samples: Sequence[str]) -> list[Maps]:
         layer, head, column = batch["layer"].to_numpy(), batch["head"].to_numpy(), batch[MAP]
         if (pc.is_valid(column).to_numpy(zero_copy_only=False) != kept[layer, head]).any():
             raise HeadflowError(f"{path}: other heads have maps than its run.json says; run validate")
+        if column.values.null_count:
+            raise HeadflowError(f"{path}: `map` has null in its lists; run validate")
         ends, values = column.offsets.to_numpy(), column.values.to_numpy()
         for row in np.flatnonzero(kept[layer, head]):
             found[place[row]][number[layer[row], head[row]]] = values[ends[row] : ends[row + 1]]

@@ -82,10 +82,14 @@ def _check_maps(run: Run, path: Path, content: pa.Table) -> Iterator[str]:
     sizes = dict(zip(samples["sample_id"].to_pylist(), patches, strict=True))
     ids = content["sample_id"].combine_chunks()
     expected = np.array([sizes.get(name) or 0 for name in ids.dictionary.to_pylist()])[ids.indices.to_numpy()][there]
+    steps_of = maps.drop_null().flatten()
+    if steps_of.null_count:
+        yield f"{path}: `map` has null in its lists, {steps_of.null_count} times"
+        return
     lengths, scale = pc.list_value_length(maps).drop_null().to_numpy(), content["scale"].to_numpy()[there]
     if wrong := int((lengths != expected).sum()):
         yield f"{path}: `map` has another length than `grid_rows` times `grid_columns` in {wrong} rows"
-    steps = np.bincount(np.repeat(np.arange(len(lengths)), lengths), maps.drop_null().flatten(), len(lengths))
+    steps = np.bincount(np.repeat(np.arange(len(lengths)), lengths), steps_of, len(lengths))
     mass, rest = (content[name].to_numpy()[there] for name in ("mass", "rest"))
     off = np.maximum(0, np.abs(mass - rest - steps * scale) - 0.5 * scale * lengths)  # rounding to steps
     yield from differs(path, "`map` times `scale`, with `rest`,", "does not add up to `mass`", off, np.zeros_like(off))
