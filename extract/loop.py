@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from tqdm import tqdm
 
+from extract.images.counterfactual import Counterfactual
 from extract.images.loading import LoadedImage, load_images, open_images
 from extract.models.checkpoint import Checkpoint, device_name
 from extract.passes.batching import (
@@ -71,6 +72,7 @@ class Loop:
         batch_size: images that go through the model at once.
         workers: processes that decode and preprocess images.
         removed: the heads and layers that were taken out of the model.
+        counterfactual: makes counterfactual images; None: they are read as they are.
     """
 
     checkpoint: Checkpoint
@@ -79,6 +81,7 @@ class Loop:
     batch_size: int
     workers: int
     removed: HeadSet = NOTHING
+    counterfactual: Counterfactual | None = None
 
     def manifest_fields(self) -> dict[str, Any]:
         """The fields of a run's manifest that it decides."""
@@ -176,7 +179,7 @@ class Loop:
         """The image of each sample; ends early if `stop` is set and the workers ended at the same signal."""
         if not samples:
             return
-        files = open_images(questions, samples, self.checkpoint.preprocessor)
+        files = open_images(questions, samples, self.checkpoint.preprocessor, self.counterfactual)
         ahead, pin = WINDOW * self.batch_size, self.checkpoint.device.type == "cuda"
         images = load_images(files, workers=self.workers, ahead=ahead, pin=pin)
         while True:
