@@ -8,6 +8,7 @@ from analyze.__main__ import main
 from analyze.image.failures import CAUSES, SHARE, find_failures
 from analyze.image.gain import find_gain
 from analyze.image.pairs import pair_runs
+from analyze.pictures.of_run import subject
 from analyze.scores.mme import ALL, mme_scores
 from analyze.tables.frames import open_heads
 from tests.support.runs import edit_json, edit_manifest, flows, sample, start
@@ -165,3 +166,13 @@ def test_one_image_and_no_failure(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "failures: none among the paired questions" in out
     assert "nan" not in out
+
+
+def test_other_commands_say_that_images_were_changed(tmp_path, capsys):
+    run = write(tmp_path / "run", seed=0, fields=COUNTERFACTUAL)
+    assert main(["verify", str(run), "--dpi", "40"]) == 2
+    (verdict,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("cannot be compared")]
+    assert ", images," in verdict
+    assert main(["export-pt", str(run)]) == 2
+    assert "is of blank images, which records do not say" in capsys.readouterr().err
+    assert "blank images" in subject(open_heads(run)[0])
