@@ -1,6 +1,7 @@
 """The commands of `python -m analyze`: each does its work, prints, and writes files; `opening` beside them is shared.
 
-plots, summary, verify, compare, diagnose, prompts, prune   a command each
+plots, compare, diagnose, prompts, prune, maps   a command each
+summary   summary, verify
 runs      validate, subset, merge
 legacy    export-pt, import-pt
 """

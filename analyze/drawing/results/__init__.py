@@ -4,5 +4,6 @@ verification   a run compared with published figures
 comparison     two runs side by side
 diagnosis      how a model fails
 prompts        wordings of the same questions
+maps           where heads look
 prune          what cutting heads or layers costs
 """
