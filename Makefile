@@ -14,6 +14,7 @@ IMAGES ?=
 QUESTIONS ?= $(if $(IMAGES),,$(MME))
 RUN ?=
 WITH ?=
+WITHOUT ?=
 FILE ?=
 CONV_MODE ?=
 NUM_SAMPLES ?= -1
@@ -22,7 +23,7 @@ DEVICE ?= auto
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-llava demo tour train-demo data extract knock-out plots summary compare diagnose prompts prune verify validate export-pt import-pt test check bench bench-plots clean
+.PHONY: help setup setup-llava demo tour train-demo data extract knock-out plots summary compare diagnose image prompts prune verify validate export-pt import-pt test check bench bench-plots clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -122,6 +123,10 @@ compare: needs-run $(VENV)/.laptop  ## compare two runs, or the distances of sev
 
 diagnose: needs-run $(VENV)/.laptop  ## say where and how a model fails: RUN=... [ARGS]
 	$(BIN)/python -m analyze diagnose '$(RUN)' $(ARGS)
+
+image: needs-run $(VENV)/.laptop  ## say what answers owe to the image: RUN=... WITHOUT=run of counterfactual images [ARGS]
+	@$(if $(WITHOUT),,echo 'make image needs WITHOUT=runs/other, a run of counterfactual images' >&2; exit 2)
+	$(BIN)/python -m analyze image '$(RUN)' --without '$(WITHOUT)' $(ARGS)
 
 knock-out: needs-run $(VENV)/.all  ## run a run's model again with heads or layers knocked out: RUN=... ARGS="--heads all"
 	$(BIN)/python -m extract knock-out '$(RUN)' $(ARGS)

@@ -10,6 +10,7 @@ opening     what commands share: opening a run, and the folder that files go to
 commands/   one module for each command: it prints and writes
 compare/    two runs compared
 maps/       where in the image heads look
+image/      what answers owe to the image
 knockouts/  what jobs of knock-outs measured
 prune/      which heads or layers can be cut
 summary, verify, diagnose, prompts, legacy   the work of one command each

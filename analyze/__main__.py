@@ -11,12 +11,12 @@ import sys
 from analyze.cli import parse
 from analyze.commands.compare import compare_runs
 from analyze.commands.diagnose import diagnose_run
-from analyze.commands.legacy import export_pt, import_pt
+from analyze.commands.image import image_of_run
 from analyze.commands.maps import map_run
 from analyze.commands.plots import draw_plots
 from analyze.commands.prompts import compare_wordings
 from analyze.commands.prune import prune_run
-from analyze.commands.runs import merge_runs, subset_run, validate_run
+from analyze.commands.runs import export_pt, import_pt, merge_runs, subset_run, validate_run
 from analyze.commands.summary import summarise_run, verify_run
 
 COMMANDS = {
@@ -25,6 +25,7 @@ COMMANDS = {
     "verify": verify_run,
     "compare": compare_runs,
     "diagnose": diagnose_run,
+    "image": image_of_run,
     "prompts": compare_wordings,
     "prune": prune_run,
     "maps": map_run,

@@ -126,6 +126,14 @@ def parser() -> Parser:
     _value_flags(failures, DIAGNOSED)
     _picture_flags(failures, "RUN/diagnosis", prefix=False)
     _resample_flags(failures)
+    _without_flag(failures, required=False)
+
+    seen = commands.add_parser("image", help="what the answers owe to the image, from a run without it; a verdict")
+    _run_argument(seen)
+    _without_flag(seen, required=True)
+    _prompt_flag(seen)
+    _picture_flags(seen, "RUN/image_over_RUN_B", prefix=False)
+    _resample_flags(seen)
 
     worded = commands.add_parser("prompts", help="compare the wordings of a run; a recommendation in words")
     _run_argument(worded)
@@ -253,6 +261,16 @@ def _maps_flags(command: argparse.ArgumentParser) -> None:
 
 def _run_argument(command: argparse.ArgumentParser) -> None:
     command.add_argument("run", type=path, metavar="RUN", help="directory of a run")
+
+
+def _without_flag(command: argparse.ArgumentParser, *, required: bool) -> None:
+    command.add_argument(
+        "--without",
+        type=path,
+        required=required,
+        metavar="RUN_B",
+        help="a run of the same model and questions with counterfactual images",
+    )
 
 
 def _prompt_flag(command: argparse.ArgumentParser, default: str = "") -> None:

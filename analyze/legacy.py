@@ -23,7 +23,7 @@ from analyze.tables.text_scope import TextScope
 from schemas.columns import CROSSINGS, UNKNOWN
 from schemas.errors import HeadflowError
 from schemas.files import publishing
-from schemas.manifest import EXTRACTED, IMPORTED, TEXT_SCOPES, Manifest, Session
+from schemas.manifest import EXTRACTED, IMPORTED, ORIGINAL, TEXT_SCOPES, Manifest, Session
 from schemas.sample_ids import SampleIds
 from schemas.store.run import Run
 from schemas.store.writer import RunWriter
@@ -57,9 +57,11 @@ def export_records(heads: Heads, scope: TextScope, path: Path) -> int:
     Values are those of float32, as in runs, so that importing the file gives the same values.
 
     Raises:
-        HeadflowError: the run does not have each (layer, head) of each sample once.
+        HeadflowError: the run is of counterfactual images, or does not have each (layer, head) of each sample once.
         OSError: the file cannot be written.
     """
+    if heads.manifest.images != ORIGINAL:
+        raise HeadflowError(f"{heads.run.path} is of {heads.manifest.images} images, which records do not say")
     torch = _torch()
     shape = (heads.layers, heads.heads)
     values = np.empty((len(heads.samples), *shape, len(FLOWS)), np.float32)

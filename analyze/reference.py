@@ -11,6 +11,7 @@ import pandas as pd
 from analyze.tables.frames import DEFAULT
 from schemas.errors import HeadflowError
 from schemas.files import build, read_object
+from schemas.manifest import ORIGINAL
 
 LLAVA_MME = Path(__file__).parents[1] / "data" / "reference" / "llava-v1.5-7b-mme.json"
 
@@ -28,6 +29,7 @@ class Settings:
     prompt_suffix: str
     image_preprocessing: dict[str, Any]  # the values that are compared; others of a run are not
     dtype: str
+    images: str = ORIGINAL
 
 
 @dataclass(frozen=True)

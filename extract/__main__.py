@@ -37,7 +37,7 @@ from extract.provenance import git_commit, recorded, versions
 from extract.questions.question_set import QuestionSet, read_questions
 from schemas.columns import REASONS
 from schemas.errors import HeadflowError
-from schemas.manifest import SEPARATE, Manifest
+from schemas.manifest import SEPARATE, SWAP, Manifest
 from schemas.store.directory import check_directory, holds_run, refuse_foreign_run
 from schemas.store.identity import check_division, check_fingerprints, check_model, check_same
 from schemas.store.parts import damaged_parts
@@ -90,6 +90,7 @@ def known_fields(arguments: argparse.Namespace, questions: QuestionSet, wordings
         "question_file_sha256": questions.sha256,
         **wording_fields(wordings),
         "system_span": arguments.system_span,
+        "images": arguments.images,
     }
     if arguments.dtype != "auto":
         known["dtype"] = arguments.dtype
@@ -160,10 +161,12 @@ def run(arguments: argparse.Namespace) -> int:
     questions.check_images()
     with packages(arguments.backend):
         from extract.checks import check_images
+        from extract.images.counterfactual.swapping import swap_images
         from extract.images.fingerprint import fingerprint_images
         from extract.models.fingerprint import fingerprint_settings
     images = fingerprint_images(questions)  # of all chunks, so that each is compared with those before
     settings = fingerprint_settings(arguments.model_path, arguments.model_base)
+    whole = questions
     questions = in_wordings(questions.first(arguments.num_samples), wordings)
     chunk = questions.chunk(arguments.num_chunks, arguments.chunk_idx)
     found = find_run(arguments, questions, wordings, settings, images)
@@ -171,6 +174,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{len(chunk.samples)} of {len(chunk.samples)} samples are there already, the run stays as it is")
         return 0
     check_images(questions, chunk)
+    if arguments.images == SWAP:
+        chunk = swap_images(chunk, whole)
     check_directory(arguments.output_dir)
     ledger = found.ledgers.get(arguments.chunk_idx) if found is not None else None
     before = ledger.sessions[-1] if ledger and ledger.sessions else None

@@ -17,7 +17,7 @@ from extract.questions.question_set import QuestionSet
 from schemas.columns import CONTRIBUTIONS, EXTRAS, LAYERS, MAPS, OF_LAST, OF_QUESTION
 from schemas.errors import HeadflowError
 from schemas.jobs.head_sets import NOTHING, HeadSet
-from schemas.manifest import PACKED, Session
+from schemas.manifest import ORIGINAL, PACKED, SWAP, Session
 
 if TYPE_CHECKING:
     from extract.images.preprocessing import ImageSettings, Preprocessor
@@ -173,6 +173,7 @@ def load_extractor(
         HeadflowError: the model cannot be loaded or observed, or packages are not installed.
     """
     with packages(arguments.backend):
+        from extract.images.counterfactual.altered import Counterfactual
         from extract.maps.tables import MapTables
         from extract.models.checkpoint import device_name
         from extract.passes.batch_size import choose_batch_size
@@ -196,6 +197,9 @@ def load_extractor(
     if batch_size is None:
         groups = questions.by_image() if packed else [[sample] for sample in questions.samples]
         batch_size = choose_batch_size(passes, prompts, groups)
+    images, counterfactual = arguments.images, None
+    if images not in (ORIGINAL, SWAP):
+        counterfactual = Counterfactual.of(images, checkpoint)
     return Extractor(
         checkpoint=checkpoint,
         prompts=prompts,
@@ -205,6 +209,8 @@ def load_extractor(
         workers=arguments.num_workers,
         removed=removed,
         thumbnails=arguments.thumbnails,
+        images=images,
+        counterfactual=counterfactual,
     )
 
 

@@ -11,7 +11,7 @@ from extract.prompts.wordings import PRESETS
 from extract.questions.fields import MME_SUFFIX
 from schemas.cli import number, path
 from schemas.columns import LAST
-from schemas.manifest import ASPECTS, PACKED, ROWS, SEPARATE
+from schemas.manifest import ASPECTS, IMAGES, ORIGINAL, PACKED, ROWS, SEPARATE
 from schemas.text import storable
 
 OUTPUT_DIR = "mme_attention_observation"  # as users of the earlier tool know it
@@ -173,6 +173,13 @@ def parser() -> argparse.ArgumentParser:
         type=path,
         help="run the model without the heads and layers of a plan, a JSON file of `heads` and `layers` such as "
         "plan.json of `analyze prune`",
+    )
+    flags.add_argument(
+        "--images",
+        choices=IMAGES,
+        default=ORIGINAL,
+        help="counterfactual images, behind the same questions: the mean colour, another image of the category, noise, "
+        "or the image with its patches in another order (default original)",
     )
     flags.add_argument(
         "--image-aspect-ratio",

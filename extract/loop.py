@@ -8,8 +8,8 @@ from typing import Any, Protocol, TypeVar
 
 from tqdm import tqdm
 
+from extract.images.counterfactual.altered import Counterfactual
 from extract.images.loading import LoadedImage, load_images, open_images
-from extract.images.preprocessing import WithThumbnail
 from extract.models.checkpoint import Checkpoint, device_name
 from extract.passes.batching import (
     PACKED_TOGETHER,
@@ -73,6 +73,7 @@ class Loop:
         workers: processes that decode and preprocess images.
         removed: the heads and layers that were taken out of the model.
         thumbnails: whether small pictures of the images are made.
+        counterfactual: makes counterfactual images; None: they are read as they are.
     """
 
     checkpoint: Checkpoint
@@ -82,6 +83,7 @@ class Loop:
     workers: int
     removed: HeadSet = NOTHING
     thumbnails: bool = False
+    counterfactual: Counterfactual | None = None
 
     def manifest_fields(self) -> dict[str, Any]:
         """The fields of a run's manifest that it decides."""
@@ -179,8 +181,9 @@ class Loop:
         """The image of each sample; ends early if `stop` is set and the workers ended at the same signal."""
         if not samples:
             return
-        preprocessor = self.checkpoint.preprocessor
-        files = open_images(questions, samples, WithThumbnail(preprocessor) if self.thumbnails else preprocessor)
+        files = open_images(
+            questions, samples, self.checkpoint.preprocessor, self.counterfactual, thumbnails=self.thumbnails
+        )
         ahead, pin = WINDOW * self.batch_size, self.checkpoint.device.type == "cuda"
         images = load_images(files, workers=self.workers, ahead=ahead, pin=pin)
         while True:

@@ -10,16 +10,21 @@ from extract.passes.forward import Observed, Outcome, Passes
 from extract.questions.question_set import QuestionSet
 from schemas.columns import FLOW_NAMES
 from schemas.errors import HeadflowError, Stopped
-from schemas.manifest import EXTRACTED
+from schemas.manifest import EXTRACTED, ORIGINAL
 from schemas.store.run import open_run
 from schemas.store.writer import TO_RESUME, RunWriter
 
 
 @dataclass(frozen=True, kw_only=True)
 class Extractor(Loop):
-    """Everything that turns samples into rows of a run."""
+    """Everything that turns samples into rows of a run.
+
+    Attributes:
+        images: which images the model is given, of `schemas.manifest.IMAGES`.
+    """
 
     passes: Passes
+    images: str = ORIGINAL
 
     def describe(self) -> dict[str, Any]:
         """The fields of the manifest that it decides."""
@@ -30,6 +35,7 @@ class Extractor(Loop):
             "tables": self.passes.tables,
             **self.passes.map_fields(),
             **self.manifest_fields(),
+            "images": self.images,
             **self.passes.answers.tokens.manifest_fields(),
         }
 

@@ -174,6 +174,13 @@ SAMPLES = (
     Column("question_id", pa.string(), "", True, "the benchmark's id, shared by the questions on one image in MME"),
     Column("image", pa.string(), "", True, "path or name of the image, as the question file gives it"),
     Column("image_sha256", pa.string(), "hex", True, "hash of the image file's bytes; null if it was not read"),
+    Column(
+        "image_shown",
+        pa.string(),
+        "",
+        True,
+        "name of the image that the model was given instead, in a run of swapped images; null in others",
+    ),
     Column("question", pa.string(), "", True, "the question, as the question file gives it"),
     Column("answer", pa.string(), "", True, "the right answer, as the benchmark gives it"),
     Column("difficulty", pa.string(), "", True, "what makes the question hard, in a word, as the question file says"),

@@ -19,6 +19,8 @@ SUBSET, MERGE = "subset", "merge"
 PACKED, SEPARATE = "packed", "separate"
 TEXT_SCOPES = ("all", "no-system")
 CROP, PAD, AS_CHECKPOINT = ASPECTS = ("crop", "pad", "checkpoint")  # how non-square images are preprocessed
+# Which images the model was given
+ORIGINAL, BLANK, SWAP, NOISE, SHUFFLE = IMAGES = ("original", "blank", "swap", "noise", "shuffle")
 INDICES, ROWS = 2**15, 2**31  # most layers or heads, as `layer` and `head` are int16; most samples
 # Fields that say which model answers, and how it is asked
 IDENTITY_OF_MODEL = (
@@ -86,6 +88,11 @@ class Manifest:
     ] = field(default_factory=list)
     answer_token_ids: Annotated[list[int], "the ids of these tokens"] = field(default_factory=list)
     image_preprocessing: Annotated[dict[str, Any], "how images were resized and cropped"] = field(default_factory=dict)
+    images: Annotated[
+        str,
+        f"what the model was given in place of each image: `{ORIGINAL}` (the image), `{BLANK}` (the mean colour), "
+        f"`{SWAP}` (another image of the category), `{NOISE}`, or `{SHUFFLE}` (its patches in another order)",
+    ] = ORIGINAL
     question_file: Annotated[str | None, "the question file, or the imported file"] = None
     question_file_sha256: Annotated[
         str | None, "hash of that file's bytes, or of the names and bytes of several files"
@@ -122,6 +129,8 @@ class Manifest:
         """Values that cannot be, though they have the right type."""
         if self.text_scope not in TEXT_SCOPES:
             yield f"text_scope is {short(self.text_scope)}, not one of {', '.join(TEXT_SCOPES)}"
+        if self.images not in IMAGES:
+            yield f"images is {short(self.images)}, not one of {', '.join(IMAGES)}"
         for name, most in (("layers", INDICES), ("heads", INDICES), ("num_chunks", ROWS)):
             if not 1 <= getattr(self, name) <= most:
                 yield f"{name} is {short(getattr(self, name))}, not from 1 to {most}"

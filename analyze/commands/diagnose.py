@@ -12,13 +12,16 @@ from schemas.errors import HeadflowError
 
 if TYPE_CHECKING:
     from analyze.diagnose import Diagnosis
+    from analyze.image.failures import Failures
 
 SHOWN = 10  # heads and samples on the terminal
 
 
 def diagnose_run(arguments: argparse.Namespace) -> int:
     """`diagnose`: the verdict, then tables, CSV files and pictures."""
+    from analyze.commands.image import opened_pair
     from analyze.diagnose import diagnose
+    from analyze.image.failures import find_failures
 
     heads = opened(arguments.run, arguments.prompt)
     flows = check_flows(arguments.metrics, heads.run.manifest)
@@ -28,6 +31,7 @@ def diagnose_run(arguments: argparse.Namespace) -> int:
             "values, and they cannot tell which is answered wrong; ask for t2v, q2* and a2*",
             setting="metrics",
         )
+    failures = find_failures(opened_pair(arguments)) if arguments.without is not None else None
     folder = output_folder(arguments.output_dir, heads, "diagnosis")
     make_folder(folder)
     scope = heads.scope(arguments.text_scope)
@@ -39,22 +43,26 @@ def diagnose_run(arguments: argparse.Namespace) -> int:
     tables = {"states.csv": found.states, "contrasts.csv": found.contrasts, "worst.csv": found.worst}
     tables |= {"difficulty.csv": found.difficulty} if len(found.difficulty) else {}
     tables |= {"calibration.csv": found.calibration.curve} if found.calibration else {}
+    tables |= {"causes.csv": failures.counts, "failures.csv": failures.samples} if failures else {}
     present(
-        found.verdict(),
+        [*found.verdict(), *(failures.verdict() if failures else [])],
         tables,
         folder,
         heads.run.path,
-        show=lambda: _print(found, arguments),
+        show=lambda: _print(found, failures, arguments),
         draw=lambda: _draw(found, heads, folder, arguments),
     )
     return 0
 
 
-def _print(found: "Diagnosis", arguments: argparse.Namespace) -> None:
+def _print(found: "Diagnosis", failures: "Failures | None", arguments: argparse.Namespace) -> None:
     print(f"\npairs of questions; 95% intervals, {arguments.resamples} resamples of images, seed {arguments.seed}")
     print(as_text(found.states, 1))
     if len(found.difficulty):
         print(f"\nby difficulty, as the question file says\n{as_text(found.difficulty, 1)}")
+    if failures is not None:
+        print(f"\nwrong answers by cause; shares of them in %, ignored: moved by up to {failures.threshold:.3g} logits")
+        print(as_text(failures.counts, 1))
     if len(found.contrasts):
         print("\nheads with the smallest p; expected: where nothing is told; adjusted_p: false discovery rate")
         print(as_text(found.contrasts.sort_values("p").head(SHOWN), 3))

@@ -24,6 +24,7 @@ from analyze.pictures.kinds import HeadBars, HeadMap, Histogram, LayerBars, Pane
 from analyze.tables.frames import Heads
 from analyze.tables.tallies import Tally
 from analyze.tables.text_scope import Array, TextScope
+from schemas.manifest import ORIGINAL
 
 HEADROOM = 1.05  # of a y axis above the highest bar
 EQUAL = 1e-6  # by which widths of equal bins may differ, relative
@@ -153,10 +154,11 @@ class Pictures:
 
 
 def subject(heads: Heads, scope: TextScope | None = None) -> tuple[str, ...]:
-    """What the pictures of a run are of: its model, if that is known, its own name, its wording, its text scope."""
+    """What the pictures of a run are of: its model, if known, its name, images and wording, its text scope."""
     model = Path(heads.run.manifest.model or "").name
     wording = f"prompt {heads.prompt}" if heads.prompt else ""
-    names = (model, f"run {heads.run.path.resolve().name}", wording, scope.note if scope else "")
+    images = "" if heads.manifest.images == ORIGINAL else f"{heads.manifest.images} images"
+    names = (model, f"run {heads.run.path.resolve().name}", images, wording, scope.note if scope else "")
     return tuple(name for name in names if name)
 
 

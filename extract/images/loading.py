@@ -5,8 +5,9 @@ import os
 import signal
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.connection import Connection
@@ -18,8 +19,9 @@ from PIL import Image
 from torch._C import _error_if_any_worker_fails
 from torch.utils.data import DataLoader, Dataset
 
+from extract.images.counterfactual.altered import Counterfactual
 from extract.images.decoding import decode_image, find_image, load_image
-from extract.images.preprocessing import Pixels
+from extract.images.preprocessing import Pixels, thumbnail
 from extract.questions.parquet import ImageBytes
 from extract.questions.question_set import QuestionSet
 from extract.questions.samples import Sample, Unusable
@@ -55,11 +57,20 @@ Preprocess = Callable[[Image.Image], Pixels]
 
 
 class Images(ABC, Dataset[LoadedImage]):
-    """Images by number, read when they are needed, in any process."""
+    """Images by number, read when they are needed, in any process.
+
+    Attributes:
+        shown: where the image is that takes the place of each, by its number; no number: none does.
+        counterfactual: makes counterfactual images; None: they are read as they are.
+        thumbnails: whether a small picture of each is made, of that in its place if there is one; not an altered one.
+    """
 
     def __init__(self, locations: Sequence[Any], preprocess: Preprocess) -> None:
         self._locations = locations
         self._preprocess = preprocess
+        self.shown: Mapping[int, Any] = {}
+        self.counterfactual: Counterfactual | None = None
+        self.thumbnails = False
 
     def __len__(self) -> int:
         return len(self._locations)
@@ -70,13 +81,23 @@ class Images(ABC, Dataset[LoadedImage]):
         except Unusable as error:
             return LoadedImage(error.image_sha256, None, error.reason, error.detail)
         try:
-            return LoadedImage(digest, self._preprocess(image))
+            if number in self.shown:
+                image = self._load_other(self.shown[number])
+            return LoadedImage(digest, self._read(image, digest))
         except Unusable as error:
             return LoadedImage(digest, None, error.reason, error.detail)
+
+    def _read(self, image: Image.Image, digest: str) -> Pixels:
+        pixels = self.counterfactual(image, digest) if self.counterfactual else self._preprocess(image)
+        return replace(pixels, thumbnail=thumbnail(image)) if self.thumbnails else pixels
 
     @abstractmethod
     def _load(self, location: Any) -> tuple[Image.Image, str]:
         """An image and its hash; raises `Unusable` if it cannot be used."""
+
+    def _load_other(self, location: Any) -> Image.Image:
+        """An image that is shown in place of another; raises `Unusable` likewise."""
+        return self._load(location)[0]
 
 
 class ImageFiles(Images):
@@ -96,10 +117,18 @@ class ImageRows(Images):
     def __init__(self, contents: ImageBytes, rows: Sequence[int], preprocess: Preprocess) -> None:
         super().__init__(rows, preprocess)
         self._contents = contents
+        self._others = copy(contents)  # each of the two is read in order
 
     def _load(self, location: int) -> tuple[Image.Image, str]:
+        return self._decode(self._contents, location)
+
+    def _load_other(self, location: int) -> Image.Image:
+        return self._decode(self._others, location)[0]
+
+    @staticmethod
+    def _decode(contents: ImageBytes, location: int) -> tuple[Image.Image, str]:
         try:
-            content = self._contents[location]
+            content = contents[location]
         except HeadflowError as error:
             raise Unusable("image_unreadable", f"row {location}: {one_line(error)[:300]}") from None
         if content is None:
@@ -107,14 +136,32 @@ class ImageRows(Images):
         return decode_image(content, f"row {location}")
 
 
-def open_images(questions: QuestionSet, samples: Sequence[Sample], preprocess: Preprocess) -> Images:
-    """The images of some samples of a question set: files of a folder, or rows of Parquet."""
+def open_images(
+    questions: QuestionSet,
+    samples: Sequence[Sample],
+    preprocess: Preprocess,
+    counterfactual: Counterfactual | None = None,
+    *,
+    thumbnails: bool = False,
+) -> Images:
+    """The images of some samples of a question set, or those in their place: files of a folder, or rows of Parquet.
+
+    Args:
+        counterfactual: see `Images`; `thumbnails` likewise.
+    """
     images = questions.images
-    if isinstance(images, Path):
-        return ImageFiles(images, [sample.image for sample in samples], preprocess)
+    others = {number: sample.shown for number, sample in enumerate(samples) if sample.shown is not None}
     if images is None:
         raise ValueError(f"{questions.name} has no images")
-    return ImageRows(images, [sample.row for sample in samples], preprocess)
+    found: Images
+    if isinstance(images, Path):
+        found = ImageFiles(images, [sample.image for sample in samples], preprocess)
+        found.shown = {number: sample.image for number, sample in others.items()}
+    else:
+        found = ImageRows(images, [sample.row for sample in samples], preprocess)
+        found.shown = {number: sample.row for number, sample in others.items()}
+    found.counterfactual, found.thumbnails = counterfactual, thumbnails
+    return found
 
 
 def load_images(

@@ -95,17 +95,6 @@ class ImageSettings:
         return {name: limit for name, limit in limits.items() if limit is not None}
 
 
-@dataclass(frozen=True)
-class WithThumbnail:
-    """What a preprocessor makes of an image, with a thumbnail."""
-
-    preprocess: Callable[[Image.Image], Pixels]
-
-    def __call__(self, image: Image.Image) -> Pixels:
-        """See `Preprocessor.__call__`."""
-        return replace(self.preprocess(image), thumbnail=thumbnail(image))
-
-
 def thumbnail(image: Image.Image) -> bytes:
     """The JPEG of a picture of at most `THUMBNAIL` pixels a side, about 10 KB."""
     small = image.copy()

@@ -21,7 +21,7 @@ from schemas.columns import MEAN, OK
 from schemas.errors import HeadflowError
 from schemas.jobs.head_sets import HeadSet
 from schemas.jobs.job import Settings, remove_job
-from schemas.manifest import IDENTITY_OF_MODEL, PACKED
+from schemas.manifest import IDENTITY_OF_MODEL, ORIGINAL, PACKED
 from schemas.store.identity import changed_observed
 from schemas.store.run import Run, open_run
 from schemas.text import listed, short
@@ -90,6 +90,8 @@ def asked_of_run(run: Run, arguments: argparse.Namespace) -> argparse.Namespace:
     Raises:
         HeadflowError: no session of the run says how it was made, or it was made in another way.
     """
+    if run.manifest.images != ORIGINAL:
+        raise HeadflowError(f"{run.path} is of {run.manifest.images} images: knock-outs need the images as they are")
     sessions = [session for ledger in run.ledgers.values() for session in ledger.sessions]
     made = next((each.arguments for each in reversed(sessions) if each.arguments.get("model_path")), None)
     if made is None:

@@ -9,6 +9,7 @@ from torch import Tensor
 from extract.growing.changes import Change
 from extract.growing.growth import Growth, Source
 from extract.growing.prefill import Prefill
+from extract.images.counterfactual.swapping import cycles
 from extract.questions.samples import Sample
 from schemas.errors import HeadflowError
 
@@ -73,16 +74,10 @@ def choose_partners(groups: Iterable[Sequence[Sample]], seed: int) -> dict[str, 
     categories: dict[str, list[Sample]] = {}
     for group in groups:
         categories.setdefault(group[0].category, []).append(group[0])
-    cycles = [samples for samples in categories.values() if len(samples) > 1]
-    alone = [samples[0] for samples in categories.values() if len(samples) == 1]
-    if len(alone) == 1 and cycles:
-        cycles[0] = [*cycles[0], *alone]
-    elif len(alone) > 1:
-        cycles.append(alone)
-    if not cycles:
-        raise HeadflowError("images are swapped with others: there is one", setting="kind")
     partners: dict[str, Sample] = {}
-    for samples in cycles:
+    for samples in cycles(categories):
         order = [samples[place] for place in random.permutation(len(samples))]
         partners |= {one.image: other for one, other in zip(order, [*order[1:], order[0]], strict=True)}
+    if not partners:
+        raise HeadflowError("images are swapped with others: there is one", setting="kind")
     return partners

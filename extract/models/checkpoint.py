@@ -62,6 +62,11 @@ class Checkpoint(ABC):
         return self.model.dtype
 
     @property
+    def patch_size(self) -> int:
+        """The edge of a patch of the vision tower, in pixels; raises `HeadflowError` if the model does not say it."""
+        return patch_size_of(getattr(self.model.config, "vision_config", None))
+
+    @property
     def causal(self) -> bool:
         """Whether no token sees a later one."""
         return self.kernel is not None
@@ -133,6 +138,18 @@ class Checkpoint(ABC):
         Returns:
             [images, length, width] in the model's dtype.
         """
+
+
+def patch_size_of(vision: Any) -> int:
+    """The edge of a patch, as the config of a vision tower has it: a number, or a height and a width."""
+    size = getattr(vision, "patch_size", None)
+    if isinstance(size, list | tuple) and len(set(size)) == 1:
+        size = size[0]
+    if not isinstance(size, int):
+        raise HeadflowError(
+            "this model does not say how large the square patches of its vision tower are", setting="images"
+        )
+    return size
 
 
 def choose_device(name: str) -> torch.device:

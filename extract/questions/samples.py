@@ -31,6 +31,7 @@ class Sample:
         row: its place in the question file, from 0.
         difficulty: what makes it hard, in a word.
         prompt: name of the wording that it is asked in; None where there is one.
+        shown: a sample about the image that the model is given in place of its own; None: its own.
         boxes: where the answer lies, `(x0, y0, x1, y1)` in pixels of the original image.
     """
 
@@ -44,10 +45,12 @@ class Sample:
     prompt: str | None = None
     difficulty: str | None = None
     boxes: tuple[tuple[float, ...], ...] | None = None
+    shown: "Sample | None" = None
 
     def record(self) -> dict[str, Any]:
         """What goes into the table `samples`; empty text becomes None."""
-        return {name: None if value == "" else value for name, value in vars(self).items()}
+        values = vars(self) | {"image_shown": self.shown.image if self.shown else None}
+        return {name: None if value == "" else value for name, value in values.items() if name != "shown"}
 
 
 @dataclass(frozen=True)

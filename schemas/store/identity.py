@@ -7,7 +7,7 @@ from typing import Any
 
 from schemas.columns import OK
 from schemas.errors import HeadflowError
-from schemas.manifest import DESCRIPTIVE, SCHEMA_VERSION, Manifest
+from schemas.manifest import DESCRIPTIVE, SCHEMA_VERSION, SWAP, Manifest
 from schemas.store.ledger import Ledger, changed_images
 from schemas.store.run import Run
 from schemas.text import short
@@ -122,6 +122,8 @@ def check_fingerprints(run: Run, weights: str | None, settings: str | None, imag
 def changed_observed(run: Run, ledger: Ledger, images: Mapping[str, str]) -> list[str]:
     """Names of the images that a chunk observed and that are not what they were, by their fingerprints now."""
     changed = set(changed_images(ledger.images, images))
+    if run.manifest.images == SWAP:  # each is shown in place of another
+        return sorted(changed)
     return sorted(changed & _observed_images(run, ledger)) if changed else []
 
 

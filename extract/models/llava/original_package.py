@@ -37,7 +37,7 @@ from extract.images.pictures import square, tiled
 from extract.images.places import Places
 from extract.images.preprocessing import ImageSettings, Pixels, Preprocessor, blank_image, describe_processor
 from extract.images.towers import grid_of
-from extract.models.checkpoint import PACKAGE, Checkpoint, choose_dtype
+from extract.models.checkpoint import PACKAGE, Checkpoint, choose_dtype, patch_size_of
 from extract.models.fingerprint import fingerprint
 from extract.models.weights.files import Files, find_cached, list_files
 from extract.prompts.chat_template import ChatTemplate
@@ -155,6 +155,11 @@ class PackageModel(Checkpoint):
     def stack(self) -> Any:
         """See `Checkpoint.stack`."""
         return self.model.get_model()
+
+    @property
+    def patch_size(self) -> int:
+        """See `Checkpoint.patch_size`."""
+        return patch_size_of(self.model.get_vision_tower().config)
 
     def forward(
         self, batch: Batch, inputs: dict[str, Tensor], *, readers: Sequence[AttentionReader] = ()

@@ -62,6 +62,7 @@ def test_fields(tmp_path):
         "prompt": None,
         "difficulty": None,
         "boxes": None,
+        "shown": None,
     }
 
 

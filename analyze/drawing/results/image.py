@@ -1,0 +1,49 @@
+"""What the image brings to the answers: accuracy with it and without, and its gain in margin, by category."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analyze.drawing.figures import new_figure, place_panels
+from analyze.drawing.intervals import NAMES, draw_intervals, name_rows
+from analyze.drawing.texts import LETTERS, SMALLER, put_legend
+
+WITH, WITHOUT, PRIOR = "#0072B2", "#E69F00", "#000000"  # of Okabe and Ito
+APART = 0.16  # rows
+
+
+def gain_figure(table: pd.DataFrame, images: str, of: Sequence[str]) -> Figure:
+    """Accuracy on the left, gain in margin on the right; hollow marks have no interval.
+
+    How it can mislead: a gain is in logits, whose scale differs between models and between categories. Accuracy without
+    the image near the bar of the more frequent answer is chance, not knowledge.
+
+    Args:
+        table: of `analyze.image.gain.Gain`.
+        images: what stands in place of the image.
+    """
+    size = 10.5, 1.9 + 0.36 * len(table)
+    figure = new_figure(size, "What the image brings, 95% intervals by image", of)
+    left, right = place_panels(figure, 1, 2, left=NAMES, above=0.35, between=(0.35, 0), sharey=True)
+    y = np.arange(len(table))
+    left.vlines(table["frequent"], y - 0.36, y + 0.36, color=PRIOR, linewidth=2)
+    draw_intervals(left, table["accuracy"], table["low"], table["high"], marker="o", ink=WITH, shift=-APART)
+    draw_intervals(
+        left, table["without"], table["without_low"], table["without_high"], marker="s", ink=WITHOUT, shift=APART
+    )
+    left.set(xlabel="Accuracy, %", xlim=(-2, 102))
+    right.axvline(0, color="0.4", linewidth=1)
+    draw_intervals(right, table["gain"], table["gain_low"], table["gain_high"], marker="o", ink=WITH)
+    right.set_xlabel(f"Gain of the margin over {images}, logits")
+    name_rows(left, [f"{row['category']} ({row['images']})" for _, row in table.iterrows()])
+    handles = [
+        Line2D([], [], marker="o", color=WITH, markersize=4.5),
+        Line2D([], [], marker="s", color=WITHOUT, markersize=4.5),
+        Line2D([], [], color=PRIOR, linewidth=2),
+    ]
+    names = ["with the image", f"without ({images})", "always the more frequent answer"]
+    put_legend(left, handles, names, "", letters=LETTERS * SMALLER, width=size[0] - 0.2, middle=size[0] / 2)
+    return figure

@@ -1,0 +1,6 @@
+"""What the answers of a run owe to the image: the run beside one on counterfactual images.
+
+pairs      the questions of both runs, one row each
+gain       the gain of the image in margin, accuracy and MME score; what the prompt alone answers
+failures   wrong answers by their cause: the prompt, a misread image, an ignored one
+"""

@@ -1,0 +1,127 @@
+"""What the image brings: gain in margin, accuracy and MME score, and what the prompt alone answers."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from analyze.image.pairs import ImagePairs
+from analyze.scores.intervals import score_intervals
+from analyze.scores.mme import ALL, TOTALS, category_order, mme_scores
+from analyze.statistics.bootstrap import Interval
+from analyze.statistics.intervals import FEW_IMAGES, mean_interval
+from analyze.tables.image_sums import ImageSums
+
+NAMES = {"a": "without", "a_low": "without_low", "a_high": "without_high"}
+NAMES |= {"b": "accuracy", "b_low": "low", "b_high": "high", "low": "difference_low", "high": "difference_high"}
+SCORES = ("category", "score", "low", "high", "without", "without_low", "without_high")
+SCORE_COLUMNS = [*SCORES, "difference", "difference_low", "difference_high", "note"]
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What the image brings. The unit of all intervals is the image; NaN stands where something cannot be told.
+
+    Attributes:
+        table: by category and, last, over all: `questions`, `images`; `gain` with `gain_low`, `gain_high`, the mean of
+            y (margin with the image - margin without), in logits, y = 1 where yes is right, else -1; `accuracy` with
+            the image and `without` it, in per cent, with `low`, `high`, and `without_low`, `without_high`; their paired
+            `difference` with bounds and `note`; `frequent`, what always giving the more frequent right answer of the
+            category would get; `unchanged`, the share of answers that are the same without the image; `yes` and
+            `yes_without`, the shares of answers that are yes.
+        scores: the MME score, by category and of MME's totals, of both runs and their paired difference.
+    """
+
+    table: pd.DataFrame
+    scores: pd.DataFrame
+    images: str
+
+    def verdict(self) -> list[str]:
+        """The result in words, a line each."""
+        *_, whole = self.table.to_dict("records")
+        bounds = (
+            ""
+            if np.isnan(whole["gain_low"])
+            else (f" (95% interval by image {whole['gain_low']:+.2f} to {whole['gain_high']:+.2f})")
+        )
+        lines = [f"gain of the image over {self.images}: {whole['gain']:+.2f} logits{bounds}"]
+        prior = f"always the more frequent answer of the category {whole['frequent']:.1f}%"
+        lines.append(f"accuracy: {whole['accuracy']:.1f}% with the image, {whole['without']:.1f}% without it; {prior}")
+        return [*lines, f"answers: {whole['unchanged']:.1f}% are the same without the image; "
+                f"yes {whole['yes']:.1f}% with it, {whole['yes_without']:.1f}% without"]  # fmt: skip
+
+
+def find_gain(pairs: ImagePairs) -> Gain:
+    """What the image brings to the answers of a run."""
+    clusters = pairs.clusters
+    answers = pairs.answers()
+    accuracy = answers[answers["measure"] == "accuracy"].rename(columns=NAMES).set_index("category")
+    groups = [
+        (name, clusters.category == clusters.categories.index(name)) for name in category_order(clusters.categories)
+    ]
+    rows = []
+    for name, images in [*groups, (ALL, np.ones(clusters.images, bool))]:
+        found = accuracy.loc[name]
+        row: dict[str, object] = {"category": name, "questions": int(clusters.counts[images].sum())}
+        row |= {"images": int(images.sum()), **_gain(pairs, images).columns("gain", "gain_low", "gain_high")}
+        names = ("accuracy", "low", "high", "without", "without_low", "without_high")
+        row |= {each: found[each] for each in (*names, "difference", "difference_low", "difference_high", "note")}
+        rows.append(row | _habits(pairs.table[images[clusters.image]]))
+    return Gain(pd.DataFrame(rows), _scores(pairs, answers), pairs.without.manifest.images)
+
+
+def _gain(pairs: ImagePairs, images: npt.NDArray[np.bool_]) -> Interval:
+    """By the bootstrap, or by the t distribution where images are few."""
+    sums, counts = pairs.clusters.sums(pairs.table["effect"].to_numpy()), pairs.clusters.counts
+    if images.sum() >= FEW_IMAGES:
+        return pairs.bootstrap.mean(sums, counts, images)
+    low, high = mean_interval(ImageSums.of(sums[images], counts[images]))
+    mean = float(sums[images].sum() / counts[images].sum())
+    return Interval(mean, float(low), float(high)) if images.sum() > 1 else Interval(mean, None, None)
+
+
+def _habits(rows: pd.DataFrame) -> dict[str, float]:
+    """What is said with and without the image, in per cent of some questions."""
+    yes = rows.groupby("category")["yes"]
+    frequent = float(np.maximum(yes.sum(), yes.size() - yes.sum()).sum()) / len(rows)
+    shares = {
+        "frequent": frequent,
+        "unchanged": (rows["says"] == rows["says_without"]).mean(),
+        "yes": (rows["says"] == "yes").mean(),
+        "yes_without": (rows["says_without"] == "yes").mean(),
+    }
+    return {name: 100 * float(share) for name, share in shares.items()}
+
+
+def _scores(pairs: ImagePairs, answers: pd.DataFrame) -> pd.DataFrame:
+    """The MME score of both runs on the paired questions; empty if there is none."""
+    found = answers[answers["measure"] == "score"].rename(columns=NAMES | {"b": "score"}).set_index("category")
+    for side, low, high, heads in (
+        ("a", "without_low", "without_high", pairs.without),
+        ("b", "low", "high", pairs.run),
+    ):
+        kept = heads.samples.iloc[pairs.pairs.table["b" if side == "a" else "a"]].reset_index(drop=True)
+        own = score_intervals(
+            mme_scores(kept), kept, seed=pairs.bootstrap.seed, resamples=pairs.bootstrap.resamples
+        ).set_index("category")
+        found[low], found[high] = own["low"], own["high"]
+    totals = [
+        {"category": name} | _total(found.loc[[each for each in names if each in found.index]])
+        for name, names in TOTALS.items()
+        if found.index.isin(names).any() and name not in found.index
+    ]
+    return pd.concat([found.reset_index(), pd.DataFrame(totals)], ignore_index=True).reindex(columns=SCORE_COLUMNS)
+
+
+def _total(rows: pd.DataFrame) -> dict[str, object]:
+    """Sums over categories, with intervals from theirs, see `analyze.scores.intervals`; NaN where one has none."""
+    total: dict[str, object] = {"note": ""}
+    same = rows["difference"].eq(0) & rows["difference_low"].isna()
+    for value, low, high in zip(SCORE_COLUMNS[1::3], SCORE_COLUMNS[2::3], SCORE_COLUMNS[3::3], strict=False):
+        bounds = rows[[low, high]].astype(float)
+        if value == "difference" and bounds[~same].isna().any(axis=None):
+            total["note"] = "cannot tell: it cannot be told of each category"
+        off = np.sqrt((bounds.sub(rows[value], axis=0) ** 2).sum(skipna=False))
+        total |= {value: rows[value].sum(), low: rows[value].sum() - off[low], high: rows[value].sum() + off[high]}
+    return total

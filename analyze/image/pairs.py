@@ -1,0 +1,120 @@
+"""A run of original images beside one of counterfactual images: the questions of both, one row each."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from analyze.compare.answers import compare_answers
+from analyze.compare.pairing import Pairs, pair_samples
+from analyze.scores.mme import read_answer
+from analyze.statistics.bootstrap import Bootstrap
+from analyze.statistics.clusters import Clusters
+from analyze.tables.frames import Heads
+from analyze.tables.values import observed_samples
+from schemas.errors import HeadflowError
+from schemas.manifest import IDENTITY_OF_MODEL, ORIGINAL
+from schemas.text import short
+
+NEITHER = "neither"  # an answer that is neither yes nor no
+
+
+@dataclass(frozen=True)
+class ImagePairs:
+    """The questions that both runs observed and whose right answer is yes or no.
+
+    Attributes:
+        run, without: the run of original images, and that of counterfactual images.
+        table: a row each: `sample_id category image question answer prediction prediction_without` as in `samples`;
+            `yes` (whether yes is right), `right right_without` (bool), `says says_without` (`yes`, `no` or `neither`),
+            `margin margin_without` in favour of the right answer, and `effect`, their difference.
+        bootstrap: resamples of their images.
+        noise: by how much rounding may move a margin, as sessions measured it; 0 if none did.
+    """
+
+    run: Heads
+    without: Heads
+    pairs: Pairs
+    table: pd.DataFrame
+    bootstrap: Bootstrap
+    noise: float = field(default=0.0)
+
+    @property
+    def clusters(self) -> Clusters:
+        """Which question is of which image."""
+        return self.bootstrap.clusters
+
+    def answers(self) -> pd.DataFrame:
+        """Accuracy and MME score, see `compare_answers`; a is without the image, b with it."""
+        swapped = self.pairs.table.rename(columns={"a": "b", "b": "a"})
+        pairs = Pairs(swapped, self.pairs.by, self.pairs.only_b, self.pairs.only_a)
+        return compare_answers(
+            self.without, self.run, pairs, resamples=self.bootstrap.resamples, seed=self.bootstrap.seed
+        )
+
+
+def pair_runs(run: Heads, without: Heads, *, resamples: int, seed: int) -> ImagePairs:
+    """Pair a run of original images with one of counterfactual images.
+
+    Raises:
+        HeadflowError: the runs are not such a pair, differ in their models or prompts, have no margins, or no question
+            in common whose right answer is yes or no.
+    """
+    check_pair(run, without)
+    pairs = pair_samples(run, without)
+    sides = [_side(heads, pairs.table[place]) for heads, place in ((run, "a"), (without, "b"))]
+    known = sides[0]["yes"].notna().to_numpy() & ~pairs.table["other_answer"].to_numpy()
+    if not known.any():
+        raise HeadflowError(f"{run.run.path}: no paired sample has a right answer that is yes or no")
+    with_image, counterfactual = (side[known].reset_index(drop=True) for side in sides)
+    for heads, side in ((run, with_image), (without, counterfactual)):
+        if side["margin"].isna().any():
+            raise HeadflowError(f"{heads.run.path} has no margins: extract it again")
+    y = np.where(with_image["answer"].map(read_answer) == "yes", 1.0, -1.0)
+    columns = ["sample_id", "category", "image", "question", "answer", "prediction"]
+    table = with_image[columns].astype({"sample_id": str, "category": str})
+    table["prediction_without"] = counterfactual["prediction"]
+    table["yes"] = y > 0
+    for name, side in (("", with_image), ("_without", counterfactual)):
+        table[f"right{name}"] = side["right"].astype(bool)
+        table[f"says{name}"] = side["says"].fillna(NEITHER)
+        table[f"margin{name}"] = y * side["margin"].astype(float)
+    table["effect"] = table["margin"] - table["margin_without"]
+    clusters = Clusters.by_name(pairs.table["image"][known], pairs.table["category"][known])
+    return ImagePairs(run, without, pairs, table, Bootstrap(clusters, resamples, seed), _noise(run, without))
+
+
+def check_pair(run: Heads, without: Heads) -> None:
+    """Raise `HeadflowError` unless two runs differ in their images and in nothing else of model and prompts."""
+    one, other = run.manifest, without.manifest
+    if one.images != ORIGINAL:
+        raise HeadflowError(f"{run.run.path} is of {one.images} images, not of the images as they are")
+    if other.images == ORIGINAL:
+        raise HeadflowError(
+            f"{without.run.path} is of the images as they are; give a run of counterfactual images", setting="without"
+        )
+    for name in IDENTITY_OF_MODEL:
+        if getattr(one, name) != getattr(other, name):
+            raise HeadflowError(
+                f"the {name} of {run.run.path} is {short(getattr(one, name))}, that of {without.run.path} is "
+                f"{short(getattr(other, name))}: give runs of the same model and prompts",
+                setting="without",
+            )
+    if run.prompt != without.prompt:
+        raise HeadflowError(f"{without.run.path} asks in another wording: {short(without.prompt)}", setting="without")
+    known = [{each.weights for each in heads.run.ledgers.values()} - {None} for heads in (run, without)]
+    if all(known) and known[0] != known[1]:
+        raise HeadflowError(
+            f"{run.run.path} and {without.run.path} were computed with different weights", setting="without"
+        )
+
+
+def _side(heads: Heads, positions: pd.Series) -> pd.DataFrame:
+    """The rows of `observed_samples` at some positions in `samples`."""
+    observed = np.flatnonzero(heads.observed.to_numpy())
+    return observed_samples(heads).iloc[np.searchsorted(observed, positions)].reset_index(drop=True)
+
+
+def _noise(*runs: Heads) -> float:
+    sessions = [session for heads in runs for ledger in heads.run.ledgers.values() for session in ledger.sessions]
+    return max((session.noise.get("margin", 0.0) for session in sessions), default=0.0)

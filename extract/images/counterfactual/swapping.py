@@ -1,0 +1,104 @@
+"""Swapped images: for each image another one of the same category, which is shown in its place.
+
+The images of a category, in the order of the question file, are shifted by a number of places that is drawn with a
+fixed seed: so each is shown once, and Parquet is still read in order. Images with the same bytes are one image, of the
+category of the first question about it. Images that are alone in their categories take each other's places; a single
+one joins the first category. All of it depends on the whole question file, never on the samples that a process runs.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from extract.images.decoding import find_image
+from extract.questions.parquet import ImageBytes
+from extract.questions.question_set import QuestionSet
+from extract.questions.samples import Sample, Unusable
+from schemas.errors import HeadflowError
+from schemas.files import check_no_device
+
+SEED = 0
+One = TypeVar("One")
+
+
+def swap_images(questions: QuestionSet, whole: QuestionSet) -> QuestionSet:
+    """Some samples of a question file, each with the image that is shown in place of its own.
+
+    A sample whose own image cannot be read has none.
+
+    Args:
+        whole: all samples of the file.
+
+    Raises:
+        HeadflowError: fewer than two different images can be read.
+    """
+    partners = find_partners(whole)
+    place = _place_of(whole)
+    return replace(
+        questions, samples=[replace(sample, shown=partners.get(place(sample))) for sample in questions.samples]
+    )
+
+
+def find_partners(whole: QuestionSet) -> dict[str | int, Sample]:
+    """By the place of each image that can be read (see `_place_of`), a sample about another image."""
+    place, images = _place_of(whole), copy(whole.images)  # a reader of Parquet keeps its place for others
+    hashes: dict[str | int, str] = {}
+    first: dict[str, Sample] = {}
+    for sample in whole.samples:
+        if (where := place(sample)) not in hashes and (digest := _hash(images, where)) is not None:
+            hashes[where] = digest
+            first.setdefault(digest, sample)
+    categories: dict[str, list[str]] = {}
+    for digest, sample in first.items():
+        categories.setdefault(sample.category, []).append(digest)
+    random = np.random.default_rng(SEED)
+    partner: dict[str, str] = {}
+    for cycle in cycles(categories):
+        shift = int(random.integers(1, len(cycle)))
+        partner |= zip(cycle, [*cycle[shift:], *cycle[:shift]], strict=True)
+    if not partner:
+        raise HeadflowError(
+            f"images are shown in place of each other: fewer than two of {whole.name} can be read", setting="images"
+        )
+    return {where: first[partner[digest]] for where, digest in hashes.items()}
+
+
+def cycles(categories: Mapping[str, Sequence[One]]) -> list[list[One]]:
+    """Groups of two or more, within which each takes the place of another: the categories.
+
+    Those that are alone in their categories are a group of their own; a single one joins the first. Empty if there are
+    not two altogether.
+    """
+    found = [list(members) for members in categories.values() if len(members) > 1]
+    alone = [members[0] for members in categories.values() if len(members) == 1]
+    if len(alone) == 1 and found:
+        found[0] += alone
+    elif len(alone) > 1:
+        found.append(alone)
+    return found
+
+
+def _place_of(questions: QuestionSet) -> Callable[[Sample], str | int]:
+    """Where the image of a sample is: its name in a folder, or its row in Parquet."""
+    return attrgetter("row" if isinstance(questions.images, ImageBytes) else "image")
+
+
+def _hash(images: Path | ImageBytes | None, place: Any) -> str | None:
+    """The SHA-256 of an image's bytes; None if it cannot be read."""
+    try:
+        if isinstance(images, ImageBytes):
+            content = images[place]
+        else:
+            assert images is not None
+            path = find_image(images, place)
+            check_no_device(path)
+            content = path.read_bytes()
+    except (Unusable, HeadflowError, OSError, ValueError):  # the last of a name that is no path
+        return None
+    return hashlib.sha256(content).hexdigest() if content else None

@@ -1,0 +1,178 @@
+"""Oracle: plain pandas on the tables of two made-up runs, and the causes of failures told by `if`."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analyze.__main__ import main
+from analyze.image.failures import CAUSES, SHARE, find_failures
+from analyze.image.gain import find_gain
+from analyze.image.pairs import pair_runs
+from analyze.pictures.of_run import subject
+from analyze.scores.mme import ALL, mme_scores
+from analyze.tables.frames import open_heads
+from tests.support.runs import edit_json, edit_manifest, flows, sample, start
+
+QUESTIONS = {"OCR": 50, "color": 60}
+COUNTERFACTUAL = {"images": "blank"}
+
+
+def write(path, *, seed, fields=None, margins=True):
+    """A run whose margins are drawn; the answer is the sign of the margin."""
+    random = np.random.default_rng(seed)
+    rows = [(number, name) for name, count in QUESTIONS.items() for number in range(count)]
+    writer = start(path, len(rows), fields=fields or {})
+    values = flows(random, 2, 3)
+    for position, (number, category) in enumerate(rows):
+        margin = float(random.normal(0.5 if fields else 2.0 * (-1) ** number, 2.0))
+        row = sample(number, category) | {"row": position, "image_sha256": f"{category} {number // 2}"}
+        row |= {"prediction": "Yes" if margin > 0 else "No"} | ({"margin": margin} if margins else {})
+        writer.add(row, {"heads": values})
+    writer.finish()
+    return path
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("image")
+    return write(folder / "run", seed=0), write(folder / "blank", seed=1, fields=COUNTERFACTUAL)
+
+
+@pytest.fixture(scope="module")
+def pairs(runs):
+    return pair_runs(*(open_heads(path)[0] for path in runs), resamples=500, seed=0)
+
+
+def joined(runs) -> pd.DataFrame:
+    one, two = (pd.read_parquet(path / "samples").astype({"category": str, "sample_id": str}) for path in runs)
+    table = one.merge(two, on="sample_id", suffixes=("", "_without"))
+    y = table["answer"].map({"Yes": 1, "No": -1})
+    table["gain"] = y * (table["margin"] - table["margin_without"])
+    for name in ("", "_without"):
+        table[f"right{name}"] = table[f"prediction{name}"] == table["answer"]
+    return table
+
+
+@pytest.mark.parametrize("category", [*QUESTIONS, ALL])
+def test_numbers_are_those_of_pandas(runs, pairs, category):
+    table = joined(runs)
+    table = table if category == ALL else table[table["category"] == category]
+    found = find_gain(pairs).table.set_index("category").loc[category]
+    assert found["questions"] == len(table)
+    assert found["gain"] == pytest.approx(table["gain"].mean())
+    assert found["gain_low"] < found["gain"] < found["gain_high"]
+    assert found["accuracy"] == pytest.approx(100 * table["right"].mean())
+    assert found["without"] == pytest.approx(100 * table["right_without"].mean())
+    assert found["difference"] == pytest.approx(100 * (table["right"].mean() - table["right_without"].mean()))
+    assert found["difference_low"] < found["difference"] < found["difference_high"]
+    assert found["unchanged"] == pytest.approx(100 * (table["prediction"] == table["prediction_without"]).mean())
+    assert found["yes"] == pytest.approx(100 * (table["prediction"] == "Yes").mean())
+    assert found["yes_without"] == pytest.approx(100 * (table["prediction_without"] == "Yes").mean())
+    assert found["frequent"] == pytest.approx(50)
+
+
+def test_scores_are_those_of_each_run(runs, pairs):
+    found = find_gain(pairs).scores.set_index("category")
+    for path, column in zip(runs, ("score", "without"), strict=True):
+        expected = mme_scores(pd.read_parquet(path / "samples")).set_index("category")["score"]
+        assert found.loc[expected.index, column].tolist() == pytest.approx(expected.tolist())
+        assert found.loc["perception", column] == pytest.approx(expected.sum())
+    assert (found["difference"] - (found["score"] - found["without"])).abs().max() < 1e-9
+    assert (found["low"] <= found["score"]).all()
+    assert (found["without_low"] <= found["without"]).all()
+    width = found["difference_high"] - found["difference_low"]
+    assert width["OCR"] < width["perception"] < width["OCR"] + width["color"]
+
+
+def test_failures_are_split_as_by_hand(runs, pairs):
+    table = joined(runs)
+    threshold = SHARE * table["gain"].abs().median()
+    causes = {}
+    for _, row in table[~table["right"]].iterrows():
+        if row["prediction"] != row["prediction_without"] or row["gain"] < -threshold:
+            causes[row["sample_id"]] = "misread"
+        elif abs(row["gain"]) <= threshold:
+            causes[row["sample_id"]] = "ignored"
+        else:
+            causes[row["sample_id"]] = "prompt"
+    found = find_failures(pairs)
+    assert found.threshold == pytest.approx(threshold)
+    assert dict(zip(found.samples["sample_id"], found.samples["cause"], strict=True)) == causes
+    assert set(causes.values()) == set(CAUSES)
+    counts = found.counts.set_index("category")
+    assert counts.loc[ALL, list(CAUSES)].tolist() == [list(causes.values()).count(cause) for cause in CAUSES]
+    assert (counts[list(CAUSES)].sum(axis=1) == counts["wrong"]).all()
+    assert counts[[f"{cause}_share" for cause in CAUSES]].sum(axis=1).tolist() == pytest.approx([100, 100, 100])
+    assert (counts["misread_low"] < counts["misread_share"]).all()
+
+
+def test_rounding_bounds_what_an_image_moves(tmp_path):
+    run, blank = write(tmp_path / "run", seed=0), write(tmp_path / "blank", seed=1, fields=COUNTERFACTUAL)
+    edit_json(run / "chunks" / "00000.json", sessions=[{"noise": {"mass": 0.1, "margin": 4.0}}])
+    found = find_failures(pair_runs(*(open_heads(path)[0] for path in (run, blank)), resamples=200, seed=0))
+    assert found.threshold == 8
+
+
+def test_the_commands(runs, tmp_path, capsys):
+    run, blank = map(str, runs)
+    flags = ["--without", blank, "--dpi", "40", "--resamples", "200", "--output-dir"]
+    assert main(["image", run, *flags, str(tmp_path / "image")]) == 0
+    out = capsys.readouterr().out
+    assert "gain of the image over blank: " in out
+    assert "95% interval by image" in out
+    assert {path.name for path in (tmp_path / "image").iterdir()} == {"image.csv", "scores.csv", "image.png"}
+    assert main(["diagnose", run, *flags, str(tmp_path / "diagnosis")]) == 0
+    out = capsys.readouterr().out
+    assert "failures: of " in out
+    assert "nan" not in out.lower()
+    assert {"causes.csv", "failures.csv"} <= {path.name for path in (tmp_path / "diagnosis").iterdir()}
+
+
+def refusal(capsys, *arguments) -> str:
+    for command in ("image", "diagnose"):
+        assert main([command, *map(str, arguments)]) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == second
+    return first
+
+
+def test_other_runs_are_refused_in_one_line(runs, tmp_path, capsys):
+    run, blank = runs
+    assert "blank is of blank images" in refusal(capsys, blank, "--without", blank)
+    assert "is of the images as they are; give a run" in refusal(capsys, run, "--without", run)
+    other = write(tmp_path / "other", seed=1, fields=COUNTERFACTUAL | {"dtype": "float16"})
+    assert "the dtype of" in refusal(capsys, run, "--without", other)
+    unmeasured = write(tmp_path / "unmeasured", seed=1, fields=COUNTERFACTUAL, margins=False)
+    assert "has no margins: extract it again" in refusal(capsys, run, "--without", unmeasured)
+    edit_manifest(other, dtype=None, images="upside down")
+    assert "images is 'upside down', not one of original" in refusal(capsys, run, "--without", other).replace('"', "'")
+    weights = write(tmp_path / "weights", seed=1, fields=COUNTERFACTUAL)
+    both = [write(tmp_path / "a", seed=0), weights]
+    for path, name in zip(both, "ab", strict=True):
+        edit_json(path / "chunks" / "00000.json", weights=name)
+    assert "computed with different weights" in refusal(capsys, both[0], "--without", weights)
+
+
+def test_one_image_and_no_failure(tmp_path, capsys):
+    for name, images in (("run", "original"), ("blank", "blank")):
+        writer = start(tmp_path / name, 2, fields={"images": images})
+        for number in range(2):
+            row = sample(number, "OCR")
+            row |= {"prediction": row["answer"], "margin": 1.0 - 2 * number}
+            writer.add(row, {"heads": flows(np.random.default_rng(0), 2, 3)})
+        writer.finish()
+    for command in ("image", "diagnose"):
+        assert main([command, str(tmp_path / "run"), "--without", str(tmp_path / "blank"), "--dpi", "40"]) == 0
+    out = capsys.readouterr().out
+    assert "failures: none among the paired questions" in out
+    assert "nan" not in out
+
+
+def test_other_commands_say_that_images_were_changed(tmp_path, capsys):
+    run = write(tmp_path / "run", seed=0, fields=COUNTERFACTUAL)
+    assert main(["verify", str(run), "--dpi", "40"]) == 2
+    (verdict,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("cannot be compared")]
+    assert ", images," in verdict
+    assert main(["export-pt", str(run)]) == 2
+    assert "is of blank images, which records do not say" in capsys.readouterr().err
+    assert "blank images" in subject(open_heads(run)[0])
