@@ -1,5 +1,6 @@
 """Where the patches of a map lie in the image: centres, boxes, and grids of different images laid on a common one."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,9 +106,11 @@ def read_grid(sample: pd.Series) -> Grid:
     box = read_box(sample["grid_box"])
     sizes = [sample[name] for name in COLUMNS[:-1]]
     if box is None or any(pd.isna(each) or not 1 <= each < 2**31 for each in sizes):
+        width, height, rows, columns = sizes
         raise HeadflowError(
-            f"the grid of {sample['sample_id']} is {short(sizes[2])} x {short(sizes[3])} patches on "
-            f"{short(_plain(sample['grid_box']))}, of an image of {short(sizes[0])} x {short(sizes[1])}; run validate"
+            f"the grid of {sample['sample_id']} is {rows} x {columns} patches on "
+            f"{short([float(each) for each in _members(sample['grid_box'])])}, of an image of {width} x {height}; run "
+            "validate"
         )
     width, height, rows, columns = map(int, sizes)
     return Grid(rows, columns, box, width, height)
@@ -115,22 +118,21 @@ def read_grid(sample: pd.Series) -> Grid:
 
 def read_boxes(sample: pd.Series) -> list[Box]:
     """Where in the image the answer of a sample lies, without boxes that have no area; empty if it is not known."""
-    found = sample["boxes"]
-    known = () if found is None or np.ndim(found) == 0 else found
-    return [box for box in map(read_box, known) if box is not None]
+    return [box for box in map(read_box, _members(sample["boxes"])) if box is not None]
 
 
 def read_box(values: Any) -> Box | None:
     """A rectangle `x0, y0, x1, y1`; None if it is null or has no area."""
-    numbers = [] if values is None or np.ndim(values) == 0 else [float(each) for each in values]
+    numbers = [float(each) for each in _members(values)]
     if len(numbers) != 4 or not np.isfinite(numbers).all():
         return None
     x0, y0, x1, y1 = numbers
     return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
 
-def _plain(values: Any) -> Any:
-    return values.tolist() if isinstance(values, np.ndarray) else values
+def _members(values: Any) -> Iterable[Any]:
+    """The members of a list, as pandas has it; none for null."""
+    return values if isinstance(values, list | np.ndarray) else ()
 
 
 def common_shape(samples: pd.DataFrame) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from analyze.tables.frames import Heads
 from analyze.tables.values import Values, observed_rows, table_values
 from schemas.columns import MAPS
 from schemas.errors import HeadflowError
+from schemas.manifest import ORIGINAL
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,11 @@ class Localisation:
 
     def verdict(self) -> list[str]:
         """The result in words, a line each."""
-        return in_words(self.looks, self.pointing, self.relation, self.values["sink"], int(self.measures.kept.sum()))
+        lines = in_words(self.looks, self.pointing, self.relation, self.values["sink"], int(self.measures.kept.sum()))
+        given = self.heads.run.manifest.images
+        if self.pointing is not None and given != ORIGINAL:
+            lines.append(f"the model was given {given} images, and boxes are those of the original ones")
+        return lines
 
     def drawn_heads(self, number: int) -> list[tuple[int, int]]:
         """Heads that are drawn unless others are asked for: those that localise best, then those of largest mass."""

@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 from analyze.tables.frames import Heads
 from schemas.errors import HeadflowError
 from schemas.files import check_no_device
+from schemas.manifest import ORIGINAL
 from schemas.store.thumbnails import read_thumbnail
 from schemas.text import one_line
 
@@ -43,12 +44,15 @@ class Images:
         """
         if folder is not None and not folder.is_dir():
             raise HeadflowError(f"{folder} is not a directory", setting="image_folder")
-        self._run = heads.run.path
+        self._run, self._given = heads.run.path, heads.run.manifest.images
         self.folder = folder or _folder_of(heads)
         self.missing: dict[str, str] = {}
 
     def read(self, sample: pd.Series) -> Grey | None:
-        """The image of a row of `samples`, uint8 [height, width]; None if it is nowhere, and `missing` says why."""
+        """The image of a row of `samples`, uint8 [height, width]; None if it is not there, and `missing` says why."""
+        if self._given != ORIGINAL:
+            self.missing[str(sample["sample_id"])] = f"the model was given other images than these: {self._given}"
+            return None
         why = []
         for find in (self._from_folder, self._thumbnail):
             try:

@@ -29,12 +29,12 @@ LETTERS, SMALL = 7.0, 6.5  # points, at that width
 NARROW = 3  # panels that fit into one column
 MOST, WORDY = 6, 4  # panels in a row; if they have questions above
 QUESTION = 3  # lines of a question
-TALLEST = 2.0  # height of a panel over its width
+TALLEST, SHORTEST = 2.0, 0.8  # height of a panel over its width, at most; in inches, at least
 MARGIN, GAP, BAR = 0.08, 0.08, 0.66  # inches; `BAR`: for a colour bar with its labels
 LONGEST_BAR = 1.7  # inches
 INK, OTHER = "#0072B2", "#D55E00"  # of Okabe and Ito
-ATTENTION = "Attention per patch,\nrelative to an even map"
-DIFFERENCE = "ln(p / p of the mean)"
+ATTENTION = "Attention,\n× even map"
+DIFFERENCE = "ln(p / mean p)"
 Group = tuple[Sequence[Overlay], Colormap, Normalize, str]
 
 
@@ -48,7 +48,8 @@ def overlays_figure(picture: OverlayPicture) -> Figure:
     across = (width - MARGIN - right - GAP * (columns - 1)) / columns
     titles = [_lines(each, across) for each in overlays]
     above = lines_height(max(map(len, titles)), SMALL) + GAP / 2
-    tall = rows * (above + across * min(TALLEST, max(map(shape_of, overlays)))) + MARGIN
+    high = max(SHORTEST, across * min(TALLEST, max(map(shape_of, overlays))))
+    tall = rows * (above + high) + MARGIN
     height = title_height(new_figure((width, tall), picture.title, picture.of, LETTERS)) + tall
     figure = new_figure((width, height), picture.title, picture.of, LETTERS)
     panels = place_panels(
