@@ -7,6 +7,7 @@ import pandas as pd
 
 from analyze.maps.pointing import ALPHA, Pointing, Relation
 from analyze.maps.ranking import CHOSEN, Looks
+from analyze.statistics.intervals import FEW_IMAGES
 from analyze.tables.values import Values
 from schemas.text import listed
 
@@ -75,6 +76,7 @@ def _pointing(found: Pointing) -> Iterator[str]:
         yield (
             f"{name(*found.best)} pointed best on one half of the images; on the {found.tested_images} others it looks "
             f"most into a box in {best['accuracy']:.1%}{_interval(best['low'], best['high'])} of the questions"
+            + ("; so few images cannot tell whether it leads" if found.tested_images < FEW_IMAGES else "")
         )
         for row in others:
             low, high = row["lead_low"], row["lead_high"]

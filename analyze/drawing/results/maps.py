@@ -59,6 +59,7 @@ def overlays_figure(picture: OverlayPicture) -> Figure:
     for own, colours, scale, label in groups:
         for overlay in own:
             image = draw_overlay(panels[place], overlay, colours, scale)
+            panels[place].set_anchor("N")  # so that titles stand on one line
             title = "\n".join(titles[place])
             panels[place].set_title(title, size=SMALL, pad=2, linespacing=1.15, parse_math=False)
             place += 1
@@ -114,9 +115,9 @@ def sinks_figure(layers: pd.DataFrame, of: Sequence[str]) -> Figure:
     axes.fill_between(x, 100 * layers["low"], 100 * layers["high"], color=INK, alpha=0.25, linewidth=0)
     axes.plot(x, share, color=INK, marker="o", markersize=2.6, linewidth=1.1)
     axes.set_xlabel("Layer", size=LETTERS, labelpad=2)
-    axes.set_ylabel("of the attention on the image, %", size=LETTERS, labelpad=2)
+    axes.set_ylabel("Share of the mass on the image, %", size=LETTERS, labelpad=2)
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 108 * layers[["sink_share", "high"]].max().max())
     _thin(axes)
     return figure
 
