@@ -23,7 +23,7 @@ DEVICE ?= auto
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-llava demo tour train-demo data extract knock-out plots summary compare diagnose image prompts prune verify validate export-pt import-pt test check bench bench-plots clean
+.PHONY: help setup setup-llava demo tour train-demo data extract knock-out plots summary compare diagnose image prompts prune maps verify validate export-pt import-pt test check bench bench-plots clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -136,6 +136,9 @@ prompts: needs-run $(VENV)/.laptop  ## say which wording of a run is answered be
 
 prune: needs-run $(VENV)/.laptop  ## say which heads or layers of a run can be cut: RUN=... [ARGS]
 	$(BIN)/python -m analyze prune '$(RUN)' $(ARGS)
+
+maps: needs-run $(VENV)/.laptop  ## show where in the image the heads of a run look: RUN=... [ARGS]
+	$(BIN)/python -m analyze maps '$(RUN)' $(ARGS)
 
 verify: needs-run $(VENV)/.laptop  ## compare a run with published figures of LLaVA-1.5-7B: RUN=... [ARGS]
 	$(BIN)/python -m analyze verify '$(RUN)' $(ARGS)

@@ -149,6 +149,13 @@ def parser() -> Parser:
     _picture_flags(pruned, "RUN/prune", prefix=False)
     _resample_flags(pruned)
 
+    located = commands.add_parser("maps", help="where in the image heads look: maps on images, heads that localise")
+    _run_argument(located)
+    _prompt_flag(located)
+    _maps_flags(located)
+    _picture_flags(located, "RUN/localisation", prefix=False)
+    _resample_flags(located)
+
     verify = commands.add_parser("verify", help="compare a run with published figures; exit code 0 if it matches")
     _run_argument(verify)
     _prompt_flag(verify)
@@ -225,6 +232,30 @@ def _prune_flags(command: argparse.ArgumentParser) -> None:
         default=20.0,
         metavar="POINTS",
         help="of the MME score that the plan may lose (default 20)",
+    )
+
+
+def _maps_flags(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--samples", nargs="+", metavar="ID", help="samples that are drawn (default: the first of six categories)"
+    )
+    command.add_argument("--heads", nargs="+", metavar="L3H5", help="heads that are drawn (default: see --top)")
+    command.add_argument(
+        "--top",
+        type=number(int, 1, 100),
+        default=6,
+        metavar="K",
+        help="heads that are drawn: the three that localise best, then those of largest mass (default 6)",
+    )
+    command.add_argument(
+        "--image-folder",
+        type=path,
+        metavar="DIR",
+        help="where the images are (default: where the run had them, else its thumbnails)",
+    )
+    command.add_argument("--categories", nargs="+", metavar="NAME", help="samples that count (default all)")
+    command.add_argument(
+        "--effects", nargs="+", metavar="JOB", help="the job of single heads (default: the only one, or edge)"
     )
 
 
