@@ -62,7 +62,7 @@ tour: $(VENV)/.all  ## the demo's two models on its two question files, diagnose
 		run=runs/tour/$$model$$(echo $$questions | tr / -); \
 		echo "== $$run"; \
 		$(BIN)/python -m extract --model-path $(DEMO)/$$model --image-folder $(DEMO)$$questions/images \
-			--question-file $(DEMO)$$questions/MME_test.json --output-dir $$run --overwrite; \
+			--question-file $(DEMO)$$questions/MME_test.json --output-dir $$run --overwrite --maps --thumbnails; \
 		$(BIN)/python -m analyze validate $$run; \
 		$(BIN)/python -m analyze summary $$run; \
 		$(BIN)/python -m analyze plots $$run; \
@@ -74,6 +74,7 @@ tour: $(VENV)/.all  ## the demo's two models on its two question files, diagnose
 	$(BIN)/python -m analyze prompts runs/tour/tiny-llava-wordings
 	set -e; run=runs/tour/tiny-llava-4x4; \
 	$(BIN)/python -m extract knock-out $$run --heads all; \
+	$(BIN)/python -m analyze maps $$run; \
 	$(BIN)/python -m analyze prune $$run --random 50 --criteria a2v effect --loss 200; \
 	$(BIN)/python -m extract knock-out $$run --sets $$run/prune/sets.json --kind remove --job prune \
 		--samples $$run/prune/test_samples.txt --overwrite; \

@@ -239,6 +239,9 @@ def _maps_flags(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--samples", nargs="+", metavar="ID", help="samples that are drawn (default: the first of six categories)"
     )
+    command.add_argument(
+        "--samples-only", action="store_true", help="draw a picture of each of these samples, and nothing else"
+    )
     command.add_argument("--heads", nargs="+", metavar="L3H5", help="heads that are drawn (default: see --top)")
     command.add_argument(
         "--top",

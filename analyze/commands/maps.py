@@ -9,6 +9,7 @@ from analyze.cli import chosen_categories
 from analyze.opening import make_folder, opened, output_folder
 from analyze.tables.output import as_text, present
 from schemas.cli import say
+from schemas.store.directory import record_outputs
 from schemas.text import listed
 
 if TYPE_CHECKING:
@@ -49,6 +50,11 @@ def map_run(arguments: argparse.Namespace) -> int:
     found = localise(heads, effects=arguments.effects, resamples=arguments.resamples, seed=arguments.seed)
     places = chosen_heads(arguments.heads, found, arguments.top)
     overlays = Overlays.of(found, places, chosen_samples(arguments.samples, found, DRAWN), images)
+    if arguments.samples_only:
+        paths = _draw(_of_samples(overlays), overlays, images, folder, arguments)
+        record_outputs(heads.run.path, paths)
+        say(f"written: {', '.join(map(str, paths))}")
+        return 0
     say(f"{heads.run.path}, {heads.run.manifest.model}, maps of {overlays.whose}")
     present(
         found.verdict(),
@@ -56,7 +62,7 @@ def map_run(arguments: argparse.Namespace) -> int:
         folder,
         heads.run.path,
         show=lambda: _print(found, arguments),
-        draw=lambda: _draw(found, overlays, images, folder, arguments),
+        draw=lambda: _draw(_figures(found, overlays), overlays, images, folder, arguments),
     )
     return 0
 
@@ -76,7 +82,11 @@ def _print(found: "Localisation", arguments: argparse.Namespace) -> None:
 
 
 def _draw(
-    found: "Localisation", overlays: "Overlays", images: "Images", folder: Path, arguments: argparse.Namespace
+    figures: "Iterator[tuple[str, Figure]]",
+    overlays: "Overlays",
+    images: "Images",
+    folder: Path,
+    arguments: argparse.Namespace,
 ) -> list[Path]:
     from analyze.drawing.figures import FigureFiles, style
 
@@ -85,7 +95,13 @@ def _draw(
         number = f"{len(images.missing)} of {len(overlays.maps)} samples that are drawn"
         say(f"warning: {number} have no image, and grey in its place: {reasons}", error=True)
     with style(), FigureFiles(arguments.dpi, arguments.format) as files:
-        return [files.save(figure, folder / name) for name, figure in _figures(found, overlays)]
+        return [files.save(figure, folder / name) for name, figure in figures]
+
+
+def _of_samples(overlays: "Overlays") -> "Iterator[tuple[str, Figure]]":
+    from analyze.drawing.results.maps import overlays_figure
+
+    yield from ((picture.name, overlays_figure(picture)) for picture in overlays.of_samples())
 
 
 def _figures(found: "Localisation", overlays: "Overlays") -> "Iterator[tuple[str, Figure]]":

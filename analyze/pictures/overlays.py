@@ -130,13 +130,17 @@ class Overlays:
 
     def all(self) -> Iterator[OverlayPicture]:
         """All pictures, in the order in which they are drawn."""
-        files = file_names(self.found.samples["sample_id"].astype(str).iloc[list(self.maps)])
-        for sample in self.maps:
-            yield self._sample(sample, f"sample_{files[str(self._row(sample)['sample_id'])]}")
+        yield from self.of_samples()
         for head in self.heads:
             yield self._head(head)
         for head in self.heads:
             yield self._mean(head)
+
+    def of_samples(self) -> Iterator[OverlayPicture]:
+        """A picture of each sample, with all heads."""
+        files = file_names(self.found.samples["sample_id"].astype(str).iloc[list(self.maps)])
+        for sample in self.maps:
+            yield self._sample(sample, f"sample_{files[str(self._row(sample)['sample_id'])]}")
 
     def _sample(self, sample: int, file: str) -> OverlayPicture:
         row = self._row(sample)

@@ -88,7 +88,8 @@ def test_the_command(checkpoint_path, run, questions, tmp_path, capsys):
         round(float(value), 3) for value in heads["a2v"]
     ]
     assert list(validate(tmp_path / "look")) == []
-    assert len(list((tmp_path / "look").rglob("*.png"))) >= 1
+    (picture,) = (tmp_path / "look").rglob("*.png")
+    assert picture.name == f"sample_{image.stem}.png"
     before = sorted(path.name for path in (tmp_path / "look").rglob("*"))
     assert look(checkpoint_path, image, tmp_path / "look", "--top", "3") == 0
     assert "1 of 1 samples are there already" in capsys.readouterr().out
