@@ -16,7 +16,7 @@ from typing import Any
 from extract.cli import parser as extract_parser
 from extract.look.cli import parser
 from schemas.cli import say
-from schemas.columns import MAPS, OK
+from schemas.columns import MAP, MAPS, OK
 from schemas.errors import HeadflowError
 from schemas.store.run import Run, open_run
 
@@ -42,7 +42,10 @@ def look(argv: Sequence[str], extract: Callable[[argparse.Namespace], int]) -> i
         file.write_text(json.dumps([question]), encoding="utf-8")
         flags = ["--question-file", file, "--image-folder", own.image.parent, "--output-dir", out, "--maps"]
         flags += ["--thumbnails", "--num-workers", "0"]
-        code = extract(extract_parser().parse_args([*map(str, flags), *others]))
+        arguments = extract_parser().parse_args([*map(str, flags), *others])
+        if arguments.prompts:
+            raise HeadflowError("one question is asked in one wording", setting="prompts")
+        code = extract(arguments)
     run = open_run(out)
     return code or _draw(run, _print(run, own.top))
 
@@ -67,8 +70,8 @@ def _print(run: Run, top: int) -> list[str]:
         f"{sample['margin']:+.2f})"
     )
     rows: list[dict[str, Any]] = [row for path in run.part_paths(MAPS) for row in run.read_part(path).to_pylist()]
-    say(f"{'head':<8}" + "".join(f"{name:>10}" for name in ("a2v", *SHOWN[1:])))
-    shown = sorted(rows, key=lambda row: -row["mass"])[:top]
+    say(f"{'head':<8}" + "".join(f"{name:>10}" for name in (f"{run.manifest.maps_of}2v", *SHOWN[1:])))
+    shown = sorted((row for row in rows if row[MAP] is not None), key=lambda row: -row["mass"])[:top]
     names = [f"L{row['layer']}H{row['head']}" for row in shown]
     for name, row in zip(names, shown, strict=True):
         values = ["-" if row[name] is None else f"{row[name]:.3f}" for name in SHOWN]

@@ -96,6 +96,18 @@ def test_the_command(checkpoint_path, run, questions, tmp_path, capsys):
     assert sorted(path.name for path in (tmp_path / "look").rglob("*")) == before
 
 
+def test_some_heads_of_the_question(checkpoint_path, run, questions, tmp_path, capsys):
+    image = questions / "images" / pd.read_parquet(run / "samples")["image"][0]
+    flags = ["--maps-of", "question", "--maps-heads", "L0H1", "L2H2"]
+    assert look(checkpoint_path, image, tmp_path / "look", *flags) == 0
+    lines = capsys.readouterr().out.splitlines()
+    start = next(place for place, line in enumerate(lines) if line.startswith("head"))
+    assert lines[start].split()[1] == "q2v"
+    assert {line.split()[0] for line in lines[start + 1 : start + 3]} == {"L0H1", "L2H2"}
+    assert look(checkpoint_path, image, tmp_path / "other", "--prompts", "mme") == 2
+    assert "one question is asked in one wording; see --prompts" in capsys.readouterr().err
+
+
 def test_another_run_is_not_overwritten(checkpoint_path, run, questions, capsys):
     image = questions / "images" / pd.read_parquet(run / "samples")["image"][0]
     assert look(checkpoint_path, image, run) == 2
