@@ -4,9 +4,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from analyze.opening import make_folder, opened, output_folder
 from analyze.tables.output import as_text, present
 from schemas.cli import say
+
+SHOWN = 5  # heads that are printed
 
 if TYPE_CHECKING:
     from analyze.image.gain import Gain
@@ -15,22 +19,24 @@ if TYPE_CHECKING:
 
 def image_of_run(arguments: argparse.Namespace) -> int:
     """`image`: the verdict, then tables, CSV files and a picture."""
+    from analyze.image.content import content_by_head
     from analyze.image.gain import find_gain
 
     pairs = opened_pair(arguments)
     folder = output_folder(arguments.output_dir, pairs.run, f"image_over_{pairs.without.run.path.name}")
     make_folder(folder)
-    found = find_gain(pairs)
+    found, content = find_gain(pairs), content_by_head(pairs)
     say(f"{pairs.run.run.path}, {pairs.run.manifest.model}")
     say(f"without the image: {pairs.without.run.path}, {pairs.without.manifest.images} images")
     say(pairs.pairs.in_words())
     tables = {"image.csv": found.table} | ({"scores.csv": found.scores} if len(found.scores) else {})
+    tables |= {} if content is None else {"heads.csv": content}
     present(
         found.verdict(),
         tables,
         folder,
         pairs.run.run.path,
-        show=lambda: _print(found, arguments),
+        show=lambda: _print(found, content, arguments),
         draw=lambda: _draw(found, pairs, folder, arguments),
     )
     return 0
@@ -44,7 +50,7 @@ def opened_pair(arguments: argparse.Namespace) -> "ImagePairs":
     return pair_runs(run, without, resamples=arguments.resamples, seed=arguments.seed)
 
 
-def _print(found: "Gain", arguments: argparse.Namespace) -> None:
+def _print(found: "Gain", content: pd.DataFrame | None, arguments: argparse.Namespace) -> None:
     print(
         f"\nwith the image and without; 95% intervals, {arguments.resamples} resamples of images, seed {arguments.seed}"
     )
@@ -54,6 +60,12 @@ def _print(found: "Gain", arguments: argparse.Namespace) -> None:
     print(as_text(found.table[["category", *habits]], 1))
     if len(found.scores):
         print(f"\nMME score\n{as_text(found.scores, 1)}")
+    if content is not None:
+        print(
+            f"\nheads whose maps differ most between the images, {SHOWN} of {len(content)}: Jensen-Shannon divergence, "
+            "from 0, the same, to 1, apart; 95% intervals by image"
+        )
+        print(as_text(content.head(SHOWN), 3))
 
 
 def _draw(found: "Gain", pairs: "ImagePairs", folder: Path, arguments: argparse.Namespace) -> list[Path]:

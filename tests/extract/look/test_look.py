@@ -84,7 +84,9 @@ def test_the_command(checkpoint_path, run, questions, tmp_path, capsys):
     heads = pd.read_parquet(tmp_path / "look" / "heads").sort_values("a2v", ascending=False)[:3]
     expected = [f"L{row.layer}H{row.head}" for row in heads.itertuples()]
     assert [line.split()[0] for line in lines[start + 2 : start + 5]] == expected
-    assert [float(line.split()[1]) for line in lines[start + 2 : start + 5]] == heads["a2v"].round(3).tolist()
+    assert [float(line.split()[1]) for line in lines[start + 2 : start + 5]] == [
+        round(float(value), 3) for value in heads["a2v"]
+    ]
     assert list(validate(tmp_path / "look")) == []
     assert len(list((tmp_path / "look").rglob("*.png"))) >= 1
     before = sorted(path.name for path in (tmp_path / "look").rglob("*"))
