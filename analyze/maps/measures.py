@@ -50,10 +50,12 @@ class MeanMaps:
         """`ln(p / p_head)` of a sample's map and the head's mean, [rows, columns].
 
         Both are relative to an even map, so that what an image has been cropped or padded by does not count. What a map
-        rounds to 0 counts as half a step, in the mean as well.
+        rounds to 0 counts as half a step, in the mean as well. NaN where there is no patch, or the map is all 0.
         """
         total = float(maps.sum(dtype=np.int64))
         shares, seen = lay(maps[None], grid, self.seen.shape[1:])
+        if not total:
+            return np.full(seen.shape, np.nan)
         with np.errstate(invalid="ignore", divide="ignore"):
             own = np.maximum(shares[0] / seen, HALF * grid.patches / total)
             mean = np.maximum(self.relative(head), self.least[head] / self.samples[head])
@@ -128,13 +130,15 @@ def check_size(heads: Heads, row: int, maps: Maps, grid: Grid) -> None:
 
 def spatial_entropy(maps: Maps, grid: Grid) -> Array:
     """The spatial entropy of maps [heads, patches], in nats, [heads]; NaN where no patch exceeds the mean."""
-    excess = np.maximum(maps * np.int64(grid.patches) - maps.sum(axis=1, keepdims=True, dtype=np.int64), 0)
-    components, number = ndimage.label(excess.reshape(len(maps), grid.rows, grid.columns) > 0, NEIGHBOURS)
-    labels = components.ravel()
-    weights = np.bincount(labels, excess.ravel().astype(np.float64), number + 1)[1:]
+    totals = maps.sum(axis=1, dtype=np.int64)
+    excess = maps * np.float64(grid.patches) - totals[:, None]  # whole numbers, so without rounding
+    above = excess > 0
+    components, number = ndimage.label(above.reshape(len(maps), grid.rows, grid.columns), NEIGHBOURS)
+    labels, excess, head_of = components.reshape(len(maps), -1)[above], excess[above], np.nonzero(above)[0]
+    weights = np.bincount(labels, excess, number + 1)[1:]
     head = np.empty(number + 1, np.int64)
-    head[labels] = np.repeat(np.arange(len(maps)), grid.patches)
-    totals = excess.sum(axis=1).astype(np.float64)
+    head[labels] = head_of
+    totals = np.bincount(head_of, excess, len(maps))
     with np.errstate(invalid="ignore"):
         found = np.bincount(head[1:], entr(weights / totals[head[1:]]), len(maps))
     return np.where(totals > 0, found, np.nan)
@@ -151,7 +155,7 @@ def pointing_hits(maps: Maps, centred: npt.NDArray[np.bool_]) -> Array:
 def share_inside(maps: Maps, covered: Array) -> Array:
     """The share of each map that lies in boxes, which cover so much of each patch, [heads]; NaN if it is all 0."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        share: Array = (maps @ covered) / maps.sum(axis=1, dtype=np.int64)
+        share: Array = (maps.astype(np.float64) @ covered) / maps.sum(axis=1, dtype=np.int64)
     return share
 
 
@@ -163,7 +167,7 @@ def lay(maps: Maps, grid: Grid, shape: tuple[int, ...]) -> tuple[Array, Array]:
     adds up to 1.
 
     Returns:
-        [heads, rows, columns], NaN where a map is all 0; and [rows, columns].
+        [heads, rows, columns], NaN where a map has nothing in the image; and [rows, columns].
     """
     down, across = grid.to_common((shape[0], shape[1]))
     laid = down @ maps.reshape(len(maps), grid.rows, grid.columns) @ across.T
@@ -174,8 +178,9 @@ def lay(maps: Maps, grid: Grid, shape: tuple[int, ...]) -> tuple[Array, Array]:
 
 def _add(means: MeanMaps, maps: Maps, grid: Grid) -> None:
     shares, even = lay(maps, grid, means.seen.shape[1:])
-    known = np.isfinite(shares).all(axis=(1, 2))
-    means.shares[known] += shares[known]
-    means.seen[known] += even
+    known = np.isfinite(shares[:, 0, 0])
+    for head in np.flatnonzero(known):
+        means.shares[head] += shares[head]
+        means.seen[head] += even
     means.least[known] += HALF * grid.patches / maps[known].sum(axis=1, dtype=np.int64)
     means.samples[known] += 1

@@ -107,7 +107,7 @@ def _tables(heads: Heads, rows: np.ndarray, wanted: Sequence[str]) -> list[Crite
 
 
 def _unsunk(heads: Heads, rows: np.ndarray) -> list[Criterion]:
-    """The attention of the last token on the image without visual sinks, if the run's maps say what these are.
+    """The attention of the last token on the image without visual sinks, if the run's maps have any; else it is `a2v`.
 
     NaN in samples whose prompt begins with the image, of which they are not known.
     """
@@ -115,8 +115,10 @@ def _unsunk(heads: Heads, rows: np.ndarray) -> list[Criterion]:
     if MAPS not in manifest.tables or manifest.maps_of != OF_LAST:
         return []
     values = table_values(heads, MAPS, ["mass", "sink"])
-    left = _flat(values["mass"][rows] - values["sink"][rows])
-    return [] if np.isnan(left).any(axis=1).all() else [Criterion(HEADS, UNSUNK, UNSUNK_WORDS, left)]
+    sink = _flat(values["sink"][rows])
+    if np.isnan(sink).any(axis=1).all() or not np.nan_to_num(sink).any():
+        return []
+    return [Criterion(HEADS, UNSUNK, UNSUNK_WORDS, _flat(values["mass"][rows]) - sink)]
 
 
 def _flat(values: Values) -> Values:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import warnings
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from analyze.drawing.figures import style
-from analyze.drawing.maps import attention_colours, attention_scale, draw_overlay
+from analyze.drawing.maps import attention_colours, attention_scale
 from analyze.drawing.results.maps import looks_figure, overlays_figure, sinks_figure
 from analyze.drawing.texts import width_of, wrap
 from analyze.maps.results import localise
@@ -129,12 +130,16 @@ def test_the_scale_begins_at_an_even_map_and_darkens():
     assert even.vmax > even.vmin
 
 
-def test_a_map_that_is_all_0_is_drawn(found, run):
-    from matplotlib.figure import Figure
-
-    overlay = Overlay(("",), np.zeros((2, 2)), (0, 0, 4, 4), (4, 4))
-    axes = Figure().subplots()
-    assert draw_overlay(axes, overlay, attention_colours(), attention_scale([overlay])) in axes.images
+def test_maps_that_are_all_0_are_drawn(tmp_path):
+    path = write_looking(tmp_path / "run", images=2, grids=GRIDS[:1])
+    rewrite(path, MAPS, lambda table: put(table, "map", slice(None), [[0] * 24] * table.num_rows))
+    made = pictures(localise(open_heads(path)[0], resamples=100), samples=(0,))
+    assert not made["sample_OCR_0"].overlays[0].values.any()
+    assert np.isnan(made["mean_L1H2"].debiased[0].values).all()
+    with style(), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for picture_of in made.values():
+            overlays_figure(picture_of).draw_without_rendering()
 
 
 def read(run, folder=None, **change):
@@ -152,7 +157,8 @@ def test_images_come_from_the_folder(run, folder):
     assert np.array_equal(pixels, np.asarray(Image.open(io.BytesIO(picture(0))).convert("L")))
 
 
-def test_images_come_from_the_folder_of_the_session(tmp_path, folder):
+def test_images_come_from_the_folder_of_the_session(tmp_path, run, folder):
+    assert read(run)[0] is None  # its session names none
     path = write_looking(tmp_path / "run", images=2)
     assert read(path)[0] is None
     ledger = path / "chunks" / "00000.json"

@@ -222,13 +222,13 @@ def test_criteria_that_are_asked_for(run):
         rank_run(heads, criteria=["v2v"])
 
 
-@pytest.mark.parametrize("sink", [0.3, None])
+@pytest.mark.parametrize("sink", [0.3, 0.0, None])
 def test_attention_without_sinks(tmp_path, sink):
     path = write_looking(tmp_path / "run", images=8, sink=sink)
     heads = open_heads(path)[0]
     found = rank_run(heads, resamples=200)
     assert [each.criterion.name for each in found.ranked] == ["a2v", "q2v", *(["a2v_nosink"] if sink else [])]
-    if sink is None:
+    if not sink:
         with pytest.raises(HeadflowError, match="has no criterion a2v_nosink; it has a2v, q2v"):
             rank_run(heads, criteria=["a2v_nosink"])
         return
