@@ -107,7 +107,12 @@ def _nullable(name: str, type: pa.DataType, unit: str, meaning: str) -> Column:
 
 
 PLACES = (
-    _nullable("image_width", pa.int32(), "pixels", "of the original image, upright; null in a run without maps"),
+    _nullable(
+        "image_width",
+        pa.int32(),
+        "pixels",
+        "of the image that the model was given, before it is resized; null in a run without maps",
+    ),
     _nullable("image_height", pa.int32(), "pixels", "likewise"),
     _nullable("grid_rows", pa.int32(), "patches", "rows of the grid that maps lie on; null in a run without maps"),
     _nullable("grid_columns", pa.int32(), "patches", "columns of that grid"),

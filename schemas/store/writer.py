@@ -42,6 +42,7 @@ from schemas.store.thumbnails import write_thumbnail
 from schemas.text import one_line
 
 ROWS_PER_PART = 2**17  # of `heads`: 128 samples of a model with 32 x 32 heads, about 7 MB
+BYTES_PER_PART = 2**24  # of maps: 28 samples of such a model with 24 x 24 patches
 SAMPLES_PER_PART = 2**12  # if most samples are skipped
 SECONDS_PER_PART = 60  # of a slow model: what is gathered is lost if the process is killed
 TO_RESUME = "the same command resumes it, unless it overwrites"
@@ -55,8 +56,9 @@ def now() -> str:
 class RunWriter:
     """Writes a run, or a chunk of it: `add` or `skip` each sample in order, then `finish`.
 
-    Holds at most twice `ROWS_PER_PART` rows of `heads`: a part that is gathered, and one that is written meanwhile. An
-    error while a part is written is raised when the next one is handed over, or at the end.
+    Holds at most twice `ROWS_PER_PART` rows of `heads` and `BYTES_PER_PART` of maps: a part that is gathered, and
+    one that is written meanwhile. An error while a part is written is raised when the next one is handed over, or at
+    the end.
 
     Attributes:
         run: the run as this process knows it; other chunks are as they were when it was opened.
@@ -271,7 +273,8 @@ class RunWriter:
         if grids is not None:
             self._grids.append(grids)
         rows = len(self._grids) * self.run.manifest.layers * self.run.manifest.heads
-        full = rows >= ROWS_PER_PART or len(self._samples) >= SAMPLES_PER_PART
+        maps = sum(each[MAP].nbytes for each in self._grids if MAP in each)
+        full = rows >= ROWS_PER_PART or maps >= BYTES_PER_PART or len(self._samples) >= SAMPLES_PER_PART
         if full or monotonic() - self._since >= SECONDS_PER_PART:
             self._hand_over()
 

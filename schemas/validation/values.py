@@ -87,9 +87,11 @@ def _check_maps(run: Run, path: Path, content: pa.Table) -> Iterator[str]:
         yield f"{path}: `map` has null in its lists, {steps_of.null_count} times"
         return
     lengths, scale = pc.list_value_length(maps).drop_null().to_numpy(), content["scale"].to_numpy()[there]
-    if wrong := int((lengths != expected).sum()):
+    if wrong := int(((lengths != expected) | (lengths == 0)).sum()):
         yield f"{path}: `map` has another length than `grid_rows` times `grid_columns` in {wrong} rows"
-    steps = np.bincount(np.repeat(np.arange(len(lengths)), lengths), steps_of, len(lengths))
+        return
+    starts = np.cumsum(lengths, dtype=np.int64) - lengths
+    steps = np.add.reduceat(steps_of.to_numpy(), starts, dtype=np.int64) if len(starts) else np.empty(0, np.int64)
     mass, rest = (content[name].to_numpy()[there] for name in ("mass", "rest"))
     off = np.maximum(0, np.abs(mass - rest - steps * scale) - 0.5 * scale * lengths)  # rounding to steps
     yield from differs(path, "`map` times `scale`, with `rest`,", "does not add up to `mass`", off, np.zeros_like(off))
