@@ -4,17 +4,16 @@ Resizing, cropping and padding are undone by the arithmetic of the image process
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import ceil, isqrt
 from typing import Any
 
 import torch
-from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import get_optimal_tiled_canvas
-from transformers.models.llava_next.modeling_llava_next import get_anyres_image_grid_shape, unpad_image
 
 from extract.images.places import Box, Picture, Places, lay_out
 from extract.images.preprocessing import Pixels, Size
 
+PicturesOf = Callable[[Any, Pixels, int], Places]  # of a processor, what it made of an image, number of its tokens
 TILE = re.compile(r"<row_(\d+)_col_(\d+)>")  # of Idefics 3 and SmolVLM, before each tile
 
 
@@ -61,21 +60,22 @@ def _seen(processor: Any, size: Size) -> Box:
     return left * across, top * down, (left + crop["width"]) * across, (top + crop["height"]) * down
 
 
-def tiled(pinpoints: Sequence[Sequence[int]], edge: int, side: int, size: Size, tokens: int, most: int = 0) -> Places:
+def tiled(
+    tiles: tuple[int, int], patches: tuple[int, int], edge: int, side: int, size: Size, tokens: int, most: int = 0
+) -> Places:
     """The whole picture, then tiles of it without their padding, each row of patches ended by one more token.
 
     As in LLaVA-NeXT and LLaVA-OneVision.
 
     Args:
-        pinpoints: the sizes in pixels that tiles may make up, [height, width].
+        tiles: rows and columns of them; `patches`: of patches that are left without padding.
         edge: of a tile, in pixels; `side`: in patches.
         most: patches of more tiles than this are interpolated to fewer; 0: they are not.
 
     Raises:
         ValueError: there are other tokens than these.
     """
-    width, height = size
-    down, across = get_anyres_image_grid_shape((height, width), pinpoints, edge)
+    (width, height), (down, across), (rows, columns) = size, tiles, patches
     canvas = across * edge, down * edge
     scale = min(canvas[0] / width, canvas[1] / height)
     wide, high = (min(ceil(length * scale), limit) for length, limit in zip(size, canvas, strict=True))
@@ -83,7 +83,6 @@ def tiled(pinpoints: Sequence[Sequence[int]], edge: int, side: int, size: Size, 
         wide = canvas[0]
     else:
         high = canvas[1]
-    _, rows, columns = unpad_image(torch.empty(1, down * side, across * side), (height, width)).shape
     patch = edge / side
     cut = (across * side - columns) / 2 * patch, (down * side - rows) / 2 * patch  # padding without these patches
     x0, y0 = cut[0] - (canvas[0] - wide) // 2, cut[1] - (canvas[1] - high) // 2
@@ -98,19 +97,36 @@ def tiled(pinpoints: Sequence[Sequence[int]], edge: int, side: int, size: Size, 
     return lay_out(grid, [grid, whole(first - base**2, base, base, size)], tokens)
 
 
+def tiles_of(
+    pinpoints: Sequence[Sequence[int]], edge: int, side: int, size: Size
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Rows and columns of tiles, and of patches without padding, by the arithmetic of transformers' models.
+
+    Args:
+        pinpoints: the sizes in pixels that tiles may make up, [height, width]; `edge` and `side` as in `tiled`.
+    """
+    from transformers.models.llava_next.modeling_llava_next import get_anyres_image_grid_shape, unpad_image
+
+    down, across = get_anyres_image_grid_shape(size[::-1], pinpoints, edge)
+    _, rows, columns = unpad_image(torch.empty(1, down * side, across * side), size[::-1]).shape
+    return (down, across), (rows, columns)
+
+
 def llava_next(processor: Any, pixels: Pixels, tokens: int) -> Places:
     """Tiles of LLaVA-NeXT, see `tiled`."""
     images = processor.image_processor
     edge = images.crop_size["height"]
-    return tiled(images.image_grid_pinpoints, edge, edge // processor.patch_size, pixels.size, tokens)
+    side = edge // processor.patch_size
+    return tiled(*tiles_of(images.image_grid_pinpoints, edge, side, pixels.size), edge, side, pixels.size, tokens)
 
 
 def llava_onevision(processor: Any, pixels: Pixels, tokens: int) -> Places:
     """Tiles of LLaVA-OneVision, see `tiled`."""
     images = processor.image_processor
     most = int(processor.vision_aspect_ratio.removeprefix("anyres_max_"))
-    side = _side(processor.num_image_tokens)
-    return tiled(images.image_grid_pinpoints, images.size["height"], side, pixels.size, tokens, most)
+    side, edge = _side(processor.num_image_tokens), images.size["height"]
+    found = tiles_of(images.image_grid_pinpoints, edge, side, pixels.size)
+    return tiled(*found, edge, side, pixels.size, tokens, most)
 
 
 def qwen(processor: Any, pixels: Pixels, tokens: int) -> Places:
@@ -130,6 +146,8 @@ def idefics(processor: Any, pixels: Pixels, tokens: int) -> Places:
 
 def internvl(processor: Any, pixels: Pixels, tokens: int) -> Places:
     """Tiles row by row, then the whole picture."""
+    from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import get_optimal_tiled_canvas  # of later versions
+
     images = processor.image_processor
     down = across = 0
     if len(pixels.inputs["pixel_values"]) > 1:

@@ -12,11 +12,11 @@ from transformers import PreTrainedConfig, PreTrainedTokenizerBase, ProcessorMix
 from transformers.image_processing_base import ImageProcessingMixin
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 
+from extract.images.pictures import PicturesOf
 from extract.images.places import Places
 from extract.images.preprocessing import Pixels, Preprocessor, blank_image, describe_processor
 from schemas.errors import HeadflowError
 
-PicturesOf = Callable[[Any, Pixels, int], Places]  # of a processor, what it made of an image, number of its tokens
 TOKEN_TYPES = ("mm_token_type_ids", "token_type_ids")
 # Settings of image processors that decide which tiles they cut
 TILE_SETTINGS = (

@@ -4,12 +4,10 @@ from ast import literal_eval
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from PIL import Image
 from transformers import CLIPImageProcessorPil, LlavaNextImageProcessorPil
-from transformers.models.llava_next.modeling_llava_next import get_anyres_image_grid_shape, unpad_image
 
-from extract.images.pictures import square, tiled
+from extract.images.pictures import square, tiled, tiles_of
 from extract.images.places import Places
 from extract.images.preprocessing import Pixels, Preprocessor, describe_processor
 from schemas.manifest import CROP, PAD
@@ -68,13 +66,12 @@ class TilesPreprocessor(Preprocessor):
         return Pixels(inputs, [self.image_token_id] * self._count(image.height, image.width), image.size)
 
     def _places(self, pixels: Pixels) -> Places:
-        return tiled(self.processor.image_grid_pinpoints, self.edge, self.side, pixels.size, len(pixels.image_ids))
+        found = tiles_of(self.processor.image_grid_pinpoints, self.edge, self.side, pixels.size)
+        return tiled(*found, self.edge, self.side, pixels.size, len(pixels.image_ids))
 
     def _count(self, height: int, width: int) -> int:
         """Tokens of an image, by the model's own arithmetic."""
-        rows, columns = get_anyres_image_grid_shape((height, width), self.processor.image_grid_pinpoints, self.edge)
-        patches = torch.empty(1, rows * self.side, columns * self.side)
-        _, high, wide = unpad_image(patches, (height, width)).shape
+        _, (high, wide) = tiles_of(self.processor.image_grid_pinpoints, self.edge, self.side, (width, height))
         return self.features + high * (wide + 1)
 
     def describe(self) -> dict[str, Any]:

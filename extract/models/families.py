@@ -4,8 +4,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from extract.images.pictures import idefics, internvl, llava_next, llava_onevision, pressed, qwen
-from extract.images.processors import PicturesOf
+from extract.images.pictures import PicturesOf, idefics, internvl, llava_next, llava_onevision, pressed, qwen
 from extract.prompts.templates import CHAT, VICUNA
 
 PALIGEMMA = (

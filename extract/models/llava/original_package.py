@@ -35,8 +35,7 @@ from extract.attention.packing import Batch
 from extract.attention.readers import AttentionReader, LayerInput
 from extract.images.pictures import square, tiled
 from extract.images.places import Places
-from extract.images.preprocessing import ImageSettings, Pixels, Preprocessor, blank_image, describe_processor
-from extract.images.towers import grid_of
+from extract.images.preprocessing import ImageSettings, Pixels, Preprocessor, Size, blank_image, describe_processor
 from extract.models.checkpoint import PACKAGE, Checkpoint, choose_dtype, patch_size_of
 from extract.models.fingerprint import fingerprint
 from extract.models.weights.files import Files, find_cached, list_files
@@ -124,8 +123,7 @@ class PackagePreprocessor(Preprocessor):
             return square(self.processor, pixels.size, tokens, padded=self._padded)
         if "unpad" not in self.config.mm_patch_merge_type:
             raise ValueError(f"tiles are merged as {self.config.mm_patch_merge_type} asks for")
-        pinpoints = grid_of({"image_grid_pinpoints": self.config.image_grid_pinpoints})
-        return tiled(pinpoints, self.tile_edge, self.tile_side, pixels.size, tokens)
+        return tiled(*self._tiles(pixels.size), self.tile_edge, self.tile_side, pixels.size, tokens)
 
     @property
     def _padded(self) -> bool:
@@ -133,11 +131,16 @@ class PackagePreprocessor(Preprocessor):
 
     def _count_tiled(self, size: tuple[int, int]) -> int:
         """Tokens of an image in tiles behind the whole of it, each row of patches ended by one more."""
-        columns, rows = get_anyres_image_grid_shape(size, self.config.image_grid_pinpoints, self.tile_edge)
+        (rows, columns), (high, wide) = self._tiles(size)
         if "unpad" not in self.config.mm_patch_merge_type:
             return self.features * (1 + columns * rows)
-        _, high, wide = unpad_image(torch.zeros(1, rows * self.tile_side, columns * self.tile_side), size).shape
         return self.features + high * (wide + 1)
+
+    def _tiles(self, size: Size) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Rows and columns of the tiles of an image, and of their patches without padding."""
+        columns, rows = get_anyres_image_grid_shape(size, self.config.image_grid_pinpoints, self.tile_edge)
+        _, high, wide = unpad_image(torch.zeros(1, rows * self.tile_side, columns * self.tile_side), size).shape
+        return (rows, columns), (high, wide)
 
     def describe(self) -> dict[str, Any]:
         """What decides the pixels, as plain values for the manifest."""

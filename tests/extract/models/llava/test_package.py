@@ -220,10 +220,11 @@ def shapes(tmp_path_factory):
 )
 def test_pictures_of_any_shape_are_read_as_the_package_does(package, forms, shapes, tmp_path, name, aspect):
     flags = {"image_folder": shapes, "question_file": shapes / "questions.json", "dtype": "float32"}
-    call = arguments(forms[name].flags() | flags | {"image_aspect_ratio": aspect})
+    call = [*arguments(forms[name].flags() | flags | {"image_aspect_ratio": aspect}), "--maps"]
     (theirs,) = package(RUNS, [[*call, "--backend", "llava", "--output-dir", str(tmp_path / "package")]])
     assert (main([*call, "--output-dir", str(tmp_path / "run")]), theirs[0]) == (0, 0), theirs[2]
     compare(tmp_path / "run", tmp_path / "package")
+    compare_maps(tmp_path / "run", tmp_path / "package")
     ours, its = (open_run(tmp_path / name).ledgers[0].sessions[0].versions for name in ("run", "package"))
     assert its.keys() - ours.keys() == {"llava-torch"}
     assert re.fullmatch(r"\d+\.\d+\.\d+.*", its["llava-torch"])
@@ -251,4 +252,23 @@ def compare(run, reference):
     samples, expected = (pd.read_parquet(each / "samples") for each in (run, reference))
     floats = ["p_yes", "p_no", "margin"]
     assert np.abs(samples[floats] - expected[floats]).max(axis=None) <= 1e-5
+    for table in (samples, expected):
+        table["grid_box"] = table["grid_box"].map(tuple, na_action="ignore")
     assert samples.drop(columns=floats).equals(expected.drop(columns=floats))
+
+
+def compare_maps(run, reference):
+    maps, expected = (pd.read_parquet(each / "maps") for each in (run, reference))
+    floats = maps.select_dtypes("float32").columns
+    assert np.abs(maps[floats] - expected[floats]).max(axis=None) <= 1e-4  # shares of small masses
+    for ours, theirs in zip(maps["map"], expected["map"], strict=True):
+        assert np.abs(ours.astype(int) - theirs).max() <= 1
+
+
+@pytest.mark.parametrize("images", ["blank", "swap", "noise", "shuffle"])
+def test_counterfactual_images_are_the_package_s(package, forms, questions, tmp_path, images):
+    flags = {"image_folder": questions / "images", "question_file": questions / "MME_test.json", "num_samples": ROWS}
+    call = [*arguments(forms["released"].flags() | flags | {"dtype": "float32"}), "--images", images]
+    ((code, _, error),) = package(RUNS, [[*call, "--backend", "llava", "--output-dir", str(tmp_path / "package")]])
+    assert (main([*call, "--output-dir", str(tmp_path / "run")]), code) == (0, 0), error
+    compare(tmp_path / "run", tmp_path / "package")
