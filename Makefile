@@ -23,7 +23,7 @@ DEVICE ?= auto
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-llava demo tour train-demo data extract knock-out plots summary compare diagnose image prompts prune report verify validate export-pt import-pt test check bench bench-plots clean
+.PHONY: help setup setup-llava demo tour train-demo data extract knock-out plots summary compare diagnose image prompts prune maps report verify validate export-pt import-pt test check bench bench-plots clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -80,6 +80,7 @@ tour: $(VENV)/.all  ## the demo's two models on its two question files, diagnose
 	$(BIN)/python -m analyze prompts runs/tour/tiny-llava-wordings
 	set -e; run=runs/tour/tiny-llava-4x4; \
 	$(BIN)/python -m extract knock-out $$run --heads all; \
+	$(BIN)/python -m analyze maps $$run; \
 	$(BIN)/python -m analyze prune $$run --random 50 --criteria a2v effect --loss 200; \
 	$(BIN)/python -m extract knock-out $$run --sets $$run/prune/sets.json --kind remove --job prune \
 		--samples $$run/prune/test_samples.txt --overwrite; \
@@ -143,6 +144,9 @@ prompts: needs-run $(VENV)/.laptop  ## say which wording of a run is answered be
 
 prune: needs-run $(VENV)/.laptop  ## say which heads or layers of a run can be cut: RUN=... [ARGS]
 	$(BIN)/python -m analyze prune '$(RUN)' $(ARGS)
+
+maps: needs-run $(VENV)/.laptop  ## show where in the image the heads of a run look: RUN=... [ARGS]
+	$(BIN)/python -m analyze maps '$(RUN)' $(ARGS)
 
 report: needs-run $(VENV)/.report  ## one page for a browser, of a run or of two: RUN=... [WITH=runs/other ARGS]
 	$(BIN)/python -m analyze report '$(RUN)' $(if $(WITH),'$(WITH)') $(ARGS)

@@ -146,6 +146,13 @@ def parser() -> Parser:
     _picture_flags(pruned, "RUN/prune", prefix=False)
     _resample_flags(pruned)
 
+    located = commands.add_parser("maps", help="where in the image heads look: maps on images, heads that localise")
+    _run_argument(located)
+    _prompt_flag(located)
+    _maps_flags(located)
+    _picture_flags(located, "RUN/localisation", prefix=False)
+    _resample_flags(located)
+
     page = commands.add_parser("report", help="one page for a browser: a run, and its comparison with another one")
     _run_argument(page)
     page.add_argument("other", type=path, nargs="?", metavar="RUN_B", help="a run to compare it with")
@@ -230,6 +237,33 @@ def _prune_flags(command: argparse.ArgumentParser) -> None:
         default=20.0,
         metavar="POINTS",
         help="of the MME score that the plan may lose (default 20)",
+    )
+
+
+def _maps_flags(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--samples", nargs="+", metavar="ID", help="samples that are drawn (default: the first of six categories)"
+    )
+    command.add_argument(
+        "--samples-only", action="store_true", help="draw a picture of each of these samples, and nothing else"
+    )
+    command.add_argument("--heads", nargs="+", metavar="L3H5", help="heads that are drawn (default: see --top)")
+    command.add_argument(
+        "--top",
+        type=number(int, 1, 100),
+        default=6,
+        metavar="K",
+        help="heads that are drawn: the three that localise best, then those of largest mass (default 6)",
+    )
+    command.add_argument(
+        "--image-folder",
+        type=path,
+        metavar="DIR",
+        help="where the images are (default: where the run had them, else its thumbnails)",
+    )
+    command.add_argument("--categories", nargs="+", metavar="NAME", help="samples that count (default all)")
+    command.add_argument(
+        "--effects", nargs="+", metavar="JOB", help="the job of single heads (default: the only one, or edge)"
     )
 
 

@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from analyze.opening import make_folder, opened, output_folder
 from analyze.tables.frames import Heads, check_flows
 from analyze.tables.output import as_text, present
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from analyze.image.pairs import ImagePairs
 
 SHOWN = 10  # heads and samples on the terminal
+HEADS_SHOWN = 5  # whose maps respond to the image, likewise
 
 
 def diagnose_run(arguments: argparse.Namespace) -> int:
@@ -89,22 +92,24 @@ def _draw(found: "Diagnosis", heads: Heads, folder: Path, arguments: argparse.Na
 
 def image_of_run(arguments: argparse.Namespace) -> int:
     """`image`: the verdict, then tables, CSV files and a picture."""
+    from analyze.image.content import content_by_head
     from analyze.image.gain import find_gain
 
     pairs = opened_pair(arguments)
     folder = output_folder(arguments.output_dir, pairs.run, f"image_over_{pairs.without.run.path.name}")
     make_folder(folder)
-    found = find_gain(pairs)
+    found, content = find_gain(pairs), content_by_head(pairs)
     say(f"{pairs.run.run.path}, {pairs.run.manifest.model}")
     say(f"without the image: {pairs.without.run.path}, {pairs.without.manifest.images} images")
     say(pairs.pairs.in_words())
     tables = {"image.csv": found.table} | ({"scores.csv": found.scores} if len(found.scores) else {})
+    tables |= {} if content is None else {"heads.csv": content}
     present(
         found.verdict(),
         tables,
         folder,
         pairs.run.run.path,
-        show=lambda: _print_gain(found, arguments),
+        show=lambda: _print_gain(found, content, arguments),
         draw=lambda: _draw_gain(found, pairs, folder, arguments),
     )
     return 0
@@ -118,7 +123,7 @@ def opened_pair(arguments: argparse.Namespace) -> "ImagePairs":
     return pair_runs(run, without, resamples=arguments.resamples, seed=arguments.seed)
 
 
-def _print_gain(found: "Gain", arguments: argparse.Namespace) -> None:
+def _print_gain(found: "Gain", content: pd.DataFrame | None, arguments: argparse.Namespace) -> None:
     print(
         f"\nwith the image and without; 95% intervals, {arguments.resamples} resamples of images, seed {arguments.seed}"
     )
@@ -128,6 +133,12 @@ def _print_gain(found: "Gain", arguments: argparse.Namespace) -> None:
     print(as_text(found.table[["category", *habits]], 1))
     if len(found.scores):
         print(f"\nMME score\n{as_text(found.scores, 1)}")
+    if content is not None:
+        print(
+            f"\nheads whose maps differ most between the images, {HEADS_SHOWN} of {len(content)}: Jensen-Shannon "
+            "divergence, from 0, the same, to 1, apart; 95% intervals by image"
+        )
+        print(as_text(content.head(HEADS_SHOWN), 3))
 
 
 def _draw_gain(found: "Gain", pairs: "ImagePairs", folder: Path, arguments: argparse.Namespace) -> list[Path]:

@@ -6,6 +6,7 @@ labels         the mass columns in words and colours
 fonts, texts   text that can be drawn; text that fits
 histograms     stacked histograms
 heads          bars for each head, and layer x head heatmaps
+maps           maps on images
 intervals      values with their intervals
-results/       the figures of one command each: verify, compare, diagnose, prompts, prune
+results/       the figures of one command each: verify, compare, diagnose, prompts, prune, maps
 """

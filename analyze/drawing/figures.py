@@ -29,16 +29,17 @@ def style() -> Iterator[None]:
         yield
 
 
-def new_figure(size: tuple[float, float], title: str, of: Sequence[str] = ()) -> Figure:
+def new_figure(size: tuple[float, float], title: str, of: Sequence[str] = (), letters: float | None = None) -> Figure:
     """A figure with its title; `place_panels` puts panels below.
 
     Args:
         size: width and height, in inches.
         title: what the figure shows; its middle is left out if it does not fit on one line.
         of: names of the run, its samples and the like, on as many lines as they need.
+        letters: of the title, in points; None: `letters_for` the width.
     """
     width, height = size
-    letters = letters_for(width)
+    letters = letters or letters_for(width)
     lines = [fit(title, letters, width - 2 * PAD), *fill(of, letters, width - 2 * PAD)]
     figure = Figure(figsize=size)
     figure.suptitle(
@@ -50,6 +51,12 @@ def new_figure(size: tuple[float, float], title: str, of: Sequence[str] = ()) ->
         parse_math=False,
     )
     return figure
+
+
+def title_height(figure: Figure) -> float:
+    """Height of the title of a figure with the room around it, in inches."""
+    (title,) = (text for text in figure.texts if text.get_text() == figure.get_suptitle())
+    return 2 * PAD + lines_height(figure.get_suptitle().count("\n") + 1, float(title.get_fontsize()))
 
 
 def place_panels(
@@ -73,8 +80,7 @@ def place_panels(
         options: of `Figure.subplots`.
     """
     width, height = figure.get_size_inches()
-    lines = figure.get_suptitle().count("\n") + 1
-    top = 2 * PAD + lines_height(lines, letters_for(width)) + above
+    top = title_height(figure) + above
     each = [
         max(0.1, (size - margins - (number - 1) * gap) / number)
         for size, margins, number, gap in (

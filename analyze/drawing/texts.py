@@ -64,6 +64,21 @@ def fill(parts: Iterable[str], letters: float, width: float) -> list[str]:
     return lines
 
 
+def wrap(text: str, letters: float, width: float, most: int) -> list[str]:
+    """A text on lines of `width` inches, divided between words; what does not fit on `most` lines is left out."""
+    lines, words = [""], text.split()
+    for place, word in enumerate(words):
+        longer = f"{lines[-1]} {word}".strip()
+        if width_of(drawable(longer), letters) <= width or not lines[-1]:
+            lines[-1] = longer
+        elif len(lines) < most:
+            lines.append(word)
+        else:
+            lines[-1] = " ".join([lines[-1], *words[place:]])
+            break
+    return [fit(line, letters, width) for line in lines]
+
+
 def legend_columns(labels: Sequence[str], letters: float, width: float) -> int:
     """How many columns a legend can have that may be `width` inches wide."""
     entry = max(width_of(text, letters) for text in labels) + (HANDLE + HANDLE_PAD + COLUMN_PAD) * letters / INCH

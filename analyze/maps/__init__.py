@@ -1,5 +1,10 @@
 """Where in the image heads look.
 
-reading   the maps of a run
-content   which heads respond to what an image shows
+reading    the maps of a run
+grids      where patches lie in the image
+measures   numbers of each map, and the mean map of each head
+ranking    heads by how they look; those that localise best
+pointing   how often a head looks where the answer lies
+results    all of it; words: the same in words
+content    which heads respond to what an image shows
 """

@@ -5,14 +5,12 @@ same, 1 where they do not overlap. A head that looks at the same places whatever
 sinks, has a score near 0.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy.special import rel_entr
 
-from analyze.maps.reading import Maps, part_maps
+from analyze.maps.reading import Maps, sample_maps, wording_maps
 from analyze.tables.frames import Heads
 from schemas.columns import MAPS
 from schemas.errors import HeadflowError
@@ -49,7 +47,7 @@ def content_scores(a: Heads, b: Heads, pairs: pd.DataFrame) -> tuple[Scores, npt
     same = (grids[0][pairs["a"]] == grids[1][pairs["b"]]).all(axis=1)
     wanted = [both[each] for each in kept]
     partners = _Partners(b)
-    for position, own in _all_maps(a, set(pairs["a"])):
+    for position, own in sample_maps(a, set(pairs["a"])):
         for row in np.flatnonzero((pairs["a"] == position).to_numpy() & same):
             other = partners.maps(int(pairs["b"].iloc[row]))
             scores[row] = divergence(own[wanted[0]], other[wanted[1]])
@@ -66,23 +64,6 @@ def divergence(one: Maps, other: Maps) -> Scores:
     return score
 
 
-def _all_maps(heads: Heads, wanted: set[int]) -> Iterator[tuple[int, Maps]]:
-    """The position of each sample that is wanted, in order, and its maps; part by part."""
-    for number, (first, last) in enumerate(heads.parts):
-        if wanted.intersection(range(first, last)):
-            positions, maps = _part(heads, number)
-            yield from ((place, each) for place, each in zip(positions, maps, strict=True) if place in wanted)
-
-
-def _part(heads: Heads, number: int) -> tuple[list[int], list[Maps]]:
-    """The positions of the observed samples of one part, and their maps."""
-    (first, last), others = heads.parts[number], heads.others[number] if heads.others else ()
-    observed = heads.observed.to_numpy()
-    positions = [place for place in range(first, last) if observed[place]]
-    names = heads.samples["sample_id"].astype(str).iloc[positions]
-    return positions, part_maps(heads.run, heads.run.parts[number], [*names, *others])[: len(positions)]
-
-
 class _Partners:
     """The maps of samples by position, where neighbours are asked for one after the other."""
 
@@ -94,6 +75,6 @@ class _Partners:
     def maps(self, position: int) -> Maps:
         number = int(np.searchsorted(self._ends, position, side="right"))
         if number != self._number:
-            positions, maps = _part(self._heads, number)
+            positions, maps = wording_maps(self._heads, number)
             self._number, self._maps = number, dict(zip(positions, maps, strict=True))
         return self._maps[position]

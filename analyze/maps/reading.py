@@ -1,11 +1,12 @@
 """The maps of a run: the attention of heads on the patches of the image."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence, Set
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
+from analyze.tables.frames import Heads
 from analyze.tables.rows import part_rows
 from schemas.columns import MAP, MAPS
 from schemas.errors import HeadflowError
@@ -41,3 +42,24 @@ def part_maps(run: Run, part: Part, samples: Sequence[str]) -> list[Maps]:
     if any(len({len(each) for each in maps}) > 1 for maps in found):
         raise HeadflowError(f"{path}: maps of one sample have several sizes; run validate")
     return [np.stack(maps) for maps in found]
+
+
+def sample_maps(heads: Heads, wanted: Set[int]) -> Iterator[tuple[int, Maps]]:
+    """The position in `samples` of each sample that is wanted, in order, and its maps; part by part.
+
+    Raises:
+        HeadflowError: as `part_maps`.
+    """
+    for number, (first, last) in enumerate(heads.parts):
+        if not wanted.isdisjoint(range(first, last)):
+            positions, maps = wording_maps(heads, number)
+            yield from ((place, each) for place, each in zip(positions, maps, strict=True) if place in wanted)
+
+
+def wording_maps(heads: Heads, number: int) -> tuple[list[int], list[Maps]]:
+    """The positions of the observed samples of one part, in the wording that is read, and their maps."""
+    (first, last), others = heads.parts[number], heads.others[number] if heads.others else ()
+    observed = heads.observed.to_numpy()
+    positions = [place for place in range(first, last) if observed[place]]
+    names = heads.samples["sample_id"].astype(str).iloc[positions]
+    return positions, part_maps(heads.run, heads.run.parts[number], [*names, *others])[: len(positions)]

@@ -10,18 +10,19 @@ from analyze.knockouts.jobs import HEADS, LAYERS, cells, effect_jobs, knocked
 from analyze.prune.halves import Flags
 from analyze.tables.frames import Heads
 from analyze.tables.values import Values, sample_values, table_values
-from schemas.columns import CONTRIBUTIONS
+from schemas.columns import CONTRIBUTIONS, MAPS, OF_LAST
 from schemas.columns import LAYERS as LAYERS_TABLE
 from schemas.errors import HeadflowError
 from schemas.jobs.job import Job
 from schemas.text import listed
 
-DIRECT, EFFECT = "direct", "effect"
+DIRECT, EFFECT, UNSUNK = "direct", "effect", "a2v_nosink"
 MASSES = {
     "a2v": "attention of the last token on the image",
     "q2v": "attention of question tokens on the image",
 }
 DIRECT_WORDS = "size of the direct contribution of the image to the margin, |d2v|"
+UNSUNK_WORDS = "attention of the last token on image tokens that are no visual sinks, a2v - a2sink"
 INFLUENCES = {
     "bi_last": "block influence on the last token",
     "bi_image": "block influence on image tokens",
@@ -69,7 +70,10 @@ def read_criteria(
         HeadflowError: the run lacks one that is asked for, or has none at all; or it cannot be read.
     """
     jobs, tables = effect_jobs(heads.run, effects), heads.run.manifest.tables
+    rows = samples.index.to_numpy()[ranks]
+    unsunk = _unsunk(heads, rows)
     there = [name for name in MASSES if name in heads.run.manifest.flows]
+    there += [UNSUNK] if unsunk else []
     there += [DIRECT] if CONTRIBUTIONS in tables else []
     there += [*INFLUENCES] if LAYERS_TABLE in tables else []
     there += [EFFECT] if jobs else []
@@ -81,8 +85,7 @@ def read_criteria(
         )
     if not wanted:
         raise HeadflowError(f"{heads.run.path} has nothing to rank heads or layers by", setting="criteria")
-    rows = samples.index.to_numpy()[ranks]
-    found = [*_tables(heads, rows, wanted)]
+    found = [*_tables(heads, rows, wanted), *(each for each in unsunk if each.name in wanted)]
     if EFFECT in wanted:
         found += [_effect(jobs[unit], samples[ranks]) for unit in (HEADS, LAYERS) if unit in jobs]
     return sorted(found, key=lambda each: (each.unit != HEADS, each.measured, wanted.index(each.name)))
@@ -101,6 +104,19 @@ def _tables(heads: Heads, rows: np.ndarray, wanted: Sequence[str]) -> list[Crite
         values = table_values(heads, LAYERS_TABLE, influences)
         found += [Criterion(LAYERS, name, INFLUENCES[name], values[name][rows]) for name in influences]
     return found
+
+
+def _unsunk(heads: Heads, rows: np.ndarray) -> list[Criterion]:
+    """The attention of the last token on the image without visual sinks, if the run's maps say what these are.
+
+    NaN in samples whose prompt begins with the image, of which they are not known.
+    """
+    manifest = heads.run.manifest
+    if MAPS not in manifest.tables or manifest.maps_of != OF_LAST:
+        return []
+    values = table_values(heads, MAPS, ["mass", "sink"])
+    left = _flat(values["mass"][rows] - values["sink"][rows])
+    return [] if np.isnan(left).any(axis=1).all() else [Criterion(HEADS, UNSUNK, UNSUNK_WORDS, left)]
 
 
 def _flat(values: Values) -> Values:

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import stats
 
-from analyze.statistics.bootstrap import LEVEL, Bootstrap, Interval
+from analyze.statistics.bootstrap import LEVEL, Bootstrap, Interval, percentiles
 from analyze.statistics.clusters import Array
 from analyze.tables.image_sums import ImageSums
 
@@ -46,6 +46,37 @@ def share_interval(bootstrap: Bootstrap, sums: Array, counts: Array, images: np.
     share = float(sums[chosen].sum() / counts[chosen].sum())
     found = wilson(share, number)
     return Interval(share, *found, "Wilson on images: few images, or a share near 0 or 1")
+
+
+def ratio_intervals(bootstrap: Bootstrap, sums: Array, counts: Array) -> tuple[Array, Array]:
+    """The intervals of many ratios of sums, such as means of heads, by the bootstrap: low and high, [statistics].
+
+    NaN where fewer than `FEW_IMAGES` images have a value.
+
+    Args:
+        sums, counts: [images, statistics].
+    """
+    few = (counts > 0).sum(axis=0) < FEW_IMAGES
+    if few.all():
+        return np.full(few.shape, np.nan), np.full(few.shape, np.nan)
+    low, high = percentiles(bootstrap.ratios(sums, counts))
+    return np.where(few, np.nan, low), np.where(few, np.nan, high)
+
+
+def share_intervals(bootstrap: Bootstrap, sums: Array, counts: Array) -> tuple[Array, Array]:
+    """The intervals of many shares, as `share_interval` gives each; low and high, [statistics]; NaN if there is none.
+
+    Args:
+        sums, counts: [images, statistics].
+    """
+    there = counts > 0
+    number = there.sum(axis=0)
+    rarer = np.minimum(((sums > 0) & there).sum(axis=0), ((sums < counts) & there).sum(axis=0))
+    low, high = ratio_intervals(bootstrap, sums, counts)
+    for place in np.flatnonzero((number >= 2) & ((number < FEW_IMAGES) | (rarer < LEAST))):
+        share = float(sums[:, place].sum() / counts[:, place].sum())
+        low[place], high[place] = wilson(share, int(number[place]))
+    return low, high
 
 
 def wilson(share: float, number: int, level: float = LEVEL) -> tuple[float, float]:

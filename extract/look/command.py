@@ -16,7 +16,7 @@ from typing import Any
 from extract.cli import parser as extract_parser
 from extract.look.cli import parser
 from schemas.cli import say
-from schemas.columns import MAPS, OK
+from schemas.columns import MAP, MAPS, OK
 from schemas.errors import HeadflowError
 from schemas.store.run import Run, open_run
 
@@ -42,10 +42,12 @@ def look(argv: Sequence[str], extract: Callable[[argparse.Namespace], int]) -> i
         file.write_text(json.dumps([question]), encoding="utf-8")
         flags = ["--question-file", file, "--image-folder", own.image.parent, "--output-dir", out, "--maps"]
         flags += ["--thumbnails", "--num-workers", "0"]
-        code = extract(extract_parser().parse_args([*map(str, flags), *others]))
+        arguments = extract_parser().parse_args([*map(str, flags), *others])
+        if arguments.prompts:
+            raise HeadflowError("one question is asked in one wording", setting="prompts")
+        code = extract(arguments)
     run = open_run(out)
-    _print(run, own.top)
-    return code or _draw(run, own.top)
+    return code or _draw(run, _print(run, own.top))
 
 
 def _default_output(own: argparse.Namespace, others: Sequence[str]) -> Path:
@@ -54,8 +56,8 @@ def _default_output(own: argparse.Namespace, others: Sequence[str]) -> Path:
     return Path("runs") / "looks" / f"{own.image.stem}-{hashlib.sha256(asked.encode()).hexdigest()[:8]}"
 
 
-def _print(run: Run, top: int) -> None:
-    """The answer, and the heads that look most at the image.
+def _print(run: Run, top: int) -> list[str]:
+    """Print the answer, and the heads that look most at the image; returns the names of these.
 
     Raises:
         HeadflowError: the sample was skipped.
@@ -68,13 +70,17 @@ def _print(run: Run, top: int) -> None:
         f"{sample['margin']:+.2f})"
     )
     rows: list[dict[str, Any]] = [row for path in run.part_paths(MAPS) for row in run.read_part(path).to_pylist()]
-    say(f"{'head':<8}" + "".join(f"{name:>10}" for name in ("a2v", *SHOWN[1:])))
-    for row in sorted(rows, key=lambda row: -row["mass"])[:top]:
+    say(f"{'head':<8}" + "".join(f"{name:>10}" for name in (f"{run.manifest.maps_of}2v", *SHOWN[1:])))
+    shown = sorted((row for row in rows if row[MAP] is not None), key=lambda row: -row["mass"])[:top]
+    names = [f"L{row['layer']}H{row['head']}" for row in shown]
+    for name, row in zip(names, shown, strict=True):
         values = ["-" if row[name] is None else f"{row[name]:.3f}" for name in SHOWN]
-        say(f"L{row['layer']}H{row['head']:<6}" + "".join(f"{value:>10}" for value in values))
+        say(f"{name:<8}" + "".join(f"{value:>10}" for value in values))
+    return names
 
 
-def _draw(run: Run, top: int) -> int:
-    """Let `python -m analyze` draw the maps; returns its exit code."""
-    command = [sys.executable, "-m", "analyze", "maps", str(run.path), "--top", str(top)]
+def _draw(run: Run, heads: Sequence[str]) -> int:
+    """Let `python -m analyze` draw where some heads look; returns its exit code."""
+    sys.stdout.flush()  # before what the other process prints
+    command = [sys.executable, "-m", "analyze", "maps", str(run.path), "--samples-only", "--heads", *heads]
     return subprocess.run(command, check=False).returncode

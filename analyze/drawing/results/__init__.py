@@ -5,5 +5,6 @@ comparison     two runs side by side
 diagnosis      how a model fails
 image          what the image brings
 prompts        wordings of the same questions
+maps           where heads look
 prune          what cutting heads or layers costs
 """

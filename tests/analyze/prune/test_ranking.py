@@ -11,7 +11,9 @@ from analyze.prune.results import rank_run
 from analyze.statistics.clusters import Clusters
 from analyze.tables.frames import open_heads
 from schemas.errors import HeadflowError
+from tests.support.looking import write_looking
 from tests.support.prunable import World, measure, singles, write_world
+from tests.support.runs import edit_manifest, put, rewrite
 
 IMAGES = {"existence": 30, "color": 26}
 
@@ -218,3 +220,34 @@ def test_criteria_that_are_asked_for(run):
     assert [each.criterion.name for each in found.ranked] == ["direct", "a2v"]
     with pytest.raises(HeadflowError, match="has no criterion v2v; it has a2v, q2v, direct, bi_last"):
         rank_run(heads, criteria=["v2v"])
+
+
+@pytest.mark.parametrize("sink", [0.3, None])
+def test_attention_without_sinks(tmp_path, sink):
+    path = write_looking(tmp_path / "run", images=8, sink=sink)
+    heads = open_heads(path)[0]
+    found = rank_run(heads, resamples=200)
+    assert [each.criterion.name for each in found.ranked] == ["a2v", "q2v", *(["a2v_nosink"] if sink else [])]
+    if sink is None:
+        with pytest.raises(HeadflowError, match="has no criterion a2v_nosink; it has a2v, q2v"):
+            rank_run(heads, criteria=["a2v_nosink"])
+        return
+    rows = pd.read_parquet(path / "maps")
+    rows = rows[rows["sample_id"].astype(str).isin(set(found.samples["sample_id"][found.ranks].astype(str)))]
+    expected = rows.assign(left=rows["mass"] - rows["sink"]).groupby(["layer", "head"])["left"].mean()
+    assert np.allclose(found.ranked[-1].means, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("null", [slice(0, 6), slice(None)], ids=["one sample", "all"])
+def test_sinks_that_are_null_in_some_samples(tmp_path, null):
+    path = write_looking(tmp_path / "run", images=8)
+    rows = range(len(pd.read_parquet(path / "maps")))[null]
+    rewrite(path, "maps", lambda table: put(table, "sink", null, [None] * len(rows)))
+    names = [each.criterion.name for each in rank_run(open_heads(path)[0], resamples=200).ranked]
+    assert ("a2v_nosink" in names) == (len(rows) == 6)
+
+
+def test_maps_of_question_tokens_say_nothing_of_the_last_one(tmp_path):
+    path = write_looking(tmp_path / "run", images=8)
+    edit_manifest(path, maps_of="q")
+    assert [each.criterion.name for each in rank_run(open_heads(path)[0], resamples=200).ranked] == ["a2v", "q2v"]

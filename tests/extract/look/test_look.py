@@ -84,13 +84,28 @@ def test_the_command(checkpoint_path, run, questions, tmp_path, capsys):
     heads = pd.read_parquet(tmp_path / "look" / "heads").sort_values("a2v", ascending=False)[:3]
     expected = [f"L{row.layer}H{row.head}" for row in heads.itertuples()]
     assert [line.split()[0] for line in lines[start + 2 : start + 5]] == expected
-    assert [float(line.split()[1]) for line in lines[start + 2 : start + 5]] == heads["a2v"].round(3).tolist()
+    assert [float(line.split()[1]) for line in lines[start + 2 : start + 5]] == [
+        round(float(value), 3) for value in heads["a2v"]
+    ]
     assert list(validate(tmp_path / "look")) == []
-    assert len(list((tmp_path / "look").rglob("*.png"))) >= 1
+    (picture,) = (tmp_path / "look").rglob("*.png")
+    assert picture.name == f"sample_{image.stem}.png"
     before = sorted(path.name for path in (tmp_path / "look").rglob("*"))
     assert look(checkpoint_path, image, tmp_path / "look", "--top", "3") == 0
     assert "1 of 1 samples are there already" in capsys.readouterr().out
     assert sorted(path.name for path in (tmp_path / "look").rglob("*")) == before
+
+
+def test_some_heads_of_the_question(checkpoint_path, run, questions, tmp_path, capsys):
+    image = questions / "images" / pd.read_parquet(run / "samples")["image"][0]
+    flags = ["--maps-of", "question", "--maps-heads", "L0H1", "L2H2"]
+    assert look(checkpoint_path, image, tmp_path / "look", *flags) == 0
+    lines = capsys.readouterr().out.splitlines()
+    start = next(place for place, line in enumerate(lines) if line.startswith("head"))
+    assert lines[start].split()[1] == "q2v"
+    assert {line.split()[0] for line in lines[start + 1 : start + 3]} == {"L0H1", "L2H2"}
+    assert look(checkpoint_path, image, tmp_path / "other", "--prompts", "mme") == 2
+    assert "one question is asked in one wording; see --prompts" in capsys.readouterr().err
 
 
 def test_another_run_is_not_overwritten(checkpoint_path, run, questions, capsys):

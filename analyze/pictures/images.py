@@ -1,0 +1,126 @@
+"""The images of a run, for pictures of maps: from the image folder, or the run's thumbnails.
+
+They are grey, and as the model had them: `extract` does not apply an EXIF orientation.
+"""
+
+import hashlib
+import io
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from PIL import Image, ImageOps
+
+from analyze.tables.frames import Heads
+from schemas.errors import HeadflowError
+from schemas.files import check_no_device
+from schemas.manifest import ORIGINAL
+from schemas.store.thumbnails import read_thumbnail
+from schemas.text import one_line
+
+LONGEST = 1024  # pixels that are kept along an edge
+Grey = npt.NDArray[np.uint8]
+
+
+class Images:
+    """Images by sample.
+
+    Attributes:
+        folder: the image folder; None if there is none.
+        missing: why an image could not be read, by sample.
+    """
+
+    def __init__(self, heads: Heads, folder: Path | None) -> None:
+        """Look for images.
+
+        Args:
+            folder: None: that of the run's last session that names one, if it is there.
+
+        Raises:
+            HeadflowError: the folder that was asked for is none.
+        """
+        if folder is not None and not folder.is_dir():
+            raise HeadflowError(f"{folder} is not a directory", setting="image_folder")
+        self._run, self._given = heads.run.path, heads.run.manifest.images
+        self.folder = folder or _folder_of(heads)
+        self.missing: dict[str, str] = {}
+
+    def read(self, sample: pd.Series) -> Grey | None:
+        """The image of a row of `samples`, uint8 [height, width]; None if it is not there, and `missing` says why."""
+        if self._given != ORIGINAL:
+            self.missing[str(sample["sample_id"])] = f"the model was given other images than these: {self._given}"
+            return None
+        why = []
+        for find in (self._from_folder, self._thumbnail):
+            try:
+                return _decode(find(sample), (sample["image_width"], sample["image_height"]))
+            except _Unusable as error:
+                why += [str(error)] if str(error) else []
+        self.missing[str(sample["sample_id"])] = "; ".join(why) or "there is neither an image folder nor a thumbnail"
+        return None
+
+    def _from_folder(self, sample: pd.Series) -> bytes:
+        name = sample["image"]
+        if self.folder is None or not isinstance(name, str) or not name:
+            raise _Unusable
+        path = self.folder / os.path.normpath(name)  # links may lead elsewhere: they belong to whoever named the folder
+        if Path(name).is_absolute() or ".." in path.relative_to(self.folder).parts:
+            raise _Unusable(f"{name} leads out of {self.folder}")
+        try:
+            check_no_device(path)
+            content = path.read_bytes()
+        except FileNotFoundError:
+            raise _Unusable(f"{path} does not exist") from None
+        except (OSError, ValueError) as error:
+            raise _Unusable(f"{path}: {one_line(error)}") from None
+        digest = sample["image_sha256"]
+        if isinstance(digest, str) and hashlib.sha256(content).hexdigest() != digest:
+            raise _Unusable(f"{path} is not the image that the run has seen")
+        return content
+
+    def _thumbnail(self, sample: pd.Series) -> bytes:
+        digest = sample["image_sha256"]
+        try:
+            content = read_thumbnail(self._run, digest if isinstance(digest, str) else None)
+        except OSError as error:
+            raise _Unusable(f"its thumbnail: {one_line(error)}") from None
+        if content is None:
+            raise _Unusable
+        return content
+
+
+class _Unusable(Exception):
+    """Why there is no image; empty where nothing is to be said."""
+
+
+def _folder_of(heads: Heads) -> Path | None:
+    """The image folder that a session of the run names, if it is there."""
+    sessions = [session for ledger in heads.run.ledgers.values() for session in ledger.sessions]
+    names = [session.arguments.get("image_folder") for session in reversed(sessions)]
+    return next((Path(name) for name in names if isinstance(name, str) and name and Path(name).is_dir()), None)
+
+
+def _decode(content: bytes, size: tuple[float, float]) -> Grey:
+    """The pixels of an image; an EXIF orientation is applied where the size in `samples` says that it was."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = Image.open(io.BytesIO(content))
+            if found.format == "EPS":
+                raise _Unusable("PostScript is a program, and not run")
+            turned = _is_wide(found.size) != _is_wide(size)
+            grey = (ImageOps.exif_transpose(found) if turned else found).convert("L")
+            grey.thumbnail((LONGEST, LONGEST))
+            return np.asarray(grey)
+    except _Unusable:
+        raise
+    except Exception as error:  # Pillow's decoders raise anything
+        raise _Unusable(f"the image cannot be decoded: {one_line(error)[:200] or type(error).__name__}") from None
+
+
+def _is_wide(size: tuple[float, float]) -> bool:
+    """Whether an image is wider than it is high."""
+    return size[0] > size[1]

@@ -1,0 +1,282 @@
+"""Oracles: pandas on the rows of `maps` and `samples`, map by map; parts = whole; `share_interval` one by one."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analyze.maps.grids import read_grid
+from analyze.maps.results import localise
+from analyze.prune.halves import divide
+from analyze.statistics.bootstrap import Bootstrap
+from analyze.statistics.clusters import Clusters
+from analyze.statistics.intervals import share_interval, share_intervals
+from analyze.tables.frames import open_heads
+from schemas.columns import MAPS
+from schemas.errors import HeadflowError
+from schemas.store import writer as writer_module
+from tests.support.looking import GRIDS, POINTER, write_looking
+from tests.support.prunable import World, measure, singles
+from tests.support.runs import edit_manifest, put, rewrite, write_run
+
+FEW = {"resamples": 300}
+KEPT = [(0, 1), (1, 0), (1, 2)]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    path = write_looking(tmp_path_factory.mktemp("looking") / "run", images=44)
+    measure(path, World.of(2, 3), "single", singles(World.of(2, 3)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def found(run):
+    return localise(open_heads(run)[0], **FEW)
+
+
+@pytest.fixture(scope="module")
+def rows(run):
+    """The rows of `maps` with those of `samples`."""
+    samples = pd.read_parquet(run / "samples").drop(columns="category")
+    return pd.read_parquet(run / MAPS).astype({"sample_id": str}).merge(samples.astype({"sample_id": str}), "left")
+
+
+def hit(row) -> float:
+    """The share of the largest patches whose centre is in the box."""
+    x0, y0, x1, y1 = row.grid_box
+    (a, b, c, d), hits = row.boxes[0], []
+    for patch in np.flatnonzero(row.map == row.map.max()):
+        down, right = divmod(patch, row.grid_columns)
+        x = x0 + (right + 0.5) / row.grid_columns * (x1 - x0)
+        y = y0 + (down + 0.5) / row.grid_rows * (y1 - y0)
+        hits.append(a <= x <= c and b <= y <= d)
+    return float(np.mean(hits))
+
+
+def shares_in_box(row) -> tuple[float, float]:
+    """The share of the map in the box, and that of its area."""
+    x0, y0, x1, y1 = row.grid_box
+    wide, high = (x1 - x0) / row.grid_columns, (y1 - y0) / row.grid_rows
+    (a, b, c, d), covered = row.boxes[0], []
+    for patch in range(row.grid_rows * row.grid_columns):
+        down, right = divmod(patch, row.grid_columns)
+        left, top = x0 + right * wide, y0 + down * high
+        across = max(0, min(c, left + wide) - max(a, left))
+        covered.append(across * max(0, min(d, top + high) - max(b, top)) / (wide * high))
+    return float((row.map / row.map.sum() * covered).sum()), float(np.mean(covered))
+
+
+def test_means_of_heads_are_those_of_pandas(found, rows):
+    table = found.tables()["heads.csv"].set_index(["layer", "head"])
+    groups = rows.groupby(["layer", "head"])
+    sums = groups[["mass", "sink"]].sum()
+    expected = {
+        "mass": groups["mass"].mean(),
+        "entropy": groups["entropy"].mean(),
+        "sink_share": sums["sink"] / sums["mass"],
+        "pointing": rows.assign(hit=[hit(row) for row in rows.itertuples()]).groupby(["layer", "head"])["hit"].mean(),
+    }
+    pairs = pd.DataFrame([shares_in_box(row) for row in rows.itertuples()], columns=["map", "area"])
+    of_box = pairs.groupby([rows["layer"], rows["head"]]).sum()
+    expected["inside"] = of_box["map"] / of_box["area"]
+    for name, values in expected.items():
+        assert np.allclose(table[name], values.reindex(table.index), atol=1e-5), name
+        if name != "sink_share":  # made the same in each sample
+            assert ((table[f"{name}_low"] < table[name]) & (table[name] < table[f"{name}_high"])).all(), name
+
+
+def test_sink_share_by_layer(found, rows):
+    sums = rows.groupby("layer")[["mass", "sink"]].sum()
+    layers = found.looks.layers
+    assert np.allclose(layers["sink_share"], sums["sink"] / sums["mass"], atol=1e-6)
+    assert np.allclose(layers["mass"], rows.groupby("layer")["mass"].mean(), atol=1e-6)
+    assert layers["sink_share"].round(5).tolist() == [0.2, 0]
+    assert "most in layer 0: 20.0%" in found.verdict()[1]
+
+
+def test_the_three_that_localise_best(tmp_path):
+    found = localise(open_heads(write_looking(tmp_path / "run", images=10, layers=4, heads=5))[0], **FEW)
+    table = found.looks.table
+    quarter = table.nlargest(5, "mass")
+    assert table["candidate"].sum() == 5
+    assert set(quarter.index) == set(table.index[table["candidate"]])
+    best = quarter.nsmallest(3, "spatial_entropy")
+    assert found.looks.localising == list(zip(best["layer"], best["head"], strict=True))
+    assert table["chosen"].sum() == pytest.approx(3)
+    most = table.nlargest(6, "mass", keep="all")
+    drawn = [*found.looks.localising, *zip(most["layer"], most["head"], strict=True)]
+    assert found.drawn_heads(5) == list(dict.fromkeys(drawn))[:5]
+
+
+def test_the_head_that_points_is_found(found):
+    assert found.pointing.best == POINTER
+    points = found.pointing.table.query("points")
+    assert list(zip(points["layer"], points["head"], strict=True)) == [POINTER]
+    tested = found.pointing.tested.set_index("point")
+    assert tested.loc["best head", "accuracy"] > 0.6
+    assert (tested["lead_low"].drop("best head") > 0).sum() >= 3
+
+
+def test_the_best_head_is_chosen_on_one_half_and_tested_on_the_other(found, rows):
+    pointing, tests = found.pointing, divide(found.samples, 0)
+    assert (pointing.samples, pointing.images, pointing.tested_images) == (88, 44, 22)
+    hits = pd.DataFrame(
+        [hit(row) for row in rows.itertuples()], index=pd.MultiIndex.from_frame(rows[["sample_id", "layer", "head"]])
+    )[0].unstack(["layer", "head"])
+    hits = hits.loc[found.samples["sample_id"].astype(str)]
+    assert hits[~tests].mean().idxmax() == pointing.best
+    own = rows.drop_duplicates("sample_id")
+    centre = np.array([a <= 30 <= c and b <= 20 <= d for a, b, c, d in own["boxes"].str[0]])
+    chance = np.array(
+        [np.mean([hit(one_patch(row, patch)) for patch in range(len(row.map))]) for row in own.itertuples()]
+    )
+    accuracy = hits[tests].mean()
+    expected = [
+        accuracy[pointing.best], centre[tests].mean(), chance[tests].mean(), accuracy.median(), accuracy.quantile(0.95),
+    ]  # fmt: skip
+    assert np.allclose(pointing.tested["accuracy"], expected)
+    assert np.allclose(pointing.tested["lead"][1:], expected[0] - np.array(expected[1:]))
+
+
+def one_patch(row, patch):
+    """A row whose map is one patch."""
+    return row._replace(map=np.arange(len(row.map)) == patch)
+
+
+def test_pointing_and_the_measured_effect(run, found):
+    relation, knocked = found.relation, pd.read_parquet(run / "knockouts").astype({"sample_id": str})
+    answers = pd.read_parquet(run / "samples").astype({"sample_id": str}).set_index("sample_id")["answer"]
+    y = knocked["sample_id"].map(answers).map({"Yes": 1, "No": -1})
+    effects = (
+        (y * (knocked["margin_untouched"] - knocked["margin"])).groupby([knocked["layer"], knocked["head"]]).mean()
+    )
+    assert np.allclose(relation.effects, effects, atol=1e-5)
+    pointing = found.pointing.table["pointing"]
+    assert relation.correlation == pytest.approx(pd.Series(effects.to_numpy()).corr(pointing, method="spearman"))
+    assert relation.low < relation.correlation < relation.high
+    assert "single, kind edge" in found.verdict()[-2]
+    most = effects.idxmax()
+    assert f"whose knock-out costs most (L{most[0]}H{most[1]}, " in found.verdict()[-1]
+
+
+def test_maps_of_parts_are_those_of_the_whole(tmp_path, monkeypatch):
+    whole = localise(open_heads(write_looking(tmp_path / "whole", images=8, kept=KEPT))[0], **FEW)
+    monkeypatch.setattr(writer_module, "ROWS_PER_PART", 18)
+    run = write_looking(tmp_path / "parts", images=8, kept=KEPT)
+    assert len(list((run / MAPS).glob("*.parquet"))) > 3
+    parts = localise(open_heads(run)[0], **FEW)
+    for name, table in whole.tables().items():
+        pd.testing.assert_frame_equal(table, parts.tables()[name])
+    assert np.array_equal(whole.measures.means.shares, parts.measures.means.shares)
+
+
+def test_heads_without_maps_have_no_spatial_entropy(tmp_path):
+    found = localise(open_heads(write_looking(tmp_path / "run", images=8, kept=KEPT))[0], **FEW)
+    table = found.tables()["heads.csv"]
+    has = [place in KEPT for place in zip(table["layer"], table["head"], strict=True)]
+    assert table["spatial_entropy"].notna().tolist() == has
+    assert table["pointing"].notna().tolist() == has
+    assert table["mass"].notna().all()
+    assert set(found.drawn_heads(9)) == set(KEPT)
+
+
+def test_no_boxes_no_sinks_and_few_images(tmp_path):
+    path = write_looking(tmp_path / "run", images=2, boxes=False, sink=None)
+    rewrite(path, MAPS, lambda table: put(table, "entropy", slice(0, 4), [None] * 4))
+    found = localise(open_heads(path)[0], **FEW)
+    assert found.pointing is None
+    assert list(found.tables()) == ["heads.csv", "layers.csv"]
+    table = found.tables()["heads.csv"]
+    assert table["sink_share"].isna().all()
+    assert table["mass_low"].isna().all()  # two images
+    assert table["entropy"].notna().all()
+    assert found.verdict()[1:] == [
+        "visual sinks: not known, as the prompt begins with the image",
+        "pointing: no question says where its answer lies, so it cannot be told",
+    ]
+    none = localise(open_heads(write_looking(tmp_path / "none", images=2, sink=0))[0], **FEW)
+    assert none.verdict()[1] == "visual sinks: none was found in any layer"
+
+
+def test_one_image_in_each_category_cannot_be_divided(tmp_path):
+    found = localise(open_heads(write_looking(tmp_path / "run", images=2))[0], **FEW)
+    assert found.pointing.tested is None
+    assert any("no category has two images with boxes" in line for line in found.verdict())
+
+
+def test_wordings_and_categories_are_read_apart(tmp_path):
+    run = write_looking(tmp_path / "run", images=6, wordings=True)
+    own = localise(open_heads(run, "two")[0].of(["color"]), **FEW)
+    rows = pd.read_parquet(run / MAPS)
+    rows = rows[rows["sample_id"].astype(str).str.endswith("@two") & (rows["category"] == "color")]
+    assert set(own.samples["prompt"]) == {"two"}
+    mass = rows.groupby(["layer", "head"])["mass"].mean()
+    assert np.allclose(own.looks.table["mass"], mass, atol=1e-6)
+    with pytest.raises(HeadflowError, match="asks in 2 wordings"):
+        open_heads(run)
+
+
+def test_the_mean_map_and_the_debiased_map_of_one_grid(tmp_path):
+    """On one grid of the whole image they are plain means and logarithms."""
+    run = write_looking(tmp_path / "run", images=5, grids=GRIDS[:1])
+    found = localise(open_heads(run)[0], **FEW)
+    rows = pd.read_parquet(run / MAPS).query("layer == 1 and head == 0")
+    maps = np.stack(rows["map"].to_list()).astype(float)
+    shares = maps / maps.sum(axis=1, keepdims=True)
+    assert np.allclose(found.measures.means.relative(3).ravel(), shares.mean(axis=0) * 24)
+    grid = read_grid(found.samples.iloc[4])
+    steps = np.stack(rows["map"].to_list())[4]
+    half = 0.5 / maps.sum(axis=1)
+    expected = np.log(np.maximum(shares[4], half[4]) / np.maximum(shares.mean(axis=0), half.mean()))
+    assert np.allclose(found.measures.means.debiased(3, steps, grid).ravel(), expected)
+    assert (steps == 0).any()
+
+
+def test_what_a_crop_hides_is_nowhere_in_the_debiased_map(tmp_path):
+    found = localise(open_heads(write_looking(tmp_path / "run", images=3, grids=GRIDS[1:2]))[0], **FEW)
+    relative = found.measures.means.relative(0)
+    assert np.isfinite(relative).all()  # five columns of 12 pixels: the outer ones are partly seen
+    assert np.average(relative, weights=found.measures.means.seen[0]) == pytest.approx(1)
+
+
+def test_the_intervals_of_many_shares_are_those_of_each():
+    random = np.random.default_rng(0)
+    samples = pd.DataFrame({"image": np.repeat(np.arange(30), 2), "category": np.repeat(["a", "b"], 30)})
+    clusters = Clusters.by_name(samples["image"], samples["category"])
+    hits = random.random((60, 6)) < [0, 0.02, 0.3, 0.6, 0.97, 1]
+    counts = np.ones_like(hits, float)
+    counts[:, 2] = random.random(60) < 0.1
+    counts[:, 3] = 0
+    counts[0, 3] = 1
+    bootstrap = Bootstrap(clusters, 300, 0)
+    sums, numbers = clusters.sums(hits * counts), clusters.sums(counts)
+    low, high = share_intervals(bootstrap, sums, numbers)
+    for place in range(6):
+        one = share_interval(bootstrap, sums[:, place], numbers[:, place])
+        expected = [np.nan if each is None else each for each in (one.low, one.high)]
+        assert np.allclose([low[place], high[place]], expected, atol=1e-7, equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "says"),
+    [
+        ("grid_rows", 5, "have 24 patches, and its grid 5 x 6; run validate"),
+        ("grid_box", None, r"the grid of OCR/0 is 4 x 6 patches on \[\]"),
+    ],
+)
+def test_grids_that_do_not_fit_are_one_line(tmp_path, column, value, says):
+    path = write_looking(tmp_path / "run", images=2)
+    rewrite(path, "samples", lambda table: put(table, column, 0, value))
+    with pytest.raises(HeadflowError, match=says):
+        localise(open_heads(path)[0], **FEW)
+
+
+def test_a_run_without_maps_is_refused(tmp_path):
+    with pytest.raises(HeadflowError, match="has no maps"):
+        localise(open_heads(write_run(tmp_path / "run"))[0])
+
+
+def test_boxes_of_counterfactual_images_are_said_to_be_of_the_originals(tmp_path):
+    path = write_looking(tmp_path / "run", images=4)
+    edit_manifest(path, images="swap")
+    assert any("the model was given swap images" in line for line in localise(open_heads(path)[0], **FEW).verdict())
