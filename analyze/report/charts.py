@@ -26,7 +26,8 @@ def head_map(words: Words, layers: int, *, signed: bool) -> Spec:
         alt.X("head:O", title=words["head"], axis=alt.Axis(labelAngle=0, labelOverlap=True)),
         alt.Y("layer:O", title=words["layer"], axis=alt.Axis(labelOverlap=True)),
     ]
-    scale = alt.Scale(range="diverging", domainMid=0) if signed else alt.Scale(range="ramp")
+    ends = {"domainMin": alt.ExprRef("-end"), "domainMax": alt.ExprRef("end")}  # as strong on either side of 0
+    scale = alt.Scale(range="diverging", domainMid=0, **ends) if signed else alt.Scale(range="ramp")
     legend = alt.Legend(title=None, orient="top", gradientLength=180, gradientThickness=8, format=".3~g")
     tips = [
         alt.Tooltip("layer:O", title=words["layer"]),
@@ -36,7 +37,8 @@ def head_map(words: Words, layers: int, *, signed: bool) -> Spec:
     cells = alt.Chart(alt.NamedData("cells")).mark_rect(cursor="pointer")
     cells = cells.encode(*place, alt.Color("shade:Q", scale=scale, legend=legend), tooltip=tips)
     chosen = alt.Chart(alt.NamedData("chosen")).mark_rect(fillOpacity=0, strokeWidth=2.5, style="chosen")
-    return _spec(cells + chosen.encode(*place), height=AXIS + 50 + min(CELLS, layers * LAYER))
+    both = (cells + chosen.encode(*place)).add_params(alt.param(name="end", value=1))
+    return _spec(both, height=AXIS + 50 + min(CELLS, layers * LAYER))
 
 
 def head_histogram(words: Words) -> Spec:
@@ -130,7 +132,8 @@ def _profiles(words: Words, found: Compared) -> Spec:
 def _differences(words: Words, rows: Rows) -> Spec:
     choice = _choice(words, "flow_of_differences", flows_of(rows))
     legend = alt.Legend(title="B − A", orient="top", gradientLength=180, gradientThickness=8)
-    scale = alt.Scale(range="diverging", domainMid=0)
+    end = max(abs(row["difference"]) for row in rows)
+    scale = alt.Scale(range="diverging", domainMid=0, domainMin=-end, domainMax=end)
     shown = alt.condition(
         "datum.significant", alt.Color("difference:Q", scale=scale, legend=legend), alt.value("#b4b4b4")
     )
@@ -158,7 +161,7 @@ def pruning(words: Words, sets: Rows, random: Rows, unit: str) -> Spec:
     tips += [alt.Tooltip("p:Q", format=".3f", title="p")]
     base = alt.Chart(alt.Data(values=own)).encode(x, color=ink, tooltip=tips)
     dash = alt.StrokeDash("order:N", scale=alt.Scale(domain=["least", "most"], range=[[1, 0], [5, 3]]),
-                          legend=alt.Legend(orient="top", title=None))  # fmt: skip
+                          legend=alt.Legend(orient="top", title=None, symbolType="stroke"))  # fmt: skip
     layers = base.mark_rule().transform_filter("datum.order === 'least'").encode(alt.Y("loss_low:Q"), y2="loss_high:Q")
     layers += base.mark_line(point=True).encode(y, strokeDash=dash)
     if band:

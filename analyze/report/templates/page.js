@@ -90,7 +90,8 @@
     const shade = (cell) => (state.shade === "value" ? mean(cell) : (state.measure.signed && middle >= 0 ? middle : highest.length) - rank.get(cell) + 1);
     const rows = highest.map((cell) => ({ cell, layer: Math.floor(cell / heads), head: cell % heads, shade: shade(cell), text: number(mean(cell)) }));
     rows.sort((one, other) => one.cell - other.cell);
-    await fill("map", { cells: rows, chosen: chosen() });
+    const end = rows.reduce((most, row) => Math.max(most, Math.abs(row.shade)), 0) || 1;
+    await fill("map", { cells: rows, chosen: chosen() }, { end });
     $("map").setAttribute("aria-label", `${state.measure.label}, ${categoryName()}. ${words.highest}: ${highest.slice(0, 3).map((cell) => `${headName(cell)} ${number(mean(cell))}`).join("; ")}`);
     $("highest").replaceChildren(...highest.slice(0, 10).map((cell) => {
       const chip = element("button", `${shortName(cell)}  ${number(mean(cell))}`, { type: "button", onclick: () => choose(cell) });

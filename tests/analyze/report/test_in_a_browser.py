@@ -164,6 +164,15 @@ def test_other_measures_and_categories_show_theirs(run, shown):
         assert near(chip[1], here.groupby(["layer", "head"])[column].mean().max())
 
 
+def test_colours_are_as_strong_on_either_side_of_zero(run, shown):
+    page = shown()
+    page.evaluate("document.querySelector('[data-kind=contributing]').click()")
+    page.wait_for_selector("[data-kind=contributing][aria-pressed=true]")
+    texts = page.locator("#map .role-legend-label text").all_text_contents()
+    ends = sorted(float(text.replace(MINUS, "-")) for text in texts)
+    assert ends[0] == pytest.approx(-ends[-1], rel=0.02)
+
+
 def test_the_histogram_is_of_the_chosen_head(run, shown):
     page, table = shown(), pd.read_parquet(run / "heads")
     for cell in (2, 9):
