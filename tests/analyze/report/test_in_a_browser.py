@@ -246,7 +246,7 @@ def test_keys_are_enough(shown):
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "measure"
     assert "Layer" in page.get_attribute("#map", "aria-label")
-    unnamed = page.evaluate("""[...document.querySelectorAll('button, select, input, img, [role=img]')].filter((each) =>
+    unnamed = page.evaluate("""[...document.querySelectorAll('button, select, input, img, [role=group]')].filter((each) =>
         !(each.ariaLabel || each.textContent.trim() || each.alt || each.labels?.length)).length""")
     assert unnamed == 0
 
