@@ -22,6 +22,8 @@ ALPHAS = """(each) => [...each.getContext("2d").getImageData(0, 0, each.width, e
 TOO_WIDE = """[...document.querySelectorAll("section :is(p, h2, h3, select, svg, button, .tile, .card)")]
     .filter((each) => each.getBoundingClientRect().right > innerWidth + 1 && !each.closest(".wide"))
     .map((each) => each.outerHTML.slice(0, 80))"""
+UNNAMED = """[...document.querySelectorAll("button, select, input, img, [role=group]")]
+    .filter((each) => !(each.ariaLabel || each.textContent.trim() || each.alt || each.labels?.length)).length"""
 MINUS, GREY = "−", "#b4b4b4"
 
 
@@ -246,9 +248,7 @@ def test_keys_are_enough(shown):
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "measure"
     assert "Layer" in page.get_attribute("#map", "aria-label")
-    unnamed = page.evaluate("""[...document.querySelectorAll('button, select, input, img, [role=group]')].filter((each) =>
-        !(each.ariaLabel || each.textContent.trim() || each.alt || each.labels?.length)).length""")
-    assert unnamed == 0
+    assert page.evaluate(UNNAMED) == 0
 
 
 def test_hostile_texts_stay_text(shown):
