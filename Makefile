@@ -23,21 +23,26 @@ DEVICE ?= auto
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-llava demo tour train-demo data extract knock-out plots summary compare diagnose image prompts prune maps verify validate export-pt import-pt test check bench bench-plots clean
+.PHONY: help setup setup-llava demo tour train-demo data extract knock-out plots summary compare diagnose image prompts prune maps report verify validate export-pt import-pt test check bench bench-plots clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
-# Two environments in one: the laptop's (plots, tables), and all of it. The second holds the first.
+# Three environments in one: the laptop's (plots, tables), that of the page, and all of it. Each holds those before it.
 $(VENV)/.laptop: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q -c constraints.txt -e .
 	@touch $@
 
+$(VENV)/.report: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[report]'
+	@touch $(VENV)/.laptop $@
+
 $(VENV)/.all: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q -c constraints.txt -e '.[extract,legacy,dev]'
-	@touch $(VENV)/.laptop $@
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[extract,legacy,report,dev]'
+	@touch $(VENV)/.laptop $(VENV)/.report $@
 
 setup: $(VENV)/.all  ## install everything into .venv
 
@@ -57,12 +62,13 @@ demo: $(VENV)/.all  ## the whole path on a tiny trained model and its pictures, 
 	$(BIN)/python -m analyze summary runs/demo
 	$(BIN)/python -m analyze plots runs/demo
 
-tour: $(VENV)/.all  ## the demo's two models on its two question files, diagnosed, compared, in three wordings, and knocked out, into runs/tour
+tour: $(VENV)/.all  ## the demo's two models on its two question files, diagnosed, compared, in three wordings, knocked out, and on a page, into runs/tour
 	@set -e; for model in $(DEMO_MODELS); do for questions in '' /hard; do \
 		run=runs/tour/$$model$$(echo $$questions | tr / -); \
 		echo "== $$run"; \
 		$(BIN)/python -m extract --model-path $(DEMO)/$$model --image-folder $(DEMO)$$questions/images \
-			--question-file $(DEMO)$$questions/MME_test.json --output-dir $$run --overwrite --maps --thumbnails; \
+			--question-file $(DEMO)$$questions/MME_test.json --output-dir $$run --overwrite \
+			--contributions --maps --thumbnails; \
 		$(BIN)/python -m analyze validate $$run; \
 		$(BIN)/python -m analyze summary $$run; \
 		$(BIN)/python -m analyze plots $$run; \
@@ -78,7 +84,8 @@ tour: $(VENV)/.all  ## the demo's two models on its two question files, diagnose
 	$(BIN)/python -m analyze prune $$run --random 50 --criteria a2v effect --loss 200; \
 	$(BIN)/python -m extract knock-out $$run --sets $$run/prune/sets.json --kind remove --job prune \
 		--samples $$run/prune/test_samples.txt --overwrite; \
-	$(BIN)/python -m analyze prune $$run --loss 200
+	$(BIN)/python -m analyze prune $$run --loss 200; \
+	$(BIN)/python -m analyze report $$run runs/tour/tiny-llava
 
 train-demo: $(VENV)/.all  ## make the demo anew: questions, pictures, models, tables; four hours on 2 cores
 	$(BIN)/python -m data.questions --out $(DEMO)
@@ -140,6 +147,9 @@ prune: needs-run $(VENV)/.laptop  ## say which heads or layers of a run can be c
 
 maps: needs-run $(VENV)/.laptop  ## show where in the image the heads of a run look: RUN=... [ARGS]
 	$(BIN)/python -m analyze maps '$(RUN)' $(ARGS)
+
+report: needs-run $(VENV)/.report  ## one page for a browser, of a run or of two: RUN=... [WITH=runs/other ARGS]
+	$(BIN)/python -m analyze report '$(RUN)' $(if $(WITH),'$(WITH)') $(ARGS)
 
 verify: needs-run $(VENV)/.laptop  ## compare a run with published figures of LLaVA-1.5-7B: RUN=... [ARGS]
 	$(BIN)/python -m analyze verify '$(RUN)' $(ARGS)

@@ -13,6 +13,7 @@ maps/       where in the image heads look
 image/      what answers owe to the image
 knockouts/  what jobs of knock-outs measured
 prune/      which heads or layers can be cut
+report/     a run as one page for a browser
 summary, verify, diagnose, prompts, legacy   the work of one command each
 scores/     the MME score, and its interval
 reference   published figures of a model, from data/reference

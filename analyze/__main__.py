@@ -10,12 +10,12 @@ import sys
 
 from analyze.cli import parse
 from analyze.commands.compare import compare_runs
-from analyze.commands.diagnose import diagnose_run
-from analyze.commands.image import image_of_run
+from analyze.commands.diagnose import diagnose_run, image_of_run
 from analyze.commands.maps import map_run
 from analyze.commands.plots import draw_plots
 from analyze.commands.prompts import compare_wordings
 from analyze.commands.prune import prune_run
+from analyze.commands.report import report_run
 from analyze.commands.runs import export_pt, import_pt, merge_runs, subset_run, validate_run
 from analyze.commands.summary import summarise_run, verify_run
 
@@ -29,6 +29,7 @@ COMMANDS = {
     "prompts": compare_wordings,
     "prune": prune_run,
     "maps": map_run,
+    "report": report_run,
     "validate": validate_run,
     "subset": subset_run,
     "merge": merge_runs,

@@ -19,6 +19,7 @@ COMPARED = ("t2v", "v2t", "q2v", "a2v")  # flows of `compare`
 DIAGNOSED = ("q2v", "a2v")  # of `diagnose`
 WORDED = ("a2v", "q2v")  # of `prompts`
 FORMATS = ("png", "pdf", "svg")
+LANGUAGES = ("en", "zh")  # of `report`
 LONGEST_PREFIX = 80  # bytes: file systems limit names, and a category's name comes behind it
 FINITE = number(float, -sys.float_info.max, sys.float_info.max)
 SMALLEST, LARGEST = 2, 100  # inches of a picture; a smaller one has no room for its words
@@ -113,11 +114,7 @@ def parser() -> Parser:
     _prompt_flag(several)
     _value_flags(several, COMPARED)
     _picture_flags(several, "B/compared_with_A, or of several A/compared", prefix=False)
-    several.add_argument(
-        "--related",
-        action="store_true",
-        help="one model was made from the other, as by tuning: heads of the same index are the same",
-    )
+    _related_flag(several)
     _resample_flags(several)
 
     failures = commands.add_parser("diagnose", help="where and how a model fails; a verdict in words")
@@ -155,6 +152,14 @@ def parser() -> Parser:
     _maps_flags(located)
     _picture_flags(located, "RUN/localisation", prefix=False)
     _resample_flags(located)
+
+    page = commands.add_parser("report", help="one page for a browser: a run, and its comparison with another one")
+    _run_argument(page)
+    page.add_argument("other", type=path, nargs="?", metavar="RUN_B", help="a run to compare it with")
+    _prompt_flag(page)
+    _scope_flag(page)
+    _report_flags(page)
+    _seed_flag(page)
 
     verify = commands.add_parser("verify", help="compare a run with published figures; exit code 0 if it matches")
     _run_argument(verify)
@@ -259,6 +264,27 @@ def _maps_flags(command: argparse.ArgumentParser) -> None:
     command.add_argument("--categories", nargs="+", metavar="NAME", help="samples that count (default all)")
     command.add_argument(
         "--effects", nargs="+", metavar="JOB", help="the job of single heads (default: the only one, or edge)"
+    )
+
+
+def _report_flags(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--output-dir", type=path, help="directory of the page (default: RUN)")
+    command.add_argument("--lang", choices=LANGUAGES, default="en", help="of the page's texts (default en)")
+    command.add_argument(
+        "--images",
+        type=number(int, 0, 10**5),
+        default=24,
+        metavar="N",
+        help="thumbnails that the page holds, at most (default 24)",
+    )
+    _related_flag(command)
+
+
+def _related_flag(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--related",
+        action="store_true",
+        help="one model was made from the other, as by tuning: heads of the same index are the same",
     )
 
 

@@ -141,7 +141,7 @@ def diagnose(
     samples = samples.astype({"yes": bool, "right": bool})
     clusters = Clusters.of(samples)
     bootstrap = Bootstrap(clusters, resamples, seed)
-    pairs = _pairs(samples, clusters)
+    pairs = pairs_of_questions(samples, clusters)
     why, contrasts, spread, reliability = {}, [], {}, {}
     for flow, read in sample_values(heads, flows, scope).items():
         values = read[known].astype(np.float64)
@@ -167,7 +167,7 @@ def diagnose(
     )
 
 
-def _pairs(samples: pd.DataFrame, clusters: Clusters) -> pd.DataFrame:
+def pairs_of_questions(samples: pd.DataFrame, clusters: Clusters) -> pd.DataFrame:
     """Images with one question of either answer: positions in `samples` of `yes` and `no`, and `state`; by image."""
     frame = pd.DataFrame({"image": clusters.image, "yes": samples["yes"], "row": np.arange(len(samples))})
     sides = [frame[frame["yes"] == side].groupby("image")["row"].agg(["size", "first"]) for side in (True, False)]

@@ -1,0 +1,13 @@
+"""`report`: a run, and its comparison with another one, as one page that needs nothing but a browser.
+
+tallying     values of heads in, small tables out: means, intervals, histograms, highest samples; never rows
+measures     what heads look at, add and matter for, as such tables
+overview     what was run, its score, its distributions
+browser      samples, images and maps: which of them are in the page
+comparison   two runs, and the curves of `prune`
+packing      arrays and texts in a form that a page can hold safely
+charts       the charts, as Altair makes them
+words        the texts of the page, in English and in Chinese
+page         the sections put together, and the template filled
+templates/   the page's HTML, its style and its script
+"""

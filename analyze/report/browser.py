@@ -1,0 +1,132 @@
+"""Samples, and which of their images and maps are in the page.
+
+Images are taken in turn from each category and each state of a pair, so that a few of them show all kinds. Maps are of
+these images, of the heads that look most and of those that matter most, up to `MOST_MAPS` bytes.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from analyze.diagnose import pairs_of_questions
+from analyze.maps.reading import Maps, part_maps
+from analyze.report.measures import LOOKING, MATTERING, Measured
+from analyze.report.packing import Arrays, shortest
+from analyze.statistics.clusters import Clusters
+from analyze.statistics.contrasts import STATES
+from analyze.tables.frames import Heads
+from analyze.tables.values import observed_rows
+from schemas.columns import MAPS
+from schemas.store.parts import has_map
+from schemas.store.thumbnails import read_thumbnail
+
+MOST_MAPS = 2**20  # bytes before they are compressed
+NUMBERS = ("margin", "p_yes", "p_no")
+
+
+def pair_states(samples: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """The state of each sample's pair, its place in `STATES`; -1 where it has none. Rows of `observed_samples`."""
+    known = samples[samples["yes"].notna()].astype({"yes": bool, "right": bool})
+    found = np.full(len(samples), -1)
+    if len(known):
+        rows = known.index.to_numpy()
+        for state, pairs in pairs_of_questions(known, Clusters.of(known)).groupby("state"):
+            for side in ("yes", "no"):
+                found[rows[pairs[side]]] = STATES.index(str(state))
+    return found
+
+
+def rows_of(samples: pd.DataFrame, categories: Sequence[str], states: npt.NDArray[np.int64]) -> dict[str, list[Any]]:
+    """The samples by column, as the page has them."""
+    texts = {name: samples[name].astype(object).where(samples[name].notna(), None).tolist() for name in (
+        "question", "answer", "prediction", "image")}  # fmt: skip
+    return texts | {
+        "id": samples["sample_id"].astype(str).tolist(),
+        "category": [categories.index(name) for name in samples["category"].astype(str)],
+        "state": states.tolist(),
+        "right": [None if each is None else int(each) for each in samples["right"]],
+        **{name: [shortest(value) for value in samples[name].astype(float)] for name in NUMBERS},
+    }
+
+
+def chosen_images(heads: Heads, samples: pd.DataFrame, states: npt.NDArray[np.int64], most: int) -> dict[str, bytes]:
+    """The thumbnails that are in the page, by the hash of the image."""
+    frame = pd.DataFrame({"sha": samples["image_sha256"], "kind": samples["category"].astype(str), "state": states})
+    frame = frame[frame["sha"].notna()].drop_duplicates("sha")
+    frame["turn"] = frame.groupby(["kind", "state"]).cumcount()
+    found: dict[str, bytes] = {}
+    for sha in frame.sort_values("turn", kind="stable")["sha"]:
+        if len(found) >= most:
+            break
+        if (content := read_thumbnail(heads.run.path, sha)) is not None:
+            found[sha] = content
+    return found
+
+
+@dataclass(frozen=True)
+class Overlays:
+    """The maps that are in the page.
+
+    Attributes:
+        of: whose attention they are of, `a` or `q`.
+        cells: the heads, layer x heads + head.
+        there: how many heads have maps in the run.
+        grids: of each sample, by its row, `rows columns x0 y0 x1 y1` of its grid (of the image, 0 to 1) and where its
+            maps begin.
+    """
+
+    of: str
+    cells: list[int]
+    there: int
+    grids: dict[int, list[float]]
+
+
+def add_maps(arrays: Arrays, heads: Heads, measured: Measured, shas: Sequence[str]) -> Overlays | None:
+    """Add the maps of the samples on some images; None where the run has no maps, or none of these samples."""
+    of, samples = heads.run.manifest.maps_of, measured.samples
+    wanted = np.flatnonzero(samples["image_sha256"].isin(list(shas)).to_numpy())
+    if MAPS not in heads.run.manifest.tables or of is None or not len(wanted):
+        return None
+    patches = int((samples["grid_rows"] * samples["grid_columns"]).iloc[wanted].sum())
+    there = np.flatnonzero(has_map(heads.run).ravel())
+    cells = _heads_to_show(measured, f"{of}2v", there, max(1, MOST_MAPS // max(1, patches)))
+    places = np.searchsorted(there, cells)
+    found, grids, size = [], {}, 0
+    for row, maps in _maps(heads, set(wanted.tolist())):
+        own = maps[places]
+        grids[row] = [*_grid(samples.iloc[row]), size]
+        found.append(own.ravel())
+        size += own.size
+    arrays.add("maps", np.concatenate(found))
+    return Overlays(of, cells, len(there), grids)
+
+
+def _heads_to_show(measured: Measured, flow: str, there: npt.NDArray[np.int64], number: int) -> list[int]:
+    """The heads with the highest means of a column and with the largest effects, in turn."""
+    named = [each for each in measured.measures if each.name == flow and each.kind == LOOKING]
+    named += [each for each in measured.measures if each.kind == MATTERING][:1]
+    orders = [there[np.argsort(-np.nan_to_num(each.found.means()[0][there]), kind="stable")] for each in named]
+    turns = np.stack(orders, axis=1).ravel() if orders else there
+    return sorted([*dict.fromkeys(turns.tolist())][:number])
+
+
+def _maps(heads: Heads, wanted: set[int]) -> Iterator[tuple[int, Maps]]:
+    """The row of each sample that is wanted, in `observed_samples`, and its maps [heads, patches]; part by part."""
+    ids, row, observed = heads.samples["sample_id"].astype(str), observed_rows(heads), heads.observed.to_numpy()
+    others = heads.others or [()] * len(heads.parts)
+    for part, (first, last), left_out in zip(heads.run.parts, heads.parts, others, strict=True):
+        own = first + np.flatnonzero(observed[first:last])
+        if wanted.intersection(row[own].tolist()):
+            maps = part_maps(heads.run, part, [*ids.iloc[own], *left_out])[: len(own)]
+            yield from ((int(place), each) for place, each in zip(row[own], maps, strict=True) if place in wanted)
+
+
+def _grid(sample: pd.Series) -> list[float]:
+    """`rows columns x0 y0 x1 y1` of the grid of a sample, the rectangle in shares of the image."""
+    sizes = (sample["image_width"], sample["image_height"])
+    box = [float(end) / float(sizes[place % 2]) for place, end in enumerate(sample["grid_box"])]
+    return [int(sample["grid_rows"]), int(sample["grid_columns"]), *(round(end, 5) for end in box)]

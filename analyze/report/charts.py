@@ -1,0 +1,185 @@
+"""The charts, as Altair makes them. What changes with a click has named data, which the page's script fills.
+
+Colours, letters and lines are those of the page's theme: the script gives them as Vega's `config`, and the names
+`ramp` (from low to high) and `diverging` (negative, zero, positive) stand for its scales of colour.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+
+from analyze.drawing.labels import colour
+from analyze.report.comparison import Compared, Rows, flows_of
+from analyze.report.words import Words
+
+Spec = dict[str, Any]
+ROW, AXIS, LAYER, CELLS = 20, 45, 36, 520  # pixels: of a category, an axis, a layer; of all layers, at most
+INKS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"]  # of Okabe and Ito
+BOS = "#000000"  # drawn in the theme's ink, as black does not show on a dark page
+QUIET = "quiet"  # the style of marks that are not to be looked at first
+
+
+def head_map(words: Words, layers: int, *, signed: bool) -> Spec:
+    """Layer x head; data `cells`: `layer head value shade`, and `chosen`: the head that is chosen."""
+    place = [
+        alt.X("head:O", title=words["head"], axis=alt.Axis(labelAngle=0, labelOverlap=True)),
+        alt.Y("layer:O", title=words["layer"], axis=alt.Axis(labelOverlap=True)),
+    ]
+    ends = {"domainMin": alt.ExprRef("-end"), "domainMax": alt.ExprRef("end")}  # as strong on either side of 0
+    scale = alt.Scale(range="diverging", domainMid=0, **ends) if signed else alt.Scale(range="ramp")
+    legend = alt.Legend(title=None, orient="top", gradientLength=180, gradientThickness=8, format=".3~g")
+    tips = [
+        alt.Tooltip("layer:O", title=words["layer"]),
+        alt.Tooltip("head:O", title=words["head"]),
+        alt.Tooltip("text:N", title=words["value"]),
+    ]
+    cells = alt.Chart(alt.NamedData("cells")).mark_rect(cursor="pointer")
+    cells = cells.encode(*place, alt.Color("shade:Q", scale=scale, legend=legend), tooltip=tips)
+    chosen = alt.Chart(alt.NamedData("chosen")).mark_rect(fillOpacity=0, strokeWidth=2.5, style="chosen")
+    both = (cells + chosen.encode(*place)).add_params(alt.param(name="end", value=1))
+    return _spec(both, height=AXIS + 50 + min(CELLS, layers * LAYER))
+
+
+def head_histogram(words: Words) -> Spec:
+    """The values of one head over those of all; data `all` and `own`: `left right share`."""
+    x = alt.X("left:Q", title=words["value"], axis=alt.Axis(tickCount=6, format="~g"), scale=alt.Scale(nice=False))
+    y = alt.Y("share:Q", title=words["share_of_samples"], axis=alt.Axis(tickCount=4, format="%"))
+    tips = [
+        alt.Tooltip("left:Q", format=".3~g", title=words["from"]),
+        alt.Tooltip("right:Q", format=".3~g", title=words["to"]),
+        alt.Tooltip("share:Q", format=".2%", title=words["share_of_samples"]),
+    ]
+    whole, own = (
+        alt.Chart(alt.NamedData(name)).encode(x, y, x2="right:Q", y2=alt.datum(0), tooltip=tips)
+        for name in ("all", "own")
+    )
+    return _spec(whole.mark_bar(style=QUIET) + own.mark_bar(style="own", fillOpacity=0.65), height=150)
+
+
+def head_profile(words: Words, categories: int) -> Spec:
+    """The mean of one head in each category, with that of all heads; data `profile`: `category value all`."""
+    y = alt.Y("category:N", sort=None, title=None, axis=alt.Axis(labelLimit=150, ticks=False, domain=False))
+    x = alt.X("value:Q", title=words["mean"], axis=alt.Axis(tickCount=4, format=".2~g"))
+    tips = [
+        alt.Tooltip("category:N", title=words["category"]),
+        alt.Tooltip("text:N", title=words["this_head"]),
+        alt.Tooltip("all_text:N", title=words["all_heads"]),
+    ]
+    base = alt.Chart(alt.NamedData("profile")).encode(y, tooltip=tips)
+    mark = base.mark_tick(style=QUIET, thickness=3, size=ROW - 4).encode(alt.X("all:Q"))
+    return _spec(base.mark_bar(style="own", height=ROW - 9).encode(x) + mark, height=AXIS + ROW * categories)
+
+
+def distribution(words: Words, flows: Sequence[str]) -> Spec:
+    """Stacked histogram; data `bars`: `left right flow label share place`, and the end of the axis as `top`."""
+    colours = [alt.ExprRef("ink") if colour(flow) == BOS else colour(flow) for flow in flows]
+    scale = alt.Scale(domain=[words.flow(flow) for flow in flows], range=colours)
+    top = alt.param(name="top", value=1)
+    chart = alt.Chart(alt.NamedData("bars")).mark_bar(binSpacing=1)
+    chart = chart.encode(
+        alt.X("left:Q", bin="binned", title=words["attention_mass"], axis=alt.Axis(tickCount=10, format="~g")),
+        alt.X2("right:Q"),
+        alt.Y("share:Q", stack="zero", title=words["share_of_rows"], axis=alt.Axis(format="~g"),
+              scale=alt.Scale(domainMin=0, domainMax=alt.ExprRef("top"))),
+        alt.Color("label:N", scale=scale, legend=None),
+        order=alt.Order("place:Q"),
+        tooltip=[
+            alt.Tooltip("label:N", title=words["column"]),
+            alt.Tooltip("left:Q", format=".3~g", title=words["from"]),
+            alt.Tooltip("right:Q", format=".3~g", title=words["to"]),
+            alt.Tooltip("share:Q", format=".2%", title=words["share_of_rows"]),
+        ],
+    )  # fmt: skip
+    return _spec(chart.add_params(top, alt.param(name="ink", value=BOS)), height=260)
+
+
+def comparison(words: Words, found: Compared) -> dict[str, Spec]:
+    """Accuracy by category, profiles over depth, and where heads can be matched, the map of their differences."""
+    charts = {"answers": _answers(words, found.answers)} if found.answers else {}
+    charts["profiles"] = _profiles(words, found)
+    return charts | ({"differences": _differences(words, found.heads)} if found.heads else {})
+
+
+def _answers(words: Words, rows: Rows) -> Spec:
+    ink = alt.condition("datum.significant", alt.value(INKS[0]), alt.value("#9a9a9a"))
+    tips = [alt.Tooltip("category:N", title=words["category"])]
+    tips += [alt.Tooltip(f"{each}:Q", format=".1f", title=each.upper()) for each in ("a", "b")]
+    tips += [alt.Tooltip("difference:Q", format="+.1f", title="B − A")]
+    base = alt.Chart(alt.Data(values=rows)).encode(
+        alt.Y("category:N", sort=None, title=None, axis=alt.Axis(labelLimit=150)), tooltip=tips, color=ink
+    )
+    title = words["accuracy_difference"]
+    zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(style=QUIET).encode(x="zero:Q")
+    bars = base.mark_rule(strokeWidth=2).encode(alt.X("low:Q", title=title), x2="high:Q")
+    points = base.mark_point(filled=True, size=70, opacity=1).encode(alt.X("difference:Q", title=title))
+    return _spec(zero + bars + points, height=AXIS + ROW * len(rows))
+
+
+def _profiles(words: Words, found: Compared) -> Spec:
+    choice = _choice(words, "flow_of_profiles", flows_of(found.profiles))
+    base = alt.Chart(alt.Data(values=found.profiles)).transform_filter("datum.flow === flow_of_profiles")
+    x = alt.X("depth:Q", title=words["depth"], axis=alt.Axis(format="~g"), scale=alt.Scale(domain=[0, 1]))
+    ink = alt.Color("run:N", sort=None, scale=alt.Scale(domain=list(found.names), range=INKS[:2]), title=None,
+                    legend=alt.Legend(orient="top", labelLimit=320, direction="vertical"))  # fmt: skip
+    band = base.mark_area(opacity=0.2).encode(x, alt.Y("low:Q", title=words["mean"]), y2="high:Q", color=ink)
+    tips = [alt.Tooltip("run:N", title=words["run"]), alt.Tooltip("layer:O", title=words["layer"])]
+    tips += [alt.Tooltip("mean:Q", format=".4f", title=words["mean"])]
+    line = base.mark_line(point=True).encode(x, alt.Y("mean:Q", title=words["mean"]), color=ink, tooltip=tips)
+    return _spec((band + line).add_params(choice), height=240)
+
+
+def _differences(words: Words, rows: Rows) -> Spec:
+    choice = _choice(words, "flow_of_differences", flows_of(rows))
+    legend = alt.Legend(title="B − A", orient="top", gradientLength=180, gradientThickness=8)
+    end = max(abs(row["difference"]) for row in rows)
+    scale = alt.Scale(range="diverging", domainMid=0, domainMin=-end, domainMax=end)
+    shown = alt.condition(
+        "datum.significant", alt.Color("difference:Q", scale=scale, legend=legend), alt.value("#b4b4b4")
+    )
+    tips = [alt.Tooltip(f"{each}:O", title=words[each]) for each in ("layer", "head")]
+    tips += [alt.Tooltip(f"{each}:Q", format=".4f", title=each.upper()) for each in ("a", "b")]
+    tips += [alt.Tooltip("difference:Q", format="+.4f", title="B − A"), alt.Tooltip("p:Q", format=".4f", title="p")]
+    chart = alt.Chart(alt.Data(values=rows)).transform_filter("datum.flow === flow_of_differences").mark_rect()
+    chart = chart.encode(
+        alt.X("head:O", title=words["head"], axis=alt.Axis(labelAngle=0, labelOverlap=True)),
+        alt.Y("layer:O", title=words["layer"], axis=alt.Axis(labelOverlap=True)),
+        color=shown,
+        tooltip=tips,
+    )
+    return _spec(chart.add_params(choice), height=320)
+
+
+def pruning(words: Words, sets: Rows, random: Rows, unit: str) -> Spec:
+    """Points of the score that are lost if a share of heads, or layers, is cut; the band is that of random sets."""
+    own, band = ([row for row in rows if row["unit"] == unit] for rows in (sets, random))
+    x = alt.X("share:Q", title=words[f"{unit}_cut"], axis=alt.Axis(format="%"), scale=alt.Scale(domainMin=0))
+    y = alt.Y("loss:Q", title=words["loss"])
+    ink = alt.Color("criterion:N", sort=None, scale=alt.Scale(range=INKS), legend=alt.Legend(orient="top", title=None))
+    tips = [alt.Tooltip(f"{each}:N", title=words[each]) for each in ("criterion", "order")]
+    tips += [alt.Tooltip("number:Q", title=words["number"]), alt.Tooltip("loss:Q", format=".1f", title=words["loss"])]
+    tips += [alt.Tooltip("p:Q", format=".3f", title="p")]
+    base = alt.Chart(alt.Data(values=own)).encode(x, color=ink, tooltip=tips)
+    dash = alt.StrokeDash("order:N", scale=alt.Scale(domain=["least", "most"], range=[[1, 0], [5, 3]]),
+                          legend=alt.Legend(orient="top", title=None, symbolType="stroke"))  # fmt: skip
+    layers = base.mark_rule().transform_filter("datum.order === 'least'").encode(alt.Y("loss_low:Q"), y2="loss_high:Q")
+    layers += base.mark_line(point=True).encode(y, strokeDash=dash)
+    if band:
+        area = alt.Chart(alt.Data(values=band)).mark_area(style=QUIET, opacity=0.35)
+        layers = area.encode(x, alt.Y("low:Q", title=words["loss"]), y2="high:Q") + layers
+    return _spec(layers, height=260)
+
+
+def _choice(words: Words, name: str, flows: Sequence[str]) -> alt.Parameter:
+    """A menu of flows over a chart."""
+    labels = [words.flow(flow) for flow in flows]
+    menu = alt.binding_select(options=list(flows), labels=labels, name=f"{words['column']} ")
+    return alt.param(name=name, value=flows[-1], bind=menu)
+
+
+def _spec(chart: Any, **size: Any) -> Spec:
+    """The chart in Vega-Lite, as wide as its place in the page; without Altair's own theme."""
+    spec: Mapping[str, Any] = chart.properties(width="container", **size).to_dict()
+    return {name: value for name, value in spec.items() if name not in ("config", "$schema")} | {
+        "autosize": {"type": "fit", "contains": "padding"}
+    }

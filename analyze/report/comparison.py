@@ -1,0 +1,106 @@
+"""Two runs compared, and what cutting heads costs: tables that other commands compute, as rows of the page's charts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analyze.compare.comparison import Comparison, compare
+from analyze.scores.mme import ALL
+from analyze.tables.frames import Heads
+from schemas.errors import HeadflowError
+from schemas.text import one_line
+
+FLOWS = ("t2v", "v2t", "q2v", "a2v")
+COSTS = ("unit", "criterion", "order", "share", "number", "accuracy", "score", "loss", "loss_low", "loss_high", "p")
+BAND = (0.025, 0.975)  # of random sets
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two runs, A and B.
+
+    Attributes:
+        names: of A and B.
+        verdict: in words, a line each.
+        paired: how many samples were paired, in words.
+        answers: accuracy by category, with the paired interval of B - A; `significant`: whether it is.
+        heads: B - A of each head and flow; `significant` likewise; empty where heads cannot be matched by their index.
+        profiles: mean of each layer of both runs by relative depth, by flow.
+        means: of each flow, in both runs.
+    """
+
+    names: tuple[str, str]
+    verdict: list[str]
+    paired: str
+    answers: Rows
+    heads: Rows
+    profiles: Rows
+    means: Rows
+
+
+def compare_runs(a: Heads, b: Heads, *, text_scope: str | None, related: bool, seed: int) -> Compared:
+    """Compare two runs as the command `compare` does.
+
+    Raises:
+        HeadflowError: no sample is in both, or a run cannot be read.
+    """
+    flows = [flow for flow in FLOWS if flow in a.run.manifest.flows and flow in b.run.manifest.flows]
+    found = compare(a, b, flows, text_scope=text_scope, related=related, seed=seed)
+    names = tuple(f"{Path(each.run.manifest.model or '').name} ({each.run.path.resolve().name})" for each in (a, b))
+    profiles = pd.concat([each.profiles for each in found.masses])
+    profiles["run"] = profiles["run"].map(dict(zip("ab", names, strict=True)))
+    return Compared(
+        names=(names[0], names[1]),
+        verdict=found.verdict(),
+        paired=found.pairs.in_words(),
+        answers=_answers(found),
+        heads=_rows(pd.concat([each.table for each in found.heads])) if found.heads else [],
+        profiles=_rows(profiles[["run", "flow", "layer", "depth", "mean", "low", "high"]]),
+        means=_rows(found.means),
+    )
+
+
+def _answers(found: Comparison) -> Rows:
+    table = found.answers[found.answers["measure"] == "accuracy"]
+    clear = (table["adjusted_p"] <= 0.05) & (table["note"] == "")
+    whole = table["category"] == ALL
+    clear = clear.where(~whole, ((table["low"] > 0) | (table["high"] < 0)) & (table["note"] == ""))
+    return _rows(table.assign(significant=clear))
+
+
+def pruning(folder: Path) -> tuple[Rows, Rows]:
+    """What sets of heads or layers cost, and the band of random sets, from the tables that `prune` wrote; else empty.
+
+    Raises:
+        HeadflowError: a table is there and cannot be read, or lacks a column.
+    """
+    if not (folder / "sets.csv").is_file():
+        return [], []
+    sets, random = (_table(folder / name) for name in ("sets.csv", "random.csv"))
+    try:
+        by_share = random.groupby(["unit", "share"])["loss"]
+        low, high = (by_share.quantile(end) for end in BAND)
+        band = pd.DataFrame({"low": low, "median": by_share.median(), "high": high}).reset_index()
+        return _rows(sets[list(COSTS)]), _rows(band)
+    except KeyError as error:
+        raise HeadflowError(f"{folder}: the tables of prune lack {one_line(error)}; run prune again") from None
+
+
+def _table(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise HeadflowError(f"{path} cannot be read: {one_line(error)}") from None
+
+
+def _rows(table: pd.DataFrame) -> Rows:
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def flows_of(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """The flows of some rows, each once."""
+    return list(dict.fromkeys(str(row["flow"]) for row in rows))

@@ -1,0 +1,176 @@
+"""What heads look at, what they add to the answer, and what knocking them out costs: the measures of the head map.
+
+looking        the mass columns of `heads`
+contributing   the columns of `contributions`, towards the right answer: times 1 where it is Yes, -1 where it is No
+mattering      the effect of knocking out the single head: the loss of margin of the right answer, by job
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analyze.knockouts.jobs import knocked
+from analyze.report.tallying import Dealt, Tallied, agreement, spread
+from analyze.statistics.clusters import Array, Codes
+from analyze.tables.bins import EDGES
+from analyze.tables.frames import Heads
+from analyze.tables.grid import Grid
+from analyze.tables.rows import part_rows
+from analyze.tables.tallies import Tally, tally_frame
+from analyze.tables.text_scope import TextScope
+from analyze.tables.values import observed_rows, observed_samples
+from schemas.columns import CONTRIBUTION_COLUMNS, CONTRIBUTIONS
+from schemas.jobs.job import Job, job_names, open_job
+
+LOOKING, CONTRIBUTING, MATTERING = KINDS = ("looking", "contributing", "mattering")
+COMPARED = ("a2v", "q2v", "d2v")  # with the effects of knock-outs
+WIDE = 4  # root mean squares that histograms of signed values reach
+BINS = 20
+AT_ONCE = 500  # samples of a job that are tallied at once
+Blocks = Iterable[tuple[Codes, dict[str, Array]]]  # samples, and values [samples, cells] by column
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One measure of all heads.
+
+    Attributes:
+        name: of the column, or of the job.
+        kind: of `KINDS`.
+        what: of a job, the kind of its knock-outs and the roles that they are about.
+    """
+
+    name: str
+    kind: str
+    found: Tallied
+    what: str = ""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The measures of a run; samples are those of `observed_samples`.
+
+    Attributes:
+        tally: of the mass columns, for distributions.
+    """
+
+    samples: pd.DataFrame
+    measures: list[Measure]
+    tally: Tally
+
+    def agreements(self) -> tuple[str, dict[str, float]]:
+        """The first job, and the rank correlation of its effects with what heads look at and add, by column."""
+        effects = [each for each in self.measures if each.kind == MATTERING]
+        if not effects:
+            return "", {}
+        others = {each.name: each.found for each in self.measures if each.name in COMPARED}
+        effect = effects[0].found.means()[0]
+        found = {name: agreement(each.means()[0], effect) for name, each in others.items()}
+        return effects[0].name, {name: value for name, value in found.items() if value is not None}
+
+
+def measure(heads: Heads, scope: TextScope) -> Measured:
+    """Read all measures that a run has.
+
+    Raises:
+        HeadflowError: a table or a job is damaged.
+    """
+    samples = observed_samples(heads)
+    dealt = Dealt.of(samples, heads.categories)
+    found, tally = _looking(heads, scope, dealt)
+    y: Array = np.asarray(samples["yes"].map({True: 1.0, False: -1.0}), np.float64)
+    if CONTRIBUTIONS in heads.run.manifest.tables:
+        names = [column.name for column in CONTRIBUTION_COLUMNS]
+
+        def blocks() -> Blocks:
+            for chosen, values in _table_blocks(heads, CONTRIBUTIONS, names):
+                yield chosen, {name: y[chosen, None] * each for name, each in values.items()}
+
+        tallied = _signed(blocks, dealt, heads.layers * heads.heads)
+        found += [Measure(name, CONTRIBUTING, each) for name, each in tallied.items()]
+    for name in job_names(heads.run):
+        job = open_job(heads.run, name)
+        if (cells := single_heads(job)) is not None:
+            found.append(_effects(heads, job, cells, y, dealt))
+    return Measured(samples, found, tally)
+
+
+def _looking(heads: Heads, scope: TextScope, dealt: Dealt) -> tuple[list[Measure], Tally]:
+    flows = heads.run.manifest.flows
+    grid = Grid(heads.categories, heads.layers, heads.heads, EDGES)
+    tallied = {flow: Tallied(dealt, heads.layers * heads.heads, EDGES) for flow in flows}
+    tally, row = None, observed_rows(heads)
+    for frame in heads.frames(flows, scope):
+        one = tally_frame(frame, flows, grid, spread=False)
+        tally = one if tally is None else tally + one
+        samples, place = np.unique(row[frame["sample"].to_numpy()], return_inverse=True)
+        cell = frame["layer"].to_numpy().astype(np.int64) * heads.heads + frame["head"].to_numpy()
+        for flow, each in tallied.items():
+            values = np.full((len(samples), each.cells), np.nan)
+            values[place, cell] = frame[flow].to_numpy()
+            each.add(samples, values)
+    assert tally is not None  # a run that is opened has an observed sample
+    return [Measure(flow, LOOKING, each) for flow, each in tallied.items()], tally
+
+
+def _table_blocks(heads: Heads, table: str, columns: list[str]) -> Iterator[tuple[Codes, dict[str, Array]]]:
+    """The values of a table with a row for each head, some samples at once."""
+    ids, row, observed = heads.samples["sample_id"].astype(str), observed_rows(heads), heads.observed.to_numpy()
+    others = heads.others or [()] * len(heads.parts)
+    for part, (first, last), left_out in zip(heads.run.parts, heads.parts, others, strict=True):
+        own = first + np.flatnonzero(observed[first:last])
+        path = heads.run.path / table / part.name
+        for place, batch in part_rows(heads.run, path, [*ids.iloc[own], *left_out], columns):
+            kept = place < len(own)
+            samples, where = np.unique(row[own[place[kept]]], return_inverse=True)
+            layer, head = (batch[axis].to_numpy()[kept].astype(np.int64) for axis in ("layer", "head"))
+            found = {name: np.full((len(samples), heads.layers * heads.heads), np.nan) for name in columns}
+            for name, values in found.items():
+                values[where, layer * heads.heads + head] = batch[name].to_numpy(zero_copy_only=False)[kept]
+            yield samples, found
+
+
+def _signed(blocks: Callable[[], Blocks], dealt: Dealt, cells: int) -> dict[str, Tallied]:
+    """Measures that may be negative, by name; they are read twice, for the range of their histograms first."""
+    squares: dict[str, tuple[float, int]] = {}
+    for _, values in blocks():
+        for name, (total, number) in spread(values).items():
+            before = squares.get(name, (0.0, 0))
+            squares[name] = (before[0] + total, before[1] + number)
+    found = {}
+    for name, (total, number) in squares.items():
+        end = WIDE * np.sqrt(total / number) if total else 1.0
+        found[name] = Tallied(dealt, cells, np.linspace(-end, end, BINS + 1))
+    for samples, values in blocks():
+        for name, each in found.items():
+            each.add(samples, values[name])
+    return found
+
+
+def single_heads(job: Job) -> list[int] | None:
+    """The cell of each knock-out of a job, layer x heads + head; None where they are not single heads, each once."""
+    sets = list(job.settings.sets.values())
+    if not sets or any(len(each.heads) != 1 or each.layers for each in sets):
+        return None
+    cells = [layer * job.run.manifest.heads + head for each in sets for layer, head in each.heads]
+    return cells if len(set(cells)) == len(cells) else None
+
+
+def _effects(heads: Heads, job: Job, cells: list[int], y: Array, dealt: Dealt) -> Measure:
+    """The effect of each head: y (margin untouched - margin with it knocked out)."""
+    read = knocked(job, observed_samples(heads)["sample_id"].astype(str).tolist())
+    number = heads.layers * heads.heads
+
+    def blocks() -> Blocks:
+        for first in range(0, len(y), AT_ONCE):
+            chosen = np.arange(first, min(first + AT_ONCE, len(y)))
+            values = np.full((len(chosen), number), np.nan)
+            values[:, cells] = y[chosen, None] * (read.untouched[chosen].astype(np.float64) - read.margin[chosen])
+            yield chosen, {job.name: values}
+
+    settings = job.settings
+    roles = " → ".join(role for role in (settings.query, settings.key) if role is not None)
+    found = _signed(blocks, dealt, number)[job.name]
+    return Measure(job.name, MATTERING, found, f"{settings.kind} {roles}".strip())

@@ -1,0 +1,60 @@
+"""Arrays and texts in a form that a page can hold: small, and never read as anything but data."""
+
+import base64
+import gzip
+import json
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+WIDEST = np.iinfo(np.uint16).max
+# What could end the script that holds the text, or a line of it; in JSON they stand in strings alone
+ESCAPES = {ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&\u2028\u2029"}
+
+
+class Arrays:
+    """Arrays by name, packed one behind the other, compressed and in letters."""
+
+    def __init__(self) -> None:
+        self.index: dict[str, tuple[str, int, int]] = {}  # type, first byte, number of values
+        self._bytes = bytearray()
+
+    def add(self, name: str, values: npt.NDArray[Any]) -> None:
+        """Add an array, flat: whole numbers unsigned, in 16 bits where these hold them; others as float32."""
+        if values.dtype != np.uint8:
+            whole = np.issubdtype(values.dtype, np.integer)
+            wide = whole and values.size > 0 and int(values.max()) > WIDEST
+            values = values.astype((np.uint32 if wide else np.uint16) if whole else np.float32)
+        self._bytes += bytes(-len(self._bytes) % 4)  # a browser reads numbers of 4 bytes at multiples of 4 alone
+        self.index[name] = (str(values.dtype), len(self._bytes), values.size)
+        self._bytes += values.astype(values.dtype.newbyteorder("<")).tobytes()
+
+    def packed(self) -> str:
+        """All arrays as one text: gzip, in base64."""
+        return base64.b64encode(gzip.compress(bytes(self._bytes), 9, mtime=0)).decode("ascii")
+
+
+def script_json(value: Any) -> str:
+    """A value as JSON that may stand in a script element: no text in it can end the element."""
+    return json.dumps(plain(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False).translate(ESCAPES)
+
+
+def plain(value: Any) -> Any:
+    """A value of numpy or pandas as JSON has it; None for what is missing, NaN and infinity."""
+    if isinstance(value, dict):
+        return {str(name): plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    value = value.item() if isinstance(value, np.generic) else value
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    if isinstance(value, bool | int | str):
+        return value.encode("utf-8", "replace").decode("utf-8") if isinstance(value, str) else value
+    return float(value) if isinstance(value, float) else str(value)
+
+
+def shortest(value: Any) -> float | None:
+    """A float32 as the shortest decimal that reads back as itself; None for what is missing."""
+    return None if value is None or not math.isfinite(value) else float(str(np.float32(value)))

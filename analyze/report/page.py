@@ -1,0 +1,207 @@
+"""The page: its sections put together, and the template filled. Nothing in it is fetched, and no text of data is code.
+
+The page's policy (Content-Security-Policy) allows the scripts and the style that are in it, by their hashes, and images
+that are in it; no network, and no code made of text: Vega's expressions are interpreted, not compiled.
+"""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import vl_convert
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from analyze.drawing.labels import by_queries, colour
+from analyze.pictures.of_run import subject
+from analyze.report import browser, charts, comparison, overview
+from analyze.report.measures import CONTRIBUTING, KINDS, LOOKING, MATTERING, Measure, Measured, measure
+from analyze.report.packing import Arrays, plain, script_json
+from analyze.report.tallying import ranks
+from analyze.report.words import Words
+from analyze.statistics.contrasts import STATES
+from analyze.tables.frames import Heads
+
+TEMPLATES = Path(__file__).parent / "templates"
+FIRST = ("a2v", "q2v", "t2v")  # measures that may be shown first
+PRUNE = "prune"  # where `prune` writes, in the folder of a run
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What may be chosen of a page.
+
+    Attributes:
+        images: how many thumbnails are in the page, at most.
+        related: whether one of two models was made from the other.
+        seed: of the resampled images.
+    """
+
+    language: str = "en"
+    images: int = 24
+    text_scope: str | None = None
+    related: bool = False
+    seed: int = 0
+
+
+def make_page(heads: Heads, other: Heads | None, choices: Choices) -> str:
+    """The page of a run, and of its comparison with another one.
+
+    Raises:
+        HeadflowError: a run cannot be read, or the two have no sample in common.
+    """
+    words, arrays = Words(choices.language), Arrays()
+    scope = heads.scope(choices.text_scope)
+    measured = measure(heads, scope)
+    compared = None
+    if other is not None:
+        compared = comparison.compare_runs(
+            heads, other, text_scope=choices.text_scope, related=choices.related, seed=choices.seed
+        )
+    first, scores = overview.scores(heads, choices.seed)
+    sets, random = comparison.pruning(heads.folder / PRUNE)
+    data = {
+        "words": words.texts,
+        "layers": heads.layers,
+        "heads": heads.heads,
+        "categories": heads.categories,
+        "measures": [_measure(arrays, each, words) for each in measured.measures],
+        "measure": _first(measured),
+        "kinds": list(KINDS),
+        "flows": _flows(arrays, measured, words),
+        **_samples(arrays, heads, measured, choices.images),
+    }
+    specs = _specs(words, heads, measured, compared, sets, random)
+    return _filled(
+        words=words,
+        title=", ".join(subject(heads, scope)),
+        path=str(heads.run.path),
+        settings=overview.settings(heads, scope),
+        causal=heads.manifest.causal is not False,
+        agreements=measured.agreements(),
+        first=first,
+        scores=plain(scores.to_dict("records")),
+        kinds={kind: any(each.kind == kind for each in measured.measures) for kind in KINDS},
+        images=(len(data["images"]), int(measured.samples["image_sha256"].nunique())),
+        overlays=data["maps"],
+        compared=compared,
+        units=list(dict.fromkeys(row["unit"] for row in sets)),
+        charts=list(specs),
+        categories=heads.categories,
+        states=STATES,
+        seed=choices.seed,
+        page_data=script_json(data | {"charts": specs, "arrays": arrays.index}),
+        page_arrays=arrays.packed(),
+    )
+
+
+def _measure(arrays: Arrays, one: Measure, words: Words) -> dict[str, Any]:
+    """Add the arrays of a measure; returns what the page says of it."""
+    found, key = one.found, f"{one.kind}/{one.name}"
+    means, (low, high) = found.means(), found.interval()
+    arrays.add(f"{key}/means", means)
+    arrays.add(f"{key}/low", low)
+    arrays.add(f"{key}/high", high)
+    arrays.add(f"{key}/ranks", ranks(means[0]))
+    arrays.add(f"{key}/halves", found.halves())
+    arrays.add(f"{key}/bins", found.bins)
+    arrays.add(f"{key}/top", found.top.T + 1)  # 0: there are no more
+    arrays.add(f"{key}/values", found.values.T)
+    label = f"{one.name}: {one.what}" if one.kind == MATTERING else words.flow(one.name)
+    return {
+        "name": one.name, "key": key, "kind": one.kind, "label": label, "signed": one.kind != LOOKING,
+        "reliability": found.reliability(), "edges": found.edges.round(6).tolist(), "kept": found.top.shape[0],
+    }  # fmt: skip
+
+
+def _first(measured: Measured) -> str:
+    """The measure that is shown first."""
+    names = [each.name for each in measured.measures]
+    return f"{LOOKING}/{next((name for name in FIRST if name in names), names[0])}"
+
+
+def _flows(arrays: Arrays, measured: Measured, words: Words) -> list[dict[str, Any]]:
+    """The columns of the distributions, with their colours, and the panels that they stand in."""
+    flows = overview.add_distributions(arrays, measured.tally)
+    panels = {flow: number for number, group in enumerate(by_queries(flows).values()) for flow in group}
+    crossings = ("t2v", "v2t")
+    return [
+        {"name": flow, "label": words.flow(flow), "colour": colour(flow), "panel": panels[flow],
+         "of": "" if flow in crossings else flow[0]}
+        for flow in flows
+    ]  # fmt: skip
+
+
+def _samples(arrays: Arrays, heads: Heads, measured: Measured, most: int) -> dict[str, Any]:
+    """The samples, the images that are in the page, and their maps."""
+    samples = measured.samples
+    states = browser.pair_states(samples)
+    images = browser.chosen_images(heads, samples, states, most)
+    places = {sha: place for place, sha in enumerate(images)}
+    rows = browser.rows_of(samples, heads.categories, states)
+    rows["picture"] = [places.get(sha) for sha in samples["image_sha256"]]
+    maps = browser.add_maps(arrays, heads, measured, list(images))
+    return {
+        "samples": rows,
+        "states": list(STATES),
+        "images": [base64.b64encode(content).decode("ascii") for content in images.values()],
+        "maps": None if maps is None else asdict(maps),
+    }
+
+
+def _specs(
+    words: Words, heads: Heads, measured: Measured, compared: comparison.Compared | None, sets: Any, random: Any
+) -> dict[str, Any]:
+    """The charts by name."""
+    specs = {
+        "map": charts.head_map(words, heads.layers, signed=False),
+        "histogram": charts.head_histogram(words),
+        "profile": charts.head_profile(words, len(heads.categories)),
+        "distribution": charts.distribution(words, measured.tally.flows),
+    }
+    if any(each.kind in (CONTRIBUTING, MATTERING) for each in measured.measures):
+        specs["map_signed"] = charts.head_map(words, heads.layers, signed=True)
+    if compared is not None:
+        specs |= charts.comparison(words, compared)
+    for unit in dict.fromkeys(row["unit"] for row in sets):
+        specs[f"pruning_{unit}"] = charts.pruning(words, sets, random, unit)
+    return specs
+
+
+def _filled(**values: Any) -> str:
+    """The template with its values; its scripts and its style are allowed by their hashes."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    texts = {name: (TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js")}
+    scripts = {"library": library(), "script": texts["page.js"]}
+    policy: Mapping[str, str] = {
+        "default-src": "'none'",
+        "img-src": "data:",
+        "style-src": _hashed(texts["page.css"]),
+        "script-src": " ".join(map(_hashed, scripts.values())),
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+    text = "; ".join(f"{name} {value}" for name, value in policy.items())
+    return environment.get_template("page.html").render(policy=text, style=texts["page.css"], **scripts, **values)
+
+
+@cache
+def library() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script, from the wheel of vl-convert."""
+    text: str = (
+        vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+        .replace("</script", "<\\/script")
+        .replace("<!--", "<\\!--")
+    )
+    return text.replace("\r\n", "\n").replace("\r", "\n")  # as a browser reads it, so that the hash is that of its text
+
+
+def _hashed(text: str) -> str:
+    """A script or a style as a policy names it."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode('ascii')}'"

@@ -1,0 +1,151 @@
+"""Values of heads added up: all that the page needs of one measure, in tables that do not grow with the run.
+
+A measure has a value for each (sample, layer, head): a column of `heads`, a contribution, the effect of a knock-out.
+Images are dealt into `GROUPS` groups of like size, by category. Sums of groups give intervals and reliability as sums
+of single images would, a little less sharply, at a cost that is the same for any number of images.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from analyze.statistics.clusters import Array, Clusters, Codes
+from analyze.statistics.intervals import mean_interval
+from analyze.statistics.reliability import rank_correlation, spearman_brown, split_half
+from analyze.tables.bins import bin_index
+from analyze.tables.image_sums import ImageSums
+
+GROUPS = 20
+HIGHEST = 5  # samples that are kept for each head
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Dealt:
+    """The samples that may be added: the category and the group of each.
+
+    Attributes:
+        category: int64 [samples], its place in `categories`.
+        group: int64 [samples].
+    """
+
+    categories: list[str]
+    category: Codes
+    group: Codes
+    groups: int
+
+    @classmethod
+    def of(cls, samples: pd.DataFrame, categories: list[str]) -> "Dealt":
+        """Deal the images of some rows of `samples` into groups, at random with a fixed seed."""
+        clusters = Clusters.of(samples)
+        random, order = np.random.default_rng(SEED), np.empty(clusters.images, np.int64)
+        dealt = 0
+        for number in range(len(clusters.categories)):
+            members = random.permutation(np.flatnonzero(clusters.category == number))
+            order[members] = dealt + np.arange(len(members))
+            dealt += len(members)
+        groups = min(GROUPS, clusters.images)
+        places = {name: place for place, name in enumerate(categories)}
+        category: Codes = np.asarray(samples["category"].astype(str).map(places), np.int64)
+        return cls(categories, category, np.asarray(order[clusters.image] % groups, np.int64), groups)
+
+
+class Tallied:
+    """One measure of all heads; `cells` are heads, layer by layer.
+
+    Attributes:
+        sums, counts: float64 [categories, cells], of values that are not NaN.
+        bins: int64 [cells, bins]; values outside the edges count in the first and the last bin.
+        top: int64 [HIGHEST, cells], the samples with the highest values; -1 where there are no more.
+        values: float64 [HIGHEST, cells], their values, the highest first.
+    """
+
+    def __init__(self, dealt: Dealt, cells: int, edges: Array) -> None:
+        self.dealt, self.edges, self.cells = dealt, edges, cells
+        self.sums, self.counts = np.zeros((2, len(dealt.categories), cells))
+        self._group_sums, self._group_counts = np.zeros((2, dealt.groups, cells))
+        self.bins = np.zeros((cells, len(edges) - 1), np.int64)
+        self.top, self.values = np.full((HIGHEST, cells), -1), np.full((HIGHEST, cells), -np.inf)
+
+    def add(self, samples: Codes, values: Array) -> None:
+        """Add values.
+
+        Args:
+            samples: [samples], places in `dealt`.
+            values: float64 [samples, cells]; NaN is left out.
+        """
+        known = np.isfinite(values)
+        filled = np.where(known, values, 0.0)
+        for sums, counts, code in (
+            (self.sums, self.counts, self.dealt.category),
+            (self._group_sums, self._group_counts, self.dealt.group),
+        ):
+            belongs = (code[samples] == np.arange(len(sums))[:, None]).astype(np.float64)
+            sums += belongs @ filled
+            counts += belongs @ known
+        self._add_bins(values, known)
+        self._add_highest(samples, np.where(known, values, -np.inf))
+
+    def _add_bins(self, values: Array, known: npt.NDArray[np.bool_]) -> None:
+        number = self.bins.shape[1]
+        cell = np.broadcast_to(np.arange(self.cells), values.shape)[known]
+        index = bin_index(np.clip(values[known], self.edges[0], self.edges[-1]), self.edges)
+        self.bins += np.bincount(cell * number + index, minlength=self.bins.size).reshape(self.bins.shape)
+
+    def _add_highest(self, samples: Codes, values: Array) -> None:
+        """Merge the highest so far with those of new values; of equal ones, the earlier stays."""
+        own = np.broadcast_to(samples[:, None], values.shape)
+        if len(values) > HIGHEST:
+            chosen = np.argpartition(-values, HIGHEST - 1, axis=0)[:HIGHEST]
+            values, own = np.take_along_axis(values, chosen, axis=0), np.take_along_axis(own, chosen, axis=0)
+        values, own = np.concatenate([self.values, values]), np.concatenate([self.top, own])
+        order = np.argsort(-values, axis=0, kind="stable")[:HIGHEST]
+        self.values = np.take_along_axis(values, order, axis=0)
+        self.top = np.where(np.isfinite(self.values), np.take_along_axis(own, order, axis=0), -1)
+
+    def means(self) -> Array:
+        """Means over samples, float64 [1 + categories, cells], those of all samples first; NaN where there is none."""
+        with np.errstate(invalid="ignore"):
+            return np.vstack([self.sums.sum(axis=0) / self.counts.sum(axis=0), self.sums / self.counts])
+
+    def interval(self) -> tuple[Array, Array]:
+        """The 95% interval of each head's mean over all samples, low and high, [cells]; NaN below two groups."""
+        return mean_interval(ImageSums.of(self._group_sums, self._group_counts))
+
+    def halves(self) -> npt.NDArray[np.int64]:
+        """The rank of each head, from 1 for the highest, in either half of the images, int64 [2, cells]."""
+        with np.errstate(invalid="ignore"):
+            means = [self._group_sums[half::2].sum(axis=0) / self._group_counts[half::2].sum(axis=0) for half in (0, 1)]
+        return np.stack([ranks(each) for each in means])
+
+    def reliability(self) -> float | None:
+        """How far the order of heads would be the same on other images: split halves, stepped up; None if unknown."""
+        with np.errstate(invalid="ignore"):
+            by_group = self._group_sums / self._group_counts
+        known = by_group[:, np.isfinite(by_group).all(axis=0)]
+        if known.shape[1] < 3:
+            return None
+        half = split_half(known, np.zeros(len(known), np.int64))
+        return None if half is None else spearman_brown(half)
+
+
+def ranks(values: Array) -> npt.NDArray[np.int64]:
+    """The rank of each value, from 1 for the highest; 0 for NaN."""
+    order = np.argsort(-values, kind="stable")
+    found = np.empty(len(values), np.int64)
+    found[order] = np.arange(1, len(values) + 1)
+    return np.where(np.isnan(values), 0, found)
+
+
+def agreement(one: Array, other: Array) -> float | None:
+    """The rank correlation of two measures over the heads that have both; None if it cannot be told."""
+    both = np.isfinite(one) & np.isfinite(other)
+    return rank_correlation(one[both], other[both]) if both.sum() > 2 else None
+
+
+def spread(columns: Mapping[str, Array]) -> dict[str, tuple[float, int]]:
+    """Of each column, the sum of squares and the number of values that are not NaN."""
+    return {name: (float(np.nansum(values**2)), int(np.isfinite(values).sum())) for name, values in columns.items()}

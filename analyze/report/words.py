@@ -1,0 +1,47 @@
+"""The texts of the page in one language, from `templates/words.toml`."""
+
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from analyze.drawing.labels import SOURCES, label
+from analyze.drawing.labels import target as target_of
+
+LANGUAGES = {"en": 0, "zh": 1}
+FILE = Path(__file__).parent / "templates" / "words.toml"
+SIGNED = "d"  # begins the names of contributions
+
+
+@cache
+def all_texts() -> dict[str, list[str]]:
+    """The texts by name, in the order of `LANGUAGES`."""
+    texts: dict[str, list[str]] = tomllib.loads(FILE.read_text(encoding="utf-8"))
+    return texts
+
+
+class Words:
+    """The texts in one language, by name."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+        self.texts = {name: texts[LANGUAGES[language]] for name, texts in all_texts().items()}
+
+    def __getitem__(self, name: str) -> str:
+        """A text."""
+        return self.texts[name]
+
+    def filled(self, name: str, **values: Any) -> str:
+        """A text with its values."""
+        return self.texts[name].format(**values)
+
+    def flow(self, name: str) -> str:
+        """A mass column: `A2V (last token → image)`; or a contribution: `D2V (image)`."""
+        source, target = name.partition("2")[0], self.texts[f"role {target_of(name)}"]
+        if source == SIGNED:
+            return f"{name.upper()} ({target})"
+        return (
+            label(name)
+            if self.language == "en"
+            else f"{name.upper()} ({self.texts[f'role {SOURCES[source]}']} → {target})"
+        )

@@ -1,0 +1,127 @@
+"""The measures of heads against pandas: means, intervals, histograms, highest samples, effects."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analyze.report.measures import CONTRIBUTING, LOOKING, MATTERING, measure
+from analyze.report.tallying import GROUPS, HIGHEST, Dealt, Tallied, ranks
+from analyze.statistics.clusters import Clusters
+from analyze.statistics.intervals import mean_interval
+from analyze.tables.bins import EDGES
+from analyze.tables.frames import open_heads
+from analyze.tables.image_sums import ImageSums
+from tests.support.report import JOB, write_whole_run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return write_whole_run(tmp_path_factory.mktemp("run") / "run")
+
+
+@pytest.fixture(scope="module")
+def measured(run):
+    heads, _ = open_heads(run)
+    return measure(heads, heads.scope(None))
+
+
+def found(measured, kind, name):
+    (one,) = [each.found for each in measured.measures if (each.kind, each.name) == (kind, name)]
+    return one
+
+
+def by_cell(table: pd.DataFrame, column: str) -> pd.Series:
+    return table.astype({column: float}).groupby(["layer", "head"])[column].mean()
+
+
+@pytest.mark.parametrize("flow", ["t2v", "a2v", "v2bos"])
+def test_masses_are_those_of_the_table(run, measured, flow):
+    table, own = pd.read_parquet(run / "heads"), found(measured, LOOKING, flow)
+    means = own.means()
+    np.testing.assert_allclose(means[0], by_cell(table, flow), rtol=1e-9)
+    for place, category in enumerate(own.dealt.categories):
+        np.testing.assert_allclose(means[place + 1], by_cell(table[table["category"] == category], flow), rtol=1e-9)
+    ids = measured.samples["sample_id"].astype(str)
+    for cell, (_, rows) in enumerate(table.groupby(["layer", "head"])):
+        np.testing.assert_array_equal(own.bins[cell], np.histogram(rows[flow].astype(float), EDGES)[0])
+        highest = rows.nlargest(HIGHEST, flow)
+        np.testing.assert_allclose(own.values[:, cell], highest[flow], rtol=1e-6)
+        assert set(ids[own.top[:, cell]]) == set(highest["sample_id"])
+
+
+def test_contributions_are_towards_the_right_answer(run, measured):
+    table = pd.read_parquet(run / "contributions").merge(pd.read_parquet(run / "samples")[["sample_id", "answer"]])
+    table["d2v"] *= np.where(table["answer"] == "Yes", 1, -1)
+    np.testing.assert_allclose(found(measured, CONTRIBUTING, "d2v").means()[0], by_cell(table, "d2v"), rtol=1e-5)
+
+
+def test_effects_are_losses_of_margin(run, measured):
+    table = pd.read_parquet(run / "knockouts").merge(pd.read_parquet(run / "samples")[["sample_id", "answer"]])
+    table["effect"] = (table["margin_untouched"] - table["margin"]) * np.where(table["answer"] == "Yes", 1, -1)
+    np.testing.assert_allclose(found(measured, MATTERING, JOB).means()[0], by_cell(table, "effect"), rtol=1e-4)
+
+
+def test_a_job_on_some_heads_leaves_the_others_unknown(tmp_path):
+    from tests.support.prunable import measure as measure_job
+    from tests.support.prunable import singles
+    from tests.support.report import WORLD
+
+    run = write_whole_run(tmp_path / "run")
+    measure_job(run, WORLD, "some", dict(list(singles(WORLD).items())[:5]))
+    heads, _ = open_heads(run)
+    own = found(measure(heads, heads.scope(None)), MATTERING, "some")
+    assert np.isfinite(own.means()[0]).tolist() == [True] * 5 + [False] * 7
+    assert (ranks(own.means()[0]) == 0).sum() == 7
+    assert (own.top[:, 5:] == -1).all()
+
+
+def test_with_few_images_intervals_are_those_of_single_images(run, measured):
+    """As many groups as images: the same sums, the same interval."""
+    samples, own = measured.samples, found(measured, LOOKING, "a2v")
+    clusters = Clusters.of(samples)
+    assert clusters.images == GROUPS == own.dealt.groups
+    table = pd.read_parquet(run / "heads").set_index("sample_id")["a2v"]
+    values = np.stack([table.loc[name].to_numpy(np.float64) for name in samples["sample_id"]])
+    sums, counts = clusters.sums(values), clusters.counts[:, None] + np.zeros(values.shape[1])
+    expected = mean_interval(ImageSums.of(sums, counts))
+    for one, other in zip(own.interval(), expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9)
+
+
+def test_intervals_of_groups_hold_the_truth():
+    """400 images in 20 groups, two values each that an image shares; 300 runs: about 95% of intervals hold 0."""
+    random, held = np.random.default_rng(0), []
+    for _ in range(300):
+        group = random.permutation(400) % GROUPS
+        dealt = Dealt(["a"], np.zeros(800, np.int64), np.repeat(group, 2), GROUPS)
+        one = Tallied(dealt, 1, EDGES)
+        values = np.repeat(random.normal(size=400), 2) + random.normal(0, 0.5, 800)
+        one.add(np.arange(800), values[:, None])
+        low, high = one.interval()
+        held.append(low[0] <= 0 <= high[0])
+    assert 0.92 <= np.mean(held) <= 0.98
+
+
+def test_parts_are_the_whole():
+    random = np.random.default_rng(1)
+    values = random.uniform(size=(57, 6))
+    values[random.uniform(size=values.shape) < 0.1] = np.nan
+    dealt = Dealt(["a", "b"], np.arange(57) % 2, np.arange(57) % 7, 7)
+    whole, parts = Tallied(dealt, 6, EDGES), Tallied(dealt, 6, EDGES)
+    whole.add(np.arange(57), values)
+    for rows in np.array_split(np.arange(57), 9):
+        parts.add(rows, values[rows])
+    for name in ("sums", "counts", "bins", "top", "values"):
+        np.testing.assert_allclose(getattr(whole, name), getattr(parts, name), err_msg=name)
+    assert parts.counts.sum() == np.isfinite(values).sum() == parts.bins.sum()
+
+
+def test_images_are_dealt_evenly():
+    images = [f"{number // 2}" for number in range(200)]
+    samples = pd.DataFrame({"sample_id": range(200), "category": np.repeat(["a", "b"], 100), "image_sha256": images})
+    samples = samples.assign(image=None, question_id=None)
+    dealt = Dealt.of(samples, ["a", "b"])
+    table = pd.crosstab(dealt.category, dealt.group)
+    assert table.shape == (2, GROUPS)
+    assert table.to_numpy().min() >= 4
+    assert samples.assign(group=dealt.group).groupby("image_sha256")["group"].nunique().max() == 1

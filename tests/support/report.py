@@ -1,0 +1,62 @@
+"""Runs with all that a page can show, pages of them, and a browser."""
+
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image
+
+from analyze.__main__ import main
+from schemas.columns import EXTRAS
+from schemas.store.run import open_run
+from schemas.store.thumbnails import write_thumbnail
+from tests.support.pictures import encoded
+from tests.support.prunable import World, measure, singles, write_world
+from tests.support.runs import PART, put, rewrite
+
+HOSTILE = "</script><img src=x onerror=\"document.title='broken'\">\u2028{{ 7 * 7 }}&amp;'"
+CATEGORIES = {"OCR": 12, HOSTILE: 8}
+WORLD = World.of(layers=3, heads=4, strength=0.7)
+JOB = "heads_edge"
+
+
+def write_whole_run(path: Path, *, seed: int = 0, images: int = 6, categories=CATEGORIES) -> Path:
+    """A run with contributions, maps, thumbnails of some images, and the effect of each head; with hostile texts.
+
+    Args:
+        images: those of the first category that have a thumbnail.
+    """
+    run = write_world(path, WORLD, categories=categories, seed=seed, tables=EXTRAS, maps_of="a", model="made/up")
+    measure(run, WORLD, JOB, singles(WORLD))
+    rewrite(run, "samples", lambda table: put(table, "question", 5, HOSTILE))
+    for number in range(images):
+        colour = (40 * number, 90, 200 - 30 * number)
+        write_thumbnail(run, f"OCR {number}", encoded(Image.new("RGB", (60, 40), colour), "jpeg"))
+    assert open_run(run).complete
+    assert (run / "samples" / PART).is_file()
+    return run
+
+
+def make_report(run: Path, *flags: object) -> Path:
+    """The page of a run, by the command; the path of the one file that it wrote."""
+    before = set(run.glob("*.html"))
+    assert main(["report", str(run), *map(str, flags)]) == 0
+    (made,) = set(run.glob("*.html")) - before
+    return made
+
+
+@contextmanager
+def open_browser():
+    """Chromium, driven by playwright; None where either is missing."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ModuleNotFoundError:
+        path = None
+    if path is None:
+        yield None
+        return
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
