@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analyze.scores.answers import accuracy_and_bias
-from analyze.scores.mme import ALL, category_order
+from analyze.scores.images import image_groups
 from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap, Interval, percentiles
 from analyze.statistics.calibration import Calibration, calibrate
 from analyze.statistics.clusters import Array, Clusters
@@ -180,13 +180,11 @@ def pairs_of_questions(samples: pd.DataFrame, clusters: Clusters) -> pd.DataFram
 
 def _states(samples: pd.DataFrame, pairs: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
     clusters, rows = bootstrap.clusters, []
-    of_pair = clusters.category[pairs.index.to_numpy()]
-    groups = [(name, [clusters.categories.index(name)]) for name in category_order(clusters.categories)]
-    for name, numbers in [*groups, (ALL, range(len(groups)))]:
-        chosen = pairs["state"][np.isin(of_pair, numbers)]
+    for name, images in image_groups(clusters):
+        chosen = pairs["state"][images[pairs.index.to_numpy()]]
         row: dict[str, object] = {"category": name, "images": len(chosen)}
         row |= {state: int((chosen == state).sum()) for state in STATES}
-        rows.append(row | accuracy_and_bias(samples, bootstrap, np.isin(clusters.category, numbers)))
+        rows.append(row | accuracy_and_bias(samples, bootstrap, images))
     return pd.DataFrame(rows)
 
 

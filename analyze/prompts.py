@@ -11,8 +11,9 @@ import pandas as pd
 from analyze.compare.answers import cannot_tell
 from analyze.compare.heads import compare_heads, floor
 from analyze.scores.answers import accuracy_and_bias
+from analyze.scores.images import image_groups
 from analyze.scores.intervals import score_intervals
-from analyze.scores.mme import category_order, mme_scores, total_scores
+from analyze.scores.mme import mme_scores, total_scores
 from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap, percentiles
 from analyze.statistics.clusters import Array, Clusters
 from analyze.statistics.multiplicity import sign_flip_maximum
@@ -221,11 +222,8 @@ def _whole(samples: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
 
 
 def _categories(samples: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
-    clusters = bootstrap.clusters
-    table = pd.DataFrame(
-        {"category": name} | _measures(samples, bootstrap, clusters.category == clusters.categories.index(name))
-        for name in category_order(clusters.categories)
-    )
+    *categories, _ = image_groups(bootstrap.clusters)
+    table = pd.DataFrame({"category": name} | _measures(samples, bootstrap, images) for name, images in categories)
     scores = mme_scores(samples)
     scores = pd.concat([scores, total_scores(scores)])
     scores = score_intervals(scores, samples, seed=bootstrap.seed, resamples=bootstrap.resamples)

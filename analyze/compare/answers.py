@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from analyze.compare.pairing import Pairs
-from analyze.scores.mme import ALL, category_order, scored_questions
+from analyze.scores.images import image_groups
+from analyze.scores.mme import ALL, scored_questions
 from analyze.statistics.bootstrap import Bootstrap, percentiles
 from analyze.statistics.clusters import Array, Clusters
 from analyze.statistics.intervals import FEW_IMAGES, LEAST, share_interval
@@ -41,14 +42,11 @@ def compare_answers(a: Heads, b: Heads, pairs: Pairs, *, resamples: int, seed: i
     clusters = Clusters.by_name(both["image"], both["category"])
     bootstrap = Bootstrap(clusters, resamples, seed)
     rights = [clusters.sums(each["right"].to_numpy().astype(float)) for each in (first, second)]
-    order = [
-        (name, clusters.category == clusters.categories.index(name)) for name in category_order(clusters.categories)
-    ]
+    *order, (_, every) = image_groups(clusters)
     rows: list[dict[str, Any]] = [_accuracy(name, bootstrap, rights, images) for name, images in order]
     tested = np.array([row["p"] for row in rows])
     for row, p in zip(rows, false_discovery_rate(tested), strict=True):
         row["adjusted_p"] = p
-    every = np.ones(clusters.images, bool)
     rows.append(_accuracy(ALL, bootstrap, rights, every))
     rows[-1]["adjusted_p"] = rows[-1]["p"]
     whole = _whole_pairs(first, second, clusters)

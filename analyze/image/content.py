@@ -25,12 +25,10 @@ def content_by_head(pairs: ImagePairs) -> pd.DataFrame | None:
         return None
     rows = pairs.pairs.table
     scores, heads = content_scores(pairs.run, pairs.without, rows)
-    there = np.isfinite(scores)
-    clusters = Clusters.by_name(rows["image"], rows["category"])
-    sums = ImageSums.of(clusters.sums(np.where(there, scores, 0)), clusters.sums(there))
+    sums = ImageSums.of(*Clusters.by_name(rows["image"], rows["category"]).known_sums(scores))
     with np.errstate(invalid="ignore", divide="ignore"):
         mean, (low, high) = sums.total / sums.number, mean_interval(sums)
     layer, head = np.nonzero(heads)
     columns = {"layer": layer, "head": head, "content": mean, "low": low.clip(0, 1), "high": high.clip(0, 1)}
-    table = pd.DataFrame(columns | {"samples": there.sum(axis=0)})
+    table = pd.DataFrame(columns | {"samples": np.isfinite(scores).sum(axis=0)})
     return table.sort_values(["content", "layer", "head"], ascending=[False, True, True], ignore_index=True)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from analyze.image.pairs import ImagePairs
-from analyze.scores.mme import ALL, category_order
+from analyze.scores.images import image_groups
 from analyze.statistics.bootstrap import Interval
 from analyze.statistics.intervals import share_interval
 
@@ -76,10 +76,7 @@ def _causes(table: pd.DataFrame, threshold: float) -> npt.NDArray[np.str_]:
 def _counts(pairs: ImagePairs, causes: npt.NDArray[np.str_]) -> pd.DataFrame:
     clusters, rows = pairs.clusters, []
     wrong = clusters.sums((causes != "").astype(float))
-    groups = [
-        (name, clusters.category == clusters.categories.index(name)) for name in category_order(clusters.categories)
-    ]
-    for name, images in [*groups, (ALL, np.ones(clusters.images, bool))]:
+    for name, images in image_groups(clusters):
         row: dict[str, object] = {"category": name, "questions": int(clusters.counts[images].sum())}
         row |= {"images": int(images.sum()), "wrong": int(wrong[images].sum())}
         for cause in CAUSES:

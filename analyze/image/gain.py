@@ -7,8 +7,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from analyze.image.pairs import ImagePairs
+from analyze.scores.images import image_groups
 from analyze.scores.intervals import score_intervals
-from analyze.scores.mme import ALL, TOTALS, category_order, mme_scores
+from analyze.scores.mme import TOTALS, mme_scores
 from analyze.statistics.bootstrap import Interval
 from analyze.statistics.intervals import FEW_IMAGES, mean_interval
 from analyze.tables.image_sums import ImageSums
@@ -57,11 +58,8 @@ def find_gain(pairs: ImagePairs) -> Gain:
     clusters = pairs.clusters
     answers = pairs.answers()
     accuracy = answers[answers["measure"] == "accuracy"].rename(columns=NAMES).set_index("category")
-    groups = [
-        (name, clusters.category == clusters.categories.index(name)) for name in category_order(clusters.categories)
-    ]
     rows = []
-    for name, images in [*groups, (ALL, np.ones(clusters.images, bool))]:
+    for name, images in image_groups(clusters):
         found = accuracy.loc[name]
         row: dict[str, object] = {"category": name, "questions": int(clusters.counts[images].sum())}
         row |= {"images": int(images.sum()), **_gain(pairs, images).columns("gain", "gain_low", "gain_high")}

@@ -83,15 +83,23 @@ def cells(job: Job) -> tuple[str, list[int]] | None:
     None where its knock-outs are not single heads, each once and all of the model's, or single layers likewise.
     """
     sets, manifest = list(job.settings.sets.values()), job.run.manifest
-    if all(len(each.heads) == 1 and not each.layers for each in sets):
+    if found := head_cells(job) or []:
         unit, number = HEADS, manifest.layers * manifest.heads
-        found = [layer * manifest.heads + head for each in sets for layer, head in each.heads]
     elif all(len(each.layers) == 1 and not each.heads for each in sets):
         unit, number = LAYERS, manifest.layers
         found = [layer for each in sets for layer in each.layers]
     else:
         return None
     return (unit, found) if sorted(found) == list(range(number)) else None
+
+
+def head_cells(job: Job) -> list[int] | None:
+    """The cell of each knock-out of a job, layer x heads + head; None where they are not single heads, each once."""
+    sets = list(job.settings.sets.values())
+    if not sets or any(len(each.heads) != 1 or each.layers for each in sets):
+        return None
+    found = [layer * job.run.manifest.heads + head for each in sets for layer, head in each.heads]
+    return found if len(set(found)) == len(found) else None
 
 
 def effect_jobs(run: Run, asked: Sequence[str] | None) -> dict[str, Job]:

@@ -46,11 +46,11 @@ def content_scores(a: Heads, b: Heads, pairs: pd.DataFrame) -> tuple[Scores, npt
     grids = [heads.samples[["grid_rows", "grid_columns"]].to_numpy() for heads in (a, b)]
     same = (grids[0][pairs["a"]] == grids[1][pairs["b"]]).all(axis=1)
     wanted = [both[each] for each in kept]
-    partners = _Partners(b)
-    for position, own in sample_maps(a, set(pairs["a"])):
-        for row in np.flatnonzero((pairs["a"] == position).to_numpy() & same):
-            other = partners.maps(int(pairs["b"].iloc[row]))
-            scores[row] = divergence(own[wanted[0]], other[wanted[1]])
+    partners, rows = _Partners(b), {int(pairs["a"].iloc[row]): row for row in np.flatnonzero(same)}
+    for position, own in sample_maps(a, rows.keys()):
+        row = rows[position]
+        other = partners.maps(int(pairs["b"].iloc[row]))
+        scores[row] = divergence(own[wanted[0]], other[wanted[1]])
     return scores, both
 
 

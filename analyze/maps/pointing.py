@@ -16,7 +16,7 @@ from scipy import stats
 
 from analyze.knockouts.jobs import HEADS, effect_jobs
 from analyze.maps.measures import Measures
-from analyze.maps.ranking import known_sums, ratio
+from analyze.maps.ranking import ratio
 from analyze.prune.criteria import EFFECT, read_criteria
 from analyze.prune.halves import answered, divide
 from analyze.prune.ranking import correlation_interval
@@ -94,7 +94,7 @@ def find_pointing(samples: pd.DataFrame, measures: Measures, resamples: int, see
     bootstrap = Bootstrap(Clusters.of(samples), resamples, seed)
     layer, head = np.nonzero(measures.kept)
     columns: dict[str, npt.NDArray[np.generic]] = {"layer": layer, "head": head}
-    sums = known_sums(bootstrap.clusters, hits)
+    sums = bootstrap.clusters.known_sums(hits)
     columns["pointing"] = ratio(*sums)
     columns["pointing_low"], columns["pointing_high"] = share_intervals(bootstrap, *sums)
     inside = _inside(bootstrap.clusters, measures.inside[boxed], measures.area[boxed])
@@ -129,7 +129,7 @@ def _choose_and_test(
     best = int(np.argmax(hits[~tests].mean(axis=0)))
     bootstrap = Bootstrap(Clusters.of(samples[tests]), resamples, seed)
     clusters = bootstrap.clusters
-    sums, counts = known_sums(clusters, np.column_stack([hits[tests], centre[tests], chance[tests]]))
+    sums, counts = clusters.known_sums(np.column_stack([hits[tests], centre[tests], chance[tests]]))
     values, draws = ratio(sums, counts), bootstrap.ratios(sums, counts)
     low, high = share_intervals(bootstrap, sums[:, [best, -2]], counts[:, [best, -2]])
     few = clusters.images < FEW_IMAGES
@@ -178,7 +178,7 @@ def relate_to_effects(
     effects[samples.index] = found.values
     effects = effects[place][:, measures.kept.ravel()]
     bootstrap = Bootstrap(Clusters.of(heads.samples.iloc[measures.rows]), resamples, seed)
-    sums = [known_sums(bootstrap.clusters, each) for each in (measures.hits.astype(np.float64), effects)]
+    sums = [bootstrap.clusters.known_sums(each) for each in (measures.hits.astype(np.float64), effects)]
     if any(not counts.any() for _, counts in sums):
         return None
     means = [ratio(*each) for each in sums]

@@ -61,10 +61,10 @@ def rank_looks(values: Mapping[str, Values], measures: Measures, bootstrap: Boot
     spatial[:, measures.kept.ravel()] = measures.spatial
     clusters = bootstrap.clusters
     ratios = {
-        "mass": known_sums(clusters, flat["mass"]),
-        "entropy": known_sums(clusters, flat["entropy"]),
+        "mass": clusters.known_sums(flat["mass"]),
+        "entropy": clusters.known_sums(flat["entropy"]),
         "sink_share": _of_mass(clusters, flat["sink"], flat["mass"]),
-        "spatial_entropy": known_sums(clusters, spatial),
+        "spatial_entropy": clusters.known_sums(spatial),
     }
     columns: dict[str, npt.NDArray[np.generic]] = {**head_columns(np.empty(shape))}
     for name in NUMBERS:
@@ -77,12 +77,6 @@ def rank_looks(values: Mapping[str, Values], measures: Measures, bootstrap: Boot
     table["localises"] = table.index.isin(order)
     table["chosen"] = _chosen(table["candidate"].to_numpy(), bootstrap, *ratios["spatial_entropy"])
     return Looks(table, _layers(values, bootstrap), threshold)
-
-
-def known_sums(clusters: Clusters, values: npt.NDArray[np.floating]) -> tuple[Array, Array]:
-    """Sums over the samples of each image of the values that are known, and how many these are, [images, ...]."""
-    known = np.isfinite(values)
-    return clusters.sums(np.where(known, values, 0)), clusters.sums(known.astype(np.float64))
 
 
 def ratio(sums: Array, counts: Array) -> Array:

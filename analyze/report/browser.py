@@ -4,7 +4,7 @@ Images are taken in turn from each category and each state of a pair, so that a 
 these images, of the heads that look most and of those that matter most, up to `MOST_MAPS` bytes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from analyze.diagnose import pairs_of_questions
-from analyze.maps.reading import Maps, part_maps
+from analyze.maps.reading import sample_maps
 from analyze.report.measures import LOOKING, MATTERING, Measured
 from analyze.report.packing import Arrays, shortest
 from analyze.statistics.clusters import Clusters
@@ -96,8 +96,9 @@ def add_maps(arrays: Arrays, heads: Heads, measured: Measured, shas: Sequence[st
     cells = _heads_to_show(measured, f"{of}2v", there, max(1, MOST_MAPS // max(1, patches)))
     places = np.searchsorted(there, cells)
     found, grids, size = [], {}, 0
-    for row, maps in _maps(heads, set(wanted.tolist())):
-        own = maps[places]
+    rows = observed_rows(heads)
+    for position, maps in sample_maps(heads, set(np.flatnonzero(np.isin(rows, wanted)).tolist())):
+        own, row = maps[places], int(rows[position])
         grids[row] = [*_grid(samples.iloc[row]), size]
         found.append(own.ravel())
         size += own.size
@@ -112,17 +113,6 @@ def _heads_to_show(measured: Measured, flow: str, there: npt.NDArray[np.int64], 
     orders = [there[np.argsort(-np.nan_to_num(each.found.means()[0][there]), kind="stable")] for each in named]
     turns = np.stack(orders, axis=1).ravel() if orders else there
     return sorted([*dict.fromkeys(turns.tolist())][:number])
-
-
-def _maps(heads: Heads, wanted: set[int]) -> Iterator[tuple[int, Maps]]:
-    """The row of each sample that is wanted, in `observed_samples`, and its maps [heads, patches]; part by part."""
-    ids, row, observed = heads.samples["sample_id"].astype(str), observed_rows(heads), heads.observed.to_numpy()
-    others = heads.others or [()] * len(heads.parts)
-    for part, (first, last), left_out in zip(heads.run.parts, heads.parts, others, strict=True):
-        own = first + np.flatnonzero(observed[first:last])
-        if wanted.intersection(row[own].tolist()):
-            maps = part_maps(heads.run, part, [*ids.iloc[own], *left_out])[: len(own)]
-            yield from ((int(place), each) for place, each in zip(row[own], maps, strict=True) if place in wanted)
 
 
 def _grid(sample: pd.Series) -> list[float]:

@@ -11,16 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analyze.knockouts.jobs import knocked
+from analyze.knockouts.jobs import head_cells, knocked
 from analyze.report.tallying import Dealt, Tallied, agreement, spread
 from analyze.statistics.clusters import Array, Codes
 from analyze.tables.bins import EDGES
 from analyze.tables.frames import Heads
 from analyze.tables.grid import Grid
-from analyze.tables.rows import part_rows
 from analyze.tables.tallies import Tally, tally_frame
 from analyze.tables.text_scope import TextScope
-from analyze.tables.values import observed_rows, observed_samples
+from analyze.tables.values import observed_rows, observed_samples, table_rows
 from schemas.columns import CONTRIBUTION_COLUMNS, CONTRIBUTIONS
 from schemas.jobs.job import Job, job_names, open_job
 
@@ -92,7 +91,7 @@ def measure(heads: Heads, scope: TextScope) -> Measured:
         found += [Measure(name, CONTRIBUTING, each) for name, each in tallied.items()]
     for name in job_names(heads.run):
         job = open_job(heads.run, name)
-        if (cells := single_heads(job)) is not None:
+        if (cells := head_cells(job)) is not None:
             found.append(_effects(heads, job, cells, y, dealt))
     return Measured(samples, found, tally)
 
@@ -117,19 +116,13 @@ def _looking(heads: Heads, scope: TextScope, dealt: Dealt) -> tuple[list[Measure
 
 def _table_blocks(heads: Heads, table: str, columns: list[str]) -> Iterator[tuple[Codes, dict[str, Array]]]:
     """The values of a table with a row for each head, some samples at once."""
-    ids, row, observed = heads.samples["sample_id"].astype(str), observed_rows(heads), heads.observed.to_numpy()
-    others = heads.others or [()] * len(heads.parts)
-    for part, (first, last), left_out in zip(heads.run.parts, heads.parts, others, strict=True):
-        own = first + np.flatnonzero(observed[first:last])
-        path = heads.run.path / table / part.name
-        for place, batch in part_rows(heads.run, path, [*ids.iloc[own], *left_out], columns):
-            kept = place < len(own)
-            samples, where = np.unique(row[own[place[kept]]], return_inverse=True)
-            layer, head = (batch[axis].to_numpy()[kept].astype(np.int64) for axis in ("layer", "head"))
-            found = {name: np.full((len(samples), heads.layers * heads.heads), np.nan) for name in columns}
-            for name, values in found.items():
-                values[where, layer * heads.heads + head] = batch[name].to_numpy(zero_copy_only=False)[kept]
-            yield samples, found
+    for row, batch in table_rows(heads, table, columns):
+        samples, where = np.unique(row, return_inverse=True)
+        cell = batch["layer"].to_numpy().astype(np.int64) * heads.heads + batch["head"].to_numpy()
+        found = {name: np.full((len(samples), heads.layers * heads.heads), np.nan) for name in columns}
+        for name, values in found.items():
+            values[where, cell] = batch[name].to_numpy(zero_copy_only=False)
+        yield samples, found
 
 
 def _signed(blocks: Callable[[], Blocks], dealt: Dealt, cells: int) -> dict[str, Tallied]:
@@ -147,15 +140,6 @@ def _signed(blocks: Callable[[], Blocks], dealt: Dealt, cells: int) -> dict[str,
         for name, each in found.items():
             each.add(samples, values[name])
     return found
-
-
-def single_heads(job: Job) -> list[int] | None:
-    """The cell of each knock-out of a job, layer x heads + head; None where they are not single heads, each once."""
-    sets = list(job.settings.sets.values())
-    if not sets or any(len(each.heads) != 1 or each.layers for each in sets):
-        return None
-    cells = [layer * job.run.manifest.heads + head for each in sets for layer, head in each.heads]
-    return cells if len(set(cells)) == len(cells) else None
 
 
 def _effects(heads: Heads, job: Job, cells: list[int], y: Array, dealt: Dealt) -> Measure:

@@ -79,6 +79,11 @@ class Clusters:
         order, starts = self._order
         return np.add.reduceat(np.asarray(values)[order], starts, axis=0, dtype=np.float64)
 
+    def known_sums(self, values: npt.NDArray[np.floating]) -> tuple[Array, Array]:
+        """Sums over the samples of each image of the values that are no NaN, and how many these are, [images, ...]."""
+        known = np.isfinite(values)
+        return self.sums(np.where(known, values, 0)), self.sums(known)
+
     def means(self, values: npt.NDArray[np.number]) -> Array:
         """Means over the samples of each image; arguments and result as for `sums`."""
         sums = self.sums(values)

@@ -1,10 +1,11 @@
 """The values of each sample, as one array for each flow: what statistics over images need."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from analyze.scores.mme import read_answer, read_prediction
 from analyze.statistics.clusters import Array, Codes
@@ -63,6 +64,26 @@ def table_values(heads: Heads, table: str, columns: Sequence[str]) -> dict[str, 
     axes = TABLES[table].axes
     shape = int(heads.observed.sum()), *grid_shape(heads.run, table)[:-1]
     values = {column: np.full(shape, np.nan, np.float32) for column in columns}
+    for row, batch in table_rows(heads, table, columns):
+        where = row, *(batch[axis].to_numpy() for axis in axes)
+        for column, array in values.items():
+            array[where] = batch[column].to_numpy(zero_copy_only=False)
+    nullable = {column.name for column in heads.run.values(table) if column.nullable}
+    for column, array in values.items():
+        if not (np.isfinite(array) | (np.isnan(array) & (column in nullable))).all():
+            raise HeadflowError(f"{heads.run.path / table}: `{column}` is not finite in some rows; run validate")
+    return values
+
+
+def table_rows(heads: Heads, table: str, columns: Sequence[str]) -> Iterator[tuple[Codes, pa.RecordBatch]]:
+    """The rows of the observed samples in a table with a grid, in the wording that is read, some at once.
+
+    Yields:
+        The row of each row's sample in `observed_samples`, int64 [rows], and the rows.
+
+    Raises:
+        HeadflowError: see `part_rows`.
+    """
     ids, row, observed = heads.samples["sample_id"].astype(str), observed_rows(heads), heads.observed.to_numpy()
     others = heads.others or [()] * len(heads.parts)
     for part, (first, last), left_out in zip(heads.run.parts, heads.parts, others, strict=True):
@@ -70,14 +91,7 @@ def table_values(heads: Heads, table: str, columns: Sequence[str]) -> dict[str, 
         path = heads.run.path / table / part.name
         for place, batch in part_rows(heads.run, path, [*ids.iloc[own], *left_out], columns):
             kept = place < len(own)
-            where = row[own[place[kept]]], *(batch[axis].to_numpy()[kept] for axis in axes)
-            for column, array in values.items():
-                array[where] = batch[column].to_numpy(zero_copy_only=False)[kept]
-    nullable = {column.name for column in heads.run.values(table) if column.nullable}
-    for column, array in values.items():
-        if not (np.isfinite(array) | (np.isnan(array) & (column in nullable))).all():
-            raise HeadflowError(f"{heads.run.path / table}: `{column}` is not finite in some rows; run validate")
-    return values
+            yield row[own[place[kept]]], batch if kept.all() else batch.filter(pa.array(kept))
 
 
 def observed_rows(heads: Heads) -> Codes:

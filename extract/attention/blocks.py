@@ -56,9 +56,7 @@ def image_block(layout: Layout) -> Block:
     rows = slice(int(marked[0]), int(marked[-1]) + 1)
     text = (roles != IMAGE) & (roles != PADDING)
     text[:, rows.stop :] = False
-    number = text.sum(axis=1)
-    columns = np.argsort(~text, axis=1, kind="stable")[:, : number.max()]  # text first, in order
-    there = np.arange(number.max()) < number[:, None]
+    columns, there = _marked_first(text)
     seen = there[:, None] & (columns[:, None] <= np.arange(rows.start, rows.stop)[:, None])
     on_role = one_hot(np.take_along_axis(roles, columns, axis=1)) * there[..., None]
     return Block(
@@ -79,11 +77,9 @@ def first_block(layout: Layout) -> Block:
     """
     roles, owner = layout.roles[:, : layout.causal], layout.owner[:, : layout.causal]
     marked = roles == QUESTION
-    number = marked.sum(axis=1)
-    rows = np.argsort(~marked, axis=1, kind="stable")[:, : number.max()]  # question tokens first, in order
+    rows, there = _marked_first(marked)
     shared = (owner == SHARED) & marked
     masks = _question_masks(roles, owner, [0]) + ([shared] if shared.any() else [])
-    there = np.arange(number.max()) < number[:, None]
     groups = np.stack([np.take_along_axis(mask, rows, axis=1) & there for mask in masks], axis=1)
     return Block(
         rows=torch.from_numpy(rows),
@@ -137,11 +133,8 @@ def question_queries(layout: Layout) -> Queries:
     """All question tokens of each question, those included that it shares with others (between tiles of an image)."""
     slots = range(int(layout.slot.max()) + 1)
     masks = np.stack(_question_masks(layout.roles, layout.owner, slots)[::2], axis=1)  # [images, slots, length]
-    marked = masks.any(axis=1)
-    number = marked.sum(axis=1)
-    rows = np.argsort(~marked, axis=1, kind="stable")[:, : number.max()]
-    there = np.arange(number.max()) < number[:, None]
-    counts = np.take_along_axis(masks, rows[:, None], axis=2) & there[:, None]
+    rows, _ = _marked_first(np.asarray(masks.any(axis=1)))
+    counts = np.take_along_axis(masks, rows[:, None], axis=2)  # none where an image has fewer
     seen = np.take_along_axis(layout.seen(), rows[..., None], axis=1)
     total = np.maximum(1, counts.sum(axis=2, keepdims=True))
     return Queries(torch.from_numpy(rows), torch.from_numpy(seen), torch.from_numpy(counts / total).float())
@@ -181,6 +174,13 @@ def question_tokens(layout: Layout) -> Tensor:
     """Which columns hold question tokens of each question's own sequence; bool [questions, length]."""
     masks = _question_masks(layout.roles, layout.owner, range(int(layout.slot.max()) + 1))[::2]
     return torch.from_numpy(np.stack(masks)[layout.slot, layout.image])
+
+
+def _marked_first(marked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The marked columns of each image, in order, int64 [images, most]; and which of these there are, bool likewise."""
+    number = marked.sum(axis=1)
+    columns = np.argsort(~marked, axis=1, kind="stable")[:, : number.max()]
+    return columns, np.arange(number.max()) < number[:, None]
 
 
 def _question_masks(roles: np.ndarray, owner: np.ndarray, slots: Iterable[int]) -> list[np.ndarray]:

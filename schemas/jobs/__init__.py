@@ -3,5 +3,4 @@
 head_sets   sets of heads and layers, as jobs and plans name them
 job         a job on disk: its settings, its ledgers, and its rows
 writer      writes one
-validate    what is wrong with those on a run
 """

@@ -107,6 +107,7 @@ class RunWriter:
         self._history = history
         self._samples: list[dict[str, Any]] = []
         self._grids: list[Grids] = []
+        self._map_bytes = 0  # of what is gathered
         self._thumbnails: dict[str, bytes] = {}
         self._since = 0.0  # when the first sample of those gathered came
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
@@ -255,7 +256,7 @@ class RunWriter:
         self._wait()
         if self._samples:
             self._writing = self._thread.submit(self._write_part, self._samples, self._grids, self._thumbnails)
-            self._samples, self._grids, self._thumbnails = [], [], {}
+            self._samples, self._grids, self._thumbnails, self._map_bytes = [], [], {}, 0
 
     def _wait(self) -> None:
         if self._writing is not None:
@@ -272,9 +273,9 @@ class RunWriter:
         self._samples.append(sample)
         if grids is not None:
             self._grids.append(grids)
+            self._map_bytes += grids[MAP].nbytes if MAP in grids else 0
         rows = len(self._grids) * self.run.manifest.layers * self.run.manifest.heads
-        maps = sum(each[MAP].nbytes for each in self._grids if MAP in each)
-        full = rows >= ROWS_PER_PART or maps >= BYTES_PER_PART or len(self._samples) >= SAMPLES_PER_PART
+        full = rows >= ROWS_PER_PART or self._map_bytes >= BYTES_PER_PART or len(self._samples) >= SAMPLES_PER_PART
         if full or monotonic() - self._since >= SECONDS_PER_PART:
             self._hand_over()
 

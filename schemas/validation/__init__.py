@@ -5,5 +5,6 @@ parts     the parts of a table, read one by one
 samples   the table `samples`
 grids     tables with a grid: whether each sample has all of its rows
 values    what these rows say: masses, contributions, maps
+jobs      the jobs on a run
 limits    comparisons of numbers, and how far rounding goes
 """

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from schemas.columns import EXTRAS
 from schemas.errors import HeadflowError
-from schemas.jobs.validate import validate_jobs
 from schemas.store.ledger import mostly_other_images
 from schemas.store.run import Run, open_run
 from schemas.text import listed
 from schemas.validation.grids import check_table
+from schemas.validation.jobs import validate_jobs
 from schemas.validation.samples import check_samples
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 
-import numpy as np
 import pyarrow as pa
 
 from schemas.columns import KNOCKOUTS
@@ -10,6 +9,7 @@ from schemas.errors import HeadflowError
 from schemas.jobs.job import Job, job_names, open_job
 from schemas.store.run import Run
 from schemas.text import listed
+from schemas.validation.limits import not_finite
 
 
 def validate_jobs(run: Run, observed: Mapping[str, str]) -> Iterator[str]:
@@ -50,9 +50,7 @@ def _check_parts(job: Job, observed: Mapping[str, str]) -> Iterator[str]:
             yield f"{path} has {content.num_rows} rows, its ledger says {rows[path.name]}"
         for column in job.run.columns(KNOCKOUTS):
             if pa.types.is_floating(column.type):
-                values = content[column.name].drop_null().to_numpy()
-                if infinite := int((~np.isfinite(values)).sum()):
-                    yield f"{path}: `{column.name}` is not finite in {infinite} rows"
+                yield from not_finite(path, column.name, content[column.name].drop_null().to_numpy())
         yield from (f"{path}: {wrong}" for wrong in _check_rows(job, content, observed, seen))
 
 
