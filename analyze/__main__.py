@@ -9,15 +9,18 @@ import os
 import sys
 
 from analyze.cli import parse
+from analyze.commands.answers.diagnose import diagnose_run
+from analyze.commands.answers.image import image_of_run
+from analyze.commands.answers.prompts import compare_wordings
 from analyze.commands.compare import compare_runs
-from analyze.commands.diagnose import diagnose_run, image_of_run
-from analyze.commands.maps import map_run
+from analyze.commands.heads.maps import map_run
+from analyze.commands.heads.prune import prune_run
+from analyze.commands.legacy import export_pt, import_pt
 from analyze.commands.plots import draw_plots
-from analyze.commands.prompts import compare_wordings
-from analyze.commands.prune import prune_run
 from analyze.commands.report import report_run
-from analyze.commands.runs import export_pt, import_pt, merge_runs, subset_run, validate_run
-from analyze.commands.summary import summarise_run, verify_run
+from analyze.commands.runs import merge_runs, subset_run, validate_run
+from analyze.commands.summary import summarise_run
+from analyze.commands.verify import verify_run
 
 COMMANDS = {
     "plots": draw_plots,

@@ -22,7 +22,8 @@ COMMAND_LINE = {
     "schemas.cli", "schemas.__main__", "extract.__main__", "extract.cli", "analyze.__main__", "analyze.cli",
     "extract.knockouts.cli", "extract.knockouts.command", "extract.look.cli", "extract.look.command",
     "extract.look.looker", "analyze.opening",
-    *(f"analyze.commands.{path.stem}" for path in (ROOT / "analyze" / "commands").glob("[!_]*.py")),
+    *(".".join(path.relative_to(ROOT).with_suffix("").parts)
+      for path in (ROOT / "analyze" / "commands").rglob("[!_]*.py")),
 }  # fmt: skip
 OTHER_ENVIRONMENT = "extract.models.llava.original_package"
 HEAVY = ("torch", "transformers", "tokenizers", "safetensors", "sentencepiece")

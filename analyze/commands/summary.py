@@ -1,16 +1,14 @@
-"""`summary`, `verify`: a run in numbers, and these against published ones."""
+"""`summary`: tables as CSV, and the same on the terminal."""
 
 import argparse
 
 import pandas as pd
 
 from analyze.opening import opened, output_folder
-from analyze.reference import read_reference
 from analyze.tables.frames import check_flows
-from analyze.tables.output import as_text, unwritable, write_csv
-from schemas.cli import USAGE, say
+from analyze.tables.output import as_text, write_csv
+from schemas.cli import say
 from schemas.store.directory import record_outputs
-from schemas.text import printable
 
 
 def summarise_run(arguments: argparse.Namespace) -> int:
@@ -50,40 +48,3 @@ def summarise_run(arguments: argparse.Namespace) -> int:
     print()
     say(f"written: {', '.join(str(folder / name) for name in tables)}")
     return 0
-
-
-def verify_run(arguments: argparse.Namespace) -> int:
-    """`verify`: returns 0 if the run matches, 1 if it differs, 2 if it cannot be compared, as `diff` does."""
-    from analyze.drawing.figures import FigureFiles, style
-    from analyze.drawing.results.verification import verification_figure
-    from analyze.pictures.of_run import subject
-    from analyze.verify import verify
-
-    reference = read_reference(arguments.reference)
-    heads = opened(arguments.run, arguments.prompt)
-    folder = output_folder(arguments.output_dir, heads)
-    result = verify(heads, reference)
-    unwritten = write_csv({"verify.csv": result.figures}, folder)
-    of = (*subject(heads), f"compared with {arguments.reference.name}")
-    picture = folder / f"{arguments.prefix}_verify"
-    try:
-        with style(), FigureFiles(arguments.dpi, arguments.format) as files:
-            picture = files.save(verification_figure(result.figures, result.verdict()[0], of), picture)
-    except OSError as error:
-        unwritten = unwritten or unwritable(picture.name, folder, error)
-    if not unwritten:
-        record_outputs(heads.run.path, [folder / "verify.csv", picture])
-    say(f"{arguments.run} against {reference.what}")
-    say(f"source: {reference.source}")
-    settings = pd.DataFrame(result.settings).rename(columns={"name": "setting"})
-    print(f"\n{as_text(settings.replace({True: 'yes', False: 'no'}), 4)}")
-    for group, figures in result.figures.groupby("group", sort=False):
-        print(f"\n{'overall' if group == 'overall' else f'by {group}'}")
-        print(as_text(figures.drop(columns="group"), 5))
-    if not unwritten:
-        print()
-        say(f"written: {folder / 'verify.csv'}, {picture}")
-    print("\n" + "\n  ".join(map(printable, result.verdict())))
-    if unwritten:
-        raise unwritten
-    return 0 if result.matches else USAGE if result.obstacles else 1

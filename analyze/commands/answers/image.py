@@ -1,0 +1,78 @@
+"""`image`: what the answers of a run owe to the image, from a run without it."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from analyze.opening import make_folder, opened, output_folder
+from analyze.tables.output import as_text, present
+from schemas.cli import say
+
+if TYPE_CHECKING:
+    from analyze.image.gain import Gain
+    from analyze.image.pairs import ImagePairs
+
+SHOWN = 5  # heads on the terminal
+
+
+def image_of_run(arguments: argparse.Namespace) -> int:
+    """`image`: the verdict, then tables, CSV files and a picture."""
+    from analyze.image.content import content_by_head
+    from analyze.image.gain import find_gain
+
+    pairs = opened_pair(arguments)
+    folder = output_folder(arguments.output_dir, pairs.run, f"image_over_{pairs.without.run.path.name}")
+    make_folder(folder)
+    found, content = find_gain(pairs), content_by_head(pairs)
+    say(f"{pairs.run.run.path}, {pairs.run.manifest.model}")
+    say(f"without the image: {pairs.without.run.path}, {pairs.without.manifest.images} images")
+    say(pairs.pairs.in_words())
+    tables = {"image.csv": found.table} | ({"scores.csv": found.scores} if len(found.scores) else {})
+    tables |= {} if content is None else {"heads.csv": content}
+    present(
+        found.verdict(),
+        tables,
+        folder,
+        pairs.run.run.path,
+        show=lambda: _print(found, content, arguments),
+        draw=lambda: _draw(found, pairs, folder, arguments),
+    )
+    return 0
+
+
+def opened_pair(arguments: argparse.Namespace) -> "ImagePairs":
+    """A run and the one without its images, as the flags name them."""
+    from analyze.image.pairs import pair_runs
+
+    run, without = (opened(path, arguments.prompt) for path in (arguments.run, arguments.without))
+    return pair_runs(run, without, resamples=arguments.resamples, seed=arguments.seed)
+
+
+def _print(found: "Gain", content: pd.DataFrame | None, arguments: argparse.Namespace) -> None:
+    print(
+        f"\nwith the image and without; 95% intervals, {arguments.resamples} resamples of images, seed {arguments.seed}"
+    )
+    habits = ["frequent", "unchanged", "yes", "yes_without"]
+    print(as_text(found.table.drop(columns=habits), 2))
+    print("\n%: right by the more frequent answer of a category, unchanged without the image, yes with it and without")
+    print(as_text(found.table[["category", *habits]], 1))
+    if len(found.scores):
+        print(f"\nMME score\n{as_text(found.scores, 1)}")
+    if content is not None:
+        print(
+            f"\nheads whose maps differ most between the images, {SHOWN} of {len(content)}: Jensen-Shannon "
+            "divergence, from 0, the same, to 1, apart; 95% intervals by image"
+        )
+        print(as_text(content.head(SHOWN), 3))
+
+
+def _draw(found: "Gain", pairs: "ImagePairs", folder: Path, arguments: argparse.Namespace) -> list[Path]:
+    from analyze.drawing.figures import FigureFiles, style
+    from analyze.drawing.results.image import gain_figure
+    from analyze.pictures.of_run import subject
+
+    of = (*subject(pairs.run), f"without the image: {found.images}", f"{pairs.clusters.images} images")
+    with style(), FigureFiles(arguments.dpi, arguments.format) as files:
+        return [files.save(gain_figure(found.table, found.images, of), folder / "image")]

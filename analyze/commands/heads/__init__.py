@@ -1,0 +1,1 @@
+"""Commands about what the heads of a run do: `maps`, `prune`."""
