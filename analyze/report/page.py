@@ -86,6 +86,7 @@ def make_page(heads: Heads, other: Heads | None, choices: Choices) -> str:
         scores=plain(scores.to_dict("records")),
         kinds={kind: any(each.kind == kind for each in measured.measures) for kind in KINDS},
         images=(len(data["images"]), int(measured.samples["image_sha256"].nunique())),
+        asked_images=choices.images > 0,
         overlays=data["maps"],
         compared=compared,
         units=list(dict.fromkeys(row["unit"] for row in sets)),

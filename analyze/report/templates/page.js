@@ -93,11 +93,14 @@
     const end = rows.reduce((most, row) => Math.max(most, Math.abs(row.shade)), 0) || 1;
     await fill("map", { cells: rows, chosen: chosen() }, { end });
     $("map").setAttribute("aria-label", `${state.measure.label}, ${categoryName()}. ${words.highest}: ${highest.slice(0, 3).map((cell) => `${headName(cell)} ${number(mean(cell))}`).join("; ")}`);
-    $("highest").replaceChildren(...highest.slice(0, 10).map((cell) => {
-      const chip = element("button", `${shortName(cell)}  ${number(mean(cell))}`, { type: "button", onclick: () => choose(cell) });
-      chip.dataset.cell = cell;
-      return chip;
-    }));
+    const chip = (cell) => {
+      const made = element("button", `${shortName(cell)}  ${number(mean(cell))}`, { type: "button", onclick: () => choose(cell) });
+      made.dataset.cell = cell;
+      return made;
+    };
+    $("highest").replaceChildren(...highest.slice(0, 10).map(chip));
+    $("lowest").replaceChildren(...highest.slice(-10).reverse().map(chip));
+    $("lowest-heads").hidden = !state.measure.signed;
     $("definition").textContent = words[`define_${state.measure.kind}`];
     await showHead();
   }
@@ -115,13 +118,13 @@
     $("measure-name").textContent = state.measure.label;
     document.querySelector(".head-name").textContent = shortName(cell);
     const halves = array(`${key}/halves`);
-    const of = cells;
+    const of = cells, low = array(`${key}/low`)[cell], ranked = [halves[cell], halves[cells + cell]];
     const rows = [
       ["mean_all", "mean", number(mean(cell, 0))],
-      ["interval", "interval", `${number(array(`${key}/low`)[cell])} – ${number(array(`${key}/high`)[cell])}`],
+      ["interval", "interval", Number.isNaN(low) ? words.no_interval : `${number(low)} – ${number(array(`${key}/high`)[cell])}`],
       ...(state.category ? [["mean_here", "here", `${number(mean(cell))} (${categoryName()})`]] : []),
       ["rank", "rank", filled("rank_of", { rank: array(`${key}/ranks`)[cell], number: of })],
-      ["rank_halves", "halves", `${halves[cell]} · ${halves[cells + cell]}`],
+      ...(ranked.every(Boolean) ? [["rank_halves", "halves", ranked.join(" · ")]] : []),
       ["reliability", "reliability", reliability === null ? "–" : reliability.toFixed(3)],
     ];
     $("numbers").replaceChildren(...rows.flatMap(([name, id, text]) => {
@@ -129,7 +132,7 @@
       value.dataset.number = id;
       return [element("dt", words[name]), value];
     }));
-    for (const chip of $("highest").children) chip.setAttribute("aria-pressed", String(Number(chip.dataset.cell) === cell));
+    for (const chip of [...$("highest").children, ...$("lowest").children]) chip.setAttribute("aria-pressed", String(Number(chip.dataset.cell) === cell));
     $("signed-note").hidden = !signed;
     const bins = array(`${key}/bins`), size = edges.length - 1;
     const shares = (first, last) => {
