@@ -41,7 +41,7 @@ $(VENV)/.report: pyproject.toml constraints.txt
 
 $(VENV)/.all: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q -c constraints.txt -e '.[extract,legacy,report,dev]'
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[extract,legacy,report,cluster,dev]'
 	@touch $(VENV)/.laptop $(VENV)/.report $@
 
 setup: $(VENV)/.all  ## install everything into .venv
