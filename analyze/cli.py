@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from analyze.reference import LLAVA_MME
 from analyze.tables.frames import DEFAULT
-from schemas.cli import number, path
+from schemas.cli import number, path, place
 from schemas.columns import FLOW_NAMES
 from schemas.errors import HeadflowError
 from schemas.manifest import TEXT_SCOPES
@@ -61,9 +61,9 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 
 def _orders(words: Sequence[str]) -> Iterator[list[str]]:
     """The command line with one of its words moved to where RUN mostly stands, the last word first."""
-    for place in reversed(range(2, len(words))):
-        if not words[place].startswith("-"):
-            yield [words[0], words[place], *words[1:place], *words[place + 1 :]]
+    for index in reversed(range(2, len(words))):
+        if not words[index].startswith("-"):
+            yield [words[0], words[index], *words[1:index], *words[index + 1 :]]
 
 
 def parser() -> Parser:
@@ -110,7 +110,7 @@ def parser() -> Parser:
     _seed_flag(summary)
 
     several = commands.add_parser("compare", help="compare two runs, or the distances of several; a verdict in words")
-    several.add_argument("runs", type=path, nargs="+", metavar="RUN", help="A and B, or more, directories of runs")
+    several.add_argument("runs", type=place, nargs="+", metavar="RUN", help="A and B, or more, directories of runs")
     _prompt_flag(several)
     _value_flags(several, COMPARED)
     _picture_flags(several, "B/compared_with_A, or of several A/compared", prefix=False)
@@ -155,7 +155,7 @@ def parser() -> Parser:
 
     page = commands.add_parser("report", help="one page for a browser: a run, and its comparison with another one")
     _run_argument(page)
-    page.add_argument("other", type=path, nargs="?", metavar="RUN_B", help="a run to compare it with")
+    page.add_argument("other", type=place, nargs="?", metavar="RUN_B", help="a run to compare it with")
     _prompt_flag(page)
     _scope_flag(page)
     _report_flags(page)
@@ -185,7 +185,7 @@ def parser() -> Parser:
     )
 
     merged = commands.add_parser("merge", help="write the samples of several runs of the same settings as one run")
-    merged.add_argument("runs", type=path, nargs="+", metavar="RUN", help="directories of runs")
+    merged.add_argument("runs", type=place, nargs="+", metavar="RUN", help="directories of runs")
     _derived_flags(merged)
 
     export = commands.add_parser("export-pt", help=f"write {RECORDS}")
@@ -196,7 +196,7 @@ def parser() -> Parser:
 
     imported = commands.add_parser("import-pt", help="make a run from records of the earlier tool")
     imported.add_argument("file", type=path, metavar="FILE", help="the .pt")
-    imported.add_argument("run", type=path, metavar="RUN", help="directory of the run to write")
+    imported.add_argument("run", type=place, metavar="RUN", help="directory of the run to write")
     imported.add_argument(
         "--text-scope",
         choices=TEXT_SCOPES,
@@ -257,7 +257,7 @@ def _maps_flags(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--image-folder",
-        type=path,
+        type=place,
         metavar="DIR",
         help="where the images are (default: where the run had them, else its thumbnails)",
     )
@@ -289,13 +289,13 @@ def _related_flag(command: argparse.ArgumentParser) -> None:
 
 
 def _run_argument(command: argparse.ArgumentParser) -> None:
-    command.add_argument("run", type=path, metavar="RUN", help="directory of a run")
+    command.add_argument("run", type=place, metavar="RUN", help="directory of a run, or s3://BUCKET/RUN")
 
 
 def _without_flag(command: argparse.ArgumentParser, *, required: bool) -> None:
     command.add_argument(
         "--without",
-        type=path,
+        type=place,
         required=required,
         metavar="RUN_B",
         help="a run of the same model and questions with counterfactual images",
@@ -309,7 +309,7 @@ def _prompt_flag(command: argparse.ArgumentParser, default: str = "") -> None:
 
 
 def _derived_flags(command: argparse.ArgumentParser) -> None:
-    command.add_argument("output", type=path, metavar="OUT", help="directory of the run to write")
+    command.add_argument("output", type=place, metavar="OUT", help="directory of the run to write")
     command.add_argument("--overwrite", action="store_true", help="replace the run in OUT")
 
 

@@ -22,7 +22,8 @@ from analyze.tables.frames import Heads
 from analyze.tables.text_scope import TextScope
 from schemas.columns import CROSSINGS, UNKNOWN
 from schemas.errors import HeadflowError
-from schemas.files import publishing
+from schemas.files.locations import Location
+from schemas.files.writing import publishing
 from schemas.manifest import EXTRACTED, IMPORTED, ORIGINAL, TEXT_SCOPES, Manifest, Session
 from schemas.sample_ids import SampleIds
 from schemas.store.run import Run
@@ -101,7 +102,7 @@ def _head_dicts(values: np.ndarray) -> dict[str, dict[int, float]]:
     return {name: dict(enumerate(column.tolist())) for name, column in columns.items()}
 
 
-def import_records(file: Path, path: Path, *, text_scope: str | None, overwrite: bool) -> Run:
+def import_records(file: Path, path: Location, *, text_scope: str | None, overwrite: bool) -> Run:
     """Write a run from the records of a `.pt`; returns the run.
 
     Values are stored as float32, in which values of float16 and float32 models are exact. `total` is not stored: it is

@@ -6,10 +6,11 @@ from analyze.tables.frames import Heads, open_heads
 from schemas.cli import say
 from schemas.columns import TABLES
 from schemas.errors import HeadflowError
+from schemas.files.locations import Location
 from schemas.store.directory import check_directory
 
 
-def opened(run: Path, prompt: str | None = None, *, mixed: bool = False) -> Heads:
+def opened(run: Location, prompt: str | None = None, *, mixed: bool = False) -> Heads:
     """Open a run; says so if it is not complete. Arguments as for `open_heads`."""
     heads, warning = open_heads(run, prompt, mixed=mixed)
     if warning:

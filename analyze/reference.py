@@ -10,7 +10,7 @@ import pandas as pd
 
 from analyze.tables.frames import DEFAULT
 from schemas.errors import HeadflowError
-from schemas.files import build, read_object
+from schemas.files.json_objects import build, read_object
 from schemas.manifest import ORIGINAL
 
 LLAVA_MME = Path(__file__).parents[1] / "data" / "reference" / "llava-v1.5-7b-mme.json"

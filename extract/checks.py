@@ -6,15 +6,16 @@ the sign of the margin contradicts `p_yes` and `p_no`, the model does not answer
 
 from collections import Counter
 from itertools import islice
-from pathlib import Path
 
 import pyarrow.compute as pc
 
 from extract.images.decoding import find_image
+from extract.questions.parquet import ImageBytes
 from extract.questions.question_set import QuestionSet
 from extract.questions.samples import Unusable
 from schemas.columns import REASONS
 from schemas.errors import HeadflowError
+from schemas.files.locations import Location
 from schemas.store.run import Run
 from schemas.text import one_line, short
 
@@ -26,7 +27,7 @@ def check_images(questions: QuestionSet, chunk: QuestionSet) -> None:
         HeadflowError: nine in ten are not, of the images of the chunk, and of those of all chunks.
     """
     folder = questions.images
-    if not isinstance(folder, Path):
+    if folder is None or isinstance(folder, ImageBytes):
         return
     for asked in (chunk, questions):
         names = sorted({sample.image for sample in asked.samples if sample.image})
@@ -42,7 +43,7 @@ def check_images(questions: QuestionSet, chunk: QuestionSet) -> None:
     )
 
 
-def _is_there(folder: Path, name: str) -> bool:
+def _is_there(folder: Location, name: str) -> bool:
     try:
         return find_image(folder, name).exists()
     except (Unusable, OSError, ValueError):

@@ -9,7 +9,8 @@ from extract.prompts.prompt import SYSTEM_SPANS
 from extract.prompts.templates import TEMPLATES
 from extract.prompts.wordings import PRESETS
 from extract.questions.fields import MME_SUFFIX
-from schemas.cli import number, path
+from extract.questions.hub import PROTOCOL
+from schemas.cli import number, path, place
 from schemas.columns import LAST
 from schemas.manifest import ASPECTS, IMAGES, ORIGINAL, PACKED, ROWS, SEPARATE
 from schemas.text import storable
@@ -31,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
         epilog="python -m extract knock-out --help: run a run's model again with parts of it knocked out. python -m "
         "extract look --help: one image and one question, with an overlay.",
     )
-    flags.add_argument("--model-path", type=_name, required=True, help="checkpoint, a directory or a hub id")
+    flags.add_argument("--model-path", type=_local_or_hub, required=True, help="checkpoint, a directory or a hub id")
     flags.add_argument("--model-base", help="base model of a LoRA or projector-only checkpoint")
     flags.add_argument(
         "--backend",
@@ -41,21 +42,21 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument(
         "--image-folder",
-        type=path,
+        type=place,
         help="folder that `image_file` is relative to (default: a question folder itself; not used with Parquet)",
     )
     flags.add_argument(
         "--question-file",
-        type=_name,
+        type=_local_or_hub,
         required=True,
         help="MME_test.json, LLaVA's .jsonl or .json, CSV, TSV, the folder of MME's release, or Parquet with the "
         "images: a file, a folder, or hf://datasets/lmms-lab/MME",
     )
     flags.add_argument(
         "--output-dir",
-        type=path,
+        type=place,
         default=Path(OUTPUT_DIR),
-        help=f"directory of the run to write (default {OUTPUT_DIR})",
+        help=f"directory of the run to write, or s3://BUCKET/RUN (default {OUTPUT_DIR})",
     )
     again = flags.add_mutually_exclusive_group()
     again.add_argument(
@@ -218,8 +219,16 @@ def _text(text: str) -> str:
 
 
 def _name(text: str) -> str:
-    """A path, or a name on the hub."""
-    path(text)
+    """A name, which may be a path anywhere."""
+    if not text:
+        raise argparse.ArgumentTypeError("the name is empty")
+    return text
+
+
+def _local_or_hub(text: str) -> str:
+    """A path on this machine, or a name on the hub."""
+    if not text.startswith(PROTOCOL):
+        path(text)
     return text
 
 

@@ -7,6 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from schemas.files.locations import Location
+
 
 def versions(*more: str) -> dict[str, str]:
     """Versions of Python and of the packages that decide the numbers; `more`: those of a backend."""
@@ -22,7 +24,7 @@ def git_commit() -> str | None:
 
 def recorded(arguments: Namespace) -> dict[str, Any]:
     """The flags as they are recorded in a session."""
-    return {name: str(value) if isinstance(value, Path) else value for name, value in vars(arguments).items()}
+    return {name: str(value) if isinstance(value, Location) else value for name, value in vars(arguments).items()}
 
 
 def _git(*command: str) -> str | None:

@@ -6,6 +6,7 @@ store/           runs on disk: open, write, resume
 validation/      what is wrong with a run, a line each
 jobs/            later jobs on a run, such as knock-outs
 sample_ids       how samples are named
-files, text      files that may be damaged, read; files written at once; text on one line
+files/           files on a disk or an object store: where they lie, read though damaged, written whole
+text             text on one line
 errors, cli      the errors that reach a user as one line; what both commands share
 """

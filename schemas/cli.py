@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from schemas.errors import HeadflowError, Stopped
+from schemas.files.locations import URI, Location, location
 from schemas.text import one_line, printable
 
 USAGE = 2  # exit code of bad input, as argparse has it
@@ -22,10 +23,24 @@ Number = TypeVar("Number", int, float)
 
 
 def path(text: str) -> Path:
-    """A path; refuses the empty text, which mostly comes from a shell variable that is not set."""
+    """A path on this machine; refuses the empty text, which mostly comes from a shell variable that is not set."""
+    if URI.match(text):
+        raise argparse.ArgumentTypeError(f"{text} is not a path on this machine, as is needed here")
+    return Path(_given(text))
+
+
+def place(text: str) -> Location:
+    """A path on this machine, or on an object store."""
+    try:
+        return location(_given(text))
+    except HeadflowError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _given(text: str) -> str:
     if not text:
         raise argparse.ArgumentTypeError("the path is empty")
-    return Path(text)
+    return text
 
 
 def number(kind: Callable[[str], Number], least: float, most: float, *, auto: bool = False) -> Callable[[str], Number]:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from schemas.columns import EXTRAS, FLOW_NAMES, MAPS, OF_LAST, OF_QUESTION
 from schemas.errors import HeadflowError
-from schemas.files import build
+from schemas.files.json_objects import build
 from schemas.jobs.head_sets import HeadSet, wrong_set
 from schemas.text import short
 

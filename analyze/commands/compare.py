@@ -13,6 +13,7 @@ from analyze.tables.frames import Heads, check_flows, in_wording, wordings
 from analyze.tables.output import as_text, present, write_csv
 from schemas.cli import say
 from schemas.errors import HeadflowError
+from schemas.files.locations import Location
 from schemas.store.directory import record_outputs
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def compare_runs(arguments: argparse.Namespace) -> int:
     return _two(arguments, runs[0], runs[1], flows) if len(runs) == 2 else _several(arguments, runs, flows)
 
 
-def _opened(paths: Sequence[Path], prompt: str | None) -> list[Heads]:
+def _opened(paths: Sequence[Location], prompt: str | None) -> list[Heads]:
     """The runs, in a wording where they have several; one without wordings is taken as it is."""
     runs = [opened(path, mixed=True) for path in paths]
     if prompt is not None and not any(map(wordings, runs)):

@@ -6,7 +6,7 @@ from analyze.opening import make_folder, opened, output_folder
 from analyze.tables.frames import Heads, in_wording, wordings
 from schemas.cli import say
 from schemas.errors import HeadflowError
-from schemas.files import write_text
+from schemas.files.writing import write_text
 from schemas.store.directory import record_outputs
 
 PACKAGES = ("altair", "jinja2", "vl_convert")

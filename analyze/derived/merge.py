@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pandas as pd
 
 from analyze.derived.samples import check_output, write_samples
 from analyze.tables.frames import Heads, incomplete, taken_out
 from schemas.errors import HeadflowError
+from schemas.files.locations import Location
 from schemas.manifest import MERGE, SCHEMA_VERSION
 from schemas.store.identity import IDENTITY
 from schemas.store.ledger import mostly_other_images
@@ -19,7 +19,7 @@ from schemas.text import listed, short
 SELECTION = ("num_chunks", "derived", "question_file_sha256")
 
 
-def merge(runs: Sequence[Heads], out: Path, *, overwrite: bool) -> Run:
+def merge(runs: Sequence[Heads], out: Location, *, overwrite: bool) -> Run:
     """Write the samples of all runs, in the order given; returns the new run.
 
     If the runs are not on one question file, `row` and the file's name and hash become null.
@@ -87,7 +87,7 @@ def _check_settings(one: Run, other: Run) -> None:
 
 def _check_samples(runs: Sequence[Heads]) -> None:
     """Raise `HeadflowError` if two runs have a sample in common."""
-    owner: dict[str, Path] = {}
+    owner: dict[str, Location] = {}
     for heads in runs:
         names = heads.samples["sample_id"].astype(str).tolist()
         if other := next((owner[name] for name in names if name in owner), None):

@@ -1,7 +1,6 @@
 """The samples of a run, read with their values and written to another run."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from analyze.maps.reading import part_maps
 from analyze.tables.rows import part_rows
 from schemas.columns import MAP, MAPS, OK, REASONS, TABLES
 from schemas.errors import HeadflowError
+from schemas.files.locations import Location
 from schemas.manifest import Manifest, Session
 from schemas.store.directory import holds_run, remove_run
 from schemas.store.ledger import Part
@@ -20,7 +20,7 @@ from schemas.store.thumbnails import read_thumbnail
 from schemas.store.writer import RunWriter
 
 
-def check_output(out: Path, runs: Sequence[Path], *, overwrite: bool) -> None:
+def check_output(out: Location, runs: Sequence[Location], *, overwrite: bool) -> None:
     """Check where a run of samples of other runs is to be written.
 
     Raises:
@@ -34,7 +34,7 @@ def check_output(out: Path, runs: Sequence[Path], *, overwrite: bool) -> None:
 
 
 def write_samples(
-    out: Path,
+    out: Location,
     manifest: Manifest,
     sources: Sequence[tuple[Run, Collection[str]]],
     arguments: dict[str, Any],

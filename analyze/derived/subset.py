@@ -6,7 +6,6 @@ A subset is a selection of samples: each keeps all of its rows, as every command
 import ast
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from analyze.derived.samples import check_output, write_samples
 from analyze.tables.frames import Heads
 from schemas.columns import OK
 from schemas.errors import HeadflowError
+from schemas.files.locations import Location
 from schemas.manifest import SCHEMA_VERSION, SUBSET
 from schemas.store.run import Run
 from schemas.text import listed, one_line, short
@@ -27,7 +27,7 @@ Mask = npt.NDArray[np.bool_]
 
 def subset(
     heads: Heads,
-    out: Path,
+    out: Location,
     *,
     categories: Sequence[str] | None,
     query: str | None,

@@ -7,7 +7,8 @@ import hashlib
 import io
 import os
 import warnings
-from pathlib import Path
+from contextlib import suppress
+from pathlib import PurePosixPath
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from PIL import Image, ImageOps
 
 from analyze.tables.frames import Heads
 from schemas.errors import HeadflowError
-from schemas.files import check_no_device
+from schemas.files.locations import Location, check_no_device, location
 from schemas.manifest import ORIGINAL
 from schemas.store.thumbnails import read_thumbnail
 from schemas.text import one_line
@@ -33,7 +34,7 @@ class Images:
         missing: why an image could not be read, by sample.
     """
 
-    def __init__(self, heads: Heads, folder: Path | None) -> None:
+    def __init__(self, heads: Heads, folder: Location | None) -> None:
         """Look for images.
 
         Args:
@@ -66,9 +67,10 @@ class Images:
         name = sample["image"]
         if self.folder is None or not isinstance(name, str) or not name:
             raise _Unusable
-        path = self.folder / os.path.normpath(name)  # links may lead elsewhere: they belong to whoever named the folder
-        if Path(name).is_absolute() or ".." in path.relative_to(self.folder).parts:
+        inside = PurePosixPath(os.path.normpath(name).replace(os.sep, "/"))
+        if inside.is_absolute() or ".." in inside.parts:
             raise _Unusable(f"{name} leads out of {self.folder}")
+        path = self.folder / str(inside)  # links may lead elsewhere: they belong to whoever named the folder
         try:
             check_no_device(path)
             content = path.read_bytes()
@@ -96,11 +98,16 @@ class _Unusable(Exception):
     """Why there is no image; empty where nothing is to be said."""
 
 
-def _folder_of(heads: Heads) -> Path | None:
+def _folder_of(heads: Heads) -> Location | None:
     """The image folder that a session of the run names, if it is there."""
     sessions = [session for ledger in heads.run.ledgers.values() for session in ledger.sessions]
     names = [session.arguments.get("image_folder") for session in reversed(sessions)]
-    return next((Path(name) for name in names if isinstance(name, str) and name and Path(name).is_dir()), None)
+    for name in names:
+        if isinstance(name, str) and name:
+            with suppress(OSError, HeadflowError):  # a store that this machine does not reach
+                if (folder := location(name)).is_dir():
+                    return folder
+    return None
 
 
 def _decode(content: bytes, size: tuple[float, float]) -> Grey:

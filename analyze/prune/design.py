@@ -15,7 +15,8 @@ import numpy as np
 from analyze.knockouts.jobs import HEADS, LAYERS
 from analyze.prune.ranking import Ranked
 from schemas.errors import HeadflowError
-from schemas.files import build, read_object, write_text
+from schemas.files.json_objects import build, read_object
+from schemas.files.writing import write_text
 from schemas.jobs.head_sets import HeadSet, read_named
 from schemas.text import one_line, short
 

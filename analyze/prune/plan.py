@@ -16,7 +16,7 @@ import pandas as pd
 from analyze.knockouts.jobs import HEADS, LAYERS
 from analyze.prune.curves import Costs
 from analyze.prune.design import LEAST
-from schemas.files import write_text
+from schemas.files.writing import write_text
 from schemas.jobs.head_sets import HeadSet
 
 PLAN = "plan.json"

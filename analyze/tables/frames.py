@@ -15,6 +15,7 @@ from analyze.tables.rows import part_rows
 from analyze.tables.text_scope import TextScope
 from schemas.columns import OK
 from schemas.errors import HeadflowError
+from schemas.files.locations import Location
 from schemas.manifest import Manifest
 from schemas.store.parts import too_few_rows
 from schemas.store.run import Run, open_run
@@ -77,8 +78,12 @@ class Heads:
 
     @property
     def folder(self) -> Path:
-        """Where files about it go, unless the user says otherwise."""
-        return self.run.path if self.prompt is None else self.run.path / f"prompt_{self.prompt}"
+        """Where files about it go, unless the user says otherwise: into the run.
+
+        Of a run on an object store, a folder of its name in the working directory.
+        """
+        own = self.run.path if isinstance(self.run.path, Path) else Path(self.run.path.name)
+        return own if self.prompt is None else own / f"prompt_{self.prompt}"
 
     def scope(self, asked: str | None) -> TextScope:
         """The text scope of the run's values; see `TextScope.of`."""
@@ -152,7 +157,7 @@ class Heads:
                 yield pd.DataFrame(keys | values, copy=False)
 
 
-def open_heads(path: Path, prompt: str | None = None, *, mixed: bool = False) -> tuple[Heads, str | None]:
+def open_heads(path: str | Location, prompt: str | None = None, *, mixed: bool = False) -> tuple[Heads, str | None]:
     """Open a run for analysis; the second value is a warning if the run is not complete.
 
     Args:
@@ -173,7 +178,7 @@ def open_heads(path: Path, prompt: str | None = None, *, mixed: bool = False) ->
         raise HeadflowError(f"{path}: no sample was observed, all {len(samples)} were skipped; see the table `samples`")
     if (twice := samples["sample_id"].duplicated()).any():
         names = listed(samples.loc[twice, "sample_id"].tolist())
-        raise HeadflowError(f"{path / 'samples'} has more than one row of {names}; run validate")
+        raise HeadflowError(f"{run.path / 'samples'} has more than one row of {names}; run validate")
     if wrong := too_few_rows(run, len(observed)):  # before tables of that size are allocated
         raise HeadflowError(f"{wrong}; run validate")
     ends = np.cumsum([table.num_rows for table in tables]).tolist()

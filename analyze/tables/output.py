@@ -6,7 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from schemas.errors import HeadflowError
-from schemas.files import publishing
+from schemas.files.locations import Location
+from schemas.files.writing import publishing
 from schemas.store.directory import record_outputs
 from schemas.text import printable
 
@@ -15,7 +16,7 @@ def present(
     verdict: Sequence[str],
     tables: Mapping[str, pd.DataFrame],
     folder: Path,
-    run: Path,
+    run: Location,
     *,
     show: Callable[[], None],
     draw: Callable[[], list[Path]],

@@ -1,7 +1,6 @@
 """The rows of one part of a table, checked to be all rows of its samples and no others."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.errors import HeadflowError
+from schemas.files.locations import Location
 from schemas.store.parts import Cells
 from schemas.store.run import Run
 from schemas.text import listed
@@ -18,7 +18,7 @@ REMEDY = "a run keeps all rows of a sample or none: select samples with `subset`
 
 
 def part_rows(
-    run: Run, path: Path, samples: Sequence[str], columns: Sequence[str]
+    run: Run, path: Location, samples: Sequence[str], columns: Sequence[str]
 ) -> Iterator[tuple[npt.NDArray[np.int32], pa.RecordBatch]]:
     """The rows of one part, at most `BATCH` at once; all of them are to be read, as the check is done at the end.
 
@@ -46,7 +46,7 @@ def part_rows(
         raise HeadflowError(f"{path} {wrong}; {REMEDY}")
 
 
-def _places(column: pa.DictionaryArray, place: dict[str, int], path: Path) -> npt.NDArray[np.int32]:
+def _places(column: pa.DictionaryArray, place: dict[str, int], path: Location) -> npt.NDArray[np.int32]:
     """The position of each row's sample in `place`."""
     names, codes = column.dictionary.to_pylist(), column.indices.to_numpy()
     found = np.array([place.get(name, -1) for name in names], np.int32)[codes]

@@ -4,6 +4,7 @@ import hashlib
 import io
 import math
 import os
+import posixpath
 import struct
 import warnings
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from extract.questions.samples import Unusable
-from schemas.files import check_no_device
+from schemas.files.locations import Location, ObjectPath, check_no_device
 from schemas.text import one_line
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -20,7 +21,7 @@ NOTES = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")  # chunks of a PNG that decide no p
 LONGEST_TOWER_EDGE = 512  # pixels; no vision tower of the LLaVA family takes more
 
 
-def find_image(folder: Path, name: str) -> Path:
+def find_image(folder: Location, name: str) -> Location:
     """The path of an image in a folder.
 
     The name must not leave the folder. Links in the folder may, as in the hub's cache, where each file is a link: they
@@ -31,6 +32,11 @@ def find_image(folder: Path, name: str) -> Path:
     """
     if not name:
         raise Unusable("image_missing", "the question names no image file")
+    if isinstance(folder, ObjectPath):
+        inside = posixpath.normpath(name)
+        if inside.startswith(("/", "../")) or inside == "..":
+            raise Unusable("image_outside", f"{name} leads out of the image folder {folder}")
+        return folder / inside
     for resolve in (os.path.abspath, os.path.realpath):
         own = Path(resolve(folder))
         path = Path(os.path.normpath(own / name))
@@ -39,7 +45,7 @@ def find_image(folder: Path, name: str) -> Path:
     raise Unusable("image_outside", f"{name} leads out of the image folder {folder}")
 
 
-def load_image(path: Path) -> tuple[Image.Image, str]:
+def load_image(path: Location) -> tuple[Image.Image, str]:
     """Read an image file, as `decode_image` does its bytes.
 
     Raises:

@@ -5,16 +5,19 @@ A fingerprint is `SIZE:HEX`: the file's size in bytes, and the BLAKE2b hash (64 
 none: the hash of the question file covers its images.
 """
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from hashlib import blake2b
-from pathlib import Path
 
 from extract.images.decoding import find_image
+from extract.questions.parquet import ImageBytes
 from extract.questions.question_set import QuestionSet
 from extract.questions.samples import Unusable
-from schemas.files import check_no_device
+from schemas.files.locations import Location, check_no_device
 
 MOST = 2048  # images of a question set that get a fingerprint
 SAMPLE = 4096  # bytes
+THREADS = 16  # that read; a network answers them side by side
 
 
 def fingerprint_images(questions: QuestionSet) -> dict[str, str]:
@@ -23,15 +26,16 @@ def fingerprint_images(questions: QuestionSet) -> dict[str, str]:
     Images that do not exist or cannot be read are left out. Empty if the images are in Parquet.
     """
     folder = questions.images
-    if not isinstance(folder, Path):
+    if folder is None or isinstance(folder, ImageBytes):
         return {}
     names = sorted({sample.image for sample in questions.samples})
     some = [names[number * len(names) // MOST] for number in range(MOST)] if len(names) > MOST else names
-    found = {name: _fingerprint(folder, name) for name in some}
-    return {name: fingerprint for name, fingerprint in found.items() if fingerprint is not None}
+    with ThreadPoolExecutor(THREADS) as pool:
+        found = zip(some, pool.map(partial(_fingerprint, folder), some), strict=True)
+        return {name: fingerprint for name, fingerprint in found if fingerprint is not None}
 
 
-def _fingerprint(folder: Path, name: str) -> str | None:
+def _fingerprint(folder: Location, name: str) -> str | None:
     try:
         path = find_image(folder, name)
         check_no_device(path)

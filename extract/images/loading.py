@@ -11,7 +11,6 @@ from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.connection import Connection
-from pathlib import Path
 from threading import Thread, current_thread, main_thread
 from typing import Any
 
@@ -26,6 +25,7 @@ from extract.questions.parquet import ImageBytes
 from extract.questions.question_set import QuestionSet
 from extract.questions.samples import Sample, Unusable
 from schemas.errors import HeadflowError
+from schemas.files.locations import Location, ObjectPath
 from schemas.text import one_line
 
 
@@ -63,6 +63,7 @@ class Images(ABC, Dataset[LoadedImage]):
         shown: where the image is that takes the place of each, by its number; no number: none does.
         counterfactual: makes counterfactual images; None: they are read as they are.
         thumbnails: whether a small picture of each is made, of that in its place if there is one; not an altered one.
+        start_method: how processes that read them are started, one of `multiprocessing.get_all_start_methods()`.
     """
 
     def __init__(self, locations: Sequence[Any], preprocess: Preprocess) -> None:
@@ -71,6 +72,7 @@ class Images(ABC, Dataset[LoadedImage]):
         self.shown: Mapping[int, Any] = {}
         self.counterfactual: Counterfactual | None = None
         self.thumbnails = False
+        self.start_method = START_METHOD
 
     def __len__(self) -> int:
         return len(self._locations)
@@ -103,9 +105,11 @@ class Images(ABC, Dataset[LoadedImage]):
 class ImageFiles(Images):
     """The images of a folder, by their names."""
 
-    def __init__(self, folder: Path, names: Sequence[str], preprocess: Preprocess) -> None:
+    def __init__(self, folder: Location, names: Sequence[str], preprocess: Preprocess) -> None:
         super().__init__(names, preprocess)
         self._folder = folder
+        if isinstance(folder, ObjectPath):
+            self.start_method = "spawn"  # a client of a store does not survive a fork
 
     def _load(self, location: str) -> tuple[Image.Image, str]:
         return load_image(find_image(self._folder, location))
@@ -154,32 +158,29 @@ def open_images(
     if images is None:
         raise ValueError(f"{questions.name} has no images")
     found: Images
-    if isinstance(images, Path):
-        found = ImageFiles(images, [sample.image for sample in samples], preprocess)
-        found.shown = {number: sample.image for number, sample in others.items()}
-    else:
+    if isinstance(images, ImageBytes):
         found = ImageRows(images, [sample.row for sample in samples], preprocess)
         found.shown = {number: sample.row for number, sample in others.items()}
+    else:
+        found = ImageFiles(images, [sample.image for sample in samples], preprocess)
+        found.shown = {number: sample.image for number, sample in others.items()}
     found.counterfactual, found.thumbnails = counterfactual, thumbnails
     return found
 
 
-def load_images(
-    images: Images, *, workers: int, ahead: int, pin: bool, start_method: str = START_METHOD
-) -> Iterator[LoadedImage]:
+def load_images(images: Images, *, workers: int, ahead: int, pin: bool) -> Iterator[LoadedImage]:
     """All images in order.
 
     Args:
         workers: processes that decode and preprocess; 0: this process does it, when an image is needed.
         ahead: how many images the workers may have ready together.
         pin: put pixels into pinned memory, from where they can be copied to a GPU while it computes.
-        start_method: how worker processes are started, one of `multiprocessing.get_all_start_methods()`.
     """
     workers = min(workers, len(images))
     if not workers:
         yield from DataLoader(images, batch_size=None, pin_memory=pin)
         return
-    context = multiprocessing.get_context(start_method)
+    context = multiprocessing.get_context(images.start_method)
     receiver, sender = context.Pipe(duplex=False)
     loader = DataLoader(
         images,
@@ -188,7 +189,7 @@ def load_images(
         prefetch_factor=max(2, -(-min(ahead, len(images)) // workers)),
         pin_memory=pin,
         multiprocessing_context=context,
-        worker_init_fn=partial(end_with_owner, receiver, sender if start_method == "fork" else None),
+        worker_init_fn=partial(end_with_owner, receiver, sender if images.start_method == "fork" else None),
     )
     loaded = _in_order(loader)
     try:

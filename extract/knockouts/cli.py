@@ -4,7 +4,7 @@ import argparse
 
 from extract.cli import workers
 from extract.knockouts.sets import ALL, EACH, LAYER_SETS, WINDOWS
-from schemas.cli import number, path
+from schemas.cli import number, path, place
 from schemas.columns import EDGE, KEY_ROLES, KINDS, QUERY_ROLES
 from schemas.manifest import ROWS
 from schemas.store.ledger import JOB_NAME
@@ -23,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
         description="Run a run's model over its samples again with parts of it knocked out; write one row per (sample, "
         "knock-out).",
     )
-    flags.add_argument("run", type=path, help="the run; its model, questions, prompts and images are taken")
+    flags.add_argument("run", type=place, help="the run; its model, questions, prompts and images are taken")
     what = flags.add_mutually_exclusive_group(required=True)
     what.add_argument(
         "--heads", nargs="+", metavar="HEAD", help=f"single heads, each by itself: {ALL}, or names such as L3H5"
@@ -77,7 +77,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--model-path", help="where the run's model is now")
     flags.add_argument("--model-base", help="where its base is now")
     flags.add_argument("--question-file", help="where its question file is now")
-    flags.add_argument("--image-folder", type=path, help="where its images are now")
+    flags.add_argument("--image-folder", type=place, help="where its images are now")
     flags.add_argument("--device", help="as of python -m extract (default: auto)", default="auto")
     flags.add_argument(
         "--num-workers", type=workers, default="auto", help="processes that read images; 0: none (default auto)"

@@ -19,6 +19,7 @@ from extract.questions.question_set import QuestionSet, read_questions
 from schemas.cli import say
 from schemas.columns import MEAN, OK
 from schemas.errors import HeadflowError
+from schemas.files.locations import location
 from schemas.jobs.head_sets import HeadSet
 from schemas.jobs.job import Settings, remove_job
 from schemas.manifest import IDENTITY_OF_MODEL, ORIGINAL, PACKED
@@ -107,8 +108,8 @@ def asked_of_run(run: Run, arguments: argparse.Namespace) -> argparse.Namespace:
     vars(asked).update({name: value for name, value in given.items() if value is not None})
     asked.dtype = run.manifest.dtype
     asked.plan = None
-    if asked.image_folder is not None:
-        asked.image_folder = Path(asked.image_folder)
+    if isinstance(asked.image_folder, str):
+        asked.image_folder = location(asked.image_folder)
     return asked
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from schemas.columns import REMOVE, SKIP
 from schemas.errors import HeadflowError
-from schemas.files import read_object
+from schemas.files.json_objects import read_object
 from schemas.jobs.head_sets import HeadSet, read_head, read_named, wrong_set
 from schemas.text import short
 

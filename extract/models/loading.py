@@ -14,7 +14,7 @@ from extract.models.transformers_model import TransformersModel
 from extract.models.weights.files import Files, find_files
 from extract.prompts.prompt_format import PromptFormat
 from schemas.errors import HeadflowError
-from schemas.files import read_object
+from schemas.files.json_objects import read_object
 from schemas.text import one_line, short
 
 

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from extract.questions.fields import NAMES, NEEDED, is_missing
 from schemas.errors import HeadflowError
-from schemas.files import open_parquet, reading
+from schemas.files.parquet import open_parquet, reading
 from schemas.text import one_line
 
 TEXTS = ("question_id", "question", "answer", "category", "difficulty", "boxes")

@@ -13,6 +13,7 @@ from extract.questions.mme_release import add_answers
 from extract.questions.parquet import ImageBytes
 from extract.questions.samples import Sample, make_samples
 from schemas.errors import HeadflowError
+from schemas.files.locations import Location
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class QuestionSet:
     name: str
     sha256: str
     samples: list[Sample]
-    images: Path | ImageBytes | None
+    images: Location | ImageBytes | None
 
     def first(self, number: int) -> "QuestionSet":
         """The first samples of the file; a `number` of 0 or less: all."""
@@ -91,7 +92,7 @@ class QuestionSet:
             raise HeadflowError(f"question file {self.name} holds no images", setting="image_folder")
 
 
-def read_questions(name: str | Path, image_folder: Path | None = None) -> QuestionSet:
+def read_questions(name: str | Path, image_folder: Location | None = None) -> QuestionSet:
     """Read a question file of any form; one on the hub is downloaded first, unless it is in the cache.
 
     Args:
@@ -104,12 +105,12 @@ def read_questions(name: str | Path, image_folder: Path | None = None) -> Questi
     """
     path = local_path(str(name))
     file = read_question_file(path)
-    images = file.images
+    images: Location | ImageBytes | None = file.images
     if image_folder is not None and not isinstance(images, ImageBytes):
         if not image_folder.is_dir():
             raise HeadflowError(f"{image_folder} is not a directory", setting="image_folder")
         images = image_folder
     check_rows(file.rows, path)
-    if image_folder is not None and image_folder.is_dir():
+    if isinstance(image_folder, Path) and image_folder.is_dir():
         add_answers(file.rows, image_folder)
     return QuestionSet(str(name), file.sha256, make_samples(file.rows, path), images)

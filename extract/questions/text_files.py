@@ -13,7 +13,7 @@ from typing import Any
 
 from extract.questions.fields import NAMES, NEEDED
 from schemas.errors import HeadflowError
-from schemas.files import check_no_device
+from schemas.files.locations import check_no_device
 from schemas.text import one_line, short
 
 TABLES = {".csv": ",;\t", ".tsv": "\t", ".tab": "\t"}  # what may stand between cells, by suffix

@@ -7,14 +7,14 @@ RUN/knockouts/part-NAME-00000-00000.parquet   its rows
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Any
 
 import pyarrow as pa
 
 from schemas.columns import EDGE, KINDS, KNOCKOUTS, arrow_schema
 from schemas.errors import HeadflowError
-from schemas.files import build, read_object
+from schemas.files.json_objects import build, read_object
+from schemas.files.locations import Location
 from schemas.jobs.head_sets import HeadSet, wrong_set
 from schemas.manifest import ROWS
 from schemas.store.ledger import JOB_NAME, JOBS, Ledger, read_ledgers
@@ -81,7 +81,7 @@ class Job:
         return sum(ledger.complete for ledger in self.ledgers.values()) == self.settings.num_chunks
 
     @property
-    def paths(self) -> list[Path]:
+    def paths(self) -> list[Location]:
         """The files of its rows, in the order they were written."""
         parts = [part for ledger in self.ledgers.values() for part in ledger.parts]
         return [self.run.path / KNOCKOUTS / part.name for part in parts]
@@ -96,7 +96,7 @@ class Job:
         return pa.concat_tables([empty, *(self.run.read_part(path) for path in self.paths)]).unify_dictionaries()
 
 
-def settings_path(run: Path, name: str) -> Path:
+def settings_path(run: Location, name: str) -> Location:
     """The path of a job's settings."""
     return run / JOBS / f"{name}.json"
 

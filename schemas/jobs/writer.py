@@ -10,12 +10,12 @@ import pyarrow.compute as pc
 
 from schemas.columns import KNOCKOUTS, arrow_schema
 from schemas.errors import HeadflowError
-from schemas.files import write_text_once
+from schemas.files.writing import write_text_once
 from schemas.jobs.job import JOB_DESCRIPTIVE, Job, Settings, open_job, settings_path
 from schemas.manifest import Session, to_json
-from schemas.store.ledger import COMPLETE, JOBS, RUNNING, Ledger, Part, commit
+from schemas.store.ledger import COMPLETE, JOBS, RUNNING, Ledger, LedgerFile, Part
 from schemas.store.locks import Lock
-from schemas.store.parts import next_number, remove_unnamed, write_table
+from schemas.store.parts import next_number, part_name, remove_unnamed, write_table
 from schemas.store.run import Run
 from schemas.store.writer import ROWS_PER_PART, SECONDS_PER_PART, now
 from schemas.text import one_line, short
@@ -70,6 +70,7 @@ class JobWriter:
             before = {each.weights for each in self.job.ledgers.values() if each.parts} - {None}
             if weights is not None and before - {weights}:
                 raise HeadflowError(f"job {name} of {run.path} was computed with other weights; choose another name")
+            self._file = LedgerFile(self._folder, self.job.ledgers.get(chunk), chunk)
             self._ledger = self.job.ledgers.setdefault(chunk, Ledger(chunk=chunk))
             parts = [run.read_part(run.path / KNOCKOUTS / part.name) for part in self._ledger.parts]
             self.done = frozenset(sample for part in parts for sample in part["sample_id"].unique().to_pylist())
@@ -115,7 +116,8 @@ class JobWriter:
         """Write what is gathered as one part."""
         if not self._rows:
             return
-        name = f"part-{self.job.name}-{self._chunk:05d}-{next_number(self._ledger.parts):05d}.parquet"
+        number = next_number(self._ledger.parts)
+        name = part_name(self._chunk, number, job=self.job.name, writer=self._lock.writer)
         content = pa.table(self._rows, schema=arrow_schema(self._run.columns(KNOCKOUTS)))
         self._lock.check()
         try:
@@ -147,7 +149,7 @@ class JobWriter:
     def _commit(self, parts: list[Part], *, state: str = RUNNING) -> None:
         ledger = replace(self._ledger, parts=parts, state=state)
         try:
-            commit(self._folder, ledger)
+            self._file.commit(ledger)
         except OSError as error:
             raise self._unwritable(error) from error
         self._ledger = self.job.ledgers[self._chunk] = ledger

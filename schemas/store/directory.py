@@ -1,4 +1,4 @@
-"""The directory of a run: whether it holds one, whether it can be written to, and what is removed with a run."""
+"""Where a run lies: whether there is one, whether it can be written there, and what is removed with a run."""
 
 import hashlib
 import json
@@ -9,36 +9,46 @@ from typing import Any
 
 from schemas.columns import TABLES
 from schemas.errors import HeadflowError
-from schemas.files import read_object, write_text
+from schemas.files.json_objects import read_object
+from schemas.files.locations import Location, ObjectPath
+from schemas.files.writing import write_text
 from schemas.store.ledger import CHUNKS, JOB_NAME, JOBS, LEDGER_NAME, PART_NAME, TABLE_NAME
 from schemas.store.run import MANIFEST
 from schemas.store.thumbnails import find_thumbnails
+from schemas.text import one_line
 
+PROBE = ".probe"  # the object that is put to see whether one can be
 OUTPUTS = ".outputs.json"  # names and hashes of the files that were made from a run and lie in its directory
 
 
-def holds_run(path: Path) -> bool:
+def holds_run(path: Location) -> bool:
     """Whether a directory holds a run, or what is left of one."""
     return (path / MANIFEST).exists() or bool(_ledgers(path))
 
 
-def check_directory(path: Path) -> None:
+def check_directory(path: Location) -> None:
     """Check that a run can be written to a directory, and make it, before any costly work; removes nothing.
+
+    On an object store a small object is put there and removed.
 
     Raises:
         HeadflowError: it cannot be written to.
     """
-    if path.exists() and not path.is_dir():
-        raise HeadflowError(f"{path} is a file; give a directory to write the run to")
     try:
+        if path.is_file():
+            raise HeadflowError(f"{path} is a file; give a directory to write the run to")
+        if isinstance(path, ObjectPath):
+            (path / PROBE).write_bytes(b"")
+            (path / PROBE).unlink(missing_ok=True)
+            return
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
-        raise HeadflowError(f"cannot write to {path}: {error.strerror or error}") from None
+        raise HeadflowError(f"cannot write to {path}: {one_line(error.strerror or error)}") from None
 
 
-def refuse_foreign_parquet(path: Path) -> None:
+def refuse_foreign_parquet(path: Location) -> None:
     """Raise `HeadflowError` if there is no run, but Parquet in the folders of its tables: readers would read it too."""
     for table in TABLES:
         if any((path / table).glob("*.parquet")):
@@ -49,7 +59,7 @@ def refuse_foreign_parquet(path: Path) -> None:
             )
 
 
-def refuse_foreign_run(path: Path) -> None:
+def refuse_foreign_run(path: Location) -> None:
     """Raise `HeadflowError` if a directory has files with the names of a manifest and ledgers, but none is one."""
     files = [*_ledgers(path), *([path / MANIFEST] if (path / MANIFEST).exists() else [])]
     if files and not any(_read_ours(file) for file in files):
@@ -59,18 +69,20 @@ def refuse_foreign_run(path: Path) -> None:
         )
 
 
-def record_outputs(run: Path, files: Iterable[Path]) -> None:
+def record_outputs(run: Location, files: Iterable[Path]) -> None:
     """Record files that were made from a run and lie in its directory, so that they are removed with it.
 
-    Files in other directories are left out.
+    Files in other directories are left out, so all of a run on an object store.
     """
+    if isinstance(run, ObjectPath):
+        return
     inside = [path for file in files if (path := file.resolve()).is_relative_to(run.resolve())]
     if inside:
         names = {path.relative_to(run.resolve()).as_posix(): _digest(path) for path in inside}
         write_text(run / OUTPUTS, json.dumps(_outputs(run) | names, indent=1, sort_keys=True) + "\n")
 
 
-def remove_run(path: Path) -> None:
+def remove_run(path: Location) -> None:
     """Remove the run in a directory, and nothing else.
 
     That is its manifest, its ledgers, the files named as its parts in the folders of tables that are known or that a
@@ -88,26 +100,34 @@ def remove_run(path: Path) -> None:
     for table in {*TABLES, *named}:
         names = [*(path / table).glob("part-*.parquet"), *(path / table).glob(".part-*.parquet.tmp")]
         files += [file for file in names if PART_NAME.fullmatch(file.name.removeprefix(".").removesuffix(".tmp"))]
-    outputs = [path / name for name, digest in _outputs(path).items() if _unchanged(path, name, digest)]
-    for file in [*files, *outputs, path / OUTPUTS]:
+    for file in files:
         file.unlink(missing_ok=True)
-    for folder in {file.parent for file in outputs} - {path}:
+    if isinstance(path, Path):
+        _remove_outputs(path)
+
+
+def _remove_outputs(run: Path) -> None:
+    """Remove the recorded outputs of a run that were not changed since, and folders that are empty then."""
+    outputs = [run / name for name, digest in _outputs(run).items() if _unchanged(run, name, digest)]
+    for file in [*outputs, run / OUTPUTS]:
+        file.unlink(missing_ok=True)
+    for folder in {file.parent for file in outputs} - {run}:
         if not any(folder.iterdir()):
             folder.rmdir()
 
 
-def _ledgers(path: Path) -> list[Path]:
+def _ledgers(path: Location) -> list[Location]:
     return [file for file in (path / CHUNKS).glob("*.json") if LEDGER_NAME.fullmatch(file.name)]
 
 
-def _jobs(path: Path) -> list[Path]:
+def _jobs(path: Location) -> list[Location]:
     """The settings of the jobs on a run, and their ledgers."""
     settings = [file for file in (path / JOBS).glob("*.json") if JOB_NAME.fullmatch(file.stem)]
     ledgers = [file for job in settings for file in (path / JOBS / job.stem).glob("*.json")]
     return [*settings, *(file for file in ledgers if LEDGER_NAME.fullmatch(file.name))]
 
 
-def _read_ours(file: Path) -> dict[str, Any]:
+def _read_ours(file: Location) -> dict[str, Any]:
     """The object in a manifest or a ledger, empty if it is none or cannot be read."""
     try:
         content = read_object(file, str(file))

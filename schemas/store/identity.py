@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 from schemas.columns import OK
 from schemas.errors import HeadflowError
+from schemas.files.locations import Location
 from schemas.manifest import DESCRIPTIVE, SCHEMA_VERSION, SWAP, Manifest
 from schemas.store.ledger import Ledger, changed_images
 from schemas.store.run import Run
@@ -15,7 +15,7 @@ from schemas.text import short
 IDENTITY = tuple(field.name for field in fields(Manifest) if field.name not in DESCRIPTIVE)
 
 
-def check_same(found: Manifest, asked: Mapping[str, Any], path: Path) -> None:
+def check_same(found: Manifest, asked: Mapping[str, Any], path: Location) -> None:
     """Compare the run in `path` with the one asked for.
 
     Args:
@@ -58,7 +58,7 @@ def check_model(run: Run, model: str | None, weights: str | None, settings: str 
     raise _another_run(run.path, "model", run.manifest.model, model)
 
 
-def _another_run(path: Path, name: str, found: Any, asked: Any) -> HeadflowError:
+def _another_run(path: Location, name: str, found: Any, asked: Any) -> HeadflowError:
     return HeadflowError(
         f"{path} holds another run: its {name} is {short(found)}, this command's is {short(asked)}; choose another "
         "directory, or overwrite it",

@@ -1,24 +1,25 @@
 """A chunk's ledger: the parts that count, and the sessions that wrote them. The only file of a run that is rewritten.
 
 Readers see the parts that a ledger names. So a part counts from the moment at which its ledger is replaced, which is
-one rename.
+one rename, or one put on an object store.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Any
 
 from schemas.errors import HeadflowError
-from schemas.files import build, read_object, write_text
+from schemas.files.json_objects import build, read_object
+from schemas.files.locations import Location
+from schemas.files.writing import write_text
 from schemas.manifest import ROWS, Session, to_json
 from schemas.text import short
 
 CHUNKS, JOBS = "chunks", "jobs"  # the folders of a run's ledgers, and of later jobs on it
 RUNNING, COMPLETE = "running", "complete"
 JOB_NAME = re.compile(r"[a-z][a-z0-9_]*")
-PART_NAME = re.compile(rf"part-({JOB_NAME.pattern}-)?([0-9]+-)?[0-9]+\.parquet")
+PART_NAME = re.compile(rf"part-({JOB_NAME.pattern}-)?([0-9]+-)?(?P<number>[0-9]+)(-w[0-9a-f]+)?\.parquet")
 TABLE_NAME = re.compile(r"[a-z_]+")  # those of a later version may be unknown here
 LEDGER_NAME = re.compile(r"[0-9]+\.json")
 
@@ -101,17 +102,48 @@ class Ledger:
                     yield f"{part.name} has {short(rows)} rows of {table}, which cannot be"
 
 
-def ledger_path(folder: Path, chunk: int) -> Path:
+class LedgerFile:
+    """A chunk's ledger as one process writes it.
+
+    Before each change it is compared with what this process knows of it. So where there are no locks, the process that
+    began last goes on, and one that was there before stops.
+    """
+
+    def __init__(self, folder: Location, known: Ledger | None, chunk: int) -> None:
+        """Write the ledger of a chunk.
+
+        Args:
+            folder: of the ledgers of a run or of a job.
+            known: as it was read; None: there was none.
+        """
+        self._path, self._known = ledger_path(folder, chunk), known and to_json(known)
+
+    def commit(self, ledger: Ledger) -> None:
+        """Replace the ledger; from then on the parts that it names count.
+
+        Raises:
+            HeadflowError: another process has written it.
+        """
+        if (to_json(read_ledger(self._path)) if self._path.exists() else None) != self._known:
+            raise HeadflowError(
+                f"another process writes chunk {ledger.chunk} since this one began, as {self._path} shows: this one "
+                "stops, and leaves to the other one what it has not written yet"
+            )
+        self._known = to_json(ledger)
+        write_text(self._path, self._known)
+
+
+def ledger_path(folder: Location, chunk: int) -> Location:
     """The path of a chunk's ledger in the folder of ledgers, of a run or of a job."""
     return folder / f"{chunk:05d}.json"
 
 
-def commit(folder: Path, ledger: Ledger) -> None:
-    """Replace a chunk's ledger on disk; from then on the parts that it names count."""
-    write_text(ledger_path(folder, ledger.chunk), to_json(ledger))
+def read_ledger(path: Location) -> Ledger:
+    """A ledger; raises `HeadflowError` if it cannot be read."""
+    return Ledger.from_object(read_object(path, str(path)), path)
 
 
-def read_ledgers(folder: Path, num_chunks: int, tables: Iterable[str]) -> dict[int, Ledger]:
+def read_ledgers(folder: Location, num_chunks: int, tables: Iterable[str]) -> dict[int, Ledger]:
     """The ledgers of a run or a job by chunk, in order.
 
     Args:
@@ -121,10 +153,11 @@ def read_ledgers(folder: Path, num_chunks: int, tables: Iterable[str]) -> dict[i
         HeadflowError: one cannot be read, or is not of the chunk that its name says.
     """
     ledgers = {}
-    for path in sorted(folder.glob("*.json")):
+    found: list[Location] = [*folder.glob("*.json")]
+    for path in sorted(found, key=str):
         if not LEDGER_NAME.fullmatch(path.name):
             continue
-        ledger = Ledger.from_object(read_object(path, str(path)), path)
+        ledger = read_ledger(path)
         if ledger.chunk >= num_chunks:
             raise HeadflowError(f"{path}: chunk {ledger.chunk} is not one of {num_chunks}, from 0")
         if wrong := next(ledger.lacking(tables), None):

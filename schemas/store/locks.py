@@ -1,15 +1,18 @@
 """Locks between processes that end with their owner: the kernel releases them when a process ends, however it ends.
 
 A lock stays while any copy of its open file does, so processes that are forked off, to read images, close theirs.
+An object store has no locks, nor have some file systems; there the writers of a chunk are told apart by the names of
+their parts, and by its ledger, see `LedgerFile`.
 """
 
 import errno
 import os
+import secrets
 import sys
 import weakref
-from pathlib import Path
 
 from schemas.errors import HeadflowError
+from schemas.files.locations import Location, ObjectPath
 
 try:
     import fcntl
@@ -21,22 +24,31 @@ UNSUPPORTED = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)  # what file systems w
 
 
 class Lock:
-    """Holds a file for this process, until `release` or its end."""
+    """Holds a file for this process, until `release` or its end; nothing where there are no locks.
 
-    def __init__(self, path: Path, busy: str) -> None:
+    Attributes:
+        writer: for the names of parts where there are no locks: a name that no other process has; else empty.
+    """
+
+    def __init__(self, path: Location, busy: str) -> None:
         """Take the lock.
 
         Raises:
             HeadflowError: another process holds it; `busy` is the message.
         """
         self._path = path
+        self._file, self.writer = -1, f"w{secrets.token_hex(4)}"
+        if isinstance(path, ObjectPath):
+            return
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             locked = _lock(self._file)
         except BlockingIOError:
             os.close(self._file)
             raise HeadflowError(busy) from None
-        if not locked:
+        if locked:
+            self.writer = ""
+        else:
             print(
                 f"warning: {path.parent} lies on a file system without locks: write it from one process",
                 file=sys.stderr,
@@ -49,6 +61,8 @@ class Lock:
         Raises:
             HeadflowError: it is not; another process may hold one in its place.
         """
+        if isinstance(self._path, ObjectPath):
+            return
         try:
             same = os.path.samestat(os.fstat(self._file), self._path.stat())
         except FileNotFoundError:

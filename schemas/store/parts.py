@@ -1,7 +1,6 @@
 """One part of a run: tables -> Parquet files, and whether one has all rows of its samples."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -11,8 +10,9 @@ import pyarrow.parquet as pq
 
 from schemas.columns import MAP, MAPS, OK, PATCHES, TABLES, Column, arrow_schema
 from schemas.errors import HeadflowError
-from schemas.files import aside_of_chunk, publishing
-from schemas.store.ledger import CHUNKS, Part, ledger_path
+from schemas.files.locations import Location
+from schemas.files.writing import aside_name, write_whole
+from schemas.store.ledger import CHUNKS, PART_NAME, Part, ledger_path
 from schemas.store.run import MANIFEST, Run
 from schemas.text import listed
 
@@ -22,14 +22,20 @@ Grids = Mapping[str, npt.NDArray[Any]]
 SIZES = {"layer": "layers", "head": "heads"}  # the manifest's field of an axis
 
 
-def part_name(chunk: int, number: int) -> str:
-    """The file name of a chunk's part."""
-    return f"part-{chunk:05d}-{number:05d}.parquet"
+def part_name(chunk: int, number: int, *, job: str = "", writer: str = "") -> str:
+    """The file name of a chunk's part.
+
+    Args:
+        job: the job whose part it is; empty: the run's.
+        writer: what tells the parts of this process from those of another, see `Lock`; empty: nothing.
+    """
+    return "-".join(filter(None, ("part", job, f"{chunk:05d}", f"{number:05d}", writer))) + ".parquet"
 
 
 def next_number(parts: Sequence[Part]) -> int:
     """The number in the file name of the part that follows some parts; they end with it."""
-    return max((int(part.name.removesuffix(".parquet").rpartition("-")[2]) for part in parts), default=-1) + 1
+    found = [PART_NAME.fullmatch(part.name) for part in parts]
+    return max((int(name["number"]) for name in found if name is not None), default=-1) + 1
 
 
 def grid_shape(run: Run, table: str) -> tuple[int, ...]:
@@ -87,9 +93,8 @@ def check_ledger(run: Run, chunk: int) -> None:
     Raises:
         HeadflowError: the ledger is gone.
     """
-    pattern = part_name(chunk, 0).replace("00000.parquet", "*.parquet")
-    if chunk not in run.ledgers and any(any((run.path / table).glob(pattern)) for table in TABLES):
-        ledger = ledger_path(run.path / CHUNKS, chunk).relative_to(run.path)
+    if chunk not in run.ledgers and any(any((run.path / table).glob(_names(chunk))) for table in TABLES):
+        ledger = f"{CHUNKS}/{ledger_path(run.path / CHUNKS, chunk).name}"
         raise HeadflowError(
             f"{run.path} has parts of chunk {chunk}, but not {ledger}, which names those that count: put it back, or "
             "overwrite the run",
@@ -97,31 +102,37 @@ def check_ledger(run: Run, chunk: int) -> None:
         )
 
 
-def write_table(path: Path, content: pa.Table) -> None:
+def write_table(path: Location, content: pa.Table) -> None:
     """Write one file; readers see it when it is whole."""
     split = [field.name for field in content.schema if pa.types.is_floating(field.type)]
     dictionaries = [field.name for field in content.schema if field.name not in split]
     split += [f"{field.name}.list.element" for field in content.schema if field.type == PATCHES]  # 27% smaller
-    with publishing(path) as aside:
-        pq.write_table(
-            content,
-            aside,
-            compression="zstd",
-            use_dictionary=dictionaries,
-            use_byte_stream_split=split,
-            row_group_size=max(1, content.num_rows),
-            write_page_checksum=True,
-        )
+    written = pa.BufferOutputStream()
+    pq.write_table(
+        content,
+        written,
+        compression="zstd",
+        use_dictionary=dictionaries,
+        use_byte_stream_split=split,
+        row_group_size=max(1, content.num_rows),
+        write_page_checksum=True,
+    )
+    write_whole(path, written.getvalue())
+
+
+def _names(chunk: int) -> str:
+    """The pattern of the names of a chunk's parts."""
+    return f"part-{chunk:05d}-*.parquet"
 
 
 def remove_leftovers(run: Run, chunk: int) -> None:
     """Remove what a killed writer of a chunk left of a part: files aside, and files that no ledger names."""
     for table in TABLES:
-        remove_unnamed(run.path / table, part_name(chunk, 0).replace("00000.parquet", "*.parquet"), run.parts)
-    aside_of_chunk(run.path / MANIFEST, chunk).unlink(missing_ok=True)
+        remove_unnamed(run.path / table, _names(chunk), run.parts)
+    (run.path / aside_name(MANIFEST, chunk)).unlink(missing_ok=True)
 
 
-def remove_unnamed(folder: Path, pattern: str, parts: Sequence[Part]) -> None:
+def remove_unnamed(folder: Location, pattern: str, parts: Sequence[Part]) -> None:
     """Remove the files of a table whose names fit a pattern and are not those of parts, and such files aside."""
     named = {part.name for part in parts}
     for file in [*folder.glob(pattern), *folder.glob(f".{pattern}.tmp")]:

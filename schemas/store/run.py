@@ -11,14 +11,15 @@ RUN/thumbnails/SHA256.jpg        small pictures of the images, where they were a
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.columns import TABLES, Column, arrow_schema, fits, heads_columns, in_contract
 from schemas.errors import HeadflowError
-from schemas.files import open_parquet, read_object, reading
+from schemas.files.json_objects import read_object
+from schemas.files.locations import Location, location
+from schemas.files.parquet import open_parquet, reading
 from schemas.manifest import Manifest
 from schemas.store.ledger import CHUNKS, Ledger, Part, read_ledgers
 from schemas.store.version1 import VERSION, read_version_1
@@ -29,9 +30,9 @@ MANIFEST = "run.json"
 
 @dataclass(frozen=True)
 class Run:
-    """A run on disk: its directory, its manifest, and the ledgers of the chunks that were begun, by chunk."""
+    """A run on disk: where it lies, its manifest, and the ledgers of the chunks that were begun, by chunk."""
 
-    path: Path
+    path: Location
     manifest: Manifest
     ledgers: dict[int, Ledger]
 
@@ -68,11 +69,11 @@ class Run:
         """The tables that have a grid of rows for each observed sample."""
         return "heads", *self.manifest.tables
 
-    def part_paths(self, table: str) -> list[Path]:
+    def part_paths(self, table: str) -> list[Location]:
         """The files of a table, in the order of `parts`."""
         return [self.path / table / part.name for part in self.parts if table in part.rows]
 
-    def open_part(self, path: Path) -> pq.ParquetFile:
+    def open_part(self, path: Location) -> pq.ParquetFile:
         """Open one part and check that it has the contract's columns; nullable columns may be missing.
 
         Columns may stand in any order, beside others, in another width or encoding than the contract's.
@@ -96,7 +97,7 @@ class Run:
                 raise HeadflowError(f"{path}: the column `{column.name}` has type {found}, not {column.type}")
         return file
 
-    def batches(self, path: Path, names: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+    def batches(self, path: Location, names: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
         """Some columns of one part, in the contract's types; at most `rows` rows at once.
 
         Raises:
@@ -111,7 +112,7 @@ class Run:
                 arrays = [_values(batch[each.name], each, path) for each in columns]
                 yield pa.record_batch(arrays, names=list(names))
 
-    def read_part(self, path: Path) -> pa.Table:
+    def read_part(self, path: Location) -> pa.Table:
         """Read one part with the contract's columns, types and order; a column that it lacks as nulls.
 
         Raises:
@@ -142,7 +143,7 @@ class Run:
         return pa.concat_tables(tables).unify_dictionaries()
 
 
-def _values(found: pa.Array, column: Column, path: Path) -> pa.Array:
+def _values(found: pa.Array, column: Column, path: Location) -> pa.Array:
     """The values of a column in the contract's type.
 
     Raises:
@@ -157,13 +158,13 @@ def _values(found: pa.Array, column: Column, path: Path) -> pa.Array:
     return values
 
 
-def open_run(path: str | Path) -> Run:
-    """Open the run in a directory, of version 1 or 2.
+def open_run(path: str | Location) -> Run:
+    """Open the run in a directory or on an object store, of version 1 or 2.
 
     Raises:
-        HeadflowError: the directory is no run, or its manifest or a ledger cannot be read.
+        HeadflowError: there is no run, or its manifest or a ledger cannot be read.
     """
-    path = Path(path)
+    path = location(path) if isinstance(path, str) else path
     manifest = path / MANIFEST
     if not path.exists():
         raise HeadflowError(f"{path} does not exist; give the directory that `python -m extract` wrote")

@@ -6,7 +6,7 @@ from typing import Any
 
 from schemas.columns import FLOW_NAMES
 from schemas.errors import HeadflowError
-from schemas.files import build
+from schemas.files.json_objects import build
 from schemas.manifest import AS_CHECKPOINT, CROP, PAD, ROWS, Manifest, Session
 from schemas.store.ledger import COMPLETE, RUNNING, Ledger, Part
 from schemas.text import short

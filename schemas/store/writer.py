@@ -9,7 +9,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -19,11 +18,12 @@ import pyarrow.compute as pc
 
 from schemas.columns import MAP, MAPS, OK, REASONS, SKIPPED
 from schemas.errors import HeadflowError
-from schemas.files import write_text_once
+from schemas.files.locations import Location
+from schemas.files.writing import write_text_once
 from schemas.manifest import Manifest, Session, to_json
 from schemas.store.directory import check_directory, holds_run, refuse_foreign_parquet, remove_run
 from schemas.store.identity import IDENTITY, check_division, check_fingerprints, check_model, check_same
-from schemas.store.ledger import CHUNKS, COMPLETE, RUNNING, Ledger, Part, commit
+from schemas.store.ledger import CHUNKS, COMPLETE, RUNNING, Ledger, LedgerFile, Part
 from schemas.store.locks import Lock
 from schemas.store.parts import (
     Grids,
@@ -68,7 +68,7 @@ class RunWriter:
 
     def __init__(
         self,
-        path: Path,
+        path: Location,
         manifest: Manifest,
         session: Session,
         *,
@@ -122,6 +122,7 @@ class RunWriter:
             check_division(self.run, samples_in_run or samples)
             check_model(self.run, manifest.model, weights, settings)
             check_fingerprints(self.run, weights, settings, images or {})
+            self._file = LedgerFile(path / CHUNKS, self.run.ledgers.get(chunk), chunk)
             self._ledger = self.run.ledgers.setdefault(chunk, Ledger(chunk=chunk))
             self.damaged = damaged_parts(self.run, chunk)
             self._ledger.parts = [part for part in self._ledger.parts if part not in self.damaged]
@@ -280,11 +281,13 @@ class RunWriter:
             self._hand_over()
 
     def _new_part(self) -> Part:
-        return Part(name=part_name(self._chunk, next_number(self._ledger.parts)))
+        return Part(name=part_name(self._chunk, next_number(self._ledger.parts), writer=self._lock.writer))
 
     def _write_part(self, samples: list[dict[str, Any]], grids: list[Grids], thumbnails: dict[str, bytes]) -> None:
         if not self._compared:  # chunks may have begun together, when no sample was observed yet
-            check_fingerprints(open_run(self.path), self._ledger.weights, self._ledger.settings, self._ledger.images)
+            found = open_run(self.path)
+            check_same(found.manifest, {name: getattr(self.run.manifest, name) for name in IDENTITY}, self.path)
+            check_fingerprints(found, self._ledger.weights, self._ledger.settings, self._ledger.images)
             self._compared = True
         part = self._new_part()
         with self._explaining():
@@ -308,7 +311,7 @@ class RunWriter:
     def _write_ledger(self, parts: list[Part], *, state: str = RUNNING) -> None:
         ledger = replace(self._ledger, parts=parts, state=state)
         with self._explaining():
-            commit(self.path / CHUNKS, ledger)
+            self._file.commit(ledger)
         self._ledger = self.run.ledgers[self._chunk] = ledger
 
     def _sample_ids(self) -> list[str]:

@@ -1,13 +1,13 @@
 """Whether each observed sample has all rows of a table with a grid, and no other sample has any."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from schemas.columns import OK
+from schemas.files.locations import Location
 from schemas.store.parts import Cells, too_few_rows
 from schemas.store.run import Run
 from schemas.text import listed
@@ -52,7 +52,7 @@ def check_table(run: Run, table: str, ok: dict[str, dict[str, str]]) -> Iterator
 
 
 def _check_grid(
-    path: Path, content: pa.Table, codes: npt.NDArray[np.int32], names: list[str], run: Run
+    path: Location, content: pa.Table, codes: npt.NDArray[np.int32], names: list[str], run: Run
 ) -> Iterator[str]:
     """Each sample must have every cell of the grid exactly once."""
     present, sample = np.unique(codes, return_inverse=True)
@@ -68,6 +68,6 @@ def _check_grid(
         yield f"{path} {wrong}"
 
 
-def _listed(path: Path, what: str, names: list[str]) -> Iterator[str]:
+def _listed(path: Location, what: str, names: list[str]) -> Iterator[str]:
     if names:
         yield f"{path}: {listed(names)} {what}"

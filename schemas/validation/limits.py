@@ -1,10 +1,11 @@
 """Comparisons of a column's numbers, a line for each that is wrong."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+
+from schemas.files.locations import Location
 
 # Of a sum of float32 masses: a partition from 1, a mass beyond 0..1; means over thousands of tokens are off by 1e-5
 TOLERANCE = 2e-5
@@ -13,13 +14,13 @@ TOLERANCE_OF_HALF = 5e-4
 HALF = ("float16", "bfloat16")
 
 
-def not_finite(path: Path, name: str, value: npt.NDArray[np.floating]) -> Iterator[str]:
+def not_finite(path: Location, name: str, value: npt.NDArray[np.floating]) -> Iterator[str]:
     """NaN and infinity."""
     if infinite := int((~np.isfinite(value)).sum()):
         yield f"{path}: `{name}` is not finite in {infinite} rows"
 
 
-def outside(path: Path, name: str, value: npt.NDArray[np.floating], tolerance: float = TOLERANCE) -> Iterator[str]:
+def outside(path: Location, name: str, value: npt.NDArray[np.floating], tolerance: float = TOLERANCE) -> Iterator[str]:
     """NaN, and values beyond 0..1."""
     bad = int(np.isnan(value).sum())
     if bad:
@@ -30,7 +31,7 @@ def outside(path: Path, name: str, value: npt.NDArray[np.floating], tolerance: f
 
 
 def differs(
-    path: Path, what: str, how: str, value: npt.NDArray, expected: npt.NDArray, tolerance: float = TOLERANCE
+    path: Location, what: str, how: str, value: npt.NDArray, expected: npt.NDArray, tolerance: float = TOLERANCE
 ) -> Iterator[str]:
     """Values that are not as expected, of which `how` says what they should be."""
     error = np.abs(value - expected)

@@ -1,15 +1,15 @@
 """The parts of a table, read one by one, so that memory does not grow with the run."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pyarrow as pa
 
 from schemas.errors import HeadflowError
+from schemas.files.locations import Location
 from schemas.store.run import Run
 
 
-def read_parts(run: Run, table: str) -> Iterator[tuple[Path, pa.Table | str]]:
+def read_parts(run: Run, table: str) -> Iterator[tuple[Location, pa.Table | str]]:
     """Each part of a table, read whole, or the one line that says why it could not be."""
     for part in run.parts:
         path = run.path / table / part.name

@@ -1,10 +1,10 @@
 """What is wrong with a run, a line each. Reads part by part, so memory does not grow with the run."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from schemas.columns import EXTRAS
 from schemas.errors import HeadflowError
+from schemas.files.locations import Location
 from schemas.store.ledger import mostly_other_images
 from schemas.store.run import Run, open_run
 from schemas.text import listed
@@ -13,7 +13,7 @@ from schemas.validation.jobs import validate_jobs
 from schemas.validation.samples import check_samples
 
 
-def validate(path: str | Path) -> Iterator[str]:
+def validate(path: str | Location) -> Iterator[str]:
     """Yield what is wrong with the run in a directory; nothing when all is well.
 
     Checks the manifest and the ledgers, that the parts are those that ledgers name with their numbers of rows, the
@@ -63,10 +63,6 @@ def _check_ledgers(run: Run) -> Iterator[str]:
 def _stray_files(run: Run) -> Iterator[str]:
     for table in ("samples", "heads", *EXTRAS):
         folder = run.path / table
-        if not folder.is_dir():
-            if table in ("samples", *run.grids):
-                yield f"{folder} is missing"
-            continue
         named = {path.name for path in run.part_paths(table)}
         stray = sorted({file.name for file in folder.glob("*.parquet") if not file.name.startswith(".")} - named)
         if stray:

@@ -2,13 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.columns import CONTRIBUTIONS, MAPS, OK, PARTS, PLACES, REASONS, SKIPPED
+from schemas.files.locations import Location
 from schemas.roles import ROLES
 from schemas.store.run import MANIFEST, Run
 from schemas.text import listed
@@ -57,7 +57,7 @@ def check_samples(run: Run, ok: dict[str, dict[str, str]]) -> Iterator[str]:
         yield f"{run.path / 'samples'}: `sample_id` is not unique: {listed(double)}"
 
 
-def _check_parts(path: Path, samples: pa.Table) -> Iterator[str]:
+def _check_parts(path: Location, samples: pa.Table) -> Iterator[str]:
     """That `d_embedding`, `d_heads` and the others are there for each observed sample, and add up to its margin."""
     names = [column.name for column in PARTS]
     observed = samples.filter(pc.equal(samples["status"], OK))
@@ -71,7 +71,7 @@ def _check_parts(path: Path, samples: pa.Table) -> Iterator[str]:
     yield from differs(path, what, "is not `margin`", parts.sum(axis=0) / size, margin / size)
 
 
-def _check_places(path: Path, samples: pa.Table) -> Iterator[str]:
+def _check_places(path: Location, samples: pa.Table) -> Iterator[str]:
     """That the size of the image and the grid of its maps are there for each observed sample."""
     observed = samples.filter(pc.equal(samples["status"], OK))
     if missing := [column.name for column in PLACES if observed[column.name].null_count]:

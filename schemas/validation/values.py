@@ -1,13 +1,13 @@
 """Whether the values of tables with a grid can be."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.columns import CONTRIBUTION_COLUMNS, CONTRIBUTIONS, MAP, MAPS, PARTITIONS
+from schemas.files.locations import Location
 from schemas.manifest import IMPORTED, Manifest
 from schemas.roles import ROLES, TEXT
 from schemas.store.parts import has_map
@@ -16,7 +16,7 @@ from schemas.text import listed
 from schemas.validation.limits import HALF, TOLERANCE, TOLERANCE_OF_HALF, differs, not_finite, outside
 
 
-def check_values(run: Run, table: str, path: Path, content: pa.Table) -> Iterator[str]:
+def check_values(run: Run, table: str, path: Location, content: pa.Table) -> Iterator[str]:
     """Check what a table has beside its grid."""
     if table == "heads":
         yield from _check_flows(path, content, run.manifest)
@@ -29,7 +29,7 @@ def check_values(run: Run, table: str, path: Path, content: pa.Table) -> Iterato
         yield from _check_maps(run, path, content)
 
 
-def _check_flows(path: Path, content: pa.Table, manifest: Manifest) -> Iterator[str]:
+def _check_flows(path: Location, content: pa.Table, manifest: Manifest) -> Iterator[str]:
     """Values finite and in 0..1, partitions that sum to 1, `v2t` equal to the masses it is made of."""
     flows = manifest.flows
     half = manifest.dtype in HALF or manifest.source == IMPORTED  # the records of an imported run may be of such a run
@@ -48,7 +48,7 @@ def _check_flows(path: Path, content: pa.Table, manifest: Manifest) -> Iterator[
         yield from differs(path, "v2t", "is not the sum of its parts", values["v2t"], sum(values[n] for n in names))
 
 
-def _check_contributions(run: Run, path: Path, content: pa.Table) -> Iterator[str]:
+def _check_contributions(run: Run, path: Location, content: pa.Table) -> Iterator[str]:
     """That the rows of each sample in `contributions` add up to its `d_heads`."""
     samples = run.read_part(run.path / "samples" / path.name)
     total = sum(content[column.name].to_numpy().astype(np.float64) for column in CONTRIBUTION_COLUMNS)
@@ -65,7 +65,7 @@ def _check_contributions(run: Run, path: Path, content: pa.Table) -> Iterator[st
     )
 
 
-def _check_maps(run: Run, path: Path, content: pa.Table) -> Iterator[str]:
+def _check_maps(run: Run, path: Location, content: pa.Table) -> Iterator[str]:
     """Masses in 0..1, maps of the heads that were asked for, as large as their grids, that add up to the mass."""
     for name in ("mass", "rest", "scale", "sink", "entropy"):
         yield from outside(path, name, content[name].drop_null().to_numpy(), TOLERANCE_OF_HALF)

@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 import pytest
 
 from schemas.errors import HeadflowError
-from schemas.files import write_text
+from schemas.files.writing import write_text
 from schemas.manifest import DESCRIPTIVE, Manifest, Session, meanings, to_json
 from schemas.store.ledger import Ledger, Part
 from schemas.store.run import open_run

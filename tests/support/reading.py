@@ -20,10 +20,11 @@ def one_pixel(image: Image.Image) -> Pixels:
 def main(folder: Path, method: str) -> None:
     names = sorted(path.name for path in folder.iterdir())
     images = ImageFiles(folder, names, one_pixel)
-    for image in load_images(images, workers=2, ahead=4, pin=False, start_method=method):
+    images.start_method = method
+    for image in load_images(images, workers=2, ahead=4, pin=False):
         assert image.usable().image_ids == [7]
         print(image.sha256, flush=True)
-    again = load_images(images, workers=2, ahead=4, pin=False, start_method=method)
+    again = load_images(images, workers=2, ahead=4, pin=False)
     next(again)
     print("held", flush=True)
     sys.stdin.read()

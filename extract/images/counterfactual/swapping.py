@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from operator import attrgetter
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,7 +20,7 @@ from extract.questions.parquet import ImageBytes
 from extract.questions.question_set import QuestionSet
 from extract.questions.samples import Sample, Unusable
 from schemas.errors import HeadflowError
-from schemas.files import check_no_device
+from schemas.files.locations import Location, check_no_device
 
 SEED = 0
 One = TypeVar("One")
@@ -89,7 +88,7 @@ def _place_of(questions: QuestionSet) -> Callable[[Sample], str | int]:
     return attrgetter("row" if isinstance(questions.images, ImageBytes) else "image")
 
 
-def _hash(images: Path | ImageBytes | None, place: Any) -> str | None:
+def _hash(images: Location | ImageBytes | None, place: Any) -> str | None:
     """The SHA-256 of an image's bytes; None if it cannot be read."""
     try:
         if isinstance(images, ImageBytes):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from extract.models.weights.files import ADAPTER_CONFIG, Files
 from schemas.errors import HeadflowError
-from schemas.files import read_object
+from schemas.files.json_objects import read_object
 
 LORA = re.compile(r"base_model\.model\.(.+)\.lora_(A|B)(?:\.default)?\.weight")
 

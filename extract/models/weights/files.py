@@ -9,7 +9,7 @@ from huggingface_hub.constants import HF_HUB_OFFLINE
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
 from schemas.errors import HeadflowError
-from schemas.files import read_object
+from schemas.files.json_objects import read_object
 from schemas.text import one_line
 
 DESCRIPTION = ["*.json", "*.jinja", "*.txt", "tokenizer.model"]  # all files of a checkpoint but its weights

@@ -139,7 +139,7 @@ def test_workers_of_each_start_method_end_with_their_owner(tmp_path, method):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_run_can_read_its_images_by_each_start_method(tmp_path, extract, extracted, monkeypatch, method):
-    monkeypatch.setitem(load_images.__kwdefaults__, "start_method", method)
+    monkeypatch.setattr("extract.images.loading.START_METHOD", method)
     assert extract(tmp_path / "run", num_workers=2, num_samples=4) == 0
     found, expected = (pd.read_parquet(run / "heads") for run in (tmp_path / "run", extracted))
     assert found.equals(expected[: len(found)].pipe(lambda rows: rows.astype(found.dtypes)))

@@ -1,0 +1,7 @@
+"""Files, on this machine or on an object store, that may be damaged or written by several processes.
+
+locations      where a run lies: a directory, or a prefix of an object store
+json_objects   JSON read into an object or a dataclass
+parquet        Parquet opened and read
+writing        files that readers see only when they are whole
+"""
