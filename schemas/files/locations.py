@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 from urllib.parse import unquote, urlsplit
 
-import pyarrow as pa
-from pyarrow import fs
-
 from schemas.errors import HeadflowError
+
+if TYPE_CHECKING:  # a command reads its flags before it imports pyarrow
+    import pyarrow as pa
+    from pyarrow import fs
 
 STORES = ("s3", "gs", "gcs", "abfs", "abfss")
 URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -75,18 +76,20 @@ class ObjectPath:
 
     def exists(self) -> bool:
         """Whether there is an object of this name, or one below it."""
-        return self._type() != fs.FileType.NotFound
+        return self._type() != "NotFound"
 
     def is_file(self) -> bool:
         """Whether there is an object of this name."""
-        return self._type() == fs.FileType.File
+        return self._type() == "File"
 
     def is_dir(self) -> bool:
         """Whether there are objects below it."""
-        return self._type() == fs.FileType.Directory
+        return self._type() == "Directory"
 
     def glob(self, pattern: str) -> Iterator["ObjectPath"]:
         """What lies directly below it and has a name that fits the pattern, in order."""
+        from pyarrow import fs
+
         folder = fs.FileSelector(self._full, allow_not_found=True)
         names = sorted(found.base_name for found in self._store.get_file_info(folder))
         return (self / name for name in names if name and fnmatchcase(name, pattern))
@@ -94,7 +97,7 @@ class ObjectPath:
     def mkdir(self, *, parents: bool = False, exist_ok: bool = False) -> None:
         """Do nothing: there are no folders."""
 
-    def open(self, mode: Literal["rb"] = "rb") -> pa.NativeFile:
+    def open(self, mode: Literal["rb"] = "rb") -> "pa.NativeFile":
         """Open the object to read from any place in it; there is no other mode."""
         return self._store.open_input_file(self._full)
 
@@ -107,7 +110,7 @@ class ObjectPath:
         """The content as text."""
         return self.read_bytes().decode(encoding)
 
-    def write_bytes(self, content: bytes | pa.Buffer) -> None:
+    def write_bytes(self, content: "bytes | pa.Buffer") -> None:
         """Put the object; readers see all of it or what was there before, also where this process is killed."""
         with self._store.open_output_stream(self._full) as stream:
             stream.write(content)  # all at once: a stream that is closed after a part of it would put that part
@@ -125,11 +128,11 @@ class ObjectPath:
         return f"{_store(self.root)[1].rstrip('/')}/{self.key}".rstrip("/")
 
     @property
-    def _store(self) -> fs.FileSystem:
+    def _store(self) -> "fs.FileSystem":
         return _store(self.root)[0]
 
-    def _type(self) -> fs.FileType:
-        return self._store.get_file_info(self._full).type
+    def _type(self) -> str:
+        return str(self._store.get_file_info(self._full).type.name)
 
 
 Location: TypeAlias = Path | ObjectPath
@@ -165,12 +168,15 @@ def check_no_device(path: Location) -> None:
 
 
 @lru_cache
-def _store(root: str) -> tuple[fs.FileSystem, str]:
+def _store(root: str) -> "tuple[fs.FileSystem, str]":
     """The store of a bucket, and the bucket's own path in it.
 
     Raises:
         OSError: there is no such store, or its settings are missing.
     """
+    import pyarrow as pa
+    from pyarrow import fs
+
     try:
         return fs.FileSystem.from_uri(root)
     except (pa.ArrowException, ValueError) as error:
