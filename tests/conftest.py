@@ -11,6 +11,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # models here are tiny: threads w
 
 from data.questions import make_questions
 from extract.__main__ import main as extract_main
+from schemas.files.locations import _store
+from tests.support.object_store import Store
 from tests.support.runs import write_run
 from tests.support.tiny_llava import make_checkpoint
 
@@ -86,3 +88,20 @@ def legacy_pt() -> Path:
     if not LEGACY_PT.is_file():
         pytest.skip("the earlier tool's .pt is not here")
     return LEGACY_PT
+
+
+@pytest.fixture(scope="session")
+def _server():
+    server = Store()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def store(_server, monkeypatch):
+    """An empty S3 server with a bucket, and its environment variables."""
+    for name, value in _server.environment.items():
+        monkeypatch.setenv(name, value)
+    _store.cache_clear()
+    _server.empty()
+    return _server

@@ -1,0 +1,84 @@
+"""Every analysis command on a run on an S3 server: the same tables as on a disk, written to this machine."""
+
+import filecmp
+
+import pandas as pd
+import pytest
+
+from analyze.__main__ import main
+from tests.support.runs import write_run
+
+HEADS = ["--heads", "L0H0"]
+
+
+@pytest.fixture
+def runs(tmp_path, store, monkeypatch):
+    """Two runs on a disk, and the same on the store; the working directory is empty."""
+    on_disk = [
+        write_run(tmp_path / f"disk/{name}", tables=["contributions", "maps"], seed=n) for n, name in enumerate("ab")
+    ]
+    on_store = [store.put_folder(run, f"bucket/{run.name}") for run in on_disk]
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    return on_disk, on_store
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["summary"],
+        ["plots", "--dpi", "20", "--format", "svg"],
+        ["diagnose", "--resamples", "100", "--dpi", "20"],
+        ["compare", "--resamples", "100", "--dpi", "20"],
+        ["maps", "--resamples", "100", "--dpi", "20", "--top", "1"],
+        ["verify"],
+        ["export-pt"],
+        ["report"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_commands(runs, tmp_path, command):
+    name, *flags = command
+    both = name == "compare"
+    codes = []
+    for places, output in zip(runs, ("from_disk", "from_store"), strict=True):
+        codes.append(main([name, *map(str, places if both else places[:1]), *flags, "--output-dir", output]))
+    assert codes[0] == codes[1]
+    work = tmp_path / "work"
+    names = sorted(file.name for file in (work / "from_disk").iterdir())
+    assert names == sorted(file.name for file in (work / "from_store").iterdir())
+    tables = [file for file in names if file.endswith(".csv")]
+    assert filecmp.cmpfiles(work / "from_disk", work / "from_store", tables, shallow=False)[0] == tables
+
+
+def test_files_go_into_a_folder_of_the_runs_name(runs, tmp_path, capsys):
+    assert main(["summary", runs[1][0]]) == 0
+    assert "written: a/summary.csv, a/scores.csv" in capsys.readouterr().out
+    assert (tmp_path / "work" / "a" / "summary.csv").is_file()
+    assert main(["compare", *runs[1], "--resamples", "100", "--dpi", "20"]) == 0
+    assert (tmp_path / "work" / "b" / "compared_with_a" / "answers.csv").is_file()
+    with pytest.raises(SystemExit):
+        main(["plots", runs[1][0], "--output-dir", "s3://bucket/pictures"])
+    assert "s3://bucket/pictures is not a path on this machine" in capsys.readouterr().err
+
+
+def test_derived_runs(runs):
+    """A run on the store from runs on the store."""
+    assert main(["subset", runs[1][0], "s3://bucket/ocr", "--categories", "OCR"]) == 0
+    assert main(["subset", runs[1][0], "s3://bucket/color", "--categories", "color"]) == 0
+    assert main(["merge", "s3://bucket/ocr", "s3://bucket/color", "s3://bucket/merged"]) == 0
+    assert main(["validate", "s3://bucket/merged"]) == 0
+    for table in ("heads", "maps"):
+        read = pd.read_parquet(f"s3://bucket/merged/{table}")
+        assert read.equals(pd.read_parquet(runs[0][0] / table))
+    assert main(["subset", runs[1][0], runs[1][0] + "/heads", "--categories", "OCR"]) == 2
+
+
+def test_a_damaged_run_is_said_in_a_line(runs, store, capsys):
+    from schemas.files.locations import location
+
+    (location(runs[1][0]) / "heads" / "part-00000-00000.parquet").unlink()
+    assert main(["validate", runs[1][0]]) == 1
+    assert "part-00000-00000.parquet is missing: its ledger names it" in capsys.readouterr().out
+    assert main(["summary", runs[1][0]]) == 2
+    assert "part-00000-00000.parquet is missing: its ledger names it" in capsys.readouterr().err

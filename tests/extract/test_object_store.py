@@ -1,0 +1,37 @@
+"""Extraction to and from an S3 server: the rows of a run on a disk."""
+
+import pandas as pd
+
+from extract.__main__ import main
+from schemas.files.locations import location
+from schemas.validation.run import validate
+
+
+def test_a_run_and_its_images_on_a_store(extract, extracted, questions, store):
+    images = store.put_folder(questions / "images", "bucket/images")
+    assert extract("s3://bucket/run", image_folder=images, num_workers=1) == 0
+    assert list(validate("s3://bucket/run")) == []
+    for table in ("heads", "samples"):
+        assert pd.read_parquet(f"s3://bucket/run/{table}").equals(pd.read_parquet(extracted / table))
+
+
+def test_it_is_resumed_and_knocked_out(extract, questions, store, capsys):
+    images = store.put_folder(questions / "images", "bucket/images")
+    flags = {"image_folder": images, "num_samples": 4, "num_workers": 0}
+    assert extract("s3://bucket/run", **flags) == 0
+    assert extract("s3://bucket/run", **flags) == 0
+    assert "4 of 4 samples are there already" in capsys.readouterr().out
+    assert main(["knock-out", "s3://bucket/run", "--heads", "L0H0", "--num-workers", "0"]) == 0
+    assert list(validate("s3://bucket/run")) == []
+    assert len(pd.read_parquet("s3://bucket/run/knockouts")) == 4
+    assert extract("s3://bucket/other", maps=True, maps_heads="s3://bucket/run:1", **flags) == 0
+
+
+def test_images_that_are_not_there_or_outside(extract, questions, store, capsys):
+    images = store.put_folder(questions / "images", "bucket/images")
+    first = next(path for path in sorted((questions / "images").rglob("*")) if path.is_file())
+    (location(images) / first.relative_to(questions / "images").as_posix()).unlink()
+    assert extract("s3://bucket/run", image_folder=images, num_workers=0) == 0
+    assert "skipped: image_missing" in capsys.readouterr().out
+    assert extract("s3://bucket/run2", image_folder="s3://bucket/nowhere") == 2
+    assert "s3://bucket/nowhere is not a directory" in capsys.readouterr().err

@@ -1,0 +1,203 @@
+"""Runs on an S3 server, with the faults of a network."""
+
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from schemas.errors import HeadflowError
+from schemas.files.locations import ObjectPath, location
+from schemas.files.writing import write_text
+from schemas.manifest import to_json
+from schemas.store import writer as writer_module
+from schemas.store.run import open_run
+from schemas.validation.run import validate
+from tests.support.object_store import Fault
+from tests.support.runs import flows, manifest, sample, start, write_run
+
+SAMPLES = 8  # in parts of two
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch):
+    monkeypatch.setattr(writer_module, "ROWS_PER_PART", 12)
+
+
+@pytest.fixture
+def place(store) -> ObjectPath:
+    return location("s3://bucket/some/run")
+
+
+def values(number: int) -> dict:
+    return {"heads": flows(np.random.default_rng(number), 2, 3)}
+
+
+def write(place, *, upto: int = SAMPLES, **options) -> None:
+    """Write the samples that the run lacks, up to one."""
+    writer = start(place, SAMPLES, **options)
+    try:
+        for number in range(upto):
+            if (row := sample(number, "OCR"))["sample_id"] not in writer.done:
+                writer.add(row, values(number))
+        if upto == SAMPLES:
+            writer.finish()
+        else:
+            writer.flush()
+    finally:
+        writer.close()
+
+
+def check_whole(place) -> None:
+    """That each row is there once, with its value."""
+    assert list(validate(place)) == []
+    heads = pd.read_parquet(f"{place}/heads")
+    assert len(heads) == SAMPLES * 6
+    for number in range(SAMPLES):
+        rows = heads[heads["sample_id"] == sample(number, "OCR")["sample_id"]]
+        assert (rows.iloc[:, 4:].to_numpy() == values(number)["heads"].reshape(6, -1)).all()
+
+
+def test_a_run_equals_the_one_on_a_disk(place, tmp_path):
+    on_store = write_run(place, tables=["contributions", "layers", "maps"])
+    on_disk = write_run(tmp_path / "run", tables=["contributions", "layers", "maps"])
+    assert list(validate(on_store)) == []
+    for table in ("heads", "samples", "contributions", "layers", "maps"):
+        assert pd.read_parquet(f"{on_store}/{table}").equals(pd.read_parquet(on_disk / table))
+    names = [part.name for part in open_run(str(place)).parts]
+    assert all(name.startswith(f"part-00000-{number:05d}-w") for number, name in enumerate(names))
+
+
+def test_a_run_is_resumed_and_overwritten(place):
+    write(place, upto=5)
+    assert len(open_run(place).parts) == 3
+    write(place)
+    check_whole(place)
+    with pytest.raises(HeadflowError, match="holds another run: its layers is 2"):
+        start(place, 1, fields={"layers": 4})
+    write(place, overwrite=True)
+    check_whole(place)
+
+
+@pytest.mark.parametrize(
+    ("table", "status"),
+    [("heads", "500 Internal Server Error"), ("samples", "403 Forbidden"), ("chunks", "403 Forbidden")],
+)
+def test_a_put_that_fails_leaves_what_was_there(place, store, table, status):
+    write(place, upto=2)
+    refused = pytest.raises(HeadflowError, match=f"cannot write to {place}: .*the same command resumes it")
+    with store.with_fault(Fault("PUT", f"/{table}/", status=status)), refused:
+        write(place)
+    assert [part.rows["samples"] for part in open_run(place).parts] == [2]
+    assert len(pd.read_parquet(f"{place}/samples")) >= 2
+    write(place)
+    check_whole(place)
+
+
+def test_a_put_that_fails_once_is_tried_again(place, store):
+    with store.with_fault(Fault("PUT", "/heads/", times=1)):
+        write(place)
+    check_whole(place)
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_put_that_fails_half_way_leaves_nothing_that_counts(place, store, after):
+    write(place, upto=2)
+    # The content was sent; the request that makes an object of it fails, or its answer is lost
+    with store.with_fault(Fault("POST", "uploadId", after=after)), pytest.raises(HeadflowError, match="cannot write"):
+        write(place)
+    assert [part.rows["samples"] for part in open_run(place).parts] == [2]
+    write(place)
+    check_whole(place)
+
+
+def test_a_slow_put_is_waited_for(place, store):
+    with store.with_fault(Fault("PUT", "/heads/", times=1, status=None, seconds=6)):
+        since = time.monotonic()
+        write(place)
+    assert time.monotonic() - since >= 6
+    check_whole(place)
+
+
+def test_what_a_killed_writer_left_is_removed(place):
+    write(place, upto=4)
+    (place / "heads" / "part-00000-00002-w00000000.parquet").write_bytes(b"of a part whose ledger was not put")
+    assert "no ledger names: part-00000-00002-w00000000.parquet" in "\n".join(validate(place))
+    write(place)
+    check_whole(place)
+
+
+def test_the_first_of_two_writers_of_a_chunk_stops(place):
+    first = start(place, SAMPLES)
+    first.add(sample(0, "OCR"), values(0))
+    first.flush()
+    second = start(place, SAMPLES)
+    assert second.done == {sample(0, "OCR")["sample_id"]}
+    first.add(sample(1, "OCR"), values(1))
+    with pytest.raises(HeadflowError, match="another process writes chunk 0 since this one began"):
+        first.flush()
+    for number in range(1, SAMPLES):
+        second.add(sample(number, "OCR"), values(number))
+    second.finish()
+    write(place)  # which removes the part that the first one put and no ledger names
+    check_whole(place)
+
+
+def test_two_writers_whose_ledgers_cross(place, store):
+    """The second begins between the first one's look at the ledger and its put: the rows of one of them count."""
+    first = start(place, SAMPLES)
+    begun = []
+    first.add(sample(0, "OCR"), values(0))
+    second_begins = Fault("POST", "chunks", times=1, status=None, before=lambda: begun.append(start(place, SAMPLES)))
+    with store.with_fault(second_begins):
+        first.flush()
+    (second,) = begun
+    for number in range(SAMPLES):
+        second.add(sample(number, "OCR"), values(number))
+        if number == 0:
+            with pytest.raises(HeadflowError, match="another process writes chunk 0"):
+                second.flush()
+            break
+    second.close()
+    first.close()
+    write(place)
+    check_whole(place)
+
+
+def test_a_manifest_that_another_writer_put_meanwhile(place):
+    first = start(place, SAMPLES)
+    write_text(place / "run.json", to_json(manifest(dtype="float16")))  # both saw that there was none
+    first.add(sample(0, "OCR"), values(0))
+    with pytest.raises(HeadflowError, match="holds another run: its dtype is 'float16'"):
+        first.flush()
+    first.close()
+
+
+def test_a_store_that_is_not_there(place, store, monkeypatch):
+    with pytest.raises(HeadflowError, match="s3://nobucket/run does not exist"):
+        open_run("s3://nobucket/run")
+    with pytest.raises(HeadflowError, match=r"cannot write to s3://nobucket/run: .*bucket does not exist"):
+        start(location("s3://nobucket/run"), 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("ftp://host/run", "ftp:// is not a store"),
+        ("s3:///run", "it names no bucket"),
+        ("s3://bucket/run?region=x", "settings of a store come from its environment variables"),
+    ],
+)
+def test_odd_places(text, wrong):
+    with pytest.raises(HeadflowError, match=wrong.replace("?", r"\?")):
+        location(text)
+
+
+def test_paths():
+    path = location("s3://bucket/a/run/")
+    assert str(path) == "s3://bucket/a/run"
+    assert (path.name, path.stem, str(path / "x.json")) == ("run", "run", "s3://bucket/a/run/x.json")
+    assert [str(each) for each in path.parents] == ["s3://bucket/a", "s3://bucket"]
+    assert str((path / "b/c").relative_to(path)) == "b/c"
+    assert location("s3://bucket").name == "bucket"
+    assert str(location("file:///tmp/a%20b")) == "/tmp/a b"

@@ -1,0 +1,108 @@
+"""An S3 server on this machine, moto's, whose answers can be spoilt."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from moto.moto_api._internal.models import moto_api_backend
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import make_server
+
+from schemas.files.locations import location
+
+BUCKET = "bucket"
+BROKEN = "500 Internal Server Error"
+
+
+@dataclass
+class Fault:
+    """What is done to requests of a method whose address has a text.
+
+    Attributes:
+        times: how many of them; each request is tried several times by the client.
+        seconds: how long the answer is waited for.
+        after: the request is carried out, and only its answer is lost.
+        before: called before the request is carried out.
+    """
+
+    method: str
+    address: str
+    times: int = 10**6
+    status: str | None = BROKEN
+    seconds: float = 0
+    after: bool = False
+    before: Callable[[], None] = field(default=lambda: None)
+
+
+class Store:
+    """A server, and the faults that it has now."""
+
+    def __init__(self) -> None:
+        self._application = DomainDispatcherApplication(create_backend_app)
+        self._server = make_server("127.0.0.1", 0, self._serve, threaded=True)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self.faults: list[Fault] = []
+        self.requests: list[tuple[str, str]] = []
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What makes clients find it."""
+        return {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self._server.server_port}",
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def _serve(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
+        address = environ["PATH_INFO"] + "?" + environ.get("QUERY_STRING", "")
+        self.requests.append((environ["REQUEST_METHOD"], address))
+        for fault in self.faults:
+            if fault.times and fault.method == environ["REQUEST_METHOD"] and fault.address in address:
+                fault.times -= 1
+                fault.before()
+                time.sleep(fault.seconds)
+                if fault.status is not None:
+                    if fault.after:
+                        list(self._application(environ, lambda *_: None))
+                    start_response(fault.status, [("Content-Length", "0")])
+                    return [b""]
+        return self._application(environ, start_response)
+
+    @contextmanager
+    def with_fault(self, fault: Fault):
+        """Have a fault for a while."""
+        self.faults = [fault]
+        try:
+            yield
+        finally:
+            self.faults = []
+
+    def put_folder(self, folder: Path, place: str) -> str:
+        """Put the files of a folder, such as a run, at a place like `bucket/run`; returns its URI."""
+        for file in folder.rglob("*"):
+            if file.is_file():
+                location(f"s3://{place}/{file.relative_to(folder).as_posix()}").write_bytes(file.read_bytes())
+        return f"s3://{place}"
+
+    def empty(self) -> None:
+        """Remove all objects, and make the bucket."""
+        from pyarrow import fs
+
+        self.faults, self.requests = [], []
+        moto_api_backend.reset()
+        fs.S3FileSystem(
+            endpoint_override=self.environment["AWS_ENDPOINT_URL"],
+            access_key="key",
+            secret_key="secret",
+            region="us-east-1",
+            allow_bucket_creation=True,
+        ).create_dir(BUCKET)
+
+    def stop(self) -> None:
+        """End the server."""
+        self._server.shutdown()
