@@ -29,7 +29,7 @@ def check_directory(path: Path) -> None:
         HeadflowError: it cannot be written to.
     """
     if path.exists() and not path.is_dir():
-        raise HeadflowError(f"{path} is a file; give a directory to write the run to")
+        raise HeadflowError(f"{path} is a file, not a directory; choose another directory")
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
