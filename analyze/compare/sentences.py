@@ -32,7 +32,7 @@ class _WithMinus(string.Formatter):
 class Sentence:
     """A sentence by its name; a value may be a sentence too, or a list of them. As text it is that of a terminal."""
 
-    def __init__(self, name: str, **values: Any) -> None:
+    def __init__(self, name: str, /, **values: Any) -> None:
         self.name, self.values = name, values
 
     def __str__(self) -> str:
