@@ -20,6 +20,7 @@ DIAGNOSED = ("q2v", "a2v")  # of `diagnose`
 WORDED = ("a2v", "q2v")  # of `prompts`
 FORMATS = ("png", "pdf", "svg")
 LANGUAGES = ("en", "zh")  # of `report`
+MOST_IMAGES = 10_000  # in a page; MME has 1,187
 LONGEST_PREFIX = 80  # bytes: file systems limit names, and a category's name comes behind it
 FINITE = number(float, -sys.float_info.max, sys.float_info.max)
 SMALLEST, LARGEST = 2, 100  # inches of a picture; a smaller one has no room for its words
@@ -272,10 +273,10 @@ def _report_flags(command: argparse.ArgumentParser) -> None:
     command.add_argument("--lang", choices=LANGUAGES, default="en", help="of the page's texts (default en)")
     command.add_argument(
         "--images",
-        type=number(int, 0, 10**5),
+        type=number(int, 0, MOST_IMAGES),
         default=24,
         metavar="N",
-        help="thumbnails that the page holds, at most (default 24)",
+        help=f"thumbnails that the page holds, at most, 0 to {MOST_IMAGES} (default 24)",
     )
     _related_flag(command)
 

@@ -1,5 +1,6 @@
 """What commands share: opening a run, and the folder that files go to."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from analyze.tables.frames import Heads, open_heads
@@ -18,6 +19,12 @@ def opened(run: Location, prompt: str | None = None, *, mixed: bool = False) -> 
     return heads
 
 
+def check_named_once(runs: Sequence[Heads]) -> None:
+    """Refuse to compare a run with itself, whatever path names it."""
+    if len({heads.run.path.resolve() for heads in runs}) < len(runs):
+        raise HeadflowError("a run is named twice; name each once")
+
+
 def output_folder(asked: Path | None, heads: Heads, name: str = "") -> Path:
     """Where files go, but not among the parts of a table: into the folder asked for, else into one in the run."""
     folder = asked or heads.folder / name
@@ -25,6 +32,12 @@ def output_folder(asked: Path | None, heads: Heads, name: str = "") -> Path:
     if tables & {folder.resolve(), *folder.resolve().parents}:
         raise HeadflowError(f"{folder} is for parts of a table, and pandas reads all of it", setting="output_dir")
     return folder
+
+
+def check_no_folder(file: Path) -> None:
+    """Refuse a folder that has the name of the file that is to be written, before any costly work."""
+    if file.is_dir():
+        raise HeadflowError(f"{file} is a directory, and the page is a file of that name", setting="output_dir")
 
 
 def make_folder(folder: Path) -> None:

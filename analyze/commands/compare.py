@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analyze.opening import make_folder, opened, output_folder
+from analyze.opening import check_named_once, make_folder, opened, output_folder
 from analyze.tables.frames import Heads, check_flows, in_wording, wordings
 from analyze.tables.output import as_text, present, write_csv
 from schemas.cli import say
@@ -25,6 +25,7 @@ def compare_runs(arguments: argparse.Namespace) -> int:
     if len(arguments.runs) < 2:
         raise HeadflowError("compare takes two runs or more; give another RUN")
     runs = _opened(arguments.runs, arguments.prompt)
+    check_named_once(runs)
     flows = list(arguments.metrics)
     for heads in runs:
         flows = list(check_flows(flows, heads.run.manifest))
@@ -113,8 +114,6 @@ def _several(arguments: argparse.Namespace, runs: list[Heads], flows: list[str])
     from analyze.compare.distances import distances
 
     names = [str(each.run.path) for each in runs]
-    if len(set(names)) < len(names):
-        raise HeadflowError("a run is named twice; name each once")
     folder = output_folder(arguments.output_dir, runs[0], "compared")
     make_folder(folder)
     table = distances(dict(zip(names, runs, strict=True)), flows, arguments.text_scope)

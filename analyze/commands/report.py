@@ -2,7 +2,7 @@
 
 import argparse
 
-from analyze.opening import make_folder, opened, output_folder
+from analyze.opening import check_named_once, check_no_folder, make_folder, opened, output_folder
 from analyze.tables.frames import Heads, in_wording, wordings
 from schemas.cli import say
 from schemas.errors import HeadflowError
@@ -22,11 +22,13 @@ def report_run(arguments: argparse.Namespace) -> int:
         raise HeadflowError(f"the page needs {error.name}: pip install -e '.[report]'") from None
     heads = opened(arguments.run, arguments.prompt)
     other = _other(arguments)
+    check_named_once([heads, other] if other else [heads])
     folder = output_folder(arguments.output_dir, heads)
     make_folder(folder)
     choices = Choices(arguments.lang, arguments.images, arguments.text_scope, arguments.related, arguments.seed)
     name = "report" if other is None else f"report_with_{other.run.path.resolve().name}"
     file = folder / f"{name}{'' if arguments.lang == 'en' else f'.{arguments.lang}'}.html"
+    check_no_folder(file)
     text = make_page(heads, other, choices)
     write_text(file, text)
     record_outputs(heads.run.path, [file])

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analyze.compare.pairing import Pairs
+from analyze.compare.sentences import Sentence
 from analyze.scores.images import image_groups
 from analyze.scores.mme import ALL, scored_questions
 from analyze.statistics.bootstrap import Bootstrap, percentiles
@@ -15,7 +16,8 @@ from analyze.statistics.intervals import FEW_IMAGES, LEAST, share_interval
 from analyze.statistics.multiplicity import false_discovery_rate, sign_flip_maximum
 from analyze.tables.frames import Heads
 
-SAME = "the same number of answers is right on each image"
+SAME = str(Sentence("same"))
+NOTES = ("same", "few_images", "few_differ")  # why there is no interval
 COLUMNS = (
     *("measure", "category", "questions", "images", "a", "a_low", "a_high", "b", "b_low", "b_high"),
     *("difference", "low", "high", "adjusted_p", "note"),
@@ -99,9 +101,9 @@ def cannot_tell(difference: Array) -> str:
     if not differ:
         return SAME
     if number < FEW_IMAGES:
-        return f"cannot tell: {number} images, fewer than {FEW_IMAGES}"
+        return str(Sentence("few_images", number=number, least=FEW_IMAGES))
     if differ < LEAST:
-        return f"cannot tell: {differ} images differ, fewer than {LEAST}"
+        return str(Sentence("few_differ", number=differ, least=LEAST))
     return ""
 
 

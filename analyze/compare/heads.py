@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from analyze.compare.sentences import Sentence
 from analyze.statistics.clusters import Clusters
 from analyze.statistics.multiplicity import FLOOR, Tested, sign_flip_maximum
 from analyze.statistics.reliability import disattenuated, samples_needed, spearman_brown, split_half
@@ -34,21 +35,16 @@ class HeadDifferences:
     images_needed: float | None
 
 
-def obstacle(a: Heads, b: Heads, *, related: bool) -> str:
-    """Why heads of two runs cannot be matched by their index; empty if they can.
+def obstacle(a: Heads, b: Heads, *, related: bool) -> Sentence | None:
+    """Why heads of two runs cannot be matched by their index; None if they can.
 
     They can if both have as many layers and heads, and one model was made from the other: the caller knows it, or the
     runs have the same model or the same weights.
     """
     one, other = (f"{each.layers} x {each.heads}" for each in (a, b))
     if one != other:
-        return f"A has {one} layers and heads, B {other}: a head of one has no counterpart in the other"
-    if related or _same_model(a, b):
-        return ""
-    return (
-        "the models are not known to descend from one another, and in independent models the same index is not the "
-        "same head"
-    )
+        return Sentence("other_shape", a=one, b=other)
+    return None if related or _same_model(a, b) else Sentence("independent")
 
 
 def _same_model(a: Heads, b: Heads) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from analyze.compare.sentences import Sentence
 from analyze.scores.mme import read_answer
 from analyze.tables.frames import Heads
 from schemas.errors import HeadflowError
@@ -37,12 +38,16 @@ class Pairs:
         """How many pairs have different right answers."""
         return int(self.table["other_answer"].sum())
 
+    def sentence(self) -> Sentence:
+        """How many samples were paired, and by what."""
+        images, what = self.table["image"].nunique(), "by_content" if self.by == "image_sha256" else "by_name"
+        return Sentence(
+            "paired", samples=len(self.table), images=images, what=Sentence(what), a=self.only_a, b=self.only_b
+        )
+
     def in_words(self) -> str:
         """How many samples were paired, on one line."""
-        images = self.table["image"].nunique()
-        left = [f"{number} of {name} have no partner" for number, name in ((self.only_a, "A"), (self.only_b, "B"))]
-        what = "content" if self.by == "image_sha256" else "name"
-        return f"{len(self.table)} samples on {images} images paired by image ({what}) and question; {', '.join(left)}"
+        return str(self.sentence())
 
 
 def pair_samples(a: Heads, b: Heads) -> Pairs:

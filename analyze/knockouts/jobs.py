@@ -1,6 +1,6 @@
 """The rows of a job of knock-outs as arrays, and which job measured single heads or layers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,34 +34,62 @@ class Knocked:
     untouched: npt.NDArray[np.float32]
     says: npt.NDArray[np.int8]
 
+    @classmethod
+    def nothing(cls, samples: int, knock_outs: int) -> "Knocked":
+        """Of a job that has none of the samples."""
+        margin, untouched = np.full((2, samples, knock_outs), np.nan, np.float32)
+        return cls(np.zeros(samples, bool), margin, untouched, np.full((samples, knock_outs), -1, np.int8))
+
+    def put(self, where: tuple[Codes, Codes], part: pa.Table, own: npt.NDArray[np.bool_]) -> None:
+        """Put some rows of a part at places in the arrays."""
+        self.there[where[0]] = True
+        self.margin[where], self.untouched[where] = (
+            part[column].to_numpy()[own] for column in ("margin", "margin_untouched")
+        )
+        self.says[where] = _says(part["prediction"])[own]
+
 
 def knocked(job: Job, samples: Sequence[str]) -> Knocked:
-    """The rows of a job on some samples; it is read part by part.
+    """The rows of a job on some samples.
+
+    Raises:
+        HeadflowError: see `knocked_parts`.
+    """
+    found = Knocked.nothing(len(samples), len(job.settings.knock_outs))
+    for chosen, part in knocked_parts(job, samples):
+        for name in ("there", "margin", "untouched", "says"):
+            getattr(found, name)[chosen] = getattr(part, name)
+    return found
+
+
+def knocked_parts(job: Job, samples: Sequence[str]) -> Iterator[tuple[Codes, Knocked]]:
+    """The rows of a job on some samples, part by part: memory does not grow with the job.
+
+    Yields:
+        Places in `samples` of those that a part has, int64 [samples of the part], and its rows.
 
     Raises:
         HeadflowError: a part cannot be read, or a sample has not one row for each knock-out.
     """
     names = list(job.settings.knock_outs)
     place, sets = ({name: number for number, name in enumerate(each)} for each in (samples, names))
-    shape = len(samples), len(names)
-    margin, untouched = np.full(shape, np.nan, np.float32), np.full(shape, np.nan, np.float32)
-    says, rows = np.full(shape, -1, np.int8), np.zeros(shape, np.int16)
+    before = np.zeros(len(samples), bool)
     for path in job.paths:
         part = job.run.read_part(path)
         sample, which = _codes(part["sample_id"], place), _codes(part["name"], sets)
         if (which < 0).any():
             raise HeadflowError(f"{path} has knock-outs that the job {job.name} does not have; run validate")
         own = sample >= 0
-        where = sample[own], which[own]
-        np.add.at(rows, where, 1)
-        for array, column in ((margin, "margin"), (untouched, "margin_untouched")):
-            array[where] = part[column].to_numpy()[own]
-        says[where] = _says(part["prediction"])[own]
-    there = (rows > 0).any(axis=1)
-    wrong = [name for name, bad in zip(samples, there & (rows != 1).any(axis=1), strict=True) if bad]
-    if wrong:
-        raise HeadflowError(f"job {job.name} of {job.run.path} has not one row for each knock-out of {listed(wrong)}")
-    return Knocked(np.asarray(there), margin, untouched, says)
+        chosen, row = np.unique(sample[own], return_inverse=True)
+        rows = np.bincount(row * len(names) + which[own], minlength=len(chosen) * len(names))
+        wrong = (rows.reshape(len(chosen), len(names)) != 1).any(axis=1) | before[chosen]
+        if wrong.any():
+            each = listed([samples[number] for number in chosen[wrong]])
+            raise HeadflowError(f"job {job.name} of {job.run.path} has not one row for each knock-out of {each}")
+        before[chosen] = True
+        found = Knocked.nothing(len(chosen), len(names))
+        found.put((row, which[own]), part, own)
+        yield chosen, found
 
 
 def _codes(column: pa.ChunkedArray, place: dict[str, int]) -> Codes:

@@ -4,40 +4,84 @@ Colours, letters and lines are those of the page's theme: the script gives them 
 `ramp` (from low to high) and `diverging` (negative, zero, positive) stand for its scales of colour.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
+import numpy as np
 
 from analyze.drawing.labels import colour
 from analyze.report.comparison import Compared, Rows, flows_of
 from analyze.report.words import Words
+from analyze.statistics.clusters import Array
 
 Spec = dict[str, Any]
 ROW, AXIS, LAYER, CELLS = 20, 45, 36, 520  # pixels: of a category, an axis, a layer; of all layers, at most
 INKS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"]  # of Okabe and Ito
 BOS = "#000000"  # drawn in the theme's ink, as black does not show on a dark page
+UNCLEAR, GREY = "#9a9a9a", "#b4b4b4"  # differences that are not significant, of categories and of heads
+OUTLIERS, FAR = 0.05, 0.5  # heads whose colour may be that of the end of the scale; how far out they then lie
+ROUNDING = 1e-5  # of a step of the scale, as values are of float32
+LEGEND: Spec = {"title": None, "orient": "top", "gradientLength": 220, "gradientThickness": 10}
+SIGNED: Spec = {"range": "diverging", "domainMid": 0, "interpolate": "rgb", "clamp": True}  # hcl passes other hues
 QUIET = "quiet"  # the style of marks that are not to be looked at first
 
 
+def colour_ends(values: Array, *, signed: bool) -> tuple[float, float]:
+    """Where the colours of a head map end, so that one outlier does not make all other heads look alike.
+
+    Outliers are at most 5% of the heads at either end, and at least one may be: those further out than the others by
+    more than half of the others' range. The colours end with the heads that are none, rounded outwards to two digits.
+
+    Args:
+        values: of the heads; NaN is left out.
+        signed: the ends are as far from 0 on either side.
+    """
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return (-1.0, 1.0) if signed else (0.0, 1.0)
+    high = _end(np.abs(known) if signed else known, signed=signed)
+    low = -high if signed else -_end(-known, signed=False)
+    if high <= low:
+        low, high = (-1.0, 1.0) if signed else (low, low + (abs(low) or 1.0))
+    step = 10 ** (np.floor(np.log10(high if signed else high - low)) - 1)
+    high = float(np.ceil(high / step - ROUNDING) * step)
+    return (-high if signed else float(np.floor(low / step + ROUNDING) * step)), high
+
+
+def _end(values: Array, *, signed: bool) -> float:
+    """The highest value that is no outlier; of sizes, which begin at 0, if `signed`."""
+    values, some = np.sort(values), max(1, int(OUTLIERS * len(values)))
+    kept = values[:-some] if signed else values[some:-some]
+    reach = FAR * (kept[-1] - (0.0 if signed else kept[0])) if len(kept) else 0.0
+    return float(values[values <= kept[-1] + reach][-1] if reach > 0 else values[-1])
+
+
 def head_map(words: Words, layers: int, *, signed: bool) -> Spec:
-    """Layer x head; data `cells`: `layer head value shade`, and `chosen`: the head that is chosen."""
+    """Layer x head; data `cells`: `layer head value shade`, and `chosen`: the head that is chosen.
+
+    The page's script gives `low` and `high`, the ends of the colours, and `ticks` of their scale with their `labels`.
+    """
     place = [
         alt.X("head:O", title=words["head"], axis=alt.Axis(labelAngle=0, labelOverlap=True)),
         alt.Y("layer:O", title=words["layer"], axis=alt.Axis(labelOverlap=True)),
     ]
-    ends = {"domainMin": alt.ExprRef("-end"), "domainMax": alt.ExprRef("end")}  # as strong on either side of 0
-    scale = alt.Scale(range="diverging", domainMid=0, **ends) if signed else alt.Scale(range="ramp")
-    legend = alt.Legend(title=None, orient="top", gradientLength=180, gradientThickness=8, format=".3~g")
+    colours = SIGNED if signed else {"range": "ramp", "clamp": True}
+    scale = alt.Scale(domainMin=alt.ExprRef("low"), domainMax=alt.ExprRef("high"), **colours)
+    label = "labels[indexof(ticks, datum.value)]"
+    legend = alt.Legend(values=alt.ExprRef("ticks"), labelExpr=label, **LEGEND)
     tips = [
         alt.Tooltip("layer:O", title=words["layer"]),
         alt.Tooltip("head:O", title=words["head"]),
         alt.Tooltip("text:N", title=words["value"]),
+        alt.Tooltip("rank:O", title=words["rank"]),
     ]
     cells = alt.Chart(alt.NamedData("cells")).mark_rect(cursor="pointer")
     cells = cells.encode(*place, alt.Color("shade:Q", scale=scale, legend=legend), tooltip=tips)
     chosen = alt.Chart(alt.NamedData("chosen")).mark_rect(fillOpacity=0, strokeWidth=2.5, style="chosen")
-    both = (cells + chosen.encode(*place)).add_params(alt.param(name="end", value=1))
+    given = {"low": -1, "high": 1, "ticks": [-1, 1], "labels": ["", ""]}
+    both = (cells + chosen.encode(*place)).add_params(*(alt.param(name, value=value) for name, value in given.items()))
     return _spec(both, height=AXIS + 50 + min(CELLS, layers * LAYER))
 
 
@@ -102,18 +146,22 @@ def comparison(words: Words, found: Compared) -> dict[str, Spec]:
 
 
 def _answers(words: Words, rows: Rows) -> Spec:
-    ink = alt.condition("datum.significant", alt.value(INKS[0]), alt.value("#9a9a9a"))
+    """B - A of each category; grey where it is not significant, and hollow where it cannot be told."""
+    data = []
+    for order, row in enumerate(rows):
+        ink = INKS[0] if row["significant"] else UNCLEAR
+        data.append(row | {"order": order, "ink": ink, "inside": "transparent" if row["untold"] else ink})
     tips = [alt.Tooltip("category:N", title=words["category"])]
     tips += [alt.Tooltip(f"{each}:Q", format=".1f", title=each.upper()) for each in ("a", "b")]
-    tips += [alt.Tooltip("difference:Q", format="+.1f", title="B − A")]
-    base = alt.Chart(alt.Data(values=rows)).encode(
-        alt.Y("category:N", sort=None, title=None, axis=alt.Axis(labelLimit=150)), tooltip=tips, color=ink
-    )
+    tips += [alt.Tooltip("difference:Q", format="+.1f", title="B − A"), alt.Tooltip("told:N", title=words["result"])]
+    sort = alt.EncodingSortField("order", op="min")  # names of categories may not stand in an expression
+    y = alt.Y("category:N", sort=sort, title=None, axis=alt.Axis(labelLimit=150))
+    base = alt.Chart(alt.Data(values=data)).encode(y, alt.Stroke("ink:N", scale=None), tooltip=tips)
     title = words["accuracy_difference"]
     zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(style=QUIET).encode(x="zero:Q")
     bars = base.mark_rule(strokeWidth=2).encode(alt.X("low:Q", title=title), x2="high:Q")
-    points = base.mark_point(filled=True, size=70, opacity=1).encode(alt.X("difference:Q", title=title))
-    return _spec(zero + bars + points, height=AXIS + ROW * len(rows))
+    x, fill = alt.X("difference:Q", title=title), alt.Fill("inside:N", scale=None)
+    return _spec(zero + bars + base.mark_point(size=70, opacity=1).encode(x, fill), height=AXIS + ROW * len(rows))
 
 
 def _profiles(words: Words, found: Compared) -> Spec:
@@ -121,7 +169,7 @@ def _profiles(words: Words, found: Compared) -> Spec:
     base = alt.Chart(alt.Data(values=found.profiles)).transform_filter("datum.flow === flow_of_profiles")
     x = alt.X("depth:Q", title=words["depth"], axis=alt.Axis(format="~g"), scale=alt.Scale(domain=[0, 1]))
     ink = alt.Color("run:N", sort=None, scale=alt.Scale(domain=list(found.names), range=INKS[:2]), title=None,
-                    legend=alt.Legend(orient="top", labelLimit=320, direction="vertical"))  # fmt: skip
+                    legend=alt.Legend(orient="top", labelLimit=320, direction="vertical", symbolOpacity=1))  # fmt: skip
     band = base.mark_area(opacity=0.2).encode(x, alt.Y("low:Q", title=words["mean"]), y2="high:Q", color=ink)
     tips = [alt.Tooltip("run:N", title=words["run"]), alt.Tooltip("layer:O", title=words["layer"])]
     tips += [alt.Tooltip("mean:Q", format=".4f", title=words["mean"])]
@@ -130,13 +178,21 @@ def _profiles(words: Words, found: Compared) -> Spec:
 
 
 def _differences(words: Words, rows: Rows) -> Spec:
-    choice = _choice(words, "flow_of_differences", flows_of(rows))
-    legend = alt.Legend(title="B − A", orient="top", gradientLength=180, gradientThickness=8)
-    end = max(abs(row["difference"]) for row in rows)
-    scale = alt.Scale(range="diverging", domainMid=0, domainMin=-end, domainMax=end)
-    shown = alt.condition(
-        "datum.significant", alt.Color("difference:Q", scale=scale, legend=legend), alt.value("#b4b4b4")
-    )
+    flows = flows_of(rows)
+    choice = _choice(words, "flow_of_differences", flows)
+    ends, beyond = {}, {}
+    for flow in flows:
+        own = [row for row in rows if row["flow"] == flow]
+        shown = np.array([row["difference"] for row in own if row["significant"]] or [row["difference"] for row in own])
+        ends[flow] = colour_ends(shown, signed=True)[1]
+        beyond[flow] = bool((np.abs(shown) > ends[flow] * (1 + ROUNDING)).any())
+    given = [alt.param(name, expr=f"({json.dumps(values)})[flow_of_differences]")
+             for name, values in (("end", ends), ("beyond", beyond))]  # fmt: skip
+    scale = alt.Scale(domainMin=alt.ExprRef("-end"), domainMax=alt.ExprRef("end"), **SIGNED)
+    sign = "(!beyond || !datum.value ? '' : datum.value < 0 ? '≤ ' : '≥ ')"
+    ticks, label = alt.ExprRef("[-end, 0, end]"), f"{sign} + format(datum.value, '+.3~r')"
+    legend = alt.Legend(values=ticks, labelExpr=label, **LEGEND | {"title": "B − A"})
+    colour = alt.condition("datum.significant", alt.Color("difference:Q", scale=scale, legend=legend), alt.value(GREY))
     tips = [alt.Tooltip(f"{each}:O", title=words[each]) for each in ("layer", "head")]
     tips += [alt.Tooltip(f"{each}:Q", format=".4f", title=each.upper()) for each in ("a", "b")]
     tips += [alt.Tooltip("difference:Q", format="+.4f", title="B − A"), alt.Tooltip("p:Q", format=".4f", title="p")]
@@ -144,10 +200,10 @@ def _differences(words: Words, rows: Rows) -> Spec:
     chart = chart.encode(
         alt.X("head:O", title=words["head"], axis=alt.Axis(labelAngle=0, labelOverlap=True)),
         alt.Y("layer:O", title=words["layer"], axis=alt.Axis(labelOverlap=True)),
-        color=shown,
+        color=colour,
         tooltip=tips,
     )
-    return _spec(chart.add_params(choice), height=320)
+    return _spec(chart.add_params(choice, *given), height=320)
 
 
 def pruning(words: Words, sets: Rows, random: Rows, unit: str) -> Spec:

@@ -7,8 +7,11 @@ from typing import Any
 
 import pandas as pd
 
+from analyze.compare.answers import NOTES
 from analyze.compare.comparison import Comparison, compare
-from analyze.scores.mme import ALL
+from analyze.compare.sentences import Sentence
+from analyze.compare.verdict import clear
+from analyze.report.words import Words
 from analyze.tables.frames import Heads
 from schemas.errors import HeadflowError
 from schemas.text import one_line
@@ -27,7 +30,8 @@ class Compared:
         names: of A and B.
         verdict: in words, a line each.
         paired: how many samples were paired, in words.
-        answers: accuracy by category, with the paired interval of B - A; `significant`: whether it is.
+        answers: accuracy by category, with the paired interval of B - A; `significant`: whether it is; `untold`: that
+            it cannot be told, and there is no interval; `told`: which of these, in words.
         heads: B - A of each head and flow; `significant` likewise; empty where heads cannot be matched by their index.
         profiles: mean of each layer of both runs by relative depth, by flow.
         means: of each flow, in both runs.
@@ -42,7 +46,7 @@ class Compared:
     means: Rows
 
 
-def compare_runs(a: Heads, b: Heads, *, text_scope: str | None, related: bool, seed: int) -> Compared:
+def compare_runs(a: Heads, b: Heads, words: Words, *, text_scope: str | None, related: bool, seed: int) -> Compared:
     """Compare two runs as the command `compare` does.
 
     Raises:
@@ -55,21 +59,26 @@ def compare_runs(a: Heads, b: Heads, *, text_scope: str | None, related: bool, s
     profiles["run"] = profiles["run"].map(dict(zip("ab", names, strict=True)))
     return Compared(
         names=(names[0], names[1]),
-        verdict=found.verdict(),
-        paired=found.pairs.in_words(),
-        answers=_answers(found),
+        verdict=[sentence.in_words(words.language) for sentence in found.sentences()],
+        paired=found.pairs.sentence().in_words(words.language),
+        answers=_answers(found, words),
         heads=_rows(pd.concat([each.table for each in found.heads])) if found.heads else [],
         profiles=_rows(profiles[["run", "flow", "layer", "depth", "mean", "low", "high"]]),
         means=_rows(found.means),
     )
 
 
-def _answers(found: Comparison) -> Rows:
+def _answers(found: Comparison, words: Words) -> Rows:
     table = found.answers[found.answers["measure"] == "accuracy"]
-    clear = (table["adjusted_p"] <= 0.05) & (table["note"] == "")
-    whole = table["category"] == ALL
-    clear = clear.where(~whole, ((table["low"] > 0) | (table["high"] < 0)) & (table["note"] == ""))
-    return _rows(table.assign(significant=clear))
+    significant, untold = clear(table), table["note"] != ""
+    if len(table):  # over all, by the interval
+        significant.iloc[-1] = not table["low"].iloc[-1] <= 0 <= table["high"].iloc[-1] and not untold.iloc[-1]
+    rows = _rows(table.assign(significant=significant, untold=untold))
+    for row in rows:
+        row["told"] = words["significant" if row["significant"] else "not_significant"]
+        if row["untold"]:
+            row["told"] = Sentence.read(row["note"], NOTES).in_words(words.language)
+    return [*rows[:-1], *(row | {"category": words["all"]} for row in rows[-1:])]
 
 
 def pruning(folder: Path) -> tuple[Rows, Rows]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analyze.knockouts.jobs import head_cells, knocked
+from analyze.knockouts.jobs import head_cells, knocked_parts
 from analyze.report.tallying import Dealt, Tallied, agreement, spread
 from analyze.statistics.clusters import Array, Codes
 from analyze.tables.bins import EDGES
@@ -27,7 +27,6 @@ LOOKING, CONTRIBUTING, MATTERING = KINDS = ("looking", "contributing", "matterin
 COMPARED = ("a2v", "q2v", "d2v")  # with the effects of knock-outs
 WIDE = 4  # root mean squares that histograms of signed values reach
 BINS = 20
-AT_ONCE = 500  # samples of a job that are tallied at once
 Blocks = Iterable[tuple[Codes, dict[str, Array]]]  # samples, and values [samples, cells] by column
 
 
@@ -92,7 +91,7 @@ def measure(heads: Heads, scope: TextScope) -> Measured:
     for name in job_names(heads.run):
         job = open_job(heads.run, name)
         if (cells := head_cells(job)) is not None:
-            found.append(_effects(heads, job, cells, y, dealt))
+            found += _effects(heads, job, cells, y, dealt)
     return Measured(samples, found, tally)
 
 
@@ -142,19 +141,17 @@ def _signed(blocks: Callable[[], Blocks], dealt: Dealt, cells: int) -> dict[str,
     return found
 
 
-def _effects(heads: Heads, job: Job, cells: list[int], y: Array, dealt: Dealt) -> Measure:
-    """The effect of each head: y (margin untouched - margin with it knocked out)."""
-    read = knocked(job, observed_samples(heads)["sample_id"].astype(str).tolist())
-    number = heads.layers * heads.heads
+def _effects(heads: Heads, job: Job, cells: list[int], y: Array, dealt: Dealt) -> list[Measure]:
+    """The effect of each head: y (margin untouched - margin with it knocked out); none if the job has no rows yet."""
+    ids, number = observed_samples(heads)["sample_id"].astype(str).tolist(), heads.layers * heads.heads
 
     def blocks() -> Blocks:
-        for first in range(0, len(y), AT_ONCE):
-            chosen = np.arange(first, min(first + AT_ONCE, len(y)))
+        for chosen, part in knocked_parts(job, ids):
             values = np.full((len(chosen), number), np.nan)
-            values[:, cells] = y[chosen, None] * (read.untouched[chosen].astype(np.float64) - read.margin[chosen])
+            values[:, cells] = y[chosen, None] * (part.untouched.astype(np.float64) - part.margin)
             yield chosen, {job.name: values}
 
     settings = job.settings
     roles = " → ".join(role for role in (settings.query, settings.key) if role is not None)
-    found = _signed(blocks, dealt, number)[job.name]
-    return Measure(job.name, MATTERING, found, f"{settings.kind} {roles}".strip())
+    what = f"{settings.kind} {roles}".strip()
+    return [Measure(name, MATTERING, each, what) for name, each in _signed(blocks, dealt, number).items()]

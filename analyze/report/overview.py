@@ -1,6 +1,7 @@
 """What was run, how well it answers, and how attention is distributed."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 
 from analyze.prune.halves import answered
 from analyze.report.packing import Arrays
+from analyze.report.words import Words
 from analyze.scores.intervals import score_intervals
 from analyze.scores.mme import TOTALS, mme_scores, total_scores
 from analyze.statistics.bootstrap import Bootstrap
@@ -16,12 +18,14 @@ from analyze.statistics.intervals import share_interval
 from analyze.tables.frames import Heads
 from analyze.tables.tallies import Tally
 from analyze.tables.text_scope import TextScope
+from schemas.manifest import ORIGINAL
 
 MOST_POINTS = 200  # of a category
 SETTINGS = (
     *("model", "revision", "architecture", "dtype", "conv_mode", "prompt_suffix", "question_file"),
     *("image_preprocessing", "system_span", "removed", "images", "derived", "started"),
 )
+NAMES = {"images": "images_given"}  # of texts, where another text has the name of the field
 SESSION = ("device", "kernel", "git_commit", "versions")
 
 
@@ -36,36 +40,71 @@ class Score:
     most: float
 
 
-def settings(heads: Heads, scope: TextScope) -> list[tuple[str, str]]:
+def title(heads: Heads, scope: TextScope, words: Words) -> str:
+    """What the page is of: the model, the run, and what is not as usual: images, wording, text scope."""
+    manifest = heads.manifest
+    parts = [
+        Path(manifest.model or "").name,
+        words.filled("title_run", name=heads.run.path.resolve().name),
+        "" if manifest.images == ORIGINAL else words.filled("title_images", kind=manifest.images),
+        words.filled("title_prompt", name=heads.prompt) if heads.prompt else "",
+        words["title_scope"] if scope.note else "",
+    ]
+    return words.filled("title", subject=words["comma"].join(filter(None, parts)))
+
+
+def notes(heads: Heads, words: Words) -> list[tuple[str, str]]:
+    """What a reader must know of this run before its numbers: a heading and a text each."""
+    run, found = heads.run, []
+    written, there = sum(part.rows["samples"] for part in run.parts), len(heads.samples)
+    if not run.complete:
+        text = words.filled("warn_incomplete", there=f"{written:,}", asked=f"{run.samples_asked or 0:,}")
+        found.append((words["incomplete"], text))
+    if heads.prompt is None and there != written:
+        found.append((words["changed"], words.filled("warn_changed", there=f"{there:,}", written=f"{written:,}")))
+    if heads.manifest.images != ORIGINAL:
+        kind = words[f"images_{heads.manifest.images}"]
+        found.append((words["counterfactual"], words.filled("warn_counterfactual", kind=kind)))
+    return found
+
+
+def settings(heads: Heads, scope: TextScope, words: Words) -> list[tuple[str, str]]:
     """What was run: fields of `run.json` and of the newest session that say something, as text."""
     manifest = heads.manifest
     sessions = [session for ledger in heads.run.ledgers.values() for session in ledger.sessions]
     rows: list[tuple[str, Any]] = [(name, getattr(manifest, name, None)) for name in SETTINGS]
-    rows += [("shape", f"{heads.layers} × {heads.heads}"), ("samples", _samples(heads)), ("text_scope", scope.name)]
-    rows += [("prompt", heads.prompt)] + [(name, getattr(sessions[-1], name)) for name in SESSION if sessions]
-    return [(name, _text(value)) for name, value in rows if value not in (None, "", {}, [])]
+    rows += [("shape", f"{heads.layers} × {heads.heads}"), ("samples", _samples(heads, words))]
+    rows += [("text_scope", scope.name), ("prompt", heads.prompt)]
+    rows += [(name, getattr(sessions[-1], name)) for name in SESSION if sessions]
+    return [(NAMES.get(name, name), _text(value, words)) for name, value in rows if value not in (None, "", {}, [])]
 
 
-def _samples(heads: Heads) -> str:
-    statuses = heads.samples["reason"].where(~heads.observed, "ok").value_counts()
-    return ", ".join(f"{number:,} {name}" for name, number in statuses.items())
+def _samples(heads: Heads, words: Words) -> str:
+    """How many samples were observed, and how many skipped, by the reason."""
+    numbers = heads.samples["reason"].where(~heads.observed, words["observed"]).value_counts()
+    return words["comma"].join(f"{number:,} {name}" for name, number in numbers.items())
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, words: Words) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name}: {each}" for name, each in value.items())
+        return words["comma"].join(f"{name}{words['colon']}{each}" for name, each in value.items())
     return str(value)
 
 
-def scores(heads: Heads, seed: int) -> tuple[list[Score], pd.DataFrame]:
-    """The figures that stand first, and the scores by category; both empty where no right answer is yes or no."""
+def scores(heads: Heads, words: Words, seed: int) -> tuple[list[Score], pd.DataFrame]:
+    """The figures that stand first, and the scores by category; both empty where no right answer is yes or no.
+
+    The column `title` of the scores is the category, or the total in words.
+    """
     table = mme_scores(heads.samples)
     if table.empty:
         return [], table
-    table = score_intervals(pd.concat([table, total_scores(table)]), heads.samples, seed=seed)
-    first = []
+    whole = pd.concat([table, total_scores(table)], ignore_index=True)
+    table = score_intervals(whole, heads.samples, seed=seed)
+    first, table["title"] = [], table["category"]
     for total, names in TOTALS.items():
         rows = table[table["category"].isin([total, f"{total} (MME)"]) & table["accuracy"].isna()]
+        table.loc[rows.index[-1:], "title"] = words[total]
         if len(rows) and np.isfinite(rows["score"].iloc[-1]):
             row = rows.iloc[-1]
             most = MOST_POINTS * int(table["category"].isin(names).sum())

@@ -12,16 +12,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from analyze.drawing.labels import by_queries, colour
-from analyze.pictures.of_run import subject
 from analyze.report import browser, charts, comparison, overview
 from analyze.report.measures import CONTRIBUTING, KINDS, LOOKING, MATTERING, Measure, Measured, measure
 from analyze.report.packing import Arrays, plain, script_json
 from analyze.report.tallying import ranks
-from analyze.report.words import Words
+from analyze.report.words import Words, number
 from analyze.statistics.contrasts import STATES
 from analyze.tables.frames import Heads
 
@@ -59,9 +59,9 @@ def make_page(heads: Heads, other: Heads | None, choices: Choices) -> str:
     compared = None
     if other is not None:
         compared = comparison.compare_runs(
-            heads, other, text_scope=choices.text_scope, related=choices.related, seed=choices.seed
+            heads, other, words, text_scope=choices.text_scope, related=choices.related, seed=choices.seed
         )
-    first, scores = overview.scores(heads, choices.seed)
+    first, scores = overview.scores(heads, words, choices.seed)
     sets, random = comparison.pruning(heads.folder / PRUNE)
     data = {
         "words": words.texts,
@@ -77,9 +77,11 @@ def make_page(heads: Heads, other: Heads | None, choices: Choices) -> str:
     specs = _specs(words, heads, measured, compared, sets, random)
     return _filled(
         words=words,
-        title=", ".join(subject(heads, scope)),
+        number=number,
+        title=overview.title(heads, scope, words),
+        notes=overview.notes(heads, words),
         path=str(heads.run.path),
-        settings=overview.settings(heads, scope),
+        settings=overview.settings(heads, scope, words),
         causal=heads.manifest.causal is not False,
         agreements=measured.agreements(),
         first=first,
@@ -104,6 +106,7 @@ def _measure(arrays: Arrays, one: Measure, words: Words) -> dict[str, Any]:
     found, key = one.found, f"{one.kind}/{one.name}"
     means, (low, high) = found.means(), found.interval()
     arrays.add(f"{key}/means", means)
+    arrays.add(f"{key}/ends", np.array([charts.colour_ends(each, signed=one.kind != LOOKING) for each in means]))
     arrays.add(f"{key}/low", low)
     arrays.add(f"{key}/high", high)
     arrays.add(f"{key}/ranks", ranks(means[0]))
@@ -111,7 +114,7 @@ def _measure(arrays: Arrays, one: Measure, words: Words) -> dict[str, Any]:
     arrays.add(f"{key}/bins", found.bins)
     arrays.add(f"{key}/top", found.top.T + 1)  # 0: there are no more
     arrays.add(f"{key}/values", found.values.T)
-    label = f"{one.name}: {one.what}" if one.kind == MATTERING else words.flow(one.name)
+    label = f"{one.name}{words['colon']}{one.what}" if one.kind == MATTERING else words.flow(one.name)
     return {
         "name": one.name, "key": key, "kind": one.kind, "label": label, "signed": one.kind != LOOKING,
         "reliability": found.reliability(), "edges": found.edges.round(6).tolist(), "kept": found.top.shape[0],
@@ -178,18 +181,18 @@ def _filled(**values: Any) -> str:
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    texts = {name: (TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js")}
-    scripts = {"library": library(), "script": texts["page.js"]}
+    style, *own = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "helpers.js", "page.js"))
+    scripts = [library(), *own]
     policy: Mapping[str, str] = {
         "default-src": "'none'",
         "img-src": "data:",
-        "style-src": _hashed(texts["page.css"]),
-        "script-src": " ".join(map(_hashed, scripts.values())),
+        "style-src": _hashed(style),
+        "script-src": " ".join(map(_hashed, scripts)),
         "base-uri": "'none'",
         "form-action": "'none'",
     }
     text = "; ".join(f"{name} {value}" for name, value in policy.items())
-    return environment.get_template("page.html").render(policy=text, style=texts["page.css"], **scripts, **values)
+    return environment.get_template("page.html").render(policy=text, style=style, scripts=scripts, **values)
 
 
 @cache

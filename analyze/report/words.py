@@ -31,17 +31,24 @@ class Words:
         """A text."""
         return self.texts[name]
 
-    def filled(self, name: str, **values: Any) -> str:
+    def filled(self, name: str, /, **values: Any) -> str:
         """A text with its values."""
         return self.texts[name].format(**values)
 
     def flow(self, name: str) -> str:
-        """A mass column: `A2V (last token → image)`; or a contribution: `D2V (image)`."""
+        """A mass column: `A2V (last token → image)`; or a contribution: `D2V (added from image)`."""
         source, target = name.partition("2")[0], self.texts[f"role {target_of(name)}"]
         if source == SIGNED:
-            return f"{name.upper()} ({target})"
-        return (
-            label(name)
-            if self.language == "en"
-            else f"{name.upper()} ({self.texts[f'role {SOURCES[source]}']} → {target})"
-        )
+            return self.filled("contribution", name=name.upper(), role=target)
+        if self.language == "en":
+            return label(name)
+        return self.filled("mass", name=name.upper(), source=self.texts[f"role {SOURCES[source]}"], target=target)
+
+    def span(self, low: float, high: float, digits: int = 1, *, sign: bool = False) -> str:
+        """An interval: `−0.5 to 1.2`."""
+        return self.filled("range", low=number(low, digits, sign=sign), high=number(high, digits, sign=sign))
+
+
+def number(value: float, digits: int = 1, *, sign: bool = False) -> str:
+    """A number with the sign of minus, not a hyphen."""
+    return f"{value:{'+' if sign else ''}.{digits}f}".replace("-", "−")

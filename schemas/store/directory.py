@@ -35,8 +35,8 @@ def check_directory(path: Location) -> None:
         HeadflowError: it cannot be written to.
     """
     try:
-        if path.is_file():
-            raise HeadflowError(f"{path} is a file; give a directory to write the run to")
+        if path.exists() and not path.is_dir():
+            raise HeadflowError(f"{path} is a file, not a directory; choose another directory")
         if isinstance(path, ObjectPath):
             (path / PROBE).write_bytes(b"")
             (path / PROBE).unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """Oracle: made-up runs whose difference was planted, brute force with pandas, and a run compared with itself."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -8,11 +9,12 @@ import pytest
 from scipy import stats
 
 from analyze.__main__ import main
-from analyze.compare.answers import compare_answers
+from analyze.compare.answers import NOTES, cannot_tell, compare_answers
 from analyze.compare.comparison import compare
 from analyze.compare.distances import distances
 from analyze.compare.heads import floor, obstacle
 from analyze.compare.pairing import differing_settings, pair_samples
+from analyze.compare.sentences import LANGUAGES, MINUS, Sentence, templates
 from analyze.scores.mme import ALL
 from analyze.tables.frames import open_heads
 from schemas.columns import FLOW_NAMES
@@ -131,6 +133,31 @@ def test_a_run_and_itself_do_not_differ_and_ten_flipped_answers_do(folder, base)
     assert lines[0].startswith("answers: B is right less often (-6.")
     lines = result(base, write(folder / "flipped thrice", flip=3)).verdict()
     assert "cannot tell: 2 images differ, fewer than 5" in lines[0]
+    assert lines[2] == "by category: cannot be told in 1 of 2: OCR"  # no answer differs in color
+
+
+def test_every_sentence_is_in_both_languages_with_the_same_values():
+    for name, texts in templates().items():
+        assert len(texts) == len(LANGUAGES), name
+        fields = [sorted(re.findall(r"\{(\w+):?([^}]*)\}", text)) for text in texts]
+        assert fields[0] == fields[1], name
+        assert not re.search(r"[,;:()]", re.sub(r"\{[^}]*\}", "", texts[1])), name
+
+
+def test_sentences_in_chinese_have_the_same_numbers(folder, base):
+    found = result(base, write(folder / "flipped again", flip=10, shift=0.02))
+    for sentence in found.sentences():
+        english, chinese = str(sentence).replace("-", MINUS), sentence.in_words("zh")
+        assert re.findall(r"[+−]?\d+\.\d+", english) == re.findall(r"[+−]?\d+\.\d+", chinese)
+        assert re.search("[\u4e00-\u9fff]", chinese)
+    assert any(MINUS in sentence.in_words("en") for sentence in found.sentences())
+
+
+def test_notes_are_read_back():
+    text = cannot_tell(np.arange(30) < 3)
+    assert Sentence.read(text, NOTES).in_words("zh") == "无法判断：只有 3 张图像上有差别，不足 5 张"
+    with pytest.raises(ValueError, match="no sentence says"):
+        Sentence.read("anything else", NOTES)
 
 
 def test_the_planted_head_is_found_and_no_other(folder, base):
@@ -152,7 +179,7 @@ def test_differences_of_rounding_are_not_significant(folder, base):
 
 
 def test_heads_are_matched_by_index_only_where_one_model_was_made_from_the_other(folder, base):
-    assert obstacle(base, base, related=False) == ""
+    assert obstacle(base, base, related=False) is None
     small = write(folder / "small", layers=4, heads=2)
     found = result(base, small)
     assert found.heads == []

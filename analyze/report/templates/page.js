@@ -17,42 +17,14 @@
   const state = { measure: page.measures.find((each) => each.key === page.measure), category: 0, cell: 0, shade: "value", page: 0, marked: -1 };
   const views = {};
 
-  async function unpacked(text) {
-    const letters = atob(text);
-    const packed = new Uint8Array(letters.length);
-    for (let place = 0; place < letters.length; place++) packed[place] = letters.charCodeAt(place);
-    return new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
-  }
-
   // Elements
-  function element(tag, content = "", more = {}) {
-    const made = Object.assign(document.createElement(tag), more);
-    if (Array.isArray(content)) made.append(...content);
-    else made.textContent = content;
-    return made;
-  }
   const options = (id, pairs) => $(id).replaceChildren(...pairs.map(([value, text]) => element("option", text, { value })));
   const filled = (name, values) => words[name].replace(/\{(\w+)\}/g, (_, key) => values[key]);
   const headName = (cell) => filled("head_name", { layer: Math.floor(cell / heads), head: cell % heads });
   const shortName = (cell) => `L${Math.floor(cell / heads)}H${cell % heads}`;
-  function number(value) {
-    if (value === null || value === undefined || Number.isNaN(value)) return "–";
-    return state.measure.signed ? (value < 0 ? "−" : "+") + Math.abs(value).toFixed(4) : value.toFixed(4);
-  }
+  const number = (value) => (state.measure.signed && value >= 0 ? "+" : "") + digits(value, 4);
 
   // Charts
-  function theme() {
-    const style = getComputedStyle(document.documentElement);
-    const of = (name) => style.getPropertyValue(`--${name}`).trim();
-    const dark = style.colorScheme === "dark";
-    const axis = { labelColor: of("soft"), titleColor: of("soft"), gridColor: of("line"), domainColor: of("line"), tickColor: of("line"), titleFontWeight: 500, labelFontSize: 11.5, titleFontSize: 12 };
-    return {
-      background: "transparent", font: "system-ui, sans-serif", axis, view: { stroke: null },
-      legend: { labelColor: of("soft"), titleColor: of("soft"), labelFontSize: 11.5 },
-      range: { ramp: { scheme: "viridis" }, diverging: dark ? ["#5cb3ff", "#23272e", "#ffb347"] : ["#0b5fa5", "#f1efe9", "#c25700"] },
-      style: { quiet: { fill: of("quiet"), stroke: of("quiet"), color: of("quiet") }, own: { fill: of("own"), color: of("own") }, chosen: { stroke: of("own"), fill: null } },
-    };
-  }
   async function draw(name, place = name) {
     if (!$(place) || !page.charts[name]) return;
     views[place]?.finalize();
@@ -85,14 +57,13 @@
       views.map.of = mapName();
     }
     const highest = order();
-    const rank = new Map(highest.map((cell, place) => [cell, place + 1]));
-    const middle = highest.findIndex((cell) => mean(cell) < 0);
-    const shade = (cell) => (state.shade === "value" ? mean(cell) : (state.measure.signed && middle >= 0 ? middle : highest.length) - rank.get(cell) + 1);
-    const rows = highest.map((cell) => ({ cell, layer: Math.floor(cell / heads), head: cell % heads, shade: shade(cell), text: number(mean(cell)) }));
+    const scale = state.shade === "value" ? valueScale(highest) : rankScale(highest);
+    const rows = highest.map((cell, place) => ({ cell, layer: Math.floor(cell / heads), head: cell % heads, shade: scale.shade(cell, place), text: number(mean(cell)), rank: place + 1 }));
     rows.sort((one, other) => one.cell - other.cell);
-    const end = rows.reduce((most, row) => Math.max(most, Math.abs(row.shade)), 0) || 1;
-    await fill("map", { cells: rows, chosen: chosen() }, { end });
-    $("map").setAttribute("aria-label", `${state.measure.label}, ${categoryName()}. ${words.highest}: ${highest.slice(0, 3).map((cell) => `${headName(cell)} ${number(mean(cell))}`).join("; ")}`);
+    const { low, high, ticks, labels, note } = scale;
+    await fill("map", { cells: rows, chosen: chosen() }, { low, high, ticks, labels });
+    $("beyond").textContent = note;
+    $("map").setAttribute("aria-label", [state.measure.label, words.comma, categoryName(), words.stop, words.highest, words.colon, highest.slice(0, 3).map((cell) => `${headName(cell)} ${number(mean(cell))}`).join(words.semicolon)].join(""));
     const chip = (cell) => {
       const made = element("button", `${shortName(cell)}  ${number(mean(cell))}`, { type: "button", onclick: () => choose(cell) });
       made.dataset.cell = cell;
@@ -103,6 +74,24 @@
     $("lowest-heads").hidden = !state.measure.signed;
     $("definition").textContent = words[`define_${state.measure.kind}`];
     await showHead();
+  }
+  // The ends of the colours are in the page; heads beyond them have the last colour, and the labels say so
+  function valueScale(highest) {
+    const [low, high] = array(`${state.measure.key}/ends`).slice(2 * state.category, 2 * state.category + 2);
+    const slack = (high - low) * 1e-5; // of float32
+    const above = highest.filter((cell) => mean(cell) > high + slack).length, below = highest.filter((cell) => mean(cell) < low - slack).length;
+    const label = (value) => minus(String(Number(value.toPrecision(5))));
+    const ends = [(below ? "≤ " : "") + label(low), (above ? "≥ " : "") + label(high)];
+    const note = above + below ? filled("beyond", { number: above + below, of: highest.length }) : "";
+    return { low, high, ticks: [low, (low + high) / 2, high], labels: [ends[0], label((low + high) / 2), ends[1]], note, shade: (cell) => mean(cell) };
+  }
+  function rankScale(highest) {
+    const last = highest.length, middle = highest.findIndex((cell) => mean(cell) < 0);
+    const labels = [`${words.rank} ${last}`, `${words.rank} 1`];
+    if (!state.measure.signed) return { low: -last, high: -1, ticks: [-last, -1], labels, note: "", shade: (cell, place) => -1 - place };
+    const positive = middle < 0 ? last : middle; // above 0: positive, positive - 1 ... 1; below: -1, -2 ...
+    const high = Math.max(positive, last - positive, 1);
+    return { low: -high, high, ticks: [positive - last, positive], labels, note: "", shade: (cell, place) => positive - place - (place >= positive ? 1 : 0) };
   }
   const categoryName = () => (state.category ? categories[state.category - 1] : words.all);
   function choose(cell) {
@@ -121,11 +110,11 @@
     const of = cells, low = array(`${key}/low`)[cell], ranked = [halves[cell], halves[cells + cell]];
     const rows = [
       ["mean_all", "mean", number(mean(cell, 0))],
-      ["interval", "interval", Number.isNaN(low) ? words.no_interval : `${number(low)} – ${number(array(`${key}/high`)[cell])}`],
-      ...(state.category ? [["mean_here", "here", `${number(mean(cell))} (${categoryName()})`]] : []),
+      ["interval", "interval", Number.isNaN(low) ? words.no_interval : filled("range", { low: number(low), high: number(array(`${key}/high`)[cell]) })],
+      ...(state.category ? [["mean_here", "here", filled("in_category", { value: number(mean(cell)), category: categoryName() })]] : []),
       ["rank", "rank", filled("rank_of", { rank: array(`${key}/ranks`)[cell], number: of })],
       ...(ranked.every(Boolean) ? [["rank_halves", "halves", ranked.join(" · ")]] : []),
-      ["reliability", "reliability", reliability === null ? "–" : reliability.toFixed(3)],
+      ["reliability", "reliability", digits(reliability, 3)],
     ];
     $("numbers").replaceChildren(...rows.flatMap(([name, id, text]) => {
       const value = element("dd", text, { title: id === "reliability" ? words.reliability_help : "" });
@@ -213,18 +202,17 @@
     $("cards").replaceChildren(...rows.slice(state.page * SHOWN, (state.page + 1) * SHOWN).map(card));
     if (!maps) return;
     $("overlay-head").textContent = shortName(state.cell);
-    const missing = $("overlay").checked && !maps.cells.includes(state.cell);
-    $("no-map").hidden = !missing;
-    $("no-map").replaceChildren(words.no_map, ...(missing ? maps.cells.flatMap((cell) => [element("button", shortName(cell), { type: "button", className: "link", onclick: () => choose(cell) }), " "]) : []));
+    const lacking = $("overlay").checked && !maps.cells.includes(state.cell);
+    $("no-map").hidden = !lacking;
+    $("no-map").replaceChildren(words.no_map, ...(lacking ? maps.cells.flatMap((cell) => [element("button", shortName(cell), { type: "button", className: "link", onclick: () => choose(cell) }), " "]) : []));
   }
   function card(row) {
     const right = samples.right[row];
     const pair = samples.state[row] < 0 ? "no pair" : page.states[samples.state[row]];
-    const digits = (value, places) => (value === null ? "–" : value.toFixed(places));
     const numbers = `${words.margin} ${digits(samples.margin[row], 3)} · ${words.p_yes} ${digits(samples.p_yes[row], 3)}`;
     const text = element("div", [
       element("p", samples.question[row] ?? "–", { className: "question" }),
-      element("p", `${words.answer}: ${samples.answer[row] ?? "–"} · ${words.prediction}: ${samples.prediction[row] ?? "–"}`),
+      element("p", `${words.answer}${words.colon}${samples.answer[row] ?? "–"} · ${words.prediction}${words.colon}${samples.prediction[row] ?? "–"}`),
       element("p", numbers, { className: "numbers-of-sample" }),
       element("p", [...(right === null ? [] : [element("span", right ? words.right : words.wrong, { className: `tag ${right ? "right" : "wrong"}` })]), element("span", words[pair], { className: "tag" })]),
       element("p", `${categories[samples.category[row]]} · ${samples.id[row]}`, { className: "small" }),
@@ -246,11 +234,7 @@
   }
   function overlay([rows, columns, x0, y0, x1, y1, first], which) {
     const values = array("maps").subarray(first + which * rows * columns, first + (which + 1) * rows * columns);
-    const most = Math.max(1, ...values);
-    const canvas = element("canvas", "", { width: columns, height: rows });
-    const pixels = new ImageData(columns, rows);
-    values.forEach((value, patch) => pixels.data.set([255, 40 + 200 * (value / most), 0, 205 * Math.sqrt(value / most)], patch * 4));
-    canvas.getContext("2d").putImageData(pixels, 0, 0);
+    const canvas = painted(values, rows, columns);
     Object.assign(canvas.style, { left: `${100 * x0}%`, top: `${100 * y0}%`, width: `${100 * (x1 - x0)}%`, height: `${100 * (y1 - y0)}%` });
     return canvas;
   }

@@ -20,7 +20,7 @@ HEADS = WORLD.heads.shape[1]
 ALPHAS = """(each) => [...each.getContext("2d").getImageData(0, 0, each.width, each.height).data]
     .filter((_, place) => place % 4 === 3)"""
 TOO_WIDE = """[...document.querySelectorAll("section :is(p, h2, h3, select, svg, button, .tile, .card)")]
-    .filter((each) => each.getBoundingClientRect().right > innerWidth + 1 && !each.closest(".wide"))
+    .filter((each) => each.getBoundingClientRect().right > innerWidth + 1 && !each.closest(".wide, .chips"))
     .map((each) => each.outerHTML.slice(0, 80))"""
 UNNAMED = """[...document.querySelectorAll("button, select, input, img, [role=group]")]
     .filter((each) => !(each.ariaLabel || each.textContent.trim() || each.alt || each.labels?.length)).length"""
@@ -46,6 +46,11 @@ def other(tmp_path_factory):
     run = write_whole_run(tmp_path_factory.mktemp("other") / "other", seed=1)
     rewrite(run, "heads", more_of_some_heads)
     return run
+
+
+def set_column(table, name, values):
+    frame = table.to_pandas().assign(**{name: values.astype(np.float32)})
+    return pa.Table.from_pandas(frame, table.schema, preserve_index=False)
 
 
 def more_of_some_heads(table):
@@ -170,9 +175,41 @@ def test_colours_are_as_strong_on_either_side_of_zero(run, shown):
     page = shown()
     page.evaluate("document.querySelector('[data-kind=contributing]').click()")
     page.wait_for_selector("[data-kind=contributing][aria-pressed=true]")
-    texts = page.locator("#map .role-legend-label text").all_text_contents()
-    ends = sorted(float(text.replace(MINUS, "-")) for text in texts)
+    ends = legend_of_map(page)
     assert ends[0] == pytest.approx(-ends[-1], rel=0.02)
+
+
+def legend_of_map(page) -> list[float]:
+    """The numbers at the scale of colours, from left to right."""
+    texts = page.locator("#map .role-legend-label text").all_text_contents()
+    return [float(text.replace(MINUS, "-").lstrip("≤≥ ")) for text in texts]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_an_outlier_leaves_the_other_heads_apart(browser, tmp_path, scheme):
+    """One head looks at the image, the others hardly; each two of them that differ by 0.01 have other colours."""
+    means = np.append(np.arange(11) / 100, 0.97)
+    run = write_whole_run(tmp_path / "run")
+    rewrite(run, "heads", lambda table: set_column(table, "a2v", np.tile(means, 40)))
+    page = browser.new_page(color_scheme=scheme)
+    page.goto(make_report(run).as_uri())
+    page.wait_for_selector("html[data-ready]")
+    fills = page.locator("#map .layer_0_marks path").evaluate_all(
+        "(all) => all.map((each) => getComputedStyle(each).fill.match(/\\d+/g).map(Number))"
+    )
+    steps = np.abs(np.diff(np.array(fills, float), axis=0)).sum(axis=1)
+    assert (steps[:10] > 15).all()
+    assert fills[10] == fills[11]
+    assert page.locator("#map .role-legend-label text").all_text_contents()[-1] == "≥ 0.1"
+    assert legend_of_map(page) == [0, 0.05, 0.1]
+    assert page.inner_text("#beyond").startswith("1 of 12 heads lie beyond the ends of the colours")
+    page.locator("#map .layer_0_marks path").last.hover()
+    page.wait_for_selector("#vg-tooltip-element.visible")
+    assert "0.9700" in page.inner_text("#vg-tooltip-element")
+    page.select_option("#shade", "rank")
+    page.wait_for_function("document.querySelector('#beyond').textContent === ''")
+    assert page.locator("#map .role-legend-label text").all_text_contents() == ["Rank 12", "Rank 1"]
+    page.close()
 
 
 def test_the_histogram_is_of_the_chosen_head(run, shown):
@@ -199,7 +236,7 @@ def test_ten_samples_show_the_numbers_of_the_table(run, shown):
             row = table.loc[name]
             assert card.locator(".question").inner_text() == " ".join(row["question"].split())
             assert f"Answer: {row['answer']} · Prediction: {row['prediction']}" in card.inner_text()
-            margin, p_yes = re.findall(r"-?\d+\.\d+", card.locator(".numbers-of-sample").inner_text())
+            margin, p_yes = re.findall(r"[−-]?\d+\.\d+", card.locator(".numbers-of-sample").inner_text())
             assert near(margin, row["margin"])
             assert near(p_yes, row["p_yes"])
             assert card.locator(".tag").first.inner_text() == (
@@ -325,6 +362,22 @@ def test_nothing_is_wider_than_the_screen(shown, name, width):
     page = shown(name, width=width)
     assert page.evaluate(TOO_WIDE) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize(("name", "screens"), [("en", 6), ("zh", 6), ("two", 8)])
+def test_a_narrow_page_is_not_too_high(shown, name, screens):
+    """Samples scroll in a box of their own; a sample that is marked is scrolled to."""
+    page = shown(name, width=360)
+    assert page.evaluate("document.documentElement.scrollHeight") < 900 * screens
+    box = page.locator("#cards")
+    assert box.evaluate("(each) => each.scrollHeight > each.clientHeight")
+    page.locator("#top button").last.click()
+    page.wait_for_selector(".card.marked")
+    page.wait_for_function("""() => {
+        const place = (name) => document.querySelector(name).getBoundingClientRect();
+        const card = place(".card.marked"), box = place("#cards");
+        return card.top >= box.top - 1 && card.top < box.bottom && card.top < innerHeight && card.bottom > 0;
+    }""")
 
 
 def test_a_head_without_a_map_names_those_that_have_one(browser, tmp_path):

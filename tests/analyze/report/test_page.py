@@ -23,7 +23,7 @@ from analyze.scores.mme import TOTALS, mme_scores
 from analyze.statistics.contrasts import STATES
 from tests.support.prunable import measure_sets
 from tests.support.report import CATEGORIES, HOSTILE, WORLD, make_report, write_whole_run
-from tests.support.runs import write_run
+from tests.support.runs import edit_ledger, edit_manifest, put, rewrite, write_run
 
 ROOT = Path(__file__).parents[3]
 
@@ -86,7 +86,7 @@ def test_the_policy_allows_what_is_in_the_page_alone(page):
         found = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
         hashes = [base64.b64encode(hashlib.sha256(each.encode()).digest()).decode() for each in found]
         assert rules.pop(rule) == [f"'sha256-{each}'" for each in hashes]
-        assert len(hashes) == (2 if tag == "script" else 1)
+        assert len(hashes) == (3 if tag == "script" else 1)
     assert rules == {}
     assert not re.search(r"<[^>]* (style|on\w+)=", re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL))
 
@@ -108,7 +108,7 @@ def test_scores_are_those_of_summary(run, page):
         assert [row[1], row[2], row[3], row[4]] == [
             f"{one['questions']}", f"{one['images']}", f"{one['accuracy']:.1f}", f"{one['score']:.1f}"
         ]  # fmt: skip
-        assert row[5] == f"{one['low']:.1f}–{one['high']:.1f}"
+        assert row[5] == f"{one['low']:.1f} to {one['high']:.1f}"
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -133,9 +133,9 @@ def test_every_text_is_in_both_languages_with_the_same_values():
 
 
 def test_every_text_is_used():
-    files = [*(ROOT / "analyze" / "report").glob("*.py"), *(ROOT / "analyze" / "report" / "templates").glob("page.*")]
+    files = [*(ROOT / "analyze" / "report").glob("*.py"), *(ROOT / "analyze" / "report" / "templates").glob("*.[hj]*")]
     code = "\n".join(file.read_text(encoding="utf-8") for file in files)
-    built = ("define_", "panel_", "of_", "role ", "warn_")
+    built = ("define_", "panel_", "of_", "role ", "warn_", "images_")
     named = {*SETTINGS, *SESSION, *STATES, *TOTALS, "heads_cut", "layers_cut"}
     unused = [name for name in all_texts() if not name.startswith(built) and name not in named
               and not re.search(f"[\"']{re.escape(name)}[\"']", code) and f"words.{name}" not in code]  # fmt: skip
@@ -211,3 +211,87 @@ def test_a_missing_package_is_one_line(tmp_path, package):
 def test_the_same_run_gives_the_same_page(run, page, tmp_path):
     assert main(["report", str(run), "--output-dir", str(tmp_path)]) == 0
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == page
+
+
+# Names of columns, models, commands and flags, and terms that the texts gloss; all else in a Chinese page is Chinese
+NAMES = re.compile(
+    r"\b(headflow|MME|JavaScript|Spearman-Brown|extract|knock-out RUN|BOS|SYS|USER|[XTVQADYB]|[XTVQAD]2[A-Z]+|"
+    r"[tvqa]2[vt]|[Yy]es|[Nn]o|logit|[Mm]argin|mass|looking|contributing|mattering|OCR|up|run|other|heads_edge)\b"
+    r"|--[\w-]+( all)?|\{\w+\}",
+    re.ASCII,
+)
+
+
+def test_the_page_in_chinese_has_no_english(run, tmp_path):
+    """But for names: of columns, of categories, of settings; the texts of questions are those of the data."""
+    other = write_whole_run(tmp_path / "other", seed=1)
+    page = make_report(run, other, "--lang", "zh").read_text(encoding="utf-8")
+    body = re.sub(
+        r"<(script|style)\b.*?</\1>|<code>.*?</code>|<dl>.*?</dl>|<option.*?</option>", "", page, flags=re.DOTALL
+    )
+    body = re.sub(r'<(th scope="row"|p class="runs")>.*?</(th|p)>', "", body, flags=re.DOTALL)
+    said = re.findall(r'(?:title|aria-label)="([^"]*)"', body) + re.split(r"<[^>]*>", body.partition("<body>")[2])
+    texts = [text.strip() for text in [*said, *(texts[1] for texts in all_texts().values())] if text.strip()]
+    for text in texts:
+        plain = NAMES.sub("", html.unescape(text).replace(HOSTILE, ""))
+        assert not re.search("[A-Za-z]{2}", plain), text
+        assert not re.search(r"[\u4e00-\u9fff] ?[,:;()]|[,:;()] ?[\u4e00-\u9fff]", plain), text
+
+
+def test_no_hyphen_stands_for_a_minus(run, tmp_path):
+    """Neither in intervals nor in the verdict; and no dash between two bounds."""
+    other = write_whole_run(tmp_path / "other", seed=1)
+    page = make_report(run, other).read_text(encoding="utf-8")
+    body = re.sub(r"<(script|style)\b.*?</\1>|<[^>]*>", "", page.partition("<body>")[2], flags=re.DOTALL)
+    assert re.search(r"95% interval −\d", body)
+    assert re.findall(r"(?<![\w-])-\d|\d ?– ?[−+]?\d", body) == []
+
+
+def test_abbreviations_are_explained_where_they_first_stand(page):
+    body = re.sub(r"<[^>]*>", "", page.partition("<body>")[2].partition('id="heads-section"')[0])
+    first = {}
+    for found in re.finditer(r"\b[TVQAD]2[A-Z]+\b( \()?", body):
+        first.setdefault(found[0].split()[0], found[1])
+    assert {"A2V", "Q2V", "D2V", "V2T", "T2V", "V2BOS"} <= set(first)
+    assert [name for name, explained in first.items() if not explained and name != "D2Y"] == []
+
+
+def test_an_incomplete_run_says_so_first(tmp_path):
+    run = write_run(tmp_path / "run")
+    whole = make_report(run).read_text(encoding="utf-8")
+    assert "This run is not complete." not in whole.partition('id="heads-section"')[0]
+    edit_ledger(run, state="running", samples=20, samples_in_run=20)
+    page = make_report(run, "--lang", "zh").read_text(encoding="utf-8")
+    assert "页面只包含 20 个样本中的 10 个" in page.partition('id="heads-section"')[0]
+
+
+def test_a_run_of_counterfactual_images_says_so_first(tmp_path):
+    run = write_run(tmp_path / "run")
+    edit_manifest(run, images="blank")
+    page = make_report(run).read_text(encoding="utf-8")
+    first = page.partition('id="heads-section"')[0]
+    assert "In place of each image it was given its mean colour." in first
+    assert "<h1>Attention heads of up, run run, blank images</h1>" in first
+
+
+def test_the_title_names_the_wording(tmp_path):
+    run = write_run(tmp_path / "run", categories={"OCR": 4})
+    edit_manifest(run, prompts={"bare": {"template": "{question}"}, "long": {"template": "{question} Answer."}})
+    rewrite(run, "samples", lambda table: put(table, "prompt", slice(None), ["bare", "bare", "long", "long"]))
+    assert main(["report", str(run), "--prompt", "long", "--output-dir", str(tmp_path), "--lang", "zh"]) == 0
+    page = (tmp_path / "report.zh.html").read_text(encoding="utf-8")
+    assert "<h1>注意力头报告：up，运行 run，问法 long</h1>" in page
+    assert data_of(page)["samples"]["id"] == ["OCR/1", "OCR/1#2"]
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_what_cannot_be_told_is_hollow_and_said(tmp_path, language):
+    a, b = (write_whole_run(tmp_path / name, seed=seed) for name, seed in (("a", 0), ("b", 1)))
+    data = data_of(make_report(a, b, "--lang", language).read_text(encoding="utf-8"))
+    rows = data["charts"]["answers"]["layer"][1]["data"]["values"]
+    untold = [row for row in rows if row["untold"]]
+    assert 0 < len(untold) < len(rows)
+    why = "cannot tell: 12 images, fewer than 20" if language == "en" else "无法判断：只有 12 张图像，不足 20 张"
+    assert untold[0]["told"] == why
+    assert {(row["inside"], row["low"]) for row in untold} == {("transparent", None)}
+    assert all(row["inside"] == row["ink"] for row in rows if not row["untold"])

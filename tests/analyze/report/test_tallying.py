@@ -1,9 +1,12 @@
 """The measures of heads against pandas: means, intervals, histograms, highest samples, effects."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from analyze.knockouts.jobs import knocked, knocked_parts
 from analyze.report.measures import CONTRIBUTING, LOOKING, MATTERING, measure
 from analyze.report.tallying import GROUPS, HIGHEST, Dealt, Tallied, ranks
 from analyze.statistics.clusters import Clusters
@@ -11,7 +14,10 @@ from analyze.statistics.intervals import mean_interval
 from analyze.tables.bins import EDGES
 from analyze.tables.frames import open_heads
 from analyze.tables.image_sums import ImageSums
+from schemas.errors import HeadflowError
+from schemas.jobs.job import open_job
 from tests.support.report import JOB, write_whole_run
+from tests.support.runs import edit_json
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +79,38 @@ def test_a_job_on_some_heads_leaves_the_others_unknown(tmp_path):
     assert np.isfinite(own.means()[0]).tolist() == [True] * 5 + [False] * 7
     assert (ranks(own.means()[0]) == 0).sum() == 7
     assert (own.top[:, 5:] == -1).all()
+
+
+def test_a_job_is_read_part_by_part(tmp_path, monkeypatch):
+    """Parts of a few samples are the whole, each sample in one of them; a job without a part has no measure."""
+    monkeypatch.setattr("schemas.jobs.writer.ROWS_PER_PART", 5 * 12)
+    run = write_whole_run(tmp_path / "run")
+    heads, _ = open_heads(run)
+    ids = pd.read_parquet(run / "samples")["sample_id"].tolist()
+    job = open_job(heads.run, JOB)
+    parts, whole = list(knocked_parts(job, ids)), knocked(job, ids)
+    assert [len(chosen) for chosen, _ in parts] == [5] * 8
+    chosen = np.concatenate([chosen for chosen, _ in parts])
+    assert sorted(chosen) == list(range(40))
+    for name in ("there", "margin", "untouched", "says"):
+        np.testing.assert_array_equal(
+            np.concatenate([getattr(part, name) for _, part in parts]), getattr(whole, name)[chosen]
+        )
+    test_effects_are_losses_of_margin(run, measure(heads, heads.scope(None)))
+    for path in job.paths:
+        path.unlink()
+    edit_json(run / "jobs" / JOB / "00000.json", parts=[], state="running")
+    assert MATTERING not in {each.kind for each in measure(heads, heads.scope(None)).measures}
+
+
+def test_a_sample_that_is_in_two_parts_of_a_job_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("schemas.jobs.writer.ROWS_PER_PART", 20 * 12)
+    run = write_whole_run(tmp_path / "run")
+    heads, _ = open_heads(run)
+    first, second = open_job(heads.run, JOB).paths
+    shutil.copy(first, second)
+    with pytest.raises(HeadflowError, match="has not one row for each knock-out of OCR/0"):
+        measure(heads, heads.scope(None))
 
 
 def test_with_few_images_intervals_are_those_of_single_images(run, measured):

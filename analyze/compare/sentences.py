@@ -1,0 +1,65 @@
+"""What is said of two runs compared, as names and values: `sentences.toml` has the words, in English and in Chinese."""
+
+import re
+import string
+import tomllib
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+FILE = Path(__file__).parent / "sentences.toml"
+LANGUAGES = ("en", "zh")
+JOINED = {"en": ", ", "zh": "、"}  # between the items of a list
+MINUS = "−"
+
+
+@cache
+def templates() -> dict[str, list[str]]:
+    """The sentences by name, in the order of `LANGUAGES`."""
+    found: dict[str, list[str]] = tomllib.loads(FILE.read_text(encoding="utf-8"))
+    return found
+
+
+class _WithMinus(string.Formatter):
+    """Writes negative numbers with the sign of minus, in place of a hyphen."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        text: str = super().format_field(value, format_spec)
+        return text.replace("-", MINUS) if isinstance(value, int | float) else text
+
+
+class Sentence:
+    """A sentence by its name; a value may be a sentence too, or a list of them. As text it is that of a terminal."""
+
+    def __init__(self, name: str, /, **values: Any) -> None:
+        self.name, self.values = name, values
+
+    def __str__(self) -> str:
+        values = {name: ", ".join(map(str, each)) if isinstance(each, list) else each
+                  for name, each in self.values.items()}  # fmt: skip
+        return templates()[self.name][0].format(**values)
+
+    def in_words(self, language: str) -> str:
+        """The sentence in a language, with the sign of minus, as in print."""
+        values = {name: _in_words(each, language) for name, each in self.values.items()}
+        return _WithMinus().format(templates()[self.name][LANGUAGES.index(language)], **values)
+
+    @classmethod
+    def read(cls, text: str, names: Iterable[str]) -> "Sentence":
+        """The sentence of which a text is the English form, of those with these names.
+
+        Raises:
+            ValueError: it is none of them.
+        """
+        for name in names:
+            pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+)", re.escape(templates()[name][0]))
+            if found := re.fullmatch(pattern, text, re.DOTALL):
+                return cls(name, **found.groupdict())
+        raise ValueError(f"no sentence says {text!r}")
+
+
+def _in_words(value: Any, language: str) -> Any:
+    if isinstance(value, list):
+        return JOINED[language].join(_in_words(each, language) for each in value)
+    return value.in_words(language) if isinstance(value, Sentence) else value
