@@ -20,6 +20,7 @@ import numpy as np
 
 from analyze.tables.frames import Heads
 from analyze.tables.text_scope import TextScope
+from analyze.tables.values import sample_values
 from schemas.columns import CROSSINGS, UNKNOWN
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
@@ -64,10 +65,7 @@ def export_records(heads: Heads, scope: TextScope, path: Path) -> int:
     if heads.manifest.images != ORIGINAL:
         raise HeadflowError(f"{heads.run.path} is of {heads.manifest.images} images, which records do not say")
     torch = _torch()
-    shape = (heads.layers, heads.heads)
-    values = np.empty((len(heads.samples), *shape, len(FLOWS)), np.float32)
-    for frame in heads.frames(list(FLOWS), scope):
-        values[frame["sample"], frame["layer"], frame["head"]] = frame[list(FLOWS)]
+    values = np.stack(list(sample_values(heads, list(FLOWS), scope).values()), axis=-1)
     observed = heads.observed.to_numpy()
     imported = heads.run.manifest.source == IMPORTED
     records = [
@@ -78,7 +76,7 @@ def export_records(heads: Heads, scope: TextScope, path: Path) -> int:
             "per_layer": [_head_dicts(layer) for layer in layers.astype(np.float64)],
         }
         | ({} if scope.name == EARLIER else {"text_scope": scope.name})
-        for sample, layers in zip(heads.samples[observed].itertuples(), values[observed], strict=True)
+        for sample, layers in zip(heads.samples[observed].itertuples(), values, strict=True)
     ]
     rows_in_file = heads.samples.loc[observed, "row"]
     if rows_in_file.notna().all():  # the earlier tool's order; a run of version 1 has no `row`

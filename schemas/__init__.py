@@ -5,6 +5,7 @@ manifest         the fields of `run.json`
 store/           runs on disk: open, write, resume
 validation/      what is wrong with a run, a line each
 jobs/            later jobs on a run, such as knock-outs
+workers/         tasks done in several processes, or on a Ray cluster
 sample_ids       how samples are named
 files/           files on a disk or an object store: where they lie, read though damaged, written whole
 text             text on one line

@@ -7,11 +7,15 @@ import numpy as np
 import pandas as pd
 from scipy.stats import wasserstein_distance
 
-from analyze.tables.bins import FINE, fine_index
+from analyze.tables.bins import FINE
 from analyze.tables.frames import Heads
+from analyze.tables.tallies import tally
+from schemas.workers.tasks import HERE, Workers
 
 
-def distances(runs: Mapping[str, Heads], flows: Sequence[str], text_scope: str | None = None) -> pd.DataFrame:
+def distances(
+    runs: Mapping[str, Heads], flows: Sequence[str], text_scope: str | None = None, workers: Workers = HERE
+) -> pd.DataFrame:
     """The distance of each two runs in each flow.
 
     It is the 1-Wasserstein distance of the distributions of all values (of samples, layers and heads): by how much, on
@@ -23,7 +27,7 @@ def distances(runs: Mapping[str, Heads], flows: Sequence[str], text_scope: str |
     Raises:
         HeadflowError: a run cannot be read.
     """
-    counts = {name: _counts(heads, flows, text_scope) for name, heads in runs.items()}
+    counts = {name: _counts(heads, flows, text_scope, workers) for name, heads in runs.items()}
     middles = (np.arange(FINE + 1) + 0.5) / FINE
     rows = []
     for flow in flows:
@@ -35,10 +39,8 @@ def distances(runs: Mapping[str, Heads], flows: Sequence[str], text_scope: str |
     return pd.DataFrame(rows, columns=["flow", "a", "b", "distance"])
 
 
-def _counts(heads: Heads, flows: Sequence[str], text_scope: str | None) -> dict[str, np.ndarray]:
-    """How many values of each flow are in each fine bin."""
-    counts = {flow: np.zeros(FINE + 1, np.int64) for flow in flows}
-    for frame in heads.frames(flows, heads.scope(text_scope)):
-        for flow, number in counts.items():
-            number += np.bincount(fine_index(frame[flow].to_numpy()), minlength=FINE + 1)
-    return counts
+def _counts(heads: Heads, flows: Sequence[str], text_scope: str | None, workers: Workers) -> pd.DataFrame:
+    """How many values of each flow, its column, are in each fine bin."""
+    found = tally(heads, flows, heads.scope(text_scope), workers=workers)
+    assert found.spread is not None
+    return found.spread.fine_by_layer.groupby("bin").sum()

@@ -16,8 +16,8 @@ from analyze.report.tallying import Dealt, Tallied, agreement, spread
 from analyze.statistics.clusters import Array, Codes
 from analyze.tables.bins import EDGES
 from analyze.tables.frames import Heads
-from analyze.tables.grid import Grid
-from analyze.tables.tallies import Tally, tally_frame
+from analyze.tables.parts.sums import Adding
+from analyze.tables.tallies import Tally, Total
 from analyze.tables.text_scope import TextScope
 from analyze.tables.values import observed_rows, observed_samples, table_rows
 from schemas.columns import CONTRIBUTION_COLUMNS, CONTRIBUTIONS
@@ -96,21 +96,18 @@ def measure(heads: Heads, scope: TextScope) -> Measured:
 
 
 def _looking(heads: Heads, scope: TextScope, dealt: Dealt) -> tuple[list[Measure], Tally]:
-    flows = heads.run.manifest.flows
-    grid = Grid(heads.categories, heads.layers, heads.heads, EDGES)
+    flows, row = heads.run.manifest.flows, observed_rows(heads)
     tallied = {flow: Tallied(dealt, heads.layers * heads.heads, EDGES) for flow in flows}
-    tally, row = None, observed_rows(heads)
-    for frame in heads.frames(flows, scope):
-        one = tally_frame(frame, flows, grid, spread=False)
-        tally = one if tally is None else tally + one
-        samples, place = np.unique(row[frame["sample"].to_numpy()], return_inverse=True)
-        cell = frame["layer"].to_numpy().astype(np.int64) * heads.heads + frame["head"].to_numpy()
-        for flow, each in tallied.items():
-            values = np.full((len(samples), each.cells), np.nan)
-            values[place, cell] = frame[flow].to_numpy()
-            each.add(samples, values)
-    assert tally is not None  # a run that is opened has an observed sample
-    return [Measure(flow, LOOKING, each) for flow, each in tallied.items()], tally
+    total = Total(heads, flows, scope, spread=False)
+    for task in total.tasks():
+        adding = Adding(task)
+        for own, values in task.read.values():
+            adding.add(own, values)
+            samples = row[task.read.samples[own]]
+            for flow, each in tallied.items():
+                each.add(samples, values[flow].reshape(len(samples), -1))
+        total.add(adding.result())
+    return [Measure(flow, LOOKING, each) for flow, each in tallied.items()], total.tally()
 
 
 def _table_blocks(heads: Heads, table: str, columns: list[str]) -> Iterator[tuple[Codes, dict[str, Array]]]:

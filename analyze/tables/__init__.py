@@ -1,11 +1,12 @@
 """A run as pandas.
 
-frames       a run opened for analysis: its samples, its categories, the rows of `heads` as DataFrames
+frames       a run opened for analysis: its samples, its categories, what is to be read of `heads`
 rows         the rows of one part, checked
+parts/       what workers read of some parts, and add up
 text_scope   which tokens `t2v` and `v2t` count as text
 bins         bins of attention values, for histograms and for quantiles
-grid         the groups of a tally, and grouping by them
-tallies      the rows grouped: counts, sums, extremes and histograms; all that readers need
+grid         the groups of a tally
+tallies      the rows of a run added up by group: counts, sums, extremes and histograms; all that readers need
 image_sums   sums over images, for intervals of means
 values       the values of each sample, as arrays
 output       results: tables as CSV files and as text, behind a verdict

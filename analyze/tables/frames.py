@@ -1,17 +1,17 @@
-"""A run opened for analysis: its samples, its categories, and the rows of `heads` as DataFrames."""
+"""A run opened for analysis: its samples as a DataFrame, its categories, and what is to be read of `heads`."""
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from analyze.tables.rows import part_rows
+from analyze.tables.parts.reading import PartSamples, Task
 from analyze.tables.text_scope import TextScope
 from schemas.columns import OK
 from schemas.errors import HeadflowError
@@ -20,9 +20,9 @@ from schemas.manifest import Manifest
 from schemas.store.parts import too_few_rows
 from schemas.store.run import Run, open_run
 from schemas.text import listed, short
+from schemas.workers.tasks import divided
 
 DEFAULT = ("t2v", "v2t")
-ROWS = 2**19  # of one frame; with fewer, the fixed cost of each pandas call is felt
 SHOWN = 20  # missing chunks that are named
 
 
@@ -93,68 +93,35 @@ class Heads:
         """The rows of some categories alone; `samples` stays whole."""
         return replace(self, categories=list(categories))
 
-    def frames(self, flows: Sequence[str], scope: TextScope) -> Iterator[pd.DataFrame]:
-        """The rows of all samples of `categories`, about `ROWS` in each DataFrame.
+    def tasks(self, flows: Sequence[str], scope: TextScope) -> Iterator[Task]:
+        """What is to be read of the samples of `categories`: tasks that any worker can do, in the order of the run.
 
-        Memory does not grow with the run. A thread reads the next DataFrame while the caller works on one.
-
-        Yields:
-            `sample` (int32, position of the row's sample in `samples`), `category` (categorical, of `categories`),
-            `layer`, `head` (int16), and each of `flows` (float64) in this text scope.
-
-        Raises:
-            HeadflowError: a part is missing, unreadable, or does not fit the manifest; or it does not have one row for
-                each (layer, head) of each sample that was observed, and no others.
+        The division is that of the run's parts, whatever is read of them.
         """
-        with ThreadPoolExecutor(1) as pool:
-            frames = self._frames(flows, scope)
-            coming = pool.submit(next, frames, None)
-            while (frame := coming.result()) is not None:
-                coming = pool.submit(next, frames, None)
-                yield frame
+        run, names = replace(self.run, ledgers={}), self.samples["sample_id"]
+        read = self.observed.to_numpy() & (self.category_codes >= 0)
+        for numbers in divided(range(len(self.parts))):
+            parts, samples = [], []
+            for number in numbers:
+                first, last = self.parts[number]
+                observed = first + np.flatnonzero(self.observed[first:last])
+                own = observed[read[observed]]
+                if len(observed) and not len(own):
+                    continue
+                others = [*names.iloc[observed[~read[observed]]], *(self.others[number] if self.others else ())]
+                parts.append(PartSamples(self.run.parts[number].name, names.iloc[own].tolist(), others))
+                samples.append(own)
+            if parts:
+                positions = np.concatenate(samples).astype(np.int32)
+                yield Task(run, parts, positions, tuple(flows), scope.of_samples(positions))
 
-    def _frames(self, flows: Sequence[str], scope: TextScope) -> Iterator[pd.DataFrame]:
-        gathered: list[pd.DataFrame] = []
-        for frame in self._small_frames(flows, scope):
-            gathered.append(frame)
-            if sum(map(len, gathered)) >= ROWS:
-                yield pd.concat(gathered, ignore_index=True)
-                gathered = []
-        if gathered:
-            yield pd.concat(gathered, ignore_index=True)
-
-    def _small_frames(self, flows: Sequence[str], scope: TextScope) -> Iterator[pd.DataFrame]:
-        """As `frames`, at most `BATCH` rows of one part each."""
-        names = pd.CategoricalDtype(self.categories)
-        category_of = names.categories.get_indexer(pd.Index(self.samples["category"].astype(str))).astype(np.int32)
-        columns = scope.columns(flows)
-        others = self.others or [()] * len(self.parts)
-        for part, (first, last), left_out in zip(self.run.parts, self.parts, others, strict=True):
-            observed = first + np.flatnonzero(self.observed[first:last])
-            wanted = category_of[observed] >= 0
-            if len(observed) and not wanted.any():
-                continue
-            path, ids = self.run.path / "heads" / part.name, self.samples["sample_id"].iloc[observed].astype(str)
-            for place, batch in part_rows(self.run, path, [*ids, *left_out], columns):
-                if left_out:
-                    own = place < len(observed)
-                    place, batch = place[own], batch.filter(pa.array(own))
-                sample = observed[place].astype(np.int32)
-                if not wanted.all():
-                    chosen = category_of[sample] >= 0
-                    sample, batch = sample[chosen], batch.filter(pa.array(chosen))
-                read = {name: batch[name].to_numpy().astype(np.float64) for name in columns}
-                values = {flow: scope.values(flow, read, sample) for flow in flows}
-                for flow, value in values.items():
-                    if not np.isfinite(value.sum()):
-                        raise HeadflowError(f"{path}: `{flow}` is not finite in some rows; run validate")
-                keys = {
-                    "sample": sample,
-                    "category": pd.Categorical.from_codes(category_of[sample], dtype=names),
-                    "layer": batch["layer"].to_numpy(),
-                    "head": batch["head"].to_numpy(),
-                }
-                yield pd.DataFrame(keys | values, copy=False)
+    @cached_property
+    def category_codes(self) -> npt.NDArray[np.int64]:
+        """The place of the category of each row of `samples` in `categories`; -1: it is not among them."""
+        names = self.samples["category"].astype("category")
+        places = {name: place for place, name in enumerate(self.categories)}
+        of_name = np.array([places.get(str(name), -1) for name in names.cat.categories] + [-1])
+        return of_name[names.cat.codes]
 
 
 def open_heads(path: str | Location, prompt: str | None = None, *, mixed: bool = False) -> tuple[Heads, str | None]:

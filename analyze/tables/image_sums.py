@@ -1,17 +1,14 @@
-"""Sums over images, which intervals of means need: they add up over frames, parts and categories.
+"""Sums over images, which intervals of means need: they add up over parts and categories.
 
-An image's own sum is known once all of its samples were read, so the sums of images that are not complete are kept.
+An image's own sum is known once all of its samples were read. Where some of them are in the parts of another task, the
+sum of those that were read goes into `OpenImages`.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from analyze.statistics.clusters import Clusters
-from analyze.tables.frames import Heads
 from analyze.tables.text_scope import Array
 
 
@@ -40,6 +37,16 @@ class ImageSums:
         """Of some images, from their sums and numbers of values, [images, ...] both."""
         return cls(*(each.sum(axis=0) for each in _terms(sums, counts)))
 
+    @classmethod
+    def none(cls, shape: tuple[int, ...]) -> "ImageSums":
+        """Of no image."""
+        return cls(*(np.zeros(shape) for _ in cls.__dataclass_fields__))
+
+    def add(self, other: "ImageSums", place: npt.NDArray[np.int64]) -> None:
+        """Add the sums over other images to the entries at some places of the first axis, such as categories."""
+        for name in self.__dataclass_fields__:
+            getattr(self, name)[place] += getattr(other, name)
+
     def __add__(self, other: "ImageSums") -> "ImageSums":
         """The sums over the images of both."""
         return ImageSums(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
@@ -58,55 +65,68 @@ def _terms(sums: Array, counts: Array) -> tuple[Array, ...]:
     return (counts > 0).astype(np.float64), sums, sums**2, sums * counts, counts, counts**2
 
 
-class ImageSumsReader:
-    """Gathers the sums over images from frames of rows in the order of the run.
+@dataclass(frozen=True)
+class Images:
+    """The images of some samples.
 
-    The result has an entry for each category, for each layer and, behind them, for all layers together, and each flow.
+    Attributes:
+        image: int64 [samples], the image of each sample, from 0.
+        category: int64 [images], the place of each image's category in the grid of the tally; -1: it is not read.
+        place: int64 [images], the image's place among those with samples in several tasks; -1: all are in one.
     """
 
-    def __init__(self, heads: Heads, flows: Sequence[str]) -> None:
-        samples = heads.samples.reset_index(drop=True)
-        clusters = Clusters.of(samples)
-        self._flows, self._layers = list(flows), heads.layers
-        self._image, self._starts = clusters.image, np.array([first for first, _ in heads.parts])
-        # The last sample of each image, in the order of the run
-        self._last = np.zeros(clusters.images, np.int64)
-        np.maximum.at(self._last, clusters.image, np.arange(len(samples)))
-        places = {name: place for place, name in enumerate(heads.categories)}
-        self._category = np.array([places.get(name, -1) for name in clusters.categories])[clusters.category]
-        shape = len(heads.categories), heads.layers + 1, len(flows)
-        self._found = ImageSums(*(np.zeros(shape) for _ in ImageSums.__dataclass_fields__))
-        self._open = np.empty(0, np.int64)  # images whose samples are not all read
-        self._sums, self._counts = np.empty((0, heads.layers, len(flows))), np.empty((0, heads.layers))
+    image: npt.NDArray[np.int64]
+    category: npt.NDArray[np.int64]
+    place: npt.NDArray[np.int64]
 
-    def add(self, frame: pd.DataFrame) -> None:
-        """Add rows as `Heads.frames` yields them."""
-        sample = frame["sample"].to_numpy()
-        images, place = np.unique(np.concatenate([self._open, self._image[sample]]), return_inverse=True)
-        cell = place[len(self._open) :] * self._layers + frame["layer"].to_numpy()
-        size = len(images) * self._layers
-        sums = np.stack([np.bincount(cell, frame[flow].to_numpy(), size) for flow in self._flows], axis=-1)
-        sums, counts = sums.reshape(len(images), self._layers, -1), np.bincount(cell, minlength=size)
-        counts = counts.reshape(len(images), self._layers).astype(np.float64)
-        before = place[: len(self._open)]
-        np.add.at(sums, before, self._sums)
-        np.add.at(counts, before, self._counts)
-        # Rows of the newest part may still come, those of parts before it not
-        complete = self._last[images] < self._starts[self._starts <= sample.max()].max()
-        self._close(images[complete], sums[complete], counts[complete])
-        self._open, self._sums, self._counts = images[~complete], sums[~complete], counts[~complete]
+    def of_samples(self, chosen: npt.NDArray[np.integer]) -> "Images":
+        """The images of some of the samples, by their positions; the others are left out."""
+        found, image = np.unique(self.image[chosen], return_inverse=True)
+        return Images(image, self.category[found], self.place[found])
 
-    def _close(self, images: npt.NDArray[np.int64], sums: Array, counts: Array) -> None:
-        whole = np.concatenate([sums, sums.sum(axis=1, keepdims=True)], axis=1)
-        number = np.concatenate([counts, counts.sum(axis=1, keepdims=True)], axis=1)[..., None]
-        for name, term in zip(
-            ImageSums.__dataclass_fields__, _terms(whole, np.broadcast_to(number, whole.shape)), strict=True
-        ):
-            np.add.at(getattr(self._found, name), self._category[images], term)
 
-    def result(self) -> ImageSums:
-        """The sums, once all rows were added."""
-        self._close(self._open, self._sums, self._counts)
-        self._open = self._open[:0]
-        self._sums, self._counts = self._sums[:0], self._counts[:0]
-        return self._found
+@dataclass(frozen=True)
+class OpenImages:
+    """Images with samples in several tasks: what is known of them so far.
+
+    Attributes:
+        place: int64 [images], see `Images`.
+        sums: float64 [flows, images, layers], of the values of all heads.
+        samples: float64 [images], how many were read.
+    """
+
+    place: npt.NDArray[np.int64]
+    sums: Array
+    samples: Array
+
+    @classmethod
+    def none(cls, images: int, flows: int, layers: int) -> "OpenImages":
+        """Images of which no sample was read."""
+        return cls(np.arange(images), np.zeros((flows, images, layers)), np.zeros(images))
+
+    def add(self, other: "OpenImages") -> None:
+        """Add some of the images to those of `none`."""
+        self.sums[:, other.place] += other.sums
+        self.samples[other.place] += other.samples
+
+
+def closed(sums: Array, samples: Array, category: npt.NDArray[np.int64], categories: int, heads: int) -> ImageSums:
+    """The sums over images whose samples were all read.
+
+    Args:
+        sums: of the values of each image, float64 [flows, images, layers].
+        samples: of each image, [images].
+        category: of each image, [images].
+
+    Returns:
+        Float64 [categories, layers and behind them all layers, flows].
+    """
+    flows, _, layers = sums.shape
+    whole = np.concatenate([sums, sums.sum(axis=2, keepdims=True)], axis=2)
+    number = samples[:, None] * heads * np.append(np.ones(layers), layers)
+    found = ImageSums.none((categories, layers + 1, flows))
+    for name, term in zip(
+        ImageSums.__dataclass_fields__, _terms(whole, np.broadcast_to(number, whole.shape)), strict=True
+    ):
+        np.add.at(getattr(found, name), category, term.transpose(1, 2, 0))
+    return found

@@ -13,13 +13,20 @@ from schemas.store.parts import Cells
 from schemas.store.run import Run
 from schemas.text import listed
 
-BATCH = 2**17  # rows read at once
+BATCH = 2**15  # rows read at once: their columns fit into a core's cache
 REMEDY = "a run keeps all rows of a sample or none: select samples with `subset`, or extract again"
 
 
 def part_rows(
     run: Run, path: Location, samples: Sequence[str], columns: Sequence[str]
 ) -> Iterator[tuple[npt.NDArray[np.int32], pa.RecordBatch]]:
+    """As `part_cells`, with the position of each row's sample in `samples`, int32 [rows]."""
+    yield from ((sample, batch) for sample, _, batch in part_cells(run, path, samples, columns))
+
+
+def part_cells(
+    run: Run, path: Path, samples: Sequence[str], columns: Sequence[str]
+) -> Iterator[tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], pa.RecordBatch]]:
     """The rows of one part, at most `BATCH` at once; all of them are to be read, as the check is done at the end.
 
     Args:
@@ -28,7 +35,8 @@ def part_rows(
         columns: what is read beside `sample_id` and the axes of the grid, `layer` and `head`.
 
     Yields:
-        The position of each row's sample in `samples`, int32 [rows], and the rows.
+        The position of each row's sample in `samples`, int32 [rows]; that of the row in an array [samples, *axes] made
+        flat, int64 [rows]; and the rows.
 
     Raises:
         HeadflowError: the part is missing or unreadable, or does not have one row for each cell of the grid of
@@ -40,8 +48,7 @@ def part_rows(
         sample = _places(batch["sample_id"], place, path)
         for axis, size in cells.sizes.items():
             _check_below(batch[axis], size, f"{path}: {axis}")
-        cells.add(sample, *(batch[axis].to_numpy() for axis in cells.sizes))
-        yield sample, batch
+        yield sample, cells.add(sample, *(batch[axis].to_numpy() for axis in cells.sizes)), batch
     if wrong := cells.wrong():
         raise HeadflowError(f"{path} {wrong}; {REMEDY}")
 

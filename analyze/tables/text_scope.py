@@ -1,15 +1,18 @@
 """Which tokens `t2v` and `v2t` count as text: all of it, or all but the system prompt."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from schemas.errors import HeadflowError
 from schemas.manifest import EXTRACTED, Manifest
 from schemas.roles import ROLES
+
+if TYPE_CHECKING:  # workers do without pandas
+    import pandas as pd
 
 Array = npt.NDArray[np.float64]
 
@@ -28,7 +31,7 @@ class TextScope:
     Attributes:
         name: `all` or `no-system`.
         converts: whether the run's values have to be converted.
-        factors: float64 [rows of `samples`], by which `t2v` is multiplied; empty if nothing is converted.
+        factors: float64 [samples], by which `t2v` is multiplied; empty if nothing is converted.
     """
 
     name: str
@@ -36,7 +39,7 @@ class TextScope:
     factors: Array
 
     @classmethod
-    def of(cls, manifest: Manifest, samples: pd.DataFrame, asked: str | None) -> "TextScope":
+    def of(cls, manifest: Manifest, samples: "pd.DataFrame", asked: str | None) -> "TextScope":
         """The scope asked for; None is the scope that the run was written in.
 
         Raises:
@@ -71,16 +74,20 @@ class TextScope:
         """The columns of `heads` to read for these flows."""
         return list(dict.fromkeys([*flows, *(["v2sys"] if self.converts and "v2t" in flows else [])]))
 
-    def values(self, flow: str, columns: Mapping[str, Array], sample: npt.NDArray[np.int32]) -> Array:
-        """One flow in this scope, float64 [rows].
+    def of_samples(self, samples: npt.NDArray[np.integer] | slice) -> "TextScope":
+        """The scope of some of the samples alone, by their positions."""
+        return replace(self, factors=self.factors[samples]) if self.converts else self
+
+    def values(self, flow: str, columns: Mapping[str, Array]) -> Array:
+        """One flow in this scope, float64 [samples, layers, heads].
 
         Args:
-            columns: some rows of `heads`, by column, float64 [rows]; the method `columns` says which are needed.
-            sample: the position of each row's sample in the table `samples`, int32 [rows].
+            columns: of `heads`, for the samples of this scope: float64 [samples, layers, heads]; the method `columns`
+                says which are needed.
         """
         values = columns[flow]
         if self.converts and flow == "t2v":
-            return values * self.factors[sample]
+            return values * self.factors[:, None, None]
         if self.converts and flow == "v2t":
             return np.maximum(values - columns["v2sys"], 0)  # rounding may leave -1e-8
         return values

@@ -10,17 +10,23 @@ import pyarrow as pa
 from analyze.scores.mme import read_answer, read_prediction
 from analyze.statistics.clusters import Array, Codes
 from analyze.tables.frames import Heads
+from analyze.tables.parts.reading import read_values
 from analyze.tables.rows import part_rows
 from analyze.tables.text_scope import TextScope
 from schemas.columns import TABLES
 from schemas.errors import HeadflowError
 from schemas.store.parts import grid_shape
+from schemas.workers.tasks import HERE, Workers
 
 Values = npt.NDArray[np.float32]
 
 
 def sample_values(
-    heads: Heads, flows: Sequence[str], scope: TextScope, layers: Sequence[int] | None = None
+    heads: Heads,
+    flows: Sequence[str],
+    scope: TextScope,
+    layers: Sequence[int] | None = None,
+    workers: Workers = HERE,
 ) -> dict[str, Values]:
     """The values of the observed samples, read once.
 
@@ -34,20 +40,15 @@ def sample_values(
         By flow, float32 [observed samples, layers, heads]; samples in the order of `observed_samples`.
 
     Raises:
-        HeadflowError: see `Heads.frames`.
+        HeadflowError: see `Task.values` and `Workers.map`.
     """
-    chosen = range(heads.layers) if layers is None else layers
+    chosen = list(range(heads.layers) if layers is None else layers)
     row = observed_rows(heads)
-    place = np.full(heads.layers, -1)
-    place[list(chosen)] = np.arange(len(chosen))
-    shape = int(heads.observed.sum()), len(chosen), heads.heads
-    values = {flow: np.empty(shape, np.float32) for flow in flows}
-    for frame in heads.frames(flows, scope):
-        layer = place[frame["layer"].to_numpy()]
-        kept = layer >= 0
-        where = row[frame["sample"].to_numpy()[kept]], layer[kept], frame["head"].to_numpy()[kept]
+    values = {flow: np.empty((int(heads.observed.sum()), len(chosen), heads.heads), np.float32) for flow in flows}
+    tasks = ((task, chosen) for task in heads.tasks(flows, scope))
+    for samples, found in workers.map(read_values, tasks):
         for flow, array in values.items():
-            array[where] = frame[flow].to_numpy()[kept]
+            array[row[samples]] = found[flow]
     return values
 
 

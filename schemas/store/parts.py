@@ -168,18 +168,22 @@ class Cells:
         """Those of a table of a run."""
         return cls(samples, dict(zip(TABLES[table].axes, grid_shape(run, table), strict=False)))
 
-    def add(self, sample: npt.NDArray[np.integer], *places: npt.NDArray[np.int16]) -> None:
+    def add(self, sample: npt.NDArray[np.integer], *places: npt.NDArray[np.int16]) -> npt.NDArray[np.int64]:
         """Count some rows.
 
         Args:
             sample: the position of each row's sample in `samples`, int [rows].
             places: of each axis, int16 [rows], within the grid.
+
+        Returns:
+            The position of each row in an array [samples, *axes] made flat, int64 [rows].
         """
         self._rows += np.bincount(sample, minlength=len(self._rows))
         cell = sample.astype(np.int64)
         for place, size in zip(places, self.sizes.values(), strict=True):
             cell = cell * size + place
         self._seen[cell] = True
+        return cell
 
     def wrong(self) -> str:
         """What the part lacks, or has twice, for a line that begins with its name; empty if it is whole."""

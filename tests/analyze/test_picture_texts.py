@@ -18,6 +18,7 @@ from analyze.pictures.of_run import Pictures, subject
 from analyze.tables.bins import bin_edges
 from analyze.tables.frames import open_heads
 from analyze.tables.tallies import tally
+from analyze.tables.values import sample_values
 from schemas.columns import FLOW_NAMES
 from schemas.roles import ROLES
 from tests.support.boxes import badly_placed
@@ -263,7 +264,7 @@ def test_bins_of_unequal_width_are_densities(small):
     edges = (0, 0.1, 0.2, 1)
     picture = pictures(small, edges=edges)["mme_overall_stacked_hist"]
     heads, _ = open_heads(small)
-    values = np.concatenate([frame["v2t"] for frame in heads.frames(DEFAULT, heads.scope("no-system"))])
+    values = sample_values(heads, ["v2t"], heads.scope("no-system"))["v2t"].ravel()
     assert picture.panels[0].bars["v2t"] == pytest.approx(np.histogram(values, edges, density=True)[0])
     with style():
         assert draw(picture, (8.0, 5.0)).axes[0].get_ylabel() == "Density of head values"

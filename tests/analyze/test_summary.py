@@ -12,10 +12,11 @@ from analyze.__main__ import main
 from analyze.scores.intervals import score_intervals
 from analyze.scores.mme import mme_scores, read_answer, read_prediction, total_scores
 from analyze.summary import summarise
-from analyze.tables import frames, rows
+from analyze.tables import rows
 from analyze.tables.bins import QUANTILES
 from analyze.tables.frames import open_heads
 from schemas.store import writer
+from schemas.workers import tasks
 from tests.support.runs import put, rewrite, write_run
 
 
@@ -51,8 +52,7 @@ def student(rows: pd.DataFrame, flow: str) -> tuple[float, float]:
 
 @pytest.mark.parametrize("at_once", [7, 100, 10**6])
 def test_intervals_have_the_image_as_their_unit(run, monkeypatch, at_once):
-    """However few rows are read at once: an image's rows may lie in several frames."""
-    monkeypatch.setattr(frames, "ROWS", at_once)
+    """However few rows are read at once."""
     monkeypatch.setattr(rows, "BATCH", at_once)
     heads, _ = open_heads(run)
     table = summarise(heads, ("t2v", "v2t"), heads.scope(None)).set_index(["group", "name", "flow"])
@@ -67,11 +67,13 @@ def test_intervals_have_the_image_as_their_unit(run, monkeypatch, at_once):
             assert (found["low"], found["high"]) == pytest.approx(student(some, flow), rel=1e-6), (key, flow)
 
 
-def test_an_image_in_two_parts_is_one(tmp_path, monkeypatch):
+@pytest.mark.parametrize("parts", [1, 2, 100])
+def test_an_image_in_two_parts_is_one(tmp_path, monkeypatch, parts):
+    """In tasks of one part, of two, and in one task."""
     monkeypatch.setattr(writer, "ROWS_PER_PART", 3 * 6)  # three samples of six rows: every second image is divided
     run = write_run(tmp_path / "run", categories={"OCR": 20})
     assert len(list((run / "heads").glob("*.parquet"))) > 5
-    monkeypatch.setattr(frames, "ROWS", 10)
+    monkeypatch.setattr(tasks, "PARTS", parts)
     heads, _ = open_heads(run)
     found = summarise(heads, ("t2v",), heads.scope(None)).iloc[0]
     samples = pd.read_parquet(run / "samples")[["sample_id", "image"]]

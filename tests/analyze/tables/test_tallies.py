@@ -1,33 +1,28 @@
 """Oracles: numpy.histogram, and pandas on the whole table."""
 
 import re
-from functools import reduce
-from operator import add
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from analyze.tables import frames, tallies
+from analyze.tables import tallies
 from analyze.tables.bins import EDGES, FINE, bin_edges
 from analyze.tables.frames import open_heads
-from analyze.tables.tallies import Grid, tally, tally_frame
+from analyze.tables.tallies import tally
 from schemas.errors import HeadflowError
 from schemas.store import writer
+from schemas.workers import tasks
 from tests.support.runs import put, rewrite, write_run
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run in several parts, read as several DataFrames."""
-    with pytest.MonkeyPatch.context() as patch:
-        with pytest.MonkeyPatch.context() as small:
-            small.setattr(writer, "ROWS_PER_PART", 40)
-            path = write_run(
-                tmp_path_factory.mktemp("run") / "run", layers=4, heads=5, categories={"color": 6, "OCR": 4}
-            )
-        patch.setattr(frames, "ROWS", 70)
-        yield path
+    """A run in five parts."""
+    with pytest.MonkeyPatch.context() as small:
+        small.setattr(writer, "ROWS_PER_PART", 40)
+        path = tmp_path_factory.mktemp("run") / "run"
+        return write_run(path, layers=4, heads=5, categories={"color": 6, "OCR": 4})
 
 
 @pytest.fixture(scope="module")
@@ -106,20 +101,31 @@ def test_means(run, table):
     assert found.means_by_category().loc["color", "v2t"].to_numpy() == pytest.approx(some.to_numpy(), abs=1e-6)
 
 
-def test_tallies_are_added_in_any_order(run):
+@pytest.mark.parametrize("parts", [1, 2, 3])
+def test_a_tally_is_that_of_tasks_of_any_size(run, monkeypatch, parts):
+    one = tallied(run)
+    monkeypatch.setattr(tasks, "PARTS", parts)
+    found = tallied(run)
+    for name in ("rows", "bins"):
+        assert getattr(found, name).equals(getattr(one, name)), name
+    for name in ("minima", "maxima", "fine_by_layer", "fine_by_category"):
+        assert getattr(found.spread, name).equals(getattr(one.spread, name)), name
+    assert np.allclose(found.sums, one.sums, rtol=1e-14, atol=0)
+    assert np.allclose(found.spread.squares, one.spread.squares, rtol=1e-14, atol=0)
+    for name in vars(one.images):
+        assert np.allclose(getattr(found.images, name), getattr(one.images, name), rtol=1e-14, atol=0), name
+
+
+def test_tallies_of_categories_are_added(run):
     heads, _ = open_heads(run)
-    grid, flows = Grid(heads.categories, heads.layers, heads.heads, EDGES), ("t2v", "v2t")
-    parts = [tally_frame(frame, flows, grid) for frame in heads.frames(flows, heads.scope(None))]
-    assert len(parts) > 2
-    one, other = reduce(add, parts), reduce(add, parts[::-1])
-    whole = pd.concat(heads.frames(flows, heads.scope(None)))
-    for found in (other, tally_frame(whole, flows, grid)):
+    whole = tallied(run).merged()
+    some = [tally(heads.of([name]), ("t2v", "v2t"), heads.scope(None)).merged() for name in heads.categories]
+    for found in (some[0] + some[1], some[1] + some[0]):
         for name in ("rows", "bins"):
-            assert getattr(found, name).equals(getattr(one, name)), name
+            assert getattr(found, name).equals(getattr(whole, name)), name
         for name in ("minima", "maxima", "fine_by_layer", "fine_by_category"):
-            assert getattr(found.spread, name).equals(getattr(one.spread, name)), name
-        assert np.allclose(found.sums, one.sums, rtol=1e-14, atol=0)
-        assert np.allclose(found.spread.squares, one.spread.squares, rtol=1e-14, atol=0)
+            assert getattr(found.spread, name).equals(getattr(whole.spread, name)), name
+        assert np.allclose(found.sums, whole.sums, rtol=1e-14, atol=0)
 
 
 def test_the_example_of_the_module_runs(made_up):

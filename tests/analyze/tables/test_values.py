@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analyze.tables import frames
 from analyze.tables.frames import open_heads
 from analyze.tables.values import observed_samples, sample_values, table_values
 from schemas.errors import HeadflowError
@@ -33,7 +32,7 @@ def run(tmp_path_factory):
 @pytest.mark.parametrize("layers", [None, [2, 0], [1]])
 @pytest.mark.parametrize("at_once", [5, 10**6])
 def test_values_are_those_of_the_table(run, monkeypatch, layers, at_once):
-    monkeypatch.setattr(frames, "ROWS", at_once)
+    monkeypatch.setattr("analyze.tables.rows.BATCH", at_once)
     heads, _ = open_heads(run)
     found = sample_values(heads, ["t2v", "a2v"], heads.scope(None), layers)
     rows = pd.read_parquet(run / "heads").astype({"sample_id": str})

@@ -1,0 +1,93 @@
+"""The values of the samples of some parts, as arrays."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from analyze.tables.rows import part_cells
+from analyze.tables.text_scope import Array, TextScope
+from schemas.errors import HeadflowError
+from schemas.store.run import Run
+
+
+@dataclass(frozen=True)
+class PartSamples:
+    """The observed samples of one part.
+
+    Attributes:
+        name: the part's file name.
+        ids: of the samples whose values are read.
+        others: ids of the others, in other wordings or categories.
+    """
+
+    name: str
+    ids: list[str]
+    others: list[str]
+
+
+@dataclass(frozen=True)
+class Task:
+    """Some consecutive parts of `heads`, with what is read of them; small, as it goes to another process.
+
+    Attributes:
+        run: without its ledgers, which may be large.
+        samples: positions in the table `samples` of the samples that are read, of all parts, int32.
+        flows: columns of `heads`.
+        scope: the text scope of these samples.
+    """
+
+    run: Run
+    parts: Sequence[PartSamples]
+    samples: npt.NDArray[np.int32]
+    flows: tuple[str, ...]
+    scope: TextScope
+
+    def values(self) -> Iterator[tuple[slice, dict[str, Array]]]:
+        """The values, part by part, so that memory does not grow with the number of parts.
+
+        Yields:
+            Which of `samples` they are of, and by flow float64 [samples, layers, heads] in the text scope.
+
+        Raises:
+            HeadflowError: a part is missing, unreadable, or does not fit the manifest; or it does not have one row for
+                each (layer, head) of each observed sample, and no others; or values are not finite.
+        """
+        first = 0
+        for part in self.parts:
+            own = slice(first, first := first + len(part.ids))
+            scope = self.scope.of_samples(own)
+            columns = _columns(self.run, part, scope.columns(self.flows))
+            values = {flow: scope.values(flow, columns) for flow in self.flows}
+            for flow, array in values.items():
+                if not np.isfinite(array.sum()):
+                    path = self.run.path / "heads" / part.name
+                    raise HeadflowError(f"{path}: `{flow}` is not finite in some rows; run validate")
+            yield own, values
+
+
+def read_values(task: tuple[Task, Sequence[int]]) -> tuple[npt.NDArray[np.int32], dict[str, npt.NDArray[np.float32]]]:
+    """Read the values of some layers: what a worker does.
+
+    Returns:
+        `samples` of the task, and by flow float32 [samples, layers, heads]. Raises as `Task.values`.
+    """
+    chosen, layers = task
+    shape = len(chosen.samples), len(layers), chosen.run.manifest.heads
+    found = {flow: np.empty(shape, np.float32) for flow in chosen.flows}
+    for own, values in chosen.values():
+        for flow, array in values.items():
+            found[flow][own] = array[:, layers]
+    return chosen.samples, found
+
+
+def _columns(run: Run, part: PartSamples, columns: Sequence[str]) -> dict[str, Array]:
+    """Columns of one part, by name: float64 [samples read, layers, heads]."""
+    shape = len(part.ids), run.manifest.layers, run.manifest.heads
+    found = {name: np.empty(shape) for name in columns}
+    for _, cell, batch in part_cells(run, run.path / "heads" / part.name, [*part.ids, *part.others], columns):
+        own = cell < np.prod(shape) if part.others else slice(None)
+        for name, values in found.items():
+            values.reshape(-1)[cell[own]] = batch[name].to_numpy()[own]
+    return found

@@ -1,0 +1,69 @@
+"""What workers do: a function of one argument, done for each task; and doing it in this process, without workers.
+
+A task covers a fixed number of consecutive parts of a run, whatever the number of workers, and results come in the
+order of the tasks. So sums of results are the same to the last bit, wherever the tasks are done.
+"""
+
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol, TypeVar
+
+from schemas.errors import HeadflowError
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+Part = TypeVar("Part")
+PARTS = 8  # of one task: about a million rows of `heads`
+AHEAD = 2  # tasks for each worker that are begun before the result of the first of them is taken
+
+Outcome = tuple[Result | None, Exception | None]  # a result, or what was raised instead
+
+
+class Workers(Protocol):
+    """Where tasks are done."""
+
+    def map(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
+        """The results of a function, in the order of the tasks; a few of them are done ahead.
+
+        Args:
+            function: at the top level of a module. Tasks and results are pickled, so they are plain and small.
+
+        Raises:
+            HeadflowError: a worker was killed.
+            Exception: what the function raises for the first task that fails.
+        """
+        ...
+
+
+class Here:
+    """No workers: this process does the tasks, each when its result is taken."""
+
+    def map(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
+        """See `Workers.map`."""
+        return map(function, tasks)
+
+
+HERE = Here()
+
+
+def divided(parts: Sequence[Part]) -> Iterator[Sequence[Part]]:
+    """Consecutive parts, `PARTS` for each task."""
+    return (parts[first : first + PARTS] for first in range(0, len(parts), PARTS))
+
+
+def attempt(function: Callable[[Task], Result], task: Task) -> Outcome[Result]:
+    """Do a task in a worker; where it fails, what was raised is the outcome, to be raised in the process that asks."""
+    try:
+        return function(task), None
+    except Exception as error:
+        if not isinstance(error, HeadflowError):  # a defect: the traceback would be lost
+            error.add_note(f"in a worker:\n{traceback.format_exc()}")
+        return None, error
+
+
+def result_of(outcome: Outcome[Result]) -> Result:
+    """The result of a task; raises what was raised instead."""
+    result, error = outcome
+    if error is not None:
+        raise error
+    return result  # type: ignore[return-value]  # `None` may be a result
