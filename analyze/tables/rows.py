@@ -25,7 +25,7 @@ def part_rows(
 
 
 def part_cells(
-    run: Run, path: Path, samples: Sequence[str], columns: Sequence[str]
+    run: Run, path: Location, samples: Sequence[str], columns: Sequence[str]
 ) -> Iterator[tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], pa.RecordBatch]]:
     """The rows of one part, at most `BATCH` at once; all of them are to be read, as the check is done at the end.
 
