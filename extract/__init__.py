@@ -8,6 +8,7 @@ maps/                where in the image heads look, read in the same pass
 residual/            what heads, MLPs and layers contribute to the answer, read in the same pass
 look/                one image and one question
 growing/ knockouts/  parts of a model knocked out, side by side; as a job on a run
+chunks/              what is asked of a run, and its chunks, run here or on a cluster
 passes/              images and their questions -> batches -> forward passes -> outcomes
 loop, runner         the loop over images; what it observes, into a run
 backends, provenance what loads a model; versions and commit

@@ -14,14 +14,10 @@ from schemas.cli import number, path, place
 from schemas.columns import LAST
 from schemas.manifest import ASPECTS, IMAGES, ORIGINAL, PACKED, ROWS, SEPARATE
 from schemas.text import storable
+from schemas.workers.tasks import LOCAL
 
 OUTPUT_DIR = "mme_attention_observation"  # as users of the earlier tool know it
 DTYPES = ("auto", "float16", "bfloat16", "float32")
-# Flags that may differ in a resume: they decide no number, or what they name is compared by its content
-RESUMABLE = (
-    "question_file", "image_folder", "num_samples", "output_dir", "resume", "overwrite", "retry_skipped", "chunk_idx",
-    "device", "batch_size", "num_workers", "show_prompt", "thumbnails",
-)  # fmt: skip
 
 
 def parser() -> argparse.ArgumentParser:
@@ -76,6 +72,21 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument(
         "--chunk-idx", type=number(int, 0, ROWS), default=0, help="the chunk that this process runs, from 0 (default 0)"
+    )
+    flags.add_argument(
+        "--ray",
+        nargs="?",
+        const=LOCAL,
+        metavar="ADDRESS",
+        help="run the chunks on a Ray cluster, as ray.init names it, such as auto; without an address: on one that is "
+        "started on this machine",
+    )
+    flags.add_argument(
+        "--gpus",
+        type=number(int, 1, ROWS),
+        default=1,
+        metavar="N",
+        help="processes on the Ray cluster, with a GPU each; where it has none, with a CPU each (default 1)",
     )
     flags.add_argument(
         "--conv-mode",

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -44,6 +44,23 @@ class Outcome(Protocol):
 
 
 AnOutcome = TypeVar("AnOutcome", bound=Outcome)
+
+
+class Bar(Protocol):
+    """A progress bar, such as tqdm's."""
+
+    def update(self) -> Any:
+        """One sample more is done."""
+
+    def set_postfix(self, *, skipped: int, refresh: bool) -> Any:
+        """Say how many were skipped."""
+
+
+def progress_bar(total: int, initial: int) -> AbstractContextManager[Bar]:
+    """A bar for a terminal; of `total` samples, `initial` are done before."""
+    return tqdm(total=total, initial=initial, unit="sample", dynamic_ncols=True)
+
+
 Batches = Iterable[list[ImageQuestions] | Skipped]
 Window = list[list[Sample]]  # the samples about each of some images
 
@@ -74,6 +91,7 @@ class Loop:
         removed: the heads and layers that were taken out of the model.
         thumbnails: whether small pictures of the images are made.
         counterfactual: makes counterfactual images; None: they are read as they are.
+        bar: opens a progress bar, see `progress_bar`.
     """
 
     checkpoint: Checkpoint
@@ -84,6 +102,7 @@ class Loop:
     removed: HeadSet = NOTHING
     thumbnails: bool = False
     counterfactual: Counterfactual | None = None
+    bar: Callable[[int, int], AbstractContextManager[Bar]] = progress_bar
 
     def manifest_fields(self) -> dict[str, Any]:
         """The fields of a run's manifest that it decides."""
@@ -133,7 +152,7 @@ class Loop:
         ended, total = 0, len(questions.samples)
         with (
             stop_on_signals() as stop,
-            tqdm(total=total, initial=total - len(samples), unit="sample", dynamic_ncols=True) as progress,
+            self.bar(total, total - len(samples)) as progress,
             closing(self._prepare(questions, windows, stop)) as prepared,  # a traceback would keep its workers
         ):
             made = batches(prepared, self.batch_size, packed=self.packed, done=done)

@@ -2,6 +2,8 @@
 
 import logging
 import os
+import re
+import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -9,10 +11,11 @@ from typing import Any
 
 from schemas.errors import HeadflowError
 from schemas.text import one_line
-from schemas.workers.tasks import AHEAD, Result, Task, attempt, result_of
+from schemas.workers.tasks import AHEAD, LOCAL, Result, Task, attempt, result_of
 
-LOCAL = "local"  # the address of a cluster that is started here, and ends with this process
 RETRIES = 3  # of a task whose worker was killed
+ADDRESS = re.compile(r"(ray://)?(?P<host>[^/:]+|\[[^/]+\]):(?P<port>[0-9]+)")
+SECONDS = 10  # that a cluster has to answer
 ROOT = Path(__file__).parents[2]
 
 
@@ -30,13 +33,7 @@ class Cluster:
         Raises:
             HeadflowError: Ray is not installed, or there is no cluster at this address.
         """
-        self._ray = _ray()
-        options: dict[str, Any] = {"num_cpus": number, "include_dashboard": False} if address == LOCAL else {}
-        options["runtime_env"] = {"py_modules": [str(ROOT / name) for name in packages]}
-        try:
-            self._ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
-        except (OSError, RuntimeError, ValueError) as error:
-            raise HeadflowError(f"no Ray cluster at {address}: {one_line(error)[:300]}", setting="ray") from None
+        self._ray = connect(address, packages, cpus=number)
         self._number = number or max(1, int(self._ray.cluster_resources().get("CPU", 1)))
 
     def __enter__(self) -> "Cluster":
@@ -63,6 +60,30 @@ class Cluster:
             what = f"{RETRIES} times anew" if isinstance(error, self._ray.exceptions.WorkerCrashedError) else "by Ray"
             raise HeadflowError(f"a task was not done {what}: {one_line(error)[:300]}", setting="ray") from None
         return result_of(outcome)
+
+
+def connect(address: str, packages: Sequence[str], *, cpus: int | None = None) -> Any:
+    """Connect this process to a cluster; returns the package `ray`, whose `shutdown` ends it.
+
+    Args:
+        cpus: of a cluster that is started here; None: as many as this machine has. Others: see `Cluster`.
+
+    Raises:
+        HeadflowError: Ray is not installed, or there is no cluster at this address.
+    """
+    ray = _ray()
+    if found := ADDRESS.fullmatch(address):
+        try:  # Ray itself tries for minutes
+            socket.create_connection((found["host"], int(found["port"])), SECONDS).close()
+        except OSError as error:
+            raise HeadflowError(f"no Ray cluster at {address}: {one_line(error)}", setting="ray") from None
+    options: dict[str, Any] = {"num_cpus": cpus, "include_dashboard": False} if address == LOCAL else {}
+    options["runtime_env"] = {"py_modules": [str(ROOT / name) for name in packages]}
+    try:
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise HeadflowError(f"no Ray cluster at {address}: {one_line(error)[:300]}", setting="ray") from None
+    return ray
 
 
 def _ray() -> Any:

@@ -14,6 +14,7 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 Part = TypeVar("Part")
 PARTS = 8  # of one task: about a million rows of `heads`
+LOCAL = "local"  # the address of a Ray cluster that is started here, and ends with this process
 AHEAD = 2  # tasks for each worker that are begun before the result of the first of them is taken
 
 Outcome = tuple[Result | None, Exception | None]  # a result, or what was raised instead

@@ -1,0 +1,150 @@
+"""What is asked for, read once, and compared with the run that is there."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from extract.backends import (
+    TRANSFORMERS,
+    asked_maps,
+    asked_tables,
+    find_prompts,
+    find_removed,
+    find_wordings,
+    in_wordings,
+    load_format,
+    packages,
+)
+from extract.prompts.templates import CHAT, find_template
+from extract.prompts.wordings import Wording
+from extract.prompts.wordings import manifest_fields as wording_fields
+from extract.provenance import git_commit, recorded
+from extract.questions.question_set import QuestionSet, read_questions
+from schemas.errors import HeadflowError
+from schemas.manifest import SEPARATE
+from schemas.store.directory import holds_run, refuse_foreign_run
+from schemas.store.identity import check_division, check_fingerprints, check_model, check_same
+from schemas.store.parts import damaged_parts
+from schemas.store.run import Run, open_run
+
+# Arguments that may differ in a resume: they decide no number, or what they name is compared by its content
+RESUMABLE = (
+    "question_file", "image_folder", "num_samples", "output_dir", "resume", "overwrite", "retry_skipped", "chunk_idx",
+    "device", "batch_size", "num_workers", "show_prompt", "thumbnails", "ray", "gpus",
+)  # fmt: skip
+
+
+def find_questions(arguments: argparse.Namespace) -> QuestionSet:
+    """The whole question file; raises `HeadflowError` if it or a name of a template is wrong."""
+    if arguments.conv_mode not in (None, CHAT):
+        find_template(arguments.conv_mode, arguments.model_path)
+    with packages(arguments.backend):
+        return read_questions(arguments.question_file, arguments.image_folder)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked for, of all chunks.
+
+    Attributes:
+        arguments: the values of the command's flags, by name; `chunk_idx` is not read here.
+        whole: the whole question file.
+        questions: the samples of all chunks, in all wordings.
+        settings: fingerprint of the model's settings and tokenizer.
+        images: fingerprints of images by name, of all chunks, so that each is compared with those before.
+        commit: see `git_commit`.
+    """
+
+    arguments: argparse.Namespace
+    wordings: Sequence[Wording]
+    whole: QuestionSet
+    questions: QuestionSet
+    settings: str | None
+    images: dict[str, str]
+    commit: str | None
+
+    @classmethod
+    def read(cls, arguments: argparse.Namespace) -> "Asked":
+        """Read the files that flags name; raises `HeadflowError` if one cannot be."""
+        wordings, whole = find_wordings(arguments), find_questions(arguments)
+        whole.check_images()
+        with packages(arguments.backend):
+            from extract.images.fingerprint import fingerprint_images
+            from extract.models.fingerprint import fingerprint_settings
+        return cls(
+            arguments=arguments,
+            wordings=wordings,
+            whole=whole,
+            questions=in_wordings(whole.first(arguments.num_samples), wordings),
+            settings=fingerprint_settings(arguments.model_path, arguments.model_base),
+            images=fingerprint_images(whole),
+            commit=git_commit(),
+        )
+
+    def chunk(self, index: int) -> QuestionSet:
+        """The samples of a chunk."""
+        return self.questions.chunk(self.arguments.num_chunks, index)
+
+    def find_run(self) -> Run | None:
+        """The run to resume; None: a new one is begun.
+
+        Raises:
+            HeadflowError: another run is in the directory, as far as that can be seen without loading weights.
+        """
+        arguments, path = self.arguments, self.arguments.output_dir
+        refuse_foreign_run(path)
+        if arguments.overwrite or not holds_run(path):
+            return None
+        try:
+            found = open_run(path)
+        except HeadflowError as error:
+            raise HeadflowError(f"{error}; put the file back, or overwrite the run", setting="overwrite") from None
+        check_same(found.manifest, self._known_fields, path)
+        check_division(found, len(self.questions.samples))
+        check_model(found, arguments.model_path, None, self.settings)
+        check_fingerprints(found, None, self.settings, self.images)
+        if not self._was_asked(found) and arguments.backend == TRANSFORMERS:
+            prompt_format, preprocessor = load_format(arguments)
+            prompts = find_prompts(prompt_format, self.wordings, arguments)
+            fields = prompts.manifest_fields() | {"image_preprocessing": preprocessor.describe()}
+            fields |= prompt_format.answer_tokens(prompts, arguments.answer_tokens).manifest_fields()
+            check_same(found.manifest, fields, path)
+        return found
+
+    def is_there(self, run: Run, index: int) -> bool:
+        """Whether nothing is left to do: the chunk is complete, has all samples, and had the same flags."""
+        ledger = run.ledgers.get(index)
+        complete = ledger is not None and ledger.complete and ledger.samples >= len(self.chunk(index).samples)
+        complete = complete and not damaged_parts(run, index)
+        return complete and not self.arguments.retry_skipped and self._was_asked(run)
+
+    @cached_property
+    def _known_fields(self) -> dict[str, Any]:
+        """The fields of the manifest that are known before the checkpoint is read."""
+        arguments = self.arguments
+        known = {
+            "num_chunks": arguments.num_chunks,
+            **({"revision": None} if Path(arguments.model_path).is_dir() else {}),
+            "model": arguments.model_path,
+            "tables": asked_tables(arguments),
+            **asked_maps(arguments),
+            "removed": find_removed(arguments).to_object(),
+            "question_file_sha256": self.questions.sha256,
+            **wording_fields(self.wordings),
+            "system_span": arguments.system_span,
+            "images": arguments.images,
+        }
+        if arguments.dtype != "auto":
+            known["dtype"] = arguments.dtype
+        if arguments.sequences == SEPARATE:
+            known["sequences"] = SEPARATE
+        return known
+
+    def _was_asked(self, run: Run) -> bool:
+        """Whether a session of the run had the same flags, except those that may differ in a resume."""
+        settings = {name: value for name, value in recorded(self.arguments).items() if name not in RESUMABLE}
+        sessions = [session for ledger in run.ledgers.values() for session in ledger.sessions]
+        return any(settings.items() <= session.arguments.items() for session in sessions)

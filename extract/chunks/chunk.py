@@ -1,0 +1,125 @@
+"""A chunk, run: by a process of its own, or by an actor of a cluster that runs several."""
+
+import sys
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from extract.backends import DISTRIBUTIONS, load_extractor, packages
+from extract.checks import check_images
+from extract.chunks.asked import Asked
+from extract.provenance import recorded, versions
+from extract.questions.question_set import QuestionSet
+from schemas.manifest import SWAP, Manifest, Session
+from schemas.store.directory import check_directory
+from schemas.store.writer import RunWriter
+
+if TYPE_CHECKING:
+    from extract.runner import Extractor
+
+Load = Callable[[Asked, QuestionSet, Session | None], "Extractor"]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What was done with a chunk.
+
+    Attributes:
+        there: samples that the run had before.
+        observed: samples that were observed now; `skipped`: how many were skipped now, by reason.
+        rows: of `heads`, written now.
+        unchanged: whether the run stays as it was, as nothing was left to do.
+    """
+
+    there: int
+    observed: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    rows: int = 0
+    unchanged: bool = False
+
+
+def load(asked: Asked, questions: QuestionSet, before: Session | None) -> "Extractor":
+    """Load the model for a chunk; see `load_extractor`."""
+    return load_extractor(asked.arguments, questions, asked.wordings, before)
+
+
+def run_chunk(asked: Asked, index: int, load: Load = load) -> Done:
+    """Run the samples of a chunk that the run lacks.
+
+    Args:
+        load: loads the model, or has loaded it for another chunk.
+
+    Raises:
+        HeadflowError: another run is in the directory, files or the model cannot be used, or the run not be written.
+        Stopped: a signal asked for it.
+    """
+    arguments = asked.arguments
+    chunk = asked.chunk(index)
+    found = asked.find_run()
+    if found is not None and asked.is_there(found, index):
+        return Done(len(chunk.samples), unchanged=True)
+    check_images(asked.questions, chunk)
+    if arguments.images == SWAP:
+        with packages(arguments.backend):
+            from extract.images.counterfactual.swapping import swap_images
+        chunk = swap_images(chunk, asked.whole)
+    check_directory(arguments.output_dir)
+    ledger = found.ledgers.get(index) if found is not None else None
+    before = ledger.sessions[-1] if ledger and ledger.sessions else None
+    extractor = load(asked, chunk, before)
+    return _write(extractor, chunk, _open_writer(asked, index, extractor, len(chunk.samples)))
+
+
+def _open_writer(asked: Asked, index: int, extractor: "Extractor", samples: int) -> RunWriter:
+    """Begin or resume the run, and print what the model is.
+
+    Args:
+        samples: how many the chunk has.
+
+    Raises:
+        HeadflowError: another run is in the directory, or another process writes it.
+    """
+    arguments = asked.arguments
+    manifest = Manifest(
+        **extractor.describe(),
+        num_chunks=arguments.num_chunks,
+        model=arguments.model_path,
+        question_file=asked.questions.name,
+        question_file_sha256=asked.questions.sha256,
+    )
+    used = versions(*DISTRIBUTIONS[arguments.backend])
+    session = replace(extractor.session(), git_commit=asked.commit, versions=used, arguments=recorded(arguments))
+    number = len(extractor.checkpoint.prompt_format.image_ids)
+    image_tokens = f"{number} image tokens" if number else "image tokens by the size of the image"
+    print(
+        f"{arguments.model_path}: {manifest.layers} layers x {manifest.heads} heads, "
+        f"{image_tokens}, {manifest.dtype} on {session.device}"
+    )
+    return RunWriter(
+        arguments.output_dir,
+        manifest,
+        session,
+        samples=samples,
+        chunk=index,
+        samples_in_run=len(asked.questions.samples),
+        weights=extractor.checkpoint.weights,
+        settings=asked.settings,
+        images=asked.images,
+        overwrite=arguments.overwrite,
+        retry_skipped=arguments.retry_skipped,
+    )
+
+
+def _write(extractor: "Extractor", questions: QuestionSet, writer: RunWriter) -> Done:
+    """Run the samples that the run lacks."""
+    for part in writer.damaged:
+        print(f"warning: {part.name} lacks files or rows; its samples are run again", file=sys.stderr)
+    there = sum(sample.sample_id in writer.done for sample in questions.samples)
+    if there:
+        print(f"{there} of {len(questions.samples)} samples are there already")
+    with closing(writer):
+        skipped = extractor.run(questions, writer)
+    observed = len(questions.samples) - there - skipped.total()
+    return Done(there, observed, skipped, observed * writer.run.manifest.layers * writer.run.manifest.heads)
