@@ -21,7 +21,7 @@ function theme() {
     background: "transparent", font: "system-ui, sans-serif", axis, view: { stroke: null },
     legend: { labelColor: of("soft"), titleColor: of("soft"), labelFontSize: 11.5 * size },
     range: { ramp: { scheme: "viridis" }, diverging: dark ? ["#6cc0ff", "#3d444f", "#ffb454"] : ["#0b5fa5", "#efece4", "#c25700"] },
-    style: { quiet: { fill: of("quiet"), stroke: of("quiet"), color: of("quiet") }, own: { fill: of("own"), color: of("own") }, chosen: { stroke: of("own"), fill: null } },
+    style: { quiet: { fill: of("quiet"), stroke: of("quiet"), color: of("quiet") }, own: { fill: of("own"), color: of("own") }, chosen: { stroke: of("ink"), fill: null } },
   };
 }
 

@@ -86,7 +86,9 @@ def test_an_outlier_leaves_the_other_heads_apart(browser, tmp_path, scheme):
     assert fills[10] == fills[11]
     assert page.locator("#map .role-legend-label text").all_text_contents()[-1] == "≥ 0.1"
     assert legend_of_map(page) == [0, 0.05, 0.1]
-    assert page.inner_text("#beyond").startswith("1 of 12 heads lie beyond the ends of the colours")
+    assert page.inner_text("#beyond").startswith(
+        "Heads beyond the ends of the colours, which have the last one: 1 of 12."
+    )
     page.locator("#map .layer_0_marks path").last.hover()
     page.wait_for_selector("#vg-tooltip-element.visible")
     assert "0.9700" in page.inner_text("#vg-tooltip-element")
