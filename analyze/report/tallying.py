@@ -77,15 +77,18 @@ class Tallied:
             samples: [samples], places in `dealt`.
             values: float64 [samples, cells]; NaN is left out.
         """
+        if not len(samples):
+            return
         known = np.isfinite(values)
         filled = np.where(known, values, 0.0)
         for sums, counts, code in (
-            (self.sums, self.counts, self.dealt.category),
-            (self._group_sums, self._group_counts, self.dealt.group),
+            (self.sums, self.counts, self.dealt.category[samples]),
+            (self._group_sums, self._group_counts, self.dealt.group[samples]),
         ):
-            belongs = (code[samples] == np.arange(len(sums))[:, None]).astype(np.float64)
-            sums += belongs @ filled
-            counts += belongs @ known
+            order = np.argsort(code, kind="stable")
+            first = np.flatnonzero(np.diff(code[order], prepend=-1))
+            sums[code[order[first]]] += np.add.reduceat(filled[order], first, axis=0)
+            counts[code[order[first]]] += np.add.reduceat(known[order], first, axis=0, dtype=np.float64)
         self._add_bins(values, known)
         self._add_highest(samples, np.where(known, values, -np.inf))
 

@@ -18,6 +18,7 @@ HOSTILE = "</script><img src=x onerror=\"document.title='broken'\">\u2028{{ 7 * 
 CATEGORIES = {"OCR": 12, HOSTILE: 8}
 WORLD = World.of(layers=3, heads=4, strength=0.7)
 JOB = "heads_edge"
+MINUS = "−"
 
 
 def write_whole_run(path: Path, *, seed: int = 0, images: int = 6, categories=CATEGORIES) -> Path:
@@ -60,3 +61,13 @@ def open_browser():
         browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+def click_head(page, cell: int) -> None:
+    page.locator("#map .layer_0_marks path").nth(cell).click()
+
+
+def near(text: str, value: float) -> bool:
+    """Whether a text shows a number; half a step of its last digit may be rounded either way."""
+    shown = float(text.replace(MINUS, "-"))
+    return abs(shown - value) <= 0.51 * 10 ** -len(text.partition(".")[2])

@@ -15,12 +15,13 @@ function theme() {
   const style = getComputedStyle(document.documentElement);
   const of = (name) => style.getPropertyValue(`--${name}`).trim();
   const dark = style.colorScheme === "dark";
-  const axis = { labelColor: of("soft"), titleColor: of("soft"), gridColor: of("line"), domainColor: of("line"), tickColor: of("line"), titleFontWeight: 500, labelFontSize: 11.5, titleFontSize: 12 };
+  const size = parseFloat(style.fontSize) / 16; // larger on a projector, as the page's letters are
+  const axis = { labelColor: of("soft"), titleColor: of("soft"), gridColor: of("line"), domainColor: of("line"), tickColor: of("line"), titleFontWeight: 500, labelFontSize: 11.5 * size, titleFontSize: 12 * size };
   return {
     background: "transparent", font: "system-ui, sans-serif", axis, view: { stroke: null },
-    legend: { labelColor: of("soft"), titleColor: of("soft"), labelFontSize: 11.5 },
+    legend: { labelColor: of("soft"), titleColor: of("soft"), labelFontSize: 11.5 * size },
     range: { ramp: { scheme: "viridis" }, diverging: dark ? ["#6cc0ff", "#3d444f", "#ffb454"] : ["#0b5fa5", "#efece4", "#c25700"] },
-    style: { quiet: { fill: of("quiet"), stroke: of("quiet"), color: of("quiet") }, own: { fill: of("own"), color: of("own") }, chosen: { stroke: of("own"), fill: null } },
+    style: { quiet: { fill: of("quiet"), stroke: of("quiet"), color: of("quiet") }, own: { fill: of("own"), color: of("own") }, chosen: { stroke: of("ink"), fill: null } },
   };
 }
 

@@ -212,10 +212,10 @@
     const numbers = `${words.margin} ${digits(samples.margin[row], 3)} · ${words.p_yes} ${digits(samples.p_yes[row], 3)}`;
     const text = element("div", [
       element("p", samples.question[row] ?? "–", { className: "question" }),
-      element("p", `${words.answer}${words.colon}${samples.answer[row] ?? "–"} · ${words.prediction}${words.colon}${samples.prediction[row] ?? "–"}`),
+      element("p", [words.answer, words.colon, element("bdi", samples.answer[row] ?? "–"), ` · ${words.prediction}${words.colon}`, element("bdi", samples.prediction[row] ?? "–")]),
       element("p", numbers, { className: "numbers-of-sample" }),
       element("p", [...(right === null ? [] : [element("span", right ? words.right : words.wrong, { className: `tag ${right ? "right" : "wrong"}` })]), element("span", words[pair], { className: "tag" })]),
-      element("p", `${categories[samples.category[row]]} · ${samples.id[row]}`, { className: "small" }),
+      element("p", [element("bdi", categories[samples.category[row]]), " · ", element("bdi", samples.id[row])], { className: "small" }),
     ], { className: "text" });
     const made = element("li", [picture(row), text], { className: row === state.marked ? "card marked" : "card" });
     made.dataset.sample = samples.id[row];

@@ -1,0 +1,195 @@
+"""The page in Chromium: colours, sizes, keys, and that texts of data stay text."""
+
+import re
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from analyze.compare.comparison import compare
+from analyze.scores.mme import ALL
+from analyze.tables.frames import open_heads
+from tests.support.report import (
+    HOSTILE,
+    MINUS,
+    WORLD,
+    click_head,
+    make_report,
+    near,
+    write_whole_run,
+)
+from tests.support.runs import put, rewrite
+
+TOO_WIDE = """[...document.querySelectorAll("section :is(p, h2, h3, select, svg, button, .tile, .card)")]
+    .filter((each) => each.getBoundingClientRect().right > innerWidth + 1 && !each.closest(".wide, .chips"))
+    .map((each) => each.outerHTML.slice(0, 80))"""
+UNNAMED = """[...document.querySelectorAll("button, select, input, img, [role=group]")]
+    .filter((each) => !(each.ariaLabel || each.textContent.trim() || each.alt || each.labels?.length)).length"""
+GREY = "#b4b4b4"
+
+
+def background(page) -> bool:
+    """Whether the page is light."""
+    colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    return sum(map(int, re.findall(r"\d+", colour)[:3])) > 400
+
+
+@pytest.mark.parametrize("name", ["en", "zh", "two"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_loads_in_both_languages_and_themes(shown, name, scheme):
+    page = shown(name, scheme=scheme)
+    assert page.locator("#map .layer_0_marks path").count() == WORLD.heads.size
+    assert page.locator("#distribution svg path").count() > 10
+    assert page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime") < 2000
+    assert (page.locator("h2", has_text="注意力头").count() > 0) == (name == "zh")
+    light = [background(page)]
+    page.click("#theme")
+    light.append(background(page))
+    assert sorted(light) == [False, True]
+    assert light[0] == (scheme == "light")
+    page.wait_for_function("document.querySelectorAll('#map .layer_0_marks path').length === 12")
+
+
+def legend_of_map(page) -> list[float]:
+    """The numbers at the scale of colours, from left to right."""
+    texts = page.locator("#map .role-legend-label text").all_text_contents()
+    return [float(text.replace(MINUS, "-").lstrip("≤≥ ")) for text in texts]
+
+
+def test_colours_are_as_strong_on_either_side_of_zero(run, shown):
+    page = shown()
+    page.evaluate("document.querySelector('[data-kind=contributing]').click()")
+    page.wait_for_selector("[data-kind=contributing][aria-pressed=true]")
+    ends = legend_of_map(page)
+    assert ends[0] == pytest.approx(-ends[-1], rel=0.02)
+
+
+def set_column(table, name, values):
+    frame = table.to_pandas().assign(**{name: values.astype(np.float32)})
+    return pa.Table.from_pandas(frame, table.schema, preserve_index=False)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_an_outlier_leaves_the_other_heads_apart(browser, tmp_path, scheme):
+    """One head looks at the image, the others hardly; each two of them that differ by 0.01 have other colours."""
+    means = np.append(np.arange(11) / 100, 0.97)
+    run = write_whole_run(tmp_path / "run")
+    rewrite(run, "heads", lambda table: set_column(table, "a2v", np.tile(means, 40)))
+    page = browser.new_page(color_scheme=scheme)
+    page.goto(make_report(run).as_uri())
+    page.wait_for_selector("html[data-ready]")
+    fills = page.locator("#map .layer_0_marks path").evaluate_all(
+        "(all) => all.map((each) => getComputedStyle(each).fill.match(/\\d+/g).map(Number))"
+    )
+    steps = np.abs(np.diff(np.array(fills, float), axis=0)).sum(axis=1)
+    assert (steps[:10] > 15).all()
+    assert fills[10] == fills[11]
+    assert page.locator("#map .role-legend-label text").all_text_contents()[-1] == "≥ 0.1"
+    assert legend_of_map(page) == [0, 0.05, 0.1]
+    assert page.inner_text("#beyond").startswith(
+        "Heads beyond the ends of the colours, which have the last one: 1 of 12."
+    )
+    page.locator("#map .layer_0_marks path").last.hover()
+    page.wait_for_selector("#vg-tooltip-element.visible")
+    assert "0.9700" in page.inner_text("#vg-tooltip-element")
+    page.select_option("#shade", "rank")
+    page.wait_for_function("document.querySelector('#beyond').textContent === ''")
+    assert page.locator("#map .role-legend-label text").all_text_contents() == ["Rank 12", "Rank 1"]
+    page.close()
+
+
+def test_what_is_not_significant_is_grey(run, other, shown):
+    page, found = shown("two"), compare(open_heads(run)[0], open_heads(other)[0], ["a2v"])
+    table = found.heads[0].table
+    assert 0 < table["significant"].sum() < len(table)
+    fills = page.locator("#differences .mark-rect.role-mark path").evaluate_all(
+        "(all) => all.map((each) => each.getAttribute('fill'))"
+    )
+    assert [fill != GREY for fill in fills] == table["significant"].tolist()
+    page.evaluate("document.querySelectorAll('details').forEach((each) => each.open = true)")
+    answers = found.answers[found.answers["measure"] == "accuracy"]
+    rows = page.locator("#answers-table tbody tr").all()
+    for row, (_, one) in zip(rows, answers.iterrows(), strict=True):
+        a, b, difference = row.locator("td").all_inner_texts()[1:4]
+        assert near(a, one["a"])
+        assert near(b, one["b"])
+        assert near(difference, one["difference"])
+        sure = not one["low"] <= 0 <= one["high"] if one["category"] == ALL else one["adjusted_p"] <= 0.05
+        told = sure and one["note"] == ""
+        assert ("unclear" in (row.get_attribute("class") or "")) == (not told)
+
+
+def test_keys_are_enough(shown):
+    page = shown()
+    page.focus("#map")
+    page.evaluate("document.querySelector('#map').dispatchEvent(new KeyboardEvent('keydown', {key: 'x'}))")
+    click_head(page, 0)
+    page.focus("#map")
+    steps = [("Down", (1, 0)), ("Right", (1, 1)), ("Up", (0, 1)), ("Up", (0, 1)), ("Left", (0, 0)), ("Left", (0, 0))]
+    for key, (layer, head) in steps:
+        page.keyboard.press(f"Arrow{key}")
+        assert page.inner_text("#head-name") == f"Layer {layer}, head {head}"
+    page.focus("[data-kind=mattering]")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[data-kind=mattering][aria-pressed=true]")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "measure"
+    assert "Layer" in page.get_attribute("#map", "aria-label")
+    assert page.evaluate(UNNAMED) == 0
+
+
+def test_hostile_texts_stay_text(shown):
+    page = shown("two")
+    for _ in page.locator("#category option").all():
+        page.select_option("#category", "2")
+    page.select_option("#sample-category", "1")
+    page.fill("#search", "</script>")
+    page.fill("#search", "")
+    page.select_option("#sample-category", "0")
+    page.fill("#search", "onerror")
+    assert page.locator(".card .question").text_content() == HOSTILE
+    assert page.locator("#category option").nth(2).text_content() == HOSTILE
+    assert page.title() != "broken"
+    assert page.locator("img[src=x]").count() == 0
+    page.locator("#profile .role-axis-label text").last.hover(force=True)
+    page.locator("#profile .layer_0_marks path").last.hover()
+    page.wait_for_selector("#vg-tooltip-element.visible")
+    assert "onerror" in page.inner_text("#vg-tooltip-element")
+    assert page.locator("img[src=x]").count() == 0
+
+
+@pytest.mark.parametrize(("name", "width"), [("en", 360), ("zh", 360), ("two", 360), ("two", 2560)])
+def test_nothing_is_wider_than_the_screen(shown, name, width):
+    page = shown(name, width=width)
+    assert page.evaluate(TOO_WIDE) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize(("name", "screens"), [("en", 6), ("zh", 6), ("two", 8)])
+def test_a_narrow_page_is_not_too_high(shown, name, screens):
+    """Samples scroll in a box of their own; a sample that is marked is scrolled to."""
+    page = shown(name, width=360)
+    assert page.evaluate("document.documentElement.scrollHeight") < 900 * screens
+    box = page.locator("#cards")
+    assert box.evaluate("(each) => each.scrollHeight > each.clientHeight")
+    page.locator("#top button").last.click()
+    page.wait_for_selector(".card.marked")
+    page.wait_for_function("""() => {
+        const place = (name) => document.querySelector(name).getBoundingClientRect();
+        const card = place(".card.marked"), box = place("#cards");
+        return card.top >= box.top - 1 && card.top < box.bottom && card.top < innerHeight && card.bottom > 0;
+    }""")
+
+
+def test_long_names_and_questions_are_broken(browser, tmp_path):
+    """A name of 120 letters makes nothing wider than a narrow screen, a question of 600 no card higher than it."""
+    run = write_whole_run(tmp_path / "run", categories={"a" * 120: 8})
+    rewrite(run, "samples", lambda table: put(table, "question", slice(0, 4), ["x" * 600] * 4))
+    page = browser.new_page(viewport={"width": 360, "height": 900})
+    page.goto(make_report(run).as_uri())
+    page.wait_for_selector("html[data-ready]")
+    page.evaluate("document.querySelectorAll('details').forEach((each) => each.open = true)")
+    assert page.locator("#top").inner_text().count("a" * 120) == 5
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert max(each.bounding_box()["height"] for each in page.locator(".card").all()) < 400
+    page.close()
