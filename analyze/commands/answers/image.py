@@ -27,8 +27,7 @@ def image_of_run(arguments: argparse.Namespace) -> int:
     make_folder(folder)
     found, content = find_gain(pairs), content_by_head(pairs)
     say(f"{pairs.run.run.path}, {pairs.run.manifest.model}")
-    say(f"without the image: {pairs.without.run.path}, {pairs.without.manifest.images} images")
-    say(pairs.pairs.in_words())
+    say_pairs(pairs)
     tables = {"image.csv": found.table} | ({"scores.csv": found.scores} if len(found.scores) else {})
     tables |= {} if content is None else {"heads.csv": content}
     present(
@@ -48,6 +47,14 @@ def opened_pair(arguments: argparse.Namespace) -> "ImagePairs":
 
     run, without = (opened(path, arguments.prompt) for path in (arguments.run, arguments.without))
     return pair_runs(run, without, resamples=arguments.resamples, seed=arguments.seed)
+
+
+def say_pairs(pairs: "ImagePairs") -> None:
+    """Say which run is without the images, and how many questions both have."""
+    say(f"without the image: {pairs.without.run.path}, {pairs.without.manifest.images} images")
+    say(pairs.in_words())
+    if pairs.few:
+        say("warning: fewer than half of the samples of a run are paired; the results are of these alone", error=True)
 
 
 def _print(found: "Gain", content: pd.DataFrame | None, arguments: argparse.Namespace) -> None:
