@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 
 from analyze.compare.comparison import Comparison, compare
-from analyze.scores.mme import ALL
 from analyze.tables.frames import Heads
 from schemas.errors import HeadflowError
 from schemas.text import one_line
@@ -67,7 +66,7 @@ def compare_runs(a: Heads, b: Heads, *, text_scope: str | None, related: bool, s
 def _answers(found: Comparison) -> Rows:
     table = found.answers[found.answers["measure"] == "accuracy"]
     clear = (table["adjusted_p"] <= 0.05) & (table["note"] == "")
-    whole = table["category"] == ALL
+    whole = ~table["measure"].duplicated(keep="last")
     clear = clear.where(~whole, ((table["low"] > 0) | (table["high"] < 0)) & (table["note"] == ""))
     return _rows(table.assign(significant=clear))
 

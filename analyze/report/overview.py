@@ -9,7 +9,7 @@ import pandas as pd
 from analyze.prune.halves import answered
 from analyze.report.packing import Arrays
 from analyze.scores.intervals import score_intervals
-from analyze.scores.mme import TOTALS, mme_scores, total_scores
+from analyze.scores.mme import TOTALS, mme_scores, total_name, total_scores
 from analyze.statistics.bootstrap import Bootstrap
 from analyze.statistics.clusters import Clusters
 from analyze.statistics.intervals import share_interval
@@ -65,7 +65,7 @@ def scores(heads: Heads, seed: int) -> tuple[list[Score], pd.DataFrame]:
     table = score_intervals(pd.concat([table, total_scores(table)]), heads.samples, seed=seed)
     first = []
     for total, names in TOTALS.items():
-        rows = table[table["category"].isin([total, f"{total} (MME)"]) & table["accuracy"].isna()]
+        rows = table[table["category"].isin([total, total_name(total, [total])]) & table["accuracy"].isna()]
         if len(rows) and np.isfinite(rows["score"].iloc[-1]):
             row = rows.iloc[-1]
             most = MOST_POINTS * int(table["category"].isin(names).sum())

@@ -184,6 +184,33 @@ def test_questions_with_other_right_answers_count_nowhere(tmp_path):
     assert found.in_words().endswith("; 2 more do not count: no right answer, yes or no, is the same in both")
 
 
+def test_categories_called_as_their_totals_are_keep_their_rows(tmp_path, capsys):
+    """One of them alone, so that each total has the value of the category."""
+    for name, fields in (("run", {}), ("blank", COUNTERFACTUAL)):
+        writer = start(tmp_path / name, 80, fields=fields)
+        for number in range(80):
+            row = sample(number, "all" if number < 40 else "perception") | {"row": number, "margin": 1.0}
+            writer.add(row, {"heads": flows(np.random.default_rng(0), 2, 3)})
+        writer.finish()
+    options = ["--dpi", "40", "--resamples", "100", "--without", str(tmp_path / "blank")]
+    for command, names in (("image", ["image"]), ("diagnose", ["states", "causes"])):
+        assert main([command, str(tmp_path / "run"), *options, "--output-dir", str(tmp_path / command)]) == 0
+        for name in names:
+            table = pd.read_csv(tmp_path / command / f"{name}.csv")
+            assert table["category"].tolist() == ["all", "perception", "all (together)"]
+            assert table["images"].tolist() == [20, 20, 40]
+
+
+def test_without_pairs_of_questions_there_is_no_score(tmp_path, capsys):
+    for name, images in (("run", "original"), ("blank", "blank")):
+        writer = start(tmp_path / name, 1, fields={"images": images})
+        writer.add(sample(0, "OCR") | {"margin": 1.0}, {"heads": flows(np.random.default_rng(0), 2, 3)})
+        writer.finish()
+    assert main(["image", str(tmp_path / "run"), "--without", str(tmp_path / "blank"), "--dpi", "40"]) == 0
+    assert "MME score" not in capsys.readouterr().out
+    assert not (tmp_path / "run" / "image_over_blank" / "scores.csv").exists()
+
+
 def test_one_image_and_no_failure(tmp_path, capsys):
     for name, images in (("run", "original"), ("blank", "blank")):
         writer = start(tmp_path / name, 2, fields={"images": images})
