@@ -96,7 +96,7 @@ def _pointing(found: Pointing) -> Iterator[str]:
 
 
 def _relation(found: Pointing, relation: Relation) -> Iterator[str]:
-    how = f"job {relation.job}, kind {relation.kind}"
+    how = f"{relation.job}, {relation.questions} questions on {relation.images} images"
     if relation.correlation is None:
         yield f"pointing and the measured effect ({how}): no correlation, as all heads are alike"
     else:
