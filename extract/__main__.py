@@ -38,10 +38,11 @@ from extract.questions.question_set import QuestionSet, read_questions
 from schemas.columns import REASONS
 from schemas.errors import HeadflowError
 from schemas.manifest import SEPARATE, SWAP, Manifest
-from schemas.store.directory import check_directory, holds_run, refuse_foreign_run
+from schemas.store.directory import check_directory, holds_run, refuse_foreign_run, refuse_inside_run
 from schemas.store.identity import check_division, check_fingerprints, check_model, check_same
 from schemas.store.parts import damaged_parts
 from schemas.store.run import Run, open_run
+from schemas.store.thumbnails import without_thumbnail
 from schemas.store.writer import RunWriter
 from schemas.text import short
 
@@ -116,6 +117,7 @@ def find_run(
     """
     path = arguments.output_dir
     refuse_foreign_run(path)
+    refuse_inside_run(path)
     if arguments.overwrite or not holds_run(path):
         return None
     try:
@@ -140,6 +142,16 @@ def was_asked(run: Run, arguments: argparse.Namespace) -> bool:
     settings = {name: value for name, value in recorded(arguments).items() if name not in RESUMABLE}
     sessions = [session for ledger in run.ledgers.values() for session in ledger.sessions]
     return any(settings.items() <= session.arguments.items() for session in sessions)
+
+
+def warn_of_thumbnails(run: Run | None, arguments: argparse.Namespace) -> None:
+    """Warn if a run to resume has samples whose thumbnails are asked for now, and were not before."""
+    if run is not None and arguments.thumbnails and (missing := without_thumbnail(run)):
+        print(
+            f"warning: {run.path} has no thumbnails of {missing} images that were observed without them, and gets "
+            "none; --overwrite makes the run anew",
+            file=sys.stderr,
+        )
 
 
 def stays_complete(run: Run, arguments: argparse.Namespace, asked: int) -> bool:
@@ -170,6 +182,7 @@ def run(arguments: argparse.Namespace) -> int:
     questions = in_wordings(questions.first(arguments.num_samples), wordings)
     chunk = questions.chunk(arguments.num_chunks, arguments.chunk_idx)
     found = find_run(arguments, questions, wordings, settings, images)
+    warn_of_thumbnails(found, arguments)
     if found is not None and stays_complete(found, arguments, len(chunk.samples)):
         print(f"{len(chunk.samples)} of {len(chunk.samples)} samples are there already, the run stays as it is")
         return 0

@@ -4,6 +4,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from schemas.store.thumbnails import find_thumbnails
 from schemas.text import one_line
 
 PROBE = ".probe"  # the object that is put to see whether one can be
+LEVELS = 3  # folders above a run that are looked at
 OUTPUTS = ".outputs.json"  # names and hashes of the files that were made from a run and lie in its directory
 
 
@@ -46,6 +48,19 @@ def check_directory(path: Location) -> None:
             pass
     except OSError as error:
         raise HeadflowError(f"cannot write to {path}: {one_line(error.strerror or error)}") from None
+
+
+def refuse_inside_run(path: Location) -> None:
+    """Raise `HeadflowError` if a run that is to be begun would lie in another one, whose readers would read it too."""
+    if holds_run(path):
+        return
+    parents: Iterable[Location] = path.resolve().parents
+    for parent in islice(parents, LEVELS):
+        if _read_ours(parent / MANIFEST):
+            raise HeadflowError(
+                f"{path} lies in the run {parent}, and a run in a run is read with it; choose another directory",
+                setting="output_dir",
+            )
 
 
 def refuse_foreign_parquet(path: Location) -> None:

@@ -64,6 +64,18 @@ def test_thumbnails_are_small_pictures_of_the_images(run, questions):
     assert len(list((run / "thumbnails").iterdir())) == samples["image_sha256"].nunique()
 
 
+def test_thumbnails_that_come_late_are_warned_of(run, extract, tmp_path, capsys):
+    assert extract(tmp_path / "late", **SAMPLES) == 0
+    capsys.readouterr()
+    assert extract(tmp_path / "late", thumbnails=True, **SAMPLES) == 0
+    number = pd.read_parquet(tmp_path / "late" / "samples")["image_sha256"].nunique()
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert f"has no thumbnails of {number} images that were observed without them" in line
+    heads = ["L3H1", "L0H2", "L3H0"]
+    assert extract(run, maps=True, maps_heads=heads, thumbnails=True, contributions=True, **SAMPLES) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_a_resumed_run_has_the_same_maps(run, extract, tmp_path):
     flags = {"maps": True, "maps_heads": ["L0H2", "L3H0", "L3H1"], "contributions": True, "num_workers": 0}
     assert extract(tmp_path / "run", **flags, num_samples=6) == 0
