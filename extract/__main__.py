@@ -38,7 +38,7 @@ from extract.questions.question_set import QuestionSet, read_questions
 from schemas.columns import REASONS
 from schemas.errors import HeadflowError
 from schemas.manifest import SEPARATE, SWAP, Manifest
-from schemas.store.directory import check_directory, holds_run, refuse_foreign_run, refuse_inside_run
+from schemas.store.directory import holds_run, new_directory, refuse_foreign_run, refuse_inside_run
 from schemas.store.identity import check_division, check_fingerprints, check_model, check_same
 from schemas.store.parts import damaged_parts
 from schemas.store.run import Run, open_run
@@ -189,11 +189,11 @@ def run(arguments: argparse.Namespace) -> int:
     check_images(questions, chunk)
     if arguments.images == SWAP:
         chunk = swap_images(chunk, whole)
-    check_directory(arguments.output_dir)
     ledger = found.ledgers.get(arguments.chunk_idx) if found is not None else None
     before = ledger.sessions[-1] if ledger and ledger.sessions else None
-    extractor = load_extractor(arguments, chunk, wordings, before)
-    writer = open_writer(arguments, extractor, questions, settings, images, samples=len(chunk.samples))
+    with new_directory(arguments.output_dir):
+        extractor = load_extractor(arguments, chunk, wordings, before)
+        writer = open_writer(arguments, extractor, questions, settings, images, samples=len(chunk.samples))
     write(extractor, chunk, writer)
     return 0
 

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from extract.cli import parser as extract_parser
-from extract.look.cli import parser
+from extract.look.cli import NAME, parser
 from schemas.cli import say
 from schemas.columns import MAP, MAPS, OK
 from schemas.errors import HeadflowError
+from schemas.store.directory import holds_run, remove_begun
 from schemas.store.run import Run, open_run
+from schemas.text import short
 
 SHOWN = ("mass", "sink", "entropy", "centre_x", "centre_y")
 
@@ -32,27 +34,73 @@ def look(argv: Sequence[str], extract: Callable[[argparse.Namespace], int]) -> i
     Raises:
         HeadflowError: the image cannot be used, or as `python -m extract`.
     """
-    own, others = parser().parse_known_args(argv)
+    flags = parser()
+    own, others = flags.parse_known_args(argv)
     if not own.image.is_file():
         raise HeadflowError(f"{own.image} is not an image file", setting="image")
     out = own.output_dir or _default_output(own, others)
-    question = {"question_id": own.image.stem, "image_file": own.image.name, "question": own.question}
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "question.json"
-        file.write_text(json.dumps([question]), encoding="utf-8")
-        flags = ["--question-file", file, "--image-folder", own.image.parent, "--output-dir", out, "--maps"]
-        flags += ["--thumbnails", "--num-workers", "0"]
-        arguments = extract_parser().parse_args([*map(str, flags), *others])
-        if arguments.prompts:
-            raise HeadflowError("one question is asked in one wording", setting="prompts")
-        code = extract(arguments)
+        arguments = _arguments(own, others, flags.format_usage(), Path(folder) / "question.json", out)
+        _check_output(own, out, overwrite=arguments.overwrite)
+        begun = not holds_run(out)
+        try:
+            code = extract(arguments)
+        except HeadflowError:
+            if begun:
+                remove_begun(out)
+            raise
     run = open_run(out)
     return code or _draw(run, _print(run, own.top))
 
 
+def _arguments(own: argparse.Namespace, others: Sequence[str], usage: str, file: Path, out: Path) -> argparse.Namespace:
+    """The flags of `python -m extract`, with the question in a file that is written here.
+
+    Raises:
+        HeadflowError: several wordings are asked for.
+    """
+    question = {"question_id": own.image.stem, "image_file": own.image.name, "question": own.question}
+    file.write_text(json.dumps([question]), encoding="utf-8")
+    flags = extract_parser()
+    flags.prog, flags.usage = f"python -m extract {NAME}", usage.removeprefix("usage: ")
+    given = ["--model-path", own.model_path, "--question-file", file, "--image-folder", own.image.parent]
+    given += ["--output-dir", out, "--maps", "--thumbnails", "--num-workers", "0"]
+    arguments = flags.parse_args([*map(str, given), *others])
+    if arguments.prompts:
+        raise HeadflowError("one question is asked in one wording", setting="prompts")
+    arguments.command = NAME  # recorded, so that it is known later which runs may be overwritten
+    return arguments
+
+
+def _check_output(own: argparse.Namespace, out: Path, *, overwrite: bool) -> None:
+    """Check that there is no run in a directory but one of this command, and of this question unless that is replaced.
+
+    Raises:
+        HeadflowError: there is another one.
+    """
+    if not holds_run(out):
+        return
+    run = open_run(out)
+    sessions = [session for ledger in run.ledgers.values() for session in ledger.sessions]
+    if not sessions or any(session.arguments.get("command") != NAME for session in sessions):
+        raise HeadflowError(
+            f"{out} holds a run that is not of {NAME}, and stays as it is; choose another directory",
+            setting="output_dir",
+        )
+    if overwrite:
+        return
+    for sample in run.samples().to_pylist():
+        if (sample["image"], sample["question"]) != (own.image.name, own.question):
+            raise HeadflowError(
+                f"{out} holds the answer to {short(sample['question'])} about {sample['image']}; choose another "
+                "directory, or overwrite it",
+                setting="overwrite",
+            )
+
+
 def _default_output(own: argparse.Namespace, others: Sequence[str]) -> Path:
     """A directory of its own for each image, question and model."""
-    asked = json.dumps([str(own.image.resolve()), own.question, *others])
+    asked = json.dumps([str(own.image.resolve()), own.question, own.model_path, *others])
     return Path("runs") / "looks" / f"{own.image.stem}-{hashlib.sha256(asked.encode()).hexdigest()[:8]}"
 
 

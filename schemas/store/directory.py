@@ -3,7 +3,8 @@
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,37 @@ def remove_run(path: Location) -> None:
         file.unlink(missing_ok=True)
     if isinstance(path, Path):
         _remove_outputs(path)
+
+
+def remove_begun(path: Path) -> None:
+    """Remove a run that was begun in vain, with its locks, and the directories that are empty then."""
+    remove_run(path)
+    for lock in path.glob(".chunk-*.lock"):
+        lock.unlink()
+    remove_empty([*(path / name for name in (*TABLES, CHUNKS)), path])
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove directories, one after the other, that are there and empty."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
+
+
+@contextmanager
+def new_directory(path: Location) -> Iterator[None]:
+    """Around what comes before a run: checks the directory; if it fails, what was made of it here is removed.
+
+    Raises:
+        HeadflowError: see `check_directory`.
+    """
+    made = [each for each in (path, *path.parents) if not each.exists()] if isinstance(path, Path) else []
+    check_directory(path)
+    try:
+        yield
+    except BaseException:
+        remove_empty(made)
+        raise
 
 
 def _remove_outputs(run: Path) -> None:
