@@ -22,6 +22,7 @@ from schemas.store.directory import holds_run, remove_begun
 from schemas.store.run import Run, open_run
 from schemas.text import short
 
+SMALLEST_CROP = 0.99  # share of the image that is read; where it is larger, nothing is said
 SHOWN = ("mass", "sink", "entropy", "centre_x", "centre_y")
 
 
@@ -117,6 +118,7 @@ def _print(run: Run, top: int) -> list[str]:
         f"{sample['question']} {sample['prediction']} (p_yes {sample['p_yes']:.3f}, p_no {sample['p_no']:.3f}, margin "
         f"{sample['margin']:+.2f})"
     )
+    _say_cropped(sample)
     rows: list[dict[str, Any]] = [row for path in run.part_paths(MAPS) for row in run.read_part(path).to_pylist()]
     say(f"{'head':<8}" + "".join(f"{name:>10}" for name in (f"{run.manifest.maps_of}2v", *SHOWN[1:])))
     shown = sorted((row for row in rows if row[MAP] is not None), key=lambda row: -row["mass"])[:top]
@@ -125,6 +127,19 @@ def _print(run: Run, top: int) -> list[str]:
         values = ["-" if row[name] is None else f"{row[name]:.3f}" for name in SHOWN]
         say(f"{name:<8}" + "".join(f"{value:>10}" for value in values))
     return names
+
+
+def _say_cropped(sample: dict[str, Any]) -> None:
+    """Say which part of the image the model reads, if that is not all of it."""
+    box, width, height = sample["grid_box"], sample["image_width"], sample["image_height"]
+    inside = [min(max(edge, 0), most) for edge, most in zip(box, [width, height] * 2, strict=True)]
+    share = (inside[2] - inside[0]) * (inside[3] - inside[1]) / (width * height)
+    if share < SMALLEST_CROP:
+        x0, y0, x1, y1 = (f"{edge:.0f}" for edge in inside)
+        say(
+            f"the model reads {share:.0%} of the image, from {x0}, {y0} to {x1}, {y1} of {width} x {height} pixels; "
+            "the rest is cropped"
+        )
 
 
 def _draw(run: Run, heads: Sequence[str]) -> int:

@@ -94,6 +94,18 @@ def test_the_command(checkpoint_path, run, questions, tmp_path, capsys):
     assert sorted(path.name for path in (tmp_path / "look").rglob("*")) == before
 
 
+@pytest.mark.parametrize(("size", "aspect", "says"), [
+    ((160, 64), "crop", "the model reads 40% of the image, from 48, 0 to 112, 64 of 160 x 64 pixels"),
+    ((160, 64), "pad", None), ((64, 64), "crop", None),
+])  # fmt: skip
+def test_what_is_cropped_is_said(checkpoint_path, tmp_path, capsys, size, aspect, says):
+    Image.new("RGB", size, "red").save(tmp_path / "image.png")
+    flags = ["--image-aspect-ratio", aspect, "--top", "1"]
+    assert look(checkpoint_path, tmp_path / "image.png", tmp_path / "look", *flags) == 0
+    out = capsys.readouterr().out
+    assert says in out if says else "the model reads" not in out
+
+
 def test_some_heads_of_the_question(checkpoint_path, run, questions, tmp_path, capsys):
     image = questions / "images" / pd.read_parquet(run / "samples")["image"][0]
     flags = ["--maps-of", "question", "--maps-heads", "L0H1", "L2H2"]
