@@ -44,7 +44,7 @@ from schemas.store.parts import damaged_parts
 from schemas.store.run import Run, open_run
 from schemas.store.thumbnails import without_thumbnail
 from schemas.store.writer import RunWriter
-from schemas.text import short
+from schemas.text import counted, short
 
 if TYPE_CHECKING:
     from extract.runner import Extractor
@@ -257,7 +257,7 @@ def write(extractor: "Extractor", questions: QuestionSet, writer: RunWriter) -> 
         skipped = extractor.run(questions, writer)
     observed = len(questions.samples) - there - skipped.total()
     rows = observed * writer.run.manifest.layers * writer.run.manifest.heads
-    print(f"{observed} samples observed, {rows} rows in {writer.path}")
+    print(f"{counted(observed, 'sample')} observed, {rows:,} rows in {writer.path}")
     for reason, count in skipped.most_common():
         print(f"{count} skipped: {reason} ({REASONS[reason]}); see the table `samples`")
     contradictions, answered = count_contradictions(open_run(writer.path))

@@ -9,7 +9,7 @@ from analyze.scores.mme import read_answer
 from analyze.tables.frames import Heads
 from schemas.errors import HeadflowError
 from schemas.manifest import DESCRIPTIVE, Manifest
-from schemas.text import listed
+from schemas.text import counted, listed
 
 SESSION = ("device", "kernel", "batch_size")
 DATA = ("question_file_sha256", "num_chunks", "derived")  # fields of the manifest that say which samples, not how
@@ -40,9 +40,13 @@ class Pairs:
     def in_words(self) -> str:
         """How many samples were paired, on one line."""
         images = self.table["image"].nunique()
-        left = [f"{number} of {name} have no partner" for number, name in ((self.only_a, "A"), (self.only_b, "B"))]
+        left = [
+            f"{number} of {name} {'has' if number == 1 else 'have'} no partner"
+            for number, name in ((self.only_a, "A"), (self.only_b, "B"))
+        ]
         what = "content" if self.by == "image_sha256" else "name"
-        return f"{len(self.table)} samples on {images} images paired by image ({what}) and question; {', '.join(left)}"
+        number = f"{counted(len(self.table), 'sample')} on {counted(images, 'image')}"
+        return f"{number} paired by image ({what}) and question; {', '.join(left)}"
 
 
 def pair_samples(a: Heads, b: Heads) -> Pairs:

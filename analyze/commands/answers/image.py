@@ -9,6 +9,7 @@ import pandas as pd
 from analyze.opening import make_folder, opened, output_folder
 from analyze.tables.output import as_text, present
 from schemas.cli import say
+from schemas.text import counted
 
 if TYPE_CHECKING:
     from analyze.image.gain import Gain
@@ -80,6 +81,6 @@ def _draw(found: "Gain", pairs: "ImagePairs", folder: Path, arguments: argparse.
     from analyze.drawing.results.image import gain_figure
     from analyze.pictures.of_run import subject
 
-    of = (*subject(pairs.run), f"without the image: {found.images}", f"{pairs.clusters.images} images")
+    of = (*subject(pairs.run), f"without the image: {found.images}", counted(pairs.clusters.images, "image"))
     with style(), FigureFiles(arguments.dpi, arguments.format) as files:
         return [files.save(gain_figure(found.table, found.images, of), folder / "image")]
