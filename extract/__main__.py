@@ -18,7 +18,7 @@ from extract.look.cli import NAME as LOOK
 from schemas.columns import REASONS
 from schemas.errors import HeadflowError
 from schemas.store.run import open_run
-from schemas.text import short
+from schemas.text import counted, short
 
 
 def show_prompts(arguments: argparse.Namespace) -> None:
@@ -69,7 +69,7 @@ def say_done(done: Done, arguments: argparse.Namespace) -> None:
     if done.unchanged:
         print(f"{done.there} of {done.there} samples are there already, the run stays as it is")
         return
-    print(f"{done.observed} samples observed, {done.rows} rows in {arguments.output_dir}")
+    print(f"{counted(done.observed, 'sample')} observed, {done.rows:,} rows in {arguments.output_dir}")
     for reason, count in done.skipped.most_common():
         print(f"{count} skipped: {reason} ({REASONS[reason]}); see the table `samples`")
     written = open_run(arguments.output_dir)

@@ -29,6 +29,11 @@ def storable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things, such as `1 sample` or `2,374 samples`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def listed(names: Sequence[object], shown: int = 5) -> str:
     """The first names, and how many more there are."""
     more = len(names) - shown

@@ -10,6 +10,7 @@ from analyze.pictures.kinds import Picture
 from analyze.tables.frames import check_flows
 from schemas.cli import say
 from schemas.store.directory import record_outputs
+from schemas.text import counted
 
 SHOWN = 20  # letters that are named
 
@@ -38,7 +39,7 @@ def draw_plots(arguments: argparse.Namespace) -> int:
     size = tuple(arguments.figsize)
     paths = _write(drawn, folder, size, arguments)
     record_outputs(heads.run.path, paths)
-    say(f"{len(paths)} pictures in {folder}, {paths[0].name} first")
+    say(f"{counted(len(paths), 'picture')} in {folder}, {paths[0].name} first")
     return 0
 
 

@@ -7,9 +7,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, ListedColormap, LogNorm, Normalize
 from matplotlib.image import AxesImage
-from matplotlib.patches import Rectangle
+from matplotlib.patches import PathPatch, Rectangle
+from matplotlib.path import Path
 from matplotlib.patheffects import withStroke
 
+from analyze.maps.grids import Box
 from analyze.pictures.overlays import Overlay
 
 STEPS = 256
@@ -17,6 +19,7 @@ OPAQUE = 0.9  # at the end of the scale; at an even map's attention nothing hide
 COLOURS = (0.1, 0.8)  # of the colour map "inferno_r": its ends are hard to tell from white and from black
 BOX = "#0072B2"  # of Okabe and Ito
 GROUND = "0.9"  # around the image, and where it is not there
+OUTSIDE = (0.35, 0.35, 0.35, 0.6)  # over what the model does not read
 PALE = 0.45  # how far grey images are moved towards white, so that colours stand out
 TOPS = (2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)  # ends of the scale
 
@@ -52,7 +55,7 @@ def draw_overlay(axes: Axes, overlay: Overlay, colours: Colormap, scale: Normali
     """Draw a map where it lies in the original image, which is grey; returns what a colour bar is made of.
 
     The axes are pixels of the original, and hold both the image and the patches, which may leave it where the model
-    has padded it. Boxes around the answer are outlined.
+    has padded it. Boxes around the answer are outlined, and what the model does not read of the image is shaded.
     """
     (width, height), (x0, y0, x1, y1) = overlay.size, overlay.box
     axes.set_facecolor(GROUND)
@@ -62,6 +65,8 @@ def draw_overlay(axes: Axes, overlay: Overlay, colours: Colormap, scale: Normali
     image = axes.imshow(
         np.ma.masked_invalid(overlay.values), cmap=colours, norm=scale, extent=(x0, x1, y1, y0), interpolation="nearest"
     )
+    if overlay.inside is not None:
+        axes.add_patch(_outside(overlay.inside, width, height))
     for left, top, right, bottom in overlay.boxes:
         axes.add_patch(
             Rectangle(
@@ -75,6 +80,15 @@ def draw_overlay(axes: Axes, overlay: Overlay, colours: Colormap, scale: Normali
     for spine in axes.spines.values():
         spine.set(visible=True, color="0.5", linewidth=0.5)
     return image
+
+
+def _outside(inside: Box, width: float, height: float) -> PathPatch:
+    """What lies outside of a part of an image, shaded."""
+    rings = [[(left, top), (right, top), (right, bottom), (left, bottom)] for left, top, right, bottom in
+             ((0.0, 0.0, width, height), inside)]  # fmt: skip
+    whole, hole = (Path([*ring, ring[0]], closed=True) for ring in (rings[0], rings[1][::-1]))
+    path = Path.make_compound_path(whole, hole)
+    return PathPatch(path, facecolor=OUTSIDE, edgecolor="none")
 
 
 def shape_of(overlay: Overlay) -> float:

@@ -9,7 +9,7 @@ import pandas as pd
 from analyze.image.pairs import ImagePairs
 from analyze.scores.images import image_groups
 from analyze.scores.intervals import score_intervals
-from analyze.scores.mme import TOTALS, mme_scores
+from analyze.scores.mme import TOTALS, mme_scores, total_name
 from analyze.statistics.bootstrap import Interval
 from analyze.statistics.intervals import FEW_IMAGES, mean_interval
 from analyze.tables.image_sums import ImageSums
@@ -103,11 +103,11 @@ def _scores(pairs: ImagePairs, answers: pd.DataFrame) -> pd.DataFrame:
         own = score_intervals(
             mme_scores(kept), kept, seed=pairs.bootstrap.seed, resamples=pairs.bootstrap.resamples
         ).set_index("category")
-        found[low], found[high] = own["low"], own["high"]
+        found[[low, high]] = own[["low", "high"]].reindex(found.index)
     totals = [
-        {"category": name} | _total(found.loc[[each for each in names if each in found.index]])
+        {"category": total_name(name, found.index)} | _total(found.loc[[each for each in names if each in found.index]])
         for name, names in TOTALS.items()
-        if found.index.isin(names).any() and name not in found.index
+        if found.index.isin(names).any()
     ]
     return pd.concat([found.reset_index(), pd.DataFrame(totals)], ignore_index=True).reindex(columns=SCORE_COLUMNS)
 

@@ -1,13 +1,12 @@
 """A run of original images beside one of counterfactual images: the questions of both, one row each."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
 from analyze.compare.answers import compare_answers
 from analyze.compare.pairing import Pairs, pair_samples
-from analyze.scores.mme import read_answer
 from analyze.statistics.bootstrap import Bootstrap
 from analyze.statistics.clusters import Clusters
 from analyze.tables.frames import Heads
@@ -21,10 +20,12 @@ NEITHER = "neither"  # an answer that is neither yes nor no
 
 @dataclass(frozen=True)
 class ImagePairs:
-    """The questions that both runs observed and whose right answer is yes or no.
+    """The questions that both runs observed and whose right answer is yes or no, the same in both.
 
     Attributes:
         run, without: the run of original images, and that of counterfactual images.
+        pairs: these questions alone.
+        left_out: how many other questions both runs observed.
         table: a row each: `sample_id category image question answer prediction prediction_without` as in `samples`;
             `yes` (whether yes is right), `right right_without` (bool), `says says_without` (`yes`, `no` or `neither`),
             `margin margin_without` in favour of the right answer, and `effect`, their difference.
@@ -37,12 +38,26 @@ class ImagePairs:
     pairs: Pairs
     table: pd.DataFrame
     bootstrap: Bootstrap
+    left_out: int = 0
     noise: float = field(default=0.0)
 
     @property
     def clusters(self) -> Clusters:
         """Which question is of which image."""
         return self.bootstrap.clusters
+
+    @property
+    def few(self) -> bool:
+        """Whether fewer than half of the samples that one of the runs observed have a partner."""
+        number = len(self.table) + self.left_out
+        return number < max(self.pairs.only_a, self.pairs.only_b)
+
+    def in_words(self) -> str:
+        """How many questions were paired, on one line."""
+        words = self.pairs.in_words()
+        if self.left_out:
+            words += f"; {self.left_out} more do not count: no right answer, yes or no, is the same in both"
+        return words
 
     def answers(self) -> pd.DataFrame:
         """Accuracy and MME score, see `compare_answers`; a is without the image, b with it."""
@@ -57,20 +72,22 @@ def pair_runs(run: Heads, without: Heads, *, resamples: int, seed: int) -> Image
     """Pair a run of original images with one of counterfactual images.
 
     Raises:
-        HeadflowError: the runs are not such a pair, differ in their models or prompts, have no margins, or no question
-            in common whose right answer is yes or no.
+        HeadflowError: the runs are not such a pair, differ in their models, prompts or images, have no margins, or no
+            question in common whose right answer is yes or no.
     """
     check_pair(run, without)
     pairs = pair_samples(run, without)
     sides = [_side(heads, pairs.table[place]) for heads, place in ((run, "a"), (without, "b"))]
-    known = sides[0]["yes"].notna().to_numpy() & ~pairs.table["other_answer"].to_numpy()
+    _check_images(run, without, *sides)
+    known = (sides[0]["yes"].notna() & (sides[0]["yes"] == sides[1]["yes"])).to_numpy()
     if not known.any():
         raise HeadflowError(f"{run.run.path}: no paired sample has a right answer that is yes or no")
+    left_out, pairs = int((~known).sum()), replace(pairs, table=pairs.table[known].reset_index(drop=True))
     with_image, counterfactual = (side[known].reset_index(drop=True) for side in sides)
     for heads, side in ((run, with_image), (without, counterfactual)):
         if side["margin"].isna().any():
             raise HeadflowError(f"{heads.run.path} has no margins: extract it again")
-    y = np.where(with_image["answer"].map(read_answer) == "yes", 1.0, -1.0)
+    y = np.where(with_image["yes"].astype(bool), 1.0, -1.0)
     columns = ["sample_id", "category", "image", "question", "answer", "prediction"]
     table = with_image[columns].astype({"sample_id": str, "category": str})
     table["prediction_without"] = counterfactual["prediction"]
@@ -80,8 +97,8 @@ def pair_runs(run: Heads, without: Heads, *, resamples: int, seed: int) -> Image
         table[f"says{name}"] = side["says"].fillna(NEITHER)
         table[f"margin{name}"] = y * side["margin"].astype(float)
     table["effect"] = table["margin"] - table["margin_without"]
-    clusters = Clusters.by_name(pairs.table["image"][known], pairs.table["category"][known])
-    return ImagePairs(run, without, pairs, table, Bootstrap(clusters, resamples, seed), _noise(run, without))
+    bootstrap = Bootstrap(Clusters.by_name(pairs.table["image"], pairs.table["category"]), resamples, seed)
+    return ImagePairs(run, without, pairs, table, bootstrap, left_out, _noise(run, without))
 
 
 def check_pair(run: Heads, without: Heads) -> None:
@@ -106,6 +123,18 @@ def check_pair(run: Heads, without: Heads) -> None:
     if all(known) and known[0] != known[1]:
         raise HeadflowError(
             f"{run.run.path} and {without.run.path} were computed with different weights", setting="without"
+        )
+
+
+def _check_images(run: Heads, without: Heads, one: pd.DataFrame, other: pd.DataFrame) -> None:
+    """Raise `HeadflowError` if questions of the same name are about other image files; their rows, paired."""
+    hashes = one["image_sha256"], other["image_sha256"]
+    number = int((hashes[0].notna() & hashes[1].notna() & (hashes[0] != hashes[1])).sum())
+    if number:
+        raise HeadflowError(
+            f"{number} of {len(one)} paired samples have other image files in {without.run.path} than in "
+            f"{run.run.path}: extract it again from the images and the question file of {run.run.path}",
+            setting="without",
         )
 
 

@@ -154,6 +154,14 @@ def effect_jobs(run: Run, asked: Sequence[str] | None) -> dict[str, Job]:
     return {unit: _one(jobs, unit) for unit, jobs in found.items()}
 
 
+def job_in_words(job: Job) -> str:
+    """The name and the kind of a job, and its roles where they are not those that it has by default."""
+    roles = {"query": (job.settings.query, "question"), "key": (job.settings.key, "image")}
+    other = any(role not in (None, usual) for role, usual in roles.values())
+    named = [f"{name} {role}" for name, (role, _) in roles.items() if other and role is not None]
+    return ", ".join([f"job {job.name}", f"kind {job.settings.kind}", *named])
+
+
 def _opened(run: Run, name: str) -> Job:
     try:
         return open_job(run, name)

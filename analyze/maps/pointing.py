@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from analyze.knockouts.jobs import HEADS, effect_jobs
+from analyze.knockouts.jobs import HEADS, effect_jobs, job_in_words
 from analyze.maps.measures import Measures
 from analyze.maps.ranking import ratio
 from analyze.prune.criteria import EFFECT, read_criteria
@@ -66,14 +66,16 @@ class Relation:
     """Pointing accuracy against the measured effect of knocking a head out.
 
     Attributes:
-        job, kind: of the knock-outs.
+        job: of the knock-outs, in words.
+        questions, images: how many of those with maps it measured.
         correlation: Spearman's over the heads that have a map; None where all are equal; `low`, `high`: by image, NaN
             where they cannot be told.
         effects: of these heads, in the order of `Pointing.table`.
     """
 
     job: str
-    kind: str
+    questions: int
+    images: int
     correlation: float | None
     low: float
     high: float
@@ -168,7 +170,8 @@ def relate_to_effects(
     Raises:
         HeadflowError: see `effect_jobs`.
     """
-    if HEADS not in effect_jobs(heads.run, asked):
+    job = effect_jobs(heads.run, asked).get(HEADS)
+    if job is None:
         return None
     samples = answered(heads)
     everything = np.ones(len(samples), np.bool_)
@@ -189,4 +192,5 @@ def relate_to_effects(
         known = np.isfinite(np.hstack(draws)).all(axis=1)
         ranks = [stats.rankdata(each[known], axis=1).astype(np.float32) for each in draws]
         low, high = correlation_interval(correlation, *ranks)
-    return Relation(found.job or "", found.kind or "", correlation, low, high, means[1])
+    questions, images = (int((each > 0).any(axis=1).sum()) for each in (np.isfinite(effects), sums[1][1]))
+    return Relation(job_in_words(job), questions, images, correlation, low, high, means[1])

@@ -17,7 +17,7 @@ import pandas as pd
 from analyze.maps.measures import Measures
 from analyze.statistics.bootstrap import Bootstrap
 from analyze.statistics.clusters import Array, Clusters
-from analyze.statistics.intervals import ratio_intervals
+from analyze.statistics.intervals import FEW_IMAGES, ratio_intervals
 from analyze.tables.values import Values, head_columns
 
 CHOSEN = 3  # heads that localise best
@@ -31,7 +31,7 @@ class Looks:
 
     Attributes:
         table: a row for each head: `layer`, `head`, each of `NUMBERS` with its bounds `_low` and `_high`, `candidate`,
-            `localises`, `chosen`; NaN where it cannot be told.
+            `localises`, `chosen`; NaN where it cannot be told: `chosen` on fewer than `FEW_IMAGES` images.
         layers: a row for each layer: `layer`, `mass` and `sink` (means over heads and samples), `sink_share`, `low`,
             `high`.
         threshold: the mean mass from which on heads are candidates.
@@ -93,7 +93,9 @@ def _of_mass(clusters: Clusters, sink: Values, mass: Values) -> tuple[Array, Arr
 
 
 def _chosen(candidate: npt.NDArray[np.bool_], bootstrap: Bootstrap, sums: Array, counts: Array) -> Array:
-    """In which share of resamples of images each candidate is one of the three; 0 for other heads."""
+    """In which share of resamples of images each candidate is one of the three; 0 for others; NaN if images are few."""
+    if bootstrap.clusters.images < FEW_IMAGES:
+        return np.full(len(candidate), np.nan)
     shares = np.zeros(len(candidate))
     places = np.flatnonzero(candidate)
     if len(places):

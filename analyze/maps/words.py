@@ -9,7 +9,7 @@ from analyze.maps.pointing import ALPHA, Pointing, Relation
 from analyze.maps.ranking import CHOSEN, Looks
 from analyze.statistics.intervals import FEW_IMAGES
 from analyze.tables.values import Values
-from schemas.text import listed
+from schemas.text import counted, listed
 
 COSTLY = 10  # heads whose knock-out costs most
 
@@ -39,15 +39,17 @@ def _localising(looks: Looks, kept: int) -> str:
     if not number:
         return f"localising heads cannot be told: {candidates}, none is among the {kept} that have a map"
     rows = looks.table[looks.table["localises"]].sort_values("spatial_entropy", kind="stable")
+    told = not rows["chosen"].isna().any()
     found = ", ".join(
-        f"{name(layer, head)} ({entropy:.2f}; {chosen:.0%})"
+        f"{name(layer, head)} ({entropy:.2f}{f'; {chosen:.0%}' * told})"
         for layer, head, entropy, chosen in zip(
             rows["layer"], rows["head"], rows["spatial_entropy"], rows["chosen"], strict=True
         )
     )
+    what = "spatial entropy" + f"; in how many resamples it is among the {CHOSEN}" * told
     return (
-        f"localise best, {candidates}: {found} (spatial entropy; in how many resamples it is among the {CHOSEN}); "
-        f"{number} candidates have a map"
+        f"localise best, {candidates}: {found} ({what}); {counted(number, 'candidate')} "
+        f"{'has' if number == 1 else 'have'} a map"
     )
 
 
@@ -66,7 +68,7 @@ def _sinks(layers: pd.DataFrame, sink: Values) -> str:
 
 
 def _pointing(found: Pointing) -> Iterator[str]:
-    yield f"pointing: {found.samples} questions on {found.images} images say where their answer lies" + (
+    yield f"pointing: {counted(found.samples, 'question')} on {counted(found.images, 'image')} with boxes" + (
         f"; in {found.unreachable} of them no patch has its centre there" if found.unreachable else ""
     )
     if found.tested is None or found.best is None:
@@ -96,7 +98,7 @@ def _pointing(found: Pointing) -> Iterator[str]:
 
 
 def _relation(found: Pointing, relation: Relation) -> Iterator[str]:
-    how = f"job {relation.job}, kind {relation.kind}"
+    how = f"{relation.job}, {counted(relation.questions, 'question')} on {counted(relation.images, 'image')}"
     if relation.correlation is None:
         yield f"pointing and the measured effect ({how}): no correlation, as all heads are alike"
     else:

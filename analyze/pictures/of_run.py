@@ -25,6 +25,7 @@ from analyze.tables.frames import Heads
 from analyze.tables.tallies import Tally
 from analyze.tables.text_scope import Array, TextScope
 from schemas.manifest import ORIGINAL
+from schemas.text import counted
 
 HEADROOM = 1.05  # of a y axis above the highest bar
 EQUAL = 1e-6  # by which widths of equal bins may differ, relative
@@ -150,7 +151,7 @@ class Pictures:
 
     def _of(self, category: str | None = None) -> tuple[str, ...]:
         number = sum(self._samples.values()) if category is None else self._samples[category]
-        return f"{number:,} samples", *self.subject
+        return counted(number, "sample"), *self.subject
 
 
 def subject(heads: Heads, scope: TextScope | None = None) -> tuple[str, ...]:

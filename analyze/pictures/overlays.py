@@ -40,6 +40,7 @@ class Overlay:
         size: width and height of the image.
         image: None: it is not there.
         boxes: where the answer lies.
+        read: what the model reads of the image; None: `box`.
     """
 
     lines: tuple[str, ...]
@@ -48,6 +49,15 @@ class Overlay:
     size: tuple[float, float]
     image: Grey | None = None
     boxes: Sequence[Box] = ()
+    read: Box | None = None
+
+    @property
+    def inside(self) -> Box | None:
+        """The part of the image that the model reads; None: all of it, but for a pixel."""
+        (width, height), (x0, y0, x1, y1) = self.size, self.read or self.box
+        if x0 < 1 and y0 < 1 and x1 > width - 1 and y1 > height - 1:
+            return None
+        return max(x0, 0.0), max(y0, 0.0), min(x1, width), min(y1, height)
 
 
 @dataclass(frozen=True)
@@ -166,6 +176,7 @@ class Overlays:
                 self._size(sample),
                 self.grey[sample],
                 read_boxes(self._row(sample)),
+                read_grid(self._row(sample)).box,
             )
             for sample, maps in self.maps.items()
         )

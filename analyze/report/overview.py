@@ -11,7 +11,7 @@ from analyze.prune.halves import answered
 from analyze.report.packing import Arrays
 from analyze.report.words import Words
 from analyze.scores.intervals import score_intervals
-from analyze.scores.mme import TOTALS, mme_scores, total_scores
+from analyze.scores.mme import TOTALS, mme_scores, total_name, total_scores
 from analyze.statistics.bootstrap import Bootstrap
 from analyze.statistics.clusters import Clusters
 from analyze.statistics.intervals import share_interval
@@ -103,7 +103,7 @@ def scores(heads: Heads, words: Words, seed: int) -> tuple[list[Score], pd.DataF
     table = score_intervals(whole, heads.samples, seed=seed)
     first, table["title"] = [], table["category"]
     for total, names in TOTALS.items():
-        rows = table[table["category"].isin([total, f"{total} (MME)"]) & table["accuracy"].isna()]
+        rows = table[table["category"].isin([total, total_name(total, [total])]) & table["accuracy"].isna()]
         table.loc[rows.index[-1:], "title"] = words[total]
         if len(rows) and np.isfinite(rows["score"].iloc[-1]):
             row = rows.iloc[-1]

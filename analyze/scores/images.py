@@ -6,18 +6,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analyze.scores.mme import ALL, category_order, scored_questions
+from analyze.scores.mme import ALL, category_order, scored_questions, total_name
 from analyze.statistics.clusters import Array, Clusters
 
 MOST = 200.0  # points of a category
 
 
 def image_groups(clusters: Clusters) -> list[tuple[str, npt.NDArray[np.bool_]]]:
-    """The images of each category, bool [images], by its name, MME's categories first; last all of them, as `ALL`."""
+    """The images of each category, bool [images], by its name, MME's categories first; last all of them, as `all`."""
     groups = [
         (name, clusters.category == clusters.categories.index(name)) for name in category_order(clusters.categories)
     ]
-    return [*groups, (ALL, np.ones(clusters.images, np.bool_))]
+    return [*groups, (total_name(ALL, clusters.categories), np.ones(clusters.images, np.bool_))]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ the interval of a total follows from theirs: MOVER, the method of variance estim
 import numpy as np
 import pandas as pd
 
-from analyze.scores.mme import TOTALS, scored_questions
+from analyze.scores.mme import TOTALS, scored_questions, total_name
 from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap, percentiles
 from analyze.statistics.clusters import Array, Clusters
 from analyze.statistics.intervals import FEW_IMAGES, LEAST, wilson
@@ -46,8 +46,7 @@ def score_intervals(
         off = np.array([[known[name] - found[name][0], found[name][1] - known[name]] for name in known.index])
         if len(off):
             below, above = np.sqrt((off**2).sum(axis=0))
-            name = f"{total} (MME)" if total in found else total
-            found[name] = float(known.sum() - below), float(known.sum() + above)
+            found[total_name(total, found)] = float(known.sum() - below), float(known.sum() + above)
     bounds = [found.get(str(name), (np.nan, np.nan)) for name in scores["category"]]
     return scores.assign(low=[low for low, _ in bounds], high=[high for _, high in bounds])
 

@@ -6,7 +6,7 @@ questions about each image; an image with a skipped question, or with one questi
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 import pandas as pd
 
@@ -91,16 +91,21 @@ def scored_questions(samples: pd.DataFrame) -> pd.DataFrame:
     return table.assign(paired=complete.astype(bool))
 
 
+def total_name(name: str, categories: Container[str]) -> str:
+    """The name of a row of several categories, told from that of a category: `perception (MME)`, `all (together)`."""
+    return f"{name} ({'together' if name == ALL else 'MME'})" if name in categories else name
+
+
 def total_scores(scores: pd.DataFrame) -> pd.DataFrame:
     """The sums over those of MME's categories that are there, as rows for the end of `scores`.
 
-    They are called `perception` and `cognition`, with ` (MME)` behind it if a category of the run has that name.
+    They are called `perception` and `cognition`, told from categories of the run as in `total_name`.
     """
     rows = []
     for total, names in TOTALS.items():
         part = scores[scores["category"].isin(names)]
         if len(part):
-            name = f"{total} (MME)" if total in set(scores["category"]) else total
+            name = total_name(total, set(scores["category"]))
             sums = part[[*COUNTS, "score"]].sum(min_count=1).to_dict()
             rows.append({"category": name} | sums)
     return pd.DataFrame(rows, columns=scores.columns).astype(dict.fromkeys(COUNTS, "int64"))

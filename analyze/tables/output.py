@@ -9,7 +9,7 @@ from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.files.writing import publishing
 from schemas.store.directory import record_outputs
-from schemas.text import printable
+from schemas.text import counted, printable
 
 
 def present(
@@ -38,7 +38,8 @@ def present(
         raise unwritten
     paths = draw()
     record_outputs(run, [*(folder / name for name in tables), *paths])
-    print("\n" + printable(f"written: {len(tables)} tables and {len(paths)} pictures in {folder}"))
+    made = f"{counted(len(tables), 'table')} and {counted(len(paths), 'picture')}"
+    print("\n" + printable(f"written: {made} in {folder}"))
 
 
 def write_csv(tables: Mapping[str, pd.DataFrame], folder: Path) -> HeadflowError | None:

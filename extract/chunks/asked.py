@@ -25,7 +25,7 @@ from extract.provenance import git_commit, recorded
 from extract.questions.question_set import QuestionSet, read_questions
 from schemas.errors import HeadflowError
 from schemas.manifest import SEPARATE
-from schemas.store.directory import holds_run, refuse_foreign_run
+from schemas.store.directory import holds_run, refuse_foreign_run, refuse_inside_run
 from schemas.store.identity import check_division, check_fingerprints, check_model, check_same
 from schemas.store.parts import damaged_parts
 from schemas.store.run import Run, open_run
@@ -96,6 +96,7 @@ class Asked:
         """
         arguments, path = self.arguments, self.arguments.output_dir
         refuse_foreign_run(path)
+        refuse_inside_run(path)
         if arguments.overwrite or not holds_run(path):
             return None
         try:

@@ -13,7 +13,9 @@ from extract.chunks.asked import Asked
 from extract.provenance import recorded, versions
 from extract.questions.question_set import QuestionSet
 from schemas.manifest import SWAP, Manifest, Session
-from schemas.store.directory import check_directory
+from schemas.store.directory import new_directory
+from schemas.store.run import Run
+from schemas.store.thumbnails import without_thumbnail
 from schemas.store.writer import RunWriter
 
 if TYPE_CHECKING:
@@ -58,6 +60,8 @@ def run_chunk(asked: Asked, index: int, load: Load = load) -> Done:
     arguments = asked.arguments
     chunk = asked.chunk(index)
     found = asked.find_run()
+    if found is not None and arguments.thumbnails:
+        _warn_of_thumbnails(found)
     if found is not None and asked.is_there(found, index):
         return Done(len(chunk.samples), unchanged=True)
     check_images(asked.questions, chunk)
@@ -65,11 +69,22 @@ def run_chunk(asked: Asked, index: int, load: Load = load) -> Done:
         with packages(arguments.backend):
             from extract.images.counterfactual.swapping import swap_images
         chunk = swap_images(chunk, asked.whole)
-    check_directory(arguments.output_dir)
     ledger = found.ledgers.get(index) if found is not None else None
     before = ledger.sessions[-1] if ledger and ledger.sessions else None
-    extractor = load(asked, chunk, before)
-    return _write(extractor, chunk, _open_writer(asked, index, extractor, len(chunk.samples)))
+    with new_directory(arguments.output_dir):
+        extractor = load(asked, chunk, before)
+        writer = _open_writer(asked, index, extractor, len(chunk.samples))
+    return _write(extractor, chunk, writer)
+
+
+def _warn_of_thumbnails(run: Run) -> None:
+    """Warn of samples whose thumbnails are asked for now, and were not before."""
+    if missing := without_thumbnail(run):
+        print(
+            f"warning: {run.path} has no thumbnails of {missing} images that were observed without them, and gets "
+            "none; only a run that is made anew has them all",
+            file=sys.stderr,
+        )
 
 
 def _open_writer(asked: Asked, index: int, extractor: "Extractor", samples: int) -> RunWriter:

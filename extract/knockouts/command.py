@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -26,6 +26,10 @@ from schemas.manifest import IDENTITY_OF_MODEL, ORIGINAL, PACKED
 from schemas.store.identity import changed_observed
 from schemas.store.run import Run, open_run
 from schemas.text import listed, short
+
+if TYPE_CHECKING:
+    from extract.knockouts.runner import KnockOutJob
+    from schemas.jobs.writer import JobWriter
 
 
 def knock_out(argv: Sequence[str]) -> int:
@@ -206,16 +210,31 @@ def run_job(
         weights=checkpoint.weights,
     )
     say(f"job {name} of {run.path}: {job.cost()} for each of {len(chunk.samples)} samples")
+    write(job, writer, questions, chunk, margins)
+
+
+def write(
+    job: "KnockOutJob",
+    writer: "JobWriter",
+    questions: QuestionSet,
+    chunk: QuestionSet,
+    margins: Mapping[str, float | None],
+) -> None:
+    """Run the samples that the job lacks, and say what was done; a job refused before it has rows is removed."""
     with closing(writer):
         there = len(writer.done)
         if there:
             nulls = f", {writer.nulls} of them without values: --overwrite computes all anew" if writer.nulls else ""
             say(f"{there} of {len(chunk.samples)} samples are there already{nulls}")
-        skipped = job.run(questions, chunk, margins, writer)
+        try:
+            skipped = job.run(questions, chunk, margins, writer)
+        except HeadflowError:
+            writer.abandon()
+            raise
     if there < len(chunk.samples):
         say(
-            f"{len(chunk.samples) - there} samples, knock-outs of each: {len(settings.knock_outs)}, in "
-            f"{run.path}/knockouts"
+            f"{len(chunk.samples) - there} samples, knock-outs of each: {len(job.settings.knock_outs)}, in "
+            f"{writer.job.run.path}/knockouts"
         )
     for reason, count in skipped.most_common():
         say(f"{count} could not be computed ({reason}): their values are null")

@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from extract.cli import parser as extract_parser
-from extract.look.cli import parser
+from extract.look.cli import NAME, parser
 from schemas.cli import say
 from schemas.columns import MAP, MAPS, OK
 from schemas.errors import HeadflowError
+from schemas.store.directory import holds_run, remove_begun
 from schemas.store.run import Run, open_run
+from schemas.text import short
 
+SMALLEST_CROP = 0.99  # share of the image that is read; where it is larger, nothing is said
 SHOWN = ("mass", "sink", "entropy", "centre_x", "centre_y")
 
 
@@ -32,27 +35,73 @@ def look(argv: Sequence[str], extract: Callable[[argparse.Namespace], int]) -> i
     Raises:
         HeadflowError: the image cannot be used, or as `python -m extract`.
     """
-    own, others = parser().parse_known_args(argv)
+    flags = parser()
+    own, others = flags.parse_known_args(argv)
     if not own.image.is_file():
         raise HeadflowError(f"{own.image} is not an image file", setting="image")
     out = own.output_dir or _default_output(own, others)
-    question = {"question_id": own.image.stem, "image_file": own.image.name, "question": own.question}
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "question.json"
-        file.write_text(json.dumps([question]), encoding="utf-8")
-        flags = ["--question-file", file, "--image-folder", own.image.parent, "--output-dir", out, "--maps"]
-        flags += ["--thumbnails", "--num-workers", "0"]
-        arguments = extract_parser().parse_args([*map(str, flags), *others])
-        if arguments.prompts:
-            raise HeadflowError("one question is asked in one wording", setting="prompts")
-        code = extract(arguments)
+        arguments = _arguments(own, others, flags.format_usage(), Path(folder) / "question.json", out)
+        _check_output(own, out, overwrite=arguments.overwrite)
+        begun = not holds_run(out)
+        try:
+            code = extract(arguments)
+        except HeadflowError:
+            if begun:
+                remove_begun(out)
+            raise
     run = open_run(out)
     return code or _draw(run, _print(run, own.top))
 
 
+def _arguments(own: argparse.Namespace, others: Sequence[str], usage: str, file: Path, out: Path) -> argparse.Namespace:
+    """The flags of `python -m extract`, with the question in a file that is written here.
+
+    Raises:
+        HeadflowError: several wordings are asked for.
+    """
+    question = {"question_id": own.image.stem, "image_file": own.image.name, "question": own.question}
+    file.write_text(json.dumps([question]), encoding="utf-8")
+    flags = extract_parser()
+    flags.prog, flags.usage = f"python -m extract {NAME}", usage.removeprefix("usage: ")
+    given = ["--model-path", own.model_path, "--question-file", file, "--image-folder", own.image.parent]
+    given += ["--output-dir", out, "--maps", "--thumbnails", "--num-workers", "0"]
+    arguments = flags.parse_args([*map(str, given), *others])
+    if arguments.prompts:
+        raise HeadflowError("one question is asked in one wording", setting="prompts")
+    arguments.command = NAME  # recorded, so that it is known later which runs may be overwritten
+    return arguments
+
+
+def _check_output(own: argparse.Namespace, out: Path, *, overwrite: bool) -> None:
+    """Check that there is no run in a directory but one of this command, and of this question unless that is replaced.
+
+    Raises:
+        HeadflowError: there is another one.
+    """
+    if not holds_run(out):
+        return
+    run = open_run(out)
+    sessions = [session for ledger in run.ledgers.values() for session in ledger.sessions]
+    if not sessions or any(session.arguments.get("command") != NAME for session in sessions):
+        raise HeadflowError(
+            f"{out} holds a run that is not of {NAME}, and stays as it is; choose another directory",
+            setting="output_dir",
+        )
+    if overwrite:
+        return
+    for sample in run.samples().to_pylist():
+        if (sample["image"], sample["question"]) != (own.image.name, own.question):
+            raise HeadflowError(
+                f"{out} holds the answer to {short(sample['question'])} about {sample['image']}; choose another "
+                "directory, or overwrite it",
+                setting="overwrite",
+            )
+
+
 def _default_output(own: argparse.Namespace, others: Sequence[str]) -> Path:
     """A directory of its own for each image, question and model."""
-    asked = json.dumps([str(own.image.resolve()), own.question, *others])
+    asked = json.dumps([str(own.image.resolve()), own.question, own.model_path, *others])
     return Path("runs") / "looks" / f"{own.image.stem}-{hashlib.sha256(asked.encode()).hexdigest()[:8]}"
 
 
@@ -69,6 +118,7 @@ def _print(run: Run, top: int) -> list[str]:
         f"{sample['question']} {sample['prediction']} (p_yes {sample['p_yes']:.3f}, p_no {sample['p_no']:.3f}, margin "
         f"{sample['margin']:+.2f})"
     )
+    _say_cropped(sample)
     rows: list[dict[str, Any]] = [row for path in run.part_paths(MAPS) for row in run.read_part(path).to_pylist()]
     say(f"{'head':<8}" + "".join(f"{name:>10}" for name in (f"{run.manifest.maps_of}2v", *SHOWN[1:])))
     shown = sorted((row for row in rows if row[MAP] is not None), key=lambda row: -row["mass"])[:top]
@@ -77,6 +127,19 @@ def _print(run: Run, top: int) -> list[str]:
         values = ["-" if row[name] is None else f"{row[name]:.3f}" for name in SHOWN]
         say(f"{name:<8}" + "".join(f"{value:>10}" for value in values))
     return names
+
+
+def _say_cropped(sample: dict[str, Any]) -> None:
+    """Say which part of the image the model reads, if that is not all of it."""
+    box, width, height = sample["grid_box"], sample["image_width"], sample["image_height"]
+    inside = [min(max(edge, 0), most) for edge, most in zip(box, [width, height] * 2, strict=True)]
+    share = (inside[2] - inside[0]) * (inside[3] - inside[1]) / (width * height)
+    if share < SMALLEST_CROP:
+        x0, y0, x1, y1 = (f"{edge:.0f}" for edge in inside)
+        say(
+            f"the model reads {share:.0%} of the image, from {x0}, {y0} to {x1}, {y1} of {width} x {height} pixels; "
+            "the rest is cropped"
+        )
 
 
 def _draw(run: Run, heads: Sequence[str]) -> int:

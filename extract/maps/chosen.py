@@ -28,6 +28,8 @@ def read_heads(names: Sequence[str], column: str) -> list[list[int]]:
         return _highest(names[0], column)
     heads = [read_head(name) for name in names]
     for name, head in zip(names, heads, strict=True):
+        if head is None and ":" in name:
+            raise HeadflowError(f"{short(name)} stands alone, or heads are named without it", setting=SETTING)
         if head is None:
             raise HeadflowError(f"{short(name)} is neither a head such as L3H5 nor RUN:K", setting=SETTING)
     return [list(head) for head in sorted({head for head in heads if head is not None})]
@@ -45,7 +47,7 @@ def _highest(name: str, column: str) -> list[list[int]]:
     run = open_run(path)
     size = run.manifest.layers * run.manifest.heads
     if not 1 <= int(number) <= size:
-        raise HeadflowError(f"{run.path} has {size} heads, not {number}", setting=SETTING)
+        raise HeadflowError(f"{short(name)} asks for {number} heads; of {run.path} give 1 to {size}", setting=SETTING)
     if column not in run.manifest.flows:
         raise HeadflowError(f"{run.path} has no column {column}", setting=SETTING)
     highest = np.argsort(-_sums(run, column), kind="stable")[: int(number)]

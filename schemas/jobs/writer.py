@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -11,8 +12,9 @@ import pyarrow.compute as pc
 from schemas.columns import KNOCKOUTS, arrow_schema
 from schemas.errors import HeadflowError
 from schemas.files.writing import write_text_once
-from schemas.jobs.job import JOB_DESCRIPTIVE, Job, Settings, open_job, settings_path
+from schemas.jobs.job import JOB_DESCRIPTIVE, Job, Settings, open_job, remove_job, settings_path
 from schemas.manifest import Session, to_json
+from schemas.store.directory import remove_empty
 from schemas.store.ledger import COMPLETE, JOBS, RUNNING, Ledger, LedgerFile, Part
 from schemas.store.locks import Lock
 from schemas.store.parts import next_number, part_name, remove_unnamed, write_table
@@ -142,6 +144,18 @@ class JobWriter:
             self._commit(self._ledger.parts, state=COMPLETE)
         self.close()
 
+    def abandon(self) -> None:
+        """Release the job, and remove it if it has no rows and no other chunk of it was begun."""
+        self.close()
+        ledgers = open_job(self._run, self.job.name).ledgers
+        if ledgers.keys() - {self._chunk} or any(ledger.parts for ledger in ledgers.values()):
+            return
+        remove_job(self._run, self.job.name)
+        if isinstance(self._folder, Path):
+            for lock in self._folder.glob(".chunk-*.lock"):
+                lock.unlink()
+            remove_empty([self._folder, self._folder.parent, self._folder.parents[1] / KNOCKOUTS])
+
     def close(self) -> None:
         """Release the job for other writers; what is gathered and not written is lost."""
         self._lock.release()
@@ -166,14 +180,14 @@ def _check_same(job: Job, settings: Settings) -> None:
     found, asked = asdict(job.settings), asdict(settings)
     for name, value in asked.items():
         if name not in JOB_DESCRIPTIVE and found[name] != value:
-            what = f"{short(found[name])}, this command's is {short(value)}"
+            what = f"its {name} is {short(found[name])}, this command's is {short(value)}"
             if isinstance(value, dict):
                 key = next(key for key in found[name] | value if found[name].get(key) != value.get(key))
-                there, wanted = (short(each[key]) if key in each else "nothing" for each in (found[name], value))
-                what = f"for {short(key)} {there}, this command's {wanted}"
+                who = [each for each, own in (("that job", found[name]), ("this command", value)) if key in own]
+                alone = f"{who[0]} alone knocks out" if len(who) == 1 else "both differ in the heads or layers of"
+                what = f"{alone} {short(key)}"
             raise HeadflowError(
-                f"{job.run.path} has another job of the name {job.name}: its {name} is {what}; choose another name",
-                setting="job",
+                f"{job.run.path} has another job of the name {job.name}: {what}; choose another name", setting="job"
             )
 
 

@@ -3,7 +3,9 @@
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from schemas.store.thumbnails import find_thumbnails
 from schemas.text import one_line
 
 PROBE = ".probe"  # the object that is put to see whether one can be
+LEVELS = 3  # folders above a run that are looked at
 OUTPUTS = ".outputs.json"  # names and hashes of the files that were made from a run and lie in its directory
 
 
@@ -46,6 +49,19 @@ def check_directory(path: Location) -> None:
             pass
     except OSError as error:
         raise HeadflowError(f"cannot write to {path}: {one_line(error.strerror or error)}") from None
+
+
+def refuse_inside_run(path: Location) -> None:
+    """Raise `HeadflowError` if a run that is to be begun would lie in another one, whose readers would read it too."""
+    if holds_run(path):
+        return
+    parents: Iterable[Location] = path.resolve().parents
+    for parent in islice(parents, LEVELS):
+        if _read_ours(parent / MANIFEST):
+            raise HeadflowError(
+                f"{path} lies in the run {parent}, and a run in a run is read with it; choose another directory",
+                setting="output_dir",
+            )
 
 
 def refuse_foreign_parquet(path: Location) -> None:
@@ -104,6 +120,37 @@ def remove_run(path: Location) -> None:
         file.unlink(missing_ok=True)
     if isinstance(path, Path):
         _remove_outputs(path)
+
+
+def remove_begun(path: Path) -> None:
+    """Remove a run that was begun in vain, with its locks, and the directories that are empty then."""
+    remove_run(path)
+    for lock in path.glob(".chunk-*.lock"):
+        lock.unlink()
+    remove_empty([*(path / name for name in (*TABLES, CHUNKS)), path])
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove directories, one after the other, that are there and empty."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
+
+
+@contextmanager
+def new_directory(path: Location) -> Iterator[None]:
+    """Around what comes before a run: checks the directory; if it fails, what was made of it here is removed.
+
+    Raises:
+        HeadflowError: see `check_directory`.
+    """
+    made = [each for each in (path, *path.parents) if not each.exists()] if isinstance(path, Path) else []
+    check_directory(path)
+    try:
+        yield
+    except BaseException:
+        remove_empty(made)
+        raise
 
 
 def _remove_outputs(run: Path) -> None:

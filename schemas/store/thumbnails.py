@@ -2,8 +2,10 @@
 
 import re
 
+from schemas.columns import OK
 from schemas.files.locations import Location
 from schemas.files.writing import write_whole
+from schemas.store.run import Run
 
 THUMBNAILS = "thumbnails"
 NAME = re.compile(r"[0-9a-f]{64}\.jpg")
@@ -26,6 +28,14 @@ def write_thumbnail(run: Location, sha256: str, content: bytes) -> None:
     if not path.exists():
         path.parent.mkdir(exist_ok=True)
         write_whole(path, content)
+
+
+def without_thumbnail(run: Run) -> int:
+    """Of how many images that a run observed it has no thumbnail."""
+    there = {file.stem for file in find_thumbnails(run.path)}
+    parts = [run.read_part(path).select(["status", "image_sha256"]) for path in run.part_paths("samples")]
+    rows = [row for part in parts for row in part.to_pylist()]
+    return len({row["image_sha256"] for row in rows if row["status"] == OK} - there)
 
 
 def find_thumbnails(run: Location) -> list[Location]:

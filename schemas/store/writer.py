@@ -21,7 +21,7 @@ from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.files.writing import write_text_once
 from schemas.manifest import Manifest, Session, to_json
-from schemas.store.directory import check_directory, holds_run, refuse_foreign_parquet, remove_run
+from schemas.store.directory import check_directory, holds_run, refuse_foreign_parquet, refuse_inside_run, remove_run
 from schemas.store.identity import IDENTITY, check_division, check_fingerprints, check_model, check_same
 from schemas.store.ledger import CHUNKS, COMPLETE, RUNNING, Ledger, LedgerFile, Part
 from schemas.store.locks import Lock
@@ -97,9 +97,10 @@ class RunWriter:
             retry_skipped: take the samples that were skipped out of the run, so that they can come again.
 
         Raises:
-            HeadflowError: see `check_directory`; or another run is in `path`, or one with samples observed on other
-                weights or images; or another process writes this one.
+            HeadflowError: see `check_directory` and `refuse_inside_run`; or another run is in `path`, or one with
+                samples observed on other weights or images; or another process writes this one.
         """
+        refuse_inside_run(path)
         check_directory(path)
         self.path = path
         self._chunk = chunk

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -231,6 +232,16 @@ def test_the_floor_is_the_noise_that_was_measured(tmp_path):
     ledger["sessions"][0]["noise"] = {"mass": 0.003, "margin": 0.1}
     edit_ledger(tmp_path / "half", **ledger)
     assert floor(open_heads(tmp_path / "half")[0], plain) == 0.003
+
+
+def test_a_category_called_all_keeps_its_row(folder, base):
+    """The row of both is the last one."""
+    samples = base.samples.assign(category=base.samples["category"].astype(str).replace("color", "all"))
+    renamed = replace(base, samples=samples)
+    found = result(renamed, renamed)
+    accuracy = found.answers[found.answers["measure"] == "accuracy"]
+    assert accuracy["category"].tolist() == ["OCR", "all", "all (together)"]
+    assert accuracy["images"].tolist() == [IMAGES // 2, IMAGES // 2, IMAGES]
 
 
 def test_other_right_answers_do_not_count(folder, tmp_path):

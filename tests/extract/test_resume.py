@@ -156,7 +156,7 @@ def no_model(monkeypatch):
 @pytest.mark.parametrize("flags", [[], ["--batch-size", "3", "--num-workers", "1", "--resume"], ["--num-samples", "7"]])
 def test_a_complete_run_stays_as_it_is(arguments, duration, no_model, monkeypatch, capsys, flags):
     whole, _ = duration
-    monkeypatch.setattr(chunk_module, "check_directory", None)  # it may lie on a disk that cannot be written
+    monkeypatch.setattr(chunk_module, "new_directory", None)  # it may lie on a disk that cannot be written
     before = contents(whole)
     assert main([*arguments(whole), *flags]) == 0
     number = 7 if "7" in flags else NUMBER

@@ -2,7 +2,7 @@
 
 import pytest
 
-from schemas.text import one_line, printable
+from schemas.text import counted, one_line, printable
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,7 @@ def test_every_character():
 
 def test_an_error_is_one_line():
     assert one_line(ValueError(" a\n b\x1b[31m ")) == r"a b\x1b[31m"
+
+
+def test_things_are_counted():
+    assert [counted(number, "sample") for number in (0, 1, 2374)] == ["0 samples", "1 sample", "2,374 samples"]

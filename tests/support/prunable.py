@@ -104,6 +104,8 @@ def measure(
     sets: Mapping[str, dict],
     *,
     kind: str = "edge",
+    query: str | None = None,
+    key: str | None = None,
     seed: int = 1,
     ids=None,
     null=(),
@@ -117,7 +119,7 @@ def measure(
     run, random = open_run(path), np.random.default_rng(seed)
     samples = run.samples().to_pylist()
     wanted = [each for each in samples if ids is None or each["sample_id"] in set(ids)]
-    settings = Settings(kind=kind, knock_outs=dict(sets))
+    settings = Settings(kind=kind, query=query, key=key, knock_outs=dict(sets))
     writer = JobWriter(run, name, settings, Session(device="cpu"), samples=len(wanted))
     price = np.array([world.cost(each) for each in settings.sets.values()])
     gone = np.isin(list(sets), null)

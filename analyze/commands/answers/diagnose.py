@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analyze.commands.answers.image import opened_pair
+from analyze.commands.answers.image import opened_pair, say_pairs
 from analyze.opening import make_folder, opened, output_folder
 from analyze.tables.frames import Heads, check_flows
 from analyze.tables.output import as_text, present
@@ -31,7 +31,8 @@ def diagnose_run(arguments: argparse.Namespace) -> int:
             "values, and they cannot tell which is answered wrong; ask for t2v, q2* and a2*",
             setting="metrics",
         )
-    failures = find_failures(opened_pair(arguments)) if arguments.without is not None else None
+    pairs = opened_pair(arguments) if arguments.without is not None else None
+    failures = find_failures(pairs) if pairs else None
     folder = output_folder(arguments.output_dir, heads, "diagnosis")
     make_folder(folder)
     scope = heads.scope(arguments.text_scope)
@@ -40,6 +41,8 @@ def diagnose_run(arguments: argparse.Namespace) -> int:
     except ValueError as error:
         raise HeadflowError(f"{arguments.run}: {error}") from None
     say(f"{heads.run.path}, {heads.run.manifest.model}")
+    if pairs:
+        say_pairs(pairs)
     tables = {"states.csv": found.states, "contrasts.csv": found.contrasts, "worst.csv": found.worst}
     tables |= {"difficulty.csv": found.difficulty} if len(found.difficulty) else {}
     tables |= {"calibration.csv": found.calibration.curve} if found.calibration else {}

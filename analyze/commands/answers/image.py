@@ -9,6 +9,7 @@ import pandas as pd
 from analyze.opening import make_folder, opened, output_folder
 from analyze.tables.output import as_text, present
 from schemas.cli import say
+from schemas.text import counted
 
 if TYPE_CHECKING:
     from analyze.image.gain import Gain
@@ -27,8 +28,7 @@ def image_of_run(arguments: argparse.Namespace) -> int:
     make_folder(folder)
     found, content = find_gain(pairs), content_by_head(pairs)
     say(f"{pairs.run.run.path}, {pairs.run.manifest.model}")
-    say(f"without the image: {pairs.without.run.path}, {pairs.without.manifest.images} images")
-    say(pairs.pairs.in_words())
+    say_pairs(pairs)
     tables = {"image.csv": found.table} | ({"scores.csv": found.scores} if len(found.scores) else {})
     tables |= {} if content is None else {"heads.csv": content}
     present(
@@ -48,6 +48,14 @@ def opened_pair(arguments: argparse.Namespace) -> "ImagePairs":
 
     run, without = (opened(path, arguments.prompt) for path in (arguments.run, arguments.without))
     return pair_runs(run, without, resamples=arguments.resamples, seed=arguments.seed)
+
+
+def say_pairs(pairs: "ImagePairs") -> None:
+    """Say which run is without the images, and how many questions both have."""
+    say(f"without the image: {pairs.without.run.path}, {pairs.without.manifest.images} images")
+    say(pairs.in_words())
+    if pairs.few:
+        say("warning: fewer than half of the samples of a run are paired; the results are of these alone", error=True)
 
 
 def _print(found: "Gain", content: pd.DataFrame | None, arguments: argparse.Namespace) -> None:
@@ -73,6 +81,6 @@ def _draw(found: "Gain", pairs: "ImagePairs", folder: Path, arguments: argparse.
     from analyze.drawing.results.image import gain_figure
     from analyze.pictures.of_run import subject
 
-    of = (*subject(pairs.run), f"without the image: {found.images}", f"{pairs.clusters.images} images")
+    of = (*subject(pairs.run), f"without the image: {found.images}", counted(pairs.clusters.images, "image"))
     with style(), FigureFiles(arguments.dpi, arguments.format) as files:
         return [files.save(gain_figure(found.table, found.images, of), folder / "image")]

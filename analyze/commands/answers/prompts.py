@@ -8,6 +8,7 @@ from analyze.opening import make_folder, opened, output_folder
 from analyze.tables.frames import Heads, check_flows
 from analyze.tables.output import as_text, present
 from schemas.cli import say
+from schemas.text import counted
 
 if TYPE_CHECKING:
     from analyze.prompts import PromptComparison
@@ -64,7 +65,7 @@ def _draw(found: "PromptComparison", heads: Heads, folder: Path, arguments: argp
     from analyze.drawing.results.prompts import shifts_figure, wordings_figure
     from analyze.pictures.of_run import subject
 
-    of, paths = (*subject(heads), f"{found.questions} questions", f"{found.images} images"), []
+    of, paths = (*subject(heads), counted(found.questions, "question"), counted(found.images, "image")), []
     with style(), FigureFiles(arguments.dpi, arguments.format) as files:
         if len(found.whole):
             paths.append(files.save(wordings_figure(found.whole, of), folder / "wordings"))

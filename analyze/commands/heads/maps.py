@@ -10,7 +10,7 @@ from analyze.opening import make_folder, opened, output_folder
 from analyze.tables.output import as_text, present
 from schemas.cli import say
 from schemas.store.directory import record_outputs
-from schemas.text import listed
+from schemas.text import counted, listed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -108,7 +108,7 @@ def _figures(found: "Localisation", overlays: "Overlays") -> "Iterator[tuple[str
     from analyze.drawing.results.maps import looks_figure, overlays_figure, sinks_figure
     from analyze.pictures.of_run import subject
 
-    of = (f"{len(found.samples):,} samples", *subject(found.heads))
+    of = (counted(len(found.samples), "sample"), *subject(found.heads))
     yield "looks", looks_figure(found.looks.table, found.looks.threshold, of)
     if found.looks.layers["sink"].any():
         yield "sinks", sinks_figure(found.looks.layers, of)

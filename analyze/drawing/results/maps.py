@@ -20,7 +20,7 @@ from analyze.drawing.maps import (
     draw_overlay,
     shape_of,
 )
-from analyze.drawing.texts import fit, legend_height, lines_height, put_legend, wrap
+from analyze.drawing.texts import fit, legend_height, lines_height, put_legend, width_of, wrap
 from analyze.maps.words import name
 from analyze.pictures.overlays import Overlay, OverlayPicture
 
@@ -34,6 +34,7 @@ MARGIN, GAP, BAR = 0.08, 0.08, 0.66  # inches; `BAR`: for a colour bar with its 
 LONGEST_BAR = 1.7  # inches
 INK, OTHER = "#0072B2", "#D55E00"  # of Okabe and Ito
 ATTENTION = "Attention,\n× even map"
+UNREAD = "shaded: cropped, not read by the model"
 DIFFERENCE = "ln(p / mean p)"
 Group = tuple[Sequence[Overlay], Colormap, Normalize, str]
 
@@ -50,8 +51,9 @@ def overlays_figure(picture: OverlayPicture) -> Figure:
     above = lines_height(max(map(len, titles)), SMALL) + GAP / 2
     high = max(SHORTEST, across * min(TALLEST, max(map(shape_of, overlays))))
     tall = rows * (above + high) + MARGIN
-    height = title_height(new_figure((width, tall), picture.title, picture.of, LETTERS)) + tall
-    figure = new_figure((width, height), picture.title, picture.of, LETTERS)
+    of = (*picture.of, *([UNREAD] if any(each.inside for each in overlays) else []))
+    height = title_height(new_figure((width, tall), picture.title, of, LETTERS)) + tall
+    figure = new_figure((width, height), picture.title, of, LETTERS)
     panels = place_panels(
         figure, rows, columns, left=MARGIN, right=right, bottom=MARGIN, above=above, between=(GAP, above)
     )
@@ -78,9 +80,11 @@ def _groups(picture: OverlayPicture) -> Iterator[Group]:
 
 
 def _lines(overlay: Overlay, width: float) -> list[str]:
-    """The lines of a title; the last one is short, those before it are a question."""
+    """The lines of a title; the last one is short, and divided if it has no room; those before it are a question."""
     *question, last = overlay.lines
-    return [*(each for line in question for each in wrap(line, SMALL, width, QUESTION)), fit(last, SMALL, width)]
+    ends = [last] if width_of(last, SMALL) <= width else [each for each in last.rpartition(", ")[::2] if each]
+    lines = [each for line in question for each in wrap(line, SMALL, width, QUESTION)]
+    return [*lines, *(fit(each, SMALL, width) for each in ends)]
 
 
 def _bar(figure: Figure, image: AxesImage, label: str, corner: tuple[float, float]) -> None:

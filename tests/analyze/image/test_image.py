@@ -5,13 +5,15 @@ import pandas as pd
 import pytest
 
 from analyze.__main__ import main
+from analyze.image.content import content_by_head
 from analyze.image.failures import CAUSES, SHARE, find_failures
 from analyze.image.gain import find_gain
 from analyze.image.pairs import pair_runs
 from analyze.pictures.of_run import subject
 from analyze.scores.mme import ALL, mme_scores
 from analyze.tables.frames import open_heads
-from tests.support.runs import edit_json, edit_manifest, flows, sample, start
+from schemas.columns import MAPS
+from tests.support.runs import edit_json, edit_manifest, flows, put, rewrite, sample, start, write_run
 
 QUESTIONS = {"OCR": 50, "color": 60}
 COUNTERFACTUAL = {"images": "blank"}
@@ -118,11 +120,13 @@ def test_the_commands(runs, tmp_path, capsys):
     flags = ["--without", blank, "--dpi", "40", "--resamples", "200", "--output-dir"]
     assert main(["image", run, *flags, str(tmp_path / "image")]) == 0
     out = capsys.readouterr().out
+    assert "110 samples on 55 images paired by image (content) and question; 0 of A have no partner" in out
     assert "gain of the image over blank: " in out
     assert "95% interval by image" in out
     assert {path.name for path in (tmp_path / "image").iterdir()} == {"image.csv", "scores.csv", "image.png"}
     assert main(["diagnose", run, *flags, str(tmp_path / "diagnosis")]) == 0
     out = capsys.readouterr().out
+    assert "110 samples on 55 images paired by image (content) and question; 0 of A have no partner" in out
     assert "failures: of " in out
     assert "nan" not in out.lower()
     assert {"causes.csv", "failures.csv"} <= {path.name for path in (tmp_path / "diagnosis").iterdir()}
@@ -151,6 +155,60 @@ def test_other_runs_are_refused_in_one_line(runs, tmp_path, capsys):
     for path, name in zip(both, "ab", strict=True):
         edit_json(path / "chunks" / "00000.json", weights=name)
     assert "computed with different weights" in refusal(capsys, both[0], "--without", weights)
+
+
+def test_other_images_of_the_same_names_are_refused(runs, tmp_path, capsys):
+    other = write(tmp_path / "other", seed=1, fields=COUNTERFACTUAL)
+    rewrite(other, "samples", lambda table: put(table, "image_sha256", slice(None), [f"o{n}" for n in range(110)]))
+    problem = refusal(capsys, runs[0], "--without", other)
+    assert f"110 of 110 paired samples have other image files in {other} than in {runs[0]}" in problem
+    assert "extract it again from the images and the question file" in problem
+
+
+def test_few_paired_samples_are_warned_of(runs, tmp_path, capsys):
+    assert main(["subset", str(runs[1]), str(tmp_path / "few"), "--query", "row < 20"]) == 0
+    for command in ("image", "diagnose"):
+        assert main([command, str(runs[0]), "--without", str(tmp_path / "few"), "--dpi", "40"]) == 0
+        assert "fewer than half of the samples of a run are paired" in capsys.readouterr().err
+
+
+def test_questions_with_other_right_answers_count_nowhere(tmp_path):
+    """Nor do those whose right answer is a word in one of the runs."""
+    paths = [write_run(tmp_path / name, tables=[MAPS], seed=seed) for seed, name in enumerate(("run", "swap"))]
+    edit_manifest(paths[1], images="swap")
+    rewrite(paths[1], "samples", lambda table: put(table, "answer", slice(2), ["No", "a cat"]))
+    found = pair_runs(*(open_heads(path)[0] for path in paths), resamples=20, seed=0)
+    assert set(content_by_head(found)["samples"]) == {8}
+    assert find_gain(found).table["questions"].tolist() == [6, 2, 8]
+    assert found.answers()["questions"].tolist()[:3] == [6, 2, 8]
+    assert found.in_words().endswith("; 2 more do not count: no right answer, yes or no, is the same in both")
+
+
+def test_categories_called_as_their_totals_are_keep_their_rows(tmp_path, capsys):
+    """One of them alone, so that each total has the value of the category."""
+    for name, fields in (("run", {}), ("blank", COUNTERFACTUAL)):
+        writer = start(tmp_path / name, 80, fields=fields)
+        for number in range(80):
+            row = sample(number, "all" if number < 40 else "perception") | {"row": number, "margin": 1.0}
+            writer.add(row, {"heads": flows(np.random.default_rng(0), 2, 3)})
+        writer.finish()
+    options = ["--dpi", "40", "--resamples", "100", "--without", str(tmp_path / "blank")]
+    for command, names in (("image", ["image"]), ("diagnose", ["states", "causes"])):
+        assert main([command, str(tmp_path / "run"), *options, "--output-dir", str(tmp_path / command)]) == 0
+        for name in names:
+            table = pd.read_csv(tmp_path / command / f"{name}.csv")
+            assert table["category"].tolist() == ["all", "perception", "all (together)"]
+            assert table["images"].tolist() == [20, 20, 40]
+
+
+def test_without_pairs_of_questions_there_is_no_score(tmp_path, capsys):
+    for name, images in (("run", "original"), ("blank", "blank")):
+        writer = start(tmp_path / name, 1, fields={"images": images})
+        writer.add(sample(0, "OCR") | {"margin": 1.0}, {"heads": flows(np.random.default_rng(0), 2, 3)})
+        writer.finish()
+    assert main(["image", str(tmp_path / "run"), "--without", str(tmp_path / "blank"), "--dpi", "40"]) == 0
+    assert "MME score" not in capsys.readouterr().out
+    assert not (tmp_path / "run" / "image_over_blank" / "scores.csv").exists()
 
 
 def test_one_image_and_no_failure(tmp_path, capsys):

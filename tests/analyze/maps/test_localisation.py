@@ -95,7 +95,7 @@ def test_sink_share_by_layer(found, rows):
 
 
 def test_the_three_that_localise_best(tmp_path):
-    found = localise(open_heads(write_looking(tmp_path / "run", images=10, layers=4, heads=5))[0], **FEW)
+    found = localise(open_heads(write_looking(tmp_path / "run", images=20, layers=4, heads=5))[0], **FEW)
     table = found.looks.table
     quarter = table.nlargest(5, "mass")
     assert table["candidate"].sum() == 5
@@ -154,9 +154,24 @@ def test_pointing_and_the_measured_effect(run, found):
     pointing = found.pointing.table["pointing"]
     assert relation.correlation == pytest.approx(pd.Series(effects.to_numpy()).corr(pointing, method="spearman"))
     assert relation.low < relation.correlation < relation.high
-    assert "single, kind edge" in found.verdict()[-2]
+    assert "(job single, kind edge, 88 questions on 44 images)" in found.verdict()[-2]
     most = effects.idxmax()
     assert f"whose knock-out costs most (L{most[0]}H{most[1]}, " in found.verdict()[-1]
+
+
+def test_one_image_tells_no_share_of_resamples(tmp_path):
+    found = localise(open_heads(write_looking(tmp_path / "run", images=1))[0], **FEW)
+    assert found.looks.table["chosen"].isna().all()
+    assert "resamples" not in found.verdict()[0]
+    assert "%" not in found.verdict()[0]
+
+
+def test_what_a_job_measured_is_said(tmp_path):
+    path, world = write_looking(tmp_path / "run", images=8), World.of(2, 3)
+    ids = pd.read_parquet(path / "samples")["sample_id"].tolist()[:3]
+    measure(path, world, "single", singles(world), query="last", key="image", ids=ids)
+    found = localise(open_heads(path)[0], **FEW)
+    assert "(job single, kind edge, query last, key image, 3 questions on 2 images)" in found.verdict()[-2]
 
 
 def test_maps_of_parts_are_those_of_the_whole(tmp_path, monkeypatch):

@@ -3,11 +3,13 @@
 import io
 import os
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from matplotlib.colors import rgb_to_hsv, to_rgb
-from matplotlib.patches import Rectangle
+from matplotlib.patches import PathPatch, Rectangle
+from matplotlib.text import Text
 from PIL import Image
 
 from analyze.drawing.figures import style
@@ -71,6 +73,34 @@ def test_a_map_lies_where_its_grid_does(found, folder, sample, grid):
     a, b, c, d = map(int, answer_box(sample // 2))
     assert pixels.shape == (40, 60)
     assert pixels[b:d, a:c].max() < pixels[:2].min()
+
+
+@pytest.mark.parametrize("name", ["head_L1H2", "mean_L1H2"])
+def test_what_is_cropped_is_shaded(found, name):
+    made = pictures(found)[name]
+    overlays = made.debiased or made.overlays
+    shaded = [[each for each in drawn(overlay).patches if isinstance(each, PathPatch)] for overlay in overlays]
+    assert list(map(len, shaded)) == [0, 1, 0]  # the second image is cropped to 10, 0, 50, 40
+    whole, hole = shaded[1][0].get_path().to_polygons()
+    assert [*whole.min(axis=0), *whole.max(axis=0)] == [0, 0, 60, 40]
+    assert [*hole.min(axis=0), *hole.max(axis=0)] == [10, 0, 50, 40]
+    turns = [np.sign(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1])) for x, y in (whole.T, hole.T)]
+    assert turns[0] == -turns[1]  # of the two, what is between is filled
+    with style():
+        assert "shaded: cropped, not read by the model" in texts(overlays_figure(made))
+        assert "shaded" not in texts(overlays_figure(replace(made, overlays=made.overlays[:1], debiased=())))
+
+
+def texts(figure) -> str:
+    return " ".join(text.get_text() for text in figure.findobj(Text))
+
+
+def test_a_narrow_panel_keeps_the_mass_of_its_title(found):
+    overlay = replace(pictures(found)["sample_OCR_0"].overlays[0], lines=("L31H31, mass 0.57",))
+    with style():
+        figure = overlays_figure(replace(pictures(found)["sample_OCR_0"], overlays=(overlay,) * 3))
+        assert badly_placed(figure) == []
+    assert figure.axes[0].get_title() == "L31H31\nmass 0.57"
 
 
 def test_values_are_relative_to_an_even_map(found):

@@ -265,7 +265,7 @@ def test_the_knock_outs_of_the_demo_are_those_of_transformers_own_masks(tmp_path
         (["--layers", "windows"], "the model has 4 layers, too few for windows of 9; see --window"),
         (
             ["--heads", "L0H0", "--job", "heads_edge"],
-            "another job of the name heads_edge: its knock_outs is for 'L0H1'",
+            "another job of the name heads_edge: that job alone knocks out 'L0H1'; choose another name; see --job",
         ),
         (["--heads", "all", "--job", "heads_edge", "--kind", "zero"], "its kind is 'edge', this command's is 'zero'"),
         (["--heads", "L0H0", "--query", "user"], "in a causal model no `user` token sees `image`"),
@@ -288,6 +288,16 @@ def test_what_is_wrong_is_one_line(run, questions, texts, tmp_path, capsys, flag
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: ")
     assert says in error
+
+
+@pytest.mark.parametrize("kind", ["swap", "mean"])
+def test_a_job_that_is_refused_leaves_nothing(extract, tmp_path, capsys, kind):
+    """The two questions on one image have no other image."""
+    assert extract(tmp_path / "run", num_samples=2, num_workers=0) == 0
+    before = sorted(tmp_path.rglob("*"))
+    assert knock_out(tmp_path / "run", "--heads", "L0H0", "--kind", kind) == 2
+    assert "image" in capsys.readouterr().err.splitlines()[-1]
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize(

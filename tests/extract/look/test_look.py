@@ -1,7 +1,5 @@
 """Oracle: a run of the same model over a question file that asks the same."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -96,6 +94,18 @@ def test_the_command(checkpoint_path, run, questions, tmp_path, capsys):
     assert sorted(path.name for path in (tmp_path / "look").rglob("*")) == before
 
 
+@pytest.mark.parametrize(("size", "aspect", "says"), [
+    ((160, 64), "crop", "the model reads 40% of the image, from 48, 0 to 112, 64 of 160 x 64 pixels"),
+    ((160, 64), "pad", None), ((64, 64), "crop", None),
+])  # fmt: skip
+def test_what_is_cropped_is_said(checkpoint_path, tmp_path, capsys, size, aspect, says):
+    Image.new("RGB", size, "red").save(tmp_path / "image.png")
+    flags = ["--image-aspect-ratio", aspect, "--top", "1"]
+    assert look(checkpoint_path, tmp_path / "image.png", tmp_path / "look", *flags) == 0
+    out = capsys.readouterr().out
+    assert says in out if says else "the model reads" not in out
+
+
 def test_some_heads_of_the_question(checkpoint_path, run, questions, tmp_path, capsys):
     image = questions / "images" / pd.read_parquet(run / "samples")["image"][0]
     flags = ["--maps-of", "question", "--maps-heads", "L0H1", "L2H2"]
@@ -108,11 +118,36 @@ def test_some_heads_of_the_question(checkpoint_path, run, questions, tmp_path, c
     assert "one question is asked in one wording; see --prompts" in capsys.readouterr().err
 
 
-def test_another_run_is_not_overwritten(checkpoint_path, run, questions, capsys):
+@pytest.mark.parametrize("flags", [[], ["--overwrite"]])
+def test_a_run_that_it_did_not_write_stays(checkpoint_path, run, questions, capsys, flags):
     image = questions / "images" / pd.read_parquet(run / "samples")["image"][0]
-    assert look(checkpoint_path, image, run) == 2
-    assert "choose another directory" in capsys.readouterr().err
-    assert json.loads((run / "run.json").read_text())["tables"] == ["maps"]
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    assert look(checkpoint_path, image, run, *flags) == 2
+    error = capsys.readouterr().err
+    assert f"{run} holds a run that is not of look, and stays as it is; choose another directory" in error
+    assert "overwrite" not in error
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
+
+
+def test_another_question_is_refused_and_may_overwrite(checkpoint_path, run, questions, tmp_path, capsys):
+    image = questions / "images" / pd.read_parquet(run / "samples")["image"][0]
+    assert look(checkpoint_path, image, tmp_path / "look") == 0
+    capsys.readouterr()
+    assert look(checkpoint_path, image, tmp_path / "look", "--question", "Is it blue?") == 2
+    said = capsys.readouterr().err
+    assert f"holds the answer to 'Is it red?' about {image.name}; choose another directory, or overwrite it" in said
+    assert look(checkpoint_path, image, tmp_path / "look", "--question", "Is it blue?", "--overwrite") == 0
+    assert pd.read_parquet(tmp_path / "look" / "samples")["question"].tolist() == ["Is it blue?"]
+
+
+def test_usage_is_its_own(tmp_path, capsys):
+    (tmp_path / "image.png").touch()
+    for flags in ([], ["--model-path", "x", "--dtype", "y"]):
+        with pytest.raises(SystemExit):
+            main(["look", "--image", str(tmp_path / "image.png"), "--question", "?", *flags])
+        error = capsys.readouterr().err
+        assert error.startswith("usage: python -m extract look ")
+        assert "--question-file" not in error
 
 
 @pytest.mark.parametrize("name", ["gone.png", "."])
@@ -128,3 +163,4 @@ def test_an_image_that_cannot_be_read(checkpoint_path, tmp_path, capsys):
     (tmp_path / "broken.png").write_bytes(b"broken")
     assert look(checkpoint_path, tmp_path / "broken.png", tmp_path / "look") == 2
     assert "broken.png" in capsys.readouterr().err.strip().splitlines()[-1]
+    assert not (tmp_path / "look").exists()

@@ -64,6 +64,18 @@ def test_thumbnails_are_small_pictures_of_the_images(run, questions):
     assert len(list((run / "thumbnails").iterdir())) == samples["image_sha256"].nunique()
 
 
+def test_thumbnails_that_come_late_are_warned_of(run, extract, tmp_path, capsys):
+    assert extract(tmp_path / "late", **SAMPLES) == 0
+    capsys.readouterr()
+    assert extract(tmp_path / "late", thumbnails=True, **SAMPLES) == 0
+    number = pd.read_parquet(tmp_path / "late" / "samples")["image_sha256"].nunique()
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert f"has no thumbnails of {number} images that were observed without them" in line
+    heads = ["L3H1", "L0H2", "L3H0"]
+    assert extract(run, maps=True, maps_heads=heads, thumbnails=True, contributions=True, **SAMPLES) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_a_resumed_run_has_the_same_maps(run, extract, tmp_path):
     flags = {"maps": True, "maps_heads": ["L0H2", "L3H0", "L3H1"], "contributions": True, "num_workers": 0}
     assert extract(tmp_path / "run", **flags, num_samples=6) == 0
@@ -108,7 +120,8 @@ def test_the_heads_of_an_earlier_run_that_look_most(run, column, name):
         ({"maps": True, "maps_heads": ["head 3"]}, "'head 3' is neither a head such as L3H5 nor RUN:K"),
         ({"maps": True, "maps_heads": ["L0H9"]}, "names head 9 of layer 0, and the model has 4 layers x 8 heads"),
         ({"maps": True, "maps_heads": ["nowhere:3"]}, "nowhere does not exist"),
-        ({"maps": True, "maps_heads": ["{run}:33"]}, "has 32 heads, not 33"),
+        ({"maps": True, "maps_heads": ["{run}:33"]}, ":33' asks for 33 heads; of "),
+        ({"maps": True, "maps_heads": ["L3H1", "{run}:2"]}, ":2' stands alone, or heads are named without it"),
         ({"maps": True, "maps_heads": ["{run}:3:loss"]}, "is not RUN:K, with a number of heads"),
     ],
 )
@@ -117,16 +130,16 @@ def test_what_is_wrong_is_one_line(run, extract, tmp_path, capsys, flags, says):
         name: [each.format(run=run) for each in value] if isinstance(value, list) else value
         for name, value in flags.items()
     }
-    assert extract(tmp_path / "new", **values, **SAMPLES) == 2
+    assert extract(tmp_path / "new" / "deep", **values, **SAMPLES) == 2
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1
     assert says in lines[0]
-    assert not (tmp_path / "new" / "run.json").exists()
+    assert not (tmp_path / "new").exists()
 
 
 def test_heads_of_a_run_of_two_masses(tmp_path):
     run = write_run(tmp_path / "run")
-    with pytest.raises(HeadflowError, match="has 6 heads, not 0"):
+    with pytest.raises(HeadflowError, match=r"asks for 0 heads; of .* give 1 to 6"):
         read_heads([f"{run}:0"], "a2v")
 
 

@@ -115,6 +115,19 @@ def test_flows_of_another_shape_and_unknown_reasons_are_refused(tmp_path):
         run.skip(sample(0, "OCR"), "because", "")
 
 
+@pytest.mark.parametrize("place", ["heads", "jobs/some/where"])
+def test_a_run_in_a_run_is_refused_before_anything_is_made(made_up, place):
+    before = sorted(made_up.rglob("*"))
+    with pytest.raises(HeadflowError, match=f"/{place} lies in the run .*/made_up, "):
+        write_run(made_up / place)
+    assert sorted(made_up.rglob("*")) == before
+
+
+def test_a_folder_with_a_run_json_of_another_tool_may_hold_runs(tmp_path):
+    (tmp_path / "run.json").write_text('{"name": "another tool"}')
+    assert list(validate(write_run(tmp_path / "run"))) == []
+
+
 def test_a_run_is_not_overwritten_unasked(made_up):
     (made_up / "notes.txt").write_text("mine")
     (made_up / "samples" / "mine.csv").write_text("mine")
