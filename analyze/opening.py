@@ -1,20 +1,30 @@
 """What commands share: opening a run, and the folder that files go to."""
 
+import argparse
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 from analyze.tables.frames import Heads, open_heads
 from schemas.cli import say
 from schemas.columns import TABLES
 from schemas.errors import HeadflowError
 from schemas.store.directory import check_directory
+from schemas.workers.opening import open_workers
+from schemas.workers.tasks import Workers
 
 
-def opened(run: Path, prompt: str | None = None, *, mixed: bool = False) -> Heads:
+def opened(run: Path, prompt: str | None = None, **options: Any) -> Heads:
     """Open a run; says so if it is not complete. Arguments as for `open_heads`."""
-    heads, warning = open_heads(run, prompt, mixed=mixed)
+    heads, warning = open_heads(run, prompt, **options)
     if warning:
         say(f"warning: {warning}", error=True)
     return heads
+
+
+def workers_of(arguments: argparse.Namespace) -> AbstractContextManager[Workers]:
+    """The workers that a command line asks for; see `open_workers`."""
+    return open_workers(arguments.workers, arguments.ray, packages=("schemas", "analyze"))
 
 
 def output_folder(asked: Path | None, heads: Heads, name: str = "") -> Path:
