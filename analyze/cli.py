@@ -13,6 +13,7 @@ from schemas.columns import FLOW_NAMES
 from schemas.errors import HeadflowError
 from schemas.manifest import TEXT_SCOPES
 from schemas.text import printable
+from schemas.workers.tasks import LOCAL
 
 RECORDS = "mme_attention_head_records.pt"
 COMPARED = ("t2v", "v2t", "q2v", "a2v")  # flows of `compare`
@@ -74,6 +75,7 @@ def parser() -> Parser:
 
     plots = commands.add_parser("plots", help="draw all pictures of a run")
     _run_argument(plots)
+    _worker_flags(plots)
     _prompt_flag(plots)
     _value_flags(plots)
     _picture_flags(plots)
@@ -105,6 +107,7 @@ def parser() -> Parser:
 
     summary = commands.add_parser("summary", help="means, quantiles and the MME score, as tables and CSV")
     _run_argument(summary)
+    _worker_flags(summary)
     _prompt_flag(summary)
     _value_flags(summary)
     summary.add_argument("--output-dir", type=path, help="directory of the CSV files (default: RUN)")
@@ -117,6 +120,7 @@ def parser() -> Parser:
     _picture_flags(several, "B/compared_with_A, or of several A/compared", prefix=False)
     _related_flag(several)
     _resample_flags(several)
+    _worker_flags(several)
 
     failures = commands.add_parser("diagnose", help="where and how a model fails; a verdict in words")
     _run_argument(failures)
@@ -172,6 +176,7 @@ def parser() -> Parser:
 
     check = commands.add_parser("validate", help="say what is wrong with a run; exit code 1 if anything is")
     _run_argument(check)
+    _worker_flags(check)
 
     some = commands.add_parser("subset", help="write some samples of a run as a run; each keeps all of its rows")
     _run_argument(some)
@@ -291,6 +296,18 @@ def _related_flag(command: argparse.ArgumentParser) -> None:
 
 def _run_argument(command: argparse.ArgumentParser) -> None:
     command.add_argument("run", type=place, metavar="RUN", help="directory of a run, or s3://BUCKET/RUN")
+
+
+def _worker_flags(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--workers",
+        type=number(int, 1, 1000),
+        metavar="N",
+        help="processes that read the run, or tasks at once with --ray (default: 1, or the CPUs of the Ray cluster)",
+    )
+    command.add_argument(
+        "--ray", nargs="?", const=LOCAL, metavar="ADDRESS", help="read on a Ray cluster (default: one started here)"
+    )
 
 
 def _without_flag(command: argparse.ArgumentParser, *, required: bool) -> None:

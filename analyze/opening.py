@@ -1,7 +1,10 @@
 """What commands share: opening a run, and the folder that files go to."""
 
+import argparse
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 from analyze.tables.frames import Heads, open_heads
 from schemas.cli import say
@@ -9,11 +12,13 @@ from schemas.columns import TABLES
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.store.directory import check_directory
+from schemas.workers.opening import open_workers
+from schemas.workers.tasks import Workers
 
 
-def opened(run: Location, prompt: str | None = None, *, mixed: bool = False) -> Heads:
+def opened(run: Location, prompt: str | None = None, **options: Any) -> Heads:
     """Open a run; says so if it is not complete. Arguments as for `open_heads`."""
-    heads, warning = open_heads(run, prompt, mixed=mixed)
+    heads, warning = open_heads(run, prompt, **options)
     if warning:
         say(f"warning: {warning}", error=True)
     return heads
@@ -23,6 +28,11 @@ def check_named_once(runs: Sequence[Heads]) -> None:
     """Refuse to compare a run with itself, whatever path names it."""
     if len({heads.run.path.resolve() for heads in runs}) < len(runs):
         raise HeadflowError("a run is named twice; name each once")
+
+
+def workers_of(arguments: argparse.Namespace) -> AbstractContextManager[Workers]:
+    """The workers that a command line asks for; see `open_workers`."""
+    return open_workers(arguments.workers, arguments.ray, packages=("schemas", "analyze"))
 
 
 def output_folder(asked: Path | None, heads: Heads, name: str = "") -> Path:

@@ -11,12 +11,13 @@ from analyze.tables.bins import FINE, QUANTILES, quantiles
 from analyze.tables.frames import Heads
 from analyze.tables.tallies import Spread, Tally, tally
 from analyze.tables.text_scope import TextScope
+from schemas.workers.tasks import HERE, Workers
 
 GROUPS = ("overall", "layer", "category")
 AT_ONCE = 512  # fine histograms of categories held at once, of all flows together: 40 MB
 
 
-def summarise(heads: Heads, flows: Sequence[str], scope: TextScope) -> pd.DataFrame:
+def summarise(heads: Heads, flows: Sequence[str], scope: TextScope, workers: Workers = HERE) -> pd.DataFrame:
     """Statistics of some flows. Categories are read a few at a time, so that memory does not grow with their number.
 
     Returns:
@@ -26,13 +27,13 @@ def summarise(heads: Heads, flows: Sequence[str], scope: TextScope) -> pd.DataFr
         1e-4; the rest is exact.
 
     Raises:
-        HeadflowError: see `Heads.frames`.
+        HeadflowError: see `tally`.
     """
     whole: Tally | None = None
     categories = []
     number = max(1, AT_ONCE // len(flows))
     for first in range(0, len(heads.categories), number):
-        some = tally(heads.of(heads.categories[first : first + number]), flows, scope)
+        some = tally(heads.of(heads.categories[first : first + number]), flows, scope, workers=workers)
         categories.append(_statistics(some, "category"))
         whole = some.merged() if whole is None else whole + some.merged()
     assert whole is not None  # a run that can be opened has a category

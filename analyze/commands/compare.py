@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analyze.opening import check_named_once, make_folder, opened, output_folder
-from analyze.tables.frames import Heads, check_flows, in_wording, wordings
+from analyze.opening import check_named_once, make_folder, opened, output_folder, workers_of
+from analyze.tables.frames import ANSWERS, IMAGES, TOKENS, Heads, check_flows, in_wording, wordings
 from analyze.tables.output import as_text, present, write_csv
 from schemas.cli import say
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.store.directory import record_outputs
+from schemas.workers.tasks import Workers
 
 if TYPE_CHECKING:
     from analyze.compare.comparison import Comparison
@@ -24,30 +25,34 @@ def compare_runs(arguments: argparse.Namespace) -> int:
     """`compare`: the verdict, then tables, CSV files and pictures; of several runs, their distances."""
     if len(arguments.runs) < 2:
         raise HeadflowError("compare takes two runs or more; give another RUN")
-    runs = _opened(arguments.runs, arguments.prompt)
-    check_named_once(runs)
-    flows = list(arguments.metrics)
-    for heads in runs:
-        flows = list(check_flows(flows, heads.run.manifest))
-    return _two(arguments, runs[0], runs[1], flows) if len(runs) == 2 else _several(arguments, runs, flows)
+    with workers_of(arguments) as workers:
+        runs = _opened(arguments.runs, arguments.prompt, workers)
+        check_named_once(runs)
+        flows = list(arguments.metrics)
+        for heads in runs:
+            flows = list(check_flows(flows, heads.run.manifest))
+        if len(runs) > 2:
+            return _several(arguments, runs, flows, workers)
+        return _two(arguments, runs[0], runs[1], flows, workers)
 
 
-def _opened(paths: Sequence[Location], prompt: str | None) -> list[Heads]:
+def _opened(paths: Sequence[Location], prompt: str | None, workers: Workers) -> list[Heads]:
     """The runs, in a wording where they have several; one without wordings is taken as it is."""
-    runs = [opened(path, mixed=True) for path in paths]
+    columns = [*TOKENS, *IMAGES, *ANSWERS, "question"]
+    runs = [opened(path, mixed=True, columns=columns, workers=workers) for path in paths]
     if prompt is not None and not any(map(wordings, runs)):
         raise HeadflowError("none of the runs asks in several wordings", setting="prompt")
     return [in_wording(heads, prompt if wordings(heads) else None) for heads in runs]
 
 
-def _two(arguments: argparse.Namespace, a: Heads, b: Heads, flows: list[str]) -> int:
+def _two(arguments: argparse.Namespace, a: Heads, b: Heads, flows: list[str], workers: Workers) -> int:
     from analyze.compare.comparison import compare
 
     folder = output_folder(arguments.output_dir, b, f"compared_with_{a.run.path.name}")
     make_folder(folder)
     found = compare(
         a, b, flows, text_scope=arguments.text_scope, related=arguments.related, resamples=arguments.resamples,
-        seed=arguments.seed,
+        seed=arguments.seed, workers=workers,
     )  # fmt: skip
     for name, heads in (("A", a), ("B", b)):
         say(f"{name}: {heads.run.path}, {heads.run.manifest.model}")
@@ -110,13 +115,13 @@ def _name(heads: Heads) -> str:
     return f"{Path(model).name}, {heads.run.path.name}" if model else heads.run.path.name
 
 
-def _several(arguments: argparse.Namespace, runs: list[Heads], flows: list[str]) -> int:
+def _several(arguments: argparse.Namespace, runs: list[Heads], flows: list[str], workers: Workers) -> int:
     from analyze.compare.distances import distances
 
     names = [str(each.run.path) for each in runs]
     folder = output_folder(arguments.output_dir, runs[0], "compared")
     make_folder(folder)
-    table = distances(dict(zip(names, runs, strict=True)), flows, arguments.text_scope)
+    table = distances(dict(zip(names, runs, strict=True)), flows, arguments.text_scope, workers)
     unwritten = write_csv({"distances.csv": table}, folder)
     for flow in flows:
         some = table[table["flow"] == flow].set_index(["a", "b"])["distance"]

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analyze.cli import chosen_categories, chosen_layers
-from analyze.opening import make_folder, opened, output_folder
+from analyze.opening import make_folder, opened, output_folder, workers_of
 from analyze.pictures.kinds import Picture
-from analyze.tables.frames import check_flows
+from analyze.tables.frames import TOKENS, check_flows
 from schemas.cli import say
 from schemas.store.directory import record_outputs
 from schemas.text import counted
@@ -22,14 +22,15 @@ def draw_plots(arguments: argparse.Namespace) -> int:
     from analyze.tables.tallies import tally
 
     edges = bin_edges(arguments.bins, tuple(arguments.range) if arguments.range else None)
-    heads = opened(arguments.run, arguments.prompt)
-    scope = heads.scope(arguments.text_scope)
-    flows = check_flows(arguments.metrics, heads.run.manifest)
-    layers = chosen_layers(arguments.layers, heads.layers)
-    categories = chosen_categories(arguments.categories, heads.categories)
-    folder = output_folder(arguments.output_dir, heads)
-    make_folder(folder)
-    found = tally(heads, flows, scope, edges, spread=False)
+    with workers_of(arguments) as workers:
+        heads = opened(arguments.run, arguments.prompt, columns=TOKENS, workers=workers)
+        scope = heads.scope(arguments.text_scope)
+        flows = check_flows(arguments.metrics, heads.run.manifest)
+        layers = chosen_layers(arguments.layers, heads.layers)
+        categories = chosen_categories(arguments.categories, heads.categories)
+        folder = output_folder(arguments.output_dir, heads)
+        make_folder(folder)
+        found = tally(heads, flows, scope, edges, spread=False, workers=workers)
     for flow, share in found.outside().items():
         if share:
             say(f"warning: {share:.2%} of {flow} lies outside the bins and is not drawn", error=True)

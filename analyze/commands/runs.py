@@ -2,7 +2,7 @@
 
 import argparse
 
-from analyze.opening import opened
+from analyze.opening import opened, workers_of
 from analyze.tables.frames import open_heads
 from schemas.cli import say
 from schemas.validation.run import validate
@@ -11,9 +11,10 @@ from schemas.validation.run import validate
 def validate_run(arguments: argparse.Namespace) -> int:
     """`validate`: one line for each thing that is wrong."""
     wrong = 0
-    for line in validate(arguments.run):
-        say(line)
-        wrong += 1
+    with workers_of(arguments) as workers:
+        for line in validate(arguments.run, workers):
+            say(line)
+            wrong += 1
     found = f"{wrong} problem" + ("s" if wrong > 1 else "") if wrong else "valid"
     say(f"{arguments.run}: {found}")
     return 1 if wrong else 0

@@ -4,8 +4,8 @@ import argparse
 
 import pandas as pd
 
-from analyze.opening import opened, output_folder
-from analyze.tables.frames import check_flows
+from analyze.opening import opened, output_folder, workers_of
+from analyze.tables.frames import ANSWERS, IMAGES, TOKENS, check_flows
 from analyze.tables.output import as_text, write_csv
 from schemas.cli import say
 from schemas.store.directory import record_outputs
@@ -17,11 +17,12 @@ def summarise_run(arguments: argparse.Namespace) -> int:
     from analyze.scores.mme import mme_scores, total_scores
     from analyze.summary import GROUPS, summarise
 
-    heads = opened(arguments.run, arguments.prompt)
-    flows = check_flows(arguments.metrics, heads.run.manifest)
-    scope = heads.scope(arguments.text_scope)
-    folder = output_folder(arguments.output_dir, heads)
-    table = summarise(heads, flows, scope)
+    with workers_of(arguments) as workers:
+        heads = opened(arguments.run, arguments.prompt, columns=[*TOKENS, *IMAGES, *ANSWERS], workers=workers)
+        flows = check_flows(arguments.metrics, heads.run.manifest)
+        scope = heads.scope(arguments.text_scope)
+        folder = output_folder(arguments.output_dir, heads)
+        table = summarise(heads, flows, scope, workers)
     scores = mme_scores(heads.samples)
     tables = {"summary.csv": table.assign(text_scope=scope.name)}
     if not scores.empty:

@@ -15,6 +15,7 @@ from analyze.statistics.bootstrap import RESAMPLES, SEED
 from analyze.statistics.clusters import Clusters
 from analyze.tables.frames import Heads
 from analyze.tables.text_scope import TextScope
+from schemas.workers.tasks import HERE, Workers
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ def compare(
     related: bool = False,
     resamples: int = RESAMPLES,
     seed: int = SEED,
+    workers: Workers = HERE,
 ) -> Comparison:
     """Compare two runs on the samples that both have.
 
@@ -74,6 +76,7 @@ def compare(
         flows: columns of `heads` that both runs have.
         text_scope: see `Heads.scope`.
         related: whether one model was made from the other, so that heads of the same index are the same.
+        workers: they read the runs; statistics are computed here.
 
     Raises:
         HeadflowError: no sample is in both, or a run cannot be read.
@@ -86,8 +89,8 @@ def compare(
     )
     scopes: list[TextScope] = [each.scope(text_scope) for each in (a, b)]
     for flow in flows:
-        one = paired_values(a, flow, scopes[0], pairs.table["a"])
-        other = paired_values(b, flow, scopes[1], pairs.table["b"])
+        one = paired_values(a, flow, scopes[0], pairs.table["a"], workers)
+        other = paired_values(b, flow, scopes[1], pairs.table["b"], workers)
         found.masses.append(compare_masses(flow, one, other, clusters))
         if found.obstacle is None:
             found.heads.append(compare_heads(flow, one, other, clusters, floor=found.floor, seed=seed))

@@ -11,6 +11,7 @@ from analyze.tables.frames import Heads
 from analyze.tables.image_sums import ImageSums
 from analyze.tables.text_scope import TextScope
 from analyze.tables.values import Values, observed_rows, sample_values
+from schemas.workers.tasks import HERE, Workers
 
 BINS = 50  # of a distribution
 
@@ -32,9 +33,9 @@ class Masses:
     heads: pd.DataFrame
 
 
-def paired_values(heads: Heads, flow: str, scope: TextScope, positions: pd.Series) -> Values:
+def paired_values(heads: Heads, flow: str, scope: TextScope, positions: pd.Series, workers: Workers = HERE) -> Values:
     """The values of some samples, float32 [samples, layers, heads], by their positions in the table `samples`."""
-    return sample_values(heads, [flow], scope)[flow][observed_rows(heads)[positions.to_numpy()]]
+    return sample_values(heads, [flow], scope, workers=workers)[flow][observed_rows(heads)[positions.to_numpy()]]
 
 
 def compare_masses(flow: str, a: Values, b: Values, clusters: Clusters) -> Masses:

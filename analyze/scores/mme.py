@@ -6,7 +6,7 @@ questions about each image; an image with a skipped question, or with one questi
 """
 
 import re
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable
 
 import pandas as pd
 
@@ -27,6 +27,7 @@ PERCEPTION = (
 COGNITION = ("commonsense_reasoning", "numerical_calculation", "text_translation", "code_reasoning")
 TOTALS = {"perception": PERCEPTION, "cognition": COGNITION}
 ALL = "all"  # all categories together
+SCORED = ("sample_id", "category", "question_id", "image", "image_sha256", "answer", "prediction", "status")
 COUNTS = ["questions", "images", "left_out"]
 
 
@@ -40,6 +41,12 @@ def read_prediction(prediction: object) -> str | None:
     """A prediction: `yes` or `no` if its first four letters have it, as MME's script and lmms-eval read it."""
     start = prediction.strip().lower()[:4] if isinstance(prediction, str) else ""
     return next((word for word in ("yes", "no") if word in start), None)
+
+
+def read_each(texts: pd.Series, read: Callable[[object], str | None]) -> pd.Series:
+    """`read_answer` or `read_prediction` of each text, NaN for None; each different text is read once."""
+    codes, different = pd.factorize(texts)
+    return pd.Series([*map(read, different), None], dtype="str").take(codes).set_axis(texts.index)
 
 
 def mme_scores(samples: pd.DataFrame) -> pd.DataFrame:
@@ -75,7 +82,8 @@ def scored_questions(samples: pd.DataFrame) -> pd.DataFrame:
         With the index of `samples`: `category`, `image` (what tells images apart), `pair` (likewise, the questions that
         belong together), `observed`, `right`, and `paired` (whether all questions of a pair of several were observed).
     """
-    scored = samples[samples["answer"].map(read_answer).notna()]
+    known = read_each(samples["answer"], read_answer).notna()
+    scored = samples[list(SCORED)] if known.all() else samples.loc[known, list(SCORED)]  # the first is no copy
     image, pair = _images_and_pairs(scored)
     table = pd.DataFrame(
         {
@@ -83,7 +91,7 @@ def scored_questions(samples: pd.DataFrame) -> pd.DataFrame:
             "image": image,
             "pair": pair,
             "observed": scored["status"] == OK,
-            "right": scored["answer"].map(read_answer) == scored["prediction"].map(read_prediction),
+            "right": read_each(scored["answer"], read_answer) == read_each(scored["prediction"], read_prediction),
         }
     )
     pairs = table.groupby(["category", "pair"])
@@ -112,14 +120,18 @@ def total_scores(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def _images_and_pairs(scored: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """A name of each question's image, and one that questions which belong together share, in their category."""
-    category, identity = scored["category"].astype(str), scored["question_id"].fillna("")
-    name = scored["image"].fillna(scored["question_id"]).fillna(scored["sample_id"].astype(str))
-    same_name = scored.groupby([category, name], sort=False)["image_sha256"]
-    image = scored["image_sha256"].fillna(same_name.transform("first")).fillna(name)  # skipped: maybe without a hash
-    times = scored.groupby([category, image, identity], sort=False)["sample_id"].transform("size")
-    by_id = times.where(identity != "", 1).groupby([category, image], sort=False).transform("min") > 1
-    return image, image.where(~by_id, image + " id " + identity)
+    """A number of each question's image, and one that questions which belong together share, in their category."""
+    category, known = scored["category"].astype(str), scored["image_sha256"]
+    if known.isna().any():  # skipped: maybe without a hash
+        name = scored["image"].fillna(scored["question_id"]).fillna(scored["sample_id"].astype(str))
+        same_name = scored.groupby([category, name], sort=False)["image_sha256"]
+        known = known.fillna(same_name.transform("first")).fillna(name)
+    numbers, different = pd.factorize(scored["question_id"].where(scored["question_id"] != ""))  # -1: there is none
+    table = pd.DataFrame({"category": category, "image": pd.factorize(known)[0], "id": numbers}, scored.index)
+    times = table.groupby(["category", "image", "id"], sort=False)["id"].transform("size")
+    times = times.where(table["id"] >= 0, 1)
+    by_id = times.groupby([category, table["image"]], sort=False).transform("min") > 1
+    return table["image"], table["image"] * (len(different) + 1) + (numbers + 1) * by_id
 
 
 def _score(category: object, rows: pd.DataFrame) -> dict[str, object]:

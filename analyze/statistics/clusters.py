@@ -46,7 +46,7 @@ class Clusters:
     @classmethod
     def by_name(cls, image: pd.Series, category: pd.Series) -> "Clusters":
         """From the name of each sample's image, and of its category."""
-        frame = pd.DataFrame({"category": category.to_numpy(), "image": image.to_numpy()})
+        frame = pd.DataFrame({"category": category.array, "image": image.array})
         codes = frame.groupby(["category", "image"], sort=False).ngroup().to_numpy().astype(np.int64)
         first = frame["category"].groupby(codes).first()
         numbers, names = pd.factorize(first)

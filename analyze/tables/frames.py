@@ -11,18 +11,24 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from analyze.tables.parts.reading import PartSamples, Task
+from analyze.tables.parts.reading import PartSamples, SamplesTask, Task, read_samples
 from analyze.tables.text_scope import TextScope
 from schemas.columns import OK
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.manifest import Manifest
+from schemas.roles import ROLES
 from schemas.store.parts import too_few_rows
 from schemas.store.run import Run, open_run
 from schemas.text import listed, short
-from schemas.workers.tasks import divided
+from schemas.workers.tasks import HERE, Workers, divided
 
 DEFAULT = ("t2v", "v2t")
+# Columns of `samples`: those that are always read, and what texts scopes, intervals by image, and scores need
+KEYS = ("sample_id", "category", "status", "prompt")
+TOKENS = tuple(f"n_{role.name}" for role in ROLES)
+IMAGES = ("image_sha256", "image", "question_id")
+ANSWERS = ("answer", "prediction")
 SHOWN = 20  # missing chunks that are named
 
 
@@ -98,7 +104,7 @@ class Heads:
 
         The division is that of the run's parts, whatever is read of them.
         """
-        run, names = replace(self.run, ledgers={}), self.samples["sample_id"]
+        run, names = replace(self.run, ledgers={}), self.samples["sample_id"].astype(str)
         read = self.observed.to_numpy() & (self.category_codes >= 0)
         for numbers in divided(range(len(self.parts))):
             parts, samples = [], []
@@ -124,22 +130,27 @@ class Heads:
         return of_name[names.cat.codes]
 
 
-def open_heads(path: str | Location, prompt: str | None = None, *, mixed: bool = False) -> tuple[Heads, str | None]:
+def open_heads(
+    path: str | Location,
+    prompt: str | None = None,
+    *,
+    mixed: bool = False,
+    columns: Sequence[str] | None = None,
+    workers: Workers = HERE,
+) -> tuple[Heads, str | None]:
     """Open a run for analysis; the second value is a warning if the run is not complete.
 
     Args:
         prompt: the wording whose samples are read, of a run with several.
         mixed: read the samples of all wordings.
+        columns: those of `samples` that are read beside `KEYS`; None: all.
 
     Raises:
         HeadflowError: no run, unreadable, without a single observed sample, or with fewer rows than its observed
             samples must have; or no wording is chosen of several, or one that the run does not have.
     """
     run = open_run(path)
-    tables = [run.read_part(part) for part in run.part_paths("samples")]
-    if not tables:
-        raise HeadflowError(f"{path} has no part yet: nothing to read")
-    samples = pa.concat_tables(tables).unify_dictionaries().to_pandas()
+    samples, ends = _samples(run, columns, workers)
     observed = samples[samples["status"] == OK]
     if observed.empty:
         raise HeadflowError(f"{path}: no sample was observed, all {len(samples)} were skipped; see the table `samples`")
@@ -148,11 +159,26 @@ def open_heads(path: str | Location, prompt: str | None = None, *, mixed: bool =
         raise HeadflowError(f"{run.path / 'samples'} has more than one row of {names}; run validate")
     if wrong := too_few_rows(run, len(observed)):  # before tables of that size are allocated
         raise HeadflowError(f"{wrong}; run validate")
-    ends = np.cumsum([table.num_rows for table in tables]).tolist()
     categories = [str(name) for name in observed["category"].astype(str).unique()]
     warnings = [*incomplete(run, len(samples)), *taken_out(run, len(samples))]
     heads = Heads(run, samples, list(zip([0, *ends], ends, strict=False)), categories)
     return heads if mixed else in_wording(heads, prompt), "; ".join(warnings) or None
+
+
+def _samples(run: Run, columns: Sequence[str] | None, workers: Workers) -> tuple[pd.DataFrame, list[int]]:
+    """The table `samples`, and where each part ends in it."""
+    only = None if columns is None else [*KEYS, *columns]
+    bare = replace(run, ledgers={})
+    tasks = (SamplesTask(bare, paths, only) for paths in divided(run.part_paths("samples")))
+    found = list(workers.map(read_samples, tasks))
+    if not found:
+        raise HeadflowError(f"{run.path} has no part yet: nothing to read")
+    ends = np.cumsum([number for _, numbers in found for number in numbers]).tolist()
+    table = pa.concat_tables(table for table, _ in found).unify_dictionaries()
+    del found
+    samples = table.to_pandas(split_blocks=True, self_destruct=True)  # with little more memory than it has itself
+    pa.default_memory_pool().release_unused()
+    return samples, ends
 
 
 def in_wording(heads: Heads, prompt: str | None) -> Heads:

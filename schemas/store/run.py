@@ -112,13 +112,17 @@ class Run:
                 arrays = [_values(batch[each.name], each, path) for each in columns]
                 yield pa.record_batch(arrays, names=list(names))
 
-    def read_part(self, path: Location) -> pa.Table:
+    def read_part(self, path: Location, only: Sequence[str] | None = None) -> pa.Table:
         """Read one part with the contract's columns, types and order; a column that it lacks as nulls.
+
+        Args:
+            only: the names of the columns that are read; None: all.
 
         Raises:
             HeadflowError: as `open_part`; or a column that may not be null is, or has values that its type cannot hold.
         """
-        file, columns = self.open_part(path), self.columns(path.parent.name)
+        file = self.open_part(path)
+        columns = [each for each in self.columns(path.parent.name) if only is None or each.name in only]
         names = file.schema_arrow.names
         with reading(path):
             content = file.read(columns=[column.name for column in columns if column.name in names])

@@ -11,9 +11,10 @@ from schemas.text import listed
 from schemas.validation.grids import check_table
 from schemas.validation.jobs import validate_jobs
 from schemas.validation.samples import check_samples
+from schemas.workers.tasks import HERE, Workers
 
 
-def validate(path: str | Location) -> Iterator[str]:
+def validate(path: str | Location, workers: Workers = HERE) -> Iterator[str]:
     """Yield what is wrong with the run in a directory; nothing when all is well.
 
     Checks the manifest and the ledgers, that the parts are those that ledgers name with their numbers of rows, the
@@ -21,6 +22,9 @@ def validate(path: str | Location) -> Iterator[str]:
     tolerance, `v2t` that equals its parts, contributions that add up to the margin), that each `ok` sample has every
     cell of each table's grid once, in the part that has it in `samples`, and no other sample has any, and that all
     chunks had the same weights and images; and the jobs on the run, see `validate_jobs`.
+
+    Raises:
+        HeadflowError: see `Workers.map`.
     """
     try:
         run = open_run(path)
@@ -30,10 +34,10 @@ def validate(path: str | Location) -> Iterator[str]:
     yield from _check_ledgers(run)
     yield from _stray_files(run)
     ok: dict[str, dict[str, str]] = {}
-    yield from check_samples(run, ok)
+    yield from check_samples(run, ok, workers)
     for table in run.grids:
-        yield from check_table(run, table, ok)
-    yield from validate_jobs(run, {name: category for names in ok.values() for name, category in names.items()})
+        yield from check_table(run, table, ok, workers)
+    yield from validate_jobs(run, ok, workers)
 
 
 def _check_ledgers(run: Run) -> Iterator[str]:

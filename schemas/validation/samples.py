@@ -1,7 +1,8 @@
 """Whether the rows of `samples` can be."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -13,48 +14,79 @@ from schemas.roles import ROLES
 from schemas.store.run import MANIFEST, Run
 from schemas.text import listed
 from schemas.validation.limits import differs, not_finite, outside
-from schemas.validation.parts import read_parts
+from schemas.validation.parts import PartTask, each_part
+from schemas.workers.tasks import Workers
 
 
-def check_samples(run: Run, ok: dict[str, dict[str, str]]) -> Iterator[str]:
+@dataclass(frozen=True)
+class PartOfSamples:
+    """What a part of `samples` has.
+
+    Attributes:
+        lines: what is wrong with it.
+        ids: of all samples.
+        ok: the samples that were observed, with their categories; None: it could not be read.
+    """
+
+    lines: list[str]
+    ids: list[str] = field(default_factory=list)
+    ok: dict[str, str] | None = None
+
+
+def check_samples(run: Run, ok: dict[str, dict[str, str]], workers: Workers) -> Iterator[str]:
     """Check the table `samples`, and fill `ok`: by part, each sample that was observed with its category."""
     seen: Counter[str] = Counter()
-    for path, content in read_parts(run, "samples"):
-        if isinstance(content, str):
-            yield content
-            continue
-        ids, categories = (content[name].to_pylist() for name in ("sample_id", "category"))
-        statuses, reasons = (content[name].to_pylist() for name in ("status", "reason"))
-        seen.update(ids)
-        rows = zip(ids, categories, statuses, strict=True)
-        ok[path.name] = {key: category for key, category, status in rows if status == OK}
-        odd = [key for key, status in zip(ids, statuses, strict=True) if status not in (OK, SKIPPED)]
-        if odd:
-            yield f"{path}: `status` is neither `{OK}` nor `{SKIPPED}` for {listed(odd)}"
-        unexplained = [
-            key
-            for key, status, why in zip(ids, statuses, reasons, strict=True)
-            if status == SKIPPED and why not in REASONS
-        ]
-        if unexplained:
-            yield f"{path}: skipped without a reason of the contract: {listed(unexplained)}"
-        unknown = set(content["prompt"].drop_null().to_pylist()) - set(run.manifest.prompts)
-        if unknown:
-            yield f"{path}: `prompt` names wordings that {MANIFEST} does not have: {listed(sorted(unknown))}"
-        for name in ("p_yes", "p_no"):
-            yield from outside(path, name, content[name].drop_null().to_numpy())
-        for column in (column for column in run.columns("samples") if column.unit == "logits"):
-            yield from not_finite(path, column.name, content[column.name].drop_null().to_numpy())
-        if CONTRIBUTIONS in run.manifest.tables:
-            yield from _check_parts(path, content)
-        if MAPS in run.manifest.tables:
-            yield from _check_places(path, content)
-        for name in (f"n_{role.name}" for role in ROLES):
-            if (pc.min(content[name]).as_py() or 0) < 0:
-                yield f"{path}: `{name}` is negative"
+    for part, found in zip(run.parts, each_part(check_part, run, "samples", run.parts, workers), strict=True):
+        yield from found.lines
+        seen.update(found.ids)
+        if found.ok is not None:
+            ok[part.name] = found.ok
     double = [key for key, count in seen.items() if count > 1]
     if double:
         yield f"{run.path / 'samples'}: `sample_id` is not unique: {listed(double)}"
+
+
+def check_part(task: PartTask) -> PartOfSamples:
+    """Check a part of `samples`."""
+    lines: list[str] = []
+    content = task.read(lines)
+    if content is None:
+        return PartOfSamples(lines)
+    path = task.run.path / task.table / task.part.name
+    ids, statuses = (content[name].to_pylist() for name in ("sample_id", "status"))
+    lines += _wrong_values(task.run, path, content, ids, statuses)
+    categories = content["category"].combine_chunks()
+    names = categories.dictionary.to_pylist()  # one object for each name, which is pickled once
+    rows = zip(ids, categories.indices.to_pylist(), statuses, strict=True)
+    return PartOfSamples(lines, ids, {key: names[category] for key, category, status in rows if status == OK})
+
+
+def _wrong_values(
+    run: Run, path: Location, content: pa.Table, ids: Sequence[str], statuses: Sequence[str]
+) -> Iterator[str]:
+    reasons = content["reason"].to_pylist()
+    odd = [key for key, status in zip(ids, statuses, strict=True) if status not in (OK, SKIPPED)]
+    if odd:
+        yield f"{path}: `status` is neither `{OK}` nor `{SKIPPED}` for {listed(odd)}"
+    unexplained = [
+        key for key, status, why in zip(ids, statuses, reasons, strict=True) if status == SKIPPED and why not in REASONS
+    ]
+    if unexplained:
+        yield f"{path}: skipped without a reason of the contract: {listed(unexplained)}"
+    unknown = set(content["prompt"].drop_null().to_pylist()) - set(run.manifest.prompts)
+    if unknown:
+        yield f"{path}: `prompt` names wordings that {MANIFEST} does not have: {listed(sorted(unknown))}"
+    for name in ("p_yes", "p_no"):
+        yield from outside(path, name, content[name].drop_null().to_numpy())
+    for column in (column for column in run.columns("samples") if column.unit == "logits"):
+        yield from not_finite(path, column.name, content[column.name].drop_null().to_numpy())
+    if CONTRIBUTIONS in run.manifest.tables:
+        yield from _check_parts(path, content)
+    if MAPS in run.manifest.tables:
+        yield from _check_places(path, content)
+    for name in (f"n_{role.name}" for role in ROLES):
+        if (pc.min(content[name]).as_py() or 0) < 0:
+            yield f"{path}: `{name}` is negative"
 
 
 def _check_parts(path: Location, samples: pa.Table) -> Iterator[str]:

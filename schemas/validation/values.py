@@ -1,8 +1,9 @@
 """Whether the values of tables with a grid can be."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -34,18 +35,25 @@ def _check_flows(path: Location, content: pa.Table, manifest: Manifest) -> Itera
     flows = manifest.flows
     half = manifest.dtype in HALF or manifest.source == IMPORTED  # the records of an imported run may be of such a run
     tolerance = TOLERANCE_OF_HALF if half else TOLERANCE
-    values = {name: content[name].to_numpy().astype(np.float64) for name in flows}
+    values = {name: content[name].to_numpy() for name in flows}
     for name, value in values.items():
         yield from outside(path, name, value, tolerance)
     for group, columns in PARTITIONS.items():
         names = [column.name for column in columns]
         if set(names) <= set(flows):
-            total = sum(values[name] for name in names)
-            what = f"the partition {group}2*"
-            yield from differs(path, what, "does not sum to 1", total, np.ones_like(total), tolerance)
+            total = _sum([values[name] for name in names])
+            yield from differs(path, f"the partition {group}2*", "does not sum to 1", total, 1.0, tolerance)
     names = [f"v2{ROLES[role].short}" for role in TEXT]
     if {"v2t", *names} <= set(flows):
-        yield from differs(path, "v2t", "is not the sum of its parts", values["v2t"], sum(values[n] for n in names))
+        yield from differs(path, "v2t", "is not the sum of its parts", values["v2t"], _sum([values[n] for n in names]))
+
+
+def _sum(columns: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float64]:
+    """The sum of several columns, float64 [rows]."""
+    total = columns[0].astype(np.float64)
+    for column in columns[1:]:
+        total += column
+    return total
 
 
 def _check_contributions(run: Run, path: Location, content: pa.Table) -> Iterator[str]:

@@ -1,15 +1,45 @@
-"""The values of the samples of some parts, as arrays."""
+"""The samples of some parts, and their values as arrays."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from analyze.tables.rows import part_cells
 from analyze.tables.text_scope import Array, TextScope
 from schemas.errors import HeadflowError
+from schemas.files.locations import Location
 from schemas.store.run import Run
+
+
+@dataclass(frozen=True)
+class SamplesTask:
+    """Some consecutive parts of `samples`.
+
+    Attributes:
+        run: without its ledgers, which may be large.
+        columns: those that are read; None: all.
+    """
+
+    run: Run
+    paths: Sequence[Location]
+    columns: Sequence[str] | None
+
+
+def read_samples(task: SamplesTask) -> tuple[pa.Table, list[int]]:
+    """Read some parts as one table: what a worker does.
+
+    Returns:
+        The table, with `sample_id` as text, as a dictionary of unique names takes more memory; and how many rows each
+        part has. Raises as `Run.read_part`.
+    """
+    tables = [task.run.read_part(path, task.columns) for path in task.paths]
+    found = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
+    place = found.column_names.index("sample_id")
+    found = found.set_column(place, "sample_id", found["sample_id"].cast(pa.string()))
+    return found, [table.num_rows for table in tables]
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 import pytest
 
 from schemas.errors import HeadflowError
-from schemas.workers.cluster import LOCAL
 from schemas.workers.opening import open_workers
+from schemas.workers.tasks import LOCAL
 from tests.support import tasks
 
 
