@@ -49,9 +49,6 @@ def run_on_cluster(arguments: argparse.Namespace) -> Done:
     asked = Asked.read(arguments)
     arguments.num_chunks = choose_chunks(arguments, len(asked.questions.by_image()))
     found = asked.find_run()
-    if arguments.overwrite and holds_run(arguments.output_dir):
-        remove_run(arguments.output_dir)
-    arguments.overwrite = False  # for the actors
     sizes = [len(asked.chunk(index).samples) for index in range(arguments.num_chunks)]
     there = [index for index in range(len(sizes)) if found is not None and asked.is_there(found, index)]
     missing = [index for index in range(len(sizes)) if index not in there]
@@ -60,7 +57,11 @@ def run_on_cluster(arguments: argparse.Namespace) -> Done:
         return Done(before, unchanged=True)
     check_directory(arguments.output_dir)
     with _connected(arguments.ray) as ray, stop_on_signals() as stop:
-        pool = Pool(ray, asked, _resources(ray, arguments), missing)
+        places = _resources(ray, arguments)
+        if arguments.overwrite and holds_run(arguments.output_dir):
+            remove_run(arguments.output_dir)
+        arguments.overwrite = False  # for the actors
+        pool = Pool(ray, asked, places, missing)
         with tqdm(total=sum(sizes), initial=before, unit="sample", dynamic_ncols=True) as bar:
             for total in pool.progress(stop):
                 bar.n = before + total
@@ -142,16 +143,15 @@ class Pool:
         self._waiting, self._tries = deque(chunks), Counter[int]()
         self._progress = ray.remote(Progress).options(num_cpus=0, max_restarts=-1, max_task_retries=-1).remote()
         self._running: dict[Any, _Running] = {}
+        self._stopping = False
         for place in range(len(self._places)):
             self._start(place)
 
     def progress(self, stop: StopRequest) -> Iterator[int]:
         """Run the chunks; yields from time to time how many samples of them are done."""
-        told = False
         while self._running:
-            if stop.signal is not None and not told:
-                told = True
-                self._waiting.clear()
+            if stop.signal is not None and not self._stopping:
+                self._stopping = True
                 self._progress.stop.remote()
             for reference in self._ray.wait(list(self._running), timeout=SECONDS)[0]:
                 self._take(reference)
@@ -172,7 +172,7 @@ class Pool:
         except self._ray.exceptions.RayError as error:
             self._ray.kill(running.actor)  # also one that answers: an error of a GPU stays with its process
             self._failed(running.chunk, f"a process was lost: {one_line(error)[:300]}")
-            if self._waiting:
+            if self._waiting and not self._stopping:
                 self._start(running.place)
             return
         if running.chunk is not None:
@@ -181,7 +181,7 @@ class Pool:
                 self.done.append(done)
             elif why:
                 self._failed(running.chunk, why)
-        if self._waiting:
+        if self._waiting and not self._stopping:
             chunk = self._waiting.popleft()
             self._running[running.actor.run.remote(chunk)] = _Running(running.actor, running.place, chunk)
 
