@@ -98,7 +98,7 @@ class Comparison:
         lines = []
         for each in self.heads:
             flow, number = each.table["flow"].iloc[0], int(each.table["significant"].sum())
-            agree = f"{each.correlation:.3f}" if each.correlation is not None else "cannot be told"
+            agree = f"{min(each.correlation, 1):.3f}" if each.correlation is not None else "cannot be told"
             found = f"{number} of {len(each.table)} heads differ significantly" if number else "no head differs"
             lines.append(f"heads, {flow}: {found} (beyond rounding, {self.floor:g}); correlation without noise {agree}")
             if number and each.reliability is not None and each.images_needed is not None:
