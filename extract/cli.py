@@ -96,7 +96,7 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument(
         "--num-samples",
-        type=int,
+        type=number(int, -1, ROWS),
         default=-1,
         help="the first N samples of the file; -1 or 0: all (default -1)",
         metavar="N",

@@ -15,6 +15,7 @@ import pandas as pd
 from scipy import stats
 
 from analyze.knockouts.jobs import HEADS, effect_jobs, job_in_words
+from analyze.maps.grids import read_boxes
 from analyze.maps.measures import Measures
 from analyze.maps.ranking import ratio
 from analyze.prune.criteria import EFFECT, read_criteria
@@ -49,7 +50,8 @@ class Pointing:
         tested: on the half that did not choose: `point`, `accuracy`, `low`, `high`, and the best head's `lead` with
             `lead_low`, `lead_high`; None where the images cannot be divided.
         best: the head that was chosen; None likewise.
-        samples, images: with boxes; `unreachable`: samples in whose boxes no patch has its centre.
+        samples, images: with boxes; `unreachable`: samples in whose boxes no patch has its centre; `outside`: those
+            whose boxes all lie outside of the image.
     """
 
     table: pd.DataFrame
@@ -59,6 +61,7 @@ class Pointing:
     images: int
     tested_images: int
     unreachable: int
+    outside: int
 
 
 @dataclass(frozen=True)
@@ -110,8 +113,14 @@ def find_pointing(samples: pd.DataFrame, measures: Measures, resamples: int, see
     table["points"] = points
     best, tested, number = _choose_and_test(samples, hits, centre, chance, resamples, seed)
     place = None if best is None else (int(layer[best]), int(head[best]))
-    unreachable = int((chance == 0).sum())
-    return Pointing(table, tested, place, len(samples), bootstrap.clusters.images, number, unreachable)
+    lost = int((chance == 0).sum()), sum(_all_outside(row) for _, row in samples.iterrows())
+    return Pointing(table, tested, place, len(samples), bootstrap.clusters.images, number, *lost)
+
+
+def _all_outside(sample: pd.Series) -> bool:
+    """Whether the boxes of a row of `samples` all lie outside of its image."""
+    width, height = sample["image_width"], sample["image_height"]
+    return all(x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height for x0, y0, x1, y1 in read_boxes(sample))
 
 
 def _inside(clusters: Clusters, inside: npt.NDArray[np.float32], area: Array) -> tuple[Array, Array]:

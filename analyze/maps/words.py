@@ -71,6 +71,8 @@ def _pointing(found: Pointing) -> Iterator[str]:
     yield f"pointing: {counted(found.samples, 'question')} on {counted(found.images, 'image')} with boxes" + (
         f"; in {found.unreachable} of them no patch has its centre there" if found.unreachable else ""
     )
+    if found.outside:
+        yield f"warning: in {counted(found.outside, 'question')} all boxes lie outside of the image; none can be hit"
     if found.tested is None or found.best is None:
         yield "no category has two images with boxes, so no head can be chosen on one half and tested on the other"
     else:

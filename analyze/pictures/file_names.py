@@ -4,19 +4,20 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
+IMAGE_SUFFIX = re.compile(r"(?<=.)\.(png|jpe?g|gif|bmp|webp|tiff?)(?=$|[#@])", re.IGNORECASE)  # in a sample's id
 LONGEST = 80  # characters
 LONGEST_BYTES = 120  # in UTF-8; file systems allow 255 for all of a file's name, prefix and suffix included
 
 
 def file_names(names: Iterable[str]) -> dict[str, str]:
-    """A file name for each name: letters of any script are kept, other characters become `_`.
+    """A file name for each name: letters of any script are kept, other characters become `_`, suffixes of images go.
 
     Different names get different file names, also on file systems that ignore case or how accents are written.
     """
     taken: set[str] = set()
     files = {}
     for name in names:
-        plain = _cut(re.sub(r"[^\w.+-]+", "_", name)[:LONGEST]).strip(".") or "_"
+        plain = _cut(re.sub(r"[^\w.+-]+", "_", IMAGE_SUFFIX.sub("", name))[:LONGEST]).strip(".") or "_"
         file, number = plain, 1
         while _compared(file) in taken:
             number += 1

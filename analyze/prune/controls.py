@@ -35,7 +35,10 @@ def share_beyond(value: float, random: Array) -> dict[str, float]:
 
 
 def areas(sets: pd.DataFrame, random: pd.DataFrame) -> pd.DataFrame:
-    """The areas under the curves; see `Costs`. The random sets of one draw, which are nested, make one curve."""
+    """The areas under the curves; see `Costs`. The random sets of one draw, which are nested, make one curve.
+
+    Where all random sets are the sets themselves, there is nothing to compare with, and `p` and `p_less` are NaN.
+    """
     rows = []
     for (unit, criterion, order), own in sets.groupby(["unit", "criterion", "order"], sort=False):
         own = own.sort_values("share")
@@ -47,7 +50,10 @@ def areas(sets: pd.DataFrame, random: pd.DataFrame) -> pd.DataFrame:
                 curves = random.pivot(index="draw", columns="group", values=measure)[own["group"].tolist()]
                 drawn = mean_height(own["share"].to_numpy(), curves.to_numpy(np.float64))
                 low, middle, high = np.quantile(drawn, BAND) if np.isfinite(drawn).all() else [np.nan] * 3
-                row |= {"random_median": middle, "random_low": low, "random_high": high} | share_beyond(area, drawn)
+                names = random.pivot(index="draw", columns="group", values="set")[own["group"].tolist()]
+                others = (names != own["set"].to_numpy()).any(axis=None)
+                row |= {"random_median": middle, "random_low": low, "random_high": high}
+                row |= share_beyond(area, drawn if others else drawn[:0])
             rows.append(row)
     return pd.DataFrame(rows)
 

@@ -188,7 +188,7 @@ def read_design(folder: Path) -> tuple[Design, dict[str, HeadSet], list[str]]:
     if unknown := {each.set for each in design.members} - sets.keys():
         raise HeadflowError(f"{folder / SETS} has no set {short(min(unknown))}, which {DESIGN} names")
     try:
-        tests = (folder / TESTS).read_text(encoding="utf-8").splitlines()
+        tests = (folder / TESTS).read_bytes().decode("utf-8").removesuffix("\n").split("\n")
     except (OSError, UnicodeError) as error:
         raise HeadflowError(f"{folder / TESTS} cannot be read: {one_line(error)}") from None
     return design, sets, tests

@@ -45,7 +45,7 @@ def _relation(row: Mapping[Any, Any], one: str) -> str:
     meaning = "not told from none"
     if row["low"] > 0 or row["high"] < 0:
         meaning = f"of these {one}s, those with more of it matter {'more' if row['low'] > 0 else 'less'}"
-    clean = "" if np.isnan(row["disattenuated"]) else f", {row['disattenuated']:+.2f} without noise"
+    clean = "" if np.isnan(row["disattenuated"]) else f", {min(row['disattenuated'], 1):+.2f} without noise"
     top = ""
     if not np.isnan(row["auroc"]):
         top = (
@@ -77,7 +77,9 @@ def _curves(found: Costs) -> Iterator[str]:
         other = f", the most important first {most.iloc[0]:.2f}" if len(most) else ""
         line = f"{row['unit']}, least {row['criterion']} first: {row['area']:.2f} of margin lost on average{other}"
         if np.isnan(row["p"]):
-            yield f"{line}; no random sets to compare with"
+            none = np.isnan(row.get("random_median", np.nan))
+            why = "there are no random sets" if none else "each random set with as many of each layer is the set itself"
+            yield f"{line}; no comparison is possible, as {why}"
             continue
         band = f"{row['random_median']:.2f} ({row['random_low']:.2f} to {row['random_high']:.2f})"
         smaller = min(row["p"], row["p_less"])

@@ -64,8 +64,21 @@ def unwritable(what: str, folder: Path, error: OSError) -> HeadflowError:
 
 
 def as_text(table: pd.DataFrame, digits: int) -> str:
-    """A table as lines of text, without its index; numbers with so many digits, control characters escaped."""
+    """A table as lines of text, without its index; numbers with so many digits, control characters escaped.
+
+    A p value that would be 0 with so many digits has one digit that is not.
+    """
     table = table.rename(columns=printable)
+    p_values = [name for name in table.columns if name == "p" or name.startswith("p_") or name.endswith("_p")]
     texts = table.select_dtypes(exclude="number").columns
     table = table.assign(**{name: table[name].map(printable, na_action="ignore") for name in texts})
-    return table.to_string(index=False, na_rep="", float_format=lambda value: f"{value:.{digits}f}")
+
+    def short_p(value: float) -> str:
+        return f"{value:.1g}" if 0 < value < 0.5 * 10**-digits else f"{value:.{digits}f}"
+
+    return table.to_string(
+        index=False,
+        na_rep="",
+        float_format=lambda value: f"{value:.{digits}f}",
+        formatters=dict.fromkeys(p_values, short_p),
+    )

@@ -7,7 +7,9 @@ import os
 import posixpath
 import struct
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -18,6 +20,7 @@ from schemas.text import one_line
 
 PNG = b"\x89PNG\r\n\x1a\n"
 NOTES = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")  # chunks of a PNG that decide no pixel
+Read = TypeVar("Read")
 LONGEST_TOWER_EDGE = 512  # pixels; no vision tower of the LLaVA family takes more
 
 
@@ -77,12 +80,22 @@ def decode_image(content: bytes, name: str) -> tuple[Image.Image, str]:
     """
     digest = hashlib.sha256(content).hexdigest()
     try:
-        return _decode(content), digest
+        return _opened(content, _to_rgb), digest
     except Unusable as error:
         raise Unusable(error.reason, f"{name}: {error.detail}", image_sha256=digest) from None
 
 
-def _decode(content: bytes) -> Image.Image:
+def has_header(content: bytes) -> bool:
+    """Whether a file begins as an image that can be read; its pixels, which are not decoded, may be damaged."""
+    try:
+        _opened(content, lambda _: None)
+    except Unusable:
+        return False
+    return True
+
+
+def _opened(content: bytes, read: Callable[[Image.Image], Read]) -> Read:
+    """What is read of an image."""
     if not content:
         raise Unusable("image_unreadable", "the file is empty")
     try:
@@ -92,7 +105,7 @@ def _decode(content: bytes) -> Image.Image:
             if image.format == "EPS":
                 raise Unusable("image_unreadable", "PostScript is a program, and not run")
             _check_size(*image.size)
-            return _to_rgb(image)
+            return read(image)
     except Unusable:
         raise
     except Image.DecompressionBombError as error:

@@ -148,7 +148,8 @@ def find_questions(
 def _listed_samples(path: Path, observed: set[str]) -> set[str]:
     """The ids in a text file, a line each; raises `HeadflowError` if one is no observed sample of the run."""
     try:
-        names = {line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()} - {""}
+        lines = path.read_bytes().decode("utf-8-sig").split("\n")  # an id may hold what else ends a line for Python
+        names = {line if line in observed else line.strip() for line in lines} - {""}
     except (OSError, UnicodeError) as error:
         raise HeadflowError(f"{path} cannot be read: {error}", setting="samples") from None
     if unknown := sorted(names - observed):

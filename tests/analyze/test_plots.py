@@ -286,6 +286,11 @@ STRANGE = [
 ]
 
 
+def test_names_of_images_lose_their_suffix():
+    names = file_names(["OCR/01.png", "OCR/01.png#2", "OCR/01.jpg", "a.png/b", ".png", "v1.5"])
+    assert list(names.values()) == ["OCR_01", "OCR_01_2", "OCR_01-2", "a.png_b", "png", "v1.5"]
+
+
 def test_strange_categories_get_their_own_safe_file_names(tmp_path):
     names = file_names(STRANGE)
     assert len({unicodedata.normalize("NFC", name).casefold() for name in names.values()}) == len(STRANGE)

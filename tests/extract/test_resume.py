@@ -165,6 +165,12 @@ def test_a_complete_run_stays_as_it_is(arguments, duration, no_model, monkeypatc
     assert len(before) > 10
 
 
+def test_a_number_of_samples_below_all_is_refused(arguments, duration, capsys):
+    with pytest.raises(SystemExit):
+        main([*arguments(duration[0]), "--num-samples", "-5"])
+    assert "argument --num-samples: -5 is not a whole number from -1 to " in capsys.readouterr().err
+
+
 def test_a_complete_run_that_is_asked_for_by_other_flags(arguments, duration, capsys):
     """Flags that name the same settings: the model says that they are the same."""
     whole, _ = duration

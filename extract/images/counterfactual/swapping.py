@@ -3,7 +3,8 @@
 The images of a category, in the order of the question file, are shifted by a number of places that is drawn with a
 fixed seed: so each is shown once, and Parquet is still read in order. Images with the same bytes are one image, of the
 category of the first question about it. Images that are alone in their categories take each other's places; a single
-one joins the first category. All of it depends on the whole question file, never on the samples that a process runs.
+one joins the first category. A file that does not begin as an image takes no part; one with damaged pixels does, as
+nothing is decoded here. All of it depends on the whole question file, never on the samples that a process runs.
 """
 
 import hashlib
@@ -15,7 +16,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from extract.images.decoding import find_image
+from extract.images.decoding import find_image, has_header
 from extract.questions.parquet import ImageBytes
 from extract.questions.question_set import QuestionSet
 from extract.questions.samples import Sample, Unusable
@@ -89,7 +90,7 @@ def _place_of(questions: QuestionSet) -> Callable[[Sample], str | int]:
 
 
 def _hash(images: Location | ImageBytes | None, place: Any) -> str | None:
-    """The SHA-256 of an image's bytes; None if it cannot be read."""
+    """The SHA-256 of an image's bytes; None if it cannot be read, or is no image."""
     try:
         if isinstance(images, ImageBytes):
             content = images[place]
@@ -100,4 +101,4 @@ def _hash(images: Location | ImageBytes | None, place: Any) -> str | None:
             content = path.read_bytes()
     except (Unusable, HeadflowError, OSError, ValueError):  # the last of a name that is no path
         return None
-    return hashlib.sha256(content).hexdigest() if content else None
+    return hashlib.sha256(content).hexdigest() if content and has_header(content) else None

@@ -166,6 +166,14 @@ def test_one_image_tells_no_share_of_resamples(tmp_path):
     assert "%" not in found.verdict()[0]
 
 
+def test_boxes_outside_of_the_image_are_counted(tmp_path):
+    path = write_looking(tmp_path / "run", images=4)
+    rewrite(path, "samples", lambda table: put(table, "boxes", slice(3), [[[60.0, 0.0, 70.0, 9.0]]] * 3))
+    found = localise(open_heads(path)[0], **FEW)
+    assert found.pointing.outside == 3
+    assert "warning: in 3 questions all boxes lie outside of the image; none can be hit" in found.verdict()
+
+
 def test_what_a_job_measured_is_said(tmp_path):
     path, world = write_looking(tmp_path / "run", images=8), World.of(2, 3)
     ids = pd.read_parquet(path / "samples")["sample_id"].tolist()[:3]

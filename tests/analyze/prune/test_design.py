@@ -11,6 +11,7 @@ from scipy import stats
 from analyze.prune.controls import against, areas, mean_height, share_beyond
 from analyze.prune.curves import _measured
 from analyze.prune.design import LEAST, MOST, RANDOM, Design, design_sets, read_design, write_design
+from analyze.prune.words import _curves
 from schemas.errors import HeadflowError
 from schemas.jobs.head_sets import HeadSet
 
@@ -75,8 +76,9 @@ def test_layers_are_cut_one_by_one_up_to_half():
 def test_files_are_read_as_they_were_written(tmp_path):
     members, sets = design_sets([by(range(20)), by([1, 0, 2, 3], "bi_last", "layers")], SHAPE, [0.5], 5, 3)
     design = Design(seed=3, random=5, criteria=["a2v", "bi_last"], members=members)
-    write_design(tmp_path, design, sets, ["a/0", "a/0#2"])
-    assert read_design(tmp_path) == (design, sets, ["a/0", "a/0#2"])
+    ids = ["a/0", "a/0#2", "line\u2028separator", "form\x0cfeed", "carriage\rreturn"]
+    write_design(tmp_path, design, sets, ids)
+    assert read_design(tmp_path) == (design, sets, ids)
     (tmp_path / "sets.json").write_text('{"x": {"heads": [1]}}')
     with pytest.raises(HeadflowError, match="the set 'x' has heads"):
         read_design(tmp_path)
@@ -140,8 +142,20 @@ def test_areas_are_trapezoids():
     assert mean_height(shares, losses).tolist() == pytest.approx([(0.5 * 0.25 + 2 * 0.25) / 0.5, 0])
 
 
+def test_random_sets_that_are_the_set_itself_compare_with_nothing():
+    """Half of a model is its first two layers, which are cut whole, so that there is one set of as many in each."""
+    members, sets = design_sets([by(range(20))], SHAPE, [0.5], 5, 0)
+    place = {name: number for number, name in enumerate(sets)}
+    table = _measured(members, ["unit", "criterion", "order", "share", "group", "draw", "set"], place,
+                      dict.fromkeys(("effect", "loss"), np.arange(len(sets), dtype=float)))  # fmt: skip
+    found = areas(table[table["order"] != RANDOM], table[table["order"] == RANDOM])
+    assert found[["p", "p_less"]].isna().all(axis=None)
+    (line,) = _curves(SimpleNamespace(areas=found))
+    assert line.endswith("; no comparison is possible, as each random set with as many of each layer is the set itself")
+
+
 def test_areas_of_random_sets_follow_draws():
-    members, sets = design_sets([by(range(20))], SHAPE, [0.25, 0.5], 20, 0)
+    members, sets = design_sets([by(np.random.default_rng(0).permutation(20))], SHAPE, [0.25, 0.5], 20, 0)
     place = {name: number for number, name in enumerate(sets)}
     values = np.arange(len(sets), dtype=float)
     columns = ["unit", "criterion", "order", "share", "number", "group", "draw", "set"]

@@ -54,6 +54,15 @@ def test_it_is_a_derangement_by_content_within_categories(folder):
     assert (found["c0.png"], found["d0.png"]) == ("d0.png", "c0.png")
 
 
+def test_a_file_that_is_no_image_takes_no_part(folder):
+    (folder / "b0.png").write_bytes(b"no image")
+    whole = read_questions(folder / "questions.json", folder)
+    found = shown(swap_images(whole, whole))
+    assert found["b0.png"] is None
+    assert "b0.png" not in found.values()
+    assert found["b1.png"] is not None
+
+
 def test_chunks_and_first_samples_are_shown_the_same(folder):
     whole = read_questions(folder / "questions.json", folder)
     expected = shown(swap_images(whole, whole))

@@ -14,6 +14,7 @@ import pytest
 from analyze.__main__ import main as analyze_main
 from data.evaluation import Checkpoint, demo_files
 from extract.__main__ import main
+from extract.knockouts.command import _listed_samples
 from extract.knockouts.passes import KnockOutPasses
 from schemas.columns import KNOCKOUT_COLUMNS
 from schemas.jobs.job import open_job
@@ -288,6 +289,12 @@ def test_what_is_wrong_is_one_line(run, questions, texts, tmp_path, capsys, flag
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: ")
     assert says in error
+
+
+def test_samples_are_listed_a_line_each(tmp_path):
+    ids = {"line\u2028separator", " led by a space", "plain"}
+    (tmp_path / "ids.txt").write_text("line\u2028separator\r\n led by a space\n\n  plain  \n", newline="")
+    assert _listed_samples(tmp_path / "ids.txt", ids) == ids
 
 
 @pytest.mark.parametrize("kind", ["swap", "mean"])
