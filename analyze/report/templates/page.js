@@ -39,7 +39,7 @@
     const view = views[place].view;
     for (const [name, rows] of Object.entries(data)) view.data(name, rows);
     for (const [name, value] of Object.entries(signals)) view.signal(name, value);
-    return view.runAsync();
+    return view.resize().runAsync(); // labels may be wider than before
   }
 
   // The map

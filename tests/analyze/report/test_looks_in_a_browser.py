@@ -25,6 +25,10 @@ TOO_WIDE = """[...document.querySelectorAll("section :is(p, h2, h3, select, svg,
     .map((each) => each.outerHTML.slice(0, 80))"""
 UNNAMED = """[...document.querySelectorAll("button, select, input, img, [role=group]")]
     .filter((each) => !(each.ariaLabel || each.textContent.trim() || each.alt || each.labels?.length)).length"""
+CUT_OFF = """[...document.querySelectorAll("section svg text")].filter((text) => {
+    const [own, chart] = [text.getBoundingClientRect(), text.closest("svg").getBoundingClientRect()];
+    return own.width && (own.left < chart.left - 1 || own.right > chart.right + 1 || own.bottom > chart.bottom + 1);
+}).map((text) => text.textContent)"""
 GREY = "#b4b4b4"
 
 
@@ -48,6 +52,16 @@ def test_it_loads_in_both_languages_and_themes(shown, name, scheme):
     assert sorted(light) == [False, True]
     assert light[0] == (scheme == "light")
     page.wait_for_function("document.querySelectorAll('#map .layer_0_marks path').length === 12")
+
+
+@pytest.mark.parametrize("width", [360, 1400])
+@pytest.mark.parametrize("name", ["zh", "two"])
+def test_charts_cut_no_label_off(shown, name, width):
+    page = shown(name, width=width)
+    page.wait_for_selector("#map text")
+    assert page.evaluate(CUT_OFF) == []
+    click_head(page, 1)
+    assert page.evaluate(CUT_OFF) == []
 
 
 def legend_of_map(page) -> list[float]:
