@@ -14,6 +14,7 @@ image/      what answers owe to the image
 knockouts/  what jobs of knock-outs measured
 prune/      which heads or layers can be cut
 report/     a run as one page for a browser
+card/       a run as a folder for the Hugging Face hub
 summary, verify, diagnose, prompts, legacy   the work of one command each
 scores/     the MME score, and its interval
 reference   published figures of a model, from data/reference

@@ -12,6 +12,7 @@ from analyze.cli import parse
 from analyze.commands.answers.diagnose import diagnose_run
 from analyze.commands.answers.image import image_of_run
 from analyze.commands.answers.prompts import compare_wordings
+from analyze.commands.card import write_card
 from analyze.commands.compare import compare_runs
 from analyze.commands.heads.maps import map_run
 from analyze.commands.heads.prune import prune_run
@@ -36,6 +37,7 @@ COMMANDS = {
     "validate": validate_run,
     "subset": subset_run,
     "merge": merge_runs,
+    "card": write_card,
     "export-pt": export_pt,
     "import-pt": import_pt,
 }

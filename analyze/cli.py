@@ -194,6 +194,15 @@ def parser() -> Parser:
     merged.add_argument("runs", type=place, nargs="+", metavar="RUN", help="directories of runs")
     _derived_flags(merged)
 
+    card = commands.add_parser("card", help="write a copy of a run with a dataset card, for the Hugging Face hub")
+    _run_argument(card)
+    _derived_flags(card)
+    card.add_argument(
+        "--with-texts",
+        action="store_true",
+        help="keep questions, answers, boxes and thumbnails, which have licences of their own (default: left out)",
+    )
+
     export = commands.add_parser("export-pt", help=f"write {RECORDS}")
     _run_argument(export)
     _prompt_flag(export)

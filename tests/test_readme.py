@@ -16,7 +16,7 @@ from extract.cli import parser as extract_parser
 from extract.knockouts.cli import parser as knock_out_parser
 from extract.look.cli import parser as look_parser
 from extract.models.families import FAMILIES
-from schemas.__main__ import contract
+from schemas.contract import contract
 from tests.support.runs import write_run
 
 ROOT = Path(__file__).parents[1]

@@ -99,27 +99,33 @@ def record_outputs(run: Location, files: Iterable[Path]) -> None:
 
 
 def remove_run(path: Location) -> None:
-    """Remove the run in a directory, and nothing else.
-
-    That is its manifest, its ledgers, the files named as its parts in the folders of tables that are known or that a
-    ledger names, its jobs, its thumbnails, and the recorded outputs that were not changed since.
+    """Remove the run in a directory, see `files_of_run`, and nothing else.
 
     Raises:
         HeadflowError: see `refuse_foreign_run`.
     """
     refuse_foreign_run(path)
+    outputs = _unchanged_outputs(path)
+    for file in files_of_run(path):
+        file.unlink(missing_ok=True)
+    remove_empty({file.parent for file in outputs} - {path})
+
+
+def files_of_run(path: Location) -> list[Location]:
+    """The files that are removed with the run in a directory.
+
+    They are its manifest, its ledgers, the files named as its parts in the folders of tables that are known or that a
+    ledger names, its jobs, its thumbnails, and the recorded outputs that were not changed since.
+    """
     ledgers = _ledgers(path)
     parts = [part for file in ledgers for part in _read_ours(file).get("parts", []) if isinstance(part, dict)]
     rows = [part.get("rows") for part in parts]
     named = {table for each in rows if isinstance(each, dict) for table in each if TABLE_NAME.fullmatch(table)}
-    files = [path / MANIFEST, *ledgers, *_jobs(path), *find_thumbnails(path)]
+    files = [path / MANIFEST, path / OUTPUTS, *ledgers, *_jobs(path), *find_thumbnails(path)]
     for table in {*TABLES, *named}:
         names = [*(path / table).glob("part-*.parquet"), *(path / table).glob(".part-*.parquet.tmp")]
         files += [file for file in names if PART_NAME.fullmatch(file.name.removeprefix(".").removesuffix(".tmp"))]
-    for file in files:
-        file.unlink(missing_ok=True)
-    if isinstance(path, Path):
-        _remove_outputs(path)
+    return [*files, *_unchanged_outputs(path)]
 
 
 def remove_begun(path: Path) -> None:
@@ -153,14 +159,11 @@ def new_directory(path: Location) -> Iterator[None]:
         raise
 
 
-def _remove_outputs(run: Path) -> None:
-    """Remove the recorded outputs of a run that were not changed since, and folders that are empty then."""
-    outputs = [run / name for name, digest in _outputs(run).items() if _unchanged(run, name, digest)]
-    for file in [*outputs, run / OUTPUTS]:
-        file.unlink(missing_ok=True)
-    for folder in {file.parent for file in outputs} - {run}:
-        if not any(folder.iterdir()):
-            folder.rmdir()
+def _unchanged_outputs(run: Location) -> list[Path]:
+    """The recorded outputs of a run that were not changed since; none on an object store."""
+    if isinstance(run, ObjectPath):
+        return []
+    return [run / name for name, digest in _outputs(run).items() if _unchanged(run, name, digest)]
 
 
 def _ledgers(path: Location) -> list[Location]:

@@ -1,0 +1,81 @@
+"""The dataset card of a run: `README.md`, in Markdown."""
+
+from collections.abc import Sequence
+
+from analyze.card import words
+from analyze.card.answers import lacking, samples_section, score_section
+from analyze.card.front_matter import front_matter
+from analyze.card.markdown import escaped
+from analyze.card.settings import origin, settings_section
+from analyze.card.withheld import last_name, model_name, withheld_columns
+from analyze.tables.frames import Heads
+from schemas.columns import KNOCKOUTS, TABLES
+from schemas.contract import columns_table, contract
+from schemas.jobs.job import Job, job_names, open_job
+from schemas.store.run import Run
+
+
+def card(heads: Heads, pictures: Sequence[str], *, with_texts: bool) -> str:
+    """The card of a run, samples of all wordings included.
+
+    Args:
+        pictures: their paths from the card.
+
+    Raises:
+        HeadflowError: a job on the run cannot be read.
+    """
+    run = heads.run
+    jobs = [open_job(run, name) for name in job_names(run)]
+    rows = _rows(run, jobs)
+    unfinished = [*lacking(heads), *(f"The job {job.name} is not complete." for job in jobs if not job.complete)]
+    categories = [str(name) for name in heads.samples["category"].astype(str).unique()]
+    score = score_section(heads)
+    sections = {
+        "The run": settings_section(run),
+        "Samples": samples_section(heads),
+        "Before reading the numbers": f"{_about_order(run)}\n{words.IMPORTANCE}",
+        "Tables": _tables(run, rows, with_texts=with_texts),
+        "How to read them": words.READING,
+        "What is left out": f"{words.WITH_TEXTS if with_texts else words.WITHOUT_TEXTS}\n\n{words.PRIVATE}",
+        "MME score": score and f"{words.SCORE}\n\n{score}",
+        "Pictures": "\n\n".join(f"![{escaped(last_name(name))}]({name})" for name in pictures),
+        "Licence": words.LICENCE,
+        "How it was made": origin(run),
+    }
+    parts = [front_matter(_title(run), rows, categories, with_texts=with_texts), f"# {escaped(_title(run))}"]
+    parts += [f"> **{escaped(sentence)}**" for sentence in unfinished]
+    parts += [words.ABOUT, *(f"## {name}\n\n{text}" for name, text in sections.items() if text)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _title(run: Run) -> str:
+    model, file = model_name(run), run.manifest.question_file
+    return f"Attention heads of {model or 'a model'}" + (f" on {last_name(file)}" if file else "")
+
+
+def _rows(run: Run, jobs: Sequence[Job]) -> dict[str, int]:
+    """Numbers of rows by table, of those that have a file."""
+    rows = {}
+    for table in ("heads", "samples", *run.manifest.tables):
+        if parts := [part for part in run.parts if table in part.rows]:
+            rows[table] = sum(part.rows[table] for part in parts)
+    if parts := [part for job in jobs for ledger in job.ledgers.values() for part in ledger.parts]:
+        rows[KNOCKOUTS] = sum(part.rows[KNOCKOUTS] for part in parts)
+    return rows
+
+
+def _about_order(run: Run) -> str:
+    causal = run.manifest.causal
+    return words.UNKNOWN if causal is None else words.CAUSAL if causal else words.BOTH_WAYS
+
+
+def _tables(run: Run, rows: dict[str, int], *, with_texts: bool) -> str:
+    """The tables with their columns, in the words of the contract."""
+    null = ", ".join(f"`{name}`" for name in withheld_columns(with_texts=with_texts))
+    parts = [f"Roles of tokens:\n\n{contract()['Roles']}"]
+    for table, number in rows.items():
+        grid = " x ".join(("sample", *TABLES[table].axes))
+        what = "one for each sample and knock-out" if table == KNOCKOUTS else f"one for each {grid}"
+        note = f" {null} are null here." if table == "samples" else ""
+        parts.append(f"### {table}\n\n{number:,} rows, {what}.{note}\n\n{columns_table(run.columns(table))}")
+    return "\n\n".join(parts)

@@ -1,0 +1,140 @@
+"""The copy of a run that is published: parts written again, ledgers and manifest without what is withheld."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from analyze.card.withheld import public_ledger, public_manifest, withheld_columns, without
+from analyze.derived.samples import check_output
+from schemas.columns import KNOCKOUTS, OK
+from schemas.errors import HeadflowError
+from schemas.files.locations import Location, ObjectPath
+from schemas.files.writing import write_text, write_whole
+from schemas.jobs.job import job_names, open_job, settings_path
+from schemas.manifest import to_json
+from schemas.store.directory import (
+    files_of_run,
+    holds_run,
+    new_directory,
+    record_outputs,
+    refuse_foreign_run,
+    refuse_inside_run,
+    remove_begun,
+    remove_empty,
+    remove_run,
+)
+from schemas.store.ledger import CHUNKS, JOBS, Ledger, ledger_path
+from schemas.store.parts import write_table
+from schemas.store.run import MANIFEST, Run
+from schemas.store.thumbnails import THUMBNAILS, find_thumbnails, write_thumbnail
+
+SAMPLES = "samples"
+
+
+def publish(run: Run, out: Location, files: Mapping[str, bytes], *, with_texts: bool, overwrite: bool) -> None:
+    """Write a copy of a run, and files beside it.
+
+    Args:
+        files: their contents by their names in `out`, such as `README.md`.
+        with_texts: keep questions, answers, boxes and thumbnails.
+        overwrite: replace the run that is in `out`.
+
+    Raises:
+        HeadflowError: there is another run or other files in `out`; or the run cannot be read, or `out` not be written.
+    """
+    _check_place(run, out, overwrite=overwrite)
+    with new_directory(out):
+        if holds_run(out):
+            remove_run(out)
+        written = [out / name for name in files]
+        try:
+            _write_run(run, out, with_texts=with_texts)
+            for file, content in zip(written, files.values(), strict=True):
+                file.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(file, content)
+            record_outputs(out, [file for file in written if isinstance(file, Path)])
+        except BaseException:  # what is written is no run, and nobody may take it for one
+            _remove(out, written)
+            raise
+
+
+def _check_place(run: Run, out: Location, *, overwrite: bool) -> None:
+    """Raise `HeadflowError` if the folder that is to be published would have other files than those written here."""
+    check_output(out, [run.path], overwrite=overwrite)
+    refuse_inside_run(out)
+    if out.resolve() in run.path.resolve().parents:
+        raise HeadflowError(f"{run.path} lies in {out}, and would be published with it; choose another directory")
+    if out.exists() and not out.is_dir():
+        raise HeadflowError(f"{out} is a file, not a directory; choose another directory")
+    refuse_foreign_run(out)
+    if other := _other_file(out):
+        raise HeadflowError(
+            f"{out} holds {other}, which would be published with the run; move it away, or choose another directory"
+        )
+
+
+def _other_file(out: Location) -> str | None:
+    """A file in a directory that is not removed with its run, but for hidden ones, such as those of git."""
+    if isinstance(out, ObjectPath):
+        return None if holds_run(out) else next((file.name for file in out.glob("[!.]*")), None)
+    own = {str(file) for file in files_of_run(out)}
+    for file in sorted(out.rglob("*")):
+        name = file.relative_to(out)
+        if not (file.is_dir() or str(file) in own or any(part.startswith(".") for part in name.parts)):
+            return name.as_posix()
+    return None
+
+
+def _remove(out: Location, files: Sequence[Location]) -> None:
+    """Remove what was written in vain, and the folders that are empty then."""
+    jobs = [out / JOBS / file.stem for file in (out / JOBS).glob("*.json")]
+    for file in files:
+        file.unlink(missing_ok=True)
+    remove_run(out)
+    if isinstance(out, ObjectPath):
+        return
+    folders = [*jobs, out / JOBS, out / THUMBNAILS, *(parent for file in files for parent in file.parents)]
+    remove_empty([folder for folder in folders if isinstance(folder, Path) and out in folder.parents])
+    remove_begun(out)
+
+
+def _write_run(run: Run, out: Location, *, with_texts: bool) -> None:
+    """Write the manifest first and each ledger behind its parts, as readers count what ledgers name."""
+    columns, tables = withheld_columns(with_texts=with_texts), (SAMPLES, *run.grids)
+    write_text(out / MANIFEST, to_json(public_manifest(run)))
+    for folder in (CHUNKS, *tables):
+        (out / folder).mkdir(exist_ok=True)
+    for chunk, ledger in run.ledgers.items():
+        _copy_parts(run, out, ledger, tables, columns)
+        write_text(ledger_path(out / CHUNKS, chunk), to_json(public_ledger(ledger, tables)))
+    for name in job_names(run):
+        _copy_job(run, out, name)
+    if with_texts:
+        _copy_thumbnails(run, out)
+
+
+def _copy_parts(run: Run, out: Location, ledger: Ledger, tables: Sequence[str], columns: Sequence[str]) -> None:
+    """Write the parts of a ledger again: with the contract's columns alone, as others may hold anything."""
+    for part in ledger.parts:
+        for table in tables:
+            if table in part.rows:
+                content = run.read_part(run.path / table / part.name)
+                write_table(out / table / part.name, without(content, columns) if table == SAMPLES else content)
+
+
+def _copy_thumbnails(run: Run, out: Location) -> None:
+    """Copy the thumbnails of images that were observed; their names are hashes, so none leads elsewhere."""
+    parts = [run.read_part(path, ["status", "image_sha256"]) for path in run.part_paths(SAMPLES)]
+    observed = {row["image_sha256"] for part in parts for row in part.to_pylist() if row["status"] == OK}
+    for file in find_thumbnails(run.path):
+        if file.stem in observed:
+            write_thumbnail(out, file.stem, file.read_bytes())
+
+
+def _copy_job(run: Run, out: Location, name: str) -> None:
+    job = open_job(run, name)
+    for folder in (KNOCKOUTS, JOBS, f"{JOBS}/{name}"):
+        (out / folder).mkdir(exist_ok=True)
+    write_text(settings_path(out, name), to_json(job.settings))
+    for chunk, ledger in job.ledgers.items():
+        _copy_parts(run, out, ledger, (KNOCKOUTS,), ())
+        write_text(ledger_path(out / JOBS / name, chunk), to_json(public_ledger(ledger, (KNOCKOUTS,))))

@@ -1,0 +1,71 @@
+"""What of a run is not published: texts and pictures of the benchmark, and what names paths of the user's machine."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pyarrow as pa
+
+from schemas.manifest import SCHEMA_VERSION, SUBSET, Manifest
+from schemas.store.ledger import Ledger, Part
+from schemas.store.run import Run
+
+TEXTS = ("question", "answer", "boxes")  # columns of `samples` that are the benchmark's
+PRIVATE = ("detail",)  # those that may name paths
+ON_A_MACHINE = re.compile(
+    r"[/\\~.]|[A-Za-z]:|[A-Za-z][A-Za-z0-9+.-]*://"
+)  # how a path begins that is no name on the hub
+
+
+def withheld_columns(*, with_texts: bool) -> tuple[str, ...]:
+    """The columns of `samples` that are null in the copy."""
+    return PRIVATE if with_texts else (*TEXTS, *PRIVATE)
+
+
+def without(samples: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """A table with nulls in some of its columns."""
+    for name in columns:
+        place = samples.schema.get_field_index(name)
+        nulls = pa.nulls(samples.num_rows, samples.schema.field(name).type)
+        samples = samples.set_column(place, samples.schema.field(name), nulls)
+    return samples
+
+
+def public_manifest(run: Run) -> Manifest:
+    """The manifest of the copy, without the folders of the model and the question file.
+
+    Its `derived` is set, so that no command goes on with a run that lacks its texts.
+    """
+    manifest, file = run.manifest, run.manifest.question_file
+    return replace(
+        manifest,
+        schema_version=SCHEMA_VERSION,
+        model=model_name(run),
+        question_file=file and last_name(file),
+        derived=manifest.derived or SUBSET,
+    )
+
+
+def model_name(run: Run) -> str | None:
+    """The model's name on its hub, or that of its directory."""
+    name = run.manifest.model
+    in_directory = any(ledger.settings for ledger in run.ledgers.values())
+    return last_name(name) if name and (in_directory or ON_A_MACHINE.match(name)) else name
+
+
+def public_ledger(ledger: Ledger, tables: Sequence[str]) -> Ledger:
+    """A ledger without the arguments of commands, and with the tables that are copied."""
+    return replace(
+        ledger,
+        parts=[Part(name=part.name, rows=_only(part.rows, tables)) for part in ledger.parts],
+        sessions=[replace(session, arguments={}) for session in ledger.sessions],
+    )
+
+
+def last_name(path: str) -> str:
+    """The last part of a path of any system."""
+    return re.split(r"[/\\]", path.rstrip("/\\"))[-1]
+
+
+def _only(rows: dict[str, int], tables: Sequence[str]) -> dict[str, int]:
+    return {table: number for table, number in rows.items() if table in tables}
