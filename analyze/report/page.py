@@ -80,7 +80,7 @@ def make_page(heads: Heads, other: Heads | None, choices: Choices) -> str:
         number=number,
         title=overview.title(heads, scope, words),
         notes=overview.notes(heads, words),
-        path=str(heads.run.path),
+        path=heads.run.path.name,
         settings=overview.settings(heads, scope, words),
         causal=heads.manifest.causal is not False,
         agreements=measured.agreements(),

@@ -21,6 +21,7 @@ from analyze.tables.tallies import tally
 from analyze.tables.values import sample_values
 from schemas.columns import FLOW_NAMES
 from schemas.roles import ROLES
+from tests.analyze.conftest import FONT
 from tests.support.boxes import badly_placed
 from tests.support.runs import edit_manifest, write_run
 
@@ -119,7 +120,7 @@ def test_strange_names_are_drawn_as_they_are(tmp_path, name, recwarn):
     assert not recwarn.list
 
 
-def test_a_font_that_has_the_letters_is_used(tmp_path, recwarn):
+def test_a_font_that_has_the_letters_is_used(only_latin, tmp_path, recwarn):
     assert drawable("数") == r"\u6570"
     builder = FontBuilder(1000)
     builder.setupGlyphOrder([".notdef", "number"])
@@ -131,7 +132,7 @@ def test_a_font_that_has_the_letters_is_used(tmp_path, recwarn):
     builder.setupGlyf(dict.fromkeys([".notdef", "number"], pen.glyph()))
     builder.setupHorizontalMetrics(dict.fromkeys([".notdef", "number"], (1000, 100)))
     builder.setupHorizontalHeader(ascent=900, descent=-200)
-    builder.setupNameTable({"familyName": "SimHei", "styleName": "Regular", "psName": "SimHei"})
+    builder.setupNameTable({"familyName": FONT, "styleName": "Regular", "psName": "MadeUp"})
     builder.setupOS2()
     builder.setupPost()
     builder.save(tmp_path / "made-up.ttf")
@@ -152,7 +153,7 @@ def test_a_font_that_has_the_letters_is_used(tmp_path, recwarn):
         manager._findfont_cached.cache_clear()
 
 
-def test_text_that_no_font_has_is_legible():
+def test_text_that_no_font_has_is_legible(only_latin):
     assert drawable("数值, Ωж → 🙂\x1b[31m\u202e\n x") == r"\u6570\u503c, Ωж → 🙂\x1b[31m\u202e x".replace(
         "🙂", drawable("🙂")
     )

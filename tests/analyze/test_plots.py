@@ -316,7 +316,7 @@ def test_strange_categories_are_drawn(tmp_path, recwarn, capsys):
     assert "\x1b" not in capsys.readouterr().err
 
 
-def test_letters_that_no_font_has_are_named_once(tmp_path, capsys):
+def test_letters_that_no_font_has_are_named_once(only_latin, tmp_path, capsys):
     run = write_run(tmp_path / "run", categories={"数值": 2, "值": 2, "OCR": 2})
     assert main(["plots", str(run), "--output-dir", str(tmp_path / "out"), "--dpi", "20", "--layers", "0"]) == 0
     assert capsys.readouterr().err.startswith(
@@ -333,6 +333,6 @@ def test_what_scales_cut_is_said(made_up, tmp_path, capsys):
     assert "warning" not in capsys.readouterr().err
 
 
-def test_letters_that_no_font_has():
+def test_letters_that_no_font_has(only_latin):
     assert undrawable(["T2V (text → image),\n90\t%"]) == []
     assert undrawable(["b数a", "值"]) == ["值", "数"]
