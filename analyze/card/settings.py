@@ -40,8 +40,8 @@ def origin(run: Run) -> str:
     address = _citation("repository-code") or _citation("url")
     name = f"[headflow]({address})" if address else "headflow"
     commits = _different(session.git_commit for session in _sessions(run))
-    made = f", commit {escaped(', '.join(commits))}" if commits else ""
-    return f"{name} {_citation('version')} wrote this card{'' if not made else f'; the run was computed{made}'}."
+    made = f" The run was computed by commit {escaped(', '.join(commits))} of it." if commits else ""
+    return f"{name} {_citation('version')} wrote this card.{made}"
 
 
 def _computed(run: Run) -> Iterator[tuple[str, str, str]]:

@@ -46,7 +46,8 @@ WITHOUT_TEXTS = """\
 The texts and pictures of the benchmark are left out: `question`, `answer` and `boxes` are null in `samples`, and there
 are no thumbnails of images. A score, which compares predictions with right answers, cannot be computed from these files
 alone. Names stay, as they tell samples apart: `sample_id`, `question_id`, `image`, `image_shown`, `category` and
-`difficulty` are as the question file gives them, and may be names of image files."""
+`difficulty` are as the question file gives them, and may be names of image files. Ledgers in `chunks/` name images too,
+with sizes and hashes of their bytes."""
 WITH_TEXTS = """\
 **This folder has texts of the benchmark**: questions, answers and boxes in `samples`, where the question file has them,
 and thumbnails of images in `thumbnails/`, where the run has them. Publish them only if their licences allow it."""

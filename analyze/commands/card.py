@@ -3,6 +3,7 @@
 import argparse
 
 from analyze.opening import opened
+from analyze.tables.frames import ANSWERS, IMAGES
 from schemas.cli import say
 from schemas.text import counted
 
@@ -15,7 +16,7 @@ def write_card(arguments: argparse.Namespace) -> int:
     from analyze.card.pictures import find_pictures
     from analyze.card.publishing import publish
 
-    heads = opened(arguments.run, mixed=True)
+    heads = opened(arguments.run, mixed=True, columns=[*IMAGES, *ANSWERS, "reason"])
     pictures, with_texts = find_pictures(heads), arguments.with_texts
     text = card(heads, list(pictures), with_texts=with_texts)
     files = {name: file.read_bytes() for name, file in pictures.items()} | {CARD: text.encode()}
