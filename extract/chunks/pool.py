@@ -3,7 +3,7 @@
 import argparse
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from schemas.store.directory import check_directory, holds_run, remove_run
 from schemas.store.run import open_run
 from schemas.store.writer import TO_RESUME
 from schemas.text import listed, one_line
-from schemas.workers.cluster import connect
+from schemas.workers.cluster import connected
 
 CHUNKS = 8  # for each GPU: few are left over at the end, and little is tried again
 TRIES = 3  # of a chunk
@@ -56,7 +56,7 @@ def run_on_cluster(arguments: argparse.Namespace) -> Done:
     if not missing:
         return Done(before, unchanged=True)
     check_directory(arguments.output_dir)
-    with _connected(arguments.ray) as ray, stop_on_signals() as stop:
+    with connected(arguments.ray, PACKAGES) as ray, stop_on_signals() as stop:
         places = _resources(ray, arguments)
         if arguments.overwrite and holds_run(arguments.output_dir):
             remove_run(arguments.output_dir)
@@ -67,15 +67,6 @@ def run_on_cluster(arguments: argparse.Namespace) -> Done:
                 bar.n = before + total
                 bar.refresh()
     return _result(pool, before, stop, arguments.output_dir)
-
-
-@contextmanager
-def _connected(address: str) -> Iterator[Any]:
-    ray = connect(address, PACKAGES)
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
 
 
 def _resources(ray: Any, arguments: argparse.Namespace) -> list[dict[str, int]]:

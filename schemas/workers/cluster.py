@@ -2,10 +2,11 @@
 
 import logging
 import os
-import re
+import signal
 import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,8 @@ from schemas.errors import HeadflowError
 from schemas.text import one_line
 from schemas.workers.tasks import AHEAD, LOCAL, Result, Task, attempt, result_of
 
+ANSWER = 10  # seconds that a cluster has to answer
 RETRIES = 3  # of a task whose worker was killed
-ADDRESS = re.compile(r"(ray://)?(?P<host>[^/:]+|\[[^/]+\]):(?P<port>[0-9]+)")
-SECONDS = 10  # that a cluster has to answer
 ROOT = Path(__file__).parents[2]
 
 
@@ -26,29 +26,29 @@ class Cluster:
         """Connect to a cluster.
 
         Args:
-            address: as `ray.init` takes it; `LOCAL`: start one here.
+            address: see `connected`; `packages`: those of this repository that the tasks are in.
             number: how many tasks may be done at once; None: as many as the cluster has CPUs.
-            packages: those of this repository that the tasks are in; other machines get them from here.
 
         Raises:
             HeadflowError: Ray is not installed, or there is no cluster at this address.
         """
-        self._ray = connect(address, packages, cpus=number)
-        self._number = number or max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+        self._connection, self._number = connected(address, packages, cpus=number), number
+        self._ray = self._connection.__enter__()
 
     def __enter__(self) -> "Cluster":
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._ray.shutdown()
+        self._connection.__exit__(None, None, None)
 
     def map(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
         """See `Workers.map`."""
+        number = self._number or max(1, int(self._ray.cluster_resources().get("CPU", 1)))
         remote = self._ray.remote(attempt).options(max_retries=RETRIES)
         coming: deque[Any] = deque()
         for task in tasks:
             coming.append(remote.remote(function, task))
-            if len(coming) >= AHEAD * self._number:
+            if len(coming) >= AHEAD * number:
                 yield self._result(coming.popleft())
         while coming:
             yield self._result(coming.popleft())
@@ -62,28 +62,43 @@ class Cluster:
         return result_of(outcome)
 
 
-def connect(address: str, packages: Sequence[str], *, cpus: int | None = None) -> Any:
-    """Connect this process to a cluster; returns the package `ray`, whose `shutdown` ends it.
+@contextmanager
+def connected(address: str, packages: Sequence[str], *, cpus: int | None = None) -> Iterator[Any]:
+    """The package `ray`, connected to a cluster. A cluster that is started here ends with the context, by Ctrl-C too.
 
     Args:
-        cpus: of a cluster that is started here; None: as many as this machine has. Others: see `Cluster`.
+        address: as `ray.init` takes it; `LOCAL`: start one here.
+        packages: those of this repository that run there; other machines get them from here.
+        cpus: of a cluster that is started here; None: as many as this machine has.
 
     Raises:
         HeadflowError: Ray is not installed, or there is no cluster at this address.
     """
-    ray = _ray()
-    if found := ADDRESS.fullmatch(address):
-        try:  # Ray itself tries for minutes
-            socket.create_connection((found["host"], int(found["port"])), SECONDS).close()
-        except OSError as error:
-            raise HeadflowError(f"no Ray cluster at {address}: {one_line(error)}", setting="ray") from None
+    _check_answers(address)
+    ray, interrupt = _ray(), signal.getsignal(signal.SIGINT)
     options: dict[str, Any] = {"num_cpus": cpus, "include_dashboard": False} if address == LOCAL else {}
     options["runtime_env"] = {"py_modules": [str(ROOT / name) for name in packages]}
+    if callable(interrupt):  # so that what follows is done
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise HeadflowError(f"no Ray cluster at {address}: {one_line(error)[:300]}", setting="ray") from None
-    return ray
+        try:
+            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise HeadflowError(f"no Ray cluster at {address}: {one_line(error)[:300]}", setting="ray") from None
+        yield ray
+    finally:
+        ray.shutdown()
+        signal.signal(signal.SIGINT, interrupt)
+
+
+def _check_answers(address: str) -> None:
+    """Raise `HeadflowError` if nobody answers at `host:port`, for which Ray would wait without end."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        try:
+            socket.create_connection((host, int(port)), ANSWER).close()
+        except (OSError, OverflowError) as error:
+            raise HeadflowError(f"no Ray cluster at {address}: {one_line(error)}", setting="ray") from None
 
 
 def _ray() -> Any:
