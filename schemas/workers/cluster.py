@@ -2,6 +2,8 @@
 
 import logging
 import os
+import signal
+import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -12,6 +14,7 @@ from schemas.text import one_line
 from schemas.workers.tasks import AHEAD, Result, Task, attempt, result_of
 
 LOCAL = "local"  # the address of a cluster that is started here, and ends with this process
+ANSWER = 10  # seconds that a cluster has to answer
 RETRIES = 3  # of a task whose worker was killed
 ROOT = Path(__file__).parents[2]
 
@@ -30,20 +33,28 @@ class Cluster:
         Raises:
             HeadflowError: Ray is not installed, or there is no cluster at this address.
         """
-        self._ray = _ray()
+        _check_answers(address)
+        self._ray, self._interrupt = _ray(), signal.getsignal(signal.SIGINT)
         options: dict[str, Any] = {"num_cpus": number, "include_dashboard": False} if address == LOCAL else {}
         options["runtime_env"] = {"py_modules": [str(ROOT / name) for name in packages]}
+        if callable(self._interrupt):  # so that Ctrl-C ends the cluster's processes as well; see `__exit__`
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             self._ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
+            self._number = number or max(1, int(self._ray.cluster_resources().get("CPU", 1)))
         except (OSError, RuntimeError, ValueError) as error:
+            self.__exit__()
             raise HeadflowError(f"no Ray cluster at {address}: {one_line(error)[:300]}", setting="ray") from None
-        self._number = number or max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+        except BaseException:
+            self.__exit__()
+            raise
 
     def __enter__(self) -> "Cluster":
         return self
 
     def __exit__(self, *error: object) -> None:
         self._ray.shutdown()
+        signal.signal(signal.SIGINT, self._interrupt)
 
     def map(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
         """See `Workers.map`."""
@@ -63,6 +74,16 @@ class Cluster:
             what = f"{RETRIES} times anew" if isinstance(error, self._ray.exceptions.WorkerCrashedError) else "by Ray"
             raise HeadflowError(f"a task was not done {what}: {one_line(error)[:300]}", setting="ray") from None
         return result_of(outcome)
+
+
+def _check_answers(address: str) -> None:
+    """Raise `HeadflowError` if nobody answers at `host:port`, for which Ray would wait without end."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        try:
+            socket.create_connection((host, int(port)), ANSWER).close()
+        except (OSError, OverflowError) as error:
+            raise HeadflowError(f"no Ray cluster at {address}: {one_line(error)}", setting="ray") from None
 
 
 def _ray() -> Any:

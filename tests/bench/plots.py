@@ -1,6 +1,7 @@
 """What `plots` and `summary` cost at the size of MME, and at several times that: `python -m tests.bench.plots`.
 
-Wall time and peak memory are those of a whole process, imports included; "tally" is the part of it that reads rows.
+Wall time is that of a whole command, imports included, and peak memory that of its largest process; "tally" is the part
+of it that reads rows.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 from tests.support.runs import MME, write_run
@@ -22,19 +24,23 @@ import sys, time
 from pathlib import Path
 from analyze.tables.frames import open_heads
 from analyze.tables.tallies import tally
-start = time.perf_counter()
-heads, _ = open_heads(Path(sys.argv[1]))
-found = tally(heads, ("t2v", "v2t"), heads.scope(None), spread=sys.argv[2] == "summary")
-print(found.rows.sum(), time.perf_counter() - start)
+from schemas.workers.opening import open_workers
+if __name__ == "__main__":
+    with open_workers(int(sys.argv[3]), None) as workers:
+        start = time.perf_counter()
+        heads, _ = open_heads(Path(sys.argv[1]), workers=workers)
+        found = tally(heads, ("t2v", "v2t"), heads.scope(None), spread=sys.argv[2] == "summary", workers=workers)
+        print(found.rows.sum(), time.perf_counter() - start)
 """
 HEADER = ("rows", "command", "wall", "of it the tally", "peak memory")
 
 
-def measure(run: Path, command: Sequence[str], repeats: int) -> tuple[str, ...]:
+def measure(run: Path, command: Sequence[str], repeats: int, workers: int = 1) -> tuple[str, ...]:
     """One row of the table; `command` is a command of `analyze` with its flags."""
+    command = [*command, "--workers", str(workers)] if workers > 1 else command
     tallying, walls, peaks = [], [], []
     for _ in range(repeats):
-        code = [sys.executable, "-c", TALLY, str(run), command[0]]
+        code = [sys.executable, "-c", TALLY, str(run), command[0], str(workers)]
         rows, seconds = subprocess.run(code, check=True, capture_output=True, text=True).stdout.split()
         tallying.append(float(seconds))
         start = time.perf_counter()
@@ -53,6 +59,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split(":")[0])
     parser.add_argument("--times", type=int, nargs="+", default=[1, 10], help="multiples of MME's size")
     parser.add_argument("--repeats", type=int, default=3, help="medians of so many")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="numbers of workers")
     parser.add_argument("--dpi", default="300", help="of the pictures")
     arguments = parser.parse_args()
     print(f"| {' | '.join(HEADER)} |\n|{' --- |' * len(HEADER)}")
@@ -66,8 +73,8 @@ def main() -> None:
             )
             maker.start()
             maker.join()
-            for command in (["plots", "--dpi", arguments.dpi], ["summary"]):
-                print(f"| {' | '.join(measure(run, command, arguments.repeats))} |", flush=True)
+            for command, workers in product((["plots", "--dpi", arguments.dpi], ["summary"]), arguments.workers):
+                print(f"| {' | '.join(measure(run, command, arguments.repeats, workers))} |", flush=True)
 
 
 if __name__ == "__main__":

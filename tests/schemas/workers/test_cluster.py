@@ -1,11 +1,20 @@
 """Workers on a Ray cluster that is started here. Oracle: doing the tasks in this process."""
 
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
 import pytest
 
 from schemas.errors import HeadflowError
 from schemas.workers.cluster import LOCAL
 from schemas.workers.opening import open_workers
 from tests.support import tasks
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -35,3 +44,40 @@ def test_a_task_whose_worker_is_killed_is_done_again(cluster, tmp_path):
 def test_a_task_that_kills_every_worker_is_named(cluster):
     with pytest.raises(HeadflowError, match="a task was not done"):
         list(cluster.map(tasks.kill_at_2, range(3)))
+
+
+def test_nobody_answers():
+    pytest.importorskip("ray")
+    with pytest.raises(HeadflowError, match=r"no Ray cluster at 127\.0\.0\.1:1: .*refused") as caught:
+        open_workers(2, "127.0.0.1:1")
+    assert caught.value.setting == "ray"
+
+
+STARTED = """
+import sys
+from schemas.cli import leave_at_interrupt, run_command
+leave_at_interrupt()
+from schemas.workers.opening import open_workers
+from tests.support.tasks import sleep_long
+def command():
+    with open_workers(2, "local") as workers:
+        for number in workers.map(sleep_long, range(9)):
+            print(number, flush=True)
+if __name__ == "__main__":
+    sys.exit(run_command(command))
+"""
+
+
+def test_ctrl_c_ends_the_cluster():
+    pytest.importorskip("ray")
+    command = [sys.executable, "-c", STARTED]
+    process = psutil.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    process.stdout.readline()
+    started = process.children(recursive=True)
+    assert len(started) > 3
+    os.kill(process.pid, signal.SIGINT)
+    assert process.communicate(timeout=60)[1] == "interrupted\n"
+    assert process.returncode == 130
+    assert psutil.wait_procs(started, timeout=30)[1] == []
