@@ -26,7 +26,8 @@ COMMAND_LINE = {
       for path in (ROOT / "analyze" / "commands").rglob("[!_]*.py")),
 }  # fmt: skip
 OTHER_ENVIRONMENT = "extract.models.llava.original_package"
-HEAVY = ("torch", "transformers", "tokenizers", "safetensors", "sentencepiece")
+OF_CLUSTERS = ("ray", "boto3", "botocore", "fsspec", "s3fs")
+HEAVY = ("torch", "transformers", "tokenizers", "safetensors", "sentencepiece", *OF_CLUSTERS)
 
 # Python with the packages of [extract] hidden, as in a base install
 LIGHT = f"""
