@@ -36,9 +36,8 @@ class ChunkActor:
         self._asked: Asked | None = None
         self._extractor: Extractor | None = None
 
-    def ready(self) -> int:
-        """Answer, once it runs, with the id of its process."""
-        return os.getpid()
+    def ready(self) -> None:
+        """Do nothing: whoever waits for it knows then that the process runs."""
 
     def run(self, chunk: int) -> tuple[Done | None, str]:
         """Run what a chunk lacks.

@@ -1,6 +1,7 @@
 """The chunks of a run on a Ray cluster: handed to actors, and tried again where one is lost."""
 
 import argparse
+import sys
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -81,11 +82,12 @@ def _resources(ray: Any, arguments: argparse.Namespace) -> list[dict[str, int]]:
     if not gpus:
         raise HeadflowError(f"the Ray cluster at {arguments.ray} has no GPU", setting="device")
     if gpus < arguments.gpus:
-        print(f"warning: the cluster has {gpus} of the {arguments.gpus} GPUs that are asked for")
+        print(f"warning: the cluster has {gpus} of the {arguments.gpus} GPUs that are asked for", file=sys.stderr)
     return [{"num_cpus": 1, "num_gpus": 1}] * min(gpus, arguments.gpus)
 
 
 def _result(pool: "Pool", before: int, stop: StopRequest, path: Location) -> Done:
+    """What was done, of all chunks, where `before` samples were there; raises as `run_on_cluster` says."""
     done = pool.done
     if stop.signal is not None:
         written = sum(part.rows["samples"] for part in open_run(path).parts) if holds_run(path) else 0

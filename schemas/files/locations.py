@@ -25,7 +25,7 @@ STORES = ("s3", "gs", "gcs", "abfs", "abfss")
 URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class ObjectPath:
     """A path on an object store, with what runs need of `pathlib.Path`. Its methods raise `OSError`, as `Path`'s do.
 

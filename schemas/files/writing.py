@@ -33,7 +33,7 @@ def write_text_once(path: Location, content: str, chunk: int) -> bool:
         if absent := not path.exists():
             write_text(path, content)
         return absent
-    aside = aside_of_chunk(path, chunk)
+    aside = path.parent / aside_name(path.name, chunk)
     try:
         aside.write_bytes(_encoded(content))
         _flush(aside)
@@ -51,13 +51,8 @@ def write_text_once(path: Location, content: str, chunk: int) -> bool:
         aside.unlink(missing_ok=True)
 
 
-def aside_of_chunk(path: Path, chunk: int) -> Path:
-    """Where the writer of a chunk writes a file that the writers of all chunks write."""
-    return path.parent / aside_name(path.name, chunk)
-
-
 def aside_name(name: str, chunk: int) -> str:
-    """The name of such a file until it is whole."""
+    """The name, until it is whole, of a file that the writers of all chunks write."""
     return f".{name}.{chunk:05d}.tmp"
 
 
