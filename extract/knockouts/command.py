@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +28,26 @@ from schemas.store.run import Run, open_run
 from schemas.text import listed, short
 
 if TYPE_CHECKING:
+    from extract.knockouts.references import References
     from extract.knockouts.runner import KnockOutJob
     from schemas.jobs.writer import JobWriter
+
+
+@dataclass(frozen=True)
+class AskedJob:
+    """What is asked for of a run.
+
+    Attributes:
+        whole: all samples that the run observed; `questions`: those that are asked for.
+        references: what knock-outs take from other images of the run.
+    """
+
+    run: Run
+    name: str
+    settings: Settings
+    whole: QuestionSet
+    questions: QuestionSet
+    references: "References"
 
 
 def knock_out(argv: Sequence[str]) -> int:
@@ -47,6 +65,7 @@ def knock_out(argv: Sequence[str]) -> int:
     with packages(TRANSFORMERS):
         from extract.growing.changes import Change
         from extract.images.fingerprint import fingerprint_images
+        from extract.knockouts.references import References, images_of_run
     change = Change.of(arguments.kind, arguments.query, arguments.key)
     if manifest.causal and change.sees_nothing:
         raise HeadflowError(
@@ -54,13 +73,18 @@ def knock_out(argv: Sequence[str]) -> int:
             setting="query",
         )
     wordings, samples = find_wordings(asked), run.samples()
-    questions = find_questions(run, samples, wordings, arguments, asked)
-    images = fingerprint_images(questions)
+    whole = find_questions(run, samples, wordings, asked)
+    questions = choose_samples(whole, arguments)
+    images = fingerprint_images(whole)
     if changed := [name for ledger in run.ledgers.values() for name in changed_observed(run, ledger, images)]:
         raise HeadflowError(
             f"{listed(changed)}: not the image that {run.path} was computed with; give the same images",
             setting="image_folder",
         )
+    hashes = dict(zip(samples["sample_id"].to_pylist(), samples["image_sha256"].to_pylist(), strict=True))
+    references = References.of(
+        change.kind, images_of_run(whole.samples, hashes), arguments.reference_images, arguments.seed
+    )
     name = arguments.job or job_name(arguments)
     settings = Settings(
         kind=change.kind,
@@ -69,6 +93,7 @@ def knock_out(argv: Sequence[str]) -> int:
         knock_outs={key: each.to_object() for key, each in sets.items()},
         seed=arguments.seed,
         reference_images=arguments.reference_images if change.kind == MEAN else None,
+        references=references.fingerprint(),
         num_chunks=arguments.num_chunks,
     )
     if arguments.overwrite:
@@ -76,7 +101,7 @@ def knock_out(argv: Sequence[str]) -> int:
             raise HeadflowError("overwriting would remove what other chunks have written", setting="overwrite")
         remove_job(run, name)
     margins = dict(zip(samples["sample_id"].to_pylist(), samples["margin"].to_pylist(), strict=True))
-    run_job(run, name, settings, questions, wordings, margins, asked, arguments)
+    run_job(AskedJob(run, name, settings, whole, questions, references), wordings, margins, asked, arguments)
     return 0
 
 
@@ -121,10 +146,9 @@ def find_questions(
     run: Run,
     samples: pa.Table,
     wordings: Sequence[Wording],
-    arguments: argparse.Namespace,
     asked: argparse.Namespace,
 ) -> QuestionSet:
-    """The observed samples of a run that are asked for, as its question file has them.
+    """The observed samples of a run, as its question file has them.
 
     Raises:
         HeadflowError: the question file is another one, or does not have them.
@@ -140,9 +164,16 @@ def find_questions(
     observed = {name for name, status in rows if status == OK}
     if missing := observed - {sample.sample_id for sample in questions.samples}:
         raise HeadflowError(f"{asked.question_file} lacks samples of {run.path}: {listed(sorted(missing))}")
-    wanted = observed if arguments.samples is None else _listed_samples(arguments.samples, observed)
-    chosen = [sample for sample in questions.samples if sample.sample_id in wanted]
-    return replace(questions, samples=chosen).first(arguments.num_samples or 0)
+    return replace(questions, samples=[sample for sample in questions.samples if sample.sample_id in observed])
+
+
+def choose_samples(whole: QuestionSet, arguments: argparse.Namespace) -> QuestionSet:
+    """The samples that are asked for, of all that a run observed."""
+    chosen = whole
+    if arguments.samples is not None:
+        wanted = _listed_samples(arguments.samples, {sample.sample_id for sample in whole.samples})
+        chosen = replace(whole, samples=[sample for sample in whole.samples if sample.sample_id in wanted])
+    return chosen.first(arguments.num_samples or 0)
 
 
 def _listed_samples(path: Path, observed: set[str]) -> set[str]:
@@ -160,10 +191,7 @@ def _listed_samples(path: Path, observed: set[str]) -> set[str]:
 
 
 def run_job(
-    run: Run,
-    name: str,
-    settings: Settings,
-    questions: QuestionSet,
+    of: AskedJob,
     wordings: Sequence[Wording],
     margins: Mapping[str, float | None],
     asked: argparse.Namespace,
@@ -182,8 +210,8 @@ def run_job(
         from extract.knockouts.runner import KnockOutJob
         from schemas.jobs.writer import JobWriter
 
-    chunk = questions.chunk(arguments.num_chunks, arguments.chunk_idx)
-    check_images(questions, chunk)
+    run, chunk = of.run, of.questions.chunk(arguments.num_chunks, arguments.chunk_idx)
+    check_images(of.questions, chunk)
     removed = HeadSet.of(run.manifest.removed)
     checkpoint, prompts, answers = load_asked(asked, wordings, removed)
     job = KnockOutJob(
@@ -194,7 +222,8 @@ def run_job(
         workers=asked.num_workers,
         removed=removed,
         answers=answers,
-        settings=settings,
+        settings=of.settings,
+        references=of.references,
         tokens=arguments.tokens,
     )
     check_model_of_run(run, job.manifest_fields() | answers.tokens.manifest_fields(), checkpoint.weights)
@@ -202,22 +231,22 @@ def run_job(
     session = replace(job.session(), git_commit=git_commit(), versions=used, arguments=recorded(arguments))
     writer = JobWriter(
         run,
-        name,
-        settings,
+        of.name,
+        of.settings,
         session,
         samples=len(chunk.samples),
         chunk=arguments.chunk_idx,
-        samples_in_job=len(questions.samples),
+        samples_in_job=len(of.questions.samples),
         weights=checkpoint.weights,
     )
-    say(f"job {name} of {run.path}: {job.cost()} for each of {len(chunk.samples)} samples")
-    write(job, writer, questions, chunk, margins)
+    say(f"job {of.name} of {run.path}: {job.cost()} for each of {len(chunk.samples)} samples")
+    write(job, writer, of.whole, chunk, margins)
 
 
 def write(
     job: "KnockOutJob",
     writer: "JobWriter",
-    questions: QuestionSet,
+    whole: QuestionSet,
     chunk: QuestionSet,
     margins: Mapping[str, float | None],
 ) -> None:
@@ -228,7 +257,7 @@ def write(
             nulls = f", {writer.nulls} of them without values: --overwrite computes all anew" if writer.nulls else ""
             say(f"{there} of {len(chunk.samples)} samples are there already{nulls}")
         try:
-            skipped = job.run(questions, chunk, margins, writer)
+            skipped = job.run(whole, chunk, margins, writer)
         except HeadflowError:
             writer.abandon()
             raise

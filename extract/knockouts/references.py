@@ -1,6 +1,9 @@
 """What knock-outs take from other images: mean outputs of heads, and the image that takes another's place."""
 
-from collections.abc import Iterable, Sequence
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -9,8 +12,9 @@ from torch import Tensor
 from extract.growing.changes import Change
 from extract.growing.growth import Growth, Source
 from extract.growing.prefill import Prefill
-from extract.images.counterfactual.swapping import cycles
+from extract.images.counterfactual.swapping import by_category, choose_partners
 from extract.questions.samples import Sample
+from schemas.columns import MEAN, SWAP
 from schemas.errors import HeadflowError
 
 
@@ -46,38 +50,64 @@ class HeadMeans:
         return total / sum(self._counts[name] for name in others)
 
 
-def choose_references(groups: Sequence[Sequence[Sample]], number: int, seed: int) -> list[Sample]:
+@dataclass(frozen=True)
+class References:
+    """What knock-outs of a run take from other images. It depends on the run, never on the samples that are asked for.
+
+    Attributes:
+        averaged: of `mean`, a sample about each image that is averaged over.
+        partners: of `swap`, by the hash of each image, a sample about the one that takes its place.
+    """
+
+    averaged: Sequence[Sample] = ()
+    partners: Mapping[str, Sample] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, kind: str, images: Mapping[str, Sample], number: int, seed: int) -> "References":
+        """Those of a kind of knock-outs.
+
+        Args:
+            images: the first sample about each image that the run observed, by its hash, see `images_of_run`.
+            number: of images that are averaged over, at most.
+
+        Raises:
+            HeadflowError: the kind needs another image, and there is one.
+        """
+        if kind in (MEAN, SWAP) and len(images) < 2:
+            raise HeadflowError(f"{kind} takes something from another image, and the run has one", setting="kind")
+        if kind == MEAN:
+            return cls(averaged=choose_references(images, number, seed))
+        return cls(partners=choose_partners(images, seed) if kind == SWAP else {})
+
+    def fingerprint(self) -> str | None:
+        """SHA-256 of what is taken from where; None where nothing is."""
+        taken = [sample.sample_id for sample in self.averaged] or {
+            digest: sample.sample_id for digest, sample in self.partners.items()
+        }
+        return hashlib.sha256(json.dumps(taken, sort_keys=True).encode()).hexdigest() if taken else None
+
+
+def images_of_run(samples: Iterable[Sample], hashes: Mapping[str, str | None]) -> dict[str, Sample]:
+    """The first sample about each image, by the image's hash.
+
+    Args:
+        samples: all that the run observed, in the order of the question file.
+        hashes: of their images, by `sample_id`.
+    """
+    images: dict[str, Sample] = {}
+    for sample in samples:
+        if (digest := hashes[sample.sample_id]) is not None:
+            images.setdefault(digest, sample)
+    return images
+
+
+def choose_references(images: Mapping[str, Sample], number: int, seed: int) -> list[Sample]:
     """One sample about each of up to `number` images, spread over the categories by turns.
 
     Args:
-        groups: the samples about each image.
+        images: as of `References.of`.
     """
     random = np.random.default_rng(seed)
-    categories: dict[str, list[Sample]] = {}
-    for group in groups:
-        categories.setdefault(group[0].category, []).append(group[0])
-    drawn = [[samples[place] for place in random.permutation(len(samples))] for samples in categories.values()]
+    drawn = [[images[each] for each in random.permutation(digests)] for digests in by_category(images).values()]
     turns = (each[turn] for turn in range(max(map(len, drawn), default=0)) for each in drawn if turn < len(each))
     return [sample for sample, _ in zip(turns, range(number), strict=False)]
-
-
-def choose_partners(groups: Iterable[Sequence[Sample]], seed: int) -> dict[str, Sample]:
-    """For each image by its name, a sample about another image of the same category.
-
-    Each image takes the place of one other. Images that are alone in their categories take each other's, or, if there
-    is one of them, that of any image.
-
-    Raises:
-        HeadflowError: there is one image.
-    """
-    random = np.random.default_rng(seed)
-    categories: dict[str, list[Sample]] = {}
-    for group in groups:
-        categories.setdefault(group[0].category, []).append(group[0])
-    partners: dict[str, Sample] = {}
-    for samples in cycles(categories):
-        order = [samples[place] for place in random.permutation(len(samples))]
-        partners |= {one.image: other for one, other in zip(order, [*order[1:], order[0]], strict=True)}
-    if not partners:
-        raise HeadflowError("images are swapped with others: there is one", setting="kind")
-    return partners

@@ -10,15 +10,15 @@ from extract.growing.growth import Growth
 from extract.growing.prefill import run_prefill
 from extract.images.loading import open_images
 from extract.knockouts.passes import COLUMNS, KnockedOut, KnockOutPasses, over_images
-from extract.knockouts.references import HeadMeans, choose_partners, choose_references
+from extract.knockouts.references import HeadMeans, References
 from extract.loop import Loop, ReaderEnded
 from extract.models.answers import AnswerReader
 from extract.models.transformers_model import TransformersModel
 from extract.passes.batching import ImageQuestions, Question
 from extract.questions.question_set import QuestionSet
-from extract.questions.samples import Sample, Skipped
+from extract.questions.samples import Skipped
 from schemas.columns import MEAN, SWAP
-from schemas.errors import Stopped
+from schemas.errors import HeadflowError, Stopped
 from schemas.jobs.job import Settings
 from schemas.jobs.writer import JobWriter
 from schemas.store.writer import TO_RESUME
@@ -29,11 +29,13 @@ class KnockOutJob(Loop):
     """A job of knock-outs on a loaded model.
 
     Attributes:
+        references: what knock-outs take from other images of the run.
         tokens: how many go through a layer at once, about.
     """
 
     answers: AnswerReader
     settings: Settings
+    references: References
     tokens: int
 
     @property
@@ -61,12 +63,12 @@ class KnockOutJob(Loop):
         return f"{number} knock-outs over the question alone, {passes:.1f} passes of its tokens"
 
     def run(
-        self, questions: QuestionSet, chunk: QuestionSet, margins: Mapping[str, float | None], writer: JobWriter
+        self, whole: QuestionSet, chunk: QuestionSet, margins: Mapping[str, float | None], writer: JobWriter
     ) -> Counter[str]:
         """Run the samples that a job lacks, and complete its chunk.
 
         Args:
-            questions: of all chunks: images of other chunks may take the place of one, or be averaged over.
+            whole: all that the run observed: any of their images may take the place of one, or be averaged over.
             margins: what the run has of its samples, by id.
 
         Returns:
@@ -82,8 +84,8 @@ class KnockOutJob(Loop):
             self.growth,
             names,
             margins=margins,
-            means=self._means(questions) if self.settings.kind == MEAN else None,
-            partner=self._partner(questions) if self.settings.kind == SWAP else None,
+            means=self._means(whole) if self.settings.kind == MEAN else None,
+            partner=PartnerImages(self, whole) if self.settings.kind == SWAP else None,
         )
 
         def write(outcome: KnockedOut | Skipped) -> None:
@@ -110,24 +112,31 @@ class KnockOutJob(Loop):
         writer.finish()
         return ended.skipped
 
-    def _means(self, questions: QuestionSet) -> HeadMeans:
-        """What heads put out on the reference images."""
+    def _means(self, whole: QuestionSet) -> HeadMeans:
+        """What heads put out on the reference images.
+
+        Raises:
+            HeadflowError: one of them cannot be used; without it, means would be others than in the rest of the job.
+        """
         means = HeadMeans(self.growth, self.change)
-        chosen = choose_references(questions.by_image(), self.settings.reference_images or 0, self.settings.seed)
 
         def add(image: ImageQuestions) -> list[KnockedOut]:
             means.add(image.sha256, run_prefill(self.model, image))
             return [KnockedOut(question.sample, {}) for question in image.questions]
 
-        subset = replace(questions, samples=chosen)
-        ended = self.each(subset, frozenset(), lambda batches: over_images(batches, add), lambda _: None)
+        def check(outcome: KnockedOut | Skipped) -> None:
+            if isinstance(outcome, Skipped):
+                raise HeadflowError(
+                    f"{outcome.sample.image}, one of the images that means are taken over, cannot be used: "
+                    f"{outcome.cause}; give the images of the run",
+                    setting="image_folder",
+                )
+
+        subset = replace(whole, samples=list(self.references.averaged))
+        ended = self.each(subset, frozenset(), lambda batches: over_images(batches, add), check)
         if ended.left:
             raise Stopped("stopped before the first sample", ended.signal or 2)
         return means
-
-    def _partner(self, questions: QuestionSet) -> "PartnerImages":
-        """What gives the image that takes another's place."""
-        return PartnerImages(self, questions, choose_partners(questions.by_image(), self.settings.seed))
 
 
 @dataclass(frozen=True)
@@ -136,11 +145,15 @@ class PartnerImages:
 
     job: KnockOutJob
     questions: QuestionSet
-    partners: dict[str, Sample]
 
     def __call__(self, image: ImageQuestions) -> ImageQuestions:
         """The image that takes the place of one, with a question about it; raises `Unusable` if it cannot be read."""
-        sample = self.partners[image.questions[0].sample.image]
+        sample = self.job.references.partners.get(image.sha256)
+        if sample is None:
+            name = image.questions[0].sample.image
+            raise HeadflowError(
+                f"{name}: not the image that the run was computed with; give the same images", setting="image_folder"
+            )
         loaded = open_images(self.questions, [sample], self.job.checkpoint.preprocessor)[0]
         pixels = loaded.usable()
         prompt = self.job.prompts.build(sample, pixels.image_ids)

@@ -36,6 +36,10 @@ class Settings:
     ] = field(default_factory=dict)
     seed: Annotated[int, "seed of the images that `mean` and `swap` take"] = 0
     reference_images: Annotated[int | None, "images that `mean` averages over; null in other kinds"] = None
+    references: Annotated[
+        str | None,
+        "SHA-256 of what `mean` and `swap` take from which images of the run, of all that it had; null in other kinds",
+    ] = None
     num_chunks: Annotated[int, "chunks that the images are divided into, each written by a process of its own"] = 1
     started: Annotated[str | None, "UTC time when the job was begun, ISO 8601"] = None
 

@@ -181,6 +181,8 @@ def _check_same(job: Job, settings: Settings) -> None:
     for name, value in asked.items():
         if name not in JOB_DESCRIPTIVE and found[name] != value:
             what = f"its {name} is {short(found[name])}, this command's is {short(value)}"
+            if name == "references":
+                what = "the run has other samples now, so means or swapped images would be others"
             if isinstance(value, dict):
                 key = next(key for key in found[name] | value if found[name].get(key) != value.get(key))
                 who = [each for each, own in (("that job", found[name]), ("this command", value)) if key in own]

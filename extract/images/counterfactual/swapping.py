@@ -1,10 +1,13 @@
 """Swapped images: for each image another one of the same category, which is shown in its place.
 
 The images of a category, in the order of the question file, are shifted by a number of places that is drawn with a
-fixed seed: so each is shown once, and Parquet is still read in order. Images with the same bytes are one image, of the
+seed: so each is shown once, and Parquet is still read in order. Images with the same bytes are one image, of the
 category of the first question about it. Images that are alone in their categories take each other's places; a single
-one joins the first category. A file that does not begin as an image takes no part; one with damaged pixels does, as
-nothing is decoded here. All of it depends on the whole question file, never on the samples that a process runs.
+one joins the first category. An extraction swaps the images of its whole question file, knock-outs those of their whole
+run, whichever samples a process runs: with one seed, a run of the whole file has the same partners in both.
+
+In a question file, a file that does not begin as an image takes no part; one with damaged pixels does, as nothing is
+decoded here. In a run, the images that were observed take part.
 """
 
 import hashlib
@@ -54,19 +57,34 @@ def find_partners(whole: QuestionSet) -> dict[str | int, Sample]:
         if (where := place(sample)) not in hashes and (digest := _hash(images, where)) is not None:
             hashes[where] = digest
             first.setdefault(digest, sample)
-    categories: dict[str, list[str]] = {}
-    for digest, sample in first.items():
-        categories.setdefault(sample.category, []).append(digest)
-    random = np.random.default_rng(SEED)
-    partner: dict[str, str] = {}
-    for cycle in cycles(categories):
-        shift = int(random.integers(1, len(cycle)))
-        partner |= zip(cycle, [*cycle[shift:], *cycle[:shift]], strict=True)
-    if not partner:
+    partners = choose_partners(first)
+    if not partners:
         raise HeadflowError(
             f"images are shown in place of each other: fewer than two of {whole.name} can be read", setting="images"
         )
-    return {where: first[partner[digest]] for where, digest in hashes.items()}
+    return {where: partners[digest] for where, digest in hashes.items()}
+
+
+def choose_partners(images: Mapping[str, Sample], seed: int = SEED) -> dict[str, Sample]:
+    """For each image, by its hash, a sample about the image that is shown in its place; empty if there is one image.
+
+    Args:
+        images: the first sample about each image, by its hash, in the order of the question file.
+    """
+    random = np.random.default_rng(seed)
+    partners: dict[str, Sample] = {}
+    for cycle in cycles(by_category(images)):
+        shift = int(random.integers(1, len(cycle)))
+        partners |= {one: images[other] for one, other in zip(cycle, [*cycle[shift:], *cycle[:shift]], strict=True)}
+    return partners
+
+
+def by_category(images: Mapping[str, Sample]) -> dict[str, list[str]]:
+    """The hashes of images, in their order, by the category of the sample about each."""
+    categories: dict[str, list[str]] = {}
+    for digest, sample in images.items():
+        categories.setdefault(sample.category, []).append(digest)
+    return categories
 
 
 def cycles(categories: Mapping[str, Sequence[One]]) -> list[list[One]]:

@@ -6,7 +6,8 @@ import torch
 from extract.growing.changes import Change
 from extract.growing.growth import Growth
 from extract.growing.prefill import run_prefill
-from extract.knockouts.references import HeadMeans, choose_partners, choose_references
+from extract.images.counterfactual.swapping import choose_partners
+from extract.knockouts.references import HeadMeans, References, choose_references
 from extract.passes.batching import ImageQuestions, Question
 from extract.questions.samples import Sample
 from schemas.columns import LAST
@@ -225,31 +226,42 @@ def test_half_precision_is_as_close_as_its_passes_are_to_each_other(tmp_path):
 
 
 def samples(**images):
-    """A sample about each image, by category."""
-    return [
-        [Sample(f"{category}{number}", category, None, f"{category}{number}.png", "?", "Yes", row=number)]
+    """A sample about each image, by the image's name; so many of each category."""
+    return {
+        f"{category}{number}": Sample(f"{category}{number}", category, None, "image.png", "?", "Yes", row=number)
         for category, count in images.items()
         for number in range(count)
-    ]
+    }
 
 
 def test_partners_are_of_the_same_category_and_never_the_image_itself():
-    groups = samples(a=5, b=2, c=1)
-    partners = choose_partners(groups, seed=3)
-    assert set(partners) == {group[0].image for group in groups}
-    assert len({sample.image for sample in partners.values()}) == len(groups)  # each is taken once
+    images = samples(a=5, b=2, c=1)
+    partners = choose_partners(images, seed=3)
+    assert set(partners) == set(images)
+    assert len({sample.sample_id for sample in partners.values()}) == len(images)  # each is taken once
     for name, sample in partners.items():
-        assert sample.image != name
-        assert sample.category == name[0] or "c0.png" in (name, sample.image)
+        assert sample.sample_id != name
+        assert sample.category == name[0] or "c0" in (name, sample.sample_id)
     assert {sample.category for sample in choose_partners(samples(c=1, d=1), 0).values()} == {"c", "d"}
-    with pytest.raises(HeadflowError, match="images are swapped with others: there is one"):
-        choose_partners(samples(a=1), 0)
+    for kind in ("mean", "swap"):
+        with pytest.raises(HeadflowError, match=f"{kind} takes something from another image, and the run has one"):
+            References.of(kind, samples(a=1), 8, 0)
+
+
+def test_references_have_a_fingerprint_of_what_is_taken():
+    def fingerprint(kind, **images):
+        return References.of(kind, samples(**images), 3, 0).fingerprint()
+
+    assert fingerprint("edge", a=5) is None
+    for kind in ("mean", "swap"):
+        assert fingerprint(kind, a=5) == fingerprint(kind, a=5)
+        assert fingerprint(kind, a=5) != fingerprint(kind, a=6)
 
 
 def test_references_are_spread_over_the_categories():
     chosen = choose_references(samples(a=9, b=3, c=1), 6, seed=0)
     assert sorted(sample.category for sample in chosen) == ["a", "a", "a", "b", "b", "c"]
-    assert len({sample.image for sample in chosen}) == 6
+    assert len({sample.sample_id for sample in chosen}) == 6
     assert len(choose_references(samples(a=2), 6, seed=0)) == 2
 
 

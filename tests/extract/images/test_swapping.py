@@ -11,6 +11,7 @@ from PIL import Image
 from extract.images.counterfactual.swapping import cycles, swap_images
 from extract.images.loading import open_images
 from extract.images.preprocessing import Pixels
+from extract.knockouts.references import References, images_of_run
 from extract.questions.question_set import read_questions
 from schemas.errors import HeadflowError
 
@@ -90,6 +91,17 @@ def test_parquet_is_shown_the_same_and_read(folder):
         with Image.open(folder / sample.shown.image) as other:
             assert loaded.usable().image_ids == [other.getpixel((0, 0))[0]]
         assert loaded.sha256 == hashlib.sha256((folder / sample.image).read_bytes()).hexdigest()
+
+
+def test_knock_outs_of_a_run_have_the_same_partners(folder):
+    whole = read_questions(folder / "questions.json", folder)
+    expected = shown(swap_images(whole, whole))
+    observed = [sample for sample in whole.samples if sample.image != "gone.png"]
+    hashes = {each.sample_id: hashlib.sha256((folder / each.image).read_bytes()).hexdigest() for each in observed}
+    partners = References.of("swap", images_of_run(observed, hashes), 0, 0).partners
+    assert {each.image: partners[hashes[each.sample_id]].image for each in observed} == {
+        name: other for name, other in expected.items() if other is not None
+    }
 
 
 def test_one_that_is_alone_joins_the_first_category():

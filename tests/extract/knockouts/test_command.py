@@ -178,6 +178,31 @@ def test_other_kinds(run, kind):
     assert found["key"].isna().all() == (kind != "swap")
 
 
+@pytest.mark.parametrize("kind", ["mean", "swap"])
+def test_a_job_that_is_extended_equals_one_made_at_once(run, kind, capsys):
+    """What is taken from other images depends on the run, not on the samples of a call."""
+    flags = ["--heads", "L1H0", "L2H1", "--kind", kind]
+    assert knock_out(run, *flags, "--job", "whole") == 0
+    for number in (4, NUMBER):
+        assert knock_out(run, *flags, "--job", "grown", "--num-samples", number) == 0
+    columns = ["sample_id", "name", "margin", "p_yes", "prediction"]
+    pd.testing.assert_frame_equal(rows(run, "grown")[columns], rows(run, "whole")[columns], check_categorical=False)
+    edit_json(run / "jobs" / "grown.json", references="0" * 64)
+    capsys.readouterr()
+    assert knock_out(run, *flags, "--job", "grown") == 2
+    assert "the run has other samples now, so means or swapped images would be others" in capsys.readouterr().err
+
+
+def test_an_image_that_means_need_is_not_left_out(run, questions, tmp_path, capsys):
+    folder = shutil.copytree(questions / "images", tmp_path / "images")
+    name = pd.read_parquet(run / "samples")["image"].astype(str).iloc[-1]
+    (folder / name).unlink()
+    flags = ["--heads", "L1H0", "--kind", "mean", "--job", "gone", "--num-samples", 2, "--image-folder", folder]
+    assert knock_out(run, *flags) == 2
+    assert f"{name}, one of the images that means are taken over, cannot be used" in capsys.readouterr().err
+    assert not (run / "jobs" / "gone.json").exists()
+
+
 def test_some_samples(run, tmp_path, capsys):
     ids = pd.read_parquet(run / "samples")["sample_id"].astype(str).tolist()
     (tmp_path / "ids.txt").write_text(f"{ids[5]}\n\n{ids[0]}\n")
