@@ -15,7 +15,7 @@ UNKNOWN = "unknown"  # the category of a sample without one
 CATEGORICAL = pa.dictionary(pa.int32(), pa.string())
 RECTANGLE = pa.list_(pa.float32())
 RECTANGLES = pa.list_(RECTANGLE)
-PATCHES = pa.list_(pa.uint8())
+PATCHES = pa.list_(pa.float32())
 
 
 @dataclass(frozen=True)
@@ -143,11 +143,10 @@ MAP_COLUMNS = (
     _nullable("centre_x", pa.float32(), "of the image's width", "centre of the map, from the left; null as `entropy`"),
     _nullable("centre_y", pa.float32(), "of the image's height", "likewise, from the top"),
     _mass("rest", "attention on image tokens, or parts of them, that lie nowhere on the grid, such as ends of rows"),
-    Column("scale", pa.float32(), "mass, 0..1", False, "attention that a step of `map` stands for"),
     _nullable(
         "map",
         PATCHES,
-        "times `scale`",
+        "mass, 0..1",
         "attention on each patch of the grid, row by row; null in heads that were not asked for",
     ),
 )

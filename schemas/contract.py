@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import pyarrow as pa
 
-from schemas.columns import CATEGORICAL, PATCHES, REASONS, RECTANGLE, RECTANGLES, TABLES, Column
+from schemas.columns import CATEGORICAL, REASONS, RECTANGLE, RECTANGLES, TABLES, Column
 from schemas.jobs.job import Settings
 from schemas.manifest import Manifest, Session, meanings
 from schemas.roles import ROLES
@@ -13,9 +13,8 @@ from schemas.store.ledger import Ledger, Part
 TYPE_NAMES = {
     CATEGORICAL: "categorical",
     pa.float32(): "float32",
-    RECTANGLE: "list of float32",
+    RECTANGLE: "list of float32",  # `PATCHES` is the same type
     RECTANGLES: "list of lists of float32",
-    PATCHES: "list of uint8",
 }
 
 

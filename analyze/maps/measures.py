@@ -22,8 +22,9 @@ from analyze.tables.values import Values
 from schemas.errors import HeadflowError
 from schemas.store.parts import has_map
 
+EVEN = 1e-5  # of the mean: a map in float32 is even if no patch has more
+LEAST = 0.01  # of an even map: less counts as this in logarithms
 NEIGHBOURS = np.stack([np.zeros((3, 3)), np.ones((3, 3)), np.zeros((3, 3))])  # within a map, all eight
-HALF = 0.5  # of a step: what a map rounds to 0
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,11 @@ class MeanMaps:
     Attributes:
         shares: sums over samples of maps as shares, [heads, rows, columns].
         seen: sums of the shares that even maps would have, [heads, rows, columns].
-        least: sums of half a step, relative to an even map, [heads]; `samples`: how many have a map that is not all 0.
+        samples: how many have a map that is not all 0, [heads].
     """
 
     shares: Array
     seen: Array
-    least: Array
     samples: Array
 
     def relative(self, head: int) -> Array:
@@ -49,16 +49,12 @@ class MeanMaps:
     def debiased(self, head: int, maps: Maps, grid: Grid) -> Array:
         """`ln(p / p_head)` of a sample's map and the head's mean, [rows, columns].
 
-        Both are relative to an even map, so that what an image has been cropped or padded by does not count. What a map
-        rounds to 0 counts as half a step, in the mean as well. NaN where there is no patch, or the map is all 0.
+        Both are relative to an even map, so that what an image has been cropped or padded by does not count. Less than
+        `LEAST` of an even map counts as that, in both. NaN where there is no patch, or the map is all 0.
         """
-        total = float(maps.sum(dtype=np.int64))
         shares, seen = lay(maps[None], grid, self.seen.shape[1:])
-        if not total:
-            return np.full(seen.shape, np.nan)
         with np.errstate(invalid="ignore", divide="ignore"):
-            own = np.maximum(shares[0] / seen, HALF * grid.patches / total)
-            mean = np.maximum(self.relative(head), self.least[head] / self.samples[head])
+            own, mean = np.maximum(shares[0] / seen, LEAST), np.maximum(self.relative(head), LEAST)
             return np.where(seen > 0, np.log(own / mean), np.nan)
 
 
@@ -104,7 +100,7 @@ def measure_maps(heads: Heads, wanted: npt.NDArray[np.bool_]) -> Measures:
     shape = common_shape(heads.samples.iloc[rows])
     spatial, hits, inside = (np.full((len(rows), number), np.nan, np.float32) for _ in range(3))
     area, centre, chance = (np.full(len(rows), np.nan) for _ in range(3))
-    means = MeanMaps(*(np.zeros((number, *shape)) for _ in range(2)), *(np.zeros(number) for _ in range(2)))
+    means = MeanMaps(*(np.zeros((number, *shape)) for _ in range(2)), np.zeros(number))
     for place, (row, maps) in enumerate(sample_maps(heads, set(rows.tolist()))):
         grid, sample = grids[row], heads.samples.iloc[row]
         check_size(heads, row, maps, grid)
@@ -129,10 +125,10 @@ def check_size(heads: Heads, row: int, maps: Maps, grid: Grid) -> None:
 
 
 def spatial_entropy(maps: Maps, grid: Grid) -> Array:
-    """The spatial entropy of maps [heads, patches], in nats, [heads]; NaN where no patch exceeds the mean."""
-    totals = maps.sum(axis=1, dtype=np.int64)
-    excess = maps * np.float64(grid.patches) - totals[:, None]  # whole numbers, so without rounding
-    above = excess > 0
+    """The spatial entropy of maps [heads, patches], in nats, [heads]; NaN of an even map, see `EVEN`."""
+    means = maps.mean(axis=1, dtype=np.float64, keepdims=True)
+    excess = maps - means
+    above = (excess > 0) & (excess.max(axis=1, keepdims=True) > EVEN * means)
     components, number = ndimage.label(above.reshape(len(maps), grid.rows, grid.columns), NEIGHBOURS)
     labels, excess, head_of = components.reshape(len(maps), -1)[above], excess[above], np.nonzero(above)[0]
     weights = np.bincount(labels, excess, number + 1)[1:]
@@ -155,7 +151,7 @@ def pointing_hits(maps: Maps, centred: npt.NDArray[np.bool_]) -> Array:
 def share_inside(maps: Maps, covered: Array) -> Array:
     """The share of each map that lies in boxes, which cover so much of each patch, [heads]; NaN if it is all 0."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        share: Array = (maps.astype(np.float64) @ covered) / maps.sum(axis=1, dtype=np.int64)
+        share: Array = (maps.astype(np.float64) @ covered) / maps.sum(axis=1, dtype=np.float64)
     return share
 
 
@@ -182,5 +178,4 @@ def _add(means: MeanMaps, maps: Maps, grid: Grid) -> None:
     for head in np.flatnonzero(known):
         means.shares[head] += shares[head]
         means.seen[head] += even
-    means.least[known] += HALF * grid.patches / maps[known].sum(axis=1, dtype=np.int64)
     means.samples[known] += 1

@@ -14,11 +14,11 @@ from schemas.store.ledger import Part
 from schemas.store.parts import has_map
 from schemas.store.run import Run
 
-Maps = npt.NDArray[np.uint8]
+Maps = npt.NDArray[np.float32]
 
 
 def part_maps(run: Run, part: Part, samples: Sequence[str]) -> list[Maps]:
-    """The maps of the samples of one part, each uint8 [heads that have one, patches]; heads by layer and head.
+    """The maps of the samples of one part, each float32 [heads that have one, patches]; heads by layer and head.
 
     Args:
         samples: ids of the part's samples that were observed.
@@ -29,7 +29,7 @@ def part_maps(run: Run, part: Part, samples: Sequence[str]) -> list[Maps]:
     """
     path, kept = run.path / MAPS / part.name, has_map(run)
     number = np.cumsum(kept).reshape(kept.shape) - 1
-    found: list[list[Maps]] = [[np.empty(0, np.uint8)] * int(kept.sum()) for _ in samples]
+    found: list[list[Maps]] = [[np.empty(0, np.float32)] * int(kept.sum()) for _ in samples]
     for place, batch in part_rows(run, path, samples, [MAP]):
         layer, head, column = batch["layer"].to_numpy(), batch["head"].to_numpy(), batch[MAP]
         if (pc.is_valid(column).to_numpy(zero_copy_only=False) != kept[layer, head]).any():

@@ -185,9 +185,9 @@ class Overlays:
         return OverlayPicture(f"mean_{name(*head)}", title, of, (mean,), debiased)
 
     def _overlay(self, sample: int, head: Place, lines: tuple[str, ...]) -> Overlay:
-        row, steps = self._row(sample), self.maps[sample][self._number(head)].astype(np.float64)
+        row, weights = self._row(sample), self.maps[sample][self._number(head)].astype(np.float64)
         grid = read_grid(row)
-        values = (steps / (steps.mean() or 1.0)).reshape(grid.rows, grid.columns)
+        values = (weights / (weights.mean() or 1.0)).reshape(grid.rows, grid.columns)
         return Overlay(lines, values, grid.box, self._size(sample), self.grey[sample], read_boxes(row))
 
     def _lines(self, sample: int, head: Place) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ class Look:
         prediction: the first generated token, decoded; `p_yes`, `p_no`, `margin`: as in the table `samples`.
         masses: by column of `heads`, float32 [layers, heads].
         numbers: by column of `maps`, float32 [layers, heads], NaN for null.
-        steps: uint8 [layers, heads, rows, columns], attention on the patches over `numbers["scale"]`.
+        maps: float32 [layers, heads, rows, columns], attention on the patches.
         box: what the grid covers, `x0, y0, x1, y1` in pixels of the image; `size`: of the image, width and height.
     """
 
@@ -51,14 +51,14 @@ class Look:
     margin: float
     masses: Mapping[str, Grid]
     numbers: Mapping[str, Grid]
-    steps: npt.NDArray[np.uint8]
+    maps: Grid
     box: Box
     size: Size
 
     def map(self, layer: int, head: int) -> Grid:
         """Attention of a head on each patch, float32 [rows, columns]."""
-        scaled: Grid = self.steps[layer, head] * self.numbers["scale"][layer, head]
-        return scaled
+        own: Grid = self.maps[layer, head]
+        return own
 
 
 class Looker:
@@ -111,7 +111,7 @@ class Looker:
             **{name: values[name] for name in ("prediction", "p_yes", "p_no", "margin")},
             masses=dict(zip(FLOW_NAMES, np.moveaxis(grids["heads"], -1, 0), strict=True)),
             numbers=dict(zip(NAMES, np.moveaxis(grids[MAPS], -1, 0), strict=True)),
-            steps=grids[MAP].reshape(shape),
+            maps=grids[MAP].reshape(shape),
             box=tuple(values["grid_box"]),
             size=size,
         )

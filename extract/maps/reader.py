@@ -20,8 +20,6 @@ from extract.maps.sinks import visual_sinks
 from schemas.columns import MAP, MAPS
 from schemas.roles import BOS, IMAGE
 
-STEPS = 255
-
 
 @dataclass(frozen=True)
 class Grids(OnDevice):
@@ -73,8 +71,8 @@ class MapReader:
 
     Attributes:
         layers: the decoder's layers.
-        numbers: of each layer float32 [questions, heads, 7], the columns of values of `maps`, NaN for null.
-        maps: of each layer uint8 [questions, heads that have one, patches].
+        numbers: of each layer float32 [questions, heads, 6], the columns of values of `maps`, NaN for null.
+        maps: of each layer float32 [questions, heads that have one, patches].
     """
 
     def __init__(
@@ -126,12 +124,10 @@ class MapReader:
         laid = weights.gather(-1, tokens).unflatten(-1, grids.shares.shape[1:])
         grid = (laid * grids.shares[:, None]).sum(dim=-1)
         mass, sink = weights.sum(dim=-1), (weights * sinks).sum(dim=-1)
-        rest, scale = (weights * grids.outside[:, None]).sum(dim=-1), grid.amax(dim=-1) / STEPS
+        rest = (weights * grids.outside[:, None]).sum(dim=-1)
         entropy, x, y = _shape(grid, grids)
-        self.numbers.append(torch.stack([mass, entropy, sink, x, y, rest, scale], dim=-1))
-        kept = list(self._has_map[len(self.maps)])
-        steps = (grid[:, kept] / scale[:, kept, None].clamp_min(torch.finfo(torch.float32).tiny)).round_()
-        self.maps.append(steps.clamp_(max=STEPS).to(torch.uint8))
+        self.numbers.append(torch.stack([mass, entropy, sink, x, y, rest], dim=-1))
+        self.maps.append(grid[:, list(self._has_map[len(self.maps)])])
 
     def _on_image(self, layer: LayerInput) -> Tensor:
         """Attention of each question on each image token, the mean over its queries: [images, slots, heads, tokens]."""

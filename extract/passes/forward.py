@@ -221,4 +221,6 @@ def _not_finite(result: Mapping[str, Tensor]) -> str | None:
         layers = torch.isfinite(result[name]).flatten(1).all(dim=1) if name in result else torch.ones(1)
         if not layers.all():
             return f"{what} of layer {int((~layers).nonzero()[0])} is not finite"
+    if MAP in result and not torch.isfinite(result[MAP]).all():
+        return "a map is not finite"
     return None if result["finite"] else "logits are not finite"

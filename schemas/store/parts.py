@@ -16,8 +16,8 @@ from schemas.store.ledger import CHUNKS, PART_NAME, Part, ledger_path
 from schemas.store.run import MANIFEST, Run
 from schemas.text import listed
 
-# Of one sample, by table: float32 [layers, heads, columns], or fewer axes, NaN for null; and under `MAP` uint8 [heads
-# that have a map, patches]
+# Of one sample, by table: float32 [layers, heads, columns], or fewer axes, NaN for null; and under `MAP` float32
+# [heads that have a map, patches]
 Grids = Mapping[str, npt.NDArray[Any]]
 SIZES = {"layer": "layers", "head": "heads"}  # the manifest's field of an axis
 
@@ -106,7 +106,7 @@ def write_table(path: Location, content: pa.Table) -> None:
     """Write one file; readers see it when it is whole."""
     split = [field.name for field in content.schema if pa.types.is_floating(field.type)]
     dictionaries = [field.name for field in content.schema if field.name not in split]
-    split += [f"{field.name}.list.element" for field in content.schema if field.type == PATCHES]  # 27% smaller
+    split += [f"{field.name}.list.element" for field in content.schema if field.type == PATCHES]
     written = pa.BufferOutputStream()
     pq.write_table(
         content,
@@ -228,16 +228,16 @@ def _array(values: Any, column: Column) -> pa.Array:
     return pa.array(values, type=column.type, mask=nulls)
 
 
-def _lists(maps: Sequence[npt.NDArray[np.uint8]], has_one: npt.NDArray[np.bool_]) -> pa.ListArray:
+def _lists(maps: Sequence[npt.NDArray[np.float32]], has_one: npt.NDArray[np.bool_]) -> pa.ListArray:
     """Maps of all heads of some samples, null in heads that have none.
 
     Args:
-        maps: of each sample, uint8 [heads that have one, patches].
+        maps: of each sample, float32 [heads that have one, patches].
         has_one: bool [layers x heads].
     """
     lengths = [has_one * each.shape[1] for each in maps]
     ends = np.cumsum(np.concatenate([[0], *lengths]), dtype=np.int32)
-    values = np.concatenate([each.ravel() for each in maps]) if maps else np.empty(0, np.uint8)
+    values = np.concatenate([each.ravel() for each in maps]) if maps else np.empty(0, np.float32)
     return pa.ListArray.from_arrays(ends, pa.array(values), mask=pa.array(np.tile(~has_one, len(maps))))
 
 

@@ -42,7 +42,7 @@ from schemas.store.thumbnails import write_thumbnail
 from schemas.text import one_line
 
 ROWS_PER_PART = 2**17  # of `heads`: 128 samples of a model with 32 x 32 heads, about 7 MB
-BYTES_PER_PART = 2**24  # of maps: 28 samples of such a model with 24 x 24 patches
+BYTES_PER_PART = 2**26  # of maps: 28 samples of such a model with 24 x 24 patches
 SAMPLES_PER_PART = 2**12  # if most samples are skipped
 SECONDS_PER_PART = 60  # of a slow model: what is gathered is lost if the process is killed
 TO_RESUME = "the same command resumes it, unless it overwrites"
@@ -170,8 +170,8 @@ class RunWriter:
         Args:
             sample: values by column name of `samples`, without `status`; what is absent becomes null.
             grids: by table of `Run.grids`, float32 [*axes, columns], such as [layers, heads, flows] for `heads`, in the
-                order of `Run.values`; NaN in a column that may be null is null. In a run with maps also `MAP`, uint8
-                [heads that have a map, patches].
+                order of `Run.values`; NaN in a column that may be null is null. In a run with maps also `MAP`,
+                float32 [heads that have a map, patches].
             thumbnail: the JPEG of a small picture of its image, `image_sha256`.
 
         Raises:
@@ -187,8 +187,10 @@ class RunWriter:
     def _checked(self, name: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Values of one sample as they are written; raises `ValueError` if they do not fit the run."""
         if name == MAP:
-            if values.dtype != np.uint8 or values.ndim != 2 or len(values) != has_map(self.run).sum():
+            if values.dtype != np.float32 or values.ndim != 2 or len(values) != has_map(self.run).sum():
                 raise ValueError(f"maps are {values.dtype} {values.shape}")
+            if not np.isfinite(values).all():
+                raise ValueError("maps are not finite")
             return values
         if values.shape != (expected := grid_shape(self.run, name)):
             raise ValueError(f"the values of {name} have shape {values.shape}, not {expected}")

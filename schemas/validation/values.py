@@ -75,7 +75,7 @@ def _check_contributions(run: Run, path: Location, content: pa.Table) -> Iterato
 
 def _check_maps(run: Run, path: Location, content: pa.Table) -> Iterator[str]:
     """Masses in 0..1, maps of the heads that were asked for, as large as their grids, that add up to the mass."""
-    for name in ("mass", "rest", "scale", "sink", "entropy"):
+    for name in ("mass", "rest", "sink", "entropy"):
         yield from outside(path, name, content[name].drop_null().to_numpy(), TOLERANCE_OF_HALF)
     if others := set(content["of"].to_pylist()) - {run.manifest.maps_of}:
         yield f"{path}: `of` is {listed(sorted(others))}, and the manifest's maps are of {run.manifest.maps_of}"
@@ -90,16 +90,15 @@ def _check_maps(run: Run, path: Location, content: pa.Table) -> Iterator[str]:
     sizes = dict(zip(samples["sample_id"].to_pylist(), patches, strict=True))
     ids = content["sample_id"].combine_chunks()
     expected = np.array([sizes.get(name) or 0 for name in ids.dictionary.to_pylist()])[ids.indices.to_numpy()][there]
-    steps_of = maps.drop_null().flatten()
-    if steps_of.null_count:
-        yield f"{path}: `map` has null in its lists, {steps_of.null_count} times"
+    weights = maps.drop_null().flatten()
+    if weights.null_count:
+        yield f"{path}: `map` has null in its lists, {weights.null_count} times"
         return
-    lengths, scale = pc.list_value_length(maps).drop_null().to_numpy(), content["scale"].to_numpy()[there]
+    lengths = pc.list_value_length(maps).drop_null().to_numpy()
     if wrong := int(((lengths != expected) | (lengths == 0)).sum()):
         yield f"{path}: `map` has another length than `grid_rows` times `grid_columns` in {wrong} rows"
         return
     starts = np.cumsum(lengths, dtype=np.int64) - lengths
-    steps = np.add.reduceat(steps_of.to_numpy(), starts, dtype=np.int64) if len(starts) else np.empty(0, np.int64)
+    totals = np.add.reduceat(weights.to_numpy(), starts, dtype=np.float64) if len(starts) else np.empty(0)
     mass, rest = (content[name].to_numpy()[there] for name in ("mass", "rest"))
-    off = np.maximum(0, np.abs(mass - rest - steps * scale) - 0.5 * scale * lengths)  # rounding to steps
-    yield from differs(path, "`map` times `scale`, with `rest`,", "does not add up to `mass`", off, np.zeros_like(off))
+    yield from differs(path, "`map`, with `rest`,", "does not add up to `mass`", totals + rest, mass)

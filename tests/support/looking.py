@@ -53,11 +53,13 @@ def write_looking(
             (folder / row["image"]).write_bytes(content)
         for name in names:
             maps = made_up_maps(random, layers, heads, (rows, columns, box), answer, points)
-            grid, steps = maps_of(maps, box, sink)
-            steps = steps.reshape(layers, heads, -1)
-            steps = np.stack([steps[each] for each in sorted(kept)]) if kept else steps.reshape(layers * heads, -1)
+            grid, drawn = maps_of(maps, box, sink)
+            drawn = np.stack([drawn[each] for each in sorted(kept)]) if kept else drawn.reshape(layers * heads, -1)
             mine = row | ({"sample_id": f"{row['sample_id']}@{name}", "prompt": name} if name else {})
-            writer.add(mine, {"heads": flows(random, layers, heads), MAPS: grid.astype(np.float32), MAP: steps})
+            writer.add(
+                mine,
+                {"heads": flows(random, layers, heads), MAPS: grid.astype(np.float32), MAP: drawn.astype(np.float32)},
+            )
     writer.finish()
     return path
 
@@ -85,12 +87,12 @@ def made_up_maps(random, layers, heads, grid, answer, points):
 
 
 def maps_of(maps, box, sink):
-    """The values of the table `maps`, and the steps of the maps."""
+    """The values of the table `maps`, and the maps, [layers, heads, patches]."""
     share = np.zeros(maps.shape[:2])
     share[0] = 0.0 if sink is None else sink
-    values, steps = describe(maps, 0.0, maps.sum(axis=(2, 3)) * share, box, SIZE)
+    values, drawn = describe(maps, 0.0, maps.sum(axis=(2, 3)) * share, box, SIZE)
     values[..., VALUES.index("sink")] = np.nan if sink is None else values[..., VALUES.index("sink")]
-    return values, steps
+    return values, drawn
 
 
 def picture(image: int, kind: str = "PNG") -> bytes:

@@ -16,7 +16,7 @@ def describe(weights, rest, sink, box, size):
         box: what the grid covers, in pixels; `size`: width and height of the image.
 
     Returns:
-        float64 [..., columns] in the order of `VALUES`, and uint8 [..., rows * columns].
+        float64 [..., columns] in the order of `VALUES`, and [..., rows * columns].
     """
     weights = np.asarray(weights, np.float64)
     rows, columns = weights.shape[-2:]
@@ -29,15 +29,14 @@ def describe(weights, rest, sink, box, size):
         y = y0 + (np.arange(rows) + 0.5) / rows * (y1 - y0)
         centre_x = (shares.sum(axis=-2) * x).sum(axis=-1) / size[0]
         centre_y = (shares.sum(axis=-1) * y).sum(axis=-1) / size[1]
-        flat = weights.reshape(*weights.shape[:-2], -1)
-        scale = flat.max(axis=-1) / 255
-        steps = np.nan_to_num(np.round(flat / scale[..., None])).astype(np.uint8)
     entropy = np.where(total > 0, entropy, np.nan)
     found = {
         "mass": total + rest, "entropy": entropy, "sink": sink, "centre_x": centre_x, "centre_y": centre_y,
-        "rest": rest, "scale": scale,
+        "rest": rest,
     }  # fmt: skip
-    return np.stack([np.broadcast_to(found[name], total.shape) for name in VALUES], axis=-1), steps
+    return np.stack([np.broadcast_to(found[name], total.shape) for name in VALUES], axis=-1), weights.reshape(
+        *total.shape, -1
+    )
 
 
 def made_up(random, layers, heads, *, rows=4, columns=6, box=(0, 0, 60, 40), size=(60, 40), kept=None):
@@ -49,10 +48,10 @@ def made_up(random, layers, heads, *, rows=4, columns=6, box=(0, 0, 60, 40), siz
     mass = random.uniform(0.05, 0.6, (layers, heads))
     weights = random.dirichlet(np.full(rows * columns, 0.3), (layers, heads)) * mass[..., None] * 0.9
     weights = weights.reshape(layers, heads, rows, columns)
-    values, steps = describe(weights, mass * 0.1, mass * random.uniform(0, 0.5, mass.shape), box, size)
-    steps = steps.reshape(-1, rows * columns) if kept is None else np.stack([steps[each] for each in sorted(kept)])
+    values, maps = describe(weights, mass * 0.1, mass * random.uniform(0, 0.5, mass.shape), box, size)
+    maps = maps.reshape(-1, rows * columns) if kept is None else np.stack([maps[each] for each in sorted(kept)])
     more = {
         "image_width": size[0], "image_height": size[1], "grid_rows": rows, "grid_columns": columns,
         "grid_box": list(map(float, box)),
     }  # fmt: skip
-    return {MAPS: values.astype(np.float32), MAP: steps}, more
+    return {MAPS: values.astype(np.float32), MAP: maps.astype(np.float32)}, more

@@ -45,7 +45,7 @@ def test_boxes_on_patches(grid, boxes):
 @pytest.mark.parametrize("grid", GRIDS)
 def test_the_common_grid_is_that_of_scattered_points(grid):
     random = np.random.default_rng(0)
-    maps = random.integers(0, 256, (3, grid.patches)).astype(np.uint8)
+    maps = random.random((3, grid.patches)).astype(np.float32)
     maps[2] = 0
     shares, even = lay(maps, grid, (5, 8))
     x0, y0, x1, y1 = grid.box

@@ -1,26 +1,28 @@
-"""Oracle: a flood fill in plain Python, patch by patch."""
+"""Oracle: a flood fill in plain Python, patch by patch, of maps in float64."""
 
 import math
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from analyze.maps.grids import Grid
 from analyze.maps.measures import spatial_entropy
+from schemas.columns import PATCHES
 
 
-def filled(steps: list[list[int]]) -> float:
+def filled(values: list[list[float]]) -> float:
     """The spatial entropy of one map."""
-    rows, columns = len(steps), len(steps[0])
-    total = sum(map(sum, steps))
+    rows, columns = len(values), len(values[0])
+    total = math.fsum(map(math.fsum, values))
     mean = total / (rows * columns)
-    left = {(row, column) for row in range(rows) for column in range(columns) if steps[row][column] > mean}
+    left = {(row, column) for row in range(rows) for column in range(columns) if values[row][column] > mean}
     weights = []
     while left:
         waiting, weight = [left.pop()], 0.0
         while waiting:
             row, column = waiting.pop()
-            weight += steps[row][column] - mean
+            weight += values[row][column] - mean
             near = {(row + down, column + right) for down in (-1, 0, 1) for right in (-1, 0, 1)} & left
             left -= near
             waiting += near
@@ -32,21 +34,24 @@ def filled(steps: list[list[int]]) -> float:
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(4, 6), (9, 9), (1, 7), (24, 24), (1, 1)])
-@pytest.mark.parametrize("spread", [0.1, 1, 10])
-def test_spatial_entropy_is_that_of_a_flood_fill(rows, columns, spread):
+@pytest.mark.parametrize("spread", [0.1, 1, 10, 1000])
+@pytest.mark.parametrize("sink", [0, 100, 400, 1000])
+def test_spatial_entropy_is_that_of_a_flood_fill(rows, columns, spread, sink):
+    """Of stored maps; `sink`: the attention on one patch, times the mean."""
     random = np.random.default_rng([rows, columns])
     maps = random.dirichlet(np.full(rows * columns, spread), 12)
-    maps = np.round(maps / maps.max(axis=1, keepdims=True) * 255).astype(np.uint8)
-    found = spatial_entropy(maps, Grid(rows, columns, (0, 0, 1, 1), 1, 1))
+    maps[:, rows * columns // 3] += sink * maps.mean(axis=1)
     expected = [filled(each.reshape(rows, columns).tolist()) for each in maps]
-    assert np.allclose(found, expected, atol=1e-12, equal_nan=True)
+    stored = pa.array(list(maps), PATCHES)
+    found = spatial_entropy(np.stack(stored.to_numpy(zero_copy_only=False)), Grid(rows, columns, (0, 0, 1, 1), 1, 1))
+    assert np.allclose(found, expected, atol=0.005, equal_nan=True)
 
 
 def test_diagonal_neighbours_are_one_spot_and_heads_do_not_touch():
-    diagonal = np.eye(4, dtype=np.uint8).ravel() * 9
-    corners = np.zeros((4, 4), np.uint8)
+    diagonal = np.eye(4, dtype=np.float32).ravel() * 9
+    corners = np.zeros((4, 4), np.float32)
     corners[[0, 0, 3, 3], [0, 3, 0, 3]] = 7
-    even, nothing = np.full(16, 5, np.uint8), np.zeros(16, np.uint8)
+    even, nothing = np.full(16, 0.1, np.float32), np.zeros(16, np.float32)
     found = spatial_entropy(
         np.stack([diagonal, corners.ravel(), diagonal, even, nothing]), Grid(4, 4, (0, 0, 1, 1), 1, 1)
     )

@@ -1,9 +1,10 @@
 """Oracles: the same run without maps, for its other tables; pandas, for which heads an earlier run ranks first; Pillow,
-for thumbnails; the whole run, for a resumed one and a subset."""
+for thumbnails; the whole run, for a resumed one and a subset; an eager pass in float64, for which heads localise."""
 
 import json
 import shutil
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,9 @@ import pytest
 from PIL import Image
 
 from analyze.__main__ import main as analyze_main
+from analyze.maps.results import localise
+from analyze.tables.frames import open_heads
+from extract.__main__ import main as extract_main
 from extract.images.decoding import load_image
 from extract.maps.chosen import read_heads
 from schemas.columns import MAPS
@@ -42,13 +46,26 @@ def test_a_run_with_maps(run, extract, tmp_path):
     kept = maps[maps["map"].notna()]
     assert set(zip(kept["layer"], kept["head"], strict=True)) == {(0, 2), (3, 0), (3, 1)}
     assert len(kept) == 3 * 12
-    total = kept["map"].map(lambda steps: steps.astype(int).sum()) * kept["scale"] + kept["rest"]
-    assert ((total - kept["mass"]).abs() <= 32.5 * kept["scale"]).all()
+    total = kept["map"].map(np.sum) + kept["rest"]
+    assert (total - kept["mass"]).abs().max() <= 1e-6
     assert (samples[["grid_rows", "grid_columns"]] == 8).all(axis=None)
     assert extract(tmp_path / "plain", contributions=True, **SAMPLES) == 0
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "plain" / "heads"), heads)
     contributions = pd.read_parquet(tmp_path / "plain" / "contributions")
     pd.testing.assert_frame_equal(contributions, pd.read_parquet(run / "contributions"))
+
+
+def test_the_demo_localises_as_in_float64(tmp_path):
+    """Expected: eager attention of the demo's model in float64, and scipy's components of 8 neighbours."""
+    demo = Path("data/demo")
+    flags = ["--model-path", demo / "tiny-llava", "--question-file", demo / "MME_test.json", "--image-folder"]
+    flags += [demo / "images", "--output-dir", tmp_path / "run", "--maps", "--num-samples", 60, "--num-workers", 0]
+    assert extract_main([*map(str, flags)]) == 0
+    table = localise(open_heads(str(tmp_path / "run"))[0], resamples=100).looks.table.set_index(["layer", "head"])
+    best = table[table["candidate"]].sort_values("spatial_entropy")["spatial_entropy"][:4]
+    expected = {(3, 5): 0.0810, (1, 3): 0.1172, (5, 2): 0.1620, (1, 2): 0.1657}
+    assert list(best.index) == list(expected)
+    assert np.abs(best - list(expected.values())).max() <= 2e-4
 
 
 def test_thumbnails_are_small_pictures_of_the_images(run, questions):
@@ -146,8 +163,8 @@ def test_heads_of_a_run_of_two_masses(tmp_path):
 @pytest.mark.parametrize(
     ("table", "name", "row", "value", "says"),
     [
-        (MAPS, "mass", 3, 0.9, "`map` times `scale`, with `rest`, does not add up to `mass` in 1 rows"),
-        (MAPS, "scale", 2, float("nan"), "`scale` is not finite in 1 rows"),
+        (MAPS, "mass", 3, 0.9, "`map`, with `rest`, does not add up to `mass` in 1 rows"),
+        (MAPS, "rest", 2, float("nan"), "`rest` is not finite in 1 rows"),
         (MAPS, "map", 2, [1, 2, 3], "`map` has another length than `grid_rows` times `grid_columns` in 1 rows"),
         (MAPS, "map", 2, None, "`map` is null, or not, in 1 rows against `maps_heads` of the manifest"),
         (MAPS, "map", 2, [1, None, 3], "`map` has null in its lists, 1 times"),
