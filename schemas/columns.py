@@ -3,6 +3,7 @@
 The writer, the reader, `validate` and the README's tables all come from here. A new table is one entry of `TABLES`.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ CATEGORICAL = pa.dictionary(pa.int32(), pa.string())
 RECTANGLE = pa.list_(pa.float32())
 RECTANGLES = pa.list_(RECTANGLE)
 PATCHES = pa.list_(pa.float32())
+BOX = "pixels of the original image"  # the unit of rectangles `x0, y0, x1, y1`
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,13 @@ class Column:
     unit: str
     nullable: bool
     meaning: str
+    low: float = -math.inf  # the range of numbers, also of those in lists; a float is finite in any case
+    high: float = math.inf
+
+    @property
+    def range(self) -> str:
+        """Its range in words: `0..1`, or `0 or more`."""
+        return f"{self.low:g} or more" if self.high == math.inf else f"{self.low:g}..{self.high:g}"
 
 
 SAMPLE_ID = Column(
@@ -41,13 +50,13 @@ CATEGORY = Column("category", CATEGORICAL, "", False, f"the benchmark's category
 KEYS = (
     SAMPLE_ID,
     CATEGORY,
-    Column("layer", pa.int16(), "index", False, "decoder layer of the language model, from 0"),
-    Column("head", pa.int16(), "index", False, "attention (query) head, from 0"),
+    Column("layer", pa.int16(), "index", False, "decoder layer of the language model, from 0", low=0),
+    Column("head", pa.int16(), "index", False, "attention (query) head, from 0", low=0),
 )
 
 
 def _mass(name: str, meaning: str) -> Column:
-    return Column(name, pa.float32(), "mass, 0..1", False, meaning)
+    return Column(name, pa.float32(), "mass, 0..1", False, meaning, 0, 1)
 
 
 CROSSINGS = (
@@ -89,7 +98,7 @@ PARTS = (
 
 def _influence(name: str, tokens: str) -> Column:
     meaning = f"block influence on {tokens}: 1 minus the mean cosine between a token before and after the layer"
-    return Column(name, pa.float32(), "0..2", False, meaning)
+    return Column(name, pa.float32(), "0..2", False, meaning, 0, 2)
 
 
 LAYER_COLUMNS = (
@@ -102,8 +111,14 @@ LAYER_COLUMNS = (
 )
 
 
-def _nullable(name: str, type: pa.DataType, unit: str, meaning: str) -> Column:
-    return Column(name, type, unit, True, meaning)
+def _nullable(
+    name: str, type: pa.DataType, unit: str, meaning: str, low: float = -math.inf, high: float = math.inf
+) -> Column:
+    return Column(name, type, unit, True, meaning, low, high)
+
+
+def _probability(name: str, meaning: str) -> Column:
+    return _nullable(name, pa.float32(), "probability", meaning, 0, 1)
 
 
 PLACES = (
@@ -112,14 +127,15 @@ PLACES = (
         pa.int32(),
         "pixels",
         "of the image that the model was given, before it is resized; null in a run without maps",
+        low=1,
     ),
-    _nullable("image_height", pa.int32(), "pixels", "likewise"),
-    _nullable("grid_rows", pa.int32(), "patches", "rows of the grid that maps lie on; null in a run without maps"),
-    _nullable("grid_columns", pa.int32(), "patches", "columns of that grid"),
+    _nullable("image_height", pa.int32(), "pixels", "likewise", low=1),
+    _nullable("grid_rows", pa.int32(), "patches", "rows of the grid that maps lie on; null in a run without maps", 1),
+    _nullable("grid_columns", pa.int32(), "patches", "columns of that grid", low=1),
     _nullable(
         "grid_box",
         RECTANGLE,
-        "pixels of the original image",
+        BOX,
         "what the grid covers, `[x0, y0, x1, y1]`: less than the image where it was cropped, more where it was padded",
     ),
 )
@@ -133,12 +149,16 @@ MAP_COLUMNS = (
         pa.float32(),
         "0..1",
         "of the map as shares `p` of N patches: `-sum p ln p / ln N`; null where the map is all 0",
+        0,
+        1,
     ),
     _nullable(
         "sink",
         pa.float32(),
         "mass, 0..1",
         "attention on image tokens that are visual sinks; null where the prompt begins with the image",
+        0,
+        1,
     ),
     _nullable("centre_x", pa.float32(), "of the image's width", "centre of the map, from the left; null as `entropy`"),
     _nullable("centre_y", pa.float32(), "of the image's height", "likewise, from the top"),
@@ -148,6 +168,8 @@ MAP_COLUMNS = (
         PATCHES,
         "mass, 0..1",
         "attention on each patch of the grid, row by row; null in heads that were not asked for",
+        0,
+        1,
     ),
 )
 
@@ -167,7 +189,7 @@ REASONS = {
 SAMPLES = (
     SAMPLE_ID,
     CATEGORY,
-    Column("row", pa.int32(), "index", True, "place in the question file, from 0; null in a run of version 1"),
+    Column("row", pa.int32(), "index", True, "place in the question file, from 0; null in a run of version 1", 0),
     Column(
         "prompt",
         pa.string(),
@@ -191,7 +213,7 @@ SAMPLES = (
     Column(
         "boxes",
         RECTANGLES,
-        "pixels of the original image",
+        BOX,
         True,
         "where the answer lies, as the question file says: `[[x0, y0, x1, y1], ...]`",
     ),
@@ -199,12 +221,12 @@ SAMPLES = (
     Column("reason", pa.string(), "", True, "why a sample was skipped, as a code"),
     Column("detail", pa.string(), "", True, "why a sample was skipped, in words"),
     *(
-        Column(f"n_{role.name}", pa.int32(), "tokens", True, f"tokens with the role `{role.name}`; null if skipped")
+        Column(f"n_{role.name}", pa.int32(), "tokens", True, f"tokens with the role `{role.name}`; null if skipped", 0)
         for role in ROLES
     ),
     Column("prediction", pa.string(), "", True, "the first generated token, decoded"),
-    Column("p_yes", pa.float32(), "probability", True, "of a first token that spells `yes`, in any case"),
-    Column("p_no", pa.float32(), "probability", True, "of a first token that spells `no`, in any case"),
+    _probability("p_yes", "of a first token that spells `yes`, in any case"),
+    _probability("p_no", "of a first token that spells `no`, in any case"),
     Column(
         "margin",
         pa.float32(),
@@ -240,12 +262,12 @@ KNOCKOUT_COLUMNS = (
     _text(
         "key", "role of the tokens that they do not see, or see of another image; null in other kinds", nullable=True
     ),
-    Column("layer", pa.int16(), "index", True, "the layer, from 0; null if there are several"),
-    Column("head", pa.int16(), "index", True, "the head, from 0; null if it is not a single head"),
+    Column("layer", pa.int16(), "index", True, "the layer, from 0; null if there are several", 0),
+    Column("head", pa.int16(), "index", True, "the head, from 0; null if it is not a single head", 0),
     _logits("margin", f"`margin` of the answer with it{NOT_COMPUTED}", nullable=True),
     _logits("margin_untouched", f"`margin` without it, computed in the same way{NOT_COMPUTED}", nullable=True),
-    Column("p_yes", pa.float32(), "probability", True, "as in `samples`, with it"),
-    Column("p_no", pa.float32(), "probability", True, "as in `samples`, with it"),
+    _probability("p_yes", "as in `samples`, with it"),
+    _probability("p_no", "as in `samples`, with it"),
     _text("prediction", "as in `samples`, with it", nullable=True),
 )
 

@@ -14,7 +14,6 @@ from analyze.tables.parts.reading import read_values
 from analyze.tables.rows import part_rows
 from analyze.tables.text_scope import TextScope
 from schemas.columns import TABLES
-from schemas.errors import HeadflowError
 from schemas.store.parts import grid_shape
 from schemas.workers.tasks import HERE, Workers
 
@@ -60,7 +59,7 @@ def table_values(heads: Heads, table: str, columns: Sequence[str]) -> dict[str, 
         in the order of `observed_samples`; NaN for null.
 
     Raises:
-        HeadflowError: a part is missing, unreadable, does not have all rows of its samples, or is not finite.
+        HeadflowError: a part is missing, unreadable, does not have all rows of its samples, or has values out of range.
     """
     axes = TABLES[table].axes
     shape = int(heads.observed.sum()), *grid_shape(heads.run, table)[:-1]
@@ -69,10 +68,6 @@ def table_values(heads: Heads, table: str, columns: Sequence[str]) -> dict[str, 
         where = row, *(batch[axis].to_numpy() for axis in axes)
         for column, array in values.items():
             array[where] = batch[column].to_numpy(zero_copy_only=False)
-    nullable = {column.name for column in heads.run.values(table) if column.nullable}
-    for column, array in values.items():
-        if not (np.isfinite(array) | (np.isnan(array) & (column in nullable))).all():
-            raise HeadflowError(f"{heads.run.path / table}: `{column}` is not finite in some rows; run validate")
     return values
 
 

@@ -21,6 +21,7 @@ from schemas.files.json_objects import read_object
 from schemas.files.locations import Location, location
 from schemas.files.parquet import open_parquet, reading
 from schemas.manifest import Manifest
+from schemas.ranges import out_of_range
 from schemas.store.ledger import CHUNKS, Ledger, Part, read_ledgers
 from schemas.store.version1 import VERSION, read_version_1
 from schemas.text import one_line
@@ -109,17 +110,19 @@ class Run:
             batches = file.iter_batches(rows, columns=list(names))
             while (batch := next(batches, None)) is not None:
                 batch.validate(full=True)
-                arrays = [_values(batch[each.name], each, path) for each in columns]
+                arrays = [_checked(_values(batch[each.name], each, path), each, path) for each in columns]
                 yield pa.record_batch(arrays, names=list(names))
 
-    def read_part(self, path: Location, only: Sequence[str] | None = None) -> pa.Table:
+    def read_part(self, path: Location, only: Sequence[str] | None = None, *, checked: bool = True) -> pa.Table:
         """Read one part with the contract's columns, types and order; a column that it lacks as nulls.
 
         Args:
             only: the names of the columns that are read; None: all.
+            checked: whether values are checked to be in the ranges of their columns.
 
         Raises:
-            HeadflowError: as `open_part`; or a column that may not be null is, or has values that its type cannot hold.
+            HeadflowError: as `open_part`; or a column that may not be null is, or has values that its type cannot hold,
+                or that are out of its range.
         """
         file = self.open_part(path)
         columns = [each for each in self.columns(path.parent.name) if only is None or each.name in only]
@@ -133,6 +136,8 @@ class Run:
             else pa.nulls(content.num_rows, each.type)
             for each in columns
         ]
+        if checked:
+            arrays = [_checked(array, each, path) for array, each in zip(arrays, columns, strict=True)]
         return pa.table(arrays, schema=arrow_schema(columns)).unify_dictionaries()
 
     def samples(self) -> pa.Table:
@@ -159,6 +164,13 @@ def _values(found: pa.Array, column: Column, path: Location) -> pa.Array:
         raise HeadflowError(f"{path}: `{column.name}` is not {column.type} in some rows: {one_line(error)}") from None
     if values.null_count and not column.nullable:
         raise HeadflowError(f"{path}: `{column.name}` is null in {values.null_count} rows")
+    return values
+
+
+def _checked(values: pa.Array | pa.ChunkedArray, column: Column, path: Location) -> pa.Array | pa.ChunkedArray:
+    """The values of a column; raises `HeadflowError` if some are out of its range."""
+    if wrong := out_of_range(values, column):
+        raise HeadflowError(f"{path}: {wrong[0]}; run validate")
     return values
 
 

@@ -4,14 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-import pyarrow as pa
-
 from schemas.columns import KNOCKOUTS
 from schemas.errors import HeadflowError
 from schemas.jobs.job import Job, job_names, open_job
 from schemas.store.run import Run
 from schemas.text import listed
-from schemas.validation.limits import not_finite
+from schemas.validation.limits import outside
 from schemas.validation.parts import PartTask, each_part
 from schemas.workers.tasks import Workers
 
@@ -80,9 +78,7 @@ def check_part(task: PartTask, *, name: str, knock_outs: Sequence[str]) -> PartO
     if content is None:
         return PartOfJob(lines)
     path = task.run.path / KNOCKOUTS / task.part.name
-    for column in task.run.columns(KNOCKOUTS):
-        if pa.types.is_floating(column.type):
-            lines += not_finite(path, column.name, content[column.name].drop_null().to_numpy())
+    lines += outside(path, content, task.run.columns(KNOCKOUTS))
     columns = ("sample_id", "category", "job", "name")
     samples, categories, jobs, names = (content[column].to_pylist() for column in columns)
     if other := set(jobs) - {name}:

@@ -1,36 +1,27 @@
 """Comparisons of a column's numbers, a line for each that is wrong."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
+from schemas.columns import Column
 from schemas.files.locations import Location
+from schemas.ranges import SLACK, out_of_range
 
 # Of a sum of float32 masses: a partition from 1, a mass beyond 0..1; means over thousands of tokens are off by 1e-5
 TOLERANCE = 2e-5
-# In half precision masses carry the error of the kernel's logsumexp, about 5e-5 of themselves
-TOLERANCE_OF_HALF = 5e-4
+TOLERANCE_OF_HALF = SLACK
 HALF = ("float16", "bfloat16")
 
 
-def not_finite(path: Location, name: str, value: npt.NDArray[np.floating]) -> Iterator[str]:
-    """NaN and infinity."""
-    if infinite := int((~np.isfinite(value)).sum()):
-        yield f"{path}: `{name}` is not finite in {infinite} rows"
-
-
-def outside(path: Location, name: str, value: npt.NDArray[np.floating], tolerance: float = TOLERANCE) -> Iterator[str]:
-    """NaN, and values beyond 0..1."""
-    if not len(value) or (float(value.min()) >= -tolerance and float(value.max()) <= 1 + tolerance):  # False for NaN
-        return
-    value = value.astype(np.float64)
-    bad = int(np.isnan(value).sum())
-    if bad:
-        yield f"{path}: `{name}` is NaN in {bad} rows"
-    beyond = int(((value < -tolerance) | (value > 1 + tolerance)).sum())
-    if beyond:
-        yield f"{path}: `{name}` is outside 0..1 in {beyond} rows ({np.nanmin(value):.6g} to {np.nanmax(value):.6g})"
+def outside(
+    path: Location, content: pa.Table, columns: Iterable[Column], tolerance: float = TOLERANCE
+) -> Iterator[str]:
+    """Values that are not finite, or out of the ranges of their columns."""
+    for column in columns:
+        yield from (f"{path}: {wrong}" for wrong in out_of_range(content[column.name], column, tolerance))
 
 
 def differs(

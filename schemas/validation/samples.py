@@ -10,10 +10,9 @@ import pyarrow.compute as pc
 
 from schemas.columns import CONTRIBUTIONS, MAPS, OK, PARTS, PLACES, REASONS, SKIPPED
 from schemas.files.locations import Location
-from schemas.roles import ROLES
 from schemas.store.run import MANIFEST, Run
 from schemas.text import listed
-from schemas.validation.limits import differs, not_finite, outside
+from schemas.validation.limits import differs, outside
 from schemas.validation.parts import PartTask, each_part
 from schemas.workers.tasks import Workers
 
@@ -76,17 +75,11 @@ def _wrong_values(
     unknown = set(content["prompt"].drop_null().to_pylist()) - set(run.manifest.prompts)
     if unknown:
         yield f"{path}: `prompt` names wordings that {MANIFEST} does not have: {listed(sorted(unknown))}"
-    for name in ("p_yes", "p_no"):
-        yield from outside(path, name, content[name].drop_null().to_numpy())
-    for column in (column for column in run.columns("samples") if column.unit == "logits"):
-        yield from not_finite(path, column.name, content[column.name].drop_null().to_numpy())
+    yield from outside(path, content, run.columns("samples"))
     if CONTRIBUTIONS in run.manifest.tables:
         yield from _check_parts(path, content)
     if MAPS in run.manifest.tables:
         yield from _check_places(path, content)
-    for name in (f"n_{role.name}" for role in ROLES):
-        if (pc.min(content[name]).as_py() or 0) < 0:
-            yield f"{path}: `{name}` is negative"
 
 
 def _check_parts(path: Location, samples: pa.Table) -> Iterator[str]:
@@ -108,7 +101,3 @@ def _check_places(path: Location, samples: pa.Table) -> Iterator[str]:
     observed = samples.filter(pc.equal(samples["status"], OK))
     if missing := [column.name for column in PLACES if observed[column.name].null_count]:
         yield f"{path}: {', '.join(missing)} is null in rows of observed samples, though maps were asked for"
-        return
-    for name in ("image_width", "image_height", "grid_rows", "grid_columns"):
-        if (pc.min(observed[name]).as_py() or 1) < 1:
-            yield f"{path}: `{name}` is not positive"

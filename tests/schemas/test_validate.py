@@ -33,7 +33,7 @@ def test_a_valid_run(made_up):
 @pytest.mark.parametrize(
     ("table", "name", "row", "value", "says"),
     [
-        ("heads", "t2v", 3, float("nan"), "`t2v` is NaN in 1 rows"),
+        ("heads", "t2v", 3, float("nan"), "`t2v` is not finite in 1 rows"),
         ("heads", "t2v", 3, None, "`t2v` is null in 1 rows"),
         ("heads", "t2v", 3, 1.5, "`t2v` is outside 0..1 in 1 rows"),
         ("heads", "t2v", 3, -0.2, "`t2v` is outside 0..1 in 1 rows"),
@@ -57,8 +57,11 @@ def test_a_valid_run(made_up):
         ("samples", "sample_id", 0, "late", "late is `ok` in `samples`, but has no rows"),
         ("samples", "p_yes", 0, 1.5, "`p_yes` is outside 0..1"),
         ("samples", "margin", 0, float("inf"), "`margin` is not finite in 1 rows"),
+        ("samples", "boxes", 0, [[1.0, 2.0]], "`boxes` has 1 rectangles that are not [x0, y0, x1, y1]"),
+        ("samples", "boxes", 0, [[5.0, 2.0, 1.0, 9.0]], "`boxes` has 1 rectangles that are not [x0, y0, x1, y1]"),
+        ("samples", "boxes", 0, [[1.0, 2.0, 3.0, float("nan")]], "`boxes` is not finite in 1 rows"),
         ("samples", "prompt", 0, "short", "`prompt` names wordings that run.json does not have: short"),
-        ("samples", "n_image", 0, -3, "`n_image` is negative"),
+        ("samples", "n_image", 0, -3, "`n_image` is outside 0 or more in 1 rows (-3 to 576)"),
         ("samples", "category", 0, None, "`category` is null"),
     ],
 )

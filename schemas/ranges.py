@@ -1,0 +1,56 @@
+"""Whether values can be what their column says: finite, within its range, rectangles of four numbers."""
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.columns import BOX, RECTANGLES, Column
+
+SLACK = 5e-4  # of a sum of masses beyond its range: in half precision they carry the error of the kernel's logsumexp
+
+
+def out_of_range(values: pa.Array | pa.ChunkedArray, column: Column, slack: float = SLACK) -> list[str]:
+    """What is wrong with the values of a column, for lines that begin with the file; nulls are left out.
+
+    Args:
+        values: of the column's type.
+        slack: how far a float may lie beyond the range.
+    """
+    kind = column.type
+    wrong = _rectangles(values, column) if column.unit == BOX else []
+    while pa.types.is_list(kind):
+        values, kind = pc.list_flatten(values), kind.value_type
+    if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
+        return wrong
+    numbers = values.drop_null() if values.null_count else values
+    return wrong + _beyond(numbers.to_numpy(), column, slack if pa.types.is_floating(kind) else 0)
+
+
+def _rectangles(values: pa.Array | pa.ChunkedArray, column: Column) -> list[str]:
+    """Rectangles that are not `x0, y0, x1, y1` with x0 <= x1 and y0 <= y1."""
+    rectangles = (pc.list_flatten(values) if column.type == RECTANGLES else values).drop_null()
+    lengths = pc.list_value_length(rectangles).to_numpy()
+    corners = pc.list_flatten(rectangles)
+    if (lengths == 4).all() and not corners.null_count:
+        x0, y0, x1, y1 = corners.to_numpy().reshape(-1, 4).T
+        bad = (x0 > x1) | (y0 > y1)
+    else:
+        bad = lengths != 4
+    what = f"`{column.name}` has {max(1, bad.sum())} rectangles that are not [x0, y0, x1, y1], x0 <= x1, y0 <= y1"
+    return [what] if bad.any() or corners.null_count else []
+
+
+def _beyond(numbers: npt.NDArray[np.number], column: Column, slack: float) -> list[str]:
+    low, high = column.low - slack, column.high + slack
+    if not len(numbers):
+        return []
+    least, most = numbers.min(), numbers.max()
+    if low <= least and most <= high and np.isfinite(most) and np.isfinite(least):  # False for NaN
+        return []
+    finite = np.isfinite(numbers)
+    wrong = [f"`{column.name}` is not finite in {(~finite).sum()} rows"] if not finite.all() else []
+    beyond = numbers[finite & ~((numbers >= low) & (numbers <= high))]
+    if len(beyond):
+        wrong.append(f"`{column.name}` is outside {column.range} in {len(beyond)} rows ({least:.6g} to {most:.6g})")
+    return wrong
