@@ -100,7 +100,7 @@ def measure_maps(heads: Heads, wanted: npt.NDArray[np.bool_]) -> Measures:
     shape = common_shape(heads.samples.iloc[rows])
     spatial, hits, inside = (np.full((len(rows), number), np.nan, np.float32) for _ in range(3))
     area, centre, chance = (np.full(len(rows), np.nan) for _ in range(3))
-    means = MeanMaps(*(np.zeros((number, *shape)) for _ in range(2)), np.zeros(number))
+    means = MeanMaps(np.zeros((number, *shape)), np.zeros((number, *shape)), np.zeros(number))
     for place, (row, maps) in enumerate(sample_maps(heads, set(rows.tolist()))):
         grid, sample = grids[row], heads.samples.iloc[row]
         check_size(heads, row, maps, grid)
