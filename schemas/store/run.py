@@ -20,8 +20,8 @@ from schemas.errors import HeadflowError
 from schemas.files.json_objects import read_object
 from schemas.files.locations import Location, location
 from schemas.files.parquet import open_parquet, reading
+from schemas.files.ranges import out_of_range
 from schemas.manifest import Manifest
-from schemas.ranges import out_of_range
 from schemas.store.ledger import CHUNKS, Ledger, Part, read_ledgers
 from schemas.store.version1 import VERSION, read_version_1
 from schemas.text import one_line

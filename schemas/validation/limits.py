@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from schemas.columns import Column
 from schemas.files.locations import Location
-from schemas.ranges import SLACK, out_of_range
+from schemas.files.ranges import SLACK, out_of_range
 
 # Of a sum of float32 masses: a partition from 1, a mass beyond 0..1; means over thousands of tokens are off by 1e-5
 TOLERANCE = 2e-5

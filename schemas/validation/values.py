@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 
 from schemas.columns import CONTRIBUTION_COLUMNS, CONTRIBUTIONS, MAP, MAPS, PARTITIONS
 from schemas.files.locations import Location
+from schemas.files.ranges import SLACK
 from schemas.manifest import IMPORTED
-from schemas.ranges import SLACK
 from schemas.roles import ROLES, TEXT
 from schemas.store.parts import has_map
 from schemas.store.run import Run
