@@ -47,6 +47,8 @@ SAMPLE_ID = Column(
 )
 CATEGORY = Column("category", CATEGORICAL, "", False, f"the benchmark's category, `{UNKNOWN}` if there is none")
 
+MASSIVE = 20.0  # a hidden state over its root mean square, in a dimension in which it marks a visual sink
+
 KEYS = (
     SAMPLE_ID,
     CATEGORY,
@@ -156,7 +158,8 @@ MAP_COLUMNS = (
         "sink",
         pa.float32(),
         "mass, 0..1",
-        "attention on image tokens that are visual sinks; null where the prompt begins with the image",
+        "attention on image tokens that are visual sinks; null where the prompt begins with the image, and in models "
+        "of width 400 and less, in which no state can exceed 20 times its root mean square",
         0,
         1,
     ),

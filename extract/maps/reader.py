@@ -16,7 +16,7 @@ from extract.attention.packing import Batch
 from extract.attention.readers import LayerInput
 from extract.images.places import Places
 from extract.images.preprocessing import Size
-from extract.maps.sinks import visual_sinks
+from extract.maps.sinks import can_be_told, visual_sinks
 from schemas.columns import MAP, MAPS
 from schemas.roles import BOS, IMAGE
 
@@ -96,7 +96,7 @@ class MapReader:
         self._there = torch.arange(self._image.shape[1], device=image.device) < number[:, None]
         bos = batch.roles == BOS
         self._first, self._has_first = bos.int().argmax(dim=-1), bos.any(dim=-1)
-        self._sinks = torch.zeros_like(self._there)
+        self._sinks, self._told = torch.zeros_like(self._there), self._has_first
         self.numbers: list[Tensor] = []
         self.maps: list[Tensor] = []
 
@@ -109,7 +109,9 @@ class MapReader:
             yield
 
     def _see(self, _: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
-        self._sinks = visual_sinks(given[0] if given else named["hidden_states"], self._first, self._image)
+        states = given[0] if given else named["hidden_states"]
+        self._sinks = visual_sinks(states, self._first, self._image)
+        self._told = self._has_first & can_be_told(states)
 
     def tables(self, _: tuple[Tensor, Tensor, Tensor]) -> dict[str, Tensor]:
         """What the forward pass brought to the table, by `MAPS` and `MAP`, see `numbers` and `maps`; all layers."""
@@ -119,7 +121,7 @@ class MapReader:
         """See `extract.attention.readers.AttentionReader.read`."""
         owner, grids = self._batch.owner, self._grids
         weights = self._on_image(layer)[owner, self._batch.slot]
-        sinks = torch.where(self._has_first[:, None], self._sinks, torch.nan)[owner, None]
+        sinks = torch.where(self._told[:, None], self._sinks, torch.nan)[owner, None]
         tokens = grids.tokens.flatten(1)[:, None].expand(-1, weights.shape[1], -1)
         laid = weights.gather(-1, tokens).unflatten(-1, grids.shares.shape[1:])
         grid = (laid * grids.shares[:, None]).sum(dim=-1)

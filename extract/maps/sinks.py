@@ -2,13 +2,19 @@
 
 In some layers the hidden state of the first token is massive in a few dimensions (Sun et al. 2024, arXiv:2402.17762):
 divided by its root mean square, it exceeds 20 in them. An image token that does so in one of these dimensions is a
-visual sink. The paper names the dimensions of its models; here they are those of the first token itself.
+visual sink. The paper names the dimensions of its models; here they are those of the first token itself. A state of
+width D has at most the root of D in a dimension, so in models of width 400 and less no sink can be told.
 """
 
 import torch
 from torch import Tensor
 
-MASSIVE = 20.0
+from schemas.columns import MASSIVE
+
+
+def can_be_told(states: Tensor) -> bool:
+    """Whether a state of this width can be massive in a dimension."""
+    return states.shape[-1] > MASSIVE**2
 
 
 def visual_sinks(states: Tensor, first: Tensor, image: Tensor) -> Tensor:

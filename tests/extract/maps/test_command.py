@@ -48,6 +48,7 @@ def test_a_run_with_maps(run, extract, tmp_path):
     assert len(kept) == 3 * 12
     total = kept["map"].map(np.sum) + kept["rest"]
     assert (total - kept["mass"]).abs().max() <= 1e-6
+    assert maps["sink"].isna().all()  # of a width below 400 it cannot be told
     assert (samples[["grid_rows", "grid_columns"]] == 8).all(axis=None)
     assert extract(tmp_path / "plain", contributions=True, **SAMPLES) == 0
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "plain" / "heads"), heads)
