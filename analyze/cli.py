@@ -278,6 +278,14 @@ def _maps_flags(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--categories", nargs="+", metavar="NAME", help="samples that count (default all)")
     command.add_argument(
+        "--above-mean",
+        type=number(float, 0, 1),
+        default=0,
+        metavar="A",
+        help="attention above the mean from which on a patch counts in spatial entropy (default 0; LocalizationHeads' "
+        "code: 0.001)",
+    )
+    command.add_argument(
         "--effects", nargs="+", metavar="JOB", help="the job of single heads (default: the only one, or edge)"
     )
 

@@ -2,9 +2,9 @@
 
 Spatial entropy is that of Kang et al. (LocalizationHeads, CVPR 2025, arXiv:2503.06287): patches with more than the mean
 attention, 1/N of the map, make components (8 neighbours); a component's share is its part of all attention above the
-mean; the entropy of these shares, in nats, is 0 for a single spot and large where spots are many and alike. The
-authors' code takes twice the mean, and 0.001 of attention more; here the threshold is relative to 1/N alone, so that
-it means the same on every grid and for heads that look little.
+mean; the entropy of these shares, in nats, is 0 for a single spot and large where spots are many and alike. This is the
+paper's definition, which means the same on every grid and for heads that look little. The authors' code counts a patch
+from 0.001 of attention above the mean on, which changes the order of heads: see `above` of `spatial_entropy`.
 """
 
 from dataclasses import dataclass
@@ -85,11 +85,12 @@ class Measures:
     means: MeanMaps
 
 
-def measure_maps(heads: Heads, wanted: npt.NDArray[np.bool_]) -> Measures:
+def measure_maps(heads: Heads, wanted: npt.NDArray[np.bool_], above: float = 0) -> Measures:
     """The numbers of all maps of some samples. Memory is 12 bytes for each map, and does not hold the maps.
 
     Args:
         wanted: bool [samples], those that count; they were observed.
+        above: see `spatial_entropy`.
 
     Raises:
         HeadflowError: a map cannot be read, or does not fit its grid.
@@ -104,7 +105,7 @@ def measure_maps(heads: Heads, wanted: npt.NDArray[np.bool_]) -> Measures:
     for place, (row, maps) in enumerate(sample_maps(heads, set(rows.tolist()))):
         grid, sample = grids[row], heads.samples.iloc[row]
         check_size(heads, row, maps, grid)
-        spatial[place] = spatial_entropy(maps, grid)
+        spatial[place] = spatial_entropy(maps, grid, above)
         _add(means, maps, grid)
         if boxes := read_boxes(sample):
             centred, covered = grid.centred_in(boxes), grid.covered_by(boxes)
@@ -124,13 +125,17 @@ def check_size(heads: Heads, row: int, maps: Maps, grid: Grid) -> None:
         )
 
 
-def spatial_entropy(maps: Maps, grid: Grid) -> Array:
-    """The spatial entropy of maps [heads, patches], in nats, [heads]; NaN of an even map, see `EVEN`."""
+def spatial_entropy(maps: Maps, grid: Grid, above: float = 0) -> Array:
+    """The spatial entropy of maps [heads, patches], in nats, [heads]; NaN where no patch counts, or of an even map.
+
+    Args:
+        above: the attention above a map's mean from which on a patch counts.
+    """
     means = maps.mean(axis=1, dtype=np.float64, keepdims=True)
     excess = maps - means
-    above = (excess > 0) & (excess.max(axis=1, keepdims=True) > EVEN * means)
-    components, number = ndimage.label(above.reshape(len(maps), grid.rows, grid.columns), NEIGHBOURS)
-    labels, excess, head_of = components.reshape(len(maps), -1)[above], excess[above], np.nonzero(above)[0]
+    counts = (excess > above) & (excess.max(axis=1, keepdims=True) > EVEN * means)
+    components, number = ndimage.label(counts.reshape(len(maps), grid.rows, grid.columns), NEIGHBOURS)
+    labels, excess, head_of = components.reshape(len(maps), -1)[counts], excess[counts], np.nonzero(counts)[0]
     weights = np.bincount(labels, excess, number + 1)[1:]
     head = np.empty(number + 1, np.int64)
     head[labels] = head_of

@@ -2,8 +2,8 @@
 
 The pointing game of Zhang et al. (Top-down neural attention by excitation backprop, IJCV 2018): a sample counts if the
 centre of its largest patch is in one of its boxes. Of many heads, the best one is chosen on half of the images and
-tested on the other half; a head points if it is better than the image's centre and than a random patch, each tested
-with the maximum over all heads.
+tested on the other half; a head points if it is better than the image's centre, by flipped signs of images with the
+maximum over all heads, and than a random patch, by the exact distribution of its hits times the number of heads.
 """
 
 from collections.abc import Sequence
@@ -16,19 +16,18 @@ from scipy import stats
 
 from analyze.knockouts.jobs import HEADS, effect_jobs, job_in_words
 from analyze.maps.grids import read_boxes
+from analyze.maps.halves import lead, tests_of
 from analyze.maps.measures import Measures
 from analyze.maps.ranking import ratio
 from analyze.prune.criteria import EFFECT, read_criteria
-from analyze.prune.halves import answered, divide
-from analyze.prune.ranking import correlation_interval
-from analyze.statistics.bootstrap import Bootstrap, percentiles
-from analyze.statistics.clusters import Array, Clusters
-from analyze.statistics.intervals import FEW_IMAGES, ratio_intervals, share_intervals
+from analyze.prune.halves import answered
+from analyze.statistics.bootstrap import Bootstrap
+from analyze.statistics.clusters import Array, Clusters, Codes
+from analyze.statistics.intervals import ratio_intervals, share_intervals
 from analyze.statistics.multiplicity import sign_flip_maximum
-from analyze.statistics.reliability import rank_correlation
+from analyze.statistics.reliability import halves
 from analyze.tables.frames import Heads
 from analyze.tables.values import observed_rows
-from schemas.errors import HeadflowError
 
 ALPHA = 0.05
 BEST, CENTRE, CHANCE, MEDIAN, HIGH = (
@@ -71,8 +70,9 @@ class Relation:
     Attributes:
         job: of the knock-outs, in words.
         questions, images: how many of those with maps it measured.
-        correlation: Spearman's over the heads that have a map; None where all are equal; `low`, `high`: by image, NaN
-            where they cannot be told.
+        correlation: Spearman's over the heads that have a map, pointing on one half of the images and effects on the
+            other half, as noise of the same images would count as agreement; None where all are equal or not known.
+        p: of pointing permuted among the heads of each layer.
         effects: of these heads, in the order of `Pointing.table`.
     """
 
@@ -80,8 +80,7 @@ class Relation:
     questions: int
     images: int
     correlation: float | None
-    low: float
-    high: float
+    p: float
     effects: Array
 
 
@@ -105,16 +104,35 @@ def find_pointing(samples: pd.DataFrame, measures: Measures, resamples: int, see
     inside = _inside(bootstrap.clusters, measures.inside[boxed], measures.area[boxed])
     columns["inside"] = ratio(*inside)
     columns["inside_low"], columns["inside_high"] = ratio_intervals(bootstrap, *inside)
-    table, points = pd.DataFrame(columns), np.ones(len(layer), np.bool_)
-    for name, baseline in (("p_centre", centre), ("p_chance", chance)):
-        found = sign_flip_maximum(bootstrap.clusters.means(hits - baseline[:, None]), flips=resamples, seed=seed)
-        table[name] = found.p
-        points &= (found.p <= ALPHA) & (found.mean > 0)
-    table["points"] = points
+    table = pd.DataFrame(columns)
+    found = sign_flip_maximum(bootstrap.clusters.means(hits - centre[:, None]), flips=resamples, seed=seed)
+    table["p_centre"], table["p_chance"] = found.p, p_of_chance(bootstrap.clusters, hits, chance)
+    table["points"] = (found.p <= ALPHA) & (found.mean > 0) & (table["p_chance"] <= ALPHA)
     best, tested, number = _choose_and_test(samples, hits, centre, chance, resamples, seed)
     place = None if best is None else (int(layer[best]), int(head[best]))
     lost = int((chance == 0).sum()), sum(_all_outside(row) for _, row in samples.iterrows())
     return Pointing(table, tested, place, len(samples), bootstrap.clusters.images, number, *lost)
+
+
+def p_of_chance(clusters: Clusters, hits: Array, chance: Array) -> Array:
+    """How likely so many hits of random patches are, times the number of heads (Bonferroni), [heads].
+
+    Exact: the patch of an image is the same for all questions about it, so that an image hits as a whole (Poisson's
+    binomial distribution, weighted by the questions on an image). If heads differ between these, p is too large.
+
+    Args:
+        hits: [samples, heads]; `chance`: [samples], the probability of a hit.
+    """
+    likely = np.ones(1)
+    for weight, probability in zip(clusters.counts.astype(int), clusters.means(chance), strict=True):
+        more = np.zeros(len(likely) + weight)
+        more[: len(likely)] += likely * (1 - probability)
+        more[weight:] += likely * probability
+        likely = more
+    at_least = np.append(likely[::-1].cumsum()[::-1], 0.0)
+    number = np.floor(hits.sum(axis=0) + 1e-9).astype(int)
+    p: Array = np.minimum(1, at_least[number] * hits.shape[1])
+    return p
 
 
 def _all_outside(sample: pd.Series) -> bool:
@@ -133,40 +151,22 @@ def _choose_and_test(
     samples: pd.DataFrame, hits: Array, centre: Array, chance: Array, resamples: int, seed: int
 ) -> tuple[int | None, pd.DataFrame | None, int]:
     """The head that points best on half of the images, the rows of `Pointing.tested`, and how many images test."""
-    try:
-        tests = divide(samples, seed)
-    except HeadflowError:  # no category has two images
+    tests = tests_of(samples, seed)
+    if tests is None:
         return None, None, 0
-    best = int(np.argmax(hits[~tests].mean(axis=0)))
+    order = np.argsort(-hits[~tests].mean(axis=0), kind="stable")
+    best, number = int(order[0]), len(order)
+    own, places = hits[tests], {MEDIAN: order[number // 2], HIGH: order[number // 20]}
+    rows = {BEST: own[:, best], CENTRE: centre[tests], CHANCE: chance[tests]}
+    rows |= {name: own[:, place] for name, place in places.items() if place != best}
+    values = np.column_stack(list(rows.values()))
     bootstrap = Bootstrap(Clusters.of(samples[tests]), resamples, seed)
-    clusters = bootstrap.clusters
-    sums, counts = clusters.known_sums(np.column_stack([hits[tests], centre[tests], chance[tests]]))
-    values, draws = ratio(sums, counts), bootstrap.ratios(sums, counts)
-    low, high = share_intervals(bootstrap, sums[:, [best, -2]], counts[:, [best, -2]])
-    few = clusters.images < FEW_IMAGES
-    heads, of_heads = values[:-2], draws[:, :-2]
-    rows = {
-        BEST: (values[best], draws[:, best], (low[0], high[0])),
-        CENTRE: (values[-2], draws[:, -2], (low[1], high[1])),
-        CHANCE: (values[-1], draws[:, -1], None),
-        MEDIAN: (np.median(heads), np.median(of_heads, axis=1), None),
-        HIGH: (np.quantile(heads, 0.95), np.quantile(of_heads, 0.95, axis=1), None),
-    }
-    found = []
-    for name, (value, drawn, bounds) in rows.items():
-        lead = _bounds(draws[:, best] - drawn, few) if name != BEST else (np.nan, np.nan)
-        bounds = bounds or _bounds(drawn, few)
-        gap = values[best] - value if name != BEST else np.nan
-        found.append((name, value, *bounds, gap, *lead))
-    columns = ["point", "accuracy", "low", "high", "lead", "lead_low", "lead_high"]
-    return best, pd.DataFrame(found, columns=columns), clusters.images
-
-
-def _bounds(draws: Array, few: bool) -> tuple[float, float]:
-    if few:
-        return np.nan, np.nan
-    low, high = percentiles(draws[:, None])
-    return float(low[0]), float(high[0])
+    table = pd.DataFrame({"point": list(rows), "accuracy": values.mean(axis=0)})
+    table["low"], table["high"] = share_intervals(bootstrap, *bootstrap.clusters.known_sums(values))
+    leads = [lead(samples[tests], values[:, 0] - values[:, place]) for place in range(1, len(rows))]
+    for column, name in (("lead", "mean"), ("lead_low", "low"), ("lead_high", "high")):
+        table[column] = [np.nan, *(getattr(each, name) for each in leads)]
+    return best, table, bootstrap.clusters.images
 
 
 def relate_to_effects(
@@ -194,12 +194,40 @@ def relate_to_effects(
     if any(not counts.any() for _, counts in sums):
         return None
     means = [ratio(*each) for each in sums]
-    correlation = rank_correlation(*means)
-    low = high = np.nan
-    if correlation is not None and min((counts.max(axis=1) > 0).sum() for _, counts in sums) >= FEW_IMAGES:
-        draws = [bootstrap.ratios(*each) for each in sums]
-        known = np.isfinite(np.hstack(draws)).all(axis=1)
-        ranks = [stats.rankdata(each[known], axis=1).astype(np.float32) for each in draws]
-        low, high = correlation_interval(correlation, *ranks)
+    correlation, p = correlate_heads(bootstrap.clusters, sums, np.nonzero(measures.kept)[0], resamples, seed)
     questions, images = (int((each > 0).any(axis=1).sum()) for each in (np.isfinite(effects), sums[1][1]))
-    return Relation(job_in_words(job), questions, images, correlation, low, high, means[1])
+    return Relation(job_in_words(job), questions, images, correlation, p, means[1])
+
+
+def correlate_heads(
+    clusters: Clusters, sums: Sequence[tuple[Array, Array]], layer: Codes, resamples: int, seed: int
+) -> tuple[float | None, float]:
+    """`Relation.correlation` and `p`.
+
+    Args:
+        sums: of pointing and of effects, sums over images and counts, [images, heads].
+        layer: of each head.
+    """
+    rng = np.random.default_rng(seed)
+    half = halves(clusters.category, rng)
+    pointing, effects = (_unit_ranks(ratio(*(each[half == side] for each in sums[side]))) for side in (0, 1))
+    if pointing is None or effects is None:
+        return None, np.nan
+    correlation = float(pointing @ effects)
+    drawn = np.empty(resamples)
+    for draw in range(resamples):
+        order = np.lexsort((rng.random(len(layer)), layer))  # `layer` is sorted
+        drawn[draw] = pointing[order] @ effects
+    middle = drawn.mean()
+    reached = np.abs(drawn - middle) >= abs(correlation - middle) * (1 - 1e-9)
+    return correlation, float((1 + reached.sum()) / (resamples + 1))
+
+
+def _unit_ranks(means: Array) -> Array | None:
+    """Ranks of heads with mean 0 and length 1, whose products are correlations; None where all are equal or unknown."""
+    if not np.isfinite(means).all() or np.ptp(means) == 0:
+        return None
+    ranks = stats.rankdata(means)
+    ranks -= ranks.mean()
+    unit: Array = ranks / np.linalg.norm(ranks)
+    return unit

@@ -10,7 +10,7 @@ import pandas as pd
 from analyze.maps.measures import Measures, measure_maps
 from analyze.maps.pointing import Pointing, Relation, find_pointing, relate_to_effects
 from analyze.maps.ranking import Looks, rank_looks
-from analyze.maps.words import in_words
+from analyze.maps.words import in_words, no_sinks
 from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap
 from analyze.statistics.clusters import Clusters
 from analyze.tables.frames import Heads
@@ -50,7 +50,9 @@ class Localisation:
 
     def verdict(self) -> list[str]:
         """The result in words, a line each."""
-        lines = in_words(self.looks, self.pointing, self.relation, self.values["sink"], int(self.measures.kept.sum()))
+        lines = in_words(self.looks, self.pointing, self.relation, int(self.measures.kept.sum()))
+        if np.isnan(self.values["sink"]).all():
+            lines[1] = no_sinks(begins_with_image=not self.samples["n_bos"].fillna(0).any())
         given = self.heads.run.manifest.images
         if self.pointing is not None and given != ORIGINAL:
             lines.append(f"the model was given {given} images, and boxes are those of the original ones")
@@ -65,12 +67,19 @@ class Localisation:
 
 
 def localise(
-    heads: Heads, *, effects: Sequence[str] | None = None, resamples: int = RESAMPLES, seed: int = SEED
+    heads: Heads,
+    *,
+    effects: Sequence[str] | None = None,
+    above: float = 0,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
 ) -> Localisation:
     """Where the heads of a run look, over the samples of `heads.categories`.
 
     Args:
         effects: see `effect_jobs`.
+        above: the attention above a map's mean from which on a patch counts in spatial entropy; 0 is the paper's
+            definition, 0.001 what the code of LocalizationHeads takes.
 
     Raises:
         HeadflowError: the run has no maps, or they cannot be read; or see `effect_jobs`.
@@ -80,11 +89,11 @@ def localise(
     wanted: npt.NDArray[np.bool_] = (
         heads.observed.to_numpy() & heads.samples["category"].isin(heads.categories).to_numpy()
     )
-    measures = measure_maps(heads, wanted)
+    measures = measure_maps(heads, wanted, above)
     own = observed_rows(heads)[measures.rows]
     values = {name: each[own] for name, each in table_values(heads, MAPS, ["mass", "entropy", "sink"]).items()}
     samples = heads.samples.iloc[measures.rows].reset_index(drop=True)
-    looks = rank_looks(values, measures, Bootstrap(Clusters.of(samples), resamples, seed))
+    looks = rank_looks(samples, values, measures, Bootstrap(Clusters.of(samples), resamples, seed))
     pointing = find_pointing(samples, measures, resamples, seed)
     relation = relate_to_effects(heads, measures, effects, resamples, seed) if pointing else None
     return Localisation(heads, samples, values, measures, looks, pointing, relation)

@@ -3,25 +3,24 @@
 from collections.abc import Iterator
 
 import numpy as np
-import pandas as pd
 
+from analyze.maps.halves import FEWEST
 from analyze.maps.pointing import ALPHA, Pointing, Relation
 from analyze.maps.ranking import CHOSEN, Looks
-from analyze.statistics.intervals import FEW_IMAGES
-from analyze.tables.values import Values
+from schemas.columns import MASSIVE
 from schemas.text import counted, listed
 
 COSTLY = 10  # heads whose knock-out costs most
+FLAT = 0.999  # entropy of a map whose patches differ by some 10%
 
 
-def in_words(looks: Looks, pointing: Pointing | None, relation: Relation | None, sink: Values, kept: int) -> list[str]:
+def in_words(looks: Looks, pointing: Pointing | None, relation: Relation | None, kept: int) -> list[str]:
     """The result, a line each.
 
     Args:
-        sink: NaN for null.
         kept: how many heads have a map.
     """
-    lines = [_localising(looks, kept), _sinks(looks.layers, sink)]
+    lines = [_localising(looks, kept), _sinks(looks)]
     if pointing is None:
         return [*lines, "pointing: no question says where its answer lies, so it cannot be told"]
     lines += _pointing(pointing)
@@ -36,6 +35,10 @@ def name(layer: int, head: int) -> str:
 def _localising(looks: Looks, kept: int) -> str:
     candidates = f"of the quarter of heads with the largest mass, from {looks.threshold:.3f} on"
     number = int(looks.table["candidate"].sum())
+    if looks.least >= FLAT:
+        return (
+            f"localising heads cannot be told: the maps of all {kept} heads are flat (entropy from {looks.least:.4f})"
+        )
     if not number:
         return f"localising heads cannot be told: {candidates}, none is among the {kept} that have a map"
     rows = looks.table[looks.table["localises"]].sort_values("spatial_entropy", kind="stable")
@@ -47,23 +50,43 @@ def _localising(looks: Looks, kept: int) -> str:
         )
     )
     what = "spatial entropy" + f"; in how many resamples it is among the {CHOSEN}" * told
+    have = f"{counted(number, 'candidate')} {'has' if number == 1 else 'have'} a map"
+    lead = looks.lead
+    if lead is None or np.isnan(lead.low):
+        why = f"only {have}" if number <= CHOSEN else "too few images test it"
+        return f"localising heads cannot be told, as {why}; lowest, {candidates}: {found} ({what})"
+    gap = (
+        f"{CHOSEN} that are chosen on one half of the images differ from the other candidates by {lead.mean:+.2f} nats"
+        f"{_interval(lead.low, lead.high, '{:+.2f}')} on the {lead.images} others"
+    )
+    if lead.high >= 0:
+        return f"no head localises better than the others, as far as can be told; lowest, {candidates}: {found}; {gap}"
+    return f"localise best, {candidates}: {found} ({what}); {have}; {gap}"
+
+
+def no_sinks(*, begins_with_image: bool) -> str:
+    """What is said where `sink` is null in all rows."""
+    if begins_with_image:
+        return "visual sinks: not known, as the prompt begins with the image"
     return (
-        f"localise best, {candidates}: {found} ({what}); {counted(number, 'candidate')} "
-        f"{'has' if number == 1 else 'have'} a map"
+        f"visual sinks: cannot be told; only in a model wider than {MASSIVE**2:.0f} can a state exceed {MASSIVE:.0f} "
+        "times its root mean square"
     )
 
 
-def _sinks(layers: pd.DataFrame, sink: Values) -> str:
-    if np.isnan(sink).all():
-        return "visual sinks: not known, as the prompt begins with the image"
+def _sinks(looks: Looks) -> str:
+    layers = looks.layers
     if not layers["sink"].any():
         return "visual sinks: none was found in any layer"
-    most = layers.sort_values("sink_share", ascending=False, kind="stable").head(1)
-    layer, share, low, high = (float(most[column].iloc[0]) for column in ("layer", "sink_share", "low", "high"))
     total = layers["sink"].sum() / layers["mass"].sum()
+    line = f"visual sinks take {total:.1%} of the attention on the image"
+    if looks.layer is None or not looks.layer[1].low > 0:
+        return line
+    layer, lead = looks.layer
+    share = layers["sink_share"].iloc[layer]
     return (
-        f"visual sinks take {total:.1%} of the attention on the image, most in layer {layer:.0f}: "
-        f"{share:.1%}{_interval(low, high)}"
+        f"{line}, most in layer {layer}: {share:.1%}; chosen on one half of the images, it leads the other layers by "
+        f"{100 * lead.mean:.1f} ({100 * lead.low:.1f} to {100 * lead.high:.1f}) points on the {lead.images} others"
     )
 
 
@@ -80,7 +103,7 @@ def _pointing(found: Pointing) -> Iterator[str]:
         yield (
             f"{name(*found.best)} pointed best on one half of the images; on the {found.tested_images} others it looks "
             f"most into a box in {best['accuracy']:.1%}{_interval(best['low'], best['high'])} of the questions"
-            + ("; so few images cannot tell whether it leads" if found.tested_images < FEW_IMAGES else "")
+            + ("; so few images cannot tell whether it leads" if found.tested_images < FEWEST else "")
         )
         for row in others:
             low, high = row["lead_low"], row["lead_high"]
@@ -95,17 +118,20 @@ def _pointing(found: Pointing) -> Iterator[str]:
     which = listed([name(*each) for each in zip(points["layer"], points["head"], strict=True)], 10)
     yield (
         f"{len(points)} of {len(found.table)} heads point better than both the image's centre and a random patch "
-        f"(p at most {ALPHA}, maximum over the heads){': ' + which if len(points) else ''}"
+        f"(p at most {ALPHA}, corrected for all heads){': ' + which if len(points) else ''}"
     )
 
 
 def _relation(found: Pointing, relation: Relation) -> Iterator[str]:
     how = f"{relation.job}, {counted(relation.questions, 'question')} on {counted(relation.images, 'image')}"
     if relation.correlation is None:
-        yield f"pointing and the measured effect ({how}): no correlation, as all heads are alike"
+        yield f"pointing and the measured effect ({how}): no correlation, as heads are alike or images too few"
     else:
-        told = _interval(relation.low, relation.high, "{:+.2f}")
-        yield f"rank correlation of pointing with the measured effect ({how}): {relation.correlation:+.2f}{told}"
+        told = "also within layers" if relation.p <= ALPHA else "but none can be told among the heads of a layer"
+        yield (
+            f"rank correlation of pointing with the measured effect ({how}), on two halves of the images: "
+            f"{relation.correlation:+.2f}, {told} (p {relation.p:.2g})"
+        )
     order = np.argsort(-relation.effects, kind="stable")[:COSTLY]
     rows = found.table.iloc[order]
     points = [name(*each) for each in zip(rows["layer"], rows["head"], strict=True)]

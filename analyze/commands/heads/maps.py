@@ -47,7 +47,13 @@ def map_run(arguments: argparse.Namespace) -> int:
     folder = output_folder(arguments.output_dir, heads, FOLDER)
     images = Images(heads, arguments.image_folder)
     make_folder(folder)
-    found = localise(heads, effects=arguments.effects, resamples=arguments.resamples, seed=arguments.seed)
+    found = localise(
+        heads,
+        effects=arguments.effects,
+        above=arguments.above_mean,
+        resamples=arguments.resamples,
+        seed=arguments.seed,
+    )
     places = chosen_heads(arguments.heads, found, arguments.top)
     overlays = Overlays.of(found, places, chosen_samples(arguments.samples, found, DRAWN), images)
     if arguments.samples_only:

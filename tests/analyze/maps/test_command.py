@@ -53,6 +53,15 @@ def test_files_and_words(run, images, capsys):
     assert main(["validate", str(run)]) == 0
 
 
+def test_patches_count_from_a_distance_above_the_mean_on(run, tmp_path):
+    assert main(["maps", str(run), *FEW, "--above-mean", "0.05", "--output-dir", str(tmp_path / "out")]) == 0
+    expected = localise(open_heads(run)[0], above=0.05, resamples=100).looks.table["spatial_entropy"]
+    assert pd.read_csv(tmp_path / "out" / "heads.csv")["spatial_entropy"].to_numpy() == pytest.approx(
+        expected.to_numpy(), nan_ok=True
+    )
+    assert not expected.equals(localise(open_heads(run)[0], resamples=100).looks.table["spatial_entropy"])
+
+
 def test_what_is_drawn(run, tmp_path, capsys):
     flags = ["--samples", "OCR/1", "OCR/0#2", "--heads", "L1H2", "--output-dir", tmp_path / "out", "--format", "svg"]
     assert main(["maps", str(run), *FEW, *map(str, flags)]) == 0

@@ -11,12 +11,12 @@ from analyze.maps.measures import spatial_entropy
 from schemas.columns import PATCHES
 
 
-def filled(values: list[list[float]]) -> float:
+def filled(values: list[list[float]], above: float = 0) -> float:
     """The spatial entropy of one map."""
     rows, columns = len(values), len(values[0])
     total = math.fsum(map(math.fsum, values))
     mean = total / (rows * columns)
-    left = {(row, column) for row in range(rows) for column in range(columns) if values[row][column] > mean}
+    left = {(row, column) for row in range(rows) for column in range(columns) if values[row][column] > mean + above}
     weights = []
     while left:
         waiting, weight = [left.pop()], 0.0
@@ -45,6 +45,16 @@ def test_spatial_entropy_is_that_of_a_flood_fill(rows, columns, spread, sink):
     stored = pa.array(list(maps), PATCHES)
     found = spatial_entropy(np.stack(stored.to_numpy(zero_copy_only=False)), Grid(rows, columns, (0, 0, 1, 1), 1, 1))
     assert np.allclose(found, expected, atol=0.005, equal_nan=True)
+
+
+@pytest.mark.parametrize("mass", [0.02, 0.7])
+def test_patches_count_from_a_distance_above_the_mean_on(mass):
+    """As in the code of LocalizationHeads: 0.001 of attention, so that heads that look little may have no patch."""
+    maps = np.random.default_rng(2).dirichlet(np.full(576, 1), 20).astype(np.float32) * np.float32(mass)
+    found = spatial_entropy(maps, Grid(24, 24, (0, 0, 1, 1), 1, 1), 0.001)
+    expected = [filled(each.reshape(24, 24).astype(float).tolist(), 0.001) for each in maps]
+    assert np.allclose(found, expected, atol=1e-6, equal_nan=True)
+    assert np.isnan(found).all() == (mass < 0.1)
 
 
 def test_diagonal_neighbours_are_one_spot_and_heads_do_not_touch():
