@@ -42,7 +42,7 @@ from schemas.store.thumbnails import write_thumbnail
 from schemas.text import one_line
 
 ROWS_PER_PART = 2**17  # of `heads`: 128 samples of a model with 32 x 32 heads, about 7 MB
-BYTES_PER_PART = 2**26  # of maps: 28 samples of such a model with 24 x 24 patches
+BYTES_PER_PART = 2**25  # of maps: 15 samples of such a model with 24 x 24 patches
 SAMPLES_PER_PART = 2**12  # if most samples are skipped
 SECONDS_PER_PART = 60  # of a slow model: what is gathered is lost if the process is killed
 TO_RESUME = "the same command resumes it, unless it overwrites"
