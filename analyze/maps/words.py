@@ -40,7 +40,9 @@ def _localising(looks: Looks, kept: int) -> str:
             f"localising heads cannot be told: the maps of all {kept} heads are flat (entropy from {looks.least:.4f})"
         )
     if not number:
-        return f"localising heads cannot be told: {candidates}, none is among the {kept} that have a map"
+        return (
+            f"localising heads cannot be told: {candidates}, none of the {kept} that have a map has a spatial entropy"
+        )
     rows = looks.table[looks.table["localises"]].sort_values("spatial_entropy", kind="stable")
     told = not rows["chosen"].isna().any()
     found = ", ".join(

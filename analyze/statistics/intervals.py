@@ -57,10 +57,10 @@ def ratio_intervals(bootstrap: Bootstrap, sums: Array, counts: Array) -> tuple[A
         sums, counts: [images, statistics].
     """
     few = (counts > 0).sum(axis=0) < FEW_IMAGES
-    if few.all():
-        return np.full(few.shape, np.nan), np.full(few.shape, np.nan)
-    low, high = percentiles(bootstrap.ratios(sums, counts))
-    return np.where(few, np.nan, low), np.where(few, np.nan, high)
+    low, high = np.full(few.shape, np.nan), np.full(few.shape, np.nan)
+    if not few.all():
+        low[~few], high[~few] = percentiles(bootstrap.ratios(sums[:, ~few], counts[:, ~few]))
+    return low, high
 
 
 def share_intervals(bootstrap: Bootstrap, sums: Array, counts: Array) -> tuple[Array, Array]:

@@ -71,7 +71,8 @@ def _print(found: "Gain", content: pd.DataFrame | None, arguments: argparse.Name
     if content is not None:
         print(
             f"\nheads whose maps differ most between the images, {SHOWN} of {len(content)}: Jensen-Shannon "
-            "divergence, from 0, the same, to 1, apart; 95% intervals by image"
+            "divergence, from 0, the same, to 1, apart; 95% intervals by image, of each head alone: the largest of "
+            "many are too large by chance"
         )
         print(as_text(content.head(SHOWN), 3))
 

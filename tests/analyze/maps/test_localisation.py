@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import spearmanr
 
 from analyze.maps.grids import read_grid
 from analyze.maps.measures import LEAST
@@ -14,6 +15,7 @@ from analyze.prune.halves import divide
 from analyze.statistics.bootstrap import Bootstrap
 from analyze.statistics.clusters import Clusters
 from analyze.statistics.intervals import share_interval, share_intervals
+from analyze.statistics.reliability import halves
 from analyze.tables.frames import open_heads
 from schemas.columns import MAPS
 from schemas.errors import HeadflowError
@@ -152,7 +154,7 @@ def one_patch(row, patch):
     return row._replace(map=np.arange(len(row.map)) == patch)
 
 
-def test_pointing_and_the_measured_effect(run, found):
+def test_pointing_and_the_measured_effect(run, found, rows):
     relation, knocked = found.relation, pd.read_parquet(run / "knockouts").astype({"sample_id": str})
     answers = pd.read_parquet(run / "samples").astype({"sample_id": str}).set_index("sample_id")["answer"]
     y = knocked["sample_id"].map(answers).map({"Yes": 1, "No": -1})
@@ -160,6 +162,13 @@ def test_pointing_and_the_measured_effect(run, found):
         (y * (knocked["margin_untouched"] - knocked["margin"])).groupby([knocked["layer"], knocked["head"]]).mean()
     )
     assert np.allclose(relation.effects, effects, atol=1e-5)
+    half = halves(Clusters.of(found.samples).category, np.random.default_rng(0))[np.repeat(np.arange(44), 2)]
+    own = rows.assign(hit=[hit(row) for row in rows.itertuples()], half=np.repeat(half, 6))
+    pointing = own[own["half"] == 0].groupby(["layer", "head"])["hit"].mean()
+    tests = knocked["sample_id"].isin(own.loc[own["half"] == 1, "sample_id"])
+    effects_there = (y * (knocked["margin_untouched"] - knocked["margin"]))[tests]
+    effects_there = effects_there.groupby([knocked["layer"], knocked["head"]]).mean()
+    assert relation.correlation == pytest.approx(spearmanr(pointing, effects_there)[0])
     assert 0 < relation.p <= 1
     assert "(job single, kind edge, 88 questions on 44 images)" in found.verdict()[-2]
     most = effects.idxmax()
@@ -187,11 +196,12 @@ def test_sentences_are_seldom_false_where_nothing_is_there(place):
     assert max(false.values()) <= 7, false
 
 
+@pytest.mark.filterwarnings("error")
 def test_flat_maps_localise_nothing(tmp_path):
-    path = write_looking(tmp_path / "run", images=24)
+    path = write_looking(tmp_path / "run", images=24, kept=KEPT)  # heads without a map have no draws to warn of
     rewrite(path, MAPS, lambda table: put(table, "entropy", slice(None), [0.9995] * len(table)))
     assert localise(open_heads(path)[0], **FEW).verdict()[0] == (
-        "localising heads cannot be told: the maps of all 6 heads are flat (entropy from 0.9995)"
+        "localising heads cannot be told: the maps of all 3 heads are flat (entropy from 0.9995)"
     )
 
 
