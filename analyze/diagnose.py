@@ -2,20 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analyze.scores.answers import accuracy_and_bias
+from analyze.scores.answers import NO_LEAN, accuracy_and_bias
 from analyze.scores.images import image_groups
 from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap, Interval, percentiles
 from analyze.statistics.calibration import Calibration, calibrate
 from analyze.statistics.clusters import Array, Clusters
-from analyze.statistics.contrasts import STATES, Contrast, contrast_reliability, pair_states, polarity_free_contrast
+from analyze.statistics.contrasts import STATES, contrast_reliability, pair_states, polarity_free_contrast
 from analyze.statistics.intervals import FEW_IMAGES, LEAST, share_interval
+from analyze.statistics.multiplicity import false_discovery_rate
 from analyze.tables.frames import Heads
 from analyze.tables.text_scope import TextScope
-from analyze.tables.values import head_columns, observed_samples, sample_values
+from analyze.tables.values import head_columns, lead, observed_samples, sample_values
+from schemas.text import listed
 
 NO_DIFFICULTY = "none"
 SIGNIFICANT = 0.05
@@ -23,6 +26,7 @@ WORST = 20  # samples that are listed
 STANDING_OUT = 2.0  # standard deviations
 ROUNDING = 1e-3  # percentage points: bounds nearer to 0 are 0
 NO_COMPARISON = Interval(np.nan, None, None)
+NO_CONTRASTS = pd.DataFrame(columns=["flow", "layer", "head", "contrast", "expected", "p"])
 Sums = tuple[Array, Array]
 NAMED = 3  # masses named for a sample, heads named in the verdict
 
@@ -32,20 +36,23 @@ class Diagnosis:
     """How a model fails. The unit of all intervals is the image; NaN stands where something cannot be told.
 
     Attributes:
-        states: by category and, last, over all: `images` (with a pair of questions, one with either answer), one column
-            for each of `STATES`, `accuracy` of the questions with `low` and `high`, in per cent; `yes_bias`, by how
-            many points more often the model says yes than yes is right, with `bias_low` and `bias_high`.
+        states: by category and, last, over all: `questions`, `unread` (answers that are neither yes nor no), `images`
+            (with a pair of questions, one with either answer), one column for each of `STATES`, `accuracy` of the
+            questions with `low` and `high`, in per cent; `yes_bias`, by how many points more often the answers that
+            are yes or no are yes than yes is right, with `bias_low` and `bias_high`, `bias_p` (sign flips of images;
+            of categories by Benjamini and Hochberg over them), and `bias_note`.
         difficulty: by difficulty, as the question file says: `questions`, `accuracy`, `low`, `high`, and `difference`
             from the questions whose difficulty is `none`, or else from all others, within the categories that have
             both, with `difference_low` and `difference_high` (corrected by Bonferroni for the number of difficulties)
             or `note`; empty if the file has none.
         calibration: of p_yes / (p_yes + p_no); None if no sample has both.
         contrasts: `flow`, `layer`, `head`, `contrast`, `expected` (where nothing is told), `p`, `adjusted_p`: see
-            `polarity_free_contrast`; `adjusted_p` over the heads of a flow.
+            `polarity_free_contrast`; `adjusted_p` by Benjamini and Hochberg over the heads of all flows.
         reliability: by flow, how far the contrasts of heads would be the same on other images; see
             `contrast_reliability`.
         why: by flow, why there is no contrast.
         worst: the wrong answers of which the model was surest; see `worst_samples`.
+        left_out: observed questions that do not count, as their right answer is neither yes nor no.
     """
 
     states: pd.DataFrame
@@ -55,16 +62,28 @@ class Diagnosis:
     reliability: dict[str, float | None]
     why: dict[str, str]
     worst: pd.DataFrame
+    left_out: int = 0
 
     def verdict(self) -> list[str]:
         """The result in words, a line each."""
-        return [self._answers(), *self._difficulties(), *self._biases(), *self._calibration(), *self._attention()]
+        return [*self._answers(), *self._difficulties(), *self._biases(), *self._calibration(), *self._attention()]
 
-    def _answers(self) -> str:
+    def _answers(self) -> list[str]:
         *_, whole = self.states.to_dict("records")
         states = ", ".join(f"{whole[state]} {state}" for state in STATES)
         bounds = "" if np.isnan(whole["low"]) else f" (95% interval {whole['low']:.1f} to {whole['high']:.1f})"
-        return f"answers: {whole['accuracy']:.1f}% right{bounds}; of {whole['images']} pairs of questions {states}"
+        lines = [
+            f"answers: {whole['accuracy']:.1f}% of {whole['questions']} right{bounds}; of {whole['images']} pairs of "
+            f"questions {states}"
+        ]
+        if whole["unread"]:
+            lines.append(
+                f"answers: {whole['unread']} of {whole['questions']} are neither yes nor no: they count as wrong, and "
+                "not towards a bias"
+            )
+        if self.left_out:
+            lines.append(f"left out: {self.left_out} more questions, whose right answer is neither yes nor no")
+        return lines
 
     def _difficulties(self) -> list[str]:
         if self.difficulty.empty:
@@ -79,13 +98,20 @@ class Diagnosis:
 
     def _biases(self) -> list[str]:
         parts = self.states[:-1]
-        yes, no = parts[parts["bias_low"] > ROUNDING], parts[parts["bias_high"] < -ROUNDING]
+        found = parts[(parts["bias_p"] <= SIGNIFICANT) & (parts["bias_note"] == "")]
         lines = []
-        for rows, word in ((yes, "often"), (no, "seldom")):
+        for rows, word in ((found[found["yes_bias"] > 0], "often"), (found[found["yes_bias"] < 0], "seldom")):
             if len(rows):
                 named = ", ".join(f"{row['category']} ({row['yes_bias']:+.0f} points)" for _, row in rows.iterrows())
-                lines.append(f"bias: says yes too {word} in {named}")
-        return lines or ["bias: no category in which it says yes significantly too often, or too seldom"]
+                lines.append(f"bias: says yes too {word} in {named} (false discovery rate 5%)")
+        untold = parts.loc[~parts["bias_note"].isin(["", NO_LEAN]), "category"].tolist()
+        if tested := len(parts) - len(untold):
+            lines = lines or [
+                f"bias: in none of {tested} categories does it say yes significantly too often, or too seldom"
+            ]
+        if untold:
+            lines.append(f"bias: cannot be told in {len(untold)} of {len(parts)} categories: {listed(untold)}")
+        return lines
 
     def _calibration(self) -> list[str]:
         if self.calibration is None:
@@ -142,28 +168,29 @@ def diagnose(
     clusters = Clusters.of(samples)
     bootstrap = Bootstrap(clusters, resamples, seed)
     pairs = pairs_of_questions(samples, clusters)
-    why, contrasts, spread, reliability = {}, [], {}, {}
+    why, contrasts, spread, reliability = {}, [NO_CONTRASTS], {}, {}
     for flow, read in sample_values(heads, flows, scope).items():
         values = read[known].astype(np.float64)
         spread[flow] = values.mean(axis=(1, 2))
         differences = (values[pairs["yes"]] - values[pairs["no"]]).reshape(len(pairs), values[0].size)
         state, category = pairs["state"].to_numpy(), clusters.category[pairs.index.to_numpy()]
-        found: Contrast = polarity_free_contrast(differences, state, category, seed=seed)
+        found = polarity_free_contrast(differences, state, category)
         if found.why:
             why[flow] = found.why
             continue
         reliability[flow] = contrast_reliability(differences, state, category, seed=seed)
         columns = {"flow": flow, **head_columns(values), "contrast": found.statistic, "expected": found.expected}
-        contrasts.append(pd.DataFrame(columns | {"p": found.p, "adjusted_p": found.adjusted}))
-    empty = pd.DataFrame(columns=["flow", "layer", "head", "contrast", "expected", "p", "adjusted_p"])
+        contrasts.append(pd.DataFrame(columns | {"p": found.p}))
+    heads_of_flows = pd.concat(contrasts[1:] or contrasts, ignore_index=True)
     return Diagnosis(
         states=_states(samples, pairs, bootstrap),
         difficulty=_difficulty(samples, bootstrap),
         calibration=_calibrated(samples),
-        contrasts=pd.concat(contrasts, ignore_index=True) if contrasts else empty,
+        contrasts=heads_of_flows.assign(adjusted_p=false_discovery_rate(heads_of_flows["p"].to_numpy(np.float64))),
         reliability=reliability,
         why=why,
         worst=worst_samples(samples, pd.DataFrame(spread)),
+        left_out=int((~known).sum()),
     )
 
 
@@ -173,19 +200,25 @@ def pairs_of_questions(samples: pd.DataFrame, clusters: Clusters) -> pd.DataFram
     sides = [frame[frame["yes"] == side].groupby("image")["row"].agg(["size", "first"]) for side in (True, False)]
     whole = sides[0].merge(sides[1], left_index=True, right_index=True, suffixes=("_yes", "_no"))
     whole = whole[(whole["size_yes"] == 1) & (whole["size_no"] == 1)]
-    right = samples["right"].to_numpy()
+    says = samples["says"].to_numpy(object)
     yes, no = whole["first_yes"], whole["first_no"]
-    return pd.DataFrame({"yes": yes, "no": no, "state": pair_states(right[yes], right[no])})
+    return pd.DataFrame({"yes": yes, "no": no, "state": pair_states(says[yes], says[no])})
 
 
 def _states(samples: pd.DataFrame, pairs: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
-    clusters, rows = bootstrap.clusters, []
+    clusters, rows = bootstrap.clusters, list[dict[str, Any]]()
+    unread = clusters.sums(samples["says"].isna().to_numpy().astype(float))
     for name, images in image_groups(clusters):
         chosen = pairs["state"][images[pairs.index.to_numpy()]]
-        row: dict[str, object] = {"category": name, "images": len(chosen)}
+        row: dict[str, Any] = {"category": name, "questions": int(clusters.counts[images].sum())}
+        row |= {"unread": int(unread[images].sum()), "images": len(chosen)}
         row |= {state: int((chosen == state).sum()) for state in STATES}
         rows.append(row | accuracy_and_bias(samples, bootstrap, images))
-    return pd.DataFrame(rows)
+    *of_categories, whole = (row.pop("bias_p") for row in rows)
+    corrected = [*false_discovery_rate(np.array(of_categories, np.float64)), whole]
+    table = pd.DataFrame(rows)
+    table.insert(list(table.columns).index("bias_high") + 1, "bias_p", corrected)
+    return table
 
 
 def _difficulty(samples: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
@@ -255,19 +288,15 @@ def worst_samples(samples: pd.DataFrame, masses: pd.DataFrame, number: int = WOR
         masses: of the same samples, the mean over heads of each flow.
 
     Returns:
-        `sample_id`, `category`, `difficulty`, `image`, `question`, `answer`, `prediction`, `margin` (of the right
-        answer; where the run has none, log(p_right / p_wrong)), and `stands_out`: the masses that are furthest from
+        `sample_id`, `category`, `difficulty`, `image`, `question`, `answer`, `prediction`, `lead` (of the right answer
+        over the wrong one, in logits), and `stands_out`: the masses that are furthest from
         those of right answers in the same category and to the same answer, in standard deviations, if more than 2.
     """
-    y = np.where(samples["yes"], 1.0, -1.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        odds = np.log(samples["p_yes"].to_numpy(np.float64)) - np.log(samples["p_no"].to_numpy(np.float64))
-    margin = y * samples["margin"].astype(float).fillna(pd.Series(odds, index=samples.index)).to_numpy()
     keys = [samples["category"].astype(str), samples["yes"]]
     usual = masses.where(samples["right"]).groupby(keys)
     off = (masses - usual.transform("mean")) / usual.transform("std")
-    wrong = samples.assign(margin=margin, stands_out=[_standing_out(row) for _, row in off.iterrows()])
-    wrong = wrong[~samples["right"].to_numpy()].sort_values("margin", kind="stable").head(number)
+    wrong = samples.assign(lead=lead(samples), stands_out=[_standing_out(row) for _, row in off.iterrows()])
+    wrong = wrong[~samples["right"].to_numpy()].sort_values("lead", kind="stable").head(number)
     columns = [
         "sample_id",
         "category",
@@ -276,7 +305,7 @@ def worst_samples(samples: pd.DataFrame, masses: pd.DataFrame, number: int = WOR
         "question",
         "answer",
         "prediction",
-        "margin",
+        "lead",
         "stands_out",
     ]
     return wrong[columns].reset_index(drop=True)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,23 +11,25 @@ import pandas as pd
 
 from analyze.compare.answers import cannot_tell
 from analyze.compare.heads import compare_heads, floor
-from analyze.scores.answers import accuracy_and_bias
-from analyze.scores.images import image_groups
+from analyze.diagnose import pairs_of_questions
+from analyze.scores.answers import NO_LEAN, accuracy_and_bias, yes_excess
+from analyze.scores.images import category_images
 from analyze.scores.intervals import score_intervals
 from analyze.scores.mme import mme_scores, total_scores
 from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap, percentiles
 from analyze.statistics.clusters import Array, Clusters
+from analyze.statistics.contrasts import STATES
 from analyze.statistics.multiplicity import sign_flip_maximum
 from analyze.tables.frames import Heads, wordings
-from analyze.tables.values import observed_samples, sample_values
+from analyze.tables.values import lead, observed_samples, sample_values
 from schemas.errors import HeadflowError
 from schemas.text import listed
 
 SIGNIFICANT = 0.05
 NAMED = 3  # heads named in the verdict
 MEASURES = (
-    *("questions", "images", "accuracy", "low", "high", "margin", "margin_low", "margin_high"),
-    *("yes_bias", "bias_low", "bias_high", "neither"),
+    *("questions", "images", "accuracy", "low", "high", "lead", "lead_low", "lead_high"),
+    *("yes_bias", "bias_low", "bias_high", "bias_p", "bias_note", "unread", *STATES),
 )
 PAIRS = ["better", "worse", "difference", "low", "high", "adjusted_p", "note"]
 HEADS = ["wording", "flow", "layer", "head", "baseline", "value", "difference", "p", "significant"]
@@ -41,18 +44,20 @@ class PromptComparison:
         baseline: the wording that heads are compared with.
         questions, images: how many are compared.
         left_out: questions that were not observed in one of the wordings.
-        whole: by wording: `questions`, `images`, `accuracy` with `low` and `high` in per cent, `margin` (mean logit
-            difference in favour of the right answer) with `margin_low` and `margin_high`, `yes_bias` (by how many
-            points more often it says yes than yes is right) with `bias_low` and `bias_high`, `neither` (the share of
-            answers that are neither yes nor no). NaN stands where something cannot be told. Empty if no question has a
-            right answer that is yes or no.
-        categories: the same by wording and category; and the MME `score` with `score_low` and `score_high`, of
-            categories and of MME's totals.
+        whole: by wording: `questions`, `images`, `accuracy` with `low` and `high` in per cent, `lead` (mean logit of
+            the right answer less that of the wrong one) with `lead_low` and `lead_high`, `yes_bias` (by how many points
+            more often answers that are yes or no are yes than yes is right) with `bias_low` and `bias_high`, `bias_p`
+            (sign flips of images, maximum over the wordings) and `bias_note`, `unread` (answers that are neither yes
+            nor no), and how many pairs of questions are in each of `STATES`. NaN stands where something cannot be told.
+            Empty if no question has a right answer that is yes or no.
+        categories: the same by wording and category, but `bias_p` without a correction; and the MME `score` with
+            `score_low` and `score_high`, of categories and of MME's totals.
         best: by wording, best accuracy first: `accuracy`, and `best_in`, the share of resamples in which it is highest.
         pairs: for each two wordings the `better` and the `worse` one, the paired `difference` of their accuracies in
             points with `low` and `high`, `adjusted_p` (sign flips of images, maximum over all pairs), and `note`.
         heads: `wording`, `flow`, `layer`, `head`, the means of the `baseline` and of the wording (`value`), their
-            `difference`, `p` (sign flips of images, maximum over the heads of a flow), `significant`.
+            `difference`, `p` (sign flips of images, maximum over the heads of a flow, and by Bonferroni over flows and
+            wordings), `significant`.
         floor: below what a difference of masses is one of rounding.
     """
 
@@ -100,14 +105,16 @@ class PromptComparison:
         ]
 
     def _biases(self) -> list[str]:
-        lines = []
-        for word, side in (("often", "bias_low"), ("seldom", "bias_high")):
-            rows = [
-                f"{row['wording']} ({row['yes_bias']:+.0f} points)"
-                for row in self.whole.to_dict("records")
-                if (row[side] > 0 if word == "often" else row[side] < 0)
-            ]
-            lines += [f"bias: says yes too {word} with {', '.join(rows)}"] if rows else []
+        rows, lines = self.whole.to_dict("records"), []
+        if unread := [f"{row['unread']} of {row['questions']} with {row['wording']}" for row in rows if row["unread"]]:
+            lines.append(f"answers that are neither yes nor no: {', '.join(unread)}")
+        found = [row for row in rows if row["bias_note"] == "" and row["bias_p"] <= SIGNIFICANT]
+        for word, sign in (("often", 1), ("seldom", -1)):
+            if own := [row for row in found if sign * row["yes_bias"] > 0]:
+                named = ", ".join(f"{row['wording']} ({row['yes_bias']:+.0f} points)" for row in own)
+                lines.append(f"bias: says yes too {word} with {named}")
+        if untold := [row["wording"] for row in rows if row["bias_note"] not in ("", NO_LEAN)]:
+            lines.append(f"bias: cannot be told with {', '.join(untold)}")
         return lines
 
     def _shifts(self) -> list[str]:
@@ -172,7 +179,13 @@ def compare_prompts(
         for name in names:
             if name != baseline:
                 found = compare_heads(
-                    flow, values[rows[baseline]], values[rows[name]], clusters, floor=least, seed=seed
+                    flow,
+                    values[rows[baseline]],
+                    values[rows[name]],
+                    clusters,
+                    floor=least,
+                    seed=seed,
+                    tests=len(flows) * (len(names) - 1),
                 ).table
                 shifts.append(found.rename(columns={"a": "baseline", "b": "value"}).assign(wording=name)[HEADS])
     return PromptComparison(
@@ -181,7 +194,7 @@ def compare_prompts(
         questions=len(first),
         images=clusters.images,
         left_out=left_out,
-        whole=_each(_whole, asked, bootstrap),
+        whole=_corrected(_each(_whole, asked, bootstrap), asked, bootstrap),
         categories=_each(_categories, asked, bootstrap),
         best=_best(asked, bootstrap) if bootstrap else pd.DataFrame(),
         pairs=_pairs(asked, bootstrap) if bootstrap else pd.DataFrame(columns=PAIRS),
@@ -217,13 +230,26 @@ def _each(
     return pd.concat(tables, names=["wording"]).reset_index(level=0).reset_index(drop=True)
 
 
+def _corrected(whole: pd.DataFrame, asked: dict[str, pd.DataFrame], bootstrap: Bootstrap | None) -> pd.DataFrame:
+    """The table of wordings with `bias_p` corrected for their number; NaN where a bias cannot be told."""
+    if bootstrap is None:
+        return whole
+    excess = np.stack([yes_excess(samples, bootstrap.clusters)[0] for samples in asked.values()], axis=1)
+    p = sign_flip_maximum(excess, seed=bootstrap.seed).p
+    return whole.assign(bias_p=np.where(whole["bias_note"] == "", p, np.nan))
+
+
 def _whole(samples: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
-    return pd.DataFrame([_measures(samples, bootstrap, np.ones(bootstrap.clusters.images, bool))])
+    pairs = pairs_of_questions(samples, bootstrap.clusters)
+    return pd.DataFrame([_measures(samples, pairs, bootstrap, np.ones(bootstrap.clusters.images, bool))])
 
 
 def _categories(samples: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
-    *categories, _ = image_groups(bootstrap.clusters)
-    table = pd.DataFrame({"category": name} | _measures(samples, bootstrap, images) for name, images in categories)
+    pairs = pairs_of_questions(samples, bootstrap.clusters)
+    table = pd.DataFrame(
+        {"category": name} | _measures(samples, pairs, bootstrap, images)
+        for name, images in category_images(bootstrap.clusters)
+    )
     scores = mme_scores(samples)
     scores = pd.concat([scores, total_scores(scores)])
     scores = score_intervals(scores, samples, seed=bootstrap.seed, resamples=bootstrap.resamples)
@@ -233,16 +259,20 @@ def _categories(samples: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
     return pd.concat([table.merge(found, "left", "category"), totals], ignore_index=True)
 
 
-def _measures(samples: pd.DataFrame, bootstrap: Bootstrap, images: npt.NDArray[np.bool_]) -> dict[str, float]:
-    """Accuracy, margin and yes-bias of some images, with their intervals."""
-    clusters, y = bootstrap.clusters, np.where(samples["yes"].to_numpy().astype(bool), 1.0, -1.0)
-    margin = bootstrap.mean(clusters.sums(y * samples["margin"].to_numpy(np.float64)), clusters.counts, images)
-    neither = clusters.sums(samples["says"].isna().to_numpy().astype(np.float64))
-    found = (
+def _measures(
+    samples: pd.DataFrame, pairs: pd.DataFrame, bootstrap: Bootstrap, images: npt.NDArray[np.bool_]
+) -> dict[str, Any]:
+    """Accuracy, lead, yes-bias and states of pairs of some images, with their intervals."""
+    clusters = bootstrap.clusters
+    leads = bootstrap.mean(clusters.sums(lead(samples)), clusters.counts, images)
+    unread = clusters.sums(samples["says"].isna().to_numpy().astype(np.float64))
+    states = pairs["state"][images[pairs.index.to_numpy()]]
+    found: dict[str, Any] = (
         {"questions": int(clusters.counts[images].sum()), "images": int(images.sum())}
         | accuracy_and_bias(samples, bootstrap, images)
-        | margin.columns("margin", "margin_low", "margin_high")
-        | {"neither": 100 * float(neither[images].sum() / clusters.counts[images].sum())}
+        | leads.columns("lead", "lead_low", "lead_high")
+        | {"unread": int(unread[images].sum())}
+        | {state: int((states == state).sum()) for state in STATES}
     )
     return {name: found[name] for name in MEASURES}
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from analyze.compare.pairing import Pairs
 from analyze.compare.sentences import Sentence
-from analyze.scores.images import image_groups
+from analyze.scores.images import category_images, image_groups
 from analyze.scores.mme import scored_questions
 from analyze.statistics.bootstrap import Bootstrap, percentiles
 from analyze.statistics.clusters import Array, Clusters
@@ -44,15 +44,12 @@ def compare_answers(a: Heads, b: Heads, pairs: Pairs, *, resamples: int, seed: i
     clusters = Clusters.by_name(both["image"], both["category"])
     bootstrap = Bootstrap(clusters, resamples, seed)
     rights = [clusters.sums(each["right"].to_numpy().astype(float)) for each in (first, second)]
-    *order, (whole_name, every) = image_groups(clusters)
-    rows: list[dict[str, Any]] = [_accuracy(name, bootstrap, rights, images) for name, images in order]
-    tested = np.array([row["p"] for row in rows])
-    for row, p in zip(rows, false_discovery_rate(tested), strict=True):
+    rows: list[dict[str, Any]] = [_accuracy(name, bootstrap, rights, images) for name, images in image_groups(clusters)]
+    *tested, whole_p = (row["p"] for row in rows)
+    for row, p in zip(rows, [*false_discovery_rate(np.array(tested)), whole_p], strict=True):
         row["adjusted_p"] = p
-    rows.append(_accuracy(whole_name, bootstrap, rights, every))
-    rows[-1]["adjusted_p"] = rows[-1]["p"]
     whole = _whole_pairs(first, second, clusters)
-    scores = [_score(name, bootstrap, rights, whole, images) for name, images in order]
+    scores = [_score(name, bootstrap, rights, whole, images) for name, images in category_images(clusters)]
     rows += [row for row in scores if row is not None]
     return pd.DataFrame(rows)[list(COLUMNS)]
 

@@ -93,5 +93,7 @@ def compare(
         other = paired_values(b, flow, scopes[1], pairs.table["b"], workers)
         found.masses.append(compare_masses(flow, one, other, clusters))
         if found.obstacle is None:
-            found.heads.append(compare_heads(flow, one, other, clusters, floor=found.floor, seed=seed))
+            found.heads.append(
+                compare_heads(flow, one, other, clusters, floor=found.floor, seed=seed, tests=len(flows))
+            )
     return found

@@ -22,7 +22,7 @@ class HeadDifferences:
 
     Attributes:
         table: `flow`, `layer`, `head`, `a`, `b`, `difference`, `p` (sign flips of images, maximum over all heads of the
-            flow), `significant`.
+            flow, and by Bonferroni over the flows that are compared), `significant`.
         correlation: between the heads of both runs, without noise; None if it cannot be told.
         reliability: how far the differences would be the same on other images: Spearman's correlation over heads
             between halves of the images, stepped up to all of them; None likewise.
@@ -66,15 +66,18 @@ def floor(a: Heads, b: Heads) -> float:
     return max(found)
 
 
-def compare_heads(flow: str, a: Values, b: Values, clusters: Clusters, *, floor: float, seed: int) -> HeadDifferences:
+def compare_heads(
+    flow: str, a: Values, b: Values, clusters: Clusters, *, floor: float, seed: int, tests: int = 1
+) -> HeadDifferences:
     """Compare one flow head by head.
 
     Args:
         a, b: of the same samples, [samples, layers, heads].
         floor: differences that do not exceed it are never significant.
+        tests: how many such comparisons are made, of flows or of wordings; p is corrected for them by Bonferroni.
     """
     one, other = (clusters.means(each.reshape(len(each), -1)) for each in (a, b))
-    tested: Tested = sign_flip_maximum(other - one, seed=seed, floor=floor)
+    tested: Tested = sign_flip_maximum(other - one, seed=seed, floor=floor, tests=tests)
     columns = {"flow": flow, **head_columns(a), "a": one.mean(axis=0), "b": other.mean(axis=0)}
     columns |= {"difference": tested.mean, "p": tested.p, "significant": tested.significant}
     correlation = disattenuated(one, other, clusters.category, seed=seed)

@@ -38,7 +38,8 @@ def _whole(row: pd.Series) -> Sentence:
     if row["note"]:
         return Sentence("answers_untold", why=Sentence.read(row["note"], NOTES), off=off)
     size = Sentence("answers_size", off=off, low=low, high=high)
-    name = "answers_alike" if low <= 0 <= high else "answers_more" if off > 0 else "answers_less"
+    found = row["adjusted_p"] <= SIGNIFICANT
+    name = "answers_alike" if not found else "answers_more" if off > 0 else "answers_less"
     return Sentence(name, size=size)
 
 

@@ -71,8 +71,6 @@ def compare_runs(a: Heads, b: Heads, words: Words, *, text_scope: str | None, re
 def _answers(found: Comparison, words: Words) -> Rows:
     table = found.answers[found.answers["measure"] == "accuracy"]
     significant, untold = clear(table), table["note"] != ""
-    if len(table):  # over all, by the interval
-        significant.iloc[-1] = not table["low"].iloc[-1] <= 0 <= table["high"].iloc[-1] and not untold.iloc[-1]
     rows = _rows(table.assign(significant=significant, untold=untold))
     for row in rows:
         row["told"] = words["significant" if row["significant"] else "not_significant"]

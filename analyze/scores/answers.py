@@ -1,16 +1,21 @@
 """Accuracy and yes-bias of some questions, with their 95% intervals. The unit is the image."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from analyze.statistics.bootstrap import Bootstrap, Interval
-from analyze.statistics.intervals import share_interval
+from analyze.statistics.clusters import Array, Clusters
+from analyze.statistics.intervals import FEW_IMAGES, LEAST, share_interval
+from analyze.statistics.multiplicity import sign_flip_maximum
 
 Images = npt.NDArray[np.bool_]
+NO_LEAN = "no image has more answers Yes, or fewer, than are right"
 
 
-def accuracy_and_bias(samples: pd.DataFrame, bootstrap: Bootstrap, images: Images) -> dict[str, float]:
+def accuracy_and_bias(samples: pd.DataFrame, bootstrap: Bootstrap, images: Images) -> dict[str, Any]:
     """Of the questions on some images: how often the answer is right, and how much more often it is yes than yes is.
 
     Args:
@@ -18,17 +23,49 @@ def accuracy_and_bias(samples: pd.DataFrame, bootstrap: Bootstrap, images: Image
         images: bool [images], those that count.
 
     Returns:
-        In per cent: `accuracy`, `low`, `high`, and `yes_bias`, `bias_low`, `bias_high`. Bounds are NaN where they
-        cannot be told: for the bias, where images or failures are too few for a bootstrap.
+        In per cent: `accuracy`, `low`, `high`, and `yes_bias`, `bias_low`, `bias_high`, of the answers that are yes or
+        no; NaN where something cannot be told. `bias_p`, of sign flips of images, not corrected for other groups of
+        images, and `bias_note`: why there is neither an interval nor a p value.
     """
     clusters = bootstrap.clusters
     share = share_interval(bootstrap, clusters.sums(samples["right"].to_numpy().astype(float)), clusters.counts, images)
-    excess = clusters.sums(
-        (samples["says"] == "yes").to_numpy().astype(float) - samples["yes"].to_numpy().astype(float)
+    bias, p = _bias(bootstrap, *yes_excess(samples, clusters), images)
+    return (
+        share.columns("accuracy", "low", "high", scale=100)
+        | bias.columns("yes_bias", "bias_low", "bias_high", scale=100)
+        | {"bias_p": p, "bias_note": bias.why}
     )
-    bias = bootstrap.mean(excess, clusters.counts, images)
-    if share.why:
-        bias = Interval(bias.estimate, None, None, share.why)
-    return share.columns("accuracy", "low", "high", scale=100) | bias.columns(
-        "yes_bias", "bias_low", "bias_high", scale=100
-    )
+
+
+def yes_excess(samples: pd.DataFrame, clusters: Clusters) -> tuple[Array, Array]:
+    """Of each image: by how many its answers Yes exceed those that should be, and how many answers are yes or no.
+
+    An answer that is neither says nothing of a bias, and does not count.
+    """
+    given = samples["says"].notna().to_numpy()
+    yes = (samples["says"] == "yes").to_numpy().astype(float) - samples["yes"].to_numpy().astype(float)
+    return clusters.sums(np.where(given, yes, 0.0)), clusters.sums(given.astype(float))
+
+
+def _bias(bootstrap: Bootstrap, excess: Array, given: Array, images: Images) -> tuple[Interval, float]:
+    chosen = images & (given > 0)
+    number = int(chosen.sum())
+    estimate = float(excess[chosen].sum() / given[chosen].sum()) if number else np.nan
+    if why := cannot_tell_bias(excess[chosen]):
+        return Interval(estimate, None, None, why), np.nan
+    p = float(sign_flip_maximum(excess[chosen][:, None], seed=bootstrap.seed).p[0])
+    return bootstrap.mean(excess, given, chosen), p
+
+
+def cannot_tell_bias(excess: Array) -> str:
+    """Why a bias cannot be told from images; empty if it can.
+
+    Args:
+        excess: [images], by how many the answers Yes on an image exceed those that should be.
+    """
+    number, lean = len(excess), int(np.count_nonzero(excess))
+    if number < FEW_IMAGES:
+        return f"cannot tell: {number} images with an answer of yes or no, fewer than {FEW_IMAGES}"
+    if not lean:
+        return NO_LEAN
+    return f"cannot tell: {lean} images lean either way, fewer than {LEAST}" if lean < LEAST else ""

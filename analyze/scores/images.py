@@ -1,5 +1,6 @@
 """The MME score as a sum over images, of many models at once: what paired differences and resampling need."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,12 +13,17 @@ from analyze.statistics.clusters import Array, Clusters
 MOST = 200.0  # points of a category
 
 
-def image_groups(clusters: Clusters) -> list[tuple[str, npt.NDArray[np.bool_]]]:
-    """The images of each category, bool [images], by its name, MME's categories first; last all of them, as `all`."""
-    groups = [
-        (name, clusters.category == clusters.categories.index(name)) for name in category_order(clusters.categories)
-    ]
-    return [*groups, (total_name(ALL, clusters.categories), np.ones(clusters.images, np.bool_))]
+def image_groups(clusters: Clusters) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
+    """The images of each category, as `category_images`, and last all of them, as `all`."""
+    yield from category_images(clusters)
+    yield total_name(ALL, clusters.categories), np.ones(clusters.images, np.bool_)
+
+
+def category_images(clusters: Clusters) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
+    """The images of each category, bool [images], by its name, MME's categories first; one category at a time."""
+    place = {name: number for number, name in enumerate(clusters.categories)}
+    for name in category_order(clusters.categories):
+        yield name, clusters.category == place[name]
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,18 @@
 """What differs between right and wrong answers: AUROC, and a contrast that is free of the question's polarity.
 
-Both statistics are linear in who is right, so that thousands of permutations are one product of matrices. Their p
-values are those of permutations; beyond what these can resolve, of the normal distribution with the permutation's own
-mean and variance, so that false discovery rates over a thousand heads can be told.
+The p values of the contrast are exact, over all permutations, so that false discovery rates over a thousand heads can
+be told. Those of AUROC are of thousands of permutations as one product of matrices; beyond what these can resolve, of
+the normal distribution with the permutation's own mean and variance.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special, stats
 
 from analyze.statistics.clusters import Array, Codes
-from analyze.statistics.multiplicity import false_discovery_rate
 from analyze.statistics.reliability import spearman_brown, split_half
 
 PERMUTATIONS, SEED = 10_000, 0
@@ -20,7 +20,8 @@ ROWS = 1_000  # permutations computed at once
 RESOLVED = 10  # permutations that reach the statistic, from which their share is taken for p
 LEAST = 5  # images of the rarer kind
 BOTH_RIGHT, YES_BIASED, NO_BIASED, BOTH_WRONG = "both right", "yes-biased", "no-biased", "both wrong"
-STATES = (BOTH_RIGHT, YES_BIASED, NO_BIASED, BOTH_WRONG)
+NEITHER = "neither"
+STATES = (BOTH_RIGHT, YES_BIASED, NO_BIASED, BOTH_WRONG, NEITHER)
 
 
 @dataclass(frozen=True)
@@ -30,46 +31,46 @@ class Contrast:
     Attributes:
         statistic: 0 to 1, about 1/2 where there is no difference.
         expected: the mean of the statistic under permutation: what it is where there is no difference.
-        p: two-sided, of each quantity alone.
-        adjusted: by Benjamini and Hochberg, over all quantities.
+        p: two-sided, of each quantity alone; see `multiplicity` for many of them.
         why: why there is no contrast; the arrays are then empty.
     """
 
     statistic: Array
     expected: Array
     p: Array
-    adjusted: Array
     why: str = ""
 
     @classmethod
     def none(cls, why: str) -> "Contrast":
         """A contrast that cannot be told."""
         empty = np.empty(0)
-        return cls(empty, empty, empty, empty, why)
+        return cls(empty, empty, empty, why)
 
 
-def pair_states(yes_right: npt.NDArray[np.bool_], no_right: npt.NDArray[np.bool_]) -> npt.NDArray[np.str_]:
+def pair_states(to_yes: npt.NDArray[np.object_], to_no: npt.NDArray[np.object_]) -> npt.NDArray[np.str_]:
     """How each pair of questions was answered, of `STATES`.
 
+    Yes-biased: both were answered Yes; no-biased: both No; neither: at least one answer is neither Yes nor No.
+
     Args:
-        yes_right, no_right: bool [images], whether the question with the answer Yes, and No, was answered right.
+        to_yes, to_no: [images], the answer to the question whose right answer is Yes, and No: `yes`, `no`, or another
+            value for an answer that is neither.
     """
-    return np.select(
-        [yes_right & no_right, yes_right & ~no_right, ~yes_right & no_right], STATES[:3], default=BOTH_WRONG
-    )
+    yes, no = ([answers == word for answers in (to_yes, to_no)] for word in ("yes", "no"))
+    both = [yes[0] & no[1], yes[0] & yes[1], no[0] & no[1], no[0] & yes[1]]
+    return np.select(both, [BOTH_RIGHT, YES_BIASED, NO_BIASED, BOTH_WRONG], default=NEITHER)
 
 
-def polarity_free_contrast(
-    differences: Array, state: npt.NDArray[np.str_], category: Codes, *, seed: int = SEED, resamples: int = PERMUTATIONS
-) -> Contrast:
+def polarity_free_contrast(differences: Array, state: npt.NDArray[np.str_], category: Codes) -> Contrast:
     """Whether a quantity tells which of a pair's two questions was answered wrong.
 
     With D the quantity at the question answered Yes less that at the other one, the statistic is
     1/2 [P(D > 0 | yes-biased) + P(D < 0 | no-biased)]; ties count half. In a yes-biased pair the wrong answer is to the
-    No question, so what the word of the right answer does to the quantity cancels. It needs both states: with one
-    alone, polarity would not cancel. Yes-biased and no-biased are permuted among the biased images of a category: with
-    images in other states among them, the test would also find what tells biased images from others. Where categories
-    differ in both, the statistic is not 1/2 if nothing is told: `expected` is what it is then.
+    No question, in a no-biased one to the Yes question, so what the word of the right answer does to the quantity
+    cancels. It needs both states: with only one, polarity would not cancel. Yes-biased and no-biased are permuted among
+    the biased images of a category: with images in other states among them, the test would also find what tells biased
+    images from others. Where categories differ in both, the statistic is not 1/2 if nothing is told: `expected` is what
+    it is then. p is exact.
 
     Args:
         differences: float64 [images, quantities].
@@ -82,12 +83,57 @@ def polarity_free_contrast(
         return Contrast.none(
             f"{numbers[0]} images are yes-biased and {numbers[1]} no-biased; at least {LEAST} of each are needed"
         )
-    above = (differences > 0) + 0.5 * (differences == 0)
-    weights = 0.5 * (yes_biased / numbers[0] - no_biased / numbers[1])
     biased = yes_biased | no_biased
-    return _permuted(
-        weights @ above + 0.5, weights[biased], above[biased], category[biased], seed=seed, resamples=resamples
-    )
+    halves = (2 * (differences[biased] > 0) + (differences[biased] == 0)).astype(np.int64)
+    yes, strata = yes_biased[biased], category[biased]
+    drawn, total = halves[yes].sum(axis=0), halves.sum(axis=0)
+    middle = sum(yes[own].sum() * halves[own].mean(axis=0) for own in (strata == each for each in np.unique(strata)))
+    one, other = 0.25 / numbers[0], 0.25 / numbers[1]  # what half a point adds to the statistic in either state
+    statistic, expected = (0.5 + one * sums - other * (total - sums) for sums in (drawn, middle))
+    return Contrast(statistic, expected, _exact(halves, yes, strata, np.abs(drawn - middle)))
+
+
+def _exact(halves: Codes, yes: npt.NDArray[np.bool_], strata: Codes, off: Array) -> Array:
+    """How often, over all permutations within strata, the sum over `yes` is as far from its mean, [quantities].
+
+    The sum over k of a stratum's images, taken at random, of which n0, n1 and n2 have the values 0, 1 and 2, is that of
+    a multivariate hypergeometric distribution; strata are independent, so that their distributions are convolved.
+
+    Args:
+        halves: [images, quantities], 0, 1 or 2.
+        yes: bool [images].
+        off: how far the sum is from its mean.
+    """
+    groups = [(int(yes[own].sum()), halves[own]) for own in (strata == each for each in np.unique(strata))]
+    groups = [(number, values) for number, values in groups if 0 < number < len(values)]
+    counts = np.array([[(values == value).sum(axis=0) for value in range(3)] for _, values in groups])
+    found = np.ones(len(off))
+    for place in range(len(off)):
+        mass = np.ones(1)
+        for (number, _), each in zip(groups, counts[:, :, place].tolist() if len(groups) else [], strict=True):
+            mass = np.convolve(mass, _sum_of_drawn(number, *each))
+        sums = np.arange(len(mass))
+        found[place] = mass[np.abs(sums - mass @ sums) >= off[place] - 1e-6].sum()
+    return np.clip(found, np.finfo(float).tiny, 1)
+
+
+@lru_cache(maxsize=4096)
+def _sum_of_drawn(number: int, zeros: int, ones: int, twos: int) -> Array:
+    """The chance of each sum, from 0 to 2 `number`, of so many drawn of values 0, 1 and 2 without replacement."""
+    one, two = np.mgrid[: number + 1, : number + 1] if ones else np.mgrid[:1, : number + 1]
+    zero = number - one - two
+    possible = (one <= ones) & (two <= twos) & (zero >= 0) & (zero <= zeros)
+    one, two, zero = one[possible], two[possible], zero[possible]
+    ways = _log_choose(zeros, zero) + _log_choose(ones, one) + _log_choose(twos, two)
+    chance = np.exp(ways - _log_choose(zeros + ones + twos, np.array(number)))
+    found = np.zeros(2 * number + 1)
+    np.add.at(found, one + 2 * two, chance)
+    return found
+
+
+def _log_choose(number: int, taken: Codes) -> Array:
+    found: Array = special.gammaln(number + 1) - special.gammaln(taken + 1) - special.gammaln(number - taken + 1)
+    return found
 
 
 def contrast_reliability(
@@ -197,7 +243,7 @@ def _permuted(
     with np.errstate(invalid="ignore", divide="ignore"):
         tail = 2 * stats.norm.sf(np.where(variance > 0, off / np.sqrt(variance), 0.0))
     p = np.where(reached < RESOLVED, np.minimum(p, np.maximum(tail, np.finfo(float).tiny)), p)
-    return Contrast(statistic, constant + middle, p, false_discovery_rate(p))
+    return Contrast(statistic, constant + middle, p)
 
 
 def _moments(weights: Array, values: Array, category: Codes) -> tuple[Array, Array]:

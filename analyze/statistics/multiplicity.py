@@ -29,7 +29,13 @@ class Tested:
 
 
 def sign_flip_maximum(
-    differences: Array, *, flips: int = FLIPS, seed: int = SEED, floor: float = FLOOR, level: float = 0.05
+    differences: Array,
+    *,
+    flips: int = FLIPS,
+    seed: int = SEED,
+    floor: float = FLOOR,
+    level: float = 0.05,
+    tests: int = 1,
 ) -> Tested:
     """Test many paired differences at once by flipping the signs of whole images.
 
@@ -40,6 +46,9 @@ def sign_flip_maximum(
     Args:
         differences: [images, tests], one difference for each image, such as the mean over its questions.
         floor: means that do not exceed it are never significant: the noise of the computation.
+
+        tests: how many such families of tests are made, for which p is corrected by Bonferroni: the chance of a single
+            false finding among all of them stays within the level.
 
     Raises:
         ValueError: there is no image.
@@ -56,7 +65,7 @@ def sign_flip_maximum(
         signs = rng.choice(np.array([-1.0, 1.0]), size=(min(ROWS, flips - first), number))
         largest = np.abs(_t(signs @ differences / number, squares, number)).max(axis=1)
         reached += (largest[:, None] >= observed * (1 - 1e-9)).sum(axis=0)
-    p = (1 + reached) / (flips + 1)
+    p = np.minimum(tests * (1 + reached) / (flips + 1), 1)
     return Tested(mean, p, (p <= level) & (np.abs(mean) > floor))
 
 
@@ -68,6 +77,8 @@ def _t(mean: Array, squares: Array, number: int) -> Array:
 
 
 def false_discovery_rate(p: Array) -> Array:
-    """Benjamini and Hochberg's adjusted p values, of the shape of `p`."""
-    adjusted: Array = stats.false_discovery_control(p.ravel()).reshape(p.shape)
+    """Benjamini and Hochberg's adjusted p values, of the shape of `p`; NaN, which is no test, stays NaN."""
+    adjusted, tested = np.full(p.shape, np.nan), ~np.isnan(p)
+    if tested.any():
+        adjusted[tested] = stats.false_discovery_control(p[tested])
     return adjusted

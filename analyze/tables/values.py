@@ -102,6 +102,22 @@ def head_columns(values: Values | Array) -> dict[str, Codes]:
     return {"layer": layer, "head": head}
 
 
+def lead(samples: pd.DataFrame) -> Array:
+    """The logit of the right answer less that of the wrong one, float64 [samples].
+
+    It is above 0 exactly where Yes or No, whichever is likelier, is right. Where a run has no `margin`, it is
+    log(p_right / p_wrong); NaN where it has neither.
+
+    Args:
+        samples: rows of `observed_samples` whose `yes` is known.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        odds = np.log(samples["p_yes"].to_numpy(np.float64)) - np.log(samples["p_no"].to_numpy(np.float64))
+    margin = samples["margin"].to_numpy(np.float64)
+    found: Array = np.where(samples["yes"].to_numpy(bool), 1.0, -1.0) * np.where(np.isnan(margin), odds, margin)
+    return found
+
+
 def observed_samples(heads: Heads) -> pd.DataFrame:
     """The rows of `samples` that were observed, with what they answered.
 

@@ -9,18 +9,19 @@ from analyze.diagnose import diagnose, worst_samples
 from analyze.scores.mme import ALL
 from analyze.tables.frames import open_heads
 from schemas.columns import FLOW_NAMES
-from tests.support.runs import flows, sample, start
+from tests.support.runs import flows, put, rewrite, sample, start
 
 IMAGES = 120
 Q2V, Q2Q = FLOW_NAMES.index("q2v"), FLOW_NAMES.index("q2q")
 
 
-def write(path, *, told=0.0, says=None, difficulty=True, images=IMAGES):
+def write(path, *, told=0.0, says=None, difficulty=True, images=IMAGES, unread=0):
     """A run with two questions an image in two categories; every fourth image fails, yes-biased and no-biased in turn.
 
     Args:
         told: what head L1H2 gives the image more if it answers a question wrong that it answers Yes, and less if No.
         says: what every question is answered; None: what was planted.
+        unread: how many of the failing images in OCR are answered `M` where the right answer is Yes.
         difficulty: whether the question file says that failing images are `faint`.
     """
     random = np.random.default_rng(0)
@@ -31,6 +32,8 @@ def write(path, *, told=0.0, says=None, difficulty=True, images=IMAGES):
         row = sample(number, "OCR" if image < images // 2 else "color") | {"row": number}
         row["image_sha256"] = f"image {image}"
         row["prediction"] = says or (bias if fails else row["answer"])
+        if fails and yes and image < 4 * unread:
+            row["prediction"] = "M"
         row["p_yes"] = 0.9 if row["prediction"] == "Yes" else 0.1
         row["p_no"] = 1 - row["p_yes"]
         row["margin"] = float(number - images) if row["prediction"] == "Yes" else float(images - number)
@@ -64,8 +67,39 @@ def test_states_are_counted(tmp_path):
     assert table.loc[ALL, "accuracy"] == pytest.approx(100 * 210 / 240)
     assert table.loc[ALL, "low"] < 87.5 < table.loc[ALL, "high"]
     assert table.loc[ALL, "yes_bias"] == 0
-    assert "87.5% right" in found.verdict()[0]
-    assert "bias: no category" in found.verdict()[2]
+    assert found.verdict()[0].startswith("answers: 87.5% of 240 right (95% interval ")
+    assert found.verdict()[2].startswith("bias: in none of 2 categories does it say yes significantly too often")
+
+
+def test_answers_that_are_neither_are_no_bias(tmp_path):
+    """In OCR 15 images fail: 7 yes-biased, 8 no-biased. ("M", "No") is no answer No to both questions."""
+    found = result(write(tmp_path / "run", unread=12))
+    ocr = found.states.set_index("category").loc["OCR"]
+    assert ocr[["both right", "yes-biased", "no-biased", "both wrong", "neither"]].tolist() == [45, 1, 2, 0, 12]
+    assert (ocr["questions"], ocr["unread"], ocr["images"]) == (120, 12, 60)
+    # Of 108 answers that are yes or no, 7 say yes to No questions, 2 no to Yes questions
+    assert ocr["yes_bias"] == pytest.approx(100 * (7 - 2) / 108)
+    assert "answers: 12 of 240 are neither yes nor no: they count as wrong, and not towards a bias" in found.verdict()
+
+
+def test_a_bias_is_tested_where_images_are_enough_and_over_all_categories(tmp_path):
+    few = result(write(tmp_path / "few", says="No", images=38)).verdict()
+    assert any(line.startswith("bias: cannot be told in 2 of 2 categories: ") for line in few)  # 19 images each
+    assert not any("significantly" in line for line in few)
+    some = result(write(tmp_path / "some", says="No", images=40))
+    assert (
+        "bias: says yes too seldom in color (-50 points), OCR (-50 points) (false discovery rate 5%)" in some.verdict()
+    )
+    p = some.states["bias_p"]
+    assert p[:2].tolist() == pytest.approx([max(p[:2])] * 2)  # of equals, each times two over two
+
+
+def test_questions_without_a_yes_or_no_are_counted(tmp_path):
+    path = write(tmp_path / "run").run.path
+    rewrite(path, "samples", lambda content: put(content, "answer", slice(0, 3), ["a cat"] * 3))
+    assert (
+        "left out: 3 more questions, whose right answer is neither yes nor no" in result(open_heads(path)[0]).verdict()
+    )
 
 
 def test_planted_difficulty_is_found(tmp_path):
@@ -98,7 +132,7 @@ def test_a_model_that_always_says_yes(tmp_path):
 
 def test_few_or_no_failures_are_said_to_tell_nothing(tmp_path):
     found = result(write(tmp_path / "few", images=5))
-    assert not found.states.drop(columns=["low", "high", "bias_low", "bias_high"]).isna().any(axis=None)
+    assert not found.states.drop(columns=["low", "high", "bias_low", "bias_high", "bias_p"]).isna().any(axis=None)
     assert all("nan" not in line for line in found.verdict())
     assert "cannot be told" in found.verdict()[-1]
 
@@ -119,7 +153,7 @@ def test_the_surest_wrong_answers_come_first_with_what_stands_out():
     masses.loc[7, "q2v"] = 0.4
     found = worst_samples(samples, masses)
     assert found["sample_id"].tolist() == [7, 3]
-    assert found["margin"].tolist() == pytest.approx([np.log(0.1 / 0.9), np.log(0.2 / 0.8)])
+    assert found["lead"].tolist() == pytest.approx([np.log(0.1 / 0.9), np.log(0.2 / 0.8)])
     assert found["stands_out"][0].startswith("q2v -")
 
 
@@ -171,5 +205,5 @@ def test_one_question_an_image_has_no_pairs(tmp_path, capsys):
     writer.finish()
     assert main(["diagnose", str(tmp_path / "run"), "--dpi", "50", "--resamples", "200"]) == 0
     out = capsys.readouterr().out
-    assert "answers: 100.0% right" in out
+    assert "answers: 100.0% of 40 right" in out
     assert "attention, q2v: cannot be told: 0 images are yes-biased and 0 no-biased" in out

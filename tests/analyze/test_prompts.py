@@ -102,9 +102,10 @@ def test_the_numbers_are_those_of_counting(run, found):
     counted = samples.groupby("prompt")[["right", "margin", "bias"]].mean().loc[list(WORDINGS)]
     assert found.whole["wording"].tolist() == list(WORDINGS)
     assert found.whole["accuracy"].to_numpy() == pytest.approx(100 * counted["right"].to_numpy())
-    assert found.whole["margin"].to_numpy() == pytest.approx(counted["margin"].to_numpy())
+    assert found.whole["lead"].to_numpy() == pytest.approx(counted["margin"].to_numpy())
     assert found.whole["yes_bias"].to_numpy() == pytest.approx(100 * counted["bias"].to_numpy())
-    assert (found.whole["neither"] == 0).all()
+    assert (found.whole[["unread", "neither"]] == 0).all(axis=None)
+    assert (found.whole[["both right", "yes-biased", "no-biased", "both wrong"]].sum(axis=1) == IMAGES).all()
     of_category = samples.groupby(["prompt", "category"], observed=True)["right"].mean()
     for row in found.categories.dropna(subset="accuracy").to_dict("records"):
         assert row["accuracy"] == pytest.approx(100 * of_category[row["wording"], row["category"]])
@@ -174,9 +175,15 @@ def test_few_images_cannot_tell(tmp_path, capsys):
 
 def test_answers_that_are_neither(tmp_path):
     found = result(write(tmp_path / "run", says="maybe"))
-    assert found.whole["neither"].to_numpy() == pytest.approx(100 - found.whole["accuracy"].to_numpy())
-    assert (found.whole["yes_bias"] < 0).all()
-    assert any(line.startswith("bias: says yes too seldom with short (") for line in found.verdict())
+    wrong = (1 - found.whole["accuracy"] / 100) * found.whole["questions"]
+    assert found.whole["unread"].to_numpy() == pytest.approx(wrong.to_numpy())
+    assert (found.whole["yes_bias"] == 0).all()  # each answer that is yes or no is right
+    assert f"answers that are neither yes nor no: {found.whole['unread'][0]} of 120 with short, " in found.verdict()[4]
+    assert not any(line.startswith("bias") for line in found.verdict())
+    always = result(write(tmp_path / "always", (0.5, 0.9, 0.9), says="No"))
+    assert [line.partition(" (")[0] for line in always.verdict() if line.startswith("bias")] == [
+        "bias: says yes too seldom with short", "bias: cannot be told with bare, long",
+    ]  # fmt: skip
 
 
 def test_questions_that_one_wording_lacks_are_left_out(tmp_path):

@@ -60,7 +60,7 @@ def diagnose_run(arguments: argparse.Namespace) -> int:
 
 def _print(found: "Diagnosis", failures: "Failures | None", arguments: argparse.Namespace) -> None:
     print(f"\npairs of questions; 95% intervals, {arguments.resamples} resamples of images, seed {arguments.seed}")
-    print(as_text(found.states, 1))
+    print(as_text(found.states.drop(columns="bias_note"), 1))
     if len(found.difficulty):
         print(f"\nby difficulty, as the question file says\n{as_text(found.difficulty, 1)}")
     if failures is not None:

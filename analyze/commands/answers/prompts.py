@@ -50,7 +50,7 @@ def _print(found: "PromptComparison", arguments: argparse.Namespace) -> None:
     if found.whole.empty:
         return
     print(f"\nby wording; 95% intervals, {arguments.resamples} resamples of images, seed {arguments.seed}")
-    print(as_text(found.whole.dropna(axis="columns", how="all"), 2))
+    print(as_text(found.whole.drop(columns="bias_note").dropna(axis="columns", how="all"), 2))
     for measure, what in (("accuracy", "accuracy, %"), ("score", "MME score")):
         rows = found.categories[found.categories[measure].notna()]
         if len(rows):

@@ -14,14 +14,14 @@ from analyze.drawing.heads import GREY, draw_diverging_map, map_size
 from analyze.drawing.intervals import NAMES, name_rows
 from analyze.drawing.texts import LETTERS, SMALLER, put_legend
 from analyze.statistics.calibration import Calibration
-from analyze.statistics.contrasts import BOTH_RIGHT, BOTH_WRONG, NO_BIASED, STATES, YES_BIASED
+from analyze.statistics.contrasts import BOTH_RIGHT, BOTH_WRONG, NEITHER, NO_BIASED, STATES, YES_BIASED
 from analyze.tables.text_scope import Array
 
-INKS = {BOTH_RIGHT: "#BBBBBB", YES_BIASED: "#E69F00", NO_BIASED: "#0072B2", BOTH_WRONG: "#000000"}
+INKS = {BOTH_RIGHT: "#BBBBBB", YES_BIASED: "#E69F00", NO_BIASED: "#0072B2", BOTH_WRONG: "#000000", NEITHER: "#CC79A7"}
 
 
 def draw_states(axes: Axes, states: pd.DataFrame) -> Axes:
-    """Draw the shares of the four states of pairs as stacked bars, one line of the table at each y."""
+    """Draw the shares of the states of pairs as stacked bars, one line of the table at each y."""
     left = np.zeros(len(states))
     total = states[list(STATES)].sum(axis=1).clip(lower=1)
     for state in STATES:

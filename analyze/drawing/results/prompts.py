@@ -17,7 +17,7 @@ COLUMNS = 3  # maps side by side
 # Column of the table, and of the bounds of its interval; what the axis says; where nothing would be
 MEASURES = (
     ("accuracy", "low", "high", "Accuracy, %", None),
-    ("margin", "margin_low", "margin_high", "Margin of the right answer, logits", 0.0),
+    ("lead", "lead_low", "lead_high", "Lead of the right answer, logits", 0.0),
     ("yes_bias", "bias_low", "bias_high", "Yes too often, points", 0.0),
 )
 

@@ -9,6 +9,7 @@ from scipy import stats
 from analyze.statistics.contrasts import (
     BOTH_RIGHT,
     BOTH_WRONG,
+    NEITHER,
     NO_BIASED,
     YES_BIASED,
     contrast_reliability,
@@ -16,13 +17,16 @@ from analyze.statistics.contrasts import (
     polarity_free_contrast,
     stratified_auroc,
 )
+from analyze.statistics.multiplicity import false_discovery_rate
 
 REPEATS = 60  # of simulations
 
 
 def test_pair_states():
-    states = pair_states(np.array([True, True, False, False]), np.array([True, False, True, False]))
-    assert states.tolist() == [BOTH_RIGHT, YES_BIASED, NO_BIASED, BOTH_WRONG]
+    """Of answers, not of right and wrong: `M` and `No` are both no answer Yes, and yet no bias."""
+    to_yes = np.array(["yes", "yes", "no", "no", None, "yes", np.nan, None], object)
+    to_no = np.array(["no", "yes", "no", "yes", "no", np.nan, "yes", None], object)
+    assert pair_states(to_yes, to_no).tolist() == [BOTH_RIGHT, YES_BIASED, NO_BIASED, BOTH_WRONG, *[NEITHER] * 4]
 
 
 def statistic(differences: np.ndarray, state: np.ndarray) -> float:
@@ -38,7 +42,7 @@ def test_the_polarity_free_contrast_by_brute_force():
     state = np.array([YES_BIASED, NO_BIASED, BOTH_RIGHT, YES_BIASED, NO_BIASED, *[YES_BIASED, NO_BIASED] * 3])
     category = np.array([0] * 5 + [1] * 6)
     differences = rng.integers(-2, 3, (11, 3)).astype(float)
-    found = polarity_free_contrast(differences, state, category, resamples=20_000)
+    found = polarity_free_contrast(differences, state, category)
     members = [[0, 1, 3, 4], [5, 6, 7, 8, 9, 10]]
     orders = [{tuple(state[list(order)]) for order in itertools.permutations(each)} for each in members]
     for column in range(3):
@@ -48,7 +52,16 @@ def test_the_polarity_free_contrast_by_brute_force():
         permuted = np.array([statistic(biased, np.array([*one, *other])) for one in orders[0] for other in orders[1]])
         assert found.expected[column] == pytest.approx(permuted.mean())
         p = (abs(permuted - permuted.mean()) >= abs(own - permuted.mean()) - 1e-9).mean()
-        assert found.p[column] == pytest.approx(p, abs=0.02)
+        assert found.p[column] == pytest.approx(p)
+
+
+def test_a_head_that_is_nearly_always_lower_has_no_p_value_of_a_normal_distribution():
+    """Above 0 in 5 of 100 images, of which 3 of 5 are yes-biased: that is chance in one of 1,700 permutations."""
+    state = np.array([YES_BIASED] * 5 + [NO_BIASED] * 95)
+    differences = np.full((100, 1), -1.0)
+    differences[[0, 1, 2, 50, 51]] = 1
+    found = polarity_free_contrast(differences, state, np.zeros(100, int))
+    assert found.p[0] == pytest.approx(stats.hypergeom.sf(2, 100, 5, 5))
 
 
 def test_auroc_by_brute_force():
@@ -85,7 +98,7 @@ def test_tails_that_permutations_do_not_reach():
     rng = np.random.default_rng(3)
     state = np.array([YES_BIASED, NO_BIASED] * 30)
     differences = np.where(state == YES_BIASED, 1.0, -1.0)[:, None] + rng.normal(0, 0.2, (60, 1))
-    found = polarity_free_contrast(differences, state, np.zeros(60, int), resamples=1_000)
+    found = polarity_free_contrast(differences, state, np.zeros(60, int))
     assert found.statistic[0] == 1
     assert 0 < found.p[0] < 1e-6
 
@@ -99,7 +112,7 @@ def test_false_discoveries_where_nothing_differs():
         state = rng.choice([BOTH_RIGHT, YES_BIASED, NO_BIASED], 80, p=[0.5, 0.2, 0.3])
         shared = rng.normal(size=(80, 1))
         differences = shared + rng.normal(size=(80, 40)) + category[:, None]  # heads correlate, categories differ
-        found += (polarity_free_contrast(differences, state, category, resamples=500).adjusted <= 0.05).any()
+        found += (false_discovery_rate(polarity_free_contrast(differences, state, category).p) <= 0.05).any()
     assert found <= 0.1 * REPEATS
 
 
@@ -108,8 +121,7 @@ def test_planted_heads_are_found_among_others():
     state = rng.choice([BOTH_RIGHT, YES_BIASED, NO_BIASED], 200, p=[0.4, 0.3, 0.3])
     differences = rng.normal(size=(200, 60))
     differences[:, :5] += np.select([state == YES_BIASED, state == NO_BIASED], [1, -1])[:, None]
-    found = polarity_free_contrast(differences, state, np.arange(200) % 3, resamples=2_000)
-    significant = found.adjusted <= 0.05
+    significant = false_discovery_rate(polarity_free_contrast(differences, state, np.arange(200) % 3).p) <= 0.05
     assert significant[:5].all()
     assert significant[5:].sum() <= 3
 
@@ -138,7 +150,7 @@ def test_contrasts_that_are_there_are_reliable_and_others_are_not():
     assert contrast_reliability(noise + sign * strength, state, category) > 0.95
     assert abs(contrast_reliability(noise, state, category)) < 0.35
     weak = [each + sign * strength / 8 for each in (noise, more)]
-    across = [polarity_free_contrast(each, state, category, resamples=100).statistic for each in weak]
+    across = [polarity_free_contrast(each, state, category).statistic for each in weak]
     expected = stats.spearmanr(*across).statistic  # of other images of the kind
     assert contrast_reliability(weak[0], state, category) == pytest.approx(expected, abs=0.15)
     assert contrast_reliability(noise[:3], state[:3], category[:3]) is None
@@ -151,5 +163,5 @@ def test_what_tells_biased_images_from_others_is_not_found():
     for _ in range(REPEATS):
         state = rng.permutation(np.array([YES_BIASED] * 20 + [NO_BIASED] * 60 + [BOTH_RIGHT] * 200))
         differences = rng.normal(size=(280, 10)) - np.where(state == BOTH_RIGHT, -1.0, 1.0)[:, None]
-        found += (polarity_free_contrast(differences, state, np.zeros(280, int), resamples=500).adjusted <= 0.05).any()
+        found += (false_discovery_rate(polarity_free_contrast(differences, state, np.zeros(280, int)).p) <= 0.05).any()
     assert found <= 0.15 * REPEATS

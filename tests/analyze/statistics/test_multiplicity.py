@@ -67,3 +67,6 @@ def test_rounding_is_never_significant():
 def test_adjusted_p_values_are_statsmodels():
     p = np.random.default_rng(3).random((4, 6)) ** 2
     assert false_discovery_rate(p).ravel() == pytest.approx(multitest.multipletests(p.ravel(), method="fdr_bh")[1])
+    some = np.array([np.nan, *p[0], np.nan])  # NaN: not tested
+    assert false_discovery_rate(some)[1:-1] == pytest.approx(false_discovery_rate(p[0]))
+    assert np.isnan(false_discovery_rate(some)[[0, -1]]).all()
