@@ -25,7 +25,7 @@ from schemas.store.parts import has_map
 from schemas.store.thumbnails import read_thumbnail
 
 MOST_MAPS = 2**20  # bytes before they are compressed
-STEPS, TINY = 255, np.finfo(np.float32).tiny  # colours of a map, from 0 to its largest value
+STEPS, TINY = 255, np.finfo(np.float32).tiny  # steps of a map, of the square root from 0 to its largest value
 NUMBERS = ("margin", "p_yes", "p_no")
 
 
@@ -101,7 +101,8 @@ def add_maps(arrays: Arrays, heads: Heads, measured: Measured, shas: Sequence[st
     for position, maps in sample_maps(heads, set(np.flatnonzero(np.isin(rows, wanted)).tolist())):
         own, row = maps[places], int(rows[position])
         grids[row] = [*_grid(samples.iloc[row]), size]
-        found.append(np.rint(own / np.maximum(own.max(axis=1, keepdims=True), TINY) * STEPS).astype(np.uint8).ravel())
+        shares = own / np.maximum(own.max(axis=1, keepdims=True), TINY)
+        found.append(np.rint(np.sqrt(shares) * STEPS).astype(np.uint8).ravel())
         size += own.size
     arrays.add("maps", np.concatenate(found))
     return Overlays(of, cells, len(there), grids)

@@ -33,12 +33,12 @@ async function unpacked(text) {
   return new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
 }
 
-// A map of attention, a pixel a patch; the brightest patch is opaque
+// A map of attention, a pixel a patch, from steps of its square root: the opacity; the brightest patch is opaque
 function painted(values, rows, columns) {
   const most = Math.max(1, ...values);
   const canvas = element("canvas", "", { width: columns, height: rows });
   const pixels = new ImageData(columns, rows);
-  values.forEach((value, patch) => pixels.data.set([255, 40 + 200 * (value / most), 0, 205 * Math.sqrt(value / most)], patch * 4));
+  values.forEach((value, patch) => pixels.data.set([255, 40 + 200 * (value / most) ** 2, 0, 205 * (value / most)], patch * 4));
   canvas.getContext("2d").putImageData(pixels, 0, 0);
   return canvas;
 }
