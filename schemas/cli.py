@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import errno
 import io
 import os
 import signal
@@ -18,6 +19,17 @@ from schemas.text import one_line, printable
 USAGE = 2  # exit code of bad input, as argparse has it
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 PIPE_CLOSED = 141  # 128 + SIGPIPE
+
+# What to do about an error of the operating system
+_ROOM = "; free some space there, or choose another place"
+_RIGHTS = "; change its rights, or choose another place"
+ADVICE = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
+    errno.EROFS: "; choose another place",
+}
 
 Number = TypeVar("Number", int, float)
 
@@ -109,11 +121,20 @@ def _exit_code(command: Callable[[], int]) -> int:
         flag = f"; see --{error.setting.replace('_', '-')}" if error.setting else ""
         return _refuse(f"error: {one_line(error)}{flag}")
     except OSError as error:
-        return _refuse(f"error: {one_line(error)}")
+        return _refuse(f"error: {_of_system(error)}")
     except MemoryError as error:
         return _refuse(f"error: not enough memory: {one_line(error)}")
     except KeyboardInterrupt:
         return _refuse("interrupted", INTERRUPTED)
+
+
+def _of_system(error: OSError) -> str:
+    """What the operating system refuses, where, and what to do."""
+    if error.strerror is None:
+        return one_line(error)
+    if not isinstance(error.filename, str | bytes):
+        return one_line(error.strerror)
+    return f"{one_line(os.fsdecode(error.filename))}: {error.strerror}{ADVICE.get(error.errno or 0, '')}"
 
 
 def _refuse(line: str, code: int = USAGE) -> int:

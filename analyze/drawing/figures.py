@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from PIL import Image
 
 from analyze.drawing.fonts import fonts
 from analyze.drawing.texts import LETTERS, LINE, PAD, fill, fit, letters_for, lines_height
+from schemas.files.writing import write_whole
 
 LINE_OF_FONT = 1.164  # height of a line of DejaVu Sans, as a share of its letters
 SHORT = (0.01, 10_000)  # ends of axes whose tick labels are short
@@ -137,11 +139,18 @@ class FigureFiles:
         self._wait()
 
     def save(self, figure: Figure, path: Path) -> Path:
-        """Write a figure to `path` with the suffix of the format, and return that path; waits for the previous file."""
+        """Write a figure to `path` with the suffix of the format, and return that path; waits for the previous file.
+
+        Raises:
+            OSError: this file or the previous one cannot be written; what was there before stays.
+        """
         path = path.with_name(f"{path.name}.{self.kind}")
         path.parent.mkdir(parents=True, exist_ok=True)
         if self.kind != "png":
-            figure.savefig(path, dpi=self.dpi, metadata={"Date": None} if self.kind == "svg" else None)
+            metadata = {"Date": None} if self.kind == "svg" else None
+            content = BytesIO()  # matplotlib's writer of PDF hides that a disk is full
+            figure.savefig(content, format=self.kind, dpi=self.dpi, metadata=metadata)
+            write_whole(path, content.getvalue())
             return path
         figure.set_dpi(self.dpi)
         canvas = FigureCanvasAgg(figure)
@@ -156,7 +165,9 @@ class FigureFiles:
         return path
 
     def _write_png(self, image: Image.Image, path: Path) -> None:
-        image.save(path, "png", dpi=(self.dpi, self.dpi), compress_level=3)
+        content = BytesIO()
+        image.save(content, "png", dpi=(self.dpi, self.dpi), compress_level=3)
+        write_whole(path, content.getvalue())
 
     def _wait(self) -> None:
         if self._last is not None:

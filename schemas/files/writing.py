@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -35,8 +35,9 @@ def write_text_once(path: Location, content: str, chunk: int) -> bool:
         return absent
     aside = path.parent / aside_name(path.name, chunk)
     try:
-        aside.write_bytes(_encoded(content))
-        _flush(aside)
+        with _naming(path):
+            aside.write_bytes(_encoded(content))
+            _flush(aside)
         try:
             os.link(aside, path)
         except FileExistsError:
@@ -58,16 +59,33 @@ def aside_name(name: str, chunk: int) -> str:
 
 @contextmanager
 def publishing(path: Path) -> Iterator[Path]:
-    """Where to write a file, which is then visible under its name, whole, also after a power cut."""
+    """Where to write a file, which is then visible under its name, whole, also after a power cut.
+
+    Raises:
+        OSError: it cannot be written; the error names the file, and what was there before stays.
+    """
     aside = path.with_name(f".{path.name}.tmp")  # the dot hides it from readers of the folder
     try:
-        yield aside
-        _flush(aside)
-        aside.replace(path)
-        _flush_folder(path.parent)
-    except OSError:
-        aside.unlink(missing_ok=True)  # free the space on a full disk
+        with _naming(path):
+            yield aside
+            _flush(aside)
+            aside.replace(path)
+            _flush_folder(path.parent)
+    except BaseException:
+        with suppress(OSError):  # where no folder is
+            aside.unlink(missing_ok=True)  # free the space on a full disk
         raise
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Let errors of writing a file name it: one of a full disk names nothing."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _flush(path: Path) -> None:

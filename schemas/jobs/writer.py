@@ -84,8 +84,10 @@ class JobWriter:
                 self._ledger.weights = weights
                 self._ledger.sessions.append(self.session)
                 self._commit(self._ledger.parts)
-        except BaseException:
+        except BaseException as error:
             self._lock.release()
+            if isinstance(error, OSError):
+                raise self._unwritable(error) from error
             raise
 
     def add(self, sample_id: str, category: str, rows: Mapping[str, Sequence[Any]]) -> None:

@@ -1,5 +1,6 @@
 """How a command ends: its exit code, and what it says."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -7,11 +8,20 @@ from pathlib import Path
 
 import pytest
 
+from analyze.__main__ import main
 from schemas.cli import INTERRUPTED, PIPE_CLOSED, USAGE, run_command
 from schemas.errors import HeadflowError
+from schemas.files import writing
+from schemas.jobs.job import Settings
+from schemas.jobs.writer import JobWriter
+from schemas.manifest import Session
+from schemas.store.run import open_run
 from tests.support.runs import write_run
 
 ROOT = Path(__file__).parents[2]
+FULL = errno.ENOSPC
+PLOTS = ["plots", "--dpi", "20", "--layers", "0", "--categories", "OCR", "--"]
+SET = {"L0H1": {"heads": [[0, 1]], "layers": []}}
 
 
 def test_a_command_ends_with_its_own_code():
@@ -23,6 +33,11 @@ def test_a_command_ends_with_its_own_code():
     [
         (HeadflowError("bad\n thing"), USAGE, "error: bad thing\n"),
         (OSError("disk full"), USAGE, "error: disk full\n"),
+        (
+            OSError(FULL, "No space left", "a\n"),
+            USAGE,
+            "error: a: No space left; free some space there, or choose another place\n",
+        ),
         (MemoryError("Unable to allocate 9 EiB"), USAGE, "error: not enough memory: Unable to allocate 9 EiB\n"),
         (
             HeadflowError("bad \x1b[2J\u202e\x9b1m", setting="a_flag"),
@@ -116,3 +131,41 @@ def test_an_output_that_is_full(tmp_path, command, buffered):
     assert done.stderr.startswith("error: ")
     assert done.stderr.endswith("No space left on device\n")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.fixture
+def full(monkeypatch):
+    """From this call on, no file gets onto the disk: the system says so when it is flushed."""
+
+    def refuse(_):
+        raise OSError(FULL, os.strerror(FULL))
+
+    return lambda: monkeypatch.setattr(writing, "_flush", refuse)
+
+
+@pytest.mark.parametrize(
+    "command", [PLOTS, [*PLOTS[:-1], "--format", "pdf", "--"], ["card"]], ids=["png", "pdf", "card"]
+)
+def test_a_full_disk_leaves_what_was_there(made_up, tmp_path, full, capsys, command):
+    """Pictures and copies of runs are written beside what they replace; the line says what cannot be written."""
+    words, folder = [*command, str(made_up)], made_up
+    if command == ["card"]:
+        folder = tmp_path / "out"
+        words.append(str(folder))
+    else:
+        assert main(words) == 0
+    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    capsys.readouterr()
+    full()
+    assert main(words) == USAGE
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith(f"error: {folder}{os.sep}")
+    assert said.endswith(": No space left on device; free some space there, or choose another place")
+    assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == before
+
+
+def test_a_job_on_a_full_disk_says_how_to_resume_it(made_up, full):
+    settings = Settings(kind="edge", query="last", key="image", knock_outs=SET)
+    full()
+    with pytest.raises(HeadflowError, match=r"cannot write to .*edge.json'; .*the same command resumes it"):
+        JobWriter(open_run(made_up), "edge", settings, Session(), samples=1)
