@@ -3,15 +3,14 @@
 import re
 from pathlib import Path
 
-from analyze.drawing.labels import TOTAL
 from analyze.tables.frames import Heads, wordings
 from schemas.columns import FLOW_NAMES
 
 FIGURES = "figures"
 SHOWN = ("png", "svg")  # formats that a page shows
-FLOWS = "|".join(map(re.escape, (*FLOW_NAMES, TOTAL)))
+FLOWS = "|".join(map(re.escape, FLOW_NAMES))
 NAME = re.compile(
-    rf"[\w.+-]*_(overall_stacked_hist|overall_head_bars|layers_head_bars_({FLOWS})|head_map_({FLOWS}))\.({'|'.join(SHOWN)})"
+    rf"[\w.+-]*_(overall_stacked_hist|layers_head_bars_({FLOWS})|head_map_({FLOWS}))\.({'|'.join(SHOWN)})"
 )
 WORDING = re.compile(r"[\w+-]+")  # names of wordings that can name a folder
 

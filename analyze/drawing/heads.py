@@ -1,7 +1,6 @@
-"""Pictures of single heads: bars of means, and the layer x head heatmap."""
+"""Pictures of single heads: bars of the means of each layer, and the layer x head heatmap."""
 
 import math
-from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -21,34 +20,23 @@ GREY = "0.82"  # of heads that are left out
 COLOUR_MAP = "viridis"  # perceptually uniform, and safe for colour-blind readers
 
 
-def draw_head_bars(axes: Axes, means: Mapping[str, Array], *, top: float) -> Axes:
-    """Draw one bar for each head, at x = 0, 1, 2 ...
-
-    Args:
-        means: [heads], by column; stacked, the first at the bottom.
-        top: end of the y axis; the same in pictures that are compared.
-    """
-    heads = len(next(iter(means.values())))
-    _bars(axes, np.arange(heads, dtype=np.float64), means)
-    axes.set(xlim=(-0.6, heads - 0.4), ylim=(0, top), xticks=_head_ticks(heads, 8))
-    axes.grid(visible=False, axis="x")
-    return axes
-
-
-def draw_layer_row(axes: Axes, means: Mapping[str, Array], *, first: int, panels: int, top: float) -> Axes:
+def draw_layer_row(axes: Axes, means: Array, flow: str, *, first: int, panels: int, top: float) -> Axes:
     """Draw the bars of several layers side by side, as panels of one Axes.
 
     Args:
-        means: [layers, heads], of the layers `first`, `first + 1` ..., by column; stacked, the first at the bottom.
+        means: [layers, heads], of the layers `first`, `first + 1` ...
         panels: how many layers a full row has, so that rows align.
         top: end of the y axis.
     """
-    layers, heads = next(iter(means.values())).shape
+    layers, heads = means.shape
     start = np.arange(layers, dtype=np.float64) * panel_width(heads)
-    _bars(axes, (start[:, None] + np.arange(heads)).ravel(), {flow: each.ravel() for flow, each in means.items()})
-    ticks = _head_ticks(heads, 4)
+    positions = (start[:, None] + np.arange(heads)).ravel()
+    edges = np.stack([positions - 0.4, positions + 0.4], axis=1).ravel()
+    heights = np.stack([means.ravel(), np.zeros(means.size)], axis=1).ravel()[:-1]
+    axes.stairs(heights, edges, fill=True, color=colour(flow))  # one patch: a thousand would take a second to draw
+    ticks = list(range(0, heads, max(1, math.ceil(heads / 4))))
     axes.set(xlim=(-1, panels * panel_width(heads) - 1), ylim=(0, top))
-    axes.set_xticks((start[:, None] + ticks).ravel(), list(ticks) * layers)
+    axes.set_xticks((start[:, None] + ticks).ravel(), ticks * layers)
     axes.grid(visible=False, axis="x")
     for layer in range(layers):
         axes.annotate(
@@ -66,22 +54,6 @@ def draw_layer_row(axes: Axes, means: Mapping[str, Array], *, first: int, panels
 def panel_width(heads: int) -> int:
     """From head 0 of one layer to head 0 of the next, in a row of layers."""
     return heads + max(1, heads // 12) + 1
-
-
-def _bars(axes: Axes, positions: Array, heights: Mapping[str, Array]) -> None:
-    """Stacked bars of width 0.8, one patch for each column: a thousand patches would take a second to draw."""
-    edges = np.stack([positions - 0.4, positions + 0.4], axis=1).ravel()
-    bottom = np.zeros_like(positions)
-    for flow, height in heights.items():
-        base, top = (
-            np.stack([level, np.zeros_like(level)], axis=1).ravel()[:-1] for level in (bottom, bottom + height)
-        )
-        axes.stairs(top, edges, baseline=base, fill=True, color=colour(flow))
-        bottom = bottom + height
-
-
-def _head_ticks(heads: int, number: int) -> list[int]:
-    return list(range(0, heads, max(1, math.ceil(heads / number))))
 
 
 def colour_scale(means: Array) -> Normalize:

@@ -10,7 +10,6 @@ from schemas.roles import ROLES
 SOURCES = {"t": "text", "v": "image", "q": "question", "a": "last token"}
 TARGETS = {"v": "image", "t": "text"} | {role.short: role.name for role in ROLES}
 CROSSINGS = ("t2v", "v2t")
-TOTAL = "total"  # T2V + V2T
 HEADINGS = {
     "": "Attention between text and image",
     "v": "Attention of image tokens",
@@ -31,8 +30,6 @@ COLOURS = {
 
 def label(flow: str) -> str:
     """`t2v` -> `T2V (text → image)`."""
-    if flow == TOTAL:
-        return "Total (T2V + V2T)"
     source = SOURCES[flow.partition("2")[0]]
     return f"{flow.upper()} ({source} → {target(flow)})"
 
@@ -54,16 +51,3 @@ def by_queries(flows: Iterable[str]) -> dict[str, tuple[str, ...]]:
         heading = HEADINGS["" if flow in CROSSINGS else flow[0]]
         groups[heading] = (*groups.get(heading, ()), flow)
     return groups
-
-
-def stacks(flows: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Columns whose means are stacked, under a heading: parts of one whole, and T2V with V2T for their total."""
-    found: dict[str, tuple[str, ...]] = {}
-    for heading, group in by_queries(flows).items():
-        if heading != HEADINGS[""]:
-            found[heading] = group
-            continue
-        found |= {label(flow): (flow,) for flow in group}
-        if set(group) == set(CROSSINGS):
-            found[label(TOTAL)] = CROSSINGS
-    return found

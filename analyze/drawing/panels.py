@@ -5,18 +5,16 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from analyze.drawing.figures import new_figure, place_panels, short_tick_labels
-from analyze.drawing.heads import draw_head_bars, draw_head_map, draw_layer_row, map_size
+from analyze.drawing.heads import draw_head_map, draw_layer_row, map_size
 from analyze.drawing.histograms import draw_stacked_histogram
-from analyze.drawing.labels import COLOURS, CROSSINGS, label, target
+from analyze.drawing.labels import CROSSINGS, label, target
 from analyze.drawing.texts import LETTERS, PAD, SMALLER, legend_height, letters_for, lines_height, put_legend
-from analyze.pictures.kinds import HeadBars, HeadMap, Histogram, LayerBars, Panel, Picture
+from analyze.pictures.kinds import HeadMap, Histogram, LayerBars, Panel, Picture
 
 GRID_COLUMNS = 8  # layers in a row
-BAR_COLUMNS = 3  # panels of bars in a row
 TWO_COLUMNS = 7.0  # inches of width from which more than two histograms stand in two columns
 NEXT_ROW = 0.7  # height that each further row of histograms adds, as a share of the first
 STEPS = (1, 2, 2.5, 5, 10)  # between ticks
@@ -35,8 +33,6 @@ def draw(picture: Picture, figsize: tuple[float, float]) -> Figure:
     match picture:
         case Histogram():
             return _histogram(picture, figsize)
-        case HeadBars():
-            return _head_bars(picture)
         case LayerBars():
             return _layer_bars(picture)
         case HeadMap():
@@ -88,65 +84,23 @@ def _entry(flow: str, mean: float) -> str:
     return f"{label(flow) if flow in CROSSINGS else target(flow)}, mean {mean:.3f}"
 
 
-def _head_bars(picture: HeadBars) -> Figure:
-    """The panels side by side, in rows."""
-    number = len(picture.panels)
-    columns = min(BAR_COLUMNS, number)
-    rows = math.ceil(number / columns)
-    figure = new_figure((4.3 * columns + 0.6, 0.8 + 3.5 * rows), picture.title, picture.of)
-    grid = place_panels(figure, rows, columns, above=PAD + lines_height(2, LETTERS), between=(0.85, 1.0))
-    for axes, panel in zip(grid, picture.panels, strict=False):
-        draw_head_bars(axes, panel.bars, top=panel.top)
-        axes.set_title(panel.heading, pad=4)
-        axes.set(xlabel="Head", ylabel=_bars_label(panel))
-        short_tick_labels(axes).yaxis.set_major_locator(MaxNLocator(5, steps=STEPS))
-    _remove(grid[number:])
-    _legend_of_keys(figure, picture, above=lines_height(1, LETTERS))
-    return figure
-
-
 def _layer_bars(picture: LayerBars) -> Figure:
     """All layers, some side by side in each row, all on one scale."""
-    (panel,) = picture.panels
-    layers = len(next(iter(panel.bars.values())))
+    layers = len(picture.means)
     columns = min(GRID_COLUMNS, layers)
     rows = math.ceil(layers / columns)
     width, height = max(8.0, 1.5 * columns + 1), max(3.4, 1.3 * rows + 1.4)
     figure = new_figure((width, height), picture.title, picture.of)
-    grid = place_panels(figure, rows, left=1.0, above=lines_height(len(panel.bars), LETTERS), between=(0, 0.3))
+    grid = place_panels(figure, rows, left=1.0, above=lines_height(1, LETTERS), between=(0, 0.3))
     for row, axes in enumerate(grid):
         first = row * columns
-        bars = {flow: means[first : first + columns] for flow, means in panel.bars.items()}
-        draw_layer_row(axes, bars, first=first, panels=columns, top=panel.top)
+        some = picture.means[first : first + columns]
+        draw_layer_row(axes, some, picture.flow, first=first, panels=columns, top=picture.top)
         axes.tick_params(labelbottom=first + columns >= layers)
         short_tick_labels(axes).yaxis.set_major_locator(MaxNLocator(3, steps=STEPS))
     figure.supxlabel("Head", size=LETTERS, y=PAD / height)
-    figure.supylabel(_bars_label(panel), size=LETTERS, x=PAD / width)
-    _legend_of_keys(figure, picture, above=lines_height(1, LETTERS))
+    figure.supylabel("Mean attention value", size=LETTERS, x=PAD / width)
     return figure
-
-
-def _bars_label(panel: Panel) -> str:
-    return "Sum of two means (0 to 2)" if panel.both else "Mean attention value"
-
-
-def _legend_of_keys(figure: Figure, picture: HeadBars | LayerBars, *, above: float) -> None:
-    """Say which colour is which role, where bars are stacked: a line `above` the first row of panels, in inches."""
-    if all(len(panel.bars) == 1 for panel in picture.panels):
-        return
-    found = {target(flow) for panel in picture.panels for flow in panel.bars}
-    names = [name for name in COLOURS if name in found]
-    width, _ = figure.get_size_inches()
-    put_legend(
-        figure.axes[0],
-        [Patch(color=COLOURS[name]) for name in names],
-        [f"→ {name}" for name in names],
-        "",
-        letters=LETTERS * SMALLER,
-        width=width - 2 * PAD,
-        middle=width / 2,
-        above=above,
-    )
 
 
 def _remove(unused: Sequence[Axes]) -> None:

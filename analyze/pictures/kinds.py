@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analyze.drawing.labels import CROSSINGS
 from analyze.tables.text_scope import Array
 
 
@@ -44,30 +43,13 @@ class Panel:
     top: float
 
     @property
-    def both(self) -> bool:
-        """Whether T2V and V2T are stacked: they are no parts of one whole, and their sum can reach 2."""
-        return tuple(self.bars) == CROSSINGS
-
-    @property
     def cut(self) -> bool:
         """Whether a stack is higher than the y axis."""
         return highest(self.bars) > self.top
 
 
 @dataclass(frozen=True)
-class Panels(Picture):
-    """A picture of panels."""
-
-    panels: tuple[Panel, ...]
-
-    @property
-    def cut(self) -> bool:
-        """Whether a panel is cut."""
-        return any(panel.cut for panel in self.panels)
-
-
-@dataclass(frozen=True)
-class Histogram(Panels):
+class Histogram(Picture):
     """Stacked histograms; bars are float64 [bins]: shares of all values, or densities.
 
     Attributes:
@@ -76,19 +58,34 @@ class Histogram(Panels):
         density: whether bars are shares divided by the width of the bin, as bins of unequal width need.
     """
 
+    panels: tuple[Panel, ...]
     edges: Array
     means: dict[str, float]
     density: bool
 
+    @property
+    def cut(self) -> bool:
+        """Whether a panel is cut."""
+        return any(panel.cut for panel in self.panels)
+
 
 @dataclass(frozen=True)
-class HeadBars(Panels):
-    """A bar for each head: means over samples and layers, float64 [heads]."""
+class LayerBars(Picture):
+    """A bar for each head of each layer, for one column.
 
+    Attributes:
+        means: over samples, float64 [layers, heads].
+        top: end of the y axis.
+    """
 
-@dataclass(frozen=True)
-class LayerBars(Panels):
-    """A bar for each head of each layer, in one panel: means over samples, float64 [layers, heads]."""
+    flow: str
+    means: Array
+    top: float
+
+    @property
+    def cut(self) -> bool:
+        """Whether a bar is higher than the y axis."""
+        return float(self.means.max()) > self.top
 
 
 @dataclass(frozen=True)

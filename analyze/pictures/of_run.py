@@ -3,13 +3,11 @@
 mme_overall_stacked_hist                      all layers, all categories
 mme_layer{i}_stacked_hist                     one layer, on one y scale
 category_{name}/mme_{name}_stacked_hist       one category, on one y scale
-mme_overall_head_bars                         mean of each head over all layers
-mme_layers_head_bars_{flow}                   the same for each layer, in one grid
-category_{name}/mme_{name}_head_bars          the same for one category
+mme_layers_head_bars_{flow}                   mean of each head, the layers in one grid
 mme_head_map_{flow}                           layer x head
 """
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,9 +16,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analyze.drawing.labels import CROSSINGS, TOTAL, by_queries, label, stacks
+from analyze.drawing.labels import CROSSINGS, by_queries, label
 from analyze.pictures.file_names import file_names
-from analyze.pictures.kinds import HeadBars, HeadMap, Histogram, LayerBars, Panel, Picture, highest
+from analyze.pictures.kinds import HeadMap, Histogram, LayerBars, Panel, Picture, highest
 from analyze.tables.frames import Heads
 from analyze.tables.tallies import Tally
 from analyze.tables.text_scope import Array, TextScope
@@ -41,7 +39,7 @@ class Pictures:
         layers: the layers that get a picture of their own.
         categories: the categories that get pictures of their own.
         ymax: end of the y axis of histograms; `None`: chosen from the values.
-        vmax: end of the y axis of bars (twice of it for the total) and of the colours of maps; `None`: likewise.
+        vmax: end of the y axis of bars and of the colours of maps; `None`: chosen from the means.
     """
 
     tally: Tally
@@ -54,7 +52,7 @@ class Pictures:
 
     def all(self) -> list[Picture]:
         """All pictures, in the order in which they are drawn."""
-        return [*self.histograms(), *self.head_bars(), *self.head_maps()]
+        return [*self.histograms(), *self.layer_bars(), *self.head_maps()]
 
     def histograms(self) -> Iterator[Histogram]:
         """Overall, of each layer, of each category."""
@@ -69,22 +67,13 @@ class Pictures:
             name, title = self._category_file(category, "stacked_hist"), f"Category {category}"
             yield self._histogram(name, title, category, categories[category], means[category])
 
-    def head_bars(self) -> Iterator[HeadBars | LayerBars]:
-        """Overall, of each layer, of each category."""
-        (panels,) = self._bar_panels([self._means.groupby("head").mean()])
-        yield HeadBars(f"{self.prefix}_overall_head_bars", "All layers", self._of(), panels)
-        single = {flow: (flow,) for flow in self.tally.flows}
-        total = {TOTAL: CROSSINGS} if set(CROSSINGS) <= set(single) else {}
-        for flow, stacked in (single | total).items():
-            bars = {each: self._by_layer(each) for each in stacked}
-            top = _with_room([bars]) if self.vmax is None else self.vmax * len(stacked)
+    def layer_bars(self) -> Iterator[LayerBars]:
+        """All layers, one for each column."""
+        for flow in self.tally.flows:
+            means = self._by_layer(flow)
+            top = _with_room(float(means.max())) if self.vmax is None else self.vmax
             name, title = f"{self.prefix}_layers_head_bars_{flow}", f"{label(flow)}, each layer"
-            yield LayerBars(name, title, self._of(), (Panel(label(flow), bars, top),))
-        by_head = _split(self._means_by_category.groupby(["category", "head"], observed=True).mean())
-        found = dict(zip(by_head, self._bar_panels(by_head.values()), strict=True))
-        for category in self.categories:
-            name, title = self._category_file(category, "head_bars"), f"Category {category}"
-            yield HeadBars(name, title, self._of(category), found[category])
+            yield LayerBars(name, title, self._of(), flow, means, top)
 
     def head_maps(self) -> Iterator[HeadMap]:
         """One for each column."""
@@ -119,12 +108,14 @@ class Pictures:
         """The panels of histograms that are compared: T2V and V2T on one y scale, the partitions on another."""
         groups = by_queries(self.tally.flows)
         apart = {heading for heading, flows in groups.items() if set(flows) <= set(CROSSINGS)}
-        return _panels(histograms, groups, apart, (self.ymax, self.ymax))
-
-    def _bar_panels(self, bars: Iterable[pd.DataFrame]) -> list[tuple[Panel, ...]]:
-        """The panels of bars that are compared: means on one y scale, the total of T2V and V2T, up to 2, on another."""
-        vmax = self.vmax
-        return _panels(bars, stacks(self.tally.flows), {label(TOTAL)}, (vmax, None if vmax is None else 2 * vmax))
+        pictures = [
+            {heading: _columns(table[list(flows)]) for heading, flows in groups.items()} for table in histograms
+        ]
+        ends = {}
+        for heading in groups:
+            like = [each[other] for each in pictures for other in groups if (other in apart) == (heading in apart)]
+            ends[heading] = self.ymax or _with_room(max(map(highest, like), default=0.0))
+        return [tuple(Panel(heading, bars, ends[heading]) for heading, bars in each.items()) for each in pictures]
 
     @cached_property
     def _means(self) -> pd.DataFrame:
@@ -172,30 +163,6 @@ def _split(table: pd.DataFrame) -> dict[Any, pd.DataFrame]:
     return dict(iter(table.groupby(level=0, sort=False, observed=True)))
 
 
-def _with_room(bars: Iterable[dict[str, Array]]) -> float:
-    """The end of a y axis that has room for all of these stacked bars."""
-    return max(map(highest, bars), default=0.0) * HEADROOM or 1.0
-
-
-def _panels(
-    tables: Iterable[pd.DataFrame],
-    groups: Mapping[str, Sequence[str]],
-    apart: Container[str],
-    tops: tuple[float | None, float | None],
-) -> list[tuple[Panel, ...]]:
-    """The panels of pictures that are compared.
-
-    Args:
-        tables: heights of bars, a column for each flow; a table for each picture.
-        groups: columns that are stacked, by heading.
-        apart: headings with a y scale of their own.
-        tops: end of the y axis of the others, and of those apart; `None`: room for all of their bars.
-    """
-    pictures = [{heading: _columns(table[list(flows)]) for heading, flows in groups.items()} for table in tables]
-    ends = [
-        _with_room(bars for each in pictures for heading, bars in each.items() if (heading in apart) == is_apart)
-        if top is None
-        else top
-        for is_apart, top in enumerate(tops)
-    ]
-    return [tuple(Panel(heading, bars, ends[heading in apart]) for heading, bars in each.items()) for each in pictures]
+def _with_room(highest: float) -> float:
+    """The end of a y axis that has room for bars as high as this."""
+    return highest * HEADROOM or 1.0

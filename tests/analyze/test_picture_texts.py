@@ -80,7 +80,7 @@ def test_histograms_of_any_size_hold_their_texts(large, small, size, flows):
 def test_bars_and_maps_hold_their_texts(large, small, flows):
     for run in (large, small):
         for name, picture in pictures(run, flows).items():
-            if "stacked_hist" not in name and ("layers" not in name or name.endswith(("t2v", "total", "a2v"))):
+            if "stacked_hist" not in name and ("layers" not in name or name.endswith(("t2v", "a2v"))):
                 with style():
                     assert badly_placed(draw(picture, (8.0, 5.0))) == [], name
 
@@ -231,9 +231,10 @@ def test_a_role_has_one_colour_in_every_picture(small):
             if "head_map" in name:
                 continue
             figure = draw(picture, (8.0, 5.0))
-            for axes, panel in zip(figure.axes, picture.panels, strict=True):
+            panels = [[picture.flow]] if "bars" in name else [panel.bars for panel in picture.panels]
+            for number, axes in enumerate(figure.axes):
                 drawn = list(dict.fromkeys(to_hex(patch.get_facecolor()) for patch in axes.patches))
-                assert drawn == [colour(flow).lower() for flow in panel.bars], name
+                assert drawn == [colour(flow).lower() for flow in panels[min(number, len(panels) - 1)]], name
 
 
 def test_each_group_of_queries_has_a_panel(small):
@@ -244,21 +245,6 @@ def test_each_group_of_queries_has_a_panel(small):
         figure = draw(picture, (8.0, 5.0))
     titles = [axes.get_legend().get_title().get_text() for axes in figure.axes]
     assert titles[1:] == ["Attention of image tokens", "Attention of question tokens", "Attention of the last token"]
-    bars = pictures(small, FLOW_NAMES)["mme_overall_head_bars"]
-    for panel in bars.panels[3:]:
-        assert sum(panel.bars.values()) == pytest.approx(np.ones(3), abs=1e-5)  # parts of one whole
-
-
-def test_the_total_is_no_mean(small):
-    for name, place in (("mme_overall_head_bars", 2), ("mme_layers_head_bars_total", 0)):
-        picture = pictures(small)[name]
-        with style():
-            figure = draw(picture, (8.0, 5.0))
-        words = figure.get_supylabel() if "layers" in name else figure.axes[place].get_ylabel()
-        assert words == "Sum of two means (0 to 2)"
-        assert list(picture.panels[place].bars) == ["t2v", "v2t"]
-    labels = [axes.get_ylabel() for axes in draw(pictures(small)["mme_overall_head_bars"], (8.0, 5.0)).axes]
-    assert labels[:2] == ["Mean attention value"] * 2
 
 
 def test_bins_of_unequal_width_are_densities(small):
@@ -285,7 +271,7 @@ def test_scales_that_the_user_gives(small):
             continue
         ends = [axes.get_ylim()[1] for axes in figure.axes]
         wanted = 0.25 if "hist" in name else 0.125
-        assert ends == [wanted * (2 if panel.both and "bars" in name else 1) for panel in picture.panels], name
+        assert ends == [wanted] * len(ends), name
         assert picture.cut
     assert not any(picture.cut for picture in pictures(small).values())
     assert not any(picture.cut for picture in pictures(small, ymax=2.5, vmax=1).values())

@@ -13,7 +13,7 @@ from analyze.__main__ import main
 from analyze.cli import LONGEST_PREFIX
 from analyze.drawing.figures import style
 from analyze.drawing.fonts import undrawable
-from analyze.drawing.heads import draw_head_bars, draw_head_map, draw_layer_row, panel_width
+from analyze.drawing.heads import draw_head_map, draw_layer_row, panel_width
 from analyze.drawing.histograms import draw_stacked_histogram
 from analyze.drawing.panels import draw
 from analyze.pictures.file_names import file_names
@@ -60,20 +60,14 @@ def test_stacked_bars():
 
 
 def steps(drawn) -> tuple[np.ndarray, np.ndarray]:
-    """Heights of stacks and middles of bars; those of one column are one patch, the last one is on top."""
+    """Heights and middles of bars, which are one patch."""
     values, edges, _ = drawn.patches[-1].get_data()
     return values[::2], (edges[::2] + edges[1::2]) / 2
 
 
-def test_head_bars():
-    heights, middles = steps(draw_head_bars(axes(), {"v2t": np.array([0.1, 0.4, 0.2])}, top=1))
-    assert heights.tolist() == [0.1, 0.4, 0.2]
-    assert middles == pytest.approx([0, 1, 2])
-
-
 def test_a_row_of_layers():
     means = np.arange(6.0).reshape(2, 3)
-    drawn = draw_layer_row(axes(), {"t2v": means}, first=8, panels=4, top=6)
+    drawn = draw_layer_row(axes(), means, "t2v", first=8, panels=4, top=6)
     heights, middles = steps(drawn)
     assert heights.tolist() == [0, 1, 2, 3, 4, 5]
     assert middles == pytest.approx([0, 1, 2, *(panel_width(3) + np.arange(3))])
@@ -149,12 +143,9 @@ def test_pictures_show_the_table(pictures, made_up):
         heights = [bar.get_height() for bar in pictures[name].axes[0].patches]
         expected = [np.histogram(some[flow].astype(float), EDGES)[0] / len(some) for flow in ("t2v", "v2t")]
         assert heights == pytest.approx(np.concatenate(expected), abs=1e-12)
-    by_head = table.groupby("head")
-    means = [by_head["t2v"].mean(), by_head["v2t"].mean(), by_head["t2v"].mean() + by_head["v2t"].mean()]
-    for panel, expected in zip(pictures["mme_overall_head_bars"].axes, means, strict=True):
-        assert steps(panel)[0] == pytest.approx(expected.to_numpy(), abs=1e-6)
-    total = table.groupby(["layer", "head"])[["t2v", "v2t"]].mean().sum(axis=1)
-    assert steps(pictures["mme_layers_head_bars_total"].axes[0])[0] == pytest.approx(total.to_numpy(), abs=1e-6)
+    for flow, means in table.groupby(["layer", "head"])[["t2v", "v2t"]].mean().items():
+        heights, _ = steps(pictures[f"mme_layers_head_bars_{flow}"].axes[0])
+        assert heights == pytest.approx(means.to_numpy(), abs=1e-6)
 
 
 def test_pictures_hold_their_numbers_and_titles(listed, made_up):
@@ -189,7 +180,6 @@ def test_one_scale_for_layers_and_one_for_categories(pictures):
             for panel in figure.axes
         }
 
-    assert len(limits("category", "head_bars")) == 2  # of means, and of their total
     for part in ("layer", "category"):
         ((_, top),) = limits(part, "stacked")
         highest = max(
@@ -211,12 +201,8 @@ def test_the_command_writes_every_picture(made_up, tmp_path):
         "mme_layer1_stacked_hist.png",
         "category_OCR/mme_OCR_stacked_hist.png",
         "category_color/mme_color_stacked_hist.png",
-        "mme_overall_head_bars.png",
         "mme_layers_head_bars_t2v.png",
         "mme_layers_head_bars_v2t.png",
-        "mme_layers_head_bars_total.png",
-        "category_OCR/mme_OCR_head_bars.png",
-        "category_color/mme_color_head_bars.png",
         "mme_head_map_t2v.png",
         "mme_head_map_v2t.png",
     }
@@ -233,10 +219,8 @@ def test_options(made_up, tmp_path):
         "x_overall_stacked_hist.svg",
         "x_layer1_stacked_hist.svg",
         "category_OCR/x_OCR_stacked_hist.svg",
-        "x_overall_head_bars.svg",
         "x_layers_head_bars_q2v.svg",
         "x_layers_head_bars_a2bos.svg",
-        "category_OCR/x_OCR_head_bars.svg",
         "x_head_map_q2v.svg",
         "x_head_map_a2bos.svg",
     }
@@ -311,7 +295,7 @@ def test_strange_categories_are_drawn(tmp_path, recwarn, capsys):
     folders = {path.name.removeprefix("category_") for path in (tmp_path / "out").iterdir() if path.is_dir()}
     names = {"a_b", "数值计算", "_x", "two_words", "_", "数" * 40, f"{'数' * 40}-2", "_31mred"}
     assert folders == names
-    assert len(list((tmp_path / "out").rglob("*.png"))) == 8 * 2 + 9
+    assert len(list((tmp_path / "out").rglob("*.png"))) == 8 + 7
     assert not recwarn.list
     assert "\x1b" not in capsys.readouterr().err
 
@@ -327,7 +311,7 @@ def test_letters_that_no_font_has_are_named_once(only_latin, tmp_path, capsys):
 def test_what_scales_cut_is_said(made_up, tmp_path, capsys):
     flags = ["--output-dir", str(tmp_path), "--dpi", "20", "--layers", "0"]
     assert main(["plots", str(made_up), *flags, "--ymax", "0.2"]) == 0
-    said = "warning: 4 of 12 pictures cut what lies above --ymax or --vmax, mme_overall_stacked_hist first"
+    said = "warning: 4 of 8 pictures cut what lies above --ymax or --vmax, mme_overall_stacked_hist first"
     assert capsys.readouterr().err.startswith(said)
     assert main(["plots", str(made_up), *flags, "--ymax", "2", "--vmax", "1"]) == 0
     assert "warning" not in capsys.readouterr().err
