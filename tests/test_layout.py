@@ -1,6 +1,7 @@
 """The layout of the packages: who imports whom, sizes and maps, and that a light install stays light."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -270,6 +271,14 @@ def test_extract_without_its_packages(tmp_path, questions):
     assert "is not installed: pip install -e '.[extract]'" in done.stderr
 
 
+def make(*words: str) -> subprocess.CompletedProcess:
+    """`make`, without what a `make test` around these tests hands on to it: flags and variables."""
+    variables = re.findall(r"^(\w+) [?:]?=", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    dropped = {"MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", *variables}
+    env = {name: value for name, value in os.environ.items() if name not in dropped}
+    return subprocess.run(["make", *words], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+
+
 @pytest.mark.parametrize(
     ("target", "says"),
     [
@@ -284,8 +293,7 @@ def test_extract_without_its_packages(tmp_path, questions):
     ],
 )
 def test_make_says_what_it_needs(target, says, tmp_path):
-    command = ["make", *target.split(), f"VENV={tmp_path / 'none'}"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = make(*target.split(), f"VENV={tmp_path / 'none'}")
     assert done.returncode == 2
     assert says in done.stderr
     assert not (tmp_path / "none").exists()  # nothing was installed to find that out
@@ -300,8 +308,8 @@ def test_make_says_what_it_needs(target, says, tmp_path):
     ],
 )
 def test_make_fetches_mme_where_no_questions_are_given(tmp_path, flags, fetches, says):
-    command = ["make", "-n", "extract", "MODEL=m", "RUN=r", f"MME={tmp_path}", f"VENV={tmp_path}", *flags.split()]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    done = make("-n", "extract", "MODEL=m", "RUN=r", f"MME={tmp_path}", f"VENV={tmp_path}", *flags.split())
+    assert done.returncode == 0, done.stderr
     assert ("hf download lmms-lab/MME" in done.stdout) == fetches
     assert says.replace("data/MME", str(tmp_path)) in done.stdout
     assert ("--image-folder" in done.stdout) == ("IMAGES" in flags)
@@ -313,8 +321,7 @@ def make_in(tmp_path, *arguments: str, script: str) -> subprocess.CompletedProce
     for name in ("bin/python", "bin/hf", ".all", ".laptop"):
         (tmp_path / "venv" / name).write_text(f"#!/bin/sh\n{script}\n")
         (tmp_path / "venv" / name).chmod(0o755)
-    command = ["make", f"VENV={tmp_path / 'venv'}", f"MME={tmp_path / 'MME'}", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return make(f"VENV={tmp_path / 'venv'}", f"MME={tmp_path / 'MME'}", *arguments)
 
 
 @pytest.mark.parametrize(
@@ -327,7 +334,9 @@ def make_in(tmp_path, *arguments: str, script: str) -> subprocess.CompletedProce
         ),
     ],
 )
-def test_what_make_calls(tmp_path, target, called):
+def test_what_make_calls(tmp_path, monkeypatch, target, called):
+    for name, value in {"MAKEFLAGS": " -- ARGS=--durations=40", "ARGS": "--durations=40"}.items():
+        monkeypatch.setenv(name, value)  # as in `make test ARGS=--durations=40`
     done = make_in(tmp_path, *target, script='echo "called: $*"')
     assert (done.returncode, done.stderr) == (0, "")
     assert f"called: {called}".strip() in done.stdout.splitlines()
