@@ -10,7 +10,7 @@ from analyze.tables.frames import Heads, open_heads
 from schemas.cli import say
 from schemas.columns import TABLES
 from schemas.errors import HeadflowError
-from schemas.files.locations import Location
+from schemas.files.locations import Location, telling_name
 from schemas.store.directory import check_directory
 from schemas.workers.opening import open_workers
 from schemas.workers.tasks import Workers
@@ -42,6 +42,11 @@ def output_folder(asked: Path | None, heads: Heads, name: str = "") -> Path:
     if tables & {folder.resolve(), *folder.resolve().parents}:
         raise HeadflowError(f"{folder} is for parts of a table, and pandas reads all of it", setting="output_dir")
     return folder
+
+
+def name_with(how: str, heads: Heads, other: Heads) -> str:
+    """A name in the folder of a run for what is about another run too, such as `compared_with_B`."""
+    return f"{how}_{telling_name(other.run.path, beside=heads.run.path)}"
 
 
 def check_no_folder(file: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analyze.opening import check_named_once, make_folder, opened, output_folder, workers_of
+from analyze.opening import check_named_once, make_folder, name_with, opened, output_folder, workers_of
 from analyze.tables.frames import ANSWERS, IMAGES, TOKENS, Heads, check_flows, in_wording, wordings
 from analyze.tables.output import as_text, present, write_csv
 from schemas.cli import say
@@ -48,7 +48,7 @@ def _opened(paths: Sequence[Location], prompt: str | None, workers: Workers) -> 
 def _two(arguments: argparse.Namespace, a: Heads, b: Heads, flows: list[str], workers: Workers) -> int:
     from analyze.compare.comparison import compare
 
-    folder = output_folder(arguments.output_dir, b, f"compared_with_{a.run.path.name}")
+    folder = output_folder(arguments.output_dir, b, name_with("compared_with", b, a))
     make_folder(folder)
     found = compare(
         a, b, flows, text_scope=arguments.text_scope, related=arguments.related, resamples=arguments.resamples,

@@ -2,7 +2,7 @@
 
 import argparse
 
-from analyze.opening import check_named_once, check_no_folder, make_folder, opened, output_folder
+from analyze.opening import check_named_once, check_no_folder, make_folder, name_with, opened, output_folder
 from analyze.tables.frames import Heads, in_wording, wordings
 from schemas.cli import say
 from schemas.errors import HeadflowError
@@ -26,7 +26,7 @@ def report_run(arguments: argparse.Namespace) -> int:
     folder = output_folder(arguments.output_dir, heads)
     make_folder(folder)
     choices = Choices(arguments.lang, arguments.images, arguments.text_scope, arguments.related, arguments.seed)
-    name = "report" if other is None else f"report_with_{other.run.path.resolve().name}"
+    name = "report" if other is None else name_with("report_with", heads, other)
     file = folder / f"{name}{'' if arguments.lang == 'en' else f'.{arguments.lang}'}.html"
     check_no_folder(file)
     text = make_page(heads, other, choices)

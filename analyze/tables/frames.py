@@ -15,7 +15,7 @@ from analyze.tables.parts.reading import PartSamples, SamplesTask, Task, read_sa
 from analyze.tables.text_scope import TextScope
 from schemas.columns import OK
 from schemas.errors import HeadflowError
-from schemas.files.locations import Location
+from schemas.files.locations import Location, telling_name
 from schemas.manifest import Manifest
 from schemas.roles import ROLES
 from schemas.store.parts import too_few_rows
@@ -86,9 +86,9 @@ class Heads:
     def folder(self) -> Path:
         """Where files about it go, unless the user says otherwise: into the run.
 
-        Of a run on an object store, a folder of its name in the working directory.
+        Of a run on an object store, a folder in the working directory whose name is that of no other run.
         """
-        own = self.run.path if isinstance(self.run.path, Path) else Path(self.run.path.name)
+        own = self.run.path if isinstance(self.run.path, Path) else Path(telling_name(self.run.path))
         return own if self.prompt is None else own / f"prompt_{self.prompt}"
 
     def scope(self, asked: str | None) -> TextScope:

@@ -5,6 +5,7 @@ credentials and the endpoint come from the usual environment variables, such as 
 `AWS_ENDPOINT_URL`.
 """
 
+import hashlib
 import re
 import stat
 from collections.abc import Iterator
@@ -156,6 +157,17 @@ def location(text: str) -> Location:
         wrong = "settings of a store come from its environment variables" if bucket else "it names no bucket"
         raise HeadflowError(f"{text}: {wrong}")
     return ObjectPath(f"{scheme}://{bucket}", key.strip("/"))
+
+
+def telling_name(path: Location, beside: Location | None = None) -> str:
+    """A file name for what is about `path`, such as `run-1f2e3d4c`, that paths with the same last part do not share.
+
+    It ends with a hash of the whole path, unless `path` lies in the same folder as `beside`.
+    """
+    whole = path.resolve()
+    if beside is not None and whole.parent == beside.resolve().parent:
+        return whole.name
+    return f"{whole.name}-{hashlib.sha256(str(whole).encode(errors='surrogateescape')).hexdigest()[:8]}"
 
 
 def check_no_device(path: Location) -> None:

@@ -53,13 +53,22 @@ def test_commands(runs, tmp_path, command):
 
 def test_files_go_into_a_folder_of_the_runs_name(runs, tmp_path, capsys):
     assert main(["summary", runs[1][0]]) == 0
-    assert "written: a/summary.csv, a/scores.csv" in capsys.readouterr().out
-    assert (tmp_path / "work" / "a" / "summary.csv").is_file()
+    (folder,) = (tmp_path / "work").glob("a-*")
+    assert f"written: {folder.name}/summary.csv, {folder.name}/scores.csv" in capsys.readouterr().out
     assert main(["compare", *runs[1], "--resamples", "100", "--dpi", "20"]) == 0
-    assert (tmp_path / "work" / "b" / "compared_with_a" / "answers.csv").is_file()
+    assert len([*(tmp_path / "work").glob("b-*/compared_with_a/answers.csv")]) == 1
     with pytest.raises(SystemExit):
         main(["plots", runs[1][0], "--output-dir", "s3://bucket/pictures"])
     assert "s3://bucket/pictures is not a path on this machine" in capsys.readouterr().err
+
+
+def test_runs_of_one_name_do_not_share_a_folder(runs, tmp_path, store):
+    places = [store.put_folder(run, f"bucket/{run.name}/run") for run in runs[0]]
+    for place, run in zip(places, runs[0], strict=True):
+        assert main(["summary", place, "--metrics", "a2v"]) == 0
+        assert main(["summary", str(run), "--metrics", "a2v"]) == 0
+    found = [(folder / "summary.csv").read_text() for folder in (tmp_path / "work").glob("run-*")]
+    assert sorted(found) == sorted((run / "summary.csv").read_text() for run in runs[0])
 
 
 def test_derived_runs(runs):

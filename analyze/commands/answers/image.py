@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analyze.opening import make_folder, opened, output_folder
+from analyze.opening import make_folder, name_with, opened, output_folder
 from analyze.tables.output import as_text, present
 from schemas.cli import say
 from schemas.text import counted
@@ -24,7 +24,7 @@ def image_of_run(arguments: argparse.Namespace) -> int:
     from analyze.image.gain import find_gain
 
     pairs = opened_pair(arguments)
-    folder = output_folder(arguments.output_dir, pairs.run, f"image_over_{pairs.without.run.path.name}")
+    folder = output_folder(arguments.output_dir, pairs.run, name_with("image_over", pairs.run, pairs.without))
     make_folder(folder)
     found, content = find_gain(pairs), content_by_head(pairs)
     say(f"{pairs.run.run.path}, {pairs.run.manifest.model}")

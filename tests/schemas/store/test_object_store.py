@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from schemas.errors import HeadflowError
-from schemas.files.locations import ObjectPath, location
+from schemas.files.locations import ObjectPath, location, telling_name
 from schemas.files.writing import write_text
 from schemas.manifest import to_json
 from schemas.store import writer as writer_module
@@ -201,3 +201,13 @@ def test_paths():
     assert str((path / "b/c").relative_to(path)) == "b/c"
     assert location("s3://bucket").name == "bucket"
     assert str(location("file:///tmp/a%20b")) == "/tmp/a b"
+
+
+@pytest.mark.parametrize("root", ["s3://bucket", "s3://bucket/runs", "/runs", "runs"])
+def test_names_tell_paths_with_the_same_last_part_apart(root):
+    a, b, c = (location(f"{root}/{name}") for name in ("a/run", "b/run", "a/other"))
+    names = [telling_name(a), telling_name(b), telling_name(location(f"{root}/run"), beside=a)]
+    assert len({*names, "run"}) == 4
+    assert all(name.startswith("run-") for name in names)
+    assert telling_name(a, beside=c) == telling_name(b, beside=location(f"{root}/b/x")) == "run"
+    assert telling_name(location(f"{root}/a/run/")) == names[0]
