@@ -56,8 +56,9 @@ Model and question file are named without their folders. The arguments of comman
 `samples`, are left out: they may name paths of the machine that computed the run."""
 SCORE = f"""\
 Accuracy over questions plus accuracy over images with all questions right, in percent points, as MME counts it. `low`
-and `high`: 95% interval, images resampled with seed {SEED}; `left_out`: questions that were skipped or lack their pair.
-The model's answer is its first token."""
+and `high`: 95% interval, images resampled with seed {SEED}; `left_out`: questions that were skipped or lack their pair;
+`unscored`: those whose right answer is neither yes nor no; `unread`: answers scored that are neither, and count as
+wrong. The model's answer is its first token."""
 LICENCE = f"""\
 No licence is chosen yet. Whoever publishes these measurements chooses one, and writes it as `license:` at the top of
 this file, by a name of [this list]({LICENCES}), and here in words.

@@ -9,6 +9,7 @@ from analyze.tables.frames import ANSWERS, IMAGES, TOKENS, check_flows
 from analyze.tables.output import as_text, write_csv
 from schemas.cli import say
 from schemas.store.directory import record_outputs
+from schemas.text import counted
 
 
 def summarise_run(arguments: argparse.Namespace) -> int:
@@ -38,14 +39,30 @@ def summarise_run(arguments: argparse.Namespace) -> int:
     for group in GROUPS:
         print(f"\nby {group}" if group != GROUPS[0] else "")
         print(as_text(table[table["group"] == group].drop(columns="group"), 4))
-    if not scores.empty:
-        print(f"\nMME score, by category; low and high: 95% interval, images resampled with seed {arguments.seed}")
-        print(as_text(tables["scores.csv"], 2))
-        if left_out := scores["left_out"].sum():
-            print(f"partial: {left_out} questions were skipped or lack their pair, and are left out of the scores")
+    print()
+    if scores.empty:
+        asked = counted(int(heads.observed.sum()), "observed question")
+        print(f"MME score: none, as of {asked} none has a right answer that is yes or no")
+    else:
+        _print_scores(tables["scores.csv"], scores, heads.samples, arguments.seed)
     if unwritten:
         raise unwritten
     record_outputs(heads.run.path, [folder / name for name in tables])
     print()
     say(f"written: {', '.join(str(folder / name) for name in tables)}")
     return 0
+
+
+def _print_scores(table: pd.DataFrame, scores: pd.DataFrame, samples: pd.DataFrame, seed: int) -> None:
+    """The table of scores, on how many questions it rests, and which do not count."""
+    from analyze.scores.mme import read_answer, read_each
+
+    rests = f"{scores['questions'].sum():,} of {counted(len(samples), 'question')}"
+    print(f"MME score by category, on {rests}; low and high: 95% interval, images resampled with seed {seed}")
+    print(as_text(table, 2))
+    if left_out := int(scores["left_out"].sum()):
+        print(f"partial: {counted(left_out, 'question')} left out of the scores: skipped, or one of a pair is missing")
+    if other := len(samples) - int(read_each(samples["answer"], read_answer).notna().sum()):
+        print(f"not scored: {counted(other, 'question')} with a right answer that is neither yes nor no")
+    if unread := int(scores["unread"].sum()):
+        print(f"neither yes nor no: {counted(unread, 'answer')}, counted as wrong")

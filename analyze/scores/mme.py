@@ -28,7 +28,7 @@ COGNITION = ("commonsense_reasoning", "numerical_calculation", "text_translation
 TOTALS = {"perception": PERCEPTION, "cognition": COGNITION}
 ALL = "all"  # all categories together
 SCORED = ("sample_id", "category", "question_id", "image", "image_sha256", "answer", "prediction", "status")
-COUNTS = ["questions", "images", "left_out"]
+COUNTS = ["questions", "images", "left_out", "unscored", "unread"]
 
 
 def read_answer(answer: object) -> str | None:
@@ -38,7 +38,11 @@ def read_answer(answer: object) -> str | None:
 
 
 def read_prediction(prediction: object) -> str | None:
-    """A prediction: `yes` or `no` if its first four letters have it, as MME's script and lmms-eval read it."""
+    """A prediction: `yes` or `no` if its first four letters have it, or else `None`, which counts as wrong.
+
+    This is the rule of MME's script, after spaces at either end. lmms-eval also counts a single letter, `y` or `N.`,
+    which is `None` here.
+    """
     start = prediction.strip().lower()[:4] if isinstance(prediction, str) else ""
     return next((word for word in ("yes", "no") if word in start), None)
 
@@ -57,15 +61,17 @@ def mme_scores(samples: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row per category: `questions` and `images` scored, `accuracy`, `accuracy_pairs`, `score` (0 to 200), and
-        `left_out`, the questions that were skipped or lack their pair. MME's categories come first. In a category
-        without a single complete pair, `accuracy` is that of all observed questions, and `accuracy_pairs` and `score`
-        are NaN.
+        `left_out`, the questions that were skipped or lack their pair, `unscored`, the questions whose right answer is
+        neither yes nor no, and `unread`, how many of the questions scored have a prediction that is neither. MME's
+        categories come first. In a category without a single complete pair, `accuracy` is that of all observed
+        questions, and `accuracy_pairs` and `score` are NaN.
     """
     table = scored_questions(samples)
     if not table["observed"].any():
         return pd.DataFrame()
+    others = samples.loc[samples.index.difference(table.index), "category"].astype(str).value_counts()
     groups = {str(name): rows for name, rows in table.groupby("category", sort=False)}
-    return pd.DataFrame([_score(name, groups[name]) for name in category_order(groups)])
+    return pd.DataFrame([_score(name, groups[name], int(others.get(name, 0))) for name in category_order(groups)])
 
 
 def category_order(names: Iterable[str]) -> list[str]:
@@ -79,19 +85,22 @@ def scored_questions(samples: pd.DataFrame) -> pd.DataFrame:
     """The samples whose right answer is yes or no, as they are scored.
 
     Returns:
-        With the index of `samples`: `category`, `image` (what tells images apart), `pair` (likewise, the questions that
-        belong together), `observed`, `right`, and `paired` (whether all questions of a pair of several were observed).
+        With the index of `samples`: `category`, `image` (what tells images apart), `pair` (the same for questions
+        that belong together), `observed`, `right`, `unread` (the prediction is neither yes nor no), and `paired`
+        (whether all questions of a pair of several were observed).
     """
     known = read_each(samples["answer"], read_answer).notna()
     scored = samples[list(SCORED)] if known.all() else samples.loc[known, list(SCORED)]  # the first is no copy
     image, pair = _images_and_pairs(scored)
+    prediction = read_each(scored["prediction"], read_prediction)
     table = pd.DataFrame(
         {
             "category": scored["category"].astype(str),
             "image": image,
             "pair": pair,
             "observed": scored["status"] == OK,
-            "right": read_each(scored["answer"], read_answer) == read_each(scored["prediction"], read_prediction),
+            "right": read_each(scored["answer"], read_answer) == prediction,
+            "unread": prediction.isna(),
         }
     )
     pairs = table.groupby(["category", "pair"])
@@ -134,8 +143,8 @@ def _images_and_pairs(scored: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     return table["image"], table["image"] * (len(different) + 1) + (numbers + 1) * by_id
 
 
-def _score(category: object, rows: pd.DataFrame) -> dict[str, object]:
-    """One row of the scores, from the questions of a category."""
+def _score(category: object, rows: pd.DataFrame, unscored: int) -> dict[str, object]:
+    """One row of the scores, from the questions of a category, and how many more have another right answer."""
     scored = rows[rows["paired"]] if rows["paired"].any() else rows[rows["observed"]]
     images = scored[scored["paired"]].groupby("pair")["right"].all()
     accuracy, both = scored["right"].mean() * 100, images.mean() * 100
@@ -147,4 +156,6 @@ def _score(category: object, rows: pd.DataFrame) -> dict[str, object]:
         "accuracy_pairs": both,
         "score": accuracy + both,
         "left_out": int((~rows["paired"]).sum()),
+        "unscored": unscored,
+        "unread": int(scored["unread"].sum()),
     }

@@ -173,8 +173,8 @@ def test_scores_by_hand():
             ("mine", "z", "Yes", "Yes"),
         )
     ).set_index("category")
-    assert scores.loc["OCR"].tolist() == [4, 2, 75.0, 50.0, 125.0, 0]
-    assert scores.loc["code_reasoning"].tolist() == [2, 1, 50.0, 0.0, 50.0, 0]
+    assert scores.loc["OCR"].tolist() == [4, 2, 75.0, 50.0, 125.0, 0, 0, 0]
+    assert scores.loc["code_reasoning"].tolist() == [2, 1, 50.0, 0.0, 50.0, 0, 0, 1]
     assert scores.loc["mine", ["questions", "images", "accuracy", "left_out"]].tolist() == [1, 0, 100.0, 1]
     assert scores.loc["mine", ["accuracy_pairs", "score"]].isna().all()
     assert scores.index.tolist() == ["OCR", "code_reasoning", "mine"]
@@ -214,7 +214,7 @@ def test_a_pair_with_a_skipped_question_is_left_out_and_counted():
     )
     table.loc[3, "status"] = "skipped"
     scores = mme_scores(table)
-    assert scores.set_index("category").loc["OCR"].tolist() == [2, 1, 100.0, 100.0, 200.0, 2]
+    assert scores.set_index("category").loc["OCR"].tolist() == [2, 1, 100.0, 100.0, 200.0, 2, 0, 0]
     assert total_scores(scores).loc[0, ["category", "score", "left_out"]].tolist() == ["perception", 400.0, 2]
 
 
@@ -233,12 +233,38 @@ def test_a_skipped_question_without_a_hash_belongs_to_its_image():
     assert mme_scores(table).loc[0, ["questions", "images", "left_out"]].tolist() == [2, 1, 3]
 
 
-def test_the_command_says_that_a_score_is_partial(run, capsys, tmp_path):
-    assert main(["summary", str(run), "--output-dir", str(tmp_path)]) == 0
-    assert "partial" not in capsys.readouterr().out
-    rewrite(run, "samples", lambda content: put(content, "answer", 0, "blue"))
-    assert main(["summary", str(run), "--output-dir", str(tmp_path)]) == 0
-    assert "partial: 1 questions were skipped or lack their pair" in capsys.readouterr().out
+def test_the_command_says_on_what_a_score_rests(run, capsys, tmp_path):
+    def said() -> str:
+        assert main(["summary", str(run), "--output-dir", str(tmp_path)]) == 0
+        return capsys.readouterr().out
+
+    assert "MME score by category, on 80 of 80 questions; " in (out := said())
+    assert not any(word in out for word in ("partial: ", "not scored: ", "neither yes nor no: "))
+    rewrite(run, "samples", lambda content: put(content, "answer", slice(0, 3), ["blue"] * 3))
+    rewrite(run, "samples", lambda content: put(content, "prediction", 10, "y"))
+    out = said()
+    assert "MME score by category, on 76 of 80 questions; " in out
+    assert "partial: 1 question left out of the scores: skipped, or one of a pair is missing" in out
+    assert "not scored: 3 questions with a right answer that is neither yes nor no" in out
+    assert "neither yes nor no: 1 answer, counted as wrong" in out
+    table = pd.read_csv(tmp_path / "scores.csv").set_index("category")
+    assert table.loc["OCR", ["questions", "left_out", "unscored", "unread"]].tolist() == [26, 1, 3, 1]
+    rewrite(run, "samples", lambda content: put(content, "answer", slice(0, 80), ["blue"] * 80))
+    assert "MME score: none, as of 80 observed questions none has a right answer that is yes or no" in said()
+
+
+def test_single_letters_count_as_in_the_script_of_mme():
+    """Six categories of three images; lmms-eval's rule gives existence and OCR 200 and 100."""
+    predictions = [
+        *("y", "N", "Y.", "n.", "yes.", "NO", "No,", "not sure", "None", "nope", "yeah", "Yes!", " yes", "\nNo"),
+        *("**Yes**", '"No"', "(Yes)", "A: no", "I don't know", None, "The answer is yes", "correct", "Yes", "No"),
+        *("y", "n", "Yes", "Yes", "No", "No", "yes", "no", "YES", "no.", "Nothing", "Y"),
+    ]
+    expected = {"existence": 66.67, "count": 33.33, "position": 100, "color": 66.67, "OCR": 33.33}
+    expected["numerical_calculation"] = 133.33
+    asked = [(name, f"{name}/{image}", word) for name in expected for image in range(3) for word in ("Yes", "No")]
+    scores = mme_scores(samples(*((*each, text) for each, text in zip(asked, predictions, strict=True))))
+    assert scores.set_index("category")["score"].to_dict() == pytest.approx(expected, abs=0.005)
 
 
 @pytest.mark.parametrize("other", [7, 38])  # on the image of question 3, and on another image
@@ -279,7 +305,7 @@ def test_a_right_answer_is_the_word_or_not_scored(answer, expected):
     ("prediction", "expected"),
     [
         *(("Yes", "yes"), (" no.", "no"), ("NO", "no"), ("Yes, it is", "yes"), ("Norway", "no"), ("eyes", "yes")),
-        *(("I say no", None), ("maybe", None), ("", None), (None, None)),
+        *((text, None) for text in ("I say no", "maybe", "y", "N.", "", None)),
     ],
 )
 def test_a_prediction_is_read_by_its_first_four_letters(prediction, expected):
