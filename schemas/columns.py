@@ -181,12 +181,14 @@ REASONS = {
     "image_missing": "the image file does not exist, none is named, or the row holds none",
     "image_outside": "the image's name leads out of the image folder, by `..` or as an absolute path",
     "image_unreadable": "the image file is empty, truncated, of an unknown format, or a folder, pipe or device",
-    "image_too_large": "the image exceeds Pillow's limit of pixels, as it is or once resized",
+    "image_too_large": "the image exceeds Pillow's limit of pixels, as it is or once padded or resized",
     "image_refused": "the model's own processor does not take the image, such as one that is too long and thin",
+    "image_unplaced": "where in the image its tokens lie is not known, so that it has no maps",
     "question_empty": "the question has no text",
     "prompt_too_long": "the prompt has more tokens than the model can place",
     "not_finite": "attention or logits hold NaN or infinity",
     "out_of_memory": "one question on the image does not fit into the memory of the device",
+    "model_failed": "the model's forward pass on the question and the image ends with an error",
 }
 
 SAMPLES = (

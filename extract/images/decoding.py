@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import math
 import os
 import posixpath
 import struct
@@ -21,7 +20,6 @@ from schemas.text import one_line
 PNG = b"\x89PNG\r\n\x1a\n"
 NOTES = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")  # chunks of a PNG that decide no pixel
 Read = TypeVar("Read")
-LONGEST_TOWER_EDGE = 512  # pixels; no vision tower of the LLaVA family takes more
 
 
 def find_image(folder: Location, name: str) -> Location:
@@ -104,7 +102,6 @@ def _opened(content: bytes, read: Callable[[Image.Image], Read]) -> Read:
             image = Image.open(io.BytesIO(_without_notes(content)))
             if image.format == "EPS":
                 raise Unusable("image_unreadable", "PostScript is a program, and not run")
-            _check_size(*image.size)
             return read(image)
     except Unusable:
         raise
@@ -130,14 +127,6 @@ def _without_notes(content: bytes) -> bytes:
             kept.append(content[start:end])
         start = end
     return b"".join([*kept, content[start:]])
-
-
-def _check_size(width: int, height: int) -> None:
-    """Refuse an image so long and thin that resizing its short edge for the model would exceed Pillow's pixel limit."""
-    short, long = sorted((width, height))
-    limit = Image.MAX_IMAGE_PIXELS or math.inf
-    if short and LONGEST_TOWER_EDGE**2 * long / short > limit:
-        raise Unusable("image_too_large", f"{width} x {height} is too long and thin to resize")
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -6,12 +6,15 @@ Resizing, cropping and padding are undone by the arithmetic of the image process
 import re
 from collections.abc import Callable, Sequence
 from math import ceil, isqrt
+from sys import maxsize
 from typing import Any
 
 import torch
+from PIL import Image
 
 from extract.images.places import Box, Picture, Places, lay_out
 from extract.images.preprocessing import Pixels, Size
+from extract.questions.samples import Unusable
 
 PicturesOf = Callable[[Any, Pixels, int], Places]  # of a processor, what it made of an image, number of its tokens
 TILE = re.compile(r"<row_(\d+)_col_(\d+)>")  # of Idefics 3 and SmolVLM, before each tile
@@ -41,6 +44,28 @@ def square(processor: Any, size: Size, tokens: int, *, padded: bool) -> Places:
     return lay_out(grid, [grid], tokens)
 
 
+def check_pixels(processor: Any, size: Size, *, padded: bool) -> None:
+    """Check that an image exceeds Pillow's limit of pixels neither when it is padded nor when it is resized.
+
+    Processors that resize the short edge of an image make many pixels of one that is long and thin.
+
+    Args:
+        processor, padded: as in `square`.
+
+    Raises:
+        Unusable: `image_too_large`.
+    """
+    (width, height), limit = size, 2 * (Image.MAX_IMAGE_PIXELS or maxsize)  # of more, Pillow opens no file
+    if padded:
+        width = height = max(size)
+        what = f"is {width} x {height} once padded to a square"
+    elif shortest := getattr(processor, "size", {}).get("shortest_edge"):
+        width, height = (shortest * edge // min(size) for edge in size)
+        what = f"is {width} x {height} once its short edge is resized to {shortest}"
+    if width * height > limit:
+        raise Unusable("image_too_large", f"{size[0]} x {size[1]} {what}, of more than {limit} pixels")
+
+
 def _seen(processor: Any, size: Size) -> Box:
     """What an image processor leaves of an image, in pixels of it."""
     width, height = size
@@ -65,7 +90,8 @@ def tiled(
 ) -> Places:
     """The whole picture, then tiles of it without their padding, each row of patches ended by one more token.
 
-    As in LLaVA-NeXT and LLaVA-OneVision.
+    As in LLaVA-NeXT and LLaVA-OneVision. The grid is that of the tiles; that of the whole picture where they are all
+    padding.
 
     Args:
         tiles: rows and columns of them; `patches`: of patches that are left without padding.
@@ -92,9 +118,12 @@ def tiled(
     if ratio > 1.1:  # as in LlavaOnevisionModel.pack_image_features
         rows, columns = int(rows // ratio), int(columns // ratio)
     first = tokens - rows * (columns + 1)
-    grid = Picture(first, rows, columns, box, columns + 1)
     base = _side(first, with_class=True)
-    return lay_out(grid, [grid, whole(first - base**2, base, base, size)], tokens)
+    coarse = whole(first - base**2, base, base, size)
+    if not rows * columns:  # of a long and thin image, no patch of the tiles is left
+        return lay_out(coarse, [coarse], tokens)
+    grid = Picture(first, rows, columns, box, columns + 1)
+    return lay_out(grid, [grid, coarse], tokens)
 
 
 def tiles_of(

@@ -14,7 +14,6 @@ from torch.nn.functional import pad
 
 from extract.images.places import Places
 from extract.questions.samples import Unusable
-from schemas.errors import HeadflowError
 from schemas.manifest import AS_CHECKPOINT
 from schemas.text import one_line
 
@@ -111,10 +110,14 @@ class Preprocessor(ABC):
         """What the model reads of an image.
 
         Raises:
-            Unusable: `image_refused`.
+            Unusable: `image_refused`, or `image_too_large` for this machine's memory.
         """
         try:
             return self._preprocess(image)
+        except Unusable:
+            raise
+        except MemoryError:
+            raise Unusable("image_too_large", f"not enough memory to prepare {image.width} x {image.height}") from None
         except Exception as error:  # third-party processors raise anything
             raise Unusable("image_refused", one_line(error)[:300] or type(error).__name__) from None
 
@@ -126,12 +129,16 @@ class Preprocessor(ABC):
         """Where the tokens that stand for an image lie in it.
 
         Raises:
-            HeadflowError: that is not known.
+            Unusable: `image_unplaced`: that is not known.
         """
         try:
             return self._places(pixels)
         except ValueError as error:
-            raise HeadflowError(f"where the tokens of an image lie in it is not known: {error}") from None
+            width, height = pixels.size
+            raise Unusable(
+                "image_unplaced",
+                f"where the tokens of an image of {width} x {height} lie in it is not known: {one_line(error)}",
+            ) from None
 
     @abstractmethod
     def _places(self, pixels: Pixels) -> Places:

@@ -7,7 +7,7 @@ from typing import Any
 from PIL import Image
 from transformers import CLIPImageProcessorPil, LlavaNextImageProcessorPil
 
-from extract.images.pictures import square, tiled, tiles_of
+from extract.images.pictures import check_pixels, square, tiled, tiles_of
 from extract.images.places import Places
 from extract.images.preprocessing import Pixels, Preprocessor, describe_processor
 from schemas.manifest import CROP, PAD
@@ -30,6 +30,7 @@ class SquarePreprocessor(Preprocessor):
 
     def _preprocess(self, image: Image.Image) -> Pixels:
         size = image.size
+        check_pixels(self.processor, size, padded=self.padded)
         if self.padded:
             image = _to_square(image, tuple(int(255 * mean) for mean in self.processor.image_mean))
         return Pixels(

@@ -14,9 +14,9 @@ from extract.knockouts.references import HeadMeans
 from extract.models.answers import AnswerReader
 from extract.models.transformers_model import TransformersModel
 from extract.passes.batching import ImageQuestions
+from extract.passes.forward import failure
 from extract.questions.samples import Sample, Skipped, Unusable
 from schemas.errors import HeadflowError
-from schemas.text import one_line
 
 TOLERANCE, TOLERANCE_OF_HALF = 1e-3, 0.1  # of the margin, or of 1
 COLUMNS = ("margin", "margin_untouched", "p_yes", "p_no", "prediction")
@@ -81,13 +81,13 @@ class KnockOutPasses:
         """The outcomes of an image's questions."""
         try:
             rows = self._rows(image)
-        except Unusable as error:
-            return [Skipped(question.sample, error) for question in image.questions]
-        except torch.OutOfMemoryError as error:
-            torch.cuda.empty_cache()
-            if self._growth.halve(image):
-                return self._image(image)
-            problem = Unusable("out_of_memory", one_line(error)[:300], image_sha256=image.sha256)
+        except Exception as error:  # a model raises anything
+            reason, detail = failure(error)
+            if isinstance(error, torch.OutOfMemoryError):
+                torch.cuda.empty_cache()
+                if self._growth.halve(image):
+                    return self._image(image)
+            problem = Unusable(reason, detail, image_sha256=image.sha256)
             return [Skipped(question.sample, problem) for question in image.questions]
         return [KnockedOut(question.sample, each) for question, each in zip(image.questions, rows, strict=True)]
 

@@ -8,9 +8,10 @@ from torch import nn
 from extract.attention.blocks import last_queries, question_queries
 from extract.attention.packing import Batch
 from extract.images.places import Places
-from extract.images.preprocessing import Pixels, Size
+from extract.images.preprocessing import Pixels, Size, blank_image
 from extract.maps.reader import Grids, MapReader
 from extract.models.checkpoint import Checkpoint
+from extract.questions.samples import Unusable
 from schemas.columns import OF_LAST
 from schemas.errors import HeadflowError
 from schemas.jobs.head_sets import HeadSet
@@ -28,7 +29,8 @@ class MapTables:
         """Prepare maps of a model.
 
         Raises:
-            HeadflowError: a head is not in the model, or its decoder has no list of layers.
+            HeadflowError: a head is not in the model, its decoder has no list of layers, or not even the tokens of a
+                black picture have a known place in it.
         """
         if outside := HeadSet(frozenset(heads)).outside(checkpoint.layers, checkpoint.heads):
             raise HeadflowError(f"the list {outside}", setting="maps_heads")
@@ -41,9 +43,13 @@ class MapTables:
             [head for head in every if not heads or (layer, head) in heads] for layer in range(checkpoint.layers)
         ]
         self._places: dict[Size, Places] = {}
+        try:
+            self.places(checkpoint.preprocessor(blank_image()))
+        except Unusable as error:
+            raise HeadflowError(f"no maps of this {checkpoint.architecture}: {error.detail}") from None
 
     def places(self, pixels: Pixels) -> Places:
-        """Where the tokens of an image lie, which follows from its size; raises `HeadflowError` if it is not known."""
+        """Where the tokens of an image lie, which follows from its size; raises `Unusable` if it is not known."""
         if pixels.size not in self._places:
             self._places[pixels.size] = self._checkpoint.preprocessor.places(pixels)
         return self._places[pixels.size]

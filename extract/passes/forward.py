@@ -19,9 +19,11 @@ from extract.passes.batching import ImageQuestions
 from extract.questions.samples import Sample, Skipped, Unusable
 from extract.residual.tables import ResidualTables
 from schemas.columns import CONTRIBUTIONS, EXTRAS, LAYERS, MAP, MAPS, PARTS
+from schemas.errors import HeadflowError
 from schemas.text import one_line
 
 LARGE = 1344  # pixels
+CPU_MEMORY = "DefaultCPUAllocator: "  # begins what torch says, as a plain RuntimeError, where a CPU has no memory left
 NOISE_IMAGES = 4  # of the first batch, whose questions are asked again, each alone
 
 
@@ -116,7 +118,8 @@ class Passes:
                 launched = self.launch(batch)
                 if self.noise is None:
                     self.noise = self.measure_noise(batch[:NOISE_IMAGES])
-            except torch.OutOfMemoryError:
+            except Exception as error:  # a model raises anything; each question is asked again below
+                failure(error)
                 launched = None
             if before is not None:
                 yield from self.collect(before)
@@ -153,21 +156,21 @@ class Passes:
         return {"mass": mass, "margin": margin}
 
     def _in_parts(self, images: list[ImageQuestions]) -> Iterator[Outcome]:
-        """Outcomes of a batch that did not fit, halved until its parts do; a question that never fits is skipped."""
+        """Outcomes of a batch that failed, halved until its parts do not; a question that always fails is skipped."""
         if self.on_cuda:
             torch.cuda.empty_cache()
         try:
             yield from list(self.collect(self.launch(images)))
             return
-        except torch.OutOfMemoryError as error:
-            problem = one_line(error)[:300]
+        except Exception as error:  # see `over`
+            reason, detail = failure(error)
         halves = _halves(images)
         for half in halves:
             yield from self._in_parts(half)
         if not halves:
             (image,) = images
             (question,) = image.questions
-            yield Skipped(question.sample, Unusable("out_of_memory", problem, image_sha256=image.sha256))
+            yield Skipped(question.sample, Unusable(reason, detail, image_sha256=image.sha256))
 
     def launch(self, images: list[ImageQuestions]) -> Launched:
         """Start a pass; on CUDA, this returns before it is done."""
@@ -203,6 +206,21 @@ class Passes:
                 values |= self.maps.values(image.pixels)
                 grids[MAP] = result[MAP][:, : len(self.maps.places(image.pixels).tokens)].numpy()
             yield Observed(question.sample, values, grids, image.pixels.thumbnail)
+
+
+def failure(error: Exception) -> tuple[str, str]:
+    """Why a pass failed, as a reason of `schemas.columns.REASONS` and the detail.
+
+    Raises:
+        Exception: `error` itself, if no other question could be asked after it: wrong settings, a broken device.
+    """
+    if isinstance(error, Unusable):
+        return error.reason, error.detail
+    if isinstance(error, HeadflowError | torch.AcceleratorError):
+        raise error
+    memory = isinstance(error, torch.OutOfMemoryError | MemoryError) or CPU_MEMORY in str(error)
+    detail = one_line(error)[:300]
+    return ("out_of_memory", detail) if memory else ("model_failed", f"{type(error).__name__}: {detail}")
 
 
 def _halves(images: list[ImageQuestions]) -> list[list[ImageQuestions]]:

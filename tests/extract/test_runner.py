@@ -589,6 +589,42 @@ def test_a_question_that_never_fits_is_skipped(ask, monkeypatch):
     assert list(validate(run)) == []
 
 
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_what_a_model_raises_costs_the_sample(ask, folder, monkeypatch, batch_size):
+    """The others have the numbers that they have without it."""
+    forward = TransformersModel.forward
+
+    def odd(self, batch, inputs, **options):
+        if inputs["pixel_values"].amax(dim=(1, 2, 3)).min() < 0:  # of the dark image
+            raise IndexError("index 2880 is out of bounds")
+        return forward(self, batch, inputs, **options)
+
+    Image.new("RGB", (9, 9), (1, 1, 1)).save(folder / "dark.png")
+    rows = [{"question_id": "first"}, {"question_id": "bad", "image_file": "dark.png"}, {"question_id": "last"}]
+    assert ask(rows[0], rows[2], num_workers=0)[0] == 0
+    expected = pd.read_parquet(folder.parent / "run" / "heads")
+    monkeypatch.setattr(TransformersModel, "forward", odd)
+    code, run = ask(*rows, batch_size=batch_size, num_workers=0, overwrite=True)
+    assert code == 0
+    assert list(validate(run)) == []
+    samples = pd.read_parquet(run / "samples").set_index("sample_id")
+    assert samples["reason"].fillna("").to_dict() == {"first": "", "bad": "model_failed", "last": ""}
+    assert samples.loc["bad", "detail"] == "IndexError: index 2880 is out of bounds"
+    found = pd.read_parquet(run / "heads")
+    assert np.abs(found[["t2v", "a2v"]] - expected[["t2v", "a2v"]]).max(axis=None) <= 5e-6
+
+
+def test_a_broken_device_ends_the_run(ask, monkeypatch):
+    """After an assertion of the device failed, no kernel runs."""
+
+    def broken(*_, **__):
+        raise torch.AcceleratorError("CUDA error: device-side assert triggered")
+
+    monkeypatch.setattr(TransformersModel, "forward", broken)
+    with pytest.raises(torch.AcceleratorError):
+        ask({"question": "Is it?"})
+
+
 def test_names_that_lead_out_of_the_image_folder(ask, folder, tmp_path):
     (tmp_path / "secret.png").write_bytes(READABLE["rgb"])
     (folder / "link.png").symlink_to(tmp_path / "secret.png")

@@ -33,7 +33,7 @@ from extract.attention.causal import Observation
 from extract.attention.kernels import choose_kernel
 from extract.attention.packing import Batch
 from extract.attention.readers import AttentionReader, LayerInput
-from extract.images.pictures import square, tiled
+from extract.images.pictures import check_pixels, square, tiled
 from extract.images.places import Places
 from extract.images.preprocessing import ImageSettings, Pixels, Preprocessor, Size, blank_image, describe_processor
 from extract.models.checkpoint import PACKAGE, Checkpoint, choose_dtype, patch_size_of
@@ -110,6 +110,8 @@ class PackagePreprocessor(Preprocessor):
         return getattr(self.config, "image_aspect_ratio", None) == ANYRES
 
     def _preprocess(self, image: Image.Image) -> Pixels:
+        if not self.tiled:
+            check_pixels(self.processor, image.size, padded=self._padded)
         pixels = process_images([image], self.processor, self.config)
         if pixels.ndim == 4:
             return Pixels({"pixel_values": pixels}, [IMAGE_TOKEN_INDEX] * self.features, image.size)

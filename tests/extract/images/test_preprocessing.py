@@ -33,11 +33,39 @@ PREPROCESSORS = {
 
 
 @pytest.mark.parametrize("make", PREPROCESSORS.values(), ids=PREPROCESSORS.keys())
-@pytest.mark.parametrize(("processor", "says"), [(failing, "an edge of no pixels"), (without_a_word, "MemoryError")])
-def test_what_a_processor_raises_is_the_image_s_fault(make, processor, says):
+@pytest.mark.parametrize(
+    ("processor", "why"),
+    [
+        (failing, ("image_refused", "an edge of no pixels")),
+        (without_a_word, ("image_too_large", "not enough memory to prepare 40 x 30")),
+    ],
+)
+def test_what_a_processor_raises_is_the_image_s_fault(make, processor, why):
     with pytest.raises(Unusable) as error:
         make(processor)(PICTURE)
-    assert (error.value.reason, error.value.detail) == ("image_refused", says)
+    assert (error.value.reason, error.value.detail) == why
+
+
+@pytest.mark.parametrize(
+    ("reader", "size", "says"),
+    [
+        (
+            SquarePreprocessor(CLIP, []),
+            (1, 500_000),
+            "1 x 500000 is 28 x 14000000 once its short edge is resized to 28",
+        ),
+        (SquarePreprocessor(CLIP, [], padded=True), (20_000, 1), "20000 x 1 is 20000 x 20000 once padded to a square"),
+    ],
+)
+def test_a_thin_image_that_becomes_too_large_is_not_made(reader, size, says):
+    with pytest.raises(Unusable) as error:
+        reader(Image.new("RGB", size))
+    assert (error.value.reason, error.value.detail) == ("image_too_large", f"{says}, of more than 178956970 pixels")
+
+
+def test_a_thin_image_that_is_pressed_into_shape_is_read():
+    reader = SquarePreprocessor(SiglipImageProcessorPil(size={"height": 28, "width": 28}), [])
+    assert reader(Image.new("RGB", (1, 500_000))).inputs["pixel_values"].shape == (1, 3, 28, 28)
 
 
 def test_tiles_of_an_image_that_has_no_room_for_a_patch():

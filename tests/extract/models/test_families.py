@@ -15,15 +15,19 @@ from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer
 
 from extract.__main__ import main
 from extract.attention.packing import pack
-from extract.images.processors import load_processor
+from extract.images.processors import ProcessorPreprocessor, load_processor
+from extract.maps.tables import MapTables
 from extract.models.answers import AnswerReader
 from extract.models.families import FAMILIES
 from extract.models.loading import load_model
 from extract.models.self_check import check_model
 from extract.models.transfer import Uploader
+from extract.passes.batching import ImageQuestions, Question
+from extract.passes.forward import Observed, Passes
 from extract.prompts.prompt import Prompts
 from extract.questions.fields import MME_SUFFIX
-from schemas.columns import FLOW_NAMES, PARTITIONS
+from extract.questions.samples import Sample, Unusable
+from schemas.columns import FLOW_NAMES, OF_LAST, PARTITIONS
 from schemas.errors import HeadflowError
 from schemas.roles import IMAGE
 from schemas.store.run import open_run
@@ -269,6 +273,64 @@ def test_a_run_says_how_it_was_done(ask, name, sequences, attention):
     assert ask(name, *PICTURES, num_workers=0, overwrite=True)[0] == 0
     both = pd.read_parquet(run / "heads").select_dtypes("float32").head(len(one))
     assert np.abs(one.to_numpy() - both.to_numpy()).max() <= 5e-6
+
+
+SIZES = ((1, 1), (2, 3), (1, 300), (1500, 20), (20, 1500), (20_000, 30), (3, 20_000))
+
+
+def test_images_of_every_size_are_read_as_the_processor_does(family):
+    """One pass over each of them with its maps, which tell where all but the ends of rows lie."""
+    name, path, reference = family
+    model, prompts = hf(path)
+    tokens = model.prompt_format.answer_tokens(Prompts({None: prompts}), ["Yes", "No"])
+    passes = Passes(model, AnswerReader.of(model, tokens), maps=MapTables(model, OF_LAST, []))
+    sample = Sample("one", "OCR", None, "", QUESTIONS[0], None, row=0)
+    for size in SIZES:
+        image = Image.new("RGB", size, (200, 10, 30))
+        if name.startswith("qwen") and max(size) > 200 * min(size):
+            with pytest.raises(ValueError, match="aspect ratio") as own:
+                reference.read(image, QUESTIONS[0])
+            with pytest.raises(Unusable) as refused:
+                model.preprocessor(image)
+            assert (refused.value.reason, refused.value.detail) == ("image_refused", str(own.value))
+            continue
+        pixels = model.preprocessor(image)
+        read, prompt = reference.read(image, QUESTIONS[0]), prompts.build(QUESTIONS[0], pixels.image_ids)
+        assert prompt.input_ids == read["input_ids"][0].tolist()
+        for each, values in pixels.inputs.items():
+            assert torch.equal(values, read[each])
+        (outcome,) = passes.over([[ImageQuestions("", pixels, [Question(sample, prompt)])]])
+        assert isinstance(outcome, Observed), (name, size, outcome)
+        places = passes.maps.places(pixels)
+        laid = np.bincount(places.tokens.ravel(), places.shares.ravel(), len(places.outside))
+        assert np.abs(laid + places.outside - 1).max() <= 1e-5
+        assert laid.sum() > 0
+
+
+def test_a_thin_image_costs_no_other_its_maps(ask):
+    """Of its tiles, no row is left without padding: its map is that of the whole picture."""
+    code, run = ask("llava_next", picture(40, 70), picture(300, 4), picture(90, 33), maps=True)
+    assert code == 0
+    assert list(validate(run)) == []
+    samples = pd.read_parquet(run / "samples").drop_duplicates("image")
+    assert (samples["status"] == "ok").all()
+    assert samples[["grid_rows", "grid_columns", "n_image"]].values.tolist()[1] == [4, 4, 16]
+    assert samples["grid_box"][2].tolist() == [0, 0, 300, 4]
+
+
+def test_an_image_whose_tokens_have_no_known_place_is_skipped(ask, monkeypatch):
+    def unknown(self, pixels):
+        if pixels.size == (90, 33):
+            raise ValueError("87 tokens are no square of patches")
+        return _places(self, pixels)
+
+    _places = ProcessorPreprocessor._places
+    monkeypatch.setattr(ProcessorPreprocessor, "_places", unknown)
+    code, run = ask("llava_next", *PICTURES, maps=True, batch_size=2)
+    assert code == 0
+    samples = pd.read_parquet(run / "samples")
+    assert samples["reason"].fillna("").tolist() == ["", "", "image_unplaced", "image_unplaced"]
+    assert samples["detail"][3].startswith("where the tokens of an image of 90 x 33 lie in it is not known: 87 tokens")
 
 
 def test_an_image_that_the_processor_refuses_is_skipped(ask):
