@@ -46,7 +46,7 @@ def load_checkpoint(arguments: Namespace) -> "Checkpoint":
     with packages(arguments.backend):
         from transformers.utils import logging
 
-        from extract.models.checkpoint import choose_device
+        from extract.models.checkpoint import use_device
 
         load: Callable[..., Checkpoint]
         if arguments.backend == PACKAGE:
@@ -55,7 +55,7 @@ def load_checkpoint(arguments: Namespace) -> "Checkpoint":
             from extract.models.loading import load_model as load
     logging.set_verbosity_error()  # what it would warn of, such as missing weights, is checked here
     logging.disable_progress_bar()
-    device, images = choose_device(arguments.device), _image_settings(arguments)
+    device, images = use_device(arguments.device), _image_settings(arguments)
     return load(arguments.model_path, arguments.model_base, device=device, dtype=arguments.dtype, images=images)
 
 

@@ -50,6 +50,7 @@ def extract(checkpoint_path, questions):
             "image-folder": questions / "images",
             "question-file": questions / "MME_test.json",
             "output-dir": run,
+            "device": "cpu",
         } | {name.replace("_", "-"): value for name, value in flags.items()}
         argv = []
         for name, value in values.items():

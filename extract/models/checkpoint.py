@@ -152,8 +152,11 @@ def patch_size_of(vision: Any) -> int:
     return size
 
 
-def choose_device(name: str) -> torch.device:
-    """The device of a name; `auto` is CUDA if there is one, else the CPU.
+def use_device(name: str) -> torch.device:
+    """The device of a name, made ready; `auto` is CUDA if there is one, else the CPU.
+
+    A GPU becomes torch's current one, and float32 is computed in full on it: TF32 keeps 10 bits of each factor, and
+    torch takes it for convolutions unless it is told otherwise.
 
     Raises:
         HeadflowError: it cannot be used.
@@ -162,10 +165,17 @@ def choose_device(name: str) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
+        if device.type not in ("cpu", "cuda"):
+            raise RuntimeError("it is neither the CPU nor CUDA")
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         why = one_line(error).split(". ")[0]
         raise HeadflowError(f"the device {name} cannot be used: {why}", setting="device") from None
+    if device.type == "cuda":
+        if device.index is not None and torch.cuda.is_available():
+            torch.cuda.set_device(device)
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.fp32_precision = "ieee"  # what the two switches above fall back to
     return device
 
 

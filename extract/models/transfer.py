@@ -41,11 +41,11 @@ class Download:
     """Results on their way to the CPU."""
 
     def __init__(self, *tensors: Tensor) -> None:
-        """Start copying."""
+        """Start copying; on CUDA, on the current stream of the tensors' own GPU, whichever is torch's current one."""
         self._tensors = [tensor.to("cpu", non_blocking=True) for tensor in tensors]
         self._done = torch.cuda.Event() if tensors[0].is_cuda else None
         if self._done is not None:
-            self._done.record()
+            self._done.record(torch.cuda.current_stream(tensors[0].device))
 
     def wait(self) -> list[Tensor]:
         """The tensors, on the CPU."""

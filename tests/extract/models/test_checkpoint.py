@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from extract.models.checkpoint import choose_device, choose_dtype
+from extract.models.checkpoint import use_device, choose_dtype
 from schemas.errors import HeadflowError
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -28,8 +28,8 @@ def test_the_dtype(name, device, declared, dtype):
     assert choose_dtype(name, device, declared) is dtype
 
 
-@pytest.mark.parametrize("name", ["toaster", "cuda:99"])
-def test_a_device_that_is_not_there(name):
+@pytest.mark.parametrize("name", ["toaster", "cuda:99", "mps", "xpu:0", "meta"])
+def test_a_device_that_cannot_be_used(name):
     with pytest.raises(HeadflowError, match=f"the device {name} cannot be used: ") as error:
-        choose_device(name)
+        use_device(name)
     assert error.value.setting == "device"
