@@ -1,8 +1,9 @@
 """Observation of causal models, layer by layer as they run.
 
 The output is that of a fused causal kernel, so the logits of one question on one image are bitwise those of the
-unobserved model. The masses come from the same call's logsumexp. Further questions behind one prefix (see
-`extract.attention.layout`) take an explicit softmax, which gives their output and their masses at once.
+unobserved model with the same kernel (torch may choose another for it, as on Hopper that of cuDNN). The masses come
+from the same call's logsumexp. Further questions behind one prefix (see `extract.attention.layout`) take an explicit
+softmax, which gives their output and their masses at once.
 """
 
 import torch

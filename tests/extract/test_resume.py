@@ -54,7 +54,7 @@ def arguments(checkpoint_path, questions):
         return [
             *("--model-path", str(checkpoint_path), "--image-folder", str(questions / "images")),
             *("--question-file", str(questions / "MME_test.json"), "--output-dir", str(run)),
-            *("--num-samples", str(NUMBER), "--num-workers", "0", *flags),
+            *("--num-samples", str(NUMBER), "--num-workers", "0", "--device", "cpu", *flags),
         ]
 
     return call

@@ -480,7 +480,7 @@ def test_output_directories(tmp_path, extract, capsys, made_up):
 def test_the_default_directory(tmp_path, checkpoint_path, questions, monkeypatch):
     monkeypatch.chdir(tmp_path)
     flags = {"model-path": checkpoint_path, "question-file": questions / "MME_test.json", "num-samples": 2}
-    argv = [f"--{name}={value}" for name, value in flags.items()]
+    argv = ["--device=cpu", *(f"--{name}={value}" for name, value in flags.items())]
     assert main([*argv, f"--image-folder={questions / 'images'}"]) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["mme_attention_observation"]
     assert list(validate(tmp_path / "mme_attention_observation")) == []

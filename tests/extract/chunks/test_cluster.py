@@ -34,6 +34,7 @@ def command(checkpoint_path, questions):
             "num-chunks": 8,
             "num-workers": 0,
             "gpus": 2,
+            "device": "cpu",
         }
         return [sys.executable, "-m", "extract", *(f"--{name}={value}" for name, value in flags.items()), "--ray"]
 

@@ -30,7 +30,7 @@ def test_the_chinese_one_is_the_same():
 @pytest.mark.skipif(os.name != "posix", reason="it is a shell script")
 def test_it_goes_on_where_it_was_stopped(checkpoint_path, questions, extracted, tmp_path):
     run = tmp_path / "run"
-    text = script("README.md").replace("--num-chunks 16", "--num-chunks 2 --num-workers 0")
+    text = script("README.md").replace("--num-chunks 16", "--num-chunks 2 --num-workers 0 --device cpu")
     values = {"MODEL": checkpoint_path, "IMAGES": questions / "images", "MME_test.json": questions / "MME_test.json"}
     for name, value in {**values, "RUN": run, ".venv/bin/python": sys.executable}.items():
         text = re.sub(rf"(?<= ){re.escape(name)}(?= )|^{re.escape(name)}(?= )", str(value), text, flags=re.M)

@@ -44,7 +44,7 @@ def run(whole, tmp_path):
 
 
 def knock_out(run, *flags):
-    return main(["knock-out", str(run), "--num-workers", "0", *map(str, flags)])
+    return main(["knock-out", str(run), "--num-workers", "0", "--device", "cpu", *map(str, flags)])
 
 
 def rows(run, job):
@@ -259,7 +259,8 @@ def test_the_knock_outs_of_the_demo_are_those_of_transformers_own_masks(tmp_path
     demo, model = ROOT / "data" / "demo", ROOT / "data" / "demo" / "tiny-llava-4x4"
     flags = ["--model-path", model, "--question-file", demo / "MME_test.json", "--image-folder", demo / "images"]
     run = tmp_path / "run"
-    assert main([*map(str, flags), "--output-dir", str(run), "--num-workers", "0", "--num-samples", "24"]) == 0
+    flags += ["--output-dir", run, "--num-workers", 0, "--num-samples", 24, "--device", "cpu"]
+    assert main([*map(str, flags)]) == 0
     heads = [f"L{layer}H{head}" for layer in (1, 3) for head in range(4)]
     assert knock_out(run, "--heads", *heads) == 0
     samples = pd.read_parquet(run / "samples")

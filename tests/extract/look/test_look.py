@@ -21,7 +21,7 @@ def run(extract, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def model(checkpoint_path):
-    return Looker.load(str(checkpoint_path))
+    return Looker.load(str(checkpoint_path), device="cpu")
 
 
 def test_it_finds_what_a_run_has(run, model, questions):
@@ -70,7 +70,7 @@ def test_a_setting_that_there_is_not(checkpoint_path):
 
 def look(checkpoint_path, image, out, *flags):
     flags = ["--model-path", checkpoint_path, "--image", image, "--question", "Is it red?", "--output-dir", out, *flags]
-    return main(["look", *map(str, flags)])
+    return main(["look", "--device", "cpu", *map(str, flags)])
 
 
 def test_the_command(checkpoint_path, run, questions, tmp_path, capsys):

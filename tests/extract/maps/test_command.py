@@ -60,7 +60,8 @@ def test_the_demo_localises_as_in_float64(tmp_path):
     """Expected: eager attention of the demo's model in float64, and scipy's components of 8 neighbours."""
     demo = Path("data/demo")
     flags = ["--model-path", demo / "tiny-llava", "--question-file", demo / "MME_test.json", "--image-folder"]
-    flags += [demo / "images", "--output-dir", tmp_path / "run", "--maps", "--num-samples", 60, "--num-workers", 0]
+    flags += [demo / "images", "--output-dir", tmp_path / "run", "--maps", "--num-samples", 60]
+    flags += ["--num-workers", 0, "--device", "cpu"]
     assert extract_main([*map(str, flags)]) == 0
     table = localise(open_heads(str(tmp_path / "run"))[0], resamples=100).looks.table.set_index(["layer", "head"])
     best = table[table["candidate"]].sort_values("spatial_entropy")["spatial_entropy"][:4]

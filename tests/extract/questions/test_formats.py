@@ -304,6 +304,7 @@ def test_a_folder_that_windows_or_macos_has_written(released, rows):
 
 def test_a_folder_is_its_own_image_folder(tmp_path, released, checkpoint_path):
     argv = ["--model-path", checkpoint_path, "--question-file", released, "--output-dir", tmp_path / "run"]
+    argv += ["--device", "cpu"]
     assert main([str(each) for each in argv]) == 0
     assert (pd.read_parquet(tmp_path / "run" / "samples")["status"] == "ok").all()
 
@@ -311,6 +312,7 @@ def test_a_folder_is_its_own_image_folder(tmp_path, released, checkpoint_path):
 def test_where_no_folder_has_the_images(tmp_path, questions, checkpoint_path, capsys):
     file = questions / "MME_test.json"
     argv = ["--model-path", checkpoint_path, "--question-file", file, "--output-dir", tmp_path / "run"]
+    argv += ["--device", "cpu"]
     assert main([str(each) for each in argv]) == 2
     assert capsys.readouterr().err == f"error: question file {file} holds no images; see --image-folder\n"
 

@@ -56,6 +56,7 @@ def test_what_is_fetched(snapshot, asked, name, revision, wanted, found):
 
 def test_a_run_on_the_hub_s_questions(tmp_path, snapshot, asked, checkpoint_path, extracted):
     argv = ["--model-path", checkpoint_path, "--question-file", MME, "--output-dir", tmp_path / "run"]
+    argv += ["--device", "cpu"]
     assert main([str(each) for each in argv]) == 0
     assert pd.read_parquet(tmp_path / "run" / "heads").equals(pd.read_parquet(extracted / "heads"))
     manifest = open_run(tmp_path / "run").manifest

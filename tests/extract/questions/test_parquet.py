@@ -33,6 +33,7 @@ def extract_shards(checkpoint_path):
 
     def call(source, run, *flags):
         argv = ["--model-path", checkpoint_path, "--question-file", source, "--output-dir", run, *flags]
+        argv += ["--device", "cpu"]
         return main([str(each) for each in argv])
 
     return call
