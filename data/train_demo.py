@@ -42,7 +42,7 @@ from data.recipes import (
 )
 from data.train_vision import descend, train_vision
 from data.training_examples import INKS, UNKNOWN, ExampleMaker, Split, TrainingBatch, ask, training_scenes
-from extract.models.checkpoint import choose_device
+from extract.models.checkpoint import use_device
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, help="by default that of the committed model")
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()
-    recipe, device = RECIPES[arguments.name], choose_device(arguments.device)
+    recipe, device = RECIPES[arguments.name], use_device(arguments.device)
     record = Record(arguments.name, recipe.seed if arguments.seed is None else arguments.seed)
     split = Split.of(training_scenes(SCENES, record.seed))
     rng = random.Random(record.seed)

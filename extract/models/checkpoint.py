@@ -175,7 +175,8 @@ def use_device(name: str) -> torch.device:
         if device.index is not None and torch.cuda.is_available():
             torch.cuda.set_device(device)
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-        torch.backends.fp32_precision = "ieee"  # what the two switches above fall back to
+        # What the two switches fall back to
+        torch.backends.fp32_precision = "ieee"  # type: ignore[attr-defined]
     return device
 
 

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 import transformers
 
-from extract.models.checkpoint import choose_device, choose_dtype
+from extract.models.checkpoint import choose_dtype, use_device
 from tests.bench.variants import SHAPES, WORDINGS, EndToEnd, Shape, Variants, build, make_images
 
 MME_QUESTIONS = 2374
@@ -204,7 +204,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     arguments = parser().parse_args()
-    device = choose_device(arguments.device)
+    device = use_device(arguments.device)
     dtype = choose_dtype(arguments.dtype, device)
     on_cuda = device.type == "cuda"
     for name, (on_cpu, on_gpu) in {"images": (16, 1187), "batch_size": (1, 8), "num_workers": (1, 8)}.items():
