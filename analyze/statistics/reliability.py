@@ -72,20 +72,28 @@ def between_halves(
     if len(category) < 4:
         return None
     rng = np.random.default_rng(seed)
-    found = []
-    for _ in range(repeats):
-        half = halves(category, rng)
-        found.append(rank_correlation(reduce(a[half == 0]), reduce(b[half == 1])))
-    known = [each for each in found if each is not None]
-    return float(np.mean(known)) if known else None
+    drawn = [halves(category, rng) for _ in range(repeats)]
+    found = rank_correlations(
+        np.stack([reduce(a[half == 0]) for half in drawn]), np.stack([reduce(b[half == 1]) for half in drawn])
+    )
+    known = found[np.isfinite(found)]
+    return float(np.mean(known)) if len(known) else None
+
+
+def rank_correlations(one: Array, other: Array) -> Array:
+    """Spearman's correlation of each row of two arrays, both [rows, heads], as [rows]; NaN where one is constant."""
+    ranks = [stats.rankdata(each, axis=1) for each in (one, other)]
+    apart = [each - each.mean(axis=1, keepdims=True) for each in ranks]
+    squares = [(each**2).sum(axis=1) for each in apart]
+    with np.errstate(invalid="ignore"):
+        found: Array = (apart[0] * apart[1]).sum(axis=1) / np.sqrt(squares[0] * squares[1])
+    return found
 
 
 def rank_correlation(one: Array, other: Array) -> float | None:
     """Spearman's correlation over heads; None where one is constant."""
-    ranks = [stats.rankdata(each) for each in (one, other)]
-    if any(np.ptp(each) == 0 for each in ranks):
-        return None
-    return float(np.corrcoef(*ranks)[0, 1])
+    found = float(rank_correlations(one[None], other[None])[0])
+    return found if np.isfinite(found) else None
 
 
 def disattenuated(a: Array, b: Array, category: Codes, *, repeats: int = HALVES, seed: int = SEED) -> float | None:
