@@ -38,6 +38,15 @@ def page(run) -> str:
     return make_report(run).read_text(encoding="utf-8")
 
 
+@pytest.fixture(scope="module")
+def pairs(run) -> dict[str, str]:
+    """The pages of two runs, by language."""
+    other = write_whole_run(run.with_name("other"), seed=1)
+    files = {language: make_report(run, other, "--lang", language) for language in ("en", "zh")}
+    assert files["en"].name == "report_with_other.html"
+    return {language: file.read_text(encoding="utf-8") for language, file in files.items()}
+
+
 def data_of(page: str) -> dict:
     return json.loads(re.search(r'<script type="application/json" id="page-data">(.*?)</script>', page, re.DOTALL)[1])
 
@@ -187,25 +196,26 @@ def test_curves_of_prune(tmp_path):
     assert main(["report", str(run)]) == 2
 
 
-def test_two_runs(tmp_path):
-    a, b = (write_whole_run(tmp_path / name, seed=seed) for name, seed in (("a", 0), ("b", 1)))
-    page = make_report(a, b)
-    assert page.name == "report_with_b.html"
-    data = data_of(page.read_text(encoding="utf-8"))
-    assert {"answers", "profiles", "differences"} <= set(data["charts"])
+def test_two_runs(pairs):
+    assert {"answers", "profiles", "differences"} <= set(data_of(pairs["en"])["charts"])
 
 
-@pytest.mark.parametrize("package", ["altair", "jinja2", "vl_convert"])
-def test_a_missing_package_is_one_line(tmp_path, package):
+def test_a_missing_package_is_one_line(tmp_path):
+    """In an interpreter of its own, where the page was never imported."""
     run = write_run(tmp_path / "run")
-    code = (
-        f"import sys; sys.modules[{package!r}] = None; from analyze.__main__ import main; sys.exit(main(sys.argv[1:]))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, "report", run], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 2
-    assert done.stderr == f"error: the page needs {package}: pip install -e '.[report]'\n"
+    code = """
+import sys
+from analyze.__main__ import main
+for package in ("altair", "jinja2", "vl_convert"):
+    sys.modules[package] = None
+    assert main(["report", sys.argv[1]]) == 2
+    del sys.modules[package]
+"""
+    done = subprocess.run([sys.executable, "-c", code, run], cwd=ROOT, capture_output=True, text=True, check=False)
+    said = [
+        f"error: the page needs {package}: pip install -e '.[report]'" for package in ("altair", "jinja2", "vl_convert")
+    ]
+    assert (done.returncode, done.stderr.splitlines()) == (0, said)
 
 
 def test_the_same_run_gives_the_same_page(run, page, tmp_path):
@@ -222,10 +232,9 @@ NAMES = re.compile(
 )
 
 
-def test_the_page_in_chinese_has_no_english(run, tmp_path):
+def test_the_page_in_chinese_has_no_english(pairs):
     """But for names: of columns, of categories, of settings; the texts of questions are those of the data."""
-    other = write_whole_run(tmp_path / "other", seed=1)
-    page = make_report(run, other, "--lang", "zh").read_text(encoding="utf-8")
+    page = pairs["zh"]
     body = re.sub(
         r"<(script|style)\b.*?</\1>|<code>.*?</code>|<dl>.*?</dl>|<option.*?</option>", "", page, flags=re.DOTALL
     )
@@ -238,11 +247,9 @@ def test_the_page_in_chinese_has_no_english(run, tmp_path):
         assert not re.search(r"[\u4e00-\u9fff] ?[,:;()]|[,:;()] ?[\u4e00-\u9fff]", plain), text
 
 
-def test_no_hyphen_stands_for_a_minus(run, tmp_path):
+def test_no_hyphen_stands_for_a_minus(pairs):
     """Neither in intervals nor in the verdict; and no dash between two bounds."""
-    other = write_whole_run(tmp_path / "other", seed=1)
-    page = make_report(run, other).read_text(encoding="utf-8")
-    body = re.sub(r"<(script|style)\b.*?</\1>|<[^>]*>", "", page.partition("<body>")[2], flags=re.DOTALL)
+    body = re.sub(r"<(script|style)\b.*?</\1>|<[^>]*>", "", pairs["en"].partition("<body>")[2], flags=re.DOTALL)
     assert re.search(r"95% interval −\d", body)
     assert re.findall(r"(?<![\w-])-\d|\d ?– ?[−+]?\d", body) == []
 
@@ -285,10 +292,8 @@ def test_the_title_names_the_wording(tmp_path):
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_what_cannot_be_told_is_hollow_and_said(tmp_path, language):
-    a, b = (write_whole_run(tmp_path / name, seed=seed) for name, seed in (("a", 0), ("b", 1)))
-    data = data_of(make_report(a, b, "--lang", language).read_text(encoding="utf-8"))
-    rows = data["charts"]["answers"]["layer"][1]["data"]["values"]
+def test_what_cannot_be_told_is_hollow_and_said(pairs, language):
+    rows = data_of(pairs[language])["charts"]["answers"]["layer"][1]["data"]["values"]
     untold = [row for row in rows if row["untold"]]
     assert 0 < len(untold) < len(rows)
     why = "cannot tell: 12 images, fewer than 20" if language == "en" else "无法判断：只有 12 张图像，不足 20 张"
