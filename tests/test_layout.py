@@ -120,15 +120,22 @@ def test_the_check_of_the_order_can_fail():
     assert layer("extract.models.loading") < layer("extract.runner") == layer("extract")
 
 
-@pytest.mark.parametrize("package", LAYERS)
-def test_a_package_of_extract_loads_no_later_one(package):
-    """In a fresh interpreter, all of its modules imported."""
-    names = [name for name in modules("extract") if name.split(".")[1:2] == [package] and name not in OTHER_ENVIRONMENT]
-    done = python(f"import sys, {', '.join(names)}; print(*sys.modules)")
+def test_a_package_of_extract_loads_no_later_one():
+    """In a fresh interpreter: after all modules of each package in turn, nothing of a later one is loaded."""
+    packages = {
+        package: [
+            name for name in modules("extract") if name.split(".")[1:2] == [package] and name != OTHER_ENVIRONMENT
+        ]
+        for package in LAYERS
+    }
+    done = python(
+        "import sys\n" + "\n".join(f"import {', '.join(each)}; print(*sys.modules)" for each in packages.values())
+    )
     assert done.returncode == 0, done.stderr
-    loaded = [name for name in done.stdout.split() if name.startswith(("extract.", "analyze.", "data."))]
-    assert set(names) <= {*loaded, f"extract.{package}"}
-    assert [name for name in loaded if layer(name) > LAYERS.index(package)] == []
+    for place, (names, line) in enumerate(zip(packages.values(), done.stdout.splitlines(), strict=True)):
+        loaded = [name for name in line.split() if name.startswith(("extract.", "analyze.", "data."))]
+        assert set(names) <= set(loaded)
+        assert [name for name in loaded if layer(name) > place] == []
 
 
 def test_no_imports_in_a_circle():
@@ -196,13 +203,17 @@ def test_what_an_import_loads(module, unwanted):
     assert not set(unwanted) & set(done.stdout.split())
 
 
-@pytest.mark.parametrize("command", ["plots --dpi 20", "summary", "validate"])
-def test_the_laptop_needs_no_torch(tmp_path, command):
-    run = write_run(tmp_path / "run")
-    name, *flags = command.split()
-    code = LIGHT + "from analyze.__main__ import main; sys.exit(main(sys.argv[1:]))"
-    done = python(code, name, run, *flags)
-    assert done.returncode == 0, done.stderr
+# `python -m analyze` of a run with each of the command lines; prints the exit codes
+COMMANDS = """
+from analyze.__main__ import main
+run, *lines = sys.argv[1:]
+print(*[main([line.split()[0], run, *line.split()[1:]]) for line in lines], file=sys.stderr)
+"""
+
+
+def test_the_laptop_needs_no_torch(tmp_path):
+    done = python(LIGHT + COMMANDS, write_run(tmp_path / "run"), "plots --dpi 20", "summary", "validate")
+    assert done.stderr.splitlines()[-1] == "0 0 0", done.stderr
 
 
 # Python as on Windows: no `fcntl`, and `msvcrt` with locks that another process holds or not
@@ -219,28 +230,25 @@ def locking(file, mode, size):
         raise PermissionError(13, "Permission denied")
 sys.modules["msvcrt"] = types.SimpleNamespace(locking=locking, LK_NBLCK=2)
 """
-ANALYZE = "from analyze.__main__ import main; sys.exit(main(sys.argv[1:]))"
 
 
-@pytest.mark.parametrize("command", ["plots --dpi 20", "summary", "validate", "verify --dpi 20", "export-pt"])
-def test_analyze_works_on_windows(tmp_path, command):
+def test_analyze_works_on_windows(tmp_path):
+    """It locks no run that it reads; `verify` compares no run that is made up."""
     run = write_run(tmp_path / "run")
-    name, *flags = command.split()
-    done = python("BUSY = False" + WINDOWS + ANALYZE, name, run, *flags)
-    assert done.returncode == (2 if name == "verify" else 0), done.stderr  # made up, so not to be compared
+    commands = ("plots --dpi 20", "summary", "validate", "verify --dpi 20", "export-pt")
+    done = python("BUSY = False" + WINDOWS + COMMANDS, run, *commands)
+    assert done.stderr.splitlines()[-1] == "0 0 0 2 0", done.stderr
     assert "Traceback" not in done.stderr
 
-
-def test_runs_are_written_and_locked_on_windows(tmp_path):
-    run = write_run(tmp_path / "run")
-    assert python("BUSY = False" + WINDOWS + ANALYZE, "export-pt", run).returncode == 0
     records = run / "mme_attention_head_records.pt"
-    done = python("BUSY = False" + WINDOWS + ANALYZE, "import-pt", records, tmp_path / "imported")
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    done = python("BUSY = True" + WINDOWS + ANALYZE, "import-pt", records, tmp_path / "busy")
-    assert done.returncode == 2
-    assert done.stderr == f"error: another process writes {tmp_path / 'busy'}\n"
+    importing = f"""
+from analyze.__main__ import main
+codes = [main(["import-pt", {str(records)!r}, {str(tmp_path / "imported")!r}])]
+BUSY = True
+sys.exit(str([*codes, main(["import-pt", {str(records)!r}, {str(tmp_path / "busy")!r}])]))
+"""
+    done = python("BUSY = False" + WINDOWS + importing)
+    assert done.stderr == f"error: another process writes {tmp_path / 'busy'}\n[0, 2]\n"
 
 
 def test_the_laptop_is_told_what_a_pt_needs(tmp_path):
