@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from analyze.opening import check_named_once, make_folder, name_with, opened, output_folder, workers_of
+from analyze.printing.terminal import as_text
 from analyze.tables.frames import ANSWERS, IMAGES, TOKENS, Heads, check_flows, in_wording, wordings
-from analyze.tables.output import as_text, present, write_csv
+from analyze.tables.output import present, write_csv
 from schemas.cli import say
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
@@ -132,7 +133,7 @@ def _several(arguments: argparse.Namespace, runs: list[Heads], flows: list[str],
     for flow in flows:
         matrix = table[table["flow"] == flow].pivot(index="a", columns="b", values="distance").loc[names, names]
         print(f"\n{flow}: distance of the distributions of all values (1-Wasserstein)")
-        print(as_text(matrix.rename_axis(index="run", columns=None).reset_index(), 4))
+        print(as_text(matrix.rename_axis(index="run", columns=None).reset_index(), 4, bounds=False))
     if unwritten:
         raise unwritten
     record_outputs(runs[0].run.path, [folder / "distances.csv"])

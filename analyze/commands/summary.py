@@ -5,8 +5,9 @@ import argparse
 import pandas as pd
 
 from analyze.opening import opened, output_folder, workers_of
+from analyze.printing.terminal import as_text
 from analyze.tables.frames import ANSWERS, IMAGES, TOKENS, check_flows
-from analyze.tables.output import as_text, write_csv
+from analyze.tables.output import write_csv
 from schemas.cli import say
 from schemas.store.directory import record_outputs
 from schemas.text import counted
@@ -35,10 +36,10 @@ def summarise_run(arguments: argparse.Namespace) -> int:
     say(f"{manifest.model or manifest.question_file}: {', '.join(f'{n} {name}' for name, n in statuses.items())}")
     if scope.note:
         say(scope.note)
-    print("low and high: 95% interval of the mean, with the image as its unit")
+    print("means with 95% intervals, whose unit is the image")
     for group in GROUPS:
         print(f"\nby {group}" if group != GROUPS[0] else "")
-        print(as_text(table[table["group"] == group].drop(columns="group"), 4))
+        print(as_text(_behind("mean", table[table["group"] == group].drop(columns="group")), 4))
     print()
     if scores.empty:
         asked = counted(int(heads.observed.sum()), "observed question")
@@ -58,11 +59,18 @@ def _print_scores(table: pd.DataFrame, scores: pd.DataFrame, samples: pd.DataFra
     from analyze.scores.mme import read_answer, read_each
 
     rests = f"{scores['questions'].sum():,} of {counted(len(samples), 'question')}"
-    print(f"MME score by category, on {rests}; low and high: 95% interval, images resampled with seed {seed}")
-    print(as_text(table, 2))
+    print(f"MME score by category, on {rests}; 95% intervals, images resampled with seed {seed}")
+    print(as_text(_behind("score", table), 2))
     if left_out := int(scores["left_out"].sum()):
         print(f"partial: {counted(left_out, 'question')} left out of the scores: skipped, or one of a pair is missing")
     if other := len(samples) - int(read_each(samples["answer"], read_answer).notna().sum()):
         print(f"not scored: {counted(other, 'question')} with a right answer that is neither yes nor no")
     if unread := int(scores["unread"].sum()):
         print(f"neither yes nor no: {counted(unread, 'answer')}, counted as wrong")
+
+
+def _behind(value: str, table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the bounds of a value behind it."""
+    names = [name for name in table if name not in ("low", "high")]
+    place = names.index(value) + 1
+    return table[[*names[:place], "low", "high", *names[place:]]]

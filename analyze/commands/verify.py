@@ -5,8 +5,9 @@ import argparse
 import pandas as pd
 
 from analyze.opening import opened, output_folder
+from analyze.printing.terminal import as_text
 from analyze.reference import read_reference
-from analyze.tables.output import as_text, unwritable, write_csv
+from analyze.tables.output import unwritable, write_csv
 from schemas.cli import USAGE, say
 from schemas.store.directory import record_outputs
 from schemas.text import printable
@@ -35,6 +36,7 @@ def verify_run(arguments: argparse.Namespace) -> int:
         record_outputs(heads.run.path, [folder / "verify.csv", picture])
     say(f"{arguments.run} against {reference.what}")
     say(f"source: {reference.source}")
+    print("\n" + "\n  ".join(map(printable, result.verdict())))
     settings = pd.DataFrame(result.settings).rename(columns={"name": "setting"})
     print(f"\n{as_text(settings.replace({True: 'yes', False: 'no'}), 4)}")
     for group, figures in result.figures.groupby("group", sort=False):
@@ -43,7 +45,6 @@ def verify_run(arguments: argparse.Namespace) -> int:
     if not unwritten:
         print()
         say(f"written: {folder / 'verify.csv'}, {picture}")
-    print("\n" + "\n  ".join(map(printable, result.verdict())))
     if unwritten:
         raise unwritten
     return 0 if result.matches else USAGE if result.obstacles else 1

@@ -1,4 +1,4 @@
-"""Results: tables as CSV files and as text for a terminal, behind a verdict in words."""
+"""Results: a verdict in words, tables as CSV files, pictures."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -61,24 +61,3 @@ def write_csv(tables: Mapping[str, pd.DataFrame], folder: Path) -> HeadflowError
 def unwritable(what: str, folder: Path, error: OSError) -> HeadflowError:
     """The error of a result that has no place on the disk."""
     return HeadflowError(f"{what} cannot be written to {folder}: {error.strerror or error}", setting="output_dir")
-
-
-def as_text(table: pd.DataFrame, digits: int) -> str:
-    """A table as lines of text, without its index; numbers with so many digits, control characters escaped.
-
-    A p value that would be 0 with so many digits has one digit that is not.
-    """
-    table = table.rename(columns=printable)
-    p_values = [name for name in table.columns if name == "p" or name.startswith("p_") or name.endswith("_p")]
-    texts = table.select_dtypes(exclude="number").columns
-    table = table.assign(**{name: table[name].map(printable, na_action="ignore") for name in texts})
-
-    def short_p(value: float) -> str:
-        return f"{value:.1g}" if 0 < value < 0.5 * 10**-digits else f"{value:.{digits}f}"
-
-    return table.to_string(
-        index=False,
-        na_rep="",
-        float_format=lambda value: f"{value:.{digits}f}",
-        formatters=dict.fromkeys(p_values, short_p),
-    )

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from analyze.commands.answers.image import opened_pair, say_pairs
 from analyze.opening import make_folder, opened, output_folder
+from analyze.printing.terminal import as_text
 from analyze.tables.frames import Heads, check_flows
-from analyze.tables.output import as_text, present
+from analyze.tables.output import present
 from schemas.cli import say
 from schemas.errors import HeadflowError
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from analyze.opening import make_folder, name_with, opened, output_folder
-from analyze.tables.output import as_text, present
+from analyze.printing.terminal import as_text
+from analyze.tables.output import present
 from schemas.cli import say
 from schemas.text import counted
 

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analyze.opening import make_folder, opened, output_folder
+from analyze.printing.terminal import as_text
 from analyze.tables.frames import Heads, check_flows
-from analyze.tables.output import as_text, present
+from analyze.tables.output import present
 from schemas.cli import say
 from schemas.text import counted
 
@@ -55,7 +56,9 @@ def _print(found: "PromptComparison", arguments: argparse.Namespace) -> None:
         rows = found.categories[found.categories[measure].notna()]
         if len(rows):
             table = rows.pivot(index="category", columns="wording", values=measure)
-            print(f"\n{what}\n{as_text(table.loc[rows['category'].unique(), found.names].reset_index(), 1)}")
+            print(
+                f"\n{what}\n{as_text(table.loc[rows['category'].unique(), found.names].reset_index(), 1, bounds=False)}"
+            )
     print("\nlead of the better of two wordings, points of accuracy; adjusted_p: sign flips, maximum over pairs")
     print(as_text(found.pairs, 4))
 

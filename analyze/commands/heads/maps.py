@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from analyze.cli import chosen_categories
 from analyze.opening import make_folder, opened, output_folder
-from analyze.tables.output import as_text, present
+from analyze.printing.terminal import as_text
+from analyze.tables.output import present
 from schemas.cli import say
 from schemas.store.directory import record_outputs
 from schemas.text import counted, listed

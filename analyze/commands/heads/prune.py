@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from analyze.opening import make_folder, opened, output_folder
+from analyze.printing.terminal import as_text
 from analyze.tables.frames import Heads
-from analyze.tables.output import as_text, present
+from analyze.tables.output import present
 from schemas.cli import say
 from schemas.errors import HeadflowError
 from schemas.jobs.job import job_names

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from analyze.tables.output import as_text
+from analyze.printing.terminal import as_text
 
 
 def test_a_small_p_value_is_not_printed_as_zero():

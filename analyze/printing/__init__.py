@@ -1,0 +1,4 @@
+"""What commands print.
+
+terminal    tables as text that fits the terminal
+"""
