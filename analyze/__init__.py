@@ -8,6 +8,7 @@ derived/    runs made of other runs: subset, merge
 statistics/ intervals and tests whose unit is the image
 opening     what commands share: opening a run, and the folder that files go to
 commands/   one module for each command: it prints and writes
+printing/   tables that fit the terminal
 compare/    two runs compared
 maps/       where in the image heads look
 image/      what answers owe to the image

@@ -40,8 +40,9 @@ def as_text(table: pd.DataFrame, digits: int, *, bounds: bool = True, width: int
     A value stands in one cell with its interval, `value [low, high]`: the bounds `X_low` and `X_high` are those of the
     column X, or of the column before them. A p value that would be 0 with so many digits has one digit that is not.
 
-    A table that is too wide has long heads on several lines; then long texts that recur below it; then, above it, what
-    is the same in all rows; then long texts on several lines; and if that is not enough, the rest of its columns below.
+    A table that is too wide has long heads on several lines; then, below it, long texts where few cells or few
+    different ones are long; then, above it, what is the same in all rows; then long texts on several lines; and if
+    that is not enough, the rest of its columns below.
 
     Args:
         bounds: whether there are such columns; else the names of columns mean nothing here.
@@ -113,7 +114,7 @@ def _folded(column: Column) -> list[str]:
 
 
 def _with_marks(column: Column, notes: list[str]) -> Column:
-    """The column with marks in place of long texts that recur; `notes` gets these texts."""
+    """The column with marks in place of long texts, if these are few; `notes` gets them."""
     texts = [" ".join(cell) for cell in column.cells]
     long = [text for text in dict.fromkeys(texts) if _width(text) > LONG and " " in text]
     if not column.is_text or not long or len(long) * 2 > len([text for text in texts if text]):

@@ -120,6 +120,11 @@ JUDGED = {
 }
 
 
+def verdict(out: str) -> str:
+    """The verdict, which stands before the tables."""
+    return out.split("\n\n")[1]
+
+
 @pytest.mark.parametrize("path", JUDGED)
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_one_figure_off_by_twice_its_tolerance(against, capsys, path, sign):
@@ -165,7 +170,7 @@ def test_another_setting_cannot_be_compared(run, against, capsys, name):
         value = {"aspect": other} if name == "image_preprocessing" else other
         assert against(lambda reference: reference["settings"].update({name: value})) == 2
     out = capsys.readouterr().out
-    assert out.endswith(f"cannot be compared: {name}\n")
+    assert verdict(out).endswith(f"cannot be compared: {name}")
     assert f"{other} " in out
     assert "by layer" in out
     assert len(pd.read_csv(run / "verify.csv")) == 20
@@ -175,7 +180,7 @@ def test_a_model_that_is_not_causal_cannot_be_compared(run, against, capsys):
     edit_manifest(run, causal=False, architecture="PaliGemmaForConditionalGeneration")
     assert against() == 2
     out = capsys.readouterr()
-    assert out.out.endswith("cannot be compared: text_scope\n")
+    assert verdict(out.out).endswith("cannot be compared: text_scope")
     assert out.err == ""
 
 
@@ -187,7 +192,7 @@ def test_another_number_of_samples_cannot_be_compared(run, against, capsys):
     assert against(more) == 2
     out = capsys.readouterr().out
     assert "count 0" in out
-    assert out.endswith("cannot be compared: samples, samples by category\n")
+    assert verdict(out).endswith("cannot be compared: samples, samples by category")
 
 
 def test_another_shape_cannot_be_compared(against, capsys):
@@ -197,7 +202,7 @@ def test_another_shape_cannot_be_compared(against, capsys):
             means.append(0.5)
 
     assert against(deeper) == 2
-    assert capsys.readouterr().out.endswith("cannot be compared: layers, heads\n")
+    assert verdict(capsys.readouterr().out).endswith("cannot be compared: layers, heads")
 
 
 def test_records_of_the_earlier_tool(run, tmp_path, capsys):
@@ -208,7 +213,7 @@ def test_records_of_the_earlier_tool(run, tmp_path, capsys):
     command = ["verify", str(tmp_path / "imported"), "--reference", str(tmp_path / "reference.json"), "--dpi", "30"]
     assert main(command) == 0
     unknown = "model, system_span, conv_mode, prompt_suffix, image_preprocessing, dtype"
-    assert capsys.readouterr().out.endswith(f"not known to be the same: {unknown}\n")
+    assert verdict(capsys.readouterr().out).endswith(f"not known to be the same: {unknown}")
 
 
 def published(change=lambda table: None) -> pd.DataFrame:
