@@ -10,7 +10,7 @@ import sys
 
 from extract.backends import find_prompts, find_wordings, in_wordings, load_format, packages
 from extract.checks import count_contradictions
-from extract.chunks.asked import Asked, find_questions
+from extract.chunks.asked import Asked, find_questions, say_notes
 from extract.chunks.chunk import Done, run_chunk
 from extract.cli import parser
 from extract.knockouts.cli import NAME as KNOCK_OUT
@@ -25,6 +25,7 @@ def show_prompts(arguments: argparse.Namespace) -> None:
     """Print prompts as the model would read them."""
     wordings = find_wordings(arguments)
     questions = in_wordings(find_questions(arguments), wordings).first(arguments.show_prompt)
+    say_notes(questions)
     with packages(arguments.backend):
         from extract.show_prompt import prompt_lines
     prompt_format, preprocessor = load_format(arguments)
@@ -55,7 +56,9 @@ def run(arguments: argparse.Namespace) -> int:
         show_prompts(arguments)
         return 0
     if arguments.ray is None:
-        done = run_chunk(Asked.read(arguments), arguments.chunk_idx)
+        asked = Asked.read(arguments)
+        say_notes(asked.whole)
+        done = run_chunk(asked, arguments.chunk_idx)
     else:
         from extract.chunks.pool import run_on_cluster
 

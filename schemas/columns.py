@@ -185,6 +185,7 @@ REASONS = {
     "image_refused": "the model's own processor does not take the image, such as one that is too long and thin",
     "image_unplaced": "where in the image its tokens lie is not known, so that it has no maps",
     "question_empty": "the question has no text",
+    "several_images": "the question has a place for more than one image",
     "prompt_too_long": "the prompt has more tokens than the model can place",
     "not_finite": "attention or logits hold NaN or infinity",
     "out_of_memory": "one question on the image does not fit into the memory of the device",

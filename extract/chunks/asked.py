@@ -1,6 +1,7 @@
 """What is asked for, read once, and compared with the run that is there."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,6 +30,7 @@ from schemas.store.directory import holds_run, refuse_foreign_run, refuse_inside
 from schemas.store.identity import check_division, check_fingerprints, check_model, check_same
 from schemas.store.parts import damaged_parts
 from schemas.store.run import Run, open_run
+from schemas.text import printable
 
 # Arguments that may differ in a resume: they decide no number, or what they name is compared by its content
 RESUMABLE = (
@@ -43,6 +45,12 @@ def find_questions(arguments: argparse.Namespace) -> QuestionSet:
         find_template(arguments.conv_mode, arguments.model_path)
     with packages(arguments.backend):
         return read_questions(arguments.question_file, arguments.image_folder)
+
+
+def say_notes(questions: QuestionSet) -> None:
+    """Warn of what a question file has beside what is asked."""
+    for note in questions.notes:
+        print(printable(f"warning: {note}"), file=sys.stderr)
 
 
 @dataclass(frozen=True)

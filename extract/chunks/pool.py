@@ -12,7 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from extract.chunks.actor import ChunkActor
-from extract.chunks.asked import Asked
+from extract.chunks.asked import Asked, say_notes
 from extract.chunks.chunk import Done
 from extract.chunks.progress import Progress
 from extract.stopping import StopRequest, stop_on_signals
@@ -48,6 +48,7 @@ def run_on_cluster(arguments: argparse.Namespace) -> Done:
         HeadflowError: no cluster, or as `run_chunk`; or some chunks have failed, and the others are written.
     """
     asked = Asked.read(arguments)
+    say_notes(asked.whole)
     arguments.num_chunks = choose_chunks(arguments, len(asked.questions.by_image()))
     found = asked.find_run()
     sizes = [len(asked.chunk(index).samples) for index in range(arguments.num_chunks)]

@@ -1,5 +1,7 @@
 """A question -> token ids and the role of each token."""
 
+import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -17,6 +19,7 @@ from schemas.text import short
 
 SystemSpan = Literal["template", "original"]
 SYSTEM_SPANS: tuple[SystemSpan, ...] = ("template", "original")
+NUMBERED_IMAGE = re.compile(r"<image[ _]?\d>")  # as MMMU names its images
 DEFAULT_WORDING = Wording.of_suffix(MME_SUFFIX)
 
 
@@ -67,18 +70,22 @@ class PromptBuilder:
         """The prompt of a question about an image.
 
         A question may contain `<image>`, to say where the image stands; as in LLaVA's own evaluation of ScienceQA, the
-        placeholder is removed and the image put first.
+        placeholder is removed and the image put first. A question about several images is not asked: one is shown.
 
         Args:
             image_ids: the tokens in the image's place.
 
         Raises:
-            Unusable: `question_empty` or `prompt_too_long`.
+            Unusable: `several_images`, `question_empty` or `prompt_too_long`.
             HeadflowError: the checkpoint's tokens are not such that an image can be put into a prompt.
         """
-        text = question
+        text, places = question, Counter[str]()
         while found := next((each for each in self.placeholders if each in text), None):  # removing one may make one
+            places[found] += text.count(found)
             text = text.replace(found, "").strip()
+        images = max([*places.values(), len(set(NUMBERED_IMAGE.findall(text)))])
+        if images > 1:
+            raise Unusable("several_images", f"the question is about {images} images, and one can be shown")
         if not text.strip():
             raise Unusable("question_empty", "the question has no text")
         head, block, tail, system = self._tokenize(self.wording.ask(text), image_ids)

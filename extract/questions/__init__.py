@@ -4,6 +4,7 @@ question_set   the samples of a file and where their images are, as one object: 
 hub            a dataset on the hub -> its files on this machine
 formats        every form of question file -> rows, hash and images
 fields         the names that fields have in question files -> those of MME_test.json
+unread         what files have beside what is asked
 text_files     JSON, JSON lines, CSV and TSV -> rows
 parquet        Parquet files -> rows, and the bytes of their images
 mme_release    the folder of MME's release -> rows, or answers

@@ -14,11 +14,12 @@ NAMES = {
     "question_id": ("question_id",),
     "image_file": ("image_file", "image", "img", "image_path"),
     "question": ("question", "text", "prompt"),
-    "answer": ("answer", "label"),
+    "answer": ("answer", "label", "multiple_choice_answer", "gt_answer"),  # the last two of VQAv2 and HallusionBench
     "category": ("category",),
     "difficulty": ("difficulty",),
     "boxes": ("boxes",),
 }
+GT_ANSWERS = {"0": "No", "1": "Yes"}  # as HallusionBench writes them
 REQUIRED = ("image_file", "question")
 NEEDED = " and ".join(f"`{field}` (or {', '.join(NAMES[field][1:])})" for field in REQUIRED)
 
@@ -49,6 +50,8 @@ def to_mme_fields(row: Any, where: str) -> Any:
                     raise HeadflowError(f"{where} has `{'` and `'.join(known)}`; call the one to ask `{field}`")
                 if isinstance(found[field], str):
                     found[field] = found[field].removesuffix(MME_SUFFIX)
+            if field == "answer" and known[:1] == ["gt_answer"]:
+                found[field] = GT_ANSWERS.get(str(found[field]), found[field])
     return found
 
 

@@ -8,14 +8,15 @@ a folder           MME as released, a folder for each category
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from extract.questions.fields import to_mme_fields
 from extract.questions.mme_release import read_released, released_texts
-from extract.questions.parquet import ImageBytes, find_shards, read_table, read_texts
+from extract.questions.parquet import ImageBytes, columns_of_shards, find_shards, read_table, read_texts
 from extract.questions.text_files import TABLES, read_rows
+from extract.questions.unread import check_asked_whole, columns_of, notes, without_encoded
 from schemas.errors import HeadflowError
 
 
@@ -27,29 +28,39 @@ class QuestionFile:
         rows: the questions in its order, with the fields of MME_test.json, not checked.
         sha256: of the file; of several files, of their names and contents.
         images: the images in Parquet, or the folder itself; None: the file does not say where its images are.
+        notes: what it has beside its questions and is not asked, in a line each.
     """
 
     rows: list[Any]
     sha256: str
     images: Path | ImageBytes | None
+    notes: list[str] = field(default_factory=list)
 
 
 def read_question_file(path: Path) -> QuestionFile:
     """Read a question file or folder of any form.
 
     Raises:
-        HeadflowError: nothing is there, it is not of the form that its name promises, or it holds no questions.
+        HeadflowError: nothing is there, it is not of the form that its name promises, it holds no questions, or these
+            are others without what is not asked, such as options.
     """
+    columns: list[str] = []
     if shards := find_shards(path):
-        file = _read_shards(path, shards)
+        file, columns = _read_shards(path, shards), columns_of_shards(shards)
     elif path.is_dir():
         file = _read_release(path)
     else:
         file = QuestionFile(read_rows(path), _sha256(path), None)
     if not file.rows:
         raise HeadflowError(f"question file {path} holds no questions")
+    check_asked_whole(file.rows, path)
+    rows, encoded = without_encoded(file.rows, path)
     where = f"question file {path}: row"
-    return replace(file, rows=[to_mme_fields(row, f"{where} {number}") for number, row in enumerate(file.rows)])
+    return replace(
+        file,
+        rows=[to_mme_fields(row, f"{where} {number}") for number, row in enumerate(rows)],
+        notes=notes(columns or columns_of(rows), rows, encoded),
+    )
 
 
 def _read_shards(path: Path, shards: Sequence[Path]) -> QuestionFile:

@@ -19,11 +19,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from extract.questions.fields import NAMES, NEEDED, is_missing
+from extract.questions.unread import deciding
 from schemas.errors import HeadflowError
 from schemas.files.parquet import open_parquet, reading
 from schemas.text import one_line
 
-TEXTS = ("question_id", "question", "answer", "category", "difficulty", "boxes")
+TEXTS = tuple(name for field, names in NAMES.items() if field != "image_file" for name in names)
 REQUIRED = ("image", "question")
 BATCH = 4  # images that are decoded together
 NUMBERED = re.compile(r"(.*)-\d{5}-of-(\d{5})")  # the hub's names of shards
@@ -57,7 +58,7 @@ def _parquet(folder: Path, pattern: str) -> list[Path]:
 
 
 def read_texts(shards: Sequence[Path]) -> Iterator[dict[str, Any]]:
-    """The rows of shards, without their images, with the fields of MME_test.json.
+    """The rows of shards, without their images: the fields of MME_test.json, and what decides questions beside them.
 
     `image_file` is a name and never a path: the question's id, or the image's own name, or the row number.
 
@@ -68,6 +69,9 @@ def read_texts(shards: Sequence[Path]) -> Iterator[dict[str, Any]]:
     for shard in shards:
         file = _open(shard)
         names = [name for name in TEXTS if name in file.schema_arrow.names]
+        more = deciding(file.schema_arrow.names)
+        names += [name for name in more if not _holds_bytes(file.schema_arrow.field(name).type)]
+        images = [name for name in more if name not in names and _has_images(file.metadata, name)]
         if file.schema_arrow.field("image").type.get_field_index("path") >= 0:
             names.append("image.path")
         with _reading(shard):
@@ -77,7 +81,7 @@ def read_texts(shards: Sequence[Path]) -> Iterator[dict[str, Any]]:
             named = next(
                 (name for name in (row.get("question_id"), own) if not is_missing(name) and name != ""), number
             )
-            yield {**row, "image_file": named}
+            yield {**row, "image_file": named, **dict.fromkeys(images, "an image")}
             number += 1
 
 
@@ -92,11 +96,37 @@ def read_table(shards: Sequence[Path]) -> list[Any] | None:
     if not named or any(not _is_text(schema.field(schema.names.index(name)).type) for name in named):
         return None
     columns = [name for names in NAMES.values() for name in names if schema.names.count(name) == 1]
+    columns += [name for name in deciding(schema.names) if not _holds_bytes(schema.field(name).type)]
     rows: list[Any] = []
     for shard in shards:
         with _reading(shard):
             rows += open_parquet(shard).read(columns=columns).to_pylist()
     return rows
+
+
+def columns_of_shards(shards: Sequence[Path]) -> list[str]:
+    """The columns of the first shard; raises `HeadflowError` if it cannot be read."""
+    names: list[str] = _schema(shards[0]).names
+    return names
+
+
+def _holds_bytes(kind: pa.DataType) -> bool:
+    """Whether a type is of bytes, or has them inside, as images have."""
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        return True
+    return any(_holds_bytes(kind.field(index).type) for index in range(kind.num_fields))
+
+
+def _has_images(metadata: pq.FileMetaData, name: str) -> bool:
+    """Whether a column of images has any, as far as the shard says how many it lacks."""
+    for group in range(metadata.num_row_groups):
+        for index in range(metadata.num_columns):
+            column = metadata.row_group(group).column(index)
+            if column.path_in_schema.split(".")[0] == name:
+                found = column.statistics
+                if found is None or not found.has_null_count or found.null_count < column.num_values:
+                    return True
+    return False
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -12,6 +12,7 @@ from extract.questions.hub import local_path
 from extract.questions.mme_release import add_answers
 from extract.questions.parquet import ImageBytes
 from extract.questions.samples import Sample, make_samples
+from extract.questions.unread import repeated
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 
@@ -26,12 +27,14 @@ class QuestionSet:
         samples: in the order of the file, or of its images.
         images: the folder that `Sample.image` is relative to; or the images in Parquet, by `Sample.row`; None: nothing
             says where they are.
+        notes: what a user should know of the file, in a line each.
     """
 
     name: str
     sha256: str
     samples: list[Sample]
     images: Location | ImageBytes | None
+    notes: Sequence[str] = ()
 
     def first(self, number: int) -> "QuestionSet":
         """The first samples of the file; a `number` of 0 or less: all."""
@@ -101,7 +104,8 @@ def read_questions(name: str | Path, image_folder: Location | None = None) -> Qu
             folder of MME's release, questions without an answer get theirs from the texts in it.
 
     Raises:
-        HeadflowError: the file cannot be read, a row has no image or question, or the image folder does not exist.
+        HeadflowError: the file cannot be read, a row has no image or question or is to be asked with more than that,
+            or the image folder does not exist.
     """
     path = local_path(str(name))
     file = read_question_file(path)
@@ -113,4 +117,7 @@ def read_questions(name: str | Path, image_folder: Location | None = None) -> Qu
     check_rows(file.rows, path)
     if isinstance(image_folder, Path) and image_folder.is_dir():
         add_answers(file.rows, image_folder)
-    return QuestionSet(str(name), file.sha256, make_samples(file.rows, path), images)
+    samples = make_samples(file.rows, path)
+    twice = repeated((sample.image, sample.question) for sample in samples)
+    notes = [f"question file {name}: {note}" for note in (*file.notes, twice) if note is not None]
+    return QuestionSet(str(name), file.sha256, samples, images, notes)

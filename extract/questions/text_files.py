@@ -17,6 +17,7 @@ from schemas.files.locations import check_no_device
 from schemas.text import one_line, short
 
 TABLES = {".csv": ",;\t", ".tsv": "\t", ".tab": "\t"}  # what may stand between cells, by suffix
+LARGEST_CELL = 2**31 - 1  # characters; the csv module's own limit is smaller than an image in base64
 LISTS = ("questions", "data")  # members of a JSON object that may hold the questions
 FORMS = "a question file is a list in JSON, JSON lines, CSV, TSV, Parquet, or the folder of MME's release"
 
@@ -97,6 +98,7 @@ def _table(text: str, path: Path, separators: str) -> Iterator[dict[str, str | N
     """Rows by the names in the first line; an empty cell, or one with the NaN of pandas, is None."""
     first = next((line for _, line in numbered_lines(text)), "")
     separator = max(separators, key=first.count)
+    csv.field_size_limit(LARGEST_CELL)
     reader = csv.reader(io.StringIO(text), delimiter=separator, skipinitialspace=True, strict=True)
     try:
         lines = (cells for cells in reader if any(cells))  # spreadsheets end files with empty rows

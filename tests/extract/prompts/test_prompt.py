@@ -83,10 +83,31 @@ def test_an_empty_span_before_the_image():
 
 @pytest.mark.parametrize(
     "question",
-    ["<image>\nIs it red?", "Is it red?<image>", "<image>Is it red?<image>", "<ima<image>ge>Is it red?<<image>image>"],
+    ["<image>\nIs it red?", "Is it red?<image>"],
 )
 def test_a_placeholder_in_the_question_is_taken_out(question):
     assert builder().build(question, IMAGE_IDS) == builder().build("Is it red?", IMAGE_IDS)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "<image>Is it red?<image>",
+        "<ima<image>ge>Is it red?",
+        "Is <image 1> as red as <image 2>?",
+        "Is <image_1> as red as <image_2>?",
+    ],
+)
+def test_a_question_about_several_images_is_not_asked_about_one(question):
+    with pytest.raises(Unusable, match="about 2 images, and one can be shown") as error:
+        builder().build(question, IMAGE_IDS)
+    assert error.value.reason == "several_images"
+
+
+def test_a_place_of_several_tokens_is_one_image():
+    marks = ("<begin>", "<image>", "<end>")
+    built = builder(placeholders=marks).build("<begin><image><end>Is it red?", IMAGE_IDS)
+    assert built == builder().build("Is it red?", IMAGE_IDS)
 
 
 def test_the_suffix_is_not_said_twice():

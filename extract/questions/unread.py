@@ -1,0 +1,131 @@
+"""What a question file has beside what is asked: named in one line, or refused where the question is another one."""
+
+import re
+from collections.abc import Iterable, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from extract.questions.fields import NAMES, is_missing
+from schemas.errors import HeadflowError
+
+LETTER = re.compile("[a-j]")
+# Columns without which a question is another one; single letters are options where there are `a` and `b`
+DECIDING = re.compile(r"hint|context|options?|choices?|(choice|option)[ _]?[a-z\d]|images|image[ _]?[2-9]")
+ENCODED = ("data:image/", "iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR")  # how PNG, JPEG, GIF and WebP begin in base64
+LONGEST_PREFIX = 64  # no shorter text is an image in base64
+KNOWN = {*(name for names in NAMES.values() for name in names), "conversations"}
+
+
+def deciding(columns: Iterable[str]) -> list[str]:
+    """The columns of a file that decide what its questions are, and are not asked."""
+    by_name = {column: column.strip().lower() for column in columns}
+    lettered = {"a", "b"} <= set(by_name.values())
+    return [
+        column for column, name in by_name.items() if DECIDING.fullmatch(name) or (lettered and LETTER.fullmatch(name))
+    ]
+
+
+def columns_of(rows: Iterable[Any]) -> list[str]:
+    """The columns of rows in which at least one has a value."""
+    found: dict[str, None] = {}
+    for row in rows:
+        if isinstance(row, dict):
+            found |= dict.fromkeys(str(name) for name, value in row.items() if name not in found and _is_there(value))
+    return list(found)
+
+
+def check_asked_whole(rows: Sequence[Any], path: Path) -> None:
+    """Raise `HeadflowError` if questions of a file come with options, a hint or a second image."""
+    columns = deciding(columns_of(rows))
+    for number, row in enumerate(rows) if columns else ():
+        if there := [name for name in columns if isinstance(row, dict) and _decides(row.get(name))]:
+            raise HeadflowError(
+                f"question file {path}: row {number} has {_listed(there)}, without which its question is another one, "
+                "and which are not asked; write all that is to be asked into `question`, and leave these columns out"
+            )
+
+
+def without_encoded(rows: Sequence[Any], path: Path) -> tuple[list[Any], list[str]]:
+    """Rows without columns of images in base64, and the names of these columns.
+
+    Raises:
+        HeadflowError: no other column names the images.
+    """
+    names = NAMES["image_file"]
+    given = [name for name in columns_of(rows) if name.strip().lower() in names]
+    encoded = [name for name in given if any(isinstance(row, dict) and _is_encoded(row.get(name)) for row in rows)]
+    if encoded and encoded == given:
+        raise HeadflowError(
+            f"question file {path} has its images as base64 in {_listed(encoded)}, which are not read; write them into "
+            "files, and name these in `image_path`"
+        )
+    if not encoded:
+        return list(rows), []
+    kept = [
+        {name: value for name, value in row.items() if name not in encoded} if isinstance(row, dict) else row
+        for row in rows
+    ]
+    return kept, encoded
+
+
+def notes(columns: Iterable[str], rows: Sequence[Any], encoded: Sequence[str]) -> list[str]:
+    """What is to be said of a file, a line each.
+
+    Args:
+        columns: of the file, that have values; `encoded`: see `without_encoded`.
+        rows: as they are in the file.
+    """
+    said = []
+    if encoded:
+        said.append(f"the images in {_listed(encoded)}, in base64, are not read: image files are, by the other names")
+    if others := [name for name in columns if name.strip().lower() not in KNOWN and name.strip() and name != "id"]:
+        said.append(f"{_listed(others)} {'is' if len(others) == 1 else 'are'} not read")
+    further = sum(_has_further_messages(row) for row in rows)
+    if further:
+        said.append(f"of `conversations`, the first question and answer are read; {further} rows have more")
+    return said
+
+
+def repeated(asked: Iterable[tuple[str, str]]) -> str | None:
+    """A line on questions that ask the same about the same image; None if there are none.
+
+    Args:
+        asked: image and question of each row.
+    """
+    first: dict[tuple[str, str], int] = {}
+    twice = [
+        (first[each], number)
+        for number, each in zip(count(), asked)
+        if all(each) and first.setdefault(each, number) < number
+    ]
+    if not twice:
+        return None
+    (one, other), more = twice[0], len(twice) - 1
+    others = f", and {more} more rows do so" if more else ""
+    return f"row {other} repeats the question and the name of the image of row {one}{others}; each counts"
+
+
+def _is_there(value: Any) -> bool:
+    return not is_missing(value) and value != "" and value != [] and value != {}
+
+
+def _decides(value: Any) -> bool:
+    """Whether the value of a column that may decide a question does so; a list of one image is not a second image."""
+    one_image = isinstance(value, list) and len(value) == 1
+    return _is_there(value) and not one_image
+
+
+def _is_encoded(value: Any) -> bool:
+    return isinstance(value, str) and len(value) > LONGEST_PREFIX and value.startswith(ENCODED)
+
+
+def _has_further_messages(row: Any) -> bool:
+    messages = row.get("conversations") if isinstance(row, dict) else None
+    return isinstance(messages, list) and len(messages) > 2
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names as code, the first dozen."""
+    shown = ", ".join(f"`{name}`" for name in names[:12])
+    return shown + (f" and {len(names) - 12} more" if len(names) > 12 else "")

@@ -1,0 +1,127 @@
+"""Oracle: what was written into the file beside a plain question, by hand; columns are those of public files."""
+
+import base64
+import json
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from extract.questions.question_set import read_questions
+from schemas.errors import HeadflowError
+from tests.support.pictures import READABLE
+
+ROW = {"question_id": "1", "image": "a.png", "question": "Is it red?", "answer": "Yes", "category": "OCR"}
+PLAIN = {"lines.jsonl", "table.tsv", "texts.parquet", "images.parquet"}
+
+
+def written(path, *rows):
+    """A question file of the form that its name says."""
+    table = pd.DataFrame(list(rows))
+    if path.name == "images.parquet":
+        cells = [{"bytes": READABLE["rgb"], "path": row["image"]} for row in rows]
+        table = pa.Table.from_pandas(table.drop(columns="image"), preserve_index=False)
+        pq.write_table(table.append_column("image", pa.array(cells)), path)
+    elif path.name == "texts.parquet":
+        table.to_parquet(path)
+    elif path.suffix == ".tsv":
+        table.to_csv(path, sep="\t", index=False)
+    else:
+        path.write_text("\n".join(json.dumps(row) for row in rows))
+    return path
+
+
+@pytest.mark.parametrize("name", sorted(PLAIN))
+def test_nothing_is_said_of_a_plain_file(tmp_path, name):
+    assert read_questions(written(tmp_path / name, ROW, ROW | {"question": "Is it?"})).notes == []
+
+
+@pytest.mark.parametrize("name", sorted(PLAIN))
+def test_what_is_not_read_is_named(tmp_path, name):
+    rows = [ROW | {"lecture": "Light.", "a": "alone", "split": None}, ROW | {"question": "Is it?", "split": "dev"}]
+    (note,) = read_questions(path := written(tmp_path / name, *rows)).notes
+    assert note == f"question file {path}: `lecture`, `a`, `split` are not read"
+
+
+@pytest.mark.parametrize("name", sorted(PLAIN))
+@pytest.mark.parametrize(
+    ("beside", "named"),
+    [
+        ({"hint": "Look closely.", "A": "red", "B": "blue"}, "`hint`, `A`, `B`"),  # MMBench
+        ({"choices": ["red", "blue"], "lecture": "Light."}, "`choices`"),  # ScienceQA
+        ({"options": "['red', 'blue']"}, "`options`"),  # MMMU
+        ({"choice_a": "red", "choice_b": "blue"}, "`choice_a`, `choice_b`"),  # SEED-Bench
+        ({"image_2": "b.png"}, "`image_2`"),
+        ({"images": ["a.png", "b.png"]}, "`images`"),
+    ],
+)
+def test_a_question_with_more_than_its_text_is_refused(tmp_path, name, beside, named):
+    other = dict.fromkeys(beside)
+    path = written(tmp_path / name, ROW | other, ROW | {"question": "Is it?"} | beside)
+    with pytest.raises(HeadflowError) as error:
+        read_questions(path)
+    assert f"{path}: row 1 has {named}, without which its question is another one" in str(error.value)
+
+
+def test_a_second_image_of_parquet_is_refused_where_there_is_one(tmp_path):
+    """MMMU has columns for seven images, and mostly one."""
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    one, none = {"bytes": READABLE["rgb"], "path": None}, {"bytes": None, "path": None}
+    for name, second in (("one", None), ("none", none), ("two", one)):
+        columns = {"image": pa.array([one], kind), "image_2": pa.array([second], kind), "question": ["Is it?"]}
+        pq.write_table(pa.table(columns), tmp_path / f"{name}.parquet")
+    for name in ("one", "none"):
+        assert len(read_questions(tmp_path / f"{name}.parquet").samples) == 1
+    with pytest.raises(HeadflowError, match="row 0 has `image_2`, without which its question is another one"):
+        read_questions(tmp_path / "two.parquet")
+
+
+@pytest.mark.parametrize("name", sorted(PLAIN))
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"multiple_choice_answer": "net"}, "net"),  # VQAv2
+        ({"gt_answer": "1"}, "Yes"),  # HallusionBench
+        ({"gt_answer": "0"}, "No"),
+        ({"gt_answer": 0}, "No"),
+        ({"answer": "No", "gt_answer": "1"}, "No"),
+    ],
+)
+def test_answers_under_other_names(tmp_path, name, given, expected):
+    row = {field: value for field, value in ROW.items() if field != "answer"} | given
+    (sample,) = read_questions(written(tmp_path / name, row)).samples
+    assert sample.answer == expected
+
+
+def test_further_messages_are_named(tmp_path):
+    turns = [{"from": "human", "value": "<image>Is it?"}, {"from": "gpt", "value": "Yes"}]
+    rows = [{"id": "1", "image": "a.png", "conversations": turns * times} for times in (1, 2)]
+    note, _ = read_questions(written(tmp_path / "q.jsonl", *rows)).notes
+    assert note.endswith("of `conversations`, the first question and answer are read; 1 rows have more")
+
+
+@pytest.mark.parametrize("name", sorted(PLAIN))
+def test_repeated_questions_are_named(tmp_path, name):
+    other = ROW | {"question": "Is it?"}
+    found = read_questions(written(tmp_path / name, ROW, other, ROW, other))
+    assert found.notes[0].endswith(
+        "row 2 repeats the question and the name of the image of row 0, and 1 more rows do so; each counts"
+    )
+    assert len(found.samples) == 4
+
+
+@pytest.mark.parametrize("name", ["lines.jsonl", "table.tsv", "texts.parquet"])
+def test_images_in_base64_give_way_to_files(tmp_path, name):
+    """As in VLMEvalKit's tables, where later questions on an image have the number of the first one's row instead."""
+    text = base64.b64encode(READABLE["rgb"] * 900).decode()
+    rows = [{"image": cell, "image_path": f"{cell[:1]}.png", "question": "Is it?"} for cell in (text, "0")]
+    assert len(text) > 131_072  # the csv module's own limit of a cell
+    found = read_questions(written(tmp_path / name, *rows))
+    assert [sample.image for sample in found.samples] == ["i.png", "0.png"]
+    assert found.notes[0].endswith(
+        "the images in `image`, in base64, are not read: image files are, by the other names"
+    )
+    bare = written(tmp_path / name, *({"image": row["image"], "question": "Is it?"} for row in rows))
+    with pytest.raises(HeadflowError, match="has its images as base64 in `image`, which are not read; write them into"):
+        read_questions(bare)
