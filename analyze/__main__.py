@@ -7,46 +7,37 @@ if __name__ == "__main__":
 
 import os
 import sys
+from importlib import import_module
 
 from analyze.cli import parse
-from analyze.commands.answers.diagnose import diagnose_run
-from analyze.commands.answers.image import image_of_run
-from analyze.commands.answers.prompts import compare_wordings
-from analyze.commands.card import write_card
-from analyze.commands.compare import compare_runs
-from analyze.commands.heads.maps import map_run
-from analyze.commands.heads.prune import prune_run
-from analyze.commands.legacy import export_pt, import_pt
-from analyze.commands.plots import draw_plots
-from analyze.commands.report import report_run
-from analyze.commands.runs import merge_runs, subset_run, validate_run
-from analyze.commands.summary import summarise_run
-from analyze.commands.verify import verify_run
 
+# The function of each command in `analyze.commands`, imported when it is called: pandas takes half a second
 COMMANDS = {
-    "plots": draw_plots,
-    "summary": summarise_run,
-    "verify": verify_run,
-    "compare": compare_runs,
-    "diagnose": diagnose_run,
-    "image": image_of_run,
-    "prompts": compare_wordings,
-    "prune": prune_run,
-    "maps": map_run,
-    "report": report_run,
-    "validate": validate_run,
-    "subset": subset_run,
-    "merge": merge_runs,
-    "card": write_card,
-    "export-pt": export_pt,
-    "import-pt": import_pt,
+    "plots": "plots.draw_plots",
+    "summary": "summary.summarise_run",
+    "verify": "verify.verify_run",
+    "compare": "compare.compare_runs",
+    "diagnose": "answers.diagnose.diagnose_run",
+    "image": "answers.image.image_of_run",
+    "prompts": "answers.prompts.compare_wordings",
+    "prune": "heads.prune.prune_run",
+    "maps": "heads.maps.map_run",
+    "report": "report.report_run",
+    "validate": "runs.validate_run",
+    "subset": "runs.subset_run",
+    "merge": "runs.merge_runs",
+    "card": "card.write_card",
+    "export-pt": "legacy.export_pt",
+    "import-pt": "legacy.import_pt",
 }
 
 
 def run(argv: list[str] | None) -> int:
     """Parse the command line and run a command."""
     arguments = parse(sys.argv[1:] if argv is None else argv)
-    return COMMANDS[arguments.command](arguments)
+    module, _, function = COMMANDS[arguments.command].rpartition(".")
+    code: int = getattr(import_module(f"analyze.commands.{module}"), function)(arguments)
+    return code
 
 
 def main(argv: list[str] | None = None) -> int:

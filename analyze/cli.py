@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from analyze.reference import LLAVA_MME
-from analyze.tables.frames import DEFAULT
 from schemas.cli import number, path, place
-from schemas.columns import FLOW_NAMES
+from schemas.columns import DEFAULT_FLOWS, FLOW_NAMES
 from schemas.errors import HeadflowError
 from schemas.manifest import TEXT_SCOPES
 from schemas.text import printable
@@ -369,7 +368,7 @@ def _seed_flag(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seed", type=number(int, 0, 2**32 - 1), default=0, help="of the resamples (default 0)")
 
 
-def _value_flags(command: argparse.ArgumentParser, flows: Sequence[str] = DEFAULT) -> None:
+def _value_flags(command: argparse.ArgumentParser, flows: Sequence[str] = DEFAULT_FLOWS) -> None:
     _scope_flag(command)
     command.add_argument(
         "--metrics",

@@ -4,9 +4,8 @@ import argparse
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from analyze.tables.frames import Heads, open_heads
 from schemas.cli import say
 from schemas.columns import TABLES
 from schemas.errors import HeadflowError
@@ -15,16 +14,21 @@ from schemas.store.directory import check_directory
 from schemas.workers.opening import open_workers
 from schemas.workers.tasks import Workers
 
+if TYPE_CHECKING:  # `validate` needs no pandas
+    from analyze.tables.frames import Heads
 
-def opened(run: Location, prompt: str | None = None, **options: Any) -> Heads:
+
+def opened(run: Location, prompt: str | None = None, **options: Any) -> "Heads":
     """Open a run; says so if it is not complete. Arguments as for `open_heads`."""
+    from analyze.tables.frames import open_heads
+
     heads, warning = open_heads(run, prompt, **options)
     if warning:
         say(f"warning: {warning}", error=True)
     return heads
 
 
-def check_named_once(runs: Sequence[Heads]) -> None:
+def check_named_once(runs: "Sequence[Heads]") -> None:
     """Refuse to compare a run with itself, whatever path names it."""
     if len({heads.run.path.resolve() for heads in runs}) < len(runs):
         raise HeadflowError("a run is named twice; name each once")
@@ -35,7 +39,7 @@ def workers_of(arguments: argparse.Namespace) -> AbstractContextManager[Workers]
     return open_workers(arguments.workers, arguments.ray, packages=("schemas", "analyze"))
 
 
-def output_folder(asked: Path | None, heads: Heads, name: str = "") -> Path:
+def output_folder(asked: Path | None, heads: "Heads", name: str = "") -> Path:
     """Where files go, but not among the parts of a table: into the folder asked for, else into one in the run."""
     folder = asked or heads.folder / name
     tables = {(heads.run.path / table).resolve() for table in TABLES}
@@ -44,7 +48,7 @@ def output_folder(asked: Path | None, heads: Heads, name: str = "") -> Path:
     return folder
 
 
-def name_with(how: str, heads: Heads, other: Heads) -> str:
+def name_with(how: str, heads: "Heads", other: "Heads") -> str:
     """A name in the folder of a run for what is about another run too, such as `compared_with_B`."""
     return f"{how}_{telling_name(other.run.path, beside=heads.run.path)}"
 

@@ -4,14 +4,15 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
-from analyze.tables.frames import DEFAULT
+from schemas.columns import DEFAULT_FLOWS
 from schemas.errors import HeadflowError
 from schemas.files.json_objects import build, read_object
 from schemas.manifest import ORIGINAL
+
+if TYPE_CHECKING:  # the flags of all commands name the file of figures
+    import pandas as pd
 
 LLAVA_MME = Path(__file__).parents[1] / "data" / "reference" / "llava-v1.5-7b-mme.json"
 
@@ -80,19 +81,21 @@ class Reference:
     by_layer: Layers
     by_category: dict[str, Category]
 
-    def figures(self) -> pd.DataFrame:
+    def figures(self) -> "pd.DataFrame":
         """One row per figure: `group`, `name`, `flow`, `statistic`, `reference`; groups and names as in `summarise`."""
+        import pandas as pd
+
         return pd.DataFrame(self._rows(), columns=["group", "name", "flow", "statistic", "reference"])
 
     def _rows(self) -> Iterator[tuple[str, str, str, str, float]]:
-        for flow in DEFAULT:
+        for flow in DEFAULT_FLOWS:
             for statistic, value in dataclasses.asdict(getattr(self.overall, flow)).items():
                 yield "overall", "all", flow, statistic, value
         for layer in range(self.settings.layers):
-            for flow in DEFAULT:
+            for flow in DEFAULT_FLOWS:
                 yield "layer", str(layer), flow, "mean", getattr(self.by_layer, f"{flow}_mean")[layer]
         for name, category in self.by_category.items():
-            for flow in DEFAULT:
+            for flow in DEFAULT_FLOWS:
                 yield "category", name, flow, "mean", getattr(category, f"{flow}_mean")
 
 

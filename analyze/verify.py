@@ -38,8 +38,8 @@ import pandas as pd
 
 from analyze.reference import Reference
 from analyze.summary import summarise
-from analyze.tables.frames import DEFAULT, Heads, check_flows
-from schemas.columns import OK
+from analyze.tables.frames import Heads, check_flows
+from schemas.columns import DEFAULT_FLOWS, OK
 from schemas.errors import HeadflowError
 
 TOLERANCES = {
@@ -122,7 +122,7 @@ def verify(heads: Heads, reference: Reference) -> Verification:
         scope = heads.scope(reference.settings.text_scope)
     except HeadflowError:  # it cannot be read in that scope
         scope = heads.scope(None)
-    table = summarise(heads, check_flows(DEFAULT, manifest), scope)
+    table = summarise(heads, check_flows(DEFAULT_FLOWS, manifest), scope)
     settings = compare_settings({**dataclasses.asdict(manifest), "text_scope": scope.name}, reference)
     samples = heads.samples.loc[heads.samples["status"] == OK, "category"].astype(str).value_counts()
     settings += compare_samples({str(name): number for name, number in samples.items()}, reference)

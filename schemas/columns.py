@@ -76,6 +76,7 @@ PARTITIONS = {
 }
 FLOWS = CROSSINGS + tuple(column for partition in PARTITIONS.values() for column in partition)
 FLOW_NAMES = tuple(column.name for column in FLOWS)
+DEFAULT_FLOWS = ("t2v", "v2t")  # that are read where no others are asked for
 
 
 def _logits(name: str, meaning: str, *, nullable: bool = False) -> Column:

@@ -193,7 +193,7 @@ def test_torch_is_named_in_legacy_alone():
     ("module", "unwanted"),
     [
         ("schemas.validation.run", ("torch", "pandas")),
-        ("analyze.__main__", ("torch", "transformers")),
+        ("analyze.__main__", ("torch", "transformers", "pandas")),
         ("analyze", HEAVY),
     ],
 )
@@ -214,6 +214,11 @@ print(*[main([line.split()[0], run, *line.split()[1:]]) for line in lines], file
 def test_the_laptop_needs_no_torch(tmp_path):
     done = python(LIGHT + COMMANDS, write_run(tmp_path / "run"), "plots --dpi 20", "summary", "validate")
     assert done.stderr.splitlines()[-1] == "0 0 0", done.stderr
+
+
+def test_validate_needs_no_pandas(tmp_path):
+    done = python(LIGHT.replace(repr(HEAVY), "('pandas',)") + COMMANDS, write_run(tmp_path / "run"), "validate")
+    assert done.stderr == "0\n"
 
 
 # Python as on Windows: no `fcntl`, and `msvcrt` with locks that another process holds or not

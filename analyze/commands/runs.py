@@ -3,7 +3,6 @@
 import argparse
 
 from analyze.opening import opened, workers_of
-from analyze.tables.frames import open_heads
 from schemas.cli import say
 from schemas.validation.run import validate
 
@@ -34,6 +33,7 @@ def subset_run(arguments: argparse.Namespace) -> int:
 def merge_runs(arguments: argparse.Namespace) -> int:
     """`merge`: the samples of several runs."""
     from analyze.derived.merge import merge, warnings
+    from analyze.tables.frames import open_heads
 
     runs = [open_heads(path, mixed=True)[0] for path in arguments.runs]
     for warning in warnings(runs):

@@ -23,7 +23,6 @@ from schemas.store.run import Run, open_run
 from schemas.text import listed, short
 from schemas.workers.tasks import HERE, Workers, divided
 
-DEFAULT = ("t2v", "v2t")
 # Columns of `samples`: those that are always read, and what texts scopes, intervals by image, and scores need
 KEYS = ("sample_id", "category", "status", "prompt")
 TOKENS = tuple(f"n_{role.name}" for role in ROLES)

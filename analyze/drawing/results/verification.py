@@ -12,7 +12,7 @@ from analyze.drawing.figures import new_figure, place_panels
 from analyze.drawing.heads import TICKS
 from analyze.drawing.labels import colour, label
 from analyze.drawing.texts import LETTERS, SMALLER, fit, put_legend
-from analyze.tables.frames import DEFAULT
+from schemas.columns import DEFAULT_FLOWS
 
 MARKERS = {"t2v": "o", "v2t": "s"}  # so that columns can be distinguished without colours
 BAND = "0.85"  # grey of the tolerance
@@ -27,7 +27,7 @@ def draw_means(axes: Axes, figures: pd.DataFrame, *, line: str) -> Axes:
         figures: rows of `Verification.figures`, of one group.
         line: style of the line that joins the dots; empty if the names have no order.
     """
-    for flow in DEFAULT:
+    for flow in DEFAULT_FLOWS:
         rows = figures[figures["flow"] == flow]
         dots, rings = (
             axes.plot(np.arange(len(rows)), rows[column], marker=MARKERS[flow], color=colour(flow), linewidth=1)[0]
@@ -44,7 +44,7 @@ def draw_deviations(axes: Axes, figures: pd.DataFrame, *, line: str) -> Axes:
     """Draw run - reference, on a band of the tolerance around 0; arguments as for `draw_means`."""
     tolerance = float(figures["tolerance"].iloc[0])
     axes.axhspan(-tolerance, tolerance, color=BAND, linewidth=0, zorder=0)
-    for flow in DEFAULT:
+    for flow in DEFAULT_FLOWS:
         off = figures.loc[figures["flow"] == flow, "off"]
         at = np.arange(len(off))
         axes.plot(at, off, linestyle=line, linewidth=1, marker=MARKERS[flow], markersize=4, color=colour(flow))
