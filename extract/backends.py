@@ -149,7 +149,7 @@ def load_asked(
     checkpoint = load_checkpoint(arguments)
     prompts = find_prompts(checkpoint.prompt_format, wordings, arguments)
     for builder in prompts.builders.values():
-        check_model(checkpoint, builder)
+        checkpoint = check_model(checkpoint, builder)
     tokens = checkpoint.prompt_format.answer_tokens(prompts, arguments.answer_tokens)
     if outside := removed.outside(checkpoint.layers, checkpoint.heads):
         raise HeadflowError(f"the plan {outside}", setting="plan")

@@ -103,7 +103,7 @@ class Growth:
         self._names = sorted(sets, key=lambda name: self._lowest[name])
         self._heads = {name: self._by_layer(each) for name, each in sets.items()}
         self._skipped = {name: each.layers if change.skips else frozenset() for name, each in sets.items()}
-        self.whole = not (model.causal and change.behind)
+        self.whole = model.kernel is None or not change.behind
 
     def run(
         self, prefill: Prefill, *, means: Tensor | None = None, other: Prefill | None = None

@@ -148,11 +148,20 @@ class Preprocessor(ABC):
     def describe(self) -> dict[str, Any]:
         """What decides the pixels, as plain values for the manifest."""
 
-    def whole_prompt_ids(self, text: str, image: Image.Image, *, special: bool) -> list[int] | None:
-        """The token ids of a rendered prompt by the checkpoint's own processor; None if it tokenises no prompts.
+    @property
+    def token_types(self) -> dict[str, dict[int, int]]:
+        """What else the model reads of each token: by the argument's name, the value of each token that is not 0."""
+        return {}
+
+    def whole_prompt(self, text: str, image: Image.Image, *, special: bool) -> dict[str, Tensor] | None:
+        """All that the checkpoint's own processor makes of a rendered prompt and its image, for the model to read.
 
         Args:
             special: with the tokens that its tokenizer adds by itself.
+
+        Returns:
+            Arguments of the model's forward pass by name, of one sequence, such as `input_ids` int64 [1, tokens]; None
+            if the processor tokenises no prompts.
         """
         return None
 

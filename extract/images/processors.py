@@ -8,6 +8,7 @@ from typing import Any
 
 import transformers
 from PIL import Image
+from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase, ProcessorMixin
 from transformers.image_processing_base import ImageProcessingMixin
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
@@ -17,7 +18,8 @@ from extract.images.places import Places
 from extract.images.preprocessing import Pixels, Preprocessor, blank_image, describe_processor
 from schemas.errors import HeadflowError
 
-TOKEN_TYPES = ("mm_token_type_ids", "token_type_ids")
+IDS, MASK = "input_ids", "attention_mask"
+LABELS = "labels"  # of training, which PaliGemma's processor always writes
 # Settings of image processors that decide which tiles they cut
 TILE_SETTINGS = (
     "image_grid_pinpoints", "do_image_splitting", "max_image_size", "crop_to_patches", "min_patches", "max_patches",
@@ -114,6 +116,8 @@ class ProcessorPreprocessor(Preprocessor):
     Attributes:
         placeholder: the text in whose place it puts the tokens that stand for an image.
         image_token_id: the token that stands for image content.
+        taken: the names of the arguments that the model takes.
+        types: see `Preprocessor.token_types`.
         bare: whether it writes the prompt around the image too, so that only the image tokens are of the image.
         pictures: which pictures it makes of an image, and where these lie; None: that is not known.
     """
@@ -121,25 +125,28 @@ class ProcessorPreprocessor(Preprocessor):
     processor: Any
     placeholder: str
     image_token_id: int
+    taken: frozenset[str]
+    types: dict[str, dict[int, int]]
     bare: bool = False
     pictures: PicturesOf | None = None
 
     def _preprocess(self, image: Image.Image) -> Pixels:
         read = self._read(self.placeholder, image, special=False)
-        names = [name for name in self.processor.image_processor.model_input_names if name in read]
-        ids = read["input_ids"][0].tolist()
+        ids = read[IDS][0].tolist()
         if self.bare:
             ids = [token for token in ids if token == self.image_token_id]
-        return Pixels({name: read[name] for name in names}, ids, image.size)
+        of_tokens = {IDS, MASK, *self.types}
+        return Pixels({name: value for name, value in read.items() if name not in of_tokens}, ids, image.size)
 
     def _places(self, pixels: Pixels) -> Places:
         if self.pictures is None:
             raise ValueError(f"what {type(self.processor).__name__} makes of an image is not in the table of families")
         return self.pictures(self.processor, pixels, pixels.image_ids.count(self.image_token_id))
 
-    def _read(self, text: str, image: Image.Image, *, special: bool) -> Any:
-        """What the processor makes of a text with one image."""
-        return self.processor(images=[image], text=[text], return_tensors="pt", add_special_tokens=special)
+    def _read(self, text: str, image: Image.Image, *, special: bool) -> dict[str, Tensor]:
+        """What the processor makes of a text with one image, as far as the model takes it."""
+        read = self.processor(images=[image], text=[text], return_tensors="pt", add_special_tokens=special)
+        return {name: value for name, value in read.items() if name in self.taken and name != LABELS}
 
     def describe(self) -> dict[str, Any]:
         """What decides the pixels, as plain values for the manifest."""
@@ -153,12 +160,17 @@ class ProcessorPreprocessor(Preprocessor):
                 described[name] = _plain(value)
         return described
 
-    def whole_prompt_ids(self, text: str, image: Image.Image, *, special: bool) -> list[int] | None:
-        """See `Preprocessor.whole_prompt_ids`."""
+    @property
+    def token_types(self) -> dict[str, dict[int, int]]:
+        """See `Preprocessor.token_types`."""
+        return self.types
+
+    def whole_prompt(self, text: str, image: Image.Image, *, special: bool) -> dict[str, Tensor]:
+        """See `Preprocessor.whole_prompt`."""
         if self.bare:
-            return None
-        ids: list[int] = self._read(text, image, special=special)["input_ids"][0].tolist()
-        return ids
+            question = text.partition(self.processor.tokenizer.bos_token)[2].removesuffix("\n")
+            return self._read(self.placeholder + question, image, special=False)
+        return self._read(text, image, special=special)
 
 
 def _plain(value: Any) -> Any:
@@ -168,13 +180,34 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, int) else {name: edge for name, edge in dict(value).items() if edge is not None}
 
 
-def find_token_types(processor: Any, placeholder: str) -> tuple[str, set[int]] | None:
-    """The name of the token types that a processor gives, and the tokens that they say are of an image."""
-    read = processor(images=[blank_image()], text=[placeholder], return_tensors="pt", return_mm_token_type_ids=True)
-    for name in TOKEN_TYPES:
-        if name in read:
-            return name, set(read["input_ids"][read[name] == 1].tolist())
-    return None
+def find_token_types(processor: Any, placeholder: str, text: str, taken: frozenset[str]) -> dict[str, dict[int, int]]:
+    """What a processor writes of each token for the model to read beside its id; see `Preprocessor.token_types`.
+
+    Args:
+        placeholder: stands for an image in `text`, a prompt.
+        taken: the names of the arguments that the model takes.
+
+    Raises:
+        HeadflowError: it writes something that grows with the text and does not follow from a token's id.
+    """
+    alone, whole = (processor(images=[blank_image()], text=[each], return_tensors="pt") for each in (placeholder, text))
+    return {
+        name: _types(name, whole[IDS], value)
+        for name, value in whole.items()
+        if name in taken - {IDS, MASK, LABELS} and (value.shape != alone[name].shape or value.shape == whole[IDS].shape)
+    }
+
+
+def _types(name: str, ids: Tensor, values: Tensor) -> dict[int, int]:
+    """The value of each token that is not 0; `ids` is [1, tokens]."""
+    pairs = set(zip(ids[0].tolist(), values[0].tolist(), strict=True)) if values.shape == ids.shape else set()
+    types = dict(pairs)
+    if len(types) != len(pairs) or not pairs:
+        raise HeadflowError(
+            f"the checkpoint's processor writes {name} for the model, which does not follow from the tokens' ids; that "
+            "is not supported"
+        )
+    return {token: kind for token, kind in types.items() if kind}
 
 
 def find_placeholder(processor: Any, tokenizer: PreTrainedTokenizerBase) -> str | None:

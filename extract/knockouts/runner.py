@@ -58,7 +58,7 @@ class KnockOutJob(Loop):
         """What the job takes, in words."""
         number, passes = len(self.settings.knock_outs), self.growth.layers_run() / self.model.layers
         if self.growth.whole:
-            why = "" if self.model.causal else ", as this model has a mask of its own"
+            why = "" if self.model.kernel is not None else ", as this model has a mask of its own"
             return f"{number} knock-outs over the whole prompt{why}, {passes:.1f} passes"
         return f"{number} knock-outs over the question alone, {passes:.1f} passes of its tokens"
 

@@ -30,6 +30,7 @@ class Checkpoint(ABC):
         format: the form of the checkpoint, `TRANSFORMERS`, `RELEASED` or `PACKAGE`.
         architecture: the class that its config.json names, or that runs it.
         kernel: how attention is computed, chosen once for the device, dtype and shape; None: under the model's mask.
+        causal: whether no token sees a later one, as the self-check measures it; None: not measured.
         layers: decoder layers of the language model.
         heads: attention (query) heads of each layer.
         packs: whether questions on one image may stand behind one prefix.
@@ -46,6 +47,7 @@ class Checkpoint(ABC):
     kernel: Kernel | None
     layers: int
     heads: int
+    causal: bool | None = None
     packs: bool = True
     single: bool = False
     revision: str | None = None
@@ -65,11 +67,6 @@ class Checkpoint(ABC):
     def patch_size(self) -> int:
         """The edge of a patch of the vision tower, in pixels; raises `HeadflowError` if the model does not say it."""
         return patch_size_of(getattr(self.model.config, "vision_config", None))
-
-    @property
-    def causal(self) -> bool:
-        """Whether no token sees a later one."""
-        return self.kernel is not None
 
     @property
     def kernel_description(self) -> str:
@@ -128,12 +125,21 @@ class Checkpoint(ABC):
         """
 
     @abstractmethod
-    def last_hidden_states(self, batch: Batch, inputs: dict[str, Tensor], *, observed: bool) -> Tensor:
+    def last_hidden_states(
+        self,
+        batch: Batch,
+        inputs: dict[str, Tensor],
+        *,
+        observed: bool,
+        whole: dict[str, Tensor] | None = None,
+        readers: Sequence[AttentionReader] = (),
+    ) -> Tensor:
         """What the last layer of the language model gives for each token.
 
         Args:
-            batch: as in `forward`; `inputs` likewise.
+            batch: as in `forward`; so are `inputs` and `readers`.
             observed: whether attention is observed, or computed as in the plain model.
+            whole: what the model is called with instead, such as all that its processor writes; only if not observed.
 
         Returns:
             [images, length, width] in the model's dtype.

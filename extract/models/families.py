@@ -23,11 +23,10 @@ class Family:
         llava_templates: whether LLaVA's own templates can be used too.
         square: whether its vision tower takes one square picture, which we crop or pad; else the checkpoint's own
             processor turns images into the model's inputs.
-        causal: whether no token sees a later one; else attention is observed under the model's own mask.
+        causal: whether attention is observed by a causal kernel; else under the model's own mask, until the self-check
+            has found that mask causal.
         packs: whether a token's position is its place in its sequence, so that questions can stand behind one prefix;
             else the model computes its positions itself.
-        token_types: the input that tells the model which tokens are image tokens, and its value for them; it is 0 for
-            all others. None: there is no such input.
         chat_template: the prompt of a family whose processor writes it without a chat template.
         pixel_limits: whether the number of pixels of its resized images can be limited.
         pictures: which pictures its processor makes of an image; None in a `square` family, or if that is not known.
@@ -39,61 +38,52 @@ class Family:
     square: bool = False
     causal: bool = True
     packs: bool = True
-    token_types: tuple[str, int] | None = None
     chat_template: str | None = None
     pixel_limits: bool = False
     pictures: PicturesOf | None = None
 
 
+IMAGE_TOKEN_ID = "image_token_id"
 LLAVA = Family("LLaVA-1.5", template=VICUNA, llava_templates=True, square=True)
-QWEN_TYPES = ("mm_token_type_ids", 1)
 FAMILIES = {
     "llava": LLAVA,
     "vipllava": Family("VipLlava", llava_templates=True, square=True),
     "llava_next": Family("LLaVA-NeXT", llava_templates=True, pictures=llava_next),
     "llava_onevision": Family("LLaVA-OneVision", llava_templates=True, pictures=llava_onevision),
-    "qwen2_vl": Family("Qwen2-VL", packs=False, token_types=QWEN_TYPES, pixel_limits=True, pictures=qwen),
-    "qwen2_5_vl": Family("Qwen2.5-VL", packs=False, token_types=QWEN_TYPES, pixel_limits=True, pictures=qwen),
+    "qwen2_vl": Family("Qwen2-VL", packs=False, pixel_limits=True, pictures=qwen),
+    "qwen2_5_vl": Family("Qwen2.5-VL", packs=False, pixel_limits=True, pictures=qwen),
     "idefics3": Family("Idefics3", pictures=idefics),
     "smolvlm": Family("SmolVLM", pictures=idefics),
     "internvl": Family("InternVL", pictures=internvl),
-    "gemma3": Family("Gemma 3", causal=False, packs=False, token_types=("token_type_ids", 1), pictures=pressed),
-    # All of its prompt is prefix, of type 0, and each token of the prefix sees all others
-    "paligemma": Family(
-        "PaliGemma",
-        causal=False,
-        packs=False,
-        token_types=("token_type_ids", 0),
-        chat_template=PALIGEMMA,
-        pictures=pressed,
-    ),
+    "gemma3": Family("Gemma 3", causal=False, packs=False, pictures=pressed),
+    # All of its prompt is prefix, and each token of the prefix sees all others
+    "paligemma": Family("PaliGemma", causal=False, packs=False, chat_template=PALIGEMMA, pictures=pressed),
 }
 
 
-def unknown_family(model_type: str, token_types: str | None) -> Family:
-    """How a model that is not in the table is read, with the fewest assumptions.
-
-    Args:
-        token_types: the input that tells the model which tokens are image tokens; None if it takes none.
-    """
-    return Family(model_type, causal=False, packs=False, token_types=(token_types, 1) if token_types else None)
+def unknown_family(model_type: str) -> Family:
+    """How a model that is not in the table is read, with the fewest assumptions."""
+    return Family(model_type, causal=False, packs=False)
 
 
 def image_token_id(config: Any) -> int | None:
     """The token that stands for image content, as a model's config names it; None if it names none."""
-    for name in ("image_token_id", "image_token_index"):
+    for name in (IMAGE_TOKEN_ID, "image_token_index"):
         token = getattr(config, name, None)
         if token is not None:
             return int(token)
     return None
 
 
-def longest_prompt(text: Any, family: Family) -> int:
-    """Most tokens for which a language model has positions, and, if it is causal, of which each sees all earlier ones.
+def longest_prompt(text: Any) -> int:
+    """Most tokens for which a language model, whose config is `text`, has positions."""
+    return int(getattr(text, "max_position_embeddings", None) or sys.maxsize)
 
-    Args:
-        text: the language model's config.
-    """
-    positions = getattr(text, "max_position_embeddings", None) or sys.maxsize
-    window = getattr(text, "sliding_window", None) if family.causal else None
-    return int(min(positions, window or sys.maxsize))
+
+def has_window(text: Any) -> bool:
+    """Whether some layer of a language model sees fewer tokens than it has positions for: a window, or chunks."""
+    kinds = getattr(text, "layer_types", None)
+    if kinds and set(kinds) == {"full_attention"}:
+        return False
+    widths = [getattr(text, name, None) for name in ("sliding_window", "attention_chunk_size")]
+    return any(width is not None and width < longest_prompt(text) for width in widths)

@@ -1,13 +1,25 @@
-"""A check of a model before a run: that tokens have the roles they should, and that observing does not change it."""
+"""A check of a model before a run: that tokens have the roles they should, and that observing does not change it.
+
+What the plain model computes is taken from a call with all that the checkpoint's own processor writes, so that an input
+that is not passed on shows. Whether the model is causal is measured: with another last token, the states of the tokens
+before it must stay the same, and no mask may let a token see a later one.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from extract.attention.packing import pack
+from extract.attention.readers import LayerInput
 from extract.images.preprocessing import Pixels, blank_image
 from extract.models.checkpoint import Checkpoint
 from extract.models.transfer import Uploader
+from extract.models.transformers_model import TransformersModel
 from extract.prompts.chat_template import ChatTemplate
 from extract.prompts.prompt import Prompt, PromptBuilder
 from extract.questions.samples import Unusable
@@ -17,15 +29,20 @@ from schemas.text import one_line
 
 QUESTION = "Is there a picture?"
 TOLERANCE, TOLERANCE_OF_HALF = 1e-3, 0.25  # of the norm of the last hidden states
+UNCHANGED, UNCHANGED_OF_HALF = 1e-5, 1e-2  # the same, of what only the rounding of other tokens can change
 
 
-def check_model(model: Checkpoint, prompts: PromptBuilder) -> None:
-    """Check a model with a black image and a short question, in two forward passes.
+def check_model(model: Checkpoint, prompts: PromptBuilder) -> Checkpoint:
+    """Check a model with a black image and a short question, in four or five forward passes.
+
+    Returns:
+        The model with `causal` as measured. One that was observed under its mask, though that is plainly causal, is
+        observed by a kernel from now on.
 
     Raises:
         HeadflowError: the prompt is not what the checkpoint's processor writes; a token has no role; the image tokens
-            are not as many as the vision tower gives; tokens see later ones in a model that should be causal; or the
-            observed model computes something else than the plain one.
+            are not as many as the vision tower gives, or its features stand at others; tokens see later ones in a model
+            that is observed as a causal one; or the observed model computes something else than the plain one.
     """
     image = blank_image()
     try:
@@ -34,21 +51,151 @@ def check_model(model: Checkpoint, prompts: PromptBuilder) -> None:
     except Unusable as error:
         raise HeadflowError(f"not even a black picture and a short question can be asked: {error.detail}") from None
     _check_roles(prompt)
-    _check_tokens(model, prompts, prompt, image)
-    other = Prompt([*prompt.input_ids[:-1], prompt.input_ids[-2]], prompt.roles)
+    passes = _Passes(model, prompt, pixels, _check_tokens(model, prompts, prompt, image))
+    masks = _Masks()
     try:
-        plain = _hidden(model, prompt, pixels, observed=False)
-        observed = _hidden(model, other if model.causal else prompt, pixels, observed=True)
+        plain = passes.plain()
+        observed = passes.observed(model, masks)
+        _check_image_tokens(model, prompt, passes.depend_on_image())
+        changed = passes.plain(ids=_other_end(prompt))
+    except HeadflowError:
+        raise
     except Exception as error:  # a model that does not fit its config.json raises anything
         raise HeadflowError(f"a first pass through the model failed: {one_line(error)[:400]}") from error
     if not torch.isfinite(plain).all():
         raise HeadflowError(f"the model gives numbers that are not finite in {model.dtype}", setting="dtype")
-    difference = (plain - observed)[:-1].norm() / plain[:-1].norm()
-    if not difference <= (TOLERANCE if model.dtype == torch.float32 else TOLERANCE_OF_HALF):
+    exact = model.dtype == torch.float32
+    tolerance = TOLERANCE if exact else TOLERANCE_OF_HALF
+    if not (difference := _difference(plain, observed)) <= tolerance:
         raise HeadflowError(
-            f"this {model.prompt_format.family} computes something else when it is observed (by "
-            f"{float(difference):.0%}): its attention is not what is assumed of it, such as causal"
+            f"this {model.prompt_format.family} computes something else when it is observed (by {difference:.0%}): its "
+            "attention, or what it reads beside token ids and pixels, is not what is assumed of it"
         )
+    unchanged = _difference(plain[:-1], changed[:-1]) <= (UNCHANGED if exact else UNCHANGED_OF_HALF)
+    if model.kernel is not None and not unchanged:
+        raise HeadflowError(f"tokens of this {model.prompt_format.family} see later ones, which is not assumed of it")
+    causal = unchanged and not masks.later
+    if causal and masks.plain:
+        model = _with_kernel(model, lambda other: _difference(plain, passes.observed(other)) <= tolerance)
+    return replace(model, causal=causal)
+
+
+@dataclass(frozen=True)
+class _Passes:
+    """Passes over one prompt; `whole` is what the checkpoint's processor writes of it, if it does."""
+
+    model: Checkpoint
+    prompt: Prompt
+    pixels: Pixels
+    whole: dict[str, Tensor] | None
+
+    def plain(self, ids: list[int] | None = None, *, noise: bool = False) -> Tensor:
+        """What the last layer of the plain model gives for each token, float32 [tokens, width].
+
+        Args:
+            ids: other token ids than the prompt's.
+            noise: with noise in the place of the picture.
+        """
+        prompt, pixels, whole = self.prompt, self.pixels, self.whole
+        if ids is not None:
+            prompt = replace(prompt, input_ids=ids)
+            whole = whole and whole | {"input_ids": torch.tensor([ids])}
+        if noise:
+            pixels = replace(pixels, inputs=_with_noise(pixels.inputs))
+            whole = whole and _with_noise(whole)
+        return self._states(self.model, prompt, pixels, observed=False, whole=whole)
+
+    def observed(self, model: Checkpoint, *readers: Any) -> Tensor:
+        """The same of the observed model."""
+        return self._states(model, self.prompt, self.pixels, observed=True, readers=readers)
+
+    def depend_on_image(self) -> Tensor:
+        """Which tokens enter the first layer with something of the picture, bool [tokens]."""
+        black, noise = (self._embedded(partial(self.plain, noise=noise)) for noise in (False, True))
+        return (black != noise).any(dim=-1)[0]
+
+    def _embedded(self, run: Callable[[], Any]) -> Tensor:
+        """What the first layer gets in a pass, [1, tokens, width]; the pass ends there."""
+        kept: list[Tensor] = []
+
+        def keep(_: Any, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+            kept.append(given[0] if given else named["hidden_states"])
+            raise _EnoughError
+
+        hook = self.model.stack.layers[0].register_forward_pre_hook(keep, with_kwargs=True)
+        try:
+            run()
+        except _EnoughError:
+            pass
+        finally:
+            hook.remove()
+        return kept[0]
+
+    @staticmethod
+    def _states(model: Checkpoint, prompt: Prompt, pixels: Pixels, *, whole: Any = None, **options: Any) -> Tensor:
+        batch, inputs = Uploader(model.device, model.dtype).send(pack([[prompt]]), [pixels])
+        if whole is not None:
+            whole = {name: each.to(model.device) for name, each in whole.items()}
+            whole = {name: each.to(model.dtype) if each.is_floating_point() else each for name, each in whole.items()}
+        with torch.inference_mode():
+            return model.last_hidden_states(batch, inputs, whole=whole, **options)[0].float()
+
+
+class _EnoughError(Exception):
+    """Ends a pass whose rest is not needed."""
+
+
+class _Masks:
+    """Reads the masks of a pass over one prompt; see `extract.attention.readers.AttentionReader`.
+
+    Attributes:
+        later: whether a token sees a later one in some layer.
+        plain: whether each token sees itself and all earlier ones, and no others, in each layer that has a mask.
+    """
+
+    def __init__(self) -> None:
+        self.later = False
+        self.plain = True
+
+    def read(self, layer: LayerInput) -> None:
+        """Read one layer."""
+        if layer.mask is not None:
+            self.later |= bool(layer.mask.triu(1).any())
+            self.plain &= bool((layer.mask == torch.ones_like(layer.mask).tril()).all())
+
+
+def _with_kernel(model: Checkpoint, same: Callable[[Checkpoint], bool]) -> Checkpoint:
+    """A causal model, observed by a kernel if it was under its mask and `same` finds that nothing else changes."""
+    if not isinstance(model, TransformersModel) or not model.can_have_kernel:
+        return model
+    faster = model.with_kernel()
+    try:
+        if same(faster):
+            return faster
+    except Exception:  # such as of attention that caps its scores: the mask remains
+        pass
+    return model.under_mask()
+
+
+def _difference(one: Tensor, other: Tensor) -> float:
+    """How far hidden states are apart, as a share of their norm."""
+    return float((one - other).norm() / one.norm())
+
+
+def _with_noise(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Inputs with noise in the place of the pixels, which are numbers that are not whole."""
+    random = torch.Generator().manual_seed(0)
+    return {
+        name: torch.randn(each.shape, generator=random).to(each.dtype) if each.is_floating_point() else each
+        for name, each in inputs.items()
+    }
+
+
+def _other_end(prompt: Prompt) -> list[int]:
+    """The ids of a prompt with another last token, one of its text."""
+    ids = prompt.input_ids
+    texts = [token for token, role in zip(ids, prompt.roles, strict=True) if role != IMAGE and token != ids[-1]]
+    return [*ids[:-1], texts[-1]]
 
 
 def _check_roles(prompt: Prompt) -> None:
@@ -58,10 +205,36 @@ def _check_roles(prompt: Prompt) -> None:
         raise HeadflowError("no token of the prompt stands for the image")
 
 
-def _check_tokens(model: Checkpoint, prompts: PromptBuilder, prompt: Prompt, image: Image.Image) -> None:
+def _check_image_tokens(model: Checkpoint, prompt: Prompt, depend: Tensor) -> None:
+    """Check that the image's features, which stand at the tokens that `depend` on it, stand at image tokens."""
+    if not depend.any():
+        raise HeadflowError(
+            f"no token of this {model.prompt_format.family} gets features of the image: they enter its layers in "
+            "another way, such as cross-attention, which is not supported"
+        )
+    other = [
+        token
+        for token, role, of_image in zip(prompt.input_ids, prompt.roles, depend.tolist(), strict=True)
+        if of_image and role != IMAGE
+    ]
+    if other:
+        named = prompt.input_ids[prompt.roles.index(IMAGE)]
+        found, name = (model.prompt_format.tokenizer.convert_ids_to_tokens(token) for token in (other[0], named))
+        raise HeadflowError(
+            f"features of the image stand at {len(other)} tokens such as {found}, but config.json names {name} "
+            "(image_token_id) as the token of images: one of them is wrong"
+        )
+
+
+def _check_tokens(
+    model: Checkpoint, prompts: PromptBuilder, prompt: Prompt, image: Image.Image
+) -> dict[str, Tensor] | None:
     """Compare the tokens of a prompt by the checkpoint's chat template with those of its own processor.
 
     LLaVA's templates have no processor to compare with: there BOS must stand at the beginning alone.
+
+    Returns:
+        All that the processor writes of the prompt; None if there is nothing to compare with.
     """
     template = prompts.template
     if not isinstance(template, ChatTemplate):
@@ -73,19 +246,13 @@ def _check_tokens(model: Checkpoint, prompts: PromptBuilder, prompt: Prompt, ima
                 "tokenizer_config.json, may be missing",
                 setting="show_prompt",
             )
-        return
+        return None
     text = template.render(prompts.wording.ask(QUESTION)).text
-    expected = model.preprocessor.whole_prompt_ids(text, image, special=not template.has_bos(text))
-    if expected is not None and prompt.input_ids != expected:
+    whole = model.preprocessor.whole_prompt(text, image, special=not template.has_bos(text))
+    if whole is not None and [prompt.input_ids] != whole["input_ids"].tolist():
         raise HeadflowError(
-            f"the prompt has {len(prompt.input_ids)} tokens that are not the {len(expected)} of the checkpoint's own "
-            "processor",
+            f"the prompt has {len(prompt.input_ids)} tokens that are not the {whole['input_ids'].shape[1]} of the "
+            "checkpoint's own processor",
             setting="show_prompt",
         )
-
-
-def _hidden(model: Checkpoint, prompt: Prompt, pixels: Pixels, *, observed: bool) -> Tensor:
-    """What the last layer gives for each token, float32 [tokens, width]."""
-    batch, inputs = Uploader(model.device, model.dtype).send(pack([[prompt]]), [pixels])
-    with torch.inference_mode():
-        return model.last_hidden_states(batch, inputs, observed=observed)[0].float()
+    return whole

@@ -21,7 +21,15 @@ from extract.images.preprocessing import ImageSettings, Preprocessor, blank_imag
 from extract.images.processors import ProcessorPreprocessor, find_placeholder, find_token_types, load_processor
 from extract.images.towers import SquarePreprocessor
 from extract.models.checkpoint import TRANSFORMERS, choose_dtype
-from extract.models.families import FAMILIES, LLAVA, Family, image_token_id, longest_prompt, unknown_family
+from extract.models.families import (
+    FAMILIES,
+    IMAGE_TOKEN_ID,
+    LLAVA,
+    Family,
+    image_token_id,
+    longest_prompt,
+    unknown_family,
+)
 from extract.models.fingerprint import fingerprint
 from extract.models.transformers_model import TransformersModel, observe
 from extract.models.weights.files import Files
@@ -61,7 +69,6 @@ def load(files: Files, images: ImageSettings, *, device: torch.device, dtype: st
     model, report = AutoModelForImageTextToText.from_pretrained(
         files.folder,
         dtype=choose_dtype(dtype, device, declared),
-        attn_implementation="sdpa" if found.family.causal else None,  # None: what there is; sdpa does not cap scores
         ignore_mismatched_sizes=True,
         output_loading_info=True,
         trust_remote_code=False,
@@ -137,7 +144,7 @@ def _describe_square(
     prompt_format = PromptFormat(
         tokenizer,
         image_ids,
-        max_tokens=longest_prompt(config.get_text_config(), family),
+        max_tokens=longest_prompt(config.get_text_config()),
         family=family.name,
         default_template=_default_template(family, files.name, config, tokenizer, chat),
         llava_templates=family.llava_templates,
@@ -194,52 +201,49 @@ def _describe_tiled(
     family: Family | None,
     images: ImageSettings,
 ) -> Description:
-    """A model whose processor decides what it reads of an image."""
-    if family is not None:
-        check_settings(images, family, files.name)
+    """A model whose processor decides what it reads of an image.
+
+    Which tokens stand for the image is said by its config.json, and checked by where its features stand
+    (`extract.models.self_check`); the token types of some processors mark others.
+    """
+    family = family or unknown_family(config.model_type)
+    check_settings(images, family, files.name)
     processor = load_processor(files.folder, config, tokenizer, pixels=images.pixels)
     placeholder, token = find_placeholder(processor, tokenizer), image_token_id(config)
-    if family is None:
-        family, token = _describe_unknown(files, config, processor, placeholder)
-        check_settings(images, family, files.name)
     if placeholder is None or token is None:
-        missing = "image_token" if placeholder is None else "image_token_id"
-        raise HeadflowError(f"{files.name}, a {family.name}, does not say which token its image is: no {missing}")
+        missing = (
+            "tokenizer_config.json names no image_token"
+            if placeholder is None
+            else f"config.json names no {IMAGE_TOKEN_ID}"
+        )
+        raise HeadflowError(f"{files.name}, a {family.name}, does not say which token its image is: its {missing}")
+    bare = family.chat_template is not None
+    chat = _chat_template(tokenizer, family.chat_template or processor.chat_template, placeholder)
+    taken = frozenset(signature(MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING[type(config)].forward).parameters)
+    prompt = placeholder + "Question" if bare else _example(chat, placeholder)
     prompt_format = PromptFormat(
         tokenizer,
         [],
-        max_tokens=longest_prompt(config.get_text_config(), family),
+        max_tokens=longest_prompt(config.get_text_config()),
         family=family.name,
         default_template=family.template,
         llava_templates=family.llava_templates,
-        chat=_chat_template(tokenizer, family.chat_template or processor.chat_template, placeholder),
+        chat=chat,
         image_token_id=token,
     )
-    bare = family.chat_template is not None
-    preprocessor = ProcessorPreprocessor(processor, placeholder, token, bare=bare, pictures=family.pictures)
+    token_types = find_token_types(processor, placeholder, prompt, taken)
+    preprocessor = ProcessorPreprocessor(
+        processor, placeholder, token, taken, token_types, bare=bare, pictures=family.pictures
+    )
     return Description(config, family, prompt_format, preprocessor)
 
 
-def _describe_unknown(
-    files: Files, config: PreTrainedConfig, processor: Any, placeholder: str | None
-) -> tuple[Family, int | None]:
-    """How to read a model that is not in the table, by the token types of its processor.
-
-    Raises:
-        HeadflowError: it gives none, or they do not tell which token stands for image content.
-    """
-    what = f"{files.name} is a {config.model_type}, which is not known (known are {', '.join(FAMILIES)})"
-    found = find_token_types(processor, placeholder) if placeholder is not None else None
-    if found is None:
-        raise HeadflowError(f"{what}, and its processor gives no token types that say where the image is")
-    name, tokens = found
-    token = image_token_id(config)
-    if token not in tokens and len(tokens) == 1:
-        (token,) = tokens
-    taken = name in signature(MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING[type(config)].forward).parameters
-    if token not in tokens or (taken and len(tokens) > 1):
-        raise HeadflowError(f"{what}, and its processor's {name} do not say which token stands for image content")
-    return unknown_family(config.model_type, name if taken else None), token
+def _example(chat: ChatTemplate | None, placeholder: str) -> str:
+    """A prompt of a checkpoint's chat template; its placeholder if there is no template, or none that works."""
+    try:
+        return placeholder if chat is None else chat.render("Question").text
+    except HeadflowError:  # LLaVA's templates may do
+        return placeholder
 
 
 def _chat_template(

@@ -2,24 +2,25 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from inspect import signature
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from extract.attention.causal import HELD_ON_CUDA, Observation
-from extract.attention.kernels import choose_kernel
+from extract.attention.kernels import Kernel, choose_kernel
 from extract.attention.masked import MaskedObservation
 from extract.attention.packing import Batch
 from extract.attention.readers import AttentionReader
 from extract.attention.transformers_interface import observe_language_model, observing, without_observing
 from extract.images.preprocessing import Preprocessor
 from extract.models.checkpoint import Checkpoint
-from extract.models.families import Family
+from extract.models.families import Family, has_window
 from extract.prompts.prompt_format import PromptFormat
 from schemas.errors import HeadflowError
-from schemas.roles import IMAGE, PADDING
+from schemas.roles import PADDING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,12 +49,43 @@ class TransformersModel(Checkpoint):
         (hidden,) = applied
         return logits[:, 0], masses, hidden
 
-    def last_hidden_states(self, batch: Batch, inputs: dict[str, Tensor], *, observed: bool) -> Tensor:
+    def last_hidden_states(
+        self,
+        batch: Batch,
+        inputs: dict[str, Tensor],
+        *,
+        observed: bool,
+        whole: dict[str, Tensor] | None = None,
+        readers: Sequence[AttentionReader] = (),
+    ) -> Tensor:
         """See `Checkpoint.last_hidden_states`."""
-        observed_pass = observing(self._observation(batch), layers=range(self.layers))
-        with observed_pass if observed else without_observing(self.model):
-            hidden: Tensor = self.model.model(**self._arguments(batch, inputs)).last_hidden_state
-            return hidden
+        arguments = self._arguments(batch, inputs) if whole is None else {**whole, "use_cache": False}
+        if "logits_to_keep" in signature(self.model.forward).parameters:
+            arguments["logits_to_keep"] = 1
+        observed_pass = observing(self._observation(batch), layers=range(self.layers), readers=readers)
+        given: list[Tensor] = []
+        hook = self.stack.register_forward_hook(lambda _, arguments, output: given.append(output[0]))
+        try:
+            with observed_pass if observed else without_observing(self.model):
+                self.model(**arguments)
+        finally:
+            hook.remove()
+        return given[-1]
+
+    @property
+    def can_have_kernel(self) -> bool:
+        """Whether a causal kernel could compute its attention, now under its mask: there is no window."""
+        return self.kernel is None and not has_window(self.model.config.get_text_config())
+
+    def with_kernel(self) -> "TransformersModel":
+        """The same model, observed by a causal kernel from now on."""
+        observe_language_model(self.model, causal=True)
+        return replace(self, kernel=_choose_kernel(self.model))
+
+    def under_mask(self) -> "TransformersModel":
+        """The same model, observed under its own mask from now on."""
+        observe_language_model(self.model, causal=False)
+        return replace(self, kernel=None)
 
     def _observation(self, batch: Batch) -> Observation | MaskedObservation:
         """What observes a forward pass over a batch."""
@@ -64,13 +96,14 @@ class TransformersModel(Checkpoint):
     def _arguments(self, batch: Batch, inputs: dict[str, Tensor]) -> dict[str, Any]:
         """What a forward pass is called with."""
         named: dict[str, Any] = {"input_ids": batch.input_ids, "use_cache": False, **inputs}
-        if self.family.packs:
+        if self.packs:
             named["position_ids"] = batch.position_ids
         else:
             named["attention_mask"] = (batch.roles != PADDING).long()
-        if self.family.token_types is not None:
-            name, of_image = self.family.token_types
-            named[name] = of_image * (batch.roles == IMAGE).long()
+        for name, types in self.preprocessor.token_types.items():
+            named[name] = torch.zeros_like(batch.input_ids)
+            for token, kind in types.items():
+                named[name] += kind * (batch.input_ids == token)
         return named
 
     @contextmanager
@@ -125,12 +158,9 @@ def observe(
     model = model.eval().to(device)
     if family.causal and not all(getattr(module, "is_causal", True) for module in model.get_decoder().modules()):
         raise HeadflowError(f"the model is not causal over its prompt, as a {family.name} should be")
-    observe_language_model(model, causal=family.causal)
     text = model.config.get_text_config()
-    heads = text.num_attention_heads
-    kv_heads = getattr(text, "num_key_value_heads", None) or heads
-    head_dim = getattr(text, "head_dim", None) or text.hidden_size // heads
-    shape = {"heads": heads, "kv_heads": kv_heads, "head_dim": head_dim}
+    by_kernel = family.causal and not has_window(text)
+    observe_language_model(model, causal=by_kernel)
     return TransformersModel(
         model=model,
         family=family,
@@ -138,10 +168,19 @@ def observe(
         preprocessor=preprocessor,
         format=format,
         architecture=architecture or type(model).__name__,
-        kernel=choose_kernel(model.device, model.dtype, **shape) if family.causal else None,
+        kernel=_choose_kernel(model) if by_kernel else None,
         layers=text.num_hidden_layers,
-        heads=heads,
-        packs=family.packs,
+        heads=text.num_attention_heads,
+        packs=family.packs and by_kernel,
         revision=revision,
         weights=weights,
     )
+
+
+def _choose_kernel(model: Any) -> Kernel:
+    """The kernel for the attention of a model's language model."""
+    text = model.config.get_text_config()
+    heads = text.num_attention_heads
+    kv_heads = getattr(text, "num_key_value_heads", None) or heads
+    head_dim = getattr(text, "head_dim", None) or text.hidden_size // heads
+    return choose_kernel(model.device, model.dtype, heads=heads, kv_heads=kv_heads, head_dim=head_dim)

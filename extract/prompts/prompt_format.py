@@ -33,7 +33,7 @@ class PromptFormat:
 
     Attributes:
         image_ids: the tokens that stand for an image; empty if they depend on its size.
-        max_tokens: most tokens of a prompt for which the model has positions, and in which each sees all earlier ones.
+        max_tokens: most tokens of a prompt for which the model has positions.
         family: name of the model's family, for messages.
         default_template: name of the template if the user names none.
         llava_templates: whether LLaVA's own templates can be used too.

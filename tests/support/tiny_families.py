@@ -312,6 +312,56 @@ RECIPES: dict[str, Recipe] = {
 }  # fmt: skip
 
 
+def _qwen3_vl(image: int, sizes: dict[str, int]) -> Any:
+    vision = {
+        "depth": 2, "hidden_size": 32, "intermediate_size": 48, "num_heads": 2, "patch_size": 7, "out_hidden_size": 64,
+        "num_position_embeddings": 64, "deepstack_visual_indexes": [0, 1],
+    }  # fmt: skip
+    text = GROUPED | sizes | {"rope_parameters": ROPE | {"mrope_section": [4, 2, 2], "mrope_interleaved": True}}
+    return tf.Qwen3VLConfig(
+        vision_config=vision, text_config=text, image_token_id=image, video_token_id=image - 2,
+        vision_start_token_id=image - 4,
+    )  # fmt: skip
+
+
+ERNIE_MARKS = {
+    "image_start_token": "<|IMAGE_START|>", "image_end_token": "<|IMAGE_END|>",
+    "video_token": "<|VIDEO_PLACEHOLDER|>", "video_start_token": "<|VIDEO_START|>",
+    "video_end_token": "<|VIDEO_END|>", "image_token": "<|IMAGE_PLACEHOLDER|>",
+}  # fmt: skip
+
+
+def _ernie(image: int, sizes: dict[str, int]) -> Any:
+    text = QWEN | sizes | {
+        "moe_intermediate_size": [32, 32], "moe_num_experts": 4, "moe_k": 2, "moe_num_shared_experts": 1,
+        "mlp_layer_types": ["dense", "sparse", "sparse"], "rope_parameters": ROPE | {"mrope_section": [3, 3, 2]},
+    }  # fmt: skip
+    vision = {"depth": 2, "hidden_size": 32, "intermediate_size": 48, "num_heads": 2, "patch_size": 7}
+    return tf.Ernie4_5_VLMoeConfig(vision_config=vision, text_config=text, image_token_id=image)
+
+
+OTHERS: dict[str, Recipe] = {  # families that are not in the table
+    "qwen3_vl": Recipe(
+        _qwen3_vl,
+        lambda: tf.Qwen2VLImageProcessorPil(**QWEN_PIXELS),
+        chatml(QWEN_IMAGE),
+        image="<|image_pad|>",
+        more=QWEN_MARKS,
+        bos=False,
+    ),
+    "ernie4_5_vl_moe": Recipe(
+        _ernie,
+        lambda: tf.Ernie4_5_VLMoeImageProcessorPil(
+            patch_size=7, merge_size=2, size={"shortest_edge": 28 * 28, "longest_edge": 56 * 56}
+        ),
+        chatml("<|IMAGE_START|><|IMAGE_PLACEHOLDER|><|IMAGE_END|>"),
+        image="<|IMAGE_PLACEHOLDER|>",
+        special=ERNIE_MARKS,
+        bos=False,
+    ),
+}
+
+
 def make_or_skip(out: Path, name: str) -> Path:
     """`make_family`, with `out` returned; skips the test where transformers cannot make it."""
     try:
@@ -323,7 +373,7 @@ def make_or_skip(out: Path, name: str) -> Path:
 
 def make_family(out: Path, name: str, *, seed: int = 0, logit_std: float = 3.0) -> None:
     """Write the checkpoint of a family to the directory `out`."""
-    recipe = RECIPES[name]
+    recipe = (RECIPES | OTHERS)[name]
     words = tokenizer(recipe.special, more=[*recipe.more, recipe.image], bos=recipe.bos, template=recipe.template)
     image = words.convert_tokens_to_ids(recipe.image)
     # PaliGemma's processor adds tokens of its own

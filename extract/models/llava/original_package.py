@@ -185,11 +185,20 @@ class PackageModel(Checkpoint):
         (hidden,) = normed
         return logits[:, -1].to(self.dtype), masses, hidden
 
-    def last_hidden_states(self, batch: Batch, inputs: dict[str, Tensor], *, observed: bool) -> Tensor:
+    def last_hidden_states(
+        self,
+        batch: Batch,
+        inputs: dict[str, Tensor],
+        *,
+        observed: bool,
+        whole: dict[str, Tensor] | None = None,
+        readers: Sequence[AttentionReader] = (),
+    ) -> Tensor:
         """See `Checkpoint.last_hidden_states`."""
         assert self.kernel is not None
+        assert whole is None
         observation = Observation(batch, self.kernel)
-        with _ObservedAttention(observation) if observed else nullcontext():
+        with _ObservedAttention(observation, readers) if observed else nullcontext():
             output = self.model(**self._arguments(batch, inputs), output_hidden_states=True)
         if observed and observation.masses().shape[1] != self.layers:
             raise HeadflowError(f"not all of {self.layers} layers of the package's model were observed")

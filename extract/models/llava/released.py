@@ -134,7 +134,7 @@ def describe(files: Files, base: Files | None, config: dict[str, Any], images: I
     prompt_format = PromptFormat(
         tokenizer,
         image_ids,
-        max_tokens=longest_prompt(text, family),
+        max_tokens=longest_prompt(text),
         family=family.name,
         default_template=choose_default(files.name, mistral=language_class is MistralForCausalLM),
         llava_templates=True,

@@ -45,13 +45,12 @@ class Case:
 
     def inputs(self, image, prompt):
         ids, roles = torch.tensor([prompt.input_ids]), torch.tensor(prompt.roles)
-        family = self.model.family
         inputs = {"input_ids": ids}
         for name, value in image.pixels.inputs.items():
             inputs[name] = value.to(self.model.dtype) if value.is_floating_point() else value
-        if family.token_types:
-            inputs[family.token_types[0]] = family.token_types[1] * (roles[None] == IMAGE).long()
-        if not family.packs:
+        for name in self.model.preprocessor.token_types:  # 1 for image tokens, but in PaliGemma
+            inputs[name] = (self.model.family.name != "PaliGemma") * (roles[None] == IMAGE).long()
+        if not self.model.packs:
             inputs["attention_mask"] = torch.ones_like(ids)
         return inputs
 
@@ -134,7 +133,7 @@ def test_every_head_equals_a_whole_pass_of_its_own(family):
     name, case = family
     worst, largest, growth = case.compare(Change.of("edge", None, None), all_heads(case.model), pictures=PICTURES)
     print(f"{name}: off by {worst:.1e}, largest effect {largest:.3f}, whole {growth.whole}")
-    assert growth.whole == (not case.model.causal)
+    assert growth.whole == (case.model.kernel is None)
     assert worst <= 1e-5
     assert largest > 0.01
 
@@ -152,7 +151,7 @@ def test_sets_of_heads_and_layers(family, kind):
                 means.add(image.sha256, run_prefill(case.model, image))
     worst, largest, growth = case.compare(change, SETS, means=means)
     print(f"{name}, {kind}: off by {worst:.1e}, largest effect {largest:.3f}")
-    assert growth.whole == (kind == "remove" or not case.model.causal)
+    assert growth.whole == (kind == "remove" or case.model.kernel is None)
     assert worst <= 1e-5
     assert largest > 0.01
 
@@ -183,7 +182,7 @@ def test_any_roles(tmp_path_factory, name, query, key):
     case = Case(make_or_skip(tmp_path_factory.mktemp(name), name))
     sets = {name: SETS[name] for name in ("L0H1", "some")}
     worst, largest, growth = case.compare(Change.of("edge", query, key), sets)
-    assert growth.whole == (query == "image" or not case.model.causal)
+    assert growth.whole == (query == "image" or case.model.kernel is None)
     assert worst <= 1e-5
     seen = (query, key) not in {("image", "question")}  # in these models no image token sees the question
     assert (largest > 1e-5) == seen

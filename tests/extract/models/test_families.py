@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer
 
 from extract.__main__ import main
 from extract.attention.packing import pack
-from extract.images.processors import ProcessorPreprocessor, load_processor
+from extract.images.processors import ProcessorPreprocessor, find_token_types, load_processor
 from extract.maps.tables import MapTables
 from extract.models.answers import AnswerReader
 from extract.models.families import FAMILIES
@@ -33,7 +33,7 @@ from schemas.roles import IMAGE
 from schemas.store.run import open_run
 from schemas.validation.run import validate
 from tests.support.eager_reference import reduce
-from tests.support.tiny_families import RECIPES, make_or_skip
+from tests.support.tiny_families import OTHERS, RECIPES, make_family, make_or_skip
 
 CPU = torch.device("cpu")
 SHORT = ("bos", "sys", "user", "v", "q")
@@ -52,7 +52,7 @@ class FamilyWitness:
     """A family's model in eager attention and float64, fed by its own processor."""
 
     def __init__(self, path, name):
-        self.path, self.recipe = path, RECIPES[name]
+        self.path, self.recipe = path, (RECIPES | OTHERS)[name]
         self.config = AutoConfig.from_pretrained(path)
         self.processor = load_processor(str(path), self.config, AutoTokenizer.from_pretrained(path))
         self.processor.video_processor = SimpleNamespace(num_frames=1, fps=1)
@@ -79,7 +79,10 @@ class FamilyWitness:
         return roles
 
     def run(self, read, *, dtype, attention, **options):
-        model = AutoModelForImageTextToText.from_pretrained(self.path, dtype=dtype, attn_implementation=attention)
+        experts = {"experts_implementation": "eager"} if "moe" in self.config.model_type else {}  # float64 has no other
+        model = AutoModelForImageTextToText.from_pretrained(
+            self.path, dtype=dtype, attn_implementation=attention, **experts
+        )
         known = {name: value for name, value in read.items() if name != "labels"}
         inputs = {name: value.to(dtype) if value.is_floating_point() else value for name, value in known.items()}
         with torch.no_grad():
@@ -110,9 +113,35 @@ def observe(model, asked):
 
 
 def test_a_family_equals_its_witness(family):
-    name, path, reference = family
+    model, prompts = hf(family[1])
+    assert_like_the_witness(*family, check_model(model, prompts), prompts)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_family_that_is_not_known_equals_its_witness(tmp_path, name):
+    """ERNIE's processor writes token types of a kind of its own, by which its experts are chosen."""
+    make_family(tmp_path, name)
+    model, prompts = hf(tmp_path)
+    model = check_model(model, prompts)
+    assert model.causal
+    assert model.kernel is not None
+    assert_like_the_witness(name, tmp_path, FamilyWitness(tmp_path, name), model, prompts)
+
+
+def test_attention_under_a_window_equals_its_witness(tmp_path, checkpoint):
+    path = shutil.copytree(checkpoint("llava_next_mistral"), tmp_path / "model")
+    config = json.loads((path / "config.json").read_text())
+    config["text_config"]["sliding_window"] = 48
+    (path / "config.json").write_text(json.dumps(config))
     model, prompts = hf(path)
-    check_model(model, prompts)
+    model = check_model(model, prompts)
+    assert model.causal
+    assert model.kernel is None
+    assert_like_the_witness("window", path, FamilyWitness(path, "llava_next_mistral"), model, prompts)
+
+
+def assert_like_the_witness(name, path, reference, model, prompts):
+    """Masses and logits of some questions about two images, in one batch."""
     pixels = [model.preprocessor(image) for image in PICTURES]
     built = [[prompts.build(question, each.image_ids) for question in QUESTIONS] for each in pixels]
     if model.packs:
@@ -131,7 +160,7 @@ def test_a_family_equals_its_witness(family):
         for column, flow in enumerate(FLOW_NAMES):
             worst = max(worst, np.abs(flows[number, ..., column].numpy() - expected[flow]).max())
         spread = max(spread, expected["a2v"].max() - expected["a2v"].min())
-        attention = "sdpa" if model.causal else "eager"  # which alone caps scores in all versions
+        attention = "sdpa" if model.kernel is not None else "eager"  # which alone caps scores in all versions
         plain = reference.run(read, dtype=torch.float32, attention=attention, logits_to_keep=1).logits[0, -1]
         wrong = max(wrong, float((logits[number] - plain).abs().max()))
     print(f"{name}: flows {worst:.1e}, logits {wrong:.1e}, spread {spread:.2f}")
@@ -192,24 +221,29 @@ def test_a_model_that_is_not_known_is_read_with_care(checkpoint, monkeypatch, na
     expected = observe(known, asked)
     monkeypatch.delitem(FAMILIES, name)
     unknown, prompts = hf(checkpoint(name))
-    check_model(unknown, prompts)
+    unknown = check_model(unknown, prompts)
     assert not unknown.packs
-    assert unknown.kernel is None
-    assert not unknown.causal
+    assert unknown.causal == (name != "gemma3")
+    assert (unknown.kernel is None) == (name == "gemma3")
     assert prompts.build(QUESTIONS[0], unknown.preprocessor(PICTURES[0]).image_ids) == asked[0][1][0]
     for found, right in zip(observe(unknown, asked), expected, strict=True):
         assert (found - right).abs().max() <= 1e-5
 
 
 def test_a_model_that_says_nothing_of_its_image_is_refused(checkpoint, monkeypatch):
-    path = checkpoint("internvl")
-    monkeypatch.delitem(FAMILIES, "internvl")
-    monkeypatch.setattr("extract.models.transformers_format.find_token_types", lambda *_: None)
-    with pytest.raises(HeadflowError, match=r"is a internvl, which is not known .* no token types that say where"):
-        hf(path)
-    monkeypatch.setattr("extract.models.transformers_format.find_token_types", lambda *_: ("token_type_ids", {1, 2}))
-    with pytest.raises(HeadflowError, match="token_type_ids do not say which token stands for image content"):
-        hf(path)
+    monkeypatch.setattr("extract.models.transformers_format.image_token_id", lambda _: None)
+    with pytest.raises(HeadflowError, match=r"a InternVL, does not say .*: its config.json names no image_token_id"):
+        hf(checkpoint("internvl"))
+
+
+def test_what_a_processor_writes_of_tokens_must_follow_from_their_ids():
+    def processor(text, **_):
+        places = torch.arange(len(text[0]))[None]
+        return {"input_ids": places * 0, "position_ids": places, "labels": places, "pixel_values": torch.zeros(1, 9)}
+
+    assert find_token_types(processor, "x", "xyz", frozenset({"labels", "pixel_values"})) == {}
+    with pytest.raises(HeadflowError, match="writes position_ids for the model, which does not follow from"):
+        find_token_types(processor, "x", "xyz", frozenset({"position_ids"}))
 
 
 def test_the_templates_of_llava_are_for_its_family(checkpoint, capsys, ask):

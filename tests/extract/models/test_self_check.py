@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 import torch
@@ -59,16 +60,43 @@ def test_a_mask_that_is_not_causal_is_found(tmp_path, paths, monkeypatch):
         check_model(*load(path))
 
 
+def test_causality_is_measured(sound, paths):
+    assert sound[0].causal is None
+    assert check_model(*sound).causal
+    assert not check_model(*load(paths["gemma3"])).causal
+
+
+def test_an_input_that_is_not_passed_on_is_found(paths):
+    """Token types of Gemma 3, by which image tokens see each other."""
+    model, prompts = load(paths["gemma3"])
+    assert [*model.preprocessor.types] == ["token_type_ids"]
+    dropping = replace(model.preprocessor, types={name: {} for name in model.preprocessor.types})
+    with pytest.raises(HeadflowError, match=r"something else when it is observed .* what it reads beside token ids"):
+        check_model(replace(model, preprocessor=dropping), prompts)
+
+
+def test_features_of_the_image_at_other_tokens_are_found(paths):
+    """As in Llama 4, whose features stand at one token, and whose token types mark another."""
+    model, prompts = load(paths["gemma3"])
+    (start,) = prompts.encode("<start_of_image>")[1:]
+    with pytest.raises(
+        HeadflowError, match=r"stand at 4 tokens such as <image_soft_token>, but config\.json names <start_of_image>"
+    ):
+        check_model(model, replace(prompts, image_token_id=start))
+
+
 def test_image_tokens_that_the_tower_does_not_give_are_found(sound):
     model, prompts = sound
     reader = model.preprocessor
 
     class Short:
+        token_types: ClassVar = {}
+
         def __call__(self, image):
             pixels = reader(image)
             return replace(pixels, image_ids=pixels.image_ids[1:])
 
-        def whole_prompt_ids(self, text, image, *, special):
+        def whole_prompt(self, text, image, *, special):
             return None
 
     with pytest.raises(HeadflowError, match="a first pass through the model failed: Image features and image tokens"):

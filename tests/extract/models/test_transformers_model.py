@@ -53,7 +53,7 @@ def test_what_a_manifest_says_of_it(observed):
     assert fields == {
         "layers": 4,
         "heads": 8,
-        "causal": True,
+        "causal": None,
         "revision": None,
         "format": "transformers",
         "architecture": "LlavaForConditionalGeneration",
