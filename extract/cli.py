@@ -10,7 +10,7 @@ from extract.prompts.templates import TEMPLATES
 from extract.prompts.wordings import PRESETS
 from extract.questions.fields import MME_SUFFIX
 from extract.questions.hub import PROTOCOL
-from schemas.cli import number, path, place
+from schemas.cli import line_breaks, number, path, place
 from schemas.columns import LAST
 from schemas.manifest import ASPECTS, IMAGES, ORIGINAL, PACKED, ROWS, SEPARATE
 from schemas.text import storable
@@ -126,7 +126,10 @@ def parser() -> argparse.ArgumentParser:
     )
     asked = flags.add_mutually_exclusive_group()
     asked.add_argument(
-        "--prompt-suffix", type=_text, default=MME_SUFFIX, help=f"appended to each question (default {MME_SUFFIX!r})"
+        "--prompt-suffix",
+        type=_typed,
+        default=MME_SUFFIX,
+        help=f"appended to each question; \\n is a line break (default {MME_SUFFIX!r})",
     )
     asked.add_argument(
         "--prompts",
@@ -140,7 +143,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--answer-tokens",
         nargs=2,
-        type=_text,
+        type=_answer,
         default=["Yes", "No"],
         metavar=("YES", "NO"),
         help="two answers, whose first tokens behind the prompt `margin` compares (default Yes No)",
@@ -227,6 +230,18 @@ def _text(text: str) -> str:
     if text != storable(text):
         raise argparse.ArgumentTypeError("it is not text in UTF-8")
     return text
+
+
+def _typed(text: str) -> str:
+    """Text with line breaks as people type them."""
+    return line_breaks(_text(text))
+
+
+def _answer(text: str) -> str:
+    """An answer, which is some text."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("an answer is empty")
+    return _text(text)
 
 
 def _name(text: str) -> str:

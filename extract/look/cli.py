@@ -2,7 +2,7 @@
 
 import argparse
 
-from schemas.cli import number, path
+from schemas.cli import line_breaks, number, path
 from schemas.manifest import ROWS
 
 NAME = "look"
@@ -21,7 +21,7 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument("--model-path", required=True, help="checkpoint, a directory or a hub id")
     flags.add_argument("--image", type=path, required=True, help="image file")
-    flags.add_argument("--question", required=True, help="the question")
+    flags.add_argument("--question", type=line_breaks, required=True, help="the question; \\n is a line break")
     flags.add_argument(
         "--top",
         type=number(int, 1, ROWS),

@@ -38,7 +38,8 @@ def look(argv: Sequence[str], extract: Callable[[argparse.Namespace], int]) -> i
     flags = parser()
     own, others = flags.parse_known_args(argv)
     if not own.image.is_file():
-        raise HeadflowError(f"{own.image} is not an image file", setting="image")
+        what = "is not a file" if own.image.exists() else "does not exist"
+        raise HeadflowError(f"{own.image} {what}", setting="image")
     out = own.output_dir or _default_output(own, others)
     with tempfile.TemporaryDirectory() as folder:
         arguments = _arguments(own, others, flags.format_usage(), Path(folder) / "question.json", out)

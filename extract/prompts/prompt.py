@@ -103,6 +103,8 @@ class PromptBuilder:
         Raises:
             HeadflowError: there is no such token.
         """
+        if not word.strip():
+            raise HeadflowError("an answer is empty, and has no token", setting="answer_tokens")
         prompt, reply = self.template.render(self.wording.ask("Is there a picture?")).text, self.template.reply(word)
         for before in (prompt, "\n"):
             opening, whole = self.encode(before), self.encode(before + reply)

@@ -15,9 +15,9 @@ from extract.questions.fields import MME_SUFFIX
 from schemas.errors import HeadflowError
 from schemas.text import one_line, short, storable
 
-QUESTION, STEM = "question", "stem"
+QUESTION, STEM, LMMS_STEM = "question", "stem", "lmms_stem"
 INSTRUCTION = " Please answer yes or no."  # how MME's questions end
-PLACE = re.compile(rf"\{{({QUESTION}|{STEM})\}}")
+PLACE = re.compile(rf"\{{({QUESTION}|{STEM}|{LMMS_STEM})\}}")
 NAME = re.compile(r"\w[\w.+-]{0,39}")  # part of ids and of names of folders
 FIELDS = ("template", "conv_mode", "system")
 
@@ -28,7 +28,8 @@ class Wording:
 
     Attributes:
         template: the message, with `{question}` in the place of the question, or `{stem}` in the place of the question
-            without MME's " Please answer yes or no."; one of them or both, each as often as wanted.
+            without MME's " Please answer yes or no." and white space at its ends; or `{lmms_stem}`, the same as
+            lmms-eval cuts it, which leaves a space where MME has two before its instruction. At least one of them.
         name: None if it is the only one, made of a suffix.
         conv_mode: name of its conversation template; None: that of the run.
         system: takes the place of the conversation template's system message; None: the template's own.
@@ -52,21 +53,25 @@ class Wording:
 
     def ask(self, question: str) -> str:
         """The message that asks a question. If it would end with the suffix twice, it ends with it once."""
-        texts = {QUESTION: question, STEM: question.replace(INSTRUCTION, "").strip()}
+        texts = {
+            QUESTION: question,
+            STEM: question.replace(INSTRUCTION, "").strip(),
+            LMMS_STEM: question.strip().replace(INSTRUCTION, ""),
+        }
         begins = PLACE.sub(lambda place: texts[place[1]], self.template.removesuffix(self.suffix))
-        return begins if begins.endswith(self.suffix.strip()) else begins + self.suffix
+        return begins if begins.rstrip().endswith(self.suffix.strip()) else begins + self.suffix
 
     def describe(self) -> dict[str, str | None]:
         """Its fields, as they stand in files."""
         return {field: getattr(self, field) for field in FIELDS}
 
 
-# Sources: MME's release, whose questions say how to answer; `llava_mme.jsonl` of LLaVA's evaluation, which appends to
-# them; `lmms_eval/tasks/mme` of lmms-eval, which replaces what MME says by what LLaVA appends.
+# Sources: MME's release, whose questions say how to answer; `llava_mme.jsonl` of LLaVA's evaluation, and
+# `mme_doc_to_text` in `lmms_eval/tasks/mme/utils.py` of lmms-eval, which both replace what MME says.
 PRESETS = {
-    "mme": Wording("{question}", "mme"),
-    "llava": Wording("{question}" + MME_SUFFIX, "llava"),
-    "lmms-eval": Wording("{stem}" + MME_SUFFIX, "lmms-eval"),
+    "mme": Wording("{question}" + INSTRUCTION, "mme"),
+    "llava": Wording("{stem}" + MME_SUFFIX, "llava"),
+    "lmms-eval": Wording("{lmms_stem}" + MME_SUFFIX, "lmms-eval"),
 }
 
 

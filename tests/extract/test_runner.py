@@ -447,6 +447,8 @@ def test_a_flag_that_is_not_a_choice(capsys):
         ("--num-chunks", str(10**12), "1000000000000 is not a whole number from 1 to 2147483648"),
         ("--chunk-idx", "-1", "-1 is not a whole number from 0"),
         ("--prompt-suffix", "a\udcff", "argument --prompt-suffix: it is not text in UTF-8"),
+        ("--answer-tokens", ["", "No"], "argument --answer-tokens: an answer is empty"),
+        ("--answer-tokens", ["Yes", " "], "argument --answer-tokens: an answer is empty"),
         ("--output-dir", "", "the path is empty"),
         ("--image-folder", "", "the path is empty"),
         ("--question-file", "", "the path is empty"),
@@ -455,7 +457,7 @@ def test_a_flag_that_is_not_a_choice(capsys):
 )
 def test_a_flag_that_cannot_be_read(capsys, flag, value, says):
     with pytest.raises(SystemExit) as error:
-        main([f"{flag}={value}"])
+        main([flag, *value] if isinstance(value, list) else [f"{flag}={value}"])
     assert error.value.code == 2
     assert says in capsys.readouterr().err
 

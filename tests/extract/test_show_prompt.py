@@ -67,6 +67,10 @@ def test_flags_that_change_a_prompt_change_the_strip(show):
     _, plain = show(row)
     _, bare = show(row, flags=["--prompt-suffix", ""])
     assert len(bare) < len(plain)
+    typed = r"\nAnswer the question using a single word or phrase."  # as the README and --help print it
+    assert show(row, flags=["--prompt-suffix", typed])[1] == plain
+    _, literal = show(row, flags=["--prompt-suffix", r" \\nabla"])
+    assert [line for line in literal if "\\" in line]
     _, original = show(row, flags=["--system-span", "original"])
     assert read(original[2:])[0] == read(plain[2:])[0]
     assert read(original[2:])[1].count("sys") == read(plain[2:])[1].count("sys") + 1

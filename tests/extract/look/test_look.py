@@ -149,12 +149,12 @@ def test_usage_is_its_own(tmp_path, capsys):
         assert "--question-file" not in error
 
 
-@pytest.mark.parametrize("name", ["gone.png", "."])
-def test_an_image_that_is_none(checkpoint_path, tmp_path, capsys, name):
+@pytest.mark.parametrize(("name", "says"), [("gone.png", "does not exist"), (".", "is not a file")])
+def test_an_image_that_is_none(checkpoint_path, tmp_path, capsys, name, says):
     assert look(checkpoint_path, tmp_path / name, tmp_path / "look") == 2
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1
-    assert "is not an image file; see --image" in lines[0]
+    assert lines[0].endswith(f"{says}; see --image")
     assert not (tmp_path / "look").exists()
 
 

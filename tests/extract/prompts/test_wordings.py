@@ -16,16 +16,24 @@ from schemas.errors import HeadflowError
 from schemas.roles import ROLES, SYSTEM
 from tests.support.tiny_families import make_family
 
-MME = "Is there a cat in this image? Please answer yes or no."
 SHORT = "\nAnswer the question using a single word or phrase."
 
 
-def test_the_presets_are_how_others_ask():
-    mme, llava, lmms = read_wordings(["mme", "llava", "lmms-eval"])
-    assert mme.ask(MME) == MME
-    assert llava.ask(MME) == MME + SHORT
-    assert lmms.ask(MME) == "Is there a cat in this image?" + SHORT
-    assert lmms.ask("Is it red?") == llava.ask("Is it red?") == "Is it red?" + SHORT
+@pytest.mark.parametrize(
+    ("text", "mme", "lmms"),
+    [
+        # As most texts of MME's release and the hub's Parquet have it
+        ("Is it a cat? Please answer yes or no.", "Is it a cat? Please answer yes or no.", "Is it a cat?"),
+        # With two spaces, as some have it: LLaVA's file has none at its end, lmms-eval leaves one
+        ("Is it a cat?  Please answer yes or no.", "Is it a cat?  Please answer yes or no.", "Is it a cat? "),
+        # As LLaVA's file and other tables have it
+        ("Is it a cat?", "Is it a cat? Please answer yes or no.", "Is it a cat?"),
+    ],
+)
+def test_the_presets_are_how_others_ask(text, mme, lmms):
+    """What LLaVA's and lmms-eval's evaluations sent was read off `llava_mme.jsonl` and `mme_doc_to_text`."""
+    asked = {each.name: each.ask(text) for each in read_wordings(["mme", "llava", "lmms-eval"])}
+    assert asked == {"mme": mme, "llava": "Is it a cat?" + SHORT, "lmms-eval": lmms + SHORT}
 
 
 @pytest.mark.parametrize(
@@ -59,7 +67,7 @@ def test_files_and_presets_in_the_order_they_are_named(tmp_path):
     found = read_wordings([str(tmp_path / "b.json"), "mme", str(tmp_path / "a.toml")])
     assert [(each.name, each.template, each.conv_mode, each.system) for each in found] == [
         ("x.y", "{question}", "v1", None),
-        ("mme", "{question}", None, None),
+        ("mme", "{question} Please answer yes or no.", None, None),
         ("one", "{question}\nShort.", None, None),
         ("二", "{stem}", None, ""),
     ]
