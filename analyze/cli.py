@@ -102,7 +102,12 @@ def parser() -> Parser:
     plots.add_argument(
         "--layers", nargs="+", metavar="L", help="layers that get a picture, as 3, 0-7 or 24- (default all)"
     )
-    plots.add_argument("--categories", nargs="+", metavar="NAME", help="categories that get pictures (default all)")
+    plots.add_argument(
+        "--categories",
+        nargs="+",
+        metavar="NAME",
+        help="categories that get pictures (default all; of more than 100, the 100 largest)",
+    )
 
     summary = commands.add_parser("summary", help="means, quantiles and the MME score, as tables and CSV")
     _run_argument(summary)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analyze.scores.answers import NO_LEAN, accuracy_and_bias
+from analyze.scores.answers import NO_LEAN, AnswerSums, accuracy_and_bias
 from analyze.scores.images import image_groups
 from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap, Interval, percentiles
 from analyze.statistics.calibration import Calibration, calibrate
@@ -18,7 +18,7 @@ from analyze.statistics.multiplicity import false_discovery_rate
 from analyze.tables.frames import Heads
 from analyze.tables.text_scope import TextScope
 from analyze.tables.values import head_columns, lead, observed_samples, sample_values
-from schemas.text import listed
+from schemas.text import counted, listed
 
 NO_DIFFICULTY = "none"
 SIGNIFICANT = 0.05
@@ -73,8 +73,8 @@ class Diagnosis:
         states = ", ".join(f"{whole[state]} {state}" for state in STATES)
         bounds = "" if np.isnan(whole["low"]) else f" (95% interval {whole['low']:.1f} to {whole['high']:.1f})"
         lines = [
-            f"answers: {whole['accuracy']:.1f}% of {whole['questions']} right{bounds}; of {whole['images']} pairs of "
-            f"questions {states}"
+            f"answers: {whole['accuracy']:.1f}% of {whole['questions']} right{bounds}; of "
+            f"{counted(whole['images'], 'pair')} of questions {states}"
         ]
         if whole["unread"]:
             lines.append(
@@ -82,7 +82,8 @@ class Diagnosis:
                 "not towards a bias"
             )
         if self.left_out:
-            lines.append(f"left out: {self.left_out} more questions, whose right answer is neither yes nor no")
+            more = counted(self.left_out, "more question")
+            lines.append(f"left out: {more}, with a right answer that is neither yes nor no")
         return lines
 
     def _difficulties(self) -> list[str]:
@@ -207,13 +208,14 @@ def pairs_of_questions(samples: pd.DataFrame, clusters: Clusters) -> pd.DataFram
 
 def _states(samples: pd.DataFrame, pairs: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
     clusters, rows = bootstrap.clusters, list[dict[str, Any]]()
-    unread = clusters.sums(samples["says"].isna().to_numpy().astype(float))
+    answers = AnswerSums.of(samples, clusters)
+    unread = clusters.counts - answers.given
     for name, images in image_groups(clusters):
-        chosen = pairs["state"][images[pairs.index.to_numpy()]]
+        chosen = pairs["state"].to_numpy()[images[pairs.index.to_numpy()]]
         row: dict[str, Any] = {"category": name, "questions": int(clusters.counts[images].sum())}
         row |= {"unread": int(unread[images].sum()), "images": len(chosen)}
-        row |= {state: int((chosen == state).sum()) for state in STATES}
-        rows.append(row | accuracy_and_bias(samples, bootstrap, images))
+        row |= {state: int(np.count_nonzero(chosen == state)) for state in STATES}
+        rows.append(row | accuracy_and_bias(answers, bootstrap, images))
     *of_categories, whole = (row.pop("bias_p") for row in rows)
     corrected = [*false_discovery_rate(np.array(of_categories, np.float64)), whole]
     table = pd.DataFrame(rows)
@@ -247,26 +249,29 @@ def _difficulty(samples: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
 def _harder(bootstrap: Bootstrap, one: Sums, other: Sums, *, level: float) -> Interval:
     """By how much accuracy in one group of questions exceeds that in another, within the categories that have both.
 
+    Categories with one image are left out, as nothing varies within them.
+
     Args:
         one, other: of each image, its right answers in a group, and its questions.
     """
-    clusters, numbers = bootstrap.clusters, np.arange(len(bootstrap.clusters.categories))
-    counts = [np.bincount(clusters.category, asked, len(numbers)) for _, asked in (one, other)]
-    shared = numbers[(counts[0] > 0) & (counts[1] > 0)]
-    if not len(shared):
-        return Interval(np.nan, None, None, "no category has other questions to compare with")
-    inside = np.isin(clusters.category, shared)
+    category, number = bootstrap.clusters.category, len(bootstrap.clusters.categories)
+    counts = [np.bincount(category, asked, number) for _, asked in (one, other)]
+    shared = (counts[0] > 0) & (counts[1] > 0) & (np.bincount(category, minlength=number) > 1)
+    if not shared.any():
+        return Interval(np.nan, None, None, "no category of several images has other questions to compare with")
+    inside = shared[category]
+    weights = counts[0][shared] / counts[0][shared].sum()
     estimate, draws = 0.0, np.zeros(bootstrap.resamples)
-    for number in shared:
-        images = clusters.category == number
-        weight = counts[0][number] / counts[0][shared].sum()
-        for sign, (right, asked) in ((1, one), (-1, other)):
-            estimate += sign * weight * float(right[images].sum() / asked[images].sum())
-            draws += sign * weight * bootstrap.ratios(right, asked, images)
+    for sign, (right, asked) in ((1, one), (-1, other)):
+        rights = np.bincount(category, right, number)[shared]
+        estimate += sign * float(weights @ (rights / np.bincount(category, asked, number)[shared]))
+        draws += sign * (bootstrap.ratios_by_category(right, asked, inside) @ weights)
     sizes = [int(((asked > 0) & inside).sum()) for _, asked in (one, other)]
     differ = [int(((asked > right) & inside).sum()) for right, asked in (one, other)]
     if min(sizes) < FEW_IMAGES or max(differ) < LEAST:
-        return Interval(estimate, None, None, f"cannot tell: {min(sizes)} images, {max(differ)} with a wrong answer")
+        return Interval(
+            estimate, None, None, f"cannot tell: {counted(min(sizes), 'image')}, {max(differ)} with a wrong answer"
+        )
     low, high = percentiles(draws[:, None], level)
     return Interval(estimate, float(low[0]), float(high[0]))
 
@@ -295,8 +300,9 @@ def worst_samples(samples: pd.DataFrame, masses: pd.DataFrame, number: int = WOR
     keys = [samples["category"].astype(str), samples["yes"]]
     usual = masses.where(samples["right"]).groupby(keys)
     off = (masses - usual.transform("mean")) / usual.transform("std")
-    wrong = samples.assign(lead=lead(samples), stands_out=[_standing_out(row) for _, row in off.iterrows()])
-    wrong = wrong[~samples["right"].to_numpy()].sort_values("lead", kind="stable").head(number)
+    wrong = samples.assign(lead=lead(samples))[~samples["right"].to_numpy()]
+    wrong = wrong.sort_values("lead", kind="stable").head(number)
+    wrong = wrong.assign(stands_out=[_standing_out(row) for _, row in off.loc[wrong.index].iterrows()])
     columns = [
         "sample_id",
         "category",

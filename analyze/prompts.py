@@ -12,7 +12,7 @@ import pandas as pd
 from analyze.compare.answers import cannot_tell
 from analyze.compare.heads import compare_heads, floor
 from analyze.diagnose import pairs_of_questions
-from analyze.scores.answers import NO_LEAN, accuracy_and_bias, yes_excess
+from analyze.scores.answers import NO_LEAN, AnswerSums, accuracy_and_bias
 from analyze.scores.images import category_images
 from analyze.scores.intervals import score_intervals
 from analyze.scores.mme import mme_scores, total_scores
@@ -234,22 +234,19 @@ def _corrected(whole: pd.DataFrame, asked: dict[str, pd.DataFrame], bootstrap: B
     """The table of wordings with `bias_p` corrected for their number; NaN where a bias cannot be told."""
     if bootstrap is None:
         return whole
-    excess = np.stack([yes_excess(samples, bootstrap.clusters)[0] for samples in asked.values()], axis=1)
+    excess = np.stack([AnswerSums.of(samples, bootstrap.clusters).excess for samples in asked.values()], axis=1)
     p = sign_flip_maximum(excess, seed=bootstrap.seed).p
     return whole.assign(bias_p=np.where(whole["bias_note"] == "", p, np.nan))
 
 
 def _whole(samples: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
-    pairs = pairs_of_questions(samples, bootstrap.clusters)
-    return pd.DataFrame([_measures(samples, pairs, bootstrap, np.ones(bootstrap.clusters.images, bool))])
+    measures = _measures(samples, bootstrap)
+    return pd.DataFrame([measures(np.ones(bootstrap.clusters.images, bool))])
 
 
 def _categories(samples: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
-    pairs = pairs_of_questions(samples, bootstrap.clusters)
-    table = pd.DataFrame(
-        {"category": name} | _measures(samples, pairs, bootstrap, images)
-        for name, images in category_images(bootstrap.clusters)
-    )
+    measures = _measures(samples, bootstrap)
+    table = pd.DataFrame({"category": name} | measures(images) for name, images in category_images(bootstrap.clusters))
     scores = mme_scores(samples)
     scores = pd.concat([scores, total_scores(scores)])
     scores = score_intervals(scores, samples, seed=bootstrap.seed, resamples=bootstrap.resamples)
@@ -259,22 +256,24 @@ def _categories(samples: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
     return pd.concat([table.merge(found, "left", "category"), totals], ignore_index=True)
 
 
-def _measures(
-    samples: pd.DataFrame, pairs: pd.DataFrame, bootstrap: Bootstrap, images: npt.NDArray[np.bool_]
-) -> dict[str, Any]:
-    """Accuracy, lead, yes-bias and states of pairs of some images, with their intervals."""
+def _measures(samples: pd.DataFrame, bootstrap: Bootstrap) -> Callable[[npt.NDArray[np.bool_]], dict[str, Any]]:
+    """Of some images, bool [images]: accuracy, lead, yes-bias and states of pairs, with their intervals."""
     clusters = bootstrap.clusters
-    leads = bootstrap.mean(clusters.sums(lead(samples)), clusters.counts, images)
-    unread = clusters.sums(samples["says"].isna().to_numpy().astype(np.float64))
-    states = pairs["state"][images[pairs.index.to_numpy()]]
-    found: dict[str, Any] = (
-        {"questions": int(clusters.counts[images].sum()), "images": int(images.sum())}
-        | accuracy_and_bias(samples, bootstrap, images)
-        | leads.columns("lead", "lead_low", "lead_high")
-        | {"unread": int(unread[images].sum())}
-        | {state: int((states == state).sum()) for state in STATES}
-    )
-    return {name: found[name] for name in MEASURES}
+    pairs, answers = pairs_of_questions(samples, clusters), AnswerSums.of(samples, clusters)
+    leads, unread = clusters.sums(lead(samples)), clusters.counts - answers.given
+
+    def measures(images: npt.NDArray[np.bool_]) -> dict[str, Any]:
+        states = pairs["state"][images[pairs.index.to_numpy()]]
+        found: dict[str, Any] = (
+            {"questions": int(clusters.counts[images].sum()), "images": int(images.sum())}
+            | accuracy_and_bias(answers, bootstrap, images)
+            | bootstrap.mean(leads, clusters.counts, images).columns("lead", "lead_low", "lead_high")
+            | {"unread": int(unread[images].sum())}
+            | {state: int((states == state).sum()) for state in STATES}
+        )
+        return {name: found[name] for name in MEASURES}
+
+    return measures
 
 
 def _best(asked: dict[str, pd.DataFrame], bootstrap: Bootstrap) -> pd.DataFrame:

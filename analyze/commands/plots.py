@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from analyze.cli import chosen_categories, chosen_layers
 from analyze.opening import make_folder, opened, output_folder, workers_of
@@ -12,7 +13,11 @@ from schemas.cli import say
 from schemas.store.directory import record_outputs
 from schemas.text import counted
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 SHOWN = 20  # letters that are named
+MOST_CATEGORIES = 100  # that get pictures unless they are named
 
 
 def draw_plots(arguments: argparse.Namespace) -> int:
@@ -34,6 +39,8 @@ def draw_plots(arguments: argparse.Namespace) -> int:
     for flow, share in found.outside().items():
         if share:
             say(f"warning: {share:.2%} of {flow} lies outside the bins and is not drawn", error=True)
+    if arguments.categories is None and len(categories) > MOST_CATEGORIES:
+        categories = _largest(found.samples())
     of = subject(heads, scope)
     drawn = Pictures(found, of, arguments.prefix, layers, categories, arguments.ymax, arguments.vmax).all()
     _warn(drawn, [*categories, *of])
@@ -42,6 +49,17 @@ def draw_plots(arguments: argparse.Namespace) -> int:
     record_outputs(heads.run.path, paths)
     say(f"{counted(len(paths), 'picture')} in {folder}, {paths[0].name} first")
     return 0
+
+
+def _largest(samples: "pd.Series") -> list[str]:
+    """The categories with the most samples, in the order of the run; it says that others get no picture."""
+    largest = samples[samples.index.isin(samples.nlargest(MOST_CATEGORIES).index)].index
+    say(
+        f"warning: pictures of {len(largest)} of {len(samples):,} categories, those with the most samples; "
+        "--categories names others",
+        error=True,
+    )
+    return list(map(str, largest))
 
 
 def _write(

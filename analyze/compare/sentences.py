@@ -21,11 +21,21 @@ def templates() -> dict[str, list[str]]:
     return found
 
 
-class _WithMinus(string.Formatter):
+class _Counting(string.Formatter):
+    """Writes `{number:|image|images}` as `1 image` or `2 images`; the number may be a text."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        if not format_spec.startswith("|"):
+            return str(super().format_field(value, format_spec))
+        one, many = format_spec[1:].split("|")
+        return f"{value} {one if str(value) == '1' else many}"
+
+
+class _WithMinus(_Counting):
     """Writes negative numbers with the sign of minus, in place of a hyphen."""
 
     def format_field(self, value: Any, format_spec: str) -> str:
-        text: str = super().format_field(value, format_spec)
+        text = super().format_field(value, format_spec)
         return text.replace("-", MINUS) if isinstance(value, int | float) else text
 
 
@@ -38,7 +48,7 @@ class Sentence:
     def __str__(self) -> str:
         values = {name: ", ".join(map(str, each)) if isinstance(each, list) else each
                   for name, each in self.values.items()}  # fmt: skip
-        return templates()[self.name][0].format(**values)
+        return _Counting().format(templates()[self.name][0], **values)
 
     def in_words(self, language: str) -> str:
         """The sentence in a language, with the sign of minus, as in print."""
@@ -53,10 +63,19 @@ class Sentence:
             ValueError: it is none of them.
         """
         for name in names:
-            pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+)", re.escape(templates()[name][0]))
+            counted = re.sub(r"{(\w+):\|([^|}]+)\|([^}]+)}", r"{\1} (?:\2|\3)", templates()[name][0])
+            parts = re.split(r"({\w+}|\(\?:[^)]+\))", counted)
+            pattern = "".join(_pattern(each) for each in parts)
             if found := re.fullmatch(pattern, text, re.DOTALL):
                 return cls(name, **found.groupdict())
         raise ValueError(f"no sentence says {text!r}")
+
+
+def _pattern(part: str) -> str:
+    """A part of a template as a regular expression: a value, one of two plural forms, or words."""
+    if part.startswith("(?:"):
+        return part
+    return f"(?P<{part[1:-1]}>.+)" if part.startswith("{") else re.escape(part)
 
 
 def _in_words(value: Any, language: str) -> Any:

@@ -10,6 +10,7 @@ from analyze.compare.heads import WANTED, HeadDifferences
 from analyze.compare.sentences import Sentence
 
 SIGNIFICANT = 0.05
+NAMED = 14  # categories in a sentence: all of MME's
 
 
 def clear(accuracy: pd.DataFrame) -> pd.Series:
@@ -52,7 +53,9 @@ def _by_category(accuracy: pd.DataFrame) -> list[Sentence]:
         else Sentence("categories_none", number=number)
     ]
     if untold := accuracy.loc[~accuracy["note"].isin(["", SAME]), "category"].tolist():
-        lines.append(Sentence("categories_untold", some=len(untold), number=number, named=untold))
+        more = [Sentence("more", number=len(untold) - NAMED)] if len(untold) > NAMED else []
+        named = [*untold[:NAMED], *more]
+        lines.append(Sentence("categories_untold", some=len(untold), number=number, named=named))
     return lines
 
 

@@ -9,6 +9,20 @@ from matplotlib.axes import Axes
 from analyze.drawing.texts import LETTERS, SMALLER, fit
 
 NAMES = 1.9  # inches for the names of rows
+MOST_ROWS = 60  # of a picture: more are neither read nor drawn in bounded memory
+
+
+def drawn_rows(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The rows of a table that a picture has room for, and a line on the rest, if there is any.
+
+    Args:
+        table: a row for each category, and last all of them; `questions`, how many each has.
+    """
+    if len(table) <= MOST_ROWS:
+        return table, ()
+    largest = table["questions"][:-1].nlargest(MOST_ROWS - 1).index
+    kept = table[table.index.isin([*largest, table.index[-1]])].reset_index(drop=True)
+    return kept, (f"{len(largest):,} of {len(table) - 1:,} categories are drawn, those with the most questions",)
 
 
 def draw_intervals(

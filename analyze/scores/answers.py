@@ -1,6 +1,6 @@
 """Accuracy and yes-bias of some questions, with their 95% intervals. The unit is the image."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,16 +10,38 @@ from analyze.statistics.bootstrap import Bootstrap, Interval
 from analyze.statistics.clusters import Array, Clusters
 from analyze.statistics.intervals import FEW_IMAGES, LEAST, share_interval
 from analyze.statistics.multiplicity import sign_flip_maximum
+from schemas.text import counted
 
 Images = npt.NDArray[np.bool_]
 NO_LEAN = "no image has more answers Yes, or fewer, than are right"
 
 
-def accuracy_and_bias(samples: pd.DataFrame, bootstrap: Bootstrap, images: Images) -> dict[str, Any]:
+class AnswerSums(NamedTuple):
+    """The answers to the questions on each image, all [images].
+
+    Attributes:
+        right: how many are right.
+        excess: by how many the answers Yes exceed those that should be.
+        given: how many are yes or no; one that is neither says nothing of a bias, and is not in `excess`.
+    """
+
+    right: Array
+    excess: Array
+    given: Array
+
+    @classmethod
+    def of(cls, samples: pd.DataFrame, clusters: Clusters) -> "AnswerSums":
+        """From rows of `observed_samples` whose `yes` is known, in the order of the clusters."""
+        given = samples["says"].notna().to_numpy()
+        yes = (samples["says"] == "yes").to_numpy().astype(float) - samples["yes"].to_numpy().astype(float)
+        each = samples["right"].to_numpy().astype(float), np.where(given, yes, 0.0), given.astype(float)
+        return cls(*map(clusters.sums, each))
+
+
+def accuracy_and_bias(answers: AnswerSums, bootstrap: Bootstrap, images: Images) -> dict[str, Any]:
     """Of the questions on some images: how often the answer is right, and how much more often it is yes than yes is.
 
     Args:
-        samples: rows of `observed_samples` whose `yes` is known, in the order of the bootstrap's clusters.
         images: bool [images], those that count.
 
     Returns:
@@ -27,24 +49,13 @@ def accuracy_and_bias(samples: pd.DataFrame, bootstrap: Bootstrap, images: Image
         no; NaN where something cannot be told. `bias_p`, of sign flips of images, not corrected for other groups of
         images, and `bias_note`: why there is neither an interval nor a p value.
     """
-    clusters = bootstrap.clusters
-    share = share_interval(bootstrap, clusters.sums(samples["right"].to_numpy().astype(float)), clusters.counts, images)
-    bias, p = _bias(bootstrap, *yes_excess(samples, clusters), images)
+    share = share_interval(bootstrap, answers.right, bootstrap.clusters.counts, images)
+    bias, p = _bias(bootstrap, answers.excess, answers.given, images)
     return (
         share.columns("accuracy", "low", "high", scale=100)
         | bias.columns("yes_bias", "bias_low", "bias_high", scale=100)
         | {"bias_p": p, "bias_note": bias.why}
     )
-
-
-def yes_excess(samples: pd.DataFrame, clusters: Clusters) -> tuple[Array, Array]:
-    """Of each image: by how many its answers Yes exceed those that should be, and how many answers are yes or no.
-
-    An answer that is neither says nothing of a bias, and does not count.
-    """
-    given = samples["says"].notna().to_numpy()
-    yes = (samples["says"] == "yes").to_numpy().astype(float) - samples["yes"].to_numpy().astype(float)
-    return clusters.sums(np.where(given, yes, 0.0)), clusters.sums(given.astype(float))
 
 
 def _bias(bootstrap: Bootstrap, excess: Array, given: Array, images: Images) -> tuple[Interval, float]:
@@ -65,7 +76,8 @@ def cannot_tell_bias(excess: Array) -> str:
     """
     number, lean = len(excess), int(np.count_nonzero(excess))
     if number < FEW_IMAGES:
-        return f"cannot tell: {number} images with an answer of yes or no, fewer than {FEW_IMAGES}"
+        return f"cannot tell: {counted(number, 'image')} with an answer of yes or no, fewer than {FEW_IMAGES}"
     if not lean:
         return NO_LEAN
-    return f"cannot tell: {lean} images lean either way, fewer than {LEAST}" if lean < LEAST else ""
+    leans = "image leans" if lean == 1 else "images lean"
+    return f"cannot tell: {lean} {leans} either way, fewer than {LEAST}" if lean < LEAST else ""

@@ -2,9 +2,10 @@
 
 A resample gives each image a weight. Of a category of n images, n - 1 are drawn, and each draw counts n / (n - 1) times
 (Rao and Wu, 1988): with n draws, the variance would be too small by that factor, which matters for categories of 20
-images. A statistic that is made of sums over images is then a product of matrices. Two runs on the same images take the
-same resamples, so that only their difference counts. Percentile intervals (Efron and Tibshirani, 1993, chapter 13) are
-too short below some 20 images and for shares near 0 and 1; see `intervals.share_interval`.
+images. Images that are alone in their category are resampled together. A statistic that is made of sums over images is
+then a product of matrices. Two runs on the same images take the same resamples, so that only their difference counts.
+Percentile intervals (Efron and Tibshirani, 1993, chapter 13) are too short below some 20 images and for shares near 0
+and 1; see `intervals.share_interval`.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from analyze.statistics.clusters import Array, Clusters
+from analyze.statistics.clusters import Array, Clusters, Codes
 
 RESAMPLES, SEED, LEVEL = 10_000, 0, 0.95
 
@@ -47,15 +48,38 @@ class Bootstrap:
 
     @cached_property
     def weights(self) -> npt.NDArray[np.float32]:
-        """The weight of each image, float32 [resamples, images]; that of a category's only image is always 1."""
+        """The weight of each image, float32 [resamples, images]."""
         rng = np.random.default_rng(self.seed)
         weights = np.empty((self.resamples, self.clusters.images), np.float32)
-        for category in range(len(self.clusters.categories)):
-            (members,) = np.nonzero(self.clusters.category == category)
+        strata = self._strata
+        order = np.argsort(strata, kind="stable")
+        for members in np.split(order, np.flatnonzero(np.diff(strata[order])) + 1):
             number = len(members)
             drawn = rng.multinomial(max(1, number - 1), np.full(number, 1 / number), size=self.resamples)
             weights[:, members] = drawn * (number / max(1, number - 1))
         return weights
+
+    @cached_property
+    def _strata(self) -> Codes:
+        """What each image is resampled within, [images]: its category; together, those that are alone in theirs."""
+        category = self.clusters.category
+        return np.where(np.bincount(category)[category] > 1, category, len(self.clusters.categories))
+
+    def ratios_by_category(self, sums: Array, counts: Array, images: npt.NDArray[np.bool_]) -> Array:
+        """Draws of sum(sums) / sum(counts) of each category that has some of the images, [resamples, categories].
+
+        Args:
+            sums, counts: [images].
+            images: bool [images], those that count.
+        """
+        order = np.flatnonzero(images)[np.argsort(self.clusters.category[images], kind="stable")]
+        starts = np.flatnonzero(np.diff(self.clusters.category[order], prepend=-1))
+        weights = self.weights[:, order]
+        above, below = (
+            np.add.reduceat(weights * each[order].astype(np.float32), starts, axis=1) for each in (sums, counts)
+        )
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return (above / below).astype(np.float64)
 
     def ratios(self, sums: Array, counts: Array, images: npt.NDArray[np.bool_] | None = None) -> Array:
         """Draws of sum(sums) / sum(counts).
@@ -89,9 +113,6 @@ class Bootstrap:
         estimate = float(sums[chosen].sum()) / total
         if (number := int(np.count_nonzero(counts[chosen]))) < 2:
             return Interval(estimate, None, None, f"{number} image")
-        sizes = np.bincount(self.clusters.category[chosen][counts[chosen] > 0])
-        if sizes.max() < 2:
-            return Interval(estimate, None, None, "no category has two images")
         low, high = percentiles(self.ratios(sums, counts, images)[:, None])
         return Interval(estimate, float(low[0]), float(high[0]))
 

@@ -140,7 +140,7 @@ def test_a_run_and_itself_do_not_differ_and_ten_flipped_answers_do(folder, base)
 def test_every_sentence_is_in_both_languages_with_the_same_values():
     for name, texts in templates().items():
         assert len(texts) == len(LANGUAGES), name
-        fields = [sorted(re.findall(r"\{(\w+):?([^}]*)\}", text)) for text in texts]
+        fields = [sorted(re.findall(r"\{(\w+):?(?:\|[^}]*)?([^}]*)\}", text)) for text in texts]
         assert fields[0] == fields[1], name
         assert not re.search(r"[,;:()]", re.sub(r"\{[^}]*\}", "", texts[1])), name
 
@@ -157,6 +157,10 @@ def test_sentences_in_chinese_have_the_same_numbers(folder, base):
 def test_notes_are_read_back():
     text = cannot_tell(np.arange(30) < 3)
     assert Sentence.read(text, NOTES).in_words("zh") == "无法判断：只有 3 张图像上有差别，不足 5 张"
+    text = cannot_tell(np.arange(30) < 1)
+    assert text == "cannot tell: 1 image differs, fewer than 5"
+    assert Sentence.read(text, NOTES).in_words("zh") == "无法判断：只有 1 张图像上有差别，不足 5 张"
+    assert str(Sentence("few_images", number=1, least=20)) == "cannot tell: 1 image, fewer than 20"
     with pytest.raises(ValueError, match="no sentence says"):
         Sentence.read("anything else", NOTES)
 
@@ -257,6 +261,6 @@ def test_other_right_answers_do_not_count(folder, tmp_path):
     rewrite(tmp_path / "other", "samples", swapped)
     found = compare(one, open_heads(tmp_path / "other")[0], ["q2v"], resamples=200)
     lines = found.verdict()
-    assert lines[0] == "answers: 40 paired samples have other right answers in B than in A, and do not count"
+    assert lines[0] == "answers: left out, as the right answer in B is another one than in A: 40 paired samples"
     assert lines[1].startswith("answers: no difference: ")
     assert found.answers.loc[found.answers["category"] == ALL, "questions"].tolist() == [2 * IMAGES - 40]

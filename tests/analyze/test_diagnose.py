@@ -6,6 +6,9 @@ import pytest
 
 from analyze.__main__ import main
 from analyze.diagnose import diagnose, worst_samples
+from analyze.drawing.figures import style
+from analyze.drawing.intervals import MOST_ROWS
+from analyze.drawing.results.diagnosis import answers_figure
 from analyze.scores.mme import ALL
 from analyze.tables.frames import open_heads
 from schemas.columns import FLOW_NAMES
@@ -94,12 +97,30 @@ def test_a_bias_is_tested_where_images_are_enough_and_over_all_categories(tmp_pa
     assert p[:2].tolist() == pytest.approx([max(p[:2])] * 2)  # of equals, each times two over two
 
 
+def test_of_many_categories_the_largest_are_drawn(tmp_path):
+    """One category an image: a picture has room for 60, and says so; accuracy over all has its interval."""
+    writer = start(tmp_path / "run", 400)
+    for number in range(400):
+        row = sample(number, f"category {number // 2}") | {"row": number}
+        row["prediction"] = "No" if number % 3 else row["answer"]
+        writer.add(row, {"heads": flows(np.random.default_rng(number), 2, 3)})
+    writer.finish()
+    found = result(open_heads(tmp_path / "run")[0])
+    assert len(found.states) == 201
+    whole = found.states.iloc[-1]
+    assert whole["low"] < whole["accuracy"] < whole["high"]
+    with style():
+        figure = answers_figure(found.states, found.calibration, ("run",))
+    assert figure.get_size_inches()[1] < 25
+    assert len(figure.axes[0].get_yticks()) == MOST_ROWS
+    assert "59 of 200 categories are drawn, those with the most questions" in figure.get_suptitle()
+
+
 def test_questions_without_a_yes_or_no_are_counted(tmp_path):
     path = write(tmp_path / "run").run.path
     rewrite(path, "samples", lambda content: put(content, "answer", slice(0, 3), ["a cat"] * 3))
-    assert (
-        "left out: 3 more questions, whose right answer is neither yes nor no" in result(open_heads(path)[0]).verdict()
-    )
+    verdict = result(open_heads(path)[0]).verdict()
+    assert "left out: 3 more questions, with a right answer that is neither yes nor no" in verdict
 
 
 def test_planted_difficulty_is_found(tmp_path):

@@ -11,6 +11,7 @@ from PIL import Image
 
 from analyze.__main__ import main
 from analyze.cli import LONGEST_PREFIX
+from analyze.commands import plots
 from analyze.drawing.figures import style
 from analyze.drawing.fonts import undrawable
 from analyze.drawing.heads import draw_head_map, draw_layer_row, panel_width
@@ -285,6 +286,17 @@ def test_strange_categories_get_their_own_safe_file_names(tmp_path):
         (tmp_path / f"{'p' * LONGEST_PREFIX}_{name}_stacked_hist.png").touch()
     assert names["数值计算"] == "数值计算"
     assert names["a/b"] == "a_b"
+
+
+def test_of_many_categories_the_largest_are_drawn(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(plots, "MOST_CATEGORIES", 2)
+    run = write_run(tmp_path / "run", categories={"a": 2, "b": 6, "c": 4})
+    command = ["plots", str(run), "--dpi", "20", "--metrics", "t2v", "--layers", "0"]
+    assert main(command) == 0
+    assert "pictures of 2 of 3 categories, those with the most samples; --categories" in capsys.readouterr().err
+    assert {path.name for path in run.glob("category_*")} == {"category_b", "category_c"}
+    assert main([*command, "--categories", "a", "b", "c"]) == 0
+    assert (run / "category_a").is_dir()
 
 
 def test_strange_categories_are_drawn(tmp_path, recwarn, capsys):

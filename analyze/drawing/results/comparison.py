@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 
 from analyze.drawing.figures import new_figure, place_panels, short_tick_labels
 from analyze.drawing.heads import GREY, draw_diverging_map, map_size
-from analyze.drawing.intervals import NAMES, draw_intervals, name_rows
+from analyze.drawing.intervals import NAMES, draw_intervals, drawn_rows, name_rows
 from analyze.drawing.labels import label
 from analyze.drawing.texts import LETTERS, SMALLER, put_legend
 from analyze.tables.text_scope import Array
@@ -53,8 +53,9 @@ def scores_figure(scores: pd.DataFrame, title: str, of: Sequence[str], names: tu
         title, of: see `new_figure`.
         names: of the two runs.
     """
+    scores, more = drawn_rows(scores)
     height = 1.9 + 0.34 * len(scores)
-    figure = new_figure((9.5, height), title, of)
+    figure = new_figure((9.5, height), title, [*of, *more])
     left, right = place_panels(figure, 1, 2, left=NAMES, above=0.35, between=(0.3, 0), sharey=True)
     draw_shares(left, scores)
     draw_differences(right, scores)

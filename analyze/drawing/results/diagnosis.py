@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 
 from analyze.drawing.figures import new_figure, place_panels
 from analyze.drawing.heads import GREY, draw_diverging_map, map_size
-from analyze.drawing.intervals import NAMES, name_rows
+from analyze.drawing.intervals import NAMES, drawn_rows, name_rows
 from analyze.drawing.texts import LETTERS, SMALLER, put_legend
 from analyze.statistics.calibration import Calibration
 from analyze.statistics.contrasts import BOTH_RIGHT, BOTH_WRONG, NEITHER, NO_BIASED, STATES, YES_BIASED
@@ -47,8 +47,9 @@ def draw_calibration(axes: Axes, found: Calibration) -> Axes:
 
 def answers_figure(states: pd.DataFrame, calibration: Calibration | None, of: Sequence[str]) -> Figure:
     """Pair states by category on the left, calibration on the right."""
+    states, more = drawn_rows(states)
     width, height = (10.5, max(4.0, 1.9 + 0.34 * len(states))) if calibration else (7.0, 1.9 + 0.34 * len(states))
-    figure = new_figure((width, height), "How pairs of questions on an image are answered", of)
+    figure = new_figure((width, height), "How pairs of questions on an image are answered", [*of, *more])
     columns = 2 if calibration else 1
     panels = place_panels(figure, 1, columns, left=NAMES, above=0.35, between=(0.95, 0))
     draw_states(panels[0], states)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analyze.drawing.figures import new_figure, place_panels
-from analyze.drawing.intervals import NAMES, draw_intervals, name_rows
+from analyze.drawing.intervals import NAMES, draw_intervals, drawn_rows, name_rows
 from analyze.drawing.texts import LETTERS, SMALLER, put_legend
 
 WITH, WITHOUT, PRIOR = "#0072B2", "#E69F00", "#000000"  # of Okabe and Ito
@@ -25,8 +25,9 @@ def gain_figure(table: pd.DataFrame, images: str, of: Sequence[str]) -> Figure:
         table: of `analyze.image.gain.Gain`.
         images: what stands in place of the image.
     """
+    table, more = drawn_rows(table)
     size = 10.5, 1.9 + 0.36 * len(table)
-    figure = new_figure(size, "What the image brings, 95% intervals by image", of)
+    figure = new_figure(size, "What the image brings, 95% intervals by image", [*of, *more])
     left, right = place_panels(figure, 1, 2, left=NAMES, above=0.35, between=(0.35, 0), sharey=True)
     y = np.arange(len(table))
     left.vlines(table["frequent"], y - 0.36, y + 0.36, color=PRIOR, linewidth=2)

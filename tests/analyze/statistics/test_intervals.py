@@ -138,9 +138,21 @@ def test_what_has_no_interval_says_why():
     assert (found.low, found.high, found.why) == (None, None, "1 image")
     with pytest.raises(ValueError, match="no image has a value"):
         share_interval(bootstrap, np.array([0.0]), np.array([0.0]))
+
+
+def test_images_that_are_alone_in_their_category_are_resampled_together():
     lonely = clusters(30, categories=30)
-    found = Bootstrap(lonely, 10).mean(np.arange(30.0), lonely.counts)
-    assert (found.low, found.why) == (None, "no category has two images")
+    found = Bootstrap(lonely).mean(2 * np.arange(30.0), lonely.counts)
+    error = stats.sem(np.arange(30.0))
+    assert (found.low, found.high) == pytest.approx((14.5 - 1.96 * error, 14.5 + 1.96 * error), abs=0.2)
+
+
+def test_ratios_of_all_categories_are_those_of_each():
+    of, rng = clusters(50, categories=8), np.random.default_rng(0)
+    bootstrap, right = Bootstrap(of, 20), rng.integers(0, 3, 50).astype(float)
+    images = rng.random(50) < 0.7
+    each = [bootstrap.ratios(right, of.counts, images & (of.category == number)) for number in range(8)]
+    assert bootstrap.ratios_by_category(right, of.counts, images) == pytest.approx(np.stack(each, axis=1), nan_ok=True)
 
 
 @pytest.mark.parametrize("images", [60, 300])
