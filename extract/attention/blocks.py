@@ -15,12 +15,13 @@ from schemas.roles import IMAGE, PADDING, QUESTION, ROLES
 class OnDevice:
     """A dataclass of tensors that moves as one."""
 
-    def to(self, device: torch.device) -> Self:
+    def to(self, device: torch.device, *, non_blocking: bool = False) -> Self:
         """The same on a device; fields that are not tensors stay as they are."""
         moved: dict[str, Any] = {}
         for field in fields(self):  # type: ignore[arg-type]
             value = getattr(self, field.name)
-            moved[field.name] = value.to(device) if isinstance(value, Tensor | OnDevice) else value
+            is_tensor = isinstance(value, Tensor | OnDevice)
+            moved[field.name] = value.to(device, non_blocking=non_blocking) if is_tensor else value
         return replace(self, **moved)  # type: ignore[type-var]
 
 

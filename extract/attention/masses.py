@@ -12,7 +12,7 @@ from torch import Tensor
 from extract.attention.blocks import Block
 from extract.attention.packing import Batch
 from schemas.columns import FLOW_NAMES
-from schemas.roles import IMAGE, QUESTION, ROLES, TEXT
+from schemas.roles import IMAGE, QUESTION, ROLES
 
 SCRATCH = 2**28  # bytes of float32 scores that are held at once
 
@@ -165,7 +165,7 @@ def mean_masses(image: Tensor, first: Tensor, further: Tensor | None, batch: Bat
     t2v = questions[..., 0, IMAGE] / batch.text_tokens[:, None]
     of_question, of_last = (questions / counts[:, None, :, None]).unbind(dim=-2)
     of_image = (image.squeeze(3) / batch.image.groups.sum(dim=-1)[:, None])[:, batch.owner]
-    v2t = of_image[..., TEXT].sum(dim=-1)
+    v2t = _on_text(of_image)
     crossings = torch.stack([t2v, v2t], dim=-1)
     return torch.cat([crossings, of_image, of_question, of_last], dim=-1).transpose(0, 1).contiguous()
 
@@ -182,8 +182,13 @@ def mean_masses_of_sequences(sums: Tensor, counts: Tensor) -> Tensor:
         float32 [questions, layers, heads, columns], columns as in `schemas.columns.FLOW_NAMES`.
     """
     of_image, of_question, of_last, of_text = (sums / counts[:, None, :, None]).unbind(dim=3)
-    crossings = torch.stack([of_text[..., IMAGE], of_image[..., TEXT].sum(dim=-1)], dim=-1)
+    crossings = torch.stack([of_text[..., IMAGE], _on_text(of_image)], dim=-1)
     return torch.cat([crossings, of_image, of_question, of_last], dim=-1).transpose(0, 1).contiguous()
+
+
+def _on_text(masses: Tensor) -> Tensor:
+    """Masses on all roles but the image, summed: [..., roles] -> [...]. On CUDA, a list of them would be waited for."""
+    return torch.cat([masses[..., :IMAGE], masses[..., IMAGE + 1 :]], dim=-1).sum(dim=-1)
 
 
 def reference_masses(attention: Tensor, roles: Tensor) -> dict[str, Tensor]:

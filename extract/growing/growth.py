@@ -9,11 +9,12 @@ prompt.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from extract.attention.blocks import OnDevice
 from extract.attention.transformers_interface import observing
 from extract.growing.attention import Changed, ChangedAttention, Keys
 from extract.growing.changes import Change, last
@@ -26,27 +27,34 @@ from schemas.roles import IMAGE, PADDING
 
 
 @dataclass(frozen=True)
-class Sequences:
+class Sequences(OnDevice):
     """The tokens of an image's questions that are computed anew.
 
     Attributes:
         columns: int64 [questions, length], their places in the packed sequence; padding repeats the last.
         roles: int64 [questions, length], codes of `schemas.roles`, `PADDING` included.
         shared: tokens before them whose keys and values are those of the prefill; 0: none.
+        seen: int64, the places in `shared` whose keys changed heads still see.
+        other: of `swap`, int64, the places of image tokens in the prefix of the other image.
     """
 
     columns: Tensor
     roles: Tensor
     shared: int
+    seen: Tensor
+    other: Tensor | None
 
     @classmethod
-    def of(cls, prefill: Prefill, *, whole: bool) -> "Sequences":
-        """The whole prompts, or what stands behind the image."""
+    def of(cls, prefill: Prefill, change: Change, *, whole: bool, other: Prefill | None = None) -> "Sequences":
+        """The whole prompts, or what stands behind the image; on the CPU."""
         shared = 0 if whole else prefill.prefix
         own = [places[shared:] for places in prefill.prompts]
         columns = torch.nn.utils.rnn.pad_sequence(own, batch_first=True, padding_value=-1)
         roles = torch.where(columns < 0, PADDING, prefill.roles[columns])
-        return cls(columns.where(columns >= 0, columns.amax(dim=1, keepdim=True)), roles, shared)
+        columns = columns.where(columns >= 0, columns.amax(dim=1, keepdim=True))
+        seen = ~change.keys(prefill.roles[None, :shared])[0] if shared else torch.zeros(0, dtype=torch.bool)
+        image = None if other is None else (other.roles[: other.prefix] == IMAGE).argwhere()[:, 0]
+        return cls(columns, roles, shared, seen.argwhere()[:, 0], image)
 
 
 @dataclass(frozen=True)
@@ -75,15 +83,42 @@ class Source:
         """The keys and values of a layer before the tokens that are computed anew; None: there are none."""
         return Keys(self.prefill.keys[layer][0], self.prefill.values[layer][0]) if self.sequences.shared else None
 
-    def keys(self, layer: int, chosen: Tensor) -> Keys:
-        """Those of some tokens of the prefix; `chosen` is bool [prefix]."""
+    def seen(self, layer: int) -> Keys:
+        """Those of them that changed heads still see."""
+        chosen = self.sequences.seen
         return Keys(self.prefill.keys[layer][0][:, chosen], self.prefill.values[layer][0][:, chosen])
 
     def of_other(self, layer: int) -> Keys:
         """Those of the other image."""
         assert self.other is not None
-        image = self.other.roles[: self.other.prefix] == IMAGE
+        image = self.sequences.other
         return Keys(self.other.keys[layer][0][:, image], self.other.values[layer][0][:, image])
+
+
+@dataclass(frozen=True)
+class HeadsOf:
+    """The heads of one layer that knock-outs change, in the order of the knock-outs.
+
+    Attributes:
+        knock_outs: int64 [pairs], on the device; `heads`: int64 [pairs], there too.
+        begins: of each knock-out its first pair, and the number of pairs.
+    """
+
+    knock_outs: Tensor
+    heads: Tensor
+    begins: list[int]
+
+    @classmethod
+    def of(cls, heads: Sequence[Sequence[int]], device: torch.device) -> "HeadsOf":
+        """Those of each knock-out."""
+        pairs = [(number, head) for number, each in enumerate(heads) for head in each]
+        knock_outs, chosen = torch.tensor(pairs, dtype=torch.int64, device=device).view(len(pairs), 2).unbind(dim=1)
+        return cls(knock_outs, chosen, [0, *accumulate(map(len, heads))])
+
+    def by(self, some: slice) -> tuple[Tensor, Tensor]:
+        """The pairs of some knock-outs, which are counted from the first of these."""
+        pairs = slice(self.begins[some.start], self.begins[some.stop])
+        return self.knock_outs[pairs] - some.start, self.heads[pairs]
 
 
 class Growth:
@@ -101,8 +136,11 @@ class Growth:
         self._tokens = tokens
         self._lowest = {name: min({layer for layer, _ in each.heads} | each.layers) for name, each in sets.items()}
         self._names = sorted(sets, key=lambda name: self._lowest[name])
-        self._heads = {name: self._by_layer(each) for name, each in sets.items()}
-        self._skipped = {name: each.layers if change.skips else frozenset() for name, each in sets.items()}
+        heads = [self._by_layer(sets[name]) for name in self._names]
+        self._heads = [HeadsOf.of([each[layer] for each in heads], model.device) for layer in range(model.layers)]
+        skips = [[change.skips and layer in sets[name].layers for name in self._names] for layer in range(model.layers)]
+        self._skips = torch.tensor(skips, device=model.device)  # bool [layers, knock-outs]
+        self._skipped = [any(each) for each in skips]
         self.whole = model.kernel is None or not change.behind
 
     def run(
@@ -116,15 +154,15 @@ class Growth:
         Returns:
             The final hidden states without any, [questions, width], and those with them, some knock-outs at a time.
         """
-        source = Source(prefill, self.sequences(prefill), means, other)
+        source = Source(prefill, self.sequences(prefill, other), means, other)
         states = self.untouched(source)
         number = max(1, self._tokens // source.sequences.columns.numel())
-        groups = [self._names[start : start + number] for start in range(0, len(self._names), number)]
-        return self._final(states[-1], source), (self._grow(names, source, states) for names in groups)
+        groups = [slice(start, start + number) for start in range(0, len(self._names), number)]
+        return self._final(states[-1], source), (self._grow(group, source, states) for group in groups)
 
-    def sequences(self, prefill: Prefill) -> Sequences:
+    def sequences(self, prefill: Prefill, other: Prefill | None = None) -> Sequences:
         """The tokens that are computed anew."""
-        return Sequences.of(prefill, whole=self.whole)
+        return self._model.uploader.copy(Sequences.of(prefill, self._change, whole=self.whole, other=other))
 
     def layers_run(self) -> int:
         """How many layers all knock-outs of one sequence go through together."""
@@ -152,33 +190,32 @@ class Growth:
         return states
 
     @torch.inference_mode()
-    def _grow(self, names: list[str], source: Source, states: Sequence[Tensor]) -> Grown:
+    def _grow(self, group: slice, source: Source, states: Sequence[Tensor]) -> Grown:
         """Take some knock-outs from their lowest layers to the top; row = knock-out * questions + question."""
-        questions = len(source.sequences.columns)
+        questions, names = len(source.sequences.columns), self._names[group]
         joining = [self._lowest[name] for name in names]
         hidden = states[0][:0]
         for layer in range(joining[0], self._model.layers):
-            there = names[: sum(lowest <= layer for lowest in joining)]
+            there = slice(group.start, group.start + sum(lowest <= layer for lowest in joining))
             hidden = torch.cat([hidden, *[states[layer]] * joining.count(layer)])
-            question = torch.arange(questions, device=hidden.device).repeat(len(there))
+            question = torch.arange(questions, device=hidden.device).repeat(there.stop - there.start)
             changed = self._changed(layer, there, source, question)
             attention = ChangedAttention(self._model.kernel, source.prefix(layer), changed)
             after = self._layer(layer, hidden, source, question, attention)
-            if skipped := [number for number, name in enumerate(there) if layer in self._skipped[name]]:
-                rows = _rows(torch.tensor(skipped, device=hidden.device), questions)
-                after[rows] = hidden[rows]
+            if self._skipped[layer]:
+                skips = self._skips[layer, there].repeat_interleave(questions)
+                after = torch.where(skips[:, None, None], hidden, after)
             hidden = after
         return Grown(names, self._final(hidden, source).unflatten(0, (len(names), questions)))
 
-    def _changed(self, layer: int, names: Sequence[str], source: Source, question: Tensor) -> Changed | None:
-        """The heads of a layer that are changed, `question` by row; None: none is."""
+    def _changed(self, layer: int, there: slice, source: Source, question: Tensor) -> Changed | None:
+        """The heads of a layer that some knock-outs change, `question` by row; None: none is."""
         change, sequences = self._change, source.sequences
-        each = [self._heads[name][layer] for name in names]
-        if change.kind == SKIP or not any(map(len, each)):
+        knock_out, heads = self._heads[layer].by(there)
+        if change.kind == SKIP or not len(heads):
             return None
-        knock_out = torch.from_numpy(np.repeat(np.arange(len(each)), list(map(len, each)))).to(question.device)
         rows = _rows(knock_out, len(sequences.columns))
-        heads = torch.from_numpy(np.concatenate(each)).to(question.device).repeat_interleave(len(sequences.columns))
+        heads = heads.repeat_interleave(len(sequences.columns))
         tokens = change.changed(sequences.roles)[question]
         if change.kind == MEAN:
             assert source.means is not None
@@ -188,7 +225,7 @@ class Growth:
             return Changed(rows, heads, tokens, output=torch.zeros(len(heads), width, device=question.device))
         own, before = change.keys(sequences.roles)[question], None
         if sequences.shared:
-            before = source.keys(layer, ~change.keys(source.prefill.roles[None, : sequences.shared])[0])
+            before = source.seen(layer)
         if change.kind != SWAP:
             return Changed(rows, heads, tokens, before=before, hidden=own)
         taken = source.of_other(layer)
@@ -197,14 +234,14 @@ class Growth:
         before = Keys(torch.cat([before.key, taken.key], dim=1), torch.cat([before.value, taken.value], dim=1))
         return Changed(rows, heads, tokens, before=before)
 
-    def _by_layer(self, chosen: HeadSet) -> list[np.ndarray]:
-        """The heads that are changed, int64, of each layer."""
+    def _by_layer(self, chosen: HeadSet) -> list[list[int]]:
+        """The heads that are changed, of each layer."""
         heads: list[list[int]] = [[] for _ in range(self._model.layers)]
         for layer, head in sorted(chosen.heads):
             heads[layer].append(head)
         for layer in chosen.layers:
             heads[layer] = [] if self._change.skips else list(range(self._model.heads))
-        return [np.array(each, np.int64) for each in heads]
+        return heads
 
     def _layer(
         self, layer: int, hidden: Tensor, source: Source, question: Tensor, attention: ChangedAttention

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from extract.attention.layout import prefix_length
-from extract.attention.packing import pack
+from extract.attention.packing import Batch, pack
 from extract.attention.readers import LayerInput
-from extract.models.transfer import Uploader
 from extract.models.transformers_model import TransformersModel
 from extract.passes.batching import ImageQuestions
 from extract.prompts.prompt import Prompt
@@ -26,13 +25,14 @@ class Prefill:
     """What one pass leaves.
 
     Attributes:
-        prompts: for each question its places in the packed sequence, int64, in order.
-        roles: int64 [length], codes of `schemas.roles`.
+        prompts: for each question its places in the packed sequence, int64, in order, on the CPU.
+        roles: int64 [length], codes of `schemas.roles`, on the CPU.
         prefix: number of tokens up to the last one of the image, which all questions share.
         inputs: [length, width], what the first layer gets.
         arguments: what each layer is called with beside its input, by name.
         keys: of each layer [1, kv_heads, prefix, head_dim]; `values` likewise.
         logits: [questions, vocabulary]; `hidden`: [questions, width], as `Checkpoint.forward` gives them.
+        sent: what the pass reads, kept for as long as the device may do so.
     """
 
     prompts: list[Tensor]
@@ -44,6 +44,7 @@ class Prefill:
     values: list[Tensor]
     logits: Tensor
     hidden: Tensor
+    sent: tuple[Batch, dict[str, Tensor]]
 
     def of_rows(self, layer: int, columns: Tensor, question: Tensor) -> dict[str, Any]:
         """What a layer is called with for some tokens of questions, in the place of the whole sequence.
@@ -62,14 +63,14 @@ def run_prefill(model: TransformersModel, image: ImageQuestions) -> Prefill:
         HeadflowError: the model's layers are called in a way that is not known.
     """
     prompts = [question.prompt for question in image.questions]
-    batch, inputs = Uploader(model.device, model.dtype).send(pack([prompts]), [image.pixels])
+    batch, inputs = sent = model.uploader.send(pack([prompts]), [image.pixels])
     prefix = prefix_length(prompts[0])
     kept = _Kept(prefix)
     with kept.reading(model.stack.layers):
         logits, _, hidden = model.forward(batch, inputs, readers=[kept])
     return Prefill(
-        _places(prompts, prefix, model.device),
-        batch.roles[0],
+        _places(prompts, prefix),
+        torch.from_numpy(batch.layout.roles[0]),
         prefix,
         kept.inputs[0],
         kept.arguments,
@@ -77,15 +78,16 @@ def run_prefill(model: TransformersModel, image: ImageQuestions) -> Prefill:
         kept.values,
         logits,
         hidden,
+        sent,
     )
 
 
-def _places(prompts: Sequence[Prompt], prefix: int, device: torch.device) -> list[Tensor]:
+def _places(prompts: Sequence[Prompt], prefix: int) -> list[Tensor]:
     """The places of each question's tokens: the shared prefix, then its own, which stand one question after another."""
     places, begin = [], prefix
     for prompt in prompts:
         end = begin + len(prompt.input_ids) - prefix
-        places.append(torch.cat([torch.arange(prefix), torch.arange(begin, end)]).to(device))
+        places.append(torch.cat([torch.arange(prefix), torch.arange(begin, end)]))
         begin = end
     return places
 

@@ -12,6 +12,7 @@ from extract.growing.growth import Growth
 from extract.growing.prefill import Prefill, run_prefill
 from extract.knockouts.references import HeadMeans
 from extract.models.answers import AnswerReader
+from extract.models.transfer import Download
 from extract.models.transformers_model import TransformersModel
 from extract.passes.batching import ImageQuestions
 from extract.passes.forward import failure
@@ -111,13 +112,12 @@ class KnockOutPasses:
                 name: {column: values[number] for column, values in answers.items()}
                 for number, name in enumerate(each.names)
             }
-        together = {
-            column: torch.stack([found[name][column] for name in self._names], dim=1).cpu().tolist()
-            for column in ("token", "p_yes", "p_no", "margin")
-        }
+        columns = ("token", "p_yes", "p_no", "margin")
+        together = [torch.stack([found[name][column] for name in self._names], dim=1) for column in columns]
+        margins, *answered = (each.tolist() for each in Download(untouched, *together).wait())
         return [
-            self._row({column: values[place] for column, values in together.items()}, margin)
-            for place, margin in enumerate(untouched.tolist())
+            self._row(dict(zip(columns, values, strict=True)), margin)
+            for margin, *values in zip(margins, *answered, strict=True)
         ]
 
     def _read(self, hidden: Tensor) -> dict[str, Tensor]:

@@ -35,6 +35,7 @@ class HeadMeans:
         tokens = self._change.changed(source.sequences.roles)
         sums = torch.stack([(each.float() * tokens[:, None, :, None]).sum(dim=(0, 2)) for each in outputs])
         self._sums[sha256] = sums + self._sums.get(sha256, 0)
+        # It waits until all of this is computed, so that the prefill may go
         self._counts[sha256] = int(tokens.sum()) + self._counts.get(sha256, 0)
 
     def without(self, sha256: str) -> Tensor:

@@ -73,6 +73,7 @@ class MapReader:
         layers: the decoder's layers.
         numbers: of each layer float32 [questions, heads, 6], the columns of values of `maps`, NaN for null.
         maps: of each layer float32 [questions, heads that have one, patches].
+        sent: queries and grids, to be kept until the pass is done.
     """
 
     def __init__(
@@ -81,18 +82,20 @@ class MapReader:
         batch: Batch,
         queries: Queries,
         grids: Grids,
-        has_map: Sequence[Sequence[int]],
+        has_map: Sequence[Tensor] | None,
     ) -> None:
         """Read a batch, which is on the model's device, as are queries and grids.
 
         Args:
-            has_map: the heads of each layer that have a map.
+            has_map: the heads of each layer that have a map, int64, on the device; None: all.
         """
         self.layers, self.readers = layers, [self]
         self._batch, self._queries, self._grids, self._has_map = batch, queries, grids, has_map
+        self.sent = queries, grids
         image = batch.roles == IMAGE
         number = image.sum(dim=-1)
-        self._image = image.int().argsort(dim=-1, descending=True, stable=True)[:, : int(number.max())]
+        most = int((batch.layout.roles == IMAGE).sum(axis=1).max())  # that of the device would be waited for
+        self._image = image.int().argsort(dim=-1, descending=True, stable=True)[:, :most]
         self._there = torch.arange(self._image.shape[1], device=image.device) < number[:, None]
         bos = batch.roles == BOS
         self._first, self._has_first = bos.int().argmax(dim=-1), bos.any(dim=-1)
@@ -129,7 +132,7 @@ class MapReader:
         rest = (weights * grids.outside[:, None]).sum(dim=-1)
         entropy, x, y = _shape(grid, grids)
         self.numbers.append(torch.stack([mass, entropy, sink, x, y, rest], dim=-1))
-        self.maps.append(grid[:, list(self._has_map[len(self.maps)])])
+        self.maps.append(grid if self._has_map is None else grid[:, self._has_map[len(self.maps)]])
 
     def _on_image(self, layer: LayerInput) -> Tensor:
         """Attention of each question on each image token, the mean over its queries: [images, slots, heads, tokens]."""

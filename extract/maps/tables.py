@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from extract.attention.blocks import last_queries, question_queries
 from extract.attention.packing import Batch
@@ -38,15 +39,17 @@ class MapTables:
             raise HeadflowError(f"the decoder of this {checkpoint.architecture} has no list of layers: no maps of it")
         self.of, self.heads = of, heads
         self._checkpoint = checkpoint
-        every = range(checkpoint.heads)
-        self._has_map = [
-            [head for head in every if not heads or (layer, head) in heads] for layer in range(checkpoint.layers)
-        ]
+        self._has_map = [self._heads_of(layer) for layer in range(checkpoint.layers)] if heads else None
         self._places: dict[Size, Places] = {}
         try:
             self.places(checkpoint.preprocessor(blank_image()))
         except Unusable as error:
             raise HeadflowError(f"no maps of this {checkpoint.architecture}: {error.detail}") from None
+
+    def _heads_of(self, layer: int) -> Tensor:
+        """The heads of a layer that have a map, int64, on the device."""
+        chosen = [head for at, head in sorted(self.heads) if at == layer]
+        return torch.tensor(chosen, dtype=torch.int64, device=self._checkpoint.device)
 
     def places(self, pixels: Pixels) -> Places:
         """Where the tokens of an image lie, which follows from its size; raises `Unusable` if it is not known."""
@@ -70,5 +73,5 @@ class MapTables:
         queries = (last_queries if self.of == OF_LAST else question_queries)(batch.layout)
         own = [images[index] for index in batch.layout.image]
         grids = Grids.of([self.places(pixels) for pixels in own], [pixels.size for pixels in own])
-        device, layers = self._checkpoint.device, self._checkpoint.stack.layers
-        return MapReader(layers, batch, queries.to(device), grids.to(device), self._has_map)
+        copy, layers = self._checkpoint.uploader.copy, self._checkpoint.stack.layers
+        return MapReader(layers, batch, copy(queries), copy(grids), self._has_map)

@@ -23,15 +23,15 @@ class AnswerReader:
     """Reads the answers of one model off first generated tokens.
 
     Attributes:
-        yes_ids: the tokens that spell `yes`, which `p_yes` sums over; `no_ids` likewise.
+        yes_ids: int64, the tokens that spell `yes`, which `p_yes` sums over, on the device; `no_ids` likewise.
         tokens: the two tokens that the margin compares.
         direction: float32 [width], the unembedding's row of the first of them minus that of the second, on the device.
         bias: the same difference of its bias; 0 if it has none.
     """
 
     tokenizer: PreTrainedTokenizerBase
-    yes_ids: list[int]
-    no_ids: list[int]
+    yes_ids: Tensor
+    no_ids: Tensor
     tokens: AnswerTokens
     direction: Tensor
     bias: float
@@ -47,7 +47,10 @@ class AnswerReader:
         with torch.no_grad():
             direction = head.weight[yes].float() - head.weight[no].float()
             bias = 0.0 if head.bias is None else float(head.bias[yes].float() - head.bias[no].float())
-        yes_ids, no_ids = (spelling_ids(tokenizer, word) for word in ("yes", "no"))
+        yes_ids, no_ids = (
+            torch.tensor(spelling_ids(tokenizer, word), dtype=torch.int64, device=checkpoint.device)
+            for word in ("yes", "no")
+        )
         return cls(tokenizer, yes_ids, no_ids, tokens, direction, bias)
 
     def read(self, logits: Tensor, hidden: Tensor) -> dict[str, Tensor]:

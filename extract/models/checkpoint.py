@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from extract.attention.masked import DESCRIPTION as MASKED
 from extract.attention.packing import Batch
 from extract.attention.readers import AttentionReader
 from extract.images.preprocessing import Preprocessor
+from extract.models.transfer import Uploader
 from extract.prompts.prompt_format import PromptFormat
 from schemas.errors import HeadflowError
 from schemas.text import one_line
@@ -62,6 +64,11 @@ class Checkpoint(ABC):
     def dtype(self) -> torch.dtype:
         """The dtype of its weights."""
         return self.model.dtype
+
+    @cached_property
+    def uploader(self) -> Uploader:
+        """What copies batches to its device."""
+        return Uploader(self.device, self.dtype)
 
     @property
     def patch_size(self) -> int:

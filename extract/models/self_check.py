@@ -18,7 +18,6 @@ from extract.attention.packing import pack
 from extract.attention.readers import LayerInput
 from extract.images.preprocessing import Pixels, blank_image
 from extract.models.checkpoint import Checkpoint
-from extract.models.transfer import Uploader
 from extract.models.transformers_model import TransformersModel
 from extract.prompts.chat_template import ChatTemplate
 from extract.prompts.prompt import Prompt, PromptBuilder
@@ -90,7 +89,7 @@ class _Passes:
     whole: dict[str, Tensor] | None
 
     def plain(self, ids: list[int] | None = None, *, noise: bool = False) -> Tensor:
-        """What the last layer of the plain model gives for each token, float32 [tokens, width].
+        """What the last layer of the plain model gives for each token, float32 [tokens, width], on the CPU.
 
         Args:
             ids: other token ids than the prompt's.
@@ -115,7 +114,7 @@ class _Passes:
         return (black != noise).any(dim=-1)[0]
 
     def _embedded(self, run: Callable[[], Any]) -> Tensor:
-        """What the first layer gets in a pass, [1, tokens, width]; the pass ends there."""
+        """What the first layer gets in a pass, [1, tokens, width], on the CPU; the pass ends there."""
         kept: list[Tensor] = []
 
         def keep(_: Any, given: tuple[Any, ...], named: dict[str, Any]) -> None:
@@ -129,16 +128,16 @@ class _Passes:
             pass
         finally:
             hook.remove()
-        return kept[0]
+        return kept[0].cpu()
 
     @staticmethod
     def _states(model: Checkpoint, prompt: Prompt, pixels: Pixels, *, whole: Any = None, **options: Any) -> Tensor:
-        batch, inputs = Uploader(model.device, model.dtype).send(pack([[prompt]]), [pixels])
+        batch, inputs = model.uploader.send(pack([[prompt]]), [pixels])
         if whole is not None:
             whole = {name: each.to(model.device) for name, each in whole.items()}
             whole = {name: each.to(model.dtype) if each.is_floating_point() else each for name, each in whole.items()}
         with torch.inference_mode():
-            return model.last_hidden_states(batch, inputs, whole=whole, **options)[0].float()
+            return model.last_hidden_states(batch, inputs, whole=whole, **options)[0].float().cpu()
 
 
 class _EnoughError(Exception):

@@ -1,16 +1,25 @@
 """Copies to and from the device that do not delay its work; on the CPU, nothing is copied."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from extract.attention.blocks import OnDevice
 from extract.attention.packing import Batch
 from extract.images.preprocessing import Pixels, join
 
+Part = TypeVar("Part", bound=OnDevice)
+
 
 class Uploader:
-    """Sends batches to a device on a stream of its own, so that copies overlap the forward pass before."""
+    """Copies to a device on a stream of its own, so that copies overlap the forward pass before.
+
+    A stream has memory of its own, so a model has one uploader. What it copied must be kept until what is computed from
+    it is done: the next copy may take its place.
+    """
 
     def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
         self._device = device
@@ -18,16 +27,24 @@ class Uploader:
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
 
     def send(self, batch: Batch, images: Sequence[Pixels]) -> tuple[Batch, dict[str, Tensor]]:
-        """A batch, and the inputs of its images, pixels in the model's dtype, on the device.
+        """A batch, and the inputs of its images, pixels in the model's dtype, on the device."""
+        with self._copying():
+            return batch.to(self._device, non_blocking=True), self._inputs(images)
 
-        On CUDA both must be kept until what is computed from them is done: they belong to the copying stream.
-        """
+    def copy(self, part: Part) -> Part:
+        """Something else that a pass reads, on the device."""
+        with self._copying():
+            return part.to(self._device, non_blocking=True)
+
+    @contextmanager
+    def _copying(self) -> Iterator[None]:
+        """Copy in this context; what is computed after it waits for the copies, on the device."""
         if self._stream is None:
-            return batch.to(self._device), self._inputs(images)
+            yield
+            return
         with torch.cuda.stream(self._stream):
-            sent = batch.to(self._device), self._inputs(images)
+            yield
         torch.cuda.current_stream(self._device).wait_stream(self._stream)
-        return sent
 
     def _inputs(self, images: Sequence[Pixels]) -> dict[str, Tensor]:
         joined = join([{name: self._to_device(tensor) for name, tensor in pixels.inputs.items()} for pixels in images])

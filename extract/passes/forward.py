@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from extract.attention.packing import Batch, pack
+from extract.attention.packing import pack
 from extract.attention.readers import PassReader, read_pass
 from extract.images.preprocessing import Pixels, blank_image
 from extract.maps.tables import MapTables
 from extract.models.answers import AnswerReader
 from extract.models.checkpoint import Checkpoint
-from extract.models.transfer import Download, Uploader
+from extract.models.transfer import Download
 from extract.passes.batching import ImageQuestions
 from extract.questions.samples import Sample, Skipped, Unusable
 from extract.residual.tables import ResidualTables
@@ -61,7 +61,7 @@ class Launched:
     images: list[ImageQuestions]
     names: list[str]
     results: Download
-    sent: tuple[Batch, dict[str, Tensor]]
+    sent: list[Any]
 
 
 class Passes:
@@ -80,7 +80,6 @@ class Passes:
         self.maps = maps
         # See `measure_noise`, of the first batch; empty in float32, None before
         self.noise: dict[str, float] | None = {} if checkpoint.dtype == torch.float32 else None
-        self._uploader = Uploader(checkpoint.device, checkpoint.dtype)
 
     @property
     def tables(self) -> list[str]:
@@ -175,12 +174,15 @@ class Passes:
     def launch(self, images: list[ImageQuestions]) -> Launched:
         """Start a pass; on CUDA, this returns before it is done."""
         prompts = [[question.prompt for question in image.questions] for image in images]
-        sent = self._uploader.send(pack(prompts), [image.pixels for image in images])
-        batch, _ = sent
+        pixels = [image.pixels for image in images]
+        batch, inputs = self._checkpoint.uploader.send(pack(prompts), pixels)
+        sent: list[Any] = [batch, inputs]
         readers: list[PassReader] = [] if self.residual is None else [self.residual.begin(batch)]
         if self.maps is not None:
-            readers.append(self.maps.begin(batch, [image.pixels for image in images]))
-        (logits, masses, hidden), more = read_pass(self._checkpoint.forward, *sent, readers)
+            maps = self.maps.begin(batch, pixels)
+            readers.append(maps)
+            sent.append(maps.sent)
+        (logits, masses, hidden), more = read_pass(self._checkpoint.forward, batch, inputs, readers)
         results = {"finite": torch.isfinite(logits).all(dim=-1), **self.answers.read(logits, hidden), "heads": masses}
         results |= more
         return Launched(images, list(results), Download(*results.values()), sent)

@@ -12,7 +12,6 @@ from extract.images.preprocessing import blank_image
 from extract.models.answers import AnswerReader
 from extract.models.checkpoint import Checkpoint
 from extract.models.self_check import QUESTION
-from extract.models.transfer import Uploader
 from extract.prompts.prompt import PromptBuilder
 from extract.residual.contributions import DirectContributions
 from extract.residual.decoder import Decoder
@@ -81,9 +80,7 @@ class ResidualTables:
         """
         model = self._checkpoint
         pixels = model.preprocessor(blank_image())
-        batch, inputs = Uploader(model.device, model.dtype).send(
-            pack([[prompts.build(QUESTION, pixels.image_ids)]]), [pixels]
-        )
+        batch, inputs = model.uploader.send(pack([[prompts.build(QUESTION, pixels.image_ids)]]), [pixels])
         asked = ResidualTables(model, self.answers, [CONTRIBUTIONS])
         (_, _, hidden), made = read_pass(model.forward, batch, inputs, [asked.begin(batch)])
         margin, parts = self.answers.margin(hidden), made["samples"][0]
