@@ -10,6 +10,7 @@ Only this module imports torch, and only when called.
 
 import hashlib
 import io
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import closing
@@ -34,6 +35,7 @@ from schemas.validation.limits import TOLERANCE_OF_HALF
 
 FLOWS = {"t2v": "text_to_visual", "v2t": "visual_to_text"}
 EARLIER = "no-system"  # the text scope of the earlier tool
+HELD = re.compile(r"safe_globals\(\[([\w.]+)")  # where torch names what it does not load
 
 
 def _torch() -> Any:
@@ -143,12 +145,19 @@ def _load(file: Path) -> tuple[list[Any], str]:
     try:
         with warnings.catch_warnings(action="ignore"):  # about odd pickles
             content = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # the unpickler raises anything
-        raise HeadflowError(f"{file} cannot be read as a .pt of plain data: {one_line(error)[:200]}") from None
+    except Exception as error:  # the unpickler raises anything, with advice that is not for files of others
+        raise HeadflowError(f"{file} cannot be read as a .pt of plain data: {_why(error)}") from None
     if not isinstance(content, list) or not content:
         raise HeadflowError(f"{file} holds {type(content).__name__} of no records, not a list of them")
     with file.open("rb") as opened:
         return content, hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _why(error: Exception) -> str:
+    """What is wrong with a file that torch does not load as plain data."""
+    if held := HELD.search(str(error)):
+        return f"it holds a {held[1]}, and only lists, dicts, text, numbers and tensors are read"
+    return "it is damaged, or no .pt at all"
 
 
 def _scope(content: list[dict[str, Any]], asked: str | None, file: Path) -> str:

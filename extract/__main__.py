@@ -17,6 +17,7 @@ from extract.knockouts.cli import NAME as KNOCK_OUT
 from extract.look.cli import NAME as LOOK
 from schemas.columns import REASONS
 from schemas.errors import HeadflowError
+from schemas.store.directory import refuse_other_files
 from schemas.store.run import open_run
 from schemas.text import counted, short
 
@@ -55,6 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.show_prompt:
         show_prompts(arguments)
         return 0
+    refuse_other_files(arguments.output_dir)
     if arguments.ray is None:
         asked = Asked.read(arguments)
         say_notes(asked.whole)

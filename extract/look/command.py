@@ -18,7 +18,7 @@ from extract.look.cli import NAME, parser
 from schemas.cli import say
 from schemas.columns import MAP, MAPS, OK
 from schemas.errors import HeadflowError
-from schemas.store.directory import holds_run, remove_begun
+from schemas.store.directory import holds_run, refuse_other_files, remove_begun
 from schemas.store.run import Run, open_run
 from schemas.text import short
 
@@ -80,6 +80,7 @@ def _check_output(own: argparse.Namespace, out: Path, *, overwrite: bool) -> Non
     Raises:
         HeadflowError: there is another one.
     """
+    refuse_other_files(out)
     if not holds_run(out):
         return
     run = open_run(out)

@@ -17,7 +17,7 @@ from schemas.files.writing import write_text
 from schemas.store.ledger import CHUNKS, JOB_NAME, JOBS, LEDGER_NAME, PART_NAME, TABLE_NAME
 from schemas.store.run import MANIFEST
 from schemas.store.thumbnails import find_thumbnails
-from schemas.text import one_line
+from schemas.text import one_line, short
 
 PROBE = ".probe"  # the object that is put to see whether one can be
 LEVELS = 3  # folders above a run that are looked at
@@ -62,6 +62,19 @@ def refuse_inside_run(path: Location) -> None:
                 f"{path} lies in the run {parent}, and a run in a run is read with it; choose another directory",
                 setting="output_dir",
             )
+
+
+def refuse_other_files(path: Location) -> None:
+    """Raise `HeadflowError` if a run is to be begun in a directory of other files; hidden ones are no matter."""
+    if not path.is_dir() or holds_run(path):
+        return
+    # Folders that another process has made that begins the same run, or that hold Parquet: see `refuse_foreign_parquet`
+    names = sorted(file.name for file in path.glob("*") if file.name[0] != "." and file.name not in (*TABLES, CHUNKS))
+    if names:
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        raise HeadflowError(
+            f"{path} holds {short(names[0])}{more}, and no run; choose a new or empty directory", setting="output_dir"
+        )
 
 
 def refuse_foreign_parquet(path: Location) -> None:

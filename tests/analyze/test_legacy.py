@@ -257,7 +257,8 @@ def test_files_that_are_no_pt(tmp_path, capsys):
     for name, content in (("empty.pt", b""), ("text.pt", b"hello"), ("zip.pt", b"PK\3\4" + bytes(50))):
         (tmp_path / name).write_bytes(content)
         assert main(["import-pt", str(tmp_path / name), str(tmp_path / "run")]) == 2
-        assert "cannot be read as a .pt of plain data" in capsys.readouterr().err
+        says = "cannot be read as a .pt of plain data: it is damaged, or no .pt at all\n"
+        assert capsys.readouterr().err.endswith(says)
     assert main(["import-pt", str(tmp_path / "nowhere.pt"), str(tmp_path / "run")]) == 2
     assert "is not a file" in capsys.readouterr().err
 
@@ -270,7 +271,18 @@ class Hostile:
 def test_code_in_a_pt_does_not_run(bring, capsys):
     code, _ = bring([Hostile()])
     assert code == 2
-    assert "code ran" not in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "code ran" not in said.out
+    assert "it holds a print, and only lists, dicts, text, numbers and tensors are read\n" in said.err
+    assert "weights_only" not in said.err
+
+
+def test_a_pt_of_other_objects_names_them(bring, capsys):
+    """Of records with NumPy's numbers, torch advises to load them unsafely."""
+    assert bring([np.float64(1)])[0] == 2
+    error = capsys.readouterr().err
+    assert "it holds a numpy." in error
+    assert "weights_only" not in error
 
 
 def test_the_real_records_come_back_exactly(legacy_pt, tmp_path):

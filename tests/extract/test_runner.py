@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -477,6 +478,30 @@ def test_output_directories(tmp_path, extract, capsys, made_up):
     assert list(validate(made_up)) == []
     assert extract(made_up, overwrite=True, num_samples=2) == 0
     assert open_run(made_up).samples_asked == 2
+
+
+@pytest.mark.parametrize("flags", [{}, {"overwrite": True}, {"num_chunks": 2}])
+def test_a_directory_of_other_files_is_refused(folder, extract, capsys, monkeypatch, flags):
+    """Before a model is loaded, and nothing is written beside them."""
+    monkeypatch.setattr("extract.chunks.chunk.load", None)
+    (folder / "good.png").touch()
+    before = sorted(folder.rglob("*"))
+    for path in (folder, Path("/")):
+        assert extract(path, **flags) == 2
+        error = capsys.readouterr().err
+        assert re.fullmatch(
+            r"error: /.* holds '\S+'.*, and no run; choose a new or empty directory; see --output-dir\n", error
+        )
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_directory_of_hidden_files_is_taken(tmp_path, extract):
+    for name in (".gitkeep", ".chunk-00000.lock"):
+        (tmp_path / name).touch()
+    assert extract(tmp_path, num_samples=2, num_workers=0) == 0
+    (tmp_path / "notes.txt").touch()
+    assert extract(tmp_path, num_samples=4, num_workers=0) == 0
+    assert extract(tmp_path, num_samples=2, num_workers=0, overwrite=True) == 0
 
 
 def test_the_default_directory(tmp_path, checkpoint_path, questions, monkeypatch):

@@ -158,6 +158,16 @@ def test_an_image_that_is_none(checkpoint_path, tmp_path, capsys, name, says):
     assert not (tmp_path / "look").exists()
 
 
+def test_a_directory_of_other_files_stays_as_it_is(checkpoint_path, questions, tmp_path, capsys):
+    (tmp_path / "thumbnails").mkdir()
+    mine = tmp_path / "thumbnails" / f"{'0' * 64}.jpg"
+    mine.touch()
+    image = next((questions / "images").rglob("*.png"))
+    assert look(checkpoint_path, image, tmp_path) == 2
+    assert "holds 'thumbnails', and no run; choose a new or empty directory" in capsys.readouterr().err
+    assert mine.exists()
+
+
 def test_an_image_that_cannot_be_read(checkpoint_path, tmp_path, capsys):
     (tmp_path / "broken.png").write_bytes(b"broken")
     assert look(checkpoint_path, tmp_path / "broken.png", tmp_path / "look") == 2
