@@ -1,6 +1,6 @@
 """`python -m analyze`: pictures, tables and the legacy `.pt` from a run."""
 
-from schemas.cli import leave_at_interrupt, run_command
+from schemas.cli import at_work, leave_at_interrupt, naming, run_command
 
 if __name__ == "__main__":
     leave_at_interrupt()
@@ -36,7 +36,10 @@ def run(argv: list[str] | None) -> int:
     """Parse the command line and run a command."""
     arguments = parse(sys.argv[1:] if argv is None else argv)
     module, _, function = COMMANDS[arguments.command].rpartition(".")
-    code: int = getattr(import_module(f"analyze.commands.{module}"), function)(arguments)
+    place = "OUT" if "output" in arguments else "RUN"  # of commands without --output-dir
+    called = {} if "output_dir" in arguments else {"output_dir": place}
+    with naming(vars(arguments), called), at_work(arguments.command):
+        code: int = getattr(import_module(f"analyze.commands.{module}"), function)(arguments)
     return code
 
 

@@ -1,6 +1,6 @@
 """`python -m extract`: run a vision-language model over a question file and write a run."""
 
-from schemas.cli import leave_at_interrupt, run_command
+from schemas.cli import leave_at_interrupt, naming, run_command
 
 if __name__ == "__main__":
     leave_at_interrupt()
@@ -69,6 +69,12 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def named(arguments: argparse.Namespace) -> int:
+    """Run, and let errors name flags."""
+    with naming(vars(arguments)):
+        return run(arguments)
+
+
 def say_done(done: Done, arguments: argparse.Namespace) -> None:
     """Say what was done, and warn if answers are not the two that `margin` compares."""
     if done.unchanged:
@@ -100,7 +106,7 @@ def main(argv: list[str] | None = None) -> int:
         from extract.look.command import look
 
         return run_command(lambda: look(given[1:], run))
-    return run_command(lambda: run(parser().parse_args(given)))
+    return run_command(lambda: named(parser().parse_args(given)))
 
 
 if __name__ == "__main__":

@@ -57,8 +57,8 @@ class Bar(Protocol):
 
 
 def progress_bar(total: int, initial: int) -> AbstractContextManager[Bar]:
-    """A bar for a terminal; of `total` samples, `initial` are done before."""
-    return tqdm(total=total, initial=initial, unit="sample", dynamic_ncols=True)
+    """A bar for a terminal, nothing in a pipe; of `total` samples, `initial` are done before."""
+    return tqdm(total=total, initial=initial, unit="sample", dynamic_ncols=True, disable=None)
 
 
 Batches = Iterable[list[ImageQuestions] | Skipped]

@@ -8,8 +8,9 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+import time
+from collections.abc import Callable, Container, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +20,7 @@ from schemas.text import one_line, printable
 
 USAGE = 2  # exit code of bad input, as argparse has it
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+PATIENCE = 2.0  # seconds without a line until a command shows that it is at work
 PIPE_CLOSED = 141  # 128 + SIGPIPE
 
 # What to do about an error of the operating system
@@ -95,8 +97,92 @@ def _leave() -> None:
 
 
 def say(line: object, *, error: bool = False) -> None:
-    """Print one line, on stderr if it is an error or a warning; control characters of data are escaped."""
+    """Print one line, on stderr if it is an error or a warning; control characters of data are escaped.
+
+    What `at_work` shows ends with the first line on stdout.
+    """
+    for clock in _clocks:
+        clock.clear()
+    if not error:
+        end_clock()
     print(printable(line), file=sys.stderr if error else sys.stdout)
+
+
+class _Clock:
+    """For how long something is at work, on the last line of a terminal, from `PATIENCE` on."""
+
+    def __init__(self, what: str) -> None:
+        import threading  # a command that fails at once needs none
+
+        self._what, self._begun, self._shown = what, time.monotonic(), False
+        self._done, self._lock = threading.Event(), threading.Lock()
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        wait = PATIENCE
+        while not self._done.wait(wait):
+            wait = 1.0
+            with self._lock, suppress(OSError):
+                if not self._done.is_set():
+                    sys.stderr.write(f"\r{self._what}: {time.monotonic() - self._begun:.0f} s")
+                    sys.stderr.flush()
+                    self._shown = True
+
+    def clear(self) -> None:
+        """Free the line for something else, until the next second."""
+        with self._lock, suppress(OSError):
+            if self._shown:
+                sys.stderr.write("\r\x1b[K")
+                sys.stderr.flush()
+                self._shown = False
+
+    def end(self) -> None:
+        """Show nothing from now on."""
+        self._done.set()
+        self.clear()
+
+
+_clocks: list[_Clock] = []
+
+
+@contextmanager
+def at_work(what: str) -> Iterator[None]:
+    """Show on a terminal for how long something is at work; nothing where stderr is a pipe or a file."""
+    if not (sys.stderr and sys.stderr.isatty()):
+        yield
+        return
+    end_clock()
+    clock = _Clock(what)
+    _clocks.append(clock)
+    try:
+        yield
+    finally:
+        clock.end()
+        _clocks.remove(clock)
+
+
+def end_clock() -> None:
+    """End what `at_work` shows, as something else is shown from now on."""
+    for clock in _clocks:
+        clock.end()
+
+
+@contextmanager
+def naming(flags: Container[str], called: Mapping[str, str] | None = None) -> Iterator[None]:
+    """Let an error that names a setting say where the command takes it; nothing, where it has no such flag.
+
+    Args:
+        flags: the settings that are flags of the command, such as `output_dir`.
+        called: what others are called in its usage, such as `OUT`.
+    """
+    try:
+        yield
+    except HeadflowError as error:
+        setting = error.setting or ""
+        flag = f"--{setting.replace('_', '-')}" if setting in flags else ""
+        if not (named := (called or {}).get(setting, flag)):
+            raise
+        raise HeadflowError(f"{error}; see {named}") from error
 
 
 def run_command(command: Callable[[], int]) -> int:
@@ -124,8 +210,7 @@ def _exit_code(command: Callable[[], int]) -> int:
     except Stopped as stopped:
         return _refuse(one_line(stopped), stopped.code)
     except HeadflowError as error:
-        flag = f"; see --{error.setting.replace('_', '-')}" if error.setting else ""
-        return _refuse(f"error: {one_line(error)}{flag}")
+        return _refuse(f"error: {one_line(error)}")
     except OSError as error:
         return _refuse(f"error: {_of_system(error)}")
     except MemoryError as error:

@@ -12,7 +12,7 @@ from analyze.opening import check_named_once, make_folder, name_with, opened, ou
 from analyze.printing.terminal import as_text
 from analyze.tables.frames import ANSWERS, IMAGES, TOKENS, Heads, check_flows, in_wording, wordings
 from analyze.tables.output import present, write_csv
-from schemas.cli import say
+from schemas.cli import at_work, say
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.store.directory import record_outputs
@@ -88,7 +88,7 @@ def _draw(found: "Comparison", a: Heads, b: Heads, folder: Path, arguments: argp
     names = f"A: {_name(a)}", f"B: {_name(b)}"
     of = (f"{len(found.pairs.table)} paired samples", f"{found.pairs.table['image'].nunique()} images")
     paths = []
-    with style(), FigureFiles(arguments.dpi, arguments.format) as files:
+    with at_work("drawing"), style(), FigureFiles(arguments.dpi, arguments.format) as files:
         accuracy = found.answers[found.answers["measure"] == "accuracy"]
         if len(accuracy):
             title = "Accuracy of two runs, 95% intervals by image"

@@ -9,7 +9,7 @@ from analyze.cli import chosen_categories, chosen_layers
 from analyze.opening import make_folder, opened, output_folder, workers_of
 from analyze.pictures.kinds import Picture
 from analyze.tables.frames import TOKENS, check_flows
-from schemas.cli import say
+from schemas.cli import PATIENCE, end_clock, say
 from schemas.store.directory import record_outputs
 from schemas.text import counted
 
@@ -71,7 +71,8 @@ def _write(
     from analyze.drawing.figures import FigureFiles, style
     from analyze.drawing.panels import draw
 
-    shown = tqdm(pictures, unit="picture", dynamic_ncols=True)
+    end_clock()
+    shown = tqdm(pictures, unit="picture", dynamic_ncols=True, disable=None, delay=PATIENCE, leave=False)
     with style(), FigureFiles(arguments.dpi, arguments.format) as files, shown as progress:
         return [files.save(draw(picture, figsize), folder / picture.name) for picture in progress]
 

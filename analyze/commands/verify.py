@@ -8,7 +8,7 @@ from analyze.opening import opened, output_folder
 from analyze.printing.terminal import as_text
 from analyze.reference import read_reference
 from analyze.tables.output import unwritable, write_csv
-from schemas.cli import USAGE, say
+from schemas.cli import USAGE, at_work, say
 from schemas.store.directory import record_outputs
 from schemas.text import printable
 
@@ -28,7 +28,7 @@ def verify_run(arguments: argparse.Namespace) -> int:
     of = (*subject(heads), f"compared with {arguments.reference.name}")
     picture = folder / f"{arguments.prefix}_verify"
     try:
-        with style(), FigureFiles(arguments.dpi, arguments.format) as files:
+        with at_work("drawing"), style(), FigureFiles(arguments.dpi, arguments.format) as files:
             picture = files.save(verification_figure(result.figures, result.verdict()[0], of), picture)
     except OSError as error:
         unwritten = unwritten or unwritable(picture.name, folder, error)

@@ -64,7 +64,7 @@ def run_on_cluster(arguments: argparse.Namespace) -> Done:
             remove_run(arguments.output_dir)
         arguments.overwrite = False  # for the actors
         pool = Pool(ray, asked, places, missing)
-        with tqdm(total=sum(sizes), initial=before, unit="sample", dynamic_ncols=True) as bar:
+        with tqdm(total=sum(sizes), initial=before, unit="sample", dynamic_ncols=True, disable=None) as bar:
             for total in pool.progress(stop):
                 bar.n = before + total
                 bar.refresh()

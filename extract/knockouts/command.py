@@ -16,7 +16,7 @@ from extract.knockouts.sets import check_kind, layer_sets, read_sets, single_hea
 from extract.prompts.wordings import Wording
 from extract.provenance import git_commit, recorded, versions
 from extract.questions.question_set import QuestionSet, read_questions
-from schemas.cli import say
+from schemas.cli import naming, say
 from schemas.columns import MEAN, OK
 from schemas.errors import HeadflowError
 from schemas.files.locations import location
@@ -53,6 +53,11 @@ class AskedJob:
 def knock_out(argv: Sequence[str]) -> int:
     """Parse the command line and run; returns the exit code."""
     arguments = parser().parse_args(argv)
+    with naming(vars(arguments)):
+        return _knock_out(arguments)
+
+
+def _knock_out(arguments: argparse.Namespace) -> int:
     run = open_run(arguments.run)
     manifest = run.manifest
     if arguments.chunk_idx >= arguments.num_chunks:

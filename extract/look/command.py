@@ -15,7 +15,7 @@ from typing import Any
 
 from extract.cli import parser as extract_parser
 from extract.look.cli import NAME, parser
-from schemas.cli import say
+from schemas.cli import naming, say
 from schemas.columns import MAP, MAPS, OK
 from schemas.errors import HeadflowError
 from schemas.store.directory import holds_run, refuse_other_files, remove_begun
@@ -23,6 +23,8 @@ from schemas.store.run import Run, open_run
 from schemas.text import short
 
 SMALLEST_CROP = 0.99  # share of the image that is read; where it is larger, nothing is said
+# Flags of `python -m extract` that this command sets: what is asked of the user in their place
+OF_ITS_OWN = {"image_folder": "--image", "question_file": "--question", "maps": "", "thumbnails": ""}
 SHOWN = ("mass", "sink", "entropy", "centre_x", "centre_y")
 
 
@@ -37,12 +39,20 @@ def look(argv: Sequence[str], extract: Callable[[argparse.Namespace], int]) -> i
     """
     flags = parser()
     own, others = flags.parse_known_args(argv)
+    known = vars(extract_parser().parse_args(["--model-path", own.model_path, "--question-file", "-"])) | vars(own)
+    with naming(known, OF_ITS_OWN):
+        return _look(own, others, flags.format_usage(), extract)
+
+
+def _look(
+    own: argparse.Namespace, others: Sequence[str], usage: str, extract: Callable[[argparse.Namespace], int]
+) -> int:
     if not own.image.is_file():
         what = "is not a file" if own.image.exists() else "does not exist"
         raise HeadflowError(f"{own.image} {what}", setting="image")
     out = own.output_dir or _default_output(own, others)
     with tempfile.TemporaryDirectory() as folder:
-        arguments = _arguments(own, others, flags.format_usage(), Path(folder) / "question.json", out)
+        arguments = _arguments(own, others, usage, Path(folder) / "question.json", out)
         _check_output(own, out, overwrite=arguments.overwrite)
         begun = not holds_run(out)
         try:

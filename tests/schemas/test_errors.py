@@ -1,15 +1,18 @@
 """How a command ends: its exit code, and what it says."""
 
 import errno
+import io
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from analyze.__main__ import main
-from schemas.cli import INTERRUPTED, PIPE_CLOSED, USAGE, run_command
+from schemas import cli
+from schemas.cli import INTERRUPTED, PIPE_CLOSED, USAGE, at_work, naming, run_command, say
 from schemas.errors import HeadflowError
 from schemas.files import writing
 from schemas.jobs.job import Settings
@@ -42,7 +45,7 @@ def test_a_command_ends_with_its_own_code():
         (
             HeadflowError("bad \x1b[2J\u202e\x9b1m", setting="a_flag"),
             USAGE,
-            "error: bad \\x1b[2J\\u202e\\x9b1m; see --a-flag\n",
+            "error: bad \\x1b[2J\\u202e\\x9b1m\n",
         ),
         (KeyboardInterrupt(), INTERRUPTED, "interrupted\n"),
     ],
@@ -53,6 +56,77 @@ def test_what_goes_wrong_is_one_line(error, code, said, capsys):
 
     assert run_command(command) == code
     assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("a_flag", "bad; see --a-flag"),
+        ("output_dir", "bad; see OUT"),
+        ("image", "bad"),
+        ("other", "bad"),
+        (None, "bad"),
+    ],
+)
+def test_an_error_names_the_flags_that_a_command_has(setting, said):
+    """One is called otherwise, one is set by the command itself, and one is of another command."""
+    flags = {"a_flag": 1, "image": 2}
+    with pytest.raises(HeadflowError) as error, naming(flags, {"output_dir": "OUT", "image": ""}):
+        raise HeadflowError("bad", setting=setting)
+    assert str(error.value) == said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["card", "RUN", "RUN/../other", "--overwrite"], "; see OUT"),
+        (["summary", "RUN", "--output-dir", "RUN/heads"], "; see --output-dir"),
+        (["summary", "RUN", "--prompt", "x"], "; see --prompt"),
+    ],
+)
+def test_commands_name_their_own_flags(made_up, words, said, capsys):
+    (made_up.parent / "other").mkdir()
+    (made_up.parent / "other" / "run.json").write_text("{}")
+    assert main([word.replace("RUN", str(made_up)) for word in words]) == USAGE
+    assert capsys.readouterr().err.endswith(f"{said}\n")
+
+
+class Terminal(io.StringIO):
+    """A terminal that tells when something is written to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = threading.Event()
+
+    def write(self, text: str) -> int:
+        """Write, and tell."""
+        number = super().write(text)
+        self.written.set()
+        return number
+
+    def isatty(self) -> bool:
+        """As a terminal has it."""
+        return True
+
+
+def test_a_terminal_shows_that_a_command_is_at_work(monkeypatch, capsys):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(cli, "PATIENCE", 0)
+    with at_work("summary"):
+        assert terminal.written.wait(60)
+        say("the result")
+        said = terminal.getvalue()
+    assert said.startswith("\rsummary: 0 s")
+    assert said.endswith("\r\x1b[K")  # the line is free before something else is printed
+    assert terminal.getvalue() == said
+    assert capsys.readouterr().out == "the result\n"
+
+
+def test_a_pipe_shows_nothing(monkeypatch, capsys, made_up):
+    monkeypatch.setattr(cli, "PATIENCE", 0)
+    assert main([*PLOTS, str(made_up)]) == 0
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("lines", [3, 100_000])  # in the buffer until the end, and more than a pipe holds

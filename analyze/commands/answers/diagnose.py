@@ -9,7 +9,7 @@ from analyze.opening import make_folder, opened, output_folder
 from analyze.printing.terminal import as_text
 from analyze.tables.frames import Heads, check_flows
 from analyze.tables.output import present
-from schemas.cli import say
+from schemas.cli import at_work, say
 from schemas.errors import HeadflowError
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _draw(found: "Diagnosis", heads: Heads, folder: Path, arguments: argparse.Na
     from analyze.pictures.of_run import subject
 
     of, paths = subject(heads), []
-    with style(), FigureFiles(arguments.dpi, arguments.format) as files:
+    with at_work("drawing"), style(), FigureFiles(arguments.dpi, arguments.format) as files:
         paths.append(files.save(answers_figure(found.states, found.calibration, of), folder / "answers"))
         for flow, rows in found.contrasts.groupby("flow", sort=False):
             values = (rows["contrast"] - rows["expected"]).to_numpy().reshape(heads.layers, heads.heads)

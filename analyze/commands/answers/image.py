@@ -9,7 +9,7 @@ import pandas as pd
 from analyze.opening import make_folder, name_with, opened, output_folder
 from analyze.printing.terminal import as_text
 from analyze.tables.output import present
-from schemas.cli import say
+from schemas.cli import at_work, say
 from schemas.text import counted
 
 if TYPE_CHECKING:
@@ -84,5 +84,5 @@ def _draw(found: "Gain", pairs: "ImagePairs", folder: Path, arguments: argparse.
     from analyze.pictures.of_run import subject
 
     of = (*subject(pairs.run), f"without the image: {found.images}", counted(pairs.clusters.images, "image"))
-    with style(), FigureFiles(arguments.dpi, arguments.format) as files:
+    with at_work("drawing"), style(), FigureFiles(arguments.dpi, arguments.format) as files:
         return [files.save(gain_figure(found.table, found.images, of), folder / "image")]

@@ -8,7 +8,7 @@ from analyze.opening import make_folder, opened, output_folder
 from analyze.printing.terminal import as_text
 from analyze.tables.frames import Heads, check_flows
 from analyze.tables.output import present
-from schemas.cli import say
+from schemas.cli import at_work, say
 from schemas.text import counted
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _draw(found: "PromptComparison", heads: Heads, folder: Path, arguments: argp
     from analyze.pictures.of_run import subject
 
     of, paths = (*subject(heads), counted(found.questions, "question"), counted(found.images, "image")), []
-    with style(), FigureFiles(arguments.dpi, arguments.format) as files:
+    with at_work("drawing"), style(), FigureFiles(arguments.dpi, arguments.format) as files:
         if len(found.whole):
             paths.append(files.save(wordings_figure(found.whole, of), folder / "wordings"))
         for flow, rows in found.heads.groupby("flow", sort=False):

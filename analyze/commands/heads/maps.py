@@ -9,7 +9,7 @@ from analyze.cli import chosen_categories
 from analyze.opening import make_folder, opened, output_folder
 from analyze.printing.terminal import as_text
 from analyze.tables.output import present
-from schemas.cli import say
+from schemas.cli import at_work, say
 from schemas.store.directory import record_outputs
 from schemas.text import counted, listed
 
@@ -101,7 +101,7 @@ def _draw(
         reasons = listed(list(dict.fromkeys(images.missing.values())), 2)
         number = f"{len(images.missing)} of {len(overlays.maps)} samples that are drawn"
         say(f"warning: {number} have no image, and grey in its place: {reasons}", error=True)
-    with style(), FigureFiles(arguments.dpi, arguments.format) as files:
+    with at_work("drawing"), style(), FigureFiles(arguments.dpi, arguments.format) as files:
         return [files.save(figure, folder / name) for name, figure in figures]
 
 

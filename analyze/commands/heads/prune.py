@@ -11,7 +11,7 @@ from analyze.opening import make_folder, opened, output_folder
 from analyze.printing.terminal import as_text
 from analyze.tables.frames import Heads
 from analyze.tables.output import present
-from schemas.cli import say
+from schemas.cli import at_work, say
 from schemas.errors import HeadflowError
 from schemas.jobs.job import job_names
 from schemas.store.directory import record_outputs
@@ -127,7 +127,7 @@ def _print(tables: Mapping[str, pd.DataFrame], arguments: argparse.Namespace) ->
 def _draw(found: "Ranking | Tested", heads: Heads, folder: Path, arguments: argparse.Namespace) -> list[Path]:
     from analyze.drawing.figures import FigureFiles, style
 
-    with style(), FigureFiles(arguments.dpi, arguments.format) as files:
+    with at_work("drawing"), style(), FigureFiles(arguments.dpi, arguments.format) as files:
         return [files.save(figure, folder / name) for name, figure in _figures(found, heads)]
 
 
