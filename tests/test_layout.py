@@ -284,11 +284,11 @@ def test_extract_without_its_packages(tmp_path, questions):
     assert "is not installed: pip install -e '.[extract]'" in done.stderr
 
 
-def make(*words: str) -> subprocess.CompletedProcess:
+def make(*words: str, **environment: str) -> subprocess.CompletedProcess:
     """`make`, without what a `make test` around these tests hands on to it: flags and variables."""
     variables = re.findall(r"^(\w+) [?:]?=", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    dropped = {"MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", *variables}
-    env = {name: value for name, value in os.environ.items() if name not in dropped}
+    dropped = {"MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "OMP_NUM_THREADS", *variables}
+    env = {name: value for name, value in os.environ.items() if name not in dropped} | environment
     return subprocess.run(["make", *words], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
 
 
@@ -328,13 +328,29 @@ def test_make_fetches_mme_where_no_questions_are_given(tmp_path, flags, fetches,
     assert ("--image-folder" in done.stdout) == ("IMAGES" in flags)
 
 
-def make_in(tmp_path, *arguments: str, script: str) -> subprocess.CompletedProcess:
+def make_in(tmp_path, *arguments: str, script: str, **environment: str) -> subprocess.CompletedProcess:
     """`make` with an environment that is there already, whose commands are all one script."""
     (tmp_path / "venv" / "bin").mkdir(parents=True)
     for name in ("bin/python", "bin/hf", ".all", ".laptop"):
         (tmp_path / "venv" / name).write_text(f"#!/bin/sh\n{script}\n")
         (tmp_path / "venv" / name).chmod(0o755)
-    return make(f"VENV={tmp_path / 'venv'}", f"MME={tmp_path / 'MME'}", *arguments)
+    return make(f"VENV={tmp_path / 'venv'}", f"MME={tmp_path / 'MME'}", *arguments, **environment)
+
+
+@pytest.mark.parametrize(
+    ("target", "environment", "threads"),
+    [
+        ("demo", {}, "1"),
+        ("tour", {}, "1"),
+        ("test", {}, "1"),
+        ("test", {"OMP_NUM_THREADS": "3"}, "3"),
+        ("bench", {}, ""),
+    ],
+)
+def test_tiny_models_have_one_thread_each(tmp_path, target, environment, threads):
+    done = make_in(tmp_path, target, script='echo "threads: $OMP_NUM_THREADS"', **environment)
+    said = [line for line in done.stdout.splitlines() if line.startswith("threads:")]
+    assert set(said) == {f"threads: {threads}"}
 
 
 @pytest.mark.parametrize(
