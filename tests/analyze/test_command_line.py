@@ -105,14 +105,14 @@ def test_settings_of_matplotlib_change_nothing(tmp_path):
     (tmp_path / "matplotlibrc").write_bytes(b"text.usetex: True\naxes.facecolor: red\n\xff\n")  # not UTF-8 either
     environment = {"MPLBACKEND": "not_installed", "MATPLOTLIBRC": str(tmp_path / "matplotlibrc")}
     for command in (PLOTS, ["verify", "--dpi", "20"]):
-        name = f"mme_{'verify' if command[0] == 'verify' else 'overall_stacked_hist'}.png"
-        code = analyze(*command, run).returncode
-        expected = (run / name).read_bytes()
-        (run / name).unlink()
+        picture = run / f"mme_{'verify' if command[0] == 'verify' else 'overall_stacked_hist'}.png"
+        code = main([*command, str(run)])
+        expected = picture.read_bytes()
+        picture.unlink()
         done = analyze(*command, run, **environment)
         assert "Traceback" not in done.stderr
         assert done.returncode == code
-        assert (run / name).read_bytes() == expected
+        assert picture.read_bytes() == expected
 
 
 def test_nor_do_those_that_a_notebook_has_changed(tmp_path):
@@ -179,12 +179,13 @@ def read_only(tmp_path):
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions of folders")
 @pytest.mark.parametrize("command", ["summary", "verify --dpi 20"])
-def test_the_result_for_a_read_only_run_is_printed_first(read_only, tmp_path, command):
+def test_the_result_for_a_read_only_run_is_printed_first(read_only, tmp_path, command, capsys):
     name, *flags = command.split()
-    expected = analyze(name, read_only, *flags, "--output-dir", tmp_path / "out")
+    main([name, str(read_only), *flags, "--output-dir", str(tmp_path / "out")])
+    expected = capsys.readouterr().out
     done = analyze(name, read_only, *flags)
     assert done.returncode == 2
-    lines = [line for line in expected.stdout.splitlines() if not line.startswith("written: ")]
+    lines = [line for line in expected.splitlines() if not line.startswith("written: ")]
     assert [line for line in done.stdout.splitlines() if line] == [line for line in lines if line]
     names = "summary.csv, scores.csv" if name == "summary" else "verify.csv"
     assert done.stderr == f"error: {names} cannot be written to {read_only}: Permission denied; see --output-dir\n"
