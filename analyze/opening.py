@@ -19,12 +19,17 @@ if TYPE_CHECKING:  # `validate` needs no pandas
 
 
 def opened(run: Location, prompt: str | None = None, **options: Any) -> "Heads":
-    """Open a run; says so if it is not complete. Arguments as for `open_heads`."""
+    """Open a run; says so if it is not complete, or its first tokens are no answers. Arguments as for `open_heads`."""
     from analyze.tables.frames import open_heads
+    from schemas.validation.answers import not_answered
 
     heads, warning = open_heads(run, prompt, **options)
     if warning:
         say(f"warning: {warning}", error=True)
+    if {"p_yes", "p_no"} <= set(heads.samples):
+        p_yes, p_no = (heads.samples[name].to_numpy(dtype="float64") for name in ("p_yes", "p_no"))
+        if unanswered := not_answered(p_yes, p_no, heads.run.manifest.answer_tokens):
+            say(f"warning: {heads.run.path}: {unanswered}", error=True)
     return heads
 
 

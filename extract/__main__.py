@@ -9,7 +9,7 @@ import argparse
 import sys
 
 from extract.backends import find_prompts, find_wordings, in_wordings, load_format, packages
-from extract.checks import count_contradictions
+from extract.checks import count_contradictions, not_answered_of
 from extract.chunks.asked import Asked, find_questions, say_notes
 from extract.chunks.chunk import Done, run_chunk
 from extract.cli import parser
@@ -76,7 +76,7 @@ def named(arguments: argparse.Namespace) -> int:
 
 
 def say_done(done: Done, arguments: argparse.Namespace) -> None:
-    """Say what was done, and warn if answers are not the two that `margin` compares."""
+    """Say what was done, and warn if the first token is no answer, or not one of the two that `margin` compares."""
     if done.unchanged:
         print(f"{done.there} of {done.there} samples are there already, the run stays as it is")
         return
@@ -93,6 +93,8 @@ def say_done(done: Done, arguments: argparse.Namespace) -> None:
             "--answer-tokens",
             file=sys.stderr,
         )
+    if warning := not_answered_of(written):
+        print(f"warning: {warning}", file=sys.stderr)
 
 
 def main(argv: list[str] | None = None) -> int:

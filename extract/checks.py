@@ -1,4 +1,4 @@
-"""Whether the samples show that the command is wrong: nearly all are skipped, or margins contradict probabilities.
+"""Whether the samples show that something is wrong: nearly all are skipped, margins contradict, or nothing is answered.
 
 Nearly all are nine in ten, skipped for one reason, of all samples that the run has so far: a chunk may have few. If
 the sign of the margin contradicts `p_yes` and `p_no`, the model does not answer by the margin's two tokens.
@@ -7,6 +7,7 @@ the sign of the margin contradicts `p_yes` and `p_no`, the model does not answer
 from collections import Counter
 from itertools import islice
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from extract.images.decoding import find_image
@@ -18,6 +19,7 @@ from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.store.run import Run
 from schemas.text import one_line, short
+from schemas.validation.answers import not_answered
 
 
 def check_images(questions: QuestionSet, chunk: QuestionSet) -> None:
@@ -63,6 +65,14 @@ def too_many_skipped(run: Run) -> str | None:
                 f"{one_line(detail)[:300]}; they are not kept, and the command runs them again once the cause is mended"
             )
     return None
+
+
+def not_answered_of(run: Run) -> str | None:
+    """A warning if the answers hold next to no probability in most samples of a run, else None; see `not_answered`."""
+    parts = [run.read_part(path).select(["p_yes", "p_no"]) for path in run.part_paths("samples")]
+    table = pa.concat_tables(parts)
+    p_yes, p_no = (table[name].to_numpy() for name in ("p_yes", "p_no"))
+    return not_answered(p_yes, p_no, run.manifest.answer_tokens)
 
 
 def count_contradictions(run: Run) -> tuple[int, int]:

@@ -1,8 +1,11 @@
 """The extract stage: samples through the model, what was observed into the run."""
 
+import sys
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from extract.checks import too_many_skipped
 from extract.loop import Loop, ReaderEnded
@@ -13,6 +16,9 @@ from schemas.errors import HeadflowError, Stopped
 from schemas.manifest import EXTRACTED, ORIGINAL
 from schemas.store.run import open_run
 from schemas.store.writer import TO_RESUME, RunWriter
+from schemas.validation.answers import not_answered
+
+FIRST = 16  # samples of a session that are looked at, so that a warning comes before hours of work
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,10 +56,15 @@ class Extractor(Loop):
             HeadflowError: nearly all samples were skipped for one reason; they are taken out of the run again.
             RuntimeError: a sample was lost on the way, neither observed nor skipped; the run stays incomplete.
         """
+        first: list[tuple[float, float]] = []
 
         def write(outcome: Outcome) -> None:
             if isinstance(outcome, Observed):
                 writer.add(outcome.record(), outcome.grids, outcome.thumbnail)
+                if len(first) < FIRST:
+                    first.append((outcome.values["p_yes"], outcome.values["p_no"]))
+                    if len(first) == FIRST:
+                        self._warn_early(np.array(first))
             else:
                 writer.skip(outcome.record(), outcome.cause.reason, outcome.cause.detail)
 
@@ -78,6 +89,11 @@ class Extractor(Loop):
             raise HeadflowError(wrong)
         writer.finish()
         return ended.skipped
+
+    def _warn_early(self, found: np.ndarray) -> None:
+        """Say if the answers hold next to no probability in the first samples; `found` is [samples, 2], yes first."""
+        if warning := not_answered(found[:, 0], found[:, 1], self.passes.answers.tokens.texts):
+            print(f"\nwarning: so far, {warning}", file=sys.stderr)
 
 
 def _progress(writer: RunWriter) -> str:

@@ -27,7 +27,7 @@ from schemas.workers.tasks import HERE, Workers, divided
 KEYS = ("sample_id", "category", "status", "prompt")
 TOKENS = tuple(f"n_{role.name}" for role in ROLES)
 IMAGES = ("image_sha256", "image", "question_id")
-ANSWERS = ("answer", "prediction")
+ANSWERS = ("answer", "prediction", "p_yes", "p_no")
 SHOWN = 20  # missing chunks that are named
 
 

@@ -7,4 +7,5 @@ grids     tables with a grid: whether each sample has all of its rows
 values    what these rows say: masses, contributions, maps
 jobs      the jobs on a run
 limits    comparisons of numbers, and how far rounding goes
+answers   whether the first token is an answer
 """

@@ -35,6 +35,19 @@ def analyze(*words: object, **environment: str) -> subprocess.CompletedProcess:
     )
 
 
+@pytest.mark.parametrize("command", ["summary", "diagnose", "card", "compare"])
+def test_a_first_token_that_is_no_answer_is_said_by_every_reader_of_answers(tmp_path, command, capsys):
+    run = write_run(tmp_path / "run", tables=["contributions"])
+    others = {"compare": [write_run(tmp_path / "other")], "card": [tmp_path / "card", "--overwrite"]}.get(command, [])
+    assert main([command, *map(str, [run, *others])]) == 0
+    assert "no answer" not in capsys.readouterr().err
+    rewrite(run, "samples", lambda table: put(put(table, "p_yes", slice(6), [1e-4] * 6), "p_no", slice(6), [0.0] * 6))
+    assert main([command, *map(str, [run, *others])]) == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if "no answer" in line]
+    assert len(said) == 1
+    assert said[0].startswith(f"warning: {run}: `p_yes` and `p_no` together are below 1% in 6 of 10 samples")
+
+
 @pytest.mark.parametrize(
     "words",
     [

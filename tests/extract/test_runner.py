@@ -93,6 +93,17 @@ def test_the_two_answers_are_swapped(tmp_path, extract, extracted, capsys):
     assert manifest.answer_token_ids == before.answer_token_ids[::-1]
 
 
+def test_a_first_token_that_is_no_answer_is_said_early_and_at_the_end(tmp_path, extract, monkeypatch, capsys):
+    monkeypatch.setattr("schemas.validation.answers.LITTLE", 1.01)  # so that all probabilities are little
+    monkeypatch.setattr("extract.runner.FIRST", 2)
+    assert extract(tmp_path / "run", num_samples=4) == 0
+    said = capsys.readouterr().err
+    first, last = (said.index(f"`p_no` together are below 101% in {n} of {n} samples: the first") for n in (2, 4))
+    assert said[:first].endswith("\nwarning: so far, `p_yes` and ")
+    assert said[:last].endswith("\nwarning: `p_yes` and ")
+    assert first < last
+
+
 def test_a_run_of_before_there_were_margins_is_read(tmp_path, extracted):
     run = shutil.copytree(extracted, tmp_path / "run")
     for part in (run / "samples").iterdir():
