@@ -19,6 +19,7 @@ from analyze.scores.mme import mme_scores, total_scores
 from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap, percentiles
 from analyze.statistics.clusters import Array, Clusters
 from analyze.statistics.contrasts import STATES
+from analyze.statistics.intervals import mean_of_images
 from analyze.statistics.multiplicity import sign_flip_maximum
 from analyze.tables.frames import Heads, wordings
 from analyze.tables.values import lead, observed_samples, sample_values
@@ -260,14 +261,14 @@ def _measures(samples: pd.DataFrame, bootstrap: Bootstrap) -> Callable[[npt.NDAr
     """Of some images, bool [images]: accuracy, lead, yes-bias and states of pairs, with their intervals."""
     clusters = bootstrap.clusters
     pairs, answers = pairs_of_questions(samples, clusters), AnswerSums.of(samples, clusters)
-    leads, unread = clusters.sums(lead(samples)), clusters.counts - answers.given
+    leads, unread = lead(samples), clusters.counts - answers.given
 
     def measures(images: npt.NDArray[np.bool_]) -> dict[str, Any]:
         states = pairs["state"][images[pairs.index.to_numpy()]]
         found: dict[str, Any] = (
             {"questions": int(clusters.counts[images].sum()), "images": int(images.sum())}
             | accuracy_and_bias(answers, bootstrap, images)
-            | bootstrap.mean(leads, clusters.counts, images).columns("lead", "lead_low", "lead_high")
+            | mean_of_images(clusters, leads, images).columns("lead", "lead_low", "lead_high")
             | {"unread": int(unread[images].sum())}
             | {state: int((states == state).sum()) for state in STATES}
         )

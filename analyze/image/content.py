@@ -6,8 +6,7 @@ import pandas as pd
 from analyze.image.pairs import ImagePairs
 from analyze.maps.content import content_scores
 from analyze.statistics.clusters import Clusters
-from analyze.statistics.intervals import mean_interval
-from analyze.tables.image_sums import ImageSums
+from analyze.statistics.intervals import skewed_mean_intervals
 from schemas.columns import MAPS
 
 
@@ -25,9 +24,11 @@ def content_by_head(pairs: ImagePairs) -> pd.DataFrame | None:
         return None
     rows = pairs.pairs.table
     scores, heads = content_scores(pairs.run, pairs.without, rows)
-    sums = ImageSums.of(*Clusters.by_name(rows["image"], rows["category"]).known_sums(scores))
+    clusters = Clusters.by_name(rows["image"], rows["category"])
+    sums, counts = clusters.known_sums(scores)
+    low, high = skewed_mean_intervals(sums, counts, clusters.category)
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean, (low, high) = sums.total / sums.number, mean_interval(sums)
+        mean = sums.sum(axis=0) / counts.sum(axis=0)
     layer, head = np.nonzero(heads)
     columns = {"layer": layer, "head": head, "content": mean, "low": low.clip(0, 1), "high": high.clip(0, 1)}
     table = pd.DataFrame(columns | {"samples": np.isfinite(scores).sum(axis=0)})

@@ -3,16 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from analyze.image.pairs import ImagePairs
 from analyze.scores.images import image_groups
 from analyze.scores.intervals import score_intervals
 from analyze.scores.mme import TOTALS, mme_scores, total_name
-from analyze.statistics.bootstrap import Interval
-from analyze.statistics.intervals import FEW_IMAGES, mean_interval
-from analyze.tables.image_sums import ImageSums
+from analyze.statistics.intervals import mean_of_images
 
 NAMES = {"a": "without", "a_low": "without_low", "a_high": "without_high"}
 NAMES |= {"b": "accuracy", "b_low": "low", "b_high": "high", "low": "difference_low", "high": "difference_high"}
@@ -62,21 +59,13 @@ def find_gain(pairs: ImagePairs) -> Gain:
     for name, images in image_groups(clusters):
         found = accuracy.loc[name]
         row: dict[str, object] = {"category": name, "questions": int(clusters.counts[images].sum())}
-        row |= {"images": int(images.sum()), **_gain(pairs, images).columns("gain", "gain_low", "gain_high")}
+        row |= {"images": int(images.sum())}
+        gain = mean_of_images(clusters, pairs.table["effect"].to_numpy(np.float64), images)
+        row |= gain.columns("gain", "gain_low", "gain_high")
         names = ("accuracy", "low", "high", "without", "without_low", "without_high")
         row |= {each: found[each] for each in (*names, "difference", "difference_low", "difference_high", "note")}
         rows.append(row | _habits(pairs.table[images[clusters.image]]))
     return Gain(pd.DataFrame(rows), _scores(pairs, answers), pairs.without.manifest.images)
-
-
-def _gain(pairs: ImagePairs, images: npt.NDArray[np.bool_]) -> Interval:
-    """By the bootstrap, or by the t distribution where images are few."""
-    sums, counts = pairs.clusters.sums(pairs.table["effect"].to_numpy()), pairs.clusters.counts
-    if images.sum() >= FEW_IMAGES:
-        return pairs.bootstrap.mean(sums, counts, images)
-    low, high = mean_interval(ImageSums.of(sums[images], counts[images]))
-    mean = float(sums[images].sum() / counts[images].sum())
-    return Interval(mean, float(low), float(high)) if images.sum() > 1 else Interval(mean, None, None)
 
 
 def _habits(rows: pd.DataFrame) -> dict[str, float]:

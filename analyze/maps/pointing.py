@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
 
 from analyze.knockouts.jobs import HEADS, effect_jobs, job_in_words
 from analyze.maps.grids import read_boxes
@@ -25,6 +24,7 @@ from analyze.statistics.bootstrap import Bootstrap
 from analyze.statistics.clusters import Array, Clusters, Codes
 from analyze.statistics.intervals import ratio_intervals, share_intervals
 from analyze.statistics.multiplicity import sign_flip_maximum
+from analyze.statistics.permutations import Agreement, agreement_of_heads
 from analyze.statistics.reliability import halves
 from analyze.tables.frames import Heads
 from analyze.tables.values import observed_rows
@@ -70,17 +70,15 @@ class Relation:
     Attributes:
         job: of the knock-outs, in words.
         questions, images: how many of those with maps it measured.
-        correlation: Spearman's over the heads that have a map, pointing on one half of the images and effects on the
-            other half, as noise of the same images would count as agreement; None where all are equal or not known.
-        p: of pointing permuted among the heads of each layer.
+        agreement: over the heads that have a map, pointing on one half of the images and effects on the other half, as
+            noise of the same images would count as agreement; None where all are equal or not known.
         effects: of these heads, in the order of `Pointing.table`.
     """
 
     job: str
     questions: int
     images: int
-    correlation: float | None
-    p: float
+    agreement: Agreement | None
     effects: Array
 
 
@@ -103,7 +101,7 @@ def find_pointing(samples: pd.DataFrame, measures: Measures, resamples: int, see
     columns["pointing_low"], columns["pointing_high"] = share_intervals(bootstrap, *sums)
     inside = _inside(bootstrap.clusters, measures.inside[boxed], measures.area[boxed])
     columns["inside"] = ratio(*inside)
-    columns["inside_low"], columns["inside_high"] = ratio_intervals(bootstrap, *inside)
+    columns["inside_low"], columns["inside_high"] = ratio_intervals(bootstrap.clusters, *inside, least=0.0)
     table = pd.DataFrame(columns)
     found = sign_flip_maximum(bootstrap.clusters.means(hits - centre[:, None]), flips=resamples, seed=seed)
     table["p_centre"], table["p_chance"] = found.p, p_of_chance(bootstrap.clusters, hits, chance)
@@ -194,40 +192,20 @@ def relate_to_effects(
     if any(not counts.any() for _, counts in sums):
         return None
     means = [ratio(*each) for each in sums]
-    correlation, p = correlate_heads(bootstrap.clusters, sums, np.nonzero(measures.kept)[0], resamples, seed)
+    agreement = correlate_heads(bootstrap.clusters, sums, np.nonzero(measures.kept)[0], resamples, seed)
     questions, images = (int((each > 0).any(axis=1).sum()) for each in (np.isfinite(effects), sums[1][1]))
-    return Relation(job_in_words(job), questions, images, correlation, p, means[1])
+    return Relation(job_in_words(job), questions, images, agreement, means[1])
 
 
 def correlate_heads(
     clusters: Clusters, sums: Sequence[tuple[Array, Array]], layer: Codes, resamples: int, seed: int
-) -> tuple[float | None, float]:
-    """`Relation.correlation` and `p`.
+) -> Agreement | None:
+    """How pointing, on one half of the images, agrees with effects on the other half.
 
     Args:
         sums: of pointing and of effects, sums over images and counts, [images, heads].
         layer: of each head.
     """
-    rng = np.random.default_rng(seed)
-    half = halves(clusters.category, rng)
-    pointing, effects = (_unit_ranks(ratio(*(each[half == side] for each in sums[side]))) for side in (0, 1))
-    if pointing is None or effects is None:
-        return None, np.nan
-    correlation = float(pointing @ effects)
-    drawn = np.empty(resamples)
-    for draw in range(resamples):
-        order = np.lexsort((rng.random(len(layer)), layer))  # `layer` is sorted
-        drawn[draw] = pointing[order] @ effects
-    middle = drawn.mean()
-    reached = np.abs(drawn - middle) >= abs(correlation - middle) * (1 - 1e-9)
-    return correlation, float((1 + reached.sum()) / (resamples + 1))
-
-
-def _unit_ranks(means: Array) -> Array | None:
-    """Ranks of heads with mean 0 and length 1, whose products are correlations; None where all are equal or unknown."""
-    if not np.isfinite(means).all() or np.ptp(means) == 0:
-        return None
-    ranks = stats.rankdata(means)
-    ranks -= ranks.mean()
-    unit: Array = ranks / np.linalg.norm(ranks)
-    return unit
+    half = halves(clusters.category, np.random.default_rng(seed))
+    pointing, effects = (ratio(*(each[half == side] for each in sums[side])) for side in (0, 1))
+    return agreement_of_heads(pointing, effects, layer, resamples, seed)

@@ -80,7 +80,7 @@ def rank_looks(samples: pd.DataFrame, values: Mapping[str, Values], measures: Me
     columns: dict[str, npt.NDArray[np.generic]] = {**head_columns(np.empty(shape))}
     for name in NUMBERS:
         columns[name] = ratio(*ratios[name])
-        columns[f"{name}_low"], columns[f"{name}_high"] = ratio_intervals(bootstrap, *ratios[name])
+        columns[f"{name}_low"], columns[f"{name}_high"] = ratio_intervals(clusters, *ratios[name], least=0.0)
     table = pd.DataFrame(columns)
     threshold = float(np.quantile(table["mass"], 1 - CANDIDATES))
     table["candidate"] = (table["mass"] >= threshold) & table["spatial_entropy"].notna()
@@ -163,7 +163,7 @@ def _layers(values: Mapping[str, Values], bootstrap: Bootstrap) -> pd.DataFrame:
         bootstrap.clusters.sums(np.where(known, values[name], 0).sum(axis=2, dtype=np.float64))
         for name in ("sink", "mass")
     )
-    low, high = ratio_intervals(bootstrap, sums, counts)
+    low, high = ratio_intervals(bootstrap.clusters, sums, counts, least=0.0)
     number = known.sum(axis=(0, 2))
     with np.errstate(invalid="ignore", divide="ignore"):
         means = {name: each.sum(axis=0) / number for name, each in (("mass", counts), ("sink", sums))}

@@ -126,13 +126,14 @@ def _pointing(found: Pointing) -> Iterator[str]:
 
 def _relation(found: Pointing, relation: Relation) -> Iterator[str]:
     how = f"{relation.job}, {counted(relation.questions, 'question')} on {counted(relation.images, 'image')}"
-    if relation.correlation is None:
+    if (agreement := relation.agreement) is None:
         yield f"pointing and the measured effect ({how}): no correlation, as heads are alike or images too few"
     else:
-        told = "also within layers" if relation.p <= ALPHA else "but none can be told among the heads of a layer"
+        sure = "" if np.isnan(agreement.p) else f" (p {agreement.p:.2g})"
+        told = f"within layers {agreement.within:+.2f}" if agreement.p <= ALPHA else "none can be told within layers"
         yield (
             f"rank correlation of pointing with the measured effect ({how}), on two halves of the images: "
-            f"{relation.correlation:+.2f}, {told} (p {relation.p:.2g})"
+            f"{agreement.correlation:+.2f}; {told}{sure}"
         )
     order = np.argsort(-relation.effects, kind="stable")[:COSTLY]
     rows = found.table.iloc[order]

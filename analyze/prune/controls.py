@@ -9,6 +9,7 @@ from scipy.integrate import trapezoid
 
 from analyze.prune.design import LEAST
 from analyze.statistics.clusters import Array
+from analyze.statistics.multiplicity import false_discovery_rate
 
 BAND = (0.025, 0.5, 0.975)  # of random sets: low, median, high
 
@@ -38,8 +39,11 @@ def areas(sets: pd.DataFrame, random: pd.DataFrame) -> pd.DataFrame:
     """The areas under the curves; see `Costs`. The random sets of one draw, which are nested, make one curve.
 
     Where all random sets are the sets themselves, there is nothing to compare with, and `p` and `p_less` are NaN.
+    `adjusted_p` is two-sided, and corrected for all criteria of heads, or of layers, by Benjamini and
+    Hochberg.
     """
     rows = []
+    of_draws = {name: random.pivot(index="draw", columns="group", values=name) for name in ("effect", "loss", "set")}
     for (unit, criterion, order), own in sets.groupby(["unit", "criterion", "order"], sort=False):
         own = own.sort_values("share")
         for measure in ("effect", "loss"):
@@ -47,15 +51,20 @@ def areas(sets: pd.DataFrame, random: pd.DataFrame) -> pd.DataFrame:
             row: dict[str, object] = {"unit": unit, "criterion": criterion, "order": order, "measure": measure}
             row |= {"area": area}
             if order == LEAST and len(random):
-                curves = random.pivot(index="draw", columns="group", values=measure)[own["group"].tolist()]
+                curves, names = (of_draws[name][own["group"].tolist()] for name in (measure, "set"))
                 drawn = mean_height(own["share"].to_numpy(), curves.to_numpy(np.float64))
                 low, middle, high = np.quantile(drawn, BAND) if np.isfinite(drawn).all() else [np.nan] * 3
-                names = random.pivot(index="draw", columns="group", values="set")[own["group"].tolist()]
                 others = (names != own["set"].to_numpy()).any(axis=None)
                 row |= {"random_median": middle, "random_low": low, "random_high": high}
                 row |= share_beyond(area, drawn if others else drawn[:0])
             rows.append(row)
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    if "p" in table:
+        both = (2 * table[["p", "p_less"]].min(axis=1, skipna=False)).clip(upper=1)
+        table["adjusted_p"] = both.groupby([table["unit"], table["measure"]]).transform(
+            lambda own: false_discovery_rate(own.to_numpy())
+        )
+    return table
 
 
 def mean_height(shares: Array, curves: Array) -> Array:

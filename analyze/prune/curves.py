@@ -10,12 +10,11 @@ from analyze.knockouts.jobs import Knocked
 from analyze.prune.controls import against, areas
 from analyze.prune.design import RANDOM, Design, Member
 from analyze.scores.images import MOST, ImagePoints
-from analyze.statistics.bootstrap import LEVEL, Bootstrap, percentiles
+from analyze.statistics.bootstrap import LEVEL, Bootstrap
 from analyze.statistics.clusters import Array, Clusters
-from analyze.statistics.intervals import FEW_IMAGES, share_interval
-from analyze.statistics.losses import change_bounds
+from analyze.statistics.intervals import ratio_intervals, share_interval
+from analyze.statistics.losses import change_bounds, loss_intervals
 
-MANY = 20  # images that changed, from which resampling gives the interval of a score's loss
 BAND = (0.025, 0.5, 0.975)  # of random sets: low, median, high
 AREAS = [
     "unit",
@@ -107,15 +106,22 @@ class Points:
 
     def bounds(self, names: list[str], level: float) -> tuple[Array, Array]:
         """One-sided bounds of the losses of some sets; see `change_bounds`."""
-        return self._bounds(self.losses[:, [self.place[name] for name in names]], level)
+        return change_bounds(self._losses(names), self._most(), self.of.clusters.category, level)
+
+    def intervals(self, names: list[str]) -> tuple[Array, Array]:
+        """95% intervals of the losses of some sets; see `loss_intervals`."""
+        return loss_intervals(self._losses(names), self._most(), self.of.clusters.category, LEVEL)
 
     def smallest(self, level: float) -> float:
         """The upper bound of the loss of a set that changes no answer."""
-        return float(self._bounds(np.zeros((self.of.clusters.images, 1)), level)[1][0])
+        nothing = np.zeros((self.of.clusters.images, 1))
+        return float(change_bounds(nothing, self._most(), self.of.clusters.category, level)[1][0])
 
-    def _bounds(self, losses: Array, level: float) -> tuple[Array, Array]:
-        clusters = self.of.clusters
-        return change_bounds(losses, np.full(clusters.images, MOST), clusters.category, level)
+    def _losses(self, names: list[str]) -> Array:
+        return self.losses[:, [self.place[name] for name in names]]
+
+    def _most(self) -> Array:
+        return np.full((self.of.clusters.images, 1), MOST)
 
 
 def costs(answers: Answers, design: Design, resamples: int, seed: int) -> Costs:
@@ -137,9 +143,11 @@ def costs(answers: Answers, design: Design, resamples: int, seed: int) -> Costs:
     random = _random(design, answers.place, measures)
     sets = _named(design, answers.place, measures)
     chosen = [answers.place[name] for name in sets["set"]]
-    columns = _effect_bounds(bootstrap, sums[:, chosen], counts[:, chosen])
+    columns = dict(
+        zip(("effect_low", "effect_high"), ratio_intervals(clusters, sums[:, chosen], counts[:, chosen]), strict=True)
+    )
     columns |= _accuracy_bounds(bootstrap, answers.right[:, chosen])
-    columns |= _loss_bounds(points, sets["set"].tolist(), resamples, seed)
+    columns |= _loss_bounds(points, sets["set"].tolist())
     sets = sets.assign(score=untouched - sets["loss"], **columns)
     sets = pd.concat([sets, pd.DataFrame([against(row, random) for row in sets.to_dict("records")])], axis=1)
     return Costs(
@@ -177,14 +185,6 @@ def _measured(
     return table.assign(**{name: values[where] for name, values in measures.items()})
 
 
-def _effect_bounds(bootstrap: Bootstrap, sums: Array, counts: Array) -> dict[str, Array]:
-    low, high = np.full((2, sums.shape[1]), np.nan)
-    known = counts.any(axis=0)
-    if bootstrap.clusters.images >= FEW_IMAGES and known.any():
-        low[known], high[known] = percentiles(bootstrap.ratios(sums[:, known], counts[:, known]))
-    return {"effect_low": low, "effect_high": high}
-
-
 def _accuracy_bounds(bootstrap: Bootstrap, right: npt.NDArray[np.bool_]) -> dict[str, Array]:
     clusters = bootstrap.clusters
     found = [share_interval(bootstrap, each, clusters.counts) for each in clusters.sums(right.astype(np.float64)).T]
@@ -193,14 +193,6 @@ def _accuracy_bounds(bootstrap: Bootstrap, right: npt.NDArray[np.bool_]) -> dict
     return {"accuracy_low": low, "accuracy_high": high}
 
 
-def _loss_bounds(points: Points | None, names: list[str], resamples: int, seed: int) -> dict[str, Array]:
-    """95% bounds of the loss of score: by resampling where enough images changed, else those of rare changes."""
-    if points is None:
-        unknown = np.full(len(names), np.nan)
-        return {"loss_low": unknown, "loss_high": unknown}
-    low, high = points.bounds(names, (1 + LEVEL) / 2)
-    losses = points.losses[:, [points.place[name] for name in names]]
-    if (many := (losses != 0).sum(axis=0) >= MANY).any():
-        weights = Bootstrap(points.of.clusters, resamples, seed).weights * points.of.weights
-        low[many], high[many] = percentiles(weights @ losses[:, many])
-    return {"loss_low": low, "loss_high": high}
+def _loss_bounds(points: Points | None, names: list[str]) -> dict[str, Array]:
+    bounds = np.full((2, len(names)), np.nan) if points is None else points.intervals(names)
+    return dict(zip(("loss_low", "loss_high"), bounds, strict=True))

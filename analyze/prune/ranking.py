@@ -11,14 +11,17 @@ from scipy import stats
 
 from analyze.knockouts.jobs import HEADS, UNITS
 from analyze.prune.criteria import Criterion
-from analyze.statistics.bootstrap import LEVEL, Bootstrap, percentiles
-from analyze.statistics.clusters import Array, Clusters
-from analyze.statistics.intervals import FEW_IMAGES
-from analyze.statistics.reliability import disattenuated, rank_correlation, spearman_brown, split_half
+from analyze.statistics.clusters import Array, Clusters, Codes
+from analyze.statistics.intervals import ratio_intervals
+from analyze.statistics.multiplicity import false_discovery_rate
+from analyze.statistics.permutations import agreement_of_heads, permutation_p, permuted
+from analyze.statistics.reliability import disattenuated, halves, rank_correlation, spearman_brown, split_half
 
-RELIABLE = 0.5  # from which a correlation is divided by the reliabilities
+RELIABLE = (
+    0.5  # from which a correlation is divided by the reliabilities, and effects of heads are said to be something
+)
 TOP = 4  # the first quarter by measured effect is what a criterion is to find
-RELATIONS = ["unit", "criterion", "other", "correlation", "low", "high", "disattenuated", "auroc", "auroc_p"]
+RELATIONS = ["unit", "criterion", "other", "correlation", "disattenuated", "halves", "within", "p", "auroc", "auroc_p"]
 
 
 @dataclass(frozen=True)
@@ -30,10 +33,10 @@ class Ranked:
         order: the cells, that with the least of it first.
         by_image: [images, cells], means over the samples of each image that it was measured on.
         category: of these images.
-        ranks: float32 [resamples, cells], the ranks of the means of each resample of images.
         table: `unit`, `criterion`, `layer`, `head` (of heads), `value`, `low`, `high`, `rank` (from 1, the least).
         reliability: how far the ranks would be the same on other images; None if it cannot be told.
-        samples: how many it was measured on; `images` likewise.
+        samples: how many it was measured on.
+        heads: of a layer of the model.
     """
 
     criterion: Criterion
@@ -42,29 +45,26 @@ class Ranked:
     by_image: Array
     measured: npt.NDArray[np.bool_]
     category: npt.NDArray[np.int64]
-    ranks: npt.NDArray[np.float32]
     table: pd.DataFrame
     reliability: float | None
     samples: int
+    heads: int
 
 
-def rank(criterion: Criterion, bootstrap: Bootstrap, heads: int) -> Ranked:
+def rank(criterion: Criterion, clusters: Clusters, heads: int, seed: int) -> Ranked:
     """Rank heads or layers by a criterion.
 
     Args:
-        bootstrap: of the images of the samples that rank.
+        clusters: of the samples that rank.
         heads: of a layer of the model.
+        seed: of the halves that its reliability comes from.
     """
-    clusters, values = bootstrap.clusters, criterion.values.astype(np.float64)
+    values = criterion.values.astype(np.float64)
     known: npt.NDArray[np.bool_] = np.asarray(np.isfinite(values).all(axis=1))
     sums = clusters.sums(np.asarray(np.where(known[:, None], values, 0.0)))
     counts = clusters.sums(known.astype(np.float64))
-    means = sums.sum(axis=0) / counts.sum()
-    draws = bootstrap.ratios(sums, counts)
-    low, high = percentiles(draws)
-    measured = counts > 0
-    if measured.sum() < FEW_IMAGES:
-        low, high = np.full_like(low, np.nan), np.full_like(high, np.nan)
+    means, measured = sums.sum(axis=0) / counts.sum(), counts > 0
+    low, high = ratio_intervals(clusters, sums, np.broadcast_to(counts[:, None], sums.shape))
     by_image = sums[measured] / counts[measured][:, None]
     order = np.argsort(means, kind="stable")
     cell = np.arange(len(means))
@@ -72,7 +72,7 @@ def rank(criterion: Criterion, bootstrap: Bootstrap, heads: int) -> Ranked:
     columns = {"unit": criterion.unit, "criterion": criterion.name, **places}
     place = np.empty(len(order), np.int64)
     place[order] = cell + 1
-    half = split_half(by_image, clusters.category[measured], seed=bootstrap.seed)
+    half = split_half(by_image, clusters.category[measured], seed=seed)
     return Ranked(
         criterion=criterion,
         means=means,
@@ -80,88 +80,77 @@ def rank(criterion: Criterion, bootstrap: Bootstrap, heads: int) -> Ranked:
         by_image=by_image,
         measured=measured,
         category=clusters.category[measured],
-        ranks=_ranks(draws),
         table=pd.DataFrame(columns | {"value": means, "low": low, "high": high, "rank": place}),
         reliability=None if half is None else spearman_brown(half),
         samples=int(known.sum()),
+        heads=heads,
     )
 
 
-def _ranks(draws: Array) -> npt.NDArray[np.float32]:
-    """Ranks within each row; rows with NaN, of resamples without an image that was measured, are left out."""
-    return stats.rankdata(draws[np.isfinite(draws).all(axis=1)], axis=1).astype(np.float32)
-
-
-def rank_all(criteria: Sequence[Criterion], clusters: Clusters, heads: int, resamples: int, seed: int) -> list[Ranked]:
-    """Rank by each criterion; see `rank`. All take the same resamples of images."""
-    bootstrap = Bootstrap(clusters, resamples, seed)
-    return [rank(criterion, bootstrap, heads) for criterion in criteria]
-
-
-def relations(ranked: Sequence[Ranked], seed: int) -> pd.DataFrame:
+def relations(ranked: Sequence[Ranked], draws: int, seed: int) -> pd.DataFrame:
     """How each two criteria of heads, or of layers, agree: the columns `RELATIONS`; NaN where it cannot be told.
 
-    `correlation` is Spearman's over heads, with an interval from resampled images; `disattenuated` that without the
-    noise of a finite number of images, where both reliabilities are at least `RELIABLE`. Where `other` is the measured
-    effect, `auroc` is the chance that a head of the quarter with the largest effects has more of the criterion than one
-    of the others, and `auroc_p` the share of random orders of the heads that are as far from 1/2.
+    `correlation` is Spearman's over heads, `disattenuated` that without the noise of a finite number of images, where
+    both reliabilities are at least `RELIABLE`. Where `other` is the measured effect, the rest comes from the criterion
+    on one half of the images and the effect on the other half, as noise of the same images would count as agreement:
+    `halves`, the correlation; `within`, that within layers; `p`, of the criterion permuted within layers; `auroc`, the
+    chance that a head of the quarter with the largest effects has more of the criterion than one of the others, with
+    `auroc_p`, likewise. Both p are corrected for all criteria of a unit by Benjamini and Hochberg.
     """
     rows = []
     for unit in UNITS:
         own = sorted((each for each in ranked if each.criterion.unit == unit), key=lambda each: each.criterion.measured)
         for one, other in combinations(own, 2):
             row: dict[str, object] = {"unit": unit, "criterion": one.criterion.name, "other": other.criterion.name}
-            row |= _correlation(one, other) | {"disattenuated": _without_noise(one, other, seed)}
-            rows.append(row | (finds_top(one.means, other.means) if other.criterion.measured else {}))
-    return pd.DataFrame(rows, columns=RELATIONS)
+            found = rank_correlation(one.means, other.means)
+            row |= {
+                "correlation": np.nan if found is None else found,
+                "disattenuated": _without_noise(one, other, seed),
+            }
+            rows.append(row | (_against_effect(one, other, draws, seed) if other.criterion.measured else {}))
+    table = pd.DataFrame(rows, columns=RELATIONS)
+    for name in ("p", "auroc_p"):
+        table[name] = table.groupby("unit")[name].transform(lambda own: false_discovery_rate(own.to_numpy(np.float64)))
+    return table
 
 
-def _correlation(one: Ranked, other: Ranked) -> dict[str, float]:
-    found = rank_correlation(one.means, other.means)
-    unknown = {"correlation": np.nan if found is None else found, "low": np.nan, "high": np.nan}
-    if found is None or min(len(one.by_image), len(other.by_image)) < FEW_IMAGES or len(one.ranks) != len(other.ranks):
-        return unknown
-    low, high = correlation_interval(found, one.ranks, other.ranks)
-    return {"correlation": found, "low": low, "high": high}
+def _against_effect(one: Ranked, effect: Ranked, draws: int, seed: int) -> dict[str, float]:
+    """A criterion on half of the images against the effect on the other half; see `relations`."""
+    a, b, category = _both(one, effect)
+    half = halves(category, np.random.default_rng(seed))
+    if not (half == 0).any() or not (half == 1).any():
+        return {}
+    values, effects = a[half == 0].mean(axis=0), b[half == 1].mean(axis=0)
+    cells = np.arange(len(values))
+    layer = cells // one.heads if one.criterion.unit == HEADS else np.zeros_like(cells)
+    found = agreement_of_heads(values, effects, layer, draws, seed)
+    if found is None:
+        return {}
+    agreement = {"halves": found.correlation, "within": found.within, "p": found.p}
+    return agreement | finds_top(values, effects, layer, draws, seed)
 
 
-def correlation_interval(
-    found: float, one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]
-) -> tuple[float, float]:
-    """The 95% interval of a rank correlation, from the ranks in resamples of images, [resamples, cells] each.
-
-    It is of the correlation that so many images show, noise included. Resampling adds noise of its own, which brings
-    each resample's correlation nearer to 0: so its spread alone is taken, about what was found, on Fisher's scale.
-    """
-    cells = one.shape[1]
-    a, b = one - (cells + 1) / 2, other - (cells + 1) / 2
-    with np.errstate(invalid="ignore", divide="ignore"):
-        draws = np.einsum("ij,ij->i", a, b) / np.sqrt(np.einsum("ij,ij->i", a, a) * np.einsum("ij,ij->i", b, b))
-    draws = draws[np.isfinite(draws)].astype(np.float64)
-    if cells < 2 or len(draws) < 2:
-        return np.nan, np.nan
-    # Of a perfect agreement Fisher's z is infinite: it counts as halfway to that with two neighbours exchanged
-    most = 1 - 6 / (cells * (cells**2 - 1))
-    z = np.arctanh(np.clip(np.append(draws, found), -most, most))
-    half = stats.norm.ppf((1 + LEVEL) / 2) * z[:-1].std()
-    low, high = np.tanh(z[-1] - half), np.tanh(z[-1] + half)
-    return min(float(low), found), max(float(high), found)
+def _both(one: Ranked, other: Ranked) -> tuple[Array, Array, Codes]:
+    """Means by image of two criteria on the images that both were measured on, and the categories of these."""
+    both = one.measured & other.measured
+    a, b = (each.by_image[both[each.measured]] for each in (one, other))
+    return a, b, one.category[both[one.measured]]
 
 
 def _without_noise(one: Ranked, other: Ranked, seed: int) -> float:
     if any(each.reliability is None or each.reliability < RELIABLE for each in (one, other)):
         return np.nan
-    both = one.measured & other.measured
-    a, b = (each.by_image[both[each.measured]] for each in (one, other))
-    found = disattenuated(a, b, one.category[both[one.measured]], seed=seed)
+    found = disattenuated(*_both(one, other), seed=seed)
     return np.nan if found is None else found
 
 
-def finds_top(values: Array, effects: Array) -> dict[str, float]:
-    """How well values find the quarter with the largest effects: `auroc`, and `auroc_p` of random orders."""
-    top = np.zeros(len(effects), bool)
-    top[np.argsort(effects, kind="stable")[-max(1, round(len(effects) / TOP)) :]] = True
+def finds_top(values: Array, effects: Array, layer: Codes, draws: int, seed: int) -> dict[str, float]:
+    """How well values find the quarter with the largest effects: `auroc`, and `auroc_p` of orders within layers."""
+    top = np.zeros((len(effects), 1))
+    top[np.argsort(effects, kind="stable")[-max(1, round(len(effects) / TOP)) :]] = 1
     if top.all():
         return {}
-    found = stats.mannwhitneyu(values[top], values[~top])
-    return {"auroc": float(found.statistic / (top.sum() * (~top).sum())), "auroc_p": float(found.pvalue)}
+    ranks, number = stats.rankdata(values), top.sum()
+    found = float(ranks @ top[:, 0])
+    p = permutation_p(found, permuted(ranks, top, layer, draws, seed)[:, 0])
+    return {"auroc": float((found - number * (number + 1) / 2) / (number * (len(top) - number))), "auroc_p": p}

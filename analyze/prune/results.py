@@ -13,7 +13,7 @@ from analyze.prune.curves import Answers, Costs, costs
 from analyze.prune.design import SETS, Design, design_sets, read_design
 from analyze.prune.halves import Flags, answered, divide, divided_as
 from analyze.prune.plan import Plan, add_savings, make_plan
-from analyze.prune.ranking import Ranked, rank_all, relations
+from analyze.prune.ranking import Ranked, rank, relations
 from analyze.prune.words import costs_in_words, ranking_in_words
 from analyze.statistics.bootstrap import RESAMPLES, SEED
 from analyze.statistics.clusters import Clusters
@@ -131,8 +131,9 @@ def rank_run(
     except HeadflowError as error:
         raise HeadflowError(f"{heads.run.path}: {error}") from None
     found = read_criteria(heads, samples, ranks, criteria, effects)
-    ranked = rank_all(found, Clusters.of(samples[ranks]), heads.heads, resamples, seed)
-    return Ranking(ranked, relations(ranked, seed), samples, ranks, testing)
+    clusters = Clusters.of(samples[ranks])
+    ranked = [rank(criterion, clusters, heads.heads, seed) for criterion in found]
+    return Ranking(ranked, relations(ranked, resamples, seed), samples, ranks, testing)
 
 
 def make_design(

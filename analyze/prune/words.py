@@ -10,7 +10,7 @@ from analyze.knockouts.jobs import HEADS, LAYERS, UNITS
 from analyze.prune.curves import Costs
 from analyze.prune.design import LEAST, MOST
 from analyze.prune.plan import Plan
-from analyze.prune.ranking import Ranked
+from analyze.prune.ranking import RELIABLE, Ranked
 
 SIGNIFICANT = 0.05
 ONE = {HEADS: "head", LAYERS: "layer"}
@@ -24,7 +24,8 @@ def ranking_in_words(ranked: Sequence[Ranked], relations: pd.DataFrame, halves: 
         shares = [f"{each.criterion.name} {_share(each.reliability)}" for each in own]
         lines += [f"{unit}: how far ranks would be the same on other images: {', '.join(shares)}"] if own else []
         found = relations[(relations["unit"] == unit) & (relations["other"] == "effect")]
-        lines += [_relation(row, ONE[unit]) for row in found.to_dict("records")]
+        sure = next((each.reliability for each in own if each.criterion.measured), None)
+        lines += [_relation(row, ONE[unit], sure) for row in found.to_dict("records")]
         if own and not any(each.criterion.measured for each in own):
             lines.append(f"{unit}: no measured effect to compare with, so how much they matter is not known yet")
     return lines
@@ -34,24 +35,23 @@ def _share(value: float | None) -> str:
     return "cannot be told" if value is None else f"{value:.2f}"
 
 
-def _relation(row: Mapping[Any, Any], one: str) -> str:
+def _relation(row: Mapping[Any, Any], one: str, reliability: float | None) -> str:
     """A criterion against the measured effect, in words."""
     name = f"{one}s, {row['criterion']} and the measured effect"
     if np.isnan(row["correlation"]):
         return f"{name}: cannot be told, as all are equal"
-    found = f"{name}: rank correlation {row['correlation']:+.2f}"
-    if np.isnan(row["low"]):
-        return f"{found}, without an interval: too few images"
-    meaning = "not told from none"
-    if row["low"] > 0 or row["high"] < 0:
-        meaning = f"of these {one}s, those with more of it matter {'more' if row['low'] > 0 else 'less'}"
     clean = "" if np.isnan(row["disattenuated"]) else f", {min(row['disattenuated'], 1):+.2f} without noise"
-    top = ""
-    if not np.isnan(row["auroc"]):
-        top = (
-            f"; finds the quarter that matters most with AUROC {row['auroc']:.2f} (random 0.50, p {row['auroc_p']:.2g})"
-        )
-    return f"{found} (95% interval {row['low']:+.2f} to {row['high']:+.2f}{clean}): {meaning}{top}"
+    found = f"{name}: rank correlation {row['correlation']:+.2f}{clean}"
+    if reliability is None or reliability < RELIABLE:
+        return f"{found}: says nothing, as the effects would rank otherwise on other images"
+    if np.isnan(row["p"]):
+        return f"{found}: cannot be told, as all of a layer are equal"
+    inside = "within layers, " if one == ONE[HEADS] else ""
+    apart = f"on different images {row['halves']:+.2f}" + (f", within layers {row['within']:+.2f}" if inside else "")
+    meaning = f"it cannot be told whether {one}s with more of it matter more or less"
+    if row["p"] <= SIGNIFICANT:
+        meaning = f"{inside}{one}s with more of it matter {'more' if row['within'] > 0 else 'less'}"
+    return f"{found}; {apart} (p {row['p']:.2g}): {meaning}"
 
 
 def costs_in_words(found: Costs, plan: Plan, sets: int) -> list[str]:
@@ -62,8 +62,8 @@ def costs_in_words(found: Costs, plan: Plan, sets: int) -> list[str]:
         f"{found.accuracy:.1f}% right, margin {found.margin:.2f}",
         *_curves(found),
         _plan(found, plan),
-        "the images that ranked were not used to test; the loss of a set is not the sum of those of its heads, as "
-        "heads back each other up",
+        "the images that ranked were not used to test; the loss of a set need not be the sum of those of its heads, as "
+        "heads may back each other up",
         *_optimism(plan),
     ]
 
@@ -76,16 +76,15 @@ def _curves(found: Costs) -> Iterator[str]:
         ]["area"]
         other = f", the most important first {most.iloc[0]:.2f}" if len(most) else ""
         line = f"{row['unit']}, least {row['criterion']} first: {row['area']:.2f} of margin lost on average{other}"
-        if np.isnan(row["p"]):
+        if np.isnan(row.get("p", np.nan)):
             none = np.isnan(row.get("random_median", np.nan))
             why = "there are no random sets" if none else "each random set with as many of each layer is the set itself"
             yield f"{line}; no comparison is possible, as {why}"
             continue
         band = f"{row['random_median']:.2f} ({row['random_low']:.2f} to {row['random_high']:.2f})"
-        smaller = min(row["p"], row["p_less"])
         told = "not told from random"
-        if smaller <= SIGNIFICANT / 2:
-            told = f"{'less' if row['p_less'] < row['p'] else 'more'} than random, p {2 * smaller:.2g}"
+        if row["adjusted_p"] <= SIGNIFICANT:
+            told = f"{'less' if row['p_less'] < row['p'] else 'more'} than random, p {row['adjusted_p']:.2g}"
         yield f"{line}, random {band}: {told}"
 
 
@@ -105,8 +104,9 @@ def _plan(found: Costs, plan: Plan) -> str:
     if near.empty:
         least = plan.candidates.sort_values("loss").iloc[0].to_dict()
         return (
-            f"plan: none loses so little as {plan.allowed:g} points; {_many(least)}, the least "
-            f"{least['criterion']}, lose {least['loss']:.1f}"
+            f"plan: no set lost so little as {plan.allowed:g} points here; {_many(least)}, the least "
+            f"{least['criterion']}, lost {least['loss']:.1f} (95% interval {least['loss_low']:.1f} to "
+            f"{least['loss_high']:.1f})"
         )
     row = near.sort_values("bound").iloc[0].to_dict()
     return (

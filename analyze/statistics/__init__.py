@@ -5,6 +5,7 @@ bootstrap      resampled images: intervals of means, shares, scores and paired d
 intervals      of means from sums over images, without resampling; of shares near 0 and 1
 multiplicity   many heads at once: sign flips with the maximum statistic, false discovery rate
 contrasts      right answers against wrong ones: AUROC, and the contrast free of the question's polarity
+permutations   claims about heads: values permuted within layers, from different images
 reliability    split halves, samples needed, correlation without noise
 calibration    reliability curve, ECE, Brier score
 losses         bounds of what a score lost, where few images changed

@@ -1,10 +1,11 @@
-"""Intervals without resampling: of means, from sums over images that add up; of shares near 0 and 1."""
+"""Intervals without resampling: of means, whose values may be skewed, and of shares near 0 and 1."""
 
 import numpy as np
+import numpy.typing as npt
 from scipy import stats
 
 from analyze.statistics.bootstrap import LEVEL, Bootstrap, Interval, percentiles
-from analyze.statistics.clusters import Array
+from analyze.statistics.clusters import Array, Clusters, Codes
 from analyze.tables.image_sums import ImageSums
 
 FEW_IMAGES = 20  # below, percentile intervals are too short
@@ -24,6 +25,53 @@ def mean_interval(sums: ImageSums, level: float = LEVEL) -> tuple[Array, Array]:
         error = np.sqrt(np.maximum(spread, 0) * sums.images / freedom) / sums.number
     half = stats.t.ppf((1 + level) / 2, freedom) * error
     return mean - half, mean + half
+
+
+def skewed_mean_intervals(sums: Array, counts: Array, category: Codes, level: float = LEVEL) -> tuple[Array, Array]:
+    """The intervals of means of values that may be skewed or have heavy tails: low and high, [statistics].
+
+    Student's interval holds where tails are heavy, and is too short on one side where values are skewed; Hall's (The
+    removal of skewness by transformation, J. R. Statist. Soc. B 1992) is the other way round. So each bound is the
+    further one of both. Of n images of a category, variance and skewness are those of a ratio of sums, with n / (n - 1)
+    and n^2 / ((n - 1) (n - 2)). Images that are the only one of their category are taken together.
+
+    Args:
+        sums, counts: [images, statistics]: sums over the samples of an image, and how many these are.
+        category: [images].
+
+    Returns:
+        NaN where no category has two images with a value.
+    """
+    known = (counts > 0).astype(np.float64)
+    strata = np.where(np.bincount(category)[category] > 1, category, category.max() + 1)
+    number = _by_stratum(known, strata)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = sums.sum(axis=0) / counts.sum(axis=0)
+        off = sums - mean * counts
+        off = (off - (_by_stratum(off, strata) / number)[strata]) * known
+        off = np.where(known > 0, off, 0.0)
+        squares = np.where(number > 1, number / (number - 1), 0.0) * _by_stratum(off**2, strata)
+        cubes = np.where(number > 2, number**2 / ((number - 1) * (number - 2)), 0.0) * _by_stratum(off**3, strata)
+        spread = squares.sum(axis=0)
+        error = np.sqrt(spread) / counts.sum(axis=0)
+        skew = np.nan_to_num(cubes.sum(axis=0) / spread**1.5)
+    freedom = known.sum(axis=0) - (number > 0).sum(axis=0)
+    t = stats.t.ppf((1 + level) / 2, np.where(freedom > 0, freedom, np.nan))
+    return mean - error * np.maximum(t, _unskewed(t, skew)), mean - error * np.minimum(-t, _unskewed(-t, skew))
+
+
+def _unskewed(t: Array, skew: Array) -> Array:
+    """Where the t statistic of a mean with some skewness has the quantile t: the inverse of Hall's transformation."""
+    skewed = np.abs(skew) > 1e-4
+    own = np.where(skewed, skew, 1.0)
+    return np.where(skewed, 3 / own * (np.cbrt(1 + own * (t - own / 6)) - 1), t)
+
+
+def _by_stratum(values: Array, strata: Codes) -> Array:
+    """Sums over the images of each stratum, [strata, statistics]."""
+    found = np.zeros((int(strata.max()) + 1, values.shape[1]))
+    np.add.at(found, strata, values)
+    return found
 
 
 def share_interval(bootstrap: Bootstrap, sums: Array, counts: Array, images: np.ndarray | None = None) -> Interval:
@@ -48,19 +96,33 @@ def share_interval(bootstrap: Bootstrap, sums: Array, counts: Array, images: np.
     return Interval(share, *found, "Wilson on images: few images, or a share near 0 or 1")
 
 
-def ratio_intervals(bootstrap: Bootstrap, sums: Array, counts: Array) -> tuple[Array, Array]:
-    """The intervals of many ratios of sums, such as means of heads, by the bootstrap: low and high, [statistics].
+def mean_of_images(clusters: Clusters, values: Array, images: npt.NDArray[np.bool_]) -> Interval:
+    """The mean of the values of all samples on some images, with `skewed_mean_intervals`.
+
+    Args:
+        values: [samples].
+        images: bool [images].
+    """
+    sums, counts = (each[images][:, None] for each in (clusters.sums(values), clusters.counts))
+    estimate = float(sums.sum() / counts.sum())
+    low, high = (float(each[0]) for each in skewed_mean_intervals(sums, counts, clusters.category[images]))
+    if np.isnan(low):
+        return Interval(estimate, None, None, "1 image" if len(sums) == 1 else "too few images")
+    return Interval(estimate, low, high)
+
+
+def ratio_intervals(clusters: Clusters, sums: Array, counts: Array, *, least: float = -np.inf) -> tuple[Array, Array]:
+    """The intervals of many ratios of sums, such as means of heads: low and high, [statistics].
 
     NaN where fewer than `FEW_IMAGES` images have a value.
 
     Args:
         sums, counts: [images, statistics].
+        least: the least that a ratio can be.
     """
+    low, high = skewed_mean_intervals(sums, counts, clusters.category)
     few = (counts > 0).sum(axis=0) < FEW_IMAGES
-    low, high = np.full(few.shape, np.nan), np.full(few.shape, np.nan)
-    if not few.all():
-        low[~few], high[~few] = percentiles(bootstrap.ratios(sums[:, ~few], counts[:, ~few]))
-    return low, high
+    return np.where(few, np.nan, np.maximum(low, least)), np.where(few, np.nan, high)
 
 
 def share_intervals(bootstrap: Bootstrap, sums: Array, counts: Array) -> tuple[Array, Array]:
@@ -72,8 +134,11 @@ def share_intervals(bootstrap: Bootstrap, sums: Array, counts: Array) -> tuple[A
     there = counts > 0
     number = there.sum(axis=0)
     rarer = np.minimum(((sums > 0) & there).sum(axis=0), ((sums < counts) & there).sum(axis=0))
-    low, high = ratio_intervals(bootstrap, sums, counts)
-    for place in np.flatnonzero((number >= 2) & ((number < FEW_IMAGES) | (rarer < LEAST))):
+    low, high = np.full(number.shape, np.nan), np.full(number.shape, np.nan)
+    many = (number >= FEW_IMAGES) & (rarer >= LEAST)
+    if many.any():
+        low[many], high[many] = percentiles(bootstrap.ratios(sums[:, many], counts[:, many]))
+    for place in np.flatnonzero((number >= 2) & ~many):
         share = float(sums[:, place].sum() / counts[:, place].sum())
         low[place], high[place] = wilson(share, int(number[place]))
     return low, high

@@ -3,13 +3,17 @@
 A change costs points on a few images and leaves the others as they were. Resampling finds no spread at all where no
 image changed, and too little where a few did. So what is lost is taken for a sum of rare events, each with the weight
 of its image: bounds of weighted Poisson sums by the gamma distribution (Fay and Feuer, 1997), which allow for one more
-event of the largest weight. They are rather too wide; where many images change, resampling is better.
+event of the largest weight. They are rather too wide; where many images of a category change, their mean has the
+interval of any other mean, and `loss_intervals` joins both.
 """
 
 import numpy as np
 from scipy import stats
 
 from analyze.statistics.clusters import Array, Codes
+from analyze.statistics.intervals import skewed_mean_intervals
+
+MANY = 20  # images of a category that changed, from which their mean has the interval of any other
 
 
 def change_bounds(values: Array, largest: Array, category: Codes, level: float) -> tuple[Array, Array]:
@@ -19,7 +23,8 @@ def change_bounds(values: Array, largest: Array, category: Codes, level: float) 
 
     Args:
         values: [images, statistics], positive and negative.
-        largest: [images], what a value can be at most, either way.
+        largest: [images, statistics], what a value can be at most, either way; 0 where an image does not count. One
+            statistic stands for all.
         category: [images].
         level: of each bound alone, such as 0.975 for an interval of 95%.
 
@@ -28,7 +33,7 @@ def change_bounds(values: Array, largest: Array, category: Codes, level: float) 
     """
     weights = 1 / np.bincount(category)[category]
     above, below = ((np.maximum(sign * values, 0) * weights[:, None]) for sign in (1, -1))
-    most = float((largest * weights).max())
+    most = (largest * weights[:, None]).max(axis=0)
     estimate = above.sum(axis=0) - below.sum(axis=0)
     (up_low, up_high), (down_low, down_high) = (_weighted_poisson(each, most, level) for each in (above, below))
     up, down = above.sum(axis=0), below.sum(axis=0)
@@ -36,12 +41,38 @@ def change_bounds(values: Array, largest: Array, category: Codes, level: float) 
     return low, estimate + np.sqrt((up_high - up) ** 2 + (down - down_low) ** 2)
 
 
-def _weighted_poisson(events: Array, largest: float, level: float) -> tuple[Array, Array]:
+def loss_intervals(values: Array, largest: Array, category: Codes, level: float) -> tuple[Array, Array]:
+    """Intervals of the same sums, of this level, whether few images of a category change or many.
+
+    Categories in which at least `MANY` images changed have the intervals of means, the others the bounds of rare
+    changes, all together; both are joined by MOVER. So they hold at least as often as they say.
+
+    Args:
+        values, largest, category: see `change_bounds`.
+
+    Returns:
+        The lower and the upper bound, each [statistics].
+    """
+    changed = np.zeros((int(category.max()) + 1, values.shape[1]))
+    np.add.at(changed, category, values != 0)
+    many = (changed >= MANY)[category]
+    points = values / np.bincount(category)[category][:, None]
+    often = skewed_mean_intervals(np.where(many, points, 0), many.astype(np.float64), category, level)
+    frequent = [np.nan_to_num(many.sum(axis=0) * each) for each in often]
+    rare = change_bounds(np.where(many, 0, values), np.where(many, 0, largest), category, (1 + level) / 2)
+    parts = [np.where(each, points, 0).sum(axis=0) for each in (many, ~many)]
+    below, above = (
+        np.sqrt(sum((bound - part) ** 2 for bound, part in zip(each, parts, strict=True)))
+        for each in zip(frequent, rare, strict=True)
+    )
+    return sum(parts) - below, sum(parts) + above
+
+
+def _weighted_poisson(events: Array, largest: Array, level: float) -> tuple[Array, Array]:
     """Bounds of the mean of a weighted sum of Poisson counts, from the weights of its events, [images, statistics]."""
     total, variance = events.sum(axis=0), (events**2).sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         low = np.where(total > 0, stats.gamma.ppf(1 - level, total**2 / variance, scale=variance / total), 0.0)
-    more, spread = total + largest, variance + largest**2
-    if not largest:
-        return low, total
-    return low, stats.gamma.ppf(level, more**2 / spread, scale=spread / more)
+        more, spread = total + largest, variance + largest**2
+        high = np.where(more > 0, stats.gamma.ppf(level, more**2 / spread, scale=spread / more), 0.0)
+    return low, high

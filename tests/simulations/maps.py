@@ -107,8 +107,8 @@ def goes_with_effects(random: np.random.Generator, world: World, bootstrap: Boot
     effects = measures.hits + random.normal(size=measures.hits.shape) + random.normal(size=world.layers)[layer]
     hits = measures.hits + random.normal(size=world.layers)[layer]
     sums = [bootstrap.clusters.known_sums(each) for each in (hits, effects)]
-    correlation, p = correlate_heads(bootstrap.clusters, sums, layer, bootstrap.resamples, bootstrap.seed)
-    return correlation is not None and p <= ALPHA
+    found = correlate_heads(bootstrap.clusters, sums, layer, bootstrap.resamples, bootstrap.seed)
+    return found is not None and found.p <= ALPHA
 
 
 def simulate(world: World, runs: int, *, resamples: int = 300, seed: int = 0) -> Counter[str]:

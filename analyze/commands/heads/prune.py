@@ -120,7 +120,10 @@ def _print(tables: Mapping[str, pd.DataFrame], arguments: argparse.Namespace) ->
             print(f"\n{unit} that {ranks.columns[-1]} cuts first, of {len(ranks)}: ranks by each criterion")
             print(as_text(first.rename_axis(columns=None), 0))
     if len(tables["relations.csv"]):
-        print("\nrank correlations of criteria; auroc: finds the quarter with the largest measured effect")
+        print(
+            "\nrank correlations of criteria; with the measured effect also on halves: the criterion on half of the "
+            "images, the effect on the others; within layers, with p; auroc: finds the quarter with the largest effect"
+        )
         print(as_text(tables["relations.csv"].dropna(axis="columns", how="all"), 3))
 
 

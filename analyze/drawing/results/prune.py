@@ -115,7 +115,7 @@ def relations_figure(values: Mapping[str, Array], relations: pd.DataFrame, unit:
 
     Args:
         values: [cells] of each criterion, and of `effect`.
-        relations: `criterion`, `correlation`, `low`, `high`; a panel each.
+        relations: `criterion`, `correlation`; a panel each.
     """
     number = len(relations)
     columns = min(COLUMNS, number)
@@ -134,8 +134,7 @@ def relations_figure(values: Mapping[str, Array], relations: pd.DataFrame, unit:
             alpha=0.65,
             linewidth=0,
         )
-        bounds = "" if np.isnan(row["low"]) else f" ({row['low']:+.2f} to {row['high']:+.2f})"
-        title = f"ρ = {row['correlation']:+.2f}{bounds}"
+        title = f"ρ = {row['correlation']:+.2f}"
         axes.set_title(fit(title, LETTERS, axes.get_position().width * width), size=LETTERS)
         axes.set_xlabel(row["criterion"])
         if place % columns == 0:

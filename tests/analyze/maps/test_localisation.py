@@ -168,8 +168,8 @@ def test_pointing_and_the_measured_effect(run, found, rows):
     tests = knocked["sample_id"].isin(own.loc[own["half"] == 1, "sample_id"])
     effects_there = (y * (knocked["margin_untouched"] - knocked["margin"]))[tests]
     effects_there = effects_there.groupby([knocked["layer"], knocked["head"]]).mean()
-    assert relation.correlation == pytest.approx(spearmanr(pointing, effects_there)[0])
-    assert 0 < relation.p <= 1
+    assert relation.agreement.correlation == pytest.approx(spearmanr(pointing, effects_there)[0])
+    assert 0 < relation.agreement.p <= 1
     assert "(job single, kind edge, 88 questions on 44 images)" in found.verdict()[-2]
     most = effects.idxmax()
     assert f"whose knock-out costs most (L{most[0]}H{most[1]}, " in found.verdict()[-1]
