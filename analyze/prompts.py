@@ -261,7 +261,7 @@ def _measures(samples: pd.DataFrame, bootstrap: Bootstrap) -> Callable[[npt.NDAr
     """Of some images, bool [images]: accuracy, lead, yes-bias and states of pairs, with their intervals."""
     clusters = bootstrap.clusters
     pairs, answers = pairs_of_questions(samples, clusters), AnswerSums.of(samples, clusters)
-    leads, unread = lead(samples), clusters.counts - answers.given
+    leads, unread = clusters.sums(lead(samples)), clusters.counts - answers.given
 
     def measures(images: npt.NDArray[np.bool_]) -> dict[str, Any]:
         states = pairs["state"][images[pairs.index.to_numpy()]]

@@ -56,11 +56,12 @@ def find_gain(pairs: ImagePairs) -> Gain:
     answers = pairs.answers()
     accuracy = answers[answers["measure"] == "accuracy"].rename(columns=NAMES).set_index("category")
     rows = []
+    effects = clusters.sums(pairs.table["effect"].to_numpy(np.float64))
     for name, images in image_groups(clusters):
         found = accuracy.loc[name]
         row: dict[str, object] = {"category": name, "questions": int(clusters.counts[images].sum())}
         row |= {"images": int(images.sum())}
-        gain = mean_of_images(clusters, pairs.table["effect"].to_numpy(np.float64), images)
+        gain = mean_of_images(clusters, effects, images)
         row |= gain.columns("gain", "gain_low", "gain_high")
         names = ("accuracy", "low", "high", "without", "without_low", "without_high")
         row |= {each: found[each] for each in (*names, "difference", "difference_low", "difference_high", "note")}

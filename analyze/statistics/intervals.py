@@ -96,14 +96,14 @@ def share_interval(bootstrap: Bootstrap, sums: Array, counts: Array, images: np.
     return Interval(share, *found, "Wilson on images: few images, or a share near 0 or 1")
 
 
-def mean_of_images(clusters: Clusters, values: Array, images: npt.NDArray[np.bool_]) -> Interval:
+def mean_of_images(clusters: Clusters, sums: Array, images: npt.NDArray[np.bool_]) -> Interval:
     """The mean of the values of all samples on some images, with `skewed_mean_intervals`.
 
     Args:
-        values: [samples].
+        sums: [images], over the samples of each image.
         images: bool [images].
     """
-    sums, counts = (each[images][:, None] for each in (clusters.sums(values), clusters.counts))
+    sums, counts = sums[images][:, None], clusters.counts[images][:, None]
     estimate = float(sums.sum() / counts.sum())
     low, high = (float(each[0]) for each in skewed_mean_intervals(sums, counts, clusters.category[images]))
     if np.isnan(low):
