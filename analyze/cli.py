@@ -108,6 +108,9 @@ def parser() -> Parser:
         metavar="NAME",
         help="categories that get pictures (default all; of more than 100, the 100 largest)",
     )
+    plots.add_argument(
+        "--effects", nargs="+", metavar="JOB", help="jobs that knocked out single heads: a map of the effects of each"
+    )
 
     summary = commands.add_parser("summary", help="means, quantiles and the MME score, as tables and CSV")
     _run_argument(summary)
@@ -392,6 +395,12 @@ def _picture_flags(command: argparse.ArgumentParser, folder: str = "RUN", *, pre
         )
     command.add_argument("--dpi", type=number(int, COARSEST, FINEST), default=300, help="dots per inch (default 300)")
     command.add_argument("--format", choices=FORMATS, default="png", help="of the pictures (default png)")
+    width = command.add_mutually_exclusive_group()
+    for page, what in (("column", "a column of a paper, 3.3"), ("two-columns", "the text of a paper, 6.9")):
+        width.add_argument(
+            f"--{page}", dest="page", action="store_const", const=page, help=f"pictures as wide as {what} inches"
+        )
+    command.add_argument("--no-title", dest="titles", action="store_false", help="pictures without their titles")
 
 
 def _prefix(text: str) -> str:

@@ -15,6 +15,7 @@ from schemas.workers.opening import open_workers
 from schemas.workers.tasks import Workers
 
 if TYPE_CHECKING:  # `validate` needs no pandas
+    from analyze.drawing.figures import FigureFiles
     from analyze.tables.frames import Heads
 
 
@@ -42,6 +43,15 @@ def check_named_once(runs: "Sequence[Heads]") -> None:
 def workers_of(arguments: argparse.Namespace) -> AbstractContextManager[Workers]:
     """The workers that a command line asks for; see `open_workers`."""
     return open_workers(arguments.workers, arguments.ray, packages=("schemas", "analyze"))
+
+
+def files_of(arguments: argparse.Namespace) -> AbstractContextManager["FigureFiles"]:
+    """Where all pictures of a command are made and written: the page, resolution and format that it asks for."""
+    from analyze.drawing.figures import figure_files
+    from analyze.drawing.page import COLUMN, TWO_COLUMNS, Page
+
+    width = {"column": COLUMN, "two-columns": TWO_COLUMNS, None: None}[arguments.page]
+    return figure_files(arguments.dpi, arguments.format, Page(width, titles=arguments.titles))
 
 
 def output_folder(asked: Path | None, heads: "Heads", name: str = "") -> Path:

@@ -10,7 +10,7 @@ FIGURES = "figures"
 SHOWN = ("png", "svg")  # formats that a page shows
 FLOWS = "|".join(map(re.escape, FLOW_NAMES))
 NAME = re.compile(
-    rf"[\w.+-]*_(overall_stacked_hist|layers_head_bars_({FLOWS})|head_map_({FLOWS}))\.({'|'.join(SHOWN)})"
+    rf"[\w.+-]*_(overall_stacked_hist|layers_stacked_hist(_[vqa])?|layers_head_bars_({FLOWS})|head_map_({FLOWS}))\.({'|'.join(SHOWN)})"
 )
 WORDING = re.compile(r"[\w+-]+")  # names of wordings that can name a folder
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analyze.opening import check_named_once, make_folder, name_with, opened, output_folder, workers_of
+from analyze.opening import check_named_once, files_of, make_folder, name_with, opened, output_folder, workers_of
 from analyze.printing.terminal import as_text
 from analyze.tables.frames import ANSWERS, IMAGES, TOKENS, Heads, check_flows, in_wording, wordings
 from analyze.tables.output import present, write_csv
@@ -82,16 +82,17 @@ def _print(found: "Comparison", arguments: argparse.Namespace) -> None:
 
 
 def _draw(found: "Comparison", a: Heads, b: Heads, folder: Path, arguments: argparse.Namespace) -> list[Path]:
-    from analyze.drawing.figures import FigureFiles, style
+    from analyze.compare.verdict import clear
     from analyze.drawing.results.comparison import differences_figure, masses_figure, scores_figure
 
     names = f"A: {_name(a)}", f"B: {_name(b)}"
     of = (f"{len(found.pairs.table)} paired samples", f"{found.pairs.table['image'].nunique()} images")
     paths = []
-    with at_work("drawing"), style(), FigureFiles(arguments.dpi, arguments.format) as files:
+    with at_work("drawing"), files_of(arguments) as files:
         accuracy = found.answers[found.answers["measure"] == "accuracy"]
         if len(accuracy):
             title = "Accuracy of two runs, 95% intervals by image"
+            accuracy = accuracy.assign(significant=clear(accuracy))
             paths.append(files.save(scores_figure(accuracy, title, of, names), folder / "accuracy"))
         figure = masses_figure(
             pd.concat([each.distributions for each in found.masses]),

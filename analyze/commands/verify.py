@@ -4,7 +4,7 @@ import argparse
 
 import pandas as pd
 
-from analyze.opening import opened, output_folder
+from analyze.opening import files_of, opened, output_folder
 from analyze.printing.terminal import as_text
 from analyze.reference import read_reference
 from analyze.tables.output import unwritable, write_csv
@@ -15,7 +15,6 @@ from schemas.text import printable
 
 def verify_run(arguments: argparse.Namespace) -> int:
     """`verify`: returns 0 if the run matches, 1 if it differs, 2 if it cannot be compared, as `diff` does."""
-    from analyze.drawing.figures import FigureFiles, style
     from analyze.drawing.results.verification import verification_figure
     from analyze.pictures.of_run import subject
     from analyze.verify import verify
@@ -28,7 +27,7 @@ def verify_run(arguments: argparse.Namespace) -> int:
     of = (*subject(heads), f"compared with {arguments.reference.name}")
     picture = folder / f"{arguments.prefix}_verify"
     try:
-        with at_work("drawing"), style(), FigureFiles(arguments.dpi, arguments.format) as files:
+        with at_work("drawing"), files_of(arguments) as files:
             picture = files.save(verification_figure(result.figures, result.verdict()[0], of), picture)
     except OSError as error:
         unwritten = unwritten or unwritable(picture.name, folder, error)

@@ -1,5 +1,6 @@
 """Statistics in, an Axes out.
 
+page           the width and the letters that pictures are made for
 figures        style, titles, margins, and files of pictures
 panels         a picture of `analyze.pictures` -> a figure
 labels         the mass columns in words and colours
@@ -7,6 +8,5 @@ fonts, texts   text that can be drawn; text that fits
 histograms     stacked histograms
 heads          bars for each head, and layer x head heatmaps
 maps           maps on images
-intervals      values with their intervals
 results/       the figures of one command each: verify, compare, diagnose, prompts, prune, maps
 """

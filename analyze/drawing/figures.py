@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from analyze.drawing.fonts import fonts
-from analyze.drawing.texts import LETTERS, LINE, PAD, fill, fit, letters_for, lines_height
+from analyze.drawing.page import LETTERS, SCREEN, Page, made_for, printed, size_of, titled
+from analyze.drawing.texts import LINE, PAD, fill, letters_for, lines_height, wrap
 from schemas.files.writing import write_whole
 
 LINE_OF_FONT = 1.164  # height of a line of DejaVu Sans, as a share of its letters
@@ -23,42 +24,69 @@ SHORT = (0.01, 10_000)  # ends of axes whose tick labels are short
 SEABORN = 12  # points of seaborn's labels in its context "notebook"
 
 
+# Text stays text: publishers refuse Type 3 fonts, and a reader wants to search and to edit
+TEXT = {"pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "headflow"}
+PADS = {"axes.labelpad": 4.0, "axes.titlepad": 6.0, "xtick.major.pad": 3.5, "ytick.major.pad": 3.5}  # points
+
+
 @contextmanager
-def style() -> Iterator[None]:
-    """The style of all pictures, whatever the user's matplotlibrc says."""
-    look = sns.axes_style("whitegrid") | sns.plotting_context("notebook", font_scale=LETTERS / SEABORN)
-    with matplotlib.style.context(["default", look | {"font.family": fonts(), "svg.hashsalt": "headflow"}]):
-        yield
+def style(page: Page = SCREEN) -> Iterator[None]:
+    """The style of all pictures, whatever the user's matplotlibrc says.
+
+    Args:
+        page: what they are made for.
+    """
+    with made_for(page):
+        sizes = sns.plotting_context("notebook", font_scale=LETTERS / SEABORN) | PADS
+        look = sns.axes_style("whitegrid") | {name: printed(size) for name, size in sizes.items()} | TEXT
+        with matplotlib.style.context(["default", look | {"font.family": fonts()}]):
+            yield
+
+
+@contextmanager
+def figure_files(dpi: int, kind: str, page: Page = SCREEN) -> Iterator["FigureFiles"]:
+    """Make figures in the style of all pictures, and write them to files; see `style` and `FigureFiles`."""
+    with style(page), FigureFiles(dpi, kind) as files:
+        yield files
 
 
 def new_figure(size: tuple[float, float], title: str, of: Sequence[str] = (), letters: float | None = None) -> Figure:
     """A figure with its title; `place_panels` puts panels below.
 
     Args:
-        size: width and height, in inches.
-        title: what the figure shows; its middle is left out if it does not fit on one line.
+        size: width and height, in inches of the layout; see `page`.
+        title: what the figure shows; its middle is left out if it does not fit on two lines.
         of: names of the run, its samples and the like, on as many lines as they need.
         letters: of the title, in points; None: `letters_for` the width.
     """
     width, height = size
+    figure = Figure(figsize=(printed(width), printed(height)))
+    if not titled():
+        return figure
     letters = letters or letters_for(width)
-    lines = [fit(title, letters, width - 2 * PAD), *fill(of, letters, width - 2 * PAD)]
-    figure = Figure(figsize=size)
+    lines = [*wrap(title, letters, width - 2 * PAD, 2), *fill(of, letters, width - 2 * PAD)]
     figure.suptitle(
         "\n".join(lines),
         y=1 - PAD / height,
         verticalalignment="top",
-        size=letters,
+        size=printed(letters),
         linespacing=LINE / LINE_OF_FONT,
         parse_math=False,
     )
     return figure
 
 
+def figure_below_title(width: float, below: float, title: str, of: Sequence[str] = ()) -> Figure:
+    """A figure that has some inches `below` its title; the other arguments as for `new_figure`."""
+    return new_figure((width, below + title_height(new_figure((width, below), title, of))), title, of)
+
+
 def title_height(figure: Figure) -> float:
-    """Height of the title of a figure with the room around it, in inches."""
+    """Height of the title of a figure with the room around it, in inches of the layout."""
+    if not figure.get_suptitle():
+        return PAD
     (title,) = (text for text in figure.texts if text.get_text() == figure.get_suptitle())
-    return 2 * PAD + lines_height(figure.get_suptitle().count("\n") + 1, float(title.get_fontsize()))
+    return 2 * PAD + lines_height(figure.get_suptitle().count("\n") + 1, float(title.get_fontsize()) / printed(1))
 
 
 def place_panels(
@@ -81,7 +109,7 @@ def place_panels(
         between: room between columns and between rows, in inches.
         options: of `Figure.subplots`.
     """
-    width, height = figure.get_size_inches()
+    width, height = size_of(figure)
     top = title_height(figure) + above
     each = [
         max(0.1, (size - margins - (number - 1) * gap) / number)

@@ -1,22 +1,33 @@
 """Pictures of single heads: bars of the means of each layer, and the layer x head heatmap."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colorbar import Colorbar
 from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import LogLocator
 
+from analyze.drawing.figures import short_tick_labels
 from analyze.drawing.labels import colour
+from analyze.drawing.page import LETTERS, SMALLER, across, printed, size_of
+from analyze.drawing.texts import lines_height, width_of, wrap
 from analyze.tables.text_scope import Array
 
 TICKS = 16  # labels on an axis of layers or heads, at most about
 CLEARER = 1.5  # how many times the colours of a linear scale a logarithmic one must give the middle half of heads
 LOWEST = 1e-3  # lower end of a logarithmic scale, at least, as a share of the highest mean
 GREY = "0.82"  # of heads that are left out
+DIVERGING = "RdBu_r"  # of all signed values: blue below the middle, white there, red above
+AROUND = 2.0  # inches around a map
+LOWEST_MAP = 1.5  # inches of its height, at least
+BAR = 1.65  # inches on the right of a map, for its colour bar
 COLOUR_MAP = "viridis"  # perceptually uniform, and safe for colour-blind readers
 
 
@@ -46,7 +57,7 @@ def draw_layer_row(axes: Axes, means: Array, flow: str, *, first: int, panels: i
             xycoords=axes.get_xaxis_transform(),
             textcoords="offset points",
             horizontalalignment="center",
-            size="small",
+            size=printed(LETTERS * SMALLER),
         )
     return axes
 
@@ -80,36 +91,64 @@ def middle_share(means: Array, scale: Normalize) -> float:
 
 
 def map_size(layers: int, heads: int) -> tuple[float, float]:
-    """Width and height of a figure of one layer x head map, in inches."""
-    return max(7.5, 3.2 + min(heads, 64) * 0.2), max(4.5, 2.0 + min(layers, 64) * 0.2)
+    """Width and height of a figure of one layer x head map, in inches; cells keep their shape on a narrow page."""
+    width, height = max(7.5, 3.2 + min(heads, 64) * 0.2), max(4.5, 2.0 + min(layers, 64) * 0.2)
+    narrower = min(1.0, (across(width) - AROUND) / (width - AROUND))
+    return across(width), AROUND + max(LOWEST_MAP, (height - AROUND) * narrower)
+
+
+def colour_bar(figure: Figure, image: ScalarMappable, label: str, beside: Sequence[Axes], **options: Any) -> Colorbar:
+    """A colour bar on the right of some panels, as high as they are; the margin on the right has `BAR` inches."""
+    width, _ = size_of(figure)
+    places = [axes.get_position() for axes in beside]
+    low, high = min(place.y0 for place in places), max(place.y1 for place in places)
+    axes = figure.add_axes((max(place.x1 for place in places) + 0.2 / width, low, 0.17 / width, high - low))
+    lines = wrap(label, LETTERS, (high - low) * size_of(figure)[1], 2)
+    bar = figure.colorbar(image, cax=axes, label="\n".join(lines), **options)
+    if "format" not in options:
+        short_tick_labels(bar.ax)
+    return bar
 
 
 def draw_diverging_map(
     axes: Axes,
     values: Array,
     *,
-    middle: float,
+    middle: float = 0.0,
     furthest: float,
-    colours: str,
     shown: npt.NDArray[np.bool_] | None = None,
 ) -> AxesImage:
     """Draw values [layers, heads] on both sides of a middle, layer 0 on top; returns what a colour bar is made of.
 
     Args:
         middle: value of the colour in the middle; `furthest` from it lie both ends.
-        colours: name of matplotlib's colour map.
         shown: bool [layers, heads]; heads that are not are grey.
     """
     image = axes.imshow(
         values if shown is None else np.ma.masked_array(values, ~shown),
-        cmap=colours, vmin=middle - furthest, vmax=middle + furthest, aspect="auto", interpolation="nearest",
+        cmap=DIVERGING, vmin=middle - furthest, vmax=middle + furthest, aspect="auto", interpolation="nearest",
     )  # fmt: skip
     axes.set_facecolor(GREY)
     axes.grid(visible=False)
-    for axis, number in ((axes.xaxis, values.shape[1]), (axes.yaxis, values.shape[0])):
-        axis.set_ticks(range(0, number, _step(number)))
-    axes.set(xlabel="Head", ylabel="Layer")
+    _name_cells(axes, *values.shape, at=0.0)
     return image
+
+
+def _name_cells(axes: Axes, layers: int, heads: int, *, at: float) -> None:
+    """Numbers of layers and heads on both axes, as many as there is room for; the first one at x = `at`."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    width, height = size_of(figure)
+    place = axes.get_position()
+    room = lines_height(1, LETTERS * SMALLER)
+    for axis, number, length, each in (
+        (axes.xaxis, heads, place.width * width, max(room, 1.4 * width_of(str(heads - 1), LETTERS * SMALLER))),
+        (axes.yaxis, layers, place.height * height, room),
+    ):
+        step = max(1, math.ceil(number / min(TICKS, max(1, int(length / each)))))
+        axis.set_ticks([at + tick for tick in range(0, number, step)], [str(tick) for tick in range(0, number, step)])
+    axes.set(xlabel="Head", ylabel="Layer")
+    axes.tick_params(rotation=0)
 
 
 def draw_head_map(axes: Axes, means: Array, flow: str, *, top: float | None = None) -> Axes:
@@ -121,26 +160,14 @@ def draw_head_map(axes: Axes, means: Array, flow: str, *, top: float | None = No
     layers, heads = means.shape
     scale = colour_scale(means) if top is None else Normalize(0, top, clip=True)
     logarithmic = isinstance(scale, LogNorm)
-    bar = {
-        "label": f"mean {flow.upper()}, {'logarithmic' if logarithmic else 'linear'} scale",
-        "extend": "max" if top is not None and means.max() > top else "neither",
-    }
+    mesh = axes.pcolormesh(means, norm=scale, cmap=COLOUR_MAP)
+    axes.set(xlim=(0, heads), ylim=(layers, 0))
+    axes.grid(visible=False)
+    _name_cells(axes, layers, heads, at=0.5)
     ticks = {"ticks": LogLocator(subs=(1, 2, 5)), "format": "%g"} if logarithmic else {}
-    sns.heatmap(
-        means,
-        ax=axes,
-        norm=scale,
-        cmap=COLOUR_MAP,
-        xticklabels=_step(heads),
-        yticklabels=_step(layers),
-        cbar_kws=bar | ticks,
-    )
-    if (colour_bar := axes.collections[0].colorbar) is not None:
-        colour_bar.minorticks_off()
-    axes.set(xlabel="Head", ylabel="Layer")
-    axes.tick_params(rotation=0)
+    label = f"mean {flow.upper()}, {'logarithmic' if logarithmic else 'linear'} scale"
+    extend = "max" if top is not None and means.max() > top else "neither"
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    colour_bar(figure, mesh, label, [axes], extend=extend, **ticks).minorticks_off()
     return axes
-
-
-def _step(number: int) -> int:
-    return max(1, math.ceil(number / TICKS))

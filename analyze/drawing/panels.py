@@ -3,18 +3,23 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from analyze.drawing.figures import new_figure, place_panels, short_tick_labels
-from analyze.drawing.heads import draw_head_map, draw_layer_row, map_size
+from analyze.drawing.figures import figure_below_title, new_figure, place_panels, short_tick_labels
+from analyze.drawing.heads import BAR, draw_head_map, draw_layer_row, map_size
 from analyze.drawing.histograms import draw_stacked_histogram
-from analyze.drawing.labels import CROSSINGS, label, target
-from analyze.drawing.texts import LETTERS, PAD, SMALLER, legend_height, letters_for, lines_height, put_legend
-from analyze.pictures.kinds import HeadMap, Histogram, LayerBars, Panel, Picture
+from analyze.drawing.labels import CROSSINGS, colour, label, target
+from analyze.drawing.page import LETTERS, SMALLER, across, panels_across, printed, size_of
+from analyze.drawing.results.signed import signed_figure
+from analyze.drawing.texts import PAD, legend_height, letters_for, lines_height, put_legend
+from analyze.pictures.kinds import HeadMap, Histogram, LayerBars, LayerHistograms, Panel, Picture, SignedMap
 
-GRID_COLUMNS = 8  # layers in a row
+GRID_COLUMNS = 8  # layers in a row, at most
+NARROWEST_LAYER = 0.95  # inches
 TWO_COLUMNS = 7.0  # inches of width from which more than two histograms stand in two columns
 NEXT_ROW = 0.7  # height that each further row of histograms adds, as a share of the first
 STEPS = (1, 2, 2.5, 5, 10)  # between ticks
@@ -25,7 +30,7 @@ def draw(picture: Picture, figsize: tuple[float, float]) -> Figure:
 
     Args:
         figsize: width and height of histograms, in inches. One with several panels is as wide, and higher. Other
-            pictures are as large as their layers and heads need.
+            pictures are as large as their layers and heads need. On a page, its proportions count.
 
     Raises:
         TypeError: a picture that is none of the kinds in `analyze.pictures`.
@@ -33,6 +38,14 @@ def draw(picture: Picture, figsize: tuple[float, float]) -> Figure:
     match picture:
         case Histogram():
             return _histogram(picture, figsize)
+        case LayerHistograms():
+            return _layer_histograms(picture)
+        case SignedMap():
+            shown = np.isfinite(picture.values)
+            return signed_figure(
+                picture.values, picture.title, picture.of, label=picture.label, shown=None if shown.all() else shown,
+                grey="not known", none="No head has a value.",
+            )  # fmt: skip
         case LayerBars():
             return _layer_bars(picture)
         case HeadMap():
@@ -42,7 +55,8 @@ def draw(picture: Picture, figsize: tuple[float, float]) -> Figure:
 
 def _histogram(picture: Histogram, figsize: tuple[float, float]) -> Figure:
     """A panel for each group of queries, with a legend above it."""
-    width, height = figsize
+    width = across(figsize[0])
+    height = figsize[1] * width / figsize[0]
     letters = letters_for(width)
     small = letters * SMALLER
     number = len(picture.panels)
@@ -67,9 +81,10 @@ def _histogram(picture: Histogram, figsize: tuple[float, float]) -> Figure:
         bars = draw_stacked_histogram(axes, panel.bars, picture.edges, top=panel.top)
         middle = (place % columns + 0.5) * width / columns
         put_legend(axes, list(bars.values()), entries[place], headings[place], letters=small, width=cell, middle=middle)
-        axes.set_xlabel("Attention value (mass)", size=letters)
-        axes.set_ylabel("Density of head values" if picture.density else "Share of all head values", size=letters)
-        short_tick_labels(axes).tick_params(labelsize=small)
+        axes.set_xlabel("Attention value (mass)", size=printed(letters))
+        heights = "Density of head values" if picture.density else "Share of all head values"
+        axes.set_ylabel(heights, size=printed(letters))
+        short_tick_labels(axes).tick_params(labelsize=printed(small))
     _remove(grid[number:])
     return figure
 
@@ -84,12 +99,55 @@ def _entry(flow: str, mean: float) -> str:
     return f"{label(flow) if flow in CROSSINGS else target(flow)}, mean {mean:.3f}"
 
 
+def _layer_histograms(picture: LayerHistograms) -> Figure:
+    """All layers on one scale, some side by side in each row."""
+    number, edges = len(picture.panels), picture.edges
+    natural = max(8.0, 1.4 * min(GRID_COLUMNS, number) + 1.2)
+    columns = panels_across(min(GRID_COLUMNS, number), natural, NARROWEST_LAYER, 1.05, 0.1)
+    rows = math.ceil(number / columns)
+    flows = list(picture.panels[0].bars)
+    names = [label(flow) if flow in CROSSINGS else target(flow) for flow in flows]
+    above = legend_height(names, "", LETTERS * SMALLER, across(natural) - 2 * PAD) + lines_height(1, LETTERS)
+    tall = above + 0.95 * rows + 0.3 * (rows - 1) + 0.65
+    figure = figure_below_title(across(natural), tall, picture.title, picture.of)
+    grid = place_panels(
+        figure,
+        rows,
+        columns,
+        left=0.9,
+        right=0.15,
+        bottom=0.65,
+        above=above,
+        between=(0.1, 0.3),
+        sharex=True,
+        sharey=True,
+    )
+    for place, (axes, panel) in enumerate(zip(grid, picture.panels, strict=False)):
+        bottom = np.zeros(len(edges) - 1)
+        for flow, heights in panel.bars.items():  # one patch for each column: thousands would take seconds to draw
+            axes.stairs(bottom + heights, edges, baseline=bottom, fill=True, color=colour(flow), label=flow)
+            bottom = bottom + heights
+        axes.set_title(panel.heading, size=printed(LETTERS * SMALLER), pad=2)
+        axes.set(xlim=(edges[0], edges[-1]), ylim=(0, panel.top), xticks=[edges[0], (edges[0] + edges[-1]) / 2])
+        axes.xaxis.set_major_formatter("{x:.3g}")
+        axes.tick_params(labelbottom=place + columns >= number)
+        axes.yaxis.set_major_locator(MaxNLocator(2))
+        axes.grid(visible=False, axis="x")
+    _remove(grid[number:])
+    figure.supxlabel("Attention value (mass)", size=printed(LETTERS), y=PAD / size_of(figure)[1])
+    words = "Density of values" if picture.density else "Share of values"
+    figure.supylabel(words, size=printed(LETTERS), x=PAD / size_of(figure)[0])
+    put_legend(grid[0], [Patch(color=colour(flow)) for flow in flows], names, "", above=lines_height(1, LETTERS))
+    return figure
+
+
 def _layer_bars(picture: LayerBars) -> Figure:
     """All layers, some side by side in each row, all on one scale."""
     layers = len(picture.means)
-    columns = min(GRID_COLUMNS, layers)
+    natural = max(8.0, 1.5 * min(GRID_COLUMNS, layers) + 1)
+    columns = panels_across(min(GRID_COLUMNS, layers), natural, NARROWEST_LAYER, 1.2, 0)
     rows = math.ceil(layers / columns)
-    width, height = max(8.0, 1.5 * columns + 1), max(3.4, 1.3 * rows + 1.4)
+    width, height = across(natural), max(3.4, 1.3 * rows + 1.4)
     figure = new_figure((width, height), picture.title, picture.of)
     grid = place_panels(figure, rows, left=1.0, above=lines_height(1, LETTERS), between=(0, 0.3))
     for row, axes in enumerate(grid):
@@ -98,8 +156,8 @@ def _layer_bars(picture: LayerBars) -> Figure:
         draw_layer_row(axes, some, picture.flow, first=first, panels=columns, top=picture.top)
         axes.tick_params(labelbottom=first + columns >= layers)
         short_tick_labels(axes).yaxis.set_major_locator(MaxNLocator(3, steps=STEPS))
-    figure.supxlabel("Head", size=LETTERS, y=PAD / height)
-    figure.supylabel("Mean attention value", size=LETTERS, x=PAD / width)
+    figure.supxlabel("Head", size=printed(LETTERS), y=PAD / height)
+    figure.supylabel("Mean attention value", size=printed(LETTERS), x=PAD / width)
     return figure
 
 
@@ -111,6 +169,6 @@ def _remove(unused: Sequence[Axes]) -> None:
 def _head_map(picture: HeadMap) -> Figure:
     layers, heads = picture.means.shape
     figure = new_figure(map_size(layers, heads), picture.title, picture.of)
-    (axes,) = place_panels(figure, right=0.3)
+    (axes,) = place_panels(figure, right=BAR)
     draw_head_map(axes, picture.means, picture.flow, top=picture.top)
     return figure

@@ -1,27 +1,32 @@
 """Text that fits: titles and legends are measured before they are drawn, so that the margins can hold them."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
 from analyze.drawing.fonts import drawable
+from analyze.drawing.page import LETTERS, SMALLER, printed, size_of
 
-LETTERS = 10.8  # points, of titles and labels
-SMALLER = 0.92  # tick labels and legends, as a share of that
 PAD = 0.08  # inches between texts
 INCH = 72  # points
 LINE = 1.4  # height of a line, as a share of the letters
 HANDLE, HANDLE_PAD, COLUMN_PAD = 1.2, 0.5, 1.2  # widths in a legend, as shares of the letters
 HINTING = 1.06  # by which letters drawn with few dots are wider
-FULL_WIDTH = 5.0  # inches of a picture that has letters of full size
+RINGS = 12  # of places around a point, and places on each
+Box = tuple[float, float, float, float]
+LEAST = 6.0  # points
+FULL_WIDTH = 5.0  # inches of a picture that has letters of full size; narrower ones have smaller letters
 
 
 def letters_for(width: float) -> float:
-    """Points of the letters in a picture of this width, in inches: smaller in narrow ones, at least 60%."""
-    return LETTERS * min(1.0, max(0.6, width / FULL_WIDTH))
+    """Points of the letters in a picture of so many inches: smaller in narrow ones; of legends `LEAST` or more."""
+    return LETTERS * min(1.0, max(LEAST / SMALLER / LETTERS, width / FULL_WIDTH))
 
 
 def lines_height(lines: int, letters: float) -> float:
@@ -97,9 +102,9 @@ def put_legend(
     labels: Sequence[str],
     heading: str,
     *,
-    letters: float,
-    width: float,
-    middle: float,
+    letters: float = LETTERS * SMALLER,
+    width: float | None = None,
+    middle: float | None = None,
     above: float = 0.0,
 ) -> None:
     """Put a legend over a panel, where it hides nothing.
@@ -107,13 +112,14 @@ def put_legend(
     Args:
         heading: line above the entries; may be empty.
         letters: points.
-        width: inches that the legend may take.
-        middle: of the legend, in inches from the left of the figure.
+        width: inches that the legend may take; None: the width of the figure.
+        middle: of the legend, in inches from the left of the figure; None: that of the figure.
         above: room between the panel and the legend, in inches.
     """
     figure = axes.get_figure(root=True)
     assert figure is not None
-    across, up = figure.get_size_inches()
+    across, up = size_of(figure)
+    width, middle = width or across - 2 * PAD, middle or across / 2
     axes.legend(
         handles,
         labels,
@@ -122,8 +128,8 @@ def put_legend(
         bbox_transform=figure.transFigure,
         ncols=legend_columns(labels, letters, width),
         title=heading or None,
-        fontsize=letters,
-        title_fontsize=letters,
+        fontsize=printed(letters),
+        title_fontsize=printed(letters),
         frameon=False,
         borderpad=0,
         borderaxespad=0,
@@ -131,4 +137,51 @@ def put_legend(
         handlelength=HANDLE,
         handletextpad=HANDLE_PAD,
         columnspacing=COLUMN_PAD,
+    )
+
+
+def name_points(axes: Axes, names: Sequence[str], points: npt.NDArray[np.float64], *, radius: float = PAD / 2) -> None:
+    """Write names beside points, each where it lies neither on another name nor on a named point, joined by a line.
+
+    Args:
+        points: float64 [names, 2], in units of both axes; their limits do not change.
+        radius: of the marks, in inches.
+    """
+    figure, letters = axes.get_figure(root=True), LETTERS * SMALLER
+    assert figure is not None
+    (across, up), place = size_of(figure), axes.get_position()
+    axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())
+    width, height = place.width * across, place.height * up
+    inches = axes.transAxes.inverted().transform(axes.transData.transform(points)) * (width, height)
+    taken = [(x - radius, y - radius, x + radius, y + radius) for x, y in inches]
+    tall = lines_height(1, letters)
+    for name, (x, y) in zip(names, inches, strict=True):
+        wide = width_of(name, letters)
+        box = min(_places(x, y, wide, tall, radius), key=lambda box: _covered(box, taken, width, height))
+        taken.append(box)
+        middle = (box[0] + box[2]) / 2 - x, (box[1] + box[3]) / 2 - y
+        axes.annotate(
+            name, (x / width, y / height), (printed(middle[0] * INCH), printed(middle[1] * INCH)),
+            xycoords="axes fraction", textcoords="offset points", size=printed(letters), ha="center", va="center",
+            arrowprops={"arrowstyle": "-", "linewidth": 0.5, "color": "0.4", "shrinkA": 0, "shrinkB": 2},
+        )  # fmt: skip
+
+
+def _places(x: float, y: float, wide: float, tall: float, radius: float) -> Iterator[Box]:
+    """Boxes for a name around a point, the nearest first; `x0, y0, x1, y1` in inches."""
+    for ring in range(1, RINGS):
+        for turn in range(RINGS):
+            angle = 2 * math.pi * turn / RINGS
+            left = x + math.cos(angle) * (radius + PAD / 2 * ring + wide / 2) - wide / 2
+            low = y + math.sin(angle) * (radius + PAD / 2 * ring + tall / 2) - tall / 2
+            yield left, low, left + wide, low + tall
+
+
+def _covered(box: Box, taken: Sequence[Box], width: float, height: float) -> float:
+    """Area that a box shares with others, and has outside of the panel."""
+    inside = max(0.0, min(box[2], width) - max(box[0], 0)) * max(0.0, min(box[3], height) - max(box[1], 0))
+    outside = (box[2] - box[0]) * (box[3] - box[1]) - inside
+    return outside + sum(
+        max(0.0, min(box[2], x1) - max(box[0], x0)) * max(0.0, min(box[3], y1) - max(box[1], y0))
+        for x0, y0, x1, y1 in taken
     )

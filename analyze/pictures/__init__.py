@@ -2,6 +2,7 @@
 
 kinds        the kinds of pictures, each with its numbers
 of_run       the pictures of a run, from its tally
+signed       contributions and effects of heads
 overlays     maps on images
 images       these images
 file_names   file names made from categories

@@ -70,6 +70,25 @@ class Histogram(Picture):
 
 
 @dataclass(frozen=True)
+class LayerHistograms(Picture):
+    """Stacked histograms of all layers, small, in one figure.
+
+    Attributes:
+        panels: a layer each; bars are float64 [bins].
+        edges, density: see `Histogram`.
+    """
+
+    panels: tuple[Panel, ...]
+    edges: Array
+    density: bool
+
+    @property
+    def cut(self) -> bool:
+        """Whether a panel is cut."""
+        return any(panel.cut for panel in self.panels)
+
+
+@dataclass(frozen=True)
 class LayerBars(Picture):
     """A bar for each head of each layer, for one column.
 
@@ -105,6 +124,19 @@ class HeadMap(Picture):
     def cut(self) -> bool:
         """Whether a mean is above the colour scale."""
         return self.top is not None and float(self.means.max()) > self.top
+
+
+@dataclass(frozen=True)
+class SignedMap(Picture):
+    """Layers x heads of values on both sides of 0.
+
+    Attributes:
+        values: float64 [layers, heads]; NaN where there is none.
+        label: what they are.
+    """
+
+    values: Array
+    label: str
 
 
 def highest(bars: Mapping[str, Array]) -> float:

@@ -3,12 +3,13 @@
 mme_overall_stacked_hist                      all layers, all categories
 mme_layer{i}_stacked_hist                     one layer, on one y scale
 category_{name}/mme_{name}_stacked_hist       one category, on one y scale
+mme_layers_stacked_hist                       all layers, small, in one figure; of other queries `_q`, `_a`, `_v`
 mme_layers_head_bars_{flow}                   mean of each head, the layers in one grid
 mme_head_map_{flow}                           layer x head
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import pandas as pd
 
 from analyze.drawing.labels import CROSSINGS, by_queries, label
 from analyze.pictures.file_names import file_names
-from analyze.pictures.kinds import HeadMap, Histogram, LayerBars, Panel, Picture, highest
+from analyze.pictures.kinds import HeadMap, Histogram, LayerBars, LayerHistograms, Panel, Picture, highest
 from analyze.tables.frames import Heads
 from analyze.tables.tallies import Tally
 from analyze.tables.text_scope import Array, TextScope
@@ -54,14 +55,25 @@ class Pictures:
         """All pictures, in the order in which they are drawn."""
         return [*self.histograms(), *self.layer_bars(), *self.head_maps()]
 
-    def histograms(self) -> Iterator[Histogram]:
-        """Overall, of each layer, of each category."""
+    def histograms(self) -> Iterator[Histogram | LayerHistograms]:
+        """Overall, of each layer, of all layers, of each category."""
         (panels,) = self._hist_panels([self._heights(self.tally.shares())])
         yield self._histogram(f"{self.prefix}_overall_stacked_hist", "All layers", None, panels, self._means)
         layers, means = self._hist_parts("layer"), _split(self._means)
         for layer in self.layers:
             name = f"{self.prefix}_layer{layer}_stacked_hist"
             yield self._histogram(name, f"Layer {layer}", None, layers[layer], means[layer])
+        for heading, flows in by_queries(self.tally.flows).items():
+            name = f"{self.prefix}_layers_stacked_hist" + ("" if flows[0] in CROSSINGS else f"_{flows[0][0]}")
+            small = tuple(
+                replace(panel, heading=f"Layer {layer}")
+                for layer, panels in layers.items()
+                for panel in panels
+                if panel.heading == heading
+            )
+            yield LayerHistograms(
+                name, f"{heading}, each layer", self._of(), small, self.tally.grid.edges, self._density
+            )
         categories, means = self._hist_parts("category"), _split(self._means_by_category)
         for category in self.categories:
             name, title = self._category_file(category, "stacked_hist"), f"Category {category}"

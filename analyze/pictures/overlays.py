@@ -157,7 +157,12 @@ class Overlays:
         overlays = tuple(
             self._overlay(sample, head, (f"{name(*head)}, mass {self._mass(sample, head):.2f}",)) for head in self.heads
         )
-        of = (f"answer {_text(row['answer'])}", f"prediction {_text(row['prediction'])}", f"sample {row['sample_id']}")
+        of = (
+            f"attention of {self.whose}",
+            f"answer {_text(row['answer'])}",
+            f"prediction {_text(row['prediction'])}",
+            f"sample {row['sample_id']}",
+        )
         return OverlayPicture(file, _text(row["question"]), (*of, *self._subject), overlays)
 
     def _head(self, head: Place) -> OverlayPicture:

@@ -5,21 +5,21 @@ contributing   the columns of `contributions`, towards the right answer: times 1
 mattering      the effect of knocking out the single head: the loss of margin of the right answer, by job
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from analyze.knockouts.jobs import head_cells, knocked_parts
+from analyze.knockouts.effects import Blocks, contribution_blocks, effect_blocks
+from analyze.knockouts.jobs import head_cells
 from analyze.report.tallying import Dealt, Tallied, agreement, spread
-from analyze.statistics.clusters import Array, Codes
 from analyze.tables.bins import EDGES
 from analyze.tables.frames import Heads
 from analyze.tables.parts.sums import Adding
 from analyze.tables.tallies import Tally, Total
 from analyze.tables.text_scope import TextScope
-from analyze.tables.values import observed_rows, observed_samples, table_rows
+from analyze.tables.values import observed_rows, observed_samples
 from schemas.columns import CONTRIBUTION_COLUMNS, CONTRIBUTIONS
 from schemas.jobs.job import Job, job_names, open_job
 
@@ -27,7 +27,6 @@ LOOKING, CONTRIBUTING, MATTERING = KINDS = ("looking", "contributing", "matterin
 COMPARED = ("a2v", "q2v", "d2v")  # with the effects of knock-outs
 WIDE = 4  # root mean squares that histograms of signed values reach
 BINS = 20
-Blocks = Iterable[tuple[Codes, dict[str, Array]]]  # samples, and values [samples, cells] by column
 
 
 @dataclass(frozen=True)
@@ -78,20 +77,14 @@ def measure(heads: Heads, scope: TextScope) -> Measured:
     samples = observed_samples(heads)
     dealt = Dealt.of(samples, heads.categories)
     found, tally = _looking(heads, scope, dealt)
-    y: Array = np.asarray(samples["yes"].map({True: 1.0, False: -1.0}), np.float64)
     if CONTRIBUTIONS in heads.run.manifest.tables:
         names = [column.name for column in CONTRIBUTION_COLUMNS]
-
-        def blocks() -> Blocks:
-            for chosen, values in _table_blocks(heads, CONTRIBUTIONS, names):
-                yield chosen, {name: y[chosen, None] * each for name, each in values.items()}
-
-        tallied = _signed(blocks, dealt, heads.layers * heads.heads)
+        tallied = _signed(lambda: contribution_blocks(heads, names), dealt, heads.layers * heads.heads)
         found += [Measure(name, CONTRIBUTING, each) for name, each in tallied.items()]
     for name in job_names(heads.run):
         job = open_job(heads.run, name)
         if (cells := head_cells(job)) is not None:
-            found += _effects(heads, job, cells, y, dealt)
+            found += _effects(heads, job, cells, dealt)
     return Measured(samples, found, tally)
 
 
@@ -108,17 +101,6 @@ def _looking(heads: Heads, scope: TextScope, dealt: Dealt) -> tuple[list[Measure
                 each.add(samples, values[flow].reshape(len(samples), -1))
         total.add(adding.result())
     return [Measure(flow, LOOKING, each) for flow, each in tallied.items()], total.tally()
-
-
-def _table_blocks(heads: Heads, table: str, columns: list[str]) -> Iterator[tuple[Codes, dict[str, Array]]]:
-    """The values of a table with a row for each head, some samples at once."""
-    for row, batch in table_rows(heads, table, columns):
-        samples, where = np.unique(row, return_inverse=True)
-        cell = batch["layer"].to_numpy().astype(np.int64) * heads.heads + batch["head"].to_numpy()
-        found = {name: np.full((len(samples), heads.layers * heads.heads), np.nan) for name in columns}
-        for name, values in found.items():
-            values[where, cell] = batch[name].to_numpy(zero_copy_only=False)
-        yield samples, found
 
 
 def _signed(blocks: Callable[[], Blocks], dealt: Dealt, cells: int) -> dict[str, Tallied]:
@@ -138,17 +120,10 @@ def _signed(blocks: Callable[[], Blocks], dealt: Dealt, cells: int) -> dict[str,
     return found
 
 
-def _effects(heads: Heads, job: Job, cells: list[int], y: Array, dealt: Dealt) -> list[Measure]:
-    """The effect of each head: y (margin untouched - margin with it knocked out); none if the job has no rows yet."""
-    ids, number = observed_samples(heads)["sample_id"].astype(str).tolist(), heads.layers * heads.heads
-
-    def blocks() -> Blocks:
-        for chosen, part in knocked_parts(job, ids):
-            values = np.full((len(chosen), number), np.nan)
-            values[:, cells] = y[chosen, None] * (part.untouched.astype(np.float64) - part.margin)
-            yield chosen, {job.name: values}
-
+def _effects(heads: Heads, job: Job, cells: list[int], dealt: Dealt) -> list[Measure]:
+    """The effect of each head; none if the job has no rows yet."""
     settings = job.settings
     roles = " → ".join(role for role in (settings.query, settings.key) if role is not None)
     what = f"{settings.kind} {roles}".strip()
-    return [Measure(name, MATTERING, each, what) for name, each in _signed(blocks, dealt, number).items()]
+    tallied = _signed(lambda: effect_blocks(heads, job, cells), dealt, heads.layers * heads.heads)
+    return [Measure(name, MATTERING, each, what) for name, each in tallied.items()]

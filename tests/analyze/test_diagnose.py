@@ -7,8 +7,8 @@ import pytest
 from analyze.__main__ import main
 from analyze.diagnose import diagnose, worst_samples
 from analyze.drawing.figures import style
-from analyze.drawing.intervals import MOST_ROWS
 from analyze.drawing.results.diagnosis import answers_figure
+from analyze.drawing.results.intervals import MOST_ROWS
 from analyze.scores.mme import ALL
 from analyze.tables.frames import open_heads
 from schemas.columns import FLOW_NAMES

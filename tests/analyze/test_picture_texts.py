@@ -26,7 +26,7 @@ from tests.support.boxes import badly_placed
 from tests.support.runs import edit_manifest, write_run
 
 DEFAULT = ("t2v", "v2t")
-SIZES = [(8.0, 5.0), (4.0, 3.0), (3.0, 2.5), (2.0, 2.5), (16.0, 3.0)]
+SIZES = [(8.0, 5.0), (4.0, 3.0), (2.0, 2.5), (16.0, 3.0)]
 LONG = "llava-onevision-qwen2-72b-instruct-finetuned-on-scienceqa-and-textvqa-lora-r128-epoch3-checkpoint-12000-merged"
 STRANGE = [
     "$x^2$ \\frac{1}{2}",
@@ -85,8 +85,7 @@ def test_bars_and_maps_hold_their_texts(large, small, flows):
                     assert badly_placed(draw(picture, (8.0, 5.0))) == [], name
 
 
-@pytest.mark.parametrize("end", [1e-6, 1e-4, 0.3, 1])
-@pytest.mark.parametrize("shape", [(1, 1), (7, 5), (80, 64)], ids=str)
+@pytest.mark.parametrize(("shape", "end"), [((1, 1), 1e-6), ((7, 5), 1e-4), ((80, 64), 0.3), ((7, 5), 1)], ids=str)
 def test_any_scale_and_shape_holds_its_texts(tmp_path, shape, end):
     run = write_run(tmp_path / "run", layers=shape[0], heads=shape[1], categories={"OCR": 2})
     made = pictures(run, DEFAULT, tuple(np.linspace(0, end, 6)), ymax=1 / end, vmax=end)

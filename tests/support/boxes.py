@@ -33,6 +33,32 @@ def boxes(figure: Figure) -> Iterator[tuple[str, Bbox]]:
             yield f"legend {number}", legend.get_window_extent(renderer)
 
 
+def on_each_other(figure: Figure) -> list[tuple[str, str]]:
+    """Labels of one axis, or names of points in a panel, that overlap; turned ones are left out."""
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    found = []
+    for axes in figure.axes:
+        for texts in (shown(axes.xaxis), shown(axes.yaxis), axes.texts):
+            some = [each for each in texts if each.get_visible() and each.get_text() and each.get_rotation() % 90 == 0]
+            for one, other in itertools.combinations(some, 2):
+                if Text.get_window_extent(one, renderer).overlaps(Text.get_window_extent(other, renderer)):
+                    found.append((one.get_text(), other.get_text()))
+    return found
+
+
+def smallest_letters(figure: Figure) -> float:
+    """Points of the smallest text that is shown."""
+    hidden = {
+        tick.label1
+        for axes in figure.axes
+        for axis in (axes.xaxis, axes.yaxis)
+        for tick in axis.get_major_ticks()
+        if tick.label1 not in shown(axis)
+    }
+    texts = (text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip())
+    return min(text.get_fontsize() for text in texts if text not in hidden)
+
+
 def badly_placed(figure: Figure) -> list[object]:
     """What leaves the figure, and what overlaps; by more than a pixel."""
     figure.set_dpi(100)
@@ -44,4 +70,4 @@ def badly_placed(figure: Figure) -> list[object]:
         for (one, a), (other, b) in itertools.combinations(found, 2)
         if min(a.x1, b.x1) - max(a.x0, b.x0) > 1 and min(a.y1, b.y1) - max(a.y0, b.y0) > 1
     ]
-    return [*leaving, *overlapping]
+    return [*leaving, *overlapping, *on_each_other(figure)]

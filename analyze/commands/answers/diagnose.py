@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analyze.commands.answers.image import opened_pair, say_pairs
-from analyze.opening import make_folder, opened, output_folder
+from analyze.opening import files_of, make_folder, opened, output_folder
 from analyze.printing.terminal import as_text
 from analyze.tables.frames import Heads, check_flows
 from analyze.tables.output import present
@@ -76,12 +76,11 @@ def _print(found: "Diagnosis", failures: "Failures | None", arguments: argparse.
 
 
 def _draw(found: "Diagnosis", heads: Heads, folder: Path, arguments: argparse.Namespace) -> list[Path]:
-    from analyze.drawing.figures import FigureFiles, style
     from analyze.drawing.results.diagnosis import answers_figure, contrasts_figure
     from analyze.pictures.of_run import subject
 
     of, paths = subject(heads), []
-    with at_work("drawing"), style(), FigureFiles(arguments.dpi, arguments.format) as files:
+    with at_work("drawing"), files_of(arguments) as files:
         paths.append(files.save(answers_figure(found.states, found.calibration, of), folder / "answers"))
         for flow, rows in found.contrasts.groupby("flow", sort=False):
             values = (rows["contrast"] - rows["expected"]).to_numpy().reshape(heads.layers, heads.heads)

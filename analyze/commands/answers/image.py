@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analyze.opening import make_folder, name_with, opened, output_folder
+from analyze.opening import files_of, make_folder, name_with, opened, output_folder
 from analyze.printing.terminal import as_text
 from analyze.tables.output import present
 from schemas.cli import at_work, say
@@ -79,10 +79,9 @@ def _print(found: "Gain", content: pd.DataFrame | None, arguments: argparse.Name
 
 
 def _draw(found: "Gain", pairs: "ImagePairs", folder: Path, arguments: argparse.Namespace) -> list[Path]:
-    from analyze.drawing.figures import FigureFiles, style
     from analyze.drawing.results.image import gain_figure
     from analyze.pictures.of_run import subject
 
     of = (*subject(pairs.run), f"without the image: {found.images}", counted(pairs.clusters.images, "image"))
-    with at_work("drawing"), style(), FigureFiles(arguments.dpi, arguments.format) as files:
+    with at_work("drawing"), files_of(arguments) as files:
         return [files.save(gain_figure(found.table, found.images, of), folder / "image")]

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analyze.opening import make_folder, opened, output_folder
+from analyze.opening import files_of, make_folder, opened, output_folder
 from analyze.printing.terminal import as_text
 from analyze.tables.frames import Heads, check_flows
 from analyze.tables.output import present
@@ -64,12 +64,11 @@ def _print(found: "PromptComparison", arguments: argparse.Namespace) -> None:
 
 
 def _draw(found: "PromptComparison", heads: Heads, folder: Path, arguments: argparse.Namespace) -> list[Path]:
-    from analyze.drawing.figures import FigureFiles, style
     from analyze.drawing.results.prompts import shifts_figure, wordings_figure
     from analyze.pictures.of_run import subject
 
     of, paths = (*subject(heads), counted(found.questions, "question"), counted(found.images, "image")), []
-    with at_work("drawing"), style(), FigureFiles(arguments.dpi, arguments.format) as files:
+    with at_work("drawing"), files_of(arguments) as files:
         if len(found.whole):
             paths.append(files.save(wordings_figure(found.whole, of), folder / "wordings"))
         for flow, rows in found.heads.groupby("flow", sort=False):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analyze.cli import chosen_categories
-from analyze.opening import make_folder, opened, output_folder
+from analyze.opening import files_of, make_folder, opened, output_folder
 from analyze.printing.terminal import as_text
 from analyze.tables.output import present
 from schemas.cli import at_work, say
@@ -95,13 +95,12 @@ def _draw(
     folder: Path,
     arguments: argparse.Namespace,
 ) -> list[Path]:
-    from analyze.drawing.figures import FigureFiles, style
 
     if images.missing:
         reasons = listed(list(dict.fromkeys(images.missing.values())), 2)
         number = f"{len(images.missing)} of {len(overlays.maps)} samples that are drawn"
         say(f"warning: {number} have no image, and grey in its place: {reasons}", error=True)
-    with at_work("drawing"), style(), FigureFiles(arguments.dpi, arguments.format) as files:
+    with at_work("drawing"), files_of(arguments) as files:
         return [files.save(figure, folder / name) for name, figure in figures]
 
 

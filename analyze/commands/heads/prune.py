@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analyze.opening import make_folder, opened, output_folder
+from analyze.opening import files_of, make_folder, opened, output_folder
 from analyze.printing.terminal import as_text
 from analyze.tables.frames import Heads
 from analyze.tables.output import present
@@ -128,9 +128,8 @@ def _print(tables: Mapping[str, pd.DataFrame], arguments: argparse.Namespace) ->
 
 
 def _draw(found: "Ranking | Tested", heads: Heads, folder: Path, arguments: argparse.Namespace) -> list[Path]:
-    from analyze.drawing.figures import FigureFiles, style
 
-    with at_work("drawing"), style(), FigureFiles(arguments.dpi, arguments.format) as files:
+    with at_work("drawing"), files_of(arguments) as files:
         return [files.save(figure, folder / name) for name, figure in _figures(found, heads)]
 
 

@@ -1,5 +1,7 @@
 """The figures of one command each.
 
+intervals      panels of named rows
+signed         layer x head maps of signed values
 verification   a run compared with published figures
 comparison     two runs side by side
 diagnosis      how a model fails

@@ -9,19 +9,21 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
+from matplotlib.ticker import FixedLocator
 
-from analyze.drawing.figures import new_figure, place_panels, short_tick_labels
-from analyze.drawing.heads import GREY, draw_diverging_map, map_size
-from analyze.drawing.intervals import NAMES, draw_intervals, drawn_rows, name_rows
+from analyze.drawing.figures import figure_below_title, place_panels, short_tick_labels
 from analyze.drawing.labels import label
-from analyze.drawing.texts import LETTERS, SMALLER, put_legend
+from analyze.drawing.page import LETTERS, SMALLER, across, panels_across
+from analyze.drawing.results.intervals import draw_intervals, drawn_rows, rows_figure
+from analyze.drawing.results.signed import signed_figure
+from analyze.drawing.texts import PAD, legend_height, lines_height, put_legend
 from analyze.tables.text_scope import Array
 
 MARKERS = {"a": "o", "b": "s"}
 LINES: dict[str, Literal["-", "--"]] = {"a": "-", "b": "--"}
+SIGNIFICANT, OTHER = "0.1", "0.55"  # of differences
 INKS = {"a": "#0072B2", "b": "#D55E00"}  # of Okabe and Ito
-DIVERGING = "RdBu_r"
+NARROWEST = 1.7  # inches of a panel of masses
 
 
 def draw_shares(axes: Axes, scores: pd.DataFrame) -> Axes:
@@ -38,14 +40,22 @@ def draw_shares(axes: Axes, scores: pd.DataFrame) -> Axes:
 
 
 def draw_differences(axes: Axes, scores: pd.DataFrame) -> Axes:
-    """Draw B − A with its interval, hollow where there is none; columns `difference`, `low`, `high`."""
+    """Draw B − A with its interval, grey and hollow where it is not significant.
+
+    Args:
+        scores: `difference`, `low`, `high` (NaN where there is no interval) and `significant`.
+    """
     axes.axvline(0, color="0.4", linewidth=1)
-    draw_intervals(axes, scores["difference"], scores["low"], scores["high"], marker="D", ink="0.15")
+    y, found = np.arange(len(scores)), scores["significant"].to_numpy(bool)
+    for own, ink, face in ((found, SIGNIFICANT, SIGNIFICANT), (~found, OTHER, "white")):
+        some = scores[own]
+        axes.hlines(y[own], some["low"], some["high"], color=ink, linewidth=1.4)
+        axes.plot(some["difference"], y[own], marker="D", color=ink, linestyle="", markersize=4.5, markerfacecolor=face)
     axes.set(xlabel="B − A, percentage points")
     return axes
 
 
-def scores_figure(scores: pd.DataFrame, title: str, of: Sequence[str], names: tuple[str, str]) -> Figure:
+def scores_figure(scores: pd.DataFrame, title: str, of: Sequence[str], names: Sequence[str]) -> Figure:
     """Accuracy of both runs by category on the left, the paired difference on the right.
 
     Args:
@@ -54,13 +64,16 @@ def scores_figure(scores: pd.DataFrame, title: str, of: Sequence[str], names: tu
         names: of the two runs.
     """
     scores, more = drawn_rows(scores)
-    height = 1.9 + 0.34 * len(scores)
-    figure = new_figure((9.5, height), title, [*of, *more])
-    left, right = place_panels(figure, 1, 2, left=NAMES, above=0.35, between=(0.3, 0), sharey=True)
+    handles = [Line2D([], [], marker=MARKERS[run], color=INKS[run], linestyle="") for run in "ab"]
+    handles += [
+        Line2D([], [], marker="D", color=ink, markerfacecolor=face, linestyle="", markersize=4.5)
+        for ink, face in ((SIGNIFICANT, SIGNIFICANT), (OTHER, "white"))
+    ]
+    names = (*names, "B − A, significant", "not significant")
+    figure, (left, right) = rows_figure(9.5, scores["category"].tolist(), title, [*of, *more], number=2, legend=names)
     draw_shares(left, scores)
     draw_differences(right, scores)
-    name_rows(left, scores["category"].tolist())
-    _legend(left, names, [Line2D([], [], marker=MARKERS[run], color=INKS[run], linestyle="") for run in "ab"], 9.5)
+    put_legend(left, handles, names, "")
     return figure
 
 
@@ -80,12 +93,17 @@ def masses_figure(
         heads: `run`, `flow`, `rank` (0 to 1), `mean`.
     """
     flows = list(distributions["flow"].unique())
-    width = max(6.0, 3.1 * len(flows) + 0.8)
-    figure = new_figure((width, 8.6), title, of)
-    panels = place_panels(figure, 3, len(flows), left=0.85, above=0.65, between=(0.55, 0.75))
-    for column, flow in enumerate(flows):
-        top, middle, bottom = panels[column :: len(flows)]
-        top.set_title(label(flow), size=LETTERS)
+    natural = max(6.0, 3.1 * len(flows) + 0.8)
+    columns = panels_across(len(flows), natural, NARROWEST, 1.05, 0.55)
+    blocks = -(-len(flows) // columns)
+    above = legend_height(names, "", LETTERS * SMALLER, across(natural) - 2 * PAD) + lines_height(1, LETTERS) + PAD
+    high = 1.65 if blocks == 1 else 1.1
+    tall = above + 3 * blocks * high + (3 * blocks - 1) * 0.85 + 0.6
+    figure = figure_below_title(across(natural), tall, title, of)
+    panels = place_panels(figure, 3 * blocks, columns, left=0.85, above=above, between=(0.55, 0.85))
+    for place, flow in enumerate(flows):
+        top, middle, bottom = panels[3 * columns * (place // columns) + place % columns :: columns][:3]
+        top.set_title(label(flow))
         for run in ("a", "b"):
             ink, line = INKS[run], LINES[run]
             some, profile, order = (each[(each["run"] == run) & (each["flow"] == flow)] for each in (
@@ -97,14 +115,17 @@ def masses_figure(
             bottom.plot(order["rank"], order["mean"], color=ink, linestyle=line)
         top.set(xlabel="Attention value (mass)", xlim=(0, 1))
         middle.set(xlabel="Relative depth of the layer", xlim=(0, 1))
-        bottom.set(xlabel="Heads, largest mean first (share)", xlim=(0, 1))
+        bottom.set(xlabel="Heads, largest mean first", xlim=(0, 1))
         for axes in (top, middle, bottom):
             axes.set_ylim(bottom=0)
-            short_tick_labels(axes)
-    for axes, text in zip(panels[:: len(flows)], ("Share of head values", "Mean", "Mean of a head"), strict=True):
-        axes.set_ylabel(text)
+            short_tick_labels(axes).xaxis.set_major_locator(FixedLocator([0, 0.5, 1]))
+    for row, axes in enumerate(panels[::columns]):
+        axes.set_ylabel(("Share of values", "Mean", "Mean of a head")[row % 3])
     handles = [Line2D([], [], marker=MARKERS[run], color=INKS[run], linestyle=LINES[run]) for run in "ab"]
-    _legend(panels[0], names, handles, width, above=0.3)
+    put_legend(panels[0], handles, names, "", above=lines_height(1, LETTERS))
+    for axes in panels:
+        if not axes.has_data():
+            axes.remove()
     return figure
 
 
@@ -117,21 +138,5 @@ def differences_figure(
         differences: [layers, heads].
         significant: bool [layers, heads].
     """
-    size = map_size(*differences.shape)
-    figure = new_figure(size, title, of)
-    (axes,) = place_panels(figure, right=0.3, above=0.35)
-    furthest = float(np.abs(differences[significant]).max()) if significant.any() else float(np.abs(differences).max())
-    image = draw_diverging_map(
-        axes, differences, middle=0, furthest=furthest or 1e-6, colours=DIVERGING, shown=significant
-    )
-    figure.colorbar(image, ax=axes, label=f"B − A, mean {flow.upper()}")
-    _legend(axes, ("not significant",), [Patch(color=GREY)], size[0])
-    return figure
-
-
-def _legend(
-    axes: Axes, names: Sequence[str], handles: Sequence[Line2D | Patch], width: float, **options: float
-) -> None:
-    put_legend(
-        axes, list(handles), list(names), "", letters=LETTERS * SMALLER, width=width - 0.2, middle=width / 2, **options
-    )
+    none = f"No head's mean {flow.upper()} differs significantly between the runs."
+    return signed_figure(differences, title, of, label=f"B − A, mean {flow.upper()}", shown=significant, none=none)

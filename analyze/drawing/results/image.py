@@ -7,9 +7,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analyze.drawing.figures import new_figure, place_panels
-from analyze.drawing.intervals import NAMES, draw_intervals, drawn_rows, name_rows
-from analyze.drawing.texts import LETTERS, SMALLER, put_legend
+from analyze.drawing.results.intervals import draw_intervals, drawn_rows, rows_figure
+from analyze.drawing.texts import put_legend
 
 WITH, WITHOUT, PRIOR = "#0072B2", "#E69F00", "#000000"  # of Okabe and Ito
 APART = 0.16  # rows
@@ -26,9 +25,10 @@ def gain_figure(table: pd.DataFrame, images: str, of: Sequence[str]) -> Figure:
         images: what stands in place of the image.
     """
     table, more = drawn_rows(table)
-    size = 10.5, 1.9 + 0.36 * len(table)
-    figure = new_figure(size, "What the image brings, 95% intervals by image", [*of, *more])
-    left, right = place_panels(figure, 1, 2, left=NAMES, above=0.35, between=(0.35, 0), sharey=True)
+    rows = [f"{row['category']} ({row['images']})" for _, row in table.iterrows()]
+    names = ["with the image", f"without ({images})", "always the more frequent answer"]
+    title = "What the image brings, 95% intervals by image"
+    figure, (left, right) = rows_figure(10.5, rows, title, [*of, *more], number=2, legend=names)
     y = np.arange(len(table))
     left.vlines(table["frequent"], y - 0.36, y + 0.36, color=PRIOR, linewidth=2)
     draw_intervals(left, table["accuracy"], table["low"], table["high"], marker="o", ink=WITH, shift=-APART)
@@ -39,12 +39,10 @@ def gain_figure(table: pd.DataFrame, images: str, of: Sequence[str]) -> Figure:
     right.axvline(0, color="0.4", linewidth=1)
     draw_intervals(right, table["gain"], table["gain_low"], table["gain_high"], marker="o", ink=WITH)
     right.set_xlabel(f"Gain of the margin over {images}, logits")
-    name_rows(left, [f"{row['category']} ({row['images']})" for _, row in table.iterrows()])
     handles = [
         Line2D([], [], marker="o", color=WITH, markersize=4.5),
         Line2D([], [], marker="s", color=WITHOUT, markersize=4.5),
         Line2D([], [], color=PRIOR, linewidth=2),
     ]
-    names = ["with the image", f"without ({images})", "always the more frequent answer"]
-    put_legend(left, handles, names, "", letters=LETTERS * SMALLER, width=size[0] - 0.2, middle=size[0] / 2)
+    put_legend(left, handles, names, "")
     return figure

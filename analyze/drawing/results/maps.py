@@ -2,16 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
-from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import LogLocator, MaxNLocator
 
-from analyze.drawing.figures import new_figure, place_panels, title_height
+from analyze.drawing.figures import figure_below_title, place_panels
 from analyze.drawing.maps import (
     attention_colours,
     attention_scale,
@@ -20,18 +18,19 @@ from analyze.drawing.maps import (
     draw_overlay,
     shape_of,
 )
-from analyze.drawing.texts import fit, legend_height, lines_height, put_legend, width_of, wrap
+from analyze.drawing.page import LETTERS, SMALLER, across, printed, size_of
+from analyze.drawing.texts import PAD, fit, legend_height, lines_height, name_points, put_legend, width_of, wrap
 from analyze.maps.words import name
 from analyze.pictures.overlays import Overlay, OverlayPicture
 
-ONE_COLUMN, TWO_COLUMNS = 3.31, 6.85  # inches: 84 and 174 mm, the widths of a paper's columns
-LETTERS, SMALL = 7.0, 6.5  # points, at that width
+ONE_COLUMN, TWO_COLUMNS = 5.1, 10.6  # inches
+SMALL = LETTERS * SMALLER
 NARROW = 3  # panels that fit into one column
 MOST, WORDY = 6, 4  # panels in a row; if they have questions above
 QUESTION = 3  # lines of a question
-TALLEST, SHORTEST = 2.0, 0.8  # height of a panel over its width, at most; in inches, at least
-MARGIN, GAP, BAR = 0.08, 0.08, 0.66  # inches; `BAR`: for a colour bar with its labels
-LONGEST_BAR = 1.7  # inches
+TALLEST, SHORTEST = 2.0, 1.2  # height of a panel over its width, at most; in inches, at least
+MARGIN, GAP, BAR = 0.12, 0.12, 1.02  # inches; `BAR`: for a colour bar with its labels
+LONGEST_BAR = 2.6  # inches
 INK, OTHER = "#0072B2", "#D55E00"  # of Okabe and Ito
 ATTENTION = "Attention,\n× even map"
 UNREAD = "shaded: cropped, not read by the model"
@@ -40,20 +39,20 @@ Group = tuple[Sequence[Overlay], Colormap, Normalize, str]
 
 
 def overlays_figure(picture: OverlayPicture) -> Figure:
-    """Maps on their images, in rows as wide as a paper's column or its page, with a colour bar for each scale."""
+    """Maps on their images, in rows, with a colour bar for each scale."""
     groups, overlays = list(_groups(picture)), [*picture.overlays, *picture.debiased]
-    width = ONE_COLUMN if len(overlays) <= NARROW else TWO_COLUMNS
-    rows = -(-len(overlays) // (MOST if all(len(each.lines) == 1 for each in overlays) else WORDY))
+    width = across(ONE_COLUMN if len(overlays) <= NARROW else TWO_COLUMNS)
+    most = MOST if all(len(each.lines) == 1 for each in overlays) else WORDY
+    rows = -(-len(overlays) // (most if width > ONE_COLUMN else NARROW))
     columns = -(-len(overlays) // rows)
     right = MARGIN + BAR * len(groups)
-    across = (width - MARGIN - right - GAP * (columns - 1)) / columns
-    titles = [_lines(each, across) for each in overlays]
+    each_width = (width - MARGIN - right - GAP * (columns - 1)) / columns
+    titles = [_lines(each, each_width) for each in overlays]
     above = lines_height(max(map(len, titles)), SMALL) + GAP / 2
-    high = max(SHORTEST, across * min(TALLEST, max(map(shape_of, overlays))))
+    high = max(SHORTEST, each_width * min(TALLEST, max(map(shape_of, overlays))))
     tall = rows * (above + high) + MARGIN
     of = (*picture.of, *([UNREAD] if any(each.inside for each in overlays) else []))
-    height = title_height(new_figure((width, tall), picture.title, of, LETTERS)) + tall
-    figure = new_figure((width, height), picture.title, of, LETTERS)
+    figure = figure_below_title(width, tall, picture.title, of)
     panels = place_panels(
         figure, rows, columns, left=MARGIN, right=right, bottom=MARGIN, above=above, between=(GAP, above)
     )
@@ -63,7 +62,7 @@ def overlays_figure(picture: OverlayPicture) -> Figure:
             image = draw_overlay(panels[place], overlay, colours, scale)
             panels[place].set_anchor("N")  # so that titles stand on one line
             title = "\n".join(titles[place])
-            panels[place].set_title(title, size=SMALL, pad=2, linespacing=1.15, parse_math=False)
+            panels[place].set_title(title, size=printed(SMALL), pad=2, linespacing=1.15, parse_math=False)
             place += 1
         _bar(figure, image, label, (left / width, panels[0].get_position().y1))
         left += BAR
@@ -89,40 +88,30 @@ def _lines(overlay: Overlay, width: float) -> list[str]:
 
 def _bar(figure: Figure, image: AxesImage, label: str, corner: tuple[float, float]) -> None:
     """A colour bar whose upper left corner is given as a share of the figure."""
-    width, height = figure.get_size_inches()
+    width, height = size_of(figure)
     room = corner[1] - MARGIN / height
     tall = min(LONGEST_BAR / height, room)
-    axes = figure.add_axes((corner[0], corner[1] - tall, 0.09 / width, tall))
+    axes = figure.add_axes((corner[0], corner[1] - tall, 0.14 / width, tall))
     axes.grid(visible=False)
     logarithmic = isinstance(image.norm, LogNorm)
     ticks = {"ticks": LogLocator(subs=(1, 2, 5)), "format": "%g"} if logarithmic else {"ticks": MaxNLocator(5)}
     bar = figure.colorbar(image, cax=axes, **ticks)
     bar.minorticks_off()
-    bar.set_label(label, size=SMALL, labelpad=2)
-    bar.ax.tick_params(labelsize=SMALL - 0.5, length=2, pad=1.5)
+    bar.set_label(label, size=printed(SMALL), labelpad=2)
+    bar.ax.tick_params(labelsize=printed(SMALL), length=2, pad=1.5)
     bar.outline.set_linewidth(0.4)
-
-
-def _thin(axes: Axes) -> None:
-    """Ticks and grid for a picture as wide as a paper's column."""
-    axes.tick_params(labelsize=SMALL, pad=1)
-    axes.grid(linewidth=0.5)
-    for spine in axes.spines.values():
-        spine.set_linewidth(0.7)
 
 
 def sinks_figure(layers: pd.DataFrame, of: Sequence[str]) -> Figure:
     """The share of the attention on the image that visual sinks take, by layer, with its band."""
-    figure = new_figure((ONE_COLUMN, 2.3), "Attention on visual sinks, 95% intervals by image", of, LETTERS)
-    (axes,) = place_panels(figure, left=0.5, bottom=0.42, right=0.12)
+    figure = figure_below_title(across(ONE_COLUMN), 3.0, "Attention on visual sinks, 95% intervals by image", of)
+    (axes,) = place_panels(figure)
     x, share = layers["layer"], 100 * layers["sink_share"]
     axes.fill_between(x, 100 * layers["low"], 100 * layers["high"], color=INK, alpha=0.25, linewidth=0)
     axes.plot(x, share, color=INK, marker="o", markersize=2.6, linewidth=1.1)
-    axes.set_xlabel("Layer", size=LETTERS, labelpad=2)
-    axes.set_ylabel("Share of the mass on the image, %", size=LETTERS, labelpad=2)
+    axes.set(xlabel="Layer", ylabel="Share of image mass, %")
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.set_ylim(0, 108 * layers[["sink_share", "high"]].max().max())
-    _thin(axes)
     return figure
 
 
@@ -133,29 +122,18 @@ def looks_figure(table: pd.DataFrame, threshold: float, of: Sequence[str]) -> Fi
         table: `layer`, `head`, `mass`, `spatial_entropy`, `localises`.
         threshold: the mass above which heads are candidates.
     """
-    figure = new_figure((ONE_COLUMN, 2.7), "Heads that look much, and at one place", of, LETTERS)
-    labels = ["heads", "localise best", "quarter with the largest mass"]
-    above = legend_height(labels, "", SMALL, ONE_COLUMN - 0.2)
-    (axes,) = place_panels(figure, left=0.5, bottom=0.42, right=0.12, above=above)
+    width, labels = across(ONE_COLUMN), ["heads", "localise best", "quarter with the largest mass"]
+    above = legend_height(labels, "", SMALL, width - 2 * PAD) + PAD
+    figure = figure_below_title(width, 3.4 + above, "Heads that look much, and at one place", of)
+    (axes,) = place_panels(figure, above=above)
     best = table["localises"]
     marks: list[Artist] = []
     for own, ink, marker, size, opacity in ((~best, "0.45", "o", 9, 0.6), (best, OTHER, "D", 16, 1.0)):
         x, y = table["mass"][own], table["spatial_entropy"][own]
         marks.append(axes.scatter(x, y, s=size, color=ink, marker=marker, alpha=opacity, linewidth=0))
-    for layer, head, mass, entropy in table.loc[best, ["layer", "head", "mass", "spatial_entropy"]].to_numpy():
-        right = mass > np.mean(axes.get_xlim())
-        axes.annotate(
-            name(int(layer), int(head)),
-            (mass, entropy),
-            (-4 if right else 4, 0),
-            textcoords="offset points",
-            size=SMALL,
-            horizontalalignment="right" if right else "left",
-            verticalalignment="center",
-        )
     marks.append(axes.axvline(threshold, color="0.3", linewidth=0.8, linestyle=(0, (4, 2))))
-    axes.set_xlabel("Mass on the image, mean", size=LETTERS, labelpad=2)
-    axes.set_ylabel("Spatial entropy, nats, mean", size=LETTERS, labelpad=2)
-    _thin(axes)
-    put_legend(axes, marks, labels, "", letters=SMALL, width=ONE_COLUMN - 0.2, middle=ONE_COLUMN / 2)
+    axes.set(xlabel="Mass on the image, mean", ylabel="Spatial entropy, nats, mean")
+    rows = table.loc[best, ["layer", "head", "mass", "spatial_entropy"]].to_numpy()
+    name_points(axes, [name(int(layer), int(head)) for layer, head, *_ in rows], rows[:, 2:])
+    put_legend(axes, marks, labels, "")
     return figure

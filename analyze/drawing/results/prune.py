@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from analyze.drawing.figures import new_figure, place_panels, short_tick_labels
-from analyze.drawing.texts import LETTERS, SMALLER, fit, legend_height, letters_for, put_legend
+from analyze.drawing.figures import figure_below_title, place_panels, short_tick_labels
+from analyze.drawing.page import SMALLER, across, panels_across, printed
+from analyze.drawing.texts import PAD, legend_height, letters_for, put_legend
 from analyze.tables.text_scope import Array
 
 # Of Okabe and Ito, which colour-blind readers tell apart; marks and orders of dashes tell them apart in print
@@ -25,7 +26,8 @@ MEASURES = (
     ("effect", "effect_low", "effect_high", "Margin, logits"),
 )
 COLUMNS = 3  # panels side by side
-WIDTH = 4.4  # inches: about a paper's column
+WIDTH = 4.4  # inches
+NARROWEST = 1.9  # inches of a panel of a criterion
 ASIDE = 0.7  # per cent of the axis between the marks of two criteria, so that none hides another
 
 
@@ -81,12 +83,16 @@ def curves_figure(
     if any(len(each) > 1 for each in random.values()):
         handles.append(Patch(color=BAND))
         labels.append("random sets: 95%, median")
-    letters = letters_for(WIDTH) * SMALLER
-    above = legend_height(labels, "", letters, WIDTH - 0.2)
-    figure = new_figure(
-        (WIDTH, 1.3 + above + 2.1 * len(measures)), f"What is left if {unit} are cut, 95% intervals", of
+    width = across(WIDTH)
+    letters = letters_for(width) * SMALLER
+    above = legend_height(labels, "", letters, width - 2 * PAD) + PAD
+    columns = panels_across(len(measures), WIDTH, WIDTH - 1, 1, 0.9)
+    rows = len(measures) // columns
+    tall = above + 0.55 + (2.1 if columns == 1 else 2.6) * rows
+    figure = figure_below_title(width, tall, f"What is left if {unit} are cut, 95% intervals", of)
+    panels = place_panels(
+        figure, rows, columns, left=0.8, bottom=0.55, above=above, between=(0.9, 0.15), sharex=columns == 1
     )
-    panels = place_panels(figure, len(measures), 1, left=0.8, bottom=0.55, above=above, between=(0, 0.15), sharex=True)
     for axes, measure in zip(panels, measures, strict=True):
         _draw_band(axes, random[measure[0]], untouched[measure[0]])
         axes.axhline(untouched[measure[0]], color="0.35", linewidth=0.8, linestyle=":")
@@ -95,11 +101,12 @@ def curves_figure(
         axes.set_ylabel(measure[3])
         axes.set_xlim(left=0)
         short_tick_labels(axes)
-        axes.yaxis.label.set_fontsize(letters)
+        axes.yaxis.label.set_fontsize(printed(letters))
     if measures[0][0] == "loss":
         panels[0].set_ylim(bottom=-0.04 * untouched["loss"] or None)
-    panels[-1].set_xlabel(f"{unit.capitalize()} cut, %", size=letters)
-    put_legend(panels[0], handles, labels, "", letters=letters, width=WIDTH - 0.2, middle=WIDTH / 2)
+    for axes in panels[-columns:]:
+        axes.set_xlabel(f"{unit.capitalize()} cut, %", size=printed(letters))
+    put_legend(panels[0], handles, labels, "", letters=letters)
     return figure
 
 
@@ -118,12 +125,12 @@ def relations_figure(values: Mapping[str, Array], relations: pd.DataFrame, unit:
         relations: `criterion`, `correlation`; a panel each.
     """
     number = len(relations)
-    columns = min(COLUMNS, number)
+    natural = max(4.2, 1.0 + 2.6 * min(COLUMNS, number))
+    columns = panels_across(min(COLUMNS, number), natural, NARROWEST, 1.1, 0.3)
     rows = -(-number // columns)
-    size = max(4.2, 1.0 + 2.6 * columns), 1.1 + 2.75 * rows
-    figure = new_figure(size, f"Criteria of {unit} and the measured effect", of)
-    panels = place_panels(figure, rows, columns, left=0.9, above=0.3, between=(0.3, 0.95), sharey=True)
-    width = figure.get_size_inches()[0]
+    tall = 0.4 + 1.8 * rows + 0.95 * (rows - 1) + 0.6
+    figure = figure_below_title(across(natural), tall, f"Criteria of {unit} and the measured effect", of)
+    panels = place_panels(figure, rows, columns, left=0.9, above=0.4, between=(0.3, 0.95), sharey=True)
     for place, (axes, row) in enumerate(zip(panels, relations.to_dict("records"), strict=False)):
         axes.axhline(0, color="0.4", linewidth=0.8)
         axes.scatter(
@@ -134,8 +141,7 @@ def relations_figure(values: Mapping[str, Array], relations: pd.DataFrame, unit:
             alpha=0.65,
             linewidth=0,
         )
-        title = f"ρ = {row['correlation']:+.2f}"
-        axes.set_title(fit(title, LETTERS, axes.get_position().width * width), size=LETTERS)
+        axes.set_title(f"ρ = {row['correlation']:+.2f}")
         axes.set_xlabel(row["criterion"])
         if place % columns == 0:
             axes.set_ylabel("Measured effect, logits")

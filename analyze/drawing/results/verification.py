@@ -8,10 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from analyze.drawing.figures import new_figure, place_panels
+from analyze.drawing.figures import figure_below_title, place_panels
 from analyze.drawing.heads import TICKS
 from analyze.drawing.labels import colour, label
-from analyze.drawing.texts import LETTERS, SMALLER, fit, put_legend
+from analyze.drawing.page import LETTERS, SMALLER, across, panels_across, printed
+from analyze.drawing.texts import PAD, fit, legend_height, put_legend
 from schemas.columns import DEFAULT_FLOWS
 
 MARKERS = {"t2v": "o", "v2t": "s"}  # so that columns can be distinguished without colours
@@ -62,36 +63,39 @@ def verification_figure(figures: pd.DataFrame, title: str, of: Sequence[str]) ->
     """
     groups = [group for group in LINES if figures.loc[figures["group"] == group, "run"].notna().any()]
     absent = [f"no {group} in common with the reference" for group in LINES if group not in groups]
-    figure = new_figure((11, 7), title, [*of, *absent])
+    number = max(1, len(groups))
+    columns = panels_across(number, 11, 3.0, 1.15, 0.95)
+    blocks = number // columns
+    legend = [*(f"{label(flow)}, reference" for flow in DEFAULT_FLOWS)] * 2
+    over = legend_height(legend, "", LETTERS * SMALLER, across(11) - 2 * PAD) + PAD
+    bottom = NAMES + 0.3 if "category" in groups else 0.6
+    gap = 0.15 if blocks == 1 else 0.75
+    tall = over + 4.4 * blocks + gap * (2 * blocks - 1) + bottom
+    figure = figure_below_title(across(11), tall, title, [*of, *absent])
     panels = place_panels(
         figure,
-        2,
-        max(1, len(groups)),
+        2 * blocks,
+        columns,
         left=0.95,
-        bottom=NAMES + 0.3 if "category" in groups else 0.6,
-        above=0.35,
-        between=(0.95, 0.15),
-        sharex="col",
-        height_ratios=(3, 2),
-        width_ratios=(3, 2)[: max(1, len(groups))],
+        bottom=bottom,
+        above=over,
+        between=(0.95, gap),
+        sharex="col" if blocks == 1 else "none",
+        height_ratios=(3, 2) * blocks,
+        width_ratios=(3, 2)[:columns],
     )
-    for number, group in enumerate(groups):
-        above, below = panels[number :: max(1, len(groups))]
+    for place, group in enumerate(groups):
+        above, below = panels[place::columns] if blocks == 1 else panels[2 * place : 2 * place + 2]
         rows = figures[figures["group"] == group]
         draw_means(above, rows, line=LINES[group])
         draw_deviations(below, rows, line=LINES[group])
+        if blocks > 1:
+            above.set_xlim(below.get_xlim())
+            above.tick_params(labelbottom=False)
         _name_ticks(below, list(rows["name"].unique()), group)
         figure.align_ylabels([above, below])
     handles = [*panels[0].get_legend_handles_labels()[0], Patch(color=BAND, label="tolerance")]
-    put_legend(
-        panels[0],
-        handles,
-        [str(handle.get_label()) for handle in handles],
-        "",
-        letters=LETTERS * SMALLER,
-        width=10.8,
-        middle=5.5,
-    )
+    put_legend(panels[0], handles, [str(handle.get_label()) for handle in handles], "")
     return figure
 
 
@@ -104,6 +108,6 @@ def _name_ticks(axes: Axes, names: Sequence[str], group: str) -> None:
         return
     small = LETTERS * SMALLER
     texts = [fit(name, small, 2**0.5 * NAMES) for name in names]
-    axes.set_xticks(range(len(names)), texts, parse_math=False, size=small)
+    axes.set_xticks(range(len(names)), texts, parse_math=False, size=printed(small))
     for text in axes.get_xticklabels():
         text.set(rotation=45, horizontalalignment="right", rotation_mode="anchor")

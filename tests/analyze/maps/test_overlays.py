@@ -118,7 +118,7 @@ def test_pictures_and_their_titles(found):
     ]  # fmt: skip
     one = made["sample_OCR_0"]
     assert one.title == "Is this 0?"
-    assert one.of[:3] == ("answer Yes", "prediction Yes", "sample OCR/0")
+    assert one.of[:4] == ("attention of the last token", "answer Yes", "prediction Yes", "sample OCR/0")
     assert len(made["mean_L1H2"].overlays) == 1
     assert len(made["mean_L1H2"].debiased) == 3
 
@@ -130,7 +130,7 @@ def test_figures_are_as_wide_as_columns_and_hold_their_texts(found, folder, samp
             figure = overlays_figure(picture_of)
             assert badly_placed(figure) == []
         panels = len(picture_of.overlays) + len(picture_of.debiased)
-        assert figure.get_size_inches()[0] == pytest.approx((84 if panels <= 3 else 174) / 25.4, abs=0.01)
+        assert figure.get_size_inches()[0] == pytest.approx(5.1 if panels <= 3 else 10.6)
         assert len(figure.axes) == panels + 1 + bool(picture_of.debiased)
 
 

@@ -1,0 +1,70 @@
+"""What each head adds to the right answer, and what is lost without it, some samples at once."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from analyze.knockouts.jobs import knocked_parts
+from analyze.statistics.clusters import Array, Codes
+from analyze.tables.frames import Heads
+from analyze.tables.values import observed_samples, table_rows
+from schemas.columns import CONTRIBUTIONS
+from schemas.jobs.job import Job
+
+Blocks = Iterable[tuple[Codes, dict[str, Array]]]  # samples, and values [samples, cells] by column
+
+
+def contribution_blocks(heads: Heads, columns: Sequence[str]) -> Iterator[tuple[Codes, dict[str, Array]]]:
+    """Columns of `contributions`, towards the right answer: times 1 where it is Yes, -1 where it is No, in logits.
+
+    Yields:
+        Places in `observed_samples`, int64 [samples], and the values by column, float64 [samples, cells], with
+        a cell for each head, layer by layer; NaN where the right answer is neither.
+
+    Raises:
+        HeadflowError: see `table_rows`.
+    """
+    y = _towards_right(heads)
+    for row, batch in table_rows(heads, CONTRIBUTIONS, columns):
+        samples, where = np.unique(row, return_inverse=True)
+        cell = batch["layer"].to_numpy().astype(np.int64) * heads.heads + batch["head"].to_numpy()
+        found = {name: np.full((len(samples), heads.layers * heads.heads), np.nan) for name in columns}
+        for name, values in found.items():
+            values[where, cell] = batch[name].to_numpy(zero_copy_only=False)
+        yield samples, {name: y[samples, None] * values for name, values in found.items()}
+
+
+def effect_blocks(heads: Heads, job: Job, cells: Sequence[int]) -> Iterator[tuple[Codes, dict[str, Array]]]:
+    """The effect of each head, y (margin untouched - margin with it knocked out), in logits, under the job's name.
+
+    Args:
+        cells: of each knock-out, see `head_cells`.
+
+    Yields:
+        As `contribution_blocks`; NaN also for heads that the job does not have.
+
+    Raises:
+        HeadflowError: see `knocked_parts`.
+    """
+    y, number = _towards_right(heads), heads.layers * heads.heads
+    for chosen, part in knocked_parts(job, observed_samples(heads)["sample_id"].astype(str).tolist()):
+        values = np.full((len(chosen), number), np.nan)
+        values[:, cells] = y[chosen, None] * (part.untouched.astype(np.float64) - part.margin)
+        yield chosen, {job.name: values}
+
+
+def means_of(blocks: Blocks) -> dict[str, Array]:
+    """The mean of each head over the samples that have it, float64 [cells] by column; NaN where there is none."""
+    sums: dict[str, Array] = {}
+    counts: dict[str, Array] = {}
+    for _, values in blocks:
+        for name, each in values.items():
+            sums[name] = sums.get(name, 0.0) + np.nansum(each, axis=0)
+            counts[name] = counts.get(name, 0.0) + np.isfinite(each).sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        return {name: total / counts[name] for name, total in sums.items()}
+
+
+def _towards_right(heads: Heads) -> Array:
+    """1 where Yes is right, -1 where No is, NaN where neither is, [observed samples]."""
+    return np.asarray(observed_samples(heads)["yes"].map({True: 1.0, False: -1.0}), np.float64)
