@@ -10,13 +10,17 @@ from schemas.cli import say
 from schemas.columns import TABLES
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location, telling_name
-from schemas.store.directory import check_directory
+from schemas.store.directory import check_directory, holds_run
+from schemas.store.ledger import CHUNKS, JOBS
+from schemas.store.thumbnails import THUMBNAILS
 from schemas.workers.opening import open_workers
 from schemas.workers.tasks import Workers
 
 if TYPE_CHECKING:  # `validate` needs no pandas
     from analyze.drawing.figures import FigureFiles
     from analyze.tables.frames import Heads
+
+OF_RUNS = {*TABLES, CHUNKS, JOBS, THUMBNAILS}  # names of a run's own folders
 
 
 def opened(run: Location, prompt: str | None = None, **options: Any) -> "Heads":
@@ -55,11 +59,14 @@ def files_of(arguments: argparse.Namespace) -> AbstractContextManager["FigureFil
 
 
 def output_folder(asked: Path | None, heads: "Heads", name: str = "") -> Path:
-    """Where files go, but not among the parts of a table: into the folder asked for, else into one in the run."""
+    """Where files go: into the folder asked for, else into one in the run; but not into what makes up a run."""
     folder = asked or heads.folder / name
-    tables = {(heads.run.path / table).resolve() for table in TABLES}
-    if tables & {folder.resolve(), *folder.resolve().parents}:
-        raise HeadflowError(f"{folder} is for parts of a table, and pandas reads all of it", setting="output_dir")
+    whole = folder.resolve()
+    for each in (whole, *whole.parents):
+        if each.name in OF_RUNS and holds_run(each.parent):
+            table = each.name in TABLES
+            what = "is for parts of a table, and pandas reads all of it" if table else f"is a part of {each.parent}"
+            raise HeadflowError(f"{folder} {what}", setting="output_dir")
     return folder
 
 

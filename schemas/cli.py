@@ -55,6 +55,8 @@ def place(text: str) -> Location:
 def _given(text: str) -> str:
     if not text:
         raise argparse.ArgumentTypeError("the path is empty")
+    if "\0" in text:
+        raise argparse.ArgumentTypeError("a path has no zero byte")
     return text
 
 

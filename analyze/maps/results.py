@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from analyze.knockouts.jobs import effect_jobs
 from analyze.maps.measures import Measures, measure_maps
 from analyze.maps.pointing import Pointing, Relation, find_pointing, relate_to_effects
 from analyze.maps.ranking import Looks, rank_looks
@@ -86,6 +87,8 @@ def localise(
     """
     if MAPS not in heads.run.manifest.tables:
         raise HeadflowError(f"{heads.run.path} has no maps: extract it again with them")
+    if effects is not None:  # also where no question says where its answer lies, and they are not needed
+        effect_jobs(heads.run, effects)
     wanted: npt.NDArray[np.bool_] = (
         heads.observed.to_numpy() & heads.samples["category"].isin(heads.categories).to_numpy()
     )

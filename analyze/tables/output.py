@@ -60,4 +60,5 @@ def write_csv(tables: Mapping[str, pd.DataFrame], folder: Path) -> HeadflowError
 
 def unwritable(what: str, folder: Path, error: OSError) -> HeadflowError:
     """The error of a result that has no place on the disk."""
-    return HeadflowError(f"{what} cannot be written to {folder}: {error.strerror or error}", setting="output_dir")
+    why = "it is a file, not a directory" if isinstance(error, FileExistsError) else error.strerror or error
+    return HeadflowError(f"{what} cannot be written to {folder}: {why}", setting="output_dir")

@@ -225,10 +225,15 @@ def test_a_file_that_cannot_be_replaced(made_up, capsys):
 
 @pytest.mark.parametrize("command", [PLOTS[:-1], ["summary"], ["verify"], ["export-pt"]])
 def test_the_folders_of_tables_are_for_parts_alone(made_up, capsys, command):
-    for folder in ("samples", "heads/more", "../made_up/heads"):
+    other = write_run(made_up.parent / "other")
+    for folder in ("samples", "heads/more", "../made_up/heads", other / "heads"):
         assert main([*command, str(made_up), "--output-dir", str(made_up / folder)]) == 2
         assert capsys.readouterr().err.endswith(
             " is for parts of a table, and pandas reads all of it; see --output-dir\n"
         )
+    for folder in (made_up / "jobs", other / "chunks" / "more", made_up / "thumbnails"):
+        assert main([*command, str(made_up), "--output-dir", str(folder)]) == 2
+        whose = other if other in folder.parents else made_up
+        assert capsys.readouterr().err == f"error: {folder} is a part of {whose}; see --output-dir\n"
     assert len(pd.read_parquet(made_up / "heads")) == 60
     assert len(pd.read_parquet(made_up / "samples")) == 10

@@ -112,6 +112,7 @@ def test_errors_are_one_line(run, capsys, flags, says):
 
 def test_runs_that_cannot_be_read(tmp_path, capsys):
     assert "has no maps: extract it again with them" in said(capsys, write_run(tmp_path / "none"))
+    assert "has no job 'nope'" in said(capsys, write_run(tmp_path / "maps", tables=[MAPS]), "--effects", "nope")
     path = write_looking(tmp_path / "run", images=2)
     (path / MAPS / "part-00000-00000.parquet").write_bytes(b"broken")
     assert "part-00000-00000.parquet" in said(capsys, path)
