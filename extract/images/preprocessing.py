@@ -153,6 +153,10 @@ class Preprocessor(ABC):
         """What else the model reads of each token: by the argument's name, the value of each token that is not 0."""
         return {}
 
+    def contradictions(self) -> list[str]:
+        """What the checkpoint's files say in two ways about the tokens of an image, in words."""
+        return []
+
     def whole_prompt(self, text: str, image: Image.Image, *, special: bool) -> dict[str, Tensor] | None:
         """All that the checkpoint's own processor makes of a rendered prompt and its image, for the model to read.
 

@@ -96,17 +96,21 @@ def _load_image_processor(folder: Path, pixels: dict[str, int]) -> Any:
 
 def _complete(processor: Any, values: dict[str, Any], config: PreTrainedConfig) -> None:
     """Take from config.json what the processor_config.json of an old LLaVA-NeXT leaves out."""
+    for name, value in settings_of_tokens(processor, config).items():
+        if values.get(name) is None:
+            setattr(processor, name, value)
+
+
+def settings_of_tokens(processor: Any, config: PreTrainedConfig) -> dict[str, Any]:
+    """What a processor's settings must be by config.json, for as many image tokens as there are features; LLaVA's."""
     vision = getattr(config, "vision_config", None)
     if vision is None or not hasattr(processor, "num_additional_image_tokens"):
-        return
-    known = {
+        return {}
+    return {
         "patch_size": vision.patch_size,
         "vision_feature_select_strategy": getattr(config, "vision_feature_select_strategy", None),
         "num_additional_image_tokens": int(vision.model_type == "clip_vision_model"),  # its class token
     }
-    for name, value in known.items():
-        if values.get(name) is None:
-            setattr(processor, name, value)
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,7 @@ class ProcessorPreprocessor(Preprocessor):
         image_token_id: the token that stands for image content.
         taken: the names of the arguments that the model takes.
         types: see `Preprocessor.token_types`.
+        settings: see `settings_of_tokens`.
         bare: whether it writes the prompt around the image too, so that only the image tokens are of the image.
         pictures: which pictures it makes of an image, and where these lie; None: that is not known.
     """
@@ -127,6 +132,7 @@ class ProcessorPreprocessor(Preprocessor):
     image_token_id: int
     taken: frozenset[str]
     types: dict[str, dict[int, int]]
+    settings: dict[str, Any]
     bare: bool = False
     pictures: PicturesOf | None = None
 
@@ -164,6 +170,14 @@ class ProcessorPreprocessor(Preprocessor):
     def token_types(self) -> dict[str, dict[int, int]]:
         """See `Preprocessor.token_types`."""
         return self.types
+
+    def contradictions(self) -> list[str]:
+        """See `Preprocessor.contradictions`."""
+        return [
+            f"processor_config.json has {name} {found}, and config.json {value}"
+            for name, value in self.settings.items()
+            if (found := getattr(self.processor, name)) != value
+        ]
 
     def whole_prompt(self, text: str, image: Image.Image, *, special: bool) -> dict[str, Tensor]:
         """See `Preprocessor.whole_prompt`."""

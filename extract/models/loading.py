@@ -1,5 +1,6 @@
 """The one place that loads a model: a path or hub id, in transformers' format or LLaVA's released one."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -74,7 +75,19 @@ def _errors_named(model_path: str) -> Iterator[None]:
     except HeadflowError:
         raise
     except Exception as error:  # third-party loaders raise anything
-        raise HeadflowError(f"{model_path} cannot be loaded: {one_line(error)[:500]}") from error
+        why = one_line(error)
+        if "install" in why:
+            why = (
+                f"{_without_advice(why)}; what needs more packages than headflow's own is not supported, see the README"
+            )
+        raise HeadflowError(f"{model_path} cannot be loaded: {why[:500]}") from error
+
+
+def _without_advice(text: str) -> str:
+    """A message of transformers without what it says about packages to install, which need not help here."""
+    sentences = re.split(r"(?<=[.!]) ", text)
+    kept = [sentence for sentence in sentences if "install" not in sentence and "http" not in sentence]
+    return " ".join(kept or [re.split(r"\W*(?:pip )?install", sentences[0])[0]]).rstrip(" .")
 
 
 def _find(model_path: str) -> tuple[Files, dict[str, Any]]:

@@ -24,9 +24,10 @@ from extract.prompts.prompt import Prompt, PromptBuilder
 from extract.questions.samples import Unusable
 from schemas.errors import HeadflowError
 from schemas.roles import BOS, IMAGE, ROLES
-from schemas.text import one_line
+from schemas.text import one_line, short
 
 QUESTION = "Is there a picture?"
+TOO_LONG = "prompt_too_long"
 TOLERANCE, TOLERANCE_OF_HALF = 1e-3, 0.25  # of the norm of the last hidden states
 UNCHANGED, UNCHANGED_OF_HALF = 1e-5, 1e-2  # the same, of what only the rounding of other tokens can change
 
@@ -48,8 +49,10 @@ def check_model(model: Checkpoint, prompts: PromptBuilder) -> Checkpoint:
         pixels = model.preprocessor(image)
         prompt = prompts.build(QUESTION, pixels.image_ids)
     except Unusable as error:
-        raise HeadflowError(f"not even a black picture and a short question can be asked: {error.detail}") from None
-    _check_roles(prompt)
+        why = error.detail + "; see max_position_embeddings in config.json" * (error.reason == TOO_LONG)
+        raise HeadflowError(f"not even a black picture and a short question can be asked: {why}") from None
+    _check_roles(prompts, prompt)
+    _check_vocabulary(model, prompt)
     passes = _Passes(model, prompt, pixels, _check_tokens(model, prompts, prompt, image))
     masks = _Masks()
     try:
@@ -60,7 +63,8 @@ def check_model(model: Checkpoint, prompts: PromptBuilder) -> Checkpoint:
     except HeadflowError:
         raise
     except Exception as error:  # a model that does not fit its config.json raises anything
-        raise HeadflowError(f"a first pass through the model failed: {one_line(error)[:400]}") from error
+        why = "; ".join([one_line(error)[:400], *_hints(model, str(error))])
+        raise HeadflowError(f"a first pass through the model failed: {why}") from error
     if not torch.isfinite(plain).all():
         raise HeadflowError(f"the model gives numbers that are not finite in {model.dtype}", setting="dtype")
     exact = model.dtype == torch.float32
@@ -197,11 +201,37 @@ def _other_end(prompt: Prompt) -> list[int]:
     return [*ids[:-1], texts[-1]]
 
 
-def _check_roles(prompt: Prompt) -> None:
+def _hints(model: Checkpoint, error: str) -> list[str]:
+    """What to look at after an error, such as that a model does not get as many image tokens as it has features."""
+    found = model.preprocessor.contradictions()
+    if found or "image" not in error.lower():
+        return found
+    return [
+        "how many features an image has is said by config.json, how many tokens by processor_config.json and "
+        "preprocessor_config.json"
+    ]
+
+
+def _check_vocabulary(model: Checkpoint, prompt: Prompt) -> None:
+    """Check that the model has an embedding for each token."""
+    if not isinstance(model, TransformersModel):
+        return
+    known, last = model.model.get_input_embeddings().weight.shape[0], max(prompt.input_ids)
+    if last >= known:
+        raise HeadflowError(
+            f"the tokenizer writes token {last} (tokenizer.json), and the model has {known} embeddings (vocab_size in "
+            "config.json): they are of two models"
+        )
+
+
+def _check_roles(prompts: PromptBuilder, prompt: Prompt) -> None:
     if len(prompt.roles) != len(prompt.input_ids) or not set(prompt.roles) <= set(range(len(ROLES))):
         raise HeadflowError("some token of the prompt has no role")
     if IMAGE not in prompt.roles:
-        raise HeadflowError("no token of the prompt stands for the image")
+        raise HeadflowError(
+            f"no token of the prompt stands for the image: config.json names token {prompts.image_token_id} "
+            "(image_token_id), and the processor (processor_config.json, tokenizer_config.json) writes none of it"
+        )
 
 
 def _check_image_tokens(model: Checkpoint, prompt: Prompt, depend: Tensor) -> None:
@@ -251,7 +281,16 @@ def _check_tokens(
     if whole is not None and [prompt.input_ids] != whole["input_ids"].tolist():
         raise HeadflowError(
             f"the prompt has {len(prompt.input_ids)} tokens that are not the {whole['input_ids'].shape[1]} of the "
-            "checkpoint's own processor",
+            f"checkpoint's own processor: {_first_difference(model, prompt.input_ids, whole['input_ids'][0].tolist())}",
             setting="show_prompt",
         )
     return whole
+
+
+def _first_difference(model: Checkpoint, ours: list[int], theirs: list[int]) -> str:
+    """Where two lists of token ids differ first, in words."""
+    place = next((at for at, (one, other) in enumerate(zip(ours, theirs, strict=False)) if one != other), None)
+    if place is None:
+        return f"one ends after {min(len(ours), len(theirs))}"
+    one, other = (short(model.prompt_format.tokenizer.decode([ids[place]])) for ids in (ours, theirs))
+    return f"by tokenizer.json and the chat template, token {place} is {one}, by processor_config.json {other}"

@@ -18,7 +18,13 @@ from transformers import (
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
 from extract.images.preprocessing import ImageSettings, Preprocessor, blank_image
-from extract.images.processors import ProcessorPreprocessor, find_placeholder, find_token_types, load_processor
+from extract.images.processors import (
+    ProcessorPreprocessor,
+    find_placeholder,
+    find_token_types,
+    load_processor,
+    settings_of_tokens,
+)
 from extract.images.towers import SquarePreprocessor
 from extract.models.checkpoint import TRANSFORMERS, choose_dtype
 from extract.models.families import (
@@ -133,7 +139,12 @@ def _describe_square(
         raise HeadflowError(f"{files.name} has a vision tower {tower!r}; known are {', '.join(IMAGE_PROCESSORS)}")
     processor = IMAGE_PROCESSORS[tower].from_pretrained(files.folder)
     values, _ = ProcessorMixin.get_processor_dict(files.folder)
-    placeholder = tokenizer.convert_ids_to_tokens(config.image_token_id)
+    token = config.image_token_id
+    placeholder = tokenizer.convert_ids_to_tokens(token) if token < len(tokenizer) else None
+    if placeholder is None:
+        raise HeadflowError(
+            f"config.json of {files.name} has {IMAGE_TOKEN_ID} {token}, and its tokenizer.json no such token"
+        )
     chat = _chat_template(tokenizer, values.get("chat_template"), placeholder)
     with torch.device("meta"):
         empty = AutoModelForImageTextToText.from_config(config)
@@ -233,7 +244,14 @@ def _describe_tiled(
     )
     token_types = find_token_types(processor, placeholder, prompt, taken)
     preprocessor = ProcessorPreprocessor(
-        processor, placeholder, token, taken, token_types, bare=bare, pictures=family.pictures
+        processor,
+        placeholder,
+        token,
+        taken,
+        token_types,
+        settings_of_tokens(processor, config),
+        bare=bare,
+        pictures=family.pictures,
     )
     return Description(config, family, prompt_format, preprocessor)
 

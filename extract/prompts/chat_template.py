@@ -75,7 +75,10 @@ class ChatTemplate:
         text = self._apply([_user_message(message, image=True)], add_generation_prompt=True)
         if text.count(self.placeholder) != 1:
             found = text.count(self.placeholder)
-            raise HeadflowError(f"the checkpoint's chat template writes {self.placeholder} {found} times, not once")
+            raise HeadflowError(
+                f"the checkpoint's chat template writes {self.placeholder} {found} times, not once, and "
+                "that is the image token of its processor_config.json or tokenizer_config.json"
+            )
         opening = str(self.tokenizer.bos_token) if self.has_bos(text) else ""
         before = text[: text.index(self.placeholder)]
         end = max(before.rfind(self._user_header) if self._user_header else 0, len(opening))

@@ -175,14 +175,17 @@ class ChatPromptBuilder(PromptBuilder):
         special = [position for position, token in enumerate(image_ids) if token in template.special_ids]
         if not special:
             raise HeadflowError(
-                "the checkpoint's processor writes no special token in the image's place, so that its tokens cannot be "
-                "told from text"
+                "the checkpoint's processor (processor_config.json) writes no token in the image's place that is "
+                "special in tokenizer.json, so that its tokens cannot be told from text"
             )
         start, stop = special[0], special[-1] + 1
         around = template.decode(image_ids[:start]) + template.placeholder + template.decode(image_ids[stop:])
         ids = self.encode(prompt_text.text.replace(template.placeholder, around))
         if template.placeholder_id not in ids:
-            raise HeadflowError(f"the checkpoint's tokenizer does not read {template.placeholder} as one token")
+            raise HeadflowError(
+                f"the checkpoint's tokenizer does not read {template.placeholder} as one token (tokenizer.json), "
+                "though its chat template puts it in the image's place"
+            )
         at = ids.index(template.placeholder_id)
         head = ids[:at]
         return head, image_ids[start:stop], ids[at + 1 :], self._system_tokens(head, prompt_text)

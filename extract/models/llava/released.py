@@ -117,7 +117,8 @@ def describe(files: Files, base: Files | None, config: dict[str, Any], images: I
         tokenizer.add_tokens([START, END], special_tokens=True)
     if len(tokenizer) > text.vocab_size:
         raise HeadflowError(
-            f"{files.name} has {text.vocab_size} embeddings, too few for the {len(tokenizer)} tokens of its tokenizer"
+            f"config.json of {files.name} has vocab_size {text.vocab_size}, too few for the {len(tokenizer)} tokens of "
+            "its tokenizer (tokenizer.model or tokenizer.json)"
         )
     tiled = images.aspect in (None, AS_CHECKPOINT) and _asks_for_tiles(config, files)
     family = TILED if tiled else LLAVA

@@ -96,6 +96,9 @@ def test_image_tokens_that_the_tower_does_not_give_are_found(sound):
             pixels = reader(image)
             return replace(pixels, image_ids=pixels.image_ids[1:])
 
+        def contradictions(self):
+            return []
+
         def whole_prompt(self, text, image, *, special):
             return None
 

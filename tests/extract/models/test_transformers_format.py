@@ -122,6 +122,82 @@ def test_an_old_llava_next_that_leaves_out_what_its_config_says(copied, checkpoi
     assert model.preprocessor(picture).image_ids == whole.preprocessor(picture).image_ids
 
 
+@pytest.mark.parametrize(
+    ("file", "changes", "says"),
+    [
+        (
+            "processor_config.json",
+            {"num_additional_image_tokens": 0},
+            r"features .* not match.*; processor_config\.json has num_additional_image_tokens 0, and config\.json 1$",
+        ),
+        (
+            "config.json",
+            {"image_token_id": 7},
+            r"config\.json names token 7 \(image_token_id\), and .*processor_config\.json",
+        ),
+        (
+            "tokenizer_config.json",
+            {"image_token": "<pad>"},
+            r"writes <pad> 0 times, .* of its processor_config\.json or",
+        ),
+    ],
+)
+def test_files_that_do_not_fit_each_other_are_named(copied, file, changes, says):
+    path = copied("llava_next")
+    edit_json(path / file, **changes)
+    if file == "config.json":
+        edit_json(path / file, image_token_index=7)
+
+    def check():
+        model = load_model(str(path), device=CPU)
+        check_model(model, model.prompt_format.prompt_builder(model.prompt_format.find_template("hf", "")))
+
+    with pytest.raises(HeadflowError, match=says):
+        check()
+
+
+def test_a_tokenizer_with_more_tokens_than_the_model_has_embeddings(copied):
+    model = load_model(str(copied("llava_next")), device=CPU)
+    model.model.resize_token_embeddings(9)
+    prompts = model.prompt_format.prompt_builder(model.prompt_format.find_template("hf", ""))
+    with pytest.raises(
+        HeadflowError, match=r"\(tokenizer\.json\), and the model has 9 embeddings \(vocab_size in config"
+    ):
+        check_model(model, prompts)
+
+
+def test_an_image_token_that_the_tokenizer_does_not_have(copied):
+    path = copied("llava")
+    edit_json(path / "config.json", image_token_index=9999, image_token_id=9999)
+    with pytest.raises(HeadflowError, match=r"has image_token_id 9999, and its tokenizer\.json no such token"):
+        load_prompt_format(str(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        (
+            "PixtralProcessor requires the Torchvision library but it was not found in your environment. Check out the "
+            "instructions on the installation page: https://x. Please note that you may restart after installation.",
+            "PixtralProcessor requires the Torchvision library but it was not found in your environment; what needs",
+        ),
+        (
+            "Using `bitsandbytes` 4-bit quantization requires bitsandbytes: `pip install -U bitsandbytes>=0.46.1`",
+            "Using `bitsandbytes` 4-bit quantization requires bitsandbytes; what needs",
+        ),
+    ],
+)
+def test_nobody_is_told_to_install_what_need_not_help(copied, monkeypatch, text, kept):
+    def fail(*_, **__):
+        raise ImportError(text)
+
+    monkeypatch.setattr("extract.models.transformers_format.describe", fail)
+    with pytest.raises(HeadflowError) as error:
+        load_prompt_format(str(copied("llava")))
+    assert f"cannot be loaded: {kept}" in str(error.value)
+    assert "pip" not in str(error.value)
+
+
 @pytest.mark.parametrize("name", ["qwen2_vl", "qwen2_5_vl"])
 def test_limits_of_pixels(checkpoint, name):
     """A patch has 14 x 14 pixels, a token 2 x 2 patches of 7 x 7."""
