@@ -56,7 +56,8 @@ def summarise_run(arguments: argparse.Namespace) -> int:
 
 def _print_scores(table: pd.DataFrame, scores: pd.DataFrame, samples: pd.DataFrame, seed: int) -> None:
     """The table of scores, on how many questions it rests, and which do not count."""
-    from analyze.scores.mme import read_answer, read_each
+    from analyze.scores.mme import read_each
+    from schemas.text import read_answer
 
     rests = f"{scores['questions'].sum():,} of {counted(len(samples), 'question')}"
     print(f"MME score by category, on {rests}; 95% intervals, images resampled with seed {seed}")

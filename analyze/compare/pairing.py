@@ -6,11 +6,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analyze.compare.sentences import Sentence
-from analyze.scores.mme import read_answer
 from analyze.tables.frames import Heads
 from schemas.errors import HeadflowError
 from schemas.manifest import DESCRIPTIVE, Manifest
-from schemas.text import listed
+from schemas.text import listed, read_answer
 
 SESSION = ("device", "kernel", "batch_size")
 DATA = ("question_file_sha256", "num_chunks", "derived")  # fields of the manifest that say which samples, not how

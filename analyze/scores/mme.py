@@ -5,12 +5,12 @@ in its first four letters, and an image counts in the second accuracy if both of
 questions about each image; an image with a skipped question, or with one question, is left out and counted.
 """
 
-import re
 from collections.abc import Callable, Container, Iterable
 
 import pandas as pd
 
 from schemas.columns import OK
+from schemas.text import read_answer
 
 PERCEPTION = (
     "existence",
@@ -29,12 +29,6 @@ TOTALS = {"perception": PERCEPTION, "cognition": COGNITION}
 ALL = "all"  # all categories together
 SCORED = ("sample_id", "category", "question_id", "image", "image_sha256", "answer", "prediction", "status")
 COUNTS = ["questions", "images", "left_out", "unscored", "unread"]
-
-
-def read_answer(answer: object) -> str | None:
-    """A right answer: `yes` or `no` if it is that word, in any case and punctuation; `None` for any other text."""
-    word = re.fullmatch(r"\W*(yes|no)\W*", answer, re.IGNORECASE) if isinstance(answer, str) else None
-    return word[1].lower() if word else None
 
 
 def read_prediction(prediction: object) -> str | None:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from analyze.scores.mme import read_answer, read_prediction
+from analyze.scores.mme import read_prediction
 from analyze.statistics.clusters import Array, Codes
 from analyze.tables.frames import Heads
 from analyze.tables.parts.reading import read_values
@@ -15,6 +15,7 @@ from analyze.tables.rows import part_rows
 from analyze.tables.text_scope import TextScope
 from schemas.columns import TABLES
 from schemas.store.parts import grid_shape
+from schemas.text import read_answer
 from schemas.workers.tasks import HERE, Workers
 
 Values = npt.NDArray[np.float32]

@@ -5,4 +5,5 @@ sets           which heads and layers are knocked out together
 references     what heads put out on other images; which image takes another's place
 passes         batches of images -> the rows of their questions
 runner         the loop of a job: a run's samples through its model again
+effects        the largest effects of a job, for the end of the command
 """

@@ -21,7 +21,7 @@ from schemas.columns import MEAN, OK
 from schemas.errors import HeadflowError
 from schemas.files.locations import location
 from schemas.jobs.head_sets import HeadSet
-from schemas.jobs.job import Settings, remove_job
+from schemas.jobs.job import Settings, open_job, remove_job
 from schemas.manifest import IDENTITY_OF_MODEL, ORIGINAL, PACKED
 from schemas.store.identity import changed_observed
 from schemas.store.run import Run, open_run
@@ -212,6 +212,7 @@ def run_job(
     """
     with packages(TRANSFORMERS):
         from extract.checks import check_images
+        from extract.knockouts.effects import largest_effects
         from extract.knockouts.runner import KnockOutJob
         from schemas.jobs.writer import JobWriter
 
@@ -246,6 +247,8 @@ def run_job(
     )
     say(f"job {of.name} of {run.path}: {job.cost()} for each of {len(chunk.samples)} samples")
     write(job, writer, of.whole, chunk, margins)
+    for line in largest_effects(open_job(run, of.name), run.samples()):
+        say(line)
 
 
 def write(

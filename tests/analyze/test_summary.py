@@ -10,12 +10,13 @@ from scipy import stats
 from analyze import summary
 from analyze.__main__ import main
 from analyze.scores.intervals import score_intervals
-from analyze.scores.mme import mme_scores, read_answer, read_prediction, total_scores
+from analyze.scores.mme import mme_scores, read_prediction, total_scores
 from analyze.summary import summarise
 from analyze.tables import rows
 from analyze.tables.bins import QUANTILES
 from analyze.tables.frames import open_heads
 from schemas.store import writer
+from schemas.text import read_answer
 from schemas.workers import tasks
 from tests.support.runs import put, rewrite, write_run
 

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -58,10 +59,11 @@ def _rank(heads: Heads, folder: Path, arguments: argparse.Namespace) -> int:
     say(f"{heads.run.path}, {heads.run.manifest.model}")
     _present(found, found.tables(), heads, folder, arguments)
     passes = len(sets) * len(tests)
+    run, sets_file, tests_file = (quote(str(each)) for each in (heads.run.path, files[2], files[0]))
     print(f"\nnext, {len(sets)} sets x {len(tests)} samples = {passes:,} whole passes of the model:")
     say(
-        f"python -m extract knock-out {heads.run.path} --sets {files[2]} --kind remove --job {arguments.job} "
-        f"--samples {files[0]}"
+        f"python -m extract knock-out {run} --sets {sets_file} --kind remove --job {arguments.job} "
+        f"--samples {tests_file}"
     )
     print("then this command again; fewer --criteria, --shares or --random sets take fewer passes")
     return 0

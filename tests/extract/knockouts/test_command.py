@@ -10,6 +10,7 @@ from itertools import count
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from analyze.__main__ import main as analyze_main
 from data.evaluation import Checkpoint, demo_files
@@ -72,9 +73,25 @@ def test_the_rows_of_a_job(whole):
 
 
 def test_the_same_command_again_changes_nothing(run, capsys):
+    """It says again which effects are largest. Oracle: scipy, with as many questions on each image."""
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     assert knock_out(run, "--heads", "all") == 0
-    assert f"{NUMBER} of {NUMBER} samples are there already" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert f"{NUMBER} of {NUMBER} samples are there already" in out
+    samples = pd.read_parquet(run / "samples").set_index("sample_id")
+    content = rows(run, "heads_edge").astype({"sample_id": str, "name": str})
+    content["effect"] = content["sample_id"].map(samples["answer"]).map({"Yes": 1, "No": -1}) * (
+        content["margin_untouched"] - content["margin"]
+    )
+    images = content.groupby([content["name"], content["sample_id"].map(samples["image_sha256"])])["effect"].mean()
+    lines = out.splitlines()[-10:]
+    expected = images.groupby("name").mean().sort_values(ascending=False).head(10)
+    assert [line.split()[0] for line in lines] == expected.index.tolist()
+    for line, (name, mean) in zip(lines, expected.items(), strict=True):
+        own = images[name]
+        low, high = stats.t.interval(0.95, len(own) - 1, mean, stats.sem(own))
+        assert line.split(maxsplit=1)[1] == f"{mean:+.3f} ({low:+.3f} to {high:+.3f})"
+    assert f"the largest of {HEADS} effects: " in out
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
