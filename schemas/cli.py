@@ -94,7 +94,8 @@ def leave_at_interrupt() -> None:
 
 def _leave() -> None:
     with suppress(OSError):  # stderr may be closed
-        os.write(2, b"interrupted\n")  # sys.stderr may be in the middle of a write
+        line_ended = b"\n" if any(clock.shown for clock in _clocks) else b""
+        os.write(2, line_ended + b"interrupted\n")  # sys.stderr may be in the middle of a write
     os._exit(INTERRUPTED)
 
 
@@ -116,7 +117,7 @@ class _Clock:
     def __init__(self, what: str) -> None:
         import threading  # a command that fails at once needs none
 
-        self._what, self._begun, self._shown = what, time.monotonic(), False
+        self._what, self._begun, self.shown = what, time.monotonic(), False
         self._done, self._lock = threading.Event(), threading.Lock()
         threading.Thread(target=self._run, daemon=True).start()
 
@@ -128,15 +129,15 @@ class _Clock:
                 if not self._done.is_set():
                     sys.stderr.write(f"\r{self._what}: {time.monotonic() - self._begun:.0f} s")
                     sys.stderr.flush()
-                    self._shown = True
+                    self.shown = True
 
     def clear(self) -> None:
         """Free the line for something else, until the next second."""
         with self._lock, suppress(OSError):
-            if self._shown:
+            if self.shown:
                 sys.stderr.write("\r\x1b[K")
                 sys.stderr.flush()
-                self._shown = False
+                self.shown = False
 
     def end(self) -> None:
         """Show nothing from now on."""

@@ -39,7 +39,7 @@ def summarise_run(arguments: argparse.Namespace) -> int:
     print("means with 95% intervals, whose unit is the image")
     for group in GROUPS:
         print(f"\nby {group}" if group != GROUPS[0] else "")
-        print(as_text(_behind("mean", table[table["group"] == group].drop(columns="group")), 4))
+        print(as_text(_behind("mean", table[table["group"] == group].drop(columns=["group", "q25", "q75"])), 4))
     print()
     if scores.empty:
         asked = counted(int(heads.observed.sum()), "observed question")

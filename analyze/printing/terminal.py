@@ -58,8 +58,9 @@ def as_text(table: pd.DataFrame, digits: int, *, bounds: bool = True, width: int
         same = [each for each in columns[1:] if len({*map(tuple, each.cells)}) == 1]
         columns = [each for each in columns if not any(each is other for other in same)]
         above = ", ".join(f"{''.join(each.head)} {each.cells[0][0]}" for each in same if each.cells[0] != [""])
-    if _total(columns) > width:
-        columns = _wrapped(columns, width)
+    wrapped = _wrapped(columns, width)
+    if _total(wrapped) <= width or any(_total(block) > width for block in _blocks(columns, width)):
+        columns = wrapped
     lines = [line for block in _blocks(columns, width) for line in _lines(block)]
     shown = _wrap(f"in all rows: {above}", max(width, LONG)) if above else []
     return "\n".join([*shown, *lines, *(line for note in below for line in _wrap(note, max(width, LONG)))])
@@ -168,7 +169,7 @@ def _total(columns: Sequence[Column]) -> int:
 
 def _words(text: str) -> list[str]:
     """The text in pieces, between which a line may break: `bias_p of` is `bias_`, `p `, `of`."""
-    return re.findall(r"[^\s_/,@]*[\s_/,@]+|[^\s_/,@]+", text)
+    return re.split(r"(?<=[\s_/,@])(?=[^\s_/,@])|(?<=[a-z]-)(?=[a-z])", text)
 
 
 def _wrap(text: str, width: int) -> list[str]:
