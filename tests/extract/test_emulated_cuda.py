@@ -1,0 +1,137 @@
+"""The path of CUDA without a GPU. Oracle: the same commands on the CPU; what waits is in the emulated device's log."""
+
+import shutil
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from extract.__main__ import main
+from extract.attention.kernels import EFFICIENT_CUDA, FLASH_CUDA
+from extract.knockouts.passes import KnockOutPasses
+from extract.models.transfer import Download
+from extract.passes.forward import Passes
+from schemas.store.run import open_run
+from schemas.validation.run import validate
+from tests.support.emulated_cuda import emulated, why_not
+
+pytestmark = [
+    pytest.mark.skipif(why_not() is not None, reason=str(why_not())),
+    pytest.mark.filterwarnings("ignore:'pin_memory' argument:UserWarning"),  # there is no device to pin memory for
+]
+NUMBER = 6
+EXTRAS = {"contributions": True, "layer_profile": True, "maps": True}
+TABLES = ["heads", "samples", "contributions", "layers", "maps"]
+KEYS = ["sample_id", "category", "layer", "head", "of"]
+CHECKED = 2  # streams: one for each model, which is another object once it is checked
+
+
+@pytest.fixture(scope="module")
+def on_cpu(extract, tmp_path_factory):
+    """A run of the CPU in float32; not to be changed."""
+    run = tmp_path_factory.mktemp("cpu") / "run"
+    assert extract(run, num_samples=NUMBER, num_workers=0, **EXTRAS) == 0
+    return run
+
+
+def logging(monkeypatch, machine, kind, name):
+    """Log what the host waits for in each call of a method; returns the list of what calls waited for."""
+    method, calls = getattr(kind, name), []
+
+    def call(*arguments):
+        before = machine.waits.copy()
+        found = method(*arguments)
+        calls.append(machine.waits - before)
+        return found
+
+    monkeypatch.setattr(kind, name, call)
+    return calls
+
+
+def of_lines(waits, folder):
+    """The waits that lines of a folder made."""
+    return Counter({wait: number for wait, number in waits.items() if wait[1].startswith(folder)})
+
+
+def apart(run, other, table):
+    """How far the numbers of two runs are apart at most."""
+    found, expected = (pd.read_parquet(each / table) for each in (run, other))
+    keys = [name for name in KEYS if name in found]
+    assert found[keys].equals(expected[keys])
+    numbers = [name for name in found.select_dtypes("number") if name not in KEYS and found[name].notna().any()]
+    largest = [np.nanmax(np.abs(found[name] - expected[name])) for name in numbers]
+    if "map" in found:
+        largest.append(np.abs(np.concatenate(found["map"]) - np.concatenate(expected["map"])).max())
+    return max(largest)
+
+
+def test_a_run_equals_that_of_the_cpu_and_no_launch_waits(extract, on_cpu, tmp_path, monkeypatch):
+    with emulated() as machine:
+        launches = logging(monkeypatch, machine, Passes, "launch")
+        flags = {"device": "cuda", "dtype": "float32", "batch_size": 1, "num_samples": NUMBER, "num_workers": 0}
+        assert extract(tmp_path / "run", **flags, **EXTRAS) == 0
+    assert list(validate(tmp_path / "run")) == []
+    for table in TABLES:
+        assert apart(tmp_path / "run", on_cpu, table) <= 2e-5, table
+    assert open_run(tmp_path / "run").ledgers[0].sessions[0].kernel == EFFICIENT_CUDA.description
+    assert len(launches) == NUMBER // 2  # two questions on each image
+    for waits in launches:
+        assert of_lines(waits, "extract/") == {}
+        assert of_lines(waits, "transformers/")  # which the log sees
+    assert machine.made <= CHECKED
+
+
+def test_the_second_gpu_gives_what_the_first_does(extract, on_cpu, tmp_path):
+    for device in ("cuda:0", "cuda:1"):
+        with emulated() as machine:
+            flags = {"dtype": "float16", "batch_size": 1, "num_samples": NUMBER, "num_workers": 0, "maps": True}
+            assert extract(tmp_path / device, device=device, **flags) == 0
+            assert f"cuda:{machine.current}" == device
+    for table in ("heads", "samples", "maps"):
+        first, second = (pd.read_parquet(tmp_path / device / table) for device in ("cuda:0", "cuda:1"))
+        assert first.equals(second), table
+    assert apart(tmp_path / "cuda:1", on_cpu, "heads") <= 0.02
+    assert open_run(tmp_path / "cuda:1").ledgers[0].sessions[0].kernel == FLASH_CUDA.description
+
+
+@pytest.mark.parametrize(
+    "flags", [["--heads", "L0H0", "L1H2", "L3H7", "--kind", "swap"], ["--layers", "each", "--kind", "skip"]], ids=str
+)
+def test_knock_outs_equal_those_of_the_cpu_and_wait_once_for_each_image(flags, on_cpu, tmp_path, monkeypatch):
+    run = shutil.copytree(on_cpu, tmp_path / "run")
+    flags = ["knock-out", str(run), *flags, "--num-workers", "0"]
+    assert main([*flags, "--job", "cpu", "--device", "cpu"]) == 0
+    with emulated() as machine:
+        images = logging(monkeypatch, machine, KnockOutPasses, "_rows")
+        assert main([*flags, "--job", "cuda", "--device", "cuda"]) == 0
+    rows = pd.read_parquet(run / "knockouts")
+    expected, found = (rows[rows["job"] == job].reset_index(drop=True) for job in ("cpu", "cuda"))
+    assert np.abs(found["margin"] - expected["margin"]).max() <= 1e-5
+    assert np.abs(found["margin"] - found["margin_untouched"]).max() > 1e-3
+    assert len(images) == NUMBER // 2
+    for waits in images[1:]:  # the first is compared with the run
+        assert [(why, number) for (why, _), number in of_lines(waits, "extract/").items()] == [("event", 1)]
+    assert machine.made <= CHECKED
+
+
+def test_results_arrive_with_an_event_of_their_own_gpu():
+    with emulated() as machine:
+        there = torch.arange(3, device="cuda:1")
+        assert machine.current == 0
+        download = Download(there, there + 1)
+        assert download._tensors[0].tolist() != [0, 1, 2]  # the copy has not arrived
+        assert [each.tolist() for each in download.wait()] == [[0, 1, 2], [1, 2, 3]]
+
+
+def test_what_cuda_refuses_is_refused_and_waits_are_logged():
+    with emulated() as machine:
+        first, second = (torch.ones(2, device=device) for device in ("cuda:0", "cuda:1"))
+        for other in (second, torch.ones(2)):
+            with pytest.raises(RuntimeError, match="to be on the same device"):
+                first + other
+        assert not machine.waits
+        assert float(first.sum()) == 2
+        assert first[[0]].device == first.device
+        assert {why for why, _ in machine.waits} == {"_local_scalar_dense", "copied to the device"}
