@@ -1,6 +1,7 @@
 """The one place that loads a model: a path or hub id, in transformers' format or LLaVA's released one."""
 
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,7 +17,7 @@ from extract.models.weights.files import Files, find_files
 from extract.prompts.prompt_format import PromptFormat
 from schemas.errors import HeadflowError
 from schemas.files.json_objects import read_object
-from schemas.text import one_line, short
+from schemas.text import one_line, short, storable
 
 
 def load_model(
@@ -92,6 +93,12 @@ def _without_advice(text: str) -> str:
 
 def _find(model_path: str) -> tuple[Files, dict[str, Any]]:
     """The files of a checkpoint, and its config.json."""
+    if model_path != storable(model_path):
+        raise HeadflowError(
+            f"the path {model_path} is not UTF-8 to Python, whose encoding of names is {sys.getfilesystemencoding()}; "
+            "weights and tokenizers are read by paths in UTF-8: set PYTHONUTF8=1, or rename the folder",
+            setting="model_path",
+        )
     files = find_files(model_path)
     path = files.folder / "config.json"
     try:

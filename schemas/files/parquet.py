@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location, ObjectPath, check_no_device
-from schemas.text import one_line
+from schemas.text import one_line, storable
 
 
 @contextmanager
@@ -35,4 +35,6 @@ def open_parquet(path: Location, *, memory_map: bool = False) -> pq.ParquetFile:
     check_no_device(path)
     if isinstance(path, ObjectPath):
         return pq.ParquetFile(path.open(), pre_buffer=True, page_checksum_verification=True)
+    if str(path) != storable(str(path)):  # no UTF-8, as pyarrow wants it: an old name, or any in a locale of ASCII
+        return pq.ParquetFile(pa.PythonFile(path.open("rb"), mode="r"), page_checksum_verification=True)
     return pq.ParquetFile(path, memory_map=memory_map, page_checksum_verification=True)

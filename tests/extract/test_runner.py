@@ -424,6 +424,7 @@ def test_a_second_interrupt_leaves_at_once(ask, monkeypatch, capsys):
             "the prompt's suffix must not contain <image>: the image is put first; see --prompt-suffix",
         ),
         ({"model_path": "nowhere/at/all"}, "no model at nowhere/at/all"),
+        ({"model_path": os.fsdecode(b"\xe9")}, "weights and tokenizers are read by paths in UTF-8: set PYTHONUTF8=1"),
         ({"model_base": "some/base"}, "it needs no base; see --model-base"),
         ({"device": "cuda:9"}, "the device cuda:9 cannot be used"),
         ({"device": "toaster"}, "the device toaster cannot be used"),

@@ -1,5 +1,6 @@
 """Each test breaks one thing in a valid run; the one line must name it."""
 
+import os
 import random
 import shutil
 
@@ -129,6 +130,13 @@ def test_a_part_that_is_not_parquet(made_up, content):
     problems = list(validate(made_up))
     assert any("cannot be read as Parquet" in line for line in problems)
     assert all("\n" not in line for line in problems)
+
+
+def test_a_run_whose_path_is_not_utf_8(made_up):
+    """As any path but of ASCII is where the locale is C and Python's UTF-8 mode is off."""
+    odd = made_up.parent / os.fsdecode(b"run-\xe9")
+    made_up.rename(odd)
+    assert list(validate(odd)) == []
 
 
 def test_a_truncated_part(made_up):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import pickle
 import shutil
 
@@ -206,6 +207,15 @@ def test_a_table_that_names_files(tmp_path, questions, name):
         found = read_questions(source, questions / "images")
         assert (found.samples, found.images) == (expected.samples, expected.images)
     assert read_questions(source).images is None
+
+
+def test_shards_whose_path_is_not_utf_8(tmp_path, rows):
+    folder = tmp_path / os.fsdecode(b"\xe9")
+    write_shards(tmp_path / "data", rows, shards=2)
+    (tmp_path / "data").rename(folder)
+    found = read_questions(folder)
+    assert len(found.samples) == len(rows)
+    assert [found.images[number] for number in range(len(rows))] == [row["image"]["bytes"] for row in rows]
 
 
 def test_which_shards(tmp_path, rows):
