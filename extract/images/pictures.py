@@ -55,28 +55,31 @@ def check_pixels(processor: Any, size: Size, *, padded: bool) -> None:
     Raises:
         Unusable: `image_too_large`.
     """
-    (width, height), limit = size, 2 * (Image.MAX_IMAGE_PIXELS or maxsize)  # of more, Pillow opens no file
-    if padded:
-        width = height = max(size)
-        what = f"is {width} x {height} once padded to a square"
-    elif shortest := getattr(processor, "size", {}).get("shortest_edge"):
-        width, height = (shortest * edge // min(size) for edge in size)
-        what = f"is {width} x {height} once its short edge is resized to {shortest}"
+    limit = 2 * (Image.MAX_IMAGE_PIXELS or maxsize)  # of more, Pillow opens no file
+    width, height = (max(size), max(size)) if padded else resized_size(processor, size) or size
     if width * height > limit:
-        raise Unusable("image_too_large", f"{size[0]} x {size[1]} {what}, of more than {limit} pixels")
+        how = "padded to a square" if padded else "resized by its short edge"
+        raise Unusable("image_too_large", f"{size[0]} x {size[1]}, {how}, is {width} x {height}: over {limit} pixels")
+
+
+def resized_size(processor: Any, size: Size) -> Size | None:
+    """The width and height to which an image processor resizes an image; None if it does not, or that is not known."""
+    edges = getattr(processor, "size", None)
+    if edges is None or not getattr(processor, "do_resize", True):
+        return None
+    if (shortest := edges.get("shortest_edge")) and not edges.get("longest_edge"):
+        short, long = sorted(size)
+        width, height = (shortest if edge == short else int(shortest * long / short) for edge in size)
+        return width, height
+    if edges.get("width") and edges.get("height"):
+        return edges["width"], edges["height"]
+    return None
 
 
 def _seen(processor: Any, size: Size) -> Box:
     """What an image processor leaves of an image, in pixels of it."""
     width, height = size
-    wide, high = width, height
-    edges = processor.size
-    if getattr(processor, "do_resize", True):
-        if shortest := edges.get("shortest_edge"):
-            short, long = sorted(size)
-            wide, high = (shortest if edge == short else int(shortest * long / short) for edge in size)
-        else:
-            wide, high = edges["width"], edges["height"]
+    wide, high = resized_size(processor, size) or size
     if not getattr(processor, "do_center_crop", False):
         return 0, 0, width, height
     crop = processor.crop_size

@@ -3,6 +3,7 @@
 import json
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -28,7 +29,7 @@ def without_a_word(*_, **__):
 PREPROCESSORS = {
     "square": lambda processor: SquarePreprocessor(processor, [7] * 4),
     "tiles": lambda processor: TilesPreprocessor(processor, 7, edge=28, side=4, features=16),
-    "processor": lambda processor: ProcessorPreprocessor(processor, "<image>", 7),
+    "processor": lambda processor: ProcessorPreprocessor(processor, "<image>", 7, frozenset(), {}, {}),
 }
 
 
@@ -52,15 +53,26 @@ def test_what_a_processor_raises_is_the_image_s_fault(make, processor, why):
         (
             SquarePreprocessor(CLIP, []),
             (1, 500_000),
-            "1 x 500000 is 28 x 14000000 once its short edge is resized to 28",
+            "1 x 500000, resized by its short edge, is 28 x 14000000",
         ),
-        (SquarePreprocessor(CLIP, [], padded=True), (20_000, 1), "20000 x 1 is 20000 x 20000 once padded to a square"),
+        (SquarePreprocessor(CLIP, [], padded=True), (20_000, 1), "20000 x 1, padded to a square, is 20000 x 20000"),
     ],
 )
 def test_a_thin_image_that_becomes_too_large_is_not_made(reader, size, says):
     with pytest.raises(Unusable) as error:
         reader(Image.new("RGB", size))
-    assert (error.value.reason, error.value.detail) == ("image_too_large", f"{says}, of more than 178956970 pixels")
+    assert (error.value.reason, error.value.detail) == ("image_too_large", f"{says}: over 178956970 pixels")
+
+
+@pytest.mark.parametrize("size", [(40, 30), (28, 28), (1, 1), (7, 400), (333, 200)])
+@pytest.mark.parametrize("resample", [0, 2, 3])
+@pytest.mark.parametrize("edges", [{"shortest_edge": 28}, {"height": 28, "width": 42}])
+def test_resizing_is_that_of_the_processor(size, resample, edges):
+    processor = CLIPImageProcessorPil(size=edges, crop_size={"height": 28, "width": 28}, resample=resample)
+    pixels = np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
+    image = Image.fromarray(pixels)
+    own = processor(images=[image], return_tensors="pt")["pixel_values"]
+    assert torch.equal(SquarePreprocessor(processor, [])(image).inputs["pixel_values"], own)
 
 
 def test_a_thin_image_that_is_pressed_into_shape_is_read():
