@@ -190,6 +190,10 @@ class Loop:
                 written.append(Question(sample, self.prompts.build(sample, pixels.image_ids)))
             except Unusable as error:
                 yield Skipped(sample, Unusable(error.reason, error.detail, image_sha256=image.sha256))
+            except Exception as error:  # a chat template or a tokenizer, which did not fail on other questions
+                name = "" if isinstance(error, HeadflowError) else f"{type(error).__name__}: "
+                detail = f"{name}{one_line(error)[:300]}"
+                yield Skipped(sample, Unusable("model_failed", detail, image_sha256=image.sha256))
         if written:
             assert image.sha256 is not None  # it was read
             yield ImageQuestions(image.sha256, pixels, written)

@@ -190,7 +190,7 @@ REASONS = {
     "prompt_too_long": "the prompt has more tokens than the model can place",
     "not_finite": "attention or logits hold NaN or infinity",
     "out_of_memory": "one question on the image does not fit into the memory of the device",
-    "model_failed": "the model's forward pass on the question and the image ends with an error",
+    "model_failed": "the model, its tokenizer or its chat template ends with an error on the question and the image",
 }
 
 SAMPLES = (

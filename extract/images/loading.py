@@ -78,16 +78,17 @@ class Images(ABC, Dataset[LoadedImage]):
         return len(self._locations)
 
     def __getitem__(self, number: int) -> LoadedImage:
+        digest: str | None = None
         try:
             image, digest = self._load(self._locations[number])
-        except Unusable as error:
-            return LoadedImage(error.image_sha256, None, error.reason, error.detail)
-        try:
             if number in self.shown:
                 image = self._load_other(self.shown[number])
             return LoadedImage(digest, self._read(image, digest))
         except Unusable as error:
-            return LoadedImage(digest, None, error.reason, error.detail)
+            return LoadedImage(digest or error.image_sha256, None, error.reason, error.detail)
+        except Exception as error:  # clients of stores and processors raise anything
+            reason = "image_refused" if digest else "image_unreadable"
+            return LoadedImage(digest, None, reason, f"{type(error).__name__}: {one_line(error)[:300]}")
 
     def _read(self, image: Image.Image, digest: str) -> Pixels:
         pixels = self.counterfactual(image, digest) if self.counterfactual else self._preprocess(image)

@@ -19,8 +19,11 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from extract.__main__ import main
 from extract.checks import count_contradictions
 from extract.images.loading import ImageFiles
+from extract.images.towers import SquarePreprocessor
 from extract.models.transformers_model import TransformersModel
 from extract.passes.forward import Passes
+from extract.prompts.prompt import PromptBuilder
+from schemas.errors import HeadflowError
 from schemas.store.run import open_run
 from schemas.validation.run import validate
 from tests.support.pictures import JPEG, READABLE, png
@@ -651,6 +654,32 @@ def test_what_a_model_raises_costs_the_sample(ask, folder, monkeypatch, batch_si
     assert samples.loc["bad", "detail"] == "IndexError: index 2880 is out of bounds"
     found = pd.read_parquet(run / "heads")
     assert np.abs(found[["t2v", "a2v"]] - expected[["t2v", "a2v"]]).max(axis=None) <= 5e-6
+
+
+def test_what_a_chat_template_or_a_processor_raises_costs_the_sample(ask, folder, monkeypatch):
+    build, preprocess = PromptBuilder.build, SquarePreprocessor.__call__
+
+    def odd(self, question, image_ids):
+        if "odd" in question:
+            raise HeadflowError("the checkpoint's chat template fails: no odd questions")
+        return build(self, question, image_ids)
+
+    def small(self, image):
+        if image.size == (9, 9):
+            raise ZeroDivisionError("an edge of no pixels")
+        return preprocess(self, image)
+
+    monkeypatch.setattr(PromptBuilder, "build", odd)
+    monkeypatch.setattr(SquarePreprocessor, "__call__", small)
+    Image.new("RGB", (9, 9)).save(folder / "small.png")
+    code, run = ask({}, {"question": "Is it odd?"}, {"image_file": "small.png"}, num_workers=1)
+    assert code == 0
+    samples = pd.read_parquet(run / "samples")[["reason", "detail"]].fillna("")
+    assert samples.to_numpy().tolist() == [
+        ["", ""],
+        ["model_failed", "the checkpoint's chat template fails: no odd questions"],
+        ["image_refused", "ZeroDivisionError: an edge of no pixels"],
+    ]
 
 
 def test_a_broken_device_ends_the_run(ask, monkeypatch):
