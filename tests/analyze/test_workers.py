@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 COMMANDS = {
     "summary": ["--metrics", "t2v", "v2t", "q2v"],
     "summary without the system prompt": ["--text-scope", "no-system"],
-    "plots": ["--dpi", "20", "--bins", "0.013", "--range", "0.1", "0.36"],
+    "plots": ["--dpi", "20", "--layers", "1", "--bins", "0.013", "--range", "0.1", "0.36"],
     "compare": ["--dpi", "20", "--related", "--resamples", "100"],
     "compare three": ["--metrics", "t2v"],
     "validate": [],
