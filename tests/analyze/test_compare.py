@@ -22,6 +22,8 @@ from schemas.columns import FLOW_NAMES
 from schemas.errors import HeadflowError
 from tests.support.runs import LEDGER, edit_ledger, flows, put, rewrite, sample, start
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 IMAGES = 80
 
 

@@ -14,6 +14,8 @@ from analyze.tables.frames import open_heads
 from schemas.columns import FLOW_NAMES
 from tests.support.runs import flows, put, rewrite, sample, start
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 IMAGES = 120
 Q2V, Q2Q = FLOW_NAMES.index("q2v"), FLOW_NAMES.index("q2q")
 

@@ -8,6 +8,8 @@ import pytest
 from analyze.__main__ import main
 from tests.support.runs import write_run
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 HEADS = ["--heads", "L0H0"]
 
 

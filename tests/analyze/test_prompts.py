@@ -14,6 +14,8 @@ from schemas.errors import HeadflowError
 from schemas.validation.run import validate
 from tests.support.runs import edit_manifest, flows, sample, start
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 IMAGES = 60
 WORDINGS = {
     "short": {"template": "{question}\nShort.", "conv_mode": None, "system": None},

@@ -18,6 +18,8 @@ from schemas.store import writer as writer_module
 from schemas.validation.run import validate
 from tests.support.runs import PART, flows, read_tables, rewrite, sample, start, write_run
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def by_pandas(path):
     pd.read_parquet(path).to_parquet(path)

@@ -8,6 +8,8 @@ import pytest
 
 from analyze.__main__ import main
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 RUN = Path(__file__).parents[1] / "fixtures" / "run_version_1"
 
 
@@ -21,7 +23,7 @@ def old(tmp_path):
     [
         ("validate", 0, "valid"),
         ("summary", 0, "12 ok, 1 skipped"),
-        ("plots --dpi 20", 0, "25 pictures"),
+        ("plots --dpi 20", 0, "18 pictures"),
         ("verify --dpi 20", 2, "cannot be compared: layers, heads, system_span, image_preprocessing, samples"),
         ("export-pt", 0, "12 records"),
         ("export-pt --text-scope no-system", 0, "12 records"),

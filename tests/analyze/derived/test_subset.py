@@ -17,6 +17,8 @@ from schemas.store.run import open_run
 from schemas.validation.run import validate
 from tests.support.runs import LEDGER, PART, edit_json, flows, manifest, put, read_tables, rewrite, sample, start
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 VERSION_1 = Path(__file__).parents[2] / "fixtures" / "run_version_1"
 
 

@@ -15,6 +15,8 @@ from analyze.tables.frames import open_heads
 from schemas.columns import MAPS
 from tests.support.runs import edit_json, edit_manifest, flows, put, rewrite, sample, start, write_run
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 QUESTIONS = {"OCR": 50, "color": 60}
 COUNTERFACTUAL = {"images": "blank"}
 

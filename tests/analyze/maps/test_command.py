@@ -12,6 +12,8 @@ from schemas.columns import MAPS
 from tests.support.looking import write_looking
 from tests.support.runs import put, rewrite, write_run
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 FEW = ["--resamples", "100", "--dpi", "30"]
 
 

@@ -13,6 +13,8 @@ from analyze.scores.mme import mme_scores
 from tests.support.prunable import World, measure, measure_sets, singles, write_world
 from tests.support.runs import edit_json, edit_manifest, put, rewrite, write_run
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 IMAGES = {"existence": 30, "color": 26}
 FEW = ["--random", "60", "--resamples", "300", "--dpi", "40"]
 

@@ -5,6 +5,8 @@ import pytest
 from analyze.__main__ import main
 from tests.support.runs import edit_manifest, put, rewrite
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 @pytest.fixture(params=["plots", "summary", "export-pt"])
 def command(request, made_up, tmp_path):
