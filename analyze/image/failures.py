@@ -1,11 +1,11 @@
 """Wrong answers by their cause, told from the same questions without the image.
 
-The effect of an image is by how much it moves the margin towards the right answer. Each wrong answer has one cause:
+The effect of an image is by how much it raises the lead of the right answer over the wrong one. Each wrong answer has
+one cause:
 
-misread   without the image the answer is another one, or the image moved the margin away from the right answer
-ignored   the same wrong answer without the image, and the image hardly moved the margin
-prompt    the same wrong answer without the image, which moved the margin towards the right answer, but not far enough:
-          the prompt outweighs it
+misread   without the image the answer is another one, or the image lowered the lead
+ignored   the same wrong answer without the image, and the image hardly moved the lead
+prompt    the same wrong answer without the image, which raised the lead, but not far enough: the prompt outweighs it
 
 "Hardly" is up to a threshold: a quarter of the median size of the effect over all questions, right ones included, or
 twice the noise of rounding where that is more. So it is small beside what an image usually does to this model.
@@ -32,12 +32,12 @@ class Failures:
     """Wrong answers by their cause.
 
     Attributes:
-        threshold: up to what the image hardly moved the margin, in logits.
+        threshold: up to what the image hardly moved the lead, in logits.
         counts: by category and, last, over all: `questions`, `images`, `wrong`, and for each of `CAUSES` its number,
             and its share of the wrong answers in per cent with bounds, `{cause}_share`, `{cause}_low`, `{cause}_high`
             (95%, by image; NaN where nothing is wrong, or one image has all that is).
         samples: the wrong answers: `sample_id category image question answer prediction prediction_without cause
-            margin margin_without effect`, the last three in favour of the right answer.
+            lead lead_without effect`, in logits.
     """
 
     threshold: float
@@ -51,7 +51,7 @@ class Failures:
             return ["failures: none among the paired questions"]
         parts = ", ".join(f"{whole[cause]} {cause}" for cause in CAUSES)
         return [
-            f"failures: of {whole['wrong']} wrong answers {parts} (an image that moves the margin by up to "
+            f"failures: of {whole['wrong']} wrong answers {parts} (an image that moves the lead by up to "
             f"{self.threshold:.3g} logits counts as ignored)"
         ]
 
@@ -62,7 +62,7 @@ def find_failures(pairs: ImagePairs) -> Failures:
     threshold = max(SHARE * float(table["effect"].abs().median()), 2 * pairs.noise)
     causes = _causes(table, threshold)
     wrong = ~table["right"].to_numpy()
-    samples = table.assign(cause=causes)[wrong][[*LISTED, "margin", "margin_without", "effect"]]
+    samples = table.assign(cause=causes)[wrong][[*LISTED, "lead", "lead_without", "effect"]]
     return Failures(threshold, _counts(pairs, causes), samples.reset_index(drop=True))
 
 

@@ -1,4 +1,4 @@
-"""What the image brings: gain in margin, accuracy and MME score, and what the prompt alone answers."""
+"""What the image brings: gain in lead, accuracy and MME score, and what the prompt alone answers."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ class Gain:
 
     Attributes:
         table: by category and, last, over all: `questions`, `images`; `gain` with `gain_low`, `gain_high`, the mean of
-            y (margin with the image - margin without), in logits, y = 1 where yes is right, else -1; `accuracy` with
+            the lead of the right answer with the image less that without, in logits; `accuracy` with
             the image and `without` it, in per cent, with `low`, `high`, and `without_low`, `without_high`; their paired
             `difference` with bounds and `note`; `frequent`, what always giving the more frequent right answer of the
             category would get; `unchanged`, the share of answers that are the same without the image; `yes` and
@@ -43,7 +43,7 @@ class Gain:
             if np.isnan(whole["gain_low"])
             else (f" (95% interval by image {whole['gain_low']:+.2f} to {whole['gain_high']:+.2f})")
         )
-        lines = [f"gain of the image over {self.images}: {whole['gain']:+.2f} logits{bounds}"]
+        lines = [f"gain of the image over {self.images}: {whole['gain']:+.2f} logits of lead{bounds}"]
         prior = f"always the more frequent answer of the category {whole['frequent']:.1f}%"
         lines.append(f"accuracy: {whole['accuracy']:.1f}% with the image, {whole['without']:.1f}% without it; {prior}")
         return [*lines, f"answers: {whole['unchanged']:.1f}% are the same without the image; "

@@ -126,7 +126,7 @@ def _flat(values: Values) -> Values:
 
 
 def _effect(job: Job, samples: pd.DataFrame) -> Criterion:
-    """The effect of each head or layer: y (margin untouched - margin with it knocked out), y = 1 where Yes is right.
+    """The effect of each head or layer: the mean loss of lead, of the right answer over the wrong one, without it.
 
     Raises:
         HeadflowError: the job has none of the samples.
@@ -143,5 +143,5 @@ def _effect(job: Job, samples: pd.DataFrame) -> Criterion:
         raise HeadflowError(
             f"job {job.name} of {job.run.path} has no margins of the samples that rank", setting="effects"
         )
-    words = f"loss of margin where it is knocked out, kind {job.settings.kind}"
+    words = f"loss of lead where it is knocked out, kind {job.settings.kind}"
     return Criterion(unit, EFFECT, words, values, job.name, job.settings.kind)

@@ -1,4 +1,4 @@
-"""What the sets cost on the testing half: loss of margin and of score, against random sets."""
+"""What the sets cost on the testing half: loss of lead and of score, against random sets."""
 
 from dataclasses import dataclass, replace
 
@@ -33,9 +33,10 @@ class Answers:
     """The samples that test, with the answers of the untouched model and with each set.
 
     Attributes:
-        effects: [samples, sets], y (margin untouched - margin with it); NaN where it could not be computed.
+        effects: [samples, sets], the loss of lead, of the right answer over the wrong one; NaN where it could not be
+            computed.
         right: bool [samples, sets]; `right_untouched`: bool [samples, 1].
-        margin: mean margin of the right answer, untouched; NaN likewise.
+        lead: its mean, untouched; NaN likewise.
         place: of each set by name.
     """
 
@@ -43,7 +44,7 @@ class Answers:
     effects: Array
     right: npt.NDArray[np.bool_]
     right_untouched: npt.NDArray[np.bool_]
-    margin: float
+    lead: float
     place: dict[str, int]
 
     @classmethod
@@ -69,14 +70,14 @@ class Costs:
 
     Attributes:
         sets: a row for each `least` and `most` set: `unit`, `criterion`, `order`, `share`, `number`, `set`; `effect`,
-            the mean loss of margin of the right answer, `accuracy` in per cent, `score`, and `loss`, the points of
+            the mean loss of lead, `accuracy` in per cent, `score`, and `loss`, the points of
             score that it costs, each with 95% bounds; `random`, the random sets it is compared with; `p`, the share of
-            them, it among them, that cost as much margin or more, and `p_less`, as much or less.
+            them, it among them, that cost as much lead or more, and `p_less`, as much or less.
         random: a row for each random set and draw: `unit`, `group`, `share`, `number`, `draw`, `set`, `effect`,
             `accuracy`, `loss`.
         areas: of each criterion, order and measure (`effect`, `loss`) the area under the curve of losses over its
             largest share, which is its mean; the same of random sets; `p` and `p_less`.
-        score, accuracy, margin: of the untouched model.
+        score, accuracy, lead: of the untouched model.
         samples, images: that test.
         points: of the loss of each image, [images, sets]; None where no image has a pair of questions.
     """
@@ -86,7 +87,7 @@ class Costs:
     areas: pd.DataFrame
     score: float
     accuracy: float
-    margin: float
+    lead: float
     samples: int
     images: int
     points: "Points | None"
@@ -156,7 +157,7 @@ def costs(answers: Answers, design: Design, resamples: int, seed: int) -> Costs:
         areas=areas(sets, random),
         score=untouched,
         accuracy=100 * float(answers.right_untouched.mean()),
-        margin=answers.margin,
+        lead=answers.lead,
         samples=len(answers.samples),
         images=clusters.images,
         points=points,

@@ -59,7 +59,7 @@ def costs_in_words(found: Costs, plan: Plan, sets: int) -> list[str]:
     score = "" if np.isnan(found.score) else f"MME score {found.score:.1f}, "
     return [
         f"{sets} sets tested on {found.samples} questions on {found.images} images; untouched: {score}"
-        f"{found.accuracy:.1f}% right, margin {found.margin:.2f}",
+        f"{found.accuracy:.1f}% right, lead {found.lead:.2f}",
         *_curves(found),
         _plan(found, plan),
         "the images that ranked were not used to test; the loss of a set need not be the sum of those of its heads, as "
@@ -75,7 +75,7 @@ def _curves(found: Costs) -> Iterator[str]:
             (areas["order"] == MOST) & (areas["unit"] == row["unit"]) & (areas["criterion"] == row["criterion"])
         ]["area"]
         other = f", the most important first {most.iloc[0]:.2f}" if len(most) else ""
-        line = f"{row['unit']}, least {row['criterion']} first: {row['area']:.2f} of margin lost on average{other}"
+        line = f"{row['unit']}, least {row['criterion']} first: {row['area']:.2f} of lead lost on average{other}"
         if np.isnan(row.get("p", np.nan)):
             none = np.isnan(row.get("random_median", np.nan))
             why = "there are no random sets" if none else "each random set with as many of each layer is the set itself"

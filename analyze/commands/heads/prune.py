@@ -111,7 +111,7 @@ def _print(tables: Mapping[str, pd.DataFrame], arguments: argparse.Namespace) ->
     print(f"\ncriteria; 95% intervals by image, {arguments.resamples} resamples, seed {arguments.seed}")
     print(as_text(tables["criteria.csv"].dropna(axis="columns", how="all"), 2))
     if "sets.csv" in tables:
-        print("\nsets; p: random sets of as many heads in each layer cost as much margin or more, p_less: or less")
+        print("\nsets; p: random sets of as many heads in each layer cost as much lead or more, p_less: or less")
         print(as_text(tables["sets.csv"][PRINTED].dropna(axis="columns", how="all"), 3))
         return
     for unit in ("heads", "layers"):
@@ -154,5 +154,5 @@ def _figures(found: "Ranking | Tested", heads: Heads) -> "Iterator[tuple[str, Fi
     for unit in found.costs.sets["unit"].unique():
         rows = found.costs.sets[found.costs.sets["unit"] == unit]
         random = {measure: list(bands(found.costs.random, unit, measure)) for measure in ("effect", "loss")}
-        untouched = {"effect": found.costs.margin, "loss": found.costs.score}
+        untouched = {"effect": found.costs.lead, "loss": found.costs.score}
         yield f"curves_{unit}", curves_figure(rows, random, untouched, unit, of)

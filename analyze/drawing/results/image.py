@@ -1,4 +1,4 @@
-"""What the image brings to the answers: accuracy with it and without, and its gain in margin, by category."""
+"""What the image brings to the answers: accuracy with it and without, and its gain in lead, by category."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ APART = 0.16  # rows
 
 
 def gain_figure(table: pd.DataFrame, images: str, of: Sequence[str]) -> Figure:
-    """Accuracy on the left, gain in margin on the right; hollow marks have no interval.
+    """Accuracy on the left, gain in lead on the right; hollow marks have no interval.
 
     How it can mislead: a gain is in logits, whose scale differs between models and between categories. Accuracy without
     the image near the bar of the more frequent answer is chance, not knowledge.
@@ -38,7 +38,7 @@ def gain_figure(table: pd.DataFrame, images: str, of: Sequence[str]) -> Figure:
     left.set(xlabel="Accuracy, %", xlim=(-2, 102))
     right.axvline(0, color="0.4", linewidth=1)
     draw_intervals(right, table["gain"], table["gain_low"], table["gain_high"], marker="o", ink=WITH)
-    right.set_xlabel(f"Gain of the margin over {images}, logits")
+    right.set_xlabel(f"Gain of the lead over {images}, logits")
     handles = [
         Line2D([], [], marker="o", color=WITH, markersize=4.5),
         Line2D([], [], marker="s", color=WITHOUT, markersize=4.5),

@@ -23,7 +23,7 @@ Bands = Sequence[tuple[float, Array]]  # of each share low, median and high
 # Column of losses and of their bounds, and what is left of it on the axis
 MEASURES = (
     ("loss", "loss_low", "loss_high", "MME score"),
-    ("effect", "effect_low", "effect_high", "Margin, logits"),
+    ("effect", "effect_low", "effect_high", "Lead, logits"),
 )
 COLUMNS = 3  # panels side by side
 WIDTH = 4.4  # inches
@@ -60,7 +60,7 @@ def draw_curve(
 def curves_figure(
     sets: pd.DataFrame, random: Mapping[str, Bands], untouched: Mapping[str, float], unit: str, of: Sequence[str]
 ) -> Figure:
-    """MME score and margin against the share of heads, or layers, that is cut; a line for each criterion, 95% whiskers.
+    """MME score and lead against the share of heads, or layers, that is cut; a line for each criterion, 95% whiskers.
 
     The grey band holds 95% of the random sets, which have as many heads in each layer as the `least` sets; where
     criteria cut different layers it is over the sets of all of them.

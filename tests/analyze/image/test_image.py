@@ -102,6 +102,8 @@ def test_failures_are_split_as_by_hand(runs, pairs):
     found = find_failures(pairs)
     assert found.threshold == pytest.approx(threshold)
     assert dict(zip(found.samples["sample_id"], found.samples["cause"], strict=True)) == causes
+    assert (found.samples["lead"] < 0).all()  # the logit of the wrong answer is larger, whichever it is
+    assert (found.samples["lead"] - found.samples["lead_without"]).tolist() == found.samples["effect"].tolist()
     assert set(causes.values()) == set(CAUSES)
     counts = found.counts.set_index("category")
     assert counts.loc[ALL, list(CAUSES)].tolist() == [list(causes.values()).count(cause) for cause in CAUSES]

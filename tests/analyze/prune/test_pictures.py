@@ -58,7 +58,7 @@ def test_curves_are_what_is_left():
 
 def test_without_a_score_the_margin_alone():
     (axes,) = drawn(table(orders=("least",)), UNTOUCHED | {"loss": np.nan}, "layers").axes
-    assert axes.get_ylabel() == "Margin, logits"
+    assert axes.get_ylabel() == "Lead, logits"
     assert axes.get_xlabel() == "Layers cut, %"
     assert "most first" not in [text.get_text() for text in axes.get_legend().get_texts()]
 
