@@ -19,7 +19,7 @@ from analyze.drawing.texts import PAD, legend_height, letters_for, lines_height,
 from analyze.pictures.kinds import HeadMap, Histogram, LayerBars, LayerHistograms, Panel, Picture, SignedMap
 
 GRID_COLUMNS = 8  # layers in a row, at most
-NARROWEST_LAYER = 0.95  # inches
+NARROWEST_LAYER = 0.92  # inches
 TWO_COLUMNS = 7.0  # inches of width from which more than two histograms stand in two columns
 NEXT_ROW = 0.7  # height that each further row of histograms adds, as a share of the first
 STEPS = (1, 2, 2.5, 5, 10)  # between ticks
@@ -108,7 +108,7 @@ def _layer_histograms(picture: LayerHistograms) -> Figure:
     flows = list(picture.panels[0].bars)
     names = [label(flow) if flow in CROSSINGS else target(flow) for flow in flows]
     above = legend_height(names, "", LETTERS * SMALLER, across(natural) - 2 * PAD) + lines_height(1, LETTERS)
-    tall = above + 0.95 * rows + 0.3 * (rows - 1) + 0.65
+    tall = above + 1.1 * rows + 0.3 * (rows - 1) + 0.65
     figure = figure_below_title(across(natural), tall, picture.title, picture.of)
     grid = place_panels(
         figure,
