@@ -60,21 +60,24 @@ class Questions:
 
         Returns:
             `category`, `difficulty`, `image` (number), `answer` (whether Yes is right), `margin` (logit of the right
-            one of Yes and No, less that of the other one), `right` (whether it is positive).
+            one of Yes and No, less that of the other one), `says` (its likeliest first token, as a prediction of
+            `extract`: `yes`, `no`, or None for any other), `right` (whether that is the right answer).
         """
-        margins = []
+        margins, said = [], []
         for images, batch in self._batches.items():
             shown = [int(self._next[image]) if swapped else image for image in images]
             pixels = self.split.pixels(shown).to(self._device)
             with hiding(model, batch, hidden or {}):
                 logits = batch.logits(model, pixels)
             margins.append((logits[:, self._yes] - logits[:, self._no]).cpu())
+            said.append(logits.argmax(-1).cpu())
         table = self._table.copy()
         table["margin"] = torch.cat(margins).numpy() * (2 * table["answer"] - 1)
-        return table.assign(right=table["margin"] > 0)
+        table["says"] = pd.Series(torch.cat(said).numpy()).map({self._yes: "yes", self._no: "no"}).astype(object)
+        return table.assign(right=table["says"] == table["answer"].map({True: "yes", False: "no"}))
 
     def accuracy(self, model: LlavaForConditionalGeneration, *, swapped: bool = False) -> dict[str, float]:
-        """Share of right answers by category, the likelier of Yes and No taken."""
+        """Share of right answers by category."""
         shares = self.ask(model, swapped=swapped).groupby("category", sort=False)["right"].mean()
         return {str(category): float(share) for category, share in shares.items()}
 
@@ -140,8 +143,8 @@ def hiding(model: LlavaForConditionalGeneration, batch: TrainingBatch, hidden: H
 
 def pair_states(answers: pd.DataFrame) -> pd.DataFrame:
     """How each pair of questions on one image was answered: `state`, with `category` and `difficulty`, by image."""
-    by_answer = answers.pivot_table(index="image", columns="answer", values="right", aggfunc="all")
-    state = contrasts.pair_states(*(by_answer[side].to_numpy(bool) for side in (True, False)))
+    by_answer = answers.pivot(index="image", columns="answer", values="says")
+    state = contrasts.pair_states(*(by_answer[side].to_numpy(object) for side in (True, False)))
     return answers.groupby("image")[["category", "difficulty"]].first().assign(state=state)
 
 

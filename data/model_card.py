@@ -49,7 +49,7 @@ them.
 for patches, then {steps:,} steps of {batch} images x {questions} questions for all of it, {answers} {minutes} minutes
 on {machine}, torch {torch}. The curve is in `training.png`.
 
-**Accuracy** of these weights, the likelier of Yes and No taken; each image has one question answered Yes and one
+**Accuracy** of these weights, the likeliest first token counts; each image has one question answered Yes and one
 answered No, so that guessing gives 50%. "Swapped": asked about another image of the category. "Harder": the questions
 of `data/demo/hard`, which say themselves what is hard about them.
 
