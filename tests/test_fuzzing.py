@@ -334,6 +334,7 @@ def test_questions_that_are_asked(place, questions, hostile, family, mode):
         flags = {
             "model-path": model, "question-file": place / "asked.json", "image-folder": questions / "images",
             "output-dir": run, "num-workers": 0, "batch-size": 4, "sequences": sequences, "conv-mode": mode,
+            "device": "cpu",
         }  # fmt: skip
         argv = [text for name, value in flags.items() for text in (f"--{name}", str(value))]
         assert ends(lambda: extract_main(argv)) == 0
@@ -363,6 +364,7 @@ def test_checkpoints(checkpoint, place, questions):
     folder, named = checkpoint
     files = {file: file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
     fixed = ["--image-folder", str(questions / "images"), "--question-file", str(questions / "MME_test.json")]
+    fixed += ["--device", "cpu"]
     run = place / "run"
 
     @tried(2 * FEW)

@@ -128,6 +128,7 @@ def test_the_default_on_other_models_than_vicuna_is_the_package_s(package):
 
 
 def arguments(flags: dict) -> list[str]:
+    flags = {"device": "cpu"} | flags
     return [text for name, value in flags.items() for text in (f"--{name.replace('_', '-')}", str(value))]
 
 
