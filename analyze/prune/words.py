@@ -96,7 +96,7 @@ def _plan(found: Costs, plan: Plan) -> str:
     if (row := plan.chosen) is not None:
         return (
             f"plan: cut {_many(row)}, the least {row['criterion']}: {row['loss']:.1f} points of {found.score:.1f} "
-            f"lost (95% interval {row['loss_low']:.1f} to {row['loss_high']:.1f}); no more than the "
+            f"lost ({row['loss_low']:.1f} to {row['loss_high']:.1f} with at least 95% confidence); no more than the "
             f"{plan.allowed:g} that are allowed, with 95% confidence whichever of the {len(plan.candidates)} "
             f"candidate sets had been chosen (bound {row['bound']:.1f}){_saved(row)}"
         )
@@ -105,8 +105,8 @@ def _plan(found: Costs, plan: Plan) -> str:
         least = plan.candidates.sort_values("loss").iloc[0].to_dict()
         return (
             f"plan: no set lost so little as {plan.allowed:g} points here; {_many(least)}, the least "
-            f"{least['criterion']}, lost {least['loss']:.1f} (95% interval {least['loss_low']:.1f} to "
-            f"{least['loss_high']:.1f})"
+            f"{least['criterion']}, lost {least['loss']:.1f} ({least['loss_low']:.1f} to {least['loss_high']:.1f} "
+            "with at least 95% confidence)"
         )
     row = near.sort_values("bound").iloc[0].to_dict()
     return (

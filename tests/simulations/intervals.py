@@ -1,0 +1,97 @@
+"""How often printed intervals hold the truth: of means and gains of skewed values, and of a loss of score.
+
+python -m tests.simulations.intervals --runs 4000
+
+A mean is what `image` (gain), `prune` (effects, criteria), `maps` and `prompts` (lead) print; `knock-out` and `summary`
+print Student's interval, as sums over images alone give no other. Runs are the columns of one array.
+"""
+
+import argparse
+from collections.abc import Callable
+
+import numpy as np
+
+from analyze.scores.images import MOST
+from analyze.statistics.bootstrap import LEVEL
+from analyze.statistics.clusters import Array
+from analyze.statistics.intervals import mean_interval, skewed_mean_intervals
+from analyze.statistics.losses import loss_intervals
+from analyze.tables.image_sums import ImageSums
+
+Draw = Callable[[np.random.Generator, tuple[int, int]], Array]
+MEANS: dict[str, tuple[Draw, float]] = {
+    "normal": (lambda random, size: random.normal(size=size), 0.0),
+    "exponential": (lambda random, size: random.exponential(size=size), 1.0),
+    "a mass near 0": (lambda random, size: random.beta(0.3, 3.0, size), 0.3 / 3.3),
+    "lognormal": (lambda random, size: random.lognormal(size=size), float(np.exp(0.5))),
+    "heavy tails": (lambda random, size: random.standard_t(3, size), 0.0),
+    "one in ten is far off": (lambda random, size: random.normal(size=size) + 10 * (random.random(size) < 0.1), 1.0),
+}
+IMAGES = (20, 25, 60, 200)
+# Images of each category, and the chance with which one of their answers changes
+LOSSES = {
+    "one category churns, a small one is still": ((150, 10), (0.2, 0.005)),
+    "the same, and the small one churns too": ((150, 10), (0.2, 0.2)),
+    "fourteen categories, few changes": ((60,) * 14, (0.01,) * 14),
+    "fourteen categories, many changes": ((60,) * 14, (0.3,) * 14),
+    "few images": ((15, 15), (0.05, 0.05)),
+}
+
+
+def mean_coverage(name: str, images: int, runs: int, seed: int = 0) -> tuple[float, float]:
+    """The share of runs whose interval of a mean holds the truth, and the same of Student's.
+
+    Images are of three categories with other means, and have one to three questions each.
+    """
+    draw, truth = MEANS[name]
+    random = np.random.default_rng(seed)
+    category = np.arange(images) % 3
+    counts = np.repeat(random.integers(1, 4, (images, 1)), runs, axis=1).astype(np.float64)
+    values = draw(random, (images, runs))
+    low, high = skewed_mean_intervals(counts * values, counts, category)
+    student = mean_interval(ImageSums.of(counts * values, counts))
+    return held(low, high, truth), held(*student, truth)
+
+
+def loss_coverage(name: str, runs: int, seed: int = 0) -> float:
+    """The share of runs whose interval of the loss of score holds the truth."""
+    sizes, flips = LOSSES[name]
+    random = np.random.default_rng(seed)
+    category = np.repeat(np.arange(len(sizes)), sizes)
+    flip = np.array(flips)[category]
+    truth = sum(flips.count(flip) * lost(random, np.full(100_000, flip), 1).mean() for flip in set(flips))
+    low, high = loss_intervals(lost(random, flip, runs), np.full((len(category), 1), MOST), category, LEVEL)
+    return held(low, high, truth)
+
+
+def lost(random: np.random.Generator, flip: Array, runs: int) -> Array:
+    """Points that each image loses where 9 in 10 answers were right and some change, [images, runs]."""
+    before = random.random((len(flip), 2, runs)) < 0.9
+    after = before ^ (random.random(before.shape) < flip[:, None, None])
+    one, other = (100 * (each.mean(axis=1) + each.all(axis=1)) for each in (before, after))
+    points: Array = one - other
+    return points
+
+
+def held(low: Array, high: Array, truth: float) -> float:
+    """The share of intervals that hold the truth."""
+    return float(((low <= truth) & (truth <= high)).mean())
+
+
+def main() -> None:
+    """Print the rates."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=2000)
+    runs = parser.parse_args().runs
+    print("means: of images, printed, Student's")
+    for name in MEANS:
+        for images in IMAGES:
+            own, student = mean_coverage(name, images, runs)
+            print(f"  {own:6.1%} {student:6.1%}  {name}, {images} images", flush=True)
+    print("losses of score")
+    for name in LOSSES:
+        print(f"  {loss_coverage(name, runs):6.1%}  {name}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
