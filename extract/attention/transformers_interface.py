@@ -20,7 +20,7 @@ from schemas.errors import HeadflowError
 
 NAME, MASKED_NAME = "headflow", "headflow_masked"
 PLAIN = {NAME: "sdpa", MASKED_NAME: "eager"}  # the same without observation; sdpa does not cap scores
-UNSUPPORTED = ("position_bias", "s_aux")  # options that change the softmax
+UNSUPPORTED = {"position_bias": "a bias for positions", "s_aux": "learned sinks"}  # options that change the softmax
 
 
 @dataclass
@@ -55,7 +55,8 @@ def observing(observation: Any, *, layers: Sequence[int], readers: Sequence[Atte
         _UNDERWAY.reset(token)
     if underway.layers != list(layers):
         raise HeadflowError(
-            f"of {len(layers)} layers these were observed: {underway.layers}; all of them must be, in order"
+            f"of {len(layers)} layers these were observed: {underway.layers}; all of them must be, in order, and "
+            "linear attention is not supported"
         )
 
 
@@ -110,9 +111,9 @@ def _check_options(unsupported: list[str], options: dict[str, Any]) -> None:
     Args:
         unsupported: what is known to be so; `options` of `UNSUPPORTED` are added to it.
     """
-    unsupported = unsupported + [name for name in UNSUPPORTED if options.get(name) is not None]
+    unsupported = unsupported + [what for name, what in UNSUPPORTED.items() if options.get(name) is not None]
     if unsupported:
-        raise ValueError(f"attention with {', '.join(unsupported)} cannot be observed")
+        raise ValueError(f"attention with {', '.join(unsupported)} cannot be observed; it is not supported")
 
 
 def _attend(
