@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from analyze.reference import LLAVA_MME
-from schemas.cli import number, path, place
+from schemas.cli import number, page_flags, path, place
 from schemas.columns import DEFAULT_FLOWS, FLOW_NAMES
 from schemas.errors import HeadflowError
 from schemas.manifest import TEXT_SCOPES
@@ -395,12 +395,7 @@ def _picture_flags(command: argparse.ArgumentParser, folder: str = "RUN", *, pre
         )
     command.add_argument("--dpi", type=number(int, COARSEST, FINEST), default=300, help="dots per inch (default 300)")
     command.add_argument("--format", choices=FORMATS, default="png", help="of the pictures (default png)")
-    width = command.add_mutually_exclusive_group()
-    for page, what in (("column", "a column of a paper, 3.3"), ("two-columns", "the text of a paper, 6.9")):
-        width.add_argument(
-            f"--{page}", dest="page", action="store_const", const=page, help=f"pictures as wide as {what} inches"
-        )
-    command.add_argument("--no-title", dest="titles", action="store_false", help="pictures without their titles")
+    page_flags(command)
 
 
 def _prefix(text: str) -> str:

@@ -82,6 +82,16 @@ def number(kind: Callable[[str], Number], least: float, most: float, *, auto: bo
     return read
 
 
+def page_flags(command: argparse.ArgumentParser) -> None:
+    """Add the flags of the page that pictures are made for: `page`, None or the name of a width, and `titles`."""
+    width = command.add_mutually_exclusive_group()
+    for page, what in (("column", "a column of a paper, 3.3"), ("two-columns", "the text of a paper, 6.9")):
+        width.add_argument(
+            f"--{page}", dest="page", action="store_const", const=page, help=f"pictures as wide as {what} inches"
+        )
+    command.add_argument("--no-title", dest="titles", action="store_false", help="pictures without their titles")
+
+
 def leave_at_interrupt() -> None:
     """Let Ctrl-C end this process at once, with one line; called first of all, before imports that take seconds.
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from schemas.cli import line_breaks, number, path
+from schemas.cli import line_breaks, number, page_flags, path
 from schemas.manifest import ROWS
 
 NAME = "look"
@@ -32,4 +32,5 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--output-dir", type=path, help="where the run of one sample and its picture go (default runs/looks/NAME-HASH)"
     )
+    page_flags(flags)
     return flags

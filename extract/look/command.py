@@ -62,7 +62,8 @@ def _look(
                 remove_begun(out)
             raise
     run = open_run(out)
-    return code or _draw(run, _print(run, own.top))
+    page = [f"--{own.page}"] * bool(own.page) + ["--no-title"] * (not own.titles)
+    return code or _draw(run, _print(run, own.top), page)
 
 
 def _arguments(own: argparse.Namespace, others: Sequence[str], usage: str, file: Path, out: Path) -> argparse.Namespace:
@@ -154,8 +155,8 @@ def _say_cropped(sample: dict[str, Any]) -> None:
         )
 
 
-def _draw(run: Run, heads: Sequence[str]) -> int:
-    """Let `python -m analyze` draw where some heads look; returns its exit code."""
+def _draw(run: Run, heads: Sequence[str], page: Sequence[str]) -> int:
+    """Let `python -m analyze` draw where some heads look, with the flags of a page; returns its exit code."""
     sys.stdout.flush()  # before what the other process prints
-    command = [sys.executable, "-m", "analyze", "maps", str(run.path), "--samples-only", "--heads", *heads]
+    command = [sys.executable, "-m", "analyze", "maps", str(run.path), "--samples-only", *page, "--heads", *heads]
     return subprocess.run(command, check=False).returncode

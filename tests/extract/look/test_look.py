@@ -75,7 +75,7 @@ def look(checkpoint_path, image, out, *flags):
 
 def test_the_command(checkpoint_path, run, questions, tmp_path, capsys):
     image = questions / "images" / pd.read_parquet(run / "samples")["image"][0]
-    assert look(checkpoint_path, image, tmp_path / "look", "--top", "3") == 0
+    assert look(checkpoint_path, image, tmp_path / "look", "--top", "3", "--column", "--no-title") == 0
     lines = capsys.readouterr().out.splitlines()
     start = next(place for place, line in enumerate(lines) if line.startswith("Is it red? "))
     heads = pd.read_parquet(tmp_path / "look" / "heads").sort_values("a2v", ascending=False)[:3]
@@ -87,6 +87,8 @@ def test_the_command(checkpoint_path, run, questions, tmp_path, capsys):
     assert list(validate(tmp_path / "look")) == []
     (picture,) = (tmp_path / "look").rglob("*.png")
     assert picture.name == f"sample_{image.stem}.png"
+    with Image.open(picture) as drawn:
+        assert drawn.width == 990  # 3.3 inches with 300 dots each
     before = sorted(path.name for path in (tmp_path / "look").rglob("*"))
     assert look(checkpoint_path, image, tmp_path / "look", "--top", "3") == 0
     assert "1 of 1 samples are there already" in capsys.readouterr().out
