@@ -9,7 +9,7 @@ import pandas as pd
 
 from analyze.scores.answers import NO_LEAN, AnswerSums, accuracy_and_bias
 from analyze.scores.images import image_groups
-from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap, Interval, percentiles
+from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap, Interval
 from analyze.statistics.calibration import Calibration, calibrate
 from analyze.statistics.clusters import Array, Clusters
 from analyze.statistics.contrasts import STATES, contrast_reliability, pair_states, polarity_free_contrast
@@ -272,7 +272,7 @@ def _harder(bootstrap: Bootstrap, one: Sums, other: Sums, *, level: float) -> In
         return Interval(
             estimate, None, None, f"cannot tell: {counted(min(sizes), 'image')}, {max(differ)} with a wrong answer"
         )
-    low, high = percentiles(draws[:, None], level)
+    low, high = bootstrap.bounds(draws[:, None], inside & (one[1] + other[1] > 0), level)
     return Interval(estimate, float(low[0]), float(high[0]))
 
 

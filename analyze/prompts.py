@@ -16,7 +16,7 @@ from analyze.scores.answers import NO_LEAN, AnswerSums, accuracy_and_bias
 from analyze.scores.images import category_images
 from analyze.scores.intervals import score_intervals
 from analyze.scores.mme import mme_scores, total_scores
-from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap, percentiles
+from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap
 from analyze.statistics.clusters import Array, Clusters
 from analyze.statistics.contrasts import STATES
 from analyze.statistics.intervals import mean_of_images
@@ -295,7 +295,7 @@ def _pairs(asked: dict[str, pd.DataFrame], bootstrap: Bootstrap) -> pd.DataFrame
         (one, other) if sums[one].sum() >= sums[other].sum() else (other, one) for one, other in combinations(asked, 2)
     ]
     differences = np.stack([sums[better] - sums[worse] for better, worse in ordered], axis=1)
-    low, high = percentiles(100 * bootstrap.ratios(differences, clusters.counts))
+    low, high = bootstrap.bounds(100 * bootstrap.ratios(differences, clusters.counts), clusters.counts > 0)
     tested = sign_flip_maximum(differences / clusters.counts[:, None], seed=bootstrap.seed)
     notes = [cannot_tell(each) for each in differences.T]
     unknown = [bool(note) for note in notes]

@@ -10,7 +10,7 @@ from analyze.compare.pairing import Pairs
 from analyze.compare.sentences import Sentence
 from analyze.scores.images import category_images, image_groups
 from analyze.scores.mme import scored_questions
-from analyze.statistics.bootstrap import Bootstrap, percentiles
+from analyze.statistics.bootstrap import Bootstrap
 from analyze.statistics.clusters import Array, Clusters
 from analyze.statistics.intervals import FEW_IMAGES, LEAST, share_interval
 from analyze.statistics.multiplicity import false_discovery_rate, sign_flip_maximum
@@ -71,10 +71,17 @@ def _accuracy(name: str, bootstrap: Bootstrap, rights: list[Array], images: np.n
         "questions": int(counts[images].sum()),
         "images": int(images.sum()),
         "p": float(sign_flip_maximum(means, seed=bootstrap.seed).p[0]),
-    } | _columns(own, [100 * each.estimate for each in own], draws * 100, difference[images])
+    } | _columns(own, [100 * each.estimate for each in own], difference, bootstrap, draws * 100, images)
 
 
-def _columns(own: Sequence[object], values: list[float], draws: Array, difference: Array) -> dict[str, Any]:
+def _columns(
+    own: Sequence[object],
+    values: list[float],
+    difference: Array,
+    bootstrap: Bootstrap,
+    draws: Array,
+    images: np.ndarray,
+) -> dict[str, Any]:
     """The columns of values, intervals and differences, in per cent."""
     found: dict[str, Any] = {}
     for side, interval, value in zip(("a", "b"), own, values, strict=True):
@@ -83,8 +90,8 @@ def _columns(own: Sequence[object], values: list[float], draws: Array, differenc
             np.nan if bound is None else 100 * bound
             for bound in (getattr(interval, "low", None), getattr(interval, "high", None))
         )
-    note = cannot_tell(difference)
-    low, high = (bound[0] for bound in percentiles(draws[:, None])) if not note else (np.nan, np.nan)
+    note = cannot_tell(difference[images])
+    low, high = (np.nan, np.nan) if note else np.ravel(bootstrap.bounds(draws[:, None], images)).tolist()
     return found | {"difference": values[1] - values[0], "low": low, "high": high, "note": note}
 
 
@@ -135,4 +142,4 @@ def _score(
         "questions": int(counts[images].sum()),
         "images": int(images.sum()),
         "adjusted_p": np.nan,
-    } | _columns([None, None], values.tolist(), draws[:, 1] - draws[:, 0], (rights[1] - rights[0])[images])
+    } | _columns([None, None], values.tolist(), rights[1] - rights[0], bootstrap, draws[:, 1] - draws[:, 0], images)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analyze.scores.mme import TOTALS, scored_questions, total_name
-from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap, percentiles
+from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap
 from analyze.statistics.clusters import Array, Clusters
 from analyze.statistics.intervals import FEW_IMAGES, LEAST, wilson
 
@@ -57,7 +57,7 @@ def _interval(bootstrap: Bootstrap, terms: list[tuple[Array, Array]], images: np
     number, whole = int(images.sum()), int((both[images] == pairs[images]).sum())
     if number >= FEW_IMAGES and LEAST <= whole <= number - LEAST:
         draws = bootstrap.ratios(right, questions, images) + bootstrap.ratios(both, pairs, images)
-        low, high = percentiles(100 * draws[:, None])
+        low, high = bootstrap.bounds(100 * draws[:, None], images)
         return float(low[0]), float(high[0])
     shares = [float(above[images].sum() / below[images].sum()) for above, below in terms]
     bounds = [wilson(share, number) for share in shares]

@@ -4,8 +4,9 @@ A resample gives each image a weight. Of a category of n images, n - 1 are drawn
 (Rao and Wu, 1988): with n draws, the variance would be too small by that factor, which matters for categories of 20
 images. Images that are alone in their category are resampled together. A statistic that is made of sums over images is
 then a product of matrices. Two runs on the same images take the same resamples, so that only their difference counts.
-Percentile intervals (Efron and Tibshirani, 1993, chapter 13) are too short below some 20 images and for shares near 0
-and 1; see `intervals.share_interval`.
+Percentile intervals (Efron and Tibshirani, 1993, chapter 13) are too short for few images: their level is raised as
+Student's t is wider than the normal distribution (Hesterberg, What Teachers Should Know About the Bootstrap, Am. Stat.
+2015). Below some 20 images and for shares near 0 and 1, see `intervals.share_interval`.
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
 from analyze.statistics.clusters import Array, Clusters, Codes
 
@@ -113,8 +115,19 @@ class Bootstrap:
         estimate = float(sums[chosen].sum()) / total
         if (number := int(np.count_nonzero(counts[chosen]))) < 2:
             return Interval(estimate, None, None, f"{number} image")
-        low, high = percentiles(self.ratios(sums, counts, images)[:, None])
+        values = (counts > 0) & (True if images is None else images)
+        low, high = self.bounds(self.ratios(sums, counts, images)[:, None], values)
         return Interval(estimate, float(low[0]), float(high[0]))
+
+    def bounds(self, draws: Array, images: npt.NDArray[np.bool_], level: float = LEVEL) -> tuple[Array, Array]:
+        """The bounds of intervals, each [statistics], from draws [resamples, statistics].
+
+        Args:
+            images: bool [images], those that the statistics are of.
+        """
+        strata = self._strata[images]
+        freedom = max(1, len(strata) - len(np.unique(strata)))
+        return percentiles(draws, 1 - 2 * float(stats.norm.sf(stats.t.ppf((1 + level) / 2, freedom))))
 
 
 def percentiles(draws: Array, level: float = LEVEL) -> tuple[Array, Array]:

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from analyze.statistics.bootstrap import LEVEL, Bootstrap, Interval, percentiles
+from analyze.statistics.bootstrap import LEVEL, Bootstrap, Interval
 from analyze.statistics.clusters import Array, Clusters, Codes
 from analyze.tables.image_sums import ImageSums
 
@@ -136,8 +136,9 @@ def share_intervals(bootstrap: Bootstrap, sums: Array, counts: Array) -> tuple[A
     rarer = np.minimum(((sums > 0) & there).sum(axis=0), ((sums < counts) & there).sum(axis=0))
     low, high = np.full(number.shape, np.nan), np.full(number.shape, np.nan)
     many = (number >= FEW_IMAGES) & (rarer >= LEAST)
-    if many.any():
-        low[many], high[many] = percentiles(bootstrap.ratios(sums[:, many], counts[:, many]))
+    draws = bootstrap.ratios(sums[:, many], counts[:, many])
+    for column, place in enumerate(np.flatnonzero(many)):
+        low[place], high[place] = np.ravel(bootstrap.bounds(draws[:, [column]], there[:, place]))
     for place in np.flatnonzero((number >= 2) & ~many):
         share = float(sums[:, place].sum() / counts[:, place].sum())
         low[place], high[place] = wilson(share, int(number[place]))
