@@ -1,7 +1,7 @@
 """A loaded checkpoint: what all models offer to the rest of this stage, however they were loaded."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -107,6 +107,19 @@ class Checkpoint(ABC):
                 "cannot be computed from it; it is not supported"
             )
         return head
+
+    @property
+    def embeddings(self) -> int | None:
+        """How many tokens have an embedding; None where ids that have none stand for images."""
+        return None
+
+    def with_kernel(self, same: Callable[["Checkpoint"], bool]) -> "Checkpoint":
+        """A causal model, observed by a kernel from now on if it was under its mask and that is `same`; else itself.
+
+        Args:
+            same: whether the model, observed so, computes what it did.
+        """
+        return self
 
     @property
     @abstractmethod

@@ -8,7 +8,7 @@ before it must stay the same, and no mask may let a token see a later one.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from PIL import Image
@@ -17,16 +17,13 @@ from torch import Tensor
 from extract.attention.packing import pack
 from extract.attention.readers import LayerInput
 from extract.images.preprocessing import Pixels, blank_image
-from extract.models.checkpoint import PACKAGE, Checkpoint
+from extract.models.checkpoint import Checkpoint
 from extract.prompts.chat_template import ChatTemplate
 from extract.prompts.prompt import Prompt, PromptBuilder
 from extract.questions.samples import Unusable
 from schemas.errors import HeadflowError
 from schemas.roles import BOS, IMAGE, ROLES
 from schemas.text import one_line, short
-
-if TYPE_CHECKING:
-    from extract.models.transformers_model import TransformersModel
 
 QUESTION = "Is there a picture?"
 TOO_LONG = "prompt_too_long"
@@ -81,7 +78,7 @@ def check_model(model: Checkpoint, prompts: PromptBuilder) -> Checkpoint:
         raise HeadflowError(f"tokens of this {model.prompt_format.family} see later ones, which is not assumed of it")
     causal = unchanged and not masks.later
     if causal and masks.plain:
-        model = _with_kernel(model, lambda other: _difference(plain, passes.observed(other)) <= tolerance)
+        model = model.with_kernel(lambda other: _difference(plain, passes.observed(other)) <= tolerance)
     return replace(model, causal=causal)
 
 
@@ -169,29 +166,6 @@ class _Masks:
             self.plain &= bool((layer.mask == torch.ones_like(layer.mask).tril()).all())
 
 
-def _with_kernel(model: Checkpoint, same: Callable[[Checkpoint], bool]) -> Checkpoint:
-    """A causal model, observed by a kernel if it was under its mask and `same` finds that nothing else changes."""
-    own = _of_transformers(model)
-    if own is None or not own.can_have_kernel:
-        return model
-    faster = own.with_kernel()
-    try:
-        if same(faster):
-            return faster
-    except Exception:  # such as of attention that caps its scores: the mask remains
-        pass
-    return own.under_mask()
-
-
-def _of_transformers(model: Checkpoint) -> "TransformersModel | None":
-    """The model, if it is of a class of transformers; theirs needs a later version than the llava package has."""
-    if model.format == PACKAGE:
-        return None
-    from extract.models.transformers_model import TransformersModel
-
-    return model if isinstance(model, TransformersModel) else None
-
-
 def _difference(one: Tensor, other: Tensor) -> float:
     """How far hidden states are apart, as a share of their norm."""
     return float((one - other).norm() / one.norm())
@@ -226,11 +200,8 @@ def _hints(model: Checkpoint, error: str) -> list[str]:
 
 def _check_vocabulary(model: Checkpoint, prompt: Prompt) -> None:
     """Check that the model has an embedding for each token."""
-    own = _of_transformers(model)
-    if own is None:
-        return
-    known, last = own.model.get_input_embeddings().weight.shape[0], max(prompt.input_ids)
-    if last >= known:
+    known, last = model.embeddings, max(prompt.input_ids)
+    if known is not None and last >= known:
         raise HeadflowError(
             f"the tokenizer writes token {last} (tokenizer.json), and the model has {known} embeddings (vocab_size in "
             "config.json): they are of two models"

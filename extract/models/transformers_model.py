@@ -1,6 +1,6 @@
 """A model of transformers, observed: the one place that runs one."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from inspect import signature
@@ -73,19 +73,23 @@ class TransformersModel(Checkpoint):
         return given[-1]
 
     @property
-    def can_have_kernel(self) -> bool:
-        """Whether a causal kernel could compute its attention, now under its mask: there is no window."""
-        return self.kernel is None and not has_window(self.model.config.get_text_config())
+    def embeddings(self) -> int:
+        """See `Checkpoint.embeddings`."""
+        return int(self.model.get_input_embeddings().weight.shape[0])
 
-    def with_kernel(self) -> "TransformersModel":
-        """The same model, observed by a causal kernel from now on."""
+    def with_kernel(self, same: Callable[[Checkpoint], bool]) -> Checkpoint:
+        """See `Checkpoint.with_kernel`."""
+        if self.kernel is not None or has_window(self.model.config.get_text_config()):
+            return self
         observe_language_model(self.model, causal=True)
-        return replace(self, kernel=_choose_kernel(self.model))
-
-    def under_mask(self) -> "TransformersModel":
-        """The same model, observed under its own mask from now on."""
+        faster = replace(self, kernel=_choose_kernel(self.model))
+        try:
+            if same(faster):
+                return faster
+        except Exception:  # such as of attention that caps its scores: the mask remains
+            pass
         observe_language_model(self.model, causal=False)
-        return replace(self, kernel=None)
+        return self
 
     def _observation(self, batch: Batch) -> Observation | MaskedObservation:
         """What observes a forward pass over a batch."""

@@ -1,5 +1,7 @@
 """What the look before a run must find, each made on purpose in a model that is otherwise sound."""
 
+import ast
+import inspect
 import json
 import shutil
 from dataclasses import replace
@@ -8,7 +10,7 @@ from typing import ClassVar
 import pytest
 import torch
 
-from extract.models import families
+from extract.models import families, self_check
 from extract.models import transformers_format as hf_checkpoints
 from extract.models.loading import load_model
 from extract.models.self_check import check_model
@@ -149,3 +151,10 @@ def test_a_tokenizer_without_its_settings(checkpoint_path, extract, tmp_path, ca
     (path / "tokenizer_config.json").unlink()
     assert extract(tmp_path / "run", model_path=path, conv_mode="vicuna_v1") == 2
     assert "puts its first token into the middle of the prompt; files of the tokenizer" in capsys.readouterr().err
+
+
+def test_it_runs_with_the_transformers_of_the_llava_package():
+    """Which has no attention interface, so that modules of today's models cannot be imported there."""
+    imported = {node.module for node in ast.walk(ast.parse(inspect.getsource(self_check))) if hasattr(node, "module")}
+    assert "extract.models.checkpoint" in imported
+    assert not [name for name in imported if name.startswith(("transformers", "extract.models.transformers"))]
