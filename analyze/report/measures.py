@@ -2,7 +2,7 @@
 
 looking        the mass columns of `heads`
 contributing   the columns of `contributions`, towards the right answer: times 1 where it is Yes, -1 where it is No
-mattering      the effect of knocking out the single head: the loss of margin of the right answer, by job
+mattering      the effect of knocking out the single head: the loss of lead of the right answer, by job
 """
 
 from collections.abc import Callable

@@ -30,7 +30,7 @@ MEANS: dict[str, tuple[Draw, float]] = {
 IMAGES = (20, 25, 60, 200)
 # Images of each category, and the chance with which one of their answers changes
 LOSSES = {
-    "one category churns, a small one is still": ((150, 10), (0.2, 0.005)),
+    "one category churns, a small one hardly changes": ((150, 10), (0.2, 0.04)),
     "the same, and the small one churns too": ((150, 10), (0.2, 0.2)),
     "fourteen categories, few changes": ((60,) * 14, (0.01,) * 14),
     "fourteen categories, many changes": ((60,) * 14, (0.3,) * 14),
