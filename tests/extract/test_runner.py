@@ -289,7 +289,8 @@ IMAGES = {
     "truncated": (JPEG[: len(JPEG) // 2], "image_unreadable"),
     "zero bytes": (b"", "image_unreadable"),
     "20000x20000": (png(20_000, 20_000), "image_too_large"),
-    "1x4000": (png(1, 4_000), "image_too_large"),
+    "1x4000": (png(1, 4_000), None),
+    "1x300000": (png(1, 300_000), "image_too_large"),  # once its short edge is resized
     "1x1": (png(1, 1), None),
     "cmyk": (READABLE["cmyk"], None),
     "palette": (READABLE["palette with transparency"], None),
