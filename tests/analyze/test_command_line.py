@@ -159,7 +159,8 @@ def test_control_characters_never_reach_the_terminal(odd, capsys, command):
     printed = "".join(capsys.readouterr())
     assert code == (2 if name == "verify" else 0)
     assert printed.replace("\n", "").replace("\r", "").isprintable()  # the second of the progress bar
-    assert (r"a\x1b[31mb\nc\u202ed\x9be" in printed) == (name in ("summary", "verify"))
+    written = "".join(printed.split())  # without the line breaks of a narrow table
+    assert (r"a\x1b[31mb\nc\u202ed\x9be" in written) == (name in ("summary", "verify"))
 
 
 def test_nor_those_of_what_is_wrong(odd, capsys):
