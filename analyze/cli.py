@@ -97,7 +97,10 @@ def parser() -> Parser:
         help="end of the y axis of histograms (default: fits)",
     )
     plots.add_argument(
-        "--vmax", type=number(float, LEAST, 1), metavar="V", help="end of the scale of bars and maps (default: fits)"
+        "--vmax",
+        type=number(float, LEAST, 1),
+        metavar="V",
+        help="end of the scale of bars and maps of attention (default: fits)",
     )
     plots.add_argument(
         "--layers", nargs="+", metavar="L", help="layers that get a picture, as 3, 0-7 or 24- (default all)"

@@ -87,13 +87,18 @@ class Diagnosis:
         return lines
 
     def _difficulties(self) -> list[str]:
-        if self.difficulty.empty:
-            return []
         planted = self.difficulty[self.difficulty["difficulty"] != NO_DIFFICULTY]
+        if planted.empty:
+            return []
         worse = planted[planted["difference_high"] < -ROUNDING].sort_values("difference")
         than = f"`{NO_DIFFICULTY}`" if NO_DIFFICULTY in set(self.difficulty["difficulty"]) else "all others"
         if worse.empty:
-            return [f"difficulty: no difficulty can be told from {than}"]
+            told = planted["difference_high"].notna().any()
+            return [
+                f"difficulty: none is significantly harder than {than}"
+                if told
+                else f"difficulty: whether one is harder than {than} cannot be told"
+            ]
         names = ", ".join(f"{row['difficulty']} ({row['difference']:+.0f} points)" for _, row in worse.iterrows())
         return [f"difficulty: harder than {than}: {names}"]
 

@@ -20,11 +20,11 @@ from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap
 from analyze.statistics.clusters import Array, Clusters
 from analyze.statistics.contrasts import STATES
 from analyze.statistics.intervals import mean_of_images
-from analyze.statistics.multiplicity import sign_flip_maximum
+from analyze.statistics.multiplicity import can_be_significant, sign_flip_maximum
 from analyze.tables.frames import Heads, wordings
 from analyze.tables.values import lead, observed_samples, sample_values
 from schemas.errors import HeadflowError
-from schemas.text import listed
+from schemas.text import counted, listed
 
 SIGNIFICANT = 0.05
 NAMED = 3  # heads named in the verdict
@@ -120,13 +120,19 @@ class PromptComparison:
 
     def _shifts(self) -> list[str]:
         lines = []
-        for (wording, flow), rows in self.heads.groupby(["wording", "flow"], sort=False):
+        groups = self.heads.groupby(["wording", "flow"], sort=False)
+        for (wording, flow), rows in groups:
             moved = rows[rows["significant"]]
             first = moved.loc[moved["difference"].abs().nlargest(NAMED).index]
             heads = ", ".join(
                 f"L{row['layer']}H{row['head']} ({row['difference']:+.3f})" for _, row in first.iterrows()
             )
-            found = f"{len(moved)} of {len(rows)} heads shift, {heads} most" if len(moved) else "no head shifts"
+            found = f"{len(moved)} of {len(rows)} heads shift, {heads} most"
+            if moved.empty:
+                told = can_be_significant(self.images, tests=len(groups))
+                found = (
+                    "no head shifts significantly" if told else f"cannot be told from {counted(self.images, 'image')}"
+                )
             lines.append(f"heads, {flow}, from {self.baseline} to {wording}: {found}")
         return lines
 

@@ -6,7 +6,7 @@ import pandas as pd
 
 from analyze.compare.sentences import Sentence
 from analyze.statistics.clusters import Clusters
-from analyze.statistics.multiplicity import FLOOR, Tested, sign_flip_maximum
+from analyze.statistics.multiplicity import FLOOR, Tested, can_be_significant, sign_flip_maximum
 from analyze.statistics.reliability import disattenuated, samples_needed, spearman_brown, split_half
 from analyze.tables.frames import Heads
 from analyze.tables.values import Values, head_columns
@@ -27,12 +27,14 @@ class HeadDifferences:
         reliability: how far the differences would be the same on other images: Spearman's correlation over heads
             between halves of the images, stepped up to all of them; None likewise.
         images_needed: how many images would give a reliability of `WANTED`; None likewise.
+        testable: whether so few images can give any p at which a head differs significantly.
     """
 
     table: pd.DataFrame
     correlation: float | None
     reliability: float | None
     images_needed: float | None
+    testable: bool
 
 
 def obstacle(a: Heads, b: Heads, *, related: bool) -> Sentence | None:
@@ -87,4 +89,5 @@ def compare_heads(
         correlation,
         None if half is None else spearman_brown(half),
         None if half is None else samples_needed(half, clusters.images // 2, WANTED),
+        can_be_significant(clusters.images, tests),
     )

@@ -82,7 +82,10 @@ def heads_in_words(heads: Sequence[HeadDifferences], obstacle: Sentence | None, 
 
 def _heads(each: HeadDifferences, floor: float) -> Sentence:
     some, more = int(each.table["significant"].sum()), None
-    found = Sentence("heads_differ", some=some, number=len(each.table)) if some else Sentence("heads_alike")
+    if some:
+        found = Sentence("heads_differ", some=some, number=len(each.table))
+    else:
+        found = Sentence("heads_alike" if each.testable else "untold")
     if some and each.reliability is not None and each.images_needed is not None:
         values = {"value": each.reliability, "wanted": WANTED}
         endless = math.isinf(each.images_needed)

@@ -52,6 +52,11 @@ class Looks:
     layer: tuple[int, Lead] | None
 
     @property
+    def told(self) -> bool:
+        """Whether heads are found to localise best, on images that did not choose them."""
+        return self.lead is not None and self.lead.high < 0  # False where NaN
+
+    @property
     def localising(self) -> list[tuple[int, int]]:
         """The heads that localise best, the best one first."""
         rows = self.table[self.table["localises"]].sort_values("spatial_entropy", kind="stable")

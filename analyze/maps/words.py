@@ -61,7 +61,7 @@ def _localising(looks: Looks, kept: int) -> str:
         f"{CHOSEN} that are chosen on one half of the images differ from the other candidates by {lead.mean:+.2f} nats"
         f"{_interval(lead.low, lead.high, '{:+.2f}')} on the {lead.images} others"
     )
-    if lead.high >= 0:
+    if not looks.told:
         return f"no head localises better than the others, as far as can be told; lowest, {candidates}: {found}; {gap}"
     return f"localise best, {candidates}: {found} ({what}); {have}; {gap}"
 

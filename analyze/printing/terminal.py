@@ -94,7 +94,9 @@ def _cell(value: Any, digits: int, *, small: bool = False) -> str:
         return ""
     if not isinstance(value, float | np.floating):
         return printable(value)
-    return f"{value:.1g}" if small and 0 < value < 0.5 * 10**-digits else f"{value:.{digits}f}"
+    if small and 0 < value < 10 ** (1 - digits):
+        return f"{value:.2g}"
+    return f"{value + 0.0:.{digits}f}" if round(value, digits) else f"{0:.{digits}f}"
 
 
 def _with_bounds(values: list[str], lows: list[str], highs: list[str]) -> list[list[str]]:

@@ -150,4 +150,4 @@ def wilson(share: float, number: int, level: float = LEVEL) -> tuple[float, floa
     z = stats.norm.ppf((1 + level) / 2)
     middle = (share + z**2 / (2 * number)) / (1 + z**2 / number)
     half = z / (1 + z**2 / number) * np.sqrt(share * (1 - share) / number + z**2 / (4 * number**2))
-    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
+    return max(0.0, min(float(middle - half), share)), min(1.0, max(float(middle + half), share))

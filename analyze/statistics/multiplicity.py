@@ -8,7 +8,7 @@ from scipy import stats
 
 from analyze.statistics.clusters import Array
 
-FLIPS, SEED = 10_000, 0
+FLIPS, SEED, LEVEL = 10_000, 0, 0.05
 ROWS = 1_000  # sign flips computed at once
 FLOOR = 1e-5  # of float32: smaller differences are those of rounding, however regular
 
@@ -34,7 +34,7 @@ def sign_flip_maximum(
     flips: int = FLIPS,
     seed: int = SEED,
     floor: float = FLOOR,
-    level: float = 0.05,
+    level: float = LEVEL,
     tests: int = 1,
 ) -> Tested:
     """Test many paired differences at once by flipping the signs of whole images.
@@ -67,6 +67,15 @@ def sign_flip_maximum(
         reached += (largest[:, None] >= observed * (1 - 1e-9)).sum(axis=0)
     p = np.minimum(tests * (1 + reached) / (flips + 1), 1)
     return Tested(mean, p, (p <= level) & (np.abs(mean) > floor))
+
+
+def can_be_significant(images: int, tests: int = 1) -> bool:
+    """Whether sign flips of so many images can give a p of 0.05: the smallest is 2 of all 2^images ways to flip them.
+
+    Args:
+        tests: as in `sign_flip_maximum`.
+    """
+    return tests * 2.0 ** (1 - images) <= LEVEL
 
 
 def _t(mean: Array, squares: Array, number: int) -> Array:

@@ -21,7 +21,9 @@ def present(
     show: Callable[[], None],
     draw: Callable[[], list[Path]],
 ) -> None:
-    """Print a verdict, write tables as CSV, print what `show` prints of them, and draw.
+    """Write tables as CSV and draw, then print a verdict and what `show` prints of the tables.
+
+    Files come first, as whoever reads what is printed may stop reading.
 
     Args:
         tables: by the names of their files in `folder`.
@@ -29,15 +31,16 @@ def present(
         draw: writes pictures; returns their paths.
 
     Raises:
-        HeadflowError: the tables cannot be written; what they have is printed before.
+        HeadflowError: the tables cannot be written; the result is printed before.
     """
-    print("\n" + "\n".join(map(printable, verdict)))
-    unwritten = write_csv(tables, folder)  # first: whoever reads what is printed may stop reading
-    show()
-    if unwritten:
-        raise unwritten
-    paths = draw()
-    record_outputs(run, [*(folder / name for name in tables), *paths])
+    try:
+        if unwritten := write_csv(tables, folder):
+            raise unwritten
+        paths = draw()
+        record_outputs(run, [*(folder / name for name in tables), *paths])
+    finally:
+        print("\n" + "\n".join(map(printable, verdict)))
+        show()
     made = f"{counted(len(tables), 'table')} and {counted(len(paths), 'picture')}"
     print("\n" + printable(f"written: {made} in {folder}"))
 

@@ -47,13 +47,13 @@ def largest_effects(job: Job, samples: pa.Table, number: int = LARGEST) -> list[
     if not measured.any():
         return []
     mean, half = _intervals(sums, counts)
-    order = np.argsort(np.where(measured, -mean, np.inf), kind="stable")[: min(number, int(measured.sum()))]
+    order = np.argsort(np.where(measured, -np.abs(mean), np.inf), kind="stable")[: min(number, int(measured.sum()))]
     width = max(len(printable(names[one])) for one in order)
     questions, images = int(counts.sum(axis=0).max()), int((counts > 0).sum(axis=0).max())
     return [
-        f"the largest of {counted(len(names), 'effect')}: loss of the lead of the right answer, in logits, on "
-        f"{counted(questions, 'question')} on {counted(images, 'image')}; 95% interval by image, of each by itself: "
-        "the largest of many are too large by chance",
+        f"the largest of {counted(len(names), 'effect')}, gains as negative ones: loss of the lead of the right "
+        f"answer, in logits, on {counted(questions, 'question')} on {counted(images, 'image')}; 95% interval by image, "
+        "of each by itself: the largest of many are too large by chance",
         *(f"  {printable(names[one]):{width}}  {mean[one]:+.3f}{_bounds(mean[one], half[one])}" for one in order),
     ]
 

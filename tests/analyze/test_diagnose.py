@@ -217,7 +217,7 @@ def test_difficulty_is_compared_within_categories(tmp_path):
     near = found.difficulty.set_index("difficulty").loc["near"]
     assert near["accuracy"] == 50
     assert near["difference"] == pytest.approx(0)
-    assert "difficulty: no difficulty can be told from `none`" in found.verdict()
+    assert "difficulty: none is significantly harder than `none`" in found.verdict()
 
 
 def test_one_question_an_image_has_no_pairs(tmp_path, capsys):

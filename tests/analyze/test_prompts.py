@@ -135,7 +135,7 @@ def test_the_head_that_was_shifted_is_found(found):
     assert bool(rows.loc[("long", 1, 2), "significant"])
     assert rows.loc[("long", 1, 2), "difference"] > 0.03
     assert found.heads.loc[found.heads["significant"], ["wording", "layer", "head"]].values.tolist() == [["long", 1, 2]]
-    assert "heads, a2v, from short to bare: no head shifts" in found.verdict()
+    assert "heads, a2v, from short to bare: no head shifts significantly" in found.verdict()
     assert any(
         line.startswith("heads, a2v, from short to long: 1 of 6 heads shift, L1H2 (+") for line in found.verdict()
     )

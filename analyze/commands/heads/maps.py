@@ -115,7 +115,7 @@ def _figures(found: "Localisation", overlays: "Overlays") -> "Iterator[tuple[str
     from analyze.pictures.of_run import subject
 
     of = (counted(len(found.samples), "sample"), *subject(found.heads))
-    yield "looks", looks_figure(found.looks.table, found.looks.threshold, of)
+    yield "looks", looks_figure(found.looks.table, found.looks.threshold, of, told=found.looks.told)
     if found.looks.layers["sink"].any():
         yield "sinks", sinks_figure(found.looks.layers, of)
     for picture in overlays.all():

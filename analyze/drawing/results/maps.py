@@ -115,14 +115,16 @@ def sinks_figure(layers: pd.DataFrame, of: Sequence[str]) -> Figure:
     return figure
 
 
-def looks_figure(table: pd.DataFrame, threshold: float, of: Sequence[str]) -> Figure:
-    """Spatial entropy against mass, a mark for each head that has a map; those that localise best by their names.
+def looks_figure(table: pd.DataFrame, threshold: float, of: Sequence[str], *, told: bool) -> Figure:
+    """Spatial entropy against mass, a mark for each head that has a map; those of lowest entropy by their names.
 
     Args:
         table: `layer`, `head`, `mass`, `spatial_entropy`, `localises`.
         threshold: the mass above which heads are candidates.
+        told: whether those of lowest entropy are found to localise best.
     """
-    width, labels = across(ONE_COLUMN), ["heads", "localise best", "quarter with the largest mass"]
+    lowest = "localise best" if told else "lowest entropy"
+    width, labels = across(ONE_COLUMN), ["heads", lowest, "quarter with the largest mass"]
     above = legend_height(labels, "", SMALL, width - 2 * PAD) + PAD
     figure = figure_below_title(width, 3.4 + above, "Heads that look much, and at one place", of)
     (axes,) = place_panels(figure, above=above)

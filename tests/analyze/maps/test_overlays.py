@@ -137,7 +137,7 @@ def test_figures_are_as_wide_as_columns_and_hold_their_texts(found, folder, samp
 def test_figures_of_heads_and_layers(found):
     with style():
         for figure in (
-            looks_figure(found.looks.table, found.looks.threshold, ("a run",)),
+            looks_figure(found.looks.table, found.looks.threshold, ("a run",), told=True),
             sinks_figure(found.looks.layers, ("a run",)),
         ):
             names = ("frame 0", "texts 0")  # heads that localise best are named in the panel

@@ -85,13 +85,13 @@ def test_the_same_command_again_changes_nothing(run, capsys):
     )
     images = content.groupby([content["name"], content["sample_id"].map(samples["image_sha256"])])["effect"].mean()
     lines = out.splitlines()[-10:]
-    expected = images.groupby("name").mean().sort_values(ascending=False).head(10)
+    expected = images.groupby("name").mean().sort_values(key=abs, ascending=False).head(10)
     assert [line.split()[0] for line in lines] == expected.index.tolist()
     for line, (name, mean) in zip(lines, expected.items(), strict=True):
         own = images[name]
         low, high = stats.t.interval(0.95, len(own) - 1, mean, stats.sem(own))
         assert line.split(maxsplit=1)[1] == f"{mean:+.3f} ({low:+.3f} to {high:+.3f})"
-    assert f"the largest of {HEADS} effects: " in out
+    assert f"the largest of {HEADS} effects, " in out
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
