@@ -4,6 +4,7 @@ import pytest
 
 from analyze.drawing import fonts
 from analyze.drawing.figures import FigureFiles
+from tests.support.pictures import write_empty
 
 FONT = "Made up"  # which no machine has
 
@@ -16,17 +17,7 @@ def only_latin(monkeypatch):
 
 @pytest.fixture(scope="module")
 def undrawn():
-    """Make figures and write an empty file for each, as to draw them takes longer than all else that a command does.
-
-    `test_pages` draws those of every command.
-    """
-
-    def save(self, figure, path):
-        path = path.with_name(f"{path.name}.{self.kind}")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-        return path
-
+    """Write no pictures: see `write_empty`."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(FigureFiles, "save", save)
+        patch.setattr(FigureFiles, "save", write_empty)
         yield

@@ -10,12 +10,13 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from analyze.__main__ import main
-from analyze.drawing.figures import style
+from analyze.drawing.figures import FigureFiles, style
 from analyze.drawing.results.verification import draw_deviations, draw_means, verification_figure
 from analyze.reference import LLAVA_MME, read_reference
 from analyze.tables.frames import open_heads
 from analyze.verify import TOLERANCES, compare_figures, verify
 from tests.support.boxes import badly_placed
+from tests.support.pictures import write_empty
 from tests.support.runs import MME, edit_manifest, write_run
 
 FLOWS = ("t2v", "v2t")
@@ -73,8 +74,9 @@ def figures_of(run) -> dict:
 
 
 @pytest.fixture
-def against(run, tmp_path):
+def against(run, tmp_path, monkeypatch):
     """Verify the run against its own figures, changed; returns the exit code."""
+    monkeypatch.setattr(FigureFiles, "save", write_empty)
     exact = figures_of(run)
 
     def call(change=lambda reference: None, *flags):

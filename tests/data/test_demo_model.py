@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -52,6 +53,7 @@ def knocked_out(roles: list[str], heads: int, blind: Iterable[int]) -> torch.Ten
     return torch.zeros(hidden.shape).masked_fill(hidden, torch.finfo(torch.float32).min)[None]
 
 
+@cache
 def pixels_of(model: Path, image: Path) -> torch.Tensor:
     """An image as the model takes it, float32 [1, 3, height, width]."""
     return CLIPImageProcessorPil.from_pretrained(model)(images=Image.open(image).convert("RGB"), return_tensors="pt")[
