@@ -137,7 +137,9 @@ def of_diagnose(
     lines = diagnose.Diagnosis(states, difficulty, None, diagnose.NO_CONTRASTS.assign(adjusted_p=0.0), {}, {}, samples)
     verdict = lines.verdict()
     found.sentence("diagnose: says yes too often", any("says yes too" in line for line in verdict))
-    found.sentence("diagnose: a difficulty is harder", any("harder than" in line for line in verdict))
+    found.sentence(
+        "diagnose: a difficulty is harder", any(line.startswith("difficulty: harder than") for line in verdict)
+    )
     for row in states.to_dict("records"):
         where = "over all" if row["category"] == ALL else "by category"
         truth = truths.loc[row["category"], "accuracy"]
