@@ -96,7 +96,7 @@ def _cell(value: Any, digits: int, *, small: bool = False) -> str:
         return printable(value)
     if small and 0 < value < 10 ** (1 - digits):
         return f"{value:.2g}"
-    return f"{value + 0.0:.{digits}f}" if round(value, digits) else f"{0:.{digits}f}"
+    return f"{value if round(value, digits) else 0:.{digits}f}"  # no -0.0
 
 
 def _with_bounds(values: list[str], lows: list[str], highs: list[str]) -> list[list[str]]:

@@ -7,7 +7,6 @@ and the effects, which go with the hits from image to image and with the layer. 
 sinks, no head points better than a random patch, the centre or another head, and pointing does not go with effects.
 """
 
-import argparse
 from collections import Counter
 from dataclasses import dataclass
 
@@ -22,6 +21,7 @@ from analyze.maps.ranking import rank_looks
 from analyze.maps.words import in_words
 from analyze.statistics.bootstrap import Bootstrap
 from analyze.statistics.clusters import Clusters
+from tests.simulations.rates import count, print_rates
 
 EDGE, BOX = 8, 3  # patches along an edge, of the grid and of a box
 GRID = Grid(EDGE, EDGE, (0, 0, EDGE, EDGE), EDGE, EDGE)
@@ -113,22 +113,8 @@ def goes_with_effects(random: np.random.Generator, world: World, bootstrap: Boot
 
 def simulate(world: World, runs: int, *, resamples: int = 300, seed: int = 0) -> Counter[str]:
     """In how many runs each sentence is false."""
-    random, found = np.random.default_rng(seed), Counter()
-    for _ in range(runs):
-        found.update({name: int(wrong) for name, wrong in false_sentences(random, world, resamples).items()})
-    return found
-
-
-def main() -> None:
-    """Print the rates."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, default=200)
-    runs = parser.parse_args().runs
-    for world in WORLDS:
-        print(world)
-        for name, number in simulate(world, runs).items():
-            print(f"  {number / runs:6.1%}  {name}", flush=True)
+    return count(lambda random: false_sentences(random, world, resamples), runs, seed)
 
 
 if __name__ == "__main__":
-    main()
+    print_rates(__doc__, WORLDS, simulate)

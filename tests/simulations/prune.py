@@ -7,7 +7,6 @@ in effects and in each criterion, independently. In both, attention and effects 
 with the layer. What a set costs is the sum of its heads' effects, and no set loses as little as is allowed.
 """
 
-import argparse
 from collections import Counter
 from dataclasses import dataclass
 
@@ -23,6 +22,7 @@ from analyze.prune.ranking import rank, relations
 from analyze.prune.words import costs_in_words, ranking_in_words
 from analyze.statistics.clusters import Clusters
 from schemas.jobs.head_sets import HeadSet
+from tests.simulations.rates import count, print_rates
 from tests.support.runs import sample
 
 CRITERIA = {HEADS: ("a2v", "q2v", "direct", EFFECT), LAYERS: ("bi_last", EFFECT)}
@@ -106,22 +106,8 @@ def false_sentences(random: np.random.Generator, world: World, draws: int) -> di
 
 def simulate(world: World, runs: int, *, draws: int = 300, seed: int = 0) -> Counter[str]:
     """In how many runs each sentence is false."""
-    random, found = np.random.default_rng(seed), Counter()
-    for _ in range(runs):
-        found.update({name: int(wrong) for name, wrong in false_sentences(random, world, draws).items()})
-    return found
-
-
-def main() -> None:
-    """Print the rates."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, default=200)
-    runs = parser.parse_args().runs
-    for world in WORLDS:
-        print(world)
-        for name, number in simulate(world, runs).items():
-            print(f"  {number / runs:6.1%}  {name}", flush=True)
+    return count(lambda random: false_sentences(random, world, draws), runs, seed)
 
 
 if __name__ == "__main__":
-    main()
+    print_rates(__doc__, WORLDS, simulate)
