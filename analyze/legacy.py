@@ -81,7 +81,7 @@ def export_records(heads: Heads, scope: TextScope, path: Path) -> int:
         for sample, layers in zip(heads.samples[observed].itertuples(), values, strict=True)
     ]
     rows_in_file = heads.samples.loc[observed, "row"]
-    if rows_in_file.notna().all():  # the earlier tool's order; a run of version 1 has no `row`
+    if rows_in_file.notna().all():  # the earlier tool's order; a run merged from several files has no `row`
         records = [records[place] for place in np.argsort(rows_in_file.to_numpy(np.int64), kind="stable")]
     content = io.BytesIO()  # torch tells of a file that it cannot write by any error
     torch.save(records, content)

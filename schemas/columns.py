@@ -196,7 +196,14 @@ REASONS = {
 SAMPLES = (
     SAMPLE_ID,
     CATEGORY,
-    Column("row", pa.int32(), "index", True, "place in the question file, from 0; null in a run of version 1", 0),
+    Column(
+        "row",
+        pa.int32(),
+        "index",
+        True,
+        "place in the question file, from 0; null in a run merged from several question files",
+        0,
+    ),
     Column(
         "prompt",
         pa.string(),

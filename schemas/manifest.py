@@ -117,7 +117,7 @@ class Manifest:
         version = content.get("schema_version")
         if version != SCHEMA_VERSION:
             raise HeadflowError(
-                f"{where} has schema version {short(version)}, this headflow reads 1 and {SCHEMA_VERSION}: "
+                f"{where} has schema version {short(version)}, this headflow reads {SCHEMA_VERSION}: "
                 "read it with the headflow that wrote it, or extract again"
             )
         manifest: Manifest = build(cls, content, str(where))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from schemas.manifest import SCHEMA_VERSION, SUBSET, Manifest
+from schemas.manifest import SUBSET, Manifest
 from schemas.store.ledger import Ledger, Part
 from schemas.store.run import Run
 
@@ -39,7 +39,6 @@ def public_manifest(run: Run) -> Manifest:
     manifest, file = run.manifest, run.manifest.question_file
     return replace(
         manifest,
-        schema_version=SCHEMA_VERSION,
         model=model_name(run),
         question_file=file and last_name(file),
         derived=manifest.derived or SUBSET,

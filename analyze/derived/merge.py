@@ -9,7 +9,7 @@ from analyze.derived.samples import check_output, write_samples
 from analyze.tables.frames import Heads, incomplete, taken_out
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
-from schemas.manifest import MERGE, SCHEMA_VERSION
+from schemas.manifest import MERGE
 from schemas.store.identity import IDENTITY
 from schemas.store.ledger import mostly_other_images
 from schemas.store.run import Run
@@ -38,7 +38,6 @@ def merge(runs: Sequence[Heads], out: Location, *, overwrite: bool) -> Run:
         _check_images(runs)
     manifest = replace(
         first,
-        schema_version=SCHEMA_VERSION,
         num_chunks=1,
         derived=MERGE,
         question_file=first.question_file if one_file else None,

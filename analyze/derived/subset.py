@@ -18,7 +18,7 @@ from analyze.tables.frames import Heads
 from schemas.columns import OK
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
-from schemas.manifest import SCHEMA_VERSION, SUBSET
+from schemas.manifest import SUBSET
 from schemas.store.run import Run
 from schemas.text import listed, one_line, short
 
@@ -59,7 +59,7 @@ def subset(
         "command": "subset", "run": str(run.path), "categories": categories and list(categories),
         "query": query, "heads_query": heads_query,
     }  # fmt: skip
-    manifest = replace(run.manifest, schema_version=SCHEMA_VERSION, num_chunks=1, derived=SUBSET)
+    manifest = replace(run.manifest, num_chunks=1, derived=SUBSET)
     images = {name: each for ledger in run.ledgers.values() for name, each in ledger.images.items()}
     wanted = set(samples.loc[chosen, "sample_id"].astype(str))
     return write_samples(out, manifest, [(run, wanted)], arguments, images=images, change={}, overwrite=overwrite)

@@ -1,6 +1,6 @@
 """Runs on disk.
 
-run, version1   how a run is opened; the same for runs of version 1
+run             how a run is opened
 ledger          a chunk's ledger: its parts and sessions
 parts           one part of a run: a Parquet file for each table
 thumbnails      small pictures of a run's images

@@ -7,7 +7,7 @@ from typing import Any
 from schemas.columns import OK
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
-from schemas.manifest import DESCRIPTIVE, SCHEMA_VERSION, SWAP, Manifest
+from schemas.manifest import DESCRIPTIVE, SWAP, Manifest
 from schemas.store.ledger import Ledger, changed_images
 from schemas.store.run import Run
 from schemas.text import short
@@ -23,14 +23,8 @@ def check_same(found: Manifest, asked: Mapping[str, Any], path: Location) -> Non
             that both have no revision: they are paths, which have many spellings; see `check_model`.
 
     Raises:
-        HeadflowError: they differ, and the message names the first difference; or the run is of an older version.
+        HeadflowError: they differ, and the message names the first difference.
     """
-    if found.schema_version != SCHEMA_VERSION:
-        raise HeadflowError(
-            f"{path} holds a run of version {found.schema_version}, which can be read, but not resumed; choose "
-            "another directory",
-            setting="output_dir",
-        )
     paths = found.revision is None and "revision" in asked and asked["revision"] is None
     for name in IDENTITY:
         if name in asked and (before := getattr(found, name)) != asked[name] and not (paths and name == "model"):

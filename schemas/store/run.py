@@ -23,7 +23,6 @@ from schemas.files.parquet import open_parquet, reading
 from schemas.files.ranges import out_of_range
 from schemas.manifest import Manifest
 from schemas.store.ledger import CHUNKS, Ledger, Part, read_ledgers
-from schemas.store.version1 import VERSION, read_version_1
 from schemas.text import one_line
 
 MANIFEST = "run.json"
@@ -175,7 +174,7 @@ def _checked(values: pa.Array | pa.ChunkedArray, column: Column, path: Location)
 
 
 def open_run(path: str | Location) -> Run:
-    """Open the run in a directory or on an object store, of version 1 or 2.
+    """Open the run in a directory or on an object store.
 
     Raises:
         HeadflowError: there is no run, or its manifest or a ledger cannot be read.
@@ -190,8 +189,5 @@ def open_run(path: str | Location) -> Run:
         begun = any((path / name).is_dir() for name in (CHUNKS, *TABLES))
         problem = "it has parts, but its manifest is gone" if begun else "it is not a run"
         raise HeadflowError(f"{path} has no {MANIFEST}: {problem}")
-    content = read_object(manifest, str(manifest))
-    if content.get("schema_version") == VERSION:
-        return Run(path, *read_version_1(content, manifest))
-    settings = Manifest.from_object(content, manifest)
+    settings = Manifest.from_object(read_object(manifest, str(manifest)), manifest)
     return Run(path, settings, read_ledgers(path / CHUNKS, settings.num_chunks, ("heads", "samples")))

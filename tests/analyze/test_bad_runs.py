@@ -72,7 +72,7 @@ FAULTS = {
     lambda run: (run / "samples" / PART).unlink(): "is missing: its ledger names it",
     lambda run: (run / "run.json").unlink(): "it has parts, but its manifest is gone",
     lambda run: (run / "run.json").write_text("{"): "is not JSON",
-    lambda run: edit_manifest(run, schema_version=3): "has schema version 3, this headflow reads 1 and 2",
+    lambda run: edit_manifest(run, schema_version=3): "has schema version 3, this headflow reads 2",
     lambda run: edit_manifest(run, layers=2**15, heads=2**15): (
         "its ledgers name 60 rows of `heads`, not 32768 x 32768 for each of 10 samples; run validate"
     ),

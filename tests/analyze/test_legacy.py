@@ -104,7 +104,7 @@ def test_records_are_in_the_order_of_the_question_file(tmp_path):
         rewrite(run, "samples", lambda table, row=row, place=place: put(table, "row", row, place))
     found = torch.load(export(run), weights_only=True)
     assert [found[place] for place in rows] == expected
-    rewrite(run, "samples", lambda table: put(table, "row", slice(None), [None] * 4))  # as in version 1
+    rewrite(run, "samples", lambda table: put(table, "row", slice(None), [None] * 4))  # as in a merge of several files
     assert torch.load(export(run), weights_only=True) == expected
 
 

@@ -1,8 +1,6 @@
 """Oracle: pandas on the rows of the run that samples are taken from."""
 
-import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,8 +16,6 @@ from schemas.validation.run import validate
 from tests.support.runs import LEDGER, PART, edit_json, flows, manifest, put, read_tables, rewrite, sample, start
 
 pytestmark = pytest.mark.usefixtures("undrawn")
-
-VERSION_1 = Path(__file__).parents[2] / "fixtures" / "run_version_1"
 
 
 @pytest.fixture
@@ -105,12 +101,6 @@ def test_extraction_does_not_resume_it(extracted, extract, tmp_path, capsys):
     capsys.readouterr()
     assert extract(tmp_path / "out") == 2
     assert "holds another run: its derived is 'subset'" in capsys.readouterr().err
-
-
-def test_a_run_of_version_1(tmp_path):
-    assert subset(VERSION_1, tmp_path / "out", categories=["OCR"]) == 0
-    assert list(validate(tmp_path / "out")) == []
-    assert json.loads((tmp_path / "out" / "run.json").read_text())["schema_version"] == 2
 
 
 def test_parts_get_the_types_of_the_contract(made_up, tmp_path):

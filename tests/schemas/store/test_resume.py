@@ -3,12 +3,10 @@
 import errno
 import itertools
 import os
-import shutil
 import signal
 import time
 from contextlib import closing
 from dataclasses import fields
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -27,7 +25,6 @@ from tests.support.runs import PART, flows, manifest, sample, start
 TABLES = ("heads", "samples")
 
 NUMBER = 10
-VERSION_1 = Path(__file__).parents[2] / "fixtures" / "run_version_1"
 
 
 def write(path, *, stop: int | None = None, skipped=(), **options) -> RunWriter:
@@ -279,15 +276,6 @@ def test_chunks_of_another_number_of_samples_are_refused(tmp_path):
     ) as error:
         start(tmp_path / "run", 6, fields={"num_chunks": 2}, samples_in_run=12, chunk=1)
     assert error.value.setting == "num_samples"
-
-
-def test_a_run_of_version_1_is_read_and_not_gone_on_with(tmp_path):
-    run = shutil.copytree(VERSION_1, tmp_path / "run")
-    found = open_run(run).manifest
-    with pytest.raises(HeadflowError, match="holds a run of version 1, which can be read, but not resumed"):
-        RunWriter(run, found, Session(), samples=13)
-    RunWriter(run, manifest(), Session(), samples=0, overwrite=True).finish()
-    assert list((run / "heads").iterdir()) == []
 
 
 def test_a_second_writer_is_refused(tmp_path):
