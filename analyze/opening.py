@@ -59,9 +59,17 @@ def files_of(arguments: argparse.Namespace) -> AbstractContextManager["FigureFil
 
 
 def output_folder(asked: Path | None, heads: "Heads", name: str = "") -> Path:
-    """Where files go: into the folder asked for, else into one in the run; but not into what makes up a run."""
+    """Where files go: into the folder asked for, else into one in the run.
+
+    Raises:
+        HeadflowError: the folder is a part of a run, or is another run, whose own results have the same names.
+    """
     folder = asked or heads.folder / name
     whole = folder.resolve()
+    if whole != heads.run.path.resolve() and holds_run(whole):
+        raise HeadflowError(
+            f"{folder} is another run, with results of its own; choose another directory", setting="output_dir"
+        )
     for each in (whole, *whole.parents):
         if each.name in OF_RUNS and holds_run(each.parent):
             table = each.name in TABLES

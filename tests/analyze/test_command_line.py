@@ -236,5 +236,8 @@ def test_the_folders_of_tables_are_for_parts_alone(made_up, capsys, command):
         assert main([*command, str(made_up), "--output-dir", str(folder)]) == 2
         whose = other if other in folder.parents else made_up
         assert capsys.readouterr().err == f"error: {folder} is a part of {whose}; see --output-dir\n"
+    assert main([*command, str(made_up), "--output-dir", str(other)]) == 2
+    says = f"error: {other} is another run, with results of its own; choose another directory; see --output-dir\n"
+    assert capsys.readouterr().err == says
     assert len(pd.read_parquet(made_up / "heads")) == 60
     assert len(pd.read_parquet(made_up / "samples")) == 10

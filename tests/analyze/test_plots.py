@@ -4,6 +4,7 @@ import unicodedata
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
@@ -24,7 +25,7 @@ from analyze.reference import LLAVA_MME, read_reference
 from analyze.tables.bins import bin_edges
 from analyze.tables.frames import open_heads
 from analyze.tables.tallies import tally
-from tests.support.runs import start, write_run
+from tests.support.runs import rewrite, start, write_run
 
 EDGES = bin_edges([0.25], None)
 
@@ -255,6 +256,20 @@ def test_two_runs_draw_the_same_bytes(made_up, tmp_path):
 def test_what_lies_outside_the_bins_is_said(made_up, tmp_path, capsys):
     assert main(["plots", str(made_up), "--output-dir", str(tmp_path), "--dpi", "20", "--range", "0", "0.1"]) == 0
     assert "of v2t lies outside the bins" in capsys.readouterr().err
+
+
+def test_a_mass_that_rounding_made_more_than_1_is_in_the_last_bin(made_up):
+    def put(table):
+        values = table["v2t"].to_numpy().copy()
+        values[:2] = [1.0000004, -1e-7]
+        return table.set_column(table.schema.get_field_index("v2t"), table.schema.field("v2t"), pa.array(values))
+
+    rewrite(made_up, "heads", put)
+    heads, _ = open_heads(made_up)
+    found = tally(heads, ("v2t",), heads.scope(None), EDGES)
+    assert found.outside()["v2t"] == 0
+    stored = pd.read_parquet(made_up / "heads")["v2t"].clip(0, 1)
+    assert found.bins["v2t"].groupby("bin").sum().tolist() == [*np.histogram(stored, EDGES)[0], 0]
 
 
 STRANGE = [

@@ -166,10 +166,13 @@ class Adding:
                 spread.fine_by_category[flow, number] += np.bincount(fine[chosen].ravel(), minlength=FINE + 1)
 
     def _bin(self, values: Array, fine: Index) -> Index:
-        """The bin of each value, looked up by its fine bin and searched for only if that does not decide it."""
+        """The bin of each value, looked up by its fine bin and searched for only if that does not decide it.
+
+        A mass is 0 to 1; what rounding left beyond, as far as readers let it pass, counts as 0 or 1.
+        """
         index = self._bin_of_fine[fine]
         undecided = index == UNDECIDED
-        index[undecided] = bin_index(values[undecided], self._task.edges)
+        index[undecided] = bin_index(values[undecided].clip(0, 1), self._task.edges)
         return index
 
     def _by_layer(self, index: Index, bins: int) -> Counts:
