@@ -113,10 +113,14 @@ class Diagnosis:
         untold = parts.loc[~parts["bias_note"].isin(["", NO_LEAN]), "category"].tolist()
         if tested := len(parts) - len(untold):
             lines = lines or [
-                f"bias: in none of {tested} categories does it say yes significantly too often, or too seldom"
+                f"bias: in none of {counted(tested, 'category', 'categories')} does it say yes significantly too "
+                "often, or too seldom"
             ]
         if untold:
-            lines.append(f"bias: cannot be told in {len(untold)} of {len(parts)} categories: {listed(untold)}")
+            lines.append(
+                f"bias: cannot be told in {len(untold)} of {counted(len(parts), 'category', 'categories')}: "
+                f"{listed(untold)}"
+            )
         return lines
 
     def _calibration(self) -> list[str]:
@@ -141,7 +145,7 @@ class Diagnosis:
                 f"L{row['layer']}H{row['head']} ({row['contrast']:.2f}, expected {row['expected']:.2f})"
                 for _, row in first.iterrows()
             )
-            heads = "1 head tells" if len(rows) == 1 else f"{len(rows)} heads tell"
+            heads = counted(len(rows), "head tells", "heads tell")
             sure = self._reliability(flow)
             lines.append(f"attention, {flow}: {heads} which question is answered wrong, {named} first{sure}")
         return lines

@@ -77,7 +77,10 @@ class PromptComparison:
     def verdict(self) -> list[str]:
         """The result in words, a line each."""
         left = f"; {self.left_out} more were not observed in all of them" if self.left_out else ""
-        lines = [f"{len(self.names)} wordings of {self.questions} questions on {self.images} images{left}"]
+        lines = [
+            f"{counted(len(self.names), 'wording')} of {counted(self.questions, 'question')} on "
+            f"{counted(self.images, 'image')}{left}"
+        ]
         return [*lines, *self._ranking(), *self._recommendation(), *self._biases(), *self._shifts()]
 
     def _ranking(self) -> list[str]:
@@ -101,7 +104,7 @@ class PromptComparison:
         nearest = rivals.sort_values("difference").iloc[0]
         return [
             f"recommendation: {first['wording']}, significantly better than each of the others ({_lead(nearest)}, "
-            f"p at most {rivals['adjusted_p'].max():.2g}, corrected for {len(self.pairs)} pairs); {sure}",
+            f"p at most {rivals['adjusted_p'].max():.2g}, corrected for {counted(len(self.pairs), 'pair')}); {sure}",
             "its accuracy was chosen as the highest on these questions, so it is biased upward: confirm it on others",
         ]
 

@@ -41,6 +41,7 @@ from analyze.summary import summarise
 from analyze.tables.frames import Heads, check_flows
 from schemas.columns import DEFAULT_FLOWS, OK
 from schemas.errors import HeadflowError
+from schemas.text import counted
 
 TOLERANCES = {
     ("overall", "mean"): 0.001,
@@ -158,7 +159,7 @@ def compare_samples(run: dict[str, int], reference: Reference) -> list[Setting]:
 
     def by_category(counts: dict[str, int]) -> str:
         if not other:
-            return f"{len(counts)} categories"
+            return counted(len(counts), "category", "categories")
         return ", ".join(f"{name} {counts.get(name, 0)}" for name in other[:FEW]) + more
 
     total = sum(run.values())

@@ -38,7 +38,9 @@ def show_prompts(arguments: argparse.Namespace) -> None:
 def check_flags(arguments: argparse.Namespace) -> None:
     """Raise `HeadflowError` if flags contradict each other."""
     if arguments.chunk_idx >= arguments.num_chunks:
-        raise HeadflowError(f"--chunk-idx {arguments.chunk_idx} is not one of {arguments.num_chunks} chunks, from 0")
+        raise HeadflowError(
+            f"--chunk-idx {arguments.chunk_idx} is not one of {counted(arguments.num_chunks, 'chunk')}, from 0"
+        )
     if arguments.overwrite and arguments.num_chunks > 1 and arguments.ray is None:
         raise HeadflowError("--overwrite would remove what other chunks have written: remove the directory yourself")
     if arguments.ray is not None and arguments.chunk_idx:
@@ -78,7 +80,9 @@ def named(arguments: argparse.Namespace) -> int:
 def say_done(done: Done, arguments: argparse.Namespace) -> None:
     """Say what was done, and warn if the first token is no answer, or not one of the two that `margin` compares."""
     if done.unchanged:
-        print(f"{done.there} of {done.there} samples are there already, the run stays as it is")
+        print(
+            f"{done.there} of {counted(done.there, 'sample is', 'samples are')} there already, the run stays as it is"
+        )
         return
     print(f"{counted(done.observed, 'sample')} observed, {done.rows:,} rows in {arguments.output_dir}")
     for reason, count in done.skipped.most_common():
@@ -89,8 +93,8 @@ def say_done(done: Done, arguments: argparse.Namespace) -> None:
         yes, no = written.manifest.answer_tokens
         print(
             f"warning: `margin` ({short(yes)} against {short(no)}) contradicts `p_yes` and `p_no`, which count every "
-            f"spelling, in {contradictions} of {answered} samples; name the answers that the model gives with "
-            "--answer-tokens",
+            f"spelling, in {contradictions} of {counted(answered, 'sample')}; name the answers that the model gives "
+            "with --answer-tokens",
             file=sys.stderr,
         )
     if warning := not_answered_of(written):

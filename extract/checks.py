@@ -18,7 +18,7 @@ from schemas.columns import REASONS
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.store.run import Run
-from schemas.text import one_line, short
+from schemas.text import counted, one_line, short
 from schemas.validation.answers import not_answered
 
 
@@ -60,9 +60,10 @@ def too_many_skipped(run: Run) -> str | None:
     for reason, count in reasons.most_common(1):
         if count * 10 >= len(rows) * 9:
             detail = next(row["detail"] for row in rows if row["reason"] == reason)
+            of = counted(len(rows), "sample was", "samples were")
             return (
-                f"{count} of {len(rows)} samples were skipped for one reason, {reason} ({REASONS[reason]}): "
-                f"{one_line(detail)[:300]}; they are not kept, and the command runs them again once the cause is mended"
+                f"{count} of {of} skipped for one reason, {reason} ({REASONS[reason]}): {one_line(detail)[:300]}; they "
+                "are not kept, and the command runs them again once the cause is mended"
             )
     return None
 

@@ -16,6 +16,7 @@ from schemas.errors import HeadflowError, Stopped
 from schemas.manifest import EXTRACTED, ORIGINAL
 from schemas.store.run import open_run
 from schemas.store.writer import TO_RESUME, RunWriter
+from schemas.text import counted
 from schemas.validation.answers import not_answered
 
 FIRST = 16  # samples of a session that are looked at, so that a warning comes before hours of work
@@ -99,4 +100,5 @@ class Extractor(Loop):
 def _progress(writer: RunWriter) -> str:
     run = open_run(writer.path)
     written = sum(part.rows["samples"] for part in run.parts)
-    return f"stopped: {written} of {run.samples_asked} samples are written to {writer.path}; {TO_RESUME}"
+    there = f"{written} of {counted(run.samples_asked or 0, 'sample is', 'samples are')} written"
+    return f"stopped: {there} to {writer.path}; {TO_RESUME}"

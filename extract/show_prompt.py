@@ -13,7 +13,7 @@ from extract.prompts.templates import IMAGE_PLACEHOLDER
 from extract.questions.question_set import QuestionSet
 from extract.questions.samples import Sample, Unusable
 from schemas.roles import IMAGE, ROLES
-from schemas.text import printable
+from schemas.text import counted, printable
 
 
 def prompt_lines(
@@ -60,7 +60,7 @@ def strip(prompt: Prompt, tokenizer: PreTrainedTokenizerBase) -> Iterator[str]:
     Pieces are the tokenizer's own, which mark a space by a sign such as `▁`.
     """
     counts = ", ".join(f"{name[2:]} {count}" for name, count in prompt.counts().items())
-    yield f"{len(prompt.input_ids)} tokens: {counts}"
+    yield f"{counted(len(prompt.input_ids), 'token')}: {counts}"
     pieces = (
         IMAGE_PLACEHOLDER
         if role == IMAGE

@@ -30,9 +30,9 @@ def storable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def counted(number: int, noun: str) -> str:
-    """A number of things, such as `1 sample` or `2,374 samples`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """A number of things, such as `1 sample` or `2,374 samples`; `many` is the plural if it is not `one` with an s."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def listed(names: Sequence[object], shown: int = 5) -> str:

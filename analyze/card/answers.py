@@ -35,7 +35,8 @@ def lacking(heads: Heads) -> Iterator[str]:
     run, there = heads.run, len(heads.samples)
     written = sum(part.rows.get("samples", 0) for part in run.parts)
     if not run.complete:
-        yield f"The run is not complete: it covers {there:,} of {run.samples_asked or 0:,} samples{_chunks(run)}."
+        asked = counted(run.samples_asked or 0, "sample")
+        yield f"The run is not complete: it covers {there:,} of {asked}{_chunks(run)}."
     if there != written:
         yield f"Samples were taken out of the run after it was written: {there:,} of {written:,} are there."
 

@@ -13,6 +13,7 @@ from schemas.columns import KNOCKOUTS, TABLES
 from schemas.contract import columns_table, contract
 from schemas.jobs.job import Job, job_names, open_job
 from schemas.store.run import Run
+from schemas.text import counted
 
 
 def card(heads: Heads, pictures: Sequence[str], *, with_texts: bool) -> str:
@@ -77,5 +78,5 @@ def _tables(run: Run, rows: dict[str, int], *, with_texts: bool) -> str:
         grid = " x ".join(("sample", *TABLES[table].axes))
         what = "one for each sample and knock-out" if table == KNOCKOUTS else f"one for each {grid}"
         note = f" {null} are null here." if table == "samples" else ""
-        parts.append(f"### {table}\n\n{number:,} rows, {what}.{note}\n\n{columns_table(run.columns(table))}")
+        parts.append(f"### {table}\n\n{counted(number, 'row')}, {what}.{note}\n\n{columns_table(run.columns(table))}")
     return "\n\n".join(parts)

@@ -16,6 +16,7 @@ from schemas.cli import at_work, say
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.store.directory import record_outputs
+from schemas.text import counted
 from schemas.workers.tasks import Workers
 
 if TYPE_CHECKING:
@@ -86,7 +87,8 @@ def _draw(found: "Comparison", a: Heads, b: Heads, folder: Path, arguments: argp
     from analyze.drawing.results.comparison import differences_figure, masses_figure, scores_figure
 
     names = f"A: {_name(a)}", f"B: {_name(b)}"
-    of = (f"{len(found.pairs.table)} paired samples", f"{found.pairs.table['image'].nunique()} images")
+    table = found.pairs.table
+    of = counted(len(table), "paired sample"), counted(table["image"].nunique(), "image")
     paths = []
     with at_work("drawing"), files_of(arguments) as files:
         accuracy = found.answers[found.answers["measure"] == "accuracy"]

@@ -5,6 +5,7 @@ import argparse
 from analyze.cli import RECORDS
 from analyze.opening import make_folder, opened, output_folder
 from schemas.cli import say
+from schemas.text import counted
 
 
 def export_pt(arguments: argparse.Namespace) -> int:
@@ -16,7 +17,7 @@ def export_pt(arguments: argparse.Namespace) -> int:
     folder = output_folder(arguments.output_dir, heads)
     make_folder(folder)
     number = export_records(heads, scope, folder / RECORDS)
-    say(f"{number} records in {folder / RECORDS}, text scope {scope.name}")
+    say(f"{counted(number, 'record')} in {folder / RECORDS}, text scope {scope.name}")
     if scope.name != EARLIER:
         say(f"the earlier tool counted {EARLIER}: each record says that its text scope is {scope.name}")
     elif scope.converts and heads.run.manifest.system_span != "original":
@@ -31,6 +32,6 @@ def import_pt(arguments: argparse.Namespace) -> int:
     run = import_records(arguments.file, arguments.run, text_scope=arguments.text_scope, overwrite=arguments.overwrite)
     samples, rows = (sum(part.rows[table] for part in run.parts) for table in ("samples", "heads"))
     manifest = run.manifest
-    size = f"{samples} samples x {manifest.layers} x {manifest.heads} = {rows} rows"
+    size = f"{counted(samples, 'sample')} x {manifest.layers} x {manifest.heads} = {rows} rows"
     say(f"{size} in {arguments.run}, text scope {manifest.text_scope}")
     return 0

@@ -4,6 +4,7 @@ import argparse
 
 from analyze.opening import opened, workers_of
 from schemas.cli import say
+from schemas.text import counted
 from schemas.validation.run import validate
 
 
@@ -14,7 +15,7 @@ def validate_run(arguments: argparse.Namespace) -> int:
         for line in validate(arguments.run, workers):
             say(line)
             wrong += 1
-    found = f"{wrong} problem" + ("s" if wrong > 1 else "") if wrong else "valid"
+    found = counted(wrong, "problem") if wrong else "valid"
     say(f"{arguments.run}: {found}")
     return 1 if wrong else 0
 
@@ -26,7 +27,7 @@ def subset_run(arguments: argparse.Namespace) -> int:
     heads = opened(arguments.run, arguments.prompt, mixed=arguments.prompt is None)
     conditions = {name: getattr(arguments, name) for name in ("categories", "query", "heads_query")}
     run = subset(heads, arguments.output, **conditions, overwrite=arguments.overwrite)
-    say(f"{run.samples_asked} of {len(heads.samples)} samples in {arguments.output}")
+    say(f"{run.samples_asked} of {counted(len(heads.samples), 'sample')} in {arguments.output}")
     return 0
 
 
@@ -39,5 +40,5 @@ def merge_runs(arguments: argparse.Namespace) -> int:
     for warning in warnings(runs):
         say(f"warning: {warning}", error=True)
     run = merge(runs, arguments.output, overwrite=arguments.overwrite)
-    say(f"{run.samples_asked} samples of {len(runs)} runs in {arguments.output}")
+    say(f"{counted(run.samples_asked, 'sample')} of {counted(len(runs), 'run')} in {arguments.output}")
     return 0

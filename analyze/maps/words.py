@@ -52,7 +52,7 @@ def _localising(looks: Looks, kept: int) -> str:
         )
     )
     what = "spatial entropy" + f"; in how many resamples it is among the {CHOSEN}" * told
-    have = f"{counted(number, 'candidate')} {'has' if number == 1 else 'have'} a map"
+    have = counted(number, "candidate has a map", "candidates have a map")
     lead = looks.lead
     if lead is None or np.isnan(lead.low):
         why = f"only {have}" if number <= CHOSEN else "too few images test it"
@@ -119,7 +119,8 @@ def _pointing(found: Pointing) -> Iterator[str]:
     points = found.table[found.table["points"]]
     which = listed([name(*each) for each in zip(points["layer"], points["head"], strict=True)], 10)
     yield (
-        f"{len(points)} of {len(found.table)} heads point better than both the image's centre and a random patch "
+        f"{len(points)} of {counted(len(found.table), 'head')} "
+        f"{'points' if len(points) == 1 else 'point'} better than both the image's centre and a random patch "
         f"(p at most {ALPHA}, corrected for all heads){': ' + which if len(points) else ''}"
     )
 

@@ -23,7 +23,7 @@ from analyze.statistics.clusters import Array
 from schemas.columns import OF_LAST
 from schemas.errors import HeadflowError
 from schemas.jobs.head_sets import read_head
-from schemas.text import listed, short
+from schemas.text import counted, listed, short
 
 Place = tuple[int, int]  # layer and head
 UNIT: Box = (0.0, 0.0, 1.0, 1.0)
@@ -92,9 +92,15 @@ def chosen_heads(asked: Sequence[str] | None, found: Localisation, number: int) 
             raise HeadflowError(f"{short(each)} is no head, such as L3H5", setting="heads")
         layers, heads = kept.shape
         if place[0] >= layers or place[1] >= heads:
-            raise HeadflowError(f"{each}: the model has {layers} layers x {heads} heads, from 0", setting="heads")
+            raise HeadflowError(
+                f"{each}: the model has {counted(layers, 'layer')} x {counted(heads, 'head')}, from 0", setting="heads"
+            )
         if not kept[place]:
-            raise HeadflowError(f"{each} has no map; {int(kept.sum())} of {kept.size} heads have one", setting="heads")
+            raise HeadflowError(
+                f"{each} has no map; {int(kept.sum())} of {counted(kept.size, 'head')} "
+                f"{'has' if kept.sum() == 1 else 'have'} one",
+                setting="heads",
+            )
         places.append(place)
     return list(dict.fromkeys(places))
 
@@ -186,7 +192,7 @@ class Overlays:
             for sample, maps in self.maps.items()
         )
         title = f"{name(*head)}: its mean map, and what single images add to it"
-        of = (f"mean of {means.samples[number]:,.0f} samples", *self._subject)
+        of = (f"mean of {counted(round(means.samples[number]), 'sample')}", *self._subject)
         return OverlayPicture(f"mean_{name(*head)}", title, of, (mean,), debiased)
 
     def _overlay(self, sample: int, head: Place, lines: tuple[str, ...]) -> Overlay:

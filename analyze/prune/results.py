@@ -22,7 +22,7 @@ from schemas.columns import REMOVE
 from schemas.errors import HeadflowError
 from schemas.jobs.head_sets import HeadSet
 from schemas.jobs.job import Job, open_job
-from schemas.text import listed
+from schemas.text import counted, listed
 
 SHARES, RANDOM_SETS, ALLOWED = (0.125, 0.25, 0.5), 200, 20.0
 
@@ -69,8 +69,8 @@ class Ranking:
         return ranking_in_words(
             self.ranked,
             self.relations,
-            f"halves: {int(self.ranks.sum())} questions on {images[0]} images rank, {int(self.tests.sum())} on "
-            f"{images[1]} others test; no image does both",
+            f"halves: {counted(int(self.ranks.sum()), 'question')} on {counted(images[0], 'image')} to rank, "
+            f"{int(self.tests.sum())} on {counted(images[1], 'other')} to test; no image does both",
         )
 
 

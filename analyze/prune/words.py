@@ -11,6 +11,7 @@ from analyze.prune.curves import Costs
 from analyze.prune.design import LEAST, MOST
 from analyze.prune.plan import Plan
 from analyze.prune.ranking import RELIABLE, Ranked
+from schemas.text import counted
 
 SIGNIFICANT = 0.05
 ONE = {HEADS: "head", LAYERS: "layer"}
@@ -58,8 +59,8 @@ def costs_in_words(found: Costs, plan: Plan, sets: int) -> list[str]:
     """What sets cost and which can be cut, a line each; `sets`: how many were measured."""
     score = "" if np.isnan(found.score) else f"MME score {found.score:.1f}, "
     return [
-        f"{sets} sets tested on {found.samples} questions on {found.images} images; untouched: {score}"
-        f"{found.accuracy:.1f}% right, lead {found.lead:.2f}",
+        f"{counted(sets, 'set')} tested on {counted(found.samples, 'question')} on {counted(found.images, 'image')}; "
+        f"untouched: {score}{found.accuracy:.1f}% right, lead {found.lead:.2f}",
         *_curves(found),
         _plan(found, plan),
         "the images that ranked were not used to test; the loss of a set need not be the sum of those of its heads, as "
@@ -97,8 +98,8 @@ def _plan(found: Costs, plan: Plan) -> str:
         return (
             f"plan: cut {_many(row)}, the least {row['criterion']}: {row['loss']:.1f} points of {found.score:.1f} "
             f"lost ({row['loss_low']:.1f} to {row['loss_high']:.1f} with at least 95% confidence); no more than the "
-            f"{plan.allowed:g} that are allowed, with 95% confidence whichever of the {len(plan.candidates)} "
-            f"candidate sets had been chosen (bound {row['bound']:.1f}){_saved(row)}"
+            f"{plan.allowed:g} that are allowed, with 95% confidence whichever of the "
+            f"{counted(len(plan.candidates), 'candidate set')} had been chosen (bound {row['bound']:.1f}){_saved(row)}"
         )
     near = plan.candidates[plan.candidates["loss"] <= plan.allowed]
     if near.empty:
@@ -111,8 +112,9 @@ def _plan(found: Costs, plan: Plan) -> str:
     row = near.sort_values("bound").iloc[0].to_dict()
     return (
         f"plan: cannot tell with so few images: {_many(row)}, the least {row['criterion']}, lose {row['loss']:.1f} "
-        f"points here, but may lose {row['bound']:.1f}, and {plan.allowed:g} are allowed; on {found.images} images "
-        f"no loss below {plan.smallest:.1f} can be shown, even of a set that changes no answer"
+        f"points here, but may lose {row['bound']:.1f}, and {plan.allowed:g} are allowed; on "
+        f"{counted(found.images, 'image')} no loss below {plan.smallest:.1f} can be shown, even of a set that changes "
+        "no answer"
     )
 
 

@@ -79,5 +79,5 @@ def cannot_tell_bias(excess: Array) -> str:
         return f"cannot tell: {counted(number, 'image')} with an answer of yes or no, fewer than {FEW_IMAGES}"
     if not lean:
         return NO_LEAN
-    leans = "image leans" if lean == 1 else "images lean"
-    return f"cannot tell: {lean} {leans} either way, fewer than {LEAST}" if lean < LEAST else ""
+    leans = counted(lean, "image leans", "images lean")
+    return f"cannot tell: {leans} either way, fewer than {LEAST}" if lean < LEAST else ""

@@ -14,6 +14,7 @@ from scipy import special, stats
 
 from analyze.statistics.clusters import Array, Codes
 from analyze.statistics.reliability import spearman_brown, split_half
+from schemas.text import counted
 
 PERMUTATIONS, SEED = 10_000, 0
 ROWS = 1_000  # permutations computed at once
@@ -81,7 +82,8 @@ def polarity_free_contrast(differences: Array, state: npt.NDArray[np.str_], cate
     numbers = int(yes_biased.sum()), int(no_biased.sum())
     if min(numbers) < LEAST:
         return Contrast.none(
-            f"{numbers[0]} images are yes-biased and {numbers[1]} no-biased; at least {LEAST} of each are needed"
+            f"{counted(numbers[0], 'image is', 'images are')} yes-biased and {numbers[1]} no-biased; at least {LEAST} "
+            "of each are needed"
         )
     biased = yes_biased | no_biased
     halves = (2 * (differences[biased] > 0) + (differences[biased] == 0)).astype(np.int64)
@@ -210,7 +212,9 @@ def stratified_auroc(
                 pairs += n_right * n_wrong
                 offset += n_right * (n_right + 1) / 2
     if pairs < LEAST:
-        return Contrast.none(f"{pairs:.0f} pairs of a right and a wrong answer; at least {LEAST} are needed")
+        return Contrast.none(
+            f"{counted(round(pairs), 'pair')} of a right and a wrong answer; at least {LEAST} are needed"
+        )
     statistic = (np.einsum("is,isq->q", outcomes, ranks) - offset) / pairs
     return _permuted(statistic, outcomes / pairs, ranks, strata, seed=seed, resamples=resamples)
 

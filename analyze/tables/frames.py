@@ -20,7 +20,7 @@ from schemas.manifest import Manifest
 from schemas.roles import ROLES
 from schemas.store.parts import too_few_rows
 from schemas.store.run import Run, open_run
-from schemas.text import listed, short
+from schemas.text import counted, listed, short
 from schemas.workers.tasks import HERE, Workers, divided
 
 # Columns of `samples`: those that are always read, and what texts scopes, intervals by image, and scores need
@@ -231,7 +231,7 @@ def incomplete(run: Run, samples: int) -> Iterator[str]:
     missing = list(islice((str(chunk) for chunk in range(number) if chunk not in complete), SHOWN + 1))
     names = ", ".join(missing[:SHOWN]) + (" and more" if len(missing) > SHOWN else "")
     which = f"; chunks {names} of {number} are not complete" if number > 1 else ""
-    yield f"{run.path} is not complete: this covers {samples} of {run.samples_asked} samples{which}"
+    yield f"{run.path} is not complete: this covers {samples} of {counted(run.samples_asked or 0, 'sample')}{which}"
 
 
 def check_flows(flows: Sequence[str], manifest: Manifest) -> tuple[str, ...]:

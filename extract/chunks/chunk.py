@@ -17,6 +17,7 @@ from schemas.store.directory import new_directory
 from schemas.store.run import Run
 from schemas.store.thumbnails import without_thumbnail
 from schemas.store.writer import RunWriter
+from schemas.text import counted
 
 if TYPE_CHECKING:
     from extract.runner import Extractor
@@ -80,9 +81,10 @@ def run_chunk(asked: Asked, index: int, load: Load = load) -> Done:
 def _warn_of_thumbnails(run: Run) -> None:
     """Warn of samples whose thumbnails are asked for now, and were not before."""
     if missing := without_thumbnail(run):
+        images = counted(missing, "image that was", "images that were")
         print(
-            f"warning: {run.path} has no thumbnails of {missing} images that were observed without them, and gets "
-            "none; only a run that is made anew has them all",
+            f"warning: {run.path} has no thumbnails of {images} observed without them, and gets none; only a run that "
+            "is made anew has them all",
             file=sys.stderr,
         )
 
@@ -107,9 +109,9 @@ def _open_writer(asked: Asked, index: int, extractor: "Extractor", samples: int)
     used = versions(*DISTRIBUTIONS[arguments.backend])
     session = replace(extractor.session(), git_commit=asked.commit, versions=used, arguments=recorded(arguments))
     number = len(extractor.checkpoint.prompt_format.image_ids)
-    image_tokens = f"{number} image tokens" if number else "image tokens by the size of the image"
+    image_tokens = counted(number, "image token") if number else "image tokens by the size of the image"
     print(
-        f"{arguments.model_path}: {manifest.layers} layers x {manifest.heads} heads, "
+        f"{arguments.model_path}: {counted(manifest.layers, 'layer')} x {counted(manifest.heads, 'head')}, "
         f"{image_tokens}, {manifest.dtype} on {session.device}"
     )
     return RunWriter(
@@ -133,7 +135,7 @@ def _write(extractor: "Extractor", questions: QuestionSet, writer: RunWriter) ->
         print(f"warning: {part.name} lacks files or rows; its samples are run again", file=sys.stderr)
     there = sum(sample.sample_id in writer.done for sample in questions.samples)
     if there:
-        print(f"{there} of {len(questions.samples)} samples are there already")
+        print(f"{there} of {counted(len(questions.samples), 'sample is', 'samples are')} there already")
     with closing(writer):
         skipped = extractor.run(questions, writer)
     observed = len(questions.samples) - there - skipped.total()

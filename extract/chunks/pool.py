@@ -21,7 +21,7 @@ from schemas.files.locations import Location
 from schemas.store.directory import check_directory, holds_run, remove_run
 from schemas.store.run import open_run
 from schemas.store.writer import TO_RESUME
-from schemas.text import listed, one_line
+from schemas.text import counted, listed, one_line
 from schemas.workers.cluster import connected
 
 CHUNKS = 8  # for each GPU: few are left over at the end, and little is tried again
@@ -92,7 +92,9 @@ def _result(pool: "Pool", before: int, stop: StopRequest, path: Location) -> Don
     done = pool.done
     if stop.signal is not None:
         written = sum(part.rows["samples"] for part in open_run(path).parts) if holds_run(path) else 0
-        raise Stopped(f"stopped: {written} samples are written to {path}; {TO_RESUME}", stop.signal)
+        raise Stopped(
+            f"stopped: {counted(written, 'sample is', 'samples are')} written to {path}; {TO_RESUME}", stop.signal
+        )
     if pool.failed:
         chunk, why = next(iter(pool.failed.items()))
         raise HeadflowError(

@@ -25,7 +25,7 @@ from schemas.jobs.job import Settings, open_job, remove_job
 from schemas.manifest import IDENTITY_OF_MODEL, ORIGINAL, PACKED
 from schemas.store.identity import changed_observed
 from schemas.store.run import Run, open_run
-from schemas.text import listed, short
+from schemas.text import counted, listed, short
 
 if TYPE_CHECKING:
     from extract.knockouts.references import References
@@ -245,7 +245,7 @@ def run_job(
         samples_in_job=len(of.questions.samples),
         weights=checkpoint.weights,
     )
-    say(f"job {of.name} of {run.path}: {job.cost()} for each of {len(chunk.samples)} samples")
+    say(f"job {of.name} of {run.path}: {job.cost()} for each of {counted(len(chunk.samples), 'sample')}")
     write(job, writer, of.whole, chunk, margins)
     for line in largest_effects(open_job(run, of.name), run.samples()):
         say(line)
@@ -263,7 +263,7 @@ def write(
         there = len(writer.done)
         if there:
             nulls = f", {writer.nulls} of them without values: --overwrite computes all anew" if writer.nulls else ""
-            say(f"{there} of {len(chunk.samples)} samples are there already{nulls}")
+            say(f"{there} of {counted(len(chunk.samples), 'sample is', 'samples are')} there already{nulls}")
         try:
             skipped = job.run(whole, chunk, margins, writer)
         except HeadflowError:
@@ -271,7 +271,7 @@ def write(
             raise
     if there < len(chunk.samples):
         say(
-            f"{len(chunk.samples) - there} samples, knock-outs of each: {len(job.settings.knock_outs)}, in "
+            f"{counted(len(chunk.samples) - there, 'sample')}, knock-outs of each: {len(job.settings.knock_outs)}, in "
             f"{writer.job.run.path}/knockouts"
         )
     for reason, count in skipped.most_common():

@@ -22,6 +22,7 @@ from schemas.errors import HeadflowError, Stopped
 from schemas.jobs.job import Settings
 from schemas.jobs.writer import JobWriter
 from schemas.store.writer import TO_RESUME
+from schemas.text import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +60,8 @@ class KnockOutJob(Loop):
         number, passes = len(self.settings.knock_outs), self.growth.layers_run() / self.model.layers
         if self.growth.whole:
             why = "" if self.model.kernel is not None else ", as this model has a mask of its own"
-            return f"{number} knock-outs over the whole prompt{why}, {passes:.1f} passes"
-        return f"{number} knock-outs over the question alone, {passes:.1f} passes of its tokens"
+            return f"{counted(number, 'knock-out')} over the whole prompt{why}, {passes:.1f} passes"
+        return f"{counted(number, 'knock-out')} over the question alone, {passes:.1f} passes of its tokens"
 
     def run(
         self, whole: QuestionSet, chunk: QuestionSet, margins: Mapping[str, float | None], writer: JobWriter
@@ -106,7 +107,8 @@ class KnockOutJob(Loop):
                 )
             there = len(chunk.samples) - len(ended.left)
             raise Stopped(
-                f"stopped: {there} of {len(chunk.samples)} samples are written to {writer.job.run.path}; {TO_RESUME}",
+                f"stopped: {there} of {counted(len(chunk.samples), 'sample is', 'samples are')} written to "
+                f"{writer.job.run.path}; {TO_RESUME}",
                 ended.signal,
             )
         writer.finish()

@@ -8,7 +8,7 @@ from schemas.columns import REMOVE, SKIP
 from schemas.errors import HeadflowError
 from schemas.files.json_objects import read_object
 from schemas.jobs.head_sets import HeadSet, read_head, read_named, wrong_set
-from schemas.text import short
+from schemas.text import counted, short
 
 ALL = "all"
 EACH, WINDOWS, ONWARD = LAYER_SETS = ("each", "windows", "onward")
@@ -47,7 +47,9 @@ def layer_sets(which: Sequence[str], layers: int, window: int) -> dict[str, Head
         ranges += [range(layer, layer + 1) for layer in range(layers)]
     if WINDOWS in which:
         if window > layers:
-            raise HeadflowError(f"the model has {layers} layers, too few for windows of {window}", setting="window")
+            raise HeadflowError(
+                f"the model has {counted(layers, 'layer')}, too few for windows of {window}", setting="window"
+            )
         ranges += [range(first, first + window) for first in range(layers - window + 1)]
     if ONWARD in which:
         ranges += [range(first, layers) for first in range(layers)]

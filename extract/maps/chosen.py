@@ -8,7 +8,7 @@ from schemas.columns import FLOW_NAMES
 from schemas.errors import HeadflowError
 from schemas.jobs.head_sets import read_head
 from schemas.store.run import Run, open_run
-from schemas.text import short
+from schemas.text import counted, short
 
 BATCH = 2**20  # rows read at once
 SETTING = "maps_heads"
@@ -47,7 +47,9 @@ def _highest(name: str, column: str) -> list[list[int]]:
     run = open_run(path)
     size = run.manifest.layers * run.manifest.heads
     if not 1 <= int(number) <= size:
-        raise HeadflowError(f"{short(name)} asks for {number} heads; of {run.path} give 1 to {size}", setting=SETTING)
+        raise HeadflowError(
+            f"{short(name)} asks for {counted(int(number), 'head')}; of {run.path} give 1 to {size}", setting=SETTING
+        )
     if column not in run.manifest.flows:
         raise HeadflowError(f"{run.path} has no column {column}", setting=SETTING)
     highest = np.argsort(-_sums(run, column), kind="stable")[: int(number)]

@@ -8,6 +8,7 @@ from typing import Any
 
 from extract.questions.fields import NAMES, is_missing
 from schemas.errors import HeadflowError
+from schemas.text import counted
 
 LETTER = re.compile("[a-j]")
 # Columns without which a question is another one; single letters are options where there are `a` and `b`
@@ -83,7 +84,10 @@ def notes(columns: Iterable[str], rows: Sequence[Any], encoded: Sequence[str]) -
         said.append(f"{_listed(others)} {'is' if len(others) == 1 else 'are'} not read")
     further = sum(_has_further_messages(row) for row in rows)
     if further:
-        said.append(f"of `conversations`, the first question and answer are read; {further} rows have more")
+        said.append(
+            "of `conversations`, the first question and answer are read; "
+            f"{counted(further, 'row has', 'rows have')} more"
+        )
     return said
 
 

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.columns import BOX, RECTANGLES, Column
+from schemas.text import counted
 
 SLACK = 5e-4  # of a sum of masses beyond its range: in half precision they carry the error of the kernel's logsumexp
 
@@ -37,7 +38,8 @@ def _rectangles(values: pa.Array | pa.ChunkedArray, column: Column) -> list[str]
         bad = (x0 > x1) | (y0 > y1)
     else:
         bad = lengths != 4
-    what = f"`{column.name}` has {max(1, bad.sum())} rectangles that are not [x0, y0, x1, y1], x0 <= x1, y0 <= y1"
+    many = counted(max(1, bad.sum()), "rectangle that is", "rectangles that are")
+    what = f"`{column.name}` has {many} not [x0, y0, x1, y1], x0 <= x1, y0 <= y1"
     return [what] if bad.any() or corners.null_count else []
 
 
@@ -49,8 +51,10 @@ def _beyond(numbers: npt.NDArray[np.number], column: Column, slack: float) -> li
     if low <= least and most <= high and np.isfinite(most) and np.isfinite(least):  # False for NaN
         return []
     finite = np.isfinite(numbers)
-    wrong = [f"`{column.name}` is not finite in {(~finite).sum()} rows"] if not finite.all() else []
+    wrong = [f"`{column.name}` is not finite in {counted((~finite).sum(), 'row')}"] if not finite.all() else []
     beyond = numbers[finite & ~((numbers >= low) & (numbers <= high))]
     if len(beyond):
-        wrong.append(f"`{column.name}` is outside {column.range} in {len(beyond)} rows ({least:.6g} to {most:.6g})")
+        wrong.append(
+            f"`{column.name}` is outside {column.range} in {counted(len(beyond), 'row')} ({least:.6g} to {most:.6g})"
+        )
     return wrong

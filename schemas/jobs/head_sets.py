@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.errors import HeadflowError
-from schemas.text import short
+from schemas.text import counted, short
 
 HEAD_NAME = re.compile(r"L([0-9]+)H([0-9]+)")
 
@@ -39,10 +39,11 @@ class HeadSet:
         """What of the set is not in a model of so many layers and heads; None if all is."""
         for layer, head in sorted(self.heads):
             if not (0 <= layer < layers and 0 <= head < heads):
-                return f"names head {head} of layer {layer}, and the model has {layers} layers x {heads} heads, from 0"
+                shape = f"{counted(layers, 'layer')} x {counted(heads, 'head')}"
+                return f"names head {head} of layer {layer}, and the model has {shape}, from 0"
         for layer in sorted(self.layers):
             if not 0 <= layer < layers:
-                return f"names layer {layer}, and the model has {layers} layers, from 0"
+                return f"names layer {layer}, and the model has {counted(layers, 'layer')}, from 0"
         return None
 
 

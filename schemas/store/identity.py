@@ -10,7 +10,7 @@ from schemas.files.locations import Location
 from schemas.manifest import DESCRIPTIVE, SWAP, Manifest
 from schemas.store.ledger import Ledger, changed_images
 from schemas.store.run import Run
-from schemas.text import short
+from schemas.text import counted, short
 
 IDENTITY = tuple(field.name for field in fields(Manifest) if field.name not in DESCRIPTIVE)
 
@@ -72,8 +72,8 @@ def check_division(run: Run, samples: int) -> None:
     before = run.samples_asked
     if run.manifest.num_chunks > 1 and before not in (None, samples):
         raise HeadflowError(
-            f"{run.path} divides {before} samples into {run.manifest.num_chunks} chunks, and {samples} samples would "
-            "make other chunks; choose another directory",
+            f"{run.path} divides {counted(before, 'sample')} into {counted(run.manifest.num_chunks, 'chunk')}, and "
+            f"{counted(samples, 'sample')} would make other chunks; choose another directory",
             setting="num_samples",
         )
 

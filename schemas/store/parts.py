@@ -14,7 +14,7 @@ from schemas.files.locations import Location
 from schemas.files.writing import aside_name, write_whole
 from schemas.store.ledger import CHUNKS, PART_NAME, Part, ledger_path
 from schemas.store.run import MANIFEST, Run
-from schemas.text import listed
+from schemas.text import counted, listed
 
 # Of one sample, by table: float32 [layers, heads, columns], or fewer axes, NaN for null; and under `MAP` float32
 # [heads that have a map, patches]
@@ -147,7 +147,8 @@ def too_few_rows(run: Run, observed: int, table: str = "heads") -> str:
     if observed * int(np.prod(sizes)) <= rows:
         return ""
     grid = " x ".join(map(str, sizes))
-    return f"{run.path}: its ledgers name {rows} rows of `{table}`, not {grid} for each of {observed} samples"
+    there = f"{counted(rows, 'row')} of `{table}`"
+    return f"{run.path}: its ledgers name {there}, not {grid} for each of {counted(observed, 'sample')}"
 
 
 class Cells:

@@ -23,7 +23,7 @@ from schemas.files.parquet import open_parquet, reading
 from schemas.files.ranges import out_of_range
 from schemas.manifest import Manifest
 from schemas.store.ledger import CHUNKS, Ledger, Part, read_ledgers
-from schemas.text import one_line
+from schemas.text import counted, one_line
 
 MANIFEST = "run.json"
 
@@ -162,7 +162,7 @@ def _values(found: pa.Array, column: Column, path: Location) -> pa.Array:
     except pa.ArrowInvalid as error:
         raise HeadflowError(f"{path}: `{column.name}` is not {column.type} in some rows: {one_line(error)}") from None
     if values.null_count and not column.nullable:
-        raise HeadflowError(f"{path}: `{column.name}` is null in {values.null_count} rows")
+        raise HeadflowError(f"{path}: `{column.name}` is null in {counted(values.null_count, 'row')}")
     return values
 
 

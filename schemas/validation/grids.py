@@ -11,7 +11,7 @@ from schemas.columns import OK
 from schemas.files.locations import Location
 from schemas.store.parts import Cells, too_few_rows
 from schemas.store.run import Run
-from schemas.text import listed
+from schemas.text import counted, listed
 from schemas.validation.parts import PartTask, each_part
 from schemas.validation.values import check_values
 from schemas.workers.tasks import Workers
@@ -104,7 +104,8 @@ def _check_grid(
     inside = [(place >= 0) & (place < size) for place, size in zip(places, cells.sizes.values(), strict=True)]
     if outside := int((~np.logical_and.reduce(inside)).sum()):
         grid = " x ".join(map(str, cells.sizes.values()))
-        yield f"{path}: {outside} rows have a {' or '.join(cells.sizes)} beyond the manifest's {grid}"
+        rows = counted(outside, "row has", "rows have")
+        yield f"{path}: {rows} a {' or '.join(cells.sizes)} beyond the manifest's {grid}"
         return
     cells.add(place[codes], *places)
     if wrong := cells.wrong():

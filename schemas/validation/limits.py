@@ -9,6 +9,7 @@ import pyarrow as pa
 from schemas.columns import Column
 from schemas.files.locations import Location
 from schemas.files.ranges import SLACK, out_of_range
+from schemas.text import counted
 
 # Of a sum of float32 masses: a partition from 1, a mass beyond 0..1; means over thousands of tokens are off by 1e-5
 TOLERANCE = 2e-5
@@ -33,4 +34,4 @@ def differs(
         return
     bad = int((error > tolerance).sum())
     if bad:
-        yield f"{path}: {what} {how} in {bad} rows (off by up to {np.nanmax(error):.3g})"
+        yield f"{path}: {what} {how} in {counted(bad, 'row')} (off by up to {np.nanmax(error):.3g})"

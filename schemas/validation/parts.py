@@ -9,6 +9,7 @@ import pyarrow as pa
 from schemas.errors import HeadflowError
 from schemas.store.ledger import Part
 from schemas.store.run import Run
+from schemas.text import counted
 from schemas.workers.tasks import Workers, divided
 
 Result = TypeVar("Result")
@@ -38,7 +39,7 @@ class PartTask:
             return None
         expected = self.part.rows.get(self.table, 0)
         if content.num_rows != expected:
-            lines.append(f"{path} has {content.num_rows} rows, its ledger says {expected}")
+            lines.append(f"{path} has {counted(content.num_rows, 'row')}, its ledger says {expected}")
         return content
 
 

@@ -7,7 +7,7 @@ from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.store.ledger import mostly_other_images
 from schemas.store.run import Run, open_run
-from schemas.text import listed
+from schemas.text import counted, listed
 from schemas.validation.grids import check_table
 from schemas.validation.jobs import validate_jobs
 from schemas.validation.samples import check_samples
@@ -50,7 +50,8 @@ def _check_ledgers(run: Run) -> Iterator[str]:
     for chunk, ledger in run.ledgers.items():
         written = ledger.rows("samples")
         if ledger.complete and written != ledger.samples:
-            yield f"{run.path}: chunk {chunk} is complete with {written} samples, and {ledger.samples} were asked for"
+            there = counted(written, "sample")
+            yield f"{run.path}: chunk {chunk} is complete with {there}, and {ledger.samples} were asked for"
     asked = {ledger.samples_in_run for ledger in run.ledgers.values()}
     observed = {chunk: ledger for chunk, ledger in run.ledgers.items() if ledger.rows("heads")}
     weights = {ledger.weights for ledger in observed.values()} - {None}

@@ -14,7 +14,7 @@ from schemas.manifest import IMPORTED
 from schemas.roles import ROLES, TEXT
 from schemas.store.parts import has_map
 from schemas.store.run import Run
-from schemas.text import listed
+from schemas.text import counted, listed
 from schemas.validation.limits import HALF, TOLERANCE, TOLERANCE_OF_HALF, differs, outside
 
 
@@ -77,7 +77,7 @@ def _check_maps(run: Run, path: Location, content: pa.Table) -> Iterator[str]:
     asked = has_map(run)[np.where(inside, layer, 0), np.where(inside, head, 0)]
     there = pc.is_valid(maps).to_numpy(zero_copy_only=False)
     if wrong := int((inside & (there != asked)).sum()):
-        yield f"{path}: `map` is null, or not, in {wrong} rows against `maps_heads` of the manifest"
+        yield f"{path}: `map` is null, or not, in {counted(wrong, 'row')} against `maps_heads` of the manifest"
     samples = run.read_part(run.path / "samples" / path.name, checked=False)
     patches = pc.multiply(samples["grid_rows"], samples["grid_columns"]).to_pylist()
     sizes = dict(zip(samples["sample_id"].to_pylist(), patches, strict=True))
@@ -85,11 +85,11 @@ def _check_maps(run: Run, path: Location, content: pa.Table) -> Iterator[str]:
     expected = np.array([sizes.get(name) or 0 for name in ids.dictionary.to_pylist()])[ids.indices.to_numpy()][there]
     weights = maps.drop_null().flatten()
     if weights.null_count:
-        yield f"{path}: `map` has null in its lists, {weights.null_count} times"
+        yield f"{path}: `map` has null in its lists, {counted(weights.null_count, 'time')}"
         return
     lengths = pc.list_value_length(maps).drop_null().to_numpy()
     if wrong := int(((lengths != expected) | (lengths == 0)).sum()):
-        yield f"{path}: `map` has another length than `grid_rows` times `grid_columns` in {wrong} rows"
+        yield f"{path}: `map` has another length than `grid_rows` times `grid_columns` in {counted(wrong, 'row')}"
         return
     starts = np.cumsum(lengths, dtype=np.int64) - lengths
     totals = np.add.reduceat(weights.to_numpy(), starts, dtype=np.float64) if len(starts) else np.empty(0)

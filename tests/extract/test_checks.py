@@ -108,7 +108,7 @@ def test_a_small_chunk_may_be_skipped_in_a_run_with_others(ten, tmp_path, capsys
     """The last image is in a chunk of its own: the run stays open until others have shown that the folder is right."""
     chunks = [{"num_chunks": 10, "chunk_idx": index} for index in (9, 0, 1, 9)]
     assert [ten(readable=9, **chunk) for chunk in chunks] == [2, 0, 0, 0]
-    assert "1 of 1 samples were skipped" in capsys.readouterr().err
+    assert "1 of 1 sample was skipped" in capsys.readouterr().err
     assert open_run(tmp_path / "run").chunks_complete == [0, 1, 9]
 
 

@@ -36,3 +36,4 @@ def test_an_error_is_one_line():
 
 def test_things_are_counted():
     assert [counted(number, "sample") for number in (0, 1, 2374)] == ["0 samples", "1 sample", "2,374 samples"]
+    assert [counted(number, "row has", "rows have") for number in (1, 2)] == ["1 row has", "2 rows have"]

@@ -34,12 +34,12 @@ def test_a_valid_run(made_up):
 @pytest.mark.parametrize(
     ("table", "name", "row", "value", "says"),
     [
-        ("heads", "t2v", 3, float("nan"), "`t2v` is not finite in 1 rows"),
-        ("heads", "t2v", 3, None, "`t2v` is null in 1 rows"),
-        ("heads", "t2v", 3, 1.5, "`t2v` is outside 0..1 in 1 rows"),
-        ("heads", "t2v", 3, -0.2, "`t2v` is outside 0..1 in 1 rows"),
-        ("heads", "q2q", 0, 0.999, "the partition q2* does not sum to 1 in 1 rows"),
-        ("heads", "v2t", 0, 0.0, "v2t is not the sum of its parts in 1 rows"),
+        ("heads", "t2v", 3, float("nan"), "`t2v` is not finite in 1 row"),
+        ("heads", "t2v", 3, None, "`t2v` is null in 1 row"),
+        ("heads", "t2v", 3, 1.5, "`t2v` is outside 0..1 in 1 row"),
+        ("heads", "t2v", 3, -0.2, "`t2v` is outside 0..1 in 1 row"),
+        ("heads", "q2q", 0, 0.999, "the partition q2* does not sum to 1 in 1 row"),
+        ("heads", "v2t", 0, 0.0, "v2t is not the sum of its parts in 1 row"),
         (
             "heads",
             "layer",
@@ -57,12 +57,12 @@ def test_a_valid_run(made_up):
         ("samples", "sample_id", 1, "OCR/0", "`sample_id` is not unique: OCR/0"),
         ("samples", "sample_id", 0, "late", "late is `ok` in `samples`, but has no rows"),
         ("samples", "p_yes", 0, 1.5, "`p_yes` is outside 0..1"),
-        ("samples", "margin", 0, float("inf"), "`margin` is not finite in 1 rows"),
-        ("samples", "boxes", 0, [[1.0, 2.0]], "`boxes` has 1 rectangles that are not [x0, y0, x1, y1]"),
-        ("samples", "boxes", 0, [[5.0, 2.0, 1.0, 9.0]], "`boxes` has 1 rectangles that are not [x0, y0, x1, y1]"),
-        ("samples", "boxes", 0, [[1.0, 2.0, 3.0, float("nan")]], "`boxes` is not finite in 1 rows"),
+        ("samples", "margin", 0, float("inf"), "`margin` is not finite in 1 row"),
+        ("samples", "boxes", 0, [[1.0, 2.0]], "`boxes` has 1 rectangle that is not [x0, y0, x1, y1]"),
+        ("samples", "boxes", 0, [[5.0, 2.0, 1.0, 9.0]], "`boxes` has 1 rectangle that is not [x0, y0, x1, y1]"),
+        ("samples", "boxes", 0, [[1.0, 2.0, 3.0, float("nan")]], "`boxes` is not finite in 1 row"),
         ("samples", "prompt", 0, "short", "`prompt` names wordings that run.json does not have: short"),
-        ("samples", "n_image", 0, -3, "`n_image` is outside 0 or more in 1 rows (-3 to 576)"),
+        ("samples", "n_image", 0, -3, "`n_image` is outside 0 or more in 1 row (-3 to 576)"),
         ("samples", "category", 0, None, "`category` is null"),
     ],
 )
@@ -78,7 +78,7 @@ def test_partitions_sum_to_1_as_well_as_the_dtype_allows(made_up, dtype, error, 
     edit_manifest(made_up, dtype=dtype)
     value = pd.read_parquet(made_up / "heads")["q2q"][0]
     rewrite(made_up, "heads", lambda content: put(content, "q2q", 0, value + error))
-    assert ("the partition q2* does not sum to 1 in 1 rows" in "\n".join(validate(made_up))) != valid
+    assert ("the partition q2* does not sum to 1 in 1 row" in "\n".join(validate(made_up))) != valid
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from schemas.errors import HeadflowError
 from schemas.jobs.job import job_names
 from schemas.store.directory import record_outputs
 from schemas.store.ledger import JOB_NAME
-from schemas.text import short
+from schemas.text import counted, short
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -60,7 +60,9 @@ def _rank(heads: Heads, folder: Path, arguments: argparse.Namespace) -> int:
     _present(found, found.tables(), heads, folder, arguments)
     passes = len(sets) * len(tests)
     run, sets_file, tests_file = (quote(str(each)) for each in (heads.run.path, files[2], files[0]))
-    print(f"\nnext, {len(sets)} sets x {len(tests)} samples = {passes:,} whole passes of the model:")
+    print(
+        f"\nnext, {counted(len(sets), 'set')} x {counted(len(tests), 'sample')} = {passes:,} whole passes of the model:"
+    )
     say(
         f"python -m extract knock-out {run} --sets {sets_file} --kind remove --job {arguments.job} "
         f"--samples {tests_file}"
@@ -147,10 +149,14 @@ def _figures(found: "Ranking | Tested", heads: Heads) -> "Iterator[tuple[str, Fi
         if len(own):
             values = {each.criterion.name: each.means for each in ranking.ranked if each.criterion.unit == unit}
             number = len(ranking.ranked[0].by_image)
-            yield f"relations_{unit}", relations_figure(values, own, unit, (*subject(heads), f"{number} images"))
+            yield f"relations_{unit}", relations_figure(values, own, unit, (*subject(heads), counted(number, "image")))
     if not isinstance(found, Tested):
         return
-    of = (*subject(heads), f"{found.costs.samples} questions", f"{found.costs.images} images that did not rank")
+    of = (
+        *subject(heads),
+        counted(found.costs.samples, "question"),
+        counted(found.costs.images, "image that", "images that") + " did not rank",
+    )
     for unit in found.costs.sets["unit"].unique():
         rows = found.costs.sets[found.costs.sets["unit"] == unit]
         random = {measure: list(bands(found.costs.random, unit, measure)) for measure in ("effect", "loss")}

@@ -124,7 +124,7 @@ def test_what_matters_is_told(run, capsys):
     assert content["criterion"] in ("direct", "effect")
     assert content["evidence"]["loss_bound"] <= 150
     assert "the loss of a set need not be the sum of those of its heads" in out
-    assert "images rank" in out
+    assert "images to rank" in out
     assert "no image does both" in out
     names = {file.name for file in (run / "prune").iterdir()}
     assert {"curves_heads.png", "curves_layers.png", "relations_heads.png", "relations_layers.png"} <= names

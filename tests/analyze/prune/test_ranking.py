@@ -100,7 +100,7 @@ def test_relations_are_scipy_s_and_have_the_right_sign(found):
     assert rows.loc[("direct", "effect"), "auroc"] == 1
     assert rows.loc[("direct", "effect"), "auroc_p"] < 0.05
     lines = found.verdict()
-    assert "images rank" in lines[0]
+    assert "images to rank" in lines[0]
     assert any(line.startswith("heads, a2v and the measured effect: rank correlation -0.") for line in lines)
     assert any(line.endswith("within layers, heads with more of it matter less") for line in lines)
     assert any(line.endswith("within layers, heads with more of it matter more") for line in lines)

@@ -91,7 +91,7 @@ def test_the_command(checkpoint_path, run, questions, tmp_path, capsys):
         assert drawn.width == 990  # 3.3 inches with 300 dots each
     before = sorted(path.name for path in (tmp_path / "look").rglob("*"))
     assert look(checkpoint_path, image, tmp_path / "look", "--top", "3") == 0
-    assert "1 of 1 samples are there already" in capsys.readouterr().out
+    assert "1 of 1 sample is there already" in capsys.readouterr().out
     assert sorted(path.name for path in (tmp_path / "look").rglob("*")) == before
 
 

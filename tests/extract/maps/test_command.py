@@ -165,13 +165,13 @@ def test_heads_of_a_run_of_two_masses(tmp_path):
 @pytest.mark.parametrize(
     ("table", "name", "row", "value", "says"),
     [
-        (MAPS, "mass", 3, 0.9, "`map`, with `rest`, does not add up to `mass` in 1 rows"),
-        (MAPS, "rest", 2, float("nan"), "`rest` is not finite in 1 rows"),
-        (MAPS, "map", 2, [1, 2, 3], "`map` has another length than `grid_rows` times `grid_columns` in 1 rows"),
-        (MAPS, "map", 2, None, "`map` is null, or not, in 1 rows against `maps_heads` of the manifest"),
+        (MAPS, "mass", 3, 0.9, "`map`, with `rest`, does not add up to `mass` in 1 row"),
+        (MAPS, "rest", 2, float("nan"), "`rest` is not finite in 1 row"),
+        (MAPS, "map", 2, [1, 2, 3], "`map` has another length than `grid_rows` times `grid_columns` in 1 row"),
+        (MAPS, "map", 2, None, "`map` is null, or not, in 1 row against `maps_heads` of the manifest"),
         (MAPS, "map", 2, [1, None, 3], "`map` has null in its lists, 1 times"),
         (MAPS, "of", 2, "q", "`of` is q, and the manifest's maps are of a"),
-        (MAPS, "entropy", 2, 1.5, "`entropy` is outside 0..1 in 1 rows"),
+        (MAPS, "entropy", 2, 1.5, "`entropy` is outside 0..1 in 1 row"),
         (MAPS, "head", 3, 1, "repeats rows of"),
         ("samples", "grid_rows", 3, None, "grid_rows is null in rows of observed samples"),
     ],

@@ -98,7 +98,7 @@ def test_further_messages_are_named(tmp_path):
     turns = [{"from": "human", "value": "<image>Is it?"}, {"from": "gpt", "value": "Yes"}]
     rows = [{"id": "1", "image": "a.png", "conversations": turns * times} for times in (1, 2)]
     note, _ = read_questions(written(tmp_path / "q.jsonl", *rows)).notes
-    assert note.endswith("of `conversations`, the first question and answer are read; 1 rows have more")
+    assert note.endswith("of `conversations`, the first question and answer are read; 1 row has more")
 
 
 @pytest.mark.parametrize("name", sorted(PLAIN))

@@ -245,13 +245,13 @@ def test_a_resumed_run_has_the_same_rows(run, extract, tmp_path):
 @pytest.mark.parametrize(
     ("table", "name", "row", "value", "says"),
     [
-        (CONTRIBUTIONS, "d2v", 3, 9.0, "the sum of a sample's rows is not its `d_heads` in 1 rows"),
-        (CONTRIBUTIONS, "d2v", 3, float("nan"), "`d2v` is not finite in 1 rows"),
+        (CONTRIBUTIONS, "d2v", 3, 9.0, "the sum of a sample's rows is not its `d_heads` in 1 row"),
+        (CONTRIBUTIONS, "d2v", 3, float("nan"), "`d2v` is not finite in 1 row"),
         (CONTRIBUTIONS, "head", 3, 4, "repeats rows of"),
-        (LAYERS, "margin", 3, float("inf"), "`margin` is not finite in 1 rows"),
-        (LAYERS, "layer", 3, 9, "1 rows have a layer beyond the manifest's 4"),
+        (LAYERS, "margin", 3, float("inf"), "`margin` is not finite in 1 row"),
+        (LAYERS, "layer", 3, 9, "1 row has a layer beyond the manifest's 4"),
         (LAYERS, "layer", 3, 0, "(the first has 3 of 4, and none for layer 3), repeats rows of"),
-        ("samples", "d_mlp", 3, 9.0, "d_bias and d_rest is not `margin` in 1 rows"),
+        ("samples", "d_mlp", 3, 9.0, "d_bias and d_rest is not `margin` in 1 row"),
         ("samples", "d_heads", 3, None, "d_heads is null in rows of observed samples"),
     ],
 )
