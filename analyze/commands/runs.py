@@ -40,5 +40,5 @@ def merge_runs(arguments: argparse.Namespace) -> int:
     for warning in warnings(runs):
         say(f"warning: {warning}", error=True)
     run = merge(runs, arguments.output, overwrite=arguments.overwrite)
-    say(f"{counted(run.samples_asked, 'sample')} of {counted(len(runs), 'run')} in {arguments.output}")
+    say(f"{counted(run.samples_asked or 0, 'sample')} of {counted(len(runs), 'run')} in {arguments.output}")
     return 0
