@@ -9,5 +9,6 @@ workers/         tasks done in several processes, or on a Ray cluster
 sample_ids       how samples are named
 files/           files on a disk or an object store: where they lie, read though damaged, written whole
 text             text on one line
+commands/        settings as typed objects, and the command line made from them
 errors, cli      the errors that reach a user as one line; what both commands share
 """

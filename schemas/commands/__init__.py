@@ -1,0 +1,5 @@
+"""What a user can ask for.
+
+settings       settings as typed objects, read and checked
+command_line   flags and commands, made from settings
+"""

@@ -1,0 +1,169 @@
+"""Command lines made from settings, by cyclopts: a command is a class of settings and what is done with them.
+
+Lists are given by commas or by repeating the flag; a value with a comma in it stands in quotes, as in CSV. So no flag
+takes the next words, and RUN may stand anywhere.
+"""
+
+import csv
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import MISSING, dataclass
+from importlib import import_module
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+from cyclopts.exceptions import CycloptsError
+
+from schemas.commands.settings import Setting, Settings, list_of, pair_of, settings_of
+from schemas.errors import HeadflowError
+from schemas.text import printable
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of a program.
+
+    Attributes:
+        help: one line.
+        target: `module:function`, a function of one argument, its settings, that returns an exit code; the module is
+            imported when the command is called.
+    """
+
+    help: str
+    target: str
+
+    def load(self) -> tuple[type[Settings], Callable[[Any], int]]:
+        """The command's settings, and its function."""
+        module, _, name = self.target.partition(":")
+        function = getattr(import_module(module), name)
+        (settings,) = [each.annotation for each in inspect.signature(function, eval_str=True).parameters.values()]
+        return settings, function
+
+
+def run_program(
+    program: str, help: str, commands: Mapping[str, Command], words: Sequence[str], default: Command | None = None
+) -> int:
+    """Parse a command line, and run its command.
+
+    Args:
+        program: its name in the usage.
+        default: what runs where no command is named.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        HeadflowError: the command line cannot be parsed, or as the command; it names the flag.
+    """
+    name = words[0] if words and words[0] in commands else ""
+    command = commands[name] if name else default
+    app = App(
+        name=program, help=help, help_formatter="plain", version_flags=(), default_parameter=Parameter(negative=())
+    )
+    for each, of in commands.items():
+        if each != name:
+            app.command(lambda: None, name=each, help=of.help)
+    if command is None:
+        return _called(app, words)
+    settings, function = command.load()
+    known = settings_of(settings)
+
+    def call(*positional: Any, **named: Any) -> int:
+        values = {each.name: value for each, value in zip(known, positional, strict=False)} | named
+        with naming(known):
+            return function(
+                settings(**{each.name: _as_typed(values[each.name], each) for each in known if each.name in values})
+            )
+
+    call.__signature__ = inspect.Signature([_parameter(each) for each in known])  # type: ignore[attr-defined]
+    if name:
+        app.command(call, name=name, help=command.help)
+    else:
+        app.default(call)
+    return _called(app, _with_bare(words, known))
+
+
+def _called(app: App, words: Sequence[str]) -> int:
+    try:
+        function, bound, _ = app.parse_args(words, print_error=False, exit_on_error=False)
+    except CycloptsError as error:
+        raise HeadflowError(printable(error)) from None
+    return function(*bound.args, **bound.kwargs) or 0
+
+
+@contextmanager
+def naming(settings: Sequence[Setting]) -> Iterator[None]:
+    """Let an error that names a setting say where the command line takes it."""
+    try:
+        yield
+    except HeadflowError as error:
+        place = next((_place_of(each) for each in settings if each.name == error.setting), None)
+        if place is None:
+            raise
+        raise HeadflowError(f"{error}; see {place}") from error
+
+
+def flag_of(setting: Setting) -> str:
+    """The flag of a setting."""
+    return f"--{setting.name.replace('_', '-')}"
+
+
+def _place_of(setting: Setting) -> str:
+    return flag_of(setting) if setting.keyword else _metavar(setting)
+
+
+def _metavar(setting: Setting) -> str:
+    """What stands for a value in the help."""
+    if setting.flag.metavar or not setting.keyword:
+        return setting.flag.metavar or setting.name.upper()
+    kinds = {"int": "N", "float": "X", "Path": "PATH"}
+    return next((word for kind, word in kinds.items() if not setting.choices and kind in str(setting.hint)), "NAME")
+
+
+def _parameter(setting: Setting) -> inspect.Parameter:
+    """What cyclopts is told of a setting: words are read as text, and by the settings themselves."""
+    several, pair = list_of(setting.hint), pair_of(setting.hint)
+    annotation: Any = tuple[str, ...] if several else tuple[str, str] if pair else str
+    if setting.hint is bool:
+        annotation = bool
+    about = Parameter(
+        name=[flag_of(setting)] if setting.keyword else [_metavar(setting)],
+        help=_help(setting),
+        metavar=None if setting.hint is bool else _metavar(setting),
+        required=setting.default is MISSING,
+        show_default=False,
+    )
+    return inspect.Parameter(
+        setting.name,
+        inspect.Parameter.KEYWORD_ONLY if setting.keyword else inspect.Parameter.POSITIONAL_ONLY,
+        annotation=Annotated[annotation, about],
+        default=inspect.Parameter.empty if setting.default is MISSING else None,
+    )
+
+
+def _help(setting: Setting) -> str:
+    """The help of a setting, with its choices, and its default if that is a value."""
+    notes = [f"choices: {', '.join(setting.choices)}"] if setting.choices else []
+    default = setting.default
+    if default not in (MISSING, None, False, ()):
+        notes.append(f"default: {','.join(map(str, default)) if isinstance(default, tuple) else default}")
+    return f"{setting.help} [{'; '.join(notes)}]" if notes else setting.help
+
+
+def _with_bare(words: Sequence[str], settings: Sequence[Setting]) -> list[str]:
+    """The words, with the value of each flag that stands without one."""
+    bare = {flag_of(each): each.flag.bare for each in settings if each.flag.bare is not None}
+    return [f"{word}={bare[word]}" if word in bare else word for word in words]
+
+
+def _as_typed(value: Any, setting: Setting) -> Any:
+    """What was typed, as the settings read it: lists of flags divided at commas."""
+    if isinstance(value, bool):
+        return value
+    if setting.keyword and list_of(setting.hint):
+        value = [word for each in value for word in next(csv.reader([each]), [])]
+    typed = setting.flag.typed
+    if typed is None:
+        return value
+    return typed(value) if isinstance(value, str) else [typed(each) for each in value]

@@ -1,0 +1,257 @@
+"""Settings as frozen dataclasses: a field says a setting's name, type, default and meaning, and which values it takes.
+
+    @dataclass(frozen=True)
+    class Plots(Settings):
+        run: Annotated[Location, "directory of a run"]
+        _: KW_ONLY
+        dpi: Annotated[int, "dots per inch", Between(10, 1200)] = 300
+
+Values are read and checked when an object is made: those of a command line, of a notebook's keywords and of a file in
+the same way. `schemas.commands.command_line` makes flags from the fields.
+"""
+
+import sys
+import types
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
+
+from schemas.errors import HeadflowError
+from schemas.files.locations import URI, Location, ObjectPath, location
+from schemas.text import short, storable
+
+
+@dataclass(frozen=True)
+class Between:
+    """The least and the most that a number may be."""
+
+    least: float
+    most: float
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What reads a value further; it raises `ValueError`, which says what is wrong."""
+
+    read: Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Flag:
+    """How a setting is given on a command line, where that differs from what its type says.
+
+    Attributes:
+        metavar: what stands for a value in the help.
+        bare: the value where the flag stands without one; None: it needs one.
+        typed: reads the text that a user types.
+    """
+
+    metavar: str | None = None
+    bare: str | None = None
+    typed: Callable[[str], str] | None = None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting, as its field declares it. `default` is `MISSING` where one must be given."""
+
+    name: str
+    hint: Any
+    help: str
+    default: Any
+    keyword: bool
+    between: Between | None
+    checks: tuple[Checked, ...]
+    flag: Flag
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The words that it takes, if it takes no other value."""
+        return get_args(self.hint) if get_origin(self.hint) is Literal else ()
+
+    def read(self, value: Any) -> Any:
+        """The value in the setting's own type; raises `HeadflowError` if it cannot be."""
+        try:
+            found = _read(value, self.hint, self.between)
+            for check in self.checks if found is not None else ():
+                found = check.read(found)
+        except ValueError as error:
+            raise HeadflowError(str(error), setting=self.name) from None
+        return found
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The base of all settings."""
+
+    COMMAND: ClassVar[str] = ""  # the name under which a session records who asked
+
+    def __post_init__(self) -> None:
+        """Read and check all values.
+
+        Raises:
+            HeadflowError: a value cannot be, or two contradict each other; its `setting` is the field's name.
+        """
+        for setting in settings_of(type(self)):
+            object.__setattr__(self, setting.name, setting.read(getattr(self, setting.name)))
+        self.check()
+
+    def check(self) -> None:
+        """Raise `HeadflowError` if values contradict each other."""
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """Settings from values by name, of which others may have more.
+
+        Raises:
+            HeadflowError: one is missing, or as the class itself.
+        """
+        known = {setting.name: setting for setting in settings_of(cls)}
+        lacking = [name for name, each in known.items() if each.default is MISSING and name not in values]
+        if lacking:
+            raise HeadflowError(f"there is no value for {', '.join(lacking)}", setting=lacking[0])
+        return cls(**{name: value for name, value in values.items() if name in known})
+
+    @classmethod
+    def of_keywords(cls, values: Mapping[str, Any]) -> Self:
+        """Settings from a notebook's keywords; raises `HeadflowError` as `of`, or if there is no such setting."""
+        known = {setting.name for setting in settings_of(cls)}
+        if unknown := [name for name in values if name not in known]:
+            raise HeadflowError(f"there is no setting {', '.join(unknown)}; there are {', '.join(sorted(known))}")
+        return cls.of(values)
+
+    def recorded(self) -> dict[str, Any]:
+        """The values as JSON has them, by name; with `command`, who asked."""
+        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)} | {"command": self.COMMAND}
+
+
+def settings_of(cls: type[Settings]) -> tuple[Setting, ...]:
+    """The settings of a class, in their order: those without keyword first."""
+    hints = get_type_hints(cls, include_extras=True)
+    found = []
+    for field in fields(cls):
+        hint, *notes = get_args(hints[field.name])
+        between = next((note for note in notes if isinstance(note, Between)), None)
+        found.append(
+            Setting(
+                name=field.name,
+                hint=hint,
+                help=next(note for note in notes if isinstance(note, str)),
+                default=field.default,
+                keyword=field.kw_only is True,
+                between=between,
+                checks=tuple(note for note in notes if isinstance(note, Checked)),
+                flag=next((note for note in notes if isinstance(note, Flag)), Flag()),
+            )
+        )
+    return tuple(sorted(found, key=lambda each: each.keyword))
+
+
+def list_of(hint: Any) -> bool:
+    """Whether a setting takes any number of values."""
+    return any(get_origin(each) is tuple and get_args(each)[1:] == (...,) for each in _members(hint))
+
+
+def pair_of(hint: Any) -> bool:
+    """Whether a setting takes two values."""
+    return any(get_origin(each) is tuple and len(get_args(each)) == 2 for each in _members(hint)) and not list_of(hint)
+
+
+def _members(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+
+
+def _read(value: Any, hint: Any, between: Between | None) -> Any:
+    """A value in the type that a hint names; raises `ValueError` if it cannot be."""
+    members = _members(hint)
+    if value is None and type(None) in members:
+        return None
+    if ObjectPath in members:
+        return _place(value)
+    words = [word for each in members if get_origin(each) is Literal for word in get_args(each)]
+    if value in words:
+        return value
+    kinds = [each for each in members if each is not type(None) and get_origin(each) is not Literal]
+    if not kinds:
+        raise ValueError(f"{_shown(value)} is not one of {', '.join(words)}")
+    (kind,) = kinds
+    if get_origin(kind) is tuple:
+        return _several(value, get_args(kind), between)
+    if kind in (int, float):
+        return _number(value, kind, between, words)
+    if kind is Path:
+        return _path(value)
+    if not isinstance(value, kind):
+        raise ValueError(f"{_shown(value)} is not {'text' if kind is str else 'True or False'}")
+    return _text(value) if kind is str else value
+
+
+def _several(value: Any, kinds: tuple[Any, ...], between: Between | None) -> tuple[Any, ...]:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise ValueError(f"{_shown(value)} is one value, where a list is needed")
+    if kinds[1:] == (...,):
+        return tuple(_read(each, kinds[0], between) for each in value)
+    if len(value) != len(kinds):
+        raise ValueError(f"{_shown(value)} has {len(value)} values, not {len(kinds)}")
+    return tuple(_read(each, kind, between) for each, kind in zip(value, kinds, strict=True))
+
+
+def _number(value: Any, kind: type, between: Between | None, words: Sequence[str]) -> Any:
+    limits = between or Between(-sys.float_info.max, sys.float_info.max)
+    try:
+        number = None if isinstance(value, bool) or (kind is int and isinstance(value, float)) else kind(value)
+    except (TypeError, ValueError):
+        number = None
+    if number is None or not limits.least <= number <= limits.most:
+        wrong = f"{f'neither {words[0]} nor' if words else 'not'} a{' whole' if kind is int else ''} number"
+        form = "d" if kind is int else "g"
+        raise ValueError(f"{_shown(value)} is {wrong} from {limits.least:{form}} to {limits.most:{form}}")
+    return number
+
+
+def _text(value: str) -> str:
+    """Text for files and tokenizers; a half of a surrogate pair stands for a byte that is no UTF-8."""
+    if value != storable(value):
+        raise ValueError("it is not text in UTF-8")
+    return value
+
+
+def _path(value: Any) -> Path:
+    """A path on this machine; refuses the empty text, which mostly comes from a shell variable that is not set."""
+    if isinstance(value, Path):
+        return value
+    if URI.match(_given(value)):
+        raise ValueError(f"{value} is not a path on this machine, as is needed here")
+    return Path(value)
+
+
+def _place(value: Any) -> Location:
+    """A path on this machine, or on an object store."""
+    if isinstance(value, Path | ObjectPath):
+        return value
+    try:
+        return location(_given(value))
+    except HeadflowError as error:
+        raise ValueError(str(error)) from None
+
+
+def _given(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{_shown(value)} is not a path")
+    if not value:
+        raise ValueError("the path is empty")
+    if "\0" in value:
+        raise ValueError("a path has no zero byte")
+    return value
+
+
+def _shown(value: Any) -> str:
+    """A value for an error: a word as it was written, everything else as Python writes it."""
+    return value[:80] if isinstance(value, str) and value else short(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path | ObjectPath):
+        return str(value)
+    return [_plain(each) for each in value] if isinstance(value, tuple) else value
