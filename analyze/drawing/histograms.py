@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.container import BarContainer
+from matplotlib.collections import PolyCollection
 
 from analyze.drawing.labels import colour
 from analyze.tables.text_scope import Array
@@ -20,8 +20,8 @@ from analyze.tables.text_scope import Array
 
 def draw_stacked_histogram(
     axes: Axes, heights: Mapping[str, Array], edges: Array, *, top: float
-) -> dict[str, BarContainer]:
-    """Draw stacked bars, and return them by column.
+) -> dict[str, PolyCollection]:
+    """Draw stacked bars, and return them by column, those of a column as one artist.
 
     Args:
         heights: by column, float64 [bins]; the first is at the bottom.
@@ -29,19 +29,14 @@ def draw_stacked_histogram(
         top: end of the y axis; the same in pictures that are compared.
     """
     bottom = np.zeros(len(edges) - 1)
+    left, right = edges[:-1], edges[1:]
     bars = {}
     for flow, height in heights.items():
-        bars[flow] = axes.bar(
-            edges[:-1],
-            height,
-            np.diff(edges),
-            bottom,
-            align="edge",
-            color=colour(flow),
-            edgecolor="white",
-            linewidth=0.5,
-        )
-        bottom = bottom + height
+        above = bottom + height
+        corners = np.array([[left, bottom], [right, bottom], [right, above], [left, above]]).transpose(2, 0, 1)
+        bars[flow] = PolyCollection(list(corners), facecolor=colour(flow), edgecolor="white", linewidth=0.5)
+        axes.add_collection(bars[flow], autolim=False)
+        bottom = above
     axes.set(xlim=(edges[0], edges[-1]), ylim=(0, top))
     axes.grid(visible=False, axis="x")
     return bars

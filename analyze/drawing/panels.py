@@ -119,9 +119,7 @@ def _layer_histograms(picture: LayerHistograms) -> Figure:
         bottom=0.65,
         above=above,
         between=(0.1, 0.3),
-        sharex=True,
-        sharey=True,
-    )
+    )  # with axes of their own, all alike: shared ones take time that grows with the square of the layers
     for place, (axes, panel) in enumerate(zip(grid, picture.panels, strict=False)):
         bottom = np.zeros(len(edges) - 1)
         for flow, heights in panel.bars.items():  # one patch for each column: thousands would take seconds to draw
@@ -130,7 +128,7 @@ def _layer_histograms(picture: LayerHistograms) -> Figure:
         axes.set_title(panel.heading, size=printed(LETTERS * SMALLER), pad=2)
         axes.set(xlim=(edges[0], edges[-1]), ylim=(0, panel.top), xticks=[edges[0], (edges[0] + edges[-1]) / 2])
         axes.xaxis.set_major_formatter("{x:.3g}")
-        axes.tick_params(labelbottom=place + columns >= number)
+        axes.tick_params(labelbottom=place + columns >= number, labelleft=place % columns == 0)
         axes.yaxis.set_major_locator(MaxNLocator(2))
         axes.grid(visible=False, axis="x")
     _remove(grid[number:])

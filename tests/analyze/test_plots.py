@@ -8,12 +8,13 @@ import pyarrow as pa
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 from PIL import Image
 
 from analyze.__main__ import main
 from analyze.cli import LONGEST_PREFIX
 from analyze.commands import plots
-from analyze.drawing.figures import style
+from analyze.drawing.figures import FigureFiles, style
 from analyze.drawing.fonts import undrawable
 from analyze.drawing.heads import draw_head_map, draw_layer_row, panel_width
 from analyze.drawing.histograms import draw_stacked_histogram
@@ -25,6 +26,7 @@ from analyze.reference import LLAVA_MME, read_reference
 from analyze.tables.bins import bin_edges
 from analyze.tables.frames import open_heads
 from analyze.tables.tallies import tally
+from tests.support.pictures import write_empty
 from tests.support.runs import rewrite, start, write_run
 
 EDGES = bin_edges([0.25], None)
@@ -47,16 +49,21 @@ def pictures(listed):
         return {picture.name: draw(picture, (8.0, 5.0)) for picture in listed}
 
 
+def bars(drawn) -> list[Bbox]:
+    """The bars of a stacked histogram, column by column."""
+    return [path.get_extents() for column in drawn.collections for path in column.get_paths()]
+
+
 def test_stacked_bars():
     shares = {"t2v": np.array([0.5, 0.2, 0.2, 0.1]), "v2t": np.array([0.1, 0.1, 0.3, 0.5])}
     drawn = axes()
     draw_stacked_histogram(drawn, shares, EDGES, top=0.7)
-    bars = list(drawn.patches)
-    assert [to_hex(bar.get_facecolor()) for bar in bars] == ["#0072b2"] * 4 + ["#e69f00"] * 4
-    assert [bar.get_x() for bar in bars] == [0, 0.25, 0.5, 0.75] * 2
-    assert [bar.get_width() for bar in bars] == [0.25] * 8
-    assert [bar.get_y() for bar in bars] == [0] * 4 + [0.5, 0.2, 0.2, 0.1]
-    assert [bar.get_height() for bar in bars] == pytest.approx([0.5, 0.2, 0.2, 0.1, 0.1, 0.1, 0.3, 0.5])
+    assert [to_hex(each.get_facecolor()[0]) for each in drawn.collections] == ["#0072b2", "#e69f00"]
+    found = bars(drawn)
+    assert [bar.x0 for bar in found] == [0, 0.25, 0.5, 0.75] * 2
+    assert [bar.width for bar in found] == [0.25] * 8
+    assert [bar.y0 for bar in found] == [0] * 4 + [0.5, 0.2, 0.2, 0.1]
+    assert [bar.height for bar in found] == pytest.approx([0.5, 0.2, 0.2, 0.1, 0.1, 0.1, 0.3, 0.5])
     assert drawn.get_xlim() == (0, 1)
     assert drawn.get_ylim() == (0, 0.7)
 
@@ -142,7 +149,7 @@ def test_pictures_show_the_table(pictures, made_up):
         "mme_layer1_stacked_hist": table[table["layer"] == 1],
         "category_OCR/mme_OCR_stacked_hist": table[table["category"] == "OCR"],
     }.items():
-        heights = [bar.get_height() for bar in pictures[name].axes[0].patches]
+        heights = [bar.height for bar in bars(pictures[name].axes[0])]
         expected = [np.histogram(some[flow].astype(float), EDGES)[0] / len(some) for flow in ("t2v", "v2t")]
         assert heights == pytest.approx(np.concatenate(expected), abs=1e-12)
     for flow, means in table.groupby(["layer", "head"])[["t2v", "v2t"]].mean().items():
@@ -185,7 +192,7 @@ def test_one_scale_for_layers_and_one_for_categories(pictures):
     for part in ("layer", "category"):
         ((_, top),) = limits(part, "stacked")
         highest = max(
-            sum(bar.get_height() for bar in panel.patches if bar.get_x() == x)
+            sum(bar.height for bar in bars(panel) if bar.x0 == x)
             for name, figure in pictures.items()
             if part in name and "stacked" in name and "layers" not in name
             for panel in figure.axes
@@ -245,14 +252,23 @@ def test_an_overwritten_run_keeps_neither_pictures_nor_tables(made_up, tmp_path,
 
 
 def test_two_runs_draw_the_same_bytes(made_up, tmp_path):
+    some = ["--dpi", "30", "--layers", "0", "--categories", "OCR", "--metrics", "t2v"]  # a picture of each kind
     for kind in ("png", "svg"):
         for out in ("a", "b"):
-            flags = ["--dpi", "30", "--format", kind, "--layers", "0", "--output-dir", str(tmp_path / out)]
+            flags = [*some, "--format", kind, "--output-dir", str(tmp_path / out)]
             assert main(["plots", str(made_up), *flags]) == 0
+        assert len(list((tmp_path / "a").rglob(f"*.{kind}"))) == 6
         for path in (tmp_path / "a").rglob(f"*.{kind}"):
             assert path.read_bytes() == (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes()
 
 
+@pytest.fixture
+def unsaved(monkeypatch):
+    """Write empty files in place of pictures that no one looks at."""
+    monkeypatch.setattr(FigureFiles, "save", write_empty)
+
+
+@pytest.mark.usefixtures("unsaved")
 def test_what_lies_outside_the_bins_is_said(made_up, tmp_path, capsys):
     assert main(["plots", str(made_up), "--output-dir", str(tmp_path), "--dpi", "20", "--range", "0", "0.1"]) == 0
     assert "of v2t lies outside the bins" in capsys.readouterr().err
@@ -306,6 +322,7 @@ def test_strange_categories_get_their_own_safe_file_names(tmp_path):
     assert names["a/b"] == "a_b"
 
 
+@pytest.mark.usefixtures("unsaved")
 def test_of_many_categories_the_largest_are_drawn(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(plots, "MOST_CATEGORIES", 2)
     run = write_run(tmp_path / "run", categories={"a": 2, "b": 6, "c": 4})
@@ -330,6 +347,7 @@ def test_strange_categories_are_drawn(tmp_path, recwarn, capsys):
     assert "\x1b" not in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("unsaved")
 def test_letters_that_no_font_has_are_named_once(only_latin, tmp_path, capsys):
     run = write_run(tmp_path / "run", categories={"数值": 2, "值": 2, "OCR": 2})
     assert main(["plots", str(run), "--output-dir", str(tmp_path / "out"), "--dpi", "20", "--layers", "0"]) == 0
@@ -338,6 +356,7 @@ def test_letters_that_no_font_has_are_named_once(only_latin, tmp_path, capsys):
     )
 
 
+@pytest.mark.usefixtures("unsaved")
 def test_what_scales_cut_is_said(made_up, tmp_path, capsys):
     flags = ["--output-dir", str(tmp_path), "--dpi", "20", "--layers", "0"]
     assert main(["plots", str(made_up), *flags, "--ymax", "0.2"]) == 0

@@ -18,7 +18,7 @@ def shown(axis) -> list[Text]:
 def boxes(figure: Figure) -> Iterator[tuple[str, Bbox]]:
     """Name and box of each text, legend and frame, in pixels; tick labels of an axis in one."""
     renderer = FigureCanvasAgg(figure).get_renderer()
-    figure.draw(renderer)
+    figure.draw_without_rendering()
     for name in ("_suptitle", "_supxlabel", "_supylabel"):
         if (text := getattr(figure, name)) is not None:
             yield name, text.get_window_extent(renderer)
@@ -40,21 +40,19 @@ def on_each_other(figure: Figure) -> list[tuple[str, str]]:
     for axes in figure.axes:
         for texts in (shown(axes.xaxis), shown(axes.yaxis), axes.texts):
             some = [each for each in texts if each.get_visible() and each.get_text() and each.get_rotation() % 90 == 0]
-            for one, other in itertools.combinations(some, 2):
-                if Text.get_window_extent(one, renderer).overlaps(Text.get_window_extent(other, renderer)):
-                    found.append((one.get_text(), other.get_text()))
+            measured = [(each.get_text(), Text.get_window_extent(each, renderer)) for each in some]
+            for (one, box), (other, its_box) in itertools.combinations(measured, 2):
+                if box.overlaps(its_box):
+                    found.append((one, other))
     return found
 
 
 def smallest_letters(figure: Figure) -> float:
     """Points of the smallest text that is shown."""
-    hidden = {
-        tick.label1
-        for axes in figure.axes
-        for axis in (axes.xaxis, axes.yaxis)
-        for tick in axis.get_major_ticks()
-        if tick.label1 not in shown(axis)
-    }
+    hidden = set()
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            hidden |= {tick.label1 for tick in axis.get_major_ticks()} - set(shown(axis))
     texts = (text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip())
     return min(text.get_fontsize() for text in texts if text not in hidden)
 
