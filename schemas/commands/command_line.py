@@ -17,7 +17,7 @@ from cyclopts.exceptions import CycloptsError
 
 from schemas.commands.settings import Setting, Settings, list_of, pair_of, settings_of
 from schemas.errors import HeadflowError
-from schemas.text import printable
+from schemas.text import printable, short
 
 
 @dataclass(frozen=True)
@@ -26,19 +26,32 @@ class Command:
 
     Attributes:
         help: one line.
-        target: `module:function`, a function of one argument, its settings, that returns an exit code; the module is
-            imported when the command is called.
+        target: `module:function`, a function of one argument, its settings; the module is imported when the command is
+            called.
+        runner: `module:function`, which is given the command's name, its function and the settings, and returns the
+            exit code; empty: the function itself returns it.
     """
 
     help: str
     target: str
+    runner: str = ""
 
-    def load(self) -> tuple[type[Settings], Callable[[Any], int]]:
+    def load(self) -> tuple[type[Settings], Callable[[Any], Any]]:
         """The command's settings, and its function."""
-        module, _, name = self.target.partition(":")
-        function = getattr(import_module(module), name)
+        function = _named(self.target)
         (settings,) = [each.annotation for each in inspect.signature(function, eval_str=True).parameters.values()]
         return settings, function
+
+    def run(self, name: str, function: Callable[[Any], Any], settings: Settings) -> int:
+        """Call the command's function; returns the exit code."""
+        code: int = _named(self.runner)(name, function, settings) if self.runner else function(settings)
+        return code
+
+
+def _named(target: str) -> Callable[..., Any]:
+    module, _, name = target.partition(":")
+    found: Callable[..., Any] = getattr(import_module(module), name)
+    return found
 
 
 def run_program(
@@ -56,6 +69,8 @@ def run_program(
     Raises:
         HeadflowError: the command line cannot be parsed, or as the command; it names the flag.
     """
+    if not words and default is None:
+        raise HeadflowError(f"there is no command; give one of {', '.join(commands)}")
     name = words[0] if words and words[0] in commands else ""
     command = commands[name] if name else default
     app = App(
@@ -72,16 +87,15 @@ def run_program(
     def call(*positional: Any, **named: Any) -> int:
         values = {each.name: value for each, value in zip(known, positional, strict=False)} | named
         with naming(known):
-            return function(
-                settings(**{each.name: _as_typed(values[each.name], each) for each in known if each.name in values})
-            )
+            typed = {each.name: _as_typed(values[each.name], each) for each in known if each.name in values}
+            return command.run(name, function, settings(**typed))
 
     call.__signature__ = inspect.Signature([_parameter(each) for each in known])  # type: ignore[attr-defined]
     if name:
         app.command(call, name=name, help=command.help)
     else:
         app.default(call)
-    return _called(app, _with_bare(words, known))
+    return _called(app, [*words[: bool(name)], *_in_order(words[bool(name) :], known)])
 
 
 def _called(app: App, words: Sequence[str]) -> int:
@@ -147,14 +161,31 @@ def _help(setting: Setting) -> str:
     notes = [f"choices: {', '.join(setting.choices)}"] if setting.choices else []
     default = setting.default
     if default not in (MISSING, None, False, ()):
-        notes.append(f"default: {','.join(map(str, default)) if isinstance(default, tuple) else default}")
+        values = default if isinstance(default, tuple) else (default,)
+        notes.append(f"default: {','.join(f'{each:g}' if isinstance(each, float) else str(each) for each in values)}")
     return f"{setting.help} [{'; '.join(notes)}]" if notes else setting.help
 
 
-def _with_bare(words: Sequence[str], settings: Sequence[Setting]) -> list[str]:
-    """The words, with the value of each flag that stands without one."""
-    bare = {flag_of(each): each.flag.bare for each in settings if each.flag.bare is not None}
-    return [f"{word}={bare[word]}" if word in bare else word for word in words]
+def _in_order(words: Sequence[str], settings: Sequence[Setting]) -> list[str]:
+    """The words with all flags first, so that the others may stand anywhere; a flag that needs no value has its own."""
+    by_flag = {flag_of(each): each for each in settings}
+    flags: list[str] = []
+    others: list[str] = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        setting = by_flag.get(word)
+        if word == "--":
+            others, rest = [*others, *rest], []
+        elif setting is not None and setting.flag.bare is not None:
+            flags.append(f"{word}={setting.flag.bare}")
+        elif setting is not None:
+            number = 0 if setting.hint is bool else 2 if pair_of(setting.hint) else 1
+            flags += [word, *rest[:number]]
+            del rest[:number]
+        else:
+            (flags if word.startswith("-") else others).append(word)
+    return [*flags, "--", *others] if others else flags
 
 
 def _as_typed(value: Any, setting: Setting) -> Any:
@@ -162,8 +193,16 @@ def _as_typed(value: Any, setting: Setting) -> Any:
     if isinstance(value, bool):
         return value
     if setting.keyword and list_of(setting.hint):
-        value = [word for each in value for word in next(csv.reader([each]), [])]
+        value = [word for each in value for word in _divided(each, setting)]
     typed = setting.flag.typed
     if typed is None:
         return value
     return typed(value) if isinstance(value, str) else [typed(each) for each in value]
+
+
+def _divided(text: str, setting: Setting) -> list[str]:
+    """The values in a text that has commas between them."""
+    try:
+        return next(csv.reader([text], skipinitialspace=True), []) or [text]
+    except csv.Error as error:
+        raise HeadflowError(f"{short(text)} is no list: {error}", setting=setting.name) from None

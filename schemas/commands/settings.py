@@ -68,7 +68,8 @@ class Setting:
     @property
     def choices(self) -> tuple[str, ...]:
         """The words that it takes, if it takes no other value."""
-        return get_args(self.hint) if get_origin(self.hint) is Literal else ()
+        kinds = [each for each in _members(self.hint) if each is not type(None)]
+        return get_args(kinds[0]) if len(kinds) == 1 and get_origin(kinds[0]) is Literal else ()
 
     def read(self, value: Any) -> Any:
         """The value in the setting's own type; raises `HeadflowError` if it cannot be."""

@@ -139,6 +139,7 @@ def test_a_record_gives_the_same_settings():
         ["runs/a", "--metrics", "a2v,q2v", "--range", "-1", "1", "--ray"],
         ["--metrics", "a2v", "runs/a", "--metrics", "q2v", "--ray", "--range", "-1", "1"],
         ["--ray", "--metrics=a2v,q2v", "--range", "-1", "1", "runs/a"],
+        ["--ray", "--metrics", "a2v, q2v", "--range", "-1", "1", "--", "runs/a"],
     ],
 )
 def test_run_stands_anywhere(words):
@@ -161,7 +162,12 @@ def test_what_is_typed():
         (["draw", "runs/a", "--range", "1"], "--range requires 2"),
         (["draw", "runs/a", "--batch-sise", "1"], "Did you mean --batch-size"),
         (["draw", "runs/a", "--dpi", "10", "--dpi", "20"], "--dpi specified multiple times"),
+        (["draw", "--batch-sise", "1", "runs/a"], "Did you mean --batch-size"),
+        (["draw", "runs/a", "--dpi"], "--dpi requires an argument"),
+        (["draw", "runs/a", "--bins", ""], "'' is not a number from 0 to 1; see --bins"),
+        (["draw", "runs/a", "--metrics", "a\nb"], "is no list: new-line character"),
         (["drew", "runs/a"], 'Unknown command "drew"'),
+        ([], "there is no command; give one of draw, other"),
     ],
 )
 def test_a_wrong_command_line_is_one_line(words, says):
