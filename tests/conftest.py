@@ -1,5 +1,6 @@
 """A tiny checkpoint, the demo's questions, and a run of one on the other; each made once."""
 
+import copy
 import json
 import os
 from pathlib import Path
@@ -11,6 +12,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # models here are tiny: threads w
 
 from data.questions import make_questions
 from extract.__main__ import main as extract_main
+from extract.models import loading
 from schemas.files.locations import _store
 from tests.support.object_store import Store
 from tests.support.runs import write_run
@@ -18,6 +20,39 @@ from tests.support.tiny_llava import make_checkpoint
 
 ROOT = Path(__file__).parents[1]
 LEGACY_PT = ROOT.parent / "shared" / "legacy" / "scienceqa_attention_head_records.pt"
+
+
+KEPT = 8  # loaded checkpoints
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _loaded_once():
+    """Let commands in this process read the weights of a checkpoint once: they get copies of it, free to be changed.
+
+    A checkpoint is that of before while its files have the same names, sizes and times. Tests of loading call
+    `load_model` itself, as they import it.
+    """
+    load, kept = loading.load_model, {}
+
+    def files(path: str | None) -> list[tuple[str, int, int]]:
+        found = [file for file in Path(path).rglob("*") if file.is_file()] if path else []
+        return [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(found)]
+
+    def loaded(path, base=None, **options):
+        if not Path(path).is_dir() or options["device"].type != "cpu":
+            return load(path, base, **options)
+        key = repr((path, base, Path.cwd(), options, files(path), files(base)))
+        if key not in kept:
+            checkpoint = load(path, base, **options)
+            while len(kept) >= KEPT:
+                del kept[next(iter(kept))]
+            kept[key] = checkpoint
+        checkpoint = kept[key]
+        return copy.deepcopy(checkpoint, {id(checkpoint.kernel): checkpoint.kernel})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loading, "load_model", loaded)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +86,7 @@ def extract(checkpoint_path, questions):
             "question-file": questions / "MME_test.json",
             "output-dir": run,
             "device": "cpu",
+            "num-workers": 0,
         } | {name.replace("_", "-"): value for name, value in flags.items()}
         argv = []
         for name, value in values.items():
@@ -65,7 +101,7 @@ def extract(checkpoint_path, questions):
 def extracted(tmp_path_factory, extract) -> Path:
     """A run of the tiny checkpoint; not to be changed."""
     run = tmp_path_factory.mktemp("extracted") / "run"
-    assert extract(run) == 0
+    assert extract(run, num_workers=1) == 0
     return run
 
 
