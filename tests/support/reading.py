@@ -1,9 +1,10 @@
-"""`python -m tests.support.reading FOLDER METHOD`: read a folder's images in two workers, twice, and then wait.
+"""`python -m tests.support.reading FOLDER METHOD WORKERS`: read a folder's images twice in workers that live on.
 
-Prints the hash of each image of the first time, then `held` once the workers of the second time are at work.
+Prints the hash of each image of the first time, then `held`, and waits; images of the second time are left to be read.
 """
 
 import sys
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -17,18 +18,17 @@ def one_pixel(image: Image.Image) -> Pixels:
     return Pixels({"pixel": torch.tensor(image.resize((1, 1)).getpixel((0, 0)))}, [7], image.size)
 
 
-def main(folder: Path, method: str) -> None:
+def main(folder: Path, method: str, workers: int) -> None:
     names = sorted(path.name for path in folder.iterdir())
-    images = ImageFiles(folder, names, one_pixel)
+    images = ImageFiles(folder, names * 2, one_pixel)
     images.start_method = method
-    for image in load_images(images, workers=2, ahead=4, pin=False):
+    loaded = load_images(images, workers=workers, ahead=4, pin=False)
+    for image in islice(loaded, len(names)):
         assert image.usable().image_ids == [7]
         print(image.sha256, flush=True)
-    again = load_images(images, workers=2, ahead=4, pin=False)
-    next(again)
     print("held", flush=True)
     sys.stdin.read()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))

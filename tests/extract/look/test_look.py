@@ -1,15 +1,33 @@
 """Oracle: a run of the same model over a question file that asks the same."""
 
+from subprocess import CompletedProcess
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
+from analyze.__main__ import main as analyze_main
+from analyze.drawing.figures import FigureFiles
 from extract.__main__ import main
+from extract.look import command
 from extract.look.looker import NAMES, Looker
 from schemas.columns import FLOW_NAMES, MAPS
 from schemas.errors import HeadflowError
 from schemas.validation.run import validate
+from tests.support.pictures import write_empty
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Let `python -m analyze` run in this process and write no pictures."""
+
+    def run(argv, check):
+        return CompletedProcess(argv, analyze_main(argv[3:]))
+
+    monkeypatch.setattr(command, "subprocess", SimpleNamespace(run=run))
+    monkeypatch.setattr(FigureFiles, "save", write_empty)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +91,7 @@ def look(checkpoint_path, image, out, *flags):
     return main(["look", "--device", "cpu", *map(str, flags)])
 
 
-def test_the_command(checkpoint_path, run, questions, tmp_path, capsys):
+def test_the_command(checkpoint_path, run, questions, tmp_path, capsys, request):
     image = questions / "images" / pd.read_parquet(run / "samples")["image"][0]
     assert look(checkpoint_path, image, tmp_path / "look", "--top", "3", "--column", "--no-title") == 0
     lines = capsys.readouterr().out.splitlines()
@@ -90,6 +108,7 @@ def test_the_command(checkpoint_path, run, questions, tmp_path, capsys):
     with Image.open(picture) as drawn:
         assert drawn.width == 990  # 3.3 inches with 300 dots each
     before = sorted(path.name for path in (tmp_path / "look").rglob("*"))
+    request.getfixturevalue("undrawn")
     assert look(checkpoint_path, image, tmp_path / "look", "--top", "3") == 0
     assert "1 of 1 sample is there already" in capsys.readouterr().out
     assert sorted(path.name for path in (tmp_path / "look").rglob("*")) == before
@@ -99,7 +118,7 @@ def test_the_command(checkpoint_path, run, questions, tmp_path, capsys):
     ((160, 64), "crop", "the model reads 40% of the image, from 48, 0 to 112, 64 of 160 x 64 pixels"),
     ((160, 64), "pad", None), ((64, 64), "crop", None),
 ])  # fmt: skip
-def test_what_is_cropped_is_said(checkpoint_path, tmp_path, capsys, size, aspect, says):
+def test_what_is_cropped_is_said(checkpoint_path, undrawn, tmp_path, capsys, size, aspect, says):
     Image.new("RGB", size, "red").save(tmp_path / "image.png")
     flags = ["--image-aspect-ratio", aspect, "--top", "1"]
     assert look(checkpoint_path, tmp_path / "image.png", tmp_path / "look", *flags) == 0
@@ -107,7 +126,7 @@ def test_what_is_cropped_is_said(checkpoint_path, tmp_path, capsys, size, aspect
     assert says in out if says else "the model reads" not in out
 
 
-def test_some_heads_of_the_question(checkpoint_path, run, questions, tmp_path, capsys):
+def test_some_heads_of_the_question(checkpoint_path, undrawn, run, questions, tmp_path, capsys):
     image = questions / "images" / pd.read_parquet(run / "samples")["image"][0]
     flags = ["--maps-of", "question", "--maps-heads", "L0H1", "L2H2"]
     assert look(checkpoint_path, image, tmp_path / "look", *flags) == 0
@@ -130,7 +149,7 @@ def test_a_run_that_it_did_not_write_stays(checkpoint_path, run, questions, caps
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
 
 
-def test_another_question_is_refused_and_may_overwrite(checkpoint_path, run, questions, tmp_path, capsys):
+def test_another_question_is_refused_and_may_overwrite(checkpoint_path, undrawn, run, questions, tmp_path, capsys):
     image = questions / "images" / pd.read_parquet(run / "samples")["image"][0]
     assert look(checkpoint_path, image, tmp_path / "look") == 0
     capsys.readouterr()

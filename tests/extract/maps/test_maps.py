@@ -33,7 +33,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module", params=RECIPES)
 def family(request, tmp_path_factory):
     path = make_or_skip(tmp_path_factory.mktemp(request.param), request.param)
-    return path, FamilyWitness(path, request.param)
+    return path, FamilyWitness(path, request.param), *hf(path)
 
 
 def read(model, of, asked, heads=()):
@@ -65,8 +65,7 @@ def lay(weights, places):
 @pytest.mark.parametrize("of", [OF_LAST, OF_QUESTION])
 def test_maps_are_those_of_eager_attention(family, of, monkeypatch):
     monkeypatch.setattr(reader, "can_be_told", lambda _: True)  # of these narrow models it cannot
-    path, reference = family
-    model, prompts = hf(path)
+    path, reference, model, prompts = family
     asked = ask(model, prompts)
     numbers, maps, places = read(model, of, asked)
     if not model.packs:
@@ -100,15 +99,23 @@ def test_maps_are_those_of_eager_attention(family, of, monkeypatch):
     assert max(worst[name] for name in ("mass", "rest")) <= 2e-6
 
 
+class Enough(Exception):
+    """Ends a pass whose rest is not needed."""
+
+
 def embeddings(model, prompts, image):
     """What the first layer reads for each token of the image, float64 [tokens, width]."""
     pixels = model.preprocessor(image)
     prompt = prompts.build(QUESTIONS[0], pixels.image_ids)
     seen = []
-    hook = model.stack.layers[0].register_forward_pre_hook(
-        lambda _, given, named: seen.append(given[0] if given else named["hidden_states"]), with_kwargs=True
-    )
-    model.forward(*Uploader(CPU, torch.float32).send(pack([[prompt]]), [pixels]))
+
+    def keep(_, given, named):
+        seen.append(given[0] if given else named["hidden_states"])
+        raise Enough
+
+    hook = model.stack.layers[0].register_forward_pre_hook(keep, with_kwargs=True)
+    with pytest.raises(Enough):
+        model.forward(*Uploader(CPU, torch.float32).send(pack([[prompt]]), [pixels]))
     hook.remove()
     return seen[0][0, np.array(prompt.roles) == IMAGE].double().numpy(), pixels
 
@@ -142,8 +149,7 @@ def check_places(model, prompts, image):
 
 @pytest.mark.parametrize("size", [(160, 280), (360, 132)])
 def test_a_painted_patch_is_found(family, size):
-    path, _ = family
-    model, prompts = hf(path)
+    *_, model, prompts = family
     check_places(model, prompts, Image.new("RGB", size, (90, 90, 90)))
 
 

@@ -57,6 +57,7 @@ class FamilyWitness:
         self.processor = load_processor(str(path), self.config, AutoTokenizer.from_pretrained(path))
         self.processor.video_processor = SimpleNamespace(num_frames=1, fps=1)
         self.tokenizer = self.processor.tokenizer
+        self.loaded = {}
 
     def read(self, image, question):
         """What the processor makes of a question about an image."""
@@ -78,15 +79,20 @@ class FamilyWitness:
             roles.append("v" if token == self.config.image_token_id else "q" if position > first else before)
         return roles
 
+    def model(self, dtype, attention):
+        if (dtype, attention) not in self.loaded:
+            # float64 has no other
+            experts = {"experts_implementation": "eager"} if "moe" in self.config.model_type else {}
+            self.loaded[dtype, attention] = AutoModelForImageTextToText.from_pretrained(
+                self.path, dtype=dtype, attn_implementation=attention, **experts
+            ).eval()
+        return self.loaded[dtype, attention]
+
     def run(self, read, *, dtype, attention, **options):
-        experts = {"experts_implementation": "eager"} if "moe" in self.config.model_type else {}  # float64 has no other
-        model = AutoModelForImageTextToText.from_pretrained(
-            self.path, dtype=dtype, attn_implementation=attention, **experts
-        )
         known = {name: value for name, value in read.items() if name != "labels"}
         inputs = {name: value.to(dtype) if value.is_floating_point() else value for name, value in known.items()}
         with torch.no_grad():
-            return model.eval()(**inputs, use_cache=False, **options)
+            return self.model(dtype, attention)(**inputs, use_cache=False, **options)
 
     def flows(self, read):
         """Each flow column as float64 [layers, heads]."""
