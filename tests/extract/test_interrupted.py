@@ -46,7 +46,9 @@ def interrupt(monkeypatch, passes: int, number: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "passes"), [({"batch_size": 1}, 0), ({"batch_size": 8, "sequences": "separate"}, 4)], ids=str
+    ("flags", "passes"),
+    [({"batch_size": 1, "num_samples": 70}, 0), ({"batch_size": 4, "sequences": "separate", "num_samples": 48}, 4)],
+    ids=str,
 )
 def test_every_start_brings_a_run_on_and_it_ends(one_image, extract, tmp_path, monkeypatch, flags, passes):
     whole, run = tmp_path / "whole", tmp_path / "run"
@@ -66,7 +68,7 @@ def test_every_start_brings_a_run_on_and_it_ends(one_image, extract, tmp_path, m
 
 def test_a_run_that_is_killed_after_each_part_ends(one_image, extract, tmp_path, monkeypatch):
     whole, run = tmp_path / "whole", tmp_path / "run"
-    asked = {"question_file": one_image, "num_workers": 0, "sequences": "separate", "batch_size": 8}
+    asked = {"question_file": one_image, "num_workers": 0, "sequences": "separate", "batch_size": 4, "num_samples": 48}
     assert extract(whole, **asked) == 0
     monkeypatch.setattr(writer_module, "ROWS_PER_PART", 3 * 32)  # three samples
     interrupt(monkeypatch, 6, signal.SIGKILL)
@@ -100,7 +102,7 @@ def test_a_start_that_is_stopped_before_its_first_pass_makes_one(one_image, extr
     monkeypatch.setattr(loop, when, interrupted)
     written = 0
     for workers in (0, 1):
-        code = extract(tmp_path, question_file=one_image, num_workers=workers, num_samples=60)
+        code = extract(tmp_path, question_file=one_image, num_workers=workers, num_samples=40)
         before, written = written, sum(part.rows["samples"] for part in open_run(tmp_path).parts)
         assert code in (0, 128 + signal.SIGINT)
         assert written > before

@@ -83,10 +83,11 @@ def wait(child) -> int:
 
 @pytest.fixture(scope="module")
 def duration(arguments, tmp_path_factory):
-    """A whole run, and how many seconds it takes."""
+    """A whole run, and how many seconds it takes where the checkpoint is loaded already."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(writer_module, "ROWS_PER_PART", 3 * 32)
         run = tmp_path_factory.mktemp("whole") / "run"
+        assert main(arguments(run.with_name("few"), "--num-samples", "1")) == 0
         began = time.monotonic()
         assert wait(start(arguments(run))) == 0
         return run, time.monotonic() - began
@@ -314,8 +315,10 @@ def stop_after(monkeypatch, passes: int) -> None:
 
 @pytest.mark.parametrize(("first", "then", "passes"), [("4", "3", 1), ("1", "5", 1), ("2", "1", 3), ("3", "3", 1)])
 def test_going_on_with_another_batch_size(arguments, duration, tmp_path, monkeypatch, first, then, passes):
-    whole, run = tmp_path / "whole", tmp_path / "run"
-    assert main(arguments(whole, "--batch-size", first)) == 0
+    whole, run = duration[0], tmp_path / "run"
+    if first == then:
+        whole = tmp_path / "whole"
+        assert main(arguments(whole, "--batch-size", first)) == 0
     stop_after(monkeypatch, passes)
     assert main(arguments(run, "--batch-size", first)) == 128 + signal.SIGTERM
     written = len(pd.read_parquet(run / "samples"))
@@ -468,17 +471,23 @@ def test_a_signal_to_all_processes_stops_none_but_the_owner(arguments, duration,
     same(run, whole)
 
 
+@pytest.fixture(scope="module")
+def stopped(arguments, duration, tmp_path_factory):
+    """A run that was stopped in its fourth pass; not to be changed."""
+    run = tmp_path_factory.mktemp("stopped") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writer_module, "ROWS_PER_PART", 3 * 32)
+        stop_after(patch, 3)
+        assert main(arguments(run)) == 128 + signal.SIGTERM
+    return run
+
+
 @pytest.mark.parametrize("table", ["heads", "samples"])
 @pytest.mark.parametrize("damage", ["gone", "cut"])
-@pytest.mark.parametrize("passes", [3, None])
-def test_a_damaged_part_is_run_again(arguments, duration, tmp_path, monkeypatch, capsys, table, damage, passes):
-    whole, run = duration[0], tmp_path / "run"
-    if passes is None:
-        shutil.copytree(whole, run)
-    else:
-        with monkeypatch.context() as patch:
-            stop_after(patch, passes)
-            assert main(arguments(run)) == 128 + signal.SIGTERM
+@pytest.mark.parametrize("complete", [False, True])
+def test_a_damaged_part_is_run_again(arguments, duration, stopped, tmp_path, capsys, table, damage, complete):
+    whole = duration[0]
+    run = shutil.copytree(whole if complete else stopped, tmp_path / "run")
     part = sorted((run / table).glob("*.parquet"))[0]
     if damage == "gone":
         part.unlink()
