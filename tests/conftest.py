@@ -15,6 +15,7 @@ from extract.__main__ import main as extract_main
 from extract.models import loading
 from schemas.files.locations import _store
 from tests.support.object_store import Store
+from tests.support.ray_cluster import started
 from tests.support.runs import write_run
 from tests.support.tiny_llava import make_checkpoint
 
@@ -125,6 +126,14 @@ def legacy_pt() -> Path:
     if not LEGACY_PT.is_file():
         pytest.skip("the earlier tool's .pt is not here")
     return LEGACY_PT
+
+
+@pytest.fixture(scope="session")
+def ray_address(_server):
+    """The address of a Ray cluster of two CPUs on this machine, whose processes find the S3 server."""
+    pytest.importorskip("ray")
+    with started(cpus=2, environment=_server.environment) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

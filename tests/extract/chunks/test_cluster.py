@@ -1,115 +1,108 @@
-"""Extraction on a Ray cluster that is started here: the rows of one process, whatever is lost on the way."""
+"""Extraction on a Ray cluster: the rows of one process, whatever is lost on the way."""
 
 import os
 import signal
-import subprocess
-import sys
-import time
+import threading
 from collections.abc import Callable
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from extract.cli import parser
 from schemas.files.locations import location
 from schemas.store.locks import Lock
 from schemas.store.run import open_run
 from schemas.validation.run import validate
+from schemas.workers.tasks import LOCAL
+from tests.support.ray_cluster import actors
 
-pytest.importorskip("ray")
-ROOT = Path(__file__).parents[3]
-SECONDS = 300  # that anything may take here
+CHUNKS = {"num_chunks": 8, "num_workers": 0}
 
 
 @pytest.fixture
-def command(checkpoint_path, questions):
-    """A command line that extracts eight chunks by two actors."""
-
-    def made(run: object) -> list[str]:
-        flags = {
-            "model-path": checkpoint_path,
-            "image-folder": questions / "images",
-            "question-file": questions / "MME_test.json",
-            "output-dir": run,
-            "num-chunks": 8,
-            "num-workers": 0,
-            "gpus": 2,
-            "device": "cpu",
-        }
-        return [sys.executable, "-m", "extract", *(f"--{name}={value}" for name, value in flags.items()), "--ray"]
-
-    return made
+def ignored():
+    """Ctrl-C does nothing where no command handles it."""
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
-def actors() -> list[int]:
-    """The processes of this machine that run a chunk on Ray, or wait to."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                name = (folder / "cmdline").read_bytes()
-            except OSError:
-                continue
-            found += [int(folder.name)] if name.startswith(b"ray::ChunkActor") else []
-    return found
+@contextmanager
+def meanwhile(run: object, act: Callable[[], object]):
+    """Do something as soon as a run has a ledger."""
+
+    ended = threading.Event()
+
+    def wait() -> None:
+        while not ended.wait(0.05):
+            if list((location(str(run)) / "chunks").glob("*.json")):
+                act()
+                return
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
-def wait_for(happened: Callable[[], object], process: subprocess.Popen) -> None:
-    until = time.monotonic() + SECONDS
-    while not happened():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < until
-        time.sleep(0.02)
-
-
-def begun(run: object) -> list[str]:
-    """The ledgers of a run."""
-    folder = location(str(run)) / "chunks"
-    return [path.name for path in folder.glob("*.json")]
-
-
-@pytest.mark.skipif(not Path("/proc").is_dir(), reason="it looks for processes in /proc")
-@pytest.mark.parametrize("where", ["disk", "store"])
-def test_an_actor_is_killed(where, command, extracted, tmp_path, store):
-    run = tmp_path / "run" if where == "disk" else "s3://bucket/run"
-    process = subprocess.Popen(command(run), cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    wait_for(lambda: begun(run), process)
-    (killed, *_) = actors()
+def kill_an_actor() -> None:
+    (killed, *_) = actors("ChunkActor")
     os.kill(killed, signal.SIGKILL)
-    _, error = process.communicate(timeout=SECONDS)
-    assert process.returncode == 0, error
-    written = open_run(str(run))
+
+
+def kill_an_actor_and_interrupt() -> None:
+    kill_an_actor()
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def same_rows(run: object, expected: Path) -> bool:
+    return all(
+        pd.read_parquet(f"{run}/{table}").equals(pd.read_parquet(expected / table)) for table in ("heads", "samples")
+    )
+
+
+def test_an_actor_is_killed(extract, ray_address, extracted, store):
+    run = "s3://bucket/run"
+    with meanwhile(run, kill_an_actor):
+        assert extract(run, ray=ray_address, gpus=2, **CHUNKS) == 0
+    written = open_run(run)
     assert (written.manifest.num_chunks, len(written.ledgers)) == (8, 8)
-    assert list(validate(str(run))) == []
-    for table in ("heads", "samples"):
-        assert pd.read_parquet(f"{run}/{table}").equals(pd.read_parquet(extracted / table))
+    assert list(validate(run)) == []
+    assert same_rows(run, extracted)
 
 
-def test_ctrl_c_and_a_chunk_that_keeps_failing(command, extracted, tmp_path):
+@pytest.mark.usefixtures("ignored")
+def test_ctrl_c_and_a_chunk_that_keeps_failing(extract, ray_address, extracted, tmp_path, capfd):
+    """The run is on a disk, and an actor is killed before Ctrl-C: another one goes on with its chunk."""
     run = tmp_path / "run"
-    process = subprocess.Popen(command(run), cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    wait_for(lambda: begun(run), process)
-    process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=SECONDS)
-    assert process.returncode == 130
+    with meanwhile(run, kill_an_actor_and_interrupt):
+        assert extract(run, ray=ray_address, gpus=2, **CHUNKS) == 130
+    error = capfd.readouterr().err
     assert "stopping after the current batch" in error
     assert "samples are written to" in error
     assert "the same command resumes it" in error
     assert not open_run(run).complete
 
     lock = Lock(run / ".chunk-00003.lock", "")
-    done = subprocess.run(command(run), cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert extract(run, ray=ray_address, gpus=1, **CHUNKS) == 2
     lock.release()
-    assert done.returncode == 2
-    assert (
-        f"chunks 3 failed 3 times, the last time chunk 3 with: another process writes chunk 3 of {run}" in done.stderr
-    )
+    why = f"chunks 3 failed 3 times, the last time chunk 3 with: another process writes chunk 3 of {run}"
+    assert why in capfd.readouterr().err
     assert open_run(run).chunks_complete == [0, 1, 2, 4, 5, 6, 7]
 
-    alone = [each for each in command(run) if each not in ("--ray", "--gpus=2")]
-    assert subprocess.run([*alone, "--chunk-idx=3"], cwd=ROOT, capture_output=True, check=False).returncode == 0
-    for table in ("heads", "samples"):
-        assert pd.read_parquet(run / table).equals(pd.read_parquet(extracted / table))
+    assert extract(run, chunk_idx=3, **CHUNKS) == 0
+    assert list(validate(run)) == []
+    assert same_rows(run, extracted)
+
+
+def test_without_an_address_a_cluster_is_started():
+    needed = ["--model-path", "m", "--question-file", "q", "--output-dir", "r"]
+    assert parser().parse_args([*needed, "--ray"]).ray == LOCAL
 
 
 def test_flags_that_contradict_each_other(extract, tmp_path, capsys):

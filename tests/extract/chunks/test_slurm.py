@@ -28,7 +28,7 @@ def test_the_chinese_one_is_the_same():
 
 
 @pytest.mark.skipif(os.name != "posix", reason="it is a shell script")
-def test_it_goes_on_where_it_was_stopped(checkpoint_path, questions, extracted, tmp_path):
+def test_it_goes_on_where_it_was_stopped(extract, checkpoint_path, questions, extracted, tmp_path):
     run = tmp_path / "run"
     text = script("README.md").replace("--num-chunks 16", "--num-chunks 2 --num-workers 0 --device cpu")
     values = {"MODEL": checkpoint_path, "IMAGES": questions / "images", "MME_test.json": questions / "MME_test.json"}
@@ -38,20 +38,22 @@ def test_it_goes_on_where_it_was_stopped(checkpoint_path, questions, extracted, 
     (tmp_path / "scontrol").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/queued\n')
     (tmp_path / "scontrol").chmod(0o755)
 
-    def begin(task: int) -> subprocess.Popen:
-        slurm = {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": str(task)}
+    def begin() -> subprocess.Popen:
+        slurm = {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "1"}
         path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
         return subprocess.Popen(["bash", tmp_path / "task.sh"], cwd=ROOT, env={**os.environ, **slurm, **path})
 
-    first = begin(0)
+    first = begin()
     until = time.monotonic() + 120
-    while not (run / "chunks" / "00000.json").exists() and time.monotonic() < until:
+    while not (run / "chunks" / "00001.json").exists() and time.monotonic() < until:
         time.sleep(0.02)
     first.send_signal(signal.SIGTERM)
     assert first.wait(120) == 143
-    assert (tmp_path / "queued").read_text() == "requeue 7_0\n"
+    assert (tmp_path / "queued").read_text() == "requeue 7_1\n"
     assert not open_run(run).complete
-    assert [begin(task).wait(120) for task in (0, 1)] == [0, 0]
-    assert (tmp_path / "queued").read_text() == "requeue 7_0\n"
+    assert begin().wait(120) == 0
+    assert (tmp_path / "queued").read_text() == "requeue 7_1\n"
+    assert open_run(run).chunks_complete == [1]
+    assert extract(run, num_chunks=2, num_workers=0) == 0  # the other task
     for table in ("heads", "samples"):
         assert pd.read_parquet(run / table).equals(pd.read_parquet(extracted / table))
