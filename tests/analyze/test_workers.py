@@ -1,10 +1,12 @@
 """Oracle: the same command without workers. Files and what is printed are the same, byte for byte."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +14,15 @@ import psutil
 import pytest
 
 from analyze.__main__ import main
+from analyze.cli import parser
+from analyze.drawing.figures import FigureFiles
 from analyze.tables.frames import open_heads
 from analyze.tables.tallies import Total
 from schemas.store import writer
-from schemas.workers import tasks
+from schemas.workers import processes, tasks
+from schemas.workers.processes import Processes
+from schemas.workers.tasks import LOCAL
+from tests.support.pictures import write_empty
 from tests.support.runs import PART, flows, put, rewrite, sample, start
 
 ROOT = Path(__file__).parents[2]
@@ -33,6 +40,19 @@ COMMANDS = {
 def small_tasks(monkeypatch):
     """Of two parts."""
     monkeypatch.setattr(tasks, "PARTS", 2)
+
+
+@pytest.fixture(scope="module")
+def pools():
+    """Processes by number, which are started once; after an error they start again by themselves."""
+    with Processes(1) as one, Processes(2) as two, Processes(3) as three:
+        yield {1: one, 2: two, 3: three}
+
+
+@pytest.fixture
+def shared(pools, monkeypatch):
+    """Commands take the processes of `pools`, and leave them running."""
+    monkeypatch.setattr(processes, "Processes", lambda number: nullcontext(pools[number]))
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +104,11 @@ def test_the_runs_have_images_in_several_tasks(runs):
     assert 0 < (total._images.place >= 0).sum() < len(total._images.place)
 
 
+@pytest.mark.usefixtures("shared")
 @pytest.mark.parametrize(("name", "number"), [*((name, 2) for name in COMMANDS), ("summary", 3), ("validate", 3)])
-def test_any_number_of_workers_gives_the_same(runs, tmp_path, capsys, name, number):
+def test_any_number_of_workers_gives_the_same(runs, tmp_path, monkeypatch, capsys, name, number):
+    if name != "plots":  # tables have all numbers
+        monkeypatch.setattr(FigureFiles, "save", write_empty)
     words = words_of(name, runs)
     expected = outcome(words, tmp_path / "one", capsys)
     assert expected[0] == 0
@@ -94,19 +117,29 @@ def test_any_number_of_workers_gives_the_same(runs, tmp_path, capsys, name, numb
 
 
 @pytest.mark.parametrize("name", ["summary", "validate"])
-def test_ray_gives_the_same(runs, tmp_path, capsys, name):
+def test_ray_gives_the_same(runs, tmp_path, capsys, ray_address, name):
     """The other commands read as `summary` does."""
-    pytest.importorskip("ray")
     words = words_of(name, runs)
     expected = outcome(words, tmp_path / "one", capsys)
-    assert outcome([*words, "--ray", "--workers", 2], tmp_path / "several", capsys) == expected
+    assert outcome([*words, "--ray", ray_address, "--workers", 2], tmp_path / "several", capsys) == expected
 
 
+def test_ray_without_an_address_is_started():
+    assert parser().parse_args(["summary", "run", "--ray"]).ray == LOCAL
+
+
+@pytest.mark.usefixtures("shared")
 @pytest.mark.parametrize("command", ["summary", "plots"])
 def test_one_of_several_wordings(tmp_path, monkeypatch, capsys, command):
     monkeypatch.setattr(writer, "ROWS_PER_PART", 5 * 12)  # parts begin at any wording
     run = in_turn(tmp_path / "run", prompts=("short", "long"))
-    words = [command, run, "--prompt", "long", *(["--dpi", 20] if command == "plots" else [])]
+    words = [
+        command,
+        run,
+        "--prompt",
+        "long",
+        *(["--dpi", 20, "--layers", 1, "--categories", "OCR"] if command == "plots" else []),
+    ]
     expected = outcome(words, tmp_path / "one", capsys)
     assert expected[0] == 0
     assert outcome([*words, "--workers", 2], tmp_path / "several", capsys) == expected
@@ -130,9 +163,10 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damaged_runs_are_refused_in_the_same_words(tmp_path, monkeypatch, capsys, damage):
-    monkeypatch.setattr(writer, "ROWS_PER_PART", 3 * 12)
-    run = in_turn(tmp_path / "run")
+def test_damaged_runs_are_refused_in_the_same_words(runs, pools, tmp_path, monkeypatch, capsys, damage):
+    """By a process of its own; which of several errors is raised, tests of the processes themselves say."""
+    monkeypatch.setattr(processes, "Processes", lambda _: nullcontext(pools[1]))
+    run = shutil.copytree(runs[0], tmp_path / "run")
     DAMAGES[damage](run)
     for command in ("summary", "validate"):
         expected = outcome([command, run], tmp_path / "one", capsys)
