@@ -13,12 +13,7 @@ def started(cpus: int, environment: dict[str, str]) -> Iterator[str]:
     """A cluster that ends with the context, and its processes' environment variables; yields its address."""
     from ray.cluster_utils import Cluster
 
-    node = {
-        "num_cpus": cpus,
-        "include_dashboard": False,
-        "include_log_monitor": False,
-        "no_monitor": True,
-    }  # what no test needs
+    unneeded = {"include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
     with patch.dict(os.environ, {"RAY_USAGE_STATS_ENABLED": "0", **environment}):
         cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": cpus, **unneeded})
     try:

@@ -104,7 +104,8 @@ def test_a_put_that_fails_once_is_tried_again(place, store):
 def test_a_put_that_fails_half_way_leaves_nothing_that_counts(place, store, after):
     write(place, upto=2)
     # The content was sent; the request that makes an object of it fails, or its answer is lost
-    with store.with_fault(Fault("POST", "uploadId", after=after)), pytest.raises(HeadflowError, match="cannot write"):
+    fault = Fault("POST", "uploadId", after=after, status="403 Forbidden")  # which the client does not try again
+    with store.with_fault(fault), pytest.raises(HeadflowError, match="cannot write"):
         write(place)
     assert [part.rows["samples"] for part in open_run(place).parts] == [2]
     write(place)
@@ -112,10 +113,11 @@ def test_a_put_that_fails_half_way_leaves_nothing_that_counts(place, store, afte
 
 
 def test_a_slow_put_is_waited_for(place, store):
-    with store.with_fault(Fault("PUT", "/heads/", times=1, status=None, seconds=6)):
+    """Longer than the three seconds after which clients of S3 give up unasked."""
+    with store.with_fault(Fault("PUT", "/heads/", times=1, status=None, seconds=4)):
         since = time.monotonic()
         write(place)
-    assert time.monotonic() - since >= 6
+    assert time.monotonic() - since >= 4
     check_whole(place)
 
 
