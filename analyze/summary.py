@@ -52,13 +52,15 @@ def _statistics(found: Tally, level: str) -> pd.DataFrame:
     fine = spread.fine_by_category if level == "category" else spread.fine_by_layer
     counts = {flow: fine[flow].to_numpy().reshape(-1, FINE + 1) for flow in found.flows}
     columns: dict[str, Any] = {"mean": mean, "std": np.sqrt((square - mean**2).clip(lower=0)), "min": low}
+    flows = list(found.flows)
+    extremes = low[flows].to_numpy(), high[flows].to_numpy()
     for name, share in QUANTILES.items():
-        values = pd.DataFrame({flow: quantiles(count, share) for flow, count in counts.items()}, index=low.index)
-        columns[name] = values.clip(low, high)
+        values = np.stack([quantiles(counts[flow], share) for flow in flows], axis=1)
+        columns[name] = pd.DataFrame(np.clip(values, *extremes), index=low.index, columns=flows)
     columns["max"] = high
     own = found.images.at(slice(None), -1) if level == "category" else found.images.sum(axis=0).at(0, slice(None, -1))
     for name, bound in zip(("low", "high"), mean_interval(own), strict=True):
-        columns[name] = pd.DataFrame(bound, index=low.index, columns=list(found.flows)).clip(0, 1)  # as masses are
+        columns[name] = pd.DataFrame(np.clip(bound, 0, 1), index=low.index, columns=flows)  # as masses are
     table = pd.concat(columns, axis=1, names=["statistic", "flow"]).rename_axis(index="name").stack("flow")
     table = table[list(columns)]
     table.insert(0, "rows", rows.loc[table.index.get_level_values("name")].to_numpy())

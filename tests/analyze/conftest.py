@@ -21,3 +21,9 @@ def undrawn():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(FigureFiles, "save", write_empty)
         yield
+
+
+@pytest.fixture
+def unsaved(monkeypatch):
+    """The same for one test."""
+    monkeypatch.setattr(FigureFiles, "save", write_empty)

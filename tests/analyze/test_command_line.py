@@ -4,6 +4,7 @@ Oracles: the same command in its usual order; what was printed where the files c
 """
 
 import ctypes
+import json
 import os
 import subprocess
 import sys
@@ -22,27 +23,45 @@ PLOTS = ["plots", "--dpi", "20", "--layers", "0", "--categories", "OCR", "--"]
 CAPBSET_DROP, DAC_OVERRIDE = 24, 1  # of prctl: root, too, is then refused what the permissions of a file refuse
 
 
-def analyze(*words: object, **environment: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "analyze", *map(str, words)]
-    return subprocess.run(
-        command,
+EACH = """
+import contextlib, io, json, runpy, sys
+done = []
+for words in json.loads(sys.argv[1]):
+    sys.argv[1:] = words
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as error:
+        try:
+            runpy.run_module("analyze", run_name="__main__", alter_sys=True)
+        except SystemExit as stop:
+            done.append([stop.code, out.getvalue(), error.getvalue()])
+print(json.dumps(done))
+"""
+
+
+def analyze_each(commands: list[list[str]], **environment: str) -> list[tuple[int, str, str]]:
+    """`python -m analyze` with each of the command lines, in one process; exit codes and what they print."""
+    done = subprocess.run(
+        [sys.executable, "-c", EACH, json.dumps(commands)],
         cwd=ROOT,
         env=os.environ | environment,
         capture_output=True,
         text=True,
-        check=False,
+        check=True,
         preexec_fn=lambda: ctypes.CDLL(None).prctl(CAPBSET_DROP, DAC_OVERRIDE) if os.geteuid() == 0 else None,
     )
+    return [tuple(each) for each in json.loads(done.stdout)]
 
 
-@pytest.mark.parametrize("command", ["summary", "diagnose", "card", "compare"])
+@pytest.mark.usefixtures("unsaved")
+@pytest.mark.parametrize("command", ["summary", "diagnose --resamples 100", "card", "compare --resamples 100"])
 def test_a_first_token_that_is_no_answer_is_said_by_every_reader_of_answers(tmp_path, command, capsys):
     run = write_run(tmp_path / "run", tables=["contributions"])
+    command, *flags = command.split()
     others = {"compare": [write_run(tmp_path / "other")], "card": [tmp_path / "card", "--overwrite"]}.get(command, [])
-    assert main([command, *map(str, [run, *others])]) == 0
+    words = [command, *map(str, [run, *others]), *flags]
+    assert main(words) == 0
     assert "no answer" not in capsys.readouterr().err
     rewrite(run, "samples", lambda table: put(put(table, "p_yes", slice(6), [1e-4] * 6), "p_no", slice(6), [0.0] * 6))
-    assert main([command, *map(str, [run, *others])]) == 0
+    assert main(words) == 0
     said = [line for line in capsys.readouterr().err.splitlines() if "no answer" in line]
     assert len(said) == 1
     assert said[0].startswith(f"warning: {run}: `p_yes` and `p_no` together are below 1% in 6 of 10 samples")
@@ -90,10 +109,11 @@ def test_what_is_wrong_is_still_said(words, says, capsys):
     assert says in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("unsaved")
 @pytest.mark.parametrize(("layers", "drawn"), [("2-", [2, 3]), ("3-", [3]), ("0 2-", [0, 2, 3]), ("1-2", [1, 2])])
 def test_layers_to_the_last(tmp_path, layers, drawn):
     run = write_run(tmp_path / "run", layers=4)
-    assert main(["plots", str(run), "--dpi", "20", "--categories", "OCR", "--layers", *layers.split()]) == 0
+    assert main(["plots", str(run), "--metrics", "t2v", "--categories", "OCR", "--layers", *layers.split()]) == 0
     assert sorted(run.glob("mme_layer[0-9]*")) == [run / f"mme_layer{layer}_stacked_hist.png" for layer in drawn]
 
 
@@ -117,15 +137,16 @@ def test_settings_of_matplotlib_change_nothing(tmp_path):
     run = write_run(tmp_path / "run")
     (tmp_path / "matplotlibrc").write_bytes(b"text.usetex: True\naxes.facecolor: red\n\xff\n")  # not UTF-8 either
     environment = {"MPLBACKEND": "not_installed", "MATPLOTLIBRC": str(tmp_path / "matplotlibrc")}
-    for command in (PLOTS, ["verify", "--dpi", "20"]):
-        picture = run / f"mme_{'verify' if command[0] == 'verify' else 'overall_stacked_hist'}.png"
-        code = main([*command, str(run)])
-        expected = picture.read_bytes()
+    commands = [["verify", "--dpi", "20", str(run)], [*PLOTS, str(run)]]
+    codes = [main(command) for command in commands]
+    pictures = [run / f"mme_{name}.png" for name in ("verify", "overall_stacked_hist")]
+    expected = [picture.read_bytes() for picture in pictures]
+    for picture in pictures:
         picture.unlink()
-        done = analyze(*command, run, **environment)
-        assert "Traceback" not in done.stderr
-        assert done.returncode == code
-        assert picture.read_bytes() == expected
+    done = analyze_each(commands, **environment)
+    assert "Traceback" not in "".join(each[-1] for each in done)
+    assert [code for code, _, _ in done] == codes
+    assert [picture.read_bytes() for picture in pictures] == expected
 
 
 def test_nor_do_those_that_a_notebook_has_changed(tmp_path):
@@ -192,25 +213,20 @@ def read_only(tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions of folders")
-@pytest.mark.parametrize("command", ["summary", "verify --dpi 20"])
-def test_the_result_for_a_read_only_run_is_printed_first(read_only, tmp_path, command, capsys):
-    name, *flags = command.split()
-    main([name, str(read_only), *flags, "--output-dir", str(tmp_path / "out")])
-    expected = capsys.readouterr().out
-    done = analyze(name, read_only, *flags)
-    assert done.returncode == 2
-    lines = [line for line in expected.splitlines() if not line.startswith("written: ")]
-    assert [line for line in done.stdout.splitlines() if line] == [line for line in lines if line]
-    names = "summary.csv, scores.csv" if name == "summary" else "verify.csv"
-    assert done.stderr == f"error: {names} cannot be written to {read_only}: Permission denied; see --output-dir\n"
-
-
-@pytest.mark.skipif(os.name != "posix", reason="permissions of folders")
-@pytest.mark.parametrize("command", [PLOTS, ["export-pt"]])
-def test_what_only_writes_says_where_it_cannot(read_only, command):
-    done = analyze(*command, read_only)
-    assert done.returncode == 2
-    assert done.stderr == f"error: cannot write to {read_only}: Permission denied; see --output-dir\n"
+def test_the_result_for_a_read_only_run_is_printed_first(read_only, tmp_path, capsys):
+    run = str(read_only)
+    commands = [["summary", run], ["verify", run, "--dpi", "20"], [*PLOTS, run], ["export-pt", run]]
+    done = analyze_each(commands)
+    for command, names, (code, out, error) in zip(
+        commands, ("summary.csv, scores.csv", "verify.csv"), done, strict=False
+    ):
+        main([*command, "--output-dir", str(tmp_path / "out")])
+        lines = [line for line in capsys.readouterr().out.splitlines() if line and not line.startswith("written: ")]
+        assert code == 2
+        assert [line for line in out.splitlines() if line] == lines
+        assert error == f"error: {names} cannot be written to {run}: Permission denied; see --output-dir\n"
+    for code, _, error in done[2:]:  # which only write
+        assert (code, error) == (2, f"error: cannot write to {run}: Permission denied; see --output-dir\n")
 
 
 def test_a_file_that_cannot_be_replaced(made_up, capsys):

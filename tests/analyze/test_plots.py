@@ -14,7 +14,7 @@ from PIL import Image
 from analyze.__main__ import main
 from analyze.cli import LONGEST_PREFIX
 from analyze.commands import plots
-from analyze.drawing.figures import FigureFiles, style
+from analyze.drawing.figures import style
 from analyze.drawing.fonts import undrawable
 from analyze.drawing.heads import draw_head_map, draw_layer_row, panel_width
 from analyze.drawing.histograms import draw_stacked_histogram
@@ -26,7 +26,6 @@ from analyze.reference import LLAVA_MME, read_reference
 from analyze.tables.bins import bin_edges
 from analyze.tables.frames import open_heads
 from analyze.tables.tallies import tally
-from tests.support.pictures import write_empty
 from tests.support.runs import rewrite, start, write_run
 
 EDGES = bin_edges([0.25], None)
@@ -260,12 +259,6 @@ def test_two_runs_draw_the_same_bytes(made_up, tmp_path):
         assert len(list((tmp_path / "a").rglob(f"*.{kind}"))) == 6
         for path in (tmp_path / "a").rglob(f"*.{kind}"):
             assert path.read_bytes() == (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes()
-
-
-@pytest.fixture
-def unsaved(monkeypatch):
-    """Write empty files in place of pictures that no one looks at."""
-    monkeypatch.setattr(FigureFiles, "save", write_empty)
 
 
 @pytest.mark.usefixtures("unsaved")
