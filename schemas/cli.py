@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from schemas.errors import HeadflowError, Stopped
 from schemas.files.locations import URI, Location, location
-from schemas.text import one_line, printable
+from schemas.text import fitted, one_line, printable
 
 USAGE = 2  # exit code of bad input, as argparse has it
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -109,16 +109,18 @@ def _leave() -> None:
     os._exit(INTERRUPTED)
 
 
-def say(line: object, *, error: bool = False) -> None:
+def say(line: object, *, error: bool = False, whole: bool = False) -> None:
     """Print one line, on stderr if it is an error or a warning; control characters of data are escaped.
 
+    A terminal gets what it has no room for on several lines, if it is no error and need not stay `whole` to be copied.
     What `at_work` shows ends with the first line on stdout.
     """
     for clock in _clocks:
         clock.clear()
     if not error:
         end_clock()
-    print(printable(line), file=sys.stderr if error else sys.stdout)
+    text = printable(line)
+    print(text if error or whole else fitted(text), file=sys.stderr if error else sys.stdout)
 
 
 class _Clock:

@@ -1,6 +1,9 @@
 """Text for people and for files: on one line, cut to a length, or made storable in UTF-8."""
 
 import re
+import shutil
+import sys
+import textwrap
 from collections.abc import Sequence
 
 
@@ -12,6 +15,15 @@ def printable(value: object) -> str:
 
 def _escaped(letter: str) -> str:
     return letter if letter.isprintable() else repr(letter)[1:-1]
+
+
+def fitted(line: str) -> str:
+    """A line that is printed: in several ones, indented, where stdout is a terminal that is too narrow for it."""
+    if not (sys.stdout and sys.stdout.isatty()):
+        return line
+    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    width = max(20, shutil.get_terminal_size().columns)
+    return textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def one_line(error: object) -> str:

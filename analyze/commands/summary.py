@@ -43,7 +43,7 @@ def summarise_run(arguments: argparse.Namespace) -> int:
     print()
     if scores.empty:
         asked = counted(int(heads.observed.sum()), "observed question")
-        print(f"MME score: none, as of {asked} none has a right answer that is yes or no")
+        say(f"MME score: none, as of {asked} none has a right answer that is yes or no")
     else:
         _print_scores(tables["scores.csv"], scores, heads.samples, arguments.seed)
     if unwritten:
@@ -60,14 +60,14 @@ def _print_scores(table: pd.DataFrame, scores: pd.DataFrame, samples: pd.DataFra
     from schemas.text import read_answer
 
     rests = f"{scores['questions'].sum():,} of {counted(len(samples), 'question')}"
-    print(f"MME score by category, on {rests}; 95% intervals, images resampled with seed {seed}")
+    say(f"MME score by category, on {rests}; 95% intervals, images resampled with seed {seed}")
     print(as_text(_behind("score", table), 2))
     if left_out := int(scores["left_out"].sum()):
-        print(f"partial: {counted(left_out, 'question')} left out of the scores: skipped, or one of a pair is missing")
+        say(f"partial: {counted(left_out, 'question')} left out of the scores: skipped, or one of a pair is missing")
     if other := len(samples) - int(read_each(samples["answer"], read_answer).notna().sum()):
-        print(f"not scored: {counted(other, 'question')} with a right answer that is neither yes nor no")
+        say(f"not scored: {counted(other, 'question')} with a right answer that is neither yes nor no")
     if unread := int(scores["unread"].sum()):
-        print(f"neither yes nor no: {counted(unread, 'answer')}, counted as wrong")
+        say(f"neither yes nor no: {counted(unread, 'answer')}, counted as wrong")
 
 
 def _behind(value: str, table: pd.DataFrame) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from analyze.reference import read_reference
 from analyze.tables.output import unwritable, write_csv
 from schemas.cli import USAGE, at_work, say
 from schemas.store.directory import record_outputs
-from schemas.text import printable
+from schemas.text import fitted, printable
 
 
 def verify_run(arguments: argparse.Namespace) -> int:
@@ -35,7 +35,7 @@ def verify_run(arguments: argparse.Namespace) -> int:
         record_outputs(heads.run.path, [folder / "verify.csv", picture])
     say(f"{arguments.run} against {reference.what}")
     say(f"source: {reference.source}")
-    print("\n" + "\n  ".join(map(printable, result.verdict())))
+    print("\n" + "\n  ".join(fitted(printable(line)) for line in result.verdict()))
     settings = pd.DataFrame(result.settings).rename(columns={"name": "setting"})
     print(f"\n{as_text(settings.replace({True: 'yes', False: 'no'}), 4)}")
     for group, figures in result.figures.groupby("group", sort=False):

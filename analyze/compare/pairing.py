@@ -7,11 +7,13 @@ import pandas as pd
 
 from analyze.compare.sentences import Sentence
 from analyze.tables.frames import Heads
+from schemas.columns import MAPS
 from schemas.errors import HeadflowError
 from schemas.manifest import DESCRIPTIVE, Manifest
 from schemas.text import listed, read_answer
 
 SESSION = ("device", "kernel", "batch_size")
+OF_MAPS = ("maps_of", "maps_heads")
 DATA = ("question_file_sha256", "num_chunks", "derived")  # fields of the manifest that say which samples, not how
 
 
@@ -94,13 +96,16 @@ def _merged(first: pd.DataFrame, second: pd.DataFrame, by: str) -> pd.DataFrame:
 
 
 def differing_settings(a: Heads, b: Heads) -> pd.DataFrame:
-    """The settings in which two runs differ, those of their newest sessions included.
+    """The settings in which two runs differ, with those of their newest sessions, and of maps if both have maps.
 
     Returns:
         `setting`, `a`, `b` (text); empty if none differs.
     """
     one_of, other_of = _session(a), _session(b)
-    pairs = [(name, getattr(a.manifest, name), getattr(b.manifest, name)) for name in _settings()]
+    names = [
+        name for name in _settings() if name not in OF_MAPS or all(MAPS in each.manifest.tables for each in (a, b))
+    ]
+    pairs = [(name, getattr(a.manifest, name), getattr(b.manifest, name)) for name in names]
     pairs += [(name, one_of.get(name), other_of.get(name)) for name in SESSION]
     rows: list[tuple[str, str, str]] = []
     for name, one, other in pairs:

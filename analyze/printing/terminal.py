@@ -142,15 +142,26 @@ def _wrapped(columns: Sequence[Column], width: int) -> list[Column]:
 
 
 def _blocks(columns: Sequence[Column], width: int) -> Iterator[list[Column]]:
-    """The columns in blocks that fit, each of which begins with the first column, or the first texts."""
-    texts = next((place for place, each in enumerate(columns) if not each.is_text), len(columns))
-    keys = list(columns[: min(max(1, texts), 2)])
+    """The columns in blocks that fit, each of which begins with the columns that tell the rows apart."""
+    keys = _keys(columns, width)
     rest, first = list(columns[len(keys) :]), True
     while rest or first:
         widths = accumulate((each.width + GAP for each in rest), initial=_total(keys))
         fitting = max(1, sum(total <= width for total in widths) - 1)
         yield [*keys, *rest[:fitting]]
         rest, first = rest[fitting:], False
+
+
+def _keys(columns: Sequence[Column], width: int) -> list[Column]:
+    """The first texts and whole numbers, up to where no two rows are the same, in at most half of the width."""
+    keys = [columns[0]]
+    for each in columns[1:]:
+        rows = [tuple(map(tuple, row)) for row in zip(*(key.cells for key in keys), strict=True)]
+        whole = each.is_text or all(re.fullmatch(r"-?\d*", line) for cell in each.cells for line in cell)
+        if len(set(rows)) == len(rows) or not whole or 2 * _total([*keys, each]) > width:
+            break
+        keys.append(each)
+    return keys
 
 
 def _lines(columns: Sequence[Column]) -> Iterator[str]:

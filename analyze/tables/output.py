@@ -9,7 +9,7 @@ from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.files.writing import publishing
 from schemas.store.directory import record_outputs
-from schemas.text import counted, printable
+from schemas.text import counted, fitted, printable
 
 
 def present(
@@ -39,10 +39,10 @@ def present(
         paths = draw()
         record_outputs(run, [*(folder / name for name in tables), *paths])
     finally:
-        print("\n" + "\n".join(map(printable, verdict)))
+        print("\n" + "\n".join(fitted(printable(line)) for line in verdict))
         show()
     made = f"{counted(len(tables), 'table')} and {counted(len(paths), 'picture')}"
-    print("\n" + printable(f"written: {made} in {folder}"))
+    print("\n" + fitted(printable(f"written: {made} in {folder}")))
 
 
 def write_csv(tables: Mapping[str, pd.DataFrame], folder: Path) -> HeadflowError | None:

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from analyze.compare.pairing import differing_settings, pair_samples
 from analyze.compare.sentences import LANGUAGES, MINUS, Sentence, templates
 from analyze.scores.mme import ALL
 from analyze.tables.frames import open_heads
-from schemas.columns import FLOW_NAMES
+from schemas.columns import FLOW_NAMES, MAPS, OF_LAST, OF_QUESTION
 from schemas.errors import HeadflowError
 from tests.support.runs import LEDGER, edit_ledger, flows, put, rewrite, sample, start
 
@@ -102,6 +103,15 @@ def test_settings_that_differ_are_named(folder, base):
     assert table.values.tolist() == [
         ["dtype", "unknown", "float16"], ["image_preprocessing: crop", "unknown", "1, 1"],
     ]  # fmt: skip
+
+
+def test_settings_of_maps_are_compared_where_both_have_maps(base):
+    last, question = (
+        SimpleNamespace(manifest=replace(base.manifest, tables=[MAPS], maps_of=of), run=base.run)
+        for of in (OF_LAST, OF_QUESTION)
+    )
+    assert "maps_of" not in set(differing_settings(base, last)["setting"])
+    assert differing_settings(last, question).values.tolist() == [["maps_of", OF_LAST, OF_QUESTION]]
 
 
 def test_answers_by_brute_force(folder, base):

@@ -123,6 +123,21 @@ def test_a_terminal_shows_that_a_command_is_at_work(monkeypatch, capsys):
     assert capsys.readouterr().out == "the result\n"
 
 
+def test_a_terminal_gets_lines_that_fit(monkeypatch, capsys):
+    line = "  mass: " + "cannot be told " * 12 + "/a/path/that/is/longer/than/the/terminal/has/letters/in/a/line"
+    say(line)
+    assert capsys.readouterr().out == line + "\n"
+    monkeypatch.setenv("COLUMNS", "50")
+    monkeypatch.setattr(sys, "stdout", terminal := Terminal())
+    say(line)
+    shown = terminal.getvalue().splitlines()
+    assert [len(each) <= 50 for each in shown] == [True] * (len(shown) - 1) + [False]
+    assert {each[:4] for each in shown[1:]} == {"    "}
+    assert " ".join(map(str.strip, shown)) == line.strip()
+    say(line, whole=True)
+    assert terminal.getvalue().splitlines()[-1] == line
+
+
 def test_a_pipe_shows_nothing(monkeypatch, capsys, made_up):
     monkeypatch.setattr(cli, "PATIENCE", 0)
     assert main([*PLOTS, str(made_up)]) == 0

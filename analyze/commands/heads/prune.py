@@ -65,9 +65,10 @@ def _rank(heads: Heads, folder: Path, arguments: argparse.Namespace) -> int:
     )
     say(
         f"python -m extract knock-out {run} --sets {sets_file} --kind remove --job {arguments.job} "
-        f"--samples {tests_file}"
+        f"--samples {tests_file}",
+        whole=True,
     )
-    print("then this command again; fewer --criteria, --shares or --random sets take fewer passes")
+    say("then this command again; fewer --criteria, --shares or --random sets take fewer passes")
     return 0
 
 

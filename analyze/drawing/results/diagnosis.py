@@ -37,7 +37,7 @@ def draw_calibration(axes: Axes, found: Calibration) -> Axes:
     curve = found.curve
     axes.plot([0, 1], [0, 1], color="0.5", linewidth=1, linestyle="--")
     size = 12 + 150 * curve["samples"] / curve["samples"].sum()
-    axes.scatter(curve["probability"], curve["share"], s=size, color="#0072B2", zorder=3)
+    axes.scatter(curve["probability"], curve["share"], s=size, color="#0072B2", zorder=3, clip_on=False)
     axes.set(xlabel="Probability of Yes (n of each bin)", ylabel="Share where Yes is right", xlim=(-0.02, 1.02))
     axes.set_ylim(-0.02, 1.02)
     places = curve[["probability", "share"]].to_numpy()

@@ -74,13 +74,16 @@ def draw_intervals(
 ) -> Axes:
     """Draw values with whiskers, the first row at y = 0; a mark is hollow where `low` is missing.
 
+    Marks at the end of a scale, such as 100%, lie over the frame.
+
     Args:
         shift: of all marks, in rows, so that several in one row do not hide each other.
     """
     y = np.arange(len(values)) + shift
     axes.hlines(y, low.fillna(values), high.fillna(values), color=ink, linewidth=1.4)
     for known, face in ((low.notna(), ink), (low.isna(), "none")):
-        axes.plot(values[known], y[known], marker=marker, color=ink, linestyle="", markersize=4.5, markerfacecolor=face)
+        marks = {"marker": marker, "color": ink, "markersize": 4.5, "markerfacecolor": face}
+        axes.plot(values[known], y[known], linestyle="", clip_on=False, **marks)
     return axes
 
 

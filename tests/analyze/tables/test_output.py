@@ -65,6 +65,22 @@ def test_a_table_fits_and_lacks_nothing(width):
     assert "the same number" in text
 
 
+def test_each_block_has_the_columns_that_tell_the_rows_apart():
+    table = pd.DataFrame([(u, c, s) for u in ("head", "layer") for c in ("a2v", "q2v") for s in (1, 2)])
+    table = table.set_axis(["unit", "criterion", "set"], axis=1).assign(
+        **{f"value_{n}": np.arange(8) / 9 for n in range(12)}
+    )
+    text = as_text(table, 3, width=60).splitlines()
+    heads = [place for place, line in enumerate(text) if "unit" in line]
+    assert len(heads) > 1
+    for begin in heads:
+        assert text[begin].split()[:3] == ["unit", "criterion", "set"]
+        keys = [tuple(line.split()[:3]) for line in text[begin + 1 : begin + 9]]
+        assert len({*keys}) == len(keys) == len(table)
+    heads = pd.DataFrame({"layer": [0, 0, 1], "head": [0, 1, 0], "x" * 20: [0.5, 0.4, 0.5], "y" * 20: [0.5, 0.1, 0.2]})
+    assert as_text(heads, 2, width=30).count("layer head") == 2
+
+
 def test_a_table_that_fits_stays_as_it_is():
     lines = as_text(wide(), 2, width=500).splitlines()
     assert len(lines) == 4
