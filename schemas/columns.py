@@ -185,6 +185,7 @@ REASONS = {
     "image_too_large": "the image exceeds Pillow's limit of pixels, as it is or once padded or resized",
     "image_refused": "the model's own processor does not take the image, such as one that is too long and thin",
     "image_unplaced": "where in the image its tokens lie is not known, so that it has no maps",
+    "image_unlike": "in a knock-out, the image that takes its place has another number of tokens",
     "question_empty": "the question has no text",
     "several_images": "the question has a place for more than one image",
     "prompt_too_long": "the prompt has more tokens than the model can place",

@@ -17,7 +17,7 @@ from extract.prompts.wordings import Wording
 from extract.provenance import git_commit, recorded, versions
 from extract.questions.question_set import QuestionSet, read_questions
 from schemas.cli import naming, say
-from schemas.columns import MEAN, OK
+from schemas.columns import MEAN, OK, REASONS
 from schemas.errors import HeadflowError
 from schemas.files.locations import location
 from schemas.jobs.head_sets import HeadSet
@@ -275,7 +275,7 @@ def write(
             f"{writer.job.run.path}/knockouts"
         )
     for reason, count in skipped.most_common():
-        say(f"{count} could not be computed ({reason}): their values are null")
+        say(f"{count} could not be computed ({reason}: {REASONS[reason]}): their values are null")
 
 
 def check_model_of_run(run: Run, fields: dict[str, Any], weights: str | None) -> None:

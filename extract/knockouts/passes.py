@@ -98,9 +98,8 @@ class KnockOutPasses:
         means = self._means.without(image.sha256) if self._means is not None else None
         other = run_prefill(self._model, self._partner(image)) if self._partner is not None else None
         if other is not None and self._growth.whole and other.prefix != prefill.prefix:
-            raise HeadflowError(
-                "images of different sizes cannot take each other's place in this model", setting="kind"
-            )
+            detail = f"{other.prefix} tokens up to the end of the other image, {prefill.prefix} with its own"
+            raise Unusable("image_unlike", detail, image_sha256=image.sha256)
         hidden, grown = self._growth.run(prefill, means=means, other=other)
         untouched = self._answers.margin(hidden)
         if not self._compared:
@@ -158,9 +157,14 @@ class KnockOutPasses:
         whole, logits = self._answers.margin(prefill.hidden), self._logits(prefill.hidden)
         wrong = (margins - whole).abs().max() > tolerance * max(1.0, float(whole.abs().max()))
         if wrong or not torch.allclose(logits, prefill.logits, rtol=tolerance, atol=tolerance):
+            entire = self._growth.whole
+            fewer = "; those that change only tokens behind the image may be"
             raise HeadflowError(
-                f"this {self._model.prompt_format.family} computes something else when it runs layer by layer (a "
-                f"margin of {float(margins[0]):.3g}, not {float(whole[0]):.3g}); knock-outs are not supported for it"
+                f"this {self._model.prompt_format.family} computes something else when its layers run one by one "
+                f"over {'the whole prompt' if entire else 'the tokens behind the image'} (a margin of "
+                f"{float(margins[0]):.3g}, not {float(whole[0]):.3g}), as where features of the image are added "
+                f"between layers: knock-outs that need this are not supported for "
+                f"it{fewer if entire and self._model.kernel is not None else ''}"
             )
         for question, margin in zip(image.questions, margins.tolist(), strict=True):
             before = self._margins.get(question.sample.sample_id)

@@ -3,12 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from analyze.__main__ import main
 from analyze.diagnose import diagnose, worst_samples
 from analyze.drawing.figures import style
 from analyze.drawing.results.diagnosis import answers_figure
-from analyze.drawing.results.intervals import MOST_ROWS
+from analyze.drawing.results.intervals import MOST_ROWS, draw_intervals
 from analyze.scores.mme import ALL
 from analyze.tables.frames import open_heads
 from schemas.columns import FLOW_NAMES
@@ -230,3 +231,11 @@ def test_one_question_an_image_has_no_pairs(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "answers: 100.0% of 40 right" in out
     assert "attention, q2v: cannot be told: 0 images are yes-biased and 0 no-biased" in out
+
+
+def test_marks_at_the_ends_of_a_scale_are_whole():
+    ends = pd.Series([0.0, 100.0])
+    axes = draw_intervals(Figure().subplots(), ends, ends, ends.where(ends > 0), marker="o", ink="k")
+    axes.set_xlim(0, 100)
+    assert axes.lines
+    assert not any(line.get_clip_on() for line in axes.lines)

@@ -110,7 +110,15 @@ def masses_figure(
                 distributions, profiles, heads))  # fmt: skip
             edges = np.append(some["left"], some["right"].iloc[-1])
             top.stairs(some["share"], edges, color=ink, linestyle=line, linewidth=1.4)
-            middle.plot(profile["depth"], profile["mean"], color=ink, linestyle=line, marker=MARKERS[run], markersize=3)
+            middle.plot(
+                profile["depth"],
+                profile["mean"],
+                color=ink,
+                linestyle=line,
+                marker=MARKERS[run],
+                markersize=3,
+                clip_on=False,
+            )
             middle.fill_between(profile["depth"], profile["low"], profile["high"], color=ink, alpha=0.2, linewidth=0)
             bottom.plot(order["rank"], order["mean"], color=ink, linestyle=line)
         top.set(xlabel="Attention value (mass)", xlim=(0, 1))

@@ -108,7 +108,7 @@ def sinks_figure(layers: pd.DataFrame, of: Sequence[str]) -> Figure:
     (axes,) = place_panels(figure)
     x, share = layers["layer"], 100 * layers["sink_share"]
     axes.fill_between(x, 100 * layers["low"], 100 * layers["high"], color=INK, alpha=0.25, linewidth=0)
-    axes.plot(x, share, color=INK, marker="o", markersize=2.6, linewidth=1.1)
+    axes.plot(x, share, color=INK, marker="o", markersize=2.6, linewidth=1.1, clip_on=False)
     axes.set(xlabel="Layer", ylabel="Share of image mass, %")
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.set_ylim(0, 108 * layers[["sink_share", "high"]].max().max())

@@ -50,6 +50,7 @@ def draw_curve(
         axes.plot(
             x, y, color=ink, marker=marker, markersize=3.6 if solid else 3.0, linestyle="-" if solid else (0, (4, 2)),
             linewidth=1.4 if solid else 0.9, markerfacecolor=ink if solid else "white", zorder=3 if solid else 2,
+            clip_on=False,
         )  # fmt: skip
         if solid:
             lower, upper = (untouched - own[each].to_numpy(np.float64) for each in (high, low))

@@ -1,5 +1,7 @@
 """Oracle: a whole pass of the model for each knock-out and question, in explicit attention."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -7,6 +9,7 @@ from extract.growing.changes import Change
 from extract.growing.growth import Growth
 from extract.growing.prefill import run_prefill
 from extract.images.counterfactual.swapping import choose_partners
+from extract.knockouts.passes import KnockedOut, KnockOutPasses
 from extract.knockouts.references import HeadMeans, References, choose_references
 from extract.passes.batching import ImageQuestions, Question
 from extract.questions.samples import Sample
@@ -306,6 +309,40 @@ def test_a_mean_is_over_other_images(case_of):
     alone.add(images[0].sha256, run_prefill(case.model, images[0]))
     with pytest.raises(HeadflowError, match="needs at least two images"):
         alone.without(images[0].sha256)
+
+
+def passes(case, kind, *, whole=None, **options):
+    growth = Growth(case.model, Change.of(kind, None, None), SETS, 10**6)
+    growth.whole = growth.whole if whole is None else whole
+    return KnockOutPasses(case.model, case.answers, growth, list(SETS), margins={}, **options)
+
+
+def asked(case, picture):
+    """A picture with one question."""
+    (image,) = case.images(picture, QUESTIONS[:1])
+    sample = Sample("a", "OCR", None, "a.png", "?", "Yes", row=0)
+    return replace(image, questions=[replace(each, sample=sample) for each in image.questions])
+
+
+def test_what_a_model_with_features_between_its_layers_cannot_do(tmp_path):
+    make_family(tmp_path, "qwen3_vl")
+    case = Case(tmp_path)
+    case.model = case.model.with_kernel(lambda _: True)  # as once it is measured to be causal
+    image = asked(case, PICTURES[0])
+    assert all(isinstance(each, KnockedOut) for each in passes(case, "edge").over([[image]]))
+    says = "one by one over the whole prompt .* those that change only tokens behind the image may be"
+    with pytest.raises(HeadflowError, match=says):
+        list(passes(case, "remove").over([[image]]))
+
+
+def test_an_image_of_another_size_costs_its_own_questions(tmp_path):
+    make_family(tmp_path, "qwen2_vl")
+    case = Case(tmp_path)
+    small, large = (asked(case, PICTURES[0].resize(size)) for size in ((28, 28), (56, 56)))
+    found = list(passes(case, "swap", whole=True, partner=lambda _: large).over([[small], [large]]))
+    assert found[0].cause.reason == "image_unlike"
+    assert "with its own" in found[0].cause.detail
+    assert isinstance(found[1], KnockedOut)
 
 
 @pytest.mark.parametrize(

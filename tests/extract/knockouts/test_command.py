@@ -240,7 +240,7 @@ def test_an_image_that_is_gone_costs_its_rows_their_values(run, questions, tmp_p
     found = rows(run, "gone")
     assert len(found) == 2 * NUMBER
     assert found["margin"].isna().sum() == 4  # two questions, two heads
-    assert "2 could not be computed (image_missing): their values are null" in capsys.readouterr().out
+    assert "2 could not be computed (image_missing: the image file does not exist" in capsys.readouterr().out
     assert list(validate(run)) == []
 
 
