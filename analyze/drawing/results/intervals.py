@@ -82,8 +82,10 @@ def draw_intervals(
     y = np.arange(len(values)) + shift
     axes.hlines(y, low.fillna(values), high.fillna(values), color=ink, linewidth=1.4)
     for known, face in ((low.notna(), ink), (low.isna(), "none")):
-        marks = {"marker": marker, "color": ink, "markersize": 4.5, "markerfacecolor": face}
-        axes.plot(values[known], y[known], linestyle="", clip_on=False, **marks)
+        axes.plot(
+            values[known], y[known], marker=marker, color=ink, linestyle="", markersize=4.5, markerfacecolor=face,
+            clip_on=False,
+        )  # fmt: skip
     return axes
 
 
