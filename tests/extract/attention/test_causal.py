@@ -1,6 +1,8 @@
 """Oracles: an eager pass reduced in float64 (tests/oracle.py); the unobserved sdpa model, for logits; one question at
 a time, for batches and for questions behind one prefix."""
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,25 +22,42 @@ CPU = torch.device("cpu")
 SHORT = ("bos", "sys", "user", "v", "q")
 
 
-@pytest.mark.parametrize(
-    "options",
-    [{}, {"kv_heads": 2}, {"logit_std": 5.0, "seed": 1}, {"layers": 2, "heads": 4, "kv_heads": 1, "image_size": 154}],
+@pytest.fixture(
+    scope="module",
+    params=[
+        {},
+        {"kv_heads": 2},
+        {"logit_std": 5.0, "seed": 1},
+        {"layers": 2, "heads": 4, "kv_heads": 1, "image_size": 154},
+    ],
     ids=["multi-head", "grouped-query", "peaked", "multi-query"],
 )
+def witness(request, tmp_path_factory, questions, texts):
+    """A checkpoint, the reference of it, and a function that gives the flows of a sample."""
+    model = tmp_path_factory.mktemp("witness")
+    make_checkpoint(model, texts, **request.param)
+    reference, processor = EagerReference(model), CLIPImageProcessorPil.from_pretrained(model)
+
+    @cache
+    def flows(image: str, question: str) -> dict[str, np.ndarray]:
+        pixels = processor(images=Image.open(questions / "images" / image).convert("RGB"), return_tensors="pt")
+        return reference.flows(question, pixels["pixel_values"])
+
+    return model, reference, flows
+
+
 @pytest.mark.parametrize("sequences", ["packed", "separate"])
-def test_a_run_equals_the_witness(tmp_path, questions, texts, extract, options, sequences):
-    model, run = tmp_path / "model", tmp_path / "run"
-    make_checkpoint(model, texts, **options)
+def test_a_run_equals_the_witness(tmp_path, extract, witness, sequences):
+    (model, reference, flows), run = witness, tmp_path / "run"
     assert extract(run, model_path=model, dtype="float32", device="cpu", sequences=sequences, batch_size=3) == 0
     heads, samples = pd.read_parquet(run / "heads"), pd.read_parquet(run / "samples")
     assert (samples["status"] == "ok").all()
-    reference, processor = EagerReference(model), CLIPImageProcessorPil.from_pretrained(model)
-    layers, number = reference.model.config.text_config.num_hidden_layers, options.get("heads", 8)
+    config = reference.model.config.text_config
+    layers, number = config.num_hidden_layers, config.num_attention_heads
     assert len(heads) == len(samples) * layers * number
     worst, spread = 0.0, 0.0
     for sample in samples.itertuples():
-        image = Image.open(questions / "images" / sample.image).convert("RGB")
-        expected = reference.flows(sample.question, processor(images=image, return_tensors="pt")["pixel_values"])
+        expected = flows(sample.image, sample.question)
         rows = heads[heads["sample_id"] == sample.sample_id].sort_values(["layer", "head"])
         for name in FLOW_NAMES:
             found = rows[name].to_numpy(np.float64).reshape(layers, number)
