@@ -604,12 +604,13 @@ def test_a_batch_that_is_out_of_memory_is_halved(extract, extracted, tmp_path, m
         return forward(self, batch, inputs, **options)
 
     monkeypatch.setattr(TransformersModel, "forward", small)
-    assert extract(tmp_path / "run", batch_size=4) == 0
+    assert extract(tmp_path / "run", batch_size=4, num_samples=14) == 0
     assert failures
     assert list(validate(tmp_path / "run")) == []
-    heads, expected = (pd.read_parquet(run / "heads") for run in (tmp_path / "run", extracted))
+    heads = pd.read_parquet(tmp_path / "run" / "heads")
+    expected = pd.read_parquet(extracted / "heads").head(14 * 32)
     keys = ["sample_id", "category", "layer", "head"]
-    assert heads[keys].equals(expected[keys])
+    assert (heads[keys].astype(str) == expected[keys].astype(str)).all(axis=None)
     assert np.abs(heads.drop(columns=keys) - expected.drop(columns=keys)).max(axis=None) <= 5e-6
 
 

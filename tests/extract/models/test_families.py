@@ -102,9 +102,9 @@ class FamilyWitness:
 
 @pytest.fixture(scope="module", params=RECIPES)
 def family(request, tmp_path_factory):
-    """A family's name, its checkpoint, and its reference."""
+    """A family's name, its reference, its model and what writes its prompts."""
     path = make_or_skip(tmp_path_factory.mktemp(request.param), request.param)
-    return request.param, path, FamilyWitness(path, request.param)
+    return request.param, FamilyWitness(path, request.param), *hf(path)
 
 
 def hf(path):
@@ -119,8 +119,8 @@ def observe(model, asked):
 
 
 def test_a_family_equals_its_witness(family):
-    model, prompts = hf(family[1])
-    assert_like_the_witness(*family, check_model(model, prompts), prompts)
+    name, reference, model, prompts = family
+    assert_like_the_witness(name, reference, check_model(model, prompts), prompts)
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -131,7 +131,7 @@ def test_a_family_that_is_not_known_equals_its_witness(tmp_path, name):
     model = check_model(model, prompts)
     assert model.causal
     assert model.kernel is not None
-    assert_like_the_witness(name, tmp_path, FamilyWitness(tmp_path, name), model, prompts)
+    assert_like_the_witness(name, FamilyWitness(tmp_path, name), model, prompts)
 
 
 def test_attention_under_a_window_equals_its_witness(tmp_path, checkpoint):
@@ -143,10 +143,10 @@ def test_attention_under_a_window_equals_its_witness(tmp_path, checkpoint):
     model = check_model(model, prompts)
     assert model.causal
     assert model.kernel is None
-    assert_like_the_witness("window", path, FamilyWitness(path, "llava_next_mistral"), model, prompts)
+    assert_like_the_witness("window", FamilyWitness(path, "llava_next_mistral"), model, prompts)
 
 
-def assert_like_the_witness(name, path, reference, model, prompts):
+def assert_like_the_witness(name, reference, model, prompts):
     """Masses and logits of some questions about two images, in one batch."""
     pixels = [model.preprocessor(image) for image in PICTURES]
     built = [[prompts.build(question, each.image_ids) for question in QUESTIONS] for each in pixels]
@@ -183,8 +183,7 @@ SPACED = {"llava", "vipllava", "llava_next", "llava_next_mistral", "idefics3", "
 
 
 def test_the_margin_is_the_product_of_the_last_hidden_state(family):
-    name, path, reference = family
-    model, prompts = hf(path)
+    name, reference, model, prompts = family
     tokens = model.prompt_format.answer_tokens(Prompts({None: prompts}), ["Yes", "No"])
     assert [text.startswith("Ġ") for text in tokens.texts] == [name in SPACED] * 2
     reader, (yes, no) = AnswerReader.of(model, tokens), tokens.ids
@@ -320,8 +319,7 @@ SIZES = ((1, 1), (2, 3), (1, 300), (1500, 20), (20, 1500), (20_000, 30), (3, 20_
 
 def test_images_of_every_size_are_read_as_the_processor_does(family):
     """One pass over each of them with its maps, which tell where all but the ends of rows lie."""
-    name, path, reference = family
-    model, prompts = hf(path)
+    name, reference, model, prompts = family
     tokens = model.prompt_format.answer_tokens(Prompts({None: prompts}), ["Yes", "No"])
     passes = Passes(model, AnswerReader.of(model, tokens), maps=MapTables(model, OF_LAST, []))
     sample = Sample("one", "OCR", None, "", QUESTIONS[0], None, row=0)

@@ -115,12 +115,11 @@ class EagerPartition:
 @pytest.fixture(scope="module", params=RECIPES)
 def family(request, tmp_path_factory):
     path = make_or_skip(tmp_path_factory.mktemp(request.param), request.param)
-    return request.param, path, FamilyWitness(path, request.param)
+    return request.param, path, FamilyWitness(path, request.param), load(path)
 
 
 def test_a_partition_equals_an_eager_one(family):
-    name, path, witness = family
-    model, prompts, answers = load(path)
+    name, path, witness, (model, prompts, answers) = family
     eager = EagerPartition(path, answers.tokens)
     pixels = [model.preprocessor(image) for image in PICTURES]
     built = [[prompts.build(question, each.image_ids) for question in QUESTIONS] for each in pixels]
@@ -150,9 +149,8 @@ def test_a_partition_equals_an_eager_one(family):
 
 
 def test_in_half_precision_the_rest_is_that_of_rounding(family):
-    name, path, _ = family
+    name, path, _, (single, _, same) = family
     model, prompts, answers = load(path, torch.bfloat16)
-    single, _, same = load(path)
     pixels = model.preprocessor(PICTURES[0])
     worst = 0.0
     for question in QUESTIONS:
