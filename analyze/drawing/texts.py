@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
+import matplotlib
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
@@ -36,7 +38,14 @@ def lines_height(lines: int, letters: float) -> float:
 
 def width_of(text: str, letters: float) -> float:
     """Width of a text, in inches, at least as it is drawn with 100 dots per inch or more."""
-    width, _, _ = text_to_path.get_text_width_height_descent(text, FontProperties(size=letters), False)
+    return _width(text, letters, tuple(matplotlib.rcParams["font.family"]))
+
+
+@lru_cache(4096)
+def _width(text: str, letters: float, families: tuple[str, ...]) -> float:
+    """`width_of` in some fonts: titles and legends are measured for their room, their columns and their place."""
+    font = FontProperties(family=list(families), size=letters)
+    width, _, _ = text_to_path.get_text_width_height_descent(text, font, False)
     return float(width) / INCH * HINTING
 
 

@@ -63,13 +63,12 @@ def small(tmp_path_factory):
 
 
 @pytest.mark.parametrize("flows", [DEFAULT, FLOW_NAMES, ("a2v",), ("q2v", "a2v")], ids=["default", "all", "one", "two"])
-@pytest.mark.parametrize("size", SIZES, ids=str)
-def test_histograms_of_any_size_hold_their_texts(large, small, size, flows):
-    for run in (large, small):
-        picture = pictures(run, flows)["category_OCR/mme_OCR_stacked_hist"]
+def test_histograms_of_any_size_hold_their_texts(large, small, flows):
+    drawn = [pictures(run, flows)["category_OCR/mme_OCR_stacked_hist"] for run in (large, small)]
+    for picture, size in itertools.product(drawn, SIZES):
         with style():
             figure = draw(picture, size)
-            assert badly_placed(figure) == []
+            assert badly_placed(figure) == [], size
         assert figure.get_size_inches()[0] == size[0]
         assert (figure.get_size_inches()[1] == size[1]) == (len(picture.panels) == 1)
         for axes in figure.axes:

@@ -181,6 +181,7 @@ def test_an_imported_run(tmp_path):
     assert [each["name"] for each in data["measures"]] == ["t2v", "v2t"]
 
 
+@pytest.mark.usefixtures("unsaved")
 def test_curves_of_prune(tmp_path):
     run = write_whole_run(tmp_path / "run", categories={"OCR": 12, "color": 8})
     flags = ["prune", str(run), "--random", "10", "--resamples", "100", "--dpi", "20"]
