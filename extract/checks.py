@@ -54,7 +54,7 @@ def _is_there(folder: Location, name: str) -> bool:
 
 def too_many_skipped(run: Run) -> str | None:
     """What is wrong if nine in ten samples of a run are skipped for one reason; else None."""
-    parts = [run.read_part(path).select(["reason", "detail"]) for path in run.part_paths("samples")]
+    parts = [run.read_part(path, ["reason", "detail"]) for path in run.part_paths("samples")]
     rows = [row for part in parts for row in part.to_pylist()]
     reasons = Counter(row["reason"] for row in rows if row["reason"] is not None)
     for reason, count in reasons.most_common(1):
@@ -70,7 +70,7 @@ def too_many_skipped(run: Run) -> str | None:
 
 def not_answered_of(run: Run) -> str | None:
     """A warning if the answers hold next to no probability in most samples of a run, else None; see `not_answered`."""
-    parts = [run.read_part(path).select(["p_yes", "p_no"]) for path in run.part_paths("samples")]
+    parts = [run.read_part(path, ["p_yes", "p_no"]) for path in run.part_paths("samples")]
     table = pa.concat_tables(parts)
     p_yes, p_no = (table[name].to_numpy() for name in ("p_yes", "p_no"))
     return not_answered(p_yes, p_no, run.manifest.answer_tokens)
@@ -83,7 +83,7 @@ def count_contradictions(run: Run) -> tuple[int, int]:
     """
     contradictions = answered = 0
     for path in run.part_paths("samples"):
-        samples = run.read_part(path).select(["p_yes", "p_no", "margin"]).drop_null()
+        samples = run.read_part(path, ["p_yes", "p_no", "margin"]).drop_null()
         difference = pc.subtract(samples["p_yes"], samples["p_no"])
         answered += samples.num_rows
         contradictions += (

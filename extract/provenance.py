@@ -3,6 +3,7 @@
 import platform
 import subprocess
 from argparse import Namespace
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from schemas.files.locations import Location
 def versions(*more: str) -> dict[str, str]:
     """Versions of Python and of the packages that decide the numbers; `more`: those of a backend."""
     packages = ("torch", "transformers", "tokenizers", "pillow", "pyarrow", *more)
-    return {"python": platform.python_version()} | {name: version(name) for name in packages}
+    return {"python": platform.python_version()} | {name: _version(name) for name in packages}
 
 
 def git_commit() -> str | None:
@@ -25,6 +26,9 @@ def git_commit() -> str | None:
 def recorded(arguments: Namespace) -> dict[str, Any]:
     """The flags as they are recorded in a session."""
     return {name: str(value) if isinstance(value, Location) else value for name, value in vars(arguments).items()}
+
+
+_version = cache(version)  # of a package that stays the same while this process runs
 
 
 def _git(*command: str) -> str | None:
