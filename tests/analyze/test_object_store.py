@@ -13,12 +13,15 @@ pytestmark = pytest.mark.usefixtures("undrawn")
 HEADS = ["--heads", "L0H0"]
 
 
+@pytest.fixture(scope="module")
+def on_disk(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("disk")
+    return [write_run(folder / name, tables=["contributions", "maps"], seed=n) for n, name in enumerate("ab")]
+
+
 @pytest.fixture
-def runs(tmp_path, store, monkeypatch):
+def runs(on_disk, tmp_path, store, monkeypatch):
     """Two runs on a disk, and the same on the store; the working directory is empty."""
-    on_disk = [
-        write_run(tmp_path / f"disk/{name}", tables=["contributions", "maps"], seed=n) for n, name in enumerate("ab")
-    ]
     on_store = [store.put_folder(run, f"bucket/{run.name}") for run in on_disk]
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")

@@ -9,7 +9,7 @@ from tests.support.report import make_report, open_browser, write_whole_run
 from tests.support.runs import rewrite
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module")  # as its event loop must end before another test starts one
 def browser():
     with open_browser() as found:
         if found is None:
@@ -17,12 +17,12 @@ def browser():
         yield found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def run(tmp_path_factory):
     return write_whole_run(tmp_path_factory.mktemp("run") / "run")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def other(tmp_path_factory):
     """Another run of the same questions, in which some heads look more."""
     run = write_whole_run(tmp_path_factory.mktemp("other") / "other", seed=1)
@@ -36,7 +36,7 @@ def more_of_some_heads(table):
     return pa.Table.from_pandas(frame, table.schema, preserve_index=False)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def files(run, other):
     return {"en": make_report(run), "zh": make_report(run, "--lang", "zh"), "two": make_report(run, other)}
 

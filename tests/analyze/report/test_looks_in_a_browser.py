@@ -38,14 +38,14 @@ def background(page) -> bool:
     return sum(map(int, re.findall(r"\d+", colour)[:3])) > 400
 
 
-@pytest.mark.parametrize("name", ["en", "zh", "two"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("name", "scheme"), [("en", "dark"), ("zh", "light"), ("two", "light"), ("two", "dark")])
 def test_it_loads_in_both_languages_and_themes(shown, name, scheme):
     page = shown(name, scheme=scheme)
     assert page.locator("#map .layer_0_marks path").count() == WORLD.heads.size
     assert page.locator("#distribution svg path").count() > 10
     assert page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime") < 2000
     assert (page.locator("h2", has_text="注意力头").count() > 0) == (name == "zh")
+    check_labels(page)
     light = [background(page)]
     page.click("#theme")
     light.append(background(page))
@@ -54,10 +54,8 @@ def test_it_loads_in_both_languages_and_themes(shown, name, scheme):
     page.wait_for_function("document.querySelectorAll('#map .layer_0_marks path').length === 12")
 
 
-@pytest.mark.parametrize("width", [360, 1400])
-@pytest.mark.parametrize("name", ["zh", "two"])
-def test_charts_cut_no_label_off(shown, name, width):
-    page = shown(name, width=width)
+def check_labels(page) -> None:
+    """That charts cut no label off, before a head is chosen and after it."""
     page.wait_for_selector("#map text")
     assert page.evaluate(CUT_OFF) == []
     click_head(page, 1)
@@ -172,17 +170,21 @@ def test_hostile_texts_stay_text(shown):
     assert page.locator("img[src=x]").count() == 0
 
 
-@pytest.mark.parametrize(("name", "width"), [("en", 360), ("zh", 360), ("two", 360), ("two", 2560)])
-def test_nothing_is_wider_than_the_screen(shown, name, width):
-    page = shown(name, width=width)
+def check_width(page, width: int) -> None:
+    """That nothing is wider than the screen."""
     assert page.evaluate(TOO_WIDE) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_nothing_is_wider_than_a_wide_screen(shown):
+    check_width(shown("two", width=2560), 2560)
+
+
 @pytest.mark.parametrize(("name", "screens"), [("en", 6), ("zh", 6), ("two", 8)])
-def test_a_narrow_page_is_not_too_high(shown, name, screens):
-    """Samples scroll in a box of their own; a sample that is marked is scrolled to."""
+def test_a_narrow_page(shown, name, screens):
+    """Nothing is wider than it, nor is it too high: samples scroll in a box, and to one that is marked."""
     page = shown(name, width=360)
+    check_width(page, 360)
     assert page.evaluate("document.documentElement.scrollHeight") < 900 * screens
     box = page.locator("#cards")
     assert box.evaluate("(each) => each.scrollHeight > each.clientHeight")
@@ -193,6 +195,7 @@ def test_a_narrow_page_is_not_too_high(shown, name, screens):
         const card = place(".card.marked"), box = place("#cards");
         return card.top >= box.top - 1 && card.top < box.bottom && card.top < innerHeight && card.bottom > 0;
     }""")
+    check_labels(page)
 
 
 def test_long_names_and_questions_are_broken(browser, tmp_path):
