@@ -2,6 +2,7 @@
 
 import pytest
 
+from analyze.__main__ import main
 from analyze.drawing import fonts
 from analyze.drawing.figures import FigureFiles
 from tests.support.pictures import write_empty
@@ -21,6 +22,14 @@ def undrawn():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(FigureFiles, "save", write_empty)
         yield
+
+
+@pytest.fixture(scope="session")
+def real_run(legacy_pt, tmp_path_factory):
+    """A run made of the earlier tool's real records; not to be changed."""
+    run = tmp_path_factory.mktemp("real") / "run"
+    assert main(["import-pt", str(legacy_pt), str(run)]) == 0
+    return run
 
 
 @pytest.fixture

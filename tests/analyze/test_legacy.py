@@ -285,11 +285,10 @@ def test_a_pt_of_other_objects_names_them(bring, capsys):
     assert "weights_only" not in error
 
 
-def test_the_real_records_come_back_exactly(legacy_pt, tmp_path):
-    assert main(["import-pt", str(legacy_pt), str(tmp_path / "run")]) == 0
-    assert list(validate(tmp_path / "run")) == []
-    assert len(pd.read_parquet(tmp_path / "run" / "heads")) == 102_400
-    assert main(["export-pt", str(tmp_path / "run")]) == 0
+def test_the_real_records_come_back_exactly(legacy_pt, real_run, tmp_path):
+    assert list(validate(real_run)) == []
+    assert len(pd.read_parquet(real_run / "heads")) == 102_400
+    assert main(["export-pt", str(real_run), "--output-dir", str(tmp_path)]) == 0
     before = torch.load(legacy_pt, weights_only=True)
-    after = torch.load(tmp_path / "run" / RECORDS, weights_only=True)
+    after = torch.load(tmp_path / RECORDS, weights_only=True)
     assert [{"id": item["id"], "per_layer": item["per_layer"]} for item in after] == before

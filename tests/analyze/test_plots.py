@@ -119,9 +119,8 @@ def test_heads_can_be_told_apart_on_the_head_map(means, kind):
     assert draw_head_map(axes(), means, "t2v").collections[0].colorbar.ax.get_ylabel().endswith(f", {kind} scale")
 
 
-def test_heads_of_the_real_model_can_be_told_apart(legacy_pt, tmp_path):
-    assert main(["import-pt", str(legacy_pt), str(tmp_path / "run")]) == 0
-    heads, _ = open_heads(tmp_path / "run")
+def test_heads_of_the_real_model_can_be_told_apart(real_run):
+    heads, _ = open_heads(real_run)
     means = tally(heads, ("t2v", "v2t"), heads.scope(None), spread=False).means()
     for flow in ("t2v", "v2t"):
         assert colours_of_middle_half(means[flow].to_numpy().reshape(32, 32)) > 0.15

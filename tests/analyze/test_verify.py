@@ -252,9 +252,8 @@ def test_likely_mistakes_would_be_found_in_the_published_figures():
     assert (published(one_category_for_the_other)["within"] == "no").sum() == 4
 
 
-def test_other_questions_would_be_found(legacy_pt, tmp_path):
-    assert main(["import-pt", str(legacy_pt), str(tmp_path / "run")]) == 0
-    heads, _ = open_heads(tmp_path / "run")
+def test_other_questions_would_be_found(real_run):
+    heads, _ = open_heads(real_run)
     figures = verify(heads, read_reference(LLAVA_MME)).figures
     overall = figures[(figures["group"] == "overall") & (figures["within"] != "")]
     assert set(overall["within"]) == {"no"}

@@ -13,7 +13,6 @@ from analyze.statistics.reliability import (
     spearman_brown,
     split_half,
 )
-from tests.conftest import LEGACY_PT
 
 
 def measured(rng: np.random.Generator, images: int, heads: int, noise: float, truth: np.ndarray) -> np.ndarray:
@@ -68,15 +67,12 @@ def test_what_cannot_be_told_is_none():
     assert samples_needed(0.5, 10, 1.0) == float("inf")
 
 
-@pytest.mark.skipif(not LEGACY_PT.exists(), reason="shared/legacy is not here")
-def test_ranks_of_the_real_model_s_heads(tmp_path):
+def test_ranks_of_the_real_model_s_heads(real_run):
     """Published here before: one sample against another 0.88, ten against ten 0.986, halves 0.997."""
-    from analyze.__main__ import main
     from analyze.tables.frames import open_heads
     from analyze.tables.values import sample_values
 
-    assert main(["import-pt", str(LEGACY_PT), str(tmp_path / "run")]) == 0
-    heads, _ = open_heads(tmp_path / "run")
+    heads, _ = open_heads(real_run)
     values = sample_values(heads, ["t2v"], heads.scope(None))["t2v"].reshape(len(heads.samples), -1).astype(float)
     rng = np.random.default_rng(0)
     for number, expected in ((1, 0.88), (10, 0.986), (50, 0.997)):
