@@ -387,7 +387,7 @@ def test_questions_on_one_image_stay_in_one_chunk(questions):
 def test_flags_that_contradict_each_other(arguments, duration, no_model, capsys):
     whole, _ = duration
     for flags, says in (
-        (["--chunk-idx", "1"], "--chunk-idx 1 is not one of 1 chunks"),
+        (["--chunk-idx", "1"], "--chunk-idx 1 is not one of 1 chunk, from 0"),
         (["--num-chunks", "2", "--overwrite"], "--overwrite would remove what other chunks have written"),
     ):
         assert main([*arguments(whole), *flags]) == 2
