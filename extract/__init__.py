@@ -1,6 +1,6 @@
 """Stage 1, the GPU box: questions and images in, Parquet out. Run by `python -m extract`.
 
-cli                  the command's flags
+settings, command    what can be asked; a run written, or prompts printed
 questions/ images/   question files -> samples; image files -> tensors
 prompts/             text -> token ids and roles
 attention/ models/   attention, observed -> masses; checkpoints -> observed models
@@ -12,5 +12,5 @@ chunks/              what is asked of a run, and its chunks, run here or on a cl
 passes/              images and their questions -> batches -> forward passes -> outcomes
 loop, runner         the loop over images; what it observes, into a run
 backends, provenance what loads a model; versions and commit
-checks, stopping, show_prompt   samples that tell that the command is wrong; Ctrl-C; prompts printed
+checks, stopping     samples that tell that the command is wrong; Ctrl-C
 """

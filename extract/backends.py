@@ -1,9 +1,5 @@
-"""The two backends: the classes of transformers, and the original llava package. They load a model and set up the loop.
+"""The two backends, the classes of transformers and the original llava package: they load a model, set up the loop."""
 
-What a user asks for comes as `arguments`: the values of the command's flags, by name.
-"""
-
-from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,6 +10,7 @@ from extract.prompts.prompt import Prompts
 from extract.prompts.templates import CHAT, find_template
 from extract.prompts.wordings import Wording, read_wordings
 from extract.questions.question_set import QuestionSet
+from extract.settings import AUTO, PACKAGE, QUESTION, TRANSFORMERS, Deciding, Extract, Model
 from schemas.columns import CONTRIBUTIONS, EXTRAS, LAYERS, MAPS, OF_LAST, OF_QUESTION
 from schemas.errors import HeadflowError
 from schemas.jobs.head_sets import NOTHING, HeadSet
@@ -26,8 +23,6 @@ if TYPE_CHECKING:
     from extract.prompts.prompt_format import PromptFormat
     from extract.runner import Extractor
 
-QUESTION = "question"  # whose maps are asked for, if not the last token's
-TRANSFORMERS, PACKAGE = "transformers", "llava"
 DISTRIBUTIONS = {TRANSFORMERS: (), PACKAGE: ("llava-torch",)}  # what each needs beside torch and transformers
 
 
@@ -41,47 +36,47 @@ def packages(backend: str) -> Iterator[None]:
         raise HeadflowError(f"{error.name} is not installed: {remedy}") from error
 
 
-def load_checkpoint(arguments: Namespace) -> "Checkpoint":
-    """The model; raises `HeadflowError` if it cannot be loaded."""
-    with packages(arguments.backend):
+def load_checkpoint(settings: Model, device: str) -> "Checkpoint":
+    """The model on a device; raises `HeadflowError` if it cannot be loaded."""
+    with packages(settings.backend):
         from transformers.utils import logging
 
         from extract.models.checkpoint import use_device
 
         load: Callable[..., Checkpoint]
-        if arguments.backend == PACKAGE:
+        if settings.backend == PACKAGE:
             from extract.models.llava.original_package import load_package as load
         else:
             from extract.models.loading import load_model as load
     logging.set_verbosity_error()  # what it would warn of, such as missing weights, is checked here
     logging.disable_progress_bar()
-    device, images = use_device(arguments.device), _image_settings(arguments)
-    return load(arguments.model_path, arguments.model_base, device=device, dtype=arguments.dtype, images=images)
+    place, images = use_device(device), _image_settings(settings)
+    return load(settings.model_path, settings.model_base, device=place, dtype=settings.dtype, images=images)
 
 
-def load_format(arguments: Namespace) -> "tuple[PromptFormat, Preprocessor]":
+def load_format(settings: Model) -> "tuple[PromptFormat, Preprocessor]":
     """How prompts are written and images preprocessed; only the llava package needs the weights for that.
 
     Raises:
         HeadflowError: the checkpoint cannot be read.
     """
-    if arguments.backend == PACKAGE:
-        checkpoint = load_checkpoint(arguments)
+    if settings.backend == PACKAGE:
+        checkpoint = load_checkpoint(settings, AUTO)
         return checkpoint.prompt_format, checkpoint.preprocessor
-    with packages(arguments.backend):
+    with packages(settings.backend):
         from extract.models.loading import load_prompt_format
-    return load_prompt_format(arguments.model_path, arguments.model_base, _image_settings(arguments))
+    return load_prompt_format(settings.model_path, settings.model_base, _image_settings(settings))
 
 
-def find_wordings(arguments: Namespace) -> list[Wording]:
+def find_wordings(settings: Model) -> list[Wording]:
     """How questions are asked; raises `HeadflowError` if a file of wordings or a name of a template in it is wrong."""
-    if not arguments.prompts:
-        return [Wording.of_suffix(arguments.prompt_suffix)]
-    wordings = read_wordings(arguments.prompts)
+    if not settings.prompts:
+        return [Wording.of_suffix(settings.suffix)]
+    wordings = read_wordings(settings.prompts)
     for wording in wordings:
         if wording.conv_mode not in (None, CHAT):
             with _naming(wording):
-                find_template(wording.conv_mode, arguments.model_path)
+                find_template(wording.conv_mode, settings.model_path)
     return wordings
 
 
@@ -90,30 +85,30 @@ def in_wordings(questions: QuestionSet, wordings: Sequence[Wording]) -> Question
     return questions.in_wordings([str(wording.name) for wording in wordings]) if len(wordings) > 1 else questions
 
 
-def find_prompts(prompt_format: "PromptFormat", wordings: Sequence[Wording], arguments: Namespace) -> Prompts:
+def find_prompts(prompt_format: "PromptFormat", wordings: Sequence[Wording], settings: Model) -> Prompts:
     """What writes prompts; raises `HeadflowError` if a template, wording or system span is not for the model."""
     builders = {}
     for wording in wordings:
         with _naming(wording):
-            template = prompt_format.find_template(wording.conv_mode or arguments.conv_mode, arguments.model_path)
+            template = prompt_format.find_template(wording.conv_mode or settings.conv_mode, settings.model_path)
         builders[wording.name if len(wordings) > 1 else None] = prompt_format.prompt_builder(
-            template, wording=wording, system_span=arguments.system_span
+            template, wording=wording, system_span=settings.system_span
         )
     return Prompts(builders)
 
 
-def asked_tables(arguments: Namespace) -> list[str]:
+def asked_tables(settings: Deciding) -> list[str]:
     """The tables that are asked for beside `heads` and `samples`."""
-    asked = {CONTRIBUTIONS: arguments.contributions, LAYERS: arguments.layer_profile, MAPS: arguments.maps}
+    asked = {CONTRIBUTIONS: settings.contributions, LAYERS: settings.layer_profile, MAPS: settings.maps}
     return [name for name in EXTRAS if asked[name]]
 
 
-def asked_maps(arguments: Namespace) -> dict[str, Any]:
+def asked_maps(settings: Deciding) -> dict[str, Any]:
     """The fields of the manifest about maps; raises `HeadflowError` if the heads that keep theirs cannot be read."""
-    if not arguments.maps:
+    if not settings.maps:
         return {"maps_of": None, "maps_heads": []}
-    of = OF_QUESTION if arguments.maps_of == QUESTION else OF_LAST
-    heads = read_heads(arguments.maps_heads, f"{of}2v") if arguments.maps_heads else []
+    of = OF_QUESTION if settings.maps_of == QUESTION else OF_LAST
+    heads = read_heads(settings.maps_heads, f"{of}2v") if settings.maps_heads else []
     return {"maps_of": of, "maps_heads": heads}
 
 
@@ -128,29 +123,29 @@ def _naming(wording: Wording) -> Iterator[None]:
         raise HeadflowError(f"the wording {wording.name}: {error}", setting="prompts") from None
 
 
-def find_removed(arguments: Namespace) -> HeadSet:
+def find_removed(settings: Model) -> HeadSet:
     """The heads and layers that are to be taken out of the model; raises `HeadflowError` if the plan cannot be read."""
-    return read_plan(arguments.plan) if arguments.plan is not None else NOTHING
+    return read_plan(settings.plan) if settings.plan is not None else NOTHING
 
 
 def load_asked(
-    arguments: Namespace, wordings: Sequence[Wording], removed: HeadSet
+    settings: Model, device: str, wordings: Sequence[Wording], removed: HeadSet
 ) -> "tuple[Checkpoint, Prompts, AnswerReader]":
     """The model, checked, without some heads and layers; its prompts; and its answers.
 
     Raises:
         HeadflowError: the model cannot be loaded or observed, or packages are not installed.
     """
-    with packages(arguments.backend):
+    with packages(settings.backend):
         from extract.models.answers import AnswerReader
         from extract.models.self_check import check_model
         from extract.residual.removal import remove
 
-    checkpoint = load_checkpoint(arguments)
-    prompts = find_prompts(checkpoint.prompt_format, wordings, arguments)
+    checkpoint = load_checkpoint(settings, device)
+    prompts = find_prompts(checkpoint.prompt_format, wordings, settings)
     for builder in prompts.builders.values():
         checkpoint = check_model(checkpoint, builder)
-    tokens = checkpoint.prompt_format.answer_tokens(prompts, arguments.answer_tokens)
+    tokens = checkpoint.prompt_format.answer_tokens(prompts, settings.answer_tokens)
     if outside := removed.outside(checkpoint.layers, checkpoint.heads):
         raise HeadflowError(f"the plan {outside}", setting="plan")
     if removed.layers == set(range(checkpoint.layers)):
@@ -160,7 +155,7 @@ def load_asked(
 
 
 def load_extractor(
-    arguments: Namespace, questions: QuestionSet, wordings: Sequence[Wording], before: Session | None
+    settings: Extract, questions: QuestionSet, wordings: Sequence[Wording], before: Session | None
 ) -> "Extractor":
     """Load the model, check it, and set up the loop.
 
@@ -172,7 +167,7 @@ def load_extractor(
     Raises:
         HeadflowError: the model cannot be loaded or observed, or packages are not installed.
     """
-    with packages(arguments.backend):
+    with packages(settings.backend):
         from extract.images.counterfactual.altered import Counterfactual
         from extract.maps.tables import MapTables
         from extract.models.checkpoint import device_name
@@ -181,23 +176,23 @@ def load_extractor(
         from extract.residual.tables import ResidualTables
         from extract.runner import Extractor
 
-    removed, asked = find_removed(arguments), asked_maps(arguments)
-    checkpoint, prompts, answers = load_asked(arguments, wordings, removed)
+    removed, asked = find_removed(settings), asked_maps(settings)
+    checkpoint, prompts, answers = load_asked(settings, settings.device, wordings, removed)
     residual = maps = None
-    if names := [name for name in asked_tables(arguments) if name != MAPS]:
+    if names := [name for name in asked_tables(settings) if name != MAPS]:
         residual = ResidualTables(checkpoint, answers, names)
         residual.check(next(iter(prompts.builders.values())))
-    if arguments.maps:
+    if settings.maps:
         maps = MapTables(checkpoint, asked["maps_of"], [(layer, head) for layer, head in asked["maps_heads"]])
     passes = Passes(checkpoint, answers, residual, maps)
-    packed = arguments.sequences == PACKED and checkpoint.packs
-    batch_size = 1 if checkpoint.single else arguments.batch_size
+    packed = settings.sequences == PACKED and checkpoint.packs
+    batch_size = 1 if checkpoint.single else None if settings.batch_size == AUTO else int(settings.batch_size)
     if batch_size is None and before is not None and before.device == device_name(checkpoint.device):
         batch_size = before.batch_size
     if batch_size is None:
         groups = questions.by_image() if packed else [[sample] for sample in questions.samples]
         batch_size = choose_batch_size(passes, prompts, groups)
-    images, counterfactual = arguments.images, None
+    images, counterfactual = settings.images, None
     if images not in (ORIGINAL, SWAP):
         counterfactual = Counterfactual.of(images, checkpoint)
     return Extractor(
@@ -206,15 +201,15 @@ def load_extractor(
         passes=passes,
         packed=packed,
         batch_size=batch_size,
-        workers=arguments.num_workers,
+        workers=settings.readers,
         removed=removed,
-        thumbnails=arguments.thumbnails,
+        thumbnails=settings.thumbnails,
         images=images,
         counterfactual=counterfactual,
     )
 
 
-def _image_settings(arguments: Namespace) -> "ImageSettings":
+def _image_settings(settings: Model) -> "ImageSettings":
     from extract.images.preprocessing import ImageSettings
 
-    return ImageSettings(arguments.image_aspect_ratio, arguments.min_pixels, arguments.max_pixels)
+    return ImageSettings(settings.image_aspect_ratio, settings.min_pixels, settings.max_pixels)

@@ -1,14 +1,10 @@
-"""Versions, commit and flags: what makes a session traceable."""
+"""Versions and commit: what makes a session traceable."""
 
 import platform
 import subprocess
-from argparse import Namespace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
-
-from schemas.files.locations import Location
 
 
 def versions(*more: str) -> dict[str, str]:
@@ -21,11 +17,6 @@ def git_commit() -> str | None:
     """The commit of the checkout that has this file, with `-dirty` if files were changed; None outside of git."""
     commit, changes = _git("rev-parse", "HEAD"), _git("status", "-s", "-uno")
     return f"{commit}-dirty" if commit and changes else commit
-
-
-def recorded(arguments: Namespace) -> dict[str, Any]:
-    """The flags as they are recorded in a session."""
-    return {name: str(value) if isinstance(value, Location) else value for name, value in vars(arguments).items()}
 
 
 _version = cache(version)  # of a package that stays the same while this process runs

@@ -91,8 +91,12 @@ def extract(checkpoint_path, questions):
         } | {name.replace("_", "-"): value for name, value in flags.items()}
         argv = []
         for name, value in values.items():
-            argv += [f"--{name}"]
-            argv += [] if value is True else [*map(str, value)] if isinstance(value, list) else [str(value)]
+            if name == "answer-tokens":  # two words
+                argv += [f"--{name}", *value]
+            elif value is True:
+                argv += [f"--{name}"]
+            else:
+                argv += [f"--{name}={','.join(map(str, value)) if isinstance(value, list) else value}"]
         return extract_main(argv)
 
     return call

@@ -20,9 +20,8 @@ FORBIDDEN = {
 # The packages of `extract` in the order of imports; the modules beside them, the run, come last
 LAYERS = ("questions", "images", "prompts", "attention", "models", "maps", "residual", "passes", "growing")
 COMMAND_LINE = {
-    "schemas.cli", "schemas.__main__", "extract.__main__", "extract.cli", "analyze.__main__", "analyze.cli",
-    "extract.knockouts.cli", "extract.knockouts.command", "extract.look.cli", "extract.look.command",
-    "extract.look.looker", "analyze.opening",
+    "schemas.cli", "schemas.__main__", "extract.__main__", "extract.command", "analyze.__main__", "analyze.cli",
+    "extract.knockouts.command", "extract.look.command", "analyze.opening",
     *(".".join(path.relative_to(ROOT).with_suffix("").parts)
       for path in (ROOT / "analyze" / "commands").rglob("[!_]*.py")),
 }  # fmt: skip

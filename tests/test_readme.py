@@ -12,10 +12,12 @@ from analyze.__main__ import main as analyze
 from analyze.cli import RECORDS
 from analyze.cli import parser as analyze_parser
 from analyze.verify import TOLERANCES
-from extract.cli import parser as extract_parser
-from extract.knockouts.cli import parser as knock_out_parser
-from extract.look.cli import parser as look_parser
+from extract.knockouts.settings import KnockOut
+from extract.look.command import Look
 from extract.models.families import FAMILIES
+from extract.settings import Extract
+from schemas.commands.command_line import flag_of
+from schemas.commands.settings import settings_of
 from schemas.contract import contract
 from tests.support.runs import write_run
 
@@ -36,26 +38,33 @@ def flags(parser: argparse.ArgumentParser) -> set[str]:
 
 
 @pytest.mark.parametrize("readme", READMES)
-@pytest.mark.parametrize(
-    ("package", "parser"),
-    [("extract", extract_parser), ("extract", knock_out_parser), ("extract", look_parser), ("analyze", analyze_parser)],
-)
-def test_every_flag_is_in(readme, package, parser):
-    text = (ROOT / package / readme).read_text(encoding="utf-8")
-    assert len(flags(parser())) > 3
-    assert [flag for flag in flags(parser()) if not re.search(rf"(`|RUN` |analyze ){re.escape(flag)}\b", text)] == []
+def test_every_flag_is_in(readme):
+    text = (ROOT / "analyze" / readme).read_text(encoding="utf-8")
+    assert len(flags(analyze_parser())) > 3
+    assert [
+        flag for flag in flags(analyze_parser()) if not re.search(rf"(`|RUN` |analyze ){re.escape(flag)}\b", text)
+    ] == []
+
+
+@pytest.mark.parametrize("readme", READMES)
+@pytest.mark.parametrize("settings", [Extract, KnockOut, Look])
+def test_every_setting_is_in(readme, settings):
+    text = (ROOT / "extract" / readme).read_text(encoding="utf-8")
+    named = [flag_of(each) for each in settings_of(settings) if each.keyword]
+    assert len(named) > 10
+    assert [flag for flag in named if f"`{flag}`" not in text] == []
 
 
 @pytest.mark.parametrize("readme", READMES)
 def test_defaults_of_extract_are_right(readme):
-    actions = [*look_parser()._actions, *knock_out_parser()._actions, *extract_parser()._actions]
-    defaults = {name: action.default for action in actions for name in action.option_strings}
+    found = [each for kind in (Look, KnockOut, Extract) for each in settings_of(kind)]
+    defaults = {flag_of(each): each.default for each in found if each.keyword}
     text = (ROOT / "extract" / readme).read_text(encoding="utf-8")
     compared = 0
     for names, values in re.findall(r"^\| (`--[^|]*) \| ([^|]*) \|", text, re.MULTILINE):
-        found = re.findall(r"`([^`]*)`", values)
-        for name, value in zip(re.findall(r"`([^`]*)`", names), found, strict=False):
-            if len(found) > 1 or (isinstance(defaults[name], str | int | Path) and defaults[name] is not False):
+        said = re.findall(r"`([^`]*)`", values)
+        for name, value in zip(re.findall(r"`([^`]*)`", names), said, strict=False):
+            if len(said) > 1 or (isinstance(defaults[name], str | int | Path) and defaults[name] is not False):
                 assert str(defaults[name]) == value, name
                 compared += 1
     assert compared >= 10

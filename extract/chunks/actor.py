@@ -1,6 +1,5 @@
 """One process of a cluster: it loads the model once, and runs chunks as a process of its own would."""
 
-import argparse
 import os
 from dataclasses import replace
 from functools import partial
@@ -11,6 +10,7 @@ from extract.chunks.asked import Asked
 from extract.chunks.chunk import Done, load, run_chunk
 from extract.chunks.progress import Reporter
 from extract.questions.question_set import QuestionSet
+from extract.settings import AUTO, Extract
 from schemas.errors import HeadflowError, Stopped
 from schemas.manifest import Session
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 class ChunkActor:
     """Runs chunks, one at a time."""
 
-    def __init__(self, arguments: dict[str, Any], commit: str | None, folder: str, progress: Any) -> None:
+    def __init__(self, settings: Extract, commit: str | None, folder: str, progress: Any) -> None:
         """Read what is asked for.
 
         Args:
-            arguments: the values of the command's flags, by name.
+            settings: of all chunks.
             commit: see `Asked.commit`; this process may have no checkout.
             folder: that paths are relative to; it stays the actor's own where this machine has none of this name.
             progress: an actor `Progress`.
         """
         if Path(folder).is_dir():
             os.chdir(folder)
-        self._arguments, self._commit, self._progress = argparse.Namespace(**arguments), commit, progress
+        self._settings, self._commit, self._progress = settings, commit, progress
         self._asked: Asked | None = None
         self._extractor: Extractor | None = None
 
@@ -47,7 +47,7 @@ class ChunkActor:
         """
         try:
             if self._asked is None:
-                self._asked = replace(Asked.read(self._arguments), commit=self._commit)
+                self._asked = replace(Asked.read(self._settings), commit=self._commit)
             return run_chunk(self._asked, chunk, partial(self._load, chunk)), ""
         except Stopped:
             return None, ""
@@ -61,7 +61,7 @@ class ChunkActor:
         if self._extractor is None:
             self._extractor = load(asked, questions, before)
         own = self._extractor.session()
-        keep = asked.arguments.batch_size is None and before is not None and before.device == own.device
+        keep = asked.settings.batch_size == AUTO and before is not None and before.device == own.device
         size = before.batch_size if keep and before is not None else None
         return replace(
             self._extractor,

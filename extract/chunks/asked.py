@@ -1,6 +1,5 @@
 """What is asked for, read once, and compared with the run that is there."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from extract.backends import (
-    TRANSFORMERS,
     asked_maps,
     asked_tables,
     find_prompts,
@@ -22,8 +20,10 @@ from extract.backends import (
 from extract.prompts.templates import CHAT, find_template
 from extract.prompts.wordings import Wording
 from extract.prompts.wordings import manifest_fields as wording_fields
-from extract.provenance import git_commit, recorded
+from extract.provenance import git_commit
 from extract.questions.question_set import QuestionSet, read_questions
+from extract.settings import TRANSFORMERS, Deciding, Extract
+from schemas.commands.settings import settings_of
 from schemas.errors import HeadflowError
 from schemas.manifest import SEPARATE
 from schemas.store.directory import holds_run, refuse_foreign_run, refuse_inside_run
@@ -32,19 +32,13 @@ from schemas.store.parts import damaged_parts
 from schemas.store.run import Run, open_run
 from schemas.text import printable
 
-# Arguments that may differ in a resume: they decide no number, or what they name is compared by its content
-RESUMABLE = (
-    "question_file", "image_folder", "num_samples", "output_dir", "resume", "overwrite", "retry_skipped", "chunk_idx",
-    "device", "batch_size", "num_workers", "show_prompt", "thumbnails", "ray", "gpus",
-)  # fmt: skip
 
-
-def find_questions(arguments: argparse.Namespace) -> QuestionSet:
+def find_questions(settings: Extract) -> QuestionSet:
     """The whole question file; raises `HeadflowError` if it or a name of a template is wrong."""
-    if arguments.conv_mode not in (None, CHAT):
-        find_template(arguments.conv_mode, arguments.model_path)
-    with packages(arguments.backend):
-        return read_questions(arguments.question_file, arguments.image_folder)
+    if settings.conv_mode not in (None, CHAT):
+        find_template(settings.conv_mode, settings.model_path)
+    with packages(settings.backend):
+        return read_questions(settings.question_file, settings.image_folder)
 
 
 def say_notes(questions: QuestionSet) -> None:
@@ -58,43 +52,43 @@ class Asked:
     """What is asked for, of all chunks.
 
     Attributes:
-        arguments: the values of the command's flags, by name; `chunk_idx` is not read here.
+        settings: as they were given; `chunk_idx` is not read here.
         whole: the whole question file.
         questions: the samples of all chunks, in all wordings.
-        settings: fingerprint of the model's settings and tokenizer.
+        model_settings: fingerprint of the model's settings and tokenizer.
         images: fingerprints of images by name, of all chunks, so that each is compared with those before.
         commit: see `git_commit`.
     """
 
-    arguments: argparse.Namespace
+    settings: Extract
     wordings: Sequence[Wording]
     whole: QuestionSet
     questions: QuestionSet
-    settings: str | None
+    model_settings: str | None
     images: dict[str, str]
     commit: str | None
 
     @classmethod
-    def read(cls, arguments: argparse.Namespace) -> "Asked":
-        """Read the files that flags name; raises `HeadflowError` if one cannot be."""
-        wordings, whole = find_wordings(arguments), find_questions(arguments)
+    def read(cls, settings: Extract) -> "Asked":
+        """Read the files that settings name; raises `HeadflowError` if one cannot be."""
+        wordings, whole = find_wordings(settings), find_questions(settings)
         whole.check_images()
-        with packages(arguments.backend):
+        with packages(settings.backend):
             from extract.images.fingerprint import fingerprint_images
             from extract.models.fingerprint import fingerprint_settings
         return cls(
-            arguments=arguments,
+            settings=settings,
             wordings=wordings,
             whole=whole,
-            questions=in_wordings(whole.first(arguments.num_samples), wordings),
-            settings=fingerprint_settings(arguments.model_path, arguments.model_base),
+            questions=in_wordings(whole.first(settings.num_samples), wordings),
+            model_settings=fingerprint_settings(settings.model_path, settings.model_base),
             images=fingerprint_images(whole),
             commit=git_commit(),
         )
 
     def chunk(self, index: int) -> QuestionSet:
         """The samples of a chunk."""
-        return self.questions.chunk(self.arguments.num_chunks, index)
+        return self.questions.chunk(self.settings.num_chunks, index)
 
     def find_run(self) -> Run | None:
         """The run to resume; None: a new one is begun.
@@ -102,10 +96,10 @@ class Asked:
         Raises:
             HeadflowError: another run is in the directory, as far as that can be seen without loading weights.
         """
-        arguments, path = self.arguments, self.arguments.output_dir
+        settings, path = self.settings, self.settings.output_dir
         refuse_foreign_run(path)
         refuse_inside_run(path)
-        if arguments.overwrite or not holds_run(path):
+        if settings.overwrite or not holds_run(path):
             return None
         try:
             found = open_run(path)
@@ -113,13 +107,13 @@ class Asked:
             raise HeadflowError(f"{error}; put the file back, or overwrite the run", setting="overwrite") from None
         check_same(found.manifest, self._known_fields, path)
         check_division(found, len(self.questions.samples))
-        check_model(found, arguments.model_path, None, self.settings)
-        check_fingerprints(found, None, self.settings, self.images)
-        if not self._was_asked(found) and arguments.backend == TRANSFORMERS:
-            prompt_format, preprocessor = load_format(arguments)
-            prompts = find_prompts(prompt_format, self.wordings, arguments)
+        check_model(found, settings.model_path, None, self.model_settings)
+        check_fingerprints(found, None, self.model_settings, self.images)
+        if not self._was_asked(found) and settings.backend == TRANSFORMERS:
+            prompt_format, preprocessor = load_format(settings)
+            prompts = find_prompts(prompt_format, self.wordings, settings)
             fields = prompts.manifest_fields() | {"image_preprocessing": preprocessor.describe()}
-            fields |= prompt_format.answer_tokens(prompts, arguments.answer_tokens).manifest_fields()
+            fields |= prompt_format.answer_tokens(prompts, settings.answer_tokens).manifest_fields()
             check_same(found.manifest, fields, path)
         return found
 
@@ -128,32 +122,33 @@ class Asked:
         ledger = run.ledgers.get(index)
         complete = ledger is not None and ledger.complete and ledger.samples >= len(self.chunk(index).samples)
         complete = complete and not damaged_parts(run, index)
-        return complete and not self.arguments.retry_skipped and self._was_asked(run)
+        return complete and not self.settings.retry_skipped and self._was_asked(run)
 
     @cached_property
     def _known_fields(self) -> dict[str, Any]:
         """The fields of the manifest that are known before the checkpoint is read."""
-        arguments = self.arguments
+        settings = self.settings
         known = {
-            "num_chunks": arguments.num_chunks,
-            **({"revision": None} if Path(arguments.model_path).is_dir() else {}),
-            "model": arguments.model_path,
-            "tables": asked_tables(arguments),
-            **asked_maps(arguments),
-            "removed": find_removed(arguments).to_object(),
+            "num_chunks": settings.num_chunks,
+            **({"revision": None} if Path(settings.model_path).is_dir() else {}),
+            "model": settings.model_path,
+            "tables": asked_tables(settings),
+            **asked_maps(settings),
+            "removed": find_removed(settings).to_object(),
             "question_file_sha256": self.questions.sha256,
             **wording_fields(self.wordings),
-            "system_span": arguments.system_span,
-            "images": arguments.images,
+            "system_span": settings.system_span,
+            "images": settings.images,
         }
-        if arguments.dtype != "auto":
-            known["dtype"] = arguments.dtype
-        if arguments.sequences == SEPARATE:
+        if settings.dtype != "auto":
+            known["dtype"] = settings.dtype
+        if settings.sequences == SEPARATE:
             known["sequences"] = SEPARATE
         return known
 
     def _was_asked(self, run: Run) -> bool:
-        """Whether a session of the run had the same flags, except those that may differ in a resume."""
-        settings = {name: value for name, value in recorded(self.arguments).items() if name not in RESUMABLE}
+        """Whether a session of the run had the same settings, except those that may differ in a resume."""
+        record = self.settings.recorded()
+        deciding = {each.name: record[each.name] for each in settings_of(Deciding)}
         sessions = [session for ledger in run.ledgers.values() for session in ledger.sessions]
-        return any(settings.items() <= session.arguments.items() for session in sessions)
+        return any(deciding.items() <= session.arguments.items() for session in sessions)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from extract.backends import DISTRIBUTIONS, load_extractor, packages
 from extract.checks import check_images
 from extract.chunks.asked import Asked
-from extract.provenance import recorded, versions
+from extract.provenance import versions
 from extract.questions.question_set import QuestionSet
 from schemas.manifest import SWAP, Manifest, Session
 from schemas.store.directory import new_directory
@@ -45,7 +45,7 @@ class Done:
 
 def load(asked: Asked, questions: QuestionSet, before: Session | None) -> "Extractor":
     """Load the model for a chunk; see `load_extractor`."""
-    return load_extractor(asked.arguments, questions, asked.wordings, before)
+    return load_extractor(asked.settings, questions, asked.wordings, before)
 
 
 def run_chunk(asked: Asked, index: int, load: Load = load) -> Done:
@@ -58,21 +58,21 @@ def run_chunk(asked: Asked, index: int, load: Load = load) -> Done:
         HeadflowError: another run is in the directory, files or the model cannot be used, or the run not be written.
         Stopped: a signal asked for it.
     """
-    arguments = asked.arguments
+    settings = asked.settings
     chunk = asked.chunk(index)
     found = asked.find_run()
-    if found is not None and arguments.thumbnails:
+    if found is not None and settings.thumbnails:
         _warn_of_thumbnails(found)
     if found is not None and asked.is_there(found, index):
         return Done(len(chunk.samples), unchanged=True)
     check_images(asked.questions, chunk)
-    if arguments.images == SWAP:
-        with packages(arguments.backend):
+    if settings.images == SWAP:
+        with packages(settings.backend):
             from extract.images.counterfactual.swapping import swap_images
         chunk = swap_images(chunk, asked.whole)
     ledger = found.ledgers.get(index) if found is not None else None
     before = ledger.sessions[-1] if ledger and ledger.sessions else None
-    with new_directory(arguments.output_dir):
+    with new_directory(settings.output_dir):
         extractor = load(asked, chunk, before)
         writer = _open_writer(asked, index, extractor, len(chunk.samples))
     return _write(extractor, chunk, writer)
@@ -98,34 +98,34 @@ def _open_writer(asked: Asked, index: int, extractor: "Extractor", samples: int)
     Raises:
         HeadflowError: another run is in the directory, or another process writes it.
     """
-    arguments = asked.arguments
+    settings = asked.settings
     manifest = Manifest(
         **extractor.describe(),
-        num_chunks=arguments.num_chunks,
-        model=arguments.model_path,
+        num_chunks=settings.num_chunks,
+        model=settings.model_path,
         question_file=asked.questions.name,
         question_file_sha256=asked.questions.sha256,
     )
-    used = versions(*DISTRIBUTIONS[arguments.backend])
-    session = replace(extractor.session(), git_commit=asked.commit, versions=used, arguments=recorded(arguments))
+    used = versions(*DISTRIBUTIONS[settings.backend])
+    session = replace(extractor.session(), git_commit=asked.commit, versions=used, arguments=settings.recorded())
     number = len(extractor.checkpoint.prompt_format.image_ids)
     image_tokens = counted(number, "image token") if number else "image tokens by the size of the image"
     print(
-        f"{arguments.model_path}: {counted(manifest.layers, 'layer')} x {counted(manifest.heads, 'head')}, "
+        f"{settings.model_path}: {counted(manifest.layers, 'layer')} x {counted(manifest.heads, 'head')}, "
         f"{image_tokens}, {manifest.dtype} on {session.device}"
     )
     return RunWriter(
-        arguments.output_dir,
+        settings.output_dir,
         manifest,
         session,
         samples=samples,
         chunk=index,
         samples_in_run=len(asked.questions.samples),
         weights=extractor.checkpoint.weights,
-        settings=asked.settings,
+        settings=asked.model_settings,
         images=asked.images,
-        overwrite=arguments.overwrite,
-        retry_skipped=arguments.retry_skipped,
+        overwrite=settings.overwrite,
+        retry_skipped=settings.retry_skipped,
     )
 
 

@@ -1,11 +1,10 @@
 """The chunks of a run on a Ray cluster: handed to actors, and tried again where one is lost."""
 
-import argparse
 import sys
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from extract.chunks.actor import ChunkActor
 from extract.chunks.asked import Asked, say_notes
 from extract.chunks.chunk import Done
 from extract.chunks.progress import Progress
+from extract.settings import Extract
 from extract.stopping import StopRequest, stop_on_signals
 from schemas.errors import HeadflowError, Stopped
 from schemas.files.locations import Location
@@ -30,15 +30,18 @@ SECONDS = 0.5  # between two looks at the progress
 PACKAGES = ("schemas", "extract")
 
 
-def choose_chunks(arguments: argparse.Namespace, images: int) -> int:
+def choose_chunks(settings: Extract, images: int) -> int:
     """How many chunks a run has: those of the run that is there, those asked for, or some for each GPU."""
-    if not arguments.overwrite and holds_run(arguments.output_dir):
-        return open_run(arguments.output_dir).manifest.num_chunks
-    return arguments.num_chunks if arguments.num_chunks > 1 else max(1, min(CHUNKS * arguments.gpus, images))
+    if not settings.overwrite and holds_run(settings.output_dir):
+        return open_run(settings.output_dir).manifest.num_chunks
+    return settings.num_chunks if settings.num_chunks > 1 else max(1, min(CHUNKS * settings.gpus, images))
 
 
-def run_on_cluster(arguments: argparse.Namespace) -> Done:
+def run_on_cluster(settings: Extract, address: str) -> Done:
     """Run all chunks that a run lacks on a Ray cluster.
+
+    Args:
+        address: of the cluster, as `ray.init` names it.
 
     Returns:
         What was done, of all chunks.
@@ -47,44 +50,45 @@ def run_on_cluster(arguments: argparse.Namespace) -> Done:
         Stopped: a signal asked for it; what was observed is written.
         HeadflowError: no cluster, or as `run_chunk`; or some chunks have failed, and the others are written.
     """
-    asked = Asked.read(arguments)
+    asked = Asked.read(settings)
     say_notes(asked.whole)
-    arguments.num_chunks = choose_chunks(arguments, len(asked.questions.by_image()))
+    settings = replace(settings, num_chunks=choose_chunks(settings, len(asked.questions.by_image())))
+    asked = replace(asked, settings=settings)
     found = asked.find_run()
-    sizes = [len(asked.chunk(index).samples) for index in range(arguments.num_chunks)]
+    sizes = [len(asked.chunk(index).samples) for index in range(settings.num_chunks)]
     there = [index for index in range(len(sizes)) if found is not None and asked.is_there(found, index)]
     missing = [index for index in range(len(sizes)) if index not in there]
     before = sum(sizes[index] for index in there)
     if not missing:
         return Done(before, unchanged=True)
-    check_directory(arguments.output_dir)
-    with connected(arguments.ray, PACKAGES) as ray, stop_on_signals() as stop:
-        places = _resources(ray, arguments)
-        if arguments.overwrite and holds_run(arguments.output_dir):
-            remove_run(arguments.output_dir)
-        arguments.overwrite = False  # for the actors
-        pool = Pool(ray, asked, places, missing)
+    check_directory(settings.output_dir)
+    with connected(address, PACKAGES) as ray, stop_on_signals() as stop:
+        places = _resources(ray, settings)
+        if settings.overwrite and holds_run(settings.output_dir):
+            remove_run(settings.output_dir)
+        settings = replace(settings, overwrite=False)  # the actors write side by side
+        pool = Pool(ray, replace(asked, settings=settings), places, missing)
         with tqdm(total=sum(sizes), initial=before, unit="sample", dynamic_ncols=True, disable=None) as bar:
             for total in pool.progress(stop):
                 bar.n = before + total
                 bar.refresh()
-    return _result(pool, before, stop, arguments.output_dir)
+    return _result(pool, before, stop, settings.output_dir)
 
 
-def _resources(ray: Any, arguments: argparse.Namespace) -> list[dict[str, int]]:
+def _resources(ray: Any, settings: Extract) -> list[dict[str, int]]:
     """What each actor needs: a GPU, or where there are none and none is asked for, a CPU.
 
     Raises:
         HeadflowError: GPUs are asked for, and the cluster has none.
     """
     gpus = int(ray.cluster_resources().get("GPU", 0))
-    if arguments.device == "cpu" or (arguments.device == "auto" and not gpus):
-        return [{"num_cpus": 1}] * arguments.gpus
+    if settings.device == "cpu" or (settings.device == "auto" and not gpus):
+        return [{"num_cpus": 1}] * settings.gpus
     if not gpus:
-        raise HeadflowError(f"the Ray cluster at {arguments.ray} has no GPU", setting="device")
-    if gpus < arguments.gpus:
-        print(f"warning: the cluster has {gpus} of the {arguments.gpus} GPUs that are asked for", file=sys.stderr)
-    return [{"num_cpus": 1, "num_gpus": 1}] * min(gpus, arguments.gpus)
+        raise HeadflowError(f"the Ray cluster at {settings.ray} has no GPU", setting="device")
+    if gpus < settings.gpus:
+        print(f"warning: the cluster has {gpus} of the {settings.gpus} GPUs that are asked for", file=sys.stderr)
+    return [{"num_cpus": 1, "num_gpus": 1}] * min(gpus, settings.gpus)
 
 
 def _result(pool: "Pool", before: int, stop: StopRequest, path: Location) -> Done:
@@ -157,7 +161,7 @@ class Pool:
     def _start(self, place: int) -> None:
         """Start an actor, on this machine or another one."""
         made = self._ray.remote(ChunkActor).options(**self._places[place], max_restarts=0)
-        actor = made.remote(vars(self._asked.arguments), self._asked.commit, str(Path.cwd()), self._progress)
+        actor = made.remote(self._asked.settings, self._asked.commit, str(Path.cwd()), self._progress)
         self._running[actor.ready.remote()] = _Running(actor, place, None)
 
     def _take(self, reference: Any) -> None:

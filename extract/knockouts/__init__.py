@@ -1,6 +1,7 @@
 """Knock-outs: the model's answers with a part of it knocked out. Run by `python -m extract knock-out`.
 
-cli, command   the command's flags; what it takes from a run
+settings       what can be asked
+command        what it takes from a run
 sets           which heads and layers are knocked out together
 references     what heads put out on other images; which image takes another's place
 passes         batches of images -> the rows of their questions

@@ -1,6 +1,5 @@
 """`python -m extract knock-out`: a run's model over its samples again, with parts of it knocked out."""
 
-import argparse
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -9,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from extract.backends import DISTRIBUTIONS, TRANSFORMERS, find_wordings, in_wordings, load_asked, packages
-from extract.cli import parser as extract_parser
-from extract.knockouts.cli import OF_THE_RUN, job_name, parser
+from extract.backends import DISTRIBUTIONS, find_wordings, in_wordings, load_asked, packages
 from extract.knockouts.sets import check_kind, layer_sets, read_sets, single_heads
+from extract.knockouts.settings import KnockOut
 from extract.prompts.wordings import Wording
-from extract.provenance import git_commit, recorded, versions
+from extract.provenance import git_commit, versions
 from extract.questions.question_set import QuestionSet, read_questions
-from schemas.cli import naming, say
+from extract.settings import TRANSFORMERS, Extract, Model
+from schemas.cli import say
 from schemas.columns import MEAN, OK, REASONS
+from schemas.commands.settings import settings_of
 from schemas.errors import HeadflowError
-from schemas.files.locations import location
 from schemas.jobs.head_sets import HeadSet
 from schemas.jobs.job import Settings, open_job, remove_job
 from schemas.manifest import IDENTITY_OF_MODEL, ORIGINAL, PACKED
@@ -50,28 +49,22 @@ class AskedJob:
     references: "References"
 
 
-def knock_out(argv: Sequence[str]) -> int:
-    """Parse the command line and run; returns the exit code."""
-    arguments = parser().parse_args(argv)
-    with naming(vars(arguments)):
-        return _knock_out(arguments)
+def knock_out(settings: KnockOut) -> int:
+    """Run a run's model over its samples again, and write the job; returns the exit code.
 
-
-def _knock_out(arguments: argparse.Namespace) -> int:
-    run = open_run(arguments.run)
+    Raises:
+        HeadflowError: the run, its model, questions or images cannot be used, or the job of that name is another one.
+    """
+    run = open_run(settings.run)
     manifest = run.manifest
-    if arguments.chunk_idx >= arguments.num_chunks:
-        raise HeadflowError(
-            f"chunk {arguments.chunk_idx} is not one of {arguments.num_chunks}, from 0", setting="chunk_idx"
-        )
-    sets = find_sets(arguments, manifest.layers, manifest.heads)
-    check_kind(arguments.kind, sets)
-    asked = asked_of_run(run, arguments)
+    sets = find_sets(settings, manifest.layers, manifest.heads)
+    check_kind(settings.kind, sets)
+    asked = asked_of_run(run, settings)
     with packages(TRANSFORMERS):
         from extract.growing.changes import Change
         from extract.images.fingerprint import fingerprint_images
         from extract.knockouts.references import References, images_of_run
-    change = Change.of(arguments.kind, arguments.query, arguments.key)
+    change = Change.of(settings.kind, settings.query, settings.key)
     if manifest.causal and change.sees_nothing:
         raise HeadflowError(
             f"in a causal model no `{change.query}` token sees `{change.key}`: nothing would be knocked out",
@@ -79,7 +72,7 @@ def _knock_out(arguments: argparse.Namespace) -> int:
         )
     wordings, samples = find_wordings(asked), run.samples()
     whole = find_questions(run, samples, wordings, asked)
-    questions = choose_samples(whole, arguments)
+    questions = choose_samples(whole, settings)
     images = fingerprint_images(whole)
     if changed := [name for ledger in run.ledgers.values() for name in changed_observed(run, ledger, images)]:
         raise HeadflowError(
@@ -88,39 +81,37 @@ def _knock_out(arguments: argparse.Namespace) -> int:
         )
     hashes = dict(zip(samples["sample_id"].to_pylist(), samples["image_sha256"].to_pylist(), strict=True))
     references = References.of(
-        change.kind, images_of_run(whole.samples, hashes), arguments.reference_images, arguments.seed
+        change.kind, images_of_run(whole.samples, hashes), settings.reference_images, settings.seed
     )
-    name = arguments.job or job_name(arguments)
-    settings = Settings(
+    name = settings.job_name
+    kept = Settings(
         kind=change.kind,
         query=change.query,
         key=change.key,
         knock_outs={key: each.to_object() for key, each in sets.items()},
-        seed=arguments.seed,
-        reference_images=arguments.reference_images if change.kind == MEAN else None,
+        seed=settings.seed,
+        reference_images=settings.reference_images if change.kind == MEAN else None,
         references=references.fingerprint(),
-        num_chunks=arguments.num_chunks,
+        num_chunks=settings.num_chunks,
     )
-    if arguments.overwrite:
-        if arguments.num_chunks > 1:
-            raise HeadflowError("overwriting would remove what other chunks have written", setting="overwrite")
+    if settings.overwrite:
         remove_job(run, name)
     margins = dict(zip(samples["sample_id"].to_pylist(), samples["margin"].to_pylist(), strict=True))
-    run_job(AskedJob(run, name, settings, whole, questions, references), wordings, margins, asked, arguments)
+    run_job(AskedJob(run, name, kept, whole, questions, references), wordings, margins, asked, settings)
     return 0
 
 
-def find_sets(arguments: argparse.Namespace, layers: int, heads: int) -> dict[str, HeadSet]:
+def find_sets(settings: KnockOut, layers: int, heads: int) -> dict[str, HeadSet]:
     """What is knocked out together, by name."""
-    if arguments.heads is not None:
-        return single_heads(arguments.heads, layers, heads)
-    if arguments.sets is not None:
-        return read_sets(arguments.sets, layers, heads)
-    return layer_sets(arguments.layers or ["each"], layers, arguments.window)
+    if settings.heads:
+        return single_heads(settings.heads, layers, heads)
+    if settings.sets is not None:
+        return read_sets(settings.sets, layers, heads)
+    return layer_sets(settings.layers, layers, settings.window)
 
 
-def asked_of_run(run: Run, arguments: argparse.Namespace) -> argparse.Namespace:
-    """The flags that a run was made with, and in their place those that say where things are now.
+def asked_of_run(run: Run, settings: KnockOut) -> Extract:
+    """What a run was made with, and in its place where things are now.
 
     Raises:
         HeadflowError: no session of the run says how it was made, or it was made in another way.
@@ -136,22 +127,16 @@ def asked_of_run(run: Run, arguments: argparse.Namespace) -> argparse.Namespace:
             f"{run.path} was extracted by the llava package; knock-outs run in the classes of transformers: extract "
             "the run with them first"
         )
-    asked = extract_parser().parse_args(["--model-path", made["model_path"], "--question-file", "-"])
-    vars(asked).update({name: value for name, value in made.items() if name in vars(asked)})
-    given = {name: getattr(arguments, name) for name in OF_THE_RUN}
-    vars(asked).update({name: value for name, value in given.items() if value is not None})
-    asked.dtype = run.manifest.dtype
-    asked.plan = None
-    if isinstance(asked.image_folder, str):
-        asked.image_folder = location(asked.image_folder)
-    return asked
+    how = {name: made[name] for name in (each.name for each in settings_of(Model)) if name in made}
+    where = {name: made[name] for name in ("question_file", "image_folder") if name in made}
+    return Extract.of(how | where | settings.moved | {"dtype": run.manifest.dtype, "plan": None})
 
 
 def find_questions(
     run: Run,
     samples: pa.Table,
     wordings: Sequence[Wording],
-    asked: argparse.Namespace,
+    asked: Extract,
 ) -> QuestionSet:
     """The observed samples of a run, as its question file has them.
 
@@ -172,13 +157,13 @@ def find_questions(
     return replace(questions, samples=[sample for sample in questions.samples if sample.sample_id in observed])
 
 
-def choose_samples(whole: QuestionSet, arguments: argparse.Namespace) -> QuestionSet:
+def choose_samples(whole: QuestionSet, settings: KnockOut) -> QuestionSet:
     """The samples that are asked for, of all that a run observed."""
     chosen = whole
-    if arguments.samples is not None:
-        wanted = _listed_samples(arguments.samples, {sample.sample_id for sample in whole.samples})
+    if settings.samples is not None:
+        wanted = _listed_samples(settings.samples, {sample.sample_id for sample in whole.samples})
         chosen = replace(whole, samples=[sample for sample in whole.samples if sample.sample_id in wanted])
-    return chosen.first(arguments.num_samples or 0)
+    return chosen.first(settings.num_samples or 0)
 
 
 def _listed_samples(path: Path, observed: set[str]) -> set[str]:
@@ -199,8 +184,8 @@ def run_job(
     of: AskedJob,
     wordings: Sequence[Wording],
     margins: Mapping[str, float | None],
-    asked: argparse.Namespace,
-    arguments: argparse.Namespace,
+    asked: Extract,
+    settings: KnockOut,
 ) -> None:
     """Load the model, and write what the job lacks.
 
@@ -216,32 +201,32 @@ def run_job(
         from extract.knockouts.runner import KnockOutJob
         from schemas.jobs.writer import JobWriter
 
-    run, chunk = of.run, of.questions.chunk(arguments.num_chunks, arguments.chunk_idx)
+    run, chunk = of.run, of.questions.chunk(settings.num_chunks, settings.chunk_idx)
     check_images(of.questions, chunk)
     removed = HeadSet.of(run.manifest.removed)
-    checkpoint, prompts, answers = load_asked(asked, wordings, removed)
+    checkpoint, prompts, answers = load_asked(asked, settings.device, wordings, removed)
     job = KnockOutJob(
         checkpoint=checkpoint,
         prompts=prompts,
         packed=run.manifest.sequences == PACKED,
         batch_size=1,
-        workers=asked.num_workers,
+        workers=settings.readers,
         removed=removed,
         answers=answers,
         settings=of.settings,
         references=of.references,
-        tokens=arguments.tokens,
+        tokens=settings.tokens,
     )
     check_model_of_run(run, job.manifest_fields() | answers.tokens.manifest_fields(), checkpoint.weights)
     used = versions(*DISTRIBUTIONS[TRANSFORMERS])
-    session = replace(job.session(), git_commit=git_commit(), versions=used, arguments=recorded(arguments))
+    session = replace(job.session(), git_commit=git_commit(), versions=used, arguments=settings.recorded())
     writer = JobWriter(
         run,
         of.name,
         of.settings,
         session,
         samples=len(chunk.samples),
-        chunk=arguments.chunk_idx,
+        chunk=settings.chunk_idx,
         samples_in_job=len(of.questions.samples),
         weights=checkpoint.weights,
     )

@@ -3,89 +3,104 @@
 It writes a run of one sample, which all commands of `python -m analyze` read; its picture is drawn by one of them.
 """
 
-import argparse
 import hashlib
 import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
-from extract.cli import parser as extract_parser
-from extract.look.cli import NAME, parser
-from schemas.cli import naming, say
+from extract.command import extract
+from extract.settings import Batches, Deciding, Extract
+from schemas.cli import say
 from schemas.columns import MAP, MAPS, OK
+from schemas.commands.settings import Between, Checked, Flag, in_utf8, line_breaks, settings_of
+from schemas.commands.shared import Page
 from schemas.errors import HeadflowError
+from schemas.manifest import ROWS
 from schemas.store.directory import holds_run, refuse_other_files, remove_begun
 from schemas.store.run import Run, open_run
 from schemas.text import short
 
 SMALLEST_CROP = 0.99  # share of the image that is read; where it is larger, nothing is said
-# Flags of `python -m extract` that this command sets: what is asked of the user in their place
-OF_ITS_OWN = {"image_folder": "--image", "question_file": "--question", "maps": "", "thumbnails": ""}
 SHOWN = ("mass", "sink", "entropy", "centre_x", "centre_y")
 
 
-def look(argv: Sequence[str], extract: Callable[[argparse.Namespace], int]) -> int:
-    """Parse the command line and run; returns the exit code.
+@dataclass(frozen=True, kw_only=True)
+class Look(Deciding, Batches, Page):
+    """A model, an image and a question."""
 
-    Args:
-        extract: the body of `python -m extract`.
+    image: Annotated[Path, "image file"]
+    question: Annotated[str, "the question; \\n is a line break", Checked(in_utf8), Flag(typed=line_breaks)]
+    top: Annotated[
+        int,
+        "how many heads are printed and drawn, those with the highest a2v, or q2v where maps are of the question",
+        Between(1, ROWS),
+    ] = 6
+    output_dir: Annotated[
+        Path | None, "where the run of one sample and its picture go (default runs/looks/NAME-HASH)"
+    ] = None
+    overwrite: Annotated[bool, "remove the run in the directory, if there is one, and start anew"] = False
+    maps: Annotated[bool, "maps are always made"] = True
+
+    def check(self) -> None:
+        """Raise `HeadflowError` if several wordings are asked for."""
+        super().check()
+        if self.prompts:
+            raise HeadflowError("one question is asked in one wording", setting="prompts")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Looking(Extract):
+    """The run that a look is; recorded, so that it is known later which runs may be overwritten."""
+
+    COMMAND: ClassVar[str] = "look"
+
+
+def look(settings: Look) -> int:
+    """Ask about an image; returns the exit code.
 
     Raises:
-        HeadflowError: the image cannot be used, or as `python -m extract`.
+        HeadflowError: the image cannot be used, or as `extract`.
     """
-    flags = parser()
-    own, others = flags.parse_known_args(argv)
-    known = vars(extract_parser().parse_args(["--model-path", own.model_path, "--question-file", "-"])) | vars(own)
-    with naming(known, OF_ITS_OWN):
-        return _look(own, others, flags.format_usage(), extract)
-
-
-def _look(
-    own: argparse.Namespace, others: Sequence[str], usage: str, extract: Callable[[argparse.Namespace], int]
-) -> int:
-    if not own.image.is_file():
-        what = "is not a file" if own.image.exists() else "does not exist"
-        raise HeadflowError(f"{own.image} {what}", setting="image")
-    out = own.output_dir or _default_output(own, others)
+    if not settings.image.is_file():
+        what = "is not a file" if settings.image.exists() else "does not exist"
+        raise HeadflowError(f"{settings.image} {what}", setting="image")
+    out = settings.output_dir or _default_output(settings)
+    _check_output(settings, out)
+    begun = not holds_run(out)
     with tempfile.TemporaryDirectory() as folder:
-        arguments = _arguments(own, others, usage, Path(folder) / "question.json", out)
-        _check_output(own, out, overwrite=arguments.overwrite)
-        begun = not holds_run(out)
         try:
-            code = extract(arguments)
-        except HeadflowError:
+            code = extract(_asked(settings, Path(folder) / "question.json", out))
+        except HeadflowError as error:
             if begun:
                 remove_begun(out)
+            if error.setting in ("question_file", "image_folder"):
+                raise HeadflowError(str(error), setting="image") from None
             raise
     run = open_run(out)
-    page = [f"--{own.page}"] * bool(own.page) + ["--no-title"] * (not own.titles)
-    return code or _draw(run, _print(run, own.top), page)
+    return code or _draw(run, _print(run, settings.top), settings)
 
 
-def _arguments(own: argparse.Namespace, others: Sequence[str], usage: str, file: Path, out: Path) -> argparse.Namespace:
-    """The flags of `python -m extract`, with the question in a file that is written here.
-
-    Raises:
-        HeadflowError: several wordings are asked for.
-    """
-    question = {"question_id": own.image.stem, "image_file": own.image.name, "question": own.question}
+def _asked(settings: Look, file: Path, out: Path) -> _Looking:
+    """What is asked of `extract`, with the question in a file that is written here."""
+    question = {"question_id": settings.image.stem, "image_file": settings.image.name, "question": settings.question}
     file.write_text(json.dumps([question]), encoding="utf-8")
-    flags = extract_parser()
-    flags.prog, flags.usage = f"python -m extract {NAME}", usage.removeprefix("usage: ")
-    given = ["--model-path", own.model_path, "--question-file", file, "--image-folder", own.image.parent]
-    given += ["--output-dir", out, "--maps", "--thumbnails", "--num-workers", "0"]
-    arguments = flags.parse_args([*map(str, given), *others])
-    if arguments.prompts:
-        raise HeadflowError("one question is asked in one wording", setting="prompts")
-    arguments.command = NAME  # recorded, so that it is known later which runs may be overwritten
-    return arguments
+    same = {each.name: getattr(settings, each.name) for base in (Deciding, Batches) for each in settings_of(base)}
+    return _Looking(
+        **same | {"num_workers": 0},
+        question_file=str(file),
+        image_folder=settings.image.parent,
+        output_dir=out,
+        overwrite=settings.overwrite,
+        thumbnails=True,
+    )
 
 
-def _check_output(own: argparse.Namespace, out: Path, *, overwrite: bool) -> None:
+def _check_output(settings: Look, out: Path) -> None:
     """Check that there is no run in a directory but one of this command, and of this question unless that is replaced.
 
     Raises:
@@ -96,15 +111,15 @@ def _check_output(own: argparse.Namespace, out: Path, *, overwrite: bool) -> Non
         return
     run = open_run(out)
     sessions = [session for ledger in run.ledgers.values() for session in ledger.sessions]
-    if not sessions or any(session.arguments.get("command") != NAME for session in sessions):
+    if not sessions or any(session.arguments.get("command") != _Looking.COMMAND for session in sessions):
         raise HeadflowError(
-            f"{out} holds a run that is not of {NAME}, and stays as it is; choose another directory",
+            f"{out} holds a run that is not of {_Looking.COMMAND}, and stays as it is; choose another directory",
             setting="output_dir",
         )
-    if overwrite:
+    if settings.overwrite:
         return
     for sample in run.samples().to_pylist():
-        if (sample["image"], sample["question"]) != (own.image.name, own.question):
+        if (sample["image"], sample["question"]) != (settings.image.name, settings.question):
             raise HeadflowError(
                 f"{out} holds the answer to {short(sample['question'])} about {sample['image']}; choose another "
                 "directory, or overwrite it",
@@ -112,10 +127,12 @@ def _check_output(own: argparse.Namespace, out: Path, *, overwrite: bool) -> Non
             )
 
 
-def _default_output(own: argparse.Namespace, others: Sequence[str]) -> Path:
-    """A directory of its own for each image, question and model."""
-    asked = json.dumps([str(own.image.resolve()), own.question, own.model_path, *others])
-    return Path("runs") / "looks" / f"{own.image.stem}-{hashlib.sha256(asked.encode()).hexdigest()[:8]}"
+def _default_output(settings: Look) -> Path:
+    """A directory of its own for each image, and whatever decides what is seen in it."""
+    record = settings.recorded()
+    asked = [str(settings.image.resolve()), settings.question, *(record[each.name] for each in settings_of(Deciding))]
+    name = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:8]
+    return Path("runs") / "looks" / f"{settings.image.stem}-{name}"
 
 
 def _print(run: Run, top: int) -> list[str]:
@@ -155,8 +172,10 @@ def _say_cropped(sample: dict[str, Any]) -> None:
         )
 
 
-def _draw(run: Run, heads: Sequence[str], page: Sequence[str]) -> int:
-    """Let `python -m analyze` draw where some heads look, with the flags of a page; returns its exit code."""
+def _draw(run: Run, heads: Sequence[str], page: Page) -> int:
+    """Let `python -m analyze` draw where some heads look, for a page; returns its exit code."""
     sys.stdout.flush()  # before what the other process prints
-    command = [sys.executable, "-m", "analyze", "maps", str(run.path), "--samples-only", *page, "--heads", *heads]
+    flags = {"--column": page.column, "--two-columns": page.two_columns, "--no-title": page.no_title}
+    command = [sys.executable, "-m", "analyze", "maps", str(run.path), "--samples-only", "--heads", *heads]
+    command += [flag for flag, asked in flags.items() if asked]
     return subprocess.run(command, check=False).returncode

@@ -7,7 +7,6 @@ found = model.look("cat.png", "Is there a cat?")
 found.prediction, found.masses["a2v"].max(), found.map(14, 3)
 """
 
-from argparse import Namespace
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,6 @@ import numpy.typing as npt
 from PIL import Image
 
 from extract.backends import find_removed, find_wordings, load_asked
-from extract.cli import parser
 from extract.images.decoding import find_image, load_image
 from extract.images.places import Box
 from extract.images.preprocessing import Size
@@ -26,6 +24,7 @@ from extract.maps.tables import MapTables
 from extract.passes.batching import ImageQuestions, Question
 from extract.passes.forward import Observed, Passes
 from extract.questions.samples import Sample, Skipped, Unusable
+from extract.settings import AUTO, Model
 from schemas.columns import FLOW_NAMES, MAP, MAP_COLUMNS, MAPS, OF_LAST, UNKNOWN
 from schemas.errors import HeadflowError
 
@@ -64,27 +63,31 @@ class Look:
 class Looker:
     """A loaded model."""
 
-    def __init__(self, arguments: Namespace) -> None:
+    def __init__(self, settings: Model, device: str = AUTO) -> None:
         """Load a model.
 
-        Args:
-            arguments: the values of the flags of `python -m extract`, by name.
-
         Raises:
-            HeadflowError: it cannot be loaded, or where the tokens of an image lie in it is not known.
+            HeadflowError: it cannot be loaded, or where the tokens of an image lie in it is not known; or several
+                wordings are asked for.
         """
-        (wording,) = find_wordings(arguments)
-        self._checkpoint, self._prompts, answers = load_asked(arguments, [wording], find_removed(arguments))
+        if settings.prompts:
+            raise HeadflowError("one question is asked in one wording", setting="prompts")
+        (wording,) = find_wordings(settings)
+        self._checkpoint, self._prompts, answers = load_asked(settings, device, [wording], find_removed(settings))
         self._maps = MapTables(self._checkpoint, OF_LAST, [])
         self._passes = Passes(self._checkpoint, answers, maps=self._maps)
 
     @classmethod
-    def load(cls, model_path: str, **settings: Any) -> "Looker":
-        """Load a model; `settings` are flags of `python -m extract` by name, such as `dtype="float16"`."""
-        arguments = parser().parse_args(["--model-path", model_path, "--question-file", "none"])
-        if unknown := settings.keys() - vars(arguments).keys():
-            raise HeadflowError(f"there is no setting {', '.join(sorted(unknown))}")
-        return cls(Namespace(**vars(arguments) | settings))
+    def load(cls, model_path: str, *, device: str = AUTO, **settings: Any) -> "Looker":
+        """Load a model.
+
+        Args:
+            settings: how it is asked, see `Model`, such as `dtype="float16"`.
+
+        Raises:
+            HeadflowError: a setting cannot be, or as the class itself.
+        """
+        return cls(Model.of_keywords({"model_path": model_path} | settings), device)
 
     def look(self, image: str | Path | Image.Image, question: str) -> Look:
         """Ask about an image; the question stands in the wording of the settings, by default with MME's suffix.

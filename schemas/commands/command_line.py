@@ -74,7 +74,11 @@ def run_program(
     name = words[0] if words and words[0] in commands else ""
     command = commands[name] if name else default
     app = App(
-        name=program, help=help, help_formatter="plain", version_flags=(), default_parameter=Parameter(negative=())
+        name=program,
+        help=help,
+        help_format="plaintext",
+        version_flags=(),
+        default_parameter=Parameter(negative=(), allow_repeating=True),
     )
     for each, of in commands.items():
         if each != name:
@@ -178,7 +182,8 @@ def _in_order(words: Sequence[str], settings: Sequence[Setting]) -> list[str]:
         if word == "--":
             others, rest = [*others, *rest], []
         elif setting is not None and setting.flag.bare is not None:
-            flags.append(f"{word}={setting.flag.bare}")
+            own = bool(rest) and bool(set(setting.words) & set(rest[0].split(",")))
+            flags.append(f"{word}={rest.pop(0) if own else setting.flag.bare}")
         elif setting is not None:
             number = 0 if setting.hint is bool else 2 if pair_of(setting.hint) else 1
             flags += [word, *rest[:number]]

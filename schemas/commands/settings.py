@@ -10,6 +10,7 @@ Values are read and checked when an object is made: those of a command line, of 
 the same way. `schemas.commands.command_line` makes flags from the fields.
 """
 
+import re
 import sys
 import types
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +32,13 @@ class Between:
 
 
 @dataclass(frozen=True)
+class OneOf:
+    """The words that text may be, or each text of a list."""
+
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Checked:
     """What reads a value further; it raises `ValueError`, which says what is wrong."""
 
@@ -43,7 +51,8 @@ class Flag:
 
     Attributes:
         metavar: what stands for a value in the help.
-        bare: the value where the flag stands without one; None: it needs one.
+        bare: the value where the flag stands without one; None: it needs one. Such a flag takes its value by `=`, or as
+            the next word where that is one of its words.
         typed: reads the text that a user types.
     """
 
@@ -62,6 +71,7 @@ class Setting:
     default: Any
     keyword: bool
     between: Between | None
+    words: tuple[str, ...]
     checks: tuple[Checked, ...]
     flag: Flag
 
@@ -69,12 +79,15 @@ class Setting:
     def choices(self) -> tuple[str, ...]:
         """The words that it takes, if it takes no other value."""
         kinds = [each for each in _members(self.hint) if each is not type(None)]
-        return get_args(kinds[0]) if len(kinds) == 1 and get_origin(kinds[0]) is Literal else ()
+        return self.words or (get_args(kinds[0]) if len(kinds) == 1 and get_origin(kinds[0]) is Literal else ())
 
     def read(self, value: Any) -> Any:
         """The value in the setting's own type; raises `HeadflowError` if it cannot be."""
         try:
             found = _read(value, self.hint, self.between)
+            for each in found if isinstance(found, tuple) else (found,):
+                if self.words and each is not None and each not in self.words:
+                    raise ValueError(f"{_shown(each)} is not one of {', '.join(self.words)}")
             for check in self.checks if found is not None else ():
                 found = check.read(found)
         except ValueError as error:
@@ -134,6 +147,7 @@ def settings_of(cls: type[Settings]) -> tuple[Setting, ...]:
     for field in fields(cls):
         hint, *notes = get_args(hints[field.name])
         between = next((note for note in notes if isinstance(note, Between)), None)
+        words = next((note.words for note in notes if isinstance(note, OneOf)), ())
         found.append(
             Setting(
                 name=field.name,
@@ -142,6 +156,7 @@ def settings_of(cls: type[Settings]) -> tuple[Setting, ...]:
                 default=field.default,
                 keyword=field.kw_only is True,
                 between=between,
+                words=words,
                 checks=tuple(note for note in notes if isinstance(note, Checked)),
                 flag=next((note for note in notes if isinstance(note, Flag)), Flag()),
             )
@@ -182,10 +197,10 @@ def _read(value: Any, hint: Any, between: Between | None) -> Any:
     if kind in (int, float):
         return _number(value, kind, between, words)
     if kind is Path:
-        return _path(value)
+        return path_here(value)
     if not isinstance(value, kind):
         raise ValueError(f"{_shown(value)} is not {'text' if kind is str else 'True or False'}")
-    return _text(value) if kind is str else value
+    return value
 
 
 def _several(value: Any, kinds: tuple[Any, ...], between: Between | None) -> tuple[Any, ...]:
@@ -211,15 +226,24 @@ def _number(value: Any, kind: type, between: Between | None, words: Sequence[str
     return number
 
 
-def _text(value: str) -> str:
-    """Text for files and tokenizers; a half of a surrogate pair stands for a byte that is no UTF-8."""
+def in_utf8(value: str) -> str:
+    """Text for a tokenizer; raises `ValueError` for a byte that is no UTF-8, which Python gives as half a surrogate."""
     if value != storable(value):
         raise ValueError("it is not text in UTF-8")
     return value
 
 
-def _path(value: Any) -> Path:
-    """A path on this machine; refuses the empty text, which mostly comes from a shell variable that is not set."""
+def line_breaks(text: str) -> str:
+    r"""Text as it is meant on a command line: `\n` is a line break there, and `\\n` a backslash and an n."""
+    return re.sub(r"(\\\\|\\)n", lambda found: "\n" if len(found[1]) == 1 else "\\n", text)
+
+
+def path_here(value: Any) -> Path:
+    """A path on this machine; refuses the empty text, which mostly comes from a shell variable that is not set.
+
+    Raises:
+        ValueError: it is no such path.
+    """
     if isinstance(value, Path):
         return value
     if URI.match(_given(value)):

@@ -97,7 +97,7 @@ def test_the_second_gpu_gives_what_the_first_does(extract, on_cpu, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "flags", [["--heads", "L0H0", "L1H2", "L3H7", "--kind", "swap"], ["--layers", "each", "--kind", "skip"]], ids=str
+    "flags", [["--heads", "L0H0,L1H2,L3H7", "--kind", "swap"], ["--layers", "each", "--kind", "skip"]], ids=str
 )
 def test_knock_outs_equal_those_of_the_cpu_and_wait_once_for_each_image(flags, on_cpu, tmp_path, monkeypatch):
     run = shutil.copytree(on_cpu, tmp_path / "run")

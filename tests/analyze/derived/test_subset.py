@@ -168,7 +168,7 @@ def test_values_that_cannot_be(made_up, tmp_path, capsys):
     shutil.copytree(made_up, whole)
     rewrite(made_up, "heads", lambda content: put(content, "q2q", 3, float("nan")))
     assert subset(made_up, tmp_path / "out") == 2
-    assert "`q2q` is not finite in 1 rows; run validate" in capsys.readouterr().err
+    assert "`q2q` is not finite in 1 row; run validate" in capsys.readouterr().err
     rewrite(whole, "samples", lambda content: put(content, "status", 3, "lost"))
     rewrite(whole, "heads", lambda content: content.filter([n // 6 != 3 for n in range(60)]))
     assert subset(whole, tmp_path / "out") == 2

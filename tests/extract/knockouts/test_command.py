@@ -116,8 +116,8 @@ def test_a_stopped_job_goes_on_where_it_was(run, monkeypatch, capsys):
 
 
 def test_a_job_may_be_resumed_with_its_knock_outs_in_another_order(run):
-    assert knock_out(run, "--heads", "L0H0", "L3H7", "--job", "two", "--num-samples", 2) == 0
-    assert knock_out(run, "--heads", "L3H7", "L0H0", "--job", "two") == 0
+    assert knock_out(run, "--heads", "L0H0,L3H7", "--job", "two", "--num-samples", 2) == 0
+    assert knock_out(run, "--heads", "L3H7,L0H0", "--job", "two") == 0
     whole = rows(run, "heads_edge")
     both = rows(run, "two").merge(whole, on=["sample_id", "name"], suffixes=("", "_whole"))
     assert len(both) == 2 * NUMBER
@@ -134,7 +134,7 @@ def test_what_a_killed_job_left_is_removed(run):
 
 def test_chunks_make_one_job(run):
     for chunk in (1, 0):
-        assert knock_out(run, "--heads", "L0H0", "L3H7", "--num-chunks", 2, "--chunk-idx", chunk, "--job", "two") == 0
+        assert knock_out(run, "--heads", "L0H0,L3H7", "--num-chunks", 2, "--chunk-idx", chunk, "--job", "two") == 0
     found, whole = rows(run, "two"), rows(run, "heads_edge")
     expected = whole[whole["name"].isin(["L0H0", "L3H7"])]
     both = found.merge(expected, on=["sample_id", "name"], suffixes=("", "_whole"))
@@ -175,7 +175,7 @@ def test_a_set_that_is_removed_predicts_the_model_without_it(run, extract, tmp_p
 
 
 def test_layers_and_windows(run, capsys):
-    assert knock_out(run, "--layers", "each", "windows", "onward", "--window", 2, "--kind", "skip") == 0
+    assert knock_out(run, "--layers", "each,windows,onward", "--window", 2, "--kind", "skip") == 0
     found = rows(run, "layers_windows2_onward_skip")
     single, several = (f"layer {layer}" for layer in range(4)), ("0-1", "1-2", "2-3", "0-3", "1-3")
     names = [*single, *(f"layers {each}" for each in several)]
@@ -198,7 +198,7 @@ def test_other_kinds(run, kind):
 @pytest.mark.parametrize("kind", ["mean", "swap"])
 def test_a_job_that_is_extended_equals_one_made_at_once(run, kind, capsys):
     """What is taken from other images depends on the run, not on the samples of a call."""
-    flags = ["--heads", "L1H0", "L2H1", "--kind", kind]
+    flags = ["--heads", "L1H0,L2H1", "--kind", kind]
     assert knock_out(run, *flags, "--job", "whole") == 0
     for number in (4, NUMBER):
         assert knock_out(run, *flags, "--job", "grown", "--num-samples", number) == 0
@@ -236,7 +236,7 @@ def test_an_image_that_is_gone_costs_its_rows_their_values(run, questions, tmp_p
     folder = shutil.copytree(questions / "images", tmp_path / "images")
     name = pd.read_parquet(run / "samples")["image"].astype(str)[0]
     (folder / name).unlink()
-    assert knock_out(run, "--heads", "L0H0", "L1H1", "--job", "gone", "--image-folder", folder) == 0
+    assert knock_out(run, "--heads", "L0H0,L1H1", "--job", "gone", "--image-folder", folder) == 0
     found = rows(run, "gone")
     assert len(found) == 2 * NUMBER
     assert found["margin"].isna().sum() == 4  # two questions, two heads
@@ -265,7 +265,7 @@ def test_samples_without_values_are_counted_when_a_job_is_resumed(run, questions
 def test_wordings_are_knocked_out_behind_one_image(extract, tmp_path):
     run = tmp_path / "run"
     assert extract(run, num_samples=2, num_workers=0, prompts=["mme", "llava"]) == 0
-    assert knock_out(run, "--heads", "L0H0", "L2H1") == 0
+    assert knock_out(run, "--heads", "L0H0,L2H1") == 0
     found = rows(run, "heads_edge")
     assert len(found) == 2 * 2 * 2
     assert {name.partition("@")[2] for name in found["sample_id"].astype(str)} == {"mme", "llava"}
@@ -279,7 +279,7 @@ def test_the_knock_outs_of_the_demo_are_those_of_transformers_own_masks(tmp_path
     flags += ["--output-dir", run, "--num-workers", 0, "--num-samples", 24, "--device", "cpu"]
     assert main([*map(str, flags)]) == 0
     heads = [f"L{layer}H{head}" for layer in (1, 3) for head in range(4)]
-    assert knock_out(run, "--heads", *heads) == 0
+    assert knock_out(run, "--heads", ",".join(heads)) == 0
     samples = pd.read_parquet(run / "samples")
     signs = samples.set_index("sample_id")["answer"].map({"Yes": 1, "No": -1})
     found = rows(run, "heads_edge").astype({"sample_id": str, "name": str})
@@ -314,7 +314,7 @@ def test_the_knock_outs_of_the_demo_are_those_of_transformers_own_masks(tmp_path
         (["--heads", "all", "--job", "heads_edge", "--kind", "zero"], "its kind is 'edge', this command's is 'zero'"),
         (["--heads", "L0H0", "--query", "user"], "in a causal model no `user` token sees `image`"),
         (["--heads", "L0H0", "--query", "image", "--key", "question"], "no `image` token sees `question`"),
-        (["--heads", "L0H0", "--chunk-idx", "1"], "chunk 1 is not one of 1, from 0; see --chunk-idx"),
+        (["--heads", "L0H0", "--chunk-idx", "1"], "chunk 1 is not one of 1 chunk, from 0; see --chunk-idx"),
         (["--heads", "L0H0", "--question-file", "EMPTY"], "is not the question file of"),
         (["--heads", "L0H0", "--model-path", "OTHER"], "the weights are not those that"),
         (["--heads", "L0H0", "--image-folder", "EMPTIED"], "has 0 of the 4 images that the questions name"),

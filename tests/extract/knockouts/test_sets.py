@@ -2,8 +2,8 @@
 
 import pytest
 
-from extract.knockouts.cli import job_name, parser
 from extract.knockouts.sets import read_plan, read_sets
+from extract.knockouts.settings import KnockOut
 from schemas.errors import HeadflowError
 
 
@@ -35,19 +35,19 @@ def test_a_file_of_sets_is_no_plan(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("flags", "name"),
+    ("asked", "name"),
     [
-        ("--heads all", "heads_edge"),
-        ("--heads L0H1 --kind zero", "heads_zero"),
-        ("--layers", "layers_edge"),
-        ("--layers each", "layers_edge"),
-        ("--layers windows --window 3 --kind skip", "layers_windows3_skip"),
-        ("--layers onward --query last --key image", "layers_onward_edge_last_image"),
-        ("--sets some.json --kind remove", "sets_remove"),
+        ({"heads": ["all"]}, "heads_edge"),
+        ({"heads": ["L0H1"], "kind": "zero"}, "heads_zero"),
+        ({"layers": ["each"]}, "layers_edge"),
+        ({"layers": ["windows"], "window": 3, "kind": "skip"}, "layers_windows3_skip"),
+        ({"layers": ["onward"], "query": "last", "key": "image"}, "layers_onward_edge_last_image"),
+        ({"sets": "some.json", "kind": "remove"}, "sets_remove"),
+        ({"heads": ["all"], "job": "mine"}, "mine"),
     ],
 )
-def test_other_knock_outs_have_another_name(flags, name):
-    assert job_name(parser().parse_args(["run", *flags.split()])) == name
+def test_other_knock_outs_have_another_name(asked, name):
+    assert KnockOut("run", **asked).job_name == name
 
 
 def test_a_plan_that_leaves_no_layer_is_refused(extract, tmp_path, capsys):

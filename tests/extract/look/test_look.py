@@ -128,7 +128,7 @@ def test_what_is_cropped_is_said(checkpoint_path, undrawn, tmp_path, capsys, siz
 
 def test_some_heads_of_the_question(checkpoint_path, undrawn, run, questions, tmp_path, capsys):
     image = questions / "images" / pd.read_parquet(run / "samples")["image"][0]
-    flags = ["--maps-of", "question", "--maps-heads", "L0H1", "L2H2"]
+    flags = ["--maps-of", "question", "--maps-heads", "L0H1,L2H2"]
     assert look(checkpoint_path, image, tmp_path / "look", *flags) == 0
     lines = capsys.readouterr().out.splitlines()
     start = next(place for place, line in enumerate(lines) if line.startswith("head"))
@@ -160,14 +160,15 @@ def test_another_question_is_refused_and_may_overwrite(checkpoint_path, undrawn,
     assert pd.read_parquet(tmp_path / "look" / "samples")["question"].tolist() == ["Is it blue?"]
 
 
-def test_usage_is_its_own(tmp_path, capsys):
+def test_flags_are_its_own(tmp_path, capsys):
     (tmp_path / "image.png").touch()
-    for flags in ([], ["--model-path", "x", "--dtype", "y"]):
-        with pytest.raises(SystemExit):
-            main(["look", "--image", str(tmp_path / "image.png"), "--question", "?", *flags])
-        error = capsys.readouterr().err
-        assert error.startswith("usage: python -m extract look ")
-        assert "--question-file" not in error
+    for flags, says in (([], "--model-path requires"), (["--model-path", "x", "--dtype", "y"], "y is not one of auto")):
+        assert main(["look", "--image", str(tmp_path / "image.png"), "--question", "?", *flags]) == 2
+        assert says in capsys.readouterr().err
+    assert main(["look", "--help"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("Usage: python -m extract look ")
+    assert "--question-file" not in text
 
 
 @pytest.mark.parametrize(("name", "says"), [("gone.png", "does not exist"), (".", "is not a file")])

@@ -134,8 +134,8 @@ def test_the_heads_of_an_earlier_run_that_look_most(run, column, name):
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        ({"maps_heads": ["L0H1"]}, "--maps-heads needs --maps"),
-        ({"maps_of": "last"}, "--maps-of needs --maps"),
+        ({"maps_heads": ["L0H1"]}, "no maps are asked for; see --maps-heads"),
+        ({"maps_of": "last"}, "no maps are asked for; see --maps-of"),
         ({"maps": True, "maps_heads": ["head 3"]}, "'head 3' is neither a head such as L3H5 nor RUN:K"),
         ({"maps": True, "maps_heads": ["L0H9"]}, "names head 9 of layer 0, and the model has 4 layers x 8 heads"),
         ({"maps": True, "maps_heads": ["nowhere:3"]}, "nowhere does not exist"),
@@ -169,7 +169,7 @@ def test_heads_of_a_run_of_two_masses(tmp_path):
         (MAPS, "rest", 2, float("nan"), "`rest` is not finite in 1 row"),
         (MAPS, "map", 2, [1, 2, 3], "`map` has another length than `grid_rows` times `grid_columns` in 1 row"),
         (MAPS, "map", 2, None, "`map` is null, or not, in 1 row against `maps_heads` of the manifest"),
-        (MAPS, "map", 2, [1, None, 3], "`map` has null in its lists, 1 times"),
+        (MAPS, "map", 2, [1, None, 3], "`map` has null in its lists, 1 time"),
         (MAPS, "of", 2, "q", "`of` is q, and the manifest's maps are of a"),
         (MAPS, "entropy", 2, 1.5, "`entropy` is outside 0..1 in 1 row"),
         (MAPS, "head", 3, 1, "repeats rows of"),

@@ -1,0 +1,276 @@
+"""What can be asked of a model: which one, how it is asked, what is written of it, and how it is run.
+
+`Deciding` has what decides numbers: a run that is resumed has the same. What else is said here may change in a resume.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from extract.prompts.prompt import SystemSpan
+from extract.prompts.templates import TEMPLATES
+from extract.prompts.wordings import PRESETS
+from extract.questions.fields import MME_SUFFIX
+from extract.questions.hub import PROTOCOL
+from schemas.commands.settings import Between, Checked, Flag, OneOf, Settings, in_utf8, line_breaks, path_here
+from schemas.errors import HeadflowError
+from schemas.files.locations import Location
+from schemas.manifest import ASPECTS, IMAGES, ORIGINAL, PACKED, ROWS, SEPARATE
+from schemas.text import counted
+from schemas.workers.tasks import LOCAL
+
+OUTPUT_DIR = "mme_attention_observation"  # as users of the earlier tool know it
+TRANSFORMERS, PACKAGE = "transformers", "llava"  # the backends
+LAST, QUESTION = "last", "question"  # whose attention maps are of
+AUTO: Literal["auto"] = "auto"
+MOST_WORKERS = 8  # processes that read images, unless more are asked for
+
+
+def local_or_hub(text: str) -> str:
+    """A path on this machine, or a name on the hub."""
+    if not text.startswith(PROTOCOL):
+        path_here(text)
+    return text
+
+
+def _given(text: str) -> str:
+    if not text.strip():
+        raise ValueError("an answer is empty")
+    return in_utf8(text)
+
+
+def _each(read: Callable[[str], str]) -> Checked:
+    return Checked(lambda values: tuple(read(value) for value in values))
+
+
+def _name(text: str) -> str:
+    if not text:
+        raise ValueError("the name is empty")
+    return text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model(Settings):
+    """Which model answers, and how it is asked."""
+
+    model_path: Annotated[str, "checkpoint, a directory or a hub id", Checked(local_or_hub)]
+    model_base: Annotated[str | None, "base model of a LoRA or projector-only checkpoint"] = None
+    backend: Annotated[
+        str,
+        "llava: the original package itself, one question at a time, in the environment of `make setup-llava`",
+        OneOf((TRANSFORMERS, PACKAGE)),
+    ] = TRANSFORMERS
+    dtype: Annotated[
+        Literal["auto", "float16", "bfloat16", "float32"],
+        "auto: on CUDA the checkpoint's own if it is of half precision, else float16; float32 on the CPU",
+    ] = "auto"
+    conv_mode: Annotated[
+        str | None,
+        "conversation template (default vicuna_v1 for a LLaVA on Vicuna, LLaVA's own choice for a released one on "
+        "another model, else hf); hf: the checkpoint's own; auto: as LLaVA picks by the name; "
+        f"{', '.join(TEMPLATES)}",
+    ] = None
+    system_span: Annotated[
+        SystemSpan,
+        "which tokens are `system`: template: those of the system message; original: the span of the earlier tool",
+    ] = "template"
+    prompt_suffix: Annotated[
+        str | None,
+        f"appended to each question; \\n is a line break (default {MME_SUFFIX!r})",
+        Checked(in_utf8),
+        Flag(typed=line_breaks),
+    ] = None
+    prompts: Annotated[
+        tuple[str, ...],
+        "ask each question in several wordings about one image: a JSON or TOML file of "
+        '{"NAME": {"template": "{question}\\n...", "conv_mode": ..., "system": ...}}, the last two optional; or '
+        f"{', '.join(PRESETS)}; or several of these",
+        Flag(metavar="FILE"),
+        _each(_name),
+    ] = ()
+    answer_tokens: Annotated[
+        tuple[str, str],
+        "two answers, whose first tokens after the prompt `margin` compares",
+        Flag(metavar="YES NO"),
+        _each(_given),
+    ] = ("Yes", "No")
+    sequences: Annotated[
+        str,
+        "packed: questions on one image share one prefix, if the model allows it; separate: each question has a "
+        "sequence of its own",
+        OneOf((PACKED, SEPARATE)),
+    ] = PACKED
+    plan: Annotated[
+        Path | None,
+        "run the model without the heads and layers of a plan, a JSON file of `heads` and `layers` such as plan.json "
+        "of `analyze prune`",
+    ] = None
+    images: Annotated[
+        str,
+        "counterfactual images, with the same questions: the mean colour, another image of the category, noise, or the "
+        "image with its patches in another order",
+        OneOf(IMAGES),
+    ] = ORIGINAL
+    image_aspect_ratio: Annotated[
+        str | None,
+        "how non-square images are preprocessed for models that take one square picture (LLaVA-1.5, VipLlava): "
+        "cropped, padded as in LLaVA's own evaluation, or as the checkpoint asks for (default crop; checkpoint for a "
+        "released LLaVA-1.6, which has tiles)",
+        OneOf(ASPECTS),
+    ] = None
+    min_pixels: Annotated[
+        int | None,
+        "least pixels of a resized image, for Qwen's models (default: the checkpoint's)",
+        Between(1, ROWS),
+    ] = None
+    max_pixels: Annotated[
+        int | None, "most pixels of a resized image, for Qwen's models (default: the checkpoint's)", Between(1, ROWS)
+    ] = None
+
+    @property
+    def suffix(self) -> str:
+        """What is appended to each question that is asked in one wording."""
+        return MME_SUFFIX if self.prompt_suffix is None else self.prompt_suffix
+
+    def check(self) -> None:
+        """Raise `HeadflowError` if both a suffix and wordings are asked for."""
+        super().check()
+        if self.prompts and self.prompt_suffix is not None:
+            raise HeadflowError("wordings have their own suffixes", setting="prompt_suffix")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deciding(Model):
+    """What decides the numbers of a run, beside its questions."""
+
+    contributions: Annotated[
+        bool, "also write `contributions`: what each head adds directly to `margin`, by the role of what it reads"
+    ] = False
+    layer_profile: Annotated[
+        bool,
+        "also write `layers`: how much each layer changes the tokens, what it adds directly to `margin`, and the "
+        "margin after it",
+    ] = False
+    maps: Annotated[
+        bool, "also write `maps`: where in the image each head looks, on the patches that the model reads"
+    ] = False
+    maps_of: Annotated[
+        Literal["last", "question"] | None,
+        "whose attention the maps are: that of the last token, or the mean over question tokens (default last)",
+    ] = None
+    maps_heads: Annotated[
+        tuple[str, ...],
+        "heads whose maps are kept, such as L3H5, beside the numbers of all heads; or RUN:K, the K heads of an earlier "
+        "run that look most at the image, or RUN:K:COLUMN, by the mean of a column of its `heads` (default: all)",
+        Flag(metavar="HEAD"),
+        _each(_name),
+    ] = ()
+
+    def check(self) -> None:
+        """Raise `HeadflowError` if something is said of maps, and none are asked for."""
+        super().check()
+        for name in ("maps_of", "maps_heads"):
+            if getattr(self, name) and not self.maps:
+                raise HeadflowError("no maps are asked for", setting=name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine(Settings):
+    """Where a model is run, and by how many processes."""
+
+    device: Annotated[str, "auto: CUDA if there is one, else the CPU"] = AUTO
+    num_workers: Annotated[int | Literal["auto"], "processes that read images; 0: none", Between(0, ROWS)] = AUTO
+
+    @property
+    def readers(self) -> int:
+        """Processes that read images; auto: one less than the cores that this process may use, 1 to 8."""
+        if self.num_workers != AUTO:
+            return int(self.num_workers)
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return min(MOST_WORKERS, max(1, cores - 1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batches(Machine):
+    """How many images go through the model at once."""
+
+    batch_size: Annotated[
+        int | Literal["auto"],
+        "images that go through the model at once; auto: as many as fit",
+        Between(1, ROWS),
+    ] = AUTO
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chunk(Settings):
+    """Which part of the images this process runs."""
+
+    num_chunks: Annotated[int, "number of chunks that the images are divided into", Between(1, ROWS)] = 1
+    chunk_idx: Annotated[int, "the chunk that this process runs, from 0", Between(0, ROWS)] = 0
+
+    def check(self) -> None:
+        """Raise `HeadflowError` if there is no such chunk."""
+        super().check()
+        if self.chunk_idx >= self.num_chunks:
+            raise HeadflowError(
+                f"chunk {self.chunk_idx} is not one of {counted(self.num_chunks, 'chunk')}, from 0", setting="chunk_idx"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extract(Deciding, Batches, Chunk):
+    """A run of a model over a question file."""
+
+    COMMAND: ClassVar[str] = "extract"
+
+    question_file: Annotated[
+        str,
+        "MME_test.json, LLaVA's .jsonl or .json, CSV, TSV, the folder of MME's release, or Parquet with the images: a "
+        "file, a folder, or hf://datasets/lmms-lab/MME",
+        Checked(local_or_hub),
+    ]
+    image_folder: Annotated[
+        Location | None,
+        "folder that `image_file` is relative to (default: a question folder itself; not used with Parquet)",
+    ] = None
+    output_dir: Annotated[Location, "directory of the run to write, or s3://BUCKET/RUN"] = Path(OUTPUT_DIR)
+    num_samples: Annotated[int, "the first N samples of the file; -1 or 0: all", Between(-1, ROWS)] = -1
+    resume: Annotated[bool, "resume the run in the directory, if there is one (the default)"] = False
+    overwrite: Annotated[bool, "remove the run in the directory, if there is one, and start anew"] = False
+    retry_skipped: Annotated[bool, "run the samples again that were skipped"] = False
+    thumbnails: Annotated[
+        bool, "also keep a small picture of each image in the run, so that its maps can be drawn without the images"
+    ] = False
+    ray: Annotated[
+        str | None,
+        "run the chunks on a Ray cluster, as ray.init names it, such as auto; without an address: on one that is "
+        "started on this machine",
+        Flag(metavar="ADDRESS", bare=LOCAL),
+    ] = None
+    gpus: Annotated[
+        int, "processes on the Ray cluster, with a GPU each; where it has none, with a CPU each", Between(1, ROWS)
+    ] = 1
+    show_prompt: Annotated[
+        int | None,
+        "print the first N prompts token by token with their roles, and stop; needs no weights and no images",
+        Between(1, ROWS),
+    ] = None
+
+    def check(self) -> None:
+        """Raise `HeadflowError` if settings contradict each other."""
+        super().check()
+        if self.overwrite and self.resume:
+            raise HeadflowError("a run is either resumed or overwritten", setting="overwrite")
+        if self.overwrite and self.num_chunks > 1 and self.ray is None:
+            raise HeadflowError(
+                "overwriting would remove what other chunks have written: remove the directory yourself",
+                setting="overwrite",
+            )
+        if self.ray is not None and self.chunk_idx:
+            raise HeadflowError("all chunks run on the cluster: name none", setting="chunk_idx")
+        if self.ray is None and self.gpus > 1:
+            raise HeadflowError(
+                "several GPUs are used by a Ray cluster; without one, run each chunk by itself", setting="gpus"
+            )
