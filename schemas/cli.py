@@ -5,7 +5,6 @@ import contextlib
 import errno
 import io
 import os
-import re
 import signal
 import sys
 import time
@@ -58,11 +57,6 @@ def _given(text: str) -> str:
     if "\0" in text:
         raise argparse.ArgumentTypeError("a path has no zero byte")
     return text
-
-
-def line_breaks(text: str) -> str:
-    r"""Text as it is meant on a command line: `\n` is a line break there, and `\\n` a backslash and an n."""
-    return re.sub(r"(\\\\|\\)n", lambda found: "\n" if len(found[1]) == 1 else "\\n", text)
 
 
 def number(kind: Callable[[str], Number], least: float, most: float, *, auto: bool = False) -> Callable[[str], Number]:

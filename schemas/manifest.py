@@ -103,10 +103,6 @@ class Manifest:
     ] = None
     started: Annotated[str | None, "UTC time when the run was begun, ISO 8601"] = None
 
-    def to_json(self) -> str:
-        """The manifest as JSON text."""
-        return to_json(self)
-
     @classmethod
     def from_object(cls, content: dict[str, Any], where: object) -> "Manifest":
         """Read a manifest from its JSON object; `where` names it in errors.

@@ -15,18 +15,6 @@ from analyze.statistics.clusters import Array, Clusters
 from analyze.statistics.intervals import ratio_intervals, share_interval
 from analyze.statistics.losses import change_bounds, loss_intervals
 
-BAND = (0.025, 0.5, 0.975)  # of random sets: low, median, high
-AREAS = [
-    "unit",
-    "criterion",
-    "order",
-    "measure",
-    "area",
-    "low",
-    "high",
-    *("random_median", "random_low", "random_high"),
-]
-
 
 @dataclass(frozen=True)
 class Answers:

@@ -4,7 +4,7 @@ clusters       which sample is of which image, and which image of which category
 bootstrap      resampled images: intervals of means, shares, scores and paired differences
 intervals      of means from sums over images, without resampling; of shares near 0 and 1
 multiplicity   many heads at once: sign flips with the maximum statistic, false discovery rate
-contrasts      right answers against wrong ones: AUROC, and the contrast free of the question's polarity
+contrasts      right answers against wrong ones: the contrast free of the question's polarity
 permutations   claims about heads: values permuted within layers, from different images
 reliability    split halves, samples needed, correlation without noise
 calibration    reliability curve, ECE, Brier score

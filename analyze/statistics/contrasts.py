@@ -1,8 +1,6 @@
-"""What differs between right and wrong answers: AUROC, and a contrast that is free of the question's polarity.
+"""What differs between right and wrong answers: a contrast that is free of the question's polarity.
 
-The p values of the contrast are exact, over all permutations, so that false discovery rates over a thousand heads can
-be told. Those of AUROC are of thousands of permutations as one product of matrices; beyond what these can resolve, of
-the normal distribution with the permutation's own mean and variance.
+Its p values are exact, over all permutations, so that false discovery rates over a thousand heads can be told.
 """
 
 from dataclasses import dataclass
@@ -10,15 +8,13 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special, stats
+from scipy import special
 
 from analyze.statistics.clusters import Array, Codes
 from analyze.statistics.reliability import spearman_brown, split_half
 from schemas.text import counted
 
-PERMUTATIONS, SEED = 10_000, 0
-ROWS = 1_000  # permutations computed at once
-RESOLVED = 10  # permutations that reach the statistic, from which their share is taken for p
+SEED = 0
 LEAST = 5  # images of the rarer kind
 BOTH_RIGHT, YES_BIASED, NO_BIASED, BOTH_WRONG = "both right", "yes-biased", "no-biased", "both wrong"
 NEITHER = "neither"
@@ -163,107 +159,3 @@ def contrast_reliability(
 
     half = split_half(np.column_stack([yes, strata, above]), 2 * strata + yes, reduce=contrast, seed=seed)
     return None if half is None else spearman_brown(half)
-
-
-def stratified_auroc(
-    values: Array,
-    right: npt.NDArray[np.bool_],
-    image: Codes,
-    category: Codes,
-    answer: npt.NDArray[np.bool_],
-    *,
-    seed: int = SEED,
-    resamples: int = PERMUTATIONS,
-) -> Contrast:
-    """The chance that a quantity is higher where the answer is right than where it is wrong, ties counting half.
-
-    Samples are compared within a category and a right answer (else differences between categories, or between Yes and
-    No questions, would pass for it: Simpson's paradox); strata are weighted by their pairs of right and wrong samples.
-    Cliff's delta is 2 AUROC - 1. The outcomes of whole images are permuted within their category.
-
-    Args:
-        values: float64 [samples, quantities].
-        right: bool [samples].
-        image: int64 [samples], from 0.
-        category: int64 [images].
-        answer: bool [samples], whether Yes is right; an image has at most one question with either answer, and counts
-            if it has both.
-
-    Raises:
-        ValueError: an image has two questions with one answer.
-    """
-    images = len(category)
-    if len(np.unique(2 * image + answer)) < len(image):
-        raise ValueError("an image has two questions with one answer; take pairs of questions for images")
-    place = np.full((images, 2), -1)
-    place[image, answer.astype(int)] = np.arange(len(image))
-    whole = (place >= 0).all(axis=1)
-    place, strata = place[whole], category[whole]
-    outcomes = right[place]  # [images, 2]
-    ranks, pairs = np.zeros((*place.shape, values.shape[1])), 0.0
-    offset = 0.0
-    for each in np.unique(strata):
-        for side in (0, 1):
-            members = np.flatnonzero(strata == each)
-            n_right = int(outcomes[members, side].sum())
-            n_wrong = len(members) - n_right
-            if n_right and n_wrong:
-                ranks[members, side] = stats.rankdata(values[place[members, side]], axis=0)
-                pairs += n_right * n_wrong
-                offset += n_right * (n_right + 1) / 2
-    if pairs < LEAST:
-        return Contrast.none(
-            f"{counted(round(pairs), 'pair')} of a right and a wrong answer; at least {LEAST} are needed"
-        )
-    statistic = (np.einsum("is,isq->q", outcomes, ranks) - offset) / pairs
-    return _permuted(statistic, outcomes / pairs, ranks, strata, seed=seed, resamples=resamples)
-
-
-def _permuted(
-    statistic: Array, weights: Array, values: Array, category: Codes, *, seed: int, resamples: int
-) -> Contrast:
-    """Compare a statistic, `weights` times `values` and a constant, with those of permuted images.
-
-    Args:
-        weights: [images] or [images, sides], permuted among the images of a category.
-        values: [images, quantities] or [images, sides, quantities].
-    """
-    images = len(category)
-    flat = values.reshape(-1, values.shape[-1]).astype(np.float32)
-    middle, variance = _moments(weights.reshape(images, -1), values.reshape(images, -1, values.shape[-1]), category)
-    constant = statistic - np.einsum("is,isq->q", weights.reshape(images, -1), values.reshape(images, -1, len(middle)))
-    off = np.abs(statistic - constant - middle)
-    rng = np.random.default_rng(seed)
-    reached = np.zeros(len(statistic), np.int64)
-    groups = [np.flatnonzero(category == each) for each in np.unique(category)]
-    for first in range(0, resamples, ROWS):
-        number = min(ROWS, resamples - first)
-        drawn = np.empty((number, images), np.int64)
-        for members in groups:
-            drawn[:, members] = members[rng.random((number, len(members))).argsort(axis=1)]
-        permuted = weights[drawn].reshape(number, -1).astype(np.float32) @ flat
-        reached += (np.abs(permuted - middle) >= off - 1e-6).sum(axis=0)
-    p = (1 + reached) / (resamples + 1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        tail = 2 * stats.norm.sf(np.where(variance > 0, off / np.sqrt(variance), 0.0))
-    p = np.where(reached < RESOLVED, np.minimum(p, np.maximum(tail, np.finfo(float).tiny)), p)
-    return Contrast(statistic, constant + middle, p)
-
-
-def _moments(weights: Array, values: Array, category: Codes) -> tuple[Array, Array]:
-    """Mean and variance of the sum of weights times values under permutation of images within categories, [quantities].
-
-    Hoeffding's combinatorial variance: with c[i, j] what image j's weights give with image i's values, centred in rows
-    and columns, the variance is sum(c²) / (n - 1).
-    """
-    middle, variance = (np.zeros(values.shape[-1]) for _ in range(2))
-    for each in np.unique(category):
-        members = np.flatnonzero(category == each)
-        own, given = values[members], weights[members]
-        number = len(members)
-        middle += np.einsum("s,sq->q", given.sum(axis=0), own.sum(axis=0)) / number
-        if number > 1:
-            centred, shares = own - own.mean(axis=0), given - given.mean(axis=0)
-            covariance = shares.T @ shares
-            variance += np.einsum("isq,itq,st->q", centred, centred, covariance) / (number - 1)
-    return middle, variance

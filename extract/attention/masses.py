@@ -1,4 +1,4 @@
-"""The one place that reduces attention: from queries and keys to masses, from masses to the 17 columns.
+"""Attention reduced: from queries and keys to masses, from masses to the 17 columns.
 
 A mass is the attention of one query summed over the keys of one role, 0 to 1. Masses are summed over groups of
 queries, layer by layer; means are taken at the end, over all layers at once.
@@ -11,8 +11,7 @@ from torch import Tensor
 
 from extract.attention.blocks import Block
 from extract.attention.packing import Batch
-from schemas.columns import FLOW_NAMES
-from schemas.roles import IMAGE, QUESTION, ROLES
+from schemas.roles import IMAGE, ROLES
 
 SCRATCH = 2**28  # bytes of float32 scores that are held at once
 
@@ -189,25 +188,3 @@ def mean_masses_of_sequences(sums: Tensor, counts: Tensor) -> Tensor:
 def _on_text(masses: Tensor) -> Tensor:
     """Masses on all roles but the image, summed: [..., roles] -> [...]. On CUDA, a list of them would be waited for."""
     return torch.cat([masses[..., :IMAGE], masses[..., IMAGE + 1 :]], dim=-1).sum(dim=-1)
-
-
-def reference_masses(attention: Tensor, roles: Tensor) -> dict[str, Tensor]:
-    """The definitions, word for word; slow, for tests and readers.
-
-    Args:
-        attention: float64 [heads, sequence, sequence], rows are queries, each sums to 1.
-        roles: int [sequence], codes of `schemas.roles`.
-
-    Returns:
-        float64 [heads] for each column.
-    """
-    keys = {role.short: roles == code for code, role in enumerate(ROLES)}
-    queries = {"v": roles == IMAGE, "q": roles == QUESTION, "a": torch.arange(len(roles)) == len(roles) - 1}
-    text = roles != IMAGE
-
-    def mean_mass(rows: Tensor, columns: Tensor) -> Tensor:
-        return attention[:, rows][:, :, columns].sum(dim=-1).mean(dim=-1)
-
-    masses = {"t2v": mean_mass(text, ~text), "v2t": mean_mass(~text, text)}
-    masses |= {f"{group}2{role}": mean_mass(queries[group], keys[role]) for group in queries for role in keys}
-    return {name: masses[name] for name in FLOW_NAMES}

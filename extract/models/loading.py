@@ -1,4 +1,4 @@
-"""The one place that loads a model: a path or hub id, in transformers' format or LLaVA's released one."""
+"""Loads a model: a path or hub id, in transformers' format or LLaVA's released one."""
 
 import re
 import sys

@@ -1,4 +1,4 @@
-"""A model of transformers, observed: the one place that runs one."""
+"""A model of transformers, run and observed."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

@@ -18,7 +18,6 @@ from schemas.roles import BOS, IMAGE, QUESTION, ROLES, SYSTEM, USER
 from schemas.text import short
 
 SystemSpan = Literal["template", "original"]
-SYSTEM_SPANS: tuple[SystemSpan, ...] = ("template", "original")
 NUMBERED_IMAGE = re.compile(r"<image[ _]?\d>")  # as MMMU names its images
 DEFAULT_WORDING = Wording.of_suffix(MME_SUFFIX)
 

@@ -1,4 +1,4 @@
-"""The one place that knows conversation templates: the text around the image, as LLaVA's own package writes it.
+"""Conversation templates: the text around the image, as LLaVA's own package writes it.
 
 Source of the texts, of how they are put together and of `_CHOICE`: `llava/conversation.py` and
 `llava/eval/run_llava.py` of github.com/haotian-liu/LLaVA.

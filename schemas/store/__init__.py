@@ -5,7 +5,7 @@ ledger          a chunk's ledger: its parts and sessions
 parts           one part of a run: a Parquet file for each table
 thumbnails      small pictures of a run's images
 directory       the directory of a run: whether there is one, and removing it
-writer          the one place that writes runs
+writer          writes runs
 identity        whether the run in a directory is the one that a command asks for
 locks           locks between processes that end with their owner
 """

@@ -1,4 +1,4 @@
-"""The one place that writes runs: samples go in one by one, parts come out whole.
+"""Writes runs: samples go in one by one, parts come out whole.
 
 A ledger names a part once all of its files are there, so that readers see complete parts alone. Parts are written in a
 thread, while the next one is gathered. An interrupted run is resumed after its last part.

@@ -46,8 +46,8 @@ from extract.growing.changes import Change
 from extract.growing.growth import Growth
 from extract.growing.prefill import run_prefill
 from extract.images.preprocessing import Pixels
-from extract.knockouts.cli import TOKENS
 from extract.knockouts.sets import ALL, single_heads
+from extract.knockouts.settings import KnockOut
 from extract.maps.tables import MapTables
 from extract.models.answers import AnswerReader
 from extract.models.transformers_model import TransformersModel
@@ -193,7 +193,7 @@ class Variants:
         model = self.checkpoint
         asked = [Question(None, prompt(model, 34, seed)) for seed in range(questions)]  # type: ignore[arg-type]
         heads = single_heads([ALL], model.layers, model.heads)
-        growth = Growth(model, Change.of(EDGE, None, None), heads, TOKENS)
+        growth = Growth(model, Change.of(EDGE, None, None), heads, KnockOut.tokens)
         _, grown = growth.run(run_prefill(model, ImageQuestions("", self.pixels[0], asked)))
         for each in grown:
             self.answers.margin(each.hidden)

@@ -17,7 +17,7 @@ PART_0 = {"name": "part-00000-00000.parquet", "rows": {"heads": 6, "samples": 1}
 
 def test_round_trip():
     before = manifest(image_preprocessing={"aspect": "crop", "crop": [336, 336]}, causal=True)
-    assert Manifest.from_object(json.loads(before.to_json()), "x") == before
+    assert Manifest.from_object(json.loads(to_json(before)), "x") == before
 
 
 def test_round_trip_of_a_ledger():
@@ -71,7 +71,7 @@ def test_every_field_but_these_decides_numbers():
     ],
 )
 def test_a_wrong_field_is_named(change, says):
-    content = json.loads(manifest().to_json()) | change
+    content = json.loads(to_json(manifest())) | change
     with pytest.raises(HeadflowError) as error:
         Manifest.from_object(content, "runs/x/run.json")
     assert says in str(error.value)
@@ -123,5 +123,5 @@ def test_what_is_no_record(made_up, name, text):
 
 def test_half_a_pair_comes_back(made_up):
     odd = replace(open_run(made_up).manifest, question_file="\udcff\ud83d")
-    write_text(made_up / "run.json", odd.to_json())
+    write_text(made_up / "run.json", to_json(odd))
     assert open_run(made_up).manifest == odd

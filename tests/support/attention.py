@@ -4,9 +4,9 @@ import numpy as np
 import torch
 
 from extract.attention.causal import Observation
-from extract.attention.masses import reference_masses
 from extract.attention.packing import pack
 from schemas.columns import FLOW_NAMES
+from schemas.roles import IMAGE, QUESTION, ROLES
 from tests.support.eager_reference import reduce
 from tests.support.prompts import columns, image_first, prompt, tiles
 
@@ -46,6 +46,28 @@ def by_hand(layer, row, own):
     later = torch.ones(len(own), len(own)).triu(1).bool()
     attention = (query @ key.transpose(-1, -2) * SCALE).masked_fill(later, -torch.inf).softmax(dim=-1)
     return attention, attention @ value
+
+
+def reference_masses(attention: torch.Tensor, roles: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The definitions of the masses, word for word.
+
+    Args:
+        attention: float64 [heads, sequence, sequence], rows are queries, each sums to 1.
+        roles: int [sequence], codes of `schemas.roles`.
+
+    Returns:
+        float64 [heads] for each column.
+    """
+    keys = {role.short: roles == code for code, role in enumerate(ROLES)}
+    queries = {"v": roles == IMAGE, "q": roles == QUESTION, "a": torch.arange(len(roles)) == len(roles) - 1}
+    text = roles != IMAGE
+
+    def mean_mass(rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+        return attention[:, rows][:, :, columns].sum(dim=-1).mean(dim=-1)
+
+    masses = {"t2v": mean_mass(text, ~text), "v2t": mean_mass(~text, text)}
+    masses |= {f"{group}2{role}": mean_mass(queries[group], keys[role]) for group in queries for role in keys}
+    return {name: masses[name] for name in FLOW_NAMES}
 
 
 def largest_errors(images, made, kernel, *, device=CPU, hold=0) -> tuple[float, float]:

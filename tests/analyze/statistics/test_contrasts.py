@@ -15,7 +15,6 @@ from analyze.statistics.contrasts import (
     contrast_reliability,
     pair_states,
     polarity_free_contrast,
-    stratified_auroc,
 )
 from analyze.statistics.multiplicity import false_discovery_rate
 
@@ -64,35 +63,6 @@ def test_a_head_that_is_nearly_always_lower_has_no_p_value_of_a_normal_distribut
     assert found.p[0] == pytest.approx(stats.hypergeom.sf(2, 100, 5, 5))
 
 
-def test_auroc_by_brute_force():
-    rng = np.random.default_rng(1)
-    image, answer = np.repeat(np.arange(20), 2), np.tile([True, False], 20)
-    category = np.arange(20) % 2
-    right, values = rng.random(40) < 0.6, rng.integers(0, 6, (40, 2)).astype(float)
-    found = stratified_auroc(values, right, image, category, answer, resamples=200)
-    for column in range(2):
-        wins = pairs = 0.0
-        for one, other in itertools.product(np.flatnonzero(right), np.flatnonzero(~right)):
-            if category[image[one]] == category[image[other]] and answer[one] == answer[other]:
-                difference = values[one, column] - values[other, column]
-                wins += (difference > 0) + 0.5 * (difference == 0)
-                pairs += 1
-        assert found.statistic[column] == pytest.approx(wins / pairs)
-
-
-def test_one_stratum_s_auroc_is_that_of_mann_whitney():
-    rng = np.random.default_rng(2)
-    image, answer = np.repeat(np.arange(60), 2), np.tile([True, False], 60)
-    values = rng.normal(size=(120, 1))
-    right = rng.random(120) < 0.5
-    right[~answer] = True  # only Yes questions are ever wrong
-    found = stratified_auroc(values, right, image, np.zeros(60, int), answer, resamples=20_000)
-    one, other = values[answer & right, 0], values[answer & ~right, 0]
-    expected = stats.mannwhitneyu(one, other)
-    assert found.statistic[0] == pytest.approx(expected.statistic / (len(one) * len(other)))
-    assert found.p[0] == pytest.approx(expected.pvalue, abs=0.02)
-
-
 def test_tails_that_permutations_do_not_reach():
     """A planted difference of many spreads: p far below what the permutations resolve, yet not 0."""
     rng = np.random.default_rng(3)
@@ -131,13 +101,6 @@ def test_what_cannot_be_told_says_why():
     assert (found.why, len(found.p)) == ("0 images are yes-biased and 0 no-biased; at least 5 of each are needed", 0)
     one_sided = np.array([YES_BIASED] * 9)  # polarity would not cancel
     assert "0 no-biased" in polarity_free_contrast(np.ones((9, 2)), one_sided, np.zeros(9, int)).why
-    every = np.ones(6, bool)
-    found = stratified_auroc(
-        np.zeros((6, 1)), every, np.repeat(np.arange(3), 2), np.zeros(3, int), np.tile([True, False], 3)
-    )
-    assert "0 pairs" in found.why
-    with pytest.raises(ValueError, match="two questions with one answer"):
-        stratified_auroc(np.zeros((6, 1)), every, np.zeros(6, int), np.zeros(1, int), np.tile([True, False], 3))
 
 
 def test_contrasts_that_are_there_are_reliable_and_others_are_not():

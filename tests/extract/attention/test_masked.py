@@ -5,10 +5,10 @@ import torch
 
 from extract.attention import masses
 from extract.attention.masked import MaskedObservation
-from extract.attention.masses import reference_masses
 from extract.attention.packing import pack
 from schemas.columns import FLOW_NAMES
 from schemas.roles import PADDING
+from tests.support.attention import reference_masses
 from tests.support.prompts import prompt, tiles
 
 HEADS, WIDTH, SCALE = 4, 16, 0.25

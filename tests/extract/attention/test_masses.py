@@ -7,11 +7,10 @@ import torch
 from extract.attention import masses
 from extract.attention.causal import Observation
 from extract.attention.kernels import FLASH_CPU, PORTABLE
-from extract.attention.masses import reference_masses
 from extract.attention.packing import pack
 from schemas.columns import FLOW_NAMES
 from schemas.roles import IMAGE
-from tests.support.attention import BATCHES, HEADS, SCALE, by_hand, largest_errors, layers
+from tests.support.attention import BATCHES, HEADS, SCALE, by_hand, largest_errors, layers, reference_masses
 from tests.support.prompts import columns, prompt, tiles
 
 
