@@ -84,7 +84,7 @@ tour: $(VENV)/.all  ## the demo's two models on its two question files, diagnose
 	set -e; run=runs/tour/tiny-llava-4x4; \
 	$(BIN)/python -m extract knock-out $$run --heads all; \
 	$(BIN)/python -m analyze maps $$run; \
-	$(BIN)/python -m analyze prune $$run --random 50 --criteria a2v effect --loss 200; \
+	$(BIN)/python -m analyze prune $$run --random 50 --criteria a2v,effect --loss 200; \
 	$(BIN)/python -m extract knock-out $$run --sets $$run/prune/sets.json --kind remove --job prune \
 		--samples $$run/prune/test_samples.txt --overwrite; \
 	$(BIN)/python -m analyze prune $$run --loss 200; \

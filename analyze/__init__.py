@@ -1,13 +1,13 @@
 """Stage 2, the laptop: a run in; pictures, tables and the legacy `.pt` out. Torch for the `.pt` only.
 
-cli         the commands of `python -m analyze`, and their flags
 tables/     a run as pandas
 pictures/   what the pictures of a run show, from its tally
 drawing/    statistics in, an Axes out
 derived/    runs made of other runs: subset, merge
 statistics/ intervals and tests whose unit is the image
 opening     what commands share: opening a run, and the folder that files go to
-commands/   one module for each command: it prints and writes
+commands/   one module for each command: its settings and its work; a result comes back
+results     what a command found, and how it is printed, written and drawn
 printing/   tables that fit the terminal
 compare/    two runs compared
 maps/       where in the image heads look

@@ -1,8 +1,6 @@
 """What commands share: opening a run, and the folder that files go to."""
 
-import argparse
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +11,8 @@ from schemas.files.locations import Location, telling_name
 from schemas.store.directory import check_directory, holds_run
 from schemas.store.ledger import CHUNKS, JOBS
 from schemas.store.thumbnails import THUMBNAILS
-from schemas.workers.opening import open_workers
-from schemas.workers.tasks import Workers
 
 if TYPE_CHECKING:  # `validate` needs no pandas
-    from analyze.drawing.figures import FigureFiles
     from analyze.tables.frames import Heads
 
 OF_RUNS = {*TABLES, CHUNKS, JOBS, THUMBNAILS}  # names of a run's own folders
@@ -42,20 +37,6 @@ def check_named_once(runs: "Sequence[Heads]") -> None:
     """Refuse to compare a run with itself, whatever path names it."""
     if len({heads.run.path.resolve() for heads in runs}) < len(runs):
         raise HeadflowError("a run is named twice; name each once")
-
-
-def workers_of(arguments: argparse.Namespace) -> AbstractContextManager[Workers]:
-    """The workers that a command line asks for; see `open_workers`."""
-    return open_workers(arguments.workers, arguments.ray, packages=("schemas", "analyze"))
-
-
-def files_of(arguments: argparse.Namespace) -> AbstractContextManager["FigureFiles"]:
-    """Where all pictures of a command are made and written: the page, resolution and format that it asks for."""
-    from analyze.drawing.figures import figure_files
-    from analyze.drawing.page import COLUMN, TWO_COLUMNS, Page
-
-    width = {"column": COLUMN, "two-columns": TWO_COLUMNS, None: None}[arguments.page]
-    return figure_files(arguments.dpi, arguments.format, Page(width, titles=arguments.titles))
 
 
 def output_folder(asked: Path | None, heads: "Heads", name: str = "") -> Path:

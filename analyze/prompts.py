@@ -307,8 +307,8 @@ def _pairs(asked: dict[str, pd.DataFrame], bootstrap: Bootstrap) -> pd.DataFrame
     low, high = bootstrap.bounds(100 * bootstrap.ratios(differences, clusters.counts), clusters.counts > 0)
     tested = sign_flip_maximum(differences / clusters.counts[:, None], seed=bootstrap.seed)
     notes = [cannot_tell(each) for each in differences.T]
-    unknown = [bool(note) for note in notes]
+    unknown = [note is not None for note in notes]
     table = pd.DataFrame(ordered, columns=["better", "worse"])
     table["difference"] = 100 * differences.sum(axis=0) / clusters.counts.sum()
     table["low"], table["high"] = np.where(unknown, np.nan, low), np.where(unknown, np.nan, high)
-    return table.assign(adjusted_p=tested.p, note=notes)[PAIRS]
+    return table.assign(adjusted_p=tested.p, note=[str(note or "") for note in notes])[PAIRS]

@@ -295,8 +295,11 @@ def test_flags(broken, place):
         "--bins": (number, 3), "--range": (number, 2), "--figsize": (number, 2), "--dpi": (number, 1),
         "--layers": (word | number, 2), "--categories": (word, 2), "--metrics": (word, 2), "--prefix": (word, 1),
     }  # fmt: skip
+    pairs = ("--range", "--figsize")
     flag = st.sampled_from(sorted(takes)).flatmap(
-        lambda name: st.lists(takes[name][0], min_size=1, max_size=takes[name][1]).map(lambda given: [name, *given])
+        lambda name: st.lists(takes[name][0], min_size=1, max_size=takes[name][1]).map(
+            lambda given: [name, *(given if name in pairs else [",".join(given)])]
+        )
     )
 
     @tried()

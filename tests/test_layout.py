@@ -20,8 +20,9 @@ FORBIDDEN = {
 # The packages of `extract` in the order of imports; the modules beside them, the run, come last
 LAYERS = ("questions", "images", "prompts", "attention", "models", "maps", "residual", "passes", "growing")
 COMMAND_LINE = {
-    "schemas.cli", "schemas.__main__", "extract.__main__", "extract.command", "analyze.__main__", "analyze.cli",
-    "extract.knockouts.command", "extract.look.command", "analyze.opening",
+    "schemas.cli", "schemas.__main__", "schemas.commands.command_line", "extract.__main__", "extract.command",
+    "extract.knockouts.command", "extract.look.command", "analyze.__main__", "analyze.opening", "analyze.commands",
+    "analyze.results",
     *(".".join(path.relative_to(ROOT).with_suffix("").parts)
       for path in (ROOT / "analyze" / "commands").rglob("[!_]*.py")),
 }  # fmt: skip

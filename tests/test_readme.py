@@ -1,6 +1,5 @@
 """The README is true: it has the contract's tables and every flag, and its queries run."""
 
-import argparse
 import re
 import tomllib
 from pathlib import Path
@@ -9,8 +8,8 @@ import pandas as pd
 import pytest
 
 from analyze.__main__ import main as analyze
-from analyze.cli import RECORDS
-from analyze.cli import parser as analyze_parser
+from analyze.commands import COMMANDS
+from analyze.commands.legacy import RECORDS
 from analyze.verify import TOLERANCES
 from extract.knockouts.settings import KnockOut
 from extract.look.command import Look
@@ -26,26 +25,6 @@ READMES = ("README.md", "README.zh.md")
 PLACES = (*READMES, "schemas", "extract", "analyze", "data")
 
 
-def flags(parser: argparse.ArgumentParser) -> set[str]:
-    """All flags of a parser and of its commands, and the commands' names."""
-    found = set()
-    for action in parser._actions:
-        found |= {name for name in action.option_strings if name.startswith("--") and name != "--help"}
-        if isinstance(action, argparse._SubParsersAction):
-            for name, command in action.choices.items():
-                found |= {name} | flags(command)
-    return found
-
-
-@pytest.mark.parametrize("readme", READMES)
-def test_every_flag_is_in(readme):
-    text = (ROOT / "analyze" / readme).read_text(encoding="utf-8")
-    assert len(flags(analyze_parser())) > 3
-    assert [
-        flag for flag in flags(analyze_parser()) if not re.search(rf"(`|RUN` |analyze ){re.escape(flag)}\b", text)
-    ] == []
-
-
 @pytest.mark.parametrize("readme", READMES)
 @pytest.mark.parametrize("settings", [Extract, KnockOut, Look])
 def test_every_setting_is_in(readme, settings):
@@ -53,6 +32,16 @@ def test_every_setting_is_in(readme, settings):
     named = [flag_of(each) for each in settings_of(settings) if each.keyword]
     assert len(named) > 10
     assert [flag for flag in named if f"`{flag}`" not in text] == []
+
+
+@pytest.mark.parametrize("readme", READMES)
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_of_analyze_is_in(readme, name):
+    text = (ROOT / "analyze" / readme).read_text(encoding="utf-8")
+    settings, _ = COMMANDS[name].load()
+    flags = [flag_of(each) for each in settings_of(settings) if each.keyword]
+    assert f"analyze {name} " in text
+    assert [flag for flag in flags if not re.search(rf"`{flag}\b", text)] == []
 
 
 @pytest.mark.parametrize("readme", READMES)

@@ -43,7 +43,7 @@ def test_extract(module, checkpoint_path, questions, tmp_path):
     assert not (tmp_path / "run" / "run.json").exists()
 
 
-@pytest.mark.parametrize("module", ["pandas", "analyze.cli", "analyze.pictures", "matplotlib.figure"])
+@pytest.mark.parametrize("module", ["pandas", "analyze.commands.plots", "analyze.pictures", "matplotlib.figure"])
 def test_analyze(module, tmp_path):
     run = write_run(tmp_path / "run")
     done = interrupt("analyze", module, "plots", run, "--dpi", 20)

@@ -1,45 +1,70 @@
 """`compare`: two runs, or the distances of several."""
 
-import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass
+from functools import partial
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-import pandas as pd
-
-from analyze.opening import check_named_once, files_of, make_folder, name_with, opened, output_folder, workers_of
-from analyze.printing.terminal import as_text
-from analyze.tables.frames import ANSWERS, IMAGES, TOKENS, Heads, check_flows, in_wording, wordings
-from analyze.tables.output import present, write_csv
-from schemas.cli import at_work, say
+from analyze.commands.settings import (
+    Flows,
+    FlowSettings,
+    PictureSettings,
+    PromptSettings,
+    RelatedSettings,
+    ResampleSettings,
+    WorkerSettings,
+)
+from analyze.opening import check_named_once, make_folder, name_with, opened, output_folder
+from analyze.results import Result, Shown
+from schemas.commands.settings import Flag
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
-from schemas.store.directory import record_outputs
 from schemas.text import counted
 from schemas.workers.tasks import Workers
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from analyze.compare.comparison import Comparison
+    from analyze.tables.frames import Heads
 
 
-def compare_runs(arguments: argparse.Namespace) -> int:
-    """`compare`: the verdict, then tables, CSV files and pictures; of several runs, their distances."""
-    if len(arguments.runs) < 2:
-        raise HeadflowError("compare takes two runs or more; give another RUN")
-    with workers_of(arguments) as workers:
-        runs = _opened(arguments.runs, arguments.prompt, workers)
+@dataclass(frozen=True)
+class CompareSettings(RelatedSettings, ResampleSettings, PictureSettings, FlowSettings, WorkerSettings, PromptSettings):
+    """Settings of `compare`."""
+
+    runs: Annotated[tuple[Location, ...], "A and B, or more, directories of runs", Flag(metavar="RUN")]
+    _: KW_ONLY
+    metrics: Flows = ("t2v", "v2t", "q2v", "a2v")
+
+    def check(self) -> None:
+        """Refuse a single run."""
+        super().check()
+        if len(self.runs) < 2:
+            raise HeadflowError("compare takes two runs or more; give another RUN")
+
+
+def compare_runs(settings: CompareSettings) -> Result:
+    """`compare`: the verdict, tables and pictures; of several runs, their distances."""
+    from analyze.tables.frames import check_flows
+
+    with settings.open_workers() as workers:
+        runs = _opened(settings.runs, settings.prompt, workers)
         check_named_once(runs)
-        flows = list(arguments.metrics)
+        flows: Sequence[str] = settings.metrics
         for heads in runs:
-            flows = list(check_flows(flows, heads.run.manifest))
+            flows = check_flows(flows, heads.run.manifest)
         if len(runs) > 2:
-            return _several(arguments, runs, flows, workers)
-        return _two(arguments, runs[0], runs[1], flows, workers)
+            return _several(settings, runs, flows, workers)
+        return _two(settings, runs[0], runs[1], flows, workers)
 
 
-def _opened(paths: Sequence[Location], prompt: str | None, workers: Workers) -> list[Heads]:
+def _opened(paths: Sequence[Location], prompt: str | None, workers: Workers) -> "list[Heads]":
     """The runs, in a wording where they have several; one without wordings is taken as it is."""
+    from analyze.tables.frames import ANSWERS, IMAGES, TOKENS, in_wording, wordings
+
     columns = [*TOKENS, *IMAGES, *ANSWERS, "question"]
     runs = [opened(path, mixed=True, columns=columns, workers=workers) for path in paths]
     if prompt is not None and not any(map(wordings, runs)):
@@ -47,99 +72,82 @@ def _opened(paths: Sequence[Location], prompt: str | None, workers: Workers) -> 
     return [in_wording(heads, prompt if wordings(heads) else None) for heads in runs]
 
 
-def _two(arguments: argparse.Namespace, a: Heads, b: Heads, flows: list[str], workers: Workers) -> int:
+def _two(settings: CompareSettings, a: "Heads", b: "Heads", flows: Sequence[str], workers: Workers) -> Result:
     from analyze.compare.comparison import compare
 
-    folder = output_folder(arguments.output_dir, b, name_with("compared_with", b, a))
+    folder = output_folder(settings.output_dir, b, name_with("compared_with", b, a))
     make_folder(folder)
     found = compare(
-        a, b, flows, text_scope=arguments.text_scope, related=arguments.related, resamples=arguments.resamples,
-        seed=arguments.seed, workers=workers,
+        a, b, flows, text_scope=settings.text_scope, related=settings.related, resamples=settings.resamples,
+        seed=settings.seed, workers=workers,
     )  # fmt: skip
-    for name, heads in (("A", a), ("B", b)):
-        say(f"{name}: {heads.run.path}, {heads.run.manifest.model}")
-    say(found.pairs.in_words())
-    tables = {"answers.csv": found.answers, "masses.csv": found.means}
-    tables |= {"profiles.csv": pd.concat([each.profiles for each in found.masses])}
-    if found.heads:
-        tables["heads.csv"] = pd.concat([each.table for each in found.heads])
-    present(
-        found.verdict(),
-        tables,
-        folder,
-        b.run.path,
-        show=lambda: _print(found, arguments),
-        draw=lambda: _draw(found, a, b, folder, arguments),
+    shown: list[Shown | str] = (
+        [Shown("settings that differ", found.settings, 4)] if len(found.settings) else ["", "no setting differs"]
     )
-    return 0
-
-
-def _print(found: "Comparison", arguments: argparse.Namespace) -> None:
-    print(f"\nsettings that differ\n{as_text(found.settings, 4)}" if len(found.settings) else "\nno setting differs")
     if len(found.answers):
-        print(f"\nanswers; intervals of 95%, {arguments.resamples} resamples of images with seed {arguments.seed}")
-        print(as_text(found.answers, 2))
-    print(f"\nmasses, means over samples and heads; intervals of 95%\n{as_text(found.means, 4)}")
+        title = f"answers; intervals of 95%, {settings.resamples} resamples of images with seed {settings.seed}"
+        shown.append(Shown(title, found.answers, 2))
+    shown.append(Shown("masses, means over samples and heads; intervals of 95%", found.means, 4))
+    return Result(
+        b.run.path,
+        folder,
+        about=[
+            *(f"{name}: {heads.run.path}, {heads.run.manifest.model}" for name, heads in (("A", a), ("B", b))),
+            found.pairs.in_words(),
+        ],
+        statements=found.verdict(),
+        shown=shown,
+        tables=found.tables(),
+        figures=_figures(found, a, b),
+    )
 
 
-def _draw(found: "Comparison", a: Heads, b: Heads, folder: Path, arguments: argparse.Namespace) -> list[Path]:
+def _figures(found: "Comparison", a: "Heads", b: "Heads") -> "Iterator[tuple[str, Callable[[], Figure]]]":
     from analyze.compare.verdict import clear
     from analyze.drawing.results.comparison import differences_figure, masses_figure, scores_figure
 
     names = f"A: {_name(a)}", f"B: {_name(b)}"
     table = found.pairs.table
     of = counted(len(table), "paired sample"), counted(table["image"].nunique(), "image")
-    paths = []
-    with at_work("drawing"), files_of(arguments) as files:
-        accuracy = found.answers[found.answers["measure"] == "accuracy"]
-        if len(accuracy):
-            title = "Accuracy of two runs, 95% intervals by image"
-            accuracy = accuracy.assign(significant=clear(accuracy))
-            paths.append(files.save(scores_figure(accuracy, title, of, names), folder / "accuracy"))
-        figure = masses_figure(
-            pd.concat([each.distributions for each in found.masses]),
-            pd.concat([each.profiles for each in found.masses]),
-            pd.concat([each.heads for each in found.masses]),
-            "Attention masses of two runs",
-            of,
-            names,
-        )
-        paths.append(files.save(figure, folder / "masses"))
-        for each in found.heads:
-            flow, shape = each.table["flow"].iloc[0], (a.layers, a.heads)
-            differences = each.table["difference"].to_numpy().reshape(shape)
-            significant = each.table["significant"].to_numpy().reshape(shape)
-            figure = differences_figure(differences, significant, flow, "B − A of each head", (*names, *of))
-            paths.append(files.save(figure, folder / f"head_differences_{flow}"))
-    return paths
+    accuracy = found.answers[found.answers["measure"] == "accuracy"]
+    if len(accuracy):
+        title = "Accuracy of two runs, 95% intervals by image"
+        yield "accuracy", partial(scores_figure, accuracy.assign(significant=clear(accuracy)), title, of, names)
+    tables = found.distributions, found.profiles, found.head_means
+    yield "masses", partial(masses_figure, *tables, "Attention masses of two runs", of, names)
+    for each in found.heads:
+        flow, shape = each.table["flow"].iloc[0], (a.layers, a.heads)
+        differences = each.table["difference"].to_numpy().reshape(shape)
+        significant = each.table["significant"].to_numpy().reshape(shape)
+        about = "B − A of each head", (*names, *of)
+        yield f"head_differences_{flow}", partial(differences_figure, differences, significant, flow, *about)
 
 
-def _name(heads: Heads) -> str:
+def _name(heads: "Heads") -> str:
     model = heads.run.manifest.model
     return f"{Path(model).name}, {heads.run.path.name}" if model else heads.run.path.name
 
 
-def _several(arguments: argparse.Namespace, runs: list[Heads], flows: list[str], workers: Workers) -> int:
+def _several(settings: CompareSettings, runs: "list[Heads]", flows: Sequence[str], workers: Workers) -> Result:
     from analyze.compare.distances import distances
 
     names = [str(each.run.path) for each in runs]
-    folder = output_folder(arguments.output_dir, runs[0], "compared")
+    folder = output_folder(settings.output_dir, runs[0], "compared")
     make_folder(folder)
-    table = distances(dict(zip(names, runs, strict=True)), flows, arguments.text_scope, workers)
-    unwritten = write_csv({"distances.csv": table}, folder)
+    table = distances(dict(zip(names, runs, strict=True)), flows, settings.text_scope, workers)
+    statements, shown = [], []
     for flow in flows:
-        some = table[table["flow"] == flow].set_index(["a", "b"])["distance"]
+        rows = table[table["flow"] == flow]
+        some = rows.set_index(["a", "b"])["distance"]
         nearest = min(combinations(names, 2), key=lambda pair: some[pair])
         furthest = max(combinations(names, 2), key=lambda pair: some[pair])
-        say(f"{flow}: nearest {nearest[0]} and {nearest[1]} ({some[nearest]:.4f}), "
-            f"furthest {furthest[0]} and {furthest[1]} ({some[furthest]:.4f})")  # fmt: skip
-    for flow in flows:
-        matrix = table[table["flow"] == flow].pivot(index="a", columns="b", values="distance").loc[names, names]
-        print(f"\n{flow}: distance of the distributions of all values (1-Wasserstein)")
-        print(as_text(matrix.rename_axis(index="run", columns=None).reset_index(), 4, bounds=False))
-    if unwritten:
-        raise unwritten
-    record_outputs(runs[0].run.path, [folder / "distances.csv"])
-    print()
-    say(f"written: {folder / 'distances.csv'}")
-    return 0
+        statements.append(
+            f"{flow}: nearest {nearest[0]} and {nearest[1]} ({some[nearest]:.4f}), "
+            f"furthest {furthest[0]} and {furthest[1]} ({some[furthest]:.4f})"
+        )
+        matrix = rows.pivot(index="a", columns="b", values="distance").loc[names, names]
+        title = f"{flow}: distance of the distributions of all values (1-Wasserstein)"
+        square = matrix.rename_axis(index="run", columns=None).reset_index()
+        shown.append(Shown(title, square, 4, bounds=False))
+    tables = {"distances.csv": table}
+    return Result(runs[0].run.path, folder, statements=statements, shown=shown, tables=tables)

@@ -1,37 +1,77 @@
 """`export-pt`, `import-pt`: the records of the earlier tool."""
 
-import argparse
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import Annotated
 
-from analyze.cli import RECORDS
+from analyze.commands.settings import (
+    FolderSettings,
+    PromptSettings,
+    RunSettings,
+    ScopeSettings,
+    TextScopeName,
+)
 from analyze.opening import make_folder, opened, output_folder
-from schemas.cli import say
+from analyze.results import Result
+from schemas.commands.settings import Flag, Settings
+from schemas.files.locations import Location
 from schemas.text import counted
 
+RECORDS = "mme_attention_head_records.pt"
 
-def export_pt(arguments: argparse.Namespace) -> int:
+
+@dataclass(frozen=True)
+class ExportSettings(FolderSettings, ScopeSettings, PromptSettings, RunSettings):
+    """Settings of `export-pt`."""
+
+    _: KW_ONLY
+    text_scope: Annotated[
+        TextScopeName | None,
+        "what t2v and v2t count as text (default: no-system, as in the earlier tool, or what an imported run has)",
+    ] = None
+
+
+@dataclass(frozen=True)
+class ImportSettings(Settings):
+    """Settings of `import-pt`."""
+
+    file: Annotated[Path, "the .pt"]
+    output_dir: Annotated[Location, "directory of the run to write", Flag(metavar="RUN")]
+    _: KW_ONLY
+    text_scope: Annotated[
+        TextScopeName | None,
+        "what the records count as text (default: what they say, else no-system, as the earlier tool did)",
+    ] = None
+    overwrite: Annotated[bool, "replace the run in RUN"] = False
+
+
+def export_pt(settings: ExportSettings) -> Result:
     """`export-pt`: the records of the earlier tool."""
     from analyze.legacy import EARLIER, export_records, export_scope
 
-    heads = opened(arguments.run, arguments.prompt)
-    scope = export_scope(heads, arguments.text_scope)
-    folder = output_folder(arguments.output_dir, heads)
+    heads = opened(settings.run, settings.prompt)
+    scope = export_scope(heads, settings.text_scope)
+    folder = output_folder(settings.output_dir, heads)
     make_folder(folder)
     number = export_records(heads, scope, folder / RECORDS)
-    say(f"{counted(number, 'record')} in {folder / RECORDS}, text scope {scope.name}")
+    about = [f"{counted(number, 'record')} in {folder / RECORDS}, text scope {scope.name}"]
     if scope.name != EARLIER:
-        say(f"the earlier tool counted {EARLIER}: each record says that its text scope is {scope.name}")
+        about.append(f"the earlier tool counted {EARLIER}: each record says that its text scope is {scope.name}")
     elif scope.converts and heads.run.manifest.system_span != "original":
-        say("only a run that was extracted with --system-span original equals that tool's records to the last digit")
-    return 0
+        about.append(
+            "only a run that was extracted with --system-span original equals that tool's records to the last digit"
+        )
+    return Result(about=about)
 
 
-def import_pt(arguments: argparse.Namespace) -> int:
+def import_pt(settings: ImportSettings) -> Result:
     """`import-pt`: a run from such records."""
     from analyze.legacy import import_records
 
-    run = import_records(arguments.file, arguments.run, text_scope=arguments.text_scope, overwrite=arguments.overwrite)
+    run = import_records(
+        settings.file, settings.output_dir, text_scope=settings.text_scope, overwrite=settings.overwrite
+    )
     samples, rows = (sum(part.rows[table] for part in run.parts) for table in ("samples", "heads"))
     manifest = run.manifest
     size = f"{counted(samples, 'sample')} x {manifest.layers} x {manifest.heads} = {rows} rows"
-    say(f"{size} in {arguments.run}, text scope {manifest.text_scope}")
-    return 0
+    return Result(about=[f"{size} in {settings.output_dir}, text scope {manifest.text_scope}"])

@@ -1,113 +1,172 @@
 """`plots`: tally, then draw."""
 
-import argparse
+import re
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import KW_ONLY, dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
-from analyze.cli import chosen_categories, chosen_layers
-from analyze.opening import files_of, make_folder, opened, output_folder, workers_of
-from analyze.pictures.kinds import Picture
-from analyze.tables.frames import ANSWERS, TOKENS, Heads, check_flows
-from schemas.cli import PATIENCE, end_clock, say
-from schemas.columns import CONTRIBUTION_COLUMNS, CONTRIBUTIONS
+from analyze.commands.settings import (
+    FlowSettings,
+    PictureSettings,
+    PrefixSettings,
+    PromptSettings,
+    RunSettings,
+    WorkerSettings,
+)
+from analyze.opening import make_folder, opened, output_folder
+from analyze.results import Result
+from schemas.columns import CONTRIBUTION_COLUMNS, CONTRIBUTIONS, DEFAULT_FLOWS, FLOW_NAMES
+from schemas.commands.settings import Between, Checked, Flag, OneOf
 from schemas.errors import HeadflowError
-from schemas.store.directory import record_outputs
-from schemas.text import counted, listed
+from schemas.text import listed, short
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from analyze.pictures.kinds import Picture
+    from analyze.tables.frames import Heads
+
 SHOWN = 20  # letters that are named
 MOST_CATEGORIES = 100  # that get pictures unless they are named
+LEAST = 1e-6  # end of an axis
+SMALLEST, LARGEST = 2, 100  # inches of a picture; a smaller one has no room for its words
+OF_CONTRIBUTIONS = tuple(column.name for column in CONTRIBUTION_COLUMNS)
+LAYERS = re.compile(r"([0-9]{1,18})(-?)([0-9]{0,18})")
 
 
-def draw_plots(arguments: argparse.Namespace) -> int:
-    """`plots`: tally, then draw."""
+def layer_ranges(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Numbers and ranges of layers; raises `ValueError` if one is neither."""
+    for text in texts:
+        found = LAYERS.fullmatch(text)
+        if not found or (found[3] and not found[2]):
+            raise ValueError(f"{short(text)} is no layer: give numbers and ranges, such as 3, 0-7 or 24-")
+    return texts
+
+
+@dataclass(frozen=True)
+class PlotsSettings(PrefixSettings, PictureSettings, FlowSettings, WorkerSettings, PromptSettings, RunSettings):
+    """Settings of `plots`."""
+
+    _: KW_ONLY
+    metrics: Annotated[
+        tuple[str, ...],
+        "mass columns, or those of contributions",
+        OneOf((*FLOW_NAMES, *OF_CONTRIBUTIONS)),
+        Flag(metavar="FLOW"),
+    ] = DEFAULT_FLOWS
+    bins: Annotated[tuple[float, ...], "width of bins, or edges"] = (0.05,)
+    range: Annotated[tuple[float, float] | None, "of the bins (default: 0 1)", Flag(metavar="LOW HIGH")] = None
+    figsize: Annotated[
+        tuple[float, float], "of histograms, inches", Between(SMALLEST, LARGEST), Flag(metavar="W H")
+    ] = (8.0, 5.0)
+    ymax: Annotated[float | None, "end of the y axis of histograms (default: fits)", Between(LEAST, 1 / LEAST)] = None
+    vmax: Annotated[
+        float | None, "end of the scale of bars and maps of attention (default: fits)", Between(LEAST, 1)
+    ] = None
+    layers: Annotated[
+        tuple[str, ...] | None,
+        "layers that get a picture, as 3, 0-7 or 24- (default: all)",
+        Checked(layer_ranges),
+        Flag(metavar="L"),
+    ] = None
+    categories: Annotated[
+        tuple[str, ...] | None, "categories that get pictures (default: all; of more than 100, the 100 largest)"
+    ] = None
+    effects: Annotated[
+        tuple[str, ...], "jobs that knocked out single heads: a map of the effects of each", Flag(metavar="JOB")
+    ] = ()
+
+
+def draw_plots(settings: PlotsSettings) -> Result:
+    """`plots`: all pictures of a run."""
+    from analyze.drawing.panels import draw
     from analyze.pictures.of_run import Pictures, subject
     from analyze.pictures.signed import contribution_maps, effect_maps
     from analyze.tables.bins import bin_edges
+    from analyze.tables.frames import ANSWERS, TOKENS, chosen_categories
     from analyze.tables.tallies import tally
 
-    edges = bin_edges(arguments.bins, tuple(arguments.range) if arguments.range else None)
-    with workers_of(arguments) as workers:
-        heads = opened(arguments.run, arguments.prompt, columns=[*TOKENS, *ANSWERS], workers=workers)
-        scope = heads.scope(arguments.text_scope)
-        flows, added = _columns(arguments.metrics, heads)
-        layers = chosen_layers(arguments.layers, heads.layers)
-        categories = chosen_categories(arguments.categories, heads.categories)
-        folder = output_folder(arguments.output_dir, heads)
+    edges = bin_edges(settings.bins, settings.range)
+    with settings.open_workers() as workers:
+        heads = opened(settings.run, settings.prompt, columns=[*TOKENS, *ANSWERS], workers=workers)
+        scope = heads.scope(settings.text_scope)
+        flows, added = _columns(settings.metrics, heads)
+        layers = chosen_layers(settings.layers, heads.layers)
+        categories = chosen_categories(settings.categories, heads.categories)
+        folder = output_folder(settings.output_dir, heads)
         make_folder(folder)
         found = tally(heads, flows, scope, edges, spread=False, workers=workers) if flows else None
-    of, drawn = subject(heads, scope if flows else None), []
+    of, warnings = subject(heads, scope if flows else None), []
+    drawn: list[Picture] = []
     if found is not None:
-        for flow, share in found.outside().items():
-            if share:
-                say(f"warning: {share:.2%} of {flow} lies outside the bins and is not drawn", error=True)
-        if arguments.categories is None and len(categories) > MOST_CATEGORIES:
+        outside = {flow: share for flow, share in found.outside().items() if share}
+        warnings += [f"{share:.2%} of {flow} lies outside the bins and is not drawn" for flow, share in outside.items()]
+        if settings.categories is None and len(categories) > MOST_CATEGORIES:
             categories = _largest(found.samples())
-        drawn += Pictures(found, of, arguments.prefix, layers, categories, arguments.ymax, arguments.vmax).all()
-    drawn += contribution_maps(heads, added, subject(heads), arguments.prefix)
-    drawn += effect_maps(heads, arguments.effects or (), subject(heads), arguments.prefix)
-    _warn(drawn, [*categories, *of])
-    size = tuple(arguments.figsize)
-    paths = _write(drawn, folder, size, arguments)
-    record_outputs(heads.run.path, paths)
-    say(f"{counted(len(paths), 'picture')} in {folder}, {paths[0].name} first")
-    return 0
+            number = f"{len(categories)} of {len(found.samples()):,} categories"
+            warnings.append(f"pictures of {number}, those with the most samples; --categories names others")
+        drawn += Pictures(found, of, settings.prefix, layers, categories, settings.ymax, settings.vmax).all()
+    drawn += contribution_maps(heads, added, subject(heads), settings.prefix)
+    drawn += effect_maps(heads, settings.effects, subject(heads), settings.prefix)
+    return Result(
+        heads.run.path,
+        folder,
+        warnings=[*warnings, *_warnings(drawn, [*categories, *of])],
+        figures=[(picture.name, partial(draw, picture, settings.figsize)) for picture in drawn],
+    )
+
+
+def chosen_layers(asked: Sequence[str] | None, layers: int) -> list[int]:
+    """`3 5-7` -> 3, 5, 6, 7; `30-` -> 30 to the last; all layers for `None`.
+
+    Raises:
+        HeadflowError: the run does not have one of them.
+    """
+    if asked is None:
+        return list(range(layers))
+    chosen: list[int] = []
+    for text in asked:
+        begin, dash, end = text.partition("-")
+        first = int(begin)
+        last = int(end or (layers - 1 if dash else first))
+        if not first <= last < layers:
+            raise HeadflowError(f"{text} is no layer: this run has the layers 0 to {layers - 1}", setting="layers")
+        chosen += range(first, last + 1)
+    return list(dict.fromkeys(chosen))
 
 
 def _largest(samples: "pd.Series") -> list[str]:
-    """The categories with the most samples, in the order of the run; it says that others get no picture."""
-    largest = samples[samples.index.isin(samples.nlargest(MOST_CATEGORIES).index)].index
-    say(
-        f"warning: pictures of {len(largest)} of {len(samples):,} categories, those with the most samples; "
-        "--categories names others",
-        error=True,
-    )
-    return list(map(str, largest))
+    """The categories with the most samples, in the order of the run."""
+    return list(map(str, samples[samples.index.isin(samples.nlargest(MOST_CATEGORIES).index)].index))
 
 
-def _columns(asked: Sequence[str], heads: Heads) -> tuple[tuple[str, ...], list[str]]:
+def _columns(asked: Sequence[str], heads: "Heads") -> tuple[tuple[str, ...], list[str]]:
     """The mass columns that are asked for, and those of `contributions`.
 
     Raises:
         HeadflowError: the run does not have one of them.
     """
-    manifest, names = heads.run.manifest, [column.name for column in CONTRIBUTION_COLUMNS]
+    from analyze.tables.frames import check_flows
+
+    manifest, names = heads.run.manifest, OF_CONTRIBUTIONS
     if (added := [name for name in dict.fromkeys(asked) if name in names]) and CONTRIBUTIONS not in manifest.tables:
         raise HeadflowError(f"this run has no {listed(added)}: it has no table {CONTRIBUTIONS}", setting="metrics")
     return check_flows([name for name in asked if name not in names], manifest), added
 
 
-def _write(
-    pictures: Sequence[Picture], folder: Path, figsize: tuple[float, float], arguments: argparse.Namespace
-) -> list[Path]:
-    """Draw pictures into a folder, with a progress bar; returns the paths of the files."""
-    from tqdm import tqdm
-
-    from analyze.drawing.panels import draw
-
-    end_clock()
-    shown = tqdm(pictures, unit="picture", dynamic_ncols=True, disable=None, delay=PATIENCE, leave=False)
-    with files_of(arguments) as files, shown as progress:
-        return [files.save(draw(picture, figsize), folder / picture.name) for picture in progress]
-
-
-def _warn(pictures: Sequence[Picture], names: Sequence[str]) -> None:
-    """Say which letters of names cannot be drawn, and whether bars or colours are cut."""
+def _warnings(pictures: "Sequence[Picture]", names: Sequence[str]) -> list[str]:
+    """Which letters of names cannot be drawn, and whether bars or colours are cut."""
     from analyze.drawing.fonts import undrawable
 
+    found = []
     if letters := undrawable(names):
         shown = "".join(letters[:SHOWN]) + ("..." if len(letters) > SHOWN else "")
         code = letters[0].encode("unicode_escape").decode()
-        say(
-            f"warning: no font here has {shown}; pictures have codes in their place, such as {code}; install a font, "
-            "such as Noto Sans CJK",
-            error=True,
+        found.append(
+            f"no font here has {shown}; pictures have codes in their place, such as {code}; install a font, such as "
+            "Noto Sans CJK"
         )
     if cut := [picture.name for picture in pictures if picture.cut]:
-        say(
-            f"warning: {len(cut)} of {len(pictures)} pictures cut what lies above --ymax or --vmax, {cut[0]} first",
-            error=True,
-        )
+        found.append(f"{len(cut)} of {len(pictures)} pictures cut what lies above --ymax or --vmax, {cut[0]} first")
+    return found

@@ -1,18 +1,43 @@
 """`report`: a run, and its comparison with another one, as one page for a browser."""
 
-import argparse
+from dataclasses import KW_ONLY, dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from analyze.commands.settings import (
+    FolderSettings,
+    PromptSettings,
+    RelatedSettings,
+    RunSettings,
+    ScopeSettings,
+    SeedSettings,
+)
+from schemas.commands.settings import Between, Flag
+from schemas.files.locations import Location
+
+if TYPE_CHECKING:
+    from analyze.tables.frames import Heads
 
 from analyze.opening import check_named_once, check_no_folder, make_folder, name_with, opened, output_folder
-from analyze.tables.frames import Heads, in_wording, wordings
-from schemas.cli import say
+from analyze.results import Result
 from schemas.errors import HeadflowError
 from schemas.files.writing import write_text
 from schemas.store.directory import record_outputs
 
 PACKAGES = ("altair", "jinja2", "vl_convert")
+MOST_IMAGES = 10_000  # in a page; MME has 1,187
 
 
-def report_run(arguments: argparse.Namespace) -> int:
+@dataclass(frozen=True)
+class ReportSettings(SeedSettings, RelatedSettings, FolderSettings, ScopeSettings, PromptSettings, RunSettings):
+    """Settings of `report`."""
+
+    other: Annotated[Location | None, "a run to compare it with", Flag(metavar="RUN_B")] = None
+    _: KW_ONLY
+    lang: Annotated[Literal["en", "zh"], "of the page's texts"] = "en"
+    images: Annotated[int, "thumbnails that the page holds, at most", Between(0, MOST_IMAGES)] = 24
+
+
+def report_run(settings: ReportSettings) -> Result:
     """`report`: the page, and how large it is."""
     try:
         from analyze.report.page import Choices, make_page
@@ -20,25 +45,27 @@ def report_run(arguments: argparse.Namespace) -> int:
         if error.name not in PACKAGES:
             raise
         raise HeadflowError(f"the page needs {error.name}: pip install -e '.[report]'") from None
-    heads = opened(arguments.run, arguments.prompt)
-    other = _other(arguments)
+    heads = opened(settings.run, settings.prompt)
+    other = _other(settings)
     check_named_once([heads, other] if other else [heads])
-    folder = output_folder(arguments.output_dir, heads)
+    folder = output_folder(settings.output_dir, heads)
     make_folder(folder)
-    choices = Choices(arguments.lang, arguments.images, arguments.text_scope, arguments.related, arguments.seed)
+    choices = Choices(settings.lang, settings.images, settings.text_scope, settings.related, settings.seed)
     name = "report" if other is None else name_with("report_with", heads, other)
-    file = folder / f"{name}{'' if arguments.lang == 'en' else f'.{arguments.lang}'}.html"
+    file = folder / f"{name}{'' if settings.lang == 'en' else f'.{settings.lang}'}.html"
     check_no_folder(file)
     text = make_page(heads, other, choices)
     write_text(file, text)
     record_outputs(heads.run.path, [file])
-    say(f"{file}, {len(text.encode()) / 1e6:.1f} MB; open it in a browser, or send it: it needs nothing else")
-    return 0
+    size = f"{len(text.encode()) / 1e6:.1f} MB"
+    return Result(about=[f"{file}, {size}; open it in a browser, or send it: it needs nothing else"])
 
 
-def _other(arguments: argparse.Namespace) -> Heads | None:
+def _other(settings: ReportSettings) -> "Heads | None":
     """The run to compare with, in the same wording where it has several."""
-    if arguments.other is None:
+    from analyze.tables.frames import in_wording, wordings
+
+    if settings.other is None:
         return None
-    heads = opened(arguments.other, mixed=True)
-    return in_wording(heads, arguments.prompt if wordings(heads) else None)
+    heads = opened(settings.other, mixed=True)
+    return in_wording(heads, settings.prompt if wordings(heads) else None)

@@ -16,8 +16,6 @@ from analyze.statistics.intervals import FEW_IMAGES, LEAST, share_interval
 from analyze.statistics.multiplicity import false_discovery_rate, sign_flip_maximum
 from analyze.tables.frames import Heads
 
-SAME = str(Sentence("same"))
-NOTES = ("same", "few_images", "few_differ")  # why there is no interval
 COLUMNS = (
     *("measure", "category", "questions", "images", "a", "a_low", "a_high", "b", "b_low", "b_high"),
     *("difference", "low", "high", "adjusted_p", "note"),
@@ -31,8 +29,8 @@ def compare_answers(a: Heads, b: Heads, pairs: Pairs, *, resamples: int, seed: i
         One row per (measure, category), accuracy over all behind that of categories; empty if no paired sample has a
         right answer that is yes or no. `measure` (`accuracy`, in per cent, or `score`, 0 to 200), `questions`,
         `images`, each run's value with its own interval, the `difference` b - a with its paired interval `low`, `high`
-        (NaN where it cannot be told, see `note`), and `adjusted_p`, that of sign flips of images, by Benjamini and
-        Hochberg over the categories.
+        (NaN where it cannot be told; `note` is then the `Sentence` why, else the empty text), and `adjusted_p`, that of
+        sign flips of images, by Benjamini and Hochberg over the categories.
     """
     scored = [scored_questions(heads.samples) for heads in (a, b)]
     both = pairs.table[pairs.table["a"].isin(_rows(a, scored[0])) & pairs.table["b"].isin(_rows(b, scored[1]))]
@@ -92,23 +90,23 @@ def _columns(
         )
     note = cannot_tell(difference[images])
     low, high = (np.nan, np.nan) if note else np.ravel(bootstrap.bounds(draws[:, None], images)).tolist()
-    return found | {"difference": values[1] - values[0], "low": low, "high": high, "note": note}
+    return found | {"difference": values[1] - values[0], "low": low, "high": high, "note": note or ""}
 
 
-def cannot_tell(difference: Array) -> str:
-    """Why a paired interval cannot be given; empty if it can.
+def cannot_tell(difference: Array) -> Sentence | None:
+    """Why a paired interval cannot be given; None if it can.
 
     Args:
         difference: [images], how many more questions on an image are right in b.
     """
     number, differ = len(difference), int(np.count_nonzero(difference))
     if not differ:
-        return SAME
+        return Sentence("same")
     if number < FEW_IMAGES:
-        return str(Sentence("few_images", number=number, least=FEW_IMAGES))
+        return Sentence("few_images", number=number, least=FEW_IMAGES)
     if differ < LEAST:
-        return str(Sentence("few_differ", number=differ, least=LEAST))
-    return ""
+        return Sentence("few_differ", number=differ, least=LEAST)
+    return None
 
 
 def _whole_pairs(first: pd.DataFrame, second: pd.DataFrame, clusters: Clusters) -> list[tuple[Array, Array]]:

@@ -44,6 +44,28 @@ class Comparison:
         """The means of all flows: `flow`, `a`, `b`, `difference`, `low`, `high`."""
         return pd.concat([each.means for each in self.masses], ignore_index=True)
 
+    @property
+    def distributions(self) -> pd.DataFrame:
+        """The distributions of all flows; see `Masses`."""
+        return pd.concat([each.distributions for each in self.masses])
+
+    @property
+    def profiles(self) -> pd.DataFrame:
+        """The profiles of all flows; see `Masses`."""
+        return pd.concat([each.profiles for each in self.masses])
+
+    @property
+    def head_means(self) -> pd.DataFrame:
+        """The heads of all flows; see `Masses`."""
+        return pd.concat([each.heads for each in self.masses])
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The result as CSV files, by name."""
+        tables = {"answers.csv": self.answers, "masses.csv": self.means, "profiles.csv": self.profiles}
+        if self.heads:
+            tables["heads.csv"] = pd.concat([each.table for each in self.heads])
+        return tables
+
     def sentences(self) -> list[Sentence]:
         """The result in words, a sentence a line."""
         return [

@@ -1,9 +1,7 @@
 """What is said of two runs compared, as names and values: `sentences.toml` has the words, in English and in Chinese."""
 
-import re
 import string
 import tomllib
-from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -54,28 +52,6 @@ class Sentence:
         """The sentence in a language, with the sign of minus, as in print."""
         values = {name: _in_words(each, language) for name, each in self.values.items()}
         return _WithMinus().format(templates()[self.name][LANGUAGES.index(language)], **values)
-
-    @classmethod
-    def read(cls, text: str, names: Iterable[str]) -> "Sentence":
-        """The sentence of which a text is the English form, of those with these names.
-
-        Raises:
-            ValueError: it is none of them.
-        """
-        for name in names:
-            counted = re.sub(r"{(\w+):\|([^|}]+)\|([^}]+)}", r"{\1} (?:\2|\3)", templates()[name][0])
-            parts = re.split(r"({\w+}|\(\?:[^)]+\))", counted)
-            pattern = "".join(_pattern(each) for each in parts)
-            if found := re.fullmatch(pattern, text, re.DOTALL):
-                return cls(name, **found.groupdict())
-        raise ValueError(f"no sentence says {text!r}")
-
-
-def _pattern(part: str) -> str:
-    """A part of a template as a regular expression: a value, one of two plural forms, or words."""
-    if part.startswith("(?:"):
-        return part
-    return f"(?P<{part[1:-1]}>.+)" if part.startswith("{") else re.escape(part)
 
 
 def _in_words(value: Any, language: str) -> Any:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analyze.compare.answers import NOTES, SAME
 from analyze.compare.heads import WANTED, HeadDifferences
 from analyze.compare.sentences import Sentence
 
@@ -34,10 +33,10 @@ def answers_in_words(answers: pd.DataFrame, other_answers: int) -> list[Sentence
 
 def _whole(row: pd.Series) -> Sentence:
     off, low, high = (float(row[name]) for name in ("difference", "low", "high"))
-    if row["note"] == SAME:
-        return Sentence("answers_same", why=Sentence("same"), images=row["images"])
-    if row["note"]:
-        return Sentence("answers_untold", why=Sentence.read(row["note"], NOTES), off=off)
+    if why := row["note"]:
+        if why.name == "same":
+            return Sentence("answers_same", why=why, images=row["images"])
+        return Sentence("answers_untold", why=why, off=off)
     size = Sentence("answers_size", off=off, low=low, high=high)
     found = row["adjusted_p"] <= SIGNIFICANT
     name = "answers_alike" if not found else "answers_more" if off > 0 else "answers_less"
@@ -52,7 +51,8 @@ def _by_category(accuracy: pd.DataFrame) -> list[Sentence]:
         if named
         else Sentence("categories_none", number=number)
     ]
-    if untold := accuracy.loc[~accuracy["note"].isin(["", SAME]), "category"].tolist():
+    untold = [row["category"] for _, row in accuracy.iterrows() if row["note"] and row["note"].name != "same"]
+    if untold:
         more = [Sentence("more", number=len(untold) - NAMED)] if len(untold) > NAMED else []
         named = [*untold[:NAMED], *more]
         lines.append(Sentence("categories_untold", some=len(untold), number=number, named=named))

@@ -14,13 +14,13 @@ import pandas as pd
 from pandas.api.types import infer_dtype
 
 from analyze.derived.samples import check_output, write_samples
-from analyze.tables.frames import Heads
+from analyze.tables.frames import Heads, chosen_categories
 from schemas.columns import OK
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.manifest import SUBSET
 from schemas.store.run import Run
-from schemas.text import listed, one_line, short
+from schemas.text import one_line, short
 
 Mask = npt.NDArray[np.bool_]
 
@@ -48,7 +48,8 @@ def subset(
     check_output(out, [run.path], overwrite=overwrite)
     chosen = np.ones(len(samples), np.bool_)
     if categories is not None:
-        chosen &= _in_categories(samples["category"].astype(str), categories)
+        category = samples["category"].astype(str)
+        chosen &= category.isin(chosen_categories(categories, category.unique().tolist())).to_numpy()
     if query is not None:
         chosen &= _evaluate(samples, query, "query")
     if heads_query is not None:
@@ -63,16 +64,6 @@ def subset(
     images = {name: each for ledger in run.ledgers.values() for name, each in ledger.images.items()}
     wanted = set(samples.loc[chosen, "sample_id"].astype(str))
     return write_samples(out, manifest, [(run, wanted)], arguments, images=images, change={}, overwrite=overwrite)
-
-
-def _in_categories(category: pd.Series, names: Sequence[str]) -> Mask:
-    known = category.unique().tolist()
-    for name in names:
-        if name not in known:
-            raise HeadflowError(
-                f"there is no category {short(name)}; this run has {listed(known, 20)}", setting="categories"
-            )
-    return category.isin(names).to_numpy()
 
 
 def _fitting(run: Run, query: str) -> set[str]:

@@ -7,9 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from analyze.compare.answers import NOTES
 from analyze.compare.comparison import Comparison, compare
-from analyze.compare.sentences import Sentence
 from analyze.compare.verdict import clear
 from analyze.report.words import Words
 from analyze.tables.frames import Heads
@@ -55,7 +53,7 @@ def compare_runs(a: Heads, b: Heads, words: Words, *, text_scope: str | None, re
     flows = [flow for flow in FLOWS if flow in a.run.manifest.flows and flow in b.run.manifest.flows]
     found = compare(a, b, flows, text_scope=text_scope, related=related, seed=seed)
     names = tuple(f"{Path(each.run.manifest.model or '').name} ({each.run.path.resolve().name})" for each in (a, b))
-    profiles = pd.concat([each.profiles for each in found.masses])
+    profiles = found.profiles
     profiles["run"] = profiles["run"].map(dict(zip("ab", names, strict=True)))
     return Compared(
         names=(names[0], names[1]),
@@ -75,7 +73,8 @@ def _answers(found: Comparison, words: Words) -> Rows:
     for row in rows:
         row["told"] = words["significant" if row["significant"] else "not_significant"]
         if row["untold"]:
-            row["told"] = Sentence.read(row["note"], NOTES).in_words(words.language)
+            row["told"] = row["note"].in_words(words.language)
+        row["note"] = str(row["note"])
     return [*rows[:-1], *(row | {"category": words["all"]} for row in rows[-1:])]
 
 

@@ -9,5 +9,4 @@ grid         the groups of a tally
 tallies      the rows of a run added up by group: counts, sums, extremes and histograms; all that readers need
 image_sums   sums over images, for intervals of means
 values       the values of each sample, as arrays
-output       results: tables as CSV files and as text, behind a verdict
 """

@@ -28,7 +28,7 @@ KEYS = ("sample_id", "category", "status", "prompt")
 TOKENS = tuple(f"n_{role.name}" for role in ROLES)
 IMAGES = ("image_sha256", "image", "question_id")
 ANSWERS = ("answer", "prediction", "p_yes", "p_no")
-SHOWN = 20  # missing chunks that are named
+SHOWN = 20  # missing chunks, or categories, that an error names
 
 
 @dataclass(frozen=True)
@@ -244,3 +244,16 @@ def check_flows(flows: Sequence[str], manifest: Manifest) -> tuple[str, ...]:
         if flow not in manifest.flows:
             raise HeadflowError(f"this run has no column {flow}; it has {', '.join(manifest.flows)}", setting="metrics")
     return tuple(dict.fromkeys(flows))
+
+
+def chosen_categories(asked: Sequence[str] | None, categories: Sequence[str]) -> list[str]:
+    """The categories asked for, each once; all for `None`.
+
+    Raises:
+        HeadflowError: one of them is not there.
+    """
+    for name in asked or ():
+        if name not in categories:
+            there = listed(categories, SHOWN)
+            raise HeadflowError(f"there is no category {short(name)}; this run has {there}", setting="categories")
+    return list(dict.fromkeys(categories if asked is None else asked))

@@ -176,6 +176,6 @@ def _draw(run: Run, heads: Sequence[str], page: Page) -> int:
     """Let `python -m analyze` draw where some heads look, for a page; returns its exit code."""
     sys.stdout.flush()  # before what the other process prints
     flags = {"--column": page.column, "--two-columns": page.two_columns, "--no-title": page.no_title}
-    command = [sys.executable, "-m", "analyze", "maps", str(run.path), "--samples-only", "--heads", *heads]
+    command = [sys.executable, "-m", "analyze", "maps", str(run.path), "--samples-only", "--heads", ",".join(heads)]
     command += [flag for flag, asked in flags.items() if asked]
     return subprocess.run(command, check=False).returncode

@@ -6,6 +6,8 @@ takes the next words, and RUN may stand anywhere.
 
 import csv
 import inspect
+import shutil
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, dataclass
@@ -18,6 +20,11 @@ from cyclopts.exceptions import CycloptsError
 from schemas.commands.settings import Setting, Settings, list_of, pair_of, settings_of
 from schemas.errors import HeadflowError
 from schemas.text import printable, short
+
+HELP = frozenset({"--help", "-h"})
+REPEATED = Parameter(negative=(), allow_repeating=True)  # the last value counts, of lists all
+WIDTH = 100  # columns of the help where there is no terminal
+WRAPPED: dict[str, Any] = {"subsequent_indent": "      ", "break_long_words": False, "break_on_hyphens": False}
 
 
 @dataclass(frozen=True)
@@ -73,20 +80,20 @@ def run_program(
         raise HeadflowError(f"there is no command; give one of {', '.join(commands)}")
     name = words[0] if words and words[0] in commands else ""
     command = commands[name] if name else default
-    app = App(
-        name=program,
-        help=help,
-        help_format="plaintext",
-        version_flags=(),
-        default_parameter=Parameter(negative=(), allow_repeating=True),
-    )
-    for each, of in commands.items():
+    known: Sequence[Setting] = ()
+    if command is not None:
+        settings, function = command.load()
+        known = settings_of(settings)
+    if not HELP.isdisjoint(words):
+        others = {} if name else {each: of.help for each, of in commands.items()}
+        print(_help(f"{program} {name}".rstrip(), command.help if command and name else help, known, others))
+        return 0
+    app = App(name=program, help_flags=(), version_flags=(), default_parameter=REPEATED)
+    for each in commands:
         if each != name:
-            app.command(lambda: None, name=each, help=of.help)
+            app.command(lambda: None, name=each)
     if command is None:
         return _called(app, words)
-    settings, function = command.load()
-    known = settings_of(settings)
 
     def call(*positional: Any, **named: Any) -> int:
         values = {each.name: value for each, value in zip(known, positional, strict=False)} | named
@@ -96,7 +103,7 @@ def run_program(
 
     call.__signature__ = inspect.Signature([_parameter(each) for each in known])  # type: ignore[attr-defined]
     if name:
-        app.command(call, name=name, help=command.help)
+        app.command(call, name=name)
     else:
         app.default(call)
     return _called(app, [*words[: bool(name)], *_in_order(words[bool(name) :], known)])
@@ -142,15 +149,11 @@ def _metavar(setting: Setting) -> str:
 def _parameter(setting: Setting) -> inspect.Parameter:
     """What cyclopts is told of a setting: words are read as text, and by the settings themselves."""
     several, pair = list_of(setting.hint), pair_of(setting.hint)
-    annotation: Any = tuple[str, ...] if several else tuple[str, str] if pair else str
-    if setting.hint is bool:
-        annotation = bool
+    annotation: Any = tuple[str, ...] if several else tuple[str, str] if pair else bool if setting.hint is bool else str
+    if setting.default is not MISSING:
+        annotation |= None  # what is not typed; where pydantic is loaded, cyclopts lets it check that too
     about = Parameter(
-        name=[flag_of(setting)] if setting.keyword else [_metavar(setting)],
-        help=_help(setting),
-        metavar=None if setting.hint is bool else _metavar(setting),
-        required=setting.default is MISSING,
-        show_default=False,
+        name=[flag_of(setting)] if setting.keyword else [_metavar(setting)], required=setting.default is MISSING
     )
     return inspect.Parameter(
         setting.name,
@@ -160,13 +163,44 @@ def _parameter(setting: Setting) -> inspect.Parameter:
     )
 
 
-def _help(setting: Setting) -> str:
-    """The help of a setting, with its choices, and its default if that is a value."""
-    notes = [f"choices: {', '.join(setting.choices)}"] if setting.choices else []
+def _help(program: str, help: str, settings: Sequence[Setting], commands: Mapping[str, str]) -> str:
+    """The help of a program or of one of its commands, as wide as the terminal."""
+    asked = [_shown(each) for each in settings if not each.keyword]
+    chosen = ["[COMMAND]" if settings else "COMMAND"] if commands else []
+    usage = " ".join(["Usage:", program, *chosen, *["[OPTIONS]"] * bool(settings), *asked])
+    found = [usage, "", help, ""]
+    width = shutil.get_terminal_size((WIDTH, 24)).columns
+    for title, entries in (
+        ("Commands", commands),
+        ("Arguments", {_shown(each): _meaning(each) for each in settings if not each.keyword}),
+        ("Options", {_shown(each): _meaning(each) for each in settings if each.keyword}),
+    ):
+        if entries:
+            lines = [textwrap.fill(f"  {name}: {text}", width, **WRAPPED) for name, text in entries.items()]
+            found += [f"{title}:", *lines, ""]
+    return "\n".join(found)
+
+
+def _shown(setting: Setting) -> str:
+    """A setting as it is typed."""
+    value, several = _metavar(setting), list_of(setting.hint)
+    if not setting.keyword:
+        return f"{value} ..." if several else value if setting.default is MISSING else f"[{value}]"
+    if setting.flag.bare is not None:
+        return f"{flag_of(setting)}[={value}]"
+    return flag_of(setting) if setting.hint is bool else f"{flag_of(setting)} {value}{',...' if several else ''}"
+
+
+def _meaning(setting: Setting) -> str:
+    """What a setting means, with its choices, and its default if that is a value."""
+    notes = ["required"] if setting.default is MISSING else []
+    notes += [f"choices: {', '.join(setting.choices)}"] if setting.choices else []
     default = setting.default
-    if default not in (MISSING, None, False, ()):
+    if default not in (MISSING, None, ()) and default is not False:
         values = default if isinstance(default, tuple) else (default,)
-        notes.append(f"default: {','.join(f'{each:g}' if isinstance(each, float) else str(each) for each in values)}")
+        between = " " if pair_of(setting.hint) else ","
+        shown = between.join(f"{each:g}" if isinstance(each, float) else str(each) for each in values)
+        notes.append(f"default: {shown}")
     return f"{setting.help} [{'; '.join(notes)}]" if notes else setting.help
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from analyze.__main__ import main
-from analyze.cli import RECORDS
+from analyze.commands.legacy import RECORDS
 from schemas.validation.run import validate
 from tests.support.runs import edit_manifest, put, rewrite, write_run
 

@@ -62,8 +62,7 @@ def test_files_go_into_a_folder_of_the_runs_name(runs, tmp_path, capsys):
     assert f"written: {folder.name}/summary.csv, {folder.name}/scores.csv" in capsys.readouterr().out
     assert main(["compare", *runs[1], "--resamples", "100", "--dpi", "20"]) == 0
     assert len([*(tmp_path / "work").glob("b-*/compared_with_a/answers.csv")]) == 1
-    with pytest.raises(SystemExit):
-        main(["plots", runs[1][0], "--output-dir", "s3://bucket/pictures"])
+    assert main(["plots", runs[1][0], "--output-dir", "s3://bucket/pictures"]) == 2
     assert "s3://bucket/pictures is not a path on this machine" in capsys.readouterr().err
 
 

@@ -32,44 +32,15 @@ def runs(tmp_path_factory):
         write_world(path, world, categories=CATEGORIES, seed=seed, tables=("contributions", "layers"))
     edit_manifest(blank, images="blank")
     measure(one, world, "single", singles(world))
-    assert (
-        main(
-            [
-                "prune",
-                str(one),
-                "--random",
-                "20",
-                "--criteria",
-                "a2v",
-                "effect",
-                "--shares",
-                "0.25",
-                "0.5",
-                *FEW,
-                "--dpi",
-                "10",
-            ]
-        )
-        == 0
-    )
+    flags = ["--random", "20", "--criteria", "a2v,effect", "--shares", "0.25,0.5", "--dpi", "10"]
+    assert main(["prune", str(one), *flags, *FEW]) == 0
     measure_sets(one, world)
     large = write_run(folder / "large", layers=32, heads=32, categories={"OCR": 2})
     images = write_looking(folder / "images", images=22, folder=folder)
     words = write_looking(folder / "words", images=22, wordings=True)
-    every = ["t2v", "v2t", "q2bos", "q2sys", "q2user", "a2v", "d2sys"]
+    every = ["--metrics", "t2v,v2t,q2bos,q2sys,q2user,a2v,d2sys", "--effects", "single"]
     return {
-        "plots": [
-            "plots",
-            one,
-            "--layers",
-            "0",
-            "--categories",
-            "existence",
-            "--metrics",
-            *every,
-            "--effects",
-            "single",
-        ],
+        "plots": ["plots", one, "--layers", "0", "--categories", "existence", *every],
         "plots of a large model": ["plots", large, "--layers", "0", "--metrics", "t2v", "--categories", "OCR"],
         "compare": ["compare", one, two, "--related", *FEW],
         "diagnose": ["diagnose", one, *FEW],
@@ -138,7 +109,7 @@ def test_the_checks_can_fail():
 
 @pytest.mark.parametrize("kind", ["pdf", "svg"])
 def test_text_stays_text(runs, tmp_path, kind):
-    flags = ["--output-dir", str(tmp_path), "--format", kind, "--column", "--resamples", "100"]
+    flags = ["--output-dir", str(tmp_path), "--format", kind, "--column"]
     assert main(["image", *map(str, runs["image"][1:]), *flags]) == 0
     content = (tmp_path / f"image.{kind}").read_bytes()
     assert b"/Type3" not in content

@@ -12,8 +12,8 @@ from matplotlib.transforms import Bbox
 from PIL import Image
 
 from analyze.__main__ import main
-from analyze.cli import LONGEST_PREFIX
 from analyze.commands import plots
+from analyze.commands.settings import LONGEST_PREFIX
 from analyze.drawing.figures import style
 from analyze.drawing.fonts import undrawable
 from analyze.drawing.heads import draw_head_map, draw_layer_row, panel_width
@@ -221,7 +221,7 @@ def test_the_command_writes_every_picture(made_up, tmp_path):
 
 def test_options(made_up, tmp_path):
     out = tmp_path / "pictures"
-    flags = "--format svg --prefix x --metrics q2v a2bos --layers 1 --categories OCR --figsize 4 3 --bins 0 0.5 1"
+    flags = "--format svg --prefix x --metrics q2v,a2bos --layers 1 --categories OCR --figsize 4 3 --bins 0,0.5,1"
     assert main(["plots", str(made_up), "--output-dir", str(out), *flags.split()]) == 0
     assert {str(path.relative_to(out)) for path in out.rglob("*.*")} == {
         "x_overall_stacked_hist.svg",
@@ -322,7 +322,7 @@ def test_of_many_categories_the_largest_are_drawn(tmp_path, monkeypatch, capsys)
     assert main(command) == 0
     assert "pictures of 2 of 3 categories, those with the most samples; --categories" in capsys.readouterr().err
     assert {path.name for path in run.glob("category_*")} == {"category_b", "category_c"}
-    assert main([*command, "--categories", "a", "b", "c"]) == 0
+    assert main([*command, "--categories", "a,b,c"]) == 0
     assert (run / "category_a").is_dir()
 
 

@@ -247,8 +247,8 @@ def test_every_other_command_takes_one_wording(run, capsys, words):
 
 def test_a_wording_is_as_a_run_of_its_own(tmp_path, run):
     alone = write(tmp_path / "alone", alone="bare")
-    assert main(["summary", str(run), "--prompt", "bare", "--metrics", *FLOW_NAMES]) == 0
-    assert main(["summary", str(alone), "--metrics", *FLOW_NAMES]) == 0
+    assert main(["summary", str(run), "--prompt", "bare", "--metrics", ",".join(FLOW_NAMES)]) == 0
+    assert main(["summary", str(alone), "--metrics", ",".join(FLOW_NAMES)]) == 0
     for name in ("summary.csv", "scores.csv"):
         assert (run / "prompt_bare" / name).read_text() == (alone / name).read_text()
     for each, flags in ((run, ["--prompt", "bare"]), (alone, [])):

@@ -14,7 +14,6 @@ import psutil
 import pytest
 
 from analyze.__main__ import main
-from analyze.cli import parser
 from analyze.drawing.figures import FigureFiles
 from analyze.tables.frames import open_heads
 from analyze.tables.tallies import Total
@@ -27,7 +26,7 @@ from tests.support.runs import PART, flows, put, rewrite, sample, start
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = {
-    "summary": ["--metrics", "t2v", "v2t", "q2v"],
+    "summary": ["--metrics", "t2v,v2t,q2v"],
     "summary without the system prompt": ["--text-scope", "no-system"],
     "plots": ["--dpi", "20", "--layers", "1", "--bins", "0.013", "--range", "0.1", "0.36"],
     "compare": ["--dpi", "20", "--related", "--resamples", "100"],
@@ -121,11 +120,18 @@ def test_ray_gives_the_same(runs, tmp_path, capsys, ray_address, name):
     """The other commands read as `summary` does."""
     words = words_of(name, runs)
     expected = outcome(words, tmp_path / "one", capsys)
-    assert outcome([*words, "--ray", ray_address, "--workers", 2], tmp_path / "several", capsys) == expected
+    assert outcome([*words, f"--ray={ray_address}", "--workers", 2], tmp_path / "several", capsys) == expected
 
 
-def test_ray_without_an_address_is_started():
-    assert parser().parse_args(["summary", "run", "--ray"]).ray == LOCAL
+def test_ray_without_an_address_is_started(runs, monkeypatch):
+    asked = []
+    workers = nullcontext(tasks.HERE)
+    monkeypatch.setattr(
+        "analyze.commands.settings.open_workers", lambda _, address, packages: asked.append(address) or workers
+    )
+    for words in (["--ray"], ["--ray=10.0.0.5:6379"], []):
+        assert main(["validate", str(runs[0]), *words]) == 0
+    assert asked == [LOCAL, "10.0.0.5:6379", None]
 
 
 @pytest.mark.usefixtures("shared")

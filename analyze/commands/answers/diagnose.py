@@ -1,89 +1,118 @@
 """`diagnose`: where and how a model fails."""
 
-import argparse
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from dataclasses import KW_ONLY, dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
-from analyze.commands.answers.image import opened_pair, say_pairs
-from analyze.opening import files_of, make_folder, opened, output_folder
-from analyze.printing.terminal import as_text
-from analyze.tables.frames import Heads, check_flows
-from analyze.tables.output import present
-from schemas.cli import at_work, say
+from analyze.commands.answers.image import about_pairs, opened_pair, warnings_of_pairs
+from analyze.commands.settings import (
+    Flows,
+    FlowSettings,
+    PictureSettings,
+    PromptSettings,
+    ResampleSettings,
+    RunSettings,
+)
+from analyze.opening import make_folder, opened, output_folder
+from analyze.results import Result, Shown
+from schemas.commands.settings import Flag
 from schemas.errors import HeadflowError
+from schemas.files.locations import Location
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from analyze.diagnose import Diagnosis
     from analyze.image.failures import Failures
+    from analyze.tables.frames import Heads
 
 SHOWN = 10  # heads and samples on the terminal
 
 
-def diagnose_run(arguments: argparse.Namespace) -> int:
-    """`diagnose`: the verdict, then tables, CSV files and pictures."""
+@dataclass(frozen=True)
+class DiagnoseSettings(ResampleSettings, PictureSettings, FlowSettings, PromptSettings, RunSettings):
+    """Settings of `diagnose`."""
+
+    _: KW_ONLY
+    metrics: Flows = ("q2v", "a2v")
+    without: Annotated[
+        Location | None,
+        "a run of the same model and questions with counterfactual images",
+        Flag(metavar="RUN_B"),
+    ] = None
+
+    def check(self) -> None:
+        """Refuse columns that cannot tell the questions on an image apart."""
+        super().check()
+        if same := [flow for flow in self.metrics if flow.startswith("v")]:
+            raise HeadflowError(
+                f"{', '.join(same)}: image tokens see nothing of the question, so both questions on an image have the "
+                "same values, and they cannot tell which is answered wrong; ask for t2v, q2* and a2*",
+                setting="metrics",
+            )
+
+
+def diagnose_run(settings: DiagnoseSettings) -> Result:
+    """`diagnose`: the verdict, tables and pictures."""
     from analyze.diagnose import diagnose
     from analyze.image.failures import find_failures
+    from analyze.tables.frames import check_flows
 
-    heads = opened(arguments.run, arguments.prompt)
-    flows = check_flows(arguments.metrics, heads.run.manifest)
-    if same := [flow for flow in flows if flow.startswith("v")]:
-        raise HeadflowError(
-            f"{', '.join(same)}: image tokens see nothing of the question, so both questions on an image have the same "
-            "values, and they cannot tell which is answered wrong; ask for t2v, q2* and a2*",
-            setting="metrics",
+    heads = opened(settings.run, settings.prompt)
+    flows = check_flows(settings.metrics, heads.run.manifest)
+    pairs = None
+    if settings.without is not None:
+        pairs = opened_pair(
+            settings.run, settings.without, settings.prompt, resamples=settings.resamples, seed=settings.seed
         )
-    pairs = opened_pair(arguments) if arguments.without is not None else None
     failures = find_failures(pairs) if pairs else None
-    folder = output_folder(arguments.output_dir, heads, "diagnosis")
+    folder = output_folder(settings.output_dir, heads, "diagnosis")
     make_folder(folder)
-    scope = heads.scope(arguments.text_scope)
+    scope = heads.scope(settings.text_scope)
     try:
-        found = diagnose(heads, flows, scope, resamples=arguments.resamples, seed=arguments.seed)
+        found = diagnose(heads, flows, scope, resamples=settings.resamples, seed=settings.seed)
     except ValueError as error:
-        raise HeadflowError(f"{arguments.run}: {error}") from None
-    say(f"{heads.run.path}, {heads.run.manifest.model}")
-    if pairs:
-        say_pairs(pairs)
+        raise HeadflowError(f"{settings.run}: {error}") from None
     tables = {"states.csv": found.states, "contrasts.csv": found.contrasts, "worst.csv": found.worst}
     tables |= {"difficulty.csv": found.difficulty} if len(found.difficulty) else {}
     tables |= {"calibration.csv": found.calibration.curve} if found.calibration else {}
     tables |= {"causes.csv": failures.counts, "failures.csv": failures.samples} if failures else {}
-    present(
-        [*found.verdict(), *(failures.verdict() if failures else [])],
-        tables,
-        folder,
+    return Result(
         heads.run.path,
-        show=lambda: _print(found, failures, arguments),
-        draw=lambda: _draw(found, heads, folder, arguments),
+        folder,
+        about=[f"{heads.run.path}, {heads.run.manifest.model}", *(about_pairs(pairs) if pairs else [])],
+        warnings=warnings_of_pairs(pairs) if pairs else [],
+        statements=[*found.verdict(), *(failures.verdict() if failures else [])],
+        shown=list(_shown(found, failures, settings)),
+        tables=tables,
+        figures=_figures(found, heads),
     )
-    return 0
 
 
-def _print(found: "Diagnosis", failures: "Failures | None", arguments: argparse.Namespace) -> None:
-    print(f"\npairs of questions; 95% intervals, {arguments.resamples} resamples of images, seed {arguments.seed}")
-    print(as_text(found.states.drop(columns="bias_note"), 1))
+def _shown(found: "Diagnosis", failures: "Failures | None", settings: DiagnoseSettings) -> Iterator[Shown]:
+    title = f"pairs of questions; 95% intervals, {settings.resamples} resamples of images, seed {settings.seed}"
+    yield Shown(title, found.states.drop(columns="bias_note"), 1)
     if len(found.difficulty):
-        print(f"\nby difficulty, as the question file says\n{as_text(found.difficulty, 1)}")
+        yield Shown("by difficulty, as the question file says", found.difficulty, 1)
     if failures is not None:
-        print(f"\nwrong answers by cause; shares of them in %, ignored: moved by up to {failures.threshold:.3g} logits")
-        print(as_text(failures.counts, 1))
+        title = f"wrong answers by cause; shares of them in %, ignored: moved by up to {failures.threshold:.3g} logits"
+        yield Shown(title, failures.counts, 1)
     if len(found.contrasts):
-        print("\nheads with the smallest p; expected: where nothing is told; adjusted_p: false discovery rate")
-        print(as_text(found.contrasts.sort_values("p").head(SHOWN), 3))
+        title = "heads with the smallest p; expected: where nothing is told; adjusted_p: false discovery rate"
+        yield Shown(title, found.contrasts.sort_values("p").head(SHOWN), 3)
     if len(found.worst):
-        print(f"\nwrong answers of which it was surest, {min(SHOWN, len(found.worst))} of {len(found.worst)}")
-        print(as_text(found.worst.head(SHOWN).drop(columns="image"), 2))
+        title = f"wrong answers of which it was surest, {min(SHOWN, len(found.worst))} of {len(found.worst)}"
+        yield Shown(title, found.worst.head(SHOWN).drop(columns="image"), 2)
 
 
-def _draw(found: "Diagnosis", heads: Heads, folder: Path, arguments: argparse.Namespace) -> list[Path]:
+def _figures(found: "Diagnosis", heads: "Heads") -> "Iterator[tuple[str, Callable[[], Figure]]]":
     from analyze.drawing.results.diagnosis import answers_figure, contrasts_figure
     from analyze.pictures.of_run import subject
 
-    of, paths = subject(heads), []
-    with at_work("drawing"), files_of(arguments) as files:
-        paths.append(files.save(answers_figure(found.states, found.calibration, of), folder / "answers"))
-        for flow, rows in found.contrasts.groupby("flow", sort=False):
-            values = (rows["contrast"] - rows["expected"]).to_numpy().reshape(heads.layers, heads.heads)
-            significant = (rows["adjusted_p"] <= 0.05).to_numpy().reshape(heads.layers, heads.heads)
-            paths.append(files.save(contrasts_figure(values, significant, str(flow), of), folder / f"contrast_{flow}"))
-    return paths
+    of = subject(heads)
+    yield "answers", partial(answers_figure, found.states, found.calibration, of)
+    for flow, rows in found.contrasts.groupby("flow", sort=False):
+        values = (rows["contrast"] - rows["expected"]).to_numpy().reshape(heads.layers, heads.heads)
+        significant = (rows["adjusted_p"] <= 0.05).to_numpy().reshape(heads.layers, heads.heads)
+        yield f"contrast_{flow}", partial(contrasts_figure, values, significant, str(flow), of)

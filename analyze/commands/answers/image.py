@@ -1,87 +1,94 @@
 """`image`: what the answers of a run owe to the image, from a run without it."""
 
-import argparse
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
-import pandas as pd
-
-from analyze.opening import files_of, make_folder, name_with, opened, output_folder
-from analyze.printing.terminal import as_text
-from analyze.tables.output import present
-from schemas.cli import at_work, say
+from analyze.commands.settings import PictureSettings, PromptSettings, ResampleSettings, RunSettings
+from analyze.opening import make_folder, name_with, opened, output_folder
+from analyze.results import Result, Shown
+from schemas.commands.settings import Flag
+from schemas.files.locations import Location
 from schemas.text import counted
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from analyze.image.gain import Gain
     from analyze.image.pairs import ImagePairs
 
 SHOWN = 5  # heads on the terminal
 
 
-def image_of_run(arguments: argparse.Namespace) -> int:
-    """`image`: the verdict, then tables, CSV files and a picture."""
+@dataclass(frozen=True, kw_only=True)
+class GainSettings(ResampleSettings, PictureSettings, PromptSettings, RunSettings):
+    """Settings of `image`."""
+
+    without: Annotated[
+        Location, "a run of the same model and questions with counterfactual images", Flag(metavar="RUN_B")
+    ]
+
+
+def image_of_run(settings: GainSettings) -> Result:
+    """`image`: the verdict, tables and a picture."""
+    from analyze.drawing.results.image import gain_figure
     from analyze.image.content import content_by_head
     from analyze.image.gain import find_gain
-
-    pairs = opened_pair(arguments)
-    folder = output_folder(arguments.output_dir, pairs.run, name_with("image_over", pairs.run, pairs.without))
-    make_folder(folder)
-    found, content = find_gain(pairs), content_by_head(pairs)
-    say(f"{pairs.run.run.path}, {pairs.run.manifest.model}")
-    say_pairs(pairs)
-    tables = {"image.csv": found.table} | ({"scores.csv": found.scores} if len(found.scores) else {})
-    tables |= {} if content is None else {"heads.csv": content}
-    present(
-        found.verdict(),
-        tables,
-        folder,
-        pairs.run.run.path,
-        show=lambda: _print(found, content, arguments),
-        draw=lambda: _draw(found, pairs, folder, arguments),
-    )
-    return 0
-
-
-def opened_pair(arguments: argparse.Namespace) -> "ImagePairs":
-    """A run and the one without its images, as the flags name them."""
-    from analyze.image.pairs import pair_runs
-
-    run, without = (opened(path, arguments.prompt) for path in (arguments.run, arguments.without))
-    return pair_runs(run, without, resamples=arguments.resamples, seed=arguments.seed)
-
-
-def say_pairs(pairs: "ImagePairs") -> None:
-    """Say which run is without the images, and how many questions both have."""
-    say(f"without the image: {pairs.without.run.path}, {pairs.without.manifest.images} images")
-    say(pairs.in_words())
-    if pairs.few:
-        say("warning: fewer than half of the samples of a run are paired; the results are of these alone", error=True)
-
-
-def _print(found: "Gain", content: pd.DataFrame | None, arguments: argparse.Namespace) -> None:
-    print(
-        f"\nwith the image and without; 95% intervals, {arguments.resamples} resamples of images, seed {arguments.seed}"
-    )
-    habits = ["frequent", "unchanged", "yes", "yes_without"]
-    print(as_text(found.table.drop(columns=habits), 2))
-    print("\n%: right by the more frequent answer of a category, unchanged without the image, yes with it and without")
-    print(as_text(found.table[["category", *habits]], 1))
-    if len(found.scores):
-        print(f"\nMME score\n{as_text(found.scores, 1)}")
-    if content is not None:
-        print(
-            f"\nheads whose maps differ most between the images, {SHOWN} of {len(content)}: Jensen-Shannon "
-            "divergence, from 0, the same, to 1, apart; 95% intervals by image, of each head alone: the largest of "
-            "many are too large by chance"
-        )
-        print(as_text(content.head(SHOWN), 3))
-
-
-def _draw(found: "Gain", pairs: "ImagePairs", folder: Path, arguments: argparse.Namespace) -> list[Path]:
-    from analyze.drawing.results.image import gain_figure
     from analyze.pictures.of_run import subject
 
+    pairs = opened_pair(
+        settings.run, settings.without, settings.prompt, resamples=settings.resamples, seed=settings.seed
+    )
+    folder = output_folder(settings.output_dir, pairs.run, name_with("image_over", pairs.run, pairs.without))
+    make_folder(folder)
+    found, content = find_gain(pairs), content_by_head(pairs)
+    tables = {"image.csv": found.table} | ({"scores.csv": found.scores} if len(found.scores) else {})
+    tables |= {} if content is None else {"heads.csv": content}
     of = (*subject(pairs.run), f"without the image: {found.images}", counted(pairs.clusters.images, "image"))
-    with at_work("drawing"), files_of(arguments) as files:
-        return [files.save(gain_figure(found.table, found.images, of), folder / "image")]
+    return Result(
+        pairs.run.run.path,
+        folder,
+        about=[f"{pairs.run.run.path}, {pairs.run.manifest.model}", *about_pairs(pairs)],
+        warnings=warnings_of_pairs(pairs),
+        statements=found.verdict(),
+        shown=list(_shown(found, content, settings)),
+        tables=tables,
+        figures=[("image", partial(gain_figure, found.table, found.images, of))],
+    )
+
+
+def opened_pair(run: Location, without: Location, prompt: str | None, *, resamples: int, seed: int) -> "ImagePairs":
+    """A run and the one without its images."""
+    from analyze.image.pairs import pair_runs
+
+    one, other = (opened(path, prompt) for path in (run, without))
+    return pair_runs(one, other, resamples=resamples, seed=seed)
+
+
+def about_pairs(pairs: "ImagePairs") -> list[str]:
+    """Which run is without the images, and how many questions both have."""
+    return [f"without the image: {pairs.without.run.path}, {pairs.without.manifest.images} images", pairs.in_words()]
+
+
+def warnings_of_pairs(pairs: "ImagePairs") -> list[str]:
+    """That few samples are paired, if so."""
+    few = "fewer than half of the samples of a run are paired; the results are of these alone"
+    return [few] if pairs.few else []
+
+
+def _shown(found: "Gain", content: "pd.DataFrame | None", settings: GainSettings) -> Iterator[Shown]:
+    title = f"with the image and without; 95% intervals, {settings.resamples} resamples of images, seed {settings.seed}"
+    habits = ["frequent", "unchanged", "yes", "yes_without"]
+    yield Shown(title, found.table.drop(columns=habits), 2)
+    title = "%: right by the more frequent answer of a category, unchanged without the image, yes with it and without"
+    yield Shown(title, found.table[["category", *habits]], 1)
+    if len(found.scores):
+        yield Shown("MME score", found.scores, 1)
+    if content is not None:
+        title = (
+            f"heads whose maps differ most between the images, {SHOWN} of {len(content)}: Jensen-Shannon divergence, "
+            "from 0, the same, to 1, apart; 95% intervals by image, of each head alone: the largest of many are too "
+            "large by chance"
+        )
+        yield Shown(title, content.head(SHOWN), 3)

@@ -1,33 +1,44 @@
 """`prompts`: which wording of the questions is answered best."""
 
-import argparse
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from dataclasses import KW_ONLY, dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
-from analyze.opening import files_of, make_folder, opened, output_folder
-from analyze.printing.terminal import as_text
-from analyze.tables.frames import Heads, check_flows
-from analyze.tables.output import present
-from schemas.cli import at_work, say
+from analyze.commands.settings import Flows, FlowSettings, PictureSettings, ResampleSettings, RunSettings
+from analyze.opening import make_folder, opened, output_folder
+from analyze.results import Result, Shown
 from schemas.text import counted
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from analyze.prompts import PromptComparison
+    from analyze.tables.frames import Heads
 
 
-def compare_wordings(arguments: argparse.Namespace) -> int:
-    """`prompts`: the verdict, then tables, CSV files and pictures."""
+@dataclass(frozen=True)
+class PromptsSettings(ResampleSettings, PictureSettings, FlowSettings, RunSettings):
+    """Settings of `prompts`."""
+
+    _: KW_ONLY
+    metrics: Flows = ("a2v", "q2v")
+    baseline: Annotated[str | None, "wording that heads are compared with (default: the first)"] = None
+
+
+def compare_wordings(settings: PromptsSettings) -> Result:
+    """`prompts`: the verdict, tables and pictures."""
     from analyze.prompts import compare_prompts
+    from analyze.tables.frames import check_flows
 
-    heads = opened(arguments.run, mixed=True)
-    flows = check_flows(arguments.metrics, heads.run.manifest)
-    folder = output_folder(arguments.output_dir, heads, "prompts")
+    heads = opened(settings.run, mixed=True)
+    flows = check_flows(settings.metrics, heads.run.manifest)
+    folder = output_folder(settings.output_dir, heads, "prompts")
     make_folder(folder)
     found = compare_prompts(
-        heads, flows, text_scope=arguments.text_scope, baseline=arguments.baseline, resamples=arguments.resamples,
-        seed=arguments.seed,
+        heads, flows, text_scope=settings.text_scope, baseline=settings.baseline, resamples=settings.resamples,
+        seed=settings.seed,
     )  # fmt: skip
-    say(f"{heads.run.path}, {heads.run.manifest.model}")
     tables = {"heads.csv": found.heads}
     if len(found.whole):
         tables |= {
@@ -36,42 +47,37 @@ def compare_wordings(arguments: argparse.Namespace) -> int:
             "pairs.csv": found.pairs,
             "best.csv": found.best,
         }
-    present(
-        found.verdict(),
-        tables,
-        folder,
+    return Result(
         heads.run.path,
-        show=lambda: _print(found, arguments),
-        draw=lambda: _draw(found, heads, folder, arguments),
+        folder,
+        about=[f"{heads.run.path}, {heads.run.manifest.model}"],
+        statements=found.verdict(),
+        shown=list(_shown(found, settings)) if len(found.whole) else [],
+        tables=tables,
+        figures=_figures(found, heads),
     )
-    return 0
 
 
-def _print(found: "PromptComparison", arguments: argparse.Namespace) -> None:
-    if found.whole.empty:
-        return
-    print(f"\nby wording; 95% intervals, {arguments.resamples} resamples of images, seed {arguments.seed}")
-    print(as_text(found.whole.drop(columns="bias_note").dropna(axis="columns", how="all"), 2))
+def _shown(found: "PromptComparison", settings: PromptsSettings) -> Iterator[Shown]:
+    title = f"by wording; 95% intervals, {settings.resamples} resamples of images, seed {settings.seed}"
+    yield Shown(title, found.whole.drop(columns="bias_note").dropna(axis="columns", how="all"), 2)
     for measure, what in (("accuracy", "accuracy, %"), ("score", "MME score")):
         rows = found.categories[found.categories[measure].notna()]
         if len(rows):
             table = rows.pivot(index="category", columns="wording", values=measure)
-            print(
-                f"\n{what}\n{as_text(table.loc[rows['category'].unique(), found.names].reset_index(), 1, bounds=False)}"
-            )
-    print("\nlead of the better of two wordings, points of accuracy; adjusted_p: sign flips, maximum over pairs")
-    print(as_text(found.pairs, 4))
+            table = table.loc[rows["category"].unique(), found.names].reset_index()
+            yield Shown(what, table, 1, bounds=False)
+    title = "lead of the better of two wordings, points of accuracy; adjusted_p: sign flips, maximum over pairs"
+    yield Shown(title, found.pairs, 4)
 
 
-def _draw(found: "PromptComparison", heads: Heads, folder: Path, arguments: argparse.Namespace) -> list[Path]:
+def _figures(found: "PromptComparison", heads: "Heads") -> "Iterator[tuple[str, Callable[[], Figure]]]":
     from analyze.drawing.results.prompts import shifts_figure, wordings_figure
     from analyze.pictures.of_run import subject
 
-    of, paths = (*subject(heads), counted(found.questions, "question"), counted(found.images, "image")), []
-    with at_work("drawing"), files_of(arguments) as files:
-        if len(found.whole):
-            paths.append(files.save(wordings_figure(found.whole, of), folder / "wordings"))
-        for flow, rows in found.heads.groupby("flow", sort=False):
-            figure = shifts_figure(rows, (heads.layers, heads.heads), str(flow), found.baseline, of)
-            paths.append(files.save(figure, folder / f"shifts_{flow}"))
-    return paths
+    of = (*subject(heads), counted(found.questions, "question"), counted(found.images, "image"))
+    if len(found.whole):
+        yield "wordings", partial(wordings_figure, found.whole, of)
+    for flow, rows in found.heads.groupby("flow", sort=False):
+        shape = heads.layers, heads.heads
+        yield f"shifts_{flow}", partial(shifts_figure, rows, shape, str(flow), found.baseline, of)

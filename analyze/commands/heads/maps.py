@@ -1,16 +1,15 @@
 """`maps`: where in the image heads look."""
 
-import argparse
-from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
-from analyze.cli import chosen_categories
-from analyze.opening import files_of, make_folder, opened, output_folder
-from analyze.printing.terminal import as_text
-from analyze.tables.output import present
-from schemas.cli import at_work, say
-from schemas.store.directory import record_outputs
+from analyze.commands.settings import PictureSettings, PromptSettings, ResampleSettings, RunSettings
+from analyze.opening import make_folder, opened, output_folder
+from analyze.results import Result, Shown
+from schemas.commands.settings import Between, Flag
+from schemas.files.locations import Location
 from schemas.text import counted, listed
 
 if TYPE_CHECKING:
@@ -37,86 +36,104 @@ PRINTED = [
 FOLDER = "localisation"  # `maps` is a table's
 
 
-def map_run(arguments: argparse.Namespace) -> int:
-    """`maps`: the verdict, then tables, CSV files and pictures."""
+@dataclass(frozen=True)
+class MapsSettings(ResampleSettings, PictureSettings, PromptSettings, RunSettings):
+    """Settings of `maps`."""
+
+    _: KW_ONLY
+    samples: Annotated[
+        tuple[str, ...] | None, "samples that are drawn (default: the first of six categories)", Flag(metavar="ID")
+    ] = None
+    samples_only: Annotated[bool, "draw a picture of each of these samples, and nothing else"] = False
+    heads: Annotated[
+        tuple[str, ...] | None,
+        "heads that are drawn (default: the three that localise best, then those of largest mass)",
+        Flag(metavar="L3H5"),
+    ] = None
+    top: Annotated[int, "how many heads are drawn, where none is named", Between(1, 100)] = 6
+    image_folder: Annotated[
+        Location | None, "where the images are (default: where the run had them, else its thumbnails)"
+    ] = None
+    categories: Annotated[tuple[str, ...] | None, "samples that count (default: all)"] = None
+    above_mean: Annotated[
+        float,
+        "attention above the mean from which on a patch counts in spatial entropy; LocalizationHeads' code has 0.001",
+        Between(0, 1),
+    ] = 0.0
+    effects: Annotated[
+        tuple[str, ...] | None, "the job of single heads (default: the only one, or edge)", Flag(metavar="JOB")
+    ] = None
+
+
+def map_run(settings: MapsSettings) -> Result:
+    """`maps`: the verdict, tables and pictures."""
     from analyze.maps.results import localise
     from analyze.pictures.images import Images
     from analyze.pictures.overlays import Overlays, chosen_heads, chosen_samples
+    from analyze.tables.frames import chosen_categories
 
-    heads = opened(arguments.run, arguments.prompt)
-    heads = heads.of(chosen_categories(arguments.categories, heads.categories))
-    folder = output_folder(arguments.output_dir, heads, FOLDER)
-    images = Images(heads, arguments.image_folder)
+    heads = opened(settings.run, settings.prompt)
+    heads = heads.of(chosen_categories(settings.categories, heads.categories))
+    folder = output_folder(settings.output_dir, heads, FOLDER)
+    images = Images(heads, settings.image_folder)
     make_folder(folder)
     found = localise(
         heads,
-        effects=arguments.effects,
-        above=arguments.above_mean,
-        resamples=arguments.resamples,
-        seed=arguments.seed,
+        effects=settings.effects,
+        above=settings.above_mean,
+        resamples=settings.resamples,
+        seed=settings.seed,
     )
-    places = chosen_heads(arguments.heads, found, arguments.top)
-    overlays = Overlays.of(found, places, chosen_samples(arguments.samples, found, DRAWN), images)
-    if arguments.samples_only:
-        paths = _draw(_of_samples(overlays), overlays, images, folder, arguments)
-        record_outputs(heads.run.path, paths)
-        say(f"written: {', '.join(map(str, paths))}")
-        return 0
-    say(f"{heads.run.path}, {heads.run.manifest.model}, maps of {overlays.whose}")
-    present(
-        found.verdict(),
-        found.tables(),
-        folder,
+    places = chosen_heads(settings.heads, found, settings.top)
+    overlays = Overlays.of(found, places, chosen_samples(settings.samples, found, DRAWN), images)
+    warnings = _warnings(images, overlays)
+    if settings.samples_only:
+        return Result(heads.run.path, folder, warnings=warnings, figures=_of_samples(overlays))
+    return Result(
         heads.run.path,
-        show=lambda: _print(found, arguments),
-        draw=lambda: _draw(_figures(found, overlays), overlays, images, folder, arguments),
+        folder,
+        about=[f"{heads.run.path}, {heads.run.manifest.model}, maps of {overlays.whose}"],
+        warnings=warnings,
+        statements=found.verdict(),
+        shown=list(_shown(found, settings.seed)),
+        tables=found.tables(),
+        figures=_figures(found, overlays),
     )
-    return 0
 
 
-def _print(found: "Localisation", arguments: argparse.Namespace) -> None:
-    tables = found.tables()
-    table = tables["heads.csv"].sort_values("mass", ascending=False, kind="stable")
-    print(f"\nheads with the largest mass; 95% intervals by image are in heads.csv, seed {arguments.seed}")
+def _warnings(images: "Images", overlays: "Overlays") -> Sequence[str]:
+    if not images.missing:
+        return []
+    reasons = listed(list(dict.fromkeys(images.missing.values())), 2)
+    number = f"{len(images.missing)} of {len(overlays.maps)} samples that are drawn"
+    return [f"{number} have no image, and grey in its place: {reasons}"]
+
+
+def _shown(found: "Localisation", seed: int) -> Iterator[Shown]:
+    table = found.tables()["heads.csv"].sort_values("mass", ascending=False, kind="stable")
     shown = [column for column in PRINTED if column in table]
-    print(as_text(table[shown].head(SHOWN).dropna(axis="columns", how="all"), 3))
+    title = f"heads with the largest mass; 95% intervals by image are in heads.csv, seed {seed}"
+    yield Shown(title, table[shown].head(SHOWN).dropna(axis="columns", how="all"), 3)
     if "pointing" in table:
-        print(
-            "\nheads that point best on all images; inside: share of the map in the boxes over their share of the area"
-        )
         best = table.sort_values("pointing", ascending=False, kind="stable")
-        print(as_text(best[[*shown[:3], *shown[-2 - ("effect" in shown) :], "p_centre", "p_chance"]].head(SHOWN), 3))
+        columns = [*shown[:3], *shown[-2 - ("effect" in shown) :], "p_centre", "p_chance"]
+        title = "heads that point best on all images; inside: share of the map in the boxes over that of the area"
+        yield Shown(title, best[columns].head(SHOWN), 3)
 
 
-def _draw(
-    figures: "Iterator[tuple[str, Figure]]",
-    overlays: "Overlays",
-    images: "Images",
-    folder: Path,
-    arguments: argparse.Namespace,
-) -> list[Path]:
-
-    if images.missing:
-        reasons = listed(list(dict.fromkeys(images.missing.values())), 2)
-        number = f"{len(images.missing)} of {len(overlays.maps)} samples that are drawn"
-        say(f"warning: {number} have no image, and grey in its place: {reasons}", error=True)
-    with at_work("drawing"), files_of(arguments) as files:
-        return [files.save(figure, folder / name) for name, figure in figures]
-
-
-def _of_samples(overlays: "Overlays") -> "Iterator[tuple[str, Figure]]":
+def _of_samples(overlays: "Overlays") -> "Iterator[tuple[str, Callable[[], Figure]]]":
     from analyze.drawing.results.maps import overlays_figure
 
-    yield from ((picture.name, overlays_figure(picture)) for picture in overlays.of_samples())
+    yield from ((picture.name, partial(overlays_figure, picture)) for picture in overlays.of_samples())
 
 
-def _figures(found: "Localisation", overlays: "Overlays") -> "Iterator[tuple[str, Figure]]":
+def _figures(found: "Localisation", overlays: "Overlays") -> "Iterator[tuple[str, Callable[[], Figure]]]":
     from analyze.drawing.results.maps import looks_figure, overlays_figure, sinks_figure
     from analyze.pictures.of_run import subject
 
     of = (counted(len(found.samples), "sample"), *subject(found.heads))
-    yield "looks", looks_figure(found.looks.table, found.looks.threshold, of, told=found.looks.told)
+    yield "looks", partial(looks_figure, found.looks.table, found.looks.threshold, of, told=found.looks.told)
     if found.looks.layers["sink"].any():
-        yield "sinks", sinks_figure(found.looks.layers, of)
+        yield "sinks", partial(sinks_figure, found.looks.layers, of)
     for picture in overlays.all():
-        yield picture.name, overlays_figure(picture)
+        yield picture.name, partial(overlays_figure, picture)

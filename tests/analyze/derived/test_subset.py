@@ -34,7 +34,7 @@ def run(tmp_path, monkeypatch):
 def subset(run, out, **flags):
     argv = []
     for name, value in flags.items():
-        argv += [f"--{name.replace('_', '-')}", *(value if isinstance(value, list) else [value])]
+        argv += [f"--{name.replace('_', '-')}", ",".join(value) if isinstance(value, list) else value]
     return main(["subset", str(run), str(out), *argv])
 
 

@@ -65,7 +65,7 @@ def test_patches_count_from_a_distance_above_the_mean_on(run, tmp_path):
 
 
 def test_what_is_drawn(run, tmp_path, capsys):
-    flags = ["--samples", "OCR/1", "OCR/0#2", "--heads", "L1H2", "--output-dir", tmp_path / "out", "--format", "svg"]
+    flags = ["--samples", "OCR/1,OCR/0#2", "--heads", "L1H2", "--output-dir", tmp_path / "out", "--format", "svg"]
     assert main(["maps", str(run), *FEW, *map(str, flags)]) == 0
     names = {file.stem for file in (tmp_path / "out").glob("*.svg")}
     assert names == {"looks", "sinks", "sample_OCR_1", "sample_OCR_0_2", "head_L1H2", "mean_L1H2"}
@@ -101,7 +101,7 @@ def test_a_wording_has_a_folder_of_its_own(tmp_path, capsys):
         (["--heads", "L0H0"], "L0H0 has no map; 3 of 6 heads have one; see --heads"),
         (["--samples", "nope"], "no sample 'nope' was observed here; there are OCR/0, OCR/0#2, OCR/1 and 13 more"),
         (["--samples", "OCR/0", "--categories", "color"], "no sample 'OCR/0' was observed here"),
-        (["--categories", "nope"], "--categories nope: this run has OCR, color"),
+        (["--categories", "nope"], "there is no category 'nope'; this run has OCR, color; see --categories"),
         (["--image-folder", "/nowhere"], "/nowhere is not a directory; see --image-folder"),
         (["--effects", "nope"], "see --effects"),
         (["--output-dir", "RUN/maps"], "is for parts of a table, and pandas reads all of it; see --output-dir"),

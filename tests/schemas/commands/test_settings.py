@@ -150,6 +150,11 @@ def test_run_stands_anywhere(words):
     assert typed(*words) == Drawing("runs/a", metrics=["a2v", "q2v"], range=(-1, 1), ray="local")
 
 
+def test_what_is_not_typed_where_pydantic_is_loaded():
+    pytest.importorskip("pydantic")
+    assert typed("runs/a") == Drawing("runs/a")
+
+
 def test_what_is_typed():
     assert typed("runs/a,b", "--metrics", '"a, b",c', "--title", "A_b", "--ray=auto") == Drawing(
         "runs/a,b", metrics=["a, b", "c"], title="A b", ray="auto"
@@ -184,15 +189,16 @@ def test_a_wrong_command_line_is_one_line(words, says):
 def test_help(capsys):
     assert run_program("headflow", "Doc.", COMMANDS, ["--help"]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    for line in ("Doc.", "draw draw a run", "other is not imported"):
+    for line in ("Doc.", "draw: draw a run", "other: is not imported"):
         assert line in text
     assert run_program("headflow", "Doc.", COMMANDS, ["draw", "--help"]) == 0
-    text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    text = " ".join(capsys.readouterr().out.split())
     for line in (
-        "RUN directory of a run [required]",
-        "--metrics FLOW mass columns [default: t2v,v2t]",
-        "--dpi N dots per inch [default: 300]",
-        "--format NAME of the pictures [choices: png, pdf; default: png]",
-        "--overwrite replace what is there",
+        "RUN: directory of a run [required]",
+        "--metrics FLOW,...: mass columns [default: t2v,v2t]",
+        "--dpi N: dots per inch [default: 300]",
+        "--format NAME: of the pictures [choices: png, pdf; default: png]",
+        "--overwrite: replace what is there",
+        "--ray[=NAME]: address",
     ):
         assert line in text

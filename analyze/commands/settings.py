@@ -1,0 +1,155 @@
+"""Settings that several commands of `analyze` share: each class is a group that a command's settings inherit from."""
+
+import re
+from contextlib import AbstractContextManager
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from schemas.columns import DEFAULT_FLOWS, FLOW_NAMES
+from schemas.commands.settings import Between, Checked, Flag, OneOf, Settings
+from schemas.commands.shared import Page
+from schemas.files.locations import Location
+from schemas.text import short
+from schemas.workers.opening import open_workers
+from schemas.workers.tasks import LOCAL, Workers
+
+if TYPE_CHECKING:
+    from analyze.drawing.figures import FigureFiles
+
+TextScopeName = Literal["all", "no-system"]  # `schemas.manifest.TEXT_SCOPES`
+
+
+Flows = Annotated[tuple[str, ...], "mass columns", OneOf(FLOW_NAMES), Flag(metavar="FLOW")]
+
+
+@dataclass(frozen=True)
+class RunSettings(Settings):
+    """The run that is read."""
+
+    run: Annotated[Location, "directory of a run, or s3://BUCKET/RUN"]
+
+
+@dataclass(frozen=True)
+class PromptSettings(Settings):
+    """The wording that is read."""
+
+    _: KW_ONLY
+    prompt: Annotated[str | None, "the wording to read, of a run that asks in several"] = None
+
+
+@dataclass(frozen=True)
+class WorkerSettings(Settings):
+    """Who reads the run."""
+
+    _: KW_ONLY
+    workers: Annotated[
+        int | None,
+        "processes that read the run, or tasks at once on a Ray cluster (default: 1, or the CPUs of the cluster)",
+        Between(1, 1000),
+    ] = None
+    ray: Annotated[
+        str | None,
+        "read on a Ray cluster; without an address on one that is started here",
+        Flag(metavar="ADDRESS", bare=LOCAL),
+    ] = None
+
+    def open_workers(self) -> AbstractContextManager[Workers]:
+        """The workers that are asked for; see `schemas.workers.opening.open_workers`."""
+        return open_workers(self.workers, self.ray, packages=("schemas", "analyze"))
+
+
+@dataclass(frozen=True)
+class ScopeSettings(Settings):
+    """What counts as text."""
+
+    _: KW_ONLY
+    text_scope: Annotated[
+        TextScopeName | None, "what t2v and v2t count as text (default: all, or what an imported run has)"
+    ] = None
+
+
+@dataclass(frozen=True)
+class FlowSettings(ScopeSettings):
+    """Which columns are read."""
+
+    _: KW_ONLY
+    metrics: Flows = DEFAULT_FLOWS
+
+
+@dataclass(frozen=True)
+class FolderSettings(Settings):
+    """Where files go."""
+
+    _: KW_ONLY
+    output_dir: Annotated[Path | None, "directory of the files (default: RUN, or a folder in it)"] = None
+
+
+@dataclass(frozen=True)
+class PictureSettings(Page, FolderSettings):
+    """How pictures are drawn."""
+
+    _: KW_ONLY
+    dpi: Annotated[int, "dots per inch", Between(10, 1200)] = 300  # at fewer, letters vanish
+    format: Annotated[Literal["png", "pdf", "svg"], "of the pictures"] = "png"
+
+    def open_files(self) -> AbstractContextManager["FigureFiles"]:
+        """Where all pictures of a command are made and written."""
+        from analyze.drawing.figures import figure_files
+        from analyze.drawing.page import COLUMN, TWO_COLUMNS, Page
+
+        width = COLUMN if self.column else TWO_COLUMNS if self.two_columns else None
+        return figure_files(self.dpi, self.format, Page(width, titles=not self.no_title))
+
+
+LONGEST_PREFIX = 80  # bytes: file systems limit names, and a category's name follows it
+
+
+def file_prefix(text: str) -> str:
+    """The beginning of a file name; raises `ValueError` if it cannot be."""
+    if not re.fullmatch(r"[\w.+-]*", text) or len(text.encode()) > LONGEST_PREFIX:
+        raise ValueError(f"{short(text)} is not up to {LONGEST_PREFIX} bytes of letters, digits and . _ + -")
+    return text
+
+
+@dataclass(frozen=True)
+class PrefixSettings(Settings):
+    """How the pictures' files are called."""
+
+    _: KW_ONLY
+    prefix: Annotated[str, "begins each picture's file name", Checked(file_prefix)] = "mme"
+
+
+@dataclass(frozen=True)
+class SeedSettings(Settings):
+    """How images are resampled."""
+
+    _: KW_ONLY
+    seed: Annotated[int, "of the resamples", Between(0, 2**32 - 1)] = 0
+
+
+@dataclass(frozen=True)
+class ResampleSettings(SeedSettings):
+    """How often images are resampled."""
+
+    _: KW_ONLY
+    resamples: Annotated[int, "of the images, for intervals", Between(100, 10**6)] = 10_000
+
+
+@dataclass(frozen=True)
+class RelatedSettings(Settings):
+    """What is known of two models."""
+
+    _: KW_ONLY
+    related: Annotated[
+        bool, "one model was made from the other, as by tuning: heads of the same index are the same"
+    ] = False
+
+
+@dataclass(frozen=True)
+class DerivedSettings(Settings):
+    """A run that is written."""
+
+    output_dir: Annotated[Location, "directory of the run to write", Flag(metavar="OUT")]
+    _: KW_ONLY
+    overwrite: Annotated[bool, "replace the run in that directory"] = False

@@ -1,0 +1,151 @@
+"""What a command found, and how it is printed, written and drawn.
+
+A command's module computes; `run_and_present` does the rest, for every command in the same order: CSV files and
+pictures are written first, as whoever reads what is printed may stop reading, then statements and tables are printed.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from schemas.cli import PATIENCE, at_work, end_clock, say
+from schemas.errors import HeadflowError
+from schemas.files.locations import Location
+from schemas.files.writing import publishing
+from schemas.store.directory import record_outputs
+from schemas.text import counted
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from analyze.commands.settings import PictureSettings
+
+NAMED = 3  # files that are named one by one
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A table for the terminal.
+
+    Attributes:
+        title: a line above it.
+        digits: behind the point.
+        bounds: whether the columns `low` and `high` are those of the value ahead of them.
+    """
+
+    title: str
+    table: "pd.DataFrame"
+    digits: int
+    bounds: bool = True
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command found.
+
+    Attributes:
+        run: the run whose list of outputs gets the files; None: there is nothing to write.
+        folder: where the files go.
+        warnings: lines on stderr.
+        about: lines ahead of everything else: what was read.
+        statements: what was found, in words, a line each.
+        shown: tables for the terminal, and lines between them.
+        tables: the CSV files, by name.
+        figures: the pictures, by file name without its suffix; each is drawn when its turn has come.
+        next: lines after everything, what to do now; a terminal gets them whole, to be copied.
+        code: the exit code.
+    """
+
+    run: Location | None = None
+    folder: Path = Path()
+    warnings: Sequence[str] = ()
+    about: Sequence[str] = ()
+    statements: Sequence[str] = ()
+    shown: Sequence[Shown | str] = ()
+    tables: Mapping[str, "pd.DataFrame"] = field(default_factory=dict)
+    figures: "Iterable[tuple[str, Callable[[], Figure]]]" = ()
+    next: Sequence[str] = ()
+    code: int = 0
+
+
+def run_and_present(name: str, function: Callable[[Any], Result | int], settings: Any) -> int:
+    """Run a command, present its result, and return the exit code; a function that has said all returns it itself."""
+    with at_work(name):
+        found = function(settings)
+        if isinstance(found, int):
+            return found
+        for line in found.warnings:
+            say(f"warning: {line}", error=True)
+        try:
+            files = _write(found, settings)
+        finally:
+            _print(found)
+        if files:
+            print()
+            say(f"written: {_named(files, found)}")
+        for line in found.next:
+            say(line, whole=True)
+    return found.code
+
+
+def _write(found: Result, settings: "PictureSettings") -> list[Path]:
+    """Write the files of a result; returns their paths."""
+    if found.run is None:
+        return []
+    write_csv(found.tables, found.folder)
+    files = [*(found.folder / name for name in found.tables), *_draw(found, settings)]
+    record_outputs(found.run, files)
+    return files
+
+
+def _named(files: Sequence[Path], found: Result) -> str:
+    """Which files were written: their names, or how many and where."""
+    if len(files) <= NAMED:
+        return ", ".join(map(str, files))
+    numbers = {"table": len(found.tables), "picture": len(files) - len(found.tables)}
+    return f"{' and '.join(counted(number, what) for what, number in numbers.items() if number)} in {found.folder}"
+
+
+def _print(found: Result) -> None:
+    for line in found.about:
+        say(line)
+    if found.statements:
+        print()
+    for line in found.statements:
+        say(line)
+    if found.shown:
+        from analyze.printing.terminal import as_text
+
+        for each in found.shown:
+            if isinstance(each, str):
+                say(each)
+                continue
+            print()
+            say(each.title)
+            print(as_text(each.table, each.digits, bounds=each.bounds))
+
+
+def _draw(found: Result, settings: "PictureSettings") -> list[Path]:
+    """Draw the pictures of a result, with a progress bar; returns the paths of the files."""
+    from tqdm import tqdm
+
+    if not found.figures:
+        return []
+    end_clock()
+    shown = tqdm(found.figures, unit="picture", dynamic_ncols=True, disable=None, delay=PATIENCE, leave=False)
+    with settings.open_files() as files, shown as progress:
+        return [files.save(draw(), found.folder / name) for name, draw in progress]
+
+
+def write_csv(tables: Mapping[str, "pd.DataFrame"], folder: Path) -> None:
+    """Write tables into a folder, by the names of their files; raises `HeadflowError` if it cannot be done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, table in tables.items():
+            with publishing(folder / name) as aside:
+                table.to_csv(aside, index=False)
+    except OSError as error:
+        why = "it is a file, not a directory" if isinstance(error, FileExistsError) else error.strerror or error
+        raise HeadflowError(f"{', '.join(tables)} cannot be written to {folder}: {why}", setting="output_dir") from None
