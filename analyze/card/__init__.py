@@ -3,9 +3,7 @@
 withheld      what of a run is not published
 publishing    the copy, and the files beside it
 pictures      which pictures of the run go with it
-page, words   the card; its texts that are the same for all runs
-front_matter  its YAML, which the hub reads
-settings      what the card says of how the run was made
-answers       what it says of the samples, and of the score
+page, words   the card, with the YAML that the hub reads; its texts that are the same for all runs
+sections      what it says of this run: settings, samples, score
 markdown      text of data in Markdown
 """

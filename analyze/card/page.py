@@ -1,19 +1,26 @@
 """The dataset card of a run: `README.md`, in Markdown."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from analyze.card import words
-from analyze.card.answers import lacking, samples_section, score_section
-from analyze.card.front_matter import front_matter
-from analyze.card.markdown import escaped
-from analyze.card.settings import origin, settings_section
+from analyze.card.markdown import escaped, plain
+from analyze.card.sections import lacking, origin, samples_section, score_section, settings_section
 from analyze.card.withheld import last_name, model_name, withheld_columns
+from analyze.scores.mme import COGNITION, PERCEPTION
 from analyze.tables.frames import Heads
 from schemas.columns import KNOCKOUTS, TABLES
 from schemas.contract import columns_table, contract
+from schemas.errors import HeadflowError
 from schemas.jobs.job import Job, job_names, open_job
 from schemas.store.run import Run
 from schemas.text import counted
+
+TAGS = ("attention", "attention-heads", "interpretability", "vision-language-model", "headflow")
+SIZES = (
+    *("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M"),
+    *("100M<n<1B", "1B<n<10B", "10B<n<100B", "100B<n<1T", "n>1T"),
+)
+DEFAULT = "heads"  # the table that `load_dataset` reads if none is named
 
 
 def card(heads: Heads, pictures: Sequence[str], *, with_texts: bool) -> str:
@@ -23,7 +30,7 @@ def card(heads: Heads, pictures: Sequence[str], *, with_texts: bool) -> str:
         pictures: their paths from the card.
 
     Raises:
-        HeadflowError: a job on the run cannot be read.
+        HeadflowError: a job on the run cannot be read, or huggingface_hub is not installed.
     """
     run = heads.run
     jobs = [open_job(run, name) for name in job_names(run)]
@@ -80,3 +87,37 @@ def _tables(run: Run, rows: dict[str, int], *, with_texts: bool) -> str:
         note = f" {null} are null here." if table == "samples" else ""
         parts.append(f"### {table}\n\n{counted(number, 'row')}, {what}.{note}\n\n{columns_table(run.columns(table))}")
     return "\n\n".join(parts)
+
+
+def front_matter(title: str, rows: Mapping[str, int], categories: Sequence[str], *, with_texts: bool) -> str:
+    """The YAML that the hub reads, between lines of dashes. It has no licence: whoever publishes chooses one.
+
+    Args:
+        title: the card's, of any text.
+        rows: numbers of rows, by table.
+        categories: those of the run.
+        with_texts: the questions are there, so that the data can also be asked.
+
+    Raises:
+        HeadflowError: huggingface_hub is not installed.
+    """
+    try:
+        from huggingface_hub import DatasetCardData
+    except ModuleNotFoundError:
+        raise HeadflowError("the card needs huggingface_hub: pip install -e '.[card]'") from None
+    fields = DatasetCardData(
+        pretty_name=plain(title),
+        tags=[*TAGS, *(["mme"] if {*PERCEPTION, *COGNITION} <= set(categories) else [])],
+        size_categories=[size_category(sum(rows.values()))],
+        task_categories=["visual-question-answering"] if with_texts else None,
+        configs=[
+            {"config_name": table, "data_files": f"{table}/*.parquet"} | ({"default": True} if table == DEFAULT else {})
+            for table in rows
+        ],
+    )
+    return f"---\n# license:  (not chosen yet: take one of {words.LICENCES})\n{fields.to_yaml()}\n---"
+
+
+def size_category(rows: int) -> str:
+    """The hub's name for a number of rows."""
+    return SIZES[sum(rows >= 1000 * 10**power for power in range(len(SIZES) - 1))]

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 
 import numpy as np
 import pandas as pd
@@ -9,10 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from huggingface_hub import DatasetCard
 
 from analyze.__main__ import main
 from analyze.card import publishing
-from analyze.card.front_matter import size_category
+from analyze.card.page import size_category
 from schemas.files.locations import location
 from schemas.jobs.job import Settings, open_job
 from schemas.jobs.writer import JobWriter
@@ -141,6 +143,7 @@ def test_texts_stay_where_they_are_asked_for_and_paths_do_not(run, tmp_path, cap
 
 def test_the_hub_can_read_the_front_matter(run, tmp_path):
     assert card(run, tmp_path / "out") == 0
+    assert DatasetCard.load(tmp_path / "out" / "README.md").data.configs  # as the hub's own client reads it
     fields, body = front_matter(tmp_path / "out")
     assert fields.keys() == {"pretty_name", "tags", "size_categories", "configs"}  # neither a licence nor a language
     assert fields["pretty_name"] == "Attention heads of made/up on MME.json"
@@ -156,6 +159,13 @@ def test_the_hub_can_read_the_front_matter(run, tmp_path):
     assert "- 10 samples observed\n- 1 sample skipped: image\\_missing\n" in body
     assert "| color | 6 | 1 |" in body
     assert "not complete" not in body
+
+
+def test_a_missing_hub_client_is_one_line(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    assert card(run, tmp_path / "out") == 2
+    assert capsys.readouterr().err == "error: the card needs huggingface_hub: pip install -e '.[card]'\n"
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
