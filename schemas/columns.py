@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.roles import QUERY_GROUPS, ROLES
+from schemas.roles import QUERY_GROUPS, ROLES, TEXT
 
 UNKNOWN = "unknown"  # the category of a sample without one
 CATEGORICAL = pa.dictionary(pa.int32(), pa.string())
@@ -22,15 +22,26 @@ BOX = "pixels of the original image"  # the unit of rectangles `x0, y0, x1, y1`
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a Parquet table."""
+    """One column of a Parquet table.
+
+    Attributes:
+        low, high: the range of numbers, also of those in lists; a float is finite in any case.
+        field: of a text, the manifest's field that has its value in all rows, null in runs without the table; of a
+            list, the field that has the cells of the grid which have one, empty if all have.
+        choices: the values that this field may have.
+        length: of a list, the columns of `samples` whose product is the length; empty: any length.
+    """
 
     name: str
     type: pa.DataType
     unit: str
     nullable: bool
     meaning: str
-    low: float = -math.inf  # the range of numbers, also of those in lists; a float is finite in any case
+    low: float = -math.inf
     high: float = math.inf
+    field: str = ""
+    choices: tuple[str, ...] = ()
+    length: tuple[str, ...] = ()
 
     @property
     def range(self) -> str:
@@ -142,9 +153,17 @@ PLACES = (
         "what the grid covers, `[x0, y0, x1, y1]`: less than the image where it was cropped, more where it was padded",
     ),
 )
+OF_LAST, OF_QUESTION = "a", "q"  # whose attention maps are of
+MAP = "map"
 MAP_COLUMNS = (
     Column(
-        "of", CATEGORICAL, "", False, "whose attention it is: `a`, the last token's, or `q`, the mean over the question"
+        "of",
+        CATEGORICAL,
+        "",
+        False,
+        "whose attention it is: `a`, the last token's, or `q`, the mean over the question",
+        field="maps_of",
+        choices=(OF_LAST, OF_QUESTION),
     ),
     _mass("mass", "attention on all image tokens, as `a2v` or `q2v`"),
     _nullable(
@@ -167,13 +186,16 @@ MAP_COLUMNS = (
     _nullable("centre_x", pa.float32(), "of the image's width", "centre of the map, from the left; null as `entropy`"),
     _nullable("centre_y", pa.float32(), "of the image's height", "likewise, from the top"),
     _mass("rest", "attention on image tokens, or parts of them, that lie nowhere on the grid, such as ends of rows"),
-    _nullable(
-        "map",
+    Column(
+        MAP,
         PATCHES,
         "mass, 0..1",
+        True,
         "attention on each patch of the grid, row by row; null in heads that were not asked for",
         0,
         1,
+        field="maps_heads",
+        length=("grid_rows", "grid_columns"),
     ),
 )
 
@@ -288,36 +310,118 @@ KNOCKOUT_COLUMNS = (
 
 
 @dataclass(frozen=True)
+class Sum:
+    """Columns that add up to a number or to another column, but for rounding, in rows where none of them is null.
+
+    Attributes:
+        what: the sum in words.
+        parts: the columns; of a list all of its values are added.
+        how: what is said of it where it does not hold.
+        total: a number or a column.
+        of_sample: whether all rows of a sample are added up, and the total is a column of `samples`.
+        relative: whether an error is a share of the sum of the parts' absolute values, where that is above 1.
+    """
+
+    what: str
+    parts: tuple[str, ...]
+    how: str
+    total: str | float
+    of_sample: bool = False
+    relative: bool = False
+
+
+AXES = {"layer": "layers", "head": "heads"}  # of grids, with the manifest's field of their size
+
+
+@dataclass(frozen=True)
 class Table:
     """A table of a run: a row for each sample, for each cell of a grid of each sample, or for each of its knock-outs.
 
     Attributes:
-        axes: the grid, from `layer`, `head`; empty: there is none.
-        columns: all columns, in order; a grid's are `sample_id`, `category`, the axes, and values: float32, but for
-            `of` and `map`.
+        axes: the grid, from `AXES`; empty: there is none.
+        columns: all columns, in order; a grid's are `sample_id`, `category`, the axes, and values: float32, texts that
+            the manifest has, and at most one of lists.
+        fills: columns of `samples` that are not null in an observed sample of a run with this table.
+        sums: what adds up.
+        loose: whether values may lie as far beyond their ranges as in half precision, whatever the run's dtype.
     """
 
     name: str
     axes: tuple[str, ...]
     columns: tuple[Column, ...]
+    fills: tuple[str, ...] = ()
+    sums: tuple[Sum, ...] = ()
+    loose: bool = False
+
+    @property
+    def list_column(self) -> Column | None:
+        """The column of lists of a table with a grid; None: it has none."""
+        return next((column for column in self.columns if column.length), None) if self.axes else None
+
+    @property
+    def list_name(self) -> str:
+        """What its lists are called beside the other values of a sample, see `schemas.store.parts.Grids`."""
+        return f"{self.name}.{self.list_column.name}" if self.list_column else ""
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The manifest's fields that say what only this table has."""
+        return tuple(column.field for column in self.columns if column.field)
 
 
+def _names(columns: Iterable[Column]) -> tuple[str, ...]:
+    return tuple(column.name for column in columns)
+
+
+SUMS_OF_MASSES = (
+    *(
+        Sum(f"the partition {group}2*", _names(columns), "does not sum to 1", 1.0)
+        for group, columns in PARTITIONS.items()
+    ),
+    Sum("v2t", tuple(f"v2{ROLES[role].short}" for role in TEXT), "is not the sum of its parts", "v2t"),
+)
+PARTS_OF_MARGIN = Sum(
+    "the sum of d_embedding, d_heads, d_mlp, d_bias and d_rest",
+    _names(PARTS),
+    "is not `margin`",
+    "margin",
+    relative=True,
+)
+PARTS_OF_HEADS = Sum(
+    "the sum of a sample's rows",
+    _names(CONTRIBUTION_COLUMNS),
+    "is not its `d_heads`",
+    "d_heads",
+    of_sample=True,
+    relative=True,
+)
 KNOCKOUTS = "knockouts"  # written by jobs on a run
-# Tables that a run has if they are asked for
-CONTRIBUTIONS, LAYERS, MAPS = EXTRAS = ("contributions", "layers", "maps")
-MAP = "map"  # the column of lists
-OF_LAST, OF_QUESTION = "a", "q"  # whose attention maps are of
+CONTRIBUTIONS, LAYERS, MAPS = "contributions", "layers", "maps"
 TABLES = {
     table.name: table
     for table in (
-        Table("heads", ("layer", "head"), KEYS + FLOWS),
-        Table("samples", (), SAMPLES),
-        Table(CONTRIBUTIONS, ("layer", "head"), KEYS + CONTRIBUTION_COLUMNS),
+        Table("heads", ("layer", "head"), KEYS + FLOWS, sums=SUMS_OF_MASSES),
+        Table("samples", (), SAMPLES, sums=(PARTS_OF_MARGIN,)),
+        Table(
+            CONTRIBUTIONS,
+            ("layer", "head"),
+            KEYS + CONTRIBUTION_COLUMNS,
+            fills=("margin", *_names(PARTS)),
+            sums=(PARTS_OF_HEADS,),
+        ),
         Table(LAYERS, ("layer",), KEYS[:3] + LAYER_COLUMNS),
-        Table(MAPS, ("layer", "head"), KEYS + MAP_COLUMNS),
+        Table(
+            MAPS,
+            ("layer", "head"),
+            KEYS + MAP_COLUMNS,
+            fills=_names(PLACES),
+            sums=(Sum("`map`, with `rest`,", (MAP, "rest"), "does not add up to `mass`", "mass"),),
+            loose=True,
+        ),
         Table(KNOCKOUTS, (), KNOCKOUT_COLUMNS),
     )
 }
+EXTRAS = tuple(table.name for table in TABLES.values() if table.axes)[1:]  # that a run has if they are asked for
 
 
 def heads_columns(flows: Iterable[str]) -> tuple[Column, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from schemas.columns import EXTRAS, FLOW_NAMES, MAPS, OF_LAST, OF_QUESTION
+from schemas.columns import EXTRAS, FLOW_NAMES, TABLES, Column
 from schemas.errors import HeadflowError
 from schemas.files.json_objects import build
 from schemas.jobs.head_sets import HeadSet, wrong_set
@@ -137,7 +137,9 @@ class Manifest:
         for name in ("flows", "tables"):
             if len(set(getattr(self, name))) < len(getattr(self, name)):
                 yield f"{name} names one of its members twice"
-        yield from self._wrong_maps()
+        for name in EXTRAS:
+            for column in TABLES[name].columns:
+                yield from self._wrong_field(name, column)
         if self.removed and (wrong := wrong_set(self.removed)):
             yield f"removed {wrong}"
         for name, wording in self.prompts.items():
@@ -146,13 +148,14 @@ class Manifest:
         if len(self.answer_tokens) not in (0, 2) or len(self.answer_token_ids) != len(self.answer_tokens):
             yield "answer_tokens and answer_token_ids are not two tokens with their ids"
 
-    def _wrong_maps(self) -> Iterator[str]:
-        if (self.maps_of is not None) != (MAPS in self.tables) or self.maps_of not in (None, OF_LAST, OF_QUESTION):
-            yield f"maps_of is {short(self.maps_of)}, with tables {', '.join(self.tables) or 'none'}"
-        if self.maps_heads and (wrong := wrong_set({"heads": self.maps_heads})):
-            yield f"maps_heads {wrong}"
-        elif outside := HeadSet.of({"heads": self.maps_heads}).outside(self.layers, self.heads):
-            yield f"maps_heads {outside}"
+    def _wrong_field(self, table: str, column: Column) -> Iterator[str]:
+        """Values that cannot be in the field of a table's column, see `Column.field`."""
+        value = getattr(self, column.field) if column.field else None
+        if column.choices and ((value is not None) != (table in self.tables) or value not in (None, *column.choices)):
+            yield f"{column.field} is {short(value)}, with tables {', '.join(self.tables) or 'none'}"
+        cells = {"heads": value if column.length else []}
+        if cells["heads"] and (wrong := wrong_set(cells) or HeadSet.of(cells).outside(self.layers, self.heads)):
+            yield f"{column.field} {wrong}"
 
 
 @dataclass(kw_only=True)

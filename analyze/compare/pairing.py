@@ -7,13 +7,13 @@ import pandas as pd
 
 from analyze.compare.sentences import Sentence
 from analyze.tables.frames import Heads
-from schemas.columns import MAPS
+from schemas.columns import TABLES
 from schemas.errors import HeadflowError
 from schemas.manifest import DESCRIPTIVE, Manifest
 from schemas.text import listed, read_answer
 
 SESSION = ("device", "kernel", "batch_size")
-OF_MAPS = ("maps_of", "maps_heads")
+TABLE_OF = {field: table.name for table in TABLES.values() for field in table.fields}  # fields of one table
 DATA = ("question_file_sha256", "num_chunks", "derived")  # fields of the manifest that say which samples, not how
 
 
@@ -96,14 +96,16 @@ def _merged(first: pd.DataFrame, second: pd.DataFrame, by: str) -> pd.DataFrame:
 
 
 def differing_settings(a: Heads, b: Heads) -> pd.DataFrame:
-    """The settings in which two runs differ, with those of their newest sessions, and of maps if both have maps.
+    """The settings in which two runs differ, with those of their newest sessions, and of a table if both have it.
 
     Returns:
         `setting`, `a`, `b` (text); empty if none differs.
     """
     one_of, other_of = _session(a), _session(b)
     names = [
-        name for name in _settings() if name not in OF_MAPS or all(MAPS in each.manifest.tables for each in (a, b))
+        name
+        for name in _settings()
+        if name not in TABLE_OF or all(TABLE_OF[name] in each.manifest.tables for each in (a, b))
     ]
     pairs = [(name, getattr(a.manifest, name), getattr(b.manifest, name)) for name in names]
     pairs += [(name, one_of.get(name), other_of.get(name)) for name in SESSION]

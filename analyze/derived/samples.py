@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from analyze.maps.reading import part_maps
-from analyze.tables.rows import part_rows
-from schemas.columns import MAP, MAPS, OK, REASONS, TABLES
+from analyze.tables.rows import part_lists, part_rows
+from schemas.columns import OK, REASONS, TABLES
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.manifest import Manifest, Session
@@ -89,8 +88,7 @@ def _samples(run: Run, part: Part, wanted: Collection[str]) -> Iterator[tuple[di
         return
     ids = [row["sample_id"] for row in rows if row["status"] == OK]
     values: dict[str, Iterator[Any]] = {table: iter(_values(run, table, part, ids)) for table in run.grids}
-    if MAPS in run.grids:
-        values[MAP] = iter(part_maps(run, part, ids))
+    values |= {name: iter(part_lists(run, table, part, ids)) for name, table in run.lists.items()}
     for row in rows:
         observed = {table: next(each) for table, each in values.items()} if row["status"] == OK else None
         if observed is None and row["reason"] not in REASONS:

@@ -10,11 +10,10 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import rel_entr
 
-from analyze.maps.reading import Maps, sample_maps, wording_maps
+from analyze.maps.reading import Maps, has_map, sample_maps, wording_maps
 from analyze.tables.frames import Heads
 from schemas.columns import MAPS
 from schemas.errors import HeadflowError
-from schemas.store.parts import has_map
 
 Scores = npt.NDArray[np.float64]
 

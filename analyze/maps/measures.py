@@ -15,12 +15,11 @@ from scipy import ndimage
 from scipy.special import entr
 
 from analyze.maps.grids import Grid, common_shape, read_boxes, read_grid
-from analyze.maps.reading import Maps, sample_maps
+from analyze.maps.reading import Maps, has_map, sample_maps
 from analyze.statistics.clusters import Array
 from analyze.tables.frames import Heads
 from analyze.tables.values import Values
 from schemas.errors import HeadflowError
-from schemas.store.parts import has_map
 
 EVEN = 1e-5  # of the mean: a map in float32 is even if no patch has more
 LEAST = 0.01  # of an even map: less counts as this in logarithms

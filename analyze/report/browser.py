@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from analyze.diagnose import pairs_of_questions
-from analyze.maps.reading import sample_maps
+from analyze.maps.reading import has_map, sample_maps
 from analyze.report.measures import LOOKING, MATTERING, Measured
 from analyze.report.packing import Arrays, shortest
 from analyze.statistics.clusters import Clusters
@@ -21,7 +21,6 @@ from analyze.statistics.contrasts import STATES
 from analyze.tables.frames import Heads
 from analyze.tables.values import observed_rows
 from schemas.columns import MAPS
-from schemas.store.parts import has_map
 from schemas.store.thumbnails import read_thumbnail
 
 MOST_MAPS = 2**20  # bytes before they are compressed

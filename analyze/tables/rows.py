@@ -7,9 +7,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.columns import TABLES
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
-from schemas.store.parts import Cells
+from schemas.store.ledger import Part
+from schemas.store.parts import Cells, has_list
 from schemas.store.run import Run
 from schemas.text import listed
 
@@ -51,6 +53,35 @@ def part_cells(
         yield sample, cells.add(sample, *(batch[axis].to_numpy() for axis in cells.sizes)), batch
     if wrong := cells.wrong():
         raise HeadflowError(f"{path} {wrong}; {REMEDY}")
+
+
+def part_lists(run: Run, table: str, part: Part, samples: Sequence[str]) -> list[npt.NDArray[np.float32]]:
+    """The lists of the samples of one part, such as maps, each float32 [cells that have one, values]; cells in order.
+
+    Args:
+        table: one with a column of lists.
+        samples: ids of the part's samples that were observed.
+
+    Raises:
+        HeadflowError: as `part_rows`; or a cell has a list that should have none, or none, or one of another size, or
+            with a null in it.
+    """
+    column, path, kept = TABLES[table].list_column, run.path / table / part.name, has_list(run, table)
+    assert column is not None
+    number = np.cumsum(kept).reshape(kept.shape) - 1
+    found = [[np.empty(0, np.float32)] * int(kept.sum()) for _ in samples]
+    for place, batch in part_rows(run, path, samples, [column.name]):
+        cells, lists = tuple(batch[axis].to_numpy() for axis in TABLES[table].axes), batch[column.name]
+        if (pc.is_valid(lists).to_numpy(zero_copy_only=False) != kept[cells]).any():
+            raise HeadflowError(f"{path}: other heads have a `{column.name}` than its run.json says; run validate")
+        if lists.values.null_count:
+            raise HeadflowError(f"{path}: `{column.name}` has null in its lists; run validate")
+        ends, values, numbers = lists.offsets.to_numpy(), lists.values.to_numpy(), number[cells]
+        for row in np.flatnonzero(kept[cells]):
+            found[place[row]][numbers[row]] = values[ends[row] : ends[row + 1]]
+    if any(len({len(each) for each in lists}) > 1 for lists in found):
+        raise HeadflowError(f"{path}: `{column.name}` of one sample has several sizes; run validate")
+    return [np.stack(lists) for lists in found]
 
 
 def _places(column: pa.DictionaryArray, place: dict[str, int], path: Location) -> npt.NDArray[np.int32]:

@@ -25,7 +25,7 @@ from extract.passes.batching import ImageQuestions, Question
 from extract.passes.forward import Observed, Passes
 from extract.questions.samples import Sample, Skipped, Unusable
 from extract.settings import AUTO, Model
-from schemas.columns import FLOW_NAMES, MAP, MAP_COLUMNS, MAPS, OF_LAST, UNKNOWN
+from schemas.columns import FLOW_NAMES, MAP, MAP_COLUMNS, MAPS, OF_LAST, TABLES, UNKNOWN
 from schemas.errors import HeadflowError
 
 NAMES = [column.name for column in MAP_COLUMNS if column.name not in ("of", MAP)]
@@ -114,7 +114,7 @@ class Looker:
             **{name: values[name] for name in ("prediction", "p_yes", "p_no", "margin")},
             masses=dict(zip(FLOW_NAMES, np.moveaxis(grids["heads"], -1, 0), strict=True)),
             numbers=dict(zip(NAMES, np.moveaxis(grids[MAPS], -1, 0), strict=True)),
-            maps=grids[MAP].reshape(shape),
+            maps=grids[TABLES[MAPS].list_name].reshape(shape),
             box=tuple(values["grid_box"]),
             size=size,
         )

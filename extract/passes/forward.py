@@ -18,7 +18,7 @@ from extract.models.transfer import Download
 from extract.passes.batching import ImageQuestions
 from extract.questions.samples import Sample, Skipped, Unusable
 from extract.residual.tables import ResidualTables
-from schemas.columns import CONTRIBUTIONS, EXTRAS, LAYERS, MAP, MAPS, PARTS
+from schemas.columns import CONTRIBUTIONS, EXTRAS, LAYERS, MAP, MAPS, PARTS, TABLES
 from schemas.errors import HeadflowError
 from schemas.text import one_line
 
@@ -206,7 +206,7 @@ class Passes:
             grids = {name: result[name].numpy() for name in ("heads", *EXTRAS) if name in result}
             if self.maps is not None:
                 values |= self.maps.values(image.pixels)
-                grids[MAP] = result[MAP][:, : len(self.maps.places(image.pixels).tokens)].numpy()
+                grids[TABLES[MAPS].list_name] = result[MAP][:, : len(self.maps.places(image.pixels).tokens)].numpy()
             yield Observed(question.sample, values, grids, image.pixels.thumbnail)
 
 

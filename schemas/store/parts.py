@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.columns import MAP, MAPS, OK, PATCHES, TABLES, Column, arrow_schema
+from schemas.columns import AXES, OK, PATCHES, TABLES, Column, arrow_schema
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.files.writing import aside_name, write_whole
@@ -16,10 +16,9 @@ from schemas.store.ledger import CHUNKS, PART_NAME, Part, ledger_path
 from schemas.store.run import MANIFEST, Run
 from schemas.text import counted, listed
 
-# Of one sample, by table: float32 [layers, heads, columns], or fewer axes, NaN for null; and under `MAP` float32
-# [heads that have a map, patches]
+# Of one sample, by table: float32 [*axes, columns], such as [layers, heads, columns], NaN for null; and by
+# `Table.list_name`, where a table has lists: float32 [cells that have one, values]
 Grids = Mapping[str, npt.NDArray[Any]]
-SIZES = {"layer": "layers", "head": "heads"}  # the manifest's field of an axis
 
 
 def part_name(chunk: int, number: int, *, job: str = "", writer: str = "") -> str:
@@ -40,14 +39,15 @@ def next_number(parts: Sequence[Part]) -> int:
 
 def grid_shape(run: Run, table: str) -> tuple[int, ...]:
     """The shape of what one sample brings to a table with a grid: the sizes of its axes, and its columns of values."""
-    return (*(getattr(run.manifest, SIZES[axis]) for axis in TABLES[table].axes), len(run.values(table)))
+    return (*(getattr(run.manifest, AXES[axis]) for axis in TABLES[table].axes), len(run.values(table)))
 
 
-def has_map(run: Run) -> npt.NDArray[np.bool_]:
-    """Which heads have a map, bool [layers, heads]."""
-    heads = np.zeros((run.manifest.layers, run.manifest.heads), np.bool_)
-    heads[tuple(zip(*run.manifest.maps_heads, strict=True)) or ...] = True
-    return heads
+def has_list(run: Run, table: str) -> npt.NDArray[np.bool_]:
+    """Which cells of a table's grid have a list, bool [*axes], such as [layers, heads]."""
+    there = np.zeros(grid_shape(run, table)[:-1], np.bool_)
+    if (column := TABLES[table].list_column) is not None:
+        there[tuple(zip(*getattr(run.manifest, column.field), strict=True)) or ...] = True
+    return there
 
 
 def write_part(run: Run, part: Part, samples: Sequence[Mapping[str, Any]], grids: Sequence[Grids]) -> None:
@@ -215,10 +215,13 @@ def _grid_table(run: Run, table: str, observed: Sequence[Mapping[str, Any]], gri
     }
     made |= {name: np.tile(axis.ravel(), len(observed)) for name, axis in zip(TABLES[table].axes, axes, strict=True)}
     made |= {column.name: column_of for column, column_of in zip(run.values(table), values.T, strict=True)}
-    if table == MAPS:
-        made["of"] = _repeated([run.manifest.maps_of or ""] * len(observed), cells)
-        made[MAP] = _lists([each[MAP] for each in grids], has_map(run).ravel())
     columns = run.columns(table)
+    for column in columns:
+        if column.length:
+            lists = [each[TABLES[table].list_name] for each in grids]
+            made[column.name] = _lists(lists, has_list(run, table).ravel())
+        elif column.field:
+            made[column.name] = _repeated([getattr(run.manifest, column.field) or ""] * len(observed), cells)
     arrays = [_array(made[column.name], column) for column in columns]
     return pa.table(arrays, schema=arrow_schema(columns))
 
@@ -229,17 +232,17 @@ def _array(values: Any, column: Column) -> pa.Array:
     return pa.array(values, type=column.type, mask=nulls)
 
 
-def _lists(maps: Sequence[npt.NDArray[np.float32]], has_one: npt.NDArray[np.bool_]) -> pa.ListArray:
-    """Maps of all heads of some samples, null in heads that have none.
+def _lists(lists: Sequence[npt.NDArray[np.float32]], has_one: npt.NDArray[np.bool_]) -> pa.ListArray:
+    """Lists of all cells of some samples, null in cells that have none.
 
     Args:
-        maps: of each sample, float32 [heads that have one, patches].
-        has_one: bool [layers x heads].
+        lists: of each sample, float32 [cells that have one, values].
+        has_one: bool [cells].
     """
-    lengths = [has_one * each.shape[1] for each in maps]
+    lengths = [has_one * each.shape[1] for each in lists]
     ends = np.cumsum(np.concatenate([[0], *lengths]), dtype=np.int32)
-    values = np.concatenate([each.ravel() for each in maps]) if maps else np.empty(0, np.float32)
-    return pa.ListArray.from_arrays(ends, pa.array(values), mask=pa.array(np.tile(~has_one, len(maps))))
+    values = np.concatenate([each.ravel() for each in lists]) if lists else np.empty(0, np.float32)
+    return pa.ListArray.from_arrays(ends, pa.array(values), mask=pa.array(np.tile(~has_one, len(lists))))
 
 
 def _repeated(values: Sequence[str], times: int) -> pa.DictionaryArray:

@@ -4,7 +4,7 @@ RUN/run.json                     the manifest, written once
 RUN/chunks/00000.json            a chunk's ledger: which parts count
 RUN/heads/part-00000-00000.parquet     one row per (sample, layer, head)
 RUN/samples/part-00000-00000.parquet   one row per sample, skipped ones included
-RUN/contributions, RUN/layers, RUN/maps    the same, where they were asked for
+RUN/TABLE/part-00000-00000.parquet     further tables, where they were asked for
 RUN/thumbnails/SHA256.jpg        small pictures of the images, where they were asked for
 """
 
@@ -68,6 +68,11 @@ class Run:
     def grids(self) -> tuple[str, ...]:
         """The tables that have a grid of rows for each observed sample."""
         return "heads", *self.manifest.tables
+
+    @property
+    def lists(self) -> dict[str, str]:
+        """Of these tables those that have lists, by `Table.list_name`."""
+        return {TABLES[name].list_name: name for name in self.grids if TABLES[name].list_name}
 
     def part_paths(self, table: str) -> list[Location]:
         """The files of a table, in the order of `parts`."""

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
-from schemas.columns import MAP, MAPS, OK, REASONS, SKIPPED
+from schemas.columns import OK, REASONS, SKIPPED
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.files.writing import write_text_once
@@ -30,7 +30,7 @@ from schemas.store.parts import (
     check_ledger,
     damaged_parts,
     grid_shape,
-    has_map,
+    has_list,
     next_number,
     part_name,
     remove_leftovers,
@@ -42,7 +42,7 @@ from schemas.store.thumbnails import write_thumbnail
 from schemas.text import one_line
 
 ROWS_PER_PART = 2**17  # of `heads`: 128 samples of a model with 32 x 32 heads, about 7 MB
-BYTES_PER_PART = 2**25  # of maps: 15 samples of such a model with 24 x 24 patches
+BYTES_PER_PART = 2**25  # of lists: maps of 15 samples of such a model with 24 x 24 patches
 SAMPLES_PER_PART = 2**12  # if most samples are skipped
 SECONDS_PER_PART = 60  # of a slow model: what is gathered is lost if the process is killed
 TO_RESUME = "the same command resumes it, unless it overwrites"
@@ -56,7 +56,7 @@ def now() -> str:
 class RunWriter:
     """Writes a run, or a chunk of it: `add` or `skip` each sample in order, then `finish`.
 
-    Holds at most twice `ROWS_PER_PART` rows of `heads` and `BYTES_PER_PART` of maps: a part that is gathered, and
+    Holds at most twice `ROWS_PER_PART` rows of `heads` and `BYTES_PER_PART` of lists: a part that is gathered, and
     one that is written meanwhile. An error while a part is written is raised when the next one is handed over, or at
     the end.
 
@@ -108,7 +108,7 @@ class RunWriter:
         self._history = history
         self._samples: list[dict[str, Any]] = []
         self._grids: list[Grids] = []
-        self._map_bytes = 0  # of what is gathered
+        self._list_bytes = 0  # of what is gathered
         self._thumbnails: dict[str, bytes] = {}
         self._since = 0.0  # when the first sample of those gathered came
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
@@ -170,14 +170,14 @@ class RunWriter:
         Args:
             sample: values by column name of `samples`, without `status`; what is absent becomes null.
             grids: by table of `Run.grids`, float32 [*axes, columns], such as [layers, heads, flows] for `heads`, in the
-                order of `Run.values`; NaN in a column that may be null is null. In a run with maps also `MAP`,
-                float32 [heads that have a map, patches].
+                order of `Run.values`; NaN in a column that may be null is null. And by name of `Run.lists`, float32
+                [cells that have a list, values].
             thumbnail: the JPEG of a small picture of its image, `image_sha256`.
 
         Raises:
             ValueError: values of another shape, or not finite, or of a sample that is in the run.
         """
-        expected = {*self.run.grids, *([MAP] if MAPS in self.run.grids else [])}
+        expected = {*self.run.grids, *self.run.lists}
         if grids.keys() != expected:
             raise ValueError(f"there are values of {', '.join(grids)}, and not of {', '.join(sorted(expected))}")
         if thumbnail is not None:
@@ -186,11 +186,12 @@ class RunWriter:
 
     def _checked(self, name: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Values of one sample as they are written; raises `ValueError` if they do not fit the run."""
-        if name == MAP:
-            if values.dtype != np.float32 or values.ndim != 2 or len(values) != has_map(self.run).sum():
-                raise ValueError(f"maps are {values.dtype} {values.shape}")
+        if name in self.run.lists:
+            number = has_list(self.run, self.run.lists[name]).sum()
+            if values.dtype != np.float32 or values.ndim != 2 or len(values) != number:
+                raise ValueError(f"lists of {name} are {values.dtype} {values.shape}")
             if not np.isfinite(values).all():
-                raise ValueError("maps are not finite")
+                raise ValueError(f"lists of {name} are not finite")
             return values
         if values.shape != (expected := grid_shape(self.run, name)):
             raise ValueError(f"the values of {name} have shape {values.shape}, not {expected}")
@@ -260,7 +261,7 @@ class RunWriter:
         self._wait()
         if self._samples:
             self._writing = self._thread.submit(self._write_part, self._samples, self._grids, self._thumbnails)
-            self._samples, self._grids, self._thumbnails, self._map_bytes = [], [], {}, 0
+            self._samples, self._grids, self._thumbnails, self._list_bytes = [], [], {}, 0
 
     def _wait(self) -> None:
         if self._writing is not None:
@@ -277,9 +278,9 @@ class RunWriter:
         self._samples.append(sample)
         if grids is not None:
             self._grids.append(grids)
-            self._map_bytes += grids[MAP].nbytes if MAP in grids else 0
+            self._list_bytes += sum(grids[name].nbytes for name in self.run.lists)
         rows = len(self._grids) * self.run.manifest.layers * self.run.manifest.heads
-        full = rows >= ROWS_PER_PART or self._map_bytes >= BYTES_PER_PART or len(self._samples) >= SAMPLES_PER_PART
+        full = rows >= ROWS_PER_PART or self._list_bytes >= BYTES_PER_PART or len(self._samples) >= SAMPLES_PER_PART
         if full or monotonic() - self._since >= SECONDS_PER_PART:
             self._hand_over()
 

@@ -4,16 +4,16 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.columns import CONTRIBUTIONS, MAPS, OK, PARTS, PLACES, REASONS, SKIPPED
+from schemas.columns import OK, REASONS, SKIPPED, TABLES
 from schemas.files.locations import Location
 from schemas.store.run import MANIFEST, Run
 from schemas.text import listed
-from schemas.validation.limits import differs, outside
+from schemas.validation.limits import TOLERANCE, outside
 from schemas.validation.parts import PartTask, each_part
+from schemas.validation.values import check_sum
 from schemas.workers.tasks import Workers
 
 
@@ -76,28 +76,9 @@ def _wrong_values(
     if unknown:
         yield f"{path}: `prompt` names wordings that {MANIFEST} does not have: {listed(sorted(unknown))}"
     yield from outside(path, content, run.columns("samples"))
-    if CONTRIBUTIONS in run.manifest.tables:
-        yield from _check_parts(path, content)
-    if MAPS in run.manifest.tables:
-        yield from _check_places(path, content)
-
-
-def _check_parts(path: Location, samples: pa.Table) -> Iterator[str]:
-    """That `d_embedding`, `d_heads` and the others are there for each observed sample, and add up to its margin."""
-    names = [column.name for column in PARTS]
-    observed = samples.filter(pc.equal(samples["status"], OK))
-    if missing := [name for name in ("margin", *names) if observed[name].null_count]:
-        yield f"{path}: {', '.join(missing)} is null in rows of observed samples, though contributions were asked for"
-        return
-    margin = observed["margin"].to_numpy().astype(np.float64)
-    parts = np.array([observed[name].to_numpy().astype(np.float64) for name in names])
-    size = np.maximum(1, np.abs(parts).max(axis=0, initial=0))
-    what = "the sum of d_embedding, d_heads, d_mlp, d_bias and d_rest"
-    yield from differs(path, what, "is not `margin`", parts.sum(axis=0) / size, margin / size)
-
-
-def _check_places(path: Location, samples: pa.Table) -> Iterator[str]:
-    """That the size of the image and the grid of its maps are there for each observed sample."""
-    observed = samples.filter(pc.equal(samples["status"], OK))
-    if missing := [column.name for column in PLACES if observed[column.name].null_count]:
-        yield f"{path}: {', '.join(missing)} is null in rows of observed samples, though maps were asked for"
+    observed = content.filter(pc.equal(content["status"], OK))
+    for table in run.grids:
+        if missing := [name for name in TABLES[table].fills if observed[name].null_count]:
+            yield f"{path}: {', '.join(missing)} is null in rows of observed samples, though {table} were asked for"
+    for each in TABLES["samples"].sums:
+        yield from check_sum(path, observed, each, TOLERANCE)

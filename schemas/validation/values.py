@@ -1,50 +1,73 @@
-"""Whether the values of tables with a grid can be."""
+"""Whether the values of tables with a grid can be, by the declarations of `schemas.columns`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.columns import CONTRIBUTION_COLUMNS, CONTRIBUTIONS, MAP, MAPS, PARTITIONS
+from schemas.columns import TABLES, Column, Sum
 from schemas.files.locations import Location
 from schemas.files.ranges import SLACK
 from schemas.manifest import IMPORTED
-from schemas.roles import ROLES, TEXT
-from schemas.store.parts import has_map
+from schemas.store.parts import has_list
 from schemas.store.run import Run
 from schemas.text import counted, listed
 from schemas.validation.limits import HALF, TOLERANCE, TOLERANCE_OF_HALF, differs, outside
 
+Numbers = npt.NDArray[np.float64]
+
 
 def check_values(run: Run, table: str, path: Location, content: pa.Table) -> Iterator[str]:
-    """Check what a table has beside its grid."""
+    """Check what a table has beside its grid: ranges, texts that the manifest has, lists, and sums."""
     half = run.manifest.dtype in HALF or run.manifest.source == IMPORTED  # records may be of a run in half precision
     tolerance = TOLERANCE_OF_HALF if half else TOLERANCE
-    yield from outside(path, content, run.columns(table), SLACK if table == MAPS else tolerance)
-    if table == "heads":
-        yield from _check_flows(path, content, run.manifest.flows, tolerance)
-    if table == CONTRIBUTIONS:
-        yield from _check_contributions(run, path, content)
-    if table == MAPS:
-        yield from _check_maps(run, path, content)
+    columns = run.columns(table)
+    yield from outside(path, content, columns, SLACK if TABLES[table].loose else tolerance)
+    unsound = set()
+    for column in columns:
+        if column.length:
+            if not (yield from _check_lists(run, path, content, column)):
+                unsound.add(column.name)
+        elif column.field and (others := set(content[column.name].to_pylist()) - {getattr(run.manifest, column.field)}):
+            known = getattr(run.manifest, column.field)
+            yield f"{path}: `{column.name}` is {listed(sorted(others))}, and the manifest's {table} are of {known}"
+    there = {column.name for column in columns} - unsound
+    for each in TABLES[table].sums:
+        if each.of_sample:
+            samples = run.read_part(run.path / "samples" / path.name, ["sample_id", str(each.total)], checked=False)
+            yield from _check_sums_of_samples(path, content, samples, each)
+        elif there.issuperset(names_of(each)):
+            yield from check_sum(path, content, each, tolerance)
 
 
-def _check_flows(path: Location, content: pa.Table, flows: Sequence[str], tolerance: float) -> Iterator[str]:
-    """Partitions that sum to 1, `v2t` equal to the masses it is made of."""
-    values = {name: content[name].to_numpy() for name in flows}
-    for group, columns in PARTITIONS.items():
-        names = [column.name for column in columns]
-        if set(names) <= set(flows):
-            total = _sum([values[name] for name in names])
-            yield from differs(path, f"the partition {group}2*", "does not sum to 1", total, 1.0, tolerance)
-    names = [f"v2{ROLES[role].short}" for role in TEXT]
-    if {"v2t", *names} <= set(flows):
-        yield from differs(path, "v2t", "is not the sum of its parts", values["v2t"], _sum([values[n] for n in names]))
+def names_of(each: Sum) -> list[str]:
+    """The columns that a sum is about."""
+    return [*each.parts, *([each.total] if isinstance(each.total, str) else [])]
 
 
-def _sum(columns: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float64]:
+def check_sum(path: Location, content: pa.Table, each: Sum, tolerance: float) -> Iterator[str]:
+    """Rows in which columns do not add up to another.
+
+    Args:
+        tolerance: where they are to add up to a number, as an attention's masses to 1, which carry the error of its
+            softmax; sums of numbers that were written carry that of rounding only.
+    """
+    names = names_of(each)
+    if any(content[name].null_count for name in names):
+        known = [pc.is_valid(content[name]).to_numpy() for name in names]
+        content = content.filter(pa.array(np.logical_and.reduce(known)))
+    parts = [_row_sums(content[name]) for name in each.parts]
+    total, error = sum_of(parts), TOLERANCE if isinstance(each.total, str) else tolerance
+    expected = content[each.total].to_numpy() if isinstance(each.total, str) else each.total
+    if each.relative:
+        size = np.maximum(1, sum_of([np.abs(part) for part in parts]))
+        total, expected = total / size, expected / size
+    yield from differs(path, each.what, each.how, total, expected, error)
+
+
+def sum_of(columns: Sequence[npt.NDArray[np.floating]]) -> Numbers:
     """The sum of several columns, float64 [rows]."""
     total = columns[0].astype(np.float64)
     for column in columns[1:]:
@@ -52,46 +75,58 @@ def _sum(columns: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float64]:
     return total
 
 
-def _check_contributions(run: Run, path: Location, content: pa.Table) -> Iterator[str]:
-    """That the rows of each sample in `contributions` add up to its `d_heads`."""
-    samples = run.read_part(run.path / "samples" / path.name, checked=False)
-    total = sum(content[column.name].to_numpy().astype(np.float64) for column in CONTRIBUTION_COLUMNS)
-    size = sum(np.abs(content[column.name].to_numpy().astype(np.float64)) for column in CONTRIBUTION_COLUMNS)
+def _row_sums(column: pa.ChunkedArray) -> npt.NDArray[np.floating]:
+    """A column, none of whose values is null; of lists, which are not empty, their sums."""
+    if not pa.types.is_list(column.type):
+        return column.to_numpy()
+    lists = column.combine_chunks()
+    lengths = pc.list_value_length(lists).to_numpy()
+    starts = np.cumsum(lengths, dtype=np.int64) - lengths
+    values = lists.flatten().to_numpy()
+    return np.add.reduceat(values, starts, dtype=np.float64) if len(starts) else np.empty(0)
+
+
+def _check_sums_of_samples(path: Location, content: pa.Table, samples: pa.Table, each: Sum) -> Iterator[str]:
+    """Samples whose rows do not add up to a column of `samples`."""
+    parts = [content[name].to_numpy().astype(np.float64) for name in each.parts]
     ids = content["sample_id"].combine_chunks()
     names, codes = ids.dictionary.to_pylist(), ids.indices.to_numpy()
-    sums, sizes = (np.bincount(codes, each, minlength=len(names)) for each in (total, size))
-    expected = dict(zip(samples["sample_id"].to_pylist(), samples["d_heads"].to_pylist(), strict=True))
+    sums, sizes = (
+        np.bincount(codes, sum_of(some), minlength=len(names)) for some in (parts, [np.abs(part) for part in parts])
+    )
+    expected = dict(zip(samples["sample_id"].to_pylist(), samples[str(each.total)].to_pylist(), strict=True))
     known = np.array([expected.get(name) is not None for name in names])
-    heads = np.array([expected.get(name) or 0.0 for name in names])
+    totals = np.array([expected.get(name) or 0.0 for name in names])
     with np.errstate(invalid="ignore"):  # what is infinite was said above
-        sums, heads = (each[known] / np.maximum(1, sizes[known]) for each in (sums, heads))
-    yield from differs(path, "the sum of a sample's rows", "is not its `d_heads`", sums, heads)
+        scale = np.maximum(1, sizes[known]) if each.relative else 1.0
+        yield from differs(path, each.what, each.how, sums[known] / scale, totals[known] / scale)
 
 
-def _check_maps(run: Run, path: Location, content: pa.Table) -> Iterator[str]:
-    """Maps of the heads that were asked for, as large as their grids, that add up to the mass."""
-    if others := set(content["of"].to_pylist()) - {run.manifest.maps_of}:
-        yield f"{path}: `of` is {listed(sorted(others))}, and the manifest's maps are of {run.manifest.maps_of}"
-    layer, head, maps = content["layer"].to_numpy(), content["head"].to_numpy(), content[MAP].combine_chunks()
-    inside = (layer >= 0) & (layer < run.manifest.layers) & (head >= 0) & (head < run.manifest.heads)
-    asked = has_map(run)[np.where(inside, layer, 0), np.where(inside, head, 0)]
-    there = pc.is_valid(maps).to_numpy(zero_copy_only=False)
-    if wrong := int((inside & (there != asked)).sum()):
-        yield f"{path}: `map` is null, or not, in {counted(wrong, 'row')} against `maps_heads` of the manifest"
-    samples = run.read_part(run.path / "samples" / path.name, checked=False)
-    patches = pc.multiply(samples["grid_rows"], samples["grid_columns"]).to_pylist()
-    sizes = dict(zip(samples["sample_id"].to_pylist(), patches, strict=True))
+def _check_lists(run: Run, path: Location, content: pa.Table, column: Column) -> Generator[str, None, bool]:
+    """Check that cells have lists which are to have them, as long as `samples` says; returns whether sums can be."""
+    table, lists = path.parent.name, content[column.name].combine_chunks()
+    asked = has_list(run, table)
+    places = [content[axis].to_numpy() for axis in TABLES[table].axes]
+    inside = np.logical_and.reduce(
+        [(place >= 0) & (place < size) for place, size in zip(places, asked.shape, strict=True)]
+    )
+    there = pc.is_valid(lists).to_numpy(zero_copy_only=False)
+    expected = asked[tuple(np.where(inside, place, 0) for place in places)]
+    if wrong := int((inside & (there != expected)).sum()):
+        rows = counted(wrong, "row")
+        yield f"{path}: `{column.name}` is null, or not, in {rows} against `{column.field}` of the manifest"
+    if nulls := lists.drop_null().flatten().null_count:
+        yield f"{path}: `{column.name}` has null in its lists, {counted(nulls, 'time')}"
+        return False
+    samples = run.read_part(run.path / "samples" / path.name, ["sample_id", *column.length], checked=False)
+    known = [
+        dict(zip(samples["sample_id"].to_pylist(), samples[name].to_pylist(), strict=True)) for name in column.length
+    ]
     ids = content["sample_id"].combine_chunks()
-    expected = np.array([sizes.get(name) or 0 for name in ids.dictionary.to_pylist()])[ids.indices.to_numpy()][there]
-    weights = maps.drop_null().flatten()
-    if weights.null_count:
-        yield f"{path}: `map` has null in its lists, {counted(weights.null_count, 'time')}"
-        return
-    lengths = pc.list_value_length(maps).drop_null().to_numpy()
-    if wrong := int(((lengths != expected) | (lengths == 0)).sum()):
-        yield f"{path}: `map` has another length than `grid_rows` times `grid_columns` in {counted(wrong, 'row')}"
-        return
-    starts = np.cumsum(lengths, dtype=np.int64) - lengths
-    totals = np.add.reduceat(weights.to_numpy(), starts, dtype=np.float64) if len(starts) else np.empty(0)
-    mass, rest = (content[name].to_numpy()[there] for name in ("mass", "rest"))
-    yield from differs(path, "`map`, with `rest`,", "does not add up to `mass`", totals + rest, mass)
+    sizes = [int(np.prod([each.get(name) or 0 for each in known])) for name in ids.dictionary.to_pylist()]
+    lengths = pc.list_value_length(lists).drop_null().to_numpy()
+    if wrong := int(((lengths != np.array(sizes)[ids.indices.to_numpy()][there]) | (lengths == 0)).sum()):
+        product = " times ".join(f"`{name}`" for name in column.length)
+        yield f"{path}: `{column.name}` has another length than {product} in {counted(wrong, 'row')}"
+        return False
+    return True

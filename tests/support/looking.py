@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from schemas.columns import MAP, MAPS, OF_LAST
+from schemas.columns import MAPS, OF_LAST, TABLES
 from tests.support.maps import VALUES, describe
 from tests.support.runs import flows, sample, start
 
@@ -58,7 +58,11 @@ def write_looking(
             mine = row | ({"sample_id": f"{row['sample_id']}@{name}", "prompt": name} if name else {})
             writer.add(
                 mine,
-                {"heads": flows(random, layers, heads), MAPS: grid.astype(np.float32), MAP: drawn.astype(np.float32)},
+                {
+                    "heads": flows(random, layers, heads),
+                    MAPS: grid.astype(np.float32),
+                    TABLES[MAPS].list_name: drawn.astype(np.float32),
+                },
             )
     writer.finish()
     return path
