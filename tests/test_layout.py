@@ -69,9 +69,14 @@ def layer(name: str) -> int:
     return LAYERS.index(parts[1]) if parts[1] in LAYERS else len(LAYERS)
 
 
+def every_module() -> dict[str, Path]:
+    """The modules of all packages, by name."""
+    return {name: path for package in FORBIDDEN for name, path in modules(package).items()}
+
+
 def graph() -> dict[str, set[str]]:
     """Which module of ours imports which, at any place in its code."""
-    ours = {name: path for package in FORBIDDEN for name, path in modules(package).items()}
+    ours = every_module()
     return {name: (imported(path.read_text()) & ours.keys()) - {name} for name, path in ours.items()}
 
 
@@ -144,6 +149,31 @@ def test_no_imports_in_a_circle():
 
 def test_the_check_of_circles_can_fail():
     assert find_cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == ["b", "c"]
+
+
+def between_packages(imports: dict[str, set[str]], packages: set[str]) -> dict[str, set[str]]:
+    """Which package inside a stage, such as `analyze.tables`, imports which other one; modules beside them are none."""
+
+    def package(name: str) -> str:
+        return ".".join(name.split(".")[:2])
+
+    found: dict[str, set[str]] = {each: set() for each in packages}
+    for name in (each for each in imports if package(each) in packages):
+        found[package(name)] |= ({package(other) for other in imports[name]} & packages) - {package(name)}
+    return found
+
+
+def test_packages_inside_a_stage_do_not_import_each_other_in_a_circle():
+    inside = {name for name, path in every_module().items() if path.name == "__init__.py" and name.count(".") == 1}
+    assert {"analyze.tables", "extract.attention", "schemas.store"} <= inside
+    assert find_cycle(between_packages(graph(), inside)) == []
+
+
+def test_the_check_of_circles_of_packages_can_fail():
+    imports = {"analyze.a.x": {"analyze.b.y", "analyze.cli"}, "analyze.b.y": set(), "analyze.b.z.w": {"analyze.a.v"}}
+    found = between_packages(imports, {"analyze.a", "analyze.b"})
+    assert find_cycle(found)
+    assert not find_cycle(between_packages(imports | {"analyze.b.z.w": {"analyze.b.y"}}, {"analyze.a", "analyze.b"}))
 
 
 @pytest.mark.parametrize("package", FORBIDDEN)

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analyze.statistics.clusters import Array, Clusters
+from analyze.statistics.clusters import Array, Clusters, ImageSums
 from analyze.statistics.intervals import mean_interval
 from analyze.tables.frames import Heads
-from analyze.tables.image_sums import ImageSums
 from analyze.tables.text_scope import TextScope
 from analyze.tables.values import Values, observed_rows, sample_values
 from schemas.workers.tasks import HERE, Workers

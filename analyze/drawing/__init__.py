@@ -3,7 +3,6 @@
 page           the width and the letters that pictures are made for
 figures        style, titles, margins, and files of pictures
 panels         a picture of `analyze.pictures` -> a figure
-labels         the mass columns in words and colours
 fonts, texts   text that can be drawn; text that fits
 histograms     stacked histograms
 heads          bars for each head, and layer x head heatmaps

@@ -15,10 +15,10 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import LogLocator
 
 from analyze.drawing.figures import short_tick_labels
-from analyze.drawing.labels import colour
 from analyze.drawing.page import LETTERS, SMALLER, across, printed, size_of
 from analyze.drawing.texts import lines_height, width_of, wrap
-from analyze.tables.text_scope import Array
+from analyze.pictures.labels import colour
+from analyze.statistics.clusters import Array
 
 TICKS = 16  # labels on an axis of layers or heads, at most about
 CLEARER = 1.5  # how many times the colours of a linear scale a logarithmic one must give the middle half of heads

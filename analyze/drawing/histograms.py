@@ -14,8 +14,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 
-from analyze.drawing.labels import colour
-from analyze.tables.text_scope import Array
+from analyze.pictures.labels import colour
+from analyze.statistics.clusters import Array
 
 
 def draw_stacked_histogram(

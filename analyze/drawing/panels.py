@@ -12,11 +12,11 @@ from matplotlib.ticker import MaxNLocator
 from analyze.drawing.figures import figure_below_title, new_figure, place_panels, short_tick_labels
 from analyze.drawing.heads import BAR, draw_head_map, draw_layer_row, map_size
 from analyze.drawing.histograms import draw_stacked_histogram
-from analyze.drawing.labels import CROSSINGS, colour, label, target
 from analyze.drawing.page import LETTERS, SMALLER, across, panels_across, printed, size_of
 from analyze.drawing.results.signed import signed_figure
 from analyze.drawing.texts import PAD, legend_height, letters_for, lines_height, put_legend
 from analyze.pictures.kinds import HeadMap, Histogram, LayerBars, LayerHistograms, Panel, Picture, SignedMap
+from analyze.pictures.labels import CROSSINGS, colour, label, target
 
 GRID_COLUMNS = 8  # layers in a row, at most
 NARROWEST_LAYER = 0.92  # inches

@@ -5,5 +5,6 @@ of_run       the pictures of a run, from its tally
 signed       contributions and effects of heads
 overlays     maps on images
 images       these images
+labels       the mass columns in words and colours
 file_names   file names made from categories
 """

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analyze.tables.text_scope import Array
+from analyze.statistics.clusters import Array
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analyze.drawing.labels import CROSSINGS, by_queries, label
 from analyze.pictures.file_names import file_names
 from analyze.pictures.kinds import HeadMap, Histogram, LayerBars, LayerHistograms, Panel, Picture, highest
+from analyze.pictures.labels import CROSSINGS, by_queries, label
+from analyze.statistics.clusters import Array
 from analyze.tables.frames import Heads
 from analyze.tables.tallies import Tally
-from analyze.tables.text_scope import Array, TextScope
+from analyze.tables.text_scope import TextScope
 from schemas.manifest import ORIGINAL
 from schemas.text import counted
 

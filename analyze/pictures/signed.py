@@ -6,10 +6,10 @@ mme_head_map_effect_{job}      mean effect of knocking out each head
 
 from collections.abc import Iterator, Sequence
 
-from analyze.drawing.labels import target
 from analyze.knockouts.effects import contribution_blocks, effect_blocks, means_of
 from analyze.knockouts.jobs import head_cells, job_in_words
 from analyze.pictures.kinds import SignedMap
+from analyze.pictures.labels import target
 from analyze.statistics.clusters import Array
 from analyze.tables.frames import Heads
 from analyze.tables.values import observed_samples

@@ -11,7 +11,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from analyze.drawing.labels import colour
+from analyze.pictures.labels import colour
 from analyze.report.comparison import Compared, Rows, flows_of
 from analyze.report.words import Words
 from analyze.statistics.clusters import Array

@@ -16,7 +16,7 @@ import numpy as np
 import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from analyze.drawing.labels import by_queries, colour
+from analyze.pictures.labels import by_queries, colour
 from analyze.report import browser, charts, comparison, overview
 from analyze.report.measures import CONTRIBUTING, KINDS, LOOKING, MATTERING, Measure, Measured, measure
 from analyze.report.packing import Arrays, plain, script_json

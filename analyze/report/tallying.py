@@ -12,11 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analyze.statistics.clusters import Array, Clusters, Codes
+from analyze.statistics.clusters import Array, Clusters, Codes, ImageSums
 from analyze.statistics.intervals import mean_interval
 from analyze.statistics.reliability import rank_correlation, spearman_brown, split_half
 from analyze.tables.bins import bin_index
-from analyze.tables.image_sums import ImageSums
 
 GROUPS = 20
 HIGHEST = 5  # samples that are kept for each head

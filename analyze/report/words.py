@@ -5,8 +5,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from analyze.drawing.labels import SOURCES, label
-from analyze.drawing.labels import target as target_of
+from analyze.pictures.labels import SOURCES, label
+from analyze.pictures.labels import target as target_of
 
 LANGUAGES = {"en": 0, "zh": 1}
 FILE = Path(__file__).parent / "templates" / "words.toml"

@@ -1,4 +1,4 @@
-"""Which sample is of which image, and which image of which category.
+"""Which sample is of which image, and which image of which category; sums over images.
 
 Questions on one image share what the model saw, so the image is what is resampled, within its category. With questions
 as units, intervals are too short: for V2T, which is the same for all questions on one image, by the root of 2 in MME.
@@ -6,16 +6,19 @@ as units, intervals are too short: for V2T, which is the same for all questions 
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
+
+if TYPE_CHECKING:  # workers do without pandas
+    import pandas as pd
 
 Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 
 
-def image_names(samples: pd.DataFrame) -> pd.Series:
+def image_names(samples: "pd.DataFrame") -> "pd.Series":
     """What tells the image of each row of `samples`: its hash, or else its name, its `question_id` or the sample."""
     name = samples["image_sha256"].fillna(samples["image"]).fillna(samples["question_id"])
     return name.fillna(samples["sample_id"].astype(str))
@@ -36,7 +39,7 @@ class Clusters:
     categories: list[str]
 
     @classmethod
-    def of(cls, samples: pd.DataFrame) -> "Clusters":
+    def of(cls, samples: "pd.DataFrame") -> "Clusters":
         """From rows of the table `samples`. The same image in two categories counts as two.
 
         Images are told apart as in `image_names`.
@@ -44,8 +47,10 @@ class Clusters:
         return cls.by_name(image_names(samples), samples["category"].astype(str))
 
     @classmethod
-    def by_name(cls, image: pd.Series, category: pd.Series) -> "Clusters":
+    def by_name(cls, image: "pd.Series", category: "pd.Series") -> "Clusters":
         """From the name of each sample's image, and of its category."""
+        import pandas as pd
+
         frame = pd.DataFrame({"category": category.array, "image": image.array})
         codes = frame.groupby(["category", "image"], sort=False).ngroup().to_numpy().astype(np.int64)
         first = frame["category"].groupby(codes).first()
@@ -88,3 +93,69 @@ class Clusters:
         """Means over the samples of each image; arguments and result as for `sums`."""
         sums = self.sums(values)
         return sums / self.counts.reshape(-1, *[1] * (sums.ndim - 1))
+
+
+@dataclass(frozen=True)
+class ImageSums:
+    """Sums over images, each float64 of one shape, such as [categories, layers, flows].
+
+    Attributes:
+        images: how many.
+        total: of S, the sum of an image's values.
+        squares: of S².
+        products: of S n, where n is the number of the image's values.
+        number: of n.
+        number_squares: of n².
+    """
+
+    images: Array
+    total: Array
+    squares: Array
+    products: Array
+    number: Array
+    number_squares: Array
+
+    @classmethod
+    def of(cls, sums: Array, counts: Array) -> "ImageSums":
+        """Of some images, from their sums and numbers of values, [images, ...] both."""
+        return cls(*(each.sum(axis=0) for each in _terms(sums, counts)))
+
+    @classmethod
+    def by_group(cls, sums: Array, counts: Array, group: Codes, groups: int) -> "ImageSums":
+        """Of the images of each group, such as a category: [groups, ...].
+
+        Args:
+            sums, counts: [images, ...] both.
+            group: of each image, [images].
+        """
+        found = cls.none((groups, *sums.shape[1:]))
+        for name, term in zip(cls.__dataclass_fields__, _terms(sums, counts), strict=True):
+            np.add.at(getattr(found, name), group, term)
+        return found
+
+    @classmethod
+    def none(cls, shape: tuple[int, ...]) -> "ImageSums":
+        """Of no image."""
+        return cls(*(np.zeros(shape) for _ in cls.__dataclass_fields__))
+
+    def add(self, other: "ImageSums", place: npt.NDArray[np.int64]) -> None:
+        """Add the sums over other images to the entries at some places of the first axis, such as categories."""
+        for name in self.__dataclass_fields__:
+            getattr(self, name)[place] += getattr(other, name)
+
+    def __add__(self, other: "ImageSums") -> "ImageSums":
+        """The sums over the images of both."""
+        return ImageSums(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
+
+    def sum(self, axis: int) -> "ImageSums":
+        """The sums over the images of all entries of an axis, such as categories; it stays, with one entry."""
+        return ImageSums(*(getattr(self, name).sum(axis=axis, keepdims=True) for name in self.__dataclass_fields__))
+
+    def at(self, *place: int | slice) -> "ImageSums":
+        """The entries at a place."""
+        return ImageSums(*(getattr(self, name)[place] for name in self.__dataclass_fields__))
+
+
+def _terms(sums: Array, counts: Array) -> tuple[Array, ...]:
+    """What is summed over images, in the order of the fields of `ImageSums`."""
+    return (counts > 0).astype(np.float64), sums, sums**2, sums * counts, counts, counts**2

@@ -5,8 +5,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from analyze.statistics.bootstrap import LEVEL, Bootstrap, Interval
-from analyze.statistics.clusters import Array, Clusters, Codes
-from analyze.tables.image_sums import ImageSums
+from analyze.statistics.clusters import Array, Clusters, Codes, ImageSums
 
 FEW_IMAGES = 20  # below, percentile intervals are too short
 LEAST = 5  # images on the rarer side of a share, likewise

@@ -7,6 +7,6 @@ text_scope   which tokens `t2v` and `v2t` count as text
 bins         bins of attention values, for histograms and for quantiles
 grid         the groups of a tally
 tallies      the rows of a run added up by group: counts, sums, extremes and histograms; all that readers need
-image_sums   sums over images, for intervals of means
+open_images  the images of a tally, whose samples may be in several tasks
 values       the values of each sample, as arrays
 """

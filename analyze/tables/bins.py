@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from analyze.tables.text_scope import Array
+from analyze.statistics.clusters import Array
 from schemas.errors import HeadflowError
 
 Index = npt.NDArray[np.int32]

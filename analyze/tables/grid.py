@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from analyze.statistics.clusters import Array
 from analyze.tables.bins import FINE
-from analyze.tables.text_scope import Array
 
 
 @dataclass(frozen=True)

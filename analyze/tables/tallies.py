@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analyze.statistics.clusters import Clusters, Codes
+from analyze.statistics.clusters import Array, Clusters, Codes, ImageSums
 from analyze.tables.bins import EDGES
 from analyze.tables.frames import Heads
 from analyze.tables.grid import Grid
-from analyze.tables.image_sums import Images, ImageSums, OpenImages, closed
+from analyze.tables.open_images import Images, OpenImages, closed
 from analyze.tables.parts.sums import Found, SpreadSums, Sums, TallyTask, add_up
-from analyze.tables.text_scope import Array, TextScope
+from analyze.tables.text_scope import TextScope
 from schemas.workers.tasks import HERE, Workers, divided
 
 

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from analyze.statistics.clusters import Array
 from schemas.errors import HeadflowError
 from schemas.manifest import EXTRACTED, Manifest
 from schemas.roles import ROLES
 
 if TYPE_CHECKING:  # workers do without pandas
     import pandas as pd
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

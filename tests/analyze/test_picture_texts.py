@@ -11,9 +11,9 @@ from matplotlib.colors import to_hex, to_rgb
 
 from analyze.drawing.figures import style
 from analyze.drawing.fonts import drawable, undrawable
-from analyze.drawing.labels import COLOURS, by_queries, colour, target
 from analyze.drawing.panels import draw
 from analyze.drawing.texts import fill, fit, width_of
+from analyze.pictures.labels import COLOURS, by_queries, colour, target
 from analyze.pictures.of_run import Pictures, subject
 from analyze.tables.bins import bin_edges
 from analyze.tables.frames import open_heads

@@ -22,11 +22,10 @@ from analyze.prompts import compare_prompts
 from analyze.scores.intervals import score_intervals
 from analyze.scores.mme import ALL, COGNITION, PERCEPTION, TOTALS, mme_scores, total_scores
 from analyze.statistics.bootstrap import Bootstrap
-from analyze.statistics.clusters import Clusters
+from analyze.statistics.clusters import Clusters, ImageSums
 from analyze.statistics.contrasts import polarity_free_contrast
 from analyze.statistics.intervals import mean_interval
 from analyze.statistics.multiplicity import false_discovery_rate, sign_flip_maximum
-from analyze.tables.image_sums import ImageSums
 
 ALIKE, SAME = 4, 0.7  # how alike two questions on an image are; share of answers that all models have in common
 LOST = 0.1  # of A's right answers, by C

@@ -13,10 +13,9 @@ import numpy as np
 
 from analyze.scores.images import MOST
 from analyze.statistics.bootstrap import LEVEL
-from analyze.statistics.clusters import Array
+from analyze.statistics.clusters import Array, ImageSums
 from analyze.statistics.intervals import mean_interval, skewed_mean_intervals
 from analyze.statistics.losses import loss_intervals
-from analyze.tables.image_sums import ImageSums
 
 Draw = Callable[[np.random.Generator, tuple[int, int]], Array]
 MEANS: dict[str, tuple[Draw, float]] = {

@@ -12,12 +12,12 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator
 
 from analyze.drawing.figures import figure_below_title, place_panels, short_tick_labels
-from analyze.drawing.labels import label
 from analyze.drawing.page import LETTERS, SMALLER, across, panels_across
 from analyze.drawing.results.intervals import draw_intervals, drawn_rows, rows_figure
 from analyze.drawing.results.signed import signed_figure
 from analyze.drawing.texts import PAD, legend_height, lines_height, put_legend
-from analyze.tables.text_scope import Array
+from analyze.pictures.labels import label
+from analyze.statistics.clusters import Array
 
 MARKERS = {"a": "o", "b": "s"}
 LINES: dict[str, Literal["-", "--"]] = {"a": "-", "b": "--"}

@@ -13,8 +13,8 @@ from analyze.drawing.results.intervals import drawn_rows, rows_figure
 from analyze.drawing.results.signed import signed_figure
 from analyze.drawing.texts import name_points, put_legend
 from analyze.statistics.calibration import Calibration
+from analyze.statistics.clusters import Array
 from analyze.statistics.contrasts import BOTH_RIGHT, BOTH_WRONG, NEITHER, NO_BIASED, STATES, YES_BIASED
-from analyze.tables.text_scope import Array
 
 INKS = {BOTH_RIGHT: "#BBBBBB", YES_BIASED: "#E69F00", NO_BIASED: "#0072B2", BOTH_WRONG: "#000000", NEITHER: "#CC79A7"}
 

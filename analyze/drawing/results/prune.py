@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from analyze.drawing.figures import figure_below_title, place_panels, short_tick_labels
 from analyze.drawing.page import SMALLER, across, panels_across, printed
 from analyze.drawing.texts import PAD, legend_height, letters_for, put_legend
-from analyze.tables.text_scope import Array
+from analyze.statistics.clusters import Array
 
 # Of Okabe and Ito, which colour-blind readers tell apart; marks and orders of dashes tell them apart in print
 INKS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")

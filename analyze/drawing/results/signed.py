@@ -11,7 +11,7 @@ from analyze.drawing.figures import figure_below_title, new_figure, place_panels
 from analyze.drawing.heads import BAR, GREY, colour_bar, draw_diverging_map, map_size
 from analyze.drawing.page import LETTERS, SMALLER, printed, size_of
 from analyze.drawing.texts import PAD, legend_height, lines_height, put_legend, wrap
-from analyze.tables.text_scope import Array
+from analyze.statistics.clusters import Array
 
 LINES = 6  # of a sentence
 

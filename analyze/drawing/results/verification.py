@@ -10,9 +10,9 @@ from matplotlib.patches import Patch
 
 from analyze.drawing.figures import figure_below_title, place_panels
 from analyze.drawing.heads import TICKS
-from analyze.drawing.labels import colour, label
 from analyze.drawing.page import LETTERS, SMALLER, across, panels_across, printed
 from analyze.drawing.texts import PAD, fit, legend_height, put_legend
+from analyze.pictures.labels import colour, label
 from schemas.columns import DEFAULT_FLOWS
 
 MARKERS = {"t2v": "o", "v2t": "s"}  # so that columns can be distinguished without colours

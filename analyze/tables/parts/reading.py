@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from analyze.statistics.clusters import Array
 from analyze.tables.rows import part_cells
-from analyze.tables.text_scope import Array, TextScope
+from analyze.tables.text_scope import TextScope
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.store.run import Run

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from analyze.statistics.clusters import Array, ImageSums
 from analyze.tables.bins import FINE, UNDECIDED, Index, bin_index, bin_of_fine, fine_index
-from analyze.tables.image_sums import Images, ImageSums, OpenImages, closed
+from analyze.tables.open_images import Images, OpenImages, closed
 from analyze.tables.parts.reading import Task
-from analyze.tables.text_scope import Array
 
 Counts = npt.NDArray[np.int64]
 

@@ -9,11 +9,10 @@ import pytest
 from analyze.knockouts.jobs import knocked, knocked_parts
 from analyze.report.measures import CONTRIBUTING, LOOKING, MATTERING, measure
 from analyze.report.tallying import GROUPS, HIGHEST, Dealt, Tallied, ranks
-from analyze.statistics.clusters import Clusters
+from analyze.statistics.clusters import Clusters, ImageSums
 from analyze.statistics.intervals import mean_interval
 from analyze.tables.bins import EDGES
 from analyze.tables.frames import open_heads
-from analyze.tables.image_sums import ImageSums
 from schemas.errors import HeadflowError
 from schemas.jobs.job import open_job
 from tests.support.report import JOB, write_whole_run

@@ -7,9 +7,8 @@ import statsmodels.api as statsmodels
 from scipy import stats
 
 from analyze.statistics.bootstrap import Bootstrap, percentiles
-from analyze.statistics.clusters import Clusters
+from analyze.statistics.clusters import Clusters, ImageSums
 from analyze.statistics.intervals import mean_interval, share_interval, skewed_mean_intervals, wilson
-from analyze.tables.image_sums import ImageSums
 from tests.simulations.intervals import LOSSES, MEANS, loss_coverage, mean_coverage
 
 REPEATS = 200  # of simulations; with 1,000, see the README
