@@ -4,9 +4,7 @@ They are grey, and as the model had them: `extract` does not apply an EXIF orien
 """
 
 import hashlib
-import io
 import os
-import warnings
 from contextlib import suppress
 from pathlib import PurePosixPath
 
@@ -17,6 +15,7 @@ from PIL import Image, ImageOps
 
 from analyze.tables.frames import Heads
 from schemas.errors import HeadflowError
+from schemas.files.images import ImageError, read_image, to_rgb
 from schemas.files.locations import Location, check_no_device, location
 from schemas.manifest import ORIGINAL
 from schemas.store.thumbnails import read_thumbnail
@@ -112,20 +111,21 @@ def _folder_of(heads: Heads) -> Location | None:
 
 def _decode(content: bytes, size: tuple[float, float]) -> Grey:
     """The pixels of an image; an EXIF orientation is applied where the size in `samples` says that it was."""
+
+    def grey(image: Image.Image) -> Grey:
+        turned = _is_wide(image.size) != _is_wide(size)
+        found = to_rgb(image)
+        if turned:
+            found.getexif().update(image.getexif())
+            found = ImageOps.exif_transpose(found)
+        found = found.convert("L")
+        found.thumbnail((LONGEST, LONGEST))
+        return np.asarray(found)
+
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            found = Image.open(io.BytesIO(content))
-            if found.format == "EPS":
-                raise _Unusable("PostScript is a program, and not run")
-            turned = _is_wide(found.size) != _is_wide(size)
-            grey = (ImageOps.exif_transpose(found) if turned else found).convert("L")
-            grey.thumbnail((LONGEST, LONGEST))
-            return np.asarray(grey)
-    except _Unusable:
-        raise
-    except Exception as error:  # Pillow's decoders raise anything
-        raise _Unusable(f"the image cannot be decoded: {one_line(error)[:200] or type(error).__name__}") from None
+        return read_image(content, grey)
+    except ImageError as error:
+        raise _Unusable(f"the image cannot be decoded: {error.detail}") from None
 
 
 def _is_wide(size: tuple[float, float]) -> bool:

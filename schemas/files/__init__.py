@@ -4,5 +4,6 @@ locations      where a run lies: a directory, or a prefix of an object store
 json_objects   JSON read into an object or a dataclass
 parquet        Parquet opened and read
 ranges         values in the ranges of their columns
+images         the content of image files, decoded
 writing        files that readers see only when they are whole
 """

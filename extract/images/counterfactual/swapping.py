@@ -19,11 +19,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from extract.images.decoding import find_image, has_header
+from extract.images.decoding import find_image
 from extract.questions.parquet import ImageBytes
 from extract.questions.question_set import QuestionSet
 from extract.questions.samples import Sample, Unusable
 from schemas.errors import HeadflowError
+from schemas.files.images import has_header
 from schemas.files.locations import Location, check_no_device
 
 SEED = 0

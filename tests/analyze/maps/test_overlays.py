@@ -10,7 +10,8 @@ import pytest
 from matplotlib.colors import rgb_to_hsv, to_rgb
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.text import Text
-from PIL import Image
+from PIL import Image, PngImagePlugin
+from PIL.PngImagePlugin import PngInfo
 
 from analyze.drawing.figures import style
 from analyze.drawing.maps import attention_colours, attention_scale
@@ -185,6 +186,24 @@ def test_images_come_from_the_folder(run, folder):
     pixels, why = read(run, folder)
     assert (pixels.shape, why) == ((40, 60), None)
     assert np.array_equal(pixels, np.asarray(Image.open(io.BytesIO(picture(0))).convert("L")))
+
+
+def test_images_are_read_as_the_model_had_them(run, folder):
+    """16-bit grey is scaled and not clipped, a long text in a PNG is passed over, EXIF turns only where it did."""
+    ramp = np.linspace(0, 65535, 256).astype(np.uint16)[None]
+    notes = PngInfo()
+    notes.add_text("note", "x" * (PngImagePlugin.MAX_TEXT_CHUNK + 1), zip=True)
+    Image.fromarray(ramp).save(folder / "grey.png", pnginfo=notes)
+    assert read(run, folder, image="grey.png", image_sha256=None)[0][0].tolist() == list(range(256))
+    turned = Image.new("L", (60, 40))
+    turned.putpixel((0, 0), 255)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned.save(folder / "turned.png", exif=exif)
+    for size, place in (((60, 40), (0, 0)), ((40, 60), (0, 39))):
+        width, height = size
+        change = {"image": "turned.png", "image_sha256": None, "image_width": width, "image_height": height}
+        assert np.unravel_index(read(run, folder, **change)[0].argmax(), (height, width)) == place
 
 
 def test_images_come_from_the_folder_of_the_session(tmp_path, run, folder):
