@@ -17,7 +17,7 @@ from analyze.statistics.intervals import FEW_IMAGES, LEAST, share_interval
 from analyze.statistics.multiplicity import false_discovery_rate
 from analyze.tables.frames import Heads
 from analyze.tables.text_scope import TextScope
-from analyze.tables.values import head_columns, lead, observed_samples, sample_values
+from analyze.tables.values import answered, head_columns, lead, observed_samples, sample_values
 from schemas.text import counted, listed
 
 NO_DIFFICULTY = "none"
@@ -170,11 +170,10 @@ def diagnose(
         ValueError: no observed sample has a right answer that is yes or no.
     """
     samples = observed_samples(heads)
-    known = samples["yes"].notna().to_numpy()
-    samples = samples[known].reset_index(drop=True)
+    known = samples["expected"].notna().to_numpy()
+    samples = answered(samples).reset_index(drop=True)
     if samples.empty:
-        raise ValueError("no observed sample has a right answer that is yes or no")
-    samples = samples.astype({"yes": bool, "right": bool})
+        raise ValueError(f"no observed sample has a right answer that is {heads.task.either}")
     clusters = Clusters.of(samples)
     bootstrap = Bootstrap(clusters, resamples, seed)
     pairs = pairs_of_questions(samples, clusters)
@@ -182,7 +181,7 @@ def diagnose(
     for flow, read in sample_values(heads, flows, scope).items():
         values = read[known].astype(np.float64)
         spread[flow] = values.mean(axis=(1, 2))
-        differences = (values[pairs["yes"]] - values[pairs["no"]]).reshape(len(pairs), values[0].size)
+        differences = (values[pairs["first"]] - values[pairs["second"]]).reshape(len(pairs), values[0].size)
         state, category = pairs["state"].to_numpy(), clusters.category[pairs.index.to_numpy()]
         found = polarity_free_contrast(differences, state, category)
         if found.why:
@@ -205,14 +204,20 @@ def diagnose(
 
 
 def pairs_of_questions(samples: pd.DataFrame, clusters: Clusters) -> pd.DataFrame:
-    """Images with one question of either answer: positions in `samples` of `yes` and `no`, and `state`; by image."""
-    frame = pd.DataFrame({"image": clusters.image, "yes": samples["yes"], "row": np.arange(len(samples))})
-    sides = [frame[frame["yes"] == side].groupby("image")["row"].agg(["size", "first"]) for side in (True, False)]
-    whole = sides[0].merge(sides[1], left_index=True, right_index=True, suffixes=("_yes", "_no"))
-    whole = whole[(whole["size_yes"] == 1) & (whole["size_no"] == 1)]
-    says = samples["says"].to_numpy(object)
-    yes, no = whole["first_yes"], whole["first_no"]
-    return pd.DataFrame({"yes": yes, "no": no, "state": pair_states(says[yes], says[no])})
+    """Images with one question whose first option is right, and one whose second is; by image.
+
+    Args:
+        samples: rows of `answered`, of a task with two options.
+
+    Returns:
+        `first` and `second`, the positions of the two in `samples`, and `state`.
+    """
+    frame = pd.DataFrame({"image": clusters.image, "expected": samples["expected"], "row": np.arange(len(samples))})
+    sides = [frame[frame["expected"] == side].groupby("image")["row"].agg(["size", "min"]) for side in (0, 1)]
+    whole = sides[0].merge(sides[1], left_index=True, right_index=True, suffixes=("_0", "_1"))
+    whole = whole[(whole["size_0"] == 1) & (whole["size_1"] == 1)]
+    says, first, second = samples["says"].to_numpy(), whole["min_0"], whole["min_1"]
+    return pd.DataFrame({"first": first, "second": second, "state": pair_states(says[first], says[second])})
 
 
 def _states(samples: pd.DataFrame, pairs: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
@@ -291,14 +296,14 @@ def _calibrated(samples: pd.DataFrame) -> Calibration | None:
     if not known.any():
         return None
     probability = (samples["p_yes"] / total)[known].to_numpy(np.float64)
-    return calibrate(probability, samples["yes"].to_numpy()[known])
+    return calibrate(probability, (samples["expected"] == 0).to_numpy()[known])
 
 
 def worst_samples(samples: pd.DataFrame, masses: pd.DataFrame, number: int = WORST) -> pd.DataFrame:
     """The wrong answers of which the model was surest, for people to look at.
 
     Args:
-        samples: rows of `observed_samples` whose `yes` is known.
+        samples: rows of `answered`.
         masses: of the same samples, the mean over heads of each flow.
 
     Returns:
@@ -306,7 +311,7 @@ def worst_samples(samples: pd.DataFrame, masses: pd.DataFrame, number: int = WOR
         over the wrong one, in logits), and `stands_out`: the masses that are furthest from
         those of right answers in the same category and to the same answer, in standard deviations, if more than 2.
     """
-    keys = [samples["category"].astype(str), samples["yes"]]
+    keys = [samples["category"].astype(str), samples["expected"]]
     usual = masses.where(samples["right"]).groupby(keys)
     off = (masses - usual.transform("mean")) / usual.transform("std")
     wrong = samples.assign(lead=lead(samples))[~samples["right"].to_numpy()]

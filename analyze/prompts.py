@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -24,6 +25,7 @@ from analyze.statistics.multiplicity import can_be_significant, sign_flip_maximu
 from analyze.tables.frames import Heads, wordings
 from analyze.tables.values import lead, observed_samples, sample_values
 from schemas.errors import HeadflowError
+from schemas.tasks import Task
 from schemas.text import counted, listed
 
 SIGNIFICANT = 0.05
@@ -180,7 +182,7 @@ def compare_prompts(
         raise HeadflowError(f"{path} has no question that was observed in all of its {len(names)} wordings")
     first = samples.iloc[rows[baseline]]
     clusters = Clusters.of(first)
-    known = first["yes"].notna().to_numpy()
+    known = first["expected"].notna().to_numpy()
     asked = {name: samples.iloc[each[known]].reset_index(drop=True) for name, each in rows.items()}
     bootstrap = Bootstrap(Clusters.of(asked[baseline]), resamples, seed) if known.any() else None
     least, scope, shifts = floor(heads, heads), heads.scope(text_scope), []
@@ -205,7 +207,7 @@ def compare_prompts(
         images=clusters.images,
         left_out=left_out,
         whole=_corrected(_each(_whole, asked, bootstrap), asked, bootstrap),
-        categories=_each(_categories, asked, bootstrap),
+        categories=_each(partial(_categories, task=heads.task), asked, bootstrap),
         best=_best(asked, bootstrap) if bootstrap else pd.DataFrame(),
         pairs=_pairs(asked, bootstrap) if bootstrap else pd.DataFrame(columns=PAIRS),
         heads=pd.concat(shifts, ignore_index=True) if shifts else pd.DataFrame(columns=HEADS),
@@ -254,12 +256,12 @@ def _whole(samples: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
     return pd.DataFrame([measures(np.ones(bootstrap.clusters.images, bool))])
 
 
-def _categories(samples: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
+def _categories(samples: pd.DataFrame, bootstrap: Bootstrap, *, task: Task) -> pd.DataFrame:
     measures = _measures(samples, bootstrap)
     table = pd.DataFrame({"category": name} | measures(images) for name, images in category_images(bootstrap.clusters))
-    scores = mme_scores(samples)
-    scores = pd.concat([scores, total_scores(scores)])
-    scores = score_intervals(scores, samples, seed=bootstrap.seed, resamples=bootstrap.resamples)
+    scores = mme_scores(samples, task)
+    scores = pd.concat([scores, total_scores(scores, task)])
+    scores = score_intervals(scores, samples, task, seed=bootstrap.seed, resamples=bootstrap.resamples)
     found = scores[["category", "score", "low", "high"]]
     found = found.rename(columns={"low": "score_low", "high": "score_high"})
     totals = found[~found["category"].isin(table["category"])]

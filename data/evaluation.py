@@ -60,8 +60,8 @@ class Questions:
 
         Returns:
             `category`, `difficulty`, `image` (number), `answer` (whether Yes is right), `margin` (logit of the right
-            one of Yes and No, less that of the other one), `says` (its likeliest first token, as a prediction of
-            `extract`: `yes`, `no`, or None for any other), `right` (whether that is the right answer).
+            one of Yes and No, less that of the other one), `says` (its likeliest first token: 0 for Yes, 1
+            for No, NaN for any other), `right` (whether that is the right answer).
         """
         margins, said = [], []
         for images, batch in self._batches.items():
@@ -73,8 +73,8 @@ class Questions:
             said.append(logits.argmax(-1).cpu())
         table = self._table.copy()
         table["margin"] = torch.cat(margins).numpy() * (2 * table["answer"] - 1)
-        table["says"] = pd.Series(torch.cat(said).numpy()).map({self._yes: "yes", self._no: "no"}).astype(object)
-        return table.assign(right=table["says"] == table["answer"].map({True: "yes", False: "no"}))
+        table["says"] = pd.Series(torch.cat(said).numpy()).map({self._yes: 0, self._no: 1}).astype(float)
+        return table.assign(right=table["says"] == table["answer"].map({True: 0, False: 1}))
 
     def accuracy(self, model: LlavaForConditionalGeneration, *, swapped: bool = False) -> dict[str, float]:
         """Share of right answers by category."""
@@ -144,7 +144,7 @@ def hiding(model: LlavaForConditionalGeneration, batch: TrainingBatch, hidden: H
 def pair_states(answers: pd.DataFrame) -> pd.DataFrame:
     """How each pair of questions on one image was answered: `state`, with `category` and `difficulty`, by image."""
     by_answer = answers.pivot(index="image", columns="answer", values="says")
-    state = contrasts.pair_states(*(by_answer[side].to_numpy(object) for side in (True, False)))
+    state = contrasts.pair_states(*(by_answer[side].to_numpy(float) for side in (True, False)))
     return answers.groupby("image")[["category", "difficulty"]].first().assign(state=state)
 
 

@@ -1,6 +1,7 @@
 """The contract between the two stages: what a run is, as data. Needs neither torch nor pandas.
 
 roles, columns   which role each token of a prompt has; the columns of a run's tables
+tasks            what an answer is: options, how a text is read, what is right and scored
 manifest, contract   the fields of `run.json`; all of this as tables in Markdown
 store/           runs on disk: open, write, resume
 validation/      what is wrong with a run, a line each

@@ -11,6 +11,7 @@ from schemas.columns import EXTRAS, FLOW_NAMES, TABLES, Column
 from schemas.errors import HeadflowError
 from schemas.files.json_objects import build
 from schemas.jobs.head_sets import HeadSet, wrong_set
+from schemas.tasks import MME, TASKS
 from schemas.text import short
 
 SCHEMA_VERSION = 2
@@ -50,6 +51,10 @@ class Manifest:
     maps_heads: Annotated[
         list[list[int]], "`[layer, head]` of the heads that have a `map` in `maps`; empty: all have one"
     ] = field(default_factory=list)
+    task: Annotated[
+        str,
+        "what an answer is: " + "; ".join(f"`{task.name}`, {task.meaning}" for task in TASKS.values()),
+    ] = MME.name
     text_scope: Annotated[
         str, "what `t2v` and `v2t` count as text: `all`, or `no-system` (without the system prompt)"
     ] = TEXT_SCOPES[0]
@@ -127,6 +132,8 @@ class Manifest:
             yield f"text_scope is {short(self.text_scope)}, not one of {', '.join(TEXT_SCOPES)}"
         if self.images not in IMAGES:
             yield f"images is {short(self.images)}, not one of {', '.join(IMAGES)}"
+        if self.task not in TASKS:
+            yield f"task is {short(self.task)}, not one of {', '.join(TASKS)}"
         for name, most in (("layers", INDICES), ("heads", INDICES), ("num_chunks", ROWS)):
             if not 1 <= getattr(self, name) <= most:
                 yield f"{name} is {short(getattr(self, name))}, not from 1 to {most}"

@@ -1,6 +1,5 @@
 """Text for people and for files: on one line, cut to a length, or made storable in UTF-8."""
 
-import re
 import shutil
 import sys
 import textwrap
@@ -51,9 +50,3 @@ def listed(names: Sequence[object], shown: int = 5) -> str:
     """The first names, and how many more there are."""
     more = len(names) - shown
     return ", ".join(map(str, names[:shown])) + (f" and {more} more" if more > 0 else "")
-
-
-def read_answer(answer: object) -> str | None:
-    """A right answer: `yes` or `no` if it is that word, in any case and punctuation; `None` for any other text."""
-    word = re.fullmatch(r"\W*(yes|no)\W*", answer, re.IGNORECASE) if isinstance(answer, str) else None
-    return word[1].lower() if word else None

@@ -6,13 +6,13 @@ from analyze.card import words
 from analyze.card.markdown import escaped, plain
 from analyze.card.sections import lacking, origin, samples_section, score_section, settings_section
 from analyze.card.withheld import last_name, model_name, withheld_columns
-from analyze.scores.mme import COGNITION, PERCEPTION
 from analyze.tables.frames import Heads
 from schemas.columns import KNOCKOUTS, TABLES
 from schemas.contract import columns_table, contract
 from schemas.errors import HeadflowError
 from schemas.jobs.job import Job, job_names, open_job
 from schemas.store.run import Run
+from schemas.tasks import COGNITION, PERCEPTION
 from schemas.text import counted
 
 TAGS = ("attention", "attention-heads", "interpretability", "vision-language-model", "headflow")

@@ -14,6 +14,7 @@ from analyze.statistics.bootstrap import SEED
 from analyze.tables.frames import Heads, wordings
 from schemas.manifest import Session, meanings
 from schemas.store.run import Run
+from schemas.tasks import Task
 from schemas.text import counted
 
 FIELDS = (
@@ -121,17 +122,17 @@ def score_section(heads: Heads) -> str:
     """The MME score of each wording, with its interval, as `summary` has it; empty where there is none."""
     samples, parts = heads.samples, []
     for name in wordings(heads):
-        if table := _scores(samples[samples["prompt"] == name].reset_index(drop=True)):
+        if table := _scores(samples[samples["prompt"] == name].reset_index(drop=True), heads.task):
             parts.append(f"Wording {escaped(name)}:\n\n{table}")
-    return "\n\n".join(parts) if wordings(heads) else _scores(samples)
+    return "\n\n".join(parts) if wordings(heads) else _scores(samples, heads.task)
 
 
-def _scores(samples: pd.DataFrame) -> str:
-    scores = mme_scores(samples)
+def _scores(samples: pd.DataFrame, task: Task) -> str:
+    scores = mme_scores(samples, task)
     if scores.empty:
         return ""
-    both = pd.concat([scores, total_scores(scores)])
-    found = score_intervals(both, samples, seed=SEED)
+    both = pd.concat([scores, total_scores(scores, task)])
+    found = score_intervals(both, samples, task, seed=SEED)
     shown = found if len(found) <= MOST else found[~found["category"].isin(scores["category"].iloc[MOST:])]
     rows = [[_number(name, value) for name, value in row.items()] for row in shown.to_dict("records")]
     return table_of([str(name) for name in shown.columns], rows)

@@ -14,10 +14,12 @@ from analyze.commands.settings import (
 )
 from analyze.opening import opened, output_folder
 from analyze.results import Result, Shown
-from schemas.text import counted, read_answer
+from schemas.text import counted
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from analyze.tables.frames import Heads
 
 
 @dataclass(frozen=True)
@@ -48,33 +50,33 @@ def summarise_run(settings: SummarySettings) -> Result:
         rows = table[table["group"] == group].drop(columns=["group", "q25", "q75"])
         title = f"by {group}" if shown else "means with 95% intervals, whose unit is the image"
         shown.append(Shown(title, _behind("mean", rows), 4))
-    if (scores := mme_scores(heads.samples)).empty:
+    task = heads.task
+    if (scores := mme_scores(heads.samples, task)).empty:
         asked = counted(int(heads.observed.sum()), "observed question")
-        shown += ["", f"MME score: none, as of {asked} none has a right answer that is yes or no"]
+        shown += ["", f"{task.title}: none, as of {asked} none has a right answer that is {task.either}"]
     else:
-        both = pd.concat([scores, total_scores(scores)])
-        tables["scores.csv"] = scored = score_intervals(both, heads.samples, seed=settings.seed)
-        shown += _scores_shown(scored, scores, heads.samples, settings.seed)
+        both = pd.concat([scores, total_scores(scores, task)])
+        tables["scores.csv"] = scored = score_intervals(both, heads.samples, task, seed=settings.seed)
+        shown += _scores_shown(scored, scores, heads, settings.seed)
     return Result(
         heads.run.path, folder, about=[about, *([scope.note] if scope.note else [])], shown=shown, tables=tables
     )
 
 
-def _scores_shown(
-    table: "pd.DataFrame", scores: "pd.DataFrame", samples: "pd.DataFrame", seed: int
-) -> Iterator[Shown | str]:
+def _scores_shown(table: "pd.DataFrame", scores: "pd.DataFrame", heads: "Heads", seed: int) -> Iterator[Shown | str]:
     """The table of scores, on how many questions it rests, and which do not count."""
     from analyze.scores.mme import read_each
 
+    task, samples = heads.task, heads.samples
     rests = f"{scores['questions'].sum():,} of {counted(len(samples), 'question')}"
-    title = f"MME score by category, on {rests}; 95% intervals, images resampled with seed {seed}"
+    title = f"{task.title} by category, on {rests}; 95% intervals, images resampled with seed {seed}"
     yield Shown(title, _behind("score", table), 2)
     if left_out := int(scores["left_out"].sum()):
         yield f"partial: {counted(left_out, 'question')} left out of the scores: skipped, or one of a pair is missing"
-    if other := len(samples) - int(read_each(samples["answer"], read_answer).notna().sum()):
-        yield f"not scored: {counted(other, 'question')} with a right answer that is neither yes nor no"
+    if other := len(samples) - int(read_each(samples["answer"], task.right).notna().sum()):
+        yield f"not scored: {counted(other, 'question')} with a right answer that is {task.neither}"
     if unread := int(scores["unread"].sum()):
-        yield f"neither yes nor no: {counted(unread, 'answer')}, counted as wrong"
+        yield f"{task.neither}: {counted(unread, 'answer')}, counted as wrong"
 
 
 def _behind(value: str, table: "pd.DataFrame") -> "pd.DataFrame":

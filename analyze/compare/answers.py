@@ -27,12 +27,12 @@ def compare_answers(a: Heads, b: Heads, pairs: Pairs, *, resamples: int, seed: i
 
     Returns:
         One row per (measure, category), accuracy over all behind that of categories; empty if no paired sample has a
-        right answer that is yes or no. `measure` (`accuracy`, in per cent, or `score`, 0 to 200), `questions`,
+        right answer that is an option. `measure` (`accuracy`, in per cent, or `score`, 0 to 200), `questions`,
         `images`, each run's value with its own interval, the `difference` b - a with its paired interval `low`, `high`
         (NaN where it cannot be told; `note` is then the `Sentence` why, else the empty text), and `adjusted_p`, that of
         sign flips of images, by Benjamini and Hochberg over the categories.
     """
-    scored = [scored_questions(heads.samples) for heads in (a, b)]
+    scored = [scored_questions(heads.samples, heads.task) for heads in (a, b)]
     both = pairs.table[pairs.table["a"].isin(_rows(a, scored[0])) & pairs.table["b"].isin(_rows(b, scored[1]))]
     both = both[~both["other_answer"]]
     if both.empty:

@@ -3,14 +3,16 @@
 import dataclasses
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from analyze.compare.sentences import Sentence
+from analyze.scores.mme import read_each
 from analyze.tables.frames import Heads
 from schemas.columns import TABLES
 from schemas.errors import HeadflowError
 from schemas.manifest import DESCRIPTIVE, Manifest
-from schemas.text import listed, read_answer
+from schemas.text import listed
 
 SESSION = ("device", "kernel", "batch_size")
 TABLE_OF = {field: table.name for table in TABLES.values() for field in table.fields}  # fields of one table
@@ -24,7 +26,7 @@ class Pairs:
     Attributes:
         table: one row per pair: `a` and `b` (int64, positions in `samples` of each run), `image` (what tells images
             apart: hash or name), `category` (that of the first run), `other_answer` (whether the right answers are
-            yes in one run and no in the other). In the order of the first run.
+            two different options). In the order of the first run.
         by: `image_sha256` or `image`, by which images were told apart.
         only_a, only_b: samples observed in one run that have no partner.
     """
@@ -70,10 +72,11 @@ def pair_samples(a: Heads, b: Heads) -> Pairs:
         )
     table = found.rename(columns={by: "image", "position_a": "a", "position_b": "b"}).sort_values("a", kind="stable")
     table = table[["a", "b", "image", "category"]].reset_index(drop=True)
-    answers = [heads.samples["answer"].map(read_answer).iloc[table[side]].array for heads, side in ((a, "a"), (b, "b"))]
-    table["other_answer"] = [
-        isinstance(one, str) and isinstance(other, str) and one != other for one, other in zip(*answers, strict=True)
-    ]
+    one, other = (
+        read_each(heads.samples["answer"], heads.task.right).iloc[table[side]].to_numpy()
+        for heads, side in ((a, "a"), (b, "b"))
+    )
+    table["other_answer"] = ~np.isnan(one) & ~np.isnan(other) & (one != other)
     return Pairs(table, by, len(first) - len(table), len(second) - len(table))
 
 

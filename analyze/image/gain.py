@@ -8,7 +8,7 @@ import pandas as pd
 from analyze.image.pairs import ImagePairs
 from analyze.scores.images import image_groups
 from analyze.scores.intervals import score_intervals
-from analyze.scores.mme import TOTALS, mme_scores, total_name
+from analyze.scores.mme import mme_scores, total_name
 from analyze.statistics.intervals import mean_of_images
 
 NAMES = {"a": "without", "a_low": "without_low", "a_high": "without_high"}
@@ -71,13 +71,12 @@ def find_gain(pairs: ImagePairs) -> Gain:
 
 def _habits(rows: pd.DataFrame) -> dict[str, float]:
     """What is said with and without the image, in per cent of some questions."""
-    yes = rows.groupby("category")["yes"]
-    frequent = float(np.maximum(yes.sum(), yes.size() - yes.sum()).sum()) / len(rows)
+    frequent = float(rows.groupby("category")["expected"].value_counts().groupby("category").max().sum()) / len(rows)
     shares = {
         "frequent": frequent,
         "unchanged": (rows["says"] == rows["says_without"]).mean(),
-        "yes": (rows["says"] == "yes").mean(),
-        "yes_without": (rows["says_without"] == "yes").mean(),
+        "yes": (rows["says"] == 0).mean(),
+        "yes_without": (rows["says_without"] == 0).mean(),
     }
     return {name: 100 * float(share) for name, share in shares.items()}
 
@@ -91,12 +90,16 @@ def _scores(pairs: ImagePairs, answers: pd.DataFrame) -> pd.DataFrame:
     ):
         kept = heads.samples.iloc[pairs.pairs.table["b" if side == "a" else "a"]].reset_index(drop=True)
         own = score_intervals(
-            mme_scores(kept), kept, seed=pairs.bootstrap.seed, resamples=pairs.bootstrap.resamples
+            mme_scores(kept, heads.task),
+            kept,
+            heads.task,
+            seed=pairs.bootstrap.seed,
+            resamples=pairs.bootstrap.resamples,
         ).set_index("category")
         found[[low, high]] = own[["low", "high"]].reindex(found.index)
     totals = [
         {"category": total_name(name, found.index)} | _total(found.loc[[each for each in names if each in found.index]])
-        for name, names in TOTALS.items()
+        for name, names in pairs.run.task.totals.items()
         if found.index.isin(names).any()
     ]
     return pd.concat([found.reset_index(), pd.DataFrame(totals)], ignore_index=True).reindex(columns=SCORE_COLUMNS)

@@ -15,20 +15,21 @@ from schemas.errors import HeadflowError
 from schemas.manifest import IDENTITY_OF_MODEL, ORIGINAL
 from schemas.text import short
 
-NEITHER = "neither"  # an answer that is neither yes nor no
+NEITHER = -1  # an answer that is no option
 
 
 @dataclass(frozen=True)
 class ImagePairs:
-    """The questions that both runs observed and whose right answer is yes or no, the same in both.
+    """The questions that both runs observed and whose right answer is an option, the same in both.
 
     Attributes:
         run, without: the run of original images, and that of counterfactual images.
         pairs: these questions alone.
         left_out: how many other questions both runs observed.
         table: a row each: `sample_id category image question answer prediction prediction_without` as in `samples`;
-            `yes` (whether yes is right), `right right_without` (bool), `says says_without` (`yes`, `no` or `neither`),
-            `lead lead_without` of the right answer, see `lead`, and `effect`, their difference.
+            `expected` (the place of the right option), `right right_without` (bool), `says says_without` (the place of
+            the option that was given, or `NEITHER`), `lead lead_without` of the right answer, see `lead`, and `effect`,
+            their difference.
         bootstrap: resamples of their images.
         noise: by how much rounding may move a margin, as sessions measured it; 0 if none did.
     """
@@ -56,7 +57,9 @@ class ImagePairs:
         """How many questions were paired, on one line."""
         words = self.pairs.in_words()
         if self.left_out:
-            words += f"; {self.left_out} more do not count: no right answer, yes or no, is the same in both"
+            words += (
+                f"; {self.left_out} more do not count: no right answer, {self.run.task.either}, is the same in both"
+            )
         return words
 
     def answers(self) -> pd.DataFrame:
@@ -79,9 +82,9 @@ def pair_runs(run: Heads, without: Heads, *, resamples: int, seed: int) -> Image
     pairs = pair_samples(run, without)
     sides = [_side(heads, pairs.table[place]) for heads, place in ((run, "a"), (without, "b"))]
     _check_images(run, without, *sides)
-    known = (sides[0]["yes"].notna() & (sides[0]["yes"] == sides[1]["yes"])).to_numpy()
+    known = (sides[0]["expected"] == sides[1]["expected"]).to_numpy()  # False where it is NaN
     if not known.any():
-        raise HeadflowError(f"{run.run.path}: no paired sample has a right answer that is yes or no")
+        raise HeadflowError(f"{run.run.path}: no paired sample has a right answer that is {run.task.either}")
     left_out, pairs = int((~known).sum()), replace(pairs, table=pairs.table[known].reset_index(drop=True))
     with_image, counterfactual = (side[known].reset_index(drop=True) for side in sides)
     for heads, side in ((run, with_image), (without, counterfactual)):
@@ -90,10 +93,10 @@ def pair_runs(run: Heads, without: Heads, *, resamples: int, seed: int) -> Image
     columns = ["sample_id", "category", "image", "question", "answer", "prediction"]
     table = with_image[columns].astype({"sample_id": str, "category": str})
     table["prediction_without"] = counterfactual["prediction"]
-    table["yes"] = with_image["yes"].astype(bool)
+    table["expected"] = with_image["expected"].astype(int)
     for name, side in (("", with_image), ("_without", counterfactual)):
         table[f"right{name}"] = side["right"].astype(bool)
-        table[f"says{name}"] = side["says"].fillna(NEITHER)
+        table[f"says{name}"] = side["says"].fillna(NEITHER).astype(int)
         table[f"lead{name}"] = lead(side)
     table["effect"] = table["lead"] - table["lead_without"]
     bootstrap = Bootstrap(Clusters.by_name(pairs.table["image"], pairs.table["category"]), resamples, seed)

@@ -7,7 +7,7 @@ import numpy as np
 from analyze.knockouts.jobs import knocked_parts
 from analyze.statistics.clusters import Array, Codes
 from analyze.tables.frames import Heads
-from analyze.tables.values import observed_samples, table_rows
+from analyze.tables.values import observed_samples, sign_of, table_rows
 from schemas.columns import CONTRIBUTIONS
 from schemas.jobs.job import Job
 
@@ -15,11 +15,11 @@ Blocks = Iterable[tuple[Codes, dict[str, Array]]]  # samples, and values [sample
 
 
 def contribution_blocks(heads: Heads, columns: Sequence[str]) -> Iterator[tuple[Codes, dict[str, Array]]]:
-    """Columns of `contributions`, towards the right answer: times 1 where it is Yes, -1 where it is No, in logits.
+    """Columns of `contributions`, towards the right answer, see `sign_of`, in logits.
 
     Yields:
         Places in `observed_samples`, int64 [samples], and the values by column, float64 [samples, cells], with
-        a cell for each head, layer by layer; NaN where the right answer is neither.
+        a cell for each head, layer by layer; NaN where the right answer is no option.
 
     Raises:
         HeadflowError: see `table_rows`.
@@ -66,5 +66,5 @@ def means_of(blocks: Blocks) -> dict[str, Array]:
 
 
 def _towards_right(heads: Heads) -> Array:
-    """1 where Yes is right, -1 where No is, NaN where neither is, [observed samples]."""
-    return np.asarray(observed_samples(heads)["yes"].map({True: 1.0, False: -1.0}), np.float64)
+    """See `sign_of`, [observed samples]."""
+    return sign_of(observed_samples(heads)["expected"])

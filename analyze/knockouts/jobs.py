@@ -7,16 +7,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from analyze.scores.mme import read_prediction
 from analyze.statistics.clusters import Codes
 from schemas.columns import EDGE, SKIP
 from schemas.errors import HeadflowError
 from schemas.jobs.job import Job, job_names, open_job
 from schemas.store.run import Run
+from schemas.tasks import TASKS, Task
 from schemas.text import listed
 
 HEADS, LAYERS = UNITS = ("heads", "layers")
-SAYS = {"yes": 1, "no": 0, None: -1}
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Knocked:
     Attributes:
         there: bool [samples], whether the job has the sample.
         margin, untouched: float32, NaN where they could not be computed.
-        says: int8, 1 yes, 0 no, -1 neither.
+        says: int8, the place of the option that is given; -1: none of them.
     """
 
     there: npt.NDArray[np.bool_]
@@ -40,13 +39,13 @@ class Knocked:
         margin, untouched = np.full((2, samples, knock_outs), np.nan, np.float32)
         return cls(np.zeros(samples, bool), margin, untouched, np.full((samples, knock_outs), -1, np.int8))
 
-    def put(self, where: tuple[Codes, Codes], part: pa.Table, own: npt.NDArray[np.bool_]) -> None:
+    def put(self, where: tuple[Codes, Codes], part: pa.Table, own: npt.NDArray[np.bool_], task: Task) -> None:
         """Put some rows of a part at places in the arrays."""
         self.there[where[0]] = True
         self.margin[where], self.untouched[where] = (
             part[column].to_numpy()[own] for column in ("margin", "margin_untouched")
         )
-        self.says[where] = _says(part["prediction"])[own]
+        self.says[where] = _says(part["prediction"], task)[own]
 
 
 def knocked(job: Job, samples: Sequence[str]) -> Knocked:
@@ -88,7 +87,7 @@ def knocked_parts(job: Job, samples: Sequence[str]) -> Iterator[tuple[Codes, Kno
             raise HeadflowError(f"job {job.name} of {job.run.path} has not one row for each knock-out of {each}")
         before[chosen] = True
         found = Knocked.nothing(len(chosen), len(names))
-        found.put((row, which[own]), part, own)
+        found.put((row, which[own]), part, own, TASKS[job.run.manifest.task])
         yield chosen, found
 
 
@@ -99,9 +98,10 @@ def _codes(column: pa.ChunkedArray, place: dict[str, int]) -> Codes:
     return places[found.indices.fill_null(len(found.dictionary)).to_numpy(zero_copy_only=False)]
 
 
-def _says(column: pa.ChunkedArray) -> npt.NDArray[np.int8]:
+def _says(column: pa.ChunkedArray, task: Task) -> npt.NDArray[np.int8]:
     found = column.combine_chunks()
-    says = np.array([*(SAYS[read_prediction(text)] for text in found.dictionary.to_pylist()), -1], np.int8)
+    options = map(task.read, found.dictionary.to_pylist())
+    says = np.array([*(-1 if option is None else option for option in options), -1], np.int8)
     return says[found.indices.fill_null(len(found.dictionary)).to_numpy(zero_copy_only=False)]
 
 

@@ -19,7 +19,7 @@ from analyze.maps.halves import lead, tests_of
 from analyze.maps.measures import Measures
 from analyze.maps.ranking import ratio
 from analyze.prune.criteria import EFFECT, read_criteria
-from analyze.prune.halves import answered
+from analyze.prune.halves import answered_samples
 from analyze.statistics.bootstrap import Bootstrap
 from analyze.statistics.clusters import Array, Clusters, Codes
 from analyze.statistics.intervals import ratio_intervals, share_intervals
@@ -180,7 +180,7 @@ def relate_to_effects(
     job = effect_jobs(heads.run, asked).get(HEADS)
     if job is None:
         return None
-    samples = answered(heads)
+    samples = answered_samples(heads)
     everything = np.ones(len(samples), np.bool_)
     found = next(each for each in read_criteria(heads, samples, everything, [EFFECT], asked) if each.unit == HEADS)
     place = observed_rows(heads)[measures.rows]

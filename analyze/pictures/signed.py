@@ -12,7 +12,7 @@ from analyze.pictures.kinds import SignedMap
 from analyze.pictures.labels import target
 from analyze.statistics.clusters import Array
 from analyze.tables.frames import Heads
-from analyze.tables.values import observed_samples
+from analyze.tables.values import answered, observed_samples
 from schemas.errors import HeadflowError
 from schemas.jobs.job import open_job
 from schemas.text import counted
@@ -24,7 +24,7 @@ def contribution_maps(heads: Heads, columns: Sequence[str], of: Sequence[str], p
     Raises:
         HeadflowError: see `contribution_blocks`.
     """
-    known = observed_samples(heads)["yes"].notna().sum()
+    known = len(answered(observed_samples(heads)))
     for name, means in means_of(contribution_blocks(heads, columns)).items() if columns else ():
         title = f"{name.upper()}: what heads add from the {target(name)} to the right answer"
         label = f"{name.upper()} towards the right answer, logits"

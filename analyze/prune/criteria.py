@@ -9,7 +9,7 @@ import pandas as pd
 from analyze.knockouts.jobs import HEADS, LAYERS, cells, effect_jobs, knocked
 from analyze.prune.halves import Flags
 from analyze.tables.frames import Heads
-from analyze.tables.values import Values, sample_values, table_values
+from analyze.tables.values import Values, sample_values, sign_of, table_values
 from schemas.columns import CONTRIBUTIONS, MAPS, OF_LAST
 from schemas.columns import LAYERS as LAYERS_TABLE
 from schemas.errors import HeadflowError
@@ -135,7 +135,7 @@ def _effect(job: Job, samples: pd.DataFrame) -> Criterion:
     assert measured is not None
     unit, order = measured
     found = knocked(job, samples["sample_id"].astype(str).tolist())
-    y = np.where(samples["yes"], 1, -1).astype(np.float32)
+    y = sign_of(samples["expected"]).astype(np.float32)
     values = np.empty_like(found.margin)
     values[:, order] = y[:, None] * (found.untouched - found.margin)
     values[~np.isfinite(values).all(axis=1)] = np.nan

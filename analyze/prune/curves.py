@@ -9,11 +9,13 @@ import pandas as pd
 from analyze.knockouts.jobs import Knocked
 from analyze.prune.controls import against, areas
 from analyze.prune.design import RANDOM, Design, Member
-from analyze.scores.images import MOST, ImagePoints
+from analyze.scores.images import ImagePoints
 from analyze.statistics.bootstrap import LEVEL, Bootstrap
 from analyze.statistics.clusters import Array, Clusters
 from analyze.statistics.intervals import ratio_intervals, share_interval
 from analyze.statistics.losses import change_bounds, loss_intervals
+from analyze.tables.values import sign_of
+from schemas.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Answers:
         right: bool [samples, sets]; `right_untouched`: bool [samples, 1].
         lead: its mean, untouched; NaN likewise.
         place: of each set by name.
+        task: what an answer is in the run.
     """
 
     samples: pd.DataFrame
@@ -34,21 +37,22 @@ class Answers:
     right_untouched: npt.NDArray[np.bool_]
     lead: float
     place: dict[str, int]
+    task: Task
 
     @classmethod
-    def of(cls, samples: pd.DataFrame, found: Knocked, names: list[str]) -> "Answers":
+    def of(cls, samples: pd.DataFrame, found: Knocked, names: list[str], task: Task) -> "Answers":
         """From rows of `answered` and the rows of the job on the same samples."""
-        yes = samples["yes"].to_numpy().astype(bool)[:, None]
-        y = np.where(yes, 1.0, -1.0)
+        y = sign_of(samples["expected"])[:, None]
         untouched = y * found.untouched
         known = untouched[np.isfinite(untouched)]
         return cls(
             samples.reset_index(drop=True),
             y * (found.untouched.astype(np.float64) - found.margin),
-            found.says == yes.astype(np.int8),
+            found.says == samples["expected"].to_numpy()[:, None],
             samples["right"].to_numpy().astype(bool)[:, None],
             float(known.mean()) if len(known) else np.nan,
             {name: number for number, name in enumerate(names)},
+            task,
         )
 
 
@@ -110,7 +114,7 @@ class Points:
         return self.losses[:, [self.place[name] for name in names]]
 
     def _most(self) -> Array:
-        return np.full((self.of.clusters.images, 1), MOST)
+        return np.full((self.of.clusters.images, 1), self.of.most)
 
 
 def costs(answers: Answers, design: Design, resamples: int, seed: int) -> Costs:
@@ -122,7 +126,7 @@ def costs(answers: Answers, design: Design, resamples: int, seed: int) -> Costs:
     counts = clusters.sums(known.astype(np.float64))
     with np.errstate(invalid="ignore", divide="ignore"):
         effects = sums.sum(axis=0) / counts.sum(axis=0)
-    of, points, untouched = ImagePoints.of(answers.samples), None, np.nan
+    of, points, untouched = ImagePoints.of(answers.samples, answers.task), None, np.nan
     losses = np.full(len(effects), np.nan)
     if of is not None:
         before = of.points(answers.right_untouched)

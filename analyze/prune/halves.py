@@ -9,23 +9,22 @@ import pandas as pd
 from analyze.statistics.clusters import image_names
 from analyze.statistics.reliability import halves
 from analyze.tables.frames import Heads
-from analyze.tables.values import observed_samples
+from analyze.tables.values import answered, observed_samples
 from schemas.errors import HeadflowError
 from schemas.text import listed
 
 Flags = npt.NDArray[np.bool_]
 
 
-def answered(heads: Heads) -> pd.DataFrame:
-    """The rows of `observed_samples` whose right answer is yes or no, with their positions there as index.
+def answered_samples(heads: Heads) -> pd.DataFrame:
+    """The rows of `answered` of a run, with their positions in `observed_samples` as index.
 
     Raises:
         HeadflowError: there is none.
     """
-    samples = observed_samples(heads)
-    samples = samples[samples["yes"].notna()].astype({"yes": bool, "right": bool})
+    samples = answered(observed_samples(heads))
     if samples.empty:
-        raise HeadflowError(f"{heads.run.path}: no observed sample has a right answer that is yes or no")
+        raise HeadflowError(f"{heads.run.path}: no observed sample has a right answer that is {heads.task.either}")
     return samples
 
 

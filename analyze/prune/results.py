@@ -11,7 +11,7 @@ from analyze.knockouts.jobs import UNITS, knocked
 from analyze.prune.criteria import read_criteria
 from analyze.prune.curves import Answers, Costs, costs
 from analyze.prune.design import SETS, Design, design_sets, read_design
-from analyze.prune.halves import Flags, answered, divide, divided_as
+from analyze.prune.halves import Flags, answered_samples, divide, divided_as
 from analyze.prune.plan import Plan, add_savings, make_plan
 from analyze.prune.ranking import Ranked, rank, relations
 from analyze.prune.words import costs_in_words, ranking_in_words
@@ -121,7 +121,7 @@ def rank_run(
     Raises:
         HeadflowError: no right answer is yes or no, no category has two images, or a criterion is not there.
     """
-    samples = answered(heads)
+    samples = answered_samples(heads)
     try:
         if tests is None:
             testing = divide(samples, seed)
@@ -176,7 +176,7 @@ def cost_of_sets(
             f"{listed(missing, 2)}: resume it",
             setting="job",
         )
-    cost = costs(Answers.of(tested, found, list(job.settings.knock_outs)), design, resamples, seed)
+    cost = costs(Answers.of(tested, found, list(job.settings.knock_outs), heads.task), design, resamples, seed)
     sizes = heads.run.manifest.sizes
     cost = cost.with_sets(add_savings(cost.sets, sets, (heads.layers, heads.heads), sizes))
     return Tested(ranking, design, sets, cost, make_plan(cost, allowed))

@@ -19,7 +19,7 @@ from analyze.report.packing import Arrays, shortest
 from analyze.statistics.clusters import Clusters
 from analyze.statistics.contrasts import STATES
 from analyze.tables.frames import Heads
-from analyze.tables.values import observed_rows
+from analyze.tables.values import answered, observed_rows
 from schemas.columns import MAPS
 from schemas.store.thumbnails import read_thumbnail
 
@@ -30,12 +30,12 @@ NUMBERS = ("margin", "p_yes", "p_no")
 
 def pair_states(samples: pd.DataFrame) -> npt.NDArray[np.int64]:
     """The state of each sample's pair, its place in `STATES`; -1 where it has none. Rows of `observed_samples`."""
-    known = samples[samples["yes"].notna()].astype({"yes": bool, "right": bool})
+    known = answered(samples)
     found = np.full(len(samples), -1)
     if len(known):
         rows = known.index.to_numpy()
         for state, pairs in pairs_of_questions(known, Clusters.of(known)).groupby("state"):
-            for side in ("yes", "no"):
+            for side in ("first", "second"):
                 found[rows[pairs[side]]] = STATES.index(str(state))
     return found
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analyze.prune.halves import answered
+from analyze.prune.halves import answered_samples
 from analyze.report.packing import Arrays
 from analyze.report.words import Words
 from analyze.scores.intervals import score_intervals
-from analyze.scores.mme import TOTALS, mme_scores, total_name, total_scores
+from analyze.scores.mme import mme_scores, total_name, total_scores
 from analyze.statistics.bootstrap import Bootstrap
 from analyze.statistics.clusters import Clusters
 from analyze.statistics.intervals import share_interval
@@ -20,7 +20,6 @@ from analyze.tables.tallies import Tally
 from analyze.tables.text_scope import TextScope
 from schemas.manifest import ORIGINAL
 
-MOST_POINTS = 200  # of a category
 SETTINGS = (
     *("model", "revision", "architecture", "dtype", "conv_mode", "prompt_suffix", "question_file"),
     *("image_preprocessing", "system_span", "removed", "images", "derived", "started"),
@@ -92,28 +91,29 @@ def _text(value: Any, words: Words) -> str:
 
 
 def scores(heads: Heads, words: Words, seed: int) -> tuple[list[Score], pd.DataFrame]:
-    """The figures that stand first, and the scores by category; both empty where no right answer is yes or no.
+    """The figures that stand first, and the scores by category; both empty where no right answer is an option.
 
     The column `title` of the scores is the category, or the total in words.
     """
-    table = mme_scores(heads.samples)
+    task = heads.task
+    table = mme_scores(heads.samples, task)
     if table.empty:
         return [], table
-    whole = pd.concat([table, total_scores(table)], ignore_index=True)
-    table = score_intervals(whole, heads.samples, seed=seed)
+    whole = pd.concat([table, total_scores(table, task)], ignore_index=True)
+    table = score_intervals(whole, heads.samples, task, seed=seed)
     first, table["title"] = [], table["category"]
-    for total, names in TOTALS.items():
+    for total, names in task.totals.items():
         rows = table[table["category"].isin([total, total_name(total, [total])]) & table["accuracy"].isna()]
         table.loc[rows.index[-1:], "title"] = words[total]
         if len(rows) and np.isfinite(rows["score"].iloc[-1]):
             row = rows.iloc[-1]
-            most = MOST_POINTS * int(table["category"].isin(names).sum())
+            most = task.most * int(table["category"].isin(names).sum())
             first.append(Score(total, row["score"], row["low"], row["high"], most))
     return [*first, _accuracy(heads, seed)], table
 
 
 def _accuracy(heads: Heads, seed: int) -> Score:
-    samples = answered(heads)
+    samples = answered_samples(heads)
     clusters = Clusters.of(samples)
     right = clusters.sums(samples["right"].to_numpy().astype(float))
     found = share_interval(Bootstrap(clusters, seed=seed), right, clusters.counts)

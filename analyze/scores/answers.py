@@ -31,10 +31,10 @@ class AnswerSums(NamedTuple):
 
     @classmethod
     def of(cls, samples: pd.DataFrame, clusters: Clusters) -> "AnswerSums":
-        """From rows of `observed_samples` whose `yes` is known, in the order of the clusters."""
+        """From rows of `answered`, in the order of the clusters."""
         given = samples["says"].notna().to_numpy()
-        yes = (samples["says"] == "yes").to_numpy().astype(float) - samples["yes"].to_numpy().astype(float)
-        each = samples["right"].to_numpy().astype(float), np.where(given, yes, 0.0), given.astype(float)
+        excess = (samples["says"] == 0).to_numpy().astype(float) - (samples["expected"] == 0).to_numpy().astype(float)
+        each = samples["right"].to_numpy().astype(float), np.where(given, excess, 0.0), given.astype(float)
         return cls(*map(clusters.sums, each))
 
 

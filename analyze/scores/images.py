@@ -9,8 +9,7 @@ import pandas as pd
 
 from analyze.scores.mme import ALL, category_order, scored_questions, total_name
 from analyze.statistics.clusters import Array, Clusters
-
-MOST = 200.0  # points of a category
+from schemas.tasks import MME, Task
 
 
 def image_groups(clusters: Clusters) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
@@ -34,21 +33,23 @@ class ImagePoints:
         clusters: of the questions that are scored, those of complete pairs.
         rows: their positions in the samples.
         pairs: which pair each of them is of, from 0.
+        most: points of an image, at most.
     """
 
     clusters: Clusters
     rows: npt.NDArray[np.int64]
     pairs: npt.NDArray[np.int64]
+    most: float = MME.most
 
     @classmethod
-    def of(cls, samples: pd.DataFrame) -> "ImagePoints | None":
+    def of(cls, samples: pd.DataFrame, task: Task = MME) -> "ImagePoints | None":
         """From observed rows of `samples`; None if no image has a complete pair of questions."""
-        table = scored_questions(samples.reset_index(drop=True))
+        table = scored_questions(samples.reset_index(drop=True), task)
         paired = table[table["paired"]]
         if paired.empty:
             return None
         pairs = paired.groupby(["category", "pair"], sort=False).ngroup().to_numpy().astype(np.int64)
-        return cls(Clusters.by_name(paired["image"], paired["category"]), paired.index.to_numpy(), pairs)
+        return cls(Clusters.by_name(paired["image"], paired["category"]), paired.index.to_numpy(), pairs, task.most)
 
     def points(self, right: npt.NDArray[np.bool_]) -> Array:
         """The points of each image, float64 [images, models]: 0 to 200 where all images have as many questions.

@@ -8,14 +8,15 @@ the interval of a total follows from theirs: MOVER, the method of variance estim
 import numpy as np
 import pandas as pd
 
-from analyze.scores.mme import TOTALS, scored_questions, total_name
+from analyze.scores.mme import scored_questions, total_name
 from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap
 from analyze.statistics.clusters import Array, Clusters
 from analyze.statistics.intervals import FEW_IMAGES, LEAST, wilson
+from schemas.tasks import MME, Task
 
 
 def score_intervals(
-    scores: pd.DataFrame, samples: pd.DataFrame, *, seed: int = SEED, resamples: int = RESAMPLES
+    scores: pd.DataFrame, samples: pd.DataFrame, task: Task = MME, *, seed: int = SEED, resamples: int = RESAMPLES
 ) -> pd.DataFrame:
     """The scores with `low` and `high`, NaN where there is no score; arguments as for `mme_scores`.
 
@@ -23,7 +24,7 @@ def score_intervals(
         scores: of `mme_scores`, with or without the rows of `total_scores`.
         samples: the table `samples` that they are of.
     """
-    table = scored_questions(samples)
+    table = scored_questions(samples, task)
     paired = table[table["paired"]]
     if paired.empty:
         return scores.assign(low=np.nan, high=np.nan)
@@ -39,7 +40,7 @@ def score_intervals(
         name: _interval(bootstrap, terms, clusters.category == number)
         for number, name in enumerate(clusters.categories)
     }
-    for total, names in TOTALS.items():
+    for total, names in task.totals.items():
         known = scores[scores["category"].isin([name for name in names if name in found])].set_index("category")[
             "score"
         ]

@@ -10,57 +10,34 @@ from collections.abc import Callable, Container, Iterable
 import pandas as pd
 
 from schemas.columns import OK
-from schemas.text import read_answer
+from schemas.tasks import MME, Task
 
-PERCEPTION = (
-    "existence",
-    "count",
-    "position",
-    "color",
-    "posters",
-    "celebrity",
-    "scene",
-    "landmark",
-    "artwork",
-    "OCR",
-)
-COGNITION = ("commonsense_reasoning", "numerical_calculation", "text_translation", "code_reasoning")
-TOTALS = {"perception": PERCEPTION, "cognition": COGNITION}
 ALL = "all"  # all categories together
 SCORED = ("sample_id", "category", "question_id", "image", "image_sha256", "answer", "prediction", "status")
 COUNTS = ["questions", "images", "left_out", "unscored", "unread"]
 
 
-def read_prediction(prediction: object) -> str | None:
-    """A prediction: `yes` or `no` if its first four letters have it, or else `None`, which counts as wrong.
-
-    This is the rule of MME's script, after spaces at either end. lmms-eval also counts a single letter, `y` or `N.`,
-    which is `None` here.
-    """
-    start = prediction.strip().lower()[:4] if isinstance(prediction, str) else ""
-    return next((word for word in ("yes", "no") if word in start), None)
-
-
-def read_each(texts: pd.Series, read: Callable[[object], str | None]) -> pd.Series:
-    """`read_answer` or `read_prediction` of each text, NaN for None; each different text is read once."""
+def read_each(texts: pd.Series, read: Callable[[object], int | None]) -> pd.Series:
+    """`Task.right` or `Task.read` of each text, float64, NaN for None; each different text is read once."""
     codes, different = pd.factorize(texts)
-    return pd.Series([*map(read, different), None], dtype="str").take(codes).set_axis(texts.index)
+    return pd.Series([*map(read, different), None], dtype=float).take(codes).set_axis(texts.index)
 
 
-def mme_scores(samples: pd.DataFrame) -> pd.DataFrame:
-    """Scores from the table `samples`; empty if no observed sample has a yes/no answer.
+def mme_scores(samples: pd.DataFrame, task: Task = MME) -> pd.DataFrame:
+    """Scores from the table `samples`; empty if no observed sample has an option of the task as its right answer.
 
-    Only samples whose right answer is yes or no are scored. Questions of a category belong together if they are about
-    one image. If several have each `question_id` of that image, as in MME, those with one id belong together.
+    Only samples with such an answer are scored. Questions of a category belong together if they are about one image. If
+    several have each `question_id` of that image, as in MME, those with one id belong together. In a task that does not
+    pair questions, none do.
 
     Returns:
         One row per category: `questions` and `images` scored, `accuracy`, `accuracy_pairs`, `score` (0 to 200), and
         `left_out`, the questions that were skipped or lack their pair, `unscored`, the questions whose right answer is
-        neither yes nor no, and `unread`, how many of the questions scored have a prediction that is neither. MME's
-        categories come first. In a category without a single complete pair, `accuracy` is that of all observed
+        no option, and `unread`, how many of the questions scored have a prediction that is none. MME's categories come
+        first. In a category without a single complete pair, `accuracy` is that of all observed
         questions, and `accuracy_pairs` and `score` are NaN.
     """
-    table = scored_questions(samples)
+    table = scored_questions(samples, task)
     if not table["observed"].any():
         return pd.DataFrame()
     others = samples.loc[samples.index.difference(table.index), "category"].astype(str).value_counts()
@@ -71,35 +48,35 @@ def mme_scores(samples: pd.DataFrame) -> pd.DataFrame:
 def category_order(names: Iterable[str]) -> list[str]:
     """MME's categories in its order, then the others as they come."""
     there = list(names)
-    known = [name for names in TOTALS.values() for name in names if name in there]
+    known = [name for names in MME.totals.values() for name in names if name in there]
     return list(dict.fromkeys([*known, *there]))
 
 
-def scored_questions(samples: pd.DataFrame) -> pd.DataFrame:
-    """The samples whose right answer is yes or no, as they are scored.
+def scored_questions(samples: pd.DataFrame, task: Task = MME) -> pd.DataFrame:
+    """The samples whose right answer is an option, as they are scored.
 
     Returns:
         With the index of `samples`: `category`, `image` (what tells images apart), `pair` (the same for questions
-        that belong together), `observed`, `right`, `unread` (the prediction is neither yes nor no), and `paired`
-        (whether all questions of a pair of several were observed).
+        that belong together), `observed`, `right`, `unread` (the prediction is no option), and `paired`
+        (whether all questions of a pair of several were observed; never in a task that does not pair them).
     """
-    known = read_each(samples["answer"], read_answer).notna()
+    known = read_each(samples["answer"], task.right).notna()
     scored = samples[list(SCORED)] if known.all() else samples.loc[known, list(SCORED)]  # the first is no copy
     image, pair = _images_and_pairs(scored)
-    prediction = read_each(scored["prediction"], read_prediction)
+    prediction = read_each(scored["prediction"], task.read)
     table = pd.DataFrame(
         {
             "category": scored["category"].astype(str),
             "image": image,
             "pair": pair,
             "observed": scored["status"] == OK,
-            "right": read_each(scored["answer"], read_answer) == prediction,
+            "right": read_each(scored["answer"], task.right) == prediction,
             "unread": prediction.isna(),
         }
     )
     pairs = table.groupby(["category", "pair"])
     complete = pairs["observed"].transform("all") & (pairs["pair"].transform("size") > 1)
-    return table.assign(paired=complete.astype(bool))
+    return table.assign(paired=complete.astype(bool) & task.paired)
 
 
 def total_name(name: str, categories: Container[str]) -> str:
@@ -107,13 +84,13 @@ def total_name(name: str, categories: Container[str]) -> str:
     return f"{name} ({'together' if name == ALL else 'MME'})" if name in categories else name
 
 
-def total_scores(scores: pd.DataFrame) -> pd.DataFrame:
-    """The sums over those of MME's categories that are there, as rows for the end of `scores`.
+def total_scores(scores: pd.DataFrame, task: Task = MME) -> pd.DataFrame:
+    """The sums over those categories that are there, as rows for the end of `scores`, such as `perception` of MME.
 
-    They are called `perception` and `cognition`, told from categories of the run as in `total_name`.
+    They are told from categories of the run as in `total_name`.
     """
     rows = []
-    for total, names in TOTALS.items():
+    for total, names in task.totals.items():
         part = scores[scores["category"].isin(names)]
         if len(part):
             name = total_name(total, set(scores["category"]))

@@ -44,17 +44,18 @@ class Contrast:
         return cls(empty, empty, empty, why)
 
 
-def pair_states(to_yes: npt.NDArray[np.object_], to_no: npt.NDArray[np.object_]) -> npt.NDArray[np.str_]:
-    """How each pair of questions was answered, of `STATES`.
+def pair_states(to_first: Array, to_second: Array) -> npt.NDArray[np.str_]:
+    """How each pair of questions with two options was answered, of `STATES`.
 
-    Yes-biased: both were answered Yes; no-biased: both No; neither: at least one answer is neither Yes nor No.
+    Yes-biased: both were answered by the first option, yes; no-biased: both by the second; neither: at least one answer
+    is no option.
 
     Args:
-        to_yes, to_no: [images], the answer to the question whose right answer is Yes, and No: `yes`, `no`, or another
-            value for an answer that is neither.
+        to_first, to_second: [images], the answer to the question whose first option is right, and whose second is: the
+            place of the option, 0 or 1, or NaN for an answer that is neither.
     """
-    yes, no = ([answers == word for answers in (to_yes, to_no)] for word in ("yes", "no"))
-    both = [yes[0] & no[1], yes[0] & yes[1], no[0] & no[1], no[0] & yes[1]]
+    first, second = ([answers == option for answers in (to_first, to_second)] for option in (0, 1))
+    both = [first[0] & second[1], first[0] & first[1], second[0] & second[1], second[0] & first[1]]
     return np.select(both, [BOTH_RIGHT, YES_BIASED, NO_BIASED, BOTH_WRONG], default=NEITHER)
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from analyze.tables.parts.reading import PartSamples, SamplesTask, Task, read_samples
+from analyze.tables.parts.reading import PartSamples, SamplesTask, ValuesTask, read_samples
 from analyze.tables.text_scope import TextScope
 from schemas.columns import OK
 from schemas.errors import HeadflowError
@@ -20,6 +20,7 @@ from schemas.manifest import Manifest
 from schemas.roles import ROLES
 from schemas.store.parts import too_few_rows
 from schemas.store.run import Run, open_run
+from schemas.tasks import TASKS, Task
 from schemas.text import counted, listed, short
 from schemas.workers.tasks import HERE, Workers, divided
 
@@ -61,6 +62,11 @@ class Heads:
         """Heads of each layer."""
         return self.run.manifest.heads
 
+    @property
+    def task(self) -> Task:
+        """What an answer is in the run."""
+        return TASKS[self.run.manifest.task]
+
     @cached_property
     def observed(self) -> pd.Series:
         """Whether each row of `samples` was observed: bool [rows of `samples`]."""
@@ -98,7 +104,7 @@ class Heads:
         """The rows of some categories alone; `samples` stays whole."""
         return replace(self, categories=list(categories))
 
-    def tasks(self, flows: Sequence[str], scope: TextScope) -> Iterator[Task]:
+    def tasks(self, flows: Sequence[str], scope: TextScope) -> Iterator[ValuesTask]:
         """What is to be read of the samples of `categories`: tasks that any worker can do, in the order of the run.
 
         The division is that of the run's parts, whatever is read of them.
@@ -118,7 +124,7 @@ class Heads:
                 samples.append(own)
             if parts:
                 positions = np.concatenate(samples).astype(np.int32)
-                yield Task(run, parts, positions, tuple(flows), scope.of_samples(positions))
+                yield ValuesTask(run, parts, positions, tuple(flows), scope.of_samples(positions))
 
     @cached_property
     def category_codes(self) -> npt.NDArray[np.int64]:

@@ -165,7 +165,7 @@ def tally(
         spread: whether `Tally.spread` and `Tally.images` are wanted; they take a third of the time.
 
     Raises:
-        HeadflowError: see `Task.values` and `Workers.map`.
+        HeadflowError: see `ValuesTask.values` and `Workers.map`.
     """
     total = Total(heads, flows, scope, edges, spread=spread)
     for found in workers.map(add_up, total.tasks()):

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from analyze.scores.mme import read_prediction
+from analyze.scores.mme import read_each
 from analyze.statistics.clusters import Array, Codes
 from analyze.tables.frames import Heads
 from analyze.tables.parts.reading import read_values
@@ -15,7 +15,6 @@ from analyze.tables.rows import part_rows
 from analyze.tables.text_scope import TextScope
 from schemas.columns import TABLES
 from schemas.store.parts import grid_shape
-from schemas.text import read_answer
 from schemas.workers.tasks import HERE, Workers
 
 Values = npt.NDArray[np.float32]
@@ -40,7 +39,7 @@ def sample_values(
         By flow, float32 [observed samples, layers, heads]; samples in the order of `observed_samples`.
 
     Raises:
-        HeadflowError: see `Task.values` and `Workers.map`.
+        HeadflowError: see `ValuesTask.values` and `Workers.map`.
     """
     chosen = list(range(heads.layers) if layers is None else layers)
     row = observed_rows(heads)
@@ -106,16 +105,16 @@ def head_columns(values: Values | Array) -> dict[str, Codes]:
 def lead(samples: pd.DataFrame) -> Array:
     """The logit of the right answer less that of the wrong one, float64 [samples].
 
-    It is above 0 exactly where Yes or No, whichever is likelier, is right. Where a run has no `margin`, it is
+    It is above 0 exactly where the likelier option is right. Where a run has no `margin`, it is
     log(p_right / p_wrong); NaN where it has neither.
 
     Args:
-        samples: rows of `observed_samples` whose `yes` is known.
+        samples: rows of `answered`.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         odds = np.log(samples["p_yes"].to_numpy(np.float64)) - np.log(samples["p_no"].to_numpy(np.float64))
     margin = samples["margin"].to_numpy(np.float64)
-    found: Array = np.where(samples["yes"].to_numpy(bool), 1.0, -1.0) * np.where(np.isnan(margin), odds, margin)
+    found: Array = sign_of(samples["expected"]) * np.where(np.isnan(margin), odds, margin)
     return found
 
 
@@ -123,12 +122,24 @@ def observed_samples(heads: Heads) -> pd.DataFrame:
     """The rows of `samples` that were observed, with what they answered.
 
     Returns:
-        The columns of `samples`, and `yes` (whether Yes is the right answer; None where the answer is neither), `right`
-        (whether the prediction is right, as in the MME score; None likewise) and `says` (the prediction as `yes`, `no`
-        or None).
+        The columns of `samples`, and `expected` (float64, the place of the right answer among the options of the task;
+        NaN where it is none of them), `says` (float64, that of the prediction; NaN where it is none) and `right`
+        (whether both are the same; None where the right answer is no option).
     """
     samples = heads.samples[heads.observed.to_numpy()].reset_index(drop=True)
-    answer, prediction = samples["answer"].map(read_answer), samples["prediction"].map(read_prediction)
-    known = answer.notna()
-    yes, right = ((answer == "yes").astype(object), (answer == prediction).astype(object))
-    return samples.assign(yes=yes.where(known, None), right=right.where(known, None), says=prediction)
+    expected, says = read_each(samples["answer"], heads.task.right), read_each(samples["prediction"], heads.task.read)
+    right = (expected == says).astype(object)
+    return samples.assign(expected=expected, right=right.where(expected.notna(), None), says=says)
+
+
+def answered(samples: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `observed_samples` whose right answer is an option; `expected` is int64 there, `right` bool."""
+    return samples[samples["expected"].notna()].astype({"expected": int, "right": bool})
+
+
+def sign_of(expected: pd.Series) -> Array:
+    """Towards the right one of two options, float64 [samples]: 1 where the first is right, -1 the second, NaN neither.
+
+    `margin` is the logit of the first minus that of the second, so that this times it is the lead of the right one.
+    """
+    return np.asarray(expected.map({0: 1.0, 1: -1.0}), np.float64)

@@ -8,7 +8,8 @@ import pyarrow as pa
 from scipy import stats
 
 from schemas.jobs.job import Job
-from schemas.text import counted, printable, read_answer
+from schemas.tasks import TASKS
+from schemas.text import counted, printable
 
 LARGEST, LEVEL = 10, 0.95
 Array = npt.NDArray[np.float64]
@@ -27,8 +28,9 @@ def largest_effects(job: Job, samples: pa.Table, number: int = LARGEST) -> list[
         HeadflowError: a part of the job cannot be read.
     """
     names = list(job.settings.knock_outs)
-    answers = [read_answer(answer) for answer in samples["answer"].to_pylist()]
-    sign = np.array([{"yes": 1.0, "no": -1.0}.get(answer or "", np.nan) for answer in answers])
+    right = TASKS[job.run.manifest.task].right
+    towards = {0: 1.0, 1: -1.0, None: np.nan}
+    sign = np.array([towards[right(answer)] for answer in samples["answer"].to_pylist()])
     hashes, ids = (samples[column].to_pylist() for column in ("image_sha256", "sample_id"))
     place: dict[str, int] = {}
     image = np.array([place.setdefault(one or name, len(place)) for one, name in zip(hashes, ids, strict=True)])

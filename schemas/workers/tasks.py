@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 from schemas.errors import HeadflowError
 
-Task = TypeVar("Task")
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 Part = TypeVar("Part")
 PARTS = 8  # of one task: about a million rows of `heads`
@@ -23,7 +23,7 @@ Outcome = tuple[Result | None, Exception | None]  # a result, or what was raised
 class Workers(Protocol):
     """Where tasks are done."""
 
-    def map(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
+    def map(self, function: Callable[[Item], Result], tasks: Iterable[Item]) -> Iterator[Result]:
         """The results of a function, in the order of the tasks; a few of them are done ahead.
 
         Args:
@@ -39,7 +39,7 @@ class Workers(Protocol):
 class Here:
     """No workers: this process does the tasks, each when its result is taken."""
 
-    def map(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
+    def map(self, function: Callable[[Item], Result], tasks: Iterable[Item]) -> Iterator[Result]:
         """See `Workers.map`."""
         return map(function, tasks)
 
@@ -52,7 +52,7 @@ def divided(parts: Sequence[Part]) -> Iterator[Sequence[Part]]:
     return (parts[first : first + PARTS] for first in range(0, len(parts), PARTS))
 
 
-def attempt(function: Callable[[Task], Result], task: Task) -> Outcome[Result]:
+def attempt(function: Callable[[Item], Result], task: Item) -> Outcome[Result]:
     """Do a task in a worker; where it fails, what was raised is the outcome, to be raised in the process that asks."""
     try:
         return function(task), None

@@ -166,7 +166,7 @@ def test_the_surest_wrong_answers_come_first_with_what_stands_out():
     samples = pd.DataFrame(
         {
             "sample_id": range(40), "category": "OCR", "difficulty": None, "image": "x", "question": "?",
-            "answer": "Yes", "prediction": "Yes", "yes": True, "right": True, "margin": np.nan,
+            "answer": "Yes", "prediction": "Yes", "expected": 0, "right": True, "margin": np.nan,
             "p_yes": 0.9, "p_no": 0.1,
         }
     )  # fmt: skip

@@ -10,15 +10,17 @@ from scipy import stats
 from analyze import summary
 from analyze.__main__ import main
 from analyze.scores.intervals import score_intervals
-from analyze.scores.mme import mme_scores, read_prediction, total_scores
+from analyze.scores.mme import mme_scores, total_scores
 from analyze.summary import summarise
 from analyze.tables import rows
 from analyze.tables.bins import QUANTILES
 from analyze.tables.frames import open_heads
 from schemas.store import writer
-from schemas.text import read_answer
+from schemas.tasks import MME, PLAIN
 from schemas.workers import tasks
 from tests.support.runs import put, rewrite, write_run
+
+PLACES = {"yes": 0, "no": 1, None: None}  # of options
 
 
 @pytest.fixture(scope="module")
@@ -292,6 +294,18 @@ def test_two_pairs_on_the_same_picture_stay_two_pairs():
     assert scores.loc[0, ["images", "accuracy_pairs"]].tolist() == [2, 50.0]
 
 
+def test_a_task_without_pairs_has_an_accuracy_of_all_questions_and_no_score():
+    rows = [("OCR", "a", "Yes", "Yes"), ("OCR", "a", "No", "Yes"), ("OCR", "b", "Yes", "Yes")]
+    table = samples(*rows)
+    scores = mme_scores(table, PLAIN)
+    assert scores.loc[0, ["questions", "images"]].tolist() == [3, 0]
+    assert scores.loc[0, "accuracy"] == pytest.approx(200 / 3)
+    assert scores[["accuracy_pairs", "score"]].isna().all(axis=None)
+    assert total_scores(scores, PLAIN).empty
+    assert score_intervals(scores, table, PLAIN)[["low", "high"]].isna().all(axis=None)
+    assert mme_scores(table).loc[0, "questions"] == 2
+
+
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
@@ -300,7 +314,7 @@ def test_two_pairs_on_the_same_picture_stay_two_pairs():
     ],
 )
 def test_a_right_answer_is_the_word_or_not_scored(answer, expected):
-    assert read_answer(answer) == expected
+    assert MME.right(answer) == PLACES[expected]
 
 
 @pytest.mark.parametrize(
@@ -311,4 +325,4 @@ def test_a_right_answer_is_the_word_or_not_scored(answer, expected):
     ],
 )
 def test_a_prediction_is_read_by_its_first_four_letters(prediction, expected):
-    assert read_prediction(prediction) == expected
+    assert MME.read(prediction) == PLACES[expected]

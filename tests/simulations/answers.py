@@ -20,12 +20,13 @@ from analyze.compare.answers import compare_answers
 from analyze.compare.verdict import answers_in_words
 from analyze.prompts import compare_prompts
 from analyze.scores.intervals import score_intervals
-from analyze.scores.mme import ALL, COGNITION, PERCEPTION, TOTALS, mme_scores, total_scores
+from analyze.scores.mme import ALL, mme_scores, total_scores
 from analyze.statistics.bootstrap import Bootstrap
 from analyze.statistics.clusters import Clusters, ImageSums
 from analyze.statistics.contrasts import polarity_free_contrast
 from analyze.statistics.intervals import mean_interval
 from analyze.statistics.multiplicity import false_discovery_rate, sign_flip_maximum
+from schemas.tasks import COGNITION, MME, PERCEPTION
 
 ALIKE, SAME = 4, 0.7  # how alike two questions on an image are; share of answers that all models have in common
 LOST = 0.1  # of A's right answers, by C
@@ -50,7 +51,7 @@ class World:
         table = pd.DataFrame({"accuracy": right}, index=NAMES[: self.categories])
         table["pairs"] = right**2 + right * (1 - right) / (ALIKE + 1)
         table["score"] = table["accuracy"] + table["pairs"]
-        for total, names in TOTALS.items():
+        for total, names in MME.totals.items():
             table.loc[total] = table.loc[table.index.isin(names)].sum()
         table.loc[ALL] = table[: self.categories].mean()
         return 100 * table
@@ -99,16 +100,16 @@ def made_up(random: np.random.Generator, world: World, models: int):
 
 def answered(samples: pd.DataFrame, right: np.ndarray) -> pd.DataFrame:
     """With the columns of `observed_samples`."""
-    yes = (samples["answer"] == "Yes").to_numpy()
-    says = np.where(yes == right, "yes", "no").astype(object)
-    return samples.assign(prediction=says, says=says, yes=yes, right=right)
+    expected = (samples["answer"] == "No").to_numpy().astype(int)
+    says = np.where(right, expected, 1 - expected)
+    return samples.assign(prediction=np.array(MME.words)[says], says=says, expected=expected, right=right)
 
 
 def run_of(samples: pd.DataFrame) -> SimpleNamespace:
     """A run as far as its answers are read."""
     stored = SimpleNamespace(path="made up", ledgers={}, manifest=SimpleNamespace(dtype=None))
     observed = pd.Series(np.ones(len(samples), bool))
-    return SimpleNamespace(samples=samples, observed=observed, run=stored, scope=lambda _: None)
+    return SimpleNamespace(samples=samples, observed=observed, run=stored, task=MME, scope=lambda _: None)
 
 
 def tally(random: np.random.Generator, world: World, resamples: int, found: Tally) -> None:
@@ -155,7 +156,7 @@ def of_summary(random: np.random.Generator, world: World, samples: pd.DataFrame,
     scores = mme_scores(samples)
     table = score_intervals(pd.concat([scores, total_scores(scores)]), samples, **options)
     for row in table.to_dict("records"):
-        where = "of a total" if row["category"] in TOTALS else "of a category"
+        where = "of a total" if row["category"] in MME.totals else "of a category"
         found.interval(f"summary: score {where}", row["low"], row["high"], world.truths.loc[row["category"], "score"])
     for name, values, truth in (
         ("masses", random.beta(2, 5, world.images), 2 / 7), ("skewed masses", random.beta(0.5, 8, world.images), 1 / 17)

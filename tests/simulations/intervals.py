@@ -11,11 +11,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from analyze.scores.images import MOST
 from analyze.statistics.bootstrap import LEVEL
 from analyze.statistics.clusters import Array, ImageSums
 from analyze.statistics.intervals import mean_interval, skewed_mean_intervals
 from analyze.statistics.losses import loss_intervals
+from schemas.tasks import MME
 
 Draw = Callable[[np.random.Generator, tuple[int, int]], Array]
 MEANS: dict[str, tuple[Draw, float]] = {
@@ -59,7 +59,7 @@ def loss_coverage(name: str, runs: int, seed: int = 0) -> float:
     category = np.repeat(np.arange(len(sizes)), sizes)
     flip = np.array(flips)[category]
     truth = sum(flips.count(flip) * lost(random, np.full(100_000, flip), 1).mean() for flip in set(flips))
-    low, high = loss_intervals(lost(random, flip, runs), np.full((len(category), 1), MOST), category, LEVEL)
+    low, high = loss_intervals(lost(random, flip, runs), np.full((len(category), 1), MME.most), category, LEVEL)
     return held(low, high, truth)
 
 

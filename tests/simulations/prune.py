@@ -22,6 +22,7 @@ from analyze.prune.ranking import rank, relations
 from analyze.prune.words import costs_in_words, ranking_in_words
 from analyze.statistics.clusters import Clusters
 from schemas.jobs.head_sets import HeadSet
+from schemas.tasks import MME
 from tests.simulations.rates import count, print_rates
 from tests.support.runs import sample
 
@@ -79,7 +80,7 @@ def answers(random: np.random.Generator, world: World, sets: dict[str, HeadSet],
     effects = np.array(price) + random.normal(size=(len(rows), len(sets)))
     right = np.repeat(random.random((len(rows), 1)) >= lost, len(sets), axis=1)
     place = {name: number for number, name in enumerate(sets)}
-    return Answers(rows, effects, right, np.ones((len(rows), 1), bool), 1.0, place)
+    return Answers(rows, effects, right, np.ones((len(rows), 1), bool), 1.0, place, MME)
 
 
 def false_sentences(random: np.random.Generator, world: World, draws: int) -> dict[str, bool]:

@@ -59,7 +59,7 @@ class PartSamples:
 
 
 @dataclass(frozen=True)
-class Task:
+class ValuesTask:
     """Some consecutive parts of `heads`, with what is read of them; small, as it goes to another process.
 
     Attributes:
@@ -98,11 +98,13 @@ class Task:
             yield own, values
 
 
-def read_values(task: tuple[Task, Sequence[int]]) -> tuple[npt.NDArray[np.int32], dict[str, npt.NDArray[np.float32]]]:
+def read_values(
+    task: tuple[ValuesTask, Sequence[int]],
+) -> tuple[npt.NDArray[np.int32], dict[str, npt.NDArray[np.float32]]]:
     """Read the values of some layers: what a worker does.
 
     Returns:
-        `samples` of the task, and by flow float32 [samples, layers, heads]. Raises as `Task.values`.
+        `samples` of the task, and by flow float32 [samples, layers, heads]. Raises as `ValuesTask.values`.
     """
     chosen, layers = task
     shape = len(chosen.samples), len(layers), chosen.run.manifest.heads

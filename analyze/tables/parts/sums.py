@@ -9,7 +9,7 @@ import numpy.typing as npt
 from analyze.statistics.clusters import Array, ImageSums
 from analyze.tables.bins import FINE, UNDECIDED, Index, bin_index, bin_of_fine, fine_index
 from analyze.tables.open_images import Images, OpenImages, closed
-from analyze.tables.parts.reading import Task
+from analyze.tables.parts.reading import ValuesTask
 
 Counts = npt.NDArray[np.int64]
 
@@ -26,7 +26,7 @@ class TallyTask:
         images: of the samples; None: neither `SpreadSums` nor sums over images are wanted.
     """
 
-    read: Task
+    read: ValuesTask
     categories: npt.NDArray[np.int64]
     category: npt.NDArray[np.int64]
     edges: Array
@@ -137,7 +137,7 @@ class Adding:
         self._images = OpenImages.none(images, flows, self._layers)
 
     def add(self, own: slice, values: Mapping[str, Array]) -> None:
-        """Add values as `Task.values` yields them."""
+        """Add values as `ValuesTask.values` yields them."""
         category = self._task.category[own]
         for number in np.unique(category):
             self._found.samples[number] += np.count_nonzero(category == number)
@@ -191,7 +191,7 @@ class Adding:
 
 
 def add_up(task: TallyTask) -> Found:
-    """Read the values of a task and add them up: what a worker does. Raises as `Task.values`."""
+    """Read the values of a task and add them up: what a worker does. Raises as `ValuesTask.values`."""
     adding = Adding(task)
     for own, values in task.read.values():
         adding.add(own, values)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analyze.prune.halves import answered, divide, divided_as
+from analyze.prune.halves import answered_samples, divide, divided_as
 from analyze.tables.frames import open_heads
 from schemas.errors import HeadflowError
 from tests.support.prunable import World, write_world
@@ -61,10 +61,10 @@ def test_a_sample_that_was_added_to_an_image_that_tests_does_neither():
 def test_only_questions_with_an_answer_count(tmp_path):
     path = write_world(tmp_path / "run", World.of(), categories={"OCR": 3})
     rewrite(path, "samples", lambda content: put(content, "answer", 2, "a cat"))
-    found = answered(open_heads(path)[0])
+    found = answered_samples(open_heads(path)[0])
     assert found.index.tolist() == [0, 1, 3, 4, 5]
-    assert found["yes"].dtype == np.bool_
+    assert found["expected"].dtype == np.int64
     edit_manifest(path, model="x")
     rewrite(path, "samples", lambda content: put(content, "answer", slice(6), ["a cat"] * 6))
     with pytest.raises(HeadflowError, match="no observed sample has a right answer that is yes or no"):
-        answered(open_heads(path)[0])
+        answered_samples(open_heads(path)[0])

@@ -10,6 +10,7 @@ from analyze.prune.curves import Answers, costs
 from analyze.prune.design import LEAST, Design, Member
 from analyze.prune.plan import add_savings, make_plan, savings, write_plan
 from schemas.jobs.head_sets import HeadSet
+from schemas.tasks import MME
 from tests.support.runs import sample
 
 SIZES = {
@@ -22,7 +23,11 @@ SHAPE = 3, 4
 def questions(images: int, categories: int = 2) -> pd.DataFrame:
     rows = [sample(number, name) for name in ("OCR", "color", "count")[:categories] for number in range(2 * images)]
     for row in rows:
-        row |= {"status": "ok", "image_sha256": f"{row['category']} {row['image']}", "yes": row["answer"] == "Yes"}
+        row |= {
+            "status": "ok",
+            "image_sha256": f"{row['category']} {row['image']}",
+            "expected": int(row["answer"] == "No"),
+        }
     return pd.DataFrame(rows)
 
 
@@ -45,7 +50,7 @@ def answers(samples: pd.DataFrame, design: Design, flips: np.ndarray, random: np
     right = drawn >= flips
     untouched = np.ones((len(samples), 1), bool)
     place = {name: number for number, name in enumerate(names)}
-    return Answers(samples, 1.0 * ~right, right, untouched, 1.0, place)
+    return Answers(samples, 1.0 * ~right, right, untouched, 1.0, place, MME)
 
 
 def loss(flip: np.ndarray, categories: int = 2) -> np.ndarray:

@@ -19,8 +19,9 @@ from analyze.report.overview import SESSION, SETTINGS
 from analyze.report.packing import Arrays, script_json
 from analyze.report.words import Words, all_texts
 from analyze.scores.intervals import score_intervals
-from analyze.scores.mme import TOTALS, mme_scores
+from analyze.scores.mme import mme_scores
 from analyze.statistics.contrasts import STATES
+from schemas.tasks import MME
 from tests.support.prunable import measure_sets
 from tests.support.report import CATEGORIES, HOSTILE, WORLD, make_report, write_whole_run
 from tests.support.runs import edit_ledger, edit_manifest, put, rewrite, write_run
@@ -145,7 +146,7 @@ def test_every_text_is_used():
     files = [*(ROOT / "analyze" / "report").glob("*.py"), *(ROOT / "analyze" / "report" / "templates").glob("*.[hj]*")]
     code = "\n".join(file.read_text(encoding="utf-8") for file in files)
     built = ("define_", "panel_", "of_", "role ", "warn_", "images_")
-    named = {*SETTINGS, *SESSION, *STATES, *TOTALS, "heads_cut", "layers_cut"}
+    named = {*SETTINGS, *SESSION, *STATES, *MME.totals, "heads_cut", "layers_cut"}
     unused = [name for name in all_texts() if not name.startswith(built) and name not in named
               and not re.search(f"[\"']{re.escape(name)}[\"']", code) and f"words.{name}" not in code]  # fmt: skip
     assert unused == []

@@ -23,9 +23,9 @@ REPEATS = 60  # of simulations
 
 def test_pair_states():
     """Of answers, not of right and wrong: `M` and `No` are both no answer Yes, and yet no bias."""
-    to_yes = np.array(["yes", "yes", "no", "no", None, "yes", np.nan, None], object)
-    to_no = np.array(["no", "yes", "no", "yes", "no", np.nan, "yes", None], object)
-    assert pair_states(to_yes, to_no).tolist() == [BOTH_RIGHT, YES_BIASED, NO_BIASED, BOTH_WRONG, *[NEITHER] * 4]
+    to_first = np.array([0, 0, 1, 1, np.nan, 0, np.nan, np.nan])
+    to_second = np.array([1, 0, 1, 0, 1, np.nan, 0, np.nan])
+    assert pair_states(to_first, to_second).tolist() == [BOTH_RIGHT, YES_BIASED, NO_BIASED, BOTH_WRONG, *[NEITHER] * 4]
 
 
 def statistic(differences: np.ndarray, state: np.ndarray) -> float:

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from analyze.tables.frames import open_heads
-from analyze.tables.values import observed_samples, sample_values, table_values
+from analyze.tables.values import answered, observed_samples, sample_values, table_values
 from schemas.errors import HeadflowError
 from tests.support.runs import extras, flows, rewrite, sample, start, write_run
 
@@ -47,8 +47,10 @@ def test_values_are_those_of_the_table(run, monkeypatch, layers, at_once):
 def test_answers_as_they_are_scored(run):
     samples = observed_samples(open_heads(run)[0])
     assert samples["row"].tolist() == [0, 1, 3, 4, 6, 7, 8, 9]
-    expected = {"Yes": (True, True), "No": (False, False), "a cat": (None, None)}
-    assert [*zip(samples["yes"], samples["right"], strict=True)] == [expected[each] for each in samples["answer"]]
+    places, rights = {"Yes": 0, "No": 1}, {"Yes": True, "No": False, "a cat": None}
+    assert samples["expected"].equals(samples["answer"].map(places))
+    assert samples["right"].tolist() == [rights[each] for each in samples["answer"]]
+    assert answered(samples)["answer"].tolist() == [each for each in samples["answer"] if each in places]
 
 
 @pytest.mark.parametrize("table", ["contributions", "layers"])
