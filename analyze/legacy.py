@@ -27,10 +27,9 @@ from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.files.writing import publishing
 from schemas.manifest import EXTRACTED, IMPORTED, ORIGINAL, TEXT_SCOPES, Manifest, Session
-from schemas.sample_ids import SampleIds
 from schemas.store.run import Run
 from schemas.store.writer import RunWriter
-from schemas.text import one_line, short, storable
+from schemas.text import SampleIds, one_line, short, storable
 from schemas.validation.limits import TOLERANCE_OF_HALF
 
 FLOWS = {"t2v": "text_to_visual", "v2t": "visual_to_text"}

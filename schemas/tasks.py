@@ -1,6 +1,7 @@
 """What an answer is: the options of a question, how a text is read as one of them, which one is right, what is scored.
 
-`run.json` names the task of a run, one of `TASKS`, and other modules ask the task. An option is given by its place among the options of the question, from 0.
+`run.json` names the task of a run, one of `TASKS`, and other modules ask the task. An option is given by its place
+among the options of the question, from 0.
 """
 
 import re

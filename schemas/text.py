@@ -1,4 +1,4 @@
-"""Text for people and for files: on one line, cut to a length, or made storable in UTF-8."""
+"""Text for people and for files: on one line, cut to a length, storable in UTF-8; and ids of samples."""
 
 import shutil
 import sys
@@ -50,3 +50,21 @@ def listed(names: Sequence[object], shown: int = 5) -> str:
     """The first names, and how many more there are."""
     more = len(names) - shown
     return ", ".join(map(str, names[:shown])) + (f" and {more} more" if more > 0 else "")
+
+
+class SampleIds:
+    """Assigns ids in the order of a question file."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+        self._taken: set[str] = set()
+
+    def give(self, question_id: str | None, row: int) -> str:
+        """The question's id, with `#2`, `#3` ... for its later questions; the row number if there is none."""
+        wanted = question_id or str(row)
+        while True:
+            count = self._counts[wanted] = self._counts.get(wanted, 0) + 1
+            name = wanted if count == 1 else f"{wanted}#{count}"
+            if name not in self._taken:
+                self._taken.add(name)
+                return name

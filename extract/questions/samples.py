@@ -9,8 +9,7 @@ from typing import Any
 from extract.questions.fields import NAMES, is_missing
 from schemas.columns import UNKNOWN
 from schemas.errors import HeadflowError
-from schemas.sample_ids import SampleIds
-from schemas.text import short, storable
+from schemas.text import SampleIds, short, storable
 
 
 class Unusable(Exception):
