@@ -2,16 +2,15 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from extract.knockouts.sets import read_plan
-from extract.maps.chosen import read_heads
 from extract.prompts.prompt import Prompts
 from extract.prompts.templates import CHAT, find_template
 from extract.prompts.wordings import Wording, read_wordings
 from extract.questions.question_set import QuestionSet
-from extract.settings import AUTO, PACKAGE, QUESTION, TRANSFORMERS, Deciding, Extract, Model
-from schemas.columns import CONTRIBUTIONS, EXTRAS, LAYERS, MAPS, OF_LAST, OF_QUESTION
+from extract.settings import AUTO, PACKAGE, TRANSFORMERS, Extract, Model
+from extract.tables.makers import asked_fields, find_makers
 from schemas.errors import HeadflowError
 from schemas.jobs.head_sets import NOTHING, HeadSet
 from schemas.manifest import ORIGINAL, PACKED, SWAP, Session
@@ -97,21 +96,6 @@ def find_prompts(prompt_format: "PromptFormat", wordings: Sequence[Wording], set
     return Prompts(builders)
 
 
-def asked_tables(settings: Deciding) -> list[str]:
-    """The tables that are asked for beside `heads` and `samples`."""
-    asked = {CONTRIBUTIONS: settings.contributions, LAYERS: settings.layer_profile, MAPS: settings.maps}
-    return [name for name in EXTRAS if asked[name]]
-
-
-def asked_maps(settings: Deciding) -> dict[str, Any]:
-    """The fields of the manifest about maps; raises `HeadflowError` if the heads that keep theirs cannot be read."""
-    if not settings.maps:
-        return {"maps_of": None, "maps_heads": []}
-    of = OF_QUESTION if settings.maps_of == QUESTION else OF_LAST
-    heads = read_heads(settings.maps_heads, f"{of}2v") if settings.maps_heads else []
-    return {"maps_of": of, "maps_heads": heads}
-
-
 @contextmanager
 def _naming(wording: Wording) -> Iterator[None]:
     """Around the choice of a template: errors name the wording, if it says which template is wanted."""
@@ -139,7 +123,7 @@ def load_asked(
     with packages(settings.backend):
         from extract.models.answers import AnswerReader
         from extract.models.self_check import check_model
-        from extract.residual.removal import remove
+        from extract.models.weights.removal import remove
 
     checkpoint = load_checkpoint(settings, device)
     prompts = find_prompts(checkpoint.prompt_format, wordings, settings)
@@ -169,22 +153,16 @@ def load_extractor(
     """
     with packages(settings.backend):
         from extract.images.counterfactual.altered import Counterfactual
-        from extract.maps.tables import MapTables
         from extract.models.checkpoint import device_name
         from extract.passes.batch_size import choose_batch_size
         from extract.passes.forward import Passes
-        from extract.residual.tables import ResidualTables
         from extract.runner import Extractor
 
-    removed, asked = find_removed(settings), asked_maps(settings)
+    removed, fields = find_removed(settings), asked_fields(settings)
     checkpoint, prompts, answers = load_asked(settings, settings.device, wordings, removed)
-    residual = maps = None
-    if names := [name for name in asked_tables(settings) if name != MAPS]:
-        residual = ResidualTables(checkpoint, answers, names)
-        residual.check(next(iter(prompts.builders.values())))
-    if settings.maps:
-        maps = MapTables(checkpoint, asked["maps_of"], [(layer, head) for layer, head in asked["maps_heads"]])
-    passes = Passes(checkpoint, answers, residual, maps)
+    passes = Passes(checkpoint, answers, list(find_makers(fields, checkpoint, answers)))
+    for maker in passes.makers:
+        maker.check(next(iter(prompts.builders.values())))
     packed = settings.sequences == PACKED and checkpoint.packs
     batch_size = 1 if checkpoint.single else None if settings.batch_size == AUTO else int(settings.batch_size)
     if batch_size is None and before is not None and before.device == device_name(checkpoint.device):

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from extract.images.counterfactual.altered import Counterfactual
 from extract.images.loading import LoadedImage, load_images, open_images
 from extract.models.checkpoint import Checkpoint, device_name
+from extract.models.weights.sizes import model_sizes
 from extract.passes.batching import (
     PACKED_TOGETHER,
     SEPARATE_TOGETHER,
@@ -22,7 +23,6 @@ from extract.passes.batching import (
 from extract.prompts.prompt import Prompts
 from extract.questions.question_set import QuestionSet
 from extract.questions.samples import Sample, Skipped, Unusable
-from extract.residual.sizes import model_sizes
 from extract.stopping import StopRequest, stop_on_signals
 from schemas.errors import HeadflowError
 from schemas.jobs.head_sets import NOTHING, HeadSet

@@ -11,7 +11,6 @@ from extract.checks import too_many_skipped
 from extract.loop import Loop, ReaderEnded
 from extract.passes.forward import Observed, Outcome, Passes
 from extract.questions.question_set import QuestionSet
-from schemas.columns import FLOW_NAMES
 from schemas.errors import HeadflowError, Stopped
 from schemas.manifest import EXTRACTED, ORIGINAL
 from schemas.store.run import open_run
@@ -37,10 +36,8 @@ class Extractor(Loop):
         """The fields of the manifest that it decides."""
         return {
             "source": EXTRACTED,
-            "flows": list(FLOW_NAMES),
             "text_scope": "all",
-            "tables": self.passes.tables,
-            **self.passes.map_fields(),
+            **self.passes.manifest_fields(),
             **self.manifest_fields(),
             "images": self.images,
             **self.passes.answers.tokens.manifest_fields(),

@@ -17,8 +17,8 @@ FORBIDDEN = {
     "extract": {"analyze", "data", "pandas", "matplotlib"},
     "analyze": {"extract", "data", "transformers"},
 }
-# The packages of `extract` in the order of imports; the modules beside them, the run, come last
-LAYERS = ("questions", "images", "prompts", "attention", "models", "maps", "residual", "passes", "growing")
+# The packages of `extract`, and its settings, in the order of imports; the other modules, the run, come last
+LAYERS = ("questions", "images", "prompts", "settings", "attention", "models", "tables", "passes", "growing")
 COMMAND_LINE = {
     "schemas.cli", "schemas.__main__", "schemas.commands.command_line", "extract.__main__", "extract.command",
     "extract.knockouts.command", "extract.look.command", "analyze.__main__", "analyze.opening", "analyze.commands",

@@ -1,9 +1,9 @@
 """What else is read of each layer's attention as it runs, beside the masses."""
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -39,37 +39,43 @@ class AttentionReader(Protocol):
         """Read one layer."""
 
 
-class PassReader(Protocol):
-    """Reads one forward pass for tables of a run."""
+# What a forward pass returns, see `extract.models.checkpoint.Checkpoint.forward`: logits, masses, final hidden states
+Forward = tuple[Tensor, Tensor, Tensor]
 
-    @property
-    def readers(self) -> Sequence[AttentionReader]:
-        """What reads each layer's attention."""
+
+class PassReader:
+    """Reads one forward pass for tables of a run.
+
+    Attributes:
+        readers: what reads each layer's attention.
+        sent: what was copied to the device for it, kept until the pass is done.
+    """
+
+    readers: Sequence[AttentionReader] = ()
+    sent: Sequence[Any] = ()
 
     def reading(self) -> AbstractContextManager[None]:
         """The context in which the pass runs."""
+        return nullcontext()
 
-    def tables(self, found: tuple[Tensor, Tensor, Tensor]) -> dict[str, Tensor]:
-        """What the pass brought, by table, of each question, once it is done.
-
-        Args:
-            found: what the model's forward pass returned.
-        """
+    def tables(self, found: Forward) -> dict[str, Tensor]:
+        """What the pass brought, by name, such as that of a table: of each question, on the device, once it is done."""
+        raise NotImplementedError
 
 
 def read_pass(
-    forward: Callable[..., tuple[Tensor, Tensor, Tensor]],
+    forward: Callable[..., Forward],
     batch: Batch,
     inputs: dict[str, Tensor],
     readers: Sequence[PassReader],
-) -> tuple[tuple[Tensor, Tensor, Tensor], dict[str, Tensor]]:
+) -> tuple[Forward, dict[str, Tensor]]:
     """One pass of a model, and what readers make of it.
 
     Args:
         forward: `extract.models.checkpoint.Checkpoint.forward`; `batch` and `inputs` as there.
 
     Returns:
-        What `forward` returns, and by table what the readers bring to it.
+        What `forward` returns, and by name what the readers bring.
     """
     with ExitStack() as reading:
         for reader in readers:

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from extract.backends import (
-    asked_maps,
-    asked_tables,
     find_prompts,
     find_removed,
     find_wordings,
@@ -23,6 +21,7 @@ from extract.prompts.wordings import manifest_fields as wording_fields
 from extract.provenance import git_commit
 from extract.questions.question_set import QuestionSet, read_questions
 from extract.settings import TRANSFORMERS, Deciding, Extract
+from extract.tables.makers import asked_fields
 from schemas.commands.settings import settings_of
 from schemas.errors import HeadflowError
 from schemas.manifest import SEPARATE
@@ -132,8 +131,7 @@ class Asked:
             "num_chunks": settings.num_chunks,
             **({"revision": None} if Path(settings.model_path).is_dir() else {}),
             "model": settings.model_path,
-            "tables": asked_tables(settings),
-            **asked_maps(settings),
+            **asked_fields(settings),
             "removed": find_removed(settings).to_object(),
             "question_file_sha256": self.questions.sha256,
             **wording_fields(self.wordings),

@@ -20,12 +20,13 @@ from extract.backends import find_removed, find_wordings, load_asked
 from extract.images.decoding import find_image, load_image
 from extract.images.places import Box
 from extract.images.preprocessing import Size
-from extract.maps.tables import MapTables
 from extract.passes.batching import ImageQuestions, Question
 from extract.passes.forward import Observed, Passes
 from extract.questions.samples import Sample, Skipped, Unusable
 from extract.settings import AUTO, Model
-from schemas.columns import FLOW_NAMES, MAP, MAP_COLUMNS, MAPS, OF_LAST, TABLES, UNKNOWN
+from extract.tables.map_reader import LISTS
+from extract.tables.maps import MapMaker
+from schemas.columns import FLOW_NAMES, MAP, MAP_COLUMNS, MAPS, OF_LAST, UNKNOWN
 from schemas.errors import HeadflowError
 
 NAMES = [column.name for column in MAP_COLUMNS if column.name not in ("of", MAP)]
@@ -74,8 +75,7 @@ class Looker:
             raise HeadflowError("one question is asked in one wording", setting="prompts")
         (wording,) = find_wordings(settings)
         self._checkpoint, self._prompts, answers = load_asked(settings, device, [wording], find_removed(settings))
-        self._maps = MapTables(self._checkpoint, OF_LAST, [])
-        self._passes = Passes(self._checkpoint, answers, maps=self._maps)
+        self._passes = Passes(self._checkpoint, answers, [MapMaker(self._checkpoint, OF_LAST, [])])
 
     @classmethod
     def load(cls, model_path: str, *, device: str = AUTO, **settings: Any) -> "Looker":
@@ -114,7 +114,7 @@ class Looker:
             **{name: values[name] for name in ("prediction", "p_yes", "p_no", "margin")},
             masses=dict(zip(FLOW_NAMES, np.moveaxis(grids["heads"], -1, 0), strict=True)),
             numbers=dict(zip(NAMES, np.moveaxis(grids[MAPS], -1, 0), strict=True)),
-            maps=grids[TABLES[MAPS].list_name].reshape(shape),
+            maps=grids[LISTS].reshape(shape),
             box=tuple(values["grid_box"]),
             size=size,
         )

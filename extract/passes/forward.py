@@ -1,6 +1,6 @@
 """Forward passes over batches: each is started before the one before it is collected."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,16 +9,15 @@ import torch
 from torch import Tensor
 
 from extract.attention.packing import pack
-from extract.attention.readers import PassReader, read_pass
+from extract.attention.readers import read_pass
 from extract.images.preprocessing import Pixels, blank_image
-from extract.maps.tables import MapTables
 from extract.models.answers import AnswerReader
 from extract.models.checkpoint import Checkpoint
 from extract.models.transfer import Download
 from extract.passes.batching import ImageQuestions
 from extract.questions.samples import Sample, Skipped, Unusable
-from extract.residual.tables import ResidualTables
-from schemas.columns import CONTRIBUTIONS, EXTRAS, LAYERS, MAP, MAPS, PARTS, TABLES
+from extract.tables.maker import Maker, MassMaker
+from schemas.columns import EXTRAS
 from schemas.errors import HeadflowError
 from schemas.text import one_line
 
@@ -65,33 +64,25 @@ class Launched:
 
 
 class Passes:
-    """Runs batches through a model; `answers` reads its answers, `residual` and `maps` (if not None) other tables."""
+    """Runs batches through a model.
 
-    def __init__(
-        self,
-        checkpoint: Checkpoint,
-        answers: AnswerReader,
-        residual: ResidualTables | None = None,
-        maps: MapTables | None = None,
-    ) -> None:
+    Attributes:
+        answers: reads its answers.
+        makers: make the tables of a run beside `samples`; that of the masses is always among them.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, answers: AnswerReader, makers: Sequence[Maker] = ()) -> None:
         self._checkpoint = checkpoint
         self.answers = answers
-        self.residual = residual
-        self.maps = maps
+        self.makers = [MassMaker(), *makers]
         # See `measure_noise`, of the first batch; empty in float32, None before
         self.noise: dict[str, float] | None = {} if checkpoint.dtype == torch.float32 else None
 
-    @property
-    def tables(self) -> list[str]:
-        """The tables that it makes beside `heads` and `samples`, in the contract's order."""
-        made = [*(self.residual.names if self.residual else []), *([MAPS] if self.maps else [])]
-        return [name for name in EXTRAS if name in made]
-
-    def map_fields(self) -> dict[str, Any]:
-        """The fields of a run's manifest about maps."""
-        if self.maps is None:
-            return {}
-        return {"maps_of": self.maps.of, "maps_heads": [list(head) for head in self.maps.heads]}
+    def manifest_fields(self) -> dict[str, Any]:
+        """The fields of a run's manifest about its tables."""
+        made = {name for maker in self.makers for name in maker.tables}
+        fields = {"tables": [name for name in EXTRAS if name in made]}
+        return fields | {name: value for maker in self.makers for name, value in maker.manifest_fields().items()}
 
     @property
     def on_cuda(self) -> bool:
@@ -176,15 +167,10 @@ class Passes:
         prompts = [[question.prompt for question in image.questions] for image in images]
         pixels = [image.pixels for image in images]
         batch, inputs = self._checkpoint.uploader.send(pack(prompts), pixels)
-        sent: list[Any] = [batch, inputs]
-        readers: list[PassReader] = [] if self.residual is None else [self.residual.begin(batch)]
-        if self.maps is not None:
-            maps = self.maps.begin(batch, pixels)
-            readers.append(maps)
-            sent.append(maps.sent)
-        (logits, masses, hidden), more = read_pass(self._checkpoint.forward, batch, inputs, readers)
-        results = {"finite": torch.isfinite(logits).all(dim=-1), **self.answers.read(logits, hidden), "heads": masses}
-        results |= more
+        readers = [maker.begin(batch, pixels) for maker in self.makers]
+        (logits, _, hidden), made = read_pass(self._checkpoint.forward, batch, inputs, readers)
+        results = {"finite": torch.isfinite(logits).all(dim=-1), **self.answers.read(logits, hidden), **made}
+        sent = [batch, inputs, *(reader.sent for reader in readers)]
         return Launched(images, list(results), Download(*results.values()), sent)
 
     def collect(self, launched: Launched) -> Iterator[Outcome]:
@@ -193,7 +179,7 @@ class Passes:
         results = dict(zip(launched.names, launched.results.wait(), strict=True))
         for index, (image, question) in enumerate(questions):
             result = {name: tensor[index] for name, tensor in results.items()}
-            if problem := _not_finite(result):
+            if problem := self._not_finite(result):
                 yield Skipped(question.sample, Unusable("not_finite", problem, image_sha256=image.sha256))
                 continue
             values: dict[str, Any] = {
@@ -201,13 +187,17 @@ class Passes:
                 **question.prompt.counts(),
                 **self.answers.row(result),
             }
-            if (parts := result.get("samples")) is not None:
-                values |= zip((column.name for column in PARTS), parts.tolist(), strict=True)
-            grids = {name: result[name].numpy() for name in ("heads", *EXTRAS) if name in result}
-            if self.maps is not None:
-                values |= self.maps.values(image.pixels)
-                grids[TABLES[MAPS].list_name] = result[MAP][:, : len(self.maps.places(image.pixels).tokens)].numpy()
+            grids: dict[str, np.ndarray] = {}
+            for maker in self.makers:
+                more, own = maker.rows(result, image.pixels)
+                values |= more
+                grids |= own
             yield Observed(question.sample, values, grids, image.pixels.thumbnail)
+
+    def _not_finite(self, result: Mapping[str, Tensor]) -> str | None:
+        """What of a question's results holds NaN or infinity; None if nothing does."""
+        found = next(filter(None, (maker.not_finite(result) for maker in self.makers)), None)
+        return found or (None if result["finite"] else "logits are not finite")
 
 
 def failure(error: Exception) -> tuple[str, str]:
@@ -233,14 +223,3 @@ def _halves(images: list[ImageQuestions]) -> list[list[ImageQuestions]]:
     middle = len(image.questions) // 2
     halves = (image.questions[:middle], image.questions[middle:]) if middle else ()
     return [[replace(image, questions=half)] for half in halves]
-
-
-def _not_finite(result: Mapping[str, Tensor]) -> str | None:
-    """What of a question's results holds NaN or infinity; None if nothing does."""
-    for name, what in (("heads", "attention"), (CONTRIBUTIONS, "a contribution"), (LAYERS, "the profile")):
-        layers = torch.isfinite(result[name]).flatten(1).all(dim=1) if name in result else torch.ones(1)
-        if not layers.all():
-            return f"{what} of layer {int((~layers).nonzero()[0])} is not finite"
-    if MAP in result and not torch.isfinite(result[MAP]).all():
-        return "a map is not finite"
-    return None if result["finite"] else "logits are not finite"

@@ -48,7 +48,6 @@ from extract.growing.prefill import run_prefill
 from extract.images.preprocessing import Pixels
 from extract.knockouts.sets import ALL, single_heads
 from extract.knockouts.settings import KnockOut
-from extract.maps.tables import MapTables
 from extract.models.answers import AnswerReader
 from extract.models.transformers_model import TransformersModel
 from extract.passes.batching import ImageQuestions, Question
@@ -58,8 +57,9 @@ from extract.prompts.prompt_format import AnswerTokens
 from extract.prompts.templates import find_template
 from extract.questions.question_set import QuestionSet
 from extract.questions.samples import Sample
-from extract.residual.tables import ResidualTables
 from extract.runner import Extractor
+from extract.tables.maps import MapMaker
+from extract.tables.residual import ResidualMaker
 from schemas.columns import CONTRIBUTIONS, EDGE, LAYERS, OF_LAST, OF_QUESTION
 from schemas.manifest import Manifest
 from schemas.roles import BOS, IMAGE, QUESTION, SYSTEM, USER
@@ -149,8 +149,8 @@ class Variants:
         self.all = pack(asked).to(self.device)
         tokens = AnswerTokens([300, 301], ["Yes", "No"])
         self.answers = AnswerReader.of(checkpoint, tokens)
-        self.tables = {name: ResidualTables(checkpoint, self.answers, [name]) for name in (CONTRIBUTIONS, LAYERS)}
-        self.map_tables = {of: MapTables(checkpoint, of, []) for of in (OF_LAST, OF_QUESTION)}
+        self.makers = {name: ResidualMaker(checkpoint, self.answers, [name]) for name in (CONTRIBUTIONS, LAYERS)}
+        self.map_makers = {of: MapMaker(checkpoint, of, []) for of in (OF_LAST, OF_QUESTION)}
         AttentionInterface.register("bare", bare_attention)
         AttentionMaskInterface.register("bare", lambda *_, **__: None)
 
@@ -169,16 +169,16 @@ class Variants:
         return self.checkpoint.forward(self.one, self.inputs)
 
     def contributions(self) -> None:
-        self._read(self.tables[CONTRIBUTIONS].begin(self.one))
+        self._read(self.makers[CONTRIBUTIONS].begin(self.one, self.pixels))
 
     def profile(self) -> None:
-        self._read(self.tables[LAYERS].begin(self.one))
+        self._read(self.makers[LAYERS].begin(self.one, self.pixels))
 
     def maps(self) -> None:
-        self._read(self.map_tables[OF_LAST].begin(self.one, self.pixels))
+        self._read(self.map_makers[OF_LAST].begin(self.one, self.pixels))
 
     def maps_of_question(self) -> None:
-        self._read(self.map_tables[OF_QUESTION].begin(self.one, self.pixels))
+        self._read(self.map_makers[OF_QUESTION].begin(self.one, self.pixels))
 
     def _read(self, reader: PassReader) -> None:
         read_pass(self.checkpoint.forward, self.one, self.inputs, [reader])

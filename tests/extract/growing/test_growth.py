@@ -18,7 +18,7 @@ from schemas.errors import HeadflowError
 from schemas.jobs.head_sets import HeadSet
 from schemas.roles import IMAGE, QUESTION, ROLES
 from tests.extract.models.test_families import PICTURES, QUESTIONS
-from tests.extract.residual.test_contributions import load
+from tests.extract.tables.test_contributions import load
 from tests.support.knockouts import Reference
 from tests.support.tiny_families import RECIPES, make_family, make_or_skip
 

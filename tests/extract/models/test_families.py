@@ -16,7 +16,6 @@ from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer
 from extract.__main__ import main
 from extract.attention.packing import pack
 from extract.images.processors import ProcessorPreprocessor, find_token_types, load_processor
-from extract.maps.tables import MapTables
 from extract.models.answers import AnswerReader
 from extract.models.families import FAMILIES
 from extract.models.loading import load_model
@@ -27,6 +26,7 @@ from extract.passes.forward import Observed, Passes
 from extract.prompts.prompt import Prompts
 from extract.questions.fields import MME_SUFFIX
 from extract.questions.samples import Sample, Unusable
+from extract.tables.maps import MapMaker
 from schemas.columns import FLOW_NAMES, OF_LAST, PARTITIONS
 from schemas.errors import HeadflowError
 from schemas.roles import IMAGE
@@ -321,7 +321,8 @@ def test_images_of_every_size_are_read_as_the_processor_does(family):
     """One pass over each of them with its maps, which tell where all but the ends of rows lie."""
     name, reference, model, prompts = family
     tokens = model.prompt_format.answer_tokens(Prompts({None: prompts}), ["Yes", "No"])
-    passes = Passes(model, AnswerReader.of(model, tokens), maps=MapTables(model, OF_LAST, []))
+    maker = MapMaker(model, OF_LAST, [])
+    passes = Passes(model, AnswerReader.of(model, tokens), [maker])
     sample = Sample("one", "OCR", None, "", QUESTIONS[0], None, row=0)
     for size in SIZES:
         image = Image.new("RGB", size, (200, 10, 30))
@@ -339,7 +340,7 @@ def test_images_of_every_size_are_read_as_the_processor_does(family):
             assert torch.equal(values, read[each])
         (outcome,) = passes.over([[ImageQuestions("", pixels, [Question(sample, prompt)])]])
         assert isinstance(outcome, Observed), (name, size, outcome)
-        places = passes.maps.places(pixels)
+        places = maker.places(pixels)
         laid = np.bincount(places.tokens.ravel(), places.shares.ravel(), len(places.outside))
         assert np.abs(laid + places.outside - 1).max() <= 1e-5
         assert laid.sum() > 0

@@ -15,12 +15,12 @@ from extract.attention.packing import pack
 from extract.attention.readers import read_pass
 from extract.images.places import Picture, lay_out
 from extract.images.preprocessing import ImageSettings
-from extract.maps import reader
-from extract.maps.sinks import visual_sinks
-from extract.maps.tables import MapTables
 from extract.models.loading import load_model
 from extract.models.transfer import Uploader
-from schemas.columns import MAP, MAPS, OF_LAST, OF_QUESTION
+from extract.tables import map_reader as reader
+from extract.tables.map_reader import LISTS, visual_sinks
+from extract.tables.maps import MapMaker
+from schemas.columns import MAPS, OF_LAST, OF_QUESTION
 from schemas.roles import IMAGE
 from tests.extract.models.test_families import PICTURES, QUESTIONS, FamilyWitness, hf
 from tests.support.maps import VALUES, describe
@@ -38,10 +38,10 @@ def family(request, tmp_path_factory):
 
 def read(model, of, asked, heads=()):
     """The maps of images with their prompts: numbers, maps, and where their tokens lie."""
-    tables = MapTables(model, of, heads)
+    maker = MapMaker(model, of, heads)
     batch, inputs = Uploader(CPU, model.dtype).send(pack([each for _, each in asked]), [pixels for pixels, _ in asked])
-    _, found = read_pass(model.forward, batch, inputs, [tables.begin(batch, [pixels for pixels, _ in asked])])
-    return found[MAPS].double().numpy(), found[MAP].numpy(), [tables.places(pixels) for pixels, _ in asked]
+    _, found = read_pass(model.forward, batch, inputs, [maker.begin(batch, [pixels for pixels, _ in asked])])
+    return found[MAPS].double().numpy(), found[LISTS].numpy(), [maker.places(pixels) for pixels, _ in asked]
 
 
 def ask(model, prompts):
@@ -130,7 +130,7 @@ def painted(image, box):
 def check_places(model, prompts, image):
     """Paint the patches of the grid one by one, and find each."""
     before, pixels = embeddings(model, prompts, image)
-    places = MapTables(model, OF_LAST, ()).places(pixels)
+    places = MapMaker(model, OF_LAST, ()).places(pixels)
     x0, y0, x1, y1 = places.box
     width, height = (x1 - x0) / places.columns, (y1 - y0) / places.rows
     tried = 0

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from extract.attention.packing import Batch
-from extract.residual.decoder import Decoder
+from extract.tables.decoder import Decoder
 
 
 class ResidualStream:

@@ -1,4 +1,11 @@
-"""Attention of a batch's questions on image tokens, layer by layer -> maps, and the numbers beside them."""
+"""Attention of a batch's questions on image tokens, layer by layer -> maps, and the numbers beside them.
+
+Visual sinks are image tokens on which heads look whatever the image shows (Kang et al. 2025, arXiv:2503.03321).
+In some layers the hidden state of the first token is massive in a few dimensions (Sun et al. 2024, arXiv:2402.17762):
+divided by its root mean square, it exceeds 20 in them. An image token that does so in one of these dimensions is a
+visual sink. The paper names the dimensions of its models; here they are those of the first token itself. A state of
+width D has at most the root of D in a dimension, so in models of width 400 and less no sink can be told.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -13,16 +20,17 @@ from extract.attention.blocks import OnDevice, Queries
 from extract.attention.masked import with_padding
 from extract.attention.masses import pieces, softmax_weights
 from extract.attention.packing import Batch
-from extract.attention.readers import LayerInput
+from extract.attention.readers import Forward, LayerInput, PassReader
 from extract.images.places import Places
 from extract.images.preprocessing import Size
-from extract.maps.sinks import can_be_told, visual_sinks
-from schemas.columns import MAP, MAPS
+from schemas.columns import MAPS, MASSIVE, TABLES
 from schemas.roles import BOS, IMAGE
+
+LISTS = TABLES[MAPS].list_name  # what the maps are called beside the table's numbers
 
 
 @dataclass(frozen=True)
-class Grids(OnDevice):
+class MapGrids(OnDevice):
     """How image tokens are laid on grids, of each question; grids and tokens are as many as the largest has.
 
     Attributes:
@@ -39,7 +47,7 @@ class Grids(OnDevice):
     patches: Tensor
 
     @classmethod
-    def of(cls, places: Sequence[Places], sizes: Sequence[Size]) -> "Grids":
+    def of(cls, places: Sequence[Places], sizes: Sequence[Size]) -> "MapGrids":
         """Those of some questions, by where the tokens of their images lie, and the sizes of these."""
         return cls(
             tokens=_padded([each.tokens for each in places]),
@@ -66,8 +74,8 @@ def _centres(places: Places, size: Size) -> np.ndarray:
     return np.stack([np.tile(x, places.rows), np.repeat(y, places.columns)], axis=-1).astype(np.float32)
 
 
-class MapReader:
-    """Reads the maps of one forward pass; a `PassReader` (`extract.attention.readers`).
+class MapReader(PassReader):
+    """Reads the maps of one forward pass.
 
     Attributes:
         layers: the decoder's layers.
@@ -81,7 +89,7 @@ class MapReader:
         layers: Sequence[nn.Module],
         batch: Batch,
         queries: Queries,
-        grids: Grids,
+        grids: MapGrids,
         has_map: Sequence[Tensor] | None,
     ) -> None:
         """Read a batch, which is on the model's device, as are queries and grids.
@@ -116,9 +124,9 @@ class MapReader:
         self._sinks = visual_sinks(states, self._first, self._image)
         self._told = self._has_first & can_be_told(states)
 
-    def tables(self, _: tuple[Tensor, Tensor, Tensor]) -> dict[str, Tensor]:
-        """What the forward pass brought to the table, by `MAPS` and `MAP`, see `numbers` and `maps`; all layers."""
-        return {MAPS: torch.stack(self.numbers, dim=1), MAP: torch.cat(self.maps, dim=1)}
+    def tables(self, found: Forward) -> dict[str, Tensor]:
+        """See `PassReader.tables`: by `MAPS` the numbers, and by `LISTS` the maps, of all layers."""
+        return {MAPS: torch.stack(self.numbers, dim=1), LISTS: torch.cat(self.maps, dim=1)}
 
     def read(self, layer: LayerInput) -> None:
         """See `extract.attention.readers.AttentionReader.read`."""
@@ -153,7 +161,7 @@ class MapReader:
         return (total * self._there[:, None, None]).transpose(1, 2)
 
 
-def _shape(grid: Tensor, grids: Grids) -> tuple[Tensor, Tensor, Tensor]:
+def _shape(grid: Tensor, grids: MapGrids) -> tuple[Tensor, Tensor, Tensor]:
     """Entropy of maps over its maximum, and x and y of their centres, NaN where a map is all 0.
 
     Args:
@@ -163,3 +171,32 @@ def _shape(grid: Tensor, grids: Grids) -> tuple[Tensor, Tensor, Tensor]:
     entropy = torch.special.entr(shares).sum(dim=-1) / grids.patches.log()[:, None]
     x, y = (shares @ grids.centres).unbind(dim=-1)
     return entropy, x, y
+
+
+def can_be_told(states: Tensor) -> bool:
+    """Whether a state of this width can be massive in a dimension."""
+    return states.shape[-1] > MASSIVE**2
+
+
+def visual_sinks(states: Tensor, first: Tensor, image: Tensor) -> Tensor:
+    """Which image tokens are visual sinks.
+
+    Args:
+        states: [images, length, width], what a layer reads.
+        first: int64 [images], the column of the first token.
+        image: int64 [images, tokens], the columns of image tokens.
+
+    Returns:
+        bool [images, tokens].
+    """
+    row = torch.arange(len(states), device=states.device)
+    massive = _normed(states[row, first]) > MASSIVE
+    tokens = states[row[:, None], image]
+    return ((_normed(tokens) > MASSIVE) & massive[:, None]).any(dim=-1)
+
+
+def _normed(states: Tensor) -> Tensor:
+    """Absolute values over the root mean square of each state, float32."""
+    single = states.float()
+    rms = single.square().mean(dim=-1, keepdim=True).sqrt()
+    return single.abs() / rms.clamp_min(torch.finfo(torch.float32).tiny)

@@ -16,7 +16,7 @@ from analyze.maps.results import localise
 from analyze.tables.frames import open_heads
 from extract.__main__ import main as extract_main
 from extract.images.decoding import load_image
-from extract.maps.chosen import read_heads
+from extract.tables.chosen_heads import read_heads
 from schemas.columns import MAPS
 from schemas.errors import HeadflowError
 from schemas.validation.run import validate

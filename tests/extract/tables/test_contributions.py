@@ -17,9 +17,9 @@ from extract.models.answers import AnswerReader
 from extract.models.loading import load_model
 from extract.models.transfer import Uploader
 from extract.prompts.prompt import Prompts
-from extract.residual.decoder import Decoder, RmsNorm
-from extract.residual.tables import ResidualTables
-from schemas.columns import CONTRIBUTION_COLUMNS, CONTRIBUTIONS, EXTRAS, LAYER_COLUMNS, LAYERS, PARTS
+from extract.tables.decoder import Decoder, RmsNorm
+from extract.tables.residual import OF_MARGIN, ResidualMaker
+from schemas.columns import CONTRIBUTION_COLUMNS, CONTRIBUTIONS, LAYER_COLUMNS, LAYERS, PARTS
 from schemas.errors import HeadflowError
 from schemas.validation.run import validate
 from tests.extract.models.test_families import CPU, PICTURES, QUESTIONS, SHORT, FamilyWitness
@@ -36,11 +36,13 @@ def load(path, dtype=torch.float32, template="hf"):
     return model, prompts, AnswerReader.of(model, tokens)
 
 
-def read(model, answers, asked, names=EXTRAS):
+def read(model, answers, asked, names=(CONTRIBUTIONS, LAYERS)):
     """The results of one pass over images with their prompts."""
-    tables = ResidualTables(model, answers, names)
+    maker = ResidualMaker(model, answers, names)
     batch, inputs = Uploader(CPU, model.dtype).send(pack([each for _, each in asked]), [pixels for pixels, _ in asked])
-    (_, _, hidden), found = read_pass(model.forward, batch, inputs, [tables.begin(batch)])
+    (_, _, hidden), found = read_pass(
+        model.forward, batch, inputs, [maker.begin(batch, [pixels for pixels, _ in asked])]
+    )
     return found | {"margin": answers.margin(hidden)}
 
 
@@ -137,7 +139,7 @@ def test_a_partition_equals_an_eager_one(family):
             worst[CONTRIBUTIONS], np.abs(found[CONTRIBUTIONS][number].numpy() - heads).max() / size
         )
         worst[LAYERS] = max(worst[LAYERS], np.abs(found[LAYERS][number].numpy() - profile).max() / size)
-        parts = found["samples"][number].double().numpy()
+        parts = found[OF_MARGIN][number].double().numpy()
         expected = [embedding, heads.sum(), profile[:, MLP].sum(), 0, 0]
         worst["sum"] = max(worst["sum"], np.abs(parts - expected).max() / size)
         assert np.abs(heads).max() > 1e-3
@@ -156,7 +158,7 @@ def test_in_half_precision_the_rest_is_that_of_rounding(family):
     for question in QUESTIONS:
         asked = [(pixels, [prompts.build(question, pixels.image_ids)])]
         half, whole = read(model, answers, asked), read(single, same, asked)
-        *_, rest = half["samples"][0].tolist()
+        *_, rest = half[OF_MARGIN][0].tolist()
         worst = max(worst, abs(rest) / max(1, abs(float(half["margin"][0]))))
         assert (half[CONTRIBUTIONS] - whole[CONTRIBUTIONS]).abs().max() <= 0.2 * whole[CONTRIBUTIONS].abs().max()
     print(f"{name}: rest {worst:.1e} of the margin in bfloat16")
@@ -171,7 +173,7 @@ def test_biases_have_a_part_of_their_own(checkpoint_path):
     answers = AnswerReader.of(model, answers.tokens)
     pixels = model.preprocessor(PICTURES[0])
     found = read(model, answers, [(pixels, [prompts.build(QUESTIONS[0], pixels.image_ids)])])
-    parts = found["samples"][0]
+    parts = found[OF_MARGIN][0]
     print(f"parts {parts.tolist()}, margin {float(found['margin'][0]):.3f}")
     assert abs(float(parts[3])) > 0.1
     assert abs(float(parts[4])) <= 1e-5 * float(parts.abs().max())
@@ -194,10 +196,10 @@ def test_a_norm_of_another_kind_is_refused(checkpoint_path):
 def test_a_stream_with_more_than_its_parts_is_refused(checkpoint_path):
     """A layer that scales what it returns."""
     model, prompts, answers = load(checkpoint_path, template=None)
-    ResidualTables(model, answers, EXTRAS).check(prompts)
+    ResidualMaker(model, answers, (CONTRIBUTIONS, LAYERS)).check(prompts)
     model.stack.layers[1].register_forward_hook(lambda _, given, made: made * 1.5)
     with pytest.raises(HeadflowError, match="is not the sum of its embedding, heads and MLPs"):
-        ResidualTables(model, answers, EXTRAS).check(prompts)
+        ResidualMaker(model, answers, (CONTRIBUTIONS, LAYERS)).check(prompts)
 
 
 @pytest.fixture(scope="module")

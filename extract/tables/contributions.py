@@ -17,8 +17,8 @@ from torch import Tensor
 from extract.attention.packing import Batch
 from extract.attention.readers import ProjectedValues
 from extract.models.answers import AnswerReader
-from extract.residual.decoder import Addition, Decoder
-from extract.residual.stream import ResidualStream
+from extract.tables.decoder import Addition, Decoder
+from extract.tables.stream import ResidualStream
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,16 @@ from extract.attention.blocks import last_queries, question_queries
 from extract.attention.packing import Batch
 from extract.images.places import Places
 from extract.images.preprocessing import Pixels, Size, blank_image
-from extract.maps.reader import Grids, MapReader
 from extract.models.checkpoint import Checkpoint
 from extract.questions.samples import Unusable
-from schemas.columns import OF_LAST
+from extract.tables.maker import Found, Maker, Rows
+from extract.tables.map_reader import LISTS, MapGrids, MapReader
+from schemas.columns import MAPS, OF_LAST
 from schemas.errors import HeadflowError
 from schemas.jobs.head_sets import HeadSet
 
 
-class MapTables:
+class MapMaker(Maker):
     """Makes the maps of one model.
 
     Attributes:
@@ -37,6 +38,7 @@ class MapTables:
             raise HeadflowError(f"the list {outside}", setting="maps_heads")
         if not isinstance(getattr(checkpoint.stack, "layers", None), nn.ModuleList):
             raise HeadflowError(f"the decoder of this {checkpoint.architecture} has no list of layers: no maps of it")
+        super().__init__([MAPS])
         self.of, self.heads = of, heads
         self._checkpoint = checkpoint
         self._has_map = [self._heads_of(layer) for layer in range(checkpoint.layers)] if heads else None
@@ -57,21 +59,30 @@ class MapTables:
             self._places[pixels.size] = self._checkpoint.preprocessor.places(pixels)
         return self._places[pixels.size]
 
-    def values(self, pixels: Pixels) -> dict[str, Any]:
-        """What the maps of an image add to the rows of `samples` about it."""
+    def manifest_fields(self) -> dict[str, Any]:
+        """See `Maker.manifest_fields`."""
+        return {"maps_of": self.of, "maps_heads": [list(head) for head in self.heads]}
+
+    def not_finite(self, found: Found) -> str | None:
+        """See `Maker.not_finite`; NaN among the numbers is null."""
+        return None if torch.isfinite(found[LISTS]).all() else "a map is not finite"
+
+    def rows(self, found: Found, pixels: Pixels) -> Rows:
+        """See `Maker.rows`."""
         (width, height), places = pixels.size, self.places(pixels)
-        return {
+        samples = {
             "image_width": width,
             "image_height": height,
             "grid_rows": places.rows,
             "grid_columns": places.columns,
             "grid_box": list(places.box),
         }
+        return samples, {MAPS: found[MAPS].numpy(), LISTS: found[LISTS][:, : len(places.tokens)].numpy()}
 
     def begin(self, batch: Batch, images: Sequence[Pixels]) -> MapReader:
-        """What reads the maps of a forward pass over a batch of these images."""
+        """See `Maker.begin`."""
         queries = (last_queries if self.of == OF_LAST else question_queries)(batch.layout)
         own = [images[index] for index in batch.layout.image]
-        grids = Grids.of([self.places(pixels) for pixels in own], [pixels.size for pixels in own])
+        grids = MapGrids.of([self.places(pixels) for pixels in own], [pixels.size for pixels in own])
         copy, layers = self._checkpoint.uploader.copy, self._checkpoint.stack.layers
         return MapReader(layers, batch, copy(queries), copy(grids), self._has_map)

@@ -1,0 +1,79 @@
+"""What makes tables of a run, in the one forward pass over a batch; and the maker of the masses."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from extract.attention.packing import Batch
+from extract.attention.readers import Forward, PassReader
+from extract.images.preprocessing import Pixels
+from extract.prompts.prompt import PromptBuilder
+from schemas.columns import FLOW_NAMES
+from schemas.store.parts import Grids
+
+Found = Mapping[str, Tensor]  # what a pass brought for one question, by name, on the CPU
+Rows = tuple[dict[str, Any], Grids]  # what a question adds to its row of `samples`, and its values in other tables
+
+
+class Maker:
+    """Makes tables of a run. A maker overrides what it has, and leaves the rest as it is here.
+
+    Attributes:
+        tables: those that it makes, each with a grid of rows for each sample.
+        values: what a value of each of these tables is called, where one is not finite.
+    """
+
+    values: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, tables: Sequence[str]) -> None:
+        self.tables = tables
+
+    def manifest_fields(self) -> dict[str, Any]:
+        """The fields of the manifest that say what its tables have."""
+        return {}
+
+    def check(self, prompts: PromptBuilder) -> None:
+        """Check with a short pass that the tables can be made of the model; raises `HeadflowError` if they cannot."""
+
+    def begin(self, batch: Batch, images: Sequence[Pixels]) -> PassReader:
+        """What reads a forward pass over a batch of images; the batch is on the model's device."""
+        raise NotImplementedError
+
+    def not_finite(self, found: Found) -> str | None:
+        """What holds NaN or infinity, where neither may be; None if nothing does. The first axis is that of layers."""
+        for name in self.tables:
+            layers = torch.isfinite(found[name]).flatten(1).all(dim=1)
+            if not layers.all():
+                return f"{self.values[name]} of layer {int((~layers).nonzero()[0])} is not finite"
+        return None
+
+    def rows(self, found: Found, pixels: Pixels) -> Rows:
+        """A question's values, of what the pass brought; `pixels` is its image."""
+        return {}, {name: found[name].numpy() for name in self.tables}
+
+
+class MassMaker(Maker):
+    """Makes `heads`, which every pass brings."""
+
+    values: ClassVar[Mapping[str, str]] = {"heads": "attention"}
+
+    def __init__(self) -> None:
+        super().__init__(["heads"])
+
+    def manifest_fields(self) -> dict[str, Any]:
+        """See `Maker.manifest_fields`."""
+        return {"flows": list(FLOW_NAMES)}
+
+    def begin(self, batch: Batch, images: Sequence[Pixels]) -> PassReader:
+        """See `Maker.begin`."""
+        return MassReader()
+
+
+class MassReader(PassReader):
+    """Takes the masses of a pass."""
+
+    def tables(self, found: Forward) -> dict[str, Tensor]:
+        """See `PassReader.tables`."""
+        return {"heads": found[1]}
