@@ -1,4 +1,4 @@
-# `make help` lists the targets. The packages are not installed: everything runs from this folder.
+# `make help` lists the targets. A target installs what it needs into .venv, and no more.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -28,21 +28,18 @@ ARGS ?=
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
-# Three environments in one: the laptop's (plots, tables), that of the page, and all of it. Each holds those before it.
-$(VENV)/.laptop: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q -c constraints.txt -e .
-	@touch $@
+# One environment, which grows by what targets need: the laptop's (plots, tables), extraction's, the page's, ...
+EXTRAS_laptop :=
+EXTRAS_extract := [extract]
+EXTRAS_legacy := [legacy]
+EXTRAS_report := [report]
+EXTRAS_all := [extract,legacy,report,cluster,dev]
+PARTS := laptop extract legacy report
 
-$(VENV)/.report: pyproject.toml constraints.txt
+$(PARTS:%=$(VENV)/.%) $(VENV)/.all: $(VENV)/.%: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q -c constraints.txt -e '.[report]'
-	@touch $(VENV)/.laptop $@
-
-$(VENV)/.all: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q -c constraints.txt -e '.[extract,legacy,report,cluster,dev]'
-	@touch $(VENV)/.laptop $(VENV)/.report $@
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.$(EXTRAS_$*)'
+	@touch $@ $(if $(filter all,$*),$(PARTS:%=$(VENV)/.%),$(VENV)/.laptop)
 
 setup: $(VENV)/.all  ## install everything into .venv
 
@@ -58,14 +55,14 @@ setup-llava: $(LLAVA_VENV)/.all  ## install the original llava package into .ven
 # Models are tiny here: more threads would only wait for each other, and on a busy machine take most of its time
 demo tour test: export OMP_NUM_THREADS ?= 1
 
-demo: $(VENV)/.all  ## the whole path on a tiny trained model and its pictures, into runs/demo
+demo: $(VENV)/.extract  ## the whole path on a tiny trained model and its pictures, into runs/demo
 	$(BIN)/python -m extract --model-path $(DEMO)/tiny-llava --image-folder $(DEMO)/images \
 		--question-file $(DEMO)/MME_test.json --output-dir runs/demo --overwrite
 	$(BIN)/python -m analyze validate runs/demo
 	$(BIN)/python -m analyze summary runs/demo
 	$(BIN)/python -m analyze plots runs/demo
 
-tour: $(VENV)/.all  ## the demo's two models on its two question files, diagnosed, compared, in three wordings, knocked out, and on a page, into runs/tour
+tour: $(VENV)/.extract $(VENV)/.report  ## the demo's two models on its two question files, diagnosed, compared, in three wordings, knocked out, and on a page, into runs/tour
 	@set -e; for model in $(DEMO_MODELS); do for questions in '' /hard; do \
 		run=runs/tour/$$model$$(echo $$questions | tr / -); \
 		echo "== $$run"; \
@@ -90,7 +87,7 @@ tour: $(VENV)/.all  ## the demo's two models on its two question files, diagnose
 	$(BIN)/python -m analyze prune $$run --loss 200; \
 	$(BIN)/python -m analyze report $$run runs/tour/tiny-llava
 
-train-demo: $(VENV)/.all  ## make the demo anew: questions, pictures, models, tables; four hours on 2 cores
+train-demo: $(VENV)/.extract  ## make the demo anew: questions, pictures, models, tables; four hours on 2 cores
 	$(BIN)/python -m data.questions --out $(DEMO)
 	$(BIN)/python -m data.hard_questions --out $(DEMO)/hard
 	set -e; for model in $(DEMO_MODELS); do $(BIN)/python -m data.train_demo $$model; done
@@ -101,7 +98,7 @@ train-demo: $(VENV)/.all  ## make the demo anew: questions, pictures, models, ta
 
 data: $(MME)/.complete  ## fetch MME from the hub into data/MME: 0.9 GB, once; extract does so where it has no QUESTIONS
 
-$(MME)/.complete: | $(VENV)/.all
+$(MME)/.complete: | $(VENV)/.extract
 	$(BIN)/hf download lmms-lab/MME --repo-type dataset --include 'data/*.parquet' --local-dir $(MME) || \
 		{ echo 'MME cannot be fetched from the hub: name other questions, QUESTIONS=MME_test.json IMAGES=folder' >&2; exit 2; }
 	@touch $@
@@ -117,7 +114,7 @@ needs-run:
 needs-records:
 	@$(if $(and $(FILE),$(RUN)),,echo 'make import-pt needs FILE=records.pt RUN=runs/name' >&2; exit 2)
 
-extract: needs-model $(VENV)/.all $(if $(filter $(MME),$(QUESTIONS)),$(MME)/.complete)  ## run a model: MODEL=... RUN=... [QUESTIONS IMAGES MODEL_BASE CONV_MODE NUM_SAMPLES DTYPE DEVICE ARGS]
+extract: needs-model $(VENV)/.extract $(if $(filter $(MME),$(QUESTIONS)),$(MME)/.complete)  ## run a model: MODEL=... RUN=... [QUESTIONS IMAGES MODEL_BASE CONV_MODE NUM_SAMPLES DTYPE DEVICE ARGS]
 	$(BIN)/python -m extract --model-path '$(MODEL)' $(if $(MODEL_BASE),--model-base '$(MODEL_BASE)') \
 		$(if $(IMAGES),--image-folder '$(IMAGES)') --question-file '$(QUESTIONS)' --output-dir '$(RUN)' \
 		$(if $(CONV_MODE),--conv-mode $(CONV_MODE)) --num-samples $(NUM_SAMPLES) --dtype $(DTYPE) --device $(DEVICE) $(ARGS)
@@ -139,7 +136,7 @@ image: needs-run $(VENV)/.laptop  ## say what answers owe to the image: RUN=... 
 	@$(if $(WITHOUT),,echo 'make image needs WITHOUT=runs/other, a run of counterfactual images' >&2; exit 2)
 	$(BIN)/python -m analyze image '$(RUN)' --without '$(WITHOUT)' $(ARGS)
 
-knock-out: needs-run $(VENV)/.all  ## run a run's model again with heads or layers knocked out: RUN=... ARGS="--heads all"
+knock-out: needs-run $(VENV)/.extract  ## run a run's model again with heads or layers knocked out: RUN=... ARGS="--heads all"
 	$(BIN)/python -m extract knock-out '$(RUN)' $(ARGS)
 
 prompts: needs-run $(VENV)/.laptop  ## say which wording of a run is answered best: RUN=... [ARGS]
@@ -160,10 +157,10 @@ verify: needs-run $(VENV)/.laptop  ## compare a run with published figures of LL
 validate: needs-run $(VENV)/.laptop  ## say what is wrong with a run: RUN=...
 	$(BIN)/python -m analyze validate '$(RUN)' $(ARGS)
 
-export-pt: needs-run $(VENV)/.all  ## write the earlier tool's .pt: RUN=... [ARGS]
+export-pt: needs-run $(VENV)/.legacy  ## write the earlier tool's .pt: RUN=... [ARGS]
 	$(BIN)/python -m analyze export-pt '$(RUN)' $(ARGS)
 
-import-pt: needs-records $(VENV)/.all  ## make a run from the earlier tool's .pt: FILE=... RUN=... [ARGS]
+import-pt: needs-records $(VENV)/.legacy  ## make a run from the earlier tool's .pt: FILE=... RUN=... [ARGS]
 	$(BIN)/python -m analyze import-pt '$(FILE)' '$(RUN)' $(ARGS)
 
 test: $(VENV)/.all  ## run the tests, on as many cores as there are up to eight

@@ -7,6 +7,7 @@ derived/    runs made of other runs: subset, merge
 statistics/ intervals and tests whose unit is the image
 opening     what commands share: opening a run, and the folder that files go to
 commands/   one module for each command: its settings and its work; a result comes back
+notebook    a run in a notebook
 results     what a command found, and how it is printed, written and drawn
 printing/   tables that fit the terminal
 compare/    two runs compared
@@ -16,7 +17,23 @@ knockouts/  what jobs of knock-outs measured
 prune/      which heads or layers can be cut
 report/     a run as one page for a browser
 card/       a run as a folder for the Hugging Face hub
-summary, verify, diagnose, prompts, legacy   the work of one command each
+summary, diagnose, prompts, legacy   the work of one command each
 scores/     the MME score, and its interval
-reference   published figures of a model, from data/reference
+published/  a run compared with published figures
 """
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # pandas is imported where a table is read
+    from analyze.notebook import OpenedRun
+
+
+def open_run(path: str, prompt: str | None = None) -> "OpenedRun":
+    """Open a run in a notebook; see `analyze.notebook.OpenedRun`.
+
+    Raises:
+        HeadflowError: there is no run, or it cannot be read.
+    """
+    from analyze.notebook import OpenedRun
+
+    return OpenedRun(path, prompt)

@@ -1,11 +1,10 @@
 """`python -m analyze`: pictures, tables and the legacy `.pt` from a run."""
 
-from schemas.cli import leave_at_interrupt, run_command
+from schemas.cli import begin, run_command
 
 if __name__ == "__main__":
-    leave_at_interrupt()
+    begin()
 
-import os
 import sys
 
 from analyze.commands import COMMANDS
@@ -21,6 +20,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    # Pictures are files, of one style: a notebook's backend need not be installed here, and no matplotlibrc is read
-    os.environ |= {"MPLBACKEND": "agg", "MATPLOTLIBRC": os.devnull}
     sys.exit(main())

@@ -6,6 +6,7 @@ pictures are written first, as whoever reads what is printed may stop reading, t
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,16 @@ class Result:
     figures: "Iterable[tuple[str, Callable[[], Figure]]]" = ()
     next: Sequence[str] = ()
     code: int = 0
+
+    def _repr_html_(self) -> str:
+        """What the terminal would show, for a notebook; the tables as they are in the CSV files are in `tables`."""
+        lines = [f"<p>{escape(line)}</p>" for line in (*self.about, *self.statements)]
+        for each in self.shown:
+            if isinstance(each, str):
+                lines.append(f"<p>{escape(each)}</p>")
+            else:
+                lines.append(f"<p>{escape(each.title)}</p>{each.table.round(each.digits).to_html(index=False)}")
+        return "\n".join([*lines, *(f"<p>{escape(line)}</p>" for line in self.next)])
 
 
 def run_and_present(name: str, function: Callable[[Any], Result | int], settings: Any) -> int:

@@ -13,3 +13,19 @@ loop, runner         the loop over images; what it observes, into a run
 backends, provenance what loads a model; versions and commit
 checks, stopping     samples that tell that the command is wrong; Ctrl-C
 """
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # torch is imported where a model is loaded
+    from extract.look.looker import Looker
+
+
+def load_model(model_path: str, **settings: Any) -> "Looker":
+    """Load a model that is asked about images, one by one, for notebooks; see `extract.look.looker.Looker.load`.
+
+    Raises:
+        HeadflowError: it cannot be loaded, or a setting cannot be.
+    """
+    from extract.look.looker import Looker
+
+    return Looker.load(model_path, **settings)

@@ -1,16 +1,16 @@
 """`python -m extract`: run a vision-language model over a question file and write a run."""
 
-from schemas.cli import leave_at_interrupt, run_command
+from schemas.cli import begin, run_command
 
 if __name__ == "__main__":
-    leave_at_interrupt()
+    begin()
 
 import sys
 
 from schemas.commands.command_line import Command, run_program
 
-EXTRACT = Command("Write one row per (sample, layer, head).", "extract.command:extract")
 COMMANDS = {
+    "extract": Command("run a model over questions; one row per (sample, layer, head)", "extract.command:extract"),
     "knock-out": Command(
         "run a run's model again with parts of it knocked out; one row per (sample, knock-out)",
         "extract.knockouts.command:knock_out",
@@ -25,7 +25,9 @@ COMMANDS = {
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line and run; returns the exit code."""
     words = sys.argv[1:] if argv is None else argv
-    return run_command(lambda: run_program("python -m extract", EXTRACT.help, COMMANDS, words, EXTRACT))
+    others = {name: command for name, command in COMMANDS.items() if name != "extract"}
+    itself = COMMANDS["extract"]
+    return run_command(lambda: run_program("python -m extract", itself.help, others, words, itself))
 
 
 if __name__ == "__main__":

@@ -86,6 +86,16 @@ def page_flags(command: argparse.ArgumentParser) -> None:
     command.add_argument("--no-title", dest="titles", action="store_false", help="pictures without their titles")
 
 
+# Pictures are files, of one style: a notebook's backend need not be installed here, and no matplotlibrc is read
+MATPLOTLIB = {"MPLBACKEND": "agg", "MATPLOTLIBRC": os.devnull}
+
+
+def begin() -> None:
+    """What a program does first: Ctrl-C ends it at once, and matplotlib draws files."""
+    leave_at_interrupt()
+    os.environ |= MATPLOTLIB
+
+
 def leave_at_interrupt() -> None:
     """Let Ctrl-C end this process at once, with one line; called first of all, before imports that take seconds.
 

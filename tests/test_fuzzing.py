@@ -21,7 +21,7 @@ from PIL import Image
 
 from analyze.__main__ import main as analyze
 from analyze.drawing.figures import FigureFiles
-from analyze.reference import LLAVA_MME
+from analyze.published.reference import LLAVA_MME
 from extract.__main__ import main as extract_main
 from extract.images.decoding import load_image
 from extract.images.loading import open_images

@@ -22,7 +22,7 @@ LAYERS = ("questions", "images", "prompts", "settings", "attention", "models", "
 COMMAND_LINE = {
     "schemas.cli", "schemas.__main__", "schemas.commands.command_line", "extract.__main__", "extract.command",
     "extract.knockouts.command", "extract.look.command", "analyze.__main__", "analyze.opening", "analyze.commands",
-    "analyze.results",
+    "analyze.results", "analyze.notebook", "schemas.commands.headflow",
     *(".".join(path.relative_to(ROOT).with_suffix("").parts)
       for path in (ROOT / "analyze" / "commands").rglob("[!_]*.py")),
 }  # fmt: skip
@@ -358,7 +358,7 @@ def test_make_fetches_mme_where_no_questions_are_given(tmp_path, flags, fetches,
 def make_in(tmp_path, *arguments: str, script: str, **environment: str) -> subprocess.CompletedProcess:
     """`make` with an environment that is there already, whose commands are all one script."""
     (tmp_path / "venv" / "bin").mkdir(parents=True)
-    for name in ("bin/python", "bin/hf", ".all", ".laptop"):
+    for name in ("bin/python", "bin/hf", ".all", ".laptop", ".extract", ".report"):
         (tmp_path / "venv" / name).write_text(f"#!/bin/sh\n{script}\n")
         (tmp_path / "venv" / name).chmod(0o755)
     return make(f"VENV={tmp_path / 'venv'}", f"MME={tmp_path / 'MME'}", *arguments, **environment)

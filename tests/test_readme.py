@@ -10,7 +10,7 @@ import pytest
 from analyze.__main__ import main as analyze
 from analyze.commands import COMMANDS
 from analyze.commands.legacy import RECORDS
-from analyze.verify import TOLERANCES
+from analyze.published.verify import TOLERANCES
 from extract.knockouts.settings import KnockOut
 from extract.look.command import Look
 from extract.models.families import FAMILIES

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from analyze.commands.settings import PictureSettings, PrefixSettings, PromptSettings, RunSettings
 from analyze.opening import opened, output_folder
-from analyze.reference import LLAVA_MME, read_reference
+from analyze.published.reference import LLAVA_MME, read_reference
 from analyze.results import Result, Shown
 from schemas.cli import USAGE
 from schemas.commands.settings import Flag
 
 if TYPE_CHECKING:
-    from analyze.verify import Verification
+    from analyze.published.verify import Verification
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ def verify_run(settings: VerifySettings) -> Result:
     """`verify`: the exit code is 0 if the run matches, 1 if it differs, 2 if it cannot be compared, as `diff` does."""
     from analyze.drawing.results.verification import verification_figure
     from analyze.pictures.of_run import subject
-    from analyze.verify import verify
+    from analyze.published.verify import verify
 
     file = settings.reference or LLAVA_MME
     reference = read_reference(file)

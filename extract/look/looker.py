@@ -1,14 +1,17 @@
 """A loaded model that is asked about images, one by one, for notebooks.
 
-from extract.look.looker import Looker
+from extract import load_model
 
-model = Looker.load("llava-hf/llava-1.5-7b-hf")
-found = model.look("cat.png", "Is there a cat?")
-found.prediction, found.masses["a2v"].max(), found.map(14, 3)
+model = load_model("llava-hf/llava-1.5-7b-hf")
+found = model.look("cat.png", "Is there a cat?")    # shows its answer and where the heads look
+found.prediction, found.masses["a2v"].max(), found.map(14, 3), found.overlay(14, 3)
 """
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
+from html import escape
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +31,11 @@ from extract.tables.map_reader import LISTS
 from extract.tables.maps import MapMaker
 from schemas.columns import FLOW_NAMES, MAP, MAP_COLUMNS, MAPS, OF_LAST, UNKNOWN
 from schemas.errors import HeadflowError
+from schemas.manifest import ORIGINAL
 
 NAMES = [column.name for column in MAP_COLUMNS if column.name not in ("of", MAP)]
 Grid = npt.NDArray[np.float32]
+RED, STRONGEST = (214, 39, 40), 200  # of a patch that gets most; 255 would hide the image
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ class Look:
         numbers: by column of `maps`, float32 [layers, heads], NaN for null.
         maps: float32 [layers, heads, rows, columns], attention on the patches.
         box: what the grid covers, `x0, y0, x1, y1` in pixels of the image; `size`: of the image, width and height.
+        image: the image, RGB.
     """
 
     prediction: str
@@ -54,11 +60,46 @@ class Look:
     maps: Grid
     box: Box
     size: Size
+    image: Image.Image
 
     def map(self, layer: int, head: int) -> Grid:
         """Attention of a head on each patch, float32 [rows, columns]."""
         own: Grid = self.maps[layer, head]
         return own
+
+    def overlay(self, layer: int, head: int) -> Image.Image:
+        """The image under a head's map, RGB: a patch is the more red the more it gets, the first of them most."""
+        shares = self.map(layer, head)
+        largest = float(shares.max()) or 1.0  # of a layer whose window the image lies outside, all are 0
+        x0, y0, x1, y1 = (round(edge) for edge in self.box)
+        patches = Image.fromarray((shares / largest * STRONGEST).astype(np.uint8))
+        mask = Image.new("L", self.image.size)
+        mask.paste(patches.resize((x1 - x0, y1 - y0), Image.Resampling.NEAREST), (x0, y0))
+        return Image.composite(Image.new("RGB", self.image.size, RED), self.image, mask)
+
+    def top(self, number: int = 6, column: str = "a2v") -> list[tuple[int, int]]:
+        """(layer, head) of the heads with the largest mass in a column, the largest first."""
+        order = np.argsort(-self.masses[column], axis=None, kind="stable")[:number]
+        return [
+            (int(layer), int(head))
+            for layer, head in zip(*np.unravel_index(order, self.masses[column].shape), strict=True)
+        ]
+
+    def _repr_html_(self) -> str:
+        """The answer, the heads with the largest `a2v`, and the map of the first of them, for a notebook."""
+        heads = self.top()
+        rows = [(f"L{layer}H{head}", self.masses["a2v"][layer, head]) for layer, head in heads]
+        content = BytesIO()
+        self.overlay(*heads[0]).save(content, "PNG")
+        picture = base64.b64encode(content.getvalue()).decode()
+        name = rows[0][0]
+        answer = f"{self.prediction} (p_yes {self.p_yes:.3f}, p_no {self.p_no:.3f}, margin {self.margin:+.2f})"
+        return (
+            f"<p>{escape(answer)}</p><table><tr><th>head</th><th>a2v</th></tr>"
+            + "".join(f"<tr><td>{head}</td><td>{mass:.3f}</td></tr>" for head, mass in rows)
+            + f'</table><figure><img alt="where {name} looks" src="data:image/png;base64,{picture}">'
+            f"<figcaption>{name}: the more red, the more attention of the last token</figcaption></figure>"
+        )
 
 
 class Looker:
@@ -73,6 +114,8 @@ class Looker:
         """
         if settings.prompts:
             raise HeadflowError("one question is asked in one wording", setting="prompts")
+        if settings.images != ORIGINAL:
+            raise HeadflowError("images are read as they are: give another one", setting="images")
         (wording,) = find_wordings(settings)
         self._checkpoint, self._prompts, answers = load_asked(settings, device, [wording], find_removed(settings))
         self._passes = Passes(self._checkpoint, answers, [MapMaker(self._checkpoint, OF_LAST, [])])
@@ -96,8 +139,8 @@ class Looker:
             HeadflowError: the image or the question cannot be used.
         """
         try:
-            picture = image if isinstance(image, Image.Image) else _read(Path(image))
-            pixels = self._checkpoint.preprocessor(picture.convert("RGB"))
+            picture = (image if isinstance(image, Image.Image) else _read(Path(image))).convert("RGB")
+            pixels = self._checkpoint.preprocessor(picture)
             sample = Sample("look", UNKNOWN, None, "", question, None, row=0)
             asked = [Question(sample, self._prompts.build(sample, pixels.image_ids))]
             (outcome,) = self._passes.over([[ImageQuestions("", pixels, asked)]])
@@ -105,9 +148,9 @@ class Looker:
             raise HeadflowError(f"{image}: {error.detail}") from None
         if isinstance(outcome, Skipped):
             raise HeadflowError(f"{image}: {outcome.cause.detail}")
-        return self._found(outcome, pixels.size)
+        return self._found(outcome, pixels.size, picture)
 
-    def _found(self, outcome: Observed, size: Size) -> Look:
+    def _found(self, outcome: Observed, size: Size, image: Image.Image) -> Look:
         values, grids = outcome.values, outcome.grids
         shape = self._checkpoint.layers, self._checkpoint.heads, values["grid_rows"], values["grid_columns"]
         return Look(
@@ -117,6 +160,7 @@ class Looker:
             maps=grids[LISTS].reshape(shape),
             box=tuple(values["grid_box"]),
             size=size,
+            image=image,
         )
 
 

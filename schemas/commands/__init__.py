@@ -3,4 +3,5 @@
 settings       settings as typed objects, read and checked
 command_line   flags and commands, made from settings
 shared         settings that commands of both stages have
+headflow       the program that has all commands
 """

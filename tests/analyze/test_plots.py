@@ -22,7 +22,7 @@ from analyze.drawing.panels import draw
 from analyze.pictures.file_names import file_names
 from analyze.pictures.kinds import Picture
 from analyze.pictures.of_run import Pictures
-from analyze.reference import LLAVA_MME, read_reference
+from analyze.published.reference import LLAVA_MME, read_reference
 from analyze.tables.bins import bin_edges
 from analyze.tables.frames import open_heads
 from analyze.tables.tallies import tally

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from analyze.reference import LLAVA_MME, read_reference
+from analyze.published.reference import LLAVA_MME, read_reference
 from schemas.errors import HeadflowError
 from tests.support.runs import MME
 

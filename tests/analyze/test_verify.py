@@ -13,9 +13,9 @@ from analyze.__main__ import main
 from analyze.drawing.figures import FigureFiles, style
 from analyze.drawing.results import verification
 from analyze.drawing.results.verification import draw_deviations, draw_means, verification_figure
-from analyze.reference import LLAVA_MME, read_reference
+from analyze.published.reference import LLAVA_MME, read_reference
+from analyze.published.verify import TOLERANCES, compare_figures, verify
 from analyze.tables.frames import open_heads
-from analyze.verify import TOLERANCES, compare_figures, verify
 from tests.support.boxes import badly_placed
 from tests.support.pictures import write_empty
 from tests.support.runs import MME, edit_manifest, write_run

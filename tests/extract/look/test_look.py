@@ -10,9 +10,10 @@ from PIL import Image
 
 from analyze.__main__ import main as analyze_main
 from analyze.drawing.figures import FigureFiles
+from extract import load_model
 from extract.__main__ import main
 from extract.look import command
-from extract.look.looker import NAMES, Looker
+from extract.look.looker import NAMES, RED
 from schemas.columns import FLOW_NAMES, MAPS
 from schemas.errors import HeadflowError
 from schemas.validation.run import validate
@@ -39,7 +40,7 @@ def run(extract, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def model(checkpoint_path):
-    return Looker.load(str(checkpoint_path), device="cpu")
+    return load_model(str(checkpoint_path), device="cpu")
 
 
 def test_it_finds_what_a_run_has(run, model, questions):
@@ -81,9 +82,44 @@ def test_what_cannot_be_looked_at(run, model, questions, name, question, says):
         model.look(questions / "images" / name, question)
 
 
-def test_a_setting_that_there_is_not(checkpoint_path):
-    with pytest.raises(HeadflowError, match="there is no setting colour"):
-        Looker.load(str(checkpoint_path), colour="red")
+def test_it_shows_itself(model, questions):
+    """The overlay reddens the patches in the order of the map, and leaves the image where the map is 0."""
+    found = model.look(next((questions / "images").glob("*/*.png")), "Is it red?")
+    head = found.top(1)[0]
+    assert found.masses["a2v"][head] == found.masses["a2v"].max()
+    image, overlay = (np.asarray(each, dtype=float) for each in (found.image, found.overlay(*head)))
+    x0, y0, x1, y1 = (round(edge) for edge in found.box)
+    rows, columns = found.map(*head).shape
+    places = [
+        (min(max(round(y0 + (row + 0.5) * (y1 - y0) / rows), 0), image.shape[0] - 1),
+         min(max(round(x0 + (column + 0.5) * (x1 - x0) / columns), 0), image.shape[1] - 1))
+        for row in range(rows) for column in range(columns)
+    ]  # fmt: skip
+    shares = found.map(*head).ravel() / found.map(*head).max()
+    expected = [image[place] + int(share * 200) / 255 * (np.array(RED) - image[place])
+                for place, share in zip(places, shares, strict=True)]  # fmt: skip
+    assert np.abs(np.array([overlay[place] for place in places]) - expected).max() <= 1
+    text = found._repr_html_()
+    assert f"(p_yes {found.p_yes:.3f}" in text
+    assert text.count("<tr>") == 7
+    assert 'src="data:image/png;base64,' in text
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"colour": "red"}, "there is no setting colour"),
+        ({"maps_of": "nonsense"}, "there is no setting maps_of"),
+        ({"image_aspect_ratio": "nonsense"}, "nonsense is not one of crop, pad, checkpoint"),
+        ({"prompts": ["mme", "llava"]}, "one question is asked in one wording"),
+        ({"images": "blank"}, "images are read as they are"),
+        ({"dtype": "float8"}, "float8 is not one of auto"),
+        ({"device": "toaster"}, "the device toaster cannot be used"),
+    ],
+)
+def test_a_setting_that_cannot_be(checkpoint_path, settings, says):
+    with pytest.raises(HeadflowError, match=says):
+        load_model(str(checkpoint_path), **settings)
 
 
 def look(checkpoint_path, image, out, *flags):

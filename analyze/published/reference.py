@@ -14,7 +14,7 @@ from schemas.manifest import ORIGINAL
 if TYPE_CHECKING:  # the flags of all commands name the file of figures
     import pandas as pd
 
-LLAVA_MME = Path(__file__).parents[1] / "data" / "reference" / "llava-v1.5-7b-mme.json"
+LLAVA_MME = Path(__file__).parents[2] / "data" / "reference" / "llava-v1.5-7b-mme.json"
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analyze.reference import Reference
+from analyze.published.reference import Reference
 from analyze.summary import summarise
 from analyze.tables.frames import Heads, check_flows
 from schemas.columns import DEFAULT_FLOWS, OK

@@ -1,0 +1,115 @@
+"""A run in a notebook: its tables as pandas, and what the commands find in it.
+
+from analyze import open_run
+
+run = open_run("runs/demo")
+run.heads(["a2v"]), run.samples
+run.summary(), run.diagnose(), run.compare(open_run("runs/other"))
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from analyze.commands import COMMANDS
+from analyze.results import Result
+from schemas.commands.settings import settings_of
+from schemas.files.locations import Location, location
+from schemas.store.run import Run, open_run
+from schemas.text import counted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class OpenedRun:
+    """A run, of one wording where it has several. What its commands find is not written, but shows itself.
+
+    The settings of a command are those of its flags, by name: `run.diagnose(metrics=["q2v"], seed=1)`.
+    """
+
+    def __init__(self, path: str | Location, prompt: str | None = None) -> None:
+        """Open a run.
+
+        Args:
+            path: its directory, or `s3://BUCKET/RUN`.
+            prompt: the wording to read, of a run that asks in several.
+
+        Raises:
+            HeadflowError: there is no run, or it cannot be read.
+        """
+        self.path = location(path) if isinstance(path, str) else path
+        self.prompt = prompt
+        self._run: Run = open_run(self.path)
+
+    @cached_property
+    def samples(self) -> "pd.DataFrame":
+        """The table `samples`, a row for each sample, in the order of the run."""
+        from analyze.tables.frames import open_heads
+
+        return open_heads(self.path, self.prompt, columns=None)[0].samples
+
+    def heads(self, columns: Sequence[str] | None = None) -> "pd.DataFrame":
+        """The table `heads`: `sample_id`, `category`, `layer`, `head`, and mass columns.
+
+        Args:
+            columns: the mass columns; None: all.
+
+        Raises:
+            HeadflowError: the run has no such column, or a part cannot be read.
+        """
+        import pandas as pd
+
+        from analyze.tables.frames import check_flows
+
+        flows = check_flows(self._run.manifest.flows if columns is None else columns, self._run.manifest)
+        names = ["sample_id", "category", "layer", "head", *flows]
+        parts = [self._run.read_part(path, names).to_pandas() for path in self._run.part_paths("heads")]
+        rows = pd.concat(parts, ignore_index=True)
+        return rows if self.prompt is None else rows[rows["sample_id"].isin(self.samples["sample_id"])]
+
+    def summary(self, **settings: Any) -> Result:
+        """Means, quantiles and the score; see `analyze.commands.summary`."""
+        return self._found("summary", settings)
+
+    def diagnose(self, **settings: Any) -> Result:
+        """Where and how the model fails; see `analyze.commands.answers.diagnose`."""
+        return self._found("diagnose", settings)
+
+    def prompts(self, **settings: Any) -> Result:
+        """The wordings of the run compared; see `analyze.commands.answers.prompts`."""
+        return self._found("prompts", settings)
+
+    def prune(self, **settings: Any) -> Result:
+        """Which heads or layers can be cut; see `analyze.commands.heads.prune`."""
+        return self._found("prune", settings)
+
+    def maps(self, **settings: Any) -> Result:
+        """Where in the image heads look; see `analyze.commands.heads.maps`."""
+        return self._found("maps", settings)
+
+    def image(self, without: "OpenedRun", **settings: Any) -> Result:
+        """What answers owe to the image, from a run of counterfactual images; see `analyze.commands.answers.image`."""
+        return self._found("image", {"without": without.path} | settings)
+
+    def compare(self, *others: "OpenedRun", **settings: Any) -> Result:
+        """The run against another one, or the distances of several; see `analyze.commands.compare`."""
+        runs = [self.path, *(other.path for other in others)]
+        return self._found("compare", {"runs": runs} | settings)
+
+    def _found(self, command: str, values: dict[str, Any]) -> Result:
+        settings, function = COMMANDS[command].load()
+        known = {each.name for each in settings_of(settings)}
+        own = {name: value for name, value in (("run", self.path), ("prompt", self.prompt)) if name in known}
+        found: Result = function(settings.of_keywords(own | values))
+        return found
+
+    def _repr_html_(self) -> str:
+        manifest = self._run.manifest
+        observed = sum(part.rows["samples"] for part in self._run.parts)
+        state = "" if self._run.complete else ", not complete"
+        return (
+            f"<p>{escape(str(self.path))}: {escape(str(manifest.model))}, {counted(manifest.layers, 'layer')} of "
+            f"{counted(manifest.heads, 'head')}, {counted(observed, 'sample')}{state}</p>"
+        )
