@@ -2,9 +2,8 @@
 
 pairing      which sample of one run is which of another; the settings that differ
 answers      accuracy and MME score, with paired intervals by image
-masses       where attention goes: means, distributions, profiles, heads in order
 heads        head by head, where that has a meaning
-comparison   all of it
+comparison   all of it; where attention goes: means, distributions, profiles, heads in order
 verdict      what these tables say, a sentence each
 sentences    the words of these sentences, in English and in Chinese
 distances    how far several runs are from each other

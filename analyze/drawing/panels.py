@@ -1,22 +1,23 @@
 """A picture of `analyze.pictures` -> a figure of matplotlib: its size, its panels, its title and its legend."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from analyze.drawing.figures import figure_below_title, new_figure, place_panels, short_tick_labels
 from analyze.drawing.heads import BAR, draw_head_map, draw_layer_row, map_size
-from analyze.drawing.histograms import draw_stacked_histogram
 from analyze.drawing.page import LETTERS, SMALLER, across, panels_across, printed, size_of
 from analyze.drawing.results.signed import signed_figure
 from analyze.drawing.texts import PAD, legend_height, letters_for, lines_height, put_legend
 from analyze.pictures.kinds import HeadMap, Histogram, LayerBars, LayerHistograms, Panel, Picture, SignedMap
 from analyze.pictures.labels import CROSSINGS, colour, label, target
+from analyze.statistics.clusters import Array
 
 GRID_COLUMNS = 8  # layers in a row, at most
 NARROWEST_LAYER = 0.92  # inches
@@ -170,3 +171,33 @@ def _head_map(picture: HeadMap) -> Figure:
     (axes,) = place_panels(figure, right=BAR)
     draw_head_map(axes, picture.means, picture.flow, top=picture.top)
     return figure
+
+
+def draw_stacked_histogram(
+    axes: Axes, heights: Mapping[str, Array], edges: Array, *, top: float
+) -> dict[str, PolyCollection]:
+    """Draw stacked bars, and return them by column, those of a column as one artist.
+
+    Args:
+        heights: by column, float64 [bins]; the first is at the bottom.
+        edges: of the bins, float64 [bins + 1].
+        top: end of the y axis; the same in pictures that are compared.
+
+    Notes:
+        Bins are a choice. With the default width of 0.05, all heads below 0.05 fall into one bar: a model whose heads
+        look at the image with masses of 0.01 and one with 0.04 look the same. Bins of width 0.01 over the range 0 to
+        0.2 show the difference. The bars of several columns are stacked, so the heights of a panel with two columns add
+        up to 2, not to 1. A bar of twice the width catches twice as much, so bins of unequal width need densities.
+    """
+    bottom = np.zeros(len(edges) - 1)
+    left, right = edges[:-1], edges[1:]
+    bars = {}
+    for flow, height in heights.items():
+        above = bottom + height
+        corners = np.array([[left, bottom], [right, bottom], [right, above], [left, above]]).transpose(2, 0, 1)
+        bars[flow] = PolyCollection(list(corners), facecolor=colour(flow), edgecolor="white", linewidth=0.5)
+        axes.add_collection(bars[flow], autolim=False)
+        bottom = above
+    axes.set(xlim=(edges[0], edges[-1]), ylim=(0, top))
+    axes.grid(visible=False, axis="x")
+    return bars

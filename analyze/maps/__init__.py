@@ -7,5 +7,4 @@ halves     what is chosen on one half of the images, tested on the other
 ranking    heads by how they look; those that localise best
 pointing   how often a head looks where the answer lies
 results    all of it; words: the same in words
-content    which heads respond to what an image shows
 """

@@ -1,8 +1,7 @@
 """Question files -> samples.
 
-question_set   the samples of a file and where their images are, as one object: what the rest of this stage takes
+question_set   a file of any form -> its samples and where their images are: what the rest of this stage takes
 hub            a dataset on the hub -> its files on this machine
-formats        every form of question file -> rows, hash and images
 fields         the names that fields have in question files -> those of MME_test.json
 unread         what files have beside what is asked
 text_files     JSON, JSON lines, CSV and TSV -> rows

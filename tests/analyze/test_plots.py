@@ -17,8 +17,7 @@ from analyze.commands.settings import LONGEST_PREFIX
 from analyze.drawing.figures import style
 from analyze.drawing.fonts import undrawable
 from analyze.drawing.heads import draw_head_map, draw_layer_row, panel_width
-from analyze.drawing.histograms import draw_stacked_histogram
-from analyze.drawing.panels import draw
+from analyze.drawing.panels import draw, draw_stacked_histogram
 from analyze.pictures.file_names import file_names
 from analyze.pictures.kinds import Picture
 from analyze.pictures.of_run import Pictures

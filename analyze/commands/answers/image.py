@@ -32,7 +32,7 @@ class GainSettings(ResampleSettings, PictureSettings, PromptSettings, RunSetting
 
 def image_of_run(settings: GainSettings) -> Result:
     """`image`: the verdict, tables and a picture."""
-    from analyze.drawing.results.image import gain_figure
+    from analyze.drawing.results.diagnosis import gain_figure
     from analyze.image.content import content_by_head
     from analyze.image.gain import find_gain
     from analyze.pictures.of_run import subject

@@ -4,8 +4,7 @@ intervals      panels of named rows
 signed         layer x head maps of signed values
 verification   a run compared with published figures
 comparison     two runs side by side
-diagnosis      how a model fails
-image          what the image brings
+diagnosis      how a model fails, and what the image brings
 prompts        wordings of the same questions
 maps           where heads look
 prune          what cutting heads or layers costs

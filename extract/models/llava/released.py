@@ -31,9 +31,8 @@ from extract.images.towers import SquarePreprocessor, TilesPreprocessor, grid_of
 from extract.models.checkpoint import RELEASED, choose_dtype
 from extract.models.families import FAMILIES, LLAVA, Family, longest_prompt
 from extract.models.fingerprint import fingerprint
-from extract.models.llava.assembly import fill
+from extract.models.llava.assembly import SentencePieceLlamaTokenizer, fill
 from extract.models.llava.tensors import check_base, read_state
-from extract.models.llava.tokenizer import SentencePieceLlamaTokenizer
 from extract.models.transformers_format import check_settings, count_image_tokens
 from extract.models.transformers_model import TransformersModel, observe
 from extract.models.weights.files import Files

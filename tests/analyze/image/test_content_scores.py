@@ -6,7 +6,7 @@ import pytest
 from scipy.spatial.distance import jensenshannon
 
 from analyze.compare.pairing import pair_samples
-from analyze.maps.content import content_scores, divergence
+from analyze.image.content import content_scores, divergence
 from analyze.tables.frames import open_heads
 from schemas.columns import MAPS
 from schemas.errors import HeadflowError
