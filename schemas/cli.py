@@ -1,6 +1,5 @@
-"""What the commands of both stages share: values of flags, exit codes, and errors as one line."""
+"""What the commands of both stages share: exit codes, errors as one line, and what shows that they are at work."""
 
-import argparse
 import contextlib
 import errno
 import io
@@ -8,16 +7,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import TypeVar
 
 from schemas.errors import HeadflowError, Stopped
-from schemas.files.locations import URI, Location, location
 from schemas.text import fitted, one_line, printable
 
-USAGE = 2  # exit code of bad input, as argparse has it
+USAGE = 2  # exit code of bad input, as of other programs
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 PATIENCE = 2.0  # seconds without a line until a command shows that it is at work
 PIPE_CLOSED = 141  # 128 + SIGPIPE
@@ -32,58 +28,6 @@ ADVICE = {
     errno.EPERM: _RIGHTS,
     errno.EROFS: "; choose another place",
 }
-
-Number = TypeVar("Number", int, float)
-
-
-def path(text: str) -> Path:
-    """A path on this machine; refuses the empty text, which mostly comes from a shell variable that is not set."""
-    if URI.match(text):
-        raise argparse.ArgumentTypeError(f"{text} is not a path on this machine, as is needed here")
-    return Path(_given(text))
-
-
-def place(text: str) -> Location:
-    """A path on this machine, or on an object store."""
-    try:
-        return location(_given(text))
-    except HeadflowError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _given(text: str) -> str:
-    if not text:
-        raise argparse.ArgumentTypeError("the path is empty")
-    if "\0" in text:
-        raise argparse.ArgumentTypeError("a path has no zero byte")
-    return text
-
-
-def number(kind: Callable[[str], Number], least: float, most: float, *, auto: bool = False) -> Callable[[str], Number]:
-    """A reader of numbers from `least` to `most`; `auto`: its error also names the choice `auto`."""
-
-    def read(text: str) -> Number:
-        try:
-            value = kind(text)
-        except ValueError:
-            value = None
-        if value is None or not least <= value <= most:
-            wrong = f"{'neither auto nor' if auto else 'not'} a{' whole' if kind is int else ''} number"
-            form = "d" if kind is int else "g"
-            raise argparse.ArgumentTypeError(f"{text[:80]} is {wrong} from {least:{form}} to {most:{form}}")
-        return value
-
-    return read
-
-
-def page_flags(command: argparse.ArgumentParser) -> None:
-    """Add the flags of the page that pictures are made for: `page`, None or the name of a width, and `titles`."""
-    width = command.add_mutually_exclusive_group()
-    for page, what in (("column", "a column of a paper, 3.3"), ("two-columns", "the text of a paper, 6.9")):
-        width.add_argument(
-            f"--{page}", dest="page", action="store_const", const=page, help=f"pictures as wide as {what} inches"
-        )
-    command.add_argument("--no-title", dest="titles", action="store_false", help="pictures without their titles")
 
 
 # Pictures are files, of one style: a notebook's backend need not be installed here, and no matplotlibrc is read
@@ -186,24 +130,6 @@ def end_clock() -> None:
         clock.end()
 
 
-@contextmanager
-def naming(flags: Container[str], called: Mapping[str, str] | None = None) -> Iterator[None]:
-    """Let an error that names a setting say where the command takes it; nothing, where it has no such flag.
-
-    Args:
-        flags: the settings that are flags of the command, such as `output_dir`.
-        called: what others are called in its usage, such as `OUT`.
-    """
-    try:
-        yield
-    except HeadflowError as error:
-        setting = error.setting or ""
-        flag = f"--{setting.replace('_', '-')}" if setting in flags else ""
-        if not (named := (called or {}).get(setting, flag)):
-            raise
-        raise HeadflowError(f"{error}; see {named}") from error
-
-
 def run_command(command: Callable[[], int]) -> int:
     """Run a command line's body and return its exit code: its own, or that of what ended it.
 
@@ -212,11 +138,7 @@ def run_command(command: Callable[[], int]) -> int:
     that is closed (`>&-`).
     """
     _open_streams()
-    try:
-        code = _exit_code(command)
-    except SystemExit:  # of argparse
-        _flush()
-        raise
+    code = _exit_code(command)
     failure = _flush()
     return code or failure
 

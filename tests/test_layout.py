@@ -233,6 +233,14 @@ def test_what_an_import_loads(module, unwanted):
     assert not set(unwanted) & set(done.stdout.split())
 
 
+def test_the_settings_of_commands_need_no_pandas():
+    done = python("import sys; from analyze.commands import COMMANDS; [each.load() for each in COMMANDS.values()]; "
+                  "print(*sys.modules)")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert {"analyze.commands.plots", "analyze.commands.heads.prune"} <= set(done.stdout.split())
+    assert not {"pandas", "matplotlib", "torch"} & set(done.stdout.split())
+
+
 # `python -m analyze` of a run with each of the command lines; prints the exit codes
 COMMANDS = """
 from analyze.__main__ import main

@@ -18,7 +18,7 @@ LLAVA_MME = Path(__file__).parents[2] / "data" / "reference" / "llava-v1.5-7b-mm
 
 
 @dataclass(frozen=True)
-class Settings:
+class ReferenceSettings:
     """What the figures were made with, in the words of the manifest's fields."""
 
     model: str
@@ -75,7 +75,7 @@ class Reference:
 
     what: str
     source: str
-    settings: Settings
+    settings: ReferenceSettings
     n_samples: int
     overall: Overall
     by_layer: Layers

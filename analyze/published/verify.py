@@ -58,7 +58,7 @@ FEW = 3  # categories named in a setting
 
 
 @dataclass(frozen=True)
-class Setting:
+class ComparedSetting:
     """One setting of a run and of the reference.
 
     Attributes:
@@ -82,7 +82,7 @@ class Verification:
             `off` (run - reference), `tolerance` (NaN if not judged), `within` (`yes`, `no`, or empty).
     """
 
-    settings: list[Setting]
+    settings: list[ComparedSetting]
     figures: pd.DataFrame
 
     @property
@@ -130,7 +130,7 @@ def verify(heads: Heads, reference: Reference) -> Verification:
     return Verification(settings, compare_figures(table, reference, manifest.dtype))
 
 
-def compare_settings(run: dict[str, object], reference: Reference) -> list[Setting]:
+def compare_settings(run: dict[str, object], reference: Reference) -> list[ComparedSetting]:
     """Compare the manifest's fields, with the text scope that was read, with the reference's settings."""
     settings = []
     for name, expected in dataclasses.asdict(reference.settings).items():
@@ -140,7 +140,7 @@ def compare_settings(run: dict[str, object], reference: Reference) -> list[Setti
         mark = UNKNOWN if found is None else _mark(found == expected)
         if name == "model" and mark == DIFFERS:
             mark = UNKNOWN  # the same weights have many names
-        settings.append(Setting(name, _text(found), _text(expected), mark, name not in MAY_DIFFER))
+        settings.append(ComparedSetting(name, _text(found), _text(expected), mark, name not in MAY_DIFFER))
     return settings
 
 
@@ -151,7 +151,7 @@ def _text(value: object) -> str:
     return str(UNKNOWN if value is None else value).replace("\n", "\\n")
 
 
-def compare_samples(run: dict[str, int], reference: Reference) -> list[Setting]:
+def compare_samples(run: dict[str, int], reference: Reference) -> list[ComparedSetting]:
     """Compare the numbers of observed samples, in all and by category."""
     expected = {name: category.n_samples for name, category in reference.by_category.items()}
     other = [name for name in expected | run if run.get(name, 0) != expected.get(name, 0)]
@@ -164,8 +164,8 @@ def compare_samples(run: dict[str, int], reference: Reference) -> list[Setting]:
 
     total = sum(run.values())
     return [
-        Setting("samples", str(total), str(reference.n_samples), _mark(total == reference.n_samples), True),
-        Setting("samples by category", by_category(run), by_category(expected), _mark(not other), True),
+        ComparedSetting("samples", str(total), str(reference.n_samples), _mark(total == reference.n_samples), True),
+        ComparedSetting("samples by category", by_category(run), by_category(expected), _mark(not other), True),
     ]
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from analyze.__main__ import main
 from schemas import cli
-from schemas.cli import INTERRUPTED, PIPE_CLOSED, USAGE, at_work, naming, run_command, say
+from schemas.cli import INTERRUPTED, PIPE_CLOSED, USAGE, at_work, run_command, say
 from schemas.errors import HeadflowError
 from schemas.files import writing
 from schemas.jobs.job import Settings
@@ -56,24 +56,6 @@ def test_what_goes_wrong_is_one_line(error, code, said, capsys):
 
     assert run_command(command) == code
     assert capsys.readouterr().err == said
-
-
-@pytest.mark.parametrize(
-    ("setting", "said"),
-    [
-        ("a_flag", "bad; see --a-flag"),
-        ("output_dir", "bad; see OUT"),
-        ("image", "bad"),
-        ("other", "bad"),
-        (None, "bad"),
-    ],
-)
-def test_an_error_names_the_flags_that_a_command_has(setting, said):
-    """One is called otherwise, one is set by the command itself, and one is of another command."""
-    flags = {"a_flag": 1, "image": 2}
-    with pytest.raises(HeadflowError) as error, naming(flags, {"output_dir": "OUT", "image": ""}):
-        raise HeadflowError("bad", setting=setting)
-    assert str(error.value) == said
 
 
 @pytest.mark.parametrize(
