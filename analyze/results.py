@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from analyze.commands.settings import PictureSettings
 
+    Figures = Iterable[tuple[str, Callable[[], Figure]]]  # by file name without its suffix, each drawn in its turn
+
 NAMED = 3  # files that are named one by one
 
 
@@ -54,7 +56,7 @@ class Result:
         statements: what was found, in words, a line each.
         shown: tables for the terminal, and lines between them.
         tables: the CSV files, by name.
-        figures: the pictures, by file name without its suffix; each is drawn when its turn has come.
+        figures: the pictures.
         next: lines after everything, what to do now; a terminal gets them whole, to be copied.
         code: the exit code.
     """
@@ -66,7 +68,7 @@ class Result:
     statements: Sequence[str] = ()
     shown: Sequence[Shown | str] = ()
     tables: Mapping[str, "pd.DataFrame"] = field(default_factory=dict)
-    figures: "Iterable[tuple[str, Callable[[], Figure]]]" = ()
+    figures: "Figures" = ()
     next: Sequence[str] = ()
     code: int = 0
 

@@ -1,6 +1,6 @@
 """`compare`: two runs, or the distances of several."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from itertools import combinations
@@ -25,9 +25,8 @@ from schemas.text import counted
 from schemas.workers.tasks import Workers
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from analyze.compare.comparison import Comparison
+    from analyze.results import Figures
     from analyze.tables.frames import Heads
 
 
@@ -102,7 +101,7 @@ def _two(settings: CompareSettings, a: "Heads", b: "Heads", flows: Sequence[str]
     )
 
 
-def _figures(found: "Comparison", a: "Heads", b: "Heads") -> "Iterator[tuple[str, Callable[[], Figure]]]":
+def _figures(found: "Comparison", a: "Heads", b: "Heads") -> "Figures":
     from analyze.compare.verdict import clear
     from analyze.drawing.results.comparison import differences_figure, masses_figure, scores_figure
 

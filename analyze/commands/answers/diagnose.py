@@ -1,6 +1,6 @@
 """`diagnose`: where and how a model fails."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -21,10 +21,9 @@ from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from analyze.diagnose import Diagnosis
     from analyze.image.failures import Failures
+    from analyze.results import Figures
     from analyze.tables.frames import Heads
 
 SHOWN = 10  # heads and samples on the terminal
@@ -106,7 +105,7 @@ def _shown(found: "Diagnosis", failures: "Failures | None", settings: DiagnoseSe
         yield Shown(title, found.worst.head(SHOWN).drop(columns="image"), 2)
 
 
-def _figures(found: "Diagnosis", heads: "Heads") -> "Iterator[tuple[str, Callable[[], Figure]]]":
+def _figures(found: "Diagnosis", heads: "Heads") -> "Figures":
     from analyze.drawing.results.diagnosis import answers_figure, contrasts_figure
     from analyze.pictures.of_run import subject
 

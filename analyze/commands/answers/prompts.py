@@ -1,6 +1,6 @@
 """`prompts`: which wording of the questions is answered best."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -11,9 +11,8 @@ from analyze.results import Result, Shown
 from schemas.text import counted
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from analyze.prompts import PromptComparison
+    from analyze.results import Figures
     from analyze.tables.frames import Heads
 
 
@@ -71,7 +70,7 @@ def _shown(found: "PromptComparison", settings: PromptsSettings) -> Iterator[Sho
     yield Shown(title, found.pairs, 4)
 
 
-def _figures(found: "PromptComparison", heads: "Heads") -> "Iterator[tuple[str, Callable[[], Figure]]]":
+def _figures(found: "PromptComparison", heads: "Heads") -> "Figures":
     from analyze.drawing.results.prompts import shifts_figure, wordings_figure
     from analyze.pictures.of_run import subject
 

@@ -1,6 +1,6 @@
 """`maps`: where in the image heads look."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -13,11 +13,10 @@ from schemas.files.locations import Location
 from schemas.text import counted, listed
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from analyze.maps.results import Localisation
     from analyze.pictures.images import Images
     from analyze.pictures.overlays import Overlays
+    from analyze.results import Figures
 
 SHOWN = 10  # heads on the terminal
 DRAWN = 6  # samples that are drawn unless others are asked for
@@ -121,13 +120,13 @@ def _shown(found: "Localisation", seed: int) -> Iterator[Shown]:
         yield Shown(title, best[columns].head(SHOWN), 3)
 
 
-def _of_samples(overlays: "Overlays") -> "Iterator[tuple[str, Callable[[], Figure]]]":
+def _of_samples(overlays: "Overlays") -> "Figures":
     from analyze.drawing.results.maps import overlays_figure
 
     yield from ((picture.name, partial(overlays_figure, picture)) for picture in overlays.of_samples())
 
 
-def _figures(found: "Localisation", overlays: "Overlays") -> "Iterator[tuple[str, Callable[[], Figure]]]":
+def _figures(found: "Localisation", overlays: "Overlays") -> "Figures":
     from analyze.drawing.results.maps import looks_figure, overlays_figure, sinks_figure
     from analyze.pictures.of_run import subject
 

@@ -1,6 +1,6 @@
 """`prune`: which heads or layers can be cut. First the sets to knock out; once that is done, what they cost."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from pathlib import Path
@@ -18,9 +18,9 @@ from schemas.text import counted, short
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
 
     from analyze.prune.results import Ranking, Tested
+    from analyze.results import Figures
     from analyze.tables.frames import Heads
 
 SHOWN = 10  # heads on the terminal
@@ -158,7 +158,7 @@ def _shown(tables: "Mapping[str, pd.DataFrame]", settings: PruneSettings) -> Ite
         yield Shown(title, tables["relations.csv"].dropna(axis="columns", how="all"), 3)
 
 
-def _figures(found: "Ranking | Tested", heads: "Heads") -> "Iterator[tuple[str, Callable[[], Figure]]]":
+def _figures(found: "Ranking | Tested", heads: "Heads") -> "Figures":
     from analyze.drawing.results.prune import curves_figure, relations_figure
     from analyze.pictures.of_run import subject
     from analyze.prune.controls import bands
