@@ -12,7 +12,7 @@ from typing import Any
 
 from schemas.errors import HeadflowError
 from schemas.text import one_line
-from schemas.workers.tasks import AHEAD, LOCAL, Item, Result, attempt, result_of
+from schemas.workers.tasks import AHEAD, LOCAL, Item, Returned, attempt, result_of
 
 ANSWER = 10  # seconds that a cluster has to answer
 RETRIES = 3  # of a task whose worker was killed
@@ -41,7 +41,7 @@ class Cluster:
     def __exit__(self, *error: object) -> None:
         self._connection.__exit__(None, None, None)
 
-    def map(self, function: Callable[[Item], Result], tasks: Iterable[Item]) -> Iterator[Result]:
+    def map(self, function: Callable[[Item], Returned], tasks: Iterable[Item]) -> Iterator[Returned]:
         """See `Workers.map`."""
         number = self._number or max(1, int(self._ray.cluster_resources().get("CPU", 1)))
         remote = self._ray.remote(attempt).options(max_retries=RETRIES)

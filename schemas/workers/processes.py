@@ -15,7 +15,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from schemas.errors import HeadflowError
-from schemas.workers.tasks import AHEAD, Item, Outcome, Result, attempt, result_of
+from schemas.workers.tasks import AHEAD, Item, Outcome, Returned, attempt, result_of
 
 
 class Processes:
@@ -40,7 +40,7 @@ class Processes:
             process.join()
         self._processes = {}
 
-    def map(self, function: Callable[[Item], Result], tasks: Iterable[Item]) -> Iterator[Result]:
+    def map(self, function: Callable[[Item], Returned], tasks: Iterable[Item]) -> Iterator[Returned]:
         """See `Workers.map`."""
         try:
             for outcome in self._outcomes(function, enumerate(tasks)):
@@ -49,7 +49,7 @@ class Processes:
             self.close()
             raise
 
-    def _outcomes(self, function: Callable[[Item], Result], tasks: Iterator[tuple[int, Item]]) -> Iterator[Outcome]:
+    def _outcomes(self, function: Callable[[Item], Returned], tasks: Iterator[tuple[int, Item]]) -> Iterator[Outcome]:
         """The outcomes in the order of the tasks."""
         self._start()
         idle, running = list(self._processes), dict[Connection, int]()

@@ -11,19 +11,19 @@ from typing import Protocol, TypeVar
 from schemas.errors import HeadflowError
 
 Item = TypeVar("Item")
-Result = TypeVar("Result")
+Returned = TypeVar("Returned")
 Part = TypeVar("Part")
 PARTS = 8  # of one task: about a million rows of `heads`
 LOCAL = "local"  # the address of a Ray cluster that is started here, and ends with this process
 AHEAD = 2  # tasks for each worker that are begun before the result of the first of them is taken
 
-Outcome = tuple[Result | None, Exception | None]  # a result, or what was raised instead
+Outcome = tuple[Returned | None, Exception | None]  # a result, or what was raised instead
 
 
 class Workers(Protocol):
     """Where tasks are done."""
 
-    def map(self, function: Callable[[Item], Result], tasks: Iterable[Item]) -> Iterator[Result]:
+    def map(self, function: Callable[[Item], Returned], tasks: Iterable[Item]) -> Iterator[Returned]:
         """The results of a function, in the order of the tasks; a few of them are done ahead.
 
         Args:
@@ -39,7 +39,7 @@ class Workers(Protocol):
 class Here:
     """No workers: this process does the tasks, each when its result is taken."""
 
-    def map(self, function: Callable[[Item], Result], tasks: Iterable[Item]) -> Iterator[Result]:
+    def map(self, function: Callable[[Item], Returned], tasks: Iterable[Item]) -> Iterator[Returned]:
         """See `Workers.map`."""
         return map(function, tasks)
 
@@ -52,7 +52,7 @@ def divided(parts: Sequence[Part]) -> Iterator[Sequence[Part]]:
     return (parts[first : first + PARTS] for first in range(0, len(parts), PARTS))
 
 
-def attempt(function: Callable[[Item], Result], task: Item) -> Outcome[Result]:
+def attempt(function: Callable[[Item], Returned], task: Item) -> Outcome[Returned]:
     """Do a task in a worker; where it fails, what was raised is the outcome, to be raised in the process that asks."""
     try:
         return function(task), None
@@ -62,7 +62,7 @@ def attempt(function: Callable[[Item], Result], task: Item) -> Outcome[Result]:
         return None, error
 
 
-def result_of(outcome: Outcome[Result]) -> Result:
+def result_of(outcome: Outcome[Returned]) -> Returned:
     """The result of a task; raises what was raised instead."""
     result, error = outcome
     if error is not None:
