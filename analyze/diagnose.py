@@ -51,7 +51,7 @@ class Diagnosis:
         reliability: by flow, how far the contrasts of heads would be the same on other images; see
             `contrast_reliability`.
         why: by flow, why there is no contrast.
-        worst: the wrong answers of which the model was surest; see `worst_samples`.
+        worst: the wrong answers that the model was surest of; see `worst_samples`.
         left_out: observed questions that do not count, as their right answer is neither yes nor no.
     """
 
@@ -266,7 +266,7 @@ def _harder(bootstrap: Bootstrap, one: Sums, other: Sums, *, level: float) -> In
     Categories with one image are left out, as nothing varies within them.
 
     Args:
-        one, other: of each image, its right answers in a group, and its questions.
+        one, other: right answers and questions of each image in a group, [images] both.
     """
     category, number = bootstrap.clusters.category, len(bootstrap.clusters.categories)
     counts = [np.bincount(category, asked, number) for _, asked in (one, other)]
@@ -300,7 +300,7 @@ def _calibrated(samples: pd.DataFrame) -> Calibration | None:
 
 
 def worst_samples(samples: pd.DataFrame, masses: pd.DataFrame, number: int = WORST) -> pd.DataFrame:
-    """The wrong answers of which the model was surest, for people to look at.
+    """The wrong answers that the model was surest of, for people to look at.
 
     Args:
         samples: rows of `answered`.

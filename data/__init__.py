@@ -2,7 +2,7 @@
 
 scenes, questions, hard_questions   the demo's pictures and what is asked about them, from a seed
 demo_model                          a tiny LLaVA before training, and its tokenizer
-training_examples                   what it is trained on: labels of patches, questions behind one prefix
+training_examples                   what it is trained on: labels of patches, questions after one prefix
 recipes, train_vision, train_demo   how the models are trained: tower and projector first, then answers
 evaluation, head_effects            what they answer, also if the question cannot see the image
 model_card, overview                the texts in demo/

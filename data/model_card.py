@@ -68,7 +68,7 @@ GUIDED = """\
 80% answered by Yes or No, the others by a word. On the way the names of shapes are told the colour and place
 of what they name (after layer {named}) and the question mark the fact that is asked for (after layer {facts})."""
 FREE = """\
-in three stages, each with a cycle of the learning rate of its own: 8,000 steps, answered by a word alone in the first
+in three stages, each with a cycle of the learning rate of its own: 8,000 steps, answered by a single word in the first
 40% of them and mostly about colours and places, by Yes or No in 80% of the questions at their end; 7,000 and 6,000
 steps with more and more questions about positions. No loss but that of the answer's token tells it where to find
 what."""

@@ -104,7 +104,7 @@ def color(scene: Scene, rng: random.Random) -> Fact | None:
 
 
 def place(scene: Scene, rng: random.Random) -> Fact | None:
-    """In which row or column a shape stands; a question of training alone."""
+    """In which row or column a shape stands; only asked in training."""
     if not scene.unique():
         return None
     thing = rng.choice(scene.unique())

@@ -8,9 +8,9 @@ word.
 
 A guided model has two more losses inside: after layer 2 the token of a name must tell colour and place of the shape
 that it names, after layer 4 the question mark must tell the fact that the question needs. Without them, lookup and
-comparison take many times as long to form. A model that is not guided finds its own layers for them: it is asked for
-words alone at first, mostly for colours and places, then also for Yes and No, at last mostly about positions, for four
-times as many steps. No image of the held-out questions or of the demo's is among those of training.
+comparison take many times as long to form. A model that is not guided finds its own layers for them: it is asked
+only for words at first, mostly for colours and places, then also for Yes and No, at last mostly about positions, for
+four times as many steps. No image of the held-out questions or of the demo's is among those of training.
 """
 
 import argparse

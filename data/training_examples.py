@@ -1,7 +1,7 @@
-"""What the demo's model is taught: scenes, labels of their patches, and questions packed behind one prefix.
+"""What the demo's model is taught: scenes, labels of their patches, and questions packed after one prefix.
 
 Prompts are those of `extract`, token for token, laid out as there (`extract.attention.layout`): all questions on an
-image stand in one sequence behind the image, with their own position ids and a mask that hides them from each other, so
+image stand in one sequence after the image, with their own position ids and a mask that hides them from each other, so
 that an image is computed once.
 """
 

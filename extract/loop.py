@@ -132,10 +132,10 @@ class Loop:
         """Give each sample that is not done its outcome, with a progress bar.
 
         The outcomes come image by image, in the order of the first question about each. If a file has the questions
-        about an image side by side, that is the order of the file. Of a window of images (see `batches`) that is done
-        in part, those batches run again that have a sample which is not: so the batches are those of a run that was
-        never interrupted. The batch with the first missing sample comes first, so that each batch that ends before a
-        stop request brings at least one sample.
+        about an image side by side, that is the order of the file. After an interruption, every batch
+        with an unfinished sample runs again whole, so that the batches are those of a run that was never interrupted.
+        The batch with the first missing sample comes first, so that each batch that ends before a stop request brings
+        at least one sample.
 
         Args:
             over: batches -> the outcomes of their samples; skipped samples come through as they are.

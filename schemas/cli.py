@@ -176,7 +176,7 @@ def _refuse(line: str, code: int = USAGE) -> int:
 
 
 def _open_streams() -> None:
-    """Send an output that is closed to the null device; a file that is opened would get its descriptor else."""
+    """Point a closed stdout or stderr at the null device, so that the next opened file does not get its descriptor."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             closed = os.open(os.devnull, os.O_WRONLY)

@@ -13,7 +13,7 @@ class HeadflowError(Exception):
     """Bad input or a bad run, said in one line. Anything else that escapes is a defect of headflow.
 
     Attributes:
-        setting: the parameter whose value would have to be another one, such as `conv_mode`. A command that has a flag
+        setting: the setting to change, such as `conv_mode`. A command that has a flag
             of that name names it after the message; code that raises the error knows no flags.
     """
 

@@ -37,7 +37,7 @@ def short(value: object) -> str:
 
 
 def storable(text: str) -> str:
-    """The text, with `?` for each half of a surrogate pair that lacks the other one; JSON and pickles may hold such."""
+    """Replace unpaired surrogates, which JSON and pickles may contain, by `?`, so that the text has a form in UTF-8."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 

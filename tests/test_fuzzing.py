@@ -70,7 +70,7 @@ def ends(command: Callable[[], int]) -> int:
     said = [line for line in err.getvalue().splitlines() if not line.startswith("warning: ")]
     assert code in ENDS
     if code == 2 and said:  # `verify` tells on stdout why it cannot compare
-        last = said[-1].rpartition("\r")[2]  # behind a progress bar
+        last = said[-1].rpartition("\r")[2]  # after a progress bar
         assert last.startswith("error: "), err.getvalue()
         assert len(last) < 1500, last
     return code

@@ -98,7 +98,7 @@ def _remove(out: Location, files: Sequence[Location]) -> None:
 
 
 def _write_run(run: Run, out: Location, *, with_texts: bool) -> None:
-    """Write the manifest first and each ledger behind its parts, as readers count what ledgers name."""
+    """Write the manifest first and each ledger after its parts, as readers count what ledgers name."""
     columns, tables = withheld_columns(with_texts=with_texts), (SAMPLES, *run.grids)
     write_text(out / MANIFEST, to_json(public_manifest(run)))
     for folder in (CHUNKS, *tables):
@@ -113,7 +113,7 @@ def _write_run(run: Run, out: Location, *, with_texts: bool) -> None:
 
 
 def _copy_parts(run: Run, out: Location, ledger: Ledger, tables: Sequence[str], columns: Sequence[str]) -> None:
-    """Write the parts of a ledger again: with the contract's columns alone, as others may hold anything."""
+    """Write the parts of a ledger again: only with the contract's columns, as others may hold anything."""
     for part in ledger.parts:
         for table in tables:
             if table in part.rows:

@@ -26,7 +26,7 @@ def compare_answers(a: Heads, b: Heads, pairs: Pairs, *, resamples: int, seed: i
     """Accuracy by category and over all, and MME score by category.
 
     Returns:
-        One row per (measure, category), accuracy over all behind that of categories; empty if no paired sample has a
+        One row per (measure, category), accuracy over all after that of categories; empty if no paired sample has a
         right answer that is an option. `measure` (`accuracy`, in per cent, or `score`, 0 to 200), `questions`,
         `images`, each run's value with its own interval, the `difference` b - a with its paired interval `low`, `high`
         (NaN where it cannot be told; `note` is then the `Sentence` why, else the empty text), and `adjusted_p`, that of

@@ -25,8 +25,8 @@ class HeadDifferences:
             flow, and by Bonferroni over the flows that are compared), `significant`.
         correlation: between the heads of both runs, without noise; None if it cannot be told.
         reliability: how far the differences would be the same on other images: Spearman's correlation over heads
-            between halves of the images, stepped up to all of them; None likewise.
-        images_needed: how many images would give a reliability of `WANTED`; None likewise.
+            between halves of the images, stepped up to all of them; None in the same case.
+        images_needed: how many images would give a reliability of `WANTED`; None in the same case.
         testable: whether so few images can give any p at which a head differs significantly.
     """
 
@@ -56,7 +56,7 @@ def _same_model(a: Heads, b: Heads) -> bool:
 
 
 def floor(a: Heads, b: Heads) -> float:
-    """Below what a difference of masses is one of rounding, by the noise that the sessions of both runs measured.
+    """Differences of masses below this are rounding error, as measured in the sessions of both runs.
 
     That is the largest difference of single masses, and so more than rounding moves their means.
     """

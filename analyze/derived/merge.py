@@ -56,7 +56,7 @@ def merge(runs: Sequence[Heads], out: Location, *, overwrite: bool) -> Run:
 
 
 def warnings(runs: Sequence[Heads]) -> Iterator[str]:
-    """What the runs do not have of the samples that they were asked for. A chunk may be in any of them."""
+    """Warn of samples that none of the runs has; a chunk may be in any of them."""
     for heads in runs:
         yield from taken_out(heads.run, len(heads.samples))
         if heads.run.manifest.num_chunks == 1:

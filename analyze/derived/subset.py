@@ -67,7 +67,7 @@ def subset(
 
 
 def _fitting(run: Run, query: str) -> set[str]:
-    """Ids of the samples of which a row of `heads` fits."""
+    """Ids of the samples that have a row of `heads` that fits."""
     _check_of_one_row(query, [column.name for column in run.columns("heads")])
     found: set[str] = set()
     for path in run.part_paths("heads"):
@@ -97,7 +97,7 @@ def _check_of_one_row(query: str, columns: Sequence[str]) -> None:
 
 
 def _evaluate(table: pd.DataFrame, query: str, setting: str) -> Mask:
-    """Which rows fit a query on the columns of the table alone; null is no.
+    """Which rows fit a query that names only columns of the table; null is no.
 
     Raises:
         HeadflowError: pandas cannot evaluate it, or it is not true or false of each row.

@@ -104,7 +104,7 @@ def place_panels(
     """Panels in a grid below the title, row by row, with margins of fixed width.
 
     Args:
-        left: margin, in inches; `right` and `bottom` likewise.
+        left: margin, in inches; `right` and `bottom` too.
         above: room between the title and the first row, in inches.
         between: room between columns and between rows, in inches.
         options: of `Figure.subplots`.

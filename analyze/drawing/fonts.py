@@ -44,7 +44,7 @@ def undrawable(texts: Iterable[str]) -> list[str]:
 
 
 def drawable(text: str) -> str:
-    r"""The text on one line, with `\u6570` for a letter that no font has, and likewise for control characters."""
+    r"""The text on one line, with `\u6570` for a letter that no font has, and for a control character."""
     known = _letters(tuple(fonts()))
     return "".join(
         letter if letter.isprintable() and ord(letter) in known else letter.encode("unicode_escape").decode()

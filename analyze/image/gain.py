@@ -1,4 +1,4 @@
-"""What the image brings: gain in lead, accuracy and MME score, and what the prompt alone answers."""
+"""What the image brings: gain in lead, accuracy and MME score, and what is answered without the image."""
 
 from dataclasses import dataclass
 

@@ -24,7 +24,7 @@ class ImagePairs:
 
     Attributes:
         run, without: the run of original images, and that of counterfactual images.
-        pairs: these questions alone.
+        pairs: only these questions.
         left_out: how many other questions both runs observed.
         table: a row each: `sample_id category image question answer prediction prediction_without` as in `samples`;
             `expected` (the place of the right option), `right right_without` (bool), `says says_without` (the place of
@@ -44,7 +44,7 @@ class ImagePairs:
 
     @property
     def clusters(self) -> Clusters:
-        """Which question is of which image."""
+        """The image of each question."""
         return self.bootstrap.clusters
 
     @property

@@ -44,8 +44,8 @@ def tests_of(samples: pd.DataFrame, seed: int) -> npt.NDArray[np.bool_] | None:
 def lead(samples: pd.DataFrame, differences: Array, *, level: float = LEVEL) -> Lead:
     """The mean of paired differences within [-1, 1], such as of hits and of shares, and its t interval by image.
 
-    Two images are added, one half of which differs by 1 and one half by -1: without them the interval of a few rare
-    differences is too short, and that of none has no length (Agresti and Min, Statistics in Medicine 2005).
+    Two images are added: differences of 1, of -1 and of 0, with weights of 1/2, 1/2 and 1. Without, the interval of a
+    few rare differences is too short, and that of none has no length (Agresti and Min, Statistics in Medicine 2005).
 
     Args:
         samples: rows of `samples`.

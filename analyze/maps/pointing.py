@@ -48,7 +48,7 @@ class Pointing:
             `p_centre`, `p_chance`, `points`. `inside` is the map's share in the boxes over their share of the area.
         tested: on the half that did not choose: `point`, `accuracy`, `low`, `high`, and the best head's `lead` with
             `lead_low`, `lead_high`; None where the images cannot be divided.
-        best: the head that was chosen; None likewise.
+        best: the head that was chosen; None in the same case.
         samples, images: with boxes; `unreachable`: samples in whose boxes no patch has its centre; `outside`: those
             whose boxes all lie outside of the image.
     """

@@ -142,7 +142,7 @@ def _wrapped(columns: Sequence[Column], width: int) -> list[Column]:
 
 
 def _blocks(columns: Sequence[Column], width: int) -> Iterator[list[Column]]:
-    """The columns in blocks that fit, each of which begins with the columns that tell the rows apart."""
+    """The columns in blocks that fit; each block begins with the columns that tell the rows apart."""
     keys = _keys(columns, width)
     rest, first = list(columns[len(keys) :]), True
     while rest or first:

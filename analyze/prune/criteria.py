@@ -109,7 +109,7 @@ def _tables(heads: Heads, rows: np.ndarray, wanted: Sequence[str]) -> list[Crite
 def _unsunk(heads: Heads, rows: np.ndarray) -> list[Criterion]:
     """The attention of the last token on the image without visual sinks, if the run's maps have any; else it is `a2v`.
 
-    NaN in samples whose prompt begins with the image, of which they are not known.
+    NaN in samples whose prompt begins with the image: they are not known there.
     """
     manifest = heads.run.manifest
     if MAPS not in manifest.tables or manifest.maps_of != OF_LAST:

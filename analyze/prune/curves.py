@@ -26,7 +26,7 @@ class Answers:
         effects: [samples, sets], the loss of lead, of the right answer over the wrong one; NaN where it could not be
             computed.
         right: bool [samples, sets]; `right_untouched`: bool [samples, 1].
-        lead: its mean, untouched; NaN likewise.
+        lead: its mean, untouched; NaN where none is known.
         place: of each set by name.
         task: what an answer is in the run.
     """

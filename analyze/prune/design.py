@@ -33,8 +33,8 @@ class Member:
         criterion: by which it was chosen; None: it is random.
         order: `least` or `most` of the criterion, or `random`.
         share: of all heads, or layers; `number`: how many that are.
-        group: random sets of one group have the same number of heads in each layer, or of layers: those of a `least`
-            set are the sets it is compared with.
+        group: a `least` set and the random sets that it is compared with are one group: all have the same number of
+            heads in each layer, or of layers.
         draw: of a random set; those of one draw are nested.
     """
 

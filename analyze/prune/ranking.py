@@ -95,7 +95,7 @@ def relations(ranked: Sequence[Ranked], draws: int, seed: int) -> pd.DataFrame:
     on one half of the images and the effect on the other half, as noise of the same images would count as agreement:
     `halves`, the correlation; `within`, that within layers; `p`, of the criterion permuted within layers; `auroc`, the
     chance that a head of the quarter with the largest effects has more of the criterion than one of the others, with
-    `auroc_p`, likewise. Both p are corrected for all criteria of a unit by Benjamini and Hochberg.
+    its p value, `auroc_p`. Both p are corrected for all criteria of a unit by Benjamini and Hochberg.
     """
     rows = []
     for unit in UNITS:

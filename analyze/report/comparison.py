@@ -30,7 +30,7 @@ class Compared:
         paired: how many samples were paired, in words.
         answers: accuracy by category, with the paired interval of B - A; `significant`: whether it is; `untold`: that
             it cannot be told, and there is no interval; `told`: which of these, in words.
-        heads: B - A of each head and flow; `significant` likewise; empty where heads cannot be matched by their index.
+        heads: B - A of each head and flow; `significant` too; empty where heads cannot be matched by their index.
         profiles: mean of each layer of both runs by relative depth, by flow.
         means: of each flow, in both runs.
     """

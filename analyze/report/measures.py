@@ -36,7 +36,7 @@ class Measure:
     Attributes:
         name: of the column, or of the job.
         kind: of `KINDS`.
-        what: of a job, the kind of its knock-outs and the roles that they are about.
+        what: for a job, the kind of its knock-outs and their roles, such as `edge, question -> image`.
     """
 
     name: str

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 WIDEST = np.iinfo(np.uint16).max
-# What could end the script that holds the text, or a line of it; in JSON they stand in strings alone
+# What could end the script that holds the text, or a line of it; in JSON they stand only in strings
 ESCAPES = {ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&\u2028\u2029"}
 
 
 class Arrays:
-    """Arrays by name, packed one behind the other, compressed and in letters."""
+    """Arrays by name, packed one after the other, compressed and in letters."""
 
     def __init__(self) -> None:
         self.index: dict[str, tuple[str, int, int]] = {}  # type, first byte, number of values
@@ -27,7 +27,7 @@ class Arrays:
             whole = np.issubdtype(values.dtype, np.integer)
             wide = whole and values.size > 0 and int(values.max()) > WIDEST
             values = values.astype((np.uint32 if wide else np.uint16) if whole else np.float32)
-        self._bytes += bytes(-len(self._bytes) % 4)  # a browser reads numbers of 4 bytes at multiples of 4 alone
+        self._bytes += bytes(-len(self._bytes) % 4)  # a browser reads numbers of 4 bytes only at multiples of 4
         self.index[name] = (str(values.dtype), len(self._bytes), values.size)
         self._bytes += values.astype(values.dtype.newbyteorder("<")).tobytes()
 

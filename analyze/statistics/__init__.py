@@ -1,6 +1,6 @@
 """Statistics whose unit is the image: arrays and the table `samples` in, intervals and p values out.
 
-clusters       which sample is of which image, and which image of which category; sums over images
+clusters       the image of each sample, the category of each image; sums over images
 bootstrap      resampled images: intervals of means, shares, scores and paired differences
 intervals      of means from sums over images, without resampling; of shares near 0 and 1
 multiplicity   many heads at once: sign flips with the maximum statistic, false discovery rate

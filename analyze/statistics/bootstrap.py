@@ -2,7 +2,7 @@
 
 A resample gives each image a weight. Of a category of n images, n - 1 are drawn, and each draw counts n / (n - 1) times
 (Rao and Wu, 1988): with n draws, the variance would be too small by that factor, which matters for categories of 20
-images. Images that are alone in their category are resampled together. A statistic that is made of sums over images is
+images. The only images of their categories are resampled together. A statistic that is made of sums over images is
 then a product of matrices. Two runs on the same images take the same resamples, so that only their difference counts.
 Percentile intervals (Efron and Tibshirani, 1993, chapter 13) are too short for few images: their level is raised as
 Student's t is wider than the normal distribution (Hesterberg, What Teachers Should Know About the Bootstrap, Am. Stat.
@@ -63,7 +63,7 @@ class Bootstrap:
 
     @cached_property
     def _strata(self) -> Codes:
-        """What each image is resampled within, [images]: its category; together, those that are alone in theirs."""
+        """What each image is resampled within, [images]: its category, or the only images of categories together."""
         category = self.clusters.category
         return np.where(np.bincount(category)[category] > 1, category, len(self.clusters.categories))
 

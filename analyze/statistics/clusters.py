@@ -1,4 +1,4 @@
-"""Which sample is of which image, and which image of which category; sums over images.
+"""The image of each sample, and the category of each image; sums over images.
 
 Questions on one image share what the model saw, so the image is what is resampled, within its category. With questions
 as units, intervals are too short: for V2T, which is the same for all questions on one image, by the root of 2 in MME.

@@ -28,7 +28,7 @@ class Contrast:
     Attributes:
         statistic: 0 to 1, about 1/2 where there is no difference.
         expected: the mean of the statistic under permutation: what it is where there is no difference.
-        p: two-sided, of each quantity alone; see `multiplicity` for many of them.
+        p: two-sided, of single quantities; see `multiplicity` for many of them.
         why: why there is no contrast; the arrays are then empty.
     """
 
@@ -95,7 +95,7 @@ def polarity_free_contrast(differences: Array, state: npt.NDArray[np.str_], cate
 def _exact(halves: Codes, yes: npt.NDArray[np.bool_], strata: Codes, off: Array) -> Array:
     """How often, over all permutations within strata, the sum over `yes` is as far from its mean, [quantities].
 
-    The sum over k of a stratum's images, taken at random, of which n0, n1 and n2 have the values 0, 1 and 2, is that of
+    n0, n1 and n2 of a stratum's images have the values 0, 1 and 2. The sum over k of them, taken at random, is that of
     a multivariate hypergeometric distribution; strata are independent, so that their distributions are convolved.
 
     Args:

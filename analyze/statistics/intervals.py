@@ -8,7 +8,7 @@ from analyze.statistics.bootstrap import LEVEL, Bootstrap, Interval
 from analyze.statistics.clusters import Array, Clusters, Codes, ImageSums
 
 FEW_IMAGES = 20  # below, percentile intervals are too short
-LEAST = 5  # images on the rarer side of a share, likewise
+LEAST = 5  # images on the rarer side of a share; below, they are too short as well
 
 
 def mean_interval(sums: ImageSums, level: float = LEVEL) -> tuple[Array, Array]:

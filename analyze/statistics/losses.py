@@ -26,7 +26,7 @@ def change_bounds(values: Array, largest: Array, category: Codes, level: float) 
         largest: [images, statistics], what a value can be at most, either way; 0 where an image does not count. One
             statistic stands for all.
         category: [images].
-        level: of each bound alone, such as 0.975 for an interval of 95%.
+        level: of each of the two bounds, such as 0.975 for an interval of 95%.
 
     Returns:
         The lower and the upper bound, each [statistics].

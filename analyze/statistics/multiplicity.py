@@ -1,4 +1,4 @@
-"""Many heads at once: which of their paired differences are more than chance would give to the largest of them."""
+"""Many heads at once: a sign-flip test by the maximum, and the false discovery rate."""
 
 from dataclasses import dataclass
 

@@ -74,7 +74,7 @@ class Heads:
 
     @property
     def manifest(self) -> Manifest:
-        """The run's manifest, as that of a run in this wording alone."""
+        """The run's manifest, as that of a run in only this wording."""
         manifest = self.run.manifest
         if self.prompt is None:
             return manifest
@@ -101,7 +101,7 @@ class Heads:
         return TextScope.of(self.run.manifest, self.samples, asked)
 
     def of(self, categories: Sequence[str]) -> "Heads":
-        """The rows of some categories alone; `samples` stays whole."""
+        """Only the rows of some categories; `samples` stays whole."""
         return replace(self, categories=list(categories))
 
     def tasks(self, flows: Sequence[str], scope: TextScope) -> Iterator[ValuesTask]:

@@ -48,7 +48,7 @@ class OpenImages:
 
     @classmethod
     def none(cls, images: int, flows: int, layers: int) -> "OpenImages":
-        """Images of which no sample was read."""
+        """Images without a sample that was read."""
         return cls(np.arange(images), np.zeros((flows, images, layers)), np.zeros(images))
 
     def add(self, other: "OpenImages") -> None:

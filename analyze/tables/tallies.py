@@ -77,7 +77,7 @@ class Tally:
         bins: how many values, int64, by (category, layer, bin). Bins are those of `numpy.histogram`: half-open, the
             last one closed; one more bin, `len(edges) - 1`, has the values outside the edges.
         spread: `None` if it was not asked for.
-        images: sums over images, by (category, layer and behind them all layers, flow); likewise.
+        images: sums over images, by (category, layer and after them all layers, flow); `None` if not asked for.
     """
 
     grid: Grid

@@ -74,7 +74,7 @@ class TextScope:
         return list(dict.fromkeys([*flows, *(["v2sys"] if self.converts and "v2t" in flows else [])]))
 
     def of_samples(self, samples: npt.NDArray[np.integer] | slice) -> "TextScope":
-        """The scope of some of the samples alone, by their positions."""
+        """The scope of only some of the samples, by their positions."""
         return replace(self, factors=self.factors[samples]) if self.converts else self
 
     def values(self, flow: str, columns: Mapping[str, Array]) -> Array:

@@ -35,8 +35,8 @@ class Block(OnDevice):
         seen: bool [images, rows, keys], True if the query sees the key; None: each query sees each key.
         on_role: float32 [images, keys, roles], 1 if the key has the role (`schemas.roles.ROLES`).
         groups: float32 [images, groups, rows], 1 if the query belongs to the group.
-        whole: whether the columns are all keys that the queries see; else the keys of image tokens are not among them,
-            and the image's mass is what the other masses leave of 1.
+        whole: True if `columns` holds every key that the queries see. False if the image's keys are left out; the
+            image's mass is then 1 minus the others.
     """
 
     rows: slice | Tensor
@@ -178,7 +178,7 @@ def question_tokens(layout: Layout) -> Tensor:
 
 
 def _marked_first(marked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The marked columns of each image, in order, int64 [images, most]; and which of these there are, bool likewise."""
+    """The marked columns of each image, in order, int64 [images, most]; bool of that shape: which are there."""
     number = marked.sum(axis=1)
     columns = np.argsort(~marked, axis=1, kind="stable")[:, : number.max()]
     return columns, np.arange(number.max()) < number[:, None]

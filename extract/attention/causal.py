@@ -2,7 +2,7 @@
 
 The output is that of a fused causal kernel, so the logits of one question on one image are bitwise those of the
 unobserved model with the same kernel (torch may choose another for it, as on Hopper that of cuDNN). The masses come
-from the same call's logsumexp. Further questions behind one prefix (see `extract.attention.layout`) take an explicit
+from the same call's logsumexp. Further questions after one prefix (see `extract.attention.layout`) take an explicit
 softmax, which gives their output and their masses at once.
 """
 
@@ -40,7 +40,7 @@ class Observation:
 
         Args:
             query: [images, heads, length, head_dim].
-            key: [images, kv_heads, length, head_dim]; `value` likewise.
+            key: [images, kv_heads, length, head_dim]; `value` too.
             scale: factor of the scores.
 
         Returns:

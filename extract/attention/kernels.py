@@ -25,7 +25,7 @@ class Attend(Protocol):
 
         Args:
             query: [batch, heads, queries, head_dim].
-            key: [batch, kv_heads, keys, head_dim]; `value` likewise.
+            key: [batch, kv_heads, keys, head_dim]; `value` too.
             causal: whether no query sees a later key; there are then as many keys as queries.
 
         Returns:

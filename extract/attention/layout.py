@@ -1,4 +1,4 @@
-"""Prompts -> where each of their tokens stands in a batch: the questions about an image behind one copy of its prefix.
+"""Prompts -> where each of their tokens stands in a batch: the questions about an image after one copy of its prefix.
 
 A causal model computes the same for the tokens up to the last one of the image, whatever the question. So a sequence
 has this prefix once and then each question with its own position ids; no question sees another. The first question
@@ -19,7 +19,7 @@ from extract.prompts.prompt import Prompt
 from schemas.roles import IMAGE, PADDING
 
 SHARED, UNOWNED = 0, -1  # owners of a column: the prefix, padding; the question of slot k has k + 1
-LONGEST_SUFFIXES = 1024  # tokens of further questions behind one prefix; more are asked in a sequence of their own
+LONGEST_SUFFIXES = 1024  # tokens of further questions after one prefix; more are asked in a sequence of their own
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,9 @@ def prefix_length(prompt: Prompt) -> int:
 
 
 def share_prefix(prompts: Sequence[Prompt]) -> list[list[int]]:
-    """Which prompts about one image can stand behind one prefix, as lists of their indices, in order.
+    """Which prompts about one image can stand after one prefix, as lists of their indices, in order.
 
-    A prompt stands alone if its prefix is another one, or if the questions behind one prefix would exceed
+    A prompt stands alone if its prefix is another one, or if the questions after one prefix would exceed
     `LONGEST_SUFFIXES` tokens.
     """
     packs: list[list[int]] = []
@@ -89,7 +89,7 @@ def lay_out(images: Sequence[Sequence[Prompt]]) -> Layout:
     """Place the tokens of a batch.
 
     Args:
-        images: for each image its prompts, one or more; those of one image differ behind their prefix only.
+        images: for each image its prompts, one or more; those of one image differ after their prefix only.
     """
     causal = max(len(prompts[0].input_ids) for prompts in images)
     further = [sum(len(prompt.input_ids) - prefix_length(prompt) for prompt in prompts[1:]) for prompts in images]

@@ -48,7 +48,7 @@ class MaskedObservation:
 
         Args:
             query: [images, heads, length, head_dim].
-            key: [images, kv_heads, length, head_dim]; `value` likewise.
+            key: [images, kv_heads, length, head_dim]; `value` too.
             scale: factor of the scores.
             mask: bool [images, 1, length, length], True if the query sees the key.
             softcap: see `extract.attention.masses.softmax_attention`.

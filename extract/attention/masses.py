@@ -29,7 +29,7 @@ def scores(query: Tensor, key: Tensor) -> Tensor:
     *lead, heads, rows, width = query.shape
     kv_heads, keys = key.shape[-3:-1]
     key = key.flatten(0, -3).transpose(-1, -2)
-    query = query.reshape(len(key), heads // kv_heads * rows, width)  # any of which may be 0
+    query = query.reshape(len(key), heads // kv_heads * rows, width)  # each may be 0
     if query.dtype == torch.float32:
         products = torch.bmm(query, key)
     elif query.is_cuda:
@@ -83,7 +83,7 @@ def softmax_attention(
 
     Args:
         query: [images, heads, rows, head_dim], the block's rows.
-        key: [images, kv_heads, length, head_dim], all columns; `value` likewise.
+        key: [images, kv_heads, length, head_dim], all columns; `value` too.
         block: one with `seen`.
         softcap: the limit that scaled scores approach, `softcap * tanh(score / softcap)`; None: there is none.
 

@@ -61,7 +61,7 @@ def pack(images: Sequence[Sequence[Prompt]]) -> Batch:
     """Lay out a batch.
 
     Args:
-        images: for each image its prompts, one or more; those of one image differ behind their prefix only.
+        images: for each image its prompts, one or more; those of one image differ after their prefix only.
     """
     layout = lay_out(images)
     text_tokens = [len(prompt.roles) - prompt.roles.count(IMAGE) for prompts in images for prompt in prompts]

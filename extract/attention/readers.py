@@ -18,7 +18,7 @@ class LayerInput:
 
     Attributes:
         query: [images, heads, length, head_dim].
-        key: [images, kv_heads, length, head_dim]; `value` likewise.
+        key: [images, kv_heads, length, head_dim]; `value` too.
         scale: factor of the scores.
         mask: the model's own, bool [images, 1, length, length], True if the query sees the key; None: causal.
         softcap: see `extract.attention.masses.softmax_attention`.

@@ -1,4 +1,4 @@
-"""A run in chunks, of which one process does one after another.
+"""A run in chunks; a process does one after another.
 
 asked     what is asked for, read once, and compared with the run that is there
 chunk     a chunk, run

@@ -123,7 +123,7 @@ class _Running:
 
 
 class Pool:
-    """Actors, each of which runs a chunk; where one is lost, another one takes its place.
+    """Actors that run a chunk each; where one is lost, another one takes its place.
 
     Attributes:
         done: what was done with each chunk that has ended.
@@ -186,7 +186,7 @@ class Pool:
             self._running[running.actor.run.remote(chunk)] = _Running(running.actor, running.place, chunk)
 
     def _failed(self, chunk: int | None, why: str) -> None:
-        """Note that a chunk failed, or that an actor did not start, for which the next chunk counts."""
+        """Count a failure: of `chunk`, or of the next waiting chunk if the actor did not start."""
         if chunk is None:
             if not self._waiting:
                 return

@@ -35,7 +35,7 @@ class Reporter:
     """
 
     def __init__(self, ray: Any, progress: Any, chunk: int, initial: int) -> None:
-        """Report to `progress`, an actor `Progress`, of a chunk of which `initial` samples are done before."""
+        """Report to `progress`, an actor `Progress`, on a chunk that has `initial` samples already."""
         self._ray, self._progress, self._chunk, self._done = ray, progress, chunk, initial
         self._since, self._answer = 0.0, None
         self._report()
@@ -53,7 +53,7 @@ class Reporter:
             self._report()
 
     def set_postfix(self, *, skipped: int, refresh: bool) -> None:
-        """Nothing: the other process shows samples alone."""
+        """Nothing: the other process shows only samples."""
 
     def _report(self) -> None:
         """Report, and act on the answer to the report before, without waiting for one."""

@@ -22,7 +22,7 @@ class Keys:
     """Keys that the changed heads see before those of their own sequence.
 
     Attributes:
-        key: [kv_heads, keys, head_dim]; `value` likewise. They are seen by all queries.
+        key: [kv_heads, keys, head_dim]; `value` too. They are seen by all queries.
     """
 
     key: Tensor

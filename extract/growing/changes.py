@@ -6,7 +6,7 @@ mean      a head's output on some tokens is its mean over other images; zero: it
 remove    a head's output is 0 for all tokens, a layer returns its input: the model without them
 skip      a layer returns its input
 
-If all tokens that are changed stand behind the image, the prefix stays as it is, in a causal model.
+If all tokens that are changed stand after the image, the prefix stays as it is, in a causal model.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from schemas.columns import EDGE, KEY_ROLES, LAST, MEAN, REMOVE, SKIP, SWAP, ZER
 from schemas.errors import HeadflowError
 from schemas.roles import IMAGE, PADDING, ROLES
 
-BEHIND = ("question", LAST)  # queries that stand behind the image
+BEHIND = ("question", LAST)  # queries that stand after the image
 OF_KEYS = (EDGE, SWAP)  # kinds that say which keys
 OF_TOKENS = (EDGE, SWAP, MEAN, ZERO)  # kinds that say which tokens are changed
 CODES = {role.name: code for code, role in enumerate(ROLES)}
@@ -58,8 +58,8 @@ class Change:
         )
 
     @property
-    def behind(self) -> bool:
-        """Whether only tokens behind the image are changed."""
+    def after(self) -> bool:
+        """Whether only tokens after the image are changed."""
         return self.query in BEHIND
 
     @property
@@ -86,7 +86,7 @@ class Change:
 
 
 def of_role(roles: Tensor, name: str) -> Tensor:
-    """Which tokens have a role, bool like `roles` [sequences, length]; `question`: behind the last image token.
+    """Which tokens have a role, bool like `roles` [sequences, length]; `question`: after the last image token.
 
     Text between the tiles of an image is part of the prefix, and of no role here.
     """

@@ -1,10 +1,9 @@
 """The growing pass: from an untouched pass up the layers, with ever more knock-outs side by side.
 
 A knock-out changes nothing below its lowest layer. There it joins the batch as a copy of the untouched sequence, and
-goes up the remaining layers with all others. If only tokens behind the image are changed, a sequence is those tokens
-alone: the keys and values of the prefix stay what they are in a causal model. So all heads of a model, each knocked out
-by itself, cost `layers * heads / 2` short sequences, not `layers * heads` whole ones. Else, a sequence is the whole
-prompt.
+goes up the remaining layers with all others. If only tokens after the image are changed, a sequence is only those
+tokens: the keys and values of the prefix stay what they are in a causal model. So all heads of a model, one by one,
+cost `layers * heads / 2` short sequences, not `layers * heads` whole ones. Else, a sequence is the whole prompt.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -46,7 +45,7 @@ class Sequences(OnDevice):
 
     @classmethod
     def of(cls, prefill: Prefill, change: Change, *, whole: bool, other: Prefill | None = None) -> "Sequences":
-        """The whole prompts, or what stands behind the image; on the CPU."""
+        """The whole prompts, or what stands after the image; on the CPU."""
         shared = 0 if whole else prefill.prefix
         own = [places[shared:] for places in prefill.prompts]
         columns = torch.nn.utils.rnn.pad_sequence(own, batch_first=True, padding_value=-1)
@@ -141,7 +140,7 @@ class Growth:
         skips = [[change.skips and layer in sets[name].layers for name in self._names] for layer in range(model.layers)]
         self._skips = torch.tensor(skips, device=model.device)  # bool [layers, knock-outs]
         self._skipped = [any(each) for each in skips]
-        self.whole = model.kernel is None or not change.behind
+        self.whole = model.kernel is None or not change.after
 
     def run(
         self, prefill: Prefill, *, means: Tensor | None = None, other: Prefill | None = None
@@ -169,7 +168,7 @@ class Growth:
         return sum(self._model.layers - lowest for lowest in self._lowest.values())
 
     def halve(self, image: ImageQuestions) -> bool:
-        """Let half as many tokens go through a layer at once; False if one sequence of an image has as many already."""
+        """Halve the number of tokens that go through a layer at once; False if it is too small for one sequence."""
         self._tokens //= 2
         return self._tokens >= image.columns()
 

@@ -30,7 +30,7 @@ class Prefill:
         prefix: number of tokens up to the last one of the image, which all questions share.
         inputs: [length, width], what the first layer gets.
         arguments: what each layer is called with beside its input, by name.
-        keys: of each layer [1, kv_heads, prefix, head_dim]; `values` likewise.
+        keys: of each layer [1, kv_heads, prefix, head_dim]; `values` too.
         logits: [questions, vocabulary]; `hidden`: [questions, width], as `Checkpoint.forward` gives them.
         sent: what the pass reads, kept for as long as the device may do so.
     """

@@ -1,7 +1,7 @@
 """Fingerprints of image files: tell whether a run is resumed on the images it began with, without reading them whole.
 
 A fingerprint is `SIZE:HEX`: the file's size in bytes, and the BLAKE2b hash (64 bits) of its first, middle and last
-4 KiB. Image files are compressed, so that a change of the picture changes nearly all bytes behind it. Parquet needs
+4 KiB. Image files are compressed, so that a change of the picture changes nearly all bytes after it. Parquet needs
 none: the hash of the question file covers its images.
 """
 

@@ -50,7 +50,7 @@ class LoadedImage:
 
 
 # Forking is the fastest way to start a process: the others import torch again in each. It is safe here although torch
-# has threads: workers only use Pillow, numpy, and torch in one thread, none of which waits for a thread that a fork
+# has threads: workers only use Pillow, numpy, and torch in one thread. None of them waits for a thread that a fork
 # does not copy, and never the GPU. Elsewhere than on Linux, system libraries do not allow it.
 START_METHOD = "fork" if sys.platform == "linux" else "spawn"
 Preprocess = Callable[[Image.Image], Pixels]
@@ -60,9 +60,9 @@ class Images(ABC, Dataset[LoadedImage]):
     """Images by number, read when they are needed, in any process.
 
     Attributes:
-        shown: where the image is that takes the place of each, by its number; no number: none does.
+        shown: by the number of an image, where the image is that is shown in its place; missing: it is shown as it is.
         counterfactual: makes counterfactual images; None: they are read as they are.
-        thumbnails: whether a small picture of each is made, of that in its place if there is one; not an altered one.
+        thumbnails: whether to make small pictures: of the image in its place if there is one, before any alteration.
         start_method: how processes that read them are started, one of `multiprocessing.get_all_start_methods()`.
     """
 
@@ -99,7 +99,7 @@ class Images(ABC, Dataset[LoadedImage]):
         """An image and its hash; raises `Unusable` if it cannot be used."""
 
     def _load_other(self, location: Any) -> Image.Image:
-        """An image that is shown in place of another; raises `Unusable` likewise."""
+        """An image that is shown in place of another; raises `Unusable` as `_load` does."""
         return self._load(location)[0]
 
 
@@ -152,7 +152,7 @@ def open_images(
     """The images of some samples of a question set, or those in their place: files of a folder, or rows of Parquet.
 
     Args:
-        counterfactual: see `Images`; `thumbnails` likewise.
+        counterfactual: see `Images`; `thumbnails` too.
     """
     images = questions.images
     others = {number: sample.shown for number, sample in enumerate(samples) if sample.shown is not None}

@@ -170,7 +170,7 @@ def qwen(processor: Any, pixels: Pixels, tokens: int) -> Places:
 
 
 def idefics(processor: Any, pixels: Pixels, tokens: int) -> Places:
-    """Tiles row by row, each behind a mark that says which it is, then the whole picture."""
+    """Tiles row by row, each after a mark that says which it is, then the whole picture."""
     marks = [(int(row), int(column)) for row, column in TILE.findall(processor.tokenizer.decode(pixels.image_ids))]
     down, across = (max(each) for each in zip(*marks, strict=True)) if marks else (0, 0)
     return _tiles_and_whole(down, across, pixels.size, tokens)

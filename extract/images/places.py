@@ -16,7 +16,7 @@ class Picture:
 
     Attributes:
         first: the number of its first token among those that stand for the image.
-        rows: of patches; `columns` likewise.
+        rows: of patches; `columns` too.
         box: what it shows of the original image; beyond the image where it is padded.
         step: tokens from a row of patches to the next: more than `columns` if a row ends with tokens that show nothing.
     """
@@ -41,7 +41,7 @@ class Places:
     image adds to the finer ones of its tiles.
 
     Attributes:
-        rows: of the grid; `columns` likewise.
+        rows: of the grid; `columns` too.
         box: what the grid covers of the original image; beyond the image where it is padded.
         tokens: int64 [patches, k], tokens that a patch takes from, row by row on the grid.
         shares: float32 [patches, k], which share of the token it takes; 0 where a patch has fewer than k.

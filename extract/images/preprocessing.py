@@ -80,7 +80,7 @@ class ImageSettings:
     Attributes:
         aspect: how non-square images are preprocessed for a model that takes one square picture: `crop`, `pad`, or
             `checkpoint`, its own way.
-        min_pixels: least pixels of a resized image, for models that take images of any size; `max_pixels` likewise.
+        min_pixels: least pixels of a resized image, for models that take images of any size; `max_pixels` too.
     """
 
     aspect: str | None = None

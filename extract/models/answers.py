@@ -23,7 +23,7 @@ class AnswerReader:
     """Reads the answers of one model off first generated tokens.
 
     Attributes:
-        yes_ids: int64, the tokens that spell `yes`, which `p_yes` sums over, on the device; `no_ids` likewise.
+        yes_ids: int64, the tokens that spell `yes`, which `p_yes` sums over, on the device; `no_ids` too.
         tokens: the two tokens that the margin compares.
         direction: float32 [width], the unembedding's row of the first of them minus that of the second, on the device.
         bias: the same difference of its bias; 0 if it has none.

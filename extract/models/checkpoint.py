@@ -35,7 +35,7 @@ class Checkpoint(ABC):
         causal: whether no token sees a later one, as the self-check measures it; None: not measured.
         layers: decoder layers of the language model.
         heads: attention (query) heads of each layer.
-        packs: whether questions on one image may stand behind one prefix.
+        packs: whether questions on one image may stand after one prefix.
         single: whether it takes one question at a time.
         revision: commit of the model on its hub; None if it was loaded from a directory.
         weights: fingerprint of its weights (`extract.models.fingerprint`); None for weights that no file holds.

@@ -25,7 +25,7 @@ class Family:
             processor turns images into the model's inputs.
         causal: whether attention is observed by a causal kernel; else under the model's own mask, until the self-check
             has found that mask causal.
-        packs: whether a token's position is its place in its sequence, so that questions can stand behind one prefix;
+        packs: whether a token's position is its place in its sequence, so that questions can stand after one prefix;
             else the model computes its positions itself.
         chat_template: the prompt of a family whose processor writes it without a chat template.
         pixel_limits: whether the number of pixels of its resized images can be limited.
@@ -76,7 +76,7 @@ def image_token_id(config: Any) -> int | None:
 
 
 def longest_prompt(text: Any) -> int:
-    """Most tokens for which a language model, whose config is `text`, has positions."""
+    """The longest prompt, in tokens, that a language model with the config `text` has positions for."""
     return int(getattr(text, "max_position_embeddings", None) or sys.maxsize)
 
 

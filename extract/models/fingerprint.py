@@ -6,7 +6,7 @@ some at even distances through the file. A 13 GB checkpoint takes a fraction of 
 
 It does not depend on where the files lie. What it cannot see: bytes changed in place between the samples, with all
 names, sizes and shapes as they were. A tensor that was trained further changes nearly everywhere, so it is seen; a
-tensor of which a few numbers were edited may not be. Tokenizers and settings have a fingerprint of their own.
+tensor with a few edited numbers may not be. Tokenizers and settings have a fingerprint of their own.
 """
 
 import hashlib

@@ -244,7 +244,7 @@ def _check_tokens(
 ) -> dict[str, Tensor] | None:
     """Compare the tokens of a prompt by the checkpoint's chat template with those of its own processor.
 
-    LLaVA's templates have no processor to compare with: there BOS must stand at the beginning alone.
+    LLaVA's templates have no processor to compare with: there BOS must stand only at the beginning.
 
     Returns:
         All that the processor writes of the prompt; None if there is nothing to compare with.

@@ -112,7 +112,7 @@ class TransformersModel(Checkpoint):
 
     @contextmanager
     def _last_tokens_only(self, batch: Batch) -> Iterator[list[Tensor]]:
-        """Let the model apply its head to each question's last token alone: logits are [questions, 1, vocabulary].
+        """Let the model apply its head only to each question's last token: logits are [questions, 1, vocabulary].
 
         `logits_to_keep` of transformers takes the same columns of all images, which would be images x columns. What a
         model does to logits after its head, such as capping or scaling them, is done number by number.

@@ -85,7 +85,7 @@ class ChatTemplate:
         return PromptText(opening, text[len(opening) : end], text[end:])
 
     def reply(self, text: str) -> str:
-        """What stands behind the prompt if the assistant replies `text`: it and what the template writes before it."""
+        """What stands after the prompt if the assistant replies `text`: it and what the template writes before it."""
         return self._before_reply + text
 
     @cached_property

@@ -95,9 +95,9 @@ class PromptBuilder:
         return Prompt(input_ids, [*before, *self._image_roles(block, first=not head), *[QUESTION] * len(tail)])
 
     def answer_token(self, word: str) -> int:
-        """The first token of an answer, as the template would write it behind a prompt.
+        """The first token of an answer, as the template would write it after a prompt.
 
-        If it merges with the end of the prompt, which the model reads without it, it is the answer's behind a newline.
+        If the tokenizer would merge it with the prompt's last token, use the token it has after a newline.
 
         Raises:
             HeadflowError: there is no such token.
@@ -110,7 +110,7 @@ class PromptBuilder:
             if len(whole) > len(opening) and whole[: len(opening)] == opening:
                 return whole[len(opening)]
         raise HeadflowError(
-            f"the answer {short(word)} has no token of its own behind the prompt: name another word",
+            f"the answer {short(word)} has no token of its own after the prompt: name another word",
             setting="answer_tokens",
         )
 

@@ -116,19 +116,19 @@ class PromptFormat:
         return builder
 
     def answer_tokens(self, prompts: Prompts, words: Sequence[str]) -> AnswerTokens:
-        """The first tokens of two answers, the yes and the no, behind the prompts of a run.
+        """The first tokens of two answers, the yes and the no, after the prompts of a run.
 
         Raises:
-            HeadflowError: they are the same token, one answer has no token of its own, or they are other tokens behind
-                one wording than behind another.
+            HeadflowError: they are the same token, one answer has no token of its own, or they are other tokens after
+                one wording than after another.
         """
         of_first, *others = (self._answer_tokens(each, words) for each in prompts.builders.values())
         for name, other in zip(list(prompts.builders)[1:], others, strict=True):
             if other != of_first:
                 first = next(iter(prompts.builders))
                 raise HeadflowError(
-                    f"the answers begin with {listed(other.texts)} behind the wording {name}, and with "
-                    f"{listed(of_first.texts)} behind {first}, and a run has one pair of tokens: ask {name} in a run "
+                    f"the answers begin with {listed(other.texts)} after the wording {name}, and with "
+                    f"{listed(of_first.texts)} after {first}, and a run has one pair of tokens: ask {name} in a run "
                     "of its own",
                     setting="prompts",
                 )
@@ -139,7 +139,7 @@ class PromptFormat:
         texts: list[str] = self.tokenizer.convert_ids_to_tokens([yes, no])
         if yes == no:
             raise HeadflowError(
-                f"the answers {short(words[0])} and {short(words[1])} begin with one token behind the prompt, "
+                f"the answers {short(words[0])} and {short(words[1])} begin with one token after the prompt, "
                 f"{short(texts[0])}, so that its logit cannot tell them apart: name two other words",
                 setting="answer_tokens",
             )

@@ -43,7 +43,7 @@ class Template:
 
     Attributes:
         style: how the parts are put together, `(template, message) -> PromptText`.
-        user: what names the user before a message; `assistant` likewise.
+        user: what names the user before a message; `assistant` too.
         separator: ends the system message and the user's messages.
         example: text of an example conversation that comes before the user's message.
     """
@@ -65,7 +65,7 @@ class Template:
         return replace(self, system=(MPT_SYSTEM if self.system.startswith(MPT_SYSTEM) else "") + text)
 
     def reply(self, text: str) -> str:
-        """What stands behind the prompt if the assistant replies `text`: it and what the template writes before it."""
+        """What stands after the prompt if the assistant replies `text`: it and what the template writes before it."""
         return _BEFORE_REPLY[self.style] + text
 
 

@@ -42,12 +42,12 @@ class Wording:
 
     @classmethod
     def of_suffix(cls, suffix: str) -> "Wording":
-        """The question, and a suffix behind it."""
+        """The question, and a suffix after it."""
         return cls(f"{{{QUESTION}}}{suffix}")
 
     @property
     def suffix(self) -> str:
-        """What stands behind the question."""
+        """What stands after the question."""
         *_, last = PLACE.finditer(self.template)
         return self.template[last.end() :]
 

@@ -1,4 +1,4 @@
-"""The folder of MME's release -> rows with the fields of MME_test.json, or the answers alone.
+"""The folder of MME's release -> rows with the fields of MME_test.json, or only the answers.
 
 Texts and images of a category are together in CATEGORY, or in CATEGORY/questions_answers_YN and CATEGORY/images.
 Each line of a text is a question, a tab, and Yes or No.

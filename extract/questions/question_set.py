@@ -82,8 +82,8 @@ class QuestionSet:
         In Parquet each row has an image of its own, whatever its name.
 
         Args:
-            together: questions on one image that count as one image; more count as further ones, so that a window has
-                `images * together` questions at most.
+            together: at most this many questions on an image make one group; a window has `images` groups, at most
+                `images * together` questions.
         """
         groups = [
             samples[start : start + together]

@@ -116,7 +116,7 @@ class Settings:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
-        """Settings from values by name, of which others may have more.
+        """Settings from values by name; other names are passed over.
 
         Raises:
             HeadflowError: one is missing, or as the class itself.

@@ -30,7 +30,7 @@ def read_object(path: Location, name: str) -> dict[str, Any]:
 
 
 def _without_repeats(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; raises `ValueError` if it has a name twice, of which one value would be lost."""
+    """A JSON object; raises `ValueError` if it has a name twice, as one value would be lost."""
     content = dict(members)
     if len(content) < len(members):
         names = [name for name, _ in members]

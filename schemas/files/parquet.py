@@ -13,7 +13,7 @@ from schemas.text import one_line, storable
 
 @contextmanager
 def reading(what: object, remedy: str = "") -> Iterator[None]:
-    """Around calls of pyarrow: what it raises of a file that is no Parquet, or not whole, becomes one line.
+    """Turn pyarrow's errors about a broken or foreign file into a `HeadflowError` of one line.
 
     Args:
         what: the file, as the line begins.

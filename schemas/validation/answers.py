@@ -16,7 +16,7 @@ def not_answered(p_yes: np.ndarray, p_no: np.ndarray, answer_tokens: Sequence[st
     """A warning if the answers hold less than `LITTLE` in more than `MOST` of the samples; else None.
 
     Args:
-        p_yes: [samples], 0 to 1; NaN where a sample has none. `p_no` likewise.
+        p_yes: [samples], 0 to 1; NaN where a sample has none. `p_no` too.
         answer_tokens: the two tokens that `margin` compares; empty if that is not known. `p_yes` and `p_no` say
             nothing of other words than yes and no.
     """

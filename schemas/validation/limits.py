@@ -28,7 +28,7 @@ def outside(
 def differs(
     path: Location, what: str, how: str, value: npt.NDArray, expected: npt.NDArray | float, tolerance: float = TOLERANCE
 ) -> Iterator[str]:
-    """Values that are not as expected, of which `how` says what they should be."""
+    """Report values that differ from `expected`; `how` describes the expected value."""
     error = np.abs(value - expected)
     if not len(error) or error.max() <= tolerance:  # False for NaN
         return

@@ -1,4 +1,4 @@
-"""What `python -m analyze` takes, prints and leaves behind, as a user at a terminal sees it.
+"""What `python -m analyze` takes, prints and writes, as a user at a terminal sees it.
 
 Oracles: the settings of each command; what was printed where the files could be written; the escapes of Python.
 """
@@ -223,7 +223,7 @@ def test_the_result_for_a_read_only_run_is_printed_first(read_only, tmp_path, ca
 
 
 def test_a_file_that_cannot_be_replaced(made_up, capsys):
-    """Where a file should be is a folder; what is wrong has a line of its own, behind the progress bar."""
+    """Where a file should be is a folder; what is wrong has a line of its own, after the progress bar."""
     for name, command in ((RECORDS, ["export-pt"]), ("mme_head_map_t2v.png", ["plots", "--dpi", "20"])):
         (made_up / name).mkdir()
         assert main([*command, str(made_up)]) == 2

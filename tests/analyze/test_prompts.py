@@ -1,4 +1,4 @@
-"""Oracles: made-up wordings whose accuracies and shifts were planted, counting, and a run of each wording alone."""
+"""Oracles: made-up wordings whose accuracies and shifts were planted, counting, and a run of each wording by itself."""
 
 import numpy as np
 import pandas as pd
@@ -34,7 +34,7 @@ def write(path, right=(0.9, 0.6, 0.6), *, images=IMAGES, skip=(), answers=True, 
         skip: (number, wording) that are skipped.
         answers: whether the question file has them.
         says: what wrong answers say; None: the other one of yes and no.
-        alone: the wording that the run has alone, as a run without wordings; None: all.
+        alone: the only wording that the run has, as a run without wordings; None: all.
         category: of all samples; None: two of MME's.
     """
     settings = {} if alone else {"prompts": WORDINGS, "conv_mode": "vicuna_v1"}

@@ -7,9 +7,9 @@ maps, maps_of_question   observed, with maps of the last token, or of the questi
 knock_outs  each head knocked out by itself, in one growing pass; knock_outs_of_two: of two questions on the image
 usual       eager attention, `output_attentions=True`, then a reduction to masses
 separate    two questions an image, each in a sequence of its own, observed
-packed      the same questions behind one prefix, observed
+packed      the same questions after one prefix, observed
 runs        five wordings of the two questions, packed by two, as five runs would
-wordings    all of them behind one prefix, observed
+wordings    all of them after one prefix, observed
 bare        a loop of packed passes over prepared tensors, not observed
 extract     all of the extract stage: images read and preprocessed, prompts tokenised, rows written
 """

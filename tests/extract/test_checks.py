@@ -80,7 +80,7 @@ def test_files_that_are_no_images(tmp_path, extract, extracted, images, capsys, 
 
 @pytest.fixture
 def ten(tmp_path, extract):
-    """Ask ten questions, about an image each, of which so many can be read."""
+    """Ask ten questions, about an image each; so many images can be read."""
 
     def call(readable, **flags):
         folder = tmp_path / "ten"

@@ -131,7 +131,7 @@ def test_the_wordings_of_an_image_are_packed(tmp_path, extract, wordings, monkey
 
     monkeypatch.setattr(TransformersModel, "forward", counted)
     assert extract(tmp_path / "run", prompts=wordings, num_samples=NUMBER) == 0
-    # Of two questions on an image, those behind one prefix: two wordings share theirs, the third has its own
+    # Of two questions on an image, those after one prefix: two wordings share theirs, the third has its own
     assert passes == {4: NUMBER // 2, 2: NUMBER // 2}
 
 

@@ -204,7 +204,7 @@ def test_a_complete_chunk_stays_as_it_is(arguments, duration, tmp_path, capsys):
         (["--sequences", "separate"], "its sequences is 'packed', this command's is 'separate'"),
         (["--image-aspect-ratio", "pad"], "its image_preprocessing, aspect, is 'crop', this command's is 'pad'"),
         (["--answer-tokens", "No", "Yes"], "its answer_tokens is ['▁Yes', '▁No'], this command's is ['▁No', '▁Yes']"),
-        (["--answer-tokens", "Yes", "Yes"], "begin with one token behind the prompt, '▁Yes'"),
+        (["--answer-tokens", "Yes", "Yes"], "begin with one token after the prompt, '▁Yes'"),
     ],
 )
 def test_another_command_is_refused_before_a_model_is_loaded(arguments, duration, monkeypatch, capsys, flags, says):

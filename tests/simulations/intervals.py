@@ -3,7 +3,7 @@
 python -m tests.simulations.intervals --runs 4000
 
 A mean is what `image` (gain), `prune` (effects, criteria), `maps` and `prompts` (lead) print; `knock-out` and `summary`
-print Student's interval, as sums over images alone give no other. Runs are the columns of one array.
+print Student's interval, as sums over images give no other. Runs are the columns of one array.
 """
 
 import argparse

@@ -12,7 +12,7 @@ def describe(weights, rest, sink, box, size):
 
     Args:
         weights: [..., rows, columns], attention on the patches.
-        rest: [...], that on image tokens which lie nowhere; `sink` likewise: that on visual sinks.
+        rest: [...], that on image tokens which lie nowhere; `sink` too: that on visual sinks.
         box: what the grid covers, in pixels; `size`: width and height of the image.
 
     Returns:

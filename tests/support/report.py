@@ -39,7 +39,7 @@ def write_whole_run(path: Path, *, seed: int = 0, images: int = 6, categories=CA
 
 
 def make_report(run: Path, *flags: object) -> Path:
-    """The page of a run, by the command; the path of the one file that it wrote."""
+    """The page of a run, by the command; the path of its only file."""
     before = set(run.glob("*.html"))
     assert main(["report", str(run), *map(str, flags)]) == 0
     (made,) = set(run.glob("*.html")) - before

@@ -138,7 +138,7 @@ def make_tokenizer(out: Path, texts: Sequence[str], added: Sequence[str] = (), l
     """LLaMA's kind of tokenizer: `tokenizer.model`, a byte-fallback BPE of SentencePiece, and its settings.
 
     Args:
-        added: tokens that training put behind those of the tokenizer.
+        added: tokens that training put after those of the tokenizer.
 
     Returns:
         The number of tokens.

@@ -1,4 +1,4 @@
-"""Layer x head maps of values on both sides of 0, of which only those of some heads are shown."""
+"""Layer x head maps of values on both sides of 0, shown for all heads or for some."""
 
 from collections.abc import Sequence
 

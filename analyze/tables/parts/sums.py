@@ -38,7 +38,7 @@ class SpreadSums:
     """What `tallies.Spread` holds, as arrays; `minima` and `maxima` are infinite where there is no value.
 
     Attributes:
-        squares: float64 [flows, categories, layers, heads]; `minima` and `maxima` likewise.
+        squares: float64 [flows, categories, layers, heads]; `minima` and `maxima` too.
         fine_by_layer: int64 [flows, layers, FINE + 1].
         fine_by_category: int64 [flows, categories, FINE + 1].
     """

@@ -4,7 +4,7 @@ blank     `pixel_values` are 0: the image processor's mean colour, in each pixel
 noise     each value is drawn from a normal distribution: the processor's mean colour and standard deviation
 shuffle   the patches of the vision tower's own grid in another order
 
-What is drawn depends on the content of the image alone, by its hash, so that it is the same in any process, chunk or
+What is drawn depends only on the content of the image, by its hash, so that it is the same in any process, chunk or
 order. The tokens that stand for the image are those of the image itself. Another image in its place: see `swapping`.
 """
 

@@ -2,7 +2,7 @@
 
 The images of a category, in the order of the question file, are shifted by a number of places that is drawn with a
 seed: so each is shown once, and Parquet is still read in order. Images with the same bytes are one image, of the
-category of the first question about it. Images that are alone in their categories take each other's places; a single
+category of the first question about it. The only images of their categories take each other's places; a single
 one joins the first category. An extraction swaps the images of its whole question file, knock-outs those of their whole
 run, whichever samples a process runs: with one seed, a run of the whole file has the same partners in both.
 
@@ -91,7 +91,7 @@ def by_category(images: Mapping[str, Sample]) -> dict[str, list[str]]:
 def cycles(categories: Mapping[str, Sequence[One]]) -> list[list[One]]:
     """Groups of two or more, within which each takes the place of another: the categories.
 
-    Those that are alone in their categories are a group of their own; a single one joins the first. Empty if there are
+    The only members of their categories are a group of their own; a single one joins the first. Empty if there are
     not two altogether.
     """
     found = [list(members) for members in categories.values() if len(members) > 1]

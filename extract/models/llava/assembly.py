@@ -146,7 +146,7 @@ class SentencePieceLlamaTokenizer(SentencePieceBackend):
     """
 
     def tokenize(self, text: str, **options: Any) -> list[str]:
-        """Pieces of a text, the first of which is not a space if the text begins with a special token."""
+        """Pieces of a text; the first is not a space if the text begins with a special token."""
         if self.legacy or not text:
             return super().tokenize(text, **options)
         tokens = super().tokenize(SPIECE_UNDERLINE + text.replace(SPIECE_UNDERLINE, " "), **options)

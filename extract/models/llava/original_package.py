@@ -132,7 +132,7 @@ class PackagePreprocessor(Preprocessor):
         return getattr(self.config, "image_aspect_ratio", None) == PAD
 
     def _count_tiled(self, size: tuple[int, int]) -> int:
-        """Tokens of an image in tiles behind the whole of it, each row of patches ended by one more."""
+        """Tokens of an image in tiles after the whole of it, each row of patches ended by one more."""
         (rows, columns), (high, wide) = self._tiles(size)
         if "unpad" not in self.config.mm_patch_merge_type:
             return self.features * (1 + columns * rows)

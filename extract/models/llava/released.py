@@ -169,7 +169,7 @@ def _empty_model(
     settings: dict[str, Any] = {
         "vision_config": tower,
         "text_config": text,
-        "image_token_index": text.vocab_size,  # one row behind the released embeddings
+        "image_token_index": text.vocab_size,  # one row after the released embeddings
         "vision_feature_layer": config.get("mm_vision_select_layer", -2),
         "vision_feature_select_strategy": STRATEGIES[feature],
     }

@@ -1,4 +1,4 @@
-"""The files of a checkpoint: a directory, or a repository of the hub, of which no more is fetched than is read."""
+"""The files of a checkpoint: a directory, or a repository of the hub; only what is read is fetched."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -13,7 +13,7 @@ from tests.support.runs import LEDGER, edit_json, edit_manifest, put, read_table
 
 @pytest.fixture
 def halves(made_up, tmp_path):
-    """A run of which each half is a run."""
+    """A run whose halves are runs."""
     edit_manifest(made_up, question_file="q.json", question_file_sha256="abc")
     for name in ("OCR", "color"):
         assert main(["subset", str(made_up), str(tmp_path / name), "--categories", name]) == 0

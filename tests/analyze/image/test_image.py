@@ -189,7 +189,7 @@ def test_questions_with_other_right_answers_count_nowhere(tmp_path):
 
 
 def test_categories_called_as_their_totals_are_keep_their_rows(tmp_path, capsys):
-    """One of them alone, so that each total has the value of the category."""
+    """Only one of them, so that each total has the value of the category."""
     for name, fields in (("run", {}), ("blank", COUNTERFACTUAL)):
         writer = start(tmp_path / name, 80, fields=fields)
         for number in range(80):

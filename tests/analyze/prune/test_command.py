@@ -135,7 +135,7 @@ def test_what_matters_is_told(run, capsys):
 
 
 def test_rankings_do_not_see_what_is_tested(tmp_path, run, world):
-    """Effects that were measured on the ranking half alone give the same ranks and sets."""
+    """Effects that were measured only on the ranking half give the same ranks and sets."""
     path = write_world(tmp_path / "run", world, categories=IMAGES, tables=("contributions", "layers"), looks=-1)
     tests = set((run / "prune/test_samples.txt").read_text().splitlines())
     ids = [name for name in pd.read_parquet(path / "samples")["sample_id"] if name not in tests]

@@ -1,4 +1,4 @@
-"""Oracle: the MME score of `mme_scores`, of each model alone."""
+"""Oracle: the MME score of `mme_scores`, of each model by itself."""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ from tests.support.runs import sample
 
 
 def table(images: dict[str, int], *, alone: int = 0, several: bool = False) -> pd.DataFrame:
-    """Samples with two questions on each image; `alone` more images with one; `several`: two pairs on some images."""
+    """Samples with two questions on each image; `alone`: more images with one; `several`: two pairs on some images."""
     rows = [sample(number, name) for name, count in images.items() for number in range(2 * count)]
     rows += [sample(2 * (900 + number), "OCR") for number in range(alone)]
     for row in rows:

@@ -55,7 +55,7 @@ def test_the_polarity_free_contrast_by_brute_force():
 
 
 def test_a_head_that_is_nearly_always_lower_has_no_p_value_of_a_normal_distribution():
-    """Above 0 in 5 of 100 images, of which 3 of 5 are yes-biased: that is chance in one of 1,700 permutations."""
+    """Above 0 in 5 of 100 images, 3 of them yes-biased: that is chance in one of 1,700 permutations."""
     state = np.array([YES_BIASED] * 5 + [NO_BIASED] * 95)
     differences = np.full((100, 1), -1.0)
     differences[[0, 1, 2, 50, 51]] = 1

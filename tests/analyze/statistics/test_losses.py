@@ -20,7 +20,7 @@ def test_equal_losses_have_the_exact_interval_of_a_count(number):
     low, high = change_bounds(events(number, 50), np.full((50, 1), 100.0), np.zeros(50, int), LEVEL)
     weight = 100 / 50
     assert high[0] == pytest.approx(weight * stats.chi2.ppf(LEVEL, 2 * number + 2) / 2)
-    # Below, that of gains, of which there were none but may be some, is joined
+    # Below, that of gains, which were none but may be some, is joined
     gain = weight * stats.chi2.ppf(LEVEL, 2) / 2
     own = weight * (number - stats.chi2.ppf(1 - LEVEL, 2 * number) / 2) if number else 0.0
     assert low[0] == pytest.approx(weight * number - np.hypot(own, gain))

@@ -47,7 +47,7 @@ def test_nan_is_outside():
 
 @pytest.mark.parametrize("share", [0.05, 0.25, 0.5, 0.95])
 def test_quantiles(share):
-    """Also of few values, far from each other, of which pandas interpolates two."""
+    """Also of few values, far from each other, where pandas interpolates."""
     random = np.random.default_rng(1)
     groups = [random.beta(0.5, 4, size) for size in (5001, 1, 2, 7, 40)] + [np.ones(5), np.array([0.0, 1.0])]
     found = quantiles(np.stack([np.bincount(fine_index(group), minlength=FINE + 1) for group in groups]), share)

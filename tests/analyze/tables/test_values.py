@@ -12,7 +12,7 @@ from tests.support.runs import extras, flows, rewrite, sample, start, write_run
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """Ten samples, of which two were skipped; other answers than yes and no among them."""
+    """Ten samples, two of them skipped; other answers than yes and no among them."""
     path, random = tmp_path_factory.mktemp("values") / "run", np.random.default_rng(0)
     writer = start(path, 10, fields={"layers": 3, "heads": 2})
     for number in range(10):

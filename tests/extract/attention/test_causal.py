@@ -1,5 +1,5 @@
 """Oracles: an eager pass reduced in float64 (tests/oracle.py); the unobserved sdpa model, for logits; one question at
-a time, for batches and for questions behind one prefix."""
+a time, for batches and for questions after one prefix."""
 
 from functools import cache
 

@@ -1,4 +1,4 @@
-"""Oracle: each question's attention alone, written out in float64 and reduced by `reference_masses`, which is itself
+"""Oracle: the attention of each question, written out in float64 and reduced by `reference_masses`, which is itself
 compared with a reduction row by row (tests/support/eager_reference.py)."""
 
 import pytest

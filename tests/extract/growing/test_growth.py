@@ -71,8 +71,8 @@ class Case:
         reference, roles = self.reference, torch.tensor(prompt.roles)
         reference.reset()
         place = torch.arange(len(roles))
-        behind = place > int((roles == IMAGE).nonzero().max())
-        tokens = {name: (roles == code) & (behind if name == "question" else True) for name, code in CODES.items()}
+        after = place > int((roles == IMAGE).nonzero().max())
+        tokens = {name: (roles == code) & (after if name == "question" else True) for name, code in CODES.items()}
         tokens[LAST] = place == len(roles) - 1
         reference.queries = torch.ones(len(roles)).bool() if change.query is None else tokens[change.query]
         reference.keys = None if change.key is None else tokens[change.key]

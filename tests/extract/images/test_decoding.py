@@ -104,7 +104,7 @@ def chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
-@pytest.mark.parametrize("place", ["before the pixels", "behind them"])
+@pytest.mark.parametrize("place", ["before the pixels", "after them"])
 def test_a_png_with_a_long_text_or_profile(tmp_path, place):
     """Such as the settings that generators of pictures write; Pillow refuses more than 1 MB of it."""
     long = zlib.compress(bytes(4_000_000))
@@ -115,7 +115,7 @@ def test_a_png_with_a_long_text_or_profile(tmp_path, place):
         chunk(b"tEXt", b"parameters\0" + b"x" * 70_000_000),
     ]
     plain = READABLE["palette with transparency"]
-    at = {"before the pixels": plain.index(b"PLTE") - 4, "behind them": len(plain) - 12}[place]
+    at = {"before the pixels": plain.index(b"PLTE") - 4, "after them": len(plain) - 12}[place]
     for note in notes if place == "before the pixels" else notes[:2]:
         content = plain[:at] + note + plain[at:]
         with pytest.raises(ValueError, match=r"MAX_TEXT_CHUNK|Too much memory"):

@@ -124,7 +124,7 @@ def test_tokens_are_those_that_the_template_would_write(checkpoint_path, tokeniz
 
 
 def test_a_prompt_that_ends_with_the_space_before_the_answer(checkpoint_path, tokenizer):
-    """The space would merge into `▁Yes`, which the model cannot give any more behind it."""
+    """The space would merge into `▁Yes`, which the model cannot give any more after it."""
     _, prompts = load(checkpoint_path)
     ids, whole = (tokenizer(text).input_ids for text in ("ASSISTANT: ", "ASSISTANT: Yes"))
     assert whole[: len(ids)] != ids
@@ -147,7 +147,7 @@ def test_a_prompt_that_ends_with_the_space_before_the_answer(checkpoint_path, to
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["Yes", "Yes"], "the answers 'Yes' and 'Yes' begin with one token behind the prompt, '▁Yes'"),
+        (["Yes", "Yes"], "the answers 'Yes' and 'Yes' begin with one token after the prompt, '▁Yes'"),
         (["No", ""], "an answer is empty, and has no token"),
     ],
 )

@@ -166,7 +166,7 @@ def assert_like_the_witness(name, reference, model, prompts):
         for column, flow in enumerate(FLOW_NAMES):
             worst = max(worst, np.abs(flows[number, ..., column].numpy() - expected[flow]).max())
         spread = max(spread, expected["a2v"].max() - expected["a2v"].min())
-        attention = "sdpa" if model.kernel is not None else "eager"  # which alone caps scores in all versions
+        attention = "sdpa" if model.kernel is not None else "eager"  # the only one that caps scores in all versions
         plain = reference.run(read, dtype=torch.float32, attention=attention, logits_to_keep=1).logits[0, -1]
         wrong = max(wrong, float((logits[number] - plain).abs().max()))
     print(f"{name}: flows {worst:.1e}, logits {wrong:.1e}, spread {spread:.2f}")

@@ -36,7 +36,7 @@ def test_the_same_content_elsewhere(file, tmp_path):
 
 
 def test_a_byte_changed_in_place(file):
-    """At the beginning, in the middle of the tensors and at the end of the file, all of which are sampled."""
+    """At the beginning, in the middle of the tensors and at the end of the file: all are sampled."""
     content, before = file.read_bytes(), fingerprint([file])
     ones = content.index(torch.ones(7).numpy().tobytes()) + 14
     for place in (0, 9, *([ones] if file.stem != "old" else []), len(content) - 1):

@@ -45,7 +45,7 @@ def read(model, of, asked, heads=()):
 
 
 def ask(model, prompts):
-    """Two questions about each picture, as the model takes them: behind one prefix, or each in a sequence."""
+    """Two questions about each picture, as the model takes them: after one prefix, or each in a sequence."""
     pixels = [model.preprocessor(image) for image in PICTURES]
     built = [[prompts.build(question, each.image_ids) for question in QUESTIONS] for each in pixels]
     if model.packs:

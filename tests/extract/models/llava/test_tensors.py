@@ -1,4 +1,4 @@
-"""Oracle: what was broken by hand, in checkpoints of which `test_released.py` shows that they load."""
+"""Oracle: what was broken by hand, in checkpoints that load, as `test_released.py` shows."""
 
 import json
 import shutil
