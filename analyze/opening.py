@@ -1,6 +1,7 @@
 """What commands share: opening a run, and the folder that files go to."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,9 +71,14 @@ def check_no_folder(file: Path) -> None:
         raise HeadflowError(f"{file} is a directory, and the page is a file of that name", setting="output_dir")
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder that files can be written to, before any costly work."""
+def check_folder(folder: Path) -> None:
+    """Check that files can be written to a folder, before any costly work; where it was not there, it is not made."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
         check_directory(folder)
     except HeadflowError as error:
         raise HeadflowError(str(error), setting="output_dir") from None
+    finally:
+        for each in missing:
+            with suppress(OSError):  # something else is in it by now
+                each.rmdir()

@@ -16,7 +16,7 @@ from analyze.commands.settings import (
     ResampleSettings,
     WorkerSettings,
 )
-from analyze.opening import check_named_once, make_folder, name_with, opened, output_folder
+from analyze.opening import check_folder, check_named_once, name_with, opened, output_folder
 from analyze.results import Result, Shown
 from schemas.commands.settings import Flag
 from schemas.errors import HeadflowError
@@ -75,7 +75,7 @@ def _two(settings: CompareSettings, a: "Heads", b: "Heads", flows: Sequence[str]
     from analyze.compare.comparison import compare
 
     folder = output_folder(settings.output_dir, b, name_with("compared_with", b, a))
-    make_folder(folder)
+    check_folder(folder)
     found = compare(
         a, b, flows, text_scope=settings.text_scope, related=settings.related, resamples=settings.resamples,
         seed=settings.seed, workers=workers,
@@ -132,7 +132,7 @@ def _several(settings: CompareSettings, runs: "list[Heads]", flows: Sequence[str
 
     names = [str(each.run.path) for each in runs]
     folder = output_folder(settings.output_dir, runs[0], "compared")
-    make_folder(folder)
+    check_folder(folder)
     table = distances(dict(zip(names, runs, strict=True)), flows, settings.text_scope, workers)
     statements, shown = [], []
     for flow in flows:

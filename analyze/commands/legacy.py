@@ -11,7 +11,7 @@ from analyze.commands.settings import (
     ScopeSettings,
     TextScopeName,
 )
-from analyze.opening import make_folder, opened, output_folder
+from analyze.opening import check_folder, opened, output_folder
 from analyze.results import Result
 from schemas.commands.settings import Flag, Settings
 from schemas.files.locations import Location
@@ -52,7 +52,8 @@ def export_pt(settings: ExportSettings) -> Result:
     heads = opened(settings.run, settings.prompt)
     scope = export_scope(heads, settings.text_scope)
     folder = output_folder(settings.output_dir, heads)
-    make_folder(folder)
+    check_folder(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     number = export_records(heads, scope, folder / RECORDS)
     about = [f"{counted(number, 'record')} in {folder / RECORDS}, text scope {scope.name}"]
     if scope.name != EARLIER:

@@ -14,7 +14,7 @@ from analyze.commands.settings import (
     RunSettings,
     WorkerSettings,
 )
-from analyze.opening import make_folder, opened, output_folder
+from analyze.opening import check_folder, opened, output_folder
 from analyze.results import Result
 from schemas.columns import CONTRIBUTION_COLUMNS, CONTRIBUTIONS, DEFAULT_FLOWS, FLOW_NAMES
 from schemas.commands.settings import Between, Checked, Flag, OneOf
@@ -95,7 +95,7 @@ def draw_plots(settings: PlotsSettings) -> Result:
         layers = chosen_layers(settings.layers, heads.layers)
         categories = chosen_categories(settings.categories, heads.categories)
         folder = output_folder(settings.output_dir, heads)
-        make_folder(folder)
+        check_folder(folder)
         found = tally(heads, flows, scope, edges, spread=False, workers=workers) if flows else None
     of, warnings = subject(heads, scope if flows else None), []
     drawn: list[Picture] = []

@@ -17,7 +17,7 @@ from schemas.files.locations import Location
 if TYPE_CHECKING:
     from analyze.tables.frames import Heads
 
-from analyze.opening import check_named_once, check_no_folder, make_folder, name_with, opened, output_folder
+from analyze.opening import check_folder, check_named_once, check_no_folder, name_with, opened, output_folder
 from analyze.results import Result
 from schemas.errors import HeadflowError
 from schemas.files.writing import write_text
@@ -49,12 +49,13 @@ def report_run(settings: ReportSettings) -> Result:
     other = _other(settings)
     check_named_once([heads, other] if other else [heads])
     folder = output_folder(settings.output_dir, heads)
-    make_folder(folder)
+    check_folder(folder)
     choices = Choices(settings.lang, settings.images, settings.text_scope, settings.related, settings.seed)
     name = "report" if other is None else name_with("report_with", heads, other)
     file = folder / f"{name}{'' if settings.lang == 'en' else f'.{settings.lang}'}.html"
     check_no_folder(file)
     text = make_page(heads, other, choices)
+    folder.mkdir(parents=True, exist_ok=True)
     write_text(file, text)
     record_outputs(heads.run.path, [file])
     size = f"{len(text.encode()) / 1e6:.1f} MB"

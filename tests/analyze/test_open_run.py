@@ -30,7 +30,9 @@ def test_its_tables_are_those_of_the_files(path):
 
 
 def test_what_is_found_is_what_the_command_writes(path, tmp_path, capsys):
+    before = sorted(path.rglob("*"))
     found = open_run(path).diagnose(seed=3, metrics=["q2v"], **FEW)
+    assert sorted(path.rglob("*")) == before  # nothing is written in a notebook
     flags = ["--seed", "3", "--metrics", "q2v", "--resamples", "200", "--output-dir", str(tmp_path), "--dpi", "20"]
     assert main(["diagnose", str(path), *flags]) == 0
     printed = capsys.readouterr().out

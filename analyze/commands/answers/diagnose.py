@@ -14,7 +14,7 @@ from analyze.commands.settings import (
     ResampleSettings,
     RunSettings,
 )
-from analyze.opening import make_folder, opened, output_folder
+from analyze.opening import check_folder, opened, output_folder
 from analyze.results import Result, Shown
 from schemas.commands.settings import Flag
 from schemas.errors import HeadflowError
@@ -67,7 +67,7 @@ def diagnose_run(settings: DiagnoseSettings) -> Result:
         )
     failures = find_failures(pairs) if pairs else None
     folder = output_folder(settings.output_dir, heads, "diagnosis")
-    make_folder(folder)
+    check_folder(folder)
     scope = heads.scope(settings.text_scope)
     try:
         found = diagnose(heads, flows, scope, resamples=settings.resamples, seed=settings.seed)

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from analyze.commands.settings import Flows, FlowSettings, PictureSettings, ResampleSettings, RunSettings
-from analyze.opening import make_folder, opened, output_folder
+from analyze.opening import check_folder, opened, output_folder
 from analyze.results import Result, Shown
 from schemas.text import counted
 
@@ -33,7 +33,7 @@ def compare_wordings(settings: PromptsSettings) -> Result:
     heads = opened(settings.run, mixed=True)
     flows = check_flows(settings.metrics, heads.run.manifest)
     folder = output_folder(settings.output_dir, heads, "prompts")
-    make_folder(folder)
+    check_folder(folder)
     found = compare_prompts(
         heads, flows, text_scope=settings.text_scope, baseline=settings.baseline, resamples=settings.resamples,
         seed=settings.seed,
