@@ -292,7 +292,6 @@ NOT_COMPUTED = "; null where it could not be computed"
 KNOCKOUT_COLUMNS = (
     SAMPLE_ID,
     CATEGORY,
-    _text("job", "the job that it is of, a file `jobs/NAME.json`"),
     _text("kind", f"what is done: {', '.join(f'`{kind}`' for kind in KINDS)}"),
     _text("name", "what is knocked out: `L3H5`, `layers 8-16`, or the name of a set"),
     _text("query", "role of the tokens that are changed; `last`: the last one; null: all tokens", nullable=True),
@@ -395,7 +394,7 @@ PARTS_OF_HEADS = Sum(
     of_sample=True,
     relative=True,
 )
-KNOCKOUTS = "knockouts"  # written by jobs on a run
+KNOCKOUTS = "knockouts"  # of a job on a run
 CONTRIBUTIONS, LAYERS, MAPS = "contributions", "layers", "maps"
 TABLES = {
     table.name: table

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import pyarrow as pa
 
 from schemas.columns import CATEGORICAL, REASONS, RECTANGLE, RECTANGLES, TABLES, Column
-from schemas.jobs.job import Settings
+from schemas.jobs.settings import JobSettings
 from schemas.manifest import Manifest, Session, meanings
 from schemas.roles import ROLES
 from schemas.store.ledger import Ledger, Part
@@ -50,7 +50,7 @@ def contract() -> dict[str, str]:
         **{table.name: columns_table(table.columns) for table in TABLES.values()},
         "reasons": markdown(("reason", "meaning"), ((f"`{code}`", text) for code, text in REASONS.items())),
         "run.json": fields_table(Manifest),
-        "jobs/*.json": fields_table(Settings),
+        "job of run.json": fields_table(JobSettings),
         "chunks/*.json": fields_table(Ledger),
         "parts of a ledger": fields_table(Part),
         "sessions of a ledger": fields_table(Session),

@@ -7,16 +7,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from schemas.columns import EXTRAS, FLOW_NAMES, TABLES, Column
+from schemas.columns import EXTRAS, FLOW_NAMES, KNOCKOUTS, TABLES, Column
 from schemas.errors import HeadflowError
 from schemas.files.json_objects import build
 from schemas.jobs.head_sets import HeadSet, wrong_set
+from schemas.jobs.settings import JobSettings
 from schemas.tasks import MME, TASKS
 from schemas.text import short
 
 SCHEMA_VERSION = 2
 EXTRACTED, IMPORTED = "extract", "legacy-pt"
 SUBSET, MERGE = "subset", "merge"
+PARENT = "../.."  # from a job to the run that it is on
 PACKED, SEPARATE = "packed", "separate"
 TEXT_SCOPES = ("all", "no-system")
 CROP, PAD, AS_CHECKPOINT = ASPECTS = ("crop", "pad", "checkpoint")  # how non-square images are preprocessed
@@ -44,9 +46,9 @@ class Manifest:
     layers: Annotated[int, "decoder layers of the language model"]
     heads: Annotated[int, "attention heads of each layer"]
     flows: Annotated[list[str], "the mass columns that `heads` has"] = field(default_factory=lambda: list(FLOW_NAMES))
-    tables: Annotated[list[str], "tables that were asked for beside `heads` and `samples`"] = field(
-        default_factory=list
-    )
+    tables: Annotated[
+        list[str], f"tables that were asked for beside `heads` and `samples`; of a job, `{KNOCKOUTS}` and no other"
+    ] = field(default_factory=list)
     maps_of: Annotated[str | None, "whose attention `maps` are of: `a` or `q`, see `of`; null without maps"] = None
     maps_heads: Annotated[
         list[list[int]], "`[layer, head]` of the heads that have a `map` in `maps`; empty: all have one"
@@ -106,6 +108,8 @@ class Manifest:
         str | None,
         f"`{SUBSET}` or `{MERGE}`: the samples are those of other runs, and no command resumes it; else null",
     ] = None
+    parent: Annotated[str | None, f"of a job, `{PARENT}`: where the run lies that it is on; else null"] = None
+    job: Annotated[JobSettings | None, "of a job, what it was asked, see below; else null"] = None
     started: Annotated[str | None, "UTC time when the run was begun, ISO 8601"] = None
 
     @classmethod
@@ -139,7 +143,8 @@ class Manifest:
                 yield f"{name} is {short(getattr(self, name))}, not from 1 to {most}"
         if unknown := [flow for flow in self.flows if flow not in FLOW_NAMES]:
             yield f"it names flows that are not in the contract: {', '.join(unknown)[:80]}"
-        if unknown := [table for table in self.tables if table not in EXTRAS]:
+        known = EXTRAS if self.job is None else (KNOCKOUTS,)
+        if unknown := [table for table in self.tables if table not in known]:
             yield f"it names tables that are not in the contract: {', '.join(unknown)[:80]}"
         for name in ("flows", "tables"):
             if len(set(getattr(self, name))) < len(getattr(self, name)):
@@ -147,6 +152,9 @@ class Manifest:
         for name in EXTRAS:
             for column in TABLES[name].columns:
                 yield from self._wrong_field(name, column)
+        if (self.job is None) != (self.parent is None) or self.parent not in (None, PARENT):
+            yield f"parent is {short(self.parent)}, and {'nothing' if self.job is None else 'something'} is under job"
+        yield from self.job.wrong() if self.job is not None else ()
         if self.removed and (wrong := wrong_set(self.removed)):
             yield f"removed {wrong}"
         for name, wording in self.prompts.items():

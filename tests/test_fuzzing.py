@@ -43,7 +43,7 @@ EXAMPLES = int(os.environ.get("HEADFLOW_EXAMPLES", "12"))
 FEW = max(3, EXAMPLES // 5)  # where each takes a while
 TABLES = ("heads", "samples", *EXTRAS)
 JOB = "single"
-OF_JOB = (f"jobs/{JOB}.json", f"jobs/{JOB}/00000.json", f"knockouts/part-{JOB}-00000-00000.parquet")
+OF_JOB = tuple(f"jobs/{JOB}/{name}" for name in ("run.json", LEDGER, f"knockouts/{PART}"))
 ENDS = (0, 1, 2)  # done, done and something was found, refused
 
 

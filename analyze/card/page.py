@@ -10,7 +10,8 @@ from analyze.tables.frames import Heads
 from schemas.columns import KNOCKOUTS, TABLES
 from schemas.contract import columns_table, contract
 from schemas.errors import HeadflowError
-from schemas.jobs.job import Job, job_names, open_job
+from schemas.store.jobs import Job, job_names, open_job
+from schemas.store.ledger import JOBS
 from schemas.store.run import Run
 from schemas.tasks import COGNITION, PERCEPTION
 from schemas.text import counted
@@ -67,7 +68,7 @@ def _rows(run: Run, jobs: Sequence[Job]) -> dict[str, int]:
     for table in ("heads", "samples", *run.manifest.tables):
         if parts := [part for part in run.parts if table in part.rows]:
             rows[table] = sum(part.rows[table] for part in parts)
-    if parts := [part for job in jobs for ledger in job.ledgers.values() for part in ledger.parts]:
+    if parts := [part for job in jobs for part in job.own.parts]:
         rows[KNOCKOUTS] = sum(part.rows[KNOCKOUTS] for part in parts)
     return rows
 
@@ -111,11 +112,16 @@ def front_matter(title: str, rows: Mapping[str, int], categories: Sequence[str],
         size_categories=[size_category(sum(rows.values()))],
         task_categories=["visual-question-answering"] if with_texts else None,
         configs=[
-            {"config_name": table, "data_files": f"{table}/*.parquet"} | ({"default": True} if table == DEFAULT else {})
+            {"config_name": table, "data_files": _files(table)} | ({"default": True} if table == DEFAULT else {})
             for table in rows
         ],
     )
     return f"---\n# license:  (not chosen yet: take one of {words.LICENCES})\n{fields.to_yaml()}\n---"
+
+
+def _files(table: str) -> str:
+    """The files of a table, in the folder of the card; `KNOCKOUTS` has those of all jobs."""
+    return f"{JOBS}/*/{table}/*.parquet" if table == KNOCKOUTS else f"{table}/*.parquet"
 
 
 def size_category(rows: int) -> str:

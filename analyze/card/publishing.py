@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from analyze.card.withheld import public_ledger, public_manifest, withheld_columns, without
+from analyze.card.withheld import model_name, public_ledger, public_manifest, withheld_columns, without
 from analyze.derived.samples import check_output
-from schemas.columns import KNOCKOUTS, OK
+from schemas.columns import OK
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location, ObjectPath
 from schemas.files.writing import write_text, write_whole
-from schemas.jobs.job import job_names, open_job, settings_path
 from schemas.manifest import to_json
 from schemas.store.directory import (
     files_of_run,
@@ -22,7 +21,8 @@ from schemas.store.directory import (
     remove_empty,
     remove_run,
 )
-from schemas.store.ledger import CHUNKS, JOBS, Ledger, ledger_path
+from schemas.store.jobs import job_names, job_path, open_job
+from schemas.store.ledger import CHUNKS, Ledger, ledger_path
 from schemas.store.parts import write_table
 from schemas.store.run import MANIFEST, Run
 from schemas.store.thumbnails import THUMBNAILS, find_thumbnails, write_thumbnail
@@ -47,7 +47,7 @@ def publish(run: Run, out: Location, files: Mapping[str, bytes], *, with_texts: 
             remove_run(out)
         written = [out / name for name in files]
         try:
-            _write_run(run, out, with_texts=with_texts)
+            _write_run(run, out, model=model_name(run), with_texts=with_texts)
             for file, content in zip(written, files.values(), strict=True):
                 file.parent.mkdir(parents=True, exist_ok=True)
                 write_whole(file, content)
@@ -86,28 +86,30 @@ def _other_file(out: Location) -> str | None:
 
 def _remove(out: Location, files: Sequence[Location]) -> None:
     """Remove what was written in vain, and the folders that are empty then."""
-    jobs = [out / JOBS / file.stem for file in (out / JOBS).glob("*.json")]
     for file in files:
         file.unlink(missing_ok=True)
-    remove_run(out)
+    remove_begun(out)
     if isinstance(out, ObjectPath):
         return
-    folders = [*jobs, out / JOBS, out / THUMBNAILS, *(parent for file in files for parent in file.parents)]
-    remove_empty([folder for folder in folders if isinstance(folder, Path) and out in folder.parents])
-    remove_begun(out)
+    folders = [out / THUMBNAILS, *(parent for file in files for parent in file.parents)]
+    remove_empty([*(each for each in folders if isinstance(each, Path) and out in each.parents), out])
 
 
-def _write_run(run: Run, out: Location, *, with_texts: bool) -> None:
-    """Write the manifest first and each ledger after its parts, as readers count what ledgers name."""
-    columns, tables = withheld_columns(with_texts=with_texts), (SAMPLES, *run.grids)
-    write_text(out / MANIFEST, to_json(public_manifest(run)))
+def _write_run(run: Run, out: Location, *, model: str | None, with_texts: bool) -> None:
+    """Write the manifest first and each ledger after its parts, as readers count what ledgers name; then the jobs.
+
+    Args:
+        model: the name of the model, as it is published.
+    """
+    columns, tables = withheld_columns(with_texts=with_texts), run.tables
     for folder in (CHUNKS, *tables):
-        (out / folder).mkdir(exist_ok=True)
+        (out / folder).mkdir(parents=True, exist_ok=True)
+    write_text(out / MANIFEST, to_json(public_manifest(run, model)))
     for chunk, ledger in run.ledgers.items():
         _copy_parts(run, out, ledger, tables, columns)
         write_text(ledger_path(out / CHUNKS, chunk), to_json(public_ledger(ledger, tables)))
     for name in job_names(run):
-        _copy_job(run, out, name)
+        _write_run(open_job(run, name).own, job_path(out, name), model=model, with_texts=False)
     if with_texts:
         _copy_thumbnails(run, out)
 
@@ -128,13 +130,3 @@ def _copy_thumbnails(run: Run, out: Location) -> None:
     for file in find_thumbnails(run.path):
         if file.stem in observed:
             write_thumbnail(out, file.stem, file.read_bytes())
-
-
-def _copy_job(run: Run, out: Location, name: str) -> None:
-    job = open_job(run, name)
-    for folder in (KNOCKOUTS, JOBS, f"{JOBS}/{name}"):
-        (out / folder).mkdir(exist_ok=True)
-    write_text(settings_path(out, name), to_json(job.settings))
-    for chunk, ledger in job.ledgers.items():
-        _copy_parts(run, out, ledger, (KNOCKOUTS,), ())
-        write_text(ledger_path(out / JOBS / name, chunk), to_json(public_ledger(ledger, (KNOCKOUTS,))))

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from analyze.card.markdown import escaped, table_of
-from analyze.card.withheld import public_manifest
+from analyze.card.withheld import model_name, public_manifest
 from analyze.scores.intervals import score_intervals
 from analyze.scores.mme import category_order, mme_scores, total_scores
 from analyze.statistics.bootstrap import SEED
@@ -30,7 +30,7 @@ PER_CENT = ("accuracy", "accuracy_pairs", "score", "low", "high")
 
 def settings_section(run: Run) -> str:
     """The settings of a run and its sessions as tables, with the words of the contract."""
-    manifest, text = public_manifest(run), meanings(type(run.manifest))
+    manifest, text = public_manifest(run, model_name(run)), meanings(type(run.manifest))
     rows = [("layers x heads", f"{manifest.layers} x {manifest.heads}", "of the language model")]
     rows += [(name, _shown(getattr(manifest, name)), text[name].replace("`", "")) for name in FIELDS]
     rows += [(name, value, meaning) for name, value, meaning in _computed(run)]

@@ -31,7 +31,7 @@ def without(samples: pa.Table, columns: Sequence[str]) -> pa.Table:
     return samples
 
 
-def public_manifest(run: Run) -> Manifest:
+def public_manifest(run: Run, model: str | None) -> Manifest:
     """The manifest of the copy, without the folders of the model and the question file.
 
     Its `derived` is set, so that no command goes on with a run that lacks its texts.
@@ -39,7 +39,7 @@ def public_manifest(run: Run) -> Manifest:
     manifest, file = run.manifest, run.manifest.question_file
     return replace(
         manifest,
-        model=model_name(run),
+        model=model,
         question_file=file and last_name(file),
         derived=manifest.derived or SUBSET,
     )

@@ -9,7 +9,7 @@ from analyze.statistics.clusters import Array, Codes
 from analyze.tables.frames import Heads
 from analyze.tables.values import observed_samples, sign_of, table_rows
 from schemas.columns import CONTRIBUTIONS
-from schemas.jobs.job import Job
+from schemas.store.jobs import Job
 
 Blocks = Iterable[tuple[Codes, dict[str, Array]]]  # samples, and values [samples, cells] by column
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from analyze.statistics.clusters import Codes
 from schemas.columns import EDGE, SKIP
 from schemas.errors import HeadflowError
-from schemas.jobs.job import Job, job_names, open_job
+from schemas.store.jobs import Job, job_names, open_job
 from schemas.store.run import Run
 from schemas.tasks import TASKS, Task
 from schemas.text import listed

@@ -14,7 +14,7 @@ from analyze.statistics.clusters import Array
 from analyze.tables.frames import Heads
 from analyze.tables.values import answered, observed_samples
 from schemas.errors import HeadflowError
-from schemas.jobs.job import open_job
+from schemas.store.jobs import open_job
 from schemas.text import counted
 
 

@@ -13,7 +13,7 @@ from analyze.tables.values import Values, sample_values, sign_of, table_values
 from schemas.columns import CONTRIBUTIONS, MAPS, OF_LAST
 from schemas.columns import LAYERS as LAYERS_TABLE
 from schemas.errors import HeadflowError
-from schemas.jobs.job import Job
+from schemas.store.jobs import Job
 from schemas.text import listed
 
 DIRECT, EFFECT, UNSUNK = "direct", "effect", "a2v_nosink"

@@ -21,7 +21,7 @@ from analyze.tables.frames import Heads
 from schemas.columns import REMOVE
 from schemas.errors import HeadflowError
 from schemas.jobs.head_sets import HeadSet
-from schemas.jobs.job import Job, open_job
+from schemas.store.jobs import Job, open_job
 from schemas.text import counted, listed
 
 SHARES, RANDOM_SETS, ALLOWED = (0.125, 0.25, 0.5), 200, 20.0

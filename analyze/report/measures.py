@@ -21,7 +21,7 @@ from analyze.tables.tallies import Tally, Total
 from analyze.tables.text_scope import TextScope
 from analyze.tables.values import observed_rows, observed_samples
 from schemas.columns import CONTRIBUTION_COLUMNS, CONTRIBUTIONS
-from schemas.jobs.job import Job, job_names, open_job
+from schemas.store.jobs import Job, job_names, open_job
 
 LOOKING, CONTRIBUTING, MATTERING = KINDS = ("looking", "contributing", "mattering")
 COMPARED = ("a2v", "q2v", "d2v")  # with the effects of knock-outs

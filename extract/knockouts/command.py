@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from extract.backends import DISTRIBUTIONS, find_wordings, in_wordings, load_asked, packages
 from extract.knockouts.sets import check_kind, layer_sets, read_sets, single_heads
@@ -16,20 +17,21 @@ from extract.provenance import git_commit, versions
 from extract.questions.question_set import QuestionSet, read_questions
 from extract.settings import TRANSFORMERS, Extract, Model
 from schemas.cli import say
-from schemas.columns import MEAN, OK, REASONS
+from schemas.columns import KNOCKOUTS, MEAN, OK, REASONS
 from schemas.commands.settings import settings_of
 from schemas.errors import HeadflowError
 from schemas.jobs.head_sets import HeadSet
-from schemas.jobs.job import Settings, open_job, remove_job
+from schemas.jobs.settings import JobSettings
 from schemas.manifest import IDENTITY_OF_MODEL, ORIGINAL, PACKED
 from schemas.store.identity import changed_observed
+from schemas.store.jobs import job_manifest, job_path, open_job
 from schemas.store.run import Run, open_run
 from schemas.text import counted, listed, short
 
 if TYPE_CHECKING:
     from extract.knockouts.references import References
     from extract.knockouts.runner import KnockOutJob
-    from schemas.jobs.writer import JobWriter
+    from schemas.store.writer import RunWriter
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class AskedJob:
 
     run: Run
     name: str
-    settings: Settings
+    settings: JobSettings
     whole: QuestionSet
     questions: QuestionSet
     references: "References"
@@ -84,7 +86,7 @@ def knock_out(settings: KnockOut) -> int:
         change.kind, images_of_run(whole.samples, hashes), settings.reference_images, settings.seed
     )
     name = settings.job_name
-    kept = Settings(
+    kept = JobSettings(
         kind=change.kind,
         query=change.query,
         key=change.key,
@@ -92,10 +94,7 @@ def knock_out(settings: KnockOut) -> int:
         seed=settings.seed,
         reference_images=settings.reference_images if change.kind == MEAN else None,
         references=references.fingerprint(),
-        num_chunks=settings.num_chunks,
     )
-    if settings.overwrite:
-        remove_job(run, name)
     margins = dict(zip(samples["sample_id"].to_pylist(), samples["margin"].to_pylist(), strict=True))
     run_job(AskedJob(run, name, kept, whole, questions, references), wordings, margins, asked, settings)
     return 0
@@ -199,7 +198,8 @@ def run_job(
         from extract.checks import check_images
         from extract.knockouts.effects import largest_effects
         from extract.knockouts.runner import KnockOutJob
-        from schemas.jobs.writer import JobWriter
+        from extract.models.fingerprint import fingerprint_settings
+        from schemas.store.writer import RunWriter
 
     run, chunk = of.run, of.questions.chunk(settings.num_chunks, settings.chunk_idx)
     check_images(of.questions, chunk)
@@ -220,15 +220,17 @@ def run_job(
     check_model_of_run(run, job.manifest_fields() | answers.tokens.manifest_fields(), checkpoint.weights)
     used = versions(*DISTRIBUTIONS[TRANSFORMERS])
     session = replace(job.session(), git_commit=git_commit(), versions=used, arguments=settings.recorded())
-    writer = JobWriter(
-        run,
-        of.name,
-        of.settings,
+    writer = RunWriter(
+        job_path(run.path, of.name),
+        job_manifest(run, of.settings, settings.num_chunks),
         session,
         samples=len(chunk.samples),
+        among=[sample.sample_id for sample in chunk.samples],
         chunk=settings.chunk_idx,
-        samples_in_job=len(of.questions.samples),
+        samples_in_run=len(of.questions.samples) if settings.num_chunks > 1 else None,
         weights=checkpoint.weights,
+        settings=fingerprint_settings(asked.model_path, asked.model_base),
+        overwrite=settings.overwrite,
     )
     say(f"job {of.name} of {run.path}: {job.cost()} for each of {counted(len(chunk.samples), 'sample')}")
     write(job, writer, of.whole, chunk, margins)
@@ -238,16 +240,19 @@ def run_job(
 
 def write(
     job: "KnockOutJob",
-    writer: "JobWriter",
+    writer: "RunWriter",
     whole: QuestionSet,
     chunk: QuestionSet,
     margins: Mapping[str, float | None],
 ) -> None:
     """Run the samples that the job lacks, and say what was done; a job refused before it has rows is removed."""
+    for part in writer.damaged:
+        say(f"warning: {part.name} lacks rows, or its file; its samples are run again", error=True)
+    there = sum(sample.sample_id in writer.done for sample in chunk.samples)
     with closing(writer):
-        there = len(writer.done)
         if there:
-            nulls = f", {writer.nulls} of them without values: --overwrite computes all anew" if writer.nulls else ""
+            without = _without_values(writer)
+            nulls = f", {without} of them without values: --overwrite computes all anew" if without else ""
             say(f"{there} of {counted(len(chunk.samples), 'sample is', 'samples are')} there already{nulls}")
         try:
             skipped = job.run(whole, chunk, margins, writer)
@@ -257,10 +262,18 @@ def write(
     if there < len(chunk.samples):
         say(
             f"{counted(len(chunk.samples) - there, 'sample')}, knock-outs of each: {len(job.settings.knock_outs)}, in "
-            f"{writer.job.run.path}/knockouts"
+            f"{writer.path}/{KNOCKOUTS}"
         )
     for reason, count in skipped.most_common():
         say(f"{count} could not be computed ({reason}: {REASONS[reason]}): their values are null")
+
+
+def _without_values(writer: "RunWriter") -> int:
+    """How many samples of the chunk have no margins, as they could not be computed."""
+    run = writer.run
+    parts = [run.read_part(run.path / KNOCKOUTS / part.name) for part in run.ledgers[writer.chunk].parts]
+    null = [part.filter(pc.is_null(part["margin"]))["sample_id"] for part in parts]
+    return len({sample for part in null for sample in part.to_pylist()})
 
 
 def check_model_of_run(run: Run, fields: dict[str, Any], weights: str | None) -> None:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from scipy import stats
 
-from schemas.jobs.job import Job
+from schemas.store.jobs import Job
 from schemas.tasks import TASKS
 from schemas.text import counted, printable
 

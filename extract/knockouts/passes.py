@@ -20,7 +20,6 @@ from extract.questions.samples import Sample, Skipped, Unusable
 from schemas.errors import HeadflowError
 
 TOLERANCE, TOLERANCE_OF_HALF = 1e-3, 0.1  # of the margin, or of 1
-COLUMNS = ("margin", "margin_untouched", "p_yes", "p_no", "prediction")
 
 
 @dataclass(frozen=True)

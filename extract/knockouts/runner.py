@@ -9,7 +9,7 @@ from extract.growing.changes import Change
 from extract.growing.growth import Growth
 from extract.growing.prefill import run_prefill
 from extract.images.loading import open_images
-from extract.knockouts.passes import COLUMNS, KnockedOut, KnockOutPasses, over_images
+from extract.knockouts.passes import KnockedOut, KnockOutPasses, over_images
 from extract.knockouts.references import HeadMeans, References
 from extract.loop import Loop, ReaderEnded
 from extract.models.answers import AnswerReader
@@ -19,9 +19,9 @@ from extract.questions.question_set import QuestionSet
 from extract.questions.samples import Skipped
 from schemas.columns import MEAN, SWAP
 from schemas.errors import HeadflowError, Stopped
-from schemas.jobs.job import Settings
-from schemas.jobs.writer import JobWriter
-from schemas.store.writer import TO_RESUME
+from schemas.jobs.rows import MEASURED
+from schemas.jobs.settings import JobSettings
+from schemas.store.writer import TO_RESUME, RunWriter
 from schemas.text import counted
 
 
@@ -35,7 +35,7 @@ class KnockOutJob(Loop):
     """
 
     answers: AnswerReader
-    settings: Settings
+    settings: JobSettings
     references: References
     tokens: int
 
@@ -64,7 +64,7 @@ class KnockOutJob(Loop):
         return f"{counted(number, 'knock-out')} over the question alone, {passes:.1f} passes of its tokens"
 
     def run(
-        self, whole: QuestionSet, chunk: QuestionSet, margins: Mapping[str, float | None], writer: JobWriter
+        self, whole: QuestionSet, chunk: QuestionSet, margins: Mapping[str, float | None], writer: RunWriter
     ) -> Counter[str]:
         """Run the samples that a job lacks, and complete its chunk.
 
@@ -78,7 +78,8 @@ class KnockOutJob(Loop):
         Raises:
             Stopped: a signal asked for it; what was computed is written.
         """
-        names = list(writer.job.settings.knock_outs)  # in whose order the writer takes rows
+        asked = writer.run.manifest.job or self.settings
+        names = list(asked.knock_outs)  # in whose order the writer takes rows
         passes = KnockOutPasses(
             self.model,
             self.answers,
@@ -90,9 +91,9 @@ class KnockOutJob(Loop):
         )
 
         def write(outcome: KnockedOut | Skipped) -> None:
-            missing = {column: [None] * len(names) for column in COLUMNS}
+            missing = {column: [None] * len(names) for column in MEASURED}
             rows = outcome.rows if isinstance(outcome, KnockedOut) else missing
-            writer.add(outcome.sample.sample_id, outcome.sample.category, rows)
+            writer.add_rows(outcome.sample.sample_id, outcome.sample.category, rows)
 
         try:
             ended = self.each(chunk, writer.done, passes.over, write)
@@ -108,7 +109,7 @@ class KnockOutJob(Loop):
             there = len(chunk.samples) - len(ended.left)
             raise Stopped(
                 f"stopped: {there} of {counted(len(chunk.samples), 'sample is', 'samples are')} written to "
-                f"{writer.job.run.path}; {TO_RESUME}",
+                f"{writer.path}; {TO_RESUME}",
                 ended.signal,
             )
         writer.finish()

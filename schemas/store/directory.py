@@ -29,6 +29,12 @@ def holds_run(path: Location) -> bool:
     return (path / MANIFEST).exists() or bool(_ledgers(path))
 
 
+def job_folders(path: Location) -> list[Location]:
+    """The folders of the jobs on a run, or of what is left of them, in order."""
+    folders: list[Location] = [*(path / JOBS).glob("*")]
+    return [job for job in sorted(folders, key=str) if JOB_NAME.fullmatch(job.name) and holds_run(job)]
+
+
 def check_directory(path: Location) -> None:
     """Check that a run can be written to a directory, and make it, before any costly work; removes nothing.
 
@@ -53,7 +59,7 @@ def check_directory(path: Location) -> None:
 
 def refuse_inside_run(path: Location) -> None:
     """Raise `HeadflowError` if a run that is to be begun would lie in another one, whose readers would read it too."""
-    if holds_run(path):
+    if holds_run(path) and not _read_ours(path / MANIFEST).get("parent"):
         return
     parents: Iterable[Location] = path.resolve().parents
     for parent in islice(parents, LEVELS):
@@ -134,19 +140,26 @@ def files_of_run(path: Location) -> list[Location]:
     parts = [part for file in ledgers for part in _read_ours(file).get("parts", []) if isinstance(part, dict)]
     rows = [part.get("rows") for part in parts]
     named = {table for each in rows if isinstance(each, dict) for table in each if TABLE_NAME.fullmatch(table)}
-    files = [path / MANIFEST, path / OUTPUTS, *ledgers, *_jobs(path), *find_thumbnails(path)]
+    files = [path / MANIFEST, path / OUTPUTS, *ledgers, *find_thumbnails(path)]
+    files += [file for job in job_folders(path) for file in files_of_run(job)]
     for table in {*TABLES, *named}:
         names = [*(path / table).glob("part-*.parquet"), *(path / table).glob(".part-*.parquet.tmp")]
         files += [file for file in names if PART_NAME.fullmatch(file.name.removeprefix(".").removesuffix(".tmp"))]
     return [*files, *_unchanged_outputs(path)]
 
 
-def remove_begun(path: Path) -> None:
+def remove_begun(path: Location) -> None:
     """Remove a run that was begun in vain, with its locks, and the directories that are empty then."""
+    jobs = job_folders(path)
     remove_run(path)
-    for lock in path.glob(".chunk-*.lock"):
-        lock.unlink()
-    remove_empty([*(path / name for name in (*TABLES, CHUNKS)), path])
+    if isinstance(path, ObjectPath):
+        return
+    for folder in [*(job for job in jobs if isinstance(job, Path)), path]:
+        for lock in folder.glob(".chunk-*.lock"):
+            lock.unlink()
+        remove_empty([*(folder / name for name in (*TABLES, CHUNKS, JOBS)), folder])
+    if path.parent.name == JOBS:
+        remove_empty([path.parent])
 
 
 def remove_empty(folders: Iterable[Path]) -> None:
@@ -181,13 +194,6 @@ def _unchanged_outputs(run: Location) -> list[Path]:
 
 def _ledgers(path: Location) -> list[Location]:
     return [file for file in (path / CHUNKS).glob("*.json") if LEDGER_NAME.fullmatch(file.name)]
-
-
-def _jobs(path: Location) -> list[Location]:
-    """The settings of the jobs on a run, and their ledgers."""
-    settings = [file for file in (path / JOBS).glob("*.json") if JOB_NAME.fullmatch(file.stem)]
-    ledgers = [file for job in settings for file in (path / JOBS / job.stem).glob("*.json")]
-    return [*settings, *(file for file in ledgers if LEDGER_NAME.fullmatch(file.name))]
 
 
 def _read_ours(file: Location) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 from schemas.columns import OK
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
+from schemas.jobs.settings import JobSettings
 from schemas.manifest import DESCRIPTIVE, SWAP, Manifest
 from schemas.store.ledger import Ledger, changed_images
 from schemas.store.run import Run
@@ -31,6 +32,12 @@ def check_same(found: Manifest, asked: Mapping[str, Any], path: Location) -> Non
             if isinstance(before, dict) and isinstance(asked[name], dict):
                 key = next(key for key in before | asked[name] if before.get(key) != asked[name].get(key))
                 raise _another_run(path, f"{name}, {key},", before.get(key), asked[name].get(key))
+            if isinstance(before, JobSettings) and isinstance(asked[name], JobSettings):
+                raise HeadflowError(
+                    f"{path.parent.parent} has another job of the name {path.name}: "
+                    f"{before.difference(asked[name])}; choose another name",
+                    setting="job",
+                )
             raise _another_run(path, name, before, asked[name])
 
 
@@ -92,7 +99,7 @@ def check_fingerprints(run: Run, weights: str | None, settings: str | None, imag
         HeadflowError: the weights, the settings, or an image that was observed, are not the same.
     """
     for chunk, ledger in run.ledgers.items():
-        if not ledger.rows("heads"):
+        if not run.observed_in(ledger):
             continue
         before = f"chunk {chunk} of {run.path} was computed with"
         for what, found, now in (
@@ -101,7 +108,7 @@ def check_fingerprints(run: Run, weights: str | None, settings: str | None, imag
         ):
             if None not in (found, now) and found != now:
                 raise HeadflowError(
-                    f"the {what} are not those that {before}; choose another directory, or overwrite it",
+                    f"the {what} are not those that {before}; choose another {_place(run)}, or overwrite it",
                     setting="overwrite",
                 )
         if names := changed_observed(run, ledger, images):
@@ -111,6 +118,11 @@ def check_fingerprints(run: Run, weights: str | None, settings: str | None, imag
                 "directory, or overwrite it",
                 setting="overwrite",
             )
+
+
+def _place(run: Run) -> str:
+    """What the user gives to say where a run lies."""
+    return "directory" if run.manifest.job is None else "name"
 
 
 def changed_observed(run: Run, ledger: Ledger, images: Mapping[str, str]) -> list[str]:

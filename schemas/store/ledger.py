@@ -19,7 +19,7 @@ from schemas.text import short
 CHUNKS, JOBS = "chunks", "jobs"  # the folders of a run's ledgers, and of later jobs on it
 RUNNING, COMPLETE = "running", "complete"
 JOB_NAME = re.compile(r"[a-z][a-z0-9_]*")
-PART_NAME = re.compile(rf"part-({JOB_NAME.pattern}-)?([0-9]+-)?(?P<number>[0-9]+)(-w[0-9a-f]+)?\.parquet")
+PART_NAME = re.compile(r"part-([0-9]+-)?(?P<number>[0-9]+)(-w[0-9a-f]+)?\.parquet")
 TABLE_NAME = re.compile(r"[a-z_]+")  # those of a later version may be unknown here
 LEDGER_NAME = re.compile(r"[0-9]+\.json")
 
@@ -113,7 +113,7 @@ class LedgerFile:
         """Write the ledger of a chunk.
 
         Args:
-            folder: of the ledgers of a run or of a job.
+            folder: of the ledgers of a run.
             known: as it was read; None: there was none.
         """
         self._path, self._known = ledger_path(folder, chunk), known and to_json(known)
@@ -134,7 +134,7 @@ class LedgerFile:
 
 
 def ledger_path(folder: Location, chunk: int) -> Location:
-    """The path of a chunk's ledger in the folder of ledgers, of a run or of a job."""
+    """The path of a chunk's ledger in the folder of ledgers."""
     return folder / f"{chunk:05d}.json"
 
 
@@ -144,7 +144,7 @@ def read_ledger(path: Location) -> Ledger:
 
 
 def read_ledgers(folder: Location, num_chunks: int, tables: Iterable[str]) -> dict[int, Ledger]:
-    """The ledgers of a run or a job by chunk, in order.
+    """The ledgers of a run by chunk, in order.
 
     Args:
         tables: those that each part has.

@@ -8,10 +8,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.columns import AXES, OK, PATCHES, TABLES, Column, arrow_schema
+from schemas.columns import AXES, KNOCKOUTS, OK, PATCHES, TABLES, Column, arrow_schema
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.files.writing import aside_name, write_whole
+from schemas.jobs.rows import rows_table
 from schemas.store.ledger import CHUNKS, PART_NAME, Part, ledger_path
 from schemas.store.run import MANIFEST, Run
 from schemas.text import counted, listed
@@ -21,14 +22,13 @@ from schemas.text import counted, listed
 Grids = Mapping[str, npt.NDArray[Any]]
 
 
-def part_name(chunk: int, number: int, *, job: str = "", writer: str = "") -> str:
+def part_name(chunk: int, number: int, *, writer: str = "") -> str:
     """The file name of a chunk's part.
 
     Args:
-        job: the job whose part it is; empty: the run's.
         writer: what tells the parts of this process from those of another, see `Lock`; empty: nothing.
     """
-    return "-".join(filter(None, ("part", job, f"{chunk:05d}", f"{number:05d}", writer))) + ".parquet"
+    return "-".join(filter(None, ("part", f"{chunk:05d}", f"{number:05d}", writer))) + ".parquet"
 
 
 def next_number(parts: Sequence[Part]) -> int:
@@ -50,17 +50,19 @@ def has_list(run: Run, table: str) -> npt.NDArray[np.bool_]:
     return there
 
 
-def write_part(run: Run, part: Part, samples: Sequence[Mapping[str, Any]], grids: Sequence[Grids]) -> None:
+def write_part(run: Run, part: Part, samples: Sequence[Mapping[str, Any]], grids: Sequence[Mapping[str, Any]]) -> None:
     """Write the files of a part, and its numbers of rows into `part`.
 
     Args:
         samples: rows of the table `samples`.
-        grids: for each sample that is `ok`, its values in each other table.
+        grids: for each sample that is `ok`, its values in each other table: `Grids`, or of a job its rows.
     """
     observed = [sample for sample in samples if sample["status"] == OK]
-    tables = {"samples": pa.Table.from_pylist(samples, schema=arrow_schema(run.columns("samples")))}
-    for name in run.grids:
-        tables[name] = _grid_table(run, name, observed, grids)
+    if run.manifest.job is not None:
+        tables = {KNOCKOUTS: rows_table(run.manifest.job, observed, [each[KNOCKOUTS] for each in grids])}
+    else:
+        tables = {"samples": pa.Table.from_pylist(samples, schema=arrow_schema(run.columns("samples")))}
+        tables |= {name: _grid_table(run, name, observed, grids) for name in run.grids}
     try:
         for name, content in tables.items():
             (run.path / name).mkdir(exist_ok=True)
@@ -127,17 +129,12 @@ def _names(chunk: int) -> str:
 
 def remove_leftovers(run: Run, chunk: int) -> None:
     """Remove what a killed writer of a chunk left of a part: files aside, and files that no ledger names."""
+    named = {part.name for part in run.parts}
     for table in TABLES:
-        remove_unnamed(run.path / table, _names(chunk), run.parts)
+        for file in [*(run.path / table).glob(_names(chunk)), *(run.path / table).glob(f".{_names(chunk)}.tmp")]:
+            if file.name not in named:
+                file.unlink()
     (run.path / aside_name(MANIFEST, chunk)).unlink(missing_ok=True)
-
-
-def remove_unnamed(folder: Location, pattern: str, parts: Sequence[Part]) -> None:
-    """Remove the files of a table whose names fit a pattern and are not those of parts, and such files aside."""
-    named = {part.name for part in parts}
-    for file in [*folder.glob(pattern), *folder.glob(f".{pattern}.tmp")]:
-        if file.name not in named:
-            file.unlink()
 
 
 def too_few_rows(run: Run, observed: int, table: str = "heads") -> str:

@@ -6,6 +6,7 @@ RUN/heads/part-00000-00000.parquet     one row per (sample, layer, head)
 RUN/samples/part-00000-00000.parquet   one row per sample, skipped ones included
 RUN/TABLE/part-00000-00000.parquet     further tables, where they were asked for
 RUN/thumbnails/SHA256.jpg        small pictures of the images, where they were asked for
+RUN/jobs/NAME/                   a job on the run, which is a run itself: see `schemas.store.jobs`
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,7 @@ from functools import cached_property
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.columns import TABLES, Column, arrow_schema, fits, heads_columns, in_contract
+from schemas.columns import KNOCKOUTS, TABLES, Column, arrow_schema, fits, heads_columns, in_contract
 from schemas.errors import HeadflowError
 from schemas.files.json_objects import read_object
 from schemas.files.locations import Location, location
@@ -66,8 +67,27 @@ class Run:
 
     @property
     def grids(self) -> tuple[str, ...]:
-        """The tables that have a grid of rows for each observed sample."""
-        return "heads", *self.manifest.tables
+        """The tables that have several rows for each observed sample; all but those of a job have a grid."""
+        return (KNOCKOUTS,) if self.manifest.job is not None else ("heads", *self.manifest.tables)
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables of which each part has a file; the first one has all samples."""
+        return self.grids if self.manifest.job is not None else ("samples", *self.grids)
+
+    @property
+    def rows_per_sample(self) -> int:
+        """Rows that an observed sample has in the first of `grids`."""
+        job = self.manifest.job
+        return self.manifest.layers * self.manifest.heads if job is None else max(1, len(job.knock_outs))
+
+    def samples_in(self, ledger: Ledger) -> int:
+        """How many samples the parts have that a ledger names."""
+        return ledger.rows(self.tables[0]) // (1 if self.manifest.job is None else self.rows_per_sample)
+
+    def observed_in(self, ledger: Ledger) -> bool:
+        """Whether the parts that a ledger names have an observed sample."""
+        return ledger.rows(self.grids[0]) > 0
 
     @property
     def lists(self) -> dict[str, str]:
@@ -182,9 +202,20 @@ def open_run(path: str | Location) -> Run:
     """Open the run in a directory or on an object store.
 
     Raises:
-        HeadflowError: there is no run, or its manifest or a ledger cannot be read.
+        HeadflowError: there is no run, or a job on one; or its manifest or a ledger cannot be read.
     """
-    path = location(path) if isinstance(path, str) else path
+    run = read_run(location(path) if isinstance(path, str) else path)
+    if run.manifest.job is not None:
+        raise HeadflowError(f"{run.path} is a job on the run {run.path.parent.parent}; give that run")
+    return run
+
+
+def read_run(path: Location) -> Run:
+    """The run in a directory, which may be a job on one.
+
+    Raises:
+        HeadflowError: there is none, or its manifest or a ledger cannot be read.
+    """
     manifest = path / MANIFEST
     if not path.exists():
         raise HeadflowError(f"{path} does not exist; give the directory that `python -m extract` wrote")
@@ -195,4 +226,5 @@ def open_run(path: str | Location) -> Run:
         problem = "it has parts, but its manifest is gone" if begun else "it is not a run"
         raise HeadflowError(f"{path} has no {MANIFEST}: {problem}")
     settings = Manifest.from_object(read_object(manifest, str(manifest)), manifest)
-    return Run(path, settings, read_ledgers(path / CHUNKS, settings.num_chunks, ("heads", "samples")))
+    tables = ("heads", "samples") if settings.job is None else (KNOCKOUTS,)
+    return Run(path, settings, read_ledgers(path / CHUNKS, settings.num_chunks, tables))

@@ -4,7 +4,7 @@ A ledger names a part once all of its files are there, so that readers see compl
 thread, while the next one is gathered. An interrupted run is resumed after its last part.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,12 +16,20 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
-from schemas.columns import OK, REASONS, SKIPPED
+from schemas.columns import KNOCKOUTS, OK, REASONS, SKIPPED
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.files.writing import write_text_once
+from schemas.jobs.rows import MEASURED
 from schemas.manifest import Manifest, Session, to_json
-from schemas.store.directory import check_directory, holds_run, refuse_foreign_parquet, refuse_inside_run, remove_run
+from schemas.store.directory import (
+    check_directory,
+    holds_run,
+    refuse_foreign_parquet,
+    refuse_inside_run,
+    remove_begun,
+    remove_run,
+)
 from schemas.store.identity import IDENTITY, check_division, check_fingerprints, check_model, check_same
 from schemas.store.ledger import CHUNKS, COMPLETE, RUNNING, Ledger, LedgerFile, Part
 from schemas.store.locks import Lock
@@ -37,7 +45,7 @@ from schemas.store.parts import (
     write_part,
     write_table,
 )
-from schemas.store.run import MANIFEST, Run, open_run
+from schemas.store.run import MANIFEST, Run, read_run
 from schemas.store.thumbnails import write_thumbnail
 from schemas.text import one_line
 
@@ -54,7 +62,7 @@ def now() -> str:
 
 
 class RunWriter:
-    """Writes a run, or a chunk of it: `add` or `skip` each sample in order, then `finish`.
+    """Writes a run, or a chunk of it: `add` or `skip` each sample in order, then `finish`; of a job, `add_rows`.
 
     Holds at most twice `ROWS_PER_PART` rows of `heads` and `BYTES_PER_PART` of lists: a part that is gathered, and
     one that is written meanwhile. An error while a part is written is raised when the next one is handed over, or at
@@ -62,6 +70,7 @@ class RunWriter:
 
     Attributes:
         run: the run as this process knows it; other chunks are as they were when it was opened.
+        chunk: the chunk that it writes.
         done: ids of the samples that are in complete parts already; they must not come again.
         damaged: the parts that lacked a file or rows; they are taken out, so that their samples come again.
     """
@@ -73,6 +82,7 @@ class RunWriter:
         session: Session,
         *,
         samples: int,
+        among: Collection[str] = (),
         chunk: int = 0,
         samples_in_run: int | None = None,
         weights: str | None = None,
@@ -87,6 +97,7 @@ class RunWriter:
         Args:
             session: who computes what follows; its `started` is set here.
             samples: how many samples the chunk is asked for, those to be skipped included.
+            among: their ids, where those that are there already may be others: they stay beside them.
             chunk: which of `manifest.num_chunks` this process writes.
             samples_in_run: how many all chunks are asked for; `None`: there is one chunk.
             weights: fingerprint of the weights; `None`: not known.
@@ -100,14 +111,15 @@ class RunWriter:
             HeadflowError: see `check_directory` and `refuse_inside_run`; or another run is in `path`, or one with
                 samples observed on other weights or images; or another process writes this one.
         """
-        refuse_inside_run(path)
+        if manifest.job is None:
+            refuse_inside_run(path)
         check_directory(path)
         self.path = path
-        self._chunk = chunk
+        self.chunk = chunk
         self.session = replace(session, started=now())  # as the ledger has it; the caller may add what is known later
         self._history = history
         self._samples: list[dict[str, Any]] = []
-        self._grids: list[Grids] = []
+        self._grids: list[Mapping[str, Any]] = []  # `Grids`, or rows of a job
         self._list_bytes = 0  # of what is gathered
         self._thumbnails: dict[str, bytes] = {}
         self._since = 0.0  # when the first sample of those gathered came
@@ -127,7 +139,8 @@ class RunWriter:
             self._ledger = self.run.ledgers.setdefault(chunk, Ledger(chunk=chunk))
             self.damaged = damaged_parts(self.run, chunk)
             self._ledger.parts = [part for part in self._ledger.parts if part not in self.damaged]
-            samples = max(samples, self._ledger.rows("samples"))  # fewer may be asked for than are there
+            there = self.run.samples_in(self._ledger)
+            samples = len({*among, *self._sample_ids()}) if among else max(samples, there)  # fewer may be asked for
             if retry_skipped or self.damaged or not self._ledger.complete or self._ledger.samples != samples:
                 self._begin(samples, samples_in_run or samples, weights, settings, images or {})
             remove_leftovers(self.run, chunk)
@@ -145,11 +158,11 @@ class RunWriter:
         if not holds_run(self.path):
             refuse_foreign_parquet(self.path)
             with self._explaining():
-                write_text_once(self.path / MANIFEST, to_json(replace(manifest, started=now())), self._chunk)
-        run = open_run(self.path)
+                write_text_once(self.path / MANIFEST, to_json(replace(manifest, started=now())), self.chunk)
+        run = read_run(self.path)
         check_same(run.manifest, {name: getattr(manifest, name) for name in IDENTITY}, self.path)
         with self._explaining():
-            for folder in (CHUNKS, "samples", *run.grids):
+            for folder in (CHUNKS, *run.tables):
                 (self.path / folder).mkdir(exist_ok=True)
         return run
 
@@ -183,6 +196,21 @@ class RunWriter:
         if thumbnail is not None:
             self._thumbnails[sample["image_sha256"]] = thumbnail
         self._append({**sample, "status": OK}, {name: self._checked(name, values) for name, values in grids.items()})
+
+    def add_rows(self, sample_id: str, category: str, rows: Mapping[str, Sequence[Any]]) -> None:
+        """Add a sample of a job.
+
+        Args:
+            rows: values by column of `MEASURED`, one for each knock-out, in the order of the job's settings on disk;
+                None where they could not be computed.
+
+        Raises:
+            ValueError: another number of values, or values of a sample that is in the run.
+        """
+        for name in MEASURED:
+            if len(rows[name]) != self.run.rows_per_sample:
+                raise ValueError(f"{name} has {len(rows[name])} values for {self.run.rows_per_sample} knock-outs")
+        self._append({"sample_id": sample_id, "category": category, "status": OK}, {KNOCKOUTS: rows})
 
     def _checked(self, name: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Values of one sample as they are written; raises `ValueError` if they do not fit the run."""
@@ -238,13 +266,20 @@ class RunWriter:
             RuntimeError: samples were neither added, skipped nor there before: whoever calls this has lost them.
         """
         self.flush()
-        written = self._ledger.rows("samples")
+        written = self.run.samples_in(self._ledger)
         if written != self._ledger.samples:
             raise RuntimeError(f"{written} of {self._ledger.samples} samples were added or skipped")
         if not self._ledger.complete:
             self.session.finished = now()
             self._write_ledger(self._ledger.parts, state=COMPLETE)
         self.close()
+
+    def abandon(self) -> None:
+        """Release the run, and remove it if it has no rows and no other chunk of it was begun."""
+        self.close()
+        ledgers = read_run(self.path).ledgers
+        if ledgers.keys() == {self.chunk} and not any(ledger.parts for ledger in ledgers.values()):
+            remove_begun(self.path)
 
     def close(self) -> None:
         """Release the run for other writers; what is gathered and not written is lost."""
@@ -268,7 +303,7 @@ class RunWriter:
             writing, self._writing = self._writing, None
             writing.result()
 
-    def _append(self, sample: dict[str, Any], grids: Grids | None = None) -> None:
+    def _append(self, sample: dict[str, Any], grids: Mapping[str, Any] | None = None) -> None:
         name = sample["sample_id"]
         if name in self.done or name in self._new:
             raise ValueError(f"{name} is in the run already")
@@ -279,17 +314,19 @@ class RunWriter:
         if grids is not None:
             self._grids.append(grids)
             self._list_bytes += sum(grids[name].nbytes for name in self.run.lists)
-        rows = len(self._grids) * self.run.manifest.layers * self.run.manifest.heads
+        rows = len(self._grids) * self.run.rows_per_sample
         full = rows >= ROWS_PER_PART or self._list_bytes >= BYTES_PER_PART or len(self._samples) >= SAMPLES_PER_PART
         if full or monotonic() - self._since >= SECONDS_PER_PART:
             self._hand_over()
 
     def _new_part(self) -> Part:
-        return Part(name=part_name(self._chunk, next_number(self._ledger.parts), writer=self._lock.writer))
+        return Part(name=part_name(self.chunk, next_number(self._ledger.parts), writer=self._lock.writer))
 
-    def _write_part(self, samples: list[dict[str, Any]], grids: list[Grids], thumbnails: dict[str, bytes]) -> None:
+    def _write_part(
+        self, samples: list[dict[str, Any]], grids: list[Mapping[str, Any]], thumbnails: dict[str, bytes]
+    ) -> None:
         if not self._compared:  # chunks may have begun together, when no sample was observed yet
-            found = open_run(self.path)
+            found = read_run(self.path)
             check_same(found.manifest, {name: getattr(self.run.manifest, name) for name in IDENTITY}, self.path)
             check_fingerprints(found, self._ledger.weights, self._ledger.settings, self._ledger.images)
             self._compared = True
@@ -316,8 +353,9 @@ class RunWriter:
         ledger = replace(self._ledger, parts=parts, state=state)
         with self._explaining():
             self._file.commit(ledger)
-        self._ledger = self.run.ledgers[self._chunk] = ledger
+        self._ledger = self.run.ledgers[self.chunk] = ledger
 
     def _sample_ids(self) -> list[str]:
-        files = [self.path / "samples" / part.name for part in self._ledger.parts]
-        return [name for file in files for name in self.run.read_part(file)["sample_id"].to_pylist()]
+        files = [self.path / self.run.tables[0] / part.name for part in self._ledger.parts]
+        parts = [self.run.read_part(file)["sample_id"].unique() for file in files]
+        return [name for part in parts for name in part.to_pylist()]

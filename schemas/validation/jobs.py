@@ -1,13 +1,13 @@
-"""What is wrong with the jobs on a run, a line each. Reads part by part."""
+"""Whether the rows of a job can be. Reads part by part."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from schemas.columns import KNOCKOUTS
-from schemas.errors import HeadflowError
-from schemas.jobs.job import Job, job_names, open_job
-from schemas.store.run import Run
+from schemas.manifest import IDENTITY_OF_MODEL
+from schemas.store.jobs import Job
+from schemas.store.run import MANIFEST
 from schemas.text import listed
 from schemas.validation.limits import outside
 from schemas.validation.parts import PartTask, each_part
@@ -29,37 +29,24 @@ class PartOfJob:
     after: list[str] = field(default_factory=list)
 
 
-def validate_jobs(run: Run, ok: Mapping[str, Mapping[str, str]], workers: Workers) -> Iterator[str]:
-    """Yield what is wrong with the jobs on a run.
+def check_job(job: Job, ok: Mapping[str, Mapping[str, str]], workers: Workers) -> Iterator[str]:
+    """Yield what is wrong with the rows of a job.
 
-    Checks that each job is complete, that its parts are those that its ledgers name with their numbers of rows, that
-    values are finite, and that each sample has each knock-out once.
+    Checks that the job is of the model of its run, that values are finite, that each sample is an observed one of the
+    run, and that each has each knock-out once, all in one part.
 
     Args:
         ok: by part of the run, the observed samples with their categories.
     """
-    named: set[str] = set()
-    for name in job_names(run):
-        try:
-            job = open_job(run, name)
-        except HeadflowError as error:
-            yield str(error)
-            continue
-        named |= {path.name for path in job.paths}
-        if not job.complete:
-            yield f"{run.path}: the job {name} is not complete, but interrupted or still running"
-        yield from _check_parts(job, {name: each for names in ok.values() for name, each in names.items()}, workers)
-    files = (run.path / KNOCKOUTS).glob("*.parquet")
-    if stray := sorted({file.name for file in files if not file.name.startswith(".")} - named):
-        yield f"{run.path / KNOCKOUTS} has parts that no ledger names: {listed(stray)}"
-
-
-def _check_parts(job: Job, observed: Mapping[str, str], workers: Workers) -> Iterator[str]:
-    parts = [part for ledger in job.ledgers.values() for part in ledger.parts]
-    check = partial(check_part, name=job.name, knock_outs=list(job.settings.knock_outs))
+    for name in IDENTITY_OF_MODEL:
+        if getattr(job.own.manifest, name) != getattr(job.run.manifest, name):
+            yield f"{job.own.path / MANIFEST}: its {name} is not that of the run that it is a job on"
+    observed = {name: category for names in ok.values() for name, category in names.items()}
+    check = partial(check_part, knock_outs=list(job.settings.knock_outs))
     seen: set[str] = set()
-    for part, found in zip(parts, each_part(check, job.run, KNOCKOUTS, parts, workers), strict=True):
-        path, here = job.run.path / KNOCKOUTS / part.name, found.samples
+    parts = job.own.parts
+    for part, found in zip(parts, each_part(check, job.own, KNOCKOUTS, parts, workers), strict=True):
+        path, here = job.own.path / KNOCKOUTS / part.name, found.samples
         yield from found.before
         if unknown := sorted(here.keys() - observed.keys()):
             yield f"{path}: {listed(unknown)} has rows, but is not `ok` in `samples`"
@@ -71,22 +58,19 @@ def _check_parts(job: Job, observed: Mapping[str, str], workers: Workers) -> Ite
         yield from found.after
 
 
-def check_part(task: PartTask, *, name: str, knock_outs: Sequence[str]) -> PartOfJob:
-    """Check a part of a job, of which these are the name and the knock-outs: each sample has each of them once."""
+def check_part(task: PartTask, *, knock_outs: Sequence[str]) -> PartOfJob:
+    """Check a part of a job that has these knock-outs: each sample has each of them once."""
     lines: list[str] = []
     content = task.read(lines)
     if content is None:
         return PartOfJob(lines)
     path = task.run.path / KNOCKOUTS / task.part.name
     lines += outside(path, content, task.run.columns(KNOCKOUTS))
-    columns = ("sample_id", "category", "job", "name")
-    samples, categories, jobs, names = (content[column].to_pylist() for column in columns)
-    if other := set(jobs) - {name}:
-        lines.append(f"{path}: it has rows of other jobs: {listed(sorted(other))}")
+    samples, categories, names = (content[column].to_pylist() for column in ("sample_id", "category", "name"))
     if unknown := sorted(set(names) - set(knock_outs)):
-        lines.append(f"{path}: it has knock-outs that are not those of the job {name}: {listed(unknown)}")
+        lines.append(f"{path}: it has knock-outs that the job was not asked: {listed(unknown)}")
     here = dict(zip(samples, categories, strict=True))
     after, pairs = [], set(zip(samples, names, strict=True))
     if len(pairs) != len(samples) or len(pairs) != len(here) * len(knock_outs):
-        after = [f"{path}: not each sample has each of the {len(knock_outs)} knock-outs of the job {name} once"]
+        after = [f"{path}: not each sample has each of the {len(knock_outs)} knock-outs of the job once"]
     return PartOfJob(lines, here, after)

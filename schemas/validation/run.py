@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 
-from schemas.columns import EXTRAS
+from schemas.columns import TABLES
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
+from schemas.store.directory import job_folders
+from schemas.store.jobs import open_job
 from schemas.store.ledger import mostly_other_images
 from schemas.store.run import Run, open_run
 from schemas.text import counted, listed
 from schemas.validation.grids import check_table
-from schemas.validation.jobs import validate_jobs
+from schemas.validation.jobs import check_job
 from schemas.validation.samples import check_samples
 from schemas.workers.tasks import HERE, Workers
 
@@ -21,7 +23,7 @@ def validate(path: str | Location, workers: Workers = HERE) -> Iterator[str]:
     columns, values (that the contract's types can hold, no null, no NaN, 0..1, partitions that sum to 1 within a
     tolerance, `v2t` that equals its parts, contributions that add up to the margin), that each `ok` sample has every
     cell of each table's grid once, in the part that has it in `samples`, and no other sample has any, and that all
-    chunks had the same weights and images; and the jobs on the run, see `validate_jobs`.
+    chunks had the same weights and images; and the same of each job on the run, see `check_job`.
 
     Raises:
         HeadflowError: see `Workers.map`.
@@ -37,7 +39,15 @@ def validate(path: str | Location, workers: Workers = HERE) -> Iterator[str]:
     yield from check_samples(run, ok, workers)
     for table in run.grids:
         yield from check_table(run, table, ok, workers)
-    yield from validate_jobs(run, ok, workers)
+    for folder in job_folders(run.path):
+        try:
+            job = open_job(run, folder.name)
+        except HeadflowError as error:
+            yield str(error)
+            continue
+        yield from _check_ledgers(job.own)
+        yield from _stray_files(job.own)
+        yield from check_job(job, ok, workers)
 
 
 def _check_ledgers(run: Run) -> Iterator[str]:
@@ -48,12 +58,12 @@ def _check_ledgers(run: Run) -> Iterator[str]:
         which = f": chunks {listed(incomplete)} of {len(chunks)}" if len(chunks) > 1 else ""
         yield f"{run.path}: the run is not complete, but interrupted or still running{which}"
     for chunk, ledger in run.ledgers.items():
-        written = ledger.rows("samples")
+        written = run.samples_in(ledger)
         if ledger.complete and written != ledger.samples:
             there = counted(written, "sample")
             yield f"{run.path}: chunk {chunk} is complete with {there}, and {ledger.samples} were asked for"
     asked = {ledger.samples_in_run for ledger in run.ledgers.values()}
-    observed = {chunk: ledger for chunk, ledger in run.ledgers.items() if ledger.rows("heads")}
+    observed = {chunk: ledger for chunk, ledger in run.ledgers.items() if run.observed_in(ledger)}
     weights = {ledger.weights for ledger in observed.values()} - {None}
     for chunk, ledger in observed.items():
         first = next(iter(observed.values()))
@@ -66,7 +76,7 @@ def _check_ledgers(run: Run) -> Iterator[str]:
 
 
 def _stray_files(run: Run) -> Iterator[str]:
-    for table in ("samples", "heads", *EXTRAS):
+    for table in TABLES:
         folder = run.path / table
         named = {path.name for path in run.part_paths(table)}
         stray = sorted({file.name for file in folder.glob("*.parquet") if not file.name.startswith(".")} - named)

@@ -122,8 +122,7 @@ def test_maps_of_contributions_and_effects_are_those_of_pandas(runs, drawn):
     assert set(figures) == {"mme_head_map_d2v", "mme_head_map_effect_single"}
     sign = pd.read_parquet(run / "samples").set_index("sample_id")["answer"].map({"Yes": 1, "No": -1})
     sign.index = sign.index.astype(str)
-    added, rows = (pd.read_parquet(run / name) for name in ("contributions", "knockouts"))
-    rows = rows[rows["job"].astype(str) == "single"]
+    added, rows = (pd.read_parquet(run / name) for name in ("contributions", "jobs/single/knockouts"))
     for table, value, name in (
         (added, added["d2v"], "d2v"),
         (rows, rows["margin_untouched"] - rows["margin"], "effect_single"),

@@ -95,17 +95,39 @@ def duration(arguments, tmp_path_factory):
 
 def test_a_run_killed_at_any_moment_is_resumed(arguments, duration, tmp_path):
     whole, seconds = duration
-    moments, killed = random.Random(0), 0
-    while killed < FAULTS:  # a moment after the end of a run is none
-        run = tmp_path / str(killed)
-        child = start(arguments(run))
-        time.sleep(moments.uniform(0, seconds))
-        os.kill(child, signal.SIGKILL)
-        killed += wait(child) == -signal.SIGKILL
-        assert wait(start(arguments(run))) == 0
+    run = tmp_path / "run"
+    for _ in killed_and_resumed(arguments(run), seconds, FAULTS):
         same(run, whole)
         assert not list(run.rglob("*.tmp"))
         shutil.rmtree(run)
+
+
+def test_a_job_killed_at_any_moment_is_resumed(duration, tmp_path, monkeypatch):
+    monkeypatch.setattr(writer_module, "ROWS_PER_PART", 3 * 2)  # three samples
+    run = shutil.copytree(duration[0], tmp_path / "run")
+    job = run / "jobs" / "two"
+    argv = ["knock-out", str(run), "--heads", "L0H0,L3H7", "--job", job.name, "--num-workers", "0", "--device", "cpu"]
+    began = time.monotonic()
+    assert wait(start(argv)) == 0
+    seconds, whole = time.monotonic() - began, pd.read_parquet(job / "knockouts")
+    shutil.rmtree(job)
+    for _ in killed_and_resumed(argv, seconds, FAULTS // 2):
+        assert list(validate(run)) == []
+        assert pd.read_parquet(job / "knockouts").equals(whole)
+        assert not list(run.rglob("*.tmp"))
+        shutil.rmtree(job)
+
+
+def killed_and_resumed(argv, seconds, times):
+    """Kill a command at a random moment of its `seconds`, and let it run to its end; yields after each time."""
+    moments, killed = random.Random(0), 0
+    while killed < times:  # a moment after the end of a run is none
+        child = start(argv)
+        time.sleep(moments.uniform(0, seconds))
+        os.kill(child, signal.SIGKILL)
+        killed += wait(child) == -signal.SIGKILL
+        assert wait(start(argv)) == 0
+        yield
 
 
 def children(process: int) -> set[int]:

@@ -15,10 +15,11 @@ from schemas import cli
 from schemas.cli import INTERRUPTED, PIPE_CLOSED, USAGE, at_work, run_command, say
 from schemas.errors import HeadflowError
 from schemas.files import writing
-from schemas.jobs.job import Settings
-from schemas.jobs.writer import JobWriter
+from schemas.jobs.settings import JobSettings
 from schemas.manifest import Session
+from schemas.store.jobs import job_manifest, job_path
 from schemas.store.run import open_run
+from schemas.store.writer import RunWriter
 from tests.support.runs import write_run
 
 ROOT = Path(__file__).parents[2]
@@ -249,7 +250,8 @@ def test_a_full_disk_leaves_what_was_there(made_up, tmp_path, full, capsys, comm
 
 
 def test_a_job_on_a_full_disk_says_how_to_resume_it(made_up, full):
-    settings = Settings(kind="edge", query="last", key="image", knock_outs=SET)
+    settings = JobSettings(kind="edge", query="last", key="image", knock_outs=SET)
+    manifest = job_manifest(open_run(made_up), settings)
     full()
-    with pytest.raises(HeadflowError, match=r"cannot write to .*edge.json'; .*the same command resumes it"):
-        JobWriter(open_run(made_up), "edge", settings, Session(), samples=1)
+    with pytest.raises(HeadflowError, match=r"cannot write to .*edge.*run.json'; .*the same command resumes it"):
+        RunWriter(job_path(made_up, "edge"), manifest, Session(), samples=1)

@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from schemas.columns import CONTRIBUTION_COLUMNS, CONTRIBUTIONS, FLOW_NAMES, LAYER_COLUMNS, LAYERS
-from schemas.jobs.job import HeadSet, Settings
-from schemas.jobs.writer import JobWriter
+from schemas.jobs.head_sets import HeadSet
+from schemas.jobs.settings import JobSettings
 from schemas.manifest import Session
+from schemas.store.jobs import job_manifest, job_path
 from schemas.store.run import open_run
+from schemas.store.writer import RunWriter
 from tests.support.runs import extras, flows, sample, start
 
 COLUMN = {name: FLOW_NAMES.index(name) for name in ("a2v", "a2q", "q2v", "q2q")}
@@ -119,8 +121,9 @@ def measure(
     run, random = open_run(path), np.random.default_rng(seed)
     samples = run.samples().to_pylist()
     wanted = [each for each in samples if ids is None or each["sample_id"] in set(ids)]
-    settings = Settings(kind=kind, query=query, key=key, knock_outs=dict(sets))
-    writer = JobWriter(run, name, settings, Session(device="cpu"), samples=len(wanted))
+    settings = JobSettings(kind=kind, query=query, key=key, knock_outs=dict(sets))
+    place, manifest = job_path(path, name), job_manifest(run, settings)
+    writer = RunWriter(place, manifest, Session(device="cpu"), samples=len(wanted))
     price = np.array([world.cost(each) for each in settings.sets.values()])
     gone = np.isin(list(sets), null)
     for each in wanted:
@@ -134,7 +137,7 @@ def measure(
             "p_no": [0.5] * len(said),
             "prediction": [None if no else word for word, no in zip(said, gone, strict=True)],
         }
-        writer.add(each["sample_id"], each["category"], rows)
+        writer.add_rows(each["sample_id"], each["category"], rows)
     writer.finish()
 
 

@@ -11,8 +11,8 @@ from analyze.commands.settings import PictureSettings, PromptSettings, ResampleS
 from analyze.opening import check_folder, opened, output_folder
 from analyze.results import Result, Shown
 from schemas.commands.settings import Between, Checked, Flag
-from schemas.jobs.job import job_names
 from schemas.store.directory import record_outputs
+from schemas.store.jobs import job_names
 from schemas.store.ledger import JOB_NAME
 from schemas.text import counted, short
 

@@ -16,10 +16,10 @@ from analyze.__main__ import main
 from analyze.card import publishing
 from analyze.card.page import size_category
 from schemas.files.locations import location
-from schemas.jobs.job import Settings, open_job
-from schemas.jobs.writer import JobWriter
+from schemas.jobs.settings import JobSettings
 from schemas.manifest import Session
 from schemas.store import writer as writer_module
+from schemas.store.jobs import job_manifest, job_path, open_job
 from schemas.store.run import open_run
 from schemas.text import storable
 from schemas.validation.run import validate
@@ -40,7 +40,7 @@ SECRET = "is-it-a-secret"
 HOME = "/home/someone"
 WITHHELD = ["question", "answer", "boxes", "detail"]
 TABLES = ("contributions", "layers", "maps")
-SETTINGS = Settings(kind="edge", query="last", key="image", knock_outs={"L0H1": {"heads": [[0, 1]], "layers": []}})
+SETTINGS = JobSettings(kind="edge", query="last", key="image", knock_outs={"L0H1": {"heads": [[0, 1]], "layers": []}})
 
 
 def write(path, *, samples=10, finish=True, **fields):
@@ -65,9 +65,10 @@ def write(path, *, samples=10, finish=True, **fields):
 def run(tmp_path, monkeypatch):
     monkeypatch.setattr(writer_module, "ROWS_PER_PART", 24)
     path = write(tmp_path / "run", tables=list(TABLES), maps_of="a")
-    job = JobWriter(open_run(path), "edge", SETTINGS, Session(arguments={"run": HOME}), samples=10)
+    manifest, session = job_manifest(open_run(path), SETTINGS), Session(arguments={"run": HOME})
+    job = writer_module.RunWriter(job_path(path, "edge"), manifest, session, samples=10)
     for row in open_run(path).samples().to_pylist()[:10]:
-        job.add(row["sample_id"], row["category"], {name: [0.5] for name in VALUES} | {"prediction": ["Yes"]})
+        job.add_rows(row["sample_id"], row["category"], {name: [0.5] for name in VALUES} | {"prediction": ["Yes"]})
     job.finish()
     return path
 
@@ -102,7 +103,7 @@ def plain(table: pd.DataFrame) -> pd.DataFrame:
 def test_the_rows_are_those_of_the_run_but_for_what_is_withheld(run, tmp_path):
     assert card(run, tmp_path / "out") == 0
     assert list(validate(tmp_path / "out")) == []
-    for table in ("heads", "samples", *TABLES, "knockouts"):
+    for table in ("heads", "samples", *TABLES, "jobs/edge/knockouts"):
         expected, found = (plain(pd.read_parquet(path / table)) for path in (run, tmp_path / "out"))
         if table == "samples":
             assert expected[WITHHELD].notna().any().all()
@@ -153,7 +154,9 @@ def test_the_hub_can_read_the_front_matter(run, tmp_path):
     rows = 0
     for each in fields["configs"]:
         files = set((tmp_path / "out").glob(each["data_files"]))
-        assert files == set((tmp_path / "out" / each["config_name"]).iterdir()) != set()
+        name = each["config_name"]
+        folder = tmp_path / "out" / ("jobs/edge" if name == "knockouts" else "") / name
+        assert files == set(folder.iterdir()) != set()
         rows += sum(pq.read_metadata(file).num_rows for file in files)
     assert fields["size_categories"] == [size_category(rows)]
     assert "- 10 samples observed\n- 1 sample skipped: image\\_missing\n" in body

@@ -155,7 +155,10 @@ def one_patch(row, patch):
 
 
 def test_pointing_and_the_measured_effect(run, found, rows):
-    relation, knocked = found.relation, pd.read_parquet(run / "knockouts").astype({"sample_id": str})
+    relation, knocked = (
+        found.relation,
+        pd.read_parquet(run / "jobs" / "single" / "knockouts").astype({"sample_id": str}),
+    )
     answers = pd.read_parquet(run / "samples").astype({"sample_id": str}).set_index("sample_id")["answer"]
     y = knocked["sample_id"].map(answers).map({"Yes": 1, "No": -1})
     effects = (

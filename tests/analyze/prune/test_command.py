@@ -84,8 +84,7 @@ def test_the_numbers_of_the_second_step_are_those_of_pandas(run, capsys):
     folder = run / "prune"
     tests = (folder / "test_samples.txt").read_text().splitlines()
     samples = pd.read_parquet(run / "samples").set_index("sample_id").loc[tests]
-    rows = pd.read_parquet(run / "knockouts")
-    rows = rows[rows["job"] == "prune"].astype({"name": str, "sample_id": str})
+    rows = pd.read_parquet(run / "jobs" / "prune" / "knockouts").astype({"name": str, "sample_id": str})
     y = rows["sample_id"].map(samples["answer"]).map({"Yes": 1, "No": -1})
     effects = (y * (rows["margin_untouched"] - rows["margin"])).groupby(rows["name"]).mean()
     untouched = mme_scores(samples.reset_index())["score"].sum()
@@ -204,7 +203,7 @@ def test_a_job_that_lacks_samples(tmp_path, world, capsys):
 
 def test_a_job_with_a_row_twice(tmp_path, world, capsys):
     path = small(tmp_path, world)
-    (part,) = (path / "knockouts").glob("part-prune-*.parquet")
+    (part,) = (path / "jobs" / "prune" / "knockouts").glob("*.parquet")
     rows = pd.read_parquet(part)
     first = rows[rows["sample_id"] == rows["sample_id"].iloc[0]].index
     rows.loc[first[1], ["name"]] = rows.loc[first[0], "name"]

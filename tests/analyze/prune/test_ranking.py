@@ -50,19 +50,19 @@ def found(run):
 def test_means_are_those_of_the_ranking_half(run, found):
     ids = set(found.samples["sample_id"][found.ranks].astype(str))
     assert not ids & set(found.samples["sample_id"][found.tests].astype(str))
-    tables = {name: pd.read_parquet(run / name) for name in ("heads", "contributions", "layers", "knockouts")}
+    tables = {name: pd.read_parquet(run / name) for name in ("heads", "contributions", "layers")}
+    tables |= {job: pd.read_parquet(run / "jobs" / job / "knockouts") for job in ("single", "skips")}
     tables = {name: table[table["sample_id"].astype(str).isin(ids)] for name, table in tables.items()}
     answers = pd.read_parquet(run / "samples").set_index("sample_id")["answer"]
-    knocked = tables["knockouts"]
-    y = knocked["sample_id"].astype(str).map(answers).map({"Yes": 1, "No": -1}).astype(float)
-    effect = (y * (knocked["margin_untouched"] - knocked["margin"])).rename("effect")
-    knocked = knocked.assign(effect=effect)
+    for job in ("single", "skips"):
+        y = tables[job]["sample_id"].astype(str).map(answers).map({"Yes": 1, "No": -1}).astype(float)
+        tables[job]["effect"] = y * (tables[job]["margin_untouched"] - tables[job]["margin"])
     expected = {
         ("heads", "a2v"): tables["heads"].groupby(["layer", "head"])["a2v"].mean(),
         ("heads", "direct"): tables["contributions"].eval("d2v = abs(d2v)").groupby(["layer", "head"])["d2v"].mean(),
-        ("heads", "effect"): knocked[knocked["job"] == "single"].groupby(["layer", "head"])["effect"].mean(),
+        ("heads", "effect"): tables["single"].groupby(["layer", "head"])["effect"].mean(),
         ("layers", "bi_image"): tables["layers"].groupby("layer")["bi_image"].mean(),
-        ("layers", "effect"): knocked[knocked["job"] == "skips"].groupby("layer")["effect"].mean(),
+        ("layers", "effect"): tables["skips"].groupby("layer")["effect"].mean(),
     }  # fmt: skip
     for (unit, name), values in expected.items():
         own = found.tables()[f"{unit}.csv"]

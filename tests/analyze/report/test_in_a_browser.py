@@ -56,11 +56,11 @@ def test_other_measures_and_categories_show_theirs(run, shown):
     answers = pd.read_parquet(run / "samples").set_index("sample_id")["answer"]
     for kind, table, column, key in (
         ("contributing", "contributions", "d2q", "contributing/d2q"),
-        ("mattering", "knockouts", "effect", f"mattering/{JOB}"),
+        ("mattering", f"jobs/{JOB}/knockouts", "effect", f"mattering/{JOB}"),
     ):
         rows = pd.read_parquet(run / table)
         y = np.where(rows["sample_id"].map(answers) == "Yes", 1.0, -1.0)
-        rows[column] = y * (rows["margin_untouched"] - rows["margin"] if table == "knockouts" else rows[column])
+        rows[column] = y * (rows["margin_untouched"] - rows["margin"] if kind == "mattering" else rows[column])
         page.click(f"[data-kind={kind}]")
         page.select_option("#measure", key)
         page.select_option("#category", "1")

@@ -14,9 +14,11 @@ from analyze.statistics.intervals import mean_interval
 from analyze.tables.bins import EDGES
 from analyze.tables.frames import open_heads
 from schemas.errors import HeadflowError
-from schemas.jobs.job import open_job
-from tests.support.report import JOB, write_whole_run
-from tests.support.runs import edit_json
+from schemas.store.jobs import open_job
+from tests.support.prunable import measure as measure_job
+from tests.support.prunable import singles
+from tests.support.report import JOB, WORLD, write_whole_run
+from tests.support.runs import LEDGER, edit_json
 
 
 @pytest.fixture(scope="module")
@@ -61,16 +63,14 @@ def test_contributions_are_towards_the_right_answer(run, measured):
 
 
 def test_effects_are_losses_of_margin(run, measured):
-    table = pd.read_parquet(run / "knockouts").merge(pd.read_parquet(run / "samples")[["sample_id", "answer"]])
+    table = pd.read_parquet(run / "jobs" / JOB / "knockouts").merge(
+        pd.read_parquet(run / "samples")[["sample_id", "answer"]]
+    )
     table["effect"] = (table["margin_untouched"] - table["margin"]) * np.where(table["answer"] == "Yes", 1, -1)
     np.testing.assert_allclose(found(measured, MATTERING, JOB).means()[0], by_cell(table, "effect"), rtol=1e-4)
 
 
 def test_a_job_on_some_heads_leaves_the_others_unknown(tmp_path):
-    from tests.support.prunable import measure as measure_job
-    from tests.support.prunable import singles
-    from tests.support.report import WORLD
-
     run = write_whole_run(tmp_path / "run")
     measure_job(run, WORLD, "some", dict(list(singles(WORLD).items())[:5]))
     heads, _ = open_heads(run)
@@ -80,10 +80,18 @@ def test_a_job_on_some_heads_leaves_the_others_unknown(tmp_path):
     assert (own.top[:, 5:] == -1).all()
 
 
+def in_parts_of(samples, path, monkeypatch):
+    """A run with a job in parts of some samples."""
+    run = write_whole_run(path)
+    shutil.rmtree(run / "jobs")
+    monkeypatch.setattr("schemas.store.writer.ROWS_PER_PART", samples * 12)
+    measure_job(run, WORLD, JOB, singles(WORLD))
+    return run
+
+
 def test_a_job_is_read_part_by_part(tmp_path, monkeypatch):
     """Parts of a few samples are the whole, each sample in one of them; a job without a part has no measure."""
-    monkeypatch.setattr("schemas.jobs.writer.ROWS_PER_PART", 5 * 12)
-    run = write_whole_run(tmp_path / "run")
+    run = in_parts_of(5, tmp_path / "run", monkeypatch)
     heads, _ = open_heads(run)
     ids = pd.read_parquet(run / "samples")["sample_id"].tolist()
     job = open_job(heads.run, JOB)
@@ -98,13 +106,12 @@ def test_a_job_is_read_part_by_part(tmp_path, monkeypatch):
     test_effects_are_losses_of_margin(run, measure(heads, heads.scope(None)))
     for path in job.paths:
         path.unlink()
-    edit_json(run / "jobs" / JOB / "00000.json", parts=[], state="running")
+    edit_json(run / "jobs" / JOB / LEDGER, parts=[], state="running")
     assert MATTERING not in {each.kind for each in measure(heads, heads.scope(None)).measures}
 
 
 def test_a_sample_that_is_in_two_parts_of_a_job_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("schemas.jobs.writer.ROWS_PER_PART", 20 * 12)
-    run = write_whole_run(tmp_path / "run")
+    run = in_parts_of(20, tmp_path / "run", monkeypatch)
     heads, _ = open_heads(run)
     first, second = open_job(heads.run, JOB).paths
     shutil.copy(first, second)

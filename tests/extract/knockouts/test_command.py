@@ -17,8 +17,9 @@ from data.evaluation import Checkpoint, demo_files
 from extract.__main__ import main
 from extract.knockouts.command import _listed_samples
 from extract.knockouts.passes import KnockOutPasses
-from schemas.columns import KNOCKOUT_COLUMNS
-from schemas.jobs.job import open_job
+from schemas.columns import CATEGORICAL, KNOCKOUT_COLUMNS
+from schemas.store import writer as writer_module
+from schemas.store.jobs import open_job
 from schemas.store.run import open_run
 from schemas.validation.run import validate
 from tests.conftest import ROOT
@@ -27,6 +28,7 @@ from tests.support.tiny_llava import make_checkpoint
 
 NUMBER = 8
 HEADS = 4 * 8
+OF_JOB = "jobs/heads_edge"
 SETS = {"two": {"heads": [[0, 1], [2, 3]]}, "a layer": {"layers": [1]}, "both": {"heads": [[3, 0]], "layers": [2]}}
 
 
@@ -49,8 +51,7 @@ def knock_out(run, *flags):
 
 
 def rows(run, job):
-    content = pd.read_parquet(run / "knockouts")
-    return content[content["job"] == job].reset_index(drop=True)
+    return pd.read_parquet(run / "jobs" / job / "knockouts")
 
 
 def test_the_rows_of_a_job(whole):
@@ -112,7 +113,7 @@ def test_a_stopped_job_goes_on_where_it_was(run, monkeypatch, capsys):
     assert knock_out(run, "--heads", "all") == 0
     pd.testing.assert_frame_equal(rows(run, "heads_edge"), expected, check_categorical=False)
     assert list(validate(run)) == []
-    assert len(open_job(open_run(run), "heads_edge").ledgers[0].sessions) == 2
+    assert len(open_job(open_run(run), "heads_edge").own.ledgers[0].sessions) == 2
 
 
 def test_a_job_may_be_resumed_with_its_knock_outs_in_another_order(run):
@@ -125,11 +126,61 @@ def test_a_job_may_be_resumed_with_its_knock_outs_in_another_order(run):
 
 
 def test_what_a_killed_job_left_is_removed(run):
-    left = run / "knockouts" / "part-heads_edge-00000-00007.parquet"
+    left = run / OF_JOB / "knockouts" / "part-00000-00007.parquet"
     left.write_bytes(b"half")
     assert any("no ledger names" in line for line in validate(run))
     assert knock_out(run, "--heads", "all") == 0
     assert not left.exists()
+
+
+@pytest.mark.parametrize("damage", ["lost", "cut", "empty"])
+def test_a_part_that_is_lost_or_damaged_is_computed_again(run, monkeypatch, capsys, damage):
+    monkeypatch.setattr(writer_module, "ROWS_PER_PART", 4 * 3)
+    flags = ["--heads", "L0H0,L1H3,L3H7", "--job", "three"]
+    assert knock_out(run, *flags) == 0
+    folder, expected = run / "jobs" / "three" / "knockouts", rows(run, "three")
+    first, second = sorted(folder.iterdir())
+    if damage == "lost":
+        first.unlink()
+    elif damage == "cut":
+        pd.read_parquet(first).iloc[1:].to_parquet(first)
+    else:
+        first.write_bytes(b"")
+    before = second.read_bytes()
+    assert any(first.name in line for line in validate(run))
+    capsys.readouterr()
+    assert knock_out(run, *flags) == 0
+    said = capsys.readouterr()
+    assert f"warning: {first.name} lacks rows, or its file; its samples are run again" in said.err
+    assert "4 of 8 samples are there already" in said.out
+    assert list(validate(run)) == []
+    plain = {column.name: str for column in KNOCKOUT_COLUMNS if column.type == CATEGORICAL}
+    found, expected = (
+        each.astype(plain).sort_values(["sample_id", "name"], ignore_index=True)
+        for each in (rows(run, "three"), expected)
+    )
+    pd.testing.assert_frame_equal(found, expected)
+    assert second.read_bytes() == before
+
+
+def test_other_samples_are_added_to_a_job(run, tmp_path):
+    """Those that are there stay."""
+    ids = pd.read_parquet(run / "samples")["sample_id"].astype(str).tolist()
+    for number in (5, 0):
+        (tmp_path / "ids.txt").write_text(ids[number])
+        assert knock_out(run, "--heads", "L0H0", "--samples", tmp_path / "ids.txt", "--job", "some") == 0
+    assert rows(run, "some")["sample_id"].astype(str).tolist() == [ids[5], ids[0]]
+    assert list(validate(run)) == []
+
+
+def test_a_job_is_given_with_its_run(run, extract, capsys):
+    place = run / OF_JOB
+    assert analyze_main(["summary", str(place)]) == 2
+    assert f"{place} is a job on the run {run}; give that run" in capsys.readouterr().err
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    assert extract(place, num_samples=2, num_workers=0, overwrite=True) == 2
+    assert f"{place} lies in the run {run}, and a run in a run is read with it" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
 def test_chunks_make_one_job(run):
@@ -204,7 +255,8 @@ def test_a_job_that_is_extended_equals_one_made_at_once(run, kind, capsys):
         assert knock_out(run, *flags, "--job", "grown", "--num-samples", number) == 0
     columns = ["sample_id", "name", "margin", "p_yes", "prediction"]
     pd.testing.assert_frame_equal(rows(run, "grown")[columns], rows(run, "whole")[columns], check_categorical=False)
-    edit_json(run / "jobs" / "grown.json", references="0" * 64)
+    settings = json.loads((run / "jobs" / "grown" / "run.json").read_text())["job"]
+    edit_json(run / "jobs" / "grown" / "run.json", job=settings | {"references": "0" * 64})
     capsys.readouterr()
     assert knock_out(run, *flags, "--job", "grown") == 2
     assert "the run has other samples now, so means or swapped images would be others" in capsys.readouterr().err
@@ -217,7 +269,7 @@ def test_an_image_that_means_need_is_not_left_out(run, questions, tmp_path, caps
     flags = ["--heads", "L1H0", "--kind", "mean", "--job", "gone", "--num-samples", 2, "--image-folder", folder]
     assert knock_out(run, *flags) == 2
     assert f"{name}, one of the images that means are taken over, cannot be used" in capsys.readouterr().err
-    assert not (run / "jobs" / "gone.json").exists()
+    assert not (run / "jobs" / "gone").exists()
 
 
 def test_some_samples(run, tmp_path, capsys):
@@ -394,7 +446,7 @@ def test_a_run_of_other_margins_is_refused(run, capsys):
 
 
 def test_validate_holds_a_job(run):
-    path = next((run / "knockouts").glob("*.parquet"))
+    path = next((run / OF_JOB / "knockouts").glob("*.parquet"))
     whole = pd.read_parquet(path)
     whole.iloc[1:].to_parquet(path)
     assert any("has 255 rows, its ledger says 256" in line for line in validate(run))
@@ -408,12 +460,12 @@ def test_validate_holds_a_job(run):
 
 def test_overwriting_a_run_removes_its_jobs(run, extract):
     assert extract(run, num_samples=2, num_workers=0, overwrite=True) == 0
-    assert not list((run / "knockouts").glob("*.parquet"))
+    assert not list((run / OF_JOB / "knockouts").glob("*.parquet"))
     assert not list((run / "jobs").rglob("*.json"))
     assert list(validate(run)) == []
 
 
 def test_a_subset_leaves_jobs_out(whole, tmp_path):
     assert analyze_main(["subset", str(whole), str(tmp_path / "some"), "--query", "row < 4"]) == 0
-    assert not (tmp_path / "some" / "knockouts").exists()
+    assert not (tmp_path / "some" / "jobs").exists()
     assert list(validate(tmp_path / "some")) == []
