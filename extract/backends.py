@@ -10,7 +10,7 @@ from extract.prompts.templates import CHAT, find_template
 from extract.prompts.wordings import Wording, read_wordings
 from extract.questions.question_set import QuestionSet
 from extract.settings import AUTO, PACKAGE, TRANSFORMERS, Extract, Model
-from extract.tables.makers import asked_fields, find_makers
+from extract.tables import asked_fields, find_makers
 from schemas.errors import HeadflowError
 from schemas.jobs.head_sets import NOTHING, HeadSet
 from schemas.manifest import ORIGINAL, PACKED, SWAP, Session

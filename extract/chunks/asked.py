@@ -21,7 +21,7 @@ from extract.prompts.wordings import manifest_fields as wording_fields
 from extract.provenance import git_commit
 from extract.questions.question_set import QuestionSet, read_questions
 from extract.settings import TRANSFORMERS, Deciding, Extract
-from extract.tables.makers import asked_fields
+from extract.tables import asked_fields
 from schemas.commands.settings import settings_of
 from schemas.errors import HeadflowError
 from schemas.manifest import SEPARATE

@@ -1,6 +1,5 @@
-"""The tables of a run that a forward pass makes: masses, contributions, layers, maps.
+"""The tables of a run that a forward pass makes: which are asked for, and the list of what makes them.
 
-makers         which tables are asked for, and what makes them: one list
 maker          what a maker is; that of the masses
 residual       `contributions` and `layers`, from the residual stream
 decoder        the modules of a language model that add to its residual stream
@@ -10,3 +9,46 @@ maps           `maps`: whose attention, of which heads, and where the tokens of 
 map_reader     attention on image tokens -> maps and their numbers; visual sinks
 chosen_heads   which heads keep their maps
 """
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from extract.settings import QUESTION, Deciding
+from extract.tables.chosen_heads import read_heads
+from schemas.columns import CONTRIBUTIONS, EXTRAS, LAYERS, MAPS, OF_LAST, OF_QUESTION
+
+if TYPE_CHECKING:
+    from extract.models.answers import AnswerReader
+    from extract.models.checkpoint import Checkpoint
+    from extract.tables.maker import Maker
+
+
+def asked_fields(settings: Deciding) -> dict[str, Any]:
+    """The fields of the manifest about tables beside `heads` and `samples`.
+
+    Raises:
+        HeadflowError: the heads that keep their maps cannot be read.
+    """
+    asked = {CONTRIBUTIONS: settings.contributions, LAYERS: settings.layer_profile, MAPS: settings.maps}
+    fields: dict[str, Any] = {"tables": [name for name in EXTRAS if asked[name]], "maps_of": None, "maps_heads": []}
+    if settings.maps:
+        of = OF_QUESTION if settings.maps_of == QUESTION else OF_LAST
+        heads = read_heads(settings.maps_heads, f"{of}2v") if settings.maps_heads else []
+        fields |= {"maps_of": of, "maps_heads": heads}
+    return fields
+
+
+def find_makers(fields: Mapping[str, Any], checkpoint: "Checkpoint", answers: "AnswerReader") -> "Iterator[Maker]":
+    """What makes these tables of a model, `fields` of `asked_fields`.
+
+    Raises:
+        HeadflowError: the model is built in a way of which one of the tables cannot be made.
+    """
+    from extract.tables.maps import MapMaker
+    from extract.tables.residual import ResidualMaker
+
+    tables = fields["tables"]
+    if names := [name for name in (CONTRIBUTIONS, LAYERS) if name in tables]:
+        yield ResidualMaker(checkpoint, answers, names)
+    if MAPS in tables:
+        yield MapMaker(checkpoint, fields["maps_of"], [(layer, head) for layer, head in fields["maps_heads"]])
