@@ -123,7 +123,7 @@ def load_asked(
     with packages(settings.backend):
         from extract.models.answers import AnswerReader
         from extract.models.self_check import check_model
-        from extract.models.weights.removal import remove
+        from extract.models.weights.parts import remove
 
     checkpoint = load_checkpoint(settings, device)
     prompts = find_prompts(checkpoint.prompt_format, wordings, settings)

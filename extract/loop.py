@@ -11,7 +11,7 @@ from tqdm import tqdm
 from extract.images.counterfactual.altered import Counterfactual
 from extract.images.loading import LoadedImage, load_images, open_images
 from extract.models.checkpoint import Checkpoint, device_name
-from extract.models.weights.sizes import model_sizes
+from extract.models.weights.parts import model_sizes
 from extract.passes.batching import (
     PACKED_TOGETHER,
     SEPARATE_TOGETHER,

@@ -24,8 +24,7 @@ class CardSettings(DerivedSettings, RunSettings):
 def write_card(settings: CardSettings) -> Result:
     """`card`: the copy, and what is left to do before it is uploaded."""
     from analyze.card.page import card
-    from analyze.card.pictures import find_pictures
-    from analyze.card.publishing import publish
+    from analyze.card.publishing import find_pictures, publish
     from analyze.tables.frames import ANSWERS, IMAGES
 
     heads = opened(settings.run, mixed=True, columns=[*IMAGES, *ANSWERS, "reason"])
