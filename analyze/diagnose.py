@@ -17,7 +17,7 @@ from analyze.statistics.intervals import FEW_IMAGES, LEAST, share_interval
 from analyze.statistics.multiplicity import false_discovery_rate
 from analyze.tables.frames import Heads
 from analyze.tables.text_scope import TextScope
-from analyze.tables.values import answered, head_columns, lead, observed_samples, sample_values
+from analyze.tables.values import answered, head_columns, observed_samples, sample_values
 from schemas.text import counted, listed
 
 NO_DIFFICULTY = "none"
@@ -314,7 +314,7 @@ def worst_samples(samples: pd.DataFrame, masses: pd.DataFrame, number: int = WOR
     keys = [samples["category"].astype(str), samples["expected"]]
     usual = masses.where(samples["right"]).groupby(keys)
     off = (masses - usual.transform("mean")) / usual.transform("std")
-    wrong = samples.assign(lead=lead(samples))[~samples["right"].to_numpy()]
+    wrong = samples[~samples["right"].to_numpy()]
     wrong = wrong.sort_values("lead", kind="stable").head(number)
     wrong = wrong.assign(stands_out=[_standing_out(row) for _, row in off.loc[wrong.index].iterrows()])
     columns = [

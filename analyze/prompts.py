@@ -23,7 +23,7 @@ from analyze.statistics.contrasts import STATES
 from analyze.statistics.intervals import mean_of_images
 from analyze.statistics.multiplicity import can_be_significant, sign_flip_maximum
 from analyze.tables.frames import Heads, wordings
-from analyze.tables.values import lead, observed_samples, sample_values
+from analyze.tables.values import observed_samples, sample_values
 from schemas.errors import HeadflowError
 from schemas.tasks import Task
 from schemas.text import counted, listed
@@ -272,7 +272,7 @@ def _measures(samples: pd.DataFrame, bootstrap: Bootstrap) -> Callable[[npt.NDAr
     """Of some images, bool [images]: accuracy, lead, yes-bias and states of pairs, with their intervals."""
     clusters = bootstrap.clusters
     pairs, answers = pairs_of_questions(samples, clusters), AnswerSums.of(samples, clusters)
-    leads, unread = clusters.sums(lead(samples)), clusters.counts - answers.given
+    leads, unread = clusters.sums(samples["lead"].to_numpy(np.float64)), clusters.counts - answers.given
 
     def measures(images: npt.NDArray[np.bool_]) -> dict[str, Any]:
         states = pairs["state"][images[pairs.index.to_numpy()]]

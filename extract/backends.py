@@ -14,6 +14,7 @@ from extract.tables import asked_fields, find_makers
 from schemas.errors import HeadflowError
 from schemas.jobs.head_sets import NOTHING, HeadSet
 from schemas.manifest import ORIGINAL, PACKED, SWAP, Session
+from schemas.tasks import MME, Task
 
 if TYPE_CHECKING:
     from extract.images.preprocessing import ImageSettings, Preprocessor
@@ -113,7 +114,7 @@ def find_removed(settings: Model) -> HeadSet:
 
 
 def load_asked(
-    settings: Model, device: str, wordings: Sequence[Wording], removed: HeadSet
+    settings: Model, device: str, wordings: Sequence[Wording], removed: HeadSet, task: Task = MME
 ) -> "tuple[Checkpoint, Prompts, AnswerReader]":
     """The model, checked, without some heads and layers; its prompts; and its answers.
 
@@ -135,7 +136,7 @@ def load_asked(
     if removed.layers == set(range(checkpoint.layers)):
         raise HeadflowError("the plan removes all layers, and nothing is left to observe", setting="plan")
     remove(checkpoint, removed)
-    return checkpoint, prompts, AnswerReader.of(checkpoint, tokens)
+    return checkpoint, prompts, AnswerReader.of(checkpoint, tokens, task)
 
 
 def load_extractor(

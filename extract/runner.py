@@ -40,6 +40,7 @@ class Extractor(Loop):
             **self.passes.manifest_fields(),
             **self.manifest_fields(),
             "images": self.images,
+            "task": self.passes.answers.task.name,
             **self.passes.answers.tokens.manifest_fields(),
         }
 

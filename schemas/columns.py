@@ -17,6 +17,7 @@ CATEGORICAL = pa.dictionary(pa.int32(), pa.string())
 RECTANGLE = pa.list_(pa.float32())
 RECTANGLES = pa.list_(RECTANGLE)
 PATCHES = pa.list_(pa.float32())
+TEXTS = pa.list_(pa.string())
 BOX = "pixels of the original image"  # the unit of rectangles `x0, y0, x1, y1`
 
 
@@ -216,6 +217,10 @@ REASONS = {
     "model_failed": "the model, its tokenizer or its chat template ends with an error on the question and the image",
 }
 
+LEAD = (
+    "logit of the right one of `options` minus that of the strongest wrong one: above 0 exactly where the likeliest of "
+    "them is right; null where the right answer is none of them"
+)
 SAMPLES = (
     SAMPLE_ID,
     CATEGORY,
@@ -273,6 +278,15 @@ SAMPLES = (
         "float32 of the final hidden state and the unembedding, before any cap or scale of logits; null in runs "
         "without `answer_tokens`",
     ),
+    Column("options", TEXTS, "", True, "the answers that are on offer; null in skipped samples"),
+    Column(
+        "option_logits",
+        PATCHES,
+        "logits",
+        True,
+        "logit of the first token of each of `options`, as the answer's first token, computed as `margin`",
+    ),
+    _nullable("lead", pa.float32(), "logits", LEAD),
     *PARTS,
     *PLACES,
 )
@@ -302,6 +316,8 @@ KNOCKOUT_COLUMNS = (
     Column("head", pa.int16(), "index", True, "the head, from 0; null if it is not a single head", 0),
     _logits("margin", f"`margin` of the answer with it{NOT_COMPUTED}", nullable=True),
     _logits("margin_untouched", f"`margin` without it, computed in the same way{NOT_COMPUTED}", nullable=True),
+    _logits("lead", f"`lead` of the answer with it{NOT_COMPUTED}, or the right answer is no option", nullable=True),
+    _logits("lead_untouched", "`lead` without it, computed in the same way; null as `lead`", nullable=True),
     _probability("p_yes", "as in `samples`, with it"),
     _probability("p_no", "as in `samples`, with it"),
     _text("prediction", "as in `samples`, with it", nullable=True),

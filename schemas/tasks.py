@@ -36,6 +36,15 @@ class Task:
     totals: Mapping[str, Sequence[str]] = field(default_factory=dict)
     spelled: Mapping[str, int] = field(default_factory=dict)
 
+    def right_of(self, options: Sequence[str], answer: object) -> int | None:
+        """The place of the right answer among the options as they were offered; None: it is none of them.
+
+        Options in other words than those of the task stand in its order.
+        """
+        right = self.right(answer)
+        places = [self.right(option) for option in options]
+        return places.index(right) if right in places and right is not None else right
+
     @property
     def words(self) -> tuple[str, ...]:
         """The options in small letters."""
@@ -55,6 +64,21 @@ class Task:
     def most(self) -> float:
         """The highest score of a category, in points: 100 for accuracy, and as much for that of pairs."""
         return 200.0 if self.paired else 100.0
+
+
+def lead_of(logits: Sequence[float], right: int | None, margin: float | None = None) -> float | None:
+    """The logit of the right option minus that of the strongest wrong one; None where `right` is.
+
+    Args:
+        logits: of each option.
+        right: the place of the right option.
+        margin: the first logit minus the second, where that is known more exactly.
+    """
+    if right is None:
+        return None
+    if len(logits) == 2 and margin is not None:
+        return margin if right == 0 else -margin
+    return logits[right] - max(logit for place, logit in enumerate(logits) if place != right)
 
 
 def right_word(answer: object) -> int | None:

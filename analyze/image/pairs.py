@@ -10,7 +10,7 @@ from analyze.compare.pairing import Pairs, pair_samples
 from analyze.statistics.bootstrap import Bootstrap
 from analyze.statistics.clusters import Clusters
 from analyze.tables.frames import Heads
-from analyze.tables.values import lead, observed_samples
+from analyze.tables.values import observed_samples
 from schemas.errors import HeadflowError
 from schemas.manifest import IDENTITY_OF_MODEL, ORIGINAL
 from schemas.text import short
@@ -28,7 +28,7 @@ class ImagePairs:
         left_out: how many other questions both runs observed.
         table: a row each: `sample_id category image question answer prediction prediction_without` as in `samples`;
             `expected` (the place of the right option), `right right_without` (bool), `says says_without` (the place of
-            the option that was given, or `NEITHER`), `lead lead_without` of the right answer, see `lead`, and `effect`,
+            the option that was given, or `NEITHER`), `lead lead_without` of the right answer, and `effect`,
             their difference.
         bootstrap: resamples of their images.
         noise: by how much rounding may move a margin, as sessions measured it; 0 if none did.
@@ -88,8 +88,8 @@ def pair_runs(run: Heads, without: Heads, *, resamples: int, seed: int) -> Image
     left_out, pairs = int((~known).sum()), replace(pairs, table=pairs.table[known].reset_index(drop=True))
     with_image, counterfactual = (side[known].reset_index(drop=True) for side in sides)
     for heads, side in ((run, with_image), (without, counterfactual)):
-        if side["margin"].isna().any():
-            raise HeadflowError(f"{heads.run.path} has no margins: extract it again")
+        if side["lead"].isna().any():
+            raise HeadflowError(f"{heads.run.path} lacks `lead`: extract it again")
     columns = ["sample_id", "category", "image", "question", "answer", "prediction"]
     table = with_image[columns].astype({"sample_id": str, "category": str})
     table["prediction_without"] = counterfactual["prediction"]
@@ -97,7 +97,7 @@ def pair_runs(run: Heads, without: Heads, *, resamples: int, seed: int) -> Image
     for name, side in (("", with_image), ("_without", counterfactual)):
         table[f"right{name}"] = side["right"].astype(bool)
         table[f"says{name}"] = side["says"].fillna(NEITHER).astype(int)
-        table[f"lead{name}"] = lead(side)
+        table[f"lead{name}"] = side["lead"].astype(float)
     table["effect"] = table["lead"] - table["lead_without"]
     bootstrap = Bootstrap(Clusters.by_name(pairs.table["image"], pairs.table["category"]), resamples, seed)
     return ImagePairs(run, without, pairs, table, bootstrap, left_out, _noise(run, without))

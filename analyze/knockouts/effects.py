@@ -7,7 +7,7 @@ import numpy as np
 from analyze.knockouts.jobs import knocked_parts
 from analyze.statistics.clusters import Array, Codes
 from analyze.tables.frames import Heads
-from analyze.tables.values import observed_samples, sign_of, table_rows
+from analyze.tables.values import observed_samples, table_rows
 from schemas.columns import CONTRIBUTIONS
 from schemas.store.jobs import Job
 
@@ -15,7 +15,7 @@ Blocks = Iterable[tuple[Codes, dict[str, Array]]]  # samples, and values [sample
 
 
 def contribution_blocks(heads: Heads, columns: Sequence[str]) -> Iterator[tuple[Codes, dict[str, Array]]]:
-    """Columns of `contributions`, towards the right answer, see `sign_of`, in logits.
+    """Columns of `contributions` towards the right answer, in logits: times 1 where it is the first option, else -1.
 
     Yields:
         Places in `observed_samples`, int64 [samples], and the values by column, float64 [samples, cells], with
@@ -24,7 +24,7 @@ def contribution_blocks(heads: Heads, columns: Sequence[str]) -> Iterator[tuple[
     Raises:
         HeadflowError: see `table_rows`.
     """
-    y = _towards_right(heads)
+    y = observed_samples(heads)["expected"].map({0: 1.0, 1: -1.0}).to_numpy(np.float64)
     for row, batch in table_rows(heads, CONTRIBUTIONS, columns):
         samples, where = np.unique(row, return_inverse=True)
         cell = batch["layer"].to_numpy().astype(np.int64) * heads.heads + batch["head"].to_numpy()
@@ -35,7 +35,7 @@ def contribution_blocks(heads: Heads, columns: Sequence[str]) -> Iterator[tuple[
 
 
 def effect_blocks(heads: Heads, job: Job, cells: Sequence[int]) -> Iterator[tuple[Codes, dict[str, Array]]]:
-    """The effect of each head, y (margin untouched - margin with it knocked out), in logits, under the job's name.
+    """The effect of each head, the loss of lead where it is knocked out, in logits, under the job's name.
 
     Args:
         cells: of each knock-out, see `head_cells`.
@@ -46,10 +46,10 @@ def effect_blocks(heads: Heads, job: Job, cells: Sequence[int]) -> Iterator[tupl
     Raises:
         HeadflowError: see `knocked_parts`.
     """
-    y, number = _towards_right(heads), heads.layers * heads.heads
+    number = heads.layers * heads.heads
     for chosen, part in knocked_parts(job, observed_samples(heads)["sample_id"].astype(str).tolist()):
         values = np.full((len(chosen), number), np.nan)
-        values[:, cells] = y[chosen, None] * (part.untouched.astype(np.float64) - part.margin)
+        values[:, cells] = part.effects
         yield chosen, {job.name: values}
 
 
@@ -63,8 +63,3 @@ def means_of(blocks: Blocks) -> dict[str, Array]:
             counts[name] = counts.get(name, 0.0) + np.isfinite(each).sum(axis=0)
     with np.errstate(invalid="ignore"):
         return {name: total / counts[name] for name, total in sums.items()}
-
-
-def _towards_right(heads: Heads) -> Array:
-    """See `sign_of`, [observed samples]."""
-    return sign_of(observed_samples(heads)["expected"])

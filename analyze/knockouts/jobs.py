@@ -24,26 +24,31 @@ class Knocked:
 
     Attributes:
         there: bool [samples], whether the job has the sample.
-        margin, untouched: float32, NaN where they could not be computed.
+        lead, untouched: float32, of the right answer, with each and without; NaN where they could not be computed.
         says: int8, the place of the option that is given; -1: none of them.
     """
 
     there: npt.NDArray[np.bool_]
-    margin: npt.NDArray[np.float32]
+    lead: npt.NDArray[np.float32]
     untouched: npt.NDArray[np.float32]
     says: npt.NDArray[np.int8]
+
+    @property
+    def effects(self) -> npt.NDArray[np.float64]:
+        """The loss of lead, NaN where it could not be computed."""
+        return self.untouched.astype(np.float64) - self.lead
 
     @classmethod
     def nothing(cls, samples: int, knock_outs: int) -> "Knocked":
         """Of a job that has none of the samples."""
-        margin, untouched = np.full((2, samples, knock_outs), np.nan, np.float32)
-        return cls(np.zeros(samples, bool), margin, untouched, np.full((samples, knock_outs), -1, np.int8))
+        lead, untouched = np.full((2, samples, knock_outs), np.nan, np.float32)
+        return cls(np.zeros(samples, bool), lead, untouched, np.full((samples, knock_outs), -1, np.int8))
 
     def put(self, where: tuple[Codes, Codes], part: pa.Table, own: npt.NDArray[np.bool_], task: Task) -> None:
         """Put some rows of a part at places in the arrays."""
         self.there[where[0]] = True
-        self.margin[where], self.untouched[where] = (
-            part[column].to_numpy()[own] for column in ("margin", "margin_untouched")
+        self.lead[where], self.untouched[where] = (
+            part[column].to_numpy()[own] for column in ("lead", "lead_untouched")
         )
         self.says[where] = _says(part["prediction"], task)[own]
 
@@ -56,7 +61,7 @@ def knocked(job: Job, samples: Sequence[str]) -> Knocked:
     """
     found = Knocked.nothing(len(samples), len(job.settings.knock_outs))
     for chosen, part in knocked_parts(job, samples):
-        for name in ("there", "margin", "untouched", "says"):
+        for name in ("there", "lead", "untouched", "says"):
             getattr(found, name)[chosen] = getattr(part, name)
     return found
 

@@ -9,7 +9,7 @@ import pandas as pd
 from analyze.knockouts.jobs import HEADS, LAYERS, cells, effect_jobs, knocked
 from analyze.prune.halves import Flags
 from analyze.tables.frames import Heads
-from analyze.tables.values import Values, sample_values, sign_of, table_values
+from analyze.tables.values import Values, sample_values, table_values
 from schemas.columns import CONTRIBUTIONS, MAPS, OF_LAST
 from schemas.columns import LAYERS as LAYERS_TABLE
 from schemas.errors import HeadflowError
@@ -135,9 +135,8 @@ def _effect(job: Job, samples: pd.DataFrame) -> Criterion:
     assert measured is not None
     unit, order = measured
     found = knocked(job, samples["sample_id"].astype(str).tolist())
-    y = sign_of(samples["expected"]).astype(np.float32)
-    values = np.empty_like(found.margin)
-    values[:, order] = y[:, None] * (found.untouched - found.margin)
+    values = np.empty_like(found.lead)
+    values[:, order] = found.untouched - found.lead
     values[~np.isfinite(values).all(axis=1)] = np.nan
     if np.isnan(values).all():
         raise HeadflowError(

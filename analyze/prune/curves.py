@@ -14,7 +14,6 @@ from analyze.statistics.bootstrap import LEVEL, Bootstrap
 from analyze.statistics.clusters import Array, Clusters
 from analyze.statistics.intervals import ratio_intervals, share_interval
 from analyze.statistics.losses import change_bounds, loss_intervals
-from analyze.tables.values import sign_of
 from schemas.tasks import Task
 
 
@@ -42,12 +41,11 @@ class Answers:
     @classmethod
     def of(cls, samples: pd.DataFrame, found: Knocked, names: list[str], task: Task) -> "Answers":
         """From rows of `answered` and the rows of the job on the same samples."""
-        y = sign_of(samples["expected"])[:, None]
-        untouched = y * found.untouched
+        untouched = found.untouched.astype(np.float64)
         known = untouched[np.isfinite(untouched)]
         return cls(
             samples.reset_index(drop=True),
-            y * (found.untouched.astype(np.float64) - found.margin),
+            found.effects,
             found.says == samples["expected"].to_numpy()[:, None],
             samples["right"].to_numpy().astype(bool)[:, None],
             float(known.mean()) if len(known) else np.nan,

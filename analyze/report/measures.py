@@ -1,7 +1,7 @@
 """What heads look at, what they add to the answer, and what knocking them out costs: the measures of the head map.
 
 looking        the mass columns of `heads`
-contributing   the columns of `contributions`, towards the right answer, see `sign_of`
+contributing   the columns of `contributions`, towards the right answer
 mattering      the effect of knocking out the single head: the loss of lead of the right answer, by job
 """
 

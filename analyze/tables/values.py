@@ -102,22 +102,6 @@ def head_columns(values: Values | Array) -> dict[str, Codes]:
     return {"layer": layer, "head": head}
 
 
-def lead(samples: pd.DataFrame) -> Array:
-    """The logit of the right answer less that of the wrong one, float64 [samples].
-
-    It is above 0 exactly where the likelier option is right. Where a run has no `margin`, it is
-    log(p_right / p_wrong); NaN where it has neither.
-
-    Args:
-        samples: rows of `answered`.
-    """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        odds = np.log(samples["p_yes"].to_numpy(np.float64)) - np.log(samples["p_no"].to_numpy(np.float64))
-    margin = samples["margin"].to_numpy(np.float64)
-    found: Array = sign_of(samples["expected"]) * np.where(np.isnan(margin), odds, margin)
-    return found
-
-
 def observed_samples(heads: Heads) -> pd.DataFrame:
     """The rows of `samples` that were observed, with what they answered.
 
@@ -135,11 +119,3 @@ def observed_samples(heads: Heads) -> pd.DataFrame:
 def answered(samples: pd.DataFrame) -> pd.DataFrame:
     """The rows of `observed_samples` whose right answer is an option; `expected` is int64 there, `right` bool."""
     return samples[samples["expected"].notna()].astype({"expected": int, "right": bool})
-
-
-def sign_of(expected: pd.Series) -> Array:
-    """Towards the right one of two options, float64 [samples]: 1 where the first is right, -1 the second, NaN neither.
-
-    `margin` is the logit of the first minus that of the second, so that this times it is the lead of the right one.
-    """
-    return np.asarray(expected.map({0: 1.0, 1: -1.0}), np.float64)

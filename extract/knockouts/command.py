@@ -26,6 +26,7 @@ from schemas.manifest import IDENTITY_OF_MODEL, ORIGINAL, PACKED
 from schemas.store.identity import changed_observed
 from schemas.store.jobs import job_manifest, job_path, open_job
 from schemas.store.run import Run, open_run
+from schemas.tasks import TASKS
 from schemas.text import counted, listed, short
 
 if TYPE_CHECKING:
@@ -204,7 +205,7 @@ def run_job(
     run, chunk = of.run, of.questions.chunk(settings.num_chunks, settings.chunk_idx)
     check_images(of.questions, chunk)
     removed = HeadSet.of(run.manifest.removed)
-    checkpoint, prompts, answers = load_asked(asked, settings.device, wordings, removed)
+    checkpoint, prompts, answers = load_asked(asked, settings.device, wordings, removed, TASKS[run.manifest.task])
     job = KnockOutJob(
         checkpoint=checkpoint,
         prompts=prompts,

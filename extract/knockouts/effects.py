@@ -8,7 +8,6 @@ import pyarrow as pa
 from scipy import stats
 
 from schemas.store.jobs import Job
-from schemas.tasks import TASKS
 from schemas.text import counted, printable
 
 LARGEST, LEVEL = 10, 0.95
@@ -18,7 +17,7 @@ Array = npt.NDArray[np.float64]
 def largest_effects(job: Job, samples: pa.Table, number: int = LARGEST) -> list[str]:
     """The largest effects of a job, a line each after a line that says what they are; empty if none is known.
 
-    The effect is the mean loss of lead, the logit of the right answer less that of the wrong one. Its unit is the
+    The effect is the mean loss of `lead`. Its unit is the
     image: the interval is that of a ratio of sums over images (Cochran, Sampling Techniques, 1977, section 6.3).
 
     Args:
@@ -28,9 +27,6 @@ def largest_effects(job: Job, samples: pa.Table, number: int = LARGEST) -> list[
         HeadflowError: a part of the job cannot be read.
     """
     names = list(job.settings.knock_outs)
-    right = TASKS[job.run.manifest.task].right
-    towards = {0: 1.0, 1: -1.0, None: np.nan}
-    sign = np.array([towards[right(answer)] for answer in samples["answer"].to_pylist()])
     hashes, ids = (samples[column].to_pylist() for column in ("image_sha256", "sample_id"))
     place: dict[str, int] = {}
     image = np.array([place.setdefault(one or name, len(place)) for one, name in zip(hashes, ids, strict=True)])
@@ -39,8 +35,8 @@ def largest_effects(job: Job, samples: pa.Table, number: int = LARGEST) -> list[
     for path in job.paths:
         part = job.run.read_part(path)
         sample, which = _places(part["sample_id"], rows), _places(part["name"], columns)
-        margin, untouched = (part[column].to_numpy().astype(np.float64) for column in ("margin", "margin_untouched"))
-        effect = sign[sample] * (untouched - margin)
+        lead, untouched = (part[column].to_numpy().astype(np.float64) for column in ("lead", "lead_untouched"))
+        effect = untouched - lead
         known = np.isfinite(effect)
         where = image[sample[known]], which[known]
         np.add.at(sums, where, effect[known])

@@ -18,6 +18,7 @@ from extract.passes.batching import ImageQuestions
 from extract.passes.forward import failure
 from extract.questions.samples import Sample, Skipped, Unusable
 from schemas.errors import HeadflowError
+from schemas.tasks import lead_of
 
 TOLERANCE, TOLERANCE_OF_HALF = 1e-3, 0.1  # of the margin, or of 1
 
@@ -110,12 +111,12 @@ class KnockOutPasses:
                 name: {column: values[number] for column, values in answers.items()}
                 for number, name in enumerate(each.names)
             }
-        columns = ("token", "p_yes", "p_no", "margin")
+        columns = ("token", *self._answers.spelled, "margin")
         together = [torch.stack([found[name][column] for name in self._names], dim=1) for column in columns]
         margins, *answered = (each.tolist() for each in Download(untouched, *together).wait())
         return [
-            self._row(dict(zip(columns, values, strict=True)), margin)
-            for margin, *values in zip(margins, *answered, strict=True)
+            self._row(dict(zip(columns, values, strict=True)), margin, self._answers.right(question.sample.answer))
+            for question, margin, *values in zip(image.questions, margins, *answered, strict=True)
         ]
 
     def _read(self, hidden: Tensor) -> dict[str, Tensor]:
@@ -131,14 +132,15 @@ class KnockOutPasses:
             cap = getattr(self._model.model.config.get_text_config(), "final_logit_softcapping", None)
             return logits if cap is None else cap * torch.tanh(logits / cap)
 
-    def _row(self, answers: dict[str, list[Any]], untouched: float) -> dict[str, list[Any]]:
-        """The columns of one question; null where a margin is not finite."""
+    def _row(self, answers: dict[str, list[Any]], untouched: float, right: int | None) -> dict[str, list[Any]]:
+        """The columns of one question, whose right option this is; null where a margin is not finite."""
         finite = [abs(margin) < float("inf") for margin in answers["margin"]]
         values = {
             "margin": answers["margin"],
             "margin_untouched": [untouched] * len(finite),
-            "p_yes": answers["p_yes"],
-            "p_no": answers["p_no"],
+            "lead": [_lead(margin, right) for margin in answers["margin"]],
+            "lead_untouched": [_lead(untouched, right)] * len(finite),
+            **{column: answers[column] for column in self._answers.spelled},
             "prediction": [self._spell(token) for token in answers["token"]],
         }
         return {
@@ -174,3 +176,8 @@ class KnockOutPasses:
                     setting="model_path",
                 )
             self._compared = self._compared or before is not None
+
+
+def _lead(margin: float, right: int | None) -> float | None:
+    """The lead of the right one of two options."""
+    return lead_of((margin, 0.0), right, margin)

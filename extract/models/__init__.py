@@ -7,5 +7,5 @@ transformers_model    a model of transformers, observed
 llava/                LLaVA's checkpoints as released, and the original package
 weights/, fingerprint files that hold weights, and what does not fit; what tells weights apart
 self_check            two forward passes before a run
-answers, transfer     logits -> prediction, p_yes, p_no, margin; copies to and from the device
+answers, transfer     logits -> prediction, margin, lead; copies to and from the device
 """

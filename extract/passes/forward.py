@@ -169,7 +169,8 @@ class Passes:
         batch, inputs = self._checkpoint.uploader.send(pack(prompts), pixels)
         readers = [maker.begin(batch, pixels) for maker in self.makers]
         (logits, _, hidden), made = read_pass(self._checkpoint.forward, batch, inputs, readers)
-        results = {"finite": torch.isfinite(logits).all(dim=-1), **self.answers.read(logits, hidden), **made}
+        answers = self.answers.read(logits, hidden) | {"option_logits": self.answers.option_logits(hidden)}
+        results = {"finite": torch.isfinite(logits).all(dim=-1), **answers, **made}
         sent = [batch, inputs, *(reader.sent for reader in readers)]
         return Launched(images, list(results), Download(*results.values()), sent)
 
@@ -185,7 +186,7 @@ class Passes:
             values: dict[str, Any] = {
                 "image_sha256": image.sha256,
                 **question.prompt.counts(),
-                **self.answers.row(result),
+                **self.answers.row(result, question.sample.answer),
             }
             grids: dict[str, np.ndarray] = {}
             for maker in self.makers:

@@ -17,10 +17,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AnswerTokens:
-    """The two tokens that the margin compares, yes first: their ids, and their texts as the vocabulary spells them."""
+    """The first tokens of two answers, which the margin compares.
+
+    Attributes:
+        ids: of the tokens.
+        texts: of the tokens, as the vocabulary spells them.
+        options: the answers.
+    """
 
     ids: list[int]
     texts: list[str]
+    options: list[str]
 
     def manifest_fields(self) -> dict[str, Any]:
         """The fields of a run's manifest that they are."""
@@ -116,7 +123,7 @@ class PromptFormat:
         return builder
 
     def answer_tokens(self, prompts: Prompts, words: Sequence[str]) -> AnswerTokens:
-        """The first tokens of two answers, the yes and the no, after the prompts of a run.
+        """The first tokens of two answers after the prompts of a run.
 
         Raises:
             HeadflowError: they are the same token, one answer has no token of its own, or they are other tokens after
@@ -135,15 +142,15 @@ class PromptFormat:
         return of_first
 
     def _answer_tokens(self, prompts: PromptBuilder, words: Sequence[str]) -> AnswerTokens:
-        yes, no = (prompts.answer_token(word) for word in words)
-        texts: list[str] = self.tokenizer.convert_ids_to_tokens([yes, no])
-        if yes == no:
+        ids = [prompts.answer_token(word) for word in words]
+        texts: list[str] = self.tokenizer.convert_ids_to_tokens(ids)
+        if len(set(ids)) < len(ids):
             raise HeadflowError(
                 f"the answers {short(words[0])} and {short(words[1])} begin with one token after the prompt, "
                 f"{short(texts[0])}, so that its logit cannot tell them apart: name two other words",
                 setting="answer_tokens",
             )
-        return AnswerTokens([yes, no], texts)
+        return AnswerTokens(ids, texts, list(words))
 
     def _try_tokenizer(self) -> None:
         try:

@@ -4,9 +4,18 @@ A model that thinks first, or whose template ends in `<think>`, begins with anot
 `p_no` are then of a token that is no answer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.files.locations import Location
+from schemas.files.ranges import SLACK
+from schemas.store.run import Run
+from schemas.tasks import TASKS, lead_of
+from schemas.text import counted, listed
+from schemas.validation.limits import differs
 
 LITTLE = 0.01  # of the probability
 MOST = 0.5  # of the samples
@@ -35,3 +44,32 @@ def _yes_and_no(tokens: Sequence[str]) -> bool:
     """Whether two tokens spell yes and no, or begin to."""
     texts = sorted((token.strip(" ▁Ġ").lower() for token in tokens), reverse=True)
     return all(word.startswith(text) for word, text in zip(("yes", "no"), texts, strict=False))
+
+
+def check_options(run: Run, path: Location, samples: pa.Table) -> Iterator[str]:
+    """That each option has a logit, and that `margin` and `lead` are the differences of logits that they should be.
+
+    In a copy without answers, `lead` is not compared.
+    """
+    task = TASKS[run.manifest.task]
+    columns = ("sample_id", "answer", "options", "option_logits", "margin", "lead")
+    rows = samples.select(columns).filter(pc.is_valid(samples["options"])).to_pylist()
+    unlike = [
+        row["sample_id"]
+        for row in rows
+        if None in (logits := row["option_logits"] or [None]) or len(row["options"]) != len(logits)
+    ]
+    if unlike:
+        yield f"{path}: `options` and `option_logits` are not one logit for each option of {listed(unlike)}"
+        return
+    right = [task.right_of(row["options"], row["answer"]) for row in rows]
+    first = [0 if len(row["options"]) == 2 else None for row in rows]
+    for name, places in (("margin", first), ("lead", right)):
+        known = [each for each in zip(rows, places, strict=True) if name == "margin" or each[0]["answer"] is not None]
+        sizes = np.array([max(1.0, *map(abs, row["option_logits"])) for row, _ in known])
+        found = np.array([row[name] for row, _ in known], np.float64)
+        expected = np.array([lead_of(row["option_logits"], place) for row, place in known], np.float64)
+        if wrong := int((np.isnan(found) != np.isnan(expected)).sum()):
+            yield f"{path}: `{name}` is null, or not, in {counted(wrong, 'row')} against `options` and `answer`"
+        error = (found - expected)[~np.isnan(found - expected)] / sizes[~np.isnan(found - expected)]
+        yield from differs(path, f"`{name}`", "is not the difference of `option_logits`", error, 0.0, SLACK)

@@ -11,6 +11,7 @@ from schemas.columns import OK, REASONS, SKIPPED, TABLES
 from schemas.files.locations import Location
 from schemas.store.run import MANIFEST, Run
 from schemas.text import listed
+from schemas.validation.answers import check_options
 from schemas.validation.limits import TOLERANCE, outside
 from schemas.validation.parts import PartTask, each_part
 from schemas.validation.values import check_sum
@@ -76,6 +77,7 @@ def _wrong_values(
     if unknown:
         yield f"{path}: `prompt` names wordings that {MANIFEST} does not have: {listed(sorted(unknown))}"
     yield from outside(path, content, run.columns("samples"))
+    yield from check_options(run, path, content)
     observed = content.filter(pc.equal(content["status"], OK))
     for table in run.grids:
         if missing := [name for name in TABLES[table].fills if observed[name].null_count]:

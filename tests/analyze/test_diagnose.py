@@ -166,18 +166,16 @@ def test_the_surest_wrong_answers_come_first_with_what_stands_out():
     samples = pd.DataFrame(
         {
             "sample_id": range(40), "category": "OCR", "difficulty": None, "image": "x", "question": "?",
-            "answer": "Yes", "prediction": "Yes", "expected": 0, "right": True, "margin": np.nan,
-            "p_yes": 0.9, "p_no": 0.1,
+            "answer": "Yes", "prediction": "Yes", "expected": 0, "right": True, "lead": 2.0,
         }
     )  # fmt: skip
     samples.loc[[3, 7], ["prediction", "right"]] = ["No", False]
-    samples.loc[3, ["p_yes", "p_no"]] = [0.2, 0.8]
-    samples.loc[7, ["p_yes", "p_no"]] = [0.1, 0.9]
+    samples.loc[[3, 7], "lead"] = [-1.5, -2.5]
     masses = pd.DataFrame({"q2v": random.normal(0.5, 0.01, 40), "a2v": random.normal(0.5, 0.01, 40)})
     masses.loc[7, "q2v"] = 0.4
     found = worst_samples(samples, masses)
     assert found["sample_id"].tolist() == [7, 3]
-    assert found["lead"].tolist() == pytest.approx([np.log(0.1 / 0.9), np.log(0.2 / 0.8)])
+    assert found["lead"].tolist() == [-2.5, -1.5]
     assert found["stands_out"][0].startswith("q2v -")
 
 

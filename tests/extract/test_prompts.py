@@ -13,7 +13,7 @@ from extract.models import loading
 from schemas.columns import FLOW_NAMES
 from schemas.store.run import open_run
 from schemas.validation.run import validate
-from tests.support.runs import read_tables
+from tests.support.runs import apart, read_tables
 from tests.support.shards import hub_rows, write_shards
 
 SHORT, YES = "\nAnswer the question using a single word or phrase.", "\nYes or no?"
@@ -78,10 +78,9 @@ def assert_equal(found, own, name):
     assert worst <= 2e-6
     assert set(samples.pop("prompt")) == {name}
     assert expected_samples.pop("prompt").isna().all()
-    floats = ["p_yes", "p_no", "margin"]
-    others = samples.drop(columns=floats).astype({"sample_id": str})
-    assert others.equals(expected_samples.drop(columns=floats).astype({"sample_id": str}))
-    assert np.abs(samples[floats] - expected_samples[floats]).max(axis=None) <= 1e-5
+    (others, numbers), (expected_others, expected_numbers) = map(apart, (samples, expected_samples))
+    assert others.astype({"sample_id": str}).equals(expected_others.astype({"sample_id": str}))
+    assert np.abs(numbers - expected_numbers).max() <= 1e-5
 
 
 def test_another_system_message_and_template(asked):

@@ -27,7 +27,7 @@ from schemas.errors import HeadflowError
 from schemas.store.run import open_run
 from schemas.validation.run import validate
 from tests.support.pictures import JPEG, READABLE, png
-from tests.support.runs import read_tables
+from tests.support.runs import apart, read_tables
 from tests.support.tiny_llava import make_checkpoint
 
 ROW = {"question_id": "q", "image_file": "good.png", "question": "Is it red?", "answer": "Yes", "category": "OCR"}
@@ -85,6 +85,8 @@ def test_the_two_answers_are_swapped(tmp_path, extract, extracted, capsys):
     found, expected = (pd.read_parquet(run / "samples") for run in (tmp_path / "run", extracted))
     assert np.abs(found["margin"] + expected["margin"]).max() <= 1e-6
     assert expected["margin"].std() > 1e-3
+    assert np.abs(found["lead"] - expected["lead"]).max() <= 1e-6  # the right answer is the same
+    assert found["options"].map(list).tolist() == [["No", "Yes"]] * len(found)
     contradictions, answered = count_contradictions(open_run(tmp_path / "run"))
     difference = found["p_yes"] - found["p_no"]
     assert (contradictions, answered) == (((difference * found["margin"]) < 0).sum(), len(found))
@@ -110,7 +112,7 @@ def test_a_first_token_that_is_no_answer_is_said_early_and_at_the_end(tmp_path, 
 def test_a_run_of_before_there_were_margins_is_read(tmp_path, extracted):
     run = shutil.copytree(extracted, tmp_path / "run")
     for part in (run / "samples").iterdir():
-        pq.write_table(pq.read_table(part).drop_columns("margin"), part)
+        pq.write_table(pq.read_table(part).drop_columns(["margin", "options", "option_logits", "lead"]), part)
     content = json.loads((run / "run.json").read_text())
     kept = {name: value for name, value in content.items() if not name.startswith("answer_token")}
     (run / "run.json").write_text(json.dumps(kept))
@@ -166,9 +168,9 @@ def test_batches_and_sequences_change_no_number(tmp_path, extract, extracted, fl
     keys = ["sample_id", "category", "layer", "head"]
     assert heads[keys].equals(expected[keys])
     assert np.abs(heads.drop(columns=keys) - expected.drop(columns=keys)).max(axis=None) <= 5e-6
-    floats = ["p_yes", "p_no", "margin"]
-    assert samples.drop(columns=floats).equals(expected_samples.drop(columns=floats))
-    assert np.abs(samples[floats] - expected_samples[floats]).max(axis=None) <= 1e-5
+    (others, numbers), (expected_others, expected_numbers) = map(apart, (samples, expected_samples))
+    assert others.equals(expected_others)
+    assert np.abs(numbers - expected_numbers).max() <= 1e-5
     run = open_run(tmp_path / "run")
     manifest, (session,) = run.manifest, run.ledgers[0].sessions
     assert session.batch_size == flags.get("batch_size", 1)

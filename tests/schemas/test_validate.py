@@ -27,6 +27,30 @@ from tests.support.runs import (
 )
 
 
+@pytest.fixture
+def with_options(tmp_path):
+    return write_run(tmp_path / "run", tables=["contributions"])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("lead", 9.0, "`lead` is not the difference of `option_logits` in 1 row"),
+        ("lead", None, "`lead` is null, or not, in 1 row against `options` and `answer`"),
+        ("margin", 9.0, "`margin` is not the difference of `option_logits` in 1 row"),
+        ("answer", "No", "`lead` is not the difference of `option_logits` in 1 row"),
+        ("answer", "a cat", "`lead` is null, or not, in 1 row"),
+        ("options", ["Yes"], "`options` and `option_logits` are not one logit for each option of OCR/0"),
+        ("option_logits", [1.0, None], "`options` and `option_logits` are not one logit for each option of OCR/0"),
+        ("option_logits", [1.0, float("nan")], "`option_logits` is not finite in 1 row"),
+    ],
+)
+def test_options_margin_and_lead_fit(with_options, name, value, says):
+    assert list(validate(with_options)) == []
+    rewrite(with_options, "samples", lambda content: put(content, name, 0, value))
+    assert says in "\n".join(validate(with_options))
+
+
 def test_a_valid_run(made_up):
     assert list(validate(made_up)) == []
 

@@ -92,7 +92,7 @@ def made_up(random: np.random.Generator, world: World, models: int):
             "category": np.repeat(NAMES[: world.categories], 2 * world.images), "status": "ok",
             "answer": np.where(yes, "Yes", "No"), "p_yes": 0.5, "p_no": 0.5, "prompt": None,
             "difficulty": np.repeat(random.choice(DIFFICULTIES, number), 2),
-            "margin": np.where(yes, 1, -1) * (1 + np.repeat(random.gumbel(0, 1, number), 2) - np.euler_gamma),
+            "lead": 1 + np.repeat(random.gumbel(0, 1, number), 2) - np.euler_gamma,
         }
     )  # fmt: skip
     return samples, right

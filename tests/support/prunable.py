@@ -133,6 +133,8 @@ def measure(
         rows = {
             "margin": [None if no else float(y * value) for value, no in zip(left, gone, strict=True)],
             "margin_untouched": [None if no else each["margin"] for no in gone],
+            "lead": [None if no else float(value) for value, no in zip(left, gone, strict=True)],
+            "lead_untouched": [None if no else y * each["margin"] for no in gone],
             "p_yes": [0.5] * len(said),
             "p_no": [0.5] * len(said),
             "prediction": [None if no else word for word, no in zip(said, gone, strict=True)],

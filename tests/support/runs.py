@@ -1,8 +1,9 @@
 """Made-up runs of any size from a seed, with the shapes of MME and LLaVA, without a model."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 from schemas.columns import CONTRIBUTIONS, FLOW_NAMES, LAYERS, MAPS, OF_LAST, PARTITIONS, PARTS
 from schemas.manifest import EXTRACTED, Manifest, Session
 from schemas.store.writer import RunWriter
+from schemas.tasks import TASKS, lead_of
 from tests.support.maps import made_up
 
 PART = "part-00000-00000.parquet"
@@ -56,9 +58,25 @@ def manifest(**fields) -> Manifest:
     return Manifest(**(values | fields))
 
 
+class MadeUpWriter(RunWriter):
+    """A writer of rows whose options and lead follow from their margin."""
+
+    def add(self, sample: Mapping[str, Any], *rest: Any) -> None:
+        super().add(with_lead(sample), *rest)
+
+
+def with_lead(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of `samples` with the options, their logits and the lead that its margin says."""
+    if row.get("margin") is None or "lead" in row:
+        return dict(row)
+    options, logits = ["Yes", "No"], [row["margin"], 0.0]
+    lead = lead_of(logits, TASKS["mme"].right_of(options, row.get("answer")), row["margin"])
+    return {"options": options, "option_logits": logits, "lead": lead, **row}
+
+
 def start(path: Path, samples: int, *, fields: dict | None = None, **options) -> RunWriter:
     """A writer of a made-up run; `fields` are those of its manifest."""
-    return RunWriter(path, manifest(**(fields or {})), Session(device="cpu"), samples=samples, **options)
+    return MadeUpWriter(path, manifest(**(fields or {})), Session(device="cpu"), samples=samples, **options)
 
 
 def sample(number: int, category: str) -> dict:
@@ -137,6 +155,14 @@ def write_run(
 def read_tables(run: Path) -> list[pd.DataFrame]:
     """The tables `heads` and `samples` of a run."""
     return [pd.read_parquet(run / table) for table in ("heads", "samples")]
+
+
+def apart(samples: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+    """Rows of `samples` of observed samples without what was computed of answers, and that, [samples, numbers]."""
+    names = ["p_yes", "p_no", "margin", "lead"]
+    numbers = np.column_stack([samples[names].to_numpy(float), np.stack(samples["option_logits"])])
+    others = samples.drop(columns=[*names, "option_logits"])
+    return others.assign(options=others["options"].map(tuple)), numbers
 
 
 def rewrite(run, table, change):

@@ -73,7 +73,7 @@ def run(tmp_path, monkeypatch):
     return path
 
 
-VALUES = ("margin", "margin_untouched", "p_yes", "p_no")
+VALUES = ("margin", "margin_untouched", "lead", "lead_untouched", "p_yes", "p_no")
 
 
 def card(run, out, *flags):

@@ -151,7 +151,7 @@ def test_other_runs_are_refused_in_one_line(runs, tmp_path, capsys):
     other = write(tmp_path / "other", seed=1, fields=COUNTERFACTUAL | {"dtype": "float16"})
     assert "the dtype of" in refusal(capsys, run, "--without", other)
     unmeasured = write(tmp_path / "unmeasured", seed=1, fields=COUNTERFACTUAL, margins=False)
-    assert "has no margins: extract it again" in refusal(capsys, run, "--without", unmeasured)
+    assert "lacks `lead`: extract it again" in refusal(capsys, run, "--without", unmeasured)
     edit_manifest(other, dtype=None, images="upside down")
     assert "images is 'upside down', not one of original" in refusal(capsys, run, "--without", other).replace('"', "'")
     weights = write(tmp_path / "weights", seed=1, fields=COUNTERFACTUAL)

@@ -99,7 +99,7 @@ def test_a_job_is_read_part_by_part(tmp_path, monkeypatch):
     assert [len(chosen) for chosen, _ in parts] == [5] * 8
     chosen = np.concatenate([chosen for chosen, _ in parts])
     assert sorted(chosen) == list(range(40))
-    for name in ("there", "margin", "untouched", "says"):
+    for name in ("there", "lead", "untouched", "says"):
         np.testing.assert_array_equal(
             np.concatenate([getattr(part, name) for _, part in parts]), getattr(whole, name)[chosen]
         )

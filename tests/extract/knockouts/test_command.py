@@ -65,6 +65,9 @@ def test_the_rows_of_a_job(whole):
     untouched = content.groupby("sample_id", observed=True)["margin_untouched"].first()
     assert (untouched - samples["margin"]).abs().max() <= 1e-5
     assert (content["margin"] - content["margin_untouched"]).abs().max() > 1e-3
+    sign = content["sample_id"].map(samples["answer"].map({"Yes": 1, "No": -1}))
+    assert content["lead"].equals((content["margin"] * sign).astype("float32"))
+    assert content["lead_untouched"].equals((content["margin_untouched"] * sign).astype("float32"))
     assert content["prediction"].notna().all()
     assert content[["p_yes", "p_no"]].to_numpy().min() > 0
     assert list(validate(whole)) == []

@@ -45,16 +45,15 @@ def test_every_spelling_counts(tokenizer):
 
 def test_probabilities(tokenizer, reader):
     logits = torch.zeros(2, len(tokenizer), dtype=torch.float16)
-    yes, no = reader.yes_ids[0], reader.no_ids[0]
+    (yes, *_), (no, *_) = reader.spelled["p_yes"], reader.spelled["p_no"]
     logits[0, yes] = logits[1, no] = 8
     rest = torch.tensor(8.0).exp() + len(tokenizer) - 1
     hidden = torch.zeros(2, len(reader.direction), dtype=torch.float16)
-    answer, other = (
-        reader.row({name: values[index] for name, values in reader.read(logits, hidden).items()}) for index in range(2)
-    )
+    found = reader.read(logits, hidden) | {"option_logits": reader.option_logits(hidden)}
+    answer, other = (reader.row({name: values[index] for name, values in found.items()}, "Yes") for index in range(2))
     assert answer["prediction"] == tokenizer.decode([yes])
-    assert answer["p_yes"] == pytest.approx(float((torch.tensor(8.0).exp() + len(reader.yes_ids) - 1) / rest))
-    assert answer["p_no"] == pytest.approx(float(len(reader.no_ids) / rest))
+    assert answer["p_yes"] == pytest.approx(float((torch.tensor(8.0).exp() + len(reader.spelled["p_yes"]) - 1) / rest))
+    assert answer["p_no"] == pytest.approx(float(len(reader.spelled["p_no"]) / rest))
     assert other["prediction"] == tokenizer.decode([no])
     assert other["p_no"] > 0.5 > other["p_yes"]
     assert answer["margin"] == other["margin"] == 0
@@ -79,6 +78,21 @@ def test_a_margin_in_half_precision_has_no_steps(checkpoint_path, dtype):
     assert logits[:, [yes, no]].abs().max() > 8
     wrong = (steps - expected).abs().max()
     assert wrong > 100 * (margin - expected).abs().max()
+    options = reader.option_logits(hidden)
+    expected = hidden.double() @ rows[[yes, no]].T
+    assert (options - expected).abs().max() <= 1e-5 * float(expected.abs().max())
+    for answer, sign in (("Yes", 1), ("no.", -1)):
+        found = {
+            "token": torch.tensor(yes),
+            "p_yes": 0.5,
+            "p_no": 0.5,
+            "margin": margin[0],
+            "option_logits": options[0],
+        }
+        row = reader.row(found, answer)
+        assert row["lead"] == sign * float(margin[0])
+        assert (row["options"], row["option_logits"]) == (["Yes", "No"], options[0].tolist())
+    assert reader.row(found, "a cat")["lead"] is None
 
 
 def test_a_bias_of_the_head_counts(checkpoint_path):
@@ -92,6 +106,7 @@ def test_a_bias_of_the_head_counts(checkpoint_path):
     logits, _, hidden = model.forward(pack([[random_prompt(model, 7)]]), random_pixels(1))
     reader = AnswerReader.of(model, tokens)
     assert float(reader.margin(hidden)) == pytest.approx(float(logits[0, yes] - logits[0, no]), abs=1e-5)
+    assert reader.option_logits(hidden)[0].tolist() == pytest.approx(logits[0, [yes, no]].tolist(), abs=1e-5)
     head.bias = None
     assert float(reader.margin(hidden) - AnswerReader.of(model, tokens).margin(hidden)) == pytest.approx(0.75)
 
