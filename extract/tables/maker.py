@@ -22,7 +22,7 @@ class Maker:
 
     Attributes:
         tables: those that it makes, each with a grid of rows for each sample.
-        values: what a value of each of these tables is called, where one is not finite.
+        values: what a value of a table is called where one is not finite, if it has a name.
     """
 
     values: ClassVar[Mapping[str, str]] = {}
@@ -46,7 +46,8 @@ class Maker:
         for name in self.tables:
             layers = torch.isfinite(found[name]).flatten(1).all(dim=1)
             if not layers.all():
-                return f"{self.values[name]} of layer {int((~layers).nonzero()[0])} is not finite"
+                what = self.values.get(name, f"a value of `{name}`")
+                return f"{what} of layer {int((~layers).nonzero()[0])} is not finite"
         return None
 
     def rows(self, found: Found, pixels: Pixels) -> Rows:
