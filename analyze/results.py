@@ -34,7 +34,7 @@ class Shown:
 
     Attributes:
         title: a line above it.
-        digits: behind the point.
+        digits: after the point.
         bounds: whether the columns `low` and `high` are those of the value ahead of them.
     """
 

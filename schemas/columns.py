@@ -144,7 +144,7 @@ PLACES = (
         "of the image that the model was given, before it is resized; null in a run without maps",
         low=1,
     ),
-    _nullable("image_height", pa.int32(), "pixels", "likewise", low=1),
+    _nullable("image_height", pa.int32(), "pixels", "of that image", low=1),
     _nullable("grid_rows", pa.int32(), "patches", "rows of the grid that maps lie on; null in a run without maps", 1),
     _nullable("grid_columns", pa.int32(), "patches", "columns of that grid", low=1),
     _nullable(
@@ -185,7 +185,7 @@ MAP_COLUMNS = (
         1,
     ),
     _nullable("centre_x", pa.float32(), "of the image's width", "centre of the map, from the left; null as `entropy`"),
-    _nullable("centre_y", pa.float32(), "of the image's height", "likewise, from the top"),
+    _nullable("centre_y", pa.float32(), "of the image's height", "centre of the map, from the top; null as `entropy`"),
     _mass("rest", "attention on image tokens, or parts of them, that lie nowhere on the grid, such as ends of rows"),
     Column(
         MAP,

@@ -78,7 +78,7 @@ class Manifest:
     causal: Annotated[bool | None, "whether no token sees a later one"] = None
     sequences: Annotated[
         str | None,
-        f"`{PACKED}`: questions on one image behind one prefix, or `{SEPARATE}`: each in a sequence of its own",
+        f"`{PACKED}`: questions on one image after one prefix, or `{SEPARATE}`: each in a sequence of its own",
     ] = None
     conv_mode: Annotated[
         str | None, "conversation template of the prompts; null if each of `prompts` names its own"

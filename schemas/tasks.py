@@ -19,7 +19,7 @@ class Task:
         options: the answers on offer where the user names no other words.
         right: the right answer of a question file -> the right option; None: it is none of them, and not scored.
         read: what a model says -> the option that it gives; None: it is none of them, which counts as wrong.
-        paired: whether the score counts the questions about an image also together; without, there is accuracy alone.
+        paired: whether the score counts the questions about an image also together; without, there is only accuracy.
         title: of the table of scores.
         totals: sums of the scores of several categories, by name.
         spelled: columns of `samples` with the probability of a first token that spells a word, in any case: the column

@@ -80,7 +80,7 @@ def _scores_shown(table: "pd.DataFrame", scores: "pd.DataFrame", heads: "Heads",
 
 
 def _behind(value: str, table: "pd.DataFrame") -> "pd.DataFrame":
-    """The table with the bounds of a value behind it."""
+    """The table with the bounds of a value after it."""
     names = [name for name in table if name not in ("low", "high")]
     place = names.index(value) + 1
     return table[[*names[:place], "low", "high", *names[place:]]]

@@ -113,7 +113,7 @@ def _says(column: pa.ChunkedArray, task: Task) -> npt.NDArray[np.int8]:
 def cells(job: Job) -> tuple[str, list[int]] | None:
     """What a job measured one by one, of `UNITS`, and the cell of each knock-out: the layer, or layer x heads + head.
 
-    None where its knock-outs are not single heads, each once and all of the model's, or single layers likewise.
+    None where its knock-outs are not single heads, each once and all of the model's, nor single layers in that way.
     """
     sets, manifest = list(job.settings.sets.values()), job.run.manifest
     if found := head_cells(job) or []:
@@ -140,7 +140,7 @@ def effect_jobs(run: Run, asked: Sequence[str] | None) -> dict[str, Job]:
 
     Args:
         asked: names of jobs, at most one for each unit; None: the only one of each unit, or of several the only one
-            whose kind is `edge`. Of layers, jobs of the kind `skip` alone count.
+            whose kind is `edge`. Of layers, only jobs of the kind `skip` count.
 
     Raises:
         HeadflowError: a job that is asked for measured something else, or there are several to choose from.

@@ -80,7 +80,7 @@ def scored_questions(samples: pd.DataFrame, task: Task = MME) -> pd.DataFrame:
 
 
 def total_name(name: str, categories: Container[str]) -> str:
-    """The name of a row of several categories, told from that of a category: `perception (MME)`, `all (together)`."""
+    """Name a total so that no category has its name: `perception (MME)`, `all (together)` where one would have it."""
     return f"{name} ({'together' if name == ALL else 'MME'})" if name in categories else name
 
 

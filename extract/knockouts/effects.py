@@ -11,7 +11,7 @@ from schemas.store.jobs import Job
 from schemas.text import counted, printable
 
 LARGEST, LEVEL = 10, 0.95
-Array = npt.NDArray[np.float64]
+_Array = npt.NDArray[np.float64]
 
 
 def largest_effects(job: Job, samples: pa.Table, number: int = LARGEST) -> list[str]:
@@ -62,7 +62,7 @@ def _places(column: pa.ChunkedArray, place: Mapping[str, int]) -> npt.NDArray[np
     return np.array([place[name] for name in found.dictionary.to_pylist()])[found.indices.to_numpy()]
 
 
-def _intervals(sums: Array, counts: Array) -> tuple[Array, Array]:
+def _intervals(sums: _Array, counts: _Array) -> tuple[_Array, _Array]:
     """Means and half of the lengths of their intervals, [knock-outs], from sums over images."""
     images = (counts > 0).sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -159,10 +159,10 @@ class KnockOutPasses:
         wrong = (margins - whole).abs().max() > tolerance * max(1.0, float(whole.abs().max()))
         if wrong or not torch.allclose(logits, prefill.logits, rtol=tolerance, atol=tolerance):
             entire = self._growth.whole
-            fewer = "; those that change only tokens behind the image may be"
+            fewer = "; those that change only tokens after the image may be"
             raise HeadflowError(
                 f"this {self._model.prompt_format.family} computes something else when its layers run one by one "
-                f"over {'the whole prompt' if entire else 'the tokens behind the image'} (a margin of "
+                f"over {'the whole prompt' if entire else 'the tokens after the image'} (a margin of "
                 f"{float(margins[0]):.3g}, not {float(whole[0]):.3g}), as where features of the image are added "
                 f"between layers: knock-outs that need this are not supported for "
                 f"it{fewer if entire and self._model.kernel is not None else ''}"

@@ -27,7 +27,7 @@ class AnswerReader:
     Attributes:
         task: what an answer is.
         spelled: by column of `samples`, int64, the tokens whose probabilities it is the sum of, on the device.
-        tokens: the first tokens of the options, two of which the margin compares.
+        tokens: the first tokens of the options; the margin compares two of them.
         rows: float32 [options, width], the unembedding's rows of these tokens, on the device.
         biases: float32 [options], of the unembedding; 0 if it has none.
         direction: float32 [width], the first of `rows` minus the second.

@@ -21,7 +21,7 @@ def choose_batch_size(passes: Passes, prompts: Prompts, groups: Sequence[Sequenc
     """The largest batch that fits into the memory of a GPU, found by trial with a run's longest prompts.
 
     Args:
-        groups: for each image the samples that stand behind one prefix.
+        groups: for each image the samples that stand after one prefix.
     """
     if not passes.on_cuda or not groups:
         return ON_CPU

@@ -10,7 +10,7 @@ from extract.prompts.prompt import Prompt
 from extract.questions.samples import Sample, Skipped
 
 WINDOW = 4  # batches of images that are sorted together: more would pad less, but the first result would come later
-# Questions on one image that count as one image of a window: those behind one prefix, or in sequences of their own
+# Questions on one image that count as one image of a window: those after one prefix, or in sequences of their own
 PACKED_TOGETHER, SEPARATE_TOGETHER = 32, 2
 
 

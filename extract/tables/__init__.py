@@ -5,7 +5,7 @@ residual       `contributions` and `layers`, from the residual stream
 decoder        the modules of a language model that add to its residual stream
 stream         what they add to the last tokens, read while a forward pass runs
 contributions  -> what each head, MLP and the embedding contribute to the margin
-maps           `maps`: whose attention, of which heads, and where the tokens of images lie
+maps           `maps`: whose attention, for what heads, and where the tokens of images lie
 map_reader     attention on image tokens -> maps and their numbers; visual sinks
 chosen_heads   which heads keep their maps
 """
@@ -42,7 +42,7 @@ def find_makers(fields: Mapping[str, Any], checkpoint: "Checkpoint", answers: "A
     """What makes these tables of a model, `fields` of `asked_fields`.
 
     Raises:
-        HeadflowError: the model is built in a way of which one of the tables cannot be made.
+        HeadflowError: one of the tables cannot be made for a model that is built in this way.
     """
     from extract.tables.maps import MapMaker
     from extract.tables.residual import ResidualMaker

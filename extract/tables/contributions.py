@@ -3,7 +3,7 @@
 The margin is linear in the last token's final hidden state `x` once the final norm is frozen, that is, its `rms` taken
 as a number: `margin = x . (g * u) / rms + bias`, with the norm's scale `g` and the difference `u` of the two answers'
 rows of the unembedding. `x` is the sum of all that was added to the residual stream, so the margin is a sum too (direct
-logit attribution: Elhage et al. 2021; Wang et al. 2022, arXiv:2211.00593). A norm on an addition is frozen likewise.
+logit attribution: Elhage et al. 2021; Wang et al. 2022, arXiv:2211.00593). A norm on an addition is frozen too.
 
 A direct contribution is what goes straight from a head to the answer. What goes by way of later layers is not in it:
 that takes knock-outs.
@@ -27,8 +27,8 @@ class Partition:
 
     Attributes:
         heads: [questions, layers, heads, roles].
-        attention: [questions, layers], what each layer's attention adds, biases included; `mlp` likewise.
-        embedding: [questions]; `bias` likewise: that of the projections of heads and of the unembedding.
+        attention: [questions, layers], what each layer's attention adds, biases included; `mlp` too.
+        embedding: [questions]; `bias` too: that of the projections of heads and of the unembedding.
     """
 
     heads: Tensor

@@ -34,7 +34,7 @@ class MapGrids(OnDevice):
     """How image tokens are laid on grids, of each question; grids and tokens are as many as the largest has.
 
     Attributes:
-        tokens: int64 [questions, patches, k], see `extract.images.places.Places`; `shares` float32 likewise.
+        tokens: int64 [questions, patches, k], see `extract.images.places.Places`; `shares` too, float32.
         outside: float32 [questions, tokens].
         centres: float32 [questions, patches, 2], x and y of each patch, of the image's width and height.
         patches: float32 [questions], how many there are.

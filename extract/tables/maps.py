@@ -1,4 +1,4 @@
-"""The table `maps` of a run: whose attention, of which heads, and where the tokens of images lie."""
+"""The table `maps` of a run: whose attention, for what heads, and where the tokens of images lie."""
 
 from collections.abc import Sequence
 from typing import Any

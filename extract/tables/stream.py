@@ -59,7 +59,7 @@ class ResidualStream:
         return states[self._batch.owner, self._batch.last]
 
     def _compare(self, states: Tensor) -> None:
-        """Compare the input of a layer with that of the one before."""
+        """Compare the input of a layer with that of the layer before."""
         length = torch.linalg.vector_norm(states, dim=-1, dtype=torch.float32)
         if self._before is not None and self._length is not None:
             product = (self._before * states).sum(dim=-1, dtype=torch.float32)

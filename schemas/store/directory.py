@@ -58,7 +58,7 @@ def check_directory(path: Location) -> None:
 
 
 def refuse_inside_run(path: Location) -> None:
-    """Raise `HeadflowError` if a run that is to be begun would lie in another one, whose readers would read it too."""
+    """Raise `HeadflowError` for a new run inside an existing one: readers of the outer run would take up its files."""
     if holds_run(path) and not _read_ours(path / MANIFEST).get("parent"):
         return
     parents: Iterable[Location] = path.resolve().parents

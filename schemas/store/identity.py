@@ -20,8 +20,8 @@ def check_same(found: Manifest, asked: Mapping[str, Any], path: Location) -> Non
     """Compare the run in `path` with the one asked for.
 
     Args:
-        asked: fields of the manifest, all or some; those of `DESCRIPTIVE` are not compared. Nor are two names of models
-            that both have no revision: they are paths, which have many spellings; see `check_model`.
+        asked: fields of the manifest, all or some. Those of `DESCRIPTIVE` are not compared, and names of models
+            only if one has a revision: others are paths, which have many spellings; see `check_model`.
 
     Raises:
         HeadflowError: they differ, and the message names the first difference.
@@ -92,7 +92,7 @@ def check_fingerprints(run: Run, weights: str | None, settings: str | None, imag
 
     Args:
         weights: fingerprint of the weights; `None`: not known, and not compared.
-        settings: fingerprint of the model's settings and tokenizer, likewise.
+        settings: fingerprint of the model's settings and tokenizer.
         images: fingerprints of images by name; others are not compared.
 
     Raises:

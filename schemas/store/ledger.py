@@ -177,9 +177,9 @@ def changed_images(before: Mapping[str, str], now: Mapping[str, str]) -> list[st
 
 
 def mostly_other_images(one: Ledger, other: Ledger) -> list[str]:
-    """Names of the images that have a fingerprint in both ledgers and not the same one, if more than half have not.
+    """Names of the images whose fingerprints in two ledgers differ, if these are more than half of the shared ones.
 
-    Fewer are images that were mended between two chunks, so that their samples could be tried again.
+    A few are taken for files that were mended between two chunks, so that their samples could be tried again.
     """
     changed = changed_images(one.images, other.images)
     return changed if len(changed) > len(one.images.keys() & other.images.keys()) / 2 else []

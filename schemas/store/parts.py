@@ -68,7 +68,7 @@ def write_part(run: Run, part: Part, samples: Sequence[Mapping[str, Any]], grids
             (run.path / name).mkdir(exist_ok=True)
             write_table(run.path / name / part.name, content)
     except OSError:
-        for name in tables:  # a table that is read by its folder alone would have rows that others lack
+        for name in tables:  # a table that is read only by its folder would have rows that others lack
             (run.path / name / part.name).unlink(missing_ok=True)
         raise
     part.rows = {name: content.num_rows for name, content in tables.items()}
@@ -149,7 +149,7 @@ def too_few_rows(run: Run, observed: int, table: str = "heads") -> str:
 
 
 class Cells:
-    """Counts rows of one part, of which each sample is to have one for each cell of a grid. Holds a byte for each.
+    """Counts rows of one part: each sample must have one for each cell of a grid. Holds a byte for each cell.
 
     Attributes:
         sizes: the sizes of the grid by axis, such as `layer`, `head`.

@@ -72,7 +72,7 @@ class Run:
 
     @property
     def tables(self) -> tuple[str, ...]:
-        """The tables of which each part has a file; the first one has all samples."""
+        """The tables that each part has a file of; the first one has all samples."""
         return self.grids if self.manifest.job is not None else ("samples", *self.grids)
 
     @property

@@ -39,6 +39,6 @@ def without_thumbnail(run: Run) -> int:
 
 
 def find_thumbnails(run: Location) -> list[Location]:
-    """All thumbnails of a run, and such as are half written."""
+    """All thumbnails of a run, half written ones included."""
     files = [*(run / THUMBNAILS).glob("*.jpg"), *(run / THUMBNAILS).glob(".*.jpg.tmp")]
     return [file for file in files if NAME.fullmatch(file.name.removeprefix(".").removesuffix(".tmp"))]

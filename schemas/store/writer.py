@@ -1,6 +1,6 @@
 """Writes runs: samples go in one by one, parts come out whole.
 
-A ledger names a part once all of its files are there, so that readers see complete parts alone. Parts are written in a
+A ledger names a part once all of its files are there, so that readers see only complete parts. Parts are written in a
 thread, while the next one is gathered. An interrupted run is resumed after its last part.
 """
 
@@ -101,7 +101,7 @@ class RunWriter:
             chunk: which of `manifest.num_chunks` this process writes.
             samples_in_run: how many all chunks are asked for; `None`: there is one chunk.
             weights: fingerprint of the weights; `None`: not known.
-            settings: fingerprint of the model's settings and tokenizer, likewise.
+            settings: fingerprint of the model's settings and tokenizer.
             images: fingerprints of images by name.
             history: earlier sessions, of the runs that the samples come from.
             overwrite: remove the run that is in `path`, and nothing else, and start anew.

@@ -330,7 +330,7 @@ def test_what_a_model_with_features_between_its_layers_cannot_do(tmp_path):
     case.model = case.model.with_kernel(lambda _: True)  # as once it is measured to be causal
     image = asked(case, PICTURES[0])
     assert all(isinstance(each, KnockedOut) for each in passes(case, "edge").over([[image]]))
-    says = "one by one over the whole prompt .* those that change only tokens behind the image may be"
+    says = "one by one over the whole prompt .* those that change only tokens after the image may be"
     with pytest.raises(HeadflowError, match=says):
         list(passes(case, "remove").over([[image]]))
 
