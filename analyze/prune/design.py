@@ -165,7 +165,8 @@ class _Draws:
 
 
 def write_design(folder: Path, design: Design, sets: dict[str, HeadSet], tests: Sequence[str]) -> list[Path]:
-    """Write the three files; returns their paths."""
+    """Write the three files into a folder, which is made where it is missing; returns their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
     content = {
         TESTS: "".join(f"{name}\n" for name in tests),
         DESIGN: json.dumps(asdict(design), ensure_ascii=False) + "\n",
