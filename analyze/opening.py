@@ -27,9 +27,9 @@ def opened(run: Location, prompt: str | None = None, **options: Any) -> "Heads":
     heads, warning = open_heads(run, prompt, **options)
     if warning:
         say(f"warning: {warning}", error=True)
-    if {"p_yes", "p_no"} <= set(heads.samples):
-        p_yes, p_no = (heads.samples[name].to_numpy(dtype="float64") for name in ("p_yes", "p_no"))
-        if unanswered := not_answered(p_yes, p_no, heads.run.manifest.answer_tokens):
+    if heads.task.spelled.keys() <= set(heads.samples):
+        spelled = {name: heads.samples[name].to_numpy(dtype="float64") for name in heads.task.spelled}
+        if unanswered := not_answered(spelled, heads.task, heads.run.manifest.answer_tokens):
             say(f"warning: {heads.run.path}: {unanswered}", error=True)
     return heads
 

@@ -18,6 +18,7 @@ from schemas.columns import REASONS
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.store.run import Run
+from schemas.tasks import TASKS
 from schemas.text import counted, one_line, short
 from schemas.validation.answers import not_answered
 
@@ -70,10 +71,10 @@ def too_many_skipped(run: Run) -> str | None:
 
 def not_answered_of(run: Run) -> str | None:
     """A warning if the answers hold next to no probability in most samples of a run, else None; see `not_answered`."""
-    parts = [run.read_part(path, ["p_yes", "p_no"]) for path in run.part_paths("samples")]
+    task = TASKS[run.manifest.task]
+    parts = [run.read_part(path, list(task.spelled)) for path in run.part_paths("samples")]
     table = pa.concat_tables(parts)
-    p_yes, p_no = (table[name].to_numpy() for name in ("p_yes", "p_no"))
-    return not_answered(p_yes, p_no, run.manifest.answer_tokens)
+    return not_answered({name: table[name].to_numpy() for name in task.spelled}, task, run.manifest.answer_tokens)
 
 
 def count_contradictions(run: Run) -> tuple[int, int]:

@@ -55,13 +55,13 @@ class Extractor(Loop):
             HeadflowError: nearly all samples were skipped for one reason; they are taken out of the run again.
             RuntimeError: a sample was lost on the way, neither observed nor skipped; the run stays incomplete.
         """
-        first: list[tuple[float, float]] = []
+        first: list[list[float]] = []
 
         def write(outcome: Outcome) -> None:
             if isinstance(outcome, Observed):
                 writer.add(outcome.record(), outcome.grids, outcome.thumbnail)
                 if len(first) < FIRST:
-                    first.append((outcome.values["p_yes"], outcome.values["p_no"]))
+                    first.append([outcome.values[name] for name in self.passes.answers.spelled])
                     if len(first) == FIRST:
                         self._warn_early(np.array(first))
             else:
@@ -90,8 +90,11 @@ class Extractor(Loop):
         return ended.skipped
 
     def _warn_early(self, found: np.ndarray) -> None:
-        """Say if the answers hold next to no probability in the first samples; `found` is [samples, 2], yes first."""
-        if warning := not_answered(found[:, 0], found[:, 1], self.passes.answers.tokens.texts):
+        """Say if the answers hold next to no probability in the first samples; `found` is [samples, `spelled`]."""
+        answers = self.passes.answers
+        if warning := not_answered(
+            dict(zip(answers.spelled, found.T, strict=True)), answers.task, answers.tokens.texts
+        ):
             print(f"\nwarning: so far, {warning}", file=sys.stderr)
 
 

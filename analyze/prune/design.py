@@ -173,6 +173,7 @@ def write_design(folder: Path, design: Design, sets: dict[str, HeadSet], tests: 
         SETS: "{\n" + ",\n".join(f"{json.dumps(name)}: {json.dumps(each.to_object())}" for name, each in sets.items())
         + "\n}\n",
     }  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
     for name, text in content.items():
         write_text(folder / name, text)
     return [folder / name for name in content]

@@ -4,7 +4,7 @@ A model that thinks first, or whose template ends in `<think>`, begins with anot
 `p_no` are then of a token that is no answer.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from schemas.files.locations import Location
 from schemas.files.ranges import SLACK
 from schemas.store.run import Run
-from schemas.tasks import TASKS, lead_of
+from schemas.tasks import TASKS, Task, lead_of
 from schemas.text import counted, listed
 from schemas.validation.limits import differs
 
@@ -21,29 +21,30 @@ LITTLE = 0.01  # of the probability
 MOST = 0.5  # of the samples
 
 
-def not_answered(p_yes: np.ndarray, p_no: np.ndarray, answer_tokens: Sequence[str] = ()) -> str | None:
+def not_answered(spelled: Mapping[str, np.ndarray], task: Task, answer_tokens: Sequence[str] = ()) -> str | None:
     """A warning if the answers hold less than `LITTLE` in more than `MOST` of the samples; else None.
 
     Args:
-        p_yes: [samples], 0 to 1; NaN where a sample has none. `p_no` too.
-        answer_tokens: the two tokens that `margin` compares; empty if that is not known. `p_yes` and `p_no` say
-            nothing of other words than yes and no.
+        spelled: by column of `Task.spelled`, [samples], 0 to 1; NaN where a sample has none.
+        answer_tokens: the tokens of the options; empty if they are not known. The columns say nothing of other words
+            than those of the task.
     """
-    held = p_yes.astype(np.float64) + p_no.astype(np.float64)
+    held = np.sum([each.astype(np.float64) for each in spelled.values()], axis=0)
     held = held[~np.isnan(held)]
     little = int((held < LITTLE).sum())
-    if little <= MOST * len(held) or not _yes_and_no(answer_tokens):
+    if little <= MOST * len(held) or not _spell(answer_tokens, task.words):
         return None
+    names = " and ".join(f"`{name}`" for name in spelled)
     return (
-        f"`p_yes` and `p_no` together are below {LITTLE:.0%} in {little:,} of {len(held):,} samples: the first token "
+        f"{names} together are below {LITTLE:.0%} in {little:,} of {len(held):,} samples: the first token "
         "is no answer (the model may think first), so `margin`, and what rests on it, does not tell what the model says"
     )
 
 
-def _yes_and_no(tokens: Sequence[str]) -> bool:
-    """Whether two tokens spell yes and no, or begin to."""
-    texts = sorted((token.strip(" ▁Ġ").lower() for token in tokens), reverse=True)
-    return all(word.startswith(text) for word, text in zip(("yes", "no"), texts, strict=False))
+def _spell(tokens: Sequence[str], words: Sequence[str]) -> bool:
+    """Whether tokens spell some words, in any order, or begin to."""
+    texts = sorted(token.strip(" ▁Ġ").lower() for token in tokens)
+    return all(word.startswith(text) for word, text in zip(sorted(words), texts, strict=False))
 
 
 def check_options(run: Run, path: Location, samples: pa.Table) -> Iterator[str]:

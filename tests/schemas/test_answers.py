@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from schemas.tasks import MME
 from schemas.validation.answers import not_answered
 
 HALF, MORE = [0.004] * 2 + [0.2] * 2, [0.004] * 3 + [0.2] * 2
@@ -24,6 +25,6 @@ HALF, MORE = [0.004] * 2 + [0.2] * 2, [0.004] * 3 + [0.2] * 2
 )
 def test_a_warning_where_answers_hold_little_in_more_than_half(p_yes, p_no, tokens, said):
     p_yes = np.array(p_yes)
-    found = not_answered(p_yes, np.full_like(p_yes, p_no), tokens)
+    found = not_answered({"p_yes": p_yes, "p_no": np.full_like(p_yes, p_no)}, MME, tokens)
     assert (found is not None) == said
     assert found is None or "together are below 1% in 3 of 5 samples: the first token is no answer" in found
