@@ -18,6 +18,7 @@ from analyze.statistics.multiplicity import false_discovery_rate
 from analyze.tables.frames import Heads
 from analyze.tables.text_scope import TextScope
 from analyze.tables.values import answered, head_columns, observed_samples, sample_values
+from schemas.tasks import MME, Task
 from schemas.text import counted, listed
 
 NO_DIFFICULTY = "none"
@@ -36,7 +37,7 @@ class Diagnosis:
     """How a model fails. The unit of all intervals is the image; NaN stands where something cannot be told.
 
     Attributes:
-        states: by category and, last, over all: `questions`, `unread` (answers that are neither yes nor no), `images`
+        states: by category and, last, over all: `questions`, `unread` (answers that are no option), `images`
             (with a pair of questions, one with either answer), one column for each of `STATES`, `accuracy` of the
             questions with `low` and `high`, in per cent; `yes_bias`, by how many points more often the answers that
             are yes or no are yes than yes is right, with `bias_low` and `bias_high`, `bias_p` (sign flips of images;
@@ -52,7 +53,8 @@ class Diagnosis:
             `contrast_reliability`.
         why: by flow, why there is no contrast.
         worst: the wrong answers that the model was surest of; see `worst_samples`.
-        left_out: observed questions that do not count, as their right answer is neither yes nor no.
+        left_out: observed questions that do not count, as their right answer is no option.
+        task: what an answer is.
     """
 
     states: pd.DataFrame
@@ -63,6 +65,7 @@ class Diagnosis:
     why: dict[str, str]
     worst: pd.DataFrame
     left_out: int = 0
+    task: Task = MME
 
     def verdict(self) -> list[str]:
         """The result in words, a line each."""
@@ -78,12 +81,12 @@ class Diagnosis:
         ]
         if whole["unread"]:
             lines.append(
-                f"answers: {whole['unread']} of {whole['questions']} are neither yes nor no: they count as wrong, and "
+                f"answers: {whole['unread']} of {whole['questions']} are {self.task.neither}: they count as wrong, and "
                 "not towards a bias"
             )
         if self.left_out:
             more = counted(self.left_out, "more question")
-            lines.append(f"left out: {more}, with a right answer that is neither yes nor no")
+            lines.append(f"left out: {more}, with a right answer that is {self.task.neither}")
         return lines
 
     def _difficulties(self) -> list[str]:
@@ -109,12 +112,12 @@ class Diagnosis:
         for rows, word in ((found[found["yes_bias"] > 0], "often"), (found[found["yes_bias"] < 0], "seldom")):
             if len(rows):
                 named = ", ".join(f"{row['category']} ({row['yes_bias']:+.0f} points)" for _, row in rows.iterrows())
-                lines.append(f"bias: says yes too {word} in {named} (false discovery rate 5%)")
+                lines.append(f"bias: says {self.task.words[0]} too {word} in {named} (false discovery rate 5%)")
         untold = parts.loc[~parts["bias_note"].isin(["", NO_LEAN]), "category"].tolist()
         if tested := len(parts) - len(untold):
             lines = lines or [
-                f"bias: in none of {counted(tested, 'category', 'categories')} does it say yes significantly too "
-                "often, or too seldom"
+                f"bias: in none of {counted(tested, 'category', 'categories')} does it say {self.task.words[0]} "
+                "significantly too often, or too seldom"
             ]
         if untold:
             lines.append(
@@ -125,7 +128,7 @@ class Diagnosis:
 
     def _calibration(self) -> list[str]:
         if self.calibration is None:
-            return ["calibration: cannot be told, as no sample has p_yes and p_no"]
+            return [f"calibration: cannot be told, as no sample has {' and '.join(self.task.spelled)}"]
         return [
             f"calibration: expected error {self.calibration.ece:.3f} (biased upward in small samples), "
             f"Brier score {self.calibration.brier:.3f}"
@@ -158,7 +161,7 @@ class Diagnosis:
 def diagnose(
     heads: Heads, flows: Sequence[str], scope: TextScope, *, resamples: int = RESAMPLES, seed: int = SEED
 ) -> Diagnosis:
-    """Diagnose a run from its samples with a right answer that is yes or no.
+    """Diagnose a run from its samples with a right answer that is an option.
 
     The run is read once. Memory is 4 bytes for each value of all flows, and 8 for each of one.
 
@@ -167,7 +170,7 @@ def diagnose(
 
     Raises:
         HeadflowError: the run cannot be read.
-        ValueError: no observed sample has a right answer that is yes or no.
+        ValueError: no observed sample has such an answer.
     """
     samples = observed_samples(heads)
     known = samples["expected"].notna().to_numpy()
@@ -194,12 +197,13 @@ def diagnose(
     return Diagnosis(
         states=_states(samples, pairs, bootstrap),
         difficulty=_difficulty(samples, bootstrap),
-        calibration=_calibrated(samples),
+        calibration=_calibrated(samples, heads.task),
         contrasts=heads_of_flows.assign(adjusted_p=false_discovery_rate(heads_of_flows["p"].to_numpy(np.float64))),
         reliability=reliability,
         why=why,
         worst=worst_samples(samples, pd.DataFrame(spread)),
         left_out=int((~known).sum()),
+        task=heads.task,
     )
 
 
@@ -290,12 +294,13 @@ def _harder(bootstrap: Bootstrap, one: Sums, other: Sums, *, level: float) -> In
     return Interval(estimate, float(low[0]), float(high[0]))
 
 
-def _calibrated(samples: pd.DataFrame) -> Calibration | None:
-    total = samples["p_yes"] + samples["p_no"]
+def _calibrated(samples: pd.DataFrame, task: Task) -> Calibration | None:
+    first, *_ = task.spelled
+    total = samples[list(task.spelled)].sum(axis=1, skipna=False)
     known = (total > 0).to_numpy()
     if not known.any():
         return None
-    probability = (samples["p_yes"] / total)[known].to_numpy(np.float64)
+    probability = (samples[first] / total)[known].to_numpy(np.float64)
     return calibrate(probability, (samples["expected"] == 0).to_numpy()[known])
 
 

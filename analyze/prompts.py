@@ -52,7 +52,7 @@ class PromptComparison:
             more often answers that are yes or no are yes than yes is right) with `bias_low` and `bias_high`, `bias_p`
             (sign flips of images, maximum over the wordings) and `bias_note`, `unread` (answers that are neither yes
             nor no), and how many pairs of questions are in each of `STATES`. NaN stands where something cannot be told.
-            Empty if no question has a right answer that is yes or no.
+            Empty if no question has a right answer that is an option.
         categories: the same by wording and category, but `bias_p` without a correction; and the MME `score` with
             `score_low` and `score_high`, of categories and of MME's totals.
         best: by wording, best accuracy first: `accuracy`, and `best_in`, the share of resamples in which it is highest.
@@ -62,6 +62,7 @@ class PromptComparison:
             `difference`, `p` (sign flips of images, maximum over the heads of a flow, and by Bonferroni over flows and
             wordings), `significant`.
         floor: below what a difference of masses is one of rounding.
+        task: what an answer is.
     """
 
     names: list[str]
@@ -75,6 +76,7 @@ class PromptComparison:
     pairs: pd.DataFrame
     heads: pd.DataFrame
     floor: float
+    task: Task
 
     def verdict(self) -> list[str]:
         """The result in words, a line each."""
@@ -91,7 +93,7 @@ class PromptComparison:
 
     def _recommendation(self) -> list[str]:
         if self.best.empty:
-            return ["recommendation: cannot be told, as no question has a right answer that is yes or no"]
+            return [f"recommendation: cannot be told, as no question has a right answer that is {self.task.either}"]
         first = self.best.iloc[0]
         rivals = self.pairs[self.pairs["better"] == first["wording"]]
         open_ = rivals[(rivals["adjusted_p"] > SIGNIFICANT) | (rivals["note"] != "")]
@@ -113,12 +115,12 @@ class PromptComparison:
     def _biases(self) -> list[str]:
         rows, lines = self.whole.to_dict("records"), []
         if unread := [f"{row['unread']} of {row['questions']} with {row['wording']}" for row in rows if row["unread"]]:
-            lines.append(f"answers that are neither yes nor no: {', '.join(unread)}")
+            lines.append(f"answers that are {self.task.neither}: {', '.join(unread)}")
         found = [row for row in rows if row["bias_note"] == "" and row["bias_p"] <= SIGNIFICANT]
         for word, sign in (("often", 1), ("seldom", -1)):
             if own := [row for row in found if sign * row["yes_bias"] > 0]:
                 named = ", ".join(f"{row['wording']} ({row['yes_bias']:+.0f} points)" for row in own)
-                lines.append(f"bias: says yes too {word} with {named}")
+                lines.append(f"bias: says {self.task.words[0]} too {word} with {named}")
         if untold := [row["wording"] for row in rows if row["bias_note"] not in ("", NO_LEAN)]:
             lines.append(f"bias: cannot be told with {', '.join(untold)}")
         return lines
@@ -212,6 +214,7 @@ def compare_prompts(
         pairs=_pairs(asked, bootstrap) if bootstrap else pd.DataFrame(columns=PAIRS),
         heads=pd.concat(shifts, ignore_index=True) if shifts else pd.DataFrame(columns=HEADS),
         floor=least,
+        task=heads.task,
     )
 
 
