@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from analyze.commands import COMMANDS
 from analyze.results import Result
 from schemas.commands.settings import settings_of
+from schemas.errors import HeadflowError
 from schemas.files.locations import Location, location
 from schemas.store.run import Run, open_run
-from schemas.text import counted
+from schemas.text import counted, short
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,6 +40,8 @@ class OpenedRun:
         Raises:
             HeadflowError: there is no run, or it cannot be read.
         """
+        if not isinstance(path, str | Location):
+            raise HeadflowError(f"{short(path)} is not a path")
         self.path = location(path) if isinstance(path, str) else path
         self.prompt = prompt
         self._run: Run = open_run(self.path)
@@ -50,7 +53,7 @@ class OpenedRun:
 
         return open_heads(self.path, self.prompt, columns=None)[0].samples
 
-    def heads(self, columns: Sequence[str] | None = None) -> "pd.DataFrame":
+    def heads(self, columns: str | Sequence[str] | None = None) -> "pd.DataFrame":
         """The table `heads`: `sample_id`, `category`, `layer`, `head`, and mass columns.
 
         Args:
@@ -63,6 +66,7 @@ class OpenedRun:
 
         from analyze.tables.frames import check_flows
 
+        columns = [columns] if isinstance(columns, str) else columns
         flows = check_flows(self._run.manifest.flows if columns is None else columns, self._run.manifest)
         names = ["sample_id", "category", "layer", "head", *flows]
         parts = [self._run.read_part(path, names).to_pandas() for path in self._run.part_paths("heads")]
@@ -82,34 +86,44 @@ class OpenedRun:
         return self._found("prompts", settings)
 
     def prune(self, **settings: Any) -> Result:
-        """Which heads or layers can be cut; see `analyze.commands.heads.prune`."""
+        """Which heads or layers can be cut; see `analyze.commands.heads.prune`, which writes sets, then a plan."""
         return self._found("prune", settings)
 
     def maps(self, **settings: Any) -> Result:
         """Where in the image heads look; see `analyze.commands.heads.maps`."""
         return self._found("maps", settings)
 
-    def image(self, without: "OpenedRun", **settings: Any) -> Result:
+    def image(self, without: "OpenedRun | str | Location", **settings: Any) -> Result:
         """What answers owe to the image, from a run of counterfactual images; see `analyze.commands.answers.image`."""
-        return self._found("image", {"without": without.path} | settings)
+        return self._found("image", {"without": _path_of(without)} | settings)
 
-    def compare(self, *others: "OpenedRun", **settings: Any) -> Result:
+    def compare(self, *others: "OpenedRun | str | Location", **settings: Any) -> Result:
         """The run against another one, or the distances of several; see `analyze.commands.compare`."""
-        runs = [self.path, *(other.path for other in others)]
+        runs = [self.path, *map(_path_of, others)]
         return self._found("compare", {"runs": runs} | settings)
 
     def _found(self, command: str, values: dict[str, Any]) -> Result:
         settings, function = COMMANDS[command].load()
         known = {each.name for each in settings_of(settings)}
         own = {name: value for name, value in (("run", self.path), ("prompt", self.prompt)) if name in known}
+        if twice := sorted(own.keys() & values.keys()):
+            raise HeadflowError(f"{', '.join(twice)}: this run, as it was opened, is read; open another one")
         found: Result = function(settings.of_keywords(own | values))
         return found
 
-    def _repr_html_(self) -> str:
+    def __repr__(self) -> str:
         manifest = self._run.manifest
         observed = sum(part.rows["samples"] for part in self._run.parts)
         state = "" if self._run.complete else ", not complete"
         return (
-            f"<p>{escape(str(self.path))}: {escape(str(manifest.model))}, {counted(manifest.layers, 'layer')} of "
-            f"{counted(manifest.heads, 'head')}, {counted(observed, 'sample')}{state}</p>"
+            f"{self.path}: {manifest.model}, {counted(manifest.layers, 'layer')} of {counted(manifest.heads, 'head')}, "
+            f"{counted(observed, 'sample')}{state}"
         )
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(repr(self))}</p>"
+
+
+def _path_of(run: object) -> object:
+    """The path of a run that is opened, or is named by its path; the settings refuse what is none."""
+    return run.path if isinstance(run, OpenedRun) else run

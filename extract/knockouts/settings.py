@@ -76,10 +76,9 @@ class KnockOut(Machine, Chunk):
         super().check()
         asked = [name for name in ("heads", "layers", "sets") if getattr(self, name)]
         if len(asked) != 1:
-            what = " and ".join(asked) if asked else "nothing"
+            what = f"{' and '.join(asked)} are named together" if asked else "nothing is named that is knocked out"
             raise HeadflowError(
-                f"{what} is to be knocked out; name heads, or layers, or a file of sets",
-                setting=asked[-1] if asked else "heads",
+                f"{what}: name heads, or layers, or a file of sets", setting=asked[-1] if asked else "heads"
             )
         if self.overwrite and self.num_chunks > 1:
             raise HeadflowError("overwriting would remove what other chunks have written", setting="overwrite")

@@ -32,6 +32,7 @@ from extract.tables.maps import MapMaker
 from schemas.columns import FLOW_NAMES, MAP, MAP_COLUMNS, MAPS, OF_LAST, UNKNOWN
 from schemas.errors import HeadflowError
 from schemas.manifest import ORIGINAL
+from schemas.text import short
 
 NAMES = [column.name for column in MAP_COLUMNS if column.name not in ("of", MAP)]
 Grid = npt.NDArray[np.float32]
@@ -64,6 +65,9 @@ class Look:
 
     def map(self, layer: int, head: int) -> Grid:
         """Attention of a head on each patch, float32 [rows, columns]."""
+        layers, heads = self.maps.shape[:2]
+        if not (0 <= layer < layers and 0 <= head < heads):
+            raise HeadflowError(f"L{layer}H{head}: the model has {layers} layers x {heads} heads, from 0")
         own: Grid = self.maps[layer, head]
         return own
 
@@ -138,6 +142,8 @@ class Looker:
         Raises:
             HeadflowError: the image or the question cannot be used.
         """
+        if not isinstance(question, str):
+            raise HeadflowError(f"{short(question)} is not a question")
         try:
             picture = (image if isinstance(image, Image.Image) else _read(Path(image))).convert("RGB")
             pixels = self._checkpoint.preprocessor(picture)

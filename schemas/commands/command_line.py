@@ -19,7 +19,7 @@ from cyclopts.exceptions import CycloptsError
 
 from schemas.commands.settings import Setting, Settings, list_of, pair_of, settings_of
 from schemas.errors import HeadflowError
-from schemas.text import printable, short
+from schemas.text import listed, printable, short
 
 HELP = frozenset({"--help", "-h"})
 REPEATED = Parameter(negative=(), allow_repeating=True)  # the last value counts, of lists all
@@ -92,8 +92,8 @@ def run_program(
     for each in commands:
         if each != name:
             app.command(lambda: None, name=each)
-    if command is None:
-        return _called(app, words)
+    if command is None or (default is command and words and not words[0].startswith("-")):
+        return _called(app, words[:1])  # which is no command
 
     def call(*positional: Any, **named: Any) -> int:
         values = {each.name: value for each, value in zip(known, positional, strict=False)} | named
@@ -153,7 +153,9 @@ def _parameter(setting: Setting) -> inspect.Parameter:
     if setting.default is not MISSING:
         annotation |= None  # what is not typed; where pydantic is loaded, cyclopts lets it check that too
     about = Parameter(
-        name=[flag_of(setting)] if setting.keyword else [_metavar(setting)], required=setting.default is MISSING
+        name=[flag_of(setting)] if setting.keyword else [_metavar(setting)],
+        required=setting.default is MISSING,
+        allow_leading_hyphen=pair_of(setting.hint),
     )
     return inspect.Parameter(
         setting.name,
@@ -220,11 +222,36 @@ def _in_order(words: Sequence[str], settings: Sequence[Setting]) -> list[str]:
             flags.append(f"{word}={rest.pop(0) if own else setting.flag.bare}")
         elif setting is not None:
             number = 0 if setting.hint is bool else 2 if pair_of(setting.hint) else 1
-            flags += [word, *rest[:number]]
-            del rest[:number]
+            values, rest = rest[:number], rest[number:]
+            if len(values) < number or any(value.partition("=")[0] in by_flag for value in values):
+                what = "a value" if number == 1 else "two values, with a space between them"
+                raise HeadflowError(f"{word} needs {what}")
+            flags += [f"{word}={values[0]}"] if number == 1 else [word, *values]
         else:
             (flags if word.startswith("-") else others).append(word)
+    given = {flag.partition("=")[0] for flag in flags if flag.startswith("-")}
+    if given <= by_flag.keys():  # else one is not known, which is said first
+        _check_whole([by_flag[flag] for flag in given], others, settings)
     return [*flags, "--", *others] if others else flags
+
+
+def _check_whole(given: Sequence[Setting], others: Sequence[str], settings: Sequence[Setting]) -> None:
+    """Raise `HeadflowError` if a word belongs to no setting, or a setting without a default is not given.
+
+    Args:
+        given: the settings whose flags are typed; `others`: the words beside them.
+    """
+    placed = [each for each in settings if not each.keyword]
+    left = [] if any(list_of(each.hint) for each in placed) else others[len(placed) :]
+    if left:
+        hints = [f"a list has commas: {flag_of(each)} A,B" for each in given if list_of(each.hint)]
+        hints += [f"{flag_of(each)}=VALUE takes one" for each in given if each.flag.bare is not None]
+        raise HeadflowError("; ".join([f"there is no place for {short(left[0])}", *hints]))
+    lacking = [each for each in placed[len(others) :] if each.default is MISSING]
+    lacking += [each for each in settings if each.keyword and each.default is MISSING and each not in given]
+    if lacking:
+        names = [_place_of(each) for each in lacking]
+        raise HeadflowError(f"{listed(names, len(names))} {'is' if len(names) == 1 else 'are'} required")
 
 
 def _as_typed(value: Any, setting: Setting) -> Any:
@@ -242,6 +269,6 @@ def _as_typed(value: Any, setting: Setting) -> Any:
 def _divided(text: str, setting: Setting) -> list[str]:
     """The values in a text that has commas between them."""
     try:
-        return next(csv.reader([text], skipinitialspace=True), []) or [text]
+        return next(csv.reader([text], skipinitialspace=True, strict=True), []) or [text]
     except csv.Error as error:
         raise HeadflowError(f"{short(text)} is no list: {error}", setting=setting.name) from None

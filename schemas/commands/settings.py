@@ -133,7 +133,10 @@ class Settings:
         known = {setting.name for setting in settings_of(cls)}
         if unknown := [name for name in values if name not in known]:
             raise HeadflowError(f"there is no setting {', '.join(unknown)}; there are {', '.join(sorted(known))}")
-        return cls.of(values)
+        try:
+            return cls.of(values)
+        except HeadflowError as error:
+            raise HeadflowError(f"{error.setting}: {error}" if error.setting else str(error)) from None
 
     def recorded(self) -> dict[str, Any]:
         """The values as JSON has them, by name; with `command`, who asked."""

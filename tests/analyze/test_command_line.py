@@ -73,14 +73,14 @@ def test_a_first_token_that_is_no_answer_is_said_by_every_reader_of_answers(tmp_
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("plots --metrics a2v", "RUN requires an argument"),
+        ("plots --metrics a2v", "RUN is required"),
         ("plots RUN --metrics a2v --dpi 9", "9 is not a whole number from 10 to 1200; see --dpi"),
         ("plots RUN --bins x", "x is not a number from"),
-        ("plots RUN OTHER", "Unused Tokens: ['OTHER']"),
-        ("plots RUN --categories OCR count", "Unused Tokens: ['count']"),
+        ("plots RUN OTHER", "there is no place for 'OTHER'"),
+        ("plots RUN --categories OCR count", "there is no place for 'count'; a list has commas: --categories A,B"),
         ("summary --metr t2v RUN", "Unknown option: --metr. Did you mean --metrics?"),
         ("plots RUN --column --two-columns", "pictures have one width; see --two-columns"),
-        ("import-pt FILE", "RUN requires an argument"),
+        ("import-pt FILE", "RUN is required"),
         ("compare RUN", "compare takes two runs or more; give another RUN"),
         ("frobnicate RUN", 'Unknown command "frobnicate"'),
         ("", "there is no command; give one of plots, summary, "),

@@ -24,6 +24,7 @@ def test_its_tables_are_those_of_the_files(path):
     rows = run.heads(["a2v"])
     assert list(rows) == ["sample_id", "category", "layer", "head", "a2v"]
     assert rows["a2v"].tolist() == files["a2v"].tolist()
+    assert run.heads("a2v").equals(rows)
     assert set(run.heads()) == set(files)
     assert run.samples["sample_id"].tolist() == pd.read_parquet(path / "samples")["sample_id"].tolist()
     assert "10 samples" in run._repr_html_()
@@ -53,14 +54,20 @@ def test_every_command_of_a_notebook(path, tmp_path):
 def test_a_wrong_setting_is_refused_as_a_flag_is(path):
     run = open_run(path)
     for settings, says in (
-        ({"seed": -1}, "-1 is not a whole number from 0"),
+        ({"seed": -1}, "seed: -1 is not a whole number from 0"),
+        ({"run": "other"}, "run: this run, as it was opened, is read"),
         ({"colour": 1}, "there is no setting colour"),
         ({"metrics": ["v2t"]}, "image tokens see nothing of the question"),
     ):
         with pytest.raises(HeadflowError, match=says):
             run.diagnose(**settings)
-    with pytest.raises(HeadflowError, match="does not exist"):
-        open_run("nowhere")
+    for path, says in (("nowhere", "does not exist"), (3, "3 is not a path")):
+        with pytest.raises(HeadflowError, match=says):
+            open_run(path)
+    with pytest.raises(HeadflowError, match="runs: 3 is not a path"):
+        run.compare(3)
+    with pytest.raises(HeadflowError, match="nowhere does not exist"):
+        run.image("nowhere")
 
 
 def test_the_packages_are_found_from_any_directory(path, tmp_path):

@@ -99,6 +99,10 @@ def test_it_shows_itself(model, questions):
     expected = [image[place] + int(share * 200) / 255 * (np.array(RED) - image[place])
                 for place, share in zip(places, shares, strict=True)]  # fmt: skip
     assert np.abs(np.array([overlay[place] for place in places]) - expected).max() <= 1
+    with pytest.raises(HeadflowError, match="L9H0: the model has 4 layers x 8 heads, from 0"):
+        found.map(9, 0)
+    with pytest.raises(HeadflowError, match="3 is not a question"):
+        model.look(found.image, 3)
     text = found._repr_html_()
     assert f"(p_yes {found.p_yes:.3f}" in text
     assert text.count("<tr>") == 7
@@ -198,7 +202,10 @@ def test_another_question_is_refused_and_may_overwrite(checkpoint_path, undrawn,
 
 def test_flags_are_its_own(tmp_path, capsys):
     (tmp_path / "image.png").touch()
-    for flags, says in (([], "--model-path requires"), (["--model-path", "x", "--dtype", "y"], "y is not one of auto")):
+    for flags, says in (
+        ([], "--model-path is required"),
+        (["--model-path", "x", "--dtype", "y"], "y is not one of"),
+    ):
         assert main(["look", "--image", str(tmp_path / "image.png"), "--question", "?", *flags]) == 2
         assert says in capsys.readouterr().err
     assert main(["look", "--help"]) == 0

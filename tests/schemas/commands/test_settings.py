@@ -15,7 +15,7 @@ from schemas.files.locations import Location, ObjectPath
 
 
 def capital(text: str) -> str:
-    if not text[:1].isupper():
+    if not text.lstrip("-")[:1].isupper():
         raise ValueError(f"{text} begins with no capital")
     return text
 
@@ -162,6 +162,8 @@ def test_what_is_typed():
     assert typed("--sets", "runs/a").sets == ("each",)
     assert typed("--sets", "all,each", "runs/a").sets == ("all", "each")
     assert typed("--dpi", "10", "runs/a", "--dpi", "20").dpi == 20
+    assert typed("runs/a", "--title", "-A_b", "--metrics", "-x").metrics == ("-x",)
+    assert typed("--range", "-1", "-.5", "runs/a").range == (-1, -0.5)
 
 
 @pytest.mark.parametrize(
@@ -169,12 +171,16 @@ def test_what_is_typed():
     [
         (["draw", "runs/a", "--dpi", "9"], "9 is not a whole number from 10 to 1200; see --dpi"),
         (["draw", ""], "the path is empty; see RUN"),
-        (["draw"], "RUN requires an argument"),
-        (["draw", "runs/a", "stray"], "stray"),
-        (["draw", "runs/a", "--range", "1"], "--range requires 2"),
+        (["draw"], "RUN is required"),
+        (["draw", "runs/a", "stray"], "there is no place for 'stray'$"),
+        (["draw", "--metrics", "a2v", "q2v", "runs/a"], "no place for 'runs/a'; a list has commas: --metrics A,B"),
+        (["draw", "runs/a", "--ray", "auto"], "no place for 'auto'; --ray=VALUE takes one"),
+        (["draw", "runs/a", "--range", "1"], "--range needs two values, with a space between them"),
+        (["draw", "--dpi", "--ray", "runs/a"], "--dpi needs a value"),
+        (["draw", "runs/a", "--metrics", '"a'], "is no list"),
         (["draw", "runs/a", "--batch-sise", "1"], "Did you mean --batch-size"),
         (["draw", "--batch-sise", "1", "runs/a"], "Did you mean --batch-size"),
-        (["draw", "runs/a", "--dpi"], "--dpi requires an argument"),
+        (["draw", "runs/a", "--dpi"], "--dpi needs a value"),
         (["draw", "runs/a", "--bins", ""], "'' is not a number from 0 to 1; see --bins"),
         (["draw", "runs/a", "--metrics", "a\nb"], "is no list: new-line character"),
         (["drew", "runs/a"], 'Unknown command "drew"'),
