@@ -57,11 +57,11 @@ def say_done(done: Done, settings: Extract) -> None:
     written = open_run(settings.output_dir)
     contradictions, answered = count_contradictions(written)
     if contradictions * 100 > answered:
-        yes, no = written.manifest.answer_tokens
+        first, second = written.manifest.answer_tokens
         print(
-            f"warning: `margin` ({short(yes)} against {short(no)}) contradicts `p_yes` and `p_no`, which count every "
-            f"spelling, in {contradictions} of {counted(answered, 'sample')}; name the answers that the model gives "
-            "with --answer-tokens",
+            f"warning: `margin` ({short(first)} against {short(second)}) contradicts `p_yes` and `p_no`, which count "
+            f"every spelling, in {contradictions} of {counted(answered, 'sample')}; name the answers that the model "
+            "gives with --answer-tokens",
             file=sys.stderr,
         )
     if warning := not_answered_of(written):

@@ -91,7 +91,9 @@ class Manifest:
     ] = field(default_factory=dict)
     prompt_suffix: Annotated[str | None, "what was appended to each question; null in a run with `prompts`"] = None
     answer_tokens: Annotated[
-        list[str], "the two tokens that `margin` compares, yes first, as the vocabulary spells them; empty: no `margin`"
+        list[str],
+        "the two tokens that `margin` compares, in the order of `options`, as the vocabulary spells them; empty: no "
+        "`margin`",
     ] = field(default_factory=list)
     answer_token_ids: Annotated[list[int], "the ids of these tokens"] = field(default_factory=list)
     image_preprocessing: Annotated[dict[str, Any], "how images were resized and cropped"] = field(default_factory=dict)

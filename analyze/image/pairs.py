@@ -76,7 +76,7 @@ def pair_runs(run: Heads, without: Heads, *, resamples: int, seed: int) -> Image
 
     Raises:
         HeadflowError: the runs are not such a pair, differ in their models, prompts or images, have no margins, or no
-            question in common whose right answer is yes or no.
+            question in common whose right answer is an option.
     """
     check_pair(run, without)
     pairs = pair_samples(run, without)

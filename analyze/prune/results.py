@@ -119,7 +119,7 @@ def rank_run(
         tests: ids of the samples that test; None: half of the images of each category, by the seed.
 
     Raises:
-        HeadflowError: no right answer is yes or no, no category has two images, or a criterion is not there.
+        HeadflowError: no right answer is an option, no category has two images, or a criterion is not there.
     """
     samples = answered_samples(heads)
     try:

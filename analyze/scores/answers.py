@@ -22,7 +22,7 @@ class AnswerSums(NamedTuple):
     Attributes:
         right: how many are right.
         excess: by how many the answers Yes exceed those that should be.
-        given: how many are yes or no; one that is neither says nothing of a bias, and is not in `excess`.
+        given: how many are an option; one that is none says nothing of a bias, and is not in `excess`.
     """
 
     right: Array
