@@ -10,13 +10,13 @@ import sys
 from analyze.commands import COMMANDS
 from schemas.commands.command_line import run_program
 
-HELP = "Pictures, tables and .pt from a run."
+_HELP = "Pictures, tables and .pt from a run."
 
 
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line and run; returns the exit code."""
     words = sys.argv[1:] if argv is None else argv
-    return run_command(lambda: run_program("python -m analyze", HELP, COMMANDS, words))
+    return run_command(lambda: run_program("python -m analyze", _HELP, COMMANDS, words))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap, Interval
 from analyze.statistics.calibration import Calibration, calibrate
 from analyze.statistics.clusters import Array, Clusters
 from analyze.statistics.contrasts import STATES, contrast_reliability, pair_states, polarity_free_contrast
-from analyze.statistics.intervals import FEW_IMAGES, LEAST, share_interval
+from analyze.statistics.intervals import FEW_IMAGES, FEWEST_IMAGES, share_interval
 from analyze.statistics.multiplicity import false_discovery_rate
 from analyze.tables.frames import Heads
 from analyze.tables.text_scope import TextScope
@@ -22,14 +22,14 @@ from schemas.tasks import MME, Task
 from schemas.text import counted, listed
 
 NO_DIFFICULTY = "none"
-SIGNIFICANT = 0.05
+_SIGNIFICANT = 0.05
 WORST = 20  # samples that are listed
 STANDING_OUT = 2.0  # standard deviations
-ROUNDING = 1e-3  # percentage points: bounds nearer to 0 are 0
+_ROUNDING = 1e-3  # percentage points: bounds nearer to 0 are 0
 NO_COMPARISON = Interval(np.nan, None, None)
 NO_CONTRASTS = pd.DataFrame(columns=["flow", "layer", "head", "contrast", "expected", "p"])
-Sums = tuple[Array, Array]
-NAMED = 3  # masses named for a sample, heads named in the verdict
+_Sums = tuple[Array, Array]
+_NAMED = 3  # masses named for a sample, heads named in the verdict
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Diagnosis:
         planted = self.difficulty[self.difficulty["difficulty"] != NO_DIFFICULTY]
         if planted.empty:
             return []
-        worse = planted[planted["difference_high"] < -ROUNDING].sort_values("difference")
+        worse = planted[planted["difference_high"] < -_ROUNDING].sort_values("difference")
         than = f"`{NO_DIFFICULTY}`" if NO_DIFFICULTY in set(self.difficulty["difficulty"]) else "all others"
         if worse.empty:
             told = planted["difference_high"].notna().any()
@@ -107,7 +107,7 @@ class Diagnosis:
 
     def _biases(self) -> list[str]:
         parts = self.states[:-1]
-        found = parts[(parts["bias_p"] <= SIGNIFICANT) & (parts["bias_note"] == "")]
+        found = parts[(parts["bias_p"] <= _SIGNIFICANT) & (parts["bias_note"] == "")]
         lines = []
         for rows, word in ((found[found["yes_bias"] > 0], "often"), (found[found["yes_bias"] < 0], "seldom")):
             if len(rows):
@@ -136,14 +136,14 @@ class Diagnosis:
 
     def _attention(self) -> list[str]:
         lines = [f"attention, {flow}: cannot be told: {why}" for flow, why in self.why.items()]
-        found = self.contrasts[self.contrasts["adjusted_p"] <= SIGNIFICANT]
+        found = self.contrasts[self.contrasts["adjusted_p"] <= _SIGNIFICANT]
         if self.contrasts.empty:
             return lines
         if found.empty:
             flows = ", ".join(f"{flow}{self._reliability(flow)}" for flow in self.contrasts["flow"].unique())
             return [*lines, f"attention does not tell failures from successes here: no head of {flows} differs"]
         for flow, rows in found.groupby("flow", sort=False):
-            first = rows.sort_values("p").head(NAMED)
+            first = rows.sort_values("p").head(_NAMED)
             named = ", ".join(
                 f"L{row['layer']}H{row['head']} ({row['contrast']:.2f}, expected {row['expected']:.2f})"
                 for _, row in first.iterrows()
@@ -255,7 +255,7 @@ def _difficulty(samples: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
         share = share_interval(bootstrap, *sides[0])
         row = {"difficulty": name, "questions": int(chosen.sum())} | share.columns("accuracy", "low", "high", scale=100)
         harder = (
-            NO_COMPARISON if name == NO_DIFFICULTY else _harder(bootstrap, *sides, level=1 - SIGNIFICANT / len(names))
+            NO_COMPARISON if name == NO_DIFFICULTY else _harder(bootstrap, *sides, level=1 - _SIGNIFICANT / len(names))
         )
         rows.append(
             row | harder.columns("difference", "difference_low", "difference_high", scale=100) | {"note": harder.why}
@@ -264,7 +264,7 @@ def _difficulty(samples: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["difficulty", *columns])
 
 
-def _harder(bootstrap: Bootstrap, one: Sums, other: Sums, *, level: float) -> Interval:
+def _harder(bootstrap: Bootstrap, one: _Sums, other: _Sums, *, level: float) -> Interval:
     """By how much accuracy in one group of questions exceeds that in another, within the categories that have both.
 
     Categories with one image are left out, as nothing varies within them.
@@ -286,7 +286,7 @@ def _harder(bootstrap: Bootstrap, one: Sums, other: Sums, *, level: float) -> In
         draws += sign * (bootstrap.ratios_by_category(right, asked, inside) @ weights)
     sizes = [int(((asked > 0) & inside).sum()) for _, asked in (one, other)]
     differ = [int(((asked > right) & inside).sum()) for right, asked in (one, other)]
-    if min(sizes) < FEW_IMAGES or max(differ) < LEAST:
+    if min(sizes) < FEW_IMAGES or max(differ) < FEWEST_IMAGES:
         return Interval(
             estimate, None, None, f"cannot tell: {counted(min(sizes), 'image')}, {max(differ)} with a wrong answer"
         )
@@ -338,4 +338,4 @@ def worst_samples(samples: pd.DataFrame, masses: pd.DataFrame, number: int = WOR
 
 def _standing_out(off: pd.Series) -> str:
     far = off[np.isfinite(off) & (off.abs() > STANDING_OUT)]
-    return ", ".join(f"{flow} {value:+.1f}" for flow, value in far.loc[far.abs().nlargest(NAMED).index].items())
+    return ", ".join(f"{flow} {value:+.1f}" for flow, value in far.loc[far.abs().nlargest(_NAMED).index].items())

@@ -32,7 +32,7 @@ from schemas.store.writer import RunWriter
 from schemas.text import SampleIds, one_line, short, storable
 from schemas.validation.limits import TOLERANCE_OF_HALF
 
-FLOWS = {"t2v": "text_to_visual", "v2t": "visual_to_text"}
+_FLOWS = {"t2v": "text_to_visual", "v2t": "visual_to_text"}
 EARLIER = "no-system"  # the text scope of the earlier tool
 HELD = re.compile(r"safe_globals\(\[([\w.]+)")  # where torch names what it does not load
 
@@ -66,7 +66,7 @@ def export_records(heads: Heads, scope: TextScope, path: Path) -> int:
     if heads.manifest.images != ORIGINAL:
         raise HeadflowError(f"{heads.run.path} is of {heads.manifest.images} images, which records do not say")
     torch = _torch()
-    values = np.stack(list(sample_values(heads, list(FLOWS), scope).values()), axis=-1)
+    values = np.stack(list(sample_values(heads, list(_FLOWS), scope).values()), axis=-1)
     observed = heads.observed.to_numpy()
     imported = heads.run.manifest.source == IMPORTED
     records = [
@@ -96,7 +96,7 @@ def _id(sample: Any, *, imported: bool) -> str:
 
 def _head_dicts(values: np.ndarray) -> dict[str, dict[int, float]]:
     """One layer of a record, from float64 [heads, 2]."""
-    columns = dict(zip(FLOWS.values(), values.T, strict=True))
+    columns = dict(zip(_FLOWS.values(), values.T, strict=True))
     columns["total"] = values.sum(axis=1)
     return {name: dict(enumerate(column.tolist())) for name, column in columns.items()}
 
@@ -195,7 +195,7 @@ def _flows(record: Any, where: str, shape: tuple[int, ...] | None = None) -> np.
     try:
         values = np.array(
             [
-                [[layer[name][head] for name in FLOWS.values()] for head in range(len(layer[FLOWS["t2v"]]))]
+                [[layer[name][head] for name in _FLOWS.values()] for head in range(len(layer[_FLOWS["t2v"]]))]
                 for layer in layers
             ],
             np.float64,
@@ -209,6 +209,6 @@ def _flows(record: Any, where: str, shape: tuple[int, ...] | None = None) -> np.
     bad = np.argwhere(~((values >= -TOLERANCE_OF_HALF) & (values <= 1 + TOLERANCE_OF_HALF)))
     if len(bad):
         layer, head, flow = bad[0]
-        name = list(FLOWS.values())[flow]
+        name = list(_FLOWS.values())[flow]
         raise HeadflowError(f"{where}, layer {layer}, head {head}: {name} is {values[layer, head, flow]}, not in 0..1")
     return values.astype(np.float32)

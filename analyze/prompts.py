@@ -28,14 +28,14 @@ from schemas.errors import HeadflowError
 from schemas.tasks import Task
 from schemas.text import counted, listed
 
-SIGNIFICANT = 0.05
-NAMED = 3  # heads named in the verdict
-MEASURES = (
+_SIGNIFICANT = 0.05
+_NAMED = 3  # heads named in the verdict
+_MEASURES = (
     *("questions", "images", "accuracy", "low", "high", "lead", "lead_low", "lead_high"),
     *("yes_bias", "bias_low", "bias_high", "bias_p", "bias_note", "unread", *STATES),
 )
 PAIRS = ["better", "worse", "difference", "low", "high", "adjusted_p", "note"]
-HEADS = ["wording", "flow", "layer", "head", "baseline", "value", "difference", "p", "significant"]
+_HEADS = ["wording", "flow", "layer", "head", "baseline", "value", "difference", "p", "significant"]
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class PromptComparison:
             return [f"recommendation: cannot be told, as no question has a right answer that is {self.task.either}"]
         first = self.best.iloc[0]
         rivals = self.pairs[self.pairs["better"] == first["wording"]]
-        open_ = rivals[(rivals["adjusted_p"] > SIGNIFICANT) | (rivals["note"] != "")]
+        open_ = rivals[(rivals["adjusted_p"] > _SIGNIFICANT) | (rivals["note"] != "")]
         sure = f"highest in {first['best_in']:.0%} of the resamples of images"
         if len(open_):
             names = listed([str(name) for name in open_["worse"]])
@@ -116,7 +116,7 @@ class PromptComparison:
         rows, lines = self.whole.to_dict("records"), []
         if unread := [f"{row['unread']} of {row['questions']} with {row['wording']}" for row in rows if row["unread"]]:
             lines.append(f"answers that are {self.task.neither}: {', '.join(unread)}")
-        found = [row for row in rows if row["bias_note"] == "" and row["bias_p"] <= SIGNIFICANT]
+        found = [row for row in rows if row["bias_note"] == "" and row["bias_p"] <= _SIGNIFICANT]
         for word, sign in (("often", 1), ("seldom", -1)):
             if own := [row for row in found if sign * row["yes_bias"] > 0]:
                 named = ", ".join(f"{row['wording']} ({row['yes_bias']:+.0f} points)" for row in own)
@@ -130,7 +130,7 @@ class PromptComparison:
         groups = self.heads.groupby(["wording", "flow"], sort=False)
         for (wording, flow), rows in groups:
             moved = rows[rows["significant"]]
-            first = moved.loc[moved["difference"].abs().nlargest(NAMED).index]
+            first = moved.loc[moved["difference"].abs().nlargest(_NAMED).index]
             heads = ", ".join(
                 f"L{row['layer']}H{row['head']} ({row['difference']:+.3f})" for _, row in first.iterrows()
             )
@@ -201,7 +201,7 @@ def compare_prompts(
                     seed=seed,
                     tests=len(flows) * (len(names) - 1),
                 ).table
-                shifts.append(found.rename(columns={"a": "baseline", "b": "value"}).assign(wording=name)[HEADS])
+                shifts.append(found.rename(columns={"a": "baseline", "b": "value"}).assign(wording=name)[_HEADS])
     return PromptComparison(
         names=names,
         baseline=baseline,
@@ -212,7 +212,7 @@ def compare_prompts(
         categories=_each(partial(_categories, task=heads.task), asked, bootstrap),
         best=_best(asked, bootstrap) if bootstrap else pd.DataFrame(),
         pairs=_pairs(asked, bootstrap) if bootstrap else pd.DataFrame(columns=PAIRS),
-        heads=pd.concat(shifts, ignore_index=True) if shifts else pd.DataFrame(columns=HEADS),
+        heads=pd.concat(shifts, ignore_index=True) if shifts else pd.DataFrame(columns=_HEADS),
         floor=least,
         task=heads.task,
     )
@@ -286,7 +286,7 @@ def _measures(samples: pd.DataFrame, bootstrap: Bootstrap) -> Callable[[npt.NDAr
             | {"unread": int(unread[images].sum())}
             | {state: int((states == state).sum()) for state in STATES}
         )
-        return {name: found[name] for name in MEASURES}
+        return {name: found[name] for name in _MEASURES}
 
     return measures
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Figures = Iterable[tuple[str, Callable[[], Figure]]]  # by file name without its suffix, each drawn in its turn
 
-NAMED = 3  # files that are named one by one
+_NAMED = 3  # files that are named one by one
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def _write(found: Result, settings: "PictureSettings") -> list[Path]:
 
 def _named(files: Sequence[Path], found: Result) -> str:
     """Which files were written: their names, or how many and where."""
-    if len(files) <= NAMED:
+    if len(files) <= _NAMED:
         return ", ".join(map(str, files))
     numbers = {"table": len(found.tables), "picture": len(files) - len(found.tables)}
     return f"{' and '.join(counted(number, what) for what, number in numbers.items() if number)} in {found.folder}"

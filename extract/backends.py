@@ -13,7 +13,7 @@ from extract.settings import AUTO, PACKAGE, TRANSFORMERS, Extract, Model
 from extract.tables import asked_fields, find_makers
 from schemas.errors import HeadflowError
 from schemas.jobs.head_sets import NOTHING, HeadSet
-from schemas.manifest import ORIGINAL, PACKED, SWAP, Session
+from schemas.manifest import ORIGINAL, PACKED, SWAPPED, Session
 from schemas.tasks import MME, Task
 
 if TYPE_CHECKING:
@@ -123,13 +123,13 @@ def load_asked(
     """
     with packages(settings.backend):
         from extract.models.answers import AnswerReader
-        from extract.models.self_check import check_model
+        from extract.models.self_check import check_observation
         from extract.models.weights.parts import remove
 
     checkpoint = load_checkpoint(settings, device)
     prompts = find_prompts(checkpoint.prompt_format, wordings, settings)
     for builder in prompts.builders.values():
-        checkpoint = check_model(checkpoint, builder)
+        checkpoint = check_observation(checkpoint, builder)
     tokens = checkpoint.prompt_format.answer_tokens(prompts, settings.answer_tokens)
     if outside := removed.outside(checkpoint.layers, checkpoint.heads):
         raise HeadflowError(f"the plan {outside}", setting="plan")
@@ -172,7 +172,7 @@ def load_extractor(
         groups = questions.by_image() if packed else [[sample] for sample in questions.samples]
         batch_size = choose_batch_size(passes, prompts, groups)
     images, counterfactual = settings.images, None
-    if images not in (ORIGINAL, SWAP):
+    if images not in (ORIGINAL, SWAPPED):
         counterfactual = Counterfactual.of(images, checkpoint)
     return Extractor(
         checkpoint=checkpoint,

@@ -35,7 +35,7 @@ class ReaderEnded(HeadflowError):
     """A worker process that reads images ended before its time: killed, for instance where memory ran out."""
 
 
-class Outcome(Protocol):
+class _Outcome(Protocol):
     """What became of a sample."""
 
     @property
@@ -43,7 +43,7 @@ class Outcome(Protocol):
         """The sample."""
 
 
-AnOutcome = TypeVar("AnOutcome", bound=Outcome)
+AnOutcome = TypeVar("AnOutcome", bound=_Outcome)
 
 
 class Bar(Protocol):
@@ -61,7 +61,7 @@ def progress_bar(total: int, initial: int) -> AbstractContextManager[Bar]:
     return tqdm(total=total, initial=initial, unit="sample", dynamic_ncols=True, disable=None)
 
 
-Batches = Iterable[list[ImageQuestions] | Skipped]
+_Batches = Iterable[list[ImageQuestions] | Skipped]
 Window = list[list[Sample]]  # the samples about each of some images
 
 
@@ -126,7 +126,7 @@ class Loop:
         self,
         questions: QuestionSet,
         done: frozenset[str],
-        over: Callable[[Batches], Iterator[AnOutcome | Skipped]],
+        over: Callable[[_Batches], Iterator[AnOutcome | Skipped]],
         write: Callable[[AnOutcome | Skipped], None],
     ) -> Ended:
         """Give each sample that is not done its outcome, with a progress bar.
@@ -221,7 +221,7 @@ class Loop:
             yield image
 
 
-def until_stopped(made: Batches, stop: StopRequest, first: str) -> Iterator[list[ImageQuestions] | Skipped]:
+def until_stopped(made: _Batches, stop: StopRequest, first: str) -> Iterator[list[ImageQuestions] | Skipped]:
     """Batches up to a stop request, but one at least: so each start brings a run on, however early it is stopped.
 
     Args:

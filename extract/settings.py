@@ -23,7 +23,7 @@ from schemas.workers.tasks import LOCAL
 
 OUTPUT_DIR = "mme_attention_observation"  # as users of the earlier tool know it
 TRANSFORMERS, PACKAGE = "transformers", "llava"  # the backends
-QUESTION = "question"  # whose attention maps are of, beside the last token's
+MAPS_OF_QUESTION = "question"  # whose attention maps are of, beside the last token's
 AUTO: Literal["auto"] = "auto"
 MOST_WORKERS = 8  # processes that read images, unless more are asked for
 

@@ -77,17 +77,17 @@ CROSSINGS = (
     _mass("t2v", "attention of all text tokens on the image: mean over queries of the sum over keys"),
     _mass("v2t", "attention of image tokens on all text: mean over queries of the sum over keys"),
 )
-NOTES = {"v2v": "; in causal models not summed, but what the other four leave of 1"}
+_NOTES = {"v2v": "; in causal models not summed, but what the other four leave of 1"}
 PARTITIONS = {
     group.short: tuple(
-        _mass(name, f"attention of {group.meaning} on `{role.name}`{NOTES.get(name, '')}")
+        _mass(name, f"attention of {group.meaning} on `{role.name}`{_NOTES.get(name, '')}")
         for role in ROLES
         for name in [f"{group.short}2{role.short}"]
     )
     for group in QUERY_GROUPS
 }
-FLOWS = CROSSINGS + tuple(column for partition in PARTITIONS.values() for column in partition)
-FLOW_NAMES = tuple(column.name for column in FLOWS)
+_FLOWS = CROSSINGS + tuple(column for partition in PARTITIONS.values() for column in partition)
+FLOW_NAMES = tuple(column.name for column in _FLOWS)
 DEFAULT_FLOWS = ("t2v", "v2t")  # that are read where no others are asked for
 
 
@@ -415,7 +415,7 @@ CONTRIBUTIONS, LAYERS, MAPS = "contributions", "layers", "maps"
 TABLES = {
     table.name: table
     for table in (
-        Table("heads", ("layer", "head"), KEYS + FLOWS, sums=SUMS_OF_MASSES),
+        Table("heads", ("layer", "head"), KEYS + _FLOWS, sums=SUMS_OF_MASSES),
         Table("samples", (), SAMPLES, sums=(PARTS_OF_MARGIN,)),
         Table(
             CONTRIBUTIONS,
@@ -442,7 +442,7 @@ EXTRAS = tuple(table.name for table in TABLES.values() if table.axes)[1:]  # tha
 def heads_columns(flows: Iterable[str]) -> tuple[Column, ...]:
     """The columns of `heads` in a run that has these mass columns (all 17, or the two of an imported run)."""
     wanted = set(flows)
-    return KEYS + tuple(column for column in FLOWS if column.name in wanted)
+    return KEYS + tuple(column for column in _FLOWS if column.name in wanted)
 
 
 def fits(found: pa.DataType, column: Column) -> bool:

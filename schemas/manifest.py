@@ -23,7 +23,7 @@ PACKED, SEPARATE = "packed", "separate"
 TEXT_SCOPES = ("all", "no-system")
 CROP, PAD, AS_CHECKPOINT = ASPECTS = ("crop", "pad", "checkpoint")  # how non-square images are preprocessed
 # Which images the model was given
-ORIGINAL, BLANK, SWAP, NOISE, SHUFFLE = IMAGES = ("original", "blank", "swap", "noise", "shuffle")
+ORIGINAL, BLANK, SWAPPED, NOISE, SHUFFLE = IMAGES = ("original", "blank", "swap", "noise", "shuffle")
 INDICES, ROWS = 2**15, 2**31  # most layers or heads, as `layer` and `head` are int16; most samples
 # Fields that say which model answers, and how it is asked
 IDENTITY_OF_MODEL = (
@@ -100,7 +100,7 @@ class Manifest:
     images: Annotated[
         str,
         f"what the model was given in place of each image: `{ORIGINAL}` (the image), `{BLANK}` (the mean colour), "
-        f"`{SWAP}` (another image of the category), `{NOISE}`, or `{SHUFFLE}` (its patches in another order)",
+        f"`{SWAPPED}` (another image of the category), `{NOISE}`, or `{SHUFFLE}` (its patches in another order)",
     ] = ORIGINAL
     question_file: Annotated[str | None, "the question file, or the imported file"] = None
     question_file_sha256: Annotated[

@@ -12,7 +12,7 @@ from analyze.commands import COMMANDS
 from analyze.commands.legacy import RECORDS
 from analyze.published.verify import TOLERANCES
 from extract.knockouts.settings import KnockOut
-from extract.look.command import Look
+from extract.look.command import LookSettings
 from extract.models.families import FAMILIES
 from extract.settings import Extract
 from schemas.commands.command_line import flag_of
@@ -26,7 +26,7 @@ PLACES = (*READMES, "schemas", "extract", "analyze", "data")
 
 
 @pytest.mark.parametrize("readme", READMES)
-@pytest.mark.parametrize("settings", [Extract, KnockOut, Look])
+@pytest.mark.parametrize("settings", [Extract, KnockOut, LookSettings])
 def test_every_setting_is_in(readme, settings):
     text = (ROOT / "extract" / readme).read_text(encoding="utf-8")
     named = [flag_of(each) for each in settings_of(settings) if each.keyword]
@@ -46,7 +46,7 @@ def test_every_command_of_analyze_is_in(readme, name):
 
 @pytest.mark.parametrize("readme", READMES)
 def test_defaults_of_extract_are_right(readme):
-    found = [each for kind in (Look, KnockOut, Extract) for each in settings_of(kind)]
+    found = [each for kind in (LookSettings, KnockOut, Extract) for each in settings_of(kind)]
     defaults = {flag_of(each): each.default for each in found if each.keyword}
     text = (ROOT / "extract" / readme).read_text(encoding="utf-8")
     compared = 0

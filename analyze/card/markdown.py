@@ -6,20 +6,20 @@ from collections.abc import Iterable, Sequence
 from schemas.contract import markdown
 from schemas.text import printable
 
-LONGEST = 300  # characters of one text
+_LONGEST = 300  # characters of one text
 SPECIAL = re.compile(r"([\\`*_\[\]|~$#])")
 ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
-def plain(value: object) -> str:
+def plain_text(value: object) -> str:
     """The text of a value on one line, cut if it is long."""
     text = printable(value)
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
 def escaped(value: object) -> str:
     """The text of a value as Markdown shows it, in a line or a cell of a table: neither markup nor HTML."""
-    text = SPECIAL.sub(r"\\\1", plain(value))
+    text = SPECIAL.sub(r"\\\1", plain_text(value))
     return re.sub("[&<>]", lambda found: ENTITIES[found[0]], text)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from analyze.card import words
-from analyze.card.markdown import escaped, plain
+from analyze.card.markdown import escaped, plain_text
 from analyze.card.sections import lacking, origin, samples_section, score_section, settings_section
 from analyze.card.withheld import last_name, model_name, withheld_columns
 from analyze.tables.frames import Heads
@@ -75,7 +75,7 @@ def _rows(run: Run, jobs: Sequence[Job]) -> dict[str, int]:
 
 def _about_order(run: Run) -> str:
     causal = run.manifest.causal
-    return words.UNKNOWN if causal is None else words.CAUSAL if causal else words.BOTH_WAYS
+    return words.UNKNOWN_TEXT if causal is None else words.CAUSAL if causal else words.BOTH_WAYS
 
 
 def _tables(run: Run, rows: dict[str, int], *, with_texts: bool) -> str:
@@ -107,7 +107,7 @@ def front_matter(title: str, rows: Mapping[str, int], categories: Sequence[str],
     except ModuleNotFoundError:
         raise HeadflowError("the card needs huggingface_hub: pip install -e '.[card]'") from None
     fields = DatasetCardData(
-        pretty_name=plain(title),
+        pretty_name=plain_text(title),
         tags=[*TAGS, *(["mme"] if {*PERCEPTION, *COGNITION} <= set(categories) else [])],
         size_categories=[size_category(sum(rows.values()))],
         task_categories=["visual-question-answering"] if with_texts else None,

@@ -29,7 +29,7 @@ from schemas.store.parts import write_table
 from schemas.store.run import MANIFEST, Run
 from schemas.store.thumbnails import THUMBNAILS, find_thumbnails, write_thumbnail
 
-SAMPLES = "samples"
+_SAMPLES = "samples"
 
 
 def publish(run: Run, out: Location, files: Mapping[str, bytes], *, with_texts: bool, overwrite: bool) -> None:
@@ -122,12 +122,12 @@ def _copy_parts(run: Run, out: Location, ledger: Ledger, tables: Sequence[str], 
         for table in tables:
             if table in part.rows:
                 content = run.read_part(run.path / table / part.name)
-                write_table(out / table / part.name, without(content, columns) if table == SAMPLES else content)
+                write_table(out / table / part.name, without(content, columns) if table == _SAMPLES else content)
 
 
 def _copy_thumbnails(run: Run, out: Location) -> None:
     """Copy the thumbnails of images that were observed; their names are hashes, so none leads elsewhere."""
-    parts = [run.read_part(path, ["status", "image_sha256"]) for path in run.part_paths(SAMPLES)]
+    parts = [run.read_part(path, ["status", "image_sha256"]) for path in run.part_paths(_SAMPLES)]
     observed = {row["image_sha256"] for part in parts for row in part.to_pylist() if row["status"] == OK}
     for file in find_thumbnails(run.path):
         if file.stem in observed:
@@ -135,10 +135,10 @@ def _copy_thumbnails(run: Run, out: Location) -> None:
 
 
 FIGURES = "figures"
-SHOWN = ("png", "svg")  # formats that a page shows
-FLOWS = "|".join(map(re.escape, FLOW_NAMES))
-NAME = re.compile(
-    rf"[\w.+-]*_(overall_stacked_hist|layers_stacked_hist(_[vqa])?|layers_head_bars_({FLOWS})|head_map_({FLOWS}))\.({'|'.join(SHOWN)})"
+_SHOWN = ("png", "svg")  # formats that a page shows
+_FLOWS = "|".join(map(re.escape, FLOW_NAMES))
+_NAME = re.compile(
+    rf"[\w.+-]*_(overall_stacked_hist|layers_stacked_hist(_[vqa])?|layers_head_bars_({_FLOWS})|head_map_({_FLOWS}))\.({'|'.join(_SHOWN)})"
 )
 WORDING = re.compile(r"[\w+-]+")  # names of wordings that can name a folder
 
@@ -156,5 +156,5 @@ def find_pictures(heads: Heads) -> dict[str, Path]:
         f"{target}/{file.name}": file
         for target, folder in folders.items()
         for file in sorted(folder.glob("*"))
-        if NAME.fullmatch(file.name) and file.is_file()
+        if _NAME.fullmatch(file.name) and file.is_file()
     }

@@ -17,14 +17,14 @@ from schemas.store.run import Run
 from schemas.tasks import Task
 from schemas.text import counted
 
-FIELDS = (
+_FIELDS = (
     *("source", "model", "revision", "architecture", "format", "dtype", "causal", "removed", "conv_mode"),
     *("system_span", "prompt_suffix", "image_preprocessing", "images", "text_scope", "answer_tokens"),
     *("question_file", "question_file_sha256", "started"),
 )
 OF_SESSIONS = ("device", "kernel", "batch_size", "git_commit")
 CITATION = Path(__file__).parents[2] / "CITATION.cff"
-MOST = 100  # rows of a table of categories
+_MOST = 100  # rows of a table of categories
 PER_CENT = ("accuracy", "accuracy_pairs", "score", "low", "high")
 
 
@@ -32,7 +32,7 @@ def settings_section(run: Run) -> str:
     """The settings of a run and its sessions as tables, with the words of the contract."""
     manifest, text = public_manifest(run, model_name(run)), meanings(type(run.manifest))
     rows = [("layers x heads", f"{manifest.layers} x {manifest.heads}", "of the language model")]
-    rows += [(name, _shown(getattr(manifest, name)), text[name].replace("`", "")) for name in FIELDS]
+    rows += [(name, _shown(getattr(manifest, name)), text[name].replace("`", "")) for name in _FIELDS]
     rows += [(name, value, meaning) for name, value, meaning in _computed(run)]
     parts = [table_of(("setting", "value", "meaning"), [row for row in rows if row[1]])]
     if manifest.prompts:
@@ -96,8 +96,8 @@ def samples_section(heads: Heads) -> str:
     category = samples["category"].astype(str)
     counts = pd.crosstab(category, heads.observed).reindex(columns=[True, False], fill_value=0)
     names = category_order(category.unique())
-    rows = [(name, *map(str, counts.loc[name])) for name in names[:MOST]]
-    more = f"\n\n{len(names) - MOST} more categories are not shown." if len(names) > MOST else ""
+    rows = [(name, *map(str, counts.loc[name])) for name in names[:_MOST]]
+    more = f"\n\n{len(names) - _MOST} more categories are not shown." if len(names) > _MOST else ""
     table = table_of(("category", "observed", "skipped"), rows)
     return f"- {counted(int(heads.observed.sum()), 'sample')} observed{why}\n\n{table}{more}"
 
@@ -133,7 +133,7 @@ def _scores(samples: pd.DataFrame, task: Task) -> str:
         return ""
     both = pd.concat([scores, total_scores(scores, task)])
     found = score_intervals(both, samples, task, seed=SEED)
-    shown = found if len(found) <= MOST else found[~found["category"].isin(scores["category"].iloc[MOST:])]
+    shown = found if len(found) <= _MOST else found[~found["category"].isin(scores["category"].iloc[_MOST:])]
     rows = [[_number(name, value) for name, value in row.items()] for row in shown.to_dict("records")]
     return table_of([str(name) for name in shown.columns], rows)
 

@@ -10,8 +10,8 @@ from schemas.manifest import SUBSET, Manifest
 from schemas.store.ledger import Ledger, Part
 from schemas.store.run import Run
 
-TEXTS = ("question", "answer", "boxes")  # columns of `samples` that are the benchmark's
-PRIVATE = ("detail",)  # those that may name paths
+_TEXTS = ("question", "answer", "boxes")  # columns of `samples` that are the benchmark's
+_PRIVATE = ("detail",)  # those that may name paths
 ON_A_MACHINE = re.compile(
     r"[/\\~.]|[A-Za-z]:|[A-Za-z][A-Za-z0-9+.-]*://"
 )  # how a path begins that is no name on the hub
@@ -19,7 +19,7 @@ ON_A_MACHINE = re.compile(
 
 def withheld_columns(*, with_texts: bool) -> tuple[str, ...]:
     """The columns of `samples` that are null in the copy."""
-    return PRIVATE if with_texts else (*TEXTS, *PRIVATE)
+    return _PRIVATE if with_texts else (*_TEXTS, *_PRIVATE)
 
 
 def without(samples: pa.Table, columns: Sequence[str]) -> pa.Table:

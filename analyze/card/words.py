@@ -18,7 +18,7 @@ CAUSAL = """\
 BOTH_WAYS = """\
 - The model is not causal: some tokens see later ones. Whether image tokens see the question depends on the model;
   `v2q` shows how much attention they pay to it."""
-UNKNOWN = """\
+UNKNOWN_TEXT = """\
 - If the model is causal, as LLaVA is, image tokens see no text after the image. V2T (`v2t`) then says nothing about
   the question, and is mostly the attention sink on the first token, BOS."""
 IMPORTANCE = """\

@@ -25,9 +25,9 @@ def write_card(settings: CardSettings) -> Result:
     """`card`: the copy, and what is left to do before it is uploaded."""
     from analyze.card.page import card
     from analyze.card.publishing import find_pictures, publish
-    from analyze.tables.frames import ANSWERS, IMAGES
+    from analyze.tables.frames import ANSWERS, IMAGE_KEYS
 
-    heads = opened(settings.run, mixed=True, columns=[*IMAGES, *ANSWERS, "reason"])
+    heads = opened(settings.run, mixed=True, columns=[*IMAGE_KEYS, *ANSWERS, "reason"])
     pictures, with_texts = find_pictures(heads), settings.with_texts
     text = card(heads, list(pictures), with_texts=with_texts)
     files = {name: file.read_bytes() for name, file in pictures.items()} | {CARD: text.encode()}

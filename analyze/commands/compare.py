@@ -45,7 +45,7 @@ class CompareSettings(RelatedSettings, ResampleSettings, PictureSettings, FlowSe
             raise HeadflowError("compare takes two runs or more; give another RUN")
 
 
-def compare_runs(settings: CompareSettings) -> Result:
+def _compare_runs(settings: CompareSettings) -> Result:
     """`compare`: the verdict, tables and pictures; of several runs, their distances."""
     from analyze.tables.frames import check_flows
 
@@ -62,9 +62,9 @@ def compare_runs(settings: CompareSettings) -> Result:
 
 def _opened(paths: Sequence[Location], prompt: str | None, workers: Workers) -> "list[Heads]":
     """The runs, in a wording where they have several; one without wordings is taken as it is."""
-    from analyze.tables.frames import ANSWERS, IMAGES, TOKENS, in_wording, wordings
+    from analyze.tables.frames import ANSWERS, IMAGE_KEYS, TOKENS, in_wording, wordings
 
-    columns = [*TOKENS, *IMAGES, *ANSWERS, "question"]
+    columns = [*TOKENS, *IMAGE_KEYS, *ANSWERS, "question"]
     runs = [opened(path, mixed=True, columns=columns, workers=workers) for path in paths]
     if prompt is not None and not any(map(wordings, runs)):
         raise HeadflowError("none of the runs asks in several wordings", setting="prompt")

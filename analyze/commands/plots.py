@@ -27,18 +27,18 @@ if TYPE_CHECKING:
     from analyze.pictures.kinds import Picture
     from analyze.tables.frames import Heads
 
-SHOWN = 20  # letters that are named
+_SHOWN = 20  # letters that are named
 MOST_CATEGORIES = 100  # that get pictures unless they are named
-LEAST = 1e-6  # end of an axis
-SMALLEST, LARGEST = 2, 100  # inches of a picture; a smaller one has no room for its words
+_LEAST = 1e-6  # end of an axis
+SMALLEST, _LARGEST = 2, 100  # inches of a picture; a smaller one has no room for its words
 OF_CONTRIBUTIONS = tuple(column.name for column in CONTRIBUTION_COLUMNS)
-LAYERS = re.compile(r"([0-9]{1,18})(-?)([0-9]{0,18})")
+_LAYERS = re.compile(r"([0-9]{1,18})(-?)([0-9]{0,18})")
 
 
 def layer_ranges(texts: tuple[str, ...]) -> tuple[str, ...]:
     """Numbers and ranges of layers; raises `ValueError` if one is neither."""
     for text in texts:
-        found = LAYERS.fullmatch(text)
+        found = _LAYERS.fullmatch(text)
         if not found or (found[3] and not found[2]):
             raise ValueError(f"{short(text)} is no layer: give numbers and ranges, such as 3, 0-7 or 24-")
     return texts
@@ -58,11 +58,11 @@ class PlotsSettings(PrefixSettings, PictureSettings, FlowSettings, WorkerSetting
     bins: Annotated[tuple[float, ...], "width of bins, or edges"] = (0.05,)
     range: Annotated[tuple[float, float] | None, "of the bins (default: 0 1)", Flag(metavar="LOW HIGH")] = None
     figsize: Annotated[
-        tuple[float, float], "of histograms, inches", Between(SMALLEST, LARGEST), Flag(metavar="W H")
+        tuple[float, float], "of histograms, inches", Between(SMALLEST, _LARGEST), Flag(metavar="W H")
     ] = (8.0, 5.0)
-    ymax: Annotated[float | None, "end of the y axis of histograms (default: fits)", Between(LEAST, 1 / LEAST)] = None
+    ymax: Annotated[float | None, "end of the y axis of histograms (default: fits)", Between(_LEAST, 1 / _LEAST)] = None
     vmax: Annotated[
-        float | None, "end of the scale of bars and maps of attention (default: fits)", Between(LEAST, 1)
+        float | None, "end of the scale of bars and maps of attention (default: fits)", Between(_LEAST, 1)
     ] = None
     layers: Annotated[
         tuple[str, ...] | None,
@@ -161,7 +161,7 @@ def _warnings(pictures: "Sequence[Picture]", names: Sequence[str]) -> list[str]:
 
     found = []
     if letters := undrawable(names):
-        shown = "".join(letters[:SHOWN]) + ("..." if len(letters) > SHOWN else "")
+        shown = "".join(letters[:_SHOWN]) + ("..." if len(letters) > _SHOWN else "")
         code = letters[0].encode("unicode_escape").decode()
         found.append(
             f"no font here has {shown}; pictures have codes in their place, such as {code}; install a font, such as "

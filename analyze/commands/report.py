@@ -23,7 +23,7 @@ from schemas.errors import HeadflowError
 from schemas.files.writing import write_text
 from schemas.store.directory import record_outputs
 
-PACKAGES = ("altair", "jinja2", "vl_convert")
+_PACKAGES = ("altair", "jinja2", "vl_convert")
 MOST_IMAGES = 10_000  # in a page; MME has 1,187
 
 
@@ -42,7 +42,7 @@ def report_run(settings: ReportSettings) -> Result:
     try:
         from analyze.report.page import Choices, make_page
     except ModuleNotFoundError as error:
-        if error.name not in PACKAGES:
+        if error.name not in _PACKAGES:
             raise
         raise HeadflowError(f"the page needs {error.name}: pip install -e '.[report]'") from None
     heads = opened(settings.run, settings.prompt)

@@ -96,10 +96,10 @@ class PictureSettings(Page, FolderSettings):
     def open_files(self) -> AbstractContextManager["FigureFiles"]:
         """Where all pictures of a command are made and written."""
         from analyze.drawing.figures import figure_files
-        from analyze.drawing.page import COLUMN, TWO_COLUMNS, Page
+        from analyze.drawing.page import COLUMN, TWO_COLUMNS, PageSize
 
         width = COLUMN if self.column else TWO_COLUMNS if self.two_columns else None
-        return figure_files(self.dpi, self.format, Page(width, titles=not self.no_title))
+        return figure_files(self.dpi, self.format, PageSize(width, titles=not self.no_title))
 
 
 LONGEST_PREFIX = 80  # bytes: file systems limit names, and a category's name follows it

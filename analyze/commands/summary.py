@@ -34,10 +34,10 @@ def summarise_run(settings: SummarySettings) -> Result:
     from analyze.scores.intervals import score_intervals
     from analyze.scores.mme import mme_scores, total_scores
     from analyze.summary import GROUPS, summarise
-    from analyze.tables.frames import ANSWERS, IMAGES, TOKENS, check_flows
+    from analyze.tables.frames import ANSWERS, IMAGE_KEYS, TOKENS, check_flows
 
     with settings.open_workers() as workers:
-        heads = opened(settings.run, settings.prompt, columns=[*TOKENS, *IMAGES, *ANSWERS], workers=workers)
+        heads = opened(settings.run, settings.prompt, columns=[*TOKENS, *IMAGE_KEYS, *ANSWERS], workers=workers)
         flows = check_flows(settings.metrics, heads.run.manifest)
         scope = heads.scope(settings.text_scope)
         folder = output_folder(settings.output_dir, heads)

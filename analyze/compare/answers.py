@@ -12,11 +12,11 @@ from analyze.scores.images import category_images, image_groups
 from analyze.scores.mme import scored_questions
 from analyze.statistics.bootstrap import Bootstrap
 from analyze.statistics.clusters import Array, Clusters
-from analyze.statistics.intervals import FEW_IMAGES, LEAST, share_interval
+from analyze.statistics.intervals import FEW_IMAGES, FEWEST_IMAGES, share_interval
 from analyze.statistics.multiplicity import false_discovery_rate, sign_flip_maximum
 from analyze.tables.frames import Heads
 
-COLUMNS = (
+_COLUMNS = (
     *("measure", "category", "questions", "images", "a", "a_low", "a_high", "b", "b_low", "b_high"),
     *("difference", "low", "high", "adjusted_p", "note"),
 )
@@ -36,7 +36,7 @@ def compare_answers(a: Heads, b: Heads, pairs: Pairs, *, resamples: int, seed: i
     both = pairs.table[pairs.table["a"].isin(_rows(a, scored[0])) & pairs.table["b"].isin(_rows(b, scored[1]))]
     both = both[~both["other_answer"]]
     if both.empty:
-        return pd.DataFrame(columns=list(COLUMNS))
+        return pd.DataFrame(columns=list(_COLUMNS))
     first, second = (each.loc[heads.samples.index[both[side]]] for each, heads, side in zip(
         scored, (a, b), ("a", "b"), strict=True))  # fmt: skip
     clusters = Clusters.by_name(both["image"], both["category"])
@@ -49,7 +49,7 @@ def compare_answers(a: Heads, b: Heads, pairs: Pairs, *, resamples: int, seed: i
     whole = _whole_pairs(first, second, clusters)
     scores = [_score(name, bootstrap, rights, whole, images) for name, images in category_images(clusters)]
     rows += [row for row in scores if row is not None]
-    return pd.DataFrame(rows)[list(COLUMNS)]
+    return pd.DataFrame(rows)[list(_COLUMNS)]
 
 
 def _rows(heads: Heads, scored: pd.DataFrame) -> list[int]:
@@ -104,8 +104,8 @@ def cannot_tell(difference: Array) -> Sentence | None:
         return Sentence("same")
     if number < FEW_IMAGES:
         return Sentence("few_images", number=number, least=FEW_IMAGES)
-    if differ < LEAST:
-        return Sentence("few_differ", number=differ, least=LEAST)
+    if differ < FEWEST_IMAGES:
+        return Sentence("few_differ", number=differ, least=FEWEST_IMAGES)
     return None
 
 

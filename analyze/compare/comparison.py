@@ -19,7 +19,7 @@ from analyze.tables.text_scope import TextScope
 from analyze.tables.values import Values, observed_rows, sample_values
 from schemas.workers.tasks import HERE, Workers
 
-BINS = 50  # of a distribution
+_BINS = 50  # of a distribution
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def compare_masses(flow: str, a: Values, b: Values, clusters: Clusters) -> Masse
     means = {name: float(values.mean()) for name, values in of_samples.items()}
     row = {"flow": flow, **means, "difference": means["b"] - means["a"], "low": float(low), "high": float(high)}
     tables: dict[str, list[pd.DataFrame]] = {"distributions": [], "profiles": [], "heads": []}
-    edges = np.linspace(0, 1, BINS + 1)
+    edges = np.linspace(0, 1, _BINS + 1)
     for name, values in runs.items():
         layers = values.shape[1]
         counts, _ = np.histogram(np.clip(values, 0, 1), edges)

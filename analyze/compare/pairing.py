@@ -14,7 +14,7 @@ from schemas.errors import HeadflowError
 from schemas.manifest import DESCRIPTIVE, Manifest
 from schemas.text import listed
 
-SESSION = ("device", "kernel", "batch_size")
+_SESSION = ("device", "kernel", "batch_size")
 TABLE_OF = {field: table.name for table in TABLES.values() for field in table.fields}  # fields of one table
 DATA = ("question_file_sha256", "num_chunks", "derived")  # fields of the manifest that say which samples, not how
 
@@ -111,7 +111,7 @@ def differing_settings(a: Heads, b: Heads) -> pd.DataFrame:
         if name not in TABLE_OF or all(TABLE_OF[name] in each.manifest.tables for each in (a, b))
     ]
     pairs = [(name, getattr(a.manifest, name), getattr(b.manifest, name)) for name in names]
-    pairs += [(name, one_of.get(name), other_of.get(name)) for name in SESSION]
+    pairs += [(name, one_of.get(name), other_of.get(name)) for name in _SESSION]
     rows: list[tuple[str, str, str]] = []
     for name, one, other in pairs:
         if isinstance(one, dict) and isinstance(other, dict):

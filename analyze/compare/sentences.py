@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-FILE = Path(__file__).parent / "sentences.toml"
+_FILE = Path(__file__).parent / "sentences.toml"
 LANGUAGES = ("en", "zh")
 JOINED = {"en": ", ", "zh": "、"}  # between the items of a list
 MINUS = "−"
@@ -15,7 +15,7 @@ MINUS = "−"
 @cache
 def templates() -> dict[str, list[str]]:
     """The sentences by name, in the order of `LANGUAGES`."""
-    found: dict[str, list[str]] = tomllib.loads(FILE.read_text(encoding="utf-8"))
+    found: dict[str, list[str]] = tomllib.loads(_FILE.read_text(encoding="utf-8"))
     return found
 
 

@@ -8,13 +8,13 @@ import pandas as pd
 from analyze.compare.heads import WANTED, HeadDifferences
 from analyze.compare.sentences import Sentence
 
-SIGNIFICANT = 0.05
-NAMED = 14  # categories in a sentence: all of MME's
+_SIGNIFICANT = 0.05
+_NAMED = 14  # categories in a sentence: all of MME's
 
 
 def clear(accuracy: pd.DataFrame) -> pd.Series:
     """Whether the accuracy of each category differs significantly; a difference without an interval does not."""
-    return (accuracy["adjusted_p"] <= SIGNIFICANT) & (accuracy["note"] == "")
+    return (accuracy["adjusted_p"] <= _SIGNIFICANT) & (accuracy["note"] == "")
 
 
 def answers_in_words(answers: pd.DataFrame, other_answers: int) -> list[Sentence]:
@@ -38,7 +38,7 @@ def _whole(row: pd.Series) -> Sentence:
             return Sentence("answers_same", why=why, images=row["images"])
         return Sentence("answers_untold", why=why, off=off)
     size = Sentence("answers_size", off=off, low=low, high=high)
-    found = row["adjusted_p"] <= SIGNIFICANT
+    found = row["adjusted_p"] <= _SIGNIFICANT
     name = "answers_alike" if not found else "answers_more" if off > 0 else "answers_less"
     return Sentence(name, size=size)
 
@@ -53,8 +53,8 @@ def _by_category(accuracy: pd.DataFrame) -> list[Sentence]:
     ]
     untold = [row["category"] for _, row in accuracy.iterrows() if row["note"] and row["note"].name != "same"]
     if untold:
-        more = [Sentence("more", number=len(untold) - NAMED)] if len(untold) > NAMED else []
-        named = [*untold[:NAMED], *more]
+        more = [Sentence("more", number=len(untold) - _NAMED)] if len(untold) > _NAMED else []
+        named = [*untold[:_NAMED], *more]
         lines.append(Sentence("categories_untold", some=len(untold), number=number, named=named))
     return lines
 

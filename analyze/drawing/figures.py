@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from analyze.drawing.fonts import fonts
-from analyze.drawing.page import LETTERS, SCREEN, Page, made_for, printed, size_of, titled
-from analyze.drawing.texts import LINE, PAD, fill, letters_for, lines_height, wrap
+from analyze.drawing.page import LETTERS, SCREEN, PageSize, made_for, printed, size_of, titled
+from analyze.drawing.texts import INSET, LINE, fill_rows, letters_for, lines_height, wrap
 from schemas.files.writing import write_whole
 
 LINE_OF_FONT = 1.164  # height of a line of DejaVu Sans, as a share of its letters
@@ -25,12 +25,12 @@ SEABORN = 12  # points of seaborn's labels in its context "notebook"
 
 
 # Text stays text: publishers refuse Type 3 fonts, and a reader wants to search and to edit
-TEXT = {"pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "headflow"}
+_TEXT = {"pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "headflow"}
 PADS = {"axes.labelpad": 4.0, "axes.titlepad": 6.0, "xtick.major.pad": 3.5, "ytick.major.pad": 3.5}  # points
 
 
 @contextmanager
-def style(page: Page = SCREEN) -> Iterator[None]:
+def style(page: PageSize = SCREEN) -> Iterator[None]:
     """The style of all pictures, whatever the user's matplotlibrc says.
 
     Args:
@@ -38,13 +38,13 @@ def style(page: Page = SCREEN) -> Iterator[None]:
     """
     with made_for(page):
         sizes = sns.plotting_context("notebook", font_scale=LETTERS / SEABORN) | PADS
-        look = sns.axes_style("whitegrid") | {name: printed(size) for name, size in sizes.items()} | TEXT
+        look = sns.axes_style("whitegrid") | {name: printed(size) for name, size in sizes.items()} | _TEXT
         with matplotlib.style.context(["default", look | {"font.family": fonts()}]):
             yield
 
 
 @contextmanager
-def figure_files(dpi: int, kind: str, page: Page = SCREEN) -> Iterator["FigureFiles"]:
+def figure_files(dpi: int, kind: str, page: PageSize = SCREEN) -> Iterator["FigureFiles"]:
     """Make figures in the style of all pictures, and write them to files; see `style` and `FigureFiles`."""
     with style(page), FigureFiles(dpi, kind) as files:
         yield files
@@ -64,10 +64,10 @@ def new_figure(size: tuple[float, float], title: str, of: Sequence[str] = (), le
     if not titled():
         return figure
     letters = letters or letters_for(width)
-    lines = [*wrap(title, letters, width - 2 * PAD, 2), *fill(of, letters, width - 2 * PAD)]
+    lines = [*wrap(title, letters, width - 2 * INSET, 2), *fill_rows(of, letters, width - 2 * INSET)]
     figure.suptitle(
         "\n".join(lines),
-        y=1 - PAD / height,
+        y=1 - INSET / height,
         verticalalignment="top",
         size=printed(letters),
         linespacing=LINE / LINE_OF_FONT,
@@ -84,9 +84,9 @@ def figure_below_title(width: float, below: float, title: str, of: Sequence[str]
 def title_height(figure: Figure) -> float:
     """Height of the title of a figure with the room around it, in inches of the layout."""
     if not figure.get_suptitle():
-        return PAD
+        return INSET
     (title,) = (text for text in figure.texts if text.get_text() == figure.get_suptitle())
-    return 2 * PAD + lines_height(figure.get_suptitle().count("\n") + 1, float(title.get_fontsize()) / printed(1))
+    return 2 * INSET + lines_height(figure.get_suptitle().count("\n") + 1, float(title.get_fontsize()) / printed(1))
 
 
 def place_panels(
@@ -97,7 +97,7 @@ def place_panels(
     left: float = 0.8,
     right: float = 0.2,
     bottom: float = 0.6,
-    above: float = PAD,
+    above: float = INSET,
     between: tuple[float, float] = (0.0, 0.0),
     **options: Any,
 ) -> list[Axes]:

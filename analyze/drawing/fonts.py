@@ -6,7 +6,7 @@ from functools import cache
 from matplotlib import font_manager
 
 LATIN = "DejaVu Sans"  # comes with matplotlib; also has Greek, Cyrillic, Arabic and Hebrew
-OTHERS = (
+_OTHERS = (
     "Noto Sans CJK SC",
     "Noto Sans CJK JP",  # matplotlib's name for the file that holds Noto Sans CJK of all languages
     "Noto Sans SC",
@@ -27,7 +27,7 @@ OTHERS = (
 def fonts() -> list[str]:
     """The fonts of all pictures: one for Latin letters, then those for Chinese, Japanese and Korean that are there."""
     installed = {font.name for font in font_manager.fontManager.ttflist}
-    return [LATIN, *(name for name in OTHERS if name in installed)]
+    return [LATIN, *(name for name in _OTHERS if name in installed)]
 
 
 @cache

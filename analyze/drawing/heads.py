@@ -22,7 +22,7 @@ from analyze.statistics.clusters import Array
 
 TICKS = 16  # labels on an axis of layers or heads, at most about
 CLEARER = 1.5  # how many times the colours of a linear scale a logarithmic one must give the middle half of heads
-LOWEST = 1e-3  # lower end of a logarithmic scale, at least, as a share of the highest mean
+_LOWEST = 1e-3  # lower end of a logarithmic scale, at least, as a share of the highest mean
 GREY = "0.82"  # of heads that are left out
 DIVERGING = "RdBu_r"  # of all signed values: blue below the middle, white there, red above
 AROUND = 2.0  # inches around a map
@@ -80,7 +80,7 @@ def colour_scale(means: Array) -> Normalize:
     if lowest == highest:
         return Normalize(0, highest or 1.0)
     linear = Normalize(lowest, highest)
-    logarithmic = LogNorm(max(lowest, LOWEST * highest), highest, clip=True)
+    logarithmic = LogNorm(max(lowest, _LOWEST * highest), highest, clip=True)
     return logarithmic if middle_share(means, logarithmic) >= CLEARER * middle_share(means, linear) else linear
 
 

@@ -11,13 +11,13 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 from matplotlib.patheffects import withStroke
 
-from analyze.maps.grids import Box
+from analyze.maps.grids import GridBox
 from analyze.pictures.overlays import Overlay
 
-STEPS = 256
+_STEPS = 256
 OPAQUE = 0.9  # at the end of the scale; at an even map's attention nothing hides the image
-COLOURS = (0.1, 0.8)  # of the colour map "inferno_r": its ends are hard to tell from white and from black
-BOX = "#0072B2"  # of Okabe and Ito
+_COLOURS = (0.1, 0.8)  # of the colour map "inferno_r": its ends are hard to tell from white and from black
+_BOX = "#0072B2"  # of Okabe and Ito
 GROUND = "0.9"  # around the image, and where it is not there
 OUTSIDE = (0.35, 0.35, 0.35, 0.6)  # over what the model does not read
 PALE = 0.45  # how far grey images are moved towards white, so that colours stand out
@@ -26,15 +26,15 @@ TOPS = (2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)  # ends of the scale
 
 def attention_colours() -> Colormap:
     """Perceptually uniform, the darker the more, safe for colour-blind readers; little attention is transparent."""
-    colours = mpl.colormaps["inferno_r"](np.linspace(*COLOURS, STEPS))
-    colours[:, 3] = OPAQUE * np.linspace(0, 1, STEPS) ** 0.5
+    colours = mpl.colormaps["inferno_r"](np.linspace(*_COLOURS, _STEPS))
+    colours[:, 3] = OPAQUE * np.linspace(0, 1, _STEPS) ** 0.5
     return ListedColormap(colours, "attention")
 
 
 def difference_colours() -> Colormap:
     """Blue below and red above; the nearer to 0, the more transparent."""
-    colours = mpl.colormaps["RdBu_r"](np.linspace(0, 1, STEPS))
-    colours[:, 3] = OPAQUE * np.abs(np.linspace(-1, 1, STEPS)) ** 0.5
+    colours = mpl.colormaps["RdBu_r"](np.linspace(0, 1, _STEPS))
+    colours[:, 3] = OPAQUE * np.abs(np.linspace(-1, 1, _STEPS)) ** 0.5
     return ListedColormap(colours, "difference")
 
 
@@ -70,7 +70,7 @@ def draw_overlay(axes: Axes, overlay: Overlay, colours: Colormap, scale: Normali
     for left, top, right, bottom in overlay.boxes:
         axes.add_patch(
             Rectangle(
-                (left, top), right - left, bottom - top, fill=False, edgecolor=BOX, linewidth=0.9,
+                (left, top), right - left, bottom - top, fill=False, edgecolor=_BOX, linewidth=0.9,
                 path_effects=[withStroke(linewidth=2, foreground="white")],
             )
         )  # fmt: skip
@@ -82,7 +82,7 @@ def draw_overlay(axes: Axes, overlay: Overlay, colours: Colormap, scale: Normali
     return image
 
 
-def _outside(inside: Box, width: float, height: float) -> PathPatch:
+def _outside(inside: GridBox, width: float, height: float) -> PathPatch:
     """What lies outside of a part of an image, shaded."""
     rings = [[(left, top), (right, top), (right, bottom), (left, bottom)] for left, top, right, bottom in
              ((0.0, 0.0, width, height), inside)]  # fmt: skip

@@ -1,7 +1,7 @@
 """The page that pictures are made for.
 
 Pictures are laid out in inches and points as for a screen, with letters of `LETTERS` points. For a page all of it is
-smaller by one factor, so that letters have `PRINTED` points there; `printed` gives the size on the page.
+smaller by one factor, so that letters have `_PRINTED` points there; `printed` gives the size on the page.
 """
 
 from collections.abc import Iterator
@@ -13,12 +13,12 @@ from matplotlib.figure import Figure
 
 LETTERS = 10.8  # points, of titles and labels
 SMALLER = 0.92  # tick labels and legends, as a share of that
-PRINTED = 7.0  # points of `LETTERS` on a page: tick labels then have 6.4
+_PRINTED = 7.0  # points of `LETTERS` on a page: tick labels then have 6.4
 COLUMN, TWO_COLUMNS = 3.3, 6.9  # inches: the width of a paper's column, and of its text
 
 
 @dataclass(frozen=True)
-class Page:
+class PageSize:
     """What pictures are made for.
 
     Attributes:
@@ -30,12 +30,12 @@ class Page:
     titles: bool = True
 
 
-SCREEN = Page()
-_page: ContextVar[Page] = ContextVar("page", default=SCREEN)
+SCREEN = PageSize()
+_page: ContextVar[PageSize] = ContextVar("page", default=SCREEN)
 
 
 @contextmanager
-def made_for(page: Page) -> Iterator[None]:
+def made_for(page: PageSize) -> Iterator[None]:
     """Make pictures for a page."""
     token = _page.set(page)
     try:
@@ -51,13 +51,13 @@ def titled() -> bool:
 
 def printed(size: float) -> float:
     """Inches or points on the page, of those of the layout."""
-    return size if _page.get().width is None else size * PRINTED / LETTERS
+    return size if _page.get().width is None else size * _PRINTED / LETTERS
 
 
 def across(natural: float) -> float:
     """Width of a picture, in inches of the layout: that of the page, or else the natural one."""
     width = _page.get().width
-    return natural if width is None else width * LETTERS / PRINTED
+    return natural if width is None else width * LETTERS / _PRINTED
 
 
 def size_of(figure: Figure) -> tuple[float, float]:

@@ -14,16 +14,16 @@ from analyze.drawing.figures import figure_below_title, new_figure, place_panels
 from analyze.drawing.heads import BAR, draw_head_map, draw_layer_row, map_size
 from analyze.drawing.page import LETTERS, SMALLER, across, panels_across, printed, size_of
 from analyze.drawing.results.signed import signed_figure
-from analyze.drawing.texts import PAD, legend_height, letters_for, lines_height, put_legend
+from analyze.drawing.texts import INSET, legend_height, letters_for, lines_height, put_legend
 from analyze.pictures.kinds import HeadMap, Histogram, LayerBars, LayerHistograms, Panel, Picture, SignedMap
-from analyze.pictures.labels import CROSSINGS, colour, label, target
+from analyze.pictures.labels import CROSSING_FLOWS, colour, label, target
 from analyze.statistics.clusters import Array
 
 GRID_COLUMNS = 8  # layers in a row, at most
 NARROWEST_LAYER = 0.92  # inches
-TWO_COLUMNS = 7.0  # inches of width from which more than two histograms stand in two columns
+_TWO_COLUMNS = 7.0  # inches of width from which more than two histograms stand in two columns
 NEXT_ROW = 0.7  # height that each further row of histograms adds, as a share of the first
-STEPS = (1, 2, 2.5, 5, 10)  # between ticks
+_STEPS = (1, 2, 2.5, 5, 10)  # between ticks
 
 
 def draw(picture: Picture, figsize: tuple[float, float]) -> Figure:
@@ -61,9 +61,9 @@ def _histogram(picture: Histogram, figsize: tuple[float, float]) -> Figure:
     letters = letters_for(width)
     small = letters * SMALLER
     number = len(picture.panels)
-    columns = 2 if number > 2 and width >= TWO_COLUMNS else 1
+    columns = 2 if number > 2 and width >= _TWO_COLUMNS else 1
     rows = math.ceil(number / columns)
-    cell = width / columns - 2 * PAD
+    cell = width / columns - 2 * INSET
     headings = [_heading(panel, number) for panel in picture.panels]
     entries = [[_entry(flow, picture.means[flow]) for flow in panel.bars] for panel in picture.panels]
     above = max(legend_height(texts, head, small, cell) for texts, head in zip(entries, headings, strict=True))
@@ -76,7 +76,7 @@ def _histogram(picture: Histogram, figsize: tuple[float, float]) -> Figure:
         left=left,
         bottom=bottom,
         above=above,
-        between=(left + 0.2, bottom + PAD + above),
+        between=(left + 0.2, bottom + INSET + above),
     )
     for place, (axes, panel) in enumerate(zip(grid, picture.panels, strict=False)):
         bars = draw_stacked_histogram(axes, panel.bars, picture.edges, top=panel.top)
@@ -92,12 +92,12 @@ def _histogram(picture: Histogram, figsize: tuple[float, float]) -> Figure:
 
 def _heading(panel: Panel, number: int) -> str:
     """What a legend says above its entries; nothing where the only panel has T2V and V2T, whose names say it."""
-    return "" if number == 1 and set(panel.bars) <= set(CROSSINGS) else panel.heading
+    return "" if number == 1 and set(panel.bars) <= set(CROSSING_FLOWS) else panel.heading
 
 
 def _entry(flow: str, mean: float) -> str:
     """A column in a legend, with the mean of its values."""
-    return f"{label(flow) if flow in CROSSINGS else target(flow)}, mean {mean:.3f}"
+    return f"{label(flow) if flow in CROSSING_FLOWS else target(flow)}, mean {mean:.3f}"
 
 
 def _layer_histograms(picture: LayerHistograms) -> Figure:
@@ -107,8 +107,8 @@ def _layer_histograms(picture: LayerHistograms) -> Figure:
     columns = panels_across(min(GRID_COLUMNS, number), natural, NARROWEST_LAYER, 1.05, 0.1)
     rows = math.ceil(number / columns)
     flows = list(picture.panels[0].bars)
-    names = [label(flow) if flow in CROSSINGS else target(flow) for flow in flows]
-    above = legend_height(names, "", LETTERS * SMALLER, across(natural) - 2 * PAD) + lines_height(1, LETTERS)
+    names = [label(flow) if flow in CROSSING_FLOWS else target(flow) for flow in flows]
+    above = legend_height(names, "", LETTERS * SMALLER, across(natural) - 2 * INSET) + lines_height(1, LETTERS)
     tall = above + 1.1 * rows + 0.3 * (rows - 1) + 0.65
     figure = figure_below_title(across(natural), tall, picture.title, picture.of)
     grid = place_panels(
@@ -133,9 +133,9 @@ def _layer_histograms(picture: LayerHistograms) -> Figure:
         axes.yaxis.set_major_locator(MaxNLocator(2))
         axes.grid(visible=False, axis="x")
     _remove(grid[number:])
-    figure.supxlabel("Attention value (mass)", size=printed(LETTERS), y=PAD / size_of(figure)[1])
+    figure.supxlabel("Attention value (mass)", size=printed(LETTERS), y=INSET / size_of(figure)[1])
     words = "Density of values" if picture.density else "Share of values"
-    figure.supylabel(words, size=printed(LETTERS), x=PAD / size_of(figure)[0])
+    figure.supylabel(words, size=printed(LETTERS), x=INSET / size_of(figure)[0])
     put_legend(grid[0], [Patch(color=colour(flow)) for flow in flows], names, "", above=lines_height(1, LETTERS))
     return figure
 
@@ -154,9 +154,9 @@ def _layer_bars(picture: LayerBars) -> Figure:
         some = picture.means[first : first + columns]
         draw_layer_row(axes, some, picture.flow, first=first, panels=columns, top=picture.top)
         axes.tick_params(labelbottom=first + columns >= layers)
-        short_tick_labels(axes).yaxis.set_major_locator(MaxNLocator(3, steps=STEPS))
-    figure.supxlabel("Head", size=printed(LETTERS), y=PAD / height)
-    figure.supylabel("Mean attention value", size=printed(LETTERS), x=PAD / width)
+        short_tick_labels(axes).yaxis.set_major_locator(MaxNLocator(3, steps=_STEPS))
+    figure.supxlabel("Head", size=printed(LETTERS), y=INSET / height)
+    figure.supylabel("Mean attention value", size=printed(LETTERS), x=INSET / width)
     return figure
 
 

@@ -15,20 +15,20 @@ from matplotlib.textpath import text_to_path
 from analyze.drawing.fonts import drawable
 from analyze.drawing.page import LETTERS, SMALLER, printed, size_of
 
-PAD = 0.08  # inches between texts
+INSET = 0.08  # inches between texts
 INCH = 72  # points
 LINE = 1.4  # height of a line, as a share of the letters
 HANDLE, HANDLE_PAD, COLUMN_PAD = 1.2, 0.5, 1.2  # widths in a legend, as shares of the letters
 HINTING = 1.06  # by which letters drawn with few dots are wider
 RINGS = 12  # of places around a point, and places on each
-Box = tuple[float, float, float, float]
-LEAST = 6.0  # points
+_Box = tuple[float, float, float, float]
+_LEAST = 6.0  # points
 FULL_WIDTH = 5.0  # inches of a picture that has letters of full size; narrower ones have smaller letters
 
 
 def letters_for(width: float) -> float:
-    """Points of the letters in a picture of so many inches: smaller in narrow ones; of legends `LEAST` or more."""
-    return LETTERS * min(1.0, max(LEAST / SMALLER / LETTERS, width / FULL_WIDTH))
+    """Points of the letters in a picture of so many inches: smaller in narrow ones; of legends `_LEAST` or more."""
+    return LETTERS * min(1.0, max(_LEAST / SMALLER / LETTERS, width / FULL_WIDTH))
 
 
 def lines_height(lines: int, letters: float) -> float:
@@ -66,7 +66,7 @@ def _cut(text: str, kept: int) -> str:
     return f"{drawable(text[: kept - kept // 2])}…{drawable(text[len(text) - kept // 2 :])}"
 
 
-def fill(parts: Iterable[str], letters: float, width: float) -> list[str]:
+def fill_rows(parts: Iterable[str], letters: float, width: float) -> list[str]:
     """Parts of a title joined by commas, on as few lines as they need; a part is never divided."""
     lines: list[str] = []
     for part in parts:
@@ -102,7 +102,7 @@ def legend_columns(labels: Sequence[str], letters: float, width: float) -> int:
 def legend_height(labels: Sequence[str], heading: str, letters: float, width: float) -> float:
     """Height of a legend over a panel, in inches; arguments as for `put_legend`."""
     rows = -(-len(labels) // legend_columns(labels, letters, width))
-    return lines_height(rows + bool(heading), letters) + PAD
+    return lines_height(rows + bool(heading), letters) + INSET
 
 
 def put_legend(
@@ -128,12 +128,12 @@ def put_legend(
     figure = axes.get_figure(root=True)
     assert figure is not None
     across, up = size_of(figure)
-    width, middle = width or across - 2 * PAD, middle or across / 2
+    width, middle = width or across - 2 * INSET, middle or across / 2
     axes.legend(
         handles,
         labels,
         loc="lower center",
-        bbox_to_anchor=(middle / across, axes.get_position().y1 + (above + PAD / 2) / up),
+        bbox_to_anchor=(middle / across, axes.get_position().y1 + (above + INSET / 2) / up),
         bbox_transform=figure.transFigure,
         ncols=legend_columns(labels, letters, width),
         title=heading or None,
@@ -149,7 +149,9 @@ def put_legend(
     )
 
 
-def name_points(axes: Axes, names: Sequence[str], points: npt.NDArray[np.float64], *, radius: float = PAD / 2) -> None:
+def name_points(
+    axes: Axes, names: Sequence[str], points: npt.NDArray[np.float64], *, radius: float = INSET / 2
+) -> None:
     """Write names beside points, each where it lies neither on another name nor on a named point, joined by a line.
 
     Args:
@@ -176,17 +178,17 @@ def name_points(axes: Axes, names: Sequence[str], points: npt.NDArray[np.float64
         )  # fmt: skip
 
 
-def _places(x: float, y: float, wide: float, tall: float, radius: float) -> Iterator[Box]:
+def _places(x: float, y: float, wide: float, tall: float, radius: float) -> Iterator[_Box]:
     """Boxes for a name around a point, the nearest first; `x0, y0, x1, y1` in inches."""
     for ring in range(1, RINGS):
         for turn in range(RINGS):
             angle = 2 * math.pi * turn / RINGS
-            left = x + math.cos(angle) * (radius + PAD / 2 * ring + wide / 2) - wide / 2
-            low = y + math.sin(angle) * (radius + PAD / 2 * ring + tall / 2) - tall / 2
+            left = x + math.cos(angle) * (radius + INSET / 2 * ring + wide / 2) - wide / 2
+            low = y + math.sin(angle) * (radius + INSET / 2 * ring + tall / 2) - tall / 2
             yield left, low, left + wide, low + tall
 
 
-def _covered(box: Box, taken: Sequence[Box], width: float, height: float) -> float:
+def _covered(box: _Box, taken: Sequence[_Box], width: float, height: float) -> float:
     """Area that a box shares with others, and has outside of the panel."""
     inside = max(0.0, min(box[2], width) - max(box[0], 0)) * max(0.0, min(box[3], height) - max(box[1], 0))
     outside = (box[2] - box[0]) * (box[3] - box[1]) - inside

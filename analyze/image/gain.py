@@ -11,8 +11,8 @@ from analyze.scores.intervals import score_intervals
 from analyze.scores.mme import mme_scores, total_name
 from analyze.statistics.intervals import mean_of_images
 
-NAMES = {"a": "without", "a_low": "without_low", "a_high": "without_high"}
-NAMES |= {"b": "accuracy", "b_low": "low", "b_high": "high", "low": "difference_low", "high": "difference_high"}
+_NAMES = {"a": "without", "a_low": "without_low", "a_high": "without_high"}
+_NAMES |= {"b": "accuracy", "b_low": "low", "b_high": "high", "low": "difference_low", "high": "difference_high"}
 SCORES = ("category", "score", "low", "high", "without", "without_low", "without_high")
 SCORE_COLUMNS = [*SCORES, "difference", "difference_low", "difference_high", "note"]
 
@@ -54,7 +54,7 @@ def find_gain(pairs: ImagePairs) -> Gain:
     """What the image brings to the answers of a run."""
     clusters = pairs.clusters
     answers = pairs.answers()
-    accuracy = answers[answers["measure"] == "accuracy"].rename(columns=NAMES).set_index("category")
+    accuracy = answers[answers["measure"] == "accuracy"].rename(columns=_NAMES).set_index("category")
     rows = []
     effects = clusters.sums(pairs.table["effect"].to_numpy(np.float64))
     for name, images in image_groups(clusters):
@@ -83,7 +83,7 @@ def _habits(rows: pd.DataFrame) -> dict[str, float]:
 
 def _scores(pairs: ImagePairs, answers: pd.DataFrame) -> pd.DataFrame:
     """The MME score of both runs on the paired questions; empty if there is none."""
-    found = answers[answers["measure"] == "score"].rename(columns=NAMES | {"b": "score"}).set_index("category")
+    found = answers[answers["measure"] == "score"].rename(columns=_NAMES | {"b": "score"}).set_index("category")
     for side, low, high, heads in (
         ("a", "without_low", "without_high", pairs.without),
         ("b", "low", "high", pairs.run),

@@ -15,7 +15,7 @@ from schemas.errors import HeadflowError
 from schemas.manifest import IDENTITY_OF_MODEL, ORIGINAL
 from schemas.text import short
 
-NEITHER = -1  # an answer that is no option
+_NEITHER = -1  # an answer that is no option
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class ImagePairs:
         left_out: how many other questions both runs observed.
         table: a row each: `sample_id category image question answer prediction prediction_without` as in `samples`;
             `expected` (the place of the right option), `right right_without` (bool), `says says_without` (the place of
-            the option that was given, or `NEITHER`), `lead lead_without` of the right answer, and `effect`,
+            the option that was given, or `_NEITHER`), `lead lead_without` of the right answer, and `effect`,
             their difference.
         bootstrap: resamples of their images.
         noise: by how much rounding may move a margin, as sessions measured it; 0 if none did.
@@ -96,7 +96,7 @@ def pair_runs(run: Heads, without: Heads, *, resamples: int, seed: int) -> Image
     table["expected"] = with_image["expected"].astype(int)
     for name, side in (("", with_image), ("_without", counterfactual)):
         table[f"right{name}"] = side["right"].astype(bool)
-        table[f"says{name}"] = side["says"].fillna(NEITHER).astype(int)
+        table[f"says{name}"] = side["says"].fillna(_NEITHER).astype(int)
         table[f"lead{name}"] = side["lead"].astype(float)
     table["effect"] = table["lead"] - table["lead_without"]
     bootstrap = Bootstrap(Clusters.by_name(pairs.table["image"], pairs.table["category"]), resamples, seed)

@@ -15,7 +15,7 @@ from schemas.store.run import Run
 from schemas.tasks import TASKS, Task
 from schemas.text import listed
 
-HEADS, LAYERS = UNITS = ("heads", "layers")
+HEADS, OF_LAYERS = UNITS = ("heads", "layers")
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def cells(job: Job) -> tuple[str, list[int]] | None:
     if found := head_cells(job) or []:
         unit, number = HEADS, manifest.layers * manifest.heads
     elif all(len(each.layers) == 1 and not each.heads for each in sets):
-        unit, number = LAYERS, manifest.layers
+        unit, number = OF_LAYERS, manifest.layers
         found = [layer for each in sets for layer in each.layers]
     else:
         return None

@@ -13,12 +13,12 @@ from schemas.errors import HeadflowError
 from schemas.text import short
 
 FINEST = 64  # cells of the common grid along an edge, at most
-COLUMNS = ["image_width", "image_height", "grid_rows", "grid_columns", "grid_box"]
-Box = tuple[float, float, float, float]
+_COLUMNS = ["image_width", "image_height", "grid_rows", "grid_columns", "grid_box"]
+GridBox = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
-class Grid:
+class PatchGrid:
     """The patches of one image.
 
     Attributes:
@@ -28,7 +28,7 @@ class Grid:
 
     rows: int
     columns: int
-    box: Box
+    box: GridBox
     width: int
     height: int
 
@@ -42,7 +42,7 @@ class Grid:
         x0, y0, x1, y1 = self.box
         return np.linspace(x0, x1, self.columns + 1), np.linspace(y0, y1, self.rows + 1)
 
-    def centred_in(self, boxes: list[Box]) -> npt.NDArray[np.bool_]:
+    def centred_in(self, boxes: list[GridBox]) -> npt.NDArray[np.bool_]:
         """Which patches have their centre in one of some boxes, bool [patches]."""
         x, y = (each[:-1] + np.diff(each) / 2 for each in self.edges())
         inside = np.zeros((self.rows, self.columns), np.bool_)
@@ -50,7 +50,7 @@ class Grid:
             inside |= ((y0 <= y) & (y <= y1))[:, None] & ((x0 <= x) & (x <= x1))
         return inside.ravel()
 
-    def covered_by(self, boxes: list[Box]) -> Array:
+    def covered_by(self, boxes: list[GridBox]) -> Array:
         """Which share of the area of each patch lies in one of some boxes, [patches]."""
         x, y = self.edges()
         xs, ys = (
@@ -94,7 +94,7 @@ def overlaps(edges: Array, others: Array) -> Array:
     return np.maximum(np.minimum(edges[1:], others[1:, None]) - low, 0)
 
 
-def read_grid(sample: pd.Series) -> Grid:
+def read_grid(sample: pd.Series) -> PatchGrid:
     """The patches of a sample.
 
     Args:
@@ -104,7 +104,7 @@ def read_grid(sample: pd.Series) -> Grid:
         HeadflowError: its grid is null, or none.
     """
     box = read_box(sample["grid_box"])
-    sizes = [sample[name] for name in COLUMNS[:-1]]
+    sizes = [sample[name] for name in _COLUMNS[:-1]]
     if box is None or any(pd.isna(each) or not 1 <= each < 2**31 for each in sizes):
         width, height, rows, columns = sizes
         raise HeadflowError(
@@ -113,15 +113,15 @@ def read_grid(sample: pd.Series) -> Grid:
             "validate"
         )
     width, height, rows, columns = map(int, sizes)
-    return Grid(rows, columns, box, width, height)
+    return PatchGrid(rows, columns, box, width, height)
 
 
-def read_boxes(sample: pd.Series) -> list[Box]:
+def read_boxes(sample: pd.Series) -> list[GridBox]:
     """Where in the image the answer of a sample lies, without boxes that have no area; empty if it is not known."""
     return [box for box in map(read_box, _members(sample["boxes"])) if box is not None]
 
 
-def read_box(values: Any) -> Box | None:
+def read_box(values: Any) -> GridBox | None:
     """A rectangle `x0, y0, x1, y1`; None if it is null or has no area."""
     numbers = [float(each) for each in _members(values)]
     if len(numbers) != 4 or not np.isfinite(numbers).all():

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy import ndimage
 from scipy.special import entr
 
-from analyze.maps.grids import Grid, common_shape, read_boxes, read_grid
+from analyze.maps.grids import PatchGrid, common_shape, read_boxes, read_grid
 from analyze.maps.reading import Maps, has_map, sample_maps
 from analyze.statistics.clusters import Array
 from analyze.tables.frames import Heads
@@ -22,7 +22,7 @@ from analyze.tables.values import Values
 from schemas.errors import HeadflowError
 
 EVEN = 1e-5  # of the mean: a map in float32 is even if no patch has more
-LEAST = 0.01  # of an even map: less counts as this in logarithms
+LEAST_SHARE = 0.01  # of an even map: less counts as this in logarithms
 NEIGHBOURS = np.stack([np.zeros((3, 3)), np.ones((3, 3)), np.zeros((3, 3))])  # within a map, all eight
 
 
@@ -45,15 +45,15 @@ class MeanMaps:
         with np.errstate(invalid="ignore", divide="ignore"):
             return self.shares[head] / self.seen[head]
 
-    def debiased(self, head: int, maps: Maps, grid: Grid) -> Array:
+    def debiased(self, head: int, maps: Maps, grid: PatchGrid) -> Array:
         """`ln(p / p_head)` of a sample's map and the head's mean, [rows, columns].
 
         Both are relative to an even map, so that what an image has been cropped or padded by does not count. Less than
-        `LEAST` of an even map counts as that, in both. NaN where there is no patch, or the map is all 0.
+        `LEAST_SHARE` of an even map counts as that, in both. NaN where there is no patch, or the map is all 0.
         """
         shares, seen = lay(maps[None], grid, self.seen.shape[1:])
         with np.errstate(invalid="ignore", divide="ignore"):
-            own, mean = np.maximum(shares[0] / seen, LEAST), np.maximum(self.relative(head), LEAST)
+            own, mean = np.maximum(shares[0] / seen, LEAST_SHARE), np.maximum(self.relative(head), LEAST_SHARE)
             return np.where(seen > 0, np.log(own / mean), np.nan)
 
 
@@ -115,7 +115,7 @@ def measure_maps(heads: Heads, wanted: npt.NDArray[np.bool_], above: float = 0) 
     return Measures(rows, kept, spatial, hits, inside, area, centre, chance, means)
 
 
-def check_size(heads: Heads, row: int, maps: Maps, grid: Grid) -> None:
+def check_size(heads: Heads, row: int, maps: Maps, grid: PatchGrid) -> None:
     """Raise `HeadflowError` if the maps of a sample have another size than its grid."""
     if maps.shape[1] != grid.patches:
         raise HeadflowError(
@@ -124,7 +124,7 @@ def check_size(heads: Heads, row: int, maps: Maps, grid: Grid) -> None:
         )
 
 
-def spatial_entropy(maps: Maps, grid: Grid, above: float = 0) -> Array:
+def spatial_entropy(maps: Maps, grid: PatchGrid, above: float = 0) -> Array:
     """The spatial entropy of maps [heads, patches], in nats, [heads]; NaN where no patch counts, or of an even map.
 
     Args:
@@ -159,7 +159,7 @@ def share_inside(maps: Maps, covered: Array) -> Array:
     return share
 
 
-def lay(maps: Maps, grid: Grid, shape: tuple[int, ...]) -> tuple[Array, Array]:
+def lay(maps: Maps, grid: PatchGrid, shape: tuple[int, ...]) -> tuple[Array, Array]:
     """Maps as shares on a common grid of the whole image, and the shares that an even map has there.
 
     Grids differ by image, so places are compared as fractions of the image's width and height. The attention on a patch
@@ -176,7 +176,7 @@ def lay(maps: Maps, grid: Grid, shape: tuple[int, ...]) -> tuple[Array, Array]:
         return laid / laid.sum(axis=(1, 2), keepdims=True), even / even.sum()
 
 
-def _add(means: MeanMaps, maps: Maps, grid: Grid) -> None:
+def _add(means: MeanMaps, maps: Maps, grid: PatchGrid) -> None:
     shares, even = lay(maps, grid, means.seen.shape[1:])
     known = np.isfinite(shares[:, 0, 0])
     for head in np.flatnonzero(known):

@@ -30,7 +30,7 @@ from analyze.tables.frames import Heads
 from analyze.tables.values import observed_rows
 
 ALPHA = 0.05
-BEST, CENTRE, CHANCE, MEDIAN, HIGH = (
+BEST, CENTRE, CHANCE, _MEDIAN, HIGH = (
     "best head",
     "image centre",
     "random patch",
@@ -154,7 +154,7 @@ def _choose_and_test(
         return None, None, 0
     order = np.argsort(-hits[~tests].mean(axis=0), kind="stable")
     best, number = int(order[0]), len(order)
-    own, places = hits[tests], {MEDIAN: order[number // 2], HIGH: order[number // 20]}
+    own, places = hits[tests], {_MEDIAN: order[number // 2], HIGH: order[number // 20]}
     rows = {BEST: own[:, best], CENTRE: centre[tests], CHANCE: chance[tests]}
     rows |= {name: own[:, place] for name, place in places.items() if place != best}
     values = np.column_stack(list(rows.values()))

@@ -24,8 +24,8 @@ from analyze.statistics.intervals import FEW_IMAGES, ratio_intervals
 from analyze.tables.values import Values, head_columns
 
 CHOSEN = 3  # heads that localise best
-CANDIDATES = 0.25  # of all heads, those with the largest mass
-NUMBERS = ("mass", "entropy", "sink_share", "spatial_entropy")
+_CANDIDATES = 0.25  # of all heads, those with the largest mass
+_NUMBERS = ("mass", "entropy", "sink_share", "spatial_entropy")
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Looks:
     """Heads by how they look.
 
     Attributes:
-        table: a row for each head: `layer`, `head`, each of `NUMBERS` with its bounds `_low` and `_high`, `candidate`,
+        table: a row for each head: `layer`, `head`, each of `_NUMBERS` with its bounds `_low` and `_high`, `candidate`,
             `localises`, `chosen`; NaN where it cannot be told: `chosen` on fewer than `FEW_IMAGES` images.
         layers: a row for each layer: `layer`, `mass` and `sink` (means over heads and samples), `sink_share`, `low`,
             `high`.
@@ -83,11 +83,11 @@ def rank_looks(samples: pd.DataFrame, values: Mapping[str, Values], measures: Me
         "spatial_entropy": clusters.known_sums(spatial),
     }
     columns: dict[str, npt.NDArray[np.generic]] = {**head_columns(np.empty(shape))}
-    for name in NUMBERS:
+    for name in _NUMBERS:
         columns[name] = ratio(*ratios[name])
         columns[f"{name}_low"], columns[f"{name}_high"] = ratio_intervals(clusters, *ratios[name], least=0.0)
     table = pd.DataFrame(columns)
-    threshold = float(np.quantile(table["mass"], 1 - CANDIDATES))
+    threshold = float(np.quantile(table["mass"], 1 - _CANDIDATES))
     table["candidate"] = (table["mass"] >= threshold) & table["spatial_entropy"].notna()
     order = table[table["candidate"]].sort_values("spatial_entropy", kind="stable").index[:CHOSEN]
     table["localises"] = table.index.isin(order)

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterable
 
 IMAGE_SUFFIX = re.compile(r"(?<=.)\.(png|jpe?g|gif|bmp|webp|tiff?)(?=$|[#@])", re.IGNORECASE)  # in a sample's id
-LONGEST = 80  # characters
+_LONGEST = 80  # characters
 LONGEST_BYTES = 120  # in UTF-8; file systems allow 255 for all of a file's name, prefix and suffix included
 
 
@@ -17,7 +17,7 @@ def file_names(names: Iterable[str]) -> dict[str, str]:
     taken: set[str] = set()
     files = {}
     for name in names:
-        plain = _cut(re.sub(r"[^\w.+-]+", "_", IMAGE_SUFFIX.sub("", name))[:LONGEST]).strip(".") or "_"
+        plain = _cut(re.sub(r"[^\w.+-]+", "_", IMAGE_SUFFIX.sub("", name))[:_LONGEST]).strip(".") or "_"
         file, number = plain, 1
         while _compared(file) in taken:
             number += 1

@@ -21,11 +21,11 @@ from schemas.manifest import ORIGINAL
 from schemas.store.thumbnails import read_thumbnail
 from schemas.text import one_line
 
-LONGEST = 1024  # pixels that are kept along an edge
+_LONGEST = 1024  # pixels that are kept along an edge
 Grey = npt.NDArray[np.uint8]
 
 
-class Images:
+class PictureImages:
     """Images by sample.
 
     Attributes:
@@ -119,7 +119,7 @@ def _decode(content: bytes, size: tuple[float, float]) -> Grey:
             found.getexif().update(image.getexif())
             found = ImageOps.exif_transpose(found)
         found = found.convert("L")
-        found.thumbnail((LONGEST, LONGEST))
+        found.thumbnail((_LONGEST, _LONGEST))
         return np.asarray(found)
 
     try:

@@ -9,7 +9,7 @@ from schemas.roles import ROLES
 
 SOURCES = {"t": "text", "v": "image", "q": "question", "a": "last token"}
 TARGETS = {"v": "image", "t": "text"} | {role.short: role.name for role in ROLES}
-CROSSINGS = ("t2v", "v2t")
+CROSSING_FLOWS = ("t2v", "v2t")
 HEADINGS = {
     "": "Attention between text and image",
     "v": "Attention of image tokens",
@@ -48,6 +48,6 @@ def by_queries(flows: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Columns with the same queries under one heading, in the order given; T2V and V2T under one as well."""
     groups: dict[str, tuple[str, ...]] = {}
     for flow in flows:
-        heading = HEADINGS["" if flow in CROSSINGS else flow[0]]
+        heading = HEADINGS["" if flow in CROSSING_FLOWS else flow[0]]
         groups[heading] = (*groups.get(heading, ()), flow)
     return groups

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analyze.maps.grids import Box, read_boxes, read_grid
+from analyze.maps.grids import GridBox, read_boxes, read_grid
 from analyze.maps.measures import check_size
 from analyze.maps.reading import Maps, sample_maps
 from analyze.maps.results import Localisation
 from analyze.maps.words import name
 from analyze.pictures.file_names import file_names
-from analyze.pictures.images import Grey, Images
+from analyze.pictures.images import Grey, PictureImages
 from analyze.pictures.of_run import subject
 from analyze.statistics.clusters import Array
 from schemas.columns import OF_LAST
@@ -26,7 +26,7 @@ from schemas.jobs.head_sets import read_head
 from schemas.text import counted, listed, short
 
 Place = tuple[int, int]  # layer and head
-UNIT: Box = (0.0, 0.0, 1.0, 1.0)
+UNIT: GridBox = (0.0, 0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,14 @@ class Overlay:
 
     lines: tuple[str, ...]
     values: Array
-    box: Box
+    box: GridBox
     size: tuple[float, float]
     image: Grey | None = None
-    boxes: Sequence[Box] = ()
-    read: Box | None = None
+    boxes: Sequence[GridBox] = ()
+    read: GridBox | None = None
 
     @property
-    def inside(self) -> Box | None:
+    def inside(self) -> GridBox | None:
         """The part of the image that the model reads; None: all of it, but for a pixel."""
         (width, height), (x0, y0, x1, y1) = self.size, self.read or self.box
         if x0 < 1 and y0 < 1 and x1 > width - 1 and y1 > height - 1:
@@ -135,7 +135,9 @@ class Overlays:
     grey: Mapping[int, Grey | None]
 
     @classmethod
-    def of(cls, found: Localisation, heads: Sequence[Place], samples: Sequence[int], images: Images) -> "Overlays":
+    def of(
+        cls, found: Localisation, heads: Sequence[Place], samples: Sequence[int], images: PictureImages
+    ) -> "Overlays":
         """Read the maps of some samples, in this order, and their images."""
         place = {int(found.measures.rows[each]): each for each in samples}
         maps = {place[row]: each for row, each in sample_maps(found.heads, place.keys())}

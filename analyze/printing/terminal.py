@@ -13,15 +13,15 @@ import pandas as pd
 
 from schemas.text import printable
 
-WIDTH = 100  # where there is no terminal
-GAP = 1  # spaces between columns
+_WIDTH = 100  # where there is no terminal
+_GAP = 1  # spaces between columns
 LONG = 20  # letters of a text that is not repeated in each row
-NARROW = 16  # letters that a column of text keeps
+_NARROW = 16  # letters that a column of text keeps
 BOUND = re.compile(r"(?:.+_)?low")
 
 
 @dataclass(frozen=True)
-class Column:
+class _Column:
     """A column of text: lines of its head, and lines of each of its cells."""
 
     head: list[str]
@@ -46,9 +46,9 @@ def as_text(table: pd.DataFrame, digits: int, *, bounds: bool = True, width: int
 
     Args:
         bounds: whether there are such columns; else the names of columns mean nothing here.
-        width: letters of a line; None: those of the terminal, `WIDTH` where there is none.
+        width: letters of a line; None: those of the terminal, `_WIDTH` where there is none.
     """
-    width = shutil.get_terminal_size((WIDTH, 0)).columns if width is None else width
+    width = shutil.get_terminal_size((_WIDTH, 0)).columns if width is None else width
     columns, above, below = _columns(table, digits, bounds=bounds), "", list[str]()
     if _total(columns) > width:
         columns = [replace(each, head=_folded(each)) for each in columns]
@@ -66,9 +66,9 @@ def as_text(table: pd.DataFrame, digits: int, *, bounds: bool = True, width: int
     return "\n".join([*shown, *lines, *(line for note in below for line in _wrap(note, max(width, LONG)))])
 
 
-def _columns(table: pd.DataFrame, digits: int, *, bounds: bool) -> list[Column]:
+def _columns(table: pd.DataFrame, digits: int, *, bounds: bool) -> list[_Column]:
     """The columns of a table; values with their bounds are one."""
-    names, found = list(map(str, table.columns)), dict[str, Column]()
+    names, found = list(map(str, table.columns)), dict[str, _Column]()
     highs = {name: f"{name.removesuffix('low')}high" for name in names[1:] if bounds and BOUND.fullmatch(name)}
     highs = {low: high for low, high in highs.items() if high in names}
     for place, name in enumerate(names):
@@ -81,11 +81,11 @@ def _columns(table: pd.DataFrame, digits: int, *, bounds: bool) -> list[Column]:
             texts = [
                 [_cell(each, digits) for each in table.iloc[:, names.index(of)]] for of in (value, name, highs[name])
             ]
-            found[value] = Column([printable(value)], _with_bounds(*texts))
+            found[value] = _Column([printable(value)], _with_bounds(*texts))
         else:
             small = name == "p" or name.startswith("p_") or name.endswith("_p")
             cells = [[_cell(each, digits, small=small)] for each in values]
-            found[name] = Column([printable(name)], cells, not pd.api.types.is_numeric_dtype(values))
+            found[name] = _Column([printable(name)], cells, not pd.api.types.is_numeric_dtype(values))
     return list(found.values())
 
 
@@ -109,14 +109,14 @@ def _with_bounds(values: list[str], lows: list[str], highs: list[str]) -> list[l
     ]
 
 
-def _folded(column: Column) -> list[str]:
+def _folded(column: _Column) -> list[str]:
     """The head of a column on several lines, none longer than the cells or its own longest word."""
     text = " ".join(column.head)
     most = max(_width(piece) for piece in [*_words(text), *(line for cell in column.cells for line in cell), ""])
     return _wrap(text, most)
 
 
-def _with_marks(column: Column, notes: list[str]) -> Column:
+def _with_marks(column: _Column, notes: list[str]) -> _Column:
     """The column with marks in place of long texts, if these are few; `notes` gets them."""
     texts = [" ".join(cell) for cell in column.cells]
     long = [text for text in dict.fromkeys(texts) if _width(text) > LONG and " " in text]
@@ -127,32 +127,32 @@ def _with_marks(column: Column, notes: list[str]) -> Column:
     return replace(column, cells=[[marks.get(text, text)] for text in texts])
 
 
-def _wrapped(columns: Sequence[Column], width: int) -> list[Column]:
+def _wrapped(columns: Sequence[_Column], width: int) -> list[_Column]:
     """The columns with long texts on several lines, the longest first, until the table fits or none is long."""
     found = list(columns)
     for _ in columns:
         place = max(range(len(found)), key=lambda each: found[each].width if found[each].is_text else 0)
         widest, excess = found[place], _total(found) - width
-        if excess <= 0 or not widest.is_text or widest.width <= NARROW:
+        if excess <= 0 or not widest.is_text or widest.width <= _NARROW:
             break
-        most = max(NARROW, widest.width - excess)
+        most = max(_NARROW, widest.width - excess)
         cells = [_wrap(" ".join(cell), most) for cell in widest.cells]
         found[place] = replace(widest, cells=cells)
     return found
 
 
-def _blocks(columns: Sequence[Column], width: int) -> Iterator[list[Column]]:
+def _blocks(columns: Sequence[_Column], width: int) -> Iterator[list[_Column]]:
     """The columns in blocks that fit; each block begins with the columns that tell the rows apart."""
     keys = _keys(columns, width)
     rest, first = list(columns[len(keys) :]), True
     while rest or first:
-        widths = accumulate((each.width + GAP for each in rest), initial=_total(keys))
+        widths = accumulate((each.width + _GAP for each in rest), initial=_total(keys))
         fitting = max(1, sum(total <= width for total in widths) - 1)
         yield [*keys, *rest[:fitting]]
         rest, first = rest[fitting:], False
 
 
-def _keys(columns: Sequence[Column], width: int) -> list[Column]:
+def _keys(columns: Sequence[_Column], width: int) -> list[_Column]:
     """The first texts and whole numbers, up to where no two rows are the same, in at most half of the width."""
     keys = [columns[0]]
     for each in columns[1:]:
@@ -164,7 +164,7 @@ def _keys(columns: Sequence[Column], width: int) -> list[Column]:
     return keys
 
 
-def _lines(columns: Sequence[Column]) -> Iterator[str]:
+def _lines(columns: Sequence[_Column]) -> Iterator[str]:
     """The lines of a block: heads at the bottom of theirs, cells at the top."""
     widths = [each.width for each in columns]
     height = max(len(each.head) for each in columns)
@@ -173,11 +173,11 @@ def _lines(columns: Sequence[Column]) -> Iterator[str]:
         for number in range(max(map(len, row))):
             parts = [cell[number] if number < len(cell) else "" for cell in row]
             padded = [" " * (most - _width(part)) + part for part, most in zip(parts, widths, strict=True)]
-            yield (" " * GAP).join(padded).rstrip()
+            yield (" " * _GAP).join(padded).rstrip()
 
 
-def _total(columns: Sequence[Column]) -> int:
-    return sum(each.width for each in columns) + GAP * (len(columns) - 1)
+def _total(columns: Sequence[_Column]) -> int:
+    return sum(each.width for each in columns) + _GAP * (len(columns) - 1)
 
 
 def _words(text: str) -> list[str]:

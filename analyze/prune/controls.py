@@ -11,7 +11,7 @@ from analyze.prune.design import LEAST
 from analyze.statistics.clusters import Array
 from analyze.statistics.multiplicity import false_discovery_rate
 
-BAND = (0.025, 0.5, 0.975)  # of random sets: low, median, high
+_BAND = (0.025, 0.5, 0.975)  # of random sets: low, median, high
 
 
 def against(row: Mapping[Any, Any], random: pd.DataFrame) -> dict[str, float]:
@@ -53,7 +53,7 @@ def areas(sets: pd.DataFrame, random: pd.DataFrame) -> pd.DataFrame:
             if order == LEAST and len(random):
                 curves, names = (of_draws[name][own["group"].tolist()] for name in (measure, "set"))
                 drawn = mean_height(own["share"].to_numpy(), curves.to_numpy(np.float64))
-                low, middle, high = np.quantile(drawn, BAND) if np.isfinite(drawn).all() else [np.nan] * 3
+                low, middle, high = np.quantile(drawn, _BAND) if np.isfinite(drawn).all() else [np.nan] * 3
                 others = (names != own["set"].to_numpy()).any(axis=None)
                 row |= {"random_median": middle, "random_low": low, "random_high": high}
                 row |= share_beyond(area, drawn if others else drawn[:0])
@@ -76,10 +76,10 @@ def mean_height(shares: Array, curves: Array) -> Array:
 
 
 def bands(random: pd.DataFrame, unit: str, measure: str) -> Iterator[tuple[float, Array]]:
-    """Of each share, 0 first, the quantiles `BAND` over all random sets of a unit."""
-    yield 0.0, np.zeros(len(BAND))
+    """Of each share, 0 first, the quantiles `_BAND` over all random sets of a unit."""
+    yield 0.0, np.zeros(len(_BAND))
     own = random[random["unit"] == unit].drop_duplicates(["share", "set"])
     for share, rows in own.groupby("share"):
         values = rows[measure].to_numpy(np.float64)
         known = values[np.isfinite(values)]
-        yield float(str(share)), np.quantile(known, BAND) if len(known) else np.full(len(BAND), np.nan)
+        yield float(str(share)), np.quantile(known, _BAND) if len(known) else np.full(len(_BAND), np.nan)

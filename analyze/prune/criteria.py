@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analyze.knockouts.jobs import HEADS, LAYERS, cells, effect_jobs, knocked
+from analyze.knockouts.jobs import HEADS, OF_LAYERS, cells, effect_jobs, knocked
 from analyze.prune.halves import Flags
 from analyze.tables.frames import Heads
 from analyze.tables.values import Values, sample_values, table_values
@@ -87,7 +87,7 @@ def read_criteria(
         raise HeadflowError(f"{heads.run.path} has nothing to rank heads or layers by", setting="criteria")
     found = [*_tables(heads, rows, wanted), *(each for each in unsunk if each.name in wanted)]
     if EFFECT in wanted:
-        found += [_effect(jobs[unit], samples[ranks]) for unit in (HEADS, LAYERS) if unit in jobs]
+        found += [_effect(jobs[unit], samples[ranks]) for unit in (HEADS, OF_LAYERS) if unit in jobs]
     return sorted(found, key=lambda each: (each.unit != HEADS, each.measured, wanted.index(each.name)))
 
 
@@ -102,7 +102,7 @@ def _tables(heads: Heads, rows: np.ndarray, wanted: Sequence[str]) -> list[Crite
         found.append(Criterion(HEADS, DIRECT, DIRECT_WORDS, _flat(np.abs(values["d2v"][rows]))))
     if influences := [name for name in wanted if name in INFLUENCES]:
         values = table_values(heads, LAYERS_TABLE, influences)
-        found += [Criterion(LAYERS, name, INFLUENCES[name], values[name][rows]) for name in influences]
+        found += [Criterion(OF_LAYERS, name, INFLUENCES[name], values[name][rows]) for name in influences]
     return found
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from analyze.knockouts.jobs import HEADS, LAYERS
+from analyze.knockouts.jobs import HEADS, OF_LAYERS
 from analyze.prune.ranking import Ranked
 from schemas.errors import HeadflowError
 from schemas.files.json_objects import build, read_object
@@ -121,7 +121,7 @@ def design_sets(
 def _sizes(unit: str, shape: tuple[int, int], shares: Sequence[float]) -> Iterator[tuple[int, float, str]]:
     """The sizes of the sets, each once: how many heads or layers, their share, and its name."""
     layers, total = shape[0], shape[0] * shape[1]
-    if unit == LAYERS:
+    if unit == OF_LAYERS:
         yield from ((number, number / layers, f"{number} of {layers} layers") for number in range(1, layers // 2 + 1))
         return
     if total < 2:
@@ -132,7 +132,7 @@ def _sizes(unit: str, shape: tuple[int, int], shares: Sequence[float]) -> Iterat
 
 
 def _set_of(unit: str, cells: np.ndarray, heads: int) -> HeadSet:
-    if unit == LAYERS:
+    if unit == OF_LAYERS:
         return HeadSet(layers=frozenset(cells.tolist()))
     return HeadSet(frozenset((cell // heads, cell % heads) for cell in cells.tolist()))
 
@@ -156,7 +156,7 @@ class _Draws:
 
     def of(self, unit: str, counts: tuple[int, ...], draw: int) -> HeadSet:
         """The set of a draw that has as many heads in each layer, or as many layers."""
-        if unit == LAYERS:
+        if unit == OF_LAYERS:
             return HeadSet(layers=frozenset(self._layers[draw, : counts[0]].tolist()))
         order = self._heads[draw]
         return HeadSet(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analyze.knockouts.jobs import HEADS, LAYERS
+from analyze.knockouts.jobs import HEADS, OF_LAYERS
 from analyze.prune.curves import Costs
 from analyze.prune.design import LEAST
 from schemas.files.writing import write_text
@@ -116,7 +116,7 @@ def write_plan(folder: Path, plan: Plan, found: Costs, named: Mapping[str, HeadS
     }  # fmt: skip
     content: dict[str, Any] = {
         HEADS: chosen["heads"],
-        LAYERS: chosen["layers"],
+        OF_LAYERS: chosen["layers"],
         "criterion": row["criterion"],
         "share": row["share"],
     }

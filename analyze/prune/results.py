@@ -75,7 +75,7 @@ class Ranking:
 
 
 @dataclass(frozen=True)
-class Tested:
+class TestedCut:
     """What sets cost on the images that did not rank them.
 
     Attributes:
@@ -150,7 +150,7 @@ def make_design(
 
 def cost_of_sets(
     heads: Heads, name: str, folder: Path, *, allowed: float = ALLOWED, resamples: int = RESAMPLES, seed: int = SEED
-) -> Tested:
+) -> TestedCut:
     """What the sets in a folder cost, from the job that knocked them out.
 
     Raises:
@@ -179,7 +179,7 @@ def cost_of_sets(
     cost = costs(Answers.of(tested, found, list(job.settings.knock_outs), heads.task), design, resamples, seed)
     sizes = heads.run.manifest.sizes
     cost = cost.with_sets(add_savings(cost.sets, sets, (heads.layers, heads.heads), sizes))
-    return Tested(ranking, design, sets, cost, make_plan(cost, allowed))
+    return TestedCut(ranking, design, sets, cost, make_plan(cost, allowed))
 
 
 def _check(job: Job, sets: dict[str, HeadSet], folder: Path) -> None:

@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analyze.knockouts.jobs import HEADS, LAYERS, UNITS
+from analyze.knockouts.jobs import HEADS, OF_LAYERS, UNITS
 from analyze.prune.curves import Costs
 from analyze.prune.design import LEAST, MOST
 from analyze.prune.plan import Plan
 from analyze.prune.ranking import RELIABLE, Ranked
 from schemas.text import counted
 
-SIGNIFICANT = 0.05
-ONE = {HEADS: "head", LAYERS: "layer"}
+_SIGNIFICANT = 0.05
+ONE = {HEADS: "head", OF_LAYERS: "layer"}
 
 
 def ranking_in_words(ranked: Sequence[Ranked], relations: pd.DataFrame, halves: str) -> list[str]:
@@ -50,7 +50,7 @@ def _relation(row: Mapping[Any, Any], one: str, reliability: float | None) -> st
     inside = "within layers, " if one == ONE[HEADS] else ""
     apart = f"on different images {row['halves']:+.2f}" + (f", within layers {row['within']:+.2f}" if inside else "")
     meaning = f"it cannot be told whether {one}s with more of it matter more or less"
-    if row["p"] <= SIGNIFICANT:
+    if row["p"] <= _SIGNIFICANT:
         meaning = f"{inside}{one}s with more of it matter {'more' if row['within'] > 0 else 'less'}"
     return f"{found}; {apart} (p {row['p']:.2g}): {meaning}"
 
@@ -84,7 +84,7 @@ def _curves(found: Costs) -> Iterator[str]:
             continue
         band = f"{row['random_median']:.2f} ({row['random_low']:.2f} to {row['random_high']:.2f})"
         told = "not told from random"
-        if row["adjusted_p"] <= SIGNIFICANT:
+        if row["adjusted_p"] <= _SIGNIFICANT:
             told = f"{'less' if row['p_less'] < row['p'] else 'more'} than random, p {row['adjusted_p']:.2g}"
         yield f"{line}, random {band}: {told}"
 

@@ -51,9 +51,9 @@ TOLERANCES = {
     ("layer", "mean"): 0.003,
 }
 WIDER = {"bfloat16": 2.0}  # tolerances, by dtype of the run
-SAME, DIFFERS, UNKNOWN = "same", "differs", "unknown"
+SAME, DIFFERS, _UNKNOWN = "same", "differs", "unknown"
 MAY_DIFFER = ("model", "dtype")
-SHOWN = 10  # deviations named in the verdict
+_SHOWN = 10  # deviations named in the verdict
 FEW = 3  # categories named in a setting
 
 
@@ -105,9 +105,9 @@ class Verification:
             lines = [f"matches: all {len(judged)} judged figures are within their tolerances"]
         else:
             lines = [f"differs: {len(wrong)} of {len(judged)} judged figures are off by more than their tolerances"]
-            largest = (wrong["off"].abs() / wrong["tolerance"]).nlargest(SHOWN).index
+            largest = (wrong["off"].abs() / wrong["tolerance"]).nlargest(_SHOWN).index
             lines += [_in_words(row) for _, row in wrong.loc[largest].iterrows()]
-        if unknown := [setting.name for setting in self.settings if setting.mark == UNKNOWN]:
+        if unknown := [setting.name for setting in self.settings if setting.mark == _UNKNOWN]:
             lines.append(f"not known to be the same: {', '.join(unknown)}")
         return lines
 
@@ -137,9 +137,9 @@ def compare_settings(run: dict[str, object], reference: Reference) -> list[Compa
         found = run[name]
         if isinstance(expected, dict) and isinstance(found, dict):  # other values of the run are not compared
             found = {key: found.get(key) for key in expected} if found else None
-        mark = UNKNOWN if found is None else _mark(found == expected)
+        mark = _UNKNOWN if found is None else _mark(found == expected)
         if name == "model" and mark == DIFFERS:
-            mark = UNKNOWN  # the same weights have many names
+            mark = _UNKNOWN  # the same weights have many names
         settings.append(ComparedSetting(name, _text(found), _text(expected), mark, name not in MAY_DIFFER))
     return settings
 
@@ -148,7 +148,7 @@ def _text(value: object) -> str:
     """A value of a setting on one line."""
     if isinstance(value, dict):
         return ", ".join(f"{name} {each}" for name, each in value.items())
-    return str(UNKNOWN if value is None else value).replace("\n", "\\n")
+    return str(_UNKNOWN if value is None else value).replace("\n", "\\n")
 
 
 def compare_samples(run: dict[str, int], reference: Reference) -> list[ComparedSetting]:

@@ -24,11 +24,11 @@ from schemas.columns import MAPS
 from schemas.store.thumbnails import read_thumbnail
 
 MOST_MAPS = 2**20  # bytes before they are compressed
-STEPS, TINY = 255, np.finfo(np.float32).tiny  # steps of a map, of the square root from 0 to its largest value
-NUMBERS = ("margin", "p_yes", "p_no")
+_STEPS, TINY = 255, np.finfo(np.float32).tiny  # steps of a map, of the square root from 0 to its largest value
+_NUMBERS = ("margin", "p_yes", "p_no")
 
 
-def pair_states(samples: pd.DataFrame) -> npt.NDArray[np.int64]:
+def pair_state_values(samples: pd.DataFrame) -> npt.NDArray[np.int64]:
     """The state of each sample's pair, its place in `STATES`; -1 where it has none. Rows of `observed_samples`."""
     known = answered(samples)
     found = np.full(len(samples), -1)
@@ -49,7 +49,7 @@ def rows_of(samples: pd.DataFrame, categories: Sequence[str], states: npt.NDArra
         "category": [categories.index(name) for name in samples["category"].astype(str)],
         "state": states.tolist(),
         "right": [None if each is None else int(each) for each in samples["right"]],
-        **{name: [shortest(value) for value in samples[name].astype(float)] for name in NUMBERS},
+        **{name: [shortest(value) for value in samples[name].astype(float)] for name in _NUMBERS},
     }
 
 
@@ -68,7 +68,7 @@ def chosen_images(heads: Heads, samples: pd.DataFrame, states: npt.NDArray[np.in
 
 
 @dataclass(frozen=True)
-class Overlays:
+class _Overlays:
     """The maps that are in the page.
 
     Attributes:
@@ -85,7 +85,7 @@ class Overlays:
     grids: dict[int, list[float]]
 
 
-def add_maps(arrays: Arrays, heads: Heads, measured: Measured, shas: Sequence[str]) -> Overlays | None:
+def add_maps(arrays: Arrays, heads: Heads, measured: Measured, shas: Sequence[str]) -> _Overlays | None:
     """Add the maps of the samples on some images; None where the run has no maps, or none of these samples."""
     of, samples = heads.run.manifest.maps_of, measured.samples
     wanted = np.flatnonzero(samples["image_sha256"].isin(list(shas)).to_numpy())
@@ -101,10 +101,10 @@ def add_maps(arrays: Arrays, heads: Heads, measured: Measured, shas: Sequence[st
         own, row = maps[places], int(rows[position])
         grids[row] = [*_grid(samples.iloc[row]), size]
         shares = own / np.maximum(own.max(axis=1, keepdims=True), TINY)
-        found.append(np.rint(np.sqrt(shares) * STEPS).astype(np.uint8).ravel())
+        found.append(np.rint(np.sqrt(shares) * _STEPS).astype(np.uint8).ravel())
         size += own.size
     arrays.add("maps", np.concatenate(found))
-    return Overlays(of, cells, len(there), grids)
+    return _Overlays(of, cells, len(there), grids)
 
 
 def _heads_to_show(measured: Measured, flow: str, there: npt.NDArray[np.int64], number: int) -> list[int]:

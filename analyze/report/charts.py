@@ -17,14 +17,14 @@ from analyze.report.words import Words
 from analyze.statistics.clusters import Array
 
 Spec = dict[str, Any]
-ROW, AXIS, LAYER, CELLS = 20, 45, 36, 520  # pixels: of a category, an axis, a layer; of all layers, at most
-INKS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"]  # of Okabe and Ito
-BOS = "#000000"  # drawn in the theme's ink, as black does not show on a dark page
-UNCLEAR, GREY = "#9a9a9a", "#b4b4b4"  # differences that are not significant, of categories and of heads
+_ROW, AXIS, LAYER, CELLS = 20, 45, 36, 520  # pixels: of a category, an axis, a layer; of all layers, at most
+_INKS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"]  # of Okabe and Ito
+_BOS = "#000000"  # drawn in the theme's ink, as black does not show on a dark page
+UNCLEAR, _GREY = "#9a9a9a", "#b4b4b4"  # differences that are not significant, of categories and of heads
 OUTLIERS, FAR = 0.05, 0.5  # heads whose colour may be that of the end of the scale; how far out they then lie
-ROUNDING = 1e-5  # of a step of the scale, as values are of float32
+_ROUNDING = 1e-5  # of a step of the scale, as values are of float32
 LEGEND: Spec = {"title": None, "orient": "top", "gradientLength": 220, "gradientThickness": 10}
-SIGNED: Spec = {"range": "diverging", "domainMid": 0, "interpolate": "rgb", "clamp": True}  # hcl passes other hues
+_SIGNED: Spec = {"range": "diverging", "domainMid": 0, "interpolate": "rgb", "clamp": True}  # hcl passes other hues
 QUIET = "quiet"  # the style of marks that are not to be looked at first
 
 
@@ -46,8 +46,8 @@ def colour_ends(values: Array, *, signed: bool) -> tuple[float, float]:
     if high <= low:
         low, high = (-1.0, 1.0) if signed else (low, low + (abs(low) or 1.0))
     step = 10 ** (np.floor(np.log10(high if signed else high - low)) - 1)
-    high = float(np.ceil(high / step - ROUNDING) * step)
-    return (-high if signed else float(np.floor(low / step + ROUNDING) * step)), high
+    high = float(np.ceil(high / step - _ROUNDING) * step)
+    return (-high if signed else float(np.floor(low / step + _ROUNDING) * step)), high
 
 
 def _end(values: Array, *, signed: bool) -> float:
@@ -67,7 +67,7 @@ def head_map(words: Words, layers: int, *, signed: bool) -> Spec:
         alt.X("head:O", title=words["head"], axis=alt.Axis(labelAngle=0, labelOverlap=True)),
         alt.Y("layer:O", title=words["layer"], axis=alt.Axis(labelOverlap=True)),
     ]
-    colours = SIGNED if signed else {"range": "ramp", "clamp": True}
+    colours = _SIGNED if signed else {"range": "ramp", "clamp": True}
     scale = alt.Scale(domainMin=alt.ExprRef("low"), domainMax=alt.ExprRef("high"), **colours)
     label = "labels[indexof(ticks, datum.value)]"
     legend = alt.Legend(values=alt.ExprRef("ticks"), labelExpr=label, **LEGEND)
@@ -111,13 +111,13 @@ def head_profile(words: Words, categories: int) -> Spec:
         alt.Tooltip("all_text:N", title=words["all_heads"]),
     ]
     base = alt.Chart(alt.NamedData("profile")).encode(y, tooltip=tips)
-    mark = base.mark_tick(style=QUIET, thickness=3, size=ROW - 4).encode(alt.X("all:Q"))
-    return _spec(base.mark_bar(style="own", height=ROW - 9).encode(x) + mark, height=AXIS + ROW * categories)
+    mark = base.mark_tick(style=QUIET, thickness=3, size=_ROW - 4).encode(alt.X("all:Q"))
+    return _spec(base.mark_bar(style="own", height=_ROW - 9).encode(x) + mark, height=AXIS + _ROW * categories)
 
 
 def distribution(words: Words, flows: Sequence[str]) -> Spec:
     """Stacked histogram; data `bars`: `left right flow label share place`, and the end of the axis as `top`."""
-    colours = [alt.ExprRef("ink") if colour(flow) == BOS else colour(flow) for flow in flows]
+    colours = [alt.ExprRef("ink") if colour(flow) == _BOS else colour(flow) for flow in flows]
     scale = alt.Scale(domain=[words.flow(flow) for flow in flows], range=colours)
     top = alt.param(name="top", value=1)
     chart = alt.Chart(alt.NamedData("bars")).mark_bar(binSpacing=1)
@@ -135,7 +135,7 @@ def distribution(words: Words, flows: Sequence[str]) -> Spec:
             alt.Tooltip("share:Q", format=".2%", title=words["share_of_rows"]),
         ],
     )  # fmt: skip
-    return _spec(chart.add_params(top, alt.param(name="ink", value=BOS)), height=260)
+    return _spec(chart.add_params(top, alt.param(name="ink", value=_BOS)), height=260)
 
 
 def comparison(words: Words, found: Compared) -> dict[str, Spec]:
@@ -149,7 +149,7 @@ def _answers(words: Words, rows: Rows) -> Spec:
     """B - A of each category; grey where it is not significant, and hollow where it cannot be told."""
     data = []
     for order, row in enumerate(rows):
-        ink = INKS[0] if row["significant"] else UNCLEAR
+        ink = _INKS[0] if row["significant"] else UNCLEAR
         data.append(row | {"order": order, "ink": ink, "inside": "transparent" if row["untold"] else ink})
     tips = [alt.Tooltip("category:N", title=words["category"])]
     tips += [alt.Tooltip(f"{each}:Q", format=".1f", title=each.upper()) for each in ("a", "b")]
@@ -161,14 +161,14 @@ def _answers(words: Words, rows: Rows) -> Spec:
     zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(style=QUIET).encode(x="zero:Q")
     bars = base.mark_rule(strokeWidth=2).encode(alt.X("low:Q", title=title), x2="high:Q")
     x, fill = alt.X("difference:Q", title=title), alt.Fill("inside:N", scale=None)
-    return _spec(zero + bars + base.mark_point(size=70, opacity=1).encode(x, fill), height=AXIS + ROW * len(rows))
+    return _spec(zero + bars + base.mark_point(size=70, opacity=1).encode(x, fill), height=AXIS + _ROW * len(rows))
 
 
 def _profiles(words: Words, found: Compared) -> Spec:
     choice = _choice(words, "flow_of_profiles", flows_of(found.profiles))
     base = alt.Chart(alt.Data(values=found.profiles)).transform_filter("datum.flow === flow_of_profiles")
     x = alt.X("depth:Q", title=words["depth"], axis=alt.Axis(format="~g"), scale=alt.Scale(domain=[0, 1]))
-    ink = alt.Color("run:N", sort=None, scale=alt.Scale(domain=list(found.names), range=INKS[:2]), title=None,
+    ink = alt.Color("run:N", sort=None, scale=alt.Scale(domain=list(found.names), range=_INKS[:2]), title=None,
                     legend=alt.Legend(orient="top", labelLimit=320, direction="vertical", symbolOpacity=1))  # fmt: skip
     band = base.mark_area(opacity=0.2).encode(x, alt.Y("low:Q", title=words["mean"]), y2="high:Q", color=ink)
     tips = [alt.Tooltip("run:N", title=words["run"]), alt.Tooltip("layer:O", title=words["layer"])]
@@ -185,14 +185,14 @@ def _differences(words: Words, rows: Rows) -> Spec:
         own = [row for row in rows if row["flow"] == flow]
         shown = np.array([row["difference"] for row in own if row["significant"]] or [row["difference"] for row in own])
         ends[flow] = colour_ends(shown, signed=True)[1]
-        beyond[flow] = bool((np.abs(shown) > ends[flow] * (1 + ROUNDING)).any())
+        beyond[flow] = bool((np.abs(shown) > ends[flow] * (1 + _ROUNDING)).any())
     given = [alt.param(name, expr=f"({json.dumps(values)})[flow_of_differences]")
              for name, values in (("end", ends), ("beyond", beyond))]  # fmt: skip
-    scale = alt.Scale(domainMin=alt.ExprRef("-end"), domainMax=alt.ExprRef("end"), **SIGNED)
+    scale = alt.Scale(domainMin=alt.ExprRef("-end"), domainMax=alt.ExprRef("end"), **_SIGNED)
     sign = "(!beyond || !datum.value ? '' : datum.value < 0 ? '≤ ' : '≥ ')"
     ticks, label = alt.ExprRef("[-end, 0, end]"), f"{sign} + format(datum.value, '+.3~r')"
     legend = alt.Legend(values=ticks, labelExpr=label, **LEGEND | {"title": "B − A"})
-    colour = alt.condition("datum.significant", alt.Color("difference:Q", scale=scale, legend=legend), alt.value(GREY))
+    colour = alt.condition("datum.significant", alt.Color("difference:Q", scale=scale, legend=legend), alt.value(_GREY))
     tips = [alt.Tooltip(f"{each}:O", title=words[each]) for each in ("layer", "head")]
     tips += [alt.Tooltip(f"{each}:Q", format=".4f", title=each.upper()) for each in ("a", "b")]
     tips += [alt.Tooltip("difference:Q", format="+.4f", title="B − A"), alt.Tooltip("p:Q", format=".4f", title="p")]
@@ -211,7 +211,7 @@ def pruning(words: Words, sets: Rows, random: Rows, unit: str) -> Spec:
     own, band = ([row for row in rows if row["unit"] == unit] for rows in (sets, random))
     x = alt.X("share:Q", title=words[f"{unit}_cut"], axis=alt.Axis(format="%"), scale=alt.Scale(domainMin=0))
     y = alt.Y("loss:Q", title=words["loss"])
-    ink = alt.Color("criterion:N", sort=None, scale=alt.Scale(range=INKS), legend=alt.Legend(orient="top", title=None))
+    ink = alt.Color("criterion:N", sort=None, scale=alt.Scale(range=_INKS), legend=alt.Legend(orient="top", title=None))
     tips = [alt.Tooltip(f"{each}:N", title=words[each]) for each in ("criterion", "order")]
     tips += [alt.Tooltip("number:Q", title=words["number"]), alt.Tooltip("loss:Q", format=".1f", title=words["loss"])]
     tips += [alt.Tooltip("p:Q", format=".3f", title="p")]

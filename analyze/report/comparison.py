@@ -14,9 +14,9 @@ from analyze.tables.frames import Heads
 from schemas.errors import HeadflowError
 from schemas.text import one_line
 
-FLOWS = ("t2v", "v2t", "q2v", "a2v")
+_FLOWS = ("t2v", "v2t", "q2v", "a2v")
 COSTS = ("unit", "criterion", "order", "share", "number", "accuracy", "score", "loss", "loss_low", "loss_high", "p")
-BAND = (0.025, 0.975)  # of random sets
+_BAND = (0.025, 0.975)  # of random sets
 Rows = list[dict[str, Any]]
 
 
@@ -50,7 +50,7 @@ def compare_runs(a: Heads, b: Heads, words: Words, *, text_scope: str | None, re
     Raises:
         HeadflowError: no sample is in both, or a run cannot be read.
     """
-    flows = [flow for flow in FLOWS if flow in a.run.manifest.flows and flow in b.run.manifest.flows]
+    flows = [flow for flow in _FLOWS if flow in a.run.manifest.flows and flow in b.run.manifest.flows]
     found = compare(a, b, flows, text_scope=text_scope, related=related, seed=seed)
     names = tuple(f"{Path(each.run.manifest.model or '').name} ({each.run.path.resolve().name})" for each in (a, b))
     profiles = found.profiles
@@ -78,7 +78,7 @@ def _answers(found: Comparison, words: Words) -> Rows:
     return [*rows[:-1], *(row | {"category": words["all"]} for row in rows[-1:])]
 
 
-def pruning(folder: Path) -> tuple[Rows, Rows]:
+def pruning_of(folder: Path) -> tuple[Rows, Rows]:
     """What sets of heads or layers cost, and the band of random sets, from the tables that `prune` wrote; else empty.
 
     Raises:
@@ -89,7 +89,7 @@ def pruning(folder: Path) -> tuple[Rows, Rows]:
     sets, random = (_table(folder / name) for name in ("sets.csv", "random.csv"))
     try:
         by_share = random.groupby(["unit", "share"])["loss"]
-        low, high = (by_share.quantile(end) for end in BAND)
+        low, high = (by_share.quantile(end) for end in _BAND)
         band = pd.DataFrame({"low": low, "median": by_share.median(), "high": high}).reset_index()
         return _rows(sets[list(COSTS)]), _rows(band)
     except KeyError as error:

@@ -23,10 +23,10 @@ from analyze.tables.values import observed_rows, observed_samples
 from schemas.columns import CONTRIBUTION_COLUMNS, CONTRIBUTIONS
 from schemas.store.jobs import Job, job_names, open_job
 
-LOOKING, CONTRIBUTING, MATTERING = KINDS = ("looking", "contributing", "mattering")
+LOOKING, CONTRIBUTING, MATTERING = MEASURE_KINDS = ("looking", "contributing", "mattering")
 COMPARED = ("a2v", "q2v", "d2v")  # with the effects of knock-outs
 WIDE = 4  # root mean squares that histograms of signed values reach
-BINS = 20
+_BINS = 20
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Measure:
 
     Attributes:
         name: of the column, or of the job.
-        kind: of `KINDS`.
+        kind: of `MEASURE_KINDS`.
         what: for a job, the kind of its knock-outs and their roles, such as `edge, question -> image`.
     """
 
@@ -113,7 +113,7 @@ def _signed(blocks: Callable[[], Blocks], dealt: Dealt, cells: int) -> dict[str,
     found = {}
     for name, (total, number) in squares.items():
         end = WIDE * np.sqrt(total / number) if total else 1.0
-        found[name] = Tallied(dealt, cells, np.linspace(-end, end, BINS + 1))
+        found[name] = Tallied(dealt, cells, np.linspace(-end, end, _BINS + 1))
     for samples, values in blocks():
         for name, each in found.items():
             each.add(samples, values[name])

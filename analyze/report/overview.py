@@ -24,7 +24,7 @@ SETTINGS = (
     *("model", "revision", "architecture", "dtype", "conv_mode", "prompt_suffix", "question_file"),
     *("image_preprocessing", "system_span", "removed", "images", "derived", "started"),
 )
-NAMES = {"images": "images_given"}  # of texts, where another text has the name of the field
+_NAMES = {"images": "images_given"}  # of texts, where another text has the name of the field
 SESSION = ("device", "kernel", "git_commit", "versions")
 
 
@@ -52,7 +52,7 @@ def title(heads: Heads, scope: TextScope, words: Words) -> str:
     return words.filled("title", subject=words["comma"].join(filter(None, parts)))
 
 
-def notes(heads: Heads, words: Words) -> list[tuple[str, str]]:
+def run_notes(heads: Heads, words: Words) -> list[tuple[str, str]]:
     """What a reader must know of this run before its numbers: a heading and a text each."""
     run, found = heads.run, []
     written, there = sum(part.rows["samples"] for part in run.parts), len(heads.samples)
@@ -75,7 +75,7 @@ def settings(heads: Heads, scope: TextScope, words: Words) -> list[tuple[str, st
     rows += [("shape", f"{heads.layers} × {heads.heads}"), ("samples", _samples(heads, words))]
     rows += [("text_scope", scope.name), ("prompt", heads.prompt)]
     rows += [(name, getattr(sessions[-1], name)) for name in SESSION if sessions]
-    return [(NAMES.get(name, name), _text(value, words)) for name, value in rows if value not in (None, "", {}, [])]
+    return [(_NAMES.get(name, name), _text(value, words)) for name, value in rows if value not in (None, "", {}, [])]
 
 
 def _samples(heads: Heads, words: Words) -> str:
@@ -90,7 +90,7 @@ def _text(value: Any, words: Words) -> str:
     return str(value)
 
 
-def scores(heads: Heads, words: Words, seed: int) -> tuple[list[Score], pd.DataFrame]:
+def score_rows(heads: Heads, words: Words, seed: int) -> tuple[list[Score], pd.DataFrame]:
     """The figures that stand first, and the scores by category; both empty where no right answer is an option.
 
     The column `title` of the scores is the category, or the total in words.

@@ -38,15 +38,15 @@ class Arrays:
 
 def script_json(value: Any) -> str:
     """A value as JSON that may stand in a script element: no text in it can end the element."""
-    return json.dumps(plain(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False).translate(ESCAPES)
+    return json.dumps(as_plain(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False).translate(ESCAPES)
 
 
-def plain(value: Any) -> Any:
+def as_plain(value: Any) -> Any:
     """A value of numpy or pandas as JSON has it; None for what is missing, NaN and infinity."""
     if isinstance(value, dict):
-        return {str(name): plain(each) for name, each in value.items()}
+        return {str(name): as_plain(each) for name, each in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
+        return [as_plain(each) for each in value]
     value = value.item() if isinstance(value, np.generic) else value
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return None

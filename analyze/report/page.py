@@ -18,15 +18,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from analyze.pictures.labels import by_queries, colour
 from analyze.report import browser, charts, comparison, overview
-from analyze.report.measures import CONTRIBUTING, KINDS, LOOKING, MATTERING, Measure, Measured, measure
-from analyze.report.packing import Arrays, plain, script_json
+from analyze.report.measures import CONTRIBUTING, LOOKING, MATTERING, MEASURE_KINDS, Measure, Measured, measure
+from analyze.report.packing import Arrays, as_plain, script_json
 from analyze.report.tallying import ranks
 from analyze.report.words import Words, number
 from analyze.statistics.contrasts import STATES
 from analyze.tables.frames import Heads
 
-TEMPLATES = Path(__file__).parent / "templates"
-FIRST = ("a2v", "q2v", "t2v")  # measures that may be shown first
+_TEMPLATES = Path(__file__).parent / "templates"
+_FIRST = ("a2v", "q2v", "t2v")  # measures that may be shown first
 PRUNE = "prune"  # where `prune` writes, in the folder of a run
 
 
@@ -61,8 +61,8 @@ def make_page(heads: Heads, other: Heads | None, choices: Choices) -> str:
         compared = comparison.compare_runs(
             heads, other, words, text_scope=choices.text_scope, related=choices.related, seed=choices.seed
         )
-    first, scores = overview.scores(heads, words, choices.seed)
-    sets, random = comparison.pruning(heads.folder / PRUNE)
+    first, scores = overview.score_rows(heads, words, choices.seed)
+    sets, random = comparison.pruning_of(heads.folder / PRUNE)
     data = {
         "words": words.texts,
         "layers": heads.layers,
@@ -70,7 +70,7 @@ def make_page(heads: Heads, other: Heads | None, choices: Choices) -> str:
         "categories": heads.categories,
         "measures": [_measure(arrays, each, words) for each in measured.measures],
         "measure": _first(measured),
-        "kinds": list(KINDS),
+        "kinds": list(MEASURE_KINDS),
         "flows": _flows(arrays, measured, words),
         **_samples(arrays, heads, measured, choices.images),
     }
@@ -79,14 +79,14 @@ def make_page(heads: Heads, other: Heads | None, choices: Choices) -> str:
         words=words,
         number=number,
         title=overview.title(heads, scope, words),
-        notes=overview.notes(heads, words),
+        notes=overview.run_notes(heads, words),
         path=heads.run.path.name,
         settings=overview.settings(heads, scope, words),
         causal=heads.manifest.causal is not False,
         agreements=measured.agreements(),
         first=first,
-        scores=plain(scores.to_dict("records")),
-        kinds={kind: any(each.kind == kind for each in measured.measures) for kind in KINDS},
+        scores=as_plain(scores.to_dict("records")),
+        kinds={kind: any(each.kind == kind for each in measured.measures) for kind in MEASURE_KINDS},
         images=(len(data["images"]), int(measured.samples["image_sha256"].nunique())),
         asked_images=choices.images > 0,
         overlays=data["maps"],
@@ -124,7 +124,7 @@ def _measure(arrays: Arrays, one: Measure, words: Words) -> dict[str, Any]:
 def _first(measured: Measured) -> str:
     """The measure that is shown first."""
     names = [each.name for each in measured.measures]
-    return f"{LOOKING}/{next((name for name in FIRST if name in names), names[0])}"
+    return f"{LOOKING}/{next((name for name in _FIRST if name in names), names[0])}"
 
 
 def _flows(arrays: Arrays, measured: Measured, words: Words) -> list[dict[str, Any]]:
@@ -142,7 +142,7 @@ def _flows(arrays: Arrays, measured: Measured, words: Words) -> list[dict[str, A
 def _samples(arrays: Arrays, heads: Heads, measured: Measured, most: int) -> dict[str, Any]:
     """The samples, the images that are in the page, and their maps."""
     samples = measured.samples
-    states = browser.pair_states(samples)
+    states = browser.pair_state_values(samples)
     images = browser.chosen_images(heads, samples, states, most)
     places = {sha: place for place, sha in enumerate(images)}
     rows = browser.rows_of(samples, heads.categories, states)
@@ -178,10 +178,10 @@ def _specs(
 def _filled(**values: Any) -> str:
     """The template with its values; its scripts and its style are allowed by their hashes."""
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    style, *own = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "helpers.js", "page.js"))
+    style, *own = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "helpers.js", "page.js"))
     scripts = [library(), *own]
     policy: Mapping[str, str] = {
         "default-src": "'none'",

@@ -1,8 +1,8 @@
 """Values of heads added up: all that the page needs of one measure, in tables that do not grow with the run.
 
 A measure has a value for each (sample, layer, head): a column of `heads`, a contribution, the effect of a knock-out.
-Images are dealt into `GROUPS` groups of like size, by category. Sums of groups give intervals and reliability as sums
-of single images would, a little less sharply, at a cost that is the same for any number of images.
+Images are dealt into `MOST_GROUPS` groups of like size, by category. Sums of groups give intervals and reliability as
+sums of single images would, a little less sharply, at a cost that is the same for any number of images.
 """
 
 from collections.abc import Mapping
@@ -17,9 +17,9 @@ from analyze.statistics.intervals import mean_interval
 from analyze.statistics.reliability import rank_correlation, spearman_brown, split_half
 from analyze.tables.bins import bin_index
 
-GROUPS = 20
+MOST_GROUPS = 20
 HIGHEST = 5  # samples that are kept for each head
-SEED = 0
+_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,13 @@ class Dealt:
     def of(cls, samples: pd.DataFrame, categories: list[str]) -> "Dealt":
         """Deal the images of some rows of `samples` into groups, at random with a fixed seed."""
         clusters = Clusters.of(samples)
-        random, order = np.random.default_rng(SEED), np.empty(clusters.images, np.int64)
+        random, order = np.random.default_rng(_SEED), np.empty(clusters.images, np.int64)
         dealt = 0
         for number in range(len(clusters.categories)):
             members = random.permutation(np.flatnonzero(clusters.category == number))
             order[members] = dealt + np.arange(len(members))
             dealt += len(members)
-        groups = min(GROUPS, clusters.images)
+        groups = min(MOST_GROUPS, clusters.images)
         places = {name: place for place, name in enumerate(categories)}
         category: Codes = np.asarray(samples["category"].astype(str).map(places), np.int64)
         return cls(categories, category, np.asarray(order[clusters.image] % groups, np.int64), groups)

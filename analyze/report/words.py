@@ -8,15 +8,15 @@ from typing import Any
 from analyze.pictures.labels import SOURCES, label
 from analyze.pictures.labels import target as target_of
 
-LANGUAGES = {"en": 0, "zh": 1}
-FILE = Path(__file__).parent / "templates" / "words.toml"
-SIGNED = "d"  # begins the names of contributions
+_LANGUAGES = {"en": 0, "zh": 1}
+_FILE = Path(__file__).parent / "templates" / "words.toml"
+_SIGNED = "d"  # begins the names of contributions
 
 
 @cache
 def all_texts() -> dict[str, list[str]]:
-    """The texts by name, in the order of `LANGUAGES`."""
-    texts: dict[str, list[str]] = tomllib.loads(FILE.read_text(encoding="utf-8"))
+    """The texts by name, in the order of `_LANGUAGES`."""
+    texts: dict[str, list[str]] = tomllib.loads(_FILE.read_text(encoding="utf-8"))
     return texts
 
 
@@ -25,7 +25,7 @@ class Words:
 
     def __init__(self, language: str) -> None:
         self.language = language
-        self.texts = {name: texts[LANGUAGES[language]] for name, texts in all_texts().items()}
+        self.texts = {name: texts[_LANGUAGES[language]] for name, texts in all_texts().items()}
 
     def __getitem__(self, name: str) -> str:
         """A text."""
@@ -38,7 +38,7 @@ class Words:
     def flow(self, name: str) -> str:
         """A mass column: `A2V (last token → image)`; or a contribution: `D2V (added from image)`."""
         source, target = name.partition("2")[0], self.texts[f"role {target_of(name)}"]
-        if source == SIGNED:
+        if source == _SIGNED:
             return self.filled("contribution", name=name.upper(), role=target)
         if self.language == "en":
             return label(name)

@@ -8,11 +8,11 @@ import pandas as pd
 
 from analyze.statistics.bootstrap import Bootstrap, Interval
 from analyze.statistics.clusters import Array, Clusters
-from analyze.statistics.intervals import FEW_IMAGES, LEAST, share_interval
+from analyze.statistics.intervals import FEW_IMAGES, FEWEST_IMAGES, share_interval
 from analyze.statistics.multiplicity import sign_flip_maximum
 from schemas.text import counted
 
-Images = npt.NDArray[np.bool_]
+_Images = npt.NDArray[np.bool_]
 NO_LEAN = "no image has more answers Yes, or fewer, than are right"
 
 
@@ -38,7 +38,7 @@ class AnswerSums(NamedTuple):
         return cls(*map(clusters.sums, each))
 
 
-def accuracy_and_bias(answers: AnswerSums, bootstrap: Bootstrap, images: Images) -> dict[str, Any]:
+def accuracy_and_bias(answers: AnswerSums, bootstrap: Bootstrap, images: _Images) -> dict[str, Any]:
     """Of the questions on some images: how often the answer is right, and how much more often it is yes than yes is.
 
     Args:
@@ -58,7 +58,7 @@ def accuracy_and_bias(answers: AnswerSums, bootstrap: Bootstrap, images: Images)
     )
 
 
-def _bias(bootstrap: Bootstrap, excess: Array, given: Array, images: Images) -> tuple[Interval, float]:
+def _bias(bootstrap: Bootstrap, excess: Array, given: Array, images: _Images) -> tuple[Interval, float]:
     chosen = images & (given > 0)
     number = int(chosen.sum())
     estimate = float(excess[chosen].sum() / given[chosen].sum()) if number else np.nan
@@ -80,4 +80,4 @@ def cannot_tell_bias(excess: Array) -> str:
     if not lean:
         return NO_LEAN
     leans = counted(lean, "image leans", "images lean")
-    return f"cannot tell: {leans} either way, fewer than {LEAST}" if lean < LEAST else ""
+    return f"cannot tell: {leans} either way, fewer than {FEWEST_IMAGES}" if lean < FEWEST_IMAGES else ""

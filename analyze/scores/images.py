@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analyze.scores.mme import ALL, category_order, scored_questions, total_name
+from analyze.scores.mme import ALL_TOGETHER, category_order, scored_questions, total_name
 from analyze.statistics.clusters import Array, Clusters
 from schemas.tasks import MME, Task
 
@@ -15,7 +15,7 @@ from schemas.tasks import MME, Task
 def image_groups(clusters: Clusters) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
     """The images of each category, as `category_images`, and last all of them, as `all`."""
     yield from category_images(clusters)
-    yield total_name(ALL, clusters.categories), np.ones(clusters.images, np.bool_)
+    yield total_name(ALL_TOGETHER, clusters.categories), np.ones(clusters.images, np.bool_)
 
 
 def category_images(clusters: Clusters) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:

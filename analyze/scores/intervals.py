@@ -11,7 +11,7 @@ import pandas as pd
 from analyze.scores.mme import scored_questions, total_name
 from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap
 from analyze.statistics.clusters import Array, Clusters
-from analyze.statistics.intervals import FEW_IMAGES, LEAST, wilson
+from analyze.statistics.intervals import FEW_IMAGES, FEWEST_IMAGES, wilson
 from schemas.tasks import MME, Task
 
 
@@ -56,7 +56,7 @@ def _interval(bootstrap: Bootstrap, terms: list[tuple[Array, Array]], images: np
     """The interval of the sum of two shares over some images, in per cent: of questions and of pairs."""
     (right, questions), (both, pairs) = terms
     number, whole = int(images.sum()), int((both[images] == pairs[images]).sum())
-    if number >= FEW_IMAGES and LEAST <= whole <= number - LEAST:
+    if number >= FEW_IMAGES and FEWEST_IMAGES <= whole <= number - FEWEST_IMAGES:
         draws = bootstrap.ratios(right, questions, images) + bootstrap.ratios(both, pairs, images)
         low, high = bootstrap.bounds(100 * draws[:, None], images)
         return float(low[0]), float(high[0])

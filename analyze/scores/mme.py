@@ -12,7 +12,7 @@ import pandas as pd
 from schemas.columns import OK
 from schemas.tasks import MME, Task
 
-ALL = "all"  # all categories together
+ALL_TOGETHER = "all"  # all categories together
 SCORED = ("sample_id", "category", "question_id", "image", "image_sha256", "answer", "prediction", "status")
 COUNTS = ["questions", "images", "left_out", "unscored", "unread"]
 
@@ -81,7 +81,7 @@ def scored_questions(samples: pd.DataFrame, task: Task = MME) -> pd.DataFrame:
 
 def total_name(name: str, categories: Container[str]) -> str:
     """Name a total so that no category has its name: `perception (MME)`, `all (together)` where one would have it."""
-    return f"{name} ({'together' if name == ALL else 'MME'})" if name in categories else name
+    return f"{name} ({'together' if name == ALL_TOGETHER else 'MME'})" if name in categories else name
 
 
 def total_scores(scores: pd.DataFrame, task: Task = MME) -> pd.DataFrame:

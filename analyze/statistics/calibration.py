@@ -8,7 +8,7 @@ import pandas as pd
 
 from analyze.statistics.clusters import Array
 
-BINS = 10
+_BINS = 10
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Calibration:
     brier: float
 
 
-def calibrate(probability: Array, yes: npt.NDArray[np.bool_], bins: int = BINS) -> Calibration:
+def calibrate(probability: Array, yes: npt.NDArray[np.bool_], bins: int = _BINS) -> Calibration:
     """Compare the probability of Yes with the right answers, in bins of equal width.
 
     Args:

@@ -14,8 +14,8 @@ from analyze.statistics.clusters import Array, Codes
 from analyze.statistics.reliability import spearman_brown, split_half
 from schemas.text import counted
 
-SEED = 0
-LEAST = 5  # images of the rarer kind
+_SEED = 0
+_LEAST = 5  # images of the rarer kind
 BOTH_RIGHT, YES_BIASED, NO_BIASED, BOTH_WRONG = "both right", "yes-biased", "no-biased", "both wrong"
 NEITHER = "neither"
 STATES = (BOTH_RIGHT, YES_BIASED, NO_BIASED, BOTH_WRONG, NEITHER)
@@ -77,9 +77,9 @@ def polarity_free_contrast(differences: Array, state: npt.NDArray[np.str_], cate
     """
     yes_biased, no_biased = state == YES_BIASED, state == NO_BIASED
     numbers = int(yes_biased.sum()), int(no_biased.sum())
-    if min(numbers) < LEAST:
+    if min(numbers) < _LEAST:
         return Contrast.none(
-            f"{counted(numbers[0], 'image is', 'images are')} yes-biased and {numbers[1]} no-biased; at least {LEAST} "
+            f"{counted(numbers[0], 'image is', 'images are')} yes-biased and {numbers[1]} no-biased; at least {_LEAST} "
             "of each are needed"
         )
     biased = yes_biased | no_biased
@@ -136,7 +136,7 @@ def _log_choose(number: int, taken: Codes) -> Array:
 
 
 def contrast_reliability(
-    differences: Array, state: npt.NDArray[np.object_], category: Codes, *, seed: int = SEED
+    differences: Array, state: npt.NDArray[np.object_], category: Codes, *, seed: int = _SEED
 ) -> float | None:
     """How far the contrasts less what is expected would be the same on other images: a correlation over quantities.
 

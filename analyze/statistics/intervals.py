@@ -8,7 +8,7 @@ from analyze.statistics.bootstrap import LEVEL, Bootstrap, Interval
 from analyze.statistics.clusters import Array, Clusters, Codes, ImageSums
 
 FEW_IMAGES = 20  # below, percentile intervals are too short
-LEAST = 5  # images on the rarer side of a share; below, they are too short as well
+FEWEST_IMAGES = 5  # images on the rarer side of a share; below, they are too short as well
 
 
 def mean_interval(sums: ImageSums, level: float = LEVEL) -> tuple[Array, Array]:
@@ -77,7 +77,7 @@ def share_interval(bootstrap: Bootstrap, sums: Array, counts: Array, images: np.
     """The interval of a share, such as accuracy: by the bootstrap, or by Wilson's formula where that is too short.
 
     Wilson's score interval (1927) is taken on images, as if each gave one answer, below `FEW_IMAGES` images and where
-    fewer than `LEAST` images have a value, or a gap, at all. It is then too long rather than too short.
+    fewer than `FEWEST_IMAGES` images have a value, or a gap, at all. It is then too long rather than too short.
 
     Args:
         sums, counts: [images]: of an image's samples, those that count, and all.
@@ -88,7 +88,7 @@ def share_interval(bootstrap: Bootstrap, sums: Array, counts: Array, images: np.
     if number < 2:
         return bootstrap.mean(sums, counts, chosen)
     rarer = min(int((sums[chosen] > 0).sum()), int((sums[chosen] < counts[chosen]).sum()))
-    if number >= FEW_IMAGES and rarer >= LEAST:
+    if number >= FEW_IMAGES and rarer >= FEWEST_IMAGES:
         return bootstrap.mean(sums, counts, chosen)
     share = float(sums[chosen].sum() / counts[chosen].sum())
     found = wilson(share, number)
@@ -134,7 +134,7 @@ def share_intervals(bootstrap: Bootstrap, sums: Array, counts: Array) -> tuple[A
     number = there.sum(axis=0)
     rarer = np.minimum(((sums > 0) & there).sum(axis=0), ((sums < counts) & there).sum(axis=0))
     low, high = np.full(number.shape, np.nan), np.full(number.shape, np.nan)
-    many = (number >= FEW_IMAGES) & (rarer >= LEAST)
+    many = (number >= FEW_IMAGES) & (rarer >= FEWEST_IMAGES)
     draws = bootstrap.ratios(sums[:, many], counts[:, many])
     for column, place in enumerate(np.flatnonzero(many)):
         low[place], high[place] = np.ravel(bootstrap.bounds(draws[:, [column]], there[:, place]))

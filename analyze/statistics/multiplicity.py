@@ -8,8 +8,8 @@ from scipy import stats
 
 from analyze.statistics.clusters import Array
 
-FLIPS, SEED, LEVEL = 10_000, 0, 0.05
-ROWS = 1_000  # sign flips computed at once
+FLIPS, _SEED, _LEVEL = 10_000, 0, 0.05
+_ROWS = 1_000  # sign flips computed at once
 FLOOR = 1e-5  # of float32: smaller differences are those of rounding, however regular
 
 
@@ -32,9 +32,9 @@ def sign_flip_maximum(
     differences: Array,
     *,
     flips: int = FLIPS,
-    seed: int = SEED,
+    seed: int = _SEED,
     floor: float = FLOOR,
-    level: float = LEVEL,
+    level: float = _LEVEL,
     tests: int = 1,
 ) -> Tested:
     """Test many paired differences at once by flipping the signs of whole images.
@@ -61,8 +61,8 @@ def sign_flip_maximum(
     observed = np.abs(_t(mean, squares, number))
     rng = np.random.default_rng(seed)
     reached = np.zeros(differences.shape[1], np.int64)
-    for first in range(0, flips, ROWS):
-        signs = rng.choice(np.array([-1.0, 1.0]), size=(min(ROWS, flips - first), number))
+    for first in range(0, flips, _ROWS):
+        signs = rng.choice(np.array([-1.0, 1.0]), size=(min(_ROWS, flips - first), number))
         largest = np.abs(_t(signs @ differences / number, squares, number)).max(axis=1)
         reached += (largest[:, None] >= observed * (1 - 1e-9)).sum(axis=0)
     p = np.minimum(tests * (1 + reached) / (flips + 1), 1)
@@ -75,7 +75,7 @@ def can_be_significant(images: int, tests: int = 1) -> bool:
     Args:
         tests: as in `sign_flip_maximum`.
     """
-    return tests * 2.0 ** (1 - images) <= LEVEL
+    return tests * 2.0 ** (1 - images) <= _LEVEL
 
 
 def _t(mean: Array, squares: Array, number: int) -> Array:

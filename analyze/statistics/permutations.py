@@ -12,7 +12,7 @@ from scipy import stats
 
 from analyze.statistics.clusters import Array, Codes
 
-ROWS = 1_000  # permutations computed at once
+_ROWS = 1_000  # permutations computed at once
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ def permuted(values: Array, fixed: Array, layer: Codes, draws: int, seed: int) -
     rng, heads = np.random.default_rng(seed), len(values)
     places = np.argsort(layer, kind="stable")
     found = np.empty((draws, fixed.shape[1]))
-    for first in range(0, draws, ROWS):
-        rows = slice(first, min(first + ROWS, draws))
+    for first in range(0, draws, _ROWS):
+        rows = slice(first, min(first + _ROWS, draws))
         order = np.argsort(layer[places] + rng.random((rows.stop - first, heads)), axis=1)
         found[rows] = values[places[order]] @ fixed[places]
     return found

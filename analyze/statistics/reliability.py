@@ -7,7 +7,7 @@ from scipy import stats
 
 from analyze.statistics.clusters import Array, Codes
 
-HALVES, SEED = 200, 0
+HALVES, _SEED = 200, 0
 Reduce = Callable[[Array], Array]  # [images, heads] of some images -> [heads]
 
 
@@ -50,7 +50,7 @@ def halves(category: Codes, rng: np.random.Generator) -> Codes:
 
 
 def split_half(
-    values: Array, category: Codes, *, reduce: Reduce = _mean, repeats: int = HALVES, seed: int = SEED
+    values: Array, category: Codes, *, reduce: Reduce = _mean, repeats: int = HALVES, seed: int = _SEED
 ) -> float | None:
     """The mean correlation (Spearman's, over heads) between two halves of the images, over random halves.
 
@@ -66,7 +66,7 @@ def split_half(
 
 
 def between_halves(
-    a: Array, b: Array, category: Codes, *, reduce: Reduce = _mean, repeats: int = HALVES, seed: int = SEED
+    a: Array, b: Array, category: Codes, *, reduce: Reduce = _mean, repeats: int = HALVES, seed: int = _SEED
 ) -> float | None:
     """As `split_half`, one half of the images in `a` and the other half in `b`, both [images, heads]."""
     if len(category) < 4:
@@ -96,7 +96,7 @@ def rank_correlation(one: Array, other: Array) -> float | None:
     return found if np.isfinite(found) else None
 
 
-def disattenuated(a: Array, b: Array, category: Codes, *, repeats: int = HALVES, seed: int = SEED) -> float | None:
+def disattenuated(a: Array, b: Array, category: Codes, *, repeats: int = HALVES, seed: int = _SEED) -> float | None:
     """The correlation of two runs' heads without the noise of a finite number of images: r_ab / sqrt(r_aa r_bb).
 
     Each correlation is between halves of the images, so that noise that both runs share does not count as agreement

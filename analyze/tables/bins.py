@@ -15,7 +15,7 @@ EDGES = np.arange(21) / 20  # the default: 20 bins of 0..1
 FINE = 10_000  # fine bins of 0..1; quantiles are off by less than one of them
 FINE_EDGES = np.minimum(np.arange(FINE + 2) / FINE, 1.0)  # the value 1 has a bin of its own
 QUANTILES = {"q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95}
-ROUNDING = 1e-9  # more than a fine bin's edges are off by
+_ROUNDING = 1e-9  # more than a fine bin's edges are off by
 UNDECIDED = -1
 
 
@@ -78,8 +78,8 @@ def bin_of_fine(edges: Array) -> Index:
 
     A table of this size is read faster than `numpy.searchsorted` searches the edges.
     """
-    low = np.append(-np.inf, FINE_EDGES[1:-1] - ROUNDING)
-    high = np.append(FINE_EDGES[1:-1] + ROUNDING, np.inf)
+    low = np.append(-np.inf, FINE_EDGES[1:-1] - _ROUNDING)
+    high = np.append(FINE_EDGES[1:-1] + _ROUNDING, np.inf)
     first, last = (np.searchsorted(edges, values, side="right") - 1 for values in (low, high))
     bins = len(edges) - 1
     return np.where(first != last, UNDECIDED, np.where((first < 0) | (first >= bins), bins, first)).astype(np.int32)

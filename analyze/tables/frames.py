@@ -25,11 +25,11 @@ from schemas.text import counted, listed, short
 from schemas.workers.tasks import HERE, Workers, divided
 
 # Columns of `samples`: those that are always read, and what texts scopes, intervals by image, and scores need
-KEYS = ("sample_id", "category", "status", "prompt")
+_KEYS = ("sample_id", "category", "status", "prompt")
 TOKENS = tuple(f"n_{role.name}" for role in ROLES)
-IMAGES = ("image_sha256", "image", "question_id")
+IMAGE_KEYS = ("image_sha256", "image", "question_id")
 ANSWERS = ("answer", "prediction", "p_yes", "p_no")
-SHOWN = 20  # missing chunks, or categories, that an error names
+_SHOWN = 20  # missing chunks, or categories, that an error names
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def open_heads(
     Args:
         prompt: the wording whose samples are read, of a run with several.
         mixed: read the samples of all wordings.
-        columns: those of `samples` that are read beside `KEYS`; None: all.
+        columns: those of `samples` that are read beside `_KEYS`; None: all.
 
     Raises:
         HeadflowError: no run, unreadable, without a single observed sample, or with fewer rows than its observed
@@ -172,7 +172,7 @@ def open_heads(
 
 def _samples(run: Run, columns: Sequence[str] | None, workers: Workers) -> tuple[pd.DataFrame, list[int]]:
     """The table `samples`, and where each part ends in it."""
-    only = None if columns is None else [*KEYS, *columns]
+    only = None if columns is None else [*_KEYS, *columns]
     bare = replace(run, ledgers={})
     tasks = (SamplesTask(bare, paths, only) for paths in divided(run.part_paths("samples")))
     found = list(workers.map(read_samples, tasks))
@@ -234,8 +234,8 @@ def incomplete(run: Run, samples: int) -> Iterator[str]:
     if run.complete:
         return
     number, complete = run.manifest.num_chunks, set(run.chunks_complete)
-    missing = list(islice((str(chunk) for chunk in range(number) if chunk not in complete), SHOWN + 1))
-    names = ", ".join(missing[:SHOWN]) + (" and more" if len(missing) > SHOWN else "")
+    missing = list(islice((str(chunk) for chunk in range(number) if chunk not in complete), _SHOWN + 1))
+    names = ", ".join(missing[:_SHOWN]) + (" and more" if len(missing) > _SHOWN else "")
     which = f"; chunks {names} of {number} are not complete" if number > 1 else ""
     yield f"{run.path} is not complete: this covers {samples} of {counted(run.samples_asked or 0, 'sample')}{which}"
 
@@ -260,6 +260,6 @@ def chosen_categories(asked: Sequence[str] | None, categories: Sequence[str]) ->
     """
     for name in asked or ():
         if name not in categories:
-            there = listed(categories, SHOWN)
+            there = listed(categories, _SHOWN)
             raise HeadflowError(f"there is no category {short(name)}; this run has {there}", setting="categories")
     return list(dict.fromkeys(categories if asked is None else asked))

@@ -16,7 +16,7 @@ from schemas.roles import IMAGE, ROLES
 SCRATCH = 2**28  # bytes of float32 scores that are held at once
 
 
-def scores(query: Tensor, key: Tensor) -> Tensor:
+def attention_scores(query: Tensor, key: Tensor) -> Tensor:
     """Products of queries and keys, summed and returned in float32 whatever their dtype.
 
     Args:
@@ -70,7 +70,7 @@ def block_sums(query: Tensor, key: Tensor, lse: Tensor, block: Block, *, scale: 
 
 def _part_sums(query: Tensor, key: Tensor, lse: Tensor, block: Block, rows: slice, scale: float) -> Tensor:
     """`block_sums` of some of the rows."""
-    weights = torch.add(-lse.unsqueeze(-1), scores(query, key), alpha=scale)
+    weights = torch.add(-lse.unsqueeze(-1), attention_scores(query, key), alpha=scale)
     if block.seen is not None:
         weights.masked_fill_(~block.seen[:, None, rows], -torch.inf)
     return block.groups[:, None, :, rows] @ weights.exp_() @ block.on_role[:, None]
@@ -129,13 +129,13 @@ def pieces(query: Tensor, key: Tensor) -> Iterator[slice]:
 
 def softmax_weights(query: Tensor, key: Tensor, seen: Tensor, *, scale: float, softcap: float | None = None) -> Tensor:
     """Attention of some rows by float32 softmax, [images, heads, rows, length]; see `softmax_pieces`."""
-    weights = capped(scores(query, key).mul_(scale), softcap)
+    weights = capped(attention_scores(query, key).mul_(scale), softcap)
     return weights.masked_fill_(~seen[:, None], -torch.inf).softmax(dim=-1)
 
 
-def capped(scores: Tensor, softcap: float | None) -> Tensor:
+def capped(attention_scores: Tensor, softcap: float | None) -> Tensor:
     """Scaled scores with their limit `softcap`, see `softmax_attention`; in place."""
-    return scores if softcap is None else scores.div_(softcap).tanh_().mul_(softcap)
+    return attention_scores if softcap is None else attention_scores.div_(softcap).tanh_().mul_(softcap)
 
 
 def mean_masses(image: Tensor, first: Tensor, further: Tensor | None, batch: Batch) -> Tensor:

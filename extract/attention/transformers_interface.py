@@ -19,8 +19,8 @@ from extract.attention.readers import AttentionReader, LayerInput
 from schemas.errors import HeadflowError
 
 NAME, MASKED_NAME = "headflow", "headflow_masked"
-PLAIN = {NAME: "sdpa", MASKED_NAME: "eager"}  # the same without observation; sdpa does not cap scores
-UNSUPPORTED = {"position_bias": "a bias for positions", "s_aux": "learned sinks"}  # options that change the softmax
+_PLAIN = {NAME: "sdpa", MASKED_NAME: "eager"}  # the same without observation; sdpa does not cap scores
+_UNSUPPORTED = {"position_bias": "a bias for positions", "s_aux": "learned sinks"}  # options that change the softmax
 
 
 @dataclass
@@ -109,9 +109,9 @@ def _check_options(unsupported: list[str], options: dict[str, Any]) -> None:
     """Raise if a model asks for attention that cannot be observed.
 
     Args:
-        unsupported: what is known to be so; `options` of `UNSUPPORTED` are added to it.
+        unsupported: what is known to be so; `options` of `_UNSUPPORTED` are added to it.
     """
-    unsupported = unsupported + [what for name, what in UNSUPPORTED.items() if options.get(name) is not None]
+    unsupported = unsupported + [what for name, what in _UNSUPPORTED.items() if options.get(name) is not None]
     if unsupported:
         raise ValueError(f"attention with {', '.join(unsupported)} cannot be observed; it is not supported")
 
@@ -152,7 +152,7 @@ def without_observing(model: PreTrainedModel) -> Iterator[None]:
     """Run an observed model with its plain attention."""
     text = model.config.get_text_config()
     name = text._attn_implementation
-    model.set_attn_implementation({"text_config": PLAIN[name]})
+    model.set_attn_implementation({"text_config": _PLAIN[name]})
     try:
         yield
     finally:

@@ -26,7 +26,7 @@ from schemas.commands.settings import settings_of
 from schemas.errors import HeadflowError
 from schemas.manifest import SEPARATE
 from schemas.store.directory import holds_run, refuse_foreign_run, refuse_inside_run
-from schemas.store.identity import check_division, check_fingerprints, check_model, check_same
+from schemas.store.identity import check_division, check_fingerprints, check_same, check_same_model
 from schemas.store.parts import damaged_parts
 from schemas.store.run import Run, open_run
 from schemas.text import printable
@@ -106,7 +106,7 @@ class Asked:
             raise HeadflowError(f"{error}; put the file back, or overwrite the run", setting="overwrite") from None
         check_same(found.manifest, self._known_fields, path)
         check_division(found, len(self.questions.samples))
-        check_model(found, settings.model_path, None, self.model_settings)
+        check_same_model(found, settings.model_path, None, self.model_settings)
         check_fingerprints(found, None, self.model_settings, self.images)
         if not self._was_asked(found) and settings.backend == TRANSFORMERS:
             prompt_format, preprocessor = load_format(settings)

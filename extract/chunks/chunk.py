@@ -12,7 +12,7 @@ from extract.checks import check_images
 from extract.chunks.asked import Asked
 from extract.provenance import versions
 from extract.questions.question_set import QuestionSet
-from schemas.manifest import SWAP, Manifest, Session
+from schemas.manifest import SWAPPED, Manifest, Session
 from schemas.store.directory import new_directory
 from schemas.store.run import Run
 from schemas.store.thumbnails import without_thumbnail
@@ -43,12 +43,12 @@ class Done:
     unchanged: bool = False
 
 
-def load(asked: Asked, questions: QuestionSet, before: Session | None) -> "Extractor":
+def load_here(asked: Asked, questions: QuestionSet, before: Session | None) -> "Extractor":
     """Load the model for a chunk; see `load_extractor`."""
     return load_extractor(asked.settings, questions, asked.wordings, before)
 
 
-def run_chunk(asked: Asked, index: int, load: Load = load) -> Done:
+def run_chunk(asked: Asked, index: int, load_here: Load = load_here) -> Done:
     """Run the samples of a chunk that the run lacks.
 
     Args:
@@ -66,14 +66,14 @@ def run_chunk(asked: Asked, index: int, load: Load = load) -> Done:
     if found is not None and asked.is_there(found, index):
         return Done(len(chunk.samples), unchanged=True)
     check_images(asked.questions, chunk)
-    if settings.images == SWAP:
+    if settings.images == SWAPPED:
         with packages(settings.backend):
             from extract.images.counterfactual.swapping import swap_images
         chunk = swap_images(chunk, asked.whole)
     ledger = found.ledgers.get(index) if found is not None else None
     before = ledger.sessions[-1] if ledger and ledger.sessions else None
     with new_directory(settings.output_dir):
-        extractor = load(asked, chunk, before)
+        extractor = load_here(asked, chunk, before)
         writer = _open_writer(asked, index, extractor, len(chunk.samples))
     return _write(extractor, chunk, writer)
 

@@ -24,17 +24,17 @@ from schemas.store.writer import TO_RESUME
 from schemas.text import counted, listed, one_line
 from schemas.workers.cluster import connected
 
-CHUNKS = 8  # for each GPU: few are left over at the end, and little is tried again
+_CHUNKS = 8  # for each GPU: few are left over at the end, and little is tried again
 TRIES = 3  # of a chunk
-SECONDS = 0.5  # between two looks at the progress
-PACKAGES = ("schemas", "extract")
+_SECONDS = 0.5  # between two looks at the progress
+_PACKAGES = ("schemas", "extract")
 
 
 def choose_chunks(settings: Extract, images: int) -> int:
     """How many chunks a run has: those of the run that is there, those asked for, or some for each GPU."""
     if not settings.overwrite and holds_run(settings.output_dir):
         return open_run(settings.output_dir).manifest.num_chunks
-    return settings.num_chunks if settings.num_chunks > 1 else max(1, min(CHUNKS * settings.gpus, images))
+    return settings.num_chunks if settings.num_chunks > 1 else max(1, min(_CHUNKS * settings.gpus, images))
 
 
 def run_on_cluster(settings: Extract, address: str) -> Done:
@@ -62,7 +62,7 @@ def run_on_cluster(settings: Extract, address: str) -> Done:
     if not missing:
         return Done(before, unchanged=True)
     check_directory(settings.output_dir)
-    with connected(address, PACKAGES) as ray, stop_on_signals() as stop:
+    with connected(address, _PACKAGES) as ray, stop_on_signals() as stop:
         places = _resources(ray, settings)
         if settings.overwrite and holds_run(settings.output_dir):
             remove_run(settings.output_dir)
@@ -153,7 +153,7 @@ class Pool:
             if stop.signal is not None and not self._stopping:
                 self._stopping = True
                 self._progress.stop.remote()
-            for reference in self._ray.wait(list(self._running), timeout=SECONDS)[0]:
+            for reference in self._ray.wait(list(self._running), timeout=_SECONDS)[0]:
                 self._take(reference)
             with suppress(self._ray.exceptions.RayError):
                 yield self._ray.get(self._progress.total.remote())

@@ -4,7 +4,7 @@ import signal
 from time import monotonic
 from typing import Any
 
-SECONDS = 0.5  # between two reports of one chunk
+_SECONDS = 0.5  # between two reports of one chunk
 
 
 class Progress:
@@ -49,7 +49,7 @@ class Reporter:
     def update(self) -> None:
         """See `Bar`."""
         self._done += 1
-        if monotonic() - self._since >= SECONDS:
+        if monotonic() - self._since >= _SECONDS:
             self._report()
 
     def set_postfix(self, *, skipped: int, refresh: bool) -> None:

@@ -15,13 +15,13 @@ from extract.questions.question_set import QuestionSet
 from extract.questions.samples import Unusable
 from schemas.files.locations import Location, check_no_device
 
-MOST = 2048  # images of a question set that get a fingerprint
-SAMPLE = 4096  # bytes
+AT_MOST = 2048  # images of a question set that get a fingerprint
+_SAMPLE = 4096  # bytes
 THREADS = 16  # that read; a network answers them side by side
 
 
 def fingerprint_images(questions: QuestionSet) -> dict[str, str]:
-    """The fingerprints of the images of a question set by name, of at most `MOST` at even distances by name.
+    """The fingerprints of the images of a question set by name, of at most `AT_MOST` at even distances by name.
 
     Images that do not exist or cannot be read are left out. Empty if the images are in Parquet.
     """
@@ -29,7 +29,7 @@ def fingerprint_images(questions: QuestionSet) -> dict[str, str]:
     if folder is None or isinstance(folder, ImageBytes):
         return {}
     names = sorted({sample.image for sample in questions.samples})
-    some = [names[number * len(names) // MOST] for number in range(MOST)] if len(names) > MOST else names
+    some = [names[number * len(names) // AT_MOST] for number in range(AT_MOST)] if len(names) > AT_MOST else names
     with ThreadPoolExecutor(THREADS) as pool:
         found = zip(some, pool.map(partial(_fingerprint, folder), some), strict=True)
         return {name: fingerprint for name, fingerprint in found if fingerprint is not None}
@@ -42,9 +42,9 @@ def _fingerprint(folder: Location, name: str) -> str | None:
         with path.open("rb") as file:
             size = file.seek(0, 2)
             digest = blake2b(digest_size=8)
-            for start in (0, (size - SAMPLE) // 2, size - SAMPLE):
+            for start in (0, (size - _SAMPLE) // 2, size - _SAMPLE):
                 file.seek(max(0, start))
-                digest.update(file.read(SAMPLE))
+                digest.update(file.read(_SAMPLE))
     except (Unusable, OSError, ValueError):  # the last of a name that is no path
         return None
     return f"{size}:{digest.hexdigest()}"

@@ -56,7 +56,7 @@ START_METHOD = "fork" if sys.platform == "linux" else "spawn"
 Preprocess = Callable[[Image.Image], Pixels]
 
 
-class Images(ABC, Dataset[LoadedImage]):
+class _Images(ABC, Dataset[LoadedImage]):
     """Images by number, read when they are needed, in any process.
 
     Attributes:
@@ -103,7 +103,7 @@ class Images(ABC, Dataset[LoadedImage]):
         return self._load(location)[0]
 
 
-class ImageFiles(Images):
+class ImageFiles(_Images):
     """The images of a folder, by their names."""
 
     def __init__(self, folder: Location, names: Sequence[str], preprocess: Preprocess) -> None:
@@ -116,7 +116,7 @@ class ImageFiles(Images):
         return load_image(find_image(self._folder, location))
 
 
-class ImageRows(Images):
+class ImageRows(_Images):
     """The images of Parquet shards, by their rows."""
 
     def __init__(self, contents: ImageBytes, rows: Sequence[int], preprocess: Preprocess) -> None:
@@ -148,17 +148,17 @@ def open_images(
     counterfactual: Counterfactual | None = None,
     *,
     thumbnails: bool = False,
-) -> Images:
+) -> _Images:
     """The images of some samples of a question set, or those in their place: files of a folder, or rows of Parquet.
 
     Args:
-        counterfactual: see `Images`; `thumbnails` too.
+        counterfactual: see `_Images`; `thumbnails` too.
     """
     images = questions.images
     others = {number: sample.shown for number, sample in enumerate(samples) if sample.shown is not None}
     if images is None:
         raise ValueError(f"{questions.name} has no images")
-    found: Images
+    found: _Images
     if isinstance(images, ImageBytes):
         found = ImageRows(images, [sample.row for sample in samples], preprocess)
         found.shown = {number: sample.row for number, sample in others.items()}
@@ -169,7 +169,7 @@ def open_images(
     return found
 
 
-def load_images(images: Images, *, workers: int, ahead: int, pin: bool) -> Iterator[LoadedImage]:
+def load_images(images: _Images, *, workers: int, ahead: int, pin: bool) -> Iterator[LoadedImage]:
     """All images in order.
 
     Args:

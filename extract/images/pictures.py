@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from extract.images.places import Box, Picture, Places, lay_out
+from extract.images.places import Box, PlacedPicture, Places, lay_patches
 from extract.images.preprocessing import Pixels, Size
 from extract.questions.samples import Unusable
 
@@ -20,9 +20,9 @@ PicturesOf = Callable[[Any, Pixels, int], Places]  # of a processor, what it mad
 TILE = re.compile(r"<row_(\d+)_col_(\d+)>")  # of Idefics 3 and SmolVLM, before each tile
 
 
-def whole(first: int, rows: int, columns: int, size: Size) -> Picture:
+def whole(first: int, rows: int, columns: int, size: Size) -> PlacedPicture:
     """A picture of the whole image, whatever its shape became."""
-    return Picture(first, rows, columns, (0, 0, *size), columns)
+    return PlacedPicture(first, rows, columns, (0, 0, *size), columns)
 
 
 def square(processor: Any, size: Size, tokens: int, *, padded: bool) -> Places:
@@ -40,8 +40,8 @@ def square(processor: Any, size: Size, tokens: int, *, padded: bool) -> Places:
     left, top = ((edge - width) // 2, (edge - height) // 2) if padded else (0, 0)
     x0, y0, x1, y1 = _seen(processor, (edge, edge) if padded else size)
     side = _side(tokens, with_class=True)
-    grid = Picture(tokens - side**2, side, side, (x0 - left, y0 - top, x1 - left, y1 - top), side)
-    return lay_out(grid, [grid], tokens)
+    grid = PlacedPicture(tokens - side**2, side, side, (x0 - left, y0 - top, x1 - left, y1 - top), side)
+    return lay_patches(grid, [grid], tokens)
 
 
 def check_pixels(processor: Any, size: Size, *, padded: bool) -> None:
@@ -124,9 +124,9 @@ def tiled(
     base = _side(first, with_class=True)
     coarse = whole(first - base**2, base, base, size)
     if not rows * columns:  # of a long and thin image, no patch of the tiles is left
-        return lay_out(coarse, [coarse], tokens)
-    grid = Picture(first, rows, columns, box, columns + 1)
-    return lay_out(grid, [grid, coarse], tokens)
+        return lay_patches(coarse, [coarse], tokens)
+    grid = PlacedPicture(first, rows, columns, box, columns + 1)
+    return lay_patches(grid, [grid, coarse], tokens)
 
 
 def tiles_of(
@@ -166,7 +166,7 @@ def qwen(processor: Any, pixels: Pixels, tokens: int) -> Places:
     _, rows, columns = pixels.inputs["image_grid_thw"][0].tolist()
     merge = processor.image_processor.merge_size
     grid = whole(0, rows // merge, columns // merge, pixels.size)
-    return lay_out(grid, [grid], tokens)
+    return lay_patches(grid, [grid], tokens)
 
 
 def idefics(processor: Any, pixels: Pixels, tokens: int) -> Places:
@@ -211,7 +211,7 @@ def _tiles_and_whole(down: int, across: int, size: Size, tokens: int) -> Places:
     side, (width, height) = _side(each), size
     last = whole(tokens - each, side, side, size)
     tiles = [
-        Picture(
+        PlacedPicture(
             (row * across + column) * each,
             side,
             side,
@@ -227,7 +227,7 @@ def _tiles_and_whole(down: int, across: int, size: Size, tokens: int) -> Places:
         for column in range(across)
     ]
     grid = whole(0, down * side, across * side, size) if tiles else last
-    return lay_out(grid, [*tiles, last], tokens)
+    return lay_patches(grid, [*tiles, last], tokens)
 
 
 def _side(tokens: int, *, with_class: bool = False) -> int:

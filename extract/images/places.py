@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the original image
-LEAST = 1e-6  # of a token: a smaller share of it in a patch is rounding
+_LEAST = 1e-6  # of a token: a smaller share of it in a patch is rounding
 
 
 @dataclass(frozen=True)
-class Picture:
+class PlacedPicture:
     """A picture that a model reads, the whole image or a tile of it, cut into patches; a token for each.
 
     Attributes:
@@ -56,7 +56,7 @@ class Places:
     outside: npt.NDArray[np.float32]
 
 
-def lay_out(grid: Picture, pictures: Sequence[Picture], tokens: int) -> Places:
+def lay_patches(grid: PlacedPicture, pictures: Sequence[PlacedPicture], tokens: int) -> Places:
     """Lay pictures of one image on a grid.
 
     Args:
@@ -78,12 +78,12 @@ def lay_out(grid: Picture, pictures: Sequence[Picture], tokens: int) -> Places:
     all_tokens, all_shares = np.zeros(shape, np.int64), np.zeros(shape, np.float32)
     all_tokens[patch, place], all_shares[patch, place] = token, share
     outside = 1 - np.bincount(token, share, tokens)
-    outside[np.abs(outside) < LEAST] = 0
+    outside[np.abs(outside) < _LEAST] = 0
     return Places(grid.rows, grid.columns, grid.box, all_tokens, all_shares, outside.astype(np.float32))
 
 
 def _overlap(
-    grid: Picture, picture: Picture
+    grid: PlacedPicture, picture: PlacedPicture
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Patches of the grid, tokens of the picture, and the share of the token in the patch, where there is one."""
     across = _shares((grid.box[0], grid.box[2], grid.columns), (picture.box[0], picture.box[2], picture.columns))
@@ -100,6 +100,6 @@ def _shares(grid: tuple[float, float, int], picture: tuple[float, float, int]) -
     to, of = np.linspace(*grid[:2], grid[2] + 1), np.linspace(*picture[:2], picture[2] + 1)
     overlap = np.minimum(to[1:, None], of[1:]) - np.maximum(to[:-1, None], of[:-1])
     shares = overlap.clip(min=0) / (of[1:] - of[:-1])
-    shares[shares < LEAST] = 0
-    shares[shares > 1 - LEAST] = 1
+    shares[shares < _LEAST] = 0
+    shares[shares > 1 - _LEAST] = 1
     return shares

@@ -74,7 +74,7 @@ def knock_out(settings: KnockOut) -> int:
             setting="query",
         )
     wordings, samples = find_wordings(asked), run.samples()
-    whole = find_questions(run, samples, wordings, asked)
+    whole = _find_questions(run, samples, wordings, asked)
     questions = choose_samples(whole, settings)
     images = fingerprint_images(whole)
     if changed := [name for ledger in run.ledgers.values() for name in changed_observed(run, ledger, images)]:
@@ -132,7 +132,7 @@ def asked_of_run(run: Run, settings: KnockOut) -> Extract:
     return Extract.of(how | where | settings.moved | {"dtype": run.manifest.dtype, "plan": None})
 
 
-def find_questions(
+def _find_questions(
     run: Run,
     samples: pa.Table,
     wordings: Sequence[Wording],

@@ -10,11 +10,11 @@ from scipy import stats
 from schemas.store.jobs import Job
 from schemas.text import counted, printable
 
-LARGEST, LEVEL = 10, 0.95
+_LARGEST, _LEVEL = 10, 0.95
 _Array = npt.NDArray[np.float64]
 
 
-def largest_effects(job: Job, samples: pa.Table, number: int = LARGEST) -> list[str]:
+def largest_effects(job: Job, samples: pa.Table, number: int = _LARGEST) -> list[str]:
     """The largest effects of a job, a line each after a line that says what they are; empty if none is known.
 
     The effect is the mean loss of `lead`. Its unit is the
@@ -69,7 +69,7 @@ def _intervals(sums: _Array, counts: _Array) -> tuple[_Array, _Array]:
         mean = sums.sum(axis=0) / counts.sum(axis=0)
         spread = ((sums - mean * counts) ** 2).sum(axis=0)
         error = np.sqrt(spread * images / (images - 1)) / counts.sum(axis=0)
-        return mean, stats.t.ppf((1 + LEVEL) / 2, images - 1) * error
+        return mean, stats.t.ppf((1 + _LEVEL) / 2, images - 1) * error
 
 
 def _bounds(mean: float, half: float) -> str:

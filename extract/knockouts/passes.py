@@ -20,7 +20,7 @@ from extract.questions.samples import Sample, Skipped, Unusable
 from schemas.errors import HeadflowError
 from schemas.tasks import lead_of
 
-TOLERANCE, TOLERANCE_OF_HALF = 1e-3, 0.1  # of the margin, or of 1
+_TOLERANCE, _TOLERANCE_OF_HALF = 1e-3, 0.1  # of the margin, or of 1
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ class KnockOutPasses:
         Raises:
             HeadflowError: they are not the same: another model, another image, or one that is computed otherwise.
         """
-        tolerance = TOLERANCE if self._model.dtype == torch.float32 else TOLERANCE_OF_HALF
+        tolerance = _TOLERANCE if self._model.dtype == torch.float32 else _TOLERANCE_OF_HALF
         whole, logits = self._answers.margin(prefill.hidden), self._logits(prefill.hidden)
         wrong = (margins - whole).abs().max() > tolerance * max(1.0, float(whole.abs().max()))
         if wrong or not torch.allclose(logits, prefill.logits, rtol=tolerance, atol=tolerance):

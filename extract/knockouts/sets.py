@@ -10,23 +10,25 @@ from schemas.files.json_objects import read_object
 from schemas.jobs.head_sets import HeadSet, read_head, read_named, wrong_set
 from schemas.text import counted, short
 
-ALL = "all"
+ALL_HEADS = "all"
 EACH, WINDOWS, ONWARD = LAYER_SETS = ("each", "windows", "onward")
 
 
 def single_heads(names: Sequence[str], layers: int, heads: int) -> dict[str, HeadSet]:
-    """Heads by name, such as `L3H5`; `ALL`: all of a model.
+    """Heads by name, such as `L3H5`; `ALL_HEADS`: all of a model.
 
     Raises:
         HeadflowError: a name is not of this form, or not of a head of the model.
     """
-    if list(names) == [ALL]:
+    if list(names) == [ALL_HEADS]:
         names = [f"L{layer}H{head}" for layer in range(layers) for head in range(heads)]
     sets = {}
     for name in names:
         found = read_head(name)
         if found is None:
-            raise HeadflowError(f"{short(name)} is not the name of a head: write L3H5, or {ALL} alone", setting="heads")
+            raise HeadflowError(
+                f"{short(name)} is not the name of a head: write L3H5, or {ALL_HEADS} alone", setting="heads"
+            )
         sets[name] = HeadSet(heads=frozenset({found}))
     _check_inside(sets, layers, heads, "heads")
     return sets

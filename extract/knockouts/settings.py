@@ -4,7 +4,7 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from extract.knockouts.sets import ALL, EACH, LAYER_SETS, WINDOWS
+from extract.knockouts.sets import ALL_HEADS, EACH, LAYER_SETS, WINDOWS
 from extract.settings import Chunk, Machine
 from schemas.columns import EDGE, KEY_ROLES, KINDS, QUERY_ROLES
 from schemas.commands.settings import Between, Checked, Flag, OneOf
@@ -29,7 +29,7 @@ class KnockOut(Machine, Chunk):
     run: Annotated[Location, "the run; its model, questions, prompts and images are taken"]
     _: KW_ONLY
     heads: Annotated[
-        tuple[str, ...], f"single heads, each by itself: {ALL}, or names such as L3H5", Flag(metavar="HEAD")
+        tuple[str, ...], f"single heads, each by itself: {ALL_HEADS}, or names such as L3H5", Flag(metavar="HEAD")
     ] = ()
     layers: Annotated[
         tuple[str, ...],

@@ -26,11 +26,11 @@ from schemas.store.run import Run, open_run
 from schemas.text import short
 
 SMALLEST_CROP = 0.99  # share of the image that is read; where it is larger, nothing is said
-SHOWN = ("mass", "sink", "entropy", "centre_x", "centre_y")
+_SHOWN = ("mass", "sink", "entropy", "centre_x", "centre_y")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look(Deciding, Batches, Page):
+class LookSettings(Deciding, Batches, Page):
     """A model, an image and a question."""
 
     image: Annotated[Path, "image file"]
@@ -60,7 +60,7 @@ class _Looking(Extract):
     COMMAND: ClassVar[str] = "look"
 
 
-def look(settings: Look) -> int:
+def look(settings: LookSettings) -> int:
     """Ask about an image; returns the exit code.
 
     Raises:
@@ -85,7 +85,7 @@ def look(settings: Look) -> int:
     return code or _draw(run, _print(run, settings.top), settings)
 
 
-def _asked(settings: Look, file: Path, out: Path) -> _Looking:
+def _asked(settings: LookSettings, file: Path, out: Path) -> _Looking:
     """What is asked of `extract`, with the question in a file that is written here."""
     question = {"question_id": settings.image.stem, "image_file": settings.image.name, "question": settings.question}
     file.write_text(json.dumps([question]), encoding="utf-8")
@@ -100,7 +100,7 @@ def _asked(settings: Look, file: Path, out: Path) -> _Looking:
     )
 
 
-def _check_output(settings: Look, out: Path) -> None:
+def _check_output(settings: LookSettings, out: Path) -> None:
     """Check that there is no run in a directory but one of this command, and of this question unless that is replaced.
 
     Raises:
@@ -127,7 +127,7 @@ def _check_output(settings: Look, out: Path) -> None:
             )
 
 
-def _default_output(settings: Look) -> Path:
+def _default_output(settings: LookSettings) -> Path:
     """A directory of its own for each image, and whatever decides what is seen in it."""
     record = settings.recorded()
     asked = [str(settings.image.resolve()), settings.question, *(record[each.name] for each in settings_of(Deciding))]
@@ -150,11 +150,11 @@ def _print(run: Run, top: int) -> list[str]:
     )
     _say_cropped(sample)
     rows: list[dict[str, Any]] = [row for path in run.part_paths(MAPS) for row in run.read_part(path).to_pylist()]
-    say(f"{'head':<8}" + "".join(f"{name:>10}" for name in (f"{run.manifest.maps_of}2v", *SHOWN[1:])))
+    say(f"{'head':<8}" + "".join(f"{name:>10}" for name in (f"{run.manifest.maps_of}2v", *_SHOWN[1:])))
     shown = sorted((row for row in rows if row[MAP] is not None), key=lambda row: -row["mass"])[:top]
     names = [f"L{row['layer']}H{row['head']}" for row in shown]
     for name, row in zip(names, shown, strict=True):
-        values = ["-" if row[name] is None else f"{row[name]:.3f}" for name in SHOWN]
+        values = ["-" if row[name] is None else f"{row[name]:.3f}" for name in _SHOWN]
         say(f"{name:<8}" + "".join(f"{value:>10}" for value in values))
     return names
 

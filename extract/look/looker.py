@@ -34,8 +34,8 @@ from schemas.errors import HeadflowError
 from schemas.manifest import ORIGINAL
 from schemas.text import short
 
-NAMES = [column.name for column in MAP_COLUMNS if column.name not in ("of", MAP)]
-Grid = npt.NDArray[np.float32]
+MAP_NUMBERS = [column.name for column in MAP_COLUMNS if column.name not in ("of", MAP)]
+_Grid = npt.NDArray[np.float32]
 RED, STRONGEST = (214, 39, 40), 200  # of a patch that gets most; 255 would hide the image
 
 
@@ -56,19 +56,19 @@ class Look:
     p_yes: float
     p_no: float
     margin: float
-    masses: Mapping[str, Grid]
-    numbers: Mapping[str, Grid]
-    maps: Grid
+    masses: Mapping[str, _Grid]
+    numbers: Mapping[str, _Grid]
+    maps: _Grid
     box: Box
     size: Size
     image: Image.Image
 
-    def map(self, layer: int, head: int) -> Grid:
+    def map(self, layer: int, head: int) -> _Grid:
         """Attention of a head on each patch, float32 [rows, columns]."""
         layers, heads = self.maps.shape[:2]
         if not (0 <= layer < layers and 0 <= head < heads):
             raise HeadflowError(f"L{layer}H{head}: the model has {layers} layers x {heads} heads, from 0")
-        own: Grid = self.maps[layer, head]
+        own: _Grid = self.maps[layer, head]
         return own
 
     def overlay(self, layer: int, head: int) -> Image.Image:
@@ -162,7 +162,7 @@ class Looker:
         return Look(
             **{name: values[name] for name in ("prediction", "p_yes", "p_no", "margin")},
             masses=dict(zip(FLOW_NAMES, np.moveaxis(grids["heads"], -1, 0), strict=True)),
-            numbers=dict(zip(NAMES, np.moveaxis(grids[MAPS], -1, 0), strict=True)),
+            numbers=dict(zip(MAP_NUMBERS, np.moveaxis(grids[MAPS], -1, 0), strict=True)),
             maps=grids[LISTS].reshape(shape),
             box=tuple(values["grid_box"]),
             size=size,

@@ -19,7 +19,7 @@ from extract.prompts.prompt_format import PromptFormat
 from schemas.errors import HeadflowError
 from schemas.text import one_line
 
-TRANSFORMERS, RELEASED, PACKAGE = "transformers", "released", "llava-package"  # formats
+TRANSFORMERS_FORMAT, RELEASED, PACKAGE_FORMAT = "transformers", "released", "llava-package"  # formats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class Checkpoint(ABC):
     Attributes:
         prompt_format: how prompts for it are written.
         preprocessor: what turns images into its inputs.
-        format: the form of the checkpoint, `TRANSFORMERS`, `RELEASED` or `PACKAGE`.
+        format: the form of the checkpoint, `TRANSFORMERS_FORMAT`, `RELEASED` or `PACKAGE_FORMAT`.
         architecture: the class that its config.json names, or that runs it.
         kernel: how attention is computed, chosen once for the device, dtype and shape; None: under the model's mask.
         causal: whether no token sees a later one, as the self-check measures it; None: not measured.

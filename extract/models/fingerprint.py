@@ -17,9 +17,9 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-SAMPLE = 64  # bytes of each sample
+_SAMPLE = 64  # bytes of each sample
 SPREAD = 64  # samples at even distances through a file
-SETTINGS = (  # what decides token ids, pixels and the model, but for its weights
+_SETTINGS = (  # what decides token ids, pixels and the model, but for its weights
     "config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json",
     "added_tokens.json", "vocab.json", "merges.txt", "preprocessor_config.json", "processor_config.json",
     "chat_template.json", "chat_template.jinja",
@@ -56,7 +56,7 @@ def fingerprint_settings(model_path: str, model_base: str | None = None) -> str 
         return None
     digest = hashlib.sha256()
     for folder in (Path(model_path), Path(model_base or model_path)):
-        for path in (folder / name for name in SETTINGS):
+        for path in (folder / name for name in _SETTINGS):
             content = path.read_bytes() if path.is_file() else b""
             digest.update(json.dumps([path.name, len(content)]).encode() + content)
     return digest.hexdigest()
@@ -67,8 +67,8 @@ def _pieces(path: Path, file: int, size: int) -> Iterator[bytes]:
     directory, starts = _safetensors(file, size) if path.suffix == ".safetensors" else _torch(path, file)
     yield directory
     step = max(1, size // SPREAD)
-    for start in sorted({*starts, *range(0, size, step), max(0, size - SAMPLE)}):
-        yield os.pread(file, SAMPLE, start)
+    for start in sorted({*starts, *range(0, size, step), max(0, size - _SAMPLE)}):
+        yield os.pread(file, _SAMPLE, start)
 
 
 def _safetensors(file: int, size: int) -> tuple[bytes, list[int]]:

@@ -43,9 +43,9 @@ def load_model(
         files, config = _find(model_path)
         if released.is_released(config):
             base = find_files(model_base) if model_base else None
-            return released.load(files, base, config, images, device=device, dtype=dtype)
+            return released.load_released(files, base, config, images, device=device, dtype=dtype)
         _check_transformers_format(files, config, model_base)
-        return transformers_format.load(files, images, device=device, dtype=dtype)
+        return transformers_format.load_transformers(files, images, device=device, dtype=dtype)
 
 
 def load_prompt_format(
@@ -61,7 +61,7 @@ def load_prompt_format(
         files, config = _find(model_path)
         if released.is_released(config):
             base = find_files(model_base) if model_base else None
-            described = released.describe(files, base, config, images)
+            described = released.describe_parts(files, base, config, images)
             return described.prompt_format, described.preprocessor
         _check_transformers_format(files, config, model_base)
         found = transformers_format.describe(files, images)

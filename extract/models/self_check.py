@@ -25,13 +25,13 @@ from schemas.errors import HeadflowError
 from schemas.roles import BOS, IMAGE, ROLES
 from schemas.text import one_line, short
 
-QUESTION = "Is there a picture?"
+CHECK_QUESTION = "Is there a picture?"
 TOO_LONG = "prompt_too_long"
-TOLERANCE, TOLERANCE_OF_HALF = 1e-3, 0.25  # of the norm of the last hidden states
+_TOLERANCE, _TOLERANCE_OF_HALF = 1e-3, 0.25  # of the norm of the last hidden states
 UNCHANGED, UNCHANGED_OF_HALF = 1e-5, 1e-2  # the same, of what only the rounding of other tokens can change
 
 
-def check_model(model: Checkpoint, prompts: PromptBuilder) -> Checkpoint:
+def check_observation(model: Checkpoint, prompts: PromptBuilder) -> Checkpoint:
     """Check a model with a black image and a short question, in four or five forward passes.
 
     Returns:
@@ -46,7 +46,7 @@ def check_model(model: Checkpoint, prompts: PromptBuilder) -> Checkpoint:
     image = blank_image()
     try:
         pixels = model.preprocessor(image)
-        prompt = prompts.build(QUESTION, pixels.image_ids)
+        prompt = prompts.build(CHECK_QUESTION, pixels.image_ids)
     except Unusable as error:
         why = error.detail + "; see max_position_embeddings in config.json" * (error.reason == TOO_LONG)
         raise HeadflowError(f"not even a black picture and a short question can be asked: {why}") from None
@@ -67,7 +67,7 @@ def check_model(model: Checkpoint, prompts: PromptBuilder) -> Checkpoint:
     if not torch.isfinite(plain).all():
         raise HeadflowError(f"the model gives numbers that are not finite in {model.dtype}", setting="dtype")
     exact = model.dtype == torch.float32
-    tolerance = TOLERANCE if exact else TOLERANCE_OF_HALF
+    tolerance = _TOLERANCE if exact else _TOLERANCE_OF_HALF
     if not (difference := _difference(plain, observed)) <= tolerance:
         raise HeadflowError(
             f"this {model.prompt_format.family} computes something else when it is observed (by {difference:.0%}): its "
@@ -260,7 +260,7 @@ def _check_tokens(
                 setting="show_prompt",
             )
         return None
-    text = template.render(prompts.wording.ask(QUESTION)).text
+    text = template.render(prompts.wording.ask(CHECK_QUESTION)).text
     whole = model.preprocessor.whole_prompt(text, image, special=not template.has_bos(text))
     if whole is not None and [prompt.input_ids] != whole["input_ids"].tolist():
         raise HeadflowError(

@@ -11,7 +11,7 @@ from extract.attention.blocks import OnDevice
 from extract.attention.packing import Batch
 from extract.images.preprocessing import Pixels, join
 
-Part = TypeVar("Part", bound=OnDevice)
+_Part = TypeVar("_Part", bound=OnDevice)
 
 
 class Uploader:
@@ -31,7 +31,7 @@ class Uploader:
         with self._copying():
             return batch.to(self._device, non_blocking=True), self._inputs(images)
 
-    def copy(self, part: Part) -> Part:
+    def copy(self, part: _Part) -> _Part:
         """Something else that a pass reads, on the device."""
         with self._copying():
             return part.to(self._device, non_blocking=True)

@@ -26,7 +26,7 @@ from extract.images.processors import (
     settings_of_tokens,
 )
 from extract.images.towers import SquarePreprocessor
-from extract.models.checkpoint import TRANSFORMERS, choose_dtype
+from extract.models.checkpoint import TRANSFORMERS_FORMAT, choose_dtype
 from extract.models.families import (
     FAMILIES,
     IMAGE_TOKEN_ID,
@@ -59,7 +59,7 @@ class Description:
     preprocessor: Preprocessor
 
 
-def load(files: Files, images: ImageSettings, *, device: torch.device, dtype: str) -> TransformersModel:
+def load_transformers(files: Files, images: ImageSettings, *, device: torch.device, dtype: str) -> TransformersModel:
     """Load a checkpoint.
 
     Args:
@@ -86,7 +86,7 @@ def load(files: Files, images: ImageSettings, *, device: torch.device, dtype: st
         found.prompt_format,
         found.preprocessor,
         device,
-        format=TRANSFORMERS,
+        format=TRANSFORMERS_FORMAT,
         revision=files.commit,
         weights=fingerprint(files.folder / name for name in names),
     )

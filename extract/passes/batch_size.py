@@ -14,7 +14,7 @@ from extract.questions.samples import Sample, Unusable
 
 ON_CPU = 1  # more is no faster there
 LARGEST = 32  # a GPU is long saturated
-CANDIDATES = 64  # images of a run that are looked at, by the length of their questions
+_CANDIDATES = 64  # images of a run that are looked at, by the length of their questions
 
 
 def choose_batch_size(passes: Passes, prompts: Prompts, groups: Sequence[Sequence[Sample]]) -> int:
@@ -28,7 +28,7 @@ def choose_batch_size(passes: Passes, prompts: Prompts, groups: Sequence[Sequenc
     images = longest_images(groups, prompts, passes.blank_pixels())
     if not images:
         return 1
-    return largest(lambda size: fits(passes, list(islice(cycle(images), size))))
+    return largest(lambda size: _fits(passes, list(islice(cycle(images), size))))
 
 
 def longest_images(groups: Sequence[Sequence[Sample]], prompts: Prompts, pixels: Pixels) -> list[ImageQuestions]:
@@ -37,8 +37,8 @@ def longest_images(groups: Sequence[Sequence[Sample]], prompts: Prompts, pixels:
     A batch is as long as its longest first prompt and its longest further questions together: the two images that have
     these come first. Then those that are longest as a whole.
     """
-    by_text = sorted(groups, key=lambda group: -sum(len(sample.question) for sample in group))[:CANDIDATES]
-    by_first = sorted(groups, key=lambda group: -len(group[0].question))[:CANDIDATES]
+    by_text = sorted(groups, key=lambda group: -sum(len(sample.question) for sample in group))[:_CANDIDATES]
+    by_first = sorted(groups, key=lambda group: -len(group[0].question))[:_CANDIDATES]
     images: list[ImageQuestions] = []
     for group in {id(group): group for group in (*by_text, *by_first)}.values():
         questions: list[Question] = []
@@ -61,15 +61,15 @@ def longest_images(groups: Sequence[Sequence[Sample]], prompts: Prompts, pixels:
     return list({id(image): image for image in ordered}.values())
 
 
-def largest(fits: Callable[[int], bool]) -> int:
+def largest(_fits: Callable[[int], bool]) -> int:
     """The largest power of two up to `LARGEST` that fits with an eighth to spare; 1 if none does."""
     size = 1
-    while size < LARGEST and fits(2 * size + max(1, 2 * size // 8)):
+    while size < LARGEST and _fits(2 * size + max(1, 2 * size // 8)):
         size *= 2
     return size
 
 
-def fits(passes: Passes, images: list[ImageQuestions]) -> bool:
+def _fits(passes: Passes, images: list[ImageQuestions]) -> bool:
     """Whether a batch fits into the memory of the device."""
     try:
         list(passes.collect(passes.launch(images)))

@@ -12,7 +12,7 @@ from schemas.errors import HeadflowError
 
 IMAGE_PLACEHOLDER = "<image>"
 # Names of templates: chosen by the model's name, the checkpoint's own (`extract.prompts.chat_template`), and Vicuna's
-AUTO, CHAT, VICUNA = "auto", "hf", "vicuna_v1"
+BY_NAME, CHAT, VICUNA = "auto", "hf", "vicuna_v1"
 MISTRAL = "mistral_instruct"
 MPT_SYSTEM = "<|im_start|>system\n"  # begins the system message in the style MPT
 
@@ -188,11 +188,11 @@ def find_template(name: str, model_path: str = "") -> Template:
     Raises:
         HeadflowError: there is none of that name.
     """
-    if name == AUTO:
+    if name == BY_NAME:
         model_name = get_model_name(model_path).lower()
         name = next(template for part, template in _CHOICE if part in model_name)
     if name not in TEMPLATES:
-        known = ", ".join([AUTO, *TEMPLATES, CHAT])
+        known = ", ".join([BY_NAME, *TEMPLATES, CHAT])
         raise HeadflowError(f"there is no conversation template {name}; choose one of {known}", setting="conv_mode")
     return TEMPLATES[name]
 

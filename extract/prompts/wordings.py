@@ -15,11 +15,11 @@ from extract.questions.fields import MME_SUFFIX
 from schemas.errors import HeadflowError
 from schemas.text import one_line, short, storable
 
-QUESTION, STEM, LMMS_STEM = "question", "stem", "lmms_stem"
+_QUESTION, STEM, LMMS_STEM = "question", "stem", "lmms_stem"
 INSTRUCTION = " Please answer yes or no."  # how MME's questions end
-PLACE = re.compile(rf"\{{({QUESTION}|{STEM}|{LMMS_STEM})\}}")
-NAME = re.compile(r"\w[\w.+-]{0,39}")  # part of ids and of names of folders
-FIELDS = ("template", "conv_mode", "system")
+PLACE = re.compile(rf"\{{({_QUESTION}|{STEM}|{LMMS_STEM})\}}")
+_NAME = re.compile(r"\w[\w.+-]{0,39}")  # part of ids and of names of folders
+_FIELDS = ("template", "conv_mode", "system")
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Wording:
     @classmethod
     def of_suffix(cls, suffix: str) -> "Wording":
         """The question, and a suffix after it."""
-        return cls(f"{{{QUESTION}}}{suffix}")
+        return cls(f"{{{_QUESTION}}}{suffix}")
 
     @property
     def suffix(self) -> str:
@@ -54,7 +54,7 @@ class Wording:
     def ask(self, question: str) -> str:
         """The message that asks a question. If it would end with the suffix twice, it ends with it once."""
         texts = {
-            QUESTION: question,
+            _QUESTION: question,
             STEM: question.replace(INSTRUCTION, "").strip(),
             LMMS_STEM: question.strip().replace(INSTRUCTION, ""),
         }
@@ -63,7 +63,7 @@ class Wording:
 
     def describe(self) -> dict[str, str | None]:
         """Its fields, as they stand in files."""
-        return {field: getattr(self, field) for field in FIELDS}
+        return {field: getattr(self, field) for field in _FIELDS}
 
 
 # Sources: MME's release, whose questions say how to answer; `llava_mme.jsonl` of LLaVA's evaluation, and
@@ -117,12 +117,12 @@ def _read_file(path: Path) -> Iterator[Wording]:
 
 def _problem(name: str, fields: Any) -> str:
     """What is wrong with an entry of a file; empty if nothing is."""
-    if not NAME.fullmatch(name):
+    if not _NAME.fullmatch(name):
         return "is not up to 40 letters, digits and . _ + -"
     if not isinstance(fields, dict):
         return f"is {short(fields)}, not an object with a `template`"
-    if unknown := [field for field in fields if field not in FIELDS]:
-        return f"has the field {short(unknown[0])}; there are {', '.join(FIELDS)}"
+    if unknown := [field for field in fields if field not in _FIELDS]:
+        return f"has the field {short(unknown[0])}; there are {', '.join(_FIELDS)}"
     for field, value in fields.items():
         if not isinstance(value, str) and not (value is None and field != "template"):
             return f"has {short(value)} as `{field}`, not text"

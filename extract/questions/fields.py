@@ -10,7 +10,7 @@ from schemas.text import short
 
 MME_SUFFIX = "\nAnswer the question using a single word or phrase."  # what LLaVA appends to MME's questions
 # By field, the names that it may have in a file; of several, the first that has a value counts
-NAMES = {
+FIELD_NAMES = {
     "question_id": ("question_id",),
     "image_file": ("image_file", "image", "img", "image_path"),
     "question": ("question", "text", "prompt"),
@@ -20,12 +20,12 @@ NAMES = {
     "boxes": ("boxes",),
 }
 GT_ANSWERS = {"0": "No", "1": "Yes"}  # as HallusionBench writes them
-REQUIRED = ("image_file", "question")
-NEEDED = " and ".join(f"`{field}` (or {', '.join(NAMES[field][1:])})" for field in REQUIRED)
+_REQUIRED = ("image_file", "question")
+NEEDED = " and ".join(f"`{field}` (or {', '.join(FIELD_NAMES[field][1:])})" for field in _REQUIRED)
 
 
 def to_mme_fields(row: Any, where: str) -> Any:
-    """A row with the fields of MME_test.json that it has, under any of `NAMES`; what is no object stays as it is.
+    """A row with the fields of MME_test.json that it has, under any of `FIELD_NAMES`; what is no object stays as it is.
 
     Names are read in any case. A value that is missing becomes None. A question that is not called `question` comes
     without `MME_SUFFIX`, with which LLaVA's files end it.
@@ -40,7 +40,7 @@ def to_mme_fields(row: Any, where: str) -> Any:
         row = _with_first_messages(row)
     given = {str(name).strip().lower(): value for name, value in row.items()} | row
     found: dict[str, Any] = {}
-    for field, names in NAMES.items():
+    for field, names in FIELD_NAMES.items():
         there = [name for name in names if name in given]
         if there:
             known = [name for name in there if not is_missing(given[name])]
@@ -72,7 +72,7 @@ def check_rows(rows: Sequence[Any], path: Path) -> None:
 def _what_is_wrong(row: Any) -> str:
     if not isinstance(row, dict):
         return f"is {short(row)}, not an object"
-    return next((f"has no `{field}`" for field in REQUIRED if field not in row), "")
+    return next((f"has no `{field}`" for field in _REQUIRED if field not in row), "")
 
 
 def _with_first_messages(row: Mapping[str, Any]) -> dict[str, Any]:

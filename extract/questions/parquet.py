@@ -18,15 +18,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from extract.questions.fields import NAMES, NEEDED, is_missing
+from extract.questions.fields import FIELD_NAMES, NEEDED, is_missing
 from extract.questions.unread import deciding
 from schemas.errors import HeadflowError
 from schemas.files.parquet import open_parquet, reading
 from schemas.text import one_line
 
-TEXTS = tuple(name for field, names in NAMES.items() if field != "image_file" for name in names)
-REQUIRED = ("image", "question")
-BATCH = 4  # images that are decoded together
+_TEXTS = tuple(name for field, names in FIELD_NAMES.items() if field != "image_file" for name in names)
+_REQUIRED = ("image", "question")
+_BATCH = 4  # images that are decoded together
 NUMBERED = re.compile(r"(.*)-\d{5}-of-(\d{5})")  # the hub's names of shards
 
 
@@ -68,7 +68,7 @@ def read_texts(shards: Sequence[Path]) -> Iterator[dict[str, Any]]:
     number = 0
     for shard in shards:
         file = _open(shard)
-        names = [name for name in TEXTS if name in file.schema_arrow.names]
+        names = [name for name in _TEXTS if name in file.schema_arrow.names]
         more = deciding(file.schema_arrow.names)
         names += [name for name in more if not _holds_bytes(file.schema_arrow.field(name).type)]
         images = [name for name in more if name not in names and _has_images(file.metadata, name)]
@@ -92,10 +92,10 @@ def read_table(shards: Sequence[Path]) -> list[Any] | None:
         HeadflowError: a shard does not exist or cannot be read, or its columns are not those of the first one.
     """
     schema = _schema(shards[0])
-    named = [name for name in NAMES["image_file"] if name in schema.names]
+    named = [name for name in FIELD_NAMES["image_file"] if name in schema.names]
     if not named or any(not _is_text(schema.field(schema.names.index(name)).type) for name in named):
         return None
-    columns = [name for names in NAMES.values() for name in names if schema.names.count(name) == 1]
+    columns = [name for names in FIELD_NAMES.values() for name in names if schema.names.count(name) == 1]
     columns += [name for name in deciding(schema.names) if not _holds_bytes(schema.field(name).type)]
     rows: list[Any] = []
     for shard in shards:
@@ -177,7 +177,7 @@ def _cells(shard: Path, group: int) -> Iterator[pa.Scalar]:
     # Memory-mapped, in one thread: a process holds a few decoded pages and not the file
     with _reading(shard):
         file = open_parquet(shard, memory_map=True)
-        for batch in file.iter_batches(BATCH, row_groups=[group], columns=["image.bytes"], use_threads=False):
+        for batch in file.iter_batches(_BATCH, row_groups=[group], columns=["image.bytes"], use_threads=False):
             yield from batch.column("image").flatten()[0]  # null if the struct is
 
 
@@ -191,7 +191,7 @@ def _open(shard: Path) -> pq.ParquetFile:
     with _reading(shard):
         file = open_parquet(shard)
         schema = file.schema_arrow
-    for name in REQUIRED:
+    for name in _REQUIRED:
         if schema.names.count(name) != 1:
             raise HeadflowError(
                 f"question file {shard} needs one column `{name}`; it has {', '.join(schema.names)}; a table without "

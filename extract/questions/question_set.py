@@ -19,7 +19,7 @@ from extract.questions.hub import local_path
 from extract.questions.mme_release import add_answers, read_released, released_texts
 from extract.questions.parquet import ImageBytes, columns_of_shards, find_shards, read_table, read_texts
 from extract.questions.samples import Sample, make_samples
-from extract.questions.text_files import TABLES, read_rows
+from extract.questions.text_files import SUFFIXES, read_rows
 from extract.questions.unread import check_asked_whole, columns_of, notes, repeated, without_encoded
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
@@ -184,7 +184,7 @@ def _read_shards(path: Path, shards: Sequence[Path]) -> QuestionFile:
 def _read_release(folder: Path) -> QuestionFile:
     rows = read_released(folder)
     if not rows:
-        files = sorted(file.name for file in folder.iterdir() if file.suffix.lower() in (".json", ".jsonl", *TABLES))
+        files = sorted(file.name for file in folder.iterdir() if file.suffix.lower() in (".json", ".jsonl", *SUFFIXES))
         raise HeadflowError(
             f"question folder {folder} holds no CATEGORY/*.txt, no CATEGORY/questions_answers_YN and no *.parquet"
             + (f"; give the file itself, such as {folder / files[0]}" if files else "")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from extract.questions.fields import NAMES, is_missing
+from extract.questions.fields import FIELD_NAMES, is_missing
 from schemas.columns import UNKNOWN
 from schemas.errors import HeadflowError
 from schemas.text import SampleIds, short, storable
@@ -81,7 +81,7 @@ def make_samples(rows: Sequence[dict[str, Any]], path: Path) -> list[Sample]:
     samples: list[Sample] = []
     ids = SampleIds()
     for number, row in enumerate(rows):
-        texts = {name: _text(row.get(name), name, number, path) for name in NAMES if name != "boxes"}
+        texts = {name: _text(row.get(name), name, number, path) for name in FIELD_NAMES if name != "boxes"}
         samples.append(
             Sample(
                 sample_id=ids.give(texts["question_id"], number),

@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from extract.questions.fields import NAMES, NEEDED
+from extract.questions.fields import FIELD_NAMES, NEEDED
 from schemas.errors import HeadflowError
 from schemas.files.locations import check_no_device
 from schemas.text import one_line, short
 
-TABLES = {".csv": ",;\t", ".tsv": "\t", ".tab": "\t"}  # what may stand between cells, by suffix
+SUFFIXES = {".csv": ",;\t", ".tsv": "\t", ".tab": "\t"}  # what may stand between cells, by suffix
 LARGEST_CELL = 2**31 - 1  # characters; the csv module's own limit is smaller than an image in base64
-LISTS = ("questions", "data")  # members of a JSON object that may hold the questions
+_LISTS = ("questions", "data")  # members of a JSON object that may hold the questions
 FORMS = "a question file is a list in JSON, JSON lines, CSV, TSV, Parquet, or the folder of MME's release"
 
 
@@ -29,7 +29,7 @@ def read_rows(path: Path) -> list[Any]:
         HeadflowError: nothing is there, or it is none of the forms.
     """
     text = read_text(path)
-    separators = TABLES.get(path.suffix.lower())
+    separators = SUFFIXES.get(path.suffix.lower())
     return list(_table(text, path, separators)) if separators else _json_rows(text, path)
 
 
@@ -62,10 +62,10 @@ def _json_rows(text: str, path: Path) -> list[Any]:
         return [_json(line, f"{path}, line {number},") for number, line in lines]
     content = _json(text, str(path))
     if isinstance(content, dict):
-        inner = next((content[name] for name in LISTS if isinstance(content.get(name), list)), None)
+        inner = next((content[name] for name in _LISTS if isinstance(content.get(name), list)), None)
         if inner is not None:
             return list(inner)
-        if content.keys() & {*NAMES["image_file"], *NAMES["question"], "conversations"}:
+        if content.keys() & {*FIELD_NAMES["image_file"], *FIELD_NAMES["question"], "conversations"}:
             return _columns(content) or [content]
     if not isinstance(content, list):
         raise HeadflowError(f"question file {path} holds a JSON {type(content).__name__}, not a list; {FORMS}")
@@ -104,7 +104,7 @@ def _table(text: str, path: Path, separators: str) -> Iterator[dict[str, str | N
         lines = (cells for cells in reader if any(cells))  # spreadsheets end files with empty rows
         header = [name.strip() for name in next(lines, [])]
         named = [name for name in header if name]
-        if named and not {name.lower() for name in named} & {name for names in NAMES.values() for name in names}:
+        if named and not {name.lower() for name in named} & {name for names in FIELD_NAMES.values() for name in names}:
             raise HeadflowError(
                 f"question file {path}: its first line names no column of {NEEDED}; it is {short(first)}"
             )

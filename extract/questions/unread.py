@@ -6,7 +6,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from extract.questions.fields import NAMES, is_missing
+from extract.questions.fields import FIELD_NAMES, is_missing
 from schemas.errors import HeadflowError
 from schemas.text import counted
 
@@ -14,8 +14,8 @@ LETTER = re.compile("[a-j]")
 # Columns without which a question is another one; single letters are options where there are `a` and `b`
 DECIDING = re.compile(r"hint|context|options?|choices?|(choice|option)[ _]?[a-z\d]|images|image[ _]?[2-9]")
 ENCODED = ("data:image/", "iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR")  # how PNG, JPEG, GIF and WebP begin in base64
-LONGEST_PREFIX = 64  # no shorter text is an image in base64
-KNOWN = {*(name for names in NAMES.values() for name in names), "conversations"}
+_LONGEST_PREFIX = 64  # no shorter text is an image in base64
+KNOWN = {*(name for names in FIELD_NAMES.values() for name in names), "conversations"}
 
 
 def deciding(columns: Iterable[str]) -> list[str]:
@@ -53,7 +53,7 @@ def without_encoded(rows: Sequence[Any], path: Path) -> tuple[list[Any], list[st
     Raises:
         HeadflowError: no other column names the images.
     """
-    names = NAMES["image_file"]
+    names = FIELD_NAMES["image_file"]
     given = [name for name in columns_of(rows) if name.strip().lower() in names]
     encoded = [name for name in given if any(isinstance(row, dict) and _is_encoded(row.get(name)) for row in rows)]
     if encoded and encoded == given:
@@ -121,7 +121,7 @@ def _decides(value: Any) -> bool:
 
 
 def _is_encoded(value: Any) -> bool:
-    return isinstance(value, str) and len(value) > LONGEST_PREFIX and value.startswith(ENCODED)
+    return isinstance(value, str) and len(value) > _LONGEST_PREFIX and value.startswith(ENCODED)
 
 
 def _has_further_messages(row: Any) -> bool:

@@ -13,7 +13,7 @@ chosen_heads   which heads keep their maps
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from extract.settings import QUESTION, Deciding
+from extract.settings import MAPS_OF_QUESTION, Deciding
 from extract.tables.chosen_heads import read_heads
 from schemas.columns import CONTRIBUTIONS, EXTRAS, LAYERS, MAPS, OF_LAST, OF_QUESTION
 
@@ -32,7 +32,7 @@ def asked_fields(settings: Deciding) -> dict[str, Any]:
     asked = {CONTRIBUTIONS: settings.contributions, LAYERS: settings.layer_profile, MAPS: settings.maps}
     fields: dict[str, Any] = {"tables": [name for name in EXTRAS if asked[name]], "maps_of": None, "maps_heads": []}
     if settings.maps:
-        of = OF_QUESTION if settings.maps_of == QUESTION else OF_LAST
+        of = OF_QUESTION if settings.maps_of == MAPS_OF_QUESTION else OF_LAST
         heads = read_heads(settings.maps_heads, f"{of}2v") if settings.maps_heads else []
         fields |= {"maps_of": of, "maps_heads": heads}
     return fields

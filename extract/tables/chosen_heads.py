@@ -10,7 +10,7 @@ from schemas.jobs.head_sets import read_head
 from schemas.store.run import Run, open_run
 from schemas.text import counted, short
 
-BATCH = 2**20  # rows read at once
+_BATCH = 2**20  # rows read at once
 SETTING = "maps_heads"
 
 
@@ -61,7 +61,7 @@ def _sums(run: Run, column: str) -> np.ndarray:
     sums = np.zeros(run.manifest.layers * run.manifest.heads)
     rows = 0
     for path in run.part_paths("heads"):
-        for batch in run.batches(path, ["layer", "head", column], BATCH):
+        for batch in run.batches(path, ["layer", "head", column], _BATCH):
             head = batch["layer"].to_numpy() * np.int64(run.manifest.heads) + batch["head"].to_numpy()
             if len(head) and not (head.min() >= 0 and head.max() < len(sums)):
                 raise HeadflowError(f"{path} has heads that its manifest does not have; run validate", setting=SETTING)

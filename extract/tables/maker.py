@@ -13,8 +13,10 @@ from extract.prompts.prompt import PromptBuilder
 from schemas.columns import FLOW_NAMES
 from schemas.store.parts import Grids
 
-Found = Mapping[str, Tensor]  # what a pass brought for one question, by name, on the CPU
-Rows = tuple[dict[str, Any], Grids]  # what a question adds to its row of `samples`, and its values in other tables
+QuestionTensors = Mapping[str, Tensor]  # what a pass brought for one question, by name, on the CPU
+QuestionRows = tuple[
+    dict[str, Any], Grids
+]  # what a question adds to its row of `samples`, and its values in other tables
 
 
 class Maker:
@@ -41,7 +43,7 @@ class Maker:
         """What reads a forward pass over a batch of images; the batch is on the model's device."""
         raise NotImplementedError
 
-    def not_finite(self, found: Found) -> str | None:
+    def not_finite(self, found: QuestionTensors) -> str | None:
         """What holds NaN or infinity, where neither may be; None if nothing does. The first axis is that of layers."""
         for name in self.tables:
             layers = torch.isfinite(found[name]).flatten(1).all(dim=1)
@@ -50,7 +52,7 @@ class Maker:
                 return f"{what} of layer {int((~layers).nonzero()[0])} is not finite"
         return None
 
-    def rows(self, found: Found, pixels: Pixels) -> Rows:
+    def rows(self, found: QuestionTensors, pixels: Pixels) -> QuestionRows:
         """A question's values, of what the pass brought; `pixels` is its image."""
         return {}, {name: found[name].numpy() for name in self.tables}
 

@@ -12,7 +12,7 @@ from extract.images.places import Places
 from extract.images.preprocessing import Pixels, Size, blank_image
 from extract.models.checkpoint import Checkpoint
 from extract.questions.samples import Unusable
-from extract.tables.maker import Found, Maker, Rows
+from extract.tables.maker import Maker, QuestionRows, QuestionTensors
 from extract.tables.map_reader import LISTS, MapGrids, MapReader
 from schemas.columns import MAPS, OF_LAST
 from schemas.errors import HeadflowError
@@ -63,11 +63,11 @@ class MapMaker(Maker):
         """See `Maker.manifest_fields`."""
         return {"maps_of": self.of, "maps_heads": [list(head) for head in self.heads]}
 
-    def not_finite(self, found: Found) -> str | None:
+    def not_finite(self, found: QuestionTensors) -> str | None:
         """See `Maker.not_finite`; NaN among the numbers is null."""
         return None if torch.isfinite(found[LISTS]).all() else "a map is not finite"
 
-    def rows(self, found: Found, pixels: Pixels) -> Rows:
+    def rows(self, found: QuestionTensors, pixels: Pixels) -> QuestionRows:
         """See `Maker.rows`."""
         (width, height), places = pixels.size, self.places(pixels)
         samples = {

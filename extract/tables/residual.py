@@ -17,17 +17,17 @@ from extract.attention.readers import Forward, PassReader, read_pass
 from extract.images.preprocessing import Pixels, blank_image
 from extract.models.answers import AnswerReader
 from extract.models.checkpoint import Checkpoint
-from extract.models.self_check import QUESTION
+from extract.models.self_check import CHECK_QUESTION
 from extract.prompts.prompt import PromptBuilder
 from extract.tables.contributions import DirectContributions, Partition
 from extract.tables.decoder import Decoder
-from extract.tables.maker import Found, Maker, Rows
+from extract.tables.maker import Maker, QuestionRows, QuestionTensors
 from extract.tables.stream import ResidualStream
 from schemas.columns import CONTRIBUTIONS, LAYERS, PARTS
 from schemas.errors import HeadflowError
 from schemas.roles import IMAGE
 
-TOLERANCE, TOLERANCE_OF_HALF = 1e-3, 0.25  # of the largest part of the margin, or of 1
+_TOLERANCE, _TOLERANCE_OF_HALF = 1e-3, 0.25  # of the largest part of the margin, or of 1
 OF_MARGIN = "parts of the margin"  # the columns `PARTS`, among what a pass brings
 
 
@@ -81,7 +81,7 @@ class ResidualMaker(Maker):
         """See `Maker.begin`."""
         return ResidualReader(self, batch)
 
-    def rows(self, found: Found, pixels: Pixels) -> Rows:
+    def rows(self, found: QuestionTensors, pixels: Pixels) -> QuestionRows:
         """See `Maker.rows`."""
         samples, grids = super().rows(found, pixels)
         if CONTRIBUTIONS in self.tables:
@@ -96,11 +96,11 @@ class ResidualMaker(Maker):
         """
         model = self._checkpoint
         pixels = model.preprocessor(blank_image())
-        batch, inputs = model.uploader.send(pack([[prompts.build(QUESTION, pixels.image_ids)]]), [pixels])
+        batch, inputs = model.uploader.send(pack([[prompts.build(CHECK_QUESTION, pixels.image_ids)]]), [pixels])
         maker = ResidualMaker(model, self.answers, [CONTRIBUTIONS])
         (_, _, hidden), made = read_pass(model.forward, batch, inputs, [maker.begin(batch, [pixels])])
         margin, parts = self.answers.margin(hidden), made[OF_MARGIN][0]
-        tolerance = TOLERANCE if model.dtype == torch.float32 else TOLERANCE_OF_HALF
+        tolerance = _TOLERANCE if model.dtype == torch.float32 else _TOLERANCE_OF_HALF
         if not abs(float(parts[-1])) <= tolerance * max(1.0, float(parts[:-1].abs().max())):
             raise HeadflowError(
                 f"the residual stream of this {model.prompt_format.family} is not the sum of its embedding, heads and "

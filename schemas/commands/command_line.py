@@ -21,9 +21,9 @@ from schemas.commands.settings import Setting, Settings, list_of, pair_of, setti
 from schemas.errors import HeadflowError
 from schemas.text import listed, printable, short
 
-HELP = frozenset({"--help", "-h"})
+_HELP = frozenset({"--help", "-h"})
 REPEATED = Parameter(negative=(), allow_repeating=True)  # the last value counts, of lists all
-WIDTH = 100  # columns of the help where there is no terminal
+_WIDTH = 100  # columns of the help where there is no terminal
 WRAPPED: dict[str, Any] = {"subsequent_indent": "      ", "break_long_words": False, "break_on_hyphens": False}
 
 
@@ -84,7 +84,7 @@ def run_program(
     if command is not None:
         settings, function = command.load()
         known = settings_of(settings)
-    if not HELP.isdisjoint(words):
+    if not _HELP.isdisjoint(words):
         others = {} if name else {each: of.help for each, of in commands.items()}
         print(_help(f"{program} {name}".rstrip(), command.help if command and name else help, known, others))
         return 0
@@ -171,7 +171,7 @@ def _help(program: str, help: str, settings: Sequence[Setting], commands: Mappin
     chosen = ["[COMMAND]" if settings else "COMMAND"] if commands else []
     usage = " ".join(["Usage:", program, *chosen, *["[OPTIONS]"] * bool(settings), *asked])
     found = [usage, "", help, ""]
-    width = shutil.get_terminal_size((WIDTH, 24)).columns
+    width = shutil.get_terminal_size((_WIDTH, 24)).columns
     for title, entries in (
         ("Commands", commands),
         ("Arguments", {_shown(each): _meaning(each) for each in settings if not each.keyword}),

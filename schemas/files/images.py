@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from schemas.text import one_line
 
 PNG = b"\x89PNG\r\n\x1a\n"
-NOTES = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")  # chunks of a PNG that decide no pixel
+_NOTES = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")  # chunks of a PNG that decide no pixel
 Read = TypeVar("Read")
 
 
@@ -69,7 +69,7 @@ def _without_notes(content: bytes) -> bytes:
     while start + 8 <= len(content):
         length, kind = struct.unpack_from(">I4s", content, start)
         end = start + length + 12  # length, kind and checksum have 4 bytes each
-        if kind not in NOTES:
+        if kind not in _NOTES:
             kept.append(content[start:end])
         start = end
     return b"".join([*kept, content[start:]])

@@ -8,7 +8,7 @@ from schemas.columns import OK
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.jobs.settings import JobSettings
-from schemas.manifest import DESCRIPTIVE, SWAP, Manifest
+from schemas.manifest import DESCRIPTIVE, SWAPPED, Manifest
 from schemas.store.ledger import Ledger, changed_images
 from schemas.store.run import Run
 from schemas.text import counted, short
@@ -21,7 +21,7 @@ def check_same(found: Manifest, asked: Mapping[str, Any], path: Location) -> Non
 
     Args:
         asked: fields of the manifest, all or some. Those of `DESCRIPTIVE` are not compared, and names of models
-            only if one has a revision: others are paths, which have many spellings; see `check_model`.
+            only if one has a revision: others are paths, which have many spellings; see `check_same_model`.
 
     Raises:
         HeadflowError: they differ, and the message names the first difference.
@@ -41,7 +41,7 @@ def check_same(found: Manifest, asked: Mapping[str, Any], path: Location) -> Non
             raise _another_run(path, name, before, asked[name])
 
 
-def check_model(run: Run, model: str | None, weights: str | None, settings: str | None) -> None:
+def check_same_model(run: Run, model: str | None, weights: str | None, settings: str | None) -> None:
     """Check that a model in a directory is the run's model, if its path is spelt in another way.
 
     Args:
@@ -128,7 +128,7 @@ def _place(run: Run) -> str:
 def changed_observed(run: Run, ledger: Ledger, images: Mapping[str, str]) -> list[str]:
     """Names of the images that a chunk observed and that are not what they were, by their fingerprints now."""
     changed = set(changed_images(ledger.images, images))
-    if run.manifest.images == SWAP:  # each is shown in place of another
+    if run.manifest.images == SWAPPED:  # each is shown in place of another
         return sorted(changed)
     return sorted(changed & _observed_images(run, ledger)) if changed else []
 

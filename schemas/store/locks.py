@@ -20,7 +20,7 @@ except ModuleNotFoundError:  # Windows
     fcntl = None  # type: ignore[assignment]
     import msvcrt
 
-UNSUPPORTED = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)  # what file systems without locks answer
+_UNSUPPORTED = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)  # what file systems without locks answer
 
 
 class Lock:
@@ -103,7 +103,7 @@ def _lock(file: int) -> bool:
     except PermissionError:  # what Windows answers if another process holds it
         raise BlockingIOError from None
     except OSError as error:
-        if error.errno not in UNSUPPORTED:
+        if error.errno not in _UNSUPPORTED:
             raise
         return False
     return True

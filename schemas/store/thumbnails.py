@@ -8,7 +8,7 @@ from schemas.files.writing import write_whole
 from schemas.store.run import Run
 
 THUMBNAILS = "thumbnails"
-NAME = re.compile(r"[0-9a-f]{64}\.jpg")
+_NAME = re.compile(r"[0-9a-f]{64}\.jpg")
 
 
 def thumbnail_path(run: Location, sha256: str) -> Location:
@@ -41,4 +41,4 @@ def without_thumbnail(run: Run) -> int:
 def find_thumbnails(run: Location) -> list[Location]:
     """All thumbnails of a run, half written ones included."""
     files = [*(run / THUMBNAILS).glob("*.jpg"), *(run / THUMBNAILS).glob(".*.jpg.tmp")]
-    return [file for file in files if NAME.fullmatch(file.name.removeprefix(".").removesuffix(".tmp"))]
+    return [file for file in files if _NAME.fullmatch(file.name.removeprefix(".").removesuffix(".tmp"))]

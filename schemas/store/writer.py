@@ -30,7 +30,7 @@ from schemas.store.directory import (
     remove_begun,
     remove_run,
 )
-from schemas.store.identity import IDENTITY, check_division, check_fingerprints, check_model, check_same
+from schemas.store.identity import IDENTITY, check_division, check_fingerprints, check_same, check_same_model
 from schemas.store.ledger import CHUNKS, COMPLETE, RUNNING, Ledger, LedgerFile, Part
 from schemas.store.locks import Lock
 from schemas.store.parts import (
@@ -133,7 +133,7 @@ class RunWriter:
             self.run = self._open(manifest, overwrite)
             check_ledger(self.run, chunk)
             check_division(self.run, samples_in_run or samples)
-            check_model(self.run, manifest.model, weights, settings)
+            check_same_model(self.run, manifest.model, weights, settings)
             check_fingerprints(self.run, weights, settings, images or {})
             self._file = LedgerFile(path / CHUNKS, self.run.ledgers.get(chunk), chunk)
             self._ledger = self.run.ledgers.setdefault(chunk, Ledger(chunk=chunk))

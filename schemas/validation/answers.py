@@ -18,11 +18,11 @@ from schemas.text import counted, listed
 from schemas.validation.limits import differs
 
 LITTLE = 0.01  # of the probability
-MOST = 0.5  # of the samples
+_MOST = 0.5  # of the samples
 
 
 def not_answered(spelled: Mapping[str, np.ndarray], task: Task, answer_tokens: Sequence[str] = ()) -> str | None:
-    """A warning if the answers hold less than `LITTLE` in more than `MOST` of the samples; else None.
+    """A warning if the answers hold less than `LITTLE` in more than `_MOST` of the samples; else None.
 
     Args:
         spelled: by column of `Task.spelled`, [samples], 0 to 1; NaN where a sample has none.
@@ -32,7 +32,7 @@ def not_answered(spelled: Mapping[str, np.ndarray], task: Task, answer_tokens: S
     held = np.sum([each.astype(np.float64) for each in spelled.values()], axis=0)
     held = held[~np.isnan(held)]
     little = int((held < LITTLE).sum())
-    if little <= MOST * len(held) or not _spell(answer_tokens, task.words):
+    if little <= _MOST * len(held) or not _spell(answer_tokens, task.words):
         return None
     names = " and ".join(f"`{name}`" for name in spelled)
     return (

@@ -41,7 +41,7 @@ def check_table(run: Run, table: str, ok: Mapping[str, Mapping[str, str]], worke
     if wrong := too_few_rows(run, len(part_of), table):
         yield wrong
         return
-    for part, found in zip(run.parts, each_part(check_part, run, table, run.parts, workers, ok), strict=True):
+    for part, found in zip(run.parts, each_part(_check_part, run, table, run.parts, workers, ok), strict=True):
         yield from found.before
         path, own = run.path / table / part.name, ok.get(part.name, {})
         present = list(own) if found.present is None else found.present
@@ -59,7 +59,7 @@ def check_table(run: Run, table: str, ok: Mapping[str, Mapping[str, str]], worke
     yield from _listed(run.path / table, f"is `{OK}` in `samples`, but has no rows", lost)
 
 
-def check_part(task: PartTask) -> PartOfGrid:
+def _check_part(task: PartTask) -> PartOfGrid:
     """Check a part of a table with a grid."""
     lines: list[str] = []
     content = task.read(lines)

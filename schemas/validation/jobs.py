@@ -42,7 +42,7 @@ def check_job(job: Job, ok: Mapping[str, Mapping[str, str]], workers: Workers) -
         if getattr(job.own.manifest, name) != getattr(job.run.manifest, name):
             yield f"{job.own.path / MANIFEST}: its {name} is not that of the run that it is a job on"
     observed = {name: category for names in ok.values() for name, category in names.items()}
-    check = partial(check_part, knock_outs=list(job.settings.knock_outs))
+    check = partial(_check_part, knock_outs=list(job.settings.knock_outs))
     seen: set[str] = set()
     parts = job.own.parts
     for part, found in zip(parts, each_part(check, job.own, KNOCKOUTS, parts, workers), strict=True):
@@ -58,7 +58,7 @@ def check_job(job: Job, ok: Mapping[str, Mapping[str, str]], workers: Workers) -
         yield from found.after
 
 
-def check_part(task: PartTask, *, knock_outs: Sequence[str]) -> PartOfJob:
+def _check_part(task: PartTask, *, knock_outs: Sequence[str]) -> PartOfJob:
     """Check a part of a job that has these knock-outs: each sample has each of them once."""
     lines: list[str] = []
     content = task.read(lines)

@@ -12,7 +12,7 @@ from schemas.store.run import Run
 from schemas.text import counted
 from schemas.workers.tasks import Workers, divided
 
-Returned = TypeVar("Returned")
+_Returned = TypeVar("_Returned")
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,13 @@ def _check_several(task: _Several) -> list[object]:
 
 
 def each_part(
-    check: Callable[[PartTask], Returned],
+    check: Callable[[PartTask], _Returned],
     run: Run,
     table: str,
     parts: Sequence[Part],
     workers: Workers,
     own: Mapping[str, Mapping[str, str]] | None = None,
-) -> Iterator[Returned]:
+) -> Iterator[_Returned]:
     """The results of a check of each part of a table, in the order of the parts.
 
     Args:

@@ -36,7 +36,7 @@ class PartOfSamples:
 def check_samples(run: Run, ok: dict[str, dict[str, str]], workers: Workers) -> Iterator[str]:
     """Check the table `samples`, and fill `ok`: by part, each sample that was observed with its category."""
     seen: Counter[str] = Counter()
-    for part, found in zip(run.parts, each_part(check_part, run, "samples", run.parts, workers), strict=True):
+    for part, found in zip(run.parts, each_part(_check_part, run, "samples", run.parts, workers), strict=True):
         yield from found.lines
         seen.update(found.ids)
         if found.ok is not None:
@@ -46,7 +46,7 @@ def check_samples(run: Run, ok: dict[str, dict[str, str]], workers: Workers) -> 
         yield f"{run.path / 'samples'}: `sample_id` is not unique: {listed(double)}"
 
 
-def check_part(task: PartTask) -> PartOfSamples:
+def _check_part(task: PartTask) -> PartOfSamples:
     """Check a part of `samples`."""
     lines: list[str] = []
     content = task.read(lines)

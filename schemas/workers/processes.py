@@ -15,7 +15,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from schemas.errors import HeadflowError
-from schemas.workers.tasks import AHEAD, Item, Outcome, Returned, attempt, result_of
+from schemas.workers.tasks import AHEAD, Item, Returned, TaskOutcome, attempt, result_of
 
 
 class Processes:
@@ -49,11 +49,13 @@ class Processes:
             self.close()
             raise
 
-    def _outcomes(self, function: Callable[[Item], Returned], tasks: Iterator[tuple[int, Item]]) -> Iterator[Outcome]:
+    def _outcomes(
+        self, function: Callable[[Item], Returned], tasks: Iterator[tuple[int, Item]]
+    ) -> Iterator[TaskOutcome]:
         """The outcomes in the order of the tasks."""
         self._start()
         idle, running = list(self._processes), dict[Connection, int]()
-        done: dict[int, Outcome] = {}
+        done: dict[int, TaskOutcome] = {}
         place = 0
         while True:
             while idle and len(running) + len(done) < AHEAD * self._number and (task := next(tasks, None)):
@@ -86,9 +88,9 @@ class Processes:
         except OSError:
             raise self._ended(connection) from None
 
-    def _receive(self, connection: Connection) -> Outcome:
+    def _receive(self, connection: Connection) -> TaskOutcome:
         try:
-            outcome: Outcome = pickle.loads(connection.recv_bytes())
+            outcome: TaskOutcome = pickle.loads(connection.recv_bytes())
         except (EOFError, OSError):
             raise self._ended(connection) from None
         return outcome

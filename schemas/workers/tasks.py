@@ -12,12 +12,12 @@ from schemas.errors import HeadflowError
 
 Item = TypeVar("Item")
 Returned = TypeVar("Returned")
-Part = TypeVar("Part")
-PARTS = 8  # of one task: about a million rows of `heads`
+_Part = TypeVar("_Part")
+_PARTS = 8  # of one task: about a million rows of `heads`
 LOCAL = "local"  # the address of a Ray cluster that is started here, and ends with this process
 AHEAD = 2  # tasks for each worker that are begun before the result of the first of them is taken
 
-Outcome = tuple[Returned | None, Exception | None]  # a result, or what was raised instead
+TaskOutcome = tuple[Returned | None, Exception | None]  # a result, or what was raised instead
 
 
 class Workers(Protocol):
@@ -47,12 +47,12 @@ class Here:
 HERE = Here()
 
 
-def divided(parts: Sequence[Part]) -> Iterator[Sequence[Part]]:
-    """Consecutive parts, `PARTS` for each task."""
-    return (parts[first : first + PARTS] for first in range(0, len(parts), PARTS))
+def divided(parts: Sequence[_Part]) -> Iterator[Sequence[_Part]]:
+    """Consecutive parts, `_PARTS` for each task."""
+    return (parts[first : first + _PARTS] for first in range(0, len(parts), _PARTS))
 
 
-def attempt(function: Callable[[Item], Returned], task: Item) -> Outcome[Returned]:
+def attempt(function: Callable[[Item], Returned], task: Item) -> TaskOutcome[Returned]:
     """Do a task in a worker; where it fails, what was raised is the outcome, to be raised in the process that asks."""
     try:
         return function(task), None
@@ -62,7 +62,7 @@ def attempt(function: Callable[[Item], Returned], task: Item) -> Outcome[Returne
         return None, error
 
 
-def result_of(outcome: Outcome[Returned]) -> Returned:
+def result_of(outcome: TaskOutcome[Returned]) -> Returned:
     """The result of a task; raises what was raised instead."""
     result, error = outcome
     if error is not None:

@@ -13,7 +13,7 @@ FONT = "Made up"  # which no machine has
 @pytest.fixture
 def only_latin(monkeypatch):
     """No font for Chinese letters but `FONT`, whatever this machine has."""
-    monkeypatch.setattr(fonts, "OTHERS", (FONT,))
+    monkeypatch.setattr(fonts, "_OTHERS", (FONT,))
 
 
 @pytest.fixture(scope="module")

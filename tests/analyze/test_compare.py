@@ -17,7 +17,7 @@ from analyze.compare.distances import distances
 from analyze.compare.heads import floor, obstacle
 from analyze.compare.pairing import differing_settings, pair_samples
 from analyze.compare.sentences import LANGUAGES, MINUS, templates
-from analyze.scores.mme import ALL
+from analyze.scores.mme import ALL_TOGETHER
 from analyze.tables.frames import open_heads
 from schemas.columns import FLOW_NAMES, MAPS, OF_LAST, OF_QUESTION
 from schemas.errors import HeadflowError
@@ -121,8 +121,8 @@ def test_answers_by_brute_force(folder, base):
     right = [each.samples["prediction"] == each.samples["answer"] for each in (base, other)]
     difference = 100 * (right[1].astype(float) - right[0].astype(float))
     image = base.samples["image_sha256"].astype(str).to_numpy()
-    for category in ("OCR", "color", ALL):
-        chosen = (base.samples["category"].astype(str) == category) | (category == ALL)
+    for category in ("OCR", "color", ALL_TOGETHER):
+        chosen = (base.samples["category"].astype(str) == category) | (category == ALL_TOGETHER)
         found = accuracy.loc[category]
         assert found["a"] == pytest.approx(100 * right[0][chosen].mean())
         assert found["difference"] == pytest.approx(difference[chosen].mean())
@@ -272,4 +272,4 @@ def test_other_right_answers_do_not_count(folder, tmp_path):
     lines = found.verdict()
     assert lines[0] == "answers: left out, as the right answer in B is another one than in A: 40 paired samples"
     assert lines[1].startswith("answers: no difference: ")
-    assert found.answers.loc[found.answers["category"] == ALL, "questions"].tolist() == [2 * IMAGES - 40]
+    assert found.answers.loc[found.answers["category"] == ALL_TOGETHER, "questions"].tolist() == [2 * IMAGES - 40]

@@ -10,7 +10,7 @@ from analyze.diagnose import diagnose, worst_samples
 from analyze.drawing.figures import style
 from analyze.drawing.results.diagnosis import answers_figure
 from analyze.drawing.results.intervals import MOST_ROWS, draw_intervals
-from analyze.scores.mme import ALL
+from analyze.scores.mme import ALL_TOGETHER
 from analyze.tables.frames import open_heads
 from schemas.columns import FLOW_NAMES
 from tests.support.runs import flows, put, rewrite, sample, start
@@ -63,16 +63,16 @@ def result(heads):
 def test_states_are_counted(tmp_path):
     found = result(write(tmp_path / "run"))
     table = found.states.set_index("category")
-    assert table.loc[ALL, ["images", "both right", "yes-biased", "no-biased", "both wrong"]].tolist() == [
+    assert table.loc[ALL_TOGETHER, ["images", "both right", "yes-biased", "no-biased", "both wrong"]].tolist() == [
         120,
         90,
         15,
         15,
         0,
     ]
-    assert table.loc[ALL, "accuracy"] == pytest.approx(100 * 210 / 240)
-    assert table.loc[ALL, "low"] < 87.5 < table.loc[ALL, "high"]
-    assert table.loc[ALL, "yes_bias"] == 0
+    assert table.loc[ALL_TOGETHER, "accuracy"] == pytest.approx(100 * 210 / 240)
+    assert table.loc[ALL_TOGETHER, "low"] < 87.5 < table.loc[ALL_TOGETHER, "high"]
+    assert table.loc[ALL_TOGETHER, "yes_bias"] == 0
     assert found.verdict()[0].startswith("answers: 87.5% of 240 right (95% interval ")
     assert found.verdict()[2].startswith("bias: in none of 2 categories does it say yes significantly too often")
 

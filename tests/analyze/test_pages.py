@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from analyze.__main__ import main
 from analyze.drawing.figures import FigureFiles, style
 from analyze.drawing.heads import DIVERGING
-from analyze.drawing.page import COLUMN, TWO_COLUMNS, Page
+from analyze.drawing.page import COLUMN, TWO_COLUMNS, PageSize
 from analyze.drawing.results.comparison import scores_figure
 from analyze.drawing.results.diagnosis import contrasts_figure, draw_calibration
 from analyze.statistics.calibration import calibrate
@@ -99,7 +99,7 @@ def test_pictures_without_titles(runs, drawn):
 
 
 def test_the_checks_can_fail():
-    with style(Page(COLUMN)):
+    with style(PageSize(COLUMN)):
         figure = Figure(figsize=(1, 1))
         axes = figure.subplots()
         axes.set_xticks([0, 0.1, 0.2], ["one tick", "another one", "a third"], size=5)
@@ -149,7 +149,7 @@ def test_maps_that_a_run_has_nothing_for(runs, capsys, flags, says):
 
 
 def test_where_no_head_is_significant_a_sentence_says_so():
-    with style(Page(COLUMN)):
+    with style(PageSize(COLUMN)):
         figure = contrasts_figure(np.zeros((2, 3)), np.zeros((2, 3), bool), "a2v", ["a run"])
         assert badly_placed(figure) == []
     assert figure.axes == []

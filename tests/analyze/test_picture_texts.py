@@ -12,7 +12,7 @@ from matplotlib.colors import to_hex, to_rgb
 from analyze.drawing.figures import style
 from analyze.drawing.fonts import drawable, undrawable
 from analyze.drawing.panels import draw
-from analyze.drawing.texts import fill, fit, width_of
+from analyze.drawing.texts import fill_rows, fit, width_of
 from analyze.pictures.labels import COLOURS, by_queries, colour, target
 from analyze.pictures.of_run import Pictures, subject
 from analyze.tables.bins import bin_edges
@@ -172,9 +172,9 @@ def test_a_text_that_is_too_wide_loses_its_middle():
 
 def test_parts_of_a_title_stand_on_as_few_lines_as_they_need():
     parts = ("312 samples", "tiny-llava", "run demo")
-    assert fill(parts, 10, 8) == ["312 samples, tiny-llava, run demo"]
-    assert fill(parts, 10, 1.9) == ["312 samples, tiny-llava", "run demo"]
-    assert [len(line) for line in fill((LONG, LONG), 10, 3)] == [len(fit(LONG, 10, 3))] * 2
+    assert fill_rows(parts, 10, 8) == ["312 samples, tiny-llava, run demo"]
+    assert fill_rows(parts, 10, 1.9) == ["312 samples, tiny-llava", "run demo"]
+    assert [len(line) for line in fill_rows((LONG, LONG), 10, 3)] == [len(fit(LONG, 10, 3))] * 2
 
 
 def test_the_title_names_model_and_run(small):

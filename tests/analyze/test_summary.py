@@ -76,7 +76,7 @@ def test_an_image_in_two_parts_is_one(tmp_path, monkeypatch, parts):
     monkeypatch.setattr(writer, "ROWS_PER_PART", 3 * 6)  # three samples of six rows: every second image is divided
     run = write_run(tmp_path / "run", categories={"OCR": 20})
     assert len(list((run / "heads").glob("*.parquet"))) > 5
-    monkeypatch.setattr(tasks, "PARTS", parts)
+    monkeypatch.setattr(tasks, "_PARTS", parts)
     heads, _ = open_heads(run)
     found = summarise(heads, ("t2v",), heads.scope(None)).iloc[0]
     samples = pd.read_parquet(run / "samples")[["sample_id", "image"]]

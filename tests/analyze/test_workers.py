@@ -38,7 +38,7 @@ COMMANDS = {
 @pytest.fixture(autouse=True)
 def small_tasks(monkeypatch):
     """Of two parts."""
-    monkeypatch.setattr(tasks, "PARTS", 2)
+    monkeypatch.setattr(tasks, "_PARTS", 2)
 
 
 @pytest.fixture(scope="module")

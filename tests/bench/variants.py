@@ -46,7 +46,7 @@ from extract.growing.changes import Change
 from extract.growing.growth import Growth
 from extract.growing.prefill import run_prefill
 from extract.images.preprocessing import Pixels
-from extract.knockouts.sets import ALL, single_heads
+from extract.knockouts.sets import ALL_HEADS, single_heads
 from extract.knockouts.settings import KnockOut
 from extract.models.answers import AnswerReader
 from extract.models.transformers_model import TransformersModel
@@ -192,7 +192,7 @@ class Variants:
     def _knock_out(self, questions: int) -> None:
         model = self.checkpoint
         asked = [Question(None, prompt(model, 34, seed)) for seed in range(questions)]  # type: ignore[arg-type]
-        heads = single_heads([ALL], model.layers, model.heads)
+        heads = single_heads([ALL_HEADS], model.layers, model.heads)
         growth = Growth(model, Change.of(EDGE, None, None), heads, KnockOut.tokens)
         _, grown = growth.run(run_prefill(model, ImageQuestions("", self.pixels[0], asked)))
         for each in grown:

@@ -20,7 +20,7 @@ from analyze.compare.answers import compare_answers
 from analyze.compare.verdict import answers_in_words
 from analyze.prompts import compare_prompts
 from analyze.scores.intervals import score_intervals
-from analyze.scores.mme import ALL, mme_scores, total_scores
+from analyze.scores.mme import ALL_TOGETHER, mme_scores, total_scores
 from analyze.statistics.bootstrap import Bootstrap
 from analyze.statistics.clusters import Clusters, ImageSums
 from analyze.statistics.contrasts import polarity_free_contrast
@@ -53,7 +53,7 @@ class World:
         table["score"] = table["accuracy"] + table["pairs"]
         for total, names in MME.totals.items():
             table.loc[total] = table.loc[table.index.isin(names)].sum()
-        table.loc[ALL] = table[: self.categories].mean()
+        table.loc[ALL_TOGETHER] = table[: self.categories].mean()
         return 100 * table
 
 
@@ -141,7 +141,7 @@ def of_diagnose(
         "diagnose: a difficulty is harder", any(line.startswith("difficulty: harder than") for line in verdict)
     )
     for row in states.to_dict("records"):
-        where = "over all" if row["category"] == ALL else "by category"
+        where = "over all" if row["category"] == ALL_TOGETHER else "by category"
         truth = truths.loc[row["category"], "accuracy"]
         found.interval(f"diagnose: accuracy {where}", row["low"], row["high"], truth)
         found.interval(f"diagnose: bias {where}", row["bias_low"], row["bias_high"], 0)
@@ -184,7 +184,7 @@ def of_compare(world: World, samples: pd.DataFrame, right: list[np.ndarray], opt
             truth = truths.loc[row["category"]]
             lost = (left - 1) * truth["accuracy"]
             lost += (left**2 - 1) * truth["pairs"] if row["measure"] == "score" else 0
-            where = "over all" if row["category"] == ALL else "by category"
+            where = "over all" if row["category"] == ALL_TOGETHER else "by category"
             found.interval(f"compare: {row['measure']} less, {name}, {where}", row["low"], row["high"], lost)
 
 
@@ -200,7 +200,7 @@ def of_prompts(world: World, samples: pd.DataFrame, right: np.ndarray, options: 
     for row in result.pairs.to_dict("records"):
         found.interval("prompts: difference of accuracies", row["low"], row["high"], 0)
     for row in result.whole.to_dict("records"):
-        found.interval("prompts: accuracy", row["low"], row["high"], world.truths.loc[ALL, "accuracy"])
+        found.interval("prompts: accuracy", row["low"], row["high"], world.truths.loc[ALL_TOGETHER, "accuracy"])
         found.interval("prompts: lead", row["lead_low"], row["lead_high"], 1)
     for row in result.categories.to_dict("records"):
         found.interval("prompts: lead by category", row["lead_low"], row["lead_high"], 1)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter
 
-from analyze.maps.grids import Grid
+from analyze.maps.grids import PatchGrid
 from analyze.maps.measures import MeanMaps, Measures, pointing_hits, spatial_entropy
 from analyze.maps.pointing import ALPHA, correlate_heads, find_pointing
 from analyze.maps.ranking import rank_looks
@@ -24,7 +24,7 @@ from analyze.statistics.clusters import Clusters
 from tests.simulations.rates import count, print_rates
 
 EDGE, BOX = 8, 3  # patches along an edge, of the grid and of a box
-GRID = Grid(EDGE, EDGE, (0, 0, EDGE, EDGE), EDGE, EDGE)
+GRID = PatchGrid(EDGE, EDGE, (0, 0, EDGE, EDGE), EDGE, EDGE)
 CENTRE = EDGE // 2 * EDGE + EDGE // 2
 
 

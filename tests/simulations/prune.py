@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analyze.knockouts.jobs import HEADS, LAYERS
+from analyze.knockouts.jobs import HEADS, OF_LAYERS
 from analyze.prune.criteria import EFFECT, Criterion
 from analyze.prune.curves import Answers, costs
 from analyze.prune.design import Design, design_sets
@@ -26,7 +26,7 @@ from schemas.tasks import MME
 from tests.simulations.rates import count, print_rates
 from tests.support.runs import sample
 
-CRITERIA = {HEADS: ("a2v", "q2v", "direct", EFFECT), LAYERS: ("bi_last", EFFECT)}
+CRITERIA = {HEADS: ("a2v", "q2v", "direct", EFFECT), OF_LAYERS: ("bi_last", EFFECT)}
 ALLOWED, RANDOM = 30.0, 200
 
 
@@ -57,7 +57,7 @@ def questions(world: World, half: str) -> pd.DataFrame:
 def made_up(random: np.random.Generator, world: World) -> list[Criterion]:
     """Criteria on the ranking half; the noise of an image is in all of them."""
     found = []
-    for unit, cells in ((HEADS, world.layers * world.heads), (LAYERS, world.layers)):
+    for unit, cells in ((HEADS, world.layers * world.heads), (OF_LAYERS, world.layers)):
         layer = np.arange(cells) // (cells // world.layers)
         shared = random.normal(size=(world.images, cells))
         for name in CRITERIA[unit]:
@@ -98,9 +98,9 @@ def false_sentences(random: np.random.Generator, world: World, draws: int) -> di
     told = [line for line in costs_in_words(found, plan, len(sets)) if "than random" in line]
     return {
         **{f"{unit} with more of it matter": any(f"{unit} with more of it matter" in line and "cannot be told" not in
-           line for line in lines) for unit in (HEADS, LAYERS)},
+           line for line in lines) for unit in (HEADS, OF_LAYERS)},
         **{f"{unit}, least first: more or less than random": any(line.startswith(unit) for line in told)
-           for unit in (HEADS, LAYERS)},
+           for unit in (HEADS, OF_LAYERS)},
         "plan: cut": plan.chosen is not None,
     }  # fmt: skip
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from analyze.results import Figures
     from analyze.tables.frames import Heads
 
-SHOWN = 10  # heads and samples on the terminal
+_SHOWN = 10  # heads and samples on the terminal
 
 
 @dataclass(frozen=True)
@@ -99,10 +99,10 @@ def _shown(found: "Diagnosis", failures: "Failures | None", settings: DiagnoseSe
         yield Shown(title, failures.counts, 1)
     if len(found.contrasts):
         title = "heads with the smallest p; expected: where nothing is told; adjusted_p: false discovery rate"
-        yield Shown(title, found.contrasts.sort_values("p").head(SHOWN), 3)
+        yield Shown(title, found.contrasts.sort_values("p").head(_SHOWN), 3)
     if len(found.worst):
-        title = f"wrong answers of which it was surest, {min(SHOWN, len(found.worst))} of {len(found.worst)}"
-        yield Shown(title, found.worst.head(SHOWN).drop(columns="image"), 2)
+        title = f"wrong answers of which it was surest, {min(_SHOWN, len(found.worst))} of {len(found.worst)}"
+        yield Shown(title, found.worst.head(_SHOWN).drop(columns="image"), 2)
 
 
 def _figures(found: "Diagnosis", heads: "Heads") -> "Figures":

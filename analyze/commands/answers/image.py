@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from analyze.image.gain import Gain
     from analyze.image.pairs import ImagePairs
 
-SHOWN = 5  # heads on the terminal
+_SHOWN = 5  # heads on the terminal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +87,8 @@ def _shown(found: "Gain", content: "pd.DataFrame | None", settings: GainSettings
         yield Shown("MME score", found.scores, 1)
     if content is not None:
         title = (
-            f"heads whose maps differ most between the images, {SHOWN} of {len(content)}: Jensen-Shannon divergence, "
+            f"heads whose maps differ most between the images, {_SHOWN} of {len(content)}: Jensen-Shannon divergence, "
             "from 0, the same, to 1, apart; 95% intervals by image, of each head alone: the largest of many are too "
             "large by chance"
         )
-        yield Shown(title, content.head(SHOWN), 3)
+        yield Shown(title, content.head(_SHOWN), 3)

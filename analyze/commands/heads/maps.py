@@ -14,13 +14,13 @@ from schemas.text import counted, listed
 
 if TYPE_CHECKING:
     from analyze.maps.results import Localisation
-    from analyze.pictures.images import Images
+    from analyze.pictures.images import PictureImages
     from analyze.pictures.overlays import Overlays
     from analyze.results import Figures
 
-SHOWN = 10  # heads on the terminal
+_SHOWN = 10  # heads on the terminal
 DRAWN = 6  # samples that are drawn unless others are asked for
-PRINTED = [
+_PRINTED = [
     "layer",
     "head",
     "mass",
@@ -67,14 +67,14 @@ class MapsSettings(ResampleSettings, PictureSettings, PromptSettings, RunSetting
 def map_run(settings: MapsSettings) -> Result:
     """`maps`: the verdict, tables and pictures."""
     from analyze.maps.results import localise
-    from analyze.pictures.images import Images
+    from analyze.pictures.images import PictureImages
     from analyze.pictures.overlays import Overlays, chosen_heads, chosen_samples
     from analyze.tables.frames import chosen_categories
 
     heads = opened(settings.run, settings.prompt)
     heads = heads.of(chosen_categories(settings.categories, heads.categories))
     folder = output_folder(settings.output_dir, heads, FOLDER)
-    images = Images(heads, settings.image_folder)
+    images = PictureImages(heads, settings.image_folder)
     check_folder(folder)
     found = localise(
         heads,
@@ -100,7 +100,7 @@ def map_run(settings: MapsSettings) -> Result:
     )
 
 
-def _warnings(images: "Images", overlays: "Overlays") -> Sequence[str]:
+def _warnings(images: "PictureImages", overlays: "Overlays") -> Sequence[str]:
     if not images.missing:
         return []
     reasons = listed(list(dict.fromkeys(images.missing.values())), 2)
@@ -110,14 +110,14 @@ def _warnings(images: "Images", overlays: "Overlays") -> Sequence[str]:
 
 def _shown(found: "Localisation", seed: int) -> Iterator[Shown]:
     table = found.tables()["heads.csv"].sort_values("mass", ascending=False, kind="stable")
-    shown = [column for column in PRINTED if column in table]
+    shown = [column for column in _PRINTED if column in table]
     title = f"heads with the largest mass; 95% intervals by image are in heads.csv, seed {seed}"
-    yield Shown(title, table[shown].head(SHOWN).dropna(axis="columns", how="all"), 3)
+    yield Shown(title, table[shown].head(_SHOWN).dropna(axis="columns", how="all"), 3)
     if "pointing" in table:
         best = table.sort_values("pointing", ascending=False, kind="stable")
         columns = [*shown[:3], *shown[-2 - ("effect" in shown) :], "p_centre", "p_chance"]
         title = "heads that point best on all images; inside: share of the map in the boxes over that of the area"
-        yield Shown(title, best[columns].head(SHOWN), 3)
+        yield Shown(title, best[columns].head(_SHOWN), 3)
 
 
 def _of_samples(overlays: "Overlays") -> "Figures":

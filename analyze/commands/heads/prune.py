@@ -19,13 +19,13 @@ from schemas.text import counted, short
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analyze.prune.results import Ranking, Tested
+    from analyze.prune.results import Ranking, TestedCut
     from analyze.results import Figures
     from analyze.tables.frames import Heads
 
-SHOWN = 10  # heads on the terminal
-PRINTED = ["unit", "criterion", "order", "number", "effect", "accuracy", "loss", "loss_low", "loss_high", "bound", "p"]
-PRINTED += ["p_less"]
+_SHOWN = 10  # heads on the terminal
+_PRINTED = ["unit", "criterion", "order", "number", "effect", "accuracy", "loss", "loss_low", "loss_high", "bound", "p"]
+_PRINTED += ["p_less"]
 
 
 def job_name(text: str) -> str:
@@ -116,7 +116,7 @@ def _test(heads: "Heads", folder: Path, settings: PruneSettings) -> Result:
 
 
 def _result(
-    found: "Ranking | Tested",
+    found: "Ranking | TestedCut",
     heads: "Heads",
     folder: Path,
     settings: PruneSettings,
@@ -141,13 +141,13 @@ def _shown(tables: "Mapping[str, pd.DataFrame]", settings: PruneSettings) -> Ite
     yield Shown(title, tables["criteria.csv"].dropna(axis="columns", how="all"), 2)
     if "sets.csv" in tables:
         title = "sets; p: random sets of as many heads in each layer cost as much lead or more, p_less: or less"
-        yield Shown(title, tables["sets.csv"][PRINTED].dropna(axis="columns", how="all"), 3)
+        yield Shown(title, tables["sets.csv"][_PRINTED].dropna(axis="columns", how="all"), 3)
         return
     for unit in ("heads", "layers"):
         if (table := tables.get(f"{unit}.csv")) is not None:
             keys = ["layer", "head"] if unit == "heads" else ["layer"]
             ranks = table.pivot(index=keys, columns="criterion", values="rank")[table["criterion"].unique()]
-            first = ranks.sort_values(ranks.columns[-1]).head(SHOWN).reset_index()
+            first = ranks.sort_values(ranks.columns[-1]).head(_SHOWN).reset_index()
             title = f"{unit} that {ranks.columns[-1]} cuts first, of {len(ranks)}: ranks by each criterion"
             yield Shown(title, first.rename_axis(columns=None), 0)
     if len(tables["relations.csv"]):
@@ -158,20 +158,20 @@ def _shown(tables: "Mapping[str, pd.DataFrame]", settings: PruneSettings) -> Ite
         yield Shown(title, tables["relations.csv"].dropna(axis="columns", how="all"), 3)
 
 
-def _figures(found: "Ranking | Tested", heads: "Heads") -> "Figures":
+def _figures(found: "Ranking | TestedCut", heads: "Heads") -> "Figures":
     from analyze.drawing.results.prune import curves_figure, relations_figure
     from analyze.pictures.of_run import subject
     from analyze.prune.controls import bands
-    from analyze.prune.results import Tested
+    from analyze.prune.results import TestedCut
 
-    ranking = found.ranking if isinstance(found, Tested) else found
+    ranking = found.ranking if isinstance(found, TestedCut) else found
     for unit in ("heads", "layers"):
         own = ranking.relations[(ranking.relations["unit"] == unit) & (ranking.relations["other"] == "effect")]
         if len(own):
             values = {each.criterion.name: each.means for each in ranking.ranked if each.criterion.unit == unit}
             of = (*subject(heads), counted(len(ranking.ranked[0].by_image), "image"))
             yield f"relations_{unit}", partial(relations_figure, values, own, unit, of)
-    if not isinstance(found, Tested):
+    if not isinstance(found, TestedCut):
         return
     of = (
         *subject(heads),

@@ -15,15 +15,15 @@ from analyze.drawing.figures import figure_below_title, place_panels, short_tick
 from analyze.drawing.page import LETTERS, SMALLER, across, panels_across
 from analyze.drawing.results.intervals import draw_intervals, drawn_rows, rows_figure
 from analyze.drawing.results.signed import signed_figure
-from analyze.drawing.texts import PAD, legend_height, lines_height, put_legend
+from analyze.drawing.texts import INSET, legend_height, lines_height, put_legend
 from analyze.pictures.labels import label
 from analyze.statistics.clusters import Array
 
-MARKERS = {"a": "o", "b": "s"}
-LINES: dict[str, Literal["-", "--"]] = {"a": "-", "b": "--"}
-SIGNIFICANT, OTHER = "0.1", "0.55"  # of differences
-INKS = {"a": "#0072B2", "b": "#D55E00"}  # of Okabe and Ito
-NARROWEST = 1.7  # inches of a panel of masses
+_MARKERS = {"a": "o", "b": "s"}
+_LINES: dict[str, Literal["-", "--"]] = {"a": "-", "b": "--"}
+_SIGNIFICANT, _OTHER = "0.1", "0.55"  # of differences
+_INKS = {"a": "#0072B2", "b": "#D55E00"}  # of Okabe and Ito
+_NARROWEST = 1.7  # inches of a panel of masses
 
 
 def draw_shares(axes: Axes, scores: pd.DataFrame) -> Axes:
@@ -34,7 +34,7 @@ def draw_shares(axes: Axes, scores: pd.DataFrame) -> Axes:
     """
     for run, shift in (("a", -0.13), ("b", 0.13)):
         low, high = scores[f"{run}_low"], scores[f"{run}_high"]
-        draw_intervals(axes, scores[run], low, high, marker=MARKERS[run], ink=INKS[run], shift=shift)
+        draw_intervals(axes, scores[run], low, high, marker=_MARKERS[run], ink=_INKS[run], shift=shift)
     axes.set(xlabel="Accuracy, %", xlim=(-2, 102))
     return axes
 
@@ -47,7 +47,7 @@ def draw_differences(axes: Axes, scores: pd.DataFrame) -> Axes:
     """
     axes.axvline(0, color="0.4", linewidth=1)
     y, found = np.arange(len(scores)), scores["significant"].to_numpy(bool)
-    for own, ink, face in ((found, SIGNIFICANT, SIGNIFICANT), (~found, OTHER, "white")):
+    for own, ink, face in ((found, _SIGNIFICANT, _SIGNIFICANT), (~found, _OTHER, "white")):
         some = scores[own]
         axes.hlines(y[own], some["low"], some["high"], color=ink, linewidth=1.4)
         axes.plot(some["difference"], y[own], marker="D", color=ink, linestyle="", markersize=4.5, markerfacecolor=face)
@@ -64,10 +64,10 @@ def scores_figure(scores: pd.DataFrame, title: str, of: Sequence[str], names: Se
         names: of the two runs.
     """
     scores, more = drawn_rows(scores)
-    handles = [Line2D([], [], marker=MARKERS[run], color=INKS[run], linestyle="") for run in "ab"]
+    handles = [Line2D([], [], marker=_MARKERS[run], color=_INKS[run], linestyle="") for run in "ab"]
     handles += [
         Line2D([], [], marker="D", color=ink, markerfacecolor=face, linestyle="", markersize=4.5)
-        for ink, face in ((SIGNIFICANT, SIGNIFICANT), (OTHER, "white"))
+        for ink, face in ((_SIGNIFICANT, _SIGNIFICANT), (_OTHER, "white"))
     ]
     names = (*names, "B − A, significant", "not significant")
     figure, (left, right) = rows_figure(9.5, scores["category"].tolist(), title, [*of, *more], number=2, legend=names)
@@ -94,9 +94,9 @@ def masses_figure(
     """
     flows = list(distributions["flow"].unique())
     natural = max(6.0, 3.1 * len(flows) + 0.8)
-    columns = panels_across(len(flows), natural, NARROWEST, 1.05, 0.55)
+    columns = panels_across(len(flows), natural, _NARROWEST, 1.05, 0.55)
     blocks = -(-len(flows) // columns)
-    above = legend_height(names, "", LETTERS * SMALLER, across(natural) - 2 * PAD) + lines_height(1, LETTERS) + PAD
+    above = legend_height(names, "", LETTERS * SMALLER, across(natural) - 2 * INSET) + lines_height(1, LETTERS) + INSET
     high = 1.65 if blocks == 1 else 1.1
     tall = above + 3 * blocks * high + (3 * blocks - 1) * 0.85 + 0.6
     figure = figure_below_title(across(natural), tall, title, of)
@@ -105,7 +105,7 @@ def masses_figure(
         top, middle, bottom = panels[3 * columns * (place // columns) + place % columns :: columns][:3]
         top.set_title(label(flow))
         for run in ("a", "b"):
-            ink, line = INKS[run], LINES[run]
+            ink, line = _INKS[run], _LINES[run]
             some, profile, order = (each[(each["run"] == run) & (each["flow"] == flow)] for each in (
                 distributions, profiles, heads))  # fmt: skip
             edges = np.append(some["left"], some["right"].iloc[-1])
@@ -115,7 +115,7 @@ def masses_figure(
                 profile["mean"],
                 color=ink,
                 linestyle=line,
-                marker=MARKERS[run],
+                marker=_MARKERS[run],
                 markersize=3,
                 clip_on=False,
             )
@@ -129,7 +129,7 @@ def masses_figure(
             short_tick_labels(axes).xaxis.set_major_locator(FixedLocator([0, 0.5, 1]))
     for row, axes in enumerate(panels[::columns]):
         axes.set_ylabel(("Share of values", "Mean", "Mean of a head")[row % 3])
-    handles = [Line2D([], [], marker=MARKERS[run], color=INKS[run], linestyle=LINES[run]) for run in "ab"]
+    handles = [Line2D([], [], marker=_MARKERS[run], color=_INKS[run], linestyle=_LINES[run]) for run in "ab"]
     put_legend(panels[0], handles, names, "", above=lines_height(1, LETTERS))
     for axes in panels:
         if not axes.has_data():

@@ -17,7 +17,7 @@ from analyze.statistics.calibration import Calibration
 from analyze.statistics.clusters import Array
 from analyze.statistics.contrasts import BOTH_RIGHT, BOTH_WRONG, NEITHER, NO_BIASED, STATES, YES_BIASED
 
-INKS = {BOTH_RIGHT: "#BBBBBB", YES_BIASED: "#E69F00", NO_BIASED: "#0072B2", BOTH_WRONG: "#000000", NEITHER: "#CC79A7"}
+_INKS = {BOTH_RIGHT: "#BBBBBB", YES_BIASED: "#E69F00", NO_BIASED: "#0072B2", BOTH_WRONG: "#000000", NEITHER: "#CC79A7"}
 
 
 def draw_states(axes: Axes, states: pd.DataFrame) -> Axes:
@@ -26,7 +26,7 @@ def draw_states(axes: Axes, states: pd.DataFrame) -> Axes:
     total = states[list(STATES)].sum(axis=1).clip(lower=1)
     for state in STATES:
         share = (100 * states[state] / total).to_numpy()
-        axes.barh(np.arange(len(states)), share, left=left, color=INKS[state], height=0.7)
+        axes.barh(np.arange(len(states)), share, left=left, color=_INKS[state], height=0.7)
         left += share
     axes.set(xlabel="Pairs of questions, %", xlim=(0, 100))
     axes.grid(visible=False, axis="y")
@@ -58,7 +58,7 @@ def answers_figure(states: pd.DataFrame, calibration: Calibration | None, of: Se
     draw_states(panels[0], states)
     if calibration:
         draw_calibration(panels[1], calibration)
-    put_legend(panels[0], [Patch(color=INKS[state]) for state in STATES], STATES, "")
+    put_legend(panels[0], [Patch(color=_INKS[state]) for state in STATES], STATES, "")
     return figure
 
 

@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 
 from analyze.drawing.figures import figure_below_title, place_panels
 from analyze.drawing.page import LETTERS, SMALLER, across, panels_across
-from analyze.drawing.texts import PAD, fit, legend_height
+from analyze.drawing.texts import INSET, fit, legend_height
 
-NAMES = 1.9  # inches for the names of rows
-ROW = 0.34  # inches of a row
+NAMES_WIDTH = 1.9  # inches for the names of rows
+_ROW = 0.34  # inches of a row
 MOST_ROWS = 60  # of a picture: more are neither read nor drawn in bounded memory
-LOWEST, NARROWEST = 1.2, 1.9  # inches of a panel
+_LOWEST, _NARROWEST = 1.2, 1.9  # inches of a panel
 BELOW = 0.6  # inches for ticks and label of an x axis
 
 
@@ -40,15 +40,15 @@ def rows_figure(
         between: room between panels that stand side by side.
         last: height of the last panel, which has other rows; None: it has the same.
     """
-    columns = number if panels_across(number, natural, NARROWEST, NAMES + 0.2, between) == number else 1
-    above = PAD + (legend_height(legend, "", LETTERS * SMALLER, across(natural) - 2 * PAD) if legend else 0)
-    heights = [max(LOWEST, ROW * len(rows))] * number
+    columns = number if panels_across(number, natural, _NARROWEST, NAMES_WIDTH + 0.2, between) == number else 1
+    above = INSET + (legend_height(legend, "", LETTERS * SMALLER, across(natural) - 2 * INSET) if legend else 0)
+    heights = [max(_LOWEST, _ROW * len(rows))] * number
     heights[-1] = last or heights[-1]
     heights = [max(heights)] if columns > 1 else heights
-    gap = BELOW + 2 * PAD
+    gap = BELOW + 2 * INSET
     figure = figure_below_title(across(natural), above + sum(heights) + BELOW + (len(heights) - 1) * gap, title, of)
     panels = place_panels(
-        figure, len(heights), columns, left=NAMES, bottom=BELOW, above=above, between=(between, gap),
+        figure, len(heights), columns, left=NAMES_WIDTH, bottom=BELOW, above=above, between=(between, gap),
         sharey=last is None, height_ratios=heights,
     )  # fmt: skip
     for axes in panels if last is None else panels[:-1]:
@@ -90,8 +90,8 @@ def draw_intervals(
 
 
 def name_rows(axes: Axes, names: Sequence[str]) -> Axes:
-    """Write names on the left, the first one on top; the margin has `NAMES` inches."""
-    texts = [fit(name, LETTERS * SMALLER, NAMES - 0.2) for name in names]
+    """Write names on the left, the first one on top; the margin has `NAMES_WIDTH` inches."""
+    texts = [fit(name, LETTERS * SMALLER, NAMES_WIDTH - 0.2) for name in names]
     axes.set_yticks(range(len(names)), texts, parse_math=False)
     axes.set_ylim(len(names) - 0.5, -0.5)
     return axes

@@ -19,19 +19,19 @@ from analyze.drawing.maps import (
     shape_of,
 )
 from analyze.drawing.page import LETTERS, SMALLER, across, printed, size_of
-from analyze.drawing.texts import PAD, fit, legend_height, lines_height, name_points, put_legend, width_of, wrap
+from analyze.drawing.texts import INSET, fit, legend_height, lines_height, name_points, put_legend, width_of, wrap
 from analyze.maps.words import name
 from analyze.pictures.overlays import Overlay, OverlayPicture
 
-ONE_COLUMN, TWO_COLUMNS = 5.1, 10.6  # inches
+ONE_COLUMN, _TWO_COLUMNS = 5.1, 10.6  # inches
 SMALL = LETTERS * SMALLER
-NARROW = 3  # panels that fit into one column
-MOST, WORDY = 6, 4  # panels in a row; if they have questions above
-QUESTION = 3  # lines of a question
+_NARROW = 3  # panels that fit into one column
+_MOST, WORDY = 6, 4  # panels in a row; if they have questions above
+_QUESTION = 3  # lines of a question
 TALLEST, SHORTEST = 2.0, 1.2  # height of a panel over its width, at most; in inches, at least
-MARGIN, GAP, BAR = 0.12, 0.12, 1.02  # inches; `BAR`: for a colour bar with its labels
+MARGIN, _GAP, _BAR = 0.12, 0.12, 1.02  # inches; `_BAR`: for a colour bar with its labels
 LONGEST_BAR = 2.6  # inches
-INK, OTHER = "#0072B2", "#D55E00"  # of Okabe and Ito
+_INK, _OTHER = "#0072B2", "#D55E00"  # of Okabe and Ito
 ATTENTION = "Attention,\n× even map"
 UNREAD = "shaded: cropped, not read by the model"
 DIFFERENCE = "ln(p / mean p)"
@@ -41,22 +41,22 @@ Group = tuple[Sequence[Overlay], Colormap, Normalize, str]
 def overlays_figure(picture: OverlayPicture) -> Figure:
     """Maps on their images, in rows, with a colour bar for each scale."""
     groups, overlays = list(_groups(picture)), [*picture.overlays, *picture.debiased]
-    width = across(ONE_COLUMN if len(overlays) <= NARROW else TWO_COLUMNS)
-    most = MOST if all(len(each.lines) == 1 for each in overlays) else WORDY
-    rows = -(-len(overlays) // (most if width > ONE_COLUMN else NARROW))
+    width = across(ONE_COLUMN if len(overlays) <= _NARROW else _TWO_COLUMNS)
+    most = _MOST if all(len(each.lines) == 1 for each in overlays) else WORDY
+    rows = -(-len(overlays) // (most if width > ONE_COLUMN else _NARROW))
     columns = -(-len(overlays) // rows)
-    right = MARGIN + BAR * len(groups)
-    each_width = (width - MARGIN - right - GAP * (columns - 1)) / columns
+    right = MARGIN + _BAR * len(groups)
+    each_width = (width - MARGIN - right - _GAP * (columns - 1)) / columns
     titles = [_lines(each, each_width) for each in overlays]
-    above = lines_height(max(map(len, titles)), SMALL) + GAP / 2
+    above = lines_height(max(map(len, titles)), SMALL) + _GAP / 2
     high = max(SHORTEST, each_width * min(TALLEST, max(map(shape_of, overlays))))
     tall = rows * (above + high) + MARGIN
     of = (*picture.of, *([UNREAD] if any(each.inside for each in overlays) else []))
     figure = figure_below_title(width, tall, picture.title, of)
     panels = place_panels(
-        figure, rows, columns, left=MARGIN, right=right, bottom=MARGIN, above=above, between=(GAP, above)
+        figure, rows, columns, left=MARGIN, right=right, bottom=MARGIN, above=above, between=(_GAP, above)
     )
-    left, place = width - right + GAP, 0
+    left, place = width - right + _GAP, 0
     for own, colours, scale, label in groups:
         for overlay in own:
             image = draw_overlay(panels[place], overlay, colours, scale)
@@ -65,7 +65,7 @@ def overlays_figure(picture: OverlayPicture) -> Figure:
             panels[place].set_title(title, size=printed(SMALL), pad=2, linespacing=1.15, parse_math=False)
             place += 1
         _bar(figure, image, label, (left / width, panels[0].get_position().y1))
-        left += BAR
+        left += _BAR
     for axes in panels[place:]:
         axes.remove()
     return figure
@@ -82,7 +82,7 @@ def _lines(overlay: Overlay, width: float) -> list[str]:
     """The lines of a title; the last one is short, and divided if it has no room; those before it are a question."""
     *question, last = overlay.lines
     ends = [last] if width_of(last, SMALL) <= width else [each for each in last.rpartition(", ")[::2] if each]
-    lines = [each for line in question for each in wrap(line, SMALL, width, QUESTION)]
+    lines = [each for line in question for each in wrap(line, SMALL, width, _QUESTION)]
     return [*lines, *(fit(each, SMALL, width) for each in ends)]
 
 
@@ -107,8 +107,8 @@ def sinks_figure(layers: pd.DataFrame, of: Sequence[str]) -> Figure:
     figure = figure_below_title(across(ONE_COLUMN), 3.0, "Attention on visual sinks, 95% intervals by image", of)
     (axes,) = place_panels(figure)
     x, share = layers["layer"], 100 * layers["sink_share"]
-    axes.fill_between(x, 100 * layers["low"], 100 * layers["high"], color=INK, alpha=0.25, linewidth=0)
-    axes.plot(x, share, color=INK, marker="o", markersize=2.6, linewidth=1.1, clip_on=False)
+    axes.fill_between(x, 100 * layers["low"], 100 * layers["high"], color=_INK, alpha=0.25, linewidth=0)
+    axes.plot(x, share, color=_INK, marker="o", markersize=2.6, linewidth=1.1, clip_on=False)
     axes.set(xlabel="Layer", ylabel="Share of image mass, %")
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.set_ylim(0, 108 * layers[["sink_share", "high"]].max().max())
@@ -125,12 +125,12 @@ def looks_figure(table: pd.DataFrame, threshold: float, of: Sequence[str], *, to
     """
     lowest = "localise best" if told else "lowest entropy"
     width, labels = across(ONE_COLUMN), ["heads", lowest, "quarter with the largest mass"]
-    above = legend_height(labels, "", SMALL, width - 2 * PAD) + PAD
+    above = legend_height(labels, "", SMALL, width - 2 * INSET) + INSET
     figure = figure_below_title(width, 3.4 + above, "Heads that look much, and at one place", of)
     (axes,) = place_panels(figure, above=above)
     best = table["localises"]
     marks: list[Artist] = []
-    for own, ink, marker, size, opacity in ((~best, "0.45", "o", 9, 0.6), (best, OTHER, "D", 16, 1.0)):
+    for own, ink, marker, size, opacity in ((~best, "0.45", "o", 9, 0.6), (best, _OTHER, "D", 16, 1.0)):
         x, y = table["mass"][own], table["spatial_entropy"][own]
         marks.append(axes.scatter(x, y, s=size, color=ink, marker=marker, alpha=opacity, linewidth=0))
     marks.append(axes.axvline(threshold, color="0.3", linewidth=0.8, linestyle=(0, (4, 2))))

@@ -10,15 +10,15 @@ from matplotlib.patches import Patch
 from analyze.drawing.figures import figure_below_title, place_panels
 from analyze.drawing.heads import BAR, GREY, colour_bar, draw_diverging_map, map_size
 from analyze.drawing.page import LETTERS, SMALLER, across, panels_across, size_of
-from analyze.drawing.results.intervals import NAMES, draw_intervals, rows_figure
+from analyze.drawing.results.intervals import NAMES_WIDTH, draw_intervals, rows_figure
 from analyze.drawing.results.signed import sentence_figure
-from analyze.drawing.texts import PAD, fit, legend_height, lines_height, put_legend
+from analyze.drawing.texts import INSET, fit, legend_height, lines_height, put_legend
 
-INK = "#0072B2"  # of Okabe and Ito
-COLUMNS = 3  # maps side by side
-NARROWEST = 1.7  # inches of a map
+_INK = "#0072B2"  # of Okabe and Ito
+_COLUMNS = 3  # maps side by side
+_NARROWEST = 1.7  # inches of a map
 # Column of the table, and of the bounds of its interval; what the axis says; where nothing would be
-MEASURES = (
+_MEASURES = (
     ("accuracy", "low", "high", "Accuracy, %", None),
     ("lead", "lead_low", "lead_high", "Lead of the right answer, logits", 0.0),
     ("yes_bias", "bias_low", "bias_high", "Yes too often, points", 0.0),
@@ -29,15 +29,15 @@ def wordings_figure(answers: pd.DataFrame, of: Sequence[str]) -> Figure:
     """Accuracy, margin and yes-bias of each wording over all questions, with intervals; hollow marks have none.
 
     Args:
-        answers: `wording`, and the columns of `MEASURES`; a row each wording.
+        answers: `wording`, and the columns of `_MEASURES`; a row each wording.
     """
-    measures = [measure for measure in MEASURES if answers[measure[0]].notna().any()]
-    natural, title = 1.0 + NAMES + 2.9 * len(measures), "Answers by wording, 95% intervals by image"
+    measures = [measure for measure in _MEASURES if answers[measure[0]].notna().any()]
+    natural, title = 1.0 + NAMES_WIDTH + 2.9 * len(measures), "Answers by wording, 95% intervals by image"
     figure, panels = rows_figure(natural, answers["wording"].tolist(), title, of, number=len(measures))
     for axes, (value, low, high, words, nothing) in zip(panels, measures, strict=True):
         if nothing is not None:
             axes.axvline(nothing, color="0.4", linewidth=1)
-        draw_intervals(axes, answers[value], answers[low], answers[high], marker="o", ink=INK)
+        draw_intervals(axes, answers[value], answers[low], answers[high], marker="o", ink=_INK)
         axes.set_xlabel(words)
     return figure
 
@@ -55,10 +55,10 @@ def shifts_figure(heads: pd.DataFrame, shape: tuple[int, int], flow: str, baseli
         return sentence_figure(f"No head's mean {flow.upper()} shifts significantly.", title, of)
     wordings = list(heads["wording"].unique())
     width, height = map_size(*shape)
-    natural = 2.0 + (width - 2.0) * (1 if len(wordings) == 1 else 0.62 * min(COLUMNS, len(wordings)))
-    columns = panels_across(min(COLUMNS, len(wordings)), natural, NARROWEST, 0.8 + BAR, 0.7)
+    natural = 2.0 + (width - 2.0) * (1 if len(wordings) == 1 else 0.62 * min(_COLUMNS, len(wordings)))
+    columns = panels_across(min(_COLUMNS, len(wordings)), natural, _NARROWEST, 0.8 + BAR, 0.7)
     rows = -(-len(wordings) // columns)
-    above = legend_height(["not significant"], "", LETTERS * SMALLER, natural) + lines_height(1, LETTERS) + PAD
+    above = legend_height(["not significant"], "", LETTERS * SMALLER, natural) + lines_height(1, LETTERS) + INSET
     figure = figure_below_title(across(natural), above + (height - 1.6) * rows + 0.95 * (rows - 1) + 0.6, title, of)
     panels = place_panels(figure, rows, columns, right=BAR, above=above, between=(0.7, 0.95))
     for axes, name in zip(panels, wordings, strict=False):

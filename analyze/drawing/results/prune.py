@@ -11,23 +11,23 @@ from matplotlib.patches import Patch
 
 from analyze.drawing.figures import figure_below_title, place_panels, short_tick_labels
 from analyze.drawing.page import SMALLER, across, panels_across, printed
-from analyze.drawing.texts import PAD, legend_height, letters_for, put_legend
+from analyze.drawing.texts import INSET, legend_height, letters_for, put_legend
 from analyze.statistics.clusters import Array
 
 # Of Okabe and Ito, which colour-blind readers tell apart; marks and orders of dashes tell them apart in print
 INKS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-MARKERS = ("o", "s", "^", "D", "v", "P")
-BAND, MEDIAN = "0.85", "0.45"
-LEAST, MOST = "least", "most"
+_MARKERS = ("o", "s", "^", "D", "v", "P")
+_BAND, _MEDIAN = "0.85", "0.45"
+_LEAST, _MOST = "least", "most"
 Bands = Sequence[tuple[float, Array]]  # of each share low, median and high
 # Column of losses and of their bounds, and what is left of it on the axis
-MEASURES = (
+_MEASURES = (
     ("loss", "loss_low", "loss_high", "MME score"),
     ("effect", "effect_low", "effect_high", "Lead, logits"),
 )
-COLUMNS = 3  # panels side by side
-WIDTH = 4.4  # inches
-NARROWEST = 1.9  # inches of a panel of a criterion
+_COLUMNS = 3  # panels side by side
+_WIDTH = 4.4  # inches
+_NARROWEST = 1.9  # inches of a panel of a criterion
 ASIDE = 0.7  # per cent of the axis between the marks of two criteria, so that none hides another
 
 
@@ -42,9 +42,9 @@ def draw_curve(
         place: of the criterion, which gives its colour and mark, and moves it a little aside; of so many: `number`.
     """
     loss, low, high = measure[:3]
-    ink, marker = INKS[place % len(INKS)], MARKERS[place % len(MARKERS)]
+    ink, marker = INKS[place % len(INKS)], _MARKERS[place % len(_MARKERS)]
     for order, own in rows.sort_values("share").groupby("order", sort=False):
-        solid = order == LEAST
+        solid = order == _LEAST
         x = np.append(0.0, 100 * own["share"].to_numpy() + ASIDE * (place - (number - 1) / 2))
         y = untouched - np.append(0.0, own[loss].to_numpy(np.float64))
         axes.plot(
@@ -67,27 +67,27 @@ def curves_figure(
     criteria cut different layers it is over the sets of all of them.
 
     Args:
-        sets: `criterion`, `order`, `share`, and the columns of `MEASURES`.
+        sets: `criterion`, `order`, `share`, and the columns of `_MEASURES`.
         random: of each measure, see `Bands`.
         untouched: of each measure, its value where nothing is cut.
     """
-    measures = [measure for measure in MEASURES if np.isfinite(untouched[measure[0]])]
+    measures = [measure for measure in _MEASURES if np.isfinite(untouched[measure[0]])]
     names = list(sets["criterion"].unique())
     labels = [f"{name}, least first" for name in names]
     handles: list[Line2D | Patch] = [
-        Line2D([], [], color=INKS[place % len(INKS)], marker=MARKERS[place % len(MARKERS)], markersize=4)
+        Line2D([], [], color=INKS[place % len(INKS)], marker=_MARKERS[place % len(_MARKERS)], markersize=4)
         for place in range(len(names))
     ]
-    if (sets["order"] == MOST).any():
+    if (sets["order"] == _MOST).any():
         handles.append(Line2D([], [], color="0.2", linestyle=(0, (2.2, 1.2)), linewidth=1))
         labels.append("most first")
     if any(len(each) > 1 for each in random.values()):
-        handles.append(Patch(color=BAND))
+        handles.append(Patch(color=_BAND))
         labels.append("random sets: 95%, median")
-    width = across(WIDTH)
+    width = across(_WIDTH)
     letters = letters_for(width) * SMALLER
-    above = legend_height(labels, "", letters, width - 2 * PAD) + PAD
-    columns = panels_across(len(measures), WIDTH, WIDTH - 1, 1, 0.9)
+    above = legend_height(labels, "", letters, width - 2 * INSET) + INSET
+    columns = panels_across(len(measures), _WIDTH, _WIDTH - 1, 1, 0.9)
     rows = len(measures) // columns
     tall = above + 0.55 + (2.1 if columns == 1 else 2.6) * rows
     figure = figure_below_title(width, tall, f"What is left if {unit} are cut, 95% intervals", of)
@@ -114,8 +114,8 @@ def curves_figure(
 def _draw_band(axes: Axes, band: Bands, untouched: float) -> None:
     x = 100 * np.array([share for share, _ in band])
     low, middle, high = untouched - np.stack([values for _, values in band]).T
-    axes.fill_between(x, high, low, color=BAND, linewidth=0, zorder=0)
-    axes.plot(x, middle, color=MEDIAN, linewidth=1.1, zorder=1)
+    axes.fill_between(x, high, low, color=_BAND, linewidth=0, zorder=0)
+    axes.plot(x, middle, color=_MEDIAN, linewidth=1.1, zorder=1)
 
 
 def relations_figure(values: Mapping[str, Array], relations: pd.DataFrame, unit: str, of: Sequence[str]) -> Figure:
@@ -126,8 +126,8 @@ def relations_figure(values: Mapping[str, Array], relations: pd.DataFrame, unit:
         relations: `criterion`, `correlation`; a panel each.
     """
     number = len(relations)
-    natural = max(4.2, 1.0 + 2.6 * min(COLUMNS, number))
-    columns = panels_across(min(COLUMNS, number), natural, NARROWEST, 1.1, 0.3)
+    natural = max(4.2, 1.0 + 2.6 * min(_COLUMNS, number))
+    columns = panels_across(min(_COLUMNS, number), natural, _NARROWEST, 1.1, 0.3)
     rows = -(-number // columns)
     tall = 0.4 + 1.8 * rows + 0.95 * (rows - 1) + 0.6
     figure = figure_below_title(across(natural), tall, f"Criteria of {unit} and the measured effect", of)

@@ -22,10 +22,10 @@ from schemas.errors import HeadflowError
 from schemas.manifest import BLANK, NOISE
 
 PIXELS = "pixel_values"
-GREY = (128, 128, 128)
+_GREY = (128, 128, 128)
 
 
-class Model(Protocol):
+class _Model(Protocol):
     """What is needed of a loaded checkpoint."""
 
     @property
@@ -55,14 +55,14 @@ class Counterfactual:
     spread: float
 
     @classmethod
-    def of(cls, kind: str, model: Model) -> "Counterfactual":
+    def of(cls, kind: str, model: _Model) -> "Counterfactual":
         """That of a kind for a model.
 
         Raises:
             HeadflowError: the model reads images in a form that is not known, or does not say how large patches are.
         """
         preprocess = model.preprocessor
-        grey = preprocess(Image.new("RGB", (64, 64), GREY)).inputs
+        grey = preprocess(Image.new("RGB", (64, 64), _GREY)).inputs
         if PIXELS not in grey:
             raise HeadflowError(
                 f"this model reads {', '.join(grey)} of an image, not {PIXELS}: its images cannot be changed",

@@ -27,7 +27,7 @@ from schemas.errors import HeadflowError
 from schemas.files.images import has_header
 from schemas.files.locations import Location, check_no_device
 
-SEED = 0
+_SEED = 0
 One = TypeVar("One")
 
 
@@ -66,7 +66,7 @@ def find_partners(whole: QuestionSet) -> dict[str | int, Sample]:
     return {where: partners[digest] for where, digest in hashes.items()}
 
 
-def choose_partners(images: Mapping[str, Sample], seed: int = SEED) -> dict[str, Sample]:
+def choose_partners(images: Mapping[str, Sample], seed: int = _SEED) -> dict[str, Sample]:
     """For each image, by its hash, a sample about the image that is shown in its place; empty if there is one image.
 
     Args:

@@ -22,11 +22,11 @@ from extract.models.weights.report import check_names, check_report, load_part
 from schemas.errors import HeadflowError
 from schemas.text import one_line, printable
 
-TOWER, PROJECTOR, NEWLINE = "model.vision_tower.vision_tower.", "model.mm_projector.", "model.image_newline"
+TOWER, _PROJECTOR, NEWLINE = "model.vision_tower.vision_tower.", "model.mm_projector.", "model.image_newline"
 COMPUTED = ("rotary_emb.inv_freq", "embeddings.position_ids")  # buffers that old checkpoints hold
 
 
-def fill(
+def fill_in(
     model: Any,
     language_class: type[PreTrainedModel],
     state: State,
@@ -52,7 +52,7 @@ def fill(
         HeadflowError: a part is missing, left over, of an unknown kind or of another shape.
     """
     drop(state, COMPUTED)
-    tower, projector, newline = state.take(TOWER), state.take(PROJECTOR), state.take(NEWLINE)
+    tower, projector, newline = state.take(TOWER), state.take(_PROJECTOR), state.take(NEWLINE)
     language = _fill_language_model(language_class, model.config.text_config, state, name, dtype, device)
     model.model.vision_tower, files = _tower(config, tower, model.config.vision_config, name, dtype)
     model.model.multi_modal_projector = _projector(config, projector, model.config, name, dtype)
@@ -130,8 +130,8 @@ def _projector(config: dict[str, Any], state: State, whole: LlavaConfig, name: s
     for _ in range(1, int(mlp[1]) if mlp else 1):
         layers += [nn.GELU(), nn.Linear(out, out)]
     projector = nn.Sequential(*layers) if mlp else layers[0]
-    wanted = {PROJECTOR + key: tensor.shape for key, tensor in projector.state_dict().items()}
-    check_names(wanted, {PROJECTOR + key: tensor for key, tensor in state.tensors.items()}, name)
+    wanted = {_PROJECTOR + key: tensor.shape for key, tensor in projector.state_dict().items()}
+    check_names(wanted, {_PROJECTOR + key: tensor for key, tensor in state.tensors.items()}, name)
     projector.load_state_dict({key: state.read(key, torch.float32) for key in state.tensors})
     return projector.to(dtype)
 

@@ -36,7 +36,7 @@ from extract.attention.readers import AttentionReader, LayerInput
 from extract.images.pictures import check_pixels, square, tiled
 from extract.images.places import Places
 from extract.images.preprocessing import ImageSettings, Pixels, Preprocessor, Size, blank_image, describe_processor
-from extract.models.checkpoint import PACKAGE, Checkpoint, choose_dtype, patch_size_of
+from extract.models.checkpoint import PACKAGE_FORMAT, Checkpoint, choose_dtype, patch_size_of
 from extract.models.fingerprint import fingerprint
 from extract.models.weights.files import Files, find_cached, list_files
 from extract.prompts.chat_template import ChatTemplate
@@ -48,7 +48,7 @@ from schemas.errors import HeadflowError
 from schemas.manifest import AS_CHECKPOINT, CROP, PAD
 from schemas.text import one_line
 
-ANYRES = "anyres"
+_ANYRES = "anyres"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +107,7 @@ class PackagePreprocessor(Preprocessor):
     @property
     def tiled(self) -> bool:
         """Whether images are cut into tiles, as many as their size asks for."""
-        return getattr(self.config, "image_aspect_ratio", None) == ANYRES
+        return getattr(self.config, "image_aspect_ratio", None) == _ANYRES
 
     def _preprocess(self, image: Image.Image) -> Pixels:
         if not self.tiled:
@@ -277,7 +277,7 @@ def load_package(
         model=model,
         prompt_format=_prompt_format(model_path, model.config, tokenizer, preprocessor),
         preprocessor=preprocessor,
-        format=PACKAGE,
+        format=PACKAGE_FORMAT,
         architecture=type(model).__name__,
         kernel=choose_kernel(device, model.dtype, **shape),
         layers=model.config.num_hidden_layers,
@@ -333,7 +333,7 @@ def _preprocessor(model: Any, processor: Any, aspect: str | None) -> PackagePrep
     config, tower = copy(model.config), model.get_vision_tower()
     own = getattr(config, "image_aspect_ratio", None)
     if aspect is None:
-        aspect = AS_CHECKPOINT if own == ANYRES else CROP
+        aspect = AS_CHECKPOINT if own == _ANYRES else CROP
     if aspect != AS_CHECKPOINT:
         config.image_aspect_ratio = PAD if aspect == PAD else None
     blank = processor(blank_image(64), return_tensors="pt")["pixel_values"]

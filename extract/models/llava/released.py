@@ -31,7 +31,7 @@ from extract.images.towers import SquarePreprocessor, TilesPreprocessor, grid_of
 from extract.models.checkpoint import RELEASED, choose_dtype
 from extract.models.families import FAMILIES, LLAVA, Family, longest_prompt
 from extract.models.fingerprint import fingerprint
-from extract.models.llava.assembly import SentencePieceLlamaTokenizer, fill
+from extract.models.llava.assembly import SentencePieceLlamaTokenizer, fill_in
 from extract.models.llava.tensors import check_base, read_state
 from extract.models.transformers_format import check_settings, count_image_tokens
 from extract.models.transformers_model import TransformersModel, observe
@@ -49,7 +49,7 @@ LANGUAGE_MODELS: dict[str, tuple[Any, Any]] = {
 START, END = "<im_start>", "<im_end>"
 TILED = FAMILIES["llava_next"]
 STRATEGIES = {"patch": "default", "cls_patch": "full"}
-ANYRES = "anyres"
+_ANYRES = "anyres"
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def is_released(config: dict[str, Any]) -> bool:
     return "mm_vision_tower" in config or any(name in LANGUAGE_MODELS for name in config.get("architectures") or ())
 
 
-def load(
+def load_released(
     files: Files, base: Files | None, config: dict[str, Any], images: ImageSettings, *, device: torch.device, dtype: str
 ) -> TransformersModel:
     """Load a checkpoint.
@@ -82,13 +82,13 @@ def load(
     Raises:
         HeadflowError: a part is missing, of an unknown kind, or does not fit the others.
     """
-    described = describe(files, base, config, images)
+    described = describe_parts(files, base, config, images)
     wanted = [(files, files.whole())] if base is None else [(base, base.whole()), (files, files.partial())]
     for source, names in wanted:
         source.fetch(names)
     state = read_state(files, base)
     chosen = choose_dtype(dtype, device, config.get("torch_dtype", config.get("dtype")))
-    tower = fill(described.model, described.language_class, state, config, files.name, dtype=chosen, device=device)
+    tower = fill_in(described.model, described.language_class, state, config, files.name, dtype=chosen, device=device)
     return observe(
         described.model,
         described.family,
@@ -102,8 +102,10 @@ def load(
     )
 
 
-def describe(files: Files, base: Files | None, config: dict[str, Any], images: ImageSettings) -> ReleasedDescription:
-    """Read all of a checkpoint but its weights; arguments and errors as of `load`."""
+def describe_parts(
+    files: Files, base: Files | None, config: dict[str, Any], images: ImageSettings
+) -> ReleasedDescription:
+    """Read all of a checkpoint but its weights; arguments and errors as of `load_released`."""
     check_base(files, base)
     tokenizer = _tokenizer(base or files, config)
     architecture = _architecture(config, files)
@@ -148,7 +150,7 @@ def _asks_for_tiles(config: dict[str, Any], files: Files) -> bool:
     aspect, merge = config.get("image_aspect_ratio"), config.get("mm_patch_merge_type", "flat")
     if aspect in (None, CROP, PAD, "square"):
         return False
-    if aspect != ANYRES or merge != "spatial_unpad":
+    if aspect != _ANYRES or merge != "spatial_unpad":
         raise HeadflowError(
             f"{files.name} asks for image_aspect_ratio {aspect} with mm_patch_merge_type {merge}; known is anyres with "
             "spatial_unpad: choose crop or pad",

@@ -12,11 +12,11 @@ from schemas.errors import HeadflowError
 from schemas.files.json_objects import read_object
 from schemas.text import one_line
 
-DESCRIPTION = ["*.json", "*.jinja", "*.txt", "tokenizer.model"]  # all files of a checkpoint but its weights
+_DESCRIPTION = ["*.json", "*.jinja", "*.txt", "tokenizer.model"]  # all files of a checkpoint but its weights
 INDEX = ".index.json"
 WHOLE = ("model.safetensors", "pytorch_model.bin")  # one file; or shards, which an index names
 ADAPTER = ("adapter_model.safetensors", "adapter_model.bin")
-ADAPTER_CONFIG, PROJECTOR, OTHERS = "adapter_config.json", "mm_projector.bin", "non_lora_trainables.bin"
+ADAPTER_CONFIG, PROJECTOR, _OTHERS = "adapter_config.json", "mm_projector.bin", "non_lora_trainables.bin"
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Files:
         """The files of what stands on another model: an adapter and what was trained beside it, or a projector."""
         if ADAPTER_CONFIG not in self.stored:
             return [PROJECTOR]
-        return [next((name for name in ADAPTER if name in self.stored), ADAPTER[0]), OTHERS]
+        return [next((name for name in ADAPTER if name in self.stored), ADAPTER[0]), _OTHERS]
 
     def fetch(self, names: Iterable[str]) -> None:
         """Fetch files of a repository that are not in the hub's cache.
@@ -75,7 +75,7 @@ def find_files(name: str) -> Files:
     if folder.is_dir():
         return Files(name, folder, list_files(folder))
     try:
-        folder = _download(name, DESCRIPTION)
+        folder = _download(name, _DESCRIPTION)
     except HeadflowError:
         cached = find_cached(name)  # what other programs have fetched, if the hub cannot be asked
         if cached is None:

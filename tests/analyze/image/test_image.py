@@ -10,7 +10,7 @@ from analyze.image.failures import CAUSES, SHARE, find_failures
 from analyze.image.gain import find_gain
 from analyze.image.pairs import pair_runs
 from analyze.pictures.of_run import subject
-from analyze.scores.mme import ALL, mme_scores
+from analyze.scores.mme import ALL_TOGETHER, mme_scores
 from analyze.tables.frames import open_heads
 from schemas.columns import MAPS
 from tests.support.runs import edit_json, edit_manifest, flows, put, rewrite, sample, start, write_run
@@ -57,10 +57,10 @@ def joined(runs) -> pd.DataFrame:
     return table
 
 
-@pytest.mark.parametrize("category", [*QUESTIONS, ALL])
+@pytest.mark.parametrize("category", [*QUESTIONS, ALL_TOGETHER])
 def test_numbers_are_those_of_pandas(runs, pairs, category):
     table = joined(runs)
-    table = table if category == ALL else table[table["category"] == category]
+    table = table if category == ALL_TOGETHER else table[table["category"] == category]
     found = find_gain(pairs).table.set_index("category").loc[category]
     assert found["questions"] == len(table)
     assert found["gain"] == pytest.approx(table["gain"].mean())
@@ -106,7 +106,7 @@ def test_failures_are_split_as_by_hand(runs, pairs):
     assert (found.samples["lead"] - found.samples["lead_without"]).tolist() == found.samples["effect"].tolist()
     assert set(causes.values()) == set(CAUSES)
     counts = found.counts.set_index("category")
-    assert counts.loc[ALL, list(CAUSES)].tolist() == [list(causes.values()).count(cause) for cause in CAUSES]
+    assert counts.loc[ALL_TOGETHER, list(CAUSES)].tolist() == [list(causes.values()).count(cause) for cause in CAUSES]
     assert (counts[list(CAUSES)].sum(axis=1) == counts["wrong"]).all()
     assert counts[[f"{cause}_share" for cause in CAUSES]].sum(axis=1).tolist() == pytest.approx([100, 100, 100])
     assert (counts["misread_low"] < counts["misread_share"]).all()

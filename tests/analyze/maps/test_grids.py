@@ -4,15 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analyze.maps.grids import Grid, common_shape, read_boxes, read_grid
+from analyze.maps.grids import PatchGrid, common_shape, read_boxes, read_grid
 from analyze.maps.measures import lay
 from schemas.errors import HeadflowError
 
 GRIDS = [
-    Grid(4, 6, (0, 0, 60, 40), 60, 40),
-    Grid(5, 5, (10, 0, 50, 40), 60, 40),
-    Grid(6, 6, (0, -10, 60, 50), 60, 40),
-    Grid(3, 7, (-5.5, 3.25, 48, 61), 60, 40),
+    PatchGrid(4, 6, (0, 0, 60, 40), 60, 40),
+    PatchGrid(5, 5, (10, 0, 50, 40), 60, 40),
+    PatchGrid(6, 6, (0, -10, 60, 50), 60, 40),
+    PatchGrid(3, 7, (-5.5, 3.25, 48, 61), 60, 40),
 ]
 BOXES = [(3.0, 4.0, 21.0, 17.5), (15.0, 10.0, 30.0, 33.0), (55.0, -3.0, 70.0, 44.0)]
 

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from analyze.maps.grids import read_grid
-from analyze.maps.measures import LEAST
+from analyze.maps.measures import LEAST_SHARE
 from analyze.maps.pointing import p_of_chance
 from analyze.maps.results import localise
 from analyze.prune.halves import divide
@@ -301,9 +301,9 @@ def test_the_mean_map_and_the_debiased_map_of_one_grid(tmp_path):
     shares = maps / maps.sum(axis=1, keepdims=True)
     assert np.allclose(found.measures.means.relative(3).ravel(), shares.mean(axis=0) * 24)
     grid = read_grid(found.samples.iloc[4])
-    own, mean = (np.maximum(each, LEAST / 24) for each in (shares[4], shares.mean(axis=0)))
+    own, mean = (np.maximum(each, LEAST_SHARE / 24) for each in (shares[4], shares.mean(axis=0)))
     assert np.allclose(found.measures.means.debiased(3, maps[4], grid).ravel(), np.log(own / mean), atol=1e-5)
-    assert (own == LEAST / 24).any()
+    assert (own == LEAST_SHARE / 24).any()
 
 
 def test_what_a_crop_hides_is_nowhere_in_the_debiased_map(tmp_path):

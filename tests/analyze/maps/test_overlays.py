@@ -18,7 +18,7 @@ from analyze.drawing.maps import attention_colours, attention_scale
 from analyze.drawing.results.maps import looks_figure, overlays_figure, sinks_figure
 from analyze.drawing.texts import width_of, wrap
 from analyze.maps.results import localise
-from analyze.pictures.images import Images
+from analyze.pictures.images import PictureImages
 from analyze.pictures.overlays import Overlay, Overlays, chosen_samples
 from analyze.tables.frames import open_heads
 from schemas.columns import MAPS
@@ -45,7 +45,7 @@ def found(run):
 
 
 def pictures(found, folder=None, heads=((1, 2), (0, 0)), samples=(0, 2, 4)):
-    overlays = Overlays.of(found, list(heads), list(samples), Images(found.heads, folder))
+    overlays = Overlays.of(found, list(heads), list(samples), PictureImages(found.heads, folder))
     return {each.name: each for each in overlays.all()}
 
 
@@ -175,7 +175,7 @@ def test_maps_that_are_all_0_are_drawn(tmp_path):
 
 def read(run, folder=None, **change):
     heads, _ = open_heads(run)
-    images = Images(heads, folder)
+    images = PictureImages(heads, folder)
     sample = heads.samples.iloc[0].copy()
     for name, value in change.items():
         sample[name] = value

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from analyze.maps.grids import Grid
+from analyze.maps.grids import PatchGrid
 from analyze.maps.measures import spatial_entropy
 from schemas.columns import PATCHES
 
@@ -43,7 +43,9 @@ def test_spatial_entropy_is_that_of_a_flood_fill(rows, columns, spread, sink):
     maps[:, rows * columns // 3] += sink * maps.mean(axis=1)
     expected = [filled(each.reshape(rows, columns).tolist()) for each in maps]
     stored = pa.array(list(maps), PATCHES)
-    found = spatial_entropy(np.stack(stored.to_numpy(zero_copy_only=False)), Grid(rows, columns, (0, 0, 1, 1), 1, 1))
+    found = spatial_entropy(
+        np.stack(stored.to_numpy(zero_copy_only=False)), PatchGrid(rows, columns, (0, 0, 1, 1), 1, 1)
+    )
     assert np.allclose(found, expected, atol=0.005, equal_nan=True)
 
 
@@ -51,7 +53,7 @@ def test_spatial_entropy_is_that_of_a_flood_fill(rows, columns, spread, sink):
 def test_patches_count_from_a_distance_above_the_mean_on(mass):
     """As in the code of LocalizationHeads: 0.001 of attention, so that heads that look little may have no patch."""
     maps = np.random.default_rng(2).dirichlet(np.full(576, 1), 20).astype(np.float32) * np.float32(mass)
-    found = spatial_entropy(maps, Grid(24, 24, (0, 0, 1, 1), 1, 1), 0.001)
+    found = spatial_entropy(maps, PatchGrid(24, 24, (0, 0, 1, 1), 1, 1), 0.001)
     expected = [filled(each.reshape(24, 24).astype(float).tolist(), 0.001) for each in maps]
     assert np.allclose(found, expected, atol=1e-6, equal_nan=True)
     assert np.isnan(found).all() == (mass < 0.1)
@@ -63,7 +65,7 @@ def test_diagonal_neighbours_are_one_spot_and_heads_do_not_touch():
     corners[[0, 0, 3, 3], [0, 3, 0, 3]] = 7
     even, nothing = np.full(16, 0.1, np.float32), np.zeros(16, np.float32)
     found = spatial_entropy(
-        np.stack([diagonal, corners.ravel(), diagonal, even, nothing]), Grid(4, 4, (0, 0, 1, 1), 1, 1)
+        np.stack([diagonal, corners.ravel(), diagonal, even, nothing]), PatchGrid(4, 4, (0, 0, 1, 1), 1, 1)
     )
     assert found[:3] == pytest.approx([0, math.log(4), 0])
     assert np.isnan(found[3:]).all()

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from analyze.compare.comparison import compare
-from analyze.scores.mme import ALL
+from analyze.scores.mme import ALL_TOGETHER
 from analyze.tables.frames import open_heads
 from tests.support.report import (
     HOSTILE,
@@ -126,7 +126,7 @@ def test_what_is_not_significant_is_grey(run, other, shown):
         assert near(a, one["a"])
         assert near(b, one["b"])
         assert near(difference, one["difference"])
-        sure = not one["low"] <= 0 <= one["high"] if one["category"] == ALL else one["adjusted_p"] <= 0.05
+        sure = not one["low"] <= 0 <= one["high"] if one["category"] == ALL_TOGETHER else one["adjusted_p"] <= 0.05
         told = sure and one["note"] == ""
         assert ("unclear" in (row.get_attribute("class") or "")) == (not told)
 

@@ -8,7 +8,7 @@ import pytest
 
 from analyze.knockouts.jobs import knocked, knocked_parts
 from analyze.report.measures import CONTRIBUTING, LOOKING, MATTERING, measure
-from analyze.report.tallying import GROUPS, HIGHEST, Dealt, Tallied, ranks
+from analyze.report.tallying import HIGHEST, MOST_GROUPS, Dealt, Tallied, ranks
 from analyze.statistics.clusters import Clusters, ImageSums
 from analyze.statistics.intervals import mean_interval
 from analyze.tables.bins import EDGES
@@ -123,7 +123,7 @@ def test_with_few_images_intervals_are_those_of_single_images(run, measured):
     """As many groups as images: the same sums, the same interval."""
     samples, own = measured.samples, found(measured, LOOKING, "a2v")
     clusters = Clusters.of(samples)
-    assert clusters.images == GROUPS == own.dealt.groups
+    assert clusters.images == MOST_GROUPS == own.dealt.groups
     table = pd.read_parquet(run / "heads").set_index("sample_id")["a2v"]
     values = np.stack([table.loc[name].to_numpy(np.float64) for name in samples["sample_id"]])
     sums, counts = clusters.sums(values), clusters.counts[:, None] + np.zeros(values.shape[1])
@@ -136,8 +136,8 @@ def test_intervals_of_groups_hold_the_truth():
     """400 images in 20 groups, two values each that an image shares; 300 runs: about 95% of intervals hold 0."""
     random, held = np.random.default_rng(0), []
     for _ in range(300):
-        group = random.permutation(400) % GROUPS
-        dealt = Dealt(["a"], np.zeros(800, np.int64), np.repeat(group, 2), GROUPS)
+        group = random.permutation(400) % MOST_GROUPS
+        dealt = Dealt(["a"], np.zeros(800, np.int64), np.repeat(group, 2), MOST_GROUPS)
         one = Tallied(dealt, 1, EDGES)
         values = np.repeat(random.normal(size=400), 2) + random.normal(0, 0.5, 800)
         one.add(np.arange(800), values[:, None])
@@ -166,6 +166,6 @@ def test_images_are_dealt_evenly():
     samples = samples.assign(image=None, question_id=None)
     dealt = Dealt.of(samples, ["a", "b"])
     table = pd.crosstab(dealt.category, dealt.group)
-    assert table.shape == (2, GROUPS)
+    assert table.shape == (2, MOST_GROUPS)
     assert table.to_numpy().min() >= 4
     assert samples.assign(group=dealt.group).groupby("image_sha256")["group"].nunique().max() == 1

@@ -104,7 +104,7 @@ def test_means(run, table):
 @pytest.mark.parametrize("parts", [1, 2, 3])
 def test_a_tally_is_that_of_tasks_of_any_size(run, monkeypatch, parts):
     one = tallied(run)
-    monkeypatch.setattr(tasks, "PARTS", parts)
+    monkeypatch.setattr(tasks, "_PARTS", parts)
     found = tallied(run)
     for name in ("rows", "bins"):
         assert getattr(found, name).equals(getattr(one, name)), name

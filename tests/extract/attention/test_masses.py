@@ -89,8 +89,8 @@ def test_scores_are_held_in_bounded_pieces(monkeypatch, number):
 
     whole, largest, limit = observe(), [], 2**20
     monkeypatch.setattr(masses, "SCRATCH", limit)
-    plain = masses.scores
-    monkeypatch.setattr(masses, "scores", lambda *tensors: largest.append(made := plain(*tensors)) or made)
+    plain = masses.attention_scores
+    monkeypatch.setattr(masses, "attention_scores", lambda *tensors: largest.append(made := plain(*tensors)) or made)
     assert (observe() - whole).abs().max() <= 5e-6  # sums of 2,000 rows, added in another order
     assert max(scores.nbytes for scores in largest) <= limit
     assert len(largest) > 10

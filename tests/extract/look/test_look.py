@@ -13,7 +13,7 @@ from analyze.drawing.figures import FigureFiles
 from extract import load_model
 from extract.__main__ import main
 from extract.look import command
-from extract.look.looker import NAMES, RED
+from extract.look.looker import MAP_NUMBERS, RED
 from schemas.columns import FLOW_NAMES, MAPS
 from schemas.errors import HeadflowError
 from schemas.validation.run import validate
@@ -53,7 +53,7 @@ def test_it_finds_what_a_run_has(run, model, questions):
         own = [table[table["sample_id"] == row["sample_id"]] for table in (heads, maps)]
         for name in FLOW_NAMES:
             assert np.abs(found.masses[name].ravel() - own[0][name]).max() <= 1e-5
-        for name in NAMES:
+        for name in MAP_NUMBERS:
             np.testing.assert_allclose(found.numbers[name].ravel(), own[1][name], rtol=0, atol=1e-4)  # `sink` is NaN
         expected = own[1][(own[1]["layer"] == 2) & (own[1]["head"] == 5)].iloc[0]
         assert np.abs(found.map(2, 5) - expected["map"].reshape(8, 8)).max() <= 1e-5

@@ -19,7 +19,7 @@ from extract.images.processors import ProcessorPreprocessor, find_token_types, l
 from extract.models.answers import AnswerReader
 from extract.models.families import FAMILIES
 from extract.models.loading import load_model
-from extract.models.self_check import check_model
+from extract.models.self_check import check_observation
 from extract.models.transfer import Uploader
 from extract.passes.batching import ImageQuestions, Question
 from extract.passes.forward import Observed, Passes
@@ -120,7 +120,7 @@ def observe(model, asked):
 
 def test_a_family_equals_its_witness(family):
     name, reference, model, prompts = family
-    assert_like_the_witness(name, reference, check_model(model, prompts), prompts)
+    assert_like_the_witness(name, reference, check_observation(model, prompts), prompts)
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -128,7 +128,7 @@ def test_a_family_that_is_not_known_equals_its_witness(tmp_path, name):
     """ERNIE's processor writes token types of a kind of its own, by which its experts are chosen."""
     make_family(tmp_path, name)
     model, prompts = hf(tmp_path)
-    model = check_model(model, prompts)
+    model = check_observation(model, prompts)
     assert model.causal
     assert model.kernel is not None
     assert_like_the_witness(name, FamilyWitness(tmp_path, name), model, prompts)
@@ -140,7 +140,7 @@ def test_attention_under_a_window_equals_its_witness(tmp_path, checkpoint):
     config["text_config"]["sliding_window"] = 48
     (path / "config.json").write_text(json.dumps(config))
     model, prompts = hf(path)
-    model = check_model(model, prompts)
+    model = check_observation(model, prompts)
     assert model.causal
     assert model.kernel is None
     assert_like_the_witness("window", FamilyWitness(path, "llava_next_mistral"), model, prompts)
@@ -226,7 +226,7 @@ def test_a_model_that_is_not_known_is_read_with_care(checkpoint, monkeypatch, na
     expected = observe(known, asked)
     monkeypatch.delitem(FAMILIES, name)
     unknown, prompts = hf(checkpoint(name))
-    unknown = check_model(unknown, prompts)
+    unknown = check_observation(unknown, prompts)
     assert not unknown.packs
     assert unknown.causal == (name != "gemma3")
     assert (unknown.kernel is None) == (name == "gemma3")
@@ -255,7 +255,7 @@ def test_the_templates_of_llava_are_for_its_family(checkpoint, capsys, ask):
     path = checkpoint("llava_next")
     model, chat = hf(path)
     prompts = model.prompt_format.prompt_builder(model.prompt_format.find_template("vicuna_v1", str(path)))
-    check_model(model, prompts)
+    check_observation(model, prompts)
     ids = model.preprocessor(PICTURES[0]).image_ids
     prompt = prompts.build(QUESTIONS[0], ids)
     image = model.model.config.image_token_id

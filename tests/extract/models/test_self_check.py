@@ -13,7 +13,7 @@ import torch
 from extract.models import families, self_check
 from extract.models import transformers_format as hf_checkpoints
 from extract.models.loading import load_model
-from extract.models.self_check import check_model
+from extract.models.self_check import check_observation
 from schemas.errors import HeadflowError
 from tests.support.tiny_families import make_family
 
@@ -40,13 +40,13 @@ def sound(paths):
 
 
 def test_a_sound_model_passes(sound, paths):
-    check_model(*sound)
-    check_model(*load(paths["gemma3"]))
+    check_observation(*sound)
+    check_observation(*load(paths["gemma3"]))
 
 
 def test_it_leaves_the_model_observed(sound):
     model, prompts = sound
-    check_model(model, prompts)
+    check_observation(model, prompts)
     assert model.model.config.text_config._attn_implementation == "headflow"
     assert model.model.model.vision_tower.config._attn_implementation == "sdpa"
 
@@ -59,13 +59,13 @@ def test_a_mask_that_is_not_causal_is_found(tmp_path, paths, monkeypatch):
     causal = replace(families.FAMILIES["gemma3"], causal=True)
     monkeypatch.setitem(hf_checkpoints.FAMILIES, "gemma3", causal)
     with pytest.raises(HeadflowError, match=r"this Gemma 3 computes something else when it is observed \(by \d+%\)"):
-        check_model(*load(path))
+        check_observation(*load(path))
 
 
 def test_causality_is_measured(sound, paths):
     assert sound[0].causal is None
-    assert check_model(*sound).causal
-    assert not check_model(*load(paths["gemma3"])).causal
+    assert check_observation(*sound).causal
+    assert not check_observation(*load(paths["gemma3"])).causal
 
 
 def test_an_input_that_is_not_passed_on_is_found(paths):
@@ -74,7 +74,7 @@ def test_an_input_that_is_not_passed_on_is_found(paths):
     assert [*model.preprocessor.types] == ["token_type_ids"]
     dropping = replace(model.preprocessor, types={name: {} for name in model.preprocessor.types})
     with pytest.raises(HeadflowError, match=r"something else when it is observed .* what it reads beside token ids"):
-        check_model(replace(model, preprocessor=dropping), prompts)
+        check_observation(replace(model, preprocessor=dropping), prompts)
 
 
 def test_features_of_the_image_at_other_tokens_are_found(paths):
@@ -84,7 +84,7 @@ def test_features_of_the_image_at_other_tokens_are_found(paths):
     with pytest.raises(
         HeadflowError, match=r"stand at 4 tokens such as <image_soft_token>, but config\.json names <start_of_image>"
     ):
-        check_model(model, replace(prompts, image_token_id=start))
+        check_observation(model, replace(prompts, image_token_id=start))
 
 
 def test_image_tokens_that_the_tower_does_not_give_are_found(sound):
@@ -105,33 +105,33 @@ def test_image_tokens_that_the_tower_does_not_give_are_found(sound):
             return None
 
     with pytest.raises(HeadflowError, match="a first pass through the model failed: Image features and image tokens"):
-        check_model(replace(model, preprocessor=Short()), prompts)
+        check_observation(replace(model, preprocessor=Short()), prompts)
 
 
 def test_tokens_that_are_not_the_processors_are_found(sound):
     model, prompts = sound
     odd = replace(prompts, encode=lambda text: [*prompts.encode(text), 7])
     with pytest.raises(HeadflowError, match=r"tokens that are not the .* of the checkpoint's own processor"):
-        check_model(model, odd)
+        check_observation(model, odd)
 
 
 def test_a_prompt_without_an_image_token_is_found(sound):
     model, prompts = sound
     with pytest.raises(HeadflowError, match="no token of the prompt stands for the image"):
-        check_model(model, replace(prompts, image_token_id=-1))
+        check_observation(model, replace(prompts, image_token_id=-1))
 
 
 def test_a_model_that_takes_no_prompt_at_all_is_found(sound):
     model, prompts = sound
     with pytest.raises(HeadflowError, match="not even a black picture and a short question can be asked: "):
-        check_model(model, replace(prompts, max_tokens=9))
+        check_observation(model, replace(prompts, max_tokens=9))
 
 
 def test_numbers_that_are_not_finite_are_found(paths):
     model, prompts = load(paths["llava_next"])
     model.model.get_input_embeddings().weight.data[prompts.encode("I")[-1]] = torch.inf
     with pytest.raises(HeadflowError, match=r"numbers that are not finite in torch\.float32") as error:
-        check_model(model, prompts)
+        check_observation(model, prompts)
     assert error.value.setting == "dtype"
 
 
@@ -142,7 +142,7 @@ def test_layers_that_are_not_all_observed_in_order_are_found(paths):
     with pytest.raises(
         HeadflowError, match=r"of 3 layers these were observed: \[1, 0, 2\]; all of them must be, in order"
     ):
-        check_model(model, prompts)
+        check_observation(model, prompts)
 
 
 def test_a_tokenizer_without_its_settings(checkpoint_path, extract, tmp_path, capsys):

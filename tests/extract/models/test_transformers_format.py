@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from extract.images.preprocessing import ImageSettings
 from extract.models.loading import load_model, load_prompt_format
-from extract.models.self_check import check_model
+from extract.models.self_check import check_observation
 from schemas.errors import HeadflowError
 from schemas.store.run import open_run
 from tests.support.tiny_families import INSTRUCT, tokenizer
@@ -117,7 +117,7 @@ def test_an_old_llava_next_that_leaves_out_what_its_config_says(copied, checkpoi
     (path / "processor_config.json").write_text(json.dumps({"processor_class": "LlavaNextProcessor", **left}))
     model, whole = (load_model(str(each), device=CPU) for each in (path, checkpoint("llava_next")))
     prompt_format = model.prompt_format
-    check_model(model, prompt_format.prompt_builder(prompt_format.find_template("hf", "")))
+    check_observation(model, prompt_format.prompt_builder(prompt_format.find_template("hf", "")))
     picture = Image.new("RGB", (90, 33))
     assert model.preprocessor(picture).image_ids == whole.preprocessor(picture).image_ids
 
@@ -150,7 +150,7 @@ def test_files_that_do_not_fit_each_other_are_named(copied, file, changes, says)
 
     def check():
         model = load_model(str(path), device=CPU)
-        check_model(model, model.prompt_format.prompt_builder(model.prompt_format.find_template("hf", "")))
+        check_observation(model, model.prompt_format.prompt_builder(model.prompt_format.find_template("hf", "")))
 
     with pytest.raises(HeadflowError, match=says):
         check()
@@ -163,7 +163,7 @@ def test_a_tokenizer_with_more_tokens_than_the_model_has_embeddings(copied):
     with pytest.raises(
         HeadflowError, match=r"\(tokenizer\.json\), and the model has 9 embeddings \(vocab_size in config"
     ):
-        check_model(model, prompts)
+        check_observation(model, prompts)
 
 
 def test_an_image_token_that_the_tokenizer_does_not_have(copied):

@@ -13,7 +13,7 @@ from PIL import Image
 from data.demo_model import image_processor, train_tokenizer
 from extract.attention.packing import pack
 from extract.attention.readers import read_pass
-from extract.images.places import Picture, lay_out
+from extract.images.places import PlacedPicture, lay_patches
 from extract.images.preprocessing import ImageSettings
 from extract.models.loading import load_model
 from extract.models.transfer import Uploader
@@ -174,8 +174,8 @@ def test_heads_that_were_asked_for_have_maps(tmp_path):
 
 
 def test_a_coarse_picture_is_spread_over_the_finer_one():
-    fine, whole = Picture(4, 2, 4, (0, 0, 8, 4), 5), Picture(0, 2, 2, (0, 0, 8, 4), 2)
-    places = lay_out(fine, [fine, whole], 14)
+    fine, whole = PlacedPicture(4, 2, 4, (0, 0, 8, 4), 5), PlacedPicture(0, 2, 2, (0, 0, 8, 4), 2)
+    places = lay_patches(fine, [fine, whole], 14)
     weights = np.arange(14.0)
     grid, rest = lay(weights, places)
     expected = np.array([[4 + 0, 5 + 0, 6 + 0.5, 7 + 0.5], [9 + 1, 10 + 1, 11 + 1.5, 12 + 1.5]])

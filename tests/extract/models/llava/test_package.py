@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from extract.__main__ import main
-from extract.prompts.templates import AUTO, TEMPLATES, choose_default, find_template
+from extract.prompts.templates import BY_NAME, TEMPLATES, choose_default, find_template
 from schemas.store.run import open_run
 from schemas.validation.run import validate
 from tests.conftest import ROOT
@@ -128,7 +128,7 @@ def test_a_reply_is_written_as_the_package_does(package):
 
 
 def test_auto_chooses_as_the_package_does(package):
-    chosen = [find_template(AUTO, name).name for name in NAMES]
+    chosen = [find_template(BY_NAME, name).name for name in NAMES]
     assert chosen == package(CHOICES, NAMES)
     assert len(set(chosen)) == 6
 
