@@ -45,7 +45,7 @@ class CompareSettings(RelatedSettings, ResampleSettings, PictureSettings, FlowSe
             raise HeadflowError("compare takes two runs or more; give another RUN")
 
 
-def _compare_runs(settings: CompareSettings) -> Result:
+def compare_runs(settings: CompareSettings) -> Result:
     """`compare`: the verdict, tables and pictures; of several runs, their distances."""
     from analyze.tables.frames import check_flows
 

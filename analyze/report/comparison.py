@@ -44,7 +44,7 @@ class Compared:
     means: Rows
 
 
-def compare_runs(a: Heads, b: Heads, words: Words, *, text_scope: str | None, related: bool, seed: int) -> Compared:
+def compared_runs(a: Heads, b: Heads, words: Words, *, text_scope: str | None, related: bool, seed: int) -> Compared:
     """Compare two runs as the command `compare` does.
 
     Raises:

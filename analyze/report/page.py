@@ -58,7 +58,7 @@ def make_page(heads: Heads, other: Heads | None, choices: Choices) -> str:
     measured = measure(heads, scope)
     compared = None
     if other is not None:
-        compared = comparison.compare_runs(
+        compared = comparison.compared_runs(
             heads, other, words, text_scope=choices.text_scope, related=choices.related, seed=choices.seed
         )
     first, scores = overview.score_rows(heads, words, choices.seed)

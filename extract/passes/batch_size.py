@@ -61,10 +61,10 @@ def longest_images(groups: Sequence[Sequence[Sample]], prompts: Prompts, pixels:
     return list({id(image): image for image in ordered}.values())
 
 
-def largest(_fits: Callable[[int], bool]) -> int:
+def largest(enough: Callable[[int], bool]) -> int:
     """The largest power of two up to `LARGEST` that fits with an eighth to spare; 1 if none does."""
     size = 1
-    while size < LARGEST and _fits(2 * size + max(1, 2 * size // 8)):
+    while size < LARGEST and enough(2 * size + max(1, 2 * size // 8)):
         size *= 2
     return size
 

@@ -42,6 +42,7 @@ def wide(path):
     pairs = ((pa.types.is_dictionary, pa.large_string()), (pa.types.is_string, pa.large_string()),
              (pa.types.is_integer, pa.int64()), (pa.types.is_floating, pa.float64()),
              (RECTANGLE.equals, pa.large_list(pa.float64())),
+             (pa.list_(pa.string()).equals, pa.large_list(pa.large_string())),
              (RECTANGLES.equals, pa.large_list(pa.large_list(pa.float64()))))  # fmt: skip
     table = pq.read_table(path)
     kinds = [next(wide for check, wide in pairs if check(column.type)) for column in table.columns]

@@ -147,7 +147,7 @@ class Variants:
             pack([each[first : first + 2] for each in asked]).to(self.device) for first in range(0, 2 * WORDINGS, 2)
         ]
         self.all = pack(asked).to(self.device)
-        tokens = AnswerTokens([300, 301], ["Yes", "No"])
+        tokens = AnswerTokens([300, 301], ["Yes", "No"], ["Yes", "No"])
         self.answers = AnswerReader.of(checkpoint, tokens)
         self.makers = {name: ResidualMaker(checkpoint, self.answers, [name]) for name in (CONTRIBUTIONS, LAYERS)}
         self.map_makers = {of: MapMaker(checkpoint, of, []) for of in (OF_LAST, OF_QUESTION)}

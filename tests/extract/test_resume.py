@@ -388,7 +388,7 @@ def test_chunks_in_processes_of_their_own_are_the_whole(arguments, duration, tmp
     os.kill(children[2], signal.SIGKILL)
     codes = [wait(child) for child in children]
     assert [codes[index] for index in (0, 1, 3)] == [0] * 3
-    if codes[2]:
+    if codes[2] and 2 not in open_run(run).chunks_complete:  # else it was killed after its last part
         assert open_run(run).chunks_complete == [0, 1, 3]
         assert not open_run(run).complete
     assert wait(start(chunks[2])) == 0

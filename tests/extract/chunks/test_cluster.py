@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from extract.cli import parser
 
+from extract.chunks import pool
+from extract.chunks.chunk import Done
 from schemas.files.locations import location
 from schemas.store.locks import Lock
 from schemas.store.run import open_run
@@ -100,9 +101,12 @@ def test_ctrl_c_and_a_chunk_that_keeps_failing(extract, ray_address, extracted, 
     assert same_rows(run, extracted)
 
 
-def test_without_an_address_a_cluster_is_started():
-    needed = ["--model-path", "m", "--question-file", "q", "--output-dir", "r"]
-    assert parser().parse_args([*needed, "--ray"]).ray == LOCAL
+def test_without_an_address_a_cluster_is_started(extract, tmp_path, monkeypatch):
+    addresses = []
+    monkeypatch.setattr(pool, "run_on_cluster", lambda _, address: addresses.append(address) or Done(0, unchanged=True))
+    assert extract(tmp_path / "run", ray=True) == 0
+    assert extract(tmp_path / "run", ray="auto") == 0
+    assert addresses == [LOCAL, "auto"]
 
 
 def test_flags_that_contradict_each_other(extract, tmp_path, capsys):

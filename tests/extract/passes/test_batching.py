@@ -177,7 +177,7 @@ def test_the_trial_needs_as_much_as_any_batch_of_the_run(monkeypatch, packed, se
             return Pixels({}, [], (2, 2))
 
     tried = {}
-    monkeypatch.setattr(batch_size, "fits", lambda _, images: tried.setdefault(len(images), images) is not None)
+    monkeypatch.setattr(batch_size, "_fits", lambda _, images: tried.setdefault(len(images), images) is not None)
     assert choose_batch_size(Passes(), Prompts(), groups) == LARGEST
     images = [asked(number, *(len(each.question) for each in group)) for number, group in enumerate(groups)]
     for size, trial in tried.items():

@@ -168,8 +168,9 @@ def test_in_half_precision_the_rest_is_that_of_rounding(family):
 def test_biases_have_a_part_of_their_own(checkpoint_path):
     """Of a projection and of the head; LLaMA's have none, so they are given some."""
     model, prompts, answers = load(checkpoint_path, template=None)
+    random = torch.Generator().manual_seed(0)
     for linear in (*(layer.self_attn.o_proj for layer in model.stack.layers), model.unembedding):
-        linear.bias = torch.nn.Parameter(torch.randn(linear.out_features))
+        linear.bias = torch.nn.Parameter(torch.randn(linear.out_features, generator=random))
     answers = AnswerReader.of(model, answers.tokens)
     pixels = model.preprocessor(PICTURES[0])
     found = read(model, answers, [(pixels, [prompts.build(QUESTIONS[0], pixels.image_ids)])])
