@@ -334,7 +334,8 @@ class Sum:
         how: what is said of it where it does not hold.
         total: a number or a column.
         of_sample: whether all rows of a sample are added up, and the total is a column of `samples`.
-        relative: whether an error is a share of the sum of the parts' absolute values, where that is above 1.
+        relative: whether an error is a share, where the whole is above 1: of the largest part of the row, or in a sum
+            over all rows of a sample of the sum of absolute values.
     """
 
     what: str

@@ -21,6 +21,7 @@ from extract.tables.decoder import Decoder, RmsNorm
 from extract.tables.residual import OF_MARGIN, ResidualMaker
 from schemas.columns import CONTRIBUTION_COLUMNS, CONTRIBUTIONS, LAYER_COLUMNS, LAYERS, PARTS
 from schemas.errors import HeadflowError
+from schemas.validation.limits import TOLERANCE
 from schemas.validation.run import validate
 from tests.extract.models.test_families import CPU, PICTURES, QUESTIONS, SHORT, FamilyWitness
 from tests.support.runs import put, rewrite
@@ -260,6 +261,17 @@ def test_validate_holds_the_tables(run, tmp_path, table, name, row, value, says)
     broken = shutil.copytree(run, tmp_path / "copy")
     rewrite(broken, table, lambda content: put(content, name, row, value))
     assert any(says in line for line in validate(broken)), list(validate(broken))
+
+
+def test_the_parts_of_a_margin_are_off_by_rounding_of_the_largest_of_them(run, tmp_path):
+    """An error of two such roundings is less than one of the sum of all parts."""
+    broken = shutil.copytree(run, tmp_path / "copy")
+    names = [column.name for column in PARTS]
+    for error, wrong in ((0.5, False), (2.0, True)):
+        values = dict(zip(names, (1000.0, 1000.0, -1000.0, -500.0, -500.0), strict=True))
+        for name, value in (values | {"margin": error * TOLERANCE * 1000}).items():
+            rewrite(broken, "samples", lambda content, name=name, value=value: put(content, name, 3, value))
+        assert any("d_bias and d_rest is not `margin` in 1 row" in line for line in validate(broken)) == wrong
 
 
 def test_a_subset_keeps_the_tables(run, tmp_path):
