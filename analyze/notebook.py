@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class OpenedRun:
-    """A run, of one wording where it has several. What its commands find is not written, but shows itself.
+    """A run, of one wording where it has several. What its commands find shows itself; only `prune` writes files.
 
     The settings of a command are those of its flags, by name: `run.diagnose(metrics=["q2v"], seed=1)`.
     """

@@ -134,6 +134,11 @@ class Model(Settings):
         """What is appended to each question that is asked in one wording."""
         return MME_SUFFIX if self.prompt_suffix is None else self.prompt_suffix
 
+    def check_one_wording(self) -> None:
+        """Raise `HeadflowError` if wordings are asked for where there is one question."""
+        if self.prompts:
+            raise HeadflowError("one question is asked in one wording", setting="prompts")
+
     def check(self) -> None:
         """Raise `HeadflowError` if both a suffix and wordings are asked for."""
         super().check()

@@ -6,7 +6,7 @@ among the options of the question, from 0.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +98,6 @@ def read_start(prediction: object) -> int | None:
 
 
 YES_NO = ("yes", "no")
-SPELLED = {"p_yes": 0, "p_no": 1}
 PERCEPTION = (
     "existence", "count", "position", "color", "posters", "celebrity", "scene", "landmark", "artwork", "OCR",
 )  # fmt: skip
@@ -112,16 +111,9 @@ MME = Task(
     paired=True,
     title="MME score",
     totals={"perception": PERCEPTION, "cognition": COGNITION},
-    spelled=SPELLED,
+    spelled={"p_yes": 0, "p_no": 1},
 )
-PLAIN = Task(
-    name="yes-no",
-    meaning="such questions, each scored by itself",
-    options=("Yes", "No"),
-    right=right_word,
-    read=read_start,
-    paired=False,
-    title="accuracy",
-    spelled=SPELLED,
+PLAIN = replace(
+    MME, name="yes-no", meaning="such questions, each scored by itself", paired=False, title="accuracy", totals={}
 )
 TASKS = {task.name: task for task in (MME, PLAIN)}

@@ -49,8 +49,7 @@ class LookSettings(Deciding, Batches, Page):
     def check(self) -> None:
         """Raise `HeadflowError` if several wordings are asked for."""
         super().check()
-        if self.prompts:
-            raise HeadflowError("one question is asked in one wording", setting="prompts")
+        self.check_one_wording()
 
 
 @dataclass(frozen=True, kw_only=True)
