@@ -49,7 +49,7 @@ def summarise_run(settings: SummarySettings) -> Result:
     for group in GROUPS:
         rows = table[table["group"] == group].drop(columns=["group", "q25", "q75"])
         title = f"by {group}" if shown else "means with 95% intervals, whose unit is the image"
-        shown.append(Shown(title, _behind("mean", rows), 4))
+        shown.append(Shown(title, _with_bounds_after("mean", rows), 4))
     task = heads.task
     if (scores := mme_scores(heads.samples, task)).empty:
         asked = counted(int(heads.observed.sum()), "observed question")
@@ -70,7 +70,7 @@ def _scores_shown(table: "pd.DataFrame", scores: "pd.DataFrame", heads: "Heads",
     task, samples = heads.task, heads.samples
     rests = f"{scores['questions'].sum():,} of {counted(len(samples), 'question')}"
     title = f"{task.title} by category, on {rests}; 95% intervals, images resampled with seed {seed}"
-    yield Shown(title, _behind("score", table), 2)
+    yield Shown(title, _with_bounds_after("score", table), 2)
     if left_out := int(scores["left_out"].sum()):
         yield f"partial: {counted(left_out, 'question')} left out of the scores: skipped, or one of a pair is missing"
     if other := len(samples) - int(read_each(samples["answer"], task.right).notna().sum()):
@@ -79,7 +79,7 @@ def _scores_shown(table: "pd.DataFrame", scores: "pd.DataFrame", heads: "Heads",
         yield f"{task.neither}: {counted(unread, 'answer')}, counted as wrong"
 
 
-def _behind(value: str, table: "pd.DataFrame") -> "pd.DataFrame":
+def _with_bounds_after(value: str, table: "pd.DataFrame") -> "pd.DataFrame":
     """The table with the bounds of a value after it."""
     names = [name for name in table if name not in ("low", "high")]
     place = names.index(value) + 1

@@ -16,7 +16,7 @@ from PIL import Image
 
 from analyze.drawing.fonts import fonts
 from analyze.drawing.page import LETTERS, SCREEN, PageSize, made_for, printed, size_of, titled
-from analyze.drawing.texts import INSET, LINE, fill_rows, letters_for, lines_height, wrap
+from analyze.drawing.texts import LINE, TEXT_GAP, fill_rows, letters_for, lines_height, wrap
 from schemas.files.writing import write_whole
 
 LINE_OF_FONT = 1.164  # height of a line of DejaVu Sans, as a share of its letters
@@ -64,10 +64,10 @@ def new_figure(size: tuple[float, float], title: str, of: Sequence[str] = (), le
     if not titled():
         return figure
     letters = letters or letters_for(width)
-    lines = [*wrap(title, letters, width - 2 * INSET, 2), *fill_rows(of, letters, width - 2 * INSET)]
+    lines = [*wrap(title, letters, width - 2 * TEXT_GAP, 2), *fill_rows(of, letters, width - 2 * TEXT_GAP)]
     figure.suptitle(
         "\n".join(lines),
-        y=1 - INSET / height,
+        y=1 - TEXT_GAP / height,
         verticalalignment="top",
         size=printed(letters),
         linespacing=LINE / LINE_OF_FONT,
@@ -84,9 +84,9 @@ def figure_below_title(width: float, below: float, title: str, of: Sequence[str]
 def title_height(figure: Figure) -> float:
     """Height of the title of a figure with the room around it, in inches of the layout."""
     if not figure.get_suptitle():
-        return INSET
+        return TEXT_GAP
     (title,) = (text for text in figure.texts if text.get_text() == figure.get_suptitle())
-    return 2 * INSET + lines_height(figure.get_suptitle().count("\n") + 1, float(title.get_fontsize()) / printed(1))
+    return 2 * TEXT_GAP + lines_height(figure.get_suptitle().count("\n") + 1, float(title.get_fontsize()) / printed(1))
 
 
 def place_panels(
@@ -97,7 +97,7 @@ def place_panels(
     left: float = 0.8,
     right: float = 0.2,
     bottom: float = 0.6,
-    above: float = INSET,
+    above: float = TEXT_GAP,
     between: tuple[float, float] = (0.0, 0.0),
     **options: Any,
 ) -> list[Axes]:

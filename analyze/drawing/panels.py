@@ -14,7 +14,7 @@ from analyze.drawing.figures import figure_below_title, new_figure, place_panels
 from analyze.drawing.heads import BAR, draw_head_map, draw_layer_row, map_size
 from analyze.drawing.page import LETTERS, SMALLER, across, panels_across, printed, size_of
 from analyze.drawing.results.signed import signed_figure
-from analyze.drawing.texts import INSET, legend_height, letters_for, lines_height, put_legend
+from analyze.drawing.texts import TEXT_GAP, legend_height, letters_for, lines_height, put_legend
 from analyze.pictures.kinds import HeadMap, Histogram, LayerBars, LayerHistograms, Panel, Picture, SignedMap
 from analyze.pictures.labels import CROSSING_FLOWS, colour, label, target
 from analyze.statistics.clusters import Array
@@ -63,7 +63,7 @@ def _histogram(picture: Histogram, figsize: tuple[float, float]) -> Figure:
     number = len(picture.panels)
     columns = 2 if number > 2 and width >= _TWO_COLUMNS else 1
     rows = math.ceil(number / columns)
-    cell = width / columns - 2 * INSET
+    cell = width / columns - 2 * TEXT_GAP
     headings = [_heading(panel, number) for panel in picture.panels]
     entries = [[_entry(flow, picture.means[flow]) for flow in panel.bars] for panel in picture.panels]
     above = max(legend_height(texts, head, small, cell) for texts, head in zip(entries, headings, strict=True))
@@ -76,7 +76,7 @@ def _histogram(picture: Histogram, figsize: tuple[float, float]) -> Figure:
         left=left,
         bottom=bottom,
         above=above,
-        between=(left + 0.2, bottom + INSET + above),
+        between=(left + 0.2, bottom + TEXT_GAP + above),
     )
     for place, (axes, panel) in enumerate(zip(grid, picture.panels, strict=False)):
         bars = draw_stacked_histogram(axes, panel.bars, picture.edges, top=panel.top)
@@ -108,7 +108,7 @@ def _layer_histograms(picture: LayerHistograms) -> Figure:
     rows = math.ceil(number / columns)
     flows = list(picture.panels[0].bars)
     names = [label(flow) if flow in CROSSING_FLOWS else target(flow) for flow in flows]
-    above = legend_height(names, "", LETTERS * SMALLER, across(natural) - 2 * INSET) + lines_height(1, LETTERS)
+    above = legend_height(names, "", LETTERS * SMALLER, across(natural) - 2 * TEXT_GAP) + lines_height(1, LETTERS)
     tall = above + 1.1 * rows + 0.3 * (rows - 1) + 0.65
     figure = figure_below_title(across(natural), tall, picture.title, picture.of)
     grid = place_panels(
@@ -133,9 +133,9 @@ def _layer_histograms(picture: LayerHistograms) -> Figure:
         axes.yaxis.set_major_locator(MaxNLocator(2))
         axes.grid(visible=False, axis="x")
     _remove(grid[number:])
-    figure.supxlabel("Attention value (mass)", size=printed(LETTERS), y=INSET / size_of(figure)[1])
+    figure.supxlabel("Attention value (mass)", size=printed(LETTERS), y=TEXT_GAP / size_of(figure)[1])
     words = "Density of values" if picture.density else "Share of values"
-    figure.supylabel(words, size=printed(LETTERS), x=INSET / size_of(figure)[0])
+    figure.supylabel(words, size=printed(LETTERS), x=TEXT_GAP / size_of(figure)[0])
     put_legend(grid[0], [Patch(color=colour(flow)) for flow in flows], names, "", above=lines_height(1, LETTERS))
     return figure
 
@@ -155,8 +155,8 @@ def _layer_bars(picture: LayerBars) -> Figure:
         draw_layer_row(axes, some, picture.flow, first=first, panels=columns, top=picture.top)
         axes.tick_params(labelbottom=first + columns >= layers)
         short_tick_labels(axes).yaxis.set_major_locator(MaxNLocator(3, steps=_STEPS))
-    figure.supxlabel("Head", size=printed(LETTERS), y=INSET / height)
-    figure.supylabel("Mean attention value", size=printed(LETTERS), x=INSET / width)
+    figure.supxlabel("Head", size=printed(LETTERS), y=TEXT_GAP / height)
+    figure.supylabel("Mean attention value", size=printed(LETTERS), x=TEXT_GAP / width)
     return figure
 
 

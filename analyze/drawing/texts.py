@@ -15,7 +15,7 @@ from matplotlib.textpath import text_to_path
 from analyze.drawing.fonts import drawable
 from analyze.drawing.page import LETTERS, SMALLER, printed, size_of
 
-INSET = 0.08  # inches between texts
+TEXT_GAP = 0.08  # inches between texts
 INCH = 72  # points
 LINE = 1.4  # height of a line, as a share of the letters
 HANDLE, HANDLE_PAD, COLUMN_PAD = 1.2, 0.5, 1.2  # widths in a legend, as shares of the letters
@@ -102,7 +102,7 @@ def legend_columns(labels: Sequence[str], letters: float, width: float) -> int:
 def legend_height(labels: Sequence[str], heading: str, letters: float, width: float) -> float:
     """Height of a legend over a panel, in inches; arguments as for `put_legend`."""
     rows = -(-len(labels) // legend_columns(labels, letters, width))
-    return lines_height(rows + bool(heading), letters) + INSET
+    return lines_height(rows + bool(heading), letters) + TEXT_GAP
 
 
 def put_legend(
@@ -128,12 +128,12 @@ def put_legend(
     figure = axes.get_figure(root=True)
     assert figure is not None
     across, up = size_of(figure)
-    width, middle = width or across - 2 * INSET, middle or across / 2
+    width, middle = width or across - 2 * TEXT_GAP, middle or across / 2
     axes.legend(
         handles,
         labels,
         loc="lower center",
-        bbox_to_anchor=(middle / across, axes.get_position().y1 + (above + INSET / 2) / up),
+        bbox_to_anchor=(middle / across, axes.get_position().y1 + (above + TEXT_GAP / 2) / up),
         bbox_transform=figure.transFigure,
         ncols=legend_columns(labels, letters, width),
         title=heading or None,
@@ -150,7 +150,7 @@ def put_legend(
 
 
 def name_points(
-    axes: Axes, names: Sequence[str], points: npt.NDArray[np.float64], *, radius: float = INSET / 2
+    axes: Axes, names: Sequence[str], points: npt.NDArray[np.float64], *, radius: float = TEXT_GAP / 2
 ) -> None:
     """Write names beside points, each where it lies neither on another name nor on a named point, joined by a line.
 
@@ -183,8 +183,8 @@ def _places(x: float, y: float, wide: float, tall: float, radius: float) -> Iter
     for ring in range(1, RINGS):
         for turn in range(RINGS):
             angle = 2 * math.pi * turn / RINGS
-            left = x + math.cos(angle) * (radius + INSET / 2 * ring + wide / 2) - wide / 2
-            low = y + math.sin(angle) * (radius + INSET / 2 * ring + tall / 2) - tall / 2
+            left = x + math.cos(angle) * (radius + TEXT_GAP / 2 * ring + wide / 2) - wide / 2
+            low = y + math.sin(angle) * (radius + TEXT_GAP / 2 * ring + tall / 2) - tall / 2
             yield left, low, left + wide, low + tall
 
 

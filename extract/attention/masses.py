@@ -133,9 +133,9 @@ def softmax_weights(query: Tensor, key: Tensor, seen: Tensor, *, scale: float, s
     return weights.masked_fill_(~seen[:, None], -torch.inf).softmax(dim=-1)
 
 
-def capped(attention_scores: Tensor, softcap: float | None) -> Tensor:
+def capped(scores: Tensor, softcap: float | None) -> Tensor:
     """Scaled scores with their limit `softcap`, see `softmax_attention`; in place."""
-    return attention_scores if softcap is None else attention_scores.div_(softcap).tanh_().mul_(softcap)
+    return scores if softcap is None else scores.div_(softcap).tanh_().mul_(softcap)
 
 
 def mean_masses(image: Tensor, first: Tensor, further: Tensor | None, batch: Batch) -> Tensor:

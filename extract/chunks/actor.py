@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from extract.chunks.asked import Asked
-from extract.chunks.chunk import Done, load_here, run_chunk
+from extract.chunks.chunk import Done, load_for_chunk, run_chunk
 from extract.chunks.progress import Reporter
 from extract.questions.question_set import QuestionSet
 from extract.settings import AUTO, Extract
@@ -55,11 +55,11 @@ class ChunkActor:
             return None, str(error)
 
     def _load(self, chunk: int, asked: Asked, questions: QuestionSet, before: Session | None) -> "Extractor":
-        """The model, loaded for the first chunk; a chunk that was begun keeps its batch size, as `load_here` does."""
+        """The model, loaded for the first chunk; a chunk that was begun keeps its batch size (see `load_for_chunk`)."""
         import ray
 
         if self._extractor is None:
-            self._extractor = load_here(asked, questions, before)
+            self._extractor = load_for_chunk(asked, questions, before)
         own = self._extractor.session()
         keep = asked.settings.batch_size == AUTO and before is not None and before.device == own.device
         size = before.batch_size if keep and before is not None else None

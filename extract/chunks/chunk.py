@@ -43,12 +43,12 @@ class Done:
     unchanged: bool = False
 
 
-def load_here(asked: Asked, questions: QuestionSet, before: Session | None) -> "Extractor":
+def load_for_chunk(asked: Asked, questions: QuestionSet, before: Session | None) -> "Extractor":
     """Load the model for a chunk; see `load_extractor`."""
     return load_extractor(asked.settings, questions, asked.wordings, before)
 
 
-def run_chunk(asked: Asked, index: int, load_here: Load = load_here) -> Done:
+def run_chunk(asked: Asked, index: int, load: Load = load_for_chunk) -> Done:
     """Run the samples of a chunk that the run lacks.
 
     Args:
@@ -73,7 +73,7 @@ def run_chunk(asked: Asked, index: int, load_here: Load = load_here) -> Done:
     ledger = found.ledgers.get(index) if found is not None else None
     before = ledger.sessions[-1] if ledger and ledger.sessions else None
     with new_directory(settings.output_dir):
-        extractor = load_here(asked, chunk, before)
+        extractor = load(asked, chunk, before)
         writer = _open_writer(asked, index, extractor, len(chunk.samples))
     return _write(extractor, chunk, writer)
 

@@ -15,13 +15,13 @@ from extract.questions.question_set import QuestionSet
 from extract.questions.samples import Unusable
 from schemas.files.locations import Location, check_no_device
 
-AT_MOST = 2048  # images of a question set that get a fingerprint
+MOST_FINGERPRINTS = 2048  # images of a question set that get a fingerprint
 _SAMPLE = 4096  # bytes
 THREADS = 16  # that read; a network answers them side by side
 
 
 def fingerprint_images(questions: QuestionSet) -> dict[str, str]:
-    """The fingerprints of the images of a question set by name, of at most `AT_MOST` at even distances by name.
+    """The fingerprints of the images of a question set by name, of at most `MOST_FINGERPRINTS` of them, evenly spread.
 
     Images that do not exist or cannot be read are left out. Empty if the images are in Parquet.
     """
@@ -29,7 +29,9 @@ def fingerprint_images(questions: QuestionSet) -> dict[str, str]:
     if folder is None or isinstance(folder, ImageBytes):
         return {}
     names = sorted({sample.image for sample in questions.samples})
-    some = [names[number * len(names) // AT_MOST] for number in range(AT_MOST)] if len(names) > AT_MOST else names
+    some = names
+    if len(names) > MOST_FINGERPRINTS:
+        some = [names[number * len(names) // MOST_FINGERPRINTS] for number in range(MOST_FINGERPRINTS)]
     with ThreadPoolExecutor(THREADS) as pool:
         found = zip(some, pool.map(partial(_fingerprint, folder), some), strict=True)
         return {name: fingerprint for name, fingerprint in found if fingerprint is not None}

@@ -61,7 +61,7 @@ def load_prompt_format(
         files, config = _find(model_path)
         if released.is_released(config):
             base = find_files(model_base) if model_base else None
-            described = released.describe_parts(files, base, config, images)
+            described = released.describe_released(files, base, config, images)
             return described.prompt_format, described.preprocessor
         _check_transformers_format(files, config, model_base)
         found = transformers_format.describe(files, images)

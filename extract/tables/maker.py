@@ -14,9 +14,8 @@ from schemas.columns import FLOW_NAMES
 from schemas.store.parts import Grids
 
 QuestionTensors = Mapping[str, Tensor]  # what a pass brought for one question, by name, on the CPU
-QuestionRows = tuple[
-    dict[str, Any], Grids
-]  # what a question adds to its row of `samples`, and its values in other tables
+# What a question adds to its row of `samples`, and its values in other tables
+QuestionRows = tuple[dict[str, Any], Grids]
 
 
 class Maker:

@@ -498,7 +498,7 @@ def test_output_directories(tmp_path, extract, capsys, made_up):
 @pytest.mark.parametrize("flags", [{}, {"overwrite": True}, {"num_chunks": 2}])
 def test_a_directory_of_other_files_is_refused(folder, extract, capsys, monkeypatch, flags):
     """Before a model is loaded, and nothing is written beside them."""
-    monkeypatch.setattr("extract.chunks.chunk.load_here", None)
+    monkeypatch.setattr("extract.chunks.chunk.load_for_chunk", None)
     (folder / "good.png").touch()
     before = sorted(folder.rglob("*"))
     for path in (folder, Path("/")):

@@ -15,7 +15,7 @@ from analyze.drawing.figures import figure_below_title, place_panels, short_tick
 from analyze.drawing.page import LETTERS, SMALLER, across, panels_across
 from analyze.drawing.results.intervals import draw_intervals, drawn_rows, rows_figure
 from analyze.drawing.results.signed import signed_figure
-from analyze.drawing.texts import INSET, legend_height, lines_height, put_legend
+from analyze.drawing.texts import TEXT_GAP, legend_height, lines_height, put_legend
 from analyze.pictures.labels import label
 from analyze.statistics.clusters import Array
 
@@ -96,7 +96,11 @@ def masses_figure(
     natural = max(6.0, 3.1 * len(flows) + 0.8)
     columns = panels_across(len(flows), natural, _NARROWEST, 1.05, 0.55)
     blocks = -(-len(flows) // columns)
-    above = legend_height(names, "", LETTERS * SMALLER, across(natural) - 2 * INSET) + lines_height(1, LETTERS) + INSET
+    above = (
+        legend_height(names, "", LETTERS * SMALLER, across(natural) - 2 * TEXT_GAP)
+        + lines_height(1, LETTERS)
+        + TEXT_GAP
+    )
     high = 1.65 if blocks == 1 else 1.1
     tall = above + 3 * blocks * high + (3 * blocks - 1) * 0.85 + 0.6
     figure = figure_below_title(across(natural), tall, title, of)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from analyze.drawing.figures import figure_below_title, place_panels
 from analyze.drawing.page import LETTERS, SMALLER, across, panels_across
-from analyze.drawing.texts import INSET, fit, legend_height
+from analyze.drawing.texts import TEXT_GAP, fit, legend_height
 
 NAMES_WIDTH = 1.9  # inches for the names of rows
 _ROW = 0.34  # inches of a row
@@ -41,11 +41,11 @@ def rows_figure(
         last: height of the last panel, which has other rows; None: it has the same.
     """
     columns = number if panels_across(number, natural, _NARROWEST, NAMES_WIDTH + 0.2, between) == number else 1
-    above = INSET + (legend_height(legend, "", LETTERS * SMALLER, across(natural) - 2 * INSET) if legend else 0)
+    above = TEXT_GAP + (legend_height(legend, "", LETTERS * SMALLER, across(natural) - 2 * TEXT_GAP) if legend else 0)
     heights = [max(_LOWEST, _ROW * len(rows))] * number
     heights[-1] = last or heights[-1]
     heights = [max(heights)] if columns > 1 else heights
-    gap = BELOW + 2 * INSET
+    gap = BELOW + 2 * TEXT_GAP
     figure = figure_below_title(across(natural), above + sum(heights) + BELOW + (len(heights) - 1) * gap, title, of)
     panels = place_panels(
         figure, len(heights), columns, left=NAMES_WIDTH, bottom=BELOW, above=above, between=(between, gap),

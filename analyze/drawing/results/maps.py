@@ -19,7 +19,7 @@ from analyze.drawing.maps import (
     shape_of,
 )
 from analyze.drawing.page import LETTERS, SMALLER, across, printed, size_of
-from analyze.drawing.texts import INSET, fit, legend_height, lines_height, name_points, put_legend, width_of, wrap
+from analyze.drawing.texts import TEXT_GAP, fit, legend_height, lines_height, name_points, put_legend, width_of, wrap
 from analyze.maps.words import name
 from analyze.pictures.overlays import Overlay, OverlayPicture
 
@@ -125,7 +125,7 @@ def looks_figure(table: pd.DataFrame, threshold: float, of: Sequence[str], *, to
     """
     lowest = "localise best" if told else "lowest entropy"
     width, labels = across(ONE_COLUMN), ["heads", lowest, "quarter with the largest mass"]
-    above = legend_height(labels, "", SMALL, width - 2 * INSET) + INSET
+    above = legend_height(labels, "", SMALL, width - 2 * TEXT_GAP) + TEXT_GAP
     figure = figure_below_title(width, 3.4 + above, "Heads that look much, and at one place", of)
     (axes,) = place_panels(figure, above=above)
     best = table["localises"]

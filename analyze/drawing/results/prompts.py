@@ -12,7 +12,7 @@ from analyze.drawing.heads import BAR, GREY, colour_bar, draw_diverging_map, map
 from analyze.drawing.page import LETTERS, SMALLER, across, panels_across, size_of
 from analyze.drawing.results.intervals import NAMES_WIDTH, draw_intervals, rows_figure
 from analyze.drawing.results.signed import sentence_figure
-from analyze.drawing.texts import INSET, fit, legend_height, lines_height, put_legend
+from analyze.drawing.texts import TEXT_GAP, fit, legend_height, lines_height, put_legend
 
 _INK = "#0072B2"  # of Okabe and Ito
 _COLUMNS = 3  # maps side by side
@@ -58,7 +58,7 @@ def shifts_figure(heads: pd.DataFrame, shape: tuple[int, int], flow: str, baseli
     natural = 2.0 + (width - 2.0) * (1 if len(wordings) == 1 else 0.62 * min(_COLUMNS, len(wordings)))
     columns = panels_across(min(_COLUMNS, len(wordings)), natural, _NARROWEST, 0.8 + BAR, 0.7)
     rows = -(-len(wordings) // columns)
-    above = legend_height(["not significant"], "", LETTERS * SMALLER, natural) + lines_height(1, LETTERS) + INSET
+    above = legend_height(["not significant"], "", LETTERS * SMALLER, natural) + lines_height(1, LETTERS) + TEXT_GAP
     figure = figure_below_title(across(natural), above + (height - 1.6) * rows + 0.95 * (rows - 1) + 0.6, title, of)
     panels = place_panels(figure, rows, columns, right=BAR, above=above, between=(0.7, 0.95))
     for axes, name in zip(panels, wordings, strict=False):

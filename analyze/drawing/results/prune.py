@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 
 from analyze.drawing.figures import figure_below_title, place_panels, short_tick_labels
 from analyze.drawing.page import SMALLER, across, panels_across, printed
-from analyze.drawing.texts import INSET, legend_height, letters_for, put_legend
+from analyze.drawing.texts import TEXT_GAP, legend_height, letters_for, put_legend
 from analyze.statistics.clusters import Array
 
 # Of Okabe and Ito, which colour-blind readers tell apart; marks and orders of dashes tell them apart in print
@@ -86,7 +86,7 @@ def curves_figure(
         labels.append("random sets: 95%, median")
     width = across(_WIDTH)
     letters = letters_for(width) * SMALLER
-    above = legend_height(labels, "", letters, width - 2 * INSET) + INSET
+    above = legend_height(labels, "", letters, width - 2 * TEXT_GAP) + TEXT_GAP
     columns = panels_across(len(measures), _WIDTH, _WIDTH - 1, 1, 0.9)
     rows = len(measures) // columns
     tall = above + 0.55 + (2.1 if columns == 1 else 2.6) * rows

@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 from analyze.drawing.figures import figure_below_title, new_figure, place_panels
 from analyze.drawing.heads import BAR, GREY, colour_bar, draw_diverging_map, map_size
 from analyze.drawing.page import LETTERS, SMALLER, printed, size_of
-from analyze.drawing.texts import INSET, legend_height, lines_height, put_legend, wrap
+from analyze.drawing.texts import TEXT_GAP, legend_height, lines_height, put_legend, wrap
 from analyze.statistics.clusters import Array
 
 _LINES = 6  # of a sentence
@@ -42,7 +42,7 @@ def signed_figure(
         return sentence_figure(none, title, of)
     size = map_size(*values.shape)
     figure = new_figure(size, title, of)
-    above = INSET if shown is None else legend_height([grey], "", LETTERS * SMALLER, size[0]) + INSET
+    above = TEXT_GAP if shown is None else legend_height([grey], "", LETTERS * SMALLER, size[0]) + TEXT_GAP
     (axes,) = place_panels(figure, right=BAR, above=above)
     furthest = max(least, float(np.abs(values if shown is None else values[shown]).max())) or 1e-6
     image = draw_diverging_map(axes, values, furthest=furthest, shown=shown)
@@ -55,8 +55,8 @@ def signed_figure(
 def sentence_figure(sentence: str, title: str, of: Sequence[str]) -> Figure:
     """A sentence in place of a map that would show nothing."""
     width, _ = map_size(1, 1)
-    lines = wrap(sentence, LETTERS, width - 4 * INSET, _LINES)
-    figure = figure_below_title(width, lines_height(len(lines), LETTERS) + 6 * INSET, title, of)
-    below = lines_height(len(lines), LETTERS) / 2 + 3 * INSET
+    lines = wrap(sentence, LETTERS, width - 4 * TEXT_GAP, _LINES)
+    figure = figure_below_title(width, lines_height(len(lines), LETTERS) + 6 * TEXT_GAP, title, of)
+    below = lines_height(len(lines), LETTERS) / 2 + 3 * TEXT_GAP
     figure.text(0.5, below / size_of(figure)[1], "\n".join(lines), size=printed(LETTERS), ha="center", va="center")
     return figure

@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 from analyze.drawing.figures import figure_below_title, place_panels
 from analyze.drawing.heads import TICKS
 from analyze.drawing.page import LETTERS, SMALLER, across, panels_across, printed
-from analyze.drawing.texts import INSET, fit, legend_height, put_legend
+from analyze.drawing.texts import TEXT_GAP, fit, legend_height, put_legend
 from analyze.pictures.labels import colour, label
 from schemas.columns import DEFAULT_FLOWS
 
@@ -67,7 +67,7 @@ def verification_figure(figures: pd.DataFrame, title: str, of: Sequence[str]) ->
     columns = panels_across(number, 11, 3.0, 1.15, 0.95)
     blocks = number // columns
     legend = [*(f"{label(flow)}, reference" for flow in DEFAULT_FLOWS)] * 2
-    over = legend_height(legend, "", LETTERS * SMALLER, across(11) - 2 * INSET) + INSET
+    over = legend_height(legend, "", LETTERS * SMALLER, across(11) - 2 * TEXT_GAP) + TEXT_GAP
     bottom = _NAMES + 0.3 if "category" in groups else 0.6
     gap = 0.15 if blocks == 1 else 0.75
     tall = over + 4.4 * blocks + gap * (2 * blocks - 1) + bottom

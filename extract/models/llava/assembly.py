@@ -26,7 +26,7 @@ TOWER, _PROJECTOR, NEWLINE = "model.vision_tower.vision_tower.", "model.mm_proje
 COMPUTED = ("rotary_emb.inv_freq", "embeddings.position_ids")  # buffers that old checkpoints hold
 
 
-def fill_in(
+def fill_weights(
     model: Any,
     language_class: type[PreTrainedModel],
     state: State,

@@ -31,7 +31,7 @@ from extract.images.towers import SquarePreprocessor, TilesPreprocessor, grid_of
 from extract.models.checkpoint import RELEASED, choose_dtype
 from extract.models.families import FAMILIES, LLAVA, Family, longest_prompt
 from extract.models.fingerprint import fingerprint
-from extract.models.llava.assembly import SentencePieceLlamaTokenizer, fill_in
+from extract.models.llava.assembly import SentencePieceLlamaTokenizer, fill_weights
 from extract.models.llava.tensors import check_base, read_state
 from extract.models.transformers_format import check_settings, count_image_tokens
 from extract.models.transformers_model import TransformersModel, observe
@@ -82,13 +82,15 @@ def load_released(
     Raises:
         HeadflowError: a part is missing, of an unknown kind, or does not fit the others.
     """
-    described = describe_parts(files, base, config, images)
+    described = describe_released(files, base, config, images)
     wanted = [(files, files.whole())] if base is None else [(base, base.whole()), (files, files.partial())]
     for source, names in wanted:
         source.fetch(names)
     state = read_state(files, base)
     chosen = choose_dtype(dtype, device, config.get("torch_dtype", config.get("dtype")))
-    tower = fill_in(described.model, described.language_class, state, config, files.name, dtype=chosen, device=device)
+    tower = fill_weights(
+        described.model, described.language_class, state, config, files.name, dtype=chosen, device=device
+    )
     return observe(
         described.model,
         described.family,
@@ -102,7 +104,7 @@ def load_released(
     )
 
 
-def describe_parts(
+def describe_released(
     files: Files, base: Files | None, config: dict[str, Any], images: ImageSettings
 ) -> ReleasedDescription:
     """Read all of a checkpoint but its weights; arguments and errors as of `load_released`."""

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from extract.images.fingerprint import AT_MOST, fingerprint_images
+from extract.images.fingerprint import MOST_FINGERPRINTS, fingerprint_images
 from extract.questions.question_set import read_questions
 from tests.support.shards import hub_rows, write_shards
 
@@ -69,11 +69,11 @@ def test_images_that_cannot_be_read_are_left_out(ask, tmp_path):
 
 def test_many_images_are_spread_evenly(ask):
     folder, call = ask
-    names = [f"{number:05d}.png" for number in range(3 * AT_MOST + 1000)]
+    names = [f"{number:05d}.png" for number in range(3 * MOST_FINGERPRINTS + 1000)]
     for name in names:
         (folder / name).write_bytes(name.encode())
     found = list(fingerprint_images(call(*reversed(names))))
-    assert len(found) == AT_MOST
+    assert len(found) == MOST_FINGERPRINTS
     assert found[0] == names[0]
     steps = {int(after[:5]) - int(before[:5]) for before, after in pairwise(found)}
     assert steps == {3, 4}
