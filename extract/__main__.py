@@ -9,7 +9,7 @@ import sys
 
 from schemas.commands.command_line import Command, run_program
 
-_COMMANDS = {
+STAGE_COMMANDS = {
     "extract": Command("run a model over questions; one row per (sample, layer, head)", "extract.command:extract"),
     "knock-out": Command(
         "run a run's model again with parts of it knocked out; one row per (sample, knock-out)",
@@ -25,8 +25,8 @@ _COMMANDS = {
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line and run; returns the exit code."""
     words = sys.argv[1:] if argv is None else argv
-    others = {name: command for name, command in _COMMANDS.items() if name != "extract"}
-    itself = _COMMANDS["extract"]
+    others = {name: command for name, command in STAGE_COMMANDS.items() if name != "extract"}
+    itself = STAGE_COMMANDS["extract"]
     return run_command(lambda: run_program("python -m extract", itself.help, others, words, itself))
 
 

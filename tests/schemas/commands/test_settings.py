@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import pytest
 
 from schemas.commands.command_line import Command, run_program
+from schemas.commands.headflow import main as headflow
 from schemas.commands.settings import Between, Checked, Flag, OneOf, Settings, in_utf8
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location, ObjectPath
@@ -190,6 +191,18 @@ def test_what_is_typed():
 def test_a_wrong_command_line_is_one_line(words, says):
     with pytest.raises(HeadflowError, match=says):
         run_program("headflow", "Doc.", COMMANDS, words)
+
+
+@pytest.mark.parametrize("words", [["--help"], ["extract", "--help"], ["plots", "--help"]])
+def test_headflow_has_the_commands_of_both_stages(words, capsys, monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setattr("schemas.commands.headflow.begin", lambda: None)  # the tests keep their Ctrl-C
+    monkeypatch.setattr("sys.argv", ["headflow", *words])
+    assert headflow() == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"Usage: {' '.join(['headflow', *words[:-1]])} ")
+    for line in ("  extract: run", "  knock-out: run", "  plots: draw") if len(words) == 1 else ("  --",):
+        assert line in text
 
 
 def test_help(capsys):
