@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -129,7 +129,7 @@ def _check_output(settings: LookSettings, out: Path) -> None:
 def _default_output(settings: LookSettings) -> Path:
     """A directory of its own for each image, and whatever decides what is seen in it."""
     record = settings.recorded()
-    asked = [str(settings.image.resolve()), settings.question, *(record[each.name] for each in settings_of(Deciding))]
+    asked = [str(settings.image.resolve()), settings.question, *(record[each.name] for each in fields(Deciding))]
     name = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:8]
     return Path("runs") / "looks" / f"{settings.image.stem}-{name}"
 

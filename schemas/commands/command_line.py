@@ -1,30 +1,27 @@
-"""Command lines made from settings, by cyclopts: a command is a class of settings and what is done with them.
+"""Command lines made from settings: a command is a class of settings and what is done with them.
 
 Lists are given by commas or by repeating the flag; a value with a comma in it stands in quotes, as in CSV. So no flag
 takes the next words, and RUN may stand anywhere.
 """
 
 import csv
+import difflib
 import inspect
 import shutil
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, dataclass
 from importlib import import_module
-from typing import Annotated, Any
-
-from cyclopts import App, Parameter
-from cyclopts.exceptions import CycloptsError
+from typing import Any
 
 from schemas.commands.settings import Setting, Settings, list_of, pair_of, settings_of
 from schemas.errors import HeadflowError
 from schemas.text import listed, printable, short
 
 _HELP = frozenset({"--help", "-h"})
-REPEATED = Parameter(negative=(), allow_repeating=True)  # the last value counts, of lists all
 _WIDTH = 100  # columns of the help where there is no terminal
-WRAPPED: dict[str, Any] = {"subsequent_indent": "      ", "break_long_words": False, "break_on_hyphens": False}
+_WRAPPED: dict[str, Any] = {"subsequent_indent": "      ", "break_long_words": False, "break_on_hyphens": False}
 
 
 @dataclass(frozen=True)
@@ -88,33 +85,16 @@ def run_program(
         others = {} if name else {each: of.help for each, of in commands.items()}
         print(_help(f"{program} {name}".rstrip(), command.help if command and name else help, known, others))
         return 0
-    app = App(name=program, help_flags=(), version_flags=(), default_parameter=REPEATED)
-    for each in commands:
-        if each != name:
-            app.command(lambda: None, name=each)
     if command is None or (default is command and words and not words[0].startswith("-")):
-        return _called(app, words[:1])  # which is no command
-
-    def call(*positional: Any, **named: Any) -> int:
-        values = {each.name: value for each, value in zip(known, positional, strict=False)} | named
-        with naming(known):
-            typed = {each.name: _as_typed(values[each.name], each) for each in known if each.name in values}
-            return command.run(name, function, settings(**typed))
-
-    call.__signature__ = inspect.Signature([_parameter(each) for each in known])  # type: ignore[attr-defined]
-    if name:
-        app.command(call, name=name)
-    else:
-        app.default(call)
-    return _called(app, [*words[: bool(name)], *_in_order(words[bool(name) :], known)])
+        raise _not_there("command", words[0], commands, f"give one of {', '.join(commands)}")
+    with naming(known):
+        return command.run(name, function, settings(**_typed(words[bool(name) :], known)))
 
 
-def _called(app: App, words: Sequence[str]) -> int:
-    try:
-        function, bound, _ = app.parse_args(words, print_error=False, exit_on_error=False)
-    except CycloptsError as error:
-        raise HeadflowError(printable(error)) from None
-    return function(*bound.args, **bound.kwargs) or 0
+def _not_there(what: str, word: str, known: Iterable[str], else_do: str) -> HeadflowError:
+    """What is said of a command or an option that is not there: the known one that it is most like, if there is one."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.7)
+    return HeadflowError(f"there is no {what} {printable(word)}; {f'did you mean {close[0]}?' if close else else_do}")
 
 
 @contextmanager
@@ -146,25 +126,6 @@ def _metavar(setting: Setting) -> str:
     return next((word for kind, word in kinds.items() if not setting.choices and kind in str(setting.hint)), "NAME")
 
 
-def _parameter(setting: Setting) -> inspect.Parameter:
-    """What cyclopts is told of a setting: words are read as text, and by the settings themselves."""
-    several, pair = list_of(setting.hint), pair_of(setting.hint)
-    annotation: Any = tuple[str, ...] if several else tuple[str, str] if pair else bool if setting.hint is bool else str
-    if setting.default is not MISSING:
-        annotation |= None  # what is not typed; where pydantic is loaded, cyclopts lets it check that too
-    about = Parameter(
-        name=[flag_of(setting)] if setting.keyword else [_metavar(setting)],
-        required=setting.default is MISSING,
-        allow_leading_hyphen=pair_of(setting.hint),
-    )
-    return inspect.Parameter(
-        setting.name,
-        inspect.Parameter.KEYWORD_ONLY if setting.keyword else inspect.Parameter.POSITIONAL_ONLY,
-        annotation=Annotated[annotation, about],
-        default=inspect.Parameter.empty if setting.default is MISSING else None,
-    )
-
-
 def _help(program: str, help: str, settings: Sequence[Setting], commands: Mapping[str, str]) -> str:
     """The help of a program or of one of its commands, as wide as the terminal."""
     asked = [_shown(each) for each in settings if not each.keyword]
@@ -178,7 +139,7 @@ def _help(program: str, help: str, settings: Sequence[Setting], commands: Mappin
         ("Options", {_shown(each): _meaning(each) for each in settings if each.keyword}),
     ):
         if entries:
-            lines = [textwrap.fill(f"  {name}: {text}", width, **WRAPPED) for name, text in entries.items()]
+            lines = [textwrap.fill(f"  {name}: {text}", width, **_WRAPPED) for name, text in entries.items()]
             found += [f"{title}:", *lines, ""]
     return "\n".join(found)
 
@@ -206,64 +167,78 @@ def _meaning(setting: Setting) -> str:
     return f"{setting.help} [{'; '.join(notes)}]" if notes else setting.help
 
 
-def _in_order(words: Sequence[str], settings: Sequence[Setting]) -> list[str]:
-    """The words with all flags first, so that the others may stand anywhere; a flag that needs no value has its own."""
-    by_flag = {flag_of(each): each for each in settings}
-    flags: list[str] = []
+def _typed(words: Sequence[str], settings: Sequence[Setting]) -> dict[str, Any]:
+    """The values that are typed, by the names of settings; the last one of a flag counts, of a list's flag all.
+
+    Raises:
+        HeadflowError: a word belongs to no setting, or a setting lacks its value.
+    """
+    by_flag = {flag_of(each): each for each in settings if each.keyword}
+    found: dict[str, Any] = {}
     others: list[str] = []
     rest = list(words)
     while rest:
         word = rest.pop(0)
-        setting = by_flag.get(word)
+        flag, equals, value = word.partition("=")
         if word == "--":
             others, rest = [*others, *rest], []
-        elif setting is not None and setting.flag.bare is not None:
-            own = bool(rest) and bool(set(setting.words) & set(rest[0].split(",")))
-            flags.append(f"{word}={rest.pop(0) if own else setting.flag.bare}")
-        elif setting is not None:
-            number = 0 if setting.hint is bool else 2 if pair_of(setting.hint) else 1
-            values, rest = rest[:number], rest[number:]
-            if len(values) < number or any(value.partition("=")[0] in by_flag for value in values):
-                what = "a value" if number == 1 else "two values, with a space between them"
-                raise HeadflowError(f"{word} needs {what}")
-            flags += [f"{word}={values[0]}"] if number == 1 else [word, *values]
+        elif not word.startswith("-"):
+            others.append(word)
+        elif flag not in by_flag:
+            raise _not_there("option", flag, by_flag, "--help shows all")
         else:
-            (flags if word.startswith("-") else others).append(word)
-    given = {flag.partition("=")[0] for flag in flags if flag.startswith("-")}
-    if given <= by_flag.keys():  # else one is not known, which is said first
-        _check_whole([by_flag[flag] for flag in given], others, settings)
-    return [*flags, "--", *others] if others else flags
+            setting = by_flag[flag]
+            values = _values(flag, setting, [value] if equals else None, rest, by_flag)
+            found[setting.name] = [*found.get(setting.name, ()), *values] if list_of(setting.hint) else values
+    several = {each.name for each in settings if list_of(each.hint) or pair_of(each.hint)}
+    given = {name: values if name in several else values[0] for name, values in found.items()}
+    return _placed(others, settings, given) | given
 
 
-def _check_whole(given: Sequence[Setting], others: Sequence[str], settings: Sequence[Setting]) -> None:
-    """Raise `HeadflowError` if a word belongs to no setting, or a setting without a default is not given.
+def _values(
+    flag: str, setting: Setting, own: list[Any] | None, rest: list[str], flags: Collection[str]
+) -> Sequence[Any]:
+    """The values of a flag: those of its `own` word, else taken from the words after it."""
+    number = 2 if pair_of(setting.hint) else 1
+    if setting.hint is bool:
+        if own:
+            raise HeadflowError(f"{flag} takes no value")
+        return [True]
+    if own is None and setting.flag.bare is not None and not (rest and {*setting.words} & {*rest[0].split(",")}):
+        own = [setting.flag.bare]
+    if own is None:
+        own, rest[:number] = rest[:number], []
+    if len(own) < number or any(value.partition("=")[0] in flags for value in own):
+        raise HeadflowError(f"{flag} needs {'a value' if number == 1 else 'two values, with a space between them'}")
+    values = [word for each in own for word in _divided(each, setting)] if list_of(setting.hint) else own
+    return [setting.flag.typed(each) for each in values] if setting.flag.typed else values
+
+
+def _placed(words: Sequence[str], settings: Sequence[Setting], given: Collection[str]) -> dict[str, Any]:
+    """The words beside the flags, by the names of their settings; a list leaves one for each setting after it.
 
     Args:
-        given: the settings whose flags are typed; `others`: the words beside them.
+        given: the names of settings whose flags are typed.
+
+    Raises:
+        HeadflowError: a word belongs to no setting, or a setting without a default is not given.
     """
+    rest, found = list(words), {}
     placed = [each for each in settings if not each.keyword]
-    left = [] if any(list_of(each.hint) for each in placed) else others[len(placed) :]
-    if left:
-        hints = [f"a list has commas: {flag_of(each)} A,B" for each in given if list_of(each.hint)]
-        hints += [f"{flag_of(each)}=VALUE takes one" for each in given if each.flag.bare is not None]
-        raise HeadflowError("; ".join([f"there is no place for {short(left[0])}", *hints]))
-    lacking = [each for each in placed[len(others) :] if each.default is MISSING]
-    lacking += [each for each in settings if each.keyword and each.default is MISSING and each not in given]
-    if lacking:
+    for place, setting in enumerate(placed):
+        number = max(1, len(rest) - len(placed[place + 1 :])) if list_of(setting.hint) else 1
+        values, rest[:number] = rest[:number], []
+        if values:
+            found[setting.name] = values if list_of(setting.hint) else values[0]
+    if rest:
+        typed = [each for each in settings if each.name in given]
+        hints = [f"a list has commas: {flag_of(each)} A,B" for each in typed if list_of(each.hint)]
+        hints += [f"{flag_of(each)}=VALUE takes one" for each in typed if each.flag.bare is not None]
+        raise HeadflowError("; ".join([f"there is no place for {short(rest[0])}", *hints]))
+    if lacking := [each for each in settings if each.default is MISSING and each.name not in {*found, *given}]:
         names = [_place_of(each) for each in lacking]
         raise HeadflowError(f"{listed(names, len(names))} {'is' if len(names) == 1 else 'are'} required")
-
-
-def _as_typed(value: Any, setting: Setting) -> Any:
-    """What was typed, as the settings read it: lists of flags divided at commas."""
-    if isinstance(value, bool):
-        return value
-    if setting.keyword and list_of(setting.hint):
-        value = [word for each in value for word in _divided(each, setting)]
-    typed = setting.flag.typed
-    if typed is None:
-        return value
-    return typed(value) if isinstance(value, str) else [typed(each) for each in value]
+    return found
 
 
 def _divided(text: str, setting: Setting) -> list[str]:

@@ -144,7 +144,7 @@ class Settings:
 
 
 def settings_of(cls: type[Settings]) -> tuple[Setting, ...]:
-    """The settings of a class, in their order: those without keyword first."""
+    """The settings of a class: those without keyword, required ones, and its own ones ahead of its bases'."""
     hints = get_type_hints(cls, include_extras=True)
     found = []
     for field in fields(cls):
@@ -164,7 +164,10 @@ def settings_of(cls: type[Settings]) -> tuple[Setting, ...]:
                 flag=next((note for note in notes if isinstance(note, Flag)), Flag()),
             )
         )
-    return tuple(sorted(found, key=lambda each: each.keyword))
+    order = [name for base in cls.__mro__ for name in vars(base).get("__annotations__", ())]
+    chosen = [each for each in found if each.keyword]
+    chosen.sort(key=lambda each: (each.default is not MISSING, order.index(each.name)))
+    return (*(each for each in found if not each.keyword), *chosen)
 
 
 def list_of(hint: Any) -> bool:

@@ -78,11 +78,11 @@ def test_a_first_token_that_is_no_answer_is_said_by_every_reader_of_answers(tmp_
         ("plots RUN --bins x", "x is not a number from"),
         ("plots RUN OTHER", "there is no place for 'OTHER'"),
         ("plots RUN --categories OCR count", "there is no place for 'count'; a list has commas: --categories A,B"),
-        ("summary --metr t2v RUN", "Unknown option: --metr. Did you mean --metrics?"),
+        ("summary --metr t2v RUN", "there is no option --metr; did you mean --metrics?"),
         ("plots RUN --column --two-columns", "pictures have one width; see --two-columns"),
         ("import-pt FILE", "RUN is required"),
         ("compare RUN", "compare takes two runs or more; give another RUN"),
-        ("frobnicate RUN", 'Unknown command "frobnicate"'),
+        ("frobnicate RUN", "there is no command frobnicate; give one of plots, summary, "),
         ("", "there is no command; give one of plots, summary, "),
     ],
 )

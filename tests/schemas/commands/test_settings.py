@@ -2,6 +2,7 @@
 types them.
 """
 
+import re
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -151,11 +152,6 @@ def test_run_stands_anywhere(words):
     assert typed(*words) == Drawing("runs/a", metrics=["a2v", "q2v"], range=(-1, 1), ray="local")
 
 
-def test_what_is_not_typed_where_pydantic_is_loaded():
-    pytest.importorskip("pydantic")
-    assert typed("runs/a") == Drawing("runs/a")
-
-
 def test_what_is_typed():
     assert typed("runs/a,b", "--metrics", '"a, b",c', "--title", "A_b", "--ray=auto") == Drawing(
         "runs/a,b", metrics=["a, b", "c"], title="A b", ray="auto"
@@ -179,12 +175,17 @@ def test_what_is_typed():
         (["draw", "runs/a", "--range", "1"], "--range needs two values, with a space between them"),
         (["draw", "--dpi", "--ray", "runs/a"], "--dpi needs a value"),
         (["draw", "runs/a", "--metrics", '"a'], "is no list"),
-        (["draw", "runs/a", "--batch-sise", "1"], "Did you mean --batch-size"),
-        (["draw", "--batch-sise", "1", "runs/a"], "Did you mean --batch-size"),
+        (["draw", "runs/a", "--batch-sise", "1"], "there is no option --batch-sise; did you mean --batch-size?"),
+        (["draw", "--batch-sise=1", "runs/a"], "there is no option --batch-sise; did you mean --batch-size?"),
+        (["draw", "runs/a", "--xyz"], "there is no option --xyz; --help shows all"),
+        (["draw", "runs/a", "--run", "b"], "there is no option --run; --help shows all"),
+        (["draw", "runs/a", "--resume=no"], "--resume takes no value"),
+        (["draw", "runs/a", "--range=0", "1"], "--range needs two values"),
         (["draw", "runs/a", "--dpi"], "--dpi needs a value"),
         (["draw", "runs/a", "--bins", ""], "'' is not a number from 0 to 1; see --bins"),
         (["draw", "runs/a", "--metrics", "a\nb"], "is no list: new-line character"),
-        (["drew", "runs/a"], 'Unknown command "drew"'),
+        (["drew", "runs/a"], "there is no command drew; did you mean draw"),
+        (["xyz"], "there is no command xyz; give one of draw, other"),
         ([], "there is no command; give one of draw, other"),
     ],
 )
@@ -193,16 +194,24 @@ def test_a_wrong_command_line_is_one_line(words, says):
         run_program("headflow", "Doc.", COMMANDS, words)
 
 
-@pytest.mark.parametrize("words", [["--help"], ["extract", "--help"], ["plots", "--help"]])
-def test_headflow_has_the_commands_of_both_stages(words, capsys, monkeypatch):
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        (["--help"], []),
+        (["extract", "--help"], ["--question-file", "--model-path", "--image-folder"]),  # required ones are first
+        (["plots", "--help"], ["--metrics", "--bins", "--range"]),  # then those of this command only
+    ],
+)
+def test_headflow_has_the_commands_of_both_stages(words, options, capsys, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr("schemas.commands.headflow.begin", lambda: None)  # the tests keep their Ctrl-C
     monkeypatch.setattr("sys.argv", ["headflow", *words])
     assert headflow() == 0
     text = capsys.readouterr().out
     assert text.startswith(f"Usage: {' '.join(['headflow', *words[:-1]])} ")
-    for line in ("  extract: run", "  knock-out: run", "  plots: draw") if len(words) == 1 else ("  --",):
+    for line in () if options else ("  extract: run", "  knock-out: run", "  plots: draw"):
         assert line in text
+    assert re.findall(r"^  (--[\w-]+)", text, re.MULTILINE)[:3] == options
 
 
 def test_help(capsys):
