@@ -7,10 +7,10 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
-from extract.prompts.prompt import SystemSpan
-from extract.prompts.templates import TEMPLATES
+from extract.prompts.prompt import SYSTEM_SPANS
+from extract.prompts.templates import BY_NAME, CHAT, TEMPLATES
 from extract.prompts.wordings import PRESETS
 from extract.questions.fields import MME_SUFFIX
 from extract.questions.hub import PROTOCOL
@@ -24,7 +24,7 @@ from schemas.workers.tasks import LOCAL
 OUTPUT_DIR = "mme_attention_observation"  # as users of the earlier tool know it
 TRANSFORMERS, PACKAGE = "transformers", "llava"  # the backends
 MAPS_OF_QUESTION = "question"  # whose attention maps are of, beside the last token's
-AUTO: Literal["auto"] = "auto"
+AUTO = "auto"
 MOST_WORKERS = 8  # processes that read images, unless more are asked for
 
 
@@ -63,18 +63,20 @@ class Model(Settings):
         OneOf((TRANSFORMERS, PACKAGE)),
     ] = TRANSFORMERS
     dtype: Annotated[
-        Literal["auto", "float16", "bfloat16", "float32"],
+        str,
         "auto: on CUDA the checkpoint's own if it is of half precision, else float16; float32 on the CPU",
-    ] = "auto"
+        OneOf((AUTO, "float16", "bfloat16", "float32")),
+    ] = AUTO
     conv_mode: Annotated[
         str | None,
         "conversation template (default vicuna_v1 for a LLaVA on Vicuna, LLaVA's own choice for a released one on "
-        "another model, else hf); hf: the checkpoint's own; auto: as LLaVA picks by the name; "
-        f"{', '.join(TEMPLATES)}",
+        "another model, else hf); hf: the checkpoint's own; auto: as LLaVA picks by the name",
+        OneOf((CHAT, BY_NAME, *TEMPLATES)),
     ] = None
     system_span: Annotated[
-        SystemSpan,
+        str,
         "which tokens are `system`: template: those of the system message; original: the span of the earlier tool",
+        OneOf(SYSTEM_SPANS),
     ] = "template"
     prompt_suffix: Annotated[
         str | None,
@@ -162,8 +164,9 @@ class Deciding(Model):
         bool, "also write `maps`: where in the image each head looks, on the patches that the model reads"
     ] = False
     maps_of: Annotated[
-        Literal["last", "question"] | None,
+        str | None,
         "whose attention the maps are: that of the last token, or the mean over question tokens (default last)",
+        OneOf(("last", MAPS_OF_QUESTION)),
     ] = None
     maps_heads: Annotated[
         tuple[str, ...],
@@ -186,7 +189,7 @@ class Machine(Settings):
     """Where a model is run, and by how many processes."""
 
     device: Annotated[str, "auto: CUDA if there is one, else the CPU"] = AUTO
-    num_workers: Annotated[int | Literal["auto"], "processes that read images; 0: none", Between(0, ROWS)] = AUTO
+    num_workers: Annotated[int | str, "processes that read images; 0: none", Between(0, ROWS), OneOf((AUTO,))] = AUTO
 
     @property
     def readers(self) -> int:
@@ -202,9 +205,10 @@ class Batches(Machine):
     """How many images go through the model at once."""
 
     batch_size: Annotated[
-        int | Literal["auto"],
+        int | str,
         "images that go through the model at once; auto: as many as fit",
         Between(1, ROWS),
+        OneOf((AUTO,)),
     ] = AUTO
 
 

@@ -3,7 +3,7 @@
 import shutil
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 def printable(value: object) -> str:
@@ -34,6 +34,16 @@ def short(value: object) -> str:
     """How a value is written in Python, cut if it is long."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def shown(value: object) -> str:
+    """A value for an error: a word as it was written, cut if it is long, everything else as Python writes it."""
+    return value[:80] if isinstance(value, str) and value else short(value)
+
+
+def not_one_of(value: object, words: Iterable[str]) -> str:
+    """What is said of a value that is none of the words which are taken."""
+    return f"{shown(value)} is not one of {', '.join(words)}"
 
 
 def storable(text: str) -> str:

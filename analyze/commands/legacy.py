@@ -9,12 +9,12 @@ from analyze.commands.settings import (
     PromptSettings,
     RunSettings,
     ScopeSettings,
-    TextScopeName,
 )
 from analyze.opening import check_folder, opened, output_folder
 from analyze.results import Result
-from schemas.commands.settings import Flag, Settings
+from schemas.commands.settings import Flag, OneOf, Settings
 from schemas.files.locations import Location
+from schemas.manifest import TEXT_SCOPES
 from schemas.text import counted
 
 RECORDS = "mme_attention_head_records.pt"
@@ -26,8 +26,9 @@ class ExportSettings(FolderSettings, ScopeSettings, PromptSettings, RunSettings)
 
     _: KW_ONLY
     text_scope: Annotated[
-        TextScopeName | None,
+        str | None,
         "what t2v and v2t count as text (default: no-system, as in the earlier tool, or what an imported run has)",
+        OneOf(TEXT_SCOPES),
     ] = None
 
 
@@ -39,8 +40,9 @@ class ImportSettings(Settings):
     output_dir: Annotated[Location, "directory of the run to write", Flag(metavar="RUN")]
     _: KW_ONLY
     text_scope: Annotated[
-        TextScopeName | None,
+        str | None,
         "what the records count as text (default: what they say, else no-system, as the earlier tool did)",
+        OneOf(TEXT_SCOPES),
     ] = None
     overwrite: Annotated[bool, "replace the run in RUN"] = False
 

@@ -1,7 +1,7 @@
 """`report`: a run, and its comparison with another one, as one page for a browser."""
 
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from analyze.commands.settings import (
     FolderSettings,
@@ -11,7 +11,7 @@ from analyze.commands.settings import (
     ScopeSettings,
     SeedSettings,
 )
-from schemas.commands.settings import Between, Flag
+from schemas.commands.settings import Between, Flag, OneOf
 from schemas.files.locations import Location
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class ReportSettings(SeedSettings, RelatedSettings, FolderSettings, ScopeSetting
 
     other: Annotated[Location | None, "a run to compare it with", Flag(metavar="RUN_B")] = None
     _: KW_ONLY
-    lang: Annotated[Literal["en", "zh"], "of the page's texts"] = "en"
+    lang: Annotated[str, "of the page's texts", OneOf(("en", "zh"))] = "en"
     images: Annotated[int, "thumbnails that the page holds, at most", Between(0, MOST_IMAGES)] = 24
 
 

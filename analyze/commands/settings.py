@@ -4,21 +4,19 @@ import re
 from contextlib import AbstractContextManager
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from schemas.columns import DEFAULT_FLOWS, FLOW_NAMES
 from schemas.commands.settings import Between, Checked, Flag, OneOf, Settings
 from schemas.commands.shared import Page
 from schemas.files.locations import Location
+from schemas.manifest import TEXT_SCOPES
 from schemas.text import short
 from schemas.workers.opening import open_workers
 from schemas.workers.tasks import LOCAL, Workers
 
 if TYPE_CHECKING:
     from analyze.drawing.figures import FigureFiles
-
-TextScopeName = Literal["all", "no-system"]  # `schemas.manifest.TEXT_SCOPES`
-
 
 Flows = Annotated[tuple[str, ...], "mass columns", OneOf(FLOW_NAMES), Flag(metavar="FLOW")]
 
@@ -65,7 +63,7 @@ class ScopeSettings(Settings):
 
     _: KW_ONLY
     text_scope: Annotated[
-        TextScopeName | None, "what t2v and v2t count as text (default: all, or what an imported run has)"
+        str | None, "what t2v and v2t count as text (default: all, or what an imported run has)", OneOf(TEXT_SCOPES)
     ] = None
 
 
@@ -91,7 +89,7 @@ class PictureSettings(Page, FolderSettings):
 
     _: KW_ONLY
     dpi: Annotated[int, "dots per inch", Between(10, 1200)] = 300  # at fewer, letters vanish
-    format: Annotated[Literal["png", "pdf", "svg"], "of the pictures"] = "png"
+    format: Annotated[str, "of the pictures", OneOf(("png", "pdf", "svg"))] = "png"
 
     def open_files(self) -> AbstractContextManager["FigureFiles"]:
         """Where all pictures of a command are made and written."""

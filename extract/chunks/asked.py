@@ -15,7 +15,6 @@ from extract.backends import (
     load_format,
     packages,
 )
-from extract.prompts.templates import CHAT, find_template
 from extract.prompts.wordings import Wording
 from extract.prompts.wordings import manifest_fields as wording_fields
 from extract.provenance import git_commit
@@ -33,9 +32,7 @@ from schemas.text import printable
 
 
 def find_questions(settings: Extract) -> QuestionSet:
-    """The whole question file; raises `HeadflowError` if it or a name of a template is wrong."""
-    if settings.conv_mode not in (None, CHAT):
-        find_template(settings.conv_mode, settings.model_path)
+    """The whole question file; raises `HeadflowError` if it is wrong."""
     with packages(settings.backend):
         return read_questions(settings.question_file, settings.image_folder)
 

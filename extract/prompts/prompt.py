@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import Any, Literal
+from typing import Any
 
 from extract.prompts.chat_template import ChatTemplate
 from extract.prompts.templates import IMAGE_PLACEHOLDER, PromptText, Template
@@ -17,7 +17,7 @@ from schemas.errors import HeadflowError
 from schemas.roles import BOS, IMAGE, QUESTION, ROLES, SYSTEM, USER
 from schemas.text import short
 
-SystemSpan = Literal["template", "original"]
+SYSTEM_SPANS = ("template", "original")
 NUMBERED_IMAGE = re.compile(r"<image[ _]?\d>")  # as MMMU names its images
 DEFAULT_WORDING = Wording.of_suffix(MME_SUFFIX)
 
@@ -63,7 +63,7 @@ class PromptBuilder:
     image_token_id: int | None = None
     placeholders: Sequence[str] = (IMAGE_PLACEHOLDER,)
     wording: Wording = DEFAULT_WORDING
-    system_span: SystemSpan = "template"
+    system_span: str = "template"
 
     def build(self, question: str, image_ids: Sequence[int]) -> Prompt:
         """The prompt of a question about an image.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from extract.prompts.chat_template import ChatTemplate
-from extract.prompts.prompt import DEFAULT_WORDING, ChatPromptBuilder, PromptBuilder, Prompts, SystemSpan
+from extract.prompts.prompt import DEFAULT_WORDING, ChatPromptBuilder, PromptBuilder, Prompts
 from extract.prompts.templates import CHAT, IMAGE_PLACEHOLDER, VICUNA, Template, find_template
 from extract.prompts.wordings import Wording
 from schemas.errors import HeadflowError
@@ -84,7 +84,7 @@ class PromptFormat:
         template: Template | ChatTemplate,
         *,
         wording: Wording = DEFAULT_WORDING,
-        system_span: SystemSpan = "template",
+        system_span: str = "template",
     ) -> PromptBuilder:
         """What builds prompts by a template, with the system message of the wording if it has one.
 

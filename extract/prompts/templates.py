@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from schemas.errors import HeadflowError
+from schemas.text import not_one_of
 
 IMAGE_PLACEHOLDER = "<image>"
 # Names of templates: chosen by the model's name, the checkpoint's own (`extract.prompts.chat_template`), and Vicuna's
@@ -192,8 +193,7 @@ def find_template(name: str, model_path: str = "") -> Template:
         model_name = get_model_name(model_path).lower()
         name = next(template for part, template in _CHOICE if part in model_name)
     if name not in TEMPLATES:
-        known = ", ".join([BY_NAME, *TEMPLATES, CHAT])
-        raise HeadflowError(f"there is no conversation template {name}; choose one of {known}", setting="conv_mode")
+        raise HeadflowError(not_one_of(name, [CHAT, BY_NAME, *TEMPLATES]), setting="conv_mode")
     return TEMPLATES[name]
 
 

@@ -16,11 +16,11 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Self, Union, get_args, get_origin, get_type_hints
 
 from schemas.errors import HeadflowError
 from schemas.files.locations import URI, Location, ObjectPath, location
-from schemas.text import short, storable
+from schemas.text import not_one_of, shown, storable
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Between:
 
 @dataclass(frozen=True)
 class OneOf:
-    """The words that text may be, or each text of a list."""
+    """The words that a setting takes, or each value of a list; a setting of numbers takes them beside numbers."""
 
     words: tuple[str, ...]
 
@@ -78,16 +78,12 @@ class Setting:
     @property
     def choices(self) -> tuple[str, ...]:
         """The words that it takes, if it takes no other value."""
-        kinds = [each for each in _members(self.hint) if each is not type(None)]
-        return self.words or (get_args(kinds[0]) if len(kinds) == 1 and get_origin(kinds[0]) is Literal else ())
+        return () if {int, float} & {*_members(self.hint)} else self.words
 
     def read(self, value: Any) -> Any:
         """The value in the setting's own type; raises `HeadflowError` if it cannot be."""
         try:
-            found = _read(value, self.hint, self.between)
-            for each in found if isinstance(found, tuple) else (found,):
-                if self.words and each is not None and each not in self.words:
-                    raise ValueError(f"{_shown(each)} is not one of {', '.join(self.words)}")
+            found = _read(value, self.hint, self.between, self.words)
             for check in self.checks if found is not None else ():
                 found = check.read(found)
         except ValueError as error:
@@ -184,39 +180,35 @@ def _members(hint: Any) -> tuple[Any, ...]:
     return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
 
 
-def _read(value: Any, hint: Any, between: Between | None) -> Any:
+def _read(value: Any, hint: Any, between: Between | None, words: Sequence[str]) -> Any:
     """A value in the type that a hint names; raises `ValueError` if it cannot be."""
     members = _members(hint)
     if value is None and type(None) in members:
         return None
     if ObjectPath in members:
         return _place(value)
-    words = [word for each in members if get_origin(each) is Literal for word in get_args(each)]
-    if value in words:
-        return value
-    kinds = [each for each in members if each is not type(None) and get_origin(each) is not Literal]
-    if not kinds:
-        raise ValueError(f"{_shown(value)} is not one of {', '.join(words)}")
-    (kind,) = kinds
+    kind = next(each for each in members if each is not type(None))
     if get_origin(kind) is tuple:
-        return _several(value, get_args(kind), between)
+        return _several(value, get_args(kind), between, words)
     if kind in (int, float):
-        return _number(value, kind, between, words)
+        return value if value in words else _number(value, kind, between, words)
     if kind is Path:
         return path_here(value)
     if not isinstance(value, kind):
-        raise ValueError(f"{_shown(value)} is not {'text' if kind is str else 'True or False'}")
+        raise ValueError(f"{shown(value)} is not {'text' if kind is str else 'True or False'}")
+    if words and value not in words:
+        raise ValueError(not_one_of(value, words))
     return value
 
 
-def _several(value: Any, kinds: tuple[Any, ...], between: Between | None) -> tuple[Any, ...]:
+def _several(value: Any, kinds: tuple[Any, ...], between: Between | None, words: Sequence[str]) -> tuple[Any, ...]:
     if isinstance(value, str) or not isinstance(value, Sequence):
-        raise ValueError(f"{_shown(value)} is one value, where a list is needed")
+        raise ValueError(f"{shown(value)} is one value, where a list is needed")
     if kinds[1:] == (...,):
-        return tuple(_read(each, kinds[0], between) for each in value)
+        return tuple(_read(each, kinds[0], between, words) for each in value)
     if len(value) != len(kinds):
-        raise ValueError(f"{_shown(value)} has {len(value)} values, not {len(kinds)}")
-    return tuple(_read(each, kind, between) for each, kind in zip(value, kinds, strict=True))
+        raise ValueError(f"{shown(value)} has {len(value)} values, not {len(kinds)}")
+    return tuple(_read(each, kind, between, words) for each, kind in zip(value, kinds, strict=True))
 
 
 def _number(value: Any, kind: type, between: Between | None, words: Sequence[str]) -> Any:
@@ -228,7 +220,7 @@ def _number(value: Any, kind: type, between: Between | None, words: Sequence[str
     if number is None or not limits.least <= number <= limits.most:
         wrong = f"{f'neither {words[0]} nor' if words else 'not'} a{' whole' if kind is int else ''} number"
         form = "d" if kind is int else "g"
-        raise ValueError(f"{_shown(value)} is {wrong} from {limits.least:{form}} to {limits.most:{form}}")
+        raise ValueError(f"{shown(value)} is {wrong} from {limits.least:{form}} to {limits.most:{form}}")
     return number
 
 
@@ -269,17 +261,12 @@ def _place(value: Any) -> Location:
 
 def _given(value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"{_shown(value)} is not a path")
+        raise ValueError(f"{shown(value)} is not a path")
     if not value:
         raise ValueError("the path is empty")
     if "\0" in value:
         raise ValueError("a path has no zero byte")
     return value
-
-
-def _shown(value: Any) -> str:
-    """A value for an error: a word as it was written, everything else as Python writes it."""
-    return value[:80] if isinstance(value, str) and value else short(value)
 
 
 def _plain(value: Any) -> Any:

@@ -190,7 +190,7 @@ def test_a_picture_in_parquet_is_read_once(tmp_path, extract, wordings, question
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"conv_mode": "nope"}, "the wording odd: there is no conversation template nope"),
+        ({"conv_mode": "nope"}, "the wording odd: nope is not one of hf, auto, vicuna_v1"),
         ({"conv_mode": "hf"}, "the wording odd: "),
         ({"template": "{question}<image>"}, "the wording odd must not contain <image>: the image is put first"),
         ({"system": "<image>"}, "the wording odd must not contain <image>"),

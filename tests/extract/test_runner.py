@@ -424,7 +424,7 @@ def test_a_second_interrupt_leaves_at_once(ask, monkeypatch, capsys):
     [
         ({"question_file": "nowhere.json"}, "question file nowhere.json does not exist"),
         ({"image_folder": "nowhere"}, "nowhere is not a directory; see --image-folder"),
-        ({"conv_mode": "v9"}, "there is no conversation template v9; choose one of auto, vicuna_v1"),
+        ({"conv_mode": "v9"}, "v9 is not one of hf, auto, vicuna_v1"),
         (
             {"prompt_suffix": "<image>"},
             "the prompt's suffix must not contain <image>: the image is put first; see --prompt-suffix",

@@ -40,7 +40,7 @@ from extract.models.checkpoint import PACKAGE_FORMAT, Checkpoint, choose_dtype, 
 from extract.models.fingerprint import fingerprint
 from extract.models.weights.files import Files, find_cached, list_files
 from extract.prompts.chat_template import ChatTemplate
-from extract.prompts.prompt import DEFAULT_WORDING, PromptBuilder, SystemSpan
+from extract.prompts.prompt import DEFAULT_WORDING, PromptBuilder
 from extract.prompts.prompt_format import PromptFormat
 from extract.prompts.templates import PromptText, Template, choose_default
 from extract.prompts.wordings import Wording
@@ -81,7 +81,7 @@ class PackagePromptFormat(PromptFormat):
         template: Template | ChatTemplate,
         *,
         wording: Wording = DEFAULT_WORDING,
-        system_span: SystemSpan = "template",
+        system_span: str = "template",
     ) -> PackagePromptBuilder:
         """See `PromptFormat.prompt_builder`."""
         ours = super().prompt_builder(template, wording=wording, system_span=system_span)

@@ -118,6 +118,7 @@ def test_it_shows_itself(model, questions):
         ({"prompts": ["mme", "llava"]}, "one question is asked in one wording"),
         ({"images": "blank"}, "images are read as they are"),
         ({"dtype": "float8"}, "float8 is not one of auto"),
+        ({"conv_mode": "v9"}, "conv_mode: v9 is not one of hf, auto, vicuna_v1"),
         ({"device": "toaster"}, "the device toaster cannot be used"),
     ],
 )

@@ -5,7 +5,7 @@ types them.
 import re
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import pytest
 
@@ -33,8 +33,8 @@ class Drawing(Settings):
     bins: Annotated[tuple[float, ...], "edges", Between(0, 1)] = (0.05,)
     range: Annotated[tuple[float, float] | None, "of the bins"] = None
     dpi: Annotated[int, "dots per inch", Between(10, 1200)] = 300
-    batch_size: Annotated[int | Literal["auto"], "images at once", Between(1, 64)] = "auto"
-    format: Annotated[Literal["png", "pdf"], "of the pictures"] = "png"
+    batch_size: Annotated[int | str, "images at once", Between(1, 64), OneOf(("auto",))] = "auto"
+    format: Annotated[str, "of the pictures", OneOf(("png", "pdf"))] = "png"
     title: Annotated[
         str, "of the picture", Checked(capital), Checked(in_utf8), Flag(typed=lambda text: text.replace("_", " "))
     ] = "None"
