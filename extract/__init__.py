@@ -4,7 +4,7 @@ settings, command    what can be asked; a run written, or prompts printed
 questions/ images/   question files -> samples; image files -> tensors
 prompts/             text -> token ids and roles
 attention/ models/   attention, observed -> masses; checkpoints -> observed models
-tables/              what a forward pass makes: masses, contributions, layers, maps
+generation/ tables/  tokens that a model writes; what a pass makes: masses, contributions, layers, maps
 look/                one image and one question
 growing/ knockouts/  parts of a model knocked out, side by side; as a job on a run
 chunks/              what is asked of a run, and its chunks, run here or on a cluster

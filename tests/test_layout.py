@@ -18,7 +18,18 @@ FORBIDDEN = {
     "analyze": {"extract", "data", "transformers"},
 }
 # The packages of `extract`, and its settings, in the order of imports; the other modules, the run, come last
-LAYERS = ("questions", "images", "prompts", "settings", "attention", "models", "tables", "passes", "growing")
+LAYERS = (
+    "questions",
+    "images",
+    "prompts",
+    "settings",
+    "attention",
+    "models",
+    "generation",
+    "tables",
+    "passes",
+    "growing",
+)
 COMMAND_LINE = {
     "schemas.cli", "schemas.__main__", "schemas.commands.command_line", "extract.__main__", "extract.command",
     "extract.knockouts.command", "extract.look.command", "analyze.__main__", "analyze.opening", "analyze.commands",

@@ -1,4 +1,4 @@
-"""What else is read of each layer's attention as it runs, beside the masses."""
+"""What computes and reads the attention of each layer as it runs, beside what observes a prefill."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
@@ -37,6 +37,27 @@ class AttentionReader(Protocol):
 
     def read(self, layer: LayerInput) -> None:
         """Read one layer."""
+
+
+class OwnView:
+    """An observation that finds out itself which keys a query sees, without the model's mask."""
+
+    def attend(
+        self, query: Tensor, key: Tensor, value: Tensor, scale: float, *, softcap: float | None, window: int | None
+    ) -> Tensor:
+        """Attention of one layer.
+
+        Args:
+            query: [images, heads, rows, head_dim].
+            key: [images, kv_heads, rows, head_dim]; `value` too.
+            scale: factor of the scores.
+            softcap: see `extract.attention.masses.softmax_attention`.
+            window: how many tokens a query of this layer sees at most, itself included; None: any number.
+
+        Returns:
+            Output like `query`.
+        """
+        raise NotImplementedError
 
 
 # What a forward pass returns, see `extract.models.checkpoint.Checkpoint.forward`: logits, masses, final hidden states

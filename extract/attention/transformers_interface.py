@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-from extract.attention.readers import AttentionReader, LayerInput
+from extract.attention.readers import AttentionReader, LayerInput, OwnView
 from schemas.errors import HeadflowError
 
 NAME, MASKED_NAME = "headflow", "headflow_masked"
@@ -40,8 +40,8 @@ def observing(observation: Any, *, layers: Sequence[int], readers: Sequence[Atte
     """Let the attention functions below pass each layer to `observation`, and to other readers.
 
     Args:
-        observation: computes attention by its `attend`: see `extract.attention.causal.Observation`, and for models with
-            a mask of their own `extract.attention.masked.MaskedObservation`.
+        observation: computes attention by its `attend`: see `extract.attention.causal.Observation`, for models with a
+            mask of their own `extract.attention.masked.MaskedObservation`; or an `OwnView`.
         layers: those that run in this context.
 
     Raises:
@@ -81,7 +81,7 @@ def observed_causal_attention(
     """
     unsupported = ["softcap"] if softcap is not None else ["a mask"] if attention_mask is not None else []
     _check_options(unsupported, options)
-    return _attend(module, query, key, value, scaling), None
+    return _attend(module, query, key, value, scaling, **_view(options, softcap, {})), None
 
 
 def observed_masked_attention(
@@ -102,7 +102,15 @@ def observed_masked_attention(
     """
     has_mask = attention_mask is not None and attention_mask.dtype == torch.bool
     _check_options([] if has_mask else ["no mask of its own"], options)
-    return _attend(module, query, key, value, scaling, mask=attention_mask, softcap=softcap), None
+    of_model = {"mask": attention_mask, "softcap": softcap}
+    return _attend(module, query, key, value, scaling, **_view(options, softcap, of_model)), None
+
+
+def _view(options: dict[str, Any], softcap: float | None, of_model: dict[str, Any]) -> dict[str, Any]:
+    """What says which keys are seen: `of_model`, or what an `OwnView` takes in its place."""
+    if isinstance(_UNDERWAY.get().observation, OwnView):
+        return {"softcap": softcap, "window": options.get("sliding_window")}
+    return of_model
 
 
 def _check_options(unsupported: list[str], options: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from extract.attention.kernels import Kernel
 from extract.attention.masked import DESCRIPTION as MASKED
 from extract.attention.packing import Batch
-from extract.attention.readers import AttentionReader
+from extract.attention.readers import AttentionReader, OwnView
 from extract.images.preprocessing import Preprocessor
 from extract.models.transfer import Uploader
 from extract.prompts.prompt_format import PromptFormat
@@ -143,6 +143,23 @@ class Checkpoint(ABC):
             float32 [questions, layers, heads, columns], and the final hidden state that the head turned into these
             logits [questions, width] in the model's dtype, all on the model's device.
         """
+
+    def check_decoding(self) -> None:
+        """Raise `HeadflowError` if the tokens that the model writes cannot be observed."""
+        raise HeadflowError(f"the tokens that a {self.architecture} of this backend writes cannot be observed")
+
+    def forward_new(self, observation: OwnView, input_ids: Tensor, position_ids: Tensor) -> Tensor:
+        """One pass over tokens that follow a prefill, observed.
+
+        Args:
+            observation: has the keys and values of the prefill.
+            input_ids: int64 [images, columns].
+            position_ids: int64 [..., images, columns], in the form in which the decoder got those of the prefill.
+
+        Returns:
+            Logits of the token after each of them [images, columns, vocabulary] in the model's dtype.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def last_hidden_states(

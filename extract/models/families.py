@@ -87,3 +87,12 @@ def has_window(text: Any) -> bool:
         return False
     widths = [getattr(text, name, None) for name in ("sliding_window", "attention_chunk_size")]
     return any(width is not None and width < longest_prompt(text) for width in widths)
+
+
+def other_layers(text: Any) -> list[str]:
+    """The kinds of layers of a language model that are neither plain attention nor attention under a window."""
+    kinds = set(getattr(text, "layer_types", None) or ())
+    chunks = getattr(text, "attention_chunk_size", None)
+    if not kinds and chunks is not None and chunks < longest_prompt(text):
+        kinds = {"chunked_attention"}
+    return sorted(kinds - {"full_attention", "sliding_attention"})

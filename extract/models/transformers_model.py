@@ -13,14 +13,15 @@ from extract.attention.causal import HELD_ON_CUDA, Observation
 from extract.attention.kernels import Kernel, choose_kernel
 from extract.attention.masked import MaskedObservation
 from extract.attention.packing import Batch
-from extract.attention.readers import AttentionReader
+from extract.attention.readers import AttentionReader, OwnView
 from extract.attention.transformers_interface import observe_language_model, observing, without_observing
 from extract.images.preprocessing import Preprocessor
 from extract.models.checkpoint import Checkpoint
-from extract.models.families import Family, has_window
+from extract.models.families import Family, has_window, other_layers
 from extract.prompts.prompt_format import PromptFormat
 from schemas.errors import HeadflowError
 from schemas.roles import PADDING
+from schemas.text import listed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,23 @@ class TransformersModel(Checkpoint):
             masses = observation.masses()
         (hidden,) = applied
         return logits[:, 0], masses, hidden
+
+    def check_decoding(self) -> None:
+        """See `Checkpoint.check_decoding`."""
+        unknown = other_layers(self.model.config.get_text_config())
+        if unknown:
+            raise HeadflowError(
+                f"this {self.prompt_format.family} has layers of {listed(unknown)}, whose view of earlier tokens is "
+                "not known: the tokens that it writes cannot be observed",
+                setting="generate",
+            )
+
+    def forward_new(self, observation: OwnView, input_ids: Tensor, position_ids: Tensor) -> Tensor:
+        """See `Checkpoint.forward_new`."""
+        named = {name: torch.zeros_like(input_ids) for name in self.preprocessor.token_types}
+        with torch.inference_mode(), observing(observation, layers=range(self.layers)):
+            logits: Tensor = self.model(input_ids=input_ids, position_ids=position_ids, use_cache=False, **named).logits
+        return logits
 
     def last_hidden_states(
         self,

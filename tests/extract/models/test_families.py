@@ -4,27 +4,23 @@ hidden state times the head's rows. For a family that is taken for an unknown on
 
 import json
 import shutil
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer
 
 from extract.__main__ import main
 from extract.attention.packing import pack
-from extract.images.processors import ProcessorPreprocessor, find_token_types, load_processor
+from extract.images.processors import ProcessorPreprocessor, find_token_types
 from extract.models.answers import AnswerReader
 from extract.models.families import FAMILIES
-from extract.models.loading import load_model
 from extract.models.self_check import check_observation
 from extract.models.transfer import Uploader
 from extract.passes.batching import ImageQuestions, Question
 from extract.passes.forward import Observed, Passes
 from extract.prompts.prompt import Prompts
-from extract.questions.fields import MME_SUFFIX
 from extract.questions.samples import Sample, Unusable
 from extract.tables.maps import MapMaker
 from schemas.columns import FLOW_NAMES, OF_LAST, PARTITIONS
@@ -32,72 +28,8 @@ from schemas.errors import HeadflowError
 from schemas.roles import IMAGE
 from schemas.store.run import open_run
 from schemas.validation.run import validate
-from tests.support.eager_reference import reduce
 from tests.support.tiny_families import OTHERS, RECIPES, make_family, make_or_skip
-
-CPU = torch.device("cpu")
-SHORT = ("bos", "sys", "user", "v", "q")
-QUESTIONS = ("Is there a red car?", "Yes or No: is this a picture of a word?")
-
-
-def picture(width: int, height: int) -> Image.Image:
-    pixels = np.random.default_rng(width).integers(0, 255, (height, width, 3), dtype=np.uint8)
-    return Image.fromarray(pixels)
-
-
-PICTURES = (picture(40, 70), picture(90, 33))
-
-
-class FamilyWitness:
-    """A family's model in eager attention and float64, fed by its own processor."""
-
-    def __init__(self, path, name):
-        self.path, self.recipe = path, (RECIPES | OTHERS)[name]
-        self.config = AutoConfig.from_pretrained(path)
-        self.processor = load_processor(str(path), self.config, AutoTokenizer.from_pretrained(path))
-        self.processor.video_processor = SimpleNamespace(num_frames=1, fps=1)
-        self.tokenizer = self.processor.tokenizer
-        self.loaded = {}
-
-    def read(self, image, question):
-        """What the processor makes of a question about an image."""
-        text = question + MME_SUFFIX
-        if self.recipe.template is None:
-            return self.processor(images=image, text="<image>" + text, return_tensors="pt")
-        content = [{"type": "image", "image": image}, {"type": "text", "text": text}]
-        return self.processor.apply_chat_template(
-            [{"role": "user", "content": content}], tokenize=True, return_dict=True, add_generation_prompt=True,
-            return_tensors="pt",
-        )  # fmt: skip
-
-    def roles(self, ids):
-        first = ids.index(self.config.image_token_id)
-        roles = []
-        for position, token in enumerate(ids):
-            read = self.tokenizer.decode(ids[: position + 1])
-            before = "bos" if position == 0 else "sys" if self.recipe.system.startswith(read) else "user"
-            roles.append("v" if token == self.config.image_token_id else "q" if position > first else before)
-        return roles
-
-    def model(self, dtype, attention):
-        if (dtype, attention) not in self.loaded:
-            # float64 has no other
-            experts = {"experts_implementation": "eager"} if "moe" in self.config.model_type else {}
-            self.loaded[dtype, attention] = AutoModelForImageTextToText.from_pretrained(
-                self.path, dtype=dtype, attn_implementation=attention, **experts
-            ).eval()
-        return self.loaded[dtype, attention]
-
-    def run(self, read, *, dtype, attention, **options):
-        known = {name: value for name, value in read.items() if name != "labels"}
-        inputs = {name: value.to(dtype) if value.is_floating_point() else value for name, value in known.items()}
-        with torch.no_grad():
-            return self.model(dtype, attention)(**inputs, use_cache=False, **options)
-
-    def flows(self, read):
-        """Each flow column as float64 [layers, heads]."""
-        output = self.run(read, dtype=torch.float64, attention="eager", output_attentions=True)
-        return reduce(torch.stack(output.attentions)[:, 0].double().numpy(), self.roles(read["input_ids"][0].tolist()))
+from tests.support.witness import CPU, PICTURES, QUESTIONS, SHORT, FamilyWitness, hf, picture
 
 
 @pytest.fixture(scope="module", params=RECIPES)
@@ -105,11 +37,6 @@ def family(request, tmp_path_factory):
     """A family's name, its reference, its model and what writes its prompts."""
     path = make_or_skip(tmp_path_factory.mktemp(request.param), request.param)
     return request.param, FamilyWitness(path, request.param), *hf(path)
-
-
-def hf(path):
-    model = load_model(str(path), device=CPU, dtype="float32")
-    return model, model.prompt_format.prompt_builder(model.prompt_format.find_template("hf", str(path)))
 
 
 def observe(model, asked):
