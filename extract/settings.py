@@ -14,7 +14,7 @@ from extract.prompts.templates import BY_NAME, CHAT, TEMPLATES
 from extract.prompts.wordings import PRESETS
 from extract.questions.fields import MME_SUFFIX
 from extract.questions.hub import PROTOCOL
-from schemas.commands.settings import Between, Checked, Flag, OneOf, Settings, in_utf8, line_breaks, path_here
+from schemas.commands.settings import Between, Checked, Flag, Needs, OneOf, Settings, in_utf8, line_breaks, path_here
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.manifest import ASPECTS, IMAGES, ORIGINAL, PACKED, ROWS, SEPARATE
@@ -136,11 +136,6 @@ class Model(Settings):
         """What is appended to each question that is asked in one wording."""
         return MME_SUFFIX if self.prompt_suffix is None else self.prompt_suffix
 
-    def check_one_wording(self) -> None:
-        """Raise `HeadflowError` if wordings are asked for where there is one question."""
-        if self.prompts:
-            raise HeadflowError("one question is asked in one wording", setting="prompts")
-
     def check(self) -> None:
         """Raise `HeadflowError` if both a suffix and wordings are asked for."""
         super().check()
@@ -167,6 +162,7 @@ class Deciding(Model):
         str | None,
         "whose attention the maps are: that of the last token, or the mean over question tokens (default last)",
         OneOf(("last", MAPS_OF_QUESTION)),
+        Needs("maps"),
     ] = None
     maps_heads: Annotated[
         tuple[str, ...],
@@ -174,21 +170,21 @@ class Deciding(Model):
         "run that look most at the image, or RUN:K:COLUMN, by the mean of a column of its `heads` (default: all)",
         Flag(metavar="HEAD"),
         _each(_name),
+        Needs("maps"),
     ] = ()
-
-    def check(self) -> None:
-        """Raise `HeadflowError` if something is said of maps, and none are asked for."""
-        super().check()
-        for name in ("maps_of", "maps_heads"):
-            if getattr(self, name) and not self.maps:
-                raise HeadflowError("no maps are asked for", setting=name)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Machine(Settings):
-    """Where a model is run, and by how many processes."""
+class Device(Settings):
+    """Where a model is run."""
 
     device: Annotated[str, "auto: CUDA if there is one, else the CPU"] = AUTO
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine(Device):
+    """Where a model is run, and by how many processes."""
+
     num_workers: Annotated[int | str, "processes that read images; 0: none", Between(0, ROWS), OneOf((AUTO,))] = AUTO
 
     @property
@@ -198,18 +194,6 @@ class Machine(Settings):
             return int(self.num_workers)
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return min(MOST_WORKERS, max(1, cores - 1))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Batches(Machine):
-    """How many images go through the model at once."""
-
-    batch_size: Annotated[
-        int | str,
-        "images that go through the model at once; auto: as many as fit",
-        Between(1, ROWS),
-        OneOf((AUTO,)),
-    ] = AUTO
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,7 +213,7 @@ class Chunk(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Extract(Deciding, Batches, Chunk):
+class Extract(Deciding, Machine, Chunk):
     """A run of a model over a question file."""
 
     COMMAND: ClassVar[str] = "extract"
@@ -246,6 +230,13 @@ class Extract(Deciding, Batches, Chunk):
     ] = None
     output_dir: Annotated[Location, "directory of the run to write, or s3://BUCKET/RUN"] = Path(OUTPUT_DIR)
     num_samples: Annotated[int, "the first N samples of the file; -1 or 0: all", Between(-1, ROWS)] = -1
+    batch_size: Annotated[
+        int | str,
+        "images that go through the model at once; auto: as many as fit",
+        Between(1, ROWS),
+        OneOf((AUTO,)),
+        Needs("backend", (TRANSFORMERS,)),
+    ] = AUTO
     resume: Annotated[bool, "resume the run in the directory, if there is one (the default)"] = False
     overwrite: Annotated[bool, "remove the run in the directory, if there is one, and start anew"] = False
     retry_skipped: Annotated[bool, "run the samples again that were skipped"] = False
@@ -259,7 +250,10 @@ class Extract(Deciding, Batches, Chunk):
         Flag(metavar="ADDRESS", bare=LOCAL),
     ] = None
     gpus: Annotated[
-        int, "processes on the Ray cluster, with a GPU each; where it has none, with a CPU each", Between(1, ROWS)
+        int,
+        "processes on the Ray cluster, with a GPU each; where it has none, with a CPU each",
+        Between(1, ROWS),
+        Needs("ray"),
     ] = 1
     show_prompt: Annotated[
         int | None,
@@ -279,7 +273,3 @@ class Extract(Deciding, Batches, Chunk):
             )
         if self.ray is not None and self.chunk_idx:
             raise HeadflowError("all chunks run on the cluster: name none", setting="chunk_idx")
-        if self.ray is None and self.gpus > 1:
-            raise HeadflowError(
-                "several GPUs are used by a Ray cluster; without one, run each chunk by itself", setting="gpus"
-            )

@@ -296,6 +296,9 @@ LAST = "last"  # beside the roles, in knock-outs: the last token
 KEY_ROLES = tuple(role.name for role in ROLES)
 QUERY_ROLES = (*KEY_ROLES, LAST)
 EDGE, SWAP, MEAN, ZERO, REMOVE, SKIP = KINDS = ("edge", "swap", "mean", "zero", "remove", "skip")
+OF_KEYS = (EDGE, SWAP)  # kinds that say which keys
+OF_TOKENS = (EDGE, SWAP, MEAN, ZERO)  # kinds that say which tokens are changed
+OF_OTHERS = (SWAP, MEAN)  # kinds that take something from other images
 
 
 def _text(name: str, meaning: str, *, nullable: bool = False) -> Column:

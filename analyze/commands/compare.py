@@ -12,13 +12,13 @@ from analyze.commands.settings import (
     FlowSettings,
     PictureSettings,
     PromptSettings,
-    RelatedSettings,
+    Related,
     ResampleSettings,
     WorkerSettings,
 )
 from analyze.opening import check_folder, check_named_once, name_with, opened, output_folder
 from analyze.results import Result, Shown
-from schemas.commands.settings import Flag
+from schemas.commands.settings import Flag, settings_of
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.text import counted
@@ -31,18 +31,23 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class CompareSettings(RelatedSettings, ResampleSettings, PictureSettings, FlowSettings, WorkerSettings, PromptSettings):
+class CompareSettings(ResampleSettings, PictureSettings, FlowSettings, WorkerSettings, PromptSettings):
     """Settings of `compare`."""
 
     runs: Annotated[tuple[Location, ...], "A and B, or more, directories of runs", Flag(metavar="RUN")]
     _: KW_ONLY
     metrics: Flows = ("t2v", "v2t", "q2v", "a2v")
+    related: Related = False
 
     def check(self) -> None:
-        """Refuse a single run."""
+        """Refuse a single run, and of several what only two have: intervals and pictures."""
         super().check()
         if len(self.runs) < 2:
             raise HeadflowError("compare takes two runs or more; give another RUN")
+        of_two = {"related", *(each.name for base in (ResampleSettings, PictureSettings) for each in settings_of(base))}
+        for each in settings_of(type(self)) if len(self.runs) > 2 else ():
+            if each.name in of_two - {"output_dir"} and getattr(self, each.name) != each.default:
+                raise HeadflowError("with more than two runs it does nothing", setting=each.name)
 
 
 def compare_runs(settings: CompareSettings) -> Result:

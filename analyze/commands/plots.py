@@ -17,7 +17,7 @@ from analyze.commands.settings import (
 from analyze.opening import check_folder, opened, output_folder
 from analyze.results import Result
 from schemas.columns import CONTRIBUTION_COLUMNS, CONTRIBUTIONS, DEFAULT_FLOWS, FLOW_NAMES
-from schemas.commands.settings import Between, Checked, Flag, OneOf
+from schemas.commands.settings import Between, Checked, Flag, Needs, OneOf
 from schemas.errors import HeadflowError
 from schemas.text import listed, short
 
@@ -32,6 +32,7 @@ MOST_CATEGORIES = 100  # that get pictures unless they are named
 _LEAST = 1e-6  # end of an axis
 SMALLEST, _LARGEST = 2, 100  # inches of a picture; a smaller one has no room for its words
 OF_CONTRIBUTIONS = tuple(column.name for column in CONTRIBUTION_COLUMNS)
+_OF_MASSES = Needs("metrics", FLOW_NAMES)
 _LAYERS = re.compile(r"([0-9]{1,18})(-?)([0-9]{0,18})")
 
 
@@ -55,23 +56,30 @@ class PlotsSettings(PrefixSettings, PictureSettings, FlowSettings, WorkerSetting
         OneOf((*FLOW_NAMES, *OF_CONTRIBUTIONS)),
         Flag(metavar="FLOW"),
     ] = DEFAULT_FLOWS
-    bins: Annotated[tuple[float, ...], "width of bins, or edges"] = (0.05,)
-    range: Annotated[tuple[float, float] | None, "of the bins (default: 0 1)", Flag(metavar="LOW HIGH")] = None
+    bins: Annotated[tuple[float, ...], "width of bins, or edges", _OF_MASSES] = (0.05,)
+    range: Annotated[tuple[float, float] | None, "of the bins (default: 0 1)", Flag(metavar="LOW HIGH"), _OF_MASSES] = (
+        None
+    )
     figsize: Annotated[
-        tuple[float, float], "of histograms, inches", Between(SMALLEST, _LARGEST), Flag(metavar="W H")
+        tuple[float, float], "of histograms, inches", Between(SMALLEST, _LARGEST), Flag(metavar="W H"), _OF_MASSES
     ] = (8.0, 5.0)
-    ymax: Annotated[float | None, "end of the y axis of histograms (default: fits)", Between(_LEAST, 1 / _LEAST)] = None
+    ymax: Annotated[
+        float | None, "end of the y axis of histograms (default: fits)", Between(_LEAST, 1 / _LEAST), _OF_MASSES
+    ] = None
     vmax: Annotated[
-        float | None, "end of the scale of bars and maps of attention (default: fits)", Between(_LEAST, 1)
+        float | None, "end of the scale of bars and maps of attention (default: fits)", Between(_LEAST, 1), _OF_MASSES
     ] = None
     layers: Annotated[
         tuple[str, ...] | None,
         "layers that get a picture, as 3, 0-7 or 24- (default: all)",
         Checked(layer_ranges),
         Flag(metavar="L"),
+        _OF_MASSES,
     ] = None
     categories: Annotated[
-        tuple[str, ...] | None, "categories that get pictures (default: all; of more than 100, the 100 largest)"
+        tuple[str, ...] | None,
+        "categories that get pictures (default: all; of more than 100, the 100 largest)",
+        _OF_MASSES,
     ] = None
     effects: Annotated[
         tuple[str, ...], "jobs that knocked out single heads: a map of the effects of each", Flag(metavar="JOB")

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 from analyze.commands.settings import (
     FolderSettings,
     PromptSettings,
-    RelatedSettings,
+    Related,
     RunSettings,
     ScopeSettings,
     SeedSettings,
 )
-from schemas.commands.settings import Between, Flag, OneOf
+from schemas.commands.settings import Between, Flag, Needs, OneOf
 from schemas.files.locations import Location
 
 if TYPE_CHECKING:
@@ -28,11 +28,12 @@ MOST_IMAGES = 10_000  # in a page; MME has 1,187
 
 
 @dataclass(frozen=True)
-class ReportSettings(SeedSettings, RelatedSettings, FolderSettings, ScopeSettings, PromptSettings, RunSettings):
+class ReportSettings(SeedSettings, FolderSettings, ScopeSettings, PromptSettings, RunSettings):
     """Settings of `report`."""
 
     other: Annotated[Location | None, "a run to compare it with", Flag(metavar="RUN_B")] = None
     _: KW_ONLY
+    related: Annotated[Related, Needs("other")] = False
     lang: Annotated[str, "of the page's texts", OneOf(("en", "zh"))] = "en"
     images: Annotated[int, "thumbnails that the page holds, at most", Between(0, MOST_IMAGES)] = 24
 

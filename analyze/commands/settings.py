@@ -6,8 +6,8 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from schemas.columns import DEFAULT_FLOWS, FLOW_NAMES
-from schemas.commands.settings import Between, Checked, Flag, OneOf, Settings
+from schemas.columns import CROSSINGS, DEFAULT_FLOWS, FLOW_NAMES
+from schemas.commands.settings import Between, Checked, Flag, Needs, OneOf, Settings
 from schemas.commands.shared import Page
 from schemas.files.locations import Location
 from schemas.manifest import TEXT_SCOPES
@@ -18,6 +18,10 @@ from schemas.workers.tasks import LOCAL, Workers
 if TYPE_CHECKING:
     from analyze.drawing.figures import FigureFiles
 
+TextScope = Annotated[
+    str | None, "what t2v and v2t count as text (default: all, or what an imported run has)", OneOf(TEXT_SCOPES)
+]
+Related = Annotated[bool, "one model was made from the other, as by tuning: heads of the same index are the same"]
 Flows = Annotated[tuple[str, ...], "mass columns", OneOf(FLOW_NAMES), Flag(metavar="FLOW")]
 
 
@@ -62,9 +66,7 @@ class ScopeSettings(Settings):
     """What counts as text."""
 
     _: KW_ONLY
-    text_scope: Annotated[
-        str | None, "what t2v and v2t count as text (default: all, or what an imported run has)", OneOf(TEXT_SCOPES)
-    ] = None
+    text_scope: TextScope = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class FlowSettings(ScopeSettings):
 
     _: KW_ONLY
     metrics: Flows = DEFAULT_FLOWS
+    text_scope: Annotated[TextScope, Needs("metrics", tuple(each.name for each in CROSSINGS))] = None
 
 
 @dataclass(frozen=True)
@@ -132,16 +135,6 @@ class ResampleSettings(SeedSettings):
 
     _: KW_ONLY
     resamples: Annotated[int, "of the images, for intervals", Between(100, 10**6)] = 10_000
-
-
-@dataclass(frozen=True)
-class RelatedSettings(Settings):
-    """What is known of two models."""
-
-    _: KW_ONLY
-    related: Annotated[
-        bool, "one model was made from the other, as by tuning: heads of the same index are the same"
-    ] = False
 
 
 @dataclass(frozen=True)

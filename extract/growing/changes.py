@@ -14,13 +14,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from schemas.columns import EDGE, KEY_ROLES, LAST, MEAN, REMOVE, SKIP, SWAP, ZERO
+from schemas.columns import KEY_ROLES, LAST, OF_KEYS, OF_TOKENS, REMOVE, SKIP, SWAP
 from schemas.errors import HeadflowError
 from schemas.roles import IMAGE, PADDING, ROLES
 
 BEHIND = ("question", LAST)  # queries that stand after the image
-OF_KEYS = (EDGE, SWAP)  # kinds that say which keys
-OF_TOKENS = (EDGE, SWAP, MEAN, ZERO)  # kinds that say which tokens are changed
 CODES = {role.name: code for code, role in enumerate(ROLES)}
 
 
@@ -40,15 +38,11 @@ class Change:
 
     @classmethod
     def of(cls, kind: str, query: str | None, key: str | None) -> "Change":
-        """The change of some roles, which have a default where the kind asks for them.
+        """The change of some roles; None where the kind has no use for a role, else a default where it is None.
 
         Raises:
-            HeadflowError: a role is given that the kind has no use for, or keys of another image that are no image.
+            HeadflowError: keys of another image are asked for that are no image.
         """
-        if query is not None and kind not in OF_TOKENS:
-            raise HeadflowError(f"{kind} changes all tokens: name no role of queries", setting="query")
-        if key is not None and kind not in OF_KEYS:
-            raise HeadflowError(f"{kind} has no keys: name no role of them", setting="key")
         if kind == SWAP and key not in (None, "image"):
             raise HeadflowError(f"swap takes the image tokens of another image, not {key}", setting="key")
         return cls(

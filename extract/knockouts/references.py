@@ -14,7 +14,7 @@ from extract.growing.growth import Growth, Source
 from extract.growing.prefill import Prefill
 from extract.images.counterfactual.swapping import by_category, choose_partners
 from extract.questions.samples import Sample
-from schemas.columns import MEAN, SWAP
+from schemas.columns import MEAN, OF_OTHERS, SWAP
 from schemas.errors import HeadflowError
 
 
@@ -74,7 +74,7 @@ class References:
         Raises:
             HeadflowError: the kind needs another image, and there is one.
         """
-        if kind in (MEAN, SWAP) and len(images) < 2:
+        if kind in OF_OTHERS and len(images) < 2:
             raise HeadflowError(f"{kind} takes something from another image, and the run has one", setting="kind")
         if kind == MEAN:
             return cls(averaged=choose_references(images, number, seed))

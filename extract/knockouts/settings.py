@@ -6,18 +6,12 @@ from typing import Annotated, ClassVar
 
 from extract.knockouts.sets import ALL_HEADS, EACH, LAYER_SETS, WINDOWS
 from extract.settings import Chunk, Machine
-from schemas.columns import EDGE, KEY_ROLES, KINDS, QUERY_ROLES
-from schemas.commands.settings import Between, Checked, Flag, OneOf
+from schemas.columns import EDGE, KEY_ROLES, KINDS, MEAN, OF_KEYS, OF_OTHERS, OF_TOKENS, QUERY_ROLES
+from schemas.commands.settings import Between, Checked, Flag, Needs, OneOf
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.manifest import ROWS
-from schemas.store.ledger import JOB_NAME
-
-
-def _job(name: str) -> str:
-    if not JOB_NAME.fullmatch(name):
-        raise ValueError(f"{name[:80]} is no name of a job: write small letters, digits and _, a letter first")
-    return name
+from schemas.store.ledger import check_job_name
 
 
 @dataclass(frozen=True)
@@ -43,7 +37,7 @@ class KnockOut(Machine, Chunk):
         'named sets, a JSON file of {"NAME": {"heads": [[layer, head], ...], "layers": [...]}}, or a plan',
         Flag(metavar="FILE"),
     ] = None
-    window: Annotated[int, "layers of a window", Between(1, ROWS)] = 9
+    window: Annotated[int, "layers of a window", Between(1, ROWS), Needs("layers", (WINDOWS,))] = 9
     kind: Annotated[
         str,
         "edge: some queries do not see some keys; swap: they see those of another image; mean, zero: a head's output "
@@ -51,18 +45,27 @@ class KnockOut(Machine, Chunk):
         "skip: layers return their input",
         OneOf(KINDS),
     ] = EDGE
-    query: Annotated[str | None, "role of the tokens that are changed (default question)", OneOf(QUERY_ROLES)] = None
-    key: Annotated[str | None, "role of the tokens that they do not see (default image)", OneOf(KEY_ROLES)] = None
+    query: Annotated[
+        str | None,
+        "role of the tokens that are changed (default question)",
+        OneOf(QUERY_ROLES),
+        Needs("kind", OF_TOKENS),
+    ] = None
+    key: Annotated[
+        str | None, "role of the tokens that they do not see (default image)", OneOf(KEY_ROLES), Needs("kind", OF_KEYS)
+    ] = None
     samples: Annotated[
         Path | None, "the samples, a text file of one sample_id a line (default: all)", Flag(metavar="FILE")
     ] = None
     num_samples: Annotated[int | None, "the first N of them (default: all)", Between(1, ROWS)] = None
     job: Annotated[
-        str | None, "name of the job in the run (default: of what is knocked out, and how)", Checked(_job)
+        str | None, "name of the job in the run (default: of what is knocked out, and how)", Checked(check_job_name)
     ] = None
     overwrite: Annotated[bool, "remove the job of that name, and start anew"] = False
-    seed: Annotated[int, "of the images that are drawn", Between(0, ROWS)] = 0
-    reference_images: Annotated[int, "images that mean averages over, at most", Between(2, ROWS)] = 64
+    seed: Annotated[int, "of the images that are drawn", Between(0, ROWS), Needs("kind", OF_OTHERS)] = 0
+    reference_images: Annotated[
+        int, "images that mean averages over, at most", Between(2, ROWS), Needs("kind", (MEAN,))
+    ] = 64
     tokens: Annotated[
         int, "tokens that go through a layer at once, about; fewer take less memory", Between(1, ROWS)
     ] = 32768  # of a model of 7B, 34 tokens of a question each: about 5 GB in half precision

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from extract.command import extract
-from extract.settings import Batches, Deciding, Extract
+from extract.settings import Deciding, Device, Extract
 from schemas.cli import say
 from schemas.columns import MAP, MAPS, OK
 from schemas.commands.settings import Between, Checked, Flag, in_utf8, line_breaks, settings_of
@@ -30,7 +30,7 @@ _SHOWN = ("mass", "sink", "entropy", "centre_x", "centre_y")
 
 
 @dataclass(frozen=True, kw_only=True)
-class LookSettings(Deciding, Batches, Page):
+class LookSettings(Deciding, Device, Page):
     """A model, an image and a question."""
 
     image: Annotated[Path, "image file"]
@@ -44,12 +44,8 @@ class LookSettings(Deciding, Batches, Page):
         Path | None, "where the run of one sample and its picture go (default runs/looks/NAME-HASH)"
     ] = None
     overwrite: Annotated[bool, "remove the run in the directory, if there is one, and start anew"] = False
-    maps: Annotated[bool, "maps are always made"] = True
-
-    def check(self) -> None:
-        """Raise `HeadflowError` if several wordings are asked for."""
-        super().check()
-        self.check_one_wording()
+    maps: ClassVar[bool] = True  # type: ignore[misc]  # no setting here: they are always made
+    prompts: ClassVar[tuple[str, ...]] = ()  # type: ignore[misc]  # one question is asked in one wording
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +84,7 @@ def _asked(settings: LookSettings, file: Path, out: Path) -> _Looking:
     """What is asked of `extract`, with the question in a file that is written here."""
     question = {"question_id": settings.image.stem, "image_file": settings.image.name, "question": settings.question}
     file.write_text(json.dumps([question]), encoding="utf-8")
-    same = {each.name: getattr(settings, each.name) for base in (Deciding, Batches) for each in settings_of(base)}
+    same = {each.name: getattr(settings, each.name) for base in (Deciding, Device) for each in settings_of(base)}
     return _Looking(
         **same | {"num_workers": 0},
         question_file=str(file),
@@ -128,9 +124,9 @@ def _check_output(settings: LookSettings, out: Path) -> None:
 
 def _default_output(settings: LookSettings) -> Path:
     """A directory of its own for each image, and whatever decides what is seen in it."""
-    record = settings.recorded()
-    asked = [str(settings.image.resolve()), settings.question, *(record[each.name] for each in fields(Deciding))]
-    name = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:8]
+    values = [getattr(settings, each.name) for each in fields(Deciding)]
+    asked = json.dumps([str(settings.image.resolve()), settings.question, *values], default=str)
+    name = hashlib.sha256(asked.encode()).hexdigest()[:8]
     return Path("runs") / "looks" / f"{settings.image.stem}-{name}"
 
 

@@ -116,7 +116,8 @@ class Looker:
             HeadflowError: it cannot be loaded, or where the tokens of an image lie in it is not known; or several
                 wordings are asked for.
         """
-        settings.check_one_wording()
+        if settings.prompts:
+            raise HeadflowError("one question is asked in one wording", setting="prompts")
         if settings.images != ORIGINAL:
             raise HeadflowError("images are read as they are: give another one", setting="images")
         (wording,) = find_wordings(settings)

@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Self, Union, get_args, get_origin, get_type_hi
 
 from schemas.errors import HeadflowError
 from schemas.files.locations import URI, Location, ObjectPath, location
-from schemas.text import not_one_of, shown, storable
+from schemas.text import listed, not_one_of, shown, storable
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,27 @@ class OneOf:
     """The words that a setting takes, or each value of a list; a setting of numbers takes them beside numbers."""
 
     words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Needs:
+    """The setting without which another one does nothing; where there are `values`, it must have one of them.
+
+    The value None: it must not be given.
+    """
+
+    name: str
+    values: tuple[str | None, ...] = ()
+
+    def lack(self, value: Any) -> str:
+        """Why the other setting does nothing beside this value of `name`; empty if it does something."""
+        if not self.values:
+            return "" if value not in (None, (), False) else f"without {self.name} it does nothing"
+        if not {*self.values}.isdisjoint(value if isinstance(value, tuple) else (value,)):
+            return ""
+        if self.values == (None,):
+            return f"beside {self.name} it does nothing"
+        return f"unless {self.name} has one of {listed(self.values)} it does nothing"
 
 
 @dataclass(frozen=True)
@@ -72,6 +93,7 @@ class Setting:
     keyword: bool
     between: Between | None
     words: tuple[str, ...]
+    needs: Needs | None
     checks: tuple[Checked, ...]
     flag: Flag
 
@@ -101,10 +123,17 @@ class Settings:
         """Read and check all values.
 
         Raises:
-            HeadflowError: a value cannot be, or two contradict each other; its `setting` is the field's name.
+            HeadflowError: a value cannot be, or does nothing beside the others, or two contradict each other; its
+                `setting` is the field's name.
         """
-        for setting in settings_of(type(self)):
+        known = settings_of(type(self))
+        for setting in known:
             object.__setattr__(self, setting.name, setting.read(getattr(self, setting.name)))
+        for setting in known:
+            if setting.needs is None or getattr(self, setting.name) == setting.default:
+                continue
+            if lack := setting.needs.lack(getattr(self, setting.needs.name)):
+                raise HeadflowError(lack, setting=setting.name)
         self.check()
 
     def check(self) -> None:
@@ -144,20 +173,20 @@ def settings_of(cls: type[Settings]) -> tuple[Setting, ...]:
     hints = get_type_hints(cls, include_extras=True)
     found = []
     for field in fields(cls):
-        hint, *notes = get_args(hints[field.name])
-        between = next((note for note in notes if isinstance(note, Between)), None)
-        words = next((note.words for note in notes if isinstance(note, OneOf)), ())
+        hint, help, *notes = get_args(hints[field.name])
+        by_kind = {type(note): note for note in notes}
         found.append(
             Setting(
                 name=field.name,
                 hint=hint,
-                help=next(note for note in notes if isinstance(note, str)),
+                help=help,
                 default=field.default,
                 keyword=field.kw_only is True,
-                between=between,
-                words=words,
+                between=by_kind.get(Between),
+                words=by_kind.get(OneOf, OneOf(())).words,
+                needs=by_kind.get(Needs),
                 checks=tuple(note for note in notes if isinstance(note, Checked)),
-                flag=next((note for note in notes if isinstance(note, Flag)), Flag()),
+                flag=by_kind.get(Flag, Flag()),
             )
         )
     order = [name for base in cls.__mro__ for name in vars(base).get("__annotations__", ())]

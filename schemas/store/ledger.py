@@ -24,6 +24,13 @@ TABLE_NAME = re.compile(r"[a-z_]+")  # those of a later version may be unknown h
 LEDGER_NAME = re.compile(r"[0-9]+\.json")
 
 
+def check_job_name(text: str) -> str:
+    """The name of a job; raises `ValueError` if it is none."""
+    if not JOB_NAME.fullmatch(text):
+        raise ValueError(f"{short(text)} is no name of a job: write small letters, digits and _, a letter first")
+    return text
+
+
 @dataclass(kw_only=True)
 class Part:
     """The rows of some samples: a Parquet file of the same name in the folder of each table."""

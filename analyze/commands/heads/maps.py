@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from analyze.commands.settings import PictureSettings, PromptSettings, ResampleSettings, RunSettings
 from analyze.opening import check_folder, opened, output_folder
 from analyze.results import Result, Shown
-from schemas.commands.settings import Between, Flag
+from schemas.commands.settings import Between, Flag, Needs
 from schemas.files.locations import Location
 from schemas.text import counted, listed
 
@@ -49,7 +49,7 @@ class MapsSettings(ResampleSettings, PictureSettings, PromptSettings, RunSetting
         "heads that are drawn (default: the three that localise best, then those of largest mass)",
         Flag(metavar="L3H5"),
     ] = None
-    top: Annotated[int, "how many heads are drawn, where none is named", Between(1, 100)] = 6
+    top: Annotated[int, "how many heads are drawn, where none is named", Between(1, 100), Needs("heads", (None,))] = 6
     image_folder: Annotated[
         Location | None, "where the images are (default: where the run had them, else its thumbnails)"
     ] = None

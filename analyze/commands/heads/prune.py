@@ -13,8 +13,8 @@ from analyze.results import Result, Shown
 from schemas.commands.settings import Between, Checked, Flag
 from schemas.store.directory import record_outputs
 from schemas.store.jobs import job_names
-from schemas.store.ledger import JOB_NAME
-from schemas.text import counted, short
+from schemas.store.ledger import check_job_name
+from schemas.text import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,19 +28,12 @@ _PRINTED = ["unit", "criterion", "order", "number", "effect", "accuracy", "loss"
 _PRINTED += ["p_less"]
 
 
-def job_name(text: str) -> str:
-    """The name of a job; raises `ValueError` if it is none."""
-    if not JOB_NAME.fullmatch(text):
-        raise ValueError(f"{short(text)} is no name of a job: small letters, digits and _, a letter first")
-    return text
-
-
 @dataclass(frozen=True)
 class PruneSettings(ResampleSettings, PictureSettings, PromptSettings, RunSettings):
     """Settings of `prune`."""
 
     _: KW_ONLY
-    job: Annotated[str, "the job that knocks the sets out, once it is there", Checked(job_name)] = "prune"
+    job: Annotated[str, "the job that knocks the sets out, once it is there", Checked(check_job_name)] = "prune"
     criteria: Annotated[tuple[str, ...] | None, "what heads and layers are ranked by (default: all that RUN has)"] = (
         None
     )

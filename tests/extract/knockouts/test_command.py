@@ -242,7 +242,7 @@ def test_layers_and_windows(run, capsys):
 
 @pytest.mark.parametrize("kind", ["mean", "swap", "zero"])
 def test_other_kinds(run, kind):
-    assert knock_out(run, "--heads", "all", "--kind", kind, "--seed", 3) == 0
+    assert knock_out(run, "--heads", "all", "--kind", kind, *["--seed", 3] * (kind != "zero")) == 0
     found = rows(run, f"heads_{kind}")
     assert len(found) == NUMBER * HEADS
     assert (found["margin"] - found["margin_untouched"]).abs().max() > 1e-3
@@ -360,7 +360,14 @@ def test_the_knock_outs_of_the_demo_are_those_of_transformers_own_masks(tmp_path
         ),
         (["--heads", "3"], "'3' is not the name of a head: write L3H5, or all alone; see --heads"),
         (["--heads", "all", "--kind", "skip"], "skip is for layers, and 'L0H0' has heads: remove takes them out"),
-        (["--heads", "L0H0", "--kind", "remove", "--query", "last"], "remove changes all tokens"),
+        (
+            ["--heads", "L0H0", "--kind", "remove", "--query", "last"],
+            "unless kind has one of edge, swap, mean, zero it",
+        ),
+        (["--heads", "L0H0", "--kind", "zero", "--key", "image"], "unless kind has one of edge, swap it does nothing"),
+        (["--heads", "L0H0", "--seed", "1"], "unless kind has one of swap, mean it does nothing; see --seed"),
+        (["--layers", "--reference-images", "9"], "unless kind has one of mean it does nothing"),
+        (["--layers", "each,onward", "--window", "3"], "unless layers has one of windows it does nothing; see --win"),
         (["--layers", "windows"], "the model has 4 layers, too few for windows of 9; see --window"),
         (
             ["--heads", "L0H0", "--job", "heads_edge"],

@@ -176,7 +176,7 @@ def test_some_heads_of_the_question(checkpoint_path, undrawn, run, questions, tm
     assert lines[start].split()[1] == "q2v"
     assert {line.split()[0] for line in lines[start + 1 : start + 3]} == {"L0H1", "L2H2"}
     assert look(checkpoint_path, image, tmp_path / "other", "--prompts", "mme") == 2
-    assert "one question is asked in one wording; see --prompts" in capsys.readouterr().err
+    assert "there is no option --prompts" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("flags", [[], ["--overwrite"]])
@@ -206,6 +206,8 @@ def test_flags_are_its_own(tmp_path, capsys):
     for flags, says in (
         ([], "--model-path is required"),
         (["--model-path", "x", "--dtype", "y"], "y is not one of"),
+        (["--model-path", "x", "--maps"], "there is no option --maps; did you mean"),
+        (["--model-path", "x", "--batch-size", "2"], "there is no option --batch-size"),
     ):
         assert main(["look", "--image", str(tmp_path / "image.png"), "--question", "?", *flags]) == 2
         assert says in capsys.readouterr().err

@@ -11,7 +11,7 @@ import pytest
 
 from schemas.commands.command_line import Command, run_program
 from schemas.commands.headflow import main as headflow
-from schemas.commands.settings import Between, Checked, Flag, OneOf, Settings, in_utf8
+from schemas.commands.settings import Between, Checked, Flag, Needs, OneOf, Settings, in_utf8
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location, ObjectPath
 
@@ -40,6 +40,10 @@ class Drawing(Settings):
     ] = "None"
     sets: Annotated[tuple[str, ...], "sets", OneOf(("each", "all")), Flag(bare="each")] = ()
     ray: Annotated[str | None, "address", Flag(bare="local")] = None
+    gpus: Annotated[int, "of the cluster", Needs("ray")] = 1
+    quality: Annotated[int, "of bitmaps", Needs("format", ("png",))] = 90
+    step: Annotated[int, "of a set", Needs("sets", ("each", "all"))] = 1
+    colour: Annotated[str | None, "of what has no title", Needs("ray", (None,))] = None
     overwrite: Annotated[bool, "replace what is there"] = False
     resume: Annotated[bool, "go on"] = False
 
@@ -123,6 +127,22 @@ def test_another_value_is_refused_and_the_setting_named(name, value, says):
     assert error.value.setting == name
 
 
+@pytest.mark.parametrize(
+    ("values", "needed", "says"),
+    [
+        ({"gpus": 2}, {"ray": "auto"}, "without ray it does nothing"),
+        ({"quality": 1, "format": "pdf"}, {"format": "png"}, "unless format has one of png it does nothing"),
+        ({"step": 2}, {"sets": ["all"]}, "unless sets has one of each, all it does nothing"),
+        ({"colour": "red", "ray": "auto"}, {"ray": None}, "beside ray it does nothing"),
+    ],
+)
+def test_a_setting_that_does_nothing_is_refused(values, needed, says):
+    with pytest.raises(HeadflowError, match=says) as error:
+        Drawing("runs/a", **values)
+    assert error.value.setting == next(iter(values))
+    Drawing("runs/a", **values | needed)
+
+
 def test_settings_that_contradict_each_other():
     with pytest.raises(HeadflowError, match="either resumed or replaced"):
         Drawing("runs/a", overwrite=True, resume=True)
@@ -135,8 +155,8 @@ def test_a_record_gives_the_same_settings():
     assert Drawing.of(record | {"of_another_tool": 1}) == settings
     with pytest.raises(HeadflowError, match="there is no value for run"):
         Drawing.of({})
-    with pytest.raises(HeadflowError, match="there is no setting colour; there are batch_size, bins"):
-        Drawing.of_keywords({"run": "runs/a", "colour": "red"})
+    with pytest.raises(HeadflowError, match="there is no setting color; there are batch_size, bins"):
+        Drawing.of_keywords({"run": "runs/a", "color": "red"})
 
 
 @pytest.mark.parametrize(
