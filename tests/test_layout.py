@@ -5,10 +5,12 @@ import os
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from tests.support.forks import run_afresh
 from tests.support.runs import write_run
 
 ROOT = Path(__file__).parents[1]
@@ -52,6 +54,7 @@ sys.meta_path.insert(0, Hidden())
 """
 
 
+@cache
 def imported(source: str) -> set[str]:
     """The modules that a module imports, anywhere in it, by their whole names."""
     names = set()
@@ -137,14 +140,14 @@ def test_the_check_of_the_order_can_fail():
 
 
 def test_a_package_of_extract_loads_no_later_one():
-    """In a fresh interpreter: after all modules of each package in turn, nothing of a later one is loaded."""
+    """After all modules of each package in turn, nothing of a later one is loaded."""
     packages = {
         package: [
             name for name in modules("extract") if name.split(".")[1:2] == [package] and name != OTHER_ENVIRONMENT
         ]
         for package in LAYERS
     }
-    done = python(
+    done = run_afresh(
         "import sys\n" + "\n".join(f"import {', '.join(each)}; print(*sys.modules)" for each in packages.values())
     )
     assert done.returncode == 0, done.stderr
@@ -261,7 +264,8 @@ print(*[main([line.split()[0], run, *line.split()[1:]]) for line in lines], file
 
 
 def test_the_laptop_needs_no_torch(tmp_path):
-    done = python(LIGHT + COMMANDS, write_run(tmp_path / "run"), "plots --dpi 20", "summary", "validate")
+    run, commands = write_run(tmp_path / "run"), ("plots --dpi 20 --layers 0 --categories OCR", "summary", "validate")
+    done = run_afresh(LIGHT + COMMANDS, run, *commands, without=HEAVY)
     assert done.stderr.splitlines()[-1] == "0 0 0", done.stderr
 
 
@@ -289,14 +293,14 @@ sys.modules["msvcrt"] = types.SimpleNamespace(locking=locking, LK_NBLCK=2)
 def test_analyze_works_on_windows(tmp_path):
     """It locks no run that it reads; `verify` compares no run that is made up."""
     run = write_run(tmp_path / "run")
-    commands = ("plots --dpi 20 --layers 0", "summary", "validate", "verify --dpi 20", "export-pt")
+    commands = ("plots --dpi 20 --layers 0 --categories OCR", "summary", "validate", "verify --dpi 20", "export-pt")
     records = run / "mme_attention_head_records.pt"
     importing = f"""
 codes = [main(["import-pt", {str(records)!r}, {str(tmp_path / "imported")!r}])]
 BUSY = True
 sys.exit(str([*codes, main(["import-pt", {str(records)!r}, {str(tmp_path / "busy")!r}])]))
 """
-    done = python("BUSY = False" + WINDOWS + COMMANDS + importing, run, *commands)
+    done = run_afresh("BUSY = False" + WINDOWS + COMMANDS + importing, run, *commands)
     ends = ["0 0 0 2 0", f"error: another process writes {tmp_path / 'busy'}", "[0, 2]"]
     assert done.stderr.splitlines()[-3:] == ends, done.stderr
     assert "Traceback" not in done.stderr
@@ -377,7 +381,7 @@ def test_make_fetches_mme_where_no_questions_are_given(tmp_path, flags, fetches,
 def make_in(tmp_path, *arguments: str, script: str, **environment: str) -> subprocess.CompletedProcess:
     """`make` with an environment that is there already, whose commands are all one script."""
     (tmp_path / "venv" / "bin").mkdir(parents=True)
-    for name in ("bin/python", "bin/hf", ".all", ".laptop", ".extract", ".report"):
+    for name in ("bin/python", "bin/hf", ".all", ".laptop", ".extract", ".legacy", ".report"):
         (tmp_path / "venv" / name).write_text(f"#!/bin/sh\n{script}\n")
         (tmp_path / "venv" / name).chmod(0o755)
     return make(f"VENV={tmp_path / 'venv'}", f"MME={tmp_path / 'MME'}", *arguments, **environment)

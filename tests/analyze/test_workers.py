@@ -1,6 +1,7 @@
 """Oracle: the same command without workers. Files and what is printed are the same, byte for byte."""
 
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -20,7 +21,7 @@ from analyze.tables.tallies import Total
 from schemas.store import writer
 from schemas.workers import processes, tasks
 from schemas.workers.processes import Processes
-from schemas.workers.tasks import LOCAL
+from schemas.workers.tasks import LOCAL, attempt, result_of
 from tests.support.pictures import write_empty
 from tests.support.runs import PART, flows, put, rewrite, sample, start
 
@@ -28,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 COMMANDS = {
     "summary": ["--metrics", "t2v,v2t,q2v"],
     "summary without the system prompt": ["--text-scope", "no-system"],
-    "plots": ["--dpi", "20", "--layers", "1", "--bins", "0.013", "--range", "0.1", "0.36"],
+    "plots": ["--dpi", "20", "--layers", "1", "--categories", "OCR", "--bins", "0.013", "--range", "0.1", "0.36"],
     "compare": ["--dpi", "20", "--related", "--resamples", "100"],
     "compare three": ["--metrics", "t2v"],
     "validate": [],
@@ -42,16 +43,25 @@ def small_tasks(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def pools():
-    """Processes by number, which are started once; after an error they start again by themselves."""
-    with Processes(1) as one, Processes(2) as two, Processes(3) as three:
-        yield {1: one, 2: two, 3: three}
+def three():
+    """Processes that are started once."""
+    with Processes(3) as workers:
+        yield workers
 
 
 @pytest.fixture
-def shared(pools, monkeypatch):
-    """Commands take the processes of `pools`, and leave them running."""
-    monkeypatch.setattr(processes, "Processes", lambda number: nullcontext(pools[number]))
+def shared(three, monkeypatch):
+    """Commands take the processes of `three`, and leave them running."""
+    monkeypatch.setattr(processes, "Processes", lambda _: nullcontext(three))
+
+
+class Pickled:
+    """This process in place of others: functions, tasks, results and errors cross as bytes."""
+
+    def map(self, function, tasks):
+        for task in tasks:
+            outcome = attempt(processes._do, pickle.dumps((function, task)))
+            yield result_of(pickle.loads(pickle.dumps(outcome)))
 
 
 @pytest.fixture(scope="module")
@@ -104,15 +114,15 @@ def test_the_runs_have_images_in_several_tasks(runs):
 
 
 @pytest.mark.usefixtures("shared")
-@pytest.mark.parametrize(("name", "number"), [*((name, 2) for name in COMMANDS), ("summary", 3), ("validate", 3)])
-def test_any_number_of_workers_gives_the_same(runs, tmp_path, monkeypatch, capsys, name, number):
+@pytest.mark.parametrize("name", COMMANDS)
+def test_workers_give_the_same(runs, tmp_path, monkeypatch, capsys, name):
     if name != "plots":  # tables have all numbers
         monkeypatch.setattr(FigureFiles, "save", write_empty)
     words = words_of(name, runs)
     expected = outcome(words, tmp_path / "one", capsys)
     assert expected[0] == 0
     assert expected[3] or name == "validate"
-    assert outcome([*words, "--workers", number], tmp_path / "several", capsys) == expected
+    assert outcome([*words, "--workers", 3], tmp_path / "several", capsys) == expected
 
 
 @pytest.mark.parametrize("name", ["summary", "validate"])
@@ -169,9 +179,9 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damaged_runs_are_refused_in_the_same_words(runs, pools, tmp_path, monkeypatch, capsys, damage):
-    """By a process of its own; which of several errors is raised, tests of the processes themselves say."""
-    monkeypatch.setattr(processes, "Processes", lambda _: nullcontext(pools[1]))
+def test_damaged_runs_are_refused_in_the_same_words(runs, tmp_path, monkeypatch, capsys, damage):
+    """What becomes of errors in processes of their own, tests of the processes themselves say."""
+    monkeypatch.setattr(processes, "Processes", lambda _: nullcontext(Pickled()))
     run = shutil.copytree(runs[0], tmp_path / "run")
     DAMAGES[damage](run)
     for command in ("summary", "validate"):

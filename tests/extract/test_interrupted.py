@@ -14,6 +14,7 @@ from extract.questions.question_set import read_questions
 from schemas.store import writer as writer_module
 from schemas.store.run import open_run
 from schemas.validation.run import validate
+from tests.support.forks import start, wait
 from tests.support.runs import read_tables
 
 NUMBER = 99
@@ -74,11 +75,7 @@ def test_a_run_that_is_killed_after_each_part_ends(one_image, extract, tmp_path,
     interrupt(monkeypatch, 6, signal.SIGKILL)
     sessions = 0
     while True:
-        child = os.fork()
-        if not child:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-            os._exit(extract(run, **asked))
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        code = wait(start(lambda: extract(run, **asked)))
         sessions += 1
         if code == 0:
             break

@@ -1,18 +1,34 @@
 """Extraction to and from an S3 server: the rows of a run on a disk."""
 
+import pickle
+from multiprocessing.reduction import ForkingPickler
+
 import pandas as pd
 
 from extract.__main__ import main
+from extract.images.loading import open_images
+from extract.questions.question_set import read_questions
 from schemas.files.locations import location
 from schemas.validation.run import validate
 
 
 def test_a_run_and_its_images_on_a_store(extract, extracted, questions, store):
     images = store.put_folder(questions / "images", "bucket/images")
-    assert extract("s3://bucket/run", image_folder=images, num_workers=1) == 0
+    assert extract("s3://bucket/run", image_folder=images, num_workers=0) == 0
     assert list(validate("s3://bucket/run")) == []
     for table in ("heads", "samples"):
         assert pd.read_parquet(f"s3://bucket/run/{table}").equals(pd.read_parquet(extracted / table))
+
+
+def test_processes_that_read_images_from_a_store_are_not_forked(questions, store):
+    """What they get is sent by pickle; tests/extract/images/test_loading.py starts some."""
+    images = store.put_folder(questions / "images", "bucket/images")
+    found = read_questions(questions / "MME_test.json", location(images))
+    files = open_images(found, found.samples[:2], str)
+    assert files.start_method == "spawn"
+    sent = pickle.loads(ForkingPickler.dumps(files))
+    assert sent.start_method == "spawn"
+    assert sent._load(found.samples[1].image)[1] == files._load(found.samples[1].image)[1]
 
 
 def test_it_is_resumed_and_knocked_out(extract, questions, store, capsys):

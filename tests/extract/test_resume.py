@@ -8,7 +8,6 @@ import random
 import shutil
 import signal
 import sys
-import threading
 import time
 from itertools import count
 from pathlib import Path
@@ -17,7 +16,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from tqdm import tqdm
 
 from extract.__main__ import main
 from extract.chunks import chunk as chunk_module
@@ -28,10 +26,11 @@ from extract.questions.question_set import read_questions
 from schemas.store import writer as writer_module
 from schemas.store.run import open_run
 from schemas.validation.run import validate
+from tests.support.forks import start, wait
 from tests.support.runs import LEDGER, edit_json, read_tables
 from tests.support.tiny_llava import make_checkpoint
 
-FAULTS = int(os.environ.get("HEADFLOW_FAULTS", "6"))  # moments at which a run is killed
+FAULTS = int(os.environ.get("HEADFLOW_FAULTS", "4"))  # moments at which a run is killed
 NUMBER = 20
 
 
@@ -65,22 +64,6 @@ def small_parts(monkeypatch):
     monkeypatch.setattr(writer_module, "ROWS_PER_PART", 3 * 32)  # three samples
 
 
-def start(argv) -> int:
-    """The command in a process of its own; returns its id."""
-    child = os.fork()
-    if not child:
-        tqdm.set_lock(threading.RLock())  # its own is shared by all forks, and stays taken where one is killed with it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        os.dup2(1, 2)
-        os._exit(main(argv))
-    return child
-
-
-def wait(child) -> int:
-    """The exit code of a process, or minus the signal that ended it."""
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
 @pytest.fixture(scope="module")
 def duration(arguments, tmp_path_factory):
     """A whole run, and how many seconds it takes where the checkpoint is loaded already."""
@@ -89,7 +72,7 @@ def duration(arguments, tmp_path_factory):
         run = tmp_path_factory.mktemp("whole") / "run"
         assert main(arguments(run.with_name("few"), "--num-samples", "1")) == 0
         began = time.monotonic()
-        assert wait(start(arguments(run))) == 0
+        assert wait(start(main, arguments(run))) == 0
         return run, time.monotonic() - began
 
 
@@ -106,10 +89,26 @@ def test_a_job_killed_at_any_moment_is_resumed(duration, tmp_path, monkeypatch):
     monkeypatch.setattr(writer_module, "ROWS_PER_PART", 3 * 2)  # three samples
     run = shutil.copytree(duration[0], tmp_path / "run")
     job = run / "jobs" / "two"
-    argv = ["knock-out", str(run), "--heads", "L0H0,L3H7", "--job", job.name, "--num-workers", "0", "--device", "cpu"]
+    argv = [
+        "knock-out",
+        str(run),
+        "--heads",
+        "L0H0,L3H7",
+        "--job",
+        job.name,
+        "--num-samples",
+        "10",
+        "--num-workers",
+        "0",
+        "--device",
+        "cpu",
+    ]
+    assert main(argv) == 0  # loads what the forks find loaded
+    whole = pd.read_parquet(job / "knockouts")
+    shutil.rmtree(job)
     began = time.monotonic()
-    assert wait(start(argv)) == 0
-    seconds, whole = time.monotonic() - began, pd.read_parquet(job / "knockouts")
+    assert wait(start(main, argv)) == 0
+    seconds = time.monotonic() - began
     shutil.rmtree(job)
     for _ in killed_and_resumed(argv, seconds, FAULTS // 2):
         assert list(validate(run)) == []
@@ -119,14 +118,17 @@ def test_a_job_killed_at_any_moment_is_resumed(duration, tmp_path, monkeypatch):
 
 
 def killed_and_resumed(argv, seconds, times):
-    """Kill a command at a random moment of its `seconds`, and let it run to its end; yields after each time."""
+    """Kill a command at a moment of its `seconds`, and let it run to its end; yields after each time.
+
+    The moments are random, one in each of `times` equal parts of its seconds.
+    """
     moments, killed = random.Random(0), 0
     while killed < times:  # a moment after the end of a run is none
-        child = start(argv)
-        time.sleep(moments.uniform(0, seconds))
+        child = start(main, argv)
+        time.sleep(0.9 * (killed + moments.random()) * seconds / times)
         os.kill(child, signal.SIGKILL)
         killed += wait(child) == -signal.SIGKILL
-        assert wait(start(argv)) == 0
+        assert wait(start(main, argv)) == 0
         yield
 
 
@@ -145,13 +147,13 @@ def children(process: int) -> set[int]:
 def test_nothing_is_left_of_a_run_that_is_killed(arguments, duration, tmp_path):
     whole, _ = duration
     run = tmp_path / "run"
-    first = start([*arguments(run), "--num-workers", "2"])
+    first = start(main, [*arguments(run), "--num-workers", "2"])
     until = time.monotonic() + 60
     while len(readers := children(first)) < 2 and time.monotonic() < until:
         time.sleep(0.001)
     os.kill(first, signal.SIGKILL)
     wait(first)
-    assert wait(start([*arguments(run), "--num-workers", "2"])) == 0  # its lock is free at once
+    assert wait(start(main, [*arguments(run), "--num-workers", "2"])) == 0  # its lock is free at once
     same(run, whole)
     while any(Path(f"/proc/{reader}").exists() for reader in readers) and time.monotonic() < until:
         time.sleep(0.01)
@@ -383,7 +385,7 @@ def test_chunks_in_processes_of_their_own_are_the_whole(arguments, duration, tmp
     whole, seconds = duration
     run = tmp_path / "run"
     chunks = [arguments(run, "--num-chunks", "4", "--chunk-idx", str(index)) for index in range(4)]
-    children = [start(chunk) for chunk in chunks]
+    children = [start(main, chunk) for chunk in chunks]
     time.sleep(seconds)
     os.kill(children[2], signal.SIGKILL)
     codes = [wait(child) for child in children]
@@ -391,7 +393,7 @@ def test_chunks_in_processes_of_their_own_are_the_whole(arguments, duration, tmp
     if codes[2] and 2 not in open_run(run).chunks_complete:  # else it was killed after its last part
         assert open_run(run).chunks_complete == [0, 1, 3]
         assert not open_run(run).complete
-    assert wait(start(chunks[2])) == 0
+    assert wait(start(main, chunks[2])) == 0
     assert open_run(run).complete
     same(run, whole, ordered=False)
 
@@ -420,7 +422,7 @@ def test_flags_that_contradict_each_other(arguments, duration, no_model, capsys)
 
 def test_two_processes_on_one_run(arguments, tmp_path, capsys):
     run = tmp_path / "run"
-    first = start(arguments(run))
+    first = start(main, arguments(run))
     until = time.monotonic() + 60
     while not (run / "run.json").exists() and time.monotonic() < until:
         time.sleep(0.001)
@@ -492,30 +494,26 @@ def test_a_signal_to_all_processes_stops_none_but_the_owner(arguments, duration,
     same(run, whole)
 
 
-@pytest.fixture(scope="module")
-def stopped(arguments, duration, tmp_path_factory):
-    """A run that was stopped in its fourth pass; not to be changed."""
-    run = tmp_path_factory.mktemp("stopped") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(writer_module, "ROWS_PER_PART", 3 * 32)
-        stop_after(patch, 3)
-        assert main(arguments(run)) == 128 + signal.SIGTERM
-    return run
-
-
-@pytest.mark.parametrize("table", ["heads", "samples"])
-@pytest.mark.parametrize("damage", ["gone", "cut"])
 @pytest.mark.parametrize("complete", [False, True])
-def test_a_damaged_part_is_run_again(arguments, duration, stopped, tmp_path, capsys, table, damage, complete):
-    whole = duration[0]
-    run = shutil.copytree(whole if complete else stopped, tmp_path / "run")
-    part = sorted((run / table).glob("*.parquet"))[0]
-    if damage == "gone":
-        part.unlink()
+def test_damaged_parts_are_run_again(arguments, duration, tmp_path, monkeypatch, capsys, complete):
+    whole, run = duration[0], tmp_path / "run"
+    if complete:
+        shutil.copytree(whole, run)
     else:
-        part.write_bytes(part.read_bytes()[:-100])
+        stop_after(monkeypatch, 5)
+        assert main(arguments(run)) == 128 + signal.SIGTERM
+    damages = [(table, damage) for table in ("heads", "samples") for damage in ("gone", "cut")]
+    parts = [sorted((run / table).glob("*.parquet"))[place] for place, (table, _) in enumerate(damages)]
+    for part, (_, damage) in zip(parts, damages, strict=True):
+        if damage == "gone":
+            part.unlink()
+        else:
+            part.write_bytes(part.read_bytes()[:-100])
+    capsys.readouterr()
     assert main(arguments(run)) == 0
-    assert f"warning: {part.name} lacks files or rows; its samples are run again\n" in capsys.readouterr().err
+    warned = capsys.readouterr().err
+    for part in parts:
+        assert f"warning: {part.name} lacks files or rows; its samples are run again\n" in warned
     same(run, whole, ordered=False)
 
 
