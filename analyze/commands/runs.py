@@ -8,6 +8,7 @@ from analyze.opening import opened
 from analyze.results import Result
 from schemas.cli import say
 from schemas.commands.settings import Flag, Settings
+from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.text import counted
 from schemas.validation.run import validate
@@ -62,6 +63,12 @@ def subset_run(settings: SubsetSettings) -> Result:
     from analyze.derived.subset import subset
 
     heads = opened(settings.run, settings.prompt, mixed=settings.prompt is None)
+    out = str(settings.output_dir)
+    if settings.categories is not None and out in {*heads.categories} - {*settings.categories}:
+        raise HeadflowError(
+            f"{out} is a category of the run, and would be a directory; a list has commas: --categories A,B",
+            setting="output_dir",
+        )
     run = subset(
         heads,
         settings.output_dir,

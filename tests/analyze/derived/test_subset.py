@@ -143,6 +143,16 @@ def test_refused(run, tmp_path, capsys, flags, says):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_category_after_a_list_is_no_directory(run, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["subset", str(run), "--categories", "OCR", "color"]) == 2
+    says = "color is a category of the run, and would be a directory; a list has commas: --categories A,B; see OUT"
+    assert says in capsys.readouterr().err
+    assert not (tmp_path / "color").exists()
+    assert main(["subset", str(run), "--categories", "OCR", "OCR"]) == 0
+    assert main(["subset", str(run), "color"]) == 0
+
+
 def test_where_it_is_written(run, tmp_path, capsys):
     assert main(["subset", str(run), str(run / ".." / "run"), "--overwrite"]) == 2
     assert "which is read, or lies in it; choose another directory" in capsys.readouterr().err
