@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.roles import QUERY_GROUPS, ROLES, TEXT
+from schemas.roles import GENERATED, QUERY_GROUPS, ROLES, STEP_ROLES, TEXT
 
 UNKNOWN = "unknown"  # the category of a sample without one
 CATEGORICAL = pa.dictionary(pa.int32(), pa.string())
@@ -95,6 +95,41 @@ def _logits(name: str, meaning: str, *, nullable: bool = False) -> Column:
     return Column(name, pa.float32(), "logits", nullable, meaning)
 
 
+STEP = "step"
+STEP_COLUMN = Column(
+    STEP,
+    pa.int16(),
+    "index",
+    False,
+    "the pass in which this generated token was chosen, from 0; its query is the token before it, so that step 0 has "
+    "that of the last prompt token",
+    0,
+)
+GENERATED_BY = "attention of the token before the one that is chosen"
+STEP_PARTITION = tuple(
+    _mass(f"g2{role.short}", f"{GENERATED_BY}, on `{role.name}`{'; 0 in step 0' if role is GENERATED else ''}")
+    for role in STEP_ROLES
+)
+STEP_NAMES = tuple(column.name for column in STEP_PARTITION)
+TOKEN_COLUMNS = (
+    Column("token_id", pa.int32(), "id", False, "the token", 0),
+    Column(
+        "text",
+        pa.string(),
+        "",
+        False,
+        "its text: those of a sample's tokens are its `text`; empty in special tokens, and in one that ends inside a "
+        "letter, which comes with the token that ends it",
+    ),
+    Column("logprob", pa.float32(), "nats", False, "logarithm of its probability", high=0),
+    Column("entropy", pa.float32(), "nats", False, "entropy of the distribution that it was chosen from", 0),
+    _logits(
+        "gap",
+        "its logit minus the largest other one: where it is no larger than rounding, another batch may choose another "
+        "token; below 0 in a text that was given",
+    ),
+)
+
 CONTRIBUTION_COLUMNS = tuple(
     _logits(
         f"d2{role.short}",
@@ -156,17 +191,8 @@ PLACES = (
 )
 OF_LAST, OF_QUESTION = "a", "q"  # whose attention maps are of
 MAP = "map"
-MAP_COLUMNS = (
-    Column(
-        "of",
-        CATEGORICAL,
-        "",
-        False,
-        "whose attention it is: `a`, the last token's, or `q`, the mean over the question",
-        field="maps_of",
-        choices=(OF_LAST, OF_QUESTION),
-    ),
-    _mass("mass", "attention on all image tokens, as `a2v` or `q2v`"),
+MAP_NUMBERS = (
+    _mass("mass", "attention on all image tokens, as `a2v`, `q2v` or `g2v`"),
     _nullable(
         "entropy",
         pa.float32(),
@@ -187,18 +213,32 @@ MAP_COLUMNS = (
     _nullable("centre_x", pa.float32(), "of the image's width", "centre of the map, from the left; null as `entropy`"),
     _nullable("centre_y", pa.float32(), "of the image's height", "centre of the map, from the top; null as `entropy`"),
     _mass("rest", "attention on image tokens, or parts of them, that lie nowhere on the grid, such as ends of rows"),
+)
+_ON_GRID = "attention on each patch of the grid, row by row"
+MAP_COLUMNS = (
+    Column(
+        "of",
+        CATEGORICAL,
+        "",
+        False,
+        "whose attention it is: `a`, the last token's, or `q`, the mean over the question",
+        field="maps_of",
+        choices=(OF_LAST, OF_QUESTION),
+    ),
+    *MAP_NUMBERS,
     Column(
         MAP,
         PATCHES,
         "mass, 0..1",
         True,
-        "attention on each patch of the grid, row by row; null in heads that were not asked for",
+        f"{_ON_GRID}; null in heads that were not asked for",
         0,
         1,
         field="maps_heads",
         length=("grid_rows", "grid_columns"),
     ),
 )
+STEP_MAP = Column(MAP, PATCHES, "mass, 0..1", False, _ON_GRID, 0, 1, length=("grid_rows", "grid_columns"))
 
 OK, SKIPPED = "ok", "skipped"
 REASONS = {
@@ -217,6 +257,25 @@ REASONS = {
     "model_failed": "the model, its tokenizer or its chat template ends with an error on the question and the image",
 }
 
+N_GENERATED = "n_generated"
+STOPPED, CUT = ENDS = ("stop", "length")  # how a text ended
+WRITTEN = (
+    _nullable("text", pa.string(), "", "what was generated, special tokens left out; null in a run without `tokens`"),
+    _nullable(N_GENERATED, pa.int32(), "tokens", "tokens that were generated, the one that ends the text included", 1),
+    _nullable(
+        "ended",
+        pa.string(),
+        "",
+        f"how the text ended: `{STOPPED}`, by a token that ends texts, or `{CUT}`, at as many tokens as were asked for",
+    ),
+    _nullable(
+        "answer_step",
+        pa.int32(),
+        "index",
+        "step of the answer's first token: 0, or the first one after `answer_after`; null where that never came",
+        0,
+    ),
+)
 LEAD = (
     "logit of the right one of `options` minus that of the strongest wrong one: above 0 exactly where the likeliest of "
     "them is right; null where the right answer is none of them"
@@ -289,6 +348,7 @@ SAMPLES = (
     _nullable("lead", pa.float32(), "logits", LEAD),
     *PARTS,
     *PLACES,
+    *WRITTEN,
 )
 
 
@@ -349,7 +409,8 @@ class Sum:
     relative: bool = False
 
 
-AXES = {"layer": "layers", "head": "heads"}  # of grids, with the manifest's field of their size
+# Axes of grids, with the manifest's field of their size; that of `STEP` is each sample's own, `N_GENERATED`
+AXES = {"layer": "layers", "head": "heads"}
 
 
 @dataclass(frozen=True)
@@ -357,12 +418,15 @@ class Table:
     """A table of a run: a row for each sample, for each cell of a grid of each sample, or for each of its knock-outs.
 
     Attributes:
-        axes: the grid, from `AXES`; empty: there is none.
-        columns: all columns, in order; a grid's are `sample_id`, `category`, the axes, and values: float32, texts that
-            the manifest has, and at most one of lists.
+        axes: the grid, `STEP` and those of `AXES`; empty: there is none.
+        columns: all columns, in order; a grid's are `sample_id`, `category`, the axes, and values, at most one column
+            of them lists.
         fills: columns of `samples` that are not null in an observed sample of a run with this table.
         sums: what adds up.
         loose: whether values may lie as far beyond their ranges as in half precision, whatever the run's dtype.
+        kept: the manifest's field that has the cells of the grid with rows, empty if all have; or none: all have.
+        thinned: whether only the steps have rows that are multiples of the manifest's `every`.
+        made_by: further fields of the manifest that say how it was made.
     """
 
     name: str
@@ -371,6 +435,20 @@ class Table:
     fills: tuple[str, ...] = ()
     sums: tuple[Sum, ...] = ()
     loose: bool = False
+    kept: str = ""
+    thinned: bool = False
+    made_by: tuple[str, ...] = ()
+
+    @property
+    def apart(self) -> tuple[Column, ...]:
+        """The columns of a table with a grid whose values are neither float32 nor follow from the manifest."""
+        known = ("sample_id", "category", *self.axes)
+        apart = (each for each in self.columns if each.type != pa.float32() and not each.choices)
+        return tuple(each for each in apart if each.name not in known) if self.axes else ()
+
+    def own_name(self, column: Column) -> str:
+        """What the values of a column of `apart` are called beside those of the table, see `schemas.store.grids`."""
+        return f"{self.name}.{column.name}"
 
     @property
     def list_column(self) -> Column | None:
@@ -379,13 +457,13 @@ class Table:
 
     @property
     def list_name(self) -> str:
-        """What its lists are called beside the other values of a sample, see `schemas.store.parts.Grids`."""
-        return f"{self.name}.{self.list_column.name}" if self.list_column else ""
+        """What its lists are called beside the other values of a sample; empty if it has none."""
+        return self.own_name(self.list_column) if self.list_column else ""
 
     @property
     def fields(self) -> tuple[str, ...]:
         """The manifest's fields that say what only this table has."""
-        return tuple(column.field for column in self.columns if column.field)
+        return (*filter(None, [*(column.field for column in self.columns), self.kept]), *self.made_by)
 
 
 def _names(columns: Iterable[Column]) -> tuple[str, ...]:
@@ -416,6 +494,8 @@ PARTS_OF_HEADS = Sum(
 )
 KNOCKOUTS = "knockouts"  # of a job on a run
 CONTRIBUTIONS, LAYERS, MAPS = "contributions", "layers", "maps"
+TOKENS, STEPS, STEP_MAPS = "tokens", "steps", "step_maps"
+SUM_OF_MAP = Sum("`map`, with `rest`,", (MAP, "rest"), "does not add up to `mass`", "mass")
 TABLES = {
     table.name: table
     for table in (
@@ -434,8 +514,34 @@ TABLES = {
             ("layer", "head"),
             KEYS + MAP_COLUMNS,
             fills=_names(PLACES),
-            sums=(Sum("`map`, with `rest`,", (MAP, "rest"), "does not add up to `mass`", "mass"),),
+            sums=(SUM_OF_MAP,),
             loose=True,
+        ),
+        Table(
+            TOKENS,
+            (STEP,),
+            (*KEYS[:2], STEP_COLUMN, *TOKEN_COLUMNS),
+            fills=("text", N_GENERATED, "ended"),
+            made_by=("generate", "answer_after", "texts_sha256"),
+        ),
+        Table(
+            STEPS,
+            (STEP, "layer", "head"),
+            (*KEYS[:2], STEP_COLUMN, *KEYS[2:], *STEP_PARTITION),
+            sums=(Sum("the partition g2*", _names(STEP_PARTITION), "does not sum to 1", 1.0),),
+            kept="step_heads",
+            thinned=True,
+            made_by=("every",),
+        ),
+        Table(
+            STEP_MAPS,
+            (STEP, "layer", "head"),
+            (*KEYS[:2], STEP_COLUMN, *KEYS[2:], *MAP_NUMBERS, STEP_MAP),
+            fills=_names(PLACES),
+            sums=(SUM_OF_MAP,),
+            loose=True,
+            kept="step_map_heads",
+            thinned=True,
         ),
         Table(KNOCKOUTS, (), KNOCKOUT_COLUMNS),
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from schemas.columns import EXTRAS, FLOW_NAMES, KNOCKOUTS, TABLES, Column
+from schemas.columns import EXTRAS, FLOW_NAMES, KNOCKOUTS, STEP_MAPS, STEPS, TABLES, TOKENS, Column
 from schemas.errors import HeadflowError
 from schemas.files.json_objects import build
 from schemas.jobs.head_sets import HeadSet, wrong_set
@@ -53,6 +53,20 @@ class Manifest:
     maps_heads: Annotated[
         list[list[int]], "`[layer, head]` of the heads that have a `map` in `maps`; empty: all have one"
     ] = field(default_factory=list)
+    generate: Annotated[int | None, "most tokens that were generated; null: none were"] = None
+    every: Annotated[int, "`steps` and `step_maps` have rows of the steps that are multiples of it"] = 1
+    step_heads: Annotated[
+        list[list[int]], "`[layer, head]` of the heads that have rows in `steps`; empty: all have"
+    ] = field(default_factory=list)
+    step_map_heads: Annotated[
+        list[list[int]], "`[layer, head]` of the heads that have rows in `step_maps`; empty: all have"
+    ] = field(default_factory=list)
+    answer_after: Annotated[
+        str | None, "what the answer follows in the text, such as `</think>`; null: the answer is the whole text"
+    ] = None
+    texts_sha256: Annotated[
+        str | None, "hash of the file of texts that the model was given; null: it wrote its own"
+    ] = None
     task: Annotated[
         str,
         "what an answer is: " + "; ".join(f"`{task.name}`, {task.meaning}" for task in TASKS.values()),
@@ -154,6 +168,14 @@ class Manifest:
         for name in EXTRAS:
             for column in TABLES[name].columns:
                 yield from self._wrong_field(name, column)
+            if kept := TABLES[name].kept:
+                yield from self._wrong_cells(kept)
+        if (self.generate is not None) != (TOKENS in self.tables):
+            yield f"generate is {self.generate}, with tables {', '.join(self.tables) or 'none'}"
+        if not set(self.tables).isdisjoint((STEPS, STEP_MAPS)) and TOKENS not in self.tables:
+            yield f"its tables are {', '.join(self.tables)}, without {TOKENS}"
+        if not (1 <= (self.generate or 1) < INDICES and self.every >= 1):
+            yield f"generate is {self.generate} and every is {self.every}, not from 1 to {INDICES - 1}"
         if (self.job is None) != (self.parent is None) or self.parent not in (None, PARENT):
             yield f"parent is {short(self.parent)}, and {'nothing' if self.job is None else 'something'} is under job"
         yield from self.job.wrong() if self.job is not None else ()
@@ -170,9 +192,14 @@ class Manifest:
         value = getattr(self, column.field) if column.field else None
         if column.choices and ((value is not None) != (table in self.tables) or value not in (None, *column.choices)):
             yield f"{column.field} is {short(value)}, with tables {', '.join(self.tables) or 'none'}"
-        cells = {"heads": value if column.length else []}
+        if column.length and column.field:
+            yield from self._wrong_cells(column.field)
+
+    def _wrong_cells(self, field: str) -> Iterator[str]:
+        """Heads in a field that the model does not have."""
+        cells = {"heads": getattr(self, field)}
         if cells["heads"] and (wrong := wrong_set(cells) or HeadSet.of(cells).outside(self.layers, self.heads)):
-            yield f"{column.field} {wrong}"
+            yield f"{field} {wrong}"
 
 
 @dataclass(kw_only=True)

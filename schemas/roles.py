@@ -36,6 +36,8 @@ ROLES = (
     Role("question", "q", "all text after the (first) image, to the end of the prompt, `ASSISTANT:` included"),
 )
 BOS, SYSTEM, USER, IMAGE, QUESTION = range(len(ROLES))
+GENERATED = Role("generated", "g", "the tokens that the model has written so far")  # of keys, while it writes
+STEP_ROLES = (*ROLES, GENERATED)
 PADDING = -1  # the code of a token that belongs to no prompt
 TEXT = (BOS, SYSTEM, USER, QUESTION)
 

@@ -35,7 +35,7 @@ from tests.support import tiny_originals
 from tests.support.mutations import HOSTILE, altered, as_json, changed, damaged, values
 from tests.support.pictures import encoded, write_empty
 from tests.support.prunable import World, measure, singles
-from tests.support.runs import LEDGER, PART, start, write_run
+from tests.support.runs import LEDGER, OF_TEXT, PART, start, write_run
 from tests.support.tiny_families import make_family
 from tests.support.tiny_llava import make_checkpoint
 
@@ -105,7 +105,8 @@ class Broken:
 
     def resume(self) -> int:
         def body() -> int:
-            start(self.run, 10, fields={"tables": list(EXTRAS), "maps_of": OF_LAST}, retry_skipped=True).close()
+            fields = {"tables": list(EXTRAS), "maps_of": OF_LAST, **OF_TEXT}
+            start(self.run, 10, fields=fields, retry_skipped=True).close()
             return 0
 
         return run_command(body)

@@ -3,17 +3,14 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from analyze.tables.rows import part_lists, part_rows
-from schemas.columns import OK, REASONS, TABLES
+from analyze.tables.rows import part_apart, part_lists, part_values
+from schemas.columns import OK, REASONS
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.manifest import Manifest, Session
 from schemas.store.directory import holds_run, remove_run
+from schemas.store.grids import Grids
 from schemas.store.ledger import Part
-from schemas.store.parts import Grids, grid_shape
 from schemas.store.run import Run
 from schemas.store.thumbnails import read_thumbnail
 from schemas.store.writer import RunWriter
@@ -87,22 +84,13 @@ def _samples(run: Run, part: Part, wanted: Collection[str]) -> Iterator[tuple[di
     if not any(row["sample_id"] in wanted for row in rows):
         return
     ids = [row["sample_id"] for row in rows if row["status"] == OK]
-    values: dict[str, Iterator[Any]] = {table: iter(_values(run, table, part, ids)) for table in run.grids}
-    values |= {name: iter(part_lists(run, table, part, ids)) for name, table in run.lists.items()}
+    values: dict[str, Iterator[Any]] = {table: iter(part_values(run, table, part, ids)) for table in run.grids}
+    for name, (table, column) in run.apart.items():
+        lists = part_lists(run, table, part, ids) if column.length else part_apart(run, table, part, ids, column)
+        values[name] = iter(lists)
     for row in rows:
         observed = {table: next(each) for table, each in values.items()} if row["status"] == OK else None
         if observed is None and row["reason"] not in REASONS:
             raise HeadflowError(f"{path}: {row['sample_id']} is neither observed nor has a reason; run validate")
         if row["sample_id"] in wanted:
             yield row, observed
-
-
-def _values(run: Run, table: str, part: Part, samples: Sequence[str]) -> npt.NDArray[np.float32]:
-    """The values of the samples of one part of a table, float32 [samples, *axes, columns]; see `grid_shape`."""
-    path, axes = run.path / table / part.name, TABLES[table].axes
-    columns = run.values(table)
-    values = np.empty((len(samples), *grid_shape(run, table)), np.float32)
-    for place, batch in part_rows(run, path, samples, [column.name for column in columns]):
-        cells = place, *(batch[axis].to_numpy() for axis in axes)
-        values[cells] = np.stack([batch[column.name].to_numpy(zero_copy_only=False) for column in columns], axis=-1)
-    return values

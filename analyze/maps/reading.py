@@ -8,8 +8,8 @@ import numpy.typing as npt
 from analyze.tables.frames import Heads
 from analyze.tables.rows import part_lists
 from schemas.columns import MAPS
+from schemas.store.grids import has_list
 from schemas.store.ledger import Part
-from schemas.store.parts import has_list
 from schemas.store.run import Run
 
 Maps = npt.NDArray[np.float32]

@@ -18,7 +18,7 @@ from schemas.errors import HeadflowError
 from schemas.files.locations import Location, telling_name
 from schemas.manifest import Manifest
 from schemas.roles import ROLES
-from schemas.store.parts import too_few_rows
+from schemas.store.grids import too_few_rows
 from schemas.store.run import Run, open_run
 from schemas.tasks import TASKS, Task
 from schemas.text import counted, listed, short

@@ -1,17 +1,19 @@
 """The rows of one part of a table, checked to be all rows of its samples and no others."""
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.columns import TABLES
+from schemas.columns import TABLES, Column
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
+from schemas.store.grids import Cells, Grid, has_list, read_steps
 from schemas.store.ledger import Part
-from schemas.store.parts import Cells, has_list
 from schemas.store.run import Run
 from schemas.text import listed
 
@@ -34,29 +36,67 @@ def part_cells(
     Args:
         path: the part, of `heads` or another table with a grid.
         samples: ids of the part's samples that were observed.
-        columns: what is read beside `sample_id` and the axes of the grid, `layer` and `head`.
+        columns: what is read beside `sample_id` and the axes of the grid, such as `layer` and `head`.
 
     Yields:
-        The position of each row's sample in `samples`, int32 [rows]; that of the row in an array [samples, *axes] made
-        flat, int64 [rows]; and the rows.
+        The position of each row's sample in `samples`, int32 [rows]; that of the row if all stood in order, such as in
+        an array [samples, *axes] made flat, int64 [rows]; and the rows.
 
     Raises:
         HeadflowError: the part is missing or unreadable, or does not have one row for each cell of the grid of
             each sample, and no others.
     """
     place = {name: number for number, name in enumerate(samples)}
-    cells = Cells.of(run, path.parent.name, samples)
-    for batch in run.batches(path, ["sample_id", *cells.sizes, *columns], BATCH):
+    cells = Cells.of(run, path, samples)
+    axes = cells.grid.limits
+    for batch in run.batches(path, ["sample_id", *axes, *columns], BATCH):
         sample = _places(batch["sample_id"], place, path)
-        for axis, size in cells.sizes.items():
-            _check_below(batch[axis], size, f"{path}: {axis}")
-        yield sample, cells.add(sample, *(batch[axis].to_numpy() for axis in cells.sizes)), batch
+        for axis, limit in axes.items():
+            _check_below(batch[axis], limit, f"{path}: {axis}")
+        yield sample, cells.add(sample, *(batch[axis].to_numpy() for axis in axes)), batch
     if wrong := cells.wrong():
         raise HeadflowError(f"{path} {wrong}; {REMEDY}")
 
 
+def part_values(run: Run, table: str, part: Part, samples: Sequence[str]) -> list[npt.NDArray[np.float32]]:
+    """The values of the samples of one part of a table, each float32 [*`Grid.shape`, columns].
+
+    Args:
+        samples: ids of the part's samples that were observed.
+
+    Raises:
+        HeadflowError: as `part_rows`.
+    """
+    path, columns, grid = run.path / table / part.name, run.values(table), Grid.of(run, table)
+    steps = read_steps(run, path, samples)
+    values = np.empty((int(steps.sum()) * grid.cells, len(columns)), np.float32)
+    for _, cell, batch in part_cells(run, path, samples, [column.name for column in columns]):
+        numbers = [batch[column.name].to_numpy(zero_copy_only=False) for column in columns]
+        values[cell] = np.stack(numbers, axis=-1)
+    own = np.split(values, np.cumsum(steps * grid.cells)[:-1]) if len(steps) else []
+    return [each.reshape(*grid.shape(number), -1) for each, number in zip(own, steps.tolist(), strict=True)]
+
+
+def part_apart(run: Run, table: str, part: Part, samples: Sequence[str], column: Column) -> list[list[Any]]:
+    """The values of one column of `Table.apart` of the samples of one part, in the order of the rows.
+
+    Args:
+        samples, column: ids of the part's samples that were observed; one that is not of lists.
+
+    Raises:
+        HeadflowError: as `part_rows`.
+    """
+    path = run.path / table / part.name
+    ends = np.cumsum(read_steps(run, path, samples) * Grid.of(run, table).cells).tolist()
+    found: list[Any] = [None] * (ends[-1] if ends else 0)
+    for _, cell, batch in part_cells(run, path, samples, [column.name]):
+        for at, value in zip(cell.tolist(), batch[column.name].to_pylist(), strict=True):
+            found[at] = value
+    return [found[first:last] for first, last in pairwise([0, *ends])]
+
+
 def part_lists(run: Run, table: str, part: Part, samples: Sequence[str]) -> list[npt.NDArray[np.float32]]:
-    """The lists of the samples of one part, such as maps, each float32 [cells that have one, values]; cells in order.
+    """The lists of the samples of one part, such as maps, each float32 [rows that have one, values]; rows in order.
 
     Args:
         table: one with a column of lists.
@@ -66,22 +106,25 @@ def part_lists(run: Run, table: str, part: Part, samples: Sequence[str]) -> list
         HeadflowError: as `part_rows`; or a cell has a list that should have none, or none, or one of another size, or
             with a null in it.
     """
-    column, path, kept = TABLES[table].list_column, run.path / table / part.name, has_list(run, table)
+    column, path, grid = TABLES[table].list_column, run.path / table / part.name, Grid.of(run, table)
     assert column is not None
-    number = np.cumsum(kept).reshape(kept.shape) - 1
-    found = [[np.empty(0, np.float32)] * int(kept.sum()) for _ in samples]
-    for place, batch in part_rows(run, path, samples, [column.name]):
-        cells, lists = tuple(batch[axis].to_numpy() for axis in TABLES[table].axes), batch[column.name]
-        if (pc.is_valid(lists).to_numpy(zero_copy_only=False) != kept[cells]).any():
+    has_one = has_list(run, table)[grid.kept]
+    number, each = np.cumsum(has_one) - 1, int(has_one.sum())
+    ends = np.cumsum(read_steps(run, path, samples) * each).tolist()
+    found = [np.empty(0, np.float32)] * (ends[-1] if ends else 0)
+    for _, cell, batch in part_cells(run, path, samples, [column.name]):
+        lists, (step, cell) = batch[column.name], np.divmod(cell, grid.cells)
+        if (pc.is_valid(lists).to_numpy(zero_copy_only=False) != has_one[cell]).any():
             raise HeadflowError(f"{path}: other heads have a `{column.name}` than its run.json says; run validate")
         if lists.values.null_count:
             raise HeadflowError(f"{path}: `{column.name}` has null in its lists; run validate")
-        ends, values, numbers = lists.offsets.to_numpy(), lists.values.to_numpy(), number[cells]
-        for row in np.flatnonzero(kept[cells]):
-            found[place[row]][numbers[row]] = values[ends[row] : ends[row + 1]]
-    if any(len({len(each) for each in lists}) > 1 for lists in found):
+        offsets, values, places = lists.offsets.to_numpy(), lists.values.to_numpy(), step * each + number[cell]
+        for row in np.flatnonzero(has_one[cell]):
+            found[places[row]] = values[offsets[row] : offsets[row + 1]]
+    own = [found[first:last] for first, last in pairwise([0, *ends])]
+    if any(len({len(each) for each in lists}) > 1 for lists in own):
         raise HeadflowError(f"{path}: `{column.name}` of one sample has several sizes; run validate")
-    return [np.stack(lists) for lists in found]
+    return [np.stack(lists) for lists in own]
 
 
 def _places(column: pa.DictionaryArray, place: dict[str, int], path: Location) -> npt.NDArray[np.int32]:

@@ -14,7 +14,7 @@ from analyze.tables.parts.reading import read_values
 from analyze.tables.rows import part_rows
 from analyze.tables.text_scope import TextScope
 from schemas.columns import TABLES
-from schemas.store.parts import grid_shape
+from schemas.store.grids import Grid
 from schemas.workers.tasks import HERE, Workers
 
 Values = npt.NDArray[np.float32]
@@ -62,7 +62,7 @@ def table_values(heads: Heads, table: str, columns: Sequence[str]) -> dict[str, 
         HeadflowError: a part is missing, unreadable, does not have all rows of its samples, or has values out of range.
     """
     axes = TABLES[table].axes
-    shape = int(heads.observed.sum()), *grid_shape(heads.run, table)[:-1]
+    shape = int(heads.observed.sum()), *Grid.of(heads.run, table).shape(1)
     values = {column: np.full(shape, np.nan, np.float32) for column in columns}
     for row, batch in table_rows(heads, table, columns):
         where = row, *(batch[axis].to_numpy() for axis in axes)

@@ -30,7 +30,7 @@ def asked_fields(settings: Deciding) -> dict[str, Any]:
         HeadflowError: the heads that keep their maps cannot be read.
     """
     asked = {CONTRIBUTIONS: settings.contributions, LAYERS: settings.layer_profile, MAPS: settings.maps}
-    fields: dict[str, Any] = {"tables": [name for name in EXTRAS if asked[name]], "maps_of": None, "maps_heads": []}
+    fields: dict[str, Any] = {"tables": [name for name in EXTRAS if asked.get(name)], "maps_of": None, "maps_heads": []}
     if settings.maps:
         of = OF_QUESTION if settings.maps_of == MAPS_OF_QUESTION else OF_LAST
         heads = read_heads(settings.maps_heads, f"{of}2v") if settings.maps_heads else []

@@ -11,7 +11,7 @@ from extract.attention.readers import Forward, PassReader
 from extract.images.preprocessing import Pixels
 from extract.prompts.prompt import PromptBuilder
 from schemas.columns import FLOW_NAMES
-from schemas.store.parts import Grids
+from schemas.store.grids import Grids
 
 QuestionTensors = Mapping[str, Tensor]  # what a pass brought for one question, by name, on the CPU
 # What a question adds to its row of `samples`, and its values in other tables

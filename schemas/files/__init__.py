@@ -5,5 +5,6 @@ json_objects   JSON read into an object or a dataclass
 parquet        Parquet opened and read
 ranges         values in the ranges of their columns
 images         the content of image files, decoded
+locks          locks between processes that end with their owner
 writing        files that readers see only when they are whole
 """

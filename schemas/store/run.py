@@ -90,9 +90,10 @@ class Run:
         return ledger.rows(self.grids[0]) > 0
 
     @property
-    def lists(self) -> dict[str, str]:
-        """Of these tables those that have lists, by `Table.list_name`."""
-        return {TABLES[name].list_name: name for name in self.grids if TABLES[name].list_name}
+    def apart(self) -> dict[str, tuple[str, Column]]:
+        """The columns of these tables that are not of float32, by `Table.own_name`, with their tables."""
+        tables = [TABLES[name] for name in self.grids]
+        return {table.own_name(column): (table.name, column) for table in tables for column in table.apart}
 
     def part_paths(self, table: str) -> list[Location]:
         """The files of a table, in the order of `parts`."""

@@ -13,12 +13,12 @@ from time import monotonic
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow.compute as pc
 
-from schemas.columns import KNOCKOUTS, OK, REASONS, SKIPPED
+from schemas.columns import KNOCKOUTS, OK, REASONS, SKIPPED, STEP, TABLES
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
+from schemas.files.locks import Lock
 from schemas.files.writing import write_text_once
 from schemas.jobs.rows import MEASURED
 from schemas.manifest import Manifest, Session, to_json
@@ -30,15 +30,12 @@ from schemas.store.directory import (
     remove_begun,
     remove_run,
 )
+from schemas.store.grids import Grid, Grids, has_list
 from schemas.store.identity import IDENTITY, check_division, check_fingerprints, check_same, check_same_model
 from schemas.store.ledger import CHUNKS, COMPLETE, RUNNING, Ledger, LedgerFile, Part
-from schemas.store.locks import Lock
 from schemas.store.parts import (
-    Grids,
     check_ledger,
     damaged_parts,
-    grid_shape,
-    has_list,
     next_number,
     part_name,
     remove_leftovers,
@@ -50,7 +47,7 @@ from schemas.store.thumbnails import write_thumbnail
 from schemas.text import one_line
 
 ROWS_PER_PART = 2**17  # of `heads`: 128 samples of a model with 32 x 32 heads, about 7 MB
-BYTES_PER_PART = 2**25  # of lists: maps of 15 samples of such a model with 24 x 24 patches
+BYTES_PER_PART = 2**25  # of lists and of steps: maps of 15 samples of such a model with 24 x 24 patches
 SAMPLES_PER_PART = 2**12  # if most samples are skipped
 SECONDS_PER_PART = 60  # of a slow model: what is gathered is lost if the process is killed
 TO_RESUME = "the same command resumes it, unless it overwrites"
@@ -64,9 +61,9 @@ def now() -> str:
 class RunWriter:
     """Writes a run, or a chunk of it: `add` or `skip` each sample in order, then `finish`; of a job, `add_rows`.
 
-    Holds at most twice `ROWS_PER_PART` rows of `heads` and `BYTES_PER_PART` of lists: a part that is gathered, and
-    one that is written meanwhile. An error while a part is written is raised when the next one is handed over, or at
-    the end.
+    Holds at most twice `ROWS_PER_PART` rows of `heads` and `BYTES_PER_PART` of lists and of steps: a part that is
+    gathered, and one that is written meanwhile. An error while a part is written is raised when the next one is handed
+    over, or at the end.
 
     Attributes:
         run: the run as this process knows it; other chunks are as they were when it was opened.
@@ -120,7 +117,7 @@ class RunWriter:
         self._history = history
         self._samples: list[dict[str, Any]] = []
         self._grids: list[Mapping[str, Any]] = []  # `Grids`, or rows of a job
-        self._list_bytes = 0  # of what is gathered
+        self._bytes = 0  # of what is gathered of lists and of steps
         self._thumbnails: dict[str, bytes] = {}
         self._since = 0.0  # when the first sample of those gathered came
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
@@ -144,6 +141,7 @@ class RunWriter:
             if retry_skipped or self.damaged or not self._ledger.complete or self._ledger.samples != samples:
                 self._begin(samples, samples_in_run or samples, weights, settings, images or {})
             remove_leftovers(self.run, chunk)
+            self._unequal = [name for name in self.run.grids if STEP in TABLES[name].axes] + list(self.run.apart)
             if retry_skipped:
                 self.take_out_skipped()
             self.done: frozenset[str] = frozenset(self._sample_ids())
@@ -182,20 +180,21 @@ class RunWriter:
 
         Args:
             sample: values by column name of `samples`, without `status`; what is absent becomes null.
-            grids: by table of `Run.grids`, float32 [*axes, columns], such as [layers, heads, flows] for `heads`, in the
-                order of `Run.values`; NaN in a column that may be null is null. And by name of `Run.lists`, float32
-                [cells that have a list, values].
+            grids: by table of `Run.grids`, float32 [*`Grid.shape`, columns], such as [layers, heads, flows] for
+                `heads`, in the order of `Run.values`; NaN in a column that may be null is null. And by name of
+                `Run.apart` the values of a column, [rows], or of lists float32 [rows that have one, values].
             thumbnail: the JPEG of a small picture of its image, `image_sha256`.
 
         Raises:
             ValueError: values of another shape, or not finite, or of a sample that is in the run.
         """
-        expected = {*self.run.grids, *self.run.lists}
+        expected = {*self.run.grids, *self.run.apart}
         if grids.keys() != expected:
             raise ValueError(f"there are values of {', '.join(grids)}, and not of {', '.join(sorted(expected))}")
         if thumbnail is not None:
             self._thumbnails[sample["image_sha256"]] = thumbnail
-        self._append({**sample, "status": OK}, {name: self._checked(name, values) for name, values in grids.items()})
+        checked = {name: self._checked(name, values, sample) for name, values in grids.items()}
+        self._append({**sample, "status": OK}, checked)
 
     def add_rows(self, sample_id: str, category: str, rows: Mapping[str, Sequence[Any]]) -> None:
         """Add a sample of a job.
@@ -212,16 +211,23 @@ class RunWriter:
                 raise ValueError(f"{name} has {len(rows[name])} values for {self.run.rows_per_sample} knock-outs")
         self._append({"sample_id": sample_id, "category": category, "status": OK}, {KNOCKOUTS: rows})
 
-    def _checked(self, name: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def _checked(self, name: str, values: Any, sample: Mapping[str, Any]) -> Any:
         """Values of one sample as they are written; raises `ValueError` if they do not fit the run."""
-        if name in self.run.lists:
-            number = has_list(self.run, self.run.lists[name]).sum()
+        table, column = self.run.apart.get(name, (name, None))
+        grid = Grid.of(self.run, table)
+        (steps,) = grid.steps_with_rows([sample]).tolist()
+        if column is not None and not column.length:
+            if len(values) != steps * grid.cells:
+                raise ValueError(f"{name} has {len(values)} values for {steps * grid.cells} rows")
+            return values
+        if column is not None:
+            number = steps * has_list(self.run, table).sum()
             if values.dtype != np.float32 or values.ndim != 2 or len(values) != number:
                 raise ValueError(f"lists of {name} are {values.dtype} {values.shape}")
             if not np.isfinite(values).all():
                 raise ValueError(f"lists of {name} are not finite")
             return values
-        if values.shape != (expected := grid_shape(self.run, name)):
+        if values.shape != (expected := (*grid.shape(steps), len(self.run.values(name)))):
             raise ValueError(f"the values of {name} have shape {values.shape}, not {expected}")
         nullable = [column.nullable for column in self.run.values(name)]
         if not (np.isfinite(values) | (np.isnan(values) & nullable)).all():
@@ -296,7 +302,7 @@ class RunWriter:
         self._wait()
         if self._samples:
             self._writing = self._thread.submit(self._write_part, self._samples, self._grids, self._thumbnails)
-            self._samples, self._grids, self._thumbnails, self._list_bytes = [], [], {}, 0
+            self._samples, self._grids, self._thumbnails, self._bytes = [], [], {}, 0
 
     def _wait(self) -> None:
         if self._writing is not None:
@@ -313,9 +319,9 @@ class RunWriter:
         self._samples.append(sample)
         if grids is not None:
             self._grids.append(grids)
-            self._list_bytes += sum(grids[name].nbytes for name in self.run.lists)
+            self._bytes += sum(getattr(grids[name], "nbytes", 0) for name in self._unequal)
         rows = len(self._grids) * self.run.rows_per_sample
-        full = rows >= ROWS_PER_PART or self._list_bytes >= BYTES_PER_PART or len(self._samples) >= SAMPLES_PER_PART
+        full = rows >= ROWS_PER_PART or self._bytes >= BYTES_PER_PART or len(self._samples) >= SAMPLES_PER_PART
         if full or monotonic() - self._since >= SECONDS_PER_PART:
             self._hand_over()
 

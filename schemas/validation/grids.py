@@ -8,8 +8,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from schemas.columns import OK
+from schemas.errors import HeadflowError
 from schemas.files.locations import Location
-from schemas.store.parts import Cells, too_few_rows
+from schemas.store.grids import Cells, too_few_rows
 from schemas.store.run import Run
 from schemas.text import counted, listed
 from schemas.validation.parts import PartTask, each_part
@@ -99,13 +100,17 @@ def _check_grid(
     """Each sample must have every cell of the grid exactly once; `there` are the codes of those that have any."""
     place = np.empty(len(names), np.int32)
     place[there] = np.arange(len(there))
-    cells = Cells.of(run, path.parent.name, [names[code] for code in there])
-    places = [content[axis].to_numpy() for axis in cells.sizes]
-    inside = [(place >= 0) & (place < size) for place, size in zip(places, cells.sizes.values(), strict=True)]
+    try:
+        cells = Cells.of(run, path, [names[code] for code in there])
+    except HeadflowError:  # of `samples`, and said there
+        return
+    limits = cells.grid.limits
+    places = [content[axis].to_numpy() for axis in limits]
+    inside = [(place >= 0) & (place < limit) for place, limit in zip(places, limits.values(), strict=True)]
     if outside := int((~np.logical_and.reduce(inside)).sum()):
-        grid = " x ".join(map(str, cells.sizes.values()))
+        grid = " x ".join(map(str, limits.values()))
         rows = counted(outside, "row has", "rows have")
-        yield f"{path}: {rows} a {' or '.join(cells.sizes)} beyond the manifest's {grid}"
+        yield f"{path}: {rows} a {' or '.join(limits)} beyond the manifest's {grid}"
         return
     cells.add(place[codes], *places)
     if wrong := cells.wrong():

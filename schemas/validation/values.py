@@ -11,7 +11,7 @@ from schemas.columns import TABLES, Column, Sum
 from schemas.files.locations import Location
 from schemas.files.ranges import SLACK
 from schemas.manifest import IMPORTED
-from schemas.store.parts import has_list
+from schemas.store.grids import Grid, has_list
 from schemas.store.run import Run
 from schemas.text import counted, listed
 from schemas.validation.limits import HALF, TOLERANCE, TOLERANCE_OF_HALF, differs, outside
@@ -30,9 +30,10 @@ def check_values(run: Run, table: str, path: Location, content: pa.Table) -> Ite
         if column.length:
             if not (yield from _check_lists(run, path, content, column)):
                 unsound.add(column.name)
-        elif column.field and (others := set(content[column.name].to_pylist()) - {getattr(run.manifest, column.field)}):
+        elif column.choices:
             known = getattr(run.manifest, column.field)
-            yield f"{path}: `{column.name}` is {listed(sorted(others))}, and the manifest's {table} are of {known}"
+            if others := set(content[column.name].to_pylist()) - {known}:
+                yield f"{path}: `{column.name}` is {listed(sorted(others))}, and the manifest's {table} are of {known}"
     there = {column.name for column in columns} - unsound
     for each in TABLES[table].sums:
         if each.of_sample:
@@ -106,7 +107,7 @@ def _check_lists(run: Run, path: Location, content: pa.Table, column: Column) ->
     """Check that cells have lists which are to have them, as long as `samples` says; returns whether sums can be."""
     table, lists = path.parent.name, content[column.name].combine_chunks()
     asked = has_list(run, table)
-    places = [content[axis].to_numpy() for axis in TABLES[table].axes]
+    places = [content[axis].to_numpy() for axis in Grid.of(run, table).sizes]
     inside = np.logical_and.reduce(
         [(place >= 0) & (place < size) for place, size in zip(places, asked.shape, strict=True)]
     )
@@ -114,7 +115,8 @@ def _check_lists(run: Run, path: Location, content: pa.Table, column: Column) ->
     expected = asked[tuple(np.where(inside, place, 0) for place in places)]
     if wrong := int((inside & (there != expected)).sum()):
         rows = counted(wrong, "row")
-        yield f"{path}: `{column.name}` is null, or not, in {rows} against `{column.field}` of the manifest"
+        field = column.field or TABLES[table].kept
+        yield f"{path}: `{column.name}` is null, or not, in {rows} against `{field}` of the manifest"
     if nulls := lists.drop_null().flatten().null_count:
         yield f"{path}: `{column.name}` has null in its lists, {counted(nulls, 'time')}"
         return False

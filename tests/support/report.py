@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from analyze.__main__ import main
-from schemas.columns import EXTRAS
+from schemas.columns import CONTRIBUTIONS, LAYERS, MAPS
 from schemas.store.run import open_run
 from schemas.store.thumbnails import write_thumbnail
 from tests.support.pictures import encoded
@@ -27,7 +27,15 @@ def write_whole_run(path: Path, *, seed: int = 0, images: int = 6, categories=CA
     Args:
         images: those of the first category that have a thumbnail.
     """
-    run = write_world(path, WORLD, categories=categories, seed=seed, tables=EXTRAS, maps_of="a", model="made/up")
+    run = write_world(
+        path,
+        WORLD,
+        categories=categories,
+        seed=seed,
+        tables=(CONTRIBUTIONS, LAYERS, MAPS),
+        maps_of="a",
+        model="made/up",
+    )
     measure(run, WORLD, JOB, singles(WORLD))
     rewrite(run, "samples", lambda table: put(table, "question", 5, HOSTILE))
     for number in range(images):

@@ -10,11 +10,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.columns import CONTRIBUTIONS, FLOW_NAMES, LAYERS, MAPS, OF_LAST, PARTITIONS, PARTS
+from schemas.columns import CONTRIBUTIONS, FLOW_NAMES, LAYERS, MAPS, OF_LAST, PARTITIONS, PARTS, TOKENS
 from schemas.manifest import EXTRACTED, Manifest, Session
 from schemas.store.writer import RunWriter
 from schemas.tasks import TASKS, lead_of
 from tests.support.maps import made_up
+from tests.support.texts import made_up_text
 
 PART = "part-00000-00000.parquet"
 LEDGER = "chunks/00000.json"
@@ -101,6 +102,10 @@ def sample(number: int, category: str) -> dict:
     }
 
 
+MOST_STEPS = 3  # of a made-up text
+OF_TEXT = {"generate": MOST_STEPS, "step_heads": [[0, 1]], "step_map_heads": [[1, 0]]}  # fields of the manifest
+
+
 def extras(
     random: np.random.Generator,
     layers: int,
@@ -116,8 +121,11 @@ def extras(
     parts = [0.5, float(grids[CONTRIBUTIONS].sum(dtype=np.float64)), 0.25, 0.0, 0.0]
     names = [column.name for column in PARTS]
     values = dict(zip(names, parts, strict=True)) if CONTRIBUTIONS in tables else {}
-    found = {name: grids[name] for name in tables if name != MAPS}
+    found = {name: grids[name] for name in tables if name in grids}
     maps, places = made_up(random, layers, heads, kept=kept) if MAPS in tables else ({}, {})
+    if TOKENS in tables:  # of one head
+        written, more = made_up_text(random, int(random.integers(1, MOST_STEPS + 1)), 1, 1)
+        found, values = found | written, values | more
     return found | maps, {"margin": sum(parts), **values, **places}
 
 
@@ -143,6 +151,8 @@ def write_run(
     fields: dict = {"layers": layers, "heads": heads, "tables": list(tables)}
     if MAPS in tables:
         fields |= {"maps_of": OF_LAST, "maps_heads": [list(each) for each in sorted(maps_heads or [])]}
+    if TOKENS in tables:
+        fields |= OF_TEXT
     writer = start(path, len(rows), fields=fields)
     for position, (number, name) in enumerate(rows):
         grids, more = extras(random, layers, heads, tables, maps_heads) if tables else ({}, {})

@@ -13,7 +13,7 @@ import pytest
 from extract.chunks import pool
 from extract.chunks.chunk import Done
 from schemas.files.locations import location
-from schemas.store.locks import Lock
+from schemas.files.locks import Lock
 from schemas.store.run import open_run
 from schemas.validation.run import validate
 from schemas.workers.tasks import LOCAL

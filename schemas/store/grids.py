@@ -1,0 +1,212 @@
+"""Which rows a sample has in a table with a grid: one for each cell.
+
+Most tables have the same cells for each sample, such as all layers x heads. A table of generated tokens has them for
+each of the sample's steps, whose number `samples` says, or for every so many of them.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from schemas.columns import AXES, N_GENERATED, STEP, TABLES
+from schemas.files.locations import Location
+from schemas.store.run import Run
+from schemas.text import counted, listed
+
+# Of one sample, by table: float32 [*rows, columns], see `Grid.shape`, NaN for null; and by name of `Run.apart`, the
+# values of a column that is not of float32: [rows], or of lists float32 [rows that have one, values]
+Grids = Mapping[str, Any]
+_Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The cells of a table.
+
+    Attributes:
+        sizes: of its axes, without `STEP`, by name.
+        kept: bool [*sizes], which cells have rows.
+        every: how far apart the steps are that have rows; 0: the table has no steps.
+        steps: most steps that a sample may have.
+    """
+
+    sizes: Mapping[str, int]
+    kept: npt.NDArray[np.bool_]
+    every: int
+    steps: int
+
+    @classmethod
+    def of(cls, run: Run, table: str) -> Self:
+        """That of a table of a run."""
+        declared, manifest = TABLES[table], run.manifest
+        sizes = {axis: getattr(manifest, AXES[axis]) for axis in declared.axes if axis != STEP}
+        kept = _marked(sizes, getattr(manifest, declared.kept) if declared.kept else [])
+        every = 0 if STEP not in declared.axes else manifest.every if declared.thinned else 1
+        return cls(sizes, kept, every, manifest.generate or 0)
+
+    @property
+    def limits(self) -> dict[str, int]:
+        """Of each axis, in order, the number that its values are below."""
+        return ({STEP: self.steps} if self.every else {}) | dict(self.sizes)
+
+    @cached_property
+    def cells(self) -> int:
+        """How many rows a sample has, or each of its steps."""
+        return int(self.kept.sum())
+
+    def steps_with_rows(self, samples: Iterable[Mapping[str, Any]]) -> _Ints:
+        """How many steps of each sample have rows, int64 [samples]; 1 in a table without steps.
+
+        Args:
+            samples: rows of `samples`.
+        """
+        if not self.every:
+            return np.array([1 for _ in samples], np.int64)
+        taken = np.array([sample.get(N_GENERATED) or 0 for sample in samples], np.int64)
+        return -(-taken // self.every)
+
+    def shape(self, steps: int) -> tuple[int, ...]:
+        """The shape of a sample's values in one column: its steps with rows, then the axes or the cells kept."""
+        own = tuple(self.sizes.values()) if self.kept.all() else (self.cells,)
+        return (steps, *own) if self.every else own
+
+    def places(self, steps: _Ints) -> dict[str, npt.NDArray[np.int16]]:
+        """The values of each axis in the rows of some samples, by how many of their steps have rows; int16 [rows]."""
+        found: dict[str, npt.NDArray[np.int16]] = {}
+        if self.every:
+            own = [np.repeat(np.arange(number) * self.every, self.cells) for number in steps]
+            found[STEP] = np.concatenate([np.empty(0, np.int16), *own]).astype(np.int16)
+        for axis, place in zip(self.sizes, np.argwhere(self.kept).T, strict=True):
+            found[axis] = np.tile(place.astype(np.int16), int(steps.sum()))
+        return found
+
+
+def has_list(run: Run, table: str) -> npt.NDArray[np.bool_]:
+    """Which cells of a table's grid have a list, bool [*axes], such as [layers, heads]; each step has the same."""
+    column, grid = TABLES[table].list_column, Grid.of(run, table)
+    if column is None:
+        return np.zeros_like(grid.kept)
+    return grid.kept & _marked(grid.sizes, getattr(run.manifest, column.field) if column.field else [])
+
+
+def _marked(sizes: Mapping[str, int], cells: Sequence[Sequence[int]]) -> npt.NDArray[np.bool_]:
+    """Some cells of a grid, bool [*sizes]; if none are named, all."""
+    marked = np.zeros(tuple(sizes.values()), np.bool_)
+    marked[tuple(zip(*cells, strict=True)) or ...] = True
+    return marked
+
+
+def read_steps(run: Run, path: Location, samples: Sequence[str]) -> _Ints:
+    """How many steps with rows some samples of a part have, int64 [samples]; 1 in a table without steps.
+
+    Args:
+        path: the part, of a table with a grid.
+
+    Raises:
+        HeadflowError: the part of `samples` cannot be read.
+    """
+    grid = Grid.of(run, path.parent.name)
+    if not grid.every:
+        return np.ones(len(samples), np.int64)
+    rows = run.read_part(run.path / "samples" / path.name, ["sample_id", N_GENERATED], checked=False)
+    taken = dict(zip(rows["sample_id"].to_pylist(), rows[N_GENERATED].to_pylist(), strict=True))
+    return grid.steps_with_rows({N_GENERATED: taken.get(name)} for name in samples)
+
+
+def too_few_rows(run: Run, observed: int, table: str = "heads") -> str:
+    """What is wrong if a table cannot have all rows of so many samples, by the ledgers; empty if it can."""
+    grid, rows = Grid.of(run, table), sum(part.rows.get(table, 0) for part in run.parts)
+    if observed * grid.cells <= rows:  # each sample has one step at least
+        return ""
+    cells = " x ".join(map(str, grid.shape(1)))
+    there = f"{counted(rows, 'row')} of `{table}`"
+    return f"{run.path}: its ledgers name {there}, not {cells} for each of {counted(observed, 'sample')}"
+
+
+class Cells:
+    """Counts rows of one part: each sample must have one for each of its cells. Holds a byte for each.
+
+    Attributes:
+        grid: the table's.
+        ends: int64 [samples + 1], where the rows of each sample begin, and end, if all rows stand in order.
+    """
+
+    def __init__(self, samples: Sequence[str], grid: Grid, steps: _Ints) -> None:
+        """Count the rows of some samples, by how many of their steps have rows."""
+        self.grid = grid
+        self._samples = samples
+        self.ends: _Ints = np.concatenate([[0], np.cumsum(steps * grid.cells)]).astype(np.int64)
+        self._number = np.cumsum(grid.kept.ravel()) - 1  # of the cells that have rows
+        self._steps = steps
+        self._rows = np.zeros(len(samples), np.int64)
+        self._strays = np.zeros(len(samples), np.int64)
+        self._seen = np.zeros(int(self.ends[-1]), np.bool_)
+
+    @classmethod
+    def of(cls, run: Run, path: Location, samples: Sequence[str]) -> Self:
+        """Those of a part of a run; raises as `read_steps`."""
+        return cls(samples, Grid.of(run, path.parent.name), read_steps(run, path, samples))
+
+    def add(self, sample: npt.NDArray[np.integer], *places: npt.NDArray[np.int16]) -> _Ints:
+        """Count some rows.
+
+        Args:
+            sample: the position of each row's sample in `samples`, int [rows].
+            places: of each axis, int16 [rows], below `Grid.limits`.
+
+        Returns:
+            The position of each row if all rows stood in order, int64 [rows]; of a cell that its sample does not have,
+            some other position.
+        """
+        grid = self.grid
+        self._rows += np.bincount(sample, minlength=len(self._rows))
+        cell = np.zeros(len(sample), np.int64)
+        for place, size in zip(places[1:] if grid.every else places, grid.sizes.values(), strict=True):
+            cell = cell * size + place
+        stray = np.zeros(len(sample), np.bool_)
+        if not grid.kept.all():
+            stray |= ~grid.kept.ravel()[cell]
+            cell = self._number[cell]
+        if grid.every:
+            step, between = np.divmod(places[0].astype(np.int64), grid.every)
+            stray |= (between > 0) | (step >= self._steps[sample])
+            cell += step * grid.cells
+        cell += self.ends[sample]
+        if stray.any():
+            self._strays += np.bincount(sample[stray], minlength=len(self._rows))
+            self._seen[cell[~stray]] = True
+            return np.where(stray, 0, cell)
+        self._seen[cell] = True
+        return cell
+
+    def wrong(self) -> str:
+        """What the part lacks, or has twice, for a line that begins with its name; empty if it is whole."""
+        sizes = np.diff(self.ends)
+        if (self._rows == sizes).all() and self._seen.all() and not self._strays.any():
+            return ""
+        found = np.diff(np.concatenate([[0], np.cumsum(self._seen)])[self.ends])
+        none, some, twice = found == 0, (found > 0) & (found < sizes), self._rows - self._strays > found
+        parts = [f"has no rows of {listed(self._named(none))}"] if none.any() else []
+        if some.any():
+            first = int(some.argmax())
+            which = f"the first has {found[first]} of {sizes[first]}, and none for {self._first_missing(first)}"
+            parts.append(f"lacks rows of {listed(self._named(some))} ({which})")
+        parts += [f"repeats rows of {listed(self._named(twice))}"] if twice.any() else []
+        if (strays := self._strays > 0).any():
+            parts.append(f"has rows of cells that {listed(self._named(strays))} should not have")
+        return ", ".join(parts)
+
+    def _named(self, marked: npt.NDArray[np.bool_]) -> list[str]:
+        return [self._samples[place] for place in np.flatnonzero(marked).tolist()]
+
+    def _first_missing(self, sample: int) -> str:
+        """The first cell of a sample that has no row, in words."""
+        begin, end = self.ends[sample : sample + 2]
+        step, cell = divmod(int(self._seen[begin:end].argmin()), self.grid.cells)
+        places = dict(zip(self.grid.sizes, np.argwhere(self.grid.kept)[cell], strict=True))
+        own = ({STEP: step * self.grid.every} if self.grid.every else {}) | places
+        return ", ".join(f"{axis} {place}" for axis, place in own.items())
