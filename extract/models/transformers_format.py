@@ -1,5 +1,6 @@
 """Vision-language checkpoints in transformers' format -> observed models, as the table of families says."""
 
+from copy import copy
 from dataclasses import dataclass
 from inspect import signature
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import torch
 from transformers import (
     AutoConfig,
+    AutoModel,
     AutoModelForImageTextToText,
     AutoTokenizer,
     CLIPImageProcessorPil,
@@ -146,12 +148,10 @@ def _describe_square(
             f"config.json of {files.name} has {IMAGE_TOKEN_ID} {token}, and its tokenizer.json no such token"
         )
     chat = _chat_template(tokenizer, values.get("chat_template"), placeholder)
-    with torch.device("meta"):
-        empty = AutoModelForImageTextToText.from_config(config)
     aspect = images.aspect or CROP
     if aspect == AS_CHECKPOINT:
         aspect = PAD if getattr(processor, "do_pad", False) else CROP
-    image_ids = count_image_tokens(empty, processor) * [config.image_token_id]
+    image_ids = count_image_tokens(config, processor) * [config.image_token_id]
     prompt_format = PromptFormat(
         tokenizer,
         image_ids,
@@ -164,16 +164,21 @@ def _describe_square(
     return Description(config, family, prompt_format, SquarePreprocessor(processor, image_ids, padded=aspect == PAD))
 
 
-def count_image_tokens(model: Any, processor: Any) -> int:
-    """How many tokens stand for one picture: as many as a model's vision tower gives features.
+def count_image_tokens(config: PreTrainedConfig, processor: Any) -> int:
+    """How many tokens stand for one picture: as many as a LLaVA's vision tower gives features.
 
-    It depends on the size of image and patches, and on whether a class token is kept. The model may be on the meta
-    device.
+    It depends on the size of image and patches, and on whether a class token is kept. Only the tower's embeddings are
+    computed, on the meta device: no later layer changes the number.
     """
+    vision = copy(config.vision_config)
+    vision.num_hidden_layers = 0
+    with torch.device("meta"):
+        embeddings = AutoModel.from_config(vision).embeddings
     pixels = processor(images=[blank_image(64)], return_tensors="pt")["pixel_values"]
     with torch.inference_mode():
-        features = model.get_image_features(pixel_values=pixels.to(model.device, model.dtype))
-    return int(features.pooler_output[0].shape[0])
+        features = int(embeddings(pixels.to("meta")).shape[1])
+    kept = getattr(config, "vision_feature_select_strategy", "default")  # VipLlava's config lacks it: the default
+    return features - (kept == "default")  # which leaves out the first, a CLIP's class token
 
 
 def _default_template(

@@ -83,7 +83,7 @@ def make_checkpoint(out: Path, texts: Sequence[str], **options: int | float) -> 
 
 def observe_llava(model, tokenizer, processor, device: torch.device) -> TransformersModel:
     """A LLaVA in memory as `extract` observes it."""
-    image_ids = count_image_tokens(model, processor) * [model.config.image_token_id]
+    image_ids = count_image_tokens(model.config, processor) * [model.config.image_token_id]
     prompt_format = PromptFormat(tokenizer, image_ids, model.config.text_config.max_position_embeddings)
     return observe(model, LLAVA, prompt_format, SquarePreprocessor(processor, image_ids), device, format="in memory")
 

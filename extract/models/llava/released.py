@@ -133,7 +133,7 @@ def describe_released(
         image_ids, preprocessor = [], _tiles(model, processor)
     else:
         aspect = config.get("image_aspect_ratio") if images.aspect == AS_CHECKPOINT else images.aspect
-        image_ids = count_image_tokens(model, processor) * [model.config.image_token_id]
+        image_ids = count_image_tokens(model.config, processor) * [model.config.image_token_id]
         preprocessor = SquarePreprocessor(processor, image_ids, padded=aspect == PAD)
     prompt_format = PromptFormat(
         tokenizer,

@@ -79,9 +79,14 @@ json.dump(said, open(sys.argv[2], "w"))
 """
 
 
-# One process for all calls, as the package takes seconds to import; a line of JSON for each, and one when it is done
+# One process for all calls, as the package takes seconds to import; a line of JSON for each, and one when it is done.
+# Each checkpoint is loaded once; loading collects garbage, which is to search no imported module
 SERVER = """
-import json, sys, traceback
+import functools, gc, json, sys, traceback
+from extract.models.llava import original_package as package
+package.load_pretrained_model = functools.cache(package.load_pretrained_model)
+gc.collect()
+gc.freeze()
 for line in sys.stdin:
     script, *sys.argv[1:] = json.loads(line)
     try:
