@@ -1,16 +1,17 @@
 """The two backends, the classes of transformers and the original llava package: they load a model, set up the loop."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from extract.knockouts.sets import read_plan
 from extract.prompts.prompt import Prompts
 from extract.prompts.templates import CHAT, find_template
 from extract.prompts.wordings import Wording, read_wordings
 from extract.questions.question_set import QuestionSet
-from extract.settings import AUTO, PACKAGE, TRANSFORMERS, Extract, Model
-from extract.tables import find_makers
+from extract.settings import AUTO, PACKAGE, TRANSFORMERS, Deciding, Extract, Model
+from extract.tables import asked_fields, find_makers
 from schemas.errors import HeadflowError
 from schemas.jobs.head_sets import NOTHING, HeadSet
 from schemas.manifest import ORIGINAL, PACKED, SWAPPED, Session
@@ -86,14 +87,25 @@ def in_wordings(questions: QuestionSet, wordings: Sequence[Wording]) -> Question
 
 
 def find_prompts(prompt_format: "PromptFormat", wordings: Sequence[Wording], settings: Model) -> Prompts:
-    """What writes prompts; raises `HeadflowError` if a template, wording or system span is not for the model."""
+    """What writes prompts.
+
+    Raises:
+        HeadflowError: a template, wording or system span is not for the model, or no prompt leaves room for the new
+            tokens.
+    """
+    new_tokens = (settings.generate or 0) if isinstance(settings, Deciding) else 0
+    if new_tokens >= prompt_format.max_tokens:
+        raise HeadflowError(
+            f"{new_tokens} new tokens leave no room for a prompt: the model has positions for "
+            f"{prompt_format.max_tokens} tokens",
+            setting="generate",
+        )
     builders = {}
     for wording in wordings:
         with _naming(wording):
             template = prompt_format.find_template(wording.conv_mode or settings.conv_mode, settings.model_path)
-        builders[wording.name if len(wordings) > 1 else None] = prompt_format.prompt_builder(
-            template, wording=wording, system_span=settings.system_span
-        )
+        builder = prompt_format.prompt_builder(template, wording=wording, system_span=settings.system_span)
+        builders[wording.name if len(wordings) > 1 else None] = replace(builder, new_tokens=new_tokens)
     return Prompts(builders)
 
 
@@ -140,11 +152,7 @@ def load_asked(
 
 
 def load_extractor(
-    settings: Extract,
-    questions: QuestionSet,
-    wordings: Sequence[Wording],
-    before: Session | None,
-    tables: Mapping[str, Any],
+    settings: Extract, questions: QuestionSet, wordings: Sequence[Wording], before: Session | None
 ) -> "Extractor":
     """Load the model, check it, and set up the loop.
 
@@ -152,7 +160,6 @@ def load_extractor(
         questions: in all wordings.
         before: the chunk's last session, whose batch size is taken if the user names none and the device is the same:
             then the numbers are those of a run that was never interrupted, to the last digit.
-        tables: the fields of `extract.tables.asked_fields`.
 
     Raises:
         HeadflowError: the model cannot be loaded or observed, or packages are not installed.
@@ -164,9 +171,9 @@ def load_extractor(
         from extract.passes.forward import Passes
         from extract.runner import Extractor
 
-    removed = find_removed(settings)
+    removed, fields = find_removed(settings), asked_fields(settings)
     checkpoint, prompts, answers = load_asked(settings, settings.device, wordings, removed)
-    passes = Passes(checkpoint, answers, list(find_makers(tables, checkpoint, answers)))
+    passes = Passes(checkpoint, answers, list(find_makers(fields, checkpoint, answers)))
     for maker in passes.makers:
         maker.check(next(iter(prompts.builders.values())))
     packed = settings.sequences == PACKED and checkpoint.packs

@@ -17,7 +17,7 @@ from extract.questions.hub import PROTOCOL
 from schemas.commands.settings import Between, Checked, Flag, Needs, OneOf, Settings, in_utf8, line_breaks, path_here
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
-from schemas.manifest import ASPECTS, IMAGES, ORIGINAL, PACKED, ROWS, SEPARATE
+from schemas.manifest import ASPECTS, IMAGES, INDICES, ORIGINAL, PACKED, ROWS, SEPARATE
 from schemas.text import counted
 from schemas.workers.tasks import LOCAL
 
@@ -35,9 +35,9 @@ def local_or_hub(text: str) -> str:
     return text
 
 
-def _given(text: str) -> str:
+def _given(text: str, what: str = "an answer") -> str:
     if not text.strip():
-        raise ValueError("an answer is empty")
+        raise ValueError(f"{what} is empty")
     return in_utf8(text)
 
 
@@ -172,6 +172,44 @@ class Deciding(Model):
         _each(_name),
         Needs("maps"),
     ] = ()
+
+    generate: Annotated[
+        int | None,
+        "let the model write its answer, at most N new tokens, and also write `tokens` and `steps`: the text, and "
+        "where each head looks as each token is chosen (greedy decoding)",
+        Between(1, INDICES - 1),
+        Flag(metavar="N"),
+        Needs("backend", (TRANSFORMERS,)),
+    ] = None
+    every: Annotated[
+        int | None,
+        "keep each K-th step of the new tokens in `steps` and `step_maps`, from the first (default 1: all)",
+        Between(1, INDICES - 1),
+        Flag(metavar="K"),
+        Needs("generate"),
+    ] = None
+    step_heads: Annotated[
+        tuple[str, ...],
+        "heads that have rows in `steps`, such as L3H5, or RUN:K, or RUN:K:COLUMN (default: all)",
+        Flag(metavar="HEAD"),
+        _each(_name),
+        Needs("generate"),
+    ] = ()
+    step_maps: Annotated[
+        tuple[str, ...],
+        "also write `step_maps`: where in the image these heads look at each step; named in the same way",
+        Flag(metavar="HEAD"),
+        _each(_name),
+        Needs("generate"),
+    ] = ()
+    answer_after: Annotated[
+        str | None,
+        "the answer is what follows TEXT in what the model writes (default </think> for a model whose prompt opens a "
+        "thought; else the whole text)",
+        Flag(metavar="TEXT"),
+        Checked(lambda text: _given(text, "what the answer follows")),
+        Needs("generate"),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

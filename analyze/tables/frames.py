@@ -196,8 +196,9 @@ def in_wording(heads: Heads, prompt: str | None) -> Heads:
     names = wordings(heads)
     if prompt is None and len(names) > 1:
         raise HeadflowError(f"{path} asks in {len(names)} wordings: choose one of {listed(names)}", setting="prompt")
-    if prompt is not None:
-        check_wording(prompt, path, names)
+    if prompt is not None and prompt not in names:
+        there = f"it has {listed(names)}" if names else "each question is asked in one"
+        raise HeadflowError(f"{path} has no wording {short(prompt)}: {there}", setting="prompt")
     if not names:
         return heads
     if (prompt or names[0]) not in heads.run.manifest.prompts:
@@ -215,13 +216,6 @@ def in_wording(heads: Heads, prompt: str | None) -> Heads:
         prompt=prompt or names[0],
         others=[ids[first:last][others[first:last]].tolist() for first, last in heads.parts],
     )
-
-
-def check_wording(prompt: str, path: Location, names: Sequence[str]) -> None:
-    """Raise `HeadflowError` if a run, whose wordings have these names, does not have this one."""
-    if prompt not in names:
-        there = f"it has {listed(names)}" if names else "each question is asked in one"
-        raise HeadflowError(f"{path} has no wording {short(prompt)}: {there}", setting="prompt")
 
 
 def wordings(heads: Heads) -> list[str]:

@@ -9,6 +9,7 @@ image is column `length + t * slots + k`.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -46,10 +47,30 @@ class KeptKeys:
         return kept
 
 
+@dataclass(frozen=True)
+class ImageColumns:
+    """Whose attention on image tokens is kept, for maps.
+
+    Attributes:
+        columns: int64 [images, tokens], the columns of image tokens; of images that have fewer, any others.
+        heads: of each layer the heads, int64, on the device.
+    """
+
+    columns: Tensor
+    heads: Sequence[Tensor]
+
+
 class DecodingObservation(OwnView):
     """What passes over new tokens show: `begin` each, pass it each layer in order, then ask for the masses."""
 
-    def __init__(self, batch: Batch, kept: KeptKeys, *, heads: Sequence[Tensor] | None = None) -> None:
+    def __init__(
+        self,
+        batch: Batch,
+        kept: KeptKeys,
+        *,
+        heads: Sequence[Tensor] | None = None,
+        image: ImageColumns | None = None,
+    ) -> None:
         """Observe what follows the prompts of a batch.
 
         Args:
@@ -57,7 +78,7 @@ class DecodingObservation(OwnView):
             kept: what a prefill of the batch left.
             heads: of each layer the heads whose masses are kept, int64, on the device; None: all.
         """
-        self._kept, self._heads = kept, heads
+        self._kept, self._heads, self._image = kept, heads, image
         ends = batch.ends
         images, self._slots, self._length = ends.seen.shape
         self._prefix_seen = ends.seen
@@ -71,12 +92,13 @@ class DecodingObservation(OwnView):
         self._columns = slice(0, 0)
         self._seen: dict[int | None, Tensor] = {}  # by the layer's window
         self._masses: list[Tensor] = []
+        self._on_image: list[Tensor] = []
 
     def begin(self, tokens: int) -> None:
         """Begin a pass over so many further tokens of each question."""
         self._columns = slice(self._there, self._there + tokens * self._slots)
         self._there = self._columns.stop
-        self._masses = []
+        self._masses, self._on_image = [], []
         column = torch.arange(self._there, device=self._ends.device)
         token, slot = column // self._slots, column % self._slots
         rows = self._columns
@@ -92,14 +114,19 @@ class DecodingObservation(OwnView):
         columns = slice(self._length + self._columns.start, self._length + self._columns.stop)
         keys[:, :, columns], values[:, :, columns] = key, value
         there = slice(0, columns.stop)
-        outputs, masses = [], []
+        outputs, masses, on_image = [], [], []
         for _, weights, output in softmax_pieces(
             query, keys[:, :, there], values[:, :, there], self._seen_in(window), scale=scale, softcap=softcap
         ):
             outputs.append(output)
             chosen = weights if self._heads is None else weights[:, self._heads[layer]]
             masses.append(chosen @ self._on_role[:, :, there])
+            if self._image is not None:
+                looking = weights[:, self._image.heads[layer]]
+                columns_of = self._image.columns[:, None, None].expand(-1, *looking.shape[1:3], -1)
+                on_image.append(looking.gather(-1, columns_of))
         self._masses.append(torch.cat(masses, dim=2))
+        self._on_image += [torch.cat(on_image, dim=2)] if on_image else []
         return torch.cat(outputs, dim=2)
 
     def masses(self) -> Tensor:
@@ -107,7 +134,15 @@ class DecodingObservation(OwnView):
 
         The heads are those of all layers, layer by layer.
         """
-        return torch.cat(self._masses, dim=1).transpose(1, 2).unflatten(1, (-1, self._slots))
+        return self._by_token(self._masses)
+
+    def on_image(self) -> Tensor:
+        """Attention of the heads of `ImageColumns` on image tokens, float32 [images, tokens, slots, heads, keys]."""
+        return self._by_token(self._on_image)
+
+    def _by_token(self, layers: list[Tensor]) -> Tensor:
+        """Of each layer [images, heads, slots * tokens, ...] -> [images, tokens, slots, heads, ...]."""
+        return torch.cat(layers, dim=1).transpose(1, 2).unflatten(1, (-1, self._slots))
 
     def _seen_in(self, window: int | None) -> Tensor:
         """Which keys the new tokens see, bool [images, slots * tokens, length + new columns]."""

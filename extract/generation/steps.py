@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from extract.attention.packing import Batch
-from extract.generation.attention import DecodingObservation, KeptKeys
+from extract.generation.attention import DecodingObservation, ImageColumns, KeptKeys
 from extract.models.checkpoint import Checkpoint
 
 AT_ONCE = 32  # tokens of a given text that go through the model together
@@ -31,20 +31,24 @@ class Step:
         gap: float32 [questions], the token's logit minus that of the strongest other one.
         masses: float32 [questions, heads, 6], the attention of the query on each role and on new tokens; heads as in
             `extract.generation.attention.DecodingObservation.masses`. None for step 0.
+        on_image: float32 [questions, heads, keys], see `extract.generation.attention.DecodingObservation.on_image`;
+            None for step 0, and where none is asked for.
     """
 
     token: Tensor
     logprob: Tensor
     entropy: Tensor
     gap: Tensor
-    masses: Tensor | None
+    masses: Tensor | None = None
+    on_image: Tensor | None = None
 
     @classmethod
-    def of(cls, logits: Tensor, token: Tensor | None, masses: Tensor | None) -> "Step":
+    def of(cls, logits: Tensor, token: Tensor | None = None, **seen: Tensor | None) -> "Step":
         """The step in which a token was chosen; None: the likeliest.
 
         Args:
             logits: [questions, vocabulary] of any float dtype.
+            seen: `masses` and `on_image`.
         """
         logits = logits.float()
         top = logits.topk(2, dim=-1)
@@ -53,23 +57,30 @@ class Step:
         other = torch.where(token == top.indices[:, 0], top.values[:, 1], top.values[:, 0])
         logprobs = logits.log_softmax(dim=-1)
         entropy = torch.special.entr(logprobs.exp()).sum(dim=-1)
-        return cls(token, logprobs.gather(-1, token[:, None])[:, 0], entropy, own - other, masses)
+        return cls(token, logprobs.gather(-1, token[:, None])[:, 0], entropy, own - other, **seen)
 
 
 class Generation:
     """What a checkpoint writes after the prompts of a batch; it observes the prefill first."""
 
     def __init__(
-        self, checkpoint: Checkpoint, batch: Batch, steps: int, *, heads: Sequence[Tensor] | None = None
+        self,
+        checkpoint: Checkpoint,
+        batch: Batch,
+        steps: int,
+        *,
+        heads: Sequence[Tensor] | None = None,
+        image: ImageColumns | None = None,
     ) -> None:
         """Prepare to write.
 
         Args:
             batch: the prompts, on the model's device.
             steps: most tokens of a text.
-            heads: see `extract.generation.attention.DecodingObservation`.
+            heads: see `extract.generation.attention.DecodingObservation`; `image` too.
         """
-        self._checkpoint, self._batch, self._steps, self._heads = checkpoint, batch, steps, heads
+        self._checkpoint, self._batch, self._steps = checkpoint, batch, steps
+        self._heads, self._image = heads, image
         self._slots = batch.ends.rows.shape[1]
         self.kept = KeptKeys((steps - 1) * self._slots)  # nothing is read of the last token
         self._positions: Tensor | None = None
@@ -93,10 +104,10 @@ class Generation:
             logits: what the prefill gives, [questions, vocabulary].
             ends: int64, the tokens that end a text.
         """
-        step = Step.of(logits, None, None)
+        step = Step.of(logits)
         yield step
         open_ = ~torch.isin(step.token, ends)
-        observation = DecodingObservation(self._batch, self.kept, heads=self._heads)
+        observation = DecodingObservation(self._batch, self.kept, heads=self._heads, image=self._image)
         for number in range(1, self._steps):
             if not open_.any():
                 return
@@ -111,8 +122,8 @@ class Generation:
             logits: as in `greedy`.
             tokens: int64 [steps, questions]; what stands after the end of a text is of no consequence for it.
         """
-        yield Step.of(logits, tokens[0], None)
-        observation = DecodingObservation(self._batch, self.kept, heads=self._heads)
+        yield Step.of(logits, tokens[0])
+        observation = DecodingObservation(self._batch, self.kept, heads=self._heads, image=self._image)
         for start in range(1, len(tokens), AT_ONCE):
             stop = min(start + AT_ONCE, len(tokens))
             yield from self._pass(observation, tokens[start - 1 : stop - 1], start, tokens[start:stop])
@@ -130,8 +141,14 @@ class Generation:
         logits = self._checkpoint.forward_new(observation, ids.flatten(1), positions.flatten(-2))
         logits = logits.unflatten(1, ids.shape[1:])[owner, :, slot]
         masses = observation.masses()[owner, :, slot]
+        on_image = None if self._image is None else observation.on_image()[owner, :, slot]
         for number in range(len(tokens)):
-            yield Step.of(logits[:, number], None if following is None else following[number], masses[:, number])
+            yield Step.of(
+                logits[:, number],
+                None if following is None else following[number],
+                masses=masses[:, number],
+                on_image=None if on_image is None else on_image[:, number],
+            )
 
     def _next_positions(self) -> Tensor:
         """The position after each question's largest, int64 [..., images, slots], in the form of the prefill's."""

@@ -108,6 +108,16 @@ class Checkpoint(ABC):
             )
         return head
 
+    @cached_property
+    def end_tokens(self) -> list[int]:
+        """The tokens that end a text, as generation_config.json has them, else config.json; empty if neither says."""
+        text = getattr(self.model.config, "text_config", None)
+        for config in (getattr(self.model, "generation_config", None), self.model.config, text):
+            found = getattr(config, "eos_token_id", None)
+            if found is not None:
+                return list(found) if isinstance(found, list | tuple) else [int(found)]
+        return []
+
     @property
     def embeddings(self) -> int | None:
         """How many tokens have an embedding; None where ids that have none stand for images."""

@@ -44,7 +44,8 @@ class PromptBuilder:
     Attributes:
         encode: text -> token ids, with the special tokens that the tokenizer adds by itself.
         bos_token_id: stripped from the start of the text after the image; None if the tokenizer has none.
-        max_tokens: most tokens of a prompt for which the model has positions.
+        max_tokens: most tokens for which the model has positions.
+        new_tokens: most tokens that are to follow a prompt.
         image_text: what stands for the image in a message; holds `<image>`.
         image_token_id: the token that stands for image content; None: all tokens in the image's place do.
         placeholders: texts that stand for an image, or for a part of one; removed from questions.
@@ -64,6 +65,7 @@ class PromptBuilder:
     placeholders: Sequence[str] = (IMAGE_PLACEHOLDER,)
     wording: Wording = DEFAULT_WORDING
     system_span: str = "template"
+    new_tokens: int = 0
 
     def build(self, question: str, image_ids: Sequence[int]) -> Prompt:
         """The prompt of a question about an image.
@@ -89,8 +91,10 @@ class PromptBuilder:
             raise Unusable("question_empty", "the question has no text")
         head, block, tail, system = self._tokenize(self.wording.ask(text), image_ids)
         input_ids = [*head, *block, *tail]
-        if len(input_ids) > self.max_tokens:
-            raise Unusable("prompt_too_long", f"{len(input_ids)} tokens, the model has positions for {self.max_tokens}")
+        if len(input_ids) + self.new_tokens > self.max_tokens:
+            new = f" and {self.new_tokens} new ones" if self.new_tokens else ""
+            detail = f"{len(input_ids)} tokens{new}, the model has positions for {self.max_tokens}"
+            raise Unusable("prompt_too_long", detail)
         before = [BOS if i == 0 else SYSTEM if i in system else USER for i in range(len(head))]
         return Prompt(input_ids, [*before, *self._image_roles(block, first=not head), *[QUESTION] * len(tail)])
 

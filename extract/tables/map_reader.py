@@ -79,6 +79,9 @@ class MapReader(PassReader):
 
     Attributes:
         layers: the decoder's layers.
+        image: int64 [images, tokens], the columns of image tokens; of an image that has fewer, others after them.
+        there: bool [images, tokens], whether the image has this token.
+        sinks: of each layer float32 [questions, tokens], 1 in visual sinks, NaN where none can be told.
         numbers: of each layer float32 [questions, heads, 6], the columns of values of `maps`, NaN for null.
         maps: of each layer float32 [questions, heads that have one, patches].
         sent: queries and grids, to be kept until the pass is done.
@@ -103,11 +106,12 @@ class MapReader(PassReader):
         image = batch.roles == IMAGE
         number = image.sum(dim=-1)
         most = int((batch.layout.roles == IMAGE).sum(axis=1).max())  # that of the device would be waited for
-        self._image = image.int().argsort(dim=-1, descending=True, stable=True)[:, :most]
-        self._there = torch.arange(self._image.shape[1], device=image.device) < number[:, None]
+        self.image = image.int().argsort(dim=-1, descending=True, stable=True)[:, :most]
+        self.there = torch.arange(self.image.shape[1], device=image.device) < number[:, None]
         bos = batch.roles == BOS
         self._first, self._has_first = bos.int().argmax(dim=-1), bos.any(dim=-1)
-        self._sinks, self._told = torch.zeros_like(self._there), self._has_first
+        self._sinks, self._told = torch.zeros_like(self.there), self._has_first
+        self.sinks: list[Tensor] = []
         self.numbers: list[Tensor] = []
         self.maps: list[Tensor] = []
 
@@ -121,7 +125,7 @@ class MapReader(PassReader):
 
     def _see(self, _: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
         states = given[0] if given else named["hidden_states"]
-        self._sinks = visual_sinks(states, self._first, self._image)
+        self._sinks = visual_sinks(states, self._first, self.image)
         self._told = self._has_first & can_be_told(states)
 
     def tables(self, found: Forward) -> dict[str, Tensor]:
@@ -130,17 +134,31 @@ class MapReader(PassReader):
 
     def read(self, layer: LayerInput) -> None:
         """See `extract.attention.readers.AttentionReader.read`."""
-        owner, grids = self._batch.owner, self._grids
+        owner = self._batch.owner
         weights = self._on_image(layer)[owner, self._batch.slot]
-        sinks = torch.where(self._told[:, None], self._sinks, torch.nan)[owner, None]
+        self.sinks.append(torch.where(self._told[:, None], self._sinks, torch.nan)[owner])
+        numbers, grid = self.lay(weights, self.sinks[-1][:, None])
+        self.numbers.append(numbers)
+        self.maps.append(grid if self._has_map is None else grid[:, self._has_map[len(self.maps)]])
+
+    def lay(self, weights: Tensor, sinks: Tensor) -> tuple[Tensor, Tensor]:
+        """Lay attention on grids.
+
+        Args:
+            weights: float32 [questions, heads, tokens], attention on image tokens, 0 on those that an image lacks.
+            sinks: float32 [questions, heads or 1, tokens], see `sinks`.
+
+        Returns:
+            Columns and maps of the heads as in `numbers` and `maps`.
+        """
+        grids = self._grids
         tokens = grids.tokens.flatten(1)[:, None].expand(-1, weights.shape[1], -1)
         laid = weights.gather(-1, tokens).unflatten(-1, grids.shares.shape[1:])
         grid = (laid * grids.shares[:, None]).sum(dim=-1)
         mass, sink = weights.sum(dim=-1), (weights * sinks).sum(dim=-1)
         rest = (weights * grids.outside[:, None]).sum(dim=-1)
         entropy, x, y = _shape(grid, grids)
-        self.numbers.append(torch.stack([mass, entropy, sink, x, y, rest], dim=-1))
-        self.maps.append(grid if self._has_map is None else grid[:, self._has_map[len(self.maps)]])
+        return torch.stack([mass, entropy, sink, x, y, rest], dim=-1), grid
 
     def _on_image(self, layer: LayerInput) -> Tensor:
         """Attention of each question on each image token, the mean over its queries: [images, slots, heads, tokens]."""
@@ -150,7 +168,7 @@ class MapReader(PassReader):
         if layer.mask is not None:
             seen = layer.mask[:, 0].gather(1, queries.rows[..., None].expand(-1, -1, layer.mask.shape[-1]))
             seen = with_padding(seen)
-        columns = self._image[:, None, None]
+        columns = self.image[:, None, None]
         total = rows.new_zeros((), dtype=torch.float32)
         for some in pieces(rows, layer.key):
             weights = softmax_weights(
@@ -158,7 +176,7 @@ class MapReader(PassReader):
             )
             there = weights.gather(-1, columns.expand(-1, *weights.shape[1:3], -1))
             total = total + queries.counts[:, None, :, some] @ there
-        return (total * self._there[:, None, None]).transpose(1, 2)
+        return (total * self.there[:, None, None]).transpose(1, 2)
 
 
 def _shape(grid: Tensor, grids: MapGrids) -> tuple[Tensor, Tensor, Tensor]:

@@ -27,15 +27,20 @@ class MapMaker(Maker):
         heads: (layer, head) of the heads that have a map, in order; empty: all.
     """
 
-    def __init__(self, checkpoint: Checkpoint, of: str, heads: Sequence[tuple[int, int]]) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, of: str, heads: Sequence[tuple[int, int]], *, setting: str = "maps_heads"
+    ) -> None:
         """Prepare maps of a model.
+
+        Args:
+            setting: which one named the heads, for messages.
 
         Raises:
             HeadflowError: a head is not in the model, its decoder has no list of layers, or not even the tokens of a
                 black picture have a known place in it.
         """
         if outside := HeadSet(frozenset(heads)).outside(checkpoint.layers, checkpoint.heads):
-            raise HeadflowError(f"the list {outside}", setting="maps_heads")
+            raise HeadflowError(f"the list {outside}", setting=setting)
         if not isinstance(getattr(checkpoint.stack, "layers", None), nn.ModuleList):
             raise HeadflowError(f"the decoder of this {checkpoint.architecture} has no list of layers: no maps of it")
         super().__init__([MAPS])
@@ -69,15 +74,19 @@ class MapMaker(Maker):
 
     def rows(self, found: QuestionTensors, pixels: Pixels) -> QuestionRows:
         """See `Maker.rows`."""
+        patches = len(self.places(pixels).tokens)
+        return self.placed(pixels), {MAPS: found[MAPS].numpy(), LISTS: found[LISTS][:, :patches].numpy()}
+
+    def placed(self, pixels: Pixels) -> dict[str, Any]:
+        """Where the grid of an image lies in it, as `samples` has it."""
         (width, height), places = pixels.size, self.places(pixels)
-        samples = {
+        return {
             "image_width": width,
             "image_height": height,
             "grid_rows": places.rows,
             "grid_columns": places.columns,
             "grid_box": list(places.box),
         }
-        return samples, {MAPS: found[MAPS].numpy(), LISTS: found[LISTS][:, : len(places.tokens)].numpy()}
 
     def begin(self, batch: Batch, images: Sequence[Pixels]) -> MapReader:
         """See `Maker.begin`."""

@@ -1,0 +1,80 @@
+"""Generated tokens -> their texts, and where the answer begins.
+
+A token may be a part of a letter. Its text is then empty, and that of the token which ends the letter has it whole:
+texts are decoded over the few tokens since the letter before, as inference servers stream them.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from extract.prompts.prompt import PromptBuilder
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+BROKEN = "\N{REPLACEMENT CHARACTER}"  # what bytes that are no letter decode to
+THINKING, THOUGHT = re.compile(r"<think>\s*\Z"), "</think>"
+
+
+class TokenTexts:
+    """Turns generated tokens into texts."""
+
+    def __init__(self, tokenizer: "PreTrainedTokenizerBase") -> None:
+        self._tokenizer = tokenizer
+        added = tokenizer.added_tokens_decoder
+        self._special = {*tokenizer.all_special_ids, *(index for index, token in added.items() if token.special)}
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """The text of each token; together they are the whole text, which has no special tokens."""
+        texts = [""] * len(ids)
+        known: list[int] = []
+        before = begin = 0  # tokens of `known` whose text is out; those of them that the next ones are decoded with
+        last, rest = 0, ""
+        for place, token in enumerate(ids):
+            if token in self._special:
+                continue
+            known.append(token)
+            last, rest = place, self._decode(known[begin:])[len(self._decode(known[begin:before])) :]
+            if rest and not rest.endswith(BROKEN):
+                texts[place], rest = rest, ""
+                begin, before = before, len(known)
+        texts[last] += rest  # it ended inside a letter
+        return texts
+
+    def answer_step(self, ids: Sequence[int], texts: Sequence[str], after: str | None) -> int | None:
+        """The step of the answer's first token that is not blank; None if the text ends before it.
+
+        Args:
+            texts: `pieces` of `ids`.
+            after: what the answer follows; None: the whole text is the answer, from its first token.
+        """
+        if after is None:
+            return 0
+        mark = next((step for step, token in enumerate(ids) if self._special_text(token) == after), None)
+        if mark is not None:
+            begin = mark + 1
+        else:
+            text = "".join(texts)
+            if after not in text:
+                return None
+            end, begin, length = text.index(after) + len(after), 0, 0
+            while begin < len(texts) and length + len(texts[begin]) <= end:  # those that hold nothing after the mark
+                length += len(texts[begin])
+                begin += 1
+            if begin < len(texts) and text[end : length + len(texts[begin])].strip():
+                return begin
+            begin += 1
+        return next((step for step in range(begin, len(texts)) if texts[step].strip()), None)
+
+    def _special_text(self, token: int) -> str | None:
+        return str(self._tokenizer.convert_ids_to_tokens(token)) if token in self._special else None
+
+    def _decode(self, ids: list[int]) -> str:
+        return str(self._tokenizer.decode(ids, clean_up_tokenization_spaces=False)) if ids else ""
+
+
+def find_marker(prompts: PromptBuilder) -> str | None:
+    """What the answer of a model follows that thinks first: its prompt opens a thought; None: it does not."""
+    text = prompts.template.render(prompts.wording.ask("Is there a picture?")).text
+    return THOUGHT if THINKING.search(text) else None
