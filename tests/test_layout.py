@@ -263,9 +263,13 @@ print(*[main([line.split()[0], run, *line.split()[1:]]) for line in lines], file
 """
 
 
-def test_the_laptop_needs_no_torch(tmp_path):
+# In place of `scipy.stats`, whose import takes as long as all else that the commands do
+NO_STATS = "import scipy; vars(scipy).pop('stats', None); sys.modules['scipy.stats'] = None\n"
+
+
+def test_the_laptop_needs_no_torch_and_imports_no_statistics_of_scipy(tmp_path):
     run, commands = write_run(tmp_path / "run"), ("plots --dpi 20 --layers 0 --categories OCR", "summary", "validate")
-    done = run_afresh(LIGHT + COMMANDS, run, *commands, without=HEAVY)
+    done = run_afresh(LIGHT + NO_STATS + COMMANDS, run, *commands, without=HEAVY)
     assert done.stderr.splitlines()[-1] == "0 0 0", done.stderr
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.style
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -21,7 +20,23 @@ from schemas.files.writing import write_whole
 
 LINE_OF_FONT = 1.164  # height of a line of DejaVu Sans, as a share of its letters
 SHORT = (0.01, 10_000)  # ends of axes whose tick labels are short
-SEABORN = 12  # points of seaborn's labels in its context "notebook"
+# Of seaborn 0.13, its style "whitegrid" and its context "notebook": to import it takes as long as a command
+_WHITEGRID = {
+    "axes.axisbelow": True, "axes.edgecolor": ".8", "axes.facecolor": "white", "axes.grid": True,
+    "axes.labelcolor": ".15", "figure.facecolor": "white", "grid.color": ".8", "grid.linestyle": "-",
+    "lines.solid_capstyle": "round", "patch.edgecolor": "w", "patch.force_edgecolor": True, "text.color": ".15",
+    "xtick.bottom": False, "xtick.color": ".15", "ytick.color": ".15", "ytick.left": False,
+}  # fmt: skip
+_SIZES = {
+    "axes.labelsize": 12.0, "axes.titlesize": 12.0, "font.size": 12.0, "legend.fontsize": 11.0,
+    "legend.title_fontsize": 12.0, "xtick.labelsize": 11.0, "ytick.labelsize": 11.0,
+}  # fmt: skip
+_LINES = {
+    "axes.linewidth": 1.25, "grid.linewidth": 1.0, "lines.linewidth": 1.5, "lines.markersize": 6.0,
+    "patch.linewidth": 1.0, "xtick.major.size": 6.0, "xtick.major.width": 1.25, "xtick.minor.size": 4.0,
+    "xtick.minor.width": 1.0, "ytick.major.size": 6.0, "ytick.major.width": 1.25, "ytick.minor.size": 4.0,
+    "ytick.minor.width": 1.0,
+}  # fmt: skip
 
 
 # Text stays text: publishers refuse Type 3 fonts, and a reader wants to search and to edit
@@ -37,8 +52,9 @@ def style(page: PageSize = SCREEN) -> Iterator[None]:
         page: what they are made for.
     """
     with made_for(page):
-        sizes = sns.plotting_context("notebook", font_scale=LETTERS / SEABORN) | PADS
-        look = sns.axes_style("whitegrid") | {name: printed(size) for name, size in sizes.items()} | _TEXT
+        scale = LETTERS / _SIZES["font.size"]
+        sizes = {name: size * scale for name, size in _SIZES.items()} | _LINES | PADS
+        look: dict[str, Any] = _WHITEGRID | {name: printed(size) for name, size in sizes.items()} | _TEXT
         with matplotlib.style.context(["default", look | {"font.family": fonts()}]):
             yield
 

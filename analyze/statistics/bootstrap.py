@@ -14,7 +14,7 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 from analyze.statistics.clusters import Array, Clusters, Codes
 
@@ -127,7 +127,7 @@ class Bootstrap:
         """
         strata = self._strata[images]
         freedom = max(1, len(strata) - len(np.unique(strata)))
-        return percentiles(draws, 1 - 2 * float(stats.norm.sf(stats.t.ppf((1 + level) / 2, freedom))))
+        return percentiles(draws, 1 - 2 * float(special.ndtr(-special.stdtrit(freedom, (1 + level) / 2))))
 
 
 def percentiles(draws: Array, level: float = LEVEL) -> tuple[Array, Array]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 from analyze.statistics.bootstrap import LEVEL, Bootstrap, Interval
 from analyze.statistics.clusters import Array, Clusters, Codes, ImageSums
@@ -22,7 +22,7 @@ def mean_interval(sums: ImageSums, level: float = LEVEL) -> tuple[Array, Array]:
         spread = sums.squares - 2 * mean * sums.products + mean**2 * sums.number_squares
         freedom = np.where(sums.images >= 2, sums.images - 1, np.nan)
         error = np.sqrt(np.maximum(spread, 0) * sums.images / freedom) / sums.number
-    half = stats.t.ppf((1 + level) / 2, freedom) * error
+    half = special.stdtrit(freedom, (1 + level) / 2) * error
     return mean - half, mean + half
 
 
@@ -55,7 +55,7 @@ def skewed_mean_intervals(sums: Array, counts: Array, category: Codes, level: fl
         error = np.sqrt(spread) / counts.sum(axis=0)
         skew = np.nan_to_num(cubes.sum(axis=0) / spread**1.5)
     freedom = known.sum(axis=0) - (number > 0).sum(axis=0)
-    t = stats.t.ppf((1 + level) / 2, np.where(freedom > 0, freedom, np.nan))
+    t = special.stdtrit(np.where(freedom > 0, freedom, np.nan), (1 + level) / 2)
     return mean - error * np.maximum(t, _unskewed(t, skew)), mean - error * np.minimum(-t, _unskewed(-t, skew))
 
 
@@ -146,7 +146,7 @@ def share_intervals(bootstrap: Bootstrap, sums: Array, counts: Array) -> tuple[A
 
 def wilson(share: float, number: int, level: float = LEVEL) -> tuple[float, float]:
     """Wilson's score interval of a share of some units."""
-    z = stats.norm.ppf((1 + level) / 2)
+    z = special.ndtri((1 + level) / 2)
     middle = (share + z**2 / (2 * number)) / (1 + z**2 / number)
     half = z / (1 + z**2 / number) * np.sqrt(share * (1 - share) / number + z**2 / (4 * number**2))
     return max(0.0, min(float(middle - half), share)), min(1.0, max(float(middle + half), share))
