@@ -12,6 +12,7 @@ from schemas.files.locations import Location, telling_name
 from schemas.store.directory import check_directory, holds_run
 from schemas.store.ledger import CHUNKS, JOBS
 from schemas.store.thumbnails import THUMBNAILS
+from schemas.text import counted
 
 if TYPE_CHECKING:  # `validate` needs no pandas
     from analyze.tables.frames import Heads
@@ -32,6 +33,17 @@ def opened(run: Location, prompt: str | None = None, **options: Any) -> "Heads":
         if unanswered := not_answered(spelled, heads.task, heads.run.manifest.answer_tokens):
             say(f"warning: {heads.run.path}: {unanswered}", error=True)
     return heads
+
+
+def with_flows(heads: "Heads", flows: Sequence[str], step: str | None) -> "tuple[Heads, tuple[str, ...]]":
+    """The columns asked for and the samples that have them, see `at_step`; says how many texts lack the step."""
+    from analyze.tables.frames import at_step
+
+    found, names = at_step(heads, flows, step)
+    if without := int(heads.observed.sum() - found.observed.sum()):
+        texts = counted(without, "text has", "texts have")
+        say(f"warning: {heads.run.path}: {texts} no rows of the step {step}; their samples are left out", error=True)
+    return found, names
 
 
 def check_named_once(runs: "Sequence[Heads]") -> None:

@@ -110,6 +110,8 @@ STEP_PARTITION = tuple(
     _mass(f"g2{role.short}", f"{GENERATED_BY}, on `{role.name}`{'; 0 in step 0' if role is GENERATED else ''}")
     for role in STEP_ROLES
 )
+# What a step may be called beside its number: that of the answer's first token, ..., the mean over those with rows
+ANSWER, FIRST, FINAL, MEAN_STEP = STEP_WORDS = ("answer", "first", "last", "mean")
 STEP_NAMES = tuple(column.name for column in STEP_PARTITION)
 TOKEN_COLUMNS = (
     Column("token_id", pa.int32(), "id", False, "the token", 0),
@@ -257,7 +259,7 @@ REASONS = {
     "model_failed": "the model, its tokenizer or its chat template ends with an error on the question and the image",
 }
 
-N_GENERATED = "n_generated"
+N_GENERATED, ANSWER_STEP = "n_generated", "answer_step"
 STOPPED, CUT = ENDS = ("stop", "length")  # how a text ended
 WRITTEN = (
     _nullable("text", pa.string(), "", "what was generated, special tokens left out; null in a run without `tokens`"),
@@ -269,7 +271,7 @@ WRITTEN = (
         f"how the text ended: `{STOPPED}`, by a token that ends texts, or `{CUT}`, at as many tokens as were asked for",
     ),
     _nullable(
-        "answer_step",
+        ANSWER_STEP,
         pa.int32(),
         "index",
         "step of the answer's first token: 0, or the first one after `answer_after`; null where that never came",

@@ -16,7 +16,7 @@ from analyze.commands.settings import (
     ResampleSettings,
     WorkerSettings,
 )
-from analyze.opening import check_folder, check_named_once, name_with, opened, output_folder
+from analyze.opening import check_folder, check_named_once, name_with, opened, output_folder, with_flows
 from analyze.results import Result, Shown
 from schemas.commands.settings import Flag, settings_of
 from schemas.errors import HeadflowError
@@ -52,14 +52,11 @@ class CompareSettings(ResampleSettings, PictureSettings, FlowSettings, WorkerSet
 
 def compare_runs(settings: CompareSettings) -> Result:
     """`compare`: the verdict, tables and pictures; of several runs, their distances."""
-    from analyze.tables.frames import check_flows
-
     with settings.open_workers() as workers:
         runs = _opened(settings.runs, settings.prompt, workers)
         check_named_once(runs)
-        flows: Sequence[str] = settings.metrics
-        for heads in runs:
-            flows = check_flows(flows, heads.run.manifest)
+        found = [with_flows(heads, settings.metrics, settings.step) for heads in runs]
+        runs, flows = [heads for heads, _ in found], found[0][1]
         if len(runs) > 2:
             return _several(settings, runs, flows, workers)
         return _two(settings, runs[0], runs[1], flows, workers)

@@ -14,9 +14,9 @@ from analyze.commands.settings import (
     RunSettings,
     WorkerSettings,
 )
-from analyze.opening import check_folder, opened, output_folder
+from analyze.opening import check_folder, opened, output_folder, with_flows
 from analyze.results import Result
-from schemas.columns import CONTRIBUTION_COLUMNS, CONTRIBUTIONS, DEFAULT_FLOWS, FLOW_NAMES
+from schemas.columns import CONTRIBUTION_COLUMNS, CONTRIBUTIONS, DEFAULT_FLOWS, FLOW_NAMES, STEP_NAMES
 from schemas.commands.settings import Between, Checked, Flag, Needs, OneOf
 from schemas.errors import HeadflowError
 from schemas.text import listed, short
@@ -32,7 +32,7 @@ MOST_CATEGORIES = 100  # that get pictures unless they are named
 _LEAST = 1e-6  # end of an axis
 SMALLEST, _LARGEST = 2, 100  # inches of a picture; a smaller one has no room for its words
 OF_CONTRIBUTIONS = tuple(column.name for column in CONTRIBUTION_COLUMNS)
-_OF_MASSES = Needs("metrics", FLOW_NAMES)
+_OF_MASSES = Needs("metrics", (*FLOW_NAMES, *STEP_NAMES))
 _LAYERS = re.compile(r"([0-9]{1,18})(-?)([0-9]{0,18})")
 
 
@@ -53,7 +53,7 @@ class PlotsSettings(PrefixSettings, PictureSettings, FlowSettings, WorkerSetting
     metrics: Annotated[
         tuple[str, ...],
         "mass columns, or those of contributions",
-        OneOf((*FLOW_NAMES, *OF_CONTRIBUTIONS)),
+        OneOf((*FLOW_NAMES, *STEP_NAMES, *OF_CONTRIBUTIONS)),
         Flag(metavar="FLOW"),
     ] = DEFAULT_FLOWS
     bins: Annotated[tuple[float, ...], "width of bins, or edges", _OF_MASSES] = (0.05,)
@@ -98,8 +98,9 @@ def draw_plots(settings: PlotsSettings) -> Result:
     edges = bin_edges(settings.bins, settings.range)
     with settings.open_workers() as workers:
         heads = opened(settings.run, settings.prompt, columns=[*TOKENS, *ANSWERS], workers=workers)
+        masses, added = _columns(settings.metrics, heads)
+        heads, flows = with_flows(heads, masses, settings.step)
         scope = heads.scope(settings.text_scope)
-        flows, added = _columns(settings.metrics, heads)
         layers = chosen_layers(settings.layers, heads.layers)
         categories = chosen_categories(settings.categories, heads.categories)
         folder = output_folder(settings.output_dir, heads)
@@ -149,18 +150,16 @@ def _largest(samples: "pd.Series") -> list[str]:
     return list(map(str, samples[samples.index.isin(samples.nlargest(MOST_CATEGORIES).index)].index))
 
 
-def _columns(asked: Sequence[str], heads: "Heads") -> tuple[tuple[str, ...], list[str]]:
+def _columns(asked: Sequence[str], heads: "Heads") -> tuple[list[str], list[str]]:
     """The mass columns that are asked for, and those of `contributions`.
 
     Raises:
-        HeadflowError: the run does not have one of them.
+        HeadflowError: the run does not have `contributions`.
     """
-    from analyze.tables.frames import check_flows
-
     manifest, names = heads.run.manifest, OF_CONTRIBUTIONS
     if (added := [name for name in dict.fromkeys(asked) if name in names]) and CONTRIBUTIONS not in manifest.tables:
         raise HeadflowError(f"this run has no {listed(added)}: it has no table {CONTRIBUTIONS}", setting="metrics")
-    return check_flows([name for name in asked if name not in names], manifest), added
+    return [name for name in asked if name not in names], added
 
 
 def _warnings(pictures: "Sequence[Picture]", names: Sequence[str]) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from schemas.columns import CROSSINGS, DEFAULT_FLOWS, FLOW_NAMES
+from schemas.columns import CROSSINGS, DEFAULT_FLOWS, FLOW_NAMES, STEP_NAMES, STEP_WORDS
 from schemas.commands.settings import Between, Checked, Flag, Needs, OneOf, Settings
 from schemas.commands.shared import Page
 from schemas.files.locations import Location
@@ -22,7 +22,7 @@ TextScope = Annotated[
     str | None, "what t2v and v2t count as text (default: all, or what an imported run has)", OneOf(TEXT_SCOPES)
 ]
 Related = Annotated[bool, "one model was made from the other, as by tuning: heads of the same index are the same"]
-Flows = Annotated[tuple[str, ...], "mass columns", OneOf(FLOW_NAMES), Flag(metavar="FLOW")]
+Flows = Annotated[tuple[str, ...], "mass columns", OneOf((*FLOW_NAMES, *STEP_NAMES)), Flag(metavar="FLOW")]
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,13 @@ class ScopeSettings(Settings):
     text_scope: TextScope = None
 
 
+def step_name(text: str) -> str:
+    """A step of generated tokens; raises `ValueError` if it is none."""
+    if text not in STEP_WORDS and not (text.isascii() and text.isdigit()):
+        raise ValueError(f"{short(text)} is no step: give {', '.join(STEP_WORDS)}, or a number from 0")
+    return text
+
+
 @dataclass(frozen=True)
 class FlowSettings(ScopeSettings):
     """Which columns are read."""
@@ -76,6 +83,13 @@ class FlowSettings(ScopeSettings):
     _: KW_ONLY
     metrics: Flows = DEFAULT_FLOWS
     text_scope: Annotated[TextScope, Needs("metrics", tuple(each.name for each in CROSSINGS))] = None
+    step: Annotated[
+        str | None,
+        "of generated tokens, the step whose columns g2* are read: answer, first, last, mean, or a number from 0 "
+        "(default mean)",
+        Checked(step_name),
+        Needs("metrics", STEP_NAMES),
+    ] = None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from analyze.commands.settings import (
     SeedSettings,
     WorkerSettings,
 )
-from analyze.opening import opened, output_folder
+from analyze.opening import opened, output_folder, with_flows
 from analyze.results import Result, Shown
 from schemas.text import counted
 
@@ -34,11 +34,11 @@ def summarise_run(settings: SummarySettings) -> Result:
     from analyze.scores.intervals import score_intervals
     from analyze.scores.mme import mme_scores, total_scores
     from analyze.summary import GROUPS, summarise
-    from analyze.tables.frames import ANSWERS, IMAGE_KEYS, TOKENS, check_flows
+    from analyze.tables.frames import ANSWERS, IMAGE_KEYS, TOKENS
 
     with settings.open_workers() as workers:
         heads = opened(settings.run, settings.prompt, columns=[*TOKENS, *IMAGE_KEYS, *ANSWERS], workers=workers)
-        flows = check_flows(settings.metrics, heads.run.manifest)
+        heads, flows = with_flows(heads, settings.metrics, settings.step)
         scope = heads.scope(settings.text_scope)
         folder = output_folder(settings.output_dir, heads)
         table = summarise(heads, flows, scope, workers)

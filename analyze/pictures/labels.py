@@ -5,16 +5,19 @@ A column's colour is that of its keys, the same in every picture; a panel or a h
 
 from collections.abc import Iterable
 
-from schemas.roles import ROLES
+from analyze.tables.parts.steps import column_and_step
+from schemas.columns import MEAN_STEP
+from schemas.roles import STEP_ROLES
 
-SOURCES = {"t": "text", "v": "image", "q": "question", "a": "last token"}
-TARGETS = {"v": "image", "t": "text"} | {role.short: role.name for role in ROLES}
+SOURCES = {"t": "text", "v": "image", "q": "question", "a": "last token", "g": "generated tokens"}
+TARGETS = {"v": "image", "t": "text"} | {role.short: role.name for role in STEP_ROLES}
 CROSSING_FLOWS = ("t2v", "v2t")
 HEADINGS = {
     "": "Attention between text and image",
     "v": "Attention of image tokens",
     "q": "Attention of question tokens",
     "a": "Attention of the last token",
+    "g": "Attention while writing",
 }
 # Of the sets of Okabe and Ito (blue, orange, black) and of Paul Tol. Any two differ in CIELAB by 27 or more, for normal
 # vision and for each kind of colour blindness
@@ -25,18 +28,21 @@ COLOURS = {
     "system": "#882255",
     "user": "#DDCC77",
     "question": "#66CCEE",
+    "generated": "#009E73",
 }
 
 
 def label(flow: str) -> str:
-    """`t2v` -> `T2V (text → image)`."""
-    source = SOURCES[flow.partition("2")[0]]
-    return f"{flow.upper()} ({source} → {target(flow)})"
+    """`t2v` -> `T2V (text → image)`; of generated tokens, with the step."""
+    column, step = column_and_step(flow)
+    source = SOURCES[column.partition("2")[0]]
+    which = "" if not step else ", mean over steps" if step == MEAN_STEP else f", step {step}"
+    return f"{column.upper()} ({source} → {target(flow)}{which})"
 
 
 def target(flow: str) -> str:
     """The keys of a column: `v2sys` -> `system`."""
-    return TARGETS[flow.partition("2")[2]]
+    return TARGETS[column_and_step(flow)[0].partition("2")[2]]
 
 
 def colour(flow: str) -> str:

@@ -12,8 +12,9 @@ import pandas as pd
 import pyarrow as pa
 
 from analyze.tables.parts.reading import PartSamples, SamplesTask, ValuesTask, read_samples
+from analyze.tables.parts.steps import AT, NO_STEP, find_steps
 from analyze.tables.text_scope import TextScope
-from schemas.columns import OK
+from schemas.columns import ANSWER_STEP, MEAN_STEP, N_GENERATED, OK, STEP_NAMES, STEPS
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location, telling_name
 from schemas.manifest import Manifest
@@ -25,7 +26,7 @@ from schemas.text import counted, listed, short
 from schemas.workers.tasks import HERE, Workers, divided
 
 # Columns of `samples`: those that are always read, and what texts scopes, intervals by image, and scores need
-_KEYS = ("sample_id", "category", "status", "prompt")
+_KEYS = ("sample_id", "category", "status", "prompt", N_GENERATED, ANSWER_STEP)
 TOKENS = tuple(f"n_{role.name}" for role in ROLES)
 IMAGE_KEYS = ("image_sha256", "image", "question_id")
 ANSWERS = ("answer", "prediction", "p_yes", "p_no")
@@ -204,17 +205,24 @@ def in_wording(heads: Heads, prompt: str | None) -> Heads:
     if (prompt or names[0]) not in heads.run.manifest.prompts:
         raise HeadflowError(f"{path}: its manifest has no wording {short(prompt or names[0])}; run validate")
     own = (samples["prompt"] == (prompt or names[0])).to_numpy()
-    if not (observed := own & heads.observed.to_numpy()).any():
+    if not (own & heads.observed.to_numpy()).any():
         raise HeadflowError(f"{path}: no sample was observed in the wording {short(prompt or names[0])}")
-    ids, others = samples["sample_id"].astype(str).to_numpy(), ~own & heads.observed.to_numpy()
+    return replace(_only(heads, own), prompt=prompt or names[0])
+
+
+def _only(heads: Heads, own: npt.NDArray[np.bool_]) -> Heads:
+    """Only some rows of `samples`; `own` is bool [rows of `samples`]."""
+    samples, observed = heads.samples, heads.observed.to_numpy()
+    ids, left_out = samples["sample_id"].astype(str).to_numpy(), ~own & observed
     ends = np.concatenate([[0], np.cumsum(own)])
+    before = heads.others or [()] * len(heads.parts)
+    there = zip(heads.parts, before, strict=True)
     return replace(
         heads,
         samples=samples[own].reset_index(drop=True),
         parts=[(int(ends[first]), int(ends[last])) for first, last in heads.parts],
-        categories=[str(name) for name in samples.loc[observed, "category"].astype(str).unique()],
-        prompt=prompt or names[0],
-        others=[ids[first:last][others[first:last]].tolist() for first, last in heads.parts],
+        categories=[str(name) for name in samples.loc[own & observed, "category"].astype(str).unique()],
+        others=[[*earlier, *ids[first:last][left_out[first:last]]] for (first, last), earlier in there],
     )
 
 
@@ -241,7 +249,7 @@ def incomplete(run: Run, samples: int) -> Iterator[str]:
 
 
 def check_flows(flows: Sequence[str], manifest: Manifest) -> tuple[str, ...]:
-    """The flows asked for, each once.
+    """The columns of `heads` asked for, each once.
 
     Raises:
         HeadflowError: the run does not have one of them.
@@ -250,6 +258,44 @@ def check_flows(flows: Sequence[str], manifest: Manifest) -> tuple[str, ...]:
         if flow not in manifest.flows:
             raise HeadflowError(f"this run has no column {flow}; it has {', '.join(manifest.flows)}", setting="metrics")
     return tuple(dict.fromkeys(flows))
+
+
+def at_step(heads: Heads, flows: Sequence[str], step: str | None) -> tuple[Heads, tuple[str, ...]]:
+    """The columns of `heads` and of `steps` asked for, each once, the latter named with the step that they are of.
+
+    Args:
+        step: of generated tokens, see `analyze.tables.parts.steps`; None: the mean.
+
+    Returns:
+        Only the samples that have this step, if a column of `steps` is asked for; and the columns.
+
+    Raises:
+        HeadflowError: the run does not have one of them, or not of all heads; or no text has the step.
+    """
+    generated, manifest = [flow for flow in flows if flow in STEP_NAMES], heads.run.manifest
+    check_flows([flow for flow in flows if flow not in generated], manifest)
+    if not generated:
+        return heads, tuple(dict.fromkeys(flows))
+    if STEPS not in manifest.tables:
+        raise HeadflowError(f"this run has no {listed(generated)}: it has no table {STEPS}", setting="metrics")
+    if manifest.step_heads:
+        raise HeadflowError(
+            f"`{STEPS}` of this run has {counted(len(manifest.step_heads), 'head')} of each sample, and all are needed",
+            setting="metrics",
+        )
+    chosen = step or MEAN_STEP
+    taken, answer = (heads.samples[name].to_numpy(np.float64) for name in (N_GENERATED, ANSWER_STEP))
+    there = find_steps(chosen, taken, answer, manifest.every) != NO_STEP
+    observed = heads.observed.to_numpy()
+    if not (there & observed).any():
+        longest = int(np.nanmax(np.where(observed, taken, 0)))
+        rows = f", and rows of every {manifest.every}" if manifest.every > 1 else ""
+        raise HeadflowError(
+            f"no text of this run has rows of the step {chosen}: the longest has {counted(longest, 'step')}{rows}",
+            setting="step",
+        )
+    names = tuple(dict.fromkeys(f"{flow}{AT}{chosen}" if flow in generated else flow for flow in flows))
+    return (heads if (there | ~observed).all() else _only(heads, there | ~observed)), names
 
 
 def chosen_categories(asked: Sequence[str] | None, categories: Sequence[str]) -> list[str]:

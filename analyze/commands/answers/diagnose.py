@@ -14,7 +14,7 @@ from analyze.commands.settings import (
     ResampleSettings,
     RunSettings,
 )
-from analyze.opening import check_folder, opened, output_folder
+from analyze.opening import check_folder, opened, output_folder, with_flows
 from analyze.results import Result, Shown
 from schemas.commands.settings import Flag
 from schemas.errors import HeadflowError
@@ -56,10 +56,9 @@ def diagnose_run(settings: DiagnoseSettings) -> Result:
     """`diagnose`: the verdict, tables and pictures."""
     from analyze.diagnose import diagnose
     from analyze.image.failures import find_failures
-    from analyze.tables.frames import check_flows
 
     heads = opened(settings.run, settings.prompt)
-    flows = check_flows(settings.metrics, heads.run.manifest)
+    heads, flows = with_flows(heads, settings.metrics, settings.step)
     pairs = None
     if settings.without is not None:
         pairs = opened_pair(

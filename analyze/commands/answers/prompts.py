@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from analyze.commands.settings import Flows, FlowSettings, PictureSettings, ResampleSettings, RunSettings
-from analyze.opening import check_folder, opened, output_folder
+from analyze.opening import check_folder, opened, output_folder, with_flows
 from analyze.results import Result, Shown
 from schemas.text import counted
 
@@ -28,10 +28,9 @@ class PromptsSettings(ResampleSettings, PictureSettings, FlowSettings, RunSettin
 def compare_wordings(settings: PromptsSettings) -> Result:
     """`prompts`: the verdict, tables and pictures."""
     from analyze.prompts import compare_prompts
-    from analyze.tables.frames import check_flows
 
     heads = opened(settings.run, mixed=True)
-    flows = check_flows(settings.metrics, heads.run.manifest)
+    heads, flows = with_flows(heads, settings.metrics, settings.step)
     folder = output_folder(settings.output_dir, heads, "prompts")
     check_folder(folder)
     found = compare_prompts(

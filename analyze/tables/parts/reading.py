@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from analyze.statistics.clusters import Array
+from analyze.tables.parts.steps import AT, read_step_columns
 from analyze.tables.rows import part_cells
 from analyze.tables.text_scope import TextScope
 from schemas.errors import HeadflowError
@@ -116,11 +117,16 @@ def read_values(
 
 
 def _columns(run: Run, part: PartSamples, columns: Sequence[str]) -> dict[str, Array]:
-    """Columns of one part, by name: float64 [samples read, layers, heads]."""
-    shape = len(part.ids), run.manifest.layers, run.manifest.heads
-    found = {name: np.empty(shape) for name in columns}
-    for _, cell, batch in part_cells(run, run.path / "heads" / part.name, [*part.ids, *part.others], columns):
-        own = cell < np.prod(shape) if part.others else slice(None)
-        for name, values in found.items():
-            values.reshape(-1)[cell[own]] = batch[name].to_numpy()[own]
+    """Columns of one part, by name: float64 [samples read, layers, heads]; those of `steps` as `g2v@mean`."""
+    shape, everyone = (len(part.ids), run.manifest.layers, run.manifest.heads), [*part.ids, *part.others]
+    of_steps = [name for name in columns if AT in name]
+    found = {name: np.empty(shape) for name in columns if name not in of_steps}
+    if found:
+        for _, cell, batch in part_cells(run, run.path / "heads" / part.name, everyone, list(found)):
+            own = cell < np.prod(shape) if part.others else slice(None)
+            for name, values in found.items():
+                values.reshape(-1)[cell[own]] = batch[name].to_numpy()[own]
+    if of_steps:
+        read = read_step_columns(run, part.name, everyone, of_steps)
+        found |= {name: values[: len(part.ids)] for name, values in read.items()}
     return found
