@@ -44,7 +44,7 @@ FEW = max(3, EXAMPLES // 5)  # where each takes a while
 TABLES = ("heads", "samples", *EXTRAS)
 JOB = "single"
 OF_JOB = tuple(f"jobs/{JOB}/{name}" for name in ("run.json", LEDGER, f"knockouts/{PART}"))
-PICTURED = ("category", "layer", "head", "t2v", "v2t", "v2sys")  # columns of which pictures are drawn
+PICTURED = ("category", "layer", "head", "t2v", "v2t", "v2sys")  # columns that pictures are drawn of
 ENDS = (0, 1, 2)  # done, done and something was found, refused
 
 
