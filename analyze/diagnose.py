@@ -290,7 +290,7 @@ def _harder(bootstrap: Bootstrap, one: _Sums, other: _Sums, *, level: float) -> 
         return Interval(
             estimate, None, None, f"cannot tell: {counted(min(sizes), 'image')}, {max(differ)} with a wrong answer"
         )
-    low, high = bootstrap.bounds(draws[:, None], inside & (one[1] + other[1] > 0), level)
+    low, high = bootstrap.bounds(np.array([estimate]), draws[:, None], inside & (one[1] + other[1] > 0), level)
     return Interval(estimate, float(low[0]), float(high[0]))
 
 

@@ -309,11 +309,13 @@ def _pairs(asked: dict[str, pd.DataFrame], bootstrap: Bootstrap) -> pd.DataFrame
         (one, other) if sums[one].sum() >= sums[other].sum() else (other, one) for one, other in combinations(asked, 2)
     ]
     differences = np.stack([sums[better] - sums[worse] for better, worse in ordered], axis=1)
-    low, high = bootstrap.bounds(100 * bootstrap.ratios(differences, clusters.counts), clusters.counts > 0)
+    estimates = 100 * differences.sum(axis=0) / clusters.counts.sum()
+    draws = 100 * bootstrap.ratios(differences, clusters.counts)
+    low, high = bootstrap.bounds(estimates, draws, clusters.counts > 0)
     tested = sign_flip_maximum(differences / clusters.counts[:, None], seed=bootstrap.seed)
     notes = [cannot_tell(each) for each in differences.T]
     unknown = [note is not None for note in notes]
     table = pd.DataFrame(ordered, columns=["better", "worse"])
-    table["difference"] = 100 * differences.sum(axis=0) / clusters.counts.sum()
+    table["difference"] = estimates
     table["low"], table["high"] = np.where(unknown, np.nan, low), np.where(unknown, np.nan, high)
     return table.assign(adjusted_p=tested.p, note=[str(note or "") for note in notes])[PAIRS]

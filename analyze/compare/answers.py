@@ -61,7 +61,7 @@ def _accuracy(name: str, bootstrap: Bootstrap, rights: list[Array], images: np.n
     counts = bootstrap.clusters.counts
     own = [share_interval(bootstrap, right, counts, images) for right in rights]
     difference = rights[1] - rights[0]
-    draws = bootstrap.ratios(difference, counts, images)
+    draws = 100 * bootstrap.ratios(difference, counts, images)
     means = (difference / counts)[images][:, None]
     return {
         "measure": "accuracy",
@@ -69,7 +69,7 @@ def _accuracy(name: str, bootstrap: Bootstrap, rights: list[Array], images: np.n
         "questions": int(counts[images].sum()),
         "images": int(images.sum()),
         "p": float(sign_flip_maximum(means, seed=bootstrap.seed).p[0]),
-    } | _columns(own, [100 * each.estimate for each in own], difference, bootstrap, draws * 100, images)
+    } | _columns(own, [100 * each.estimate for each in own], difference, bootstrap, draws, images)
 
 
 def _columns(
@@ -89,8 +89,9 @@ def _columns(
             for bound in (getattr(interval, "low", None), getattr(interval, "high", None))
         )
     note = cannot_tell(difference[images])
-    low, high = (np.nan, np.nan) if note else np.ravel(bootstrap.bounds(draws[:, None], images)).tolist()
-    return found | {"difference": values[1] - values[0], "low": low, "high": high, "note": note or ""}
+    by = np.array([values[1] - values[0]])
+    low, high = (np.nan, np.nan) if note else np.ravel(bootstrap.bounds(by, draws[:, None], images)).tolist()
+    return found | {"difference": float(by[0]), "low": low, "high": high, "note": note or ""}
 
 
 def cannot_tell(difference: Array) -> Sentence | None:

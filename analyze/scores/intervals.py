@@ -1,17 +1,18 @@
 """The 95% interval of the MME score, by category and of its totals. The unit is the image.
 
-Of a category, by the bootstrap; where that is too short, below 20 images and where nearly all or nearly no pairs are
-right, by the sum of Wilson's bounds of both accuracies, which is rather too long. Categories have different images, so
-the interval of a total follows from theirs: MOVER, the method of variance estimates recovery (Zou and Donner, 2008).
+Of a category, the score is a share of the points that it can have: see `share_intervals`. Categories have different
+images, so the interval of a total follows from theirs: MOVER, the method of variance estimates recovery (Zou and
+Donner, 2008).
 """
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from analyze.scores.mme import scored_questions, total_name
 from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap
 from analyze.statistics.clusters import Array, Clusters
-from analyze.statistics.intervals import FEW_IMAGES, FEWEST_IMAGES, wilson
+from analyze.statistics.intervals import share_interval
 from schemas.tasks import MME, Task
 
 
@@ -32,12 +33,12 @@ def score_intervals(
     bootstrap = Bootstrap(clusters, resamples, seed)
     first = ~paired.duplicated(["category", "pair"]).to_numpy()
     both = paired.groupby(["category", "pair"])["right"].transform("all").to_numpy()
-    terms = [
+    shares = [
         (clusters.sums(paired["right"].to_numpy().astype(float)), clusters.counts),
         (clusters.sums((both & first).astype(float)), clusters.sums(first.astype(float))),
     ]
     found = {
-        name: _interval(bootstrap, terms, clusters.category == number)
+        name: _interval(bootstrap, shares, clusters.category == number, task.most)
         for number, name in enumerate(clusters.categories)
     }
     for total, names in task.totals.items():
@@ -52,14 +53,16 @@ def score_intervals(
     return scores.assign(low=[low for low, _ in bounds], high=[high for _, high in bounds])
 
 
-def _interval(bootstrap: Bootstrap, terms: list[tuple[Array, Array]], images: np.ndarray) -> tuple[float, float]:
-    """The interval of the sum of two shares over some images, in per cent: of questions and of pairs."""
-    (right, questions), (both, pairs) = terms
-    number, whole = int(images.sum()), int((both[images] == pairs[images]).sum())
-    if number >= FEW_IMAGES and FEWEST_IMAGES <= whole <= number - FEWEST_IMAGES:
-        draws = bootstrap.ratios(right, questions, images) + bootstrap.ratios(both, pairs, images)
-        low, high = bootstrap.bounds(100 * draws[:, None], images)
-        return float(low[0]), float(high[0])
-    shares = [float(above[images].sum() / below[images].sum()) for above, below in terms]
-    bounds = [wilson(share, number) for share in shares]
-    return 100 * sum(low for low, _ in bounds), 100 * sum(high for _, high in bounds)
+def _interval(
+    bootstrap: Bootstrap, shares: list[tuple[Array, Array]], images: npt.NDArray[np.bool_], most: float
+) -> tuple[float, float]:
+    """The interval of the score on some images, whose parts are two shares, of questions and of pairs."""
+    questions = shares[0][1][images].sum()
+    points, asked = (
+        sum(each * questions / whole[images].sum() / 2 for each, (_, whole) in zip(part, shares, strict=True))
+        for part in zip(*shares, strict=True)
+    )
+    found = share_interval(bootstrap, points, asked, images)
+    if found.low is None or found.high is None:
+        return 0.0, most  # one image tells nothing
+    return most * found.low, most * found.high

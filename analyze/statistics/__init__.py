@@ -1,8 +1,8 @@
 """Statistics whose unit is the image: arrays and the table `samples` in, intervals and p values out.
 
 clusters       the image of each sample, the category of each image; sums over images
-bootstrap      resampled images: intervals of means, shares, scores and paired differences
-intervals      of means from sums over images, without resampling; of shares near 0 and 1
+bootstrap      resampled images: standard errors and intervals of means and paired differences
+intervals      of means from sums over images, without resampling; of shares, such as accuracy and score
 multiplicity   many heads at once: sign flips with the maximum statistic, false discovery rate
 contrasts      right answers against wrong ones: the contrast free of the question's polarity
 permutations   claims about heads: values permuted within layers, from different images

@@ -1,12 +1,13 @@
-"""Resampled images, stratified by category: intervals of means, shares, scores and their paired differences.
+"""Resampled images, stratified by category: standard errors of means, shares, scores and their paired differences.
 
 A resample gives each image a weight. Of a category of n images, n - 1 are drawn, and each draw counts n / (n - 1) times
 (Rao and Wu, 1988): with n draws, the variance would be too small by that factor, which matters for categories of 20
 images. The only images of their categories are resampled together. A statistic that is made of sums over images is
 then a product of matrices. Two runs on the same images take the same resamples, so that only their difference counts.
-Percentile intervals (Efron and Tibshirani, 1993, chapter 13) are too short for few images: their level is raised as
-Student's t is wider than the normal distribution (Hesterberg, What Teachers Should Know About the Bootstrap, Am. Stat.
-2015). Below some 20 images and for shares near 0 and 1, see `intervals.share_interval`.
+An interval is the estimate with its standard error, the standard deviation over the resamples, times the quantile of
+Student's t with as many degrees of freedom as there are images less categories. Percentiles of the resamples are too
+short for few images, and for differences that few images make: of 20 to 40 images they hold in 92% to 94% of runs, and
+these in 94% to 96%. Shares have intervals of their own: see `intervals.share_intervals`.
 """
 
 from dataclasses import dataclass
@@ -116,25 +117,30 @@ class Bootstrap:
         if (number := int(np.count_nonzero(counts[chosen]))) < 2:
             return Interval(estimate, None, None, f"{number} image")
         values = (counts > 0) & (True if images is None else images)
-        low, high = self.bounds(self.ratios(sums, counts, images)[:, None], values)
+        low, high = self.bounds(np.array([estimate]), self.ratios(sums, counts, images)[:, None], values)
         return Interval(estimate, float(low[0]), float(high[0]))
 
-    def bounds(self, draws: Array, images: npt.NDArray[np.bool_], level: float = LEVEL) -> tuple[Array, Array]:
-        """The bounds of intervals, each [statistics], from draws [resamples, statistics].
+    def bounds(
+        self, estimates: Array, draws: Array, images: npt.NDArray[np.bool_], level: float = LEVEL
+    ) -> tuple[Array, Array]:
+        """The bounds of intervals, each [statistics].
 
         Args:
+            estimates: [statistics].
+            draws: the same of the resamples, [resamples, statistics]; NaN are left out.
             images: bool [images], those that the statistics are of.
         """
-        strata = self._strata[images]
-        freedom = max(1, len(strata) - len(np.unique(strata)))
-        return percentiles(draws, 1 - 2 * float(special.ndtr(-special.stdtrit(freedom, (1 + level) / 2))))
+        half = self.quantiles(images[:, None], level) * np.nanstd(draws, axis=0)
+        return estimates - half, estimates + half
 
+    def quantiles(self, images: npt.NDArray[np.bool_], level: float = LEVEL) -> Array:
+        """Student's quantile, [statistics], by as many degrees of freedom as images less what they are resampled in.
 
-def percentiles(draws: Array, level: float = LEVEL) -> tuple[Array, Array]:
-    """The bounds of percentile intervals, each [statistics], from draws [resamples, statistics]; NaN are left out."""
-    tail = (1 - level) / 2
-    if np.isnan(draws).any():
-        low, high = np.nanquantile(draws, (tail, 1 - tail), axis=0)
-    else:  # columns in one piece of memory each: much faster to partition
-        low, high = np.quantile(np.ascontiguousarray(draws.T), (tail, 1 - tail), axis=1)
-    return low, high
+        Args:
+            images: bool [images, statistics], those that each statistic is of.
+        """
+        order = np.argsort(self._strata, kind="stable")
+        starts = np.flatnonzero(np.diff(self._strata[order], prepend=-1))
+        strata = np.logical_or.reduceat(images[order], starts, axis=0).sum(axis=0)
+        found: Array = special.stdtrit(np.maximum(1, images.sum(axis=0) - strata), (1 + level) / 2)
+        return found

@@ -1,4 +1,4 @@
-"""Intervals without resampling: of means, whose values may be skewed, and of shares near 0 and 1."""
+"""Intervals of means from sums over images, whose values may be skewed, and of shares, such as accuracy and score."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,8 +7,8 @@ from scipy import special
 from analyze.statistics.bootstrap import LEVEL, Bootstrap, Interval
 from analyze.statistics.clusters import Array, Clusters, Codes, ImageSums
 
-FEW_IMAGES = 20  # below, percentile intervals are too short
-FEWEST_IMAGES = 5  # images on the rarer side of a share; below, they are too short as well
+FEW_IMAGES = 20  # below, the variance over images is not known well
+FEWEST_IMAGES = 5  # images on the rarer side of a share; below, it is not either
 
 
 def mean_interval(sums: ImageSums, level: float = LEVEL) -> tuple[Array, Array]:
@@ -73,26 +73,23 @@ def _by_stratum(values: Array, strata: Codes) -> Array:
     return found
 
 
-def share_interval(bootstrap: Bootstrap, sums: Array, counts: Array, images: np.ndarray | None = None) -> Interval:
-    """The interval of a share, such as accuracy: by the bootstrap, or by Wilson's formula where that is too short.
-
-    Wilson's score interval (1927) is taken on images, as if each gave one answer, below `FEW_IMAGES` images and where
-    fewer than `FEWEST_IMAGES` images have a value, or a gap, at all. It is then too long rather than too short.
+def share_interval(
+    bootstrap: Bootstrap, sums: Array, counts: Array, images: npt.NDArray[np.bool_] | None = None
+) -> Interval:
+    """The interval of a share, such as accuracy; see `share_intervals`.
 
     Args:
         sums, counts: [images]: of an image's samples, those that count, and all.
         images: bool [images], those of interest; None: all.
+
+    Raises:
+        ValueError: no image has a value.
     """
     chosen = (counts > 0) & (True if images is None else images)
-    number = int(chosen.sum())
-    if number < 2:
+    if chosen.sum() < 2:
         return bootstrap.mean(sums, counts, chosen)
-    rarer = min(int((sums[chosen] > 0).sum()), int((sums[chosen] < counts[chosen]).sum()))
-    if number >= FEW_IMAGES and rarer >= FEWEST_IMAGES:
-        return bootstrap.mean(sums, counts, chosen)
-    share = float(sums[chosen].sum() / counts[chosen].sum())
-    found = wilson(share, number)
-    return Interval(share, *found, "Wilson on images: few images, or a share near 0 or 1")
+    low, high = share_intervals(bootstrap, sums[:, None], counts[:, None], chosen)
+    return Interval(float(sums[chosen].sum() / counts[chosen].sum()), float(low[0]), float(high[0]))
 
 
 def mean_of_images(clusters: Clusters, sums: Array, images: npt.NDArray[np.bool_]) -> Interval:
@@ -124,29 +121,42 @@ def ratio_intervals(clusters: Clusters, sums: Array, counts: Array, *, least: fl
     return np.where(few, np.nan, np.maximum(low, least)), np.where(few, np.nan, high)
 
 
-def share_intervals(bootstrap: Bootstrap, sums: Array, counts: Array) -> tuple[Array, Array]:
-    """The intervals of many shares, as `share_interval` gives each; low and high, [statistics]; NaN if there is none.
+def share_intervals(
+    bootstrap: Bootstrap, sums: Array, counts: Array, images: npt.NDArray[np.bool_] | None = None
+) -> tuple[Array, Array]:
+    """The intervals of many shares: low and high, [statistics]; NaN below two images with a value.
+
+    Wilson's score interval (1927) with Student's quantile and as many units as would give the share the variance that
+    it has over resampled images (Kott and Carr, 1997; Dean and Pagano, Evaluating Confidence Interval Methods for
+    Binomial Proportions in Clustered Surveys, J. Surv. Stat. Methodol. 2015). Below `FEW_IMAGES` images, and where
+    fewer than `FEWEST_IMAGES` of them have a value, or a gap, at all, that variance may be far too small: units
+    are then at most the samples, and the images where the share is 0 or 1.
 
     Args:
-        sums, counts: [images, statistics].
+        sums, counts: [images, statistics]: of an image's samples, those that count, and all.
+        images: bool [images], those of interest; None: all.
     """
-    there = counts > 0
-    number = there.sum(axis=0)
-    rarer = np.minimum(((sums > 0) & there).sum(axis=0), ((sums < counts) & there).sum(axis=0))
-    low, high = np.full(number.shape, np.nan), np.full(number.shape, np.nan)
-    many = (number >= FEW_IMAGES) & (rarer >= FEWEST_IMAGES)
-    draws = bootstrap.ratios(sums[:, many], counts[:, many])
-    for column, place in enumerate(np.flatnonzero(many)):
-        low[place], high[place] = np.ravel(bootstrap.bounds(draws[:, [column]], there[:, place]))
-    for place in np.flatnonzero((number >= 2) & ~many):
-        share = float(sums[:, place].sum() / counts[:, place].sum())
-        low[place], high[place] = wilson(share, int(number[place]))
-    return low, high
+    there = (counts > 0) & (True if images is None else images[:, None])
+    found = np.full((2, there.shape[1]), np.nan)
+    if not (told := there.sum(axis=0) >= 2).any():
+        return found[0], found[1]
+    there = there[:, told]
+    own, asked = (np.where(there, each[:, told], 0.0) for each in (sums, counts))
+    number, samples = there.sum(axis=0), asked.sum(axis=0)
+    share = own.sum(axis=0) / samples
+    with np.errstate(divide="ignore", invalid="ignore"):
+        units = share * (1 - share) / np.nanvar(bootstrap.ratios(own, asked, images), axis=0)
+    rarer = np.minimum((own > 0).sum(axis=0), (own < asked).sum(axis=0))
+    few = (number < FEW_IMAGES) | (rarer < FEWEST_IMAGES)
+    units = np.where(few, np.fmin(units, samples), units)
+    units = np.where((share <= 0) | (share >= 1), number, units)
+    found[:, told] = wilson(share, units, bootstrap.quantiles(there))
+    return found[0], found[1]
 
 
-def wilson(share: float, number: int, level: float = LEVEL) -> tuple[float, float]:
-    """Wilson's score interval of a share of some units."""
-    z = special.ndtri((1 + level) / 2)
-    middle = (share + z**2 / (2 * number)) / (1 + z**2 / number)
-    half = z / (1 + z**2 / number) * np.sqrt(share * (1 - share) / number + z**2 / (4 * number**2))
-    return max(0.0, min(float(middle - half), share)), min(1.0, max(float(middle + half), share))
+def wilson(share: Array, units: Array, quantile: Array) -> tuple[Array, Array]:
+    """Wilson's score intervals of shares of some units, where an error has this quantile: low and high."""
+    wide = quantile**2 / units
+    middle = (share + wide / 2) / (1 + wide)
+    half = np.sqrt(wide * share * (1 - share) + wide**2 / 4) / (1 + wide)
+    return np.clip(middle - half, 0, share), np.clip(middle + half, share, 1)

@@ -1,9 +1,10 @@
-"""How often printed intervals hold the truth: of means and gains of skewed values, and of a loss of score.
+"""How often printed intervals hold the truth: of shares and their differences, of skewed means, and of a loss of score.
 
 python -m tests.simulations.intervals --runs 4000
 
 A mean is what `image` (gain), `prune` (effects, criteria), `maps` and `prompts` (lead) print; `knock-out` and `summary`
-print Student's interval, as sums over images give no other. Runs are the columns of one array.
+print Student's interval, as sums over images give no other. Shares are accuracies and MME scores of a category, and
+differences those of two models, which `compare` prints. Runs are the columns of one array.
 """
 
 import argparse
@@ -11,11 +12,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from analyze.statistics.bootstrap import LEVEL
-from analyze.statistics.clusters import Array, ImageSums
-from analyze.statistics.intervals import mean_interval, skewed_mean_intervals
+from analyze.statistics.bootstrap import LEVEL, Bootstrap
+from analyze.statistics.clusters import Array, Clusters, ImageSums
+from analyze.statistics.intervals import FEWEST_IMAGES, mean_interval, share_intervals, skewed_mean_intervals
 from analyze.statistics.losses import loss_intervals
 from schemas.tasks import MME
+from tests.simulations.answers import ALIKE, LOST, SAME
 
 Draw = Callable[[np.random.Generator, tuple[int, int]], Array]
 MEANS: dict[str, tuple[Draw, float]] = {
@@ -27,6 +29,7 @@ MEANS: dict[str, tuple[Draw, float]] = {
     "one in ten is far off": (lambda random, size: random.normal(size=size) + 10 * (random.random(size) < 0.1), 1.0),
 }
 IMAGES = (20, 25, 60, 200)
+ACCURACIES = (0.6, 0.75, 0.9, 0.95, 0.98)
 # Images of each category, and the chance with which one of their answers changes
 LOSSES = {
     "one category churns, a small one hardly changes": ((150, 10), (0.2, 0.04)),
@@ -50,6 +53,42 @@ def mean_coverage(name: str, images: int, runs: int, seed: int = 0) -> tuple[flo
     low, high = skewed_mean_intervals(counts * values, counts, category)
     student = mean_interval(ImageSums.of(counts * values, counts))
     return held(low, high, truth), held(*student, truth)
+
+
+def share_coverage(accuracy: float, images: int, runs: int, resamples: int = 1_000) -> dict[str, float]:
+    """The shares of runs whose intervals of accuracy and score of one category hold the truth.
+
+    And whose intervals of their differences from another model do, where `compare` gives one: from one that is right as
+    often (`alike`), and from one that loses some right answers (`C`).
+    """
+    random = np.random.default_rng(images)
+    chance = random.beta(ALIKE * accuracy, ALIKE * (1 - accuracy), (images, 1, runs))
+    common, own, other, same = (random.random((images, 2, runs)) < each for each in (chance, chance, chance, SAME))
+    right, alike = np.where(same, common, own), np.where(random.random(same.shape) < SAME, common, other)
+    left = right & (random.random(right.shape) >= LOST)
+    bootstrap = Bootstrap(Clusters(np.arange(images), np.zeros(images, np.int64), ["one"]), resamples)
+    pairs = accuracy**2 + accuracy * (1 - accuracy) / (ALIKE + 1)
+    less = {"alike": (alike, 0.0, 0.0), "C": (left, -LOST * accuracy, ((1 - LOST) ** 2 - 1) * pairs)}
+    found = {}
+    for name, of, truth in (("accuracy", of_questions, accuracy), ("score", of_score, (accuracy + pairs) / 2)):
+        found[name] = held(*share_intervals(bootstrap, of(right), np.full((images, runs), 2.0)), truth)
+        for which, (answers, by, of_pairs) in less.items():
+            told = (answers.sum(axis=1) != right.sum(axis=1)).sum(axis=0) >= FEWEST_IMAGES
+            differences = (of(answers) - of(right))[:, told] / 2
+            draws = bootstrap.ratios(differences, np.ones(images))
+            bounds = bootstrap.bounds(differences.mean(axis=0), draws, np.ones(images, bool))
+            found[f"{name} less, {which}"] = held(*bounds, by if of is of_questions else (by + of_pairs) / 2)
+    return found
+
+
+def of_questions(right: Array) -> Array:
+    """How many answers on each image are right, [images, runs], from bool [images, 2, runs]."""
+    return right.sum(axis=1).astype(np.float64)
+
+
+def of_score(right: Array) -> Array:
+    """The points of each image as a share of all that it can have, times its two questions; as `of_questions`."""
+    return right.mean(axis=1) + right.all(axis=1)
 
 
 def loss_coverage(name: str, runs: int, seed: int = 0) -> float:
@@ -87,6 +126,11 @@ def main() -> None:
         for images in IMAGES:
             own, student = mean_coverage(name, images, runs)
             print(f"  {own:6.1%} {student:6.1%}  {name}, {images} images", flush=True)
+    print("shares, and differences of two models: accuracy, images")
+    for accuracy in ACCURACIES:
+        for images in IMAGES:
+            for name, share in share_coverage(accuracy, images, runs).items():
+                print(f"  {share:6.1%}  {name}: {accuracy}, {images}", flush=True)
     print("losses of score")
     for name in LOSSES:
         print(f"  {loss_coverage(name, runs):6.1%}  {name}", flush=True)

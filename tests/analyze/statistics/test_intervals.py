@@ -6,10 +6,10 @@ import pytest
 import statsmodels.api as statsmodels
 from scipy import stats
 
-from analyze.statistics.bootstrap import Bootstrap, percentiles
+from analyze.statistics.bootstrap import Bootstrap
 from analyze.statistics.clusters import Clusters, ImageSums
 from analyze.statistics.intervals import mean_interval, share_interval, skewed_mean_intervals, wilson
-from tests.simulations.intervals import LOSSES, MEANS, loss_coverage, mean_coverage
+from tests.simulations.intervals import LOSSES, MEANS, loss_coverage, mean_coverage, share_coverage
 
 REPEATS = 200  # of simulations; with 1,000, see the README
 
@@ -65,15 +65,16 @@ def test_one_question_an_image_is_student_s_interval_and_parts_add_up():
 def test_wilson_is_scipy_s():
     for right, number in ((0, 5), (3, 10), (50, 50)):
         found = stats.binomtest(right, number).proportion_ci(method="wilson")
-        assert wilson(right / number, number) == pytest.approx(tuple(found))
+        normal = stats.norm.ppf(0.975)
+        assert wilson(*(np.array([each]) for each in (right / number, number, normal))) == pytest.approx(found)
 
 
-def test_a_bootstrap_of_single_questions_is_scipy_s():
-    values = np.random.default_rng(3).normal(size=60)
-    of = clusters(60, questions=1)
+def test_a_bootstrap_of_single_questions_is_student_s():
+    values = np.random.default_rng(3).exponential(size=25)
+    of = clusters(25, questions=1)
     found = Bootstrap(of, resamples=20_000).mean(of.sums(values), of.counts)
-    expected = stats.bootstrap((values,), np.mean, n_resamples=20_000, method="percentile", rng=0).confidence_interval
-    assert (found.low, found.high) == pytest.approx(tuple(expected), abs=0.01)
+    expected = stats.t.interval(0.95, 24, values.mean(), stats.sem(values))
+    assert (found.low, found.high) == pytest.approx(expected, abs=0.01)
 
 
 def test_resamples_keep_the_size_of_each_category_and_depend_on_the_seed_alone():
@@ -89,15 +90,19 @@ def test_many_at_once_are_each_alone():
     of = clusters(30)
     values = np.random.default_rng(4).random((60, 5))
     bootstrap = Bootstrap(of, 500)
-    low, high = bootstrap.bounds(bootstrap.ratios(of.sums(values), of.counts), of.counts > 0)
+    draws = bootstrap.ratios(of.sums(values), of.counts)
+    low, high = bootstrap.bounds(values.mean(axis=0), draws, of.counts > 0)
     for column in range(5):
         alone = bootstrap.mean(of.sums(values)[:, column], of.counts)
         assert (alone.low, alone.high) == pytest.approx((low[column], high[column]), abs=1e-6)
 
 
 def test_draws_without_a_value_are_left_out():
-    draws = np.array([[0.0, np.nan], [1.0, 1.0], [2.0, 2.0]])
-    assert percentiles(draws, 1.0)[0].tolist() == [0.0, 1.0]
+    bootstrap = Bootstrap(clusters(3))
+    estimates, images = np.ones(2), np.ones(3, bool)
+    left, known = (bootstrap.bounds(estimates, np.array([[1.0, each], [0, 0], [2, 2]]), images) for each in (np.nan, 1))
+    assert left[0][1] == pytest.approx(1 - stats.t.ppf(0.975, 2))
+    assert left[0][0] == known[0][0] == known[0][1] > left[0][1]
 
 
 @pytest.mark.parametrize("accuracy", [0.2, 0.5, 0.8])
@@ -126,9 +131,18 @@ def test_intervals_near_0_and_1_and_of_few_images_are_rather_too_long():
         for _ in range(REPEATS):
             right = answers(rng, images, accuracy, shared=0.8).astype(float)
             found = share_interval(bootstrap, of.sums(right), of.counts)
-            assert found.why or images >= 20
             covered += found.low <= accuracy <= found.high
         assert covered / REPEATS >= 0.93
+
+
+@pytest.mark.parametrize(("accuracy", "images"), [(0.9, 20), (0.75, 40), (0.9, 40)])
+def test_intervals_of_shares_and_differences_in_a_category_cover_the_truth(accuracy, images):
+    """With 20 images differences are hardly ever told; models that lose answers are told where they lost many."""
+    found = share_coverage(accuracy, images, 2_000, resamples=500)
+    assert all(0.93 <= found[name] <= 0.985 for name in ("accuracy", "score")), found
+    if images == 40:
+        assert all(0.935 <= found[f"{name} less, alike"] <= 0.97 for name in ("accuracy", "score")), found
+        assert all(found[f"{name} less, C"] >= 0.93 for name in ("accuracy", "score")), found
 
 
 def test_what_has_no_interval_says_why():
