@@ -38,13 +38,17 @@ class OpenedRun:
             prompt: the wording to read, of a run that asks in several.
 
         Raises:
-            HeadflowError: there is no run, or it cannot be read.
+            HeadflowError: there is no run, or no such wording in it, or it cannot be read.
         """
         if not isinstance(path, str | Location):
             raise HeadflowError(f"{short(path)} is not a path")
         self.path = location(path) if isinstance(path, str) else path
         self.prompt = prompt
         self._run: Run = open_run(self.path)
+        if prompt is not None:
+            from analyze.tables.frames import check_wording
+
+            check_wording(prompt, self.path, list(self._run.manifest.prompts))
 
     @cached_property
     def samples(self) -> "pd.DataFrame":
@@ -103,12 +107,12 @@ class OpenedRun:
         return self._found("compare", {"runs": runs} | settings)
 
     def _found(self, command: str, values: dict[str, Any]) -> Result:
-        settings, function = COMMANDS[command].load()
+        settings = COMMANDS[command].settings
         known = {each.name for each in settings_of(settings)}
         own = {name: value for name, value in (("run", self.path), ("prompt", self.prompt)) if name in known}
         if twice := sorted(own.keys() & values.keys()):
             raise HeadflowError(f"{', '.join(twice)}: this run, as it was opened, is read; open another one")
-        found: Result = function(settings.of_keywords(own | values))
+        found: Result = COMMANDS[command].function(settings.of_keywords(own | values))
         return found
 
     def __repr__(self) -> str:

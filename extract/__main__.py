@@ -10,14 +10,20 @@ import sys
 from schemas.commands.command_line import Command, run_program
 
 STAGE_COMMANDS = {
-    "extract": Command("run a model over questions; one row per (sample, layer, head)", "extract.command:extract"),
+    "extract": Command(
+        "run a model over questions; one row per (sample, layer, head)",
+        "extract.command:extract",
+        settings_at="extract.settings:Extract",
+    ),
     "knock-out": Command(
         "run a run's model again with parts of it knocked out; one row per (sample, knock-out)",
         "extract.knockouts.command:knock_out",
+        settings_at="extract.knockouts.settings:KnockOut",
     ),
     "look": Command(
         "ask about one image; print the answer and the heads that look most at it, and draw where they look",
         "extract.look.command:look",
+        settings_at="extract.look.settings:LookSettings",
     ),
 }
 

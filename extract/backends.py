@@ -1,9 +1,9 @@
 """The two backends, the classes of transformers and the original llava package: they load a model, set up the loop."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from extract.knockouts.sets import read_plan
 from extract.prompts.prompt import Prompts
@@ -11,7 +11,7 @@ from extract.prompts.templates import CHAT, find_template
 from extract.prompts.wordings import Wording, read_wordings
 from extract.questions.question_set import QuestionSet
 from extract.settings import AUTO, PACKAGE, TRANSFORMERS, Deciding, Extract, Model
-from extract.tables import asked_fields, find_makers
+from extract.tables import find_makers
 from schemas.errors import HeadflowError
 from schemas.jobs.head_sets import NOTHING, HeadSet
 from schemas.manifest import ORIGINAL, PACKED, SWAPPED, Session
@@ -152,7 +152,11 @@ def load_asked(
 
 
 def load_extractor(
-    settings: Extract, questions: QuestionSet, wordings: Sequence[Wording], before: Session | None
+    settings: Extract,
+    questions: QuestionSet,
+    wordings: Sequence[Wording],
+    before: Session | None,
+    tables: Mapping[str, Any],
 ) -> "Extractor":
     """Load the model, check it, and set up the loop.
 
@@ -160,6 +164,7 @@ def load_extractor(
         questions: in all wordings.
         before: the chunk's last session, whose batch size is taken if the user names none and the device is the same:
             then the numbers are those of a run that was never interrupted, to the last digit.
+        tables: the fields of `extract.tables.asked_fields`.
 
     Raises:
         HeadflowError: the model cannot be loaded or observed, or packages are not installed.
@@ -171,9 +176,9 @@ def load_extractor(
         from extract.passes.forward import Passes
         from extract.runner import Extractor
 
-    removed, fields = find_removed(settings), asked_fields(settings)
+    removed = find_removed(settings)
     checkpoint, prompts, answers = load_asked(settings, settings.device, wordings, removed)
-    passes = Passes(checkpoint, answers, list(find_makers(fields, checkpoint, answers)))
+    passes = Passes(checkpoint, answers, list(find_makers(tables, checkpoint, answers)))
     for maker in passes.makers:
         maker.check(next(iter(prompts.builders.values())))
     packed = settings.sequences == PACKED and checkpoint.packs

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from schemas.roles import GENERATED, QUERY_GROUPS, ROLES, STEP_ROLES, TEXT
 
@@ -573,6 +572,8 @@ def in_contract(values: pa.Array, column: Column) -> pa.Array:
     if values.type == column.type:
         return values
     if pa.types.is_integer(column.type) and pa.types.is_floating(values.type):
+        import pyarrow.compute as pc  # of no use to a command's settings, which are read from here
+
         values = pc.if_else(pc.is_nan(values), None, values)
     if column.type != CATEGORICAL:
         return values.cast(column.type)

@@ -248,11 +248,20 @@ def test_what_an_import_loads(module, unwanted):
 
 
 def test_the_settings_of_commands_need_no_pandas():
-    done = python("import sys; from analyze.commands import COMMANDS; [each.load() for each in COMMANDS.values()]; "
+    done = python("import sys; from analyze.commands import COMMANDS; [each.settings for each in COMMANDS.values()]; "
                   "print(*sys.modules)")  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert {"analyze.commands.plots", "analyze.commands.heads.prune"} <= set(done.stdout.split())
     assert not {"pandas", "matplotlib", "torch"} & set(done.stdout.split())
+
+
+def test_the_settings_of_extract_need_neither_the_stage_nor_what_reads_runs():
+    done = python("import sys; from extract.__main__ import STAGE_COMMANDS; "
+                  "[each.settings for each in STAGE_COMMANDS.values()]; print(*sys.modules)")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.split())
+    assert {"extract.settings", "extract.knockouts.settings", "extract.look.settings"} <= loaded
+    assert not {"extract.command", "extract.backends", "pyarrow.compute", "pyarrow.parquet", *HEAVY} & loaded
 
 
 # `python -m analyze` of a run with each of the command lines; prints the exit codes

@@ -12,7 +12,7 @@ from analyze.commands import COMMANDS
 from analyze.commands.legacy import RECORDS
 from analyze.published.verify import TOLERANCES
 from extract.knockouts.settings import KnockOut
-from extract.look.command import LookSettings
+from extract.look.settings import LookSettings
 from extract.models.families import FAMILIES
 from extract.settings import Extract
 from schemas.commands.command_line import flag_of
@@ -38,7 +38,7 @@ def test_every_setting_is_in(readme, settings):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_of_analyze_is_in(readme, name):
     text = (ROOT / "analyze" / readme).read_text(encoding="utf-8")
-    settings, _ = COMMANDS[name].load()
+    settings = COMMANDS[name].settings
     flags = [flag_of(each) for each in settings_of(settings) if each.keyword]
     assert f"analyze {name} " in text
     assert [flag for flag in flags if not re.search(rf"`{flag}\b", text)] == []

@@ -197,9 +197,8 @@ def in_wording(heads: Heads, prompt: str | None) -> Heads:
     names = wordings(heads)
     if prompt is None and len(names) > 1:
         raise HeadflowError(f"{path} asks in {len(names)} wordings: choose one of {listed(names)}", setting="prompt")
-    if prompt is not None and prompt not in names:
-        there = f"it has {listed(names)}" if names else "each question is asked in one"
-        raise HeadflowError(f"{path} has no wording {short(prompt)}: {there}", setting="prompt")
+    if prompt is not None:
+        check_wording(prompt, path, names)
     if not names:
         return heads
     if (prompt or names[0]) not in heads.run.manifest.prompts:
@@ -224,6 +223,13 @@ def _only(heads: Heads, own: npt.NDArray[np.bool_]) -> Heads:
         categories=[str(name) for name in samples.loc[own & observed, "category"].astype(str).unique()],
         others=[[*earlier, *ids[first:last][left_out[first:last]]] for (first, last), earlier in there],
     )
+
+
+def check_wording(prompt: str, path: Location, names: Sequence[str]) -> None:
+    """Raise `HeadflowError` if a run, whose wordings have these names, does not have this one."""
+    if prompt not in names:
+        there = f"it has {listed(names)}" if names else "each question is asked in one"
+        raise HeadflowError(f"{path} has no wording {short(prompt)}: {there}", setting="prompt")
 
 
 def wordings(heads: Heads) -> list[str]:

@@ -121,6 +121,11 @@ class Asked:
         return complete and not self.settings.retry_skipped and self._was_asked(run)
 
     @cached_property
+    def tables(self) -> dict[str, Any]:
+        """The fields of the manifest about tables, see `asked_fields`, which may read an earlier run."""
+        return asked_fields(self.settings)
+
+    @cached_property
     def _known_fields(self) -> dict[str, Any]:
         """The fields of the manifest that are known before the checkpoint is read."""
         settings = self.settings
@@ -128,7 +133,7 @@ class Asked:
             "num_chunks": settings.num_chunks,
             **({"revision": None} if Path(settings.model_path).is_dir() else {}),
             "model": settings.model_path,
-            **asked_fields(settings),
+            **self.tables,
             "removed": find_removed(settings).to_object(),
             "question_file_sha256": self.questions.sha256,
             **wording_fields(self.wordings),

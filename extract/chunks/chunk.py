@@ -45,7 +45,7 @@ class Done:
 
 def load_for_chunk(asked: Asked, questions: QuestionSet, before: Session | None) -> "Extractor":
     """Load the model for a chunk; see `load_extractor`."""
-    return load_extractor(asked.settings, questions, asked.wordings, before)
+    return load_extractor(asked.settings, questions, asked.wordings, before, asked.tables)
 
 
 def run_chunk(asked: Asked, index: int, load: Load = load_for_chunk) -> Done:

@@ -11,41 +11,22 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 from extract.command import extract
+from extract.look.settings import LookSettings
 from extract.settings import Deciding, Device, Extract
 from schemas.cli import say
 from schemas.columns import MAP, MAPS, OK
-from schemas.commands.settings import Between, Checked, Flag, in_utf8, line_breaks, settings_of
+from schemas.commands.settings import settings_of
 from schemas.commands.shared import Page
 from schemas.errors import HeadflowError
-from schemas.manifest import ROWS
 from schemas.store.directory import holds_run, refuse_other_files, remove_begun
 from schemas.store.run import Run, open_run
 from schemas.text import short
 
 SMALLEST_CROP = 0.99  # share of the image that is read; where it is larger, nothing is said
 _SHOWN = ("mass", "sink", "entropy", "centre_x", "centre_y")
-
-
-@dataclass(frozen=True, kw_only=True)
-class LookSettings(Deciding, Device, Page):
-    """A model, an image and a question."""
-
-    image: Annotated[Path, "image file"]
-    question: Annotated[str, "the question; \\n is a line break", Checked(in_utf8), Flag(typed=line_breaks)]
-    top: Annotated[
-        int,
-        "how many heads are printed and drawn, those with the highest a2v, or q2v where maps are of the question",
-        Between(1, ROWS),
-    ] = 6
-    output_dir: Annotated[
-        Path | None, "where the run of one sample and its picture go (default runs/looks/NAME-HASH)"
-    ] = None
-    overwrite: Annotated[bool, "remove the run in the directory, if there is one, and start anew"] = False
-    maps: ClassVar[bool] = True  # type: ignore[misc]  # no setting here: they are always made
-    prompts: ClassVar[tuple[str, ...]] = ()  # type: ignore[misc]  # one question is asked in one wording
 
 
 @dataclass(frozen=True, kw_only=True)

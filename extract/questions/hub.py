@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from extract.questions.parquet import find_shards
 from schemas.errors import HeadflowError
 from schemas.text import one_line
 
@@ -22,6 +21,8 @@ def local_path(name: str) -> Path:
     if not name.startswith(PROTOCOL):
         return Path(name)
     import huggingface_hub
+
+    from extract.questions.parquet import find_shards
 
     try:
         uri = huggingface_hub.parse_hf_uri(name)

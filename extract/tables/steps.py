@@ -110,7 +110,8 @@ class StepMaker(Maker):
     def not_finite(self, found: QuestionTensors) -> str | None:
         """See `Maker.not_finite`; of the sample's own steps. NaN among the numbers of a map is null."""
         steps = int(found[N_GENERATED])
-        for name, every, what in ((TOKENS, 1, "a logit"), (STEPS, self.writing.every, "attention"), (LISTS, 1, "a map")):
+        tables = (TOKENS, 1, "a logit"), (STEPS, self.writing.every, "attention"), (LISTS, 1, "a map")
+        for name, every, what in tables:
             if name in found:
                 own = found[name][: -(-steps // every)].flatten(1)
                 finite = torch.isfinite(own).all(dim=1)

@@ -6,13 +6,13 @@ takes the next words, and RUN may stand anywhere.
 
 import csv
 import difflib
-import inspect
 import shutil
 import textwrap
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, dataclass
 from importlib import import_module
+from inspect import signature
 from typing import Any
 
 from schemas.commands.settings import Setting, Settings, list_of, pair_of, settings_of
@@ -30,32 +30,41 @@ class Command:
 
     Attributes:
         help: one line.
-        target: `module:function`, a function of one argument, its settings; the module is imported when the command is
-            called.
+        target: `module:function`, a function of one argument, its settings; imported when the command is called.
         runner: `module:function`, which is given the command's name, its function and the settings, and returns the
             exit code; empty: the function itself returns it.
+        settings_at: `module:class` of its settings, where the function's module takes long to import.
     """
 
     help: str
     target: str
     runner: str = ""
+    settings_at: str = ""
 
-    def load(self) -> tuple[type[Settings], Callable[[Any], Any]]:
-        """The command's settings, and its function."""
-        function = _named(self.target)
-        (settings,) = [each.annotation for each in inspect.signature(function, eval_str=True).parameters.values()]
-        return settings, function
+    @property
+    def settings(self) -> type[Settings]:
+        """The class of the command's settings."""
+        if self.settings_at:
+            found: type[Settings] = _named(self.settings_at)
+        else:
+            (found,) = [each.annotation for each in signature(self.function, eval_str=True).parameters.values()]
+        return found
 
-    def run(self, name: str, function: Callable[[Any], Any], settings: Settings) -> int:
+    @property
+    def function(self) -> Callable[[Any], Any]:
+        """What the command does."""
+        found: Callable[[Any], Any] = _named(self.target)
+        return found
+
+    def run(self, name: str, settings: Settings) -> int:
         """Call the command's function; returns the exit code."""
-        code: int = _named(self.runner)(name, function, settings) if self.runner else function(settings)
+        code: int = _named(self.runner)(name, self.function, settings) if self.runner else self.function(settings)
         return code
 
 
-def _named(target: str) -> Callable[..., Any]:
-    module, _, name = target.partition(":")
-    found: Callable[..., Any] = getattr(import_module(module), name)
-    return found
+def _named(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
 
 
 def run_program(
@@ -79,8 +88,7 @@ def run_program(
     command = commands[name] if name else default
     known: Sequence[Setting] = ()
     if command is not None:
-        settings, function = command.load()
-        known = settings_of(settings)
+        known = settings_of(command.settings)
     if not _HELP.isdisjoint(words):
         others = {} if name else {each: of.help for each, of in commands.items()}
         print(_help(f"{program} {name}".rstrip(), command.help if command and name else help, known, others))
@@ -88,7 +96,7 @@ def run_program(
     if command is None or (default is command and words and not words[0].startswith("-")):
         raise _not_there("command", words[0], commands, f"give one of {', '.join(commands)}")
     with naming(known):
-        return command.run(name, function, settings(**_typed(words[bool(name) :], known)))
+        return command.run(name, command.settings(**_typed(words[bool(name) :], known)))
 
 
 def _not_there(what: str, word: str, known: Iterable[str], else_do: str) -> HeadflowError:

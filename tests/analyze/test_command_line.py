@@ -104,7 +104,7 @@ def test_what_is_wrong_is_said(words, says, capsys):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_each_command_has_help(name, capsys):
     assert main([name, "--help"]) == 0
-    settings, _ = COMMANDS[name].load()
+    settings = COMMANDS[name].settings
     text = capsys.readouterr().out
     assert [flag_of(each) for each in settings_of(settings) if each.keyword and flag_of(each) not in text] == []
 

@@ -64,6 +64,9 @@ def test_a_wrong_setting_is_refused_as_a_flag_is(path):
     for path, says in (("nowhere", "does not exist"), (3, "3 is not a path")):
         with pytest.raises(HeadflowError, match=says):
             open_run(path)
+    for prompt in ("x", 3, ["x"]):
+        with pytest.raises(HeadflowError, match=r"has no wording .*: each question is asked in one"):
+            open_run(run.path, prompt=prompt)
     with pytest.raises(HeadflowError, match="runs: 3 is not a path"):
         run.compare(3)
     with pytest.raises(HeadflowError, match="nowhere does not exist"):

@@ -55,9 +55,8 @@ def run(extract, tmp_path, monkeypatch):
     monkeypatch.setitem(TABLES, NAME, TABLE)
     for module in (manifest_module, forward):
         monkeypatch.setattr(module, "EXTRAS", (*module.EXTRAS, NAME))
-    for module in (backends, asked):
-        plain = module.asked_fields
-        monkeypatch.setattr(module, "asked_fields", lambda settings, plain=plain: plain(settings) | {"tables": [NAME]})
+    plain = asked.asked_fields
+    monkeypatch.setattr(asked, "asked_fields", lambda settings: plain(settings) | {"tables": [NAME]})
     monkeypatch.setattr(backends, "find_makers", lambda *_: [Doubling([False, True, False])])
     assert extract(tmp_path / "run", num_samples=3) == 0
     return tmp_path / "run"

@@ -16,6 +16,7 @@ from analyze.maps.results import localise
 from analyze.tables.frames import open_heads
 from extract.__main__ import main as extract_main
 from extract.images.decoding import load_image
+from extract.tables import chosen_heads
 from extract.tables.chosen_heads import read_heads
 from schemas.columns import MAPS
 from schemas.errors import HeadflowError
@@ -115,6 +116,16 @@ def test_maps_of_the_question(extract, tmp_path):
     maps, heads = (pd.read_parquet(tmp_path / "run" / table) for table in (MAPS, "heads"))
     assert set(maps["of"]) == {"q"}
     assert (maps["mass"] - heads["q2v"]).abs().max() <= 1e-6
+
+
+def test_an_earlier_run_is_read_once(run, extract, tmp_path, monkeypatch):
+    paths, read = [], chosen_heads._sums
+    monkeypatch.setattr(chosen_heads, "_sums", lambda run, *of: paths.append(run.path) or read(run, *of))
+    shutil.copytree(run, tmp_path / "earlier")
+    for number in (1, 2):  # a new run, and a longer one
+        settings = SAMPLES | {"num_samples": number}
+        assert extract(tmp_path / "run", maps=True, maps_heads=[f"{tmp_path / 'earlier'}:3"], **settings) == 0
+        assert paths == [tmp_path / "earlier"] * number
 
 
 def test_other_settings_are_another_run(run, extract, capsys):
