@@ -8,6 +8,7 @@ run.summary(), run.diagnose(), run.compare(open_run("runs/other"))
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -112,8 +113,8 @@ class OpenedRun:
         own = {name: value for name, value in (("run", self.path), ("prompt", self.prompt)) if name in known}
         if twice := sorted(own.keys() & values.keys()):
             raise HeadflowError(f"{', '.join(twice)}: this run, as it was opened, is read; open another one")
-        found: Result = COMMANDS[command].function(settings.of_keywords(own | values))
-        return found
+        asked = settings.of_keywords(own | values)
+        return replace(COMMANDS[command].function(asked), asked=asked)
 
     def __repr__(self) -> str:
         manifest = self._run.manifest

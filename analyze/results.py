@@ -4,8 +4,10 @@ A command's module computes; `run_and_present` does the rest, for every command 
 pictures are written first, as whoever reads what is printed may stop reading, then statements and tables are printed.
 """
 
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,6 +59,7 @@ class Result:
         shown: tables for the terminal, and lines between them.
         tables: the CSV files, by name.
         figures: the pictures.
+        asked: the settings of the command, in a notebook, which draws the pictures as they say.
         next: lines after everything, what to do now; a terminal gets them whole, to be copied.
         code: the exit code.
     """
@@ -71,16 +74,31 @@ class Result:
     figures: "Figures" = ()
     next: Sequence[str] = ()
     code: int = 0
+    asked: "PictureSettings | None" = None
 
     def _repr_html_(self) -> str:
-        """What the terminal would show, for a notebook; the tables as they are in the CSV files are in `tables`."""
-        lines = [f"<p>{escape(line)}</p>" for line in (*self.about, *self.statements)]
-        for each in self.shown:
-            if isinstance(each, str):
-                lines.append(f"<p>{escape(each)}</p>")
-            else:
-                lines.append(f"<p>{escape(each.title)}</p>{each.table.round(each.digits).to_html(index=False)}")
-        return "\n".join([*lines, *(f"<p>{escape(line)}</p>" for line in self.next)])
+        """What the terminal would show, and the pictures, for a notebook; `tables` has the tables of the CSV files."""
+        lines: list[Shown | str] = [*(f"warning: {line}" for line in self.warnings), *self.about, *self.statements]
+        found = []
+        for each in [*lines, *self.shown]:
+            found.append(f"<p>{escape(each if isinstance(each, str) else each.title)}</p>")
+            if isinstance(each, Shown):
+                found.append(each.table.round(each.digits).to_html(index=False))
+        return "\n".join([*found, *self._pictures, *(f"<p>{escape(line)}</p>" for line in self.next)])
+
+    @cached_property
+    def _pictures(self) -> list[str]:
+        """The pictures as HTML, drawn once: `figures` may be a generator, so that few are in memory at once."""
+        found: list[str] = []
+        if self.asked is None or not self.figures:
+            return found
+        with self.asked.open_files() as files:
+            for name, draw in self.figures:
+                figure = draw()
+                size = f"width: {figure.get_size_inches()[0]:.1f}in"
+                content = b64encode(files.png(figure)).decode()
+                found.append(f'<img alt="{escape(name)}" style="{size}" src="data:image/png;base64,{content}">')
+        return found
 
 
 def run_and_present(name: str, function: Callable[[Any], Result | int], settings: Any) -> int:

@@ -207,21 +207,28 @@ class FigureFiles:
             figure.savefig(content, format=self.kind, dpi=self.dpi, metadata=metadata)
             write_whole(path, content.getvalue())
             return path
+        image = self._pixels(figure)
+        self._wait()
+        self._last = self._pool.submit(lambda: write_whole(path, self._compressed(image)))
+        return path
+
+    def png(self, figure: Figure) -> bytes:
+        """A figure as a PNG, whatever the format of the files."""
+        return self._compressed(self._pixels(figure))
+
+    def _pixels(self, figure: Figure) -> Image.Image:
         figure.set_dpi(self.dpi)
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
-        image = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba(), "raw", "RGBA", 0, 1).convert(
-            "RGB"
-        )
+        whole = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba(), "raw", "RGBA", 0, 1)
+        image = whole.convert("RGB")
         _free(figure)
-        self._wait()
-        self._last = self._pool.submit(self._write_png, image, path)
-        return path
+        return image
 
-    def _write_png(self, image: Image.Image, path: Path) -> None:
+    def _compressed(self, image: Image.Image) -> bytes:
         content = BytesIO()
         image.save(content, "png", dpi=(self.dpi, self.dpi), compress_level=3)
-        write_whole(path, content.getvalue())
+        return content.getvalue()
 
     def _wait(self) -> None:
         if self._last is not None:

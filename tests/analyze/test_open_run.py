@@ -1,7 +1,9 @@
 """Oracle: what the commands print and write, and pandas on the run's own files."""
 
+import re
 import subprocess
 import sys
+from base64 import b64decode
 
 import pandas as pd
 import pytest
@@ -42,6 +44,20 @@ def test_what_is_found_is_what_the_command_writes(path, tmp_path, capsys):
         assert (tmp_path / name).read_text() == table.to_csv(index=False)
     assert f"<p>{found.statements[0]}</p>" in found._repr_html_()
     assert "<table" in found._repr_html_()
+
+
+def test_pictures_are_shown_as_they_are_written(path, tmp_path):
+    run = open_run(path)
+    found = run.diagnose(dpi=20, column=True, **FEW)
+    flags = ["--resamples", "200", "--dpi", "20", "--column", "--output-dir", str(tmp_path)]
+    assert main(["diagnose", str(path), *flags]) == 0
+    html = found._repr_html_()
+    shown = re.findall(r'<img alt="(\w+)" style="width: 3.3in" src="data:image/png;base64,([^"]+)">', html)
+    written = {file.stem: file.read_bytes() for file in tmp_path.glob("*.png")}
+    assert {name: b64decode(content) for name, content in shown} == written
+    assert written
+    assert found._repr_html_() == html  # also when it is shown again
+    assert "<img" not in run.summary()._repr_html_()
 
 
 def test_every_command_of_a_notebook(path, tmp_path):
