@@ -114,6 +114,8 @@ def _open_writer(asked: Asked, index: int, extractor: "Extractor", samples: int)
         f"{settings.model_path}: {counted(manifest.layers, 'layer')} x {counted(manifest.heads, 'head')}, "
         f"{image_tokens}, {manifest.dtype} on {session.device}"
     )
+    for size in filter(None, (maker.size(samples) for maker in extractor.passes.makers)):
+        print(size)
     return RunWriter(
         settings.output_dir,
         manifest,

@@ -29,6 +29,7 @@ class Step:
         logprob: float32 [questions], of the token, in nats.
         entropy: float32 [questions], of the next token's distribution, in nats.
         gap: float32 [questions], the token's logit minus that of the strongest other one.
+        logits: [questions, vocabulary] in the model's dtype.
         masses: float32 [questions, heads, 6], the attention of the query on each role and on new tokens; heads as in
             `extract.generation.attention.DecodingObservation.masses`. None for step 0.
         on_image: float32 [questions, heads, keys], see `extract.generation.attention.DecodingObservation.on_image`;
@@ -39,6 +40,7 @@ class Step:
     logprob: Tensor
     entropy: Tensor
     gap: Tensor
+    logits: Tensor
     masses: Tensor | None = None
     on_image: Tensor | None = None
 
@@ -50,14 +52,14 @@ class Step:
             logits: [questions, vocabulary] of any float dtype.
             seen: `masses` and `on_image`.
         """
-        logits = logits.float()
-        top = logits.topk(2, dim=-1)
+        single = logits.float()
+        top = single.topk(2, dim=-1)
         token = top.indices[:, 0] if token is None else token
-        own = logits.gather(-1, token[:, None])[:, 0]
+        own = single.gather(-1, token[:, None])[:, 0]
         other = torch.where(token == top.indices[:, 0], top.values[:, 1], top.values[:, 0])
-        logprobs = logits.log_softmax(dim=-1)
+        logprobs = single.log_softmax(dim=-1)
         entropy = torch.special.entr(logprobs.exp()).sum(dim=-1)
-        return cls(token, logprobs.gather(-1, token[:, None])[:, 0], entropy, own - other, **seen)
+        return cls(token, logprobs.gather(-1, token[:, None])[:, 0], entropy, own - other, logits, **seen)
 
 
 class Generation:

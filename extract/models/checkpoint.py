@@ -171,6 +171,18 @@ class Checkpoint(ABC):
         """
         raise NotImplementedError
 
+    def plain_logits(self, batch: Batch, inputs: dict[str, Tensor], tokens: Tensor) -> Tensor:
+        """The logits from which the plain model's own generation chooses, while it is made to choose given tokens.
+
+        Args:
+            batch: one prompt; it and `inputs` as in `forward`.
+            tokens: int64 [steps].
+
+        Returns:
+            [steps, vocabulary] in the model's dtype or float32.
+        """
+        raise NotImplementedError
+
     @abstractmethod
     def last_hidden_states(
         self,

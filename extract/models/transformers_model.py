@@ -67,6 +67,31 @@ class TransformersModel(Checkpoint):
             logits: Tensor = self.model(input_ids=input_ids, position_ids=position_ids, use_cache=False, **named).logits
         return logits
 
+    def plain_logits(self, batch: Batch, inputs: dict[str, Tensor], tokens: Tensor) -> Tensor:
+        """See `Checkpoint.plain_logits`."""
+        arguments = self._arguments(batch, inputs) | {"attention_mask": torch.ones_like(batch.input_ids)}
+        arguments.pop("position_ids", None)
+        length = batch.input_ids.shape[1]
+
+        def choose(ids: Tensor, scores: Tensor) -> Tensor:
+            only = torch.full_like(scores, -torch.inf)
+            only[:, tokens[ids.shape[1] - length]] = 0
+            return only
+
+        with torch.inference_mode(), without_observing(self.model):
+            made = self.model.generate(
+                **arguments | {"use_cache": True},
+                max_new_tokens=len(tokens),
+                do_sample=False,
+                num_beams=1,
+                logits_processor=[choose],
+                eos_token_id=-1,  # none ends
+                pad_token_id=0,
+                output_logits=True,
+                return_dict_in_generate=True,
+            )
+        return torch.cat(made.logits)
+
     def last_hidden_states(
         self,
         batch: Batch,

@@ -38,6 +38,10 @@ class Maker:
     def check(self, prompts: PromptBuilder) -> None:
         """Check with a short pass that the tables can be made of the model; raises `HeadflowError` if they cannot."""
 
+    def size(self, samples: int) -> str | None:
+        """How much so many samples can add to a run, in words, if that may be more than expected."""
+        return None
+
     def begin(self, batch: Batch, images: Sequence[Pixels]) -> PassReader:
         """What reads a forward pass over a batch of images; the batch is on the model's device."""
         raise NotImplementedError

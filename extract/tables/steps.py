@@ -12,17 +12,32 @@ from torch import Tensor
 from extract.attention.packing import Batch
 from extract.attention.readers import Forward, PassReader
 from extract.generation.attention import ImageColumns
+from extract.generation.check import check_generation
 from extract.generation.steps import Generation, Step
 from extract.generation.text import TokenTexts, find_marker
-from extract.images.preprocessing import Pixels
+from extract.images.preprocessing import Pixels, blank_image
 from extract.models.checkpoint import Checkpoint
 from extract.prompts.prompt import PromptBuilder
 from extract.tables.maker import Maker, QuestionRows, QuestionTensors
 from extract.tables.map_reader import MapReader
 from extract.tables.maps import MapMaker
-from schemas.columns import CUT, FLOW_NAMES, N_GENERATED, OF_LAST, PARTITIONS, STEP_MAPS, STEPS, STOPPED, TABLES, TOKENS
+from schemas.columns import (
+    CUT,
+    FLOW_NAMES,
+    MAP_NUMBERS,
+    N_GENERATED,
+    OF_LAST,
+    PARTITIONS,
+    STEP_MAPS,
+    STEP_NAMES,
+    STEPS,
+    STOPPED,
+    TABLES,
+    TOKENS,
+)
 from schemas.errors import HeadflowError
 from schemas.jobs.head_sets import HeadSet
+from schemas.text import counted
 
 LAST = [FLOW_NAMES.index(column.name) for column in PARTITIONS[OF_LAST]]
 IDS, TEXTS, LISTS = f"{TOKENS}.token_id", f"{TOKENS}.text", TABLES[STEP_MAPS].list_name
@@ -89,7 +104,8 @@ class StepMaker(Maker):
         return torch.cat([layer * self.checkpoint.heads + each for layer, each in enumerate(heads)])
 
     def check(self, prompts: PromptBuilder) -> None:
-        """See `Maker.check`: find out what the answer follows."""
+        """See `Maker.check`: against the plain model; finds out what the answer follows, too."""
+        check_generation(self.checkpoint, prompts)
         self._after = self.writing.answer_after or find_marker(prompts)
 
     def manifest_fields(self) -> dict[str, Any]:
@@ -103,6 +119,22 @@ class StepMaker(Maker):
             "answer_after": self._after,
         }
 
+    def size(self, samples: int) -> str:
+        """See `Maker.size`: of float32 values, as masses hardly compress."""
+        writing, checkpoint = self.writing, self.checkpoint
+        steps = samples * -(-writing.generate // writing.every)
+        heads = len(writing.step_heads) or checkpoint.layers * checkpoint.heads
+        values = {STEPS: (heads, len(STEP_NAMES))}
+        if self.maps is not None:
+            patches = len(self.maps.places(checkpoint.preprocessor(blank_image())).tokens)
+            values[STEP_MAPS] = (len(writing.step_map_heads), len(MAP_NUMBERS) + patches)
+        sizes = [
+            f"{steps * number:,} rows of `{name}` ({steps * number * each * 4 / 1e6:,.1f} MB)"
+            for name, (number, each) in values.items()
+        ]
+        new = f"{counted(samples, 'sample')} with {counted(writing.generate, 'new token')}"
+        return f"{new} can have {' and '.join(sizes)}; `step_heads`, `step_maps` and `every` say which are kept"
+
     def begin(self, batch: Batch, images: Sequence[Pixels]) -> "StepReader":
         """See `Maker.begin`."""
         return StepReader(self, batch, None if self.maps is None else self.maps.begin(batch, images))
@@ -110,8 +142,8 @@ class StepMaker(Maker):
     def not_finite(self, found: QuestionTensors) -> str | None:
         """See `Maker.not_finite`; of the sample's own steps. NaN among the numbers of a map is null."""
         steps = int(found[N_GENERATED])
-        tables = (TOKENS, 1, "a logit"), (STEPS, self.writing.every, "attention"), (LISTS, 1, "a map")
-        for name, every, what in tables:
+        kept = self.writing.every
+        for name, every, what in ((TOKENS, 1, "a logit"), (STEPS, kept, "attention"), (LISTS, kept, "a map")):
             if name in found:
                 own = found[name][: -(-steps // every)].flatten(1)
                 finite = torch.isfinite(own).all(dim=1)

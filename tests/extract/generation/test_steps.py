@@ -9,6 +9,8 @@ from torch.nn.functional import one_hot, pad
 
 from extract.attention.packing import pack
 from extract.generation import steps as steps_module
+from extract.generation.attention import DecodingObservation
+from extract.generation.check import check_generation
 from extract.generation.steps import Generation
 from extract.models.transfer import Uploader
 from schemas.columns import FLOW_NAMES
@@ -69,6 +71,7 @@ def tokens_of(steps):
 def test_tokens_and_masses_are_those_of_generate(family, monkeypatch):
     """Masses of `generate` in float32 are off by up to 3.3e-6 themselves: attention of these models is drawn wide."""
     name, reference, model, prompts = family
+    check_generation(model, prompts)
     pixels = [model.preprocessor(image) for image in PICTURES]
     built = [prompts.build(question, pixels[image].image_ids) for image, question in ASKED]
     expected = [expected_steps(reference, reference.read(PICTURES[image], question)) for image, question in ASKED]
@@ -154,3 +157,26 @@ def test_attention_that_cannot_be_followed_is_refused(asked, monkeypatch, change
         monkeypatch.setattr(model.model.config.text_config, name, value, raising=False)
     with pytest.raises(HeadflowError, match=f"has layers of {said}"):
         model.check_decoding()
+
+
+@pytest.mark.parametrize("name", ["qwen2_vl", "gemma3"])
+def test_a_model_that_reads_new_tokens_otherwise_is_refused(tmp_path, monkeypatch, name):
+    """Positions of Qwen's that go on from the length of the prompt; a window of Gemma's that is not passed on."""
+    model, prompts = hf(make_or_skip(tmp_path, name))
+    check_generation(model, prompts)
+    if name == "qwen2_vl":
+        monkeypatch.setattr(Generation, "_see", lambda *_: None)
+    else:
+        monkeypatch.setattr(DecodingObservation, "_seen_in", lambda self, _: self._seen[None])
+    with pytest.raises(
+        HeadflowError, match=r"writes something else when it is observed \(its logits differ by"
+    ) as error:
+        check_generation(model, prompts)
+    assert error.value.setting == "generate"
+
+
+def test_a_model_whose_own_generation_fails_is_refused(tmp_path, monkeypatch):
+    model, prompts = hf(make_or_skip(tmp_path, "llava_next"))
+    monkeypatch.setattr(type(model.model), "generate", None)
+    with pytest.raises(HeadflowError, match="the model's own generation fails: 'NoneType' object is not callable"):
+        check_generation(model, prompts)

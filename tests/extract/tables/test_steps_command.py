@@ -217,6 +217,16 @@ def test_values_that_are_not_finite_cost_their_sample(ending, extract, tmp_path,
     assert samples["detail"].isna().sum() == (taken <= 8).sum()
 
 
+def test_how_much_can_be_written_is_said_before(whole, extract, tmp_path, capsys):
+    """Of a text that takes all steps, nothing less is written."""
+    flags = {"step_maps": ["L0H2"], "every": 5, "num_samples": 1, "generate": STEPS}
+    assert extract(tmp_path / "run", **flags) == 0
+    lines = capsys.readouterr().out.splitlines()
+    said = "1 sample with 12 new tokens can have 96 rows of `steps` (0.0 MB) and 3 rows of `step_maps` (0.0 MB)"
+    assert lines[1].startswith(said)
+    assert (len(read(tmp_path / "run", "steps")), len(read(tmp_path / "run", "step_maps"))) == (96, 3)
+
+
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
