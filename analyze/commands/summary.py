@@ -14,7 +14,8 @@ from analyze.commands.settings import (
 )
 from analyze.opening import opened, output_folder, with_flows
 from analyze.results import Result, Shown
-from schemas.text import counted
+from schemas.columns import ANSWER_STEP
+from schemas.text import counted, short
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,6 +76,9 @@ def _scores_shown(table: "pd.DataFrame", scores: "pd.DataFrame", heads: "Heads",
         yield f"partial: {counted(left_out, 'question')} left out of the scores: skipped, or one of a pair is missing"
     if other := len(samples) - int(read_each(samples["answer"], task.right).notna().sum()):
         yield f"not scored: {counted(other, 'question')} with a right answer that is {task.neither}"
+    after, observed = heads.run.manifest.answer_after, samples[heads.observed.to_numpy()]
+    if after and (never := int(observed[ANSWER_STEP].isna().sum())):
+        yield f"{counted(never, 'text')} without {short(after)}, and so without an answer"
     if unread := int(scores["unread"].sum()):
         yield f"{task.neither}: {counted(unread, 'answer')}, counted as wrong"
 

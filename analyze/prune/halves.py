@@ -22,7 +22,7 @@ def answered_samples(heads: Heads) -> pd.DataFrame:
     Raises:
         HeadflowError: there is none.
     """
-    samples = answered(observed_samples(heads))
+    samples = answered(observed_samples(heads, first_token=True))
     if samples.empty:
         raise HeadflowError(f"{heads.run.path}: no observed sample has a right answer that is {heads.task.either}")
     return samples

@@ -13,7 +13,7 @@ from schemas.columns import OK
 from schemas.tasks import MME, Task
 
 ALL_TOGETHER = "all"  # all categories together
-SCORED = ("sample_id", "category", "question_id", "image", "image_sha256", "answer", "prediction", "status")
+SCORED = ("sample_id", "category", "question_id", "image", "image_sha256", "answer", "status")
 COUNTS = ["questions", "images", "left_out", "unscored", "unread"]
 
 
@@ -21,6 +21,11 @@ def read_each(texts: pd.Series, read: Callable[[object], int | None]) -> pd.Seri
     """`Task.right` or `Task.read` of each text, float64, NaN for None; each different text is read once."""
     codes, different = pd.factorize(texts)
     return pd.Series([*map(read, different), None], dtype=float).take(codes).set_axis(texts.index)
+
+
+def said(samples: pd.DataFrame) -> pd.Series:
+    """What is read as the answer: that in the text, where one was generated, else the first token."""
+    return samples["said"] if "said" in samples else samples["prediction"]
 
 
 def mme_scores(samples: pd.DataFrame, task: Task = MME) -> pd.DataFrame:
@@ -63,7 +68,7 @@ def scored_questions(samples: pd.DataFrame, task: Task = MME) -> pd.DataFrame:
     known = read_each(samples["answer"], task.right).notna()
     scored = samples[list(SCORED)] if known.all() else samples.loc[known, list(SCORED)]  # the first is no copy
     image, pair = _images_and_pairs(scored)
-    prediction = read_each(scored["prediction"], task.read)
+    prediction = read_each(said(samples)[scored.index], task.read)
     table = pd.DataFrame(
         {
             "category": scored["category"].astype(str),

@@ -38,7 +38,8 @@ class Heads:
     """The table `heads` of a run, with its table `samples`.
 
     Attributes:
-        samples: the table `samples`, skipped samples included; of one wording, where the run has several.
+        samples: the table `samples`, skipped samples included; of one wording, where the run has several. Where text
+            was generated, also `said`, the answer in it.
         parts: for each part of the run, where its samples begin and end in `samples`.
         categories: names of the categories whose rows are read, in the order of `samples`; after `open_heads` all that
             have an observed sample.
@@ -173,7 +174,8 @@ def open_heads(
 
 def _samples(run: Run, columns: Sequence[str] | None, workers: Workers) -> tuple[pd.DataFrame, list[int]]:
     """The table `samples`, and where each part ends in it."""
-    only = None if columns is None else [*_KEYS, *columns]
+    writes = run.manifest.generate is not None
+    only = None if columns is None else [*_KEYS, *columns, *(["text"] if writes else [])]
     bare = replace(run, ledgers={})
     tasks = (SamplesTask(bare, paths, only) for paths in divided(run.part_paths("samples")))
     found = list(workers.map(read_samples, tasks))
@@ -184,7 +186,20 @@ def _samples(run: Run, columns: Sequence[str] | None, workers: Workers) -> tuple
     del found
     samples = table.to_pandas(split_blocks=True, self_destruct=True)  # with little more memory than it has itself
     pa.default_memory_pool().release_unused()
-    return samples, ends
+    return samples.assign(said=read_answers(samples, run.manifest.answer_after)) if writes else samples, ends
+
+
+def read_answers(samples: pd.DataFrame, after: str | None) -> pd.Series:
+    """The answer in the text of each sample: what follows `after`, or all of it; None where that never came.
+
+    Args:
+        samples: with `text` and `answer_step`.
+    """
+    if after is None:
+        return samples["text"]
+    has_answer = samples[ANSWER_STEP].notna()
+    answers = [text.partition(after)[2] if has else None for text, has in zip(samples["text"], has_answer, strict=True)]
+    return pd.Series(answers, samples.index, dtype=object)
 
 
 def in_wording(heads: Heads, prompt: str | None) -> Heads:

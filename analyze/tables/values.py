@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from analyze.scores.mme import read_each
+from analyze.scores.mme import read_each, said
 from analyze.statistics.clusters import Array, Codes
 from analyze.tables.frames import Heads
 from analyze.tables.parts.reading import read_values
@@ -102,16 +102,20 @@ def head_columns(values: Values | Array) -> dict[str, Codes]:
     return {"layer": layer, "head": head}
 
 
-def observed_samples(heads: Heads) -> pd.DataFrame:
+def observed_samples(heads: Heads, *, first_token: bool = False) -> pd.DataFrame:
     """The rows of `samples` that were observed, with what they answered.
+
+    Args:
+        first_token: read the first token even where there is a text: knock-outs have no other answer.
 
     Returns:
         The columns of `samples`, and `expected` (float64, the place of the right answer among the options of the task;
-        NaN where it is none of them), `says` (float64, that of the prediction; NaN where it is none) and `right`
+        NaN where it is none of them), `says` (float64, that of the answer given; NaN where it is none) and `right`
         (whether both are the same; None where the right answer is no option).
     """
     samples = heads.samples[heads.observed.to_numpy()].reset_index(drop=True)
-    expected, says = read_each(samples["answer"], heads.task.right), read_each(samples["prediction"], heads.task.read)
+    answers = samples["prediction"] if first_token else said(samples)
+    expected, says = read_each(samples["answer"], heads.task.right), read_each(answers, heads.task.read)
     right = (expected == says).astype(object)
     return samples.assign(expected=expected, right=right.where(expected.notna(), None), says=says)
 

@@ -7,7 +7,7 @@ import pytest
 from analyze.__main__ import main
 from analyze.tables.frames import at_step, open_heads
 from analyze.tables.text_scope import TextScope
-from analyze.tables.values import sample_values
+from analyze.tables.values import observed_samples, sample_values
 from schemas.columns import STEPS, TOKENS
 from schemas.errors import HeadflowError
 from tests.support.runs import flows, sample, start, write_run
@@ -112,3 +112,23 @@ def test_a_run_without_them_says_so(tmp_path, capsys):
 
     assert main(["summary", str(write_run(tmp_path / "run")), "--metrics", "g2v"]) == 2
     assert "it has no table steps" in capsys.readouterr().err
+
+
+def test_answers_are_read_in_the_text(tmp_path, capsys):
+    texts = ["<think> No </think> Yes.", "<think> Yes", "<think> a </think> b </think> No", "Yes</think>no"]
+    fields = {"tables": [TOKENS], "generate": LONGEST, "answer_after": "</think>"}
+    writer = start(tmp_path / "run", len(texts), fields=fields)
+    for number, text in enumerate(texts):
+        grids, more = made_up_text(np.random.default_rng(number), 3, 1, 1)
+        own = {name: grids[name] for name in (TOKENS, "tokens.token_id", "tokens.text")}
+        more |= {"text": text, "answer_step": 2 if "</think>" in text else None}
+        row = sample(number, "OCR") | more | {"row": number, "prediction": "Yes"}
+        writer.add(row, {"heads": flows(np.random.default_rng(number), LAYERS, HEADS), **own})
+    writer.finish()
+    heads, _ = open_heads(tmp_path / "run")
+    assert heads.samples["said"].tolist() == [" Yes.", None, " b </think> No", "no"]
+    assert observed_samples(heads)["says"].tolist()[:1] == [0.0]
+    assert observed_samples(heads)["right"].tolist() == [True, False, False, True]  # Yes, No, Yes, No are right
+    assert observed_samples(heads, first_token=True)["right"].tolist() == [True, False, True, False]
+    assert main(["summary", str(tmp_path / "run")]) == 0
+    assert "1 text without '</think>', and so without an answer" in capsys.readouterr().out
