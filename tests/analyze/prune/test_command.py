@@ -217,7 +217,10 @@ def test_a_job_with_a_row_twice(tmp_path, world, capsys):
         (["--criteria", "v2v"], "has no criterion v2v; it has a2v, q2v; see --criteria"),
         (["--criteria", "effect"], "has no criterion effect; it has a2v, q2v; see --criteria"),
         (["--effects", "gone"], "has no job 'gone'; its jobs: none; see --effects"),
-        (["--job", "A job"], "'A job' is no name of a job: small letters, digits and _, a letter first; see --job"),
+        (
+            ["--job", "A job"],
+            "'A job' is no name of a job: write small letters, digits and _, a letter first; see --job",
+        ),
         (["--prompt", "x"], "has no wording 'x': each question is asked in one; see --prompt"),
     ],
 )
