@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from extract.knockouts.sets import read_plan
+from extract.prompts.given import read_texts
 from extract.prompts.prompt import Prompts
 from extract.prompts.templates import CHAT, find_template
 from extract.prompts.wordings import Wording, read_wordings
@@ -170,6 +172,7 @@ def load_extractor(
         HeadflowError: the model cannot be loaded or observed, or packages are not installed.
     """
     with packages(settings.backend):
+        from extract.generation.text import tokens_of_text
         from extract.images.counterfactual.altered import Counterfactual
         from extract.models.checkpoint import device_name
         from extract.passes.batch_size import choose_batch_size
@@ -181,6 +184,11 @@ def load_extractor(
     passes = Passes(checkpoint, answers, list(find_makers(tables, checkpoint, answers)))
     for maker in passes.makers:
         maker.check(next(iter(prompts.builders.values())))
+    if settings.text is not None and settings.generate is not None:
+        texts = read_texts(settings.text)
+        write = partial(tokens_of_text, answers.tokenizer, ends=checkpoint.end_tokens, most=settings.generate)
+        given = {sample.sample_id: write(texts[sample.sample_id]) for sample in questions.samples}
+        prompts = replace(prompts, given=given)
     packed = settings.sequences == PACKED and checkpoint.packs
     batch_size = 1 if checkpoint.single else None if settings.batch_size == AUTO else int(settings.batch_size)
     if batch_size is None and before is not None and before.device == device_name(checkpoint.device):

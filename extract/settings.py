@@ -202,6 +202,12 @@ class Deciding(Model):
         _each(_name),
         Needs("generate"),
     ] = ()
+    text: Annotated[
+        Path | None,
+        "JSON file of texts by `sample_id`, which the model is given instead of writing its own: one pass over each",
+        Flag(metavar="FILE"),
+        Needs("generate"),
+    ] = None
     answer_after: Annotated[
         str | None,
         "the answer is what follows TEXT in what the model writes (default </think> for a model whose prompt opens a "

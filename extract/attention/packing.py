@@ -40,6 +40,7 @@ class Batch(OnDevice):
         slot: int64 [questions], 0 for the first question of an image, 1 for the second, and so on.
         last: int64 [questions], the column of its last token.
         text_tokens: float32 [questions], tokens of the question's own sequence that are not image tokens.
+        given: int64 [questions, tokens], the tokens of given texts, -1 after them; None: there are none.
     """
 
     input_ids: Tensor
@@ -55,6 +56,7 @@ class Batch(OnDevice):
     slot: Tensor
     last: Tensor
     text_tokens: Tensor
+    given: Tensor | None
 
 
 def pack(images: Sequence[Sequence[Prompt]]) -> Batch:
@@ -64,6 +66,7 @@ def pack(images: Sequence[Sequence[Prompt]]) -> Batch:
         images: for each image its prompts, one or more; those of one image differ after their prefix only.
     """
     layout = lay_out(images)
+    given = [torch.tensor(prompt.given) for prompts in images for prompt in prompts if prompt.given is not None]
     text_tokens = [len(prompt.roles) - prompt.roles.count(IMAGE) for prompts in images for prompt in prompts]
     return Batch(
         input_ids=torch.from_numpy(layout.input_ids),
@@ -79,4 +82,5 @@ def pack(images: Sequence[Sequence[Prompt]]) -> Batch:
         slot=torch.from_numpy(layout.slot),
         last=torch.from_numpy(layout.last),
         text_tokens=torch.from_numpy(np.array(text_tokens)).float(),
+        given=torch.nn.utils.rnn.pad_sequence(given, batch_first=True, padding_value=-1) if given else None,
     )

@@ -15,6 +15,7 @@ from extract.backends import (
     load_format,
     packages,
 )
+from extract.prompts.given import check_texts, read_texts
 from extract.prompts.wordings import Wording
 from extract.prompts.wordings import manifest_fields as wording_fields
 from extract.provenance import git_commit
@@ -69,6 +70,14 @@ class Asked:
         """Read the files that settings name; raises `HeadflowError` if one cannot be."""
         wordings, whole = find_wordings(settings), find_questions(settings)
         whole.check_images()
+        questions = in_wordings(whole.first(settings.num_samples), wordings)
+        if settings.text is not None:
+            texts = read_texts(settings.text)
+            known, asked = (
+                {sample.sample_id: None for sample in each.samples}
+                for each in (in_wordings(whole, wordings), questions)
+            )
+            check_texts(texts, settings.text, known=known, asked=asked)
         with packages(settings.backend):
             from extract.images.fingerprint import fingerprint_images
             from extract.models.fingerprint import fingerprint_settings
@@ -76,7 +85,7 @@ class Asked:
             settings=settings,
             wordings=wordings,
             whole=whole,
-            questions=in_wordings(whole.first(settings.num_samples), wordings),
+            questions=questions,
             model_settings=fingerprint_settings(settings.model_path, settings.model_base),
             images=fingerprint_images(whole),
             commit=git_commit(),

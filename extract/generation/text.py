@@ -74,6 +74,17 @@ class TokenTexts:
         return str(self._tokenizer.decode(ids, clean_up_tokenization_spaces=False)) if ids else ""
 
 
+def tokens_of_text(tokenizer: "PreTrainedTokenizerBase", text: str, ends: Sequence[int], most: int) -> list[int]:
+    """The tokens of a given text, and one that ends it, up to so many.
+
+    Args:
+        ends: the tokens that end a text; empty: there are none. The tokenizer's own is taken if it is among them.
+    """
+    ids: list[int] = tokenizer(text, add_special_tokens=False).input_ids
+    end = [tokenizer.eos_token_id] if tokenizer.eos_token_id in ends else list(ends[:1])
+    return [*ids, *end][:most]
+
+
 def find_marker(prompts: PromptBuilder) -> str | None:
     """What the answer of a model follows that thinks first: its prompt opens a thought; None: it does not."""
     text = prompts.template.render(prompts.wording.ask("Is there a picture?")).text

@@ -26,4 +26,5 @@ class LookSettings(Deciding, Device, Page):
     ] = None
     overwrite: Annotated[bool, "remove the run in the directory, if there is one, and start anew"] = False
     maps: ClassVar[bool] = True  # type: ignore[misc]  # no setting here: they are always made
+    text: ClassVar[Path | None] = None  # type: ignore[misc]  # the sample of a look has no id before
     prompts: ClassVar[tuple[str, ...]] = ()  # type: ignore[misc]  # one question is asked in one wording

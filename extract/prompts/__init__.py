@@ -4,6 +4,7 @@ templates       LLaVA's conversation templates
 chat_template   a checkpoint's own chat template
 wordings        the wordings in which each question is asked
 prompt          a question -> token ids and roles, by one template
+given           texts that a model is given, instead of writing its own
 show_prompt     prompts token by token, for people
 prompt_format   what prompts for a checkpoint are made of: tokenizer, templates, image tokens
 """

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Any
 
@@ -24,10 +24,15 @@ DEFAULT_WORDING = Wording.of_suffix(MME_SUFFIX)
 
 @dataclass(frozen=True)
 class Prompt:
-    """Token ids and role codes (positions in `schemas.roles.ROLES`), of equal length."""
+    """Token ids and role codes (positions in `schemas.roles.ROLES`), of equal length.
+
+    Attributes:
+        given: the tokens of a text that follows the prompt; None: the model writes its own, if it is to write.
+    """
 
     input_ids: list[int]
     roles: list[int]
+    given: Sequence[int] | None = None
 
     def counts(self) -> dict[str, int]:
         """The number of tokens of each role, by column name: `n_bos` ... `n_question`."""
@@ -200,13 +205,16 @@ class Prompts:
 
     Attributes:
         builders: by the name of each wording, as samples have it: None where there is one.
+        given: the tokens of given texts by `sample_id`; empty: none are given.
     """
 
     builders: Mapping[str | None, PromptBuilder]
+    given: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     def build(self, sample: Sample, image_ids: Sequence[int]) -> Prompt:
         """The prompt of a sample; see `PromptBuilder.build`."""
-        return self.builders[sample.prompt].build(sample.question, image_ids)
+        prompt = self.builders[sample.prompt].build(sample.question, image_ids)
+        return replace(prompt, given=self.given[sample.sample_id]) if self.given else prompt
 
     def manifest_fields(self) -> dict[str, Any]:
         """The fields of a run's manifest that they are."""

@@ -14,6 +14,7 @@ steps          `tokens`, `steps` and `step_maps`: what the model writes, and whe
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from extract.prompts.given import hash_of_texts
 from extract.settings import MAPS_OF_QUESTION, Deciding
 from extract.tables.chosen_heads import read_heads
 from schemas.columns import CONTRIBUTIONS, EXTRAS, LAYERS, MAPS, OF_LAST, OF_QUESTION, STEP_MAPS, STEPS, TOKENS
@@ -47,6 +48,7 @@ def _fields_of_steps(settings: Deciding) -> dict[str, Any]:
         "every": settings.every or 1,
         "step_heads": _read_steps(settings.step_heads, "step_heads"),
         "step_map_heads": _read_steps(settings.step_maps, "step_maps"),
+        "texts_sha256": None if settings.text is None else hash_of_texts(settings.text),
     }
     known = settings.generate is None or settings.answer_after is not None
     return fields | ({"answer_after": settings.answer_after} if known else {})

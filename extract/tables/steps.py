@@ -53,6 +53,7 @@ class Writing:
         step_heads: [layer, head] of those in `steps`, in order; empty: all.
         step_map_heads: those in `step_maps`; empty: there is no such table.
         answer_after: what the answer follows in the text; None: as the model's prompt has it.
+        texts_sha256: hash of the file of given texts; None: the model writes its own.
     """
 
     generate: int
@@ -60,6 +61,7 @@ class Writing:
     step_heads: Sequence[Sequence[int]]
     step_map_heads: Sequence[Sequence[int]]
     answer_after: str | None
+    texts_sha256: str | None
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> Self:
@@ -117,6 +119,7 @@ class StepMaker(Maker):
             "step_heads": [list(head) for head in writing.step_heads],
             "step_map_heads": [list(head) for head in writing.step_map_heads],
             "answer_after": self._after,
+            "texts_sha256": writing.texts_sha256,
         }
 
     def size(self, samples: int) -> str:
@@ -192,7 +195,7 @@ class StepReader(PassReader):
         Args:
             maps: reads the maps of step 0.
         """
-        self._maker, self._maps, self._owner = maker, maps, batch.owner
+        self._maker, self._maps, self._owner, self._given = maker, maps, batch.owner, batch.given
         image = None if maps is None else ImageColumns(maps.image, maker.map_heads)
         self._generation = Generation(maker.checkpoint, batch, maker.writing.generate, heads=maker.heads, image=image)
         self.readers = [self._generation.kept, *([] if maps is None else maps.readers)]
@@ -212,7 +215,12 @@ class StepReader(PassReader):
         logits, masses, _ = found
         every, ends = self._maker.writing.every, self._maker.ends
         tokens, numbers, kept, maps = [], [], [], []
-        for number, step in enumerate(self._generation.greedy(logits, ends)):
+        given = self._given
+        if given is None:
+            steps = self._generation.greedy(logits, ends)
+        else:
+            steps = self._generation.forced(logits, given.T.clamp_min(0))
+        for number, step in enumerate(steps):
             tokens.append(step.token)
             numbers.append(torch.stack([step.logprob, step.entropy, step.gap], dim=-1))
             if number % every == 0:
@@ -220,10 +228,11 @@ class StepReader(PassReader):
                 maps.append(self._map(step))
         ids = torch.stack(tokens, dim=1)
         ended = torch.isin(ids, ends).int()
+        own = (ended.cumsum(dim=1) - ended) == 0 if given is None else given >= 0
         made = {
             TOKENS: torch.stack(numbers, dim=1),
             IDS: ids,
-            N_GENERATED: ((ended.cumsum(dim=1) - ended) == 0).sum(dim=1),
+            N_GENERATED: own.sum(dim=1),
             STEPS: torch.stack(kept, dim=1),
         }
         if self._maker.heads is None:
