@@ -39,14 +39,14 @@ class Diagnosis:
     Attributes:
         states: by category and, last, over all: `questions`, `unread` (answers that are no option), `images`
             (with a pair of questions, one with either answer), one column for each of `STATES`, `accuracy` of the
-            questions with `low` and `high`, in per cent; `yes_bias`, by how many points more often the answers that
-            are yes or no are yes than yes is right, with `bias_low` and `bias_high`, `bias_p` (sign flips of images;
+            questions with `low` and `high`, in per cent; `yes_bias`, by how many points the answers are too often
+            the first option, with `bias_low` and `bias_high`, `bias_p` (sign flips of images;
             of categories by Benjamini and Hochberg over them), and `bias_note`.
         difficulty: by difficulty, as the question file says: `questions`, `accuracy`, `low`, `high`, and `difference`
             from the questions whose difficulty is `none`, or else from all others, within the categories that have
             both, with `difference_low` and `difference_high` (corrected by Bonferroni for the number of difficulties)
             or `note`; empty if the file has none.
-        calibration: of p_yes / (p_yes + p_no); None if no sample has both.
+        calibration: of the first option; None if no sample has the probabilities of both.
         contrasts: `flow`, `layer`, `head`, `contrast`, `expected` (where nothing is told), `p`, `adjusted_p`: see
             `polarity_free_contrast`; `adjusted_p` by Benjamini and Hochberg over the heads of all flows.
         reliability: by flow, how far the contrasts of heads would be the same on other images; see

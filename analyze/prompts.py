@@ -49,9 +49,9 @@ class PromptComparison:
         left_out: questions that were not observed in one of the wordings.
         whole: by wording: `questions`, `images`, `accuracy` with `low` and `high` in per cent, `lead` (mean logit of
             the right answer less that of the wrong one) with `lead_low` and `lead_high`, `yes_bias` (by how many points
-            more often answers that are yes or no are yes than yes is right) with `bias_low` and `bias_high`, `bias_p`
-            (sign flips of images, maximum over the wordings) and `bias_note`, `unread` (answers that are neither yes
-            nor no), and how many pairs of questions are in each of `STATES`. NaN stands where something cannot be told.
+            too often answers are the first option) with `bias_low` and `bias_high`, `bias_p`
+            (sign flips of images, maximum over the wordings) and `bias_note`, `unread` (answers that are no
+            option), and how many pairs of questions are in each of `STATES`. NaN stands where something cannot be told.
             Empty if no question has a right answer that is an option.
         categories: the same by wording and category, but `bias_p` without a correction; and the MME `score` with
             `score_low` and `score_high`, of categories and of MME's totals.
@@ -272,7 +272,7 @@ def _categories(samples: pd.DataFrame, bootstrap: Bootstrap, *, task: Task) -> p
 
 
 def _measures(samples: pd.DataFrame, bootstrap: Bootstrap) -> Callable[[npt.NDArray[np.bool_]], dict[str, Any]]:
-    """Of some images, bool [images]: accuracy, lead, yes-bias and states of pairs, with their intervals."""
+    """Of some images, bool [images]: accuracy, lead, bias and states of pairs, with their intervals."""
     clusters = bootstrap.clusters
     pairs, answers = pairs_of_questions(samples, clusters), AnswerSums.of(samples, clusters)
     leads, unread = clusters.sums(samples["lead"].to_numpy(np.float64)), clusters.counts - answers.given

@@ -78,14 +78,15 @@ def not_answered_of(run: Run) -> str | None:
 
 
 def count_contradictions(run: Run) -> tuple[int, int]:
-    """How many samples have a margin whose sign contradicts `p_yes > p_no`, of how many that have a margin.
+    """How many samples have a margin whose sign contradicts the words spelled, of how many that have a margin.
 
     A margin of 0 and equal probabilities contradict nothing.
     """
     contradictions = answered = 0
+    first, second = TASKS[run.manifest.task].spelled
     for path in run.part_paths("samples"):
-        samples = run.read_part(path, ["p_yes", "p_no", "margin"]).drop_null()
-        difference = pc.subtract(samples["p_yes"], samples["p_no"])
+        samples = run.read_part(path, [first, second, "margin"]).drop_null()
+        difference = pc.subtract(samples[first], samples[second])
         answered += samples.num_rows
         contradictions += (
             pc.sum(pc.equal(pc.multiply(pc.sign(difference), pc.sign(samples["margin"])), -1)).as_py() or 0

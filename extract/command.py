@@ -10,6 +10,7 @@ from extract.settings import Extract
 from schemas.columns import REASONS
 from schemas.store.directory import refuse_other_files
 from schemas.store.run import open_run
+from schemas.tasks import TASKS
 from schemas.text import counted, short
 
 
@@ -58,8 +59,9 @@ def say_done(done: Done, settings: Extract) -> None:
     contradictions, answered = count_contradictions(written)
     if contradictions * 100 > answered:
         first, second = written.manifest.answer_tokens
+        spelled = " and ".join(f"`{name}`" for name in TASKS[written.manifest.task].spelled)
         print(
-            f"warning: `margin` ({short(first)} against {short(second)}) contradicts `p_yes` and `p_no`, which count "
+            f"warning: `margin` ({short(first)} against {short(second)}) contradicts {spelled}, which count "
             f"every spelling, in {contradictions} of {counted(answered, 'sample')}; name the answers that the model "
             "gives with --answer-tokens",
             file=sys.stderr,

@@ -18,6 +18,7 @@ from schemas.commands.settings import Between, Checked, Flag, Needs, OneOf, Sett
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.manifest import ASPECTS, IMAGES, INDICES, ORIGINAL, PACKED, ROWS, SEPARATE
+from schemas.tasks import OFFERED
 from schemas.text import counted
 from schemas.workers.tasks import LOCAL
 
@@ -95,9 +96,9 @@ class Model(Settings):
     answer_tokens: Annotated[
         tuple[str, str],
         "two answers, whose first tokens after the prompt `margin` compares",
-        Flag(metavar="YES NO"),
+        Flag(metavar="FIRST SECOND"),
         _each(_given),
-    ] = ("Yes", "No")
+    ] = OFFERED
     sequences: Annotated[
         str,
         "packed: questions on one image share one prefix, if the model allows it; separate: each question has a "

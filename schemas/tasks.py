@@ -98,6 +98,7 @@ def read_start(prediction: object) -> int | None:
 
 
 YES_NO = ("yes", "no")
+OFFERED: tuple[str, str] = ("Yes", "No")  # where the user names no other words
 PERCEPTION = (
     "existence", "count", "position", "color", "posters", "celebrity", "scene", "landmark", "artwork", "OCR",
 )  # fmt: skip
@@ -105,7 +106,7 @@ COGNITION = ("commonsense_reasoning", "numerical_calculation", "text_translation
 MME = Task(
     name="mme",
     meaning="questions with the answer yes or no, those about one image also scored together, where there are several",
-    options=("Yes", "No"),
+    options=OFFERED,
     right=right_word,
     read=read_start,
     paired=True,
@@ -117,3 +118,4 @@ PLAIN = replace(
     MME, name="yes-no", meaning="such questions, each scored by itself", paired=False, title="accuracy", totals={}
 )
 TASKS = {task.name: task for task in (MME, PLAIN)}
+SPELLED = tuple(dict.fromkeys(column for task in TASKS.values() for column in task.spelled))  # of all tasks

@@ -57,8 +57,8 @@ Model and question file are named without their folders. The arguments of comman
 SCORE = f"""\
 Accuracy over questions plus accuracy over images with all questions right, in percent points, as MME counts it. `low`
 and `high`: 95% interval, images resampled with seed {SEED}; `left_out`: questions that were skipped or lack their pair;
-`unscored`: those whose right answer is neither yes nor no; `unread`: answers scored that are neither, and count as
-wrong. The model's answer is its first token."""
+`unscored`: those whose right answer is no option; `unread`: answers scored that are no option, and count as wrong. The
+model's answer is its first token."""
 LICENCE = f"""\
 No licence is chosen yet. Whoever publishes these measurements chooses one, and writes it as `license:` at the top of
 this file, by a name of [this list]({LICENCES}), and here in words.

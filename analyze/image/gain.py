@@ -10,6 +10,7 @@ from analyze.scores.images import image_groups
 from analyze.scores.intervals import score_intervals
 from analyze.scores.mme import mme_scores, total_name
 from analyze.statistics.intervals import mean_of_images
+from schemas.tasks import Task
 
 _NAMES = {"a": "without", "a_low": "without_low", "a_high": "without_high"}
 _NAMES |= {"b": "accuracy", "b_low": "low", "b_high": "high", "low": "difference_low", "high": "difference_high"}
@@ -27,13 +28,14 @@ class Gain:
             the image and `without` it, in per cent, with `low`, `high`, and `without_low`, `without_high`; their paired
             `difference` with bounds and `note`; `frequent`, what always giving the more frequent right answer of the
             category would get; `unchanged`, the share of answers that are the same without the image; `yes` and
-            `yes_without`, the shares of answers that are yes.
+            `yes_without`, the shares of answers that are the first option.
         scores: the MME score, by category and of MME's totals, of both runs and their paired difference.
     """
 
     table: pd.DataFrame
     scores: pd.DataFrame
     images: str
+    task: Task
 
     def verdict(self) -> list[str]:
         """The result in words, a line each."""
@@ -47,7 +49,7 @@ class Gain:
         prior = f"always the more frequent answer of the category {whole['frequent']:.1f}%"
         lines.append(f"accuracy: {whole['accuracy']:.1f}% with the image, {whole['without']:.1f}% without it; {prior}")
         return [*lines, f"answers: {whole['unchanged']:.1f}% are the same without the image; "
-                f"yes {whole['yes']:.1f}% with it, {whole['yes_without']:.1f}% without"]  # fmt: skip
+                f"{self.task.words[0]} {whole['yes']:.1f}% with it, {whole['yes_without']:.1f}% without"]  # fmt: skip
 
 
 def find_gain(pairs: ImagePairs) -> Gain:
@@ -66,7 +68,7 @@ def find_gain(pairs: ImagePairs) -> Gain:
         names = ("accuracy", "low", "high", "without", "without_low", "without_high")
         row |= {each: found[each] for each in (*names, "difference", "difference_low", "difference_high", "note")}
         rows.append(row | _habits(pairs.table[images[clusters.image]]))
-    return Gain(pd.DataFrame(rows), _scores(pairs, answers), pairs.without.manifest.images)
+    return Gain(pd.DataFrame(rows), _scores(pairs, answers), pairs.without.manifest.images, pairs.run.task)
 
 
 def _habits(rows: pd.DataFrame) -> dict[str, float]:

@@ -22,10 +22,11 @@ from analyze.tables.frames import Heads
 from analyze.tables.values import answered, observed_rows
 from schemas.columns import MAPS
 from schemas.store.thumbnails import read_thumbnail
+from schemas.tasks import SPELLED
 
 MOST_MAPS = 2**20  # bytes before they are compressed
 _STEPS, TINY = 255, np.finfo(np.float32).tiny  # steps of a map, of the square root from 0 to its largest value
-_NUMBERS = ("margin", "p_yes", "p_no")
+_NUMBERS = ("margin", *SPELLED)
 
 
 def pair_state_values(samples: pd.DataFrame) -> npt.NDArray[np.int64]:

@@ -1,7 +1,7 @@
 """The MME score.
 
 mme         questions -> right or wrong -> scores by category and in total
-answers     accuracy and yes-bias
+answers     accuracy and bias
 intervals   how far a score would be from that on other images
 images      the score as a sum over images
 """

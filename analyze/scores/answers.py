@@ -1,4 +1,4 @@
-"""Accuracy and yes-bias of some questions, with their 95% intervals. The unit is the image."""
+"""Accuracy of some questions, and the bias of their answers, with their 95% intervals. The unit is the image."""
 
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from analyze.statistics.multiplicity import sign_flip_maximum
 from schemas.text import counted
 
 _Images = npt.NDArray[np.bool_]
-NO_LEAN = "no image has more answers Yes, or fewer, than are right"
+NO_LEAN = "no image leans either way"
 
 
 class AnswerSums(NamedTuple):
@@ -21,7 +21,7 @@ class AnswerSums(NamedTuple):
 
     Attributes:
         right: how many are right.
-        excess: by how many the answers Yes exceed those that should be.
+        excess: by how many the answers of the first option exceed those that should be.
         given: how many are an option; one that is none says nothing of a bias, and is not in `excess`.
     """
 
@@ -39,14 +39,14 @@ class AnswerSums(NamedTuple):
 
 
 def accuracy_and_bias(answers: AnswerSums, bootstrap: Bootstrap, images: _Images) -> dict[str, Any]:
-    """Of the questions on some images: how often the answer is right, and how much more often it is yes than yes is.
+    """Of the questions on some images: how often the answer is right, and how much too often it is the first option.
 
     Args:
         images: bool [images], those that count.
 
     Returns:
-        In per cent: `accuracy`, `low`, `high`, and `yes_bias`, `bias_low`, `bias_high`, of the answers that are yes or
-        no; NaN where something cannot be told. `bias_p`, of sign flips of images, not corrected for other groups of
+        In per cent: `accuracy`, `low`, `high`, and `yes_bias`, `bias_low`, `bias_high`, of the answers that are an
+        option; NaN where something cannot be told. `bias_p`, of sign flips of images, not corrected for other groups of
         images, and `bias_note`: why there is neither an interval nor a p value.
     """
     share = share_interval(bootstrap, answers.right, bootstrap.clusters.counts, images)
@@ -72,11 +72,11 @@ def cannot_tell_bias(excess: Array) -> str:
     """Why a bias cannot be told from images; empty if it can.
 
     Args:
-        excess: [images], by how many the answers Yes on an image exceed those that should be.
+        excess: [images], by how many the answers of the first option on an image exceed those that should be.
     """
     number, lean = len(excess), int(np.count_nonzero(excess))
     if number < FEW_IMAGES:
-        return f"cannot tell: {counted(number, 'image')} with an answer of yes or no, fewer than {FEW_IMAGES}"
+        return f"cannot tell: {counted(number, 'image')} with an answer that is an option, fewer than {FEW_IMAGES}"
     if not lean:
         return NO_LEAN
     leans = counted(lean, "image leans", "images lean")

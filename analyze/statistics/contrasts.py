@@ -47,8 +47,8 @@ class Contrast:
 def pair_states(to_first: Array, to_second: Array) -> npt.NDArray[np.str_]:
     """How each pair of questions with two options was answered, of `STATES`.
 
-    Yes-biased: both were answered by the first option, yes; no-biased: both by the second; neither: at least one answer
-    is no option.
+    Yes-biased: both were answered by the first option; no-biased: both by the second; neither: at least one answer is
+    no option.
 
     Args:
         to_first, to_second: [images], the answer to the question whose first option is right, and whose second is: the
@@ -62,9 +62,9 @@ def pair_states(to_first: Array, to_second: Array) -> npt.NDArray[np.str_]:
 def polarity_free_contrast(differences: Array, state: npt.NDArray[np.str_], category: Codes) -> Contrast:
     """Whether a quantity tells which of a pair's two questions was answered wrong.
 
-    With D the quantity at the question answered Yes less that at the other one, the statistic is
+    With D the quantity at the question whose first option is right less that at the other, the statistic is
     1/2 [P(D > 0 | yes-biased) + P(D < 0 | no-biased)]; ties count half. In a yes-biased pair the wrong answer is to the
-    No question, in a no-biased one to the Yes question, so what the word of the right answer does to the quantity
+    second question, in a no-biased one to the first, so what the word of the right answer does to the quantity
     cancels. It needs both states: with only one, polarity would not cancel. Yes-biased and no-biased are permuted among
     the biased images of a category: with images in other states among them, the test would also find what tells biased
     images from others. Where categories differ in both, the statistic is not 1/2 if nothing is told: `expected` is what
@@ -84,26 +84,26 @@ def polarity_free_contrast(differences: Array, state: npt.NDArray[np.str_], cate
         )
     biased = yes_biased | no_biased
     halves = (2 * (differences[biased] > 0) + (differences[biased] == 0)).astype(np.int64)
-    yes, strata = yes_biased[biased], category[biased]
-    drawn, total = halves[yes].sum(axis=0), halves.sum(axis=0)
-    middle = sum(yes[own].sum() * halves[own].mean(axis=0) for own in (strata == each for each in np.unique(strata)))
+    first, strata = yes_biased[biased], category[biased]
+    drawn, total = halves[first].sum(axis=0), halves.sum(axis=0)
+    middle = sum(first[own].sum() * halves[own].mean(axis=0) for own in (strata == each for each in np.unique(strata)))
     one, other = 0.25 / numbers[0], 0.25 / numbers[1]  # what half a point adds to the statistic in either state
     statistic, expected = (0.5 + one * sums - other * (total - sums) for sums in (drawn, middle))
-    return Contrast(statistic, expected, _exact(halves, yes, strata, np.abs(drawn - middle)))
+    return Contrast(statistic, expected, _exact(halves, first, strata, np.abs(drawn - middle)))
 
 
-def _exact(halves: Codes, yes: npt.NDArray[np.bool_], strata: Codes, off: Array) -> Array:
-    """How often, over all permutations within strata, the sum over `yes` is as far from its mean, [quantities].
+def _exact(halves: Codes, first: npt.NDArray[np.bool_], strata: Codes, off: Array) -> Array:
+    """How often, over all permutations within strata, the sum over `first` is as far from its mean, [quantities].
 
     n0, n1 and n2 of a stratum's images have the values 0, 1 and 2. The sum over k of them, taken at random, is that of
     a multivariate hypergeometric distribution; strata are independent, so that their distributions are convolved.
 
     Args:
         halves: [images, quantities], 0, 1 or 2.
-        yes: bool [images].
+        first: bool [images].
         off: how far the sum is from its mean.
     """
-    groups = [(int(yes[own].sum()), halves[own]) for own in (strata == each for each in np.unique(strata))]
+    groups = [(int(first[own].sum()), halves[own]) for own in (strata == each for each in np.unique(strata))]
     groups = [(number, values) for number, values in groups if 0 < number < len(values)]
     counts = np.array([[(values == value).sum(axis=0) for value in range(3)] for _, values in groups])
     found = np.ones(len(off))
@@ -144,7 +144,7 @@ def contrast_reliability(
     and Brown. Near 0 where nothing is told. Arguments as for `polarity_free_contrast`; None where it cannot be told.
     """
     biased = (state == YES_BIASED) | (state == NO_BIASED)
-    yes, strata = (state == YES_BIASED)[biased], category[biased]
+    first, strata = (state == YES_BIASED)[biased], category[biased]
     above = (differences[biased] > 0) + 0.5 * (differences[biased] == 0)
 
     def contrast(rows: Array) -> Array:
@@ -158,5 +158,5 @@ def contrast_reliability(
         found: Array = weights @ values
         return found
 
-    half = split_half(np.column_stack([yes, strata, above]), 2 * strata + yes, reduce=contrast, seed=seed)
+    half = split_half(np.column_stack([first, strata, above]), 2 * strata + first, reduce=contrast, seed=seed)
     return None if half is None else spearman_brown(half)

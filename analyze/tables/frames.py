@@ -21,7 +21,7 @@ from schemas.manifest import Manifest
 from schemas.roles import ROLES
 from schemas.store.grids import too_few_rows
 from schemas.store.run import Run, open_run
-from schemas.tasks import TASKS, Task
+from schemas.tasks import SPELLED, TASKS, Task
 from schemas.text import counted, listed, short
 from schemas.workers.tasks import HERE, Workers, divided
 
@@ -29,7 +29,7 @@ from schemas.workers.tasks import HERE, Workers, divided
 _KEYS = ("sample_id", "category", "status", "prompt", N_GENERATED, ANSWER_STEP)
 TOKENS = tuple(f"n_{role.name}" for role in ROLES)
 IMAGE_KEYS = ("image_sha256", "image", "question_id")
-ANSWERS = ("answer", "prediction", "p_yes", "p_no")
+ANSWERS = ("answer", "prediction", *SPELLED)
 _SHOWN = 20  # missing chunks, or categories, that an error names
 
 

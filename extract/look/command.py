@@ -23,6 +23,7 @@ from schemas.commands.shared import Page
 from schemas.errors import HeadflowError
 from schemas.store.directory import holds_run, refuse_other_files, remove_begun
 from schemas.store.run import Run, open_run
+from schemas.tasks import TASKS
 from schemas.text import short
 
 SMALLEST_CROP = 0.99  # share of the image that is read; where it is larger, nothing is said
@@ -120,10 +121,8 @@ def _print(run: Run, top: int) -> list[str]:
     (sample,) = run.samples().to_pylist()
     if sample["status"] != OK:
         raise HeadflowError(f"{sample['image']} was not observed: {sample['detail'] or sample['reason']}")
-    say(
-        f"{sample['question']} {sample['prediction']} (p_yes {sample['p_yes']:.3f}, p_no {sample['p_no']:.3f}, margin "
-        f"{sample['margin']:+.2f})"
-    )
+    spelled = "".join(f"{name} {sample[name]:.3f}, " for name in TASKS[run.manifest.task].spelled)
+    say(f"{sample['question']} {sample['prediction']} ({spelled}margin {sample['margin']:+.2f})")
     _say_cropped(sample)
     rows: list[dict[str, Any]] = [row for path in run.part_paths(MAPS) for row in run.read_part(path).to_pylist()]
     say(f"{'head':<8}" + "".join(f"{name:>10}" for name in (f"{run.manifest.maps_of}2v", *_SHOWN[1:])))

@@ -113,7 +113,7 @@ def test_of_many_categories_the_largest_are_drawn(tmp_path):
     whole = found.states.iloc[-1]
     assert whole["low"] < whole["accuracy"] < whole["high"]
     with style():
-        figure = answers_figure(found.states, found.calibration, ("run",))
+        figure = answers_figure(found.states, found.calibration, "Yes", ("run",))
     assert figure.get_size_inches()[1] < 25
     assert len(figure.axes[0].get_yticks()) == MOST_ROWS
     assert "59 of 200 categories are drawn, those with the most questions" in figure.get_suptitle()

@@ -172,6 +172,6 @@ def test_differences_are_marked_as_the_verdict_calls_them():
 def test_bins_of_calibration_are_not_joined():
     probability = np.array([0.05] * 40 + [0.5] * 3 + [0.95] * 40)
     with style():
-        axes = draw_calibration(Figure().subplots(), calibrate(probability, probability > 0.4))
+        axes = draw_calibration(Figure().subplots(), calibrate(probability, probability > 0.4), "Yes")
     assert len(axes.lines) == 1  # the diagonal
     assert [text.get_text() for text in axes.texts] == ["40", "3", "40"]

@@ -109,7 +109,7 @@ def _figures(found: "Diagnosis", heads: "Heads") -> "Figures":
     from analyze.pictures.of_run import subject
 
     of = subject(heads)
-    yield "answers", partial(answers_figure, found.states, found.calibration, of)
+    yield "answers", partial(answers_figure, found.states, found.calibration, found.task.options[0], of)
     for flow, rows in found.contrasts.groupby("flow", sort=False):
         values = (rows["contrast"] - rows["expected"]).to_numpy().reshape(heads.layers, heads.heads)
         significant = (rows["adjusted_p"] <= 0.05).to_numpy().reshape(heads.layers, heads.heads)

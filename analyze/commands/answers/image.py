@@ -81,7 +81,8 @@ def _shown(found: "Gain", content: "pd.DataFrame | None", settings: GainSettings
     title = f"with the image and without; 95% intervals, {settings.resamples} resamples of images, seed {settings.seed}"
     habits = ["frequent", "unchanged", "yes", "yes_without"]
     yield Shown(title, found.table.drop(columns=habits), 2)
-    title = "%: right by the more frequent answer of a category, unchanged without the image, yes with it and without"
+    of = found.task.words[0]
+    title = f"%: right by the more frequent answer of a category, unchanged without the image, {of} with it and without"
     yield Shown(title, found.table[["category", *habits]], 1)
     if len(found.scores):
         yield Shown("MME score", found.scores, 1)

@@ -75,7 +75,7 @@ def _figures(found: "PromptComparison", heads: "Heads") -> "Figures":
 
     of = (*subject(heads), counted(found.questions, "question"), counted(found.images, "image"))
     if len(found.whole):
-        yield "wordings", partial(wordings_figure, found.whole, of)
+        yield "wordings", partial(wordings_figure, found.whole, found.task.options[0], of)
     for flow, rows in found.heads.groupby("flow", sort=False):
         shape = heads.layers, heads.heads
         yield f"shifts_{flow}", partial(shifts_figure, rows, shape, str(flow), found.baseline, of)

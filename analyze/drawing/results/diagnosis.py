@@ -33,21 +33,23 @@ def draw_states(axes: Axes, states: pd.DataFrame) -> Axes:
     return axes
 
 
-def draw_calibration(axes: Axes, found: Calibration) -> Axes:
-    """Draw how often Yes is right against its probability; areas and names of marks are counts of questions."""
+def draw_calibration(axes: Axes, found: Calibration, option: str) -> Axes:
+    """Draw how often an option is right against its probability; areas and names of marks are counts of questions."""
     curve = found.curve
     axes.plot([0, 1], [0, 1], color="0.5", linewidth=1, linestyle="--")
     size = 12 + 150 * curve["samples"] / curve["samples"].sum()
     axes.scatter(curve["probability"], curve["share"], s=size, color="#0072B2", zorder=3, clip_on=False)
-    axes.set(xlabel="Probability of Yes (n of each bin)", ylabel="Share where Yes is right", xlim=(-0.02, 1.02))
+    axes.set(
+        xlabel=f"Probability of {option} (n of each bin)", ylabel=f"Share where {option} is right", xlim=(-0.02, 1.02)
+    )
     axes.set_ylim(-0.02, 1.02)
     places = curve[["probability", "share"]].to_numpy()
     name_points(axes, [f"{number:,}" for number in curve["samples"]], places, radius=0.12)
     return axes
 
 
-def answers_figure(states: pd.DataFrame, calibration: Calibration | None, of: Sequence[str]) -> Figure:
-    """Pair states by category, and calibration."""
+def answers_figure(states: pd.DataFrame, calibration: Calibration | None, option: str, of: Sequence[str]) -> Figure:
+    """Pair states by category, and the calibration of an option."""
     states, more = drawn_rows(states)
     rows = [f"{row['category']} ({row['images']})" for _, row in states.iterrows()]
     title = "How pairs of questions on an image are answered"
@@ -57,7 +59,7 @@ def answers_figure(states: pd.DataFrame, calibration: Calibration | None, of: Se
     )  # fmt: skip
     draw_states(panels[0], states)
     if calibration:
-        draw_calibration(panels[1], calibration)
+        draw_calibration(panels[1], calibration, option)
     put_legend(panels[0], [Patch(color=_INKS[state]) for state in STATES], STATES, "")
     return figure
 

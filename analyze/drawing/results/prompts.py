@@ -21,15 +21,16 @@ _NARROWEST = 1.7  # inches of a map
 _MEASURES = (
     ("accuracy", "low", "high", "Accuracy, %", None),
     ("lead", "lead_low", "lead_high", "Lead of the right answer, logits", 0.0),
-    ("yes_bias", "bias_low", "bias_high", "Yes too often, points", 0.0),
+    ("yes_bias", "bias_low", "bias_high", "{option} too often, points", 0.0),
 )
 
 
-def wordings_figure(answers: pd.DataFrame, of: Sequence[str]) -> Figure:
-    """Accuracy, margin and yes-bias of each wording over all questions, with intervals; hollow marks have none.
+def wordings_figure(answers: pd.DataFrame, option: str, of: Sequence[str]) -> Figure:
+    """Accuracy, lead and bias of each wording over all questions, with intervals; hollow marks have none.
 
     Args:
         answers: `wording`, and the columns of `_MEASURES`; a row each wording.
+        option: that the bias is towards.
     """
     measures = [measure for measure in _MEASURES if answers[measure[0]].notna().any()]
     natural, title = 1.0 + NAMES_WIDTH + 2.9 * len(measures), "Answers by wording, 95% intervals by image"
@@ -38,7 +39,7 @@ def wordings_figure(answers: pd.DataFrame, of: Sequence[str]) -> Figure:
         if nothing is not None:
             axes.axvline(nothing, color="0.4", linewidth=1)
         draw_intervals(axes, answers[value], answers[low], answers[high], marker="o", ink=_INK)
-        axes.set_xlabel(words)
+        axes.set_xlabel(words.format(option=option))
     return figure
 
 
