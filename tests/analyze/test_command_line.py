@@ -17,12 +17,14 @@ import pytest
 from analyze.__main__ import main
 from analyze.commands import COMMANDS
 from analyze.commands.legacy import RECORDS
+from schemas.cli import PIPE_CLOSED
 from schemas.commands.command_line import flag_of
 from schemas.commands.settings import settings_of
+from tests.support.forks import start, wait
 from tests.support.runs import edit_manifest, put, rewrite, write_run
 
 ROOT = Path(__file__).parents[2]
-PLOTS = ["plots", "--dpi", "20", "--layers", "0", "--categories", "OCR", "--"]
+PLOTS = ["plots", "--dpi", "20", "--layers", "0", "--categories", "OCR"]
 CAPBSET_DROP, DAC_OVERRIDE = 24, 1  # of prctl: root, too, is then refused what the permissions of a file refuse
 
 
@@ -109,6 +111,7 @@ def test_each_command_has_help(name, capsys):
     assert [flag_of(each) for each in settings_of(settings) if each.keyword and flag_of(each) not in text] == []
 
 
+@pytest.mark.usefixtures("unsaved")
 @pytest.mark.parametrize(("layers", "drawn"), [("2-", [2, 3]), ("3-", [3]), ("0,2-", [0, 2, 3]), ("1-2", [1, 2])])
 def test_layers_to_the_last(tmp_path, layers, drawn):
     run = write_run(tmp_path / "run", layers=4)
@@ -133,27 +136,46 @@ def test_a_run_of_many_categories_names_some(tmp_path, capsys):
     assert capsys.readouterr().err.endswith(" c18, c19 and 10 more; see --categories\n")
 
 
-def test_settings_of_matplotlib_change_nothing(tmp_path):
-    """The backend of a notebook that is not installed here, and LaTeX, which is not installed either."""
-    run = write_run(tmp_path / "run")
-    (tmp_path / "matplotlibrc").write_bytes(b"text.usetex: True\naxes.facecolor: red\n\xff\n")  # not UTF-8 either
-    environment = {"MPLBACKEND": "not_installed", "MATPLOTLIBRC": str(tmp_path / "matplotlibrc")}
-    commands = [["verify", "--dpi", "20", str(run)], [*PLOTS, str(run)]]
-    codes = [main(command) for command in commands]
-    pictures = [run / f"mme_{name}.png" for name in ("verify", "overall_stacked_hist")]
-    expected = [picture.read_bytes() for picture in pictures]
-    for picture in pictures:
-        picture.unlink()
-    done = analyze_each(commands, **environment)
+WITH_PICTURES = [["verify", "--dpi", "20"], PLOTS]
+OF_READ_ONLY = [["summary"], ["verify", "--dpi", "20"], PLOTS, ["export-pt"]]
+
+
+@pytest.fixture(scope="module")
+def read_only(tmp_path_factory):
+    run = write_run(tmp_path_factory.mktemp("read_only") / "run")
+    (run / "file").touch()
+    run.chmod(0o555)
+    yield run
+    run.chmod(0o755)
+
+
+@pytest.fixture(scope="module")
+def elsewhere(read_only, tmp_path_factory):
+    """A run and what commands do with it in one more process, and what they do with a run that is read only.
+
+    The process has the backend of a notebook that is not installed here, and LaTeX, which is not installed either.
+    """
+    folder = tmp_path_factory.mktemp("elsewhere")
+    run = write_run(folder / "run")
+    (folder / "matplotlibrc").write_bytes(b"text.usetex: True\naxes.facecolor: red\n\xff\n")  # not UTF-8 either
+    commands = [*([*each, str(run)] for each in WITH_PICTURES), *([*each, str(read_only)] for each in OF_READ_ONLY)]
+    done = analyze_each(commands, MPLBACKEND="not_installed", MATPLOTLIBRC=str(folder / "matplotlibrc"))
+    return run, done[: len(WITH_PICTURES)], done[len(WITH_PICTURES) :]
+
+
+def test_settings_of_matplotlib_change_nothing(elsewhere, tmp_path):
+    run, done, _ = elsewhere
     assert "Traceback" not in "".join(each[-1] for each in done)
+    codes = [main([*each, str(run), "--output-dir", str(tmp_path)]) for each in WITH_PICTURES]
     assert [code for code, _, _ in done] == codes
-    assert [picture.read_bytes() for picture in pictures] == expected
+    for picture in ("mme_verify.png", "mme_overall_stacked_hist.png"):
+        assert (run / picture).read_bytes() == (tmp_path / picture).read_bytes()
 
 
 def test_nor_do_those_that_a_notebook_has_changed(tmp_path):
     run = write_run(tmp_path / "run")
     picture = run / "mme_overall_stacked_hist.png"
-    assert main([*PLOTS, str(run)]) == 0
+    assert main([*PLOTS, "--", str(run)]) == 0
     expected = picture.read_bytes()
     with matplotlib.rc_context({"text.usetex": True, "axes.facecolor": "red", "font.size": 40}):
         assert main([*PLOTS, str(run)]) == 0
@@ -198,30 +220,29 @@ def test_nor_those_of_what_is_wrong(odd, capsys):
 
 def test_files_are_there_when_nobody_reads_what_is_printed(tmp_path):
     run = write_run(tmp_path / "run")
-    command = f"'{sys.executable}' -m analyze summary '{run}' | head -c 1"
-    subprocess.run(["bash", "-c", command], cwd=ROOT, check=True, capture_output=True)
+    read, written = os.pipe()
+
+    def summarise() -> int:
+        os.close(read)
+        os.dup2(written, 1)
+        sys.stdout = os.fdopen(1, "w")
+        return main(["summary", str(run)])
+
+    child = start(summarise)
+    os.close(read)
+    os.close(written)
+    assert wait(child) == PIPE_CLOSED
     assert (run / "summary.csv").is_file()
     assert (run / "scores.csv").is_file()
 
 
-@pytest.fixture
-def read_only(tmp_path):
-    run = write_run(tmp_path / "run")
-    (run / "file").touch()
-    run.chmod(0o555)
-    yield run
-    run.chmod(0o755)
-
-
 @pytest.mark.skipif(os.name != "posix", reason="permissions of folders")
-def test_the_result_for_a_read_only_run_is_printed_first(read_only, tmp_path, capsys):
-    run = str(read_only)
-    commands = [["summary", run], ["verify", run, "--dpi", "20"], [*PLOTS, run], ["export-pt", run]]
-    done = analyze_each(commands)
+def test_the_result_for_a_read_only_run_is_printed_first(read_only, elsewhere, tmp_path, capsys):
+    run, (*_, done) = str(read_only), elsewhere
     for command, names, (code, out, error) in zip(
-        commands, ("summary.csv, scores.csv", "verify.csv"), done, strict=False
+        OF_READ_ONLY, ("summary.csv, scores.csv", "verify.csv"), done, strict=False
     ):
-        main([*command, "--output-dir", str(tmp_path / "out")])
+        main([*command, run, "--output-dir", str(tmp_path / "out")])
         lines = [line for line in capsys.readouterr().out.splitlines() if line and not line.startswith("written: ")]
         assert code == 2
         assert [line for line in out.splitlines() if line] == lines
@@ -241,7 +262,7 @@ def test_a_file_that_cannot_be_replaced(made_up, capsys):
         assert [path.name for path in made_up.glob("*.tmp")] == []
 
 
-@pytest.mark.parametrize("command", [PLOTS[:-1], ["summary"], ["verify"], ["export-pt"]])
+@pytest.mark.parametrize("command", [PLOTS, ["summary"], ["verify"], ["export-pt"]])
 def test_the_folders_of_tables_are_for_parts_alone(made_up, capsys, command):
     other = write_run(made_up.parent / "other")
     for folder in ("samples", "heads/more", "../made_up/heads", other / "heads"):

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from moto.moto_api._internal.models import moto_api_backend
-from moto.server import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import make_server
+from moto.server import create_backend_app
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 from schemas.files.locations import location
 
@@ -37,12 +37,18 @@ class Fault:
     before: Callable[[], None] = field(default=lambda: None)
 
 
+class _Quiet(WSGIRequestHandler):
+    """Answers, and writes no log."""
+
+    def log_request(self, *_: object) -> None: ...
+
+
 class Store:
     """A server, and the faults that it has now."""
 
     def __init__(self) -> None:
-        self._application = DomainDispatcherApplication(create_backend_app)
-        self._server = make_server("127.0.0.1", 0, self._serve, threaded=True)
+        self._application = create_backend_app("s3")
+        self._server = make_server("127.0.0.1", 0, self._serve, threaded=True, request_handler=_Quiet)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         self.faults: list[Fault] = []
         self.requests: list[tuple[str, str]] = []

@@ -1,6 +1,8 @@
 """Made-up runs of any size from a seed, with the shapes of MME and LLaVA, without a model."""
 
 import json
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pyarrow.parquet as pq
 
 from schemas.columns import CONTRIBUTIONS, FLOW_NAMES, LAYERS, MAPS, OF_LAST, PARTITIONS, PARTS, TOKENS
 from schemas.manifest import EXTRACTED, Manifest, Session
+from schemas.store import writer as writer_module
 from schemas.store.writer import RunWriter
 from schemas.tasks import TASKS, lead_of
 from tests.support.maps import made_up
@@ -141,9 +144,25 @@ def write_run(
 ):
     """A complete run with these numbers of samples by category; the values of 300 samples are repeated.
 
+    On a disk, it is a copy of the same run that was written before.
+
     Args:
         maps_heads: the heads that have a map, in a run with maps; None: all.
     """
+    options = {"layers": layers, "heads": heads, "seed": seed, "tables": tables, "maps_heads": maps_heads}
+    asked = repr((options, list((categories or {}).items()), categories is None, writer_module.ROWS_PER_PART))
+    if not isinstance(path, Path):
+        return _write_run(path, categories=categories, **options)
+    if asked not in _written:
+        _written[asked] = _write_run(Path(_folder.name) / str(len(_written)), categories=categories, **options)
+    return shutil.copytree(_written[asked], path, copy_function=shutil.copy, dirs_exist_ok=True)
+
+
+_folder = tempfile.TemporaryDirectory()
+_written: dict[str, Path] = {}
+
+
+def _write_run(path, *, layers, heads, seed, categories, tables, maps_heads):
     random = np.random.default_rng(seed)
     categories = {"OCR": 4, "color": 6} if categories is None else categories
     rows = [(number, name) for name, count in categories.items() for number in range(count)]

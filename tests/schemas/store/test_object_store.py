@@ -16,7 +16,7 @@ from schemas.validation.run import validate
 from tests.support.object_store import Fault
 from tests.support.runs import flows, manifest, sample, start, write_run
 
-SAMPLES = 8  # in parts of two
+SAMPLES = 6  # in parts of two
 
 
 @pytest.fixture(autouse=True)
