@@ -14,7 +14,7 @@ from extract.attention.packing import pack
 from extract.models.loading import load_model
 from schemas.store.run import open_run
 from schemas.validation.run import validate
-from tests.support.attention import BATCHES, WIDTH, largest_errors, layers
+from tests.support.attention import BATCHES, WIDTH, largest_errors, layers, written_out
 from tests.support.tiny_llava import random_pixels, random_prompt
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
@@ -33,8 +33,9 @@ def test_a_fused_kernel_is_chosen(dtype, kv_heads):
 def test_flows(kv_heads, dtype):
     for name, images in BATCHES.items():
         made = layers(images, 3, kv_heads=kv_heads, dtype=dtype)
+        right = written_out(images, made)
         for kernel, hold in ((KERNELS[dtype], 0), (KERNELS[dtype], HELD_ON_CUDA), (PORTABLE, 0)):
-            worst, _ = largest_errors(images, made, kernel, device=CUDA, hold=hold)
+            worst, _ = largest_errors(images, made, kernel, right, device=CUDA, hold=hold)
             assert worst <= (2e-6 if dtype == torch.float32 else 1e-4), (name, kernel.description, hold)
 
 

@@ -70,22 +70,33 @@ def reference_masses(attention: torch.Tensor, roles: torch.Tensor) -> dict[str, 
     return {name: masses[name] for name in FLOW_NAMES}
 
 
-def largest_errors(images, made, kernel, *, device=CPU, hold=0) -> tuple[float, float]:
-    """Of flows, and of outputs."""
-    observation = Observation(pack(images).to(device), kernel, hold=hold)
-    outputs = [observation.attend(*(tensor.to(device) for tensor in layer), SCALE).cpu() for layer in made]
-    found = observation.masses().cpu()
+def written_out(images, made) -> list[list[tuple[dict[str, torch.Tensor], torch.Tensor]]]:
+    """Flows and outputs of each question in each layer, in float64: what `largest_errors` compares with."""
+    found = []
     prompts = [each for group in images for each in group]
-    assert found.shape == (len(prompts), len(made), HEADS, len(FLOW_NAMES))
-    assert found.dtype == torch.float32
-    worst, worst_output = 0.0, 0.0
-    for number, (each, (row, own)) in enumerate(zip(prompts, columns(images), strict=True)):
-        for index, layer in enumerate(made):
+    for each, (row, own) in zip(prompts, columns(images), strict=True):
+        found.append([])
+        for layer in made:
             attention, output = by_hand(layer, row, own)
             expected = reference_masses(attention, torch.tensor(each.roles))
             reference = reduce(attention.numpy(), [SHORT[code] for code in each.roles])
-            for position, name in enumerate(FLOW_NAMES):
+            for name in FLOW_NAMES:
                 assert np.abs(expected[name].numpy() - reference[name]).max() < 1e-12
+            found[-1].append((expected, output))
+    return found
+
+
+def largest_errors(images, made, kernel, right, *, device=CPU, hold=0) -> tuple[float, float]:
+    """Of flows, and of outputs, where those of `written_out` are right."""
+    observation = Observation(pack(images).to(device), kernel, hold=hold)
+    outputs = [observation.attend(*(tensor.to(device) for tensor in layer), SCALE).cpu() for layer in made]
+    found = observation.masses().cpu()
+    assert found.shape == (len(right), len(made), HEADS, len(FLOW_NAMES))
+    assert found.dtype == torch.float32
+    worst, worst_output = 0.0, 0.0
+    for number, (row, own) in enumerate(columns(images)):
+        for index, (expected, output) in enumerate(right[number]):
+            for position, name in enumerate(FLOW_NAMES):
                 worst = max(worst, float((found[number, index, :, position] - expected[name]).abs().max()))
             worst_output = max(worst_output, float((outputs[index][row, :, own] - output).abs().max()))
     return worst, worst_output
