@@ -17,6 +17,7 @@ RECTANGLE = pa.list_(pa.float32())
 RECTANGLES = pa.list_(RECTANGLE)
 PATCHES = pa.list_(pa.float32())
 TEXTS = pa.list_(pa.string())
+OBJECTS = pa.list_(pa.struct({"name": pa.string(), "words": TEXTS, "boxes": RECTANGLES}))
 BOX = "pixels of the original image"  # the unit of rectangles `x0, y0, x1, y1`
 
 
@@ -319,6 +320,13 @@ SAMPLES = (
         True,
         "where the answer lies, as the question file says: `[[x0, y0, x1, y1], ...]`",
     ),
+    Column(
+        "objects",
+        OBJECTS,
+        BOX,
+        True,
+        "what is in the image, as the question file says: `name`, `words` that name it, and `boxes`; null: not known",
+    ),
     Column("status", pa.string(), "", False, f"`{OK}`: has its rows in `heads`; `{SKIPPED}`: has none, see `reason`"),
     Column("reason", pa.string(), "", True, "why a sample was skipped, as a code"),
     Column("detail", pa.string(), "", True, "why a sample was skipped, in words"),
@@ -592,6 +600,8 @@ def _kind(kind: pa.DataType) -> str:
         return "text"
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return f"list of {_kind(kind.value_type)}"
+    if pa.types.is_struct(kind):
+        return ", ".join(f"{field.name} {_kind(field.type)}" for field in kind)
     return str(kind)
 
 

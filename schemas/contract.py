@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import pyarrow as pa
 
-from schemas.columns import CATEGORICAL, REASONS, RECTANGLE, RECTANGLES, TABLES, TEXTS, Column
+from schemas.columns import CATEGORICAL, OBJECTS, REASONS, RECTANGLE, RECTANGLES, TABLES, TEXTS, Column
 from schemas.jobs.settings import JobSettings
 from schemas.manifest import Manifest, Session, meanings
 from schemas.roles import ROLES
@@ -16,6 +16,7 @@ TYPE_NAMES = {
     RECTANGLE: "list of float32",  # `PATCHES` is the same type
     RECTANGLES: "list of lists of float32",
     TEXTS: "list of string",
+    OBJECTS: "list of {name, words, boxes}",
 }
 
 

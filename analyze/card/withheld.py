@@ -10,7 +10,7 @@ from schemas.manifest import SUBSET, Manifest
 from schemas.store.ledger import Ledger, Part
 from schemas.store.run import Run
 
-_TEXTS = ("question", "answer", "boxes")  # columns of `samples` that are the benchmark's
+_TEXTS = ("question", "answer", "boxes", "objects")  # columns of `samples` that are the benchmark's
 _PRIVATE = ("detail",)  # those that may name paths
 ON_A_MACHINE = re.compile(
     r"[/\\~.]|[A-Za-z]:|[A-Za-z][A-Za-z0-9+.-]*://"

@@ -18,7 +18,9 @@ FIELD_NAMES = {
     "category": ("category",),
     "difficulty": ("difficulty",),
     "boxes": ("boxes",),
+    "objects": ("objects",),
 }
+PLACED = ("boxes", "objects")  # fields that are not text, with rectangles
 GT_ANSWERS = {"0": "No", "1": "Yes"}  # as HallusionBench writes them
 _REQUIRED = ("image_file", "question")
 NEEDED = " and ".join(f"`{field}` (or {', '.join(FIELD_NAMES[field][1:])})" for field in _REQUIRED)

@@ -1,12 +1,12 @@
 """A question file's rows -> samples."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from extract.questions.fields import FIELD_NAMES, is_missing
+from extract.questions.fields import FIELD_NAMES, PLACED, is_missing
 from schemas.columns import UNKNOWN
 from schemas.errors import HeadflowError
 from schemas.text import SampleIds, short, storable
@@ -32,6 +32,7 @@ class Sample:
         prompt: name of the wording that it is asked in; None where there is one.
         shown: a sample about the image that the model is given in place of its own; None: its own.
         boxes: where the answer lies, `(x0, y0, x1, y1)` in pixels of the original image.
+        objects: what is in the image, each `{"name": ..., "words": [...], "boxes": [...]}`, boxes as above.
     """
 
     sample_id: str
@@ -44,6 +45,7 @@ class Sample:
     prompt: str | None = None
     difficulty: str | None = None
     boxes: tuple[tuple[float, ...], ...] | None = None
+    objects: tuple[Mapping[str, Any], ...] | None = None
     shown: "Sample | None" = None
 
     def record(self) -> dict[str, Any]:
@@ -76,12 +78,12 @@ def make_samples(rows: Sequence[dict[str, Any]], path: Path) -> list[Sample]:
         there is none.
 
     Raises:
-        HeadflowError: a field is not text, or `boxes` are no rectangles.
+        HeadflowError: a field is not text, `boxes` are no rectangles, or `objects` are not as `Sample` has them.
     """
     samples: list[Sample] = []
     ids = SampleIds()
     for number, row in enumerate(rows):
-        texts = {name: _text(row.get(name), name, number, path) for name in FIELD_NAMES if name != "boxes"}
+        texts = {name: _text(row.get(name), name, number, path) for name in FIELD_NAMES if name not in PLACED}
         samples.append(
             Sample(
                 sample_id=ids.give(texts["question_id"], number),
@@ -93,6 +95,7 @@ def make_samples(rows: Sequence[dict[str, Any]], path: Path) -> list[Sample]:
                 row=number,
                 difficulty=texts["difficulty"],
                 boxes=_boxes(row.get("boxes"), number, path),
+                objects=_objects(row.get("objects"), number, path),
             )
         )
     return samples
@@ -113,18 +116,55 @@ def _boxes(value: Any, number: int, path: Path) -> tuple[tuple[float, ...], ...]
     """Rectangles, as lists or (in CSV) as the text of them; None if there are none."""
     if is_missing(value):
         return None
-    given = value
-    if isinstance(value, str):
-        try:
-            given = json.loads(value)
-        except ValueError:
-            given = None
+    given = _from_json(value)
     if not isinstance(given, list) or not all(map(_is_rectangle, given)):
         raise HeadflowError(
             f"question file {path}: row {number}: `boxes` is {short(value)}, not [[x0, y0, x1, y1], ...] in pixels, "
             "with x0 <= x1 and y0 <= y1"
         )
     return tuple(tuple(map(float, box)) for box in given) or None
+
+
+def _from_json(value: Any) -> Any:
+    """A value that may be the JSON text of one, as in CSV; None if the text is none."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return None
+
+
+def _objects(value: Any, number: int, path: Path) -> tuple[Mapping[str, Any], ...] | None:
+    """Objects of an image, as a list or (in CSV) as the text of one; an empty list says that none is in it."""
+    if is_missing(value):
+        return None
+    given, where = _from_json(value), f"question file {path}: row {number}: `objects`"
+    if not isinstance(given, list):
+        raise HeadflowError(f'{where} is {short(value)}, not [{{"name": ..., "words": [...], "boxes": [...]}}, ...]')
+    found = []
+    for each in given:
+        name = each.get("name") if isinstance(each, dict) else None
+        if not isinstance(name, str) or not name.strip():
+            raise HeadflowError(f"{where} has {short(each)}, which has no `name`")
+        words = [name] if is_missing(each.get("words")) else each["words"]
+        texts = isinstance(words, list) and all(isinstance(word, str) and word.strip() for word in words)
+        if not texts or not words:
+            raise HeadflowError(f"{where}: `words` of {short(name)} is {short(words)}, not a list of words")
+        boxes = [] if is_missing(each.get("boxes")) else each["boxes"]
+        if not isinstance(boxes, list) or not all(map(_is_rectangle, boxes)):
+            raise HeadflowError(f"{where}: `boxes` of {short(name)} is {short(boxes)}, not [[x0, y0, x1, y1], ...]")
+        found.append(
+            {
+                "name": storable(name.strip()),
+                "words": [storable(word.strip()) for word in words],
+                "boxes": [list(map(float, box)) for box in boxes],
+            }
+        )
+    names = [each["name"] for each in found]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise HeadflowError(f"{where} names {short(twice)} twice; give one entry with all of its boxes")
+    return tuple(found)
 
 
 def _is_rectangle(box: Any) -> bool:

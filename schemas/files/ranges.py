@@ -5,7 +5,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.columns import BOX, RECTANGLES, Column
+from schemas.columns import BOX, OBJECTS, RECTANGLES, Column
 from schemas.text import counted
 
 SLACK = 5e-4  # of a sum of masses beyond its range: in half precision they carry the error of the kernel's logsumexp
@@ -30,7 +30,9 @@ def out_of_range(values: pa.Array | pa.ChunkedArray, column: Column, slack: floa
 
 def _rectangles(values: pa.Array | pa.ChunkedArray, column: Column) -> list[str]:
     """Rectangles that are not `x0, y0, x1, y1` with x0 <= x1 and y0 <= y1."""
-    rectangles = (pc.list_flatten(values) if column.type == RECTANGLES else values).drop_null()
+    if column.type == OBJECTS:
+        values = pc.struct_field(pc.list_flatten(values), "boxes")
+    rectangles = (pc.list_flatten(values) if column.type in (OBJECTS, RECTANGLES) else values).drop_null()
     lengths = pc.list_value_length(rectangles).to_numpy()
     corners = pc.list_flatten(rectangles)
     if (lengths == 4).all() and not corners.null_count:

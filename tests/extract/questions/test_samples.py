@@ -62,6 +62,7 @@ def test_fields(tmp_path):
         "prompt": None,
         "difficulty": None,
         "boxes": None,
+        "objects": None,
         "shown": None,
     }
 
@@ -106,6 +107,18 @@ def test_a_byte_order_mark_is_no_matter(tmp_path):
             for boxes in (
                 *([1, 2, 3, 4], [[1, 2, 3]], [[1, 2, 0, 4]], [[1, 2, 3, 0]], [[1, 2, 3, "4"]], [[0, 0, 1, True]]),
                 *({"x": 1}, "[[1, 2, 3]", "red", 3, [[0, 0, 1, 2**31]]),
+            )
+        ),
+        *(
+            ([ROW | {"objects": objects}], f"row 0: `objects`{says}")
+            for objects, says in (
+                ({"name": "dog"}, ' is {\'name\': \'dog\'}, not [{"name": ..., "words": [...], "boxes": [...]}, ...]'),
+                ([{"words": ["dog"]}], " has {'words': ['dog']}, which has no `name`"),
+                ([{"name": " "}], " has {'name': ' '}, which has no `name`"),
+                ([{"name": "dog", "words": []}], ": `words` of 'dog' is [], not a list of words"),
+                ([{"name": "dog", "words": ["dog", " "]}], ": `words` of 'dog' is ['dog', ' '], not a list of words"),
+                ([{"name": "dog", "boxes": [[1, 2]]}], ": `boxes` of 'dog' is [[1, 2]], not [[x0, y0, x1, y1], ...]"),
+                ([{"name": "dog"}, {"name": "dog"}], " names 'dog' twice; give one entry with all of its boxes"),
             )
         ),
     ],
@@ -159,15 +172,22 @@ def test_no_file(tmp_path):
 BOXES = [[0, 1.5, 20, 30], [40, 0, 41, 96]]
 
 
+OBJECTS = [{"name": "dog", "words": ["dog", "puppy"], "boxes": BOXES}, {"name": "cat", "words": ["cat"], "boxes": []}]
+
+
 @pytest.mark.parametrize("form", ["json", "csv", "parquet", "shards"])
-def test_difficulty_and_boxes_are_kept(tmp_path, form):
-    rows = [ROW | {"difficulty": "small", "boxes": BOXES}, ROW | {"difficulty": None, "boxes": None}]
+def test_difficulty_boxes_and_objects_are_kept(tmp_path, form):
+    rows = [
+        ROW | {"difficulty": "small", "boxes": BOXES, "objects": OBJECTS},
+        ROW | {"difficulty": None, "boxes": None, "objects": None},
+    ]
     path = tmp_path / f"questions.{'parquet' if form == 'shards' else form}"
     if form == "json":
         rows.append(ROW | {"boxes": []})
         path.write_text(json.dumps(rows))
     elif form == "csv":
-        pd.DataFrame(rows).assign(boxes=[json.dumps(BOXES), None]).to_csv(path, index=False)
+        as_text = {"boxes": [json.dumps(BOXES), None], "objects": [json.dumps(OBJECTS), None]}
+        pd.DataFrame(rows).assign(**as_text).to_csv(path, index=False)
     elif form == "parquet":
         pd.DataFrame(rows).to_parquet(path)
     else:
@@ -175,4 +195,5 @@ def test_difficulty_and_boxes_are_kept(tmp_path, form):
         pd.DataFrame(rows).drop(columns="image_file").assign(image=[image] * 2).to_parquet(path)
     first, *others = read_questions(path).samples
     assert (first.difficulty, first.boxes) == ("small", tuple(map(tuple, BOXES)))
-    assert {(each.difficulty, each.boxes) for each in others} == {(None, None)}
+    assert first.objects == tuple(OBJECTS)
+    assert {(each.difficulty, each.boxes, each.objects) for each in others} == {(None, None, None)}
