@@ -52,11 +52,15 @@ def check_named_once(runs: "Sequence[Heads]") -> None:
         raise HeadflowError("a run is named twice; name each once")
 
 
-def output_folder(asked: Path | None, heads: "Heads", name: str = "") -> Path:
+def output_folder(asked: Path | None, heads: "Heads", name: str = "", *, check: bool = True) -> Path:
     """Where files go: into the folder asked for, else into one in the run.
 
+    Args:
+        check: whether files can be written there, before any costly work; without, the result can be printed at least.
+
     Raises:
-        HeadflowError: the folder is a part of a run, or is another run, whose own results have the same names.
+        HeadflowError: the folder is a part of a run, or is another run, whose own results have the same names; or
+            files cannot be written there.
     """
     folder = asked or heads.folder / name
     whole = folder.resolve()
@@ -69,6 +73,8 @@ def output_folder(asked: Path | None, heads: "Heads", name: str = "") -> Path:
             table = each.name in TABLES
             what = "is for parts of a table, and pandas reads all of it" if table else f"is a part of {each.parent}"
             raise HeadflowError(f"{folder} {what}", setting="output_dir")
+    if check:
+        _check_folder(folder)
     return folder
 
 
@@ -83,8 +89,8 @@ def check_no_folder(file: Path) -> None:
         raise HeadflowError(f"{file} is a directory, and the page is a file of that name", setting="output_dir")
 
 
-def check_folder(folder: Path) -> None:
-    """Check that files can be written to a folder, before any costly work; where it was not there, it is not made."""
+def _check_folder(folder: Path) -> None:
+    """Check that files can be written to a folder; where it was not there, it is not made."""
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
         check_directory(folder)

@@ -16,7 +16,7 @@ from analyze.commands.settings import (
     ResampleSettings,
     WorkerSettings,
 )
-from analyze.opening import check_folder, check_named_once, name_with, opened, output_folder, with_flows
+from analyze.opening import check_named_once, name_with, opened, output_folder, with_flows
 from analyze.results import Result, Shown
 from schemas.commands.settings import Flag, settings_of
 from schemas.errors import HeadflowError
@@ -77,7 +77,6 @@ def _two(settings: CompareSettings, a: "Heads", b: "Heads", flows: Sequence[str]
     from analyze.compare.comparison import compare
 
     folder = output_folder(settings.output_dir, b, name_with("compared_with", b, a))
-    check_folder(folder)
     found = compare(
         a, b, flows, text_scope=settings.text_scope, related=settings.related, resamples=settings.resamples,
         seed=settings.seed, workers=workers,
@@ -134,7 +133,6 @@ def _several(settings: CompareSettings, runs: "list[Heads]", flows: Sequence[str
 
     names = [str(each.run.path) for each in runs]
     folder = output_folder(settings.output_dir, runs[0], "compared")
-    check_folder(folder)
     table = distances(dict(zip(names, runs, strict=True)), flows, settings.text_scope, workers)
     statements, shown = [], []
     for flow in flows:

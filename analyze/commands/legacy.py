@@ -8,9 +8,8 @@ from analyze.commands.settings import (
     FolderSettings,
     PromptSettings,
     RunSettings,
-    ScopeSettings,
 )
-from analyze.opening import check_folder, opened, output_folder
+from analyze.opening import opened, output_folder
 from analyze.results import Result
 from schemas.commands.settings import Flag, OneOf, Settings
 from schemas.files.locations import Location
@@ -21,7 +20,7 @@ RECORDS = "mme_attention_head_records.pt"
 
 
 @dataclass(frozen=True)
-class ExportSettings(FolderSettings, ScopeSettings, PromptSettings, RunSettings):
+class ExportSettings(FolderSettings, PromptSettings, RunSettings):
     """Settings of `export-pt`."""
 
     _: KW_ONLY
@@ -54,7 +53,6 @@ def export_pt(settings: ExportSettings) -> Result:
     heads = opened(settings.run, settings.prompt)
     scope = export_scope(heads, settings.text_scope)
     folder = output_folder(settings.output_dir, heads)
-    check_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     number = export_records(heads, scope, folder / RECORDS)
     about = [f"{counted(number, 'record')} in {folder / RECORDS}, text scope {scope.name}"]

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 from analyze.commands.settings import (
     FlowSettings,
     PictureSettings,
-    PrefixSettings,
+    Prefix,
     PromptSettings,
     RunSettings,
     WorkerSettings,
 )
-from analyze.opening import check_folder, opened, output_folder, with_flows
+from analyze.opening import opened, output_folder, with_flows
 from analyze.results import Result
 from schemas.columns import CONTRIBUTION_COLUMNS, CONTRIBUTIONS, DEFAULT_FLOWS, FLOW_NAMES, STEP_NAMES
 from schemas.commands.settings import Between, Checked, Flag, Needs, OneOf
@@ -46,7 +46,7 @@ def layer_ranges(texts: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class PlotsSettings(PrefixSettings, PictureSettings, FlowSettings, WorkerSettings, PromptSettings, RunSettings):
+class PlotsSettings(PictureSettings, FlowSettings, WorkerSettings, PromptSettings, RunSettings):
     """Settings of `plots`."""
 
     _: KW_ONLY
@@ -81,6 +81,7 @@ class PlotsSettings(PrefixSettings, PictureSettings, FlowSettings, WorkerSetting
         "categories that get pictures (default: all; of more than 100, the 100 largest)",
         _OF_MASSES,
     ] = None
+    prefix: Prefix = "mme"
     effects: Annotated[
         tuple[str, ...], "jobs that knocked out single heads: a map of the effects of each", Flag(metavar="JOB")
     ] = ()
@@ -104,7 +105,6 @@ def draw_plots(settings: PlotsSettings) -> Result:
         layers = chosen_layers(settings.layers, heads.layers)
         categories = chosen_categories(settings.categories, heads.categories)
         folder = output_folder(settings.output_dir, heads)
-        check_folder(folder)
         found = tally(heads, flows, scope, edges, spread=False, workers=workers) if flows else None
     of, warnings = subject(heads, scope if flows else None), []
     drawn: list[Picture] = []

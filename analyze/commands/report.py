@@ -8,8 +8,8 @@ from analyze.commands.settings import (
     PromptSettings,
     Related,
     RunSettings,
-    ScopeSettings,
     SeedSettings,
+    TextScope,
 )
 from schemas.commands.settings import Between, Flag, Needs, OneOf
 from schemas.files.locations import Location
@@ -17,7 +17,7 @@ from schemas.files.locations import Location
 if TYPE_CHECKING:
     from analyze.tables.frames import Heads
 
-from analyze.opening import check_folder, check_named_once, check_no_folder, name_with, opened, output_folder
+from analyze.opening import check_named_once, check_no_folder, name_with, opened, output_folder
 from analyze.results import Result
 from schemas.errors import HeadflowError
 from schemas.files.writing import write_text
@@ -28,11 +28,12 @@ MOST_IMAGES = 10_000  # in a page; MME has 1,187
 
 
 @dataclass(frozen=True)
-class ReportSettings(SeedSettings, FolderSettings, ScopeSettings, PromptSettings, RunSettings):
+class ReportSettings(SeedSettings, FolderSettings, PromptSettings, RunSettings):
     """Settings of `report`."""
 
     other: Annotated[Location | None, "a run to compare it with", Flag(metavar="RUN_B")] = None
     _: KW_ONLY
+    text_scope: TextScope = None
     related: Annotated[Related, Needs("other")] = False
     lang: Annotated[str, "of the page's texts", OneOf(("en", "zh"))] = "en"
     images: Annotated[int, "thumbnails that the page holds, at most", Between(0, MOST_IMAGES)] = 24
@@ -50,7 +51,6 @@ def report_run(settings: ReportSettings) -> Result:
     other = _other(settings)
     check_named_once([heads, other] if other else [heads])
     folder = output_folder(settings.output_dir, heads)
-    check_folder(folder)
     choices = Choices(settings.lang, settings.images, settings.text_scope, settings.related, settings.seed)
     name = "report" if other is None else name_with("report_with", heads, other)
     file = folder / f"{name}{'' if settings.lang == 'en' else f'.{settings.lang}'}.html"

@@ -61,14 +61,6 @@ class WorkerSettings(Settings):
         return open_workers(self.workers, self.ray, packages=("schemas", "analyze"))
 
 
-@dataclass(frozen=True)
-class ScopeSettings(Settings):
-    """What counts as text."""
-
-    _: KW_ONLY
-    text_scope: TextScope = None
-
-
 def step_name(text: str) -> str:
     """A step of generated tokens; raises `ValueError` if it is none."""
     if text not in STEP_WORDS and not (text.isascii() and text.isdigit()):
@@ -77,7 +69,7 @@ def step_name(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class FlowSettings(ScopeSettings):
+class FlowSettings(Settings):
     """Which columns are read."""
 
     _: KW_ONLY
@@ -127,12 +119,7 @@ def file_prefix(text: str) -> str:
     return text
 
 
-@dataclass(frozen=True)
-class PrefixSettings(Settings):
-    """How the pictures' files are called."""
-
-    _: KW_ONLY
-    prefix: Annotated[str, "begins each picture's file name", Checked(file_prefix)] = "mme"
+Prefix = Annotated[str, "begins each picture's file name", Checked(file_prefix)]
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def summarise_run(settings: SummarySettings) -> Result:
         heads = opened(settings.run, settings.prompt, columns=[*TOKENS, *IMAGE_KEYS, *ANSWERS], workers=workers)
         heads, flows = with_flows(heads, settings.metrics, settings.step)
         scope = heads.scope(settings.text_scope)
-        folder = output_folder(settings.output_dir, heads)
+        folder = output_folder(settings.output_dir, heads, check=False)
         table = summarise(heads, flows, scope, workers)
     manifest, statuses = heads.run.manifest, heads.samples["status"].value_counts()
     about = f"{manifest.model or manifest.question_file}: {', '.join(f'{n} {name}' for name, n in statuses.items())}"

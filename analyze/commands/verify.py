@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from analyze.commands.settings import PictureSettings, PrefixSettings, PromptSettings, RunSettings
+from analyze.commands.settings import PictureSettings, Prefix, PromptSettings, RunSettings
 from analyze.opening import opened, output_folder
 from analyze.published.reference import LLAVA_MME, read_reference
 from analyze.results import Result, Shown
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class VerifySettings(PrefixSettings, PictureSettings, PromptSettings, RunSettings):
+class VerifySettings(PictureSettings, PromptSettings, RunSettings):
     """Settings of `verify`."""
 
     _: KW_ONLY
+    prefix: Prefix = "mme"
     reference: Annotated[Path | None, "the figures (default: LLaVA-1.5-7B on MME)", Flag(metavar="FILE")] = None
 
 
@@ -34,7 +35,7 @@ def verify_run(settings: VerifySettings) -> Result:
     file = settings.reference or LLAVA_MME
     reference = read_reference(file)
     heads = opened(settings.run, settings.prompt)
-    folder = output_folder(settings.output_dir, heads)
+    folder = output_folder(settings.output_dir, heads, check=False)
     found = verify(heads, reference)
     verdict, *why = found.verdict()
     of = (*subject(heads), f"compared with {file.name}")

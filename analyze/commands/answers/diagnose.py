@@ -14,7 +14,7 @@ from analyze.commands.settings import (
     ResampleSettings,
     RunSettings,
 )
-from analyze.opening import check_folder, opened, output_folder, with_flows
+from analyze.opening import opened, output_folder, with_flows
 from analyze.results import Result, Shown
 from schemas.commands.settings import Flag
 from schemas.errors import HeadflowError
@@ -66,7 +66,6 @@ def diagnose_run(settings: DiagnoseSettings) -> Result:
         )
     failures = find_failures(pairs) if pairs else None
     folder = output_folder(settings.output_dir, heads, "diagnosis")
-    check_folder(folder)
     scope = heads.scope(settings.text_scope)
     try:
         found = diagnose(heads, flows, scope, resamples=settings.resamples, seed=settings.seed)

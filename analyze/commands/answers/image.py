@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from analyze.commands.settings import PictureSettings, PromptSettings, ResampleSettings, RunSettings
-from analyze.opening import check_folder, name_with, opened, output_folder
+from analyze.opening import name_with, opened, output_folder
 from analyze.results import Result, Shown
 from schemas.commands.settings import Flag
 from schemas.files.locations import Location
@@ -41,7 +41,6 @@ def image_of_run(settings: GainSettings) -> Result:
         settings.run, settings.without, settings.prompt, resamples=settings.resamples, seed=settings.seed
     )
     folder = output_folder(settings.output_dir, pairs.run, name_with("image_over", pairs.run, pairs.without))
-    check_folder(folder)
     found, content = find_gain(pairs), content_by_head(pairs)
     tables = {"image.csv": found.table} | ({"scores.csv": found.scores} if len(found.scores) else {})
     tables |= {} if content is None else {"heads.csv": content}

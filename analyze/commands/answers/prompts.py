@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from analyze.commands.settings import Flows, FlowSettings, PictureSettings, ResampleSettings, RunSettings
-from analyze.opening import check_folder, opened, output_folder, with_flows
+from analyze.opening import opened, output_folder, with_flows
 from analyze.results import Result, Shown
 from schemas.text import counted
 
@@ -32,7 +32,6 @@ def compare_wordings(settings: PromptsSettings) -> Result:
     heads = opened(settings.run, mixed=True)
     heads, flows = with_flows(heads, settings.metrics, settings.step)
     folder = output_folder(settings.output_dir, heads, "prompts")
-    check_folder(folder)
     found = compare_prompts(
         heads, flows, text_scope=settings.text_scope, baseline=settings.baseline, resamples=settings.resamples,
         seed=settings.seed,

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from analyze.commands.settings import PictureSettings, PromptSettings, ResampleSettings, RunSettings
-from analyze.opening import check_folder, opened, output_folder
+from analyze.opening import opened, output_folder
 from analyze.results import Result, Shown
 from schemas.commands.settings import Between, Flag, Needs
 from schemas.files.locations import Location
@@ -75,7 +75,6 @@ def map_run(settings: MapsSettings) -> Result:
     heads = heads.of(chosen_categories(settings.categories, heads.categories))
     folder = output_folder(settings.output_dir, heads, FOLDER)
     images = PictureImages(heads, settings.image_folder)
-    check_folder(folder)
     found = localise(
         heads,
         effects=settings.effects,

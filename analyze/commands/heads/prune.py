@@ -8,7 +8,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 from analyze.commands.settings import PictureSettings, PromptSettings, ResampleSettings, RunSettings
-from analyze.opening import check_folder, opened, output_folder
+from analyze.opening import opened, output_folder
 from analyze.results import Result, Shown
 from schemas.commands.settings import Between, Checked, Flag
 from schemas.store.directory import record_outputs
@@ -51,7 +51,6 @@ def prune_run(settings: PruneSettings) -> Result:
     """`prune`: the verdict, tables, pictures, and the sets to knock out or the plan."""
     heads = opened(settings.run, settings.prompt)
     folder = output_folder(settings.output_dir, heads, "prune")
-    check_folder(folder)
     return (_test if settings.job in job_names(heads.run) else _rank)(heads, folder, settings)
 
 
