@@ -4,6 +4,8 @@ scenes, questions, hard_questions   the demo's pictures and what is asked about 
 demo_model                          a tiny LLaVA before training, and its tokenizer
 training_examples                   what it is trained on: labels of patches, questions after one prefix
 recipes, train_vision, train_demo   how the models are trained: tower and projector first, then answers
+captions                            what is said of a scene, and the question file that asks for it
+writing_examples, train_writer      how the model that writes is taught, from another one's weights
 evaluation, head_effects            what they answer, also if the question cannot see the image
 model_card, overview                the texts in demo/
 

@@ -88,11 +88,13 @@ class Checkpoint:
     Attributes:
         model: ready to answer.
         examples: makes its examples.
+        tokenizer: its own.
     """
 
     def __init__(self, folder: Path) -> None:
         self.model = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
-        self.examples = ExampleMaker(LlamaTokenizer.from_pretrained(folder))
+        self.tokenizer = LlamaTokenizer.from_pretrained(folder)
+        self.examples = ExampleMaker(self.tokenizer)
 
     def questions(self, drawn: Sequence[Drawn]) -> Questions:
         """Questions for it."""

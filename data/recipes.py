@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -131,8 +132,8 @@ class Record:
         """Since the start."""
         return (time.monotonic() - self.started) / 60
 
-    def write(self, path: Path) -> None:
-        """What a card needs to know of it, as JSON."""
+    def write(self, path: Path, **more: Any) -> None:
+        """What a card needs to know of it, and more, as JSON."""
         content = {
             "recipe": self.name,
             "seed": self.seed,
@@ -140,7 +141,7 @@ class Record:
             "machine": f"{torch.get_num_threads()} {platform.machine()} cores",
             "torch": torch.__version__,
         }
-        path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(content | more, indent=1) + "\n", encoding="utf-8")
 
     def say(self, line: str) -> None:
         """Print a line, and when."""
