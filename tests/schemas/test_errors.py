@@ -24,7 +24,7 @@ from tests.support.runs import write_run
 
 ROOT = Path(__file__).parents[2]
 FULL = errno.ENOSPC
-PLOTS = ["plots", "--dpi", "20", "--layers", "0", "--categories", "OCR", "--"]
+PLOTS = ["plots", "--dpi", "20", "--layers", "0", "--categories", "OCR", "--metrics", "t2v", "--"]
 SET = {"L0H1": {"heads": [[0, 1]], "layers": []}}
 
 
@@ -170,9 +170,9 @@ def shell(command: str, run: Path, *, buffered: bool) -> subprocess.CompletedPro
         ("PY analyze validate RUN >&-", 0, "", ""),
         ("PY analyze validate RUN 2>&-", 0, "RUN: valid\n", ""),
         ("PY analyze validate RUN/no >&-", 1, "", ""),
-        ("PY analyze summary RUN/no 2>&-", 2, "", ""),
+        ("PY analyze nothing 2>&-", 2, "", ""),
         ("PY analyze summary RUN/no >&- 2>&-", 2, "", ""),
-        ("PY analyze plots RUN --dpi 20 --layers 0 --categories OCR >&- 2>&-", 0, "", ""),
+        (f"PY analyze {' '.join(PLOTS)} RUN >&- 2>&-", 0, "", ""),
         ("PY schemas >&-", 0, "", ""),
         ("PY extract --model-path no --question-file no >&-", 2, "", "error: question file no "),
     ],
@@ -186,7 +186,7 @@ def test_outputs_that_are_closed(tmp_path, command, code, out, error):
 @pytest.mark.parametrize(
     ("command", "code", "out"),
     [
-        ("PY analyze summary RUN/no 2>&1 >&- | true", 2, ""),
+        ("PY analyze nothing 2>&1 >&- | true", 2, ""),
         ("PY analyze summary RUN | true", 141, ""),
         ("PY analyze --help | true", None, ""),
         ("PY schemas | true", 141, ""),
@@ -209,7 +209,7 @@ def check_end(command: str, run: Path, code: int | None, out: str, error: str, *
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
 @pytest.mark.parametrize("buffered", [True, False])
-@pytest.mark.parametrize("command", ["PY analyze summary RUN", "PY schemas"])
+@pytest.mark.parametrize("command", ["PY analyze validate RUN", "PY schemas"])
 def test_an_output_that_is_full(tmp_path, command, buffered):
     done = shell(f"{command} >/dev/full", write_run(tmp_path / "run"), buffered=buffered)
     assert done.returncode == USAGE
