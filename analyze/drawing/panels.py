@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from analyze.drawing.figures import figure_below_title, new_figure, place_panels, short_tick_labels
-from analyze.drawing.heads import BAR, draw_head_map, draw_layer_row, map_size
+from analyze.drawing.heads import BAR, add_steps, draw_head_map, draw_layer_row, map_size
 from analyze.drawing.page import LETTERS, SMALLER, across, panels_across, printed, size_of
 from analyze.drawing.results.signed import signed_figure
 from analyze.drawing.texts import TEXT_GAP, legend_height, letters_for, lines_height, put_legend
@@ -124,7 +124,7 @@ def _layer_histograms(picture: LayerHistograms) -> Figure:
     for place, (axes, panel) in enumerate(zip(grid, picture.panels, strict=False)):
         bottom = np.zeros(len(edges) - 1)
         for flow, heights in panel.bars.items():  # one patch for each column: thousands would take seconds to draw
-            axes.stairs(bottom + heights, edges, baseline=bottom, fill=True, color=colour(flow), label=flow)
+            add_steps(axes, bottom + heights, edges, colour(flow), bottom)
             bottom = bottom + heights
         axes.set_title(panel.heading, size=printed(LETTERS * SMALLER), pad=2)
         axes.set(xlim=(edges[0], edges[-1]), ylim=(0, panel.top), xticks=[edges[0], (edges[0] + edges[-1]) / 2])
