@@ -8,9 +8,9 @@ import csv
 import difflib
 import shutil
 import textwrap
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass
+from functools import partial
 from importlib import import_module
 from inspect import signature
 from typing import Any
@@ -56,11 +56,6 @@ class Command:
         found: Callable[[Any], Any] = _named(self.target)
         return found
 
-    def run(self, name: str, settings: Settings) -> int:
-        """Call the command's function; returns the exit code."""
-        code: int = _named(self.runner)(name, self.function, settings) if self.runner else self.function(settings)
-        return code
-
 
 def _named(place: str) -> Any:
     module, _, name = place.partition(":")
@@ -86,35 +81,29 @@ def run_program(
         raise HeadflowError(f"there is no command; give one of {', '.join(commands)}")
     name = words[0] if words and words[0] in commands else ""
     command = commands[name] if name else default
-    known: Sequence[Setting] = ()
-    if command is not None:
-        known = settings_of(command.settings)
+    known = () if command is None else settings_of(command.settings)
     if not _HELP.isdisjoint(words):
         others = {} if name else {each: of.help for each, of in commands.items()}
         print(_help(f"{program} {name}".rstrip(), command.help if command and name else help, known, others))
         return 0
     if command is None or (default is command and words and not words[0].startswith("-")):
         raise _not_there("command", words[0], commands, f"give one of {', '.join(commands)}")
-    with naming(known):
-        return command.run(name, command.settings(**_typed(words[bool(name) :], known)))
+    try:
+        asked = command.settings(**_typed(words[bool(name) :], known))
+        run = partial(_named(command.runner), name, command.function) if command.runner else command.function
+        code: int = run(asked)
+        return code
+    except HeadflowError as error:
+        place = next((_place_of(each) for each in known if each.name == error.setting), None)
+        if place is None:
+            raise
+        raise HeadflowError(f"{error}; see {place}") from error
 
 
 def _not_there(what: str, word: str, known: Iterable[str], else_do: str) -> HeadflowError:
     """What is said of a command or an option that is not there: the known one that it is most like, if there is one."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.7)
     return HeadflowError(f"there is no {what} {printable(word)}; {f'did you mean {close[0]}?' if close else else_do}")
-
-
-@contextmanager
-def naming(settings: Sequence[Setting]) -> Iterator[None]:
-    """Let an error that names a setting say where the command line takes it."""
-    try:
-        yield
-    except HeadflowError as error:
-        place = next((_place_of(each) for each in settings if each.name == error.setting), None)
-        if place is None:
-            raise
-        raise HeadflowError(f"{error}; see {place}") from error
 
 
 def flag_of(setting: Setting) -> str:
