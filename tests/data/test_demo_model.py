@@ -57,11 +57,18 @@ def knocked_out(roles: list[str], heads: int, blind: Iterable[int]) -> torch.Ten
 
 
 @cache
+def processor_of(config: str) -> CLIPImageProcessorPil:
+    return CLIPImageProcessorPil(**json.loads(config))
+
+
+@cache
+def pixels(config: str, image: Path) -> torch.Tensor:
+    return processor_of(config)(images=Image.open(image).convert("RGB"), return_tensors="pt")["pixel_values"]
+
+
 def pixels_of(model: Path, image: Path) -> torch.Tensor:
     """An image as the model takes it, float32 [1, 3, height, width]."""
-    return CLIPImageProcessorPil.from_pretrained(model)(images=Image.open(image).convert("RGB"), return_tensors="pt")[
-        "pixel_values"
-    ]
+    return pixels((model / "preprocessor_config.json").read_text(), image)
 
 
 @cache
@@ -76,10 +83,15 @@ def up_to_the_image(reference, images: tuple[Path, ...]) -> list[tuple[torch.Ten
     They see no question, and nothing is hidden from them: they are computed once.
     """
     ids, roles = asked(reference, "")
-    ids = torch.tensor([ids[: roles.index("q")]] * len(images))
+    first, last = roles.index("v"), roles.index("q")
+    pixels = torch.cat([pixels_of(reference.path, image) for image in images])
+    past = DynamicCache()
     with torch.no_grad():
-        pixels = torch.cat([pixels_of(reference.path, image) for image in images])
-        past = reference.model(input_ids=ids, pixel_values=pixels, logits_to_keep=1).past_key_values
+        before = reference.model(input_ids=torch.tensor([ids[:first]]), logits_to_keep=1).past_key_values
+        for number, layer in enumerate(before.layers):  # they see no image, too
+            past.update(*(each.expand(len(images), -1, -1, -1) for each in (layer.keys, layer.values)), number)
+        ids = torch.tensor([ids[first:last]] * len(images))
+        reference.model(input_ids=ids, pixel_values=pixels, past_key_values=past, logits_to_keep=1)
     return [(layer.keys, layer.values) for layer in past.layers]
 
 
