@@ -23,7 +23,7 @@ DEVICE ?= auto
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-llava demo tour train-demo data extract knock-out plots summary compare diagnose image prompts prune maps report verify validate export-pt import-pt test check bench bench-plots clean
+.PHONY: help setup setup-llava demo tour train-demo data extract knock-out plots summary compare diagnose image prompts prune maps words report verify validate export-pt import-pt test check bench bench-plots clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -147,6 +147,9 @@ prune: needs-run $(VENV)/.laptop  ## say which heads or layers of a run can be c
 
 maps: needs-run $(VENV)/.laptop  ## show where in the image the heads of a run look: RUN=... [ARGS]
 	$(BIN)/python -m analyze maps '$(RUN)' $(ARGS)
+
+words: needs-run $(VENV)/.laptop  ## show where heads look while the model writes: RUN=... [ARGS]
+	$(BIN)/python -m analyze words '$(RUN)' $(ARGS)
 
 report: needs-run $(VENV)/.report  ## one page for a browser, of a run or of two: RUN=... [WITH=runs/other ARGS]
 	$(BIN)/python -m analyze report '$(RUN)' $(if $(WITH),'$(WITH)') $(ARGS)

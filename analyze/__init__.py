@@ -12,6 +12,7 @@ results     what a command found, and how it is printed, written and drawn
 printing/   tables that fit the terminal
 compare/    two runs compared
 maps/       where in the image heads look
+generated/  where heads look while the model writes
 image/      what answers owe to the image
 knockouts/  what jobs of knock-outs measured
 prune/      which heads or layers can be cut

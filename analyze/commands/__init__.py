@@ -4,7 +4,7 @@ settings   settings that several commands share
 plots, summary, verify, compare, report, card   a command each
 runs, legacy   validate, subset, merge; export-pt, import-pt
 answers/       what a run answers: diagnose, image, prompts
-heads/         what its heads do: maps, prune
+heads/         what its heads do: maps, prune, words
 """
 
 from schemas.commands.command_line import Command
@@ -20,6 +20,7 @@ COMMANDS = {
         "prompts": ("compare the wordings of a run; a recommendation in words", "answers.prompts:compare_wordings"),
         "prune": ("which heads or layers can be cut; sets to knock out, then a plan", "heads.prune:prune_run"),
         "maps": ("where in the image heads look: maps on images, heads that localise", "heads.maps:map_run"),
+        "words": ("where heads look while the model writes, word by word; a verdict", "heads.words:observe_words"),
         "report": ("one page for a browser: a run, and its comparison with another one", "report:report_run"),
         "verify": ("compare a run with published figures; exit code 0 if it matches", "verify:verify_run"),
         "validate": ("say what is wrong with a run; exit code 1 if anything is", "runs:validate_run"),

@@ -16,6 +16,7 @@ from tests.support.boxes import badly_placed, on_each_other, smallest_letters
 from tests.support.looking import write_looking
 from tests.support.prunable import World, measure, measure_sets, singles, write_world
 from tests.support.runs import edit_manifest, write_run
+from tests.support.writing import write_writing
 
 NAMED = ("looks", "answers")  # whose panels have names of points
 FEW = ["--resamples", "100"]
@@ -47,6 +48,8 @@ def runs(tmp_path_factory):
         "image": ["image", one, "--without", blank, *FEW],
         "prompts": ["prompts", words, *FEW],
         "maps": ["maps", images, "--image-folder", folder, *FEW],
+        "words": ["words", write_writing(folder / "writing", images=22)],
+        "words of few": ["words", write_writing(folder / "few", images=2, texts=[[" a"]], step_heads=[(1, 2)])],
         "prune": ["prune", one, *FEW],
         "verify": ["verify", one],
     }
@@ -76,7 +79,8 @@ def drawn(monkeypatch, tmp_path):
 
 
 COMMANDS = (
-    "plots", "plots of a large model", "compare", "diagnose", "image", "prompts", "maps", "prune", "verify",
+    "plots", "plots of a large model", "compare", "diagnose", "image", "prompts", "maps", "words", "words of few",
+    "prune", "verify",
 )  # fmt: skip
 
 

@@ -1,1 +1,1 @@
-"""Commands about what the heads of a run do: `maps`, `prune`."""
+"""Commands about what the heads of a run do: `maps`, `prune`, `words`."""

@@ -7,5 +7,6 @@ comparison     two runs side by side
 diagnosis      how a model fails, and what the image brings
 prompts        wordings of the same questions
 maps           where heads look
+generated      where heads look while the model writes
 prune          what cutting heads or layers costs
 """
