@@ -39,7 +39,8 @@ from schemas.errors import HeadflowError
 from schemas.jobs.head_sets import HeadSet
 from schemas.text import counted
 
-LAST = [FLOW_NAMES.index(column.name) for column in PARTITIONS[OF_LAST]]
+_FIRST = FLOW_NAMES.index(PARTITIONS[OF_LAST][0].name)
+LAST = slice(_FIRST, _FIRST + len(PARTITIONS[OF_LAST]))  # a list would be copied to the device, and waited for
 IDS, TEXTS, LISTS = f"{TOKENS}.token_id", f"{TOKENS}.text", TABLES[STEP_MAPS].list_name
 
 

@@ -24,7 +24,7 @@ pytestmark = [
 NUMBER = 6
 EXTRAS = {"contributions": True, "layer_profile": True, "maps": True}
 TABLES = ["heads", "samples", "contributions", "layers", "maps"]
-KEYS = ["sample_id", "category", "layer", "head", "of"]
+KEYS = ["sample_id", "category", "step", "layer", "head", "of", "token_id", "text"]
 CHECKED = 2  # streams: one for each model, which is another object once it is checked
 
 
@@ -81,6 +81,21 @@ def test_a_run_equals_that_of_the_cpu_and_no_launch_waits(extract, on_cpu, tmp_p
         assert of_lines(waits, "extract/") == {}
         assert of_lines(waits, "transformers/")  # which the log sees
     assert machine.made <= CHECKED
+
+
+def test_what_is_written_equals_that_of_the_cpu(extract, tmp_path, monkeypatch):
+    """Each step but the first waits once: for whether all texts have ended."""
+    flags = {"generate": 5, "step_maps": ["L1H0"], "num_samples": 4, "batch_size": 1, "dtype": "float32"}
+    assert extract(tmp_path / "cpu", **flags) == 0
+    with emulated() as machine:
+        launches = logging(monkeypatch, machine, Passes, "launch")
+        assert extract(tmp_path / "run", device="cuda", **flags) == 0
+    assert list(validate(tmp_path / "run")) == []
+    for table in ("tokens", "steps", "step_maps"):
+        assert apart(tmp_path / "run", tmp_path / "cpu", table) <= 2e-5, table
+    assert len(launches) == 2
+    for waits in launches:
+        assert [number for _, number in of_lines(waits, "extract/").items()] == [4]
 
 
 def test_the_second_gpu_gives_what_the_first_does(extract, on_cpu, tmp_path):
