@@ -68,8 +68,8 @@ def permuted(values: Array, fixed: Array, layer: Codes, draws: int, seed: int) -
 
 
 def permutation_p(found: float, drawn: Array) -> float:
-    """The share of permutations, and what was found, that are as far from their middle, two-sided."""
-    middle = drawn.mean()
+    """The share of permutations, and what was found, that are as far from the middle of all of these, two-sided."""
+    middle = (drawn.sum() + found) / (len(drawn) + 1)
     reached = np.abs(drawn - middle) >= abs(found - middle) * (1 - 1e-9)
     return float((1 + reached.sum()) / (len(drawn) + 1))
 
