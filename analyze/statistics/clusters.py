@@ -20,8 +20,12 @@ Codes = npt.NDArray[np.int64]
 
 def image_names(samples: "pd.DataFrame") -> "pd.Series":
     """What tells the image of each row of `samples`: its hash, or else its name, its `question_id` or the sample."""
-    name = samples["image_sha256"].fillna(samples["image"]).fillna(samples["question_id"])
-    return name.fillna(samples["sample_id"].astype(str))
+    name = samples["image_sha256"]
+    for other in ("image", "question_id", "sample_id"):
+        if name.notna().all():
+            break
+        name = name.fillna(samples[other].astype(str) if other == "sample_id" else samples[other])
+    return name
 
 
 @dataclass(frozen=True)
@@ -51,11 +55,11 @@ class Clusters:
         """From the name of each sample's image, and of its category."""
         import pandas as pd
 
-        frame = pd.DataFrame({"category": category.array, "image": image.array})
-        codes = frame.groupby(["category", "image"], sort=False).ngroup().to_numpy().astype(np.int64)
-        first = frame["category"].groupby(codes).first()
-        numbers, names = pd.factorize(first)
-        return cls(codes, numbers.astype(np.int64), [str(each) for each in names])
+        (in_category, names), (in_image, own) = (
+            pd.factorize(each.array, use_na_sentinel=False) for each in (category, image)
+        )
+        codes, pairs = pd.factorize(in_category * max(1, len(own)) + in_image)
+        return cls(codes, pairs // max(1, len(own)), [str(each) for each in names])
 
     @property
     def images(self) -> int:
