@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from analyze.generated.heads import WritingHeads, rank_heads
 from analyze.generated.reading import Texts, Written, read_written
 from analyze.generated.steps import Change, by_layer, by_step, change_along_texts
-from analyze.generated.words import of_change, of_texts
+from analyze.generated.words import of_change, of_heads, of_texts
+from analyze.statistics.bootstrap import SEED
 from analyze.tables.frames import Heads
 
 
@@ -17,6 +19,7 @@ class Writing:
     Attributes:
         steps: see `by_step`; `layers`: see `by_layer`.
         change: see `change_along_texts`.
+        ranked: see `rank_heads`.
     """
 
     heads: Heads
@@ -24,6 +27,7 @@ class Writing:
     steps: pd.DataFrame
     layers: pd.DataFrame
     change: Change | None
+    ranked: WritingHeads | None
 
     @property
     def texts(self) -> Texts:
@@ -32,18 +36,23 @@ class Writing:
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """The results, by the names of their files."""
-        return {"steps.csv": self.steps, "layers.csv": self.layers}
+        ranked = {} if self.ranked is None else {"heads.csv": self.ranked.table}
+        return {"steps.csv": self.steps, "layers.csv": self.layers, **ranked}
 
     def verdict(self) -> list[str]:
         """The result in words, a line each."""
-        return [*of_texts(self.texts), of_change(self.change)]
+        return [*of_texts(self.texts), of_change(self.change), *of_heads(self.ranked)]
 
 
-def observe_writing(heads: Heads) -> Writing:
+def observe_writing(heads: Heads, *, seed: int = SEED) -> Writing:
     """Where the heads of a run look while it writes.
+
+    Args:
+        seed: of the halves of the images.
 
     Raises:
         HeadflowError: see `read_written`.
     """
     written = read_written(heads)
-    return Writing(heads, written, by_step(written), by_layer(written), change_along_texts(written))
+    ranked = rank_heads(written, seed=seed)
+    return Writing(heads, written, by_step(written), by_layer(written), change_along_texts(written), ranked)

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 
+from analyze.generated.heads import FEWEST_HEADS, Crossing, WritingHeads
 from analyze.generated.reading import Texts
 from analyze.generated.steps import Change
+from analyze.statistics.bootstrap import Interval
 from analyze.statistics.intervals import FEW_IMAGES
-from schemas.text import counted
+from schemas.text import counted, listed
 
 
 def of_texts(texts: Texts) -> Iterator[str]:
@@ -35,6 +37,48 @@ def of_change(change: Change | None) -> str:
         return f"{what}: neither a fall nor a rise can be told, {line}; {means}, in {_set(change)}"
     verb = "falls" if change.direction < 0 else "rises"
     return f"image mass {verb} along the text: {line}; {means}, in {_set(change)}"
+
+
+def of_heads(found: WritingHeads | None) -> Iterator[str]:
+    """Whether other heads look most while writing than at the prompt."""
+    what = "heads while writing"
+    if found is None:
+        yield f"{what}: cannot be told, as no text has a step after step 0"
+        return
+    names = [f"L{layer}H{head}" for layer, head in found.most("writing")[["layer", "head"]].to_numpy()]
+    yield f"look most while writing: {listed(names, 10)}; {counted(found.texts, 'text')} with steps after step 0"
+    if len(found.table) < FEWEST_HEADS:
+        yield f"{what} and at the prompt: nothing is said of ranks of fewer than {FEWEST_HEADS} heads"
+        return
+    if found.correlation is None or found.own is None:
+        yield f"{what} and at the prompt: no rank correlation, as heads are alike or images too few"
+    else:
+        yield (
+            f"rank correlation over {len(found.table)} heads of image mass while writing with that at the prompt, on "
+            f"two halves of the images: {found.correlation.estimate:+.2f}{_bounds(found.correlation, '{:+.2f}')}; of "
+            f"each with itself {found.own[0]:+.2f} and {found.own[1]:+.2f}"
+        )
+    if found.crossing is not None:
+        yield _of_crossing(found.crossing)
+
+
+def _of_crossing(found: Crossing) -> str:
+    chosen = f"{counted(found.chosen, 'head')} chosen for each on one half of the images"
+    if not found.apart:
+        return f"the same heads look most while writing and at the prompt, {chosen}"
+    differences = (
+        f"those chosen for one only differ by {found.writing.estimate:+.4f}{_bounds(found.writing)} while writing and "
+        f"{found.prompt.estimate:+.4f}{_bounds(found.prompt)} at the prompt, on the {found.images} others"
+    )
+    if found.told:
+        return f"other heads look most while writing than at the prompt: of {chosen}, {differences}"
+    why = f"; intervals need {FEW_IMAGES} images" if found.writing.low is None else ""
+    what = "whether other heads look most while writing than at the prompt"
+    return f"{what} cannot be told: of {chosen}, {differences}{why}"
+
+
+def _bounds(found: Interval, form: str = "{:+.4f}") -> str:
+    return "" if found.low is None else f" ({form.format(found.low)} to {form.format(found.high)})"
 
 
 def _set(change: Change) -> str:

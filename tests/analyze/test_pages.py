@@ -18,7 +18,7 @@ from tests.support.prunable import World, measure, measure_sets, singles, write_
 from tests.support.runs import edit_manifest, write_run
 from tests.support.writing import write_writing
 
-NAMED = ("looks", "answers")  # whose panels have names of points
+NAMED = ("looks", "answers", "heads_writing")  # whose panels have names of points
 FEW = ["--resamples", "100"]
 CATEGORIES = {"existence": 22, "commonsense_reasoning": 21}
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from analyze.commands.settings import PictureSettings, PromptSettings, RunSettings
+from analyze.commands.settings import PictureSettings, PromptSettings, RunSettings, SeedSettings
 from analyze.opening import opened, output_folder
 from analyze.results import Result, Shown
 
@@ -13,12 +13,23 @@ if TYPE_CHECKING:
     from analyze.generated.results import Writing
     from analyze.results import Figures
 
-_SHOWN = 12  # steps on the terminal
+_SHOWN = 12  # steps on the terminal, and heads
+_PRINTED = [
+    "layer",
+    "head",
+    "writing",
+    "writing_low",
+    "writing_high",
+    "prompt",
+    "prompt_low",
+    "prompt_high",
+    "prompt_rank",
+]
 FOLDER = "words"
 
 
 @dataclass(frozen=True)
-class WordsSettings(PictureSettings, PromptSettings, RunSettings):
+class WordsSettings(PictureSettings, PromptSettings, RunSettings, SeedSettings):
     """Settings of `words`."""
 
 
@@ -28,7 +39,7 @@ def observe_words(settings: WordsSettings) -> Result:
 
     heads = opened(settings.run, settings.prompt)
     folder = output_folder(settings.output_dir, heads, FOLDER)
-    found = observe_writing(heads)
+    found = observe_writing(heads, seed=settings.seed)
     return Result(
         heads.run.path,
         folder,
@@ -48,13 +59,19 @@ def _shown(found: "Writing") -> Iterator[Shown]:
     for name, rows in found.steps.groupby("texts_of", sort=False):
         if name == WRITING or not found.texts.fixed[0].all():
             yield Shown(f"{title}: {name}", rows.iloc[::apart].drop(columns=["texts_of", "images"]), 3)
+    if found.ranked is not None:
+        title = "heads with the largest mean image mass while writing; prompt: at step 0; first_token: at step 1"
+        rows = found.ranked.table.sort_values("writing_rank").head(_SHOWN)
+        yield Shown(title, rows[[*_PRINTED, "first_token"]].dropna(axis="columns", how="all"), 3)
 
 
 def _figures(found: "Writing") -> "Figures":
-    from analyze.drawing.results.generated import layers_figure, mass_figure, roles_figure
+    from analyze.drawing.results.generated import heads_figure, layers_figure, mass_figure, roles_figure
     from analyze.pictures.of_run import subject
 
     of = subject(found.heads)
     yield "mass_by_step", partial(mass_figure, found.steps, of)
     yield "roles_by_step", partial(roles_figure, found.steps, of)
     yield "layers_by_step", partial(layers_figure, found.layers, found.steps, of)
+    if found.ranked is not None:
+        yield "heads_writing", partial(heads_figure, found.ranked, of)

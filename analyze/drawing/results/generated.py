@@ -1,4 +1,4 @@
-"""Where heads look while the model writes: image mass, roles and layers by step."""
+"""Where heads look while the model writes: image mass, roles and layers by step, and heads."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,8 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 from analyze.drawing.figures import figure_below_title, place_panels, short_tick_labels
 from analyze.drawing.heads import BAR, COLOUR_MAP, GREY, colour_bar, colour_scale
 from analyze.drawing.page import LETTERS, SMALLER, across, printed
-from analyze.drawing.texts import TEXT_GAP, legend_height, lines_height, put_legend
+from analyze.drawing.texts import TEXT_GAP, legend_height, lines_height, name_points, put_legend
+from analyze.generated.heads import WritingHeads
 from analyze.generated.steps import FIXED, WRITING
 from analyze.pictures.labels import colour, target
 from analyze.statistics.clusters import Array
@@ -27,6 +28,7 @@ INKS = {WRITING: "#0072B2", FIXED: "#D55E00"}  # of Okabe and Ito
 STEP_LABEL = "Step, the pass that chooses its token"
 _LEFT, _BOTTOM = 0.85, 0.6  # inches of margins
 _FEW = 24  # steps that have marks
+_NAMED = 3  # heads that are named, of those that look most, in each way
 
 
 def mass_figure(steps: pd.DataFrame, of: Sequence[str]) -> Figure:
@@ -122,6 +124,36 @@ def layers_figure(layers: pd.DataFrame, steps: pd.DataFrame, of: Sequence[str]) 
     name = f"mean G2V, {'logarithmic' if logarithmic else 'linear'} scale"
     colour_bar(figure, mesh, name, [axes], **ticks).minorticks_off()
     figure.align_ylabels([above, axes])
+    return figure
+
+
+def heads_figure(ranked: WritingHeads, of: Sequence[str]) -> Figure:
+    """Image mass of each head while writing against that at the prompt; the heads that look most by their names."""
+    table = ranked.table
+    most = {by: table.index.isin(ranked.most(by).index) for by in ("writing", "prompt")}
+    kinds = (
+        ("heads", ~most["writing"] & ~most["prompt"], "0.45", "o", 9),
+        ("most at the prompt", most["prompt"] & ~most["writing"], INKS[WRITING], "s", 16),
+        ("most while writing", most["writing"] & ~most["prompt"], INKS[FIXED], "D", 16),
+        ("most in both", most["writing"] & most["prompt"], "#009E73", "^", 20),
+    )
+    drawn = [each for each in kinds if each[1].any()]
+    width, labels = across(ONE_COLUMN), [*(name for name, *_ in drawn), "same mass"]
+    above = legend_height(labels, "", SMALL, width - 2 * TEXT_GAP) + TEXT_GAP
+    figure = figure_below_title(width, 3.6 + above, "Image mass of heads, while writing and at the prompt", of)
+    (axes,) = place_panels(figure, left=_LEFT, bottom=_BOTTOM, above=above)
+    marks: list[Artist] = []
+    for _, own, ink, marker, size in drawn:
+        x, y = table["prompt"][own], table["writing"][own]
+        marks.append(axes.scatter(x, y, s=size, color=ink, marker=marker, alpha=0.8, linewidth=0))
+    top = 1.05 * table[["prompt", "writing"]].max().max() or 1.0
+    marks += axes.plot([0, top], [0, top], color="0.3", linewidth=0.8, linestyle=(0, (4, 2)))
+    axes.set(xlim=(0, top), ylim=(0, top), xlabel="Mass at the prompt, step 0", ylabel="Mass while writing, mean")
+    short_tick_labels(axes)
+    named = pd.concat([ranked.most(by).head(_NAMED) for by in most]).drop_duplicates(["layer", "head"])
+    names = [f"L{layer}H{head}" for layer, head in named[["layer", "head"]].to_numpy()]
+    name_points(axes, names, named[["prompt", "writing"]].to_numpy(np.float64))
+    put_legend(axes, marks, labels, "")
     return figure
 
 
