@@ -20,10 +20,17 @@ THINKING, THOUGHT = re.compile(r"<think>\s*\Z"), "</think>"
 class TokenTexts:
     """Turns generated tokens into texts."""
 
-    def __init__(self, tokenizer: "PreTrainedTokenizerBase") -> None:
-        self._tokenizer = tokenizer
+    def __init__(self, tokenizer: "PreTrainedTokenizerBase", after: str | None = None) -> None:
+        """Prepare to read tokens.
+
+        Args:
+            after: what the answer follows; None: the whole text is the answer, from its first token. If it is a special
+                token, its text is not left out.
+        """
+        self._tokenizer, self._after = tokenizer, after
         added = tokenizer.added_tokens_decoder
-        self._special = {*tokenizer.all_special_ids, *(index for index, token in added.items() if token.special)}
+        special = {*tokenizer.all_special_ids, *(index for index, token in added.items() if token.special)}
+        self._special = {token for token in special if tokenizer.convert_ids_to_tokens(token) != after}
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """The text of each token; together they are the whole text, which has no special tokens."""
@@ -42,33 +49,19 @@ class TokenTexts:
         texts[last] += rest  # it ended inside a letter
         return texts
 
-    def answer_step(self, ids: Sequence[int], texts: Sequence[str], after: str | None) -> int | None:
-        """The step of the answer's first token that is not blank; None if the text ends before it.
-
-        Args:
-            texts: `pieces` of `ids`.
-            after: what the answer follows; None: the whole text is the answer, from its first token.
-        """
-        if after is None:
+    def answer_step(self, texts: Sequence[str]) -> int | None:
+        """The step of the answer's first token that is not blank, of `pieces`; None if the text ends before it."""
+        text = "".join(texts)
+        if self._after is None:
             return 0
-        mark = next((step for step, token in enumerate(ids) if self._special_text(token) == after), None)
-        if mark is not None:
-            begin = mark + 1
-        else:
-            text = "".join(texts)
-            if after not in text:
-                return None
-            end, begin, length = text.index(after) + len(after), 0, 0
-            while begin < len(texts) and length + len(texts[begin]) <= end:  # those that hold nothing after the mark
-                length += len(texts[begin])
-                begin += 1
-            if begin < len(texts) and text[end : length + len(texts[begin])].strip():
-                return begin
-            begin += 1
-        return next((step for step in range(begin, len(texts)) if texts[step].strip()), None)
-
-    def _special_text(self, token: int) -> str | None:
-        return str(self._tokenizer.convert_ids_to_tokens(token)) if token in self._special else None
+        if self._after not in text:
+            return None
+        end, length = text.index(self._after) + len(self._after), 0
+        for step, piece in enumerate(texts):
+            if piece[max(0, end - length) :].strip():
+                return step
+            length += len(piece)
+        return None
 
     def _decode(self, ids: list[int]) -> str:
         return str(self._tokenizer.decode(ids, clean_up_tokenization_spaces=False)) if ids else ""

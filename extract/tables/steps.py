@@ -93,8 +93,8 @@ class StepMaker(Maker):
         self.ends = torch.tensor(checkpoint.end_tokens, dtype=torch.int64, device=checkpoint.device)
         self.heads = self._by_layer(writing.step_heads) if writing.step_heads else None
         self.map_heads = self._by_layer(writing.step_map_heads)
-        self._texts = TokenTexts(checkpoint.prompt_format.tokenizer)
         self._after = writing.answer_after
+        self._texts = TokenTexts(checkpoint.prompt_format.tokenizer, self._after)
 
     def _by_layer(self, heads: Sequence[Sequence[int]]) -> list[Tensor]:
         """Heads of each layer, int64, on the device."""
@@ -110,6 +110,7 @@ class StepMaker(Maker):
         """See `Maker.check`: against the plain model; finds out what the answer follows, too."""
         check_generation(self.checkpoint, prompts)
         self._after = self.writing.answer_after or find_marker(prompts)
+        self._texts = TokenTexts(self.checkpoint.prompt_format.tokenizer, self._after)
 
     def manifest_fields(self) -> dict[str, Any]:
         """See `Maker.manifest_fields`."""
@@ -165,7 +166,7 @@ class StepMaker(Maker):
             "text": "".join(texts),
             N_GENERATED: steps,
             "ended": STOPPED if int(ids[-1]) in self.checkpoint.end_tokens else CUT,
-            "answer_step": self._texts.answer_step(ids.tolist(), texts, self._after),
+            "answer_step": self._texts.answer_step(texts),
         }
         grids: dict[str, Any] = {
             TOKENS: found[TOKENS][:steps].numpy(),

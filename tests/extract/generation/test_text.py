@@ -1,10 +1,12 @@
 """Oracle: the tokenizer's own decoding of all tokens at once."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from data.demo_model import train_tokenizer
-from extract.generation.text import TokenTexts
+from extract.generation.text import TokenTexts, find_marker
 from tests.support.tiny_families import tokenizer as family_tokenizer
 
 TEXT = "Yes, a red car 是一只猫。 Nein\n\nè 🚗!"
@@ -65,7 +67,16 @@ def test_texts_of_any_tokens(tokenizer):
 )
 def test_where_the_answer_begins(text, after, found):
     tokenizer = family_tokenizer({}, template=None)
-    texts, ids = TokenTexts(tokenizer), tokenizer(text, add_special_tokens=False).input_ids
-    pieces = texts.pieces(ids)
-    step = texts.answer_step(ids, pieces, after)
+    texts = TokenTexts(tokenizer, after)
+    pieces = texts.pieces(tokenizer(text, add_special_tokens=False).input_ids)
+    step = texts.answer_step(pieces)
     assert (None if step is None else "".join(pieces[step:]).rstrip().lstrip(">")) == found
+    if found is not None and after is not None:
+        assert "".join(pieces).partition(after)[2].strip() == found.strip()
+
+
+@pytest.mark.parametrize(("opens", "found"), [("", None), ("<think>\n", "</think>"), ("<think>\n\n</think>\n", None)])
+def test_the_marker_of_a_model_that_thinks_first(opens, found):
+    template = SimpleNamespace(render=lambda message: SimpleNamespace(text=f"USER: {message} ASSISTANT: {opens}"))
+    prompts = SimpleNamespace(template=template, wording=SimpleNamespace(ask=lambda question: question))
+    assert find_marker(prompts) == found

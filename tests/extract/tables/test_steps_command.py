@@ -155,6 +155,21 @@ def test_texts_that_end(whole, ending):
         assert sample["ended"] == ("length" if stop is None else "stop")
 
 
+def test_where_the_answer_begins(whole, extract, tmp_path):
+    """After a piece that the first text has in its middle, and others have not."""
+    tokens = read(whole, "tokens")
+    texts = read(whole, "samples")["text"]
+    own = tokens.loc[tokens["sample_id"] == "existence/01.png", "text"].tolist()
+    mark = next(piece for piece in own[1:9] if piece.strip().isalpha() and texts.str.contains(piece).sum() < 6)
+    assert extract(tmp_path / "run", answer_after=mark, batch_size=4, **ASKED) == 0
+    assert list(validate(tmp_path / "run")) == []
+    assert open_run(tmp_path / "run").manifest.answer_after == mark
+    samples = read(tmp_path / "run", "samples")
+    assert samples["text"].equals(texts)
+    assert samples["answer_step"].isna().tolist() == (~texts.str.contains(mark)).tolist()
+    assert samples["answer_step"][0] > own.index(mark) >= 1
+
+
 def test_a_run_in_chunks(ending, extract, tmp_path):
     path, run, _ = ending
     other = tmp_path / "run"
