@@ -1,6 +1,7 @@
 """How far a quantity of heads would be the same on other images of the same kind."""
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from scipy import stats
@@ -71,13 +72,23 @@ def between_halves(
     """As `split_half`, one half of the images in `a` and the other half in `b`, both [images, heads]."""
     if len(category) < 4:
         return None
-    rng = np.random.default_rng(seed)
-    drawn = [halves(category, rng) for _ in range(repeats)]
+    first = _first_halves(category.tobytes(), category.dtype.str, repeats, seed)
     found = rank_correlations(
-        np.stack([reduce(a[half == 0]) for half in drawn]), np.stack([reduce(b[half == 1]) for half in drawn])
+        np.stack([reduce(a[half]) for half in first]), np.stack([reduce(b[~half]) for half in first])
     )
     known = found[np.isfinite(found)]
     return float(np.mean(known)) if len(known) else None
+
+
+@lru_cache(4)  # all quantities of a run are halved alike
+def _first_halves(category: bytes, kind: str, repeats: int, seed: int) -> Array:
+    """Which images are in the first of two halves, bool [repeats, images].
+
+    Args:
+        category: the bytes of the codes, of the type `kind`.
+    """
+    rng, codes = np.random.default_rng(seed), np.frombuffer(category, kind)
+    return np.stack([halves(codes, rng) == 0 for _ in range(repeats)])
 
 
 def rank_correlations(one: Array, other: Array) -> Array:
