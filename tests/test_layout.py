@@ -239,6 +239,7 @@ def test_torch_is_named_in_legacy_alone():
         ("schemas.validation.run", ("torch", "pandas")),
         ("analyze.__main__", ("torch", "transformers", "pandas")),
         ("analyze", HEAVY),
+        ("analyze.commands.plots", ("pyarrow.compute", "pyarrow.parquet")),
     ],
 )
 def test_what_an_import_loads(module, unwanted):

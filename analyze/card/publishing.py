@@ -24,9 +24,9 @@ from schemas.store.directory import (
     remove_run,
 )
 from schemas.store.jobs import job_names, job_path, open_job
-from schemas.store.ledger import CHUNKS, Ledger, ledger_path
+from schemas.store.ledger import CHUNKS, MANIFEST, Ledger, ledger_path
 from schemas.store.parts import write_table
-from schemas.store.run import MANIFEST, Run
+from schemas.store.run import Run
 from schemas.store.thumbnails import THUMBNAILS, find_thumbnails, write_thumbnail
 
 _SAMPLES = "samples"

@@ -14,8 +14,7 @@ from schemas.errors import HeadflowError
 from schemas.files.json_objects import read_object
 from schemas.files.locations import Location, ObjectPath
 from schemas.files.writing import write_text
-from schemas.store.ledger import CHUNKS, JOB_NAME, JOBS, LEDGER_NAME, PART_NAME, TABLE_NAME
-from schemas.store.run import MANIFEST
+from schemas.store.ledger import CHUNKS, JOB_NAME, JOBS, LEDGER_NAME, MANIFEST, PART_NAME, TABLE_NAME
 from schemas.store.thumbnails import find_thumbnails
 from schemas.text import one_line, short
 

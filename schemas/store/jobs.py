@@ -15,8 +15,8 @@ from schemas.files.locations import Location
 from schemas.jobs.settings import JobSettings
 from schemas.manifest import PARENT, Manifest
 from schemas.store.directory import holds_run, job_folders
-from schemas.store.ledger import JOBS
-from schemas.store.run import MANIFEST, Run, read_run
+from schemas.store.ledger import JOBS, MANIFEST
+from schemas.store.run import Run, read_run
 from schemas.text import short
 
 

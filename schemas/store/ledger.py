@@ -16,6 +16,7 @@ from schemas.files.writing import write_text
 from schemas.manifest import ROWS, Session, to_json
 from schemas.text import short
 
+MANIFEST = "run.json"
 CHUNKS, JOBS = "chunks", "jobs"  # the folders of a run's ledgers, and of later jobs on it
 RUNNING, COMPLETE = "running", "complete"
 JOB_NAME = re.compile(r"[a-z][a-z0-9_]*")

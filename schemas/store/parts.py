@@ -14,8 +14,8 @@ from schemas.files.locations import Location
 from schemas.files.writing import aside_name, write_whole
 from schemas.jobs.rows import rows_table
 from schemas.store.grids import Grid, Grids, has_list
-from schemas.store.ledger import CHUNKS, PART_NAME, Part, ledger_path
-from schemas.store.run import MANIFEST, Run
+from schemas.store.ledger import CHUNKS, MANIFEST, PART_NAME, Part, ledger_path
+from schemas.store.run import Run
 
 
 def part_name(chunk: int, number: int, *, writer: str = "") -> str:

@@ -23,10 +23,8 @@ from schemas.files.locations import Location, location
 from schemas.files.parquet import open_parquet, reading
 from schemas.files.ranges import out_of_range
 from schemas.manifest import Manifest
-from schemas.store.ledger import CHUNKS, Ledger, Part, read_ledgers
+from schemas.store.ledger import CHUNKS, MANIFEST, Ledger, Part, read_ledgers
 from schemas.text import counted, one_line
-
-MANIFEST = "run.json"
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,14 @@
 """Small pictures of a run's images, so that a picture of the run needs no image folder: `thumbnails/SHA256.jpg`."""
 
 import re
+from typing import TYPE_CHECKING
 
 from schemas.columns import OK
 from schemas.files.locations import Location
 from schemas.files.writing import write_whole
-from schemas.store.run import Run
+
+if TYPE_CHECKING:
+    from schemas.store.run import Run
 
 THUMBNAILS = "thumbnails"
 _NAME = re.compile(r"[0-9a-f]{64}\.jpg")
@@ -30,7 +33,7 @@ def write_thumbnail(run: Location, sha256: str, content: bytes) -> None:
         write_whole(path, content)
 
 
-def without_thumbnail(run: Run) -> int:
+def without_thumbnail(run: "Run") -> int:
     """Of how many images that a run observed it has no thumbnail."""
     there = {file.stem for file in find_thumbnails(run.path)}
     parts = [run.read_part(path).select(["status", "image_sha256"]) for path in run.part_paths("samples")]

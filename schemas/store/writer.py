@@ -32,7 +32,7 @@ from schemas.store.directory import (
 )
 from schemas.store.grids import Grid, Grids, has_list
 from schemas.store.identity import IDENTITY, check_division, check_fingerprints, check_same, check_same_model
-from schemas.store.ledger import CHUNKS, COMPLETE, RUNNING, Ledger, LedgerFile, Part
+from schemas.store.ledger import CHUNKS, COMPLETE, MANIFEST, RUNNING, Ledger, LedgerFile, Part
 from schemas.store.parts import (
     check_ledger,
     damaged_parts,
@@ -42,7 +42,7 @@ from schemas.store.parts import (
     write_part,
     write_table,
 )
-from schemas.store.run import MANIFEST, Run, read_run
+from schemas.store.run import Run, read_run
 from schemas.store.thumbnails import write_thumbnail
 from schemas.text import one_line
 

@@ -7,7 +7,7 @@ from functools import partial
 from schemas.columns import KNOCKOUTS
 from schemas.manifest import IDENTITY_OF_MODEL
 from schemas.store.jobs import Job
-from schemas.store.run import MANIFEST
+from schemas.store.ledger import MANIFEST
 from schemas.text import listed
 from schemas.validation.limits import outside
 from schemas.validation.parts import PartTask, each_part

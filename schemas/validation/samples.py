@@ -9,7 +9,8 @@ import pyarrow.compute as pc
 
 from schemas.columns import OK, REASONS, SKIPPED, TABLES
 from schemas.files.locations import Location
-from schemas.store.run import MANIFEST, Run
+from schemas.store.ledger import MANIFEST
+from schemas.store.run import Run
 from schemas.text import listed
 from schemas.validation.answers import check_options
 from schemas.validation.limits import TOLERANCE, outside
