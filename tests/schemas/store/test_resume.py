@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 from schemas.errors import HeadflowError
+from schemas.files import locks as locks_module
 from schemas.manifest import DESCRIPTIVE, Manifest, Session
-from schemas.store import locks as locks_module
 from schemas.store import writer as writer_module
 from schemas.store.run import open_run
 from schemas.store.writer import RunWriter

@@ -119,7 +119,7 @@ def test_flows_of_another_shape_and_unknown_reasons_are_refused(tmp_path):
 def test_a_run_in_a_run_is_refused_before_anything_is_made(made_up, place):
     before = sorted(made_up.rglob("*"))
     with pytest.raises(HeadflowError, match=f"/{place} lies in the run .*/made_up, "):
-        write_run(made_up / place)
+        start(made_up / place, 1)  # `write_run` copies runs
     assert sorted(made_up.rglob("*")) == before
 
 
@@ -256,8 +256,10 @@ def test_a_part_of_which_one_table_cannot_be_written_leaves_no_other(tmp_path, m
         write_table(path, content)
 
     monkeypatch.setattr(parts_module, "write_table", full)
+    run = start(tmp_path / "run", 1)
+    run.add(sample(0, "OCR"), {"heads": flows(np.random.default_rng(0), 2, 3)})
     with pytest.raises(HeadflowError, match="No space left on device"):
-        write_run(tmp_path / "run")
+        run.finish()
     assert list((tmp_path / "run" / "samples").glob("*.parquet")) == []
 
 
