@@ -74,8 +74,7 @@ def test_other_measures_and_categories_show_theirs(run, shown):
         assert near(chip[1], here.groupby(["layer", "head"])[column].mean().max())
 
 
-def test_the_histogram_is_of_the_chosen_head(run, shown):
-    page, table = shown(), pd.read_parquet(run / "heads")
+def check_histogram(page, table):
     for cell in (2, 9):
         click_head(page, cell)
         own = table[(table["layer"] == cell // HEADS) & (table["head"] == cell % HEADS)]["a2v"]
@@ -86,8 +85,40 @@ def test_the_histogram_is_of_the_chosen_head(run, shown):
         np.testing.assert_allclose(heights / heights.max(), counts / counts.max(), atol=0.02)
 
 
-def test_ten_samples_show_the_numbers_of_the_table(run, shown):
-    page, table = shown(), pd.read_parquet(run / "samples").set_index("sample_id")
+def check_overlay(page, table):
+    for cell in (4, 11):
+        click_head(page, cell)
+        card = page.locator(".card").first
+        name = card.get_attribute("data-sample")
+        alphas = card.locator("canvas").evaluate(ALPHAS)
+        own = table[(table["sample_id"] == name) & (table["layer"] == cell // HEADS) & (table["head"] == cell % HEADS)]
+        values = np.array(own["map"].iloc[0], float)
+        np.testing.assert_allclose(alphas, 205 * np.sqrt(values / values.max()), atol=2)
+    page.uncheck("#overlay")
+    assert page.locator("canvas").count() == 0
+
+
+def check_distribution(page, table):
+    page.select_option("#panel", label="Of the last token")
+    page.select_option("#of-what", label="Layer 1")
+    flows = [f"a2{role}" for role in ("bos", "sys", "user", "v", "q")]
+    rows = table[table["layer"] == 1]
+    expected = np.concatenate([np.histogram(rows[flow].astype(float), np.arange(21) / 20)[0] for flow in flows])
+    marks = page.locator("#distribution .mark-rect.role-mark path").all()
+    heights = np.array([(each.bounding_box() or {"height": 0})["height"] for each in marks])
+    assert len(heights) == len(expected)
+    np.testing.assert_allclose(heights / heights.sum(), expected / expected.sum(), atol=0.005)
+
+
+def test_pictures_show_the_numbers_of_the_table(run, shown):
+    """The histogram and the overlays of the chosen head, and the distribution of all rows."""
+    page, heads = shown(), pd.read_parquet(run / "heads")
+    check_histogram(page, heads)
+    check_overlay(page, pd.read_parquet(run / "maps"))
+    check_distribution(page, heads)
+
+
+def check_ten_samples(page, table):
     names = set(np.random.default_rng(6).permutation(table.index)[:10])
     seen = set()
     while True:
@@ -111,8 +142,7 @@ def test_ten_samples_show_the_numbers_of_the_table(run, shown):
     assert seen == names
 
 
-def test_filters_leave_what_fits(run, shown):
-    page, table = shown(), pd.read_parquet(run / "samples")
+def check_filters(page, table):
     table["right"] = table["answer"] == table["prediction"]
     sides = table.pivot(index=["category", "question_id"], columns="answer", values="right").reset_index()
     states = {(True, True): "both right", (True, False): "yes-biased", (False, True): "no-biased"}
@@ -131,32 +161,10 @@ def test_filters_leave_what_fits(run, shown):
     assert page.inner_text("#found") == f"{table['question'].str.contains('this 11').sum()} samples"
 
 
-def test_the_overlay_is_the_map_of_the_chosen_head(run, shown):
-    page = shown()
-    table = pd.read_parquet(run / "maps")
-    for cell in (4, 11):
-        click_head(page, cell)
-        card = page.locator(".card").first
-        name = card.get_attribute("data-sample")
-        alphas = card.locator("canvas").evaluate(ALPHAS)
-        own = table[(table["sample_id"] == name) & (table["layer"] == cell // HEADS) & (table["head"] == cell % HEADS)]
-        values = np.array(own["map"].iloc[0], float)
-        np.testing.assert_allclose(alphas, 205 * np.sqrt(values / values.max()), atol=2)
-    page.uncheck("#overlay")
-    assert page.locator("canvas").count() == 0
-
-
-def test_distributions_are_shares_of_the_rows(run, shown):
-    page, table = shown(), pd.read_parquet(run / "heads")
-    page.select_option("#panel", label="Of the last token")
-    page.select_option("#of-what", label="Layer 1")
-    flows = [f"a2{role}" for role in ("bos", "sys", "user", "v", "q")]
-    rows = table[table["layer"] == 1]
-    expected = np.concatenate([np.histogram(rows[flow].astype(float), np.arange(21) / 20)[0] for flow in flows])
-    marks = page.locator("#distribution .mark-rect.role-mark path").all()
-    heights = np.array([(each.bounding_box() or {"height": 0})["height"] for each in marks])
-    assert len(heights) == len(expected)
-    np.testing.assert_allclose(heights / heights.sum(), expected / expected.sum(), atol=0.005)
+def test_samples_show_the_numbers_of_the_table_and_filters_leave_what_fits(run, shown):
+    page, samples = shown(), pd.read_parquet(run / "samples")
+    check_ten_samples(page, samples.set_index("sample_id"))
+    check_filters(page, samples)
 
 
 def test_a_head_without_a_map_names_those_that_have_one(browser, tmp_path):

@@ -81,14 +81,20 @@ def set_column(table, name, values):
     return pa.Table.from_pandas(frame, table.schema, preserve_index=False)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_an_outlier_leaves_the_other_heads_apart(browser, tmp_path, scheme):
-    """One head looks at the image, the others hardly; each two of them that differ by 0.01 have other colours."""
+@pytest.fixture(scope="module")
+def outlier(tmp_path_factory):
+    """A page of a run in which one head looks at the image, the others hardly."""
+    run = write_whole_run(tmp_path_factory.mktemp("outlier") / "run")
     means = np.append(np.arange(11) / 100, 0.97)
-    run = write_whole_run(tmp_path / "run")
     rewrite(run, "heads", lambda table: set_column(table, "a2v", np.tile(means, 40)))
+    return make_report(run)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_an_outlier_leaves_the_other_heads_apart(browser, outlier, scheme):
+    """Each two of the others that differ by 0.01 have other colours."""
     page = browser.new_page(color_scheme=scheme)
-    page.goto(make_report(run).as_uri())
+    page.goto(outlier.as_uri())
     page.wait_for_selector("html[data-ready]")
     fills = page.locator("#map .layer_0_marks path").evaluate_all(
         "(all) => all.map((each) => getComputedStyle(each).fill.match(/\\d+/g).map(Number))"
