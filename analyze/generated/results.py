@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from analyze.generated.groups import Groups, compare_groups, find_words
 from analyze.generated.heads import WritingHeads, rank_heads
 from analyze.generated.reading import Texts, Written, read_written
 from analyze.generated.steps import Change, by_layer, by_step, change_along_texts
-from analyze.generated.words import of_change, of_heads, of_texts
+from analyze.generated.vocabulary import Vocabulary
+from analyze.generated.words import of_change, of_groups, of_heads, of_texts
 from analyze.statistics.bootstrap import SEED
 from analyze.tables.frames import Heads
 
@@ -20,6 +22,7 @@ class Writing:
         steps: see `by_step`; `layers`: see `by_layer`.
         change: see `change_along_texts`.
         ranked: see `rank_heads`.
+        groups: see `compare_groups`; None where no words were given.
     """
 
     heads: Heads
@@ -28,6 +31,7 @@ class Writing:
     layers: pd.DataFrame
     change: Change | None
     ranked: WritingHeads | None
+    groups: Groups | None
 
     @property
     def texts(self) -> Texts:
@@ -37,22 +41,29 @@ class Writing:
     def tables(self) -> dict[str, pd.DataFrame]:
         """The results, by the names of their files."""
         ranked = {} if self.ranked is None else {"heads.csv": self.ranked.table}
-        return {"steps.csv": self.steps, "layers.csv": self.layers, **ranked}
+        groups = {} if self.groups is None else {"groups.csv": self.groups.table}
+        return {"steps.csv": self.steps, "layers.csv": self.layers, **ranked, **groups}
 
     def verdict(self) -> list[str]:
         """The result in words, a line each."""
-        return [*of_texts(self.texts), of_change(self.change), *of_heads(self.ranked)]
+        groups = [] if self.groups is None else of_groups(self.groups)
+        return [*of_texts(self.texts), of_change(self.change), *of_heads(self.ranked), *groups]
 
 
-def observe_writing(heads: Heads, *, seed: int = SEED) -> Writing:
+def observe_writing(heads: Heads, vocabulary: Vocabulary | None = None, *, seed: int = SEED) -> Writing:
     """Where the heads of a run look while it writes.
 
     Args:
+        vocabulary: groups of words that are compared.
         seed: of the halves of the images.
 
     Raises:
-        HeadflowError: see `read_written`.
+        HeadflowError: see `read_written` and `find_words`.
     """
     written = read_written(heads)
     ranked = rank_heads(written, seed=seed)
-    return Writing(heads, written, by_step(written), by_layer(written), change_along_texts(written), ranked)
+    groups = None
+    if vocabulary is not None:
+        groups = compare_groups(written, find_words(heads, written, vocabulary), vocabulary.groups)
+    change = change_along_texts(written)
+    return Writing(heads, written, by_step(written), by_layer(written), change, ranked, groups)

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 
+from analyze.generated.groups import Difference, Groups
 from analyze.generated.heads import FEWEST_HEADS, Crossing, WritingHeads
 from analyze.generated.reading import Texts
 from analyze.generated.steps import Change
 from analyze.statistics.bootstrap import Interval
 from analyze.statistics.intervals import FEW_IMAGES
-from schemas.text import counted, listed
+from schemas.text import counted, listed, short
 
 
 def of_texts(texts: Texts) -> Iterator[str]:
@@ -75,6 +76,34 @@ def _of_crossing(found: Crossing) -> str:
     why = f"; intervals need {FEW_IMAGES} images" if found.writing.low is None else ""
     what = "whether other heads look most while writing than at the prompt"
     return f"{what} cannot be told: of {chosen}, {differences}{why}"
+
+
+def of_groups(found: Groups) -> Iterator[str]:
+    """Whether a group of words has more image mass than the others."""
+    yield "words: the mass of a word is that of its first piece, at the step that chose it" + (
+        f"; {counted(found.left_out, 'word was', 'words were')} chosen at steps without rows" if found.left_out else ""
+    )
+    several = f"; intervals hold for all {len(found.names)} groups at once" if len(found.names) > 2 else ""
+    if missing := [short(name) for name in found.names if name not in set(found.table["group"])]:
+        yield f"no text has a word of {listed(missing)}"
+    for name, difference in found.differences.items():
+        against = f"{short(found.names[1])}" if len(found.names) == 2 else "the other groups"
+        yield _of_difference(short(name), against, difference) + several
+
+
+def _of_difference(name: str, against: str, found: Difference) -> str:
+    if not found.words:
+        return f"words of {name} and of {against}: cannot be compared, as no step chose both"
+    of = (
+        f"{found.mean:+.4f} at the same steps, {counted(found.words, 'word')} against {found.others:,}, both on "
+        f"{counted(found.images, 'image')} or more"
+    )
+    if found.low != found.low:
+        return f"words of {name} and of {against}: cannot be told on fewer than {FEW_IMAGES} images; {of}"
+    of = of.replace(" at the", f" ({found.low:+.4f} to {found.high:+.4f}) at the", 1)
+    if not found.direction:
+        return f"words of {name} and of {against}: no difference of image mass can be told, {of}"
+    return f"words of {name} have {'more' if found.direction > 0 else 'less'} image mass than those of {against}: {of}"
 
 
 def _bounds(found: Interval, form: str = "{:+.4f}") -> str:

@@ -39,6 +39,8 @@ def runs(tmp_path_factory):
     large = write_run(folder / "large", layers=32, heads=32, categories={"OCR": 2})
     images = write_looking(folder / "images", images=22, folder=folder)
     words = write_looking(folder / "words", images=22, wordings=True)
+    vocabulary = folder / "words.json"
+    vocabulary.write_text('{"content words": ["dog", "red"], "function words": ["a", "the"], "others": ["and"]}')
     every = ["--metrics", "t2v,v2t,q2bos,q2sys,q2user,a2v,d2sys", "--effects", "single"]
     return {
         "plots": ["plots", one, "--layers", "0", "--categories", "existence", *every],
@@ -48,7 +50,7 @@ def runs(tmp_path_factory):
         "image": ["image", one, "--without", blank, *FEW],
         "prompts": ["prompts", words, *FEW],
         "maps": ["maps", images, "--image-folder", folder, *FEW],
-        "words": ["words", write_writing(folder / "writing", images=22)],
+        "words": ["words", write_writing(folder / "writing", images=22, longest=40), "--words", vocabulary],
         "words of few": ["words", write_writing(folder / "few", images=2, texts=[[" a"]], step_heads=[(1, 2)])],
         "prune": ["prune", one, *FEW],
         "verify": ["verify", one],

@@ -1,13 +1,15 @@
 """`words`: where heads look while the model writes, word by word."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from analyze.commands.settings import PictureSettings, PromptSettings, RunSettings, SeedSettings
 from analyze.opening import opened, output_folder
 from analyze.results import Result, Shown
+from schemas.commands.settings import Flag
+from schemas.files.locations import Location
 
 if TYPE_CHECKING:
     from analyze.generated.results import Writing
@@ -32,14 +34,23 @@ FOLDER = "words"
 class WordsSettings(PictureSettings, PromptSettings, RunSettings, SeedSettings):
     """Settings of `words`."""
 
+    _: KW_ONLY
+    words: Annotated[
+        Location | None,
+        'groups of words to compare, JSON: {"group": ["word", ...], ...} or {"word": "group", ...}',
+        Flag(metavar="FILE"),
+    ] = None
+
 
 def observe_words(settings: WordsSettings) -> Result:
     """`words`: the verdict, tables and pictures."""
     from analyze.generated.results import observe_writing
+    from analyze.generated.vocabulary import read_vocabulary
 
+    vocabulary = None if settings.words is None else read_vocabulary(settings.words)
     heads = opened(settings.run, settings.prompt)
     folder = output_folder(settings.output_dir, heads, FOLDER)
-    found = observe_writing(heads, seed=settings.seed)
+    found = observe_writing(heads, vocabulary, seed=settings.seed)
     return Result(
         heads.run.path,
         folder,
@@ -63,10 +74,13 @@ def _shown(found: "Writing") -> Iterator[Shown]:
         title = "heads with the largest mean image mass while writing; prompt: at step 0; first_token: at step 1"
         rows = found.ranked.table.sort_values("writing_rank").head(_SHOWN)
         yield Shown(title, rows[[*_PRINTED, "first_token"]].dropna(axis="columns", how="all"), 3)
+    if found.groups is not None:
+        title = "groups of words by steps; difference: from the other groups, words of the same step"
+        yield Shown(title, found.groups.table.drop(columns=["first", "last", "images"]), 4)
 
 
 def _figures(found: "Writing") -> "Figures":
-    from analyze.drawing.results.generated import heads_figure, layers_figure, mass_figure, roles_figure
+    from analyze.drawing.results.generated import groups_figure, heads_figure, layers_figure, mass_figure, roles_figure
     from analyze.pictures.of_run import subject
 
     of = subject(found.heads)
@@ -75,3 +89,5 @@ def _figures(found: "Writing") -> "Figures":
     yield "layers_by_step", partial(layers_figure, found.layers, found.steps, of)
     if found.ranked is not None:
         yield "heads_writing", partial(heads_figure, found.ranked, of)
+    if found.groups is not None:
+        yield "groups_of_words", partial(groups_figure, found.groups.table, of)

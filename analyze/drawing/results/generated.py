@@ -1,4 +1,4 @@
-"""Where heads look while the model writes: image mass, roles and layers by step, and heads."""
+"""Where heads look while the model writes: image mass, roles and layers by step, heads, and groups of words."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,16 +15,19 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 from analyze.drawing.figures import figure_below_title, place_panels, short_tick_labels
 from analyze.drawing.heads import BAR, COLOUR_MAP, GREY, colour_bar, colour_scale
 from analyze.drawing.page import LETTERS, SMALLER, across, printed
-from analyze.drawing.texts import TEXT_GAP, legend_height, lines_height, name_points, put_legend
+from analyze.drawing.texts import TEXT_GAP, fit, legend_height, lines_height, name_points, put_legend, width_of
+from analyze.generated.groups import ALL
 from analyze.generated.heads import WritingHeads
 from analyze.generated.steps import FIXED, WRITING
 from analyze.pictures.labels import colour, target
 from analyze.statistics.clusters import Array
 from schemas.columns import STEP_NAMES
+from schemas.text import counted
 
 ONE_COLUMN = 5.1  # inches
 SMALL = LETTERS * SMALLER
 INKS = {WRITING: "#0072B2", FIXED: "#D55E00"}  # of Okabe and Ito
+GROUP_INKS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#882255")
 STEP_LABEL = "Step, the pass that chooses its token"
 _LEFT, _BOTTOM = 0.85, 0.6  # inches of margins
 _FEW = 24  # steps that have marks
@@ -153,6 +156,38 @@ def heads_figure(ranked: WritingHeads, of: Sequence[str]) -> Figure:
     named = pd.concat([ranked.most(by).head(_NAMED) for by in most]).drop_duplicates(["layer", "head"])
     names = [f"L{layer}H{head}" for layer, head in named[["layer", "head"]].to_numpy()]
     name_points(axes, names, named[["prompt", "writing"]].to_numpy(np.float64))
+    put_legend(axes, marks, labels, "")
+    return figure
+
+
+def groups_figure(table: pd.DataFrame, of: Sequence[str]) -> Figure:
+    """Image mass of groups of words by bins of steps; the groups with the most words, as many as there are colours.
+
+    Args:
+        table: see `analyze.generated.groups.Groups`.
+    """
+    whole = table[table["steps"] == ALL].nlargest(len(GROUP_INKS), "words")
+    rows = table[(table["steps"] != ALL) & table["group"].isin(whole["group"])]
+    groups = [name for name in table["group"].unique() if name in set(whole["group"])]
+    bins = rows.drop_duplicates("steps").sort_values("first")["steps"].tolist()
+    width, most = across(ONE_COLUMN), across(ONE_COLUMN) / 2
+    labels = [fit(f"{name}, {counted(int(number), 'word')}", SMALL, most) for name, number in
+              whole.set_index("group").loc[groups, "words"].items()]  # fmt: skip
+    above = legend_height(labels, "", SMALL, width - 2 * TEXT_GAP) + TEXT_GAP
+    figure = figure_below_title(width, 3.2 + above, "Image mass of words, 95% intervals by image", of)
+    (axes,) = place_panels(figure, left=_LEFT, bottom=_BOTTOM, above=above)
+    marks: list[Artist] = []
+    for place, (name, ink) in enumerate(zip(groups, GROUP_INKS, strict=False)):
+        own = rows[rows["group"] == name]
+        x = own["steps"].map(bins.index) + 0.7 * ((place + 0.5) / len(groups) - 0.5)
+        axes.vlines(x, own["g2v_low"].fillna(own["g2v"]), own["g2v_high"].fillna(own["g2v"]), color=ink, linewidth=1.4)
+        marks += axes.plot(x, own["g2v"], color=ink, marker="osD^v<>p"[place], linestyle="", markersize=3.2)
+    apart = -(-len(bins) // max(1, int((width - 1) / (1.3 * max(width_of(each, SMALL) for each in bins)))))
+    axes.set_xticks(range(0, len(bins), apart), bins[::apart])
+    axes.set(xlim=(-0.6, len(bins) - 0.4), xlabel="Steps that chose the words' first pieces", ylabel="Image mass, mean")
+    axes.set_ylim(0, 1.08 * rows[["g2v", "g2v_high"]].max().max() or 1)
+    axes.grid(visible=False, axis="x")
+    short_tick_labels(axes)
     put_legend(axes, marks, labels, "")
     return figure
 
