@@ -98,6 +98,10 @@ class OpenedRun:
         """Where in the image heads look; see `analyze.commands.heads.maps`."""
         return self._found("maps", settings)
 
+    def mentions(self, **settings: Any) -> Result:
+        """What generated texts name, true or made up; see `analyze.commands.heads.mentions`."""
+        return self._found("mentions", settings)
+
     def image(self, without: "OpenedRun | str | Location", **settings: Any) -> Result:
         """What answers owe to the image, from a run of counterfactual images; see `analyze.commands.answers.image`."""
         return self._found("image", {"without": _path_of(without)} | settings)

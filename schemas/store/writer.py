@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
-from schemas.columns import KNOCKOUTS, OK, REASONS, SKIPPED, STEP, TABLES
+from schemas.columns import KNOCKOUTS, N_GENERATED, OK, REASONS, SKIPPED, STEP, TABLES
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.files.locks import Lock
@@ -216,6 +216,8 @@ class RunWriter:
         table, column = self.run.apart.get(name, (name, None))
         grid = Grid.of(self.run, table)
         (steps,) = grid.steps_with_rows([sample]).tolist()
+        if grid.every and sample[N_GENERATED] > grid.steps:
+            raise ValueError(f"{sample[N_GENERATED]} steps are more than the {grid.steps} that were asked for")
         if column is not None and not column.length:
             if len(values) != steps * grid.cells:
                 raise ValueError(f"{name} has {len(values)} values for {steps * grid.cells} rows")

@@ -1,1 +1,1 @@
-"""Commands about what the heads of a run do: `maps`, `prune`, `words`."""
+"""Commands about what the heads of a run do: `maps`, `mentions`, `prune`, `words`."""
