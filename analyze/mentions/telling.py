@@ -26,6 +26,7 @@ from schemas.text import counted
 STEP_BINS = 4  # with as many mentions each, as far as equal steps allow
 FEWEST_IMAGES = 10  # with a mention that counts
 LEVEL = 0.95
+TESTED_AT = 0.04  # parts of few mentions are skewed: at 0.05, 5.4% of 1,800 worlds in which nothing is told had a head
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ def tell(mentions: pd.DataFrame, values: Array, samples: pd.DataFrame, *, heads:
     half = special.stdtrit(number - 1, (1 + LEVEL) / 2) * error
     with np.errstate(divide="ignore", invalid="ignore"):
         p = 2 * special.stdtr(number - 1, -np.abs((auroc - 0.5) / error))
-    tested = sign_flip_maximum(parts - (1 - spread) * parts.mean(axis=0), flips=flips, seed=seed)
+    tested = sign_flip_maximum(parts - (1 - spread) * parts.mean(axis=0), flips=flips, seed=seed, level=TESTED_AT)
     layer, head = np.divmod(np.arange(values.shape[1]), heads)
     table = pd.DataFrame(
         {

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from analyze.commands.settings import PictureSettings, PromptSettings, ResampleSettings, RunSettings
-from analyze.opening import check_folder, opened, output_folder
+from analyze.opening import opened, output_folder
 from analyze.results import Result, Shown
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ def find_in_run(settings: MentionsSettings) -> Result:
 
     heads = opened(settings.run, settings.prompt)
     folder = output_folder(settings.output_dir, heads, FOLDER)
-    check_folder(folder)
     found = mentions_of(heads, resamples=settings.resamples, seed=settings.seed)
     about = f"{heads.run.path}, {heads.run.manifest.model}: {found.texts} texts on {found.images} images with objects"
     return Result(
