@@ -13,6 +13,7 @@ printing/   tables that fit the terminal
 compare/    two runs compared
 maps/       where in the image heads look
 generated/  where heads look while the model writes
+mentions/   what texts name, and where heads look then
 image/      what answers owe to the image
 knockouts/  what jobs of knock-outs measured
 prune/      which heads or layers can be cut
