@@ -14,7 +14,7 @@ from extract.images.decoding import find_image
 from extract.questions.parquet import ImageBytes
 from extract.questions.question_set import QuestionSet
 from extract.questions.samples import Unusable
-from schemas.columns import REASONS
+from schemas.columns import OK, REASONS
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.store.run import Run
@@ -75,6 +75,17 @@ def not_answered_of(run: Run) -> str | None:
     parts = [run.read_part(path, list(task.spelled)) for path in run.part_paths("samples")]
     table = pa.concat_tables(parts)
     return not_answered({name: table[name].to_numpy() for name in task.spelled}, task, run.manifest.answer_tokens)
+
+
+def without_answer(run: Run) -> str | None:
+    """A warning of texts in which what the answer follows never comes; None if there are none."""
+    after = run.manifest.answer_after
+    if after is None:
+        return None
+    parts = [run.read_part(path, ["status", "answer_step"]) for path in run.part_paths("samples")]
+    steps = [row["answer_step"] for part in parts for row in part.to_pylist() if row["status"] == OK]
+    missing = counted(steps.count(None), "text has", "texts have")
+    return f"{missing} no answer after {short(after)}, of {len(steps)}" if None in steps else None
 
 
 def count_contradictions(run: Run) -> tuple[int, int]:

@@ -3,6 +3,7 @@ runs of some; a run whose texts end nowhere for one whose texts end. (Tokens and
 `generate`: tests/extract/generation/test_steps.py.)"""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -155,7 +156,7 @@ def test_texts_that_end(whole, ending):
         assert sample["ended"] == ("length" if stop is None else "stop")
 
 
-def test_where_the_answer_begins(whole, extract, tmp_path):
+def test_where_the_answer_begins(whole, extract, tmp_path, capsys):
     """After a piece that the first text has in its middle, and others have not."""
     tokens = read(whole, "tokens")
     texts = read(whole, "samples")["text"]
@@ -165,6 +166,8 @@ def test_where_the_answer_begins(whole, extract, tmp_path):
     assert list(validate(tmp_path / "run")) == []
     assert open_run(tmp_path / "run").manifest.answer_after == mark
     samples = read(tmp_path / "run", "samples")
+    never = int(samples["answer_step"].isna().sum())
+    assert re.search(rf"warning: {never} texts? ha(s|ve) no answer after '{mark}', of 6", capsys.readouterr().err)
     assert samples["text"].equals(texts)
     assert samples["answer_step"].isna().tolist() == (~texts.str.contains(mark)).tolist()
     assert samples["answer_step"][0] > own.index(mark) >= 1
