@@ -6,6 +6,8 @@ Query and key weights are drawn wide, so that attention is far from uniform, and
 
 import json
 import math
+import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -372,7 +374,20 @@ def make_or_skip(out: Path, name: str) -> Path:
 
 
 def make_family(out: Path, name: str, *, seed: int = 0, logit_std: float = 3.0) -> None:
-    """Write the checkpoint of a family to the directory `out`."""
+    """Write the checkpoint of a family to the directory `out`: a copy of the same that was made before."""
+    asked = name, seed, logit_std
+    if asked not in _made:
+        folder = Path(_folder.name) / str(len(_made))
+        _make(folder, *asked)
+        _made[asked] = folder
+    shutil.copytree(_made[asked], out, copy_function=shutil.copy, dirs_exist_ok=True)
+
+
+_folder = tempfile.TemporaryDirectory()
+_made: dict[tuple[str, int, float], Path] = {}
+
+
+def _make(out: Path, name: str, seed: int, logit_std: float) -> None:
     recipe = (RECIPES | OTHERS)[name]
     words = tokenizer(recipe.special, more=[*recipe.more, recipe.image], bos=recipe.bos, template=recipe.template)
     image = words.convert_tokens_to_ids(recipe.image)
