@@ -252,6 +252,19 @@ def test_each_group_of_queries_has_a_panel(small):
     assert titles[1:] == ["Attention of image tokens", "Attention of question tokens", "Attention of the last token"]
 
 
+def test_bars_of_all_layers_stand_on_each_other(small):
+    picture = pictures(small)["mme_layers_stacked_hist"]
+    with style():
+        figure = draw(picture, (8.0, 5.0))
+    for axes, panel in zip(figure.axes, picture.panels, strict=True):
+        bottom = np.zeros(len(picture.edges) - 1)
+        for patch, heights in zip(axes.patches, panel.bars.values(), strict=True):
+            drawn = patch.get_data()
+            assert drawn.baseline == pytest.approx(bottom)
+            assert drawn.values == pytest.approx(bottom + heights)
+            bottom = bottom + heights
+
+
 def test_bins_of_unequal_width_are_densities(small):
     edges = (0, 0.1, 0.2, 1)
     picture = pictures(small, edges=edges)["mme_overall_stacked_hist"]
