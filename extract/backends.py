@@ -17,7 +17,7 @@ from extract.tables import find_makers
 from schemas.errors import HeadflowError
 from schemas.jobs.head_sets import NOTHING, HeadSet
 from schemas.manifest import ORIGINAL, PACKED, SWAPPED, Session
-from schemas.tasks import MME, Task
+from schemas.tasks import MME, TASKS, Task
 
 if TYPE_CHECKING:
     from extract.images.preprocessing import ImageSettings, Preprocessor
@@ -180,7 +180,7 @@ def load_extractor(
         from extract.runner import Extractor
 
     removed = find_removed(settings)
-    checkpoint, prompts, answers = load_asked(settings, settings.device, wordings, removed)
+    checkpoint, prompts, answers = load_asked(settings, settings.device, wordings, removed, TASKS[settings.task])
     passes = Passes(checkpoint, answers, list(find_makers(tables, checkpoint, answers)))
     for maker in passes.makers:
         maker.check(next(iter(prompts.builders.values())))

@@ -18,7 +18,7 @@ from schemas.commands.settings import Between, Checked, Flag, Needs, OneOf, Sett
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.manifest import ASPECTS, IMAGES, INDICES, ORIGINAL, PACKED, ROWS, SEPARATE
-from schemas.tasks import OFFERED
+from schemas.tasks import MME, OFFERED, TASKS
 from schemas.text import counted
 from schemas.workers.tasks import LOCAL
 
@@ -148,6 +148,12 @@ class Model(Settings):
 class Deciding(Model):
     """What decides the numbers of a run, beside its questions."""
 
+    task: Annotated[
+        str,
+        "what an answer is and how it is scored: mme: yes or no, the questions about one image also together; yes-no: "
+        "yes or no, each question by itself",
+        OneOf(tuple(TASKS)),
+    ] = MME.name
     contributions: Annotated[
         bool, "also write `contributions`: what each head adds directly to `margin`, by the role of what it reads"
     ] = False

@@ -16,8 +16,9 @@ from analyze.drawing.page import LETTERS, SMALLER, across, panels_across, printe
 from analyze.drawing.results.signed import signed_figure
 from analyze.drawing.texts import TEXT_GAP, legend_height, letters_for, lines_height, put_legend
 from analyze.pictures.kinds import HeadMap, Histogram, LayerBars, LayerHistograms, Panel, Picture, SignedMap
-from analyze.pictures.labels import CROSSING_FLOWS, colour, label, target
+from analyze.pictures.labels import colour, label, target
 from analyze.statistics.clusters import Array
+from schemas.columns import DEFAULT_FLOWS
 
 GRID_COLUMNS = 8  # layers in a row, at most
 NARROWEST_LAYER = 0.92  # inches
@@ -92,12 +93,12 @@ def _histogram(picture: Histogram, figsize: tuple[float, float]) -> Figure:
 
 def _heading(panel: Panel, number: int) -> str:
     """What a legend says above its entries; nothing where the only panel has T2V and V2T, whose names say it."""
-    return "" if number == 1 and set(panel.bars) <= set(CROSSING_FLOWS) else panel.heading
+    return "" if number == 1 and set(panel.bars) <= set(DEFAULT_FLOWS) else panel.heading
 
 
 def _entry(flow: str, mean: float) -> str:
     """A column in a legend, with the mean of its values."""
-    return f"{label(flow) if flow in CROSSING_FLOWS else target(flow)}, mean {mean:.3f}"
+    return f"{label(flow) if flow in DEFAULT_FLOWS else target(flow)}, mean {mean:.3f}"
 
 
 def _layer_histograms(picture: LayerHistograms) -> Figure:
@@ -107,7 +108,7 @@ def _layer_histograms(picture: LayerHistograms) -> Figure:
     columns = panels_across(min(GRID_COLUMNS, number), natural, NARROWEST_LAYER, 1.05, 0.1)
     rows = math.ceil(number / columns)
     flows = list(picture.panels[0].bars)
-    names = [label(flow) if flow in CROSSING_FLOWS else target(flow) for flow in flows]
+    names = [label(flow) if flow in DEFAULT_FLOWS else target(flow) for flow in flows]
     above = legend_height(names, "", LETTERS * SMALLER, across(natural) - 2 * TEXT_GAP) + lines_height(1, LETTERS)
     tall = above + 1.1 * rows + 0.3 * (rows - 1) + 0.65
     figure = figure_below_title(across(natural), tall, picture.title, picture.of)

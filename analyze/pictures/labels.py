@@ -6,12 +6,11 @@ A column's colour is that of its keys, the same in every picture; a panel or a h
 from collections.abc import Iterable
 
 from analyze.tables.parts.steps import column_and_step
-from schemas.columns import MEAN_STEP
+from schemas.columns import DEFAULT_FLOWS, MEAN_STEP
 from schemas.roles import STEP_ROLES
 
 SOURCES = {"t": "text", "v": "image", "q": "question", "a": "last token", "g": "generated tokens"}
 TARGETS = {"v": "image", "t": "text"} | {role.short: role.name for role in STEP_ROLES}
-CROSSING_FLOWS = ("t2v", "v2t")
 HEADINGS = {
     "": "Attention between text and image",
     "v": "Attention of image tokens",
@@ -54,6 +53,6 @@ def by_queries(flows: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Columns with the same queries under one heading, in the order given; T2V and V2T under one as well."""
     groups: dict[str, tuple[str, ...]] = {}
     for flow in flows:
-        heading = HEADINGS["" if flow in CROSSING_FLOWS else flow[0]]
+        heading = HEADINGS["" if flow in DEFAULT_FLOWS else flow[0]]
         groups[heading] = (*groups.get(heading, ()), flow)
     return groups

@@ -19,11 +19,12 @@ import pandas as pd
 
 from analyze.pictures.file_names import file_names
 from analyze.pictures.kinds import HeadMap, Histogram, LayerBars, LayerHistograms, Panel, Picture, highest
-from analyze.pictures.labels import CROSSING_FLOWS, by_queries, label
+from analyze.pictures.labels import by_queries, label
 from analyze.statistics.clusters import Array
 from analyze.tables.frames import Heads
 from analyze.tables.tallies import Tally
 from analyze.tables.text_scope import TextScope
+from schemas.columns import DEFAULT_FLOWS
 from schemas.manifest import ORIGINAL
 from schemas.text import counted
 
@@ -65,7 +66,7 @@ class Pictures:
             name = f"{self.prefix}_layer{layer}_stacked_hist"
             yield self._histogram(name, f"Layer {layer}", None, layers[layer], means[layer])
         for heading, flows in by_queries(self.tally.flows).items():
-            name = f"{self.prefix}_layers_stacked_hist" + ("" if flows[0] in CROSSING_FLOWS else f"_{flows[0][0]}")
+            name = f"{self.prefix}_layers_stacked_hist" + ("" if flows[0] in DEFAULT_FLOWS else f"_{flows[0][0]}")
             small = tuple(
                 replace(panel, heading=f"Layer {layer}")
                 for layer, panels in layers.items()
@@ -120,7 +121,7 @@ class Pictures:
     def _hist_panels(self, histograms: Iterable[pd.DataFrame]) -> list[tuple[Panel, ...]]:
         """The panels of histograms that are compared: T2V and V2T on one y scale, the partitions on another."""
         groups = by_queries(self.tally.flows)
-        apart = {heading for heading, flows in groups.items() if set(flows) <= set(CROSSING_FLOWS)}
+        apart = {heading for heading, flows in groups.items() if set(flows) <= set(DEFAULT_FLOWS)}
         pictures = [
             {heading: _columns(table[list(flows)]) for heading, flows in groups.items()} for table in histograms
         ]

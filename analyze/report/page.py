@@ -24,6 +24,7 @@ from analyze.report.tallying import ranks
 from analyze.report.words import Words, number
 from analyze.statistics.contrasts import STATES
 from analyze.tables.frames import Heads
+from schemas.columns import DEFAULT_FLOWS
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _FIRST = ("a2v", "q2v", "t2v")  # measures that may be shown first
@@ -131,10 +132,9 @@ def _flows(arrays: Arrays, measured: Measured, words: Words) -> list[dict[str, A
     """The columns of the distributions, with their colours, and the panels that they stand in."""
     flows = overview.add_distributions(arrays, measured.tally)
     panels = {flow: number for number, group in enumerate(by_queries(flows).values()) for flow in group}
-    crossings = ("t2v", "v2t")
     return [
         {"name": flow, "label": words.flow(flow), "colour": colour(flow), "panel": panels[flow],
-         "of": "" if flow in crossings else flow[0]}
+         "of": "" if flow in DEFAULT_FLOWS else flow[0]}
         for flow in flows
     ]  # fmt: skip
 

@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from analyze.__main__ import main as analyze_main
 from extract.__main__ import main
 from extract.checks import count_contradictions
 from extract.images.loading import ImageFiles
@@ -735,3 +736,12 @@ def test_a_folder_of_links(tmp_path, extract, questions, extracted):
     assert extract(tmp_path / "run", image_folder=tmp_path / "images") == 0
     for found, expected in zip(read_tables(tmp_path / "run"), read_tables(extracted), strict=True):
         assert found.equals(expected)
+
+
+def test_each_question_may_be_scored_by_itself(extract, tmp_path, capsys):
+    assert extract(tmp_path / "run", task="yes-no", num_samples=4) == 0
+    assert open_run(tmp_path / "run").manifest.task == "yes-no"
+    assert analyze_main(["summary", str(tmp_path / "run")]) == 0
+    shown = capsys.readouterr().out
+    assert "accuracy by category, on 4 of 4 questions" in shown
+    assert "MME score" not in shown
