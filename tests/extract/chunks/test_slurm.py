@@ -65,7 +65,8 @@ def test_it_goes_on_where_it_was_stopped(extract, checkpoint_path, questions, ex
                 handle, arrived = signal.getsignal(signal.SIGTERM), []
                 signal.signal(signal.SIGTERM, lambda *given: (arrived.append(given), handle(*given)))
                 (tmp_path / "waits").touch()
-                while not arrived:
+                until = time.monotonic() + 20
+                while not arrived and time.monotonic() < until:
                     time.sleep(0.005)
             return forward(self, *inputs, **options)
 
@@ -91,20 +92,22 @@ def test_it_goes_on_where_it_was_stopped(extract, checkpoint_path, questions, ex
         assert ours.recv(99) == b"ready"
         return task, child, ours
 
-    def end(task: subprocess.Popen, child: int, waits: socket.socket) -> int:
+    def end(task: subprocess.Popen, child: int, waits: socket.socket) -> tuple[int, int]:
+        """The exit codes of the fork and of the task."""
         with waits:
-            waits.sendall(str(wait(child)).encode())
-            return task.wait(120)
+            code = wait(child)
+            waits.sendall(str(code).encode())
+            return code, task.wait(120)
 
     first = begin(until_stopped)
     until = time.monotonic() + 120
     while not (tmp_path / "waits").exists() and time.monotonic() < until:
         time.sleep(0.005)
     first[0].send_signal(signal.SIGTERM)
-    assert end(*first) == 143
+    assert end(*first) == (143, 143)
     assert (tmp_path / "queued").read_text() == "requeue 7_1\n"
     assert not open_run(run).complete
-    assert end(*begin(main)) == 0
+    assert end(*begin(main)) == (0, 0)
     assert (tmp_path / "queued").read_text() == "requeue 7_1\n"
     assert open_run(run).chunks_complete == [1]
     assert extract(run, num_chunks=2, num_workers=0) == 0  # the other task
