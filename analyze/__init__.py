@@ -19,8 +19,8 @@ knockouts/  what jobs of knock-outs measured
 prune/      which heads or layers can be cut
 report/     a run as one page for a browser
 card/       a run as a folder for the Hugging Face hub
-summary, diagnose, prompts, legacy   the work of one command each
-scores/     the MME score, and its interval
+summary, diagnose, wordings, legacy   the work of one command each
+scores/     the score of a task, and its interval
 published/  a run compared with published figures
 """
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from analyze.commands.settings import PictureSettings
+    from analyze.commands.shared_settings import PictureSettings
 
     Figures = Iterable[tuple[str, Callable[[], Figure]]]  # by file name without its suffix, each drawn in its turn
 

@@ -11,7 +11,7 @@ from analyze.tables.bins import FINE, QUANTILES, quantiles
 from analyze.tables.frames import Heads
 from analyze.tables.tallies import Spread, Tally, tally
 from analyze.tables.text_scope import TextScope
-from schemas.workers.tasks import HERE, Workers
+from schemas.workers.work import HERE, Workers
 
 GROUPS = ("overall", "layer", "category")
 AT_ONCE = 512  # fine histograms of categories held at once, of all flows together: 40 MB

@@ -27,7 +27,7 @@ from data.scenes import Scene, character, shapes
 from data.train_vision import descend
 from data.training_examples import Split, ask, training_scenes
 from data.writing_examples import THINK, THINKING, THOUGHT, Writer
-from extract.prompts.prompt import DEFAULT_WORDING
+from extract.prompts.prompt_builder import DEFAULT_WORDING
 
 NAME, BEGINS_AS, SEED = "tiny-llava-writer", "tiny-llava-4x4", 11
 STEPS, BATCH, RATE = 1_800, 8, 1e-3

@@ -20,9 +20,9 @@ from data.demo_model import IMAGE_TOKEN, MAX_TOKENS, PATCH, SIDE, image_processo
 from data.questions import CATEGORIES, place, plural
 from data.scenes import COLORS, DIGITS, GRID, LETTERS, SHAPES, SIZE, Scene, character, shapes
 from extract.attention.layout import lay_out
-from extract.prompts.prompt import Prompt
+from extract.prompts.conversation_templates import find_template
+from extract.prompts.prompt_builder import Prompt
 from extract.prompts.prompt_format import PromptFormat
-from extract.prompts.templates import find_template
 
 NAMES = ("", *SHAPES, *LETTERS, *DIGITS)
 INKS = ("", *COLORS)

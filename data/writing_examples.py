@@ -16,9 +16,9 @@ from data.demo_model import IMAGE_TOKEN, MAX_TOKENS, SIDE
 from data.scenes import SHAPES, Scene
 from data.training_examples import TEACHERS, TOPICS, ask, patch_features
 from extract.attention.layout import lay_out
-from extract.prompts.prompt import DEFAULT_WORDING, Prompt
+from extract.prompts.conversation_templates import find_template
+from extract.prompts.prompt_builder import DEFAULT_WORDING, Prompt
 from extract.prompts.prompt_format import PromptFormat
-from extract.prompts.templates import find_template
 from extract.prompts.wordings import Wording
 from schemas.roles import QUESTION as AFTER_IMAGE
 

@@ -7,9 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from extract.knockouts.sets import read_plan
+from extract.prompts.conversation_templates import CHAT, find_template
 from extract.prompts.given import read_texts
-from extract.prompts.prompt import Prompts
-from extract.prompts.templates import CHAT, find_template
+from extract.prompts.prompt_builder import Prompts
 from extract.prompts.wordings import Wording, read_wordings
 from extract.questions.question_set import QuestionSet
 from extract.settings import AUTO, PACKAGE, TRANSFORMERS, Deciding, Extract, Model
@@ -172,7 +172,7 @@ def load_extractor(
         HeadflowError: the model cannot be loaded or observed, or packages are not installed.
     """
     with packages(settings.backend):
-        from extract.generation.text import tokens_of_text
+        from extract.generation.detokenization import tokens_of_text
         from extract.images.counterfactual.altered import Counterfactual
         from extract.models.checkpoint import device_name
         from extract.passes.batch_size import choose_batch_size

@@ -20,7 +20,7 @@ from extract.passes.batching import (
     Question,
     batches,
 )
-from extract.prompts.prompt import Prompts
+from extract.prompts.prompt_builder import Prompts
 from extract.questions.question_set import QuestionSet
 from extract.questions.samples import Sample, Skipped, Unusable
 from extract.stopping import StopRequest, stop_on_signals

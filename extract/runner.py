@@ -9,7 +9,8 @@ import numpy as np
 
 from extract.checks import too_many_skipped
 from extract.loop import Loop, ReaderEnded
-from extract.passes.forward import Observed, Outcome, Passes
+from extract.passes.forward import Outcome, Passes
+from extract.passes.samples import Observed
 from extract.questions.question_set import QuestionSet
 from schemas.errors import HeadflowError, Stopped
 from schemas.manifest import EXTRACTED, ORIGINAL

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from extract.prompts.prompt import SYSTEM_SPANS
-from extract.prompts.templates import BY_NAME, CHAT, TEMPLATES
+from extract.prompts.conversation_templates import BY_NAME, CHAT, TEMPLATES
+from extract.prompts.prompt_builder import SYSTEM_SPANS
 from extract.prompts.wordings import PRESETS
 from extract.questions.fields import MME_SUFFIX
 from extract.questions.hub import PROTOCOL
@@ -20,7 +20,7 @@ from schemas.files.locations import Location
 from schemas.manifest import ASPECTS, IMAGES, INDICES, ORIGINAL, PACKED, ROWS, SEPARATE
 from schemas.tasks import MME, OFFERED, TASKS
 from schemas.text import counted
-from schemas.workers.tasks import LOCAL
+from schemas.workers.work import LOCAL
 
 OUTPUT_DIR = "mme_attention_observation"  # as users of the earlier tool know it
 TRANSFORMERS, PACKAGE = "transformers", "llava"  # the backends

@@ -25,7 +25,7 @@ from schemas.store.directory import (
 )
 from schemas.store.jobs import job_names, job_path, open_job
 from schemas.store.ledger import CHUNKS, MANIFEST, Ledger, ledger_path
-from schemas.store.parts import write_table
+from schemas.store.part_files import write_table
 from schemas.store.run import Run
 from schemas.store.thumbnails import THUMBNAILS, find_thumbnails, write_thumbnail
 

@@ -8,8 +8,8 @@ import pandas as pd
 
 from analyze.card.markdown import escaped, table_of
 from analyze.card.withheld import model_name, public_manifest
+from analyze.scores.accuracy import category_order, mme_scores, total_scores
 from analyze.scores.intervals import score_intervals
-from analyze.scores.mme import category_order, mme_scores, total_scores
 from analyze.statistics.bootstrap import SEED
 from analyze.tables.frames import Heads, wordings
 from schemas.manifest import Session, meanings

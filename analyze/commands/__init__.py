@@ -1,6 +1,6 @@
 """The commands of `python -m analyze`: each has its settings and its work in a module, imported when it is called.
 
-settings   settings that several commands share
+shared_settings   settings that several commands share
 plots, summary, verify, compare, report, card   a command each
 runs, legacy   validate, subset, merge; export-pt, import-pt
 answers/       what a run answers: diagnose, image, prompts

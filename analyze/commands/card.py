@@ -3,7 +3,7 @@
 from dataclasses import KW_ONLY, dataclass
 from typing import Annotated
 
-from analyze.commands.settings import DerivedSettings, RunSettings
+from analyze.commands.shared_settings import DerivedSettings, RunSettings
 from analyze.opening import opened
 from analyze.results import Result
 from schemas.text import counted

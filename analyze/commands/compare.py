@@ -7,7 +7,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from analyze.commands.settings import (
+from analyze.commands.shared_settings import (
     Flows,
     FlowSettings,
     PictureSettings,
@@ -22,7 +22,7 @@ from schemas.commands.settings import Flag, settings_of
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.text import counted
-from schemas.workers.tasks import Workers
+from schemas.workers.work import Workers
 
 if TYPE_CHECKING:
     from analyze.compare.comparison import Comparison

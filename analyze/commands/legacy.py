@@ -4,7 +4,7 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Annotated
 
-from analyze.commands.settings import (
+from analyze.commands.shared_settings import (
     FolderSettings,
     PromptSettings,
     RunSettings,

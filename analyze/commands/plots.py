@@ -6,7 +6,7 @@ from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
-from analyze.commands.settings import (
+from analyze.commands.shared_settings import (
     FlowSettings,
     PictureSettings,
     Prefix,

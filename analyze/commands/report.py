@@ -3,7 +3,7 @@
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from analyze.commands.settings import (
+from analyze.commands.shared_settings import (
     FolderSettings,
     PromptSettings,
     Related,

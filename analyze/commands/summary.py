@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from analyze.commands.settings import (
+from analyze.commands.shared_settings import (
     FlowSettings,
     FolderSettings,
     PromptSettings,
@@ -32,8 +32,8 @@ def summarise_run(settings: SummarySettings) -> Result:
     """`summary`: means and quantiles of the masses, and the MME score."""
     import pandas as pd
 
+    from analyze.scores.accuracy import mme_scores, total_scores
     from analyze.scores.intervals import score_intervals
-    from analyze.scores.mme import mme_scores, total_scores
     from analyze.summary import GROUPS, summarise
     from analyze.tables.frames import ANSWERS, IMAGE_KEYS, TOKENS
 
@@ -66,7 +66,7 @@ def summarise_run(settings: SummarySettings) -> Result:
 
 def _scores_shown(table: "pd.DataFrame", scores: "pd.DataFrame", heads: "Heads", seed: int) -> Iterator[Shown | str]:
     """The table of scores, on how many questions it rests, and which do not count."""
-    from analyze.scores.mme import read_each
+    from analyze.scores.accuracy import read_each
 
     task, samples = heads.task, heads.samples
     rests = f"{scores['questions'].sum():,} of {counted(len(samples), 'question')}"

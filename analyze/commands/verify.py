@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from analyze.commands.settings import PictureSettings, Prefix, PromptSettings, RunSettings
+from analyze.commands.shared_settings import PictureSettings, Prefix, PromptSettings, RunSettings
 from analyze.opening import opened, output_folder
 from analyze.published.reference import LLAVA_MME, read_reference
 from analyze.results import Result, Shown

@@ -8,8 +8,8 @@ import pandas as pd
 
 from analyze.compare.pairing import Pairs
 from analyze.compare.sentences import Sentence
+from analyze.scores.accuracy import scored_questions
 from analyze.scores.images import category_images, image_groups
-from analyze.scores.mme import scored_questions
 from analyze.statistics.bootstrap import Bootstrap
 from analyze.statistics.clusters import Array, Clusters
 from analyze.statistics.intervals import FEW_IMAGES, FEWEST_IMAGES, share_interval

@@ -17,7 +17,7 @@ from analyze.statistics.intervals import mean_interval
 from analyze.tables.frames import Heads
 from analyze.tables.text_scope import TextScope
 from analyze.tables.values import Values, observed_rows, sample_values
-from schemas.workers.tasks import HERE, Workers
+from schemas.workers.work import HERE, Workers
 
 _BINS = 50  # of a distribution
 

@@ -10,7 +10,7 @@ from scipy.stats import wasserstein_distance
 from analyze.tables.bins import FINE
 from analyze.tables.frames import Heads
 from analyze.tables.tallies import tally
-from schemas.workers.tasks import HERE, Workers
+from schemas.workers.work import HERE, Workers
 
 
 def distances(

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analyze.compare.sentences import Sentence
-from analyze.scores.mme import read_each
+from analyze.scores.accuracy import read_each
 from analyze.tables.frames import Heads
 from schemas.columns import TABLES
 from schemas.errors import HeadflowError

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from analyze.image.pairs import ImagePairs
+from analyze.scores.accuracy import mme_scores, total_name
 from analyze.scores.images import image_groups
 from analyze.scores.intervals import score_intervals
-from analyze.scores.mme import mme_scores, total_name
 from analyze.statistics.intervals import mean_of_images
 from schemas.tasks import Task
 

@@ -6,5 +6,5 @@ measures   numbers of each map, and the mean map of each head
 halves     what is chosen on one half of the images, tested on the other
 ranking    heads by how they look; those that localise best
 pointing   how often a head looks where the answer lies
-results    all of it; words: the same in words
+results    all of it; verdict: the same in words
 """

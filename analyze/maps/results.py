@@ -11,7 +11,7 @@ from analyze.knockouts.jobs import effect_jobs
 from analyze.maps.measures import Measures, measure_maps
 from analyze.maps.pointing import Pointing, Relation, find_pointing, relate_to_effects
 from analyze.maps.ranking import Looks, rank_looks
-from analyze.maps.words import in_words, no_sinks
+from analyze.maps.verdict import in_words, no_sinks
 from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap
 from analyze.statistics.clusters import Clusters
 from analyze.tables.frames import Heads

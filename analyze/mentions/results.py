@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analyze.maps.words import name
+from analyze.maps.verdict import name
 from analyze.mentions.finding import find_mentions
 from analyze.mentions.pointing import point_while_writing
 from analyze.mentions.telling import Told, mention_masses, step_bins, tell

@@ -15,7 +15,7 @@ from analyze.maps.grids import GridBox, read_boxes, read_grid
 from analyze.maps.measures import check_size
 from analyze.maps.reading import Maps, sample_maps
 from analyze.maps.results import Localisation
-from analyze.maps.words import name
+from analyze.maps.verdict import name
 from analyze.pictures.file_names import file_names
 from analyze.pictures.images import Grey, PictureImages
 from analyze.pictures.of_run import subject

@@ -8,5 +8,5 @@ curves     what the sets cost on the testing half
 controls   the same against random sets
 plan       the largest set that loses little, and what it saves
 results    both steps, and their results
-words      the same in words
+verdict    the same in words
 """

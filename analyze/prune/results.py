@@ -14,7 +14,7 @@ from analyze.prune.design import SETS, Design, design_sets, read_design
 from analyze.prune.halves import Flags, answered_samples, divide, divided_as
 from analyze.prune.plan import Plan, add_savings, make_plan
 from analyze.prune.ranking import Ranked, rank, relations
-from analyze.prune.words import costs_in_words, ranking_in_words
+from analyze.prune.verdict import costs_in_words, ranking_in_words
 from analyze.statistics.bootstrap import RESAMPLES, SEED
 from analyze.statistics.clusters import Clusters
 from analyze.tables.frames import Heads

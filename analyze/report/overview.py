@@ -10,8 +10,8 @@ import pandas as pd
 from analyze.prune.halves import answered_samples
 from analyze.report.packing import Arrays
 from analyze.report.words import Words
+from analyze.scores.accuracy import mme_scores, total_name, total_scores
 from analyze.scores.intervals import score_intervals
-from analyze.scores.mme import mme_scores, total_name, total_scores
 from analyze.statistics.bootstrap import Bootstrap
 from analyze.statistics.clusters import Clusters
 from analyze.statistics.intervals import share_interval

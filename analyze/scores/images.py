@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analyze.scores.mme import ALL_TOGETHER, category_order, scored_questions, total_name
+from analyze.scores.accuracy import ALL_TOGETHER, category_order, scored_questions, total_name
 from analyze.statistics.clusters import Array, Clusters
 from schemas.tasks import MME, Task
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analyze.scores.mme import scored_questions, total_name
+from analyze.scores.accuracy import scored_questions, total_name
 from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap
 from analyze.statistics.clusters import Array, Clusters
 from analyze.statistics.intervals import share_interval

@@ -23,7 +23,7 @@ from schemas.store.grids import too_few_rows
 from schemas.store.run import Run, open_run
 from schemas.tasks import SPELLED, TASKS, Task
 from schemas.text import counted, listed, short
-from schemas.workers.tasks import HERE, Workers, divided
+from schemas.workers.work import HERE, Workers, divided
 
 # Columns of `samples`: those that are always read, and what texts scopes, intervals by image, and scores need
 _KEYS = ("sample_id", "category", "status", "prompt", N_GENERATED, ANSWER_STEP)

@@ -23,7 +23,7 @@ from analyze.tables.grid import Grid
 from analyze.tables.open_images import Images, OpenImages, closed
 from analyze.tables.parts.sums import Found, SpreadSums, Sums, TallyTask, add_up
 from analyze.tables.text_scope import TextScope
-from schemas.workers.tasks import HERE, Workers, divided
+from schemas.workers.work import HERE, Workers, divided
 
 
 @dataclass(frozen=True)

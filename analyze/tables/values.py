@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from analyze.scores.mme import read_each, said
+from analyze.scores.accuracy import read_each, said
 from analyze.statistics.clusters import Array, Codes
 from analyze.tables.frames import Heads
 from analyze.tables.parts.reading import read_values
@@ -15,7 +15,7 @@ from analyze.tables.rows import part_rows
 from analyze.tables.text_scope import TextScope
 from schemas.columns import TABLES
 from schemas.store.grids import Grid
-from schemas.workers.tasks import HERE, Workers
+from schemas.workers.work import HERE, Workers
 
 Values = npt.NDArray[np.float32]
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from extract.prompts.prompt import Prompt
+from extract.prompts.prompt_builder import Prompt
 from schemas.roles import IMAGE, PADDING
 
 SHARED, UNOWNED = 0, -1  # owners of a column: the prefix, padding; the question of slot k has k + 1

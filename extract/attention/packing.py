@@ -18,7 +18,7 @@ from extract.attention.blocks import (
     question_tokens,
 )
 from extract.attention.layout import Layout, lay_out
-from extract.prompts.prompt import Prompt
+from extract.prompts.prompt_builder import Prompt
 from schemas.roles import IMAGE
 
 

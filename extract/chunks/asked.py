@@ -27,7 +27,7 @@ from schemas.errors import HeadflowError
 from schemas.manifest import SEPARATE
 from schemas.store.directory import holds_run, refuse_foreign_run, refuse_inside_run
 from schemas.store.identity import check_division, check_fingerprints, check_same, check_same_model
-from schemas.store.parts import damaged_parts
+from schemas.store.part_files import damaged_parts
 from schemas.store.run import Run, open_run
 from schemas.text import printable
 

@@ -3,11 +3,11 @@
 import torch
 
 from extract.attention.packing import pack
-from extract.generation.steps import Generation
+from extract.generation.greedy_decoding import Generation
 from extract.images.preprocessing import blank_image
 from extract.models.checkpoint import Checkpoint
 from extract.models.self_check import CHECK_QUESTION, TOLERANCE, TOLERANCE_OF_HALF
-from extract.prompts.prompt import PromptBuilder
+from extract.prompts.prompt_builder import PromptBuilder
 from schemas.errors import HeadflowError
 from schemas.text import one_line
 

@@ -13,7 +13,7 @@ from extract.attention.packing import Batch, pack
 from extract.attention.readers import LayerInput
 from extract.models.transformers_model import TransformersModel
 from extract.passes.batching import ImageQuestions
-from extract.prompts.prompt import Prompt
+from extract.prompts.prompt_builder import Prompt
 from schemas.errors import HeadflowError
 
 # Arguments with an axis of tokens: where it is; the axis before it is that of sequences

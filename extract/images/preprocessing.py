@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import pad
 
-from extract.images.places import Places
+from extract.images.patch_positions import Places
 from extract.questions.samples import Unusable
 from schemas.manifest import AS_CHECKPOINT
 from schemas.text import one_line

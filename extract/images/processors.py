@@ -13,9 +13,9 @@ from transformers import PreTrainedConfig, PreTrainedTokenizerBase, ProcessorMix
 from transformers.image_processing_base import ImageProcessingMixin
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 
-from extract.images.pictures import PicturesOf
-from extract.images.places import Places
+from extract.images.patch_positions import Places
 from extract.images.preprocessing import Pixels, Preprocessor, blank_image, describe_processor
+from extract.images.tiling import PicturesOf
 from schemas.errors import HeadflowError
 
 IDS, MASK = "input_ids", "attention_mask"

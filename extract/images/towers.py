@@ -7,9 +7,9 @@ from typing import Any
 from PIL import Image
 from transformers import CLIPImageProcessorPil, LlavaNextImageProcessorPil
 
-from extract.images.pictures import check_pixels, resized_size, square, tiled, tiles_of
-from extract.images.places import Places
+from extract.images.patch_positions import Places
 from extract.images.preprocessing import Pixels, Preprocessor, describe_processor
+from extract.images.tiling import check_pixels, resized_size, square, tiled, tiles_of
 from schemas.manifest import CROP, PAD
 
 

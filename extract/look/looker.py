@@ -21,10 +21,11 @@ from PIL import Image
 
 from extract.backends import find_removed, find_wordings, load_asked
 from extract.images.decoding import find_image, load_image
-from extract.images.places import Box
+from extract.images.patch_positions import Box
 from extract.images.preprocessing import Size
 from extract.passes.batching import ImageQuestions, Question
-from extract.passes.forward import Observed, Passes
+from extract.passes.forward import Passes
+from extract.passes.samples import Observed
 from extract.questions.samples import Sample, Skipped, Unusable
 from extract.settings import AUTO, Model
 from extract.tables.map_reader import LISTS

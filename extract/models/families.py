@@ -4,8 +4,8 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from extract.images.pictures import PicturesOf, idefics, internvl, llava_next, llava_onevision, pressed, qwen
-from extract.prompts.templates import CHAT, VICUNA
+from extract.images.tiling import PicturesOf, idefics, internvl, llava_next, llava_onevision, pressed, qwen
+from extract.prompts.conversation_templates import CHAT, VICUNA
 
 PALIGEMMA = (
     "{% for part in messages[0]['content'] %}{% if part['type'] == 'image' %}<image>{{ bos_token }}"

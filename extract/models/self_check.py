@@ -19,7 +19,7 @@ from extract.attention.readers import LayerInput
 from extract.images.preprocessing import Pixels, blank_image
 from extract.models.checkpoint import Checkpoint
 from extract.prompts.chat_template import ChatTemplate
-from extract.prompts.prompt import Prompt, PromptBuilder
+from extract.prompts.prompt_builder import Prompt, PromptBuilder
 from extract.questions.samples import Unusable
 from schemas.errors import HeadflowError
 from schemas.roles import BOS, IMAGE, ROLES

@@ -43,8 +43,8 @@ from extract.models.transformers_model import TransformersModel, observe
 from extract.models.weights.files import Files
 from extract.models.weights.report import check_report
 from extract.prompts.chat_template import ChatTemplate
+from extract.prompts.conversation_templates import CHAT, VICUNA, choose_default
 from extract.prompts.prompt_format import PromptFormat
-from extract.prompts.templates import CHAT, VICUNA, choose_default
 from schemas.errors import HeadflowError
 from schemas.manifest import AS_CHECKPOINT, CROP, PAD
 

@@ -9,7 +9,7 @@ from extract.attention.layout import share_prefix
 from extract.images.preprocessing import Pixels
 from extract.passes.batching import ImageQuestions, Question
 from extract.passes.forward import Passes
-from extract.prompts.prompt import Prompts
+from extract.prompts.prompt_builder import Prompts
 from extract.questions.samples import Sample, Unusable
 
 ON_CPU = 1  # more is no faster there

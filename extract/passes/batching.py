@@ -6,7 +6,7 @@ from operator import itemgetter
 
 from extract.attention.layout import prefix_length, share_prefix
 from extract.images.preprocessing import Pixels
-from extract.prompts.prompt import Prompt
+from extract.prompts.prompt_builder import Prompt
 from extract.questions.samples import Sample, Skipped
 
 WINDOW = 4  # batches of images that are sorted together: more would pad less, but the first result would come later

@@ -15,7 +15,8 @@ from extract.models.answers import AnswerReader
 from extract.models.checkpoint import Checkpoint
 from extract.models.transfer import Download
 from extract.passes.batching import ImageQuestions
-from extract.questions.samples import Sample, Skipped, Unusable
+from extract.passes.samples import Observed, observe_sample
+from extract.questions.samples import Skipped, Unusable
 from extract.tables.maker import Maker, MassMaker
 from schemas.columns import EXTRAS
 from schemas.errors import HeadflowError
@@ -24,26 +25,6 @@ from schemas.text import one_line
 LARGE = 1344  # pixels
 CPU_MEMORY = "DefaultCPUAllocator: "  # begins what torch says, as a plain RuntimeError, where a CPU has no memory left
 NOISE_IMAGES = 4  # of the first batch, whose questions are asked again, each alone
-
-
-@dataclass(frozen=True)
-class Observed:
-    """A sample that was observed.
-
-    Attributes:
-        values: what it adds to its row in `samples`.
-        grids: what it adds to other tables, see `schemas.store.parts.Grids`.
-        thumbnail: the JPEG of a small picture of its image, if one was asked for.
-    """
-
-    sample: Sample
-    values: dict[str, Any]
-    grids: dict[str, np.ndarray]
-    thumbnail: bytes | None
-
-    def record(self) -> dict[str, Any]:
-        """What goes into the table `samples`."""
-        return {**self.sample.record(), **self.values}
 
 
 Outcome = Observed | Skipped
@@ -183,17 +164,7 @@ class Passes:
             if problem := self._not_finite(result):
                 yield Skipped(question.sample, Unusable("not_finite", problem, image_sha256=image.sha256))
                 continue
-            values: dict[str, Any] = {
-                "image_sha256": image.sha256,
-                **question.prompt.counts(),
-                **self.answers.row(result, question.sample.answer),
-            }
-            grids: dict[str, np.ndarray] = {}
-            for maker in self.makers:
-                more, own = maker.rows(result, image.pixels)
-                values |= more
-                grids |= own
-            yield Observed(question.sample, values, grids, image.pixels.thumbnail)
+            yield observe_sample(question, image, result, self.answers, self.makers)
 
     def _not_finite(self, result: Mapping[str, Tensor]) -> str | None:
         """What of a question's results holds NaN or infinity; None if nothing does."""

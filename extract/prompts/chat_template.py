@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from extract.prompts.templates import CHAT, PromptText
+from extract.prompts.conversation_templates import CHAT, PromptText
 from schemas.errors import HeadflowError
 from schemas.text import one_line
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from extract.prompts.chat_template import ChatTemplate
-from extract.prompts.prompt import DEFAULT_WORDING, ChatPromptBuilder, PromptBuilder, Prompts
-from extract.prompts.templates import CHAT, IMAGE_PLACEHOLDER, VICUNA, Template, find_template
+from extract.prompts.conversation_templates import CHAT, IMAGE_PLACEHOLDER, VICUNA, Template, find_template
+from extract.prompts.prompt_builder import DEFAULT_WORDING, ChatPromptBuilder, PromptBuilder, Prompts
 from extract.prompts.wordings import Wording
 from schemas.errors import HeadflowError
 from schemas.text import listed, one_line, short

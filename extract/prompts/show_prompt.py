@@ -7,9 +7,9 @@ from transformers import PreTrainedTokenizerBase
 
 from extract.images.loading import open_images
 from extract.images.preprocessing import Preprocessor, blank_image
-from extract.prompts.prompt import Prompt, Prompts
+from extract.prompts.conversation_templates import IMAGE_PLACEHOLDER
+from extract.prompts.prompt_builder import Prompt, Prompts
 from extract.prompts.prompt_format import PromptFormat
-from extract.prompts.templates import IMAGE_PLACEHOLDER
 from extract.questions.question_set import QuestionSet
 from extract.questions.samples import Sample, Unusable
 from schemas.roles import IMAGE, ROLES

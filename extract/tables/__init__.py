@@ -8,7 +8,7 @@ contributions  -> what each head, MLP and the embedding contribute to the margin
 maps           `maps`: whose attention, for what heads, and where the tokens of images lie
 map_reader     attention on image tokens -> maps and their numbers; visual sinks
 chosen_heads   which heads keep their maps, or their rows of steps
-steps          `tokens`, `steps` and `step_maps`: what the model writes, and where it looks meanwhile
+generated      `tokens`, `steps` and `step_maps`: what the model writes, and where it looks meanwhile
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -64,9 +64,9 @@ def find_makers(fields: Mapping[str, Any], checkpoint: "Checkpoint", answers: "A
     Raises:
         HeadflowError: one of the tables cannot be made for a model that is built in this way.
     """
+    from extract.tables.generated import StepMaker, Writing
     from extract.tables.maps import MapMaker
     from extract.tables.residual import ResidualMaker
-    from extract.tables.steps import StepMaker, Writing
 
     tables = fields["tables"]
     if names := [name for name in (CONTRIBUTIONS, LAYERS) if name in tables]:

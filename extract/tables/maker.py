@@ -9,7 +9,7 @@ from torch import Tensor
 from extract.attention.packing import Batch
 from extract.attention.readers import Forward, PassReader
 from extract.images.preprocessing import Pixels
-from extract.prompts.prompt import PromptBuilder
+from extract.prompts.prompt_builder import PromptBuilder
 from schemas.columns import FLOW_NAMES
 from schemas.store.grids import Grids
 

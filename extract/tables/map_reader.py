@@ -21,7 +21,7 @@ from extract.attention.masked import with_padding
 from extract.attention.masses import pieces, softmax_weights
 from extract.attention.packing import Batch
 from extract.attention.readers import Forward, LayerInput, PassReader
-from extract.images.places import Places
+from extract.images.patch_positions import Places
 from extract.images.preprocessing import Size
 from schemas.columns import MAPS, MASSIVE, TABLES
 from schemas.roles import BOS, IMAGE
@@ -34,7 +34,7 @@ class MapGrids(OnDevice):
     """How image tokens are laid on grids, of each question; grids and tokens are as many as the largest has.
 
     Attributes:
-        tokens: int64 [questions, patches, k], see `extract.images.places.Places`; `shares` too, float32.
+        tokens: int64 [questions, patches, k], see `extract.images.patch_positions.Places`; `shares` too, float32.
         outside: float32 [questions, tokens].
         centres: float32 [questions, patches, 2], x and y of each patch, of the image's width and height.
         patches: float32 [questions], how many there are.

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from extract.attention.blocks import last_queries, question_queries
 from extract.attention.packing import Batch
-from extract.images.places import Places
+from extract.images.patch_positions import Places
 from extract.images.preprocessing import Pixels, Size, blank_image
 from extract.models.checkpoint import Checkpoint
 from extract.questions.samples import Unusable

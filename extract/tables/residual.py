@@ -18,7 +18,7 @@ from extract.images.preprocessing import Pixels, blank_image
 from extract.models.answers import AnswerReader
 from extract.models.checkpoint import Checkpoint
 from extract.models.self_check import CHECK_QUESTION
-from extract.prompts.prompt import PromptBuilder
+from extract.prompts.prompt_builder import PromptBuilder
 from extract.tables.contributions import DirectContributions, Partition
 from extract.tables.decoder import Decoder
 from extract.tables.maker import Maker, QuestionRows, QuestionTensors

@@ -33,7 +33,7 @@ from schemas.store.directory import (
 from schemas.store.grids import Grid, Grids, has_list
 from schemas.store.identity import IDENTITY, check_division, check_fingerprints, check_same, check_same_model
 from schemas.store.ledger import CHUNKS, COMPLETE, MANIFEST, RUNNING, Ledger, LedgerFile, Part
-from schemas.store.parts import (
+from schemas.store.part_files import (
     check_ledger,
     damaged_parts,
     next_number,

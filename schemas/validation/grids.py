@@ -15,7 +15,7 @@ from schemas.store.run import Run
 from schemas.text import counted, listed
 from schemas.validation.parts import PartTask, each_part
 from schemas.validation.values import check_values
-from schemas.workers.tasks import Workers
+from schemas.workers.work import Workers
 
 
 @dataclass(frozen=True)

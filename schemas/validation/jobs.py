@@ -11,7 +11,7 @@ from schemas.store.ledger import MANIFEST
 from schemas.text import listed
 from schemas.validation.limits import outside
 from schemas.validation.parts import PartTask, each_part
-from schemas.workers.tasks import Workers
+from schemas.workers.work import Workers
 
 
 @dataclass(frozen=True)

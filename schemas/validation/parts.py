@@ -10,7 +10,7 @@ from schemas.errors import HeadflowError
 from schemas.store.ledger import Part
 from schemas.store.run import Run
 from schemas.text import counted
-from schemas.workers.tasks import Workers, divided
+from schemas.workers.work import Workers, divided
 
 _Returned = TypeVar("_Returned")
 

@@ -13,7 +13,7 @@ from schemas.text import counted, listed
 from schemas.validation.grids import check_table
 from schemas.validation.jobs import check_job
 from schemas.validation.samples import check_samples
-from schemas.workers.tasks import HERE, Workers
+from schemas.workers.work import HERE, Workers
 
 
 def validate(path: str | Location, workers: Workers = HERE) -> Iterator[str]:

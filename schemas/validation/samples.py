@@ -16,7 +16,7 @@ from schemas.validation.answers import check_options
 from schemas.validation.limits import TOLERANCE, outside
 from schemas.validation.parts import PartTask, each_part
 from schemas.validation.values import check_sum
-from schemas.workers.tasks import Workers
+from schemas.workers.work import Workers
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 from schemas.errors import HeadflowError
 from schemas.text import one_line
-from schemas.workers.tasks import AHEAD, LOCAL, Item, Returned, attempt, result_of
+from schemas.workers.work import AHEAD, LOCAL, Item, Returned, attempt, result_of
 
 ANSWER = 10  # seconds that a cluster has to answer
 RETRIES = 3  # of a task whose worker was killed

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
-from schemas.workers.tasks import HERE, Workers
+from schemas.workers.work import HERE, Workers
 
 
 def open_workers(

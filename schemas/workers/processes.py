@@ -15,7 +15,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from schemas.errors import HeadflowError
-from schemas.workers.tasks import AHEAD, Item, Returned, TaskOutcome, attempt, result_of
+from schemas.workers.work import AHEAD, Item, Returned, TaskOutcome, attempt, result_of
 
 
 class Processes:

@@ -17,7 +17,7 @@ from analyze.compare.distances import distances
 from analyze.compare.heads import floor, obstacle
 from analyze.compare.pairing import differing_settings, pair_samples
 from analyze.compare.sentences import LANGUAGES, MINUS, templates
-from analyze.scores.mme import ALL_TOGETHER
+from analyze.scores.accuracy import ALL_TOGETHER
 from analyze.tables.frames import open_heads
 from schemas.columns import FLOW_NAMES, MAPS, OF_LAST, OF_QUESTION
 from schemas.errors import HeadflowError

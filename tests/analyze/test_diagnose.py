@@ -10,7 +10,7 @@ from analyze.diagnose import diagnose, worst_samples
 from analyze.drawing.figures import style
 from analyze.drawing.results.diagnosis import answers_figure
 from analyze.drawing.results.intervals import MOST_ROWS, draw_intervals
-from analyze.scores.mme import ALL_TOGETHER
+from analyze.scores.accuracy import ALL_TOGETHER
 from analyze.tables.frames import open_heads
 from schemas.columns import FLOW_NAMES
 from tests.support.runs import flows, put, rewrite, sample, start

@@ -13,7 +13,7 @@ from PIL import Image
 
 from analyze.__main__ import main
 from analyze.commands import plots
-from analyze.commands.settings import LONGEST_PREFIX
+from analyze.commands.shared_settings import LONGEST_PREFIX
 from analyze.drawing.figures import style
 from analyze.drawing.fonts import undrawable
 from analyze.drawing.heads import draw_head_map, draw_layer_row, panel_width

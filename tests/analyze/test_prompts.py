@@ -7,8 +7,8 @@ from scipy import stats
 
 from analyze.__main__ import main
 from analyze.compare.pairing import differing_settings
-from analyze.prompts import compare_prompts
 from analyze.tables.frames import open_heads
+from analyze.wordings import compare_prompts
 from schemas.columns import FLOW_NAMES
 from schemas.errors import HeadflowError
 from schemas.validation.run import validate

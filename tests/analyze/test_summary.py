@@ -9,15 +9,15 @@ from scipy import stats
 
 from analyze import summary
 from analyze.__main__ import main
+from analyze.scores.accuracy import mme_scores, total_scores
 from analyze.scores.intervals import score_intervals
-from analyze.scores.mme import mme_scores, total_scores
 from analyze.summary import summarise
 from analyze.tables import rows
 from analyze.tables.bins import QUANTILES
 from analyze.tables.frames import open_heads
 from schemas.store import writer
 from schemas.tasks import MME, PLAIN
-from schemas.workers import tasks
+from schemas.workers import work
 from tests.support.runs import put, rewrite, write_run
 
 PLACES = {"yes": 0, "no": 1, None: None}  # of options
@@ -76,7 +76,7 @@ def test_an_image_in_two_parts_is_one(tmp_path, monkeypatch, parts):
     monkeypatch.setattr(writer, "ROWS_PER_PART", 3 * 6)  # three samples of six rows: every second image is divided
     run = write_run(tmp_path / "run", categories={"OCR": 20})
     assert len(list((run / "heads").glob("*.parquet"))) > 5
-    monkeypatch.setattr(tasks, "_PARTS", parts)
+    monkeypatch.setattr(work, "_PARTS", parts)
     heads, _ = open_heads(run)
     found = summarise(heads, ("t2v",), heads.scope(None)).iloc[0]
     samples = pd.read_parquet(run / "samples")[["sample_id", "image"]]

@@ -21,7 +21,7 @@ from analyze.tables.tallies import Total
 from schemas.store import writer
 from schemas.workers import processes, tasks
 from schemas.workers.processes import Processes
-from schemas.workers.tasks import LOCAL, attempt, result_of
+from schemas.workers.work import LOCAL, attempt, result_of
 from tests.support.pictures import write_empty
 from tests.support.runs import PART, flows, put, rewrite, sample, start
 
@@ -137,7 +137,7 @@ def test_ray_without_an_address_is_started(runs, monkeypatch):
     asked = []
     workers = nullcontext(tasks.HERE)
     monkeypatch.setattr(
-        "analyze.commands.settings.open_workers", lambda _, address, packages: asked.append(address) or workers
+        "analyze.commands.shared_settings.open_workers", lambda _, address, packages: asked.append(address) or workers
     )
     for words in (["--ray"], ["--ray=10.0.0.5:6379"], []):
         assert main(["validate", str(runs[0]), *words]) == 0

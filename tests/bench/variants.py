@@ -52,9 +52,9 @@ from extract.models.answers import AnswerReader
 from extract.models.transformers_model import TransformersModel
 from extract.passes.batching import ImageQuestions, Question
 from extract.passes.forward import Passes
-from extract.prompts.prompt import Prompt, Prompts
+from extract.prompts.conversation_templates import find_template
+from extract.prompts.prompt_builder import Prompt, Prompts
 from extract.prompts.prompt_format import AnswerTokens
-from extract.prompts.templates import find_template
 from extract.questions.question_set import QuestionSet
 from extract.questions.samples import Sample
 from extract.runner import Extractor

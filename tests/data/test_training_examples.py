@@ -10,7 +10,7 @@ from data.demo_model import SIDE, build_model, image_processor, train_tokenizer
 from data.scenes import COLORS, SHAPES
 from data.training_examples import INKS, NAMES, UNKNOWN, ExampleMaker, Split, ask, training_scenes
 from extract.attention.packing import pack
-from extract.prompts.templates import find_template
+from extract.prompts.conversation_templates import find_template
 from tests.support.tiny_llava import observe_llava
 
 

@@ -15,7 +15,7 @@ from data.scenes import shapes
 from data.train_writer import BEGINS_AS, begin, make_tokenizer
 from data.training_examples import Split
 from data.writing_examples import PLAIN, THINKING, Writer, thought
-from extract.prompts.prompt import DEFAULT_WORDING
+from extract.prompts.prompt_builder import DEFAULT_WORDING
 
 DEMO = Path(__file__).parents[2] / "data" / "demo"
 

@@ -23,7 +23,7 @@ from extract.images.loading import ImageFiles
 from extract.images.towers import SquarePreprocessor
 from extract.models.transformers_model import TransformersModel
 from extract.passes.forward import Passes
-from extract.prompts.prompt import PromptBuilder
+from extract.prompts.prompt_builder import PromptBuilder
 from schemas.errors import HeadflowError
 from schemas.store.run import open_run
 from schemas.validation.run import validate

@@ -18,14 +18,14 @@ import pandas as pd
 from analyze import diagnose
 from analyze.compare.answers import compare_answers
 from analyze.compare.verdict import answers_in_words
-from analyze.prompts import compare_prompts
+from analyze.scores.accuracy import ALL_TOGETHER, mme_scores, total_scores
 from analyze.scores.intervals import score_intervals
-from analyze.scores.mme import ALL_TOGETHER, mme_scores, total_scores
 from analyze.statistics.bootstrap import Bootstrap
 from analyze.statistics.clusters import Clusters, ImageSums
 from analyze.statistics.contrasts import polarity_free_contrast
 from analyze.statistics.intervals import mean_interval
 from analyze.statistics.multiplicity import false_discovery_rate, sign_flip_maximum
+from analyze.wordings import compare_prompts
 from schemas.tasks import COGNITION, MME, PERCEPTION
 
 ALIKE, SAME = 4, 0.7  # how alike two questions on an image are; share of answers that all models have in common

@@ -18,7 +18,7 @@ from analyze.maps.grids import PatchGrid
 from analyze.maps.measures import MeanMaps, Measures, pointing_hits, spatial_entropy
 from analyze.maps.pointing import ALPHA, correlate_heads, find_pointing
 from analyze.maps.ranking import rank_looks
-from analyze.maps.words import in_words
+from analyze.maps.verdict import in_words
 from analyze.statistics.bootstrap import Bootstrap
 from analyze.statistics.clusters import Clusters
 from tests.simulations.rates import count, print_rates

@@ -19,7 +19,7 @@ from analyze.prune.curves import Answers, costs
 from analyze.prune.design import Design, design_sets
 from analyze.prune.plan import add_savings, make_plan
 from analyze.prune.ranking import rank, relations
-from analyze.prune.words import costs_in_words, ranking_in_words
+from analyze.prune.verdict import costs_in_words, ranking_in_words
 from analyze.statistics.clusters import Clusters
 from schemas.jobs.head_sets import HeadSet
 from schemas.tasks import MME

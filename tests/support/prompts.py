@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from extract.prompts.prompt import Prompt
+from extract.prompts.prompt_builder import Prompt
 from schemas.roles import BOS, IMAGE, QUESTION, SYSTEM, USER
 
 IMAGE_TOKEN = 999

@@ -21,7 +21,7 @@ from extract.images.towers import SquarePreprocessor
 from extract.models.families import LLAVA
 from extract.models.transformers_format import count_image_tokens
 from extract.models.transformers_model import TransformersModel, observe
-from extract.prompts.prompt import Prompt
+from extract.prompts.prompt_builder import Prompt
 from extract.prompts.prompt_format import PromptFormat
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from analyze.commands.answers.image import about_pairs, opened_pair, warnings_of_pairs
-from analyze.commands.settings import (
+from analyze.commands.shared_settings import (
     Flows,
     FlowSettings,
     PictureSettings,

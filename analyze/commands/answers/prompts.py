@@ -5,15 +5,15 @@ from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
-from analyze.commands.settings import Flows, FlowSettings, PictureSettings, ResampleSettings, RunSettings
+from analyze.commands.shared_settings import Flows, FlowSettings, PictureSettings, ResampleSettings, RunSettings
 from analyze.opening import opened, output_folder, with_flows
 from analyze.results import Result, Shown
 from schemas.text import counted
 
 if TYPE_CHECKING:
-    from analyze.prompts import PromptComparison
     from analyze.results import Figures
     from analyze.tables.frames import Heads
+    from analyze.wordings import PromptComparison
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class PromptsSettings(ResampleSettings, PictureSettings, FlowSettings, RunSettin
 
 def compare_wordings(settings: PromptsSettings) -> Result:
     """`prompts`: the verdict, tables and pictures."""
-    from analyze.prompts import compare_prompts
+    from analyze.wordings import compare_prompts
 
     heads = opened(settings.run, mixed=True)
     heads, flows = with_flows(heads, settings.metrics, settings.step)

@@ -5,7 +5,7 @@ from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
-from analyze.commands.settings import PictureSettings, PromptSettings, ResampleSettings, RunSettings
+from analyze.commands.shared_settings import PictureSettings, PromptSettings, ResampleSettings, RunSettings
 from analyze.opening import opened, output_folder
 from analyze.results import Result, Shown
 from schemas.commands.settings import Between, Flag, Needs

@@ -7,7 +7,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
-from analyze.commands.settings import PictureSettings, PromptSettings, ResampleSettings, RunSettings
+from analyze.commands.shared_settings import PictureSettings, PromptSettings, ResampleSettings, RunSettings
 from analyze.opening import opened, output_folder
 from analyze.results import Result, Shown
 from schemas.commands.settings import Between, Checked, Flag

@@ -20,7 +20,7 @@ from analyze.drawing.maps import (
 )
 from analyze.drawing.page import LETTERS, SMALLER, across, printed, size_of
 from analyze.drawing.texts import TEXT_GAP, fit, legend_height, lines_height, name_points, put_legend, width_of, wrap
-from analyze.maps.words import name
+from analyze.maps.verdict import name
 from analyze.pictures.overlays import Overlay, OverlayPicture
 
 ONE_COLUMN, _TWO_COLUMNS = 5.1, 10.6  # inches

@@ -33,16 +33,16 @@ from extract.attention.causal import Observation
 from extract.attention.kernels import choose_kernel
 from extract.attention.packing import Batch
 from extract.attention.readers import AttentionReader, LayerInput
-from extract.images.pictures import check_pixels, square, tiled
-from extract.images.places import Places
+from extract.images.patch_positions import Places
 from extract.images.preprocessing import ImageSettings, Pixels, Preprocessor, Size, blank_image, describe_processor
+from extract.images.tiling import check_pixels, square, tiled
 from extract.models.checkpoint import PACKAGE_FORMAT, Checkpoint, choose_dtype, patch_size_of
 from extract.models.fingerprint import fingerprint
 from extract.models.weights.files import Files, find_cached, list_files
 from extract.prompts.chat_template import ChatTemplate
-from extract.prompts.prompt import DEFAULT_WORDING, PromptBuilder
+from extract.prompts.conversation_templates import PromptText, Template, choose_default
+from extract.prompts.prompt_builder import DEFAULT_WORDING, PromptBuilder
 from extract.prompts.prompt_format import PromptFormat
-from extract.prompts.templates import PromptText, Template, choose_default
 from extract.prompts.wordings import Wording
 from schemas.errors import HeadflowError
 from schemas.manifest import AS_CHECKPOINT, CROP, PAD

@@ -36,8 +36,8 @@ from extract.models.llava.tensors import check_base, read_state
 from extract.models.transformers_format import check_settings, count_image_tokens
 from extract.models.transformers_model import TransformersModel, observe
 from extract.models.weights.files import Files
+from extract.prompts.conversation_templates import IMAGE_PLACEHOLDER, choose_default
 from extract.prompts.prompt_format import PromptFormat
-from extract.prompts.templates import IMAGE_PLACEHOLDER, choose_default
 from schemas.errors import HeadflowError
 from schemas.manifest import AS_CHECKPOINT, CROP, PAD
 from schemas.text import one_line

@@ -10,7 +10,7 @@ from analyze.image.failures import CAUSES, SHARE, find_failures
 from analyze.image.gain import find_gain
 from analyze.image.pairs import pair_runs
 from analyze.pictures.of_run import subject
-from analyze.scores.mme import ALL_TOGETHER, mme_scores
+from analyze.scores.accuracy import ALL_TOGETHER, mme_scores
 from analyze.tables.frames import open_heads
 from schemas.columns import MAPS
 from tests.support.runs import edit_json, edit_manifest, flows, put, rewrite, sample, start, write_run

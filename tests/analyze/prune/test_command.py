@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from analyze.__main__ import main
-from analyze.scores.mme import mme_scores
+from analyze.scores.accuracy import mme_scores
 from tests.support.prunable import World, measure, measure_sets, singles, write_world
 from tests.support.runs import edit_json, edit_manifest, put, rewrite, write_run
 

@@ -11,7 +11,7 @@ from scipy import stats
 from analyze.prune.controls import against, areas, mean_height, share_beyond
 from analyze.prune.curves import _measured
 from analyze.prune.design import LEAST, MOST, RANDOM, Design, design_sets, read_design, write_design
-from analyze.prune.words import _curves
+from analyze.prune.verdict import _curves
 from schemas.errors import HeadflowError
 from schemas.jobs.head_sets import HeadSet
 

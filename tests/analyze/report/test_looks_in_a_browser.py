@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from analyze.compare.comparison import compare
-from analyze.scores.mme import ALL_TOGETHER
+from analyze.scores.accuracy import ALL_TOGETHER
 from analyze.tables.frames import open_heads
 from tests.support.report import (
     HOSTILE,

@@ -18,8 +18,8 @@ from analyze.__main__ import main
 from analyze.report.overview import SESSION, SETTINGS
 from analyze.report.packing import Arrays, script_json
 from analyze.report.words import Words, all_texts
+from analyze.scores.accuracy import mme_scores
 from analyze.scores.intervals import score_intervals
-from analyze.scores.mme import mme_scores
 from analyze.statistics.contrasts import STATES
 from schemas.tasks import MME
 from tests.support.prunable import measure_sets

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analyze.scores.accuracy import mme_scores
 from analyze.scores.images import ImagePoints
-from analyze.scores.mme import mme_scores
 from tests.support.runs import sample
 
 

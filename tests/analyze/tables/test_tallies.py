@@ -12,7 +12,7 @@ from analyze.tables.frames import open_heads
 from analyze.tables.tallies import tally
 from schemas.errors import HeadflowError
 from schemas.store import writer
-from schemas.workers import tasks
+from schemas.workers import work
 from tests.support.runs import put, rewrite, write_run
 
 
@@ -104,7 +104,7 @@ def test_means(run, table):
 @pytest.mark.parametrize("parts", [1, 2, 3])
 def test_a_tally_is_that_of_tasks_of_any_size(run, monkeypatch, parts):
     one = tallied(run)
-    monkeypatch.setattr(tasks, "_PARTS", parts)
+    monkeypatch.setattr(work, "_PARTS", parts)
     found = tallied(run)
     for name in ("rows", "bins"):
         assert getattr(found, name).equals(getattr(one, name)), name

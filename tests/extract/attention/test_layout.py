@@ -6,7 +6,7 @@ import torch
 from extract.attention import layout
 from extract.attention.layout import lay_out, share_prefix
 from extract.attention.packing import pack
-from extract.prompts.prompt import Prompt
+from extract.prompts.prompt_builder import Prompt
 from schemas.roles import IMAGE, QUESTION
 from tests.support.prompts import columns, image_first, prompt, tiles
 

@@ -16,7 +16,7 @@ from schemas.files.locations import location
 from schemas.files.locks import Lock
 from schemas.store.run import open_run
 from schemas.validation.run import validate
-from schemas.workers.tasks import LOCAL
+from schemas.workers.work import LOCAL
 from tests.support.ray_cluster import actors
 
 CHUNKS = {"num_chunks": 8, "num_workers": 0}

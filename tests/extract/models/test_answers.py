@@ -8,8 +8,8 @@ from transformers import AutoTokenizer
 from extract.attention.packing import pack
 from extract.models.answers import AnswerReader, spelling_ids
 from extract.models.loading import load_model
-from extract.prompts.prompt import Prompts
-from extract.prompts.templates import TEMPLATES
+from extract.prompts.conversation_templates import TEMPLATES
+from extract.prompts.prompt_builder import Prompts
 from schemas.errors import HeadflowError
 from tests.support.tiny_llava import random_pixels, random_prompt
 

@@ -19,8 +19,9 @@ from extract.models.families import FAMILIES
 from extract.models.self_check import check_observation
 from extract.models.transfer import Uploader
 from extract.passes.batching import ImageQuestions, Question
-from extract.passes.forward import Observed, Passes
-from extract.prompts.prompt import Prompts
+from extract.passes.forward import Passes
+from extract.passes.samples import Observed
+from extract.prompts.prompt_builder import Prompts
 from extract.questions.samples import Sample, Unusable
 from extract.tables.maps import MapMaker
 from schemas.columns import FLOW_NAMES, OF_LAST, PARTITIONS

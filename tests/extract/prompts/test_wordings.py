@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from extract.models.loading import load_prompt_format
-from extract.prompts.templates import TEMPLATES
+from extract.prompts.conversation_templates import TEMPLATES
 from extract.prompts.wordings import Wording, read_wordings
 from schemas.errors import HeadflowError
 from schemas.roles import ROLES, SYSTEM

@@ -16,7 +16,7 @@ from extract.attention.readers import read_pass
 from extract.models.answers import AnswerReader
 from extract.models.loading import load_model
 from extract.models.transfer import Uploader
-from extract.prompts.prompt import Prompts
+from extract.prompts.prompt_builder import Prompts
 from extract.tables.decoder import Decoder, RmsNorm
 from extract.tables.residual import OF_MARGIN, ResidualMaker
 from schemas.columns import CONTRIBUTION_COLUMNS, CONTRIBUTIONS, LAYER_COLUMNS, LAYERS, PARTS

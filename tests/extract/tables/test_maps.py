@@ -13,7 +13,7 @@ from PIL import Image
 from data.demo_model import image_processor, train_tokenizer
 from extract.attention.packing import pack
 from extract.attention.readers import read_pass
-from extract.images.places import PlacedPicture, lay_patches
+from extract.images.patch_positions import PlacedPicture, lay_patches
 from extract.images.preprocessing import ImageSettings
 from extract.models.loading import load_model
 from extract.models.transfer import Uploader

@@ -14,7 +14,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from extract.generation.steps import Step
+from extract.generation.greedy_decoding import Step
 from extract.models.transformers_model import TransformersModel
 from extract.passes.forward import Passes
 from schemas.columns import STEP_NAMES

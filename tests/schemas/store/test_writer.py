@@ -14,7 +14,7 @@ import pytest
 
 from schemas.columns import FLOW_NAMES, SAMPLES, heads_columns
 from schemas.errors import HeadflowError
-from schemas.store import parts as parts_module
+from schemas.store import part_files as parts_module
 from schemas.store import writer as writer_module
 from schemas.store.directory import OUTPUTS, record_outputs
 from schemas.store.run import open_run

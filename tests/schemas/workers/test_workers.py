@@ -12,7 +12,7 @@ import pytest
 from schemas.errors import HeadflowError
 from schemas.workers.opening import open_workers
 from schemas.workers.processes import Processes
-from schemas.workers.tasks import HERE, divided
+from schemas.workers.work import HERE, divided
 from tests.support import tasks
 from tests.support.tasks import double
 

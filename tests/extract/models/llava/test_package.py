@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from extract.__main__ import main
-from extract.prompts.templates import BY_NAME, TEMPLATES, choose_default, find_template
+from extract.prompts.conversation_templates import BY_NAME, TEMPLATES, choose_default, find_template
 from schemas.store.run import open_run
 from schemas.validation.run import validate
 from tests.conftest import ROOT

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from transformers import AutoTokenizer
 
-from extract.prompts.prompt import PromptBuilder
-from extract.prompts.templates import TEMPLATES, find_template
+from extract.prompts.conversation_templates import TEMPLATES, find_template
+from extract.prompts.prompt_builder import PromptBuilder
 from extract.prompts.wordings import Wording
 from extract.questions.fields import MME_SUFFIX
 from extract.questions.samples import Unusable

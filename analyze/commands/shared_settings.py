@@ -13,7 +13,7 @@ from schemas.files.locations import Location
 from schemas.manifest import TEXT_SCOPES
 from schemas.text import short
 from schemas.workers.opening import open_workers
-from schemas.workers.tasks import LOCAL, Workers
+from schemas.workers.work import LOCAL, Workers
 
 if TYPE_CHECKING:
     from analyze.drawing.figures import FigureFiles

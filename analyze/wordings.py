@@ -13,10 +13,10 @@ import pandas as pd
 from analyze.compare.answers import cannot_tell
 from analyze.compare.heads import compare_heads, floor
 from analyze.diagnose import pairs_of_questions
+from analyze.scores.accuracy import mme_scores, total_scores
 from analyze.scores.answers import NO_LEAN, AnswerSums, accuracy_and_bias
 from analyze.scores.images import category_images
 from analyze.scores.intervals import score_intervals
-from analyze.scores.mme import mme_scores, total_scores
 from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap
 from analyze.statistics.clusters import Array, Clusters
 from analyze.statistics.contrasts import STATES

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from extract.attention.packing import Batch
-from extract.generation.attention import DecodingObservation, ImageColumns, KeptKeys
+from extract.generation.observation import DecodingObservation, ImageColumns, KeptKeys
 from extract.models.checkpoint import Checkpoint
 
 AT_ONCE = 32  # tokens of a given text that go through the model together
@@ -31,8 +31,8 @@ class Step:
         gap: float32 [questions], the token's logit minus that of the strongest other one.
         logits: [questions, vocabulary] in the model's dtype.
         masses: float32 [questions, heads, 6], the attention of the query on each role and on new tokens; heads as in
-            `extract.generation.attention.DecodingObservation.masses`. None for step 0.
-        on_image: float32 [questions, heads, keys], see `extract.generation.attention.DecodingObservation.on_image`;
+            `extract.generation.observation.DecodingObservation.masses`. None for step 0.
+        on_image: float32 [questions, heads, keys], see `extract.generation.observation.DecodingObservation.on_image`;
             None for step 0, and where none is asked for.
     """
 
@@ -79,7 +79,7 @@ class Generation:
         Args:
             batch: the prompts, on the model's device.
             steps: most tokens of a text.
-            heads: see `extract.generation.attention.DecodingObservation`; `image` too.
+            heads: see `extract.generation.observation.DecodingObservation`; `image` too.
         """
         self._checkpoint, self._batch, self._steps = checkpoint, batch, steps
         self._heads, self._image = heads, image

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from data.demo_model import train_tokenizer
-from extract.generation.text import TokenTexts, find_marker
+from extract.generation.detokenization import TokenTexts, find_marker
 from tests.support.tiny_families import tokenizer as family_tokenizer
 
 TEXT = "Yes, a red car 是一只猫。 Nein\n\nè 🚗!"

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from extract.images.places import Box, PlacedPicture, Places, lay_patches
+from extract.images.patch_positions import Box, PlacedPicture, Places, lay_patches
 from extract.images.preprocessing import Pixels, Size
 from extract.questions.samples import Unusable
 

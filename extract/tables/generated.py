@@ -11,13 +11,13 @@ from torch import Tensor
 
 from extract.attention.packing import Batch
 from extract.attention.readers import Forward, PassReader
-from extract.generation.attention import ImageColumns
 from extract.generation.check import check_generation
-from extract.generation.steps import Generation, Step
-from extract.generation.text import TokenTexts, find_marker
+from extract.generation.detokenization import TokenTexts, find_marker
+from extract.generation.greedy_decoding import Generation, Step
+from extract.generation.observation import ImageColumns
 from extract.images.preprocessing import Pixels, blank_image
 from extract.models.checkpoint import Checkpoint
-from extract.prompts.prompt import PromptBuilder
+from extract.prompts.prompt_builder import PromptBuilder
 from extract.tables.maker import Maker, QuestionRows, QuestionTensors
 from extract.tables.map_reader import MapReader
 from extract.tables.maps import MapMaker

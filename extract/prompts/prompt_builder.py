@@ -8,7 +8,7 @@ from itertools import takewhile
 from typing import Any
 
 from extract.prompts.chat_template import ChatTemplate
-from extract.prompts.templates import IMAGE_PLACEHOLDER, PromptText, Template
+from extract.prompts.conversation_templates import IMAGE_PLACEHOLDER, PromptText, Template
 from extract.prompts.wordings import Wording
 from extract.prompts.wordings import manifest_fields as wording_fields
 from extract.questions.fields import MME_SUFFIX
