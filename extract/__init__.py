@@ -6,7 +6,7 @@ prompts/             text -> token ids and roles
 attention/ models/   attention, observed -> masses; checkpoints -> observed models
 generation/ tables/  tokens that a model writes; what a pass makes: masses, contributions, layers, maps
 look/                one image and one question
-growing/ knockouts/  parts of a model knocked out, side by side; as a job on a run
+batched_knockouts/ knockouts/   parts of a model knocked out, side by side; as a job on a run
 chunks/              what is asked of a run, and its chunks, run here or on a cluster
 passes/              images and their questions -> batches -> forward passes -> outcomes
 loop, runner         the loop over images; what it observes, into a run

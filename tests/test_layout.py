@@ -30,7 +30,7 @@ LAYERS = (
     "generation",
     "tables",
     "passes",
-    "growing",
+    "batched_knockouts",
 )
 COMMAND_LINE = {
     "schemas.cli", "schemas.__main__", "schemas.commands.command_line", "extract.__main__", "extract.command",

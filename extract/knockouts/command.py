@@ -64,7 +64,7 @@ def knock_out(settings: KnockOut) -> int:
     check_kind(settings.kind, sets)
     asked = asked_of_run(run, settings)
     with packages(TRANSFORMERS):
-        from extract.growing.changes import Change
+        from extract.batched_knockouts.changes import Change
         from extract.images.fingerprint import fingerprint_images
         from extract.knockouts.references import References, images_of_run
     change = Change.of(settings.kind, settings.query, settings.key)

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from extract.growing.growth import Growth
-from extract.growing.prefill import Prefill, run_prefill
+from extract.batched_knockouts.growth import Growth
+from extract.batched_knockouts.prefill import Prefill, run_prefill
 from extract.knockouts.references import HeadMeans
 from extract.models.answers import AnswerReader
 from extract.models.transfer import Download

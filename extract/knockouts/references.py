@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from extract.growing.changes import Change
-from extract.growing.growth import Growth, Source
-from extract.growing.prefill import Prefill
+from extract.batched_knockouts.changes import Change
+from extract.batched_knockouts.growth import Growth, Source
+from extract.batched_knockouts.prefill import Prefill
 from extract.images.counterfactual.swapping import by_category, choose_partners
 from extract.questions.samples import Sample
 from schemas.columns import MEAN, OF_OTHERS, SWAP

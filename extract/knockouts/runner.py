@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from extract.growing.changes import Change
-from extract.growing.growth import Growth
-from extract.growing.prefill import run_prefill
+from extract.batched_knockouts.changes import Change
+from extract.batched_knockouts.growth import Growth
+from extract.batched_knockouts.prefill import run_prefill
 from extract.images.loading import open_images
 from extract.knockouts.passes import KnockedOut, KnockOutPasses, over_images
 from extract.knockouts.references import HeadMeans, References

@@ -42,9 +42,9 @@ from extract.attention.masses import softmax_attention
 from extract.attention.packing import Batch, pack
 from extract.attention.readers import PassReader, read_pass
 from extract.attention.transformers_interface import NAME
-from extract.growing.changes import Change
-from extract.growing.growth import Growth
-from extract.growing.prefill import run_prefill
+from extract.batched_knockouts.changes import Change
+from extract.batched_knockouts.growth import Growth
+from extract.batched_knockouts.prefill import run_prefill
 from extract.images.preprocessing import Pixels
 from extract.knockouts.sets import ALL_HEADS, single_heads
 from extract.knockouts.settings import KnockOut

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from extract.attention.blocks import OnDevice
 from extract.attention.transformers_interface import observing
-from extract.growing.attention import Changed, ChangedAttention, Keys
-from extract.growing.changes import Change, last
-from extract.growing.prefill import Prefill
+from extract.batched_knockouts.attention import Changed, ChangedAttention, Keys
+from extract.batched_knockouts.changes import Change, last
+from extract.batched_knockouts.prefill import Prefill
 from extract.models.transformers_model import TransformersModel
 from extract.passes.batching import ImageQuestions
 from schemas.columns import MEAN, SKIP, SWAP

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from extract.growing.changes import Change
-from extract.growing.growth import Growth
-from extract.growing.prefill import run_prefill
+from extract.batched_knockouts.changes import Change
+from extract.batched_knockouts.growth import Growth
+from extract.batched_knockouts.prefill import run_prefill
 from extract.images.counterfactual.swapping import choose_partners
 from extract.knockouts.passes import KnockedOut, KnockOutPasses
 from extract.knockouts.references import HeadMeans, References, choose_references
