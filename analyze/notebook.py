@@ -102,6 +102,10 @@ class OpenedRun:
         """What generated texts name, true or made up; see `analyze.commands.heads.mentions`."""
         return self._found("mentions", settings)
 
+    def words(self, **settings: Any) -> Result:
+        """Where heads look while the model writes; see `analyze.commands.heads.words`."""
+        return self._found("words", settings)
+
     def image(self, without: "OpenedRun | str | Location", **settings: Any) -> Result:
         """What answers owe to the image, from a run of counterfactual images; see `analyze.commands.answers.image`."""
         return self._found("image", {"without": _path_of(without)} | settings)

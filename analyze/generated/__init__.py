@@ -5,6 +5,6 @@ steps        image mass by step, by role and by layer, and whether it falls alon
 heads        which heads look most while writing, against those at the prompt
 vocabulary   groups of words in a file, and where texts have them
 groups       image mass of groups of words
-words        the verdict in words
+verdict      the verdict in words
 results      all of it together
 """

@@ -8,8 +8,8 @@ from analyze.generated.groups import Groups, compare_groups, find_words
 from analyze.generated.heads import WritingHeads, rank_heads
 from analyze.generated.reading import Texts, Written, read_written
 from analyze.generated.steps import Change, by_layer, by_step, change_along_texts
+from analyze.generated.verdict import of_change, of_groups, of_heads, of_texts
 from analyze.generated.vocabulary import Vocabulary
-from analyze.generated.words import of_change, of_groups, of_heads, of_texts
 from analyze.statistics.bootstrap import SEED
 from analyze.tables.frames import Heads
 

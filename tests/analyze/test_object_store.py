@@ -7,6 +7,7 @@ import pytest
 
 from analyze.__main__ import main
 from tests.support.runs import write_run
+from tests.support.texts import WRITTEN
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -16,7 +17,7 @@ HEADS = ["--heads", "L0H0"]
 @pytest.fixture(scope="module")
 def on_disk(tmp_path_factory):
     folder = tmp_path_factory.mktemp("disk")
-    return [write_run(folder / name, tables=["contributions", "maps"], seed=n) for n, name in enumerate("ab")]
+    return [write_run(folder / name, tables=["contributions", "maps", *WRITTEN], seed=n) for n, name in enumerate("ab")]
 
 
 @pytest.fixture
@@ -36,6 +37,7 @@ def runs(on_disk, tmp_path, store, monkeypatch):
         ["diagnose", "--resamples", "100", "--dpi", "20"],
         ["compare", "--resamples", "100", "--dpi", "20"],
         ["maps", "--resamples", "100", "--dpi", "20", "--top", "1"],
+        ["words", "--dpi", "20"],
         ["verify"],
         ["export-pt"],
         ["report"],

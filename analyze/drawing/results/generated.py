@@ -149,9 +149,9 @@ def heads_figure(ranked: WritingHeads, of: Sequence[str]) -> Figure:
     for _, own, ink, marker, size in drawn:
         x, y = table["prompt"][own], table["writing"][own]
         marks.append(axes.scatter(x, y, s=size, color=ink, marker=marker, alpha=0.8, linewidth=0))
-    top = 1.05 * table[["prompt", "writing"]].max().max() or 1.0
-    marks += axes.plot([0, top], [0, top], color="0.3", linewidth=0.8, linestyle=(0, (4, 2)))
-    axes.set(xlim=(0, top), ylim=(0, top), xlabel="Mass at the prompt, step 0", ylabel="Mass while writing, mean")
+    marks += axes.plot([0, 1], [0, 1], color="0.3", linewidth=0.8, linestyle=(0, (4, 2)))
+    axes.set(xlabel="Mass at the prompt, step 0", ylabel="Mass while writing, mean")
+    axes.set(xlim=(0, 1.06 * table["prompt"].max() or 1.0), ylim=(0, 1.06 * table["writing"].max() or 1.0))
     short_tick_labels(axes)
     named = pd.concat([ranked.most(by).head(_NAMED) for by in most]).drop_duplicates(["layer", "head"])
     names = [f"L{layer}H{head}" for layer, head in named[["layer", "head"]].to_numpy()]

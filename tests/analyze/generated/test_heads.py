@@ -11,7 +11,7 @@ from analyze.__main__ import main
 from analyze.generated.heads import most_of, rank_heads
 from analyze.generated.reading import read_written
 from analyze.generated.results import observe_writing
-from analyze.generated.words import of_heads
+from analyze.generated.verdict import of_heads
 from analyze.tables.frames import open_heads
 from schemas.columns import STEPS
 from tests.support.writing import made_up_written, write_writing
@@ -56,14 +56,6 @@ def test_the_table_is_that_of_pandas(run):
     assert found.table["writing_rank"].tolist() == stats.rankdata(-texts).astype(int).tolist()
     assert (found.table["writing_low"] < found.table["writing"]).all()
     assert (found.texts, found.images) == (rows["sample_id"].nunique(), 24)
-
-
-def test_step_0_is_the_last_prompt_token(run):
-    """A run of the extraction has `a2v` there; here it is what the table `steps` says of step 0, of every text."""
-    found = rank_heads(read_written(open_heads(run)[0]))
-    rows = pd.read_parquet(run / STEPS).astype({"sample_id": str})
-    longer = rows.groupby("sample_id")["step"].transform("max") > 0
-    assert found.table["prompt"].mean() == pytest.approx(rows[longer & (rows["step"] == 0)]["g2v"].mean(), abs=1e-6)
 
 
 def test_heads_in_another_order_are_told():

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analyze import open_run
 from analyze.__main__ import main
 from analyze.generated.reading import read_written
 from analyze.generated.results import observe_writing
@@ -11,7 +12,7 @@ from analyze.generated.steps import by_step, change_along_texts
 from analyze.statistics.intervals import skewed_mean_intervals
 from analyze.tables.frames import open_heads
 from schemas.columns import STEP_NAMES, STEPS
-from tests.support.runs import write_run
+from tests.support.runs import rewrite, write_run
 from tests.support.writing import HEADS, LAYERS, made_up_written, write_writing
 
 SOME = ((0, 1), (2, 0), (2, 3))
@@ -148,6 +149,20 @@ def test_what_cannot_be_told(tmp_path, capsys, texts, says):
 def test_a_run_without_steps(tmp_path, capsys):
     assert main(["words", str(write_run(tmp_path / "run"))]) == 2
     assert "has no table `steps`: extract it again with generated tokens" in capsys.readouterr().err
+
+
+def test_rows_that_are_missing_are_said(tmp_path, capsys):
+    run = write_writing(tmp_path / "run", images=2)
+    rewrite(run, STEPS, lambda table: table.slice(1))
+    assert main(["words", str(run)]) == 2
+    error = capsys.readouterr().err
+    assert "lacks rows of OCR/0 (the first has" in error
+    assert error.count("\n") == 1
+
+
+def test_a_notebook_has_the_command(runs):
+    found = open_run(str(runs["wordings"]), "two").words()
+    assert set(found.tables) == {"steps.csv", "layers.csv", "heads.csv"}
 
 
 @pytest.mark.usefixtures("undrawn")
