@@ -18,8 +18,8 @@ HEADINGS = {
     "a": "Attention of the last token",
     "g": "Attention while writing",
 }
-# Of the sets of Okabe and Ito (blue, orange, black) and of Paul Tol. Any two differ in CIELAB by 27 or more, for normal
-# vision and for each kind of colour blindness
+# Of the sets of Okabe and Ito (blue, orange, black) and of Paul Tol, and a red. Any two differ in CIELAB by 27 or more,
+# for normal vision and for each kind of colour blindness
 COLOURS = {
     "image": "#0072B2",
     "text": "#E69F00",
@@ -27,7 +27,7 @@ COLOURS = {
     "system": "#882255",
     "user": "#DDCC77",
     "question": "#66CCEE",
-    "generated": "#009E73",
+    "generated": "#D83048",
 }
 
 

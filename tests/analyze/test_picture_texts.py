@@ -19,8 +19,8 @@ from analyze.tables.bins import bin_edges
 from analyze.tables.frames import open_heads
 from analyze.tables.tallies import tally
 from analyze.tables.values import sample_values
-from schemas.columns import FLOW_NAMES
-from schemas.roles import ROLES
+from schemas.columns import FLOW_NAMES, STEP_NAMES
+from schemas.roles import ROLES, STEP_ROLES
 from tests.analyze.conftest import FONT
 from tests.support.boxes import badly_placed
 from tests.support.runs import edit_manifest, write_run
@@ -226,7 +226,8 @@ def test_the_check_of_colours_can_fail():
 
 
 def test_a_role_has_one_colour_in_every_picture(small):
-    assert {target(flow) for flow in FLOW_NAMES} == set(COLOURS) == {role.name for role in ROLES} | {"text"}
+    known = {target(flow) for flow in (*FLOW_NAMES, *STEP_NAMES)}
+    assert known == set(COLOURS) == {role.name for role in STEP_ROLES} | {"text"}
     assert len({colour(f"q2{role.short}") for role in ROLES}) == 5
     made = pictures(small, FLOW_NAMES)
     with style():
