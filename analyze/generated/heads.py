@@ -117,6 +117,20 @@ def rank_heads(written: Written, *, seed: int = SEED) -> WritingHeads | None:
     return WritingHeads(table, number, images, correlation, own, crossing)
 
 
+def most_by_step(written: Written, ranked: WritingHeads) -> pd.DataFrame:
+    """Mean image mass by step of the heads that look most while writing, over the fixed set of texts.
+
+    Returns:
+        `layer`, `head`, `step`, `g2v`; the head that looks most comes first.
+    """
+    fixed, length = written.texts.fixed
+    most = ranked.most("writing")[["layer", "head"]].to_numpy()
+    means = written.by_head_fixed[:length][:, most[:, 0], most[:, 1]] / fixed.sum()
+    columns = dict(zip(("layer", "head"), np.repeat(most, length, axis=0).T, strict=True))
+    steps = np.tile(written.texts.steps[:length], len(most))
+    return pd.DataFrame({**columns, "step": steps, "g2v": means.T.ravel()})
+
+
 def _correlate(
     writing: Array, prompt: Array, category: npt.NDArray[np.int64], seed: int
 ) -> tuple[Interval | None, tuple[float, float] | None]:

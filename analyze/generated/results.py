@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analyze.generated.groups import Groups, compare_groups, find_words
-from analyze.generated.heads import WritingHeads, rank_heads
+from analyze.generated.heads import WritingHeads, most_by_step, rank_heads
 from analyze.generated.reading import Texts, Written, read_written
 from analyze.generated.steps import Change, by_layer, by_step, change_along_texts
 from analyze.generated.verdict import of_change, of_groups, of_heads, of_texts
@@ -40,7 +40,9 @@ class Writing:
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """The results, by the names of their files."""
-        ranked = {} if self.ranked is None else {"heads.csv": self.ranked.table}
+        ranked = {}
+        if self.ranked is not None:
+            ranked = {"heads.csv": self.ranked.table, "heads_by_step.csv": most_by_step(self.written, self.ranked)}
         groups = {} if self.groups is None else {"groups.csv": self.groups.table}
         return {"steps.csv": self.steps, "layers.csv": self.layers, **ranked, **groups}
 

@@ -80,7 +80,14 @@ def _shown(found: "Writing") -> Iterator[Shown]:
 
 
 def _figures(found: "Writing") -> "Figures":
-    from analyze.drawing.results.generated import groups_figure, heads_figure, layers_figure, mass_figure, roles_figure
+    from analyze.drawing.results.generated import (
+        groups_figure,
+        heads_by_step_figure,
+        heads_figure,
+        layers_figure,
+        mass_figure,
+        roles_figure,
+    )
     from analyze.pictures.of_run import subject
 
     of = subject(found.heads)
@@ -89,5 +96,6 @@ def _figures(found: "Writing") -> "Figures":
     yield "layers_by_step", partial(layers_figure, found.layers, found.steps, of)
     if found.ranked is not None:
         yield "heads_writing", partial(heads_figure, found.ranked, of)
+        yield "heads_by_step", partial(heads_by_step_figure, found.tables()["heads_by_step.csv"], of)
     if found.groups is not None:
         yield "groups_of_words", partial(groups_figure, found.groups.table, of)

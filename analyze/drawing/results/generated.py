@@ -31,6 +31,7 @@ GROUP_INKS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", 
 STEP_LABEL = "Step, the pass that chooses its token"
 _LEFT, _BOTTOM = 0.85, 0.6  # inches of margins
 _FEW = 24  # steps that have marks
+_LINES = 5  # heads that have lines
 _NAMED = 3  # heads that are named, of those that look most, in each way
 
 
@@ -157,6 +158,32 @@ def heads_figure(ranked: WritingHeads, of: Sequence[str]) -> Figure:
     names = [f"L{layer}H{head}" for layer, head in named[["layer", "head"]].to_numpy()]
     name_points(axes, names, named[["prompt", "writing"]].to_numpy(np.float64))
     put_legend(axes, marks, labels, "")
+    return figure
+
+
+def heads_by_step_figure(most: pd.DataFrame, of: Sequence[str]) -> Figure:
+    """Image mass by step of the heads that look most while writing, over the fixed set; as many as are told apart.
+
+    Args:
+        most: see `analyze.generated.heads.most_by_step`.
+    """
+    heads = list(most.groupby(["layer", "head"], sort=False))[:_LINES]
+    labels = [f"L{layer}H{head}" for (layer, head), _ in heads]
+    width = across(ONE_COLUMN)
+    above = legend_height(labels, "", SMALL, width - 2 * TEXT_GAP) + TEXT_GAP
+    figure = figure_below_title(width, 3.2 + above, "Heads that look most while writing, fixed set of texts", of)
+    (axes,) = place_panels(figure, left=_LEFT, bottom=_BOTTOM, above=above)
+    lines: list[Artist] = []
+    for (_, rows), ink, dashes in zip(heads, GROUP_INKS, ("-", "--", "-.", ":", (0, (1, 1))), strict=False):
+        marker = "o" if len(rows) <= _FEW else ""
+        lines += axes.plot(
+            rows["step"], rows["g2v"], color=ink, linestyle=dashes, linewidth=1.1, marker=marker, markersize=2.6
+        )
+    axes.set(xlabel=STEP_LABEL, ylabel="Image mass, mean")
+    axes.set_ylim(0, 1.08 * max(rows["g2v"].max() for _, rows in heads) or 1)
+    _step_axis(axes, most)
+    short_tick_labels(axes)
+    put_legend(axes, lines, labels, "")
     return figure
 
 

@@ -58,6 +58,18 @@ def test_the_table_is_that_of_pandas(run):
     assert (found.texts, found.images) == (rows["sample_id"].nunique(), 24)
 
 
+def test_heads_by_step_are_those_of_pandas(run):
+    found = observe_writing(open_heads(run)[0]).tables()["heads_by_step.csv"]
+    samples = pd.read_parquet(run / "samples").astype({"sample_id": str}).set_index("sample_id")["n_generated"]
+    length = max(each for each in samples.unique() if (samples >= each).mean() >= 0.5)
+    rows = pd.read_parquet(run / STEPS).astype({"sample_id": str})
+    rows = rows[(rows["sample_id"].map(samples) >= length) & (rows["step"] < length)]
+    expected = rows.groupby(["layer", "head", "step"])["g2v"].mean()
+    assert found["step"].tolist() == list(range(length))  # of the one head that looks most
+    keys = pd.MultiIndex.from_frame(found[["layer", "head", "step"]])
+    np.testing.assert_allclose(found["g2v"], expected[keys], atol=1e-6)
+
+
 def test_heads_in_another_order_are_told():
     order = np.arange(20)[::-1]
     found = ranked(np.random.default_rng(3), order=order)

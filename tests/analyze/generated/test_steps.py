@@ -162,7 +162,7 @@ def test_rows_that_are_missing_are_said(tmp_path, capsys):
 
 def test_a_notebook_has_the_command(runs):
     found = open_run(str(runs["wordings"]), "two").words()
-    assert set(found.tables) == {"steps.csv", "layers.csv", "heads.csv"}
+    assert set(found.tables) == {"steps.csv", "layers.csv", "heads.csv", "heads_by_step.csv"}
 
 
 @pytest.mark.usefixtures("undrawn")
