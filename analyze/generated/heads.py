@@ -22,6 +22,7 @@ import pandas as pd
 from scipy import special
 
 from analyze.generated.reading import Written
+from analyze.maps.halves import tests_of
 from analyze.statistics.bootstrap import LEVEL, SEED, Interval
 from analyze.statistics.clusters import Array, Clusters
 from analyze.statistics.intervals import FEW_IMAGES, ratio_intervals
@@ -113,7 +114,11 @@ def rank_heads(written: Written, *, seed: int = SEED) -> WritingHeads | None:
         return WritingHeads(table, number, images, None, None, None)
     one, other = ((sums / np.maximum(1, several))[there] for sums in found.values())
     correlation, own = _correlate(one, other, clusters.category[there], seed)
-    crossing = _cross(clusters, found["writing"], found["prompt"], written.several, seed)
+    tests = tests_of(texts.samples, seed)
+    crossing = None
+    if tests is not None:
+        tested = np.bincount(clusters.image, tests, clusters.images) > 0  # all texts of an image, or none
+        crossing = _cross(clusters, found["writing"], found["prompt"], written.several, tested)
     return WritingHeads(table, number, images, correlation, own, crossing)
 
 
@@ -170,11 +175,16 @@ def _means(weights: Array, values: Array) -> Array:
     return found
 
 
-def _cross(clusters: Clusters, writing: Array, prompt: Array, several: Array, seed: int) -> Crossing | None:
-    """See `Crossing`; of sums over images [images, heads], and how many texts they are of, [images]."""
-    there = several > 0
-    tests = there & (halves(clusters.category, np.random.default_rng(seed)) == 1)
-    chooses = there & ~tests
+def _cross(
+    clusters: Clusters, writing: Array, prompt: Array, several: Array, tested: npt.NDArray[np.bool_]
+) -> Crossing | None:
+    """See `Crossing`.
+
+    Args:
+        writing, prompt: sums over the texts of each image, [images, heads]; `several`: how many these are, [images].
+        tested: which images test, bool [images].
+    """
+    tests, chooses = (several > 0) & tested, (several > 0) & ~tested
     if not (tests.any() and chooses.any()):
         return None
     most = most_of(writing.shape[1])

@@ -102,7 +102,7 @@ def masses(run):
     return {name: (rows.sort_values("step")["text"].tolist(), mass[name]) for name, rows in tokens.groupby("sample_id")}
 
 
-def words_of(run, every=1):
+def words_of(run, every=1, prompt=None):
     """A row for each word of `CONTENT`, whose pieces are whole words here but for `flower`."""
     group = {word.lower(): name for name, words in CONTENT.items() for word in words}
     rows, images = (
@@ -110,6 +110,8 @@ def words_of(run, every=1):
         pd.read_parquet(run / "samples").astype({"sample_id": str}).set_index("sample_id")["image_sha256"],
     )
     for name, (pieces, mass) in masses(run).items():
+        if prompt and not name.endswith(f"@{prompt}"):
+            continue
         for step, piece in enumerate(pieces):
             word = piece.strip() + ("ower" if piece == " fl" and pieces[step + 1 : step + 2] == ["ower"] else "")
             alone = "".join(pieces[step + 1 : step + 2]) != "ower" or piece == " fl"
@@ -119,12 +121,14 @@ def words_of(run, every=1):
     return pd.DataFrame(rows, columns=["image", "group", "step", "g2v"])
 
 
-@pytest.mark.parametrize("every", [1, 2])
-def test_groups_are_those_of_pandas(run, tmp_path, every):
-    run = run if every == 1 else write_writing(tmp_path / "run", images=24, longest=9, every=2)
+@pytest.mark.parametrize(("every", "prompt"), [(1, None), (2, None), (1, "two")])
+def test_groups_are_those_of_pandas(run, tmp_path, every, prompt):
+    if every == 2 or prompt:
+        options = {"images": 24, "longest": 9, "every": every, "wordings": prompt is not None}
+        run = write_writing(tmp_path / "run", **options)
     vocabulary = read_vocabulary(write_words(tmp_path / "words.json", CONTENT))
-    found = observe_writing(open_heads(run)[0], vocabulary).groups
-    words = words_of(run, every)
+    found = observe_writing(open_heads(run, prompt)[0], vocabulary).groups
+    words = words_of(run, every, prompt)
     assert (found.left_out > 0) == (every == 2)
     for row in found.table.to_dict("records"):
         own = words[(words["group"] == row["group"]) & words["step"].between(row["first"], row["last"])]
