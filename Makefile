@@ -62,7 +62,7 @@ demo: $(VENV)/.extract  ## the whole path on a tiny trained model and its pictur
 	$(BIN)/python -m analyze summary runs/demo
 	$(BIN)/python -m analyze plots runs/demo
 
-tour: $(VENV)/.extract $(VENV)/.report  ## the demo's two models on its two question files, diagnosed, compared, in three wordings, knocked out, and on a page, into runs/tour
+tour: $(VENV)/.extract $(VENV)/.report  ## the demo's two models on its two question files, diagnosed, compared, in three wordings, knocked out, and on a page; a third model that writes, into runs/tour
 	@set -e; for model in $(DEMO_MODELS); do for questions in '' /hard; do \
 		run=runs/tour/$$model$$(echo $$questions | tr / -); \
 		echo "== $$run"; \
@@ -78,6 +78,9 @@ tour: $(VENV)/.extract $(VENV)/.report  ## the demo's two models on its two ques
 	$(BIN)/python -m extract --model-path $(DEMO)/tiny-llava --image-folder $(DEMO)/images --overwrite \
 		--question-file $(DEMO)/MME_test.json --prompts $(DEMO)/wordings.toml --output-dir runs/tour/tiny-llava-wordings
 	$(BIN)/python -m analyze prompts runs/tour/tiny-llava-wordings
+	$(BIN)/python -m extract --model-path $(DEMO)/tiny-llava-writer --image-folder $(DEMO) --overwrite --generate 24 \
+		--question-file $(DEMO)/captions/captions.json --output-dir runs/tour/tiny-llava-writer
+	$(BIN)/python -m analyze summary runs/tour/tiny-llava-writer --metrics g2v --step mean
 	set -e; run=runs/tour/tiny-llava-4x4; \
 	$(BIN)/python -m extract knock-out $$run --heads all; \
 	$(BIN)/python -m analyze maps $$run; \
@@ -90,10 +93,13 @@ tour: $(VENV)/.extract $(VENV)/.report  ## the demo's two models on its two ques
 train-demo: $(VENV)/.extract  ## make the demo anew: questions, pictures, models, tables; four hours on 2 cores
 	$(BIN)/python -m data.questions --out $(DEMO)
 	$(BIN)/python -m data.hard_questions --out $(DEMO)/hard
+	$(BIN)/python -m data.captions --out $(DEMO)/captions
 	set -e; for model in $(DEMO_MODELS); do $(BIN)/python -m data.train_demo $$model; done
 	set -e; for seed in 5 6; do $(BIN)/python -m data.train_demo tiny-llava --seed $$seed --out runs/seeds/$$seed; done
 	$(BIN)/python -m data.head_effects $(DEMO_MODELS:%=$(DEMO)/%) runs/seeds/5 runs/seeds/6
 	$(BIN)/python -m data.model_card $(DEMO_MODELS:%=$(DEMO)/%)
+	$(BIN)/python -m data.train_writer
+	$(BIN)/python -m data.writer_card
 	$(BIN)/python -m data.overview
 
 data: $(MME)/.complete  ## fetch MME from the hub into data/MME: 0.9 GB, once; extract does so where it has no QUESTIONS

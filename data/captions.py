@@ -23,8 +23,9 @@ from data.scenes import COLORS, DIGITS, LETTERS, SHAPES, SIZE, Scene, Thing
 QUESTION = "Describe the image."
 FILE = "captions.json"
 CAPTIONS_SEED = 9
-EASY, OF_DIFFICULTY = 24, 12  # pictures of data/demo, and of each difficulty of data/demo/hard
-SHOWN = ("none", "small", "faint", "crowded", "overlap", "turned")
+# Pictures by what makes them hard: those of `none` are from data/demo, the others from data/demo/hard
+SHOWN = {"none": 16, "small": 20, "faint": 20, "crowded": 8, "overlap": 20, "turned": 16}
+EASY = "none"
 NAMED = 3  # objects that a caption names, at most
 NUMBERS = ("a", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -76,24 +77,21 @@ def truth(scene: Scene) -> list[dict[str, Any]]:
 def asked_scenes(seed: int = CAPTIONS_SEED) -> list[tuple[str, str, Scene]]:
     """The pictures that the file asks about: path from data/demo, difficulty, scene."""
     rng = random.Random(seed)
-    by_difficulty: dict[str, list[tuple[str, str, Scene]]] = defaultdict(list)
+    pictures: dict[str, list[tuple[str, str, Scene]]] = defaultdict(list)
     for folder, drawn in demo_files().items():
         for path, difficulty, scene in _pictures(folder.removeprefix("demo").lstrip("/"), drawn):
-            by_difficulty["" if folder == "demo" else difficulty].append((path, difficulty, scene))
-    chosen = rng.sample(by_difficulty[""], EASY)
-    for difficulty in SHOWN[1:]:
-        chosen += rng.sample(by_difficulty[difficulty], OF_DIFFICULTY)
-    return chosen
+            pictures[difficulty].append((path, difficulty, scene))
+    return [each for difficulty, number in SHOWN.items() for each in rng.sample(pictures[difficulty], number)]
 
 
 def _pictures(folder: str, drawn: list[Drawn]) -> Iterator[tuple[str, str, Scene]]:
-    """The pictures of shapes of a question file, numbered as it numbers them."""
+    """The pictures of shapes of a question file, numbered as it numbers them; of hard ones those that are."""
     numbers: dict[str, int] = defaultdict(int)
     for category, difficulty, scene, _ in drawn:
         numbers[category] += 1
-        if scene.things[0].name in SHAPES:
+        if scene.things[0].name in SHAPES and difficulty != EASY:
             path = Path(folder) / "images" / category / f"{numbers[category]:02d}.png"
-            yield path.as_posix(), difficulty or SHOWN[0], scene
+            yield path.as_posix(), difficulty or EASY, scene
 
 
 def make_captions(out: Path, *, seed: int = CAPTIONS_SEED) -> list[dict[str, Any]]:

@@ -12,11 +12,16 @@ from pathlib import Path
 import pandas as pd
 
 from analyze.statistics.contrasts import STATES
+from data.captions import CAPTIONS_SEED, EASY, FILE, SHOWN
+from data.captions import QUESTION as CAPTION_QUESTION
 from data.evaluation import Checkpoint, Hidden, Questions, demo_files, needs_the_image, pair_states
 from data.hard_questions import DIFFICULTIES, HARD_IMAGES, HARD_SEED, MORE
 from data.model_card import wrapped
 from data.questions import CATEGORIES, DEMO_IMAGES, DEMO_SEED
 from data.recipes import RECIPES
+from data.scenes import COLORS, SHAPES
+from data.train_writer import BEGINS_AS
+from data.train_writer import NAME as WRITER
 
 DEMO = Path("data/demo")
 HEADS_SHOWN = 5
@@ -31,20 +36,46 @@ FILES = {
         f"see its [card]({name}/README.md)"
         for name, recipe in RECIPES.items()
     },
-    "`head_effects.csv`": "what hiding the image in one head does, in both models and in two more seeds of the first: "
-    "`python -m data.head_effects`",
+    "`captions`": f"pictures of both files to be described: `python -m data.captions` (seed {CAPTIONS_SEED})",
+    f"`{WRITER}`": f"{RECIPES[BEGINS_AS].layers} layers x {RECIPES[BEGINS_AS].heads} heads, taught to write from the "
+    f"weights of `{BEGINS_AS}`: see its [card]({WRITER}/README.md)",
+    "`head_effects.csv`": "what hiding the image in one head does, in the first two models and in two more seeds of "
+    "the first: `python -m data.head_effects`",
 }
 
-TEXT = """\
-# The demo: two models, two question files
+OPENING = """\
+# The demo: three models, three question files
 
 Everything here was made by the recipes in `data/`, from seeds, and is small enough to lie beside the code. `make
-demo` runs the main job on the first model and the first file, `make tour` both models on both files.
+demo` runs the main job on the first model and the first file, `make tour` the first two models on the first two files,
+and the third on the third."""
+DESCRIBED = f"""\
+## What is described
+
+`captions/{FILE}` asks about {sum(SHOWN.values())} pictures (`--image-folder data/demo`), {SHOWN[EASY]} of `images` and
+the others of `hard/images`: {", ".join(f"{number} {name}" for name, number in SHOWN.items() if name != EASY)}. Of each
+kind, chance chose them among those that show shapes; the numbers were set so that a tenth or more of what
+`{WRITER}` names is made up. All rows have one question, "{CAPTION_QUESTION}", and no answer. `objects` says what is in
+the picture, so that it is known of each thing that a text names whether it is there:
+
+    {{"name": "red circle", "words": ["red circle", "red circles"], "boxes": [[x0, y0, x1, y1], ...]}}
+
+An object is all shapes of one colour and kind, and has a box in pixels for each of them. The vocabulary is thus
+{len(COLORS)} colours x {len(SHAPES)} shapes, {len(COLORS) * len(SHAPES)} names, and some picture has each of them. A
+name has two words, its singular and its plural; none is a part of another name's. A shape without a colour, a colour
+without a shape, a letter or digit, a number and a place are no mentions: a text that says two where there is one makes
+nothing up. Every object of a picture is listed, also those that a caption of training would leave out
+(`data.captions.caption`)."""
+TEXT = """\
+{opening}
 
 {files}
 
-Questions have MME's form: two on each image, one answered Yes and one No. Each whose answer lies in a place of the
-image has `boxes`. The tables below come from `python -m data.overview`.
+Questions of the first two files have MME's form: two on each image, one answered Yes and one No. Each whose answer
+lies in a place of the image has `boxes`. The tables below, of the first two models, come from
+`python -m data.overview`.
+
+{described}
 
 ## What is hard
 
@@ -148,6 +179,8 @@ def overview() -> str:
     states = {name: pair_states(answers)["state"].value_counts() for name, answers in hard.items()}
     effects = pd.read_csv(DEMO / "head_effects.csv")
     text = TEXT.format(
+        opening=OPENING,
+        described=DESCRIBED,
         files=table(["file", "what it is"], FILES.items()),
         models=" / ".join(f"`{name}`" for name in RECIPES),
         cell_error=98 / (2 * HARD_IMAGES) ** 0.5,

@@ -9,6 +9,8 @@ import pytest
 from PIL import Image
 
 from data.captions import FILE, NUMBERS, QUESTION, caption, make_captions, truth
+from data.model_card import wrapped
+from data.overview import DESCRIBED, OPENING
 from data.scenes import COLORS, SHAPES, Scene, Thing
 
 DEMO = Path(__file__).parents[2] / "data" / "demo"
@@ -58,6 +60,12 @@ def test_words_name_one_object(rows):
         for other, others in words.items():
             if other != name:
                 assert not any(re.search(rf"\b{one}\b", another) for one in own for another in others)
+
+
+def test_the_overview_describes_the_file():
+    overview = (DEMO / "README.md").read_text(encoding="utf-8")
+    assert wrapped(DESCRIBED) in overview
+    assert wrapped(OPENING) in overview
 
 
 def test_a_sentence_by_hand():

@@ -5,19 +5,23 @@ import random
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 
 from data import evaluation, train_writer
-from data.captions import QUESTION, caption
+from data.captions import FILE, QUESTION, caption
 from data.evaluation import Checkpoint
-from data.scenes import shapes
-from data.train_writer import BEGINS_AS, begin, make_tokenizer
+from data.scenes import COLORS, SHAPES, shapes
+from data.train_writer import BEGINS_AS, NAME, begin, make_tokenizer
 from data.training_examples import Split
-from data.writing_examples import PLAIN, THINKING, Writer, thought
+from data.writing_examples import PLAIN, THINKING, THOUGHT, Writer, thought
 from extract.prompts.prompt_builder import DEFAULT_WORDING
 
 DEMO = Path(__file__).parents[2] / "data" / "demo"
+CAPTIONS = DEMO / "captions" / FILE
+COMMITTED = DEMO / NAME
+LARGEST = 4_000_000  # bytes of the model's folder
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +117,57 @@ def test_images_of_the_demo_are_never_trained_on(writer, model, monkeypatch):
     taken = Split.of(train_writer.fresh_scenes(2, rng)).hashes()
     with pytest.raises(SystemExit, match="share an image"):
         train_writer.train(model, writer, train_writer.Record("x", 5), taken)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return json.loads(CAPTIONS.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def written():
+    return json.loads((COMMITTED / FILE).read_text(encoding="utf-8"))
+
+
+def test_the_committed_texts_are_what_extract_lets_it_write(tmp_path, extract, rows, written):
+    """On each ninth picture: transformers' own `generate` wrote the committed ones."""
+    asked = tmp_path / "asked.json"
+    asked.write_text(json.dumps(rows[::9]))
+    run = tmp_path / "run"
+    assert extract(run, model_path=COMMITTED, image_folder=DEMO, question_file=asked, generate=24) == 0
+    samples = pd.read_parquet(run / "samples")
+    assert len(samples) == 12
+    assert samples["text"].str.strip().tolist() == [written[row["question_id"]] for row in rows[::9]]
+    assert set(samples["ended"]) == {"stop"}
+    assert pd.read_parquet(run / "tokens").groupby("sample_id").size().between(6, 24).all()
+
+
+def test_some_of_what_it_names_is_made_up(rows, written):
+    """Counted without the card's code: a colour and a shape beside each other that the picture does not have."""
+    named = made_up = 0
+    for row in rows:
+        there = {each["name"] for each in row["objects"]}
+        for color, shape in re.findall(rf"({'|'.join(COLORS)}) ({'|'.join(SHAPES)})", written[row["question_id"]]):
+            named, made_up = named + 1, made_up + (f"{color} {shape}" not in there)
+    assert len(written) == len(rows)
+    assert named >= 2 * len(rows)
+    assert 0.1 <= made_up / named <= 0.4
+    card = (COMMITTED / "README.md").read_text(encoding="utf-8")
+    assert f"| all | {named} | {made_up} | {100 * made_up / named:.0f} |" in card
+
+
+def test_a_thought_comes_before_the_answer(tmp_path, extract):
+    run, asked = tmp_path / "run", tmp_path / "asked.json"
+    rows = json.loads((DEMO / "MME_test.json").read_text(encoding="utf-8"))
+    asked.write_text(json.dumps([row for row in rows if row["category"] in ("count", "OCR")][::4]))
+    flags = {"generate": 12, "prompt-suffix": THINKING.suffix, "answer-after": THOUGHT}
+    assert extract(run, model_path=COMMITTED, image_folder=DEMO / "images", question_file=asked, **flags) == 0
+    samples = pd.read_parquet(run / "samples")
+    assert samples["text"].str.strip().str.fullmatch(r"<think> \w+</think> (Yes|No)").all()
+    assert (samples["answer_step"] == samples["n_generated"] - 2).all()  # the last token ends the text
+    assert (samples["text"].str.split().str[-1] == samples["answer"]).all()
+
+
+def test_its_size():
+    assert sum(path.stat().st_size for path in COMMITTED.iterdir()) <= LARGEST
+    assert json.loads((COMMITTED / "config.json").read_text())["dtype"] == "float16"
