@@ -106,6 +106,10 @@ class OpenedRun:
         """Where heads look while the model writes; see `analyze.commands.heads.words`."""
         return self._found("words", settings)
 
+    def text(self, **settings: Any) -> Result:
+        """Generated texts, token by token; see `analyze.commands.heads.text`."""
+        return self._found("text", settings)
+
     def image(self, without: "OpenedRun | str | Location", **settings: Any) -> Result:
         """What answers owe to the image, from a run of counterfactual images; see `analyze.commands.answers.image`."""
         return self._found("image", {"without": _path_of(without)} | settings)

@@ -26,6 +26,7 @@ OUTPUT_DIR = "mme_attention_observation"  # as users of the earlier tool know it
 TRANSFORMERS, PACKAGE = "transformers", "llava"  # the backends
 MAPS_OF_QUESTION = "question"  # whose attention maps are of, beside the last token's
 AUTO = "auto"
+ALL = "all"
 MOST_WORKERS = 8  # processes that read images, unless more are asked for
 
 
@@ -204,7 +205,7 @@ class Deciding(Model):
     ] = ()
     step_maps: Annotated[
         tuple[str, ...],
-        "also write `step_maps`: where in the image these heads look at each step; named in the same way",
+        "also write `step_maps`: where in the image these heads look at each step; named in the same way, or all",
         Flag(metavar="HEAD"),
         _each(_name),
         Needs("generate"),

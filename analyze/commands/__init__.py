@@ -4,7 +4,7 @@ shared_settings   settings that several commands share
 plots, summary, verify, compare, report, card   a command each
 runs, legacy   validate, subset, merge; export-pt, import-pt
 answers/       what a run answers: diagnose, image, prompts
-heads/         what its heads do: maps, mentions, prune, words
+heads/         what its heads do: maps, mentions, prune, text, words
 """
 
 from schemas.commands.command_line import Command
@@ -21,6 +21,7 @@ COMMANDS = {
         "prune": ("which heads or layers can be cut; sets to knock out, then a plan", "heads.prune:prune_run"),
         "maps": ("where in the image heads look: maps on images, heads that localise", "heads.maps:map_run"),
         "words": ("where heads look while the model writes, word by word; a verdict", "heads.words:observe_words"),
+        "text": ("draw generated texts, each token shaded by image mass", "heads.text:draw_texts"),
         "mentions": ("what texts name, true or made up, and where heads look then", "heads.mentions:find_in_run"),
         "report": ("one page for a browser: a run, and its comparison with another one", "report:report_run"),
         "verify": ("compare a run with published figures; exit code 0 if it matches", "verify:verify_run"),

@@ -4,6 +4,7 @@ kinds        the kinds of pictures, each with its numbers
 of_run       the pictures of a run, from its tally
 signed       contributions and effects of heads
 overlays     maps on images
+texts        generated texts, token by token
 images       these images
 labels       the mass columns in words and colours
 file_names   file names made from categories

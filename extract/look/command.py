@@ -1,6 +1,6 @@
-"""`python -m extract look`: one image and one question, from nothing to an overlay and a table.
+"""`python -m extract look`: one image and one question, from nothing to an overlay and a table, or a text.
 
-It writes a run of one sample, which all commands of `python -m analyze` read; its picture is drawn by one of them.
+It writes a run of one sample, which all commands of `python -m analyze` read; its pictures are drawn by two of them.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from extract.command import extract
 from extract.look.settings import LookSettings
-from extract.settings import Deciding, Device, Extract
+from extract.settings import ALL, Deciding, Device, Extract
 from schemas.cli import say
 from schemas.columns import MAP, MAPS, OK
 from schemas.commands.settings import settings_of
@@ -24,7 +24,7 @@ from schemas.errors import HeadflowError
 from schemas.store.directory import holds_run, refuse_other_files, remove_begun
 from schemas.store.run import Run, open_run
 from schemas.tasks import TASKS
-from schemas.text import short
+from schemas.text import counted, short
 
 SMALLEST_CROP = 0.99  # share of the image that is read; where it is larger, nothing is said
 _SHOWN = ("mass", "sink", "entropy", "centre_x", "centre_y")
@@ -59,7 +59,9 @@ def look(settings: LookSettings) -> int:
                 raise HeadflowError(str(error), setting="image") from None
             raise
     run = open_run(out)
-    return code or _draw(run, _print(run, settings.top), settings)
+    heads = _print(run, settings.top)
+    code = code or _draw(run, ["maps", "--samples-only", "--heads", ",".join(heads)], settings)
+    return code or (_draw(run, ["text"], settings) if settings.generate else 0)
 
 
 def _asked(settings: LookSettings, file: Path, out: Path) -> _Looking:
@@ -68,7 +70,7 @@ def _asked(settings: LookSettings, file: Path, out: Path) -> _Looking:
     file.write_text(json.dumps([question]), encoding="utf-8")
     same = {each.name: getattr(settings, each.name) for base in (Deciding, Device) for each in settings_of(base)}
     return _Looking(
-        **same | {"num_workers": 0},
+        **same | {"num_workers": 0, "step_maps": settings.step_maps or (ALL,) * bool(settings.generate)},
         question_file=str(file),
         image_folder=settings.image.parent,
         output_dir=out,
@@ -123,6 +125,8 @@ def _print(run: Run, top: int) -> list[str]:
         raise HeadflowError(f"{sample['image']} was not observed: {sample['detail'] or sample['reason']}")
     spelled = "".join(f"{name} {sample[name]:.3f}, " for name in TASKS[run.manifest.task].spelled)
     say(f"{sample['question']} {sample['prediction']} ({spelled}margin {sample['margin']:+.2f})")
+    if sample.get("text") is not None:
+        say(f"text ({counted(sample['n_generated'], 'token')}, ended: {sample['ended']}): {sample['text']}")
     _say_cropped(sample)
     rows: list[dict[str, Any]] = [row for path in run.part_paths(MAPS) for row in run.read_part(path).to_pylist()]
     say(f"{'head':<8}" + "".join(f"{name:>10}" for name in (f"{run.manifest.maps_of}2v", *_SHOWN[1:])))
@@ -147,10 +151,10 @@ def _say_cropped(sample: dict[str, Any]) -> None:
         )
 
 
-def _draw(run: Run, heads: Sequence[str], page: Page) -> int:
-    """Let `python -m analyze` draw where some heads look, for a page; returns its exit code."""
+def _draw(run: Run, asked: Sequence[str], page: Page) -> int:
+    """Let a command of `python -m analyze` draw a run for a page, `asked` with its flags; returns its exit code."""
     sys.stdout.flush()  # before what the other process prints
     flags = {"--column": page.column, "--two-columns": page.two_columns, "--no-title": page.no_title}
-    command = [sys.executable, "-m", "analyze", "maps", str(run.path), "--samples-only", "--heads", ",".join(heads)]
-    command += [flag for flag, asked in flags.items() if asked]
+    command = [sys.executable, "-m", "analyze", asked[0], str(run.path), *asked[1:]]
+    command += [flag for flag, given in flags.items() if given]
     return subprocess.run(command, check=False).returncode

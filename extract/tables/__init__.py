@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from extract.prompts.given import hash_of_texts
-from extract.settings import MAPS_OF_QUESTION, Deciding
+from extract.settings import ALL, MAPS_OF_QUESTION, Deciding
 from extract.tables.chosen_heads import read_heads
 from schemas.columns import CONTRIBUTIONS, EXTRAS, LAYERS, MAPS, OF_LAST, OF_QUESTION, STEP_MAPS, STEPS, TOKENS
 
@@ -47,7 +47,7 @@ def _fields_of_steps(settings: Deciding) -> dict[str, Any]:
         "generate": settings.generate,
         "every": settings.every or 1,
         "step_heads": _read_steps(settings.step_heads, "step_heads"),
-        "step_map_heads": _read_steps(settings.step_maps, "step_maps"),
+        "step_map_heads": [] if settings.step_maps == (ALL,) else _read_steps(settings.step_maps, "step_maps"),
         "texts_sha256": None if settings.text is None else hash_of_texts(settings.text),
     }
     known = settings.generate is None or settings.answer_after is not None
@@ -74,4 +74,4 @@ def find_makers(fields: Mapping[str, Any], checkpoint: "Checkpoint", answers: "A
     if MAPS in tables:
         yield MapMaker(checkpoint, fields["maps_of"], [(layer, head) for layer, head in fields["maps_heads"]])
     if TOKENS in tables:
-        yield StepMaker(checkpoint, Writing.of(fields))
+        yield StepMaker(checkpoint, Writing.of(fields), maps=STEP_MAPS in tables)

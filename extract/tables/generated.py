@@ -52,7 +52,7 @@ class Writing:
         generate: most tokens of a text.
         every: the steps whose masses and maps are kept are its multiples.
         step_heads: [layer, head] of those in `steps`, in order; empty: all.
-        step_map_heads: those in `step_maps`; empty: there is no such table.
+        step_map_heads: those in `step_maps`, if there is such a table; empty: all.
         answer_after: what the answer follows in the text; None: as the model's prompt has it.
         texts_sha256: hash of the file of given texts; None: the model writes its own.
     """
@@ -74,25 +74,29 @@ class Writing:
 class StepMaker(Maker):
     """Makes the tables of what one model writes."""
 
-    def __init__(self, checkpoint: Checkpoint, writing: Writing) -> None:
+    def __init__(self, checkpoint: Checkpoint, writing: Writing, *, maps: bool) -> None:
         """Prepare to write.
+
+        Args:
+            maps: whether `step_maps` is made.
 
         Raises:
             HeadflowError: the model's new tokens cannot be observed, a head is not in the model, or its maps cannot be
                 made.
         """
         checkpoint.check_decoding()
-        super().__init__([TOKENS, STEPS] + [STEP_MAPS] * bool(writing.step_map_heads))
+        super().__init__([TOKENS, STEPS] + [STEP_MAPS] * maps)
         for setting, heads in (("step_heads", writing.step_heads), ("step_maps", writing.step_map_heads)):
             if outside := HeadSet(frozenset(_pairs(heads))).outside(checkpoint.layers, checkpoint.heads):
                 raise HeadflowError(f"the list {outside}", setting=setting)
         self.writing, self.checkpoint = writing, checkpoint
         self.maps: MapMaker | None = None
-        if writing.step_map_heads:
+        if maps:
             self.maps = MapMaker(checkpoint, OF_LAST, _pairs(writing.step_map_heads), setting="step_maps")
         self.ends = torch.tensor(checkpoint.end_tokens, dtype=torch.int64, device=checkpoint.device)
         self.heads = self._by_layer(writing.step_heads) if writing.step_heads else None
-        self.map_heads = self._by_layer(writing.step_map_heads)
+        whole = [(layer, head) for layer in range(checkpoint.layers) for head in range(checkpoint.heads)]
+        self.map_heads = self._by_layer(writing.step_map_heads or whole if maps else [])
         self._after = writing.answer_after
         self._texts = TokenTexts(checkpoint.prompt_format.tokenizer, self._after)
 
@@ -132,7 +136,7 @@ class StepMaker(Maker):
         values = {STEPS: (heads, len(STEP_NAMES))}
         if self.maps is not None:
             patches = len(self.maps.places(checkpoint.preprocessor(blank_image())).tokens)
-            values[STEP_MAPS] = (len(writing.step_map_heads), len(MAP_NUMBERS) + patches)
+            values[STEP_MAPS] = (sum(map(len, self.map_heads)), len(MAP_NUMBERS) + patches)
         sizes = [
             f"{steps * number:,} rows of `{name}` ({steps * number * each * 4 / 1e6:,.1f} MB)"
             for name, (number, each) in values.items()
@@ -237,10 +241,12 @@ class StepReader(PassReader):
             N_GENERATED: own.sum(dim=1),
             STEPS: torch.stack(kept, dim=1),
         }
-        if self._maker.heads is None:
-            made[STEPS] = made[STEPS].unflatten(2, (-1, self._maker.checkpoint.heads))
         if self._maps is not None:
             made[STEP_MAPS], made[LISTS] = (torch.stack(each, dim=1) for each in zip(*maps, strict=True))
+        size = self._maker.checkpoint.layers, self._maker.checkpoint.heads
+        for name in {STEPS, STEP_MAPS} & made.keys():
+            if made[name].shape[2] == size[0] * size[1]:  # of all heads, also where they are named one by one
+                made[name] = made[name].unflatten(2, size)
         return made
 
     def _first(self, masses: Tensor) -> Tensor:

@@ -1,1 +1,1 @@
-"""Commands about what the heads of a run do: `maps`, `mentions`, `prune`, `words`."""
+"""Commands about what the heads of a run do: `maps`, `mentions`, `prune`, `text`, `words`."""

@@ -155,6 +155,21 @@ def test_the_command(checkpoint_path, run, questions, tmp_path, capsys, request)
     assert sorted(path.name for path in (tmp_path / "look").rglob("*")) == before
 
 
+def test_what_it_writes(checkpoint_path, undrawn, run, questions, tmp_path, capsys):
+    """The text is that of a run, and drawn with the maps of all heads, or of those that are named."""
+    image = questions / "images" / pd.read_parquet(run / "samples")["image"][0]
+    assert look(checkpoint_path, image, tmp_path / "look", "--generate", "4", "--column", "--prompt-suffix", "") == 0
+    (sample,) = pd.read_parquet(tmp_path / "look" / "samples").to_dict("records")
+    out = capsys.readouterr().out
+    assert sample["n_generated"] > 1
+    assert f"text ({sample['n_generated']} tokens, ended: {sample['ended']}): " in out
+    assert f"{image.stem}: image mass when the token was chosen, mean over 32 heads" in out
+    assert (tmp_path / "look" / "text" / f"text_{image.stem}.png").is_file()
+    assert len(pd.read_parquet(tmp_path / "look" / "step_maps")) == 32 * sample["n_generated"]
+    assert look(checkpoint_path, image, tmp_path / "some", "--generate", "2", "--step-maps", "L0H1") == 0
+    assert set(pd.read_parquet(tmp_path / "some" / "step_maps")["head"]) == {1}
+
+
 @pytest.mark.parametrize(("size", "aspect", "says"), [
     ((160, 64), "crop", "the model reads 40% of the image, from 48, 0 to 112, 64 of 160 x 64 pixels"),
     ((160, 64), "pad", None), ((64, 64), "crop", None),

@@ -237,6 +237,20 @@ def test_values_that_are_not_finite_cost_their_sample(ending, extract, tmp_path,
     assert samples["detail"].isna().sum() == (taken <= 8).sum()
 
 
+@pytest.mark.parametrize("maps", [["all"], [f"L{layer}H{head}" for layer in range(4) for head in range(8)]])
+def test_all_heads_can_have_maps(whole, extract, tmp_path, capsys, maps):
+    """Whether they are asked for as all, or named one by one."""
+    named = {} if maps == ["all"] else {"step_heads": maps}
+    assert extract(tmp_path / "run", num_samples=1, generate=2, step_maps=maps, **named) == 0
+    assert "64 rows of `steps` (0.0 MB) and 64 rows of `step_maps`" in capsys.readouterr().out
+    assert list(validate(tmp_path / "run")) == []
+    for table, columns in (("steps", STEP_NAMES), ("step_maps", ["mass", "rest"])):
+        found, expected = by_key(tmp_path / "run", table, columns), by_key(whole, table, columns)
+        common = found.index.intersection(expected.index)
+        assert (len(found), len(common)) == (64, 64 if table == "steps" else 8)
+        assert np.abs(found.loc[common] - expected.loc[common]).to_numpy().max() <= 1e-5
+
+
 def test_how_much_can_be_written_is_said_before(whole, extract, tmp_path, capsys):
     """Of a text that takes all steps, nothing less is written."""
     flags = {"step_maps": ["L0H2"], "every": 5, "num_samples": 1, "generate": STEPS}
