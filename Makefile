@@ -23,7 +23,7 @@ DEVICE ?= auto
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-llava demo tour train-demo data extract knock-out plots summary compare diagnose image prompts prune maps words report verify validate export-pt import-pt test check bench bench-plots clean
+.PHONY: help setup setup-llava demo tour train-demo data extract knock-out plots summary compare diagnose image prompts prune maps words mentions report verify validate export-pt import-pt test check bench bench-plots clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -81,6 +81,8 @@ tour: $(VENV)/.extract $(VENV)/.report  ## the demo's two models on its two ques
 	$(BIN)/python -m extract --model-path $(DEMO)/tiny-llava-writer --image-folder $(DEMO) --overwrite --generate 24 \
 		--question-file $(DEMO)/captions/captions.json --output-dir runs/tour/tiny-llava-writer
 	$(BIN)/python -m analyze summary runs/tour/tiny-llava-writer --metrics g2v --step mean
+	$(BIN)/python -m analyze words runs/tour/tiny-llava-writer
+	$(BIN)/python -m analyze mentions runs/tour/tiny-llava-writer
 	set -e; run=runs/tour/tiny-llava-4x4; \
 	$(BIN)/python -m extract knock-out $$run --heads all; \
 	$(BIN)/python -m analyze maps $$run; \
@@ -156,6 +158,9 @@ maps: needs-run $(VENV)/.laptop  ## show where in the image the heads of a run l
 
 words: needs-run $(VENV)/.laptop  ## show where heads look while the model writes: RUN=... [ARGS]
 	$(BIN)/python -m analyze words '$(RUN)' $(ARGS)
+
+mentions: needs-run $(VENV)/.laptop  ## say what generated texts name, true or made up: RUN=... [ARGS]
+	$(BIN)/python -m analyze mentions '$(RUN)' $(ARGS)
 
 report: needs-run $(VENV)/.report  ## one page for a browser, of a run or of two: RUN=... [WITH=runs/other ARGS]
 	$(BIN)/python -m analyze report '$(RUN)' $(if $(WITH),'$(WITH)') $(ARGS)

@@ -41,7 +41,7 @@ class Vocabulary:
         words = [word for word in self.of_word if not _WORD.fullmatch(word)]
         if not words:
             return None
-        return re.compile("|".join(map(_bounded, sorted(words, key=len, reverse=True))), re.IGNORECASE)
+        return re.compile("|".join(map(whole_word, sorted(words, key=len, reverse=True))), re.IGNORECASE)
 
     def find(self, pieces: Sequence[str]) -> Iterator[tuple[int, int]]:
         """The words of a text that are in a group: the place of a word's first piece, and that of its group.
@@ -61,10 +61,10 @@ class Vocabulary:
         for (first, _), word in sorted(spans):
             group = self.of_word.get(" ".join(word.casefold().split()), beside)
             if group is not None:
-                yield _piece(pieces, text, ends, first), group
+                yield first_piece(pieces, text, ends, first), group
 
 
-def _piece(pieces: Sequence[str], text: str, ends: Any, start: int) -> int:
+def first_piece(pieces: Sequence[str], text: str, ends: Any, start: int) -> int:
     """The piece in which the letter at a place of the text begins."""
     place = int(np.searchsorted(ends, start, side="right"))
     if not text[start].isascii() and start == ends[place] - len(pieces[place]):
@@ -73,8 +73,8 @@ def _piece(pieces: Sequence[str], text: str, ends: Any, start: int) -> int:
     return place
 
 
-def _bounded(word: str) -> str:
-    """A pattern of a whole word, any space for its spaces."""
+def whole_word(word: str) -> str:
+    """A pattern of a word that is no part of another one, any space for its spaces."""
     before = f"(?<!{_LETTER})" if re.match(_LETTER, word) else ""
     after = f"(?!{_LETTER})" if re.match(_LETTER, word[-1]) else ""
     return before + r"\s+".join(map(re.escape, word.split())) + after

@@ -67,8 +67,8 @@ class Mentions:
             points = self.pointing[self.pointing["points"]]
             yield (
                 f"pointing while writing, at {counted(int(self.pointing['mentions'].iloc[0]), 'true mention')} with "
-                f"boxes: {_heads(points)} of {counted(len(self.pointing), 'head')} more often than both the image's "
-                "centre and the same head at other words (5%, corrected for all heads)"
+                f"boxes: {_heads(points)}, of {len(self.pointing)} with maps, more often than both the image's centre "
+                "and the same head at other words (5%, corrected for all heads)"
             )
 
     def _heads(self) -> Iterator[str]:

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from analyze.__main__ import main
-from analyze.mentions.finding import Vocabulary, find_mentions
+from analyze.mentions.finding import ObjectWords, find_mentions
 from analyze.mentions.results import mentions_of
 from analyze.mentions.telling import image_parts, tell
 from analyze.statistics.clusters import Clusters
@@ -132,9 +132,9 @@ def test_a_shuffled_truth_is_told_by_no_head():
 
 
 def test_longer_words_come_first_and_whole_words_only():
-    vocabulary = Vocabulary([[{"name": "hot dog", "words": ["hot dog"]}, {"name": "dog", "words": ["dog", "狗"]}]])
+    words = ObjectWords([[{"name": "hot dog", "words": ["hot dog"]}, {"name": "dog", "words": ["dog", "狗"]}]])
     text = "A Hot Dog, a dog, dogma; 一只狗在"
-    found = [(text[first:last], word) for first, last, word in vocabulary.find(text)]
+    found = [(text[first:last], word) for first, last, word in words.find(text)]
     assert found == [("Hot Dog", "hot dog"), ("dog", "dog"), ("狗", "狗")]
 
 
