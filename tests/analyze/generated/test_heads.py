@@ -65,7 +65,7 @@ def test_heads_by_step_are_those_of_pandas(run):
     rows = pd.read_parquet(run / STEPS).astype({"sample_id": str})
     rows = rows[(rows["sample_id"].map(samples) >= length) & (rows["step"] < length)]
     expected = rows.groupby(["layer", "head", "step"])["g2v"].mean()
-    assert found["step"].tolist() == list(range(length))  # of the one head that looks most
+    assert found["step"].tolist() == list(range(length))  # of the first head that looks most
     keys = pd.MultiIndex.from_frame(found[["layer", "head", "step"]])
     np.testing.assert_allclose(found["g2v"], expected[keys], atol=1e-6)
 
