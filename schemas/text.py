@@ -1,8 +1,9 @@
-"""Text for people and for files: on one line, cut to a length, storable in UTF-8; and ids of samples."""
+"""Text for people and for files: on one line, cut to a length, storable in UTF-8; ids of samples; words of pieces."""
 
 import shutil
 import sys
 import textwrap
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 
@@ -78,3 +79,35 @@ class SampleIds:
             if name not in self._taken:
                 self._taken.add(name)
                 return name
+
+
+def find_words(pieces: Sequence[str]) -> list[tuple[int, str]]:
+    """The words of a text: the step that chose the first piece of each, and the word.
+
+    A word is a run of pieces without a space between letters; each piece of Chinese or Japanese is one, as it has no
+    spaces. Pieces without letters and digits are none. Of the pieces of one letter, all but the last one are empty.
+    """
+    found: list[tuple[int, str]] = []
+    begin, before = 0, ""  # the first of the empty pieces ahead; the letter before
+    for step, piece in enumerate(pieces):
+        if not piece:
+            continue
+        first, word = step if piece[0].isascii() else begin, " ".join(piece.split("\n"))
+        if found and joins(before, piece[0]):
+            found[-1] = found[-1][0], found[-1][1] + word
+        else:
+            found.append((first, word))
+        begin, before = step + 1, piece[-1]
+    return [(step, _bare(word)) for step, word in found if any(map(str.isalnum, word))]
+
+
+def _bare(word: str) -> str:
+    """A word without what stands around its letters and digits."""
+    inside = [place for place, letter in enumerate(word) if letter.isalnum()]
+    return word[inside[0] : inside[-1] + 1]
+
+
+def joins(before: str, after: str) -> bool:
+    """Whether two letters of neighbouring pieces stand in one word."""
+    inside = (before or " ", "s" if after in "'\N{RIGHT SINGLE QUOTATION MARK}" else after)
+    return all(letter.isalnum() and unicodedata.east_asian_width(letter) not in "WF" for letter in inside)

@@ -19,9 +19,9 @@ from analyze.drawing.maps import attention_colours, attention_scale, draw_overla
 from analyze.drawing.page import LETTERS, SMALLER, across, printed, size_of
 from analyze.drawing.texts import INCH, fit, lines_height, width_of, wrap
 from analyze.pictures.overlays import Overlay
-from analyze.pictures.texts import TextPicture, joins
+from analyze.pictures.texts import TextPicture
 from analyze.statistics.clusters import Array
-from schemas.text import counted
+from schemas.text import counted, joins
 
 WIDTH = 8.6  # inches
 SMALL = LETTERS * SMALLER

@@ -3,7 +3,6 @@
 A row of a step says where the model looked when it chose the token of that step; its query is the token before.
 """
 
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -26,7 +25,7 @@ from schemas.columns import STEP_MAPS, STEPS, TABLES, TOKENS
 from schemas.errors import HeadflowError
 from schemas.jobs.head_sets import read_head
 from schemas.store.grids import Grid, has_list
-from schemas.text import counted, listed, short
+from schemas.text import counted, find_words, listed, short
 
 MOST = "most"  # the head that looks most in the texts
 WORDS = 6  # whose maps are drawn
@@ -242,38 +241,6 @@ def chosen_texts(asked: Sequence[str] | None, texts: Texts, number: int) -> list
         names, there = listed([short(each) for each in missing]), listed(list(place), 3)
         raise HeadflowError(f"no sample {names} has a text here; there are {there}", setting="samples")
     return [place[each] for each in dict.fromkeys(asked)]
-
-
-def find_words(pieces: Sequence[str]) -> list[tuple[int, str]]:
-    """The words of a text: the step that chose the first piece of each, and the word.
-
-    A word is a run of pieces without a space between letters; each piece of Chinese or Japanese is one, as it has no
-    spaces. Pieces without letters and digits are none. Of the pieces of one letter, all but the last one are empty.
-    """
-    found: list[tuple[int, str]] = []
-    begin, before = 0, ""  # the first of the empty pieces ahead; the letter before
-    for step, piece in enumerate(pieces):
-        if not piece:
-            continue
-        first, word = step if piece[0].isascii() else begin, " ".join(piece.split("\n"))
-        if found and joins(before, piece[0]):
-            found[-1] = found[-1][0], found[-1][1] + word
-        else:
-            found.append((first, word))
-        begin, before = step + 1, piece[-1]
-    return [(step, _bare(word)) for step, word in found if any(map(str.isalnum, word))]
-
-
-def _bare(word: str) -> str:
-    """A word without what stands around its letters and digits."""
-    inside = [place for place, letter in enumerate(word) if letter.isalnum()]
-    return word[inside[0] : inside[-1] + 1]
-
-
-def joins(before: str, after: str) -> bool:
-    """Whether two letters of neighbouring pieces stand in one word."""
-    inside = (before or " ", "s" if after in "'\N{RIGHT SINGLE QUOTATION MARK}" else after)
-    return all(letter.isalnum() and unicodedata.east_asian_width(letter) not in "WF" for letter in inside)
 
 
 def most_massive(pieces: Sequence[str], masses: Array, number: int) -> list[tuple[int, str]]:

@@ -5,106 +5,40 @@ from extract import load_model
 model = load_model("llava-hf/llava-1.5-7b-hf")
 found = model.look("cat.png", "Is there a cat?")    # shows its answer and where the heads look
 found.prediction, found.masses["a2v"].max(), found.map(14, 3), found.overlay(14, 3)
+
+found = model.look("cat.png", "Describe it.", generate=40)    # shows its text, the darker the more a token looked
+found.text, found.tokens, found.step_maps[3], found.step_overlay(3)
 """
 
-import base64
-from collections.abc import Mapping
-from dataclasses import dataclass
-from html import escape
-from io import BytesIO
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from extract.backends import find_removed, find_wordings, load_asked
 from extract.images.decoding import find_image, load_image
-from extract.images.patch_positions import Box
 from extract.images.preprocessing import Size
+from extract.look.found import Look, WrittenLook
 from extract.passes.batching import ImageQuestions, Question
 from extract.passes.forward import Passes
 from extract.passes.samples import Observed
+from extract.prompts.prompt_builder import Prompts
 from extract.questions.samples import Sample, Skipped, Unusable
 from extract.settings import AUTO, Model
+from extract.tables.generated import LISTS as STEP_LISTS
+from extract.tables.generated import TEXTS, StepMaker, Writing
+from extract.tables.maker import Maker
 from extract.tables.map_reader import LISTS
 from extract.tables.maps import MapMaker
-from schemas.columns import FLOW_NAMES, MAP, MAP_COLUMNS, MAPS, OF_LAST, UNKNOWN
+from schemas.columns import FLOW_NAMES, MAP, MAP_COLUMNS, MAPS, OF_LAST, STEP_NAMES, STEPS, UNKNOWN
 from schemas.errors import HeadflowError
 from schemas.manifest import ORIGINAL
 from schemas.text import short
 
 MAP_NUMBERS = [column.name for column in MAP_COLUMNS if column.name not in ("of", MAP)]
-_Grid = npt.NDArray[np.float32]
-RED, STRONGEST = (214, 39, 40), 200  # of a patch that gets most; 255 would hide the image
-
-
-@dataclass(frozen=True)
-class Look:
-    """What a model made of a question about an image.
-
-    Attributes:
-        prediction: the first generated token, decoded; `p_yes`, `p_no`, `margin`: as in the table `samples`.
-        masses: by column of `heads`, float32 [layers, heads].
-        numbers: by column of `maps`, float32 [layers, heads], NaN for null.
-        maps: float32 [layers, heads, rows, columns], attention on the patches.
-        box: what the grid covers, `x0, y0, x1, y1` in pixels of the image; `size`: of the image, width and height.
-        image: the image, RGB.
-    """
-
-    prediction: str
-    p_yes: float
-    p_no: float
-    margin: float
-    masses: Mapping[str, _Grid]
-    numbers: Mapping[str, _Grid]
-    maps: _Grid
-    box: Box
-    size: Size
-    image: Image.Image
-
-    def map(self, layer: int, head: int) -> _Grid:
-        """Attention of a head on each patch, float32 [rows, columns]."""
-        layers, heads = self.maps.shape[:2]
-        if not (0 <= layer < layers and 0 <= head < heads):
-            raise HeadflowError(f"L{layer}H{head}: the model has {layers} layers x {heads} heads, from 0")
-        own: _Grid = self.maps[layer, head]
-        return own
-
-    def overlay(self, layer: int, head: int) -> Image.Image:
-        """The image under a head's map, RGB: a patch is the more red the more it gets, the first of them most."""
-        shares = self.map(layer, head)
-        largest = float(shares.max()) or 1.0  # of a layer whose window the image lies outside, all are 0
-        x0, y0, x1, y1 = (round(edge) for edge in self.box)
-        patches = Image.fromarray((shares / largest * STRONGEST).astype(np.uint8))
-        mask = Image.new("L", self.image.size)
-        mask.paste(patches.resize((x1 - x0, y1 - y0), Image.Resampling.NEAREST), (x0, y0))
-        return Image.composite(Image.new("RGB", self.image.size, RED), self.image, mask)
-
-    def top(self, number: int = 6, column: str = "a2v") -> list[tuple[int, int]]:
-        """(layer, head) of the heads with the largest mass in a column, the largest first."""
-        order = np.argsort(-self.masses[column], axis=None, kind="stable")[:number]
-        return [
-            (int(layer), int(head))
-            for layer, head in zip(*np.unravel_index(order, self.masses[column].shape), strict=True)
-        ]
-
-    def _repr_html_(self) -> str:
-        """The answer, the heads with the largest `a2v`, and the map of the first of them, for a notebook."""
-        heads = self.top()
-        rows = [(f"L{layer}H{head}", self.masses["a2v"][layer, head]) for layer, head in heads]
-        content = BytesIO()
-        self.overlay(*heads[0]).save(content, "PNG")
-        picture = base64.b64encode(content.getvalue()).decode()
-        name = rows[0][0]
-        answer = f"{self.prediction} (p_yes {self.p_yes:.3f}, p_no {self.p_no:.3f}, margin {self.margin:+.2f})"
-        return (
-            f"<p>{escape(answer)}</p><table><tr><th>head</th><th>a2v</th></tr>"
-            + "".join(f"<tr><td>{head}</td><td>{mass:.3f}</td></tr>" for head, mass in rows)
-            + f'</table><figure><img alt="where {name} looks" src="data:image/png;base64,{picture}">'
-            f"<figcaption>{name}: the more red, the more attention of the last token</figcaption></figure>"
-        )
+_ALL_HEADS: dict[str, list[list[int]]] = {"step_heads": [], "step_map_heads": []}
 
 
 class Looker:
@@ -123,7 +57,8 @@ class Looker:
             raise HeadflowError("images are read as they are: give another one", setting="images")
         (wording,) = find_wordings(settings)
         self._checkpoint, self._prompts, answers = load_asked(settings, device, [wording], find_removed(settings))
-        self._passes = Passes(self._checkpoint, answers, [MapMaker(self._checkpoint, OF_LAST, [])])
+        self._answers, self._maps = answers, MapMaker(self._checkpoint, OF_LAST, [])
+        self._checked = False  # that its generation is the model's own
 
     @classmethod
     def load(cls, model_path: str, *, device: str = AUTO, **settings: Any) -> "Looker":
@@ -137,11 +72,15 @@ class Looker:
         """
         return cls(Model.of_keywords({"model_path": model_path} | settings), device)
 
-    def look(self, image: str | Path | Image.Image, question: str) -> Look:
+    def look(self, image: str | Path | Image.Image, question: str, *, generate: int | None = None) -> Look:
         """Ask about an image; the question stands in the wording of the settings, by default with MME's suffix.
 
+        Args:
+            generate: let the model write so many new tokens at most, and return a `WrittenLook`. It holds the maps of
+                all heads and steps for a moment, 4 bytes for each patch.
+
         Raises:
-            HeadflowError: the image or the question cannot be used.
+            HeadflowError: the image or the question cannot be used, or the model cannot write so many tokens.
         """
         if not isinstance(question, str):
             raise HeadflowError(f"{short(question)} is not a question")
@@ -149,13 +88,32 @@ class Looker:
             picture = (image if isinstance(image, Image.Image) else _read(Path(image))).convert("RGB")
             pixels = self._checkpoint.preprocessor(picture)
             sample = Sample("look", UNKNOWN, None, "", question, None, row=0)
-            asked = [Question(sample, self._prompts.build(sample, pixels.image_ids))]
-            (outcome,) = self._passes.over([[ImageQuestions("", pixels, asked)]])
+            prompts, makers = self._prompts, list[Maker]([self._maps])
+            if generate is not None:
+                prompts, maker = self._writing(generate)
+                makers = [self._maps, maker]
+            asked = [Question(sample, prompts.build(sample, pixels.image_ids))]
+            (outcome,) = Passes(self._checkpoint, self._answers, makers).over([[ImageQuestions("", pixels, asked)]])
         except Unusable as error:
             raise HeadflowError(f"{image}: {error.detail}") from None
         if isinstance(outcome, Skipped):
             raise HeadflowError(f"{image}: {outcome.cause.detail}")
-        return self._found(outcome, pixels.size, picture)
+        found = self._found(outcome, pixels.size, picture)
+        return found if generate is None else _with_text(found, outcome)
+
+    def _writing(self, generate: int) -> tuple[Prompts, StepMaker]:
+        """Prompts that leave room for new tokens, and what makes these."""
+        most = self._checkpoint.prompt_format.max_tokens
+        if not isinstance(generate, int) or isinstance(generate, bool) or not 1 <= generate < most:
+            raise HeadflowError(
+                f"{short(generate)} is not a number of new tokens from 1 to {most - 1}", setting="generate"
+            )
+        builders = {name: replace(each, new_tokens=generate) for name, each in self._prompts.builders.items()}
+        maker = StepMaker(self._checkpoint, Writing.of({"generate": generate, "every": 1} | _ALL_HEADS), maps=True)
+        if not self._checked:
+            maker.check(*builders.values())
+            self._checked = True
+        return replace(self._prompts, builders=builders), maker
 
     def _found(self, outcome: Observed, size: Size, image: Image.Image) -> Look:
         values, grids = outcome.values, outcome.grids
@@ -169,6 +127,18 @@ class Looker:
             size=size,
             image=image,
         )
+
+
+def _with_text(found: Look, outcome: Observed) -> WrittenLook:
+    """A look with what was written."""
+    values, grids = outcome.values, outcome.grids
+    masses = grids[STEPS][..., STEP_NAMES.index("g2v")]
+    maps = grids[STEP_LISTS].reshape(len(masses), -1, *found.maps.shape[2:]).mean(axis=1)
+    tokens = tuple(zip(grids[TEXTS], masses.mean(axis=(1, 2)).tolist(), strict=True))
+    own = {each.name: getattr(found, each.name) for each in fields(found)}
+    return WrittenLook(
+        **own, text=values["text"], ended=values["ended"], tokens=tokens, step_masses=masses, step_maps=maps
+    )
 
 
 def _read(path: Path) -> Image.Image:

@@ -13,9 +13,10 @@ from analyze.drawing.page import COLUMN, PageSize
 from analyze.drawing.tokens import MOST_LINES, UNKNOWN, lay_out, mass_colours, text_figure
 from analyze.generated.reading import Texts
 from analyze.pictures.images import PictureImages
-from analyze.pictures.texts import TextPictures, chosen_texts, find_words, most_massive
+from analyze.pictures.texts import TextPictures, chosen_texts, most_massive
 from analyze.tables.frames import open_heads
 from schemas.columns import STEP_MAPS, STEP_NAMES, STEPS, TOKENS
+from schemas.text import find_words
 from tests.support.boxes import badly_placed, smallest_letters
 from tests.support.looking import picture
 from tests.support.pictures import write_empty

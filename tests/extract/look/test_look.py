@@ -1,5 +1,6 @@
 """Oracle: a run of the same model over a question file that asks the same."""
 
+from dataclasses import replace
 from subprocess import CompletedProcess
 from types import SimpleNamespace
 
@@ -13,8 +14,9 @@ from analyze.drawing.figures import FigureFiles
 from extract import load_model
 from extract.__main__ import main
 from extract.look import command
-from extract.look.looker import MAP_NUMBERS, RED
-from schemas.columns import FLOW_NAMES, MAPS
+from extract.look.found import RED
+from extract.look.looker import MAP_NUMBERS
+from schemas.columns import FLOW_NAMES, MAPS, STEP_MAPS, STEPS
 from schemas.errors import HeadflowError
 from schemas.validation.run import validate
 from tests.support.pictures import write_empty
@@ -107,6 +109,53 @@ def test_it_shows_itself(model, questions):
     assert f"(p_yes {found.p_yes:.3f}" in text
     assert text.count("<tr>") == 7
     assert 'src="data:image/png;base64,' in text
+
+
+@pytest.fixture(scope="module")
+def writing(extract, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("writing") / "run"
+    flags = {"step_maps": ["all"], "generate": 5, "num_samples": 4, "num_workers": 0, "prompt_suffix": ""}
+    assert extract(folder, **flags) == 0
+    return folder
+
+
+def test_what_it_writes_is_what_a_run_has(writing, checkpoint_path, questions):
+    model = load_model(str(checkpoint_path), device="cpu", prompt_suffix="")
+    tables = {table: pd.read_parquet(writing / table) for table in ("tokens", STEPS, STEP_MAPS)}
+    samples = pd.read_parquet(writing / "samples").sort_values("n_generated").to_dict("records")
+    assert samples[-1]["n_generated"] > 1
+    for row in (samples[0], samples[-1]):
+        found = model.look(questions / "images" / row["image"], row["question"], generate=5)
+        tokens, steps, maps = (each[each["sample_id"] == row["sample_id"]] for each in tables.values())
+        assert (found.text, found.ended) == (row["text"], row["ended"])
+        assert [text for text, _ in found.tokens] == tokens["text"].tolist()
+        masses = steps["g2v"].to_numpy().reshape(-1, 4, 8)
+        assert np.abs(found.step_masses - masses).max() <= 1e-5
+        assert np.abs(np.array([mass for _, mass in found.tokens]) - masses.mean(axis=(1, 2))).max() <= 1e-5
+        expected = np.stack(maps["map"]).reshape(len(masses), 32, 8, 8).mean(axis=1)
+        assert np.abs(found.step_maps - expected).max() <= 1e-5
+        assert found.prediction == row["prediction"]
+        text = found._repr_html_()
+        assert text.count("<span ") == len(found.tokens)
+        assert f"image mass {found.tokens[0][1]:.3f}" in text
+    with pytest.raises(HeadflowError, match="step 9: the text has"):
+        found.step_overlay(9)
+    for wrong in (0, 2048, "4", True):
+        with pytest.raises(HeadflowError, match="is not a number of new tokens from 1 to 2047"):
+            model.look(found.image, "Is it red?", generate=wrong)
+
+
+def test_a_text_shows_itself(model, questions):
+    """Its tokens by mass, and the word of most mass, which a piece inside of it is not; markup of a text is text."""
+    found = model.look(next((questions / "images").glob("*/*.png")), "Is it red?", generate=1)
+    masses = (0.1, 0.2, 0.4, 0.3)
+    tokens = tuple(zip((" <b>", " do", "g", "."), masses, strict=True))
+    found = replace(found, tokens=tokens, step_maps=np.repeat(found.step_maps[:1], 4, axis=0))
+    text = found._repr_html_()
+    assert "&lt;b&gt;</span>" in text
+    assert 'title="step 2, image mass 0.400">g</span>' in text
+    assert "<figcaption>dog: step 1, image mass 0.200" in text
+    assert "<figure>" not in replace(found, tokens=((" .", 0.1),))._repr_html_()
 
 
 @pytest.mark.parametrize(
