@@ -69,8 +69,11 @@ def _asked(settings: LookSettings, file: Path, out: Path) -> _Looking:
     question = {"question_id": settings.image.stem, "image_file": settings.image.name, "question": settings.question}
     file.write_text(json.dumps([question]), encoding="utf-8")
     same = {each.name: getattr(settings, each.name) for base in (Deciding, Device) for each in settings_of(base)}
+    if settings.generate:
+        same["step_maps"] = settings.step_maps or (ALL,)
+        same["prompt_suffix"] = settings.prompt_suffix or ""  # MME's asks for one word
     return _Looking(
-        **same | {"num_workers": 0, "step_maps": settings.step_maps or (ALL,) * bool(settings.generate)},
+        **same | {"num_workers": 0},
         question_file=str(file),
         image_folder=settings.image.parent,
         output_dir=out,

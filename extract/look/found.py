@@ -123,8 +123,9 @@ class WrittenLook(Look):
             for step, (text, mass) in enumerate(self.tokens)
         )
         found = (
-            f'<p style="white-space: pre-wrap">{spans}</p><p>the darker, the more image mass when it was chosen: '
-            f"at most {largest:.3f}, mean over {counted(self.step_masses[0].size, 'head')}; ended: {self.ended}</p>"
+            f'<p style="white-space: pre-wrap">{spans}</p><p>the darker a token, the more image mass when it was '
+            f"chosen: at most {largest:.3f}, mean over {counted(self.step_masses[0].size, 'head')}; "
+            f"ended: {self.ended}</p>"
         )
         words = find_words([text for text, _ in self.tokens])
         if not words:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from extract.backends import find_removed, find_wordings, load_asked
+from extract.backends import find_prompts, find_removed, find_wordings, load_asked
 from extract.images.decoding import find_image, load_image
 from extract.images.preprocessing import Size
 from extract.look.found import Look, WrittenLook
@@ -58,6 +58,9 @@ class Looker:
         (wording,) = find_wordings(settings)
         self._checkpoint, self._prompts, answers = load_asked(settings, device, [wording], find_removed(settings))
         self._answers, self._maps = answers, MapMaker(self._checkpoint, OF_LAST, [])
+        # What is to be described is asked without MME's suffix, which asks for one word
+        free = replace(settings, prompt_suffix=settings.prompt_suffix or "")
+        self._free_prompts = find_prompts(self._checkpoint.prompt_format, find_wordings(free), free)
         self._checked = False  # that its generation is the model's own
 
     @classmethod
@@ -76,8 +79,9 @@ class Looker:
         """Ask about an image; the question stands in the wording of the settings, by default with MME's suffix.
 
         Args:
-            generate: let the model write so many new tokens at most, and return a `WrittenLook`. It holds the maps of
-                all heads and steps for a moment, 4 bytes for each patch.
+            generate: let the model write so many new tokens at most, and return a `WrittenLook`. The question then has
+                no suffix unless the settings name one. Maps of all heads and steps are held for a moment, 4 bytes for
+                each patch.
 
         Raises:
             HeadflowError: the image or the question cannot be used, or the model cannot write so many tokens.
@@ -108,12 +112,12 @@ class Looker:
             raise HeadflowError(
                 f"{short(generate)} is not a number of new tokens from 1 to {most - 1}", setting="generate"
             )
-        builders = {name: replace(each, new_tokens=generate) for name, each in self._prompts.builders.items()}
+        builders = {name: replace(each, new_tokens=generate) for name, each in self._free_prompts.builders.items()}
         maker = StepMaker(self._checkpoint, Writing.of({"generate": generate, "every": 1} | _ALL_HEADS), maps=True)
         if not self._checked:
             maker.check(*builders.values())
             self._checked = True
-        return replace(self._prompts, builders=builders), maker
+        return replace(self._free_prompts, builders=builders), maker
 
     def _found(self, outcome: Observed, size: Size, image: Image.Image) -> Look:
         values, grids = outcome.values, outcome.grids

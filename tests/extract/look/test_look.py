@@ -18,6 +18,7 @@ from extract.look.found import RED
 from extract.look.looker import MAP_NUMBERS
 from schemas.columns import FLOW_NAMES, MAPS, STEP_MAPS, STEPS
 from schemas.errors import HeadflowError
+from schemas.store.run import open_run
 from schemas.validation.run import validate
 from tests.support.pictures import write_empty
 
@@ -120,7 +121,7 @@ def writing(extract, tmp_path_factory):
 
 
 def test_what_it_writes_is_what_a_run_has(writing, checkpoint_path, questions):
-    model = load_model(str(checkpoint_path), device="cpu", prompt_suffix="")
+    model = load_model(str(checkpoint_path), device="cpu")
     tables = {table: pd.read_parquet(writing / table) for table in ("tokens", STEPS, STEP_MAPS)}
     samples = pd.read_parquet(writing / "samples").sort_values("n_generated").to_dict("records")
     assert samples[-1]["n_generated"] > 1
@@ -134,7 +135,7 @@ def test_what_it_writes_is_what_a_run_has(writing, checkpoint_path, questions):
         assert np.abs(np.array([mass for _, mass in found.tokens]) - masses.mean(axis=(1, 2))).max() <= 1e-5
         expected = np.stack(maps["map"]).reshape(len(masses), 32, 8, 8).mean(axis=1)
         assert np.abs(found.step_maps - expected).max() <= 1e-5
-        assert found.prediction == row["prediction"]
+        assert found.prediction == row["prediction"]  # of the same prompt, without MME's suffix
         text = found._repr_html_()
         assert text.count("<span ") == len(found.tokens)
         assert f"image mass {found.tokens[0][1]:.3f}" in text
@@ -207,7 +208,7 @@ def test_the_command(checkpoint_path, run, questions, tmp_path, capsys, request)
 def test_what_it_writes(checkpoint_path, undrawn, run, questions, tmp_path, capsys):
     """The text is that of a run, and drawn with the maps of all heads, or of those that are named."""
     image = questions / "images" / pd.read_parquet(run / "samples")["image"][0]
-    assert look(checkpoint_path, image, tmp_path / "look", "--generate", "4", "--column", "--prompt-suffix", "") == 0
+    assert look(checkpoint_path, image, tmp_path / "look", "--generate", "4", "--column") == 0
     (sample,) = pd.read_parquet(tmp_path / "look" / "samples").to_dict("records")
     out = capsys.readouterr().out
     assert sample["n_generated"] > 1
@@ -215,8 +216,10 @@ def test_what_it_writes(checkpoint_path, undrawn, run, questions, tmp_path, caps
     assert f"{image.stem}: image mass when the token was chosen, mean over 32 heads" in out
     assert (tmp_path / "look" / "text" / f"text_{image.stem}.png").is_file()
     assert len(pd.read_parquet(tmp_path / "look" / "step_maps")) == 32 * sample["n_generated"]
-    assert look(checkpoint_path, image, tmp_path / "some", "--generate", "2", "--step-maps", "L0H1") == 0
+    named = ["--generate", "2", "--step-maps", "L0H1", "--prompt-suffix", " Yes?"]
+    assert look(checkpoint_path, image, tmp_path / "some", *named) == 0
     assert set(pd.read_parquet(tmp_path / "some" / "step_maps")["head"]) == {1}
+    assert [open_run(tmp_path / name).manifest.prompt_suffix for name in ("look", "some")] == ["", " Yes?"]
 
 
 @pytest.mark.parametrize(("size", "aspect", "says"), [
