@@ -14,7 +14,7 @@ from analyze.tables.text_scope import TextScope
 from schemas.workers.work import HERE, Workers
 
 GROUPS = ("overall", "layer", "category")
-AT_ONCE = 512  # fine histograms of categories held at once, of all flows together: 40 MB
+_AT_ONCE = 512  # fine histograms of categories held at once, of all flows together: 40 MB
 
 
 def summarise(heads: Heads, flows: Sequence[str], scope: TextScope, workers: Workers = HERE) -> pd.DataFrame:
@@ -31,7 +31,7 @@ def summarise(heads: Heads, flows: Sequence[str], scope: TextScope, workers: Wor
     """
     whole: Tally | None = None
     categories = []
-    number = max(1, AT_ONCE // len(flows))
+    number = max(1, _AT_ONCE // len(flows))
     for first in range(0, len(heads.categories), number):
         some = tally(heads.of(heads.categories[first : first + number]), flows, scope, workers=workers)
         categories.append(_statistics(some, "category"))

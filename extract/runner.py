@@ -19,7 +19,7 @@ from schemas.store.writer import TO_RESUME, RunWriter
 from schemas.text import counted
 from schemas.validation.answers import not_answered
 
-FIRST = 16  # samples of a session that are looked at, so that a warning comes before hours of work
+FIRST_SAMPLES = 16  # samples of a session that are looked at, so that a warning comes before hours of work
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +61,9 @@ class Extractor(Loop):
         def write(outcome: Outcome) -> None:
             if isinstance(outcome, Observed):
                 writer.add(outcome.record(), outcome.grids, outcome.thumbnail)
-                if len(first) < FIRST:
+                if len(first) < FIRST_SAMPLES:
                     first.append([outcome.values[name] for name in self.passes.answers.spelled])
-                    if len(first) == FIRST:
+                    if len(first) == FIRST_SAMPLES:
                         self._warn_early(np.array(first))
             else:
                 writer.skip(outcome.record(), outcome.cause.reason, outcome.cause.detail)

@@ -64,9 +64,9 @@ def compare_runs(settings: CompareSettings) -> Result:
 
 def _opened(paths: Sequence[Location], prompt: str | None, workers: Workers) -> "list[Heads]":
     """The runs, in a wording where they have several; one without wordings is taken as it is."""
-    from analyze.tables.frames import ANSWERS, IMAGE_KEYS, TOKENS, in_wording, wordings
+    from analyze.tables.frames import ANSWERS, IMAGE_KEYS, TOKEN_COUNTS, in_wording, wordings
 
-    columns = [*TOKENS, *IMAGE_KEYS, *ANSWERS, "question"]
+    columns = [*TOKEN_COUNTS, *IMAGE_KEYS, *ANSWERS, "question"]
     runs = [opened(path, mixed=True, columns=columns, workers=workers) for path in paths]
     if prompt is not None and not any(map(wordings, runs)):
         raise HeadflowError("none of the runs asks in several wordings", setting="prompt")

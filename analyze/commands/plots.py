@@ -93,12 +93,12 @@ def draw_plots(settings: PlotsSettings) -> Result:
     from analyze.pictures.of_run import Pictures, subject
     from analyze.pictures.signed import contribution_maps, effect_maps
     from analyze.tables.bins import bin_edges
-    from analyze.tables.frames import ANSWERS, TOKENS, chosen_categories
+    from analyze.tables.frames import ANSWERS, TOKEN_COUNTS, chosen_categories
     from analyze.tables.tallies import tally
 
     edges = bin_edges(settings.bins, settings.range)
     with settings.open_workers() as workers:
-        heads = opened(settings.run, settings.prompt, columns=[*TOKENS, *ANSWERS], workers=workers)
+        heads = opened(settings.run, settings.prompt, columns=[*TOKEN_COUNTS, *ANSWERS], workers=workers)
         masses, added = _columns(settings.metrics, heads)
         heads, flows = with_flows(heads, masses, settings.step)
         scope = heads.scope(settings.text_scope)

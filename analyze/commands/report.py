@@ -8,8 +8,8 @@ from analyze.commands.shared_settings import (
     PromptSettings,
     Related,
     RunSettings,
+    ScopeName,
     SeedSettings,
-    TextScope,
 )
 from schemas.commands.settings import Between, Flag, Needs, OneOf
 from schemas.files.locations import Location
@@ -33,7 +33,7 @@ class ReportSettings(SeedSettings, FolderSettings, PromptSettings, RunSettings):
 
     other: Annotated[Location | None, "a run to compare it with", Flag(metavar="RUN_B")] = None
     _: KW_ONLY
-    text_scope: TextScope = None
+    text_scope: ScopeName = None
     related: Annotated[Related, Needs("other")] = False
     lang: Annotated[str, "of the page's texts", OneOf(("en", "zh"))] = "en"
     images: Annotated[int, "thumbnails that the page holds, at most", Between(0, MOST_IMAGES)] = 24

@@ -18,7 +18,7 @@ from schemas.workers.work import LOCAL, Workers
 if TYPE_CHECKING:
     from analyze.drawing.figures import FigureFiles
 
-TextScope = Annotated[
+ScopeName = Annotated[
     str | None, "what t2v and v2t count as text (default: all, or what an imported run has)", OneOf(TEXT_SCOPES)
 ]
 Related = Annotated[bool, "one model was made from the other, as by tuning: heads of the same index are the same"]
@@ -74,7 +74,7 @@ class FlowSettings(Settings):
 
     _: KW_ONLY
     metrics: Flows = DEFAULT_FLOWS
-    text_scope: Annotated[TextScope, Needs("metrics", tuple(each.name for each in CROSSINGS))] = None
+    text_scope: Annotated[ScopeName, Needs("metrics", tuple(each.name for each in CROSSINGS))] = None
     step: Annotated[
         str | None,
         "of generated tokens, the step whose columns g2* are read: answer, first, last, mean, or a number from 0 "

@@ -35,10 +35,10 @@ def summarise_run(settings: SummarySettings) -> Result:
     from analyze.scores.accuracy import mme_scores, total_scores
     from analyze.scores.intervals import score_intervals
     from analyze.summary import GROUPS, summarise
-    from analyze.tables.frames import ANSWERS, IMAGE_KEYS, TOKENS
+    from analyze.tables.frames import ANSWERS, IMAGE_KEYS, TOKEN_COUNTS
 
     with settings.open_workers() as workers:
-        heads = opened(settings.run, settings.prompt, columns=[*TOKENS, *IMAGE_KEYS, *ANSWERS], workers=workers)
+        heads = opened(settings.run, settings.prompt, columns=[*TOKEN_COUNTS, *IMAGE_KEYS, *ANSWERS], workers=workers)
         heads, flows = with_flows(heads, settings.metrics, settings.step)
         scope = heads.scope(settings.text_scope)
         folder = output_folder(settings.output_dir, heads, check=False)

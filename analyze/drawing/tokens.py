@@ -24,7 +24,7 @@ from analyze.statistics.clusters import Array
 from schemas.text import counted, joins
 
 WIDTH = 8.6  # inches
-SMALL = LETTERS * SMALLER
+_SMALL = LETTERS * SMALLER
 MOST_LINES = 30  # of a text
 UNKNOWN = "white"  # a token whose step has no row
 _MARGIN, _GAP = 0.12, 0.12  # inches
@@ -40,7 +40,7 @@ _NEW_LINE = "\N{DOWNWARDS ARROW WITH CORNER LEFTWARDS}"
 
 
 @dataclass(frozen=True)
-class Box:
+class _Box:
     """Where a token stands.
 
     Attributes:
@@ -61,17 +61,17 @@ def mass_colours() -> ListedColormap:
     return ListedColormap(mpl.colormaps["inferno_r"](np.linspace(0, 0.85, 256)), "mass")
 
 
-def lay_out(pieces: Sequence[str], width: float) -> list[Box]:
+def lay_out(pieces: Sequence[str], width: float) -> list[_Box]:
     """The boxes of the tokens of a text, on lines of `width` inches that are divided between words where they can be.
 
     A token without text has none. A line break is drawn as an arrow; what follows it begins a line.
     """
-    boxes: list[Box] = []
+    boxes: list[_Box] = []
     left, line, broken = 0.0, 0, False
     for group in _groups(pieces):
         texts = [_drawn(pieces[token], width) for token in group]
-        wides = [width_of(text, SMALL) + 2 * _PAD * SMALL / INCH for text in texts]
-        space = _SPACE * SMALL / INCH if left and pieces[group[0]][0].isspace() else 0.0
+        wides = [width_of(text, _SMALL) + 2 * _PAD * _SMALL / INCH for text in texts]
+        space = _SPACE * _SMALL / INCH if left and pieces[group[0]][0].isspace() else 0.0
         blank = not pieces[group[0]].strip()
         if left and (left + space + sum(wides) > width or (broken and not blank)):
             left, line, space = 0.0, line + 1, 0.0
@@ -79,7 +79,7 @@ def lay_out(pieces: Sequence[str], width: float) -> list[Box]:
         for token, text, wide in zip(group, texts, wides, strict=True):
             if left and left + wide > width:
                 left, line = 0.0, line + 1
-            boxes.append(Box(left, min(wide, width), line, text, token))
+            boxes.append(_Box(left, min(wide, width), line, text, token))
             left += wide
         broken = "\n" in pieces[group[-1]] or (broken and blank)
     return boxes
@@ -102,7 +102,7 @@ def _groups(pieces: Sequence[str]) -> list[list[int]]:
 def _drawn(piece: str, width: float) -> str:
     """A token's text as it is drawn."""
     text = piece.replace("\n", _NEW_LINE).strip()
-    return fit(text, SMALL, width - 2 * _PAD * SMALL / INCH) or " "
+    return fit(text, _SMALL, width - 2 * _PAD * _SMALL / INCH) or " "
 
 
 def text_figure(picture: TextPicture) -> Figure:
@@ -113,14 +113,14 @@ def text_figure(picture: TextPicture) -> Figure:
     drawn = [box for box in boxes if box.line < lines]
     cut = [f"{counted(len(boxes) - len(drawn), 'token')} of {len(boxes)} not drawn"] if len(drawn) < len(boxes) else []
     room = width - 2 * _MARGIN - _INSET - _BAR - _APART
-    label = [line for each in (*picture.caption, *cut) for line in wrap(each, SMALL, room, 3)]
-    text_tall = lines * _LINE * SMALL / INCH
-    above = text_tall + _GAP + max(_BAR_TALL + _TICKS, lines_height(len(label), SMALL))
+    label = [line for each in (*picture.caption, *cut) for line in wrap(each, _SMALL, room, 3)]
+    text_tall = lines * _LINE * _SMALL / INCH
+    above = text_tall + _GAP + max(_BAR_TALL + _TICKS, lines_height(len(label), _SMALL))
     columns = min(len(picture.overlays), 6 if width >= _WIDE else 3) or 1
     rows = -(-len(picture.overlays) // columns)
     each = (width - _MARGIN - _RIGHT - _GAP * (columns - 1)) / columns
     titles = [_title(overlay, each) for overlay in picture.overlays]
-    title_tall = lines_height(max(map(len, titles), default=0), SMALL) + _GAP / 2
+    title_tall = lines_height(max(map(len, titles), default=0), _SMALL) + _GAP / 2
     high = each * min(_TALLEST, max(map(shape_of, picture.overlays), default=0))
     figure = figure_below_title(width, above + rows * (title_tall + high) + _MARGIN, picture.title, picture.of)
     top = title_height(figure)
@@ -128,7 +128,7 @@ def text_figure(picture: TextPicture) -> Figure:
     draw_tokens(_axes(figure, _MARGIN, top, width - 2 * _MARGIN, text_tall), drawn, picture.masses, scale)
     bar = _axes(figure, _MARGIN + _INSET, top + text_tall + _GAP, _BAR, _BAR_TALL)
     _colour_bar(figure, ScalarMappable(scale, mass_colours()), bar, "horizontal", ticks=MaxNLocator(4))
-    bar.text(1 + _APART / _BAR, 1, "\n".join(label), transform=bar.transAxes, va="top", size=printed(SMALL),
+    bar.text(1 + _APART / _BAR, 1, "\n".join(label), transform=bar.transAxes, va="top", size=printed(_SMALL),
              linespacing=1.15, parse_math=False)  # fmt: skip
     if rows:
         panels = place_panels(
@@ -139,10 +139,10 @@ def text_figure(picture: TextPicture) -> Figure:
     return figure
 
 
-def draw_tokens(axes: Axes, boxes: Sequence[Box], masses: Array, scale: Normalize) -> None:
+def draw_tokens(axes: Axes, boxes: Sequence[_Box], masses: Array, scale: Normalize) -> None:
     """Draw the boxes of tokens on axes in inches, from the upper left corner; a token without a mass has an outline."""
     axes.set_axis_off()
-    colours, tall = mass_colours(), SMALL / INCH
+    colours, tall = mass_colours(), _SMALL / INCH
     for box in boxes:
         mass = masses[box.token]
         colour = colours(scale(mass))[:3] if np.isfinite(mass) else mpl.colors.to_rgb(UNKNOWN)
@@ -154,7 +154,7 @@ def draw_tokens(axes: Axes, boxes: Sequence[Box], masses: Array, scale: Normaliz
         axes.add_patch(Rectangle(place, box.wide, _BOX * tall, facecolor=colour, **frame))
         ink = "white" if np.dot(colour, (0.299, 0.587, 0.114)) < _DARK else "0.1"
         axes.text(
-            box.left + box.wide / 2, middle, box.text, color=ink, size=printed(SMALL), ha="center",
+            box.left + box.wide / 2, middle, box.text, color=ink, size=printed(_SMALL), ha="center",
             va="center_baseline", parse_math=False,
         )  # fmt: skip
 
@@ -172,8 +172,8 @@ def _title(overlay: Overlay, width: float) -> list[str]:
     """The lines over a map: the word, and what is said of it."""
     word, *said = overlay.lines
     together = ", ".join(said)
-    fits = width_of(together, SMALL) <= width
-    return [fit(word, SMALL, width), *([together] if fits else [fit(each, SMALL, width) for each in said])]
+    fits = width_of(together, _SMALL) <= width
+    return [fit(word, _SMALL, width), *([together] if fits else [fit(each, _SMALL, width) for each in said])]
 
 
 def _draw_maps(
@@ -183,7 +183,7 @@ def _draw_maps(
     for axes, overlay, lines in zip(panels, overlays, titles, strict=False):
         image = draw_overlay(axes, overlay, colours, scale)
         axes.set_anchor("N")
-        axes.set_title("\n".join(lines), size=printed(SMALL), pad=2, linespacing=1.15, parse_math=False)
+        axes.set_title("\n".join(lines), size=printed(_SMALL), pad=2, linespacing=1.15, parse_math=False)
     for axes in panels[len(overlays) :]:
         axes.remove()
     width, height = size_of(figure)
@@ -192,13 +192,13 @@ def _draw_maps(
     bar = _axes(figure, width - _RIGHT + _GAP, (1 - place.y1) * height, 0.14, tall)
     ticks = {"ticks": LogLocator(subs=(1, 2, 5)), "format": "%g"}
     _colour_bar(figure, image, bar, "vertical", **ticks).set_label(
-        "Attention,\n× even map", size=printed(SMALL), labelpad=2
+        "Attention,\n× even map", size=printed(_SMALL), labelpad=2
     )
 
 
 def _colour_bar(figure: Figure, image: ScalarMappable, axes: Axes, side: str, **options: Any) -> Colorbar:
     bar = figure.colorbar(image, cax=axes, orientation=side, **options)
     bar.minorticks_off()
-    bar.ax.tick_params(labelsize=printed(SMALL), length=2, pad=1.5)
+    bar.ax.tick_params(labelsize=printed(_SMALL), length=2, pad=1.5)
     bar.outline.set_linewidth(0.4)
     return bar

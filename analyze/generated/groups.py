@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import special
 
-from analyze.generated.reading import IMAGE, Written
+from analyze.generated.reading import IMAGE_ROLE, Written
 from analyze.generated.vocabulary import Vocabulary
 from analyze.statistics.bootstrap import LEVEL
 from analyze.statistics.clusters import Array, Codes
@@ -25,11 +25,11 @@ from analyze.tables.rows import part_cells
 from schemas.columns import TOKENS
 from schemas.errors import HeadflowError
 
-ALL = "all"
+ALL_WORDS = "all"
 
 
 @dataclass(frozen=True)
-class Words:
+class _Words:
     """The words of a run that are in a group, each int64 [words].
 
     Attributes:
@@ -79,7 +79,7 @@ class Groups:
             steps with `_low` and `_high`, 95% each.
         differences: of each group from the others, over all steps, by name; their intervals hold all at once
             (Bonferroni). Of two groups, the first one.
-        left_out: see `Words`.
+        left_out: see `_Words`.
     """
 
     table: pd.DataFrame
@@ -88,7 +88,7 @@ class Groups:
     left_out: int
 
 
-def find_words(heads: Heads, written: Written, vocabulary: Vocabulary) -> Words:
+def find_words(heads: Heads, written: Written, vocabulary: Vocabulary) -> _Words:
     """The words in the texts of a run.
 
     Raises:
@@ -113,14 +113,14 @@ def find_words(heads: Heads, written: Written, vocabulary: Vocabulary) -> Words:
         raise HeadflowError(f"{heads.run.path}: no text has a word of any group", setting="words")
     text, step, group = np.array(found, np.int64).T
     there = step % texts.every == 0
-    return Words(text[there], step[there] // texts.every, group[there], int((~there).sum()))
+    return _Words(text[there], step[there] // texts.every, group[there], int((~there).sum()))
 
 
-def compare_groups(written: Written, words: Words, names: Sequence[str]) -> Groups:
+def compare_groups(written: Written, words: _Words, names: Sequence[str]) -> Groups:
     """Image mass of each group of words, and how far it differs from the others."""
     texts = written.texts
     starts = np.cumsum(texts.counts) - texts.counts
-    mass = written.masses[starts[words.text] + words.step, IMAGE]
+    mass = written.masses[starts[words.text] + words.step, IMAGE_ROLE]
     image, steps = texts.clusters.image[words.text], texts.steps
     level = LEVEL if len(names) == 2 else 1 - (1 - LEVEL) / len(names)
     rows, differences = list[dict[str, object]](), dict[str, Difference]()
@@ -154,7 +154,7 @@ def _bins(steps: npt.NDArray[np.int64]) -> list[tuple[str, int, int]]:
         name = f"{steps[first]}" if last == first else f"{steps[first]}-{steps[last]}"
         bins.append((name, first, last))
         first = last + 1
-    return [*bins, (ALL, 0, len(steps) - 1)]
+    return [*bins, (ALL_WORDS, 0, len(steps) - 1)]
 
 
 def difference(image: Codes, step: Codes, own: npt.NDArray[np.bool_], mass: Array, level: float = LEVEL) -> Difference:

@@ -29,7 +29,7 @@ from analyze.statistics.intervals import FEW_IMAGES, ratio_intervals
 from analyze.statistics.multiplicity import FLOOR
 from analyze.statistics.reliability import halves, rank_correlations
 
-MOST = 0.1  # of the heads that have rows: those that look most
+_MOST = 0.1  # of the heads that have rows: those that look most
 FEWEST_HEADS = 10  # heads below which nothing is said of ranks
 _DIVISIONS, _GROUPS = 50, 20  # random halves of the images; groups of them that are left out in turn
 
@@ -88,7 +88,7 @@ class WritingHeads:
 
 def most_of(heads: int) -> int:
     """How many of so many heads are those that look most."""
-    return max(1, round(MOST * heads))
+    return max(1, round(_MOST * heads))
 
 
 def rank_heads(written: Written, *, seed: int = SEED) -> WritingHeads | None:

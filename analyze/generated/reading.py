@@ -19,7 +19,7 @@ from schemas.files.locations import Location
 from schemas.store.grids import Grid
 from schemas.store.run import Run
 
-IMAGE = STEP_NAMES.index("g2v")  # the column of image mass
+IMAGE_ROLE = STEP_NAMES.index("g2v")  # the column of image mass
 FIXED_SHARE = 0.5  # of the texts, at least, are in the fixed set
 
 
@@ -161,7 +161,7 @@ class _Adding:
             for column, name in enumerate(STEP_NAMES):
                 values = batch[name].to_numpy().astype(np.float64)[kept]
                 self._sums[pairs, column] += np.bincount(pair, values, minlength=number)
-                if column == IMAGE:
+                if column == IMAGE_ROLE:
                     mass = values
             place = step[pair] * cells + head
             np.add.at(self._heads[0].reshape(-1), place, mass)

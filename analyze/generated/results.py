@@ -7,7 +7,7 @@ import pandas as pd
 from analyze.generated.groups import Groups, compare_groups, find_words
 from analyze.generated.heads import WritingHeads, most_by_step, rank_heads
 from analyze.generated.reading import Texts, Written, read_written
-from analyze.generated.steps import Change, by_layer, by_step, change_along_texts
+from analyze.generated.steps import MassChange, by_layer, by_step, change_along_texts
 from analyze.generated.verdict import of_change, of_groups, of_heads, of_texts
 from analyze.generated.vocabulary import Vocabulary
 from analyze.statistics.bootstrap import SEED
@@ -15,7 +15,7 @@ from analyze.tables.frames import Heads
 
 
 @dataclass(frozen=True)
-class Writing:
+class WritingFound:
     """Where heads look while the model writes.
 
     Attributes:
@@ -29,7 +29,7 @@ class Writing:
     written: Written
     steps: pd.DataFrame
     layers: pd.DataFrame
-    change: Change | None
+    change: MassChange | None
     ranked: WritingHeads | None
     groups: Groups | None
 
@@ -52,7 +52,7 @@ class Writing:
         return [*of_texts(self.texts), of_change(self.change), *of_heads(self.ranked), *groups]
 
 
-def observe_writing(heads: Heads, vocabulary: Vocabulary | None = None, *, seed: int = SEED) -> Writing:
+def observe_writing(heads: Heads, vocabulary: Vocabulary | None = None, *, seed: int = SEED) -> WritingFound:
     """Where the heads of a run look while it writes.
 
     Args:
@@ -68,4 +68,4 @@ def observe_writing(heads: Heads, vocabulary: Vocabulary | None = None, *, seed:
     if vocabulary is not None:
         groups = compare_groups(written, find_words(heads, written, vocabulary), vocabulary.groups)
     change = change_along_texts(written)
-    return Writing(heads, written, by_step(written), by_layer(written), change, ranked, groups)
+    return WritingFound(heads, written, by_step(written), by_layer(written), change, ranked, groups)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analyze.generated.reading import IMAGE, Texts, Written
+from analyze.generated.reading import IMAGE_ROLE, Texts, Written
 from analyze.statistics.clusters import Array, Codes
 from analyze.statistics.intervals import ratio_intervals
 from analyze.statistics.multiplicity import FLOOR
@@ -21,7 +21,7 @@ WRITING, FIXED = "still writing", "fixed set"
 
 
 @dataclass(frozen=True)
-class Change:
+class MassChange:
     """How image mass changes along the texts of the fixed set, from the first generated token's own row on.
 
     Attributes:
@@ -63,12 +63,12 @@ def by_step(written: Written) -> pd.DataFrame:
         (FIXED, fixed, length),
     ):
         sums, counts = _image_sums(written, own, steps)
-        low, high = ratio_intervals(texts.clusters, sums[:, :, IMAGE], counts, least=0.0)
+        low, high = ratio_intervals(texts.clusters, sums[:, :, IMAGE_ROLE], counts, least=0.0)
         number = counts.sum(axis=0)
         means = sums.sum(axis=0) / number[:, None]
         columns = {"texts_of": name, "step": texts.steps[:steps]}
         columns |= {"texts": number.astype(np.int64), "images": (counts > 0).sum(axis=0)}
-        columns |= {"g2v": means[:, IMAGE], "g2v_low": low, "g2v_high": high}
+        columns |= {"g2v": means[:, IMAGE_ROLE], "g2v_low": low, "g2v_high": high}
         columns |= {role: means[:, place] for place, role in enumerate(STEP_NAMES)}
         tables.append(pd.DataFrame(columns))
     return pd.concat(tables, ignore_index=True)
@@ -107,7 +107,7 @@ def _still_writing(counts: Codes, steps: int) -> Codes:
     return np.count_nonzero(counts[:, None] > np.arange(steps), axis=0)
 
 
-def change_along_texts(written: Written) -> Change | None:
+def change_along_texts(written: Written) -> MassChange | None:
     """How image mass changes along the texts of the fixed set; None where they have fewer than two steps after step 0.
 
     The query of step 0 is the last token of the prompt, another kind of token than all later ones, so it is left out.
@@ -118,7 +118,7 @@ def change_along_texts(written: Written) -> Change | None:
         return None
     steps = texts.steps[1:length]
     line = (steps - steps.mean()) / ((steps - steps.mean()) ** 2).sum() * (steps[-1] - steps[0])
-    mass = _fixed_masses(texts, written.masses[:, IMAGE])[:, 1:]
+    mass = _fixed_masses(texts, written.masses[:, IMAGE_ROLE])[:, 1:]
     own = texts.clusters.image[fixed]
     sums, counts = (
         np.bincount(own, weights, texts.clusters.images).astype(np.float64)[:, None]
@@ -127,7 +127,7 @@ def change_along_texts(written: Written) -> Change | None:
     (low,), (high,) = ratio_intervals(texts.clusters, sums, counts)
     begin, end = mass[:, [0, -1]].mean(axis=0)
     images = int(np.count_nonzero(counts))
-    return Change(
+    return MassChange(
         int(steps[0]), int(steps[-1]), float(begin), float(end), float(sums.sum() / len(mass)), float(low), float(high),
         len(mass), images,
     )  # fmt: skip

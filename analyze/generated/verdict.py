@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from analyze.generated.groups import Difference, Groups
 from analyze.generated.heads import FEWEST_HEADS, Crossing, WritingHeads
 from analyze.generated.reading import Texts
-from analyze.generated.steps import Change
+from analyze.generated.steps import MassChange
 from analyze.statistics.bootstrap import Interval
 from analyze.statistics.intervals import FEW_IMAGES
 from schemas.text import counted, listed, short
@@ -25,7 +25,7 @@ def of_texts(texts: Texts) -> Iterator[str]:
     )
 
 
-def of_change(change: Change | None) -> str:
+def of_change(change: MassChange | None) -> str:
     """Whether image mass falls along the texts."""
     what = "image mass along the text"
     if change is None:
@@ -110,5 +110,5 @@ def _bounds(found: Interval, form: str = "{:+.4f}") -> str:
     return "" if found.low is None else f" ({form.format(found.low)} to {form.format(found.high)})"
 
 
-def _set(change: Change) -> str:
+def _set(change: MassChange) -> str:
     return f"the fixed set, {counted(change.texts, 'text')} on {counted(change.images, 'image')}"

@@ -24,8 +24,8 @@ from schemas.manifest import INDICES
 from schemas.text import counted
 
 STEP_BINS = 4  # with as many mentions each, as far as equal steps allow
-FEWEST_IMAGES = 10  # with a mention that counts
-LEVEL = 0.95
+_FEWEST_IMAGES = 10  # with a mention that counts
+_LEVEL = 0.95
 TESTED_AT = 0.04  # parts of few mentions are skewed: at 0.05, 5.4% of 1,800 worlds in which nothing is told had a head
 
 
@@ -133,9 +133,9 @@ def tell(mentions: pd.DataFrame, values: Array, samples: pd.DataFrame, *, heads:
     own = mentions.iloc[kept]
     about = samples.iloc[own["row"]].reset_index(drop=True)
     images = about["image_sha256"].nunique()
-    if images < FEWEST_IMAGES or not can_be_significant(images):
+    if images < _FEWEST_IMAGES or not can_be_significant(images):
         what = "mentions of one word at about one step, some true and some made up"
-        return Told(pd.DataFrame(), why=f"{what}, are on {counted(images, 'image')}; {FEWEST_IMAGES} are needed")
+        return Told(pd.DataFrame(), why=f"{what}, are on {counted(images, 'image')}; {_FEWEST_IMAGES} are needed")
     clusters = Clusters.of(about.assign(category="all"))
     parts, pairs = image_parts(without_trend(values[kept], own), own["true"].to_numpy(bool), strata, clusters)
     number = clusters.images
@@ -144,7 +144,7 @@ def tell(mentions: pd.DataFrame, values: Array, samples: pd.DataFrame, *, heads:
     spread = np.sqrt(max(0.5, 1 - fitted / len(own)))
     auroc = 0.5 + parts.sum(axis=0) / pairs
     error = np.sqrt(number) * parts.std(axis=0, ddof=1) / pairs / spread
-    half = special.stdtrit(number - 1, (1 + LEVEL) / 2) * error
+    half = special.stdtrit(number - 1, (1 + _LEVEL) / 2) * error
     with np.errstate(divide="ignore", invalid="ignore"):
         p = 2 * special.stdtr(number - 1, -np.abs((auroc - 0.5) / error))
     tested = sign_flip_maximum(parts - (1 - spread) * parts.mean(axis=0), flips=flips, seed=seed, level=TESTED_AT)

@@ -25,7 +25,7 @@ from schemas.errors import HeadflowError
 from schemas.jobs.head_sets import read_head
 from schemas.text import counted, listed, short
 
-Place = tuple[int, int]  # layer and head
+_Place = tuple[int, int]  # layer and head
 UNIT: GridBox = (0.0, 0.0, 1.0, 1.0)
 
 
@@ -77,7 +77,7 @@ class OverlayPicture:
     debiased: tuple[Overlay, ...] = ()
 
 
-def chosen_heads(asked: Sequence[str] | None, found: Localisation, number: int) -> list[Place]:
+def chosen_heads(asked: Sequence[str] | None, found: Localisation, number: int) -> list[_Place]:
     """The heads that are drawn, by names such as `L3H5`; None: `Localisation.drawn_heads`.
 
     Raises:
@@ -130,13 +130,13 @@ class Overlays:
     """
 
     found: Localisation
-    heads: Sequence[Place]
+    heads: Sequence[_Place]
     maps: Mapping[int, Maps]
     grey: Mapping[int, Grey | None]
 
     @classmethod
     def of(
-        cls, found: Localisation, heads: Sequence[Place], samples: Sequence[int], images: PictureImages
+        cls, found: Localisation, heads: Sequence[_Place], samples: Sequence[int], images: PictureImages
     ) -> "Overlays":
         """Read the maps of some samples, in this order, and their images."""
         place = {int(found.measures.rows[each]): each for each in samples}
@@ -173,12 +173,12 @@ class Overlays:
         )
         return OverlayPicture(file, _text(row["question"]), (*of, *self._subject), overlays)
 
-    def _head(self, head: Place) -> OverlayPicture:
+    def _head(self, head: _Place) -> OverlayPicture:
         overlays = tuple(self._overlay(sample, head, self._lines(sample, head)) for sample in self.maps)
         title = f"{name(*head)}: attention of {self.whose} on the image"
         return OverlayPicture(f"head_{name(*head)}", title, self._subject, overlays)
 
-    def _mean(self, head: Place) -> OverlayPicture:
+    def _mean(self, head: _Place) -> OverlayPicture:
         means, number = self.found.measures.means, self._number(head)
         mean = Overlay(("mean of all",), means.relative(number), UNIT, (1.0, 1.0))
         debiased = tuple(
@@ -197,13 +197,13 @@ class Overlays:
         of = (f"mean of {counted(round(means.samples[number]), 'sample')}", *self._subject)
         return OverlayPicture(f"mean_{name(*head)}", title, of, (mean,), debiased)
 
-    def _overlay(self, sample: int, head: Place, lines: tuple[str, ...]) -> Overlay:
+    def _overlay(self, sample: int, head: _Place, lines: tuple[str, ...]) -> Overlay:
         row, weights = self._row(sample), self.maps[sample][self._number(head)].astype(np.float64)
         grid = read_grid(row)
         values = (weights / (weights.mean() or 1.0)).reshape(grid.rows, grid.columns)
         return Overlay(lines, values, grid.box, self._size(sample), self.grey[sample], read_boxes(row))
 
-    def _lines(self, sample: int, head: Place) -> tuple[str, ...]:
+    def _lines(self, sample: int, head: _Place) -> tuple[str, ...]:
         row = self._row(sample)
         return _text(row["question"]), f"{_text(row['prediction'])}, mass {self._mass(sample, head):.2f}"
 
@@ -214,10 +214,10 @@ class Overlays:
         row = self._row(sample)
         return float(row["image_width"]), float(row["image_height"])
 
-    def _mass(self, sample: int, head: Place) -> float:
+    def _mass(self, sample: int, head: _Place) -> float:
         return float(self.found.values["mass"][sample][head])
 
-    def _number(self, head: Place) -> int:
+    def _number(self, head: _Place) -> int:
         """The place of a head among those that have a map."""
         return int(self.found.measures.kept.ravel()[: head[0] * self.found.heads.heads + head[1]].sum())
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analyze.generated.reading import IMAGE, Texts
+from analyze.generated.reading import IMAGE_ROLE, Texts
 from analyze.maps.grids import read_grid
 from analyze.maps.measures import check_size
 from analyze.maps.reading import Maps
@@ -27,15 +27,15 @@ from schemas.jobs.head_sets import read_head
 from schemas.store.grids import Grid, has_list
 from schemas.text import counted, find_words, listed, short
 
-MOST = "most"  # the head that looks most in the texts
+_MOST = "most"  # the head that looks most in the texts
 WORDS = 6  # whose maps are drawn
-CHOSEN = "when the token was chosen"
+_CHOSEN = "when the token was chosen"
 _TEXT = next(column for column in TABLES[TOKENS].apart if column.name == "text")
-Place = tuple[int, int]  # layer and head
+_Place = tuple[int, int]  # layer and head
 
 
 @dataclass(frozen=True)
-class Written:
+class _Written:
     """The text of a sample.
 
     Attributes:
@@ -58,7 +58,7 @@ class TextPicture:
     Attributes:
         name: of its file.
         of: what it is of.
-        pieces, masses: see `Written`.
+        pieces, masses: see `_Written`.
         caption: whose mass and whose maps these are, in words.
         overlays: the maps, in the order of the text; each has three lines.
     """
@@ -85,7 +85,7 @@ class TextPictures:
 
         Args:
             samples: their places in `Heads.samples`.
-            head: whose mass is shown, such as `L3H5`, or `MOST`; None: the mean over all heads that have rows.
+            head: whose mass is shown, such as `L3H5`, or `_MOST`; None: the mean over all heads that have rows.
 
         Raises:
             HeadflowError: the head is none, or has no rows; or a part of a table is missing, or lacks rows.
@@ -97,7 +97,7 @@ class TextPictures:
         place = self._chosen(head, [read[each][1] for each in samples])
         column = slice(None) if place is None else [int(self._kept.ravel()[: self._flat(place)].sum())]
         own = column if self._mapped is None else self._own_maps(place)
-        self.whose = self._in_words(place, head == MOST)
+        self.whose = self._in_words(place, head == _MOST)
         self.whose_maps = self._maps_in_words(place)
         self.texts = []
         for each in samples:
@@ -108,7 +108,7 @@ class TextPictures:
             if maps is not None:
                 check_size(heads, each, maps[0], read_grid(row))
                 maps = maps[:, own]
-            self.texts.append(Written(row, pieces, by_step, maps))
+            self.texts.append(_Written(row, pieces, by_step, maps))
 
     def _read(self, wanted: set[int]) -> Iterator[tuple[int, list[str], Array, Maps | None]]:
         """Of each sample: its pieces, image masses float64 [steps, heads that have rows], and maps."""
@@ -124,41 +124,41 @@ class TextPictures:
             maps = [None] * len(names) if self._mapped is None else part_lists(run, STEP_MAPS, part, names)
             for number, each in enumerate(own.tolist()):
                 if each in wanted:
-                    masses = values[number][..., IMAGE].reshape(len(values[number]), -1).astype(np.float64)
+                    masses = values[number][..., IMAGE_ROLE].reshape(len(values[number]), -1).astype(np.float64)
                     lists = maps[number]
                     yield each, pieces[number], masses, None if lists is None else _by_step(lists, len(masses))
 
-    def _chosen(self, head: str | None, masses: Sequence[Array]) -> Place | None:
+    def _chosen(self, head: str | None, masses: Sequence[Array]) -> _Place | None:
         """The head whose mass is shown; None: the mean."""
         if head is None:
             return None
         kept = np.argwhere(self._kept)
-        if head == MOST:
+        if head == _MOST:
             layer, own = kept[np.concatenate(masses).mean(axis=0).argmax()]
             return int(layer), int(own)
         place = read_head(head)
         if place is None:
-            raise HeadflowError(f"{short(head)} is neither a head such as L3H5 nor {MOST}", setting="head")
+            raise HeadflowError(f"{short(head)} is neither a head such as L3H5 nor {_MOST}", setting="head")
         if list(place) not in kept.tolist():
             raise HeadflowError(f"{head} has no rows in `{STEPS}` of {self._heads.run.path}", setting="head")
         return place
 
-    def _flat(self, place: Place) -> int:
+    def _flat(self, place: _Place) -> int:
         return place[0] * self._heads.heads + place[1]
 
-    def _own_maps(self, place: Place | None) -> slice | list[int]:
+    def _own_maps(self, place: _Place | None) -> slice | list[int]:
         """Which of the heads that have maps are shown: that of the masses if it has one, else all."""
         assert self._mapped is not None
         if place is None or not self._mapped[place]:
             return slice(None)
         return [int(self._mapped.ravel()[: self._flat(place)].sum())]
 
-    def _in_words(self, place: Place | None, most: bool) -> str:
+    def _in_words(self, place: _Place | None, most: bool) -> str:
         if place is None:
             return f"mean over {counted(int(self._kept.sum()), 'head')}"
         return f"head {name(*place)}" + (", which looks most in these texts" if most else "")
 
-    def _maps_in_words(self, place: Place | None) -> str:
+    def _maps_in_words(self, place: _Place | None) -> str:
         if self._mapped is None:
             return ""
         if place is not None and self._mapped[place]:
@@ -179,11 +179,11 @@ class TextPictures:
             title = str(text.row["question"] or "").strip() or "unknown"
             overlays = tuple(self._overlays(text, images))
             rows = f"; steps: every {self._every}" if self._every > 1 else ""
-            caption = [f"image mass {CHOSEN}: {self.whose}{rows}"]
+            caption = [f"image mass {_CHOSEN}: {self.whose}{rows}"]
             caption += [f"below, words of most mass: {self.whose_maps}"] if overlays else []
             yield TextPicture(f"text_{files[sample]}", title, of, text.pieces, text.masses, tuple(caption), overlays)
 
-    def _overlays(self, text: Written, images: PictureImages) -> Iterator[Overlay]:
+    def _overlays(self, text: _Written, images: PictureImages) -> Iterator[Overlay]:
         if text.maps is None:
             return
         grid, grey = read_grid(text.row), images.read(text.row)
@@ -200,7 +200,7 @@ class TextPictures:
             words = [
                 f"{word} ({text.masses[step]:.2f})" for step, word in most_massive(text.pieces, text.masses, WORDS)
             ]
-            about = f"{text.row['sample_id']}: image mass {CHOSEN}, {self.whose}"
+            about = f"{text.row['sample_id']}: image mass {_CHOSEN}, {self.whose}"
             yield f"{about}, is largest at {', '.join(words)}" if words else f"{about}: the text has no word"
 
     def table(self) -> pd.DataFrame:

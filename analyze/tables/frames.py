@@ -27,7 +27,7 @@ from schemas.workers.work import HERE, Workers, divided
 
 # Columns of `samples`: those that are always read, and what texts scopes, intervals by image, and scores need
 _KEYS = ("sample_id", "category", "status", "prompt", N_GENERATED, ANSWER_STEP)
-TOKENS = tuple(f"n_{role.name}" for role in ROLES)
+TOKEN_COUNTS = tuple(f"n_{role.name}" for role in ROLES)
 IMAGE_KEYS = ("image_sha256", "image", "question_id")
 ANSWERS = ("answer", "prediction", *SPELLED)
 _SHOWN = 20  # missing chunks, or categories, that an error names

@@ -11,7 +11,7 @@ from analyze.tables.bins import FINE
 
 
 @dataclass(frozen=True)
-class Grid:
+class TallyGrid:
     """All groups that a row can belong to.
 
     Attributes:

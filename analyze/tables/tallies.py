@@ -19,7 +19,7 @@ import pandas as pd
 from analyze.statistics.clusters import Array, Clusters, Codes, ImageSums
 from analyze.tables.bins import EDGES
 from analyze.tables.frames import Heads
-from analyze.tables.grid import Grid
+from analyze.tables.grid import TallyGrid
 from analyze.tables.open_images import Images, OpenImages, closed
 from analyze.tables.parts.sums import Found, SpreadSums, Sums, TallyTask, add_up
 from analyze.tables.text_scope import TextScope
@@ -54,7 +54,7 @@ class Spread:
             fine_by_category=self.fine_by_category + other.fine_by_category,
         )
 
-    def merged(self, grid: Grid) -> "Spread":
+    def merged(self, grid: TallyGrid) -> "Spread":
         """All categories as the one of `grid`."""
         cells = [table.groupby(["layer", "head"]) for table in (self.squares, self.minima, self.maxima)]
         return Spread(
@@ -80,7 +80,7 @@ class Tally:
         images: sums over images, by (category, layer and after them all layers, flow); `None` if not asked for.
     """
 
-    grid: Grid
+    grid: TallyGrid
     rows: pd.Series
     sums: pd.DataFrame
     bins: pd.DataFrame
@@ -181,7 +181,7 @@ class Total:
     ) -> None:
         """Of no values yet; arguments as for `tally`."""
         self._heads, self._flows, self._scope = heads, tuple(flows), scope
-        self._grid = Grid(heads.categories, heads.layers, heads.heads, edges)
+        self._grid = TallyGrid(heads.categories, heads.layers, heads.heads, edges)
         self._sums = Sums.none(
             np.arange(len(heads.categories)), len(flows), heads.layers, heads.heads, edges, spread=spread
         )

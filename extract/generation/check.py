@@ -6,12 +6,12 @@ from extract.attention.packing import pack
 from extract.generation.greedy_decoding import Generation
 from extract.images.preprocessing import blank_image
 from extract.models.checkpoint import Checkpoint
-from extract.models.self_check import CHECK_QUESTION, TOLERANCE, TOLERANCE_OF_HALF
+from extract.models.self_check import CHECK_QUESTION, CHECK_TOLERANCE, CHECK_TOLERANCE_OF_HALF
 from extract.prompts.prompt_builder import PromptBuilder
 from schemas.errors import HeadflowError
 from schemas.text import one_line
 
-STEPS = 4  # the first is of the prefill, which is checked with it
+_STEPS = 4  # the first is of the prefill, which is checked with it
 
 
 def check_generation(checkpoint: Checkpoint, prompts: PromptBuilder) -> None:
@@ -22,7 +22,7 @@ def check_generation(checkpoint: Checkpoint, prompts: PromptBuilder) -> None:
     """
     pixels = checkpoint.preprocessor(blank_image())
     batch, inputs = checkpoint.uploader.send(pack([[prompts.build(CHECK_QUESTION, pixels.image_ids)]]), [pixels])
-    written = Generation(checkpoint, batch, STEPS)
+    written = Generation(checkpoint, batch, _STEPS)
     with written.reading():
         logits, *_ = checkpoint.forward(batch, inputs, readers=[written.kept])
     steps = list(written.greedy(logits, torch.empty(0, dtype=torch.int64, device=checkpoint.device)))
@@ -31,7 +31,7 @@ def check_generation(checkpoint: Checkpoint, prompts: PromptBuilder) -> None:
     except Exception as error:  # a model raises anything
         raise HeadflowError(f"the model's own generation fails: {one_line(error)[:400]}", setting="generate") from error
     observed = torch.cat([step.logits for step in steps])
-    tolerance = TOLERANCE if checkpoint.dtype == torch.float32 else TOLERANCE_OF_HALF
+    tolerance = CHECK_TOLERANCE if checkpoint.dtype == torch.float32 else CHECK_TOLERANCE_OF_HALF
     difference = float((observed.float() - plain.float()).norm() / plain.float().norm())
     if not difference <= tolerance:
         raise HeadflowError(

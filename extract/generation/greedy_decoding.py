@@ -17,7 +17,7 @@ from extract.attention.packing import Batch
 from extract.generation.observation import DecodingObservation, ImageColumns, KeptKeys
 from extract.models.checkpoint import Checkpoint
 
-AT_ONCE = 32  # tokens of a given text that go through the model together
+_AT_ONCE = 32  # tokens of a given text that go through the model together
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,8 @@ class Generation:
         """
         yield Step.of(logits, tokens[0])
         observation = DecodingObservation(self._batch, self.kept, heads=self._heads, image=self._image)
-        for start in range(1, len(tokens), AT_ONCE):
-            stop = min(start + AT_ONCE, len(tokens))
+        for start in range(1, len(tokens), _AT_ONCE):
+            stop = min(start + _AT_ONCE, len(tokens))
             yield from self._pass(observation, tokens[start - 1 : stop - 1], start, tokens[start:stop])
 
     def _pass(

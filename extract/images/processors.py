@@ -18,7 +18,7 @@ from extract.images.preprocessing import Pixels, Preprocessor, blank_image, desc
 from extract.images.tiling import PicturesOf
 from schemas.errors import HeadflowError
 
-IDS, MASK = "input_ids", "attention_mask"
+_IDS, MASK = "input_ids", "attention_mask"
 LABELS = "labels"  # of training, which PaliGemma's processor always writes
 # Settings of image processors that decide which tiles they cut
 TILE_SETTINGS = (
@@ -138,10 +138,10 @@ class ProcessorPreprocessor(Preprocessor):
 
     def _preprocess(self, image: Image.Image) -> Pixels:
         read = self._read(self.placeholder, image, special=False)
-        ids = read[IDS][0].tolist()
+        ids = read[_IDS][0].tolist()
         if self.bare:
             ids = [token for token in ids if token == self.image_token_id]
-        of_tokens = {IDS, MASK, *self.types}
+        of_tokens = {_IDS, MASK, *self.types}
         return Pixels({name: value for name, value in read.items() if name not in of_tokens}, ids, image.size)
 
     def _places(self, pixels: Pixels) -> Places:
@@ -206,9 +206,10 @@ def find_token_types(processor: Any, placeholder: str, text: str, taken: frozens
     """
     alone, whole = (processor(images=[blank_image()], text=[each], return_tensors="pt") for each in (placeholder, text))
     return {
-        name: _types(name, whole[IDS], value)
+        name: _types(name, whole[_IDS], value)
         for name, value in whole.items()
-        if name in taken - {IDS, MASK, LABELS} and (value.shape != alone[name].shape or value.shape == whole[IDS].shape)
+        if name in taken - {_IDS, MASK, LABELS}
+        and (value.shape != alone[name].shape or value.shape == whole[_IDS].shape)
     }
 
 

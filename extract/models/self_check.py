@@ -27,7 +27,7 @@ from schemas.text import one_line, short
 
 CHECK_QUESTION = "Is there a picture?"
 TOO_LONG = "prompt_too_long"
-TOLERANCE, TOLERANCE_OF_HALF = 1e-3, 0.25  # of the norm of the last hidden states
+CHECK_TOLERANCE, CHECK_TOLERANCE_OF_HALF = 1e-3, 0.25  # of the norm of the last hidden states
 UNCHANGED, UNCHANGED_OF_HALF = 1e-5, 1e-2  # the same, of what only the rounding of other tokens can change
 
 
@@ -67,7 +67,7 @@ def check_observation(model: Checkpoint, prompts: PromptBuilder) -> Checkpoint:
     if not torch.isfinite(plain).all():
         raise HeadflowError(f"the model gives numbers that are not finite in {model.dtype}", setting="dtype")
     exact = model.dtype == torch.float32
-    tolerance = TOLERANCE if exact else TOLERANCE_OF_HALF
+    tolerance = CHECK_TOLERANCE if exact else CHECK_TOLERANCE_OF_HALF
     if not (difference := _difference(plain, observed)) <= tolerance:
         raise HeadflowError(
             f"this {model.prompt_format.family} computes something else when it is observed (by {difference:.0%}): its "

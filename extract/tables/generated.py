@@ -40,8 +40,8 @@ from schemas.jobs.head_sets import HeadSet
 from schemas.text import counted
 
 _FIRST = FLOW_NAMES.index(PARTITIONS[OF_LAST][0].name)
-LAST = slice(_FIRST, _FIRST + len(PARTITIONS[OF_LAST]))  # a list would be copied to the device, and waited for
-IDS, TEXTS, LISTS = f"{TOKENS}.token_id", f"{TOKENS}.text", TABLES[STEP_MAPS].list_name
+_LAST = slice(_FIRST, _FIRST + len(PARTITIONS[OF_LAST]))  # a list would be copied to the device, and waited for
+_IDS, TEXTS, LISTS = f"{TOKENS}.token_id", f"{TOKENS}.text", TABLES[STEP_MAPS].list_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +164,7 @@ class StepMaker(Maker):
         """See `Maker.rows`."""
         steps = int(found[N_GENERATED])
         kept = -(-steps // self.writing.every)
-        ids = found[IDS][:steps]
+        ids = found[_IDS][:steps]
         texts = self._texts.pieces(ids.tolist())
         samples = {
             "text": "".join(texts),
@@ -174,7 +174,7 @@ class StepMaker(Maker):
         }
         grids: dict[str, Any] = {
             TOKENS: found[TOKENS][:steps].numpy(),
-            IDS: ids.int().numpy(),
+            _IDS: ids.int().numpy(),
             TEXTS: texts,
             STEPS: found[STEPS][:kept].numpy(),
         }
@@ -237,7 +237,7 @@ class StepReader(PassReader):
         own = (ended.cumsum(dim=1) - ended) == 0 if given is None else given >= 0
         made = {
             TOKENS: torch.stack(numbers, dim=1),
-            IDS: ids,
+            _IDS: ids,
             N_GENERATED: own.sum(dim=1),
             STEPS: torch.stack(kept, dim=1),
         }
@@ -251,7 +251,7 @@ class StepReader(PassReader):
 
     def _first(self, masses: Tensor) -> Tensor:
         """The masses of step 0: those of the last prompt token, which sees no new one."""
-        first = torch.nn.functional.pad(masses[..., LAST], (0, 1)).flatten(1, 2)
+        first = torch.nn.functional.pad(masses[..., _LAST], (0, 1)).flatten(1, 2)
         return first if self._maker.heads is None else first[:, self._maker.flat(self._maker.heads)]
 
     def _map(self, step: Step) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,7 @@ from schemas.errors import HeadflowError
 from schemas.text import one_line
 from schemas.workers.work import AHEAD, LOCAL, Item, Returned, attempt, result_of
 
-ANSWER = 10  # seconds that a cluster has to answer
+_ANSWER = 10  # seconds that a cluster has to answer
 RETRIES = 3  # of a task whose worker was killed
 ROOT = Path(__file__).parents[2]
 
@@ -96,7 +96,7 @@ def _check_answers(address: str) -> None:
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdecimal():
         try:
-            socket.create_connection((host, int(port)), ANSWER).close()
+            socket.create_connection((host, int(port)), _ANSWER).close()
         except (OSError, OverflowError) as error:
             raise HeadflowError(f"no Ray cluster at {address}: {one_line(error)}", setting="ray") from None
 

@@ -130,12 +130,12 @@ def test_categories_are_read_a_few_at_a_time(run, monkeypatch):
     heads, _ = open_heads(run)
     arguments = heads, ("t2v", "q2v"), heads.scope(None)
     whole = summarise(*arguments)
-    monkeypatch.setattr(summary, "AT_ONCE", 2)  # one category at a time
+    monkeypatch.setattr(summary, "_AT_ONCE", 2)  # one category at a time
     pd.testing.assert_frame_equal(summarise(*arguments), whole, rtol=1e-12)
 
 
 def test_memory_does_not_grow_with_the_number_of_categories(tmp_path, monkeypatch):
-    monkeypatch.setattr(summary, "AT_ONCE", 128)
+    monkeypatch.setattr(summary, "_AT_ONCE", 128)
     heads, _ = open_heads(write_run(tmp_path / "run", categories={f"category {n}": 1 for n in range(500)}))
     tracemalloc.start()
     try:

@@ -101,7 +101,7 @@ def test_the_two_answers_are_swapped(tmp_path, extract, extracted, capsys):
 
 def test_a_first_token_that_is_no_answer_is_said_early_and_at_the_end(tmp_path, extract, monkeypatch, capsys):
     monkeypatch.setattr("schemas.validation.answers.LITTLE", 1.01)  # so that all probabilities are little
-    monkeypatch.setattr("extract.runner.FIRST", 2)
+    monkeypatch.setattr("extract.runner.FIRST_SAMPLES", 2)
     assert extract(tmp_path / "run", num_samples=4) == 0
     said = capsys.readouterr().err
     first, last = (said.index(f"`p_no` together are below 101% in {n} of {n} samples: the first") for n in (2, 4))

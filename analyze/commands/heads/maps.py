@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from analyze.results import Figures
 
 _SHOWN = 10  # heads on the terminal
-DRAWN = 6  # samples that are drawn unless others are asked for
+_DRAWN = 6  # samples that are drawn unless others are asked for
 _PRINTED = [
     "layer",
     "head",
@@ -32,7 +32,7 @@ _PRINTED = [
     "inside",
     "effect",
 ]
-FOLDER = "localisation"  # `maps` is a table's
+_FOLDER = "localisation"  # `maps` is a table's
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def map_run(settings: MapsSettings) -> Result:
 
     heads = opened(settings.run, settings.prompt)
     heads = heads.of(chosen_categories(settings.categories, heads.categories))
-    folder = output_folder(settings.output_dir, heads, FOLDER)
+    folder = output_folder(settings.output_dir, heads, _FOLDER)
     images = PictureImages(heads, settings.image_folder)
     found = localise(
         heads,
@@ -83,7 +83,7 @@ def map_run(settings: MapsSettings) -> Result:
         seed=settings.seed,
     )
     places = chosen_heads(settings.heads, found, settings.top)
-    overlays = Overlays.of(found, places, chosen_samples(settings.samples, found, DRAWN), images)
+    overlays = Overlays.of(found, places, chosen_samples(settings.samples, found, _DRAWN), images)
     warnings = _warnings(images, overlays)
     if settings.samples_only:
         return Result(heads.run.path, folder, warnings=warnings, figures=_of_samples(overlays))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from analyze.tables.frames import Heads
 
 _SHOWN = 10  # rows on the terminal
-FOLDER = "mentions"
+_FOLDER = "mentions"
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ def find_in_run(settings: MentionsSettings) -> Result:
     from analyze.mentions.results import mentions_of
 
     heads = opened(settings.run, settings.prompt)
-    folder = output_folder(settings.output_dir, heads, FOLDER)
+    folder = output_folder(settings.output_dir, heads, _FOLDER)
     found = mentions_of(heads, resamples=settings.resamples, seed=settings.seed)
     about = f"{heads.run.path}, {heads.run.manifest.model}: {found.texts} texts on {found.images} images with objects"
     return Result(

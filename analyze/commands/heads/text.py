@@ -11,8 +11,8 @@ from schemas.commands.settings import Flag
 from schemas.files.locations import Location
 from schemas.text import counted, listed
 
-DRAWN = 6  # texts, unless samples are asked for
-FOLDER = "text"
+_DRAWN = 6  # texts, unless samples are asked for
+_FOLDER = "text"
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ def draw_texts(settings: TextSettings) -> Result:
     from analyze.pictures.texts import TextPictures, chosen_texts
 
     heads = opened(settings.run, settings.prompt)
-    folder = output_folder(settings.output_dir, heads, FOLDER)
-    samples = chosen_texts(settings.samples, Texts.of(heads), DRAWN)
+    folder = output_folder(settings.output_dir, heads, _FOLDER)
+    samples = chosen_texts(settings.samples, Texts.of(heads), _DRAWN)
     images, found = PictureImages(heads, settings.image_folder), TextPictures(heads, samples, settings.head)
     pictures = list(found.all(images))
     warnings = []

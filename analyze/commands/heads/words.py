@@ -12,7 +12,7 @@ from schemas.commands.settings import Flag
 from schemas.files.locations import Location
 
 if TYPE_CHECKING:
-    from analyze.generated.results import Writing
+    from analyze.generated.results import WritingFound
     from analyze.results import Figures
 
 _SHOWN = 12  # steps on the terminal, and heads
@@ -27,7 +27,7 @@ _PRINTED = [
     "prompt_high",
     "prompt_rank",
 ]
-FOLDER = "words"
+_FOLDER = "words"
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def observe_words(settings: WordsSettings) -> Result:
 
     vocabulary = None if settings.words is None else read_vocabulary(settings.words)
     heads = opened(settings.run, settings.prompt)
-    folder = output_folder(settings.output_dir, heads, FOLDER)
+    folder = output_folder(settings.output_dir, heads, _FOLDER)
     found = observe_writing(heads, vocabulary, seed=settings.seed)
     return Result(
         heads.run.path,
@@ -62,7 +62,7 @@ def observe_words(settings: WordsSettings) -> Result:
     )
 
 
-def _shown(found: "Writing") -> Iterator[Shown]:
+def _shown(found: "WritingFound") -> Iterator[Shown]:
     from analyze.generated.steps import WRITING
 
     title = "mean mass in the pass that chose the token of a step; 95% intervals by image"
@@ -79,7 +79,7 @@ def _shown(found: "Writing") -> Iterator[Shown]:
         yield Shown(title, found.groups.table.drop(columns=["first", "last", "images"]), 4)
 
 
-def _figures(found: "Writing") -> "Figures":
+def _figures(found: "WritingFound") -> "Figures":
     from analyze.drawing.results.generated import (
         groups_figure,
         heads_by_step_figure,

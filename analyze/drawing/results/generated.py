@@ -16,7 +16,7 @@ from analyze.drawing.figures import figure_below_title, place_panels, short_tick
 from analyze.drawing.heads import BAR, COLOUR_MAP, GREY, colour_bar, colour_scale
 from analyze.drawing.page import LETTERS, SMALLER, across, printed
 from analyze.drawing.texts import TEXT_GAP, fit, legend_height, lines_height, name_points, put_legend, width_of
-from analyze.generated.groups import ALL
+from analyze.generated.groups import ALL_WORDS
 from analyze.generated.heads import WritingHeads
 from analyze.generated.steps import FIXED, WRITING
 from analyze.pictures.labels import colour, target
@@ -24,9 +24,9 @@ from analyze.statistics.clusters import Array
 from schemas.columns import STEP_NAMES
 from schemas.text import counted
 
-ONE_COLUMN = 5.1  # inches
-SMALL = LETTERS * SMALLER
-INKS = {WRITING: "#0072B2", FIXED: "#D55E00"}  # of Okabe and Ito
+_ONE_COLUMN = 5.1  # inches
+_SMALL = LETTERS * SMALLER
+_INKS = {WRITING: "#0072B2", FIXED: "#D55E00"}  # of Okabe and Ito
 GROUP_INKS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#882255")
 STEP_LABEL = "Step, the pass that chooses its token"
 _LEFT, _BOTTOM = 0.85, 0.6  # inches of margins
@@ -43,8 +43,8 @@ def mass_figure(steps: pd.DataFrame, of: Sequence[str]) -> Figure:
     """
     sets = list(_sets(steps))
     labels = [name for name, _ in sets]
-    width = across(ONE_COLUMN)
-    above = legend_height(labels, "", SMALL, width - 2 * TEXT_GAP) + TEXT_GAP
+    width = across(_ONE_COLUMN)
+    above = legend_height(labels, "", _SMALL, width - 2 * TEXT_GAP) + TEXT_GAP
     figure = figure_below_title(width, 4.4 + above, "Image mass by step, 95% intervals by image", of)
     mass, number = place_panels(
         figure, 2, left=_LEFT, bottom=_BOTTOM, above=above, between=(0, 0.2), height_ratios=(2.4, 1), sharex=True
@@ -52,9 +52,9 @@ def mass_figure(steps: pd.DataFrame, of: Sequence[str]) -> Figure:
     lines: list[Artist] = []
     for name, rows in sets:
         x, marker = rows["step"].to_numpy(), "o" if len(rows) <= _FEW else ""
-        options: dict[str, Any] = {"color": INKS[name], "linewidth": 1.1, "marker": marker, "markersize": 2.6}
+        options: dict[str, Any] = {"color": _INKS[name], "linewidth": 1.1, "marker": marker, "markersize": 2.6}
         options["clip_on"] = False
-        mass.fill_between(x, rows["g2v_low"], rows["g2v_high"], color=INKS[name], alpha=0.2, linewidth=0)
+        mass.fill_between(x, rows["g2v_low"], rows["g2v_high"], color=_INKS[name], alpha=0.2, linewidth=0)
         lines += mass.plot(x, rows["g2v"], **options)
         number.plot(x, rows["texts"], **options)
     mass.set(ylabel="Image mass, mean")
@@ -73,8 +73,8 @@ def roles_figure(steps: pd.DataFrame, of: Sequence[str]) -> Figure:
     """The attention on each role by step, stacked, of each set of texts; arguments as for `mass_figure`."""
     sets = list(_sets(steps))
     labels = [target(name) for name in STEP_NAMES]
-    width, room = across(ONE_COLUMN), lines_height(1, SMALL)
-    above = legend_height(labels, "", SMALL, width - 2 * TEXT_GAP) + room
+    width, room = across(_ONE_COLUMN), lines_height(1, _SMALL)
+    above = legend_height(labels, "", _SMALL, width - 2 * TEXT_GAP) + room
     tall = above + len(sets) * 1.6 + (len(sets) - 1) * (room + 0.3) + _BOTTOM
     figure = figure_below_title(width, tall, "Attention by step, mean over heads and texts", of)
     panels = place_panels(figure, len(sets), left=_LEFT, bottom=_BOTTOM, above=above, between=(0, room + 0.3))
@@ -84,7 +84,7 @@ def roles_figure(steps: pd.DataFrame, of: Sequence[str]) -> Figure:
             top = bottom + rows[role].to_numpy()
             axes.stairs(top, edges, baseline=bottom, fill=True, color=colour(role), linewidth=0)
             bottom = top
-        axes.set_title(f"{name}, {_range(rows['texts'])}", size=printed(SMALL), pad=2)
+        axes.set_title(f"{name}, {_range(rows['texts'])}", size=printed(_SMALL), pad=2)
         axes.set(xlim=(edges[0], edges[-1]), ylim=(0, 1), ylabel="Mass")
         axes.xaxis.set_major_locator(_integers(8))
         axes.grid(visible=False, axis="x")
@@ -103,7 +103,7 @@ def layers_figure(layers: pd.DataFrame, steps: pd.DataFrame, of: Sequence[str]) 
     means = rows.pivot(index="layer", columns="step", values="g2v")
     whole = means.reindex(range(int(means.index.max()) + 1))
     number = steps.loc[steps["texts_of"] == WRITING, "texts"].to_numpy()
-    width = across(ONE_COLUMN)
+    width = across(_ONE_COLUMN)
     tall = 1.0 + 0.2 + max(1.8, min(4.0, 0.12 * len(whole))) + _BOTTOM
     figure = figure_below_title(width, tall, "Image mass by layer and step, texts still written", of)
     above, axes = place_panels(
@@ -137,13 +137,13 @@ def heads_figure(ranked: WritingHeads, of: Sequence[str]) -> Figure:
     most = {by: table.index.isin(ranked.most(by).index) for by in ("writing", "prompt")}
     kinds = (
         ("heads", ~most["writing"] & ~most["prompt"], "0.45", "o", 9),
-        ("most at the prompt", most["prompt"] & ~most["writing"], INKS[WRITING], "s", 16),
-        ("most while writing", most["writing"] & ~most["prompt"], INKS[FIXED], "D", 16),
+        ("most at the prompt", most["prompt"] & ~most["writing"], _INKS[WRITING], "s", 16),
+        ("most while writing", most["writing"] & ~most["prompt"], _INKS[FIXED], "D", 16),
         ("most in both", most["writing"] & most["prompt"], "#009E73", "^", 20),
     )
     drawn = [each for each in kinds if each[1].any()]
-    width, labels = across(ONE_COLUMN), [*(name for name, *_ in drawn), "same mass"]
-    above = legend_height(labels, "", SMALL, width - 2 * TEXT_GAP) + TEXT_GAP
+    width, labels = across(_ONE_COLUMN), [*(name for name, *_ in drawn), "same mass"]
+    above = legend_height(labels, "", _SMALL, width - 2 * TEXT_GAP) + TEXT_GAP
     figure = figure_below_title(width, 3.6 + above, "Image mass of heads, while writing and at the prompt", of)
     (axes,) = place_panels(figure, left=_LEFT, bottom=_BOTTOM, above=above)
     marks: list[Artist] = []
@@ -169,8 +169,8 @@ def heads_by_step_figure(most: pd.DataFrame, of: Sequence[str]) -> Figure:
     """
     heads = list(most.groupby(["layer", "head"], sort=False))[:_LINES]
     labels = [f"L{layer}H{head}" for (layer, head), _ in heads]
-    width = across(ONE_COLUMN)
-    above = legend_height(labels, "", SMALL, width - 2 * TEXT_GAP) + TEXT_GAP
+    width = across(_ONE_COLUMN)
+    above = legend_height(labels, "", _SMALL, width - 2 * TEXT_GAP) + TEXT_GAP
     figure = figure_below_title(width, 3.2 + above, "Heads that look most while writing, fixed set of texts", of)
     (axes,) = place_panels(figure, left=_LEFT, bottom=_BOTTOM, above=above)
     lines: list[Artist] = []
@@ -193,14 +193,14 @@ def groups_figure(table: pd.DataFrame, of: Sequence[str]) -> Figure:
     Args:
         table: see `analyze.generated.groups.Groups`.
     """
-    whole = table[table["steps"] == ALL].nlargest(len(GROUP_INKS), "words")
-    rows = table[(table["steps"] != ALL) & table["group"].isin(whole["group"])]
+    whole = table[table["steps"] == ALL_WORDS].nlargest(len(GROUP_INKS), "words")
+    rows = table[(table["steps"] != ALL_WORDS) & table["group"].isin(whole["group"])]
     groups = [name for name in table["group"].unique() if name in set(whole["group"])]
     bins = rows.drop_duplicates("steps").sort_values("first")["steps"].tolist()
-    width, most = across(ONE_COLUMN), across(ONE_COLUMN) / 2
-    labels = [fit(f"{name}, {counted(int(number), 'word')}", SMALL, most) for name, number in
+    width, most = across(_ONE_COLUMN), across(_ONE_COLUMN) / 2
+    labels = [fit(f"{name}, {counted(int(number), 'word')}", _SMALL, most) for name, number in
               whole.set_index("group").loc[groups, "words"].items()]  # fmt: skip
-    above = legend_height(labels, "", SMALL, width - 2 * TEXT_GAP) + TEXT_GAP
+    above = legend_height(labels, "", _SMALL, width - 2 * TEXT_GAP) + TEXT_GAP
     figure = figure_below_title(width, 3.2 + above, "Image mass of words, 95% intervals by image", of)
     (axes,) = place_panels(figure, left=_LEFT, bottom=_BOTTOM, above=above)
     marks: list[Artist] = []
@@ -209,7 +209,7 @@ def groups_figure(table: pd.DataFrame, of: Sequence[str]) -> Figure:
         x = own["steps"].map(bins.index) + 0.7 * ((place + 0.5) / len(groups) - 0.5)
         axes.vlines(x, own["g2v_low"].fillna(own["g2v"]), own["g2v_high"].fillna(own["g2v"]), color=ink, linewidth=1.4)
         marks += axes.plot(x, own["g2v"], color=ink, marker="osD^v<>p"[place], linestyle="", markersize=3.2)
-    apart = -(-len(bins) // max(1, int((width - 1) / (1.3 * max(width_of(each, SMALL) for each in bins)))))
+    apart = -(-len(bins) // max(1, int((width - 1) / (1.3 * max(width_of(each, _SMALL) for each in bins)))))
     axes.set_xticks(range(0, len(bins), apart), bins[::apart])
     axes.set(xlim=(-0.6, len(bins) - 0.4), xlabel="Steps that chose the words' first pieces", ylabel="Image mass, mean")
     axes.set_ylim(0, 1.08 * rows[["g2v", "g2v_high"]].max().max() or 1)

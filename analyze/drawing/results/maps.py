@@ -23,8 +23,8 @@ from analyze.drawing.texts import TEXT_GAP, fit, legend_height, lines_height, na
 from analyze.maps.verdict import name
 from analyze.pictures.overlays import Overlay, OverlayPicture
 
-ONE_COLUMN, _TWO_COLUMNS = 5.1, 10.6  # inches
-SMALL = LETTERS * SMALLER
+_ONE_COLUMN, _TWO_COLUMNS = 5.1, 10.6  # inches
+_SMALL = LETTERS * SMALLER
 _NARROW = 3  # panels that fit into one column
 _MOST, WORDY = 6, 4  # panels in a row; if they have questions above
 _QUESTION = 3  # lines of a question
@@ -41,14 +41,14 @@ Group = tuple[Sequence[Overlay], Colormap, Normalize, str]
 def overlays_figure(picture: OverlayPicture) -> Figure:
     """Maps on their images, in rows, with a colour bar for each scale."""
     groups, overlays = list(_groups(picture)), [*picture.overlays, *picture.debiased]
-    width = across(ONE_COLUMN if len(overlays) <= _NARROW else _TWO_COLUMNS)
+    width = across(_ONE_COLUMN if len(overlays) <= _NARROW else _TWO_COLUMNS)
     most = _MOST if all(len(each.lines) == 1 for each in overlays) else WORDY
-    rows = -(-len(overlays) // (most if width > ONE_COLUMN else _NARROW))
+    rows = -(-len(overlays) // (most if width > _ONE_COLUMN else _NARROW))
     columns = -(-len(overlays) // rows)
     right = MARGIN + _BAR * len(groups)
     each_width = (width - MARGIN - right - _GAP * (columns - 1)) / columns
     titles = [_lines(each, each_width) for each in overlays]
-    above = lines_height(max(map(len, titles)), SMALL) + _GAP / 2
+    above = lines_height(max(map(len, titles)), _SMALL) + _GAP / 2
     high = max(SHORTEST, each_width * min(TALLEST, max(map(shape_of, overlays))))
     tall = rows * (above + high) + MARGIN
     of = (*picture.of, *([UNREAD] if any(each.inside for each in overlays) else []))
@@ -62,7 +62,7 @@ def overlays_figure(picture: OverlayPicture) -> Figure:
             image = draw_overlay(panels[place], overlay, colours, scale)
             panels[place].set_anchor("N")  # so that titles stand on one line
             title = "\n".join(titles[place])
-            panels[place].set_title(title, size=printed(SMALL), pad=2, linespacing=1.15, parse_math=False)
+            panels[place].set_title(title, size=printed(_SMALL), pad=2, linespacing=1.15, parse_math=False)
             place += 1
         _bar(figure, image, label, (left / width, panels[0].get_position().y1))
         left += _BAR
@@ -81,9 +81,9 @@ def _groups(picture: OverlayPicture) -> Iterator[Group]:
 def _lines(overlay: Overlay, width: float) -> list[str]:
     """The lines of a title; the last one is short, and divided if it has no room; those before it are a question."""
     *question, last = overlay.lines
-    ends = [last] if width_of(last, SMALL) <= width else [each for each in last.rpartition(", ")[::2] if each]
-    lines = [each for line in question for each in wrap(line, SMALL, width, _QUESTION)]
-    return [*lines, *(fit(each, SMALL, width) for each in ends)]
+    ends = [last] if width_of(last, _SMALL) <= width else [each for each in last.rpartition(", ")[::2] if each]
+    lines = [each for line in question for each in wrap(line, _SMALL, width, _QUESTION)]
+    return [*lines, *(fit(each, _SMALL, width) for each in ends)]
 
 
 def _bar(figure: Figure, image: AxesImage, label: str, corner: tuple[float, float]) -> None:
@@ -97,14 +97,14 @@ def _bar(figure: Figure, image: AxesImage, label: str, corner: tuple[float, floa
     ticks = {"ticks": LogLocator(subs=(1, 2, 5)), "format": "%g"} if logarithmic else {"ticks": MaxNLocator(5)}
     bar = figure.colorbar(image, cax=axes, **ticks)
     bar.minorticks_off()
-    bar.set_label(label, size=printed(SMALL), labelpad=2)
-    bar.ax.tick_params(labelsize=printed(SMALL), length=2, pad=1.5)
+    bar.set_label(label, size=printed(_SMALL), labelpad=2)
+    bar.ax.tick_params(labelsize=printed(_SMALL), length=2, pad=1.5)
     bar.outline.set_linewidth(0.4)
 
 
 def sinks_figure(layers: pd.DataFrame, of: Sequence[str]) -> Figure:
     """The share of the attention on the image that visual sinks take, by layer, with its band."""
-    figure = figure_below_title(across(ONE_COLUMN), 3.0, "Attention on visual sinks, 95% intervals by image", of)
+    figure = figure_below_title(across(_ONE_COLUMN), 3.0, "Attention on visual sinks, 95% intervals by image", of)
     (axes,) = place_panels(figure)
     x, share = layers["layer"], 100 * layers["sink_share"]
     axes.fill_between(x, 100 * layers["low"], 100 * layers["high"], color=_INK, alpha=0.25, linewidth=0)
@@ -124,8 +124,8 @@ def looks_figure(table: pd.DataFrame, threshold: float, of: Sequence[str], *, to
         told: whether those of lowest entropy are found to localise best.
     """
     lowest = "localise best" if told else "lowest entropy"
-    width, labels = across(ONE_COLUMN), ["heads", lowest, "quarter with the largest mass"]
-    above = legend_height(labels, "", SMALL, width - 2 * TEXT_GAP) + TEXT_GAP
+    width, labels = across(_ONE_COLUMN), ["heads", lowest, "quarter with the largest mass"]
+    above = legend_height(labels, "", _SMALL, width - 2 * TEXT_GAP) + TEXT_GAP
     figure = figure_below_title(width, 3.4 + above, "Heads that look much, and at one place", of)
     (axes,) = place_panels(figure, above=above)
     best = table["localises"]

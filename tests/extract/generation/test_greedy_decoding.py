@@ -81,7 +81,7 @@ def test_tokens_and_masses_are_those_of_generate(family, monkeypatch):
     if model.packs:
         batches["packed"] = [[(pixels[0], built[:2]), (pixels[1], built[2:])]]
         batches["of unlike number"] = [[(pixels[0], built[:1]), (pixels[1], built[2:])]]
-    monkeypatch.setattr(steps_module, "AT_ONCE", 5)
+    monkeypatch.setattr(steps_module, "_AT_ONCE", 5)
     for how, (asked,) in batches.items():
         number = [list(map(id, built)).index(id(prompt)) for _, group in asked for prompt in group]
         steps, seen = generate(model, asked)
