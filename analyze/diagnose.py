@@ -46,7 +46,7 @@ class Diagnosis:
             from the questions whose difficulty is `none`, or else from all others, within the categories that have
             both, with `difference_low` and `difference_high` (corrected by Bonferroni for the number of difficulties)
             or `note`; empty if the file has none.
-        calibration: of the first option; None if no sample has the probabilities of both.
+        calibration: of the first option; None if no sample has the probabilities of both, or `written`.
         contrasts: `flow`, `layer`, `head`, `contrast`, `expected` (where nothing is told), `p`, `adjusted_p`: see
             `polarity_free_contrast`; `adjusted_p` by Benjamini and Hochberg over the heads of all flows.
         reliability: by flow, how far the contrasts of heads would be the same on other images; see
@@ -55,6 +55,7 @@ class Diagnosis:
         worst: the wrong answers that the model was surest of; see `worst_samples`.
         left_out: observed questions that do not count, as their right answer is no option.
         task: what an answer is.
+        written: whether answers are those in texts, which the probabilities of first tokens do not belong to.
     """
 
     states: pd.DataFrame
@@ -66,6 +67,7 @@ class Diagnosis:
     worst: pd.DataFrame
     left_out: int = 0
     task: Task = MME
+    written: bool = False
 
     def verdict(self) -> list[str]:
         """The result in words, a line each."""
@@ -127,6 +129,8 @@ class Diagnosis:
         return lines
 
     def _calibration(self) -> list[str]:
+        if self.written:
+            return ["calibration: left out, as answers are read in texts and probabilities are those of first tokens"]
         if self.calibration is None:
             return [f"calibration: cannot be told, as no sample has {' and '.join(self.task.spelled)}"]
         return [
@@ -174,7 +178,7 @@ def diagnose(
     """
     samples = observed_samples(heads)
     known = samples["expected"].notna().to_numpy()
-    samples = answered(samples).reset_index(drop=True)
+    samples, written = answered(samples).reset_index(drop=True), "said" in samples
     if samples.empty:
         raise ValueError(f"no observed sample has a right answer that is {heads.task.either}")
     clusters = Clusters.of(samples)
@@ -197,13 +201,14 @@ def diagnose(
     return Diagnosis(
         states=_states(samples, pairs, bootstrap),
         difficulty=_difficulty(samples, bootstrap),
-        calibration=_calibrated(samples, heads.task),
+        calibration=None if written else _calibrated(samples, heads.task),
         contrasts=heads_of_flows.assign(adjusted_p=false_discovery_rate(heads_of_flows["p"].to_numpy(np.float64))),
         reliability=reliability,
         why=why,
         worst=worst_samples(samples, pd.DataFrame(spread)),
         left_out=int((~known).sum()),
         task=heads.task,
+        written=written,
     )
 
 

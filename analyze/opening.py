@@ -21,13 +21,18 @@ OF_RUNS = {*TABLES, CHUNKS, JOBS, THUMBNAILS}  # names of a run's own folders
 
 
 def opened(run: Location, prompt: str | None = None, **options: Any) -> "Heads":
-    """Open a run; says so if it is not complete, or its first tokens are no answers. Arguments as for `open_heads`."""
+    """Open a run; says so if it is not complete, its texts were given, or its first tokens are no answers.
+
+    Arguments as for `open_heads`.
+    """
     from analyze.tables.frames import open_heads
     from schemas.validation.answers import not_answered
 
     heads, warning = open_heads(run, prompt, **options)
     if warning:
         say(f"warning: {warning}", error=True)
+    if heads.run.manifest.texts_sha256 is not None:
+        say(f"warning: {heads.run.path}: its texts were given: answers are read in its first tokens", error=True)
     if heads.task.spelled.keys() <= set(heads.samples):
         spelled = {name: heads.samples[name].to_numpy(dtype="float64") for name in heads.task.spelled}
         if unanswered := not_answered(spelled, heads.task, heads.run.manifest.answer_tokens):

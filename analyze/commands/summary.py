@@ -77,7 +77,7 @@ def _scores_shown(table: "pd.DataFrame", scores: "pd.DataFrame", heads: "Heads",
     if other := len(samples) - int(read_each(samples["answer"], task.right).notna().sum()):
         yield f"not scored: {counted(other, 'question')} with a right answer that is {task.neither}"
     after, observed = heads.run.manifest.answer_after, samples[heads.observed.to_numpy()]
-    if after and (never := int(observed[ANSWER_STEP].isna().sum())):
+    if after and "said" in samples and (never := int(observed[ANSWER_STEP].isna().sum())):
         yield f"{counted(never, 'text')} without {short(after)}, and so without an answer"
     if unread := int(scores["unread"].sum()):
         yield f"{task.neither}: {counted(unread, 'answer')}, counted as wrong"

@@ -24,7 +24,7 @@ def read_each(texts: pd.Series, read: Callable[[object], int | None]) -> pd.Seri
 
 
 def said(samples: pd.DataFrame) -> pd.Series:
-    """What is read as the answer: that in the text, where one was generated, else the first token."""
+    """What is read as the answer: that in the text, where the model wrote one, else the first token."""
     return samples["said"] if "said" in samples else samples["prediction"]
 
 

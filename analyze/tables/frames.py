@@ -38,8 +38,8 @@ class Heads:
     """The table `heads` of a run, with its table `samples`.
 
     Attributes:
-        samples: the table `samples`, skipped samples included; of one wording, where the run has several. Where text
-            was generated, also `said`, the answer in it.
+        samples: the table `samples`, skipped samples included; of one wording, where the run has several. Where the
+            model wrote a text of its own, also `said`, the answer in it.
         parts: for each part of the run, where its samples begin and end in `samples`.
         categories: names of the categories whose rows are read, in the order of `samples`; after `open_heads` all that
             have an observed sample.
@@ -186,7 +186,9 @@ def _samples(run: Run, columns: Sequence[str] | None, workers: Workers) -> tuple
     del found
     samples = table.to_pandas(split_blocks=True, self_destruct=True)  # with little more memory than it has itself
     pa.default_memory_pool().release_unused()
-    return samples.assign(said=read_answers(samples, run.manifest.answer_after)) if writes else samples, ends
+    if not writes or run.manifest.texts_sha256 is not None:  # a text that was given is no answer of the model
+        return samples, ends
+    return samples.assign(said=read_answers(samples, run.manifest.answer_after)), ends
 
 
 def read_answers(samples: pd.DataFrame, after: str | None) -> pd.Series:

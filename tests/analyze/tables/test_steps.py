@@ -114,10 +114,11 @@ def test_a_run_without_them_says_so(tmp_path, capsys):
     assert "it has no table steps" in capsys.readouterr().err
 
 
-def test_answers_are_read_in_the_text(tmp_path, capsys):
+def write_answers(path, **fields):
+    """A run of four texts, with an answer after `</think>` in three; the first token of each is Yes."""
     texts = ["<think> No </think> Yes.", "<think> Yes", "<think> a </think> b </think> No", "Yes</think>no"]
-    fields = {"tables": [TOKENS], "generate": LONGEST, "answer_after": "</think>"}
-    writer = start(tmp_path / "run", len(texts), fields=fields)
+    fields = {"tables": [TOKENS], "generate": LONGEST, "answer_after": "</think>", **fields}
+    writer = start(path, len(texts), fields=fields)
     for number, text in enumerate(texts):
         grids, more = made_up_text(np.random.default_rng(number), 3, 1, 1)
         own = {name: grids[name] for name in (TOKENS, "tokens.token_id", "tokens.text")}
@@ -125,10 +126,31 @@ def test_answers_are_read_in_the_text(tmp_path, capsys):
         row = sample(number, "OCR") | more | {"row": number, "prediction": "Yes"}
         writer.add(row, {"heads": flows(np.random.default_rng(number), LAYERS, HEADS), **own})
     writer.finish()
-    heads, _ = open_heads(tmp_path / "run")
+    return path
+
+
+def test_answers_are_read_in_the_text(tmp_path, capsys):
+    path = write_answers(tmp_path / "run")
+    heads, _ = open_heads(path)
     assert heads.samples["said"].tolist() == [" Yes.", None, " b </think> No", "no"]
     assert observed_samples(heads)["says"].tolist()[:1] == [0.0]
     assert observed_samples(heads)["right"].tolist() == [True, False, False, True]  # Yes, No, Yes, No are right
     assert observed_samples(heads, first_token=True)["right"].tolist() == [True, False, True, False]
-    assert main(["summary", str(tmp_path / "run")]) == 0
+    assert main(["summary", str(path)]) == 0
     assert "1 text without '</think>', and so without an answer" in capsys.readouterr().out
+    assert main(["diagnose", str(path)]) == 0
+    assert "calibration: left out, as answers are read in texts" in (out := capsys.readouterr().out)
+    assert "Brier" not in out
+    assert not (path / "diagnosis" / "calibration.csv").exists()
+
+
+def test_texts_that_were_given_are_no_answers(tmp_path, capsys):
+    path = write_answers(tmp_path / "run", texts_sha256="0" * 64)
+    heads, _ = open_heads(path)
+    assert observed_samples(heads)["right"].tolist() == [True, False, True, False]
+    for command in ("summary", "diagnose"):
+        assert main([command, str(path)]) == 0
+        said = capsys.readouterr()
+        assert "its texts were given: answers are read in its first tokens" in said.err
+        assert "without an answer" not in said.out
+    assert "Brier" in said.out
