@@ -14,7 +14,7 @@ from extract.images.decoding import find_image
 from extract.questions.parquet import ImageBytes
 from extract.questions.question_set import QuestionSet
 from extract.questions.samples import Unusable
-from schemas.columns import OK, REASONS
+from schemas.columns import CUT, OK, REASONS
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.store.run import Run
@@ -86,6 +86,18 @@ def without_answer(run: Run) -> str | None:
     steps = [row["answer_step"] for part in parts for row in part.to_pylist() if row["status"] == OK]
     missing = counted(steps.count(None), "text has", "texts have")
     return f"{missing} no answer after {short(after)}, of {len(steps)}" if None in steps else None
+
+
+def cut_texts(run: Run) -> str | None:
+    """A warning of given texts that may be longer than what was asked for; None if there are none."""
+    manifest = run.manifest
+    if manifest.texts_sha256 is None:
+        return None
+    parts = [run.read_part(path, ["ended"]) for path in run.part_paths("samples")]
+    if not (cut := sum(row["ended"] == CUT for part in parts for row in part.to_pylist())):
+        return None
+    many = counted(cut, "given text has", "given texts have")
+    return f"{many} {manifest.generate} tokens or more (`generate`): what comes after them is left out"
 
 
 def count_contradictions(run: Run) -> tuple[int, int]:

@@ -87,6 +87,8 @@ def of_groups(found: Groups) -> Iterator[str]:
     if missing := [short(name) for name in found.names if name not in set(found.table["group"])]:
         yield f"no text has a word of {listed(missing)}"
     for name, difference in found.differences.items():
+        if missing and not difference.words:
+            continue
         against = f"{short(found.names[1])}" if len(found.names) == 2 else "the other groups"
         yield _of_difference(short(name), against, difference) + several
 

@@ -116,6 +116,11 @@ def _open_writer(asked: Asked, index: int, extractor: "Extractor", samples: int)
     )
     for size in filter(None, (maker.size(samples) for maker in extractor.passes.makers)):
         print(size)
+    if manifest.every >= (manifest.generate or 0) > 1:
+        print(
+            f"warning: `every` is {manifest.every}, of {manifest.generate} new tokens at most: only step 0 is kept",
+            file=sys.stderr,
+        )
     return RunWriter(
         settings.output_dir,
         manifest,

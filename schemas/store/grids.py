@@ -144,6 +144,7 @@ class Cells:
         self._steps = steps
         self._rows = np.zeros(len(samples), np.int64)
         self._strays = np.zeros(len(samples), np.int64)
+        self._beyond = np.zeros(len(samples), np.bool_)  # those with rows of steps that they do not have
         self._seen = np.zeros(int(self.ends[-1]), np.bool_)
 
     @classmethod
@@ -173,7 +174,9 @@ class Cells:
             cell = self._number[cell]
         if grid.every:
             step, between = np.divmod(places[0].astype(np.int64), grid.every)
-            stray |= (between > 0) | (step >= self._steps[sample])
+            beyond = step >= self._steps[sample]
+            self._beyond[sample[beyond]] = True
+            stray |= (between > 0) | beyond
             cell += step * grid.cells
         cell += self.ends[sample]
         if stray.any():
@@ -196,9 +199,21 @@ class Cells:
             which = f"the first has {found[first]} of {sizes[first]}, and none for {self._first_missing(first)}"
             parts.append(f"lacks rows of {listed(self._named(some))} ({which})")
         parts += [f"repeats rows of {listed(self._named(twice))}"] if twice.any() else []
-        if (strays := self._strays > 0).any():
+        if self._beyond.any():
+            parts.append(self._more_steps())
+        if (strays := (self._strays > 0) & ~self._beyond).any():
             parts.append(f"has rows of cells that {listed(self._named(strays))} should not have")
         return ", ".join(parts)
+
+    def _more_steps(self) -> str:
+        """Which samples have rows of steps beyond `N_GENERATED`."""
+        names, first = self._named(self._beyond), int(self._beyond.argmax())
+        if self.grid.sizes or self.grid.every > 1:
+            return f"has rows of steps of {listed(names)} beyond `{N_GENERATED}`"
+        there = counted(int(self._rows[first]), "token")
+        return (
+            f"has more tokens of {listed(names)} than `{N_GENERATED}` (the first has {there}, not {self._steps[first]})"
+        )
 
     def _named(self, marked: npt.NDArray[np.bool_]) -> list[str]:
         return [self._samples[place] for place in np.flatnonzero(marked).tolist()]

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from schemas.columns import OK
+from schemas.columns import OK, TOKENS
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.store.grids import Cells, too_few_rows
@@ -98,10 +98,10 @@ def _check_grid(
     run: Run,
 ) -> Iterator[str]:
     """Each sample must have every cell of the grid exactly once; `there` are the codes of those that have any."""
-    place = np.empty(len(names), np.int32)
+    samples, place = [names[code] for code in there], np.empty(len(names), np.int32)
     place[there] = np.arange(len(there))
     try:
-        cells = Cells.of(run, path, [names[code] for code in there])
+        cells = Cells.of(run, path, samples)
     except HeadflowError:  # of `samples`, and said there
         return
     limits = cells.grid.limits
@@ -112,9 +112,25 @@ def _check_grid(
         rows = counted(outside, "row has", "rows have")
         yield f"{path}: {rows} a {' or '.join(limits)} beyond the manifest's {grid}"
         return
-    cells.add(place[codes], *places)
+    order = cells.add(place[codes], *places)
     if wrong := cells.wrong():
         yield f"{path} {wrong}"
+    elif path.parent.name == TOKENS:
+        yield from _check_texts(path, content["text"].take(pa.array(np.argsort(order))), cells.ends, samples, run)
+
+
+def _check_texts(
+    path: Location, pieces: pa.ChunkedArray, ends: npt.NDArray[np.int64], samples: list[str], run: Run
+) -> Iterator[str]:
+    """The tokens of each sample must concatenate to its text: pieces in order, those of a sample end at `ends`."""
+    rows = run.read_part(run.path / "samples" / path.name, ["sample_id", "text"], checked=False)
+    texts = dict(zip(rows["sample_id"].to_pylist(), rows["text"].to_pylist(), strict=True))
+    other = []
+    for name, first, last in zip(samples, ends[:-1].tolist(), ends[1:].tolist(), strict=True):
+        text = texts.get(name)  # where it is null, that is said there
+        if text is not None and "".join(pieces.slice(first, last - first).to_pylist()) != text:
+            other.append(name)
+    yield from _listed(path, "has tokens that do not concatenate to its `text` in `samples`", other)
 
 
 def _listed(path: Location, what: str, names: list[str]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.columns import OK, REASONS, SKIPPED, TABLES
+from schemas.columns import ANSWER_STEP, ENDS, N_GENERATED, OK, REASONS, SKIPPED, TABLES
 from schemas.files.locations import Location
 from schemas.store.ledger import MANIFEST
 from schemas.store.run import Run
@@ -83,5 +83,15 @@ def _wrong_values(
     for table in run.grids:
         if missing := [name for name in TABLES[table].fills if observed[name].null_count]:
             yield f"{path}: {', '.join(missing)} is null in rows of observed samples, though {table} were asked for"
+    yield from _wrong_texts(path, observed)
     for each in TABLES["samples"].sums:
         yield from check_sum(path, observed, each, TOLERANCE)
+
+
+def _wrong_texts(path: Location, observed: pa.Table) -> Iterator[str]:
+    """How generated texts end, and where their answers begin."""
+    if odd := set(observed["ended"].drop_null().to_pylist()) - set(ENDS):
+        yield f"{path}: `ended` is {listed(sorted(odd))}, which is none of {listed(ENDS)}"
+    beyond = pc.fill_null(pc.greater_equal(observed[ANSWER_STEP], observed[N_GENERATED]), fill_value=False)
+    if names := observed["sample_id"].filter(beyond).to_pylist():
+        yield f"{path}: `{ANSWER_STEP}` is not below `{N_GENERATED}` for {listed(names)}"

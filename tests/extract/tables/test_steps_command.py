@@ -255,10 +255,14 @@ def test_how_much_can_be_written_is_said_before(whole, extract, tmp_path, capsys
     """Of a text that takes all steps, nothing less is written."""
     flags = {"step_maps": ["L0H2"], "every": 5, "num_samples": 1, "generate": STEPS}
     assert extract(tmp_path / "run", **flags) == 0
-    lines = capsys.readouterr().out.splitlines()
+    said = capsys.readouterr()
+    assert "only step 0 is kept" not in said.err
+    lines = said.out.splitlines()
     said = "1 sample with 12 new tokens can have 96 rows of `steps` (0.0 MB) and 3 rows of `step_maps` (0.0 MB)"
     assert lines[1].startswith(said)
     assert (len(read(tmp_path / "run", "steps")), len(read(tmp_path / "run", "step_maps"))) == (96, 3)
+    assert extract(tmp_path / "first", **flags | {"generate": 5}) == 0
+    assert "`every` is 5, of 5 new tokens at most: only step 0 is kept" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -323,7 +327,7 @@ def test_its_own_texts_given_to_a_model(given, extract, tmp_path):
     assert len(open_run(tmp_path / "run").manifest.texts_sha256) == 64
 
 
-def test_other_texts_given_to_a_model(given, extract, tmp_path):
+def test_other_texts_given_to_a_model(given, extract, tmp_path, capsys):
     """Of other lengths, one longer than what is asked for; in any batch; a run of another file is another run."""
     ids = read(given / "run", "samples")["sample_id"].tolist()
     texts = dict(zip(ids, ["No", "Yes, there is a red one in this picture", "Yes and No", "red"], strict=True))
@@ -332,6 +336,8 @@ def test_other_texts_given_to_a_model(given, extract, tmp_path):
     for name, flags in (("run", {"batch_size": 2}), ("alone", {"sequences": "separate"})):
         assert extract(tmp_path / name, **flags, **asked) == 0
         assert list(validate(tmp_path / name)) == []
+        said = "1 given text has 6 tokens or more (`generate`): what comes after them is left out"
+        assert said in capsys.readouterr().err
     assert_same(tmp_path / "run", tmp_path / "alone", within=5e-6)
     samples = read(tmp_path / "run", "samples").set_index("sample_id")
     tokenizer = AutoTokenizer.from_pretrained(DEMO)
