@@ -190,6 +190,7 @@ def _draw_maps(
     place = panels[0].get_position()
     tall = min(1.6, (place.y1 - place.y0) * height)
     bar = _axes(figure, width - _RIGHT + _GAP, (1 - place.y1) * height, 0.14, tall)
+    bar.set_ylim(0, tall)  # large values on top
     ticks = {"ticks": LogLocator(subs=(1, 2, 5)), "format": "%g"}
     _colour_bar(figure, image, bar, "vertical", **ticks).set_label(
         "Attention,\n× even map", size=printed(_SMALL), labelpad=2

@@ -33,7 +33,8 @@ def of_change(change: MassChange | None) -> str:
     means = f"mean mass {change.begin:.4f} at step {change.first}, {change.end:.4f} at step {change.last}"
     if change.low != change.low:
         return f"{what}: cannot be told on fewer than {FEW_IMAGES} images; {means}, in {_set(change)}"
-    line = f"{change.mean:+.4f} ({change.low:+.4f} to {change.high:+.4f}) from step {change.first} to {change.last}"
+    interval = f"{change.mean:+.4f} ({change.low:+.4f} to {change.high:+.4f})"
+    line = f"{interval} on the straight line from step {change.first} to {change.last}"
     if not change.direction:
         return f"{what}: neither a fall nor a rise can be told, {line}; {means}, in {_set(change)}"
     verb = "falls" if change.direction < 0 else "rises"
@@ -74,7 +75,7 @@ def _of_crossing(found: Crossing) -> str:
     if found.told:
         return f"other heads look most while writing than at the prompt: of {chosen}, {differences}"
     why = f"; intervals need {FEW_IMAGES} images" if found.writing.low is None else ""
-    what = "whether other heads look most while writing than at the prompt"
+    what = "whether the heads that look most while writing are others than at the prompt"
     return f"{what} cannot be told: of {chosen}, {differences}{why}"
 
 

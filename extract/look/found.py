@@ -13,13 +13,13 @@ from PIL import Image
 from extract.images.patch_positions import Box
 from extract.images.preprocessing import Size
 from schemas.errors import HeadflowError
-from schemas.text import counted, find_words
+from schemas.text import counted, find_words, short
 
 _Grid = npt.NDArray[np.float32]
 RED, STRONGEST = (214, 39, 40), 200  # of a patch that gets most; 255 would hide the image
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Look:
     """What a model made of a question about an image.
 
@@ -42,6 +42,10 @@ class Look:
     box: Box
     size: Size
     image: Image.Image
+
+    def __repr__(self) -> str:
+        """The answer, in short."""
+        return f"<{type(self).__name__}: {self.prediction!r}, margin {self.margin:+.2f}>"
 
     def map(self, layer: int, head: int) -> _Grid:
         """Attention of a head on each patch, float32 [rows, columns]."""
@@ -86,7 +90,7 @@ class Look:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class WrittenLook(Look):
     """A look in which the model writes: step `s` is the pass that chose token `s`, and its query is the token before.
 
@@ -102,6 +106,10 @@ class WrittenLook(Look):
     tokens: tuple[tuple[str, float], ...]
     step_masses: _Grid
     step_maps: _Grid
+
+    def __repr__(self) -> str:
+        """The text, in short."""
+        return f"<{type(self).__name__}: {short(self.text)}, {counted(len(self.tokens), 'token')}>"
 
     def step_overlay(self, step: int) -> Image.Image:
         """The image under the map of a step, RGB, see `overlay`.

@@ -61,7 +61,7 @@ def mass_figure(steps: pd.DataFrame, of: Sequence[str]) -> Figure:
     mass.set_ylim(0, 1.08 * steps[["g2v", "g2v_high"]].max().max() or 1)
     number.set(xlabel=STEP_LABEL, ylabel="Texts")
     number.set_ylim(0, 1.1 * steps["texts"].max())
-    number.yaxis.set_major_locator(_integers(2))
+    number.set_yticks([0, steps["texts"].max()])
     _step_axis(number, steps)
     short_tick_labels(mass)
     figure.align_ylabels([mass, number])

@@ -108,6 +108,8 @@ def test_pictures_hold_their_texts(run, folder, page):
             figure = text_figure(each)
             assert [each for each in badly_placed(figure) if each != ("frame 0", "texts 0")] == [], name
             assert smallest_letters(figure) >= 6, name
+            bars = [axes.get_ylim() for axes in figure.axes if axes.get_ylabel().startswith("Attention")]
+            assert all(low < high for low, high in bars)
             assert page.width is None or figure.get_size_inches()[0] == pytest.approx(page.width)
             text = figure.axes[0]
             left, right, tall = *text.get_xlim(), text.get_ylim()[0]

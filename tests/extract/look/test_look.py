@@ -153,6 +153,7 @@ def test_a_text_shows_itself(model, questions):
     tokens = tuple(zip((" <b>", " do", "g", "."), masses, strict=True))
     found = replace(found, tokens=tokens, step_maps=np.repeat(found.step_maps[:1], 4, axis=0))
     text = found._repr_html_()
+    assert len(repr(found)) < 200
     assert "&lt;b&gt;</span>" in text
     assert 'title="step 2, image mass 0.400">g</span>' in text
     assert "<figcaption>dog: step 1, image mass 0.200" in text
