@@ -72,7 +72,7 @@ class OpenedRun:
         from analyze.tables.frames import check_flows
 
         columns = [columns] if isinstance(columns, str) else columns
-        flows = check_flows(self._run.manifest.flows if columns is None else columns, self._run.manifest)
+        flows = check_flows(self._run.manifest.flows if columns is None else columns, self._run)
         names = ["sample_id", "category", "layer", "head", *flows]
         parts = [self._run.read_part(path, names).to_pandas() for path in self._run.part_paths("heads")]
         rows = pd.concat(parts, ignore_index=True)

@@ -156,9 +156,9 @@ def _columns(asked: Sequence[str], heads: "Heads") -> tuple[list[str], list[str]
     Raises:
         HeadflowError: the run does not have `contributions`.
     """
-    manifest, names = heads.run.manifest, OF_CONTRIBUTIONS
-    if (added := [name for name in dict.fromkeys(asked) if name in names]) and CONTRIBUTIONS not in manifest.tables:
-        raise HeadflowError(f"this run has no {listed(added)}: it has no table {CONTRIBUTIONS}", setting="metrics")
+    run, names = heads.run, OF_CONTRIBUTIONS
+    if (added := [name for name in dict.fromkeys(asked) if name in names]) and CONTRIBUTIONS not in run.manifest.tables:
+        raise HeadflowError(f"{run.path} has no {listed(added)}: it has no table {CONTRIBUTIONS}", setting="metrics")
     return [name for name in asked if name not in names], added
 
 

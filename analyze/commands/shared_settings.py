@@ -77,8 +77,8 @@ class FlowSettings(Settings):
     text_scope: Annotated[ScopeName, Needs("metrics", tuple(each.name for each in CROSSINGS))] = None
     step: Annotated[
         str | None,
-        "of generated tokens, the step whose columns g2* are read: answer, first, last, mean, or a number from 0 "
-        "(default mean)",
+        "of generated tokens, the step whose columns g2* are read: answer, first, last, mean (of all, step 0 "
+        "included), or a number from 0 (default mean)",
         Checked(step_name),
         Needs("metrics", STEP_NAMES),
     ] = None

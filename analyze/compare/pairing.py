@@ -118,7 +118,8 @@ def differing_settings(a: Heads, b: Heads) -> pd.DataFrame:
             parts = [(f"{name}: {key}", one.get(key), other.get(key)) for key in one | other]
         else:
             parts = [(name, one, other)]
-        rows += [(part, _text(left), _text(right)) for part, left, right in parts if left != right]
+        null = "none" if name in TABLE_OF else "unknown"  # where both have the table, all its fields are known
+        rows += [(part, _text(left, null), _text(right, null)) for part, left, right in parts if left != right]
     return pd.DataFrame(rows, columns=["setting", "a", "b"])
 
 
@@ -131,7 +132,7 @@ def _session(heads: Heads) -> dict[str, object]:
     return vars(sessions[-1]) if sessions else {}
 
 
-def _text(value: object) -> str:
+def _text(value: object, null: str) -> str:
     if isinstance(value, list):
         return listed(value)
-    return "unknown" if value is None else str(value).replace("\n", "\\n")
+    return null if value is None else str(value).replace("\n", "\\n")

@@ -15,7 +15,7 @@ from pandas.api.types import infer_dtype
 
 from analyze.derived.samples import check_output, write_samples
 from analyze.tables.frames import Heads, chosen_categories
-from schemas.columns import OK
+from schemas.columns import OK, STEP_NAMES, STEPS
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.manifest import SUBSET
@@ -91,8 +91,10 @@ def _check_of_one_row(query: str, columns: Sequence[str]) -> None:
             f"{short(query)} is not of one row: compare columns and numbers, without functions", setting="heads_query"
         )
     if unknown := [node.id for node in nodes if isinstance(node, ast.Name) and node.id not in columns]:
+        where = f": `{STEPS}` has" if unknown[0] in STEP_NAMES else ""
         raise HeadflowError(
-            f"{short(query)}: `heads` has no column {unknown[0]}; it has {', '.join(columns)}", setting="heads_query"
+            f"{short(query)}: `heads` has no column {unknown[0]}{where}; it has {', '.join(columns)}",
+            setting="heads_query",
         )
 
 

@@ -123,7 +123,7 @@ def verify(heads: Heads, reference: Reference) -> Verification:
         scope = heads.scope(reference.settings.text_scope)
     except HeadflowError:  # it cannot be read in that scope
         scope = heads.scope(None)
-    table = summarise(heads, check_flows(DEFAULT_FLOWS, manifest), scope)
+    table = summarise(heads, check_flows(DEFAULT_FLOWS, heads.run), scope)
     settings = compare_settings({**dataclasses.asdict(manifest), "text_scope": scope.name}, reference)
     samples = heads.samples.loc[heads.samples["status"] == OK, "category"].astype(str).value_counts()
     settings += compare_samples({str(name): number for name, number in samples.items()}, reference)

@@ -14,7 +14,7 @@ import pyarrow as pa
 from analyze.tables.parts.reading import PartSamples, SamplesTask, ValuesTask, read_samples
 from analyze.tables.parts.steps import AT, NO_STEP, find_steps
 from analyze.tables.text_scope import TextScope
-from schemas.columns import ANSWER_STEP, MEAN_STEP, N_GENERATED, OK, STEP_NAMES, STEPS
+from schemas.columns import ANSWER, ANSWER_STEP, MEAN_STEP, N_GENERATED, OK, STEP_NAMES, STEPS
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location, telling_name
 from schemas.manifest import Manifest
@@ -271,15 +271,16 @@ def incomplete(run: Run, samples: int) -> Iterator[str]:
     yield f"{run.path} is not complete: this covers {samples} of {counted(run.samples_asked or 0, 'sample')}{which}"
 
 
-def check_flows(flows: Sequence[str], manifest: Manifest) -> tuple[str, ...]:
+def check_flows(flows: Sequence[str], run: Run) -> tuple[str, ...]:
     """The columns of `heads` asked for, each once.
 
     Raises:
         HeadflowError: the run does not have one of them.
     """
     for flow in flows:
-        if flow not in manifest.flows:
-            raise HeadflowError(f"this run has no column {flow}; it has {', '.join(manifest.flows)}", setting="metrics")
+        if flow not in run.manifest.flows:
+            which = f"`heads` has no column {flow}: `{STEPS}` has" if flow in STEP_NAMES else f"it has no column {flow}"
+            raise HeadflowError(f"{run.path}: {which}; it has {', '.join(run.manifest.flows)}", setting="metrics")
     return tuple(dict.fromkeys(flows))
 
 
@@ -295,15 +296,15 @@ def at_step(heads: Heads, flows: Sequence[str], step: str | None) -> tuple[Heads
     Raises:
         HeadflowError: the run does not have one of them, or not of all heads; or no text has the step.
     """
-    generated, manifest = [flow for flow in flows if flow in STEP_NAMES], heads.run.manifest
-    check_flows([flow for flow in flows if flow not in generated], manifest)
+    generated, manifest, path = [flow for flow in flows if flow in STEP_NAMES], heads.run.manifest, heads.run.path
+    check_flows([flow for flow in flows if flow not in generated], heads.run)
     if not generated:
         return heads, tuple(dict.fromkeys(flows))
     if STEPS not in manifest.tables:
-        raise HeadflowError(f"this run has no {listed(generated)}: it has no table {STEPS}", setting="metrics")
+        raise HeadflowError(f"{path} has no {listed(generated)}: it has no table {STEPS}", setting="metrics")
     if manifest.step_heads:
         raise HeadflowError(
-            f"`{STEPS}` of this run has {counted(len(manifest.step_heads), 'head')} of each sample, and all are needed",
+            f"{path}: `{STEPS}` has {counted(len(manifest.step_heads), 'head')} of each sample, and all are needed",
             setting="metrics",
         )
     chosen = step or MEAN_STEP
@@ -311,10 +312,13 @@ def at_step(heads: Heads, flows: Sequence[str], step: str | None) -> tuple[Heads
     there = find_steps(chosen, taken, answer, manifest.every) != NO_STEP
     observed = heads.observed.to_numpy()
     if not (there & observed).any():
+        if chosen == ANSWER and manifest.answer_after and np.isnan(answer[observed]).all():
+            after = short(manifest.answer_after)
+            raise HeadflowError(f"{path}: no text has an answer after {after} (`answer_after`)", setting="step")
         longest = int(np.nanmax(np.where(observed, taken, 0)))
         rows = f", and rows of every {manifest.every}" if manifest.every > 1 else ""
         raise HeadflowError(
-            f"no text of this run has rows of the step {chosen}: the longest has {counted(longest, 'step')}{rows}",
+            f"{path}: no text has rows of the step {chosen}: the longest has {counted(longest, 'step')}{rows}",
             setting="step",
         )
     names = tuple(dict.fromkeys(f"{flow}{AT}{chosen}" if flow in generated else flow for flow in flows))

@@ -19,7 +19,7 @@ from analyze.compare.pairing import differing_settings, pair_samples
 from analyze.compare.sentences import LANGUAGES, MINUS, templates
 from analyze.scores.accuracy import ALL_TOGETHER
 from analyze.tables.frames import open_heads
-from schemas.columns import FLOW_NAMES, MAPS, OF_LAST, OF_QUESTION
+from schemas.columns import FLOW_NAMES, MAPS, OF_LAST, OF_QUESTION, TOKENS
 from schemas.errors import HeadflowError
 from tests.support.runs import LEDGER, edit_ledger, flows, put, rewrite, sample, start
 
@@ -112,6 +112,16 @@ def test_settings_of_maps_are_compared_where_both_have_maps(base):
     )
     assert "maps_of" not in set(differing_settings(base, last)["setting"])
     assert differing_settings(last, question).values.tolist() == [["maps_of", OF_LAST, OF_QUESTION]]
+
+
+def test_fields_of_texts_that_are_null_are_none(base):
+    own, given = (
+        SimpleNamespace(manifest=replace(base.manifest, tables=[TOKENS], generate=8, **fields), run=base.run)
+        for fields in ({}, {"texts_sha256": "abc", "answer_after": "</think>"})
+    )
+    assert differing_settings(own, given).values.tolist() == [
+        ["answer_after", "none", "</think>"], ["texts_sha256", "none", "abc"],
+    ]  # fmt: skip
 
 
 def test_answers_by_brute_force(folder, base):

@@ -145,7 +145,7 @@ def test_maps_of_contributions_and_effects_are_those_of_pandas(runs, drawn):
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        (["--metrics", "d2v"], "error: this run has no d2v: it has no table contributions; see --metrics"),
+        (["--metrics", "d2v"], "has no d2v: it has no table contributions; see --metrics"),
         (["--effects", "none"], "has no job 'none'; its jobs: none; see --effects"),
     ],
 )

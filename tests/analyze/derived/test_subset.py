@@ -129,6 +129,7 @@ def test_parts_get_the_types_of_the_contract(made_up, tmp_path):
         ({"query": "row > 99"}, "no observed sample fits; nothing was written"),
         ({"query": "status == 'skipped'"}, "no observed sample fits"),
         ({"heads_query": "n_image > 3"}, "`heads` has no column n_image; it has sample_id, category, layer, head, t2v"),
+        ({"heads_query": "g2v > 0.5"}, "`heads` has no column g2v: `steps` has; it has sample_id"),
         ({"heads_query": "index > 3"}, "`heads` has no column index; it has"),
         ({"heads_query": "t2v > t2v.mean()"}, "is not of one row: compare columns and numbers, without functions; see"),
         ({"heads_query": "t2v > "}, "is no condition: invalid syntax"),

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from analyze.__main__ import main
-from analyze.tables.frames import at_step, open_heads
+from analyze.tables.frames import at_step, check_flows, open_heads
 from analyze.tables.text_scope import TextScope
 from analyze.tables.values import observed_samples, sample_values
 from schemas.columns import STEPS, TOKENS
@@ -73,7 +73,7 @@ def test_values_are_those_of_the_step(tmp_path, run, step, every):
 @pytest.mark.parametrize(
     ("fields", "step", "says"),
     [
-        ({}, "7", "no text of this run has rows of the step 7: the longest has 7 steps"),
+        ({}, "7", "run: no text has rows of the step 7: the longest has 7 steps"),
         ({"every": 4}, "3", "the longest has 7 steps, and rows of every 4"),
     ],
 )
@@ -100,7 +100,7 @@ def test_commands_take_them(run, tmp_path, capsys, undrawn, command):
     [
         (["--metrics", "g2v", "--step", "third"], "'third' is no step: give answer, first, last, mean"),
         (["--metrics", "a2v", "--step", "last"], "it does nothing"),
-        (["--metrics", "g2v", "--step", "99"], "no text of this run has rows of the step 99"),
+        (["--metrics", "g2v", "--step", "99"], "run: no text has rows of the step 99"),
     ],
 )
 def test_what_cannot_be_is_said(run, capsys, flags, says):
@@ -111,7 +111,18 @@ def test_what_cannot_be_is_said(run, capsys, flags, says):
 def test_a_run_without_them_says_so(tmp_path, capsys):
 
     assert main(["summary", str(write_run(tmp_path / "run")), "--metrics", "g2v"]) == 2
-    assert "it has no table steps" in capsys.readouterr().err
+    assert f"{tmp_path / 'run'} has no g2v: it has no table steps" in capsys.readouterr().err
+
+
+def test_a_column_of_steps_is_none_of_heads(run):
+    with pytest.raises(HeadflowError, match="run: `heads` has no column g2v: `steps` has; it has t2v"):
+        check_flows(["g2v"], open_heads(run)[0].run)
+
+
+def test_an_answer_that_no_text_has_is_named(tmp_path):
+    path = write_answers(tmp_path / "run", tables=[TOKENS, STEPS], answer_after="zzz")
+    with pytest.raises(HeadflowError, match=r"run: no text has an answer after 'zzz' \(`answer_after`\)"):
+        at_step(open_heads(path)[0], ["g2v"], "answer")
 
 
 def write_answers(path, **fields):
@@ -120,9 +131,11 @@ def write_answers(path, **fields):
     fields = {"tables": [TOKENS], "generate": LONGEST, "answer_after": "</think>", **fields}
     writer = start(path, len(texts), fields=fields)
     for number, text in enumerate(texts):
-        grids, more = made_up_text(np.random.default_rng(number), 3, 1, 1)
+        grids, more = made_up_text(np.random.default_rng(number), 3, LAYERS * HEADS, 1)
         own = {name: grids[name] for name in (TOKENS, "tokens.token_id", "tokens.text")}
-        more |= {"text": text, "answer_step": 2 if "</think>" in text else None}
+        if STEPS in fields["tables"]:
+            own[STEPS] = grids[STEPS].reshape(-1, LAYERS, HEADS, 6)
+        more |= {"text": text, "answer_step": 2 if fields["answer_after"] in text else None}
         row = sample(number, "OCR") | more | {"row": number, "prediction": "Yes"}
         writer.add(row, {"heads": flows(np.random.default_rng(number), LAYERS, HEADS), **own})
     writer.finish()
