@@ -334,7 +334,9 @@ SAMPLES = (
         Column(f"n_{role.name}", pa.int32(), "tokens", True, f"tokens with the role `{role.name}`; null if skipped", 0)
         for role in ROLES
     ),
-    Column("prediction", pa.string(), "", True, "the first generated token, decoded"),
+    Column(
+        "prediction", pa.string(), "", True, "the first generated token, decoded, even where the answer is in `text`"
+    ),
     _probability("p_yes", "of a first token that spells `yes`, in any case"),
     _probability("p_no", "of a first token that spells `no`, in any case"),
     Column(

@@ -99,7 +99,8 @@ def _shown(found: "Diagnosis", failures: "Failures | None", settings: DiagnoseSe
         title = "heads with the smallest p; expected: where nothing is told; adjusted_p: false discovery rate"
         yield Shown(title, found.contrasts.sort_values("p").head(_SHOWN), 3)
     if len(found.worst):
-        title = f"wrong answers of which it was surest, {min(_SHOWN, len(found.worst))} of {len(found.worst)}"
+        sure = "whose first tokens were surest" if found.written else "of which it was surest"
+        title = f"wrong answers {sure}, {min(_SHOWN, len(found.worst))} of {len(found.worst)}"
         yield Shown(title, found.worst.head(_SHOWN).drop(columns="image"), 2)
 
 

@@ -154,6 +154,7 @@ def test_answers_are_read_in_the_text(tmp_path, capsys):
     assert main(["diagnose", str(path)]) == 0
     assert "calibration: left out, as answers are read in texts" in (out := capsys.readouterr().out)
     assert "Brier" not in out
+    assert "wrong answers whose first tokens were surest" in out
     assert not (path / "diagnosis" / "calibration.csv").exists()
 
 
