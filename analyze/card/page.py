@@ -45,7 +45,7 @@ def card(heads: Heads, pictures: Sequence[str], *, with_texts: bool) -> str:
         "Before reading the numbers": f"{_about_order(run)}\n{words.IMPORTANCE}",
         "Tables": _tables(run, rows, with_texts=with_texts),
         "How to read them": words.READING,
-        "What is left out": f"{words.WITH_TEXTS if with_texts else words.WITHOUT_TEXTS}\n\n{words.PRIVATE}",
+        "What is left out": "\n\n".join([_about_texts(run, with_texts=with_texts), words.PRIVATE]),
         "MME score": score and f"{words.SCORE}\n\n{score}",
         "Pictures": "\n\n".join(f"![{escaped(last_name(name))}]({name})" for name in pictures),
         "Licence": words.LICENCE,
@@ -76,6 +76,12 @@ def _rows(run: Run, jobs: Sequence[Job]) -> dict[str, int]:
 def _about_order(run: Run) -> str:
     causal = run.manifest.causal
     return words.UNKNOWN_TEXT if causal is None else words.CAUSAL if causal else words.BOTH_WAYS
+
+
+def _about_texts(run: Run, *, with_texts: bool) -> str:
+    if with_texts:
+        return words.WITH_TEXTS
+    return words.WITHOUT_TEXTS + (f"\n\n{words.WITHOUT_GIVEN}" if run.manifest.texts_sha256 else "")
 
 
 def _tables(run: Run, rows: dict[str, int], *, with_texts: bool) -> str:

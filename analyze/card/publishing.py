@@ -4,7 +4,15 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from analyze.card.withheld import model_name, public_ledger, public_manifest, withheld_columns, without
+from analyze.card.withheld import (
+    emptied,
+    emptied_columns,
+    model_name,
+    public_ledger,
+    public_manifest,
+    withheld_columns,
+    without,
+)
 from analyze.derived.samples import check_output
 from analyze.tables.frames import Heads, wordings
 from schemas.columns import FLOW_NAMES, OK
@@ -37,7 +45,7 @@ def publish(run: Run, out: Location, files: Mapping[str, bytes], *, with_texts: 
 
     Args:
         files: their contents by their names in `out`, such as `README.md`.
-        with_texts: keep questions, answers, boxes and thumbnails.
+        with_texts: keep questions, answers, boxes, objects, thumbnails, and texts that the model was given.
         overwrite: replace the run that is in `out`.
 
     Raises:
@@ -104,11 +112,12 @@ def _write_run(run: Run, out: Location, *, model: str | None, with_texts: bool) 
         model: the name of the model, as it is published.
     """
     columns, tables = withheld_columns(with_texts=with_texts), run.tables
+    given = emptied_columns(run, with_texts=with_texts)
     for folder in (CHUNKS, *tables):
         (out / folder).mkdir(parents=True, exist_ok=True)
     write_text(out / MANIFEST, to_json(public_manifest(run, model)))
     for chunk, ledger in run.ledgers.items():
-        _copy_parts(run, out, ledger, tables, columns)
+        _copy_parts(run, out, ledger, columns, given)
         write_text(ledger_path(out / CHUNKS, chunk), to_json(public_ledger(ledger, tables)))
     for name in job_names(run):
         _write_run(open_job(run, name).own, job_path(out, name), model=model, with_texts=False)
@@ -116,12 +125,14 @@ def _write_run(run: Run, out: Location, *, model: str | None, with_texts: bool) 
         _copy_thumbnails(run, out)
 
 
-def _copy_parts(run: Run, out: Location, ledger: Ledger, tables: Sequence[str], columns: Sequence[str]) -> None:
+def _copy_parts(
+    run: Run, out: Location, ledger: Ledger, columns: Sequence[str], given: Mapping[str, Mapping[str, str | int]]
+) -> None:
     """Write the parts of a ledger again: only with the contract's columns, as others may hold anything."""
     for part in ledger.parts:
-        for table in tables:
+        for table in run.tables:
             if table in part.rows:
-                content = run.read_part(run.path / table / part.name)
+                content = emptied(run.read_part(run.path / table / part.name), given.get(table, {}))
                 write_table(out / table / part.name, without(content, columns) if table == _SAMPLES else content)
 
 

@@ -1,17 +1,24 @@
 """What of a run is not published: texts and pictures of the benchmark, and what names paths of the user's machine."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from schemas.columns import TOKENS
 from schemas.manifest import SUBSET, Manifest
 from schemas.store.ledger import Ledger, Part
 from schemas.store.run import Run
 
 _TEXTS = ("question", "answer", "boxes", "objects")  # columns of `samples` that are the benchmark's
 _PRIVATE = ("detail",)  # those that may name paths
+# Of texts that a model was given, by table: what columns have in the copy
+_GIVEN: Mapping[str, Mapping[str, str | int]] = {
+    "samples": {"text": ""},
+    TOKENS: {"text": "", "token_id": 0},
+}
 ON_A_MACHINE = re.compile(
     r"[/\\~.]|[A-Za-z]:|[A-Za-z][A-Za-z0-9+.-]*://"
 )  # how a path begins that is no name on the hub
@@ -20,6 +27,21 @@ ON_A_MACHINE = re.compile(
 def withheld_columns(*, with_texts: bool) -> tuple[str, ...]:
     """The columns of `samples` that are null in the copy."""
     return _PRIVATE if with_texts else (*_TEXTS, *_PRIVATE)
+
+
+def emptied_columns(run: Run, *, with_texts: bool) -> Mapping[str, Mapping[str, str | int]]:
+    """By table, the columns that have one value in the copy, as they would tell the texts that the model was given."""
+    return {} if with_texts or run.manifest.texts_sha256 is None else _GIVEN
+
+
+def emptied(content: pa.Table, columns: Mapping[str, str | int]) -> pa.Table:
+    """A table with one value in each of some columns, wherever they are not null."""
+    for name, value in columns.items():
+        place, field = content.schema.get_field_index(name), content.schema.field(name)
+        found = content[name]
+        found = pc.if_else(pc.is_valid(found), pa.scalar(value, field.type), found)
+        content = content.set_column(place, field, found)
+    return content
 
 
 def without(samples: pa.Table, columns: Sequence[str]) -> pa.Table:

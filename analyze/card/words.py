@@ -43,14 +43,18 @@ heads = load_dataset("USER/NAME", "heads", split="train")  # all rows: there is 
 
 The folder is a run of headflow, which reads it as it is: `python -m analyze plots FOLDER`."""
 WITHOUT_TEXTS = """\
-The texts and pictures of the benchmark are left out: `question`, `answer` and `boxes` are null in `samples`, and there
-are no thumbnails of images. A score, which compares predictions with right answers, cannot be computed from these files
-alone. Names stay, as they tell samples apart: `sample_id`, `question_id`, `image`, `image_shown`, `category` and
-`difficulty` are as the question file gives them, and may be names of image files. Ledgers in `chunks/` name images too,
-with sizes and hashes of their bytes."""
+The texts and pictures of the benchmark are left out: `question`, `answer`, `boxes` and `objects` are null in
+`samples`, and there are no thumbnails of images. A score, which compares predictions with right answers, cannot be
+computed from these files alone. Names stay, as they tell samples apart: `sample_id`, `question_id`, `image`,
+`image_shown`, `category` and `difficulty` are as the question file gives them, and may be names of image files. Ledgers
+in `chunks/` name images too, with sizes and hashes of their bytes."""
+WITHOUT_GIVEN = """\
+The model was given texts and did not write its own. They are left out: `text` is empty in `samples` and `tokens`, and
+`token_id` is 0."""
 WITH_TEXTS = """\
-**This folder has texts of the benchmark**: questions, answers and boxes in `samples`, where the question file has them,
-and thumbnails of images in `thumbnails/`, where the run has them. Publish them only if their licences allow it."""
+**This folder has texts of the benchmark**: questions, answers, boxes and objects in `samples`, where the question file
+has them, texts that the model was given, and thumbnails of images in `thumbnails/`, where the run has them. Publish
+them only if their licences allow it."""
 PRIVATE = """\
 Model and question file are named without their folders. The arguments of commands, and the column `detail` of
 `samples`, are left out: they may name paths of the machine that computed the run."""

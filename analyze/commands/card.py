@@ -17,7 +17,9 @@ class CardSettings(DerivedSettings, RunSettings):
 
     _: KW_ONLY
     with_texts: Annotated[
-        bool, "keep questions, answers, boxes and thumbnails, which have licences of their own; else they are left out"
+        bool,
+        "keep questions, answers, boxes, objects, thumbnails, and texts that the model was given, which have licences "
+        "of their own; else they are left out",
     ] = False
 
 
@@ -33,7 +35,8 @@ def write_card(settings: CardSettings) -> Result:
     files = {name: file.read_bytes() for name, file in pictures.items()} | {CARD: text.encode()}
     publish(heads.run, settings.output_dir, files, with_texts=with_texts, overwrite=settings.overwrite)
     beside = f"{CARD} and {counted(len(pictures), 'picture')}"
-    left_out = "left out: questions, answers, boxes, thumbnails; --with-texts keeps them"
+    given = ", texts that the model was given" if heads.run.manifest.texts_sha256 else ""
+    left_out = f"left out: questions, answers, boxes, objects, thumbnails{given}; --with-texts keeps them"
     upload = f"hf upload USER/NAME {settings.output_dir} . --repo-type dataset"
     return Result(
         about=[f"{counted(len(heads.samples), 'sample')}, {beside} in {settings.output_dir}"],

@@ -78,7 +78,9 @@ def _check_settings(one: Run, other: Run) -> None:
     for name in IDENTITY:
         values = [getattr(run.manifest, name) for run in (one, other)]
         if name not in SELECTION and values[0] != values[1]:
-            raise HeadflowError(f"{where}: their {name} is {short(values[0])} and {short(values[1])}")
+            raise HeadflowError(
+                f"{where}: `{name}` is {short(values[0])} in the one and {short(values[1])} in the other"
+            )
     weights = [{each.weights for each in run.ledgers.values() if each.rows("heads")} - {None} for run in (one, other)]
     if all(weights) and weights[0] != weights[1]:
         raise HeadflowError(f"{where}: they were computed with different weights of that name")

@@ -107,7 +107,9 @@ def mentions_of(heads: Heads, *, resamples: int, seed: int) -> Mentions:
     samples = observed_samples(heads)
     known = samples["objects"].notna().to_numpy()
     if not known.any():
-        raise HeadflowError(f"{heads.run.path}: no sample has `objects`; the question file says what is in an image")
+        raise HeadflowError(
+            f"{heads.run.path}: no sample has `objects`: the question file has none, or a copy left them out"
+        )
     rows = find_mentions(heads)
     about = samples[known].reset_index(drop=True)
     bootstrap = Bootstrap(Clusters.of(about), resamples, seed)

@@ -19,7 +19,10 @@ def read_texts(path: Path) -> dict[str, str]:
     Raises:
         HeadflowError: the file cannot be read, or a text is empty or none.
     """
-    texts: dict[str, Any] = read_object(path, str(path))
+    try:
+        texts: dict[str, Any] = read_object(path, str(path))
+    except HeadflowError as error:
+        raise HeadflowError(f'{error}; the file has the form {{"SAMPLE_ID": "text", ...}}', setting=SETTING) from None
     for name, text in texts.items():
         if not isinstance(text, str) or not text.strip():
             what = "is empty" if isinstance(text, str) else f"is {short(text)}"

@@ -150,7 +150,9 @@ def _objects(value: Any, number: int, path: Path) -> tuple[Mapping[str, Any], ..
         words = [name] if is_missing(each.get("words")) else each["words"]
         texts = isinstance(words, list) and all(isinstance(word, str) and word.strip() for word in words)
         if not texts or not words:
-            raise HeadflowError(f"{where}: `words` of {short(name)} is {short(words)}, not a list of words")
+            raise HeadflowError(
+                f"{where}: `words` of {short(name)} is {short(words)}, which is not a list of one word or more"
+            )
         boxes = [] if is_missing(each.get("boxes")) else each["boxes"]
         if not isinstance(boxes, list) or not all(map(_is_rectangle, boxes)):
             raise HeadflowError(f"{where}: `boxes` of {short(name)} is {short(boxes)}, not [[x0, y0, x1, y1], ...]")

@@ -51,12 +51,13 @@ class Needs:
     def lack(self, value: Any) -> str:
         """Why the other setting does nothing beside this value of `name`; empty if it does something."""
         if not self.values:
-            return "" if value not in (None, (), False) else f"without {self.name} it does nothing"
+            return "" if value not in (None, (), False) else f"without `{self.name}` it does nothing"
         if not {*self.values}.isdisjoint(value if isinstance(value, tuple) else (value,)):
             return ""
         if self.values == (None,):
-            return f"beside {self.name} it does nothing"
-        return f"unless {self.name} has one of {listed(self.values)} it does nothing"
+            return f"beside `{self.name}` it does nothing"
+        verb, of = "has" if isinstance(value, tuple) else "is", "one of " * (len(self.values) > 1)
+        return f"unless `{self.name}` {verb} {of}{listed(self.values)} it does nothing"
 
 
 @dataclass(frozen=True)

@@ -425,7 +425,7 @@ def test_a_second_interrupt_leaves_at_once(ask, monkeypatch, capsys):
     [
         ({"question_file": "nowhere.json"}, "question file nowhere.json does not exist"),
         ({"image_folder": "nowhere"}, "nowhere is not a directory; see --image-folder"),
-        ({"batch_size": 2, "backend": "llava"}, "unless backend has one of transformers it does nothing; see --batch"),
+        ({"batch_size": 2, "backend": "llava"}, "unless `backend` is transformers it does nothing; see --batch"),
         ({"conv_mode": "v9"}, "v9 is not one of hf, auto, vicuna_v1"),
         (
             {"prompt_suffix": "<image>"},

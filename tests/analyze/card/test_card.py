@@ -343,3 +343,22 @@ def test_on_an_object_store(run, tmp_path, store):
     assert card(run, "s3://bucket/out") == 2
     assert card(run, "s3://bucket/out", "--overwrite") == 0
     assert json.loads(location("s3://bucket/out/run.json").read_bytes())["derived"] == "subset"
+
+
+@pytest.mark.parametrize("flags", [[], ["--with-texts"]])
+def test_texts_that_the_model_was_given_are_the_benchmark_s(tmp_path, capsys, flags):
+    for name, given in (("own", None), ("given", "0" * 64)):
+        run, out = tmp_path / name, tmp_path / f"{name}-out"
+        write_run(run, tables=["tokens", "steps", "step_maps"])
+        manifest = json.loads((run / "run.json").read_text())
+        (run / "run.json").write_text(json.dumps(manifest | {"texts_sha256": given}))
+        assert card(run, out, *flags) == 0
+        assert list(validate(out)) == []
+        left_out = given is not None and not flags
+        assert ("texts that the model was given; --with-texts" in capsys.readouterr().out) == left_out
+        assert ("`token_id` is 0" in (out / "README.md").read_text()) == left_out
+        for table, columns in (("samples", ["text"]), ("tokens", ["text", "token_id"])):
+            expected, found = (pd.read_parquet(path / table)[columns] for path in (run, out))
+            assert found.equals(expected) != left_out
+            assert not left_out or set(found["text"].dropna()) == {""}
+            assert not left_out or table == "samples" or set(found["token_id"]) == {0}

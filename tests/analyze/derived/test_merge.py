@@ -92,7 +92,7 @@ def test_runs_of_other_settings(halves, tmp_path, capsys, name):
     edit_manifest(halves[1], **{name: SETTINGS[name]})
     assert merge(*halves, tmp_path / "out") == 2
     error = capsys.readouterr().err
-    assert f"{halves[0]} and {halves[1]} cannot be merged: their {name} is " in error
+    assert f"{halves[0]} and {halves[1]} cannot be merged: `{name}` is " in error
     assert repr(SETTINGS[name]) in error
     assert error.count("\n") == 1
     assert not (tmp_path / "out").exists()
@@ -101,7 +101,7 @@ def test_runs_of_other_settings(halves, tmp_path, capsys, name):
 def test_runs_of_other_sizes(tmp_path, capsys):
     runs = write_run(tmp_path / "a", categories={"a": 2}), write_run(tmp_path / "b", categories={"b": 2}, layers=3)
     assert merge(*runs, tmp_path / "out") == 2
-    assert "their layers is 2 and 3" in capsys.readouterr().err
+    assert "`layers` is 2 in the one and 3 in the other" in capsys.readouterr().err
 
 
 def test_samples_in_two_runs(halves, made_up, tmp_path, capsys):

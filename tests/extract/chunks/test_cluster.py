@@ -111,7 +111,7 @@ def test_without_an_address_a_cluster_is_started(extract, tmp_path, monkeypatch)
 
 def test_flags_that_contradict_each_other(extract, tmp_path, capsys):
     assert extract(tmp_path / "run", gpus=2) == 2
-    assert "without ray it does nothing; see --gpus" in capsys.readouterr().err
+    assert "without `ray` it does nothing; see --gpus" in capsys.readouterr().err
     assert extract(tmp_path / "run", ray="local", num_chunks=4, chunk_idx=2) == 2
     assert "all chunks run on the cluster: name none; see --chunk-idx" in capsys.readouterr().err
 

@@ -362,12 +362,12 @@ def test_the_knock_outs_of_the_demo_are_those_of_transformers_own_masks(tmp_path
         (["--heads", "all", "--kind", "skip"], "skip is for layers, and 'L0H0' has heads: remove takes them out"),
         (
             ["--heads", "L0H0", "--kind", "remove", "--query", "last"],
-            "unless kind has one of edge, swap, mean, zero it",
+            "unless `kind` is one of edge, swap, mean, zero it",
         ),
-        (["--heads", "L0H0", "--kind", "zero", "--key", "image"], "unless kind has one of edge, swap it does nothing"),
-        (["--heads", "L0H0", "--seed", "1"], "unless kind has one of swap, mean it does nothing; see --seed"),
-        (["--layers", "--reference-images", "9"], "unless kind has one of mean it does nothing"),
-        (["--layers", "each,onward", "--window", "3"], "unless layers has one of windows it does nothing; see --win"),
+        (["--heads", "L0H0", "--kind", "zero", "--key", "image"], "unless `kind` is one of edge, swap it does nothing"),
+        (["--heads", "L0H0", "--seed", "1"], "unless `kind` is one of swap, mean it does nothing; see --seed"),
+        (["--layers", "--reference-images", "9"], "unless `kind` is mean it does nothing"),
+        (["--layers", "each,onward", "--window", "3"], "unless `layers` has windows it does nothing; see --win"),
         (["--layers", "windows"], "the model has 4 layers, too few for windows of 9; see --window"),
         (
             ["--heads", "L0H0", "--job", "heads_edge"],

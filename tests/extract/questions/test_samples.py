@@ -115,8 +115,11 @@ def test_a_byte_order_mark_is_no_matter(tmp_path):
                 ({"name": "dog"}, ' is {\'name\': \'dog\'}, not [{"name": ..., "words": [...], "boxes": [...]}, ...]'),
                 ([{"words": ["dog"]}], " has {'words': ['dog']}, which has no `name`"),
                 ([{"name": " "}], " has {'name': ' '}, which has no `name`"),
-                ([{"name": "dog", "words": []}], ": `words` of 'dog' is [], not a list of words"),
-                ([{"name": "dog", "words": ["dog", " "]}], ": `words` of 'dog' is ['dog', ' '], not a list of words"),
+                ([{"name": "dog", "words": []}], ": `words` of 'dog' is [], which is not a list of one word or more"),
+                (
+                    [{"name": "dog", "words": ["dog", " "]}],
+                    ": `words` of 'dog' is ['dog', ' '], which is not a list of one word or more",
+                ),
                 ([{"name": "dog", "boxes": [[1, 2]]}], ": `boxes` of 'dog' is [[1, 2]], not [[x0, y0, x1, y1], ...]"),
                 ([{"name": "dog"}, {"name": "dog"}], " names 'dog' twice; give one entry with all of its boxes"),
             )

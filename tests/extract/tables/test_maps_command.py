@@ -145,8 +145,8 @@ def test_the_heads_of_an_earlier_run_that_look_most(run, column, name):
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        ({"maps_heads": ["L0H1"]}, "without maps it does nothing; see --maps-heads"),
-        ({"maps_of": "last"}, "without maps it does nothing; see --maps-of"),
+        ({"maps_heads": ["L0H1"]}, "without `maps` it does nothing; see --maps-heads"),
+        ({"maps_of": "last"}, "without `maps` it does nothing; see --maps-of"),
         ({"maps": True, "maps_heads": ["head 3"]}, "'head 3' is neither a head such as L3H5 nor RUN:K"),
         ({"maps": True, "maps_heads": ["L0H9"]}, "names head 9 of layer 0, and the model has 4 layers x 8 heads"),
         ({"maps": True, "maps_heads": ["nowhere:3"]}, "nowhere does not exist"),

@@ -130,10 +130,10 @@ def test_another_value_is_refused_and_the_setting_named(name, value, says):
 @pytest.mark.parametrize(
     ("values", "needed", "says"),
     [
-        ({"gpus": 2}, {"ray": "auto"}, "without ray it does nothing"),
-        ({"quality": 1, "format": "pdf"}, {"format": "png"}, "unless format has one of png it does nothing"),
-        ({"step": 2}, {"sets": ["all"]}, "unless sets has one of each, all it does nothing"),
-        ({"colour": "red", "ray": "auto"}, {"ray": None}, "beside ray it does nothing"),
+        ({"gpus": 2}, {"ray": "auto"}, "without `ray` it does nothing"),
+        ({"quality": 1, "format": "pdf"}, {"format": "png"}, "unless `format` is png it does nothing"),
+        ({"step": 2}, {"sets": ["all"]}, "unless `sets` has one of each, all it does nothing"),
+        ({"colour": "red", "ray": "auto"}, {"ray": None}, "beside `ray` it does nothing"),
     ],
 )
 def test_a_setting_that_does_nothing_is_refused(values, needed, says):
