@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from analyze.__main__ import main
-from schemas.columns import RECTANGLE, RECTANGLES
+from schemas.columns import OBJECTS, RECTANGLE, RECTANGLES
 from schemas.store import writer as writer_module
 from schemas.validation.run import validate
 from tests.support.runs import PART, flows, read_tables, rewrite, sample, start, write_run
@@ -37,13 +37,23 @@ def plain(path):
     pq.write_table(pa.table(columns, names=table.column_names), path, store_schema=False, row_group_size=7)
 
 
+WIDE_OBJECT = pa.struct(
+    {
+        "name": pa.large_string(),
+        "words": pa.large_list(pa.large_string()),
+        "boxes": pa.large_list(pa.large_list(pa.float64())),
+    }
+)
+
+
 def wide(path):
     """64 bits, large strings, the columns backwards."""
     pairs = ((pa.types.is_dictionary, pa.large_string()), (pa.types.is_string, pa.large_string()),
              (pa.types.is_integer, pa.int64()), (pa.types.is_floating, pa.float64()),
              (RECTANGLE.equals, pa.large_list(pa.float64())),
              (pa.list_(pa.string()).equals, pa.large_list(pa.large_string())),
-             (RECTANGLES.equals, pa.large_list(pa.large_list(pa.float64()))))  # fmt: skip
+             (RECTANGLES.equals, pa.large_list(pa.large_list(pa.float64()))),
+             (OBJECTS.equals, pa.large_list(WIDE_OBJECT)))  # fmt: skip
     table = pq.read_table(path)
     kinds = [next(wide for check, wide in pairs if check(column.type)) for column in table.columns]
     columns = [column.cast(kind) for column, kind in zip(table.columns, kinds, strict=True)]

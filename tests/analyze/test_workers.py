@@ -19,7 +19,7 @@ from analyze.drawing.figures import FigureFiles
 from analyze.tables.frames import open_heads
 from analyze.tables.tallies import Total
 from schemas.store import writer
-from schemas.workers import processes, tasks
+from schemas.workers import processes, work
 from schemas.workers.processes import Processes
 from schemas.workers.work import LOCAL, attempt, result_of
 from tests.support.pictures import write_empty
@@ -39,7 +39,7 @@ COMMANDS = {
 @pytest.fixture(autouse=True)
 def small_tasks(monkeypatch):
     """Of two parts."""
-    monkeypatch.setattr(tasks, "_PARTS", 2)
+    monkeypatch.setattr(work, "_PARTS", 2)
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +135,7 @@ def test_ray_gives_the_same(runs, tmp_path, capsys, ray_address, name):
 
 def test_ray_without_an_address_is_started(runs, monkeypatch):
     asked = []
-    workers = nullcontext(tasks.HERE)
+    workers = nullcontext(work.HERE)
     monkeypatch.setattr(
         "analyze.commands.shared_settings.open_workers", lambda _, address, packages: asked.append(address) or workers
     )
