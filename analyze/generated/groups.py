@@ -19,7 +19,7 @@ from analyze.generated.vocabulary import Vocabulary
 from analyze.statistics.bootstrap import LEVEL
 from analyze.statistics.clusters import Array, Codes
 from analyze.statistics.intervals import FEW_IMAGES, ratio_intervals
-from analyze.statistics.multiplicity import FLOOR
+from analyze.statistics.multiplicity import direction
 from analyze.tables.frames import Heads
 from analyze.tables.rows import part_cells
 from schemas.columns import TOKENS
@@ -64,9 +64,7 @@ class Difference:
     @property
     def direction(self) -> int:
         """1: the group has more, -1: less, 0: cannot be told."""
-        if np.isnan(self.low) or abs(self.mean) <= FLOOR or self.low <= 0 <= self.high:
-            return 0
-        return 1 if self.mean > 0 else -1
+        return direction(self.mean, self.low, self.high)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import pandas as pd
 from analyze.generated.reading import IMAGE_ROLE, Texts, Written
 from analyze.statistics.clusters import Array, Codes
 from analyze.statistics.intervals import ratio_intervals
-from analyze.statistics.multiplicity import FLOOR
+from analyze.statistics.multiplicity import direction
 from schemas.columns import STEP_NAMES
 
 WRITING, FIXED = "still writing", "fixed set"
@@ -44,9 +44,7 @@ class MassChange:
     @property
     def direction(self) -> int:
         """-1: it falls, 1: it rises, 0: neither can be told."""
-        if np.isnan(self.low) or abs(self.mean) <= FLOOR or self.low <= 0 <= self.high:
-            return 0
-        return 1 if self.mean > 0 else -1
+        return direction(self.mean, self.low, self.high)
 
 
 def by_step(written: Written) -> pd.DataFrame:

@@ -78,6 +78,13 @@ def can_be_significant(images: int, tests: int = 1) -> bool:
     return tests * 2.0 ** (1 - images) <= _LEVEL
 
 
+def direction(mean: float, low: float, high: float) -> int:
+    """1: a mean is above 0, -1: below, 0: cannot be told by its interval, or it is no larger than rounding."""
+    if np.isnan(low) or abs(mean) <= FLOOR or low <= 0 <= high:
+        return 0
+    return 1 if mean > 0 else -1
+
+
 def _t(mean: Array, squares: Array, number: int) -> Array:
     """The t statistic of differences with these means and sums of squares; 0 where all are 0."""
     variance = np.maximum(squares - number * mean**2, 1e-12 * squares) / max(1, number - 1)
