@@ -14,9 +14,11 @@ from extract.images.decoding import find_image
 from extract.questions.parquet import ImageBytes
 from extract.questions.question_set import QuestionSet
 from extract.questions.samples import Unusable
-from schemas.columns import CUT, OK, REASONS
+from schemas.columns import CUT, MAPS, OK, REASONS, STEP_MAPS
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
+from schemas.files.ranges import beyond_image
+from schemas.manifest import ORIGINAL
 from schemas.store.run import Run
 from schemas.tasks import TASKS
 from schemas.text import counted, one_line, short
@@ -86,6 +88,15 @@ def without_answer(run: Run) -> str | None:
     steps = [row["answer_step"] for part in parts for row in part.to_pylist() if row["status"] == OK]
     missing = counted(steps.count(None), "text has", "texts have")
     return f"{missing} no answer after {short(after)}, of {len(steps)}" if None in steps else None
+
+
+def boxes_outside(run: Run) -> str | None:
+    """A warning of boxes outside the image, of a run with maps, which knows the sizes of images; else None."""
+    if run.manifest.images != ORIGINAL or not {MAPS, STEP_MAPS} & {*run.manifest.tables}:
+        return None
+    names = ["boxes", "objects", "image_width", "image_height"]
+    rows = (row for path in run.part_paths("samples") for row in run.read_part(path, names).to_pylist())
+    return beyond_image(row for row in rows if row["image_width"] and row["image_height"])
 
 
 def cut_texts(run: Run) -> str | None:

@@ -3,7 +3,7 @@
 import sys
 
 from extract.backends import find_prompts, find_wordings, in_wordings, load_format, packages
-from extract.checks import count_contradictions, cut_texts, not_answered_of, without_answer
+from extract.checks import boxes_outside, count_contradictions, cut_texts, not_answered_of, without_answer
 from extract.chunks.asked import Asked, find_questions, say_notes
 from extract.chunks.chunk import Done, run_chunk
 from extract.settings import Extract
@@ -66,5 +66,6 @@ def say_done(done: Done, settings: Extract) -> None:
             "gives with --answer-tokens",
             file=sys.stderr,
         )
-    for warning in filter(None, (not_answered_of(written), without_answer(written), cut_texts(written))):
+    checks = (not_answered_of, without_answer, cut_texts, boxes_outside)
+    for warning in filter(None, (check(written) for check in checks)):
         print(f"warning: {warning}", file=sys.stderr)

@@ -17,6 +17,8 @@ from analyze.tables.frames import Heads
 from analyze.tables.values import observed_samples
 from schemas.columns import STEP_MAPS, STEPS, TOKENS
 from schemas.errors import HeadflowError
+from schemas.files.ranges import beyond_image
+from schemas.manifest import ORIGINAL
 from schemas.text import counted, listed
 
 LOOKED_AT = "g2v"  # the column in which heads are compared
@@ -32,6 +34,7 @@ class Mentions:
         texts, images: whose objects are known.
         of_mentions: the share of mentions that are made up (CHAIR_i); of_texts: of texts with one (CHAIR_s).
         objects: by object, `mentions` and `made_up`; steps: by bin of steps, the same with the share and its interval.
+        beyond: a warning of boxes outside their images; None: there are none, or sizes are not known.
         told: which heads tell true from made up; pointing: see `point_while_writing`, empty where there is nothing.
     """
 
@@ -44,6 +47,7 @@ class Mentions:
     steps: pd.DataFrame
     told: Told
     pointing: pd.DataFrame
+    beyond: str | None = None
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """The CSV files, by name."""
@@ -70,6 +74,8 @@ class Mentions:
                 f"boxes: {_heads(points)}, of {len(self.pointing)} with maps, more often than both the image's centre "
                 "and the same head at other words (5%, corrected for all heads)"
             )
+        if self.beyond is not None:
+            yield f"warning: {self.beyond}"
 
     def _heads(self) -> Iterator[str]:
         if self.told.why:
@@ -123,9 +129,12 @@ def mentions_of(heads: Heads, *, resamples: int, seed: int) -> Mentions:
     if STEPS in manifest.tables and not manifest.step_heads and len(rows):
         values = mention_masses(heads, rows, LOOKED_AT)
         told = tell(rows, values, samples, heads=heads.heads, flips=resamples, seed=seed)
-    pointing = pd.DataFrame()
+    pointing, beyond = pd.DataFrame(), None
     if STEP_MAPS in manifest.tables and len(rows):
         pointing = point_while_writing(heads, rows, samples, Bootstrap(Clusters.of(samples), resamples, seed))
+        if manifest.images == ORIGINAL:
+            placed = about[["boxes", "objects", "image_width", "image_height"]]
+            beyond = beyond_image(placed[placed["image_width"].notna()].to_dict("records"))
     return Mentions(
         rows,
         len(about),
@@ -136,6 +145,7 @@ def mentions_of(heads: Heads, *, resamples: int, seed: int) -> Mentions:
         _by_step(rows, of_sample, bootstrap),
         told,
         pointing,
+        beyond,
     )
 
 

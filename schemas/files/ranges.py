@@ -1,5 +1,8 @@
 """Whether values can be what their column says: finite, within its range, rectangles of four numbers."""
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -8,6 +11,7 @@ import pyarrow.compute as pc
 from schemas.columns import BOX, OBJECTS, RECTANGLES, Column
 from schemas.text import counted
 
+_PIXEL = 1  # that a rectangle may reach beyond its image, as annotations round
 SLACK = 5e-4  # of a sum of masses beyond its range: in half precision they carry the error of the kernel's logsumexp
 
 
@@ -60,3 +64,29 @@ def _beyond(numbers: npt.NDArray[np.number], column: Column, slack: float) -> li
             f"`{column.name}` is outside {column.range} in {counted(len(beyond), 'row')} ({least:.6g} to {most:.6g})"
         )
     return wrong
+
+
+def beyond_image(samples: Iterable[Mapping[Any, Any]]) -> str | None:
+    """A warning of samples with `boxes`, or boxes of `objects`, outside their image; None if there are none.
+
+    Args:
+        samples: rows with `boxes`, `objects`, `image_width` and `image_height`, none of the last two being null.
+    """
+    wrong = 0
+    for row in samples:
+        boxes = [
+            *_members(row["boxes"]),
+            *(box for each in _members(row["objects"]) for box in _members(each["boxes"])),
+        ]
+        size = (row["image_width"], row["image_height"])
+        ends = [(corner, size[place % 2]) for box in boxes for place, corner in enumerate(box)]
+        wrong += any(corner < -_PIXEL or corner > end + _PIXEL for corner, end in ends)
+    if not wrong:
+        return None
+    return (
+        f"{counted(wrong, 'sample has', 'samples have')} boxes outside the image; give them in pixels of the original"
+    )
+
+
+def _members(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple | np.ndarray) else []

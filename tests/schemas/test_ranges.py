@@ -1,5 +1,6 @@
 """Every reader refuses what cannot be, with a line that names the column, and `validate` says the same."""
 
+import numpy as np
 import pytest
 
 from analyze.maps.reading import sample_maps
@@ -8,6 +9,7 @@ from analyze.tables.text_scope import TextScope
 from analyze.tables.values import sample_values, table_values
 from schemas.columns import CONTRIBUTIONS, LAYERS, MAP, MAPS
 from schemas.errors import HeadflowError
+from schemas.files.ranges import beyond_image
 from schemas.validation.run import validate
 from tests.support.runs import put, rewrite, write_run
 
@@ -51,3 +53,20 @@ def test_what_cannot_be_is_refused(tmp_path, table, name, value, says):
     assert says in str(refused.value)
     assert str(refused.value).endswith("; run validate")
     assert says in "\n".join(validate(run))
+
+
+@pytest.mark.parametrize(
+    ("boxes", "objects", "outside"),
+    [
+        (None, None, 0),
+        ([[0, 0, 40, 30]], [{"boxes": []}, {"boxes": [[0, -1, 41, 31]]}], 0),
+        ([[0, 0, 42, 30]], None, 1),
+        ([[0, 0, 40, 30]], [{"boxes": [[0, 0, 30, 40]]}], 1),
+        (np.array([[-3, 0, 40, 30]]), np.array([{"boxes": [np.array([0, 0, 9, 9])]}]), 1),
+    ],
+)
+def test_boxes_beyond_the_image(boxes, objects, outside):
+    row = {"boxes": boxes, "objects": objects, "image_width": 40, "image_height": 30}
+    assert (beyond_image([row]) is not None) == outside
+    if outside:
+        assert "2 samples have boxes outside the image" in beyond_image([row, row])

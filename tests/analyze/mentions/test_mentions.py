@@ -2,6 +2,7 @@
 is there; truths that were drawn anew, in which no head tells anything; Mann and Whitney's U by scipy."""
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -152,6 +153,14 @@ def test_a_run_without_texts_or_objects_says_so(tmp_path, capsys):
     write_run(tmp_path / "texts", tables=[TOKENS, STEPS, STEP_MAPS])
     with pytest.raises(HeadflowError, match="no sample has `objects`"):
         mentions_of(open_heads(tmp_path / "texts")[0], resamples=100, seed=0)
+
+
+def test_boxes_outside_the_image_are_said(captions):
+    heads, _ = open_heads(captions[0])
+    for width, said in ((heads.samples["image_width"], 0), (heads.samples["image_width"] * 0 + 1, 1)):
+        samples = heads.samples.assign(image_width=width)
+        found = mentions_of(replace(heads, samples=samples), resamples=20, seed=0)
+        assert sum("boxes outside the image" in line for line in found.verdict()) == said
 
 
 def test_samples_whose_objects_are_not_known_do_not_count(captions):

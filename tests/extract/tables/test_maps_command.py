@@ -207,3 +207,13 @@ def test_an_overwritten_run_loses_its_thumbnails(run, extract, tmp_path):
     (copy / "thumbnails" / "mine.jpg").write_bytes(b"mine")
     assert extract(copy, overwrite=True, **SAMPLES) == 0
     assert [file.name for file in (copy / "thumbnails").iterdir()] == ["mine.jpg"]
+
+
+def test_boxes_outside_the_image_are_said(questions, extract, tmp_path, capsys):
+    row = json.loads((questions / "MME_test.json").read_text())[0]
+    for x, said in ((8, False), (99999, True)):
+        objects = [{"name": "dog", "boxes": [[0, 0, x, 8]]}]
+        (tmp_path / "questions.json").write_text(json.dumps([row | {"objects": objects}]))
+        run = tmp_path / str(x)
+        assert extract(run, question_file=tmp_path / "questions.json", maps=True, maps_heads=["L0H0"]) == 0
+        assert ("1 sample has boxes outside the image" in capsys.readouterr().err) == said
