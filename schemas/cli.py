@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from schemas.errors import HeadflowError, Stopped
+from schemas.errors import UNDONE, HeadflowError, Stopped
 from schemas.text import fitted, one_line, printable
 
 USAGE = 2  # exit code of bad input, as of other programs
@@ -51,9 +51,14 @@ def leave_at_interrupt() -> None:
 
 
 def _leave() -> None:
+    for undo in UNDONE:
+        with suppress(OSError):
+            undo()
     with suppress(OSError):  # stderr may be closed
         line_ended = b"\n" if any(clock.shown for clock in _clocks) else b""
-        os.write(2, line_ended + b"interrupted\n")  # sys.stderr may be in the middle of a write
+        os.write(
+            2, line_ended + b"interrupted" + b": nothing is written yet" * bool(UNDONE) + b"\n"
+        )  # sys.stderr may be in mid-write
     os._exit(INTERRUPTED)
 
 

@@ -1,5 +1,20 @@
 """What reaches a user as one line: what is wrong, where, and what to do."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+UNDONE: list[Callable[[], None]] = []  # what an interrupt undoes, see `nothing_written`
+
+
+@contextmanager
+def nothing_written(undo: Callable[[], None]) -> Iterator[None]:
+    """Around what comes before anything is written: Ctrl-C then calls `undo`, and says that nothing is."""
+    UNDONE.append(undo)
+    try:
+        yield
+    finally:
+        UNDONE.remove(undo)
+
 
 class Stopped(Exception):
     """The user asked to stop; said in one line. `code` is the exit code, as shells have it for the signal."""

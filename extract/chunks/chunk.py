@@ -3,7 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from extract.checks import check_images
 from extract.chunks.asked import Asked
 from extract.provenance import versions
 from extract.questions.question_set import QuestionSet
+from schemas.errors import nothing_written
 from schemas.manifest import SWAPPED, Manifest, Session
 from schemas.store.directory import new_directory
 from schemas.store.run import Run
@@ -72,8 +73,9 @@ def run_chunk(asked: Asked, index: int, load: Load = load_for_chunk) -> Done:
         chunk = swap_images(chunk, asked.whole)
     ledger = found.ledgers.get(index) if found is not None else None
     before = ledger.sessions[-1] if ledger and ledger.sessions else None
-    with new_directory(settings.output_dir):
-        extractor = load(asked, chunk, before)
+    with new_directory(settings.output_dir) as undo:
+        with nothing_written(undo) if found is None else nullcontext():
+            extractor = load(asked, chunk, before)
         writer = _open_writer(asked, index, extractor, len(chunk.samples))
     return _write(extractor, chunk, writer)
 

@@ -3,8 +3,9 @@
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -169,8 +170,11 @@ def remove_empty(folders: Iterable[Path]) -> None:
 
 
 @contextmanager
-def new_directory(path: Location) -> Iterator[None]:
+def new_directory(path: Location) -> Iterator[Callable[[], None]]:
     """Around what comes before a run: checks the directory; if it fails, what was made of it here is removed.
+
+    Yields:
+        What removes it, where a process ends at once.
 
     Raises:
         HeadflowError: see `check_directory`.
@@ -178,7 +182,7 @@ def new_directory(path: Location) -> Iterator[None]:
     made = [each for each in (path, *path.parents) if not each.exists()] if isinstance(path, Path) else []
     check_directory(path)
     try:
-        yield
+        yield partial(remove_empty, made)
     except BaseException:
         remove_empty(made)
         raise

@@ -13,10 +13,11 @@ import pytest
 from analyze.__main__ import main
 from schemas import cli
 from schemas.cli import INTERRUPTED, PIPE_CLOSED, USAGE, at_work, run_command, say
-from schemas.errors import HeadflowError
+from schemas.errors import HeadflowError, nothing_written
 from schemas.files import writing
 from schemas.jobs.settings import JobSettings
 from schemas.manifest import Session
+from schemas.store.directory import new_directory
 from schemas.store.jobs import job_manifest, job_path
 from schemas.store.run import open_run
 from schemas.store.writer import RunWriter
@@ -255,3 +256,17 @@ def test_a_job_on_a_full_disk_says_how_to_resume_it(made_up, full):
     full()
     with pytest.raises(HeadflowError, match=r"cannot write to .*edge.*run.json'; .*the same command resumes it"):
         RunWriter(job_path(made_up, "edge"), manifest, Session(), samples=1)
+
+
+def test_an_interrupt_before_a_run_leaves_no_folder(tmp_path, monkeypatch, capfd):
+    there = []
+
+    def leave(code):
+        there.append((tmp_path / "run").exists())
+        raise SystemExit(code)
+
+    monkeypatch.setattr(cli.os, "_exit", leave)
+    with pytest.raises(SystemExit), new_directory(tmp_path / "run") as undo, nothing_written(undo):
+        cli._leave()
+    assert there == [False]
+    assert capfd.readouterr().err == "interrupted: nothing is written yet\n"
