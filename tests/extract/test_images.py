@@ -84,7 +84,7 @@ def test_a_resume_and_a_merge_compare_the_images(extract, tmp_path, capsys):
     assert (
         analyze_main(["merge", *(str(tmp_path / kind) for kind in ("original", "blank")), str(tmp_path / "out")]) == 2
     )
-    assert "their images is" in capsys.readouterr().err
+    assert "`images` is 'original' in the one and 'blank' in the other" in capsys.readouterr().err
     assert main(["knock-out", str(tmp_path / "blank"), "--heads", "all"]) == 2
     assert "is of blank images: knock-outs need the images as they are" in capsys.readouterr().err
 

@@ -113,7 +113,7 @@ def test_step_1_has_no_rows_where_steps_are_apart(tmp_path, every):
         ({"step_heads": [(0, 1), (2, 3)]}, "nothing is said of ranks of fewer than 10 heads"),
         (
             {},
-            "whether other heads look most while writing than at the prompt cannot be told: of 1 head chosen for each",
+            "whether the heads that look most while writing are others than at the prompt cannot be told",
         ),
     ],
 )
