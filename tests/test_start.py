@@ -39,8 +39,10 @@ def interrupt(command: str, module: str, *arguments: object, ignored: bool = Fal
 def test_extract(module, checkpoint_path, questions, tmp_path):
     flags = ["--model-path", checkpoint_path, "--image-folder", questions / "images", "--output-dir", tmp_path / "run"]
     done = interrupt("extract", module, *flags, "--question-file", questions / "MME_test.json")
-    assert (done.returncode, done.stderr) == (130, "interrupted\n")
-    assert not (tmp_path / "run" / "run.json").exists()
+    assert done.returncode == 130
+    begun = ": nothing is written yet" * (module not in ("pyarrow", "extract.settings"))
+    assert done.stderr == f"interrupted{begun}\n"
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("module", ["pandas", "analyze.commands.plots", "analyze.pictures", "matplotlib.figure"])
