@@ -113,16 +113,17 @@ STEP_PARTITION = tuple(
 # What a step may be called beside its number: that of the answer's first token, ..., the mean over those with rows
 ANSWER, FIRST, FINAL, MEAN_STEP = STEP_WORDS = ("answer", "first", "last", "mean")
 STEP_NAMES = tuple(column.name for column in STEP_PARTITION)
+TOKEN_TEXT = Column(
+    "text",
+    pa.string(),
+    "",
+    False,
+    "its text; one after the other, the texts of a sample's tokens make up its `text` in `samples`. Empty for special "
+    "tokens other than `answer_after`. A letter that takes several tokens stands at the last of them",
+)
 TOKEN_COLUMNS = (
     Column("token_id", pa.int32(), "id", False, "the token", 0),
-    Column(
-        "text",
-        pa.string(),
-        "",
-        False,
-        "its text: those of a sample's tokens are its `text`; empty in special tokens, and in one that ends inside a "
-        "letter, which comes with the token that ends it",
-    ),
+    TOKEN_TEXT,
     Column("logprob", pa.float32(), "nats", False, "logarithm of its probability", high=0),
     Column("entropy", pa.float32(), "nats", False, "entropy of the distribution that it was chosen from", 0),
     _logits(

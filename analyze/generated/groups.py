@@ -21,8 +21,8 @@ from analyze.statistics.clusters import Array, Codes
 from analyze.statistics.intervals import FEW_IMAGES, ratio_intervals
 from analyze.statistics.multiplicity import direction
 from analyze.tables.frames import Heads
-from analyze.tables.rows import part_cells
-from schemas.columns import TOKENS
+from analyze.tables.rows import part_apart
+from schemas.columns import TOKEN_TEXT, TOKENS
 from schemas.errors import HeadflowError
 
 ALL_WORDS = "all"
@@ -94,19 +94,11 @@ def find_words(heads: Heads, written: Written, vocabulary: Vocabulary) -> _Words
     """
     texts, found = written.texts, list[tuple[int, int, int]]()
     place = {int(row): number for number, row in enumerate(texts.samples.index)}
-    ids, observed = heads.samples["sample_id"].astype(str), heads.observed.to_numpy()
-    others = heads.others or [()] * len(heads.parts)
-    for part, (first, last), left_out in zip(heads.run.parts, heads.parts, others, strict=True):
-        own = first + np.flatnonzero(observed[first:last])
-        pieces: list[list[tuple[int, str]]] = [[] for _ in own]
-        samples = [*ids.iloc[own], *left_out]
-        for sample, cell, batch in part_cells(heads.run, heads.run.path / TOKENS / part.name, samples, ["text"]):
-            for number, at, text in zip(sample.tolist(), cell.tolist(), batch["text"].to_pylist(), strict=True):
-                if number < len(own):
-                    pieces[number].append((at, text))
-        for row, each in zip(own.tolist(), pieces, strict=True):
+    for part, own, ids in heads.each_part():
+        pieces = part_apart(heads.run, TOKENS, part, ids, TOKEN_TEXT)
+        for row, each in zip(own.tolist(), pieces, strict=False):
             if row in place:
-                found += [(place[row], *pair) for pair in vocabulary.find([text for _, text in sorted(each)])]
+                found += [(place[row], *pair) for pair in vocabulary.find(each)]
     if not found:
         raise HeadflowError(f"{heads.run.path}: no text has a word of any group", setting="words")
     text, step, group = np.array(found, np.int64).T

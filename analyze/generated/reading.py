@@ -120,11 +120,8 @@ def read_written(heads: Heads) -> Written:
         HeadflowError: see `Texts.of` and `part_cells`.
     """
     adding = _Adding(Texts.of(heads))
-    others = heads.others or [()] * len(heads.parts)
-    ids, observed = heads.samples["sample_id"].astype(str), heads.observed.to_numpy()
-    for part, (first, last), left_out in zip(heads.run.parts, heads.parts, others, strict=True):
-        own = first + np.flatnonzero(observed[first:last])
-        adding.add(heads.run, heads.run.path / STEPS / part.name, [*ids.iloc[own], *left_out], own)
+    for part, own, ids in heads.each_part():
+        adding.add(heads.run, heads.run.path / STEPS / part.name, ids, own)
     return adding.result()
 
 

@@ -16,9 +16,8 @@ from analyze.generated.vocabulary import first_piece, whole_word
 from analyze.tables.frames import Heads
 from analyze.tables.rows import part_apart
 from analyze.tables.values import observed_rows
-from schemas.columns import TABLES, TOKENS
+from schemas.columns import TOKEN_TEXT, TOKENS
 
-_TEXT = next(column for column in TABLES[TOKENS].apart if column.name == "text")
 COLUMNS = ["sample_id", "category", "name", "word", "step", "last_step", "true"]
 
 
@@ -60,23 +59,20 @@ def find_mentions(heads: Heads) -> pd.DataFrame:
     Raises:
         HeadflowError: a part of `tokens` is missing, or does not have the rows of its samples.
     """
-    samples, rows, observed = heads.samples, observed_rows(heads), heads.observed.to_numpy()
-    known = observed & samples["objects"].notna().to_numpy()
+    samples, rows = heads.samples, observed_rows(heads)
+    known = heads.observed.to_numpy() & samples["objects"].notna().to_numpy()
     words = ObjectWords(samples.loc[known, "objects"])
-    ids = samples["sample_id"].astype(str)
     found: list[dict[str, Any]] = []
-    others = heads.others or [()] * len(heads.parts)
-    for part, (first, last), left_out in zip(heads.run.parts, heads.parts, others, strict=True):
-        own = first + np.flatnonzero(observed[first:last])
+    for part, own, ids in heads.each_part():
         if not known[own].any():
             continue
-        pieces = part_apart(heads.run, TOKENS, part, [*ids.iloc[own], *left_out], _TEXT)
-        for place, texts in zip(own.tolist(), pieces, strict=False):
+        pieces = part_apart(heads.run, TOKENS, part, ids, TOKEN_TEXT)
+        for place, name, texts in zip(own.tolist(), ids, pieces, strict=False):
             if known[place]:
                 sample = samples.iloc[place]
-                for each in _in_text(texts, words, {item["name"] for item in sample["objects"]}):
-                    about = {"sample_id": ids.iloc[place], "category": str(sample["category"])}
-                    found.append(about | each | {"row": int(rows[place])})
+                about = {"sample_id": name, "category": str(sample["category"]), "row": int(rows[place])}
+                objects = {item["name"] for item in sample["objects"]}
+                found += [about | each for each in _in_text(texts, words, objects)]
     return pd.DataFrame(found, columns=[*COLUMNS, "row"])
 
 

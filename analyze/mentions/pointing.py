@@ -1,7 +1,5 @@
 """Pointing while writing: whether a head's brightest patch lies in the object that a text names, as it names it."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 
@@ -13,7 +11,7 @@ from analyze.statistics.multiplicity import sign_flip_maximum
 from analyze.tables.frames import Heads
 from analyze.tables.rows import part_lists
 from analyze.tables.values import observed_rows
-from schemas.columns import N_GENERATED, STEP_MAPS
+from schemas.columns import STEP_MAPS
 from schemas.store.grids import has_list
 
 
@@ -39,18 +37,15 @@ def point_while_writing(
     """
     every = heads.run.manifest.every
     own = mentions[mentions["true"] & (mentions["step"] % every == 0)]
-    rows, observed = observed_rows(heads), heads.observed.to_numpy()
-    ids = heads.samples["sample_id"].astype(str)
+    rows = observed_rows(heads)
     layer, head = np.argwhere(has_list(heads.run, STEP_MAPS)).T
-    by_row = {int(row): own[own["row"] == row] for row in own["row"].unique()}
+    by_row = {row: own.iloc[places] for row, places in own.groupby("row").indices.items()}
     named: list[int] = []
     found: list[Array] = []  # of each mention: hits of each head, then centre, chance, hits elsewhere of each head
-    others: Sequence[Sequence[str]] = heads.others or [()] * len(heads.parts)
-    for part, (first, last), left_out in zip(heads.run.parts, heads.parts, others, strict=True):
-        places = first + np.flatnonzero(observed[first:last])
+    for part, places, ids in heads.each_part():
         if not np.isin(rows[places], own["row"]).any():
             continue
-        lists = part_lists(heads.run, STEP_MAPS, part, [*ids.iloc[places], *left_out])
+        lists = part_lists(heads.run, STEP_MAPS, part, ids)
         for row, maps in zip(rows[places].tolist(), lists, strict=False):
             if row in by_row:
                 brightest = maps.reshape(-1, len(layer), maps.shape[1]).argmax(axis=2)
@@ -76,7 +71,6 @@ def _of_sample(sample: pd.Series, mentions: pd.DataFrame, brightest: Array, ever
         centre = any(x0 <= x <= x1 and y0 <= y <= y1 for x0, y0, x1, y1 in boxes)
         steps = np.arange(len(brightest)) * every
         elsewhere = (steps < mention["step"]) | (steps > mention["last_step"])
-        elsewhere &= steps < sample[N_GENERATED]
         other = inside[brightest[elsewhere]].mean(axis=0) if elsewhere.any() else np.full(brightest.shape[1], np.nan)
         hits = inside[brightest[mention["step"] // every]]
         found.append(np.concatenate([hits, [centre, inside.mean()], other]).astype(np.float64))

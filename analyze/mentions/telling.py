@@ -5,7 +5,6 @@ mentions of the same word at about the same step: these are a stratum, from whic
 are the units: mentions in texts about one image may have much in common.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -179,15 +178,12 @@ def mention_masses(heads: Heads, mentions: pd.DataFrame, column: str) -> Array:
     keys = mentions["row"].to_numpy(np.int64) * INDICES + mentions[STEP].to_numpy(np.int64)
     wanted, place = np.unique(keys, return_inverse=True)
     found = np.full((len(wanted), cells), np.nan)
-    ids, rows, observed = heads.samples["sample_id"].astype(str), observed_rows(heads), heads.observed.to_numpy()
-    others: Sequence[Sequence[str]] = heads.others or [()] * len(heads.parts)
-    for part, (first, last), left_out in zip(heads.run.parts, heads.parts, others, strict=True):
-        own = first + np.flatnonzero(observed[first:last])
+    rows = observed_rows(heads)
+    for part, own, ids in heads.each_part():
         if not np.isin(rows[own], mentions["row"]).any():
             continue
-        row_of = np.append(rows[own], np.full(len(left_out), -1))
-        path = heads.run.path / STEPS / part.name
-        for sample, _, batch in part_cells(heads.run, path, [*ids.iloc[own], *left_out], [column]):
+        row_of = np.append(rows[own], np.full(len(ids) - len(own), -1))
+        for sample, _, batch in part_cells(heads.run, heads.run.path / STEPS / part.name, ids, [column]):
             key = row_of[sample] * INDICES + batch[STEP].to_numpy()
             at = np.minimum(np.searchsorted(wanted, key), len(wanted) - 1)
             there = wanted[at] == key

@@ -21,7 +21,7 @@ from analyze.pictures.overlays import Overlay
 from analyze.statistics.clusters import Array
 from analyze.tables.frames import Heads
 from analyze.tables.rows import part_apart, part_lists, part_values
-from schemas.columns import STEP_MAPS, STEPS, TABLES, TOKENS
+from schemas.columns import STEP_MAPS, STEPS, TOKEN_TEXT, TOKENS
 from schemas.errors import HeadflowError
 from schemas.jobs.head_sets import read_head
 from schemas.store.grids import Grid, has_list
@@ -30,7 +30,6 @@ from schemas.text import counted, find_words, listed, short
 _MOST = "most"  # the head that looks most in the texts
 WORDS = 6  # whose maps are drawn
 _CHOSEN = "when the token was chosen"
-_TEXT = next(column for column in TABLES[TOKENS].apart if column.name == "text")
 _Place = tuple[int, int]  # layer and head
 
 
@@ -113,14 +112,10 @@ class TextPictures:
     def _read(self, wanted: set[int]) -> Iterator[tuple[int, list[str], Array, Maps | None]]:
         """Of each sample: its pieces, image masses float64 [steps, heads that have rows], and maps."""
         heads, run = self._heads, self._heads.run
-        ids, observed = heads.samples["sample_id"].astype(str), heads.observed.to_numpy()
-        others: Sequence[Sequence[str]] = heads.others or [()] * len(heads.parts)
-        for part, (first, last), left_out in zip(run.parts, heads.parts, others, strict=True):
-            if wanted.isdisjoint(range(first, last)):
+        for part, own, names in heads.each_part():
+            if wanted.isdisjoint(own.tolist()):
                 continue
-            own = first + np.flatnonzero(observed[first:last])
-            names = [*ids.iloc[own], *left_out]
-            pieces, values = part_apart(run, TOKENS, part, names, _TEXT), part_values(run, STEPS, part, names)
+            pieces, values = part_apart(run, TOKENS, part, names, TOKEN_TEXT), part_values(run, STEPS, part, names)
             maps = [None] * len(names) if self._mapped is None else part_lists(run, STEP_MAPS, part, names)
             for number, each in enumerate(own.tolist()):
                 if each in wanted:

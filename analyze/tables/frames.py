@@ -20,6 +20,7 @@ from schemas.files.locations import Location, telling_name
 from schemas.manifest import Manifest
 from schemas.roles import ROLES
 from schemas.store.grids import too_few_rows
+from schemas.store.ledger import Part
 from schemas.store.run import Run, open_run
 from schemas.tasks import SPELLED, TASKS, Task
 from schemas.text import counted, listed, short
@@ -44,7 +45,8 @@ class Heads:
         categories: names of the categories whose rows are read, in the order of `samples`; after `open_heads` all that
             have an observed sample.
         prompt: the wording; None where the run has one, or all of them are read.
-        others: for each part of the run, the ids of the observed samples in other wordings.
+        others: for each part of the run, the ids of the observed samples that are not in `samples`: those in other
+            wordings, or whose text does not have the step that is read.
     """
 
     run: Run
@@ -127,6 +129,19 @@ class Heads:
             if parts:
                 positions = np.concatenate(samples).astype(np.int32)
                 yield ValuesTask(run, parts, positions, tuple(flows), scope.of_samples(positions))
+
+    def each_part(self) -> Iterator[tuple[Part, npt.NDArray[np.int64], list[str]]]:
+        """The parts of the run, with their observed samples.
+
+        Yields:
+            The part, the positions in `samples` of those that it has, and the ids of all of its observed samples: of
+            these first, then of `others`.
+        """
+        names, observed = self.samples["sample_id"].astype(str), self.observed.to_numpy()
+        others = self.others or [()] * len(self.parts)
+        for part, (first, last), left_out in zip(self.run.parts, self.parts, others, strict=True):
+            own = first + np.flatnonzero(observed[first:last])
+            yield part, own, [*names.iloc[own], *left_out]
 
     @cached_property
     def category_codes(self) -> npt.NDArray[np.int64]:

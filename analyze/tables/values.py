@@ -80,12 +80,9 @@ def table_rows(heads: Heads, table: str, columns: Sequence[str]) -> Iterator[tup
     Raises:
         HeadflowError: see `part_rows`.
     """
-    ids, row, observed = heads.samples["sample_id"].astype(str), observed_rows(heads), heads.observed.to_numpy()
-    others = heads.others or [()] * len(heads.parts)
-    for part, (first, last), left_out in zip(heads.run.parts, heads.parts, others, strict=True):
-        own = first + np.flatnonzero(observed[first:last])
-        path = heads.run.path / table / part.name
-        for place, batch in part_rows(heads.run, path, [*ids.iloc[own], *left_out], columns):
+    row = observed_rows(heads)
+    for part, own, ids in heads.each_part():
+        for place, batch in part_rows(heads.run, heads.run.path / table / part.name, ids, columns):
             kept = place < len(own)
             yield row[own[place[kept]]], batch if kept.all() else batch.filter(pa.array(kept))
 
