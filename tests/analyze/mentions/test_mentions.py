@@ -12,7 +12,7 @@ from scipy import stats
 from analyze.__main__ import main
 from analyze.mentions.finding import ObjectWords, find_mentions
 from analyze.mentions.results import mentions_of
-from analyze.mentions.telling import image_parts, tell
+from analyze.mentions.telling import image_parts, tell, without_trend
 from analyze.statistics.clusters import Clusters
 from analyze.tables.frames import open_heads
 from schemas.columns import STEP_MAPS, STEPS, TOKENS
@@ -113,6 +113,25 @@ def test_the_parts_of_images_are_those_of_mann_and_whitney():
     )
     assert pairs == sum((own & true).sum() * (own & ~true).sum() for own in (strata == each for each in range(3)))
     np.testing.assert_allclose(0.5 + parts.sum(axis=0) / pairs, expected / pairs)
+
+
+def test_a_trend_by_step_is_taken_out_of_each_bin():
+    step, bins = np.arange(12), np.repeat([0, 1], 6)
+    mentions = pd.DataFrame({"step": step, "word": "dog", "true": step % 3 == 0})
+    falling = np.where(bins == 0, 5 - 0.5 * step, 9 - step)[:, None]
+    straight = without_trend(falling, mentions, bins)
+    np.testing.assert_allclose(straight, np.where(bins == 0, 5.0, 9.0)[:, None])
+    gain = 3.0 * mentions[["true"]].to_numpy()
+    np.testing.assert_allclose(without_trend(falling + gain, mentions, bins) - straight, gain)
+
+
+def test_mentions_of_one_kind_tell_nothing():
+    samples = pd.DataFrame({"image_sha256": [f"{number:064x}" for number in range(30)], "category": "caption"})
+    samples = samples.assign(image="x", question_id="x", sample_id=samples["image_sha256"])
+    mentions = pd.DataFrame({"row": np.arange(30), "step": 3, "word": "dog", "true": True})
+    told = tell(mentions, np.zeros((30, 4)), samples, heads=2, flips=100, seed=0)
+    assert told.table.empty
+    assert told.why.endswith("are on 0 images; 10 are needed")
 
 
 def test_a_shuffled_truth_is_told_by_no_head():
