@@ -8,7 +8,7 @@ import numpy.typing as npt
 from analyze.tables.frames import Heads
 from analyze.tables.rows import part_lists
 from schemas.columns import MAPS
-from schemas.store.grids import has_list
+from schemas.store.grids import Grid
 from schemas.store.ledger import Part
 from schemas.store.run import Run
 
@@ -17,7 +17,7 @@ Maps = npt.NDArray[np.float32]
 
 def has_map(run: Run) -> npt.NDArray[np.bool_]:
     """Which heads have a map, bool [layers, heads]."""
-    return has_list(run, MAPS)
+    return Grid.of(run, MAPS).listed
 
 
 def part_maps(run: Run, part: Part, samples: Sequence[str]) -> list[Maps]:

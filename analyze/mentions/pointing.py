@@ -12,7 +12,7 @@ from analyze.tables.frames import Heads
 from analyze.tables.rows import part_lists
 from analyze.tables.values import observed_rows
 from schemas.columns import STEP_MAPS
-from schemas.store.grids import has_list
+from schemas.store.grids import Grid
 
 
 def point_while_writing(
@@ -38,7 +38,7 @@ def point_while_writing(
     every = heads.run.manifest.every
     own = mentions[mentions["true"] & (mentions["step"] % every == 0)]
     rows = observed_rows(heads)
-    layer, head = np.argwhere(has_list(heads.run, STEP_MAPS)).T
+    layer, head = np.argwhere(Grid.of(heads.run, STEP_MAPS).listed).T
     by_row = {row: own.iloc[places] for row, places in own.groupby("row").indices.items()}
     named: list[int] = []
     found: list[Array] = []  # of each mention: hits of each head, then centre, chance, hits elsewhere of each head

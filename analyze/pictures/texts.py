@@ -24,7 +24,7 @@ from analyze.tables.rows import part_apart, part_lists, part_values
 from schemas.columns import STEP_MAPS, STEPS, TOKEN_TEXT, TOKENS
 from schemas.errors import HeadflowError
 from schemas.jobs.head_sets import read_head
-from schemas.store.grids import Grid, has_list
+from schemas.store.grids import Grid
 from schemas.text import counted, find_words, listed, short
 
 _MOST = "most"  # the head that looks most in the texts
@@ -91,7 +91,7 @@ class TextPictures:
         """
         self._heads, self._kept = heads, Grid.of(heads.run, STEPS).kept
         self._every = heads.run.manifest.every
-        self._mapped = has_list(heads.run, STEP_MAPS) if STEP_MAPS in heads.run.manifest.tables else None
+        self._mapped = Grid.of(heads.run, STEP_MAPS).listed if STEP_MAPS in heads.run.manifest.tables else None
         read = {each: (pieces, masses, maps) for each, pieces, masses, maps in self._read(set(samples))}
         place = self._chosen(head, [read[each][1] for each in samples])
         column = slice(None) if place is None else [int(self._kept.ravel()[: self._flat(place)].sum())]

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from schemas.columns import TABLES, Column
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
-from schemas.store.grids import Cells, Grid, has_list, read_steps
+from schemas.store.grids import Cells, Grid, read_steps
 from schemas.store.ledger import Part
 from schemas.store.run import Run
 from schemas.text import listed
@@ -108,7 +108,7 @@ def part_lists(run: Run, table: str, part: Part, samples: Sequence[str]) -> list
     """
     column, path, grid = TABLES[table].list_column, run.path / table / part.name, Grid.of(run, table)
     assert column is not None
-    has_one = has_list(run, table)[grid.kept]
+    has_one = grid.listed[grid.kept]
     number, each = np.cumsum(has_one) - 1, int(has_one.sum())
     ends = np.cumsum(read_steps(run, path, samples) * each).tolist()
     found = [np.empty(0, np.float32)] * (ends[-1] if ends else 0)

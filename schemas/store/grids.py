@@ -30,12 +30,14 @@ class Grid:
     Attributes:
         sizes: of its axes, without `STEP`, by name.
         kept: bool [*sizes], which cells have rows.
+        listed: bool [*sizes], which of these have a list, where the table has a column of lists.
         every: how far apart the steps are that have rows; 0: the table has no steps.
         steps: most steps that a sample may have.
     """
 
     sizes: Mapping[str, int]
     kept: npt.NDArray[np.bool_]
+    listed: npt.NDArray[np.bool_]
     every: int
     steps: int
 
@@ -45,8 +47,10 @@ class Grid:
         declared, manifest = TABLES[table], run.manifest
         sizes = {axis: getattr(manifest, AXES[axis]) for axis in declared.axes if axis != STEP}
         kept = _marked(sizes, getattr(manifest, declared.kept) if declared.kept else [])
+        lists = declared.list_column
+        listed = kept & _marked(sizes, getattr(manifest, lists.field) if lists is not None and lists.field else [])
         every = 0 if STEP not in declared.axes else manifest.every if declared.thinned else 1
-        return cls(sizes, kept, every, manifest.generate or 0)
+        return cls(sizes, kept, listed, every, manifest.generate or 0)
 
     @property
     def limits(self) -> dict[str, int]:
@@ -83,14 +87,6 @@ class Grid:
         for axis, place in zip(self.sizes, np.argwhere(self.kept).T, strict=True):
             found[axis] = np.tile(place.astype(np.int16), int(steps.sum()))
         return found
-
-
-def has_list(run: Run, table: str) -> npt.NDArray[np.bool_]:
-    """Which cells of a table's grid have a list, bool [*axes], such as [layers, heads]; each step has the same."""
-    column, grid = TABLES[table].list_column, Grid.of(run, table)
-    if column is None:
-        return np.zeros_like(grid.kept)
-    return grid.kept & _marked(grid.sizes, getattr(run.manifest, column.field) if column.field else [])
 
 
 def _marked(sizes: Mapping[str, int], cells: Sequence[Sequence[int]]) -> npt.NDArray[np.bool_]:

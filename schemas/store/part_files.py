@@ -13,7 +13,7 @@ from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.files.writing import aside_name, write_whole
 from schemas.jobs.rows import rows_table
-from schemas.store.grids import Grid, Grids, has_list
+from schemas.store.grids import Grid, Grids
 from schemas.store.ledger import CHUNKS, MANIFEST, PART_NAME, Part, ledger_path
 from schemas.store.run import Run
 
@@ -136,7 +136,7 @@ def _grid_table(run: Run, table: str, observed: Sequence[Mapping[str, Any]], gri
     for column in columns:
         own = [each[declared.own_name(column)] for each in grids if column in declared.apart]
         if column.length:
-            made[column.name] = _lists(own, [np.tile(has_list(run, table)[grid.kept], number) for number in steps])
+            made[column.name] = _lists(own, [np.tile(grid.listed[grid.kept], number) for number in steps])
         elif column in declared.apart:
             made[column.name] = [value for values in own for value in values]
         elif column.field:

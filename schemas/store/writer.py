@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
-from schemas.columns import KNOCKOUTS, N_GENERATED, OK, REASONS, SKIPPED, STEP, TABLES
+from schemas.columns import KNOCKOUTS, N_GENERATED, OK, REASONS, SKIPPED
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.files.locks import Lock
@@ -30,7 +30,7 @@ from schemas.store.directory import (
     remove_begun,
     remove_run,
 )
-from schemas.store.grids import Grid, Grids, has_list
+from schemas.store.grids import Grid, Grids
 from schemas.store.identity import IDENTITY, check_division, check_fingerprints, check_same, check_same_model
 from schemas.store.ledger import CHUNKS, COMPLETE, MANIFEST, RUNNING, Ledger, LedgerFile, Part
 from schemas.store.part_files import (
@@ -141,7 +141,8 @@ class RunWriter:
             if retry_skipped or self.damaged or not self._ledger.complete or self._ledger.samples != samples:
                 self._begin(samples, samples_in_run or samples, weights, settings, images or {})
             remove_leftovers(self.run, chunk)
-            self._unequal = [name for name in self.run.grids if STEP in TABLES[name].axes] + list(self.run.apart)
+            self._grid_of = {name: Grid.of(self.run, name) for name in self.run.grids}
+            self._unequal = [name for name, grid in self._grid_of.items() if grid.every] + list(self.run.apart)
             if retry_skipped:
                 self.take_out_skipped()
             self.done: frozenset[str] = frozenset(self._sample_ids())
@@ -214,7 +215,7 @@ class RunWriter:
     def _checked(self, name: str, values: Any, sample: Mapping[str, Any]) -> Any:
         """Values of one sample as they are written; raises `ValueError` if they do not fit the run."""
         table, column = self.run.apart.get(name, (name, None))
-        grid = Grid.of(self.run, table)
+        grid = self._grid_of[table]
         (steps,) = grid.steps_with_rows([sample]).tolist()
         if grid.every and sample[N_GENERATED] > grid.steps:
             raise ValueError(f"{sample[N_GENERATED]} steps are more than the {grid.steps} that were asked for")
@@ -223,7 +224,7 @@ class RunWriter:
                 raise ValueError(f"{name} has {len(values)} values for {steps * grid.cells} rows")
             return values
         if column is not None:
-            number = steps * has_list(self.run, table).sum()
+            number = steps * grid.listed.sum()
             if values.dtype != np.float32 or values.ndim != 2 or len(values) != number:
                 raise ValueError(f"lists of {name} are {values.dtype} {values.shape}")
             if not np.isfinite(values).all():

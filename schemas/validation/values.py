@@ -11,7 +11,7 @@ from schemas.columns import TABLES, Column, Sum
 from schemas.files.locations import Location
 from schemas.files.ranges import SLACK
 from schemas.manifest import IMPORTED
-from schemas.store.grids import Grid, has_list
+from schemas.store.grids import Grid
 from schemas.store.run import Run
 from schemas.text import counted, listed
 from schemas.validation.limits import HALF, TOLERANCE, TOLERANCE_OF_HALF, differs, outside
@@ -106,8 +106,8 @@ def _check_sums_of_samples(path: Location, content: pa.Table, samples: pa.Table,
 def _check_lists(run: Run, path: Location, content: pa.Table, column: Column) -> Generator[str, None, bool]:
     """Check that cells have lists which are to have them, as long as `samples` says; returns whether sums can be."""
     table, lists = path.parent.name, content[column.name].combine_chunks()
-    asked = has_list(run, table)
-    places = [content[axis].to_numpy() for axis in Grid.of(run, table).sizes]
+    grid = Grid.of(run, table)
+    asked, places = grid.listed, [content[axis].to_numpy() for axis in grid.sizes]
     inside = np.logical_and.reduce(
         [(place >= 0) & (place < size) for place, size in zip(places, asked.shape, strict=True)]
     )
