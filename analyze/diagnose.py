@@ -18,6 +18,7 @@ from analyze.statistics.multiplicity import false_discovery_rate
 from analyze.tables.frames import Heads
 from analyze.tables.text_scope import TextScope
 from analyze.tables.values import answered, head_columns, observed_samples, sample_values
+from schemas.jobs.head_sets import head_name
 from schemas.tasks import MME, Task
 from schemas.text import counted, listed
 
@@ -149,7 +150,7 @@ class Diagnosis:
         for flow, rows in found.groupby("flow", sort=False):
             first = rows.sort_values("p").head(_NAMED)
             named = ", ".join(
-                f"L{row['layer']}H{row['head']} ({row['contrast']:.2f}, expected {row['expected']:.2f})"
+                f"{head_name(row['layer'], row['head'])} ({row['contrast']:.2f}, expected {row['expected']:.2f})"
                 for _, row in first.iterrows()
             )
             heads = counted(len(rows), "head tells", "heads tell")

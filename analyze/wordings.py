@@ -25,6 +25,7 @@ from analyze.statistics.multiplicity import can_be_significant, sign_flip_maximu
 from analyze.tables.frames import Heads, wordings
 from analyze.tables.values import observed_samples, sample_values
 from schemas.errors import HeadflowError
+from schemas.jobs.head_sets import head_name
 from schemas.tasks import Task
 from schemas.text import counted, listed
 
@@ -132,7 +133,7 @@ class PromptComparison:
             moved = rows[rows["significant"]]
             first = moved.loc[moved["difference"].abs().nlargest(_NAMED).index]
             heads = ", ".join(
-                f"L{row['layer']}H{row['head']} ({row['difference']:+.3f})" for _, row in first.iterrows()
+                f"{head_name(row['layer'], row['head'])} ({row['difference']:+.3f})" for _, row in first.iterrows()
             )
             found = f"{len(moved)} of {len(rows)} heads shift, {heads} most"
             if moved.empty:

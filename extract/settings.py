@@ -180,7 +180,6 @@ class Deciding(Model):
         _each(_name),
         Needs("maps"),
     ] = ()
-
     generate: Annotated[
         int | None,
         "let the model write its answer, at most N new tokens, and also write `tokens` and `steps`: the text, and "

@@ -56,9 +56,8 @@ def _leave() -> None:
             undo()
     with suppress(OSError):  # stderr may be closed
         line_ended = b"\n" if any(clock.shown for clock in _clocks) else b""
-        os.write(
-            2, line_ended + b"interrupted" + b": nothing is written yet" * bool(UNDONE) + b"\n"
-        )  # sys.stderr may be in mid-write
+        said = b"interrupted: nothing is written yet" if UNDONE else b"interrupted"
+        os.write(2, line_ended + said + b"\n")  # sys.stderr may be in the middle of a write
     os._exit(INTERRUPTED)
 
 

@@ -18,7 +18,7 @@ from analyze.generated.reading import IMAGE_ROLE, Written
 from analyze.generated.vocabulary import Vocabulary
 from analyze.statistics.bootstrap import LEVEL
 from analyze.statistics.clusters import Array, Codes
-from analyze.statistics.intervals import FEW_IMAGES, ratio_intervals
+from analyze.statistics.intervals import FEW_IMAGES, jackknife_error, ratio_intervals
 from analyze.statistics.multiplicity import direction
 from analyze.tables.frames import Heads
 from analyze.tables.rows import part_apart
@@ -173,9 +173,7 @@ def difference(image: Codes, step: Codes, own: npt.NDArray[np.bool_], mass: Arra
     if images < FEW_IMAGES:
         return Difference(float(mean), np.nan, np.nan, *numbers)
     without = _weighted(*(total - each for total, each in zip(whole, (n, s, m, r), strict=True)))
-    number = len(without)
-    error = np.sqrt((number - 1) / number * ((without - without.mean()) ** 2).sum())
-    far = special.stdtrit(images - 1, (1 + level) / 2) * error
+    far = special.stdtrit(images - 1, (1 + level) / 2) * jackknife_error(without)
     return Difference(float(mean), float(mean - far), float(mean + far), *numbers)
 
 

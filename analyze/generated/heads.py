@@ -25,7 +25,7 @@ from analyze.generated.reading import Written
 from analyze.maps.halves import tests_of
 from analyze.statistics.bootstrap import LEVEL, SEED, Interval
 from analyze.statistics.clusters import Array, Clusters
-from analyze.statistics.intervals import FEW_IMAGES, ratio_intervals
+from analyze.statistics.intervals import FEW_IMAGES, jackknife_error, ratio_intervals
 from analyze.statistics.multiplicity import FLOOR
 from analyze.statistics.reliability import halves, rank_correlations
 
@@ -163,9 +163,7 @@ def _correlate(
     if images < FEW_IMAGES:
         return Interval(estimate, None, None, f"{images} images"), own
     without = np.array([between(writing, prompt, (group != each).astype(np.float64)) for each in np.unique(group)])
-    number = len(without)
-    error = np.sqrt((number - 1) / number * ((without - without.mean()) ** 2).sum())
-    far = float(special.stdtrit(number - 1, (1 + LEVEL) / 2) * error)
+    far = float(special.stdtrit(len(without) - 1, (1 + LEVEL) / 2) * jackknife_error(without))
     return Interval(estimate, max(-1.0, estimate - far), min(1.0, estimate + far)), own
 
 

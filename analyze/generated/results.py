@@ -1,6 +1,7 @@
 """Where the heads of a run look while the model writes: all numbers, from one reading of its rows."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import pandas as pd
 
@@ -38,11 +39,16 @@ class WritingFound:
         """The texts that were read."""
         return self.written.texts
 
+    @cached_property
+    def most_by_step(self) -> pd.DataFrame | None:
+        """Image mass by step of the heads that look most while writing; None where none are ranked."""
+        return None if self.ranked is None else most_by_step(self.written, self.ranked)
+
     def tables(self) -> dict[str, pd.DataFrame]:
         """The results, by the names of their files."""
         ranked = {}
-        if self.ranked is not None:
-            ranked = {"heads.csv": self.ranked.table, "heads_by_step.csv": most_by_step(self.written, self.ranked)}
+        if self.ranked is not None and self.most_by_step is not None:
+            ranked = {"heads.csv": self.ranked.table, "heads_by_step.csv": self.most_by_step}
         groups = {} if self.groups is None else {"groups.csv": self.groups.table}
         return {"steps.csv": self.steps, "layers.csv": self.layers, **ranked, **groups}
 

@@ -8,6 +8,7 @@ from analyze.generated.reading import Texts
 from analyze.generated.steps import MassChange
 from analyze.statistics.bootstrap import Interval
 from analyze.statistics.intervals import FEW_IMAGES
+from schemas.jobs.head_sets import head_name
 from schemas.text import counted, listed, short
 
 
@@ -47,7 +48,7 @@ def of_heads(found: WritingHeads | None) -> Iterator[str]:
     if found is None:
         yield f"{what}: cannot be told, as no text has a step after step 0"
         return
-    names = [f"L{layer}H{head}" for layer, head in found.most("writing")[["layer", "head"]].to_numpy()]
+    names = [head_name(layer, head) for layer, head in found.most("writing")[["layer", "head"]].to_numpy()]
     yield f"look most while writing: {listed(names, 10)}; {counted(found.texts, 'text')} with steps after step 0"
     if len(found.table) < FEWEST_HEADS:
         yield f"{what} and at the prompt: nothing is said of ranks of fewer than {FEWEST_HEADS} heads"

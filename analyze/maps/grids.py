@@ -1,6 +1,5 @@
 """Where the patches of a map lie in the image: centres, boxes, and grids of different images laid on a common one."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +9,7 @@ import pandas as pd
 
 from analyze.statistics.clusters import Array
 from schemas.errors import HeadflowError
+from schemas.files.ranges import members
 from schemas.text import short
 
 FINEST = 64  # cells of the common grid along an edge, at most
@@ -109,7 +109,7 @@ def read_grid(sample: pd.Series) -> PatchGrid:
         width, height, rows, columns = sizes
         raise HeadflowError(
             f"the grid of {sample['sample_id']} is {rows} x {columns} patches on "
-            f"{short([float(each) for each in _members(sample['grid_box'])])}, of an image of {width} x {height}; run "
+            f"{short([float(each) for each in members(sample['grid_box'])])}, of an image of {width} x {height}; run "
             "validate"
         )
     width, height, rows, columns = map(int, sizes)
@@ -118,21 +118,16 @@ def read_grid(sample: pd.Series) -> PatchGrid:
 
 def read_boxes(sample: pd.Series) -> list[GridBox]:
     """Where in the image the answer of a sample lies, without boxes that have no area; empty if it is not known."""
-    return [box for box in map(read_box, _members(sample["boxes"])) if box is not None]
+    return [box for box in map(read_box, members(sample["boxes"])) if box is not None]
 
 
 def read_box(values: Any) -> GridBox | None:
     """A rectangle `x0, y0, x1, y1`; None if it is null or has no area."""
-    numbers = [float(each) for each in _members(values)]
+    numbers = [float(each) for each in members(values)]
     if len(numbers) != 4 or not np.isfinite(numbers).all():
         return None
     x0, y0, x1, y1 = numbers
     return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
-
-
-def _members(values: Any) -> Iterable[Any]:
-    """The members of a list, as pandas has it; none for null."""
-    return values if isinstance(values, list | np.ndarray) else ()
 
 
 def common_shape(samples: pd.DataFrame) -> tuple[int, int]:

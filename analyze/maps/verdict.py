@@ -8,6 +8,7 @@ from analyze.maps.halves import FEWEST
 from analyze.maps.pointing import ALPHA, Pointing, Relation
 from analyze.maps.ranking import CHOSEN, Looks
 from schemas.columns import MASSIVE
+from schemas.jobs.head_sets import head_name
 from schemas.text import counted, listed
 
 COSTLY = 10  # heads whose knock-out costs most
@@ -27,11 +28,6 @@ def in_words(looks: Looks, pointing: Pointing | None, relation: Relation | None,
     return lines if relation is None else [*lines, *_relation(pointing, relation)]
 
 
-def name(layer: int, head: int) -> str:
-    """`L3H5`."""
-    return f"L{layer}H{head}"
-
-
 def _localising(looks: Looks, kept: int) -> str:
     candidates = f"of the quarter of heads with the largest mass, from {looks.threshold:.3f} on"
     number = int(looks.table["candidate"].sum())
@@ -46,7 +42,7 @@ def _localising(looks: Looks, kept: int) -> str:
     rows = looks.table[looks.table["localises"]].sort_values("spatial_entropy", kind="stable")
     told = not rows["chosen"].isna().any()
     found = ", ".join(
-        f"{name(layer, head)} ({entropy:.2f}{f'; {chosen:.0%}' * told})"
+        f"{head_name(layer, head)} ({entropy:.2f}{f'; {chosen:.0%}' * told})"
         for layer, head, entropy, chosen in zip(
             rows["layer"], rows["head"], rows["spatial_entropy"], rows["chosen"], strict=True
         )
@@ -103,8 +99,8 @@ def _pointing(found: Pointing) -> Iterator[str]:
     else:
         best, *others = found.tested.to_dict("records")
         yield (
-            f"{name(*found.best)} pointed best on one half of the images; on the {found.tested_images} others it looks "
-            f"most into a box in {best['accuracy']:.1%}{_interval(best['low'], best['high'])} of the questions"
+            f"{head_name(*found.best)} pointed best on one half of the images; on the {found.tested_images} others it "
+            f"looks most into a box in {best['accuracy']:.1%}{_interval(best['low'], best['high'])} of the questions"
             + ("; so few images cannot tell whether it leads" if found.tested_images < FEWEST else "")
         )
         for row in others:
@@ -117,7 +113,7 @@ def _pointing(found: Pointing) -> Iterator[str]:
             )
             yield f"  {row['point']}: {row['accuracy']:.1%}{lead}{told}"
     points = found.table[found.table["points"]]
-    which = listed([name(*each) for each in zip(points["layer"], points["head"], strict=True)], 10)
+    which = listed([head_name(*each) for each in zip(points["layer"], points["head"], strict=True)], 10)
     yield (
         f"{len(points)} of {counted(len(found.table), 'head')} "
         f"{'points' if len(points) == 1 else 'point'} better than both the image's centre and a random patch "
@@ -138,7 +134,7 @@ def _relation(found: Pointing, relation: Relation) -> Iterator[str]:
         )
     order = np.argsort(-relation.effects, kind="stable")[:COSTLY]
     rows = found.table.iloc[order]
-    points = [name(*each) for each in zip(rows["layer"], rows["head"], strict=True)]
+    points = [head_name(*each) for each in zip(rows["layer"], rows["head"], strict=True)]
     those = [each for each, own in zip(points, rows["points"], strict=True) if own]
     yield f"of the {len(rows)} heads whose knock-out costs most ({', '.join(points)}), {len(those)} point" + (
         f": {', '.join(those)}" if those else ""

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analyze.maps.verdict import name
 from analyze.mentions.finding import find_mentions
 from analyze.mentions.pointing import point_while_writing
 from analyze.mentions.telling import Told, mention_masses, step_bins, tell
@@ -18,6 +17,7 @@ from analyze.tables.values import observed_samples
 from schemas.columns import STEP_MAPS, STEPS, TOKENS
 from schemas.errors import HeadflowError
 from schemas.files.ranges import beyond_image
+from schemas.jobs.head_sets import head_name
 from schemas.manifest import ORIGINAL
 from schemas.text import counted, listed
 
@@ -93,11 +93,11 @@ class Mentions:
             return
         best = tells.iloc[0]
         more = "more" if best["auroc"] > 0.5 else "less"
+        interval = f"{best['auroc']:.2f} [{best['low']:.2f}, {best['high']:.2f}]"
         yield (
             f"by image mass true mentions are told from made-up ones by {_heads(tells)}; "
-            f"{name(int(best['layer']), int(best['head']))} looks {more} at the image where the object is there: AUROC "
-            f"{best['auroc']:.2f} [{best['low']:.2f}, {best['high']:.2f}], 0.5 is chance ({about}; p corrected for all "
-            "heads)"
+            f"{head_name(int(best['layer']), int(best['head']))} looks {more} at the image where the object is there: "
+            f"AUROC {interval}, 0.5 is chance ({about}; p corrected for all heads)"
         )
 
 
@@ -190,5 +190,5 @@ def _heads(table: pd.DataFrame) -> str:
     """`3 heads: L3H5, ...`."""
     if table.empty:
         return "no head"
-    names = [name(int(layer), int(head)) for layer, head in zip(table["layer"], table["head"], strict=True)]
+    names = [head_name(int(layer), int(head)) for layer, head in zip(table["layer"], table["head"], strict=True)]
     return f"{counted(len(names), 'head')} ({listed(names, _NAMED)})"

@@ -19,7 +19,7 @@ from schemas.files.images import ImageError, read_image, to_rgb
 from schemas.files.locations import Location, check_no_device, location
 from schemas.manifest import ORIGINAL
 from schemas.store.thumbnails import read_thumbnail
-from schemas.text import one_line
+from schemas.text import listed, one_line
 
 _LONGEST = 1024  # pixels that are kept along an edge
 Grey = npt.NDArray[np.uint8]
@@ -61,6 +61,13 @@ class PictureImages:
                 why += [str(error)] if str(error) else []
         self.missing[str(sample["sample_id"])] = "; ".join(why) or "there is neither an image folder nor a thumbnail"
         return None
+
+    def warnings(self, drawn: str) -> list[str]:
+        """How many images could not be read, of what is drawn, and why; empty if all were."""
+        if not self.missing:
+            return []
+        reasons = listed(list(dict.fromkeys(self.missing.values())), 2)
+        return [f"{len(self.missing)} of {drawn} that are drawn have no image, and grey in its place: {reasons}"]
 
     def _from_folder(self, sample: pd.Series) -> bytes:
         name = sample["image"]

@@ -15,14 +15,13 @@ from analyze.maps.grids import GridBox, read_boxes, read_grid
 from analyze.maps.measures import check_size
 from analyze.maps.reading import Maps, sample_maps
 from analyze.maps.results import Localisation
-from analyze.maps.verdict import name
 from analyze.pictures.file_names import file_names
 from analyze.pictures.images import Grey, PictureImages
 from analyze.pictures.of_run import subject
 from analyze.statistics.clusters import Array
 from schemas.columns import OF_LAST
 from schemas.errors import HeadflowError
-from schemas.jobs.head_sets import read_head
+from schemas.jobs.head_sets import head_name, read_head
 from schemas.text import counted, listed, short
 
 _Place = tuple[int, int]  # layer and head
@@ -163,7 +162,8 @@ class Overlays:
     def _sample(self, sample: int, file: str) -> OverlayPicture:
         row = self._row(sample)
         overlays = tuple(
-            self._overlay(sample, head, (f"{name(*head)}, mass {self._mass(sample, head):.2f}",)) for head in self.heads
+            self._overlay(sample, head, (f"{head_name(*head)}, mass {self._mass(sample, head):.2f}",))
+            for head in self.heads
         )
         of = (
             f"attention of {self.whose}",
@@ -175,8 +175,8 @@ class Overlays:
 
     def _head(self, head: _Place) -> OverlayPicture:
         overlays = tuple(self._overlay(sample, head, self._lines(sample, head)) for sample in self.maps)
-        title = f"{name(*head)}: attention of {self.whose} on the image"
-        return OverlayPicture(f"head_{name(*head)}", title, self._subject, overlays)
+        title = f"{head_name(*head)}: attention of {self.whose} on the image"
+        return OverlayPicture(f"head_{head_name(*head)}", title, self._subject, overlays)
 
     def _mean(self, head: _Place) -> OverlayPicture:
         means, number = self.found.measures.means, self._number(head)
@@ -193,9 +193,9 @@ class Overlays:
             )
             for sample, maps in self.maps.items()
         )
-        title = f"{name(*head)}: its mean map, and what single images add to it"
+        title = f"{head_name(*head)}: its mean map, and what single images add to it"
         of = (f"mean of {counted(round(means.samples[number]), 'sample')}", *self._subject)
-        return OverlayPicture(f"mean_{name(*head)}", title, of, (mean,), debiased)
+        return OverlayPicture(f"mean_{head_name(*head)}", title, of, (mean,), debiased)
 
     def _overlay(self, sample: int, head: _Place, lines: tuple[str, ...]) -> Overlay:
         row, weights = self._row(sample), self.maps[sample][self._number(head)].astype(np.float64)

@@ -13,7 +13,6 @@ from analyze.generated.reading import IMAGE_ROLE, Texts
 from analyze.maps.grids import read_grid
 from analyze.maps.measures import check_size
 from analyze.maps.reading import Maps
-from analyze.maps.verdict import name
 from analyze.pictures.file_names import file_names
 from analyze.pictures.images import PictureImages
 from analyze.pictures.of_run import subject
@@ -23,7 +22,7 @@ from analyze.tables.frames import Heads
 from analyze.tables.rows import part_apart, part_lists, part_values
 from schemas.columns import STEP_MAPS, STEPS, TOKEN_TEXT, TOKENS
 from schemas.errors import HeadflowError
-from schemas.jobs.head_sets import read_head
+from schemas.jobs.head_sets import head_name, read_head
 from schemas.store.grids import Grid
 from schemas.text import counted, find_words, listed, short
 
@@ -151,15 +150,15 @@ class TextPictures:
     def _in_words(self, place: _Place | None, most: bool) -> str:
         if place is None:
             return f"mean over {counted(int(self._kept.sum()), 'head')}"
-        return f"head {name(*place)}" + (", which looks most in these texts" if most else "")
+        return f"head {head_name(*place)}" + (", which looks most in these texts" if most else "")
 
     def _maps_in_words(self, place: _Place | None) -> str:
         if self._mapped is None:
             return ""
         if place is not None and self._mapped[place]:
-            return f"maps of head {name(*place)}"
-        number = int(self._mapped.sum())
-        return f"mean map of {number} heads" if number > 1 else f"maps of head {name(*np.argwhere(self._mapped)[0])}"
+            return f"maps of head {head_name(*place)}"
+        first, *others = np.argwhere(self._mapped)
+        return f"mean map of {1 + len(others)} heads" if others else f"maps of head {head_name(*first)}"
 
     def all(self, images: PictureImages) -> Iterator[TextPicture]:
         """A picture of each text, with the maps of up to `WORDS` words."""

@@ -59,6 +59,12 @@ def skewed_mean_intervals(sums: Array, counts: Array, category: Codes, level: fl
     return mean - error * np.maximum(t, _unskewed(t, skew)), mean - error * np.minimum(-t, _unskewed(-t, skew))
 
 
+def jackknife_error(without: Array) -> float:
+    """The standard error of a statistic, from its values [units] with each unit left out in turn (Tukey, 1958)."""
+    number = len(without)
+    return float(np.sqrt((number - 1) / number * ((without - without.mean()) ** 2).sum()))
+
+
 def _unskewed(t: Array, skew: Array) -> Array:
     """Where the t statistic of a mean with some skewness has the quantile t: the inverse of Hall's transformation."""
     skewed = np.abs(skew) > 1e-4

@@ -7,7 +7,7 @@ from typing import Any
 from schemas.columns import REMOVE, SKIP
 from schemas.errors import HeadflowError
 from schemas.files.json_objects import read_object
-from schemas.jobs.head_sets import HeadSet, read_head, read_named, wrong_set
+from schemas.jobs.head_sets import HeadSet, head_name, read_head, read_named, wrong_set
 from schemas.text import counted, short
 
 ALL_HEADS = "all"
@@ -21,7 +21,7 @@ def single_heads(names: Sequence[str], layers: int, heads: int) -> dict[str, Hea
         HeadflowError: a name is not of this form, or not of a head of the model.
     """
     if list(names) == [ALL_HEADS]:
-        names = [f"L{layer}H{head}" for layer in range(layers) for head in range(heads)]
+        names = [head_name(layer, head) for layer in range(layers) for head in range(heads)]
     sets = {}
     for name in names:
         found = read_head(name)

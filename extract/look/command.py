@@ -21,6 +21,7 @@ from schemas.columns import MAP, MAPS, OK
 from schemas.commands.settings import settings_of
 from schemas.commands.shared import Page
 from schemas.errors import HeadflowError
+from schemas.jobs.head_sets import head_name
 from schemas.store.directory import holds_run, refuse_other_files, remove_begun
 from schemas.store.run import Run, open_run
 from schemas.tasks import TASKS
@@ -134,7 +135,7 @@ def _print(run: Run, top: int) -> list[str]:
     rows: list[dict[str, Any]] = [row for path in run.part_paths(MAPS) for row in run.read_part(path).to_pylist()]
     say(f"{'head':<8}" + "".join(f"{name:>10}" for name in (f"{run.manifest.maps_of}2v", *_SHOWN[1:])))
     shown = sorted((row for row in rows if row[MAP] is not None), key=lambda row: -row["mass"])[:top]
-    names = [f"L{row['layer']}H{row['head']}" for row in shown]
+    names = [head_name(row["layer"], row["head"]) for row in shown]
     for name, row in zip(names, shown, strict=True):
         values = ["-" if row[name] is None else f"{row[name]:.3f}" for name in _SHOWN]
         say(f"{name:<8}" + "".join(f"{value:>10}" for value in values))

@@ -13,6 +13,7 @@ from PIL import Image
 from extract.images.patch_positions import Box
 from extract.images.preprocessing import Size
 from schemas.errors import HeadflowError
+from schemas.jobs.head_sets import head_name
 from schemas.text import counted, find_words, short
 
 _Grid = npt.NDArray[np.float32]
@@ -51,7 +52,7 @@ class Look:
         """Attention of a head on each patch, float32 [rows, columns]."""
         layers, heads = self.maps.shape[:2]
         if not (0 <= layer < layers and 0 <= head < heads):
-            raise HeadflowError(f"L{layer}H{head}: the model has {layers} layers x {heads} heads, from 0")
+            raise HeadflowError(f"{head_name(layer, head)}: the model has {layers} layers x {heads} heads, from 0")
         own: _Grid = self.maps[layer, head]
         return own
 
@@ -79,7 +80,7 @@ class Look:
     def _repr_html_(self) -> str:
         """The answer, the heads with the largest `a2v`, and the map of the first of them, for a notebook."""
         heads = self.top()
-        rows = [(f"L{layer}H{head}", self.masses["a2v"][layer, head]) for layer, head in heads]
+        rows = [(head_name(layer, head), self.masses["a2v"][layer, head]) for layer, head in heads]
         name = rows[0][0]
         answer = f"{self.prediction} (p_yes {self.p_yes:.3f}, p_no {self.p_no:.3f}, margin {self.margin:+.2f})"
         return (

@@ -32,12 +32,11 @@ from extract.tables.generated import TEXTS, StepMaker, Writing
 from extract.tables.maker import Maker
 from extract.tables.map_reader import LISTS
 from extract.tables.maps import MapMaker
-from schemas.columns import FLOW_NAMES, MAP, MAP_COLUMNS, MAPS, OF_LAST, STEP_NAMES, STEPS, UNKNOWN
+from schemas.columns import FLOW_NAMES, MAP_NUMBERS, MAPS, OF_LAST, STEP_NAMES, STEPS, UNKNOWN
 from schemas.errors import HeadflowError
 from schemas.manifest import ORIGINAL
 from schemas.text import short
 
-MAP_NUMBERS = [column.name for column in MAP_COLUMNS if column.name not in ("of", MAP)]
 _ALL_HEADS: dict[str, list[list[int]]] = {"step_heads": [], "step_map_heads": []}
 
 
@@ -125,7 +124,9 @@ class Looker:
         return Look(
             **{name: values[name] for name in ("prediction", "p_yes", "p_no", "margin")},
             masses=dict(zip(FLOW_NAMES, np.moveaxis(grids["heads"], -1, 0), strict=True)),
-            numbers=dict(zip(MAP_NUMBERS, np.moveaxis(grids[MAPS], -1, 0), strict=True)),
+            numbers={
+                column.name: values for column, values in zip(MAP_NUMBERS, np.moveaxis(grids[MAPS], -1, 0), strict=True)
+            },
             maps=grids[LISTS].reshape(shape),
             box=tuple(values["grid_box"]),
             size=size,

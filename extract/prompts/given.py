@@ -58,6 +58,5 @@ def check_texts(texts: Collection[str], path: Path, *, known: Collection[str], a
 
 
 def hash_of_texts(path: Path) -> str:
-    """The SHA-256 of the file; raises `HeadflowError` if it cannot be read."""
-    read_texts(path)
+    """The SHA-256 of a file that `read_texts` has read."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

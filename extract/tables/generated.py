@@ -151,8 +151,8 @@ class StepMaker(Maker):
     def not_finite(self, found: QuestionTensors) -> str | None:
         """See `Maker.not_finite`; of the sample's own steps. NaN among the numbers of a map is null."""
         steps = int(found[N_GENERATED])
-        kept = self.writing.every
-        for name, every, what in ((TOKENS, 1, "a logit"), (STEPS, kept, "attention"), (LISTS, kept, "a map")):
+        thinned = self.writing.every
+        for name, every, what in ((TOKENS, 1, "a logit"), (STEPS, thinned, "attention"), (LISTS, thinned, "a map")):
             if name in found:
                 own = found[name][: -(-steps // every)].flatten(1)
                 finite = torch.isfinite(own).all(dim=1)
@@ -231,7 +231,8 @@ class StepReader(PassReader):
             numbers.append(torch.stack([step.logprob, step.entropy, step.gap], dim=-1))
             if number % every == 0:
                 kept.append(self._first(masses) if step.masses is None else step.masses)
-                maps.append(self._map(step))
+                if self._maps is not None:
+                    maps.append(self._map(step, self._maps))
         ids = torch.stack(tokens, dim=1)
         ended = torch.isin(ids, ends).int()
         own = (ended.cumsum(dim=1) - ended) == 0 if given is None else given >= 0
@@ -241,7 +242,7 @@ class StepReader(PassReader):
             N_GENERATED: own.sum(dim=1),
             STEPS: torch.stack(kept, dim=1),
         }
-        if self._maps is not None:
+        if maps:
             made[STEP_MAPS], made[LISTS] = (torch.stack(each, dim=1) for each in zip(*maps, strict=True))
         size = self._maker.checkpoint.layers, self._maker.checkpoint.heads
         for name in {STEPS, STEP_MAPS} & made.keys():
@@ -254,11 +255,9 @@ class StepReader(PassReader):
         first = torch.nn.functional.pad(masses[..., _LAST], (0, 1)).flatten(1, 2)
         return first if self._maker.heads is None else first[:, self._maker.flat(self._maker.heads)]
 
-    def _map(self, step: Step) -> tuple[Tensor, Tensor]:
-        """The columns and maps of a step, as of `MapReader.lay`; empty if none are asked for."""
-        maps, heads = self._maps, self._maker.map_heads
-        if maps is None:
-            return step.token, step.token
+    def _map(self, step: Step, maps: MapReader) -> tuple[Tensor, Tensor]:
+        """The columns and maps of a step, as of `MapReader.lay`; `maps` has those of step 0."""
+        heads = self._maker.map_heads
         if step.on_image is None:
             return torch.cat(maps.numbers, dim=1)[:, self._maker.flat(heads)], torch.cat(maps.maps, dim=1)
         sinks = torch.cat(

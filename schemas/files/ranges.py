@@ -75,8 +75,8 @@ def beyond_image(samples: Iterable[Mapping[Any, Any]]) -> str | None:
     wrong = 0
     for row in samples:
         boxes = [
-            *_members(row["boxes"]),
-            *(box for each in _members(row["objects"]) for box in _members(each["boxes"])),
+            *members(row["boxes"]),
+            *(box for each in members(row["objects"]) for box in members(each["boxes"])),
         ]
         size = (row["image_width"], row["image_height"])
         ends = [(corner, size[place % 2]) for box in boxes for place, corner in enumerate(box)]
@@ -88,5 +88,6 @@ def beyond_image(samples: Iterable[Mapping[Any, Any]]) -> str | None:
     )
 
 
-def _members(value: Any) -> list[Any]:
+def members(value: Any) -> list[Any]:
+    """The members of a list, as pyarrow or pandas has it; none for null."""
     return list(value) if isinstance(value, list | tuple | np.ndarray) else []

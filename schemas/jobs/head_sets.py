@@ -16,6 +16,11 @@ def read_head(name: str) -> tuple[int, int] | None:
     return (int(found[1]), int(found[2])) if found else None
 
 
+def head_name(layer: int, head: int) -> str:
+    """The name of a head, such as `L3H5`."""
+    return f"L{layer}H{head}"
+
+
 @dataclass(frozen=True)
 class HeadSet:
     """Heads and layers that are knocked out together; heads as pairs (layer, head)."""

@@ -1,6 +1,6 @@
 """`maps`: where in the image heads look."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -10,11 +10,10 @@ from analyze.opening import opened, output_folder
 from analyze.results import Result, Shown
 from schemas.commands.settings import Between, Flag, Needs
 from schemas.files.locations import Location
-from schemas.text import counted, listed
+from schemas.text import counted
 
 if TYPE_CHECKING:
     from analyze.maps.results import Localisation
-    from analyze.pictures.images import PictureImages
     from analyze.pictures.overlays import Overlays
     from analyze.results import Figures
 
@@ -84,7 +83,7 @@ def map_run(settings: MapsSettings) -> Result:
     )
     places = chosen_heads(settings.heads, found, settings.top)
     overlays = Overlays.of(found, places, chosen_samples(settings.samples, found, _DRAWN), images)
-    warnings = _warnings(images, overlays)
+    warnings = images.warnings(f"{len(overlays.maps)} samples")
     if settings.samples_only:
         return Result(heads.run.path, folder, warnings=warnings, figures=_of_samples(overlays))
     return Result(
@@ -97,14 +96,6 @@ def map_run(settings: MapsSettings) -> Result:
         tables=found.tables(),
         figures=_figures(found, overlays),
     )
-
-
-def _warnings(images: "PictureImages", overlays: "Overlays") -> Sequence[str]:
-    if not images.missing:
-        return []
-    reasons = listed(list(dict.fromkeys(images.missing.values())), 2)
-    number = f"{len(images.missing)} of {len(overlays.maps)} samples that are drawn"
-    return [f"{number} have no image, and grey in its place: {reasons}"]
 
 
 def _shown(found: "Localisation", seed: int) -> Iterator[Shown]:

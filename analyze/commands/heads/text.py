@@ -9,7 +9,7 @@ from analyze.opening import opened, output_folder
 from analyze.results import Result
 from schemas.commands.settings import Flag
 from schemas.files.locations import Location
-from schemas.text import counted, listed
+from schemas.text import counted
 
 _DRAWN = 6  # texts, unless samples are asked for
 _FOLDER = "text"
@@ -47,15 +47,10 @@ def draw_texts(settings: TextSettings) -> Result:
     samples = chosen_texts(settings.samples, Texts.of(heads), _DRAWN)
     images, found = PictureImages(heads, settings.image_folder), TextPictures(heads, samples, settings.head)
     pictures = list(found.all(images))
-    warnings = []
-    if images.missing:
-        reasons = listed(list(dict.fromkeys(images.missing.values())), 2)
-        number = f"{len(images.missing)} of {counted(len(pictures), 'text')} that are drawn"
-        warnings.append(f"{number} have no image, and grey in its place: {reasons}")
     return Result(
         heads.run.path,
         folder,
-        warnings=warnings,
+        warnings=images.warnings(counted(len(pictures), "text")),
         statements=list(found.statements()),
         tables={"tokens.csv": found.table()},
         figures=[(each.name, partial(text_figure, each)) for each in pictures],

@@ -94,8 +94,8 @@ def _figures(found: "WritingFound") -> "Figures":
     yield "mass_by_step", partial(mass_figure, found.steps, of)
     yield "roles_by_step", partial(roles_figure, found.steps, of)
     yield "layers_by_step", partial(layers_figure, found.layers, found.steps, of)
-    if found.ranked is not None:
+    if found.ranked is not None and found.most_by_step is not None:
         yield "heads_writing", partial(heads_figure, found.ranked, of)
-        yield "heads_by_step", partial(heads_by_step_figure, found.tables()["heads_by_step.csv"], of)
+        yield "heads_by_step", partial(heads_by_step_figure, found.most_by_step, of)
     if found.groups is not None:
         yield "groups_of_words", partial(groups_figure, found.groups.table, of)

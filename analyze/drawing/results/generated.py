@@ -22,6 +22,7 @@ from analyze.generated.steps import FIXED, WRITING
 from analyze.pictures.labels import colour, target
 from analyze.statistics.clusters import Array
 from schemas.columns import STEP_NAMES
+from schemas.jobs.head_sets import head_name
 from schemas.text import counted
 
 _ONE_COLUMN = 5.1  # inches
@@ -155,7 +156,7 @@ def heads_figure(ranked: WritingHeads, of: Sequence[str]) -> Figure:
     axes.set(xlim=(0, 1.06 * table["prompt"].max() or 1.0), ylim=(0, 1.06 * table["writing"].max() or 1.0))
     short_tick_labels(axes)
     named = pd.concat([ranked.most(by).head(_NAMED) for by in most]).drop_duplicates(["layer", "head"])
-    names = [f"L{layer}H{head}" for layer, head in named[["layer", "head"]].to_numpy()]
+    names = [head_name(layer, head) for layer, head in named[["layer", "head"]].to_numpy()]
     name_points(axes, names, named[["prompt", "writing"]].to_numpy(np.float64))
     put_legend(axes, marks, labels, "")
     return figure
@@ -168,7 +169,7 @@ def heads_by_step_figure(most: pd.DataFrame, of: Sequence[str]) -> Figure:
         most: see `analyze.generated.heads.most_by_step`.
     """
     heads = list(most.groupby(["layer", "head"], sort=False))[:_LINES]
-    labels = [f"L{layer}H{head}" for (layer, head), _ in heads]
+    labels = [head_name(*rows[["layer", "head"]].iloc[0]) for _, rows in heads]
     width = across(_ONE_COLUMN)
     above = legend_height(labels, "", _SMALL, width - 2 * TEXT_GAP) + TEXT_GAP
     figure = figure_below_title(width, 3.2 + above, "Heads that look most while writing, fixed set of texts", of)

@@ -20,8 +20,8 @@ from analyze.drawing.maps import (
 )
 from analyze.drawing.page import LETTERS, SMALLER, across, printed, size_of
 from analyze.drawing.texts import TEXT_GAP, fit, legend_height, lines_height, name_points, put_legend, width_of, wrap
-from analyze.maps.verdict import name
 from analyze.pictures.overlays import Overlay, OverlayPicture
+from schemas.jobs.head_sets import head_name
 
 _ONE_COLUMN, _TWO_COLUMNS = 5.1, 10.6  # inches
 _SMALL = LETTERS * SMALLER
@@ -136,6 +136,6 @@ def looks_figure(table: pd.DataFrame, threshold: float, of: Sequence[str], *, to
     marks.append(axes.axvline(threshold, color="0.3", linewidth=0.8, linestyle=(0, (4, 2))))
     axes.set(xlabel="Mass on the image, mean", ylabel="Spatial entropy, nats, mean")
     rows = table.loc[best, ["layer", "head", "mass", "spatial_entropy"]].to_numpy()
-    name_points(axes, [name(int(layer), int(head)) for layer, head, *_ in rows], rows[:, 2:])
+    name_points(axes, [head_name(int(layer), int(head)) for layer, head, *_ in rows], rows[:, 2:])
     put_legend(axes, marks, labels, "")
     return figure

@@ -15,8 +15,7 @@ from extract import load_model
 from extract.__main__ import main
 from extract.look import command
 from extract.look.found import RED
-from extract.look.looker import MAP_NUMBERS
-from schemas.columns import FLOW_NAMES, MAPS, STEP_MAPS, STEPS
+from schemas.columns import FLOW_NAMES, MAP_NUMBERS, MAPS, STEP_MAPS, STEPS
 from schemas.errors import HeadflowError
 from schemas.store.run import open_run
 from schemas.validation.run import validate
@@ -56,7 +55,7 @@ def test_it_finds_what_a_run_has(run, model, questions):
         own = [table[table["sample_id"] == row["sample_id"]] for table in (heads, maps)]
         for name in FLOW_NAMES:
             assert np.abs(found.masses[name].ravel() - own[0][name]).max() <= 1e-5
-        for name in MAP_NUMBERS:
+        for name in [column.name for column in MAP_NUMBERS]:
             np.testing.assert_allclose(found.numbers[name].ravel(), own[1][name], rtol=0, atol=1e-4)  # `sink` is NaN
         expected = own[1][(own[1]["layer"] == 2) & (own[1]["head"] == 5)].iloc[0]
         assert np.abs(found.map(2, 5) - expected["map"].reshape(8, 8)).max() <= 1e-5
