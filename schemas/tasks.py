@@ -5,8 +5,11 @@ among the options of the question, from 0.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from string import ascii_uppercase
+
+LETTERS = ascii_uppercase  # of options, by place
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,12 +19,18 @@ class Task:
     Attributes:
         name: as `task` in `run.json` has it.
         meaning: in words, for the documentation.
-        options: the answers on offer where the user names no other words.
-        right: the right answer of a question file -> the right option; None: it is none of them, and not scored.
-        read: what a model says -> the option that it gives; None: it is none of them, which counts as wrong.
-        paired: whether the score counts the questions about an image also together; without, there is only accuracy.
+        options: the answers on offer where the user names no other words; empty: each question has its own, and is
+            answered by the letter of one.
+        right: the right answer of a question file, and the options of the question -> the right option; None: it is
+            none of them, and not scored.
+        read: what a model says, and the options of the question -> the option that it gives; None: it is none of them,
+            which counts as wrong.
+        paired: whether the score counts the questions about an image also together; without, it is accuracy.
         title: of the table of scores.
         totals: sums of the scores of several categories, by name.
+        positive: the option that is to be found: the score has also its precision and recall, F1, and how often it is
+            given; None: it has not.
+        marks: the names of categories by which question files of the task are known.
         spelled: columns of `samples` with the probability of a first token that spells a word, in any case: the column
             -> the option that the word is.
     """
@@ -29,11 +38,13 @@ class Task:
     name: str
     meaning: str
     options: tuple[str, ...]
-    right: Callable[[object], int | None]
-    read: Callable[[object], int | None]
+    right: Callable[[object, Sequence[str]], int | None]
+    read: Callable[[object, Sequence[str]], int | None]
     paired: bool
     title: str
     totals: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    positive: int | None = None
+    marks: Collection[str] = ()
     spelled: Mapping[str, int] = field(default_factory=dict)
 
     def right_of(self, options: Sequence[str], answer: object) -> int | None:
@@ -41,8 +52,10 @@ class Task:
 
         Options in other words than those of the task stand in its order.
         """
-        right = self.right(answer)
-        places = [self.right(option) for option in options]
+        right = self.right(answer, options)
+        if not self.options:
+            return right
+        places = [self.right(option, ()) for option in options]
         return places.index(right) if right in places and right is not None else right
 
     @property
@@ -53,12 +66,12 @@ class Task:
     @property
     def either(self) -> str:
         """The options in a sentence: `yes or no`."""
-        return " or ".join(self.words)
+        return " or ".join(self.words) or "one of the options"
 
     @property
     def neither(self) -> str:
         """What an answer is that is no option: `neither yes nor no`."""
-        return f"neither {' nor '.join(self.words)}"
+        return f"neither {' nor '.join(self.words)}" if self.options else "none of the options"
 
     @property
     def most(self) -> float:
@@ -81,20 +94,59 @@ def lead_of(logits: Sequence[float], right: int | None, margin: float | None = N
     return logits[right] - max(logit for place, logit in enumerate(logits) if place != right)
 
 
-def right_word(answer: object) -> int | None:
-    """The right option, yes or no, if a text is that word, in any case and punctuation; None for any other text."""
+def right_word(answer: object, options: Sequence[str] = ()) -> int | None:
+    """The right option, yes or no, if a text is that word, in any case and punctuation; None for any other text.
+
+    The options of the question are not asked for.
+    """
     word = re.fullmatch(r"\W*(yes|no)\W*", answer, re.IGNORECASE) if isinstance(answer, str) else None
     return YES_NO.index(word[1].lower()) if word else None
 
 
-def read_start(prediction: object) -> int | None:
+def read_start(prediction: object, options: Sequence[str] = ()) -> int | None:
     """The option, yes or no, that the first four letters of a prediction have, or else None.
 
     This is the rule of MME's script, after spaces at either end. lmms-eval also counts a single letter, `y` or `N.`,
-    which is `None` here.
+    which is `None` here. The options of the question are not asked for.
     """
     start = prediction.strip().lower()[:4] if isinstance(prediction, str) else ""
     return next((place for place, word in enumerate(YES_NO) if word in start), None)
+
+
+def right_choice(answer: object, options: Sequence[str]) -> int | None:
+    """The right option if a text is the letter of one, or says the same as exactly one of them."""
+    text = answer.strip() if isinstance(answer, str) else ""
+    letter = LETTERS.find(text) if len(text) == 1 else -1
+    return letter if 0 <= letter < len(options) else _same(text, options)
+
+
+def read_choice(prediction: object, options: Sequence[str]) -> int | None:
+    """The option that a prediction gives, by its letter or in its own words; None where it gives none, or two.
+
+    As a letter counts: the whole prediction, `B` or `(B)`; its beginning with a mark after it, `B. blue` or `(B) blue`;
+    `answer is B` anywhere, if it is said of one letter. These are the rules of `llava/eval/eval_science_qa.py` of
+    LLaVA, with brackets as in VLMEvalKit's `can_infer_option`. A prediction without such a letter counts if it says the
+    same as exactly one option, in any case and punctuation at its ends.
+    """
+    text = prediction.strip() if isinstance(prediction, str) else ""
+    letters = LETTERS[: len(options)]
+    if not letters or not text:
+        return None
+    start = re.match(rf"\(?([{letters}])(?:\W*$|[.):,])", text)
+    if start:
+        return letters.index(start[1])
+    named = {found[1] for found in re.finditer(rf"answer is:?\s*\(?([{letters}])\b", text)}
+    return letters.index(named.pop()) if len(named) == 1 else _same(text, options)
+
+
+def _same(text: str, options: Sequence[str]) -> int | None:
+    """The only option that is a text, in any case and with any punctuation at its ends; None if there is none."""
+
+    def plain(each: str) -> str:
+        return re.sub(r"^\W+|\W+$", "", each).casefold()
+
+    same = [place for place, option in enumerate(options) if plain(text) and plain(option) == plain(text)]
+    return same[0] if len(same) == 1 else None
 
 
 YES_NO = ("yes", "no")
@@ -117,5 +169,37 @@ MME = Task(
 PLAIN = replace(
     MME, name="yes-no", meaning="such questions, each scored by itself", paired=False, title="accuracy", totals={}
 )
-TASKS = {task.name: task for task in (MME, PLAIN)}
+# Source: `llava/eval/eval_pope.py` of LLaVA, and POPE (Li et al., 2023, arXiv:2305.10355), whose three ways to choose
+# what is asked for are the categories
+POPE = replace(
+    PLAIN,
+    name="pope",
+    meaning="the same, with precision, recall and F1 of yes, and how often it is said",
+    title="POPE score",
+    positive=0,
+    marks=frozenset({"random", "popular", "adversarial"}),
+)
+CHOICES = Task(
+    name="choices",
+    meaning="questions with options of their own, which are answered by a letter",
+    options=(),
+    right=right_choice,
+    read=read_choice,
+    paired=False,
+    title="accuracy",
+)
+TASKS = {task.name: task for task in (MME, PLAIN, POPE, CHOICES)}
 SPELLED = tuple(dict.fromkeys(column for task in TASKS.values() for column in task.spelled))  # of all tasks
+
+
+def task_of(categories: Collection[str], *, options: bool) -> Task:
+    """The task of a question file, by its form.
+
+    Args:
+        categories: of its questions.
+        options: whether its questions have options of their own.
+    """
+    if options:
+        return CHOICES
+    marked = (task for task in TASKS.values() if task.marks and set(categories) <= set(task.marks))
+    return next(marked, MME)

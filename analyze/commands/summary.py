@@ -66,7 +66,7 @@ def summarise_run(settings: SummarySettings) -> Result:
 
 def _scores_shown(table: "pd.DataFrame", scores: "pd.DataFrame", heads: "Heads", seed: int) -> Iterator[Shown | str]:
     """The table of scores, on how many questions it rests, and which do not count."""
-    from analyze.scores.accuracy import read_each
+    from analyze.scores.accuracy import right_options
 
     task, samples = heads.task, heads.samples
     rests = f"{scores['questions'].sum():,} of {counted(len(samples), 'question')}"
@@ -74,7 +74,7 @@ def _scores_shown(table: "pd.DataFrame", scores: "pd.DataFrame", heads: "Heads",
     yield Shown(title, _with_bounds_after("score", table), 2)
     if left_out := int(scores["left_out"].sum()):
         yield f"partial: {counted(left_out, 'question')} left out of the scores: skipped, or one of a pair is missing"
-    if other := len(samples) - int(read_each(samples["answer"], task.right).notna().sum()):
+    if other := len(samples) - int(right_options(samples, task).notna().sum()):
         yield f"not scored: {counted(other, 'question')} with a right answer that is {task.neither}"
     after, observed = heads.run.manifest.answer_after, samples[heads.observed.to_numpy()]
     if after and "said" in samples and (never := int(observed[ANSWER_STEP].isna().sum())):

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analyze.compare.sentences import Sentence
-from analyze.scores.accuracy import read_each
+from analyze.scores.accuracy import right_options
 from analyze.tables.frames import Heads
 from schemas.columns import TABLES
 from schemas.errors import HeadflowError
@@ -73,8 +73,7 @@ def pair_samples(a: Heads, b: Heads) -> Pairs:
     table = found.rename(columns={by: "image", "position_a": "a", "position_b": "b"}).sort_values("a", kind="stable")
     table = table[["a", "b", "image", "category"]].reset_index(drop=True)
     one, other = (
-        read_each(heads.samples["answer"], heads.task.right).iloc[table[side]].to_numpy()
-        for heads, side in ((a, "a"), (b, "b"))
+        right_options(heads.samples, heads.task).iloc[table[side]].to_numpy() for heads, side in ((a, "a"), (b, "b"))
     )
     table["other_answer"] = ~np.isnan(one) & ~np.isnan(other) & (one != other)
     return Pairs(table, by, len(first) - len(table), len(second) - len(table))

@@ -6,6 +6,7 @@ questions about each image; an image with a skipped question, or with one questi
 """
 
 from collections.abc import Callable, Container, Iterable
+from functools import cache
 
 import pandas as pd
 
@@ -17,10 +18,25 @@ SCORED = ("sample_id", "category", "question_id", "image", "image_sha256", "answ
 COUNTS = ["questions", "images", "left_out", "unscored", "unread"]
 
 
-def read_each(texts: pd.Series, read: Callable[[object], int | None]) -> pd.Series:
-    """`Task.right` or `Task.read` of each text, float64, NaN for None; each different text is read once."""
-    codes, different = pd.factorize(texts)
-    return pd.Series([*map(read, different), None], dtype=float).take(codes).set_axis(texts.index)
+def right_options(samples: pd.DataFrame, task: Task) -> pd.Series:
+    """The place of the right answer of each sample among the options of its task, float64; NaN: it is none of them."""
+    return _places(samples["answer"], samples, task.right, task)
+
+
+def given_options(texts: pd.Series, samples: pd.DataFrame, task: Task) -> pd.Series:
+    """The place of the answer that each text gives, float64; NaN: it gives none. Texts are of these samples."""
+    return _places(texts, samples, task.read, task)
+
+
+def _places(texts: pd.Series, samples: pd.DataFrame, read: Callable[..., int | None], task: Task) -> pd.Series:
+    """`Task.right` or `Task.read` of each text; each different text, with its options, is read once."""
+    if task.options:
+        codes, different = pd.factorize(texts)
+        places = [read(text, ()) for text in different]
+        return pd.Series([*places, None], dtype=float).take(codes).set_axis(texts.index)
+    known = cache(read)
+    options = [() if each is None else tuple(each) for each in samples["options"]]
+    return pd.Series([known(*each) for each in zip(texts, options, strict=True)], texts.index, dtype=float)
 
 
 def said(samples: pd.DataFrame) -> pd.Series:
@@ -65,17 +81,18 @@ def scored_questions(samples: pd.DataFrame, task: Task = MME) -> pd.DataFrame:
         that belong together), `observed`, `right`, `unread` (the prediction is no option), and `paired`
         (whether all questions of a pair of several were observed; never in a task that does not pair them).
     """
-    known = read_each(samples["answer"], task.right).notna()
+    right = right_options(samples, task)
+    known = right.notna()
     scored = samples[list(SCORED)] if known.all() else samples.loc[known, list(SCORED)]  # the first is no copy
     image, pair = _images_and_pairs(scored)
-    prediction = read_each(said(samples)[scored.index], task.read)
+    prediction = given_options(said(samples), samples, task)[scored.index]
     table = pd.DataFrame(
         {
             "category": scored["category"].astype(str),
             "image": image,
             "pair": pair,
             "observed": scored["status"] == OK,
-            "right": read_each(scored["answer"], task.right) == prediction,
+            "right": right[scored.index] == prediction,
             "unread": prediction.isna(),
         }
     )

@@ -189,8 +189,8 @@ def open_heads(
 
 def _samples(run: Run, columns: Sequence[str] | None, workers: Workers) -> tuple[pd.DataFrame, list[int]]:
     """The table `samples`, and where each part ends in it."""
-    writes = run.manifest.generate is not None
-    only = None if columns is None else [*_KEYS, *columns, *(["text"] if writes else [])]
+    writes, own_options = run.manifest.generate is not None, not TASKS[run.manifest.task].options
+    only = None if columns is None else [*_KEYS, *columns, *["text"] * writes, *["options"] * own_options]
     bare = replace(run, ledgers={})
     tasks = (SamplesTask(bare, paths, only) for paths in divided(run.part_paths("samples")))
     found = list(workers.map(read_samples, tasks))

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from analyze.scores.accuracy import read_each, said
+from analyze.scores.accuracy import given_options, right_options, said
 from analyze.statistics.clusters import Array, Codes
 from analyze.tables.frames import Heads
 from analyze.tables.parts.reading import read_values
@@ -112,7 +112,7 @@ def observed_samples(heads: Heads, *, first_token: bool = False) -> pd.DataFrame
     """
     samples = heads.samples[heads.observed.to_numpy()].reset_index(drop=True)
     answers = samples["prediction"] if first_token else said(samples)
-    expected, says = read_each(samples["answer"], heads.task.right), read_each(answers, heads.task.read)
+    expected, says = right_options(samples, heads.task), given_options(answers, samples, heads.task)
     right = (expected == says).astype(object)
     return samples.assign(expected=expected, right=right.where(expected.notna(), None), says=says)
 

@@ -314,7 +314,7 @@ def test_a_task_without_pairs_has_an_accuracy_of_all_questions_and_no_score():
     ],
 )
 def test_a_right_answer_is_the_word_or_not_scored(answer, expected):
-    assert MME.right(answer) == PLACES[expected]
+    assert MME.right(answer, ()) == PLACES[expected]
 
 
 @pytest.mark.parametrize(
@@ -325,4 +325,4 @@ def test_a_right_answer_is_the_word_or_not_scored(answer, expected):
     ],
 )
 def test_a_prediction_is_read_by_its_first_four_letters(prediction, expected):
-    assert MME.read(prediction) == PLACES[expected]
+    assert MME.read(prediction, ()) == PLACES[expected]

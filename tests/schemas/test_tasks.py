@@ -2,7 +2,7 @@
 
 import pytest
 
-from schemas.tasks import MME, lead_of
+from schemas.tasks import CHOICES, MME, POPE, lead_of, task_of
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,39 @@ def test_a_margin_that_is_known_more_exactly_is_the_lead_of_two_options():
 )
 def test_the_right_option_is_found_in_any_order_and_in_other_words(options, answer, place):
     assert MME.right_of(options, answer) == place
+
+
+COLOURS = ["red", "Dark blue", "green"]
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        *(("A", 0), (" B", 1), ("(C)", 2), ("B.", 1), ("B. red", 1), ("(C) red", 2), ("C: it is green", 2)),
+        *(("The answer is B", 1), ("So the answer is: (A).", 0), ("dark blue.", 1), ("GREEN", 2)),
+        # None of the options, or two
+        *((text, None) for text in ("D", "a", "A red", "blue", "", None, "answer is A, or the answer is B")),
+    ],
+)
+def test_a_choice_is_read_by_its_letter_or_in_its_own_words(text, place):
+    assert CHOICES.read(text, COLOURS) == place
+
+
+@pytest.mark.parametrize(
+    ("answer", "options", "place"),
+    [
+        *((answer, COLOURS, place) for answer, place in (("A", 0), ("C", 2), ("D", None), ("green", 2), (None, None))),
+        ("A", ["B", "A"], 0),  # the letter of an option, before its words
+        ("2", ["1", "2"], 1),
+        ("red", ["red", "red"], None),
+        ("A", [], None),
+    ],
+)
+def test_a_right_choice_is_a_letter_or_the_words_of_one_option(answer, options, place):
+    assert CHOICES.right(answer, options) == CHOICES.right_of(options, answer) == place
+
+
+def test_a_task_is_known_by_options_and_by_its_categories():
+    assert task_of(["random"], options=True) is CHOICES
+    assert task_of(["random", "popular"], options=False) is POPE
+    assert task_of(["random", "count"], options=False) is MME
