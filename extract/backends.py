@@ -10,14 +10,14 @@ from extract.knockouts.sets import read_plan
 from extract.prompts.conversation_templates import CHAT, find_template
 from extract.prompts.given import read_texts
 from extract.prompts.prompt_builder import Prompts
-from extract.prompts.wordings import Wording, read_wordings
+from extract.prompts.wordings import Wording, check_options, read_wordings, suffix_of
 from extract.questions.question_set import QuestionSet
 from extract.settings import AUTO, PACKAGE, TRANSFORMERS, Deciding, Extract, Model
 from extract.tables import find_makers
 from schemas.errors import HeadflowError
 from schemas.jobs.head_sets import NOTHING, HeadSet
 from schemas.manifest import ORIGINAL, PACKED, SWAPPED, Session
-from schemas.tasks import MME, TASKS, Task
+from schemas.tasks import MME, OFFERED, Task
 
 if TYPE_CHECKING:
     from extract.images.preprocessing import ImageSettings, Preprocessor
@@ -71,11 +71,16 @@ def load_format(settings: Model) -> "tuple[PromptFormat, Preprocessor]":
     return load_prompt_format(settings.model_path, settings.model_base, _image_settings(settings))
 
 
-def find_wordings(settings: Model) -> list[Wording]:
-    """How questions are asked; raises `HeadflowError` if a file of wordings or a name of a template in it is wrong."""
+def find_wordings(settings: Model, task: Task = MME) -> list[Wording]:
+    """How questions of a task are asked.
+
+    Raises:
+        HeadflowError: a file of wordings or a name of a template in it is wrong, or a wording leaves options out.
+    """
     if not settings.prompts:
-        return [Wording.of_suffix(settings.suffix)]
+        return [Wording.of_suffix(suffix_of(task) if settings.prompt_suffix is None else settings.prompt_suffix)]
     wordings = read_wordings(settings.prompts)
+    check_options(wordings, task)
     for wording in wordings:
         if wording.conv_mode not in (None, CHAT):
             with _naming(wording):
@@ -127,10 +132,31 @@ def find_removed(settings: Model) -> HeadSet:
     return read_plan(settings.plan) if settings.plan is not None else NOTHING
 
 
+def answer_words(settings: Model, letters: str) -> Sequence[str]:
+    """The words whose first tokens are the answers: the letters of options, if questions have their own, or two words.
+
+    Raises:
+        HeadflowError: other words are asked for, and questions have options of their own.
+    """
+    if letters and tuple(settings.answer_tokens) != OFFERED:
+        raise HeadflowError(
+            "the questions have options of their own, which are answered by letters", setting="answer_tokens"
+        )
+    return letters or settings.answer_tokens
+
+
 def load_asked(
-    settings: Model, device: str, wordings: Sequence[Wording], removed: HeadSet, task: Task = MME
+    settings: Model,
+    device: str,
+    wordings: Sequence[Wording],
+    removed: HeadSet,
+    task: Task = MME,
+    letters: str = "",
 ) -> "tuple[Checkpoint, Prompts, AnswerReader]":
     """The model, checked, without some heads and layers; its prompts; and its answers.
+
+    Args:
+        letters: of the options of all questions, where these have their own.
 
     Raises:
         HeadflowError: the model cannot be loaded or observed, or packages are not installed.
@@ -144,7 +170,7 @@ def load_asked(
     prompts = find_prompts(checkpoint.prompt_format, wordings, settings)
     for builder in prompts.builders.values():
         checkpoint = check_observation(checkpoint, builder)
-    tokens = checkpoint.prompt_format.answer_tokens(prompts, settings.answer_tokens)
+    tokens = checkpoint.prompt_format.answer_tokens(prompts, answer_words(settings, letters))
     if outside := removed.outside(checkpoint.layers, checkpoint.heads):
         raise HeadflowError(f"the plan {outside}", setting="plan")
     if removed.layers == set(range(checkpoint.layers)):
@@ -179,8 +205,16 @@ def load_extractor(
         from extract.passes.forward import Passes
         from extract.runner import Extractor
 
+    if not questions.task.options:
+        for name in ("contributions", "layer_profile"):
+            if getattr(settings, name):
+                raise HeadflowError(
+                    "it is of `margin`, and questions with options of their own have none", setting=name
+                )
     removed = find_removed(settings)
-    checkpoint, prompts, answers = load_asked(settings, settings.device, wordings, removed, TASKS[settings.task])
+    checkpoint, prompts, answers = load_asked(
+        settings, settings.device, wordings, removed, questions.task, questions.letters
+    )
     passes = Passes(checkpoint, answers, list(find_makers(tables, checkpoint, answers)))
     for maker in passes.makers:
         maker.check(next(iter(prompts.builders.values())))

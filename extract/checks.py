@@ -74,9 +74,10 @@ def too_many_skipped(run: Run) -> str | None:
 def not_answered_of(run: Run) -> str | None:
     """A warning if the answers hold next to no probability in most samples of a run, else None; see `not_answered`."""
     task = TASKS[run.manifest.task]
-    parts = [run.read_part(path, list(task.spelled)) for path in run.part_paths("samples")]
+    parts = [run.read_part(path, list(task.probabilities)) for path in run.part_paths("samples")]
     table = pa.concat_tables(parts)
-    return not_answered({name: table[name].to_numpy() for name in task.spelled}, task, run.manifest.answer_tokens)
+    held = {name: table[name].to_numpy() for name in task.probabilities}
+    return not_answered(held, task, run.manifest.answer_tokens)
 
 
 def without_answer(run: Run) -> str | None:
@@ -114,10 +115,13 @@ def cut_texts(run: Run) -> str | None:
 def count_contradictions(run: Run) -> tuple[int, int]:
     """How many samples have a margin whose sign contradicts the words spelled, of how many that have a margin.
 
-    A margin of 0 and equal probabilities contradict nothing.
+    A margin of 0 and equal probabilities contradict nothing, nor do options that are no words.
     """
     contradictions = answered = 0
-    first, second = TASKS[run.manifest.task].spelled
+    spelled = TASKS[run.manifest.task].spelled
+    if not spelled:
+        return 0, 0
+    first, second = spelled
     for path in run.part_paths("samples"):
         samples = run.read_part(path, [first, second, "margin"]).drop_null()
         difference = pc.subtract(samples[first], samples[second])

@@ -34,8 +34,9 @@ def extract(settings: Extract) -> int:
 
 def show_prompts(settings: Extract, number: int) -> None:
     """Print prompts as the model would read them."""
-    wordings = find_wordings(settings)
-    questions = in_wordings(find_questions(settings), wordings).first(number)
+    asked = find_questions(settings)
+    wordings = find_wordings(settings, asked.task)
+    questions = in_wordings(asked, wordings).first(number)
     say_notes(questions)
     with packages(settings.backend):
         from extract.prompts.show_prompt import prompt_lines

@@ -62,7 +62,7 @@ class Extractor(Loop):
             if isinstance(outcome, Observed):
                 writer.add(outcome.record(), outcome.grids, outcome.thumbnail)
                 if len(first) < FIRST_SAMPLES:
-                    first.append([outcome.values[name] for name in self.passes.answers.spelled])
+                    first.append([outcome.values[name] for name in self.passes.answers.task.probabilities])
                     if len(first) == FIRST_SAMPLES:
                         self._warn_early(np.array(first))
             else:
@@ -91,11 +91,10 @@ class Extractor(Loop):
         return ended.skipped
 
     def _warn_early(self, found: np.ndarray) -> None:
-        """Say if the answers hold next to no probability in the first samples; `found` is [samples, `spelled`]."""
+        """Say if the answers hold next to no probability in the first samples; [samples, `Task.probabilities`]."""
         answers = self.passes.answers
-        if warning := not_answered(
-            dict(zip(answers.spelled, found.T, strict=True)), answers.task, answers.tokens.texts
-        ):
+        held = dict(zip(answers.task.probabilities, found.T, strict=True))
+        if warning := not_answered(held, answers.task, answers.tokens.texts):
             print(f"\nwarning: so far, {warning}", file=sys.stderr)
 
 

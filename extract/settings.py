@@ -11,14 +11,14 @@ from typing import Annotated, ClassVar
 
 from extract.prompts.conversation_templates import BY_NAME, CHAT, TEMPLATES
 from extract.prompts.prompt_builder import SYSTEM_SPANS
-from extract.prompts.wordings import PRESETS
+from extract.prompts.wordings import LETTER_SUFFIX, PRESETS
 from extract.questions.fields import MME_SUFFIX
 from extract.questions.hub import PROTOCOL
 from schemas.commands.settings import Between, Checked, Flag, Needs, OneOf, Settings, in_utf8, line_breaks, path_here
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.manifest import ASPECTS, IMAGES, INDICES, ORIGINAL, PACKED, ROWS, SEPARATE
-from schemas.tasks import MME, OFFERED, TASKS
+from schemas.tasks import OFFERED, TASKS
 from schemas.text import counted
 from schemas.workers.work import LOCAL
 
@@ -82,7 +82,8 @@ class Model(Settings):
     ] = "template"
     prompt_suffix: Annotated[
         str | None,
-        f"appended to each question; \\n is a line break (default {MME_SUFFIX!r})",
+        f"appended to each question; \\n is a line break (default {MME_SUFFIX!r}; to questions with options of their "
+        f"own, {LETTER_SUFFIX!r})",
         Checked(in_utf8),
         Flag(typed=line_breaks),
     ] = None
@@ -96,7 +97,8 @@ class Model(Settings):
     ] = ()
     answer_tokens: Annotated[
         tuple[str, str],
-        "two answers, whose first tokens after the prompt `margin` compares",
+        "two answers, whose first tokens after the prompt `margin` compares; questions with options of their own are "
+        "answered by letters",
         Flag(metavar="FIRST SECOND"),
         _each(_given),
     ] = OFFERED
@@ -133,11 +135,6 @@ class Model(Settings):
         int | None, "most pixels of a resized image, for Qwen's models (default: the checkpoint's)", Between(1, ROWS)
     ] = None
 
-    @property
-    def suffix(self) -> str:
-        """What is appended to each question that is asked in one wording."""
-        return MME_SUFFIX if self.prompt_suffix is None else self.prompt_suffix
-
     def check(self) -> None:
         """Raise `HeadflowError` if both a suffix and wordings are asked for."""
         super().check()
@@ -150,11 +147,13 @@ class Deciding(Model):
     """What decides the numbers of a run, beside its questions."""
 
     task: Annotated[
-        str,
-        "what an answer is and how it is scored: mme: yes or no, the questions about one image also together; yes-no: "
-        "yes or no, each question by itself",
+        str | None,
+        "what an answer is and how it is scored: "
+        + "; ".join(f"{task.name}: {task.meaning}" for task in TASKS.values())
+        + " (default: as the form of the file says: choices where questions have options, pope where the categories "
+        "are its own, else mme)",
         OneOf(tuple(TASKS)),
-    ] = MME.name
+    ] = None
     contributions: Annotated[
         bool, "also write `contributions`: what each head adds directly to `margin`, by the role of what it reads"
     ] = False

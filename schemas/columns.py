@@ -253,6 +253,7 @@ REASONS = {
     "image_unplaced": "where in the image its tokens lie is not known, so that it has no maps",
     "image_unlike": "in a knock-out, the image that takes its place has another number of tokens",
     "question_empty": "the question has no text",
+    "options_unusable": "the question's options are fewer than two or more than 26, or one is empty, or two are equal",
     "several_images": "the question has a place for more than one image",
     "prompt_too_long": "the prompt has more tokens than the model can place",
     "not_finite": "attention or logits hold NaN or infinity",
@@ -312,7 +313,14 @@ SAMPLES = (
         "name of the image that the model was given instead, in a run of swapped images; null in others",
     ),
     Column("question", pa.string(), "", True, "the question, as the question file gives it"),
-    Column("answer", pa.string(), "", True, "the right answer, as the benchmark gives it"),
+    Column("hint", pa.string(), "", True, "what is said before the question, as the question file gives it"),
+    Column(
+        "answer",
+        pa.string(),
+        "",
+        True,
+        "the right answer, as the benchmark gives it; of options that a file counts from 0, the letter",
+    ),
     Column("difficulty", pa.string(), "", True, "what makes the question hard, in a word, as the question file says"),
     Column(
         "boxes",
@@ -340,6 +348,9 @@ SAMPLES = (
     ),
     _probability("p_yes", "of a first token that spells `yes`, in any case"),
     _probability("p_no", "of a first token that spells `no`, in any case"),
+    _probability(
+        "p_options", "of a first token that spells the letter of one of `options`; null where these are words"
+    ),
     Column(
         "margin",
         pa.float32(),
@@ -347,15 +358,23 @@ SAMPLES = (
         True,
         "logit of the first of `answer_tokens` minus that of the second, as the answer's first token: a product in "
         "float32 of the final hidden state and the unembedding, before any cap or scale of logits; null in runs "
-        "without `answer_tokens`",
+        "without `answer_tokens`, and where there are not two options",
     ),
-    Column("options", TEXTS, "", True, "the answers that are on offer; null in skipped samples"),
+    Column(
+        "options",
+        TEXTS,
+        "",
+        True,
+        "the answers that are on offer, those of the question itself where it has its own (task `choices`), which are "
+        "answered by a letter; else null in skipped samples",
+    ),
     Column(
         "option_logits",
         PATCHES,
         "logits",
         True,
-        "logit of the first token of each of `options`, as the answer's first token, computed as `margin`",
+        "logit of the first token of each of `options`, or of its letter, as the answer's first token, computed as "
+        "`margin`",
     ),
     _nullable("lead", pa.float32(), "logits", LEAD),
     *PARTS,

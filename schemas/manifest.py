@@ -12,7 +12,7 @@ from schemas.errors import HeadflowError
 from schemas.files.json_objects import build
 from schemas.jobs.head_sets import HeadSet, wrong_set
 from schemas.jobs.settings import JobSettings
-from schemas.tasks import MME, TASKS
+from schemas.tasks import LETTERS, MME, TASKS
 from schemas.text import short
 
 SCHEMA_VERSION = 2
@@ -106,8 +106,9 @@ class Manifest:
     prompt_suffix: Annotated[str | None, "what was appended to each question; null in a run with `prompts`"] = None
     answer_tokens: Annotated[
         list[str],
-        "the two tokens that `margin` compares, in the order of `options`, as the vocabulary spells them; empty: no "
-        "`margin`",
+        "the first tokens of the answers on offer, in the order of `options`, as the vocabulary spells them: two, "
+        "which `margin` compares, or the letters of options that questions have of their own; empty: neither `margin` "
+        "nor `option_logits`",
     ] = field(default_factory=list)
     answer_token_ids: Annotated[list[int], "the ids of these tokens"] = field(default_factory=list)
     image_preprocessing: Annotated[dict[str, Any], "how images were resized and cropped"] = field(default_factory=dict)
@@ -184,8 +185,10 @@ class Manifest:
         for name, wording in self.prompts.items():
             if not isinstance(wording, dict) or not isinstance(wording.get("template"), str):
                 yield f"the wording {short(name)} of prompts is {short(wording)}, not an object with a `template`"
-        if len(self.answer_tokens) not in (0, 2) or len(self.answer_token_ids) != len(self.answer_tokens):
-            yield "answer_tokens and answer_token_ids are not two tokens with their ids"
+        number, own = len(self.answer_tokens), self.task in TASKS and not TASKS[self.task].options
+        if number not in (range(2, len(LETTERS) + 1) if own else (0, 2)) or len(self.answer_token_ids) != number:
+            what = f"two to {len(LETTERS)}" if own else "two"
+            yield f"answer_tokens and answer_token_ids are not {what} tokens with their ids"
 
     def _wrong_field(self, table: str, column: Column) -> Iterator[str]:
         """Values that cannot be in the field of a table's column, see `Column.field`."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from string import ascii_uppercase
 
 LETTERS = ascii_uppercase  # of options, by place
+P_OPTIONS = "p_options"  # column of `samples`: the probability of a first token that is the letter of an option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +58,11 @@ class Task:
             return right
         places = [self.right(option, ()) for option in options]
         return places.index(right) if right in places and right is not None else right
+
+    @property
+    def probabilities(self) -> tuple[str, ...]:
+        """The columns of `samples` whose sum is the probability that the first token is an answer."""
+        return tuple(self.spelled) or (P_OPTIONS,)
 
     @property
     def words(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from extract.backends import (
+    answer_words,
     find_prompts,
     find_removed,
     find_wordings,
@@ -35,7 +36,7 @@ from schemas.text import printable
 def find_questions(settings: Extract) -> QuestionSet:
     """The whole question file; raises `HeadflowError` if it is wrong."""
     with packages(settings.backend):
-        return read_questions(settings.question_file, settings.image_folder)
+        return read_questions(settings.question_file, settings.image_folder, settings.task)
 
 
 def say_notes(questions: QuestionSet) -> None:
@@ -68,7 +69,8 @@ class Asked:
     @classmethod
     def read(cls, settings: Extract) -> "Asked":
         """Read the files that settings name; raises `HeadflowError` if one cannot be."""
-        wordings, whole = find_wordings(settings), find_questions(settings)
+        whole = find_questions(settings)
+        wordings = find_wordings(settings, whole.task)
         whole.check_images()
         questions = in_wordings(whole.first(settings.num_samples), wordings)
         if settings.text is not None:
@@ -118,7 +120,8 @@ class Asked:
             prompt_format, preprocessor = load_format(settings)
             prompts = find_prompts(prompt_format, self.wordings, settings)
             fields = prompts.manifest_fields() | {"image_preprocessing": preprocessor.describe()}
-            fields |= prompt_format.answer_tokens(prompts, settings.answer_tokens).manifest_fields()
+            words = answer_words(settings, self.whole.letters)
+            fields |= prompt_format.answer_tokens(prompts, words).manifest_fields()
             check_same(found.manifest, fields, path)
         return found
 
@@ -142,6 +145,7 @@ class Asked:
             "num_chunks": settings.num_chunks,
             **({"revision": None} if Path(settings.model_path).is_dir() else {}),
             "model": settings.model_path,
+            "task": self.whole.task.name,
             **self.tables,
             "removed": find_removed(settings).to_object(),
             "question_file_sha256": self.questions.sha256,

@@ -26,7 +26,7 @@ from schemas.manifest import IDENTITY_OF_MODEL, ORIGINAL, PACKED
 from schemas.store.identity import changed_observed
 from schemas.store.jobs import job_manifest, job_path, open_job
 from schemas.store.run import Run, open_run
-from schemas.tasks import TASKS
+from schemas.tasks import LETTERS, TASKS
 from schemas.text import counted, listed, short
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def knock_out(settings: KnockOut) -> int:
             f"in a causal model no `{change.query}` token sees `{change.key}`: nothing would be knocked out",
             setting="query",
         )
-    wordings, samples = find_wordings(asked), run.samples()
+    wordings, samples = find_wordings(asked, TASKS[manifest.task]), run.samples()
     whole = _find_questions(run, samples, wordings, asked)
     questions = choose_samples(whole, settings)
     images = fingerprint_images(whole)
@@ -96,9 +96,15 @@ def knock_out(settings: KnockOut) -> int:
         reference_images=settings.reference_images if change.kind == MEAN else None,
         references=references.fingerprint(),
     )
-    margins = dict(zip(samples["sample_id"].to_pylist(), samples["margin"].to_pylist(), strict=True))
+    columns = (samples[name].to_pylist() for name in ("sample_id", "margin", "option_logits"))
+    margins = {name: first_over_second(margin, logits) for name, margin, logits in zip(*columns, strict=True)}
     run_job(AskedJob(run, name, kept, whole, questions, references), wordings, margins, asked, settings)
     return 0
+
+
+def first_over_second(margin: float | None, logits: Sequence[float] | None) -> float | None:
+    """The logit of the first option minus that of the second: `margin`, or, where it is null, from more options."""
+    return margin if margin is not None or not logits else logits[0] - logits[1]
 
 
 def find_sets(settings: KnockOut, layers: int, heads: int) -> dict[str, HeadSet]:
@@ -143,7 +149,7 @@ def _find_questions(
     Raises:
         HeadflowError: the question file is another one, or does not have them.
     """
-    questions = read_questions(asked.question_file, asked.image_folder)
+    questions = read_questions(asked.question_file, asked.image_folder, run.manifest.task)
     if run.manifest.question_file_sha256 not in (None, questions.sha256):
         raise HeadflowError(
             f"{asked.question_file} is not the question file of {run.path}: it has changed", setting="question_file"
@@ -205,7 +211,9 @@ def run_job(
     run, chunk = of.run, of.questions.chunk(settings.num_chunks, settings.chunk_idx)
     check_images(of.questions, chunk)
     removed = HeadSet.of(run.manifest.removed)
-    checkpoint, prompts, answers = load_asked(asked, settings.device, wordings, removed, TASKS[run.manifest.task])
+    task, words = TASKS[run.manifest.task], run.manifest.answer_tokens
+    letters = "" if task.options else LETTERS[: len(words)]
+    checkpoint, prompts, answers = load_asked(asked, settings.device, wordings, removed, task, letters)
     job = KnockOutJob(
         checkpoint=checkpoint,
         prompts=prompts,
@@ -270,10 +278,10 @@ def write(
 
 
 def _without_values(writer: "RunWriter") -> int:
-    """How many samples of the chunk have no margins, as they could not be computed."""
+    """How many samples of the chunk have no answers, as they could not be computed."""
     run = writer.run
     parts = [run.read_part(run.path / KNOCKOUTS / part.name) for part in run.ledgers[writer.chunk].parts]
-    null = [part.filter(pc.is_null(part["margin"]))["sample_id"] for part in parts]
+    null = [part.filter(pc.is_null(part["prediction"]))["sample_id"] for part in parts]
     return len({sample for part in null for sample in part.to_pylist()})
 
 

@@ -18,7 +18,7 @@ from extract.passes.batching import ImageQuestions
 from extract.passes.forward import failure
 from extract.questions.samples import Sample, Skipped, Unusable
 from schemas.errors import HeadflowError
-from schemas.tasks import lead_of
+from schemas.tasks import SPELLED, lead_of
 
 _TOLERANCE, _TOLERANCE_OF_HALF = 1e-3, 0.1  # of the margin, or of 1
 
@@ -61,7 +61,8 @@ class KnockOutPasses:
 
         Args:
             names: the order of the rows of a sample.
-            margins: what the run has of the samples, by id; the first that come are compared with it.
+            margins: what the run has of the samples, by id, the first option's logit minus the second's; the first
+                samples that come are compared with it.
             means: of `mean`; `partner`: of `swap`, the image that takes another's place, with one question.
         """
         self._model = model
@@ -111,18 +112,19 @@ class KnockOutPasses:
                 name: {column: values[number] for column, values in answers.items()}
                 for number, name in enumerate(each.names)
             }
-        columns = ("token", *self._answers.spelled, "margin")
+        columns = ("token", *self._answers.spelled, "margin", "option_logits")
         together = [torch.stack([found[name][column] for name in self._names], dim=1) for column in columns]
-        margins, *answered = (each.tolist() for each in Download(untouched, *together).wait())
+        before = untouched, self._answers.option_logits(hidden)
+        margins, logits, *answered = (each.tolist() for each in Download(*before, *together).wait())
         return [
-            self._row(dict(zip(columns, values, strict=True)), margin, self._answers.right(question.sample.answer))
-            for question, margin, *values in zip(image.questions, margins, *answered, strict=True)
+            self._row(question.sample, dict(zip(columns, values, strict=True)), margin, of_options)
+            for question, margin, of_options, *values in zip(image.questions, margins, logits, *answered, strict=True)
         ]
 
     def _read(self, hidden: Tensor) -> dict[str, Tensor]:
         """The answers of final hidden states [knock-outs, questions, width], each [knock-outs, questions]."""
         flat = hidden.flatten(0, 1)
-        read = self._answers.read(self._logits(flat), flat)
+        read = self._answers.read(self._logits(flat), flat) | {"option_logits": self._answers.option_logits(flat)}
         return {name: values.unflatten(0, hidden.shape[:2]) for name, values in read.items()}
 
     def _logits(self, hidden: Tensor) -> Tensor:
@@ -132,20 +134,34 @@ class KnockOutPasses:
             cap = getattr(self._model.model.config.get_text_config(), "final_logit_softcapping", None)
             return logits if cap is None else cap * torch.tanh(logits / cap)
 
-    def _row(self, answers: dict[str, list[Any]], untouched: float, right: int | None) -> dict[str, list[Any]]:
-        """The columns of one question, whose right option this is; null where a margin is not finite."""
-        finite = [abs(margin) < float("inf") for margin in answers["margin"]]
+    def _row(
+        self, sample: Sample, answers: dict[str, list[Any]], untouched: float, logits: list[float]
+    ) -> dict[str, list[Any]]:
+        """The columns of one question; null where a logit of an option is not finite.
+
+        Args:
+            answers: with each knock-out, see `_read`.
+            untouched: the margin without any, and `logits`, those of options.
+        """
+        options, right = len(self._answers.options(sample)), self._answers.right(sample)
+        two = options == 2
+
+        def lead(of_options: list[float], margin: float) -> float | None:
+            return lead_of(of_options[:options], right, margin if two else None)
+
+        each = list(zip(answers["option_logits"], answers["margin"], strict=True))
+        finite = [all(abs(logit) < float("inf") for logit in of_options[:options]) for of_options, _ in each]
         values = {
-            "margin": answers["margin"],
-            "margin_untouched": [untouched] * len(finite),
-            "lead": [_lead(margin, right) for margin in answers["margin"]],
-            "lead_untouched": [_lead(untouched, right)] * len(finite),
-            **{column: answers[column] for column in self._answers.spelled},
+            "margin": [margin if two else None for _, margin in each],
+            "margin_untouched": [untouched if two else None] * len(each),
+            "lead": [lead(*one) for one in each],
+            "lead_untouched": [lead(logits, untouched)] * len(each),
+            **{column: answers.get(column, [None] * len(each)) for column in SPELLED},
             "prediction": [self._spell(token) for token in answers["token"]],
         }
         return {
-            name: [value if there else None for value, there in zip(each, finite, strict=True)]
-            for name, each in values.items()
+            name: [value if there else None for value, there in zip(column, finite, strict=True)]
+            for name, column in values.items()
         }
 
     def _compare(self, image: ImageQuestions, prefill: Prefill, margins: Tensor) -> None:
@@ -176,8 +192,3 @@ class KnockOutPasses:
                     setting="model_path",
                 )
             self._compared = self._compared or before is not None
-
-
-def _lead(margin: float, right: int | None) -> float | None:
-    """The lead of the right one of two options."""
-    return lead_of((margin, 0.0), right, margin)

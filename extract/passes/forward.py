@@ -101,7 +101,7 @@ class Passes:
             yield from self.collect(before)
 
     def measure_noise(self, images: list[ImageQuestions]) -> dict[str, float]:
-        """By how much `mass` and `margin` of some questions differ at most if each is asked alone.
+        """By how much `mass`, and the `margin` of two options, differ at most if some questions are asked alone.
 
         Rounding is then another one, as other kernels and shapes of sequences are used: differences between runs that
         are not larger tell nothing. Empty if no question has finite values.
@@ -116,7 +116,7 @@ class Passes:
         differences = [
             (
                 float(np.abs(one.grids["heads"] - other.grids["heads"]).max()),
-                abs(one.values["margin"] - other.values["margin"]),
+                _apart(one.values, other.values),
             )
             for one, other in zip(together, alone, strict=True)
             if isinstance(one, Observed) and isinstance(other, Observed)
@@ -170,6 +170,13 @@ class Passes:
         """What of a question's results holds NaN or infinity; None if nothing does."""
         found = next(filter(None, (maker.not_finite(result) for maker in self.makers)), None)
         return found or (None if result["finite"] else "logits are not finite")
+
+
+def _apart(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
+    """By how much two margins differ, or, of other than two options, the differences between any two logits at most."""
+    if one["margin"] is not None:
+        return abs(one["margin"] - other["margin"])
+    return float(np.ptp(np.subtract(one["option_logits"], other["option_logits"])))
 
 
 def failure(error: Exception) -> tuple[str, str]:

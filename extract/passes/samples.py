@@ -42,7 +42,7 @@ def observe_sample(
     values: dict[str, Any] = {
         "image_sha256": image.sha256,
         **question.prompt.counts(),
-        **answers.row(found, question.sample.answer),
+        **answers.row(found, question.sample),
     }
     grids: dict[str, Any] = {}
     for maker in makers:

@@ -12,6 +12,7 @@ from extract.prompts.conversation_templates import IMAGE_PLACEHOLDER, PromptText
 from extract.prompts.wordings import Wording
 from extract.prompts.wordings import manifest_fields as wording_fields
 from extract.questions.fields import MME_SUFFIX
+from extract.questions.options import wrong_options
 from extract.questions.samples import Sample, Unusable
 from schemas.errors import HeadflowError
 from schemas.roles import BOS, IMAGE, QUESTION, ROLES, SYSTEM, USER
@@ -72,7 +73,7 @@ class PromptBuilder:
     system_span: str = "template"
     new_tokens: int = 0
 
-    def build(self, question: str, image_ids: Sequence[int]) -> Prompt:
+    def build(self, question: str, image_ids: Sequence[int], *, options: Sequence[str] = (), hint: str = "") -> Prompt:
         """The prompt of a question about an image.
 
         A question may contain `<image>`, to say where the image stands; as in LLaVA's own evaluation of ScienceQA, the
@@ -80,21 +81,21 @@ class PromptBuilder:
 
         Args:
             image_ids: the tokens in the image's place.
+            options: the question's own; `hint`: what is said before it.
 
         Raises:
             Unusable: `several_images`, `question_empty` or `prompt_too_long`.
             HeadflowError: the checkpoint's tokens are not such that an image can be put into a prompt.
         """
-        text, places = question, Counter[str]()
-        while found := next((each for each in self.placeholders if each in text), None):  # removing one may make one
-            places[found] += text.count(found)
-            text = text.replace(found, "").strip()
-        images = max([*places.values(), len(set(NUMBERED_IMAGE.findall(text)))])
+        places = Counter[str]()
+        text, hint, *options = (self._without_images(each, places) for each in (question, hint, *options))
+        numbered = {image for each in (text, hint, *options) for image in NUMBERED_IMAGE.findall(each)}
+        images = max([*places.values(), len(numbered)])
         if images > 1:
             raise Unusable("several_images", f"the question is about {images} images, and one can be shown")
         if not text.strip():
             raise Unusable("question_empty", "the question has no text")
-        head, block, tail, system = self._tokenize(self.wording.ask(text), image_ids)
+        head, block, tail, system = self._tokenize(self.wording.ask(text, options, hint), image_ids)
         input_ids = [*head, *block, *tail]
         if len(input_ids) + self.new_tokens > self.max_tokens:
             new = f" and {self.new_tokens} new ones" if self.new_tokens else ""
@@ -102,6 +103,13 @@ class PromptBuilder:
             raise Unusable("prompt_too_long", detail)
         before = [BOS if i == 0 else SYSTEM if i in system else USER for i in range(len(head))]
         return Prompt(input_ids, [*before, *self._image_roles(block, first=not head), *[QUESTION] * len(tail)])
+
+    def _without_images(self, text: str, places: Counter[str]) -> str:
+        """A text without what stands for an image; `places` counts each kind that was there."""
+        while found := next((each for each in self.placeholders if each in text), None):  # removing one may make one
+            places[found] += text.count(found)
+            text = text.replace(found, "").strip()
+        return text
 
     def answer_token(self, word: str) -> int:
         """The first token of an answer, as the template would write it after a prompt.
@@ -212,8 +220,12 @@ class Prompts:
     given: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     def build(self, sample: Sample, image_ids: Sequence[int]) -> Prompt:
-        """The prompt of a sample; see `PromptBuilder.build`."""
-        prompt = self.builders[sample.prompt].build(sample.question, image_ids)
+        """The prompt of a sample; see `PromptBuilder.build`. Options that cannot be asked raise `Unusable`."""
+        if sample.options is not None and (wrong := wrong_options(sample.options)):
+            raise Unusable("options_unusable", wrong)
+        prompt = self.builders[sample.prompt].build(
+            sample.question, image_ids, options=sample.options or (), hint=sample.hint or ""
+        )
         return replace(prompt, given=self.given[sample.sample_id]) if self.given else prompt
 
     def manifest_fields(self) -> dict[str, Any]:

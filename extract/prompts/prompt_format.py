@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AnswerTokens:
-    """The first tokens of two answers, which the margin compares.
+    """The first tokens of the answers on offer; the margin compares those of two.
 
     Attributes:
         ids: of the tokens.
@@ -123,10 +123,10 @@ class PromptFormat:
         return builder
 
     def answer_tokens(self, prompts: Prompts, words: Sequence[str]) -> AnswerTokens:
-        """The first tokens of two answers after the prompts of a run.
+        """The first tokens of answers after the prompts of a run.
 
         Raises:
-            HeadflowError: they are the same token, one answer has no token of its own, or they are other tokens after
+            HeadflowError: two are the same token, one answer has no token of its own, or they are other tokens after
                 one wording than after another.
         """
         of_first, *others = (self._answer_tokens(each, words) for each in prompts.builders.values())
@@ -135,8 +135,8 @@ class PromptFormat:
                 first = next(iter(prompts.builders))
                 raise HeadflowError(
                     f"the answers begin with {listed(other.texts)} after the wording {name}, and with "
-                    f"{listed(of_first.texts)} after {first}, and a run has one pair of tokens: ask {name} in a run "
-                    "of its own",
+                    f"{listed(of_first.texts)} after {first}, and a run has one token of each answer: ask {name} in a "
+                    "run of its own",
                     setting="prompts",
                 )
         return of_first
@@ -145,9 +145,11 @@ class PromptFormat:
         ids = [prompts.answer_token(word) for word in words]
         texts: list[str] = self.tokenizer.convert_ids_to_tokens(ids)
         if len(set(ids)) < len(ids):
+            token = next(token for token in ids if ids.count(token) > 1)
+            same = " and ".join(short(word) for word, own in zip(words, ids, strict=True) if own == token)
             raise HeadflowError(
-                f"the answers {short(words[0])} and {short(words[1])} begin with one token after the prompt, "
-                f"{short(texts[0])}, so that its logit cannot tell them apart: name two other words",
+                f"the answers {same} begin with one token after the prompt, {short(texts[ids.index(token)])}, so that "
+                "its logit cannot tell them apart: answers need a first token each",
                 setting="answer_tokens",
             )
         return AnswerTokens(ids, texts, list(words))

@@ -13,11 +13,14 @@ from typing import Any
 
 from extract.questions.fields import MME_SUFFIX
 from schemas.errors import HeadflowError
+from schemas.tasks import LETTERS, Task
 from schemas.text import one_line, short, storable
 
 _QUESTION, STEM, LMMS_STEM = "question", "stem", "lmms_stem"
+OPTIONS, HINT = "options", "hint"  # a line with the place of one is left out where a question has none
 INSTRUCTION = " Please answer yes or no."  # how MME's questions end
-PLACE = re.compile(rf"\{{({_QUESTION}|{STEM}|{LMMS_STEM})\}}")
+LETTER_SUFFIX = "\nAnswer with the option's letter from the given choices directly."  # LLaVA's, of multiple choice
+PLACE = re.compile(rf"\{{({_QUESTION}|{STEM}|{LMMS_STEM}|{OPTIONS}|{HINT})\}}")
 _NAME = re.compile(r"\w[\w.+-]{0,39}")  # part of ids and of names of folders
 _FIELDS = ("template", "conv_mode", "system")
 
@@ -30,6 +33,8 @@ class Wording:
         template: the message, with `{question}` in the place of the question, or `{stem}` in the place of the question
             without MME's " Please answer yes or no." and white space at its ends; or `{lmms_stem}`, the same as
             lmms-eval cuts it, which leaves a space where MME has two before its instruction. At least one of them.
+            `{options}` are the question's options, a line each, `A. red`, and `{hint}` is its hint; a line of the
+            template that holds either is left out where a question has none.
         name: None if it is the only one, made of a suffix.
         conv_mode: name of its conversation template; None: that of the run.
         system: takes the place of the conversation template's system message; None: the template's own.
@@ -42,23 +47,28 @@ class Wording:
 
     @classmethod
     def of_suffix(cls, suffix: str) -> "Wording":
-        """The question, and a suffix after it."""
-        return cls(f"{{{_QUESTION}}}{suffix}")
+        """The hint, the question and its options, as far as there are any, and a suffix after them."""
+        return cls(f"{{{HINT}}}\n{{{_QUESTION}}}\n{{{OPTIONS}}}{suffix}")
 
     @property
     def suffix(self) -> str:
-        """What stands after the question."""
+        """What stands after the question and its options."""
         *_, last = PLACE.finditer(self.template)
         return self.template[last.end() :]
 
-    def ask(self, question: str) -> str:
+    def ask(self, question: str, options: Sequence[str] = (), hint: str = "") -> str:
         """The message that asks a question. If it would end with the suffix twice, it ends with it once."""
         texts = {
             _QUESTION: question,
             STEM: question.replace(INSTRUCTION, "").strip(),
             LMMS_STEM: question.strip().replace(INSTRUCTION, ""),
+            OPTIONS: "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False)),
+            HINT: hint,
         }
-        begins = PLACE.sub(lambda place: texts[place[1]], self.template.removesuffix(self.suffix))
+        empty = [f"{{{name}}}" for name in (OPTIONS, HINT) if not texts[name]]
+        lines = self.template.removesuffix(self.suffix).split("\n")
+        kept = "\n".join(line for line in lines if not any(place in line for place in empty))
+        begins = PLACE.sub(lambda place: texts[place[1]], kept)
         return begins if begins.rstrip().endswith(self.suffix.strip()) else begins + self.suffix
 
     def describe(self) -> dict[str, str | None]:
@@ -67,12 +77,34 @@ class Wording:
 
 
 # Sources: MME's release, whose questions say how to answer; `llava_mme.jsonl` of LLaVA's evaluation, and
-# `mme_doc_to_text` in `lmms_eval/tasks/mme/utils.py` of lmms-eval, which both replace what MME says.
+# `mme_doc_to_text` in `lmms_eval/tasks/mme/utils.py` of lmms-eval, which both replace what MME says. Of choices:
+# `llava/eval/model_vqa_mmbench.py` of LLaVA, and `build_prompt` in `vlmeval/dataset/image_mcq.py` of VLMEvalKit.
 PRESETS = {
     "mme": Wording("{question}" + INSTRUCTION, "mme"),
     "llava": Wording("{stem}" + MME_SUFFIX, "llava"),
     "lmms-eval": Wording("{lmms_stem}" + MME_SUFFIX, "lmms-eval"),
+    "llava-choices": Wording("{hint}\n{question}\n{options}" + LETTER_SUFFIX, "llava-choices"),
+    "vlmevalkit": Wording(
+        "Hint: {hint}\nQuestion: {question}\nOptions:\n{options}\n"
+        "Please select the correct answer from the options above. \n",
+        "vlmevalkit",
+    ),
 }
+
+
+def suffix_of(task: Task) -> str:
+    """What is appended to questions of a task where no other suffix is asked for."""
+    return MME_SUFFIX if task.options else LETTER_SUFFIX
+
+
+def check_options(wordings: Sequence[Wording], task: Task) -> None:
+    """Raise `HeadflowError` if questions have options of their own, and a wording has no place for them."""
+    for wording in wordings if not task.options else ():
+        if f"{{{OPTIONS}}}" not in wording.template:
+            raise HeadflowError(
+                f"the wording {wording.name} has no {{{OPTIONS}}}, and the questions have options of their own",
+                setting="prompts",
+            )
 
 
 def read_wordings(asked: Sequence[str]) -> list[Wording]:

@@ -3,6 +3,7 @@
 question_set   a file of any form -> its samples and where their images are: what the rest of this stage takes
 hub            a dataset on the hub -> its files on this machine
 fields         the names that fields have in question files -> those of MME_test.json
+options        what the answers on offer are, and hints
 unread         what files have beside what is asked
 text_files     JSON, JSON lines, CSV and TSV -> rows
 parquet        Parquet files -> rows, and the bytes of their images

@@ -11,7 +11,7 @@ from schemas.text import short
 MME_SUFFIX = "\nAnswer the question using a single word or phrase."  # what LLaVA appends to MME's questions
 # By field, the names that it may have in a file; of several, the first that has a value counts
 FIELD_NAMES = {
-    "question_id": ("question_id",),
+    "question_id": ("question_id", "index"),  # the latter of VLMEvalKit's tables
     "image_file": ("image_file", "image", "img", "image_path"),
     "question": ("question", "text", "prompt"),
     "answer": ("answer", "label", "multiple_choice_answer", "gt_answer"),  # the last two of VQAv2 and HallusionBench
@@ -40,7 +40,7 @@ def to_mme_fields(row: Any, where: str) -> Any:
         return row
     if isinstance(row.get("conversations"), list):
         row = _with_first_messages(row)
-    given = {str(name).strip().lower(): value for name, value in row.items()} | row
+    given = names_in_small_letters(row) | row
     found: dict[str, Any] = {}
     for field, names in FIELD_NAMES.items():
         there = [name for name in names if name in given]
@@ -55,6 +55,11 @@ def to_mme_fields(row: Any, where: str) -> Any:
             if field == "answer" and known[:1] == ["gt_answer"]:
                 found[field] = GT_ANSWERS.get(str(found[field]), found[field])
     return found
+
+
+def names_in_small_letters(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row by the names of its columns in small letters, without spaces at their ends."""
+    return {str(name).strip().lower(): value for name, value in row.items()}
 
 
 def is_missing(value: Any) -> bool:

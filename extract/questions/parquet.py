@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from extract.questions.fields import FIELD_NAMES, NEEDED, is_missing
+from extract.questions.options import option_columns
 from extract.questions.unread import deciding
 from schemas.errors import HeadflowError
 from schemas.files.parquet import open_parquet, reading
@@ -69,7 +70,7 @@ def read_texts(shards: Sequence[Path]) -> Iterator[dict[str, Any]]:
     for shard in shards:
         file = _open(shard)
         names = [name for name in _TEXTS if name in file.schema_arrow.names]
-        more = deciding(file.schema_arrow.names)
+        more = [*deciding(file.schema_arrow.names), *option_columns(file.schema_arrow.names)]
         names += [name for name in more if not _holds_bytes(file.schema_arrow.field(name).type)]
         images = [name for name in more if name not in names and _has_images(file.metadata, name)]
         if file.schema_arrow.field("image").type.get_field_index("path") >= 0:
@@ -96,7 +97,8 @@ def read_table(shards: Sequence[Path]) -> list[Any] | None:
     if not named or any(not _is_text(schema.field(schema.names.index(name)).type) for name in named):
         return None
     columns = [name for names in FIELD_NAMES.values() for name in names if schema.names.count(name) == 1]
-    columns += [name for name in deciding(schema.names) if not _holds_bytes(schema.field(name).type)]
+    more = [*deciding(schema.names), *option_columns(schema.names)]
+    columns += [name for name in more if not _holds_bytes(schema.field(name).type)]
     rows: list[Any] = []
     for shard in shards:
         with _reading(shard):

@@ -7,6 +7,7 @@ a folder           MME as released, a folder for each category
 """
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -14,15 +15,20 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from extract.questions.fields import check_rows, to_mme_fields
+from extract.questions.fields import check_rows, is_missing, names_in_small_letters, to_mme_fields
 from extract.questions.hub import local_path
 from extract.questions.mme_release import add_answers, read_released, released_texts
+from extract.questions.options import as_letter, hint_of, options_of
 from extract.questions.parquet import ImageBytes, columns_of_shards, find_shards, read_table, read_texts
 from extract.questions.samples import Sample, make_samples
 from extract.questions.text_files import SUFFIXES, read_rows
 from extract.questions.unread import check_asked_whole, columns_of, notes, repeated, without_encoded
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
+from schemas.tasks import LETTERS, MME, TASKS, Task, task_of
+from schemas.text import counted
+
+_OF_POPE = re.compile(r".*pope.*_(random|popular|adversarial)")  # names of POPE's own files, one for each category
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,8 @@ class QuestionSet:
         images: the folder that `Sample.image` is relative to; or the images in Parquet, by `Sample.row`; None: nothing
             says where they are.
         notes: what a user should know of the file, in a line each.
+        task: what an answer is.
+        letters: of the options of all questions of the file; empty where no question has options of its own.
     """
 
     name: str
@@ -43,6 +51,8 @@ class QuestionSet:
     samples: list[Sample]
     images: Location | ImageBytes | None
     notes: Sequence[str] = ()
+    task: Task = MME
+    letters: str = ""
 
     def first(self, number: int) -> "QuestionSet":
         """The first samples of the file; a `number` of 0 or less: all."""
@@ -103,17 +113,18 @@ class QuestionSet:
             raise HeadflowError(f"question file {self.name} holds no images", setting="image_folder")
 
 
-def read_questions(name: str | Path, image_folder: Location | None = None) -> QuestionSet:
+def read_questions(name: str | Path, image_folder: Location | None = None, task: str | None = None) -> QuestionSet:
     """Read a question file of any form; one on the hub is downloaded first, unless it is in the cache.
 
     Args:
         name: a path, or `hf://datasets/OWNER/NAME[@REVISION][/PATH]`.
         image_folder: where images are that are not in the file, by default the question folder itself. If this is the
             folder of MME's release, questions without an answer get theirs from the texts in it.
+        task: what an answer is, a name of `TASKS`; None: as the form of the file says.
 
     Raises:
         HeadflowError: the file cannot be read, a row has no image or question or is to be asked with more than that,
-            or the image folder does not exist.
+            the task is not one for its questions, or the image folder does not exist.
     """
     path = local_path(str(name))
     file = read_question_file(path)
@@ -126,9 +137,45 @@ def read_questions(name: str | Path, image_folder: Location | None = None) -> Qu
     if isinstance(image_folder, Path) and image_folder.is_dir():
         add_answers(file.rows, image_folder)
     samples = make_samples(file.rows, path)
-    twice = repeated((sample.image, sample.question) for sample in samples)
-    notes = [f"question file {name}: {note}" for note in (*file.notes, twice) if note is not None]
-    return QuestionSet(str(name), file.sha256, samples, images, notes)
+    found = _find_task(task, samples, path)
+    twice = repeated((sample.image, sample.question, sample.options) for sample in samples)
+    notes = [
+        f"question file {name}: {note}"
+        for note in (*file.notes, twice, _without_right_option(samples, found))
+        if note is not None
+    ]
+    if not found.options:  # a question without options is skipped as one with too few
+        samples = [replace(sample, options=sample.options or ()) for sample in samples]
+    letters = LETTERS[: max((len(sample.options or ()) for sample in samples), default=0)]
+    return QuestionSet(str(name), file.sha256, samples, images, notes, found, letters)
+
+
+def _find_task(asked: str | None, samples: Sequence[Sample], path: Path) -> Task:
+    """The task asked for, or that of the form of a file; raises `HeadflowError` if it is not one for its questions."""
+    own = any(sample.options for sample in samples)
+    if asked is None:
+        return task_of({sample.category for sample in samples}, options=own)
+    task = TASKS[asked]
+    if own == bool(task.options):
+        has, other = ("options of their own", task_of((), options=True).name) if own else ("no options", "another")
+        raise HeadflowError(
+            f"question file {path}: its questions have {has}, and the task {task.name} is of {task.meaning}; ask "
+            f"for the task {other}",
+            setting="task",
+        )
+    return task
+
+
+def _without_right_option(samples: Sequence[Sample], task: Task) -> str | None:
+    """A line on questions whose right answer is none of their options; None if there are none."""
+    if task.options:
+        return None
+    answered = [sample for sample in samples if sample.answer is not None and sample.options]
+    wrong = [each.row for each in answered if task.right(each.answer, each.options or ()) is None]
+    if not wrong:
+        return None
+    rows = counted(len(wrong), "row has", "rows have")
+    return f"{rows} a right answer that is none of the options, row {wrong[0]} first; they are asked and not scored"
 
 
 @dataclass(frozen=True)
@@ -166,12 +213,34 @@ def read_question_file(path: Path) -> QuestionFile:
         raise HeadflowError(f"question file {path} holds no questions")
     check_asked_whole(file.rows, path)
     rows, encoded = without_encoded(file.rows, path)
-    where = f"question file {path}: row"
+    of_pope, where = _OF_POPE.fullmatch(path.stem.lower()), f"question file {path}: row"
     return replace(
         file,
-        rows=[to_mme_fields(row, f"{where} {number}") for number, row in enumerate(rows)],
+        rows=[
+            _with_category(_asked(row, f"{where} {number}"), of_pope[1] if of_pope else None)
+            for number, row in enumerate(rows)
+        ],
         notes=notes(columns or columns_of(rows), rows, encoded),
     )
+
+
+def _asked(row: Any, where: str) -> Any:
+    """What is read of a row: the fields of MME_test.json, and its options and hint; what is no object is left."""
+    found = to_mme_fields(row, where)
+    if not isinstance(row, dict):
+        return found
+    given = names_in_small_letters(row)
+    options = options_of(given)
+    if options is not None:
+        found |= {"options": options, "answer": as_letter(found.get("answer"), options)}
+    hint = hint_of(given)
+    return found if hint is None else found | {"hint": hint}
+
+
+def _with_category(row: Any, category: str | None) -> Any:
+    """A row with a category, if it has none of its own."""
+    own = not isinstance(row, dict) or category is None or not is_missing(row.get("category"))
+    return row if own else row | {"category": category}
 
 
 def _read_shards(path: Path, shards: Sequence[Path]) -> QuestionFile:

@@ -29,6 +29,8 @@ class Sample:
     Attributes:
         row: its place in the question file, from 0.
         difficulty: what makes it hard, in a word.
+        options: the answers that it offers; None where those of its task are.
+        hint: what is said before the question.
         prompt: name of the wording that it is asked in; None where there is one.
         shown: a sample about the image that the model is given in place of its own; None: its own.
         boxes: where the answer lies, `(x0, y0, x1, y1)` in pixels of the original image.
@@ -42,6 +44,8 @@ class Sample:
     question: str
     answer: str | None
     row: int
+    options: tuple[str, ...] | None = None
+    hint: str | None = None
     prompt: str | None = None
     difficulty: str | None = None
     boxes: tuple[tuple[float, ...], ...] | None = None
@@ -93,6 +97,8 @@ def make_samples(rows: Sequence[dict[str, Any]], path: Path) -> list[Sample]:
                 question=texts["question"] or "",
                 answer=texts["answer"],
                 row=number,
+                options=_options(row.get("options")),
+                hint=_text(row.get("hint"), "hint", number, path),
                 difficulty=texts["difficulty"],
                 boxes=_boxes(row.get("boxes"), number, path),
                 objects=_objects(row.get("objects"), number, path),
@@ -110,6 +116,10 @@ def _text(value: Any, name: str, number: int, path: Path) -> str | None:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     raise HeadflowError(f"question file {path}: row {number}: `{name}` is a {type(value).__name__}, not text")
+
+
+def _options(value: Sequence[str] | None) -> tuple[str, ...] | None:
+    return None if value is None else tuple(map(storable, value))
 
 
 def _boxes(value: Any, number: int, path: Path) -> tuple[tuple[float, ...], ...] | None:

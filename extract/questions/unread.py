@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from extract.questions.fields import FIELD_NAMES, is_missing
+from extract.questions.options import option_columns
 from schemas.errors import HeadflowError
 from schemas.text import counted
 
-LETTER = re.compile("[a-j]")
-# Columns without which a question is another one; single letters are options where there are `a` and `b`
-DECIDING = re.compile(r"hint|context|options?|choices?|(choice|option)[ _]?[a-z\d]|images|image[ _]?[2-9]")
+DECIDING = re.compile(r"option|choice|images|image[ _]?[2-9]")  # columns without which a question is another one
 ENCODED = ("data:image/", "iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR")  # how PNG, JPEG, GIF and WebP begin in base64
 _LONGEST_PREFIX = 64  # no shorter text is an image in base64
 KNOWN = {*(name for names in FIELD_NAMES.values() for name in names), "conversations"}
@@ -20,11 +19,7 @@ KNOWN = {*(name for names in FIELD_NAMES.values() for name in names), "conversat
 
 def deciding(columns: Iterable[str]) -> list[str]:
     """The columns of a file that decide what its questions are, and are not asked."""
-    by_name = {column: column.strip().lower() for column in columns}
-    lettered = {"a", "b"} <= set(by_name.values())
-    return [
-        column for column, name in by_name.items() if DECIDING.fullmatch(name) or (lettered and LETTER.fullmatch(name))
-    ]
+    return [column for column in columns if DECIDING.fullmatch(column.strip().lower())]
 
 
 def columns_of(rows: Iterable[Any]) -> list[str]:
@@ -37,7 +32,7 @@ def columns_of(rows: Iterable[Any]) -> list[str]:
 
 
 def check_asked_whole(rows: Sequence[Any], path: Path) -> None:
-    """Raise `HeadflowError` if questions of a file come with options, a hint or a second image."""
+    """Raise `HeadflowError` if questions of a file come with a second image, or with what may be an option."""
     columns = deciding(columns_of(rows))
     for number, row in enumerate(rows) if columns else ():
         if there := [name for name in columns if isinstance(row, dict) and _decides(row.get(name))]:
@@ -80,7 +75,9 @@ def notes(columns: Iterable[str], rows: Sequence[Any], encoded: Sequence[str]) -
     said = []
     if encoded:
         said.append(f"the images in {_listed(encoded)}, in base64, are not read: image files are, by the other names")
-    if others := [name for name in columns if name.strip().lower() not in KNOWN and name.strip() and name != "id"]:
+    names = list(columns)
+    known = {*option_columns(names), "id"}
+    if others := [name for name in names if name.strip() and name.strip().lower() not in KNOWN and name not in known]:
         said.append(f"{_listed(others)} {'is' if len(others) == 1 else 'are'} not read")
     further = sum(_has_further_messages(row) for row in rows)
     if further:
@@ -91,17 +88,17 @@ def notes(columns: Iterable[str], rows: Sequence[Any], encoded: Sequence[str]) -
     return said
 
 
-def repeated(asked: Iterable[tuple[str, str]]) -> str | None:
+def repeated(asked: Iterable[tuple[str, str, Sequence[str] | None]]) -> str | None:
     """A line on questions that ask the same about the same image; None if there are none.
 
     Args:
-        asked: image and question of each row.
+        asked: image, question and options of each row.
     """
-    first: dict[tuple[str, str], int] = {}
+    first: dict[tuple[str, str, Sequence[str] | None], int] = {}
     twice = [
         (first[each], number)
         for number, each in zip(count(), asked)
-        if all(each) and first.setdefault(each, number) < number
+        if all(each[:2]) and first.setdefault(each, number) < number
     ]
     if not twice:
         return None

@@ -21,23 +21,25 @@ LITTLE = 0.01  # of the probability
 _MOST = 0.5  # of the samples
 
 
-def not_answered(spelled: Mapping[str, np.ndarray], task: Task, answer_tokens: Sequence[str] = ()) -> str | None:
+def not_answered(probabilities: Mapping[str, np.ndarray], task: Task, answer_tokens: Sequence[str] = ()) -> str | None:
     """A warning if the answers hold less than `LITTLE` in more than `_MOST` of the samples; else None.
 
     Args:
-        spelled: by column of `Task.spelled`, [samples], 0 to 1; NaN where a sample has none.
+        probabilities: by column of `Task.probabilities`, [samples], 0 to 1; NaN where a sample has none.
         answer_tokens: the tokens of the options; empty if they are not known. The columns say nothing of other words
             than those of the task.
     """
-    held = np.sum([each.astype(np.float64) for each in spelled.values()], axis=0)
+    names = " and ".join(f"`{name}`" for name in probabilities)
+    held = np.sum([each.astype(np.float64) for each in probabilities.values()], axis=0)
     held = held[~np.isnan(held)]
     little = int((held < LITTLE).sum())
     if little <= _MOST * len(held) or not _spell(answer_tokens, task.words):
         return None
-    names = " and ".join(f"`{name}`" for name in spelled)
+    are = "together are" if len(probabilities) > 1 else "is"
     return (
-        f"{names} together are below {LITTLE:.0%} in {little:,} of {len(held):,} samples: the first token "
-        "is no answer (the model may think first), so `margin`, and what rests on it, does not tell what the model says"
+        f"{names} {are} below {LITTLE:.0%} in {little:,} of {len(held):,} samples: the first token "
+        "is no answer (the model may think first), so `margin` and `lead`, and what rests on them, do not tell what "
+        "the model says"
     )
 
 
@@ -54,7 +56,7 @@ def check_options(run: Run, path: Location, samples: pa.Table) -> Iterator[str]:
     """
     task = TASKS[run.manifest.task]
     columns = ("sample_id", "answer", "options", "option_logits", "margin", "lead")
-    rows = samples.select(columns).filter(pc.is_valid(samples["options"])).to_pylist()
+    rows = samples.select(columns).filter(pc.is_valid(samples["option_logits"])).to_pylist()
     unlike = [
         row["sample_id"]
         for row in rows

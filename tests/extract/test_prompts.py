@@ -194,7 +194,7 @@ def test_a_picture_in_parquet_is_read_once(tmp_path, extract, wordings, question
         ({"conv_mode": "hf"}, "the wording odd: "),
         ({"template": "{question}<image>"}, "the wording odd must not contain <image>: the image is put first"),
         ({"system": "<image>"}, "the wording odd must not contain <image>"),
-        ({"conv_mode": "mpt"}, "and a run has one pair of tokens: ask odd in a run of its own"),
+        ({"conv_mode": "mpt"}, "and a run has one token of each answer: ask odd in a run of its own"),
     ],
 )
 def test_a_wording_that_is_not_for_the_model(tmp_path, extract, capsys, fields, says):

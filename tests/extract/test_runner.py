@@ -662,10 +662,10 @@ def test_what_a_model_raises_costs_the_sample(ask, folder, monkeypatch, batch_si
 def test_what_a_chat_template_or_a_processor_raises_costs_the_sample(ask, folder, monkeypatch):
     build, preprocess = PromptBuilder.build, SquarePreprocessor.__call__
 
-    def odd(self, question, image_ids):
+    def odd(self, question, image_ids, **others):
         if "odd" in question:
             raise HeadflowError("the checkpoint's chat template fails: no odd questions")
-        return build(self, question, image_ids)
+        return build(self, question, image_ids, **others)
 
     def small(self, image):
         if image.size == (9, 9):

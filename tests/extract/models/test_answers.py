@@ -1,6 +1,8 @@
 """Oracles: softmax over logits put together by hand; a margin in float64 of the same hidden states; for answer tokens,
 the text that the template writes, tokenised whole."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from transformers import AutoTokenizer
@@ -10,11 +12,18 @@ from extract.models.answers import AnswerReader, spelling_ids
 from extract.models.loading import load_model
 from extract.prompts.conversation_templates import TEMPLATES
 from extract.prompts.prompt_builder import Prompts
+from extract.questions.samples import Sample
 from schemas.errors import HeadflowError
+from schemas.tasks import CHOICES
 from tests.support.tiny_llava import random_pixels, random_prompt
 
+DEMO = Path(__file__).parents[3] / "data" / "demo" / "tiny-llava"
 CPU = torch.device("cpu")
 BEHIND_A_SPACE = {"vicuna_v1": True, "llava_llama_2": True, "mistral_instruct": True, "mpt": False, "plain": False}
+
+
+def asked(answer, options=None):
+    return Sample("1", "OCR", None, "a.png", "Is it?", answer, row=0, options=options)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +59,9 @@ def test_probabilities(tokenizer, reader):
     rest = torch.tensor(8.0).exp() + len(tokenizer) - 1
     hidden = torch.zeros(2, len(reader.direction), dtype=torch.float16)
     found = reader.read(logits, hidden) | {"option_logits": reader.option_logits(hidden)}
-    answer, other = (reader.row({name: values[index] for name, values in found.items()}, "Yes") for index in range(2))
+    answer, other = (
+        reader.row({name: values[index] for name, values in found.items()}, asked("Yes")) for index in range(2)
+    )
     assert answer["prediction"] == tokenizer.decode([yes])
     assert answer["p_yes"] == pytest.approx(float((torch.tensor(8.0).exp() + len(reader.spelled["p_yes"]) - 1) / rest))
     assert answer["p_no"] == pytest.approx(float(len(reader.spelled["p_no"]) / rest))
@@ -89,10 +100,10 @@ def test_a_margin_in_half_precision_has_no_steps(checkpoint_path, dtype):
             "margin": margin[0],
             "option_logits": options[0],
         }
-        row = reader.row(found, answer)
+        row = reader.row(found, asked(answer))
         assert row["lead"] == sign * float(margin[0])
         assert (row["options"], row["option_logits"]) == (["Yes", "No"], options[0].tolist())
-    assert reader.row(found, "a cat")["lead"] is None
+    assert reader.row(found, asked("a cat"))["lead"] is None
 
 
 def test_a_bias_of_the_head_counts(checkpoint_path):
@@ -171,3 +182,32 @@ def test_words_that_are_not_two_answers(checkpoint_path, words, says):
     with pytest.raises(HeadflowError, match=says) as error:
         model.prompt_format.answer_tokens(Prompts({None: prompts}), words)
     assert error.value.setting == "answer_tokens"
+
+
+def test_choices_are_compared_by_their_letters():
+    model, prompts = load(DEMO)  # has a token for each letter
+    tokenizer = model.prompt_format.tokenizer
+    tokens = model.prompt_format.answer_tokens(Prompts({None: prompts}), "ABCD")
+    reader = AnswerReader.of(model, tokens, CHOICES)
+    for letter, ids in zip("ABCD", reader.letters, strict=True):
+        assert {tokenizer.decode([index]).strip() for index in ids.tolist()} == {letter}  # not `a`
+    logits, hidden = torch.randn(1, len(tokenizer)), torch.randn(1, len(reader.direction))
+    found = reader.read(logits, hidden) | {"option_logits": reader.option_logits(hidden)}
+    found = {name: values[0] for name, values in found.items()}
+    of_letters = (hidden[0].double() @ model.unembedding.weight.detach().double()[tokens.ids].T).tolist()
+    probabilities = logits[0].double().softmax(-1)
+    for options, answer, right in (
+        (("red", "blue", "green"), "C", 2),
+        (("red", "blue"), "red", 0),
+        (("x", "y"), "C", None),
+    ):
+        row = reader.row(found, asked(answer, options))
+        own, number = of_letters[: len(options)], len(options)
+        assert row["options"] == list(options)
+        assert row["option_logits"] == pytest.approx(own, abs=1e-5)
+        strongest = None if right is None else max(own[:right] + own[right + 1 :])
+        assert row["lead"] == (None if right is None else pytest.approx(own[right] - strongest, abs=1e-5))
+        assert row["margin"] == (pytest.approx(own[0] - own[1], abs=1e-5) if number == 2 else None)
+        mass = float(sum(probabilities[ids].sum() for ids in reader.letters[:number]))
+        assert row["p_options"] == pytest.approx(mass, abs=1e-6)
+        assert "p_yes" not in row

@@ -11,9 +11,10 @@ from PIL import Image
 
 from extract.models.loading import load_prompt_format
 from extract.prompts.conversation_templates import TEMPLATES
-from extract.prompts.wordings import Wording, read_wordings
+from extract.prompts.wordings import PRESETS, Wording, check_options, read_wordings, suffix_of
 from schemas.errors import HeadflowError
 from schemas.roles import ROLES, SYSTEM
+from schemas.tasks import CHOICES, MME
 from tests.support.tiny_families import make_family
 
 SHORT = "\nAnswer the question using a single word or phrase."
@@ -175,3 +176,47 @@ def test_a_chat_template_without_a_system_message(tmp_path):
     deaf = replace(template, template=template.template.replace("{% for", "{% set messages = messages[-1:] %}{% for"))
     with pytest.raises(HeadflowError, match="the checkpoint's chat template writes no system message"):
         prompt_format.prompt_builder(deaf, wording=Wording("{question}", "w", system="Be a short one."))
+
+
+OPTIONS = ("red", "dark blue")
+
+
+@pytest.mark.parametrize(
+    ("name", "hint", "expected"),
+    [
+        (
+            "llava-choices",
+            "Look.",
+            "Look.\nWhat is it?\nA. red\nB. dark blue\n"
+            "Answer with the option's letter from the given choices directly.",
+        ),
+        (
+            "llava-choices",
+            "",
+            "What is it?\nA. red\nB. dark blue\nAnswer with the option's letter from the given choices directly.",
+        ),
+        (
+            "vlmevalkit",
+            "Look.",
+            "Hint: Look.\nQuestion: What is it?\nOptions:\nA. red\nB. dark blue\n"
+            "Please select the correct answer from the options above. \n",
+        ),
+    ],
+)
+def test_choices_are_asked_as_the_benchmarks_do(name, hint, expected):
+    """Oracle: what these programs send, written by hand from their public code."""
+    assert PRESETS[name].ask("What is it?", OPTIONS, hint) == expected
+
+
+def test_a_suffix_follows_the_options():
+    wording = Wording.of_suffix("\nA letter.")
+    assert wording.ask("What?", OPTIONS, "Look.") == "Look.\nWhat?\nA. red\nB. dark blue\nA letter."
+    assert wording.ask("What?") == "What?\nA letter."
+    assert wording.suffix == "\nA letter."
+    assert Wording.of_suffix(suffix_of(CHOICES)).ask("What?", OPTIONS) == PRESETS["llava-choices"].ask("What?", OPTIONS)
+
+
+def test_a_wording_that_leaves_options_out_is_refused():
+    check_options([PRESETS["mme"]], MME)
+    with pytest.raises(HeadflowError, match=r"the wording mme has no {options}, and the questions have options"):
+        check_options([PRESETS["vlmevalkit"], PRESETS["mme"]], CHOICES)

@@ -58,6 +58,8 @@ def test_fields(tmp_path):
         "image": "x.png",
         "question": "Q",
         "answer": None,
+        "options": None,
+        "hint": None,
         "row": 0,
         "prompt": None,
         "difficulty": None,

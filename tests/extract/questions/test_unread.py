@@ -48,10 +48,7 @@ def test_what_is_not_read_is_named(tmp_path, name):
 @pytest.mark.parametrize(
     ("beside", "named"),
     [
-        ({"hint": "Look closely.", "A": "red", "B": "blue"}, "`hint`, `A`, `B`"),  # MMBench
-        ({"choices": ["red", "blue"], "lecture": "Light."}, "`choices`"),  # ScienceQA
-        ({"options": "['red', 'blue']"}, "`options`"),  # MMMU
-        ({"choice_a": "red", "choice_b": "blue"}, "`choice_a`, `choice_b`"),  # SEED-Bench
+        ({"option": "red or blue"}, "`option`"),
         ({"image_2": "b.png"}, "`image_2`"),
         ({"images": ["a.png", "b.png"]}, "`images`"),
     ],
