@@ -55,6 +55,9 @@ setup-llava: $(LLAVA_VENV)/.all  ## install the original llava package into .ven
 # Models are tiny here: more threads would only wait for each other, and on a busy machine take most of its time
 demo tour test: export OMP_NUM_THREADS ?= 1
 
+# Tests start Python a hundred times, which would compile these packages each time
+test: export PYTHONDONTWRITEBYTECODE :=
+
 demo: $(VENV)/.extract  ## the whole path on a tiny trained model and its pictures, into runs/demo
 	$(BIN)/python -m extract --model-path $(DEMO)/tiny-llava --image-folder $(DEMO)/images \
 		--question-file $(DEMO)/MME_test.json --output-dir runs/demo --overwrite

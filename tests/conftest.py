@@ -1,6 +1,7 @@
 """A tiny checkpoint, the demo's questions, and a run of one on the other; each made once."""
 
 import copy
+import gc
 import json
 import os
 from dataclasses import replace
@@ -29,6 +30,17 @@ LEGACY_PT = ROOT.parent / "shared" / "legacy" / "scienceqa_attention_head_record
 
 
 KEPT = 8  # loaded checkpoints
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Collect no garbage while tests are imported, and look for none among them later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
