@@ -1,7 +1,6 @@
 """The tokens that a model writes after its prompts, observed.
 
 observation      keys of a prefill, kept; attention of the tokens that follow
-greedy_decoding  greedy decoding of a batch's questions together; the same over given texts
-check            a few steps against those of the plain model
+greedy_decoding  greedy decoding of a batch's questions together; the same over given texts; their check
 detokenization   tokens -> their texts; where the answer begins
 """

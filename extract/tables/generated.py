@@ -11,9 +11,8 @@ from torch import Tensor
 
 from extract.attention.packing import Batch
 from extract.attention.readers import Forward, PassReader
-from extract.generation.check import check_generation
 from extract.generation.detokenization import TokenTexts, find_marker
-from extract.generation.greedy_decoding import Generation, Step
+from extract.generation.greedy_decoding import Generation, Step, check_generation
 from extract.generation.observation import ImageColumns
 from extract.images.preprocessing import Pixels, blank_image
 from extract.models.checkpoint import Checkpoint

@@ -9,8 +9,7 @@ from torch.nn.functional import one_hot, pad
 
 from extract.attention.packing import pack
 from extract.generation import greedy_decoding as steps_module
-from extract.generation.check import check_generation
-from extract.generation.greedy_decoding import Generation
+from extract.generation.greedy_decoding import Generation, check_generation
 from extract.generation.observation import DecodingObservation
 from extract.models.transfer import Uploader
 from schemas.columns import FLOW_NAMES
