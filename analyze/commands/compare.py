@@ -129,7 +129,7 @@ def _name(heads: "Heads") -> str:
 
 
 def _several(settings: CompareSettings, runs: "list[Heads]", flows: Sequence[str], workers: Workers) -> Result:
-    from analyze.compare.distances import distances
+    from analyze.compare.comparison import distances
 
     names = [str(each.run.path) for each in runs]
     folder = output_folder(settings.output_dir, runs[0], "compared")

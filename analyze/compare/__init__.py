@@ -3,8 +3,7 @@
 pairing      which sample of one run is which of another; the settings that differ
 answers      accuracy and MME score, with paired intervals by image
 heads        head by head, where that has a meaning
-comparison   all of it; where attention goes: means, distributions, profiles, heads in order
+comparison   all of it; where attention goes: means, distributions, profiles, heads in order; distances of several runs
 verdict      what these tables say, a sentence each
 sentences    the words of these sentences, in English and in Chinese
-distances    how far several runs are from each other
 """

@@ -1,10 +1,12 @@
-"""Two runs compared: what they answer, where their attention goes, and the verdict in words."""
+"""Two runs compared: what they answer, where their attention goes, and the verdict in words; distances of several."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations, product
 
 import numpy as np
 import pandas as pd
+from scipy.stats import wasserstein_distance
 
 from analyze.compare.answers import compare_answers
 from analyze.compare.heads import HeadDifferences, compare_heads, floor, obstacle
@@ -14,7 +16,9 @@ from analyze.compare.verdict import answers_in_words, heads_in_words, masses_in_
 from analyze.statistics.bootstrap import RESAMPLES, SEED
 from analyze.statistics.clusters import Array, Clusters, ImageSums
 from analyze.statistics.intervals import mean_interval
+from analyze.tables.bins import FINE
 from analyze.tables.frames import Heads
+from analyze.tables.tallies import tally
 from analyze.tables.text_scope import TextScope
 from analyze.tables.values import Values, observed_rows, sample_values
 from schemas.workers.work import HERE, Workers
@@ -185,3 +189,36 @@ def compare(
                 compare_heads(flow, one, other, clusters, floor=found.floor, seed=seed, tests=len(flows))
             )
     return found
+
+
+def distances(
+    runs: Mapping[str, Heads], flows: Sequence[str], text_scope: str | None = None, workers: Workers = HERE
+) -> pd.DataFrame:
+    """The distance of each two runs in each flow.
+
+    It is the 1-Wasserstein distance of the distributions of all values (of samples, layers and heads): by how much, on
+    average, one must move them to get the other's. It needs neither the same samples nor the same heads.
+
+    Returns:
+        `flow`, `a`, `b` (names of runs), `distance` (a mass, 0 to 1); both orders, and 0 of a run to itself.
+
+    Raises:
+        HeadflowError: a run cannot be read.
+    """
+    counts = {name: _counts(heads, flows, text_scope, workers) for name, heads in runs.items()}
+    middles = (np.arange(FINE + 1) + 0.5) / FINE
+    rows = []
+    for flow in flows:
+        between = {
+            frozenset(pair): wasserstein_distance(middles, middles, *(counts[name][flow] for name in pair))
+            for pair in combinations(runs, 2)
+        }
+        rows += [(flow, *pair, between.get(frozenset(pair), 0.0)) for pair in product(runs, repeat=2)]
+    return pd.DataFrame(rows, columns=["flow", "a", "b", "distance"])
+
+
+def _counts(heads: Heads, flows: Sequence[str], text_scope: str | None, workers: Workers) -> pd.DataFrame:
+    """How many values of each flow, its column, are in each fine bin."""
+    found = tally(heads, flows, heads.scope(text_scope), workers=workers)
+    assert found.spread is not None
+    return found.spread.fine_by_layer.groupby("bin").sum()

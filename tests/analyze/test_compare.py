@@ -12,8 +12,7 @@ from scipy import stats
 
 from analyze.__main__ import main
 from analyze.compare.answers import cannot_tell, compare_answers
-from analyze.compare.comparison import compare
-from analyze.compare.distances import distances
+from analyze.compare.comparison import compare, distances
 from analyze.compare.heads import floor, obstacle
 from analyze.compare.pairing import differing_settings, pair_samples
 from analyze.compare.sentences import LANGUAGES, MINUS, templates
