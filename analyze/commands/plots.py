@@ -90,8 +90,7 @@ class PlotsSettings(PictureSettings, FlowSettings, WorkerSettings, PromptSetting
 def draw_plots(settings: PlotsSettings) -> Result:
     """`plots`: all pictures of a run."""
     from analyze.drawing.panels import draw
-    from analyze.pictures.of_run import Pictures, subject
-    from analyze.pictures.signed import contribution_maps, effect_maps
+    from analyze.pictures.of_run import Pictures, contribution_maps, effect_maps, subject
     from analyze.tables.bins import bin_edges
     from analyze.tables.frames import ANSWERS, TOKEN_COUNTS, chosen_categories
     from analyze.tables.tallies import tally

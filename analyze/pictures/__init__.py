@@ -1,8 +1,7 @@
 """What the pictures of a run show, as numbers and words; `drawing` draws them.
 
 kinds        the kinds of pictures, each with its numbers
-of_run       the pictures of a run, from its tally
-signed       contributions and effects of heads
+of_run       the pictures of a run: of its tally, and of contributions and effects of heads
 overlays     maps on images
 texts        generated texts, token by token
 images       these images

@@ -1,4 +1,4 @@
-"""The pictures of a run, from its tally.
+"""The pictures of a run: of its tally, of what heads add to the right answer, and of what is lost without them.
 
 mme_overall_stacked_hist                      all layers, all categories
 mme_layer{i}_stacked_hist                     one layer, on one y scale
@@ -6,6 +6,8 @@ category_{name}/mme_{name}_stacked_hist       one category, on one y scale
 mme_layers_stacked_hist                       all layers, small, in one figure; of other queries `_q`, `_a`, `_v`
 mme_layers_head_bars_{flow}                   mean of each head, the layers in one grid
 mme_head_map_{flow}                           layer x head
+mme_head_map_d2{role}                         mean contribution of each head, towards the right answer
+mme_head_map_effect_{job}                     mean effect of knocking out each head
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,15 +19,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analyze.knockouts.effects import contribution_blocks, effect_blocks, means_of
+from analyze.knockouts.jobs import head_cells, job_in_words
 from analyze.pictures.file_names import file_names
-from analyze.pictures.kinds import HeadMap, Histogram, LayerBars, LayerHistograms, Panel, Picture, highest
-from analyze.pictures.labels import by_queries, label
+from analyze.pictures.kinds import HeadMap, Histogram, LayerBars, LayerHistograms, Panel, Picture, SignedMap, highest
+from analyze.pictures.labels import by_queries, label, target
 from analyze.statistics.clusters import Array
 from analyze.tables.frames import Heads
 from analyze.tables.tallies import Tally
 from analyze.tables.text_scope import TextScope
+from analyze.tables.values import answered, observed_samples
 from schemas.columns import DEFAULT_FLOWS
+from schemas.errors import HeadflowError
 from schemas.manifest import ORIGINAL
+from schemas.store.jobs import open_job
 from schemas.text import counted
 
 HEADROOM = 1.05  # of a y axis above the highest bar
@@ -180,3 +187,48 @@ def _split(table: pd.DataFrame) -> dict[Any, pd.DataFrame]:
 def _with_room(highest: float) -> float:
     """The end of a y axis that has room for bars as high as this."""
     return highest * HEADROOM or 1.0
+
+
+def contribution_maps(heads: Heads, columns: Sequence[str], of: Sequence[str], prefix: str) -> Iterator[SignedMap]:
+    """A map of each of some columns of `contributions`.
+
+    Raises:
+        HeadflowError: see `contribution_blocks`.
+    """
+    known = len(answered(observed_samples(heads)))
+    for name, means in means_of(contribution_blocks(heads, columns)).items() if columns else ():
+        title = f"{name.upper()}: what heads add from the {target(name)} to the right answer"
+        label = f"{name.upper()} towards the right answer, logits"
+        subject = (counted(int(known), "sample"), *of)
+        yield SignedMap(f"{prefix}_head_map_{name}", title, subject, _layer_by_head(heads, means), label)
+
+
+def effect_maps(heads: Heads, jobs: Sequence[str], of: Sequence[str], prefix: str) -> Iterator[SignedMap]:
+    """A map of the effects of each of some jobs.
+
+    Raises:
+        HeadflowError: a job is not there, has no rows, is damaged, or did not knock out single heads.
+    """
+    for name in dict.fromkeys(jobs):
+        try:
+            job = open_job(heads.run, name)
+        except HeadflowError as error:
+            raise HeadflowError(str(error), setting="effects") from None
+        cells = head_cells(job)
+        if cells is None:
+            raise HeadflowError(f"job {name} of {heads.run.path} did not knock out single heads", setting="effects")
+        found = means_of(effect_blocks(heads, job, cells))
+        if not found:
+            raise HeadflowError(f"job {name} of {heads.run.path} has none of these samples", setting="effects")
+        title, subject = "What is lost of the right answer's lead without each head", (job_in_words(job), *of)
+        yield SignedMap(
+            f"{prefix}_head_map_effect_{name}",
+            title,
+            subject,
+            _layer_by_head(heads, found[name]),
+            "Mean effect, logits",
+        )
+
+
+def _layer_by_head(heads: Heads, means: Array) -> Array:
+    return means.reshape(heads.layers, heads.heads)
