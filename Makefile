@@ -133,7 +133,7 @@ extract: needs-model $(VENV)/.extract $(if $(filter $(MME),$(QUESTIONS)),$(MME)/
 plots: needs-run $(VENV)/.laptop  ## draw a run: RUN=... [ARGS]
 	$(BIN)/python -m analyze plots '$(RUN)' $(ARGS)
 
-summary: needs-run $(VENV)/.laptop  ## tables of a run, and its MME score: RUN=... [ARGS]
+summary: needs-run $(VENV)/.laptop  ## tables of a run, and its score: RUN=... [ARGS]
 	$(BIN)/python -m analyze summary '$(RUN)' $(ARGS)
 
 compare: needs-run $(VENV)/.laptop  ## compare two runs, or the distances of several: RUN=A WITH='B ...' [ARGS]

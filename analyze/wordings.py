@@ -13,7 +13,7 @@ import pandas as pd
 from analyze.compare.answers import cannot_tell
 from analyze.compare.heads import compare_heads, floor
 from analyze.diagnose import pairs_of_questions
-from analyze.scores.accuracy import mme_scores, total_scores
+from analyze.scores.accuracy import category_scores, total_scores
 from analyze.scores.answers import NO_LEAN, AnswerSums, accuracy_and_bias
 from analyze.scores.images import category_images
 from analyze.scores.intervals import score_intervals
@@ -54,8 +54,8 @@ class PromptComparison:
             (sign flips of images, maximum over the wordings) and `bias_note`, `unread` (answers that are no
             option), and how many pairs of questions are in each of `STATES`. NaN stands where something cannot be told.
             Empty if no question has a right answer that is an option.
-        categories: the same by wording and category, but `bias_p` without a correction; and the MME `score` with
-            `score_low` and `score_high`, of categories and of MME's totals.
+        categories: the same by wording and category, but `bias_p` without a correction; and the `score` of the
+            task with `score_low` and `score_high`, of categories and of its totals.
         best: by wording, best accuracy first: `accuracy`, and `best_in`, the share of resamples in which it is highest.
         pairs: for each two wordings the `better` and the `worse` one, the paired `difference` of their accuracies in
             points with `low` and `high`, `adjusted_p` (sign flips of images, maximum over all pairs), and `note`.
@@ -263,8 +263,8 @@ def _whole(samples: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
 def _categories(samples: pd.DataFrame, bootstrap: Bootstrap, *, task: Task) -> pd.DataFrame:
     measures = _measures(samples, bootstrap)
     table = pd.DataFrame({"category": name} | measures(images) for name, images in category_images(bootstrap.clusters))
-    scores = mme_scores(samples, task)
-    scores = pd.concat([scores, total_scores(scores, task)])
+    scores = category_scores(samples, task)
+    scores = pd.concat([scores, total_scores(scores, samples, task)])
     scores = score_intervals(scores, samples, task, seed=bootstrap.seed, resamples=bootstrap.resamples)
     found = scores[["category", "score", "low", "high"]]
     found = found.rename(columns={"low": "score_low", "high": "score_high"})

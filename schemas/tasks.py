@@ -11,6 +11,7 @@ from string import ascii_uppercase
 
 LETTERS = ascii_uppercase  # of options, by place
 P_OPTIONS = "p_options"  # column of `samples`: the probability of a first token that is the letter of an option
+SUM, MEAN, POOLED = ("sum", "mean", "pooled")  # how scores of categories make up one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,9 +27,10 @@ class Task:
             none of them, and not scored.
         read: what a model says, and the options of the question -> the option that it gives; None: it is none of them,
             which counts as wrong.
-        paired: whether the score counts the questions about an image also together; without, it is accuracy.
+        paired: whether the score counts the questions about an image also together; else it is accuracy.
         title: of the table of scores.
-        totals: sums of the scores of several categories, by name.
+        totals: scores of several categories together, by name; without names of categories: of all that there are.
+        together: how: `SUM`, `MEAN`, or `POOLED`, the score of all their questions.
         positive: the option that is to be found: the score has also its precision and recall, F1, and how often it is
             given; None: it has not.
         marks: the names of categories by which question files of the task are known.
@@ -44,6 +46,7 @@ class Task:
     paired: bool
     title: str
     totals: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    together: str = SUM
     positive: int | None = None
     marks: Collection[str] = ()
     spelled: Mapping[str, int] = field(default_factory=dict)
@@ -80,9 +83,32 @@ class Task:
         return f"neither {' nor '.join(self.words)}" if self.options else "none of the options"
 
     @property
+    def parts(self) -> tuple[str, ...]:
+        """The accuracies that the score of a category is the sum of, by their names in the table of scores."""
+        return ("accuracy", "accuracy_pairs") if self.paired else ("accuracy",)
+
+    @property
     def most(self) -> float:
-        """The highest score of a category, in points: 100 for accuracy, and as much for that of pairs."""
-        return 200.0 if self.paired else 100.0
+        """The highest score of a category, in points."""
+        return 100.0 * len(self.parts)
+
+    @property
+    def score(self) -> str:
+        """What the score is called."""
+        return self.title if self.paired else "accuracy"
+
+    @property
+    def measured(self) -> str:
+        """What is told of how often answers are right, and of the score where that is another number, in words."""
+        return f"accuracy and {self.title}" if self.paired else "accuracy"
+
+    def weights(self, questions: Sequence[float]) -> list[float]:
+        """What the score of each category counts in one of several, from how many questions each has."""
+        if self.together == SUM:
+            return [1.0] * len(questions)
+        if self.together == MEAN:
+            return [1 / len(questions)] * len(questions)
+        return [number / sum(questions) for number in questions]
 
 
 def lead_of(logits: Sequence[float], right: int | None, margin: float | None = None) -> float | None:
@@ -173,8 +199,15 @@ MME = Task(
     spelled={"p_yes": 0, "p_no": 1},
 )
 PLAIN = replace(
-    MME, name="yes-no", meaning="such questions, each scored by itself", paired=False, title="accuracy", totals={}
+    MME,
+    name="yes-no",
+    meaning="such questions, each scored by itself",
+    paired=False,
+    title="accuracy",
+    totals={"all": ()},
+    together=POOLED,
 )
+ASKED_BY = ("random", "popular", "adversarial")
 # Source: `llava/eval/eval_pope.py` of LLaVA, and POPE (Li et al., 2023, arXiv:2305.10355), whose three ways to choose
 # what is asked for are the categories
 POPE = replace(
@@ -182,8 +215,10 @@ POPE = replace(
     name="pope",
     meaning="the same, with precision, recall and F1 of yes, and how often it is said",
     title="POPE score",
+    totals={"mean": ASKED_BY},
+    together=MEAN,
     positive=0,
-    marks=frozenset({"random", "popular", "adversarial"}),
+    marks=ASKED_BY,
 )
 CHOICES = Task(
     name="choices",
@@ -193,6 +228,8 @@ CHOICES = Task(
     read=read_choice,
     paired=False,
     title="accuracy",
+    totals={"all": ()},
+    together=POOLED,
 )
 TASKS = {task.name: task for task in (MME, PLAIN, POPE, CHOICES)}
 SPELLED = tuple(dict.fromkeys(column for task in TASKS.values() for column in task.spelled))  # of all tasks

@@ -38,7 +38,7 @@ def card(heads: Heads, pictures: Sequence[str], *, with_texts: bool) -> str:
     rows = _rows(run, jobs)
     unfinished = [*lacking(heads), *(f"The job {job.name} is not complete." for job in jobs if not job.complete)]
     categories = [str(name) for name in heads.samples["category"].astype(str).unique()]
-    score = score_section(heads)
+    score, title = score_section(heads), heads.task.title
     sections = {
         "The run": settings_section(run),
         "Samples": samples_section(heads),
@@ -46,7 +46,7 @@ def card(heads: Heads, pictures: Sequence[str], *, with_texts: bool) -> str:
         "Tables": _tables(run, rows, with_texts=with_texts),
         "How to read them": words.READING,
         "What is left out": "\n\n".join([_about_texts(run, with_texts=with_texts), words.PRIVATE]),
-        "MME score": score and f"{words.SCORE}\n\n{score}",
+        title[0].upper() + title[1:]: score and f"{words.score(heads.task)}\n\n{score}",
         "Pictures": "\n\n".join(f"![{escaped(last_name(name))}]({name})" for name in pictures),
         "Licence": words.LICENCE,
         "How it was made": origin(run),

@@ -1,4 +1,4 @@
-"""The sections of a card that depend on the run: its settings, its samples, its MME score, and who computed it."""
+"""The sections of a card that depend on the run: its settings, its samples, its score, and who computed it."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -8,7 +8,7 @@ import pandas as pd
 
 from analyze.card.markdown import escaped, table_of
 from analyze.card.withheld import model_name, public_manifest
-from analyze.scores.accuracy import category_order, mme_scores, total_scores
+from analyze.scores.accuracy import category_order, category_scores, total_scores
 from analyze.scores.intervals import score_intervals
 from analyze.statistics.bootstrap import SEED
 from analyze.tables.frames import Heads, wordings
@@ -25,7 +25,6 @@ _FIELDS = (
 OF_SESSIONS = ("device", "kernel", "batch_size", "git_commit")
 CITATION = Path(__file__).parents[2] / "CITATION.cff"
 _MOST = 100  # rows of a table of categories
-PER_CENT = ("accuracy", "accuracy_pairs", "score", "low", "high")
 
 
 def settings_section(run: Run) -> str:
@@ -119,7 +118,7 @@ def _chunks(run: Run) -> str:
 
 
 def score_section(heads: Heads) -> str:
-    """The MME score of each wording, with its interval, as `summary` has it; empty where there is none."""
+    """The score of each wording, with its interval, as `summary` has it; empty where there is none."""
     samples, parts = heads.samples, []
     for name in wordings(heads):
         if table := _scores(samples[samples["prompt"] == name].reset_index(drop=True), heads.task):
@@ -128,17 +127,18 @@ def score_section(heads: Heads) -> str:
 
 
 def _scores(samples: pd.DataFrame, task: Task) -> str:
-    scores = mme_scores(samples, task)
+    scores = category_scores(samples, task)
     if scores.empty:
         return ""
-    both = pd.concat([scores, total_scores(scores, task)])
+    both = pd.concat([scores, total_scores(scores, samples, task)])
     found = score_intervals(both, samples, task, seed=SEED)
     shown = found if len(found) <= _MOST else found[~found["category"].isin(scores["category"].iloc[_MOST:])]
-    rows = [[_number(name, value) for name, value in row.items()] for row in shown.to_dict("records")]
+    shown = shown if task.paired else shown.drop(columns="score")
+    rows = [[_number(value) for value in row.values()] for row in shown.to_dict("records")]
     return table_of([str(name) for name in shown.columns], rows)
 
 
-def _number(name: object, value: object) -> str:
-    if isinstance(value, float) and name in PER_CENT:
+def _number(value: object) -> str:
+    if isinstance(value, float):
         return "" if pd.isna(value) else f"{value:.2f}"
     return str(value)

@@ -1,6 +1,7 @@
 """The texts of a dataset card that are the same for all runs."""
 
 from analyze.statistics.bootstrap import SEED
+from schemas.tasks import Task
 
 LICENCES = "https://huggingface.co/docs/hub/repositories-licenses"
 ABOUT = """\
@@ -58,14 +59,27 @@ them only if their licences allow it."""
 PRIVATE = """\
 Model and question file are named without their folders. The arguments of commands, and the column `detail` of
 `samples`, are left out: they may name paths of the machine that computed the run."""
-SCORE = f"""\
-Accuracy over questions plus accuracy over images with all questions right, in percent points, as MME counts it. `low`
-and `high`: 95% interval, images resampled with seed {SEED}; `left_out`: questions that were skipped or lack their pair;
-`unscored`: those whose right answer is no option; `unread`: answers scored that are no option, and count as wrong. The
-model's answer is its first token."""
+_OF_PAIRS = """\
+Accuracy over questions plus accuracy over images with all questions right, in percent points, as MME counts it."""
+_SCORE = f"""\
+`low` and `high`: 95% interval, images resampled with seed {SEED}; `left_out`: questions that do not count, as they were
+skipped or lack their pair; `unscored`: those whose right answer is no option; `unread`: answers scored that are no
+option, and count as wrong. The model's answer is its first token."""
 LICENCE = f"""\
 No licence is chosen yet. Whoever publishes these measurements chooses one, and writes it as `license:` at the top of
 this file, by a name of [this list]({LICENCES}), and here in words.
 
 The images and questions of a benchmark have licences of their own, and so have the weights of a model. This card grants
 none of them."""
+
+
+def score(task: Task) -> str:
+    """What the table of scores has."""
+    measures = _OF_PAIRS if task.paired else "In per cent of questions."
+    if task.positive is not None:
+        word = task.words[task.positive]
+        measures += (
+            f" `precision`, `recall` and `f1` are those of {word}, `{word}_ratio` is how often it is given; `f1_low` "
+            "and `f1_high` are the interval of `f1`."
+        )
+    return f"{measures} {_SCORE}"

@@ -13,7 +13,7 @@ COMMANDS = {
     name: Command(help, f"analyze.commands.{target}", "analyze.results:run_and_present")
     for name, (help, target) in {
         "plots": ("draw all pictures of a run", "plots:draw_plots"),
-        "summary": ("means, quantiles and the MME score, as tables and CSV", "summary:summarise_run"),
+        "summary": ("means, quantiles and scores, as tables and CSV", "summary:summarise_run"),
         "compare": ("compare two runs, or the distances of several; a verdict in words", "compare:compare_runs"),
         "diagnose": ("where and how a model fails; a verdict in words", "answers.diagnose:diagnose_run"),
         "image": ("what the answers owe to the image, from a run without it; a verdict", "answers.image:image_of_run"),

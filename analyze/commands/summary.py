@@ -29,10 +29,10 @@ class SummarySettings(SeedSettings, FolderSettings, FlowSettings, WorkerSettings
 
 
 def summarise_run(settings: SummarySettings) -> Result:
-    """`summary`: means and quantiles of the masses, and the MME score."""
+    """`summary`: means and quantiles of the masses, and the score of the task."""
     import pandas as pd
 
-    from analyze.scores.accuracy import mme_scores, total_scores
+    from analyze.scores.accuracy import category_scores, total_scores
     from analyze.scores.intervals import score_intervals
     from analyze.summary import GROUPS, summarise
     from analyze.tables.frames import ANSWERS, IMAGE_KEYS, TOKEN_COUNTS
@@ -52,11 +52,11 @@ def summarise_run(settings: SummarySettings) -> Result:
         title = f"by {group}" if shown else "means with 95% intervals, whose unit is the image"
         shown.append(Shown(title, _with_bounds_after("mean", rows), 4))
     task = heads.task
-    if (scores := mme_scores(heads.samples, task)).empty:
+    if (scores := category_scores(heads.samples, task)).empty:
         asked = counted(int(heads.observed.sum()), "observed question")
         shown += ["", f"{task.title}: none, as of {asked} none has a right answer that is {task.either}"]
     else:
-        both = pd.concat([scores, total_scores(scores, task)])
+        both = pd.concat([scores, total_scores(scores, heads.samples, task)])
         tables["scores.csv"] = scored = score_intervals(both, heads.samples, task, seed=settings.seed)
         shown += _scores_shown(scored, scores, heads, settings.seed)
     return Result(
@@ -71,9 +71,11 @@ def _scores_shown(table: "pd.DataFrame", scores: "pd.DataFrame", heads: "Heads",
     task, samples = heads.task, heads.samples
     rests = f"{scores['questions'].sum():,} of {counted(len(samples), 'question')}"
     title = f"{task.title} by category, on {rests}; 95% intervals, images resampled with seed {seed}"
-    yield Shown(title, _with_bounds_after("score", table), 2)
+    shown = _with_bounds_after("score" if task.paired else "accuracy", table)
+    yield Shown(title, shown if task.paired else shown.drop(columns="score"), 2)
     if left_out := int(scores["left_out"].sum()):
-        yield f"partial: {counted(left_out, 'question')} left out of the scores: skipped, or one of a pair is missing"
+        why = "skipped, or one of a pair is missing" if task.paired else "skipped"
+        yield f"partial: {counted(left_out, 'question')} left out of the scores: {why}"
     if other := len(samples) - int(right_options(samples, task).notna().sum()):
         yield f"not scored: {counted(other, 'question')} with a right answer that is {task.neither}"
     after, observed = heads.run.manifest.answer_after, samples[heads.observed.to_numpy()]

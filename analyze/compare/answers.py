@@ -1,4 +1,4 @@
-"""Accuracy and MME score of two runs on the samples that both have, with paired intervals."""
+"""Accuracy and score of two runs on the samples that both have, with paired intervals."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,13 +8,14 @@ import pandas as pd
 
 from analyze.compare.pairing import Pairs
 from analyze.compare.sentences import Sentence
-from analyze.scores.accuracy import scored_questions
+from analyze.scores.accuracy import scored_questions, totals
 from analyze.scores.images import category_images, image_groups
 from analyze.statistics.bootstrap import Bootstrap
 from analyze.statistics.clusters import Array, Clusters
 from analyze.statistics.intervals import FEW_IMAGES, FEWEST_IMAGES, share_interval
 from analyze.statistics.multiplicity import false_discovery_rate, sign_flip_maximum
 from analyze.tables.frames import Heads
+from schemas.tasks import Task
 
 _COLUMNS = (
     *("measure", "category", "questions", "images", "a", "a_low", "a_high", "b", "b_low", "b_high"),
@@ -23,14 +24,14 @@ _COLUMNS = (
 
 
 def compare_answers(a: Heads, b: Heads, pairs: Pairs, *, resamples: int, seed: int) -> pd.DataFrame:
-    """Accuracy by category and over all, and MME score by category.
+    """Accuracy by category and over all, and the score by category and of the task's totals.
 
     Returns:
         One row per (measure, category), accuracy over all after that of categories; empty if no paired sample has a
-        right answer that is an option. `measure` (`accuracy`, in per cent, or `score`, 0 to 200), `questions`,
-        `images`, each run's value with its own interval, the `difference` b - a with its paired interval `low`, `high`
-        (NaN where it cannot be told; `note` is then the `Sentence` why, else the empty text), and `adjusted_p`, that of
-        sign flips of images, by Benjamini and Hochberg over the categories.
+        right answer that is an option. `measure` (`accuracy`, in per cent, or `score`, in points; none where the tasks
+        differ), `questions`, `images`, each run's value with its own interval, the `difference` b - a with its paired
+        interval `low`, `high` (NaN where it cannot be told; `note` is then the `Sentence` why, else the empty text),
+        and `adjusted_p`, that of sign flips of images, by Benjamini and Hochberg over the categories.
     """
     scored = [scored_questions(heads.samples, heads.task) for heads in (a, b)]
     both = pairs.table[pairs.table["a"].isin(_rows(a, scored[0])) & pairs.table["b"].isin(_rows(b, scored[1]))]
@@ -46,9 +47,10 @@ def compare_answers(a: Heads, b: Heads, pairs: Pairs, *, resamples: int, seed: i
     *tested, whole_p = (row["p"] for row in rows)
     for row, p in zip(rows, [*false_discovery_rate(np.array(tested)), whole_p], strict=True):
         row["adjusted_p"] = p
-    whole = _whole_pairs(first, second, clusters)
-    scores = [_score(name, bootstrap, rights, whole, images) for name, images in category_images(clusters)]
-    rows += [row for row in scores if row is not None]
+    if a.task.parts == b.task.parts:
+        parts = [(np.stack(rights, axis=1), clusters.counts)]
+        parts += [_whole_pairs(first, second, clusters)] if a.task.paired else []
+        rows += _scores(bootstrap, parts, rights[1] - rights[0], a.task)
     return pd.DataFrame(rows)[list(_COLUMNS)]
 
 
@@ -62,7 +64,8 @@ def _accuracy(name: str, bootstrap: Bootstrap, rights: list[Array], images: np.n
     own = [share_interval(bootstrap, right, counts, images) for right in rights]
     difference = rights[1] - rights[0]
     draws = 100 * bootstrap.ratios(difference, counts, images)
-    means = (difference / counts)[images][:, None]
+    changed, asked = (bootstrap.clusters.joined(np.where(images, each, 0.0)) for each in (difference, counts))
+    means = (changed[asked > 0] / asked[asked > 0])[:, None]
     return {
         "measure": "accuracy",
         "category": name,
@@ -110,35 +113,53 @@ def cannot_tell(difference: Array) -> Sentence | None:
     return None
 
 
-def _whole_pairs(first: pd.DataFrame, second: pd.DataFrame, clusters: Clusters) -> list[tuple[Array, Array]]:
-    """For each run: of each image, how many of its pairs are right, and how many there are."""
-    usable = (first["paired"].to_numpy() & second["paired"].to_numpy()).astype(bool)
+def _whole_pairs(first: pd.DataFrame, second: pd.DataFrame, clusters: Clusters) -> tuple[Array, Array]:
+    """Of each image, how many of its pairs are right in each run, [images, runs], and how many there are."""
+    usable = (first["counts"].to_numpy() & second["counts"].to_numpy()).astype(bool)
     pair = first["category"].astype(str).str.cat(first["pair"].astype(str), sep="\0").to_numpy()
     found = []
     for each in (first, second):
         frame = pd.DataFrame({"pair": pair, "right": each["right"].to_numpy(), "usable": usable})
-        whole = frame.groupby("pair")["right"].transform("all") & frame.groupby("pair")["usable"].transform("all")
-        begins = ~frame["pair"].duplicated() & frame.groupby("pair")["usable"].transform("all")
-        found.append(
-            (clusters.sums((whole & begins).to_numpy().astype(float)), clusters.sums(begins.to_numpy().astype(float)))
+        of_pair = frame.groupby("pair")
+        begins = ~frame["pair"].duplicated() & of_pair["usable"].transform("all")
+        whole = of_pair["right"].transform("all") & begins
+        found.append(clusters.sums(whole.to_numpy().astype(float)))
+    return np.stack(found, axis=1), clusters.sums(begins.to_numpy().astype(float))
+
+
+def _scores(
+    bootstrap: Bootstrap, parts: Sequence[tuple[Array, Array]], difference: Array, task: Task
+) -> list[dict[str, Any]]:
+    """The scores of categories in which no question lacks its partner, and of the totals that are made of such ones.
+
+    Args:
+        parts: what the score is the sum of: what is right in each run, [images, runs], of how many, [images].
+        difference: [images], how many more questions are right in b.
+    """
+    clusters = bootstrap.clusters
+    groups = {
+        name: images for name, images in category_images(clusters) if all(asked[images].all() for _, asked in parts)
+    }
+    values, draws = dict[str, Array](), dict[str, Array]()
+    for name, images in groups.items():
+        values[name] = 100 * np.sum([right[images].sum(axis=0) / asked[images].sum() for right, asked in parts], axis=0)
+        of_runs = 100 * np.sum([bootstrap.ratios(*each, images) for each in parts], axis=0)
+        draws[name] = of_runs[:, 1] - of_runs[:, 0]
+    for _, total, names in totals(list(groups), task):
+        weights = task.weights([float(clusters.counts[groups[name]].sum()) for name in names])
+        values[total], draws[total] = (
+            np.sum([weight * each[name] for weight, name in zip(weights, names, strict=True)], axis=0)
+            for each in (values, draws)
         )
-    return found
-
-
-def _score(
-    name: str, bootstrap: Bootstrap, rights: list[Array], whole: list[tuple[Array, Array]], images: np.ndarray
-) -> dict[str, Any] | None:
-    """The MME score of a category; None if a question lacks its partner."""
-    counts, pairs = bootstrap.clusters.counts, whole[0][1]
-    if not pairs[images].all():
-        return None
-    shares = [(np.stack(rights, axis=1), counts), (np.stack([both for both, _ in whole], axis=1), pairs)]
-    values = 100 * np.sum([above[images].sum(axis=0) / below[images].sum() for above, below in shares], axis=0)
-    draws = 100 * np.sum([bootstrap.ratios(above, below, images) for above, below in shares], axis=0)
-    return {
-        "measure": "score",
-        "category": name,
-        "questions": int(counts[images].sum()),
-        "images": int(images.sum()),
-        "adjusted_p": np.nan,
-    } | _columns([None, None], values.tolist(), rights[1] - rights[0], bootstrap, draws[:, 1] - draws[:, 0], images)
+        groups[total] = np.any([groups[name] for name in names], axis=0)
+    return [
+        {
+            "measure": "score",
+            "category": name,
+            "questions": int(clusters.counts[images].sum()),
+            "images": int(images.sum()),
+            "adjusted_p": np.nan,
+        }
+        | _columns([None, None], values[name].tolist(), difference, bootstrap, draws[name], images)
+        for name, images in groups.items()
+    ]

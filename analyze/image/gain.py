@@ -1,4 +1,4 @@
-"""What the image brings: gain in lead, accuracy and MME score, and what is answered without the image."""
+"""What the image brings: gain in lead, accuracy and score, and what is answered without the image."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analyze.image.pairs import ImagePairs
-from analyze.scores.accuracy import mme_scores, total_name
+from analyze.scores.accuracy import category_scores, total_scores
 from analyze.scores.images import image_groups
 from analyze.scores.intervals import score_intervals
 from analyze.statistics.intervals import mean_of_images
@@ -29,7 +29,7 @@ class Gain:
             `difference` with bounds and `note`; `frequent`, what always giving the more frequent right answer of the
             category would get; `unchanged`, the share of answers that are the same without the image; `yes` and
             `yes_without`, the shares of answers that are the first option.
-        scores: the MME score, by category and of MME's totals, of both runs and their paired difference.
+        scores: the score of the task, by category and of its totals, of both runs and their paired difference.
     """
 
     table: pd.DataFrame
@@ -84,37 +84,16 @@ def _habits(rows: pd.DataFrame) -> dict[str, float]:
 
 
 def _scores(pairs: ImagePairs, answers: pd.DataFrame) -> pd.DataFrame:
-    """The MME score of both runs on the paired questions; empty if there is none."""
+    """The score of both runs on the paired questions, by category and in total; empty if there is none."""
     found = answers[answers["measure"] == "score"].rename(columns=_NAMES | {"b": "score"}).set_index("category")
     for side, low, high, heads in (
         ("a", "without_low", "without_high", pairs.without),
         ("b", "low", "high", pairs.run),
     ):
         kept = heads.samples.iloc[pairs.pairs.table["b" if side == "a" else "a"]].reset_index(drop=True)
-        own = score_intervals(
-            mme_scores(kept, heads.task),
-            kept,
-            heads.task,
-            seed=pairs.bootstrap.seed,
-            resamples=pairs.bootstrap.resamples,
-        ).set_index("category")
+        scores = category_scores(kept, heads.task)
+        scores = pd.concat([scores, total_scores(scores, kept, heads.task)])
+        options = {"seed": pairs.bootstrap.seed, "resamples": pairs.bootstrap.resamples}
+        own = score_intervals(scores, kept, heads.task, **options).set_index("category")
         found[[low, high]] = own[["low", "high"]].reindex(found.index)
-    totals = [
-        {"category": total_name(name, found.index)} | _total(found.loc[[each for each in names if each in found.index]])
-        for name, names in pairs.run.task.totals.items()
-        if found.index.isin(names).any()
-    ]
-    return pd.concat([found.reset_index(), pd.DataFrame(totals)], ignore_index=True).reindex(columns=SCORE_COLUMNS)
-
-
-def _total(rows: pd.DataFrame) -> dict[str, object]:
-    """Sums over categories, with intervals from theirs, see `analyze.scores.intervals`; NaN where one has none."""
-    total: dict[str, object] = {"note": ""}
-    same = rows["difference"].eq(0) & rows["difference_low"].isna()
-    for value, low, high in zip(SCORE_COLUMNS[1::3], SCORE_COLUMNS[2::3], SCORE_COLUMNS[3::3], strict=False):
-        bounds = rows[[low, high]].astype(float)
-        if value == "difference" and bounds[~same].isna().any(axis=None):
-            total["note"] = "cannot tell: it cannot be told of each category"
-        off = np.sqrt((bounds.sub(rows[value], axis=0) ** 2).sum(skipna=False))
-        total |= {value: rows[value].sum(), low: rows[value].sum() - off[low], high: rows[value].sum() + off[high]}
-    return total
+    return found.reset_index().reindex(columns=SCORE_COLUMNS)

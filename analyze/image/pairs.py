@@ -63,7 +63,7 @@ class ImagePairs:
         return words
 
     def answers(self) -> pd.DataFrame:
-        """Accuracy and MME score, see `compare_answers`; a is without the image, b with it."""
+        """Accuracy and score, see `compare_answers`; a is without the image, b with it."""
         swapped = self.pairs.table.rename(columns={"a": "b", "b": "a"})
         pairs = Pairs(swapped, self.pairs.by, self.pairs.only_b, self.pairs.only_a)
         return compare_answers(

@@ -69,7 +69,8 @@ class Costs:
             largest share, which is its mean; the same of random sets; `p` and `p_less`.
         score, accuracy, lead: of the untouched model.
         samples, images: that test.
-        points: of the loss of each image, [images, sets]; None where no image has a pair of questions.
+        points: of the loss of each image, [images, sets]; None where no question counts in the score.
+        task: what the score is.
     """
 
     sets: pd.DataFrame
@@ -81,6 +82,7 @@ class Costs:
     samples: int
     images: int
     points: "Points | None"
+    task: Task
 
     def with_sets(self, sets: pd.DataFrame) -> "Costs":
         """The same with another table of sets, such as one with more columns."""
@@ -112,7 +114,7 @@ class Points:
         return self.losses[:, [self.place[name] for name in names]]
 
     def _most(self) -> Array:
-        return np.full((self.of.clusters.images, 1), self.of.most)
+        return self.of.most[:, None]
 
 
 def costs(answers: Answers, design: Design, resamples: int, seed: int) -> Costs:
@@ -151,6 +153,7 @@ def costs(answers: Answers, design: Design, resamples: int, seed: int) -> Costs:
         samples=len(answers.samples),
         images=clusters.images,
         points=points,
+        task=answers.task,
     )
 
 

@@ -20,6 +20,7 @@ from schemas.files.writing import write_text
 from schemas.jobs.head_sets import HeadSet
 
 PLAN = "plan.json"
+ALLOWED = {True: 20.0, False: 1.0}  # points that may be lost, by whether the score is a sum over categories
 ERROR = 0.05  # chance that the set of the plan loses more than is allowed
 SAVED = ("parameters_saved", "flops_saved", "kv_cache_saved")
 

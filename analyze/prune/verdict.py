@@ -57,7 +57,7 @@ def _relation(row: Mapping[Any, Any], one: str, reliability: float | None) -> st
 
 def costs_in_words(found: Costs, plan: Plan, sets: int) -> list[str]:
     """What sets cost and which can be cut, a line each; `sets`: how many were measured."""
-    score = "" if np.isnan(found.score) else f"MME score {found.score:.1f}, "
+    score = "" if np.isnan(found.score) or not found.task.paired else f"{found.task.score} {found.score:.1f}, "
     return [
         f"{counted(sets, 'set')} tested on {counted(found.samples, 'question')} on {counted(found.images, 'image')}; "
         f"untouched: {score}{found.accuracy:.1f}% right, lead {found.lead:.2f}",
@@ -91,7 +91,7 @@ def _curves(found: Costs) -> Iterator[str]:
 
 def _plan(found: Costs, plan: Plan) -> str:
     if found.points is None:
-        return "plan: cannot be told, as no image has a pair of questions, and so there is no MME score"
+        return f"plan: cannot be told, as no image has a pair of questions, and so there is no {found.task.score}"
     if plan.candidates.empty:
         return "plan: there is no set to choose from"
     if (row := plan.chosen) is not None:

@@ -10,7 +10,7 @@ import pandas as pd
 from analyze.prune.halves import answered_samples
 from analyze.report.packing import Arrays
 from analyze.report.words import Words
-from analyze.scores.accuracy import mme_scores, total_name, total_scores
+from analyze.scores.accuracy import category_scores, total_scores, totals
 from analyze.scores.intervals import score_intervals
 from analyze.statistics.bootstrap import Bootstrap
 from analyze.statistics.clusters import Clusters
@@ -19,6 +19,7 @@ from analyze.tables.frames import Heads
 from analyze.tables.tallies import Tally
 from analyze.tables.text_scope import TextScope
 from schemas.manifest import ORIGINAL
+from schemas.tasks import POOLED, SUM
 
 SETTINGS = (
     *("model", "revision", "architecture", "dtype", "conv_mode", "prompt_suffix", "question_file"),
@@ -96,19 +97,22 @@ def score_rows(heads: Heads, words: Words, seed: int) -> tuple[list[Score], pd.D
     The column `title` of the scores is the category, or the total in words.
     """
     task = heads.task
-    table = mme_scores(heads.samples, task)
+    table = category_scores(heads.samples, task)
     if table.empty:
         return [], table
-    whole = pd.concat([table, total_scores(table, task)], ignore_index=True)
+    own = table["category"].tolist()
+    whole = pd.concat([table, total_scores(table, heads.samples, task)], ignore_index=True)
     table = score_intervals(whole, heads.samples, task, seed=seed)
     first, table["title"] = [], table["category"]
-    for total, names in task.totals.items():
-        rows = table[table["category"].isin([total, total_name(total, [total])]) & table["accuracy"].isna()]
-        table.loc[rows.index[-1:], "title"] = words[total]
-        if len(rows) and np.isfinite(rows["score"].iloc[-1]):
-            row = rows.iloc[-1]
-            most = task.most * int(table["category"].isin(names).sum())
-            first.append(Score(total, row["score"], row["low"], row["high"], most))
+    for kind, name, names in totals(own, task):
+        row = table.loc[table.index[table["category"] == name][-1]]
+        table.loc[row.name, "title"] = words[f"total_{kind}"]
+        if task.together == POOLED or np.isnan(row["score"]):
+            continue
+        most = task.most * (len(names) if task.together == SUM else 1)
+        first.append(Score(f"total_{kind}", row["score"], row["low"], row["high"], most))
+        if "f1" in row:
+            first.append(Score("f1", row["f1"], row["f1_low"], row["f1_high"], 100))
     return [*first, _accuracy(heads, seed)], table
 
 

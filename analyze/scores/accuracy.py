@@ -1,17 +1,24 @@
-"""The MME score by category: accuracy plus accuracy over images, in percent points.
+"""The score by category, as the task says: accuracy, of MME plus accuracy over images, in percent points.
 
-Source: MME (Fu et al., 2023, arXiv:2306.13394) and its `eval_tool/calculation.py`: a prediction counts by `yes` or `no`
-in its first four letters, and an image counts in the second accuracy if both of its questions are right. MME asks two
-questions about each image; an image with a skipped question, or with one question, is left out and counted.
+Source of MME's: Fu et al., 2023, arXiv:2306.13394, and their `eval_tool/calculation.py`: a prediction counts by `yes`
+or `no` in its first four letters, and an image counts in the second accuracy if both of its questions are right. MME
+asks two questions about each image; an image with a skipped question, or with one question, is left out and counted.
+
+Precision, recall and F1 are those of one option, by `llava/eval/eval_pope.py` of LLaVA. That script takes for yes
+whatever has no `no` in it; here an answer that is no option is wrong and is not given: it lowers recall where that
+option is right.
 """
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Sequence
 from functools import cache
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
+from analyze.statistics.clusters import Array
 from schemas.columns import OK
-from schemas.tasks import MME, Task
+from schemas.tasks import MME, POOLED, SUM, Task
 
 ALL_TOGETHER = "all"  # all categories together
 SCORED = ("sample_id", "category", "question_id", "image", "image_sha256", "answer", "status")
@@ -44,7 +51,7 @@ def said(samples: pd.DataFrame) -> pd.Series:
     return samples["said"] if "said" in samples else samples["prediction"]
 
 
-def mme_scores(samples: pd.DataFrame, task: Task = MME) -> pd.DataFrame:
+def category_scores(samples: pd.DataFrame, task: Task = MME) -> pd.DataFrame:
     """Scores from the table `samples`; empty if no observed sample has an option of the task as its right answer.
 
     Only samples with such an answer are scored. Questions of a category belong together if they are about one image. If
@@ -52,18 +59,20 @@ def mme_scores(samples: pd.DataFrame, task: Task = MME) -> pd.DataFrame:
     pair questions, none do.
 
     Returns:
-        One row per category: `questions` and `images` scored, `accuracy`, `accuracy_pairs`, `score` (0 to 200), and
-        `left_out`, the questions that were skipped or lack their pair, `unscored`, the questions whose right answer is
-        no option, and `unread`, how many of the questions scored have a prediction that is none. MME's categories come
-        first. In a category without a single complete pair, `accuracy` is that of all observed
-        questions, and `accuracy_pairs` and `score` are NaN.
+        One row per category: `questions` that count and the `images` that they are about (of a task that pairs
+        questions, how many pairs there are); in per cent the measures of `shares`; `score`, the sum of the parts that
+        the task says; and `left_out`, the questions that do not count: skipped, or without their pair, `unscored`, the
+        questions whose right answer is no option, and `unread`, how many of the questions that count have a prediction
+        that is none. MME's categories come first. In a category without a single complete pair, in a task that pairs
+        questions, `accuracy` is that of all observed questions, and all else is NaN.
     """
     table = scored_questions(samples, task)
     if not table["observed"].any():
         return pd.DataFrame()
     others = samples.loc[samples.index.difference(table.index), "category"].astype(str).value_counts()
     groups = {str(name): rows for name, rows in table.groupby("category", sort=False)}
-    return pd.DataFrame([_score(name, groups[name], int(others.get(name, 0))) for name in category_order(groups)])
+    rows = [_score(name, groups[name], int(others.get(name, 0)), task) for name in category_order(groups)]
+    return pd.DataFrame(rows)
 
 
 def category_order(names: Iterable[str]) -> list[str]:
@@ -78,8 +87,9 @@ def scored_questions(samples: pd.DataFrame, task: Task = MME) -> pd.DataFrame:
 
     Returns:
         With the index of `samples`: `category`, `image` (what tells images apart), `pair` (the same for questions
-        that belong together), `observed`, `right`, `unread` (the prediction is no option), and `paired`
-        (whether all questions of a pair of several were observed; never in a task that does not pair them).
+        that belong together), `expected` and `given` (places of options; NaN: the prediction is none), `observed`,
+        `right`, `unread` (the prediction is no option), and `counts` (in the score: observed, and in a task that pairs
+        questions, with all others of a pair of several).
     """
     right = right_options(samples, task)
     known = right.notna()
@@ -91,33 +101,89 @@ def scored_questions(samples: pd.DataFrame, task: Task = MME) -> pd.DataFrame:
             "category": scored["category"].astype(str),
             "image": image,
             "pair": pair,
+            "expected": right[scored.index],
+            "given": prediction,
             "observed": scored["status"] == OK,
             "right": right[scored.index] == prediction,
             "unread": prediction.isna(),
         }
     )
+    if not task.paired:
+        return table.assign(counts=table["observed"])
     pairs = table.groupby(["category", "pair"])
     complete = pairs["observed"].transform("all") & (pairs["pair"].transform("size") > 1)
-    return table.assign(paired=complete.astype(bool) & task.paired)
+    return table.assign(counts=complete.astype(bool))
+
+
+def shares(table: pd.DataFrame, task: Task) -> dict[str, tuple[Array, Array]]:
+    """The measures of some questions, each a share: what their answers add above, and below, float64 [questions] both.
+
+    They are `accuracy`; of a task that pairs questions `accuracy_pairs`; and of one with a positive option `precision`,
+    `recall`, `f1` and, with its word, `yes_ratio`.
+
+    Args:
+        table: rows of `scored_questions` that count.
+    """
+    every = pd.Series(1.0, table.index)
+    found: dict[str, tuple[pd.Series, pd.Series]] = {"accuracy": (table["right"], every)}
+    if task.paired:
+        first = ~table.duplicated(["category", "pair"])
+        found["accuracy_pairs"] = (table.groupby(["category", "pair"])["right"].transform("all") & first, first)
+    if task.positive is not None:
+        given, wanted = (table[name] == task.positive for name in ("given", "expected"))
+        found |= {"precision": (given & wanted, given), "recall": (given & wanted, wanted)}
+        found["f1"] = 2.0 * (given & wanted), given.astype(float) + wanted
+        found[f"{task.words[task.positive]}_ratio"] = given, every
+    return {
+        name: (np.asarray(above, np.float64), np.asarray(below, np.float64)) for name, (above, below) in found.items()
+    }
 
 
 def total_name(name: str, categories: Container[str]) -> str:
     """Name a total so that no category has its name: `perception (MME)`, `all (together)` where one would have it."""
-    return f"{name} ({'together' if name == ALL_TOGETHER else 'MME'})" if name in categories else name
+    return f"{name} ({'MME' if name in MME.totals else 'together'})" if name in categories else name
 
 
-def total_scores(scores: pd.DataFrame, task: Task = MME) -> pd.DataFrame:
-    """The sums over those categories that are there, as rows for the end of `scores`, such as `perception` of MME.
+class Total(NamedTuple):
+    """Several categories together.
 
-    They are told from categories of the run as in `total_name`.
+    Attributes:
+        kind: the name that the task has for it.
+        name: the same, or another one where a category has it.
+        categories: those of them that there are.
+    """
+
+    kind: str
+    name: str
+    categories: list[str]
+
+
+def totals(categories: Sequence[str], task: Task) -> list[Total]:
+    """The totals of a task over some categories, those that have one."""
+    found = [
+        Total(kind, total_name(kind, categories), [name for name in categories if not wanted or name in wanted])
+        for kind, wanted in task.totals.items()
+    ]
+    return [total for total in found if total.categories]
+
+
+def total_scores(scores: pd.DataFrame, samples: pd.DataFrame, task: Task = MME) -> pd.DataFrame:
+    """The scores of several categories together, as rows for the end of `scores`, such as `perception` of MME.
+
+    A sum has no other measure than `score`. An image that is in several categories counts in each.
     """
     rows = []
-    for total, names in task.totals.items():
+    measures = [name for name in scores if name not in ("category", *COUNTS)]
+    for _, total, names in totals(list(scores["category"]), task):
         part = scores[scores["category"].isin(names)]
-        if len(part):
-            name = total_name(total, set(scores["category"]))
-            sums = part[[*COUNTS, "score"]].sum(min_count=1).to_dict()
-            rows.append({"category": name} | sums)
+        if task.together == POOLED:
+            table = scored_questions(samples, task)
+            rows.append(_score(total, table[table["category"].isin(names)], int(part["unscored"].sum()), task))
+            continue
+        counts, weights = part[COUNTS].sum().to_dict(), task.weights(part["questions"].tolist())
+        kept = ["score"] if task.together == SUM else measures
+        sums = part[kept].mul(weights, axis=0).sum(min_count=1 if task.together == SUM else len(part)).to_dict()
+        rows.append({"category": total} | counts | sums)
     return pd.DataFrame(rows, columns=scores.columns).astype(dict.fromkeys(COUNTS, "int64"))
 
 
@@ -136,19 +202,27 @@ def _images_and_pairs(scored: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     return table["image"], table["image"] * (len(different) + 1) + (numbers + 1) * by_id
 
 
-def _score(category: object, rows: pd.DataFrame, unscored: int) -> dict[str, object]:
+def _score(category: object, rows: pd.DataFrame, unscored: int, task: Task) -> dict[str, object]:
     """One row of the scores, from the questions of a category, and how many more have another right answer."""
-    scored = rows[rows["paired"]] if rows["paired"].any() else rows[rows["observed"]]
-    images = scored[scored["paired"]].groupby("pair")["right"].all()
-    accuracy, both = scored["right"].mean() * 100, images.mean() * 100
+    counted = rows[rows["counts"]]
+    found = {name: _per_cent(*each) for name, each in shares(counted, task).items()}
+    of_accuracy = counted if len(counted) else rows[rows["observed"]]
+    accuracy = of_accuracy["right"].mean() * 100
     return {
         "category": category,
-        "questions": len(scored),
-        "images": len(images),
+        "questions": len(of_accuracy),
+        "images": counted["pair" if task.paired else "image"].nunique(),
+        **{name: found[name] for name in task.parts},
         "accuracy": accuracy,
-        "accuracy_pairs": both,
-        "score": accuracy + both,
-        "left_out": int((~rows["paired"]).sum()),
+        "score": sum(found[name] for name in task.parts),
+        **{name: value for name, value in found.items() if name not in task.parts},
+        "left_out": int((~rows["counts"]).sum()),
         "unscored": unscored,
-        "unread": int(scored["unread"].sum()),
+        "unread": int(of_accuracy["unread"].sum()),
     }
+
+
+def _per_cent(above: Array, below: Array) -> float:
+    """A share of sums in per cent; NaN where there is nothing below."""
+    whole = below.sum()
+    return 100 * float(above.sum() / whole) if whole else np.nan

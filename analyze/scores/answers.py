@@ -64,7 +64,8 @@ def _bias(bootstrap: Bootstrap, excess: Array, given: Array, images: _Images) ->
     estimate = float(excess[chosen].sum() / given[chosen].sum()) if number else np.nan
     if why := cannot_tell_bias(excess[chosen]):
         return Interval(estimate, None, None, why), np.nan
-    p = float(sign_flip_maximum(excess[chosen][:, None], seed=bootstrap.seed).p[0])
+    leans, there = (bootstrap.clusters.joined(each) for each in (np.where(chosen, excess, 0.0), chosen))
+    p = float(sign_flip_maximum(leans[there > 0][:, None], seed=bootstrap.seed).p[0])
     return bootstrap.mean(excess, given, chosen), p
 
 

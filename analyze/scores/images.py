@@ -1,4 +1,4 @@
-"""The MME score as a sum over images, of many models at once: what paired differences and resampling need."""
+"""The score as a sum over images, of many models at once: what paired differences and resampling need."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,56 +27,64 @@ def category_images(clusters: Clusters) -> Iterator[tuple[str, npt.NDArray[np.bo
 
 @dataclass(frozen=True)
 class ImagePoints:
-    """What each image brings to the score: the score of a category is the mean of its images' points.
+    """What each image brings to the score of all categories: the sum of the means of their images' points.
 
     Attributes:
-        clusters: of the questions that are scored, those of complete pairs.
+        clusters: of the questions that count in the score.
         rows: their positions in the samples.
-        pairs: which pair each of them is of, from 0.
-        most: points of an image, at most.
+        pairs: which pair each of them is of, from 0; None in a task that does not pair questions.
+        task: what a score is.
     """
 
     clusters: Clusters
     rows: npt.NDArray[np.int64]
-    pairs: npt.NDArray[np.int64]
-    most: float = MME.most
+    pairs: npt.NDArray[np.int64] | None
+    task: Task = MME
 
     @classmethod
     def of(cls, samples: pd.DataFrame, task: Task = MME) -> "ImagePoints | None":
-        """From observed rows of `samples`; None if no image has a complete pair of questions."""
+        """From observed rows of `samples`; None if none counts, as no image has a complete pair of questions."""
         table = scored_questions(samples.reset_index(drop=True), task)
-        paired = table[table["paired"]]
-        if paired.empty:
+        table = table[table["counts"]]
+        if table.empty:
             return None
-        pairs = paired.groupby(["category", "pair"], sort=False).ngroup().to_numpy().astype(np.int64)
-        return cls(Clusters.by_name(paired["image"], paired["category"]), paired.index.to_numpy(), pairs, task.most)
+        clusters, pairs = Clusters.by_name(table["image"], table["category"]), None
+        if task.paired:
+            pairs = table.groupby(["category", "pair"], sort=False).ngroup().to_numpy().astype(np.int64)
+        return cls(clusters, table.index.to_numpy(), pairs, task)
 
     def points(self, right: npt.NDArray[np.bool_]) -> Array:
-        """The points of each image, float64 [images, models]: 0 to 200 where all images have as many questions.
+        """The points of each image, float64 [images, models]: up to `most`.
 
         Args:
             right: bool [samples, models].
         """
-        chosen, clusters = right[self.rows].astype(np.float64), self.clusters
-        order = np.argsort(self.pairs, kind="stable")
-        starts = np.searchsorted(self.pairs[order], np.arange(self.pairs.max() + 1))
-        image = clusters.image[order][starts]  # of each pair
-        both = np.zeros((clusters.images, right.shape[1]))
-        np.add.at(both, image, np.minimum.reduceat(chosen[order], starts, axis=0))
-        pairs = np.bincount(image, minlength=clusters.images).astype(np.float64)
-        accuracy, whole = (
-            sums * self._scale(counts)[:, None]
-            for sums, counts in ((clusters.sums(chosen), clusters.counts), (both, pairs))
-        )
-        return 100 * (accuracy + whole)
+        chosen = right[self.rows].astype(np.float64)
+        points = self._scaled(self.clusters.sums(chosen), self.clusters.counts)
+        return points if self.pairs is None else points + self._of_pairs(chosen, self.pairs)
 
-    def _scale(self, counts: Array) -> Array:
-        """Images of the category over its questions, or pairs, by image."""
+    def _of_pairs(self, chosen: Array, pairs: npt.NDArray[np.int64]) -> Array:
+        order = np.argsort(pairs, kind="stable")
+        starts = np.searchsorted(pairs[order], np.arange(pairs.max() + 1))
+        image = self.clusters.image[order][starts]  # of each pair
+        both = np.zeros((self.clusters.images, chosen.shape[1]))
+        np.add.at(both, image, np.minimum.reduceat(chosen[order], starts, axis=0))
+        return self._scaled(both, np.bincount(image, minlength=self.clusters.images).astype(np.float64))
+
+    def _scaled(self, sums: Array, counts: Array) -> Array:
+        """Sums over questions, or pairs, times 100 images of the category over those it has, and its weight."""
         category = self.clusters.category
-        return (np.bincount(category) / np.bincount(category, counts))[category]
+        weights = np.array(self.task.weights(np.bincount(category, self.clusters.counts).tolist()))
+        scale: Array = (100 * weights * np.bincount(category) / np.bincount(category, counts))[category]
+        return sums * scale[:, None]
+
+    @property
+    def most(self) -> Array:
+        """The points of each image if all is right, [images]: 200 in MME, where all images have two questions."""
+        return self.points(np.ones((int(self.rows.max()) + 1, 1), np.bool_))[:, 0]
 
     def total(self, points: Array) -> Array:
-        """The score, the sum over categories, [models], from the points of images."""
+        """The score of all categories together, as the task says, [models], from the points of images."""
         scores: Array = self.weights @ points
         return scores
 

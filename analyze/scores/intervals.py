@@ -1,68 +1,111 @@
-"""The 95% interval of the MME score, by category and of its totals. The unit is the image.
+"""The 95% intervals of scores and of F1, by category and of totals. The unit is the image.
 
-Of a category, the score is a share of the points that it can have: see `share_intervals`. Categories have different
-images, so the interval of a total follows from theirs: MOVER, the method of variance estimates recovery (Zou and
-Donner, 2008).
+Of a category, the score is a share of the points that it can have, and F1 is a share too, 2 TP / (2 TP + FP + FN): see
+`share_intervals`. So is the score of all questions of several categories. The interval of another total follows from
+those of its categories: MOVER, the method of variance estimates recovery (Zou and Donner, 2008), with the correlations
+(Zou, 2007) of those that have images in common, such as POPE's, over resampled images.
 """
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analyze.scores.accuracy import scored_questions, total_name
+from analyze.scores.accuracy import scored_questions, shares, totals
 from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap
 from analyze.statistics.clusters import Array, Clusters
 from analyze.statistics.intervals import share_interval
-from schemas.tasks import MME, Task
+from schemas.tasks import MME, POOLED, Task
+
+_Images = npt.NDArray[np.bool_]
 
 
 def score_intervals(
     scores: pd.DataFrame, samples: pd.DataFrame, task: Task = MME, *, seed: int = SEED, resamples: int = RESAMPLES
 ) -> pd.DataFrame:
-    """The scores with `low` and `high`, NaN where there is no score; arguments as for `mme_scores`.
+    """The scores with `low` and `high`, and `f1_low` and `f1_high` where they have `f1`; NaN where nothing counts.
 
     Args:
-        scores: of `mme_scores`, with or without the rows of `total_scores`.
+        scores: of `category_scores`, with or without the rows of `total_scores`.
         samples: the table `samples` that they are of.
+        task, seed, resamples: as for `category_scores` and `Bootstrap`.
     """
+    wanted = {"score": ("low", "high"), "f1": ("f1_low", "f1_high")}
     table = scored_questions(samples, task)
-    paired = table[table["paired"]]
-    if paired.empty:
-        return scores.assign(low=np.nan, high=np.nan)
-    clusters = Clusters.by_name(paired["image"], paired["category"])
-    bootstrap = Bootstrap(clusters, resamples, seed)
-    first = ~paired.duplicated(["category", "pair"]).to_numpy()
-    both = paired.groupby(["category", "pair"])["right"].transform("all").to_numpy()
-    shares = [
-        (clusters.sums(paired["right"].to_numpy().astype(float)), clusters.counts),
-        (clusters.sums((both & first).astype(float)), clusters.sums(first.astype(float))),
-    ]
-    found = {
-        name: _interval(bootstrap, shares, clusters.category == number, task.most)
-        for number, name in enumerate(clusters.categories)
-    }
-    for total, names in task.totals.items():
-        known = scores[scores["category"].isin([name for name in names if name in found])].set_index("category")[
-            "score"
-        ]
-        off = np.array([[known[name] - found[name][0], found[name][1] - known[name]] for name in known.index])
-        if len(off):
-            below, above = np.sqrt((off**2).sum(axis=0))
-            found[total_name(total, found)] = float(known.sum() - below), float(known.sum() + above)
-    bounds = [found.get(str(name), (np.nan, np.nan)) for name in scores["category"]]
-    return scores.assign(low=[low for low, _ in bounds], high=[high for _, high in bounds])
+    table = table[table["counts"]]
+    found: dict[str, dict[str, tuple[float, float]]] = {name: {} for name in wanted if name in scores}
+    if len(table):
+        bootstrap = Bootstrap(Clusters.by_name(table["image"], table["category"]), resamples, seed)
+        sums = {name: _Share(*map(bootstrap.clusters.sums, each)) for name, each in shares(table, task).items()}
+        for value in found:
+            parts = [sums[part] for part in (task.parts if value == "score" else (value,))]
+            found[value] = _bounds(scores, value, parts, bootstrap, task)
+    columns = dict[str, Array]()
+    for value, bounds in found.items():
+        own = [bounds.get(str(name), (np.nan, np.nan)) for name in scores["category"]]
+        columns |= dict(zip(wanted[value], np.array(own).reshape(-1, 2).T, strict=True))
+    return scores.assign(**columns)
 
 
-def _interval(
-    bootstrap: Bootstrap, shares: list[tuple[Array, Array]], images: npt.NDArray[np.bool_], most: float
-) -> tuple[float, float]:
-    """The interval of the score on some images, whose parts are two shares, of questions and of pairs."""
-    questions = shares[0][1][images].sum()
-    points, asked = (
-        sum(each * questions / whole[images].sum() / 2 for each, (_, whole) in zip(part, shares, strict=True))
-        for part in zip(*shares, strict=True)
+class _Share(NamedTuple):
+    """What the questions on each image add above and below, [images] both."""
+
+    above: Array
+    below: Array
+
+
+def _bounds(
+    scores: pd.DataFrame, value: str, parts: Sequence[_Share], bootstrap: Bootstrap, task: Task
+) -> dict[str, tuple[float, float]]:
+    """The interval of a measure of each category and total, in points."""
+    clusters = bootstrap.clusters
+    images = {name: clusters.category == number for number, name in enumerate(clusters.categories)}
+    found = {name: _interval(bootstrap, parts, own) for name, own in images.items()}
+    known = scores.drop_duplicates("category").set_index("category")
+    for _, total, names in totals([name for name in scores["category"] if name in images], task):
+        if task.together == POOLED:
+            found[total] = _interval(bootstrap, parts, np.any([images[name] for name in names], axis=0))
+            continue
+        if (estimates := known.loc[names, value]).isna().any():
+            continue
+        weights = np.array(task.weights(known.loc[names, "questions"].tolist()))
+        off = np.array(
+            [[own - found[name][0], found[name][1] - own] for name, own in zip(names, estimates, strict=True)]
+        )
+        off *= weights[:, None]
+        alike = _correlations(bootstrap, parts, [images[name] for name in names])
+        below, above = np.sqrt(np.maximum(np.einsum("is,ij,js->s", off, alike, off), 0))
+        whole = float(weights @ estimates.to_numpy())
+        found[total] = whole - float(below), whole + float(above)
+    return found
+
+
+def _correlations(bootstrap: Bootstrap, parts: Sequence[_Share], images: Sequence[_Images]) -> Array:
+    """Correlations of categories over resampled images; 0 where no image is in two of them."""
+    if bootstrap.clusters.picture is None:
+        return np.eye(len(images))
+    draws = np.stack([np.sum([bootstrap.ratios(*each, own) for each in parts], axis=0) for own in images])
+    with np.errstate(invalid="ignore"):
+        found: Array = np.nan_to_num(np.corrcoef(draws)).reshape(len(images), len(images))
+    pictures = [set(bootstrap.clusters.picture[own].tolist()) for own in images]
+    apart = np.array([[one.isdisjoint(other) for other in pictures] for one in pictures])
+    found = np.where(apart, 0.0, found)
+    np.fill_diagonal(found, 1.0)
+    return found
+
+
+def _interval(bootstrap: Bootstrap, parts: Sequence[_Share], images: _Images) -> tuple[float, float]:
+    """The interval of a measure on some images, in points: the sum of some shares, each with 100."""
+    most, asked = 100.0 * len(parts), parts[0].below[images].sum()
+    if not all(each.below[images].sum() for each in parts):
+        return 0.0, most  # nothing is told, such as F1 where the option is neither right nor given
+    above, below = (
+        sum(sums * asked / whole[images].sum() / len(parts) for sums, (_, whole) in zip(each, parts, strict=True))
+        for each in zip(*parts, strict=True)
     )
-    found = share_interval(bootstrap, points, asked, images)
+    found = share_interval(bootstrap, above, below, images)
     if found.low is None or found.high is None:
         return 0.0, most  # one image tells nothing
     return most * found.low, most * found.high

@@ -2,7 +2,8 @@
 
 A resample gives each image a weight. Of a category of n images, n - 1 are drawn, and each draw counts n / (n - 1) times
 (Rao and Wu, 1988): with n draws, the variance would be too small by that factor, which matters for categories of 20
-images. The only images of their categories are resampled together. A statistic that is made of sums over images is
+images. The only images of their categories are resampled together. An image that is in several categories, as in POPE,
+is drawn once for all of them. A statistic that is made of sums over images is
 then a product of matrices. Two runs on the same images take the same resamples, so that only their difference counts.
 An interval is the estimate with its standard error, the standard deviation over the resamples, times the quantile of
 Student's t with as many degrees of freedom as there are images less categories. Percentiles of the resamples are too
@@ -51,22 +52,32 @@ class Bootstrap:
 
     @cached_property
     def weights(self) -> npt.NDArray[np.float32]:
-        """The weight of each image, float32 [resamples, images]."""
+        """The weight of each image, float32 [resamples, images]; the same in each category that an image is in."""
         rng = np.random.default_rng(self.seed)
-        weights = np.empty((self.resamples, self.clusters.images), np.float32)
         strata = self._strata
+        weights = np.empty((self.resamples, len(strata)), np.float32)
         order = np.argsort(strata, kind="stable")
         for members in np.split(order, np.flatnonzero(np.diff(strata[order])) + 1):
             number = len(members)
             drawn = rng.multinomial(max(1, number - 1), np.full(number, 1 / number), size=self.resamples)
             weights[:, members] = drawn * (number / max(1, number - 1))
-        return weights
+        return weights if self.clusters.picture is None else weights[:, self.clusters.picture]
 
     @cached_property
     def _strata(self) -> Codes:
-        """What each image is resampled within, [images]: its category, or the only images of categories together."""
-        category = self.clusters.category
-        return np.where(np.bincount(category)[category] > 1, category, len(self.clusters.categories))
+        """What each image is resampled within, [pictures]: its category, or those of several categories.
+
+        Images that are the only one of theirs are resampled together.
+        """
+        category, number = self.clusters.category, len(self.clusters.categories)
+        if self.clusters.picture is not None:
+            inside: dict[int, list[int]] = {}
+            for picture, each in zip(self.clusters.picture.tolist(), category.tolist(), strict=True):
+                inside.setdefault(picture, []).append(each)
+            sets = [tuple(sorted(inside[picture])) for picture in range(len(inside))]
+            several = {each: number + 1 + place for place, each in enumerate(sorted({*sets}))}
+            category = np.array([each[0] if len(each) == 1 else several[each] for each in sets], np.int64)
+        return np.where(np.bincount(category)[category] > 1, category, number)
 
     def ratios_by_category(self, sums: Array, counts: Array, images: npt.NDArray[np.bool_]) -> Array:
         """Draws of sum(sums) / sum(counts) of each category that has some of the images, [resamples, categories].
@@ -139,6 +150,7 @@ class Bootstrap:
         Args:
             images: bool [images, statistics], those that each statistic is of.
         """
+        images = self.clusters.joined(images) > 0
         order = np.argsort(self._strata, kind="stable")
         starts = np.flatnonzero(np.diff(self._strata[order], prepend=-1))
         strata = np.logical_or.reduceat(images[order], starts, axis=0).sum(axis=0)

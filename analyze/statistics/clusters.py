@@ -36,15 +36,17 @@ class Clusters:
         image: int64 [samples], the image of each sample, from 0.
         category: int64 [images], the category of each image, from 0.
         categories: their names.
+        picture: int64 [images], the same for one image that is in several categories, from 0; None: none is.
     """
 
     image: Codes
     category: Codes
     categories: list[str]
+    picture: Codes | None = None
 
     @classmethod
     def of(cls, samples: "pd.DataFrame") -> "Clusters":
-        """From rows of the table `samples`. The same image in two categories counts as two.
+        """From rows of the table `samples`. The same image in two categories counts as two, which `picture` tells.
 
         Images are told apart as in `image_names`.
         """
@@ -59,7 +61,9 @@ class Clusters:
             pd.factorize(each.array, use_na_sentinel=False) for each in (category, image)
         )
         codes, pairs = pd.factorize(in_category * max(1, len(own)) + in_image)
-        return cls(codes, pairs // max(1, len(own)), [str(each) for each in names])
+        pictures, different = pd.factorize(pairs % max(1, len(own)))
+        shared = pictures if len(different) < len(pairs) else None
+        return cls(codes, pairs // max(1, len(own)), [str(each) for each in names], shared)
 
     @property
     def images(self) -> int:
@@ -87,6 +91,21 @@ class Clusters:
         """
         order, starts = self._order
         return np.add.reduceat(np.asarray(values)[order], starts, axis=0, dtype=np.float64)
+
+    def joined(self, values: npt.NDArray[np.number] | npt.NDArray[np.bool_]) -> Array:
+        """Sums over the categories that an image is in.
+
+        Args:
+            values: [images, ...] of any numbers.
+
+        Returns:
+            Float64 [pictures, ...]; the values themselves where no image is in several categories.
+        """
+        if self.picture is None:
+            return values.astype(np.float64)
+        found = np.zeros((int(self.picture.max()) + 1, *values.shape[1:]))
+        np.add.at(found, self.picture, values)
+        return found
 
     def known_sums(self, values: npt.NDArray[np.floating]) -> tuple[Array, Array]:
         """Sums over the samples of each image of the values that are no NaN, and how many these are, [images, ...]."""

@@ -148,10 +148,12 @@ def share_intervals(
         return found[0], found[1]
     there = there[:, told]
     own, asked = (np.where(there, each[:, told], 0.0) for each in (sums, counts))
-    number, samples = there.sum(axis=0), asked.sum(axis=0)
+    samples = asked.sum(axis=0)
     share = own.sum(axis=0) / samples
     with np.errstate(divide="ignore", invalid="ignore"):
         units = share * (1 - share) / np.nanvar(bootstrap.ratios(own, asked, images), axis=0)
+    own, asked = (bootstrap.clusters.joined(each) for each in (own, asked))
+    number = (asked > 0).sum(axis=0)
     rarer = np.minimum((own > 0).sum(axis=0), (own < asked).sum(axis=0))
     few = (number < FEW_IMAGES) | (rarer < FEWEST_IMAGES)
     units = np.where(few, np.fmin(units, samples), units)

@@ -9,15 +9,20 @@ from scipy import stats
 
 from analyze import summary
 from analyze.__main__ import main
-from analyze.scores.accuracy import mme_scores, total_scores
+from analyze.scores.accuracy import category_scores, total_scores
 from analyze.scores.intervals import score_intervals
+from analyze.statistics.bootstrap import Bootstrap
+from analyze.statistics.clusters import Clusters
+from analyze.statistics.intervals import share_interval
 from analyze.summary import summarise
 from analyze.tables import rows
 from analyze.tables.bins import QUANTILES
 from analyze.tables.frames import open_heads
 from schemas.store import writer
-from schemas.tasks import MME, PLAIN
+from schemas.tasks import MME, PLAIN, POPE
 from schemas.workers import work
+from tests.simulations.pope import WORLDS as POPE_WORLDS
+from tests.simulations.pope import simulate
 from tests.support.runs import put, rewrite, write_run
 
 PLACES = {"yes": 0, "no": 1, None: None}  # of options
@@ -110,8 +115,8 @@ def test_intervals_of_the_score_cover_the_truth():
     covered = dict.fromkeys(truth, 0)
     for repeat in range(100):
         samples = drawn_samples(random, accuracies, 40)
-        scores = mme_scores(samples)
-        table = score_intervals(pd.concat([scores, total_scores(scores)]), samples, seed=repeat, resamples=500)
+        scores = category_scores(samples)
+        table = score_intervals(pd.concat([scores, total_scores(scores, samples)]), samples, seed=repeat, resamples=500)
         for row in table.itertuples():
             covered[row.category] += row.low <= truth[row.category] <= row.high
     assert all(number >= 90 for number in covered.values()), covered
@@ -120,9 +125,9 @@ def test_intervals_of_the_score_cover_the_truth():
 
 def test_a_score_s_interval_needs_pairs():
     samples = drawn_samples(np.random.default_rng(0), {"count": 0.5}, 5).iloc[::2]  # no pair is whole
-    assert score_intervals(mme_scores(samples), samples)[["low", "high"]].isna().all(axis=None)
+    assert score_intervals(category_scores(samples), samples)[["low", "high"]].isna().all(axis=None)
     samples = drawn_samples(np.random.default_rng(0), {"count": 1.0}, 5)
-    (low,), (high,) = score_intervals(mme_scores(samples), samples)[["low", "high"]].to_numpy().T.tolist()[:2]
+    (low,), (high,) = score_intervals(category_scores(samples), samples)[["low", "high"]].to_numpy().T.tolist()[:2]
     assert 0 < low < 200 == high
 
 
@@ -166,45 +171,45 @@ def samples(*rows, **more) -> pd.DataFrame:
 
 
 def test_scores_by_hand():
-    scores = mme_scores(
-        samples(
-            ("OCR", "a", "Yes", "Yes"),
-            ("OCR", "a", "No", "no."),
-            ("OCR", "b", "Yes", " yes"),
-            ("OCR", "b", "No", "Yes"),
-            ("code_reasoning", "a", "Yes", "The"),
-            ("code_reasoning", "a", "No", "No"),
-            ("mine", "z", "Yes", "Yes"),
-        )
-    ).set_index("category")
+    table = samples(
+        ("OCR", "a", "Yes", "Yes"),
+        ("OCR", "a", "No", "no."),
+        ("OCR", "b", "Yes", " yes"),
+        ("OCR", "b", "No", "Yes"),
+        ("code_reasoning", "a", "Yes", "The"),
+        ("code_reasoning", "a", "No", "No"),
+        ("mine", "z", "Yes", "Yes"),
+    )
+    scores = category_scores(table).set_index("category")
     assert scores.loc["OCR"].tolist() == [4, 2, 75.0, 50.0, 125.0, 0, 0, 0]
     assert scores.loc["code_reasoning"].tolist() == [2, 1, 50.0, 0.0, 50.0, 0, 0, 1]
     assert scores.loc["mine", ["questions", "images", "accuracy", "left_out"]].tolist() == [1, 0, 100.0, 1]
     assert scores.loc["mine", ["accuracy_pairs", "score"]].isna().all()
     assert scores.index.tolist() == ["OCR", "code_reasoning", "mine"]
-    totals = total_scores(scores.reset_index()).set_index("category")
+    totals = total_scores(scores.reset_index(), table).set_index("category")
     assert totals["score"].to_dict() == {"perception": 125, "cognition": 50}
     assert totals.loc["perception", ["questions", "images", "left_out"]].tolist() == [4, 2, 0]
 
 
 def test_a_category_that_is_called_as_a_total_keeps_its_row():
     rows = [(name, "a", answer, "Yes") for name in ("perception", "OCR", "cognition") for answer in ("Yes", "No")]
-    scores = mme_scores(samples(*rows))
+    table = samples(*rows)
+    scores = category_scores(table)
     assert scores.set_index("category")["score"].to_dict() == {"OCR": 50, "perception": 50, "cognition": 50}
-    assert total_scores(scores)["category"].tolist() == ["perception (MME)"]
+    assert total_scores(scores, table)["category"].tolist() == ["perception (MME)"]
     assert scores.loc[scores["category"] == "perception", "accuracy"].tolist() == [50]
 
 
 def test_pairs_by_image_where_no_id_is_shared():
     rows = [("OCR", str(number), "Yes", "Yes" if number else "No") for number in range(4)]
-    scores = mme_scores(samples(*rows, image_sha256=["x", "x", "y", "y"]))
+    scores = category_scores(samples(*rows, image_sha256=["x", "x", "y", "y"]))
     assert scores.loc[0, ["images", "accuracy", "accuracy_pairs"]].tolist() == [2, 75.0, 50.0]
 
 
 def test_skipped_samples_and_other_answers_are_not_scored():
     table = samples(("OCR", "a", "Yes", None), ("OCR", "a", "blue", "blue"), ("OCR", "b", None, "Yes"))
     table.loc[0, "status"] = "skipped"
-    assert mme_scores(table).empty
+    assert category_scores(table).empty
 
 
 def test_a_pair_with_a_skipped_question_is_left_out_and_counted():
@@ -217,15 +222,15 @@ def test_a_pair_with_a_skipped_question_is_left_out_and_counted():
         ("color", "c", "No", "No"),
     )
     table.loc[3, "status"] = "skipped"
-    scores = mme_scores(table)
+    scores = category_scores(table)
     assert scores.set_index("category").loc["OCR"].tolist() == [2, 1, 100.0, 100.0, 200.0, 2, 0, 0]
-    assert total_scores(scores).loc[0, ["category", "score", "left_out"]].tolist() == ["perception", 400.0, 2]
+    assert total_scores(scores, table).loc[0, ["category", "score", "left_out"]].tolist() == ["perception", 400.0, 2]
 
 
 def test_each_image_is_paired_by_itself():
     """One shared id does not decide how other images are paired."""
     rows = [("OCR", name, answer, answer) for name, answer in (("a", "Yes"), ("a", "No"), ("b", "Yes"), ("c", "No"))]
-    scores = mme_scores(samples(*rows, image_sha256=["x", "x", "y", "y"]))
+    scores = category_scores(samples(*rows, image_sha256=["x", "x", "y", "y"]))
     assert scores.loc[0, ["questions", "images", "score", "left_out"]].tolist() == [4, 2, 200.0, 0]
 
 
@@ -234,7 +239,7 @@ def test_a_skipped_question_without_a_hash_belongs_to_its_image():
     table = samples(*(("color", str(number), "Yes", "Yes") for number in range(5)))
     table = table.assign(image=["x.png"] * 3 + ["y.png"] * 2, image_sha256=["x", "x", None, "y", "y"])
     table.loc[2, "status"] = "skipped"
-    assert mme_scores(table).loc[0, ["questions", "images", "left_out"]].tolist() == [2, 1, 3]
+    assert category_scores(table).loc[0, ["questions", "images", "left_out"]].tolist() == [2, 1, 3]
 
 
 def test_the_command_says_on_what_a_score_rests(run, capsys, tmp_path):
@@ -267,7 +272,7 @@ def test_single_letters_count_as_in_the_script_of_mme():
     expected = {"existence": 66.67, "count": 33.33, "position": 100, "color": 66.67, "OCR": 33.33}
     expected["numerical_calculation"] = 133.33
     asked = [(name, f"{name}/{image}", word) for name in expected for image in range(3) for word in ("Yes", "No")]
-    scores = mme_scores(samples(*((*each, text) for each, text in zip(asked, predictions, strict=True))))
+    scores = category_scores(samples(*((*each, text) for each, text in zip(asked, predictions, strict=True))))
     assert scores.set_index("category")["score"].to_dict() == pytest.approx(expected, abs=0.005)
 
 
@@ -277,33 +282,144 @@ def test_one_repeated_id_changes_no_pairs(other):
     ids = [str(number) for number in range(40)]
     ids[2] = ids[other if other == 38 else 3]
     rows = [("OCR", name, "Yes", "Yes") for name in ids]
-    scores = mme_scores(samples(*rows, image_sha256=[str(number // 2) for number in range(40)]))
+    scores = category_scores(samples(*rows, image_sha256=[str(number // 2) for number in range(40)]))
     assert scores.loc[0, ["questions", "images", "score", "left_out"]].tolist() == [40, 20, 200.0, 0]
 
 
 def test_one_id_for_all_questions_pairs_by_image():
     rows = [("OCR", "nan", "Yes", "Yes" if number else "No") for number in range(40)]
-    scores = mme_scores(samples(*rows, image_sha256=[str(number // 2) for number in range(40)]))
+    scores = category_scores(samples(*rows, image_sha256=[str(number // 2) for number in range(40)]))
     assert scores.loc[0, ["images", "accuracy_pairs"]].tolist() == [20, 95.0]
 
 
 def test_two_pairs_on_the_same_picture_stay_two_pairs():
     """As in MME, where the ids pair questions: one picture may stand there under two ids."""
     rows = [("OCR", name, "Yes", "Yes" if name == "a" else "No") for name in "aabb"]
-    scores = mme_scores(samples(*rows, image_sha256=["x"] * 4))
+    scores = category_scores(samples(*rows, image_sha256=["x"] * 4))
     assert scores.loc[0, ["images", "accuracy_pairs"]].tolist() == [2, 50.0]
 
 
-def test_a_task_without_pairs_has_an_accuracy_of_all_questions_and_no_score():
-    rows = [("OCR", "a", "Yes", "Yes"), ("OCR", "a", "No", "Yes"), ("OCR", "b", "Yes", "Yes")]
-    table = samples(*rows)
-    scores = mme_scores(table, PLAIN)
-    assert scores.loc[0, ["questions", "images"]].tolist() == [3, 0]
-    assert scores.loc[0, "accuracy"] == pytest.approx(200 / 3)
-    assert scores[["accuracy_pairs", "score"]].isna().all(axis=None)
-    assert total_scores(scores, PLAIN).empty
-    assert score_intervals(scores, table, PLAIN)[["low", "high"]].isna().all(axis=None)
-    assert mme_scores(table).loc[0, "questions"] == 2
+def test_a_task_without_pairs_is_scored_by_the_accuracy_of_all_observed_questions():
+    rows = [
+        ("OCR", "a", "Yes", "Yes"),
+        ("OCR", "a", "No", "Yes"),
+        ("OCR", "b", "Yes", "Yes"),
+        ("color", "c", "No", "No"),
+    ]
+    table = samples(*rows, ("color", "c", "No", None))
+    table.loc[4, "status"] = "skipped"
+    scores = category_scores(table, PLAIN)
+    assert "accuracy_pairs" not in scores
+    assert scores[["category", "questions", "images", "left_out"]].values.tolist() == [
+        ["color", 1, 1, 1],
+        ["OCR", 3, 2, 0],
+    ]
+    assert scores["score"].tolist() == scores["accuracy"].tolist() == pytest.approx([100, 200 / 3])
+    whole = total_scores(scores, table, PLAIN)
+    assert whole[["category", "questions", "images", "score"]].values.tolist() == [["all", 4, 3, 75.0]]
+    assert category_scores(table).loc[1, "questions"] == 2
+
+
+def test_the_interval_of_a_score_without_pairs_is_that_of_accuracy():
+    """By category, and over all questions, as `share_interval` has it of the same resamples."""
+    random = np.random.default_rng(3)
+    table = drawn_samples(random, {"count": 0.6, "color": 0.8}, 40).sample(frac=0.8, random_state=1)
+    scores = category_scores(table, PLAIN)
+    both = pd.concat([scores, total_scores(scores, table, PLAIN)])
+    found = score_intervals(both, table, PLAIN, seed=5, resamples=500).set_index("category")
+    clusters = Clusters.by_name(table["image"], table["category"])
+    right = clusters.sums((table["answer"] == table["prediction"]).to_numpy())
+    bootstrap = Bootstrap(clusters, 500, 5)
+    for name in ("count", "color", "all"):
+        images = np.array([name in (clusters.categories[each], "all") for each in clusters.category])
+        own = share_interval(bootstrap, right, clusters.counts, images)
+        assert found.loc[name, ["score", "low", "high"]].tolist() == pytest.approx(
+            [100 * own.estimate, 100 * own.low, 100 * own.high]
+        )
+
+
+def pope(*, yes: str, no: str) -> pd.DataFrame:
+    """Questions of POPE on two images, with predictions where yes is right and where no is, a letter a question."""
+    says = {"y": "Yes", "n": "No", "?": "Maybe"}
+    rows = [
+        (category, f"{category} {number} {answer}", answer, says[letter])
+        for category in POPE.marks
+        for answer, letters in (("Yes", yes), ("No", no))
+        for number, letter in enumerate(letters)
+    ]
+    images = [str(int(name.split()[1]) % 2) for _, name, _, _ in rows]
+    return samples(*rows, image=images, image_sha256=images)
+
+
+def test_pope_has_precision_recall_and_f1_as_its_authors_count_them():
+    """TP 3, FN 3, FP 4, TN 2 in each category; 3 / 7, 3 / 6, 6 / 13, 7 / 12."""
+    table = pope(yes="yyynnn", no="yyyynn")
+    scores = category_scores(table, POPE)
+    assert scores["category"].tolist() == ["random", "popular", "adversarial"]
+    both = pd.concat([scores, total_scores(scores, table, POPE)], ignore_index=True)
+    assert both["category"].iloc[-1] == "mean"
+    for _, row in both.iterrows():
+        found = row[["accuracy", "score", "precision", "recall", "f1", "yes_ratio"]].tolist()
+        assert found == pytest.approx([41.67, 41.67, 42.86, 50, 46.15, 58.33], abs=0.005)
+    assert both["questions"].tolist() == [12, 12, 12, 36]
+    assert not any("pairs" in name for name in both)
+
+
+def test_an_answer_that_is_no_option_is_wrong_and_not_given():
+    """Of two such answers, the one to a question that yes is right of lowers recall."""
+    row = category_scores(pope(yes="yyn?", no="y?nn"), POPE).iloc[0]
+    assert row[["accuracy", "precision", "recall", "f1", "yes_ratio"]].tolist() == pytest.approx(
+        [50, 200 / 3, 50, 400 / 7, 37.5]
+    )
+    assert row["unread"] == 2
+
+
+def test_measures_of_an_option_are_those_of_a_table_of_counts():
+    random = np.random.default_rng(0)
+    letters = ["".join(random.choice(list("yn?"), 60, p=each)) for each in ((0.7, 0.2, 0.1), (0.4, 0.5, 0.1))]
+    table = pope(yes=letters[0], no=letters[1])
+    table["prediction"] = random.permutation(table["prediction"])
+    scores = category_scores(table, POPE).set_index("category")
+    for name, own in table.groupby("category"):
+        counts = pd.crosstab(own["answer"], own["prediction"])
+        given, right, found = counts["Yes"].sum(), counts.loc["Yes"].sum(), counts.loc["Yes", "Yes"]
+        precision, recall = found / given, found / right
+        expected = [precision, recall, 2 * precision * recall / (precision + recall), given / 120]
+        assert (scores.loc[name, ["precision", "recall", "f1", "yes_ratio"]] / 100).tolist() == pytest.approx(expected)
+
+
+def test_an_option_that_is_never_given_has_no_precision_and_an_f1_of_0():
+    table = pope(yes="nnn", no="nnn")
+    scores = category_scores(table, POPE)
+    row = score_intervals(scores, table, POPE, resamples=100).iloc[0]
+    assert np.isnan(row["precision"])
+    assert (row["recall"], row["f1"], row["f1_low"]) == (0, 0, 0)
+    assert 0 < row["f1_high"] <= 100
+    none = category_scores(pope(yes="", no="nnn"), POPE)  # yes is neither right nor given
+    assert none[["recall", "f1"]].isna().all(axis=None)
+    assert none["accuracy"].tolist() == [100] * 3
+
+
+def test_images_that_are_in_several_categories_do_not_count_several_times():
+    """POPE asks the same questions about the same images in each category: the mean is as uncertain as a category."""
+    random = np.random.default_rng(0)
+    own = pope(yes="y" * 60, no="n" * 60).query("category == 'random'")
+    images = random.permutation(np.repeat(np.arange(30), 4)).astype(str)
+    own = own.assign(image=images, image_sha256=images, prediction=random.choice(["Yes", "No"], 120))
+    table = pd.concat([own.assign(category=name) for name in POPE.marks], ignore_index=True)
+    scores = category_scores(table, POPE)
+    both = pd.concat([scores, total_scores(scores, table, POPE)])
+    found = score_intervals(both, table, POPE, resamples=2_000).set_index("category")
+    for low, high in (("low", "high"), ("f1_low", "f1_high")):
+        width = found[high] - found[low]
+        assert width["mean"] == pytest.approx(width["random"], rel=0.02)
+
+
+def test_intervals_of_f1_cover_the_truth():
+    """See `tests.simulations.pope`, which runs it at size."""
+    found = simulate(POPE_WORLDS[0], 60, resamples=300)
+    assert {name: share for name, share in found.items() if share < 0.87} == {}
+    assert len(found) == 4
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import pandas as pd
 from analyze import diagnose
 from analyze.compare.answers import compare_answers
 from analyze.compare.verdict import answers_in_words
-from analyze.scores.accuracy import ALL_TOGETHER, mme_scores, total_scores
+from analyze.scores.accuracy import ALL_TOGETHER, category_scores, total_scores
 from analyze.scores.intervals import score_intervals
 from analyze.statistics.bootstrap import Bootstrap
 from analyze.statistics.clusters import Clusters, ImageSums
@@ -153,8 +153,8 @@ def of_diagnose(
 
 
 def of_summary(random: np.random.Generator, world: World, samples: pd.DataFrame, options: dict, found: Tally) -> None:
-    scores = mme_scores(samples)
-    table = score_intervals(pd.concat([scores, total_scores(scores)]), samples, **options)
+    scores = category_scores(samples)
+    table = score_intervals(pd.concat([scores, total_scores(scores, samples)]), samples, **options)
     for row in table.to_dict("records"):
         where = "of a total" if row["category"] in MME.totals else "of a category"
         found.interval(f"summary: score {where}", row["low"], row["high"], world.truths.loc[row["category"], "score"])

@@ -84,7 +84,7 @@ def _shown(found: "Gain", content: "pd.DataFrame | None", settings: GainSettings
     title = f"%: right by the more frequent answer of a category, unchanged without the image, {of} with it and without"
     yield Shown(title, found.table[["category", *habits]], 1)
     if len(found.scores):
-        yield Shown("MME score", found.scores, 1)
+        yield Shown(found.task.score, found.scores, 1)
     if content is not None:
         title = (
             f"heads whose maps differ most between the images, {_SHOWN} of {len(content)}: Jensen-Shannon divergence, "

@@ -58,7 +58,8 @@ def compare_wordings(settings: PromptsSettings) -> Result:
 def _shown(found: "PromptComparison", settings: PromptsSettings) -> Iterator[Shown]:
     title = f"by wording; 95% intervals, {settings.resamples} resamples of images, seed {settings.seed}"
     yield Shown(title, found.whole.drop(columns="bias_note").dropna(axis="columns", how="all"), 2)
-    for measure, what in (("accuracy", "accuracy, %"), ("score", "MME score")):
+    measures = {"accuracy": "accuracy, %"} | ({"score": found.task.score} if found.task.paired else {})
+    for measure, what in measures.items():
         rows = found.categories[found.categories[measure].notna()]
         if len(rows):
             table = rows.pivot(index="category", columns="wording", values=measure)

@@ -14,6 +14,7 @@ from schemas.commands.settings import Between, Checked, Flag
 from schemas.store.directory import record_outputs
 from schemas.store.jobs import job_names
 from schemas.store.ledger import check_job_name
+from schemas.tasks import SUM
 from schemas.text import counted
 
 if TYPE_CHECKING:
@@ -44,7 +45,12 @@ class PruneSettings(ResampleSettings, PictureSettings, PromptSettings, RunSettin
     ] = None
     shares: Annotated[tuple[float, ...], "of heads that are cut", Between(0.001, 0.9)] = (0.125, 0.25, 0.5)
     random: Annotated[int, "random sets that each set is compared with", Between(0, 10**5)] = 200
-    loss: Annotated[float, "of the MME score that the plan may lose", Between(0, 10**5), Flag(metavar="POINTS")] = 20.0
+    loss: Annotated[
+        float | None,
+        "of the score that the plan may lose (default: 20 of a sum over categories, as MME's; 1 of another score)",
+        Between(0, 10**5),
+        Flag(metavar="POINTS"),
+    ] = None
 
 
 def prune_run(settings: PruneSettings) -> Result:
@@ -90,12 +96,11 @@ def _rank(heads: "Heads", folder: Path, settings: PruneSettings) -> Result:
 def _test(heads: "Heads", folder: Path, settings: PruneSettings) -> Result:
     """The second step: what the sets cost, and the plan."""
     from analyze.prune.design import DESIGN
-    from analyze.prune.plan import write_plan
+    from analyze.prune.plan import ALLOWED, write_plan
     from analyze.prune.results import cost_of_sets
 
-    found = cost_of_sets(
-        heads, settings.job, folder, allowed=settings.loss, resamples=settings.resamples, seed=settings.seed
-    )
+    allowed = ALLOWED[heads.task.together == SUM] if settings.loss is None else settings.loss
+    found = cost_of_sets(heads, settings.job, folder, allowed=allowed, resamples=settings.resamples, seed=settings.seed)
     files = write_plan(folder, found.plan, found.costs, found.named, settings.job, found.design.seed)
     record_outputs(heads.run.path, files)
     plan = f"the plan is in {files[0]}" if files else f"no plan was written to {folder}, and an earlier one is removed"
@@ -174,4 +179,6 @@ def _figures(found: "Ranking | TestedCut", heads: "Heads") -> "Figures":
         rows = found.costs.sets[found.costs.sets["unit"] == unit]
         random = {measure: list(bands(found.costs.random, unit, measure)) for measure in ("effect", "loss")}
         untouched = {"effect": found.costs.lead, "loss": found.costs.score}
-        yield f"curves_{unit}", partial(curves_figure, rows, random, untouched, unit, of)
+        name = heads.task.score
+        score = f"{name[0].upper()}{name[1:]}"
+        yield f"curves_{unit}", partial(curves_figure, rows, random, untouched, unit, of, score)

@@ -22,7 +22,7 @@ _LEAST, _MOST = "least", "most"
 Bands = Sequence[tuple[float, Array]]  # of each share low, median and high
 # Column of losses and of their bounds, and what is left of it on the axis
 _MEASURES = (
-    ("loss", "loss_low", "loss_high", "MME score"),
+    ("loss", "loss_low", "loss_high", "{score}"),
     ("effect", "effect_low", "effect_high", "Lead, logits"),
 )
 _COLUMNS = 3  # panels side by side
@@ -59,9 +59,14 @@ def draw_curve(
 
 
 def curves_figure(
-    sets: pd.DataFrame, random: Mapping[str, Bands], untouched: Mapping[str, float], unit: str, of: Sequence[str]
+    sets: pd.DataFrame,
+    random: Mapping[str, Bands],
+    untouched: Mapping[str, float],
+    unit: str,
+    of: Sequence[str],
+    score: str,
 ) -> Figure:
-    """MME score and lead against the share of heads, or layers, that is cut; a line for each criterion, 95% whiskers.
+    """Score and lead against the share of heads, or layers, that is cut; a line for each criterion, 95% whiskers.
 
     The grey band holds 95% of the random sets, which have as many heads in each layer as the `least` sets; where
     criteria cut different layers it is over the sets of all of them.
@@ -70,6 +75,7 @@ def curves_figure(
         sets: `criterion`, `order`, `share`, and the columns of `_MEASURES`.
         random: of each measure, see `Bands`.
         untouched: of each measure, its value where nothing is cut.
+        score: what the score is called, such as `MME score`.
     """
     measures = [measure for measure in _MEASURES if np.isfinite(untouched[measure[0]])]
     names = list(sets["criterion"].unique())
@@ -99,7 +105,7 @@ def curves_figure(
         axes.axhline(untouched[measure[0]], color="0.35", linewidth=0.8, linestyle=":")
         for place, name in enumerate(names):
             draw_curve(axes, sets[sets["criterion"] == name], measure, untouched[measure[0]], place, len(names))
-        axes.set_ylabel(measure[3])
+        axes.set_ylabel(measure[3].format(score=score))
         axes.set_xlim(left=0)
         short_tick_labels(axes)
         axes.yaxis.label.set_fontsize(printed(letters))

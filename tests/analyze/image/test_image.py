@@ -10,7 +10,7 @@ from analyze.image.failures import CAUSES, SHARE, find_failures
 from analyze.image.gain import find_gain
 from analyze.image.pairs import pair_runs
 from analyze.pictures.of_run import subject
-from analyze.scores.accuracy import ALL_TOGETHER, mme_scores
+from analyze.scores.accuracy import ALL_TOGETHER, category_scores
 from analyze.tables.frames import open_heads
 from schemas.columns import MAPS
 from tests.support.runs import edit_json, edit_manifest, flows, put, rewrite, sample, start, write_run
@@ -78,7 +78,7 @@ def test_numbers_are_those_of_pandas(runs, pairs, category):
 def test_scores_are_those_of_each_run(runs, pairs):
     found = find_gain(pairs).scores.set_index("category")
     for path, column in zip(runs, ("score", "without"), strict=True):
-        expected = mme_scores(pd.read_parquet(path / "samples")).set_index("category")["score"]
+        expected = category_scores(pd.read_parquet(path / "samples")).set_index("category")["score"]
         assert found.loc[expected.index, column].tolist() == pytest.approx(expected.tolist())
         assert found.loc["perception", column] == pytest.approx(expected.sum())
     assert (found["difference"] - (found["score"] - found["without"])).abs().max() < 1e-9

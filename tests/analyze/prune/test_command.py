@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from analyze.__main__ import main
-from analyze.scores.accuracy import mme_scores
+from analyze.scores.accuracy import category_scores
 from tests.support.prunable import World, measure, measure_sets, singles, write_world
 from tests.support.runs import edit_json, edit_manifest, put, rewrite, write_run
 
@@ -87,7 +87,7 @@ def test_the_numbers_of_the_second_step_are_those_of_pandas(run, capsys):
     rows = pd.read_parquet(run / "jobs" / "prune" / "knockouts").astype({"name": str, "sample_id": str})
     y = rows["sample_id"].map(samples["answer"]).map({"Yes": 1, "No": -1})
     effects = (y * (rows["margin_untouched"] - rows["margin"])).groupby(rows["name"]).mean()
-    untouched = mme_scores(samples.reset_index())["score"].sum()
+    untouched = category_scores(samples.reset_index())["score"].sum()
     sets, random = pd.read_csv(folder / "sets.csv"), pd.read_csv(folder / "random.csv")
     design = json.loads((folder / "design.json").read_text())
     groups = {each["set"]: each["group"] for each in design["members"] if each["order"] == "least"}
@@ -95,7 +95,7 @@ def test_the_numbers_of_the_second_step_are_those_of_pandas(run, capsys):
         assert row["effect"] == pytest.approx(effects[row["set"]], abs=1e-5)
         assert row["effect_low"] < row["effect"] < row["effect_high"]
         own = rows[rows["name"] == row["set"]].set_index("sample_id").loc[tests]["prediction"].astype(str)
-        scores = mme_scores(samples.assign(prediction=own.to_numpy()).reset_index())
+        scores = category_scores(samples.assign(prediction=own.to_numpy()).reset_index())
         assert row["score"] == pytest.approx(scores["score"].sum())
         assert row["loss"] == pytest.approx(untouched - scores["score"].sum())
         assert row["loss_low"] <= row["loss"] <= row["loss_high"]

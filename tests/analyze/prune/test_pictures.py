@@ -29,7 +29,9 @@ def band(low: float, high: float) -> list:
 
 def drawn(sets, untouched=UNTOUCHED, unit="heads"):
     with style():
-        return curves_figure(sets, {"loss": band(100, 300), "effect": band(0.5, 1)}, untouched, unit, ["run x"])
+        return curves_figure(
+            sets, {"loss": band(100, 300), "effect": band(0.5, 1)}, untouched, unit, ["run x"], "MME score"
+        )
 
 
 def test_curves_are_what_is_left():

@@ -18,10 +18,9 @@ from analyze.__main__ import main
 from analyze.report.overview import SESSION, SETTINGS
 from analyze.report.packing import Arrays, script_json
 from analyze.report.words import Words, all_texts
-from analyze.scores.accuracy import mme_scores
+from analyze.scores.accuracy import category_scores
 from analyze.scores.intervals import score_intervals
 from analyze.statistics.contrasts import STATES
-from schemas.tasks import MME
 from tests.support.prunable import measure_sets
 from tests.support.report import CATEGORIES, HOSTILE, WORLD, make_report, write_whole_run
 from tests.support.runs import edit_ledger, edit_manifest, put, rewrite, write_run
@@ -110,7 +109,7 @@ def test_the_page_names_nothing_to_fetch(page):
 
 def test_scores_are_those_of_summary(run, page):
     samples = pd.read_parquet(run / "samples")
-    expected = score_intervals(mme_scores(samples), samples)
+    expected = score_intervals(category_scores(samples), samples)
     table = page.partition("<tbody>")[2].partition("</tbody>")[0]
     rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL) for row in table.split("</tr>") if "<t" in row]
     assert len(rows) >= len(expected) == len(CATEGORIES)
@@ -145,8 +144,8 @@ def test_every_text_is_in_both_languages_with_the_same_values():
 def test_every_text_is_used():
     files = [*(ROOT / "analyze" / "report").glob("*.py"), *(ROOT / "analyze" / "report" / "templates").glob("*.[hj]*")]
     code = "\n".join(file.read_text(encoding="utf-8") for file in files)
-    built = ("define_", "panel_", "of_", "role ", "warn_", "images_")
-    named = {*SETTINGS, *SESSION, *STATES, *MME.totals, "heads_cut", "layers_cut"}
+    built = ("define_", "panel_", "of_", "role ", "warn_", "images_", "total_")
+    named = {*SETTINGS, *SESSION, *STATES, "heads_cut", "layers_cut"}
     unused = [name for name in all_texts() if not name.startswith(built) and name not in named
               and not re.search(f"[\"']{re.escape(name)}[\"']", code) and f"words.{name}" not in code]  # fmt: skip
     assert unused == []

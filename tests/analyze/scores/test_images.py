@@ -1,10 +1,10 @@
-"""Oracle: the MME score of `mme_scores`, of each model by itself."""
+"""Oracle: the MME score of `category_scores`, of each model by itself."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from analyze.scores.accuracy import mme_scores
+from analyze.scores.accuracy import category_scores
 from analyze.scores.images import ImagePoints
 from tests.support.runs import sample
 
@@ -28,7 +28,7 @@ def test_the_total_is_the_sum_of_scores(options):
     found = of.total(of.points(right))
     for model in range(6):
         wrong = samples["answer"].map({"Yes": "No", "No": "Yes"})
-        scores = mme_scores(samples.assign(prediction=samples["answer"].where(right[:, model], wrong)))
+        scores = category_scores(samples.assign(prediction=samples["answer"].where(right[:, model], wrong)))
         assert found[model] == pytest.approx(scores["score"].sum())
 
 
