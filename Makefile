@@ -23,7 +23,7 @@ DEVICE ?= auto
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-llava demo tour train-demo data extract knock-out plots summary compare diagnose image prompts prune maps words mentions report verify validate export-pt import-pt test check bench bench-plots clean
+.PHONY: help setup setup-llava demo tour train-demo data extract knock-out plots summary compare diagnose image prompts prune maps words mentions report verify validate export-pt import-pt test check bench bench-writing bench-plots clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -190,6 +190,9 @@ check: $(VENV)/.all  ## format, lint, types
 
 bench: $(VENV)/.all  ## measure what observing costs, on a GPU where there is one: [ARGS]
 	$(BIN)/python -m tests.bench.observing $(ARGS)
+
+bench-writing: $(VENV)/.all  ## measure what observing each token that a model writes costs: [ARGS]
+	$(BIN)/python -m tests.bench.writing $(ARGS)
 
 bench-plots: $(VENV)/.all  ## measure plots at the size of MME, and ten times that: [ARGS]
 	$(BIN)/python -m tests.bench.plots $(ARGS)

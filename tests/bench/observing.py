@@ -30,16 +30,18 @@ MME_QUESTIONS = 2374
 FLOOR_SECONDS = 14.0  # MME's arithmetic for LLaVA-1.5-7B with shared prefixes, at 790 TFLOP/s
 
 
-def interleave(variants: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+def interleave(
+    variants: dict[str, Callable[[], object]], rounds: int, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, list[float]]:
     """Seconds of each variant in each round, after one round to warm up; each round begins with another variant."""
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     names = list(variants)
     for number in range(rounds + 1):
         for name in names[number % len(names) :] + names[: number % len(names)]:
-            start = time.perf_counter()
+            start = clock()
             variants[name]()
             if number:
-                seconds[name].append(time.perf_counter() - start)
+                seconds[name].append(clock() - start)
     return seconds
 
 
@@ -48,11 +50,16 @@ def ratio(seconds: dict[str, list[float]], variant: str, to: str) -> float:
     return statistics.median(a / b for a, b in zip(seconds[variant], seconds[to], strict=True))
 
 
-def peak_memory(shape: Shape, device: torch.device, dtype: torch.dtype, variant: str, out: Any) -> None:
-    """Growth of memory in MB while one variant runs; called in a fresh process."""
-    variants = Variants(build(shape, device, dtype), shape.batch)
-    variants.run("plain")  # libraries set up their workspaces
-    if device.type == "cuda":
+def variants_of(shape: Shape, device: torch.device, dtype: torch.dtype) -> Variants:
+    """Variants of one prefill pass of a model that is built here."""
+    return Variants(build(shape, device, dtype), shape.batch)
+
+
+def peak_growth(make: Callable[[], Any], variant: str, on_cuda: bool, out: Any) -> None:
+    """Growth of memory in MB while one variant of those that `make` returns runs; called in a fresh process."""
+    variants = make()
+    variants.warm_up()  # libraries set up their workspaces
+    if on_cuda:
         before = torch.cuda.memory_allocated()
         torch.cuda.reset_peak_memory_stats()
         variants.run(variant)
@@ -70,12 +77,12 @@ def _status(name: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 
-def memory_of(shape: Shape, device: torch.device, dtype: torch.dtype, variant: str) -> float:
-    """`peak_memory`, in MB."""
+def memory_of(make: Callable[[], Any], variant: str, *, on_cuda: bool) -> float:
+    """`peak_growth`, in MB."""
     os.environ["MALLOC_MMAP_THRESHOLD_"] = "65536"  # glibc: tensors go back to the system once freed
     context = multiprocessing.get_context("spawn")
     out = context.Queue()
-    process = context.Process(target=peak_memory, args=(shape, device, dtype, variant, out))
+    process = context.Process(target=peak_growth, args=(make, variant, on_cuda, out))
     process.start()
     process.join()
     if process.exitcode:
@@ -101,6 +108,23 @@ class Report:
 
     facts: dict[str, Any]
     rows: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def begin(cls, device: torch.device, dtype: torch.dtype) -> "Report":
+        """An empty one, whose facts and head are printed."""
+        on_cuda = device.type == "cuda"
+        facts = {
+            "date": datetime.now(UTC).date().isoformat(),
+            "device": torch.cuda.get_device_name(device)
+            if on_cuda
+            else f"{platform.machine()}, {os.cpu_count()} cores",
+            "dtype": str(dtype).removeprefix("torch."),
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+        }
+        print(", ".join(f"{name} {value}" for name, value in facts.items()), "\n\n| what | | |\n| --- | --- | --- |")
+        return cls(facts)
 
     def add(self, what: str, value: str, detail: str, **numbers: Any) -> None:
         """Add a row, and print it."""
@@ -160,7 +184,8 @@ def compare_sequences(report: Report, shape: Shape, variants: Variants, rounds: 
 
 def compare_memory(report: Report, shape: Shape, device: torch.device, dtype: torch.dtype) -> None:
     """Growth of peak memory in a pass."""
-    growth = {variant: memory_of(shape, device, dtype, variant) for variant in ("plain", "observed", "usual")}
+    make, on_cuda = partial(variants_of, shape, device, dtype), device.type == "cuda"
+    growth = {variant: memory_of(make, variant, on_cuda=on_cuda) for variant in ("plain", "observed", "usual")}
     for variant in ("observed", "usual"):
         mine, plain = growth[variant], growth["plain"]
         detail = f"{shape.name}, batch {shape.batch}; plain {plain:.0f} MB, {variant} {mine:.0f} MB"
@@ -210,16 +235,7 @@ def main() -> None:
     for name, (on_cpu, on_gpu) in {"images": (16, 1187), "batch_size": (1, 8), "num_workers": (1, 8)}.items():
         if getattr(arguments, name) is None:
             setattr(arguments, name, on_gpu if on_cuda else on_cpu)
-    facts = {
-        "date": datetime.now(UTC).date().isoformat(),
-        "device": torch.cuda.get_device_name(device) if on_cuda else f"{platform.machine()}, {os.cpu_count()} cores",
-        "dtype": str(dtype).removeprefix("torch."),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-    }
-    report = Report(facts)
-    print(", ".join(f"{name} {value}" for name, value in facts.items()), "\n\n| what | | |\n| --- | --- | --- |")
+    report = Report.begin(device, dtype)
     short, long = SHAPES[device.type]
     variants = Variants(build(short, device, dtype), short.batch)
     report.facts["attention"] = variants.checkpoint.kernel.description

@@ -161,6 +161,10 @@ class Variants:
         if self.device.type == "cuda":
             torch.cuda.synchronize()
 
+    def warm_up(self) -> None:
+        """Run something once."""
+        self.run("plain")
+
     def plain(self) -> Tensor:
         with self._attention("sdpa"):
             return self._model(self.one, logits_to_keep=1).logits
