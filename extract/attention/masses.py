@@ -129,8 +129,8 @@ def pieces(query: Tensor, key: Tensor) -> Iterator[slice]:
 
 def softmax_weights(query: Tensor, key: Tensor, seen: Tensor, *, scale: float, softcap: float | None = None) -> Tensor:
     """Attention of some rows by float32 softmax, [images, heads, rows, length]; see `softmax_pieces`."""
-    weights = capped(attention_scores(query, key).mul_(scale), softcap)
-    return weights.masked_fill_(~seen[:, None], -torch.inf).softmax(dim=-1)
+    scores = capped(attention_scores(query, key).mul_(scale), softcap)
+    return torch.where(seen[:, None], scores, -torch.inf).softmax(dim=-1)  # faster than to fill with a mask
 
 
 def capped(scores: Tensor, softcap: float | None) -> Tensor:

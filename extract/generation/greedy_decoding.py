@@ -63,8 +63,10 @@ class Step:
         own = single.gather(-1, token[:, None])[:, 0]
         other = torch.where(token == top.indices[:, 0], top.values[:, 1], top.values[:, 0])
         logprobs = single.log_softmax(dim=-1)
-        entropy = torch.special.entr(logprobs.exp()).sum(dim=-1)
-        return cls(token, logprobs.gather(-1, token[:, None])[:, 0], entropy, own - other, logits, **seen)
+        logprob = logprobs.gather(-1, token[:, None])[:, 0]
+        least = torch.finfo(torch.float32).min  # 0 * log 0 is 0
+        entropy = -logprobs.exp().mul_(logprobs.clamp_(min=least)).sum(dim=-1)
+        return cls(token, logprob, entropy, own - other, logits, **seen)
 
 
 class Generation:

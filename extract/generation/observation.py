@@ -87,7 +87,7 @@ class DecodingObservation(OwnView):
         room = kept.layers[0][0].shape[2] - self._length
         of_prefix = torch.nn.functional.pad(ends.on_role, (0, 1))
         generated = torch.eye(len(ROLES) + 1, device=ends.on_role.device)[-1].expand(images, room, -1)
-        self._on_role = torch.cat([of_prefix, generated], dim=1)
+        self._on_role = torch.cat([of_prefix, generated], dim=1).transpose(1, 2).contiguous()  # [images, 6, keys]
         self._there = 0  # columns of new tokens
         self._columns = slice(0, 0)
         self._seen: dict[int | None, Tensor] = {}  # by the layer's window
@@ -119,9 +119,9 @@ class DecodingObservation(OwnView):
             query, keys[:, :, there], values[:, :, there], self._seen_in(window), scale=scale, softcap=softcap
         ):
             outputs.append(output)
-            chosen = weights if self._heads is None else weights[:, self._heads[layer]]
-            summed = chosen.flatten(1, 2) @ self._on_role[:, there]  # heads as rows: no copy for each head
-            masses.append(summed.unflatten(1, chosen.shape[1:3]))
+            summed = self._on_role[:, :, there] @ weights.flatten(1, 2).transpose(1, 2)  # all heads in one product
+            by_head = summed.transpose(1, 2).unflatten(1, weights.shape[1:3])
+            masses.append(by_head if self._heads is None else by_head[:, self._heads[layer]])
             if self._image is not None:
                 looking = weights[:, self._image.heads[layer]]
                 columns_of = self._image.columns[:, None, None].expand(-1, *looking.shape[1:3], -1)
