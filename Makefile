@@ -110,7 +110,8 @@ train-demo: $(VENV)/.extract  ## make the demo anew: questions, pictures, models
 data: $(MME)/.complete  ## fetch MME from the hub into data/MME: 0.9 GB, once; extract does so where it has no QUESTIONS
 
 $(MME)/.complete: | $(VENV)/.extract
-	$(BIN)/hf download lmms-lab/MME --repo-type dataset --include 'data/*.parquet' --local-dir $(MME) || \
+	fetch() { $(BIN)/hf download $$1/MME --repo-type dataset --include 'data/*.parquet' --local-dir $(MME); }; \
+		fetch lmms-lab-encoder || fetch lmms-lab || \
 		{ echo 'MME cannot be fetched from the hub: name other questions, QUESTIONS=MME_test.json IMAGES=folder' >&2; exit 2; }
 	@touch $@
 

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from extract.images.decoding import find_image
-from extract.questions.parquet import ImageBytes
 from extract.questions.question_set import QuestionSet
 from extract.questions.samples import Unusable
+from extract.questions.stored_images import StoredImages
 from schemas.columns import CUT, MAPS, OK, REASONS, STEP_MAPS
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
@@ -32,7 +32,7 @@ def check_images(questions: QuestionSet, chunk: QuestionSet) -> None:
         HeadflowError: nine in ten are not, of the images of the chunk, and of those of all chunks.
     """
     folder = questions.images
-    if folder is None or isinstance(folder, ImageBytes):
+    if folder is None or isinstance(folder, StoredImages):
         return
     for asked in (chunk, questions):
         names = sorted({sample.image for sample in asked.samples if sample.image})

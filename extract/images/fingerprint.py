@@ -10,9 +10,9 @@ from functools import partial
 from hashlib import blake2b
 
 from extract.images.decoding import find_image
-from extract.questions.parquet import ImageBytes
 from extract.questions.question_set import QuestionSet
 from extract.questions.samples import Unusable
+from extract.questions.stored_images import StoredImages
 from schemas.files.locations import Location, check_no_device
 
 MOST_FINGERPRINTS = 2048  # images of a question set that get a fingerprint
@@ -23,10 +23,10 @@ THREADS = 16  # that read; a network answers them side by side
 def fingerprint_images(questions: QuestionSet) -> dict[str, str]:
     """The fingerprints of the images of a question set by name, of at most `MOST_FINGERPRINTS` of them, evenly spread.
 
-    Images that do not exist or cannot be read are left out. Empty if the images are in Parquet.
+    Images that do not exist or cannot be read are left out. Empty if the file of questions holds them.
     """
     folder = questions.images
-    if folder is None or isinstance(folder, ImageBytes):
+    if folder is None or isinstance(folder, StoredImages):
         return {}
     names = sorted({sample.image for sample in questions.samples})
     some = names

@@ -21,9 +21,9 @@ from torch.utils.data import DataLoader, Dataset
 from extract.images.counterfactual.altered import Counterfactual
 from extract.images.decoding import decode_image, find_image, load_image
 from extract.images.preprocessing import Pixels, thumbnail
-from extract.questions.parquet import ImageBytes
 from extract.questions.question_set import QuestionSet
 from extract.questions.samples import Sample, Unusable
+from extract.questions.stored_images import StoredImages
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location, ObjectPath
 from schemas.text import one_line
@@ -116,29 +116,30 @@ class ImageFiles(_Images):
         return load_image(find_image(self._folder, location))
 
 
-class ImageRows(_Images):
-    """The images of Parquet shards, by their rows."""
+class ImagesOfFile(_Images):
+    """The images that a question file holds, by their places."""
 
-    def __init__(self, contents: ImageBytes, rows: Sequence[int], preprocess: Preprocess) -> None:
-        super().__init__(rows, preprocess)
+    def __init__(self, contents: StoredImages, places: Sequence[Any], preprocess: Preprocess) -> None:
+        super().__init__(places, preprocess)
         self._contents = contents
         self._others = copy(contents)  # each of the two is read in order
 
-    def _load(self, location: int) -> tuple[Image.Image, str]:
+    def _load(self, location: Any) -> tuple[Image.Image, str]:
         return self._decode(self._contents, location)
 
-    def _load_other(self, location: int) -> Image.Image:
+    def _load_other(self, location: Any) -> Image.Image:
         return self._decode(self._others, location)[0]
 
     @staticmethod
-    def _decode(contents: ImageBytes, location: int) -> tuple[Image.Image, str]:
+    def _decode(contents: StoredImages, location: Any) -> tuple[Image.Image, str]:
+        where = f"{contents.placed_by} {location}"
         try:
             content = contents[location]
         except HeadflowError as error:
-            raise Unusable("image_unreadable", f"row {location}: {one_line(error)[:300]}") from None
+            raise Unusable("image_unreadable", f"{where}: {one_line(error)[:300]}") from None
         if content is None:
-            raise Unusable("image_missing", f"row {location} has no image")
-        return decode_image(content, f"row {location}")
+            raise Unusable("image_missing", f"{where} has no image")
+        return decode_image(content, where)
 
 
 def open_images(
@@ -149,7 +150,7 @@ def open_images(
     *,
     thumbnails: bool = False,
 ) -> _Images:
-    """The images of some samples of a question set, or those in their place: files of a folder, or rows of Parquet.
+    """The images of some samples of a question set, or those in their place: files, or in the question file.
 
     Args:
         counterfactual: see `_Images`; `thumbnails` too.
@@ -159,9 +160,9 @@ def open_images(
     if images is None:
         raise ValueError(f"{questions.name} has no images")
     found: _Images
-    if isinstance(images, ImageBytes):
-        found = ImageRows(images, [sample.row for sample in samples], preprocess)
-        found.shown = {number: sample.row for number, sample in others.items()}
+    if isinstance(images, StoredImages):
+        found = ImagesOfFile(images, [images.place(sample) for sample in samples], preprocess)
+        found.shown = {number: images.place(sample) for number, sample in others.items()}
     else:
         found = ImageFiles(images, [sample.image for sample in samples], preprocess)
         found.shown = {number: sample.image for number, sample in others.items()}

@@ -11,8 +11,7 @@ from extract.prompts.chat_template import ChatTemplate
 from extract.prompts.conversation_templates import IMAGE_PLACEHOLDER, PromptText, Template
 from extract.prompts.wordings import Wording
 from extract.prompts.wordings import manifest_fields as wording_fields
-from extract.questions.fields import MME_SUFFIX
-from extract.questions.options import wrong_options
+from extract.questions.fields import MME_SUFFIX, wrong_options
 from extract.questions.samples import Sample, Unusable
 from schemas.errors import HeadflowError
 from schemas.roles import BOS, IMAGE, QUESTION, ROLES, SYSTEM, USER

@@ -18,8 +18,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from extract.questions.fields import FIELD_NAMES, NEEDED, is_missing
-from extract.questions.options import option_columns
+from extract.questions.fields import FIELD_NAMES, NEEDED, is_missing, option_columns
+from extract.questions.samples import Sample
+from extract.questions.stored_images import StoredImages
 from extract.questions.unread import deciding
 from schemas.errors import HeadflowError
 from schemas.files.parquet import open_parquet, reading
@@ -136,17 +137,23 @@ def _is_text(kind: pa.DataType) -> bool:
     return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
-class ImageBytes:
+class ImageBytes(StoredImages):
     """The images of shards by row, None if a row has none. Each process opens the shards by itself.
 
     If rows are read in order, each row group is read once. Going back reads a row group again.
     """
+
+    placed_by = "row"
 
     def __init__(self, shards: Sequence[Path]) -> None:
         self._shards = shards
         self._group = -1  # the row group that `_cells` are of
         self._next = 0  # the row that it gives next
         self._cells: Iterator[pa.Scalar] = iter(())
+
+    def place(self, sample: Sample) -> int:
+        """The row of a sample."""
+        return sample.row
 
     def __getitem__(self, row: int) -> bytes | None:
         """The image of a row; raises `HeadflowError` if it cannot be read."""

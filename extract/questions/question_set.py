@@ -1,8 +1,8 @@
 """The samples of a question file together with where their images are: read once, then passed on as one object.
 
 *.json, *.jsonl    MME_test.json, LLaVA's files of MME, POPE and ScienceQA, and others with such fields
-*.csv, *.tsv       the same as a table
-*.parquet          the hub's lmms-lab/MME with its images: a file, or a folder of shards
+*.csv, *.tsv       the same as a table, also VLMEvalKit's, with images in base64
+*.parquet          the hub's lmms-lab-encoder/MME with its images: a file, or a folder of shards
 a folder           MME as released, a folder for each category
 """
 
@@ -11,18 +11,17 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from extract.questions.fields import check_rows, is_missing, names_in_small_letters, to_mme_fields
+from extract.questions.fields import FIELD_NAMES, check_rows, is_missing, to_mme_fields
 from extract.questions.hub import local_path
 from extract.questions.mme_release import add_answers, read_released, released_texts
-from extract.questions.options import as_letter, hint_of, options_of
 from extract.questions.parquet import ImageBytes, columns_of_shards, find_shards, read_table, read_texts
 from extract.questions.samples import Sample, make_samples
+from extract.questions.stored_images import StoredImages, encoded_columns, take_encoded
 from extract.questions.text_files import SUFFIXES, read_rows
-from extract.questions.unread import check_asked_whole, columns_of, notes, repeated, without_encoded
+from extract.questions.unread import check_asked_whole, columns_of, notes, repeated
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.tasks import LETTERS, MME, TASKS, Task, task_of
@@ -39,8 +38,8 @@ class QuestionSet:
         name: the question file as the user names it: a path, or a dataset on the hub.
         sha256: hash of the whole file, or of the names and contents of several files.
         samples: in the order of the file, or of its images.
-        images: the folder that `Sample.image` is relative to; or the images in Parquet, by `Sample.row`; None: nothing
-            says where they are.
+        images: the folder that `Sample.image` is relative to, or the images in the file itself; None: nothing says
+            where they are.
         notes: what a user should know of the file, in a line each.
         task: what an answer is.
         letters: of the options of all questions of the file; empty where no question has options of its own.
@@ -49,7 +48,7 @@ class QuestionSet:
     name: str
     sha256: str
     samples: list[Sample]
-    images: Location | ImageBytes | None
+    images: Location | StoredImages | None
     notes: Sequence[str] = ()
     task: Task = MME
     letters: str = ""
@@ -89,7 +88,7 @@ class QuestionSet:
     def windows(self, images: int, together: int) -> list[list[list[Sample]]]:
         """The samples about each image that is to be read, for `images` names of images at a time.
 
-        In Parquet each row has an image of its own, whatever its name.
+        In Parquet, each row has an image of its own, whatever its name.
 
         Args:
             together: at most this many questions on an image make one group; a window has `images` groups, at most
@@ -101,10 +100,9 @@ class QuestionSet:
             for start in range(0, len(samples), together)
         ]
         windows = [groups[start : start + images] for start in range(0, len(groups), images)]
-        if isinstance(self.images, ImageBytes):
-            return [
-                [list(same) for group in window for _, same in groupby(group, attrgetter("row"))] for window in windows
-            ]
+        if isinstance(self.images, StoredImages):
+            place = self.images.place
+            return [[list(same) for group in window for _, same in groupby(group, place)] for window in windows]
         return windows
 
     def check_images(self) -> None:
@@ -128,8 +126,8 @@ def read_questions(name: str | Path, image_folder: Location | None = None, task:
     """
     path = local_path(str(name))
     file = read_question_file(path)
-    images: Location | ImageBytes | None = file.images
-    if image_folder is not None and not isinstance(images, ImageBytes):
+    images: Location | StoredImages | None = file.images
+    if image_folder is not None and (file.names_images or not isinstance(images, StoredImages)):
         if not image_folder.is_dir():
             raise HeadflowError(f"{image_folder} is not a directory", setting="image_folder")
         images = image_folder
@@ -185,13 +183,15 @@ class QuestionFile:
     Attributes:
         rows: the questions in its order, with the fields of MME_test.json, not checked.
         sha256: of the file; of several files, of their names and contents.
-        images: the images in Parquet, or the folder itself; None: the file does not say where its images are.
+        images: those in the file, or the folder itself; None: the file does not say where its images are.
+        names_images: whether it names files of images beside those that it holds itself.
         notes: what it has beside its questions and is not asked, in a line each.
     """
 
     rows: list[Any]
     sha256: str
-    images: Path | ImageBytes | None
+    images: Path | StoredImages | None
+    names_images: bool = False
     notes: list[str] = field(default_factory=list)
 
 
@@ -212,29 +212,22 @@ def read_question_file(path: Path) -> QuestionFile:
     if not file.rows:
         raise HeadflowError(f"question file {path} holds no questions")
     check_asked_whole(file.rows, path)
-    rows, encoded = without_encoded(file.rows, path)
+    rows, images, names_images = file.rows, file.images, False
+    named = [name for name in columns_of(rows) if name.strip().lower() in FIELD_NAMES["image_file"]]
+    if encoded := encoded_columns(rows, named):
+        rows, images = take_encoded(rows, encoded)
+        names_images = encoded != named
     of_pope, where = _OF_POPE.fullmatch(path.stem.lower()), f"question file {path}: row"
     return replace(
         file,
         rows=[
-            _with_category(_asked(row, f"{where} {number}"), of_pope[1] if of_pope else None)
+            _with_category(to_mme_fields(row, f"{where} {number}"), of_pope[1] if of_pope else None)
             for number, row in enumerate(rows)
         ],
-        notes=notes(columns or columns_of(rows), rows, encoded),
+        images=images,
+        names_images=names_images,
+        notes=notes(columns or columns_of(file.rows), rows),
     )
-
-
-def _asked(row: Any, where: str) -> Any:
-    """What is read of a row: the fields of MME_test.json, and its options and hint; what is no object is left."""
-    found = to_mme_fields(row, where)
-    if not isinstance(row, dict):
-        return found
-    given = names_in_small_letters(row)
-    options = options_of(given)
-    if options is not None:
-        found |= {"options": options, "answer": as_letter(found.get("answer"), options)}
-    hint = hint_of(given)
-    return found if hint is None else found | {"hint": hint}
 
 
 def _with_category(row: Any, category: str | None) -> Any:

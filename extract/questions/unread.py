@@ -6,14 +6,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from extract.questions.fields import FIELD_NAMES, is_missing
-from extract.questions.options import option_columns
+from extract.questions.fields import FIELD_NAMES, is_missing, option_columns
 from schemas.errors import HeadflowError
 from schemas.text import counted
 
 DECIDING = re.compile(r"option|choice|images|image[ _]?[2-9]")  # columns without which a question is another one
-ENCODED = ("data:image/", "iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR")  # how PNG, JPEG, GIF and WebP begin in base64
-_LONGEST_PREFIX = 64  # no shorter text is an image in base64
 KNOWN = {*(name for names in FIELD_NAMES.values() for name in names), "conversations"}
 
 
@@ -42,39 +39,14 @@ def check_asked_whole(rows: Sequence[Any], path: Path) -> None:
             )
 
 
-def without_encoded(rows: Sequence[Any], path: Path) -> tuple[list[Any], list[str]]:
-    """Rows without columns of images in base64, and the names of these columns.
-
-    Raises:
-        HeadflowError: no other column names the images.
-    """
-    names = FIELD_NAMES["image_file"]
-    given = [name for name in columns_of(rows) if name.strip().lower() in names]
-    encoded = [name for name in given if any(isinstance(row, dict) and _is_encoded(row.get(name)) for row in rows)]
-    if encoded and encoded == given:
-        raise HeadflowError(
-            f"question file {path} has its images as base64 in {_listed(encoded)}, which are not read; write them into "
-            "files, and name these in `image_path`"
-        )
-    if not encoded:
-        return list(rows), []
-    kept = [
-        {name: value for name, value in row.items() if name not in encoded} if isinstance(row, dict) else row
-        for row in rows
-    ]
-    return kept, encoded
-
-
-def notes(columns: Iterable[str], rows: Sequence[Any], encoded: Sequence[str]) -> list[str]:
+def notes(columns: Iterable[str], rows: Sequence[Any]) -> list[str]:
     """What is to be said of a file, a line each.
 
     Args:
-        columns: of the file, that have values; `encoded`: see `without_encoded`.
+        columns: of the file, that have values.
         rows: as they are in the file.
     """
     said = []
-    if encoded:
-        said.append(f"the images in {_listed(encoded)}, in base64, are not read: image files are, by the other names")
     names = list(columns)
     known = {*option_columns(names), "id"}
     if others := [name for name in names if name.strip() and name.strip().lower() not in KNOWN and name not in known]:
@@ -115,10 +87,6 @@ def _decides(value: Any) -> bool:
     """Whether the value of a column that may decide a question does so; a list of one image is not a second image."""
     one_image = isinstance(value, list) and len(value) == 1
     return _is_there(value) and not one_image
-
-
-def _is_encoded(value: Any) -> bool:
-    return isinstance(value, str) and len(value) > _LONGEST_PREFIX and value.startswith(ENCODED)
 
 
 def _has_further_messages(row: Any) -> bool:

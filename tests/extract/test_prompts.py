@@ -177,8 +177,8 @@ def test_a_question_that_cannot_be_asked_is_skipped_in_each_wording(tmp_path, ex
 def test_a_picture_in_parquet_is_read_once(tmp_path, extract, wordings, questions, asked, monkeypatch):
     rows = json.loads((questions / "MME_test.json").read_text())[:NUMBER]
     write_shards(tmp_path / "shards", hub_rows(rows, questions / "images"))
-    read, load = [], images.ImageRows._load
-    monkeypatch.setattr(images.ImageRows, "_load", lambda self, row: read.append(row) or load(self, row))
+    read, load = [], images.ImagesOfFile._load
+    monkeypatch.setattr(images.ImagesOfFile, "_load", lambda self, row: read.append(row) or load(self, row))
     flags = {"question_file": tmp_path / "shards", "num_workers": 0, "num_samples": NUMBER}
     assert extract(tmp_path / "run", prompts=wordings, **flags) == 0
     assert read == list(range(NUMBER))

@@ -20,9 +20,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from extract.images.decoding import find_image
-from extract.questions.parquet import ImageBytes
 from extract.questions.question_set import QuestionSet
 from extract.questions.samples import Sample, Unusable
+from extract.questions.stored_images import StoredImages
 from schemas.errors import HeadflowError
 from schemas.files.images import has_header
 from schemas.files.locations import Location, check_no_device
@@ -104,14 +104,14 @@ def cycles(categories: Mapping[str, Sequence[One]]) -> list[list[One]]:
 
 
 def _place_of(questions: QuestionSet) -> Callable[[Sample], str | int]:
-    """Where the image of a sample is: its name in a folder, or its row in Parquet."""
-    return attrgetter("row" if isinstance(questions.images, ImageBytes) else "image")
+    """Where the image of a sample is: its name in a folder, or its place in the file of questions."""
+    return questions.images.place if isinstance(questions.images, StoredImages) else attrgetter("image")
 
 
-def _hash(images: Location | ImageBytes | None, place: Any) -> str | None:
+def _hash(images: Location | StoredImages | None, place: Any) -> str | None:
     """The SHA-256 of an image's bytes; None if it cannot be read, or is no image."""
     try:
-        if isinstance(images, ImageBytes):
+        if isinstance(images, StoredImages):
             content = images[place]
         else:
             assert images is not None

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from extract.questions.options import wrong_options
+from extract.questions.fields import wrong_options
 from extract.questions.question_set import read_questions
 from schemas.errors import HeadflowError
 from schemas.tasks import CHOICES, MME, POPE

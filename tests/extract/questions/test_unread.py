@@ -1,6 +1,5 @@
 """Oracle: what was written into the file beside a plain question, by hand; columns are those of public files."""
 
-import base64
 import json
 
 import pandas as pd
@@ -106,19 +105,3 @@ def test_repeated_questions_are_named(tmp_path, name):
         "row 2 repeats the question and the name of the image of row 0, and 1 more rows do so; each counts"
     )
     assert len(found.samples) == 4
-
-
-@pytest.mark.parametrize("name", ["lines.jsonl", "table.tsv", "texts.parquet"])
-def test_images_in_base64_give_way_to_files(tmp_path, name):
-    """As in VLMEvalKit's tables, where later questions on an image have the number of the first one's row instead."""
-    text = base64.b64encode(READABLE["rgb"] * 900).decode()
-    rows = [{"image": cell, "image_path": f"{cell[:1]}.png", "question": "Is it?"} for cell in (text, "0")]
-    assert len(text) > 131_072  # the csv module's own limit of a cell
-    found = read_questions(written(tmp_path / name, *rows))
-    assert [sample.image for sample in found.samples] == ["i.png", "0.png"]
-    assert found.notes[0].endswith(
-        "the images in `image`, in base64, are not read: image files are, by the other names"
-    )
-    bare = written(tmp_path / name, *({"image": row["image"], "question": "Is it?"} for row in rows))
-    with pytest.raises(HeadflowError, match="has its images as base64 in `image`, which are not read; write them into"):
-        read_questions(bare)

@@ -1,0 +1,106 @@
+"""Images that a question file holds itself: how the rest of this stage asks for them, and those in base64."""
+
+import base64
+import binascii
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from extract.questions.fields import FIELD_NAMES, is_missing
+from extract.questions.samples import Sample
+
+ENCODED = ("data:image/", "iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR")  # how PNG, JPEG, GIF and WebP begin in base64
+_NAME = FIELD_NAMES["image_file"][0]
+_LONGEST_REFERENCE = 64  # characters; a longer text is an image itself
+
+
+class StoredImages(ABC):
+    """The images of a question file, by the places in which they are.
+
+    Attributes:
+        placed_by: what a place is, in a word.
+    """
+
+    placed_by: ClassVar[str]
+
+    @abstractmethod
+    def place(self, sample: Sample) -> Any:
+        """Where the image of a sample is."""
+
+    @abstractmethod
+    def __getitem__(self, place: Any) -> bytes | None:
+        """The bytes of an image, None if there is none; raises `HeadflowError` if it cannot be read."""
+
+
+class EncodedImages(StoredImages):
+    """Images in base64, as VLMEvalKit's tables have them, held in memory by their names."""
+
+    placed_by = "name"
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self._texts = texts
+
+    def place(self, sample: Sample) -> str:
+        """The name of its image."""
+        return sample.image
+
+    def __getitem__(self, place: str) -> bytes | None:
+        """The bytes of an image; what is not base64 has none that are an image."""
+        text = self._texts.get(place)
+        if text is None:
+            return None
+        try:
+            return base64.b64decode(text.partition(",")[2] if text.startswith("data:") else text)
+        except binascii.Error:
+            return b""
+
+
+def take_encoded(rows: Sequence[Any], columns: Sequence[str]) -> tuple[list[Any], EncodedImages]:
+    """Rows with the names of their images in place of images in base64, and the images.
+
+    A row without a name of its own for its image is named by its `index`, or its number from 0. A short cell is the
+    `index` of the row that has the image, as in VLMEvalKit's tables.
+
+    Args:
+        columns: those that hold images in base64.
+    """
+    texts: dict[str, str] = {}
+    by_index: dict[str, str] = {}
+    kept: list[Any] = []
+    referring: list[tuple[dict[str, Any], str]] = []
+    for number, row in enumerate(rows):
+        if not isinstance(row, dict):
+            kept.append(row)
+            continue
+        cell = next((str(row[name]) for name in columns if not is_missing(row.get(name))), "")
+        others = {name: value for name, value in row.items() if name not in columns}
+        kept.append(others)
+        if len(cell) > _LONGEST_REFERENCE:
+            index = next((str(value) for name, value in row.items() if name.strip().lower() == "index"), str(number))
+            others[_NAME] = by_index[index] = _named(others) or index
+            texts.setdefault(others[_NAME], cell)
+        else:
+            referring.append((others, cell))
+    for others, cell in referring:
+        there = by_index.get(cell, cell)
+        others[_NAME] = _named(others) or there
+        if there in texts:
+            texts.setdefault(others[_NAME], texts[there])
+    return kept, EncodedImages(texts)
+
+
+def encoded_columns(rows: Sequence[Any], columns: Sequence[str]) -> list[str]:
+    """Of some columns, those that hold images in base64."""
+    return [name for name in columns if any(isinstance(row, dict) and is_encoded(row.get(name)) for row in rows)]
+
+
+def is_encoded(value: Any) -> bool:
+    """Whether the value of a cell is an image in base64."""
+    return isinstance(value, str) and len(value) > _LONGEST_REFERENCE and value.startswith(ENCODED)
+
+
+def _named(row: Mapping[str, Any]) -> str:
+    """The name that a row has for its image; empty if it has none."""
+    names = FIELD_NAMES["image_file"]
+    found = (value for name, value in row.items() if name.strip().lower() in names and not is_missing(value))
+    return str(next(found, ""))
