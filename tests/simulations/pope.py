@@ -2,8 +2,8 @@
 
 python -m tests.simulations.pope --runs 1000
 
-Each image has six questions in each category, half of which are the same in all; how often they are right varies with
-the image. The truth is that of very many images.
+Each image has six questions in each category, and half of them are the same in all; how often they are right varies
+with the image. The truth is that of very many images.
 """
 
 from collections import Counter
