@@ -19,7 +19,7 @@ knockouts/  what jobs of knock-outs measured
 prune/      which heads or layers can be cut
 report/     a run as one page for a browser
 card/       a run as a folder for the Hugging Face hub
-summary, diagnose, wordings, legacy   the work of one command each
+summary, diagnose (with positions), wordings, legacy   the work of one command each
 scores/     the score of a task, and its interval
 published/  a run compared with published figures
 """

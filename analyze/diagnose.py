@@ -1,13 +1,14 @@
-"""Where and how a model fails: pair states, bias, calibration, difficulty, attention."""
+"""Where and how a model fails: pair states, bias, position bias, calibration, difficulty, attention."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analyze.scores.answers import NO_LEAN, AnswerSums, accuracy_and_bias
+from analyze.positions import CHOICE_STATES, FURTHER, SECOND, Positions, choice_states, sureness
+from analyze.scores.answers import NO_LEAN, AnswerSums, accuracy_of, bias_of
 from analyze.scores.images import image_groups
 from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap, Interval
 from analyze.statistics.calibration import Calibration, calibrate
@@ -19,7 +20,7 @@ from analyze.tables.frames import Heads
 from analyze.tables.text_scope import TextScope
 from analyze.tables.values import answered, head_columns, observed_samples, sample_values
 from schemas.jobs.head_sets import head_name
-from schemas.tasks import MME, Task
+from schemas.tasks import LETTERS, MME, Task
 from schemas.text import counted, listed
 
 NO_DIFFICULTY = "none"
@@ -38,16 +39,19 @@ class Diagnosis:
     """How a model fails. The unit of all intervals is the image; NaN stands where something cannot be told.
 
     Attributes:
-        states: by category and, last, over all: `questions`, `unread` (answers that are no option), `images`
-            (with a pair of questions, one with either answer), one column for each of `STATES`, `accuracy` of the
-            questions with `low` and `high`, in per cent; `yes_bias`, by how many points the answers are too often
-            the first option, with `bias_low` and `bias_high`, `bias_p` (sign flips of images;
-            of categories by Benjamini and Hochberg over them), and `bias_note`.
+        states: by category and, last, over all: `questions`, `unread` (answers that are no option), and `accuracy` of
+            the questions with `low` and `high`, in per cent. Of a task with two opposite options also `images` (with a
+            pair of questions, one with either answer), one column for each of `STATES`; `yes_bias`, by how many points
+            the answers are too often the first option, with `bias_low` and `bias_high`, `bias_p` (sign flips of images;
+            of categories by Benjamini and Hochberg over them), and `bias_note`. Of another task one column for each of
+            `CHOICE_STATES`, and the mean probability of the options given, in per cent: `sure_right`, where they are
+            right, and `sure_wrong`.
         difficulty: by difficulty, as the question file says: `questions`, `accuracy`, `low`, `high`, and `difference`
             from the questions whose difficulty is `none`, or else from all others, within the categories that have
             both, with `difference_low` and `difference_high` (corrected by Bonferroni for the number of difficulties)
             or `note`; empty if the file has none.
-        calibration: of the first option; None if no sample has the probabilities of both, or `written`.
+        calibration: of the first option, or of the given one where there are not two opposite ones; None if no sample
+            has the probabilities, or `written`.
         contrasts: `flow`, `layer`, `head`, `contrast`, `expected` (where nothing is told), `p`, `adjusted_p`: see
             `polarity_free_contrast`; `adjusted_p` by Benjamini and Hochberg over the heads of all flows.
         reliability: by flow, how far the contrasts of heads would be the same on other images; see
@@ -57,6 +61,7 @@ class Diagnosis:
         left_out: observed questions that do not count, as their right answer is no option.
         task: what an answer is.
         written: whether answers are those in texts, which the probabilities of first tokens do not belong to.
+        positions: of letters; None where there are two opposite options.
     """
 
     states: pd.DataFrame
@@ -69,6 +74,7 @@ class Diagnosis:
     left_out: int = 0
     task: Task = MME
     written: bool = False
+    positions: Positions | None = None
 
     def verdict(self) -> list[str]:
         """The result in words, a line each."""
@@ -76,12 +82,8 @@ class Diagnosis:
 
     def _answers(self) -> list[str]:
         *_, whole = self.states.to_dict("records")
-        states = ", ".join(f"{whole[state]} {state}" for state in STATES)
         bounds = "" if np.isnan(whole["low"]) else f" (95% interval {whole['low']:.1f} to {whole['high']:.1f})"
-        lines = [
-            f"answers: {whole['accuracy']:.1f}% of {whole['questions']} right{bounds}; of "
-            f"{counted(whole['images'], 'pair')} of questions {states}"
-        ]
+        lines = [f"answers: {whole['accuracy']:.1f}% of {whole['questions']} right{bounds}{self._in_states(whole)}"]
         if whole["unread"]:
             lines.append(
                 f"answers: {whole['unread']} of {whole['questions']} are {self.task.neither}: they count as wrong, and "
@@ -91,6 +93,19 @@ class Diagnosis:
             more = counted(self.left_out, "more question")
             lines.append(f"left out: {more}, with a right answer that is {self.task.neither}")
         return lines
+
+    def _in_states(self, whole: Mapping[Any, Any]) -> str:
+        """How the pairs of questions, or else the wrong answers, divide."""
+        if self.task.opposite:
+            states = ", ".join(f"{whole[state]} {state}" for state in STATES)
+            return f"; of {counted(whole['images'], 'pair')} of questions {states}"
+        if not (wrong := whole[SECOND] + whole[FURTHER]) or np.isnan(whole["sure_wrong"]):
+            return ""
+        sure = "" if np.isnan(whole["sure_right"]) else f", right ones with {whole['sure_right']:.0f}%"
+        return (
+            f"; of {counted(wrong, 'wrong answer')} {whole[SECOND]} with the right option second; wrong options are "
+            f"given with a probability of {whole['sure_wrong']:.0f}% on average{sure}"
+        )
 
     def _difficulties(self) -> list[str]:
         planted = self.difficulty[self.difficulty["difficulty"] != NO_DIFFICULTY]
@@ -109,6 +124,8 @@ class Diagnosis:
         return [f"difficulty: harder than {than}: {names}"]
 
     def _biases(self) -> list[str]:
+        if self.positions is not None:
+            return list(self.positions.verdict())
         parts = self.states[:-1]
         found = parts[(parts["bias_p"] <= _SIGNIFICANT) & (parts["bias_note"] == "")]
         lines = []
@@ -133,7 +150,7 @@ class Diagnosis:
         if self.written:
             return ["calibration: left out, as answers are read in texts and probabilities are those of first tokens"]
         if self.calibration is None:
-            return [f"calibration: cannot be told, as no sample has {' and '.join(self.task.spelled)}"]
+            return [f"calibration: cannot be told, as no sample has {' and '.join(self.task.spelled) or 'logits'}"]
         return [
             f"calibration: expected error {self.calibration.ece:.3f} (biased upward in small samples), "
             f"Brier score {self.calibration.brier:.3f}"
@@ -184,11 +201,16 @@ def diagnose(
         raise ValueError(f"no observed sample has a right answer that is {heads.task.either}")
     clusters = Clusters.of(samples)
     bootstrap = Bootstrap(clusters, resamples, seed)
-    pairs = pairs_of_questions(samples, clusters)
+    pairs, positions = pairs_of_questions(samples, clusters, heads.task), None
+    if not heads.task.opposite:
+        samples = with_options(samples, written=written)
+        positions = Positions.of(samples, bootstrap)
     why, contrasts, spread, reliability = {}, [NO_CONTRASTS], {}, {}
     for flow, read in sample_values(heads, flows, scope).items():
         values = read[known].astype(np.float64)
         spread[flow] = values.mean(axis=(1, 2))
+        if not heads.task.opposite:
+            continue
         differences = (values[pairs["first"]] - values[pairs["second"]]).reshape(len(pairs), values[0].size)
         state, category = pairs["state"].to_numpy(), clusters.category[pairs.index.to_numpy()]
         found = polarity_free_contrast(differences, state, category)
@@ -200,7 +222,7 @@ def diagnose(
         contrasts.append(pd.DataFrame(columns | {"p": found.p}))
     heads_of_flows = pd.concat(contrasts[1:] or contrasts, ignore_index=True)
     return Diagnosis(
-        states=_states(samples, pairs, bootstrap),
+        states=_states(samples, pairs, bootstrap, heads.task),
         difficulty=_difficulty(samples, bootstrap),
         calibration=None if written else _calibrated(samples, heads.task),
         contrasts=heads_of_flows.assign(adjusted_p=false_discovery_rate(heads_of_flows["p"].to_numpy(np.float64))),
@@ -210,19 +232,42 @@ def diagnose(
         left_out=int((~known).sum()),
         task=heads.task,
         written=written,
+        positions=positions,
     )
 
 
-def pairs_of_questions(samples: pd.DataFrame, clusters: Clusters) -> pd.DataFrame:
+def with_options(samples: pd.DataFrame, *, written: bool) -> pd.DataFrame:
+    """Rows of `answered` with `sure`, the probability of the given option, and the text of options after their letters.
+
+    Args:
+        written: answers are those in texts, so that `sure` is NaN.
+    """
+
+    def spelled(places: pd.Series, texts: pd.Series) -> list[str]:
+        return [
+            str(text) if np.isnan(place) else f"{LETTERS[int(place)]}: {options[int(place)]}"
+            for place, text, options in zip(places.astype(float), texts, samples["options"], strict=True)
+        ]
+
+    return samples.assign(
+        sure=np.nan if written else sureness(samples),
+        answer=spelled(samples["expected"], samples["answer"]),
+        prediction=spelled(samples["says"], samples["prediction"]),
+    )
+
+
+def pairs_of_questions(samples: pd.DataFrame, clusters: Clusters, task: Task = MME) -> pd.DataFrame:
     """Images with one question whose first option is right, and one whose second is; by image.
 
     Args:
-        samples: rows of `answered`, of a task with two options.
+        samples: rows of `answered`.
+        task: without two opposite options, there are no such images.
 
     Returns:
         `first` and `second`, the positions of the two in `samples`, and `state`.
     """
     frame = pd.DataFrame({"image": clusters.image, "expected": samples["expected"], "row": np.arange(len(samples))})
+    frame = frame if task.opposite else frame[:0]
     sides = [frame[frame["expected"] == side].groupby("image")["row"].agg(["size", "min"]) for side in (0, 1)]
     whole = sides[0].merge(sides[1], left_index=True, right_index=True, suffixes=("_0", "_1"))
     whole = whole[(whole["size_0"] == 1) & (whole["size_1"] == 1)]
@@ -230,21 +275,43 @@ def pairs_of_questions(samples: pd.DataFrame, clusters: Clusters) -> pd.DataFram
     return pd.DataFrame({"first": first, "second": second, "state": pair_states(says[first], says[second])})
 
 
-def _states(samples: pd.DataFrame, pairs: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
+def _states(samples: pd.DataFrame, pairs: pd.DataFrame, bootstrap: Bootstrap, task: Task = MME) -> pd.DataFrame:
     clusters, rows = bootstrap.clusters, list[dict[str, Any]]()
     answers = AnswerSums.of(samples, clusters)
     unread = clusters.counts - answers.given
+    kinds = None if task.opposite else _kinds(samples)
     for name, images in image_groups(clusters):
-        chosen = pairs["state"].to_numpy()[images[pairs.index.to_numpy()]]
         row: dict[str, Any] = {"category": name, "questions": int(clusters.counts[images].sum())}
-        row |= {"unread": int(unread[images].sum()), "images": len(chosen)}
+        row |= {"unread": int(unread[images].sum())}
+        if kinds is not None:
+            own = kinds[images[clusters.image]]
+            row |= {state: int((own["state"] == state).sum()) for state in CHOICE_STATES}
+            row |= accuracy_of(answers, bootstrap, images)
+            row |= {f"sure_{word}": 100 * own.loc[own["right"] == (word == "right"), "sure"].mean()
+                    for word in ("right", "wrong")}  # fmt: skip
+            rows.append(row)
+            continue
+        chosen = pairs["state"].to_numpy()[images[pairs.index.to_numpy()]]
+        row["images"] = len(chosen)
         row |= {state: int(np.count_nonzero(chosen == state)) for state in STATES}
-        rows.append(row | accuracy_and_bias(answers, bootstrap, images))
+        rows.append(row | accuracy_of(answers, bootstrap, images) | bias_of(answers, bootstrap, images))
+    if kinds is not None:
+        return pd.DataFrame(rows)
     *of_categories, whole = (row.pop("bias_p") for row in rows)
     corrected = [*false_discovery_rate(np.array(of_categories, np.float64)), whole]
     table = pd.DataFrame(rows)
     table.insert(list(table.columns).index("bias_high") + 1, "bias_p", corrected)
     return table
+
+
+def _kinds(samples: pd.DataFrame) -> pd.DataFrame:
+    """Of each question with options of its own, `state`, `right` and `sure`."""
+    found = {
+        "state": choice_states(samples),
+        "right": samples["right"].to_numpy(bool),
+        "sure": samples["sure"].to_numpy(),
+    }
+    return pd.DataFrame(found)
 
 
 def _difficulty(samples: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
@@ -301,13 +368,17 @@ def _harder(bootstrap: Bootstrap, one: _Sums, other: _Sums, *, level: float) -> 
 
 
 def _calibrated(samples: pd.DataFrame, task: Task) -> Calibration | None:
-    first, *_ = task.spelled
-    total = samples[list(task.spelled)].sum(axis=1, skipna=False)
-    known = (total > 0).to_numpy()
+    if task.opposite:
+        first, *_ = task.spelled
+        total = samples[list(task.spelled)].sum(axis=1, skipna=False)
+        known = (total > 0).to_numpy()
+        probability, outcome = samples[first] / total, samples["expected"] == 0
+    else:
+        probability, outcome = samples["sure"], samples["right"]
+        known = probability.notna().to_numpy()
     if not known.any():
         return None
-    probability = (samples[first] / total)[known].to_numpy(np.float64)
-    return calibrate(probability, (samples["expected"] == 0).to_numpy()[known])
+    return calibrate(probability[known].to_numpy(np.float64), outcome[known].to_numpy(bool))
 
 
 def worst_samples(samples: pd.DataFrame, masses: pd.DataFrame, number: int = WORST) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from analyze.compare.answers import cannot_tell
 from analyze.compare.heads import compare_heads, floor
 from analyze.diagnose import pairs_of_questions
 from analyze.scores.accuracy import category_scores, total_scores
-from analyze.scores.answers import NO_LEAN, AnswerSums, accuracy_and_bias
+from analyze.scores.answers import NO_LEAN, AnswerSums, accuracy_of, bias_of
 from analyze.scores.images import category_images
 from analyze.scores.intervals import score_intervals
 from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap
@@ -31,10 +31,8 @@ from schemas.text import counted, listed
 
 _SIGNIFICANT = 0.05
 _NAMED = 3  # heads named in the verdict
-_MEASURES = (
-    *("questions", "images", "accuracy", "low", "high", "lead", "lead_low", "lead_high"),
-    *("yes_bias", "bias_low", "bias_high", "bias_p", "bias_note", "unread", *STATES),
-)
+_MEASURES = ("questions", "images", "accuracy", "low", "high", "lead", "lead_low", "lead_high")
+_BIAS = ("yes_bias", "bias_low", "bias_high", "bias_p", "bias_note")
 PAIRS = ["better", "worse", "difference", "low", "high", "adjusted_p", "note"]
 _HEADS = ["wording", "flow", "layer", "head", "baseline", "value", "difference", "p", "significant"]
 
@@ -49,10 +47,11 @@ class PromptComparison:
         questions, images: how many are compared.
         left_out: questions that were not observed in one of the wordings.
         whole: by wording: `questions`, `images`, `accuracy` with `low` and `high` in per cent, `lead` (mean logit of
-            the right answer less that of the wrong one) with `lead_low` and `lead_high`, `yes_bias` (by how many points
-            too often answers are the first option) with `bias_low` and `bias_high`, `bias_p`
-            (sign flips of images, maximum over the wordings) and `bias_note`, `unread` (answers that are no
-            option), and how many pairs of questions are in each of `STATES`. NaN stands where something cannot be told.
+            the right answer less that of the wrong one) with `lead_low` and `lead_high`, and `unread` (answers that are
+            no option). Where there are two opposite options, also `yes_bias` (by how many points too often answers are
+            the first one) with `bias_low` and `bias_high`, `bias_p` (sign flips of images, maximum over the wordings)
+            and `bias_note`, and how many pairs of questions are in each of `STATES`. NaN stands where something cannot
+            be told.
             Empty if no question has a right answer that is an option.
         categories: the same by wording and category, but `bias_p` without a correction; and the `score` of the
             task with `score_low` and `score_high`, of categories and of its totals.
@@ -117,6 +116,8 @@ class PromptComparison:
         rows, lines = self.whole.to_dict("records"), []
         if unread := [f"{row['unread']} of {row['questions']} with {row['wording']}" for row in rows if row["unread"]]:
             lines.append(f"answers that are {self.task.neither}: {', '.join(unread)}")
+        if not self.task.opposite:
+            return lines
         found = [row for row in rows if row["bias_note"] == "" and row["bias_p"] <= _SIGNIFICANT]
         for word, sign in (("often", 1), ("seldom", -1)):
             if own := [row for row in found if sign * row["yes_bias"] > 0]:
@@ -209,7 +210,7 @@ def compare_prompts(
         questions=len(first),
         images=clusters.images,
         left_out=left_out,
-        whole=_corrected(_each(_whole, asked, bootstrap), asked, bootstrap),
+        whole=_corrected(_each(partial(_whole, task=heads.task), asked, bootstrap), asked, bootstrap),
         categories=_each(partial(_categories, task=heads.task), asked, bootstrap),
         best=_best(asked, bootstrap) if bootstrap else pd.DataFrame(),
         pairs=_pairs(asked, bootstrap) if bootstrap else pd.DataFrame(columns=PAIRS),
@@ -248,20 +249,20 @@ def _each(
 
 def _corrected(whole: pd.DataFrame, asked: dict[str, pd.DataFrame], bootstrap: Bootstrap | None) -> pd.DataFrame:
     """The table of wordings with `bias_p` corrected for their number; NaN where a bias cannot be told."""
-    if bootstrap is None:
+    if bootstrap is None or "bias_p" not in whole:
         return whole
     excess = np.stack([AnswerSums.of(samples, bootstrap.clusters).excess for samples in asked.values()], axis=1)
     p = sign_flip_maximum(excess, seed=bootstrap.seed).p
     return whole.assign(bias_p=np.where(whole["bias_note"] == "", p, np.nan))
 
 
-def _whole(samples: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
-    measures = _measures(samples, bootstrap)
+def _whole(samples: pd.DataFrame, bootstrap: Bootstrap, *, task: Task) -> pd.DataFrame:
+    measures = _measures(samples, bootstrap, task)
     return pd.DataFrame([measures(np.ones(bootstrap.clusters.images, bool))])
 
 
 def _categories(samples: pd.DataFrame, bootstrap: Bootstrap, *, task: Task) -> pd.DataFrame:
-    measures = _measures(samples, bootstrap)
+    measures = _measures(samples, bootstrap, task)
     table = pd.DataFrame({"category": name} | measures(images) for name, images in category_images(bootstrap.clusters))
     scores = category_scores(samples, task)
     scores = pd.concat([scores, total_scores(scores, samples, task)])
@@ -272,22 +273,26 @@ def _categories(samples: pd.DataFrame, bootstrap: Bootstrap, *, task: Task) -> p
     return pd.concat([table.merge(found, "left", "category"), totals], ignore_index=True)
 
 
-def _measures(samples: pd.DataFrame, bootstrap: Bootstrap) -> Callable[[npt.NDArray[np.bool_]], dict[str, Any]]:
-    """Of some images, bool [images]: accuracy, lead, bias and states of pairs, with their intervals."""
+def _measures(
+    samples: pd.DataFrame, bootstrap: Bootstrap, task: Task
+) -> Callable[[npt.NDArray[np.bool_]], dict[str, Any]]:
+    """Of some images, bool [images]: accuracy, lead, and bias and states of pairs of two opposite options."""
     clusters = bootstrap.clusters
-    pairs, answers = pairs_of_questions(samples, clusters), AnswerSums.of(samples, clusters)
+    pairs, answers = pairs_of_questions(samples, clusters, task), AnswerSums.of(samples, clusters)
+    names = [*_MEASURES, *(_BIAS if task.opposite else ()), "unread", *(STATES if task.opposite else ())]
     leads, unread = clusters.sums(samples["lead"].to_numpy(np.float64)), clusters.counts - answers.given
 
     def measures(images: npt.NDArray[np.bool_]) -> dict[str, Any]:
         states = pairs["state"][images[pairs.index.to_numpy()]]
         found: dict[str, Any] = (
             {"questions": int(clusters.counts[images].sum()), "images": int(images.sum())}
-            | accuracy_and_bias(answers, bootstrap, images)
+            | accuracy_of(answers, bootstrap, images)
+            | (bias_of(answers, bootstrap, images) if task.opposite else {})
             | mean_of_images(clusters, leads, images).columns("lead", "lead_low", "lead_high")
             | {"unread": int(unread[images].sum())}
             | {state: int((states == state).sum()) for state in STATES}
         )
-        return {name: found[name] for name in _MEASURES}
+        return {name: found[name] for name in names}
 
     return measures
 

@@ -83,6 +83,20 @@ class Task:
         return f"neither {' nor '.join(self.words)}" if self.options else "none of the options"
 
     @property
+    def first(self) -> str:
+        """The first of the options, as it is written in pictures; empty where each question has its own."""
+        return self.options[0] if self.options else ""
+
+    @property
+    def opposite(self) -> bool:
+        """Whether a question has the first of two options as its right answer, or the second.
+
+        Pairs of such questions on an image have states, and answers may lean to the first option. Other answers are
+        letters, which may lean to any.
+        """
+        return len(self.options) == 2
+
+    @property
     def parts(self) -> tuple[str, ...]:
         """The accuracies that the score of a category is the sum of, by their names in the table of scores."""
         return ("accuracy", "accuracy_pairs") if self.paired else ("accuracy",)

@@ -28,7 +28,7 @@ class Gain:
             the image and `without` it, in per cent, with `low`, `high`, and `without_low`, `without_high`; their paired
             `difference` with bounds and `note`; `frequent`, what always giving the more frequent right answer of the
             category would get; `unchanged`, the share of answers that are the same without the image; `yes` and
-            `yes_without`, the shares of answers that are the first option.
+            `yes_without`, the shares of answers that are the first of two opposite options.
         scores: the score of the task, by category and of its totals, of both runs and their paired difference.
     """
 
@@ -48,8 +48,10 @@ class Gain:
         lines = [f"gain of the image over {self.images}: {whole['gain']:+.2f} logits of lead{bounds}"]
         prior = f"always the more frequent answer of the category {whole['frequent']:.1f}%"
         lines.append(f"accuracy: {whole['accuracy']:.1f}% with the image, {whole['without']:.1f}% without it; {prior}")
-        return [*lines, f"answers: {whole['unchanged']:.1f}% are the same without the image; "
-                f"{self.task.words[0]} {whole['yes']:.1f}% with it, {whole['yes_without']:.1f}% without"]  # fmt: skip
+        same = f"answers: {whole['unchanged']:.1f}% are the same without the image"
+        if self.task.opposite:
+            same += f"; {self.task.words[0]} {whole['yes']:.1f}% with it, {whole['yes_without']:.1f}% without"
+        return [*lines, same]
 
 
 def find_gain(pairs: ImagePairs) -> Gain:
@@ -67,19 +69,16 @@ def find_gain(pairs: ImagePairs) -> Gain:
         row |= gain.columns("gain", "gain_low", "gain_high")
         names = ("accuracy", "low", "high", "without", "without_low", "without_high")
         row |= {each: found[each] for each in (*names, "difference", "difference_low", "difference_high", "note")}
-        rows.append(row | _habits(pairs.table[images[clusters.image]]))
+        rows.append(row | _habits(pairs.table[images[clusters.image]], pairs.run.task))
     return Gain(pd.DataFrame(rows), _scores(pairs, answers), pairs.without.manifest.images, pairs.run.task)
 
 
-def _habits(rows: pd.DataFrame) -> dict[str, float]:
+def _habits(rows: pd.DataFrame, task: Task) -> dict[str, float]:
     """What is said with and without the image, in per cent of some questions."""
     frequent = float(rows.groupby("category")["expected"].value_counts().groupby("category").max().sum()) / len(rows)
-    shares = {
-        "frequent": frequent,
-        "unchanged": (rows["says"] == rows["says_without"]).mean(),
-        "yes": (rows["says"] == 0).mean(),
-        "yes_without": (rows["says_without"] == 0).mean(),
-    }
+    shares = {"frequent": frequent, "unchanged": (rows["says"] == rows["says_without"]).mean()}
+    if task.opposite:
+        shares |= {"yes": (rows["says"] == 0).mean(), "yes_without": (rows["says_without"] == 0).mean()}
     return {name: 100 * float(share) for name, share in shares.items()}
 
 

@@ -22,20 +22,20 @@ from analyze.tables.frames import Heads
 from analyze.tables.values import answered, observed_rows
 from schemas.columns import MAPS
 from schemas.store.thumbnails import read_thumbnail
-from schemas.tasks import SPELLED
+from schemas.tasks import SPELLED, Task
 
 MOST_MAPS = 2**20  # bytes before they are compressed
 _STEPS, TINY = 255, np.finfo(np.float32).tiny  # steps of a map, of the square root from 0 to its largest value
 _NUMBERS = ("margin", *SPELLED)
 
 
-def pair_state_values(samples: pd.DataFrame) -> npt.NDArray[np.int64]:
+def pair_state_values(samples: pd.DataFrame, task: Task) -> npt.NDArray[np.int64]:
     """The state of each sample's pair, its place in `STATES`; -1 where it has none. Rows of `observed_samples`."""
     known = answered(samples)
     found = np.full(len(samples), -1)
     if len(known):
         rows = known.index.to_numpy()
-        for state, pairs in pairs_of_questions(known, Clusters.of(known)).groupby("state"):
+        for state, pairs in pairs_of_questions(known, Clusters.of(known), task).groupby("state"):
             for side in ("first", "second"):
                 found[rows[pairs[side]]] = STATES.index(str(state))
     return found

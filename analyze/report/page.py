@@ -142,7 +142,7 @@ def _flows(arrays: Arrays, measured: Measured, words: Words) -> list[dict[str, A
 def _samples(arrays: Arrays, heads: Heads, measured: Measured, most: int) -> dict[str, Any]:
     """The samples, the images that are in the page, and their maps."""
     samples = measured.samples
-    states = browser.pair_state_values(samples)
+    states = browser.pair_state_values(samples, heads.task)
     images = browser.chosen_images(heads, samples, states, most)
     places = {sha: place for place, sha in enumerate(images)}
     rows = browser.rows_of(samples, heads.categories, states)

@@ -38,24 +38,29 @@ class AnswerSums(NamedTuple):
         return cls(*map(clusters.sums, each))
 
 
-def accuracy_and_bias(answers: AnswerSums, bootstrap: Bootstrap, images: _Images) -> dict[str, Any]:
-    """Of the questions on some images: how often the answer is right, and how much too often it is the first option.
+def accuracy_of(answers: AnswerSums, bootstrap: Bootstrap, images: _Images) -> dict[str, float]:
+    """How often the answer to a question on some images is right, in per cent: `accuracy`, `low`, `high`.
+
+    Args:
+        images: bool [images], those that count.
+    """
+    share = share_interval(bootstrap, answers.right, bootstrap.clusters.counts, images)
+    return share.columns("accuracy", "low", "high", scale=100)
+
+
+def bias_of(answers: AnswerSums, bootstrap: Bootstrap, images: _Images) -> dict[str, Any]:
+    """How much too often the answer to a question on some images is the first option.
 
     Args:
         images: bool [images], those that count.
 
     Returns:
-        In per cent: `accuracy`, `low`, `high`, and `yes_bias`, `bias_low`, `bias_high`, of the answers that are an
-        option; NaN where something cannot be told. `bias_p`, of sign flips of images, not corrected for other groups of
-        images, and `bias_note`: why there is neither an interval nor a p value.
+        In per cent: `yes_bias`, `bias_low`, `bias_high`, of the answers that are an option; NaN where it cannot be
+        told. `bias_p`, of sign flips of images, not corrected for other groups of images, and `bias_note`: why there is
+        neither an interval nor a p value.
     """
-    share = share_interval(bootstrap, answers.right, bootstrap.clusters.counts, images)
     bias, p = _bias(bootstrap, answers.excess, answers.given, images)
-    return (
-        share.columns("accuracy", "low", "high", scale=100)
-        | bias.columns("yes_bias", "bias_low", "bias_high", scale=100)
-        | {"bias_p": p, "bias_note": bias.why}
-    )
+    return bias.columns("yes_bias", "bias_low", "bias_high", scale=100) | {"bias_p": p, "bias_note": bias.why}
 
 
 def _bias(bootstrap: Bootstrap, excess: Array, given: Array, images: _Images) -> tuple[Interval, float]:

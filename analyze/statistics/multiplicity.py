@@ -1,12 +1,13 @@
 """Many heads at once: a sign-flip test by the maximum, and the false discovery rate."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from analyze.statistics.clusters import Array
+from analyze.statistics.clusters import Array, Codes
 
 FLIPS, _SEED, _LEVEL = 10_000, 0, 0.05
 _ROWS = 1_000  # sign flips computed at once
@@ -67,6 +68,40 @@ def sign_flip_maximum(
         reached += (largest[:, None] >= observed * (1 - 1e-9)).sum(axis=0)
     p = np.minimum(tests * (1 + reached) / (flips + 1), 1)
     return Tested(mean, p, (p <= level) & (np.abs(mean) > floor))
+
+
+def sign_flips_of_groups(
+    groups: Sequence[tuple[Codes, Array]], told: npt.NDArray[np.bool_], *, flips: int = FLIPS, seed: int = _SEED
+) -> Array:
+    """The p values of several groups of images, such as categories, with the maximum over all of their tests.
+
+    As `sign_flip_maximum`, for groups that need not have images in common.
+
+    Args:
+        groups: of each, which images it has, from 0, and their differences [images of the group, tests].
+        told: bool [groups, tests], which tests count.
+
+    Returns:
+        [groups, tests]; NaN where `told` is False.
+    """
+    found = np.full(told.shape, np.nan)
+    if not told.any():
+        return found
+    squares = [(values**2).sum(axis=0) for _, values in groups]
+    observed = np.abs(
+        [_t(values.mean(axis=0), own, len(values)) for (_, values), own in zip(groups, squares, strict=True)]
+    )
+    number = 1 + max(int(images.max()) for images, _ in groups)
+    rng, reached = np.random.default_rng(seed), np.zeros(told.shape, np.int64)
+    for first in range(0, flips, _ROWS):
+        signs = rng.choice(np.array([-1.0, 1.0]), size=(min(_ROWS, flips - first), number))
+        largest = np.zeros(len(signs))
+        for (images, values), own, counts in zip(groups, squares, told, strict=True):
+            t = np.abs(_t(signs[:, images] @ values / len(values), own, len(values)))
+            largest = np.maximum(largest, np.where(counts, t, 0).max(axis=1))
+        reached += (largest[:, None, None] >= observed * (1 - 1e-9)).sum(axis=0)
+    found[told] = ((1 + reached) / (flips + 1))[told]
+    return found
 
 
 def can_be_significant(images: int, tests: int = 1) -> bool:

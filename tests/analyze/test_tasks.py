@@ -2,11 +2,19 @@
 
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import softmax
 
 from analyze.__main__ import main
-from tests.support.asked import write_pope
+from analyze.diagnose import diagnose
+from analyze.positions import Positions
+from analyze.statistics.bootstrap import Bootstrap
+from analyze.statistics.clusters import Clusters
+from analyze.tables.frames import open_heads
+from tests.simulations.positions import World, made_up, simulate
+from tests.support.asked import write_choices, write_pope
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 QUICK = ("--resamples", "100", "--dpi", "40")
@@ -57,3 +65,89 @@ def test_other_commands_use_the_accuracy_and_say_nothing_of_mme(runs, tmp_path, 
     assert table.loc[right.index, value].tolist() == pytest.approx(right.tolist())
     assert table.loc["mean", value] == pytest.approx(right.mean())
     assert table["difference"].notna().all()
+
+
+def diagnosed(path):
+    heads = open_heads(path)[0]
+    return diagnose(heads, ["a2v"], heads.scope(None), resamples=200)
+
+
+def test_a_planted_position_bias_is_found_and_counted(tmp_path):
+    """A fifth of the answers is A, whatever is asked; all else is as in a model without a bias."""
+    run = write_choices(tmp_path / "run", images=100, towards=0, bias=0.2)
+    found = diagnosed(run)
+    lines = [line for line in found.verdict() if line.startswith("position")]
+    assert lines[0].startswith("position: gives A too often in all (+")
+    samples = pd.read_parquet(run / "samples")
+    letters = found.positions.letters.set_index(["category", "letter"])
+    for letter in "ABCD":
+        row = letters.loc[("all", letter)]
+        assert row["given"] == pytest.approx(100 * (samples["prediction"] == letter).mean())
+        assert row["right"] == pytest.approx(100 * (samples["answer"] == letter).mean())
+        assert row["difference"] == pytest.approx(row["given"] - row["expected"])
+    assert letters.loc["all", "expected"].sum() == pytest.approx(100)
+    wrong = samples[samples["prediction"] != samples["answer"]]
+    counts = found.positions.confusions.groupby(["right", "given"])["questions"].sum()
+    assert counts.to_dict() == wrong.groupby(["answer", "prediction"]).size().to_dict()
+
+
+def test_where_letters_are_right_equally_often_each_is_expected_as_often_as_it_is_right():
+    samples = made_up(np.random.default_rng(0), World(20))
+    samples["expected"] = np.arange(len(samples)) % 4
+    samples["right"] = samples["says"] == samples["expected"]
+    letters = Positions.of(samples, Bootstrap(Clusters.of(samples), 50), 20).letters
+    assert letters["expected"].tolist() == pytest.approx([25.0] * len(letters)) == letters["right"].tolist()
+
+
+def test_a_letter_that_is_right_more_often_is_expected_less_often_than_that():
+    """3 of 5 answers are right in each category; A is right in 40%, so that others are given in 40% of 60% / 3."""
+    samples = made_up(np.random.default_rng(0), World(20))
+    number = np.arange(len(samples))
+    samples["expected"] = np.array([0, 0, 1, 2, 3])[number % 5]
+    samples["right"] = number // 5 % 5 < 3
+    samples["says"] = np.where(samples["right"], samples["expected"], (samples["expected"] + 1) % 4)
+    letters = Positions.of(samples, Bootstrap(Clusters.of(samples), 50), 20).letters.set_index(["category", "letter"])
+    row = letters.loc[("all", "A")]
+    assert (row["right"], row["expected"]) == pytest.approx((40, 100 * (0.6 * 0.4 + 0.4 * 0.6 / 3)))
+
+
+def test_wrong_answers_are_told_by_the_place_of_the_right_option(tmp_path):
+    run = write_choices(tmp_path / "run")
+    found, samples = diagnosed(run), pd.read_parquet(run / "samples")
+    logits = np.stack(samples["option_logits"])
+    right = samples["answer"].map("ABCD".index).to_numpy()
+    rank = (logits > logits[np.arange(len(logits)), right][:, None]).sum(axis=1)
+    whole = found.states.iloc[-1]
+    assert whole[["right", "right one second", "right one further", "neither"]].tolist() == [
+        (rank == 0).sum(), (rank == 1).sum(), (rank > 1).sum(), 0,
+    ]  # fmt: skip
+    given = softmax(logits, axis=1).max(axis=1)
+    assert whole["sure_wrong"] == pytest.approx(100 * given[rank > 0].mean())
+    assert found.calibration.brier == pytest.approx(((given - (rank == 0)) ** 2).mean())
+    assert found.worst["prediction"].str.match("[A-D]: option [0-3]").all()
+
+
+@pytest.mark.parametrize("command", ["summary", "diagnose", "prompts", "image", "compare"])
+def test_commands_on_choices_say_nothing_of_yes_or_no(tmp_path, capsys, command):
+    run = write_choices(tmp_path / "run", prompts=("one", "two") if command == "prompts" else ())
+    blank = write_choices(tmp_path / "blank", right=0.3, fields={"images": "blank"})
+    more = {"image": ["--without", str(blank)], "compare": [str(blank)]}.get(command, [])
+    quick = [] if command == "summary" else QUICK
+    assert main([command, str(run), *more, *quick, "--output-dir", str(tmp_path / "out")]) == 0
+    out = capsys.readouterr().out
+    assert not re.search(r"\bMME|\byes\b|\bno-biased|\bnan\b", out, re.IGNORECASE)
+    for file in (tmp_path / "out").glob("*.csv"):
+        assert not re.search(r"\byes|no-biased", file.read_text(encoding="utf-8"), re.IGNORECASE), file
+
+
+def test_too_few_images_tell_nothing_of_positions(tmp_path):
+    lines = diagnosed(write_choices(tmp_path / "run", images=9)).verdict()
+    assert "position: cannot be told in 2 of 2 categories" in lines
+    assert not any("significantly" in line for line in lines if line.startswith("position"))
+
+
+def test_a_position_bias_is_seldom_claimed_of_a_model_without_one_and_found_in_one_with():
+    """At most 5%, also where A is right twice as often: of 8 runs more than 2 with a probability of 0.006 then."""
+    for right in ((0.25,) * 4, (0.4, 0.2, 0.2, 0.2)):
+        assert simulate(World(40, right), 8, flips=300)["a letter too often, or too seldom"] <= 2
+    assert simulate(World(40, bias=0.2), 4, flips=300)["A too often over all"] == 4

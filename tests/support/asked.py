@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from schemas.tasks import POPE
+from schemas.tasks import CHOICES, LETTERS, POPE
 from tests.support.runs import flows, sample, start
 
 LAYERS, HEADS = 2, 3
@@ -23,5 +23,45 @@ def write_pope(path, *, images=24, right=0.8, seed=0, fields=None):
             "margin": (1 if says == "Yes" else -1) * float(random.gamma(2.0, 1.0)),
         }  # fmt: skip
         writer.add(row, {"heads": flows(random, LAYERS, HEADS)})
+    writer.finish()
+    return path
+
+
+def choose(random, right, number, *, accuracy, towards=None, bias=0.0):
+    """What a model gives: often right, else any other option; at times a letter, whatever it is asked."""
+    if towards is not None and towards < number and random.random() < bias:
+        return towards
+    if random.random() < accuracy:
+        return right
+    return int(random.choice([each for each in range(number) if each != right]))
+
+
+def write_choices(path, *, images=60, options=4, right=0.7, towards=None, bias=0.0, seed=0, fields=None, prompts=()):
+    """A run of two questions on each image, in two categories, with options of their own.
+
+    Args:
+        right: how often an answer is that is not given for its letter.
+        towards, bias: a letter, by place, that is given so often whatever is asked.
+        prompts: names of wordings.
+    """
+    random = np.random.default_rng(seed)
+    more = {"prompts": {name: {"template": f"{name} {{question}}"} for name in prompts}} if prompts else {}
+    of_task = {"task": CHOICES.name, "answer_tokens": list(LETTERS), "answer_token_ids": list(range(len(LETTERS)))}
+    writer = start(path, 2 * images * max(1, len(prompts)), fields=of_task | more | (fields or {}))
+    for number in range(2 * images):
+        answer = int(random.integers(options))
+        for name in prompts or (None,):
+            says = choose(random, answer, options, accuracy=right, towards=towards, bias=bias)
+            logits = random.normal(0, 1, options)
+            logits[says] = logits.max() + random.gamma(2.0, 0.5)
+            row = sample(number, "color" if number < images else "shape") | {
+                "row": number, "image_sha256": f"{number // 2:064x}", "answer": LETTERS[answer],
+                "prediction": LETTERS[says], "options": [f"option {each}" for each in range(options)],
+                "option_logits": logits.astype(np.float32).tolist(), "p_options": 0.9, "p_yes": None, "p_no": None,
+                "lead": float(logits[answer] - max(np.delete(logits, answer))),
+            }  # fmt: skip
+            row["margin"] = float(logits[0] - logits[1]) if options == 2 else None
+            row |= {} if name is None else {"prompt": name, "sample_id": f"{row['sample_id']}@{name}"}
+            writer.add(row, {"heads": flows(random, LAYERS, HEADS)})
     writer.finish()
     return path

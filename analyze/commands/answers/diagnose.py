@@ -71,7 +71,11 @@ def diagnose_run(settings: DiagnoseSettings) -> Result:
         found = diagnose(heads, flows, scope, resamples=settings.resamples, seed=settings.seed)
     except ValueError as error:
         raise HeadflowError(f"{settings.run}: {error}") from None
-    tables = {"states.csv": found.states, "contrasts.csv": found.contrasts, "worst.csv": found.worst}
+    tables = {"states.csv": found.states, "worst.csv": found.worst}
+    if found.positions is None:
+        tables["contrasts.csv"] = found.contrasts
+    else:
+        tables |= {"positions.csv": found.positions.letters, "confusions.csv": found.positions.confusions}
     tables |= {"difficulty.csv": found.difficulty} if len(found.difficulty) else {}
     tables |= {"calibration.csv": found.calibration.curve} if found.calibration else {}
     tables |= {"causes.csv": failures.counts, "failures.csv": failures.samples} if failures else {}
@@ -88,8 +92,13 @@ def diagnose_run(settings: DiagnoseSettings) -> Result:
 
 
 def _shown(found: "Diagnosis", failures: "Failures | None", settings: DiagnoseSettings) -> Iterator[Shown]:
-    title = f"pairs of questions; 95% intervals, {settings.resamples} resamples of images, seed {settings.seed}"
-    yield Shown(title, found.states.drop(columns="bias_note"), 1)
+    of = "questions" if found.positions else "pairs of questions"
+    title = f"{of}; 95% intervals, {settings.resamples} resamples of images, seed {settings.seed}"
+    yield Shown(title, found.states.drop(columns="bias_note", errors="ignore"), 1)
+    if found.positions is not None:
+        title = "letters over all, in % of the answers that could have been them; expected: without a position bias"
+        letters = found.positions.letters
+        yield Shown(title, letters[letters["category"] == letters["category"].iloc[-1]].drop(columns="note"), 1)
     if len(found.difficulty):
         yield Shown("by difficulty, as the question file says", found.difficulty, 1)
     if failures is not None:
@@ -105,11 +114,14 @@ def _shown(found: "Diagnosis", failures: "Failures | None", settings: DiagnoseSe
 
 
 def _figures(found: "Diagnosis", heads: "Heads") -> "Figures":
-    from analyze.drawing.results.diagnosis import answers_figure, contrasts_figure
+    from analyze.drawing.results.diagnosis import answers_figure, contrasts_figure, positions_figure
     from analyze.pictures.of_run import subject
 
     of = subject(heads)
-    yield "answers", partial(answers_figure, found.states, found.calibration, found.task.options[0], of)
+    if found.positions is None:
+        yield "answers", partial(answers_figure, found.states, found.calibration, found.task.first, of)
+    else:
+        yield "positions", partial(positions_figure, found.positions.letters, found.calibration, of)
     for flow, rows in found.contrasts.groupby("flow", sort=False):
         values = (rows["contrast"] - rows["expected"]).to_numpy().reshape(heads.layers, heads.heads)
         significant = (rows["adjusted_p"] <= 0.05).to_numpy().reshape(heads.layers, heads.heads)

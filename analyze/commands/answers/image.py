@@ -78,10 +78,10 @@ def warnings_of_pairs(pairs: "ImagePairs") -> list[str]:
 
 def _shown(found: "Gain", content: "pd.DataFrame | None", settings: GainSettings) -> Iterator[Shown]:
     title = f"with the image and without; 95% intervals, {settings.resamples} resamples of images, seed {settings.seed}"
-    habits = ["frequent", "unchanged", "yes", "yes_without"]
+    habits = [name for name in ("frequent", "unchanged", "yes", "yes_without") if name in found.table]
     yield Shown(title, found.table.drop(columns=habits), 2)
-    of = found.task.words[0]
-    title = f"%: right by the more frequent answer of a category, unchanged without the image, {of} with it and without"
+    of = f", {found.task.words[0]} with it and without" if found.task.opposite else ""
+    title = f"%: right by the more frequent answer of a category, unchanged without the image{of}"
     yield Shown(title, found.table[["category", *habits]], 1)
     if len(found.scores):
         yield Shown(found.task.score, found.scores, 1)

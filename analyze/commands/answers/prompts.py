@@ -57,7 +57,7 @@ def compare_wordings(settings: PromptsSettings) -> Result:
 
 def _shown(found: "PromptComparison", settings: PromptsSettings) -> Iterator[Shown]:
     title = f"by wording; 95% intervals, {settings.resamples} resamples of images, seed {settings.seed}"
-    yield Shown(title, found.whole.drop(columns="bias_note").dropna(axis="columns", how="all"), 2)
+    yield Shown(title, found.whole.drop(columns="bias_note", errors="ignore").dropna(axis="columns", how="all"), 2)
     measures = {"accuracy": "accuracy, %"} | ({"score": found.task.score} if found.task.paired else {})
     for measure, what in measures.items():
         rows = found.categories[found.categories[measure].notna()]
@@ -75,7 +75,7 @@ def _figures(found: "PromptComparison", heads: "Heads") -> "Figures":
 
     of = (*subject(heads), counted(found.questions, "question"), counted(found.images, "image"))
     if len(found.whole):
-        yield "wordings", partial(wordings_figure, found.whole, found.task.options[0], of)
+        yield "wordings", partial(wordings_figure, found.whole, found.task.first, of)
     for flow, rows in found.heads.groupby("flow", sort=False):
         shape = heads.layers, heads.heads
         yield f"shifts_{flow}", partial(shifts_figure, rows, shape, str(flow), found.baseline, of)

@@ -19,6 +19,9 @@ from analyze.statistics.contrasts import BOTH_RIGHT, BOTH_WRONG, NEITHER, NO_BIA
 
 _INKS = {BOTH_RIGHT: "#BBBBBB", YES_BIASED: "#E69F00", NO_BIASED: "#0072B2", BOTH_WRONG: "#000000", NEITHER: "#CC79A7"}
 
+WITH, WITHOUT, PRIOR = "#0072B2", "#E69F00", "#000000"  # of Okabe and Ito
+APART = 0.16  # rows
+
 
 def draw_states(axes: Axes, states: pd.DataFrame) -> Axes:
     """Draw the shares of the states of pairs as stacked bars, one line of the table at each y."""
@@ -64,6 +67,39 @@ def answers_figure(states: pd.DataFrame, calibration: Calibration | None, option
     return figure
 
 
+def positions_figure(letters: pd.DataFrame, calibration: Calibration | None, of: Sequence[str]) -> Figure:
+    """How often each letter is given over all questions and what is expected, and the calibration of given options.
+
+    Whiskers are those of the difference from what is expected; a mark without is hollow.
+
+    Args:
+        letters: of `analyze.positions.Positions`; the last category is all of them.
+    """
+    own = letters[letters["category"] == letters["category"].iloc[-1]].reset_index(drop=True)
+    names = ["given", "expected without a position bias", "right"]
+    title = "How often each letter is given, 95% intervals by image"
+    figure, panels = rows_figure(
+        10.5 if calibration else 7.0, [f"{row['letter']} ({row['answers']:,})" for _, row in own.iterrows()], title, of,
+        number=2 if calibration else 1, legend=names, between=0.95, last=2.6 if calibration else None,
+    )  # fmt: skip
+    axes, y = panels[0], np.arange(len(own))
+    axes.vlines(own["expected"], y - 0.36, y + 0.36, color=PRIOR, linewidth=2)
+    axes.plot(own["right"], y + APART, marker="s", color=WITHOUT, linestyle="", markersize=4.5, clip_on=False)
+    bounds = (own["expected"] + own[each] for each in ("low", "high"))
+    draw_intervals(axes, own["given"], *bounds, marker="o", ink=WITH, shift=-APART)
+    axes.set_xlabel("Answers, %")
+    axes.set_xlim(left=0)
+    if calibration:
+        draw_calibration(panels[1], calibration, "the answer")
+    handles = [
+        Line2D([], [], marker="o", color=WITH, markersize=4.5),
+        Line2D([], [], color=PRIOR, linewidth=2),
+        Line2D([], [], marker="s", color=WITHOUT, linestyle="", markersize=4.5),
+    ]
+    put_legend(axes, handles, names, "")
+    return figure
+
+
 def contrasts_figure(values: Array, significant: npt.NDArray[np.bool_], flow: str, of: Sequence[str]) -> Figure:
     """The layer x head map of the contrast less what is expected of it; heads that are not significant are grey.
 
@@ -81,10 +117,6 @@ def contrasts_figure(values: Array, significant: npt.NDArray[np.bool_], flow: st
         grey="not significant (false discovery rate 5%)",
         none=f"No head's {flow.upper()} tells which question is answered wrong (false discovery rate 5%).",
     )
-
-
-WITH, WITHOUT, PRIOR = "#0072B2", "#E69F00", "#000000"  # of Okabe and Ito
-APART = 0.16  # rows
 
 
 def gain_figure(table: pd.DataFrame, images: str, of: Sequence[str]) -> Figure:

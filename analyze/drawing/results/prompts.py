@@ -32,7 +32,7 @@ def wordings_figure(answers: pd.DataFrame, option: str, of: Sequence[str]) -> Fi
         answers: `wording`, and the columns of `_MEASURES`; a row each wording.
         option: that the bias is towards.
     """
-    measures = [measure for measure in _MEASURES if answers[measure[0]].notna().any()]
+    measures = [measure for measure in _MEASURES if measure[0] in answers and answers[measure[0]].notna().any()]
     natural, title = 1.0 + NAMES_WIDTH + 2.9 * len(measures), "Answers by wording, 95% intervals by image"
     figure, panels = rows_figure(natural, answers["wording"].tolist(), title, of, number=len(measures))
     for axes, (value, low, high, words, nothing) in zip(panels, measures, strict=True):
