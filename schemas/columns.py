@@ -588,7 +588,7 @@ def heads_columns(flows: Iterable[str]) -> tuple[Column, ...]:
 
 def fits(found: pa.DataType, column: Column) -> bool:
     """Whether values of a type can be read as those of a column, as other tools write them: see `in_contract`."""
-    return _kind(found) in (_kind(column.type), _kind(pa.null()))
+    return found == column.type or _kind(found) in (_kind(column.type), _kind(pa.null()))
 
 
 def in_contract(values: pa.Array, column: Column) -> pa.Array:

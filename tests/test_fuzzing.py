@@ -39,7 +39,7 @@ from tests.support.runs import LEDGER, OF_TEXT, PART, start, write_run
 from tests.support.tiny_families import make_family
 from tests.support.tiny_llava import make_checkpoint
 
-EXAMPLES = int(os.environ.get("HEADFLOW_EXAMPLES", "12"))
+EXAMPLES = int(os.environ.get("HEADFLOW_EXAMPLES", "8"))
 FEW = max(3, EXAMPLES // 5)  # where each takes a while
 TABLES = ("heads", "samples", *EXTRAS)
 JOB = "single"

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import types
 import typing
+from functools import cache
 from typing import Any
 
 from schemas.errors import HeadflowError
@@ -48,12 +49,15 @@ def build(cls: type, content: dict[str, Any], where: str) -> Any:
     """
     values = {}
     required = {field.name for field in dataclasses.fields(cls) if _has_no_default(field)}
-    for name, hint in typing.get_type_hints(cls).items():
+    for name, hint in _hints(cls).items():
         if name in content:
             values[name] = _value(hint, content[name], f"{where}: `{name}`")
         elif name in required:
             raise HeadflowError(f"{where}: the field `{name}` is missing")
     return cls(**values)
+
+
+_hints = cache(typing.get_type_hints)
 
 
 def _has_no_default(field: dataclasses.Field) -> bool:

@@ -109,10 +109,11 @@ class Run:
             with reading(path):
                 file = open_parquet(path)
                 schema = file.schema_arrow
+                names = schema.names
         except FileNotFoundError:
             raise HeadflowError(f"{path} is missing: its ledger names it") from None
         for column in self.columns(path.parent.name):
-            number = schema.names.count(column.name)
+            number = names.count(column.name)
             if number > 1:
                 raise HeadflowError(f"{path} has {number} columns `{column.name}`; write it again with one of them")
             if number == 0 and not column.nullable:
