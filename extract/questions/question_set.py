@@ -142,9 +142,10 @@ def read_questions(name: str | Path, image_folder: Location | None = None, task:
         for note in (*file.notes, twice, _without_right_option(samples, found))
         if note is not None
     ]
+    letters = ""
     if not found.options:  # a question without options is skipped as one with too few
         samples = [replace(sample, options=sample.options or ()) for sample in samples]
-    letters = LETTERS[: max((len(sample.options or ()) for sample in samples), default=0)]
+        letters = LETTERS[: max(2, *(len(sample.options or ()) for sample in samples))]
     return QuestionSet(str(name), file.sha256, samples, images, notes, found, letters)
 
 

@@ -111,6 +111,13 @@ def test_a_question_without_options_among_others_has_none(tmp_path):
     assert (first.options, second.options) == (("red", "blue"), ())
 
 
+def test_letters_are_those_of_the_longest_question_and_at_least_two(tmp_path):
+    for number in (1, 2, 3):
+        rows = [ROW | dict(zip("ABC"[:length], "xyz", strict=False)) for length in range(1, number + 1)]
+        rows = [row | {"question": str(place), "B": row.get("B")} for place, row in enumerate(rows)]
+        assert read_questions(written(tmp_path / "lines.jsonl", *rows)).letters == "ABC"[: max(2, number)]
+
+
 def test_a_task_of_choices_needs_options(tmp_path):
     path = written(tmp_path / "lines.jsonl", ROW)
     with pytest.raises(HeadflowError, match="its questions have no options, and the task choices is of questions with"):
