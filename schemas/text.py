@@ -85,20 +85,31 @@ def find_words(pieces: Sequence[str]) -> list[tuple[int, str]]:
     """The words of a text: the step that chose the first piece of each, and the word.
 
     A word is a run of pieces without a space between letters; each piece of Chinese or Japanese is one, as it has no
-    spaces. Pieces without letters and digits are none. Of the pieces of one letter, all but the last one are empty.
+    spaces. Pieces without letters and digits are none.
     """
     found: list[tuple[int, str]] = []
-    begin, before = 0, ""  # the first of the empty pieces ahead; the letter before
+    before = ""  # the letter before
     for step, piece in enumerate(pieces):
         if not piece:
             continue
-        first, word = step if piece[0].isascii() else begin, " ".join(piece.split("\n"))
+        word = " ".join(piece.split("\n"))
         if found and joins(before, piece[0]):
             found[-1] = found[-1][0], found[-1][1] + word
         else:
-            found.append((first, word))
-        begin, before = step + 1, piece[-1]
+            found.append((begin_of_letter(pieces, step), word))
+        before = piece[-1]
     return [(step, _bare(word)) for step, word in found if any(map(str.isalnum, word))]
+
+
+def begin_of_letter(pieces: Sequence[str], step: int) -> int:
+    """The first piece of the letter with which the text of a piece begins.
+
+    Of the pieces of one letter, all but the last one are empty; a letter of ASCII has one.
+    """
+    if not pieces[step][:1].isascii():
+        while step and not pieces[step - 1]:
+            step -= 1
+    return step
 
 
 def _bare(word: str) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from schemas.errors import HeadflowError
 from schemas.files.json_objects import read_object
 from schemas.files.locations import Location
-from schemas.text import listed, short
+from schemas.text import begin_of_letter, listed, short
 
 OTHER = "other words"  # what a single group is compared with
 _UNSPACED = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"  # letters of Chinese and Japanese, which have no spaces
@@ -49,7 +49,7 @@ class Vocabulary:
         Case does not matter. Of words that overlap, such as `hot dog` and `dog`, the longer one counts.
 
         Args:
-            pieces: that concatenate to the text; of the pieces of one letter, all but the last one are empty.
+            pieces: that concatenate to the text, see `schemas.text.begin_of_letter`.
         """
         text, ends = "".join(pieces), np.cumsum([len(each) for each in pieces])
         spans = [] if self._others is None else [(each.span(), each.group()) for each in self._others.finditer(text)]
@@ -61,16 +61,13 @@ class Vocabulary:
         for (first, _), word in sorted(spans):
             group = self.of_word.get(" ".join(word.casefold().split()), beside)
             if group is not None:
-                yield first_piece(pieces, text, ends, first), group
+                yield first_piece(pieces, ends, first), group
 
 
-def first_piece(pieces: Sequence[str], text: str, ends: Any, start: int) -> int:
+def first_piece(pieces: Sequence[str], ends: Any, start: int) -> int:
     """The piece in which the letter at a place of the text begins."""
     place = int(np.searchsorted(ends, start, side="right"))
-    if not text[start].isascii() and start == ends[place] - len(pieces[place]):
-        while place and not pieces[place - 1]:
-            place -= 1
-    return place
+    return begin_of_letter(pieces, place) if start == ends[place] - len(pieces[place]) else place
 
 
 def whole_word(word: str) -> str:

@@ -81,5 +81,5 @@ def _in_text(pieces: Sequence[str], words: ObjectWords, there: set[str]) -> Iter
     for begin, end, word in words.find(text):
         names = words.names[word]
         true = [name for name in names if name in there]
-        step, last = first_piece(pieces, text, ends, begin), int(np.searchsorted(ends, end - 1, side="right"))
+        step, last = first_piece(pieces, ends, begin), int(np.searchsorted(ends, end - 1, side="right"))
         yield {"name": (true or names)[0], "word": word, "step": step, "last_step": last, "true": bool(true)}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from schemas.text import counted, one_line, printable
+from schemas.text import begin_of_letter, counted, one_line, printable
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,17 @@ from schemas.text import counted, one_line, printable
 )
 def test_printable(text, expected):
     assert printable(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        (["a", "", "", "只"], [0, 1, 2, 1]),
+        (["", "狗", "", "dog"], [0, 0, 2, 3]),  # a special token ahead of a letter of ASCII is none of its pieces
+    ],
+)
+def test_the_first_piece_of_a_letter(pieces, expected):
+    assert [begin_of_letter(pieces, step) for step in range(len(pieces))] == expected
 
 
 def test_every_character():
