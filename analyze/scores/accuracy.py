@@ -51,6 +51,12 @@ def said(samples: pd.DataFrame) -> pd.Series:
     return samples["said"] if "said" in samples else samples["prediction"]
 
 
+def about_lead(*runs: pd.DataFrame) -> list[str]:
+    """What is said beside `lead` where it is not of what is read as the answer, in the samples of one of some runs."""
+    by_text = any("said" in samples for samples in runs)
+    return ["accuracy is that of the answers in the texts, lead that of the first token"] if by_text else []
+
+
 def category_scores(samples: pd.DataFrame, task: Task = MME) -> pd.DataFrame:
     """Scores from the table `samples`; empty if no observed sample has an option of the task as its right answer.
 

@@ -13,6 +13,7 @@ from schemas.columns import FLOW_NAMES
 from schemas.errors import HeadflowError
 from schemas.validation.run import validate
 from tests.support.runs import edit_manifest, flows, sample, start
+from tests.support.writing import write_writing
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -227,6 +228,14 @@ def test_the_command(run, tmp_path, capsys):
     assert {file.name for file in tmp_path.iterdir()} == tables | {"wordings.png", "shifts_a2v.png", "shifts_q2v.png"}
     heads = pd.read_csv(tmp_path / "heads.csv")
     assert len(heads) == 2 * 2 * 6
+
+
+@pytest.mark.parametrize("texts", [False, True])
+def test_what_lead_is_of_is_said_where_texts_are_answers(tmp_path, run, capsys, texts):
+    path = write_writing(tmp_path / "run", wordings=True) if texts else run
+    assert main(["prompts", str(path), "--output-dir", str(tmp_path / "out"), "--resamples", "100"]) == 0
+    said = "accuracy is that of the answers in the texts, lead that of the first token"
+    assert (said in capsys.readouterr().out) == texts
 
 
 def test_a_run_of_one_wording(made_up, capsys):

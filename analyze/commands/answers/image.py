@@ -36,19 +36,21 @@ def image_of_run(settings: GainSettings) -> Result:
     from analyze.image.content import content_by_head
     from analyze.image.gain import find_gain
     from analyze.pictures.of_run import subject
+    from analyze.scores.accuracy import about_lead
 
     pairs = opened_pair(
         settings.run, settings.without, settings.prompt, resamples=settings.resamples, seed=settings.seed
     )
     folder = output_folder(settings.output_dir, pairs.run, name_with("image_over", pairs.run, pairs.without))
     found, content = find_gain(pairs), content_by_head(pairs)
+    lead = about_lead(pairs.run.samples, pairs.without.samples)
     tables = {"image.csv": found.table} | ({"scores.csv": found.scores} if len(found.scores) else {})
     tables |= {} if content is None else {"heads.csv": content}
     of = (*subject(pairs.run), f"without the image: {found.images}", counted(pairs.clusters.images, "image"))
     return Result(
         pairs.run.run.path,
         folder,
-        about=[f"{pairs.run.run.path}, {pairs.run.manifest.model}", *about_pairs(pairs)],
+        about=[f"{pairs.run.run.path}, {pairs.run.manifest.model}", *about_pairs(pairs), *lead],
         warnings=warnings_of_pairs(pairs),
         statements=found.verdict(),
         shown=list(_shown(found, content, settings)),

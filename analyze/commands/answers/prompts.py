@@ -27,6 +27,7 @@ class PromptsSettings(ResampleSettings, PictureSettings, FlowSettings, RunSettin
 
 def compare_wordings(settings: PromptsSettings) -> Result:
     """`prompts`: the verdict, tables and pictures."""
+    from analyze.scores.accuracy import about_lead
     from analyze.wordings import compare_prompts
 
     heads = opened(settings.run, mixed=True)
@@ -47,7 +48,7 @@ def compare_wordings(settings: PromptsSettings) -> Result:
     return Result(
         heads.run.path,
         folder,
-        about=[f"{heads.run.path}, {heads.run.manifest.model}"],
+        about=[f"{heads.run.path}, {heads.run.manifest.model}", *about_lead(heads.samples)],
         statements=found.verdict(),
         shown=list(_shown(found, settings)) if len(found.whole) else [],
         tables=tables,

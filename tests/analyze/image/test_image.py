@@ -1,5 +1,7 @@
 """Oracle: plain pandas on the tables of two made-up runs, and the causes of failures told by `if`."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from analyze.image.content import content_by_head
 from analyze.image.failures import CAUSES, SHARE, find_failures
 from analyze.image.gain import find_gain
 from analyze.image.pairs import pair_runs
+from analyze.opening import opened
 from analyze.pictures.of_run import subject
 from analyze.scores.accuracy import ALL_TOGETHER, category_scores
 from analyze.tables.frames import open_heads
@@ -134,6 +137,19 @@ def test_the_commands(runs, tmp_path, capsys):
     assert "failures: of " in out
     assert "nan" not in out.lower()
     assert {"causes.csv", "failures.csv"} <= {path.name for path in (tmp_path / "diagnosis").iterdir()}
+
+
+def test_what_lead_is_of_is_said_where_texts_are_answers(runs, tmp_path, capsys, monkeypatch):
+    def with_texts(*arguments):
+        heads = opened(*arguments)
+        return replace(heads, samples=heads.samples.assign(said=heads.samples["prediction"]))
+
+    said = "accuracy is that of the answers in the texts, lead that of the first token"
+    for open_one, expected in ((opened, False), (with_texts, True)):
+        monkeypatch.setattr("analyze.commands.answers.image.opened", open_one)
+        flags = ["--without", str(runs[1]), "--resamples", "200", "--output-dir", str(tmp_path / str(expected))]
+        assert main(["image", str(runs[0]), *flags]) == 0
+        assert (said in capsys.readouterr().out) == expected
 
 
 def refusal(capsys, *arguments) -> str:
