@@ -33,7 +33,7 @@ def opened(run: Location, prompt: str | None = None, **options: Any) -> "Heads":
         say(f"warning: {warning}", error=True)
     if heads.run.manifest.texts_sha256 is not None:
         say(f"warning: {heads.run.path}: its texts were given: answers are read in its first tokens", error=True)
-    if {*heads.task.probabilities} <= set(heads.samples):
+    if not heads.run.manifest.answers_in_texts and {*heads.task.probabilities} <= set(heads.samples):
         held = {name: heads.samples[name].to_numpy(dtype="float64") for name in heads.task.probabilities}
         if unanswered := not_answered(held, heads.task, heads.run.manifest.answer_tokens):
             say(f"warning: {heads.run.path}: {unanswered}", error=True)

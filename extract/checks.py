@@ -14,7 +14,7 @@ from extract.images.decoding import find_image
 from extract.questions.question_set import QuestionSet
 from extract.questions.samples import Unusable
 from extract.questions.stored_images import StoredImages
-from schemas.columns import CUT, MAPS, OK, REASONS, STEP_MAPS
+from schemas.columns import CUT, OK, REASONS
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.files.ranges import beyond_image
@@ -72,7 +72,12 @@ def too_many_skipped(run: Run) -> str | None:
 
 
 def not_answered_of(run: Run) -> str | None:
-    """A warning if the answers hold next to no probability in most samples of a run, else None; see `not_answered`."""
+    """A warning if the answers hold next to no probability in most samples of a run, else None; see `not_answered`.
+
+    Where a text is read as the answer, its first token need not be one.
+    """
+    if run.manifest.answers_in_texts:
+        return None
     task = TASKS[run.manifest.task]
     parts = [run.read_part(path, list(task.probabilities)) for path in run.part_paths("samples")]
     table = pa.concat_tables(parts)
@@ -92,8 +97,8 @@ def without_answer(run: Run) -> str | None:
 
 
 def boxes_outside(run: Run) -> str | None:
-    """A warning of boxes outside the image, of a run with maps, which knows the sizes of images; else None."""
-    if run.manifest.images != ORIGINAL or not {MAPS, STEP_MAPS} & {*run.manifest.tables}:
+    """A warning of boxes outside the image; None if there are none."""
+    if run.manifest.images != ORIGINAL:
         return None
     names = ["boxes", "objects", "image_width", "image_height"]
     rows = (row for path in run.part_paths("samples") for row in run.read_part(path, names).to_pylist())

@@ -67,6 +67,6 @@ def say_done(done: Done, settings: Extract) -> None:
             "gives with --answer-tokens",
             file=sys.stderr,
         )
-    checks = (not_answered_of, without_answer, cut_texts, boxes_outside)
+    checks = (without_answer, cut_texts, boxes_outside, *([] if done.warned else [not_answered_of]))
     for warning in filter(None, (check(written) for check in checks)):
         print(f"warning: {warning}", file=sys.stderr)

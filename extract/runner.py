@@ -45,11 +45,11 @@ class Extractor(Loop):
             **self.passes.answers.tokens.manifest_fields(),
         }
 
-    def run(self, questions: QuestionSet, writer: RunWriter) -> Counter[str]:
+    def run(self, questions: QuestionSet, writer: RunWriter) -> tuple[Counter[str], bool]:
         """Run the samples that a run lacks, see `Loop.each`, and complete the run.
 
         Returns:
-            How many samples were skipped, by reason.
+            How many samples were skipped, by reason; and whether it was said that the first token is no answer.
 
         Raises:
             Stopped: a signal asked for it; the current batch was finished and what was observed is written.
@@ -57,14 +57,15 @@ class Extractor(Loop):
             RuntimeError: a sample was lost on the way, neither observed nor skipped; the run stays incomplete.
         """
         first: list[list[float]] = []
+        warned: list[bool] = []
 
         def write(outcome: Outcome) -> None:
             if isinstance(outcome, Observed):
                 writer.add(outcome.record(), outcome.grids, outcome.thumbnail)
-                if len(first) < FIRST_SAMPLES:
+                if not writer.run.manifest.answers_in_texts and len(first) < FIRST_SAMPLES:
                     first.append([outcome.values[name] for name in self.passes.answers.task.probabilities])
                     if len(first) == FIRST_SAMPLES:
-                        self._warn_early(np.array(first))
+                        warned.append(self._warn_early(np.array(first)))
             else:
                 writer.skip(outcome.record(), outcome.cause.reason, outcome.cause.detail)
 
@@ -88,14 +89,15 @@ class Extractor(Loop):
         if wrong:
             raise HeadflowError(wrong)
         writer.finish()
-        return ended.skipped
+        return ended.skipped, any(warned)
 
-    def _warn_early(self, found: np.ndarray) -> None:
-        """Say if the answers hold next to no probability in the first samples; [samples, `Task.probabilities`]."""
+    def _warn_early(self, found: np.ndarray) -> bool:
+        """Say, and return, whether answers hold little probability in some samples; [samples, `Task.probabilities`]."""
         answers = self.passes.answers
         held = dict(zip(answers.task.probabilities, found.T, strict=True))
         if warning := not_answered(held, answers.task, answers.tokens.texts):
             print(f"\nwarning: so far, {warning}", file=sys.stderr)
+        return warning is not None
 
 
 def _progress(writer: RunWriter) -> str:

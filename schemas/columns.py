@@ -179,7 +179,7 @@ PLACES = (
         "image_width",
         pa.int32(),
         "pixels",
-        "of the image that the model was given, before it is resized; null in a run without maps",
+        "of the image that the model was given, before it is resized",
         low=1,
     ),
     _nullable("image_height", pa.int32(), "pixels", "of that image", low=1),

@@ -147,6 +147,11 @@ class Manifest:
             raise HeadflowError(f"{where}: {wrong}")
         return manifest
 
+    @property
+    def answers_in_texts(self) -> bool:
+        """Whether answers are read in texts; one that was given is no answer of the model."""
+        return self.generate is not None and self.texts_sha256 is None
+
     def _wrong(self) -> Iterator[str]:
         """Values that cannot be, though they have the right type."""
         if self.text_scope not in TEXT_SCOPES:

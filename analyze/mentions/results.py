@@ -132,9 +132,9 @@ def mentions_of(heads: Heads, *, resamples: int, seed: int) -> Mentions:
     pointing, beyond = pd.DataFrame(), None
     if STEP_MAPS in manifest.tables and len(rows):
         pointing = point_while_writing(heads, rows, samples, Bootstrap(Clusters.of(samples), resamples, seed))
-        if manifest.images == ORIGINAL:
-            placed = about[["boxes", "objects", "image_width", "image_height"]]
-            beyond = beyond_image(placed[placed["image_width"].notna()].to_dict("records"))
+    if manifest.images == ORIGINAL:
+        placed = about[["boxes", "objects", "image_width", "image_height"]]
+        beyond = beyond_image(placed[placed["image_width"].notna()].to_dict("records"))
     return Mentions(
         rows,
         len(about),

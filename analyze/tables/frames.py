@@ -201,7 +201,7 @@ def _samples(run: Run, columns: Sequence[str] | None, workers: Workers) -> tuple
     del found
     samples = table.to_pandas(split_blocks=True, self_destruct=True)  # with little more memory than it has itself
     pa.default_memory_pool().release_unused()
-    if not writes or run.manifest.texts_sha256 is not None:  # a text that was given is no answer of the model
+    if not run.manifest.answers_in_texts:
         return samples, ends
     return samples.assign(said=read_answers(samples, run.manifest.answer_after)), ends
 

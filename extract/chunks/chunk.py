@@ -35,6 +35,7 @@ class Done:
         observed: samples that were observed now; `skipped`: how many were skipped now, by reason.
         rows: of `heads`, written now.
         unchanged: whether the run stays as it was, as nothing was left to do.
+        warned: whether it was said already, in this process, that the first token is no answer.
     """
 
     there: int
@@ -42,6 +43,7 @@ class Done:
     skipped: Counter[str] = field(default_factory=Counter)
     rows: int = 0
     unchanged: bool = False
+    warned: bool = False
 
 
 def load_for_chunk(asked: Asked, questions: QuestionSet, before: Session | None) -> "Extractor":
@@ -76,7 +78,7 @@ def run_chunk(asked: Asked, index: int, load: Load = load_for_chunk) -> Done:
     with new_directory(settings.output_dir) as undo:
         with nothing_written(undo) if found is None else nullcontext():
             extractor = load(asked, chunk, before)
-        writer = _open_writer(asked, index, extractor, len(chunk.samples))
+        writer = _open_writer(asked, index, extractor, chunk)
     return _write(extractor, chunk, writer)
 
 
@@ -91,11 +93,8 @@ def _warn_of_thumbnails(run: Run) -> None:
         )
 
 
-def _open_writer(asked: Asked, index: int, extractor: "Extractor", samples: int) -> RunWriter:
+def _open_writer(asked: Asked, index: int, extractor: "Extractor", chunk: QuestionSet) -> RunWriter:
     """Begin or resume the run, and print what the model is.
-
-    Args:
-        samples: how many the chunk has.
 
     Raises:
         HeadflowError: another run is in the directory, or another process writes it.
@@ -116,7 +115,9 @@ def _open_writer(asked: Asked, index: int, extractor: "Extractor", samples: int)
         f"{settings.model_path}: {counted(manifest.layers, 'layer')} x {counted(manifest.heads, 'head')}, "
         f"{image_tokens}, {manifest.dtype} on {session.device}"
     )
-    for size in filter(None, (maker.size(samples) for maker in extractor.passes.makers)):
+    texts = extractor.prompts.given
+    given = [len(texts[sample.sample_id]) for sample in chunk.samples] if texts else None
+    for size in filter(None, (maker.size(len(chunk.samples), given) for maker in extractor.passes.makers)):
         print(size)
     if manifest.every >= (manifest.generate or 0) > 1:
         print(
@@ -127,7 +128,7 @@ def _open_writer(asked: Asked, index: int, extractor: "Extractor", samples: int)
         settings.output_dir,
         manifest,
         session,
-        samples=samples,
+        samples=len(chunk.samples),
         chunk=index,
         samples_in_run=len(asked.questions.samples),
         weights=extractor.checkpoint.weights,
@@ -146,6 +147,7 @@ def _write(extractor: "Extractor", questions: QuestionSet, writer: RunWriter) ->
     if there:
         print(f"{there} of {counted(len(questions.samples), 'sample is', 'samples are')} there already")
     with closing(writer):
-        skipped = extractor.run(questions, writer)
+        skipped, warned = extractor.run(questions, writer)
     observed = len(questions.samples) - there - skipped.total()
-    return Done(there, observed, skipped, observed * writer.run.manifest.layers * writer.run.manifest.heads)
+    rows = observed * writer.run.manifest.layers * writer.run.manifest.heads
+    return Done(there, observed, skipped, rows, warned=warned)

@@ -41,6 +41,7 @@ def observe_sample(
     """Put together what a pass brought for one question."""
     values: dict[str, Any] = {
         "image_sha256": image.sha256,
+        **dict(zip(("image_width", "image_height"), image.pixels.size, strict=True)),
         **question.prompt.counts(),
         **answers.row(found, question.sample),
     }

@@ -127,10 +127,11 @@ class StepMaker(Maker):
             "texts_sha256": writing.texts_sha256,
         }
 
-    def size(self, samples: int) -> str:
+    def size(self, samples: int, given: Sequence[int] | None = None) -> str:
         """See `Maker.size`: of float32 values, as masses hardly compress."""
         writing, checkpoint = self.writing, self.checkpoint
-        steps = samples * -(-writing.generate // writing.every)
+        tokens = [writing.generate] * samples if given is None else given
+        steps = sum(-(-number // writing.every) for number in tokens)
         heads = len(writing.step_heads) or checkpoint.layers * checkpoint.heads
         values = {STEPS: (heads, len(STEP_NAMES))}
         if self.maps is not None:
@@ -140,8 +141,10 @@ class StepMaker(Maker):
             f"{steps * number:,} rows of `{name}` ({steps * number * each * 4 / 1e6:,.1f} MB)"
             for name, (number, each) in values.items()
         ]
-        new = f"{counted(samples, 'sample')} with {counted(writing.generate, 'new token')}"
-        return f"{new} can have {' and '.join(sizes)}; `step_heads`, `step_maps` and `every` say which are kept"
+        new = f"{counted(samples, 'sample')} with {counted(writing.generate, 'new token')} can have"
+        if given is not None:
+            new = f"{counted(samples, 'sample')} with {counted(sum(given), 'given token')} in all: at most"
+        return f"{new} {' and '.join(sizes)}; `step_heads`, `step_maps` and `every` say which are kept"
 
     def begin(self, batch: Batch, images: Sequence[Pixels]) -> "StepReader":
         """See `Maker.begin`."""

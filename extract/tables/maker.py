@@ -38,8 +38,12 @@ class Maker:
     def check(self, prompts: PromptBuilder) -> None:
         """Check with a short pass that the tables can be made of the model; raises `HeadflowError` if they cannot."""
 
-    def size(self, samples: int) -> str | None:
-        """How much so many samples can add to a run, in words, if that may be more than expected."""
+    def size(self, samples: int, given: Sequence[int] | None = None) -> str | None:
+        """How much so many samples can add to a run, in words, if that may be more than expected.
+
+        Args:
+            given: how many tokens the text has that each sample is given; None: none is.
+        """
         return None
 
     def begin(self, batch: Batch, images: Sequence[Pixels]) -> PassReader:

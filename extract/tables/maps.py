@@ -79,10 +79,8 @@ class MapMaker(Maker):
 
     def placed(self, pixels: Pixels) -> dict[str, Any]:
         """Where the grid of an image lies in it, as `samples` has it."""
-        (width, height), places = pixels.size, self.places(pixels)
+        places = self.places(pixels)
         return {
-            "image_width": width,
-            "image_height": height,
             "grid_rows": places.rows,
             "grid_columns": places.columns,
             "grid_box": list(places.box),

@@ -317,6 +317,6 @@ class EndToEnd:
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
             run, manifest = Path(folder) / "run", Manifest(**self.extractor.describe())
             writer = RunWriter(run, manifest, self.extractor.session(), samples=len(self.questions.samples))
-            skipped = self.extractor.run(self.questions, writer)
+            skipped, _ = self.extractor.run(self.questions, writer)
         if skipped:
             raise SystemExit(f"samples were skipped: {skipped}")

@@ -99,15 +99,21 @@ def test_the_two_answers_are_swapped(tmp_path, extract, extracted, capsys):
     assert manifest.answer_token_ids == before.answer_token_ids[::-1]
 
 
-def test_a_first_token_that_is_no_answer_is_said_early_and_at_the_end(tmp_path, extract, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("early", "options", "begins"),
+    [
+        (2, {}, "\nwarning: so far, `p_yes` and `p_no` together are below 101% in 2 of 2 samples"),
+        (5, {}, "\nwarning: `p_yes` and `p_no` together are below 101% in 4 of 4 samples"),
+        (2, {"generate": 2}, None),  # the text is the answer
+    ],
+)
+def test_a_first_token_that_is_no_answer_is_said_once(tmp_path, extract, monkeypatch, capsys, early, options, begins):
     monkeypatch.setattr("schemas.validation.answers.LITTLE", 1.01)  # so that all probabilities are little
-    monkeypatch.setattr("extract.runner.FIRST_SAMPLES", 2)
-    assert extract(tmp_path / "run", num_samples=4) == 0
-    said = capsys.readouterr().err
-    first, last = (said.index(f"`p_no` together are below 101% in {n} of {n} samples: the first") for n in (2, 4))
-    assert said[:first].endswith("\nwarning: so far, `p_yes` and ")
-    assert said[:last].endswith("\nwarning: `p_yes` and ")
-    assert first < last
+    monkeypatch.setattr("extract.runner.FIRST_SAMPLES", early)
+    assert extract(tmp_path / "run", num_samples=4, **options) == 0
+    said = "\n" + capsys.readouterr().err
+    assert said.count("the first token is no answer") == (begins is not None)
+    assert begins is None or begins in said
 
 
 def test_a_run_of_before_there_were_margins_is_read(tmp_path, extracted):

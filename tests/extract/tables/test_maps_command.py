@@ -214,6 +214,7 @@ def test_boxes_outside_the_image_are_said(questions, extract, tmp_path, capsys):
     for x, said in ((8, False), (99999, True)):
         objects = [{"name": "dog", "boxes": [[0, 0, x, 8]]}]
         (tmp_path / "questions.json").write_text(json.dumps([row | {"objects": objects}]))
-        run = tmp_path / str(x)
-        assert extract(run, question_file=tmp_path / "questions.json", maps=True, maps_heads=["L0H0"]) == 0
-        assert ("1 sample has boxes outside the image" in capsys.readouterr().err) == said
+        for maps in ({}, {"maps": True, "maps_heads": ["L0H0"]}):
+            run = tmp_path / f"{x}{len(maps)}"
+            assert extract(run, question_file=tmp_path / "questions.json", **maps) == 0
+            assert ("1 sample has boxes outside the image" in capsys.readouterr().err) == said

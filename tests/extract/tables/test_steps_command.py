@@ -336,8 +336,12 @@ def test_other_texts_given_to_a_model(given, extract, tmp_path, capsys):
     for name, flags in (("run", {"batch_size": 2}), ("alone", {"sequences": "separate"})):
         assert extract(tmp_path / name, **flags, **asked) == 0
         assert list(validate(tmp_path / name)) == []
+        printed = capsys.readouterr()
         said = "1 given text has 6 tokens or more (`generate`): what comes after them is left out"
-        assert said in capsys.readouterr().err
+        assert said in printed.err
+        samples, rows = read(tmp_path / name, "samples"), len(read(tmp_path / name, "steps"))
+        tokens = samples["n_generated"].sum()
+        assert f"\n4 samples with {tokens} given tokens in all: at most {rows:,} rows of `steps` (" in printed.out
     assert_same(tmp_path / "run", tmp_path / "alone", within=5e-6)
     samples = read(tmp_path / "run", "samples").set_index("sample_id")
     tokenizer = AutoTokenizer.from_pretrained(DEMO)
