@@ -23,6 +23,7 @@ from schemas.text import counted
 
 RIGHT, SECOND, FURTHER, NEITHER = CHOICE_STATES = ("right", "right one second", "right one further", "neither")
 SIGNIFICANT = 0.05
+_COLUMNS = ["category", "letter", "answers", "given", "right", "expected", "difference", "low", "high", "p", "note"]
 _NAMED = 8  # categories in a sentence
 _USUAL = 100  # answers
 
@@ -35,7 +36,7 @@ class Positions:
         letters: by category and, last, over all, by letter: `answers` that are an option, to questions that offer the
             letter, and of these in per cent `given`, `right` and `expected`; `difference`, given less expected, with
             `low` and `high` (by image); `p`, of flipped signs of images, the maximum over all letters and categories;
-            `note`, why it cannot be told.
+            `note`, why it cannot be told. Empty if no answer is an option.
         confusions: by category, the right letter and the letter given instead: `questions`, and `probability`, its
             mean in per cent.
     """
@@ -48,8 +49,16 @@ class Positions:
         """From rows of `answered`, in the order of the clusters, with `sure`."""
         return cls(_letters(samples, bootstrap, flips), _confusions(samples))
 
+    @property
+    def over_all(self) -> pd.DataFrame:
+        """The rows of `letters` over all categories."""
+        return self.letters[self.letters["category"].isin(self.letters["category"].tail(1))]
+
     def verdict(self) -> Iterator[str]:
         """The result in words, a line each."""
+        if self.letters.empty:
+            yield "position: cannot be told, as no answer is an option"
+            return
         told = self.letters[self.letters["note"] == ""]
         found = told[told["p"] <= SIGNIFICANT]
         for letter, rows in found.groupby("letter"):
@@ -120,7 +129,7 @@ def _letters(samples: pd.DataFrame, bootstrap: Bootstrap, flips: int) -> pd.Data
             if note := notes[place][letter]:
                 row |= {"low": np.nan, "high": np.nan}
             rows.append(row | {"p": p[place, letter], "note": note})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=_COLUMNS)
 
 
 def _uneven(samples: pd.DataFrame, number: Codes, right: npt.NDArray[np.bool_], said: npt.NDArray[np.bool_]) -> Array:

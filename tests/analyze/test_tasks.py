@@ -4,6 +4,8 @@ import re
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from scipy.special import softmax
 
@@ -144,6 +146,19 @@ def test_too_few_images_tell_nothing_of_positions(tmp_path):
     lines = diagnosed(write_choices(tmp_path / "run", images=9)).verdict()
     assert "position: cannot be told in 2 of 2 categories" in lines
     assert not any("significantly" in line for line in lines if line.startswith("position"))
+
+
+def test_answers_that_are_no_option_tell_nothing_of_positions(tmp_path, capsys):
+    run = write_choices(tmp_path / "run", images=9)
+    for part in (run / "samples").glob("*.parquet"):
+        table = pq.read_table(part)
+        place = table.schema.get_field_index("prediction")
+        pq.write_table(table.set_column(place, "prediction", pa.array(["?"] * len(table))), part)
+    assert main(["diagnose", str(run), *QUICK, "--output-dir", str(tmp_path / "out")]) == 0
+    out = capsys.readouterr().out
+    assert "position: cannot be told, as no answer is an option" in out
+    assert "letters over all" not in out
+    assert not (tmp_path / "out" / "positions.png").exists()
 
 
 def test_a_position_bias_is_seldom_claimed_of_a_model_without_one_and_found_in_one_with():

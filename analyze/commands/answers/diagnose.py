@@ -95,10 +95,9 @@ def _shown(found: "Diagnosis", failures: "Failures | None", settings: DiagnoseSe
     of = "questions" if found.positions else "pairs of questions"
     title = f"{of}; 95% intervals, {settings.resamples} resamples of images, seed {settings.seed}"
     yield Shown(title, found.states.drop(columns="bias_note", errors="ignore"), 1)
-    if found.positions is not None:
+    if found.positions is not None and len(found.positions.letters):
         title = "letters over all, in % of the answers that could have been them; expected: without a position bias"
-        letters = found.positions.letters
-        yield Shown(title, letters[letters["category"] == letters["category"].iloc[-1]].drop(columns="note"), 1)
+        yield Shown(title, found.positions.over_all.drop(columns="note"), 1)
     if len(found.difficulty):
         yield Shown("by difficulty, as the question file says", found.difficulty, 1)
     if failures is not None:
@@ -120,8 +119,8 @@ def _figures(found: "Diagnosis", heads: "Heads") -> "Figures":
     of = subject(heads)
     if found.positions is None:
         yield "answers", partial(answers_figure, found.states, found.calibration, found.task.first, of)
-    else:
-        yield "positions", partial(positions_figure, found.positions.letters, found.calibration, of)
+    elif len(found.positions.letters):
+        yield "positions", partial(positions_figure, found.positions.over_all, found.calibration, of)
     for flow, rows in found.contrasts.groupby("flow", sort=False):
         values = (rows["contrast"] - rows["expected"]).to_numpy().reshape(heads.layers, heads.heads)
         significant = (rows["adjusted_p"] <= 0.05).to_numpy().reshape(heads.layers, heads.heads)

@@ -73,9 +73,9 @@ def positions_figure(letters: pd.DataFrame, calibration: Calibration | None, of:
     Whiskers are those of the difference from what is expected; a mark without is hollow.
 
     Args:
-        letters: of `analyze.positions.Positions`; the last category is all of them.
+        letters: `over_all` of `analyze.positions.Positions`.
     """
-    own = letters[letters["category"] == letters["category"].iloc[-1]].reset_index(drop=True)
+    own = letters.reset_index(drop=True)
     names = ["given", "expected without a position bias", "right"]
     title = "How often each letter is given, 95% intervals by image"
     figure, panels = rows_figure(
