@@ -96,6 +96,8 @@ class Diagnosis:
 
     def _in_states(self, whole: Mapping[Any, Any]) -> str:
         """How the pairs of questions, or else the wrong answers, divide."""
+        if self.task.opposite and not whole["images"]:
+            return ""
         if self.task.opposite:
             states = ", ".join(f"{whole[state]} {state}" for state in STATES)
             return f"; of {counted(whole['images'], 'pair')} of questions {states}"

@@ -86,7 +86,7 @@ def _about_texts(run: Run, *, with_texts: bool) -> str:
 
 def _tables(run: Run, rows: dict[str, int], *, with_texts: bool) -> str:
     """The tables with their columns, in the words of the contract."""
-    null = ", ".join(f"`{name}`" for name in withheld_columns(with_texts=with_texts))
+    null = ", ".join(f"`{name}`" for name in withheld_columns(run, with_texts=with_texts))
     parts = [f"Roles of tokens:\n\n{contract()['Roles']}"]
     for table, number in rows.items():
         grid = " x ".join(("sample", *TABLES[table].axes))

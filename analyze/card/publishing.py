@@ -111,7 +111,7 @@ def _write_run(run: Run, out: Location, *, model: str | None, with_texts: bool) 
     Args:
         model: the name of the model, as it is published.
     """
-    columns, tables = withheld_columns(with_texts=with_texts), run.tables
+    columns, tables = withheld_columns(run, with_texts=with_texts), run.tables
     given = emptied_columns(run, with_texts=with_texts)
     for folder in (CHUNKS, *tables):
         (out / folder).mkdir(parents=True, exist_ok=True)

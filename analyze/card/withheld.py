@@ -11,6 +11,7 @@ from schemas.columns import TOKENS
 from schemas.manifest import SUBSET, Manifest
 from schemas.store.ledger import Ledger, Part
 from schemas.store.run import Run
+from schemas.tasks import TASKS
 
 _TEXTS = ("question", "answer", "boxes", "objects")  # columns of `samples` that are the benchmark's
 _PRIVATE = ("detail",)  # those that may name paths
@@ -24,9 +25,10 @@ ON_A_MACHINE = re.compile(
 )  # how a path begins that is no name on the hub
 
 
-def withheld_columns(*, with_texts: bool) -> tuple[str, ...]:
-    """The columns of `samples` that are null in the copy."""
-    return _PRIVATE if with_texts else (*_TEXTS, *_PRIVATE)
+def withheld_columns(run: Run, *, with_texts: bool) -> tuple[str, ...]:
+    """The columns of `samples` that are null in the copy, with options where each question has its own."""
+    own_options = () if TASKS[run.manifest.task].options else ("options",)
+    return _PRIVATE if with_texts else (*_TEXTS, *own_options, *_PRIVATE)
 
 
 def emptied_columns(run: Run, *, with_texts: bool) -> Mapping[str, Mapping[str, str | int]]:

@@ -44,11 +44,11 @@ heads = load_dataset("USER/NAME", "heads", split="train")  # all rows: there is 
 
 The folder is a run of headflow, which reads it as it is: `python -m analyze plots FOLDER`."""
 WITHOUT_TEXTS = """\
-The texts and pictures of the benchmark are left out: `question`, `answer`, `boxes` and `objects` are null in
-`samples`, and there are no thumbnails of images. A score, which compares predictions with right answers, cannot be
-computed from these files alone. Names stay, as they tell samples apart: `sample_id`, `question_id`, `image`,
-`image_shown`, `category` and `difficulty` are as the question file gives them, and may be names of image files. Ledgers
-in `chunks/` name images too, with sizes and hashes of their bytes."""
+The texts and pictures of the benchmark are left out: `question`, `answer`, `boxes` and `objects`, and `options` where
+each question has its own, are null in `samples`, and there are no thumbnails of images. A score, which compares
+predictions with right answers, cannot be computed from these files alone. Names stay, as they tell samples apart:
+`sample_id`, `question_id`, `image`, `image_shown`, `category` and `difficulty` are as the question file gives them, and
+may be names of image files. Ledgers in `chunks/` name images too, with sizes and hashes of their bytes."""
 WITHOUT_GIVEN = """\
 The model was given texts and did not write its own. They are left out: `text` is empty in `samples` and `tokens`, and
 `token_id` is 0."""

@@ -52,11 +52,12 @@ def _spell(tokens: Sequence[str], words: Sequence[str]) -> bool:
 def check_options(run: Run, path: Location, samples: pa.Table) -> Iterator[str]:
     """That each option has a logit, and that `margin` and `lead` are the differences of logits that they should be.
 
-    In a copy without answers, `lead` is not compared.
+    In a copy without answers, `lead` is not compared, and in one without options nothing is.
     """
     task = TASKS[run.manifest.task]
     columns = ("sample_id", "answer", "options", "option_logits", "margin", "lead")
-    rows = samples.select(columns).filter(pc.is_valid(samples["option_logits"])).to_pylist()
+    there = pc.and_(pc.is_valid(samples["options"]), pc.is_valid(samples["option_logits"]))
+    rows = samples.select(columns).filter(there).to_pylist()
     unlike = [
         row["sample_id"]
         for row in rows

@@ -12,11 +12,15 @@ from scipy.special import softmax
 from analyze.__main__ import main
 from analyze.diagnose import diagnose
 from analyze.positions import Positions
+from analyze.prune.curves import Answers
+from analyze.scores.images import ImagePoints
 from analyze.statistics.bootstrap import Bootstrap
 from analyze.statistics.clusters import Clusters
 from analyze.tables.frames import open_heads
+from schemas.tasks import PLAIN
 from tests.simulations.positions import World, made_up, simulate
 from tests.support.asked import write_choices, write_pope
+from tests.support.runs import sample
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 QUICK = ("--resamples", "100", "--dpi", "40")
@@ -140,6 +144,37 @@ def test_commands_on_choices_say_nothing_of_yes_or_no(tmp_path, capsys, command)
     assert not re.search(r"\bMME|\byes\b|\bno-biased|\bnan\b", out, re.IGNORECASE)
     for file in (tmp_path / "out").glob("*.csv"):
         assert not re.search(r"\byes|no-biased", file.read_text(encoding="utf-8"), re.IGNORECASE), file
+
+
+def test_a_page_on_choices_has_no_pairs_of_opposite_answers(tmp_path):
+    run = write_choices(tmp_path / "run", images=24)
+    assert main(["report", str(run), "--images", "0", "--output-dir", str(tmp_path)]) == 0
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert not re.search(r"\byes", re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL), re.IGNORECASE)
+
+
+def test_a_card_keeps_the_texts_of_options_back(tmp_path):
+    run = write_choices(tmp_path / "run", images=24)
+    for name, more in (("bare", []), ("whole", ["--with-texts"])):
+        assert main(["card", str(run), str(tmp_path / name), *more]) == 0
+    bare, whole = (pd.read_parquet(tmp_path / name / "samples") for name in ("bare", "whole"))
+    assert bare["options"].isna().all()
+    assert {*whole["options"].map(tuple)} == {("option 0", "option 1", "option 2", "option 3")}
+    assert main(["validate", str(tmp_path / "bare")]) == 0
+    assert "MME score" not in (tmp_path / "bare" / "README.md").read_text(encoding="utf-8")
+
+
+def test_what_a_set_costs_is_told_in_points_of_accuracy():
+    """Questions of two categories of unequal size; a set that loses 6 of 40 right answers."""
+    asked = [sample(number, "color" if number < 30 else "shape") | {"row": number} for number in range(40)]
+    right = np.ones((40, 1), bool)
+    table = pd.DataFrame(asked).assign(status="ok", right=True)
+    answers = Answers(table, np.ones((40, 1)), right & (np.arange(40) >= 6)[:, None], right, 1.0, {"s": 0}, PLAIN)
+    found = ImagePoints.of(answers.samples, PLAIN)
+    before, after = (found.points(each) for each in (answers.right_untouched, answers.right))
+    assert found.total(before).tolist() == pytest.approx([100 * (answers.samples["answer"].isin(["Yes", "No"])).mean()])
+    assert found.total(before - after).tolist() == pytest.approx([15])
+    assert found.most.tolist() == pytest.approx([100 * weight for weight in (0.75,) * 15 + (0.25,) * 5])
 
 
 def test_too_few_images_tell_nothing_of_positions(tmp_path):
