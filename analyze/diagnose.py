@@ -152,7 +152,8 @@ class Diagnosis:
         if self.written:
             return ["calibration: left out, as answers are read in texts and probabilities are those of first tokens"]
         if self.calibration is None:
-            return [f"calibration: cannot be told, as no sample has {' and '.join(self.task.spelled) or 'logits'}"]
+            needed = " and ".join(self.task.spelled) or "logits of the option that it gives"
+            return [f"calibration: cannot be told, as no sample has {needed}"]
         return [
             f"calibration: expected error {self.calibration.ece:.3f} (biased upward in small samples), "
             f"Brier score {self.calibration.brier:.3f}"
