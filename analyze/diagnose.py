@@ -20,7 +20,7 @@ from analyze.tables.frames import Heads
 from analyze.tables.text_scope import TextScope
 from analyze.tables.values import answered, head_columns, observed_samples, sample_values
 from schemas.jobs.head_sets import head_name
-from schemas.tasks import LETTERS, MME, Task
+from schemas.tasks import MME, OPTION_LETTERS, Task
 from schemas.text import counted, listed
 
 NO_DIFFICULTY = "none"
@@ -248,7 +248,7 @@ def with_options(samples: pd.DataFrame, *, written: bool) -> pd.DataFrame:
 
     def spelled(places: pd.Series, texts: pd.Series) -> list[str]:
         return [
-            str(text) if np.isnan(place) else f"{LETTERS[int(place)]}: {options[int(place)]}"
+            str(text) if np.isnan(place) else f"{OPTION_LETTERS[int(place)]}: {options[int(place)]}"
             for place, text, options in zip(places.astype(float), texts, samples["options"], strict=True)
         ]
 

@@ -18,7 +18,7 @@ from analyze.scores.images import image_groups
 from analyze.statistics.bootstrap import Bootstrap
 from analyze.statistics.clusters import Array, Codes
 from analyze.statistics.multiplicity import FLIPS, sign_flips_of_groups
-from schemas.tasks import LETTERS
+from schemas.tasks import OPTION_LETTERS
 from schemas.text import counted
 
 RIGHT, SECOND, FURTHER, NEITHER = CHOICE_STATES = ("right", "right one second", "right one further", "neither")
@@ -121,7 +121,11 @@ def _letters(samples: pd.DataFrame, bootstrap: Bootstrap, flips: int) -> pd.Data
     for place, (name, images) in enumerate(groups):
         for letter in letters[sums[4][images].sum(axis=0) > 0]:
             asked = sums[4][:, letter]
-            row: dict[str, Any] = {"category": name, "letter": LETTERS[letter], "answers": int(asked[images].sum())}
+            row: dict[str, Any] = {
+                "category": name,
+                "letter": OPTION_LETTERS[letter],
+                "answers": int(asked[images].sum()),
+            }
             for value, each in zip(("given", "right", "expected"), sums, strict=False):
                 row[value] = 100 * float(each[images, letter].sum() / asked[images].sum())
             found = bootstrap.mean(excess[:, letter], asked, images & (asked > 0))
@@ -181,8 +185,8 @@ def _confusions(samples: pd.DataFrame) -> pd.DataFrame:
     table = pd.DataFrame(
         {
             "category": wrong["category"].astype(str),
-            "right": [LETTERS[int(each)] for each in wrong["expected"]],
-            "given": [LETTERS[int(each)] for each in wrong["says"]],
+            "right": [OPTION_LETTERS[int(each)] for each in wrong["expected"]],
+            "given": [OPTION_LETTERS[int(each)] for each in wrong["says"]],
             "probability": 100 * wrong["sure"].astype(float),
         }
     )

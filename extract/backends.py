@@ -10,7 +10,7 @@ from extract.knockouts.sets import read_plan
 from extract.prompts.conversation_templates import CHAT, find_template
 from extract.prompts.given import read_texts
 from extract.prompts.prompt_builder import Prompts
-from extract.prompts.wordings import Wording, check_options, read_wordings, suffix_of
+from extract.prompts.wordings import Wording, check_options_asked, read_wordings, suffix_of
 from extract.questions.question_set import QuestionSet
 from extract.settings import AUTO, PACKAGE, TRANSFORMERS, Deciding, Extract, Model
 from extract.tables import find_makers
@@ -80,7 +80,7 @@ def find_wordings(settings: Model, task: Task = MME) -> list[Wording]:
     if not settings.prompts:
         return [Wording.of_suffix(suffix_of(task) if settings.prompt_suffix is None else settings.prompt_suffix)]
     wordings = read_wordings(settings.prompts)
-    check_options(wordings, task)
+    check_options_asked(wordings, task)
     for wording in wordings:
         if wording.conv_mode not in (None, CHAT):
             with _naming(wording):

@@ -12,7 +12,7 @@ from schemas.errors import HeadflowError
 from schemas.files.json_objects import build
 from schemas.jobs.head_sets import HeadSet, wrong_set
 from schemas.jobs.settings import JobSettings
-from schemas.tasks import LETTERS, MME, TASKS
+from schemas.tasks import MME, OPTION_LETTERS, TASKS
 from schemas.text import short
 
 SCHEMA_VERSION = 2
@@ -191,8 +191,8 @@ class Manifest:
             if not isinstance(wording, dict) or not isinstance(wording.get("template"), str):
                 yield f"the wording {short(name)} of prompts is {short(wording)}, not an object with a `template`"
         number, own = len(self.answer_tokens), self.task in TASKS and not TASKS[self.task].options
-        if number not in (range(2, len(LETTERS) + 1) if own else (0, 2)) or len(self.answer_token_ids) != number:
-            what = f"two to {len(LETTERS)}" if own else "two"
+        if number not in (range(2, len(OPTION_LETTERS) + 1) if own else (0, 2)) or len(self.answer_token_ids) != number:
+            what = f"two to {len(OPTION_LETTERS)}" if own else "two"
             yield f"answer_tokens and answer_token_ids are not {what} tokens with their ids"
 
     def _wrong_field(self, table: str, column: Column) -> Iterator[str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from string import ascii_uppercase
 
-LETTERS = ascii_uppercase  # of options, by place
+OPTION_LETTERS = ascii_uppercase  # of options, by place
 P_OPTIONS = "p_options"  # column of `samples`: the probability of a first token that is the letter of an option
 SUM, MEAN, POOLED = ("sum", "mean", "pooled")  # how scores of categories make up one
 
@@ -162,7 +162,7 @@ def read_start(prediction: object, options: Sequence[str] = ()) -> int | None:
 def right_choice(answer: object, options: Sequence[str]) -> int | None:
     """The right option if a text is the letter of one, or says the same as exactly one of them."""
     text = answer.strip() if isinstance(answer, str) else ""
-    letter = LETTERS.find(text) if len(text) == 1 else -1
+    letter = OPTION_LETTERS.find(text) if len(text) == 1 else -1
     return letter if 0 <= letter < len(options) else _same(text, options)
 
 
@@ -175,7 +175,7 @@ def read_choice(prediction: object, options: Sequence[str]) -> int | None:
     same as exactly one option, in any case and punctuation at its ends.
     """
     text = prediction.strip() if isinstance(prediction, str) else ""
-    letters = LETTERS[: len(options)]
+    letters = OPTION_LETTERS[: len(options)]
     if not letters or not text:
         return None
     start = re.match(rf"\(?([{letters}])(?:\W*$|[.):,])", text)

@@ -12,7 +12,7 @@ from schemas.columns import EDGE, SKIP
 from schemas.errors import HeadflowError
 from schemas.store.jobs import Job, job_names, open_job
 from schemas.store.run import Run
-from schemas.tasks import LETTERS, TASKS, Task
+from schemas.tasks import OPTION_LETTERS, TASKS, Task
 from schemas.text import listed
 
 HEADS, OF_LAYERS = UNITS = ("heads", "layers")
@@ -106,7 +106,7 @@ def _codes(column: pa.ChunkedArray, place: dict[str, int]) -> Codes:
 def _says(column: pa.ChunkedArray, task: Task) -> npt.NDArray[np.int8]:
     """The options that first tokens give; of questions with options of their own, only their letters are read."""
     found = column.combine_chunks()
-    options = [task.read(text, LETTERS) for text in found.dictionary.to_pylist()]
+    options = [task.read(text, OPTION_LETTERS) for text in found.dictionary.to_pylist()]
     says = np.array([*(-1 if option is None else option for option in options), -1], np.int8)
     return says[found.indices.fill_null(len(found.dictionary)).to_numpy(zero_copy_only=False)]
 

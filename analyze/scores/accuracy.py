@@ -150,7 +150,7 @@ def total_name(name: str, categories: Container[str]) -> str:
     return f"{name} ({'MME' if name in MME.totals else 'together'})" if name in categories else name
 
 
-class Total(NamedTuple):
+class CategoryTotal(NamedTuple):
     """Several categories together.
 
     Attributes:
@@ -164,10 +164,10 @@ class Total(NamedTuple):
     categories: list[str]
 
 
-def totals(categories: Sequence[str], task: Task) -> list[Total]:
+def totals(categories: Sequence[str], task: Task) -> list[CategoryTotal]:
     """The totals of a task over some categories, those that have one."""
     found = [
-        Total(kind, total_name(kind, categories), [name for name in categories if not wanted or name in wanted])
+        CategoryTotal(kind, total_name(kind, categories), [name for name in categories if not wanted or name in wanted])
         for kind, wanted in task.totals.items()
     ]
     return [total for total in found if total.categories]

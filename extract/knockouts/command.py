@@ -26,7 +26,7 @@ from schemas.manifest import IDENTITY_OF_MODEL, ORIGINAL, PACKED
 from schemas.store.identity import changed_observed
 from schemas.store.jobs import job_manifest, job_path, open_job
 from schemas.store.run import Run, open_run
-from schemas.tasks import LETTERS, TASKS
+from schemas.tasks import OPTION_LETTERS, TASKS
 from schemas.text import counted, listed, short
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ def run_job(
     check_images(of.questions, chunk)
     removed = HeadSet.of(run.manifest.removed)
     task, words = TASKS[run.manifest.task], run.manifest.answer_tokens
-    letters = "" if task.options else LETTERS[: len(words)]
+    letters = "" if task.options else OPTION_LETTERS[: len(words)]
     checkpoint, prompts, answers = load_asked(asked, settings.device, wordings, removed, task, letters)
     job = KnockOutJob(
         checkpoint=checkpoint,

@@ -13,7 +13,7 @@ from typing import Any
 
 from extract.questions.fields import MME_SUFFIX
 from schemas.errors import HeadflowError
-from schemas.tasks import LETTERS, Task
+from schemas.tasks import OPTION_LETTERS, Task
 from schemas.text import one_line, short, storable
 
 _QUESTION, STEM, LMMS_STEM = "question", "stem", "lmms_stem"
@@ -62,7 +62,7 @@ class Wording:
             _QUESTION: question,
             STEM: question.replace(INSTRUCTION, "").strip(),
             LMMS_STEM: question.strip().replace(INSTRUCTION, ""),
-            OPTIONS: "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False)),
+            OPTIONS: "\n".join(f"{letter}. {option}" for letter, option in zip(OPTION_LETTERS, options, strict=False)),
             HINT: hint,
         }
         empty = [f"{{{name}}}" for name in (OPTIONS, HINT) if not texts[name]]
@@ -97,7 +97,7 @@ def suffix_of(task: Task) -> str:
     return MME_SUFFIX if task.options else LETTER_SUFFIX
 
 
-def check_options(wordings: Sequence[Wording], task: Task) -> None:
+def check_options_asked(wordings: Sequence[Wording], task: Task) -> None:
     """Raise `HeadflowError` if questions have options of their own, and a wording has no place for them."""
     for wording in wordings if not task.options else ():
         if f"{{{OPTIONS}}}" not in wording.template:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.errors import HeadflowError
-from schemas.tasks import LETTERS
+from schemas.tasks import OPTION_LETTERS
 from schemas.text import counted, short
 
 MME_SUFFIX = "\nAnswer the question using a single word or phrase."  # what LLaVA appends to MME's questions
@@ -132,20 +132,24 @@ def hint_of(row: Mapping[str, Any]) -> str | None:
 def as_letter(answer: Any, options: Sequence[str] | None) -> Any:
     """A right answer that is the place of an option, from 0, as its letter; any other answer as it is."""
     place = isinstance(answer, int | float) and not isinstance(answer, bool) and answer == int(answer)
-    return LETTERS[int(answer)] if place and options and 0 <= answer < min(len(options), len(LETTERS)) else answer
+    return (
+        OPTION_LETTERS[int(answer)]
+        if place and options and 0 <= answer < min(len(options), len(OPTION_LETTERS))
+        else answer
+    )
 
 
 def wrong_options(options: Sequence[str]) -> str:
     """Why a question cannot be asked with some options; empty if it can."""
     if len(options) < 2:
         return f"it has {counted(len(options), 'option')}{f', {short(options[0])}' if options else ''}"
-    if len(options) > len(LETTERS):
-        return f"it has {len(options)} options, and there are {len(LETTERS)} letters"
+    if len(options) > len(OPTION_LETTERS):
+        return f"it has {len(options)} options, and there are {len(OPTION_LETTERS)} letters"
     plain = [option.strip() for option in options]
     if "" in plain:
-        return f"its option {LETTERS[plain.index('')]} is empty"
+        return f"its option {OPTION_LETTERS[plain.index('')]} is empty"
     if twice := next((option for option in plain if plain.count(option) > 1), None):
-        same = " and ".join(LETTERS[place] for place, option in enumerate(plain) if option == twice)
+        same = " and ".join(OPTION_LETTERS[place] for place, option in enumerate(plain) if option == twice)
         return f"its options {same} are the same, {short(twice)}"
     return ""
 

@@ -24,7 +24,7 @@ from extract.questions.text_files import SUFFIXES, read_rows
 from extract.questions.unread import check_asked_whole, columns_of, notes, repeated
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
-from schemas.tasks import LETTERS, MME, TASKS, Task, task_of
+from schemas.tasks import MME, OPTION_LETTERS, TASKS, Task, task_of
 from schemas.text import counted
 
 _OF_POPE = re.compile(r".*pope.*_(random|popular|adversarial)")  # names of POPE's own files, one for each category
@@ -145,7 +145,7 @@ def read_questions(name: str | Path, image_folder: Location | None = None, task:
     letters = ""
     if not found.options:  # a question without options is skipped as one with too few
         samples = [replace(sample, options=sample.options or ()) for sample in samples]
-        letters = LETTERS[: max(2, *(len(sample.options or ()) for sample in samples))]
+        letters = OPTION_LETTERS[: max(2, *(len(sample.options or ()) for sample in samples))]
     return QuestionSet(str(name), file.sha256, samples, images, notes, found, letters)
 
 

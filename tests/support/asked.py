@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from schemas.tasks import CHOICES, LETTERS, POPE
+from schemas.tasks import CHOICES, OPTION_LETTERS, POPE
 from tests.support.runs import flows, sample, start
 
 LAYERS, HEADS = 2, 3
@@ -46,7 +46,11 @@ def write_choices(path, *, images=60, options=4, right=0.7, towards=None, bias=0
     """
     random = np.random.default_rng(seed)
     more = {"prompts": {name: {"template": f"{name} {{question}}"} for name in prompts}} if prompts else {}
-    of_task = {"task": CHOICES.name, "answer_tokens": list(LETTERS), "answer_token_ids": list(range(len(LETTERS)))}
+    of_task = {
+        "task": CHOICES.name,
+        "answer_tokens": list(OPTION_LETTERS),
+        "answer_token_ids": list(range(len(OPTION_LETTERS))),
+    }
     writer = start(path, 2 * images * max(1, len(prompts)), fields=of_task | more | (fields or {}))
     for number in range(2 * images):
         answer = int(random.integers(options))
@@ -55,8 +59,8 @@ def write_choices(path, *, images=60, options=4, right=0.7, towards=None, bias=0
             logits = random.normal(0, 1, options)
             logits[says] = logits.max() + random.gamma(2.0, 0.5)
             row = sample(number, "color" if number < images else "shape") | {
-                "row": number, "image_sha256": f"{number // 2:064x}", "answer": LETTERS[answer],
-                "prediction": LETTERS[says], "options": [f"option {each}" for each in range(options)],
+                "row": number, "image_sha256": f"{number // 2:064x}", "answer": OPTION_LETTERS[answer],
+                "prediction": OPTION_LETTERS[says], "options": [f"option {each}" for each in range(options)],
                 "option_logits": logits.astype(np.float32).tolist(), "p_options": 0.9, "p_yes": None, "p_no": None,
                 "lead": float(logits[answer] - max(np.delete(logits, answer))),
             }  # fmt: skip

@@ -11,7 +11,7 @@ from PIL import Image
 
 from extract.models.loading import load_prompt_format
 from extract.prompts.conversation_templates import TEMPLATES
-from extract.prompts.wordings import PRESETS, Wording, check_options, read_wordings, suffix_of
+from extract.prompts.wordings import PRESETS, Wording, check_options_asked, read_wordings, suffix_of
 from schemas.errors import HeadflowError
 from schemas.roles import ROLES, SYSTEM
 from schemas.tasks import CHOICES, MME
@@ -217,6 +217,6 @@ def test_a_suffix_follows_the_options():
 
 
 def test_a_wording_that_leaves_options_out_is_refused():
-    check_options([PRESETS["mme"]], MME)
+    check_options_asked([PRESETS["mme"]], MME)
     with pytest.raises(HeadflowError, match=r"the wording mme has no {options}, and the questions have options"):
-        check_options([PRESETS["vlmevalkit"], PRESETS["mme"]], CHOICES)
+        check_options_asked([PRESETS["vlmevalkit"], PRESETS["mme"]], CHOICES)
