@@ -3,6 +3,7 @@
 import json
 import queue
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -22,7 +23,7 @@ def tiny(monkeypatch):
 
 
 def test_every_row_is_measured(tiny, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(bench, "memory_of", lambda *_: 100.0)
+    monkeypatch.setattr(bench, "memory_of", lambda *_, **__: 100.0)
     argv = ["--device=cpu", "--rounds=2", "--end-to-end-rounds=1", "--images=3", "--batch-size=2", "--profile"]
     monkeypatch.setattr("sys.argv", ["bench", *argv, f"--json={tmp_path / 'bench.json'}"])
     bench.main()
@@ -52,7 +53,7 @@ def test_every_row_is_measured(tiny, tmp_path, monkeypatch, capsys):
 
 def test_memory_of_one_way(tiny):
     out = queue.Queue()
-    bench.peak_memory(tiny[1], torch.device("cpu"), torch.float32, "usual", out)
+    bench.peak_growth(partial(bench.variants_of, tiny[1], torch.device("cpu"), torch.float32), "usual", False, out)
     assert 0 <= out.get() < 2000
 
 
