@@ -1,36 +1,14 @@
 """Oracle: options, hints and answers written by hand in the columns of public files."""
 
-import json
-
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from extract.questions.fields import wrong_options
 from extract.questions.question_set import read_questions
 from schemas.errors import HeadflowError
 from schemas.tasks import CHOICES, MME, POPE
-from tests.support.pictures import READABLE
+from tests.support.question_files import FORMS, write_questions
 
 ROW = {"image": "a.png", "question": "What colour is it?", "category": "colour"}
-FORMS = ("lines.jsonl", "table.tsv", "texts.parquet", "images.parquet")
-
-
-def written(path, *rows):
-    """A question file of the form that its name says."""
-    table = pd.DataFrame(list(rows))
-    if path.name == "images.parquet":
-        cells = [{"bytes": READABLE["rgb"], "path": row["image"]} for row in rows]
-        table = pa.Table.from_pandas(table.drop(columns="image"), preserve_index=False)
-        pq.write_table(table.append_column("image", pa.array(cells)), path)
-    elif path.name == "texts.parquet":
-        table.to_parquet(path)
-    elif path.suffix == ".tsv":
-        table.to_csv(path, sep="\t", index=False)
-    else:
-        path.write_text("\n".join(json.dumps(row) for row in rows))
-    return path
 
 
 @pytest.mark.parametrize("name", FORMS)
@@ -58,7 +36,7 @@ def written(path, *rows):
 def test_options_of_public_files(tmp_path, name, beside, options, hint, answer):
     if name == "table.tsv" and "choices" in beside:
         beside = beside | {"choices": str(beside["choices"]), "answer": "B"}  # a cell is text
-    found = read_questions(path := written(tmp_path / name, ROW | beside))
+    found = read_questions(path := write_questions(tmp_path / name, ROW | beside))
     (sample,) = found.samples
     assert (list(sample.options), sample.hint, sample.answer) == (options, hint, answer)
     assert sample.question == ROW["question"]
@@ -71,12 +49,12 @@ def test_options_of_public_files(tmp_path, name, beside, options, hint, answer):
 
 def test_numbers_of_a_table_are_options_as_they_are_written(tmp_path):
     rows = [ROW | {"A": 1, "B": 2, "C": 3.5, "answer": "B"}, ROW | {"question": "?", "A": 1, "B": None, "C": None}]
-    first, second = read_questions(written(tmp_path / "texts.parquet", *rows)).samples
+    first, second = read_questions(write_questions(tmp_path / "texts.parquet", *rows)).samples
     assert (list(first.options), list(second.options)) == (["1", "2", "3.5"], ["1"])
 
 
 def test_single_letters_are_options_where_there_are_a_and_b(tmp_path):
-    found = read_questions(written(tmp_path / "lines.jsonl", ROW | {"a": "an article", "question": "Is it?"}))
+    found = read_questions(write_questions(tmp_path / "lines.jsonl", ROW | {"a": "an article", "question": "Is it?"}))
     assert (found.samples[0].options, found.task) == (None, MME)
     assert found.notes[0].endswith("`a` is not read")
 
@@ -99,7 +77,7 @@ def test_options_that_cannot_be_asked(options, why):
 
 def test_answers_that_are_no_option_are_named(tmp_path):
     rows = [ROW | {"A": "red", "B": "blue", "answer": answer, "question": answer} for answer in ("A", "D", "green")]
-    (note,) = read_questions(written(tmp_path / "lines.jsonl", *rows)).notes
+    (note,) = read_questions(write_questions(tmp_path / "lines.jsonl", *rows)).notes
     assert note.endswith(
         "2 rows have a right answer that is none of the options, row 1 first; they are asked and not scored"
     )
@@ -107,7 +85,7 @@ def test_answers_that_are_no_option_are_named(tmp_path):
 
 def test_a_question_without_options_among_others_has_none(tmp_path):
     rows = [ROW | {"A": "red", "B": "blue"}, ROW | {"question": "Is it?"}]
-    first, second = read_questions(written(tmp_path / "lines.jsonl", *rows)).samples
+    first, second = read_questions(write_questions(tmp_path / "lines.jsonl", *rows)).samples
     assert (first.options, second.options) == (("red", "blue"), ())
 
 
@@ -115,22 +93,22 @@ def test_letters_are_those_of_the_longest_question_and_at_least_two(tmp_path):
     for number in (1, 2, 3):
         rows = [ROW | dict(zip("ABC"[:length], "xyz", strict=False)) for length in range(1, number + 1)]
         rows = [row | {"question": str(place), "B": row.get("B")} for place, row in enumerate(rows)]
-        assert read_questions(written(tmp_path / "lines.jsonl", *rows)).letters == "ABC"[: max(2, number)]
+        assert read_questions(write_questions(tmp_path / "lines.jsonl", *rows)).letters == "ABC"[: max(2, number)]
 
 
 def test_a_task_of_choices_needs_options(tmp_path):
-    path = written(tmp_path / "lines.jsonl", ROW)
+    path = write_questions(tmp_path / "lines.jsonl", ROW)
     with pytest.raises(HeadflowError, match="its questions have no options, and the task choices is of questions with"):
         read_questions(path, task="choices")
 
 
 def test_pope_is_known_by_its_categories_and_by_the_names_of_its_files(tmp_path):
     rows = [{"image": "a.png", "text": f"Is there a {name}?", "label": "yes"} for name in ("cat", "dog")]
-    named = written(tmp_path / "coco_pope_popular.json", *rows)
+    named = write_questions(tmp_path / "coco_pope_popular.json", *rows)
     found = read_questions(named)
     assert found.task is POPE
     assert {sample.category for sample in found.samples} == {"popular"}
     categories = [row | {"category": name} for row, name in zip(rows, ("random", "adversarial"), strict=True)]
-    assert read_questions(written(tmp_path / "lines.jsonl", *categories)).task is POPE
+    assert read_questions(write_questions(tmp_path / "lines.jsonl", *categories)).task is POPE
     assert read_questions(tmp_path / "lines.jsonl", task="mme").task is MME
-    assert read_questions(written(tmp_path / "coco_pope_random.json", rows[0] | {"category": "x"})).task is MME
+    assert read_questions(write_questions(tmp_path / "coco_pope_random.json", rows[0] | {"category": "x"})).task is MME

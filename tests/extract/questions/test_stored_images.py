@@ -4,7 +4,6 @@ import base64
 import json
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from extract.__main__ import main as extract
@@ -12,22 +11,10 @@ from extract.images.loading import open_images
 from extract.questions.question_set import read_questions
 from extract.questions.samples import Unusable
 from tests.support.pictures import READABLE
+from tests.support.question_files import TEXT_FORMS, write_questions
 from tests.support.runs import read_tables
 
-FORMS = ["lines.jsonl", "table.tsv", "texts.parquet"]
 PNG = READABLE["rgb"]
-
-
-def written(path, rows):
-    """A question file of the form that its name says."""
-    table = pd.DataFrame(rows)
-    if path.suffix == ".parquet":
-        table.to_parquet(path)
-    elif path.suffix == ".tsv":
-        table.to_csv(path, sep="\t", index=False)
-    else:
-        path.write_text("\n".join(map(json.dumps, rows)))
-    return path
 
 
 def in_base64(content):
@@ -39,26 +26,26 @@ def contents(questions):
     return [questions.images[questions.images.place(sample)] for sample in questions.samples]
 
 
-@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("name", TEXT_FORMS)
 def test_images_are_read_from_the_table(tmp_path, name):
     """A later question on an image has the index of the row with the image in its cell."""
     long = PNG + bytes(150_000)  # the csv module's own limit of a cell is shorter
     cells = [in_base64(long), "7", in_base64(PNG), "9", "data:image/png;base64," + in_base64(PNG)]
     rows = [{"index": 7 + row, "image": cell, "question": f"Is it {row}?"} for row, cell in enumerate(cells)]
-    questions = read_questions(written(tmp_path / name, rows))
+    questions = read_questions(write_questions(tmp_path / name, *rows))
     assert contents(questions) == [long, long, PNG, PNG, PNG]
     assert [sample.image for sample in questions.samples] == ["7", "7", "9", "9", "11"]
     assert [len(group) for group in questions.by_image()] == [2, 2, 1]  # that share a prefix
     assert questions.notes == []
 
 
-@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("name", TEXT_FORMS)
 def test_files_count_where_there_is_a_folder_for_them(tmp_path, name):
     rows = [
         {"image": cell, "image_path": f"{number}.png", "question": "Is it?"}
         for number, cell in enumerate((in_base64(PNG * 9), "0"))
     ]
-    path = written(tmp_path / name, rows)
+    path = write_questions(tmp_path / name, *rows)
     assert read_questions(path, tmp_path).images == tmp_path
     questions = read_questions(path)
     assert contents(questions) == [PNG * 9] * 2
@@ -70,7 +57,7 @@ def test_what_is_no_image_costs_its_sample(tmp_path):
     text = in_base64(PNG)
     cells = [text, "/9j/" + "no base64 " * 20, in_base64(PNG[:80]), "99"]
     rows = [{"index": row, "image": cell, "question": f"Is it {row}?"} for row, cell in enumerate(cells)]
-    questions = read_questions(written(tmp_path / "lines.jsonl", rows))
+    questions = read_questions(write_questions(tmp_path / "lines.jsonl", *rows))
     images = open_images(questions, questions.samples, preprocess=lambda image: image)
     reasons = []
     for number in range(len(cells)):
@@ -92,7 +79,7 @@ def test_a_run_equals_that_of_files(tmp_path, checkpoint_path, extracted, questi
         first = seen.setdefault(name, number)
         image = in_base64((questions / "images" / name).read_bytes())
         row |= {"image": image if first == number else str(first), "index": number}
-    path, argv = written(tmp_path / "table.tsv", rows), ["--num-workers", "1", "--device", "cpu"]
+    path, argv = write_questions(tmp_path / "table.tsv", *rows), ["--num-workers", "1", "--device", "cpu"]
     argv += ["--model-path", str(checkpoint_path), "--question-file", str(path), "--output-dir", str(tmp_path / "run")]
     assert extract(argv) == 0
     heads, samples = read_tables(tmp_path / "run")

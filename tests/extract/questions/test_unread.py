@@ -1,8 +1,5 @@
 """Oracle: what was written into the file beside a plain question, by hand; columns are those of public files."""
 
-import json
-
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -10,40 +7,24 @@ import pytest
 from extract.questions.question_set import read_questions
 from schemas.errors import HeadflowError
 from tests.support.pictures import READABLE
+from tests.support.question_files import FORMS, write_questions
 
 ROW = {"question_id": "1", "image": "a.png", "question": "Is it red?", "answer": "Yes", "category": "OCR"}
-PLAIN = {"lines.jsonl", "table.tsv", "texts.parquet", "images.parquet"}
 
 
-def written(path, *rows):
-    """A question file of the form that its name says."""
-    table = pd.DataFrame(list(rows))
-    if path.name == "images.parquet":
-        cells = [{"bytes": READABLE["rgb"], "path": row["image"]} for row in rows]
-        table = pa.Table.from_pandas(table.drop(columns="image"), preserve_index=False)
-        pq.write_table(table.append_column("image", pa.array(cells)), path)
-    elif path.name == "texts.parquet":
-        table.to_parquet(path)
-    elif path.suffix == ".tsv":
-        table.to_csv(path, sep="\t", index=False)
-    else:
-        path.write_text("\n".join(json.dumps(row) for row in rows))
-    return path
-
-
-@pytest.mark.parametrize("name", sorted(PLAIN))
+@pytest.mark.parametrize("name", FORMS)
 def test_nothing_is_said_of_a_plain_file(tmp_path, name):
-    assert read_questions(written(tmp_path / name, ROW, ROW | {"question": "Is it?"})).notes == []
+    assert read_questions(write_questions(tmp_path / name, ROW, ROW | {"question": "Is it?"})).notes == []
 
 
-@pytest.mark.parametrize("name", sorted(PLAIN))
+@pytest.mark.parametrize("name", FORMS)
 def test_what_is_not_read_is_named(tmp_path, name):
     rows = [ROW | {"lecture": "Light.", "a": "alone", "split": None}, ROW | {"question": "Is it?", "split": "dev"}]
-    (note,) = read_questions(path := written(tmp_path / name, *rows)).notes
+    (note,) = read_questions(path := write_questions(tmp_path / name, *rows)).notes
     assert note == f"question file {path}: `lecture`, `a`, `split` are not read"
 
 
-@pytest.mark.parametrize("name", sorted(PLAIN))
+@pytest.mark.parametrize("name", FORMS)
 @pytest.mark.parametrize(
     ("beside", "named"),
     [
@@ -54,7 +35,7 @@ def test_what_is_not_read_is_named(tmp_path, name):
 )
 def test_a_question_with_more_than_its_text_is_refused(tmp_path, name, beside, named):
     other = dict.fromkeys(beside)
-    path = written(tmp_path / name, ROW | other, ROW | {"question": "Is it?"} | beside)
+    path = write_questions(tmp_path / name, ROW | other, ROW | {"question": "Is it?"} | beside)
     with pytest.raises(HeadflowError) as error:
         read_questions(path)
     assert f"{path}: row 1 has {named}, without which its question is another one" in str(error.value)
@@ -73,7 +54,7 @@ def test_a_second_image_of_parquet_is_refused_where_there_is_one(tmp_path):
         read_questions(tmp_path / "two.parquet")
 
 
-@pytest.mark.parametrize("name", sorted(PLAIN))
+@pytest.mark.parametrize("name", FORMS)
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
@@ -86,21 +67,21 @@ def test_a_second_image_of_parquet_is_refused_where_there_is_one(tmp_path):
 )
 def test_answers_under_other_names(tmp_path, name, given, expected):
     row = {field: value for field, value in ROW.items() if field != "answer"} | given
-    (sample,) = read_questions(written(tmp_path / name, row)).samples
+    (sample,) = read_questions(write_questions(tmp_path / name, row)).samples
     assert sample.answer == expected
 
 
 def test_further_messages_are_named(tmp_path):
     turns = [{"from": "human", "value": "<image>Is it?"}, {"from": "gpt", "value": "Yes"}]
     rows = [{"id": "1", "image": "a.png", "conversations": turns * times} for times in (1, 2)]
-    note, _ = read_questions(written(tmp_path / "q.jsonl", *rows)).notes
+    note, _ = read_questions(write_questions(tmp_path / "q.jsonl", *rows)).notes
     assert note.endswith("of `conversations`, the first question and answer are read; 1 row has more")
 
 
-@pytest.mark.parametrize("name", sorted(PLAIN))
+@pytest.mark.parametrize("name", FORMS)
 def test_repeated_questions_are_named(tmp_path, name):
     other = ROW | {"question": "Is it?"}
-    found = read_questions(written(tmp_path / name, ROW, other, ROW, other))
+    found = read_questions(write_questions(tmp_path / name, ROW, other, ROW, other))
     assert found.notes[0].endswith(
         "row 2 repeats the question and the name of the image of row 0, and 1 more rows do so; each counts"
     )
