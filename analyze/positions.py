@@ -59,15 +59,16 @@ class Positions:
         if self.letters.empty:
             yield "position: cannot be told, as no answer is an option"
             return
-        told = self.letters[self.letters["note"] == ""]
+        where = ("in " + self.letters["category"]).where(~self.letters.index.isin(self.over_all.index), "over all")
+        told = self.letters.assign(where=where)[self.letters["note"] == ""]
         found = told[told["p"] <= SIGNIFICANT]
         for letter, rows in found.groupby("letter"):
             for word, own in (("often", rows[rows["difference"] > 0]), ("seldom", rows[rows["difference"] < 0])):
                 if len(own):
-                    named = [f"{row['category']} ({row['difference']:+.0f} points)" for _, row in own[::-1].iterrows()]
+                    named = [f"{row['where']} ({row['difference']:+.0f} points)" for _, row in own[::-1].iterrows()]
                     more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
                     yield (
-                        f"position: gives {letter} too {word} in {', '.join(named[:_NAMED])}{more} (at most 5% of runs "
+                        f"position: gives {letter} too {word}: {', '.join(named[:_NAMED])}{more} (at most 5% of runs "
                         "without a position bias have such a line)"
                     )
         if found.empty and len(told):

@@ -83,7 +83,7 @@ def test_a_planted_position_bias_is_found_and_counted(tmp_path):
     run = write_choices(tmp_path / "run", images=100, towards=0, bias=0.2)
     found = diagnosed(run)
     lines = [line for line in found.verdict() if line.startswith("position")]
-    assert lines[0].startswith("position: gives A too often in all (+")
+    assert lines[0].startswith("position: gives A too often: over all (+")
     samples = pd.read_parquet(run / "samples")
     letters = found.positions.letters.set_index(["category", "letter"])
     for letter in "ABCD":
