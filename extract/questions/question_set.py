@@ -156,10 +156,11 @@ def _find_task(asked: str | None, samples: Sequence[Sample], path: Path) -> Task
         return task_of({sample.category for sample in samples}, options=own)
     task = TASKS[asked]
     if own == bool(task.options):
-        has, other = ("options of their own", task_of((), options=True).name) if own else ("no options", "another")
+        has = "options of their own" if own else "no options"
+        others = ", ".join(each.name for each in TASKS.values() if own != bool(each.options))
         raise HeadflowError(
-            f"question file {path}: its questions have {has}, and the task {task.name} is of {task.meaning}; ask "
-            f"for the task {other}",
+            f"question file {path}: its questions have {has}, and the task {task.name} is of {task.meaning}; name one "
+            f"of {others}",
             setting="task",
         )
     return task
@@ -201,7 +202,7 @@ def read_question_file(path: Path) -> QuestionFile:
 
     Raises:
         HeadflowError: nothing is there, it is not of the form that its name promises, it holds no questions, or these
-            are others without what is not asked, such as options.
+            are others without what is not asked, such as a second image.
     """
     columns: list[str] = []
     if shards := find_shards(path):
