@@ -1,6 +1,7 @@
 """Artefacts and the recipes that make them; no library code.
 
 scenes, questions, hard_questions   the demo's pictures and what is asked about them, from a seed
+choice_questions                    the same with options
 demo_model                          a tiny LLaVA before training, and its tokenizer
 training_examples                   what it is trained on: labels of patches, questions after one prefix
 recipes, train_vision, train_demo   how the models are trained: tower and projector first, then answers
