@@ -7,6 +7,7 @@ each of the sample's steps, whose number `samples` says, or for every so many of
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Any, Self
 
 import numpy as np
@@ -45,8 +46,8 @@ class Grid:
     def of(cls, run: Run, table: str) -> Self:
         """That of a table of a run."""
         declared, manifest = TABLES[table], run.manifest
-        sizes = {axis: getattr(manifest, AXES[axis]) for axis in declared.axes if axis != STEP}
-        kept = _marked(sizes, getattr(manifest, declared.kept) if declared.kept else [])
+        sizes, cells = _sizes_and_cells(run, table)
+        kept = _marked(sizes, cells)
         lists = declared.list_column
         listed = kept & _marked(sizes, getattr(manifest, lists.field) if lists is not None and lists.field else [])
         every = 0 if STEP not in declared.axes else manifest.every if declared.thinned else 1
@@ -89,6 +90,13 @@ class Grid:
         return found
 
 
+def _sizes_and_cells(run: Run, table: str) -> tuple[dict[str, int], Sequence[Sequence[int]]]:
+    """The sizes of a table's axes, without `STEP`, by name, and the cells that have rows; none: all have."""
+    declared, manifest = TABLES[table], run.manifest
+    sizes = {axis: getattr(manifest, AXES[axis]) for axis in declared.axes if axis != STEP}
+    return sizes, getattr(manifest, declared.kept) if declared.kept else []
+
+
 def _marked(sizes: Mapping[str, int], cells: Sequence[Sequence[int]]) -> npt.NDArray[np.bool_]:
     """Some cells of a grid, bool [*sizes]; if none are named, all."""
     marked = np.zeros(tuple(sizes.values()), np.bool_)
@@ -115,12 +123,13 @@ def read_steps(run: Run, path: Location, samples: Sequence[str]) -> _Ints:
 
 def too_few_rows(run: Run, observed: int, table: str = "heads") -> str:
     """What is wrong if a table cannot have all rows of so many samples, by the ledgers; empty if it can."""
-    grid, rows = Grid.of(run, table), sum(part.rows.get(table, 0) for part in run.parts)
-    if observed * grid.cells <= rows:  # each sample has one step at least
+    sizes, cells = _sizes_and_cells(run, table)
+    shape = [len(cells)] if cells else list(sizes.values())
+    rows = sum(part.rows.get(table, 0) for part in run.parts)
+    if observed * prod(shape) <= rows:  # each sample has one step at least
         return ""
-    cells = " x ".join(map(str, grid.shape(1)))
-    there = f"{counted(rows, 'row')} of `{table}`"
-    return f"{run.path}: its ledgers name {there}, not {cells} for each of {counted(observed, 'sample')}"
+    there, each = f"{counted(rows, 'row')} of `{table}`", " x ".join(map(str, shape))
+    return f"{run.path}: its ledgers name {there}, not {each} for each of {counted(observed, 'sample')}"
 
 
 class Cells:
