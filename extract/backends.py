@@ -205,12 +205,6 @@ def load_extractor(
         from extract.passes.forward import Passes
         from extract.runner import Extractor
 
-    if not questions.task.options:
-        for name in ("contributions", "layer_profile"):
-            if getattr(settings, name):
-                raise HeadflowError(
-                    "it is of `margin`, and questions with options of their own have none", setting=name
-                )
     removed = find_removed(settings)
     checkpoint, prompts, answers = load_asked(
         settings, settings.device, wordings, removed, questions.task, questions.letters

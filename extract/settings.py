@@ -155,12 +155,13 @@ class Deciding(Model):
         OneOf(tuple(TASKS)),
     ] = None
     contributions: Annotated[
-        bool, "also write `contributions`: what each head adds directly to `margin`, by the role of what it reads"
+        bool,
+        "also write `contributions`: what each head adds directly to `margin` or `lead`, by the role of what it reads",
     ] = False
     layer_profile: Annotated[
         bool,
-        "also write `layers`: how much each layer changes the tokens, what it adds directly to `margin`, and the "
-        "margin after it",
+        "also write `layers`: how much each layer changes the tokens, what it adds directly to `margin` or `lead`, and "
+        "what that is after it",
     ] = False
     maps: Annotated[
         bool, "also write `maps`: where in the image each head looks, on the patches that the model reads"

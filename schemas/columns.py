@@ -133,19 +133,22 @@ TOKEN_COLUMNS = (
     ),
 )
 
+TO_ANSWER = "direct contribution to `margin` (task `choices`: to `lead`)"
 CONTRIBUTION_COLUMNS = tuple(
-    _logits(
-        f"d2{role.short}",
-        f"direct contribution to `margin` of what the last token takes from `{role.name}` by way of this head",
-    )
+    _logits(f"d2{role.short}", f"{TO_ANSWER} of what the last token takes from `{role.name}` by way of this head")
     for role in ROLES
 )
 PARTS = (
-    _logits("d_embedding", "direct contribution to `margin` of the last token's embedding", nullable=True),
+    _logits("d_embedding", f"{TO_ANSWER} of the last token's embedding", nullable=True),
     _logits("d_heads", "that of all heads: the sum of the sample's rows in `contributions`", nullable=True),
     _logits("d_mlp", "that of all MLPs", nullable=True),
     _logits("d_bias", "that of the biases of `o_proj` and of the unembedding", nullable=True),
-    _logits("d_rest", "what rounding leaves: the five add up to `margin`", nullable=True),
+    _logits(
+        "d_rest",
+        "what rounding leaves: the five add up to `margin` (task `choices`: to `lead`; where that is null, to the "
+        "largest of `option_logits` minus the second)",
+        nullable=True,
+    ),
 )
 
 
@@ -158,9 +161,13 @@ LAYER_COLUMNS = (
     _influence("bi_image", "image tokens"),
     _influence("bi_question", "question tokens"),
     _influence("bi_last", "the last token"),
-    _logits("d_attention", "direct contribution to `margin` of the layer's attention, its bias included"),
-    _logits("d_mlp", "direct contribution to `margin` of the layer's MLP"),
-    _logits("margin", "`margin` of the hidden state after this layer, through the final norm and the unembedding"),
+    _logits("d_attention", f"{TO_ANSWER} of the layer's attention, its bias included"),
+    _logits("d_mlp", f"{TO_ANSWER} of the layer's MLP"),
+    _logits(
+        "margin",
+        "`margin` (task `choices`: `lead`) of the hidden state after this layer, through the final norm and the "
+        "unembedding",
+    ),
 )
 
 
@@ -508,12 +515,15 @@ SUMS_OF_MASSES = (
     ),
     Sum("v2t", tuple(f"v2{ROLES[role].short}" for role in TEXT), "is not the sum of its parts", "v2t"),
 )
-PARTS_OF_MARGIN = Sum(
-    "the sum of d_embedding, d_heads, d_mlp, d_bias and d_rest",
-    _names(PARTS),
-    "is not `margin`",
-    "margin",
-    relative=True,
+PARTS_OF_MARGIN, PARTS_OF_LEAD = (
+    Sum(
+        "the sum of d_embedding, d_heads, d_mlp, d_bias and d_rest",
+        _names(PARTS),
+        f"is not `{total}`",
+        total,
+        relative=True,
+    )
+    for total in ("margin", "lead")
 )
 PARTS_OF_HEADS = Sum(
     "the sum of a sample's rows",
@@ -531,12 +541,12 @@ TABLES = {
     table.name: table
     for table in (
         Table("heads", ("layer", "head"), KEYS + _FLOWS, sums=SUMS_OF_MASSES),
-        Table("samples", (), SAMPLES, sums=(PARTS_OF_MARGIN,)),
+        Table("samples", (), SAMPLES),  # what `PARTS` add up to depends on the task
         Table(
             CONTRIBUTIONS,
             ("layer", "head"),
             KEYS + CONTRIBUTION_COLUMNS,
-            fills=("margin", *_names(PARTS)),
+            fills=_names(PARTS),
             sums=(PARTS_OF_HEADS,),
         ),
         Table(LAYERS, ("layer",), KEYS[:3] + LAYER_COLUMNS),

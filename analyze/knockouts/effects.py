@@ -15,7 +15,9 @@ Blocks = Iterable[tuple[Codes, dict[str, Array]]]  # samples, and values [sample
 
 
 def contribution_blocks(heads: Heads, columns: Sequence[str]) -> Iterator[tuple[Codes, dict[str, Array]]]:
-    """Columns of `contributions` towards the right answer, in logits: times 1 where it is the first option, else -1.
+    """Columns of `contributions` towards the right answer, in logits.
+
+    Those to the margin are times 1 where the first option is right, else -1; those to the lead are as they are.
 
     Yields:
         Places in `observed_samples`, int64 [samples], and the values by column, float64 [samples, cells], with
@@ -24,7 +26,8 @@ def contribution_blocks(heads: Heads, columns: Sequence[str]) -> Iterator[tuple[
     Raises:
         HeadflowError: see `table_rows`.
     """
-    y = observed_samples(heads)["expected"].map({0: 1.0, 1: -1.0}).to_numpy(np.float64)
+    expected = observed_samples(heads)["expected"].to_numpy(np.float64)
+    y = 1 - 2 * expected if heads.task.opposite else np.where(np.isnan(expected), np.nan, 1.0)
     for row, batch in table_rows(heads, CONTRIBUTIONS, columns):
         samples, where = np.unique(row, return_inverse=True)
         cell = batch["layer"].to_numpy().astype(np.int64) * heads.heads + batch["head"].to_numpy()

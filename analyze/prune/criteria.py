@@ -21,7 +21,7 @@ MASSES = {
     "a2v": "attention of the last token on the image",
     "q2v": "attention of question tokens on the image",
 }
-DIRECT_WORDS = "size of the direct contribution of the image to the margin, |d2v|"
+DIRECT_WORDS = "size of the direct contribution of the image to the lead, |d2v|"
 UNSUNK_WORDS = "attention of the last token on image tokens that are no visual sinks, a2v - a2sink"
 INFLUENCES = {
     "bi_last": "block influence on the last token",

@@ -4,7 +4,7 @@ Images are taken in turn from each category and each state of a pair, so that a 
 these images, of the heads that look most and of those that matter most, up to `MOST_MAPS` bytes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,11 +22,12 @@ from analyze.tables.frames import Heads
 from analyze.tables.values import answered, observed_rows
 from schemas.columns import MAPS
 from schemas.store.thumbnails import read_thumbnail
-from schemas.tasks import SPELLED, Task
+from schemas.tasks import P_OPTIONS, Task
 
 MOST_MAPS = 2**20  # bytes before they are compressed
 _STEPS, TINY = 255, np.finfo(np.float32).tiny  # steps of a map, of the square root from 0 to its largest value
-_NUMBERS = ("margin", *SPELLED)
+# Numbers of a card, with the names of their words, by whether answers are opposite
+NUMBERS = {True: {"margin": "margin", "p_yes": "p_yes"}, False: {"lead": "lead_of_answer", P_OPTIONS: "p_options"}}
 
 
 def pair_state_values(samples: pd.DataFrame, task: Task) -> npt.NDArray[np.int64]:
@@ -41,8 +42,10 @@ def pair_state_values(samples: pd.DataFrame, task: Task) -> npt.NDArray[np.int64
     return found
 
 
-def rows_of(samples: pd.DataFrame, categories: Sequence[str], states: npt.NDArray[np.int64]) -> dict[str, list[Any]]:
-    """The samples by column, as the page has them."""
+def rows_of(
+    samples: pd.DataFrame, categories: Sequence[str], states: npt.NDArray[np.int64], numbers: Iterable[str]
+) -> dict[str, list[Any]]:
+    """The samples by column, as the page has them, with some columns of numbers."""
     texts = {name: samples[name].astype(object).where(samples[name].notna(), None).tolist() for name in (
         "question", "answer", "prediction", "image")}  # fmt: skip
     return texts | {
@@ -50,7 +53,7 @@ def rows_of(samples: pd.DataFrame, categories: Sequence[str], states: npt.NDArra
         "category": [categories.index(name) for name in samples["category"].astype(str)],
         "state": states.tolist(),
         "right": [None if each is None else int(each) for each in samples["right"]],
-        **{name: [shortest(value) for value in samples[name].astype(float)] for name in _NUMBERS},
+        **{name: [shortest(value) for value in samples[name].astype(float)] for name in numbers},
     }
 
 

@@ -146,12 +146,16 @@ def _samples(arrays: Arrays, heads: Heads, measured: Measured, most: int) -> dic
     states = browser.pair_state_values(samples, heads.task)
     images = browser.chosen_images(heads, samples, states, most)
     places = {sha: place for place, sha in enumerate(images)}
-    rows = browser.rows_of(samples, heads.categories, states)
+    opposite = heads.task.opposite
+    numbers = browser.NUMBERS[opposite]
+    rows = browser.rows_of(samples, heads.categories, states, numbers)
     rows["picture"] = [places.get(sha) for sha in samples["image_sha256"]]
     maps = browser.add_maps(arrays, heads, measured, list(images))
     return {
         "samples": rows,
         "states": list(STATES),
+        "opposite": opposite,
+        "numbers": numbers,
         "images": [base64.b64encode(content).decode("ascii") for content in images.values()],
         "maps": None if maps is None else asdict(maps),
     }

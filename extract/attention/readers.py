@@ -110,32 +110,35 @@ def read_pass(
 
 
 class ProjectedValues:
-    """What the last token of each question takes from each role by way of each head, along one direction.
+    """What the last token of each question takes from each role by way of each head, along some directions.
 
     It is `sum over keys j of the role: a_j * (v_j . p)`, with the attention `a` of the last token, the values `v`, and
-    a vector `p` for each layer and head.
+    a vector `p` for each direction, layer and head.
     """
 
     def __init__(self, batch: Batch, directions: Tensor) -> None:
         """Read a batch, which is on the model's device.
 
         Args:
-            directions: float32 [layers, heads, head_dim].
+            directions: float32 [layers, directions, heads, head_dim].
         """
         self._batch = batch
         self._directions = directions
-        self.sums: list[Tensor] = []  # of each layer, float32 [questions, heads, roles]
+        self.sums: list[Tensor] = []  # of each layer, float32 [questions, heads, roles, directions]
 
     def read(self, layer: LayerInput) -> None:
         """See `AttentionReader.read`."""
         ends, query = self._batch.ends, layer.query
         heads, kv_heads = query.shape[1], layer.key.shape[1]
-        along = self._directions[len(self.sums)].unflatten(0, (kv_heads, heads // kv_heads))
-        numbers = (layer.value.float() @ along.transpose(-1, -2)).transpose(-1, -2).flatten(1, 2)
         rows = query.gather(2, ends.rows[:, None, :, None].expand(-1, heads, -1, query.shape[-1]))
         seen = ends.seen
         if layer.mask is not None:
             seen = layer.mask[:, 0].gather(1, ends.rows[..., None].expand(-1, -1, layer.mask.shape[-1]))
         weights = softmax_weights(rows, layer.key, seen, scale=layer.scale, softcap=layer.softcap)
-        sums = (weights * numbers[:, :, None]) @ ends.on_role[:, None]
-        self.sums.append(sums[self._batch.owner, :, self._batch.slot])
+        value, sums = layer.value.float(), []
+        for direction in self._directions[len(self.sums)]:  # one by one, so that memory does not grow with them
+            along = direction.unflatten(0, (kv_heads, heads // kv_heads))
+            numbers = (value @ along.transpose(-1, -2)).transpose(-1, -2).flatten(1, 2)
+            taken = (weights * numbers[:, :, None]) @ ends.on_role[:, None]
+            sums.append(taken[self._batch.owner, :, self._batch.slot])
+        self.sums.append(torch.stack(sums, dim=-1))

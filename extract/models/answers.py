@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from extract.attention.blocks import OnDevice
 from extract.models.checkpoint import Checkpoint
 from extract.prompts.prompt_format import AnswerTokens
 from extract.questions.samples import Sample
@@ -32,6 +33,48 @@ def spelling_ids(tokenizer: PreTrainedTokenizerBase, word: str) -> list[int]:
 
 
 @dataclass(frozen=True)
+class Offered(OnDevice):
+    """What some questions offer.
+
+    Attributes:
+        right: int64 [questions], the place of the right option; -1: it is none of them.
+        number: int64 [questions], how many options there are.
+    """
+
+    right: Tensor
+    number: Tensor
+
+    def leads(self, logits: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """By how much an option of each question leads the strongest other one, [..., questions], and which that is.
+
+        Args:
+            logits: [..., questions, options], of as many options as any question has.
+            chosen: int64 [questions], the place of the option that leads.
+        """
+        places = torch.arange(logits.shape[-1], device=logits.device)
+        taken = (places >= self.number[:, None]) | (places == chosen[:, None])
+        strongest, other = logits.masked_fill(taken, -torch.inf).max(dim=-1)
+        own = logits.gather(-1, chosen.expand(logits.shape[:-1])[..., None])[..., 0]
+        return own - strongest, other
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """What the answers of some questions are told apart by, as contributions add up to it.
+
+    Attributes:
+        total: of two words the margin; of letters the lead of the right option, or where that is none of them, of the
+            likeliest one; float32 or float64 [questions].
+        weights: float32 [questions, directions], how the values along `AnswerReader.directions` make up the total.
+        chosen: int64 [questions], the option that leads; None of two words.
+    """
+
+    total: Tensor
+    weights: Tensor
+    chosen: Tensor | None = None
+
+
+@dataclass(frozen=True)
 class AnswerReader:
     """Reads the answers of one model off first generated tokens.
 
@@ -45,6 +88,9 @@ class AnswerReader:
         biases: float32 [options], of the unembedding; 0 if it has none.
         direction: float32 [width], the first of `rows` minus the second.
         bias: the same difference of the biases.
+        directions: float32 [directions, width], what contributions are computed along: of two words `direction`; of
+            letters the row of each, less the mean of all, which differences of letters do not have.
+        offsets: float32 [directions], the same of the biases.
     """
 
     tokenizer: PreTrainedTokenizerBase
@@ -56,6 +102,8 @@ class AnswerReader:
     biases: Tensor
     direction: Tensor
     bias: float
+    directions: Tensor
+    offsets: Tensor
 
     @classmethod
     def of(cls, checkpoint: Checkpoint, tokens: AnswerTokens, task: Task = MME) -> "AnswerReader":
@@ -74,8 +122,11 @@ class AnswerReader:
 
         spelled = {column: spelling(task.words[option]) for column, option in task.spelled.items()}
         letters = [] if task.options else [spelling(letter) for letter in tokens.options]
-        direction, bias = rows[0] - rows[1], float(biases[0] - biases[1])
-        return cls(tokenizer, task, spelled, letters, tokens, rows, biases, direction, bias)
+        direction, bias = rows[0] - rows[1], biases[0] - biases[1]
+        directions, offsets = direction[None], bias[None]
+        if letters:
+            directions, offsets = (each - each.mean(dim=0) for each in (rows, biases))
+        return cls(tokenizer, task, spelled, letters, tokens, rows, biases, direction, float(bias), directions, offsets)
 
     def read(self, logits: Tensor, hidden: Tensor) -> dict[str, Tensor]:
         """What is read of answers, on the same device.
@@ -108,6 +159,41 @@ class AnswerReader:
             hidden: [questions, width], final hidden states (after the final norm) of any float dtype.
         """
         return (hidden.float() * self.direction).sum(dim=-1) + self.bias
+
+    def offered(self, samples: Sequence[Sample]) -> Offered:
+        """What questions offer, on the CPU."""
+        right = [self.right(sample) for sample in samples]
+        number = [len(self.options(sample)) for sample in samples]
+        return Offered(torch.tensor([-1 if place is None else place for place in right]), torch.tensor(number))
+
+    def contrast(self, hidden: Tensor, offered: Offered | None) -> Contrast:
+        """What the answers of some questions are told apart by.
+
+        Args:
+            hidden: [questions, width], the final hidden states.
+            offered: what they offer; None of two words.
+        """
+        if offered is None:
+            return Contrast(self.margin(hidden), torch.ones(len(hidden), 1, device=hidden.device))
+        logits = self.option_logits(hidden).double()
+        places = torch.arange(logits.shape[-1], device=logits.device)
+        likeliest = logits.masked_fill(places >= offered.number[:, None], -torch.inf).argmax(dim=-1)
+        chosen = torch.where(offered.right < 0, likeliest, offered.right)
+        total, other = offered.leads(logits, chosen)
+        weights = (places == chosen[:, None]).float() - (places == other[:, None]).float()
+        return Contrast(total, weights, chosen)
+
+    def lens(self, hidden: Tensor, contrast: Contrast, offered: Offered | None) -> Tensor:
+        """The margin of hidden states [..., questions, width], or of letters the lead of the same option.
+
+        The strongest other option is that of each state.
+
+        Returns:
+            float32 [..., questions].
+        """
+        if offered is None or contrast.chosen is None:
+            return self.margin(hidden)
+        return offered.leads(self.option_logits(hidden), contrast.chosen)[0]
 
     def options(self, sample: Sample) -> Sequence[str]:
         """The answers that a question offers."""

@@ -148,7 +148,8 @@ class Passes:
         prompts = [[question.prompt for question in image.questions] for image in images]
         pixels = [image.pixels for image in images]
         batch, inputs = self._checkpoint.uploader.send(pack(prompts), pixels)
-        readers = [maker.begin(batch, pixels) for maker in self.makers]
+        samples = [question.sample for image in images for question in image.questions]
+        readers = [maker.begin(batch, pixels, samples) for maker in self.makers]
         (logits, _, hidden), made = read_pass(self._checkpoint.forward, batch, inputs, readers)
         answers = self.answers.read(logits, hidden) | {"option_logits": self.answers.option_logits(hidden)}
         results = {"finite": torch.isfinite(logits).all(dim=-1), **answers, **made}

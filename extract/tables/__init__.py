@@ -4,7 +4,7 @@ maker          what a maker is; that of the masses
 residual       `contributions` and `layers`, from the residual stream
 decoder        the modules of a language model that add to its residual stream
 stream         what they add to the last tokens, read while a forward pass runs
-contributions  -> what each head, MLP and the embedding contribute to the margin
+contributions  -> what each head, MLP and the embedding contribute to the margin, or the lead
 maps           `maps`: whose attention, for what heads, and where the tokens of images lie
 map_reader     attention on image tokens -> maps and their numbers; visual sinks
 chosen_heads   which heads keep their maps, or their rows of steps

@@ -1,9 +1,14 @@
-"""Direct contributions to the margin: of each head by the role of the tokens it reads, of MLPs, of the embedding.
+"""Direct contributions to the answer: of each head by the role of the tokens it reads, of MLPs, of the embedding.
+
+They are to the margin, or where questions have options of their own, to the lead of the right option: its logit minus
+that of the strongest wrong one. Which one that is, the final logits say; so values are computed for each letter, and
+subtracted once the pass is done. Where the right answer is no option, the likeliest one stands for it.
 
 The margin is linear in the last token's final hidden state `x` once the final norm is frozen, that is, its `rms` taken
 as a number: `margin = x . (g * u) / rms + bias`, with the norm's scale `g` and the difference `u` of the two answers'
 rows of the unembedding. `x` is the sum of all that was added to the residual stream, so the margin is a sum too (direct
-logit attribution: Elhage et al. 2021; Wang et al. 2022, arXiv:2211.00593). A norm on an addition is frozen too.
+logit attribution: Elhage et al. 2021; Wang et al. 2022, arXiv:2211.00593). A norm on an addition is frozen too. So is a
+lead, with the rows of two letters.
 
 A direct contribution is what goes straight from a head to the answer. What goes by way of later layers is not in it:
 that takes knock-outs.
@@ -16,14 +21,14 @@ from torch import Tensor
 
 from extract.attention.packing import Batch
 from extract.attention.readers import ProjectedValues
-from extract.models.answers import AnswerReader
+from extract.models.answers import AnswerReader, Contrast
 from extract.tables.decoder import Addition, Decoder
 from extract.tables.stream import ResidualStream
 
 
 @dataclass(frozen=True)
 class Partition:
-    """The margins of some questions as sums, float32.
+    """The margins or leads of some questions as sums, float32.
 
     Attributes:
         heads: [questions, layers, heads, roles].
@@ -37,69 +42,83 @@ class Partition:
     embedding: Tensor
     bias: Tensor
 
-    def parts(self, margin: Tensor) -> Tensor:
-        """`d_embedding`, `d_heads`, `d_mlp`, `d_bias`, and `d_rest`, with which they add up to the margin.
+    def parts(self, total: Tensor) -> Tensor:
+        """`d_embedding`, `d_heads`, `d_mlp`, `d_bias`, and `d_rest`, with which they add up to the margin or lead.
 
         Args:
-            margin: float32 [questions].
+            total: that, [questions].
 
         Returns:
             float32 [questions, 5].
         """
         sums = [self.embedding, self.heads.sum(dim=(1, 2, 3)), self.mlp.sum(dim=1), self.bias]
-        rest = margin.double() - sum(each.double() for each in sums)
+        rest = total.double() - sum(each.double() for each in sums)
         return torch.stack([*sums, rest.float()], dim=-1)
 
 
 class DirectContributions:
-    """Partitions the margins of one model."""
+    """Partitions the margins or leads of one model; what is to be summed is of some directions first."""
 
     def __init__(self, decoder: Decoder, answers: AnswerReader) -> None:
         self._decoder = decoder
-        self._bias = answers.bias
-        self.direction = decoder.norm.scale * answers.direction  # float32 [width]
-        directions = [self._behind(addition) for addition in decoder.attention]
-        self._heads = torch.stack([decoder.head_weights(layer) @ each for layer, each in enumerate(directions)])
+        self._offsets = answers.offsets
+        self.directions = decoder.norm.scale * answers.directions  # float32 [directions, width]
+        self._heads = torch.stack([self._of_heads(layer) for layer in range(len(decoder.layers))])
         biases = [getattr(addition.module, "bias", None) for addition in decoder.attention]
         self._biases = [
-            None if bias is None else (bias.detach().float() * along).sum()
-            for bias, along in zip(biases, directions, strict=True)
+            None if bias is None else (bias.detach().float() * self._before(addition)).sum(dim=-1)
+            for bias, addition in zip(biases, decoder.attention, strict=True)
         ]
+
+    def _of_heads(self, layer: int) -> Tensor:
+        """The directions as each head of a layer writes them, float32 [directions, heads, head_dim]."""
+        weights = self._decoder.head_weights(layer)
+        return torch.stack([weights @ each for each in self._before(self._decoder.attention[layer])])
 
     def reader(self, batch: Batch) -> ProjectedValues:
         """What reads attention in a forward pass over a batch."""
         return ProjectedValues(batch, self._heads)
 
-    def partition(self, values: ProjectedValues, stream: ResidualStream) -> Partition:
-        """The margins of a batch's questions as sums, once its forward pass is done."""
+    def partition(self, values: ProjectedValues, stream: ResidualStream, contrast: Contrast) -> Partition:
+        """The margins or leads of a batch's questions as sums, once its forward pass is done."""
         rms = self._decoder.norm.rms(stream.inputs[-1])
         attention = [
             _factor(each, out) / rms for each, out in zip(self._decoder.attention, stream.attention, strict=True)
         ]
         mlp = [_factor(each, out) / rms for each, out in zip(self._decoder.mlp, stream.mlp, strict=True)]
-        bias = torch.full_like(rms, self._bias)
+        weights = contrast.weights
+        bias = (self._offsets * weights).sum(dim=-1)
         for factor, each in zip(attention, self._biases, strict=True):
             if each is not None:
-                bias = bias + each * factor
+                bias = bias + (each * weights).sum(dim=-1) * factor
+        sums = [(each * weights[:, None, None]).sum(dim=-1) for each in values.sums]
         return Partition(
-            heads=torch.stack(values.sums, dim=1) * torch.stack(attention, dim=1)[..., None, None],
-            attention=self._along(self._decoder.attention, stream.attention, attention),
-            mlp=self._along(self._decoder.mlp, stream.mlp, mlp),
-            embedding=stream.inputs[0].float() @ self.direction / rms,
+            heads=torch.stack(sums, dim=1) * torch.stack(attention, dim=1)[..., None, None],
+            attention=self._added(self._decoder.attention, stream.attention, attention, weights),
+            mlp=self._added(self._decoder.mlp, stream.mlp, mlp, weights),
+            embedding=_along(self.directions, stream.inputs[0], weights) / rms,
             bias=bias,
         )
 
-    def _behind(self, addition: Addition) -> Tensor:
-        """The direction of the margin before an addition's own norm, float32 [width]."""
-        return self.direction if addition.norm is None else addition.norm.scale * self.direction
+    def _before(self, addition: Addition) -> Tensor:
+        """The directions before an addition's own norm, float32 [directions, width]."""
+        return self.directions if addition.norm is None else addition.norm.scale * self.directions
 
-    def _along(self, additions: list[Addition], outputs: list[Tensor], factors: list[Tensor]) -> Tensor:
+    def _added(
+        self, additions: list[Addition], outputs: list[Tensor], factors: list[Tensor], weights: Tensor
+    ) -> Tensor:
         """What additions contribute, float32 [questions, layers]."""
         columns = [
-            output.float() @ self._behind(addition) * factor
+            _along(self._before(addition), output, weights) * factor
             for addition, output, factor in zip(additions, outputs, factors, strict=True)
         ]
         return torch.stack(columns, dim=1)
+
+
+def _along(directions: Tensor, states: Tensor, weights: Tensor) -> Tensor:
+    """Hidden states [questions, width] along directions, summed with weights, float32 [questions]."""
+    values = torch.stack([states.float() @ each for each in directions], dim=-1)
+    return (values * weights).sum(dim=-1)
 
 
 def _factor(addition: Addition, output: Tensor) -> Tensor:

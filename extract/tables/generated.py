@@ -17,6 +17,7 @@ from extract.generation.observation import ImageColumns
 from extract.images.preprocessing import Pixels, blank_image
 from extract.models.checkpoint import Checkpoint
 from extract.prompts.prompt_builder import PromptBuilder
+from extract.questions.samples import Sample
 from extract.tables.maker import Maker, QuestionRows, QuestionTensors
 from extract.tables.map_reader import MapReader
 from extract.tables.maps import MapMaker
@@ -146,7 +147,7 @@ class StepMaker(Maker):
             new = f"{counted(samples, 'sample')} with {counted(sum(given), 'given token')} in all: at most"
         return f"{new} {' and '.join(sizes)}; `step_heads`, `step_maps` and `every` say which are kept"
 
-    def begin(self, batch: Batch, images: Sequence[Pixels]) -> "StepReader":
+    def begin(self, batch: Batch, images: Sequence[Pixels], samples: Sequence[Sample] = ()) -> "StepReader":
         """See `Maker.begin`."""
         return StepReader(self, batch, None if self.maps is None else self.maps.begin(batch, images))
 

@@ -10,6 +10,7 @@ from extract.attention.packing import Batch
 from extract.attention.readers import Forward, PassReader
 from extract.images.preprocessing import Pixels
 from extract.prompts.prompt_builder import PromptBuilder
+from extract.questions.samples import Sample
 from schemas.columns import FLOW_NAMES
 from schemas.store.grids import Grids
 
@@ -46,8 +47,12 @@ class Maker:
         """
         return None
 
-    def begin(self, batch: Batch, images: Sequence[Pixels]) -> PassReader:
-        """What reads a forward pass over a batch of images; the batch is on the model's device."""
+    def begin(self, batch: Batch, images: Sequence[Pixels], samples: Sequence[Sample] = ()) -> PassReader:
+        """What reads a forward pass over a batch of images; the batch is on the model's device.
+
+        Args:
+            samples: of the batch's questions, in their order; needed where questions have options of their own.
+        """
         raise NotImplementedError
 
     def not_finite(self, found: QuestionTensors) -> str | None:
@@ -76,7 +81,7 @@ class MassMaker(Maker):
         """See `Maker.manifest_fields`."""
         return {"flows": list(FLOW_NAMES)}
 
-    def begin(self, batch: Batch, images: Sequence[Pixels]) -> PassReader:
+    def begin(self, batch: Batch, images: Sequence[Pixels], samples: Sequence[Sample] = ()) -> PassReader:
         """See `Maker.begin`."""
         return MassReader()
 

@@ -11,7 +11,7 @@ from extract.attention.packing import Batch
 from extract.images.patch_positions import Places
 from extract.images.preprocessing import Pixels, Size, blank_image
 from extract.models.checkpoint import Checkpoint
-from extract.questions.samples import Unusable
+from extract.questions.samples import Sample, Unusable
 from extract.tables.maker import Maker, QuestionRows, QuestionTensors
 from extract.tables.map_reader import LISTS, MapGrids, MapReader
 from schemas.columns import MAPS, OF_LAST
@@ -86,7 +86,7 @@ class MapMaker(Maker):
             "grid_box": list(places.box),
         }
 
-    def begin(self, batch: Batch, images: Sequence[Pixels]) -> MapReader:
+    def begin(self, batch: Batch, images: Sequence[Pixels], samples: Sequence[Sample] = ()) -> MapReader:
         """See `Maker.begin`."""
         queries = (last_queries if self.of == OF_LAST else question_queries)(batch.layout)
         own = [images[index] for index in batch.layout.image]

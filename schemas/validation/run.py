@@ -25,9 +25,9 @@ def validate(path: str | Location, workers: Workers = HERE) -> Iterator[str]:
 
     Checks the manifest and the ledgers, that the parts are those that ledgers name with their numbers of rows, the
     columns, values (that the contract's types can hold, no null, no NaN, 0..1, partitions that sum to 1 within a
-    tolerance, `v2t` that equals its parts, contributions that add up to the margin), that each `ok` sample has every
-    cell of each table's grid once, in the part that has it in `samples`, and no other sample has any, and that all
-    chunks had the same weights and images; and the same of each job on the run, see `check_job`.
+    tolerance, `v2t` that equals its parts, contributions that add up to the margin or lead), that each `ok` sample
+    has every cell of each table's grid once, in the part that has it in `samples`, and no other sample has any, and
+    that all chunks had the same weights and images; and the same of each job on the run, see `check_job`.
 
     Raises:
         HeadflowError: see `Workers.map`.

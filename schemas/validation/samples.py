@@ -7,10 +7,22 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.columns import ANSWER_STEP, ENDS, N_GENERATED, OK, REASONS, SKIPPED, TABLES
+from schemas.columns import (
+    ANSWER_STEP,
+    CONTRIBUTIONS,
+    ENDS,
+    N_GENERATED,
+    OK,
+    PARTS_OF_LEAD,
+    PARTS_OF_MARGIN,
+    REASONS,
+    SKIPPED,
+    TABLES,
+)
 from schemas.files.locations import Location
 from schemas.store.ledger import MANIFEST
 from schemas.store.run import Run
+from schemas.tasks import TASKS, lead_of
 from schemas.text import listed
 from schemas.validation.answers import check_options
 from schemas.validation.limits import TOLERANCE, outside
@@ -81,11 +93,38 @@ def _wrong_values(
     yield from check_options(run, path, content)
     observed = content.filter(pc.equal(content["status"], OK))
     for table in run.grids:
-        if missing := [name for name in TABLES[table].fills if observed[name].null_count]:
+        fills = TABLES[table].fills
+        if table == CONTRIBUTIONS and TASKS[run.manifest.task].options:
+            fills = ("margin", *fills)
+        if missing := [name for name in fills if observed[name].null_count]:
             yield f"{path}: {', '.join(missing)} is null in rows of observed samples, though {table} were asked for"
     yield from _wrong_texts(path, observed)
-    for each in TABLES["samples"].sums:
-        yield from check_sum(path, observed, each, TOLERANCE)
+    yield from _wrong_sums(run, path, observed)
+
+
+def _wrong_sums(run: Run, path: Location, observed: pa.Table) -> Iterator[str]:
+    """Rows in which parts do not add up to `margin`, or where questions have options of their own, to `lead`.
+
+    Where the right answer is no option, that is the lead of the likeliest. In a copy without answers it is not known
+    where that is, so that only a `lead` is compared.
+    """
+    if TASKS[run.manifest.task].options:
+        yield from check_sum(path, observed, PARTS_OF_MARGIN, TOLERANCE)
+        return
+    columns = (observed[name].to_pylist() for name in ("lead", "answer", "option_logits"))
+    leads = [
+        _lead_of_likeliest(logits) if lead is None and answer is not None else lead
+        for lead, answer, logits in zip(*columns, strict=True)
+    ]
+    place = observed.schema.get_field_index(PARTS_OF_LEAD.total)
+    field = observed.schema.field(place)
+    yield from check_sum(path, observed.set_column(place, field, pa.array(leads, field.type)), PARTS_OF_LEAD, TOLERANCE)
+
+
+def _lead_of_likeliest(logits: Sequence[float | None] | None) -> float | None:
+    """By how much the likeliest option leads the second; None where logits are unknown."""
+    known = [logit for logit in logits or () if logit is not None]
+    return lead_of(known, known.index(max(known))) if len(known) > 1 else None
 
 
 def _wrong_texts(path: Location, observed: pa.Table) -> Iterator[str]:

@@ -1,19 +1,25 @@
 """Questions with options of their own, through the whole stage, on the demo's model, which has a token for each letter.
 
-Oracles: transformers' own pass over the text that is to be asked, written here; a run of a model without some heads.
+Oracles: transformers' own pass over the text that is to be asked, written here; a run of a model without some heads; of
+contributions, what that pass adds to the last token, value by value, times the difference of two letters' rows.
 """
 
 import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers import AutoProcessor
 
 from analyze.__main__ import main as analyze
 from extract.__main__ import main as extract
+from schemas.columns import CONTRIBUTION_COLUMNS, LAYER_COLUMNS, PARTS
+from tests.support.eager_partition import EagerPartition
+from tests.support.runs import put, rewrite
 
 DEMO = Path(__file__).parents[2] / "data" / "demo"
 MODEL = DEMO / "tiny-llava"
@@ -42,30 +48,42 @@ def run(folder, rows=ROWS, **flags):
     file = folder / "questions.jsonl"
     file.write_text("\n".join(map(json.dumps, rows)))
     values = {"model-path": MODEL, "image-folder": DEMO / "images", "question-file": file, "num-workers": 0} | flags
-    argv = [f"--{name}={value}" for name, value in values.items()]
+    argv = [f"--{name}" if value is True else f"--{name}={value}" for name, value in values.items()]
     assert extract([*argv, f"--output-dir={folder / 'run'}"]) == 0
     return folder / "run"
 
 
 @pytest.fixture(scope="module")
 def observed(tmp_path_factory):
-    return run(tmp_path_factory.mktemp("choices"))
+    return run(tmp_path_factory.mktemp("choices"), **{"contributions": True, "layer-profile": True})
 
 
-def test_the_logits_of_letters_are_those_of_transformers(observed):
+@pytest.fixture(scope="module")
+def eager():
+    return EagerPartition(MODEL)
+
+
+def asked(model, text):
+    """The inputs of a question, and the role of each token; the system prompt and what follows it are one role."""
+    processor = AutoProcessor.from_pretrained(MODEL)
+    image = Image.open(DEMO / "images" / ASKED["image"]).convert("RGB")
+    instruction = "Answer with the option's letter from the given choices directly."
+    before, after = f"{SYSTEM} USER: ", f"\n{text}{instruction} ASSISTANT:"
+    first, (_, *second) = (processor.tokenizer(each).input_ids for each in (before, after))
+    ids = [*first, *[model.config.image_token_id] * 64, *second]  # LLaVA tokenises what is before and after
+    pixels = processor.image_processor(image, return_tensors="pt")["pixel_values"].double()
+    roles = ["bos", *["sys"] * (len(first) - 1), *["v"] * 64, *["q"] * len(second)]
+    return {"input_ids": torch.tensor([ids]), "pixel_values": pixels}, roles
+
+
+def test_the_logits_of_letters_are_those_of_transformers(observed, eager):
     samples = pd.read_parquet(observed / "samples").sort_values("row")
     assert samples["reason"].astype(object).where(samples["reason"].notna(), None).tolist() == REASONS
     processor = AutoProcessor.from_pretrained(MODEL)
-    model = AutoModelForImageTextToText.from_pretrained(MODEL, attn_implementation="eager").double()
-    image = Image.open(DEMO / "images" / ASKED["image"]).convert("RGB")
-    instruction = "Answer with the option's letter from the given choices directly."
     for text, (_, sample) in zip(TEXTS, samples.iterrows(), strict=False):
-        before, after = f"{SYSTEM} USER: ", f"\n{text}{instruction} ASSISTANT:"
-        first, second = (processor.tokenizer(each).input_ids for each in (before, after))
-        ids = [*first, *[model.config.image_token_id] * 64, *second[1:]]  # LLaVA tokenises what is before and after
-        pixels = processor.image_processor(image, return_tensors="pt")["pixel_values"].double()
+        inputs, _ = asked(eager.model, text)
         with torch.no_grad():
-            logits = model(input_ids=torch.tensor([ids]), pixel_values=pixels).logits[0, -1]
+            logits = eager.model(**inputs).logits[0, -1]
         tokens = processor.tokenizer.convert_tokens_to_ids([f"▁{letter}" for letter in "ABC"])
         expected = logits[tokens].tolist()[: len(sample["options"])]
         assert sample["option_logits"].tolist() == pytest.approx(expected, abs=2e-4)
@@ -76,6 +94,52 @@ def test_the_logits_of_letters_are_those_of_transformers(observed):
     assert samples["margin"].notna().tolist() == [False, True, False, False, False, False]
     assert samples["lead"].notna().tolist() == [True, True, False, False, False, False]
     assert samples["p_yes"].isna().all()
+
+
+def test_contributions_add_up_to_the_lead(observed, eager):
+    """Of the right letter over the strongest wrong one; of the likeliest where the right answer is no option."""
+    samples = pd.read_parquet(observed / "samples").set_index("row")
+    heads, layers = (pd.read_parquet(observed / name) for name in ("contributions", "layers"))
+    tokens = AutoProcessor.from_pretrained(MODEL).tokenizer.convert_tokens_to_ids(["▁A", "▁B", "▁C"])
+    names, of_layers = ([each.name for each in columns] for columns in (CONTRIBUTION_COLUMNS, LAYER_COLUMNS))
+    for row, text in {0: TEXTS[0], 1: TEXTS[1], 4: TEXTS[0].removeprefix("Look.\n")}.items():
+        sample = samples.loc[row]
+        logits = sample["option_logits"]
+        first = int(np.argmax(logits)) if row == 4 else "ABC".index(sample["answer"])
+        second = max((place for place in range(len(logits)) if place != first), key=lambda place: logits[place])
+        inputs, roles = asked(eager.model, text)
+        rows = [eager.unembedding[token] for token in tokens[: len(logits)]]
+        expected, profile, embedding, lead = eager.run(inputs, roles, rows[first] - rows[second])
+        assert sample["lead"] == pytest.approx(lead, abs=4e-4) or row == 4
+        size = 1e-5 * max(1, abs(lead))
+        own = heads[heads["sample_id"] == sample["sample_id"]].sort_values(["layer", "head"])[names]
+        found = own.to_numpy(copy=True).reshape(expected.shape)
+        found[..., 1] += found[..., 2]
+        found[..., 2] = 0
+        assert np.abs(found - expected).max() <= size
+        parts = [embedding, expected.sum(), profile[:, of_layers.index("d_mlp")].sum(), 0, 0]
+        assert sample[[each.name for each in PARTS]].astype(float).to_numpy() == pytest.approx(parts, abs=10 * size)
+        # After a layer the strongest other letter may be another one
+        lens = np.stack([eager.run(inputs, roles, each)[1][:, of_layers.index("margin")] for each in rows], axis=1)
+        profile[:, of_layers.index("margin")] = lens[:, first] - np.delete(lens, first, axis=1).max(axis=1)
+        own = layers[layers["sample_id"] == sample["sample_id"]].sort_values("layer")[of_layers].to_numpy()
+        assert np.abs(own - profile).max() <= 2 * size
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "value", "says"),
+    [
+        ("d_mlp", 0, 9.0, "d_bias and d_rest is not `lead` in 1 row"),
+        ("d_mlp", 4, 9.0, "d_bias and d_rest is not `lead` in 1 row"),
+        ("d_mlp", 0, None, "d_mlp is null in rows of observed samples"),
+    ],
+)
+def test_validate_holds_the_parts_of_a_lead(observed, tmp_path, capsys, name, row, value, says):
+    broken = shutil.copytree(observed, tmp_path / "copy")
+    place = pd.read_parquet(broken / "samples")["row"].tolist().index(row)
+    rewrite(broken, "samples", lambda content: put(content, name, place, value))
+    assert analyze(["validate", str(broken)]) == 1
+    assert says in capsys.readouterr().out
 
 
 def test_the_run_is_valid_and_says_its_task(observed, capsys):
@@ -109,7 +173,6 @@ def test_leads_of_knock_outs_are_those_of_a_model_without_the_heads(observed, tm
         ({"answer-tokens": "A"}, "--answer-tokens"),
         ({"task": "mme"}, "its questions have options of their own, and the task mme is of questions with the answer"),
         ({"prompts": "mme"}, "the wording mme has no {options}, and the questions have options of their own"),
-        ({"contributions": "true"}, "it is of `margin`, and questions with options of their own have none"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused_in_a_line(tmp_path, capsys, flags, says):
@@ -117,7 +180,7 @@ def test_settings_that_do_not_fit_are_refused_in_a_line(tmp_path, capsys, flags,
     argv = ["--model-path", str(MODEL), "--question-file", str(tmp_path / "questions.jsonl")]
     argv += ["--image-folder", str(DEMO / "images"), "--output-dir", str(tmp_path / "run")]
     for name, value in flags.items():
-        argv += [f"--{name}", *({"answer-tokens": ["Ja", "Nein"], "contributions": []}.get(name, [value]))]
+        argv += [f"--{name}", *({"answer-tokens": ["Ja", "Nein"]}.get(name, [value]))]
     assert extract(argv) == 2
     assert says in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

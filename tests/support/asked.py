@@ -3,7 +3,7 @@
 import numpy as np
 
 from schemas.tasks import CHOICES, OPTION_LETTERS, POPE
-from tests.support.runs import flows, sample, start
+from tests.support.runs import extras, flows, sample, start
 
 LAYERS, HEADS = 2, 3
 
@@ -36,13 +36,16 @@ def choose(random, right, number, *, accuracy, towards=None, bias=0.0):
     return int(random.choice([each for each in range(number) if each != right]))
 
 
-def write_choices(path, *, images=60, options=4, right=0.7, towards=None, bias=0.0, seed=0, fields=None, prompts=()):
+def write_choices(
+    path, *, images=60, options=4, right=0.7, towards=None, bias=0.0, seed=0, fields=None, prompts=(), tables=()
+):
     """A run of two questions on each image, in two categories, with options of their own.
 
     Args:
         right: how often an answer is that is not given for its letter.
         towards, bias: a letter, by place, that is given so often whatever is asked.
         prompts: names of wordings.
+        tables: `contributions`, `layers`, or both.
     """
     random = np.random.default_rng(seed)
     more = {"prompts": {name: {"template": f"{name} {{question}}"} for name in prompts}} if prompts else {}
@@ -50,6 +53,7 @@ def write_choices(path, *, images=60, options=4, right=0.7, towards=None, bias=0
         "task": CHOICES.name,
         "answer_tokens": list(OPTION_LETTERS),
         "answer_token_ids": list(range(len(OPTION_LETTERS))),
+        "tables": list(tables),
     }
     writer = start(path, 2 * images * max(1, len(prompts)), fields=of_task | more | (fields or {}))
     for number in range(2 * images):
@@ -66,6 +70,10 @@ def write_choices(path, *, images=60, options=4, right=0.7, towards=None, bias=0
             }  # fmt: skip
             row["margin"] = float(logits[0] - logits[1]) if options == 2 else None
             row |= {} if name is None else {"prompt": name, "sample_id": f"{row['sample_id']}@{name}"}
-            writer.add(row, {"heads": flows(random, LAYERS, HEADS)})
+            grids, more = extras(random, LAYERS, HEADS, tables) if tables else ({}, {})
+            if "d_rest" in more:
+                parts = {each: value for each, value in more.items() if each.startswith("d_")}
+                row |= parts | {"d_rest": row["lead"] - sum(parts.values())}
+            writer.add(row, {"heads": flows(random, LAYERS, HEADS), **grids})
     writer.finish()
     return path

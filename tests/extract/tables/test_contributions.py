@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from transformers import AutoModelForImageTextToText
 
 from analyze.__main__ import main as analyze_main
 from extract.attention.packing import pack
@@ -18,12 +17,13 @@ from extract.models.loading import load_model
 from extract.models.transfer import Uploader
 from extract.prompts.prompt_builder import Prompts
 from extract.tables.decoder import Decoder, RmsNorm
-from extract.tables.residual import OF_MARGIN, ResidualMaker
+from extract.tables.residual import OF_SAMPLE, ResidualMaker
 from schemas.columns import CONTRIBUTION_COLUMNS, CONTRIBUTIONS, LAYER_COLUMNS, LAYERS, PARTS
 from schemas.errors import HeadflowError
 from schemas.validation.limits import TOLERANCE
 from schemas.validation.run import validate
-from tests.extract.models.test_families import CPU, PICTURES, QUESTIONS, SHORT, FamilyWitness
+from tests.extract.models.test_families import CPU, PICTURES, QUESTIONS, FamilyWitness
+from tests.support.eager_partition import EagerPartition
 from tests.support.runs import put, rewrite
 from tests.support.tiny_families import RECIPES, make_or_skip
 
@@ -47,74 +47,6 @@ def read(model, answers, asked, names=(CONTRIBUTIONS, LAYERS)):
     return found | {"margin": answers.margin(hidden)}
 
 
-class EagerPartition:
-    """What a model adds to the residual stream, in float64, by its own modules."""
-
-    def __init__(self, path, tokens):
-        self.model = AutoModelForImageTextToText.from_pretrained(
-            path, dtype=torch.float64, attn_implementation="eager"
-        ).eval()
-        head = self.model.get_output_embeddings().weight
-        self.direction = (head[tokens.ids[0]] - head[tokens.ids[1]]).detach()
-
-    def run(self, inputs, roles):
-        """By name: `heads` [layers, heads, roles], `attention`, `mlp`, `turns` [layers], `margins`, `embedding`."""
-        kept: dict[str, list] = {"values": [], "attention": [], "mlp": [], "states": []}
-        stack = self.model.get_decoder()
-        hooks = [
-            stack.norm.register_forward_pre_hook(lambda _, given: kept["states"].append(given[0][0])),
-            stack.norm.register_forward_hook(lambda _, given, made: kept.setdefault("normed", []).append(made[0])),
-        ]
-        for layer in stack.layers:
-            hooks += [
-                layer.register_forward_pre_hook(lambda _, given: kept["states"].append(given[0][0])),
-                layer.self_attn.v_proj.register_forward_hook(lambda _, given, made: kept["values"].append(made[0])),
-            ]
-            gemma = hasattr(layer, "post_feedforward_layernorm")
-            after = layer.post_attention_layernorm if gemma else layer.self_attn.o_proj
-            hooks.append(after.register_forward_hook(lambda _, given, made: kept["attention"].append(made[0, -1])))
-            after = layer.post_feedforward_layernorm if gemma else layer.mlp
-            hooks.append(after.register_forward_hook(lambda _, given, made: kept["mlp"].append(made[0, -1])))
-        known = {name: value for name, value in inputs.items() if name != "labels"}
-        known = {name: value.double() if value.is_floating_point() else value for name, value in known.items()}
-        with torch.no_grad():
-            output = self.model(**known, use_cache=False, output_attentions=True)
-        for hook in hooks:
-            hook.remove()
-        final = kept["states"][-1][-1]
-        along = self.direction * kept["normed"][0][-1] / final  # of one token, whatever the norm is
-        text = self.model.config.get_text_config()
-        width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-        group = text.num_attention_heads // text.num_key_value_heads
-        heads = np.zeros((len(stack.layers), text.num_attention_heads, len(SHORT)))
-        with torch.no_grad():
-            for number, (layer, values) in enumerate(zip(stack.layers, kept["values"], strict=True)):
-                weight = layer.self_attn.o_proj.weight
-                whole = weight @ torch.cat(
-                    [
-                        output.attentions[number][0, head, -1] @ values[:, head // group * width :][:, :width]
-                        for head in range(text.num_attention_heads)
-                    ]
-                )
-                scale = kept["attention"][number] / whole  # 1, or what the norm of Gemma's additions does
-                for head in range(text.num_attention_heads):
-                    columns = weight[:, head * width : (head + 1) * width]
-                    for place, role in enumerate(SHORT):
-                        at = [index for index, name in enumerate(roles) if name == role]
-                        own = values[at][:, head // group * width :][:, :width]
-                        taken = output.attentions[number][0, head, -1, at] @ own
-                        heads[number, head, place] = float((columns @ taken * scale) @ along)
-            states = torch.stack(kept["states"])
-            cosines = torch.nn.functional.cosine_similarity(states[1:], states[:-1], dim=-1)
-            margins = [float(stack.norm(state[-1:])[0] @ self.direction) for state in kept["states"][1:]]
-        image, question = ([index for index, name in enumerate(roles) if name == role] for role in "vq")
-        turns = [1 - each for each in (cosines[:, image].mean(1), cosines[:, question].mean(1), cosines[:, -1])]
-        added = [[float(each.detach() @ along) for each in kept[name]] for name in ("attention", "mlp")]
-        profile = np.stack([*(each.numpy() for each in turns), *added, margins], axis=-1)
-        margin = float(kept["normed"][0][-1] @ self.direction)
-        return heads, profile, float(states[0, -1] @ along), margin
-
-
 @pytest.fixture(scope="module", params=RECIPES)
 def family(request, tmp_path_factory):
     path = make_or_skip(tmp_path_factory.mktemp(request.param), request.param)
@@ -123,7 +55,8 @@ def family(request, tmp_path_factory):
 
 def test_a_partition_equals_an_eager_one(family):
     name, path, witness, (model, prompts, answers) = family
-    eager = EagerPartition(path, answers.tokens)
+    eager = EagerPartition(path)
+    yes, no = (eager.unembedding[index] for index in answers.tokens.ids)
     pixels = [model.preprocessor(image) for image in PICTURES]
     built = [[prompts.build(question, each.image_ids) for question in QUESTIONS] for each in pixels]
     if model.packs:
@@ -134,13 +67,14 @@ def test_a_partition_equals_an_eager_one(family):
     worst = dict.fromkeys((CONTRIBUTIONS, LAYERS, "sum"), 0.0)
     for number, (image, question) in enumerate((image, question) for image in PICTURES for question in QUESTIONS):
         inputs = witness.read(image, question)
-        heads, profile, embedding, margin = eager.run(inputs, witness.roles(inputs["input_ids"][0].tolist()))
+        roles = witness.roles(inputs["input_ids"][0].tolist())
+        heads, profile, embedding, margin = eager.run(inputs, roles, yes - no)
         size = max(1, abs(margin))
         worst[CONTRIBUTIONS] = max(
             worst[CONTRIBUTIONS], np.abs(found[CONTRIBUTIONS][number].numpy() - heads).max() / size
         )
         worst[LAYERS] = max(worst[LAYERS], np.abs(found[LAYERS][number].numpy() - profile).max() / size)
-        parts = found[OF_MARGIN][number].double().numpy()
+        parts = found[OF_SAMPLE][number].double().numpy()
         expected = [embedding, heads.sum(), profile[:, MLP].sum(), 0, 0]
         worst["sum"] = max(worst["sum"], np.abs(parts - expected).max() / size)
         assert np.abs(heads).max() > 1e-3
@@ -159,7 +93,7 @@ def test_in_half_precision_the_rest_is_that_of_rounding(family):
     for question in QUESTIONS:
         asked = [(pixels, [prompts.build(question, pixels.image_ids)])]
         half, whole = read(model, answers, asked), read(single, same, asked)
-        *_, rest = half[OF_MARGIN][0].tolist()
+        *_, rest = half[OF_SAMPLE][0].tolist()
         worst = max(worst, abs(rest) / max(1, abs(float(half["margin"][0]))))
         assert (half[CONTRIBUTIONS] - whole[CONTRIBUTIONS]).abs().max() <= 0.2 * whole[CONTRIBUTIONS].abs().max()
     print(f"{name}: rest {worst:.1e} of the margin in bfloat16")
@@ -175,7 +109,7 @@ def test_biases_have_a_part_of_their_own(checkpoint_path):
     answers = AnswerReader.of(model, answers.tokens)
     pixels = model.preprocessor(PICTURES[0])
     found = read(model, answers, [(pixels, [prompts.build(QUESTIONS[0], pixels.image_ids)])])
-    parts = found[OF_MARGIN][0]
+    parts = found[OF_SAMPLE][0]
     print(f"parts {parts.tolist()}, margin {float(found['margin'][0]):.3f}")
     assert abs(float(parts[3])) > 0.1
     assert abs(float(parts[4])) <= 1e-5 * float(parts.abs().max())

@@ -36,7 +36,7 @@ class Doubling(Maker):
         super().__init__([NAME])
         self._wrong = list(wrong)
 
-    def begin(self, batch, images):
+    def begin(self, batch, images, samples=()):
         return Reader()
 
     def not_finite(self, found):

@@ -1,0 +1,81 @@
+"""The oracle of direct contributions: what a model adds to the last token, as its own modules compute it in float64."""
+
+import numpy as np
+import torch
+from transformers import AutoModelForImageTextToText
+
+from tests.support.witness import SHORT
+
+
+class EagerPartition:
+    """What a model adds to the residual stream, in float64, by its own modules."""
+
+    def __init__(self, path):
+        self.model = AutoModelForImageTextToText.from_pretrained(
+            path, dtype=torch.float64, attn_implementation="eager"
+        ).eval()
+        self.unembedding = self.model.get_output_embeddings().weight.detach()
+
+    def run(self, inputs, roles, direction):
+        """What goes to the last token's product with a direction, such as the difference of two answers.
+
+        Args:
+            roles: of each token, by its short name.
+
+        Returns:
+            Of heads [layers, heads, roles]; the columns of `layers` [layers, columns]; of the embedding; the product.
+        """
+        kept: dict[str, list] = {"values": [], "attention": [], "mlp": [], "states": []}
+        stack = self.model.get_decoder()
+        hooks = [
+            stack.norm.register_forward_pre_hook(lambda _, given: kept["states"].append(given[0][0])),
+            stack.norm.register_forward_hook(lambda _, given, made: kept.setdefault("normed", []).append(made[0])),
+        ]
+        for layer in stack.layers:
+            hooks += [
+                layer.register_forward_pre_hook(lambda _, given: kept["states"].append(given[0][0])),
+                layer.self_attn.v_proj.register_forward_hook(lambda _, given, made: kept["values"].append(made[0])),
+            ]
+            gemma = hasattr(layer, "post_feedforward_layernorm")
+            after = layer.post_attention_layernorm if gemma else layer.self_attn.o_proj
+            hooks.append(after.register_forward_hook(lambda _, given, made: kept["attention"].append(made[0, -1])))
+            after = layer.post_feedforward_layernorm if gemma else layer.mlp
+            hooks.append(after.register_forward_hook(lambda _, given, made: kept["mlp"].append(made[0, -1])))
+        known = {name: value for name, value in inputs.items() if name != "labels"}
+        known = {name: value.double() if value.is_floating_point() else value for name, value in known.items()}
+        with torch.no_grad():
+            output = self.model(**known, use_cache=False, output_attentions=True)
+        for hook in hooks:
+            hook.remove()
+        final = kept["states"][-1][-1]
+        along = direction * kept["normed"][0][-1] / final  # of one token, whatever the norm is
+        text = self.model.config.get_text_config()
+        width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+        group = text.num_attention_heads // text.num_key_value_heads
+        heads = np.zeros((len(stack.layers), text.num_attention_heads, len(SHORT)))
+        with torch.no_grad():
+            for number, (layer, values) in enumerate(zip(stack.layers, kept["values"], strict=True)):
+                weight = layer.self_attn.o_proj.weight
+                whole = weight @ torch.cat(
+                    [
+                        output.attentions[number][0, head, -1] @ values[:, head // group * width :][:, :width]
+                        for head in range(text.num_attention_heads)
+                    ]
+                )
+                scale = kept["attention"][number] / whole  # 1, or what the norm of Gemma's additions does
+                for head in range(text.num_attention_heads):
+                    columns = weight[:, head * width : (head + 1) * width]
+                    for place, role in enumerate(SHORT):
+                        at = [index for index, name in enumerate(roles) if name == role]
+                        own = values[at][:, head // group * width :][:, :width]
+                        taken = output.attentions[number][0, head, -1, at] @ own
+                        heads[number, head, place] = float((columns @ taken * scale) @ along)
+            states = torch.stack(kept["states"])
+            cosines = torch.nn.functional.cosine_similarity(states[1:], states[:-1], dim=-1)
+            margins = [float(stack.norm(state[-1:])[0] @ direction) for state in kept["states"][1:]]
+        image, question = ([index for index, name in enumerate(roles) if name == role] for role in "vq")
+        turns = [1 - each for each in (cosines[:, image].mean(1), cosines[:, question].mean(1), cosines[:, -1])]
+        added = [[float(each.detach() @ along) for each in kept[name]] for name in ("attention", "mlp")]
+        profile = np.stack([*(each.numpy() for each in turns), *added, margins], axis=-1)
+        margin = float(kept["normed"][0][-1] @ direction)
+        return heads, profile, float(states[0, -1] @ along), margin
