@@ -318,7 +318,7 @@ def _pairs(asked: dict[str, pd.DataFrame], bootstrap: Bootstrap) -> pd.DataFrame
     estimates = 100 * differences.sum(axis=0) / clusters.counts.sum()
     draws = 100 * bootstrap.ratios(differences, clusters.counts)
     low, high = bootstrap.bounds(estimates, draws, clusters.counts > 0)
-    tested = sign_flip_maximum(differences / clusters.counts[:, None], seed=bootstrap.seed)
+    tested = sign_flip_maximum(differences, seed=bootstrap.seed)
     notes = [cannot_tell(each) for each in differences.T]
     unknown = [note is not None for note in notes]
     table = pd.DataFrame(ordered, columns=["better", "worse"])

@@ -65,13 +65,12 @@ def _accuracy(name: str, bootstrap: Bootstrap, rights: list[Array], images: np.n
     difference = rights[1] - rights[0]
     draws = 100 * bootstrap.ratios(difference, counts, images)
     changed, asked = (bootstrap.clusters.joined(np.where(images, each, 0.0)) for each in (difference, counts))
-    means = (changed[asked > 0] / asked[asked > 0])[:, None]
     return {
         "measure": "accuracy",
         "category": name,
         "questions": int(counts[images].sum()),
         "images": int(images.sum()),
-        "p": float(sign_flip_maximum(means, seed=bootstrap.seed).p[0]),
+        "p": float(sign_flip_maximum(changed[asked > 0][:, None], seed=bootstrap.seed).p[0]),
     } | _columns(own, [100 * each.estimate for each in own], difference, bootstrap, draws, images)
 
 

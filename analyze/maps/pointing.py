@@ -103,7 +103,7 @@ def find_pointing(samples: pd.DataFrame, measures: Measures, resamples: int, see
     columns["inside"] = ratio(*inside)
     columns["inside_low"], columns["inside_high"] = ratio_intervals(bootstrap.clusters, *inside, least=0.0)
     table = pd.DataFrame(columns)
-    found = sign_flip_maximum(bootstrap.clusters.means(hits - centre[:, None]), flips=resamples, seed=seed)
+    found = sign_flip_maximum(bootstrap.clusters.sums(hits - centre[:, None]), flips=resamples, seed=seed)
     table["p_centre"], table["p_chance"] = found.p, p_of_chance(bootstrap.clusters, hits, chance)
     table["points"] = (found.p <= ALPHA) & (found.mean > 0) & (table["p_chance"] <= ALPHA)
     best, tested, number = _choose_and_test(samples, hits, centre, chance, resamples, seed)

@@ -87,7 +87,7 @@ def _table(values: Array, rows: Codes, layer: Codes, head: Codes, bootstrap: Boo
     gain_low, gain_high = ratio_intervals(own, *own.known_sums(hits - other))
     flips, seed = bootstrap.resamples, bootstrap.seed
     above = [
-        sign_flip_maximum(own.means(np.nan_to_num(hits - each)), flips=flips, seed=seed) for each in (centre, other)
+        sign_flip_maximum(own.sums(np.nan_to_num(hits - each)), flips=flips, seed=seed) for each in (centre, other)
     ]
     return pd.DataFrame(
         {

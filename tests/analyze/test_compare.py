@@ -145,6 +145,19 @@ def test_answers_by_brute_force(folder, base):
     assert scores.loc["OCR", ["a", "b"]].tolist() == pytest.approx(expected)
 
 
+def test_p_is_of_the_difference_that_is_told_where_images_have_other_numbers_of_questions(folder):
+    single = range(IMAGES, 2 * IMAGES, 2)  # half of the images keep one question
+    a, b = (write(folder / f"uneven {seed}", seed=seed, skip=single) for seed in (8, 124))
+    found = compare_answers(a, b, pair_samples(a, b), resamples=1_000, seed=0)
+    whole = found[(found["measure"] == "accuracy") & (found["category"] == ALL_TOGETHER)].iloc[0]
+    right = [(each.samples["prediction"] == each.samples["answer"]).astype(int) for each in (a, b)]
+    asked = a.samples["status"] == "ok"
+    by_image = (right[1] - right[0])[asked].groupby(a.samples["image_sha256"].astype(str))
+    of_sums, of_means = (stats.ttest_1samp(each, 0).pvalue for each in (by_image.sum(), by_image.mean()))
+    assert (of_sums, of_means) == pytest.approx((0.013, 0.127), abs=0.001)
+    assert whole["adjusted_p"] == pytest.approx(of_sums, abs=0.01)
+
+
 def test_a_run_and_itself_do_not_differ_and_ten_flipped_answers_do(folder, base):
     lines = result(base, write(folder / "same")).verdict()
     assert lines[0] == "answers: no difference: the same number of answers is right on each image, of 80"
