@@ -45,8 +45,8 @@ def sign_flip_maximum(
     the chance of a single false finding among all heads.
 
     Args:
-        differences: [images, tests], one for each image: the mean over its questions, or their sum where what is told is
-            a share of questions, so that an image counts in both as much.
+        differences: [images, tests], one for each image: the mean over its questions, or their sum where what is
+            told is a share of questions, so that an image counts in both as much.
         floor: means that do not exceed it are never significant: the noise of the computation.
 
         tests: how many such families of tests are made, for which p is corrected by Bonferroni: the chance of a single

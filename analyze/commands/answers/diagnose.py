@@ -92,7 +92,7 @@ def diagnose_run(settings: DiagnoseSettings) -> Result:
 
 
 def _shown(found: "Diagnosis", failures: "Failures | None", settings: DiagnoseSettings) -> Iterator[Shown]:
-    of = "questions" if found.positions else "pairs of questions"
+    of = "questions" if found.positions else "pairs: images with exactly one question of each right answer"
     title = f"{of}; 95% intervals, {settings.resamples} resamples of images, seed {settings.seed}"
     yield Shown(title, found.states.drop(columns="bias_note", errors="ignore"), 1)
     if found.positions is not None and len(found.positions.letters):
