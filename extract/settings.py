@@ -150,8 +150,8 @@ class Deciding(Model):
         str | None,
         "what an answer is and how it is scored: "
         + "; ".join(f"{task.name}: {task.meaning}" for task in TASKS.values())
-        + " (default: as the form of the file says: choices where questions have options, pope where the categories "
-        "are its own, else mme)",
+        + " (default: as the form of the file says: choices where questions have options, a benchmark's own "
+        "where its categories or fields are there, else mme)",
         OneOf(tuple(TASKS)),
     ] = None
     contributions: Annotated[

@@ -268,6 +268,7 @@ REASONS = {
     "model_failed": "the model, its tokenizer or its chat template ends with an error on the question and the image",
 }
 
+GROUPS = "groups"
 N_GENERATED, ANSWER_STEP = "n_generated", "answer_step"
 STOPPED, CUT = ENDS = ("stop", "length")  # how a text ended
 WRITTEN = (
@@ -327,6 +328,14 @@ SAMPLES = (
         "",
         True,
         "the right answer, as the benchmark gives it; of options that a file counts from 0, the letter",
+    ),
+    Column(
+        GROUPS,
+        TEXTS,
+        "",
+        True,
+        "the questions that it is scored together with: a name for each of the task's groups that the question file "
+        "names, such as the figure and the question of HallusionBench; null where there is none",
     ),
     Column("difficulty", pa.string(), "", True, "what makes the question hard, in a word, as the question file says"),
     Column(

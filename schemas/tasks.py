@@ -5,13 +5,42 @@ among the options of the question, from 0.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from string import ascii_uppercase
+from typing import Any
 
 OPTION_LETTERS = ascii_uppercase  # of options, by place
 P_OPTIONS = "p_options"  # column of `samples`: the probability of a first token that is the letter of an option
 SUM, MEAN, POOLED = ("sum", "mean", "pooled")  # how scores of categories make up one
+
+
+Row = Mapping[str, Any]  # a row of a question file, by names in small letters
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Questions that count together: all of them are right, or the group is not.
+
+    Attributes:
+        name: of such groups; `accuracy_` and the name is the share of them that is right.
+        meaning: of that share, in words.
+        of: a row -> what tells its group from others; None: it is in none. Without `of`, the questions on one image.
+        columns: the columns that `of` reads.
+        least: the fewest questions of a whole group; None: as many as its questions have options.
+    """
+
+    name: str
+    meaning: str
+    of: Callable[[Row], str | None] | None = None
+    columns: Collection[str] = ()
+    least: int | None = 1
+
+    @property
+    def measure(self) -> str:
+        """The name of its accuracy in the table of scores."""
+        return f"accuracy_{self.name}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,13 +56,16 @@ class Task:
             none of them, and not scored.
         read: what a model says, and the options of the question -> the option that it gives; None: it is none of them,
             which counts as wrong.
-        paired: whether the score counts the questions about an image also together; else it is accuracy.
         title: of the table of scores.
+        groups: the questions that are also scored together. A question counts where all of its groups are whole.
+        parts: the accuracies that the score of a category is the sum of, by their names in the table of scores.
         totals: scores of several categories together, by name; without names of categories: of all that there are.
         together: how: `SUM`, `MEAN`, or `POOLED`, the score of all their questions.
         positive: the option that is to be found: the score has also its precision and recall, F1, and how often it is
             given; None: it has not.
         marks: the names of categories by which question files of the task are known.
+        marked: whether a row with another one of its group shows that a question file is of the task; None: no row
+            does.
         spelled: columns of `samples` with the probability of a first token that spells a word, in any case: the column
             -> the option that the word is.
     """
@@ -43,12 +75,14 @@ class Task:
     options: tuple[str, ...]
     right: Callable[[object, Sequence[str]], int | None]
     read: Callable[[object, Sequence[str]], int | None]
-    paired: bool
     title: str
+    groups: Sequence[Group] = ()
+    parts: Sequence[str] = ("accuracy",)
     totals: Mapping[str, Sequence[str]] = field(default_factory=dict)
     together: str = SUM
     positive: int | None = None
     marks: Collection[str] = ()
+    marked: Callable[[Row], bool] | None = None
     spelled: Mapping[str, int] = field(default_factory=dict)
 
     def right_of(self, options: Sequence[str], answer: object) -> int | None:
@@ -97,24 +131,39 @@ class Task:
         return len(self.options) == 2
 
     @property
-    def parts(self) -> tuple[str, ...]:
-        """The accuracies that the score of a category is the sum of, by their names in the table of scores."""
-        return ("accuracy", "accuracy_pairs") if self.paired else ("accuracy",)
-
-    @property
     def most(self) -> float:
         """The highest score of a category, in points."""
         return 100.0 * len(self.parts)
 
     @property
+    def by_accuracy(self) -> bool:
+        """Whether the score is the accuracy."""
+        return tuple(self.parts) == ("accuracy",)
+
+    @property
+    def by_image(self) -> Group | None:
+        """The group of the questions on one image."""
+        return next((group for group in self.groups if group.of is None), None)
+
+    @property
+    def named(self) -> list[Group]:
+        """The groups that question files name, in the order in which the column `groups` of `samples` has them."""
+        return [group for group in self.groups if group.of is not None]
+
+    @property
+    def apart(self) -> list[Group]:
+        """The groups whose accuracy is no part of the score."""
+        return [group for group in self.groups if group.measure not in self.parts]
+
+    @property
     def score(self) -> str:
         """What the score is called."""
-        return self.title if self.paired else "accuracy"
+        return "accuracy" if self.by_accuracy else self.title
 
     @property
     def measured(self) -> str:
         """What is told of how often answers are right, and of the score where that is another number, in words."""
-        return f"accuracy and {self.title}" if self.paired else "accuracy"
+        return "accuracy" if self.by_accuracy else f"accuracy and {self.title}"
 
     def weights(self, questions: Sequence[float]) -> list[float]:
         """What the score of each category counts in one of several, from how many questions each has."""
@@ -195,6 +244,47 @@ def _same(text: str, options: Sequence[str]) -> int | None:
     return same[0] if len(same) == 1 else None
 
 
+_ROTATIONS = 1_000_000  # between the indices of a question and of itself with its options rotated
+
+
+def rotated_question(row: Row) -> str | None:
+    """The index of a question with its options in their own order: what VLMEvalKit's tables say of rotations."""
+    given = _plain(row.get("g_index")) or _plain(row.get("index"))
+    return str(int(given) % _ROTATIONS) if given.isdecimal() else None
+
+
+def is_rotated(row: Row) -> bool:
+    """Whether a question has its options rotated."""
+    index = _plain(row.get("index"))
+    return index.isdecimal() and int(index) >= _ROTATIONS
+
+
+_HALLUSION = ("category", "subcategory", "visual_input", "set_id", "figure_id", "question_id", "index")
+_INDEX = re.compile(r"(V[DS])_(.+)_(\d+)_(\d+)_(\d+)_(\d+)")  # of HallusionBench in VLMEvalKit's table
+
+
+def figure_question(row: Row, by: str) -> str | None:
+    """The figure of a question of HallusionBench, or what it has in common on all figures of a set.
+
+    Args:
+        by: `figure_id` or `question_id`.
+
+    Returns:
+        None where the question has no figure, or is not of HallusionBench.
+    """
+    if index := _INDEX.fullmatch(_plain(row.get("index"))):
+        row = dict(zip(_HALLUSION, index.groups(), strict=False))
+    parts = [_plain(row.get(name)) for name in ("category", "subcategory", "set_id", by)]
+    return "_".join(parts) if all(parts) and _plain(row.get("visual_input")) != "0" else None
+
+
+def _plain(value: object) -> str:
+    """The value of a field as text; empty where there is none; a whole number that a table holds as 3.0 is 3."""
+    if value is None or value != value:  # NaN
+        return ""
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value).strip()
+
+
 YES_NO = ("yes", "no")
 OFFERED: tuple[str, str] = ("Yes", "No")  # where the user names no other words
 PERCEPTION = (
@@ -207,8 +297,9 @@ MME = Task(
     options=OFFERED,
     right=right_word,
     read=read_start,
-    paired=True,
     title="MME score",
+    groups=[Group(name="pairs", meaning="images with all questions right", least=2)],
+    parts=("accuracy", "accuracy_pairs"),
     totals={"perception": PERCEPTION, "cognition": COGNITION},
     spelled={"p_yes": 0, "p_no": 1},
 )
@@ -216,8 +307,9 @@ PLAIN = replace(
     MME,
     name="yes-no",
     meaning="such questions, each scored by itself",
-    paired=False,
     title="accuracy",
+    groups=(),
+    parts=("accuracy",),
     totals={"all": ()},
     together=POOLED,
 )
@@ -240,23 +332,106 @@ CHOICES = Task(
     options=(),
     right=right_choice,
     read=read_choice,
-    paired=False,
     title="accuracy",
     totals={"all": ()},
     together=POOLED,
 )
-TASKS = {task.name: task for task in (MME, PLAIN, POPE, CHOICES)}
+# Source: `vlmeval/dataset/utils/multiple_choice.py` of VLMEvalKit, and MMBench (Liu et al., 2023, arXiv:2307.06281)
+CIRCULAR = replace(
+    CHOICES,
+    name="circular",
+    meaning="such questions, asked with each rotation of their options, which count if all answers are right",
+    title="circular accuracy",
+    groups=[
+        Group(
+            name="circular",
+            meaning="questions that are right in every rotation of their options",
+            of=rotated_question,
+            columns=("index", "g_index"),
+            least=None,
+        )
+    ],
+    parts=("accuracy_circular",),
+    marked=is_rotated,
+)
+# Source: `utils.py` of HallusionBench, and its paper (Guan et al., 2023, arXiv:2310.14566)
+HALLUSION = replace(
+    PLAIN,
+    name="hallusion",
+    meaning="yes or no, scored also by figure, and by question over the figures of a set",
+    title="HallusionBench score",
+    groups=[
+        Group(
+            name="figures",
+            meaning="figures with all questions right",
+            of=lambda row: figure_question(row, "figure_id"),
+            columns=_HALLUSION,
+        ),
+        Group(
+            name="question_pairs",
+            meaning="questions that are right on all figures of a set",
+            of=lambda row: figure_question(row, "question_id"),
+            columns=_HALLUSION,
+        ),
+    ],
+    marked=lambda row: figure_question(row, "figure_id") is not None,
+)
+_ATTRIBUTES = tuple(f"discriminative-attribute-{each}" for each in ("state", "number", "action"))
+_RELATIONS = ("discriminative-relation", "relation")
+# Source: `inference.py` of AMBER, and its paper (Wang et al., 2023, arXiv:2311.07397)
+AMBER = replace(
+    PLAIN,
+    name="amber",
+    meaning="yes or no, with precision, recall and F1 of no, which is right where what is asked for is not there",
+    title="AMBER score",
+    totals={
+        "existence": ("discriminative-hallucination",),
+        "attribute": _ATTRIBUTES,
+        "relation": _RELATIONS,
+        "all": (),
+    },
+    positive=1,
+    marks=("discriminative-hallucination", *_ATTRIBUTES, *_RELATIONS, "generative"),
+)
+TASKS = {task.name: task for task in (MME, PLAIN, POPE, AMBER, HALLUSION, CHOICES, CIRCULAR)}
+GROUPED = tuple(dict.fromkeys(name for task in TASKS.values() for group in task.groups for name in group.columns))
 SPELLED = tuple(dict.fromkeys(column for task in TASKS.values() for column in task.spelled))  # of all tasks
 
 
-def task_of(categories: Collection[str], *, options: bool) -> Task:
+def group_ids(row: Row) -> dict[str, list[str | None]]:
+    """What tells the groups of a row from others: by the name of a task, for each of its `named` groups.
+
+    Only tasks with a group that the row is in.
+    """
+    found = {task.name: [group.of(row) for group in task.named if group.of is not None] for task in TASKS.values()}
+    return {name: ids for name, ids in found.items() if any(each is not None for each in ids)}
+
+
+def marked_task(rows: Sequence[Row]) -> Task | None:
+    """The task that a row and another one of its group show a question file to be of."""
+    for task in TASKS.values():
+        if task.marked is None:
+            continue
+        firsts = [task.named[0].of(row) if task.named[0].of else None for row in rows]
+        times = Counter(firsts)
+        if any(
+            first is not None and times[first] > 1 and task.marked(row) for first, row in zip(firsts, rows, strict=True)
+        ):
+            return task
+    return None
+
+
+def task_of(categories: Collection[str], *, options: bool, marked: Task | None = None) -> Task:
     """The task of a question file, by its form.
 
     Args:
         categories: of its questions.
         options: whether its questions have options of their own.
+        marked: the task that its rows show.
     """
+    if marked is not None and options != bool(marked.options):
+        return marked
     if options:
         return CHOICES
-    marked = (task for task in TASKS.values() if task.marks and set(categories) <= set(task.marks))
-    return next(marked, MME)
+    by_name = (task for task in TASKS.values() if task.marks and set(categories) <= set(task.marks))
+    return next(by_name, MME)

@@ -133,7 +133,7 @@ def _scores(samples: pd.DataFrame, task: Task) -> str:
     both = pd.concat([scores, total_scores(scores, samples, task)])
     found = score_intervals(both, samples, task, seed=SEED)
     shown = found if len(found) <= _MOST else found[~found["category"].isin(scores["category"].iloc[_MOST:])]
-    shown = shown if task.paired else shown.drop(columns="score")
+    shown = shown.drop(columns="score") if task.by_accuracy else shown
     rows = [[_number(value) for value in row.values()] for row in shown.to_dict("records")]
     return table_of([str(name) for name in shown.columns], rows)
 

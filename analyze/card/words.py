@@ -75,7 +75,8 @@ none of them."""
 
 def score(task: Task) -> str:
     """What the table of scores has."""
-    measures = _OF_PAIRS if task.paired else "In per cent of questions."
+    measures = _OF_PAIRS if task.by_image else "In per cent of questions."
+    measures += "".join(f" `{group.measure}`: {group.meaning}." for group in task.named)
     if task.positive is not None:
         word = task.words[task.positive]
         measures += (

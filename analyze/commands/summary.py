@@ -71,10 +71,10 @@ def _scores_shown(table: "pd.DataFrame", scores: "pd.DataFrame", heads: "Heads",
     task, samples = heads.task, heads.samples
     rests = f"{scores['questions'].sum():,} of {counted(len(samples), 'question')}"
     title = f"{task.title} by category, on {rests}; 95% intervals, images resampled with seed {seed}"
-    shown = _with_bounds_after("score" if task.paired else "accuracy", table)
-    yield Shown(title, shown if task.paired else shown.drop(columns="score"), 2)
+    shown = _with_bounds_after("accuracy" if task.by_accuracy else "score", table)
+    yield Shown(title, shown.drop(columns="score") if task.by_accuracy else shown, 2)
     if left_out := int(scores["left_out"].sum()):
-        why = "skipped, or one of a pair is missing" if task.paired else "skipped"
+        why = "skipped, or one that they are scored with is missing" if task.groups else "skipped"
         yield f"partial: {counted(left_out, 'question')} left out of the scores: {why}"
     if other := len(samples) - int(right_options(samples, task).notna().sum()):
         yield f"not scored: {counted(other, 'question')} with a right answer that is {task.neither}"

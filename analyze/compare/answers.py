@@ -8,14 +8,14 @@ import pandas as pd
 
 from analyze.compare.pairing import Pairs
 from analyze.compare.sentences import Sentence
-from analyze.scores.accuracy import scored_questions, totals
+from analyze.scores.accuracy import group_codes, scored_questions, totals
 from analyze.scores.images import category_images, image_groups
 from analyze.statistics.bootstrap import Bootstrap
-from analyze.statistics.clusters import Array, Clusters
+from analyze.statistics.clusters import Array, Clusters, joined_images
 from analyze.statistics.intervals import FEW_IMAGES, FEWEST_IMAGES, share_interval
 from analyze.statistics.multiplicity import false_discovery_rate, sign_flip_maximum
 from analyze.tables.frames import Heads
-from schemas.tasks import Task
+from schemas.tasks import Group, Task
 
 _COLUMNS = (
     *("measure", "category", "questions", "images", "a", "a_low", "a_high", "b", "b_low", "b_high"),
@@ -28,10 +28,11 @@ def compare_answers(a: Heads, b: Heads, pairs: Pairs, *, resamples: int, seed: i
 
     Returns:
         One row per (measure, category), accuracy over all after that of categories; empty if no paired sample has a
-        right answer that is an option. `measure` (`accuracy`, in per cent, or `score`, in points; none where the tasks
-        differ), `questions`, `images`, each run's value with its own interval, the `difference` b - a with its paired
-        interval `low`, `high` (NaN where it cannot be told; `note` is then the `Sentence` why, else the empty text),
-        and `adjusted_p`, that of sign flips of images, by Benjamini and Hochberg over the categories.
+        right answer that is an option. `measure` (`accuracy`, in per cent, `score`, in points, or the accuracy of a
+        group that is no part of the score; only the first where the tasks differ), `questions`, `images`, each run's
+        value with its own interval, the `difference` b - a with its paired interval `low`, `high` (NaN where it cannot
+        be told; `note` is then the `Sentence` why, else the empty text), and `adjusted_p`, that of sign flips of
+        images, by Benjamini and Hochberg over the categories. Images that a group of questions joins are one.
     """
     scored = [scored_questions(heads.samples, heads.task) for heads in (a, b)]
     both = pairs.table[pairs.table["a"].isin(_rows(a, scored[0])) & pairs.table["b"].isin(_rows(b, scored[1]))]
@@ -40,17 +41,24 @@ def compare_answers(a: Heads, b: Heads, pairs: Pairs, *, resamples: int, seed: i
         return pd.DataFrame(columns=list(_COLUMNS))
     first, second = (each.loc[heads.samples.index[both[side]]] for each, heads, side in zip(
         scored, (a, b), ("a", "b"), strict=True))  # fmt: skip
-    clusters = Clusters.by_name(both["image"], both["category"])
+    image = both["image"]
+    if a.task == b.task and a.task.named:
+        image = joined_images(image, [group_codes(first, group) for group in a.task.named])
+    clusters = Clusters.by_name(image, both["category"])
     bootstrap = Bootstrap(clusters, resamples, seed)
     rights = [clusters.sums(each["right"].to_numpy().astype(float)) for each in (first, second)]
     rows: list[dict[str, Any]] = [_accuracy(name, bootstrap, rights, images) for name, images in image_groups(clusters)]
     *tested, whole_p = (row["p"] for row in rows)
     for row, p in zip(rows, [*false_discovery_rate(np.array(tested)), whole_p], strict=True):
         row["adjusted_p"] = p
-    if a.task.parts == b.task.parts:
-        parts = [(np.stack(rights, axis=1), clusters.counts)]
-        parts += [_whole_pairs(first, second, clusters)] if a.task.paired else []
+    if (a.task.parts, a.task.groups) == (b.task.parts, b.task.groups):
+        found = {"accuracy": (np.stack(rights, axis=1), clusters.counts)}
+        found |= {group.measure: _whole_groups(first, second, clusters, group) for group in a.task.groups}
+        parts = [found[name] for name in a.task.parts]
         rows += _scores(bootstrap, parts, rights[1] - rights[0], a.task)
+        for group in a.task.apart:
+            (right, _) = part = found[group.measure]
+            rows += _scores(bootstrap, [part], right[:, 1] - right[:, 0], a.task, group.measure)
     return pd.DataFrame(rows)[list(_COLUMNS)]
 
 
@@ -112,28 +120,32 @@ def cannot_tell(difference: Array) -> Sentence | None:
     return None
 
 
-def _whole_pairs(first: pd.DataFrame, second: pd.DataFrame, clusters: Clusters) -> tuple[Array, Array]:
-    """Of each image, how many of its pairs are right in each run, [images, runs], and how many there are."""
+def _whole_groups(first: pd.DataFrame, second: pd.DataFrame, clusters: Clusters, group: Group) -> tuple[Array, Array]:
+    """Of each image, how many of its groups are right in each run, [images, runs], and how many there are."""
     usable = (first["counts"].to_numpy() & second["counts"].to_numpy()).astype(bool)
-    pair = first["category"].astype(str).str.cat(first["pair"].astype(str), sep="\0").to_numpy()
-    found = []
+    codes, found = group_codes(first, group), []
     for each in (first, second):
-        frame = pd.DataFrame({"pair": pair, "right": each["right"].to_numpy(), "usable": usable})
-        of_pair = frame.groupby("pair")
-        begins = ~frame["pair"].duplicated() & of_pair["usable"].transform("all")
-        whole = of_pair["right"].transform("all") & begins
+        frame = pd.DataFrame({"group": codes, "right": each["right"].to_numpy(), "usable": usable})
+        of_group = frame.groupby("group")
+        begins = ~frame["group"].duplicated() & of_group["usable"].transform("all")
+        whole = of_group["right"].transform("all") & begins
         found.append(clusters.sums(whole.to_numpy().astype(float)))
     return np.stack(found, axis=1), clusters.sums(begins.to_numpy().astype(float))
 
 
 def _scores(
-    bootstrap: Bootstrap, parts: Sequence[tuple[Array, Array]], difference: Array, task: Task
+    bootstrap: Bootstrap,
+    parts: Sequence[tuple[Array, Array]],
+    difference: Array,
+    task: Task,
+    measure: str = "score",
 ) -> list[dict[str, Any]]:
     """The scores of categories in which no question lacks its partner, and of the totals that are made of such ones.
 
     Args:
         parts: what the score is the sum of: what is right in each run, [images, runs], of how many, [images].
-        difference: [images], how many more questions are right in b.
+        difference: [images], how many more questions, or groups of them, are right in b.
+        measure: the name of the score.
     """
     clusters = bootstrap.clusters
     groups = {
@@ -145,7 +157,7 @@ def _scores(
         of_runs = 100 * np.sum([bootstrap.ratios(*each, images) for each in parts], axis=0)
         draws[name] = of_runs[:, 1] - of_runs[:, 0]
     for _, total, names in totals(list(groups), task):
-        weights = task.weights([float(clusters.counts[groups[name]].sum()) for name in names])
+        weights = task.weights([float(parts[0][1][groups[name]].sum()) for name in names])
         values[total], draws[total] = (
             np.sum([weight * each[name] for weight, name in zip(weights, names, strict=True)], axis=0)
             for each in (values, draws)
@@ -153,7 +165,7 @@ def _scores(
         groups[total] = np.any([groups[name] for name in names], axis=0)
     return [
         {
-            "measure": "score",
+            "measure": measure,
             "category": name,
             "questions": int(clusters.counts[images].sum()),
             "images": int(images.sum()),

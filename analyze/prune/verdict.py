@@ -57,7 +57,7 @@ def _relation(row: Mapping[Any, Any], one: str, reliability: float | None) -> st
 
 def costs_in_words(found: Costs, plan: Plan, sets: int) -> list[str]:
     """What sets cost and which can be cut, a line each; `sets`: how many were measured."""
-    score = "" if np.isnan(found.score) or not found.task.paired else f"{found.task.score} {found.score:.1f}, "
+    score = "" if np.isnan(found.score) or found.task.by_accuracy else f"{found.task.score} {found.score:.1f}, "
     return [
         f"{counted(sets, 'set')} tested on {counted(found.samples, 'question')} on {counted(found.images, 'image')}; "
         f"untouched: {score}{found.accuracy:.1f}% right, lead {found.lead:.2f}",

@@ -1,5 +1,6 @@
 """What was run, how well it answers, and how attention is distributed."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from analyze.tables.frames import Heads
 from analyze.tables.tallies import Tally
 from analyze.tables.text_scope import TextScope
 from schemas.manifest import ORIGINAL
-from schemas.tasks import POOLED, SUM
+from schemas.tasks import POOLED, SUM, Task
 
 SETTINGS = (
     *("model", "revision", "architecture", "dtype", "conv_mode", "prompt_suffix", "question_file"),
@@ -31,9 +32,10 @@ SESSION = ("device", "kernel", "git_commit", "versions")
 
 @dataclass(frozen=True)
 class Score:
-    """One of the figures that stand first: its name, the value, its interval, and the most that it could be."""
+    """One of the figures that stand first: its name, what it is, the value, its interval, and the most it could be."""
 
     name: str
+    title: str
     value: float
     low: float
     high: float
@@ -103,26 +105,36 @@ def score_rows(heads: Heads, words: Words, seed: int) -> tuple[list[Score], pd.D
     own = table["category"].tolist()
     whole = pd.concat([table, total_scores(table, heads.samples, task)], ignore_index=True)
     table = score_intervals(whole, heads.samples, task, seed=seed)
-    first, table["title"] = [], table["category"]
+    first: list[Score] = []
+    table["title"] = table["category"]
     for kind, name, names in totals(own, task):
         row = table.loc[table.index[table["category"] == name][-1]]
-        table.loc[row.name, "title"] = words[f"total_{kind}"]
-        if task.together == POOLED or np.isnan(row["score"]):
-            continue
-        most = task.most * (len(names) if task.together == SUM else 1)
-        first.append(Score(f"total_{kind}", row["score"], row["low"], row["high"], most))
-        if "f1" in row:
-            first.append(Score("f1", row["f1"], row["f1_low"], row["f1_high"], 100))
-    return [*first, _accuracy(heads, seed)], table
+        table.loc[row.name, "title"] = words.get(f"total_{kind}", kind)
+        if not np.isnan(row["score"]) and (task.together != POOLED or len(names) == len(own)):
+            first += _scores_of_total(kind, row, len(names), task, words)
+    return [*first, _accuracy(heads, words, seed)], table
 
 
-def _accuracy(heads: Heads, seed: int) -> Score:
+def _scores_of_total(kind: str, row: "pd.Series[Any]", categories: int, task: Task, words: Words) -> Iterator[Score]:
+    """The score of a total, where it is not the accuracy of all questions, and what else it has an interval of."""
+    pooled = task.together == POOLED
+    if not pooled or not task.by_accuracy:
+        name = task.parts[0] if pooled else f"total_{kind}"
+        most = task.most * (categories if task.together == SUM else 1)
+        yield Score(name, words.get(name, task.score), row["score"], row["low"], row["high"], most)
+    apart = {group.measure: words.get(group.measure, group.meaning) for group in task.apart}
+    apart |= {"f1": words["f1_all" if pooled else "f1"]} if "f1" in row else {}
+    for name, title in apart.items():
+        yield Score(name, title, row[name], row[f"{name}_low"], row[f"{name}_high"], 100)
+
+
+def _accuracy(heads: Heads, words: Words, seed: int) -> Score:
     samples = answered_samples(heads)
     clusters = Clusters.of(samples)
     right = clusters.sums(samples["right"].to_numpy().astype(float))
     found = share_interval(Bootstrap(clusters, seed=seed), right, clusters.counts)
     row = found.columns("value", "low", "high", scale=100)
-    return Score("accuracy", **row, most=100)
+    return Score("accuracy", words["accuracy"], **row, most=100)
 
 
 def add_distributions(arrays: Arrays, tally: Tally) -> list[str]:

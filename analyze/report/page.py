@@ -87,6 +87,7 @@ def make_page(heads: Heads, other: Heads | None, choices: Choices) -> str:
         agreements=measured.agreements(),
         first=first,
         scores=as_plain(scores.to_dict("records")),
+        groups=[(group.measure, words.get(group.measure, group.meaning)) for group in heads.task.apart],
         kinds={kind: any(each.kind == kind for each in measured.measures) for kind in MEASURE_KINDS},
         images=(len(data["images"]), int(measured.samples["image_sha256"].nunique())),
         asked_images=choices.images > 0,

@@ -31,6 +31,10 @@ class Words:
         """A text."""
         return self.texts[name]
 
+    def get(self, name: str, default: str) -> str:
+        """A text, or another one where there is none."""
+        return self.texts.get(name, default)
+
     def filled(self, name: str, /, **values: Any) -> str:
         """A text with its values."""
         return self.texts[name].format(**values)

@@ -1,4 +1,4 @@
-"""The score by category, as the task says: accuracy, of MME plus accuracy over images, in percent points.
+"""The score by category, as the task says: accuracy of questions, and of groups of them, in percent points.
 
 Source of MME's: Fu et al., 2023, arXiv:2306.13394, and their `eval_tool/calculation.py`: a prediction counts by `yes`
 or `no` in its first four letters, and an image counts in the second accuracy if both of its questions are right. MME
@@ -6,7 +6,10 @@ asks two questions about each image; an image with a skipped question, or with o
 
 Precision, recall and F1 are those of one option, by `llava/eval/eval_pope.py` of LLaVA. That script takes for yes
 whatever has no `no` in it; here an answer that is no option is wrong and is not given: it lowers recall where that
-option is right.
+option is right. AMBER's script adds 0.0001 to the sum of precision and recall, both rounded; here F1 is exact.
+
+Of a group of questions, such as those on a figure of HallusionBench or a question of MMBench with its options rotated,
+all answers are right, or it is not. A question counts where its groups are whole: all of their questions were observed.
 """
 
 from collections.abc import Callable, Container, Iterable, Sequence
@@ -16,9 +19,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from analyze.statistics.clusters import Array
-from schemas.columns import OK
-from schemas.tasks import MME, POOLED, SUM, Task
+from analyze.statistics.clusters import Array, Codes, joined_images
+from schemas.columns import GROUPS, OK
+from schemas.tasks import MME, POOLED, SUM, Group, Task
 
 ALL_TOGETHER = "all"  # all categories together
 SCORED = ("sample_id", "category", "question_id", "image", "image_sha256", "answer", "status")
@@ -60,17 +63,16 @@ def about_lead(*runs: pd.DataFrame) -> list[str]:
 def category_scores(samples: pd.DataFrame, task: Task = MME) -> pd.DataFrame:
     """Scores from the table `samples`; empty if no observed sample has an option of the task as its right answer.
 
-    Only samples with such an answer are scored. Questions of a category belong together if they are about one image. If
-    several have each `question_id` of that image, as in MME, those with one id belong together. In a task that does not
-    pair questions, none do.
+    Only samples with such an answer are scored. Questions of a category are on one image if several have each
+    `question_id` of that image, as in MME, and those with one id belong together; or else all on the image do.
 
     Returns:
-        One row per category: `questions` that count and the `images` that they are about (of a task that pairs
-        questions, how many pairs there are); in per cent the measures of `shares`; `score`, the sum of the parts that
-        the task says; and `left_out`, the questions that do not count: skipped, or without their pair, `unscored`, the
-        questions whose right answer is no option, and `unread`, how many of the questions that count have a prediction
-        that is none. MME's categories come first. In a category without a single complete pair, in a task that pairs
-        questions, `accuracy` is that of all observed questions, and all else is NaN.
+        One row per category: `questions` that count and the `images` that they are about (of a task that scores the
+        questions on an image together, how many such groups there are); in per cent the measures of `shares`; `score`,
+        the sum of the parts that the task says; and `left_out`, the questions that do not count: skipped, or of a group
+        that is not whole, `unscored`, the questions whose right answer is no option, and `unread`, how many of the
+        questions that count have a prediction that is none. MME's categories come first. In a category without a
+        single whole group, in a task with groups, `accuracy` is that of all observed questions, and all else is NaN.
     """
     table = scored_questions(samples, task)
     if not table["observed"].any():
@@ -92,10 +94,10 @@ def scored_questions(samples: pd.DataFrame, task: Task = MME) -> pd.DataFrame:
     """The samples whose right answer is an option, as they are scored.
 
     Returns:
-        With the index of `samples`: `category`, `image` (what tells images apart), `pair` (the same for questions
-        that belong together), `expected` and `given` (places of options; NaN: the prediction is none), `observed`,
-        `right`, `unread` (the prediction is no option), and `counts` (in the score: observed, and in a task that pairs
-        questions, with all others of a pair of several).
+        With the index of `samples`: `category`, `image` (what tells images apart), `unit` (the same, of images that
+        groups join), `expected` and `given` (places of options; NaN: the prediction is none), `observed`, `right`,
+        `unread` (the prediction is no option), `counts` (in the score: observed, with its groups whole), and by the
+        name of each group of the task, a number that is the same for questions that belong together.
     """
     right = right_options(samples, task)
     known = right.notna()
@@ -106,7 +108,7 @@ def scored_questions(samples: pd.DataFrame, task: Task = MME) -> pd.DataFrame:
         {
             "category": scored["category"].astype(str),
             "image": image,
-            "pair": pair,
+            "unit": image,
             "expected": right[scored.index],
             "given": prediction,
             "observed": scored["status"] == OK,
@@ -114,27 +116,58 @@ def scored_questions(samples: pd.DataFrame, task: Task = MME) -> pd.DataFrame:
             "unread": prediction.isna(),
         }
     )
-    if not task.paired:
-        return table.assign(counts=table["observed"])
-    pairs = table.groupby(["category", "pair"])
-    complete = pairs["observed"].transform("all") & (pairs["pair"].transform("size") > 1)
-    return table.assign(counts=complete.astype(bool))
+    table["counts"] = table["observed"]
+    for group in task.groups:
+        table[group.name] = pair if group.of is None else _named(samples, task.named.index(group))[scored.index]
+        table["counts"] &= _is_whole(table, group, samples)
+    if task.named:
+        table["unit"] = joined_images(table["image"], [group_codes(table, group) for group in task.named])
+    return table
+
+
+def group_codes(table: pd.DataFrame, group: Group) -> Codes:
+    """The group of each row of `scored_questions`, within its category, from 0."""
+    return table.groupby(["category", group.name], sort=False).ngroup().to_numpy().astype(np.int64)
+
+
+def _named(samples: pd.DataFrame, place: int) -> pd.Series:
+    """A number for each group that the question file names; a question that is in none is a group of its own.
+
+    Args:
+        place: of the group in the column `groups`.
+    """
+    ids = [None] * len(samples)
+    if GROUPS in samples:
+        ids = [None if each is None else each[place] for each in samples[GROUPS]]
+    codes, different = pd.factorize(pd.Series(ids, dtype=object))
+    return pd.Series(np.where(codes < 0, len(different) + np.arange(len(codes)), codes), samples.index)
+
+
+def _is_whole(table: pd.DataFrame, group: Group, samples: pd.DataFrame) -> pd.Series:
+    """Whether all questions of the group of each row are there, and were observed."""
+    groups = table.groupby(["category", group.name])
+    least = group.least
+    if least is None:
+        least = samples.loc[table.index, "options"].map(lambda options: 0 if options is None else len(options))
+    whole: pd.Series = groups["observed"].transform("all") & (groups[group.name].transform("size") >= least)
+    return whole.astype(bool)
 
 
 def shares(table: pd.DataFrame, task: Task) -> dict[str, tuple[Array, Array]]:
     """The measures of some questions, each a share: what their answers add above, and below, float64 [questions] both.
 
-    They are `accuracy`; of a task that pairs questions `accuracy_pairs`; and of one with a positive option `precision`,
-    `recall`, `f1` and, with its word, `yes_ratio`.
+    They are `accuracy`; that of each group of the task, such as `accuracy_pairs`; and where it has a positive option
+    `precision`, `recall`, `f1` and, with its word, `yes_ratio`.
 
     Args:
         table: rows of `scored_questions` that count.
     """
     every = pd.Series(1.0, table.index)
     found: dict[str, tuple[pd.Series, pd.Series]] = {"accuracy": (table["right"], every)}
-    if task.paired:
-        first = ~table.duplicated(["category", "pair"])
-        found["accuracy_pairs"] = (table.groupby(["category", "pair"])["right"].transform("all") & first, first)
+    for group in task.groups:
+        first = ~table.duplicated(["category", group.name])
+        whole = table.groupby(["category", group.name])["right"].transform("all")
+        found[group.measure] = (whole.astype(bool) & first, first)
     if task.positive is not None:
         given, wanted = (table[name] == task.positive for name in ("given", "expected"))
         found |= {"precision": (given & wanted, given), "recall": (given & wanted, wanted)}
@@ -214,14 +247,15 @@ def _score(category: object, rows: pd.DataFrame, unscored: int, task: Task) -> d
     found = {name: _per_cent(*each) for name, each in shares(counted, task).items()}
     of_accuracy = counted if len(counted) else rows[rows["observed"]]
     accuracy = of_accuracy["right"].mean() * 100
+    of_groups = ["accuracy", *(group.measure for group in task.groups)]
     return {
         "category": category,
         "questions": len(of_accuracy),
-        "images": counted["pair" if task.paired else "image"].nunique(),
-        **{name: found[name] for name in task.parts},
+        "images": counted[task.by_image.name if task.by_image else "image"].nunique(),
+        **{name: found[name] for name in of_groups},
         "accuracy": accuracy,
         "score": sum(found[name] for name in task.parts),
-        **{name: value for name, value in found.items() if name not in task.parts},
+        **{name: value for name, value in found.items() if name not in of_groups},
         "left_out": int((~rows["counts"]).sum()),
         "unscored": unscored,
         "unread": int(of_accuracy["unread"].sum()),

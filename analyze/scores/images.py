@@ -1,14 +1,14 @@
 """The score as a sum over images, of many models at once: what paired differences and resampling need."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analyze.scores.accuracy import ALL_TOGETHER, category_order, scored_questions, total_name
-from analyze.statistics.clusters import Array, Clusters
+from analyze.scores.accuracy import ALL_TOGETHER, category_order, group_codes, scored_questions, total_name
+from analyze.statistics.clusters import Array, Clusters, Codes
 from schemas.tasks import MME, Task
 
 
@@ -30,28 +30,28 @@ class ImagePoints:
     """What each image brings to the score of all categories: the sum of the means of their images' points.
 
     Attributes:
-        clusters: of the questions that count in the score.
+        clusters: of the questions that count in the score. Images that a group of questions joins are one.
         rows: their positions in the samples.
-        pairs: which pair each of them is of, from 0; None in a task that does not pair questions.
+        groups: for each part of the score, which group each of them is of, from 0; None: the part counts questions.
         task: what a score is.
     """
 
     clusters: Clusters
     rows: npt.NDArray[np.int64]
-    pairs: npt.NDArray[np.int64] | None
+    groups: Sequence[Codes | None]
     task: Task = MME
 
     @classmethod
     def of(cls, samples: pd.DataFrame, task: Task = MME) -> "ImagePoints | None":
-        """From observed rows of `samples`; None if none counts, as no image has a complete pair of questions."""
+        """From observed rows of `samples`; None if none counts, as no group of questions is whole."""
         table = scored_questions(samples.reset_index(drop=True), task)
         table = table[table["counts"]]
         if table.empty:
             return None
-        clusters, pairs = Clusters.by_name(table["image"], table["category"]), None
-        if task.paired:
-            pairs = table.groupby(["category", "pair"], sort=False).ngroup().to_numpy().astype(np.int64)
-        return cls(clusters, table.index.to_numpy(), pairs, task)
+        clusters = Clusters.by_name(table["unit"], table["category"])
+        of = {group.measure: group for group in task.groups}
+        groups = [group_codes(table, of[part]) if part in of else None for part in task.parts]
+        return cls(clusters, table.index.to_numpy(), groups, task)
 
     def points(self, right: npt.NDArray[np.bool_]) -> Array:
         """The points of each image, float64 [images, models]: up to `most`.
@@ -60,21 +60,27 @@ class ImagePoints:
             right: bool [samples, models].
         """
         chosen = right[self.rows].astype(np.float64)
-        points = self._scaled(self.clusters.sums(chosen), self.clusters.counts)
-        return points if self.pairs is None else points + self._of_pairs(chosen, self.pairs)
+        parts = [
+            self._scaled(self.clusters.sums(chosen), self.clusters.counts)
+            if groups is None
+            else self._of_groups(chosen, groups)
+            for groups in self.groups
+        ]
+        total: Array = np.sum(parts, axis=0)
+        return total
 
-    def _of_pairs(self, chosen: Array, pairs: npt.NDArray[np.int64]) -> Array:
-        order = np.argsort(pairs, kind="stable")
-        starts = np.searchsorted(pairs[order], np.arange(pairs.max() + 1))
-        image = self.clusters.image[order][starts]  # of each pair
-        both = np.zeros((self.clusters.images, chosen.shape[1]))
-        np.add.at(both, image, np.minimum.reduceat(chosen[order], starts, axis=0))
-        return self._scaled(both, np.bincount(image, minlength=self.clusters.images).astype(np.float64))
+    def _of_groups(self, chosen: Array, groups: Codes) -> Array:
+        order = np.argsort(groups, kind="stable")
+        starts = np.searchsorted(groups[order], np.arange(groups.max() + 1))
+        image = self.clusters.image[order][starts]  # of each group
+        whole = np.zeros((self.clusters.images, chosen.shape[1]))
+        np.add.at(whole, image, np.minimum.reduceat(chosen[order], starts, axis=0))
+        return self._scaled(whole, np.bincount(image, minlength=self.clusters.images).astype(np.float64))
 
     def _scaled(self, sums: Array, counts: Array) -> Array:
-        """Sums over questions, or pairs, times 100 images of the category over those it has, and its weight."""
+        """Sums over questions, or groups, times 100 images of the category over those it has, and its weight."""
         category = self.clusters.category
-        weights = np.array(self.task.weights(np.bincount(category, self.clusters.counts).tolist()))
+        weights = np.array(self.task.weights(np.bincount(category, counts).tolist()))
         scale: Array = (100 * weights * np.bincount(category) / np.bincount(category, counts))[category]
         return sums * scale[:, None]
 

@@ -1,5 +1,8 @@
 """The 95% intervals of scores and of F1, by category and of totals. The unit is the image.
 
+Where groups of questions span several images, as the question pairs of HallusionBench do, the unit is all images that
+they join: the figures of a set.
+
 Of a category, the score is a share of the points that it can have, and F1 is a share too, 2 TP / (2 TP + FP + FN): see
 `share_intervals`. So is the score of all questions of several categories. The interval of another total follows from
 those of its categories: MOVER, the method of variance estimates recovery (Zou and Donner, 2008), with the correlations
@@ -25,19 +28,23 @@ _Images = npt.NDArray[np.bool_]
 def score_intervals(
     scores: pd.DataFrame, samples: pd.DataFrame, task: Task = MME, *, seed: int = SEED, resamples: int = RESAMPLES
 ) -> pd.DataFrame:
-    """The scores with `low` and `high`, and `f1_low` and `f1_high` where they have `f1`; NaN where nothing counts.
+    """The scores with `low` and `high`; NaN where nothing counts.
+
+    So have F1, `f1_low` and `f1_high`, and accuracies of groups that are no part of the score. What is resampled is the
+    image, or images together that a group of questions joins.
 
     Args:
         scores: of `category_scores`, with or without the rows of `total_scores`.
         samples: the table `samples` that they are of.
         task, seed, resamples: as for `category_scores` and `Bootstrap`.
     """
-    wanted = {"score": ("low", "high"), "f1": ("f1_low", "f1_high")}
+    apart = ("f1", *(group.measure for group in task.apart))
+    wanted = {"score": ("low", "high"), **{name: (f"{name}_low", f"{name}_high") for name in apart}}
     table = scored_questions(samples, task)
     table = table[table["counts"]]
     found: dict[str, dict[str, tuple[float, float]]] = {name: {} for name in wanted if name in scores}
     if len(table):
-        bootstrap = Bootstrap(Clusters.by_name(table["image"], table["category"]), resamples, seed)
+        bootstrap = Bootstrap(Clusters.by_name(table["unit"], table["category"]), resamples, seed)
         sums = {name: _Share(*map(bootstrap.clusters.sums, each)) for name, each in shares(table, task).items()}
         for value in found:
             parts = [sums[part] for part in (task.parts if value == "score" else (value,))]

@@ -4,6 +4,7 @@ Questions on one image share what the model saw, so the image is what is resampl
 as units, intervals are too short: for V2T, which is the same for all questions on one image, by the root of 2 in MME.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -26,6 +27,27 @@ def image_names(samples: "pd.DataFrame") -> "pd.Series":
             break
         name = name.fillna(samples[other].astype(str) if other == "sample_id" else samples[other])
     return name
+
+
+def joined_images(image: "pd.Series", groups: Sequence[Codes]) -> "pd.Series":
+    """A number for each image, the same for images that groups of questions join.
+
+    Args:
+        image: of each question.
+        groups: of each kind, int64 [questions], the group of each question, from 0.
+    """
+    import pandas as pd
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    codes, different = pd.factorize(image)
+    joined, nodes = list[Codes](), len(different)
+    for group in groups:
+        joined.append(group + nodes)
+        nodes += int(group.max(initial=-1)) + 1
+    edges = np.tile(codes, len(joined)), np.concatenate(joined)
+    _, found = connected_components(coo_array((np.ones(len(edges[0]), bool), edges), (nodes, nodes)), directed=False)
+    return pd.Series(found[codes], image.index)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import pyarrow as pa
 from analyze.tables.parts.reading import PartSamples, SamplesTask, ValuesTask, read_samples
 from analyze.tables.parts.steps import AT, NO_STEP, find_steps
 from analyze.tables.text_scope import TextScope
-from schemas.columns import ANSWER, ANSWER_STEP, MEAN_STEP, N_GENERATED, OK, STEP_NAMES, STEPS
+from schemas.columns import ANSWER, ANSWER_STEP, GROUPS, MEAN_STEP, N_GENERATED, OK, STEP_NAMES, STEPS
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location, telling_name
 from schemas.manifest import Manifest
@@ -189,8 +189,9 @@ def open_heads(
 
 def _samples(run: Run, columns: Sequence[str] | None, workers: Workers) -> tuple[pd.DataFrame, list[int]]:
     """The table `samples`, and where each part ends in it."""
-    writes, own_options = run.manifest.generate is not None, not TASKS[run.manifest.task].options
-    only = None if columns is None else [*_KEYS, *columns, *["text"] * writes, *["options"] * own_options]
+    writes, task = run.manifest.generate is not None, TASKS[run.manifest.task]
+    asked = [*["text"] * writes, *["options"] * (not task.options), *[GROUPS] * bool(task.named)]
+    only = None if columns is None else [*_KEYS, *columns, *asked]
     bare = replace(run, ledgers={})
     tasks = (SamplesTask(bare, paths, only) for paths in divided(run.part_paths("samples")))
     found = list(workers.map(read_samples, tasks))

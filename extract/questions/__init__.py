@@ -7,6 +7,6 @@ unread         what files have beside what is asked
 stored_images  images that a question file holds itself
 text_files     JSON, JSON lines, CSV and TSV -> rows
 parquet        Parquet files -> rows, and the bytes of their images
-mme_release    the folder of MME's release -> rows, or answers
+releases       the folder of MME's release -> rows, or answers; AMBER's answers
 samples        rows -> samples
 """

@@ -12,21 +12,22 @@ from pathlib import Path
 from typing import Any
 
 from schemas.errors import HeadflowError
-from schemas.tasks import OPTION_LETTERS
+from schemas.tasks import OPTION_LETTERS, group_ids
 from schemas.text import counted, short
 
 MME_SUFFIX = "\nAnswer the question using a single word or phrase."  # what LLaVA appends to MME's questions
 # By field, the names that it may have in a file; of several, the first that has a value counts
 FIELD_NAMES = {
     "question_id": ("question_id", "index"),  # the latter of VLMEvalKit's tables
-    "image_file": ("image_file", "image", "img", "image_path"),
-    "question": ("question", "text", "prompt"),
+    "image_file": ("image_file", "image", "img", "image_path", "filename"),
+    "question": ("question", "text", "prompt", "query"),
     "answer": ("answer", "label", "multiple_choice_answer", "gt_answer"),  # the last two of VQAv2 and HallusionBench
     "category": ("category",),
     "difficulty": ("difficulty",),
     "boxes": ("boxes",),
     "objects": ("objects",),
 }
+NO_FIGURE = "visual_input"  # 0 where a question of HallusionBench is asked without an image
 PLACED = ("boxes", "objects")  # fields that are not text, with rectangles
 GT_ANSWERS = {"0": "No", "1": "Yes"}  # as HallusionBench writes them
 HINTS = ("hint", "context")
@@ -40,7 +41,7 @@ NEEDED = " and ".join(f"`{field}` (or {', '.join(FIELD_NAMES[field][1:])})" for 
 def to_mme_fields(row: Any, where: str) -> Any:
     """A row with the fields of MME_test.json that it has, under any of `FIELD_NAMES`; what is no object stays as it is.
 
-    It also has the `options` and the `hint` of the question, if there are any.
+    It also has the `options` and the `hint` of the question, and the `groups` that it is scored with, if there are any.
 
     Names are read in any case. A value that is missing becomes None. A question that is not called `question` comes
     without `MME_SUFFIX`, with which LLaVA's files end it.
@@ -53,7 +54,7 @@ def to_mme_fields(row: Any, where: str) -> Any:
         return row
     if isinstance(row.get("conversations"), list):
         row = _with_first_messages(row)
-    given = {str(name).strip().lower(): value for name, value in row.items()} | row
+    given = with_small_names(row)
     found: dict[str, Any] = {}
     for field, names in FIELD_NAMES.items():
         there = [name for name in names if name in given]
@@ -69,13 +70,27 @@ def to_mme_fields(row: Any, where: str) -> Any:
                 found[field] = GT_ANSWERS.get(str(found[field]), found[field])
     if (options := options_of(given)) is not None:
         found |= {"options": options, "answer": as_letter(found.get("answer"), options)}
+    if ids := group_ids(given):
+        found["groups"] = ids
+    if without_figure(given):
+        found["image_file"] = None
     hint = hint_of(given)
     return found if hint is None else found | {"hint": hint}
+
+
+def with_small_names(row: dict[Any, Any]) -> dict[str, Any]:
+    """A row whose values also have their names in small letters."""
+    return {str(name).strip().lower(): value for name, value in row.items()} | row
 
 
 def is_missing(value: Any) -> bool:
     """Whether a value stands for none: None, or NaN or infinity, as pandas writes them into JSON and Parquet."""
     return value is None or (isinstance(value, float) and not math.isfinite(value))
+
+
+def without_figure(row: Mapping[str, Any]) -> bool:
+    """Whether a row is a question of HallusionBench that is asked without an image."""
+    return str(row.get(NO_FIGURE, "")).strip() == "0"
 
 
 def check_rows(rows: Sequence[Any], path: Path) -> None:

@@ -24,9 +24,12 @@ from extract.questions.stored_images import StoredImages
 from extract.questions.unread import deciding
 from schemas.errors import HeadflowError
 from schemas.files.parquet import open_parquet, reading
+from schemas.tasks import GROUPED
 from schemas.text import one_line
 
-_TEXTS = tuple(name for field, names in FIELD_NAMES.items() if field != "image_file" for name in names)
+_FILE_NAME = "filename"
+_FIELDS = (name for field, names in FIELD_NAMES.items() if field != "image_file" for name in names)
+_TEXTS = tuple(dict.fromkeys((*_FIELDS, *GROUPED)))
 _REQUIRED = ("image", "question")
 _BATCH = 4  # images that are decoded together
 NUMBERED = re.compile(r"(.*)-\d{5}-of-(\d{5})")  # the hub's names of shards
@@ -62,7 +65,8 @@ def _parquet(folder: Path, pattern: str) -> list[Path]:
 def read_texts(shards: Sequence[Path]) -> Iterator[dict[str, Any]]:
     """The rows of shards, without their images: the fields of MME_test.json, and what decides questions beside them.
 
-    `image_file` is a name and never a path: the question's id, or the image's own name, or the row number.
+    `image_file` is a name and never a path: that in the column `filename`, the question's id, the image's own name, or
+    the row number.
 
     Raises:
         HeadflowError: a shard does not exist or cannot be read, or its columns are not those of MME.
@@ -71,6 +75,7 @@ def read_texts(shards: Sequence[Path]) -> Iterator[dict[str, Any]]:
     for shard in shards:
         file = _open(shard)
         names = [name for name in _TEXTS if name in file.schema_arrow.names]
+        names += [_FILE_NAME] * (_FILE_NAME in file.schema_arrow.names)
         more = [*deciding(file.schema_arrow.names), *option_columns(file.schema_arrow.names)]
         names += [name for name in more if not _holds_bytes(file.schema_arrow.field(name).type)]
         images = [name for name in more if name not in names and _has_images(file.metadata, name)]
@@ -80,9 +85,8 @@ def read_texts(shards: Sequence[Path]) -> Iterator[dict[str, Any]]:
             rows = file.read(columns=names).to_pylist()
         for row in rows:
             own = (row.pop("image", None) or {}).get("path")
-            named = next(
-                (name for name in (row.get("question_id"), own) if not is_missing(name) and name != ""), number
-            )
+            given = row.pop(_FILE_NAME, None), row.get("question_id"), own
+            named = next((name for name in given if not is_missing(name) and name != ""), number)
             yield {**row, "image_file": named, **dict.fromkeys(images, "an image")}
             number += 1
 
@@ -97,7 +101,8 @@ def read_table(shards: Sequence[Path]) -> list[Any] | None:
     named = [name for name in FIELD_NAMES["image_file"] if name in schema.names]
     if not named or any(not _is_text(schema.field(schema.names.index(name)).type) for name in named):
         return None
-    columns = [name for names in FIELD_NAMES.values() for name in names if schema.names.count(name) == 1]
+    known = dict.fromkeys((*(name for names in FIELD_NAMES.values() for name in names), *GROUPED))
+    columns = [name for name in known if schema.names.count(name) == 1]
     more = [*deciding(schema.names), *option_columns(schema.names)]
     columns += [name for name in more if not _holds_bytes(schema.field(name).type)]
     rows: list[Any] = []

@@ -8,24 +8,33 @@ a folder           MME as released, a folder for each category
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from extract.questions.fields import FIELD_NAMES, check_rows, is_missing, to_mme_fields
+from extract.questions.fields import FIELD_NAMES, check_rows, is_missing, to_mme_fields, with_small_names
 from extract.questions.hub import local_path
-from extract.questions.mme_release import add_answers, read_released, released_texts
 from extract.questions.parquet import ImageBytes, columns_of_shards, find_shards, read_table, read_texts
+from extract.questions.releases import (
+    ANNOTATIONS,
+    add_answers,
+    find_annotations,
+    is_query,
+    read_released,
+    released_texts,
+    with_annotations,
+)
 from extract.questions.samples import Sample, make_samples
 from extract.questions.stored_images import StoredImages, encoded_columns, take_encoded
 from extract.questions.text_files import SUFFIXES, read_rows
 from extract.questions.unread import check_asked_whole, columns_of, notes, repeated
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
-from schemas.tasks import MME, OPTION_LETTERS, TASKS, Task, task_of
-from schemas.text import counted
+from schemas.tasks import MME, OPTION_LETTERS, TASKS, Task, marked_task, task_of
+from schemas.text import counted, listed
 
 _OF_POPE = re.compile(r".*pope.*_(random|popular|adversarial)")  # names of POPE's own files, one for each category
 
@@ -135,11 +144,15 @@ def read_questions(name: str | Path, image_folder: Location | None = None, task:
     if isinstance(image_folder, Path) and image_folder.is_dir():
         add_answers(file.rows, image_folder)
     samples = make_samples(file.rows, path)
-    found = _find_task(task, samples, path)
+    found = _find_task(task, samples, file, path)
+    samples = [
+        replace(sample, groups=tuple(ids)) if (ids := row.get("groups", {}).get(found.name)) else sample
+        for sample, row in zip(samples, file.rows, strict=True)
+    ]
     twice = repeated((sample.image, sample.question, sample.options) for sample in samples)
     notes = [
         f"question file {name}: {note}"
-        for note in (*file.notes, twice, _without_right_option(samples, found))
+        for note in (*file.notes, twice, _without_right_option(samples, found), *_not_scored_together(samples, found))
         if note is not None
     ]
     letters = ""
@@ -149,11 +162,11 @@ def read_questions(name: str | Path, image_folder: Location | None = None, task:
     return QuestionSet(str(name), file.sha256, samples, images, notes, found, letters)
 
 
-def _find_task(asked: str | None, samples: Sequence[Sample], path: Path) -> Task:
+def _find_task(asked: str | None, samples: Sequence[Sample], file: "QuestionFile", path: Path) -> Task:
     """The task asked for, or that of the form of a file; raises `HeadflowError` if it is not one for its questions."""
     own = any(sample.options for sample in samples)
     if asked is None:
-        return task_of({sample.category for sample in samples}, options=own)
+        return task_of({sample.category for sample in samples}, options=own, marked=file.marked)
     task = TASKS[asked]
     if own == bool(task.options):
         has = "options of their own" if own else "no options"
@@ -163,7 +176,36 @@ def _find_task(asked: str | None, samples: Sequence[Sample], path: Path) -> Task
             f"of {others}",
             setting="task",
         )
+    if task.named and not any(task.name in row.get("groups", {}) for row in file.rows):
+        columns = listed(list(dict.fromkeys(name for group in task.named for name in group.columns)), shown=8)
+        raise HeadflowError(
+            f"question file {path}: no row says which questions are scored together, as the task {task.name} needs; it "
+            f"reads {columns}",
+            setting="task",
+        )
     return task
+
+
+def _not_scored_together(samples: Sequence[Sample], task: Task) -> Iterator[str]:
+    """Lines on questions that are in no group of their task, or in one that is not whole."""
+    if not task.named:
+        return
+    if alone := sum(sample.groups is None and sample.image != "" for sample in samples):
+        yield f"{counted(alone, 'row is', 'rows are')} in no group of questions that are scored together"
+    for place, group in enumerate(task.named):
+        of_group = [(sample.category, sample.groups[place]) for sample in samples if sample.groups]
+        sizes = Counter(of_group)
+        short = {
+            key
+            for key, sample in zip(of_group, (each for each in samples if each.groups), strict=True)
+            if sizes[key] < (len(sample.options or ()) if group.least is None else group.least)
+        }
+        if short:
+            names = listed(sorted(str(name) for _, name in short))
+            yield (
+                f"`{group.name}`: {len(short)} of {len(sizes)} groups of questions that are scored together "
+                f"{'lacks' if len(short) == 1 else 'lack'} a question: {names}; their rows are asked and not scored"
+            )
 
 
 def _without_right_option(samples: Sequence[Sample], task: Task) -> str | None:
@@ -188,6 +230,7 @@ class QuestionFile:
         images: those in the file, or the folder itself; None: the file does not say where its images are.
         names_images: whether it names files of images beside those that it holds itself.
         notes: what it has beside its questions and is not asked, in a line each.
+        marked: the task that its rows show.
     """
 
     rows: list[Any]
@@ -195,6 +238,7 @@ class QuestionFile:
     images: Path | StoredImages | None
     names_images: bool = False
     notes: list[str] = field(default_factory=list)
+    marked: Task | None = None
 
 
 def read_question_file(path: Path) -> QuestionFile:
@@ -214,6 +258,7 @@ def read_question_file(path: Path) -> QuestionFile:
     if not file.rows:
         raise HeadflowError(f"question file {path} holds no questions")
     check_asked_whole(file.rows, path)
+    file, more = _with_annotations(file, path)
     rows, images, names_images = file.rows, file.images, False
     named = [name for name in columns_of(rows) if name.strip().lower() in FIELD_NAMES["image_file"]]
     if encoded := encoded_columns(rows, named):
@@ -228,8 +273,21 @@ def read_question_file(path: Path) -> QuestionFile:
         ],
         images=images,
         names_images=names_images,
-        notes=notes(columns or columns_of(file.rows), rows),
+        notes=[*notes(columns or columns_of(file.rows), rows), *more],
+        marked=marked_task([with_small_names(row) for row in rows if isinstance(row, dict)]),
     )
+
+
+def _with_annotations(file: QuestionFile, path: Path) -> tuple[QuestionFile, list[str]]:
+    """Queries of AMBER with what its annotations say of them, and a line on these; any other file as it is."""
+    if not all(map(is_query, file.rows)):
+        return file, []
+    if (annotations := find_annotations(path)) is None:
+        return file, [
+            f"it has no answers, and there is no {ANNOTATIONS} beside it or in the folder above, as AMBER has"
+        ]
+    rows, note = with_annotations(file.rows, annotations)
+    return replace(file, rows=rows, sha256=_sha256_of_files({each.name: each for each in (path, annotations)})), [note]
 
 
 def _with_category(row: Any, category: str | None) -> Any:

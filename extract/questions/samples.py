@@ -31,6 +31,7 @@ class Sample:
         difficulty: what makes it hard, in a word.
         options: the answers that it offers; None where those of its task are.
         hint: what is said before the question.
+        groups: what tells the questions that it is scored with from others, for each named group of its task.
         prompt: name of the wording that it is asked in; None where there is one.
         shown: a sample about the image that the model is given in place of its own; None: its own.
         boxes: where the answer lies, `(x0, y0, x1, y1)` in pixels of the original image.
@@ -46,6 +47,7 @@ class Sample:
     row: int
     options: tuple[str, ...] | None = None
     hint: str | None = None
+    groups: tuple[str | None, ...] | None = None
     prompt: str | None = None
     difficulty: str | None = None
     boxes: tuple[tuple[float, ...], ...] | None = None

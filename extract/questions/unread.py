@@ -6,8 +6,16 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from extract.questions.fields import FIELD_NAMES, is_missing, option_columns
+from extract.questions.fields import (
+    FIELD_NAMES,
+    NO_FIGURE,
+    is_missing,
+    option_columns,
+    with_small_names,
+    without_figure,
+)
 from schemas.errors import HeadflowError
+from schemas.tasks import TASKS, group_ids
 from schemas.text import counted
 
 DECIDING = re.compile(r"option|choice|images|image[ _]?[2-9]")  # columns without which a question is another one
@@ -48,9 +56,15 @@ def notes(columns: Iterable[str], rows: Sequence[Any]) -> list[str]:
     """
     said = []
     names = list(columns)
-    known = {*option_columns(names), "id"}
+    known = {*option_columns(names), *columns_of_groups(rows), "id"}
     if others := [name for name in names if name.strip() and name.strip().lower() not in KNOWN and name not in known]:
         said.append(f"{_listed(others)} {'is' if len(others) == 1 else 'are'} not read")
+    bare = sum(isinstance(row, dict) and without_figure(row) for row in rows)
+    if bare:
+        said.append(
+            f"{counted(bare, 'row has', 'rows have')} `{NO_FIGURE}` 0, which HallusionBench asks without an image; "
+            "they are skipped"
+        )
     further = sum(_has_further_messages(row) for row in rows)
     if further:
         said.append(
@@ -77,6 +91,12 @@ def repeated(asked: Iterable[tuple[str, str, Sequence[str] | None]]) -> str | No
     (one, other), more = twice[0], len(twice) - 1
     others = f", and {more} more rows do so" if more else ""
     return f"row {other} repeats the question and the name of the image of row {one}{others}; each counts"
+
+
+def columns_of_groups(rows: Iterable[Any]) -> set[str]:
+    """The columns, in small letters, by which rows are in groups of questions."""
+    found = {name for row in rows if isinstance(row, dict) for name in group_ids(with_small_names(row))}
+    return {column for name in found for group in TASKS[name].named for column in group.columns}
 
 
 def _is_there(value: Any) -> bool:

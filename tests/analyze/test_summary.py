@@ -253,7 +253,7 @@ def test_the_command_says_on_what_a_score_rests(run, capsys, tmp_path):
     rewrite(run, "samples", lambda content: put(content, "prediction", 10, "y"))
     out = said()
     assert "MME score by category, on 76 of 80 questions; " in out
-    assert "partial: 1 question left out of the scores: skipped, or one of a pair is missing" in out
+    assert "partial: 1 question left out of the scores: skipped, or one that they are scored with is missing" in out
     assert "not scored: 3 questions with a right answer that is neither yes nor no" in out
     assert "neither yes nor no: 1 answer, counted as wrong" in out
     table = pd.read_csv(tmp_path / "scores.csv").set_index("category")

@@ -1,4 +1,4 @@
-"""Made-up runs of other tasks than MME: the questions of POPE, and questions with options of their own."""
+"""Made-up runs of other tasks than MME: POPE, questions with options of their own, and question files of any task."""
 
 import numpy as np
 
@@ -75,5 +75,40 @@ def write_choices(
                 parts = {each: value for each, value in more.items() if each.startswith("d_")}
                 row |= parts | {"d_rest": row["lead"] - sum(parts.values())}
             writer.add(row, {"heads": flows(random, LAYERS, HEADS), **grids})
+    writer.finish()
+    return path
+
+
+def write_answers(path, questions, says, *, fields=None):
+    """A run on the questions of a question file, whose predictions are given.
+
+    Args:
+        questions: as `read_questions` has them. Images of one name are the same; a question without one is skipped.
+        says: the prediction for a sample.
+    """
+    random, names = np.random.default_rng(0), list(dict.fromkeys(each.image for each in questions.samples))
+    letters = list(questions.letters)
+    of_task = {"answer_tokens": letters, "answer_token_ids": list(range(len(letters)))} if letters else {}
+    of_task["task"] = questions.task.name
+    writer = start(path, len(questions.samples), fields=of_task | (fields or {}))
+    for number, asked in enumerate(questions.samples):
+        known = {name: value for name, value in asked.record().items() if value is not None}
+        if not asked.image:
+            writer.skip(asked.record(), "image_missing", "the question names no image file")
+            continue
+        row = sample(number, asked.category) | asked.record() | {"image_sha256": f"{names.index(asked.image):064x}"}
+        row |= {"prediction": says(asked)}
+        right = questions.task.right(asked.answer, asked.options or ())
+        if letters:
+            logits = random.normal(0, 1, len(asked.options))
+            given = questions.task.read(row["prediction"], asked.options)
+            logits[given or 0] = 4
+            lead = None if right is None else float(logits[right] - max(np.delete(logits, right)))
+            row |= {"option_logits": logits.astype(np.float32).tolist(), "p_options": 0.9, "lead": lead, "margin": None}
+            row |= {"p_yes": None, "p_no": None, "options": list(known["options"])}
+        else:
+            row |= {"margin": 1.0 if row["prediction"].startswith("Yes") else -1.0}
+        row = {name: value for name, value in row.items() if not (name == "options" and value is None)}
+        writer.add(row, {"heads": flows(random, LAYERS, HEADS)})
     writer.finish()
     return path

@@ -59,7 +59,7 @@ def compare_wordings(settings: PromptsSettings) -> Result:
 def _shown(found: "PromptComparison", settings: PromptsSettings) -> Iterator[Shown]:
     title = f"by wording; 95% intervals, {settings.resamples} resamples of images, seed {settings.seed}"
     yield Shown(title, found.whole.drop(columns="bias_note", errors="ignore").dropna(axis="columns", how="all"), 2)
-    measures = {"accuracy": "accuracy, %"} | ({"score": found.task.score} if found.task.paired else {})
+    measures = {"accuracy": "accuracy, %"} | ({"score": found.task.score} if not found.task.by_accuracy else {})
     for measure, what in measures.items():
         rows = found.categories[found.categories[measure].notna()]
         if len(rows):

@@ -58,6 +58,7 @@ def test_fields(tmp_path):
         "image": "x.png",
         "question": "Q",
         "answer": None,
+        "groups": None,
         "options": None,
         "hint": None,
         "row": 0,

@@ -1,18 +1,25 @@
-"""The folder of MME's release -> rows with the fields of MME_test.json, or only the answers.
+"""Benchmarks as released -> rows with the fields of MME_test.json, or only the answers.
 
-Texts and images of a category are together in CATEGORY, or in CATEGORY/questions_answers_YN and CATEGORY/images.
-Each line of a text is a question, a tab, and Yes or No.
+MME is a folder. Texts and images of a category are together in CATEGORY, or in CATEGORY/questions_answers_YN and
+CATEGORY/images. Each line of a text is a question, a tab, and Yes or No.
+
+AMBER has queries in one file. The answers and kinds of all queries are in another, `annotations.json`, by their `id`,
+beside the queries or in the folder above.
 """
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from extract.questions.text_files import numbered_lines, read_text
+from extract.questions.text_files import numbered_lines, read_rows, read_text
 from schemas.errors import HeadflowError
+from schemas.text import counted
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 YES_OR_NO = "Please answer yes or no."  # ends MME's questions, but not those in LLaVA's file
+ANNOTATIONS = "annotations.json"  # of AMBER
+_ID, _QUERY = "id", "query"
+_OWN = ("answer", "truth", "label", "category")  # fields that say what annotations would
 Row = dict[str, Any]
 
 
@@ -89,3 +96,36 @@ def _category(category: Path) -> Iterator[Row]:
                 "answer": answer.strip(),
                 "category": category.name,
             }
+
+
+def is_query(row: Any) -> bool:
+    """Whether a row is a query of AMBER, which lacks its answer."""
+    return isinstance(row, dict) and row.keys() >= {_ID, _QUERY} and not row.keys() & {*_OWN}
+
+
+def find_annotations(path: Path) -> Path | None:
+    """The annotations of a file of queries; None if there are none where they belong."""
+    folder = path.absolute().parent
+    return next((each for each in (folder / ANNOTATIONS, folder.parent / ANNOTATIONS) if each.is_file()), None)
+
+
+def with_annotations(rows: Sequence[Any], annotations: Path) -> tuple[list[Any], str]:
+    """Rows with their id as `question_id`, and with `category` and `answer`; and a line that says so.
+
+    A description that is asked for, AMBER's generative part, has no answer.
+
+    Raises:
+        HeadflowError: the annotations cannot be read, or are others.
+    """
+    known = read_rows(annotations)
+    if not all(isinstance(each, dict) and each.keys() >= {_ID, "type", "truth"} for each in known):
+        raise HeadflowError(f"{annotations} has entries without `id`, `type` and `truth`, which AMBER's have")
+    by_id = {str(each[_ID]): each for each in known}
+    found, unknown = [], 0
+    for row in rows:
+        own = by_id.get(str(row[_ID]), {})
+        unknown += not own
+        truth = own.get("truth") if isinstance(own.get("truth"), str) else None
+        found.append({"question_id": row[_ID], **row, "category": own.get("type"), "answer": truth})
+    lacking = f"; {counted(unknown, 'query is', 'queries are')} not in it" if unknown else ""
+    return found, f"answers and categories are those of {annotations}{lacking}"
