@@ -139,6 +139,7 @@ class Comparison:
     def sentences(self) -> list[Sentence]:
         """The result in words, a sentence a line."""
         return [
+            *self.pairs.of_options(),
             *answers_in_words(self.answers, self.pairs.other_answers),
             *masses_in_words(self.means, self.floor),
             *heads_in_words(self.heads, self.obstacle, self.floor),

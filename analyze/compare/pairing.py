@@ -12,11 +12,13 @@ from analyze.tables.frames import Heads
 from schemas.columns import TABLES
 from schemas.errors import HeadflowError
 from schemas.manifest import DESCRIPTIVE, Manifest
+from schemas.tasks import Task
 from schemas.text import listed
 
 _SESSION = ("device", "kernel", "batch_size")
 TABLE_OF = {field: table.name for table in TABLES.values() for field in table.fields}  # fields of one table
 DATA = ("question_file_sha256", "num_chunks", "derived")  # fields of the manifest that say which samples, not how
+OTHER_ORDER, OTHER_OPTIONS = "order", "options"  # in what the options of a question differ, if they do
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class Pairs:
     Attributes:
         table: one row per pair: `a` and `b` (int64, positions in `samples` of each run), `image` (what tells images
             apart: hash or name), `category` (that of the first run), `other_answer` (whether the right answers are
-            two different options). In the order of the first run.
+            two different options, told by their texts where questions have options of their own), `differ` (in what
+            such options differ: `OTHER_ORDER`, `OTHER_OPTIONS` or nothing). In the order of the first run.
         by: `image_sha256` or `image`, by which images were told apart.
         only_a, only_b: samples observed in one run that have no partner.
     """
@@ -40,6 +43,11 @@ class Pairs:
     def other_answers(self) -> int:
         """How many pairs have different right answers."""
         return int(self.table["other_answer"].sum())
+
+    def of_options(self) -> list[Sentence]:
+        """How many pairs offer their options in another order, or others."""
+        numbers = {name: int((self.table["differ"] == name).sum()) for name in (OTHER_ORDER, OTHER_OPTIONS)}
+        return [Sentence(f"other_{name}", number=number) for name, number in numbers.items() if number]
 
     def sentence(self) -> Sentence:
         """How many samples were paired, and by what."""
@@ -57,7 +65,8 @@ def pair_samples(a: Heads, b: Heads) -> Pairs:
     """Pair the observed samples of two runs by image and question.
 
     Images are told apart by their content, or by their names where that pairs more (a hub's copy of a benchmark may
-    hold the same pictures in other files). A question that is asked several times of one image is paired in order.
+    hold the same pictures in other files). A question that is asked several times of one image is paired with the one
+    whose options are the same, or else the same in another order, and among equals in order.
 
     Raises:
         HeadflowError: no sample of one is in the other.
@@ -72,29 +81,75 @@ def pair_samples(a: Heads, b: Heads) -> Pairs:
         )
     table = found.rename(columns={by: "image", "position_a": "a", "position_b": "b"}).sort_values("a", kind="stable")
     table = table[["a", "b", "image", "category"]].reset_index(drop=True)
-    one, other = (
-        right_options(heads.samples, heads.task).iloc[table[side]].to_numpy() for heads, side in ((a, "a"), (b, "b"))
-    )
-    table["other_answer"] = ~np.isnan(one) & ~np.isnan(other) & (one != other)
+    sides = ((a, table["a"]), (b, table["b"]))
+    one, other = (_right_answers(*side, in_words=not (a.task.options and b.task.options)) for side in sides)
+    table["other_answer"] = one.notna() & other.notna() & (one != other)
+    offered = [_offered(heads.samples.iloc[rows], heads.task) for heads, rows in sides]
+    table["differ"] = _differ(*offered)
     return Pairs(table, by, len(first) - len(table), len(second) - len(table))
 
 
+def _right_answers(heads: Heads, rows: pd.Series, *, in_words: bool) -> pd.Series:
+    """The right answers at some positions in `samples`: the place of each, or its text; missing where it is none."""
+    samples = heads.samples.iloc[rows].reset_index(drop=True)
+    places = right_options(samples, heads.task)
+    if not in_words:
+        return places
+    own = [heads.task.words] * len(samples) if heads.task.options else samples["options"]
+    texts = [None if np.isnan(at) else _plain(each[int(at)]) for at, each in zip(places, own, strict=True)]
+    return pd.Series(texts, dtype=object)
+
+
+def _offered(samples: pd.DataFrame, task: Task) -> pd.DataFrame:
+    """The options that questions have of their own as text: `options`, in order, and `offered`, sorted; else empty."""
+    own = [()] * len(samples) if task.options else [() if each is None else each for each in samples["options"]]
+    texts = [[_plain(option) for option in each] for each in own]
+    columns = {
+        "options": list(map(_SEPARATOR.join, texts)),
+        "offered": [_SEPARATOR.join(sorted(each)) for each in texts],
+    }
+    return pd.DataFrame(columns)
+
+
+def _differ(one: pd.DataFrame, other: pd.DataFrame) -> pd.Series:
+    """In what the options of paired questions differ; empty text where they do not, or are not known in both."""
+    known = (one["options"] != "") & (other["options"] != "") & (one["options"] != other["options"])
+    how = pd.Series(np.where(one["offered"] == other["offered"], OTHER_ORDER, OTHER_OPTIONS))
+    return how.where(known, "")
+
+
+_SEPARATOR = "\0"
+
+
+def _plain(option: str) -> str:
+    return option.strip().casefold()
+
+
 def _observed(heads: Heads) -> pd.DataFrame:
-    """Position, image, question and category of the samples that were observed."""
+    """Position, image, question, options and category of the samples that were observed."""
     samples = heads.samples.assign(position=range(len(heads.samples)))[heads.observed.to_numpy()]
     columns = ["position", "image_sha256", "image", "question", "category"]
-    return samples[columns].astype({"category": str})
+    table = samples[columns].astype({"category": str}).reset_index(drop=True)
+    return table.join(_offered(samples, heads.task))
 
 
 def _merged(first: pd.DataFrame, second: pd.DataFrame, by: str) -> pd.DataFrame:
     """The pairs, where images are told apart by a column; a sample that lacks it has no partner."""
-    keys = [by, "question"]
-
-    def numbered(samples: pd.DataFrame) -> pd.DataFrame:
-        known = samples[samples[by].notna()]
-        return known.assign(time=known.groupby(keys).cumcount())[[*keys, "time", "position", "category"]]
-
-    return numbered(first).merge(numbered(second).drop(columns="category"), on=[*keys, "time"], suffixes=("_a", "_b"))
+    left = [each[each[by].notna()] for each in (first, second)]
+    found = []
+    for more in (["options"], ["offered"], []):
+        keys = [by, "question", *more]
+        one, other = (each.assign(time=each.groupby(keys).cumcount()) for each in left)
+        columns = [*dict.fromkeys([by, "question", *keys, "time"]), "position"]
+        pairs = one[[*columns, "category"]].merge(other[columns], on=[*keys, "time"], suffixes=("_a", "_b"))
+        found.append(pairs[[by, "question", "position_a", "position_b", "category"]])
+        left = [
+            each[~each["position"].isin(pairs[side])]
+            for each, side in zip(left, ("position_a", "position_b"), strict=True)
+        ]
+        if not all(map(len, left)):
+            break
+    return pd.concat(found, ignore_index=True)
 
 
 def differing_settings(a: Heads, b: Heads) -> pd.DataFrame:

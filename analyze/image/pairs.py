@@ -59,6 +59,7 @@ class ImagePairs:
         if self.left_out:
             words += (
                 f"; {self.left_out} more do not count: no right answer, {self.run.task.either}, is the same in both"
+                f"{'' if self.run.task.options else ', or the options stand in another order'}"
             )
         return words
 
@@ -82,7 +83,7 @@ def pair_runs(run: Heads, without: Heads, *, resamples: int, seed: int) -> Image
     pairs = pair_samples(run, without)
     sides = [_side(heads, pairs.table[place]) for heads, place in ((run, "a"), (without, "b"))]
     _check_images(run, without, *sides)
-    known = (sides[0]["expected"] == sides[1]["expected"]).to_numpy()  # False where it is NaN
+    known = (sides[0]["expected"] == sides[1]["expected"]).to_numpy() & (pairs.table["differ"] == "").to_numpy()
     if not known.any():
         raise HeadflowError(f"{run.run.path}: no paired sample has a right answer that is {run.task.either}")
     left_out, pairs = int((~known).sum()), replace(pairs, table=pairs.table[known].reset_index(drop=True))

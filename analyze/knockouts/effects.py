@@ -50,7 +50,7 @@ def effect_blocks(heads: Heads, job: Job, cells: Sequence[int]) -> Iterator[tupl
         HeadflowError: see `knocked_parts`.
     """
     number = heads.layers * heads.heads
-    for chosen, part in knocked_parts(job, observed_samples(heads)["sample_id"].astype(str).tolist()):
+    for chosen, part in knocked_parts(job, observed_samples(heads)):
         values = np.full((len(chosen), number), np.nan)
         values[:, cells] = part.effects
         yield chosen, {job.name: values}

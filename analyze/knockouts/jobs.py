@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 
 from analyze.statistics.clusters import Codes
@@ -12,7 +13,7 @@ from schemas.columns import EDGE, SKIP
 from schemas.errors import HeadflowError
 from schemas.store.jobs import Job, job_names, open_job
 from schemas.store.run import Run
-from schemas.tasks import OPTION_LETTERS, TASKS, Task
+from schemas.tasks import TASKS, Task
 from schemas.text import listed
 
 HEADS, OF_LAYERS = UNITS = ("heads", "layers")
@@ -44,17 +45,26 @@ class Knocked:
         lead, untouched = np.full((2, samples, knock_outs), np.nan, np.float32)
         return cls(np.zeros(samples, bool), lead, untouched, np.full((samples, knock_outs), -1, np.int8))
 
-    def put(self, where: tuple[Codes, Codes], part: pa.Table, own: npt.NDArray[np.bool_], task: Task) -> None:
-        """Put some rows of a part at places in the arrays."""
+    def put(
+        self, where: tuple[Codes, Codes], part: pa.Table, own: npt.NDArray[np.bool_], options: "_Options", task: Task
+    ) -> None:
+        """Put some rows of a part at places in the arrays.
+
+        Args:
+            options: of each sample of the arrays.
+        """
         self.there[where[0]] = True
         self.lead[where], self.untouched[where] = (
             part[column].to_numpy()[own] for column in ("lead", "lead_untouched")
         )
-        self.says[where] = _says(part["prediction"], task)[own]
+        self.says[where] = _says(part["prediction"], own, where[0], options, task)
 
 
-def knocked(job: Job, samples: Sequence[str]) -> Knocked:
-    """The rows of a job on some samples.
+_Options = Sequence[Sequence[str]]
+
+
+def knocked(job: Job, samples: pd.DataFrame) -> Knocked:
+    """The rows of a job on some rows of `observed_samples`.
 
     Raises:
         HeadflowError: see `knocked_parts`.
@@ -66,8 +76,8 @@ def knocked(job: Job, samples: Sequence[str]) -> Knocked:
     return found
 
 
-def knocked_parts(job: Job, samples: Sequence[str]) -> Iterator[tuple[Codes, Knocked]]:
-    """The rows of a job on some samples, part by part: memory does not grow with the job.
+def knocked_parts(job: Job, samples: pd.DataFrame) -> Iterator[tuple[Codes, Knocked]]:
+    """The rows of a job on some rows of `observed_samples`, part by part: memory does not grow with the job.
 
     Yields:
         Places in `samples` of those that a part has, int64 [samples of the part], and its rows.
@@ -75,8 +85,10 @@ def knocked_parts(job: Job, samples: Sequence[str]) -> Iterator[tuple[Codes, Kno
     Raises:
         HeadflowError: a part cannot be read, or a sample has not one row for each knock-out.
     """
-    names = list(job.settings.knock_outs)
-    place, sets = ({name: number for number, name in enumerate(each)} for each in (samples, names))
+    names, task = list(job.settings.knock_outs), TASKS[job.run.manifest.task]
+    ids = samples["sample_id"].astype(str).tolist()
+    place, sets = ({name: number for number, name in enumerate(each)} for each in (ids, names))
+    options = [()] * len(samples) if task.options else [() if each is None else each for each in samples["options"]]
     before = np.zeros(len(samples), bool)
     for path in job.paths:
         part = job.run.read_part(path)
@@ -88,11 +100,11 @@ def knocked_parts(job: Job, samples: Sequence[str]) -> Iterator[tuple[Codes, Kno
         rows = np.bincount(row * len(names) + which[own], minlength=len(chosen) * len(names))
         wrong = (rows.reshape(len(chosen), len(names)) != 1).any(axis=1) | before[chosen]
         if wrong.any():
-            each = listed([samples[number] for number in chosen[wrong]])
+            each = listed([ids[number] for number in chosen[wrong]])
             raise HeadflowError(f"job {job.name} of {job.run.path} has not one row for each knock-out of {each}")
         before[chosen] = True
         found = Knocked.nothing(len(chosen), len(names))
-        found.put((row, which[own]), part, own, TASKS[job.run.manifest.task])
+        found.put((row, which[own]), part, own, [options[number] for number in chosen], task)
         yield chosen, found
 
 
@@ -103,12 +115,22 @@ def _codes(column: pa.ChunkedArray, place: dict[str, int]) -> Codes:
     return places[found.indices.fill_null(len(found.dictionary)).to_numpy(zero_copy_only=False)]
 
 
-def _says(column: pa.ChunkedArray, task: Task) -> npt.NDArray[np.int8]:
-    """The options that first tokens give; of questions with options of their own, only their letters are read."""
+def _says(
+    column: pa.ChunkedArray, own: npt.NDArray[np.bool_], row: Codes, options: _Options, task: Task
+) -> npt.NDArray[np.int8]:
+    """The options that first tokens give, int8 [rows]: those of the question, where it has its own.
+
+    Args:
+        own: bool, the rows of the column that are read; `row`: their samples, places in `options`.
+    """
     found = column.combine_chunks()
-    options = [task.read(text, OPTION_LETTERS) for text in found.dictionary.to_pylist()]
-    says = np.array([*(-1 if option is None else option for option in options), -1], np.int8)
-    return says[found.indices.fill_null(len(found.dictionary)).to_numpy(zero_copy_only=False)]
+    texts = [*found.dictionary.to_pylist(), None]
+    codes = found.indices.fill_null(len(texts) - 1).to_numpy(zero_copy_only=False)[own].astype(np.int64)
+    different, where = np.unique(row * (not task.options) * len(texts) + codes, return_inverse=True)
+    places = [
+        task.read(texts[code], options[sample]) for sample, code in zip(*divmod(different, len(texts)), strict=True)
+    ]
+    return np.array([-1 if place is None else place for place in places], np.int8)[where]
 
 
 def cells(job: Job) -> tuple[str, list[int]] | None:

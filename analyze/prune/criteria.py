@@ -134,7 +134,7 @@ def _effect(job: Job, samples: pd.DataFrame) -> Criterion:
     measured = cells(job)
     assert measured is not None
     unit, order = measured
-    found = knocked(job, samples["sample_id"].astype(str).tolist())
+    found = knocked(job, samples)
     values = np.empty_like(found.lead)
     values[:, order] = found.untouched - found.lead
     values[~np.isfinite(values).all(axis=1)] = np.nan

@@ -169,7 +169,7 @@ def cost_of_sets(
     )
     tested = ranking.samples[ranking.tests]
     ids = tested["sample_id"].astype(str).tolist()
-    found = knocked(job, ids)
+    found = knocked(job, tested)
     if missing := [name for name, there in zip(ids, found.there, strict=True) if not there]:
         raise HeadflowError(
             f"job {job.name} of {heads.run.path} lacks {len(missing)} of the {len(ids)} samples that test, such as "

@@ -105,7 +105,7 @@ def _plan(found: Costs, plan: Plan) -> str:
     if near.empty:
         least = plan.candidates.sort_values("loss").iloc[0].to_dict()
         return (
-            f"plan: no set lost so little as {plan.allowed:g} points here; {_many(least)}, the least "
+            f"plan: no set lost so little as {_points(plan.allowed)} here; {_many(least)}, the least "
             f"{least['criterion']}, lost {least['loss']:.1f} ({least['loss_low']:.1f} to {least['loss_high']:.1f} "
             "with at least 95% confidence)"
         )
@@ -124,6 +124,10 @@ def _optimism(plan: Plan) -> Iterator[str]:
             "the plan was chosen for its loss on these questions, so the loss shown is slightly optimistic; that "
             "it is no more than allowed is corrected for the choice"
         )
+
+
+def _points(value: float) -> str:
+    return f"{value:g} point{'' if value == 1 else 's'}"
 
 
 def _many(row: Mapping[Any, Any]) -> str:

@@ -2,6 +2,11 @@
 
 import numpy as np
 
+from schemas.jobs.settings import JobSettings
+from schemas.manifest import Session
+from schemas.store.jobs import job_manifest, job_path
+from schemas.store.run import open_run
+from schemas.store.writer import RunWriter
 from schemas.tasks import CHOICES, OPTION_LETTERS, POPE
 from tests.support.runs import extras, flows, sample, start
 
@@ -112,3 +117,29 @@ def write_answers(path, questions, says, *, fields=None):
         writer.add(row, {"heads": flows(random, LAYERS, HEADS)})
     writer.finish()
     return path
+
+
+def knock_out_choices(path, name, sets, *, kind="edge", ids=None, keeps=0.8, seed=2):
+    """A job on a run of `write_choices`: a lead falls with the number of heads, and some answers change.
+
+    What is said is a letter, or the text of an option.
+
+    Args:
+        ids: of the samples that it measures; None: all.
+        keeps: how often a set leaves an answer as it is.
+    """
+    run, random = open_run(path), np.random.default_rng(seed)
+    wanted = [each for each in run.samples().to_pylist() if ids is None or each["sample_id"] in set(ids)]
+    settings = JobSettings(kind=kind, query=None, key=None, knock_outs=dict(sets))
+    writer = RunWriter(job_path(path, name), job_manifest(run, settings), Session(device="cpu"), samples=len(wanted))
+    cost = np.array([len(each.heads) + len(each.layers) for each in settings.sets.values()])
+    for each in wanted:
+        others = random.choice([*each["options"], *OPTION_LETTERS[: len(each["options"])]], len(cost))
+        said = np.where(random.random(len(cost)) < keeps, each["prediction"], others)
+        leads = [
+            None if each["lead"] is None else each["lead"] - value for value in cost * random.gamma(1, 0.1, len(cost))
+        ]
+        rows = dict.fromkeys(("margin", "margin_untouched", "p_yes", "p_no"), [None] * len(cost))
+        rows |= {"lead": leads, "lead_untouched": [each["lead"]] * len(cost), "prediction": said.tolist()}
+        writer.add_rows(each["sample_id"], each["category"], rows)
+    writer.finish()

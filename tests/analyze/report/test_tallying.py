@@ -93,9 +93,9 @@ def test_a_job_is_read_part_by_part(tmp_path, monkeypatch):
     """Parts of a few samples are the whole, each sample in one of them; a job without a part has no measure."""
     run = in_parts_of(5, tmp_path / "run", monkeypatch)
     heads, _ = open_heads(run)
-    ids = pd.read_parquet(run / "samples")["sample_id"].tolist()
+    samples = pd.read_parquet(run / "samples")
     job = open_job(heads.run, JOB)
-    parts, whole = list(knocked_parts(job, ids)), knocked(job, ids)
+    parts, whole = list(knocked_parts(job, samples)), knocked(job, samples)
     assert [len(chosen) for chosen, _ in parts] == [5] * 8
     chosen = np.concatenate([chosen for chosen, _ in parts])
     assert sorted(chosen) == list(range(40))
