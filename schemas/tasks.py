@@ -209,10 +209,23 @@ def read_start(prediction: object, options: Sequence[str] = ()) -> int | None:
 
 
 def right_choice(answer: object, options: Sequence[str]) -> int | None:
-    """The right option if a text is the letter of one, or says the same as exactly one of them."""
+    """The right option if a text is the letter of one, or says the same as exactly one of them.
+
+    A letter is written `B`; or, where that is not what an option says, `b`, `B.`, `(B)`, `The answer is B.`, or
+    `B. blue` if blue is what option B says.
+    """
     text = answer.strip() if isinstance(answer, str) else ""
-    letter = OPTION_LETTERS.find(text) if len(text) == 1 else -1
-    return letter if 0 <= letter < len(options) else _same(text, options)
+    letters = OPTION_LETTERS[: len(options)]
+    if len(text) == 1 and text in letters:
+        return letters.index(text)
+    if (same := _same(text, options)) is not None or not letters:
+        return same
+    written = rf"(?:(?:the )?answer is:?\s*)?\(?([{letters}])\)?(?:[.):,]+\s*(.*)|\s*)"
+    found = re.fullmatch(written, text, re.IGNORECASE | re.DOTALL)
+    if not found:
+        return None
+    letter = letters.index(found[1].upper())
+    return letter if not found[2] or _same(found[2], options) == letter else None
 
 
 def read_choice(prediction: object, options: Sequence[str]) -> int | None:

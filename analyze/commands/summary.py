@@ -76,7 +76,7 @@ def _scores_shown(table: "pd.DataFrame", scores: "pd.DataFrame", heads: "Heads",
     if left_out := int(scores["left_out"].sum()):
         why = "skipped, or one that they are scored with is missing" if task.groups else "skipped"
         yield f"partial: {counted(left_out, 'question')} left out of the scores: {why}"
-    if other := len(samples) - int(right_options(samples, task).notna().sum()):
+    if other := int(right_options(samples[heads.observed.to_numpy()], task).isna().sum()):
         yield f"not scored: {counted(other, 'question')} with a right answer that is {task.neither}"
     after, observed = heads.run.manifest.answer_after, samples[heads.observed.to_numpy()]
     if after and "said" in samples and (never := int(observed[ANSWER_STEP].isna().sum())):

@@ -11,6 +11,7 @@ from extract.prompts.chat_template import ChatTemplate
 from extract.prompts.conversation_templates import IMAGE_PLACEHOLDER, PromptText, Template
 from extract.prompts.wordings import Wording
 from extract.prompts.wordings import manifest_fields as wording_fields
+from extract.questions.content.choices import written_options
 from extract.questions.fields import MME_SUFFIX, wrong_options
 from extract.questions.samples import Sample, Unusable
 from schemas.errors import HeadflowError
@@ -219,11 +220,17 @@ class Prompts:
     given: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     def build(self, sample: Sample, image_ids: Sequence[int]) -> Prompt:
-        """The prompt of a sample; see `PromptBuilder.build`. Options that cannot be asked raise `Unusable`."""
-        if sample.options is not None and (wrong := wrong_options(sample.options)):
+        """The prompt of a sample; see `PromptBuilder.build`. Options that cannot be asked raise `Unusable`.
+
+        Options that the question lists in its own text are not written again.
+        """
+        if sample.question.strip() and sample.options is not None and (wrong := wrong_options(sample.options)):
             raise Unusable("options_unusable", wrong)
         prompt = self.builders[sample.prompt].build(
-            sample.question, image_ids, options=sample.options or (), hint=sample.hint or ""
+            sample.question,
+            image_ids,
+            options=written_options(sample.question, sample.options or ()),
+            hint=sample.hint or "",
         )
         return replace(prompt, given=self.given[sample.sample_id]) if self.given else prompt
 

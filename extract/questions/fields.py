@@ -31,6 +31,8 @@ NO_FIGURE = "visual_input"  # 0 where a question of HallusionBench is asked with
 PLACED = ("boxes", "objects")  # fields that are not text, with rectangles
 GT_ANSWERS = {"0": "No", "1": "Yes"}  # as HallusionBench writes them
 HINTS = ("hint", "context")
+NAN = ("nan", "NaN")  # as a missing value is written where all of a column is made text
+_NO_HINT = ("", "nan", "none", "null")
 _LISTS = ("options", "choices")
 _LETTERED = re.compile(r"[a-z]")
 _NAMED = re.compile(r"(?:choice|option)[ _]?([a-z\d])")
@@ -68,8 +70,10 @@ def to_mme_fields(row: Any, where: str) -> Any:
                     found[field] = found[field].removesuffix(MME_SUFFIX)
             if field == "answer" and known[:1] == ["gt_answer"]:
                 found[field] = GT_ANSWERS.get(str(found[field]), found[field])
-    if (options := options_of(given)) is not None:
-        found |= {"options": options, "answer": as_letter(found.get("answer"), options)}
+    if (options := options_of(given, found.get("answer"))) is not None:
+        found["options"] = options
+    if found.get("answer") in NAN and found["answer"] not in (options or ()):
+        found["answer"] = None
     if ids := group_ids(given):
         found["groups"] = ids
     if without_figure(given):
@@ -125,33 +129,37 @@ def option_columns(columns: Iterable[str]) -> list[str]:
     return [column for column, name in by_name.items() if name in found]
 
 
-def options_of(row: Mapping[str, Any]) -> list[str] | None:
+def options_of(row: Mapping[str, Any], answer: Any = None) -> list[str] | None:
     """The options of a row, whose names are in small letters; None if it has none.
 
-    A list that is no list comes as its only option. What is missing after the last option is none.
+    A list that is no list, or has other than texts and numbers in it, comes as its only option. What is missing after
+    the last option is none; so is `nan`, as lmms-lab's tables write it, unless it is the right answer.
     """
     for name in _LISTS:
         if not is_missing(value := row.get(name)):
             return _together(value)
     options = ["" if is_missing(row[name]) else _text(row[name]) for name in _single(row)]
-    while options and not options[-1]:
+    while options and (not options[-1] or (options[-1] in NAN and not _names_last(answer, options))):
         options.pop()
     return options or None
 
 
+def _names_last(answer: Any, options: Sequence[str]) -> bool:
+    """Whether a right answer may name the last option: by its letter, its place or its words."""
+    place = len(options) - 1
+    return not is_missing(answer) and _text(answer) in (OPTION_LETTERS[place : place + 1], str(place), options[-1])
+
+
 def hint_of(row: Mapping[str, Any]) -> str | None:
     """The hint of a row, whose names are in small letters; None if it has none."""
-    return next((_text(row[name]) for name in HINTS if not is_missing(row.get(name)) and _text(row[name])), None)
+    texts = [_text(row[name]) for name in HINTS if not is_missing(row.get(name))]
+    return next((text for text in texts if text.casefold() not in _NO_HINT), None)
 
 
-def as_letter(answer: Any, options: Sequence[str] | None) -> Any:
-    """A right answer that is the place of an option, from 0, as its letter; any other answer as it is."""
-    place = isinstance(answer, int | float) and not isinstance(answer, bool) and answer == int(answer)
-    return (
-        OPTION_LETTERS[int(answer)]
-        if place and options and 0 <= answer < min(len(options), len(OPTION_LETTERS))
-        else answer
-    )
+def is_first_option(column: str) -> bool:
+    """Whether a column holds the first option of columns that are numbered from 1, such as `option_1`."""
+    named = _NAMED.fullmatch(column.strip().lower())
+    return named is not None and named[1] == "1"
 
 
 def wrong_options(options: Sequence[str]) -> str:
@@ -184,7 +192,7 @@ def _together(value: Any) -> list[str] | None:
             return [value]
     if isinstance(value, dict):
         value = list(value.values())
-    if not isinstance(value, list | tuple):
+    if not isinstance(value, list | tuple) or any(isinstance(each, list | tuple | dict | bool) for each in value):
         return [_text(value)]
     return ["" if is_missing(each) else _text(each) for each in value] or None
 

@@ -15,7 +15,15 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from extract.questions.fields import FIELD_NAMES, check_rows, is_missing, to_mme_fields, with_small_names
+from extract.questions.content.choices import answer_notes, read_numbers, with_options
+from extract.questions.fields import (
+    FIELD_NAMES,
+    check_rows,
+    is_first_option,
+    is_missing,
+    to_mme_fields,
+    with_small_names,
+)
 from extract.questions.hub import local_path
 from extract.questions.parquet import ImageBytes, columns_of_shards, find_shards, read_table, read_texts
 from extract.questions.releases import (
@@ -143,18 +151,17 @@ def read_questions(name: str | Path, image_folder: Location | None = None, task:
     check_rows(file.rows, path)
     if isinstance(image_folder, Path) and image_folder.is_dir():
         add_answers(file.rows, image_folder)
-    samples = make_samples(file.rows, path)
+    samples, numbers = make_samples(file.rows, path), None
+    if task is None or not TASKS[task].options:
+        samples, numbers = read_numbers(with_options(samples), columns_from_1=file.columns_from_1)
     found = _find_task(task, samples, file, path)
     samples = [
         replace(sample, groups=tuple(ids)) if (ids := row.get("groups", {}).get(found.name)) else sample
         for sample, row in zip(samples, file.rows, strict=True)
     ]
     twice = repeated((sample.image, sample.question, sample.options) for sample in samples)
-    notes = [
-        f"question file {name}: {note}"
-        for note in (*file.notes, twice, _without_right_option(samples, found), *_not_scored_together(samples, found))
-        if note is not None
-    ]
+    said = (*file.notes, twice, numbers, *answer_notes(samples, found), *_not_scored_together(samples, found))
+    notes = [f"question file {name}: {note}" for note in said if note is not None]
     letters = ""
     if not found.options:  # a question without options is skipped as one with too few
         samples = [replace(sample, options=sample.options or ()) for sample in samples]
@@ -208,18 +215,6 @@ def _not_scored_together(samples: Sequence[Sample], task: Task) -> Iterator[str]
             )
 
 
-def _without_right_option(samples: Sequence[Sample], task: Task) -> str | None:
-    """A line on questions whose right answer is none of their options; None if there are none."""
-    if task.options:
-        return None
-    answered = [sample for sample in samples if sample.answer is not None and sample.options]
-    wrong = [each.row for each in answered if task.right(each.answer, each.options or ()) is None]
-    if not wrong:
-        return None
-    rows = counted(len(wrong), "row has", "rows have")
-    return f"{rows} a right answer that is none of the options, row {wrong[0]} first; they are asked and not scored"
-
-
 @dataclass(frozen=True)
 class QuestionFile:
     """What a question file or folder holds.
@@ -231,6 +226,7 @@ class QuestionFile:
         names_images: whether it names files of images beside those that it holds itself.
         notes: what it has beside its questions and is not asked, in a line each.
         marked: the task that its rows show.
+        columns_from_1: whether options stand in columns numbered from 1.
     """
 
     rows: list[Any]
@@ -239,6 +235,7 @@ class QuestionFile:
     names_images: bool = False
     notes: list[str] = field(default_factory=list)
     marked: Task | None = None
+    columns_from_1: bool = False
 
 
 def read_question_file(path: Path) -> QuestionFile:
@@ -275,6 +272,7 @@ def read_question_file(path: Path) -> QuestionFile:
         names_images=names_images,
         notes=[*notes(columns or columns_of(file.rows), rows), *more],
         marked=marked_task([with_small_names(row) for row in rows if isinstance(row, dict)]),
+        columns_from_1=any(map(is_first_option, columns_of(file.rows))),
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from extract.questions.fields import FIELD_NAMES, NEEDED
+from extract.questions.fields import FIELD_NAMES, NAN, NEEDED, option_columns
 from schemas.errors import HeadflowError
 from schemas.files.locations import check_no_device
 from schemas.text import one_line, short
@@ -95,7 +95,10 @@ def _json(text: str, name: str) -> Any:
 
 
 def _table(text: str, path: Path, separators: str) -> Iterator[dict[str, str | None]]:
-    """Rows by the names in the first line; an empty cell, or one with the NaN of pandas, is None."""
+    """Rows by the names in the first line; an empty cell, or one with the NaN of pandas, is None.
+
+    An option or a right answer may be `nan`.
+    """
     first = next((line for _, line in numbered_lines(text)), "")
     separator = max(separators, key=first.count)
     csv.field_size_limit(LARGEST_CELL)
@@ -110,6 +113,7 @@ def _table(text: str, path: Path, separators: str) -> Iterator[dict[str, str | N
             )
         if twice := {name for name in named if named.count(name) > 1}:
             raise HeadflowError(f"question file {path} has the column {min(twice)} twice")
+        texts = {*option_columns(header), *(name for name in header if name.lower() in FIELD_NAMES["answer"])}
         for cells in lines:
             if len(cells) != len(header):
                 raise HeadflowError(
@@ -117,7 +121,7 @@ def _table(text: str, path: Path, separators: str) -> Iterator[dict[str, str | N
                     f"between {short(separator)}, and the first one has {len(header)}; a cell that contains the "
                     "separator needs quotes around it"
                 )
-            yield {name: _cell(cell) for name, cell in zip(header, cells, strict=True)}
+            yield {name: _cell(cell, name in texts) for name, cell in zip(header, cells, strict=True)}
     except csv.Error as error:
         raise HeadflowError(
             f"question file {path}, line {reader.line_num}, is no table: {one_line(error)}; a cell that begins "
@@ -125,5 +129,5 @@ def _table(text: str, path: Path, separators: str) -> Iterator[dict[str, str | N
         ) from None
 
 
-def _cell(text: str) -> str | None:
-    return None if text in ("", "NaN", "nan") else text
+def _cell(text: str, may_be_nan: bool) -> str | None:
+    return None if text == "" or (text in NAN and not may_be_nan) else text

@@ -23,7 +23,7 @@ from schemas.tasks import MME, PLAIN, POPE
 from schemas.workers import work
 from tests.simulations.pope import WORLDS as POPE_WORLDS
 from tests.simulations.pope import simulate
-from tests.support.runs import put, rewrite, write_run
+from tests.support.runs import flows, put, rewrite, sample, start, write_run
 
 PLACES = {"yes": 0, "no": 1, None: None}  # of options
 
@@ -442,3 +442,14 @@ def test_a_right_answer_is_the_word_or_not_scored(answer, expected):
 )
 def test_a_prediction_is_read_by_its_first_four_letters(prediction, expected):
     assert MME.read(prediction, ()) == PLACES[expected]
+
+
+def test_a_question_that_was_skipped_is_not_called_unscored(tmp_path, capsys):
+    made, masses = start(tmp_path / "run", 4, fields={"layers": 2, "heads": 3}), flows(np.random.default_rng(0), 2, 3)
+    pair, wrong = (sample(0, "OCR"), sample(1, "OCR")), sample(2, "OCR") | {"answer": "blue"}
+    for row in (*pair, wrong):
+        made.add(row, {"heads": masses})
+    made.skip(sample(3, "OCR") | {"answer": "A"}, "options_unusable", "it has 0 options")
+    made.finish()
+    assert main(["summary", str(tmp_path / "run"), "--output-dir", str(tmp_path)]) == 0
+    assert "not scored: 1 question with" in capsys.readouterr().out

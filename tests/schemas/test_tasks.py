@@ -57,6 +57,12 @@ def test_a_choice_is_read_by_its_letter_or_in_its_own_words(text, place):
     [
         *((answer, COLOURS, place) for answer, place in (("A", 0), ("C", 2), ("D", None), ("green", 2), (None, None))),
         ("A", ["B", "A"], 0),  # the letter of an option, before its words
+        *(
+            (answer, COLOURS, 1)
+            for answer in ("b", "B.", "(B)", "b)", "The answer is B.", " B. dark blue", "(b) Dark blue.")
+        ),
+        *((answer, COLOURS, None) for answer in ("B. red", "BC", "A,B", "d", "D.", "a red one")),
+        ("a", ["b", "a"], 1),
         ("2", ["1", "2"], 1),
         ("red", ["red", "red"], None),
         ("A", [], None),

@@ -207,7 +207,9 @@ def test_llava_s_file_of_scienceqa(tmp_path, questions, extract):
     ]
     path.write_text(json.dumps(rows))
     assert extract(tmp_path / "run", question_file=path) == 0
+    assert open_run(tmp_path / "run").manifest.task == "choices"
     samples = pd.read_parquet(tmp_path / "run" / "samples").set_index("question_id")
+    assert list(samples["options"]["4"]) == ["this", "that"]
     assert samples["reason"].fillna("").to_dict() == {"4": "", "5": "image_missing", "6": "question_empty"}
     assert samples["detail"]["5"] == "the question names no image file"
     assert samples["question"].fillna("").to_dict() == {"4": turns[0]["value"], "5": asked, "6": ""}

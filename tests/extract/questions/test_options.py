@@ -2,6 +2,7 @@
 
 import pytest
 
+from extract.questions.content.choices import written_options
 from extract.questions.fields import wrong_options
 from extract.questions.question_set import read_questions
 from schemas.errors import HeadflowError
@@ -22,7 +23,17 @@ ROW = {"image": "a.png", "question": "What colour is it?", "category": "colour"}
             "Look.",
             "B",
         ),
-        ({"choices": ["red", "blue"], "hint": "", "answer": 1}, ["red", "blue"], None, "B"),  # ScienceQA
+        ({"choices": ["red", "blue"], "hint": "", "answer": 0}, ["red", "blue"], None, "A"),  # ScienceQA
+        # MMBench of lmms-lab, where all that is missing is a text
+        (
+            {"hint": "nan", "A": "red", "B": "None", "C": "nan", "D": "nan", "answer": "B"},
+            ["red", "None"],
+            None,
+            "B",
+        ),
+        ({"A": "red", "B": "nan", "C": "null", "hint": "None", "answer": "nan"}, ["red", "nan", "null"], None, "nan"),
+        ({"A": "red", "B": "nan", "answer": "B"}, ["red", "nan"], None, "B"),
+        ({"options": "['A. red', '(B) blue']", "answer": "B. blue"}, ["red", "blue"], None, "B. blue"),
         ({"options": "['red', 'it\\'s blue']", "answer": "A"}, ["red", "it's blue"], None, "A"),  # MMMU
         ({"choice_b": "2", "choice_a": "1", "answer": "B"}, ["1", "2"], None, "B"),  # SEED-Bench
         (
@@ -35,16 +46,91 @@ ROW = {"image": "a.png", "question": "What colour is it?", "category": "colour"}
 )
 def test_options_of_public_files(tmp_path, name, beside, options, hint, answer):
     if name == "table.tsv" and "choices" in beside:
-        beside = beside | {"choices": str(beside["choices"]), "answer": "B"}  # a cell is text
+        beside = beside | {"choices": str(beside["choices"])}  # a cell is text
     found = read_questions(path := write_questions(tmp_path / name, ROW | beside))
     (sample,) = found.samples
     assert (list(sample.options), sample.hint, sample.answer) == (options, hint, answer)
     assert sample.question == ROW["question"]
-    assert (found.task, found.letters, found.notes) == (CHOICES, "AB", [])
+    assert (found.task, found.letters, found.notes) == (CHOICES, "ABC"[: len(options)], [])
     assert sample.question_id == ("7" if "index" in beside else None)
     with pytest.raises(HeadflowError, match="its questions have options of their own, and the task mme") as error:
         read_questions(path, task="mme")
     assert error.value.setting == "task"
+
+
+COLOURS = {"A": "red", "B": "blue", "C": "green"}
+COUNTS = {"options": ["1", "2", "3"]}
+NUMBERED = {f"option_{number}": text for number, text in enumerate(("red", "blue", "green"), start=1)}
+AS_TEXT = ("table.tsv", "lines.jsonl")
+
+
+@pytest.mark.parametrize("name", AS_TEXT)
+@pytest.mark.parametrize(
+    ("options", "answers", "letters", "says"),
+    [
+        (COLOURS, (0, 2, 1), "ACB", None),
+        (COLOURS, (0.0, 2.0), "AC", None),
+        (COLOURS, ("0", "2.0"), "AC", None),
+        (COLOURS, (1, 2), "BC", "read as places from 0, which is A, which fits 2 of 2 rows, as would places from 1"),
+        (COLOURS, (1, 3), "AC", "read as places from 1, which is A, which fits 2 of 2 rows"),
+        (NUMBERED, (1, 3), "AC", None),
+        (NUMBERED, (0, 2), "AC", "read as places from 0"),
+        (NUMBERED, (1, 2), "AB", "as would places from 0"),
+        (COUNTS, (1, 3), "AC", None),
+        (COUNTS, (1, 2), "AB", "read as the words of an option, which fits 2 of 2 rows, as would places from 0"),
+        (COUNTS, (0, 1), "AB", None),  # no option says 0
+        ({"options": ["0", "1", "2"]}, (0, 1), "AB", None),  # both rules say the same
+        (COUNTS | {"options": ["1.0", "2.0"]}, ("2.0", "1.0"), "BA", None),
+    ],
+)
+def test_numbers_are_read_by_one_rule(tmp_path, name, options, answers, letters, says):
+    beside = {
+        key: str(value) if name == "table.tsv" and isinstance(value, list) else value for key, value in options.items()
+    }
+    rows = [ROW | beside | {"answer": answer, "question": f"{place}?"} for place, answer in enumerate(answers)]
+    found = read_questions(write_questions(tmp_path / name, *rows))
+    assert "".join(sample.answer for sample in found.samples) == letters
+    assert [says in note for note in found.notes] == ([True] if says else [])
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Which is it?\nContext: N/A\nOptions: (A) red (B) dark blue",  # ScienceQA, as LLaVA writes it
+        "Which is it?\nA. red\nB. dark blue\n<image>",
+        "A: or B: of it?\nOptions: A: red, B: dark blue",  # MMStar
+        "Which?\nA) red\nB) dark blue\nAnswer with a letter.",
+    ],
+)
+def test_options_within_the_question_are_found_and_not_written_again(tmp_path, question):
+    rows = [ROW | {"question": question, "answer": answer} for answer in ("B.", "The answer is B.", None)]
+    found = read_questions(path := write_questions(tmp_path / "lines.jsonl", *rows))
+    assert (found.task, [sample.options for sample in found.samples]) == (CHOICES, [("red", "dark blue")] * 3)
+    assert [CHOICES.right(sample.answer, sample.options) for sample in found.samples] == [1, 1, None]
+    assert read_questions(path, task="mme").samples[0].options is None
+    assert written_options(question, ("red", "dark blue")) == ()
+    assert written_options(question, ("red", "blue")) == written_options("Which?", ("red", "blue")) == ("red", "blue")
+
+
+def test_a_letter_in_a_question_of_yes_or_no_is_no_option(tmp_path):
+    rows = [ROW | {"question": "Is A. or B. red?", "answer": "Yes"}, ROW | {"question": "(A) x (B) y", "answer": "no"}]
+    found = read_questions(write_questions(tmp_path / "lines.jsonl", *rows))
+    assert (found.task, found.notes) == (MME, [])
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ([COLOURS, {"answer": "Yes"}], "1 of 2 questions has no options, row 1 first: they are skipped"),
+        ([{"answer": "A"}, {"answer": "B"}], "no right answer is yes or no, as the task mme has them: all are asked"),
+        ([{"answer": "A"}, {"answer": "no"}], "1 row has a right answer that is neither yes nor no, row 0 first"),
+        ([{"A": "B", "B": "A", "answer": "A"}], "1 right answer is a letter that another option has as its text"),
+    ],
+)
+def test_what_cannot_be_scored_is_said(tmp_path, rows, says):
+    rows = [ROW | {"question": f"{place}?"} | row for place, row in enumerate(rows)]
+    (note,) = read_questions(write_questions(tmp_path / "lines.jsonl", *rows)).notes
+    assert says in note
 
 
 def test_numbers_of_a_table_are_options_as_they_are_written(tmp_path):

@@ -1,0 +1,4 @@
+"""What a whole question file says, beside what each of its rows says of its own.
+
+choices     options in the text of questions; right answers that are numbers; what cannot be scored
+"""
