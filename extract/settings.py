@@ -272,7 +272,7 @@ class Extract(Deciding, Machine, Chunk):
     question_file: Annotated[
         str,
         "MME_test.json, LLaVA's .jsonl or .json, CSV, TSV, the folder of MME's release, or Parquet with the images: a "
-        "file, a folder, or hf://datasets/lmms-lab-encoder/MME",
+        "file, a folder, or hf://datasets/lmms-lab-encoder/MME; several files of text by commas",
         Checked(local_or_hub),
     ]
     image_folder: Annotated[

@@ -92,11 +92,25 @@ def _check_samples(runs: Sequence[Heads]) -> None:
     for heads in runs:
         names = heads.samples["sample_id"].astype(str).tolist()
         if other := next((owner[name] for name in names if name in owner), None):
-            twice = listed([name for name in names if owner.get(name) == other])
-            raise HeadflowError(
-                f"{other} and {heads.run.path} both have {twice}; take these samples out of one of them with `subset`"
-            )
+            twice = [name for name in names if owner.get(name) == other]
+            both = f"{other} and {heads.run.path} both have {listed(twice)}"
+            if _differ(next(each for each in runs if each.run.path == other), heads, twice):
+                raise HeadflowError(
+                    f"{both}, which are other questions: give questions ids of their own, or extract both question "
+                    "files as one run, which numbers ids that come again"
+                )
+            raise HeadflowError(f"{both}; take these samples out of one of them with `subset`")
         owner |= dict.fromkeys(names, heads.run.path)
+
+
+def _differ(one: Heads, other: Heads, names: Sequence[str]) -> bool:
+    """Whether samples of the same ids are other questions in two runs."""
+
+    def asked(heads: Heads) -> pd.DataFrame:
+        samples = heads.samples.assign(sample_id=heads.samples["sample_id"].astype(str)).set_index("sample_id")
+        return samples.loc[list(names), ["question", "image"]].astype(object)
+
+    return not asked(one).equals(asked(other))
 
 
 def _check_images(runs: Sequence[Heads]) -> None:

@@ -3,7 +3,8 @@
 *.json, *.jsonl    MME_test.json, LLaVA's files of MME, POPE and ScienceQA, and others with such fields
 *.csv, *.tsv       the same as a table, also VLMEvalKit's, with images in base64
 *.parquet          the hub's lmms-lab-encoder/MME with its images: a file, or a folder of shards
-a folder           MME as released, a folder for each category
+a folder           MME as released, a folder for each category; or POPE's own files
+several            by commas
 """
 
 import hashlib
@@ -45,6 +46,8 @@ from schemas.tasks import MME, OPTION_LETTERS, TASKS, Task, marked_task, task_of
 from schemas.text import counted, listed
 
 _OF_POPE = re.compile(r".*pope.*_(random|popular|adversarial)")  # names of POPE's own files, one for each category
+_JSON = (".json", ".jsonl")
+_OF_THE_HUB = ("dataset_infos.json", "dataset_info.json", "state.json")  # beside Parquet, no questions
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ def read_questions(name: str | Path, image_folder: Location | None = None, task:
     """Read a question file of any form; one on the hub is downloaded first, unless it is in the cache.
 
     Args:
-        name: a path, or `hf://datasets/OWNER/NAME[@REVISION][/PATH]`.
+        name: a path, or `hf://datasets/OWNER/NAME[@REVISION][/PATH]`; or several, by commas.
         image_folder: where images are that are not in the file, by default the question folder itself. If this is the
             folder of MME's release, questions without an answer get theirs from the texts in it.
         task: what an answer is, a name of `TASKS`; None: as the form of the file says.
@@ -141,14 +144,16 @@ def read_questions(name: str | Path, image_folder: Location | None = None, task:
         HeadflowError: the file cannot be read, a row has no image or question or is to be asked with more than that,
             the task is not one for its questions, or the image folder does not exist.
     """
-    path = local_path(str(name))
-    file = read_question_file(path)
+    paths = [path for each in _names_of(str(name)) for path in _files_of(local_path(each))]
+    files = [read_question_file(each) for each in paths]
+    for each, content in zip(paths, files, strict=True):
+        check_rows(content.rows, each)
+    path, file = Path(name), _join(files, paths)
     images: Location | StoredImages | None = file.images
     if image_folder is not None and (file.names_images or not isinstance(images, StoredImages)):
         if not image_folder.is_dir():
             raise HeadflowError(f"{image_folder} is not a directory", setting="image_folder")
         images = image_folder
-    check_rows(file.rows, path)
     if isinstance(image_folder, Path) and image_folder.is_dir():
         add_answers(file.rows, image_folder)
     samples, numbers = make_samples(file.rows, path), None
@@ -160,8 +165,9 @@ def read_questions(name: str | Path, image_folder: Location | None = None, task:
         for sample, row in zip(samples, file.rows, strict=True)
     ]
     twice = repeated((sample.image, sample.question, sample.options) for sample in samples)
-    said = (*file.notes, twice, numbers, *answer_notes(samples, found), *_not_scored_together(samples, found))
-    notes = [f"question file {name}: {note}" for note in said if note is not None]
+    said = (twice, numbers, *answer_notes(samples, found), *_not_scored_together(samples, found))
+    notes = [f"question file {name if len(files) == 1 else each}: {note}" for each, note in _notes(files, paths)]
+    notes += [f"question file {name}: {note}" for note in said if note is not None]
     letters = ""
     if not found.options:  # a question without options is skipped as one with too few
         samples = [replace(sample, options=sample.options or ()) for sample in samples]
@@ -215,6 +221,50 @@ def _not_scored_together(samples: Sequence[Sample], task: Task) -> Iterator[str]
             )
 
 
+def _names_of(name: str) -> list[str]:
+    """The files that a name says: itself, where a file has it, or those between its commas."""
+    parts = [each for part in name.split(",") if (each := part.strip())]
+    return parts if len(parts) > 1 and not Path(name).exists() else [name]
+
+
+def _files_of(path: Path) -> list[Path]:
+    """The path of a question file; of a folder with POPE's own files, these."""
+    if not path.is_dir() or find_shards(path):
+        return [path]
+    return sorted(each for each in path.iterdir() if each.suffix.lower() in _JSON and _category_of(each)) or [path]
+
+
+def _join(files: Sequence["QuestionFile"], paths: Sequence[Path]) -> "QuestionFile":
+    """The questions of several files as those of one.
+
+    Raises:
+        HeadflowError: one of several holds images itself.
+    """
+    if len(files) == 1:
+        return files[0]
+    if twice := next((path for path in paths if paths.count(path) > 1), None):
+        raise HeadflowError(f"question file {twice} is named twice")
+    for file, path in zip(files, paths, strict=True):
+        if file.images is not None:
+            raise HeadflowError(
+                f"question file {path} holds its images, and is given beside others: only files of text that name "
+                "their images are read together; name the files of a Parquet folder by the folder, or by a pattern"
+            )
+    hashes = {f"{place}/{path.name}": path for place, path in enumerate(paths)}
+    return QuestionFile(
+        [row for file in files for row in file.rows],
+        _sha256_of_files(hashes),
+        None,
+        marked=files[0].marked if all(file.marked is files[0].marked for file in files) else None,
+        columns_from_1=all(file.columns_from_1 for file in files),
+    )
+
+
+def _notes(files: Sequence["QuestionFile"], paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+    """What is to be said of each file, with its path."""
+    return ((path, note) for path, file in zip(paths, files, strict=True) for note in file.notes)
+
+
 @dataclass(frozen=True)
 class QuestionFile:
     """What a question file or folder holds.
@@ -261,16 +311,16 @@ def read_question_file(path: Path) -> QuestionFile:
     if encoded := encoded_columns(rows, named):
         rows, images = take_encoded(rows, encoded)
         names_images = encoded != named
-    of_pope, where = _OF_POPE.fullmatch(path.stem.lower()), f"question file {path}: row"
+    where, beside = f"question file {path}: row", _beside(path) if shards else ()
     return replace(
         file,
         rows=[
-            _with_category(to_mme_fields(row, f"{where} {number}"), of_pope[1] if of_pope else None)
+            _with_category(to_mme_fields(row, f"{where} {number}"), _category_of(path))
             for number, row in enumerate(rows)
         ],
         images=images,
         names_images=names_images,
-        notes=[*notes(columns or columns_of(file.rows), rows), *more],
+        notes=[*notes(columns or columns_of(file.rows), rows), *more, *beside],
         marked=marked_task([with_small_names(row) for row in rows if isinstance(row, dict)]),
         columns_from_1=any(map(is_first_option, columns_of(file.rows))),
     )
@@ -286,6 +336,27 @@ def _with_annotations(file: QuestionFile, path: Path) -> tuple[QuestionFile, lis
         ]
     rows, note = with_annotations(file.rows, annotations)
     return replace(file, rows=rows, sha256=_sha256_of_files({each.name: each for each in (path, annotations)})), [note]
+
+
+def _category_of(path: Path) -> str | None:
+    """The category of the questions of one of POPE's own files, by its name; None: it is none."""
+    found = _OF_POPE.fullmatch(path.stem.lower())
+    return found[1] if found else None
+
+
+def _beside(folder: Path) -> list[str]:
+    """A line on question files that a folder of Parquet files also holds; empty if there are none."""
+    files = _texts_in(folder) if folder.is_dir() else []
+    return [f"beside its Parquet files, {listed(files)} {'is' if len(files) == 1 else 'are'} not read"] if files else []
+
+
+def _texts_in(folder: Path) -> list[str]:
+    """The names of what may be question files of text in a folder."""
+    return sorted(
+        file.name
+        for file in folder.iterdir()
+        if file.suffix.lower() in (*_JSON, *SUFFIXES) and file.name not in _OF_THE_HUB and file.name[0] != "."
+    )
 
 
 def _with_category(row: Any, category: str | None) -> Any:
@@ -304,10 +375,10 @@ def _read_shards(path: Path, shards: Sequence[Path]) -> QuestionFile:
 def _read_release(folder: Path) -> QuestionFile:
     rows = read_released(folder)
     if not rows:
-        files = sorted(file.name for file in folder.iterdir() if file.suffix.lower() in (".json", ".jsonl", *SUFFIXES))
+        files = _texts_in(folder)
         raise HeadflowError(
             f"question folder {folder} holds no CATEGORY/*.txt, no CATEGORY/questions_answers_YN and no *.parquet"
-            + (f"; give the file itself, such as {folder / files[0]}" if files else "")
+            + (f"; give the file itself, such as {folder / files[0]}, or several by commas" if files else "")
         )
     texts = {text.relative_to(folder).as_posix(): text for text in released_texts(folder)}
     return QuestionFile(list(rows), _sha256_of_files(texts), folder)

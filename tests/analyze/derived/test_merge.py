@@ -109,6 +109,9 @@ def test_samples_in_two_runs(halves, made_up, tmp_path, capsys):
     says = f"{halves[0]} and {made_up} both have OCR/0, OCR/0#2, OCR/1, OCR/1#2; take these samples out"
     assert says in capsys.readouterr().err
     assert merge(made_up, made_up, tmp_path / "out") == 2
+    rewrite(made_up, "samples", lambda content: put(content, "question", 0, "Is it another one?"))
+    assert merge(halves[0], made_up, tmp_path / "out") == 2
+    assert "both have OCR/0, OCR/0#2, OCR/1, OCR/1#2, which are other questions: give" in capsys.readouterr().err
 
 
 def test_other_weights_and_images_of_the_same_names(halves, tmp_path, capsys):

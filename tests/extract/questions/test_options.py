@@ -198,3 +198,37 @@ def test_pope_is_known_by_its_categories_and_by_the_names_of_its_files(tmp_path)
     assert read_questions(write_questions(tmp_path / "lines.jsonl", *categories)).task is POPE
     assert read_questions(tmp_path / "lines.jsonl", task="mme").task is MME
     assert read_questions(write_questions(tmp_path / "coco_pope_random.json", rows[0] | {"category": "x"})).task is MME
+
+
+def test_several_files_are_read_as_one(tmp_path):
+    (folder := tmp_path / "coco").mkdir()
+    rows = [
+        {"question_id": 1, "image": "a.png", "text": f"Is there a {name}?", "label": "yes"} for name in ("cat", "dog")
+    ]
+    paths = [
+        write_questions(folder / f"coco_pope_{name}.json", row)
+        for name, row in zip(("popular", "random"), rows, strict=True)
+    ]
+    write_questions(folder / "answers.jsonl", {"question": "no question file"})
+    for name in (folder, f"{paths[0]}, {paths[1]},"):
+        found = read_questions(name)
+        assert (found.task, found.name, found.notes) == (POPE, str(name), [])
+        assert [sample.sample_id for sample in found.samples] == ["1", "1#2"]
+        assert [sample.category for sample in found.samples] == ["popular", "random"]
+    assert len({read_questions(name).sha256 for name in (folder, *paths, f"{paths[1]},{paths[0]}")}) == 4
+    held = write_questions(tmp_path / "images.parquet", ROW)
+    for name, says in (
+        (f"{paths[0]},{held}", r"images\.parquet holds its images, and is given beside others"),
+        (f"{paths[0]},{paths[0]}", r"popular\.json is named twice"),
+        (f"{paths[0]},{tmp_path / 'x.json'}", r"question file \S*/x\.json does not exist"),
+    ):
+        with pytest.raises(HeadflowError, match=says):
+            read_questions(name)
+    write_questions(tmp_path / "a,b.jsonl", ROW)
+    assert len(read_questions(tmp_path / "a,b.jsonl").samples) == 1
+    write_questions(folder / "images.parquet", ROW)
+    assert (
+        read_questions(folder)
+        .notes[0]
+        .endswith("beside its Parquet files, answers.jsonl, coco_pope_popular.json, coco_pope_random.json are not read")
+    )
