@@ -21,6 +21,7 @@ report/     a run as one page for a browser
 card/       a run as a folder for the Hugging Face hub
 summary, diagnose (with positions), wordings, legacy   the work of one command each
 scores/     the score of a task, and its interval
+scorers/    what the scorers of other tools read
 published/  a run compared with published figures
 """
 

@@ -5,7 +5,8 @@ pictures are written first, as whoever reads what is printed may stop reading, t
 """
 
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
@@ -58,6 +59,7 @@ class Result:
         statements: what was found, in words, a line each.
         shown: tables for the terminal, and lines between them.
         tables: the CSV files, by name.
+        files: other files, by their names in the folder, as text.
         figures: the pictures.
         asked: the settings of the command, in a notebook, which draws the pictures as they say.
         next: lines after everything, what to do now; a terminal gets them whole, to be copied.
@@ -71,6 +73,7 @@ class Result:
     statements: Sequence[str] = ()
     shown: Sequence[Shown | str] = ()
     tables: Mapping[str, "pd.DataFrame"] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
     figures: "Figures" = ()
     next: Sequence[str] = ()
     code: int = 0
@@ -126,7 +129,8 @@ def _write(found: Result, settings: "PictureSettings") -> list[Path]:
     if found.run is None:
         return []
     write_csv(found.tables, found.folder)
-    files = [*(found.folder / name for name in found.tables), *_draw(found, settings)]
+    write_texts(found.files, found.folder)
+    files = [*(found.folder / name for name in (*found.tables, *found.files)), *_draw(found, settings)]
     record_outputs(found.run, files)
     return files
 
@@ -135,7 +139,8 @@ def _named(files: Sequence[Path], found: Result) -> str:
     """Which files were written: their names, or how many and where."""
     if len(files) <= _NAMED:
         return ", ".join(map(str, files))
-    numbers = {"table": len(found.tables), "picture": len(files) - len(found.tables)}
+    numbers = {"table": len(found.tables), "file": len(found.files)}
+    numbers["picture"] = len(files) - sum(numbers.values())
     return f"{' and '.join(counted(number, what) for what, number in numbers.items() if number)} in {found.folder}"
 
 
@@ -172,11 +177,27 @@ def _draw(found: Result, settings: "PictureSettings") -> list[Path]:
 
 def write_csv(tables: Mapping[str, "pd.DataFrame"], folder: Path) -> None:
     """Write tables into a folder, by the names of their files; raises `HeadflowError` if it cannot be done."""
-    try:
+    with _writing(tables, folder):
         folder.mkdir(parents=True, exist_ok=True)
         for name, table in tables.items():
             with publishing(folder / name) as aside:
                 table.to_csv(aside, index=False)
+
+
+def write_texts(files: Mapping[str, str], folder: Path) -> None:
+    """Write texts into a folder, and folders in it, by the names of their files; as `write_csv`."""
+    with _writing(files, folder):
+        for name, text in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            with publishing(folder / name) as aside:
+                aside.write_text(text, encoding="utf-8", newline="")
+
+
+@contextmanager
+def _writing(names: Iterable[str], folder: Path) -> Iterator[None]:
+    """Raise `HeadflowError` where files cannot be written."""
+    try:
+        yield
     except OSError as error:
         why = "it is a file, not a directory" if isinstance(error, FileExistsError) else error.strerror or error
-        raise HeadflowError(f"{', '.join(tables)} cannot be written to {folder}: {why}", setting="output_dir") from None
+        raise HeadflowError(f"{', '.join(names)} cannot be written to {folder}: {why}", setting="output_dir") from None

@@ -3,7 +3,7 @@
 shared_settings   settings that several commands share
 plots, summary, verify, compare, report, card   a command each
 runs, legacy   validate, subset, merge; export-pt, import-pt
-answers/       what a run answers: diagnose, image, prompts
+answers/       what a run answers: diagnose, image, prompts, answers
 heads/         what its heads do: maps, mentions, prune, text, words
 """
 
@@ -17,6 +17,7 @@ COMMANDS = {
         "compare": ("compare two runs, or the distances of several; a verdict in words", "compare:compare_runs"),
         "diagnose": ("where and how a model fails; a verdict in words", "answers.diagnose:diagnose_run"),
         "image": ("what the answers owe to the image, from a run without it; a verdict", "answers.image:image_of_run"),
+        "answers": ("write what a run answered as other tools' scorers read it", "answers.answers:write_answers"),
         "prompts": ("compare the wordings of a run; a recommendation in words", "answers.prompts:compare_wordings"),
         "prune": ("which heads or layers can be cut; sets to knock out, then a plan", "heads.prune:prune_run"),
         "maps": ("where in the image heads look: maps on images, heads that localise", "heads.maps:map_run"),

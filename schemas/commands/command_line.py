@@ -108,7 +108,7 @@ def _not_there(what: str, word: str, known: Iterable[str], else_do: str) -> Head
 
 def flag_of(setting: Setting) -> str:
     """The flag of a setting."""
-    return f"--{setting.name.replace('_', '-')}"
+    return f"--{(setting.flag.name or setting.name).replace('_', '-')}"
 
 
 def _place_of(setting: Setting) -> str:

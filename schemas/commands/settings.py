@@ -76,11 +76,13 @@ class Flag:
         bare: the value where the flag stands without one; None: it needs one. Such a flag takes its value by `=`, or as
             the next word where that is one of its words.
         typed: reads the text that a user types.
+        name: of the flag, where that is no name of a field; empty: that of the field.
     """
 
     metavar: str | None = None
     bare: str | None = None
     typed: Callable[[str], str] | None = None
+    name: str = ""
 
 
 @dataclass(frozen=True)

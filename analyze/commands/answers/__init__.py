@@ -1,1 +1,1 @@
-"""Commands about what a run answers: `diagnose`, `image`, `prompts`."""
+"""Commands about what a run answers: `diagnose`, `image`, `prompts`, `answers`."""
