@@ -185,7 +185,7 @@ def compare_prompts(
     if not len(rows[baseline]):
         raise HeadflowError(f"{path} has no question that was observed in all of its {len(names)} wordings")
     first = samples.iloc[rows[baseline]]
-    clusters = Clusters.of(first)
+    clusters = Clusters.of(first).once()
     known = first["expected"].notna().to_numpy()
     asked = {name: samples.iloc[each[known]].reset_index(drop=True) for name, each in rows.items()}
     bootstrap = Bootstrap(Clusters.of(asked[baseline]), resamples, seed) if known.any() else None
@@ -252,7 +252,7 @@ def _corrected(whole: pd.DataFrame, asked: dict[str, pd.DataFrame], bootstrap: B
     if bootstrap is None or "bias_p" not in whole:
         return whole
     excess = np.stack([AnswerSums.of(samples, bootstrap.clusters).excess for samples in asked.values()], axis=1)
-    p = sign_flip_maximum(excess, seed=bootstrap.seed).p
+    p = sign_flip_maximum(bootstrap.clusters.joined(excess), seed=bootstrap.seed).p
     return whole.assign(bias_p=np.where(whole["bias_note"] == "", p, np.nan))
 
 
@@ -285,7 +285,7 @@ def _measures(
     def measures(images: npt.NDArray[np.bool_]) -> dict[str, Any]:
         states = pairs["state"][images[pairs.index.to_numpy()]]
         found: dict[str, Any] = (
-            {"questions": int(clusters.counts[images].sum()), "images": int(images.sum())}
+            {"questions": int(clusters.counts[images].sum()), "images": clusters.different(images)}
             | accuracy_of(answers, bootstrap, images)
             | (bias_of(answers, bootstrap, images) if task.opposite else {})
             | mean_of_images(clusters, leads, images).columns("lead", "lead_low", "lead_high")
@@ -318,8 +318,9 @@ def _pairs(asked: dict[str, pd.DataFrame], bootstrap: Bootstrap) -> pd.DataFrame
     estimates = 100 * differences.sum(axis=0) / clusters.counts.sum()
     draws = 100 * bootstrap.ratios(differences, clusters.counts)
     low, high = bootstrap.bounds(estimates, draws, clusters.counts > 0)
-    tested = sign_flip_maximum(differences, seed=bootstrap.seed)
-    notes = [cannot_tell(each) for each in differences.T]
+    by_image = clusters.joined(differences)
+    tested = sign_flip_maximum(by_image, seed=bootstrap.seed)
+    notes = [cannot_tell(each) for each in by_image.T]
     unknown = [note is not None for note in notes]
     table = pd.DataFrame(ordered, columns=["better", "worse"])
     table["difference"] = estimates

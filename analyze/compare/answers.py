@@ -68,16 +68,16 @@ def _rows(heads: Heads, scored: pd.DataFrame) -> list[int]:
 
 
 def _accuracy(name: str, bootstrap: Bootstrap, rights: list[Array], images: np.ndarray) -> dict[str, Any]:
-    counts = bootstrap.clusters.counts
+    clusters, counts = bootstrap.clusters, bootstrap.clusters.counts
     own = [share_interval(bootstrap, right, counts, images) for right in rights]
     difference = rights[1] - rights[0]
     draws = 100 * bootstrap.ratios(difference, counts, images)
-    changed, asked = (bootstrap.clusters.joined(np.where(images, each, 0.0)) for each in (difference, counts))
+    changed, asked = (clusters.joined(np.where(images, each, 0.0)) for each in (difference, counts))
     return {
         "measure": "accuracy",
         "category": name,
         "questions": int(counts[images].sum()),
-        "images": int(images.sum()),
+        "images": clusters.different(images),
         "p": float(sign_flip_maximum(changed[asked > 0][:, None], seed=bootstrap.seed).p[0]),
     } | _columns(own, [100 * each.estimate for each in own], difference, bootstrap, draws, images)
 
@@ -98,7 +98,8 @@ def _columns(
             np.nan if bound is None else 100 * bound
             for bound in (getattr(interval, "low", None), getattr(interval, "high", None))
         )
-    note = cannot_tell(difference[images])
+    changed, there = (bootstrap.clusters.joined(each) for each in (np.where(images, difference, 0.0), images))
+    note = cannot_tell(changed[there > 0])
     by = np.array([values[1] - values[0]])
     low, high = (np.nan, np.nan) if note else np.ravel(bootstrap.bounds(by, draws[:, None], images)).tolist()
     return found | {"difference": float(by[0]), "low": low, "high": high, "note": note or ""}
@@ -168,7 +169,7 @@ def _scores(
             "measure": measure,
             "category": name,
             "questions": int(clusters.counts[images].sum()),
-            "images": int(images.sum()),
+            "images": clusters.different(images),
             "adjusted_p": np.nan,
         }
         | _columns([None, None], values[name].tolist(), difference, bootstrap, draws[name], images)

@@ -176,7 +176,7 @@ def compare(
     """
     pairs = pair_samples(a, b)
     answers = compare_answers(a, b, pairs, resamples=resamples, seed=seed)
-    clusters = Clusters.by_name(pairs.table["image"], pairs.table["category"])
+    clusters = Clusters.by_name(pairs.table["image"], pairs.table["category"]).once()
     found = Comparison(
         pairs, differing_settings(a, b), answers, obstacle=obstacle(a, b, related=related), floor=floor(a, b)
     )

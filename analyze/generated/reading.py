@@ -58,7 +58,7 @@ class Texts:
     @cached_property
     def clusters(self) -> Clusters:
         """The images of the texts."""
-        return Clusters.of(self.samples)
+        return Clusters.of(self.samples).once()
 
     @property
     def steps(self) -> npt.NDArray[np.int64]:

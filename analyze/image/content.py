@@ -96,7 +96,7 @@ def content_by_head(pairs: ImagePairs) -> pd.DataFrame | None:
         return None
     rows = pairs.pairs.table
     scores, heads = content_scores(pairs.run, pairs.without, rows)
-    clusters = Clusters.by_name(rows["image"], rows["category"])
+    clusters = Clusters.by_name(rows["image"], rows["category"]).once()
     sums, counts = clusters.known_sums(scores)
     low, high = skewed_mean_intervals(sums, counts, clusters.category)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -78,7 +78,7 @@ def _counts(pairs: ImagePairs, causes: npt.NDArray[np.str_]) -> pd.DataFrame:
     wrong = clusters.sums((causes != "").astype(float))
     for name, images in image_groups(clusters):
         row: dict[str, object] = {"category": name, "questions": int(clusters.counts[images].sum())}
-        row |= {"images": int(images.sum()), "wrong": int(wrong[images].sum())}
+        row |= {"images": clusters.different(images), "wrong": int(wrong[images].sum())}
         for cause in CAUSES:
             sums = clusters.sums((causes == cause).astype(float))
             share = Interval(np.nan, None, None)

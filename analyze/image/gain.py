@@ -64,7 +64,7 @@ def find_gain(pairs: ImagePairs) -> Gain:
     for name, images in image_groups(clusters):
         found = accuracy.loc[name]
         row: dict[str, object] = {"category": name, "questions": int(clusters.counts[images].sum())}
-        row |= {"images": int(images.sum())}
+        row |= {"images": clusters.different(images)}
         gain = mean_of_images(clusters, effects, images)
         row |= gain.columns("gain", "gain_low", "gain_high")
         names = ("accuracy", "low", "high", "without", "without_low", "without_high")

@@ -54,7 +54,7 @@ def lead(samples: pd.DataFrame, differences: Array, *, level: float = LEVEL) -> 
     known = np.isfinite(differences)
     if not known.any():
         return Lead(np.nan, np.nan, np.nan, 0)
-    clusters = Clusters.of(samples[known])
+    clusters = Clusters.of(samples[known]).once()
     sums, number = clusters.sums(differences[known]), clusters.images
     mean = float(sums.sum() / clusters.counts.sum())
     if number < FEWEST:
@@ -75,7 +75,7 @@ def gap(samples: pd.DataFrame, differences: Array, *, level: float = LEVEL) -> L
     known = np.isfinite(differences)
     if not known.any():
         return Lead(np.nan, np.nan, np.nan, 0)
-    by_image = Clusters.of(samples[known]).means(differences[known])
+    by_image = Clusters.of(samples[known]).once().means(differences[known])
     mean, number = float(by_image.mean()), len(by_image)
     if number < FEWEST:
         return Lead(mean, np.nan, np.nan, number)

@@ -93,7 +93,7 @@ def find_pointing(samples: pd.DataFrame, measures: Measures, resamples: int, see
         return None
     samples, hits = samples[boxed].reset_index(drop=True), measures.hits[boxed].astype(np.float64)
     centre, chance = measures.centre[boxed], measures.chance[boxed]
-    bootstrap = Bootstrap(Clusters.of(samples), resamples, seed)
+    bootstrap = Bootstrap(Clusters.of(samples).once(), resamples, seed)
     layer, head = np.nonzero(measures.kept)
     columns: dict[str, npt.NDArray[np.generic]] = {"layer": layer, "head": head}
     sums = bootstrap.clusters.known_sums(hits)
@@ -158,7 +158,7 @@ def _choose_and_test(
     rows = {BEST: own[:, best], CENTRE: centre[tests], CHANCE: chance[tests]}
     rows |= {name: own[:, place] for name, place in places.items() if place != best}
     values = np.column_stack(list(rows.values()))
-    bootstrap = Bootstrap(Clusters.of(samples[tests]), resamples, seed)
+    bootstrap = Bootstrap(Clusters.of(samples[tests]).once(), resamples, seed)
     table = pd.DataFrame({"point": list(rows), "accuracy": values.mean(axis=0)})
     table["low"], table["high"] = share_intervals(bootstrap, *bootstrap.clusters.known_sums(values))
     leads = [lead(samples[tests], values[:, 0] - values[:, place]) for place in range(1, len(rows))]
@@ -187,7 +187,7 @@ def relate_to_effects(
     effects = np.full((int(heads.observed.sum()), found.values.shape[1]), np.nan)
     effects[samples.index] = found.values
     effects = effects[place][:, measures.kept.ravel()]
-    bootstrap = Bootstrap(Clusters.of(heads.samples.iloc[measures.rows]), resamples, seed)
+    bootstrap = Bootstrap(Clusters.of(heads.samples.iloc[measures.rows]).once(), resamples, seed)
     sums = [bootstrap.clusters.known_sums(each) for each in (measures.hits.astype(np.float64), effects)]
     if any(not counts.any() for _, counts in sums):
         return None

@@ -96,7 +96,7 @@ def localise(
     own = observed_rows(heads)[measures.rows]
     values = {name: each[own] for name, each in table_values(heads, MAPS, ["mass", "entropy", "sink"]).items()}
     samples = heads.samples.iloc[measures.rows].reset_index(drop=True)
-    looks = rank_looks(samples, values, measures, Bootstrap(Clusters.of(samples), resamples, seed))
+    looks = rank_looks(samples, values, measures, Bootstrap(Clusters.of(samples).once(), resamples, seed))
     pointing = find_pointing(samples, measures, resamples, seed)
     relation = relate_to_effects(heads, measures, effects, resamples, seed) if pointing else None
     return Localisation(heads, samples, values, measures, looks, pointing, relation)

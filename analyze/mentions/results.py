@@ -118,7 +118,7 @@ def mentions_of(heads: Heads, *, resamples: int, seed: int) -> Mentions:
         )
     rows = find_mentions(heads)
     about = samples[known].reset_index(drop=True)
-    bootstrap = Bootstrap(Clusters.of(about), resamples, seed)
+    bootstrap = Bootstrap(Clusters.of(about).once(), resamples, seed)
     place = np.cumsum(known) - 1
     of_sample = place[rows["row"].to_numpy(np.int64)]
     number = np.bincount(of_sample, minlength=len(about)).astype(np.float64)
@@ -131,7 +131,7 @@ def mentions_of(heads: Heads, *, resamples: int, seed: int) -> Mentions:
         told = tell(rows, values, samples, heads=heads.heads, flips=resamples, seed=seed)
     pointing, beyond = pd.DataFrame(), None
     if STEP_MAPS in manifest.tables and len(rows):
-        pointing = point_while_writing(heads, rows, samples, Bootstrap(Clusters.of(samples), resamples, seed))
+        pointing = point_while_writing(heads, rows, samples, Bootstrap(Clusters.of(samples).once(), resamples, seed))
     if manifest.images == ORIGINAL:
         placed = about[["boxes", "objects", "image_width", "image_height"]]
         beyond = beyond_image(placed[placed["image_width"].notna()].to_dict("records"))

@@ -99,16 +99,16 @@ class Points:
 
     def bounds(self, names: list[str], level: float) -> tuple[Array, Array]:
         """One-sided bounds of the losses of some sets; see `change_bounds`."""
-        return change_bounds(self._losses(names), self._most(), self.of.clusters.category, level)
+        return change_bounds(self._losses(names), self._most(), self.of.clusters, level)
 
     def intervals(self, names: list[str]) -> tuple[Array, Array]:
         """95% intervals of the losses of some sets; see `loss_intervals`."""
-        return loss_intervals(self._losses(names), self._most(), self.of.clusters.category, LEVEL)
+        return loss_intervals(self._losses(names), self._most(), self.of.clusters, LEVEL)
 
     def smallest(self, level: float) -> float:
         """The upper bound of the loss of a set that changes no answer."""
         nothing = np.zeros((self.of.clusters.images, 1))
-        return float(change_bounds(nothing, self._most(), self.of.clusters.category, level)[1][0])
+        return float(change_bounds(nothing, self._most(), self.of.clusters, level)[1][0])
 
     def _losses(self, names: list[str]) -> Array:
         return self.losses[:, [self.place[name] for name in names]]
@@ -119,7 +119,7 @@ class Points:
 
 def costs(answers: Answers, design: Design, resamples: int, seed: int) -> Costs:
     """What the sets of a design cost."""
-    clusters = Clusters.of(answers.samples)
+    clusters = Clusters.of(answers.samples).once()
     bootstrap = Bootstrap(clusters, resamples, seed)
     known = np.isfinite(answers.effects)
     sums = clusters.sums(np.asarray(np.where(known, answers.effects, 0.0)))

@@ -65,7 +65,7 @@ class Ranking:
 
     def verdict(self) -> list[str]:
         """The result in words, a line each."""
-        images = [Clusters.of(self.samples[own]).images for own in (self.ranks, self.tests)]
+        images = [Clusters.of(self.samples[own]).different() for own in (self.ranks, self.tests)]
         return ranking_in_words(
             self.ranked,
             self.relations,
@@ -131,7 +131,7 @@ def rank_run(
     except HeadflowError as error:
         raise HeadflowError(f"{heads.run.path}: {error}") from None
     found = read_criteria(heads, samples, ranks, criteria, effects)
-    clusters = Clusters.of(samples[ranks])
+    clusters = Clusters.of(samples[ranks]).once()
     ranked = [rank(criterion, clusters, heads.heads, seed) for criterion in found]
     return Ranking(ranked, relations(ranked, resamples, seed), samples, ranks, testing)
 

@@ -39,7 +39,7 @@ class Dealt:
     @classmethod
     def of(cls, samples: pd.DataFrame, categories: list[str]) -> "Dealt":
         """Deal the images of some rows of `samples` into groups, at random with a fixed seed."""
-        clusters = Clusters.of(samples)
+        clusters = Clusters.of(samples).once()
         random, order = np.random.default_rng(_SEED), np.empty(clusters.images, np.int64)
         dealt = 0
         for number in range(len(clusters.categories)):

@@ -67,10 +67,11 @@ def _bias(bootstrap: Bootstrap, excess: Array, given: Array, images: _Images) ->
     chosen = images & (given > 0)
     number = int(chosen.sum())
     estimate = float(excess[chosen].sum() / given[chosen].sum()) if number else np.nan
-    if why := cannot_tell_bias(excess[chosen]):
-        return Interval(estimate, None, None, why), np.nan
     leans, there = (bootstrap.clusters.joined(each) for each in (np.where(chosen, excess, 0.0), chosen))
-    p = float(sign_flip_maximum(leans[there > 0][:, None], seed=bootstrap.seed).p[0])
+    leans = leans[there > 0]
+    if why := cannot_tell_bias(leans):
+        return Interval(estimate, None, None, why), np.nan
+    p = float(sign_flip_maximum(leans[:, None], seed=bootstrap.seed).p[0])
     return bootstrap.mean(excess, given, chosen), p
 
 

@@ -65,19 +65,9 @@ class Bootstrap:
 
     @cached_property
     def _strata(self) -> Codes:
-        """What each image is resampled within, [pictures]: its category, or those of several categories.
-
-        Images that are the only one of theirs are resampled together.
-        """
-        category, number = self.clusters.category, len(self.clusters.categories)
-        if self.clusters.picture is not None:
-            inside: dict[int, list[int]] = {}
-            for picture, each in zip(self.clusters.picture.tolist(), category.tolist(), strict=True):
-                inside.setdefault(picture, []).append(each)
-            sets = [tuple(sorted(inside[picture])) for picture in range(len(inside))]
-            several = {each: number + 1 + place for place, each in enumerate(sorted({*sets}))}
-            category = np.array([each[0] if len(each) == 1 else several[each] for each in sets], np.int64)
-        return np.where(np.bincount(category)[category] > 1, category, number)
+        """What each image is resampled within, [pictures]: `Clusters.strata`; the only images of theirs, together."""
+        strata = self.clusters.strata
+        return np.where(np.bincount(strata)[strata] > 1, strata, len(self.clusters.categories))
 
     def ratios_by_category(self, sums: Array, counts: Array, images: npt.NDArray[np.bool_]) -> Array:
         """Draws of sum(sums) / sum(counts) of each category that has some of the images, [resamples, categories].

@@ -92,6 +92,31 @@ class Clusters:
         """How many images there are."""
         return len(self.category)
 
+    def different(self, images: npt.NDArray[np.bool_] | None = None) -> int:
+        """How many different images there are, among all or some, bool [images]."""
+        if self.picture is None:
+            return self.images if images is None else int(images.sum())
+        return len(np.unique(self.picture if images is None else self.picture[images]))
+
+    @cached_property
+    def strata(self) -> Codes:
+        """What each image is drawn within, int64 [pictures]: its category, or the set of those that it is in."""
+        if self.picture is None:
+            return self.category
+        inside: dict[int, list[int]] = {}
+        for picture, each in zip(self.picture.tolist(), self.category.tolist(), strict=True):
+            inside.setdefault(picture, []).append(each)
+        sets = [tuple(sorted(inside[picture])) for picture in range(len(inside))]
+        several = {each: len(self.categories) + 1 + place for place, each in enumerate(sorted({*sets}))}
+        return np.array([each[0] if len(each) == 1 else several[each] for each in sets], np.int64)
+
+    def once(self) -> "Clusters":
+        """The same samples with each image once, in what it is drawn within: for means over all categories."""
+        if self.picture is None:
+            return self
+        different, category = np.unique(self.strata, return_inverse=True)
+        return Clusters(self.picture[self.image], category.astype(np.int64), [str(each) for each in different])
+
     @cached_property
     def counts(self) -> Array:
         """Samples of each image, float64 [images]."""

@@ -101,13 +101,17 @@ def share_interval(
 def mean_of_images(clusters: Clusters, sums: Array, images: npt.NDArray[np.bool_]) -> Interval:
     """The mean of the values of all samples on some images, with `skewed_mean_intervals`.
 
+    An image that is in several categories is one unit.
+
     Args:
         sums: [images], over the samples of each image.
         images: bool [images].
     """
-    sums, counts = sums[images][:, None], clusters.counts[images][:, None]
+    sums, counts = (clusters.joined(np.where(images, each, 0.0))[:, None] for each in (sums, clusters.counts))
+    there = counts[:, 0] > 0
+    sums, counts, strata = sums[there], counts[there], clusters.strata[there]
     estimate = float(sums.sum() / counts.sum())
-    low, high = (float(each[0]) for each in skewed_mean_intervals(sums, counts, clusters.category[images]))
+    low, high = (float(each[0]) for each in skewed_mean_intervals(sums, counts, strata))
     if np.isnan(low):
         return Interval(estimate, None, None, "1 image" if len(sums) == 1 else "too few images")
     return Interval(estimate, low, high)
@@ -116,13 +120,14 @@ def mean_of_images(clusters: Clusters, sums: Array, images: npt.NDArray[np.bool_
 def ratio_intervals(clusters: Clusters, sums: Array, counts: Array, *, least: float = -np.inf) -> tuple[Array, Array]:
     """The intervals of many ratios of sums, such as means of heads: low and high, [statistics].
 
-    NaN where fewer than `FEW_IMAGES` images have a value.
+    An image that is in several categories is one unit. NaN where fewer than `FEW_IMAGES` images have a value.
 
     Args:
         sums, counts: [images, statistics].
         least: the least that a ratio can be.
     """
-    low, high = skewed_mean_intervals(sums, counts, clusters.category)
+    sums, counts = clusters.joined(sums), clusters.joined(counts)
+    low, high = skewed_mean_intervals(sums, counts, clusters.strata)
     few = (counts > 0).sum(axis=0) < FEW_IMAGES
     return np.where(few, np.nan, np.maximum(low, least)), np.where(few, np.nan, high)
 

@@ -10,30 +10,34 @@ interval of any other mean, and `loss_intervals` joins both.
 import numpy as np
 from scipy import stats
 
-from analyze.statistics.clusters import Array, Codes
+from analyze.statistics.clusters import Array, Clusters
 from analyze.statistics.intervals import skewed_mean_intervals
 
 MANY = 20  # images of a category that changed, from which their mean has the interval of any other
 
 
-def change_bounds(values: Array, largest: Array, category: Codes, level: float) -> tuple[Array, Array]:
+def change_bounds(values: Array, largest: Array, clusters: Clusters, level: float) -> tuple[Array, Array]:
     """One-sided bounds of the sum over categories of the mean over their images, of values that are mostly 0.
 
     Gains and losses have bounds of their own, which are joined as those of a difference (MOVER, Zou and Donner, 2008).
+    What changes on an image that is in several categories is one event.
 
     Args:
         values: [images, statistics], positive and negative.
         largest: [images, statistics], what a value can be at most, either way; 0 where an image does not count. One
             statistic stands for all.
-        category: [images].
         level: of each of the two bounds, such as 0.975 for an interval of 95%.
 
     Returns:
         The lower and the upper bound, each [statistics].
     """
-    weights = 1 / np.bincount(category)[category]
-    above, below = ((np.maximum(sign * values, 0) * weights[:, None]) for sign in (1, -1))
-    most = (largest * weights[:, None]).max(axis=0)
+    return _bounds_of_sum(_weighted(values, clusters), _weighted(largest, clusters), level)
+
+
+def _bounds_of_sum(values: Array, largest: Array, level: float) -> tuple[Array, Array]:
+    """As `change_bounds`, of the sum of values [pictures, statistics]."""
+    above, below = (np.maximum(sign * values, 0) for sign in (1, -1))
+    most = largest.max(axis=0)
     estimate = above.sum(axis=0) - below.sum(axis=0)
     (up_low, up_high), (down_low, down_high) = (_weighted_poisson(each, most, level) for each in (above, below))
     up, down = above.sum(axis=0), below.sum(axis=0)
@@ -41,25 +45,32 @@ def change_bounds(values: Array, largest: Array, category: Codes, level: float) 
     return low, estimate + np.sqrt((up_high - up) ** 2 + (down - down_low) ** 2)
 
 
-def loss_intervals(values: Array, largest: Array, category: Codes, level: float) -> tuple[Array, Array]:
+def _weighted(values: Array, clusters: Clusters) -> Array:
+    """What each image adds to the sum over categories of the mean over their images, [pictures, statistics]."""
+    weights = 1 / np.bincount(clusters.category)[clusters.category]
+    return clusters.joined(values * weights[:, None])
+
+
+def loss_intervals(values: Array, largest: Array, clusters: Clusters, level: float) -> tuple[Array, Array]:
     """Intervals of the same sums, of this level, whether few images of a category change or many.
 
     Categories in which at least `MANY` images changed have the intervals of means, the others the bounds of rare
-    changes, all together; both are joined by MOVER. So they hold at least as often as they say.
+    changes, all together; both are joined by MOVER. So they hold at least as often as they say. Images that are in
+    several categories, the same for all, count as a category of their own.
 
     Args:
-        values, largest, category: see `change_bounds`.
+        values, largest, clusters: see `change_bounds`.
 
     Returns:
         The lower and the upper bound, each [statistics].
     """
-    changed = np.zeros((int(category.max()) + 1, values.shape[1]))
-    np.add.at(changed, category, values != 0)
-    many = (changed >= MANY)[category]
-    points = values / np.bincount(category)[category][:, None]
-    often = skewed_mean_intervals(np.where(many, points, 0), many.astype(np.float64), category, level)
+    points, most, strata = _weighted(values, clusters), _weighted(largest, clusters), clusters.strata
+    changed = np.zeros((int(strata.max()) + 1, points.shape[1]))
+    np.add.at(changed, strata, points != 0)
+    many = (changed >= MANY)[strata]
+    often = skewed_mean_intervals(np.where(many, points, 0), many.astype(np.float64), strata, level)
     frequent = [np.nan_to_num(many.sum(axis=0) * each) for each in often]
-    rare = change_bounds(np.where(many, 0, values), np.where(many, 0, largest), category, (1 + level) / 2)
+    rare = _bounds_of_sum(np.where(many, 0, points), np.where(many, 0, most), (1 + level) / 2)
     parts = [np.where(each, points, 0).sum(axis=0) for each in (many, ~many)]
     below, above = (
         np.sqrt(sum((bound - part) ** 2 for bound, part in zip(each, parts, strict=True)))

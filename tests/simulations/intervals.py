@@ -98,7 +98,8 @@ def loss_coverage(name: str, runs: int, seed: int = 0) -> float:
     category = np.repeat(np.arange(len(sizes)), sizes)
     flip = np.array(flips)[category]
     truth = sum(flips.count(flip) * lost(random, np.full(100_000, flip), 1).mean() for flip in set(flips))
-    low, high = loss_intervals(lost(random, flip, runs), np.full((len(category), 1), MME.most), category, LEVEL)
+    images = Clusters(np.arange(len(category)), category, list(map(str, range(len(sizes)))))
+    low, high = loss_intervals(lost(random, flip, runs), np.full((len(category), 1), MME.most), images, LEVEL)
     return held(low, high, truth)
 
 
