@@ -54,7 +54,7 @@ class PromptComparison:
             be told.
             Empty if no question has a right answer that is an option.
         categories: the same by wording and category, but `bias_p` without a correction; and the `score` of the
-            task with `score_low` and `score_high`, of categories and of its totals.
+            task with `score_low` and `score_high`, of categories and of its totals, and so what it has `further`.
         best: by wording, best accuracy first: `accuracy`, and `best_in`, the share of resamples in which it is highest.
         pairs: for each two wordings the `better` and the `worse` one, the paired `difference` of their accuracies in
             points with `low` and `high`, `adjusted_p` (sign flips of images, maximum over all pairs), and `note`.
@@ -267,7 +267,8 @@ def _categories(samples: pd.DataFrame, bootstrap: Bootstrap, *, task: Task) -> p
     scores = category_scores(samples, task)
     scores = pd.concat([scores, total_scores(scores, samples, task)])
     scores = score_intervals(scores, samples, task, seed=bootstrap.seed, resamples=bootstrap.resamples)
-    found = scores[["category", "score", "low", "high"]]
+    further = [name for each in task.further for name in (each, f"{each}_low", f"{each}_high")]
+    found = scores[["category", "score", "low", "high", *further]]
     found = found.rename(columns={"low": "score_low", "high": "score_high"})
     totals = found[~found["category"].isin(table["category"])]
     return pd.concat([table.merge(found, "left", "category"), totals], ignore_index=True)

@@ -156,6 +156,12 @@ class Task:
         return [group for group in self.groups if group.measure not in self.parts]
 
     @property
+    def further(self) -> dict[str, str]:
+        """The measures beside the score that have an interval of their own, in words: of `apart`, and F1."""
+        found = {group.measure: group.meaning for group in self.apart}
+        return found if self.positive is None else found | {"f1": f"F1 of {self.words[self.positive]}"}
+
+    @property
     def score(self) -> str:
         """What the score is called."""
         return "accuracy" if self.by_accuracy else self.title

@@ -122,9 +122,8 @@ def _scores_of_total(kind: str, row: "pd.Series[Any]", categories: int, task: Ta
         name = task.parts[0] if pooled else f"total_{kind}"
         most = task.most * (categories if task.together == SUM else 1)
         yield Score(name, words.get(name, task.score), row["score"], row["low"], row["high"], most)
-    apart = {group.measure: words.get(group.measure, group.meaning) for group in task.apart}
-    apart |= {"f1": words["f1_all" if pooled else "f1"]} if "f1" in row else {}
-    for name, title in apart.items():
+    for name, meaning in task.further.items():
+        title = words.get("f1_all" if name == "f1" and pooled else name, meaning)
         yield Score(name, title, row[name], row[f"{name}_low"], row[f"{name}_high"], 100)
 
 

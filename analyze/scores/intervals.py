@@ -38,8 +38,7 @@ def score_intervals(
         samples: the table `samples` that they are of.
         task, seed, resamples: as for `category_scores` and `Bootstrap`.
     """
-    apart = ("f1", *(group.measure for group in task.apart))
-    wanted = {"score": ("low", "high"), **{name: (f"{name}_low", f"{name}_high") for name in apart}}
+    wanted = {"score": ("low", "high"), **{name: (f"{name}_low", f"{name}_high") for name in task.further}}
     table = scored_questions(samples, task)
     table = table[table["counts"]]
     found: dict[str, dict[str, tuple[float, float]]] = {name: {} for name in wanted if name in scores}

@@ -12,6 +12,9 @@ import pandas as pd
 import pytest
 
 from analyze.__main__ import main
+from analyze.scores.accuracy import scored_questions
+from analyze.scores.images import ImagePoints
+from analyze.tables.frames import open_heads
 from extract.questions.question_set import read_questions
 from schemas.errors import HeadflowError
 from schemas.tasks import AMBER, CHOICES, CIRCULAR, HALLUSION, PLAIN
@@ -54,9 +57,17 @@ def answering(right, seed=1):
     return says
 
 
-def summary(run, folder):
+def write_wordings(path, questions):
+    """A run in two wordings, one of them better."""
+    fields = {"prompts": {name: {"template": f"{name} {{question}}"} for name in ("one", "two")}}
+    says = {"one": answering(0.6), "two": answering(0.9)}
+    asked = questions.in_wordings(["one", "two"])
+    return write_answers(path, asked, lambda sample: says[sample.prompt](sample), fields=fields)
+
+
+def summary(run, folder, *more):
     """The table of scores that the command writes, by category."""
-    assert main(["summary", str(run), "--output-dir", str(folder)]) == 0
+    assert main(["summary", str(run), "--output-dir", str(folder), *more]) == 0
     return pd.read_csv(folder / "scores.csv").set_index("category")
 
 
@@ -110,14 +121,25 @@ def test_hallusion_bench_is_scored_by_question_figure_and_question_pair(hallusio
 
 def test_the_unit_of_questions_on_several_figures_is_what_joins_them(hallusion):
     """Figures of a set have questions in common, and so each set is one unit, of 24 of VD and 12 of VS."""
-    from analyze.scores.accuracy import scored_questions
-    from analyze.tables.frames import open_heads
-
     heads = open_heads(hallusion[0])[0]
     table = scored_questions(heads.samples, HALLUSION)
     table = table[table["counts"]]
     assert table.groupby("category")["unit"].nunique().to_dict() == {"VD": 24, "VS": 12}
     assert table.groupby("category")["image"].nunique().to_dict() == {"VD": 48, "VS": 12}
+
+
+def test_wordings_are_compared_by_figures_and_question_pairs(hallusion, tmp_path, capsys):
+    run = write_wordings(tmp_path / "run", hallusion[2])
+    assert main(["prompts", str(run), *QUICK, "--output-dir", str(tmp_path / "out")]) == 0
+    assert "figures with all questions right, %" in capsys.readouterr().out
+    table = pd.read_csv(tmp_path / "out" / "categories.csv").set_index(["wording", "category"])
+    for name in ("one", "two"):
+        own = summary(run, tmp_path / name, "--prompt", name)
+        measures = ["accuracy_figures", "accuracy_question_pairs", "accuracy_figures_low", "accuracy_figures_high"]
+        for category in ("VD", "VS", "all"):
+            values = table.loc[(name, category), measures]
+            assert values.tolist() == pytest.approx(own.loc[category, measures].tolist(), abs=3)
+            assert values.iloc[:2].tolist() == pytest.approx(own.loc[category, measures[:2]].tolist())
 
 
 @pytest.mark.parametrize("command", ["compare", "diagnose", "report", "card"])
@@ -284,6 +306,9 @@ def test_a_rotated_question_counts_if_it_is_right_in_every_rotation(tmp_path, ca
         assert found["accuracy"] == pytest.approx(100 * np.mean([row["correct"] for row in own]))
         assert found["low"] < found["score"] < found["high"]
     assert "circular accuracy by category, on 70 of 70 questions" in capsys.readouterr().out
+    samples = open_heads(run)[0].samples
+    points, right = ImagePoints.of(samples, CIRCULAR), (samples["prediction"] == samples["answer"]).to_numpy()
+    assert points.total(points.points(right[:, None])) == pytest.approx([table.loc["all", "score"]])
     assert main(["validate", str(run)]) == 0
     assert main(["report", str(run), "--images", "0", "--output-dir", str(tmp_path / "page")]) == 0
     page = (tmp_path / "page" / "report.html").read_text(encoding="utf-8")

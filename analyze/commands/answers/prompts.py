@@ -60,6 +60,7 @@ def _shown(found: "PromptComparison", settings: PromptsSettings) -> Iterator[Sho
     title = f"by wording; 95% intervals, {settings.resamples} resamples of images, seed {settings.seed}"
     yield Shown(title, found.whole.drop(columns="bias_note", errors="ignore").dropna(axis="columns", how="all"), 2)
     measures = {"accuracy": "accuracy, %"} | ({"score": found.task.score} if not found.task.by_accuracy else {})
+    measures |= {name: f"{meaning}, %" for name, meaning in found.task.further.items()}
     for measure, what in measures.items():
         rows = found.categories[found.categories[measure].notna()]
         if len(rows):
