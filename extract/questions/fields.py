@@ -8,7 +8,6 @@ import ast
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from schemas.errors import HeadflowError
@@ -36,8 +35,8 @@ _NO_HINT = ("", "nan", "none", "null")
 _LISTS = ("options", "choices")
 _LETTERED = re.compile(r"[a-z]")
 _NAMED = re.compile(r"(?:choice|option)[ _]?([a-z\d])")
-_REQUIRED = ("image_file", "question")
-NEEDED = " and ".join(f"`{field}` (or {', '.join(FIELD_NAMES[field][1:])})" for field in _REQUIRED)
+REQUIRED = ("image_file", "question")
+NEEDED = " and ".join(f"`{field}` (or {', '.join(FIELD_NAMES[field][1:])})" for field in REQUIRED)
 
 
 def to_mme_fields(row: Any, where: str) -> Any:
@@ -46,11 +45,8 @@ def to_mme_fields(row: Any, where: str) -> Any:
     It also has the `options` and the `hint` of the question, and the `groups` that it is scored with, if there are any.
 
     Names are read in any case. A value that is missing becomes None. A question that is not called `question` comes
-    without `MME_SUFFIX`, with which LLaVA's files end it.
-
-    Raises:
-        HeadflowError: two names that are not `question` have texts, such as `prompt` and `text` in LLaVA's answers;
-            `where` names the row.
+    without `MME_SUFFIX`, with which LLaVA's files end it. If two other names have different texts, such as `prompt` and
+    `text` in LLaVA's answers, `question` is the error to raise; `where` names the row.
     """
     if not isinstance(row, dict):
         return row
@@ -65,7 +61,9 @@ def to_mme_fields(row: Any, where: str) -> Any:
             found[field] = given[known[0]] if known else None
             if field == "question" and known and known[0] != field:
                 if any(given[name] != given[known[0]] for name in known):
-                    raise HeadflowError(f"{where} has `{'` and `'.join(known)}`; call the one to ask `{field}`")
+                    found[field] = HeadflowError(
+                        f"{where} has `{'` and `'.join(known)}`; call the one to ask `{field}`"
+                    )
                 if isinstance(found[field], str):
                     found[field] = found[field].removesuffix(MME_SUFFIX)
             if field == "answer" and known[:1] == ["gt_answer"]:
@@ -95,21 +93,6 @@ def is_missing(value: Any) -> bool:
 def without_figure(row: Mapping[str, Any]) -> bool:
     """Whether a row is a question of HallusionBench that is asked without an image."""
     return str(row.get(NO_FIGURE, "")).strip() == "0"
-
-
-def check_rows(rows: Sequence[Any], path: Path) -> None:
-    """Raise `HeadflowError` if a row of a question file is no object, or has no image or no question."""
-    bad = [(number, what) for number, row in enumerate(rows) if (what := _what_is_wrong(row))]
-    if bad:
-        number, what = bad[0]
-        others = f" (and {len(bad) - 1} more rows like it)" if len(bad) > 1 else ""
-        raise HeadflowError(f"question file {path}: row {number} {what}{others}; each row needs {NEEDED}")
-
-
-def _what_is_wrong(row: Any) -> str:
-    if not isinstance(row, dict):
-        return f"is {short(row)}, not an object"
-    return next((f"has no `{field}`" for field in _REQUIRED if field not in row), "")
 
 
 def _with_first_messages(row: Mapping[str, Any]) -> dict[str, Any]:

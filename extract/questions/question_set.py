@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from extract.questions.content.choices import answer_notes, read_numbers, with_options
+from extract.questions.content.faults import without_faults
 from extract.questions.fields import (
     FIELD_NAMES,
-    check_rows,
     is_first_option,
     is_missing,
     to_mme_fields,
@@ -42,7 +42,7 @@ from extract.questions.text_files import SUFFIXES, read_rows
 from extract.questions.unread import check_asked_whole, columns_of, notes, repeated
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
-from schemas.tasks import MME, OPTION_LETTERS, TASKS, Task, marked_task, task_of
+from schemas.tasks import CHOICES, MME, OPTION_LETTERS, TASKS, Task, marked_task, task_of
 from schemas.text import counted, listed
 
 _OF_POPE = re.compile(r".*pope.*_(random|popular|adversarial)")  # names of POPE's own files, one for each category
@@ -145,9 +145,7 @@ def read_questions(name: str | Path, image_folder: Location | None = None, task:
             the task is not one for its questions, or the image folder does not exist.
     """
     paths = [path for each in _names_of(str(name)) for path in _files_of(local_path(each))]
-    files = [read_question_file(each) for each in paths]
-    for each, content in zip(paths, files, strict=True):
-        check_rows(content.rows, each)
+    files = [_checked(read_question_file(each), each) for each in paths]
     path, file = Path(name), _join(files, paths)
     images: Location | StoredImages | None = file.images
     if image_folder is not None and (file.names_images or not isinstance(images, StoredImages)):
@@ -183,9 +181,10 @@ def _find_task(asked: str | None, samples: Sequence[Sample], file: "QuestionFile
     task = TASKS[asked]
     if own == bool(task.options):
         has = "options of their own" if own else "no options"
+        of = f"questions with the answer {task.either}" if task.options else CHOICES.meaning
         others = ", ".join(each.name for each in TASKS.values() if own != bool(each.options))
         raise HeadflowError(
-            f"question file {path}: its questions have {has}, and the task {task.name} is of {task.meaning}; name one "
+            f"question file {path}: its questions have {has}, and the task {task.name} is of {of}; name one "
             f"of {others}",
             setting="task",
         )
@@ -232,6 +231,12 @@ def _files_of(path: Path) -> list[Path]:
     if not path.is_dir() or find_shards(path):
         return [path]
     return sorted(each for each in path.iterdir() if each.suffix.lower() in _JSON and _category_of(each)) or [path]
+
+
+def _checked(file: "QuestionFile", path: Path) -> "QuestionFile":
+    """A question file whose rows can be read, with a line on those that have been mended, see `without_faults`."""
+    rows, faults = without_faults(file.rows, path)
+    return replace(file, rows=rows, notes=[*file.notes, *faults])
 
 
 def _join(files: Sequence["QuestionFile"], paths: Sequence[Path]) -> "QuestionFile":

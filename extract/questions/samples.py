@@ -1,7 +1,7 @@
 """A question file's rows -> samples."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,7 @@ def make_samples(rows: Sequence[dict[str, Any]], path: Path) -> list[Sample]:
     """The samples of a question file, in its order.
 
     Args:
-        rows: checked by `check_rows`.
+        rows: as `without_faults` returns them.
         path: of the file, for errors.
 
     Returns:
@@ -107,6 +107,15 @@ def make_samples(rows: Sequence[dict[str, Any]], path: Path) -> list[Sample]:
             )
         )
     return samples
+
+
+def check_field(name: str, value: Any, number: int, path: Path) -> None:
+    """Raise `HeadflowError` if the value of a field is none that `make_samples` can read."""
+    readers: dict[str, Callable[[Any, int, Path], Any]] = {"boxes": _boxes, "objects": _objects}
+    if name in readers:
+        readers[name](value, number, path)
+    else:
+        _text(value, name, number, path)
 
 
 def _text(value: Any, name: str, number: int, path: Path) -> str | None:

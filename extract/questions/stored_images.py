@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -11,6 +12,7 @@ from extract.questions.samples import Sample
 
 ENCODED = ("data:image/", "iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR")  # how PNG, JPEG, GIF and WebP begin in base64
 _NAME = FIELD_NAMES["image_file"][0]
+_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 _LONGEST_REFERENCE = 64  # characters; a longer text is an image itself
 
 
@@ -86,6 +88,8 @@ def take_encoded(rows: Sequence[Any], columns: Sequence[str]) -> tuple[list[Any]
         others[_NAME] = _named(others) or there
         if there in texts:
             texts.setdefault(others[_NAME], texts[there])
+        elif _BASE64.fullmatch(cell) and not cell.isdecimal():  # too short to be an image
+            texts.setdefault(others[_NAME], cell)
     return kept, EncodedImages(texts)
 
 

@@ -19,6 +19,7 @@ from schemas.tasks import TASKS, group_ids
 from schemas.text import counted
 
 DECIDING = re.compile(r"option|choice|images|image[ _]?[2-9]")  # columns without which a question is another one
+_LETTER = re.compile(r"[A-Za-z]")  # a column that may be meant as an option
 KNOWN = {*(name for names in FIELD_NAMES.values() for name in names), "conversations"}
 
 
@@ -58,7 +59,11 @@ def notes(columns: Iterable[str], rows: Sequence[Any]) -> list[str]:
     names = list(columns)
     known = {*option_columns(names), *columns_of_groups(rows), "id"}
     if others := [name for name in names if name.strip() and name.strip().lower() not in KNOWN and name not in known]:
-        said.append(f"{_listed(others)} {'is' if len(others) == 1 else 'are'} not read")
+        letters = [name for name in others if _LETTER.fullmatch(name.strip())]
+        why = (
+            f"; of single letters, {_listed(('A', 'B'))} are to be among them to be options" if len(letters) > 1 else ""
+        )
+        said.append(f"{_listed(others)} {'is' if len(others) == 1 else 'are'} not read{why}")
     bare = sum(isinstance(row, dict) and without_figure(row) for row in rows)
     if bare:
         said.append(

@@ -53,7 +53,10 @@ def test_options_of_public_files(tmp_path, name, beside, options, hint, answer):
     assert sample.question == ROW["question"]
     assert (found.task, found.letters, found.notes) == (CHOICES, "ABC"[: len(options)], [])
     assert sample.question_id == ("7" if "index" in beside else None)
-    with pytest.raises(HeadflowError, match="its questions have options of their own, and the task mme") as error:
+    with pytest.raises(
+        HeadflowError,
+        match="options of their own, and the task mme is of questions with the answer yes or no; name one",
+    ) as error:
         read_questions(path, task="mme")
     assert error.value.setting == "task"
 
@@ -180,6 +183,13 @@ def test_letters_are_those_of_the_longest_question_and_at_least_two(tmp_path):
         rows = [ROW | dict(zip("ABC"[:length], "xyz", strict=False)) for length in range(1, number + 1)]
         rows = [row | {"question": str(place), "B": row.get("B")} for place, row in enumerate(rows)]
         assert read_questions(write_questions(tmp_path / "lines.jsonl", *rows)).letters == "ABC"[: max(2, number)]
+
+
+def test_letters_without_a_are_named(tmp_path):
+    note, _ = read_questions(
+        write_questions(tmp_path / "lines.jsonl", ROW | {"B": "red", "C": "blue", "answer": "B"})
+    ).notes
+    assert note.endswith("`B`, `C` are not read; of single letters, `A`, `B` are to be among them to be options")
 
 
 def test_a_task_of_choices_needs_options(tmp_path):

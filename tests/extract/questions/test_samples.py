@@ -96,11 +96,12 @@ def test_a_byte_order_mark_is_no_matter(tmp_path):
         ("[]", "holds no questions"),
         ("[3]", "row 0 is 3, not an object"),
         (
-            [ROW, {"image": "a", "text": "b", "prompt": "c"}],
-            "row 1 has `text` and `prompt`; call the one to ask `question`",
+            [{"image": "a", "text": "b", "prompt": "c"}],
+            "row 0 has `text` and `prompt`; call the one to ask `question`",
         ),
-        ([ROW, {"question": "x"}], "row 1 has no `image_file`"),
-        ([ROW, ROW, {"image_file": "x"}, {"image_file": "x"}], "row 2 has no `question` (and 1 more rows like it)"),
+        ([{"question": "x"}], "row 0 has no `image_file`"),
+        ([{"image_file": "x"}, {"image_file": "x"}], "row 0 has no `question` (and 1 more rows like it)"),
+        ([ROW, *[ROW | {"answer": True}] * 2], "row 1: `answer` is a bool, not text"),
         ([ROW | {"question": ["x"]}], "row 0: `question` is a list, not text"),
         ([ROW | {"image_file": {}}], "row 0: `image_file` is a dict, not text"),
         ([ROW | {"answer": True}], "row 0: `answer` is a bool, not text"),
@@ -140,6 +141,37 @@ def test_bad_files(tmp_path, content, says):
     assert says in str(error.value)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("odd", "change", "says"),
+    [
+        (3, {"image": "", "question": ""}, "row 1 is 3, not an object: skipped"),
+        ({"image_file": "a.png"}, {"question": ""}, "row 1 has no `question`: skipped"),
+        (
+            ROW | {"image_file": {}},
+            {"image": ""},
+            "row 1: `image_file` is a dict, not text: `image_file` counts as missing",
+        ),
+        (
+            ROW | {"answer": True},
+            {"answer": None},
+            "row 1: `answer` is a bool, not text: `answer` counts as missing there",
+        ),
+        (ROW | {"boxes": "red"}, {"boxes": None}, "row 1: `boxes` is 'red', not [[x0, y0, x1, y1], ...] in pixels"),
+        ({"image": "a", "text": "b", "prompt": "c"}, {"question": ""}, "row 1 has `text` and `prompt`; call the one"),
+    ],
+)
+def test_a_fault_costs_its_row_and_no_other_one(tmp_path, odd, change, says):
+    path = tmp_path / "questions.json"
+    plain = ROW | {"hint": "Look.", "boxes": [[0, 0, 1, 1]]}
+    path.write_text(json.dumps([plain, odd, plain | {"question": "Is it not?"}]))
+    found = read_questions(path)
+    assert [note for note in found.notes if says in note]
+    first, wrong, last = found.samples
+    assert (first.question, last.question, first.answer, last.answer) == ("Is it?", "Is it not?", "Yes", "Yes")
+    assert {name: getattr(wrong, name) for name in change} == change
+    assert wrong.row == 1
 
 
 @pytest.mark.parametrize("missing", ["NaN", "null", "Infinity", "-Infinity", "1e999"])

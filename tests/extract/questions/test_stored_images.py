@@ -55,7 +55,7 @@ def test_files_count_where_there_is_a_folder_for_them(tmp_path, name):
 
 def test_what_is_no_image_costs_its_sample(tmp_path):
     text = in_base64(PNG)
-    cells = [text, "/9j/" + "no base64 " * 20, in_base64(PNG[:80]), "99"]
+    cells = [text, "/9j/" + "no base64 " * 20, in_base64(PNG[:80]), in_base64(b"hello, no image"), "99"]
     rows = [{"index": row, "image": cell, "question": f"Is it {row}?"} for row, cell in enumerate(cells)]
     questions = read_questions(write_questions(tmp_path / "lines.jsonl", *rows))
     images = open_images(questions, questions.samples, preprocess=lambda image: image)
@@ -67,8 +67,8 @@ def test_what_is_no_image_costs_its_sample(tmp_path):
         except Unusable as error:
             reasons.append((error.reason, error.detail))
     assert reasons[0] is None
-    assert [reason for reason, _ in reasons[1:]] == ["image_unreadable", "image_unreadable", "image_missing"]
-    assert reasons[3][1] == "name 99 has no image"
+    assert [reason for reason, _ in reasons[1:]] == ["image_unreadable"] * 3 + ["image_missing"]
+    assert reasons[4][1] == "name 99 has no image"
 
 
 def test_a_run_equals_that_of_files(tmp_path, checkpoint_path, extracted, questions):
