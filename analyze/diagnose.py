@@ -206,7 +206,7 @@ def diagnose(
     bootstrap = Bootstrap(clusters, resamples, seed)
     pairs, positions = pairs_of_questions(samples, clusters, heads.task), None
     if not heads.task.opposite:
-        samples = with_options(samples, written=written)
+        samples = with_texts_of_options(samples).assign(sure=np.nan if written else sureness(samples))
         positions = Positions.of(samples, bootstrap)
     why, contrasts, spread, reliability = {}, [NO_CONTRASTS], {}, {}
     for flow, read in sample_values(heads, flows, scope).items():
@@ -239,12 +239,8 @@ def diagnose(
     )
 
 
-def with_options(samples: pd.DataFrame, *, written: bool) -> pd.DataFrame:
-    """Rows of `answered` with `sure`, the probability of the given option, and the text of options after their letters.
-
-    Args:
-        written: answers are those in texts, so that `sure` is NaN.
-    """
+def with_texts_of_options(samples: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `observed_samples`, of questions with options of their own, with the text of options after letters."""
 
     def spelled(places: pd.Series, texts: pd.Series) -> list[str]:
         return [
@@ -253,7 +249,6 @@ def with_options(samples: pd.DataFrame, *, written: bool) -> pd.DataFrame:
         ]
 
     return samples.assign(
-        sure=np.nan if written else sureness(samples),
         answer=spelled(samples["expected"], samples["answer"]),
         prediction=spelled(samples["says"], samples["prediction"]),
     )

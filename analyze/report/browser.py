@@ -14,6 +14,7 @@ import pandas as pd
 
 from analyze.diagnose import pairs_of_questions
 from analyze.maps.reading import has_map, sample_maps
+from analyze.positions import CHOICE_STATES, choice_states
 from analyze.report.measures import LOOKING, MATTERING, Measured
 from analyze.report.packing import Arrays, shortest
 from analyze.statistics.clusters import Clusters
@@ -30,11 +31,25 @@ _STEPS, TINY = 255, np.finfo(np.float32).tiny  # steps of a map, of the square r
 NUMBERS = {True: {"margin": "margin", "p_yes": "p_yes"}, False: {"lead": "lead_of_answer", P_OPTIONS: "p_options"}}
 
 
-def pair_state_values(samples: pd.DataFrame, task: Task) -> npt.NDArray[np.int64]:
-    """The state of each sample's pair, its place in `STATES`; -1 where it has none. Rows of `observed_samples`."""
+def state_names(task: Task) -> tuple[tuple[str, ...], str]:
+    """The states that `state_values` counts, and what a sample without one is called."""
+    return (STATES, "no pair") if task.opposite else (CHOICE_STATES, "not scored")
+
+
+def state_values(samples: pd.DataFrame, task: Task) -> npt.NDArray[np.int64]:
+    """The state of each sample's pair, or of its answer where answers are not opposite; -1 where it has none.
+
+    Args:
+        samples: rows of `observed_samples`.
+
+    Returns:
+        Places in `state_names`, [samples].
+    """
     known = answered(samples)
     found = np.full(len(samples), -1)
-    if len(known):
+    if len(known) and not task.opposite:
+        found[known.index] = [CHOICE_STATES.index(str(state)) for state in choice_states(known)]
+    elif len(known):
         rows = known.index.to_numpy()
         for state, pairs in pairs_of_questions(known, Clusters.of(known), task).groupby("state"):
             for side in ("first", "second"):

@@ -16,13 +16,13 @@ import numpy as np
 import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from analyze.diagnose import with_texts_of_options
 from analyze.pictures.labels import by_queries, colour
 from analyze.report import browser, charts, comparison, overview
 from analyze.report.measures import CONTRIBUTING, LOOKING, MATTERING, MEASURE_KINDS, Measure, Measured, measure
 from analyze.report.packing import Arrays, as_plain, script_json
 from analyze.report.tallying import ranks
 from analyze.report.words import Words, number
-from analyze.statistics.contrasts import STATES
 from analyze.tables.frames import Heads
 from schemas.columns import DEFAULT_FLOWS
 
@@ -96,7 +96,7 @@ def make_page(heads: Heads, other: Heads | None, choices: Choices) -> str:
         units=list(dict.fromkeys(row["unit"] for row in sets)),
         charts=list(specs),
         categories=heads.categories,
-        states=STATES if heads.task.opposite else (),
+        states=browser.state_names(heads.task),
         opposite=heads.task.opposite,
         seed=choices.seed,
         page_data=script_json(data | {"charts": specs, "arrays": arrays.index}),
@@ -144,18 +144,18 @@ def _flows(arrays: Arrays, measured: Measured, words: Words) -> list[dict[str, A
 def _samples(arrays: Arrays, heads: Heads, measured: Measured, most: int) -> dict[str, Any]:
     """The samples, the images that are in the page, and their maps."""
     samples = measured.samples
-    states = browser.pair_state_values(samples, heads.task)
+    states, (names, stateless) = browser.state_values(samples, heads.task), browser.state_names(heads.task)
     images = browser.chosen_images(heads, samples, states, most)
     places = {sha: place for place, sha in enumerate(images)}
-    opposite = heads.task.opposite
-    numbers = browser.NUMBERS[opposite]
-    rows = browser.rows_of(samples, heads.categories, states, numbers)
+    numbers = browser.NUMBERS[heads.task.opposite]
+    spelled = samples if heads.task.opposite else with_texts_of_options(samples)
+    rows = browser.rows_of(spelled, heads.categories, states, numbers)
     rows["picture"] = [places.get(sha) for sha in samples["image_sha256"]]
     maps = browser.add_maps(arrays, heads, measured, list(images))
     return {
         "samples": rows,
-        "states": list(STATES),
-        "opposite": opposite,
+        "states": list(names),
+        "stateless": stateless,
         "numbers": numbers,
         "images": [base64.b64encode(content).decode("ascii") for content in images.values()],
         "maps": None if maps is None else asdict(maps),

@@ -1,5 +1,6 @@
 """Oracle: made-up runs of other tasks than MME, whose commands must say nothing of MME; and counting."""
 
+import json
 import re
 
 import numpy as np
@@ -148,11 +149,18 @@ def test_commands_on_choices_say_nothing_of_yes_or_no(tmp_path, capsys, command)
         assert not re.search(r"\byes|no-biased", file.read_text(encoding="utf-8"), re.IGNORECASE), file
 
 
-def test_a_page_on_choices_has_no_pairs_of_opposite_answers(tmp_path):
+def test_a_page_on_choices_has_states_of_answers_and_no_pairs(tmp_path):
     run = write_choices(tmp_path / "run", images=24)
     assert main(["report", str(run), "--images", "0", "--output-dir", str(tmp_path)]) == 0
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert not re.search(r"\byes", re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL), re.IGNORECASE)
+    data = json.loads(re.search(r'id="page-data">(.*?)</script>', page, re.DOTALL)[1])
+    expected = diagnosed(run).states.iloc[-1]
+    assert all(
+        re.match("[A-D]: option [0-3]$", text) for text in data["samples"]["answer"] + data["samples"]["prediction"]
+    )
+    states = [data["samples"]["state"].count(place) for place in range(len(data["states"]))]
+    assert states == expected[data["states"]].tolist()
 
 
 def test_a_card_keeps_the_texts_of_options_back(tmp_path):

@@ -208,13 +208,13 @@
   }
   function card(row) {
     const right = samples.right[row];
-    const pair = samples.state[row] < 0 ? "no pair" : page.states[samples.state[row]];
+    const pair = samples.state[row] < 0 ? page.stateless : page.states[samples.state[row]];
     const numbers = Object.entries(page.numbers).map(([column, name]) => `${words[name]} ${digits(samples[column][row], 3)}`).join(" · ");
     const text = element("div", [
       element("p", samples.question[row] ?? "–", { className: "question" }),
       element("p", [words.answer, words.colon, element("bdi", samples.answer[row] ?? "–"), ` · ${words.prediction}${words.colon}`, element("bdi", samples.prediction[row] ?? "–")]),
       element("p", numbers, { className: "numbers-of-sample" }),
-      element("p", [...(right === null ? [] : [element("span", right ? words.right : words.wrong, { className: `tag ${right ? "right" : "wrong"}` })]), ...(page.opposite ? [element("span", words[pair], { className: "tag" })] : [])]),
+      element("p", [...(right === null ? [] : [element("span", right ? words.right : words.wrong, { className: `tag ${right ? "right" : "wrong"}` })]), ...(pair === "right" ? [] : [element("span", words[pair], { className: "tag" })])]),
       element("p", [element("bdi", categories[samples.category[row]]), " · ", element("bdi", samples.id[row])], { className: "small" }),
     ], { className: "text" });
     const made = element("li", [picture(row), text], { className: row === state.marked ? "card marked" : "card" });

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from analyze.__main__ import main
+from analyze.positions import CHOICE_STATES
 from analyze.report.overview import SESSION, SETTINGS
 from analyze.report.packing import Arrays, script_json
 from analyze.report.words import Words, all_texts
@@ -145,7 +146,7 @@ def test_every_text_is_used():
     files = [*(ROOT / "analyze" / "report").glob("*.py"), *(ROOT / "analyze" / "report" / "templates").glob("*.[hj]*")]
     code = "\n".join(file.read_text(encoding="utf-8") for file in files)
     built = ("define_", "panel_", "of_", "role ", "warn_", "images_", "total_", "accuracy_")
-    named = {*SETTINGS, *SESSION, *STATES, "heads_cut", "layers_cut"}
+    named = {*SETTINGS, *SESSION, *STATES, *CHOICE_STATES, "heads_cut", "layers_cut"}
     unused = [name for name in all_texts() if not name.startswith(built) and name not in named
               and not re.search(f"[\"']{re.escape(name)}[\"']", code) and f"words.{name}" not in code]  # fmt: skip
     assert unused == []
