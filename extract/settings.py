@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar
 from extract.prompts.conversation_templates import BY_NAME, CHAT, TEMPLATES
 from extract.prompts.prompt_builder import SYSTEM_SPANS
 from extract.prompts.wordings import LETTER_SUFFIX, PRESETS
+from extract.questions.content.columns import FIELDS, read_columns
 from extract.questions.fields import MME_SUFFIX
 from extract.questions.hub import PROTOCOL
 from schemas.commands.settings import Between, Checked, Flag, Needs, OneOf, Settings, in_utf8, line_breaks, path_here
@@ -279,6 +280,13 @@ class Extract(Deciding, Machine, Chunk):
         Location | None,
         "folder that `image_file` is relative to (default: a question folder itself; not used with Parquet)",
     ] = None
+    columns: Annotated[
+        tuple[str, ...],
+        "fields of questions that stand in columns of other names, such as question=query,answer=gt; the fields are "
+        + ", ".join(FIELDS),
+        Flag(metavar="FIELD=COLUMN"),
+        Checked(lambda asked: tuple(asked) if read_columns(asked) else ()),
+    ] = ()
     output_dir: Annotated[Location, "directory of the run to write, or s3://BUCKET/RUN"] = Path(OUTPUT_DIR)
     num_samples: Annotated[int, "the first N samples of the file; -1 or 0: all", Between(-1, ROWS)] = -1
     batch_size: Annotated[

@@ -121,6 +121,9 @@ class Manifest:
     question_file_sha256: Annotated[
         str | None, "hash of that file's bytes, or of the names and bytes of several files"
     ] = None
+    columns: Annotated[
+        dict[str, str], "the columns of that file that were read as fields of other names, by field; empty: none"
+    ] = field(default_factory=dict)
     derived: Annotated[
         str | None,
         f"`{SUBSET}` or `{MERGE}`: the samples are those of other runs, and no command resumes it; else null",

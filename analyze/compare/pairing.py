@@ -17,7 +17,8 @@ from schemas.text import listed
 
 _SESSION = ("device", "kernel", "batch_size")
 TABLE_OF = {field: table.name for table in TABLES.values() for field in table.fields}  # fields of one table
-DATA = ("question_file_sha256", "num_chunks", "derived")  # fields of the manifest that say which samples, not how
+# Fields of the manifest that say which samples, not how
+DATA = ("question_file_sha256", "columns", "num_chunks", "derived")
 OTHER_ORDER, OTHER_OPTIONS = "order", "options"  # in what the options of a question differ, if they do
 
 

@@ -16,7 +16,7 @@ from schemas.store.run import Run
 from schemas.text import listed, short
 
 # Which samples a run has, not how they were observed
-SELECTION = ("num_chunks", "derived", "question_file_sha256")
+SELECTION = ("num_chunks", "derived", "question_file_sha256", "columns")
 
 
 def merge(runs: Sequence[Heads], out: Location, *, overwrite: bool) -> Run:
@@ -33,7 +33,9 @@ def merge(runs: Sequence[Heads], out: Location, *, overwrite: bool) -> Run:
     for heads in runs[1:]:
         _check_settings(runs[0].run, heads.run)
     _check_samples(runs)
-    one_file = first.question_file_sha256 is not None and _same(runs, "question_file_sha256")
+    one_file = first.question_file_sha256 is not None and all(
+        _same(runs, name) for name in ("question_file_sha256", "columns")
+    )
     if one_file:
         _check_images(runs)
     manifest = replace(
@@ -42,6 +44,7 @@ def merge(runs: Sequence[Heads], out: Location, *, overwrite: bool) -> Run:
         derived=MERGE,
         question_file=first.question_file if one_file else None,
         question_file_sha256=first.question_file_sha256 if one_file else None,
+        columns=first.columns if one_file else {},
     )
     ledgers = [ledger for heads in runs for ledger in heads.run.ledgers.values()] if one_file else []
     return write_samples(

@@ -20,6 +20,7 @@ from extract.prompts.given import check_texts, read_texts
 from extract.prompts.wordings import Wording
 from extract.prompts.wordings import manifest_fields as wording_fields
 from extract.provenance import git_commit
+from extract.questions.content.columns import read_columns
 from extract.questions.question_set import QuestionSet, read_questions
 from extract.settings import TRANSFORMERS, Deciding, Extract
 from extract.tables import asked_fields
@@ -36,7 +37,9 @@ from schemas.text import printable
 def find_questions(settings: Extract) -> QuestionSet:
     """The whole question file; raises `HeadflowError` if it is wrong."""
     with packages(settings.backend):
-        return read_questions(settings.question_file, settings.image_folder, settings.task)
+        return read_questions(
+            settings.question_file, settings.image_folder, settings.task, read_columns(settings.columns)
+        )
 
 
 def say_notes(questions: QuestionSet) -> None:
@@ -149,6 +152,7 @@ class Asked:
             **self.tables,
             "removed": find_removed(settings).to_object(),
             "question_file_sha256": self.questions.sha256,
+            "columns": read_columns(settings.columns),
             **wording_fields(self.wordings),
             "system_span": settings.system_span,
             "images": settings.images,

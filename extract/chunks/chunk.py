@@ -11,6 +11,7 @@ from extract.backends import DISTRIBUTIONS, load_extractor, packages
 from extract.checks import check_images
 from extract.chunks.asked import Asked
 from extract.provenance import versions
+from extract.questions.content.columns import read_columns
 from extract.questions.question_set import QuestionSet
 from schemas.errors import nothing_written
 from schemas.manifest import SWAPPED, Manifest, Session
@@ -106,6 +107,7 @@ def _open_writer(asked: Asked, index: int, extractor: "Extractor", chunk: Questi
         model=settings.model_path,
         question_file=asked.questions.name,
         question_file_sha256=asked.questions.sha256,
+        columns=read_columns(settings.columns),
     )
     used = versions(*DISTRIBUTIONS[settings.backend])
     session = replace(extractor.session(), git_commit=asked.commit, versions=used, arguments=settings.recorded())

@@ -149,7 +149,7 @@ def _find_questions(
     Raises:
         HeadflowError: the question file is another one, or does not have them.
     """
-    questions = read_questions(asked.question_file, asked.image_folder, run.manifest.task)
+    questions = read_questions(asked.question_file, asked.image_folder, run.manifest.task, run.manifest.columns)
     if run.manifest.question_file_sha256 not in (None, questions.sha256):
         raise HeadflowError(
             f"{asked.question_file} is not the question file of {run.path}: it has changed", setting="question_file"

@@ -24,7 +24,7 @@ from schemas.errors import HeadflowError
 from schemas.jobs.head_sets import head_name
 from schemas.store.directory import holds_run, refuse_other_files, remove_begun
 from schemas.store.run import Run, open_run
-from schemas.tasks import TASKS
+from schemas.tasks import OPTION_LETTERS, TASKS
 from schemas.text import counted, short
 
 SMALLEST_CROP = 0.99  # share of the image that is read; where it is larger, nothing is said
@@ -67,7 +67,13 @@ def look(settings: LookSettings) -> int:
 
 def _asked(settings: LookSettings, file: Path, out: Path) -> _Looking:
     """What is asked of `extract`, with the question in a file that is written here."""
-    question = {"question_id": settings.image.stem, "image_file": settings.image.name, "question": settings.question}
+    question: dict[str, Any] = {
+        "question_id": settings.image.stem,
+        "image_file": settings.image.name,
+        "question": settings.question,
+    }
+    if settings.options:
+        question["options"] = list(settings.options)
     file.write_text(json.dumps([question]), encoding="utf-8")
     same = {each.name: getattr(settings, each.name) for base in (Deciding, Device) for each in settings_of(base)}
     if settings.generate:
@@ -102,7 +108,9 @@ def _check_output(settings: LookSettings, out: Path) -> None:
     if settings.overwrite:
         return
     for sample in run.samples().to_pylist():
-        if (sample["image"], sample["question"]) != (settings.image.name, settings.question):
+        own = () if TASKS[run.manifest.task].options else sample["options"]
+        asked = (settings.image.name, settings.question, settings.options)
+        if (sample["image"], sample["question"], tuple(own)) != asked:
             raise HeadflowError(
                 f"{out} holds the answer to {short(sample['question'])} about {sample['image']}; choose another "
                 "directory, or overwrite it",
@@ -113,7 +121,7 @@ def _check_output(settings: LookSettings, out: Path) -> None:
 def _default_output(settings: LookSettings) -> Path:
     """A directory of its own for each image, and whatever decides what is seen in it."""
     values = [getattr(settings, each.name) for each in fields(Deciding)]
-    asked = json.dumps([str(settings.image.resolve()), settings.question, *values], default=str)
+    asked = json.dumps([str(settings.image.resolve()), settings.question, *settings.options, *values], default=str)
     name = hashlib.sha256(asked.encode()).hexdigest()[:8]
     return Path("runs") / "looks" / f"{settings.image.stem}-{name}"
 
@@ -127,8 +135,7 @@ def _print(run: Run, top: int) -> list[str]:
     (sample,) = run.samples().to_pylist()
     if sample["status"] != OK:
         raise HeadflowError(f"{sample['image']} was not observed: {sample['detail'] or sample['reason']}")
-    spelled = "".join(f"{name} {sample[name]:.3f}, " for name in TASKS[run.manifest.task].spelled)
-    say(f"{sample['question']} {sample['prediction']} ({spelled}margin {sample['margin']:+.2f})")
+    say(f"{sample['question']} {sample['prediction']} ({_numbers(run, sample)})")
     if sample.get("text") is not None:
         say(f"text ({counted(sample['n_generated'], 'token')}, ended: {sample['ended']}): {sample['text']}")
     _say_cropped(sample)
@@ -140,6 +147,16 @@ def _print(run: Run, top: int) -> list[str]:
         values = ["-" if row[name] is None else f"{row[name]:.3f}" for name in _SHOWN]
         say(f"{name:<8}" + "".join(f"{value:>10}" for value in values))
     return names
+
+
+def _numbers(run: Run, sample: dict[str, Any]) -> str:
+    """The probabilities and the margin of an answer; of options of the question, the logits of their letters."""
+    task = TASKS[run.manifest.task]
+    found = [f"{name} {sample[name]:.3f}" for name in task.probabilities]
+    if task.options:
+        return ", ".join([*found, f"margin {sample['margin']:+.2f}"])
+    options = zip(OPTION_LETTERS, sample["options"], sample["option_logits"], strict=False)
+    return ", ".join([*found, *(f"{letter} {option}: logit {logit:+.2f}" for letter, option, logit in options)])
 
 
 def _say_cropped(sample: dict[str, Any]) -> None:

@@ -16,6 +16,12 @@ class LookSettings(Deciding, Device, Page):
 
     image: Annotated[Path, "image file"]
     question: Annotated[str, "the question; \\n is a line break", Checked(in_utf8), Flag(typed=line_breaks)]
+    options: Annotated[
+        tuple[str, ...],
+        "options of the question, which is then answered by the letter of one",
+        Flag(metavar="OPTION"),
+        Checked(lambda options: tuple(map(in_utf8, options))),
+    ] = ()
     top: Annotated[
         int,
         "how many heads are printed and drawn, those with the highest a2v, or q2v where maps are of the question",

@@ -3,7 +3,7 @@
 question_set   a file of any form -> its samples and where their images are: what the rest of this stage takes
 hub            a dataset on the hub -> its files on this machine
 fields         the names that fields have in question files -> those of MME_test.json, options and hints
-content        what a whole file says of its options and right answers
+content        columns, chats, options and right answers, faults of rows
 unread         what files have beside what is asked
 stored_images  images that a question file holds itself
 text_files     JSON, JSON lines, CSV and TSV -> rows

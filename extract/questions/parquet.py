@@ -8,16 +8,18 @@ holds twice the distinct images of that row group.
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from extract.questions.content.chats import MESSAGES
 from extract.questions.fields import FIELD_NAMES, NEEDED, is_missing, option_columns
 from extract.questions.samples import Sample
 from extract.questions.stored_images import StoredImages
@@ -62,7 +64,7 @@ def _parquet(folder: Path, pattern: str) -> list[Path]:
     return sorted(file for file in folder.glob(pattern) if file.suffix.lower() == ".parquet" and file.name[0] != ".")
 
 
-def read_texts(shards: Sequence[Path]) -> Iterator[dict[str, Any]]:
+def read_texts(shards: Sequence[Path], mapped: Mapping[str, str] = MappingProxyType({})) -> Iterator[dict[str, Any]]:
     """The rows of shards, without their images: the fields of MME_test.json, and what decides questions beside them.
 
     `image_file` is a name and never a path: that in the column `filename`, the question's id, the image's own name, or
@@ -81,6 +83,7 @@ def read_texts(shards: Sequence[Path]) -> Iterator[dict[str, Any]]:
         images = [name for name in more if name not in names and _has_images(file.metadata, name)]
         if file.schema_arrow.field("image").type.get_field_index("path") >= 0:
             names.append("image.path")
+        names += [name for name in mapped.values() if name not in (*names, "image")]
         with _reading(shard):
             rows = file.read(columns=names).to_pylist()
         for row in rows:
@@ -91,7 +94,7 @@ def read_texts(shards: Sequence[Path]) -> Iterator[dict[str, Any]]:
             number += 1
 
 
-def read_table(shards: Sequence[Path]) -> list[Any] | None:
+def read_table(shards: Sequence[Path], mapped: Mapping[str, str] = MappingProxyType({})) -> list[Any] | None:
     """The rows of shards whose images are files, which a column of text names; None if images are in the shards.
 
     Raises:
@@ -99,12 +102,15 @@ def read_table(shards: Sequence[Path]) -> list[Any] | None:
     """
     schema = _schema(shards[0])
     named = [name for name in FIELD_NAMES["image_file"] if name in schema.names]
-    if not named or any(not _is_text(schema.field(schema.names.index(name)).type) for name in named):
+    named = [mapped["image_file"]] if "image_file" in mapped else named
+    chats = [name for name in (MESSAGES, "id") if MESSAGES in schema.names and name in schema.names]
+    if not (named or chats) or any(not _is_text(schema.field(schema.names.index(name)).type) for name in named):
         return None
     known = dict.fromkeys((*(name for names in FIELD_NAMES.values() for name in names), *GROUPED))
     columns = [name for name in known if schema.names.count(name) == 1]
     more = [*deciding(schema.names), *option_columns(schema.names)]
     columns += [name for name in more if not _holds_bytes(schema.field(name).type)]
+    columns += [name for name in (*mapped.values(), *chats) if name not in columns]
     rows: list[Any] = []
     for shard in shards:
         with _reading(shard):

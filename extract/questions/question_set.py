@@ -14,9 +14,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from extract.questions.content.chats import from_chats
 from extract.questions.content.choices import answer_notes, read_numbers, with_options
+from extract.questions.content.columns import check_columns, renamed
 from extract.questions.content.faults import without_faults
 from extract.questions.fields import (
     FIELD_NAMES,
@@ -131,7 +134,12 @@ class QuestionSet:
             raise HeadflowError(f"question file {self.name} holds no images", setting="image_folder")
 
 
-def read_questions(name: str | Path, image_folder: Location | None = None, task: str | None = None) -> QuestionSet:
+def read_questions(
+    name: str | Path,
+    image_folder: Location | None = None,
+    task: str | None = None,
+    columns: Mapping[str, str] = MappingProxyType({}),
+) -> QuestionSet:
     """Read a question file of any form; one on the hub is downloaded first, unless it is in the cache.
 
     Args:
@@ -139,13 +147,14 @@ def read_questions(name: str | Path, image_folder: Location | None = None, task:
         image_folder: where images are that are not in the file, by default the question folder itself. If this is the
             folder of MME's release, questions without an answer get theirs from the texts in it.
         task: what an answer is, a name of `TASKS`; None: as the form of the file says.
+        columns: of fields that stand in columns of other names, see `read_columns`.
 
     Raises:
         HeadflowError: the file cannot be read, a row has no image or question or is to be asked with more than that,
             the task is not one for its questions, or the image folder does not exist.
     """
     paths = [path for each in _names_of(str(name)) for path in _files_of(local_path(each))]
-    files = [_checked(read_question_file(each), each) for each in paths]
+    files = [_checked(read_question_file(each, columns), each) for each in paths]
     path, file = Path(name), _join(files, paths)
     images: Location | StoredImages | None = file.images
     if image_folder is not None and (file.names_images or not isinstance(images, StoredImages)):
@@ -293,8 +302,11 @@ class QuestionFile:
     columns_from_1: bool = False
 
 
-def read_question_file(path: Path) -> QuestionFile:
+def read_question_file(path: Path, mapped: Mapping[str, str] = MappingProxyType({})) -> QuestionFile:
     """Read a question file or folder of any form.
+
+    Args:
+        mapped: of fields that stand in columns of other names, see `read_columns`.
 
     Raises:
         HeadflowError: nothing is there, it is not of the form that its name promises, it holds no questions, or these
@@ -302,13 +314,21 @@ def read_question_file(path: Path) -> QuestionFile:
     """
     columns: list[str] = []
     if shards := find_shards(path):
-        file, columns = _read_shards(path, shards), columns_of_shards(shards)
+        columns = columns_of_shards(shards)
+        check_columns(columns, mapped, path)
+        file = _read_shards(path, shards, mapped)
     elif path.is_dir():
         file = _read_release(path)
     else:
-        file = QuestionFile(read_rows(path), _sha256(path), None)
+        file = QuestionFile(read_rows(path, mapped), _sha256(path), None)
     if not file.rows:
         raise HeadflowError(f"question file {path} holds no questions")
+    if mapped and not columns:
+        check_columns(
+            list(dict.fromkeys(name for row in file.rows if isinstance(row, dict) for name in row)), mapped, path
+        )
+    rows, of_chats = from_chats([renamed(row, mapped) for row in file.rows])
+    file, columns = replace(file, rows=rows), [name for name in columns if name not in mapped.values()]
     check_asked_whole(file.rows, path)
     file, more = _with_annotations(file, path)
     rows, images, names_images = file.rows, file.images, False
@@ -325,7 +345,7 @@ def read_question_file(path: Path) -> QuestionFile:
         ],
         images=images,
         names_images=names_images,
-        notes=[*notes(columns or columns_of(file.rows), rows), *more, *beside],
+        notes=[*notes(columns or columns_of(file.rows), rows), *more, *of_chats, *beside],
         marked=marked_task([with_small_names(row) for row in rows if isinstance(row, dict)]),
         columns_from_1=any(map(is_first_option, columns_of(file.rows))),
     )
@@ -370,9 +390,9 @@ def _with_category(row: Any, category: str | None) -> Any:
     return row if own else row | {"category": category}
 
 
-def _read_shards(path: Path, shards: Sequence[Path]) -> QuestionFile:
-    table = read_table(shards)
-    rows = list(read_texts(shards)) if table is None else table
+def _read_shards(path: Path, shards: Sequence[Path], mapped: Mapping[str, str]) -> QuestionFile:
+    table = read_table(shards, mapped)
+    rows = list(read_texts(shards, mapped)) if table is None else table
     sha256 = _sha256(path) if path.is_file() else _sha256_of_files({shard.name: shard for shard in shards})
     return QuestionFile(rows, sha256, ImageBytes(shards) if table is None else None)
 

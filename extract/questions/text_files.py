@@ -7,8 +7,9 @@ import codecs
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from extract.questions.fields import FIELD_NAMES, NAN, NEEDED, option_columns
@@ -22,15 +23,18 @@ _LISTS = ("questions", "data")  # members of a JSON object that may hold the que
 FORMS = "a question file is a list in JSON, JSON lines, CSV, TSV, Parquet, or the folder of MME's release"
 
 
-def read_rows(path: Path) -> list[Any]:
+def read_rows(path: Path, columns: Mapping[str, str] = MappingProxyType({})) -> list[Any]:
     """The rows of a question file that is text.
+
+    Args:
+        columns: of fields that stand in columns of other names.
 
     Raises:
         HeadflowError: nothing is there, or it is none of the forms.
     """
     text = read_text(path)
     separators = SUFFIXES.get(path.suffix.lower())
-    return list(_table(text, path, separators)) if separators else _json_rows(text, path)
+    return list(_table(text, path, separators, columns)) if separators else _json_rows(text, path, columns)
 
 
 def read_text(path: Path) -> str:
@@ -53,7 +57,7 @@ def numbered_lines(text: str) -> Iterator[tuple[int, str]]:
     return ((number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip())
 
 
-def _json_rows(text: str, path: Path) -> list[Any]:
+def _json_rows(text: str, path: Path, columns: Mapping[str, str]) -> list[Any]:
     """Rows of a list, of an object that holds the list, of a single question, or of an object a line."""
     lines = list(numbered_lines(text))
     if not lines:
@@ -65,7 +69,8 @@ def _json_rows(text: str, path: Path) -> list[Any]:
         inner = next((content[name] for name in _LISTS if isinstance(content.get(name), list)), None)
         if inner is not None:
             return list(inner)
-        if content.keys() & {*FIELD_NAMES["image_file"], *FIELD_NAMES["question"], "conversations"}:
+        known = {*FIELD_NAMES["image_file"], *FIELD_NAMES["question"], "conversations", "messages", *columns.values()}
+        if content.keys() & known:
             return _columns(content) or [content]
     if not isinstance(content, list):
         raise HeadflowError(f"question file {path} holds a JSON {type(content).__name__}, not a list; {FORMS}")
@@ -94,7 +99,7 @@ def _json(text: str, name: str) -> Any:
         raise HeadflowError(f"question file {name} is not JSON: {one_line(error)}; {FORMS}") from None
 
 
-def _table(text: str, path: Path, separators: str) -> Iterator[dict[str, str | None]]:
+def _table(text: str, path: Path, separators: str, columns: Mapping[str, str]) -> Iterator[dict[str, str | None]]:
     """Rows by the names in the first line; an empty cell, or one with the NaN of pandas, is None.
 
     An option or a right answer may be `nan`.
@@ -107,13 +112,15 @@ def _table(text: str, path: Path, separators: str) -> Iterator[dict[str, str | N
         lines = (cells for cells in reader if any(cells))  # spreadsheets end files with empty rows
         header = [name.strip() for name in next(lines, [])]
         named = [name for name in header if name]
-        if named and not {name.lower() for name in named} & {name for names in FIELD_NAMES.values() for name in names}:
+        known = {name for names in FIELD_NAMES.values() for name in names} | {"messages"}
+        if named and not columns and not {name.lower() for name in named} & known:
             raise HeadflowError(
                 f"question file {path}: its first line names no column of {NEEDED}; it is {short(first)}"
             )
         if twice := {name for name in named if named.count(name) > 1}:
             raise HeadflowError(f"question file {path} has the column {min(twice)} twice")
         texts = {*option_columns(header), *(name for name in header if name.lower() in FIELD_NAMES["answer"])}
+        texts |= {column for field, column in columns.items() if field in ("answer", "options")}
         for cells in lines:
             if len(cells) != len(header):
                 raise HeadflowError(

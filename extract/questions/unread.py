@@ -20,7 +20,7 @@ from schemas.text import counted
 
 DECIDING = re.compile(r"option|choice|images|image[ _]?[2-9]")  # columns without which a question is another one
 _LETTER = re.compile(r"[A-Za-z]")  # a column that may be meant as an option
-KNOWN = {*(name for names in FIELD_NAMES.values() for name in names), "conversations"}
+KNOWN = {*(name for names in FIELD_NAMES.values() for name in names), "conversations", "messages"}
 
 
 def deciding(columns: Iterable[str]) -> list[str]:

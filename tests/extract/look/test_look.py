@@ -264,8 +264,17 @@ def test_another_question_is_refused_and_may_overwrite(checkpoint_path, undrawn,
     assert look(checkpoint_path, image, tmp_path / "look", "--question", "Is it blue?") == 2
     said = capsys.readouterr().err
     assert f"holds the answer to 'Is it red?' about {image.name}; choose another directory, or overwrite it" in said
-    assert look(checkpoint_path, image, tmp_path / "look", "--question", "Is it blue?", "--overwrite") == 0
-    assert pd.read_parquet(tmp_path / "look" / "samples")["question"].tolist() == ["Is it blue?"]
+    assert look(checkpoint_path, image, tmp_path / "look", "--options", "red,blue") == 2
+    assert "holds the answer to 'Is it red?'" in capsys.readouterr().err
+    flags = ["--question", "Which?", "--options", "red,dark blue", "--overwrite"]
+    assert look(checkpoint_path, image, tmp_path / "look", *flags) == 0
+    (sample,) = pd.read_parquet(tmp_path / "look" / "samples").to_dict("records")
+    assert (sample["question"], sample["options"].tolist()) == ("Which?", ["red", "dark blue"])
+    logits = ", ".join(
+        f"{name}: logit {value:+.2f}"
+        for name, value in zip(("A red", "B dark blue"), sample["option_logits"], strict=True)
+    )
+    assert f"(p_options {sample['p_options']:.3f}, {logits})" in capsys.readouterr().out
 
 
 def test_flags_are_its_own(tmp_path, capsys):
