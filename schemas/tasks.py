@@ -6,7 +6,7 @@ among the options of the question, from 0.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from string import ascii_uppercase
 from typing import Any
@@ -27,7 +27,7 @@ class Group:
         name: of such groups; `accuracy_` and the name is the share of them that is right.
         meaning: of that share, in words.
         of: a row -> what tells its group from others; None: it is in none. Without `of`, the questions on one image.
-        columns: the columns that `of` reads.
+        columns: the columns that `of` reads beside `category` and `question_id`.
         least: the fewest questions of a whole group; None: as many as its questions have options.
     """
 
@@ -278,7 +278,8 @@ def is_rotated(row: Row) -> bool:
     return index.isdecimal() and int(index) >= _ROTATIONS
 
 
-_HALLUSION = ("category", "subcategory", "visual_input", "set_id", "figure_id", "question_id", "index")
+_HALLUSION = ("category", "subcategory", "visual_input", "set_id", "figure_id", "question_id")
+_OF_SETS = ("subcategory", "visual_input", "set_id", "figure_id", "index")
 _INDEX = re.compile(r"(V[DS])_(.+)_(\d+)_(\d+)_(\d+)_(\d+)")  # of HallusionBench in VLMEvalKit's table
 
 
@@ -292,7 +293,7 @@ def figure_question(row: Row, by: str) -> str | None:
         None where the question has no figure, or is not of HallusionBench.
     """
     if index := _INDEX.fullmatch(_plain(row.get("index"))):
-        row = dict(zip(_HALLUSION, index.groups(), strict=False))
+        row = dict(zip(_HALLUSION, index.groups(), strict=True))
     parts = [_plain(row.get(name)) for name in ("category", "subcategory", "set_id", by)]
     return "_".join(parts) if all(parts) and _plain(row.get("visual_input")) != "0" else None
 
@@ -384,13 +385,13 @@ HALLUSION = replace(
             name="figures",
             meaning="figures with all questions right",
             of=lambda row: figure_question(row, "figure_id"),
-            columns=_HALLUSION,
+            columns=_OF_SETS,
         ),
         Group(
             name="question_pairs",
             meaning="questions that are right on all figures of a set",
             of=lambda row: figure_question(row, "question_id"),
-            columns=_HALLUSION,
+            columns=_OF_SETS,
         ),
     ],
     marked=lambda row: figure_question(row, "figure_id") is not None,
@@ -417,25 +418,32 @@ GROUPED = tuple(dict.fromkeys(name for task in TASKS.values() for group in task.
 SPELLED = tuple(dict.fromkeys(column for task in TASKS.values() for column in task.spelled))  # of all tasks
 
 
-def group_ids(row: Row) -> dict[str, list[str | None]]:
+def grouping_tasks(columns: Collection[str]) -> list[Task]:
+    """The tasks whose groups a question file may name, by its columns, in small letters."""
+    there = {*columns}
+    return [task for task in TASKS.values() if any(there & {*group.columns} for group in task.named)]
+
+
+def group_ids(row: Row, tasks: Iterable[Task]) -> dict[str, list[str | None]]:
     """What tells the groups of a row from others: by the name of a task, for each of its `named` groups.
 
     Only tasks with a group that the row is in.
     """
-    found = {task.name: [group.of(row) for group in task.named if group.of is not None] for task in TASKS.values()}
+    found = {task.name: [group.of(row) for group in task.named if group.of is not None] for task in tasks}
     return {name: ids for name, ids in found.items() if any(each is not None for each in ids)}
 
 
-def marked_task(rows: Sequence[Row]) -> Task | None:
-    """The task that a row and another one of its group show a question file to be of."""
-    for task in TASKS.values():
-        if task.marked is None:
-            continue
-        firsts = [task.named[0].of(row) if task.named[0].of else None for row in rows]
+def marked_task(rows: Sequence[Row], ids: Sequence[Mapping[str, Sequence[str | None]]]) -> Task | None:
+    """The task that a row and another one of its group show a question file to be of.
+
+    Args:
+        ids: of each row, as `group_ids` has them.
+    """
+    for name in dict.fromkeys(name for each in ids for name in each):
+        task, firsts = TASKS[name], [each.get(name, [None])[0] for each in ids]
         times = Counter(firsts)
-        if any(
-            first is not None and times[first] > 1 and task.marked(row) for first, row in zip(firsts, rows, strict=True)
-        ):
+        of_groups = (row for row, first in zip(rows, firsts, strict=True) if first is not None and times[first] > 1)
+        if task.marked is not None and any(map(task.marked, of_groups)):
             return task
     return None
 

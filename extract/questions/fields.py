@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from schemas.errors import HeadflowError
-from schemas.tasks import OPTION_LETTERS, group_ids
+from schemas.tasks import OPTION_LETTERS
 from schemas.text import counted, short
 
 MME_SUFFIX = "\nAnswer the question using a single word or phrase."  # what LLaVA appends to MME's questions
@@ -42,7 +42,7 @@ NEEDED = " and ".join(f"`{field}` (or {', '.join(FIELD_NAMES[field][1:])})" for 
 def to_mme_fields(row: Any, where: str) -> Any:
     """A row with the fields of MME_test.json that it has, under any of `FIELD_NAMES`; what is no object stays as it is.
 
-    It also has the `options` and the `hint` of the question, and the `groups` that it is scored with, if there are any.
+    It also has the `options` and the `hint` of the question, if there are any.
 
     Names are read in any case. A value that is missing becomes None. A question that is not called `question` comes
     without `MME_SUFFIX`, with which LLaVA's files end it. If two other names have different texts, such as `prompt` and
@@ -72,8 +72,6 @@ def to_mme_fields(row: Any, where: str) -> Any:
         found["options"] = options
     if found.get("answer") in NAN and found["answer"] not in (options or ()):
         found["answer"] = None
-    if ids := group_ids(given):
-        found["groups"] = ids
     if without_figure(given):
         found["image_file"] = None
     hint = hint_of(given)

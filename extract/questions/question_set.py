@@ -10,9 +10,9 @@ several            by commas
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -45,7 +45,7 @@ from extract.questions.text_files import SUFFIXES, read_rows
 from extract.questions.unread import check_asked_whole, columns_of, notes, repeated
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
-from schemas.tasks import CHOICES, MME, OPTION_LETTERS, TASKS, Task, marked_task, task_of
+from schemas.tasks import CHOICES, MME, OPTION_LETTERS, TASKS, Task, group_ids, grouping_tasks, marked_task, task_of
 from schemas.text import counted, listed
 
 _OF_POPE = re.compile(r".*pope.*_(random|popular|adversarial)")  # names of POPE's own files, one for each category
@@ -168,8 +168,8 @@ def read_questions(
         samples, numbers = read_numbers(with_options(samples), columns_from_1=file.columns_from_1)
     found = _find_task(task, samples, file, path)
     samples = [
-        replace(sample, groups=tuple(ids)) if (ids := row.get("groups", {}).get(found.name)) else sample
-        for sample, row in zip(samples, file.rows, strict=True)
+        replace(sample, groups=tuple(own)) if (own := ids.get(found.name)) else sample
+        for sample, ids in zip(samples, file.groups, strict=True)
     ]
     twice = repeated((sample.image, sample.question, sample.options) for sample in samples)
     said = (twice, numbers, *answer_notes(samples, found), *_not_scored_together(samples, found))
@@ -197,7 +197,7 @@ def _find_task(asked: str | None, samples: Sequence[Sample], file: "QuestionFile
             f"of {others}",
             setting="task",
         )
-    if task.named and not any(task.name in row.get("groups", {}) for row in file.rows):
+    if task.named and not any(task.name in ids for ids in file.groups):
         columns = listed(list(dict.fromkeys(name for group in task.named for name in group.columns)), shown=8)
         raise HeadflowError(
             f"question file {path}: no row says which questions are scored together, as the task {task.name} needs; it "
@@ -269,6 +269,7 @@ def _join(files: Sequence["QuestionFile"], paths: Sequence[Path]) -> "QuestionFi
         [row for file in files for row in file.rows],
         _sha256_of_files(hashes),
         None,
+        groups=[ids for file in files for ids in file.groups],
         marked=files[0].marked if all(file.marked is files[0].marked for file in files) else None,
         columns_from_1=all(file.columns_from_1 for file in files),
     )
@@ -289,6 +290,7 @@ class QuestionFile:
         images: those in the file, or the folder itself; None: the file does not say where its images are.
         names_images: whether it names files of images beside those that it holds itself.
         notes: what it has beside its questions and is not asked, in a line each.
+        groups: what tells the groups of each row from others, by the name of a task.
         marked: the task that its rows show.
         columns_from_1: whether options stand in columns numbered from 1.
     """
@@ -298,6 +300,7 @@ class QuestionFile:
     images: Path | StoredImages | None
     names_images: bool = False
     notes: list[str] = field(default_factory=list)
+    groups: Sequence[Mapping[str, Sequence[str | None]]] = ()
     marked: Task | None = None
     columns_from_1: bool = False
 
@@ -332,23 +335,36 @@ def read_question_file(path: Path, mapped: Mapping[str, str] = MappingProxyType(
     check_asked_whole(file.rows, path)
     file, more = _with_annotations(file, path)
     rows, images, names_images = file.rows, file.images, False
-    named = [name for name in columns_of(rows) if name.strip().lower() in FIELD_NAMES["image_file"]]
+    there = columns_of(rows)
+    named = [name for name in there if name.strip().lower() in FIELD_NAMES["image_file"]]
     if encoded := encoded_columns(rows, named):
         rows, images = take_encoded(rows, encoded)
         names_images = encoded != named
     where, beside = f"question file {path}: row", _beside(path) if shards else ()
+    ids, marked = _groups(rows, there)
+    read = {column for name in {*chain(*ids)} for group in TASKS[name].named for column in group.columns}
     return replace(
         file,
         rows=[
             _with_category(to_mme_fields(row, f"{where} {number}"), _category_of(path))
             for number, row in enumerate(rows)
         ],
+        groups=ids,
         images=images,
         names_images=names_images,
-        notes=[*notes(columns or columns_of(file.rows), rows), *more, *of_chats, *beside],
-        marked=marked_task([with_small_names(row) for row in rows if isinstance(row, dict)]),
-        columns_from_1=any(map(is_first_option, columns_of(file.rows))),
+        notes=[*notes(columns or there, rows, read), *more, *of_chats, *beside],
+        marked=marked,
+        columns_from_1=any(map(is_first_option, there)),
     )
+
+
+def _groups(rows: Sequence[Any], columns: Iterable[str]) -> tuple[list[dict[str, list[str | None]]], Task | None]:
+    """The groups of each row by the name of a task, see `group_ids`; and the task that the rows show."""
+    if not (tasks := grouping_tasks([name.strip().lower() for name in columns])):
+        return [{}] * len(rows), None
+    small = [with_small_names(row) if isinstance(row, dict) else {} for row in rows]
+    ids = [group_ids(row, tasks) for row in small]
+    return ids, marked_task(small, ids)
 
 
 def _with_annotations(file: QuestionFile, path: Path) -> tuple[QuestionFile, list[str]]:

@@ -11,11 +11,9 @@ from extract.questions.fields import (
     NO_FIGURE,
     is_missing,
     option_columns,
-    with_small_names,
     without_figure,
 )
 from schemas.errors import HeadflowError
-from schemas.tasks import TASKS, group_ids
 from schemas.text import counted
 
 DECIDING = re.compile(r"option|choice|images|image[ _]?[2-9]")  # columns without which a question is another one
@@ -48,17 +46,18 @@ def check_asked_whole(rows: Sequence[Any], path: Path) -> None:
             )
 
 
-def notes(columns: Iterable[str], rows: Sequence[Any]) -> list[str]:
+def notes(columns: Iterable[str], rows: Sequence[Any], read: Iterable[str] = ()) -> list[str]:
     """What is to be said of a file, a line each.
 
     Args:
         columns: of the file, that have values.
         rows: as they are in the file.
+        read: columns, in small letters, that are read beside `FIELD_NAMES`.
     """
     said = []
     names = list(columns)
-    known = {*option_columns(names), *columns_of_groups(rows), "id"}
-    if others := [name for name in names if name.strip() and name.strip().lower() not in KNOWN and name not in known]:
+    known, small = {*option_columns(names), "id"}, {*KNOWN, *read}
+    if others := [name for name in names if name.strip() and name.strip().lower() not in small and name not in known]:
         letters = [name for name in others if _LETTER.fullmatch(name.strip())]
         why = (
             f"; of single letters, {_listed(('A', 'B'))} are to be among them to be options" if len(letters) > 1 else ""
@@ -96,12 +95,6 @@ def repeated(asked: Iterable[tuple[str, str, Sequence[str] | None]]) -> str | No
     (one, other), more = twice[0], len(twice) - 1
     others = f", and {more} more rows do so" if more else ""
     return f"row {other} repeats the question and the name of the image of row {one}{others}; each counts"
-
-
-def columns_of_groups(rows: Iterable[Any]) -> set[str]:
-    """The columns, in small letters, by which rows are in groups of questions."""
-    found = {name for row in rows if isinstance(row, dict) for name in group_ids(with_small_names(row))}
-    return {column for name in found for group in TASKS[name].named for column in group.columns}
 
 
 def _is_there(value: Any) -> bool:
