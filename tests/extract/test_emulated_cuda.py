@@ -15,6 +15,7 @@ from extract.models.transfer import Download
 from extract.passes.forward import Passes
 from schemas.store.run import open_run
 from schemas.validation.run import validate
+from tests.extract.test_choices import run as run_of_choices
 from tests.support.emulated_cuda import emulated, why_not
 
 pytestmark = [
@@ -81,6 +82,23 @@ def test_a_run_equals_that_of_the_cpu_and_no_launch_waits(extract, on_cpu, tmp_p
         assert of_lines(waits, "extract/") == {}
         assert of_lines(waits, "transformers/")  # which the log sees
     assert machine.made <= CHECKED
+
+
+def test_contributions_to_leads_equal_those_of_the_cpu_and_no_launch_waits(tmp_path, monkeypatch):
+    """On the demo's model, which has a token for each letter."""
+    flags = {"contributions": True, "layer-profile": True, "dtype": "float32", "batch-size": 1}
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cuda").mkdir()
+    on_cpu = run_of_choices(tmp_path / "cpu", device="cpu", **flags)
+    with emulated() as machine:
+        launches = logging(monkeypatch, machine, Passes, "launch")
+        found = run_of_choices(tmp_path / "cuda", device="cuda", **flags)
+    assert list(validate(found)) == []
+    for table in ("samples", "contributions", "layers"):
+        assert apart(found, on_cpu, table) <= 1e-4, table
+    assert launches
+    for waits in launches:
+        assert of_lines(waits, "extract/") == {}
 
 
 def test_what_is_written_equals_that_of_the_cpu(extract, tmp_path, monkeypatch):
