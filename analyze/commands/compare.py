@@ -66,7 +66,7 @@ def _opened(paths: Sequence[Location], prompt: str | None, workers: Workers) -> 
     """The runs, in a wording where they have several; one without wordings is taken as it is."""
     from analyze.tables.frames import ANSWERS, IMAGE_KEYS, TOKEN_COUNTS, in_wording, wordings
 
-    columns = [*TOKEN_COUNTS, *IMAGE_KEYS, *ANSWERS, "question"]
+    columns = [*TOKEN_COUNTS, *IMAGE_KEYS, *ANSWERS, "question", "lead"]
     runs = [opened(path, mixed=True, columns=columns, workers=workers) for path in paths]
     if prompt is not None and not any(map(wordings, runs)):
         raise HeadflowError("none of the runs asks in several wordings", setting="prompt")
@@ -75,6 +75,7 @@ def _opened(paths: Sequence[Location], prompt: str | None, workers: Workers) -> 
 
 def _two(settings: CompareSettings, a: "Heads", b: "Heads", flows: Sequence[str], workers: Workers) -> Result:
     from analyze.compare.comparison import compare
+    from analyze.scores.accuracy import about_lead
 
     folder = output_folder(settings.output_dir, b, name_with("compared_with", b, a))
     found = compare(
@@ -94,6 +95,7 @@ def _two(settings: CompareSettings, a: "Heads", b: "Heads", flows: Sequence[str]
         about=[
             *(f"{name}: {heads.run.path}, {heads.run.manifest.model}" for name, heads in (("A", a), ("B", b))),
             found.pairs.in_words(),
+            *about_lead(a.samples, b.samples),
         ],
         statements=found.verdict(),
         shown=shown,

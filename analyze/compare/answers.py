@@ -12,7 +12,7 @@ from analyze.scores.accuracy import group_codes, scored_questions, totals
 from analyze.scores.images import category_images, image_groups
 from analyze.statistics.bootstrap import Bootstrap
 from analyze.statistics.clusters import Array, Clusters, joined_images
-from analyze.statistics.intervals import FEW_IMAGES, FEWEST_IMAGES, share_interval
+from analyze.statistics.intervals import FEW_IMAGES, FEWEST_IMAGES, mean_of_images, share_interval
 from analyze.statistics.multiplicity import false_discovery_rate, sign_flip_maximum
 from analyze.tables.frames import Heads
 from schemas.tasks import Group, Task
@@ -22,17 +22,21 @@ _COLUMNS = (
     *("difference", "low", "high", "adjusted_p", "note"),
 )
 
+_SIDES = {"a": ("a", "a_low", "a_high"), "b": ("b", "b_low", "b_high"), "": ("difference", "low", "high")}
+_LEAST = 2  # images of a category that a mean needs for an interval
+
 
 def compare_answers(a: Heads, b: Heads, pairs: Pairs, *, resamples: int, seed: int) -> pd.DataFrame:
-    """Accuracy by category and over all, and the score by category and of the task's totals.
+    """Accuracy by category and over all, the score by category and of the task's totals, and leads as accuracy.
 
     Returns:
         One row per (measure, category), accuracy over all after that of categories; empty if no paired sample has a
         right answer that is an option. `measure` (`accuracy`, in per cent, `score`, in points, or the accuracy of a
-        group that is no part of the score; only the first where the tasks differ), `questions`, `images`, each run's
-        value with its own interval, the `difference` b - a with its paired interval `low`, `high` (NaN where it cannot
-        be told; `note` is then the `Sentence` why, else the empty text), and `adjusted_p`, that of sign flips of
-        images, by Benjamini and Hochberg over the categories. Images that a group of questions joins are one.
+        group that is no part of the score, neither where the tasks differ; and last `lead`, the mean in logits, of
+        questions with a lead in both runs), `questions`, `images`, each run's value with its own interval, the
+        `difference` b - a with its paired interval `low`, `high` (NaN where it cannot be told; `note` is then the
+        `Sentence` why, else the empty text), and `adjusted_p`, that of sign flips of images, by Benjamini and Hochberg
+        over the categories. Images that a group of questions joins are one.
     """
     scored = [scored_questions(heads.samples, heads.task) for heads in (a, b)]
     both = pairs.table[pairs.table["a"].isin(_rows(a, scored[0])) & pairs.table["b"].isin(_rows(b, scored[1]))]
@@ -59,7 +63,27 @@ def compare_answers(a: Heads, b: Heads, pairs: Pairs, *, resamples: int, seed: i
         for group in a.task.apart:
             (right, _) = part = found[group.measure]
             rows += _scores(bootstrap, [part], right[:, 1] - right[:, 0], a.task, group.measure)
+    if all("lead" in heads.samples for heads in (a, b)):
+        leads = [heads.samples["lead"].to_numpy(np.float64)[both[side]] for heads, side in ((a, "a"), (b, "b"))]
+        rows += _leads(image, both["category"], *leads)
     return pd.DataFrame(rows)[list(_COLUMNS)]
+
+
+def _leads(image: pd.Series, category: pd.Series, one: Array, other: Array) -> list[dict[str, Any]]:
+    """The mean lead of both runs by category and over all, of the questions with a lead in both."""
+    known = np.isfinite(one) & np.isfinite(other)
+    if not known.any():
+        return []
+    clusters, rows = Clusters.by_name(image[known], category[known]), []
+    values = {"a": one[known], "b": other[known], "": other[known] - one[known]}
+    sums = {side: clusters.sums(each) for side, each in values.items()}
+    for name, images in image_groups(clusters):
+        row: dict[str, Any] = {"measure": "lead", "category": name, "images": clusters.different(images)}
+        for side, (value, low, high) in _SIDES.items():
+            row |= mean_of_images(clusters, sums[side], images).columns(value, low, high)
+        note = Sentence("few_images", number=row["images"], least=_LEAST) if np.isnan(row["low"]) else ""
+        rows.append(row | {"questions": int(clusters.counts[images].sum()), "adjusted_p": np.nan, "note": note})
+    return rows
 
 
 def _rows(heads: Heads, scored: pd.DataFrame) -> list[int]:

@@ -90,6 +90,27 @@ def test_options_in_another_order_are_compared_by_their_texts(tmp_path):
     )
 
 
+def test_leads_are_compared_by_image(tmp_path):
+    """B leads by more on half of the images of a category; one question has no right answer there."""
+    run = write_choices(tmp_path / "run", images=24)
+    other = shutil.copytree(run, tmp_path / "other")
+    before = pd.read_parquet(run / "samples")
+    more = ((before["category"] == "color") & (before["row"] % 4 < 2)) * 0.5
+    for row, lead in enumerate(before["lead"] + more):
+        rewrite(other, "samples", lambda table, row=row, lead=lead: put(table, "lead", row, lead if row else None))
+    found = compare(*(open_heads(path)[0] for path in (run, other)), ["a2v"], resamples=100).answers
+    leads = found[found["measure"] == "lead"].set_index("category")
+    known = before["row"] > 0
+    assert leads.loc["color", ["a", "difference"]].tolist() == pytest.approx(
+        [each[known & (before["category"] == "color")].mean() for each in (before["lead"], more)], abs=1e-6
+    )
+    assert leads.loc["all", "difference"] == pytest.approx(more[known].mean(), abs=1e-6)
+    assert leads["questions"].tolist() == [23, 24, 47]
+    for name, moved in (("color", True), ("shape", False), ("all", True)):
+        assert (leads.loc[name, "low"] > 0) == moved
+        assert (leads.loc[name, "high"] > leads.loc[name, "difference"]) == moved
+
+
 def test_other_options_are_said_and_other_right_answers_do_not_count(tmp_path):
     run = write_choices(tmp_path / "run", images=24)
     other = permuted(run, tmp_path / "other", shift=0, texts=lambda text: text.replace("3", "9"))

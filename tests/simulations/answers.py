@@ -180,7 +180,7 @@ def of_compare(world: World, samples: pd.DataFrame, right: list[np.ndarray], opt
                 "compare: B is right more often", any(each in said for each in ("answers_more", "answers_less"))
             )
             found.sentence("compare: a category differs", "categories_some" in said)
-        for row in answers.to_dict("records"):
+        for row in answers[answers["measure"] != "lead"].to_dict("records"):
             truth = truths.loc[row["category"]]
             lost = (left - 1) * truth["accuracy"]
             lost += (left**2 - 1) * truth["pairs"] if row["measure"] == "score" else 0
