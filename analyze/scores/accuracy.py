@@ -70,17 +70,24 @@ def category_scores(samples: pd.DataFrame, task: Task = MME) -> pd.DataFrame:
         One row per category: `questions` that count and the `images` that they are about (of a task that scores the
         questions on an image together, how many such groups there are); in per cent the measures of `shares`; `score`,
         the sum of the parts that the task says; and `left_out`, the questions that do not count: skipped, or of a group
-        that is not whole, `unscored`, the questions whose right answer is no option, and `unread`, how many of the
+        that is not whole, `unscored`, observed questions whose right answer is no option, and `unread`, how many of the
         questions that count have a prediction that is none. MME's categories come first. In a category without a
         single whole group, in a task with groups, `accuracy` is that of all observed questions, and all else is NaN.
     """
     table = scored_questions(samples, task)
     if not table["observed"].any():
         return pd.DataFrame()
-    others = samples.loc[samples.index.difference(table.index), "category"].astype(str).value_counts()
+    others = samples.loc[samples.index.difference(table.index)]
+    was_asked = others["status"] == OK
+    unscored, skipped = (
+        each["category"].astype(str).value_counts() for each in (others[was_asked], others[~was_asked])
+    )
     groups = {str(name): rows for name, rows in table.groupby("category", sort=False)}
-    rows = [_score(name, groups[name], int(others.get(name, 0)), task) for name in category_order(groups)]
-    return pd.DataFrame(rows)
+    found = pd.DataFrame(
+        [_score(name, groups[name], int(unscored.get(name, 0)), task) for name in category_order(groups)]
+    )
+    found["left_out"] += [int(skipped.get(name, 0)) for name in found["category"]]
+    return found
 
 
 def category_order(names: Iterable[str]) -> list[str]:
@@ -218,6 +225,7 @@ def total_scores(scores: pd.DataFrame, samples: pd.DataFrame, task: Task = MME) 
         if task.together == POOLED:
             table = scored_questions(samples, task)
             rows.append(_score(total, table[table["category"].isin(names)], int(part["unscored"].sum()), task))
+            rows[-1]["left_out"] = int(part["left_out"].sum())
             continue
         counts, weights = part[COUNTS].sum().to_dict(), task.weights(part["questions"].tolist())
         kept = ["score"] if task.together == SUM else measures

@@ -452,4 +452,6 @@ def test_a_question_that_was_skipped_is_not_called_unscored(tmp_path, capsys):
     made.skip(sample(3, "OCR") | {"answer": "A"}, "options_unusable", "it has 0 options")
     made.finish()
     assert main(["summary", str(tmp_path / "run"), "--output-dir", str(tmp_path)]) == 0
-    assert "not scored: 1 question with" in capsys.readouterr().out
+    assert "not scored: 1 question with" in (out := capsys.readouterr().out)
+    assert "partial: 1 question left out of the scores" in out
+    assert pd.read_csv(tmp_path / "scores.csv").loc[0, ["left_out", "unscored"]].tolist() == [1, 1]
