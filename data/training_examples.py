@@ -179,7 +179,7 @@ class ExampleMaker:
         self.answer = lru_cache(maxsize=None)(self._answer)
 
     def _prompt(self, question: str) -> Prompt:
-        return self._prompts.build(question, self._image_ids)
+        return self._prompts.build(question, [self._image_ids])
 
     def _answer(self, word: str) -> int:
         """The token that begins an answer."""

@@ -80,7 +80,7 @@ class Writer:
     def prompt(self, question: str, wording: Wording) -> Prompt:
         """The prompt of a question."""
         if (wording, question) not in self._known:
-            self._known[wording, question] = self._builders[wording].build(question, self._image_ids)
+            self._known[wording, question] = self._builders[wording].build(question, [self._image_ids])
         return self._known[wording, question]
 
     def tokens(self, text: str) -> list[int]:

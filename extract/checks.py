@@ -35,7 +35,7 @@ def check_images(questions: QuestionSet, chunk: QuestionSet) -> None:
     if folder is None or isinstance(folder, StoredImages):
         return
     for asked in (chunk, questions):
-        names = sorted({sample.image for sample in asked.samples if sample.image})
+        names = sorted({name for sample in asked.samples for name in sample.images if name})
         enough = len(names) // 10 + 1
         found = set(islice((name for name in names if _is_there(folder, name)), enough))
         if not names or len(found) == enough:

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 from tqdm import tqdm
 
 from extract.images.counterfactual.altered import Counterfactual
-from extract.images.loading import LoadedImage, load_images, open_images
+from extract.images.loading import LoadedImages, load_images, open_images
 from extract.models.checkpoint import Checkpoint, device_name
 from extract.models.weights.parts import model_sizes
 from extract.passes.batching import (
@@ -181,8 +181,8 @@ class Loop:
                 prepared += self._write_prompts(image, group)
             yield prepared
 
-    def _write_prompts(self, image: LoadedImage, samples: Sequence[Sample]) -> Iterator[ImageQuestions | Skipped]:
-        """An image with the prompts about it, and the samples that cannot be observed."""
+    def _write_prompts(self, image: LoadedImages, samples: Sequence[Sample]) -> Iterator[ImageQuestions | Skipped]:
+        """Images of a question with the prompts about them, and the samples that cannot be observed."""
         written = []
         for sample in samples:
             try:
@@ -196,12 +196,12 @@ class Loop:
                 yield Skipped(sample, Unusable("model_failed", detail, image_sha256=image.sha256))
         if written:
             assert image.sha256 is not None  # it was read
-            yield ImageQuestions(image.sha256, pixels, written)
+            yield ImageQuestions(image.sha256, pixels, written, image.hashes)
 
     def _read_images(
         self, questions: QuestionSet, samples: Sequence[Sample], stop: StopRequest
-    ) -> Iterator[LoadedImage]:
-        """The image of each sample; ends early if `stop` is set and the workers ended at the same signal."""
+    ) -> Iterator[LoadedImages]:
+        """The images of each sample; ends early if `stop` is set and the workers ended at the same signal."""
         if not samples:
             return
         files = open_images(

@@ -61,7 +61,7 @@ class Extractor(Loop):
 
         def write(outcome: Outcome) -> None:
             if isinstance(outcome, Observed):
-                writer.add(outcome.record(), outcome.grids, outcome.thumbnail)
+                writer.add(outcome.record(), outcome.grids, outcome.thumbnails)
                 if not writer.run.manifest.answers_in_texts and len(first) < FIRST_SAMPLES:
                     first.append([outcome.values[name] for name in self.passes.answers.task.probabilities])
                     if len(first) == FIRST_SAMPLES:

@@ -95,7 +95,7 @@ def _logits(name: str, meaning: str, *, nullable: bool = False) -> Column:
     return Column(name, pa.float32(), "logits", nullable, meaning)
 
 
-STEP = "step"
+STEP, PICTURE = "step", "picture"
 STEP_COLUMN = Column(
     STEP,
     pa.int16(),
@@ -104,6 +104,9 @@ STEP_COLUMN = Column(
     "the pass in which this generated token was chosen, from 0; its query is the token before it, so that step 0 has "
     "that of the last prompt token",
     0,
+)
+PICTURE_COLUMN = Column(
+    PICTURE, pa.int16(), "index", False, "the image: its place among those of the question, from 0; see `pictures`", 0
 )
 GENERATED_BY = "attention of the token before the one that is chosen"
 STEP_PARTITION = tuple(
@@ -186,7 +189,8 @@ PLACES = (
         "image_width",
         pa.int32(),
         "pixels",
-        "of the image that the model was given, before it is resized",
+        "of the image that the model was given, before it is resized; of several, as the other columns of images, of "
+        "the first",
         low=1,
     ),
     _nullable("image_height", pa.int32(), "pixels", "of that image", low=1),
@@ -199,10 +203,14 @@ PLACES = (
         "what the grid covers, `[x0, y0, x1, y1]`: less than the image where it was cropped, more where it was padded",
     ),
 )
+# Columns of `samples` that the members of `pictures` have too, where a question has several images
+OF_PICTURE = ("image", "image_sha256", *(column.name for column in PLACES))
+_PICTURE_TYPES = dict.fromkeys(OF_PICTURE[:2], pa.string()) | {column.name: column.type for column in PLACES}
+PICTURES, N_IMAGES = "pictures", "n_images"
 OF_LAST, OF_QUESTION = "a", "q"  # whose attention maps are of
 MAP = "map"
 MAP_NUMBERS = (
-    _mass("mass", "attention on all image tokens, as `a2v`, `q2v` or `g2v`"),
+    _mass("mass", "attention on all tokens of the image, as `a2v`, `q2v` or `g2v`; these are the sum of all images"),
     _nullable(
         "entropy",
         pa.float32(),
@@ -261,7 +269,7 @@ REASONS = {
     "image_unlike": "in a knock-out, the image that takes its place has another number of tokens",
     "question_empty": "the question has no text",
     "options_unusable": "the question's options are fewer than two or more than 26, or one is empty, or two are equal",
-    "several_images": "the question has a place for more than one image",
+    "several_images": "the question has several images and the model takes one, or it places more or fewer than it has",
     "prompt_too_long": "the prompt has more tokens than the model can place",
     "not_finite": "attention or logits hold NaN or infinity",
     "out_of_memory": "one question on the image does not fit into the memory of the device",
@@ -311,8 +319,32 @@ SAMPLES = (
         "the wording that the question is asked in, a name of `prompts`; null where there is one",
     ),
     Column("question_id", pa.string(), "", True, "the benchmark's id, shared by the questions on one image in MME"),
-    Column("image", pa.string(), "", True, "path or name of the image, as the question file gives it"),
-    Column("image_sha256", pa.string(), "hex", True, "hash of the image file's bytes; null if it was not read"),
+    Column(
+        "image",
+        pa.string(),
+        "",
+        True,
+        "path or name of the image, as the question file gives it; of several, all of them with ` + ` between",
+    ),
+    Column(
+        "image_sha256",
+        pa.string(),
+        "hex",
+        True,
+        "hash of the image file's bytes; null if it was not read; of several, hash of their hashes, which tells these "
+        "images in this order from others",
+    ),
+    _nullable(
+        N_IMAGES, pa.int32(), "images", "images of the question; null in a run from before there were several", 1
+    ),
+    Column(
+        PICTURES,
+        pa.list_(pa.struct(_PICTURE_TYPES)),
+        "",
+        True,
+        "of a question with several images, each image in the order of the prompt, with the columns "
+        f"{', '.join(f'`{name}`' for name in OF_PICTURE)} of its own; null where there is one",
+    ),
     Column(
         "image_shown",
         pa.string(),
@@ -456,7 +488,8 @@ class Sum:
     relative: bool = False
 
 
-# Axes of grids, with the manifest's field of their size; that of `STEP` is each sample's own, `N_GENERATED`
+# Axes of grids, with the manifest's field of their size; those of `STEP` and `PICTURE` are each sample's own,
+# `N_GENERATED` and `N_IMAGES`
 AXES = {"layer": "layers", "head": "heads"}
 
 
@@ -465,7 +498,7 @@ class Table:
     """A table of a run: a row for each sample, for each cell of a grid of each sample, or for each of its knock-outs.
 
     Attributes:
-        axes: the grid, `STEP` and those of `AXES`; empty: there is none.
+        axes: the grid, `STEP`, `PICTURE` and those of `AXES`; empty: there is none.
         columns: all columns, in order; a grid's are `sample_id`, `category`, the axes, and values, at most one column
             of them lists.
         fills: columns of `samples` that are not null in an observed sample of a run with this table.
@@ -561,8 +594,8 @@ TABLES = {
         Table(LAYERS, ("layer",), KEYS[:3] + LAYER_COLUMNS),
         Table(
             MAPS,
-            ("layer", "head"),
-            KEYS + MAP_COLUMNS,
+            (PICTURE, "layer", "head"),
+            (*KEYS[:2], PICTURE_COLUMN, *KEYS[2:], *MAP_COLUMNS),
             fills=_names(PLACES),
             sums=(SUM_OF_MAP,),
             loose=True,
@@ -585,8 +618,8 @@ TABLES = {
         ),
         Table(
             STEP_MAPS,
-            (STEP, "layer", "head"),
-            (*KEYS[:2], STEP_COLUMN, *KEYS[2:], *MAP_NUMBERS, STEP_MAP),
+            (STEP, PICTURE, "layer", "head"),
+            (*KEYS[:2], STEP_COLUMN, PICTURE_COLUMN, *KEYS[2:], *MAP_NUMBERS, STEP_MAP),
             fills=_names(PLACES),
             sums=(SUM_OF_MAP,),
             loose=True,

@@ -15,7 +15,7 @@ from analyze.card.withheld import (
 )
 from analyze.derived.samples import check_output
 from analyze.tables.frames import Heads, wordings
-from schemas.columns import FLOW_NAMES, OK
+from schemas.columns import FLOW_NAMES
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location, ObjectPath
 from schemas.files.writing import write_text, write_whole
@@ -35,7 +35,7 @@ from schemas.store.jobs import job_names, job_path, open_job
 from schemas.store.ledger import CHUNKS, MANIFEST, Ledger, ledger_path
 from schemas.store.part_files import write_table
 from schemas.store.run import Run
-from schemas.store.thumbnails import THUMBNAILS, find_thumbnails, write_thumbnail
+from schemas.store.thumbnails import THUMBNAILS, find_thumbnails, observed_hashes, write_thumbnail
 
 _SAMPLES = "samples"
 
@@ -138,8 +138,7 @@ def _copy_parts(
 
 def _copy_thumbnails(run: Run, out: Location) -> None:
     """Copy the thumbnails of images that were observed; their names are hashes, so none leads elsewhere."""
-    parts = [run.read_part(path, ["status", "image_sha256"]) for path in run.part_paths(_SAMPLES)]
-    observed = {row["image_sha256"] for part in parts for row in part.to_pylist() if row["status"] == OK}
+    observed = observed_hashes(run)
     for file in find_thumbnails(run.path):
         if file.stem in observed:
             write_thumbnail(out, file.stem, file.read_bytes())

@@ -8,6 +8,7 @@ from schemas.columns import OK, REASONS
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.manifest import Manifest, Session
+from schemas.pictures import hashes_of
 from schemas.store.directory import holds_run, remove_run
 from schemas.store.grids import Grids
 from schemas.store.ledger import Part
@@ -68,13 +69,19 @@ def write_samples(
                     if values is None:
                         writer.skip({**sample, **change}, sample["reason"], sample["detail"] or "")
                     else:
-                        writer.add({**sample, **change}, values, read_thumbnail(run.path, sample["image_sha256"]))
+                        writer.add({**sample, **change}, values, _thumbnails(run, sample))
         writer.finish()
     except BaseException:  # what is written cannot be gone on with
         writer.close()
         remove_run(out)
         raise
     return writer.run
+
+
+def _thumbnails(run: Run, sample: Mapping[str, Any]) -> dict[str, bytes]:
+    """The thumbnails that a run has of the images of a sample, by the hashes of these."""
+    found = {sha256: read_thumbnail(run.path, sha256) for sha256 in hashes_of(sample)}
+    return {sha256: content for sha256, content in found.items() if content is not None}
 
 
 def _samples(run: Run, part: Part, wanted: Collection[str]) -> Iterator[tuple[dict[str, Any], Grids | None]]:

@@ -1,16 +1,20 @@
 """The maps of a run: the attention of heads on the patches of the image."""
 
 from collections.abc import Iterator, Sequence, Set
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from analyze.tables.frames import Heads
 from analyze.tables.rows import part_lists
-from schemas.columns import MAPS
+from schemas.columns import MAPS, N_IMAGES, PLACES
+from schemas.errors import HeadflowError
+from schemas.pictures import pictures_of
 from schemas.store.grids import Grid
 from schemas.store.ledger import Part
 from schemas.store.run import Run
+from schemas.text import counted
 
 Maps = npt.NDArray[np.float32]
 
@@ -20,9 +24,50 @@ def has_map(run: Run) -> npt.NDArray[np.bool_]:
     return Grid.of(run, MAPS).listed
 
 
-def part_maps(run: Run, part: Part, samples: Sequence[str]) -> list[Maps]:
-    """The maps of the samples of one part, each float32 [heads that have one, patches], see `part_lists`."""
-    return part_lists(run, MAPS, part, samples)
+def of_picture(heads: Heads, picture: int) -> Heads:
+    """A run whose maps are those of the images with this place in their questions, from 0.
+
+    In `samples`, the columns of a map's image are those of this image; null where a question has none there. Boxes are
+    of the first image.
+
+    Raises:
+        HeadflowError: no question has so many images.
+    """
+    if picture == 0:
+        return heads
+    samples, images = heads.samples.copy(), [pictures_of(row) for row in heads.samples.to_dict("records")]
+    if not any(len(own) > picture for own in images):
+        raise HeadflowError(f"no question has an image {picture}, counted from 0", setting="picture")
+    for name in (column.name for column in PLACES):
+        samples[name] = [own[picture][name] if len(own) > picture else None for own in images]
+    samples["boxes"] = samples["objects"] = None
+    return replace(heads, samples=samples, picture=picture)
+
+
+def has_picture(heads: Heads) -> npt.NDArray[np.bool_]:
+    """Which rows of `samples` were observed and have the image whose maps are read, bool [samples]."""
+    number = heads.samples[N_IMAGES].fillna(1).to_numpy() if N_IMAGES in heads.samples else np.ones(len(heads.samples))
+    found: npt.NDArray[np.bool_] = heads.observed.to_numpy() & (number > heads.picture)
+    return found
+
+
+def of_several(heads: Heads) -> str | None:
+    """A line that says of which image maps are, where some questions have several; None where none has."""
+    several = int((heads.samples[N_IMAGES].fillna(1) > 1).sum()) if N_IMAGES in heads.samples else 0
+    if not several:
+        return None
+    which = "the first" if heads.picture == 0 else f"image {heads.picture}, counted from 0"
+    return f"{counted(several, 'question has', 'questions have')} several images: maps and boxes are of {which}"
+
+
+def part_maps(run: Run, part: Part, samples: Sequence[str], picture: int = 0) -> list[Maps]:
+    """The maps of the samples of one part, each float32 [heads that have one, patches], see `part_lists`.
+
+    Args:
+        picture: the place of the image among those of a question; the maps of one that has none there are empty.
+    """
+    lists = part_lists(run, MAPS, part, samples)
+    return [own[picture] if picture < len(own) else np.empty((len(own[0]), 0), np.float32) for own in lists]
 
 
 def sample_maps(heads: Heads, wanted: Set[int]) -> Iterator[tuple[int, Maps]]:
@@ -43,4 +88,5 @@ def wording_maps(heads: Heads, number: int) -> tuple[list[int], list[Maps]]:
     observed = heads.observed.to_numpy()
     positions = [place for place in range(first, last) if observed[place]]
     names = heads.samples["sample_id"].astype(str).iloc[positions]
-    return positions, part_maps(heads.run, heads.run.parts[number], [*names, *others])[: len(positions)]
+    maps = part_maps(heads.run, heads.run.parts[number], [*names, *others], heads.picture)
+    return positions, maps[: len(positions)]

@@ -11,6 +11,7 @@ from analyze.knockouts.jobs import effect_jobs
 from analyze.maps.measures import Measures, measure_maps
 from analyze.maps.pointing import Pointing, Relation, find_pointing, relate_to_effects
 from analyze.maps.ranking import Looks, rank_looks
+from analyze.maps.reading import has_picture, of_several
 from analyze.maps.verdict import in_words, no_sinks
 from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap
 from analyze.statistics.clusters import Clusters
@@ -54,6 +55,7 @@ class Localisation:
         lines = in_words(self.looks, self.pointing, self.relation, int(self.measures.kept.sum()))
         if np.isnan(self.values["sink"]).all():
             lines[1] = no_sinks(begins_with_image=not self.samples["n_bos"].fillna(0).any())
+        lines += filter(None, [of_several(self.heads)])
         given = self.heads.run.manifest.images
         if self.pointing is not None and given != ORIGINAL:
             lines.append(f"the model was given {given} images, and boxes are those of the original ones")
@@ -89,12 +91,11 @@ def localise(
         raise HeadflowError(f"{heads.run.path} has no maps: extract it again with them")
     if effects is not None:  # also where no question says where its answer lies, and they are not needed
         effect_jobs(heads.run, effects)
-    wanted: npt.NDArray[np.bool_] = (
-        heads.observed.to_numpy() & heads.samples["category"].isin(heads.categories).to_numpy()
-    )
+    wanted: npt.NDArray[np.bool_] = has_picture(heads) & heads.samples["category"].isin(heads.categories).to_numpy()
     measures = measure_maps(heads, wanted, above)
     own = observed_rows(heads)[measures.rows]
-    values = {name: each[own] for name, each in table_values(heads, MAPS, ["mass", "entropy", "sink"]).items()}
+    found = table_values(heads, MAPS, ["mass", "entropy", "sink"], picture=heads.picture)
+    values = {name: each[own] for name, each in found.items()}
     samples = heads.samples.iloc[measures.rows].reset_index(drop=True)
     looks = rank_looks(samples, values, measures, Bootstrap(Clusters.of(samples).once(), resamples, seed))
     pointing = find_pointing(samples, measures, resamples, seed)

@@ -48,7 +48,8 @@ def point_while_writing(
         lists = part_lists(heads.run, STEP_MAPS, part, ids)
         for row, maps in zip(rows[places].tolist(), lists, strict=False):
             if row in by_row:
-                brightest = maps.reshape(-1, len(layer), maps.shape[1]).argmax(axis=2)
+                first = maps[0]  # of several images, boxes are in the first
+                brightest = first.reshape(-1, len(layer), first.shape[1]).argmax(axis=2)
                 for hits in _of_sample(samples.iloc[row], by_row[row], brightest, every):
                     named.append(row)
                     found.append(hits)

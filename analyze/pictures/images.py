@@ -5,8 +5,10 @@ They are grey, and as the model had them: `extract` does not apply an EXIF orien
 
 import hashlib
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import PurePosixPath
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +20,7 @@ from schemas.errors import HeadflowError
 from schemas.files.images import ImageError, read_image, to_rgb
 from schemas.files.locations import Location, check_no_device, location
 from schemas.manifest import ORIGINAL
+from schemas.pictures import pictures_of
 from schemas.store.thumbnails import read_thumbnail
 from schemas.text import listed, one_line
 
@@ -44,7 +47,7 @@ class PictureImages:
         """
         if folder is not None and not folder.is_dir():
             raise HeadflowError(f"{folder} is not a directory", setting="image_folder")
-        self._run, self._given = heads.run.path, heads.run.manifest.images
+        self._run, self._given, self._picture = heads.run.path, heads.run.manifest.images, heads.picture
         self.folder = folder or _folder_of(heads)
         self.missing: dict[str, str] = {}
 
@@ -54,9 +57,10 @@ class PictureImages:
             self.missing[str(sample["sample_id"])] = f"the model was given other images than these: {self._given}"
             return None
         why = []
+        picture = pictures_of(sample.to_dict())[self._picture]
         for find in (self._from_folder, self._thumbnail):
             try:
-                return _decode(find(sample), (sample["image_width"], sample["image_height"]))
+                return _decode(find(picture), (picture["image_width"], picture["image_height"]))
             except _Unusable as error:
                 why += [str(error)] if str(error) else []
         self.missing[str(sample["sample_id"])] = "; ".join(why) or "there is neither an image folder nor a thumbnail"
@@ -69,8 +73,8 @@ class PictureImages:
         reasons = listed(list(dict.fromkeys(self.missing.values())), 2)
         return [f"{len(self.missing)} of {drawn} that are drawn have no image, and grey in its place: {reasons}"]
 
-    def _from_folder(self, sample: pd.Series) -> bytes:
-        name = sample["image"]
+    def _from_folder(self, picture: Mapping[str, Any]) -> bytes:
+        name = picture["image"]
         if self.folder is None or not isinstance(name, str) or not name:
             raise _Unusable
         inside = PurePosixPath(os.path.normpath(name).replace(os.sep, "/"))
@@ -84,13 +88,13 @@ class PictureImages:
             raise _Unusable(f"{path} does not exist") from None
         except (OSError, ValueError) as error:
             raise _Unusable(f"{path}: {one_line(error)}") from None
-        digest = sample["image_sha256"]
+        digest = picture["image_sha256"]
         if isinstance(digest, str) and hashlib.sha256(content).hexdigest() != digest:
             raise _Unusable(f"{path} is not the image that the run has seen")
         return content
 
-    def _thumbnail(self, sample: pd.Series) -> bytes:
-        digest = sample["image_sha256"]
+    def _thumbnail(self, picture: Mapping[str, Any]) -> bytes:
+        digest = picture["image_sha256"]
         try:
             content = read_thumbnail(self._run, digest if isinstance(digest, str) else None)
         except OSError as error:

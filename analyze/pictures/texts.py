@@ -120,7 +120,7 @@ class TextPictures:
                 if each in wanted:
                     masses = values[number][..., IMAGE_ROLE].reshape(len(values[number]), -1).astype(np.float64)
                     lists = maps[number]
-                    yield each, pieces[number], masses, None if lists is None else _by_step(lists, len(masses))
+                    yield each, pieces[number], masses, None if lists is None else _by_step(lists[0], len(masses))
 
     def _chosen(self, head: str | None, masses: Sequence[Array]) -> _Place | None:
         """The head whose mass is shown; None: the mean."""

@@ -47,6 +47,7 @@ class Heads:
         prompt: the wording; None where the run has one, or all of them are read.
         others: for each part of the run, the ids of the observed samples that are not in `samples`: those in other
             wordings, or whose text does not have the step that is read.
+        picture: the image whose maps are read, by its place among those of a question; see `of_picture`.
     """
 
     run: Run
@@ -55,6 +56,7 @@ class Heads:
     categories: list[str]
     prompt: str | None = None
     others: Sequence[Sequence[str]] = ()
+    picture: int = 0
 
     @cached_property
     def layers(self) -> int:

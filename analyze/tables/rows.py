@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from schemas.columns import TABLES, Column
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
-from schemas.store.grids import Cells, Grid, read_steps
+from schemas.store.grids import Cells, Grid, read_blocks
 from schemas.store.ledger import Part
 from schemas.store.run import Run
 from schemas.text import listed
@@ -68,13 +68,14 @@ def part_values(run: Run, table: str, part: Part, samples: Sequence[str]) -> lis
         HeadflowError: as `part_rows`.
     """
     path, columns, grid = run.path / table / part.name, run.values(table), Grid.of(run, table)
-    steps = read_steps(run, path, samples)
-    values = np.empty((int(steps.sum()) * grid.cells, len(columns)), np.float32)
+    blocks = read_blocks(run, path, samples)
+    rows = blocks.prod(axis=1) * grid.cells
+    values = np.empty((int(rows.sum()), len(columns)), np.float32)
     for _, cell, batch in part_cells(run, path, samples, [column.name for column in columns]):
         numbers = [batch[column.name].to_numpy(zero_copy_only=False) for column in columns]
         values[cell] = np.stack(numbers, axis=-1)
-    own = np.split(values, np.cumsum(steps * grid.cells)[:-1]) if len(steps) else []
-    return [each.reshape(*grid.shape(number), -1) for each, number in zip(own, steps.tolist(), strict=True)]
+    own = np.split(values, np.cumsum(rows)[:-1]) if len(rows) else []
+    return [each.reshape(*grid.shape(*number), -1) for each, number in zip(own, blocks.tolist(), strict=True)]
 
 
 def part_apart(run: Run, table: str, part: Part, samples: Sequence[str], column: Column) -> list[list[Any]]:
@@ -87,7 +88,7 @@ def part_apart(run: Run, table: str, part: Part, samples: Sequence[str], column:
         HeadflowError: as `part_rows`.
     """
     path = run.path / table / part.name
-    ends = np.cumsum(read_steps(run, path, samples) * Grid.of(run, table).cells).tolist()
+    ends = np.cumsum(read_blocks(run, path, samples).prod(axis=1) * Grid.of(run, table).cells).tolist()
     found: list[Any] = [None] * (ends[-1] if ends else 0)
     for _, cell, batch in part_cells(run, path, samples, [column.name]):
         for at, value in zip(cell.tolist(), batch[column.name].to_pylist(), strict=True):
@@ -95,8 +96,10 @@ def part_apart(run: Run, table: str, part: Part, samples: Sequence[str], column:
     return [found[first:last] for first, last in pairwise([0, *ends])]
 
 
-def part_lists(run: Run, table: str, part: Part, samples: Sequence[str]) -> list[npt.NDArray[np.float32]]:
-    """The lists of the samples of one part, such as maps, each float32 [rows that have one, values]; rows in order.
+def part_lists(run: Run, table: str, part: Part, samples: Sequence[str]) -> list[list[npt.NDArray[np.float32]]]:
+    """The lists of the samples of one part, such as maps: of each sample and each of its images.
+
+    Each is float32 [rows that have one, values]; rows in order, those of steps one after the other.
 
     Args:
         table: one with a column of lists.
@@ -110,21 +113,33 @@ def part_lists(run: Run, table: str, part: Part, samples: Sequence[str]) -> list
     assert column is not None
     has_one = grid.listed[grid.kept]
     number, each = np.cumsum(has_one) - 1, int(has_one.sum())
-    ends = np.cumsum(read_steps(run, path, samples) * each).tolist()
+    blocks = read_blocks(run, path, samples)
+    ends = np.cumsum(blocks.prod(axis=1) * each).tolist()
     found = [np.empty(0, np.float32)] * (ends[-1] if ends else 0)
     for _, cell, batch in part_cells(run, path, samples, [column.name]):
-        lists, (step, cell) = batch[column.name], np.divmod(cell, grid.cells)
+        lists, (block, cell) = batch[column.name], np.divmod(cell, grid.cells)
         if (pc.is_valid(lists).to_numpy(zero_copy_only=False) != has_one[cell]).any():
             raise HeadflowError(f"{path}: other heads have a `{column.name}` than its run.json says; run validate")
         if lists.values.null_count:
             raise HeadflowError(f"{path}: `{column.name}` has null in its lists; run validate")
-        offsets, values, places = lists.offsets.to_numpy(), lists.values.to_numpy(), step * each + number[cell]
+        offsets, values, places = lists.offsets.to_numpy(), lists.values.to_numpy(), block * each + number[cell]
         for row in np.flatnonzero(has_one[cell]):
             found[places[row]] = values[offsets[row] : offsets[row + 1]]
-    own = [found[first:last] for first, last in pairwise([0, *ends])]
-    if any(len({len(each) for each in lists}) > 1 for lists in own):
-        raise HeadflowError(f"{path}: `{column.name}` of one sample has several sizes; run validate")
-    return [np.stack(lists) for lists in own]
+
+    def places_of(first: int, block: int) -> range:
+        return range(first + block * each, first + (block + 1) * each)
+
+    # Rows of a sample are those of its steps, and in each of its images
+    own = [
+        [
+            [found[place] for block in range(picture, steps * pictures, pictures) for place in places_of(first, block)]
+            for picture in range(pictures)
+        ]
+        for first, (steps, pictures) in zip([0, *ends[:-1]], blocks.tolist(), strict=True)
+    ]
+    if any(len({len(each) for each in lists}) > 1 for of_sample in own for lists in of_sample):
+        raise HeadflowError(f"{path}: `{column.name}` of one image has several sizes; run validate")
+    return [[np.stack(lists) for lists in of_sample] for of_sample in own]
 
 
 def _places(column: pa.DictionaryArray, place: dict[str, int], path: Location) -> npt.NDArray[np.int32]:

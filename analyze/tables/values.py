@@ -1,6 +1,7 @@
 """The values of each sample, as one array for each flow: what statistics over images need."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ from analyze.tables.frames import Heads
 from analyze.tables.parts.reading import read_values
 from analyze.tables.rows import part_rows
 from analyze.tables.text_scope import TextScope
-from schemas.columns import TABLES
+from schemas.columns import PICTURE, TABLES
 from schemas.store.grids import Grid
 from schemas.workers.work import HERE, Workers
 
@@ -51,8 +52,11 @@ def sample_values(
     return values
 
 
-def table_values(heads: Heads, table: str, columns: Sequence[str]) -> dict[str, Values]:
+def table_values(heads: Heads, table: str, columns: Sequence[str], *, picture: int | None = None) -> dict[str, Values]:
     """The values of the observed samples in another table with a grid, such as `contributions`.
+
+    Args:
+        picture: of a table with rows for each image, the image; None: values are summed over the images of a question.
 
     Returns:
         By column, float32 [observed samples, layers, heads] or [observed samples, layers], as the table's axes; samples
@@ -61,13 +65,24 @@ def table_values(heads: Heads, table: str, columns: Sequence[str]) -> dict[str, 
     Raises:
         HeadflowError: a part is missing, unreadable, does not have all rows of its samples, or has values out of range.
     """
-    axes = TABLES[table].axes
-    shape = int(heads.observed.sum()), *Grid.of(heads.run, table).shape(1)
-    values = {column: np.full(shape, np.nan, np.float32) for column in columns}
+    axes = [axis for axis in TABLES[table].axes if axis != PICTURE]
+    grid = Grid.of(heads.run, table)
+    shape = int(heads.observed.sum()), *replace(grid, pictured=False).shape()
+    summed = grid.pictured and picture is None
+    values = {column: np.full(shape, 0 if summed else np.nan, np.float32) for column in columns}
     for row, batch in table_rows(heads, table, columns):
         where = row, *(batch[axis].to_numpy() for axis in axes)
-        for column, array in values.items():
-            array[where] = batch[column].to_numpy(zero_copy_only=False)
+        if not grid.pictured:
+            for column, array in values.items():
+                array[where] = batch[column].to_numpy(zero_copy_only=False)
+            continue
+        pictures = batch[PICTURE].to_numpy()
+        for one in np.unique(pictures) if summed else [picture]:
+            kept = pictures == one
+            own = tuple(each[kept] for each in where)
+            for column, array in values.items():
+                numbers = batch[column].to_numpy(zero_copy_only=False)[kept]
+                array[own] = array[own] + numbers if summed else numbers
     return values
 
 

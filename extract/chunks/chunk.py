@@ -7,14 +7,15 @@ from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from extract.backends import DISTRIBUTIONS, load_extractor, packages
+from extract.backends import DISTRIBUTIONS, load_extractor, load_format, packages
 from extract.checks import check_images
 from extract.chunks.asked import Asked
 from extract.provenance import versions
 from extract.questions.content.columns import read_columns
 from extract.questions.question_set import QuestionSet
-from schemas.errors import nothing_written
-from schemas.manifest import SWAPPED, Manifest, Session
+from extract.settings import TRANSFORMERS
+from schemas.errors import HeadflowError, nothing_written
+from schemas.manifest import ORIGINAL, SWAPPED, Manifest, Session
 from schemas.store.directory import new_directory
 from schemas.store.run import Run
 from schemas.store.thumbnails import without_thumbnail
@@ -69,6 +70,7 @@ def run_chunk(asked: Asked, index: int, load: Load = load_for_chunk) -> Done:
         _warn_of_thumbnails(found)
     if found is not None and asked.is_there(found, index):
         return Done(len(chunk.samples), unchanged=True)
+    _check_several(asked)
     check_images(asked.questions, chunk)
     if settings.images == SWAPPED:
         with packages(settings.backend):
@@ -81,6 +83,39 @@ def run_chunk(asked: Asked, index: int, load: Load = load_for_chunk) -> Done:
             extractor = load(asked, chunk, before)
         writer = _open_writer(asked, index, extractor, chunk)
     return _write(extractor, chunk, writer)
+
+
+def _check_several(asked: Asked) -> None:
+    """Check before a model is loaded that it takes questions with several images, and say how many it does not.
+
+    Raises:
+        HeadflowError: it takes none of the questions, or other images are to take the place of several.
+    """
+    settings, samples = asked.settings, asked.questions.samples
+    several = sum(len(sample.images) > 1 for sample in samples)
+    if not several:
+        return
+    questions = counted(several, "question has", "questions have")
+    if settings.images != ORIGINAL:
+        raise HeadflowError(
+            f"{questions} several images, and {settings.images} takes the place of one: ask them with their own images",
+            setting="images",
+        )
+    family, takes = "LLaVA of the package", False
+    if settings.backend == TRANSFORMERS:
+        prompt_format, preprocessor = load_format(settings)
+        family, takes = prompt_format.family, preprocessor.several
+    if takes:
+        return
+    if several == len(samples):
+        raise HeadflowError(
+            f"{questions} several images, which is all of them, and a {family} is asked with one: choose another model",
+            setting="model_path",
+        )
+    print(
+        f"warning: {questions} several images, of {len(samples)}, and a {family} is asked with one: they are skipped",
+        file=sys.stderr,
+    )
 
 
 def _warn_of_thumbnails(run: Run) -> None:

@@ -28,7 +28,7 @@ def fingerprint_images(questions: QuestionSet) -> dict[str, str]:
     folder = questions.images
     if folder is None or isinstance(folder, StoredImages):
         return {}
-    names = sorted({sample.image for sample in questions.samples})
+    names = sorted({name for sample in questions.samples for name in sample.images})
     some = names
     if len(names) > MOST_FINGERPRINTS:
         some = [names[number * len(names) // MOST_FINGERPRINTS] for number in range(MOST_FINGERPRINTS)]

@@ -1,5 +1,6 @@
 """Images -> pixels: read, decoded and preprocessed in worker processes, in order."""
 
+import hashlib
 import multiprocessing
 import os
 import signal
@@ -30,21 +31,32 @@ from schemas.text import one_line
 
 
 @dataclass(frozen=True)
-class LoadedImage:
-    """What a model reads of an image, or the reason why it cannot be used."""
+class LoadedImages:
+    """What a model reads of a question's images, or the reason why they cannot be used.
 
-    sha256: str | None
+    Attributes:
+        hashes: of all of them, in order; empty if one was not read.
+    """
+
+    hashes: tuple[str, ...]
     pixels: Pixels | None
     reason: str | None = None
     detail: str | None = None
 
+    @property
+    def sha256(self) -> str | None:
+        """What tells the images from others: the hash of one, that of the hashes of several; None: none was read."""
+        if len(self.hashes) < 2:
+            return next(iter(self.hashes), None)
+        return hashlib.sha256("".join(self.hashes).encode()).hexdigest()
+
     def usable(self) -> Pixels:
-        """What a model reads of it; raises `Unusable` if it cannot be used."""
+        """What a model reads of them; raises `Unusable` if they cannot be used."""
         if self.pixels is None:
             raise Unusable(self.reason or "", self.detail or "", image_sha256=self.sha256)
         return self.pixels
 
-    def pin_memory(self) -> "LoadedImage":
+    def pin_memory(self) -> "LoadedImages":
         """The same in pinned memory; torch's loader calls this in a thread."""
         return self if self.pixels is None else replace(self, pixels=self.pixels.pin_memory())
 
@@ -53,20 +65,21 @@ class LoadedImage:
 # has threads: workers only use Pillow, numpy, and torch in one thread. None of them waits for a thread that a fork
 # does not copy, and never the GPU. Elsewhere than on Linux, system libraries do not allow it.
 START_METHOD = "fork" if sys.platform == "linux" else "spawn"
-Preprocess = Callable[[Image.Image], Pixels]
+Preprocess = Callable[..., Pixels]  # of images
 
 
-class _Images(ABC, Dataset[LoadedImage]):
-    """Images by number, read when they are needed, in any process.
+class _Images(ABC, Dataset[LoadedImages]):
+    """The images of questions by number, read when they are needed, in any process.
 
     Attributes:
-        shown: by the number of an image, where the image is that is shown in its place; missing: it is shown as it is.
+        shown: by the number of a question, where the image is that is shown in place of its own; missing: they are
+            shown as they are.
         counterfactual: makes counterfactual images; None: they are read as they are.
         thumbnails: whether to make small pictures: of the image in its place if there is one, before any alteration.
         start_method: how processes that read them are started, one of `multiprocessing.get_all_start_methods()`.
     """
 
-    def __init__(self, locations: Sequence[Any], preprocess: Preprocess) -> None:
+    def __init__(self, locations: Sequence[tuple[Any, ...]], preprocess: Preprocess) -> None:
         self._locations = locations
         self._preprocess = preprocess
         self.shown: Mapping[int, Any] = {}
@@ -77,22 +90,34 @@ class _Images(ABC, Dataset[LoadedImage]):
     def __len__(self) -> int:
         return len(self._locations)
 
-    def __getitem__(self, number: int) -> LoadedImage:
-        digest: str | None = None
+    def __getitem__(self, number: int) -> LoadedImages:
+        locations = self._locations[number]
+        images: list[Image.Image] = []
+        hashes: list[str] = []
         try:
-            image, digest = self._load(self._locations[number])
+            for location in locations:
+                image, digest = self._load(location)
+                images.append(image)
+                hashes.append(digest)
             if number in self.shown:
-                image = self._load_other(self.shown[number])
-            return LoadedImage(digest, self._read(image, digest))
+                images = [self._load_other(self.shown[number])]
+            return LoadedImages(tuple(hashes), self._read(images, hashes))
         except Unusable as error:
-            return LoadedImage(digest or error.image_sha256, None, error.reason, error.detail)
+            if len(locations) == 1:
+                own = hashes or ([error.image_sha256] if error.image_sha256 else [])
+                return LoadedImages(tuple(own), None, error.reason, error.detail)
+            if len(hashes) == len(locations):
+                return LoadedImages(tuple(hashes), None, error.reason, error.detail)
+            which = f"image {len(hashes) + 1} of {len(locations)}: "
+            return LoadedImages((), None, error.reason, which + error.detail)
         except Exception as error:  # clients of stores and processors raise anything
-            reason = "image_refused" if digest else "image_unreadable"
-            return LoadedImage(digest, None, reason, f"{type(error).__name__}: {one_line(error)[:300]}")
+            whole = len(hashes) == len(locations)
+            reason, detail = "image_refused" if whole else "image_unreadable", one_line(error)[:300]
+            return LoadedImages(tuple(hashes) if whole else (), None, reason, f"{type(error).__name__}: {detail}")
 
-    def _read(self, image: Image.Image, digest: str) -> Pixels:
-        pixels = self.counterfactual(image, digest) if self.counterfactual else self._preprocess(image)
-        return replace(pixels, thumbnail=thumbnail(image)) if self.thumbnails else pixels
+    def _read(self, images: list[Image.Image], hashes: Sequence[str]) -> Pixels:
+        pixels = self.counterfactual(images[0], hashes[0]) if self.counterfactual else self._preprocess(*images)
+        return replace(pixels, thumbnails=tuple(map(thumbnail, images))) if self.thumbnails else pixels
 
     @abstractmethod
     def _load(self, location: Any) -> tuple[Image.Image, str]:
@@ -106,7 +131,7 @@ class _Images(ABC, Dataset[LoadedImage]):
 class ImageFiles(_Images):
     """The images of a folder, by their names."""
 
-    def __init__(self, folder: Location, names: Sequence[str], preprocess: Preprocess) -> None:
+    def __init__(self, folder: Location, names: Sequence[tuple[str, ...]], preprocess: Preprocess) -> None:
         super().__init__(names, preprocess)
         self._folder = folder
         if isinstance(folder, ObjectPath):
@@ -119,7 +144,7 @@ class ImageFiles(_Images):
 class ImagesOfFile(_Images):
     """The images that a question file holds, by their places."""
 
-    def __init__(self, contents: StoredImages, places: Sequence[Any], preprocess: Preprocess) -> None:
+    def __init__(self, contents: StoredImages, places: Sequence[tuple[Any, ...]], preprocess: Preprocess) -> None:
         super().__init__(places, preprocess)
         self._contents = contents
         self._others = copy(contents)  # each of the two is read in order
@@ -132,7 +157,7 @@ class ImagesOfFile(_Images):
 
     @staticmethod
     def _decode(contents: StoredImages, location: Any) -> tuple[Image.Image, str]:
-        where = f"{contents.placed_by} {location}"
+        where = contents.where(location)
         try:
             content = contents[location]
         except HeadflowError as error:
@@ -161,16 +186,16 @@ def open_images(
         raise ValueError(f"{questions.name} has no images")
     found: _Images
     if isinstance(images, StoredImages):
-        found = ImagesOfFile(images, [images.place(sample) for sample in samples], preprocess)
-        found.shown = {number: images.place(sample) for number, sample in others.items()}
+        found = ImagesOfFile(images, [images.places(sample) for sample in samples], preprocess)
+        found.shown = {number: images.places(sample)[0] for number, sample in others.items()}
     else:
-        found = ImageFiles(images, [sample.image for sample in samples], preprocess)
-        found.shown = {number: sample.image for number, sample in others.items()}
+        found = ImageFiles(images, [sample.images for sample in samples], preprocess)
+        found.shown = {number: sample.images[0] for number, sample in others.items()}
     found.counterfactual, found.thumbnails = counterfactual, thumbnails
     return found
 
 
-def load_images(images: _Images, *, workers: int, ahead: int, pin: bool) -> Iterator[LoadedImage]:
+def load_images(images: _Images, *, workers: int, ahead: int, pin: bool) -> Iterator[LoadedImages]:
     """All images in order.
 
     Args:
@@ -201,7 +226,7 @@ def load_images(images: _Images, *, workers: int, ahead: int, pin: bool) -> Iter
         sender.close()
 
 
-def _in_order(loader: DataLoader[LoadedImage]) -> Generator[LoadedImage, None, None]:
+def _in_order(loader: DataLoader[LoadedImages]) -> Generator[LoadedImages, None, None]:
     """What the workers load.
 
     torch's handler of SIGCHLD raises as soon as a worker dies, wherever the process is then. Here it is set while an

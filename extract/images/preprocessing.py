@@ -1,4 +1,4 @@
-"""An RGB image -> what a model reads of it: the inputs of its vision tower, and the tokens that stand for it."""
+"""RGB images -> what a model reads of them: the inputs of its vision tower, and the tokens that stand for each."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -23,22 +23,22 @@ THUMBNAIL = 320  # pixels
 
 @dataclass(frozen=True)
 class Pixels:
-    """What a model reads of one image.
+    """What a model reads of the images of one question.
 
     It is sent between processes through a pipe: shared memory, torch's way, is scarce in containers.
 
     Attributes:
         inputs: arguments of the model's forward pass by name, such as `pixel_values` float32 [1, 3, height, width];
-            those of several images are joined along the first axis.
-        image_ids: the tokens in the image's place in a prompt.
-        size: of the image, in pixels.
-        thumbnail: the JPEG of a small picture of it; None: none was asked for.
+            those of several questions are joined along the first axis.
+        image_ids: of each image the tokens in its place in a prompt.
+        sizes: of each image, in pixels.
+        thumbnails: of each image the JPEG of a small picture of it; empty: none were asked for.
     """
 
     inputs: dict[str, Tensor]
-    image_ids: list[int]
-    size: Size
-    thumbnail: bytes | None = None
+    image_ids: list[list[int]]
+    sizes: list[Size]
+    thumbnails: tuple[bytes, ...] = ()
 
     def pin_memory(self) -> "Pixels":
         """The same in pinned memory."""
@@ -46,7 +46,7 @@ class Pixels:
 
     def __reduce__(self) -> tuple[Callable[..., "Pixels"], tuple[Any, ...]]:
         arrays = {name: tensor.numpy() for name, tensor in self.inputs.items()}
-        return _from_arrays, (arrays, self.image_ids, self.size, self.thumbnail)
+        return _from_arrays, (arrays, self.image_ids, self.sizes, self.thumbnails)
 
 
 def _from_arrays(arrays: dict[str, np.ndarray], *others: Any) -> Pixels:
@@ -54,7 +54,7 @@ def _from_arrays(arrays: dict[str, np.ndarray], *others: Any) -> Pixels:
 
 
 def join(images: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """The inputs of several images as those of one forward pass; inputs that differ in shape are padded with zeros."""
+    """The inputs of several questions as those of one forward pass; what differs in shape is padded with zeros."""
     return {name: _concatenate([inputs[name] for inputs in images]) for name in images[0]}
 
 
@@ -106,42 +106,54 @@ def thumbnail(image: Image.Image) -> bytes:
 class Preprocessor(ABC):
     """Turns RGB images into what a model reads, on the CPU."""
 
-    def __call__(self, image: Image.Image) -> Pixels:
-        """What the model reads of an image.
+    @property
+    def several(self) -> bool:
+        """Whether the model takes several images in one prompt."""
+        return False
+
+    def __call__(self, *images: Image.Image) -> Pixels:
+        """What the model reads of the images of one question.
 
         Raises:
-            Unusable: `image_refused`, or `image_too_large` for this machine's memory.
+            Unusable: `several_images` where it takes one; `image_refused`, or `image_too_large` for this machine's
+                memory.
         """
+        if len(images) > 1 and not self.several:
+            raise Unusable("several_images", f"the question has {len(images)} images, and the model takes one")
         try:
-            return self._preprocess(image)
+            return self._preprocess(images)
         except Unusable:
             raise
         except MemoryError:
-            raise Unusable("image_too_large", f"not enough memory to prepare {image.width} x {image.height}") from None
+            sizes = ", ".join(f"{image.width} x {image.height}" for image in images)
+            raise Unusable("image_too_large", f"not enough memory to prepare {sizes}") from None
         except Exception as error:  # third-party processors raise anything
             raise Unusable("image_refused", one_line(error)[:300] or type(error).__name__) from None
 
     @abstractmethod
-    def _preprocess(self, image: Image.Image) -> Pixels:
-        """What the model reads of an image; raises anything if it does not take it."""
+    def _preprocess(self, images: Sequence[Image.Image]) -> Pixels:
+        """What the model reads of images, one where it is not `several`; raises anything if it does not take them."""
 
-    def places(self, pixels: Pixels) -> Places:
+    def places(self, pixels: Pixels, number: int = 0) -> Places:
         """Where the tokens that stand for an image lie in it.
+
+        Args:
+            number: of the image among those of the question.
 
         Raises:
             Unusable: `image_unplaced`: that is not known.
         """
         try:
-            return self._places(pixels)
+            return self._places(pixels, number)
         except ValueError as error:
-            width, height = pixels.size
+            width, height = pixels.sizes[number]
             raise Unusable(
                 "image_unplaced",
                 f"where the tokens of an image of {width} x {height} lie in it is not known: {one_line(error)}",
             ) from None
 
     @abstractmethod
-    def _places(self, pixels: Pixels) -> Places:
+    def _places(self, pixels: Pixels, number: int) -> Places:
         """See `places`; raises `ValueError` if that is not known."""
 
     @abstractmethod

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,8 @@ class ProcessorPreprocessor(Preprocessor):
         settings: see `settings_of_tokens`.
         bare: whether it writes the prompt around the image too, so that only the image tokens are of the image.
         pictures: which pictures it makes of an image, and where these lie; None: that is not known.
+        separator: a token that stands between the images of a text, to tell their tokens apart; None: the model takes
+            one image.
     """
 
     processor: Any
@@ -135,23 +138,37 @@ class ProcessorPreprocessor(Preprocessor):
     settings: dict[str, Any]
     bare: bool = False
     pictures: PicturesOf | None = None
+    separator: str | None = None
 
-    def _preprocess(self, image: Image.Image) -> Pixels:
-        read = self._read(self.placeholder, image, special=False)
-        ids = read[_IDS][0].tolist()
+    @property
+    def several(self) -> bool:
+        """See `Preprocessor.several`."""
+        return self.separator is not None
+
+    def _preprocess(self, images: Sequence[Image.Image]) -> Pixels:
+        read = self._read((self.separator or "").join([self.placeholder] * len(images)), images, special=False)
+        ids = self._divided(read[_IDS][0].tolist())
         if self.bare:
-            ids = [token for token in ids if token == self.image_token_id]
+            ids = [[token for token in own if token == self.image_token_id] for own in ids]
         of_tokens = {_IDS, MASK, *self.types}
-        return Pixels({name: value for name, value in read.items() if name not in of_tokens}, ids, image.size)
+        inputs = {name: value for name, value in read.items() if name not in of_tokens}
+        return Pixels(inputs, ids, [image.size for image in images])
 
-    def _places(self, pixels: Pixels) -> Places:
+    def _divided(self, ids: list[int]) -> list[list[int]]:
+        """Tokens, divided at the separator."""
+        if self.separator is None:
+            return [ids]
+        separator = self.processor.tokenizer.convert_tokens_to_ids(self.separator)
+        return [list(own) for between, own in groupby(ids, lambda token: token == separator) if not between]
+
+    def _places(self, pixels: Pixels, number: int) -> Places:
         if self.pictures is None:
             raise ValueError(f"what {type(self.processor).__name__} makes of an image is not in the table of families")
-        return self.pictures(self.processor, pixels, pixels.image_ids.count(self.image_token_id))
+        return self.pictures(self.processor, pixels, number, pixels.image_ids[number].count(self.image_token_id))
 
-    def _read(self, text: str, image: Image.Image, *, special: bool) -> dict[str, Tensor]:
-        """What the processor makes of a text with one image, as far as the model takes it."""
-        read = self.processor(images=[image], text=[text], return_tensors="pt", add_special_tokens=special)
+    def _read(self, text: str, images: Sequence[Image.Image], *, special: bool) -> dict[str, Tensor]:
+        """What the processor makes of a text with images, as far as the model takes it."""
+        read = self.processor(images=[list(images)], text=[text], return_tensors="pt", add_special_tokens=special)
         return {name: value for name, value in read.items() if name in self.taken and name != LABELS}
 
     def describe(self) -> dict[str, Any]:
@@ -183,8 +200,8 @@ class ProcessorPreprocessor(Preprocessor):
         """See `Preprocessor.whole_prompt`."""
         if self.bare:
             question = text.partition(self.processor.tokenizer.bos_token)[2].removesuffix("\n")
-            return self._read(self.placeholder + question, image, special=False)
-        return self._read(text, image, special=special)
+            return self._read(self.placeholder + question, [image], special=False)
+        return self._read(text, [image], special=special)
 
 
 def _plain(value: Any) -> Any:

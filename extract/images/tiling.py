@@ -15,8 +15,10 @@ from PIL import Image
 from extract.images.patch_positions import Box, PlacedPicture, Places, lay_patches
 from extract.images.preprocessing import Pixels, Size
 from extract.questions.samples import Unusable
+from schemas.text import counted
 
-PicturesOf = Callable[[Any, Pixels, int], Places]  # of a processor, what it made of an image, number of its tokens
+# Of a processor, what it made of a question's images, the number of one among these, and how many tokens that has
+PicturesOf = Callable[[Any, Pixels, int, int], Places]
 TILE = re.compile(r"<row_(\d+)_col_(\d+)>")  # of Idefics 3 and SmolVLM, before each tile
 
 
@@ -144,59 +146,66 @@ def tiles_of(
     return (down, across), (rows, columns)
 
 
-def llava_next(processor: Any, pixels: Pixels, tokens: int) -> Places:
+def llava_next(processor: Any, pixels: Pixels, number: int, tokens: int) -> Places:
     """Tiles of LLaVA-NeXT, see `tiled`."""
-    images = processor.image_processor
+    images, size = processor.image_processor, pixels.sizes[number]
     edge = images.crop_size["height"]
     side = edge // processor.patch_size
-    return tiled(*tiles_of(images.image_grid_pinpoints, edge, side, pixels.size), edge, side, pixels.size, tokens)
+    return tiled(*tiles_of(images.image_grid_pinpoints, edge, side, size), edge, side, size, tokens)
 
 
-def llava_onevision(processor: Any, pixels: Pixels, tokens: int) -> Places:
-    """Tiles of LLaVA-OneVision, see `tiled`."""
-    images = processor.image_processor
+def llava_onevision(processor: Any, pixels: Pixels, number: int, tokens: int) -> Places:
+    """Tiles of LLaVA-OneVision, see `tiled`; each of several images is one padded picture, and a token after it."""
+    images, size = processor.image_processor, pixels.sizes[number]
+    if len(pixels.sizes) > 1:
+        side, edge = _side(tokens - 1), max(size)
+        left, top = ((edge - each) // 2 for each in size)
+        grid = PlacedPicture(0, side, side, (-left, -top, edge - left, edge - top), side)
+        return lay_patches(grid, [grid], tokens)
     most = int(processor.vision_aspect_ratio.removeprefix("anyres_max_"))
     side, edge = _side(processor.num_image_tokens), images.size["height"]
-    found = tiles_of(images.image_grid_pinpoints, edge, side, pixels.size)
-    return tiled(*found, edge, side, pixels.size, tokens, most)
+    found = tiles_of(images.image_grid_pinpoints, edge, side, size)
+    return tiled(*found, edge, side, size, tokens, most)
 
 
-def qwen(processor: Any, pixels: Pixels, tokens: int) -> Places:
+def qwen(processor: Any, pixels: Pixels, number: int, tokens: int) -> Places:
     """One picture of any shape, a token for some patches by as many."""
-    _, rows, columns = pixels.inputs["image_grid_thw"][0].tolist()
+    _, rows, columns = pixels.inputs["image_grid_thw"][number].tolist()
     merge = processor.image_processor.merge_size
-    grid = whole(0, rows // merge, columns // merge, pixels.size)
+    grid = whole(0, rows // merge, columns // merge, pixels.sizes[number])
     return lay_patches(grid, [grid], tokens)
 
 
-def idefics(processor: Any, pixels: Pixels, tokens: int) -> Places:
+def idefics(processor: Any, pixels: Pixels, number: int, tokens: int) -> Places:
     """Tiles row by row, each after a mark that says which it is, then the whole picture."""
-    marks = [(int(row), int(column)) for row, column in TILE.findall(processor.tokenizer.decode(pixels.image_ids))]
+    text = processor.tokenizer.decode(pixels.image_ids[number])
+    marks = [(int(row), int(column)) for row, column in TILE.findall(text)]
     down, across = (max(each) for each in zip(*marks, strict=True)) if marks else (0, 0)
-    return _tiles_and_whole(down, across, pixels.size, tokens)
+    return _tiles_and_whole(down, across, pixels.sizes[number], tokens)
 
 
-def internvl(processor: Any, pixels: Pixels, tokens: int) -> Places:
+def internvl(processor: Any, pixels: Pixels, number: int, tokens: int) -> Places:
     """Tiles row by row, then the whole picture."""
     from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import get_optimal_tiled_canvas  # of later versions
 
-    images = processor.image_processor
+    images, (width, height) = processor.image_processor, pixels.sizes[number]
     down = across = 0
-    if len(pixels.inputs["pixel_values"]) > 1:
-        tile, (width, height) = (images.size["height"], images.size["width"]), pixels.size
+    if tokens > processor.image_seq_length:
+        tile = images.size["height"], images.size["width"]
         across, down = get_optimal_tiled_canvas((height, width), tile, images.min_patches, images.max_patches)
-    return _tiles_and_whole(down, across, pixels.size, tokens)
+    return _tiles_and_whole(down, across, (width, height), tokens)
 
 
-def pressed(processor: Any, pixels: Pixels, tokens: int) -> Places:
+def pressed(processor: Any, pixels: Pixels, number: int, tokens: int) -> Places:
     """One square picture of the whole image, pressed into shape, as in Gemma 3 and PaliGemma.
 
     Raises:
         ValueError: there are other pictures beside it.
     """
-    if (number := len(pixels.inputs["pixel_values"])) > 1:
-        raise ValueError(f"{type(processor).__name__} made {number} pictures of one image")
-    return _tiles_and_whole(0, 0, pixels.size, tokens)
+    made, images = len(pixels.inputs["pixel_values"]), len(pixels.sizes)
+    if made > images:
+        raise ValueError(f"{type(processor).__name__} made {made} pictures of {counted(images, 'image')}")
+    return _tiles_and_whole(0, 0, pixels.sizes[number], tokens)
 
 
 def _tiles_and_whole(down: int, across: int, size: Size, tokens: int) -> Places:

@@ -1,6 +1,7 @@
 """What a vision tower of one size reads of an image, as in released LLaVA: one square picture, or tiles (LLaVA-1.6)."""
 
 from ast import literal_eval
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +29,8 @@ class SquarePreprocessor(Preprocessor):
     image_ids: list[int]
     padded: bool = False
 
-    def _preprocess(self, image: Image.Image) -> Pixels:
+    def _preprocess(self, images: Sequence[Image.Image]) -> Pixels:
+        (image,) = images
         size = image.size
         check_pixels(self.processor, size, padded=self.padded)
         if self.padded:
@@ -38,10 +40,10 @@ class SquarePreprocessor(Preprocessor):
             # What the processor does first, without its copies of the whole image, which take 1.6 GB at 13,000 x 13,000
             image, options = image.resize(resized, self.processor.resample), {"do_resize": False}
         read = self.processor(images=[image], return_tensors="pt", **options)
-        return Pixels({"pixel_values": read["pixel_values"]}, self.image_ids, size)
+        return Pixels({"pixel_values": read["pixel_values"]}, [self.image_ids], [size])
 
-    def _places(self, pixels: Pixels) -> Places:
-        return square(self.processor, pixels.size, len(self.image_ids), padded=self.padded)
+    def _places(self, pixels: Pixels, number: int) -> Places:
+        return square(self.processor, pixels.sizes[number], len(self.image_ids), padded=self.padded)
 
     def describe(self) -> dict[str, Any]:
         """What decides the pixels, as plain values for the manifest."""
@@ -64,14 +66,16 @@ class TilesPreprocessor(Preprocessor):
     side: int
     features: int
 
-    def _preprocess(self, image: Image.Image) -> Pixels:
+    def _preprocess(self, images: Sequence[Image.Image]) -> Pixels:
+        (image,) = images
         read = self.processor(images=[image], return_tensors="pt")
         inputs = {name: read[name] for name in ("pixel_values", "image_sizes")}
-        return Pixels(inputs, [self.image_token_id] * self._count(image.height, image.width), image.size)
+        return Pixels(inputs, [[self.image_token_id] * self._count(image.height, image.width)], [image.size])
 
-    def _places(self, pixels: Pixels) -> Places:
-        found = tiles_of(self.processor.image_grid_pinpoints, self.edge, self.side, pixels.size)
-        return tiled(*found, self.edge, self.side, pixels.size, len(pixels.image_ids))
+    def _places(self, pixels: Pixels, number: int) -> Places:
+        size = pixels.sizes[number]
+        found = tiles_of(self.processor.image_grid_pinpoints, self.edge, self.side, size)
+        return tiled(*found, self.edge, self.side, size, len(pixels.image_ids[number]))
 
     def _count(self, height: int, width: int) -> int:
         """Tokens of an image, by the model's own arithmetic."""

@@ -17,7 +17,7 @@ from extract.provenance import git_commit, versions
 from extract.questions.question_set import QuestionSet, read_questions
 from extract.settings import TRANSFORMERS, Extract, Model
 from schemas.cli import say
-from schemas.columns import KNOCKOUTS, MEAN, OK, REASONS
+from schemas.columns import KNOCKOUTS, MEAN, OK, REASONS, SWAP
 from schemas.commands.settings import settings_of
 from schemas.errors import HeadflowError
 from schemas.jobs.head_sets import HeadSet
@@ -81,6 +81,11 @@ def knock_out(settings: KnockOut) -> int:
         raise HeadflowError(
             f"{listed(changed)}: not the image that {run.path} was computed with; give the same images",
             setting="image_folder",
+        )
+    if change.kind == SWAP and any(len(sample.images) > 1 for sample in whole.samples):
+        raise HeadflowError(
+            f"{run.path} has questions with several images, and {SWAP} takes those of another one: choose another kind",
+            setting="kind",
         )
     hashes = dict(zip(samples["sample_id"].to_pylist(), samples["image_sha256"].to_pylist(), strict=True))
     references = References.of(

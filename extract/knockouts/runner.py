@@ -160,4 +160,4 @@ class PartnerImages:
         loaded = open_images(self.questions, [sample], self.job.checkpoint.preprocessor)[0]
         pixels = loaded.usable()
         prompt = self.job.prompts.build(sample, pixels.image_ids)
-        return ImageQuestions(loaded.sha256 or "", pixels, [Question(sample, prompt)])
+        return ImageQuestions(loaded.sha256 or "", pixels, [Question(sample, prompt)], loaded.hashes)

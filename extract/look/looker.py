@@ -90,7 +90,7 @@ class Looker:
         try:
             picture = (image if isinstance(image, Image.Image) else _read(Path(image))).convert("RGB")
             pixels = self._checkpoint.preprocessor(picture)
-            sample = Sample("look", UNKNOWN, None, "", question, None, row=0)
+            sample = Sample("look", UNKNOWN, None, ("",), question, None, row=0)
             prompts, makers = self._prompts, list[Maker]([self._maps])
             if generate is not None:
                 prompts, maker = self._writing(generate)
@@ -101,7 +101,7 @@ class Looker:
             raise HeadflowError(f"{image}: {error.detail}") from None
         if isinstance(outcome, Skipped):
             raise HeadflowError(f"{image}: {outcome.cause.detail}")
-        found = self._found(outcome, pixels.size, picture)
+        found = self._found(outcome, pixels.sizes[0], picture)
         return found if generate is None else _with_text(found, outcome)
 
     def _writing(self, generate: int) -> tuple[Prompts, StepMaker]:
@@ -125,9 +125,10 @@ class Looker:
             **{name: values[name] for name in ("prediction", "p_yes", "p_no", "margin")},
             masses=dict(zip(FLOW_NAMES, np.moveaxis(grids["heads"], -1, 0), strict=True)),
             numbers={
-                column.name: values for column, values in zip(MAP_NUMBERS, np.moveaxis(grids[MAPS], -1, 0), strict=True)
+                column.name: values
+                for column, values in zip(MAP_NUMBERS, np.moveaxis(grids[MAPS][0], -1, 0), strict=True)
             },
-            maps=grids[LISTS].reshape(shape),
+            maps=grids[LISTS][0].reshape(shape),
             box=tuple(values["grid_box"]),
             size=size,
             image=image,
@@ -138,7 +139,7 @@ def _with_text(found: Look, outcome: Observed) -> WrittenLook:
     """A look with what was written."""
     values, grids = outcome.values, outcome.grids
     masses = grids[STEPS][..., STEP_NAMES.index("g2v")]
-    maps = grids[STEP_LISTS].reshape(len(masses), -1, *found.maps.shape[2:]).mean(axis=1)
+    maps = grids[STEP_LISTS][0].reshape(len(masses), -1, *found.maps.shape[2:]).mean(axis=1)
     tokens = tuple(zip(grids[TEXTS], masses.mean(axis=(1, 2)).tolist(), strict=True))
     own = {each.name: getattr(found, each.name) for each in fields(found)}
     return WrittenLook(

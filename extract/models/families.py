@@ -30,6 +30,7 @@ class Family:
         chat_template: the prompt of a family whose processor writes it without a chat template.
         pixel_limits: whether the number of pixels of its resized images can be limited.
         pictures: which pictures its processor makes of an image; None in a `square` family, or if that is not known.
+        several: whether it takes several images in one prompt.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Family:
     chat_template: str | None = None
     pixel_limits: bool = False
     pictures: PicturesOf | None = None
+    several: bool = False
 
 
 IMAGE_TOKEN_ID = "image_token_id"
@@ -48,14 +50,14 @@ LLAVA = Family("LLaVA-1.5", template=VICUNA, llava_templates=True, square=True)
 FAMILIES = {
     "llava": LLAVA,
     "vipllava": Family("VipLlava", llava_templates=True, square=True),
-    "llava_next": Family("LLaVA-NeXT", llava_templates=True, pictures=llava_next),
-    "llava_onevision": Family("LLaVA-OneVision", llava_templates=True, pictures=llava_onevision),
-    "qwen2_vl": Family("Qwen2-VL", packs=False, pixel_limits=True, pictures=qwen),
-    "qwen2_5_vl": Family("Qwen2.5-VL", packs=False, pixel_limits=True, pictures=qwen),
-    "idefics3": Family("Idefics3", pictures=idefics),
-    "smolvlm": Family("SmolVLM", pictures=idefics),
-    "internvl": Family("InternVL", pictures=internvl),
-    "gemma3": Family("Gemma 3", causal=False, packs=False, pictures=pressed),
+    "llava_next": Family("LLaVA-NeXT", llava_templates=True, pictures=llava_next, several=True),
+    "llava_onevision": Family("LLaVA-OneVision", llava_templates=True, pictures=llava_onevision, several=True),
+    "qwen2_vl": Family("Qwen2-VL", packs=False, pixel_limits=True, pictures=qwen, several=True),
+    "qwen2_5_vl": Family("Qwen2.5-VL", packs=False, pixel_limits=True, pictures=qwen, several=True),
+    "idefics3": Family("Idefics3", pictures=idefics, several=True),
+    "smolvlm": Family("SmolVLM", pictures=idefics, several=True),
+    "internvl": Family("InternVL", pictures=internvl, several=True),
+    "gemma3": Family("Gemma 3", causal=False, packs=False, pictures=pressed, several=True),
     # All of its prompt is prefix, and each token of the prefix sees all others
     "paligemma": Family("PaliGemma", causal=False, packs=False, chat_template=PALIGEMMA, pictures=pressed),
 }

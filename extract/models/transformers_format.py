@@ -257,8 +257,15 @@ def _describe_tiled(
         settings_of_tokens(processor, config),
         bare=bare,
         pictures=family.pictures,
+        separator=_separator(tokenizer, placeholder) if family.several else None,
     )
     return Description(config, family, prompt_format, preprocessor)
+
+
+def _separator(tokenizer: PreTrainedTokenizerBase, placeholder: str) -> str | None:
+    """A special token that no processor writes for an image; None if the tokenizer has none."""
+    tokens = (tokenizer.eos_token, tokenizer.pad_token, tokenizer.bos_token)
+    return next((str(token) for token in tokens if token and token != placeholder), None)
 
 
 def _example(chat: ChatTemplate | None, placeholder: str) -> str:

@@ -24,11 +24,17 @@ class Question:
 
 @dataclass(frozen=True)
 class ImageQuestions:
-    """An image and questions about it."""
+    """One image, or several, and questions about it.
+
+    Attributes:
+        sha256: tells the images from others, see `extract.images.loading.LoadedImages`.
+        hashes: of each of the images; empty: none is recorded.
+    """
 
     sha256: str
     pixels: Pixels
     questions: list[Question]
+    hashes: tuple[str, ...] = ()
 
     def columns(self) -> int:
         """The number of tokens of the packed sequence."""

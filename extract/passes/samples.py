@@ -1,6 +1,6 @@
 """The row of `samples` of a sample that was observed, with its values in the other tables."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +8,7 @@ from extract.models.answers import AnswerReader
 from extract.passes.batching import ImageQuestions, Question
 from extract.questions.samples import Sample
 from extract.tables.maker import Maker, QuestionTensors
+from schemas.columns import PICTURES
 from schemas.store.grids import Grids
 
 
@@ -18,13 +19,13 @@ class Observed:
     Attributes:
         values: what it adds to its row in `samples`.
         grids: what it adds to other tables, see `schemas.store.grids.Grids`.
-        thumbnail: the JPEG of a small picture of its image, if one was asked for.
+        thumbnails: the JPEGs of small pictures of its images by their hashes, if these were asked for.
     """
 
     sample: Sample
     values: dict[str, Any]
     grids: Grids
-    thumbnail: bytes | None
+    thumbnails: Mapping[str, bytes]
 
     def record(self) -> dict[str, Any]:
         """What goes into the table `samples`."""
@@ -41,13 +42,20 @@ def observe_sample(
     """Put together what a pass brought for one question."""
     values: dict[str, Any] = {
         "image_sha256": image.sha256,
-        **dict(zip(("image_width", "image_height"), image.pixels.size, strict=True)),
         **question.prompt.counts(),
         **answers.row(found, question.sample),
     }
     grids: dict[str, Any] = {}
+    pictures = [{"image_width": width, "image_height": height} for width, height in image.pixels.sizes]
     for maker in makers:
-        more, own = maker.rows(found, image.pixels)
+        more, places, own = maker.rows(found, image.pixels)
         values |= more
         grids |= own
-    return Observed(question.sample, values, grids, image.pixels.thumbnail)
+        for picture, place in zip(pictures, places, strict=False):
+            picture |= place
+    values |= pictures[0]  # where there are several, of the first
+    if len(pictures) > 1:
+        named = zip(question.sample.images, image.hashes, pictures, strict=True)
+        values[PICTURES] = [{"image": name, "image_sha256": own, **picture} for name, own, picture in named]
+    thumbnails = dict(zip(image.hashes, image.pixels.thumbnails, strict=False))
+    return Observed(question.sample, values, grids, thumbnails)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from extract.prompts.conversation_templates import CHAT, PromptText
+from extract.prompts.conversation_templates import CHAT, IMAGE_PLACEHOLDER, PromptText
 from schemas.errors import HeadflowError
 from schemas.text import one_line
 
@@ -66,23 +66,42 @@ class ChatTemplate:
             raise HeadflowError("the checkpoint's chat template writes no system message", setting="prompts")
         return template
 
-    def render(self, message: str) -> PromptText:
-        """The prompt that asks `message` about an image, up to where the assistant's reply begins.
+    def render(self, message: str, images: int = 1) -> PromptText:
+        """The prompt that asks `message` about images, up to where the assistant's reply begins.
+
+        Args:
+            message: with `<image>` where one of several images stands; the others stand before it.
+            images: how many there are.
 
         Raises:
-            HeadflowError: the template fails, or does not write the placeholder exactly once.
+            HeadflowError: the template fails, or does not write the placeholder once for each image.
         """
-        text = self._apply([_user_message(message, image=True)], add_generation_prompt=True)
-        if text.count(self.placeholder) != 1:
-            found = text.count(self.placeholder)
+        parts = _parts(message, images)
+        text = self._apply([{"role": "user", "content": parts}], add_generation_prompt=True)
+        if not self._keeps_order(text, parts):  # LLaVA's templates put images first, and text with placeholders after
+            inline = message.replace(IMAGE_PLACEHOLDER, self.placeholder)
+            leading = [part for part in parts if part["type"] == "image"][message.count(IMAGE_PLACEHOLDER) :]
+            content = [*leading, {"type": "text", "text": inline}]
+            text = self._apply([{"role": "user", "content": content}], add_generation_prompt=True)
+        if text.count(self.placeholder) != images:
+            found, wanted = text.count(self.placeholder), "once" if images == 1 else str(images)
             raise HeadflowError(
-                f"the checkpoint's chat template writes {self.placeholder} {found} times, not once, and "
+                f"the checkpoint's chat template writes {self.placeholder} {found} times, not {wanted}, and "
                 "that is the image token of its processor_config.json or tokenizer_config.json"
             )
         opening = str(self.tokenizer.bos_token) if self.has_bos(text) else ""
         before = text[: text.index(self.placeholder)]
         end = max(before.rfind(self._user_header) if self._user_header else 0, len(opening))
         return PromptText(opening, text[len(opening) : end], text[end:])
+
+    def _keeps_order(self, text: str, parts: Sequence[dict[str, Any]]) -> bool:
+        """Whether the images stand in a prompt where they stand among the parts of a message."""
+        for part in parts:
+            wanted = self.placeholder if part["type"] == "image" else part["text"].strip()
+            before, _, text = text.partition(wanted) if wanted else ("", "", text)
+            if self.placeholder in before:
+                return False
+        return self.placeholder not in text
 
     def reply(self, text: str) -> str:
         """What stands after the prompt if the assistant replies `text`: it and what the template writes before it."""
@@ -94,7 +113,7 @@ class ChatTemplate:
 
         Empty if it writes anything else there, such as the assistant's thoughts, or takes no replies.
         """
-        message = _user_message("first", image=True)
+        message = _user_message("first", images=1)
         try:
             prompt, whole = self._apply([message], add_generation_prompt=True), self._apply([message, REPLY])
         except HeadflowError:
@@ -109,7 +128,7 @@ class ChatTemplate:
         It is the text between an earlier reply of the assistant and the next message. What comes before the first one
         is the system message. Empty if the template takes no earlier messages.
         """
-        earlier = [_user_message("first", image=True), REPLY]
+        earlier = [_user_message("first", images=1), REPLY]
         try:
             past, whole = self._apply(earlier), self._apply([*earlier, _user_message("second")])
         except HeadflowError:
@@ -130,7 +149,17 @@ class ChatTemplate:
             raise HeadflowError(f"the checkpoint's chat template fails: {one_line(error)[:300]}") from error
 
 
-def _user_message(text: str, *, image: bool = False) -> dict[str, Any]:
+def _user_message(text: str, *, images: int = 0) -> dict[str, Any]:
     """A user's message in the form that chat templates take."""
-    picture = [{"type": "image"}] if image else []
-    return {"role": "user", "content": [*picture, {"type": "text", "text": text}]}
+    return {"role": "user", "content": _parts(text, images)}
+
+
+def _parts(message: str, images: int) -> list[dict[str, Any]]:
+    """The parts of a message: images that it does not place, then texts and images in its order."""
+    first, *others = message.split(IMAGE_PLACEHOLDER) if images > 1 else [message]
+    image: dict[str, Any] = {"type": "image"}
+    parts: list[dict[str, Any]] = [image] * (images - len(others))
+    parts += [{"type": "text", "text": first}] if first or not others else []
+    for text in others:
+        parts += [image, {"type": "text", "text": text}] if text else [image]
+    return parts

@@ -1,10 +1,9 @@
 """A question -> token ids and the role of each token."""
 
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from typing import Any
 
 from extract.prompts.chat_template import ChatTemplate
@@ -13,13 +12,14 @@ from extract.prompts.wordings import Wording
 from extract.prompts.wordings import manifest_fields as wording_fields
 from extract.questions.content.choices import written_options
 from extract.questions.fields import MME_SUFFIX, wrong_options
+from extract.questions.placing import NUMBERED, mark_places
 from extract.questions.samples import Sample, Unusable
 from schemas.errors import HeadflowError
 from schemas.roles import BOS, IMAGE, QUESTION, ROLES, SYSTEM, USER
 from schemas.text import short
 
 SYSTEM_SPANS = ("template", "original")
-NUMBERED_IMAGE = re.compile(r"<image[ _]?\d>")  # as MMMU names its images
+_PLACES = 0xE000  # the first character for private use
 DEFAULT_WORDING = Wording.of_suffix(MME_SUFFIX)
 
 
@@ -54,7 +54,7 @@ class PromptBuilder:
         new_tokens: most tokens that are to follow a prompt.
         image_text: what stands for the image in a message; holds `<image>`.
         image_token_id: the token that stands for image content; None: all tokens in the image's place do.
-        placeholders: texts that stand for an image, or for a part of one; removed from questions.
+        placeholders: texts that stand for an image, or for a part of one; removed from questions about one image.
         wording: how questions are asked.
         system_span: `template`: the tokens that hold the system message and its separator, and nothing else.
             `original`: as many tokens after BOS as the message and the template's separator have on their own, the
@@ -73,36 +73,71 @@ class PromptBuilder:
     system_span: str = "template"
     new_tokens: int = 0
 
-    def build(self, question: str, image_ids: Sequence[int], *, options: Sequence[str] = (), hint: str = "") -> Prompt:
-        """The prompt of a question about an image.
+    def build(
+        self, question: str, image_ids: Sequence[Sequence[int]], *, options: Sequence[str] = (), hint: str = ""
+    ) -> Prompt:
+        """The prompt of a question about one or several images.
 
-        A question may contain `<image>`, to say where the image stands; as in LLaVA's own evaluation of ScienceQA, the
-        placeholder is removed and the image put first. A question about several images is not asked: one is shown.
+        A question may contain `<image>`, to say where an image stands. Where it has one image, the placeholder is
+        removed and the image put first, as in LLaVA's own evaluation of ScienceQA. Several images stand where hint,
+        question and options place them, see `extract.questions.placing`.
 
         Args:
-            image_ids: the tokens in the image's place.
+            image_ids: of each image the tokens in its place.
             options: the question's own; `hint`: what is said before it.
 
         Raises:
             Unusable: `several_images`, `question_empty` or `prompt_too_long`.
             HeadflowError: the checkpoint's tokens are not such that an image can be put into a prompt.
         """
-        places = Counter[str]()
-        text, hint, *options = (self._without_images(each, places) for each in (question, hint, *options))
-        numbered = {image for each in (text, hint, *options) for image in NUMBERED_IMAGE.findall(each)}
-        images = max([*places.values(), len(numbered)])
-        if images > 1:
-            raise Unusable("several_images", f"the question is about {images} images, and one can be shown")
-        if not text.strip():
+        hint, text, *options = self._placed((hint, question, *options), len(image_ids))
+        if not text.replace(IMAGE_PLACEHOLDER, "").strip():
             raise Unusable("question_empty", "the question has no text")
-        head, block, tail, system = self._tokenize(self.wording.ask(text, options, hint), image_ids)
-        input_ids = [*head, *block, *tail]
+        texts, blocks, system = self._tokenize(self._ask(text, options, hint), image_ids)
+        head, *others = texts
+        input_ids = [*head, *(token for pair in zip(blocks, others, strict=True) for each in pair for token in each)]
         if len(input_ids) + self.new_tokens > self.max_tokens:
             new = f" and {self.new_tokens} new ones" if self.new_tokens else ""
             detail = f"{len(input_ids)} tokens{new}, the model has positions for {self.max_tokens}"
             raise Unusable("prompt_too_long", detail)
-        before = [BOS if i == 0 else SYSTEM if i in system else USER for i in range(len(head))]
-        return Prompt(input_ids, [*before, *self._image_roles(block, first=not head), *[QUESTION] * len(tail)])
+        roles = [BOS if i == 0 else SYSTEM if i in system else USER for i in range(len(head))]
+        for block, following in zip(blocks, others, strict=True):
+            roles += self._image_roles(block, first=not roles, before=IMAGE in roles)
+            roles += [QUESTION] * len(following)
+        return Prompt(input_ids, roles)
+
+    def _ask(self, question: str, options: Sequence[str], hint: str) -> str:
+        """The message, with `<image>` where one is placed; raises `Unusable` if the wording leaves out or moves one."""
+        parts, number = [hint, question, *options], 0
+        for place, part in enumerate(parts):  # each place as a letter of its own, which no text has
+            while IMAGE_PLACEHOLDER in part:
+                part, number = part.replace(IMAGE_PLACEHOLDER, chr(_PLACES + number), 1), number + 1
+            parts[place] = part
+        marked, question, *options = parts
+        message = self.wording.ask(question, options, marked)
+        letters = [chr(_PLACES + place) for place in range(number)]
+        if [letter for letter in message if letter in letters] != letters:
+            raise Unusable(
+                "several_images", "the wording leaves out what places an image, or puts options before the question"
+            )
+        for letter in letters:
+            message = message.replace(letter, IMAGE_PLACEHOLDER)
+        return message
+
+    def _placed(self, texts: Sequence[str], images: int) -> list[str]:
+        """Hint, question and options with `<image>` where one of several images stands, and nowhere else."""
+        if images > 1:
+            try:
+                return mark_places(texts, images, self.placeholders)
+            except ValueError as error:
+                raise Unusable("several_images", str(error)) from None
+        places = Counter[str]()
+        plain = [self._without_images(each, places) for each in texts]
+        numbered = {image for each in plain for image in NUMBERED.findall(each)}
+        asked = max([*places.values(), len(numbered)])
+        if asked > 1:
+            raise Unusable("several_images", f"the question places {asked} images, and has one")
+        return plain
 
     def _without_images(self, text: str, places: Counter[str]) -> str:
         """A text without what stands for an image; `places` counts each kind that was there."""
@@ -131,25 +166,37 @@ class PromptBuilder:
             setting="answer_tokens",
         )
 
-    def _tokenize(self, text: str, image_ids: Sequence[int]) -> tuple[list[int], Sequence[int], list[int], range]:
-        """Tokens before the image, in its place, and after it; and which of the first hold the system message."""
-        message = f"{self.image_text}\n{text}"
+    def _tokenize(
+        self, text: str, image_ids: Sequence[Sequence[int]]
+    ) -> tuple[list[list[int]], Sequence[Sequence[int]], range]:
+        """Tokens before, between and after images, and in their places; and which of the first are the system message.
+
+        Args:
+            text: with `<image>` where one of several images stands; the others stand before it.
+        """
+        leading = f"{self.image_text}\n" * (len(image_ids) - text.count(IMAGE_PLACEHOLDER))
+        message = leading + text.replace(IMAGE_PLACEHOLDER, self.image_text)
         prompt_text = self.template.render(message)
-        head, tail = self.encode_around_image(message, prompt_text)
-        return head, image_ids, tail, self._system_tokens(head, prompt_text)
+        texts = self.encode_around_images(message, prompt_text)
+        return texts, image_ids, self._system_tokens(texts[0], prompt_text)
 
-    def encode_around_image(self, message: str, prompt_text: PromptText) -> tuple[list[int], list[int]]:
-        """Token ids of the prompt before and after the image; `prompt_text` is the template's text of `message`."""
-        before, after = prompt_text.text.split(IMAGE_PLACEHOLDER)
-        return self.encode(before), self._without_bos(self.encode(after))
+    def encode_around_images(self, message: str, prompt_text: PromptText) -> list[list[int]]:
+        """Token ids of the prompt before, between and after images; `prompt_text` is the template's of `message`."""
+        before, *others = prompt_text.text.split(IMAGE_PLACEHOLDER)
+        return [self.encode(before), *(self._without_bos(self.encode(each)) for each in others)]
 
-    def _image_roles(self, block: Sequence[int], *, first: bool) -> list[int]:
-        """Roles of the tokens in the image's place: text among them is the user's before the first image token."""
+    def _image_roles(self, block: Sequence[int], *, first: bool, before: bool) -> list[int]:
+        """Roles of the tokens in an image's place: text among them is the user's before the first image token.
+
+        Args:
+            first: whether it begins the prompt.
+            before: whether there is an image token before it.
+        """
         roles = []
         for position, token in enumerate(block):
             if self.image_token_id in (None, token):
                 roles.append(IMAGE)
-            elif IMAGE in roles:
+            elif before or IMAGE in roles:
                 roles.append(QUESTION)
             else:
                 roles.append(BOS if first and position == 0 else USER)
@@ -185,26 +232,33 @@ class ChatPromptBuilder(PromptBuilder):
 
     template: ChatTemplate  # type: ignore[assignment]
 
-    def _tokenize(self, text: str, image_ids: Sequence[int]) -> tuple[list[int], Sequence[int], list[int], range]:
+    def _tokenize(
+        self, text: str, image_ids: Sequence[Sequence[int]]
+    ) -> tuple[list[list[int]], Sequence[Sequence[int]], range]:
         template = self.template
-        prompt_text = template.render(text)
-        special = [position for position, token in enumerate(image_ids) if token in template.special_ids]
-        if not special:
-            raise HeadflowError(
-                "the checkpoint's processor (processor_config.json) writes no token in the image's place that is "
-                "special in tokenizer.json, so that its tokens cannot be told from text"
-            )
-        start, stop = special[0], special[-1] + 1
-        around = template.decode(image_ids[:start]) + template.placeholder + template.decode(image_ids[stop:])
-        ids = self.encode(prompt_text.text.replace(template.placeholder, around))
-        if template.placeholder_id not in ids:
+        prompt_text = template.render(text, len(image_ids))
+        first, *others = prompt_text.text.split(template.placeholder)
+        blocks, around = [], first
+        for own, following in zip(image_ids, others, strict=True):
+            special = [position for position, token in enumerate(own) if token in template.special_ids]
+            if not special:
+                raise HeadflowError(
+                    "the checkpoint's processor (processor_config.json) writes no token in the image's place that is "
+                    "special in tokenizer.json, so that its tokens cannot be told from text"
+                )
+            start, stop = special[0], special[-1] + 1
+            blocks.append(own[start:stop])
+            around += template.decode(own[:start]) + template.placeholder + template.decode(own[stop:]) + following
+        ids = self.encode(around)
+        places = [at for at, token in enumerate(ids) if token == template.placeholder_id]
+        if len(places) != len(image_ids):
             raise HeadflowError(
                 f"the checkpoint's tokenizer does not read {template.placeholder} as one token (tokenizer.json), "
                 "though its chat template puts it in the image's place"
             )
-        at = ids.index(template.placeholder_id)
-        head = ids[:at]
-        return head, image_ids[start:stop], ids[at + 1 :], self._system_tokens(head, prompt_text)
+        ends = [-1, *places, len(ids)]
+        texts = [ids[before + 1 : after] for before, after in pairwise(ends)]
+        return texts, blocks, self._system_tokens(texts[0], prompt_text)
 
 
 @dataclass(frozen=True)
@@ -219,7 +273,7 @@ class Prompts:
     builders: Mapping[str | None, PromptBuilder]
     given: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
-    def build(self, sample: Sample, image_ids: Sequence[int]) -> Prompt:
+    def build(self, sample: Sample, image_ids: Sequence[Sequence[int]]) -> Prompt:
         """The prompt of a sample; see `PromptBuilder.build`. Options that cannot be asked raise `Unusable`.
 
         Options that the question lists in its own text are not written again.

@@ -37,20 +37,20 @@ def prompt_lines(
 
 def _image_ids(
     prompt_format: PromptFormat, preprocessor: Preprocessor, questions: QuestionSet, sample: Sample
-) -> tuple[list[int], str]:
-    """The tokens that stand for a sample's image, and a note if they are those of another image.
+) -> tuple[list[list[int]], str]:
+    """The tokens that stand for each of a sample's images, and a note if they are those of another image.
 
     If the tokens depend on the size of the image, and nothing says where the images are, a black picture is taken.
 
     Raises:
-        Unusable: the image cannot be read.
+        Unusable: the image cannot be read, or there are several and the model takes one.
     """
-    if prompt_format.image_ids:
-        return prompt_format.image_ids, ""
+    if prompt_format.image_ids and len(sample.images) == 1:
+        return [prompt_format.image_ids], ""
     if questions.images is None:
         blank = blank_image()
         note = f", a black picture of {blank.width} x {blank.height} in the place of the image"
-        return preprocessor(blank).image_ids, note
+        return preprocessor(*[blank] * len(sample.images)).image_ids, note
     return open_images(questions, [sample], preprocessor)[0].usable().image_ids, ""
 
 

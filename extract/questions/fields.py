@@ -27,7 +27,9 @@ FIELD_NAMES = {
     "objects": ("objects",),
 }
 NO_FIGURE = "visual_input"  # 0 where a question of HallusionBench is asked without an image
-PLACED = ("boxes", "objects")  # fields that are not text, with rectangles
+NO_TEXT = ("image_file", "boxes", "objects")  # fields that are not text
+_IMAGES = "images"  # a list of them
+_NUMBERED = re.compile(r"image[ _]?(\d)")  # a column for each, as MMMU has them
 GT_ANSWERS = {"0": "No", "1": "Yes"}  # as HallusionBench writes them
 HINTS = ("hint", "context")
 NAN = ("nan", "NaN")  # as a missing value is written where all of a column is made text
@@ -42,7 +44,8 @@ NEEDED = " and ".join(f"`{field}` (or {', '.join(FIELD_NAMES[field][1:])})" for 
 def to_mme_fields(row: Any, where: str) -> Any:
     """A row with the fields of MME_test.json that it has, under any of `FIELD_NAMES`; what is no object stays as it is.
 
-    It also has the `options` and the `hint` of the question, if there are any.
+    It also has the `options` and the `hint` of the question, if there are any. `image_file` is a list where there are
+    several images.
 
     Names are read in any case. A value that is missing becomes None. A question that is not called `question` comes
     without `MME_SUFFIX`, with which LLaVA's files end it. If two other names have different texts, such as `prompt` and
@@ -68,6 +71,8 @@ def to_mme_fields(row: Any, where: str) -> Any:
                     found[field] = found[field].removesuffix(MME_SUFFIX)
             if field == "answer" and known[:1] == ["gt_answer"]:
                 found[field] = GT_ANSWERS.get(str(found[field]), found[field])
+    if (images := images_of(given)) is not None:
+        found["image_file"] = images if len(images) > 1 else images[0]
     if (options := options_of(given, found.get("answer"))) is not None:
         found["options"] = options
     if found.get("answer") in NAN and found["answer"] not in (options or ()):
@@ -81,6 +86,38 @@ def to_mme_fields(row: Any, where: str) -> Any:
 def with_small_names(row: dict[Any, Any]) -> dict[str, Any]:
     """A row whose values also have their names in small letters."""
     return {str(name).strip().lower(): value for name, value in row.items()} | row
+
+
+def image_columns(columns: Iterable[str]) -> list[str]:
+    """The columns of a file that hold images, or their names, beside those with the names of `image_file`."""
+    return [column for column in columns if (name := column.strip().lower()) == _IMAGES or _NUMBERED.fullmatch(name)]
+
+
+def images_of(row: Mapping[str, Any]) -> list[Any] | None:
+    """The images of a row, whose names are in small letters, one or more; None if it has no value that says them.
+
+    They are a list in `images` or under a name of `image_file`, also as the text of one, or stand in `image_1`,
+    `image_2` ... each, of which `image` may be the first. An image that is missing before another one is None.
+    """
+    numbered = {int(match[1]): row[name] for name in row if (match := _NUMBERED.fullmatch(name))}
+    numbered = {number: value for number, value in numbered.items() if not is_missing(value) and value != ""}
+    lists = [each for name in (*FIELD_NAMES["image_file"], _IMAGES) if (each := _listed(row.get(name))) is not None]
+    if several := next((each for each in lists if len(each) > 1), None):
+        return several
+    first = {1: lists[0][0]} if lists else {}
+    numbered = first | numbered
+    return [numbered.get(number) for number in range(1, max(numbered) + 1)] if numbered else None
+
+
+def _listed(value: Any) -> list[Any] | None:
+    """What may be a list, or the text of one, as a list; None where nothing is in it."""
+    if isinstance(value, str) and value.startswith("[") and value.endswith("]"):
+        try:
+            value = ast.literal_eval(value)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            return [value]
+    several = list(value) if isinstance(value, list | tuple) else [value]
+    return several if any(not is_missing(each) and each != "" for each in several) else None
 
 
 def is_missing(value: Any) -> bool:

@@ -23,6 +23,7 @@ from extract.questions.content.columns import check_columns, renamed
 from extract.questions.content.faults import without_faults
 from extract.questions.fields import (
     FIELD_NAMES,
+    image_columns,
     is_first_option,
     is_missing,
     to_mme_fields,
@@ -61,7 +62,7 @@ class QuestionSet:
         name: the question file as the user names it: a path, or a dataset on the hub.
         sha256: hash of the whole file, or of the names and contents of several files.
         samples: in the order of the file, or of its images.
-        images: the folder that `Sample.image` is relative to, or the images in the file itself; None: nothing says
+        images: the folder that `Sample.images` are relative to, or the images in the file itself; None: nothing says
             where they are.
         notes: what a user should know of the file, in a line each.
         task: what an answer is.
@@ -102,10 +103,10 @@ class QuestionSet:
         return replace(self, samples=[sample for group in chosen for sample in group])
 
     def by_image(self) -> list[list[Sample]]:
-        """The samples that name the same image, in the order of the first sample of each."""
-        groups: dict[str, list[Sample]] = {}
+        """The samples that name the same image, or images, in the order of the first sample of each."""
+        groups: dict[tuple[str, ...], list[Sample]] = {}
         for sample in self.samples:
-            groups.setdefault(sample.image, []).append(sample)
+            groups.setdefault(sample.images, []).append(sample)
         return list(groups.values())
 
     def windows(self, images: int, together: int) -> list[list[list[Sample]]]:
@@ -124,8 +125,8 @@ class QuestionSet:
         ]
         windows = [groups[start : start + images] for start in range(0, len(groups), images)]
         if isinstance(self.images, StoredImages):
-            place = self.images.place
-            return [[list(same) for group in window for _, same in groupby(group, place)] for window in windows]
+            places = self.images.places
+            return [[list(same) for group in window for _, same in groupby(group, places)] for window in windows]
         return windows
 
     def check_images(self) -> None:
@@ -313,7 +314,7 @@ def read_question_file(path: Path, mapped: Mapping[str, str] = MappingProxyType(
 
     Raises:
         HeadflowError: nothing is there, it is not of the form that its name promises, it holds no questions, or these
-            are others without what is not asked, such as a second image.
+            are others without what is not asked.
     """
     columns: list[str] = []
     if shards := find_shards(path):
@@ -336,7 +337,7 @@ def read_question_file(path: Path, mapped: Mapping[str, str] = MappingProxyType(
     file, more = _with_annotations(file, path)
     rows, images, names_images = file.rows, file.images, False
     there = columns_of(rows)
-    named = [name for name in there if name.strip().lower() in FIELD_NAMES["image_file"]]
+    named = [name for name in there if name.strip().lower() in FIELD_NAMES["image_file"]] + image_columns(there)
     if encoded := encoded_columns(rows, named):
         rows, images = take_encoded(rows, encoded)
         names_images = encoded != named

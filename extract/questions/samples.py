@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from extract.questions.fields import FIELD_NAMES, PLACED, is_missing
-from schemas.columns import UNKNOWN
+from extract.questions.fields import FIELD_NAMES, NO_TEXT, is_missing
+from extract.questions.placing import in_order
+from schemas.columns import N_IMAGES, PICTURES, UNKNOWN
 from schemas.errors import HeadflowError
 from schemas.text import SampleIds, short, storable
+
+BETWEEN = " + "  # names of images that stand as one text
 
 
 class Unusable(Exception):
@@ -24,15 +27,19 @@ class Unusable(Exception):
 
 @dataclass(frozen=True)
 class Sample:
-    """One question about one image. `image` and `question` may be empty: such a sample is skipped with a reason.
+    """One question about one or several images.
+
+    A name of an image, and `question`, may be empty: such a sample is skipped with a reason.
 
     Attributes:
+        images: the names of its images, one or more, in the order of the prompt.
         row: its place in the question file, from 0.
         difficulty: what makes it hard, in a word.
         options: the answers that it offers; None where those of its task are.
         hint: what is said before the question.
         groups: what tells the questions that it is scored with from others, for each named group of its task.
         prompt: name of the wording that it is asked in; None where there is one.
+        numbers: the place of each image among those of its row, from 0; empty: their order is that of the row.
         shown: a sample about the image that the model is given in place of its own; None: its own.
         boxes: where the answer lies, `(x0, y0, x1, y1)` in pixels of the original image.
         objects: what is in the image, each `{"name": ..., "words": [...], "boxes": [...]}`, boxes as above.
@@ -41,7 +48,7 @@ class Sample:
     sample_id: str
     category: str
     question_id: str | None
-    image: str
+    images: tuple[str, ...]
     question: str
     answer: str | None
     row: int
@@ -52,12 +59,22 @@ class Sample:
     difficulty: str | None = None
     boxes: tuple[tuple[float, ...], ...] | None = None
     objects: tuple[Mapping[str, Any], ...] | None = None
+    numbers: tuple[int, ...] = ()
     shown: "Sample | None" = None
+
+    @property
+    def image(self) -> str:
+        """The names of its images as one text."""
+        return BETWEEN.join(self.images)
 
     def record(self) -> dict[str, Any]:
         """What goes into the table `samples`; empty text becomes None."""
-        values = vars(self) | {"image_shown": self.shown.image if self.shown else None}
-        return {name: None if value == "" else value for name, value in values.items() if name != "shown"}
+        values = {name: value for name, value in vars(self).items() if name not in ("images", "numbers", "shown")}
+        values |= {"image": self.image, N_IMAGES: len(self.images)}
+        values |= {"image_shown": self.shown.image if self.shown else None}
+        if len(self.images) > 1:
+            values[PICTURES] = [{"image": name or None} for name in self.images]
+        return {name: None if value == "" else value for name, value in values.items()}
 
 
 @dataclass(frozen=True)
@@ -89,21 +106,25 @@ def make_samples(rows: Sequence[dict[str, Any]], path: Path) -> list[Sample]:
     samples: list[Sample] = []
     ids = SampleIds()
     for number, row in enumerate(rows):
-        texts = {name: _text(row.get(name), name, number, path) for name in FIELD_NAMES if name not in PLACED}
+        texts = {name: _text(row.get(name), name, number, path) for name in FIELD_NAMES if name not in NO_TEXT}
+        options, hint = _options(row.get("options")), _text(row.get("hint"), "hint", number, path)
+        names = _images(row.get("image_file"), number, path)
+        order = in_order((hint or "", texts["question"] or "", *(options or ())), len(names))
         samples.append(
             Sample(
                 sample_id=ids.give(texts["question_id"], number),
                 category=(texts["category"] or "").strip() or UNKNOWN,
                 question_id=texts["question_id"],
-                image=texts["image_file"] or "",
+                images=tuple(names[place] for place in order),
                 question=texts["question"] or "",
                 answer=texts["answer"],
                 row=number,
-                options=_options(row.get("options")),
-                hint=_text(row.get("hint"), "hint", number, path),
+                options=options,
+                hint=hint,
                 difficulty=texts["difficulty"],
                 boxes=_boxes(row.get("boxes"), number, path),
                 objects=_objects(row.get("objects"), number, path),
+                numbers=() if order == sorted(order) else tuple(order),
             )
         )
     return samples
@@ -127,6 +148,12 @@ def _text(value: Any, name: str, number: int, path: Path) -> str | None:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     raise HeadflowError(f"question file {path}: row {number}: `{name}` is a {type(value).__name__}, not text")
+
+
+def _images(value: Any, number: int, path: Path) -> list[str]:
+    """The names of a row's images; an empty one where it has none."""
+    several = value if isinstance(value, list) else [value]
+    return [_text(each, "image_file", number, path) or "" for each in several] or [""]
 
 
 def _options(value: Sequence[str] | None) -> tuple[str, ...] | None:

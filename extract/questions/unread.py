@@ -9,6 +9,7 @@ from typing import Any
 from extract.questions.fields import (
     FIELD_NAMES,
     NO_FIGURE,
+    image_columns,
     is_missing,
     option_columns,
     without_figure,
@@ -16,7 +17,7 @@ from extract.questions.fields import (
 from schemas.errors import HeadflowError
 from schemas.text import counted
 
-DECIDING = re.compile(r"option|choice|images|image[ _]?[2-9]")  # columns without which a question is another one
+DECIDING = re.compile(r"option|choice")  # columns without which a question is another one
 _LETTER = re.compile(r"[A-Za-z]")  # a column that may be meant as an option
 KNOWN = {*(name for names in FIELD_NAMES.values() for name in names), "conversations", "messages"}
 
@@ -36,10 +37,10 @@ def columns_of(rows: Iterable[Any]) -> list[str]:
 
 
 def check_asked_whole(rows: Sequence[Any], path: Path) -> None:
-    """Raise `HeadflowError` if questions of a file come with a second image, or with what may be an option."""
+    """Raise `HeadflowError` if questions of a file come with what may be an option."""
     columns = deciding(columns_of(rows))
     for number, row in enumerate(rows) if columns else ():
-        if there := [name for name in columns if isinstance(row, dict) and _decides(row.get(name))]:
+        if there := [name for name in columns if isinstance(row, dict) and _is_there(row.get(name))]:
             raise HeadflowError(
                 f"question file {path}: row {number} has {_listed(there)}, without which its question is another one, "
                 "and which are not asked; write all that is to be asked into `question`, and leave these columns out"
@@ -56,7 +57,7 @@ def notes(columns: Iterable[str], rows: Sequence[Any], read: Iterable[str] = ())
     """
     said = []
     names = list(columns)
-    known, small = {*option_columns(names), "id"}, {*KNOWN, *read}
+    known, small = {*option_columns(names), *image_columns(names), "id"}, {*KNOWN, *read}
     if others := [name for name in names if name.strip() and name.strip().lower() not in small and name not in known]:
         letters = [name for name in others if _LETTER.fullmatch(name.strip())]
         why = (
@@ -99,12 +100,6 @@ def repeated(asked: Iterable[tuple[str, str, Sequence[str] | None]]) -> str | No
 
 def _is_there(value: Any) -> bool:
     return not is_missing(value) and value != "" and value != [] and value != {}
-
-
-def _decides(value: Any) -> bool:
-    """Whether the value of a column that may decide a question does so; a list of one image is not a second image."""
-    one_image = isinstance(value, list) and len(value) == 1
-    return _is_there(value) and not one_image
 
 
 def _has_further_messages(row: Any) -> bool:

@@ -136,7 +136,8 @@ class StepMaker(Maker):
         heads = len(writing.step_heads) or checkpoint.layers * checkpoint.heads
         values = {STEPS: (heads, len(STEP_NAMES))}
         if self.maps is not None:
-            patches = len(self.maps.places(checkpoint.preprocessor(blank_image())).tokens)
+            (places,) = self.maps.places(checkpoint.preprocessor(blank_image()))
+            patches = len(places.tokens)
             values[STEP_MAPS] = (sum(map(len, self.map_heads)), len(MAP_NUMBERS) + patches)
         sizes = [
             f"{steps * number:,} rows of `{name}` ({steps * number * each * 4 / 1e6:,.1f} MB)"
@@ -181,14 +182,17 @@ class StepMaker(Maker):
             TEXTS: texts,
             STEPS: found[STEPS][:kept].numpy(),
         }
-        if self.maps is not None:
-            samples |= self.maps.placed(pixels)
-            patches = len(self.maps.places(pixels).tokens)
-            grids |= {
-                STEP_MAPS: found[STEP_MAPS][:kept].numpy(),
-                LISTS: found[LISTS][:kept, :, :patches].flatten(0, 1).numpy(),
-            }
-        return samples, grids
+        if self.maps is None:
+            return samples, [], grids
+        places = self.maps.places(pixels)
+        grids |= {
+            STEP_MAPS: found[STEP_MAPS][:kept, : len(places)].numpy(),
+            LISTS: [
+                found[LISTS][:kept, number, :, : len(each.tokens)].flatten(0, 1).numpy()
+                for number, each in enumerate(places)
+            ],
+        }
+        return samples, self.maps.placed(pixels), grids
 
 
 def _pairs(heads: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
@@ -249,8 +253,8 @@ class StepReader(PassReader):
             made[STEP_MAPS], made[LISTS] = (torch.stack(each, dim=1) for each in zip(*maps, strict=True))
         size = self._maker.checkpoint.layers, self._maker.checkpoint.heads
         for name in {STEPS, STEP_MAPS} & made.keys():
-            if made[name].shape[2] == size[0] * size[1]:  # of all heads, also where they are named one by one
-                made[name] = made[name].unflatten(2, size)
+            if made[name].shape[-2] == size[0] * size[1]:  # of all heads, also where they are named one by one
+                made[name] = made[name].unflatten(-2, size)
         return made
 
     def _first(self, masses: Tensor) -> Tensor:
@@ -262,7 +266,7 @@ class StepReader(PassReader):
         """The columns and maps of a step, as of `MapReader.lay`; `maps` has those of step 0."""
         heads = self._maker.map_heads
         if step.on_image is None:
-            return torch.cat(maps.numbers, dim=1)[:, self._maker.flat(heads)], torch.cat(maps.maps, dim=1)
+            return torch.cat(maps.numbers, dim=2)[:, :, self._maker.flat(heads)], torch.cat(maps.maps, dim=2)
         sinks = torch.cat(
             [own[:, None].expand(-1, len(each), -1) for own, each in zip(maps.sinks, heads, strict=True)], dim=1
         )

@@ -15,8 +15,8 @@ from schemas.columns import FLOW_NAMES
 from schemas.store.grids import Grids
 
 QuestionTensors = Mapping[str, Tensor]  # what a pass brought for one question, by name, on the CPU
-# What a question adds to its row of `samples`, and its values in other tables
-QuestionRows = tuple[dict[str, Any], Grids]
+# What a question adds to its row of `samples`, what to each of its images there, and its values in other tables
+QuestionRows = tuple[dict[str, Any], Sequence[dict[str, Any]], Grids]
 
 
 class Maker:
@@ -48,7 +48,7 @@ class Maker:
         return None
 
     def begin(self, batch: Batch, images: Sequence[Pixels], samples: Sequence[Sample] = ()) -> PassReader:
-        """What reads a forward pass over a batch of images; the batch is on the model's device.
+        """What reads a forward pass over a batch; it is on the model's device, `images` are those of each sequence.
 
         Args:
             samples: of the batch's questions, in their order; needed where questions have options of their own.
@@ -65,8 +65,8 @@ class Maker:
         return None
 
     def rows(self, found: QuestionTensors, pixels: Pixels) -> QuestionRows:
-        """A question's values, of what the pass brought; `pixels` is its image."""
-        return {}, {name: found[name].numpy() for name in self.tables}
+        """A question's values, of what the pass brought; `pixels` are its images."""
+        return {}, [], {name: found[name].numpy() for name in self.tables}
 
 
 class MassMaker(Maker):

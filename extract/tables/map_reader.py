@@ -31,39 +31,51 @@ LISTS = TABLES[MAPS].list_name  # what the maps are called beside the table's nu
 
 @dataclass(frozen=True)
 class MapGrids(OnDevice):
-    """How image tokens are laid on grids, of each question; grids and tokens are as many as the largest has.
+    """How image tokens are laid on grids, of each image of each question.
+
+    There are as many images, patches and tokens as the largest has; tokens are those of all images of a question.
 
     Attributes:
-        tokens: int64 [questions, patches, k], see `extract.images.patch_positions.Places`; `shares` too, float32.
-        outside: float32 [questions, tokens].
-        centres: float32 [questions, patches, 2], x and y of each patch, of the image's width and height.
-        patches: float32 [questions], how many there are.
+        tokens: int64 [questions, pictures, patches, k], see `extract.images.patch_positions.Places`; `shares` too,
+            float32.
+        own: float32 [questions, pictures, tokens], 1 for the tokens of the image.
+        outside: float32 [questions, pictures, tokens].
+        centres: float32 [questions, pictures, patches, 2], x and y of each patch, of the image's width and height.
+        patches: float32 [questions, pictures], how many there are.
     """
 
     tokens: Tensor
     shares: Tensor
+    own: Tensor
     outside: Tensor
     centres: Tensor
     patches: Tensor
 
     @classmethod
-    def of(cls, places: Sequence[Places], sizes: Sequence[Size]) -> "MapGrids":
-        """Those of some questions, by where the tokens of their images lie, and the sizes of these."""
+    def of(cls, places: Sequence[Sequence[Places]], sizes: Sequence[Sequence[Size]]) -> "MapGrids":
+        """Those of some questions, by where the tokens of each of their images lie, and the sizes of these."""
+        firsts = [np.cumsum([0, *(len(each.outside) for each in own)])[:-1].tolist() for own in places]
+        shifted = [list(zip(own, first, strict=True)) for own, first in zip(places, firsts, strict=True)]
+        pairs = [zip(own, of_size, strict=True) for own, of_size in zip(places, sizes, strict=True)]
         return cls(
-            tokens=_padded([each.tokens for each in places]),
-            shares=_padded([each.shares for each in places]),
-            outside=_padded([each.outside for each in places]),
-            centres=_padded([_centres(each, size) for each, size in zip(places, sizes, strict=True)]),
-            patches=torch.tensor([float(len(each.tokens)) for each in places]),
+            tokens=_padded([[each.tokens + first for each, first in own] for own in shifted]),
+            shares=_padded([[each.shares for each in own] for own in places]),
+            own=_padded([[np.pad(np.ones_like(each.outside), (first, 0)) for each, first in own] for own in shifted]),
+            outside=_padded([[np.pad(each.outside, (first, 0)) for each, first in own] for own in shifted]),
+            centres=_padded([[_centres(each, size) for each, size in own] for own in pairs]),
+            patches=_padded([[np.array(len(each.tokens), np.float32) for each in own] for own in places]),
         )
 
 
-def _padded(arrays: Sequence[np.ndarray]) -> Tensor:
-    """Arrays as one, with zeros where one is smaller than others."""
-    whole = np.zeros((len(arrays), *(max(sizes) for sizes in zip(*(each.shape for each in arrays), strict=True))))
-    for place, each in zip(whole, arrays, strict=True):
-        place[tuple(map(slice, each.shape))] = each
-    return torch.from_numpy(whole.astype(arrays[0].dtype))
+def _padded(arrays: Sequence[Sequence[np.ndarray]]) -> Tensor:
+    """Arrays of each image of each question as one, with zeros where one is smaller than others, or there is none."""
+    shapes = [each.shape for own in arrays for each in own]
+    most = [max(sizes) for sizes in zip(*shapes, strict=True)]
+    whole = np.zeros((len(arrays), max(map(len, arrays)), *most), arrays[0][0].dtype)
+    for places, own in zip(whole, arrays, strict=True):
+        for number, each in enumerate(own):
+            places[number, *map(slice, each.shape)] = each
+    return torch.from_numpy(whole)
 
 
 def _centres(places: Places, size: Size) -> np.ndarray:
@@ -82,8 +94,8 @@ class MapReader(PassReader):
         image: int64 [images, tokens], the columns of image tokens; of an image that has fewer, others after them.
         there: bool [images, tokens], whether the image has this token.
         sinks: of each layer float32 [questions, tokens], 1 in visual sinks, NaN where none can be told.
-        numbers: of each layer float32 [questions, heads, 6], the columns of values of `maps`, NaN for null.
-        maps: of each layer float32 [questions, heads that have one, patches].
+        numbers: of each layer float32 [questions, pictures, heads, 6], the columns of values of `maps`, NaN for null.
+        maps: of each layer float32 [questions, pictures, heads that have one, patches].
         sent: queries and grids, to be kept until the pass is done.
     """
 
@@ -130,7 +142,7 @@ class MapReader(PassReader):
 
     def tables(self, found: Forward) -> dict[str, Tensor]:
         """See `PassReader.tables`: by `MAPS` the numbers, and by `LISTS` the maps, of all layers."""
-        return {MAPS: torch.stack(self.numbers, dim=1), LISTS: torch.cat(self.maps, dim=1)}
+        return {MAPS: torch.stack(self.numbers, dim=2), LISTS: torch.cat(self.maps, dim=2)}
 
     def read(self, layer: LayerInput) -> None:
         """See `extract.attention.readers.AttentionReader.read`."""
@@ -139,7 +151,7 @@ class MapReader(PassReader):
         self.sinks.append(torch.where(self._told[:, None], self._sinks, torch.nan)[owner])
         numbers, grid = self.lay(weights, self.sinks[-1][:, None])
         self.numbers.append(numbers)
-        self.maps.append(grid if self._has_map is None else grid[:, self._has_map[len(self.maps)]])
+        self.maps.append(grid if self._has_map is None else grid[:, :, self._has_map[len(self.maps)]])
 
     def lay(self, weights: Tensor, sinks: Tensor) -> tuple[Tensor, Tensor]:
         """Lay attention on grids.
@@ -153,10 +165,11 @@ class MapReader(PassReader):
         """
         grids = self._grids
         tokens = grids.tokens.flatten(1)[:, None].expand(-1, weights.shape[1], -1)
-        laid = weights.gather(-1, tokens).unflatten(-1, grids.shares.shape[1:])
-        grid = (laid * grids.shares[:, None]).sum(dim=-1)
-        mass, sink = weights.sum(dim=-1), (weights * sinks).sum(dim=-1)
-        rest = (weights * grids.outside[:, None]).sum(dim=-1)
+        laid = weights.gather(-1, tokens).unflatten(-1, grids.shares.shape[1:]).transpose(1, 2)
+        grid = (laid * grids.shares[:, :, None]).sum(dim=-1)
+        weights = weights[:, None] * grids.own[:, :, None]
+        mass, sink = weights.sum(dim=-1), (weights * sinks[:, None]).sum(dim=-1)
+        rest = (weights * grids.outside[:, :, None]).sum(dim=-1)
         entropy, x, y = _shape(grid, grids)
         return torch.stack([mass, entropy, sink, x, y, rest], dim=-1), grid
 
@@ -183,10 +196,10 @@ def _shape(grid: Tensor, grids: MapGrids) -> tuple[Tensor, Tensor, Tensor]:
     """Entropy of maps over its maximum, and x and y of their centres, NaN where a map is all 0.
 
     Args:
-        grid: float32 [questions, heads, patches].
+        grid: float32 [questions, pictures, heads, patches].
     """
     shares = grid / grid.sum(dim=-1, keepdim=True)
-    entropy = torch.special.entr(shares).sum(dim=-1) / grids.patches.log()[:, None]
+    entropy = torch.special.entr(shares).sum(dim=-1) / grids.patches.log()[..., None]
     x, y = (shares @ grids.centres).unbind(dim=-1)
     return entropy, x, y
 

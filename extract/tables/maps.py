@@ -47,7 +47,7 @@ class MapMaker(Maker):
         self.of, self.heads = of, heads
         self._checkpoint = checkpoint
         self._has_map = [self._heads_of(layer) for layer in range(checkpoint.layers)] if heads else None
-        self._places: dict[Size, Places] = {}
+        self._places: dict[tuple[Size, bool], Places] = {}
         try:
             self.places(checkpoint.preprocessor(blank_image()))
         except Unusable as error:
@@ -58,11 +58,16 @@ class MapMaker(Maker):
         chosen = [head for at, head in sorted(self.heads) if at == layer]
         return torch.tensor(chosen, dtype=torch.int64, device=self._checkpoint.device)
 
-    def places(self, pixels: Pixels) -> Places:
-        """Where the tokens of an image lie, which follows from its size; raises `Unusable` if it is not known."""
-        if pixels.size not in self._places:
-            self._places[pixels.size] = self._checkpoint.preprocessor.places(pixels)
-        return self._places[pixels.size]
+    def places(self, pixels: Pixels) -> list[Places]:
+        """Where the tokens of each image of a question lie; raises `Unusable` if it is not known.
+
+        It follows from the image's size, and from whether it is one of several.
+        """
+        several = len(pixels.sizes) > 1
+        for number, size in enumerate(pixels.sizes):
+            if (size, several) not in self._places:
+                self._places[size, several] = self._checkpoint.preprocessor.places(pixels, number)
+        return [self._places[size, several] for size in pixels.sizes]
 
     def manifest_fields(self) -> dict[str, Any]:
         """See `Maker.manifest_fields`."""
@@ -74,22 +79,21 @@ class MapMaker(Maker):
 
     def rows(self, found: QuestionTensors, pixels: Pixels) -> QuestionRows:
         """See `Maker.rows`."""
-        patches = len(self.places(pixels).tokens)
-        return self.placed(pixels), {MAPS: found[MAPS].numpy(), LISTS: found[LISTS][:, :patches].numpy()}
-
-    def placed(self, pixels: Pixels) -> dict[str, Any]:
-        """Where the grid of an image lies in it, as `samples` has it."""
         places = self.places(pixels)
-        return {
-            "grid_rows": places.rows,
-            "grid_columns": places.columns,
-            "grid_box": list(places.box),
-        }
+        lists = [own[:, : len(place.tokens)].numpy() for own, place in zip(found[LISTS], places, strict=False)]
+        return {}, self.placed(pixels), {MAPS: found[MAPS][: len(places)].numpy(), LISTS: lists}
+
+    def placed(self, pixels: Pixels) -> list[dict[str, Any]]:
+        """Where the grid of each image of a question lies in it, as `samples` has it."""
+        return [
+            {"grid_rows": places.rows, "grid_columns": places.columns, "grid_box": list(places.box)}
+            for places in self.places(pixels)
+        ]
 
     def begin(self, batch: Batch, images: Sequence[Pixels], samples: Sequence[Sample] = ()) -> MapReader:
         """See `Maker.begin`."""
         queries = (last_queries if self.of == OF_LAST else question_queries)(batch.layout)
         own = [images[index] for index in batch.layout.image]
-        grids = MapGrids.of([self.places(pixels) for pixels in own], [pixels.size for pixels in own])
+        grids = MapGrids.of([self.places(pixels) for pixels in own], [pixels.sizes for pixels in own])
         copy, layers = self._checkpoint.uploader.copy, self._checkpoint.stack.layers
         return MapReader(layers, batch, copy(queries), copy(grids), self._has_map)

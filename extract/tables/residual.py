@@ -94,10 +94,10 @@ class ResidualMaker(Maker):
 
     def rows(self, found: QuestionTensors, pixels: Pixels) -> QuestionRows:
         """See `Maker.rows`."""
-        samples, grids = super().rows(found, pixels)
+        samples, pictures, grids = super().rows(found, pixels)
         if CONTRIBUTIONS in self.tables:
             samples |= zip((column.name for column in PARTS), found[OF_SAMPLE].tolist(), strict=True)
-        return samples, grids
+        return samples, pictures, grids
 
     def check(self, prompts: PromptBuilder) -> None:
         """Check with one short question that the parts add up to the margin or lead, but for rounding.
@@ -109,7 +109,7 @@ class ResidualMaker(Maker):
         pixels = model.preprocessor(blank_image())
         batch, inputs = model.uploader.send(pack([[prompts.build(CHECK_QUESTION, pixels.image_ids)]]), [pixels])
         maker = ResidualMaker(model, self.answers, [CONTRIBUTIONS])
-        sample = Sample("check", UNKNOWN, None, "", CHECK_QUESTION, None, row=0)
+        sample = Sample("check", UNKNOWN, None, ("",), CHECK_QUESTION, None, row=0)
         _, made = read_pass(model.forward, batch, inputs, [maker.begin(batch, [pixels], [sample])])
         parts = made[OF_SAMPLE][0]
         tolerance = _TOLERANCE if model.dtype == torch.float32 else _TOLERANCE_OF_HALF

@@ -1,7 +1,8 @@
 """Which rows a sample has in a table with a grid: one for each cell.
 
 Most tables have the same cells for each sample, such as all layers x heads. A table of generated tokens has them for
-each of the sample's steps, whose number `samples` says, or for every so many of them.
+each of the sample's steps, whose number `samples` says, or for every so many of them; a table of maps for each of its
+images.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,15 +14,16 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from schemas.columns import AXES, N_GENERATED, STEP, TABLES
+from schemas.columns import AXES, N_GENERATED, N_IMAGES, PICTURE, STEP, TABLES
 from schemas.files.locations import Location
 from schemas.store.run import Run
 from schemas.text import counted, listed
 
 # Of one sample, by table: float32 [*rows, columns], see `Grid.shape`, NaN for null; and by name of `Run.apart`, the
-# values of a column that is not of float32: [rows], or of lists float32 [rows that have one, values]
+# values of a column that is not of float32: [rows], or of lists, for each image float32 [rows that have one, values]
 Grids = Mapping[str, Any]
 _Ints = npt.NDArray[np.int64]
+_MOST_PICTURES = 2**15  # what the column holds
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,12 @@ class Grid:
     """The cells of a table.
 
     Attributes:
-        sizes: of its axes, without `STEP`, by name.
+        sizes: of its axes, without `STEP` and `PICTURE`, by name.
         kept: bool [*sizes], which cells have rows.
         listed: bool [*sizes], which of these have a list, where the table has a column of lists.
         every: how far apart the steps are that have rows; 0: the table has no steps.
         steps: most steps that a sample may have.
+        pictured: whether each image of a sample has rows of its own.
     """
 
     sizes: Mapping[str, int]
@@ -41,6 +44,7 @@ class Grid:
     listed: npt.NDArray[np.bool_]
     every: int
     steps: int
+    pictured: bool = False
 
     @classmethod
     def of(cls, run: Run, table: str) -> Self:
@@ -51,49 +55,57 @@ class Grid:
         lists = declared.list_column
         listed = kept & _marked(sizes, getattr(manifest, lists.field) if lists is not None and lists.field else [])
         every = 0 if STEP not in declared.axes else manifest.every if declared.thinned else 1
-        return cls(sizes, kept, listed, every, manifest.generate or 0)
+        return cls(sizes, kept, listed, every, manifest.generate or 0, PICTURE in declared.axes)
 
     @property
     def limits(self) -> dict[str, int]:
         """Of each axis, in order, the number that its values are below."""
-        return ({STEP: self.steps} if self.every else {}) | dict(self.sizes)
+        own = ({STEP: self.steps} if self.every else {}) | ({PICTURE: _MOST_PICTURES} if self.pictured else {})
+        return own | dict(self.sizes)
 
     @cached_property
     def cells(self) -> int:
-        """How many rows a sample has, or each of its steps."""
+        """How many rows a sample has, or each of its steps and images."""
         return int(self.kept.sum())
 
-    def steps_with_rows(self, samples: Iterable[Mapping[str, Any]]) -> _Ints:
-        """How many steps of each sample have rows, int64 [samples]; 1 in a table without steps.
+    def blocks(self, samples: Iterable[Mapping[str, Any]]) -> _Ints:
+        """How many steps of each sample have rows, and how many images, int64 [samples, 2]; 1 of what is no axis.
 
         Args:
             samples: rows of `samples`.
         """
-        if not self.every:
-            return np.array([1 for _ in samples], np.int64)
-        taken = np.array([sample.get(N_GENERATED) or 0 for sample in samples], np.int64)
-        return -(-taken // self.every)
+        found = [
+            (
+                -(-(sample.get(N_GENERATED) or 0) // self.every) if self.every else 1,
+                sample.get(N_IMAGES) or 1 if self.pictured else 1,
+            )
+            for sample in samples
+        ]
+        return np.array(found, np.int64).reshape(-1, 2)
 
-    def shape(self, steps: int) -> tuple[int, ...]:
-        """The shape of a sample's values in one column: its steps with rows, then the axes or the cells kept."""
+    def shape(self, steps: int = 1, pictures: int = 1) -> tuple[int, ...]:
+        """The shape of a sample's values in one column: steps with rows, images, then the axes or the cells kept."""
         own = tuple(self.sizes.values()) if self.kept.all() else (self.cells,)
-        return (steps, *own) if self.every else own
+        return (*([steps] if self.every else []), *([pictures] if self.pictured else []), *own)
 
-    def places(self, steps: _Ints) -> dict[str, npt.NDArray[np.int16]]:
-        """The values of each axis in the rows of some samples, by how many of their steps have rows; int16 [rows]."""
+    def places(self, blocks: _Ints) -> dict[str, npt.NDArray[np.int16]]:
+        """The values of each axis in the rows of some samples, by what `blocks` says of these; int16 [rows]."""
         found: dict[str, npt.NDArray[np.int16]] = {}
+        each = [np.mgrid[:steps, :pictures].reshape(2, -1) for steps, pictures in blocks.tolist()]
+        step, picture = np.concatenate([np.empty((2, 0), np.int64), *each], axis=1).repeat(self.cells, axis=1)
         if self.every:
-            own = [np.repeat(np.arange(number) * self.every, self.cells) for number in steps]
-            found[STEP] = np.concatenate([np.empty(0, np.int16), *own]).astype(np.int16)
+            found[STEP] = (step * self.every).astype(np.int16)
+        if self.pictured:
+            found[PICTURE] = picture.astype(np.int16)
         for axis, place in zip(self.sizes, np.argwhere(self.kept).T, strict=True):
-            found[axis] = np.tile(place.astype(np.int16), int(steps.sum()))
+            found[axis] = np.tile(place.astype(np.int16), int(blocks.prod(axis=1).sum()))
         return found
 
 
 def _sizes_and_cells(run: Run, table: str) -> tuple[dict[str, int], Sequence[Sequence[int]]]:
     """The sizes of a table's axes, without `STEP`, by name, and the cells that have rows; none: all have."""
     declared, manifest = TABLES[table], run.manifest
-    sizes = {axis: getattr(manifest, AXES[axis]) for axis in declared.axes if axis != STEP}
+    sizes = {axis: getattr(manifest, AXES[axis]) for axis in declared.axes if axis in AXES}
     return sizes, getattr(manifest, declared.kept) if declared.kept else []
 
 
@@ -104,8 +116,8 @@ def _marked(sizes: Mapping[str, int], cells: Sequence[Sequence[int]]) -> npt.NDA
     return marked
 
 
-def read_steps(run: Run, path: Location, samples: Sequence[str]) -> _Ints:
-    """How many steps with rows some samples of a part have, int64 [samples]; 1 in a table without steps.
+def read_blocks(run: Run, path: Location, samples: Sequence[str]) -> _Ints:
+    """What `Grid.blocks` says of some samples of a part, int64 [samples, 2].
 
     Args:
         path: the part, of a table with a grid.
@@ -114,11 +126,11 @@ def read_steps(run: Run, path: Location, samples: Sequence[str]) -> _Ints:
         HeadflowError: the part of `samples` cannot be read.
     """
     grid = Grid.of(run, path.parent.name)
-    if not grid.every:
-        return np.ones(len(samples), np.int64)
-    rows = run.read_part(run.path / "samples" / path.name, ["sample_id", N_GENERATED], checked=False)
-    taken = dict(zip(rows["sample_id"].to_pylist(), rows[N_GENERATED].to_pylist(), strict=True))
-    return grid.steps_with_rows({N_GENERATED: taken.get(name)} for name in samples)
+    if not grid.every and not grid.pictured:
+        return np.ones((len(samples), 2), np.int64)
+    rows = run.read_part(run.path / "samples" / path.name, ["sample_id", N_GENERATED, N_IMAGES], checked=False)
+    known = {row["sample_id"]: row for row in rows.to_pylist()}
+    return grid.blocks(known.get(name, {}) for name in samples)
 
 
 def too_few_rows(run: Run, observed: int, table: str = "heads") -> str:
@@ -126,7 +138,7 @@ def too_few_rows(run: Run, observed: int, table: str = "heads") -> str:
     sizes, cells = _sizes_and_cells(run, table)
     shape = [len(cells)] if cells else list(sizes.values())
     rows = sum(part.rows.get(table, 0) for part in run.parts)
-    if observed * prod(shape) <= rows:  # each sample has one step at least
+    if observed * prod(shape) <= rows:  # each sample has one step and one image at least
         return ""
     there, each = f"{counted(rows, 'row')} of `{table}`", " x ".join(map(str, shape))
     return f"{run.path}: its ledgers name {there}, not {each} for each of {counted(observed, 'sample')}"
@@ -140,22 +152,23 @@ class Cells:
         ends: int64 [samples + 1], where the rows of each sample begin, and end, if all rows stand in order.
     """
 
-    def __init__(self, samples: Sequence[str], grid: Grid, steps: _Ints) -> None:
-        """Count the rows of some samples, by how many of their steps have rows."""
+    def __init__(self, samples: Sequence[str], grid: Grid, blocks: _Ints) -> None:
+        """Count the rows of some samples, by what `Grid.blocks` says of them."""
         self.grid = grid
         self._samples = samples
-        self.ends: _Ints = np.concatenate([[0], np.cumsum(steps * grid.cells)]).astype(np.int64)
+        self.ends: _Ints = np.concatenate([[0], np.cumsum(blocks.prod(axis=1) * grid.cells)]).astype(np.int64)
         self._number = np.cumsum(grid.kept.ravel()) - 1  # of the cells that have rows
-        self._steps = steps
+        self._steps, self._pictures = blocks.T
         self._rows = np.zeros(len(samples), np.int64)
         self._strays = np.zeros(len(samples), np.int64)
-        self._beyond = np.zeros(len(samples), np.bool_)  # those with rows of steps that they do not have
+        # Those with rows of steps, and of images, that they do not have
+        self._beyond, self._unknown = np.zeros((2, len(samples)), np.bool_)
         self._seen = np.zeros(int(self.ends[-1]), np.bool_)
 
     @classmethod
     def of(cls, run: Run, path: Location, samples: Sequence[str]) -> Self:
-        """Those of a part of a run; raises as `read_steps`."""
-        return cls(samples, Grid.of(run, path.parent.name), read_steps(run, path, samples))
+        """Those of a part of a run; raises as `read_blocks`."""
+        return cls(samples, Grid.of(run, path.parent.name), read_blocks(run, path, samples))
 
     def add(self, sample: npt.NDArray[np.integer], *places: npt.NDArray[np.int16]) -> _Ints:
         """Count some rows.
@@ -171,7 +184,8 @@ class Cells:
         grid = self.grid
         self._rows += np.bincount(sample, minlength=len(self._rows))
         cell = np.zeros(len(sample), np.int64)
-        for place, size in zip(places[1:] if grid.every else places, grid.sizes.values(), strict=True):
+        first = len(places) - len(grid.sizes)
+        for place, size in zip(places[first:], grid.sizes.values(), strict=True):
             cell = cell * size + place
         stray = np.zeros(len(sample), np.bool_)
         if not grid.kept.all():
@@ -182,7 +196,13 @@ class Cells:
             beyond = step >= self._steps[sample]
             self._beyond[sample[beyond]] = True
             stray |= (between > 0) | beyond
-            cell += step * grid.cells
+            cell += step * self._pictures[sample] * grid.cells
+        if grid.pictured:
+            picture = places[first - 1].astype(np.int64)
+            unknown = picture >= self._pictures[sample]
+            self._unknown[sample[unknown]] = True
+            stray |= unknown
+            cell += picture * grid.cells
         cell += self.ends[sample]
         if stray.any():
             self._strays += np.bincount(sample[stray], minlength=len(self._rows))
@@ -206,7 +226,9 @@ class Cells:
         parts += [f"repeats rows of {listed(self._named(twice))}"] if twice.any() else []
         if self._beyond.any():
             parts.append(self._more_steps())
-        if (strays := (self._strays > 0) & ~self._beyond).any():
+        if self._unknown.any():
+            parts.append(f"has rows of images of {listed(self._named(self._unknown))} beyond `{N_IMAGES}`")
+        if (strays := (self._strays > 0) & ~self._beyond & ~self._unknown).any():
             parts.append(f"has rows of cells that {listed(self._named(strays))} should not have")
         return ", ".join(parts)
 
@@ -226,7 +248,10 @@ class Cells:
     def _first_missing(self, sample: int) -> str:
         """The first cell of a sample that has no row, in words."""
         begin, end = self.ends[sample : sample + 2]
-        step, cell = divmod(int(self._seen[begin:end].argmin()), self.grid.cells)
+        block, cell = divmod(int(self._seen[begin:end].argmin()), self.grid.cells)
+        step, picture = divmod(block, int(self._pictures[sample]))
         places = dict(zip(self.grid.sizes, np.argwhere(self.grid.kept)[cell], strict=True))
         own = ({STEP: step * self.grid.every} if self.grid.every else {}) | places
+        if self.grid.pictured and self._pictures[sample] > 1:
+            own = {PICTURE: picture} | own
         return ", ".join(f"{axis} {place}" for axis, place in own.items())

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from schemas.columns import OK
+from schemas.columns import OK, PICTURES
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.jobs.settings import JobSettings
 from schemas.manifest import DESCRIPTIVE, SWAPPED, Manifest
+from schemas.pictures import names_of
 from schemas.store.ledger import Ledger, changed_images
 from schemas.store.run import Run
 from schemas.text import counted, short
@@ -135,6 +136,6 @@ def changed_observed(run: Run, ledger: Ledger, images: Mapping[str, str]) -> lis
 
 def _observed_images(run: Run, ledger: Ledger) -> set[str]:
     """Names of the images that a chunk observed."""
-    parts = [run.read_part(run.path / "samples" / part.name) for part in ledger.parts]
-    rows = [zip(part["image"].to_pylist(), part["status"].to_pylist(), strict=True) for part in parts]
-    return {image for each in rows for image, status in each if status == OK}
+    columns = ["image", "status", PICTURES]
+    parts = [run.read_part(run.path / "samples" / part.name, columns) for part in ledger.parts]
+    return {name for part in parts for row in part.to_pylist() if row["status"] == OK for name in names_of(row)}

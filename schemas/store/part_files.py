@@ -123,20 +123,20 @@ def remove_leftovers(run: Run, chunk: int) -> None:
 def _grid_table(run: Run, table: str, observed: Sequence[Mapping[str, Any]], grids: Sequence[Grids]) -> pa.Table:
     """The rows of a table with a grid: for each sample its cells, in the order of the axes."""
     grid, declared, columns = Grid.of(run, table), TABLES[table], run.columns(table)
-    steps = grid.steps_with_rows(observed)
-    rows = steps * grid.cells
+    blocks = grid.blocks(observed)
+    rows = blocks.prod(axis=1) * grid.cells
     floats = run.values(table)
     values = [each[table].reshape(-1, len(floats)) for each in grids]
     made: dict[str, Any] = {
         name: _repeated([sample[name] for sample in observed], rows) for name in ("sample_id", "category")
     }
-    made |= grid.places(steps)
+    made |= grid.places(blocks)
     numbers = np.concatenate([np.empty((0, len(floats)), np.float32), *values])
     made |= {column.name: column_of for column, column_of in zip(floats, numbers.T, strict=True)}
     for column in columns:
         own = [each[declared.own_name(column)] for each in grids if column in declared.apart]
         if column.length:
-            made[column.name] = _lists(own, [np.tile(grid.listed[grid.kept], number) for number in steps])
+            made[column.name] = _lists(own, grid.listed[grid.kept], blocks)
         elif column in declared.apart:
             made[column.name] = [value for values in own for value in values]
         elif column.field:
@@ -151,18 +151,27 @@ def _array(values: Any, column: Column) -> pa.Array:
     return pa.array(values, type=column.type, mask=nulls)
 
 
-def _lists(lists: Sequence[npt.NDArray[np.float32]], has_one: Sequence[npt.NDArray[np.bool_]]) -> pa.ListArray:
+def _lists(
+    lists: Sequence[Sequence[npt.NDArray[np.float32]]], has_one: npt.NDArray[np.bool_], blocks: npt.NDArray[np.int64]
+) -> pa.ListArray:
     """Lists of all cells of some samples, null in cells that have none.
 
     Args:
-        lists: of each sample, float32 [cells that have one, values].
-        has_one: of each sample, bool [cells].
+        lists: of each sample and each of its images, float32 [steps * cells that have one, values].
+        has_one: bool [cells].
+        blocks: see `Grid.blocks`.
     """
-    lengths = [cells * each.shape[1] for cells, each in zip(has_one, lists, strict=True)]
+    number = int(has_one.sum())
+    steps = [
+        each[step * number : (step + 1) * number]
+        for own, (times, _) in zip(lists, blocks.tolist(), strict=True)
+        for step in range(times)
+        for each in own
+    ]
+    lengths = [has_one * each.shape[1] for each in steps]
     ends = np.cumsum(np.concatenate([[0], *lengths]), dtype=np.int32)
-    values = np.concatenate([np.empty(0, np.float32), *(each.ravel() for each in lists)])
-    mask = ~np.concatenate([np.empty(0, np.bool_), *has_one])
-    return pa.ListArray.from_arrays(ends, pa.array(values), mask=pa.array(mask))
+    values = np.concatenate([np.empty(0, np.float32), *(each.ravel() for each in steps)])
+    return pa.ListArray.from_arrays(ends, pa.array(values), mask=pa.array(~np.tile(has_one, len(steps))))
 
 
 def _repeated(values: Sequence[str], times: npt.NDArray[np.int64]) -> pa.DictionaryArray:

@@ -3,9 +3,10 @@
 import re
 from typing import TYPE_CHECKING
 
-from schemas.columns import OK
+from schemas.columns import OK, PICTURES
 from schemas.files.locations import Location
 from schemas.files.writing import write_whole
+from schemas.pictures import hashes_of
 
 if TYPE_CHECKING:
     from schemas.store.run import Run
@@ -36,9 +37,14 @@ def write_thumbnail(run: Location, sha256: str, content: bytes) -> None:
 def without_thumbnail(run: "Run") -> int:
     """Of how many images that a run observed it has no thumbnail."""
     there = {file.stem for file in find_thumbnails(run.path)}
-    parts = [run.read_part(path).select(["status", "image_sha256"]) for path in run.part_paths("samples")]
-    rows = [row for part in parts for row in part.to_pylist()]
-    return len({row["image_sha256"] for row in rows if row["status"] == OK} - there)
+    return len(observed_hashes(run) - there)
+
+
+def observed_hashes(run: "Run") -> set[str]:
+    """The hashes of the image files that a run observed."""
+    columns = ["status", "image_sha256", PICTURES]
+    parts = [run.read_part(path, columns) for path in run.part_paths("samples")]
+    return {sha256 for part in parts for row in part.to_pylist() if row["status"] == OK for sha256 in hashes_of(row)}
 
 
 def find_thumbnails(run: Location) -> list[Location]:

@@ -49,6 +49,7 @@ from schemas.text import one_line
 ROWS_PER_PART = 2**17  # of `heads`: 128 samples of a model with 32 x 32 heads, about 7 MB
 BYTES_PER_PART = 2**25  # of lists and of steps: maps of 15 samples of such a model with 24 x 24 patches
 SAMPLES_PER_PART = 2**12  # if most samples are skipped
+NONE: Mapping[str, bytes] = {}
 SECONDS_PER_PART = 60  # of a slow model: what is gathered is lost if the process is killed
 TO_RESUME = "the same command resumes it, unless it overwrites"
 
@@ -176,15 +177,16 @@ class RunWriter:
         self._ledger.sessions += [*self._history, self.session]
         self._write_ledger(self._ledger.parts)
 
-    def add(self, sample: Mapping[str, Any], grids: Grids, thumbnail: bytes | None = None) -> None:
+    def add(self, sample: Mapping[str, Any], grids: Grids, thumbnails: Mapping[str, bytes] = NONE) -> None:
         """Add a sample that was observed.
 
         Args:
             sample: values by column name of `samples`, without `status`; what is absent becomes null.
             grids: by table of `Run.grids`, float32 [*`Grid.shape`, columns], such as [layers, heads, flows] for
                 `heads`, in the order of `Run.values`; NaN in a column that may be null is null. And by name of
-                `Run.apart` the values of a column, [rows], or of lists float32 [rows that have one, values].
-            thumbnail: the JPEG of a small picture of its image, `image_sha256`.
+                `Run.apart` the values of a column, [rows], or of lists, for each image float32 [rows that have one,
+                values].
+            thumbnails: the JPEGs of small pictures of its images, by the hashes of these.
 
         Raises:
             ValueError: values of another shape, or not finite, or of a sample that is in the run.
@@ -192,8 +194,7 @@ class RunWriter:
         expected = {*self.run.grids, *self.run.apart}
         if grids.keys() != expected:
             raise ValueError(f"there are values of {', '.join(grids)}, and not of {', '.join(sorted(expected))}")
-        if thumbnail is not None:
-            self._thumbnails[sample["image_sha256"]] = thumbnail
+        self._thumbnails |= thumbnails
         checked = {name: self._checked(name, values, sample) for name, values in grids.items()}
         self._append({**sample, "status": OK}, checked)
 
@@ -216,21 +217,23 @@ class RunWriter:
         """Values of one sample as they are written; raises `ValueError` if they do not fit the run."""
         table, column = self.run.apart.get(name, (name, None))
         grid = self._grid_of[table]
-        (steps,) = grid.steps_with_rows([sample]).tolist()
+        ((steps, pictures),) = grid.blocks([sample]).tolist()
         if grid.every and sample[N_GENERATED] > grid.steps:
             raise ValueError(f"{sample[N_GENERATED]} steps are more than the {grid.steps} that were asked for")
         if column is not None and not column.length:
-            if len(values) != steps * grid.cells:
-                raise ValueError(f"{name} has {len(values)} values for {steps * grid.cells} rows")
+            if len(values) != steps * pictures * grid.cells:
+                raise ValueError(f"{name} has {len(values)} values for {steps * pictures * grid.cells} rows")
             return values
         if column is not None:
-            number = steps * grid.listed.sum()
-            if values.dtype != np.float32 or values.ndim != 2 or len(values) != number:
-                raise ValueError(f"lists of {name} are {values.dtype} {values.shape}")
-            if not np.isfinite(values).all():
-                raise ValueError(f"lists of {name} are not finite")
+            if len(values) != pictures:
+                raise ValueError(f"there are lists of {name} of {len(values)} images, not {pictures}")
+            for each in values:
+                if each.dtype != np.float32 or each.ndim != 2 or len(each) != steps * grid.listed.sum():
+                    raise ValueError(f"lists of {name} are {each.dtype} {each.shape}")
+                if not np.isfinite(each).all():
+                    raise ValueError(f"lists of {name} are not finite")
             return values
-        if values.shape != (expected := (*grid.shape(steps), len(self.run.values(name)))):
+        if values.shape != (expected := (*grid.shape(steps, pictures), len(self.run.values(name)))):
             raise ValueError(f"the values of {name} have shape {values.shape}, not {expected}")
         nullable = [column.nullable for column in self.run.values(name)]
         if not (np.isfinite(values) | (np.isnan(values) & nullable)).all():
@@ -322,7 +325,7 @@ class RunWriter:
         self._samples.append(sample)
         if grids is not None:
             self._grids.append(grids)
-            self._bytes += sum(getattr(grids[name], "nbytes", 0) for name in self._unequal)
+            self._bytes += sum(_bytes_of(grids[name]) for name in self._unequal)
         rows = len(self._grids) * self.run.rows_per_sample
         full = rows >= ROWS_PER_PART or self._bytes >= BYTES_PER_PART or len(self._samples) >= SAMPLES_PER_PART
         if full or monotonic() - self._since >= SECONDS_PER_PART:
@@ -368,3 +371,9 @@ class RunWriter:
         files = [self.path / self.run.tables[0] / part.name for part in self._ledger.parts]
         parts = [self.run.read_part(file)["sample_id"].unique() for file in files]
         return [name for part in parts for name in part.to_pylist()]
+
+
+def _bytes_of(values: Any) -> int:
+    """Bytes of an array, or of lists of several images; 0 of other values."""
+    each = values if isinstance(values, list | tuple) else [values]
+    return sum(getattr(one, "nbytes", 0) for one in each)

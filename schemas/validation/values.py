@@ -7,10 +7,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.columns import TABLES, Column, Sum
+from schemas.columns import PICTURE, PICTURES, TABLES, Column, Sum
 from schemas.files.locations import Location
 from schemas.files.ranges import SLACK
 from schemas.manifest import IMPORTED
+from schemas.pictures import pictures_of
 from schemas.store.grids import Grid
 from schemas.store.run import Run
 from schemas.text import counted, listed
@@ -120,14 +121,21 @@ def _check_lists(run: Run, path: Location, content: pa.Table, column: Column) ->
     if nulls := lists.drop_null().flatten().null_count:
         yield f"{path}: `{column.name}` has null in its lists, {counted(nulls, 'time')}"
         return False
-    samples = run.read_part(run.path / "samples" / path.name, ["sample_id", *column.length], checked=False)
-    known = [
-        dict(zip(samples["sample_id"].to_pylist(), samples[name].to_pylist(), strict=True)) for name in column.length
-    ]
+    names = ["sample_id", *column.length, PICTURES]
+    samples = run.read_part(run.path / "samples" / path.name, names, checked=False)
+    known = {row["sample_id"]: pictures_of(row) for row in samples.to_pylist()}
     ids = content["sample_id"].combine_chunks()
-    sizes = [int(np.prod([each.get(name) or 0 for each in known])) for name in ids.dictionary.to_pylist()]
+    sizes = [
+        [int(np.prod([each.get(part) or 0 for part in column.length])) for each in known.get(name, ())]
+        for name in ids.dictionary.to_pylist()
+    ]
+    most = max(map(len, sizes), default=0)
+    table_of_sizes = np.array([[*each, *[0] * (most - len(each))] for each in sizes]).reshape(len(sizes), most)
+    picture = content[PICTURE].to_numpy() if grid.pictured else np.zeros(content.num_rows, np.int64)
+    within = (picture >= 0) & (picture < most)
+    size = np.where(within, table_of_sizes[ids.indices.to_numpy(), np.where(within, picture, 0)], 0) if most else 0
     lengths = pc.list_value_length(lists).drop_null().to_numpy()
-    if wrong := int(((lengths != np.array(sizes)[ids.indices.to_numpy()][there]) | (lengths == 0)).sum()):
+    if wrong := int(((lengths != np.broadcast_to(size, len(lists))[there]) | (lengths == 0)).sum()):
         product = " times ".join(f"`{name}`" for name in column.length)
         yield f"{path}: `{column.name}` has another length than {product} in {counted(wrong, 'row')}"
         return False

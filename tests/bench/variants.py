@@ -137,7 +137,7 @@ class Variants:
         pixels = torch.randn(images, 3, size, size)
         self.inputs = {"pixel_values": pixels.to(self.device, checkpoint.dtype)}
         ids = checkpoint.prompt_format.image_ids
-        self.pixels = [Pixels({"pixel_values": self.inputs["pixel_values"][:1]}, ids, (size, size))] * images
+        self.pixels = [Pixels({"pixel_values": self.inputs["pixel_values"][:1]}, [ids], [(size, size)])] * images
         prompts = [[prompt(checkpoint, 34, seed), prompt(checkpoint, 36, images + seed)] for seed in range(images)]
         self.one = pack([pair[:1] for pair in prompts]).to(self.device)
         self.other = pack([pair[1:] for pair in prompts]).to(self.device)
@@ -274,7 +274,7 @@ def make_images(folder: Path, number: int) -> QuestionSet:
         (folder / name).write_bytes(kinds[index % len(kinds)] + index.to_bytes(4, "big"))  # after the end of the JPEG
         for each, question in enumerate(QUESTIONS):
             text = question.format(THINGS[index % len(THINGS)])
-            samples.append(Sample(f"{index}#{each}", "existence", str(index), name, text, "Yes", row=len(samples)))
+            samples.append(Sample(f"{index}#{each}", "existence", str(index), (name,), text, "Yes", row=len(samples)))
     return QuestionSet("made up", "", samples, folder)
 
 

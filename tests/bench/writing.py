@@ -70,7 +70,7 @@ class WritingVariants:
         values = torch.randn(questions // each, 3, *size).to(device, dtype)
         self.inputs = {"pixel_values": values}
         self.own = values.repeat_interleave(each, dim=0)  # of each question
-        self.pixels = [Pixels({"pixel_values": value[None]}, image_ids, size) for value in values]
+        self.pixels = [Pixels({"pixel_values": value[None]}, [image_ids], [size]) for value in values]
         self.batch = pack([self.prompts[first : first + each] for first in range(0, questions, each)]).to(device)
         asked = Writing(generate=steps, every=1, step_heads=[], step_map_heads=[], answer_after=None, texts_sha256=None)
         self.maker = StepMaker(self.checkpoint, asked, maps=False)

@@ -60,8 +60,8 @@ def write_looking(
                 mine,
                 {
                     "heads": flows(random, layers, heads),
-                    MAPS: grid.astype(np.float32),
-                    TABLES[MAPS].list_name: drawn.astype(np.float32),
+                    MAPS: grid.astype(np.float32)[None],
+                    TABLES[MAPS].list_name: [drawn.astype(np.float32)],
                 },
             )
     writer.finish()

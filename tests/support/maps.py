@@ -54,4 +54,4 @@ def made_up(random, layers, heads, *, rows=4, columns=6, box=(0, 0, 60, 40), siz
         "image_width": size[0], "image_height": size[1], "grid_rows": rows, "grid_columns": columns,
         "grid_box": list(map(float, box)),
     }  # fmt: skip
-    return {MAPS: values.astype(np.float32), TABLES[MAPS].list_name: maps.astype(np.float32)}, more
+    return {MAPS: values.astype(np.float32)[None], TABLES[MAPS].list_name: [maps.astype(np.float32)]}, more

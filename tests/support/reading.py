@@ -15,16 +15,16 @@ from extract.images.preprocessing import Pixels
 
 
 def one_pixel(image: Image.Image) -> Pixels:
-    return Pixels({"pixel": torch.tensor(image.resize((1, 1)).getpixel((0, 0)))}, [7], image.size)
+    return Pixels({"pixel": torch.tensor(image.resize((1, 1)).getpixel((0, 0)))}, [[7]], [image.size])
 
 
 def main(folder: Path, method: str, workers: int) -> None:
     names = sorted(path.name for path in folder.iterdir())
-    images = ImageFiles(folder, names * 2, one_pixel)
+    images = ImageFiles(folder, [(name,) for name in names] * 2, one_pixel)
     images.start_method = method
     loaded = load_images(images, workers=workers, ahead=4, pin=False)
     for image in islice(loaded, len(names)):
-        assert image.usable().image_ids == [7]
+        assert image.usable().image_ids == [[7]]
         print(image.sha256, flush=True)
     print("held", flush=True)
     sys.stdin.read()

@@ -23,6 +23,6 @@ def made_up_text(random: np.random.Generator, taken: int, heads: int, mapped: in
     grids = {
         TOKENS: tokens.astype(np.float32), "tokens.token_id": random.integers(3, 100, taken), "tokens.text": texts,
         STEPS: random.dirichlet(np.ones(6), (kept, heads)).astype(np.float32),
-        STEP_MAPS: maps["maps"], "step_maps.map": maps["maps.map"],
+        STEP_MAPS: maps["maps"][0][:, None], "step_maps.map": maps["maps.map"],
     }  # fmt: skip
     return grids, places | {"text": "".join(texts), "n_generated": taken, "ended": "stop", "answer_step": 0}

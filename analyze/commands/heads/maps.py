@@ -52,6 +52,11 @@ class MapsSettings(ResampleSettings, PictureSettings, PromptSettings, RunSetting
     image_folder: Annotated[
         Location | None, "where the images are (default: where the run had them, else its thumbnails)"
     ] = None
+    picture: Annotated[
+        int,
+        "of questions with several images, the image whose maps count, from 0 in the order of the prompt",
+        Between(0, 1000),
+    ] = 0
     categories: Annotated[tuple[str, ...] | None, "samples that count (default: all)"] = None
     above_mean: Annotated[
         float,
@@ -65,13 +70,14 @@ class MapsSettings(ResampleSettings, PictureSettings, PromptSettings, RunSetting
 
 def map_run(settings: MapsSettings) -> Result:
     """`maps`: the verdict, tables and pictures."""
+    from analyze.maps.reading import of_picture
     from analyze.maps.results import localise
     from analyze.pictures.images import PictureImages
     from analyze.pictures.overlays import Overlays, chosen_heads, chosen_samples
     from analyze.tables.frames import chosen_categories
 
     heads = opened(settings.run, settings.prompt)
-    heads = heads.of(chosen_categories(settings.categories, heads.categories))
+    heads = of_picture(heads.of(chosen_categories(settings.categories, heads.categories)), settings.picture)
     folder = output_folder(settings.output_dir, heads, _FOLDER)
     images = PictureImages(heads, settings.image_folder)
     found = localise(

@@ -49,10 +49,10 @@ def swap_images(questions: QuestionSet, whole: QuestionSet) -> QuestionSet:
     )
 
 
-def find_partners(whole: QuestionSet) -> dict[str | int, Sample]:
+def find_partners(whole: QuestionSet) -> dict[Any, Sample]:
     """By the place of each image that can be read (see `_place_of`), a sample about another image."""
     place, images = _place_of(whole), copy(whole.images)  # a reader of Parquet keeps its place for others
-    hashes: dict[str | int, str] = {}
+    hashes: dict[Any, str] = {}
     first: dict[str, Sample] = {}
     for sample in whole.samples:
         if (where := place(sample)) not in hashes and (digest := _hash(images, where)) is not None:
@@ -103,9 +103,10 @@ def cycles(categories: Mapping[str, Sequence[One]]) -> list[list[One]]:
     return found
 
 
-def _place_of(questions: QuestionSet) -> Callable[[Sample], str | int]:
+def _place_of(questions: QuestionSet) -> Callable[[Sample], Any]:
     """Where the image of a sample is: its name in a folder, or its place in the file of questions."""
-    return questions.images.place if isinstance(questions.images, StoredImages) else attrgetter("image")
+    places = questions.images.places if isinstance(questions.images, StoredImages) else attrgetter("images")
+    return lambda sample: places(sample)[0]  # questions with several images are not swapped
 
 
 def _hash(images: Location | StoredImages | None, place: Any) -> str | None:

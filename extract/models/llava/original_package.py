@@ -57,8 +57,8 @@ class PackagePromptBuilder(PromptBuilder):
 
     tokenizer: PreTrainedTokenizerBase
 
-    def encode_around_image(self, message: str, prompt_text: PromptText) -> tuple[list[int], list[int]]:
-        """See `PromptBuilder.encode_around_image`; the package renders the message itself."""
+    def encode_around_images(self, message: str, prompt_text: PromptText) -> list[list[int]]:
+        """See `PromptBuilder.encode_around_images`; the package renders the message itself."""
         conversation = conv_templates[self.template.name].copy()
         conversation.system = self.template.system
         conversation.append_message(conversation.roles[0], message)
@@ -69,7 +69,7 @@ class PackagePromptBuilder(PromptBuilder):
                 f"the llava package writes {ids.count(IMAGE_TOKEN_INDEX)} images into a prompt of {self.template.name}"
             )
         image = ids.index(IMAGE_TOKEN_INDEX)
-        return ids[:image], ids[image + 1 :]
+        return [ids[:image], ids[image + 1 :]]
 
 
 @dataclass(frozen=True)
@@ -109,23 +109,24 @@ class PackagePreprocessor(Preprocessor):
         """Whether images are cut into tiles, as many as their size asks for."""
         return getattr(self.config, "image_aspect_ratio", None) == _ANYRES
 
-    def _preprocess(self, image: Image.Image) -> Pixels:
+    def _preprocess(self, images: Sequence[Image.Image]) -> Pixels:
+        (image,) = images
         if not self.tiled:
             check_pixels(self.processor, image.size, padded=self._padded)
         pixels = process_images([image], self.processor, self.config)
         if pixels.ndim == 4:
-            return Pixels({"pixel_values": pixels}, [IMAGE_TOKEN_INDEX] * self.features, image.size)
+            return Pixels({"pixel_values": pixels}, [[IMAGE_TOKEN_INDEX] * self.features], [image.size])
         count = self._count_tiled(image.size)
         sizes = torch.tensor([image.size])
-        return Pixels({"pixel_values": pixels, "image_sizes": sizes}, [IMAGE_TOKEN_INDEX] * count, image.size)
+        return Pixels({"pixel_values": pixels, "image_sizes": sizes}, [[IMAGE_TOKEN_INDEX] * count], [image.size])
 
-    def _places(self, pixels: Pixels) -> Places:
-        tokens = len(pixels.image_ids)
+    def _places(self, pixels: Pixels, number: int) -> Places:
+        tokens, size = len(pixels.image_ids[number]), pixels.sizes[number]
         if not self.tiled:
-            return square(self.processor, pixels.size, tokens, padded=self._padded)
+            return square(self.processor, size, tokens, padded=self._padded)
         if "unpad" not in self.config.mm_patch_merge_type:
             raise ValueError(f"tiles are merged as {self.config.mm_patch_merge_type} asks for")
-        return tiled(*self._tiles(pixels.size), self.tile_edge, self.tile_side, pixels.size, tokens)
+        return tiled(*self._tiles(size), self.tile_edge, self.tile_side, size, tokens)
 
     @property
     def _padded(self) -> bool:

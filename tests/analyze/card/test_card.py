@@ -55,7 +55,7 @@ def write(path, *, samples=10, finish=True, **fields):
         grids, more = extras(random, 2, 3, tables) if tables else ({}, {})
         row = sample(number, "OCR" if number < 4 else "color") | {"row": number} | more
         row |= {"question": f"{SECRET} {number}?", "boxes": [[number, 1, number + 2, 3]]}
-        writer.add(row, {"heads": flows(random, 2, 3), **grids}, f"{SECRET} picture".encode())
+        writer.add(row, {"heads": flows(random, 2, 3), **grids}, {row["image_sha256"]: f"{SECRET} picture".encode()})
     writer.skip({"sample_id": "lost", "category": "color", "row": samples}, "image_missing", f"{HOME}/lost.png")
     writer.finish() if finish else (writer.flush(), writer.close())
     return path

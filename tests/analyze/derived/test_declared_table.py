@@ -35,7 +35,7 @@ def run(tmp_path, monkeypatch):
     for number in range(4):
         grids, more = extras(random, 2, 3, [MAPS], kept)
         lists = random.dirichlet(np.ones(24), 2).astype(np.float32) * 0.5
-        own = {DECLARED.name: np.full((2, 3, 1), 0.5, np.float32), DECLARED.list_name: lists}
+        own = {DECLARED.name: np.full((2, 3, 1), 0.5, np.float32), DECLARED.list_name: [lists]}
         row = sample(number, "OCR") | more | {"row": number, "difficulty": "hard"}
         writer.add(row, {"heads": flows(random, 2, 3), **grids, **own})
     writer.finish()
@@ -84,7 +84,7 @@ def test_a_writer_refuses_other_lists(tmp_path, run):
     with pytest.raises(ValueError, match="there are values of heads, declared, and not of"):
         writer.add(sample(0, "OCR"), own)
     with pytest.raises(ValueError, match=r"lists of declared.map are float32 \(2, 24\)"):
-        writer.add(sample(0, "OCR"), own | {DECLARED.list_name: np.zeros((2, 24), np.float32)})
+        writer.add(sample(0, "OCR"), own | {DECLARED.list_name: [np.zeros((2, 24), np.float32)]})
     writer.close()
 
 

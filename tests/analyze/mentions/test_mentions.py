@@ -45,7 +45,7 @@ def write_captions(path, *, planted=True, seed=0):
         taken = len(pieces)
         masses = random.dirichlet(np.full(6, 2.0), (taken, LAYERS, HEADS))
         numbers, places = made_up(random, taken, 2, rows=GRID[0], columns=GRID[1])
-        lists = numbers["maps.map"].reshape(taken, 2, -1)
+        lists = numbers["maps.map"][0].reshape(taken, 2, -1)
         for name, step in zip(named, steps, strict=True):
             truth.append((f"c{number}", name, step, name in there))
             if planted:
@@ -56,8 +56,8 @@ def write_captions(path, *, planted=True, seed=0):
         tokens = np.abs(random.normal(size=(taken, 3))) * [-1, 1, 1]
         grids = {
             TOKENS: tokens.astype(np.float32), "tokens.token_id": np.arange(taken), "tokens.text": pieces,
-            STEPS: masses.astype(np.float32), STEP_MAPS: numbers["maps"],
-            "step_maps.map": lists.reshape(taken * 2, -1).astype(np.float32),
+            STEPS: masses.astype(np.float32), STEP_MAPS: numbers["maps"][0][:, None],
+            "step_maps.map": [lists.reshape(taken * 2, -1).astype(np.float32)],
         }  # fmt: skip
         objects = [{"name": name, "words": THINGS[name], "boxes": [BOX[name]]} for name in there]
         row = sample(number, "caption") | places

@@ -252,7 +252,7 @@ def test_half_precision_is_as_close_as_its_passes_are_to_each_other(tmp_path):
 def samples(**images):
     """A sample about each image, by the image's name; so many of each category."""
     return {
-        f"{category}{number}": Sample(f"{category}{number}", category, None, "image.png", "?", "Yes", row=number)
+        f"{category}{number}": Sample(f"{category}{number}", category, None, ("image.png",), "?", "Yes", row=number)
         for category, count in images.items()
         for number in range(count)
     }
@@ -320,7 +320,7 @@ def passes(case, kind, *, whole=None, **options):
 def asked(case, picture):
     """A picture with one question."""
     (image,) = case.images(picture, QUESTIONS[:1])
-    sample = Sample("a", "OCR", None, "a.png", "?", "Yes", row=0)
+    sample = Sample("a", "OCR", None, ("a.png",), "?", "Yes", row=0)
     return replace(image, questions=[replace(each, sample=sample) for each in image.questions])
 
 

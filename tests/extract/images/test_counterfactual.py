@@ -49,7 +49,7 @@ def squares(values: np.ndarray, patch: int) -> list[bytes]:
 def test_blank_is_zeros_or_mid_grey_where_there_is_no_mean():
     made = Counterfactual.of("blank", Model(square()))(picture(), SHA)
     assert torch.equal(made.inputs["pixel_values"], torch.zeros(1, 3, 28, 28))
-    assert made.image_ids == [7]
+    assert made.image_ids == [[7]]
     plain = Counterfactual.of("blank", Model(square(do_normalize=False)))(picture(), SHA).inputs["pixel_values"]
     assert plain.unique().tolist() == pytest.approx([128 / 255])
 
@@ -125,7 +125,7 @@ def test_workers_make_the_same(tmp_path, kind):
         picture(seed=number).save(tmp_path / name)
     found = []
     for order, workers in ((names, 0), (names[::-1], 2)):
-        images = ImageFiles(tmp_path, order, square())
+        images = ImageFiles(tmp_path, [(name,) for name in order], square())
         images.counterfactual = Counterfactual.of(kind, Model(square()))
         loaded = load_images(images, workers=workers, ahead=2, pin=False)
         found.append({image.sha256: image.usable().inputs["pixel_values"] for image in loaded})
@@ -134,8 +134,8 @@ def test_workers_make_the_same(tmp_path, kind):
 
 
 class Odd(Preprocessor):
-    def _preprocess(self, image):
-        return Pixels({"flattened_patches": torch.zeros(1, 2)}, [7], (2, 2))
+    def _preprocess(self, images):
+        return Pixels({"flattened_patches": torch.zeros(1, 2)}, [[7]], [(2, 2)])
 
     def _places(self, pixels):
         raise ValueError

@@ -35,7 +35,8 @@ def files(tmp_path) -> ImageFiles:
     for name, content in zip(names, [*READABLE.values()] * 2, strict=False):
         (tmp_path / name).write_bytes(content)
     (tmp_path / "empty.png").write_bytes(b"")
-    return ImageFiles(tmp_path, [*names, "empty.png", "gone.png", ""], SquarePreprocessor(PROCESSOR, [7]))
+    names += ["empty.png", "gone.png", ""]
+    return ImageFiles(tmp_path, [(name,) for name in names], SquarePreprocessor(PROCESSOR, [7]))
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])
@@ -102,7 +103,7 @@ def test_workers_of_each_family_can_be_spawned(tmp_path, name):
     make_family(tmp_path / "model", name)
     (tmp_path / "a.png").write_bytes(READABLE["rgb"])
     _, preprocessor = load_prompt_format(str(tmp_path / "model"))
-    images = ImageFiles(tmp_path, ["a.png"], preprocessor)
+    images = ImageFiles(tmp_path, [("a.png",)], preprocessor)
     assert same(pickle.loads(ForkingPickler.dumps(images))[0].usable(), images[0].usable())
 
 

@@ -85,11 +85,11 @@ def test_parquet_is_shown_the_same_and_read(folder):
     swapped = swap_images(parquet, parquet)
     assert shown(swapped) == expected
     usable = [sample for sample in swapped.samples if sample.shown]
-    images = open_images(swapped, usable, lambda image: Pixels({}, [image.getpixel((0, 0))[0]], image.size))
+    images = open_images(swapped, usable, lambda image: Pixels({}, [[image.getpixel((0, 0))[0]]], [image.size]))
     for number, sample in enumerate(usable):
         loaded = images[number]
         with Image.open(folder / sample.shown.image) as other:
-            assert loaded.usable().image_ids == [other.getpixel((0, 0))[0]]
+            assert loaded.usable().image_ids == [[other.getpixel((0, 0))[0]]]
         assert loaded.sha256 == hashlib.sha256((folder / sample.image).read_bytes()).hexdigest()
 
 

@@ -23,7 +23,7 @@ BEHIND_A_SPACE = {"vicuna_v1": True, "llava_llama_2": True, "mistral_instruct": 
 
 
 def asked(answer, options=None):
-    return Sample("1", "OCR", None, "a.png", "Is it?", answer, row=0, options=options)
+    return Sample("1", "OCR", None, ("a.png",), "Is it?", answer, row=0, options=options)
 
 
 @pytest.fixture(scope="module")

@@ -187,7 +187,7 @@ def test_the_templates_of_llava_are_for_its_family(checkpoint, capsys, ask):
     ids = model.preprocessor(PICTURES[0]).image_ids
     prompt = prompts.build(QUESTIONS[0], ids)
     image = model.model.config.image_token_id
-    assert prompt.input_ids.count(image) == prompt.roles.count(IMAGE) == len(ids)
+    assert prompt.input_ids.count(image) == prompt.roles.count(IMAGE) == len(ids[0])
     text = model.prompt_format.tokenizer.decode(prompt.input_ids)
     assert text.startswith("<s>A chat between a curious user")
     assert prompt.counts()["n_system"] > 0 == chat.build(QUESTIONS[0], ids).counts()["n_system"]
@@ -251,7 +251,7 @@ def test_images_of_every_size_are_read_as_the_processor_does(family):
     tokens = model.prompt_format.answer_tokens(Prompts({None: prompts}), ["Yes", "No"])
     maker = MapMaker(model, OF_LAST, [])
     passes = Passes(model, AnswerReader.of(model, tokens), [maker])
-    sample = Sample("one", "OCR", None, "", QUESTIONS[0], None, row=0)
+    sample = Sample("one", "OCR", None, ("",), QUESTIONS[0], None, row=0)
     for size in SIZES:
         image = Image.new("RGB", size, (200, 10, 30))
         if name.startswith("qwen") and max(size) > 200 * min(size):
@@ -268,7 +268,7 @@ def test_images_of_every_size_are_read_as_the_processor_does(family):
             assert torch.equal(values, read[each])
         (outcome,) = passes.over([[ImageQuestions("", pixels, [Question(sample, prompt)])]])
         assert isinstance(outcome, Observed), (name, size, outcome)
-        places = maker.places(pixels)
+        (places,) = maker.places(pixels)
         laid = np.bincount(places.tokens.ravel(), places.shares.ravel(), len(places.outside))
         assert np.abs(laid + places.outside - 1).max() <= 1e-5
         assert laid.sum() > 0
@@ -286,10 +286,10 @@ def test_a_thin_image_costs_no_other_its_maps(ask):
 
 
 def test_an_image_whose_tokens_have_no_known_place_is_skipped(ask, monkeypatch):
-    def unknown(self, pixels):
-        if pixels.size == (90, 33):
+    def unknown(self, pixels, number):
+        if pixels.sizes[number] == (90, 33):
             raise ValueError("87 tokens are no square of patches")
-        return _places(self, pixels)
+        return _places(self, pixels, number)
 
     _places = ProcessorPreprocessor._places
     monkeypatch.setattr(ProcessorPreprocessor, "_places", unknown)

@@ -16,11 +16,11 @@ from tests.support.prompts import prompt, tiles
 
 
 def sample(row: int) -> Sample:
-    return Sample(str(row), "OCR", None, "a.png", "Is it?", None, row)
+    return Sample(str(row), "OCR", None, ("a.png",), "Is it?", None, row)
 
 
 def asked(content: int, *lengths: int, first: int = 0) -> ImageQuestions:
-    pixels = Pixels({"pixel_values": torch.full((1, 3, 2, 2), float(content))}, [], (2, 2))
+    pixels = Pixels({"pixel_values": torch.full((1, 3, 2, 2), float(content))}, [], [(2, 2)])
     questions = [Question(sample(first + number), prompt(length, seed=number)) for number, length in enumerate(lengths)]
     return ImageQuestions(f"sha{content}", pixels, questions)
 
@@ -120,7 +120,7 @@ def test_columns_are_those_of_the_packed_sequence():
 def test_what_cannot_share_a_prefix_goes_alone():
     prompts = [tiles(), prompt(9), tiles(1)]
     questions = [Question(sample(row), each) for row, each in enumerate(prompts)]
-    image = ImageQuestions("sha", Pixels({}, [], (2, 2)), questions)
+    image = ImageQuestions("sha", Pixels({}, [], [(2, 2)]), questions)
     (batch,) = batches([[image]], 4, packed=True)
     assert sorted(rows(batch)) == [[0, 2], [1]]
 
@@ -159,7 +159,7 @@ def test_the_trial_needs_as_much_as_any_batch_of_the_run(monkeypatch, packed, se
     random = np.random.default_rng(seed)
     groups = [
         [
-            Sample("", "", None, "", "x" * int(length), None, 0)
+            Sample("", "", None, ("",), "x" * int(length), None, 0)
             for length in random.integers(1, 60, random.integers(1, 4))
         ]
         for _ in range(40)
@@ -174,7 +174,7 @@ def test_the_trial_needs_as_much_as_any_batch_of_the_run(monkeypatch, packed, se
         on_cuda = True
 
         def blank_pixels(self):
-            return Pixels({}, [], (2, 2))
+            return Pixels({}, [], [(2, 2)])
 
     tried = {}
     monkeypatch.setattr(batch_size, "_fits", lambda _, images: tried.setdefault(len(images), images) is not None)

@@ -25,14 +25,14 @@ def sound(tmp_path_factory):
 
 def test_it_is_sound(sound):
     prompts, image_ids = sound
-    assert prompts.build("Is it red?", image_ids).counts()["n_image"] == image_ids.count(prompts.image_token_id)
+    assert prompts.build("Is it red?", image_ids).counts()["n_image"] == image_ids[0].count(prompts.image_token_id)
 
 
 def test_an_image_without_a_special_token(sound):
     prompts, image_ids = sound
-    plain = [token for token in image_ids if token not in prompts.template.special_ids]
+    plain = [token for token in image_ids[0] if token not in prompts.template.special_ids]
     with pytest.raises(HeadflowError, match="place that is special in tokenizer"):
-        prompts.build("Is it red?", plain)
+        prompts.build("Is it red?", [plain])
 
 
 @pytest.mark.parametrize("placeholder_id", [None, 10**6])

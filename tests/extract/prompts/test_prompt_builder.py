@@ -35,7 +35,7 @@ def test_vicuna_v1_word_for_word():
 
 
 def test_tokens_and_roles():
-    prompt = builder().build("Is it red?", IMAGE_IDS)
+    prompt = builder().build("Is it red?", [IMAGE_IDS])
     system = TEMPLATES["vicuna_v1"].system + " "
     tail = "\nIs it red?" + MME_SUFFIX + " ASSISTANT:"
     assert prompt.input_ids == letters(system + "USER: ") + [IMAGE_ID] * 4 + letters(tail)[1:]
@@ -59,7 +59,7 @@ def test_the_span_of_the_earlier_tool_swallows_what_the_separator_merges_into(ch
 
     spans = {}
     for span in ("template", "original"):
-        prompt = builder(encode=encode, system_span=span).build("Is it red?", IMAGE_IDS)
+        prompt = builder(encode=encode, system_span=span).build("Is it red?", [IMAGE_IDS])
         ids = [token for token, role in zip(prompt.input_ids, prompt.roles, strict=True) if role == SYSTEM]
         spans[span] = tokenizer.convert_ids_to_tokens(ids)
     assert spans["template"][-1] == "."
@@ -69,7 +69,7 @@ def test_the_span_of_the_earlier_tool_swallows_what_the_separator_merges_into(ch
 
 
 def test_without_a_bos_token_the_first_token_is_the_sink():
-    prompt = builder(encode=lambda text: letters(text)[1:], bos_token_id=None).build("Is it?", IMAGE_IDS)
+    prompt = builder(encode=lambda text: letters(text)[1:], bos_token_id=None).build("Is it?", [IMAGE_IDS])
     assert prompt.roles[:2] == [BOS, SYSTEM]
     assert prompt.counts()["n_system"] == len(TEMPLATES["vicuna_v1"].render("").system) - 1
 
@@ -77,7 +77,7 @@ def test_without_a_bos_token_the_first_token_is_the_sink():
 def test_an_empty_span_before_the_image():
     bare = replace(TEMPLATES["vicuna_v1"], system="", user="U", assistant="A", separator="")
     options = {"bos_token_id": None, "max_tokens": 99}
-    prompt = PromptBuilder(encode=lambda text: letters(text)[1:], template=bare, **options).build("Q", IMAGE_IDS)
+    prompt = PromptBuilder(encode=lambda text: letters(text)[1:], template=bare, **options).build("Q", [IMAGE_IDS])
     assert prompt.roles[:5] == [BOS, USER, USER, IMAGE, IMAGE]
 
 
@@ -86,7 +86,7 @@ def test_an_empty_span_before_the_image():
     ["<image>\nIs it red?", "Is it red?<image>"],
 )
 def test_a_placeholder_in_the_question_is_taken_out(question):
-    assert builder().build(question, IMAGE_IDS) == builder().build("Is it red?", IMAGE_IDS)
+    assert builder().build(question, [IMAGE_IDS]) == builder().build("Is it red?", [IMAGE_IDS])
 
 
 @pytest.mark.parametrize(
@@ -99,25 +99,25 @@ def test_a_placeholder_in_the_question_is_taken_out(question):
     ],
 )
 def test_a_question_about_several_images_is_not_asked_about_one(question):
-    with pytest.raises(Unusable, match="about 2 images, and one can be shown") as error:
-        builder().build(question, IMAGE_IDS)
+    with pytest.raises(Unusable, match="the question places 2 images, and has one") as error:
+        builder().build(question, [IMAGE_IDS])
     assert error.value.reason == "several_images"
 
 
 def test_a_place_of_several_tokens_is_one_image():
     marks = ("<begin>", "<image>", "<end>")
-    built = builder(placeholders=marks).build("<begin><image><end>Is it red?", IMAGE_IDS)
-    assert built == builder().build("Is it red?", IMAGE_IDS)
+    built = builder(placeholders=marks).build("<begin><image><end>Is it red?", [IMAGE_IDS])
+    assert built == builder().build("Is it red?", [IMAGE_IDS])
 
 
 def test_the_suffix_is_not_said_twice():
-    assert builder().build("Is it red?" + MME_SUFFIX, IMAGE_IDS) == builder().build("Is it red?", IMAGE_IDS)
-    bare = builder(wording=Wording.of_suffix("")).build("Is it red?", IMAGE_IDS)
+    assert builder().build("Is it red?" + MME_SUFFIX, [IMAGE_IDS]) == builder().build("Is it red?", [IMAGE_IDS])
+    bare = builder(wording=Wording.of_suffix("")).build("Is it red?", [IMAGE_IDS])
     assert bare.counts()["n_question"] == len("\nIs it red? ASSISTANT:")
 
 
 def test_other_white_space_is_left_alone():
-    assert builder(wording=Wording.of_suffix("")).build(" a ", IMAGE_IDS).counts()["n_question"] == len(
+    assert builder(wording=Wording.of_suffix("")).build(" a ", [IMAGE_IDS]).counts()["n_question"] == len(
         "\n a  ASSISTANT:"
     )
 
@@ -125,13 +125,13 @@ def test_other_white_space_is_left_alone():
 @pytest.mark.parametrize("question", ["", "  \n", "<image>"])
 def test_an_empty_question(question):
     with pytest.raises(Unusable) as error:
-        builder().build(question, IMAGE_IDS)
+        builder().build(question, [IMAGE_IDS])
     assert error.value.reason == "question_empty"
 
 
 def test_a_prompt_that_is_too_long():
     with pytest.raises(Unusable) as error:
-        builder().build("x" * 1000, IMAGE_IDS)
+        builder().build("x" * 1000, [IMAGE_IDS])
     assert error.value.reason == "prompt_too_long"
     assert "1000" in error.value.detail
 

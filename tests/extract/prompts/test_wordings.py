@@ -148,7 +148,7 @@ def test_another_system_message_of_llavas_templates(checkpoint_path, name):
         assert other == own.replace(text, "Be short.")
     wording = Wording("{question}", "w", system="Be short.")
     prompts = prompt_format.prompt_builder(template, wording=wording)
-    image_ids = prompt_format.image_ids
+    image_ids = [prompt_format.image_ids]
     assert "short" in _texts(prompts, image_ids, prompt_format.tokenizer)[SYSTEM]
 
 
@@ -156,7 +156,7 @@ def test_another_system_message_of_llavas_templates(checkpoint_path, name):
 def test_a_system_message_of_a_chat_template(tmp_path, family):
     make_family(tmp_path, family)
     prompt_format, preprocessor = load_prompt_format(str(tmp_path))
-    image_ids = prompt_format.image_ids or preprocessor(Image.new("RGB", (56, 28))).image_ids
+    image_ids = preprocessor(Image.new("RGB", (56, 28))).image_ids
     template = prompt_format.find_template("hf", "")
     wording = Wording("{question}", "w", system="Be a short one.")
     texts = _texts(prompt_format.prompt_builder(template, wording=wording), image_ids, prompt_format.tokenizer)

@@ -54,7 +54,7 @@ def apart(samples, category):
     """Samples, with the images of a category in a folder of their own, as in MME's release."""
     return [
         vars(sample)
-        | ({"image": sample.image.replace("/", "/images/")} if sample.category == category else {"image": sample.image})
+        | {"images": (sample.image.replace("/", "/images/") if sample.category == category else sample.image,)}
         for sample in samples
     ]
 

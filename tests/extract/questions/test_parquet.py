@@ -131,7 +131,7 @@ def test_bytes_in_any_order(tmp_path, group):
     assert isinstance(found, ImageBytes)
     copy = pickle.loads(pickle.dumps(found))
     for order in (range(23), range(22, -1, -1), [3, 3, 4, 20, 5, 0, 11, 12, 22]):
-        assert [found[row] for row in order] == [copy[row] for row in order] == [contents[row] for row in order]
+        assert [found[row, 0] for row in order] == [copy[row, 0] for row in order] == [contents[row] for row in order]
 
 
 def test_a_damaged_image_is_skipped_and_named(tmp_path, extract_shards, rows):
@@ -187,7 +187,7 @@ def test_columns_that_may_be_absent(tmp_path):
     pq.write_table(pa.table({"question": ["Is it?"], "image": pa.array([{"bytes": b"x"}], kind), "more": [1]}), path)
     (sample,) = read_questions(path).samples
     assert (sample.sample_id, sample.image, sample.category, sample.answer) == ("0", "0", "unknown", None)
-    assert read_questions(path).images[0] == b"x"
+    assert read_questions(path).images[0, 0] == b"x"
 
 
 @pytest.mark.parametrize("name", ["image_file", "image", "img"])
@@ -215,7 +215,7 @@ def test_shards_whose_path_is_not_utf_8(tmp_path, rows):
     (tmp_path / "data").rename(folder)
     found = read_questions(folder)
     assert len(found.samples) == len(rows)
-    assert [found.images[number] for number in range(len(rows))] == [row["image"]["bytes"] for row in rows]
+    assert [found.images[number, 0] for number in range(len(rows))] == [row["image"]["bytes"] for row in rows]
 
 
 def test_which_shards(tmp_path, rows):

@@ -55,7 +55,7 @@ def test_fields(tmp_path):
         "sample_id": "7",
         "category": "unknown",
         "question_id": "7",
-        "image": "x.png",
+        "images": ("x.png",),
         "question": "Q",
         "answer": None,
         "groups": None,
@@ -66,6 +66,7 @@ def test_fields(tmp_path):
         "difficulty": None,
         "boxes": None,
         "objects": None,
+        "numbers": (),
         "shown": None,
     }
 
@@ -182,13 +183,13 @@ def test_values_that_are_missing(tmp_path, missing):
     path.write_text(f"[{','.join(rows)}]")
     samples = read_questions(path).samples
     without = [
-        {"sample_id": "0", "question_id": None}, {"image": ""}, {"question": ""}, {"answer": None},
+        {"sample_id": "0", "question_id": None}, {"images": ("",)}, {"question": ""}, {"answer": None},
         {"category": "unknown"},
     ]  # fmt: skip
     ids = ["0", "a", "a#2", "a#3", "a#4"]
-    sample_fields = ("sample_id", "question_id", "image", "question", "answer", "category")
+    sample_fields = ("sample_id", "question_id", "images", "question", "answer", "category")
     for sample, changes, name in zip(samples, without, ids, strict=True):
-        expected = {"question_id": "a", "image": "a.png", "question": "Is it?", "answer": "Yes", "category": "OCR"}
+        expected = {"question_id": "a", "images": ("a.png",), "question": "Is it?", "answer": "Yes", "category": "OCR"}
         found = {key: value for key, value in vars(sample).items() if key in sample_fields}
         assert found == expected | {"sample_id": name} | changes
 

@@ -41,7 +41,11 @@ def read(model, of, asked, heads=()):
     maker = MapMaker(model, of, heads)
     batch, inputs = Uploader(CPU, model.dtype).send(pack([each for _, each in asked]), [pixels for pixels, _ in asked])
     _, found = read_pass(model.forward, batch, inputs, [maker.begin(batch, [pixels for pixels, _ in asked])])
-    return found[MAPS].double().numpy(), found[LISTS].numpy(), [maker.places(pixels) for pixels, _ in asked]
+    return (
+        found[MAPS][:, 0].double().numpy(),
+        found[LISTS][:, 0].numpy(),
+        [maker.places(pixels)[0] for pixels, _ in asked],
+    )
 
 
 def ask(model, prompts):
@@ -130,7 +134,7 @@ def painted(image, box):
 def check_places(model, prompts, image):
     """Paint the patches of the grid one by one, and find each."""
     before, pixels = embeddings(model, prompts, image)
-    places = MapMaker(model, OF_LAST, ()).places(pixels)
+    (places,) = MapMaker(model, OF_LAST, ()).places(pixels)
     x0, y0, x1, y1 = places.box
     width, height = (x1 - x0) / places.columns, (y1 - y0) / places.rows
     tried = 0

@@ -123,7 +123,8 @@ def test_a_writer_takes_as_many_rows_as_the_sample_has_steps(tmp_path):
     for name, values, says in (
         (STEPS, grids[STEPS][:1], "have shape"),
         ("tokens.text", grids["tokens.text"][:3], "tokens.text has 3 values for 4 rows"),
-        ("step_maps.map", grids["step_maps.map"][:1], "lists of step_maps.map are"),
+        ("step_maps.map", [grids["step_maps.map"][0][:1]], "lists of step_maps.map are"),
+        ("step_maps.map", grids["step_maps.map"] * 2, "lists of step_maps.map of 2 images, not 1"),
     ):
         with pytest.raises(ValueError, match=says):
             writer.add(sample(2, "OCR") | more, heads | grids | {name: values})

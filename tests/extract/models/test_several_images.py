@@ -1,0 +1,157 @@
+"""Questions with three images, for each family that takes them. Oracles: the ids of its own processor's template, and
+its eager pass in float64 over all that the processor writes, reduced row by row; of which tokens are of an image, and
+where they lie in it: those whose embeddings change with a painted patch of it."""
+
+import numpy as np
+import pytest
+import torch
+
+from extract.attention.packing import pack
+from extract.attention.readers import read_pass
+from extract.models.self_check import check_observation
+from extract.models.transfer import Uploader
+from extract.questions.fields import MME_SUFFIX
+from extract.questions.samples import Unusable
+from extract.tables.map_reader import LISTS
+from extract.tables.maps import MapMaker
+from schemas.columns import FLOW_NAMES, MAPS, OF_LAST
+from schemas.roles import IMAGE
+from tests.extract.tables.test_maps import Enough, lay, painted
+from tests.support.maps import VALUES, describe
+from tests.support.tiny_families import make_or_skip
+from tests.support.witness import CPU, SHORT, FamilyWitness, hf, picture
+
+SEVERAL = (
+    "llava_next", "llava_next_mistral", "llava_onevision", "qwen2_vl", "qwen2_5_vl", "idefics3", "smolvlm", "internvl",
+    "gemma3",
+)  # fmt: skip
+PICTURES = picture(40, 70), picture(90, 48), picture(56, 56)
+PLACED = "First <image>, then <image> and last <image>: are they alike?"
+QUESTIONS = (PLACED, "Are they alike?", "Is there a red car?")
+
+
+def content(question):
+    """A message in the form of chat templates, its images where the question places them, or first."""
+    texts, images = (question + MME_SUFFIX).split("<image>"), [{"type": "image", "image": each} for each in PICTURES]
+    if len(texts) == 1:
+        return [*images, {"type": "text", "text": texts[0]}]
+    between = [
+        part for pair in zip(images, texts[1:], strict=True) for part in (pair[0], {"type": "text", "text": pair[1]})
+    ]
+    return [{"type": "text", "text": texts[0]}, *between]
+
+
+@pytest.fixture(scope="module", params=SEVERAL)
+def family(request, tmp_path_factory):
+    path = make_or_skip(tmp_path_factory.mktemp(request.param), request.param)
+    model, prompts = hf(path)
+    return request.param, FamilyWitness(path, request.param), check_observation(model, prompts), prompts
+
+
+def read_whole(reference, question):
+    """All that the family's own processor writes of a question with its images."""
+    text = reference.processor.apply_chat_template(
+        [{"role": "user", "content": content(question)}], tokenize=False, add_generation_prompt=True
+    )
+    bos = reference.tokenizer.bos_token
+    special = bos is None or not text.startswith(bos)
+    return reference.processor(images=[list(PICTURES)], text=[text], return_tensors="pt", add_special_tokens=special)
+
+
+def test_masses_and_maps_are_those_of_the_eager_model(family):
+    name, reference, model, prompts = family
+    pixels = model.preprocessor(*PICTURES)
+    built = [prompts.build(question, pixels.image_ids) for question in QUESTIONS]
+    one = model.preprocessor(PICTURES[1])  # a question with one image in the same batch
+    groups = [(pixels, built[:1]), (one, [prompts.build(QUESTIONS[1], one.image_ids)])]
+    groups += [(pixels, built[1:])] if model.packs else [(pixels, [each]) for each in built[1:]]
+    maker = MapMaker(model, OF_LAST, ())
+    of_images = [each for each, _ in groups]
+    batch, inputs = Uploader(CPU, torch.float32).send(pack([each for _, each in groups]), of_images)
+    (logits, flows, _), found = read_pass(model.forward, batch, inputs, [maker.begin(batch, of_images)])
+    places, worst = maker.places(pixels), dict.fromkeys(("flows", "logits", "maps"), 0.0)
+    for number, question in zip((0, 2, 3), QUESTIONS, strict=True):
+        whole, prompt = read_whole(reference, question), built[QUESTIONS.index(question)]
+        assert prompt.input_ids == whole["input_ids"][0].tolist()
+        roles = reference.roles(prompt.input_ids)
+        assert [SHORT[role] for role in prompt.roles] == roles
+        output = reference.run(whole, dtype=torch.float64, attention="eager", output_attentions=True)
+        attention = torch.stack(output.attentions)[:, 0].numpy()
+        expected = reference.flows(whole)
+        for column, flow in enumerate(FLOW_NAMES):
+            worst["flows"] = max(worst["flows"], np.abs(flows[number, ..., column].numpy() - expected[flow]).max())
+        worst["logits"] = max(worst["logits"], float((logits[number] - output.logits[0, -1]).abs().max()))
+        on_image = attention[:, :, -1][..., np.array(roles) == "v"]
+        first = 0
+        for at, (place, size) in enumerate(zip(places, pixels.sizes, strict=True)):
+            own = on_image[..., first : first + len(place.outside)]
+            first += len(place.outside)
+            grid, rest = lay(own, place)
+            numbers, drawn = describe(grid, rest, np.zeros_like(rest), place.box, size)
+            map_of = found[LISTS][number, at].numpy()[:, : drawn.shape[-1]].reshape(drawn.shape)
+            worst["maps"] = max(worst["maps"], np.abs(map_of - drawn).max())
+            for column in ("mass", "rest"):
+                ours = found[MAPS][number, at, ..., VALUES.index(column)].numpy()
+                worst["maps"] = max(worst["maps"], np.abs(ours - numbers[..., VALUES.index(column)]).max())
+            known = numbers[..., 0] > 1e-9
+            for column in ("entropy", "centre_x", "centre_y"):
+                ours = found[MAPS][number, at, ..., VALUES.index(column)].numpy()
+                assert np.abs(ours - numbers[..., VALUES.index(column)])[known].max() <= 1e-5
+        assert first == on_image.shape[-1]
+        total = found[MAPS][number, :, ..., VALUES.index("mass")].sum(dim=0).numpy()
+        assert np.abs(total - flows[number, ..., FLOW_NAMES.index("a2v")].numpy()).max() <= 2e-6
+    print(name, {what: f"{value:.1e}" for what, value in worst.items()})
+    assert max(worst.values()) <= 1e-5
+
+
+def embedded(model, prompts, pictures):
+    """What the first layer reads of the image tokens of a question with images, float64 [tokens, width]."""
+    pixels = model.preprocessor(*pictures)
+    prompt = prompts.build(PLACED, pixels.image_ids)
+    seen = []
+
+    def keep(_, given, named):
+        seen.append(given[0] if given else named["hidden_states"])
+        raise Enough
+
+    hook = model.stack.layers[0].register_forward_pre_hook(keep, with_kwargs=True)
+    with pytest.raises(Enough):
+        model.forward(*Uploader(CPU, torch.float32).send(pack([[prompt]]), [pixels]))
+    hook.remove()
+    return seen[0][0, np.array(prompt.roles) == IMAGE].double().numpy(), pixels
+
+
+def test_tokens_and_patches_are_of_the_image_that_is_painted(family):
+    *_, model, prompts = family
+    before, pixels = embedded(model, prompts, PICTURES)
+    places = MapMaker(model, OF_LAST, ()).places(pixels)
+    ends = np.cumsum([0, *(len(place.outside) for place in places)])
+    for number, place in enumerate(places):
+        x0, y0, x1, y1 = place.box
+        width, height = (x1 - x0) / place.columns, (y1 - y0) / place.rows
+        size = PICTURES[number].size
+        inside = [
+            (row, column)
+            for row in range(place.rows)
+            for column in range(place.columns)
+            if x0 + column * width + 0.5 >= 0 and x0 + (column + 1) * width <= size[0] + 0.5
+            if y0 + row * height + 0.5 >= 0 and y0 + (row + 1) * height <= size[1] + 0.5
+        ]
+        for row, column in (inside[0], inside[-1]):
+            box = x0 + column * width, y0 + row * height, x0 + (column + 1) * width, y0 + (row + 1) * height
+            other = [*PICTURES]
+            other[number] = painted(other[number], box)
+            after, _ = embedded(model, prompts, other)
+            change = np.linalg.norm(after - before, axis=-1)
+            outside = np.delete(change, np.s_[ends[number] : ends[number + 1]])
+            assert not outside.any()
+            grid, _ = lay(change[ends[number] : ends[number + 1]], place)
+            assert np.unravel_index(grid.argmax(), grid.shape) == (row, column), (number, row, column)
+
+
+@pytest.mark.parametrize("name", ["llava", "vipllava", "paligemma"])
+def test_a_family_that_takes_one_image_says_so(tmp_path, name):
+    model, _ = hf(make_or_skip(tmp_path, name))
+    with pytest.raises(Unusable, match="the question has 3 images, and the model takes one") as error:
+        model.preprocessor(*PICTURES)
+    assert error.value.reason == "several_images"
