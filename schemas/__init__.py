@@ -5,7 +5,6 @@ tasks            what an answer is
 manifest, contract   the fields of `run.json`; all of this as tables in Markdown
 store/           runs on disk: open, write, resume
 validation/      what is wrong with a run, a line each
-pictures         the images of a question, as `samples` has them
 jobs/            later jobs on a run, such as knock-outs
 workers/         tasks done in several processes, or on a Ray cluster
 files/           files on a disk or an object store: where they lie, read though damaged, written whole

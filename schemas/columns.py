@@ -206,11 +206,12 @@ PLACES = (
 # Columns of `samples` that the members of `pictures` have too, where a question has several images
 OF_PICTURE = ("image", "image_sha256", *(column.name for column in PLACES))
 _PICTURE_TYPES = dict.fromkeys(OF_PICTURE[:2], pa.string()) | {column.name: column.type for column in PLACES}
+PICTURE_LIST = pa.list_(pa.struct(_PICTURE_TYPES))
 PICTURES, N_IMAGES = "pictures", "n_images"
 OF_LAST, OF_QUESTION = "a", "q"  # whose attention maps are of
 MAP = "map"
 MAP_NUMBERS = (
-    _mass("mass", "attention on all tokens of the image, as `a2v`, `q2v` or `g2v`; these are the sum of all images"),
+    _mass("mass", "attention on all tokens of the image; images of a question add up to `a2v`, `q2v` or `g2v`"),
     _nullable(
         "entropy",
         pa.float32(),
@@ -334,16 +335,14 @@ SAMPLES = (
         "hash of the image file's bytes; null if it was not read; of several, hash of their hashes, which tells these "
         "images in this order from others",
     ),
-    _nullable(
-        N_IMAGES, pa.int32(), "images", "images of the question; null in a run from before there were several", 1
-    ),
+    _nullable(N_IMAGES, pa.int32(), "images", "how many images the question has; null in an imported run", 1),
     Column(
         PICTURES,
-        pa.list_(pa.struct(_PICTURE_TYPES)),
+        PICTURE_LIST,
         "",
         True,
-        "of a question with several images, each image in the order of the prompt, with the columns "
-        f"{', '.join(f'`{name}`' for name in OF_PICTURE)} of its own; null where there is one",
+        "of a question with several images, each in the order of the prompt; null where there is one, which the "
+        "columns of these names describe",
     ),
     Column(
         "image_shown",

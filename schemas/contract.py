@@ -4,7 +4,18 @@ from collections.abc import Iterable, Sequence
 
 import pyarrow as pa
 
-from schemas.columns import CATEGORICAL, OBJECTS, REASONS, RECTANGLE, RECTANGLES, TABLES, TEXTS, Column
+from schemas.columns import (
+    CATEGORICAL,
+    OBJECTS,
+    OF_PICTURE,
+    PICTURE_LIST,
+    REASONS,
+    RECTANGLE,
+    RECTANGLES,
+    TABLES,
+    TEXTS,
+    Column,
+)
 from schemas.jobs.settings import JobSettings
 from schemas.manifest import Manifest, Session, meanings
 from schemas.roles import ROLES
@@ -17,6 +28,7 @@ TYPE_NAMES = {
     RECTANGLES: "list of lists of float32",
     TEXTS: "list of string",
     OBJECTS: "list of {name, words, boxes}",
+    PICTURE_LIST: f"list of {{{', '.join(OF_PICTURE)}}}",
 }
 
 

@@ -7,8 +7,8 @@ from analyze.tables.rows import part_apart, part_lists, part_values
 from schemas.columns import OK, REASONS
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
+from schemas.files.pictures import hashes_of
 from schemas.manifest import Manifest, Session
-from schemas.pictures import hashes_of
 from schemas.store.directory import holds_run, remove_run
 from schemas.store.grids import Grids
 from schemas.store.ledger import Part

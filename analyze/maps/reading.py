@@ -10,7 +10,7 @@ from analyze.tables.frames import Heads
 from analyze.tables.rows import part_lists
 from schemas.columns import MAPS, N_IMAGES, PLACES
 from schemas.errors import HeadflowError
-from schemas.pictures import pictures_of
+from schemas.files.pictures import pictures_of
 from schemas.store.grids import Grid
 from schemas.store.ledger import Part
 from schemas.store.run import Run

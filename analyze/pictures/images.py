@@ -19,8 +19,8 @@ from analyze.tables.frames import Heads
 from schemas.errors import HeadflowError
 from schemas.files.images import ImageError, read_image, to_rgb
 from schemas.files.locations import Location, check_no_device, location
+from schemas.files.pictures import pictures_of
 from schemas.manifest import ORIGINAL
-from schemas.pictures import pictures_of
 from schemas.store.thumbnails import read_thumbnail
 from schemas.text import listed, one_line
 

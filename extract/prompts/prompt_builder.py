@@ -11,8 +11,8 @@ from extract.prompts.conversation_templates import IMAGE_PLACEHOLDER, PromptText
 from extract.prompts.wordings import Wording
 from extract.prompts.wordings import manifest_fields as wording_fields
 from extract.questions.content.choices import written_options
+from extract.questions.content.placing import NUMBERED, mark_places
 from extract.questions.fields import MME_SUFFIX, wrong_options
-from extract.questions.placing import NUMBERED, mark_places
 from extract.questions.samples import Sample, Unusable
 from schemas.errors import HeadflowError
 from schemas.roles import BOS, IMAGE, QUESTION, ROLES, SYSTEM, USER
@@ -80,7 +80,7 @@ class PromptBuilder:
 
         A question may contain `<image>`, to say where an image stands. Where it has one image, the placeholder is
         removed and the image put first, as in LLaVA's own evaluation of ScienceQA. Several images stand where hint,
-        question and options place them, see `extract.questions.placing`.
+        question and options place them, see `extract.questions.content.placing`.
 
         Args:
             image_ids: of each image the tokens in its place.

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from extract.questions.content.placing import in_order
 from extract.questions.fields import FIELD_NAMES, NO_TEXT, is_missing
-from extract.questions.placing import in_order
 from schemas.columns import N_IMAGES, PICTURES, UNKNOWN
 from schemas.errors import HeadflowError
 from schemas.text import SampleIds, short, storable
@@ -132,7 +132,11 @@ def make_samples(rows: Sequence[dict[str, Any]], path: Path) -> list[Sample]:
 
 def check_field(name: str, value: Any, number: int, path: Path) -> None:
     """Raise `HeadflowError` if the value of a field is none that `make_samples` can read."""
-    readers: dict[str, Callable[[Any, int, Path], Any]] = {"boxes": _boxes, "objects": _objects}
+    readers: dict[str, Callable[[Any, int, Path], Any]] = {
+        "image_file": _images,
+        "boxes": _boxes,
+        "objects": _objects,
+    }
     if name in readers:
         readers[name](value, number, path)
     else:

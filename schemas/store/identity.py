@@ -7,9 +7,9 @@ from typing import Any
 from schemas.columns import OK, PICTURES
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
+from schemas.files.pictures import names_of
 from schemas.jobs.settings import JobSettings
 from schemas.manifest import DESCRIPTIVE, SWAPPED, Manifest
-from schemas.pictures import names_of
 from schemas.store.ledger import Ledger, changed_images
 from schemas.store.run import Run
 from schemas.text import counted, short

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from schemas.columns import OK, PICTURES
 from schemas.files.locations import Location
+from schemas.files.pictures import hashes_of
 from schemas.files.writing import write_whole
-from schemas.pictures import hashes_of
 
 if TYPE_CHECKING:
     from schemas.store.run import Run

@@ -9,9 +9,9 @@ import pyarrow.compute as pc
 
 from schemas.columns import PICTURE, PICTURES, TABLES, Column, Sum
 from schemas.files.locations import Location
+from schemas.files.pictures import pictures_of
 from schemas.files.ranges import SLACK
 from schemas.manifest import IMPORTED
-from schemas.pictures import pictures_of
 from schemas.store.grids import Grid
 from schemas.store.run import Run
 from schemas.text import counted, listed

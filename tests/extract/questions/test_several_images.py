@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from extract.questions.placing import in_order, mark_places
+from extract.questions.content.placing import in_order, mark_places
 from extract.questions.question_set import read_questions
 from tests.support.pictures import READABLE
 from tests.support.question_files import TEXT_FORMS, write_questions

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from schemas.columns import OF_PICTURE, PICTURES
-from schemas.files.ranges import members
 
 
 def pictures_of(sample: Mapping[Any, Any]) -> list[dict[str, Any]]:
@@ -12,7 +11,8 @@ def pictures_of(sample: Mapping[Any, Any]) -> list[dict[str, Any]]:
 
     Columns that the row lacks are left out.
     """
-    several = [dict(each) for each in members(sample.get(PICTURES))]
+    found = sample.get(PICTURES)
+    several = [] if found is None or isinstance(found, float) else [dict(each) for each in found]  # NaN of pandas
     return several or [{name: sample[name] for name in OF_PICTURE if name in sample}]
 
 
