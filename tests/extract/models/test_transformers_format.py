@@ -213,7 +213,7 @@ def test_limits_of_pixels(checkpoint, name):
         assert {"min_pixels", "max_pixels"} <= described.keys()
         ids = model.preprocessor(noise).image_ids
         assert ids == reader(noise).image_ids
-        tokens[str(limits)] = ids.count(model.prompt_format.image_token_id)
+        tokens[str(limits)] = ids[0].count(model.prompt_format.image_token_id)
     assert [*tokens.values()] == [16, 9, 100]
 
 
