@@ -124,9 +124,7 @@ def read_table(shards: Sequence[Path], mapped: Mapping[str, str] = MappingProxyT
     named = [name for name in FIELD_NAMES["image_file"] if name in schema.names] + image_columns(schema.names)
     named = [mapped["image_file"]] if "image_file" in mapped else named
     chats = [name for name in (MESSAGES, "id") if MESSAGES in schema.names and name in schema.names]
-    if not (named or chats) or any(
-        not _names_images(schema.field(schema.names.index(name)).type) for name in named
-    ):
+    if not (named or chats) or any(not _names_images(schema.field(schema.names.index(name)).type) for name in named):
         return None
     known = dict.fromkeys((*(name for names in FIELD_NAMES.values() for name in names), *GROUPED))
     columns = [name for name in known if schema.names.count(name) == 1] + image_columns(schema.names)

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from extract.questions.content.placing import PLACE
 from extract.questions.fields import FIELD_NAMES, is_missing
 from schemas.text import counted
 
@@ -80,15 +81,21 @@ def _first_question(messages: Sequence[Mapping[str, Any]], *, own_image: bool) -
 
 
 def _parts(content: Any) -> tuple[str, list[str]]:
-    """The text of a message, and its images."""
+    """The text of a message, and its images; `<image>` is where one of several images stands after a text."""
     if isinstance(content, str):
         return content, []
     parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
-    texts = [part["text"] for part in parts if isinstance(part.get("text"), str)]
-    images = []
+    texts: list[str] = []
+    images: list[str] = []
+    places: list[str] = []
     for part in parts:
+        if isinstance(part.get("text"), str):
+            texts.append(part["text"])
+            places.append(part["text"])
         value = next((part[name] for name in _IMAGE_PARTS if part.get(name)), None)
         value = value.get("url") if isinstance(value, dict) else value
         if isinstance(value, str):
             images.append(value.removeprefix("file://"))
-    return "\n".join(texts), images
+            places.append(PLACE)
+    placed = len(images) > 1 and places[: len(images)] != [PLACE] * len(images)
+    return "\n".join(places if placed else texts), images

@@ -113,4 +113,4 @@ def test_images_of_chats_may_be_in_base64(tmp_path):
         {"id": str(place), "messages": [{"role": "user", "content": [part(PNG), text("Is it?")]}]} for place in (0, 1)
     ]
     found = read_questions(write_questions(tmp_path / "lines.jsonl", *rows))
-    assert [found.images[found.images.place(sample)] for sample in found.samples] == [READABLE["rgb"]] * 2
+    assert [found.images[found.images.places(sample)[0]] for sample in found.samples] == [READABLE["rgb"]] * 2
