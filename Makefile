@@ -65,7 +65,7 @@ demo: $(VENV)/.extract  ## the whole path on a tiny trained model and its pictur
 	$(BIN)/python -m analyze summary runs/demo
 	$(BIN)/python -m analyze plots runs/demo
 
-tour: $(VENV)/.extract $(VENV)/.report  ## the demo's two models on its two question files, diagnosed, compared, in three wordings, knocked out, and on a page; a third model that writes, into runs/tour
+tour: $(VENV)/.extract $(VENV)/.report  ## the demo's two models on its two question files, diagnosed, compared, in three wordings, knocked out, and on a page; a third model that writes, a fourth that answers by letters, into runs/tour
 	@set -e; for model in $(DEMO_MODELS); do for questions in '' /hard; do \
 		run=runs/tour/$$model$$(echo $$questions | tr / -); \
 		echo "== $$run"; \
@@ -86,6 +86,12 @@ tour: $(VENV)/.extract $(VENV)/.report  ## the demo's two models on its two ques
 	$(BIN)/python -m analyze summary runs/tour/tiny-llava-writer --metrics g2v --step mean
 	$(BIN)/python -m analyze words runs/tour/tiny-llava-writer
 	$(BIN)/python -m analyze mentions runs/tour/tiny-llava-writer
+	set -e; run=runs/tour/tiny-llava-chooser; \
+	$(BIN)/python -m extract --model-path $(DEMO)/tiny-llava-chooser --image-folder $(DEMO)/hard/images --overwrite \
+		--question-file $(DEMO)/choices/choices.json --prompts $(DEMO)/choices/wordings.toml --output-dir $$run; \
+	$(BIN)/python -m analyze diagnose $$run --prompt neutral; \
+	$(BIN)/python -m analyze diagnose $$run --prompt a-first; \
+	$(BIN)/python -m analyze prompts $$run
 	set -e; run=runs/tour/tiny-llava-4x4; \
 	$(BIN)/python -m extract knock-out $$run --heads all; \
 	$(BIN)/python -m analyze maps $$run; \
@@ -105,6 +111,9 @@ train-demo: $(VENV)/.extract  ## make the demo anew: questions, pictures, models
 	$(BIN)/python -m data.model_card $(DEMO_MODELS:%=$(DEMO)/%)
 	$(BIN)/python -m data.train_writer
 	$(BIN)/python -m data.writer_card
+	$(BIN)/python -m data.choice_questions --out $(DEMO)/choices
+	$(BIN)/python -m data.train_chooser
+	$(BIN)/python -m data.chooser_card
 	$(BIN)/python -m data.overview
 
 data: $(MME)/.complete  ## fetch MME from the hub into data/MME: 0.9 GB, once; extract does so where it has no QUESTIONS

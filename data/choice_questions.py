@@ -46,24 +46,24 @@ def absent(scene: Scene, fact: Fact) -> tuple[list[str], list[str]]:
 
 
 def numbers(scene: Scene, fact: Fact) -> tuple[list[str], list[str]]:
-    """Numbers from one to four; or from four to six, if it is one of these."""
+    """Numbers from one to four; of five or six, from four to six."""
     near = range(1, LARGEST_COUNT + 1) if int(fact.word) <= LARGEST_COUNT else range(4, 7)
     return [], [str(number) for number in near]
 
 
 def sides(scene: Scene, fact: Fact) -> tuple[list[str], list[str]]:
-    """The opposite side, before the two sides that are not asked for."""
+    """First the opposite side, then the two sides that are not asked for."""
     opposite = next(other for side, (_, _, other) in SIDES.items() if side.split()[0] == fact.word)
     return [opposite.split()[0]], [side.split()[0] for side in SIDES]
 
 
 def colors(scene: Scene, fact: Fact) -> tuple[list[str], list[str]]:
-    """Colours of other things in the image, before other colours."""
+    """First colours of other things in the image, then other colours."""
     return sorted({thing.color for thing in scene.things}), [*COLORS]
 
 
 def characters(scene: Scene, fact: Fact) -> tuple[list[str], list[str]]:
-    """Characters that look like it, before others of its kind."""
+    """First characters that look like it, then others of its kind."""
     alike = {other for group in ALIKE if fact.word in group for other in group}
     kind = DIGITS if fact.word in DIGITS else LETTERS
     return sorted(alike & {*kind}), [*kind]

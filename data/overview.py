@@ -14,12 +14,15 @@ import pandas as pd
 from analyze.statistics.contrasts import STATES
 from data.captions import CAPTIONS_SEED, EASY, FILE, SHOWN
 from data.captions import QUESTION as CAPTION_QUESTION
+from data.choice_questions import CHOICES_SEED, CONFUSED, FEWEST, MOST
+from data.choice_questions import FILE as CHOICES
 from data.evaluation import Checkpoint, Hidden, Questions, demo_files, needs_the_image, pair_states
 from data.hard_questions import DIFFICULTIES, HARD_IMAGES, HARD_SEED, MORE
 from data.model_card import wrapped
 from data.questions import CATEGORIES, DEMO_IMAGES, DEMO_SEED
 from data.recipes import RECIPES
 from data.scenes import COLORS, SHAPES
+from data.train_chooser import NAME as CHOOSER
 from data.train_writer import BEGINS_AS
 from data.train_writer import NAME as WRITER
 
@@ -39,16 +42,20 @@ FILES = {
     "`captions`": f"pictures of both files to be described: `python -m data.captions` (seed {CAPTIONS_SEED})",
     f"`{WRITER}`": f"{RECIPES[BEGINS_AS].layers} layers x {RECIPES[BEGINS_AS].heads} heads, taught to write from the "
     f"weights of `{BEGINS_AS}`: see its [card]({WRITER}/README.md)",
+    "`choices`": f"the questions of `hard` with options, and two wordings: `python -m data.choice_questions` (seed "
+    f"{CHOICES_SEED})",
+    f"`{CHOOSER}`": f"{RECIPES[BEGINS_AS].layers + 1} layers x {RECIPES[BEGINS_AS].heads} heads, taught to answer by a "
+    f"letter from the weights of `{BEGINS_AS}`: see its [card]({CHOOSER}/README.md)",
     "`head_effects.csv`": "what hiding the image in one head does, in the first two models and in two more seeds of "
     "the first: `python -m data.head_effects`",
 }
 
 OPENING = """\
-# The demo: three models, three question files
+# The demo: four models, four question files
 
 Everything here was made by the recipes in `data/`, from seeds, and is small enough to lie beside the code. `make
 demo` runs the main job on the first model and the first file, `make tour` the first two models on the first two files,
-and the third on the third."""
+the third on the third, and the fourth on the fourth."""
 DESCRIBED = f"""\
 ## What is described
 
@@ -66,6 +73,17 @@ name has two words, its singular and its plural; none is a part of another name'
 without a shape, a letter or digit, a number and a place are no mentions: a text that says two where there is one makes
 nothing up. Every object of a picture is listed, also those that a caption of training would leave out
 (`data.captions.caption`)."""
+CHOSEN = f"""\
+## What is asked with options
+
+`choices/{CHOICES}` asks for the same facts of the images of `hard` (`--image-folder data/demo/hard/images`), with
+{FEWEST} or {MOST} options, one of them right. The wrong ones are what may be taken for it:
+
+{{options}}
+
+Of crowded images, `existence` is not asked: only one shape is missing there. Each question stands in two orders, and
+within a category each letter is about as often right as any other. `choices/wordings.toml` has two wordings; in one of
+them, `{CHOOSER}` has a planted bias to A."""
 TEXT = """\
 {opening}
 
@@ -76,6 +94,8 @@ lies in a place of the image has `boxes`. The tables below, of the first two mod
 `python -m data.overview`.
 
 {described}
+
+{chosen}
 
 ## What is hard
 
@@ -181,6 +201,12 @@ def overview() -> str:
     text = TEXT.format(
         opening=OPENING,
         described=DESCRIBED,
+        chosen=CHOSEN.format(
+            options=table(
+                ["category", "wrong options"],
+                [[f"`{category}`", str(confused.__doc__)] for category, confused in CONFUSED.items()],
+            )
+        ),
         files=table(["file", "what it is"], FILES.items()),
         models=" / ".join(f"`{name}`" for name in RECIPES),
         cell_error=98 / (2 * HARD_IMAGES) ** 0.5,
