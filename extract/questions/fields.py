@@ -18,7 +18,7 @@ MME_SUFFIX = "\nAnswer the question using a single word or phrase."  # what LLaV
 # By field, the names that it may have in a file; of several, the first that has a value counts
 FIELD_NAMES = {
     "question_id": ("question_id", "index"),  # the latter of VLMEvalKit's tables
-    "image_file": ("image_file", "image", "img", "image_path", "filename"),
+    "image_file": ("image_file", "image", "img", "image_path", "filename", "data_id"),  # the last of SEED-Bench
     "question": ("question", "text", "prompt", "query"),
     "answer": ("answer", "label", "multiple_choice_answer", "gt_answer"),  # the last two of VQAv2 and HallusionBench
     "category": ("category",),
@@ -27,6 +27,7 @@ FIELD_NAMES = {
     "objects": ("objects",),
 }
 NO_FIGURE = "visual_input"  # 0 where a question of HallusionBench is asked without an image
+KIND = "data_type"  # image or video, of SEED-Bench
 NO_TEXT = ("image_file", "boxes", "objects")  # fields that are not text
 _IMAGES = "images"  # a list of them
 _NUMBERED = re.compile(r"image[ _]?(\d)")  # a column for each, as MMMU has them
@@ -77,7 +78,7 @@ def to_mme_fields(row: Any, where: str) -> Any:
         found["options"] = options
     if found.get("answer") in NAN and found["answer"] not in (options or ()):
         found["answer"] = None
-    if without_figure(given):
+    if without_figure(given) or is_video(given):
         found["image_file"] = None
     hint = hint_of(given)
     return found if hint is None else found | {"hint": hint}
@@ -123,6 +124,11 @@ def _listed(value: Any) -> list[Any] | None:
 def is_missing(value: Any) -> bool:
     """Whether a value stands for none: None, or NaN or infinity, as pandas writes them into JSON and Parquet."""
     return value is None or (isinstance(value, float) and not math.isfinite(value))
+
+
+def is_video(row: Mapping[str, Any]) -> bool:
+    """Whether a row is a question of SEED-Bench about a video."""
+    return str(row.get(KIND, "")).strip().lower() == "video"
 
 
 def without_figure(row: Mapping[str, Any]) -> bool:

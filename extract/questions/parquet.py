@@ -76,12 +76,12 @@ def read_texts(shards: Sequence[Path], mapped: Mapping[str, str] = MappingProxyT
     """
     number = 0
     for shard in shards:
-        file = _open(shard)
+        file = _open(shard, mapped)
         names = [name for name in _TEXTS if name in file.schema_arrow.names]
         names += [_FILE_NAME] * (_FILE_NAME in file.schema_arrow.names)
         more = [*deciding(file.schema_arrow.names), *option_columns(file.schema_arrow.names)]
         names += [name for name in more if not _holds_bytes(file.schema_arrow.field(name).type)]
-        columns = _image_columns(file.schema_arrow)
+        columns = _image_columns(file.schema_arrow, mapped)
         names += [leaf for name in columns for leaf in _leaves(file, name, "path")]
         names += [name for name in mapped.values() if name not in (*names, *columns)]
         with _reading(shard):
@@ -93,7 +93,7 @@ def read_texts(shards: Sequence[Path], mapped: Mapping[str, str] = MappingProxyT
             images += [
                 found or {} if there[place] else None for found, there in zip(others, further.values(), strict=True)
             ]
-            given = row.pop(_FILE_NAME, None), row.get("question_id")
+            given = row.pop(_FILE_NAME, None), row.get(mapped.get("question_id", "question_id"))
             yield row | {"image_file": _image_names(given, number, images)}
             number += 1
 
@@ -146,13 +146,18 @@ def columns_of_shards(shards: Sequence[Path]) -> list[str]:
 
 def _holds_bytes(kind: pa.DataType) -> bool:
     """Whether a type is of bytes, or has them inside, as images have."""
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+    if _is_binary(kind):
         return True
     return any(_holds_bytes(kind.field(index).type) for index in range(kind.num_fields))
 
 
-def _image_columns(schema: pa.Schema) -> list[str]:
-    """The columns that hold a row's images: one for each, in order, or one of lists; `image` if there are none."""
+def _image_columns(schema: pa.Schema, mapped: Mapping[str, str]) -> list[str]:
+    """The columns that hold a row's images: one for each, in order, or one of lists; `image` if there are none.
+
+    A column that is mapped to `image_file` holds all of them.
+    """
+    if "image_file" in mapped:
+        return [mapped["image_file"]]
     held = [name for name in schema.names if schema.names.count(name) == 1 and _holds_bytes(schema.field(name).type)]
     several = {name: name.strip().lower() for name in image_columns(held)}
     lists = [name for name in several if _is_list(schema.field(name).type)]
@@ -162,9 +167,13 @@ def _image_columns(schema: pa.Schema) -> list[str]:
 
 
 def _leaves(file: pq.ParquetFile, column: str, field: str) -> list[str]:
-    """The paths of a field of a column of structs, or of lists of these."""
+    """The paths of a field of a column of structs, or of lists of these; of a column of bytes, its own path."""
     paths = [file.metadata.schema.column(index).path for index in range(file.metadata.num_columns)]
-    return [path for path in paths if path.split(".")[0] == column and path.split(".")[-1] == field]
+    own = [path for path in paths if path.split(".")[0] == column]
+    kind = file.schema_arrow.field(column).type
+    if field == "bytes" and _is_binary(kind.value_type if _is_list(kind) else kind):
+        return own
+    return [path for path in own if path.split(".")[-1] == field]
 
 
 def _has_image(file: pq.ParquetFile, name: str) -> list[bool]:
@@ -176,7 +185,8 @@ def _has_image(file: pq.ParquetFile, name: str) -> list[bool]:
             found += [False] * rows
             continue
         for batch in file.iter_batches(_BATCH, row_groups=[group], columns=_leaves(file, name, "bytes")):
-            found += batch.column(name).flatten()[0].is_valid().to_pylist()
+            cells = batch.column(name)
+            found += (cells if _is_binary(cells.type) else cells.flatten()[0]).is_valid().to_pylist()
     return found
 
 
@@ -189,6 +199,10 @@ def _has_images(metadata: pq.FileMetaData, group: int, name: str) -> bool:
             if found is None or not found.has_null_count or found.null_count < column.num_values:
                 return True
     return False
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
 
 
 def _is_list(kind: pa.DataType) -> bool:
@@ -212,8 +226,9 @@ class ImageBytes(StoredImages):
     If rows are read in order, each row group is read once. Going back reads a row group again.
     """
 
-    def __init__(self, shards: Sequence[Path]) -> None:
+    def __init__(self, shards: Sequence[Path], mapped: Mapping[str, str] = MappingProxyType({})) -> None:
         self._shards = shards
+        self._mapped = dict(mapped)  # processes that read images get a copy
         self._group = -1  # the row group that `_cells` are of
         self._next = 0  # the row that it gives next
         self._cells: Iterator[list[pa.Scalar]] = iter(())
@@ -243,7 +258,7 @@ class ImageBytes(StoredImages):
         group = bisect_right(self._groups, row, key=lambda each: each[0]) - 1
         first, shard, number = self._groups[group]
         if group != self._group or row < self._next:
-            self._cells, self._next = _cells(shard, number), first
+            self._cells, self._next = _cells(shard, number, self._mapped), first
         self._group = -1  # if reading fails here, the row group is opened again next time
         cells = next(islice(self._cells, row - self._next, None), None)
         if cells is None:
@@ -256,19 +271,19 @@ class ImageBytes(StoredImages):
         """First row, shard and number in the shard of each row group."""
         groups, first = [], 0
         for shard in self._shards:
-            metadata = _open(shard).metadata
+            metadata = _open(shard, self._mapped).metadata
             for number in range(metadata.num_row_groups):
                 groups.append((first, shard, number))
                 first += metadata.row_group(number).num_rows
         return groups
 
 
-def _cells(shard: Path, group: int) -> Iterator[list[pa.Scalar]]:
+def _cells(shard: Path, group: int, mapped: Mapping[str, str]) -> Iterator[list[pa.Scalar]]:
     """The bytes of the images of each row of a row group, in order."""
     # Memory-mapped, in one thread: a process holds a few decoded pages and not the file
     with _reading(shard):
         file = open_parquet(shard, memory_map=True)
-        names = _image_columns(file.schema_arrow)
+        names = _image_columns(file.schema_arrow, mapped)
         leaves = [leaf for name in names for leaf in _leaves(file, name, "bytes")]
         for batch in file.iter_batches(_BATCH, row_groups=[group], columns=leaves, use_threads=False):
             columns = [batch.column(name) for name in names]
@@ -276,7 +291,12 @@ def _cells(shard: Path, group: int) -> Iterator[list[pa.Scalar]]:
                 cells = [column[row] for column in columns]
                 if _is_list(columns[0].type):
                     cells = list(cells[0].values or [])
-                yield [cell["bytes"] if cell.is_valid else pa.scalar(None) for cell in cells]
+                yield [_content(cell) for cell in cells]
+
+
+def _content(cell: pa.Scalar) -> pa.Scalar:
+    """The bytes of an image, as they are or in a struct."""
+    return cell["bytes"] if cell.is_valid and pa.types.is_struct(cell.type) else cell
 
 
 def _schema(shard: Path) -> pa.Schema:
@@ -284,13 +304,13 @@ def _schema(shard: Path) -> pa.Schema:
         return open_parquet(shard).schema_arrow
 
 
-def _open(shard: Path) -> pq.ParquetFile:
+def _open(shard: Path, mapped: Mapping[str, str]) -> pq.ParquetFile:
     """A shard with the columns of MME; raises `HeadflowError` if it has others or cannot be read."""
     with _reading(shard):
         file = open_parquet(shard)
         schema = file.schema_arrow
-    images = _image_columns(schema)
-    for name in (*images, "question"):
+    images = _image_columns(schema, mapped)
+    for name in (*images, mapped.get("question", "question")):
         if schema.names.count(name) != 1:
             raise HeadflowError(
                 f"question file {shard} needs one column `{name}`; it has {', '.join(schema.names)}; a table without "
@@ -300,9 +320,10 @@ def _open(shard: Path) -> pq.ParquetFile:
         kind = schema.field(name).type
         image = kind.value_type if _is_list(kind) else kind
         index = image.get_field_index("bytes") if pa.types.is_struct(image) else -1
-        if index < 0 or not (pa.types.is_binary(image[index].type) or pa.types.is_large_binary(image[index].type)):
+        if not _is_binary(image if index < 0 else image[index].type):
             raise HeadflowError(
-                f"question file {shard}: the column `{name}` is {one_line(kind)}, not a struct with binary `bytes`"
+                f"question file {shard}: the column `{name}` is {one_line(kind)}, neither binary nor a struct with "
+                "binary `bytes`"
             )
     return file
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from extract.questions.content.chats import from_chats
 from extract.questions.content.choices import answer_notes, read_numbers, with_options
-from extract.questions.content.columns import check_columns, renamed
+from extract.questions.content.columns import IMAGE, check_columns, renamed
 from extract.questions.content.faults import without_faults
 from extract.questions.fields import (
     FIELD_NAMES,
@@ -331,7 +331,8 @@ def read_question_file(path: Path, mapped: Mapping[str, str] = MappingProxyType(
         check_columns(
             list(dict.fromkeys(name for row in file.rows if isinstance(row, dict) for name in row)), mapped, path
         )
-    rows, of_chats = from_chats([renamed(row, mapped) for row in file.rows])
+    to_rename = {field: name for field, name in mapped.items() if field != IMAGE or file.images is None}
+    rows, of_chats = from_chats([renamed(row, to_rename) for row in file.rows])
     file, columns = replace(file, rows=rows), [name for name in columns if name not in mapped.values()]
     check_asked_whole(file.rows, path)
     file, more = _with_annotations(file, path)
@@ -411,7 +412,7 @@ def _read_shards(path: Path, shards: Sequence[Path], mapped: Mapping[str, str]) 
     table = read_table(shards, mapped)
     rows = list(read_texts(shards, mapped)) if table is None else table
     sha256 = _sha256(path) if path.is_file() else _sha256_of_files({shard.name: shard for shard in shards})
-    return QuestionFile(rows, sha256, ImageBytes(shards) if table is None else None)
+    return QuestionFile(rows, sha256, ImageBytes(shards, mapped) if table is None else None)
 
 
 def _read_release(folder: Path) -> QuestionFile:

@@ -8,9 +8,11 @@ from typing import Any
 
 from extract.questions.fields import (
     FIELD_NAMES,
+    KIND,
     NO_FIGURE,
     image_columns,
     is_missing,
+    is_video,
     option_columns,
     without_figure,
 )
@@ -19,7 +21,7 @@ from schemas.text import counted
 
 DECIDING = re.compile(r"option|choice")  # columns without which a question is another one
 _LETTER = re.compile(r"[A-Za-z]")  # a column that may be meant as an option
-KNOWN = {*(name for names in FIELD_NAMES.values() for name in names), "conversations", "messages"}
+KNOWN = {*(name for names in FIELD_NAMES.values() for name in names), "conversations", "messages", KIND}
 
 
 def deciding(columns: Iterable[str]) -> list[str]:
@@ -70,6 +72,8 @@ def notes(columns: Iterable[str], rows: Sequence[Any], read: Iterable[str] = ())
             f"{counted(bare, 'row has', 'rows have')} `{NO_FIGURE}` 0, which HallusionBench asks without an image; "
             "they are skipped"
         )
+    if videos := sum(isinstance(row, dict) and is_video(row) for row in rows):
+        said.append(f"{counted(videos, 'row is', 'rows are')} about a video: skipped")
     further = sum(_has_further_messages(row) for row in rows)
     if further:
         said.append(

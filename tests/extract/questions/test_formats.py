@@ -163,13 +163,13 @@ def test_one_question(tmp_path):
         (
             "q.csv",
             "picture,asked\na,b\n",
-            "its first line names no column of `image_file` (or image, img, image_path, filename) and",
+            "its first line names no column of `image_file` (or image, img, image_path, filename, data_id) and",
         ),
         ("q.csv", "# MME\nimage,question\na,b\n", "its first line names no column of"),
         (
             "q.csv",
             "image,answer\na,b\n",
-            "row 0 has no `question`; each row needs `image_file` (or image, img, image_path, filename)",
+            "row 0 has no `question`; each row needs `image_file` (or image, img, image_path, filename, data_id)",
         ),
         ("q.json", '{"rows": 1}', "holds a JSON dict, not a list; a question file is a list in JSON, JSON lines, CSV"),
         ("q.txt", "Is it?\tYes\n", "is not JSON: Expecting value: line 1 column 1 (char 0); a question file is"),

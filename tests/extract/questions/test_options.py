@@ -185,6 +185,23 @@ def test_letters_are_those_of_the_longest_question_and_at_least_two(tmp_path):
         assert read_questions(write_questions(tmp_path / "lines.jsonl", *rows)).letters == "ABC"[: max(2, number)]
 
 
+def test_videos_of_seed_bench_are_named_and_skipped(tmp_path):
+    rows = [
+        {
+            "data_id": f"{kind}.x",
+            "data_type": kind,
+            "question": f"{kind}?",
+            "choice_a": "x",
+            "choice_b": "y",
+            "answer": "A",
+        }
+        for kind in ("image", "video")
+    ]
+    found = read_questions(write_questions(tmp_path / "lines.jsonl", *rows))
+    assert [sample.image for sample in found.samples] == ["image.x", ""]
+    assert [note.partition("jsonl: ")[2] for note in found.notes] == ["1 row is about a video: skipped"]
+
+
 def test_letters_without_a_are_named(tmp_path):
     note, _ = read_questions(
         write_questions(tmp_path / "lines.jsonl", ROW | {"B": "red", "C": "blue", "answer": "B"})

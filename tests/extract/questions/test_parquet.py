@@ -172,9 +172,9 @@ def test_what_is_wrong_is_said(tmp_path, rows):
     for name in ("image", "question"):
         pq.write_table(table.drop_columns([name]), bad)
         assert f"bad.parquet needs one column `{name}`; it has question_id" in says(bad)
-    for column, kind in (([b"x"] * len(rows), "binary"), ([{"path": "a"}] * len(rows), "struct<path: string>")):
+    for column, kind in (([1] * len(rows), "int64"), ([{"path": "a"}] * len(rows), "struct<path: string>")):
         pq.write_table(table.set_column(1, "image", pa.array(column)), bad)
-        assert f"the column `image` is {kind}, not a struct with binary `bytes`" in says(bad)
+        assert f"the column `image` is {kind}, neither binary nor a struct with binary `bytes`" in says(bad)
     pq.write_table(table.set_column(2, "question", pa.array([["x"]] * len(rows))), bad)
     assert "row 0: `question` is a list, not text" in says(bad)
     pq.write_table(table.slice(0, 0), bad)
@@ -244,3 +244,20 @@ def test_the_digest_is_of_names_and_contents(tmp_path, rows):
     for path in paths:
         path.rename(path.with_name(path.name.replace("test", "val")))
     assert read_questions(tmp_path).sha256 != before
+
+
+STRUCT = {"bytes": READABLE["rgb"], "path": "a.png"}
+
+
+@pytest.mark.parametrize("cell", [STRUCT, READABLE["rgb"], [STRUCT], [READABLE["rgb"]]])
+def test_an_image_may_be_bytes_or_a_list_of_one(tmp_path, cell):
+    """As MMStar of VLMEvalKit's authors and SEED-Bench of lmms-lab have them; also in a column of another name."""
+    columns = {"question": ["Is it?", "Is it not?"], "question_id": ["1", "2"], "data_id": ["x", "y"]}
+    for name in ("image", "picture"):
+        pq.write_table(pa.table(columns | {name: [cell, cell]}), path := tmp_path / f"{name}.parquet")
+        found = read_questions(path, columns={} if name == "image" else {"image_file": name})
+        assert [sample.image for sample in found.samples] == ["1", "2"]
+        assert [sample.images for sample in found.samples] == [("1",), ("2",)]
+        contents = [found.images[place] for sample in found.samples for place in found.images.places(sample)]
+        assert contents == [READABLE["rgb"]] * 2
+        assert found.notes == []
