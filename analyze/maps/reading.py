@@ -52,7 +52,7 @@ def has_picture(heads: Heads) -> npt.NDArray[np.bool_]:
 
 
 def of_several(heads: Heads) -> str | None:
-    """A line that says of which image maps are, where some questions have several; None where none has."""
+    """A line that says to which image maps belong, where some questions have several; None where none has."""
     several = int((heads.samples[N_IMAGES].fillna(1) > 1).sum()) if N_IMAGES in heads.samples else 0
     if not several:
         return None

@@ -98,7 +98,7 @@ def images_of(row: Mapping[str, Any]) -> list[Any] | None:
     """The images of a row, whose names are in small letters, one or more; None if it has no value that says them.
 
     They are a list in `images` or under a name of `image_file`, also as the text of one, or stand in `image_1`,
-    `image_2` ... each, of which `image` may be the first. An image that is missing before another one is None.
+    `image_2` ... each; `image` may be the first of these. An image that is missing before another one is None.
     """
     numbered = {int(match[1]): row[name] for name in row if (match := _NUMBERED.fullmatch(name))}
     numbered = {number: value for number, value in numbered.items() if not is_missing(value) and value != ""}

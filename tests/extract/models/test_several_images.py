@@ -1,5 +1,5 @@
 """Questions with three images, for each family that takes them. Oracles: the ids of its own processor's template, and
-its eager pass in float64 over all that the processor writes, reduced row by row; of which tokens are of an image, and
+its eager pass in float64 over all that the processor writes, reduced row by row; for the tokens of an image, and
 where they lie in it: those whose embeddings change with a painted patch of it."""
 
 import numpy as np
