@@ -18,7 +18,17 @@ from data.choice_questions import FILE
 from data.chooser_card import WORDINGS, answers, file_questions
 from data.evaluation import Checkpoint
 from data.scenes import shapes
-from data.train_chooser import BEGINS_AS, INSTRUCTION, NAME, READING, Training, begin, last_looks, make_tokenizer
+from data.train_chooser import (
+    BEGINS_AS,
+    INSTRUCTION,
+    NAME,
+    PLANTED,
+    READING,
+    Training,
+    begin,
+    last_looks,
+    make_tokenizer,
+)
 from data.training_examples import Split
 from extract.prompts.wordings import read_wordings
 
@@ -138,7 +148,8 @@ def run(tmp_path_factory, extract):
     (folder / FILE).write_text(json.dumps([row for number, row in enumerate(rows) if number // 2 % 2 == 0]))
     files = {"image_folder": DEMO / "hard" / "images", "question_file": folder / FILE}
     wordings = {"prompts": DEMO / "choices" / "wordings.toml"}
-    assert extract(folder / "run", model_path=COMMITTED, **files, **wordings) == 0
+    tables = {"contributions": True, "layer_profile": True}
+    assert extract(folder / "run", model_path=COMMITTED, **files, **wordings, **tables) == 0
     return folder / "run"
 
 
@@ -151,6 +162,18 @@ def test_the_planted_bias_is_found_where_it_was_planted(run):
     }
     assert re.match("position: gives A too often: over all", found["a-first"][0])
     assert not found["neutral"]
+
+
+def test_contributions_to_the_lead_find_the_planted_head(run):
+    """It was taught to look at the word of the right option; before its layer, no letter leads more than by chance."""
+    added, layers = (pd.read_parquet(run / table) for table in ("contributions", "layers"))
+    for wording in WORDINGS:
+        own, lens = (each[each["sample_id"].astype(str).str.endswith(f"@{wording}")] for each in (added, layers))
+        means = own.groupby(["layer", "head"])["d2q"].mean().sort_values()
+        assert means.index[-1] == (4, PLANTED)
+        assert means.iloc[-1] > 5 * means.iloc[-2]
+        right = lens.groupby("layer")["margin"].agg(lambda leads: (leads > 0).mean())
+        assert right.iloc[:-1].max() < 0.4 < 0.7 < right.iloc[-1]
 
 
 def test_the_card_tells_what_is_answered(run):
