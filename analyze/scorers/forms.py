@@ -20,6 +20,7 @@ from analyze.scorers.reading import (
 )
 from analyze.scorers.rows import images, labels, questions
 from schemas.columns import GROUPS
+from schemas.errors import HeadflowError
 from schemas.tasks import HALLUSION, MME, OPTION_LETTERS, POPE, Task
 
 Files = Mapping[str, str]  # by name, within the folder
@@ -58,7 +59,8 @@ def _mme(table: pd.DataFrame, task: Task, model: str, name: str) -> Files:
     )
     found = {}
     for category, rows in table.groupby(table["category"].astype(str), sort=False):
-        order = rows.assign(first=rows.groupby("pairs")["row"].transform("min")).sort_values(["first", "row"]).index
+        first = rows.groupby("pairs")["pairs"].transform(lambda own: own.index[0])
+        order = first.sort_values(kind="stable").index
         found[f"{_file(category)}.txt"] = "".join(f"{line}\n" for line in lines[order])
     return found
 
@@ -95,7 +97,7 @@ def _vlmevalkit(table: pd.DataFrame, task: Task, model: str, name: str) -> Files
         "category": table["category"].astype(str).tolist(),
         "image_path": images(table),
     }
-    if task is HALLUSION:
+    if task is HALLUSION and table[GROUPS].notna().all():
         rows["l2-category"] = ["_".join(index.split("_")[:2]) for index in rows["index"]]
     if not task.options:
         rows["hint"] = table["hint"].fillna("").tolist()
@@ -111,12 +113,26 @@ def _vlmevalkit(table: pd.DataFrame, task: Task, model: str, name: str) -> Files
 
 def _indices(table: pd.DataFrame, task: Task) -> list[Any]:
     """The index of each question in VLMEvalKit's table: its id where all have a number of their own, or its row."""
-    if task is HALLUSION:
+    if task is HALLUSION and table[GROUPS].notna().all():
         return [f"{_of_set(*groups)}" for groups in table[GROUPS]]
     ids = table["question_id"].fillna("").astype(str)
     if ids.str.fullmatch(r"\d{1,18}").all() and ids.is_unique:
         return ids.astype("int64").tolist()
-    return table["row"].tolist()
+    return _rows(table)
+
+
+def _rows(table: pd.DataFrame) -> list[int]:
+    """The row of each question in the question file.
+
+    Raises:
+        HeadflowError: they are not known, as in a run that is merged from several question files.
+    """
+    if table["row"].isna().any():
+        raise HeadflowError(
+            "the places of questions in their file are not known, as they are of several files, and the scorer finds "
+            "questions by them; write the answers of each run by itself"
+        )
+    return table["row"].astype("int64").tolist()
 
 
 def _of_set(figure: str, question: str) -> str:
@@ -129,8 +145,8 @@ def _lmms_eval(table: pd.DataFrame, task: Task, model: str, name: str) -> Files:
     """A line for each question as lmms-eval logs samples, and the log that its model `from_log` reads."""
     right = labels(table) if task.options else table["answer"].fillna("").tolist()
     samples = [
-        {"doc_id": int(row), "target": target, "resps": [[text]], "filtered_resps": [text]}
-        for row, target, text in zip(table["row"], right, table["text"], strict=True)
+        {"doc_id": row, "target": target, "resps": [[text]], "filtered_resps": [text]}
+        for row, target, text in zip(_rows(table), right, table["text"], strict=True)
     ]
     log = {
         "args": {"model": "headflow", "model_args": model, "limit": None},

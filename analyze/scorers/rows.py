@@ -31,7 +31,7 @@ def answered_rows(heads: Heads, *, labelled: bool, together: int | None = None) 
     kept = table[table["counts"].eq(True) | unlabelled]
     if together is not None and heads.task.by_image:
         groups = kept.groupby([kept["category"].astype(str), heads.task.by_image.name])
-        kept = kept[groups["row"].transform("size") == together]
+        kept = kept[groups["sample_id"].transform("size") == together]
     return kept.sort_values("row", kind="stable").reset_index(drop=True), len(table) - len(kept)
 
 

@@ -4,6 +4,7 @@ Scores are compared with those of `summary`. What a tool reads in another way is
 """
 
 import json
+import shutil
 from collections import defaultdict
 
 import numpy as np
@@ -19,7 +20,7 @@ from schemas.columns import STEP_MAPS, STEPS, TOKENS
 from tests.analyze.test_groups import answering, hallusion_rows, of_set, rotated, summary
 from tests.support.asked import write_answers, write_choices
 from tests.support.question_files import write_questions
-from tests.support.runs import write_run
+from tests.support.runs import put, rewrite, write_run
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -250,6 +251,26 @@ def test_questions_without_a_right_answer_are_written_for_tools_that_have_it(tmp
     found = pd.read_csv(answers(run, "vlmevalkit", tmp_path / "files") / "up_circular.tsv", sep="\t")
     assert len(found) == len(rows)
     assert found["answer"].isna().all()
+
+
+def test_questions_of_several_files_have_no_place_that_a_scorer_could_find(mme, tmp_path, capsys):
+    run = shutil.copytree(mme, tmp_path / "run")
+    rewrite(run, "samples", lambda table: put(table, "row", slice(None), [None] * len(table)))
+    whole = {path.name: path.read_text() for path in answers(mme, "mme", tmp_path / "whole").iterdir()}
+    assert {path.name: path.read_text() for path in answers(run, "mme", tmp_path / "mme").iterdir()} == whole
+    for tool in ("vlmevalkit", "lmms-eval"):
+        assert main(["answers", str(run), "--as", tool, "--output-dir", str(tmp_path / tool)]) == 2
+        assert "the places of questions in their file are not known" in capsys.readouterr().err
+
+
+def test_questions_of_no_set_are_found_by_their_rows(tmp_path):
+    rows = [row for row in hallusion_rows(2) if row["visual_input"] != "0"]
+    rows.append({"category": "VD", "filename": "a.png", "question": "Is it?", "gt_answer": "1"})
+    run = write_answers(
+        tmp_path / "run", read_questions(write_questions(tmp_path / "lines.jsonl", *rows)), answering(1)
+    )
+    found = pd.read_csv(answers(run, "vlmevalkit", tmp_path / "files") / "up_HallusionBench.tsv", sep="\t")
+    assert found["index"].tolist() == list(range(len(rows)))
 
 
 def test_tools_of_the_command_are_those_that_have_a_form():
