@@ -34,7 +34,7 @@ class Wording:
             without MME's " Please answer yes or no." and white space at its ends; or `{lmms_stem}`, the same as
             lmms-eval cuts it, which leaves a space where MME has two before its instruction. At least one of them.
             `{options}` are the question's options, a line each, `A. red`, and `{hint}` is its hint; a line of the
-            template that holds either is left out where a question has none.
+            template that holds either is left out where a question has none, with a heading before it, `Options:`.
         name: None if it is the only one, made of a suffix.
         conv_mode: name of its conversation template; None: that of the run.
         system: takes the place of the conversation template's system message; None: the template's own.
@@ -66,9 +66,13 @@ class Wording:
             HINT: hint,
         }
         empty = [f"{{{name}}}" for name in (OPTIONS, HINT) if not texts[name]]
-        lines = self.template.removesuffix(self.suffix).split("\n")
-        kept = "\n".join(line for line in lines if not any(place in line for place in empty))
-        begins = PLACE.sub(lambda place: texts[place[1]], kept)
+        kept: list[str] = []
+        for line in self.template.removesuffix(self.suffix).split("\n"):
+            if not any(place in line for place in empty):
+                kept.append(line)
+            elif line in empty and kept and kept[-1].endswith(":") and not PLACE.search(kept[-1]):
+                kept.pop()  # its heading, such as `Options:`
+        begins = PLACE.sub(lambda place: texts[place[1]], "\n".join(kept))
         return begins if begins.rstrip().endswith(self.suffix.strip()) else begins + self.suffix
 
     def describe(self) -> dict[str, str | None]:

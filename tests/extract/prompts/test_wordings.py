@@ -213,6 +213,9 @@ def test_a_suffix_follows_the_options():
     assert wording.ask("What?", OPTIONS, "Look.") == "Look.\nWhat?\nA. red\nB. dark blue\nA letter."
     assert wording.ask("What?") == "What?\nA letter."
     assert wording.suffix == "\nA letter."
+    asks = "Question: Which? A. red B. blue\nPlease select the correct answer from the options above. \n"
+    assert PRESETS["vlmevalkit"].ask("Which? A. red B. blue") == asks  # no heading without its lines
+    assert Wording("Answer:\n{hint}\n{question}").ask("Which?") == "Which?"
     assert Wording.of_suffix(suffix_of(CHOICES)).ask("What?", OPTIONS) == PRESETS["llava-choices"].ask("What?", OPTIONS)
 
 
