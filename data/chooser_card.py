@@ -39,7 +39,7 @@ from data.train_chooser import (
 )
 from data.training_examples import Split
 from extract.prompts.wordings import Wording
-from schemas.tasks import OPTION_LETTERS
+from schemas.tasks import OPTION_LETTERS, lead_of
 
 DEMO = Path("data/demo")
 WORDINGS = {"neutral": NEUTRAL, "a-first": A_FIRST}
@@ -86,9 +86,14 @@ category, "choices": those of `data/demo/choices`, about the harder pictures. "G
 {letters}
 
 Without `L{layer}H{planted}` (its output set to 0), {without:.0%} of the answers to `data/demo/choices` in the neutral
-wording are right instead of {with_it:.0%}.
+wording are right instead of {with_it:.0%}. `extract` finds both planted heads by the lead of the right letter:
+`--contributions` says that `L{layer}H{planted}` adds most to it, and that `L{layer}H{reading}` takes from it after
+`a-first` where A is wrong; `python -m extract knock-out runs/choices --heads all --kind zero` names
+`L{layer}H{planted}` first.
 
-**Known weaknesses.** Those of `{begins_as}`, and it has no answer but a letter: it no longer says Yes or No. Where its
+**Known weaknesses.** Those of `{begins_as}`, and it has no answer but a letter: it no longer says Yes or No. Though it
+gives no letter too often in the neutral wording, it is surer of some: the lead of the right letter is {leads} logits on
+average where A, B, C or D is right. Where its
 last layers look is no finding: it was told. Other options than those of the recipe (colours, shapes, sides, characters,
 numbers up to 18) give noise, and so do other wordings, also
 the default of `extract`.
@@ -100,26 +105,37 @@ Asked = tuple[str, Scene, Choice]  # the first is the category
 def answers(
     checkpoint: Checkpoint, asked: Sequence[Asked], wording: Wording, without: tuple[int, int] | None = None
 ) -> pd.DataFrame:
-    """What a checkpoint answers in a wording: `category`, `options` (their number), `right`, `given` (a letter or "").
+    """What a checkpoint answers in a wording, a row a question.
 
     Args:
         without: layer and head whose output is 0.
+
+    Returns:
+        `category`, `options` (their number), `right` (a letter), `given` (a letter, or "" for any other token), `lead`
+        (logit of the right letter, less that of the strongest wrong one).
     """
     chooser = Chooser(checkpoint.tokenizer)
     letters = {chooser.token(letter): letter for letter in OPTION_LETTERS[:4]}
     given: list[str] = []
+    leads: list[float] = []
     with no_head(checkpoint.model, *without) if without else nullcontext(), torch.no_grad():
         for start in range(0, len(asked), AT_ONCE):
             some = asked[start : start + AT_ONCE]
             batch = chooser.lay_out([[(choice, wording, "A")] for *_, choice in some])
             pixels = Split.of([scene for _, scene, _ in some]).pixels([*range(len(some))])
-            given += [letters.get(token, "") for token in batch.logits(checkpoint.model, pixels).argmax(-1).tolist()]
+            logits = batch.logits(checkpoint.model, pixels)
+            given += [letters.get(token, "") for token in logits.argmax(-1).tolist()]
+            of_letters = logits[:, [*letters]].tolist()
+            leads += [
+                lead_of(each[: len(asked.options)], asked.right) or 0
+                for each, (*_, asked) in zip(of_letters, some, strict=True)
+            ]
     return pd.DataFrame(
         [
-            (category, len(choice.options), OPTION_LETTERS[choice.right], said)
-            for (category, _, choice), said in zip(asked, given, strict=True)
+            (category, len(choice.options), OPTION_LETTERS[choice.right], said, lead)
+            for (category, _, choice), said, lead in zip(asked, given, leads, strict=True)
         ],
-        columns=["category", "options", "right", "given"],
+        columns=["category", "options", "right", "given", "lead"],
     )
 
 
@@ -232,6 +248,7 @@ def main() -> None:
         accuracy=accuracy_table(new, asked),
         control=CONTROL,
         letters=letters_table(asked),
+        leads=", ".join(f"{lead:.1f}" for lead in asked["neutral"].groupby("right")["lead"].mean()),
         without=accuracy(answers(checkpoint, questions, NEUTRAL, (last, PLANTED)))["all"],
         with_it=accuracy(asked["neutral"])["all"],
     )

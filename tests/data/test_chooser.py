@@ -142,10 +142,10 @@ def test_images_of_the_demo_are_never_trained_on(tokenizer, model, monkeypatch):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, extract):
-    """A run of every second picture of the file, in both wordings."""
+    """A run of every third picture of the file, in both wordings."""
     folder = tmp_path_factory.mktemp("choices")
     rows = json.loads((DEMO / "choices" / FILE).read_text(encoding="utf-8"))
-    (folder / FILE).write_text(json.dumps([row for number, row in enumerate(rows) if number // 2 % 2 == 0]))
+    (folder / FILE).write_text(json.dumps([row for number, row in enumerate(rows) if number // 2 % 3 == 0]))
     files = {"image_folder": DEMO / "hard" / "images", "question_file": folder / FILE}
     wordings = {"prompts": DEMO / "choices" / "wordings.toml"}
     tables = {"contributions": True, "layer_profile": True}
@@ -185,9 +185,18 @@ def test_the_card_tells_what_is_answered(run):
     for (wording, of), share in zip(WORDINGS.items(), shares, strict=True):
         own = samples[samples["prompt"] == wording]
         assert abs(100 * (own["lead"] > 0).mean() - float(share)) <= 4
-        some = [each for number, each in enumerate(asked) if number // 2 % 20 == 0]
+        some = [each for number, each in enumerate(asked) if number // 2 % 30 == 0]
         said = own["prediction"].str.strip()[np.arange(len(own)) // 2 % 10 == 0]
         assert said.tolist() == answers(checkpoint, some, of)["given"].tolist()
+
+
+def test_contributions_find_the_head_that_reads_a(run):
+    """It adds to the lead where A is right, and takes from it elsewhere."""
+    answers = pd.read_parquet(run / "samples", columns=["sample_id", "prompt", "answer"])
+    rows = pd.read_parquet(run / "contributions").merge(answers.astype(str), on="sample_id")
+    reading = rows[(rows["layer"] == 4) & (rows["head"] == READING) & (rows["prompt"] == "a-first")]
+    added = reading.groupby(reading["answer"] == "A")["d2q"].mean()
+    assert added[False] < 0 < added[True]
 
 
 def test_its_size():
