@@ -4,11 +4,14 @@ Questions of HallusionBench by figure and by question, AMBER's precision and rec
 rotated; each from the file that a user has, through the reader of question files, to the scores of the commands.
 """
 
+import base64
 import json
 from collections import defaultdict
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from analyze.__main__ import main
@@ -17,8 +20,9 @@ from analyze.scores.images import ImagePoints
 from analyze.tables.frames import open_heads
 from extract.questions.question_set import read_questions
 from schemas.errors import HeadflowError
-from schemas.tasks import AMBER, CHOICES, CIRCULAR, HALLUSION, PLAIN
+from schemas.tasks import AMBER, CHOICES, CIRCULAR, HALLUSION, OPTION_LETTERS, PLAIN
 from tests.support.asked import write_answers
+from tests.support.pictures import READABLE
 from tests.support.question_files import write_questions
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -331,3 +335,75 @@ def test_options_that_are_not_rotated_are_no_circle(tmp_path):
     assert read_questions(write_questions(tmp_path / "table.tsv", *rows)).task is CHOICES
     found = read_questions(write_questions(tmp_path / "rotated.tsv", *rotated(6)), task="choices")
     assert {sample.groups for sample in found.samples} == {None}
+
+
+def published_choices(random, form, folder):
+    """A question file of a benchmark with options, as it is published, and the right letters of its rows."""
+    right = random.integers(0, 4, 24)
+    words = [[f"{name} {number}" for name in ("red", "blue", "green", "grey")] for number in range(24)]
+    question = [f"What colour is number {number}?" for number in range(24)]
+    picture = {"bytes": READABLE["rgb"], "path": "0.png"}
+    letter = [OPTION_LETTERS[place] for place in right]
+    asked = list(zip(question, words, right, letter, strict=True))
+    listed = [" ".join(f"({'ABCD'[place]}) {word}" for place, word in enumerate(each)) for each in words]
+    rows = {
+        "mmbench.tsv": lambda: [
+            {"index": number, "question": text, "hint": "", "answer": correct}
+            | dict(zip("ABCD", options, strict=True))
+            | {"category": f"c{number % 2}", "image": base64.b64encode(READABLE["rgb"]).decode()}
+            for number, (text, options, _, correct) in enumerate(asked)
+        ],
+        "seed.json": lambda: [
+            {"question_id": str(number), "question_type_id": 1 + number % 2, "data_type": "image", "data_id": "0.png"}
+            | {f"choice_{name}": option for name, option in zip("abcd", options, strict=True)}
+            | {"question": text, "answer": correct}
+            for number, (text, options, _, correct) in enumerate(asked)
+        ],
+        "scienceqa.parquet": lambda: [
+            {"image": picture, "question": text, "choices": options, "answer": int(place), "hint": "", "category": "c"}
+            for text, options, place, _ in asked
+        ],
+        "mmstar.parquet": lambda: [
+            {"index": number, "image": READABLE["rgb"], "answer": correct, "category": f"c{number % 2}"}
+            | {"question": f"{text}\nOptions: " + ", ".join(map(": ".join, zip("ABCD", options, strict=True)))}
+            for number, (text, options, _, correct) in enumerate(asked)
+        ],
+        "mmmu.parquet": lambda: [
+            {"id": f"validation_Art_{number}", "question": f"<image 1> {text}", "options": str(options)}
+            | {"image_1": picture, "answer": correct, "question_type": "multiple-choice", "subfield": "Art"}
+            for number, (text, options, _, correct) in enumerate(asked)
+        ],
+        "llava_test_CQM-A.json": lambda: [
+            {"id": str(number), "image": "0.png", "conversations": [
+                {"from": "human", "value": f"<image>\n{text}\nOptions: {each}"},
+                {"from": "gpt", "value": f"{correct}."},
+            ]} for number, ((text, _, _, correct), each) in enumerate(zip(asked, listed, strict=True))
+        ],
+    }[form]()  # fmt: skip
+    path = folder / form
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    elif path.suffix == ".tsv":
+        pd.DataFrame(rows).to_csv(path, sep="\t", index=False)
+    else:
+        path.write_text(json.dumps({"questions": rows} if form == "seed.json" else rows))
+    return path, letter
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["mmbench.tsv", "seed.json", "scienceqa.parquet", "mmstar.parquet", "mmmu.parquet", "llava_test_CQM-A.json"],
+)
+def test_accuracy_of_choices_is_that_of_letters_in_the_published_file(tmp_path, form):
+    random = np.random.default_rng(5)
+    path, right = published_choices(random, form, tmp_path)
+    said = [letter if random.random() < 0.6 else str(random.choice(list("ABCD"))) for letter in right]
+    questions = read_questions(path)
+    assert questions.task is CHOICES
+    assert [len(sample.options) for sample in questions.samples] == [4] * 24
+    run = write_answers(tmp_path / "run", questions, lambda sample: said[sample.row])
+    table = summary(run, tmp_path / "summary")
+    expected = 100 * np.mean([one == other for one, other in zip(said, right, strict=True)])
+    assert 40 < expected < 90
+    whole = table.loc["all" if len(table) > 1 else table.index[0]]
+    assert (whole["questions"], whole["accuracy"]) == (24, pytest.approx(expected))
