@@ -215,7 +215,8 @@ def _together(value: Any) -> list[str] | None:
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             return [value]
     if isinstance(value, dict):
-        value = list(value.values())
+        by_letter = all(_LETTERED.fullmatch(str(name).strip().lower()) for name in value)
+        value = [value[name] for name in (sorted(value) if by_letter else value)]
     if not isinstance(value, list | tuple) or any(isinstance(each, list | tuple | dict | bool) for each in value):
         return [_text(value)]
     return ["" if is_missing(each) else _text(each) for each in value] or None

@@ -36,6 +36,7 @@ ROW = {"image": "a.png", "question": "What colour is it?", "category": "colour"}
         ({"options": "['A. red', '(B) blue']", "answer": "B. blue"}, ["red", "blue"], None, "B. blue"),
         ({"options": "['red', 'it\\'s blue']", "answer": "A"}, ["red", "it's blue"], None, "A"),  # MMMU
         ({"choice_b": "2", "choice_a": "1", "answer": "B"}, ["1", "2"], None, "B"),  # SEED-Bench
+        ({"options": "{'B': 'blue', 'A': 'red'}", "answer": "B"}, ["red", "blue"], None, "B"),
         (
             {"option_1": "red", "option_2": "blue", "context": "Look.", "answer": "blue"},
             ["red", "blue"],
