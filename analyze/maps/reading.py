@@ -51,9 +51,14 @@ def has_picture(heads: Heads) -> npt.NDArray[np.bool_]:
     return found
 
 
+def several_images(heads: Heads) -> int:
+    """How many observed questions have several images."""
+    return int(has_picture(replace(heads, picture=1)).sum())
+
+
 def of_several(heads: Heads) -> str | None:
     """A line that says to which image maps belong, where some questions have several; None where none has."""
-    several = int((heads.samples[N_IMAGES].fillna(1) > 1).sum()) if N_IMAGES in heads.samples else 0
+    several = several_images(heads)
     if not several:
         return None
     which = "the first" if heads.picture == 0 else f"image {heads.picture}, counted from 0"

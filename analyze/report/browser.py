@@ -21,7 +21,8 @@ from analyze.statistics.clusters import Clusters
 from analyze.statistics.contrasts import STATES
 from analyze.tables.frames import Heads
 from analyze.tables.values import answered, observed_rows
-from schemas.columns import MAPS
+from schemas.columns import MAPS, PICTURES
+from schemas.files.pictures import hashes_of
 from schemas.store.thumbnails import read_thumbnail
 from schemas.tasks import P_OPTIONS, Task
 
@@ -72,9 +73,16 @@ def rows_of(
     }
 
 
+def first_images(samples: pd.DataFrame) -> pd.Series:
+    """The hash of the image of each sample; of several images, that of the first."""
+    if PICTURES not in samples or samples[PICTURES].isna().all():
+        return samples["image_sha256"]
+    return pd.Series([next(iter(hashes_of(row)), None) for row in samples.to_dict("records")], samples.index)
+
+
 def chosen_images(heads: Heads, samples: pd.DataFrame, states: npt.NDArray[np.int64], most: int) -> dict[str, bytes]:
     """The thumbnails that are in the page, by the hash of the image."""
-    frame = pd.DataFrame({"sha": samples["image_sha256"], "kind": samples["category"].astype(str), "state": states})
+    frame = pd.DataFrame({"sha": first_images(samples), "kind": samples["category"].astype(str), "state": states})
     frame = frame[frame["sha"].notna()].drop_duplicates("sha")
     frame["turn"] = frame.groupby(["kind", "state"]).cumcount()
     found: dict[str, bytes] = {}
@@ -107,7 +115,7 @@ class _Overlays:
 def add_maps(arrays: Arrays, heads: Heads, measured: Measured, shas: Sequence[str]) -> _Overlays | None:
     """Add the maps of the samples on some images; None where the run has no maps, or none of these samples."""
     of, samples = heads.run.manifest.maps_of, measured.samples
-    wanted = np.flatnonzero(samples["image_sha256"].isin(list(shas)).to_numpy())
+    wanted = np.flatnonzero(first_images(samples).isin(list(shas)).to_numpy())
     if MAPS not in heads.run.manifest.tables or of is None or not len(wanted):
         return None
     patches = int((samples["grid_rows"] * samples["grid_columns"]).iloc[wanted].sum())

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analyze.maps.reading import several_images
 from analyze.prune.halves import answered_samples
 from analyze.report.packing import Arrays
 from analyze.report.words import Words
@@ -67,6 +68,9 @@ def run_notes(heads: Heads, words: Words) -> list[tuple[str, str]]:
     if heads.manifest.images != ORIGINAL:
         kind = words[f"images_{heads.manifest.images}"]
         found.append((words["counterfactual"], words.filled("warn_counterfactual", kind=kind)))
+    several = several_images(heads)
+    if several:
+        found.append((words["several_images"], words.filled("warn_several_images", questions=f"{several:,}")))
     return found
 
 

@@ -150,7 +150,7 @@ def _samples(arrays: Arrays, heads: Heads, measured: Measured, most: int) -> dic
     numbers = browser.NUMBERS[heads.task.opposite]
     spelled = samples if heads.task.opposite else with_texts_of_options(samples)
     rows = browser.rows_of(spelled, heads.categories, states, numbers)
-    rows["picture"] = [places.get(sha) for sha in samples["image_sha256"]]
+    rows["picture"] = [places.get(sha) for sha in browser.first_images(samples)]
     maps = browser.add_maps(arrays, heads, measured, list(images))
     return {
         "samples": rows,

@@ -25,6 +25,7 @@ class MentionsSettings(ResampleSettings, PictureSettings, PromptSettings, RunSet
 
 def find_in_run(settings: MentionsSettings) -> Result:
     """`mentions`: the verdict, tables and pictures."""
+    from analyze.maps.reading import of_several
     from analyze.mentions.results import mentions_of
 
     heads = opened(settings.run, settings.prompt)
@@ -35,6 +36,7 @@ def find_in_run(settings: MentionsSettings) -> Result:
         heads.run.path,
         folder,
         about=[about],
+        warnings=[line for line in [of_several(heads)] if line is not None],
         statements=list(found.verdict()),
         shown=list(_shown(found)),
         tables=found.tables(),

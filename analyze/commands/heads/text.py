@@ -39,6 +39,7 @@ def draw_texts(settings: TextSettings) -> Result:
     """`text`: a picture of each text, and a table of the tokens."""
     from analyze.drawing.tokens import text_figure
     from analyze.generated.reading import Texts
+    from analyze.maps.reading import of_several
     from analyze.pictures.images import PictureImages
     from analyze.pictures.texts import TextPictures, chosen_texts
 
@@ -50,7 +51,7 @@ def draw_texts(settings: TextSettings) -> Result:
     return Result(
         heads.run.path,
         folder,
-        warnings=images.warnings(counted(len(pictures), "text")),
+        warnings=[*images.warnings(counted(len(pictures), "text")), *filter(None, [of_several(heads)])],
         statements=list(found.statements()),
         tables={"tokens.csv": found.table()},
         figures=[(each.name, partial(text_figure, each)) for each in pictures],

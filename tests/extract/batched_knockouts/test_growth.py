@@ -42,7 +42,7 @@ class Case:
 
     def images(self, picture, questions=QUESTIONS):
         """The packs of a picture."""
-        pixels = self.model.preprocessor(picture)
+        pixels = self.model.preprocessor(*picture if isinstance(picture, tuple) else [picture])
         prompts = [self.prompts.build(question, pixels.image_ids) for question in questions]
         packs = [prompts] if self.model.packs else [[each] for each in prompts]
         return [ImageQuestions(str(id(picture)), pixels, [Question(None, each) for each in pack]) for pack in packs]
@@ -212,6 +212,17 @@ def test_any_roles(case_of, name, query, key):
     assert worst <= 1e-5
     seen = (query, key) not in {("image", "question")}  # in these models no image token sees the question
     assert (largest > 1e-5) == seen
+
+
+@pytest.mark.parametrize("kind", ["edge", "zero"])
+@pytest.mark.parametrize("name", ["internvl", "qwen2_vl", "gemma3"])
+def test_questions_with_several_images(case_of, name, kind):
+    """Two images, with text before and between them; what is changed stands after the last one."""
+    questions = ("Is <image> as red as <image>?", *QUESTIONS[:1])
+    case, sets = case_of(name), {name: SETS[name] for name in ("L0H1", "both")}
+    worst, largest, _ = case.compare(Change.of(kind, None, None), sets, pictures=[PICTURES], questions=questions)
+    assert worst <= 1e-5
+    assert largest > 1e-3
 
 
 def test_the_grouping_of_sequences_changes_nothing(case_of):

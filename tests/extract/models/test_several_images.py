@@ -2,10 +2,15 @@
 its eager pass in float64 over all that the processor writes, reduced row by row; for the tokens of an image, and
 where they lie in it: those whose embeddings change with a painted patch of it."""
 
+import json
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
+from analyze.__main__ import main as analyze
+from extract.__main__ import main
 from extract.attention.packing import pack
 from extract.attention.readers import read_pass
 from extract.models.self_check import check_observation
@@ -16,6 +21,7 @@ from extract.tables.map_reader import LISTS
 from extract.tables.maps import MapMaker
 from schemas.columns import FLOW_NAMES, MAPS, OF_LAST
 from schemas.roles import IMAGE
+from schemas.validation.run import validate
 from tests.extract.tables.test_maps import Enough, lay, painted
 from tests.support.maps import VALUES, describe
 from tests.support.tiny_families import make_or_skip
@@ -28,6 +34,10 @@ SEVERAL = (
 PICTURES = picture(40, 70), picture(90, 48), picture(56, 56)
 PLACED = "First <image>, then <image> and last <image>: are they alike?"
 QUESTIONS = (PLACED, "Are they alike?", "Is there a red car?")
+
+
+def knock_out(argv):
+    return main(["knock-out", *argv])
 
 
 def content(question):
@@ -147,6 +157,75 @@ def test_tokens_and_patches_are_of_the_image_that_is_painted(family):
             assert not outside.any()
             grid, _ = lay(change[ends[number] : ends[number + 1]], place)
             assert np.unravel_index(grid.argmax(), grid.shape) == (row, column), (number, row, column)
+
+
+@pytest.fixture
+def asked(tmp_path):
+    """Questions of three, two and one image, one that lacks its second image, and one with a place too few."""
+    for number, image in enumerate(PICTURES):
+        image.save(tmp_path / f"{number}.png")
+    given = [
+        (["0.png", "1.png", "2.png"], PLACED), (["0.png", "1.png", "2.png"], QUESTIONS[1]),
+        (["1.png", "0.png"], "Is <image 2> as <image 1>?"), ("1.png", QUESTIONS[2]), (["0.png", "gone.png"], "Alike?"),
+        (["0.png", "1.png"], "Alike <image>?"),
+    ]  # fmt: skip
+    rows = [
+        {"question_id": str(number), "image": names, "question": text} for number, (names, text) in enumerate(given)
+    ]
+    (tmp_path / "questions.json").write_text(json.dumps(rows))
+    return {"question_file": tmp_path / "questions.json", "image_folder": tmp_path}
+
+
+def test_a_run_has_a_map_of_each_image(checkpoint, extract, asked, tmp_path, capsys):
+    run, separate = tmp_path / "run", tmp_path / "separate"
+    flags = asked | {"model_path": checkpoint("internvl"), "maps": True, "thumbnails": True, "generate": 2}
+    assert extract(run, **flags, step_maps="all") == 0
+    assert list(validate(run)) == []
+    samples, maps = (pd.read_parquet(run / table).astype({"sample_id": str}) for table in ("samples", "maps"))
+    samples = samples.set_index("sample_id")
+    assert samples["n_images"].to_dict() == {"0": 3, "1": 3, "2": 2, "3": 1, "4": 2, "5": 2}
+    assert samples["reason"].dropna().to_dict() == {"4": "image_missing", "5": "several_images"}
+    assert samples.loc["4", "detail"].startswith("image 2 of 2: ")
+    assert samples.loc["2", "image"] == "0.png + 1.png"  # in the order of the prompt
+    assert samples.loc["0", "image_sha256"] == samples.loc["1", "image_sha256"]
+    assert samples.loc["2", "image_sha256"] == samples.loc["5", "image_sha256"]  # the same two in the same order
+    assert samples["image_sha256"].nunique() == 3
+    sizes = [(each["image_width"], each["image_height"]) for each in samples.loc["0", "pictures"]]
+    assert sizes == [image.size for image in PICTURES]
+    assert samples["pictures"].isna().to_dict()["3"]
+    hashes = {each["image_sha256"] for each in samples.loc["0", "pictures"]}
+    assert {file.stem for file in (run / "thumbnails").iterdir()} == hashes
+    assert maps.groupby("sample_id")["picture"].nunique().to_dict() == {"0": 3, "1": 3, "2": 2, "3": 1}
+    keys = ["sample_id", "picture", "layer", "head"]
+    steps = pd.read_parquet(run / "step_maps").astype({"sample_id": str}).query("step == 0").set_index(keys)
+    assert (steps["mass"] == maps.set_index(keys).loc[steps.index, "mass"]).all()
+    plain = asked | {"model_path": checkpoint("internvl"), "sequences": "separate", "num_chunks": 2}
+    assert extract(separate, **plain) == 0
+    one = pd.read_parquet(separate / "heads").astype({"sample_id": str, "category": str})
+    whole = pd.read_parquet(run / "heads").astype({"sample_id": str, "category": str})
+    whole = whole[whole["sample_id"].isin(one["sample_id"])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(one, whole, atol=5e-6)
+    capsys.readouterr()
+    assert analyze(["maps", str(run), "--picture", "2", "--samples-only", "--top", "1", "--samples", "0"]) == 0
+    assert analyze(["maps", str(run), "--picture", "3"]) == 2
+    assert "no question has an image 3, counted from 0; see --picture" in capsys.readouterr().err
+    assert analyze(["subset", str(run), str(tmp_path / "some"), "--query", "row == 0"]) == 0
+    assert list(validate(tmp_path / "some")) == []
+    assert knock_out([str(run), "--kind", "swap", "--heads", "L0H1"]) == 2
+    assert "has questions with several images, and swap takes those of another one" in capsys.readouterr().err
+    assert extract(tmp_path / "blank", **flags | {"images": "blank"}) == 2
+    assert "several images, and blank takes the place of one" in capsys.readouterr().err
+
+
+def test_a_family_that_takes_one_image_skips_others_and_says_so(checkpoint, extract, asked, tmp_path, capsys):
+    flags = asked | {"model_path": checkpoint("llava")}
+    assert extract(tmp_path / "run", **flags) == 0
+    says = "5 questions have several images, of 6, and a LLaVA-1.5 is asked with one: they are skipped"
+    assert f"warning: {says}" in capsys.readouterr().err
+    assert extract(tmp_path / "all", **flags, num_samples=2) == 2
+    (error,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    assert "2 questions have several images, which is all of them, and a LLaVA-1.5 is asked with one" in error
+    assert not (tmp_path / "all").exists()
 
 
 @pytest.mark.parametrize("name", ["llava", "vipllava", "paligemma"])
