@@ -139,6 +139,12 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in (header, ["---"] * len(header), *rows))
 
 
+def chosen() -> str:
+    """What is asked with options."""
+    rows = [[f"`{category}`", str(confused.__doc__)] for category, confused in CONFUSED.items()]
+    return CHOSEN.format(options=table(["category", "wrong options"], rows))
+
+
 def percent(share: float) -> str:
     """A share, in whole per cent."""
     return f"{100 * share:.0f}"
@@ -201,12 +207,7 @@ def overview() -> str:
     text = TEXT.format(
         opening=OPENING,
         described=DESCRIBED,
-        chosen=CHOSEN.format(
-            options=table(
-                ["category", "wrong options"],
-                [[f"`{category}`", str(confused.__doc__)] for category, confused in CONFUSED.items()],
-            )
-        ),
+        chosen=chosen(),
         files=table(["file", "what it is"], FILES.items()),
         models=" / ".join(f"`{name}`" for name in RECIPES),
         cell_error=98 / (2 * HARD_IMAGES) ** 0.5,

@@ -8,6 +8,8 @@ import pytest
 
 from data.choice_questions import FILE, main
 from data.hard_questions import ALIKE, HARD_IMAGES, HARD_SEED, draw_all_hard
+from data.model_card import wrapped
+from data.overview import FILES, chosen, table
 from data.questions import CATEGORIES
 from data.scenes import COLORS, SHAPES, Scene
 
@@ -97,3 +99,9 @@ def test_letters_are_permuted(rows):
         counts = [letters["ABCD"[place]] for place in range(options)]
         assert max(counts) - min(counts) <= 2
     assert {category for category, _ in right} == {*CATEGORIES}
+
+
+def test_the_overview_describes_the_file():
+    overview = (CHOICES.parent / "README.md").read_text(encoding="utf-8")
+    assert wrapped(chosen()) in overview
+    assert table(["file", "what it is"], FILES.items()) in overview
