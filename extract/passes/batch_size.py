@@ -1,6 +1,7 @@
 """How many images go through the model at once, if the user leaves it open."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import cycle, islice
 
 import torch
@@ -25,14 +26,16 @@ def choose_batch_size(passes: Passes, prompts: Prompts, groups: Sequence[Sequenc
     """
     if not passes.on_cuda or not groups:
         return ON_CPU
-    images = longest_images(groups, prompts, passes.blank_pixels())
+    images = longest_images(groups, prompts, passes.blank_pixels)
     if not images:
         return 1
     return largest(lambda size: _fits(passes, list(islice(cycle(images), size))))
 
 
-def longest_images(groups: Sequence[Sequence[Sample]], prompts: Prompts, pixels: Pixels) -> list[ImageQuestions]:
-    """The images of a run whose prompts need most memory, with their prompts, all of them with the same pixels.
+def longest_images(
+    groups: Sequence[Sequence[Sample]], prompts: Prompts, blank: Callable[[int], Pixels]
+) -> list[ImageQuestions]:
+    """The images of a run whose prompts need most memory, with their prompts; pixels are those of `blank` images.
 
     A batch is as long as its longest first prompt and its longest further questions together: the two images that have
     these come first. Then those that are longest as a whole.
@@ -40,8 +43,13 @@ def longest_images(groups: Sequence[Sequence[Sample]], prompts: Prompts, pixels:
     by_text = sorted(groups, key=lambda group: -sum(len(sample.question) for sample in group))[:_CANDIDATES]
     by_first = sorted(groups, key=lambda group: -len(group[0].question))[:_CANDIDATES]
     images: list[ImageQuestions] = []
+    read = cache(blank)
     for group in {id(group): group for group in (*by_text, *by_first)}.values():
         questions: list[Question] = []
+        try:
+            pixels = read(len(group[0].images))
+        except Unusable:  # several, and the model takes one
+            continue
         for sample in group:
             try:
                 questions.append(Question(sample, prompts.build(sample, pixels.image_ids)))

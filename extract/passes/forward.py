@@ -70,9 +70,9 @@ class Passes:
         """Whether the model is on a GPU."""
         return self._checkpoint.device.type == "cuda"
 
-    def blank_pixels(self) -> Pixels:
-        """What the model reads of a black image, as large as most images are."""
-        return self._checkpoint.preprocessor(blank_image(LARGE))
+    def blank_pixels(self, images: int = 1) -> Pixels:
+        """What the model reads of so many black images, as large as most images are."""
+        return self._checkpoint.preprocessor(*[blank_image(LARGE)] * images)
 
     def over(self, batches: Iterable[list[ImageQuestions] | Skipped]) -> Iterator[Outcome]:
         """One outcome for each question of each batch; skipped samples come through as they are.

@@ -83,6 +83,8 @@ class ChatTemplate:
             leading = [part for part in parts if part["type"] == "image"][message.count(IMAGE_PLACEHOLDER) :]
             content = [*leading, {"type": "text", "text": inline}]
             text = self._apply([{"role": "user", "content": content}], add_generation_prompt=True)
+            if images > 1 and not self._keeps_order(text, parts):
+                raise HeadflowError("the checkpoint's chat template does not keep the places of images in a message")
         if text.count(self.placeholder) != images:
             found, wanted = text.count(self.placeholder), "once" if images == 1 else str(images)
             raise HeadflowError(

@@ -3,6 +3,7 @@ its eager pass in float64 over all that the processor writes, reduced row by row
 where they lie in it: those whose embeddings change with a painted patch of it."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ from extract.questions.samples import Unusable
 from extract.tables.map_reader import LISTS
 from extract.tables.maps import MapMaker
 from schemas.columns import FLOW_NAMES, MAPS, OF_LAST
+from schemas.errors import HeadflowError
 from schemas.roles import IMAGE
 from schemas.validation.run import validate
 from tests.extract.tables.test_maps import Enough, lay, painted
@@ -157,6 +159,28 @@ def test_tokens_and_patches_are_of_the_image_that_is_painted(family):
             assert not outside.any()
             grid, _ = lay(change[ends[number] : ends[number + 1]], place)
             assert np.unravel_index(grid.argmax(), grid.shape) == (row, column), (number, row, column)
+
+
+IMAGES_FIRST = (  # as LLaVA-OneVision's own
+    "{% for message in messages %}<|im_start|>{{ message['role'] }} "
+    "{% for part in message['content'] if part['type'] == 'image' %}<image>{% endfor %}"
+    "{% for part in message['content'] if part['type'] == 'text' %}/{{ part['text'] }}{% endfor %}<|im_end|>"
+    "{% endfor %}<|im_start|>assistant"
+)
+
+
+def test_a_template_that_puts_images_first_gets_the_places_in_the_text(checkpoint):
+    """The text is written by hand; one that changes the text itself is refused."""
+    model, _ = hf(checkpoint("llava_onevision"))
+    template = replace(model.prompt_format.chat, template=IMAGES_FIRST)
+    asked = "First <image>, then <image> and last <image>"
+    assert template.render(asked, 3).text == f"<|im_start|>user /{asked}<|im_end|><|im_start|>assistant"
+    assert template.render("Is it?", 2).text == "<|im_start|>user <image><image>/Is it?<|im_end|><|im_start|>assistant"
+    odd = replace(
+        template, template=IMAGES_FIRST.replace("{{ part['text'] }}", "{{ part['text'] | replace('as', 'like') }}")
+    )
+    with pytest.raises(HeadflowError, match="does not keep the places of images"):
+        odd.render("Is <image> as <image>?", 2)
 
 
 @pytest.fixture

@@ -173,7 +173,7 @@ def test_the_trial_needs_as_much_as_any_batch_of_the_run(monkeypatch, packed, se
     class Passes:
         on_cuda = True
 
-        def blank_pixels(self):
+        def blank_pixels(self, images):
             return Pixels({}, [], [(2, 2)])
 
     tried = {}
