@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from analyze.__main__ import main
-from schemas.columns import OBJECTS, RECTANGLE, RECTANGLES
+from schemas.columns import OBJECTS, PICTURE_LIST, RECTANGLE, RECTANGLES
 from schemas.store import writer as writer_module
 from schemas.validation.run import validate
 from tests.support.runs import PART, flows, read_tables, rewrite, sample, start, write_run
@@ -46,6 +46,13 @@ WIDE_OBJECT = pa.struct(
 )
 
 
+WIDE_PICTURE = pa.struct(
+    [("image", pa.large_string()), ("image_sha256", pa.large_string())]
+    + [(name, pa.int64()) for name in ("image_width", "image_height", "grid_rows", "grid_columns")]
+    + [("grid_box", pa.large_list(pa.float64()))]
+)
+
+
 def wide(path):
     """64 bits, large strings, the columns backwards."""
     pairs = ((pa.types.is_dictionary, pa.large_string()), (pa.types.is_string, pa.large_string()),
@@ -53,7 +60,8 @@ def wide(path):
              (RECTANGLE.equals, pa.large_list(pa.float64())),
              (pa.list_(pa.string()).equals, pa.large_list(pa.large_string())),
              (RECTANGLES.equals, pa.large_list(pa.large_list(pa.float64()))),
-             (OBJECTS.equals, pa.large_list(WIDE_OBJECT)))  # fmt: skip
+             (OBJECTS.equals, pa.large_list(WIDE_OBJECT)),
+             (PICTURE_LIST.equals, pa.large_list(WIDE_PICTURE)))  # fmt: skip
     table = pq.read_table(path)
     kinds = [next(wide for check, wide in pairs if check(column.type)) for column in table.columns]
     columns = [column.cast(kind) for column, kind in zip(table.columns, kinds, strict=True)]
