@@ -10,12 +10,12 @@ from itertools import chain
 
 import torch
 from torch import Tensor
-from transformers import LlamaTokenizer, LlavaForConditionalGeneration
+from transformers import LlamaTokenizer
 
 from data.choice_questions import Choice, choice, confused_with
 from data.demo_model import IMAGE_TOKEN, MAX_TOKENS, SIDE
 from data.scenes import SHAPES, Scene
-from data.training_examples import TEACHERS, patch_features
+from data.training_examples import TEACHERS, LaidOut
 from extract.attention.layout import lay_out
 from extract.prompts.conversation_templates import find_template
 from extract.prompts.prompt_builder import Prompt
@@ -34,48 +34,20 @@ TOPICS = {"existence": 1.5, "count": 1.5, "position": 2.5, "color": 1.5, "numeri
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """Questions with options about a batch of images, laid out. A place is an image and a column.
+class Chosen(LaidOut):
+    """Questions with options, which are answered by letters.
 
     Attributes:
-        ids, positions: int64 [images, length].
-        seen: bool [images, 1, length, length], True if the query sees the key.
-        ends: int64 [2, questions], the place of each prompt's last token.
-        answers: int64 [questions], the letter that should follow it.
         facts: int64 [questions], the word of the right option.
         rights: int64 [2, questions], the place of this word among the options.
         options: int64 [2, options], the places of the words of all options.
         letters: int64 [options], their letters.
     """
 
-    ids: Tensor
-    positions: Tensor
-    seen: Tensor
-    ends: Tensor
-    answers: Tensor
     facts: Tensor
     rights: Tensor
     options: Tensor
     letters: Tensor
-
-    def states(self, model: LlavaForConditionalGeneration, pixels: Tensor) -> tuple[Tensor, ...]:
-        """What goes into each layer of the language model, and what comes out of the last, normed."""
-        language = model.model.language_model
-        start = int((self.ids[0] == model.config.image_token_id).nonzero()[0])
-        with torch.no_grad():
-            features = patch_features(model, pixels)
-        image, text = model.model.multi_modal_projector(features), language.embed_tokens(self.ids)
-        return language(
-            inputs_embeds=torch.cat([text[:, :start], image, text[:, start + image.shape[1] :]], dim=1),
-            position_ids=self.positions,
-            attention_mask=self.seen,
-            use_cache=False,
-            output_hidden_states=True,
-        ).hidden_states
-
-    def logits(self, model: LlavaForConditionalGeneration, pixels: Tensor) -> Tensor:
-        """What the model says next, [questions, vocabulary]."""
-        return model.lm_head(self.states(model, pixels)[-1][tuple(self.ends)])
 
 
 Asked = tuple[Choice, Wording, str]  # the last is the letter to answer

@@ -65,7 +65,7 @@ def make_tokenizer(seed: int) -> LlamaTokenizer:
 def begin(tokenizer: LlamaTokenizer, folder: Path, seed: int) -> LlavaForConditionalGeneration:
     """A model with the weights of a checkpoint and the vocabulary of another tokenizer, and a layer more.
 
-    Float32 on the CPU. What the new layer adds is 0.
+    Float32 on the CPU. What the new layer adds is 0. The vision tower is not trained.
     """
     old, words = (
         LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32),
@@ -87,6 +87,7 @@ def begin(tokenizer: LlamaTokenizer, folder: Path, seed: int) -> LlavaForConditi
     with torch.no_grad():
         for weight in (added.self_attn.o_proj.weight, added.mlp.down_proj.weight):
             weight.zero_()
+    model.model.vision_tower.requires_grad_(False)
     return model
 
 

@@ -112,7 +112,7 @@ def ask(
 
 
 @dataclass(frozen=True)
-class TrainingBatch:
+class LaidOut:
     """Questions about a batch of images, laid out. A place is an image and a column.
 
     Attributes:
@@ -121,11 +121,6 @@ class TrainingBatch:
         seen: bool [images, 1, length, length], True if the query sees the key.
         ends: int64 [2, questions], the place of each prompt's last token.
         answers: int64 [questions], the token that should follow it.
-        marks: int64 [2, questions], the place of each question mark.
-        facts: int64 [questions], the token of the fact that the question needs.
-        mentions: int64 [2, mentions], the places of the names of shapes.
-        inks: int64 [mentions], the colour of the shape: in `INKS`, so 0 if there is none, or `UNKNOWN`.
-        places: float32 [mentions, 2], its x and y in cells from the middle; NaN unless there is exactly one.
     """
 
     ids: Tensor
@@ -133,15 +128,6 @@ class TrainingBatch:
     seen: Tensor
     ends: Tensor
     answers: Tensor
-    marks: Tensor
-    facts: Tensor
-    mentions: Tensor
-    inks: Tensor
-    places: Tensor
-
-    def to(self, device: torch.device) -> "TrainingBatch":
-        """The same on a device."""
-        return TrainingBatch(*(getattr(self, each.name).to(device) for each in fields(self)))
 
     def states(self, model: LlavaForConditionalGeneration, pixels: Tensor) -> tuple[Tensor, ...]:
         """What goes into each layer of the language model, and what comes out of the last, normed."""
@@ -160,6 +146,29 @@ class TrainingBatch:
     def logits(self, model: LlavaForConditionalGeneration, pixels: Tensor) -> Tensor:
         """What the model says next, [questions, vocabulary]."""
         return model.lm_head(self.states(model, pixels)[-1][tuple(self.ends)])
+
+
+@dataclass(frozen=True)
+class TrainingBatch(LaidOut):
+    """Such questions, with what else is taught.
+
+    Attributes:
+        marks: int64 [2, questions], the place of each question mark.
+        facts: int64 [questions], the token of the fact that the question needs.
+        mentions: int64 [2, mentions], the places of the names of shapes.
+        inks: int64 [mentions], the colour of the shape: in `INKS`, so 0 if there is none, or `UNKNOWN`.
+        places: float32 [mentions, 2], its x and y in cells from the middle; NaN unless there is exactly one.
+    """
+
+    marks: Tensor
+    facts: Tensor
+    mentions: Tensor
+    inks: Tensor
+    places: Tensor
+
+    def to(self, device: torch.device) -> "TrainingBatch":
+        """The same on a device."""
+        return TrainingBatch(*(getattr(self, each.name).to(device) for each in fields(self)))
 
 
 def patch_features(model: LlavaForConditionalGeneration, pixels: Tensor) -> Tensor:
