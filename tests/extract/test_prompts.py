@@ -181,7 +181,7 @@ def test_a_picture_in_parquet_is_read_once(tmp_path, extract, wordings, question
     monkeypatch.setattr(images.ImagesOfFile, "_load", lambda self, row: read.append(row) or load(self, row))
     flags = {"question_file": tmp_path / "shards", "num_workers": 0, "num_samples": NUMBER}
     assert extract(tmp_path / "run", prompts=wordings, **flags) == 0
-    assert read == list(range(NUMBER))
+    assert read == [(row, 0) for row in range(NUMBER)]  # the first image of each
     heads, expected = pd.read_parquet(tmp_path / "run/heads"), pd.read_parquet(asked / "heads")
     assert heads["sample_id"].tolist() == expected["sample_id"].tolist()
     assert np.abs(heads[list(FLOW_NAMES)] - expected[list(FLOW_NAMES)]).max(axis=None) <= 2e-6

@@ -356,9 +356,11 @@ def test_questions_that_are_odd(ask):
 def test_a_row_without_what_it_needs(tmp_path, folder, extract, capsys):
     path = tmp_path / "questions.json"
     path.write_text(json.dumps([ROW, {"picture": "x", "asked": "y"}]))
-    assert extract(tmp_path / "run", image_folder=folder, question_file=path) == 2
-    assert "row 1 has no `image_file`" in capsys.readouterr().err
-    assert not (tmp_path / "run").exists()
+    assert extract(tmp_path / "run", image_folder=folder, question_file=path) == 0
+    assert "row 1 has no `image_file`: skipped" in capsys.readouterr().err
+    samples = pd.read_parquet(tmp_path / "run" / "samples").sort_values("row")
+    assert samples["status"].tolist() == ["ok", "skipped"]
+    assert samples["reason"].dropna().tolist() == ["image_missing"]
 
 
 def test_what_is_not_finite_is_skipped_and_named(ask, monkeypatch):

@@ -46,8 +46,8 @@ class Doubling(Maker):
         return super().not_finite(found)
 
     def rows(self, found, pixels):
-        samples, grids = super().rows(found, pixels)
-        return samples | {"difficulty": f"{float(found['of samples']):.3f}"}, grids
+        samples, pictures, grids = super().rows(found, pixels)
+        return samples | {"difficulty": f"{float(found['of samples']):.3f}"}, pictures, grids
 
 
 @pytest.fixture
