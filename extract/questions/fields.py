@@ -21,7 +21,7 @@ FIELD_NAMES = {
     "image_file": ("image_file", "image", "img", "image_path", "filename", "data_id"),  # the last of SEED-Bench
     "question": ("question", "text", "prompt", "query"),
     "answer": ("answer", "label", "multiple_choice_answer", "gt_answer"),  # the last two of VQAv2 and HallusionBench
-    "category": ("category",),
+    "category": ("category", "question_type_id"),  # the latter of SEED-Bench
     "difficulty": ("difficulty",),
     "boxes": ("boxes",),
     "objects": ("objects",),

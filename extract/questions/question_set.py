@@ -331,11 +331,13 @@ def read_question_file(path: Path, mapped: Mapping[str, str] = MappingProxyType(
         check_columns(
             list(dict.fromkeys(name for row in file.rows if isinstance(row, dict) for name in row)), mapped, path
         )
+    more: list[str] = []
+    if "answer" not in mapped:
+        file, more = _with_annotations(file, path)
     to_rename = {field: name for field, name in mapped.items() if field != IMAGE or file.images is None}
     rows, of_chats = from_chats([renamed(row, to_rename) for row in file.rows])
     file, columns = replace(file, rows=rows), [name for name in columns if name not in mapped.values()]
     check_asked_whole(file.rows, path)
-    file, more = _with_annotations(file, path)
     rows, images, names_images = file.rows, file.images, False
     there = columns_of(rows)
     named = [name for name in there if name.strip().lower() in FIELD_NAMES["image_file"]] + image_columns(there)

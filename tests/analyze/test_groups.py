@@ -268,6 +268,22 @@ def test_ambers_two_files_make_one_hash_and_what_is_missing_is_said(tmp_path):
     first = read_questions(path)
     annotations = tmp_path / "annotations.json"
     content = json.loads(annotations.read_text())
+@pytest.mark.parametrize("columns", [{"question": "query"}, {"question_id": "id", "question": "query"}])
+def test_annotations_of_amber_are_found_where_columns_are_named(tmp_path, columns):
+    path, _ = amber_files(tmp_path, 2)
+    expected, found = read_questions(path), read_questions(path, columns=columns)
+    assert (found.samples, found.task, found.sha256) == (expected.samples, AMBER, expected.sha256)
+    assert found.notes[-1] == expected.notes[-1]
+
+
+def test_a_column_of_answers_is_read_in_place_of_ambers_annotations(tmp_path):
+    path, _ = amber_files(tmp_path, 2)
+    path.write_text(json.dumps([row | {"gt": "yes"} for row in json.loads(path.read_text())]))
+    found = read_questions(path, columns={"answer": "gt"})
+    assert {sample.answer for sample in found.samples} == {"yes"}
+    assert not any("annotations.json" in note for note in found.notes)
+
+
     annotations.write_text(json.dumps(content[:-1]))
     second = read_questions(path)
     assert first.sha256 != second.sha256
@@ -407,3 +423,5 @@ def test_accuracy_of_choices_is_that_of_letters_in_the_published_file(tmp_path, 
     assert 40 < expected < 90
     whole = table.loc["all" if len(table) > 1 else table.index[0]]
     assert (whole["questions"], whole["accuracy"]) == (24, pytest.approx(expected))
+    if form == "seed.json":
+        assert table.loc[["1", "2"], "questions"].tolist() == [12, 12]

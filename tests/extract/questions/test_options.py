@@ -203,6 +203,16 @@ def test_videos_of_seed_bench_are_named_and_skipped(tmp_path):
     assert [note.partition("jsonl: ")[2] for note in found.notes] == ["1 row is about a video: skipped"]
 
 
+@pytest.mark.parametrize("name", ["lines.jsonl", "images.parquet", "texts.parquet"])
+def test_the_kind_of_a_question_of_seed_bench_is_its_category(tmp_path, name):
+    row = {"data_id": "x", "question": "Which?", "choice_a": "x", "choice_b": "y", "answer": "A", "question_type_id": 3}
+    row |= {"image": "a.png"} if name == "images.parquet" else {}
+    rows = [row, row | {"category": "shape", "question": "And here?"}]
+    found = read_questions(write_questions(tmp_path / name, *rows))
+    assert [sample.category for sample in found.samples] == ["3", "shape"]
+    assert not any("question_type_id" in note for note in found.notes)
+
+
 def test_letters_without_a_are_named(tmp_path):
     note, _ = read_questions(
         write_questions(tmp_path / "lines.jsonl", ROW | {"B": "red", "C": "blue", "answer": "B"})
