@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analyze.positions import CHOICE_STATES, FURTHER, SECOND, Positions, choice_states, sureness
+from analyze.scores.accuracy import scored_questions
 from analyze.scores.answers import NO_LEAN, AnswerSums, accuracy_of, bias_of
 from analyze.scores.images import image_groups
 from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap, Interval
@@ -59,6 +60,7 @@ class Diagnosis:
         why: by flow, why there is no contrast.
         worst: the wrong answers that the model was surest of; see `worst_samples`.
         left_out: observed questions that do not count, as their right answer is no option.
+        not_scored: questions that are counted here and not in the score, as one that they are scored with is missing.
         task: what an answer is.
         written: whether answers are those in texts, which the probabilities of first tokens do not belong to.
         positions: of letters; None where there are two opposite options.
@@ -72,6 +74,7 @@ class Diagnosis:
     why: dict[str, str]
     worst: pd.DataFrame
     left_out: int = 0
+    not_scored: int = 0
     task: Task = MME
     written: bool = False
     positions: Positions | None = None
@@ -89,6 +92,8 @@ class Diagnosis:
                 f"answers: {whole['unread']} of {whole['questions']} are {self.task.neither}: they count as wrong, and "
                 "not towards a bias"
             )
+        if self.not_scored:
+            lines.append(about_not_scored(self.not_scored))
         if self.left_out:
             more = counted(self.left_out, "more question")
             lines.append(f"left out: {more}, with a right answer that is {self.task.neither}")
@@ -233,10 +238,23 @@ def diagnose(
         why=why,
         worst=worst_samples(samples, pd.DataFrame(spread)),
         left_out=int((~known).sum()),
+        not_scored=not_scored(heads.samples, heads.task),
         task=heads.task,
         written=written,
         positions=positions,
     )
+
+
+def not_scored(samples: pd.DataFrame, task: Task) -> int:
+    """The number of observed questions that are not in the score, as one that they are scored with is missing."""
+    table = scored_questions(samples, task)
+    return int((table["observed"] & ~table["counts"]).sum())
+
+
+def about_not_scored(number: int) -> str:
+    """A line on such questions, where they are counted."""
+    asked = counted(number, "question is", "questions are")
+    return f"answers: {asked} counted here and not in the score, as one scored together with them is missing"
 
 
 def with_texts_of_options(samples: pd.DataFrame) -> pd.DataFrame:

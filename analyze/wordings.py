@@ -12,7 +12,7 @@ import pandas as pd
 
 from analyze.compare.answers import cannot_tell
 from analyze.compare.heads import compare_heads, floor
-from analyze.diagnose import pairs_of_questions
+from analyze.diagnose import about_not_scored, not_scored, pairs_of_questions
 from analyze.scores.accuracy import category_scores, total_scores
 from analyze.scores.answers import NO_LEAN, AnswerSums, accuracy_of, bias_of
 from analyze.scores.images import category_images
@@ -46,6 +46,7 @@ class PromptComparison:
         baseline: the wording that heads are compared with.
         questions, images: how many are compared.
         left_out: questions that were not observed in one of the wordings.
+        not_scored: questions that are compared and are not in the score, as one that they are scored with is missing.
         whole: by wording: `questions`, `images`, `accuracy` with `low` and `high` in per cent, `lead` (mean logit of
             the right answer less that of the wrong one) with `lead_low` and `lead_high`, and `unread` (answers that are
             no option). Where there are two opposite options, also `yes_bias` (by how many points too often answers are
@@ -70,6 +71,7 @@ class PromptComparison:
     questions: int
     images: int
     left_out: int
+    not_scored: int
     whole: pd.DataFrame
     categories: pd.DataFrame
     best: pd.DataFrame
@@ -85,6 +87,8 @@ class PromptComparison:
             f"{counted(len(self.names), 'wording')} of {counted(self.questions, 'question')} on "
             f"{counted(self.images, 'image')}{left}"
         ]
+        if self.not_scored:
+            lines.append(about_not_scored(self.not_scored))
         return [*lines, *self._ranking(), *self._recommendation(), *self._biases(), *self._shifts()]
 
     def _ranking(self) -> list[str]:
@@ -210,6 +214,7 @@ def compare_prompts(
         questions=len(first),
         images=clusters.images,
         left_out=left_out,
+        not_scored=not_scored(first, heads.task),
         whole=_corrected(_each(partial(_whole, task=heads.task), asked, bootstrap), asked, bootstrap),
         categories=_each(partial(_categories, task=heads.task), asked, bootstrap),
         best=_best(asked, bootstrap) if bootstrap else pd.DataFrame(),

@@ -66,14 +66,16 @@ def summarise_run(settings: SummarySettings) -> Result:
 
 def _scores_shown(table: "pd.DataFrame", scores: "pd.DataFrame", heads: "Heads", seed: int) -> Iterator[Shown | str]:
     """The table of scores, on how many questions it rests, and which do not count."""
-    from analyze.scores.accuracy import right_options
+    from analyze.scores.accuracy import right_options, without_figure
 
     task, samples = heads.task, heads.samples
     rests = f"{scores['questions'].sum():,} of {counted(len(samples), 'question')}"
     title = f"{task.title} by category, on {rests}; 95% intervals, images resampled with seed {seed}"
     shown = _with_bounds_after("accuracy" if task.by_accuracy else "score", table)
     yield Shown(title, shown.drop(columns="score") if task.by_accuracy else shown, 2)
-    if left_out := int(scores["left_out"].sum()):
+    if bare := int(without_figure(samples, task).sum()):
+        yield f"not asked: {counted(bare, 'question')} without a figure, which the score leaves out"
+    if (left_out := int(scores["left_out"].sum()) - bare) > 0:
         why = "skipped, or one that they are scored with is missing" if task.groups else "skipped"
         yield f"partial: {counted(left_out, 'question')} left out of the scores: {why}"
     if other := int(right_options(samples[heads.observed.to_numpy()], task).isna().sum()):

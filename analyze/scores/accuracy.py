@@ -21,7 +21,7 @@ import pandas as pd
 
 from analyze.statistics.clusters import Array, Codes, joined_images
 from schemas.columns import GROUPS, OK
-from schemas.tasks import MME, POOLED, SUM, Group, Task
+from schemas.tasks import HALLUSION, MME, POOLED, SUM, Group, Task
 
 ALL_TOGETHER = "all"  # all categories together
 SCORED = ("sample_id", "category", "question_id", "image", "image_sha256", "answer", "status")
@@ -52,6 +52,13 @@ def _places(texts: pd.Series, samples: pd.DataFrame, read: Callable[..., int | N
 def said(samples: pd.DataFrame) -> pd.Series:
     """What is read as the answer: that in the text, where the model wrote one, else the first token."""
     return samples["said"] if "said" in samples else samples["prediction"]
+
+
+def without_figure(samples: pd.DataFrame, task: Task) -> pd.Series:
+    """Whether each sample is a question of HallusionBench without a figure, which is neither asked nor scored: bool."""
+    if task is not HALLUSION or GROUPS not in samples:
+        return pd.Series(False, samples.index)
+    return (samples["status"] != OK) & samples["image"].isna() & samples[GROUPS].isna()
 
 
 def about_lead(*runs: pd.DataFrame) -> list[str]:

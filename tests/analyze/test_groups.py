@@ -15,9 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from analyze.__main__ import main
+from analyze.diagnose import diagnose
 from analyze.scores.accuracy import scored_questions
 from analyze.scores.images import ImagePoints
 from analyze.tables.frames import open_heads
+from analyze.wordings import compare_prompts
 from extract.questions.question_set import read_questions
 from schemas.errors import HeadflowError
 from schemas.tasks import AMBER, CHOICES, CIRCULAR, HALLUSION, OPTION_LETTERS, PLAIN
@@ -120,6 +122,9 @@ def test_hallusion_bench_is_scored_by_question_figure_and_question_pair(hallusio
             assert found[f"{measure}_low"] < found[measure] < found[f"{measure}_high"]
     out = capsys.readouterr().out
     assert "HallusionBench score by category" in out
+    without = sum(sample.image == "" for sample in questions.samples)
+    assert f"not asked: {without} questions without a figure, which the score leaves out" in out
+    assert "partial" not in out
     assert "MME" not in out
 
 
@@ -263,11 +268,6 @@ def test_amber_is_scored_by_what_is_not_there(tmp_path, capsys):
     assert ">Existence<" in page
 
 
-def test_ambers_two_files_make_one_hash_and_what_is_missing_is_said(tmp_path):
-    path, _ = amber_files(tmp_path, 2)
-    first = read_questions(path)
-    annotations = tmp_path / "annotations.json"
-    content = json.loads(annotations.read_text())
 @pytest.mark.parametrize("columns", [{"question": "query"}, {"question_id": "id", "question": "query"}])
 def test_annotations_of_amber_are_found_where_columns_are_named(tmp_path, columns):
     path, _ = amber_files(tmp_path, 2)
@@ -284,6 +284,11 @@ def test_a_column_of_answers_is_read_in_place_of_ambers_annotations(tmp_path):
     assert not any("annotations.json" in note for note in found.notes)
 
 
+def test_ambers_two_files_make_one_hash_and_what_is_missing_is_said(tmp_path):
+    path, _ = amber_files(tmp_path, 2)
+    first = read_questions(path)
+    annotations = tmp_path / "annotations.json"
+    content = json.loads(annotations.read_text())
     annotations.write_text(json.dumps(content[:-1]))
     second = read_questions(path)
     assert first.sha256 != second.sha256
@@ -344,6 +349,11 @@ def test_rotations_without_their_partners_are_named_and_not_scored(tmp_path, cap
     table = summary(run, tmp_path / "out")
     assert table["left_out"].sum() - table.loc["all", "left_out"] == 6
     assert "one that they are scored with is missing" in capsys.readouterr().out
+    heads, _ = open_heads(run)
+    line = "answers: 6 questions are counted here and not in the score, as one scored together with them is missing"
+    assert line in diagnose(heads, ["a2v"], heads.scope(None), resamples=50).verdict()
+    wordings, _ = open_heads(write_wordings(tmp_path / "wordings", questions), mixed=True)
+    assert line in compare_prompts(wordings, ["a2v"], resamples=50).verdict()
 
 
 def test_options_that_are_not_rotated_are_no_circle(tmp_path):

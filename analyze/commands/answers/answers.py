@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from analyze.scorers.reading import Reading
-    from analyze.tables.frames import Heads
+    from analyze.scorers.rows import Answered
     from schemas.tasks import Task
 
 NEXT = {
     "mme": "python calculation.py --results_dir {folder}",
     "pope": "python llava/eval/eval_pope.py --annotation-dir {folder}/labels --question-file {folder}/questions.jsonl "
     "--result-file {folder}/answers.jsonl",
-    "vlmevalkit": "copy {folder}/{model}_{name}.tsv where VLMEvalKit writes the predictions of {model} on {name}, and "
+    "vlmevalkit": "copy {folder}/{file} where VLMEvalKit writes the predictions of {model} on {name}, and "
     "run it with PRED_FORMAT=tsv, --reuse and --judge exact_matching",
     "lmms-eval": "python -m lmms_eval --model from_log --model_args logs={folder} --tasks {name}",
 }
@@ -56,34 +56,44 @@ def write_answers(settings: AnswersSettings) -> Result:
             setting="tool",
         )
     folder = output_folder(settings.output_dir, heads, f"answers/{settings.tool}")
-    table, left_out = answered_rows(heads, labelled=form.labelled, together=form.together)
+    answered = answered_rows(heads, labelled=form.labelled, together=form.together)
+    table = answered.rows
     if table.empty:
         raise HeadflowError(f"{path} has no answer to a question that counts")
     name = settings.benchmark or form.names.get(task.name, task.name)
     model = Path(heads.manifest.model or "model").name
-    reading = form.reading(task)
+    files = form.files(table, task, model, name)
+    reading = None if answered.unlabelled else form.reading(task)
     told = list(_read_differently(table, task, settings.tool, reading)) if reading else []
     return Result(
         path,
         folder,
         about=[
             f"{counted(len(table), 'answer')} of {path}{', read in its texts' if 'said' in heads.samples else ''}",
-            *_left_out(left_out, heads),
+            *_left_out(answered, task),
             *(_missing_files(table, task) if form.together else ()),
         ],
         statements=told,
-        files=form.files(table, task, model, name),
-        next=[f"next: {NEXT[settings.tool].format(folder=folder, name=name, model=model)}"],
+        files=files,
+        next=[f"next: {NEXT[settings.tool].format(folder=folder, file=next(iter(files)), name=name, model=model)}"],
     )
 
 
-def _left_out(number: int, heads: "Heads") -> Iterator[str]:
-    if number:
-        groups = ", one that they are scored with is missing" if heads.task.groups else ""
+def _left_out(answered: "Answered", task: "Task") -> Iterator[str]:
+    """Lines on questions that are not written, and on those that are written without a right answer."""
+    if answered.unlabelled:
         yield (
-            f"partial: {counted(number, 'question')} left out: skipped{groups}, or with a right answer that is "
-            f"{heads.task.neither}"
+            f"no question has a right answer that is {task.either}, as in a test split: all answers are written, "
+            "and how they are read there is not compared"
         )
+    if answered.missing:
+        groups = ", or one that they are scored with is left out" if task.groups else ""
+        yield f"partial: {counted(answered.missing, 'question')} left out: skipped{groups}"
+    if answered.unscored:
+        number = counted(len(answered.unscored), "question")
+        yield f"left out: {number} with a right answer that is {task.neither}: {listed(answered.unscored)}"
+    if answered.without_figure:
+        yield f"left out: {counted(answered.without_figure, 'question')} without a figure, which are not asked"
 
 
 def _missing_files(table: "pd.DataFrame", task: "Task") -> Iterator[str]:

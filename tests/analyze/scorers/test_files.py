@@ -155,12 +155,17 @@ def test_other_tools_score_pope_as_summary(pope, tmp_path, tool):
         assert table.loc[category, ["precision", "recall", "f1"]].tolist() == pytest.approx(f1_of(said, right))
 
 
-def test_vlmevalkit_rates_hallusion_bench_as_summary(tmp_path):
+def test_vlmevalkit_rates_hallusion_bench_as_summary(tmp_path, capsys):
     rows = hallusion_rows()
     run = write_answers(
         tmp_path / "run", read_questions(write_questions(tmp_path / "lines.jsonl", *rows)), answering(0.8)
     )
-    found = pd.read_csv(answers(run, "vlmevalkit", tmp_path / "files") / "up_HallusionBench.tsv", sep="\t")
+    folder, out = answers(run, "vlmevalkit", tmp_path / "files", "--benchmark", "a/b"), capsys.readouterr().out
+    assert f"copy {folder / 'up_a_b.tsv'} where" in out
+    without = sum(row["visual_input"] == "0" for row in rows)
+    assert f"left out: {without} questions without a figure, which are not asked" in out
+    assert "partial" not in out
+    found = pd.read_csv(folder / "up_a_b.tsv", sep="\t")
     found["score"] = found["answer"] == found["prediction"]
     parts = found["index"].str.split("_", expand=True)
     table = summary(run, tmp_path / "summary")
@@ -243,7 +248,7 @@ def test_one_wording_is_written_and_texts_are_read_where_there_are_some(tmp_path
     assert "read in its texts" in capsys.readouterr().out
 
 
-def test_questions_without_a_right_answer_are_written_for_tools_that_have_it(tmp_path):
+def test_questions_without_a_right_answer_are_written_for_tools_that_have_it(tmp_path, capsys):
     rows = [row | {"answer": None} for row in rotated(4)]
     run = write_answers(
         tmp_path / "run", read_questions(write_questions(tmp_path / "table.tsv", *rows)), lambda sample: "A"
@@ -251,6 +256,43 @@ def test_questions_without_a_right_answer_are_written_for_tools_that_have_it(tmp
     found = pd.read_csv(answers(run, "vlmevalkit", tmp_path / "files") / "up_circular.tsv", sep="\t")
     assert len(found) == len(rows)
     assert found["answer"].isna().all()
+    out = capsys.readouterr().out
+    assert "no question has a right answer that is one of the options, as in a test split: all answers are" in out
+    assert not any(word in out for word in ("differently", "as headflow does", "left out"))
+
+
+BY_WORD = [{"question_id": number // 2, "answer": ("Yes", "No")[number % 2]} for number in range(6)]
+BY_LETTER = [{"question_id": number, "A": "red", "B": "blue", "answer": "AB"[number % 2]} for number in range(6)]
+MATTERS = [
+    *((tool, BY_WORD, {"category": "count"}, {"answer": "maybe"}, 1) for tool in ("mme", "vlmevalkit", "lmms-eval")),
+    *((tool, BY_WORD, {"category": "random"}, {"answer": "?"}, 0) for tool in ("pope", "vlmevalkit", "lmms-eval")),
+    *(("vlmevalkit", BY_LETTER, {}, {"answer": wrong}, 0) for wrong in ("Q", None)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("tool", "rows", "more", "wrong", "partners"), MATTERS)
+def test_a_question_whose_right_answer_is_no_option_is_named_and_left_out(
+    tmp_path, capsys, tool, rows, more, wrong, partners
+):
+    asked = [
+        row | {"image": f"{place // 2}.png", "question": f"Is it {place}?"} | more for place, row in enumerate(rows)
+    ]
+    asked[2] |= wrong
+    questions = read_questions(write_questions(tmp_path / "lines.jsonl", *asked))
+    run = write_answers(tmp_path / "run", questions, answering(1))
+    folder, out = answers(run, tool, tmp_path / "files"), capsys.readouterr().out
+    assert f"{5 - partners} answers of" in out
+    neither = "none of the options" if rows is BY_LETTER else "neither yes nor no"
+    name = questions.samples[2].sample_id
+    assert f"left out: 1 question with a right answer that is {neither}: {name}\n" in out
+    assert ("partial: 1 question left out: skipped, or one that they are scored with is" in out) == bool(partners)
+    assert "differently" not in out
+    if tool != "lmms-eval":
+        text = "".join(path.read_text(encoding="utf-8") for path in folder.rglob("*.*"))
+        assert [f"Is it {place}?" in text for place in range(6)] == [True, True, False, not partners, True, True]
+        return
+    rows_written = [each["doc_id"] for each in lines(next(folder.glob("samples_*.jsonl")))]
+    assert rows_written == [0, 1, *([] if partners else [3]), 4, 5]
 
 
 def test_questions_of_several_files_have_no_place_that_a_scorer_could_find(mme, tmp_path, capsys):
