@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 from analyze.opening import check_named_once, check_no_folder, name_with, opened, output_folder
 from analyze.results import Result
+from schemas.columns import MAPS
 from schemas.errors import HeadflowError
 from schemas.files.writing import write_text
 from schemas.store.directory import record_outputs
@@ -47,6 +48,8 @@ def report_run(settings: ReportSettings) -> Result:
         if error.name not in _PACKAGES:
             raise
         raise HeadflowError(f"the page needs {error.name}: pip install -e '.[report]'") from None
+    from analyze.maps.reading import of_several
+
     heads = opened(settings.run, settings.prompt)
     other = _other(settings)
     check_named_once([heads, other] if other else [heads])
@@ -59,8 +62,12 @@ def report_run(settings: ReportSettings) -> Result:
     folder.mkdir(parents=True, exist_ok=True)
     write_text(file, text)
     record_outputs(heads.run.path, [file])
+    several = of_several(heads) if MAPS in heads.run.manifest.tables else None
     size = f"{len(text.encode()) / 1e6:.1f} MB"
-    return Result(about=[f"{file}, {size}; open it in a browser, or send it: it needs nothing else"])
+    return Result(
+        about=[f"{file}, {size}; open it in a browser, or send it: it needs nothing else"],
+        warnings=list(filter(None, [several])),
+    )
 
 
 def _other(settings: ReportSettings) -> "Heads | None":

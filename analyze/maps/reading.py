@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from analyze.tables.frames import Heads
 from analyze.tables.rows import part_lists
@@ -63,6 +64,16 @@ def of_several(heads: Heads) -> str | None:
         return None
     which = "the first" if heads.picture == 0 else f"image {heads.picture}, counted from 0"
     return f"{counted(several, 'question has', 'questions have')} several images: maps and boxes are of {which}"
+
+
+def which_image(sample: pd.Series, picture: int) -> str | None:
+    """Which image of a sample maps are of, such as `image 1 of 3`; None where its question has one image.
+
+    Args:
+        picture: the place of the image in the question, from 0.
+    """
+    number = sample.get(N_IMAGES)
+    return f"image {picture + 1} of {int(number)}" if number is not None and number > 1 else None
 
 
 def part_maps(run: Run, part: Part, samples: Sequence[str], picture: int = 0) -> list[Maps]:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from analyze.maps.grids import GridBox, read_boxes, read_grid
 from analyze.maps.measures import check_size
-from analyze.maps.reading import Maps, sample_maps
+from analyze.maps.reading import Maps, sample_maps, which_image
 from analyze.maps.results import Localisation
 from analyze.pictures.file_names import file_names
 from analyze.pictures.images import Grey, PictureImages
@@ -170,6 +170,7 @@ class Overlays:
             f"answer {_text(row['answer'])}",
             f"prediction {_text(row['prediction'])}",
             f"sample {row['sample_id']}",
+            *filter(None, [self._image_of(row)]),
         )
         return OverlayPicture(file, _text(row["question"]), (*of, *self._subject), overlays)
 
@@ -205,10 +206,15 @@ class Overlays:
 
     def _lines(self, sample: int, head: _Place) -> tuple[str, ...]:
         row = self._row(sample)
-        return _text(row["question"]), f"{_text(row['prediction'])}, mass {self._mass(sample, head):.2f}"
+        said = f"{_text(row['prediction'])}, mass {self._mass(sample, head):.2f}"
+        return tuple(filter(None, (_text(row["question"]), self._image_of(row), said)))
 
     def _row(self, sample: int) -> pd.Series:
         return self.found.samples.iloc[sample]
+
+    def _image_of(self, row: pd.Series) -> str | None:
+        """Which of several images the maps are of; see `which_image`."""
+        return which_image(row, self.found.heads.picture)
 
     def _size(self, sample: int) -> tuple[float, float]:
         row = self._row(sample)

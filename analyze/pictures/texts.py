@@ -12,7 +12,7 @@ import pandas as pd
 from analyze.generated.reading import IMAGE_ROLE, Texts
 from analyze.maps.grids import read_grid
 from analyze.maps.measures import check_size
-from analyze.maps.reading import Maps
+from analyze.maps.reading import Maps, which_image
 from analyze.pictures.file_names import file_names
 from analyze.pictures.images import PictureImages
 from analyze.pictures.of_run import subject
@@ -58,7 +58,7 @@ class TextPicture:
         of: what it is of.
         pieces, masses: see `_Written`.
         caption: whose mass and whose maps these are, in words.
-        overlays: the maps, in the order of the text; each has three lines.
+        overlays: the maps, in the order of the text; each has three lines, of several images four.
     """
 
     name: str
@@ -173,8 +173,11 @@ class TextPictures:
             title = str(text.row["question"] or "").strip() or "unknown"
             overlays = tuple(self._overlays(text, images))
             rows = f"; steps: every {self._every}" if self._every > 1 else ""
-            caption = [f"image mass {_CHOSEN}: {self.whose}{rows}"]
-            caption += [f"below, words of most mass: {self.whose_maps}"] if overlays else []
+            image = which_image(text.row, self._heads.picture)
+            mass = "image mass" if image is None else "mass on all images"
+            caption = [f"{mass} {_CHOSEN}: {self.whose}{rows}"]
+            maps = self.whose_maps if image is None else f"{self.whose_maps} on {image}"
+            caption += [f"below, words of most mass: {maps}"] if overlays else []
             yield TextPicture(f"text_{files[sample]}", title, of, text.pieces, text.masses, tuple(caption), overlays)
 
     def _overlays(self, text: _Written, images: PictureImages) -> Iterator[Overlay]:
@@ -182,10 +185,11 @@ class TextPictures:
             return
         grid, grey = read_grid(text.row), images.read(text.row)
         size = (float(grid.width), float(grid.height))
+        several = which_image(text.row, self._heads.picture) is not None
         for step, word in most_massive(text.pieces, text.masses, WORDS):
             weights = text.maps[step // self._every].mean(axis=0, dtype=np.float64)
             values = (weights / (weights.mean() or 1.0)).reshape(grid.rows, grid.columns)
-            lines = (word, f"step {step}", f"mass {text.masses[step]:.2f}")
+            lines = (word, f"step {step}", f"mass {text.masses[step]:.2f}", *(["on all images"] if several else []))
             yield Overlay(lines, values, grid.box, size, grey)
 
     def statements(self) -> Iterator[str]:

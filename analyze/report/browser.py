@@ -21,7 +21,7 @@ from analyze.statistics.clusters import Clusters
 from analyze.statistics.contrasts import STATES
 from analyze.tables.frames import Heads
 from analyze.tables.values import answered, observed_rows
-from schemas.columns import MAPS, PICTURES
+from schemas.columns import MAPS, N_IMAGES, PICTURES
 from schemas.files.pictures import hashes_of
 from schemas.store.thumbnails import read_thumbnail
 from schemas.tasks import P_OPTIONS, Task
@@ -78,6 +78,14 @@ def first_images(samples: pd.DataFrame) -> pd.Series:
     if PICTURES not in samples or samples[PICTURES].isna().all():
         return samples["image_sha256"]
     return pd.Series([next(iter(hashes_of(row)), None) for row in samples.to_dict("records")], samples.index)
+
+
+def numbers_of_images(samples: pd.DataFrame) -> list[int]:
+    """How many images the question of each sample has."""
+    if N_IMAGES not in samples:
+        return [1] * len(samples)
+    numbers: list[int] = samples[N_IMAGES].fillna(1).astype(int).tolist()
+    return numbers
 
 
 def chosen_images(heads: Heads, samples: pd.DataFrame, states: npt.NDArray[np.int64], most: int) -> dict[str, bytes]:

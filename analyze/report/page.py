@@ -151,6 +151,7 @@ def _samples(arrays: Arrays, heads: Heads, measured: Measured, most: int) -> dic
     spelled = samples if heads.task.opposite else with_texts_of_options(samples)
     rows = browser.rows_of(spelled, heads.categories, states, numbers)
     rows["picture"] = [places.get(sha) for sha in browser.first_images(samples)]
+    rows["images"] = browser.numbers_of_images(samples)
     maps = browser.add_maps(arrays, heads, measured, list(images))
     return {
         "samples": rows,

@@ -70,7 +70,7 @@ class MapsSettings(ResampleSettings, PictureSettings, PromptSettings, RunSetting
 
 def map_run(settings: MapsSettings) -> Result:
     """`maps`: the verdict, tables and pictures."""
-    from analyze.maps.reading import of_picture
+    from analyze.maps.reading import of_picture, of_several
     from analyze.maps.results import localise
     from analyze.pictures.images import PictureImages
     from analyze.pictures.overlays import Overlays, chosen_heads, chosen_samples
@@ -91,6 +91,7 @@ def map_run(settings: MapsSettings) -> Result:
     overlays = Overlays.of(found, places, chosen_samples(settings.samples, found, _DRAWN), images)
     warnings = images.warnings(f"{len(overlays.maps)} samples")
     if settings.samples_only:
+        warnings += filter(None, [of_several(heads)])  # no verdict says so
         return Result(heads.run.path, folder, warnings=warnings, figures=_of_samples(overlays))
     return Result(
         heads.run.path,

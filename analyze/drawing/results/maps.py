@@ -79,7 +79,7 @@ def _groups(picture: OverlayPicture) -> Iterator[Group]:
 
 
 def _lines(overlay: Overlay, width: float) -> list[str]:
-    """The lines of a title; the last one is short, and divided if it has no room; those before it are a question."""
+    """The lines of a title; the last one is short, and divided if it has no room; those before it are wrapped."""
     *question, last = overlay.lines
     ends = [last] if width_of(last, _SMALL) <= width else [each for each in last.rpartition(", ")[::2] if each]
     lines = [each for line in question for each in wrap(line, _SMALL, width, _QUESTION)]

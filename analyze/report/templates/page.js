@@ -228,9 +228,11 @@
     if (place === null) return element("div", page.images.length ? words.no_image : "", { className: page.images.length ? "nothing" : "" });
     const image = element("img", "", { src: `data:image/jpeg;base64,${page.images[place]}`, alt: `${words.image_of} ${samples.question[row] ?? samples.id[row]}` });
     const frame = element("div", [image], { className: "frame" });
-    const which = maps && $("overlay").checked ? maps.cells.indexOf(state.cell) : -1;
-    if (which >= 0 && maps.grids[row]) frame.append(overlay(maps.grids[row], which));
-    return element("div", [frame], { className: "picture" });
+    const head = maps && $("overlay").checked ? maps.cells.indexOf(state.cell) : -1;
+    if (head >= 0 && maps.grids[row]) frame.append(overlay(maps.grids[row], head));
+    const of = samples.images[row];
+    const which = of > 1 ? [element("p", filled("first_of", { number: of }), { className: "small" })] : [];
+    return element("div", [frame, ...which], { className: "picture" });
   }
   function overlay([rows, columns, x0, y0, x1, y1, first], which) {
     const values = array("maps").subarray(first + which * rows * columns, first + (which + 1) * rows * columns);

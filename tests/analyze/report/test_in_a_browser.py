@@ -16,7 +16,7 @@ from tests.support.report import (
     make_report,
     near,
 )
-from tests.support.runs import write_run
+from tests.support.runs import put, rewrite, write_run
 
 HEADS = WORLD.heads.shape[1]
 ALPHAS = """(each) => [...each.getContext("2d").getImageData(0, 0, each.width, each.height).data]
@@ -165,6 +165,17 @@ def test_samples_show_the_numbers_of_the_table_and_filters_leave_what_fits(run, 
     page, samples = shown(), pd.read_parquet(run / "samples")
     check_ten_samples(page, samples.set_index("sample_id"))
     check_filters(page, samples)
+
+
+def test_of_several_images_it_is_said_which_one_is_shown(browser, tmp_path):
+    run = write_run(tmp_path / "run")
+    write_thumbnail(run, f"{0:064x}", encoded(Image.new("RGB", (60, 40), "red"), "jpeg"))
+    rewrite(run, "samples", lambda table: put(table, "n_images", 0, 3))
+    page = browser.new_page()
+    page.goto(make_report(run).as_uri())
+    page.wait_for_selector("html[data-ready]")
+    assert page.locator(".picture:has(img)").all_inner_texts() == ["image 1 of 3", "", "", ""]
+    page.close()
 
 
 def test_a_head_without_a_map_names_those_that_have_one(browser, tmp_path):

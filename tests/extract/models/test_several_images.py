@@ -3,6 +3,7 @@ its eager pass in float64 over all that the processor writes, reduced row by row
 where they lie in it: those whose embeddings change with a painted patch of it."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,14 @@ import pytest
 import torch
 
 from analyze.__main__ import main as analyze
+from analyze.drawing.figures import FigureFiles
+from analyze.generated.reading import Texts
+from analyze.maps.reading import of_picture
+from analyze.maps.results import localise
+from analyze.pictures.images import PictureImages
+from analyze.pictures.overlays import Overlays, chosen_samples
+from analyze.pictures.texts import TextPictures, chosen_texts
+from analyze.tables.frames import open_heads
 from extract.__main__ import main
 from extract.attention.packing import pack
 from extract.attention.readers import read_pass
@@ -26,6 +35,7 @@ from schemas.roles import IMAGE
 from schemas.validation.run import validate
 from tests.extract.tables.test_maps import Enough, lay, painted
 from tests.support.maps import VALUES, describe
+from tests.support.pictures import write_empty
 from tests.support.tiny_families import make_or_skip
 from tests.support.witness import CPU, SHORT, FamilyWitness, hf, picture
 
@@ -200,7 +210,34 @@ def asked(tmp_path):
     return {"question_file": tmp_path / "questions.json", "image_folder": tmp_path}
 
 
-def test_a_run_has_a_map_of_each_image(checkpoint, extract, asked, tmp_path, capsys):
+def check_that_it_is_said_which_image(run, capsys, monkeypatch):
+    """Commands that show maps say on the terminal which image they are of; pictures, where there are several."""
+    monkeypatch.setattr(FigureFiles, "save", write_empty)
+    monkeypatch.setattr("analyze.pictures.texts.find_words", lambda pieces: [(0, "word")])  # the model writes none
+    maps = ["maps", str(run), "--samples-only", "--top", "1"]
+    for argv in (["text", str(run)], ["report", str(run)], maps, [*maps, "--picture", "2", "--samples", "0"]):
+        assert analyze(argv) == 0
+        which = "image 2, counted from 0" if "--picture" in argv else "the first"
+        assert f"3 questions have several images: maps and boxes are of {which}" in capsys.readouterr().err
+    (numbers,) = re.findall(r'"images":(\[\d[\d,]*\])', (run / "report.html").read_text(encoding="utf-8"))
+    assert sorted(json.loads(numbers)) == [1, 2, 3, 3]
+    heads, _ = open_heads(run)
+    texts, images = TextPictures(heads, chosen_texts(["0", "3"], Texts.of(heads), 2), None), PictureImages(heads, None)
+    several, one = texts.all(images)
+    assert several.caption[0].startswith("mass on all images when the token was chosen")
+    assert several.caption[1].endswith(" on image 1 of 3")
+    assert {each.lines[3:] for each in several.overlays} == {("on all images",)}
+    assert "images" not in " ".join([*one.caption, *(line for each in one.overlays for line in each.lines)])
+    for number, ids in ((0, ["0", "3"]), (2, ["0"])):
+        found = localise(of_picture(heads, number), resamples=1)
+        overlays = Overlays.of(found, [(0, 0)], chosen_samples(ids, found, 2), images)
+        pictures = {each.name: each for each in overlays.all()}
+        said = [[f"image {number + 1} of 3"], []][: len(ids)]
+        assert [re.findall(r"image \d of \d", " ".join(pictures[f"sample_{each}"].of)) for each in ids] == said
+        assert [list(each.lines[1:-1]) for each in pictures["head_L0H0"].overlays] == said
+
+
+def test_a_run_has_a_map_of_each_image(checkpoint, extract, asked, tmp_path, capsys, monkeypatch):
     run, separate = tmp_path / "run", tmp_path / "separate"
     flags = asked | {"model_path": checkpoint("internvl"), "maps": True, "thumbnails": True, "generate": 2}
     assert extract(run, **flags, step_maps="all") == 0
@@ -230,7 +267,7 @@ def test_a_run_has_a_map_of_each_image(checkpoint, extract, asked, tmp_path, cap
     whole = whole[whole["sample_id"].isin(one["sample_id"])].reset_index(drop=True)
     pd.testing.assert_frame_equal(one, whole, atol=5e-6)
     capsys.readouterr()
-    assert analyze(["maps", str(run), "--picture", "2", "--samples-only", "--top", "1", "--samples", "0"]) == 0
+    check_that_it_is_said_which_image(run, capsys, monkeypatch)
     assert analyze(["maps", str(run), "--picture", "3"]) == 2
     assert "no question has an image 3, counted from 0; see --picture" in capsys.readouterr().err
     assert analyze(["subset", str(run), str(tmp_path / "some"), "--query", "row == 0"]) == 0
