@@ -46,7 +46,8 @@ def look(settings: LookSettings) -> int:
     """
     if not settings.image.is_file():
         what = "is not a file" if settings.image.exists() else "does not exist"
-        raise HeadflowError(f"{settings.image} {what}", setting="image")
+        one = "; a look takes one image, not several by commas" if "," in str(settings.image) else ""
+        raise HeadflowError(f"{settings.image} {what}{one}", setting="image")
     out = settings.output_dir or _default_output(settings)
     _check_output(settings, out)
     begun = not holds_run(out)

@@ -14,7 +14,7 @@ from schemas.manifest import ROWS
 class LookSettings(Deciding, Device, Page):
     """A model, an image and a question."""
 
-    image: Annotated[Path, "image file"]
+    image: Annotated[Path, "image file, one"]
     question: Annotated[str, "the question; \\n is a line break", Checked(in_utf8), Flag(typed=line_breaks)]
     options: Annotated[
         tuple[str, ...],

@@ -293,7 +293,10 @@ def test_flags_are_its_own(tmp_path, capsys):
     assert "--question-file" not in text
 
 
-@pytest.mark.parametrize(("name", "says"), [("gone.png", "does not exist"), (".", "is not a file")])
+@pytest.mark.parametrize(("name", "says"), [
+    ("gone.png", "does not exist"), (".", "is not a file"),
+    ("a.png,b.png", "a look takes one image, not several by commas"),
+])  # fmt: skip
 def test_an_image_that_is_none(checkpoint_path, tmp_path, capsys, name, says):
     assert look(checkpoint_path, tmp_path / name, tmp_path / "look") == 2
     lines = capsys.readouterr().err.strip().splitlines()
