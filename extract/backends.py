@@ -152,11 +152,13 @@ def load_asked(
     removed: HeadSet,
     task: Task = MME,
     letters: str = "",
+    images: int = 1,
 ) -> "tuple[Checkpoint, Prompts, AnswerReader]":
     """The model, checked, without some heads and layers; its prompts; and its answers.
 
     Args:
         letters: of the options of all questions, where these have their own.
+        images: how many images questions have at most.
 
     Raises:
         HeadflowError: the model cannot be loaded or observed, or packages are not installed.
@@ -169,7 +171,7 @@ def load_asked(
     checkpoint = load_checkpoint(settings, device)
     prompts = find_prompts(checkpoint.prompt_format, wordings, settings)
     for builder in prompts.builders.values():
-        checkpoint = check_observation(checkpoint, builder)
+        checkpoint = check_observation(checkpoint, builder, images=images)
     tokens = checkpoint.prompt_format.answer_tokens(prompts, answer_words(settings, letters))
     if outside := removed.outside(checkpoint.layers, checkpoint.heads):
         raise HeadflowError(f"the plan {outside}", setting="plan")
@@ -207,8 +209,9 @@ def load_extractor(
 
     removed = find_removed(settings)
     checkpoint, prompts, answers = load_asked(
-        settings, settings.device, wordings, removed, questions.task, questions.letters
-    )
+        settings, settings.device, wordings, removed, questions.task, questions.letters,
+        max((len(sample.images) for sample in questions.samples), default=1),
+    )  # fmt: skip
     passes = Passes(checkpoint, answers, list(find_makers(tables, checkpoint, answers)))
     for maker in passes.makers:
         maker.check(next(iter(prompts.builders.values())))

@@ -68,13 +68,13 @@ def _loaded_once():
             passed[checkpoint.model] = {}
         return checkpoint if checkpoint.kernel is not None else copy.deepcopy(checkpoint)
 
-    def checked(model, prompts):
+    def checked(model, prompts, images=1):
         before = passed.get(model.model)
         if before is None or model.kernel is None:
-            return check(model, prompts)
-        key = repr(replace(prompts, encode=None))
+            return check(model, prompts, images=images)
+        key = repr((replace(prompts, encode=None), images))
         if key not in before:
-            before[key] = check(model, prompts).causal
+            before[key] = check(model, prompts, images=images).causal
         return replace(model, causal=before[key])
 
     with pytest.MonkeyPatch.context() as patch:

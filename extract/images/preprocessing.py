@@ -169,8 +169,8 @@ class Preprocessor(ABC):
         """What the checkpoint's files say in two ways about the tokens of an image, in words."""
         return []
 
-    def whole_prompt(self, text: str, image: Image.Image, *, special: bool) -> dict[str, Tensor] | None:
-        """All that the checkpoint's own processor makes of a rendered prompt and its image, for the model to read.
+    def whole_prompt(self, text: str, *images: Image.Image, special: bool) -> dict[str, Tensor] | None:
+        """All that the checkpoint's own processor makes of a rendered prompt and its images, for the model to read.
 
         Args:
             special: with the tokens that its tokenizer adds by itself.

@@ -196,12 +196,12 @@ class ProcessorPreprocessor(Preprocessor):
             if (found := getattr(self.processor, name)) != value
         ]
 
-    def whole_prompt(self, text: str, image: Image.Image, *, special: bool) -> dict[str, Tensor]:
+    def whole_prompt(self, text: str, *images: Image.Image, special: bool) -> dict[str, Tensor]:
         """See `Preprocessor.whole_prompt`."""
         if self.bare:
             question = text.partition(self.processor.tokenizer.bos_token)[2].removesuffix("\n")
-            return self._read(self.placeholder + question, [image], special=False)
-        return self._read(text, [image], special=special)
+            return self._read(self.placeholder + question, images, special=False)
+        return self._read(text, images, special=special)
 
 
 def _plain(value: Any) -> Any:

@@ -5,7 +5,7 @@ that is not passed on shows. Whether the model is causal is measured: with anoth
 before it must stay the same, and no mask may let a token see a later one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -26,13 +26,18 @@ from schemas.roles import BOS, IMAGE, ROLES
 from schemas.text import one_line, short
 
 CHECK_QUESTION = "Is there a picture?"
+SIZES = ((336, 336), (448, 224), (224, 448))  # width and height of black pictures in a prompt of several
 TOO_LONG = "prompt_too_long"
 CHECK_TOLERANCE, CHECK_TOLERANCE_OF_HALF = 1e-3, 0.25  # of the norm of the last hidden states
 UNCHANGED, UNCHANGED_OF_HALF = 1e-5, 1e-2  # the same, of what only the rounding of other tokens can change
 
 
-def check_observation(model: Checkpoint, prompts: PromptBuilder) -> Checkpoint:
+def check_observation(model: Checkpoint, prompts: PromptBuilder, *, images: int = 1) -> Checkpoint:
     """Check a model with a black image and a short question, in four or five forward passes.
+
+    Args:
+        images: how many images questions have at most; of several, the tokens of a prompt of as many are checked too,
+            up to as many as `SIZES`.
 
     Returns:
         The model with `causal` as measured. One that was observed under its mask, though that is plainly causal, is
@@ -52,7 +57,9 @@ def check_observation(model: Checkpoint, prompts: PromptBuilder) -> Checkpoint:
         raise HeadflowError(f"not even a black picture and a short question can be asked: {why}") from None
     _check_roles(prompts, prompt)
     _check_vocabulary(model, prompt)
-    passes = _Passes(model, prompt, pixels, _check_tokens(model, prompts, prompt, image))
+    passes = _Passes(model, prompt, pixels, _check_tokens(model, prompts, prompt, [image]))
+    if images > 1 and model.preprocessor.several:
+        _check_several(model, prompts, [Image.new("RGB", size) for size in SIZES[:images]])
     masks = _Masks()
     try:
         plain = passes.plain()
@@ -239,8 +246,17 @@ def _check_image_tokens(model: Checkpoint, prompt: Prompt, depend: Tensor) -> No
         )
 
 
+def _check_several(model: Checkpoint, prompts: PromptBuilder, images: Sequence[Image.Image]) -> None:
+    """Check the tokens of a prompt of several images; one that cannot be asked is skipped in a run too."""
+    try:
+        prompt = prompts.build(CHECK_QUESTION, model.preprocessor(*images).image_ids)
+    except Unusable:
+        return
+    _check_tokens(model, prompts, prompt, images)
+
+
 def _check_tokens(
-    model: Checkpoint, prompts: PromptBuilder, prompt: Prompt, image: Image.Image
+    model: Checkpoint, prompts: PromptBuilder, prompt: Prompt, images: Sequence[Image.Image]
 ) -> dict[str, Tensor] | None:
     """Compare the tokens of a prompt by the checkpoint's chat template with those of its own processor.
 
@@ -260,11 +276,12 @@ def _check_tokens(
                 setting="show_prompt",
             )
         return None
-    text = template.render(prompts.wording.ask(CHECK_QUESTION)).text
-    whole = model.preprocessor.whole_prompt(text, image, special=not template.has_bos(text))
+    text = template.render(prompts.wording.ask(CHECK_QUESTION), len(images)).text
+    whole = model.preprocessor.whole_prompt(text, *images, special=not template.has_bos(text))
     if whole is not None and [prompt.input_ids] != whole["input_ids"].tolist():
+        of = f" of {len(images)} images" if len(images) > 1 else ""
         raise HeadflowError(
-            f"the prompt has {len(prompt.input_ids)} tokens that are not the {whole['input_ids'].shape[1]} of the "
+            f"the prompt{of} has {len(prompt.input_ids)} tokens that are not the {whole['input_ids'].shape[1]} of the "
             f"checkpoint's own processor: {_first_difference(model, prompt.input_ids, whole['input_ids'][0].tolist())}",
             setting="show_prompt",
         )

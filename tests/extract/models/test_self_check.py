@@ -101,7 +101,7 @@ def test_image_tokens_that_the_tower_does_not_give_are_found(sound):
         def contradictions(self):
             return []
 
-        def whole_prompt(self, text, image, *, special):
+        def whole_prompt(self, text, *images, special):
             return None
 
     with pytest.raises(HeadflowError, match="a first pass through the model failed: Image features and image tokens"):
@@ -113,6 +113,20 @@ def test_tokens_that_are_not_the_processors_are_found(sound):
     odd = replace(prompts, encode=lambda text: [*prompts.encode(text), 7])
     with pytest.raises(HeadflowError, match=r"tokens that are not the .* of the checkpoint's own processor"):
         check_observation(model, odd)
+
+
+def test_tokens_of_several_images_that_are_not_the_processors_are_found(sound):
+    model, prompts = sound
+
+    class Reversed(type(prompts)):
+        def build(self, question, image_ids, **given):
+            return super().build(question, image_ids[::-1], **given)
+
+    odd = Reversed(**vars(prompts))
+    check_observation(model, odd)
+    check_observation(model, prompts, images=4)
+    with pytest.raises(HeadflowError, match=r"the prompt of 3 images has .* of the checkpoint's own processor"):
+        check_observation(model, odd, images=4)
 
 
 def test_a_prompt_without_an_image_token_is_found(sound):

@@ -23,6 +23,7 @@ from analyze.tables.frames import open_heads
 from extract.__main__ import main
 from extract.attention.packing import pack
 from extract.attention.readers import read_pass
+from extract.models import self_check
 from extract.models.self_check import check_observation
 from extract.models.transfer import Uploader
 from extract.questions.fields import MME_SUFFIX
@@ -67,7 +68,7 @@ def content(question):
 def family(request, tmp_path_factory):
     path = make_or_skip(tmp_path_factory.mktemp(request.param), request.param)
     model, prompts = hf(path)
-    return request.param, FamilyWitness(path, request.param), check_observation(model, prompts), prompts
+    return request.param, FamilyWitness(path, request.param), check_observation(model, prompts, images=3), prompts
 
 
 def read_whole(reference, question):
@@ -240,7 +241,11 @@ def check_that_it_is_said_which_image(run, capsys, monkeypatch):
 def test_a_run_has_a_map_of_each_image(checkpoint, extract, asked, tmp_path, capsys, monkeypatch):
     run, separate = tmp_path / "run", tmp_path / "separate"
     flags = asked | {"model_path": checkpoint("internvl"), "maps": True, "thumbnails": True, "generate": 2}
+    check, checked = self_check.check_observation, []
+    kept = lambda *given, images: checked.append(images) or check(*given, images=images)  # noqa: E731
+    monkeypatch.setattr(self_check, "check_observation", kept)
     assert extract(run, **flags, step_maps="all") == 0
+    assert checked == [3]
     assert list(validate(run)) == []
     samples, maps = (pd.read_parquet(run / table).astype({"sample_id": str}) for table in ("samples", "maps"))
     samples = samples.set_index("sample_id")
