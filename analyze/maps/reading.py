@@ -38,7 +38,7 @@ def of_picture(heads: Heads, picture: int) -> Heads:
         return heads
     samples, images = heads.samples.copy(), [pictures_of(row) for row in heads.samples.to_dict("records")]
     if not any(len(own) > picture for own in images):
-        raise HeadflowError(f"no question has an image {picture}, counted from 0", setting="picture")
+        raise HeadflowError(f"no question has {picture + 1} images; the first one is 0", setting="picture")
     for name in (column.name for column in PLACES):
         samples[name] = [own[picture][name] if len(own) > picture else None for own in images]
     samples["boxes"] = samples["objects"] = None
@@ -62,8 +62,8 @@ def of_several(heads: Heads) -> str | None:
     several = several_images(heads)
     if not several:
         return None
-    which = "the first" if heads.picture == 0 else f"image {heads.picture}, counted from 0"
-    return f"{counted(several, 'question has', 'questions have')} several images: maps and boxes are of {which}"
+    which = "and boxes are of the first" if heads.picture == 0 else f"are of image {heads.picture + 1}"
+    return f"{counted(several, 'question has', 'questions have')} several images: maps {which}"
 
 
 def which_image(sample: pd.Series, picture: int) -> str | None:

@@ -218,8 +218,8 @@ def check_that_it_is_said_which_image(run, capsys, monkeypatch):
     maps = ["maps", str(run), "--samples-only", "--top", "1"]
     for argv in (["text", str(run)], ["report", str(run)], maps, [*maps, "--picture", "2", "--samples", "0"]):
         assert analyze(argv) == 0
-        which = "image 2, counted from 0" if "--picture" in argv else "the first"
-        assert f"3 questions have several images: maps and boxes are of {which}" in capsys.readouterr().err
+        which = "are of image 3" if "--picture" in argv else "and boxes are of the first"
+        assert f"3 questions have several images: maps {which}" in capsys.readouterr().err
     (numbers,) = re.findall(r'"images":(\[\d[\d,]*\])', (run / "report.html").read_text(encoding="utf-8"))
     assert sorted(json.loads(numbers)) == [1, 2, 3, 3]
     heads, _ = open_heads(run)
@@ -274,7 +274,7 @@ def test_a_run_has_a_map_of_each_image(checkpoint, extract, asked, tmp_path, cap
     capsys.readouterr()
     check_that_it_is_said_which_image(run, capsys, monkeypatch)
     assert analyze(["maps", str(run), "--picture", "3"]) == 2
-    assert "no question has an image 3, counted from 0; see --picture" in capsys.readouterr().err
+    assert "no question has 4 images; the first one is 0; see --picture" in capsys.readouterr().err
     assert analyze(["subset", str(run), str(tmp_path / "some"), "--query", "row == 0"]) == 0
     assert list(validate(tmp_path / "some")) == []
     assert knock_out([str(run), "--kind", "swap", "--heads", "L0H1"]) == 2
