@@ -13,7 +13,7 @@ from analyze.scores.answers import NO_LEAN, AnswerSums, accuracy_of, bias_of
 from analyze.scores.images import image_groups
 from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap, Interval
 from analyze.statistics.calibration import Calibration, calibrate
-from analyze.statistics.clusters import Array, Clusters
+from analyze.statistics.clusters import Array, Clusters, image_lists
 from analyze.statistics.contrasts import STATES, contrast_reliability, pair_states, polarity_free_contrast
 from analyze.statistics.intervals import FEW_IMAGES, FEWEST_IMAGES, share_interval
 from analyze.statistics.multiplicity import false_discovery_rate
@@ -37,7 +37,7 @@ _NAMED = 3  # masses named for a sample, heads named in the verdict
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """How a model fails. The unit of all intervals is the image; NaN stands where something cannot be told.
+    """How a model fails. The unit of all intervals is that of `Clusters`; NaN stands where something cannot be told.
 
     Attributes:
         states: by category and, last, over all: `questions`, `unread` (answers that are no option), and `accuracy` of
@@ -54,7 +54,8 @@ class Diagnosis:
         calibration: of the first option, or of the given one where there are not two opposite ones; None if no sample
             has the probabilities, or `written`.
         contrasts: `flow`, `layer`, `head`, `contrast`, `expected` (where nothing is told), `p`, `adjusted_p`: see
-            `polarity_free_contrast`; `adjusted_p` by Benjamini and Hochberg over the heads of all flows.
+            `polarity_free_contrast`, of the first pair of each unit; `adjusted_p` by Benjamini and Hochberg over the
+            heads of all flows.
         reliability: by flow, how far the contrasts of heads would be the same on other images; see
             `contrast_reliability`.
         why: by flow, why there is no contrast.
@@ -64,6 +65,7 @@ class Diagnosis:
         task: what an answer is.
         written: whether answers are those in texts, which the probabilities of first tokens do not belong to.
         positions: of letters; None where there are two opposite options.
+        units: what is resampled, in words.
     """
 
     states: pd.DataFrame
@@ -78,6 +80,7 @@ class Diagnosis:
     task: Task = MME
     written: bool = False
     positions: Positions | None = None
+    units: str = "images"
 
     def verdict(self) -> list[str]:
         """The result in words, a line each."""
@@ -210,6 +213,7 @@ def diagnose(
     clusters = Clusters.of(samples)
     bootstrap = Bootstrap(clusters, resamples, seed)
     pairs, positions = pairs_of_questions(samples, clusters, heads.task), None
+    apart = pairs.drop_duplicates("image")  # the first of those that are not independent, on a set of images
     if not heads.task.opposite:
         samples = with_texts_of_options(samples).assign(sure=np.nan if written else sureness(samples))
         positions = Positions.of(samples, bootstrap)
@@ -219,8 +223,8 @@ def diagnose(
         spread[flow] = values.mean(axis=(1, 2))
         if not heads.task.opposite:
             continue
-        differences = (values[pairs["first"]] - values[pairs["second"]]).reshape(len(pairs), values[0].size)
-        state, category = pairs["state"].to_numpy(), clusters.category[pairs.index.to_numpy()]
+        differences = (values[apart["first"]] - values[apart["second"]]).reshape(len(apart), values[0].size)
+        state, category = apart["state"].to_numpy(), clusters.category[apart["image"].to_numpy()]
         found = polarity_free_contrast(differences, state, category)
         if found.why:
             why[flow] = found.why
@@ -242,6 +246,7 @@ def diagnose(
         task=heads.task,
         written=written,
         positions=positions,
+        units=clusters.units[1],
     )
 
 
@@ -275,20 +280,26 @@ def with_texts_of_options(samples: pd.DataFrame) -> pd.DataFrame:
 def pairs_of_questions(samples: pd.DataFrame, clusters: Clusters, task: Task = MME) -> pd.DataFrame:
     """Images with one question whose first option is right, and one whose second is; by image.
 
+    Of questions with several images, the pair is about the same ones, in any order.
+
     Args:
         samples: rows of `answered`.
+        clusters: of them.
         task: without two opposite options, there are no such images.
 
     Returns:
-        `first` and `second`, the positions of the two in `samples`, and `state`.
+        `image`, which image of the clusters; `first` and `second`, the positions of the two in `samples`; and `state`.
     """
-    frame = pd.DataFrame({"image": clusters.image, "expected": samples["expected"], "row": np.arange(len(samples))})
+    own, different = pd.factorize(image_lists(samples))
+    image, _ = pd.factorize(clusters.category[clusters.image] * len(different) + own)
+    frame = pd.DataFrame({"image": image, "expected": samples["expected"].array, "row": np.arange(len(samples))})
     frame = frame if task.opposite else frame[:0]
     sides = [frame[frame["expected"] == side].groupby("image")["row"].agg(["size", "min"]) for side in (0, 1)]
     whole = sides[0].merge(sides[1], left_index=True, right_index=True, suffixes=("_0", "_1"))
     whole = whole[(whole["size_0"] == 1) & (whole["size_1"] == 1)]
     says, first, second = samples["says"].to_numpy(), whole["min_0"], whole["min_1"]
-    return pd.DataFrame({"first": first, "second": second, "state": pair_states(says[first], says[second])})
+    found = pd.DataFrame({"first": first, "second": second, "state": pair_states(says[first], says[second])})
+    return found.assign(image=clusters.image[first]).reset_index(drop=True)
 
 
 def _states(samples: pd.DataFrame, pairs: pd.DataFrame, bootstrap: Bootstrap, task: Task = MME) -> pd.DataFrame:
@@ -307,7 +318,7 @@ def _states(samples: pd.DataFrame, pairs: pd.DataFrame, bootstrap: Bootstrap, ta
                     for word in ("right", "wrong")}  # fmt: skip
             rows.append(row)
             continue
-        chosen = pairs["state"].to_numpy()[images[pairs.index.to_numpy()]]
+        chosen = pairs["state"].to_numpy()[images[pairs["image"].to_numpy()]]
         row["images"] = len(chosen)
         row |= {state: int(np.count_nonzero(chosen == state)) for state in STATES}
         rows.append(row | accuracy_of(answers, bootstrap, images) | bias_of(answers, bootstrap, images))
@@ -376,9 +387,8 @@ def _harder(bootstrap: Bootstrap, one: _Sums, other: _Sums, *, level: float) -> 
     sizes = [int(((asked > 0) & inside).sum()) for _, asked in (one, other)]
     differ = [int(((asked > right) & inside).sum()) for right, asked in (one, other)]
     if min(sizes) < FEW_IMAGES or max(differ) < FEWEST_IMAGES:
-        return Interval(
-            estimate, None, None, f"cannot tell: {counted(min(sizes), 'image')}, {max(differ)} with a wrong answer"
-        )
+        few = counted(min(sizes), *bootstrap.clusters.units)
+        return Interval(estimate, None, None, f"cannot tell: {few}, {max(differ)} with a wrong answer")
     low, high = bootstrap.bounds(np.array([estimate]), draws[:, None], inside & (one[1] + other[1] > 0), level)
     return Interval(estimate, float(low[0]), float(high[0]))
 

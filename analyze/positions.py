@@ -116,7 +116,7 @@ def _letters(samples: pd.DataFrame, bootstrap: Bootstrap, flips: int) -> pd.Data
     sums = [clusters.sums(np.where(offered, each, 0.0)) for each in (given, right, expected, given ^ right, offered)]
     groups = list(image_groups(clusters))
     excess = sums[0] - sums[2]
-    notes = [[cannot_tell_bias(each) for each in sums[3][images].T] for _, images in groups]
+    notes = [[cannot_tell_bias(each, clusters) for each in sums[3][images].T] for _, images in groups]
     p = _tested(excess, [images for _, images in groups], np.array(notes) == "", bootstrap, flips)
     rows = []
     for place, (name, images) in enumerate(groups):

@@ -45,6 +45,7 @@ class PromptComparison:
         names: of the wordings, in the order of the run.
         baseline: the wording that heads are compared with.
         questions, images: how many are compared.
+        units: how many images, or sets of images, are resampled, and which of them in words.
         left_out: questions that were not observed in one of the wordings.
         not_scored: questions that are compared and are not in the score, as one that they are scored with is missing.
         whole: by wording: `questions`, `images`, `accuracy` with `low` and `high` in per cent, `lead` (mean logit of
@@ -70,6 +71,7 @@ class PromptComparison:
     baseline: str
     questions: int
     images: int
+    units: tuple[int, str]
     left_out: int
     not_scored: int
     whole: pd.DataFrame
@@ -101,7 +103,7 @@ class PromptComparison:
         first = self.best.iloc[0]
         rivals = self.pairs[self.pairs["better"] == first["wording"]]
         open_ = rivals[(rivals["adjusted_p"] > _SIGNIFICANT) | (rivals["note"] != "")]
-        sure = f"highest in {first['best_in']:.0%} of the resamples of images"
+        sure = f"highest in {first['best_in']:.0%} of the resamples of {self.units[1]}"
         if len(open_):
             names = listed([str(name) for name in open_["worse"]])
             nearest = open_.sort_values("difference").iloc[0]
@@ -142,7 +144,7 @@ class PromptComparison:
             )
             found = f"{len(moved)} of {len(rows)} heads shift, {heads} most"
             if moved.empty:
-                told = can_be_significant(self.images, tests=len(groups))
+                told = can_be_significant(self.units[0], tests=len(groups))
                 found = (
                     "no head shifts significantly" if told else f"cannot be told from {counted(self.images, 'image')}"
                 )
@@ -212,7 +214,8 @@ def compare_prompts(
         names=names,
         baseline=baseline,
         questions=len(first),
-        images=clusters.images,
+        images=clusters.different(),
+        units=(clusters.images, clusters.units[1]),
         left_out=left_out,
         not_scored=not_scored(first, heads.task),
         whole=_corrected(_each(partial(_whole, task=heads.task), asked, bootstrap), asked, bootstrap),
@@ -289,7 +292,7 @@ def _measures(
     leads, unread = clusters.sums(samples["lead"].to_numpy(np.float64)), clusters.counts - answers.given
 
     def measures(images: npt.NDArray[np.bool_]) -> dict[str, Any]:
-        states = pairs["state"][images[pairs.index.to_numpy()]]
+        states = pairs["state"][images[pairs["image"].to_numpy()]]
         found: dict[str, Any] = (
             {"questions": int(clusters.counts[images].sum()), "images": clusters.different(images)}
             | accuracy_of(answers, bootstrap, images)
@@ -326,7 +329,7 @@ def _pairs(asked: dict[str, pd.DataFrame], bootstrap: Bootstrap) -> pd.DataFrame
     low, high = bootstrap.bounds(estimates, draws, clusters.counts > 0)
     by_image = clusters.joined(differences)
     tested = sign_flip_maximum(by_image, seed=bootstrap.seed)
-    notes = [cannot_tell(each) for each in by_image.T]
+    notes = [cannot_tell(each, clusters) for each in by_image.T]
     unknown = [note is not None for note in notes]
     table = pd.DataFrame(ordered, columns=["better", "worse"])
     table["difference"] = estimates

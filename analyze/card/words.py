@@ -62,9 +62,9 @@ Model and question file are named without their folders. The arguments of comman
 _OF_PAIRS = """\
 Accuracy over questions plus accuracy over images with all questions right, in percent points, as MME counts it."""
 _SCORE = f"""\
-`low` and `high`: 95% interval, images resampled with seed {SEED}; `left_out`: questions that do not count, as they were
-skipped or lack their pair; `unscored`: those whose right answer is no option; `unread`: answers scored that are no
-option, and count as wrong. The model's answer is its first token."""
+`low` and `high`: 95% interval, images resampled with seed {SEED}, those that questions share together;
+`left_out`: questions that do not count, as they were skipped or lack their pair; `unscored`: those whose right answer
+is no option; `unread`: answers scored that are no option, and count as wrong. The model's answer is its first token."""
 LICENCE = f"""\
 No licence is chosen yet. Whoever publishes these measurements chooses one, and writes it as `license:` at the top of
 this file, by a name of [this list]({LICENCES}), and here in words.

@@ -86,7 +86,7 @@ def _two(settings: CompareSettings, a: "Heads", b: "Heads", flows: Sequence[str]
         [Shown("settings that differ", found.settings, 4)] if len(found.settings) else ["", "no setting differs"]
     )
     if len(found.answers):
-        title = f"answers; intervals of 95%, {settings.resamples} resamples of images with seed {settings.seed}"
+        title = f"answers; intervals of 95%, {settings.resamples} resamples of {found.units} with seed {settings.seed}"
         shown.append(Shown(title, found.answers, 2))
     shown.append(Shown("masses, means over samples and heads; intervals of 95%", found.means, 4))
     return Result(

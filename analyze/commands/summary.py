@@ -34,6 +34,7 @@ def summarise_run(settings: SummarySettings) -> Result:
 
     from analyze.scores.accuracy import category_scores, total_scores
     from analyze.scores.intervals import score_intervals
+    from analyze.statistics.clusters import Clusters
     from analyze.summary import GROUPS, summarise
     from analyze.tables.frames import ANSWERS, IMAGE_KEYS, TOKEN_COUNTS
 
@@ -46,10 +47,11 @@ def summarise_run(settings: SummarySettings) -> Result:
     manifest, statuses = heads.run.manifest, heads.samples["status"].value_counts()
     about = f"{manifest.model or manifest.question_file}: {', '.join(f'{n} {name}' for name, n in statuses.items())}"
     tables = {"summary.csv": table.assign(text_scope=scope.name)}
+    unit, units = Clusters.of(heads.samples[heads.observed.to_numpy()]).units
     shown: list[Shown | str] = []
     for group in GROUPS:
         rows = table[table["group"] == group].drop(columns=["group", "q25", "q75"])
-        title = f"by {group}" if shown else "means with 95% intervals, whose unit is the image"
+        title = f"by {group}" if shown else f"means with 95% intervals, whose unit is the {unit}"
         shown.append(Shown(title, _with_bounds_after("mean", rows), 4))
     task = heads.task
     if (scores := category_scores(heads.samples, task)).empty:
@@ -58,19 +60,21 @@ def summarise_run(settings: SummarySettings) -> Result:
     else:
         both = pd.concat([scores, total_scores(scores, heads.samples, task)])
         tables["scores.csv"] = scored = score_intervals(both, heads.samples, task, seed=settings.seed)
-        shown += _scores_shown(scored, scores, heads, settings.seed)
+        shown += _scores_shown(scored, scores, heads, f"{units} resampled with seed {settings.seed}")
     return Result(
         heads.run.path, folder, about=[about, *([scope.note] if scope.note else [])], shown=shown, tables=tables
     )
 
 
-def _scores_shown(table: "pd.DataFrame", scores: "pd.DataFrame", heads: "Heads", seed: int) -> Iterator[Shown | str]:
+def _scores_shown(
+    table: "pd.DataFrame", scores: "pd.DataFrame", heads: "Heads", resampled: str
+) -> Iterator[Shown | str]:
     """The table of scores, on how many questions it rests, and which do not count."""
     from analyze.scores.accuracy import right_options, without_figure
 
     task, samples = heads.task, heads.samples
     rests = f"{scores['questions'].sum():,} of {counted(len(samples), 'question')}"
-    title = f"{task.title} by category, on {rests}; 95% intervals, images resampled with seed {seed}"
+    title = f"{task.title} by category, on {rests}; 95% intervals, {resampled}"
     shown = _with_bounds_after("accuracy" if task.by_accuracy else "score", table)
     yield Shown(title, shown.drop(columns="score") if task.by_accuracy else shown, 2)
     if bare := int(without_figure(samples, task).sum()):

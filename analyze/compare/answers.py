@@ -11,7 +11,7 @@ from analyze.compare.sentences import Sentence
 from analyze.scores.accuracy import group_codes, scored_questions, totals
 from analyze.scores.images import category_images, image_groups
 from analyze.statistics.bootstrap import Bootstrap
-from analyze.statistics.clusters import Array, Clusters, joined_images
+from analyze.statistics.clusters import Array, Clusters
 from analyze.statistics.intervals import FEW_IMAGES, FEWEST_IMAGES, mean_of_images, share_interval
 from analyze.statistics.multiplicity import false_discovery_rate, sign_flip_maximum
 from analyze.tables.frames import Heads
@@ -36,7 +36,7 @@ def compare_answers(a: Heads, b: Heads, pairs: Pairs, *, resamples: int, seed: i
         questions with a lead in both runs), `questions`, `images`, each run's value with its own interval, the
         `difference` b - a with its paired interval `low`, `high` (NaN where it cannot be told; `note` is then the
         `Sentence` why, else the empty text), and `adjusted_p`, that of sign flips of images, by Benjamini and Hochberg
-        over the categories. Images that a group of questions joins are one.
+        over the categories. What is resampled is as in `Clusters`; `images` counts images.
     """
     scored = [scored_questions(heads.samples, heads.task) for heads in (a, b)]
     both = pairs.table[pairs.table["a"].isin(_rows(a, scored[0])) & pairs.table["b"].isin(_rows(b, scored[1]))]
@@ -45,10 +45,7 @@ def compare_answers(a: Heads, b: Heads, pairs: Pairs, *, resamples: int, seed: i
         return pd.DataFrame(columns=list(_COLUMNS))
     first, second = (each.loc[heads.samples.index[both[side]]] for each, heads, side in zip(
         scored, (a, b), ("a", "b"), strict=True))  # fmt: skip
-    image = both["image"]
-    if a.task == b.task and a.task.named:
-        image = joined_images(image, [group_codes(first, group) for group in a.task.named])
-    clusters = Clusters.by_name(image, both["category"])
+    clusters = pairs.clusters(a.samples, both)
     bootstrap = Bootstrap(clusters, resamples, seed)
     rights = [clusters.sums(each["right"].to_numpy().astype(float)) for each in (first, second)]
     rows: list[dict[str, Any]] = [_accuracy(name, bootstrap, rights, images) for name, images in image_groups(clusters)]
@@ -65,23 +62,22 @@ def compare_answers(a: Heads, b: Heads, pairs: Pairs, *, resamples: int, seed: i
             rows += _scores(bootstrap, [part], right[:, 1] - right[:, 0], a.task, group.measure)
     if all("lead" in heads.samples for heads in (a, b)):
         leads = [heads.samples["lead"].to_numpy(np.float64)[both[side]] for heads, side in ((a, "a"), (b, "b"))]
-        rows += _leads(image, both["category"], *leads)
+        known = np.isfinite(leads[0]) & np.isfinite(leads[1])
+        if known.any():
+            rows += _leads(pairs.clusters(a.samples, both[known]), *(each[known] for each in leads))
     return pd.DataFrame(rows)[list(_COLUMNS)]
 
 
-def _leads(image: pd.Series, category: pd.Series, one: Array, other: Array) -> list[dict[str, Any]]:
+def _leads(clusters: Clusters, one: Array, other: Array) -> list[dict[str, Any]]:
     """The mean lead of both runs by category and over all, of the questions with a lead in both."""
-    known = np.isfinite(one) & np.isfinite(other)
-    if not known.any():
-        return []
-    clusters, rows = Clusters.by_name(image[known], category[known]), []
-    values = {"a": one[known], "b": other[known], "": other[known] - one[known]}
+    rows, values = [], {"a": one, "b": other, "": other - one}
     sums = {side: clusters.sums(each) for side, each in values.items()}
     for name, images in image_groups(clusters):
         row: dict[str, Any] = {"measure": "lead", "category": name, "images": clusters.different(images)}
         for side, (value, low, high) in _SIDES.items():
             row |= mean_of_images(clusters, sums[side], images).columns(value, low, high)
-        note = Sentence("few_images", number=row["images"], least=_LEAST) if np.isnan(row["low"]) else ""
+        few = _said("few_images", clusters, number=clusters.together(images), least=_LEAST)
+        note = few if np.isnan(row["low"]) else ""
         rows.append(row | {"questions": int(clusters.counts[images].sum()), "adjusted_p": np.nan, "note": note})
     return rows
 
@@ -123,26 +119,32 @@ def _columns(
             for bound in (getattr(interval, "low", None), getattr(interval, "high", None))
         )
     changed, there = (bootstrap.clusters.joined(each) for each in (np.where(images, difference, 0.0), images))
-    note = cannot_tell(changed[there > 0])
+    note = cannot_tell(changed[there > 0], bootstrap.clusters)
     by = np.array([values[1] - values[0]])
     low, high = (np.nan, np.nan) if note else np.ravel(bootstrap.bounds(by, draws[:, None], images)).tolist()
     return found | {"difference": float(by[0]), "low": low, "high": high, "note": note or ""}
 
 
-def cannot_tell(difference: Array) -> Sentence | None:
+def cannot_tell(difference: Array, clusters: Clusters) -> Sentence | None:
     """Why a paired interval cannot be given; None if it can.
 
     Args:
-        difference: [images], how many more questions on an image are right in b.
+        difference: [images], how many more questions on an image, or a set of images, are right in b.
+        clusters: what the unit is.
     """
     number, differ = len(difference), int(np.count_nonzero(difference))
     if not differ:
-        return Sentence("same")
+        return _said("same", clusters, number=number)
     if number < FEW_IMAGES:
-        return Sentence("few_images", number=number, least=FEW_IMAGES)
+        return _said("few_images", clusters, number=number, least=FEW_IMAGES)
     if differ < FEWEST_IMAGES:
-        return Sentence("few_differ", number=differ, least=FEWEST_IMAGES)
+        return _said("few_differ", clusters, number=differ, least=FEWEST_IMAGES)
     return None
+
+
+def _said(name: str, clusters: Clusters, **values: Any) -> Sentence:
+    """A sentence about images, or the one about sets of images where these are the unit."""
+    return Sentence(name if clusters.shown is None else f"{name}_in_sets", **values)
 
 
 def _whole_groups(first: pd.DataFrame, second: pd.DataFrame, clusters: Clusters, group: Group) -> tuple[Array, Array]:

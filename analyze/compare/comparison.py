@@ -99,6 +99,7 @@ class Comparison:
         heads: of each flow; empty if heads cannot be matched by their index.
         obstacle: why they cannot; None if they can.
         floor: differences of masses that do not exceed it are those of rounding.
+        units: what is resampled, in words.
     """
 
     pairs: Pairs
@@ -108,6 +109,7 @@ class Comparison:
     heads: list[HeadDifferences] = field(default_factory=list)
     obstacle: Sentence | None = None
     floor: float = 0.0
+    units: str = "images"
 
     @property
     def means(self) -> pd.DataFrame:
@@ -176,9 +178,14 @@ def compare(
     """
     pairs = pair_samples(a, b)
     answers = compare_answers(a, b, pairs, resamples=resamples, seed=seed)
-    clusters = Clusters.by_name(pairs.table["image"], pairs.table["category"]).once()
+    clusters = pairs.clusters(a.samples).once()
     found = Comparison(
-        pairs, differing_settings(a, b), answers, obstacle=obstacle(a, b, related=related), floor=floor(a, b)
+        pairs,
+        differing_settings(a, b),
+        answers,
+        obstacle=obstacle(a, b, related=related),
+        floor=floor(a, b),
+        units=clusters.units[1],
     )
     scopes: list[TextScope] = [each.scope(text_scope) for each in (a, b)]
     for flow in flows:

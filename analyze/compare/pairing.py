@@ -8,6 +8,7 @@ import pandas as pd
 
 from analyze.compare.sentences import Sentence
 from analyze.scores.accuracy import right_options
+from analyze.statistics.clusters import BY_HASH, Clusters
 from analyze.tables.frames import Heads
 from schemas.columns import TABLES
 from schemas.errors import HeadflowError
@@ -39,6 +40,16 @@ class Pairs:
     by: str
     only_a: int
     only_b: int
+
+    def clusters(self, samples: pd.DataFrame, rows: pd.DataFrame | None = None) -> Clusters:
+        """The images of some rows of `table`, or of all, in its categories.
+
+        Args:
+            samples: those of the first run.
+        """
+        rows = self.table if rows is None else rows
+        by = BY_HASH[BY_HASH.index(self.by) :]
+        return Clusters.of(samples.iloc[rows["a"]], rows["category"], by)
 
     @property
     def other_answers(self) -> int:

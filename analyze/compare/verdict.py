@@ -9,6 +9,7 @@ from analyze.compare.heads import WANTED, HeadDifferences
 from analyze.compare.sentences import Sentence
 
 _SIGNIFICANT = 0.05
+_SAME = ("same", "same_in_sets")
 _NAMED = 14  # categories in a sentence: all of MME's
 
 
@@ -34,8 +35,8 @@ def answers_in_words(answers: pd.DataFrame, other_answers: int) -> list[Sentence
 def _whole(row: pd.Series) -> Sentence:
     off, low, high = (float(row[name]) for name in ("difference", "low", "high"))
     if why := row["note"]:
-        if why.name == "same":
-            return Sentence("answers_same", why=why, images=row["images"])
+        if why.name in _SAME:
+            return Sentence(f"answers_{why.name}", why=why, number=why.values["number"])
         return Sentence("answers_untold", why=why, off=off)
     size = Sentence("answers_size", off=off, low=low, high=high)
     found = row["adjusted_p"] <= _SIGNIFICANT
@@ -51,7 +52,7 @@ def _by_category(accuracy: pd.DataFrame) -> list[Sentence]:
         if named
         else Sentence("categories_none", number=number)
     ]
-    untold = [row["category"] for _, row in accuracy.iterrows() if row["note"] and row["note"].name != "same"]
+    untold = [row["category"] for _, row in accuracy.iterrows() if row["note"] and row["note"].name not in _SAME]
     if untold:
         more = [Sentence("more", number=len(untold) - _NAMED)] if len(untold) > _NAMED else []
         named = [*untold[:_NAMED], *more]

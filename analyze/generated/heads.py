@@ -109,7 +109,7 @@ def rank_heads(written: Written, *, seed: int = SEED) -> WritingHeads | None:
     table = pd.DataFrame(columns)
     for name in found:
         table[f"{name}_rank"] = table[name].rank(ascending=False, method="first").astype(int)
-    number, images = int(written.several.sum()), int(there.sum())
+    number, images = int(written.several.sum()), texts.clusters.different(there)
     if len(layer) < FEWEST_HEADS:
         return WritingHeads(table, number, images, None, None, None)
     one, other = ((sums / np.maximum(1, several))[there] for sums in found.values())

@@ -65,7 +65,10 @@ def by_step(written: Written) -> pd.DataFrame:
         number = counts.sum(axis=0)
         means = sums.sum(axis=0) / number[:, None]
         columns = {"texts_of": name, "step": texts.steps[:steps]}
-        columns |= {"texts": number.astype(np.int64), "images": (counts > 0).sum(axis=0)}
+        columns |= {
+            "texts": number.astype(np.int64),
+            "images": [texts.clusters.different(each) for each in (counts > 0).T],
+        }
         columns |= {"g2v": means[:, IMAGE_ROLE], "g2v_low": low, "g2v_high": high}
         columns |= {role: means[:, place] for place, role in enumerate(STEP_NAMES)}
         tables.append(pd.DataFrame(columns))
@@ -124,7 +127,7 @@ def change_along_texts(written: Written) -> MassChange | None:
     )
     (low,), (high,) = ratio_intervals(texts.clusters, sums, counts)
     begin, end = mass[:, [0, -1]].mean(axis=0)
-    images = int(np.count_nonzero(counts))
+    images = texts.clusters.different(counts[:, 0] > 0)
     return MassChange(
         int(steps[0]), int(steps[-1]), float(begin), float(end), float(sums.sum() / len(mass)), float(low), float(high),
         len(mass), images,

@@ -15,7 +15,7 @@ from schemas.text import counted, listed, short
 def of_texts(texts: Texts) -> Iterator[str]:
     """What was read."""
     whole, (fixed, length) = texts.kept.size, texts.fixed
-    images = counted(texts.clusters.images, "image")
+    images = counted(texts.clusters.different(), "image")
     line = f"{counted(len(texts.counts), 'text')} on {images}, rows of {counted(len(texts.steps), 'step')}"
     heads = int(texts.kept.sum())
     line += f", every {texts.every}" if texts.every > 1 else ""

@@ -12,7 +12,6 @@ from scipy.special import rel_entr
 
 from analyze.image.pairs import ImagePairs
 from analyze.maps.reading import Maps, has_map, sample_maps, wording_maps
-from analyze.statistics.clusters import Clusters
 from analyze.statistics.intervals import skewed_mean_intervals
 from analyze.tables.frames import Heads
 from schemas.columns import MAPS
@@ -96,7 +95,7 @@ def content_by_head(pairs: ImagePairs) -> pd.DataFrame | None:
         return None
     rows = pairs.pairs.table
     scores, heads = content_scores(pairs.run, pairs.without, rows)
-    clusters = Clusters.by_name(rows["image"], rows["category"]).once()
+    clusters = pairs.pairs.clusters(pairs.run.samples).once()
     sums, counts = clusters.known_sums(scores)
     low, high = skewed_mean_intervals(sums, counts, clusters.category)
     with np.errstate(invalid="ignore", divide="ignore"):

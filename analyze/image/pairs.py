@@ -100,7 +100,7 @@ def pair_runs(run: Heads, without: Heads, *, resamples: int, seed: int) -> Image
         table[f"says{name}"] = side["says"].fillna(_NEITHER).astype(int)
         table[f"lead{name}"] = side["lead"].astype(float)
     table["effect"] = table["lead"] - table["lead_without"]
-    bootstrap = Bootstrap(Clusters.by_name(pairs.table["image"], pairs.table["category"]), resamples, seed)
+    bootstrap = Bootstrap(pairs.clusters(run.samples), resamples, seed)
     return ImagePairs(run, without, pairs, table, bootstrap, left_out, _noise(run, without))
 
 

@@ -63,7 +63,7 @@ def lead(samples: pd.DataFrame, differences: Array, *, level: float = LEVEL) -> 
     middle = by_image.sum() / (number + 2)
     spread = ((by_image**2).sum() + 1) / (number + 2) - middle**2
     half = special.stdtrit(number - 1, (1 + level) / 2) * np.sqrt(spread / (number + 2))
-    return Lead(mean, max(-1.0, float(middle - half)), min(1.0, float(middle + half)), number)
+    return Lead(mean, max(-1.0, float(middle - half)), min(1.0, float(middle + half)), clusters.different())
 
 
 def gap(samples: pd.DataFrame, differences: Array, *, level: float = LEVEL) -> Lead:

@@ -109,7 +109,7 @@ def find_pointing(samples: pd.DataFrame, measures: Measures, resamples: int, see
     best, tested, number = _choose_and_test(samples, hits, centre, chance, resamples, seed)
     place = None if best is None else (int(layer[best]), int(head[best]))
     lost = int((chance == 0).sum()), sum(_all_outside(row) for _, row in samples.iterrows())
-    return Pointing(table, tested, place, len(samples), bootstrap.clusters.images, number, *lost)
+    return Pointing(table, tested, place, len(samples), bootstrap.clusters.different(), number, *lost)
 
 
 def p_of_chance(clusters: Clusters, hits: Array, chance: Array) -> Array:
@@ -164,7 +164,7 @@ def _choose_and_test(
     leads = [lead(samples[tests], values[:, 0] - values[:, place]) for place in range(1, len(rows))]
     for column, name in (("lead", "mean"), ("lead_low", "low"), ("lead_high", "high")):
         table[column] = [np.nan, *(getattr(each, name) for each in leads)]
-    return best, table, bootstrap.clusters.images
+    return best, table, bootstrap.clusters.different()
 
 
 def relate_to_effects(

@@ -138,7 +138,7 @@ def mentions_of(heads: Heads, *, resamples: int, seed: int) -> Mentions:
     return Mentions(
         rows,
         len(about),
-        clusters.images,
+        clusters.different(),
         share_interval(bootstrap, sums, counts),
         share_interval(bootstrap, clusters.sums((wrong > 0).astype(np.float64)), clusters.counts),
         _by_object(rows),

@@ -129,7 +129,9 @@ def tell(mentions: pd.DataFrame, values: Array, samples: pd.DataFrame, *, heads:
     number = clusters.images
     if number < _FEWEST_IMAGES:
         what = "mentions of one word at about one step, some true and some made up"
-        return Told(pd.DataFrame(), why=f"{what}, are on {counted(number, 'image')}; {_FEWEST_IMAGES} are needed")
+        return Told(
+            pd.DataFrame(), why=f"{what}, are on {counted(number, *clusters.units)}; {_FEWEST_IMAGES} are needed"
+        )
     straight = without_trend(values, own, bins)
     parts, pairs = image_parts(straight, own["true"].to_numpy(bool), strata, clusters)
     # The means of strata and slopes of bins are taken from these mentions, whose spread is so much smaller for it
@@ -156,7 +158,7 @@ def tell(mentions: pd.DataFrame, values: Array, samples: pd.DataFrame, *, heads:
     )
     half_correlation = split_half(parts, clusters.category, seed=seed)
     reliability = None if half_correlation is None else spearman_brown(half_correlation)
-    return Told(table, reliability, len(own), number)
+    return Told(table, reliability, len(own), clusters.different())
 
 
 def mention_masses(heads: Heads, mentions: pd.DataFrame, column: str) -> Array:

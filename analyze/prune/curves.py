@@ -151,7 +151,7 @@ def costs(answers: Answers, design: Design, resamples: int, seed: int) -> Costs:
         accuracy=100 * float(answers.right_untouched.mean()),
         lead=answers.lead,
         samples=len(answers.samples),
-        images=clusters.images,
+        images=clusters.different(),
         points=points,
         task=answers.task,
     )

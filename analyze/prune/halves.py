@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analyze.statistics.clusters import image_names
+from analyze.statistics.clusters import Shown, joined_rows
 from analyze.statistics.reliability import halves
 from analyze.tables.frames import Heads
 from analyze.tables.values import answered, observed_samples
@@ -31,12 +31,13 @@ def answered_samples(heads: Heads) -> pd.DataFrame:
 def divide(samples: pd.DataFrame, seed: int) -> Flags:
     """Which samples test, bool [samples]; the others rank. All questions on an image are in one half.
 
-    Each category is divided in two; an image that is in several categories counts in the first of them.
+    So are those that `joined_rows` joins. Each category is divided in two; an image that is in several categories
+    counts in the first of them.
 
     Raises:
         HeadflowError: no category has two images.
     """
-    image, _ = pd.factorize(image_names(samples))
+    image = joined_rows(samples, Shown.of(samples))
     category, _ = pd.factorize(samples["category"].astype(str).groupby(image).first())
     if np.bincount(category).max() < 2:
         raise HeadflowError("no category has two images: one half of them ranks, the other tests")
@@ -56,8 +57,8 @@ def divided_as(samples: pd.DataFrame, testing: Iterable[str]) -> tuple[Flags, Fl
     if missing := sorted(wanted - set(ids)):
         raise HeadflowError(f"the run has no observed sample {listed(missing)}, which the sets were to be tested on")
     tests = ids.isin(wanted).to_numpy()
-    names = image_names(samples)
-    ranks = ~names.isin(names[tests]).to_numpy()
+    images = joined_rows(samples, Shown.of(samples))
+    ranks = ~np.isin(images, images[tests])
     if not (tests.any() and ranks.any()):
         raise HeadflowError("no sample is left to rank, or none to test")
     return ranks, tests

@@ -19,8 +19,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from analyze.statistics.clusters import Array, Codes, joined_images
-from schemas.columns import GROUPS, OK
+from analyze.statistics.clusters import Array, Codes, Shown, image_lists, joined_rows
+from schemas.columns import GROUPS, OK, PICTURES
 from schemas.tasks import HALLUSION, MME, POOLED, SUM, Group, Task
 
 ALL_TOGETHER = "all"  # all categories together
@@ -74,12 +74,12 @@ def category_scores(samples: pd.DataFrame, task: Task = MME) -> pd.DataFrame:
     `question_id` of that image, as in MME, and those with one id belong together; or else all on the image do.
 
     Returns:
-        One row per category: `questions` that count and the `images` that they are about (of a task that scores the
-        questions on an image together, how many such groups there are); in per cent the measures of `shares`; `score`,
-        the sum of the parts that the task says; and `left_out`, the questions that do not count: skipped, or of a group
-        that is not whole, `unscored`, observed questions whose right answer is no option, and `unread`, how many of the
-        questions that count have a prediction that is none. MME's categories come first. In a category without a
-        single whole group, in a task with groups, `accuracy` is that of all observed questions, and all else is NaN.
+        One row per category: `questions` that count and the different `images` that they are about; in per cent the
+        measures of `shares`; `score`, the sum of the parts that the task says; and `left_out`, the questions that do
+        not count: skipped, or of a group that is not whole, `unscored`, observed questions whose right answer is no
+        option, and `unread`, how many of the questions that count have a prediction that is none. MME's categories come
+        first. In a category without a single whole group, in a task with groups, `accuracy` is that of all observed
+        questions, and all else is NaN.
     """
     table = scored_questions(samples, task)
     if not table["observed"].any():
@@ -91,7 +91,7 @@ def category_scores(samples: pd.DataFrame, task: Task = MME) -> pd.DataFrame:
     )
     groups = {str(name): rows for name, rows in table.groupby("category", sort=False)}
     found = pd.DataFrame(
-        [_score(name, groups[name], int(unscored.get(name, 0)), task) for name in category_order(groups)]
+        [_score(name, groups[name], int(unscored.get(name, 0)), samples, task) for name in category_order(groups)]
     )
     found["left_out"] += [int(skipped.get(name, 0)) for name in found["category"]]
     return found
@@ -108,21 +108,22 @@ def scored_questions(samples: pd.DataFrame, task: Task = MME) -> pd.DataFrame:
     """The samples whose right answer is an option, as they are scored.
 
     Returns:
-        With the index of `samples`: `category`, `image` (what tells images apart), `unit` (the same, of images that
-        groups join), `expected` and `given` (places of options; NaN: the prediction is none), `observed`, `right`,
+        With the index of `samples`: `category`, `image` (what tells images apart; of several, all together), `unit`
+        (what is resampled together, see `joined_rows`; -1 where it was not observed), `expected` and `given` (places of
+        options; NaN: the prediction is none), `observed`, `right`,
         `unread` (the prediction is no option), `counts` (in the score: observed, with its groups whole), and by the
         name of each group of the task, a number that is the same for questions that belong together.
     """
     right = right_options(samples, task)
     known = right.notna()
-    scored = samples[list(SCORED)] if known.all() else samples.loc[known, list(SCORED)]  # the first is no copy
+    columns = [*SCORED, *(name for name in (PICTURES, GROUPS) if name in samples)]
+    scored = samples[columns] if known.all() else samples.loc[known, columns]  # the first is no copy
     image, pair = _images_and_pairs(scored)
     prediction = given_options(said(samples), samples, task)[scored.index]
     table = pd.DataFrame(
         {
             "category": scored["category"].astype(str),
             "image": image,
-            "unit": image,
             "expected": right[scored.index],
             "given": prediction,
             "observed": scored["status"] == OK,
@@ -134,9 +135,15 @@ def scored_questions(samples: pd.DataFrame, task: Task = MME) -> pd.DataFrame:
     for group in task.groups:
         table[group.name] = pair if group.of is None else _named(samples, task.named.index(group))[scored.index]
         table["counts"] &= _is_whole(table, group, samples)
-    if task.named:
-        table["unit"] = joined_images(table["image"], [group_codes(table, group) for group in task.named])
+    observed = scored[table["observed"].to_numpy()]
+    unit = pd.Series(joined_rows(observed, Shown.of(observed)), observed.index)
+    table["unit"] = unit.reindex(table.index, fill_value=-1)
     return table
+
+
+def count_images(samples: pd.DataFrame) -> int:
+    """How many different images some observed samples are about."""
+    return Shown.of(samples[[name for name in (*SCORED, PICTURES) if name in samples]]).different
 
 
 def group_codes(table: pd.DataFrame, group: Group) -> Codes:
@@ -223,27 +230,33 @@ def totals(categories: Sequence[str], task: Task) -> list[CategoryTotal]:
 def total_scores(scores: pd.DataFrame, samples: pd.DataFrame, task: Task = MME) -> pd.DataFrame:
     """The scores of several categories together, as rows for the end of `scores`, such as `perception` of MME.
 
-    A sum has no other measure than `score`. An image that is in several categories counts in each.
+    A sum has no other measure than `score`. Each image is counted once.
     """
-    rows = []
+    rows, table = [], scored_questions(samples, task)
     measures = [name for name in scores if name not in ("category", *COUNTS)]
     for _, total, names in totals(list(scores["category"]), task):
         part = scores[scores["category"].isin(names)]
         if task.together == POOLED:
-            table = scored_questions(samples, task)
-            rows.append(_score(total, table[table["category"].isin(names)], int(part["unscored"].sum()), task))
+            own = table[table["category"].isin(names)]
+            rows.append(_score(total, own, int(part["unscored"].sum()), samples, task))
             rows[-1]["left_out"] = int(part["left_out"].sum())
             continue
         counts, weights = part[COUNTS].sum().to_dict(), task.weights(part["questions"].tolist())
         kept = ["score"] if task.together == SUM else measures
         sums = part[kept].mul(weights, axis=0).sum(min_count=1 if task.together == SUM else len(part)).to_dict()
-        rows.append({"category": total} | counts | sums)
+        counted = table.index[table["counts"] & table["category"].isin(names)]
+        rows.append({"category": total} | counts | {"images": count_images(samples.loc[counted])} | sums)
     return pd.DataFrame(rows, columns=scores.columns).astype(dict.fromkeys(COUNTS, "int64"))
 
 
 def _images_and_pairs(scored: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """A number of each question's image, and one that questions which belong together share, in their category."""
+    """A number of each question's image, and one that questions which belong together share, in their category.
+
+    Questions on the same several images belong together in whichever order these stand.
+    """
     category, known = scored["category"].astype(str), scored["image_sha256"]
+    if PICTURES in scored and (several := scored[PICTURES].notna() & known.notna()).any():
+        known = known.mask(several, image_lists(scored))
     if known.isna().any():  # skipped: maybe without a hash
         name = scored["image"].fillna(scored["question_id"]).fillna(scored["sample_id"].astype(str))
         same_name = scored.groupby([category, name], sort=False)["image_sha256"]
@@ -256,7 +269,7 @@ def _images_and_pairs(scored: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     return table["image"], table["image"] * (len(different) + 1) + (numbers + 1) * by_id
 
 
-def _score(category: object, rows: pd.DataFrame, unscored: int, task: Task) -> dict[str, object]:
+def _score(category: object, rows: pd.DataFrame, unscored: int, samples: pd.DataFrame, task: Task) -> dict[str, object]:
     """One row of the scores, from the questions of a category, and how many more have another right answer."""
     counted = rows[rows["counts"]]
     found = {name: _per_cent(*each) for name, each in shares(counted, task).items()}
@@ -266,7 +279,7 @@ def _score(category: object, rows: pd.DataFrame, unscored: int, task: Task) -> d
     return {
         "category": category,
         "questions": len(of_accuracy),
-        "images": counted[task.by_image.name if task.by_image else "image"].nunique(),
+        "images": count_images(samples.loc[counted.index]),
         **{name: found[name] for name in of_groups},
         "accuracy": accuracy,
         "score": sum(found[name] for name in task.parts),

@@ -1,4 +1,4 @@
-"""Accuracy of some questions, and the bias of their answers, with their 95% intervals. The unit is the image."""
+"""Accuracy of some questions, and the bias of their answers, with their 95% intervals; the unit is in `Clusters`."""
 
 from typing import Any, NamedTuple
 
@@ -69,22 +69,24 @@ def _bias(bootstrap: Bootstrap, excess: Array, given: Array, images: _Images) ->
     estimate = float(excess[chosen].sum() / given[chosen].sum()) if number else np.nan
     leans, there = (bootstrap.clusters.joined(each) for each in (np.where(chosen, excess, 0.0), chosen))
     leans = leans[there > 0]
-    if why := cannot_tell_bias(leans):
+    if why := cannot_tell_bias(leans, bootstrap.clusters):
         return Interval(estimate, None, None, why), np.nan
     p = float(sign_flip_maximum(leans[:, None], seed=bootstrap.seed).p[0])
     return bootstrap.mean(excess, given, chosen), p
 
 
-def cannot_tell_bias(excess: Array) -> str:
+def cannot_tell_bias(excess: Array, clusters: Clusters) -> str:
     """Why a bias cannot be told from images; empty if it can.
 
     Args:
         excess: [images], by how many the answers of the first option on an image exceed those that should be.
+        clusters: what the unit is.
     """
+    one, several = clusters.units
     number, lean = len(excess), int(np.count_nonzero(excess))
     if number < FEW_IMAGES:
-        return f"cannot tell: {counted(number, 'image')} with an answer that is an option, fewer than {FEW_IMAGES}"
+        return f"cannot tell: {counted(number, one, several)} with an answer that is an option, fewer than {FEW_IMAGES}"
     if not lean:
         return NO_LEAN
-    leans = counted(lean, "image leans", "images lean")
+    leans = counted(lean, f"{one} leans", f"{several} lean")
     return f"cannot tell: {leans} either way, fewer than {FEWEST_IMAGES}" if lean < FEWEST_IMAGES else ""

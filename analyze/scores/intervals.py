@@ -1,7 +1,7 @@
 """The 95% intervals of scores and of F1, by category and of totals. The unit is the image.
 
-Where groups of questions span several images, as the question pairs of HallusionBench do, the unit is all images that
-they join: the figures of a set.
+Where questions have several images, or groups of them span several, as the question pairs of HallusionBench do, the
+unit is all images that they join, such as the figures of a set: see `Clusters`.
 
 Of a category, the score is a share of the points that it can have, and F1 is a share too, 2 TP / (2 TP + FP + FN): see
 `share_intervals`. So is the score of all questions of several categories. The interval of another total follows from

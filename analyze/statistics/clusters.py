@@ -2,15 +2,18 @@
 
 Questions on one image share what the model saw, so the image is what is resampled, within its category. With questions
 as units, intervals are too short: for V2T, which is the same for all questions on one image, by the root of 2 in MME.
+Questions that share one of several images, or are in one group, as in HallusionBench's sets, are resampled together.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from schemas.columns import GROUPS, PICTURES
 
 if TYPE_CHECKING:  # workers do without pandas
     import pandas as pd
@@ -19,60 +22,140 @@ Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 
 
-def image_names(samples: "pd.DataFrame") -> "pd.Series":
-    """What tells the image of each row of `samples`: its hash, or else its name, its `question_id` or the sample."""
-    name = samples["image_sha256"]
-    for other in ("image", "question_id", "sample_id"):
+BY_HASH = ("image_sha256", "image", "question_id", "sample_id")
+_SHARED = "images that questions share"
+
+
+def image_names(samples: "pd.DataFrame", by: Sequence[str] = BY_HASH) -> "pd.Series":
+    """What tells the images of each row of `samples`: its hash, or else its name, its `question_id` or the sample.
+
+    Args:
+        by: the columns that are tried, the first first.
+    """
+    name = samples[by[0]]
+    for other in by[1:]:
         if name.notna().all():
             break
         name = name.fillna(samples[other].astype(str) if other == "sample_id" else samples[other])
     return name
 
 
-def joined_images(image: "pd.Series", groups: Sequence[Codes]) -> "pd.Series":
-    """A number for each image, the same for images that groups of questions join.
+class Shown(NamedTuple):
+    """The images that questions are about; one entry for each question and each of its images.
 
-    Args:
-        image: of each question.
-        groups: of each kind, int64 [questions], the group of each question, from 0.
+    Attributes:
+        row: int64, the position of the question.
+        image: int64, the number of the image, from 0.
+    """
+
+    row: Codes
+    image: Codes
+
+    @classmethod
+    def of(cls, samples: "pd.DataFrame", by: Sequence[str] = BY_HASH) -> "Shown":
+        """The images of rows of `samples`, of each that is in `pictures` too; arguments as for `image_names`."""
+        import pandas as pd
+
+        names = image_names(samples, by)
+        row = np.arange(len(samples))
+        if PICTURES in samples and (several := samples[PICTURES].notna().to_numpy()).any():
+            lists = [[each] for each in names]
+            for place in np.flatnonzero(several):
+                pictures = [[picture.get(name) for name in by[:2]] for picture in samples[PICTURES].iloc[place]]
+                own = [next(filter(None, each), None) for each in pictures]
+                if own and None not in own:
+                    lists[place] = own
+            row = np.repeat(row, [len(each) for each in lists])
+            names = pd.Series([each for own in lists for each in own], dtype=object)
+        return cls(row, pd.factorize(names.array, use_na_sentinel=False)[0].astype(np.int64))
+
+    @property
+    def different(self) -> int:
+        """How many different images there are."""
+        return len(np.unique(self.image))
+
+
+def image_lists(samples: "pd.DataFrame") -> "pd.Series":
+    """What tells the images of each row of `samples`, all together and in any order: as `image_names` for one image."""
+    names, shown = image_names(samples), Shown.of(samples)
+    number = np.bincount(shown.row, minlength=len(samples))
+    if (number <= 1).all():
+        return names
+    found, ends = names.astype(object).tolist(), np.cumsum(number)
+    for place in np.flatnonzero(number > 1):
+        found[place] = str(sorted(shown.image[ends[place] - number[place] : ends[place]].tolist()))
+    return type(names)(found, names.index, dtype=object)
+
+
+def joined_rows(samples: "pd.DataFrame", shown: Shown) -> Codes:
+    """What is resampled together, a number for each row of `samples`: questions that share an image, or a group.
+
+    Questions that a chain of such ones joins are together too. A group is one of the column `groups`, in a category.
     """
     import pandas as pd
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    codes, different = pd.factorize(image)
-    joined, nodes = list[Codes](), len(different)
-    for group in groups:
-        joined.append(group + nodes)
-        nodes += int(group.max(initial=-1)) + 1
-    edges = np.tile(codes, len(joined)), np.concatenate(joined)
+    several, named = len(shown.row) > len(samples), GROUPS in samples and samples[GROUPS].notna().any()
+    if not several and not named:
+        return shown.image
+    first, second = [shown.row], [len(samples) + shown.image]
+    nodes = len(samples) + int(shown.image.max(initial=-1)) + 1
+    if named:
+        categories = samples["category"].astype(str)
+        groups = [
+            (row, (category, place, each))
+            for row, (category, ids) in enumerate(zip(categories, samples[GROUPS], strict=True))
+            for place, each in enumerate(() if ids is None or isinstance(ids, float) else ids)
+            if each is not None
+        ]
+        codes, different = pd.factorize(pd.Series([name for _, name in groups], dtype=object))
+        first.append(np.array([row for row, _ in groups], np.int64))
+        second.append(nodes + codes)
+        nodes += len(different)
+    edges = np.concatenate(first), np.concatenate(second)
     _, found = connected_components(coo_array((np.ones(len(edges[0]), bool), edges), (nodes, nodes)), directed=False)
-    return pd.Series(found[codes], image.index)
+    return found[: len(samples)].astype(np.int64)
 
 
 @dataclass(frozen=True)
 class Clusters:
     """Samples in images, images in categories.
 
+    Where questions have several images, or belong to groups on several images, "image" stands for all images that they
+    join, see `joined_rows`: what is resampled is a set of images. Only `different` counts each of them.
+
     Attributes:
         image: int64 [samples], the image of each sample, from 0.
         category: int64 [images], the category of each image, from 0.
         categories: their names.
         picture: int64 [images], the same for one image that is in several categories, from 0; None: none is.
+        shown: [entries] both, the sets of images and the images in them, from 0; None: all are of one image.
     """
 
     image: Codes
     category: Codes
     categories: list[str]
     picture: Codes | None = None
+    shown: tuple[Codes, Codes] | None = None
 
     @classmethod
-    def of(cls, samples: "pd.DataFrame") -> "Clusters":
+    def of(
+        cls, samples: "pd.DataFrame", category: "pd.Series | None" = None, by: Sequence[str] = BY_HASH
+    ) -> "Clusters":
         """From rows of the table `samples`. The same image in two categories counts as two, which `picture` tells.
 
-        Images are told apart as in `image_names`.
+        Args:
+            category: of each row, in its order; None: the column of `samples`.
+            by: as for `image_names`, which tells images apart.
         """
-        return cls.by_name(image_names(samples), samples["category"].astype(str))
+        import pandas as pd
+
+        category = (samples["category"] if category is None else category).astype(str)
+        shown = Shown.of(samples, by)
+        found = cls.by_name(pd.Series(joined_rows(samples, shown)), category)
+        sets = np.unique(np.stack([found.image[shown.row], shown.image], axis=1), axis=0)
+        return found if len(sets) == found.images else replace(found, shown=(sets[:, 0], sets[:, 1]))
 
     @classmethod
     def by_name(cls, image: "pd.Series", category: "pd.Series") -> "Clusters":
@@ -93,10 +176,22 @@ class Clusters:
         return len(self.category)
 
     def different(self, images: npt.NDArray[np.bool_] | None = None) -> int:
-        """How many different images there are, among all or some, bool [images]."""
+        """How many different images there are, among all or some, bool [images]; each image of a set counts."""
+        if self.shown is None:
+            return self.together(images)
+        where, image = self.shown
+        return len(np.unique(image if images is None else image[images[where]]))
+
+    def together(self, images: npt.NDArray[np.bool_] | None = None) -> int:
+        """How many of what is resampled there are, sets of images or images, among all or some, bool [images]."""
         if self.picture is None:
             return self.images if images is None else int(images.sum())
         return len(np.unique(self.picture if images is None else self.picture[images]))
+
+    @property
+    def units(self) -> tuple[str, str]:
+        """What is resampled, one and several, in words."""
+        return ("image", "images") if self.shown is None else (f"set of {_SHARED}", f"sets of {_SHARED}")
 
     @cached_property
     def strata(self) -> Codes:
@@ -115,7 +210,9 @@ class Clusters:
         if self.picture is None:
             return self
         different, category = np.unique(self.strata, return_inverse=True)
-        return Clusters(self.picture[self.image], category.astype(np.int64), [str(each) for each in different])
+        shown = None if self.shown is None else (self.picture[self.shown[0]], self.shown[1])
+        names = [str(each) for each in different]
+        return Clusters(self.picture[self.image], category.astype(np.int64), names, shown=shown)
 
     @cached_property
     def counts(self) -> Array:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from analyze.tables.parts.reading import PartSamples, SamplesTask, ValuesTask, read_samples
 from analyze.tables.parts.steps import AT, NO_STEP, find_steps
 from analyze.tables.text_scope import TextScope
-from schemas.columns import ANSWER, ANSWER_STEP, GROUPS, MEAN_STEP, N_GENERATED, OK, STEP_NAMES, STEPS
+from schemas.columns import ANSWER, ANSWER_STEP, GROUPS, MEAN_STEP, N_GENERATED, OK, PICTURES, STEP_NAMES, STEPS
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location, telling_name
 from schemas.manifest import Manifest
@@ -29,7 +29,7 @@ from schemas.workers.work import HERE, Workers, divided
 # Columns of `samples`: those that are always read, and what texts scopes, intervals by image, and scores need
 _KEYS = ("sample_id", "category", "status", "prompt", N_GENERATED, ANSWER_STEP)
 TOKEN_COUNTS = tuple(f"n_{role.name}" for role in ROLES)
-IMAGE_KEYS = ("image_sha256", "image", "question_id")
+IMAGE_KEYS = ("image_sha256", "image", "question_id", PICTURES)
 ANSWERS = ("answer", "prediction", *SPELLED)
 _SHOWN = 20  # missing chunks, or categories, that an error names
 

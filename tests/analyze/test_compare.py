@@ -17,6 +17,7 @@ from analyze.compare.heads import floor, obstacle
 from analyze.compare.pairing import differing_settings, pair_samples
 from analyze.compare.sentences import LANGUAGES, MINUS, templates
 from analyze.scores.accuracy import ALL_TOGETHER
+from analyze.statistics.clusters import Clusters
 from analyze.tables.frames import open_heads
 from schemas.columns import FLOW_NAMES, MAPS, OF_LAST, OF_QUESTION, TOKENS
 from schemas.errors import HeadflowError
@@ -189,11 +190,12 @@ def test_sentences_in_chinese_have_the_same_numbers(folder, base):
 
 
 def test_why_there_is_no_interval_is_said_in_both_languages():
-    assert cannot_tell(np.arange(30) < 3).in_words("zh") == "无法判断：只有 3 张图像上有差别，不足 5 张"
-    assert cannot_tell(np.arange(30) < 1).in_words("zh") == "无法判断：只有 1 张图像上有差别，不足 5 张"
-    assert str(cannot_tell(np.arange(30) < 1)) == "cannot tell: 1 image differs, fewer than 5"
-    assert str(cannot_tell(np.ones(1))) == "cannot tell: 1 image, fewer than 20"
-    assert cannot_tell(np.arange(30) < 5) is None
+    images = Clusters(np.arange(30), np.zeros(30, np.int64), ["all"])
+    assert cannot_tell(np.arange(30) < 3, images).in_words("zh") == "无法判断：只有 3 张图像上有差别，不足 5 张"
+    assert cannot_tell(np.arange(30) < 1, images).in_words("zh") == "无法判断：只有 1 张图像上有差别，不足 5 张"
+    assert str(cannot_tell(np.arange(30) < 1, images)) == "cannot tell: 1 image differs, fewer than 5"
+    assert str(cannot_tell(np.ones(1), images)) == "cannot tell: 1 image, fewer than 20"
+    assert cannot_tell(np.arange(30) < 5, images) is None
 
 
 def test_the_planted_head_is_found_and_no_other(folder, base):

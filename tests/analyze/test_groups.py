@@ -15,9 +15,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from analyze.__main__ import main
+from analyze.compare.comparison import compare
+from analyze.compare.pairing import pair_samples
 from analyze.diagnose import diagnose
+from analyze.report.overview import score_rows
+from analyze.report.words import Words
 from analyze.scores.accuracy import scored_questions
 from analyze.scores.images import ImagePoints
+from analyze.statistics.clusters import Clusters
 from analyze.tables.frames import open_heads
 from analyze.wordings import compare_prompts
 from extract.questions.question_set import read_questions
@@ -135,6 +140,31 @@ def test_the_unit_of_questions_on_several_figures_is_what_joins_them(hallusion):
     table = table[table["counts"]]
     assert table.groupby("category")["unit"].nunique().to_dict() == {"VD": 24, "VS": 12}
     assert table.groupby("category")["image"].nunique().to_dict() == {"VD": 48, "VS": 12}
+    for clusters in (Clusters.of(heads.samples[heads.observed]), pair_samples(heads, heads).clusters(heads.samples)):
+        assert (clusters.images, clusters.different()) == (36, 60)
+
+
+def test_all_commands_have_the_interval_of_accuracy_of_the_sets(hallusion, tmp_path):
+    """Of 36 sets with 60 figures: `diagnose`, the wordings, the page and `compare` take the unit of `summary`."""
+    heads, _ = open_heads(hallusion[0])
+    found = summary(hallusion[0], tmp_path).loc["all"]
+    expected = pytest.approx(found[["accuracy", "low", "high"]].tolist())
+    assert found["images"] == 60
+    whole = diagnose(heads, ["q2v"], heads.scope(None), seed=0).states.iloc[-1]
+    assert whole[["accuracy", "low", "high"]].tolist() == expected
+    first, _ = score_rows(heads, Words("en"), 0)
+    assert [first[-1].value, first[-1].low, first[-1].high] == expected
+    same = compare(heads, heads, ["q2v"])
+    row = same.answers[same.answers["measure"] == "accuracy"].iloc[-1]
+    assert row[["a", "a_low", "a_high"]].tolist() == expected
+    assert row["images"] == 60
+    assert "each set of images that questions share, of 36" in same.verdict()[0]
+    asked = open_heads(write_wordings(tmp_path / "run", hallusion[2]), mixed=True)[0]
+    prompts = compare_prompts(asked, [], seed=0).whole
+    own = summary(tmp_path / "run", tmp_path / "one", "--prompt", "one").loc["all"]
+    interval = ["accuracy", "low", "high"]
+    assert prompts.loc[0, interval].tolist() == pytest.approx(own[interval].tolist())
+    assert prompts.loc[0, "images"] == 60
 
 
 def test_wordings_are_compared_by_figures_and_question_pairs(hallusion, tmp_path, capsys):

@@ -296,7 +296,7 @@ def test_two_pairs_on_the_same_picture_stay_two_pairs():
     """As in MME, where the ids pair questions: one picture may stand there under two ids."""
     rows = [("OCR", name, "Yes", "Yes" if name == "a" else "No") for name in "aabb"]
     scores = category_scores(samples(*rows, image_sha256=["x"] * 4))
-    assert scores.loc[0, ["images", "accuracy_pairs"]].tolist() == [2, 50.0]
+    assert scores.loc[0, ["images", "accuracy_pairs"]].tolist() == [1, 50.0]
 
 
 def test_a_task_without_pairs_is_scored_by_the_accuracy_of_all_observed_questions():
@@ -362,6 +362,7 @@ def test_pope_has_precision_recall_and_f1_as_its_authors_count_them():
         found = row[["accuracy", "score", "precision", "recall", "f1", "yes_ratio"]].tolist()
         assert found == pytest.approx([41.67, 41.67, 42.86, 50, 46.15, 58.33], abs=0.005)
     assert both["questions"].tolist() == [12, 12, 12, 36]
+    assert both["images"].tolist() == [2, 2, 2, 2]  # the same in all
     assert not any("pairs" in name for name in both)
 
 

@@ -17,6 +17,7 @@ import pandas as pd
 
 from analyze import diagnose
 from analyze.compare.answers import compare_answers
+from analyze.compare.pairing import Pairs
 from analyze.compare.verdict import answers_in_words
 from analyze.scores.accuracy import ALL_TOGETHER, category_scores, total_scores
 from analyze.scores.intervals import score_intervals
@@ -169,7 +170,7 @@ def of_compare(world: World, samples: pd.DataFrame, right: list[np.ndarray], opt
     table = samples.assign(a=range(len(samples)), b=range(len(samples)), other_answer=False)
     runs, pairs, truths = (
         [run_of(answered(samples, each)) for each in right],
-        SimpleNamespace(table=table),
+        Pairs(table, "image", 0, 0),
         world.truths,
     )
     for name, other, left in (("alike", runs[1], 1.0), ("C", runs[2], 1 - LOST)):

@@ -93,7 +93,7 @@ def diagnose_run(settings: DiagnoseSettings) -> Result:
 
 def _shown(found: "Diagnosis", failures: "Failures | None", settings: DiagnoseSettings) -> Iterator[Shown]:
     of = "questions" if found.positions else "pairs: images with exactly one question of each right answer"
-    title = f"{of}; 95% intervals, {settings.resamples} resamples of images, seed {settings.seed}"
+    title = f"{of}; 95% intervals, {settings.resamples} resamples of {found.units}, seed {settings.seed}"
     yield Shown(title, found.states.drop(columns="bias_note", errors="ignore"), 1)
     if found.positions is not None and len(found.positions.letters):
         title = "letters over all, in % of the answers that could have been them; expected: without a position bias"

@@ -46,14 +46,14 @@ def image_of_run(settings: GainSettings) -> Result:
     lead = about_lead(pairs.run.samples, pairs.without.samples)
     tables = {"image.csv": found.table} | ({"scores.csv": found.scores} if len(found.scores) else {})
     tables |= {} if content is None else {"heads.csv": content}
-    of = (*subject(pairs.run), f"without the image: {found.images}", counted(pairs.clusters.images, "image"))
+    of = (*subject(pairs.run), f"without the image: {found.images}", counted(pairs.clusters.different(), "image"))
     return Result(
         pairs.run.run.path,
         folder,
         about=[f"{pairs.run.run.path}, {pairs.run.manifest.model}", *about_pairs(pairs), *lead],
         warnings=warnings_of_pairs(pairs),
         statements=found.verdict(),
-        shown=list(_shown(found, content, settings)),
+        shown=list(_shown(found, content, settings, pairs.clusters.units[1])),
         tables=tables,
         figures=[("image", partial(gain_figure, found.table, found.images, of))],
     )
@@ -78,8 +78,9 @@ def warnings_of_pairs(pairs: "ImagePairs") -> list[str]:
     return [few] if pairs.few else []
 
 
-def _shown(found: "Gain", content: "pd.DataFrame | None", settings: GainSettings) -> Iterator[Shown]:
-    title = f"with the image and without; 95% intervals, {settings.resamples} resamples of images, seed {settings.seed}"
+def _shown(found: "Gain", content: "pd.DataFrame | None", settings: GainSettings, units: str) -> Iterator[Shown]:
+    resampled = f"{settings.resamples} resamples of {units}, seed {settings.seed}"
+    title = f"with the image and without; 95% intervals, {resampled}"
     habits = [name for name in ("frequent", "unchanged", "yes", "yes_without") if name in found.table]
     yield Shown(title, found.table.drop(columns=habits), 2)
     of = f", {found.task.words[0]} with it and without" if found.task.opposite else ""

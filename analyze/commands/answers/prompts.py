@@ -57,7 +57,7 @@ def compare_wordings(settings: PromptsSettings) -> Result:
 
 
 def _shown(found: "PromptComparison", settings: PromptsSettings) -> Iterator[Shown]:
-    title = f"by wording; 95% intervals, {settings.resamples} resamples of images, seed {settings.seed}"
+    title = f"by wording; 95% intervals, {settings.resamples} resamples of {found.units[1]}, seed {settings.seed}"
     yield Shown(title, found.whole.drop(columns="bias_note", errors="ignore").dropna(axis="columns", how="all"), 2)
     measures = {"accuracy": "accuracy, %"} | ({"score": found.task.score} if not found.task.by_accuracy else {})
     measures |= {name: f"{meaning}, %" for name, meaning in found.task.further.items()}
