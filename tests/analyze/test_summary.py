@@ -113,14 +113,14 @@ def test_intervals_of_the_score_cover_the_truth():
     truth = {name: 100 * (share + share**2) for name, share in accuracies.items()}
     truth["perception"] = sum(truth.values())
     covered = dict.fromkeys(truth, 0)
-    for repeat in range(100):
+    for repeat in range(60):
         samples = drawn_samples(random, accuracies, 40)
         scores = category_scores(samples)
         table = score_intervals(pd.concat([scores, total_scores(scores, samples)]), samples, seed=repeat, resamples=500)
         for row in table.itertuples():
             covered[row.category] += row.low <= truth[row.category] <= row.high
-    assert all(number >= 90 for number in covered.values()), covered
-    assert covered["count"] <= 99
+    assert all(number >= 53 for number in covered.values()), covered
+    assert covered["count"] <= 59
 
 
 def test_a_score_s_interval_needs_pairs():
@@ -418,7 +418,7 @@ def test_images_that_are_in_several_categories_do_not_count_several_times():
 
 def test_intervals_of_f1_cover_the_truth():
     """See `tests.simulations.pope`, which runs it at size."""
-    found = simulate(POPE_WORLDS[0], 60, resamples=300)
+    found = simulate(POPE_WORLDS[0], 40, resamples=300)
     assert {name: share for name, share in found.items() if share < 0.87} == {}
     assert len(found) == 4
 
