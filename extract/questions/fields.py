@@ -102,7 +102,8 @@ def images_of(row: Mapping[str, Any]) -> list[Any] | None:
     """
     numbered = {int(match[1]): row[name] for name in row if (match := _NUMBERED.fullmatch(name))}
     numbered = {number: value for number, value in numbered.items() if not is_missing(value) and value != ""}
-    lists = [each for name in (*FIELD_NAMES["image_file"], _IMAGES) if (each := _listed(row.get(name))) is not None]
+    there = [name for name in (*FIELD_NAMES["image_file"], _IMAGES) if name in row]
+    lists = [each for name in there if (each := _listed(row[name])) is not None]
     if several := next((each for each in lists if len(each) > 1), None):
         return several
     first = {1: lists[0][0]} if lists else {}

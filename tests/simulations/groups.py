@@ -19,19 +19,16 @@ from schemas.tasks import HALLUSION
 from tests.simulations.rates import print_rates
 
 FIGURES, QUESTIONS = 2, 3  # of a set
+SPREAD = (1.5, 0.7, 0.5)  # of logits, with sets, figures and questions
 MANY = 20_000  # sets, for the truth
 
 
 @dataclass(frozen=True)
 class World:
-    """How many sets there are, how likely answers are right, and how much that varies with sets, figures and questions.
-
-    In logits.
-    """
+    """How many sets there are, and how likely answers are right, in logits."""
 
     sets: int
     right: float = 1.2
-    spread: tuple[float, float, float] = (1.5, 0.7, 0.5)
 
 
 WORLDS = (World(20), World(60), World(150), World(60, 0.0), World(60, 2.5))
@@ -39,7 +36,7 @@ WORLDS = (World(20), World(60), World(150), World(60, 0.0), World(60, 2.5))
 
 def made_up(random: np.random.Generator, world: World, sets: int) -> pd.DataFrame:
     """Rows of `samples`: all questions have the answer yes."""
-    of_set, of_figure, of_question = world.spread
+    of_set, of_figure, of_question = SPREAD
     logits = (
         world.right
         + random.normal(0, of_set, (sets, 1, 1))

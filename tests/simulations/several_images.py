@@ -8,7 +8,6 @@ images as one of its own, as if nothing joined them.
 """
 
 from collections import Counter
-from dataclasses import dataclass
 from functools import cache
 from itertools import permutations
 
@@ -18,31 +17,17 @@ import pandas as pd
 from analyze.scores.accuracy import category_scores
 from analyze.scores.intervals import score_intervals
 from schemas.tasks import MME, PLAIN
+from tests.simulations.groups import MANY, WORLDS, World
 from tests.simulations.rates import print_rates
 
 IMAGES = 3  # of a set
 ASKED = np.array(list(permutations(range(IMAGES), 2)))  # the images of each question
-MANY = 20_000  # sets, for the truth
-
-
-@dataclass(frozen=True)
-class World:
-    """How many sets there are, how likely answers are right, and how much that varies with sets, images and questions.
-
-    In logits.
-    """
-
-    sets: int
-    right: float = 1.2
-    spread: tuple[float, float, float] = (0.7, 1.0, 0.5)
-
-
-WORLDS = (World(20), World(60), World(150), World(60, 0.0), World(60, 2.5))
+SPREAD = (0.7, 1.0, 0.5)  # of logits, with sets, images and questions
 
 
 def made_up(random: np.random.Generator, world: World, sets: int) -> pd.DataFrame:
     """Rows of `samples`: all questions have the answer yes but the second on two images, whose answer is no."""
-    of_set, of_image, of_question = world.spread
+    of_set, of_image, of_question = SPREAD
     images = random.normal(0, of_image, (sets, IMAGES))
     logits = world.right + random.normal(0, of_set, (sets, 1)) + images[:, ASKED].sum(axis=2)
     logits += random.normal(0, of_question, logits.shape)

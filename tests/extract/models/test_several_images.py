@@ -32,9 +32,8 @@ from extract.tables.map_reader import LISTS
 from extract.tables.maps import MapMaker
 from schemas.columns import FLOW_NAMES, MAPS, OF_LAST
 from schemas.errors import HeadflowError
-from schemas.roles import IMAGE
 from schemas.validation.run import validate
-from tests.extract.tables.test_maps import Enough, lay, painted
+from tests.extract.tables.test_maps import embeddings, lay, painted
 from tests.support.maps import VALUES, describe
 from tests.support.pictures import write_empty
 from tests.support.tiny_families import make_or_skip
@@ -127,26 +126,9 @@ def test_masses_and_maps_are_those_of_the_eager_model(family):
     assert max(worst.values()) <= 1e-5
 
 
-def embedded(model, prompts, pictures):
-    """What the first layer reads of the image tokens of a question with images, float64 [tokens, width]."""
-    pixels = model.preprocessor(*pictures)
-    prompt = prompts.build(PLACED, pixels.image_ids)
-    seen = []
-
-    def keep(_, given, named):
-        seen.append(given[0] if given else named["hidden_states"])
-        raise Enough
-
-    hook = model.stack.layers[0].register_forward_pre_hook(keep, with_kwargs=True)
-    with pytest.raises(Enough):
-        model.forward(*Uploader(CPU, torch.float32).send(pack([[prompt]]), [pixels]))
-    hook.remove()
-    return seen[0][0, np.array(prompt.roles) == IMAGE].double().numpy(), pixels
-
-
 def test_tokens_and_patches_are_of_the_image_that_is_painted(family):
     *_, model, prompts = family
-    before, pixels = embedded(model, prompts, PICTURES)
+    before, pixels = embeddings(model, prompts, *PICTURES, question=PLACED)
     places = MapMaker(model, OF_LAST, ()).places(pixels)
     ends = np.cumsum([0, *(len(place.outside) for place in places)])
     for number, place in enumerate(places):
@@ -164,7 +146,7 @@ def test_tokens_and_patches_are_of_the_image_that_is_painted(family):
             box = x0 + column * width, y0 + row * height, x0 + (column + 1) * width, y0 + (row + 1) * height
             other = [*PICTURES]
             other[number] = painted(other[number], box)
-            after, _ = embedded(model, prompts, other)
+            after, _ = embeddings(model, prompts, *other, question=PLACED)
             change = np.linalg.norm(after - before, axis=-1)
             outside = np.delete(change, np.s_[ends[number] : ends[number + 1]])
             assert not outside.any()

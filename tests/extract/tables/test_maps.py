@@ -107,10 +107,10 @@ class Enough(Exception):
     """Ends a pass whose rest is not needed."""
 
 
-def embeddings(model, prompts, image):
-    """What the first layer reads for each token of the image, float64 [tokens, width]."""
-    pixels = model.preprocessor(image)
-    prompt = prompts.build(QUESTIONS[0], pixels.image_ids)
+def embeddings(model, prompts, *images, question=QUESTIONS[0]):
+    """What the first layer reads for each image token of a question, float64 [tokens, width]."""
+    pixels = model.preprocessor(*images)
+    prompt = prompts.build(question, pixels.image_ids)
     seen = []
 
     def keep(_, given, named):
