@@ -5,6 +5,7 @@ Resizing, cropping and padding are undone by the arithmetic of the image process
 
 import re
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from math import ceil, isqrt
 from sys import maxsize
 from typing import Any
@@ -147,10 +148,10 @@ def tiles_of(
 
 
 def llava_next(processor: Any, pixels: Pixels, number: int, tokens: int) -> Places:
-    """Tiles of LLaVA-NeXT, see `tiled`."""
+    """Tiles of LLaVA-NeXT and Granite 4 Vision, see `tiled`."""
     images, size = processor.image_processor, pixels.sizes[number]
     edge = images.crop_size["height"]
-    side = edge // processor.patch_size
+    side = int(edge // processor.patch_size * Fraction(getattr(processor, "downsample_rate", None) or 1))
     return tiled(*tiles_of(images.image_grid_pinpoints, edge, side, size), edge, side, size, tokens)
 
 
@@ -186,14 +187,57 @@ def idefics(processor: Any, pixels: Pixels, number: int, tokens: int) -> Places:
 
 def internvl(processor: Any, pixels: Pixels, number: int, tokens: int) -> Places:
     """Tiles row by row, then the whole picture."""
+    return _shaped(processor, pixels.sizes[number], tokens, processor.image_seq_length)
+
+
+def aya(processor: Any, pixels: Pixels, number: int, tokens: int) -> Places:
+    """Tiles row by row, then the whole picture, as in Aya Vision."""
+    return _shaped(processor, pixels.sizes[number], tokens, (processor.img_size // processor.patch_size) ** 2)
+
+
+def ovis(processor: Any, pixels: Pixels, number: int, tokens: int) -> Places:
+    """The whole picture, then tiles row by row; a token of its own ends each row but the last."""
+    tiles = tokens // processor.image_seq_length - 1
+    row = processor.tokenizer.convert_tokens_to_ids("<IMG_ROW>")
+    down = pixels.image_ids[number].count(row) + 1 if tiles else 0
+    return _tiles_and_whole(down, tiles // max(1, down), pixels.sizes[number], tokens, whole_first=True)
+
+
+def _shaped(processor: Any, size: Size, tokens: int, each: int) -> Places:
+    """Tiles of a canvas of about the image's shape, row by row, then the whole picture, which stands alone if it does.
+
+    Args:
+        each: tokens of a tile.
+    """
     from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import get_optimal_tiled_canvas  # of later versions
 
-    images, (width, height) = processor.image_processor, pixels.sizes[number]
+    images, (width, height) = processor.image_processor, size
     down = across = 0
-    if tokens > processor.image_seq_length:
+    if tokens > each:
         tile = images.size["height"], images.size["width"]
         across, down = get_optimal_tiled_canvas((height, width), tile, images.min_patches, images.max_patches)
-    return _tiles_and_whole(down, across, (width, height), tokens)
+    return _tiles_and_whole(down, across, size, tokens)
+
+
+def fitted(processor: Any, pixels: Pixels, number: int, tokens: int) -> Places:
+    """One square picture: the image resized by its long edge, and padded, as in DeepSeek-VL and Janus."""
+    images, size = processor.image_processor, pixels.sizes[number]
+    edge = (getattr(images, "high_res_size", None) or images.size)["height"]  # the larger of two, if there are two
+    wide, high = (max(round(length * (edge / max(size))), images.min_size) for length in size)
+    (left, top), (width, height) = ((edge - wide) // 2, (edge - high) // 2), size
+    box = -left * width / wide, -top * height / high, (edge - left) * width / wide, (edge - top) * height / high
+    side = _side(tokens)
+    grid = PlacedPicture(0, side, side, box, side)
+    return lay_patches(grid, [grid], tokens)
+
+
+def resampled(processor: Any, pixels: Pixels, number: int, tokens: int) -> Places:
+    """Tokens that a resampler makes, each of all patches, as in Aria and Idefics2.
+
+    Raises:
+        ValueError: always.
+    """
+    raise ValueError("a resampler makes each of its tokens of all patches, so that none has a place")
 
 
 def pressed(processor: Any, pixels: Pixels, number: int, tokens: int) -> Places:
@@ -208,8 +252,11 @@ def pressed(processor: Any, pixels: Pixels, number: int, tokens: int) -> Places:
     return _tiles_and_whole(0, 0, pixels.sizes[number], tokens)
 
 
-def _tiles_and_whole(down: int, across: int, size: Size, tokens: int) -> Places:
-    """Tiles of equal size, `down` x `across` of them, row by row, then the whole picture, each as many tokens.
+def _tiles_and_whole(down: int, across: int, size: Size, tokens: int, *, whole_first: bool = False) -> Places:
+    """Tiles of equal size, `down` x `across` of them, row by row, and the whole picture, each as many tokens.
+
+    Args:
+        whole_first: whether the whole picture stands before the tiles; else after them.
 
     Raises:
         ValueError: the tokens are not those of so many squares.
@@ -218,10 +265,11 @@ def _tiles_and_whole(down: int, across: int, size: Size, tokens: int) -> Places:
     if odd:
         raise ValueError(f"{tokens} tokens are not {down} x {across} tiles and the whole picture")
     side, (width, height) = _side(each), size
-    last = whole(tokens - each, side, side, size)
+    coarse = whole(0 if whole_first else tokens - each, side, side, size)
+    first = each if whole_first else 0
     tiles = [
         PlacedPicture(
-            (row * across + column) * each,
+            first + (row * across + column) * each,
             side,
             side,
             (
@@ -235,8 +283,8 @@ def _tiles_and_whole(down: int, across: int, size: Size, tokens: int) -> Places:
         for row in range(down)
         for column in range(across)
     ]
-    grid = whole(0, down * side, across * side, size) if tiles else last
-    return lay_patches(grid, [*tiles, last], tokens)
+    grid = whole(0, down * side, across * side, size) if tiles else coarse
+    return lay_patches(grid, [*tiles, coarse], tokens)
 
 
 def _side(tokens: int, *, with_class: bool = False) -> int:

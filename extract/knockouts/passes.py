@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from math import isfinite
 from typing import Any
 
 import torch
@@ -73,6 +74,7 @@ class KnockOutPasses:
         self._means = means
         self._partner = partner
         self._compared = False
+        self._scale = 1.0  # of logits, beside what the head makes of hidden states, as measured
         self._spell = cache(lambda token: answers.tokenizer.decode([token]))
 
     def over(self, batches: Iterable[list[ImageQuestions] | Skipped]) -> Iterator[KnockedOut | Skipped]:
@@ -104,6 +106,7 @@ class KnockOutPasses:
         hidden, grown = self._growth.run(prefill, means=means, other=other)
         untouched = self._answers.margin(hidden)
         if not self._compared:
+            self._scale *= _factor(self._logits(prefill.hidden), prefill.logits)
             self._compare(image, prefill, untouched)
         found: dict[str, dict[str, Tensor]] = {}
         for each in grown:
@@ -128,11 +131,11 @@ class KnockOutPasses:
         return {name: values.unflatten(0, hidden.shape[:2]) for name, values in read.items()}
 
     def _logits(self, hidden: Tensor) -> Tensor:
-        """The model's logits of final hidden states [rows, width], capped where its config says so."""
+        """The model's logits of final hidden states [rows, width]: capped where its config says so, and scaled."""
         with torch.inference_mode():
             logits: Tensor = self._model.unembedding(hidden)
             cap = getattr(self._model.model.config.get_text_config(), "final_logit_softcapping", None)
-            return logits if cap is None else cap * torch.tanh(logits / cap)
+            return self._scale * (logits if cap is None else cap * torch.tanh(logits / cap))
 
     def _row(
         self, sample: Sample, answers: dict[str, list[Any]], untouched: float, logits: list[float]
@@ -192,3 +195,13 @@ class KnockOutPasses:
                     setting="model_path",
                 )
             self._compared = self._compared or before is not None
+
+
+def _factor(ours: Tensor, theirs: Tensor) -> float:
+    """The number by which logits are best multiplied to be those of the model, some of which scale them after the head.
+
+    Exactly 1 where they differ by rounding.
+    """
+    of, to = ours.double(), theirs.double()
+    factor = float((of * to).sum() / (of * of).sum())
+    return 1.0 if abs(factor - 1) <= _TOLERANCE or not isfinite(factor) else factor

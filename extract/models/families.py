@@ -4,7 +4,19 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from extract.images.tiling import PicturesOf, idefics, internvl, llava_next, llava_onevision, pressed, qwen
+from extract.images.tiling import (
+    PicturesOf,
+    aya,
+    fitted,
+    idefics,
+    internvl,
+    llava_next,
+    llava_onevision,
+    ovis,
+    pressed,
+    qwen,
+    resampled,
+)
 from extract.prompts.conversation_templates import CHAT, VICUNA
 
 PALIGEMMA = (
@@ -57,6 +69,14 @@ FAMILIES = {
     "idefics3": Family("Idefics3", pictures=idefics, several=True),
     "smolvlm": Family("SmolVLM", pictures=idefics, several=True),
     "internvl": Family("InternVL", pictures=internvl, several=True),
+    "aya_vision": Family("Aya Vision", pictures=aya, several=True),
+    "llava_next_video": Family("LLaVA-NeXT-Video", llava_templates=True, pictures=llava_next, several=True),
+    "granite4_vision": Family("Granite 4 Vision", pictures=llava_next, several=True),
+    "ovis2": Family("Ovis2", pictures=ovis, several=True),
+    "deepseek_vl": Family("DeepSeek-VL", pictures=fitted, several=True),
+    "deepseek_vl_hybrid": Family("DeepSeek-VL", pictures=fitted, several=True),
+    "janus": Family("Janus", pictures=fitted, several=True),
+    "aria": Family("Aria", pictures=resampled, several=True),
     "gemma3": Family("Gemma 3", causal=False, packs=False, pictures=pressed, several=True),
     # All of its prompt is prefix, and each token of the prefix sees all others
     "paligemma": Family("PaliGemma", causal=False, packs=False, chat_template=PALIGEMMA, pictures=pressed),

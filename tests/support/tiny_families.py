@@ -363,6 +363,145 @@ OTHERS: dict[str, Recipe] = {  # families that are not in the table
     ),
 }
 
+TURNS = ("<|user|>", "<|assistant|>")
+SIGLIP = {"model_type": "siglip_vision_model", **VISION, "vision_use_head": False}
+AYA_MARKS = ("<|START_OF_IMG|>", "<|END_OF_IMG|>", "<image>", "TILE", "TILE_GLOBAL")
+OVIS_MARKS = ("<IMG_START>", "<IMG_GRID>", "<IMG_COL>", "<IMG_ROW>", "<IMG_END>", "<image>")
+JANUS_CODES = {
+    "embed_dim": 8, "num_embeddings": 32, "latent_channels": 8, "base_channels": 32, "channel_multiplier": [1, 1],
+    "num_res_blocks": 1, "num_patches": 4, "projection_dim": 64, "image_token_embed_dim": 64,
+}  # fmt: skip
+SAM = {
+    "hidden_size": 32, "output_channels": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "mlp_dim": 48,
+    "window_size": 2, "global_attn_indexes": [1], "image_size": 56, "patch_size": 7,
+}  # fmt: skip
+WINDOWS = ["sliding_attention", "full_attention", "sliding_attention"]
+
+
+def turns(image: str, *, bos: bool = True) -> str:
+    """A template of turns that begin with a mark and have no end."""
+    return (
+        ("{{ bos_token }}" if bos else "")
+        + "{% for message in messages %}{{ '<|user|>' if message['role'] == 'user' else '<|assistant|>' }}"
+        "{% for part in message['content'] %}{% if part['type'] == 'image' %}" + image + "{% else %}{{ part['text'] }}"
+        "{% endif %}{% endfor %}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
+    )
+
+
+def _deepseek(kind: Any, **changes: Any) -> Callable:
+    return lambda image, sizes: kind(
+        vision_config=SIGLIP, text_config={"model_type": "llama", **GROUPED, **sizes}, image_token_id=image, **changes
+    )
+
+
+def _granite4(image: int, sizes: dict[str, int]) -> Any:
+    text = TEXT | sizes | {"embedding_multiplier": 3.0, "residual_multiplier": 0.4, "logits_scaling": 2.0}
+    return tf.Granite4VisionConfig(
+        vision_config=SIGLIP | {"hidden_size": 64},  # a head of its Q-Former has 64
+        qformer_config={
+            "model_type": "blip_2_qformer", "hidden_size": 64, "num_attention_heads": 1, "encoder_hidden_size": 64,
+            "num_hidden_layers": 1, "intermediate_size": 48, "cross_attention_frequency": 1,
+        },
+        text_config=text | {"attention_multiplier": 0.25}, image_token_index=image, image_grid_pinpoints=GRID,
+        downsample_rate="1/2", deepstack_layer_map=[[-2, 0]], spatial_target_layers=[1, 2],
+        vision_feature_select_strategy="full",
+    )  # fmt: skip
+
+
+MORE: dict[str, Recipe] = {  # families that differ from those above in little but their images
+    "aya_vision": Recipe(
+        lambda image, sizes: tf.AyaVisionConfig(
+            vision_config=SIGLIP, text_config={
+                "model_type": "cohere2", **GROUPED, **sizes, "sliding_window": 12, "layer_types": WINDOWS,
+            }, downsample_factor=2, image_token_index=image,
+        ),
+        lambda: tf.GotOcr2ImageProcessorPil(size={"height": 28, "width": 28}, min_patches=1, max_patches=3),
+        turns("<image>"),
+        image="<|IMG_PATCH|>",
+        more=(*TURNS, *AYA_MARKS),
+        processor={"patch_size": 7, "img_size": 28, "downsample_factor": 2},
+    ),
+    "llava_next_video": Recipe(
+        lambda image, sizes: tf.LlavaNextVideoConfig(
+            vision_config=_clip(), text_config=tf.LlamaConfig(**TEXT | sizes), image_token_index=image,
+            video_token_index=image - 1, image_grid_pinpoints=GRID,
+        ),
+        lambda: tf.LlavaNextImageProcessorPil(**SQUARE, image_grid_pinpoints=GRID),
+        VICUNA,
+        more=("<video>",),
+        processor={"patch_size": 7, "vision_feature_select_strategy": "default", "num_additional_image_tokens": 1},
+    ),
+    "granite4_vision": Recipe(
+        _granite4,
+        lambda: tf.LlavaNextImageProcessorPil(**SQUARE, image_grid_pinpoints=GRID),
+        turns("<image>"),
+        more=TURNS,
+        processor={"patch_size": 7, "vision_feature_select_strategy": "full", "downsample_rate": "1/2"},
+    ),
+    "ovis2": Recipe(
+        lambda image, sizes: tf.Ovis2Config(
+            vision_config=VISION | {"vocab_size": 32, "num_visual_indicator_tokens": 5},
+            text_config={"model_type": "qwen2", **QWEN, **sizes}, image_token_id=image,
+            visual_indicator_token_ids=[*range(image - 6, image - 1)], hidden_size=64, **sizes,
+        ),
+        lambda: tf.Ovis2ImageProcessorPil(
+            size={"height": 28, "width": 28}, min_patches=1, max_patches=3, crop_to_patches=True
+        ),
+        chatml("<image>\n"),
+        image="<IMG_ATOM>",
+        more=OVIS_MARKS,
+        bos=False,
+        processor={"image_seq_length": 16},
+    ),
+    "deepseek_vl": Recipe(
+        _deepseek(tf.DeepseekVLConfig),
+        lambda: tf.DeepseekVLImageProcessorPil(size={"height": 28, "width": 28}, min_size=14),
+        turns("<image_placeholder>"),
+        image="<image_placeholder>",
+        special={"image_token": "<image_placeholder>"},
+        more=TURNS,
+        processor={"num_image_tokens": 16},
+    ),
+    "deepseek_vl_hybrid": Recipe(
+        _deepseek(tf.DeepseekVLHybridConfig, high_res_vision_config={"model_type": "sam_vision_model", **SAM}),
+        lambda: tf.DeepseekVLHybridImageProcessorPil(
+            size={"height": 28, "width": 28}, high_res_size={"height": 56, "width": 56}, min_size=28
+        ),
+        turns("<image_placeholder>"),
+        image="<image_placeholder>",
+        special={"image_token": "<image_placeholder>"},
+        more=TURNS,
+        processor={"num_image_tokens": 16},
+    ),
+    "janus": Recipe(
+        lambda image, sizes: tf.JanusConfig(
+            vision_config=VISION | {"projection_dim": 64, "num_image_tokens": 16, "mlp_ratio": 2.0},
+            vq_config=JANUS_CODES, text_config={"model_type": "llama", **GROUPED, **sizes}, image_token_id=image,
+        ),
+        lambda: tf.JanusImageProcessorPil(size={"height": 28, "width": 28}, min_size=14),
+        turns("<image_placeholder>"),
+        image="<image_placeholder>",
+        special={
+            "image_token": "<image_placeholder>", "boi_token": "<begin_of_image>", "eoi_token": "<end_of_image>",
+        },
+        more=TURNS,
+        processor={"num_image_tokens": 16},
+    ),
+    "aria": Recipe(
+        lambda image, sizes: tf.AriaConfig(
+            vision_config={"model_type": "idefics3_vision", **VISION, "image_size": 490, "patch_size": 98},
+            text_config=GROUPED | sizes | {"moe_num_experts": 4, "moe_topk": 2, "moe_num_shared_experts": 1},
+            projector_patch_to_query_dict={25: 4, 100: 16}, image_token_index=image,
+        ),
+        lambda: tf.AriaImageProcessorPil(max_image_size=490, min_image_size=98),
+        turns("<|img|>"),
+        image="<|img|>",
+        special={"image_token": "<|img|>"},
+        more=TURNS,
+        processor={"size_conversion": {490: 4, 980: 16}},
+    ),
+}  # fmt: skip
+
 
 def make_or_skip(out: Path, name: str) -> Path:
     """`make_family`, with `out` returned; skips the test where transformers cannot make it."""
@@ -388,7 +527,7 @@ _made: dict[tuple[str, int, float], Path] = {}
 
 
 def _make(out: Path, name: str, seed: int, logit_std: float) -> None:
-    recipe = (RECIPES | OTHERS)[name]
+    recipe = (RECIPES | OTHERS | MORE)[name]
     words = tokenizer(recipe.special, more=[*recipe.more, recipe.image], bos=recipe.bos, template=recipe.template)
     image = words.convert_tokens_to_ids(recipe.image)
     # PaliGemma's processor adds tokens of its own

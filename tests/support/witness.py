@@ -11,7 +11,7 @@ from extract.images.processors import load_processor
 from extract.models.loading import load_model
 from extract.questions.fields import MME_SUFFIX
 from tests.support.eager_reference import reduce
-from tests.support.tiny_families import OTHERS, RECIPES
+from tests.support.tiny_families import MORE, OTHERS, RECIPES
 
 CPU = torch.device("cpu")
 SHORT = ("bos", "sys", "user", "v", "q")
@@ -30,7 +30,7 @@ class FamilyWitness:
     """A family's model in eager attention and float64, fed by its own processor."""
 
     def __init__(self, path, name):
-        self.path, self.recipe = path, (RECIPES | OTHERS)[name]
+        self.path, self.recipe = path, (RECIPES | OTHERS | MORE)[name]
         self.config = AutoConfig.from_pretrained(path)
         self.processor = load_processor(str(path), self.config, AutoTokenizer.from_pretrained(path))
         self.processor.video_processor = SimpleNamespace(num_frames=1, fps=1)
@@ -64,7 +64,8 @@ class FamilyWitness:
     def model(self, dtype, attention):
         if (dtype, attention) not in self.loaded:
             # float64 has no other
-            experts = {"experts_implementation": "eager"} if "moe" in self.config.model_type else {}
+            mixture = any("expert" in name for name in self.config.get_text_config().to_dict())
+            experts = {"experts_implementation": "eager"} if mixture else {}
             self.loaded[dtype, attention] = AutoModelForImageTextToText.from_pretrained(
                 self.path, dtype=dtype, attn_implementation=attention, **experts
             ).eval()
