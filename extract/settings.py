@@ -59,7 +59,9 @@ class Model(Settings):
     """Which model answers, and how it is asked."""
 
     model_path: Annotated[str, "checkpoint, a directory or a hub id", Checked(local_or_hub)]
-    model_base: Annotated[str | None, "base model of a LoRA or projector-only checkpoint"] = None
+    model_base: Annotated[
+        str | None, "base model of a LoRA or projector-only checkpoint (default: what an adapter of peft names)"
+    ] = None
     backend: Annotated[
         str,
         "llava: the original package itself, one question at a time, in the environment of `make setup-llava`",

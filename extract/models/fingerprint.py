@@ -17,9 +17,11 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from extract.models.weights.files import ADAPTER_CONFIG, named_base
+
 _SAMPLE = 64  # bytes of each sample
 SPREAD = 64  # samples at even distances through a file
-_SETTINGS = (  # what decides token ids, pixels and the model, but for its weights
+SETTINGS = (  # what decides token ids, pixels and the model, but for its weights
     "config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json",
     "added_tokens.json", "vocab.json", "merges.txt", "preprocessor_config.json", "processor_config.json",
     "chat_template.json", "chat_template.jinja",
@@ -55,8 +57,12 @@ def fingerprint_settings(model_path: str, model_base: str | None = None) -> str 
     if not Path(model_path).is_dir():
         return None
     digest = hashlib.sha256()
+    adapter = Path(model_path) / ADAPTER_CONFIG
+    if adapter.is_file():
+        digest.update(adapter.read_bytes())
+        model_base = model_base or named_base(Path(model_path))
     for folder in (Path(model_path), Path(model_base or model_path)):
-        for path in (folder / name for name in _SETTINGS):
+        for path in (folder / name for name in SETTINGS):
             content = path.read_bytes() if path.is_file() else b""
             digest.update(json.dumps([path.name, len(content)]).encode() + content)
     return digest.hexdigest()

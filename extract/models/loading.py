@@ -1,9 +1,12 @@
 """Loads a model: a path or hub id, in transformers' format or LLaVA's released one."""
 
+import json
+import operator
 import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,13 +14,14 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from extract.images.preprocessing import ImageSettings, Preprocessor
 from extract.models import transformers_format
+from extract.models.fingerprint import SETTINGS
 from extract.models.llava import released
 from extract.models.transformers_model import TransformersModel
-from extract.models.weights.files import Files, find_files
+from extract.models.weights.files import ADAPTER_CONFIG, Files, find_base, find_files
 from extract.prompts.prompt_format import PromptFormat
 from schemas.errors import HeadflowError
 from schemas.files.json_objects import read_object
-from schemas.text import one_line, short, storable
+from schemas.text import listed, one_line, printable, short, storable
 
 
 def load_model(
@@ -31,7 +35,7 @@ def load_model(
     """Load a checkpoint, local or from the hub.
 
     Args:
-        model_base: what a LoRA or projector-only checkpoint stands on.
+        model_base: what a LoRA or projector-only checkpoint stands on; None: what an adapter of peft names.
         dtype: `float16`, `bfloat16`, `float32`, or `auto` (see `extract.models.checkpoint.choose_dtype`).
         images: how images are preprocessed.
 
@@ -40,12 +44,14 @@ def load_model(
     """
     images = images or ImageSettings()
     with _errors_named(model_path):
-        files, config = _find(model_path)
+        files, config, adapter = _find(model_path, model_base)
         if released.is_released(config):
             base = find_files(model_base) if model_base else None
             return released.load_released(files, base, config, images, device=device, dtype=dtype)
-        _check_transformers_format(files, config, model_base)
-        return transformers_format.load_transformers(files, images, device=device, dtype=dtype)
+        _check_transformers_format(files, config)
+        if adapter is not None:
+            _warn_of_settings(adapter, files)
+        return transformers_format.load_transformers(files, images, adapter, device=device, dtype=dtype)
 
 
 def load_prompt_format(
@@ -58,12 +64,12 @@ def load_prompt_format(
     """
     images = images or ImageSettings()
     with _errors_named(model_path):
-        files, config = _find(model_path)
+        files, config, _ = _find(model_path, model_base)
         if released.is_released(config):
             base = find_files(model_base) if model_base else None
             described = released.describe_released(files, base, config, images)
             return described.prompt_format, described.preprocessor
-        _check_transformers_format(files, config, model_base)
+        _check_transformers_format(files, config)
         found = transformers_format.describe(files, images)
         return found.prompt_format, found.preprocessor
 
@@ -91,8 +97,8 @@ def _without_advice(text: str) -> str:
     return " ".join(kept or [re.split(r"\W*(?:pip )?install", sentences[0])[0]]).rstrip(" .")
 
 
-def _find(model_path: str) -> tuple[Files, dict[str, Any]]:
-    """The files of a checkpoint, and its config.json."""
+def _find(model_path: str, model_base: str | None) -> tuple[Files, dict[str, Any], Files | None]:
+    """The files of a checkpoint, or of the base of an adapter of peft; their config.json; and the adapter's files."""
     if model_path != storable(model_path):
         raise HeadflowError(
             f"the path {model_path} is not UTF-8 to Python, whose encoding of names is {sys.getfilesystemencoding()}; "
@@ -100,19 +106,60 @@ def _find(model_path: str) -> tuple[Files, dict[str, Any]]:
             setting="model_path",
         )
     files = find_files(model_path)
-    path = files.folder / "config.json"
-    try:
-        return files, read_object(path, "its config.json")
-    except HeadflowError as error:
-        raise HeadflowError(f"no model at {model_path}: {error}") from None
-
-
-def _check_transformers_format(files: Files, config: dict[str, Any], model_base: str | None) -> None:
-    if model_base is not None:
+    own = files.folder / "config.json"
+    config = _read_config(files) if own.is_file() or ADAPTER_CONFIG not in files.stored else {}
+    if released.is_released(config):
+        return files, config, None
+    if ADAPTER_CONFIG not in files.stored:
+        if model_base is not None:
+            raise HeadflowError(
+                f"a base is given, but {files.name} has no {ADAPTER_CONFIG}: it is no adapter", setting="model_base"
+            )
+        return files, config, None
+    if model_base is None and files.whole():
         raise HeadflowError(
-            f"{files.name} is no LoRA or projector-only checkpoint in LLaVA's released format: it needs no base",
+            f"{files.name} has {ADAPTER_CONFIG} and weights of a whole model: name the base of the adapter, or remove "
+            f"{ADAPTER_CONFIG}",
             setting="model_base",
         )
+    base = find_base(files, model_base)
+    config = _read_config(base)
+    if released.is_released(config):
+        raise HeadflowError(
+            f"{files.name} is an adapter without a config.json, and its base {base.name} a LLaVA in its released "
+            "format: only the llava package's own LoRA checkpoints are read there",
+            setting="model_base",
+        )
+    return base, config, files
+
+
+def _read_config(files: Files) -> dict[str, Any]:
+    try:
+        return read_object(files.folder / "config.json", "its config.json")
+    except HeadflowError as error:
+        raise HeadflowError(f"no model at {files.name}: {error}") from None
+
+
+def _warn_of_settings(adapter: Files, base: Files) -> None:
+    """Say which files of tokenizers and processors an adapter has that are not those of its base, which are read."""
+    names = [name for name in SETTINGS if name != "config.json" and _differ(adapter.folder / name, base.folder / name)]
+    if names:
+        warning = f"warning: {listed(names)} of the adapter {adapter.name} are not read; those of {base.name} are"
+        print(printable(warning), file=sys.stderr)
+
+
+def _differ(one: Path, other: Path) -> bool:
+    """Whether a file is there and says something else than another one."""
+    if not one.is_file():
+        return False
+    texts = [path.read_bytes() if path.is_file() else b"" for path in (one, other)]
+    try:
+        return bool(operator.ne(*map(json.loads, texts)))
+    except ValueError:  # no JSON
+        return texts[0] != texts[1]
+
+
+def _check_transformers_format(files: Files, config: dict[str, Any]) -> None:
     kind = config.get("model_type")
     if kind not in CONFIG_MAPPING and "auto_map" in config:
         raise HeadflowError(

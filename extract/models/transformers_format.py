@@ -13,6 +13,7 @@ from transformers import (
     AutoTokenizer,
     CLIPImageProcessorPil,
     PreTrainedConfig,
+    PreTrainedModel,
     PreTrainedTokenizerBase,
     ProcessorMixin,
     SiglipImageProcessorPil,
@@ -40,7 +41,8 @@ from extract.models.families import (
 )
 from extract.models.fingerprint import fingerprint
 from extract.models.transformers_model import TransformersModel, observe
-from extract.models.weights.files import Files
+from extract.models.weights.files import Files, read_file
+from extract.models.weights.lora import merge, read_adapter
 from extract.models.weights.report import check_report
 from extract.prompts.chat_template import ChatTemplate
 from extract.prompts.conversation_templates import CHAT, VICUNA, choose_default
@@ -61,27 +63,32 @@ class Description:
     preprocessor: Preprocessor
 
 
-def load_transformers(files: Files, images: ImageSettings, *, device: torch.device, dtype: str) -> TransformersModel:
+def load_transformers(
+    files: Files, images: ImageSettings, adapter: Files | None = None, *, device: torch.device, dtype: str
+) -> TransformersModel:
     """Load a checkpoint.
 
     Args:
+        adapter: what is merged into its weights.
         dtype: a name that `extract.models.checkpoint.choose_dtype` knows.
 
     Raises:
         HeadflowError: no vision-language model, one that cannot be read or observed, or weights that do not fit.
     """
     found = describe(files, images)
-    names = files.whole()
-    files.fetch(names)
+    sources = [(files, files.whole())]
+    if adapter is not None:
+        _check_plain(found.config, files, adapter)
+        sources.append((adapter, [adapter.adapter()]))
+    for source, names in sources:
+        source.fetch(names)
     declared = found.config.dtype or found.config.get_text_config().dtype
-    model, report = AutoModelForImageTextToText.from_pretrained(
-        files.folder,
-        dtype=choose_dtype(dtype, device, declared),
-        ignore_mismatched_sizes=True,
-        output_loading_info=True,
-        trust_remote_code=False,
-    )
-    check_report(report, files.name, allow_unexpected=True)
+    chosen = choose_dtype(dtype, device, declared)
+    model = _read_model(files, chosen)
+    if adapter is not None:
+        wide = chosen != torch.float32 and declared not in (torch.float16, torch.bfloat16)
+        exact = _read_model(files, torch.float32) if wide else None
+        merge(model, read_adapter(adapter, read_file(adapter.folder / adapter.adapter())), files.name, exact)
     return observe(
         model,
         found.family,
@@ -89,9 +96,32 @@ def load_transformers(files: Files, images: ImageSettings, *, device: torch.devi
         found.preprocessor,
         device,
         format=TRANSFORMERS_FORMAT,
-        revision=files.commit,
-        weights=fingerprint(files.folder / name for name in names),
+        revision=(adapter or files).commit,
+        weights=fingerprint(source.folder / name for source, names in sources for name in names),
     )
+
+
+def _read_model(files: Files, dtype: torch.dtype) -> PreTrainedModel:
+    """The model of a checkpoint with its weights, on the CPU."""
+    model, report = AutoModelForImageTextToText.from_pretrained(
+        files.folder,
+        dtype=dtype,
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
+        trust_remote_code=False,
+    )
+    check_report(report, files.name, allow_unexpected=True)
+    return model
+
+
+def _check_plain(config: PreTrainedConfig, files: Files, adapter: Files) -> None:
+    """Check that weights are numbers to which an adapter can be added."""
+    if getattr(config, "quantization_config", None) is not None:
+        raise HeadflowError(
+            f"the weights of {files.name} are quantised, and {adapter.name} cannot be merged into them: name the plain "
+            "model as its base",
+            setting="model_base",
+        )
 
 
 def describe(files: Files, images: ImageSettings) -> Description:

@@ -4,77 +4,16 @@ How a base and an adapter make one model follows `load_pretrained_model` (`llava
 github.com/haotian-liu/LLaVA).
 """
 
-import math
-import pickle
-import re
-import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
-from extract.models.weights.files import ADAPTER_CONFIG, PROJECTOR, WHOLE, Files
+from extract.models.weights.files import ADAPTER_CONFIG, PROJECTOR, WHOLE, Files, read_file
+from extract.models.weights.lora import LowRankUpdate, read_adapter
 from schemas.errors import HeadflowError
-from schemas.files.json_objects import read_object
-from schemas.text import one_line
-
-LORA = re.compile(r"base_model\.model\.(.+)\.lora_(A|B)(?:\.default)?\.weight")
-
-
-@dataclass(frozen=True)
-class LowRankUpdate:
-    """What a LoRA adds to a weight: scale * up @ down (Hu et al. 2021, arXiv:2106.09685)."""
-
-    down: Tensor
-    up: Tensor
-    scale: float
-
-    def added_to(self, weight: Tensor) -> Tensor:
-        """The sum, in float32."""
-        return (self.up.float() @ self.down.float()).mul_(self.scale).add_(weight)
-
-
-def read_updates(files: Files, adapter: dict[str, Tensor]) -> dict[str, LowRankUpdate]:
-    """The updates of a LoRA, by the names of the weights that it adapts.
-
-    Args:
-        files: the checkpoint's.
-        adapter: the tensors of its adapter, by their names.
-
-    Raises:
-        HeadflowError: it is no plain LoRA, or not whole.
-    """
-    settings = _lora_settings(files.folder)
-    pairs: dict[str, dict[str, Tensor]] = {}
-    for name, tensor in adapter.items():
-        match = LORA.fullmatch(name)
-        if match is None:
-            raise HeadflowError(f"{files.name} has an unexpected tensor in its adapter: {name}")
-        pairs.setdefault(f"{match[1]}.weight", {})[match[2]] = tensor
-    updates = {}
-    for target, pair in pairs.items():
-        if len(pair) != 2:
-            raise HeadflowError(f"{files.name} has one half of a LoRA without the other, for {target}")
-        rank = math.sqrt(len(pair["A"])) if settings.get("use_rslora") else len(pair["A"])
-        updates[target] = LowRankUpdate(pair["A"], pair["B"], settings["lora_alpha"] / rank)
-    return updates
-
-
-def _lora_settings(folder: Path) -> dict[str, Any]:
-    """The content of adapter_config.json; raises if it is no plain LoRA."""
-    path = folder / ADAPTER_CONFIG
-    settings = read_object(path, str(path))
-    odd = [name for name in ("use_dora", "fan_in_fan_out", "alpha_pattern") if settings.get(name)]
-    if settings.get("peft_type", "LORA") != "LORA" or odd:
-        raise HeadflowError(f"{path} asks for more than a plain LoRA: {', '.join(odd) or settings['peft_type']}")
-    if not isinstance(settings.get("lora_alpha"), int | float):
-        raise HeadflowError(f"{path} has no lora_alpha")
-    return settings
 
 
 @dataclass(frozen=True)
@@ -128,36 +67,9 @@ def read_state(files: Files, base: Files | None) -> State:
         return State(tensors | read_file(files.folder / PROJECTOR))
     adapter, others = files.partial()
     tensors |= {_without_wrappers(name): each for name, each in read_file(files.folder / others).items()}
-    updates = read_updates(files, read_file(files.folder / adapter))
-    for target, update in updates.items():
-        weight, shape = tensors.get(target), (len(update.up), update.down.shape[1])
-        if weight is None or weight.shape != shape:
-            found = "has no such weight" if weight is None else f"has it in the shape {list(weight.shape)}"
-            raise HeadflowError(
-                f"{files.name} does not fit its base {base.name}: it adapts {target}, and the base {found}",
-                setting="model_base",
-            )
-    return State(tensors, updates)
-
-
-def read_file(path: Path) -> dict[str, Tensor]:
-    """The tensors of one file, safetensors or torch's; of the latter, nothing but tensors is unpickled.
-
-    Raises:
-        HeadflowError: no such file, or no checkpoint.
-    """
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except FileNotFoundError:
-        raise HeadflowError(f"{path} is missing") from None
-    except (SafetensorError, pickle.UnpicklingError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        why = one_line(error).split(". ")[0][:200] or type(error).__name__
-        raise HeadflowError(f"{path} is not a checkpoint: {why}") from None
-    if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
-        raise HeadflowError(f"{path} is not a checkpoint: it has no tensors by name")
-    return state
+    found = read_adapter(files, read_file(files.folder / adapter))
+    found.check({name: tensor.shape for name, tensor in tensors.items()}, base.name)
+    return State(tensors | found.whole, found.updates)
 
 
 def _read_whole(files: Files) -> dict[str, Tensor]:

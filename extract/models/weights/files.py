@@ -1,12 +1,18 @@
 """The files of a checkpoint: a directory, or a repository of the hub; only what is read is fetched."""
 
+import pickle
+import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from huggingface_hub import HfApi, snapshot_download, try_to_load_from_cache
 from huggingface_hub.constants import HF_HUB_OFFLINE
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
 
 from schemas.errors import HeadflowError
 from schemas.files.json_objects import read_object
@@ -50,9 +56,11 @@ class Files:
 
     def partial(self) -> list[str]:
         """The files of what stands on another model: an adapter and what was trained beside it, or a projector."""
-        if ADAPTER_CONFIG not in self.stored:
-            return [PROJECTOR]
-        return [next((name for name in ADAPTER if name in self.stored), ADAPTER[0]), _OTHERS]
+        return [self.adapter(), _OTHERS] if ADAPTER_CONFIG in self.stored else [PROJECTOR]
+
+    def adapter(self) -> str:
+        """The file that holds an adapter, in one of the formats."""
+        return next((name for name in ADAPTER if name in self.stored), ADAPTER[0])
 
     def fetch(self, names: Iterable[str]) -> None:
         """Fetch files of a repository that are not in the hub's cache.
@@ -88,6 +96,46 @@ def find_files(name: str) -> Files:
     return Files(name, folder, stored, folder.name)
 
 
+def find_base(adapter: Files, base: str | None = None) -> Files:
+    """The files of what an adapter stands on: a base by its path or id on the hub, else the one that it names.
+
+    Raises:
+        HeadflowError: it names none, there is no such checkpoint, or it is an adapter itself.
+    """
+    named = base or named_base(adapter.folder)
+    if not named:
+        raise HeadflowError(f"{ADAPTER_CONFIG} of {adapter.name} names no base: name it", setting="model_base")
+    try:
+        found = find_files(named)
+    except HeadflowError as error:
+        if base is not None:
+            raise
+        raise HeadflowError(
+            f"{error}; {adapter.name} names it as its base: name where the base is", setting="model_base"
+        ) from None
+    if ADAPTER_CONFIG in found.stored:
+        raise HeadflowError(
+            f"the base {found.name} has {ADAPTER_CONFIG}: an adapter over an adapter is not read", setting="model_base"
+        )
+    return found
+
+
+def named_base(folder: Path) -> str | None:
+    """The base that the adapter in a folder names; None if it names none.
+
+    Raises:
+        HeadflowError: its settings cannot be read, or it names a revision, which is not looked for.
+    """
+    path = folder / ADAPTER_CONFIG
+    settings = read_object(path, str(path))
+    named, revision = settings.get("base_model_name_or_path"), settings.get("revision")
+    if named and revision not in (None, "main") and not Path(str(named)).is_dir():
+        raise HeadflowError(
+            f"{path} asks for the revision {revision} of {named}: fetch it, and name its folder", setting="model_base"
+        )
+    return str(named) if named else None
+
+
 def find_cached(name: str) -> Path | None:
     """The directory of a checkpoint in the hub's cache; None if it is not there."""
     try:
@@ -107,6 +155,26 @@ def read_index(index: Path) -> list[str]:
     if not isinstance(shards, dict) or not all(isinstance(shard, str) for shard in shards.values()):
         raise HeadflowError(f"{index} has no weight_map that names files")
     return sorted({Path(shard).name for shard in shards.values()})
+
+
+def read_file(path: Path) -> dict[str, Tensor]:
+    """The tensors of one file, safetensors or torch's; of the latter, nothing but tensors is unpickled.
+
+    Raises:
+        HeadflowError: no such file, or no checkpoint.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except FileNotFoundError:
+        raise HeadflowError(f"{path} is missing") from None
+    except (SafetensorError, pickle.UnpicklingError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        why = one_line(error).split(". ")[0][:200] or type(error).__name__
+        raise HeadflowError(f"{path} is not a checkpoint: {why}") from None
+    if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
+        raise HeadflowError(f"{path} is not a checkpoint: it has no tensors by name")
+    return state
 
 
 def list_files(folder: Path) -> frozenset[str]:

@@ -187,8 +187,8 @@ def test_adapters_that_do_not_fit(lora, says, tmp_path, change, message):
 def test_what_an_adapter_lacks(lora, says, tmp_path):
     path = shutil.copytree(lora.path, tmp_path / "llava-lora")
     settings = json.loads((path / "adapter_config.json").read_text())
-    (path / "adapter_config.json").write_text(json.dumps(settings | {"use_dora": True}))
-    assert "asks for more than a plain LoRA: use_dora" in says(model_path=path, model_base=lora.base)
+    (path / "adapter_config.json").write_text(json.dumps(settings | {"use_qalora": True}))
+    assert "asks for more than a LoRA that is merged here: use_qalora" in says(model_path=path, model_base=lora.base)
     (path / "adapter_config.json").write_text(json.dumps(without(settings, "lora_alpha")))
     assert "adapter_config.json has no lora_alpha" in says(model_path=path, model_base=lora.base)
     (path / "adapter_config.json").write_text(json.dumps(settings))
