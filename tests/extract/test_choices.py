@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from transformers import AutoProcessor
+from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from analyze.__main__ import main as analyze
 from extract.__main__ import main as extract
@@ -60,7 +60,8 @@ def observed(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def eager():
-    return EagerPartition(MODEL)
+    model = AutoModelForImageTextToText.from_pretrained(MODEL, dtype=torch.float64, attn_implementation="eager")
+    return EagerPartition(model.eval())
 
 
 def asked(model, text):
@@ -109,7 +110,8 @@ def test_contributions_add_up_to_the_lead(observed, eager):
         second = max((place for place in range(len(logits)) if place != first), key=lambda place: logits[place])
         inputs, roles = asked(eager.model, text)
         rows = [eager.unembedding[token] for token in tokens[: len(logits)]]
-        expected, profile, embedding, lead = eager.run(inputs, roles, rows[first] - rows[second])
+        right = eager.run(inputs, roles, rows[first] - rows[second])
+        expected, profile, lead = right.heads, right.profile, right.margin
         assert sample["lead"] == pytest.approx(lead, abs=4e-4) or row == 4
         size = 1e-5 * max(1, abs(lead))
         own = heads[heads["sample_id"] == sample["sample_id"]].sort_values(["layer", "head"])[names]
@@ -117,10 +119,10 @@ def test_contributions_add_up_to_the_lead(observed, eager):
         found[..., 1] += found[..., 2]
         found[..., 2] = 0
         assert np.abs(found - expected).max() <= size
-        parts = [embedding, expected.sum(), profile[:, of_layers.index("d_mlp")].sum(), 0, 0]
+        parts = [right.embedding, expected.sum(), profile[:, of_layers.index("d_mlp")].sum(), 0, 0]
         assert sample[[each.name for each in PARTS]].astype(float).to_numpy() == pytest.approx(parts, abs=10 * size)
         # After a layer the strongest other letter may be another one
-        lens = np.stack([eager.run(inputs, roles, each)[1][:, of_layers.index("margin")] for each in rows], axis=1)
+        lens = np.stack([eager.run(inputs, roles, each).profile[:, of_layers.index("margin")] for each in rows], axis=1)
         profile[:, of_layers.index("margin")] = lens[:, first] - np.delete(lens, first, axis=1).max(axis=1)
         own = layers[layers["sample_id"] == sample["sample_id"]].sort_values("layer")[of_layers].to_numpy()
         assert np.abs(own - profile).max() <= 2 * size

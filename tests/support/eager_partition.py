@@ -1,29 +1,48 @@
 """The oracle of direct contributions: what a model adds to the last token, as its own modules compute it in float64."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
-from transformers import AutoModelForImageTextToText
 
 from tests.support.witness import SHORT
 
 
-class EagerPartition:
-    """What a model adds to the residual stream, in float64, by its own modules."""
+@dataclass(frozen=True)
+class Partition:
+    """What goes to the last token's product with a direction.
 
-    def __init__(self, path):
-        self.model = AutoModelForImageTextToText.from_pretrained(
-            path, dtype=torch.float64, attn_implementation="eager"
-        ).eval()
-        self.unembedding = self.model.get_output_embeddings().weight.detach()
+    Attributes:
+        heads: [layers, heads, roles]; `profile`: the columns of `layers` [layers, columns].
+        embedding: what the embedding gives; `margin`: the whole product.
+        attention: of the pass, [layers, heads, queries, keys]; `logits`: after the last token.
+    """
+
+    heads: np.ndarray
+    profile: np.ndarray
+    embedding: float
+    margin: float
+    attention: np.ndarray
+    logits: torch.Tensor
+
+
+class EagerPartition:
+    """What a model in eager attention and float64 adds to the residual stream, by its own modules."""
+
+    def __init__(self, model, norms=None):
+        """Read a model.
+
+        Args:
+            norms: names of the norms through which what attention and MLP add goes first; None: it goes through none.
+        """
+        self.model, self.norms = model, norms
+        self.unembedding = model.get_output_embeddings().weight.detach()
 
     def run(self, inputs, roles, direction):
         """What goes to the last token's product with a direction, such as the difference of two answers.
 
         Args:
             roles: of each token, by its short name.
-
-        Returns:
-            Of heads [layers, heads, roles]; the columns of `layers` [layers, columns]; of the embedding; the product.
         """
         kept: dict[str, list] = {"values": [], "attention": [], "mlp": [], "states": []}
         stack = self.model.get_decoder()
@@ -36,11 +55,11 @@ class EagerPartition:
                 layer.register_forward_pre_hook(lambda _, given: kept["states"].append(given[0][0])),
                 layer.self_attn.v_proj.register_forward_hook(lambda _, given, made: kept["values"].append(made[0])),
             ]
-            gemma = hasattr(layer, "post_feedforward_layernorm")
-            after = layer.post_attention_layernorm if gemma else layer.self_attn.o_proj
-            hooks.append(after.register_forward_hook(lambda _, given, made: kept["attention"].append(made[0, -1])))
-            after = layer.post_feedforward_layernorm if gemma else layer.mlp
-            hooks.append(after.register_forward_hook(lambda _, given, made: kept["mlp"].append(made[0, -1])))
+            added = [getattr(layer, name) for name in self.norms] if self.norms else [layer.self_attn.o_proj, layer.mlp]
+            hooks += [
+                module.register_forward_hook(lambda _, given, made, kept=kept[name]: kept.append(made[0, -1]))
+                for name, module in zip(("attention", "mlp"), added, strict=True)
+            ]
         known = {name: value for name, value in inputs.items() if name != "labels"}
         known = {name: value.double() if value.is_floating_point() else value for name, value in known.items()}
         with torch.no_grad():
@@ -78,4 +97,5 @@ class EagerPartition:
         added = [[float(each.detach() @ along) for each in kept[name]] for name in ("attention", "mlp")]
         profile = np.stack([*(each.numpy() for each in turns), *added, margins], axis=-1)
         margin = float(kept["normed"][0][-1] @ direction)
-        return heads, profile, float(states[0, -1] @ along), margin
+        whole = torch.stack(output.attentions)[:, 0].numpy()
+        return Partition(heads, profile, float(states[0, -1] @ along), margin, whole, output.logits[0, -1])

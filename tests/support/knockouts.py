@@ -73,13 +73,14 @@ class Reference:
     def hidden(self, inputs):
         """The final hidden state of the last token of one question, in a pass of its own."""
         with self.registered(), torch.no_grad():
-            return self.model.model(**inputs, use_cache=False).last_hidden_state[0, -1].float()
+            hidden = self.model.model(**inputs, use_cache=False).last_hidden_state[0, -1]
+            return at_least_float32(hidden)
 
 
 def attend(query, key, value, mask, scaling, softcap, hidden=None):
     """Attention [1, heads, length, head_dim] by an explicit softmax; `hidden` is bool [length, length]."""
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    scores = (query @ key.transpose(-1, -2) * scale).float()
+    scores = at_least_float32(query @ key.transpose(-1, -2) * scale)
     if softcap is not None:
         scores = softcap * torch.tanh(scores / softcap)
     later = torch.ones(scores.shape[-2:]).triu(1).bool()
@@ -87,3 +88,7 @@ def attend(query, key, value, mask, scaling, softcap, hidden=None):
     if hidden is not None:
         scores = scores.masked_fill(hidden, -torch.inf)
     return torch.nan_to_num(scores.softmax(dim=-1)).to(value.dtype) @ value
+
+
+def at_least_float32(numbers):
+    return numbers.to(torch.promote_types(numbers.dtype, torch.float32))

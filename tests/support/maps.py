@@ -39,6 +39,15 @@ def describe(weights, rest, sink, box, size):
     )
 
 
+def lay(weights, places):
+    """Attention on image tokens [..., tokens] -> on the grid [..., rows, columns], and what lies nowhere."""
+    grid = np.zeros((*weights.shape[:-1], places.rows * places.columns))
+    for patch, (tokens, shares) in enumerate(zip(places.tokens, places.shares, strict=True)):
+        for token, share in zip(tokens, shares, strict=True):
+            grid[..., patch] += weights[..., token] * share
+    return grid.reshape(*weights.shape[:-1], places.rows, places.columns), weights.sum(axis=-1) - grid.sum(axis=-1)
+
+
 def made_up(random, layers, heads, *, rows=4, columns=6, box=(0, 0, 60, 40), size=(60, 40), kept=None):
     """Made-up maps of a sample: its grids, and its values for `samples`.
 

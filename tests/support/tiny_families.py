@@ -47,6 +47,8 @@ VISION = {
 GRID = [[28, 56], [56, 28], [56, 56]]
 SQUARE = {"size": {"shortest_edge": 28}, "crop_size": {"height": 28, "width": 28}}
 
+NORMS = "post_attention_layernorm", "post_feedforward_layernorm"  # of Gemma's additions
+
 VICUNA = (
     "{% for message in messages %}{{ message['role'].upper() + ': ' }}{% for part in message['content'] %}"
     "{% if part['type'] == 'image' %}<image>\n{% else %}{{ part['text'] + ' ' }}{% endif %}{% endfor %}{% endfor %}"
@@ -112,6 +114,8 @@ class Recipe:
         system: what the template writes as system message.
         special: special tokens by the attribute of the tokenizer; `more` have none. `image` is the image token.
         processor: the name of the processor's class, and what its config holds.
+        norms: names of the norms through which what attention and MLP add goes first; None: it goes through none.
+        lacks: what of `tests.support.measured` is refused.
     """
 
     config: Callable[[int, dict[str, int]], Any]
@@ -123,6 +127,8 @@ class Recipe:
     more: tuple[str, ...] = ()
     bos: bool = True
     processor: dict[str, Any] = field(default_factory=dict)
+    norms: tuple[str, str] | None = None
+    lacks: tuple[str, ...] = ()
 
 
 def _clip(**changes: Any) -> Any:
@@ -308,9 +314,10 @@ RECIPES: dict[str, Recipe] = {
         special=GEMMA_MARKS,
         more=("<start_of_turn>", "<end_of_turn>"),
         processor={"image_seq_length": 4},
+        norms=NORMS,
     ),
     "paligemma": Recipe(_paligemma(lambda sizes: tf.GemmaConfig(**GROUPED | sizes)), _siglip_pixels, None),
-    "paligemma2": Recipe(_paligemma(_gemma2), _siglip_pixels, None),
+    "paligemma2": Recipe(_paligemma(_gemma2), _siglip_pixels, None, norms=NORMS),
 }  # fmt: skip
 
 

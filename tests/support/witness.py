@@ -72,10 +72,14 @@ class FamilyWitness:
         return self.loaded[dtype, attention]
 
     def run(self, read, *, dtype, attention, **options):
-        known = {name: value for name, value in read.items() if name != "labels"}
-        inputs = {name: value.to(dtype) if value.is_floating_point() else value for name, value in known.items()}
         with torch.no_grad():
-            return self.model(dtype, attention)(**inputs, use_cache=False, **options)
+            return self.model(dtype, attention)(**self.inputs(read, dtype), use_cache=False, **options)
+
+    @staticmethod
+    def inputs(read, dtype):
+        """What the model takes of what its processor wrote."""
+        known = {name: value for name, value in read.items() if name != "labels"}
+        return {name: value.to(dtype) if value.is_floating_point() else value for name, value in known.items()}
 
     def flows(self, read):
         """Each flow column as float64 [layers, heads]."""

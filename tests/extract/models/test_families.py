@@ -1,6 +1,6 @@
 """Oracles, for each family: the ids of its own processor's `apply_chat_template`; an eager pass of the model in float64
-reduced row by row (tests/oracle.py); the unobserved model, for logits; for margins, the eager float64 pass's last
-hidden state times the head's rows. For a family that is taken for an unknown one: the same model, known."""
+reduced row by row (tests/support/measured.py); the unobserved model, for logits. For a family that is taken for an
+unknown one: the same model, known."""
 
 import json
 import shutil
@@ -29,15 +29,9 @@ from schemas.errors import HeadflowError
 from schemas.roles import IMAGE
 from schemas.store.run import open_run
 from schemas.validation.run import validate
+from tests.support.measured import FamilyCase
 from tests.support.tiny_families import OTHERS, RECIPES, make_family, make_or_skip
 from tests.support.witness import CPU, PICTURES, QUESTIONS, SHORT, FamilyWitness, hf, picture
-
-
-@pytest.fixture(scope="module", params=RECIPES)
-def family(request, tmp_path_factory):
-    """A family's name, its reference, its model and what writes its prompts."""
-    path = make_or_skip(tmp_path_factory.mktemp(request.param), request.param)
-    return request.param, FamilyWitness(path, request.param), *hf(path)
 
 
 def observe(model, asked):
@@ -46,9 +40,15 @@ def observe(model, asked):
     return model.forward(*Uploader(CPU, torch.float32).send(batch, [pixels for pixels, _ in asked]))
 
 
-def test_a_family_equals_its_witness(family):
-    name, reference, model, prompts = family
-    assert_like_the_witness(name, reference, check_observation(model, prompts), prompts)
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_family_equals_its_witness(tmp_path, name):
+    """Masses, answers, tables and two knock-outs, as `python -m tests.measured_families` prints them."""
+    found = FamilyCase(make_or_skip(tmp_path, name), name).measure()
+    print(name, {what: f"{error:.1e}" for what, error in found.errors.items()}, found.refused)
+    assert max(found.errors.values()) <= 5e-6
+    assert found.spread > 0.1
+    assert min(found.effects.values()) > 1e-5
+    assert set(found.refused) == set(RECIPES[name].lacks)
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -106,29 +106,11 @@ def assert_like_the_witness(name, reference, model, prompts):
         assert (total - 1).abs().max() <= 1e-5
 
 
-# Families whose template writes a space before the answer
-SPACED = {"llava", "vipllava", "llava_next", "llava_next_mistral", "idefics3", "smolvlm"}
-
-
-def test_the_margin_is_the_product_of_the_last_hidden_state(family):
-    name, reference, model, prompts = family
+@pytest.mark.parametrize(("name", "spaced"), [("llava", True), ("idefics3", True), ("internvl", False)])
+def test_options_begin_with_a_space_where_the_template_ends_without_one(checkpoint, name, spaced):
+    model, prompts = hf(checkpoint(name))
     tokens = model.prompt_format.answer_tokens(Prompts({None: prompts}), ["Yes", "No"])
-    assert [text.startswith("Ġ") for text in tokens.texts] == [name in SPACED] * 2
-    reader, (yes, no) = AnswerReader.of(model, tokens), tokens.ids
-    head = model.model.get_output_embeddings().weight.double()
-    for question in QUESTIONS:
-        pixels = model.preprocessor(PICTURES[0])
-        logits, _, hidden = observe(model, [(pixels, [prompts.build(question, pixels.image_ids)])])
-        margin = float(reader.margin(hidden))
-        read = reference.read(PICTURES[0], question)
-        states = reference.run(read, dtype=torch.float64, attention="eager", output_hidden_states=True).hidden_states
-        expected = float(states[-1][0, -1] @ head[yes] - states[-1][0, -1] @ head[no])
-        print(f"{name}: margin {margin:.3f}, off by {abs(margin - expected):.1e}")
-        assert abs(margin - expected) <= 1e-5
-        assert abs(margin) > 1e-3
-        if name != "paligemma2":  # whose logits are capped
-            assert abs(margin - float(logits[0, yes] - logits[0, no])) <= 1e-5
-        assert reader.read(logits, hidden)["margin"].tolist() == [margin]
+    assert [text.startswith("Ġ") for text in tokens.texts] == [spaced] * 2
 
 
 def test_the_margin_is_before_the_cap_on_logits(checkpoint):
@@ -245,9 +227,13 @@ def test_a_run_says_how_it_was_done(ask, name, sequences, attention):
 SIZES = ((1, 1), (2, 3), (1, 300), (1500, 20), (20, 1500), (20_000, 30), (3, 20_000))
 
 
-def test_images_of_every_size_are_read_as_the_processor_does(family):
+@pytest.mark.parametrize(
+    "name", ["llava", "llava_qwen", "llava_next", "llava_onevision", "qwen2_vl", "idefics3", "internvl", "gemma3"]
+)
+def test_images_of_every_size_are_read_as_the_processor_does(tmp_path, name):
     """One pass over each of them with its maps, which tell where all but the ends of rows lie."""
-    name, reference, model, prompts = family
+    path = make_or_skip(tmp_path, name)
+    reference, (model, prompts) = FamilyWitness(path, name), hf(path)
     tokens = model.prompt_format.answer_tokens(Prompts({None: prompts}), ["Yes", "No"])
     maker = MapMaker(model, OF_LAST, [])
     passes = Passes(model, AnswerReader.of(model, tokens), [maker])

@@ -33,9 +33,9 @@ from extract.tables.maps import MapMaker
 from schemas.columns import FLOW_NAMES, MAPS, OF_LAST
 from schemas.errors import HeadflowError
 from schemas.validation.run import validate
-from tests.extract.tables.test_maps import embeddings, lay, painted
-from tests.support.maps import VALUES, describe
+from tests.support.maps import VALUES, describe, lay
 from tests.support.pictures import write_empty
+from tests.support.places import embeddings, painted
 from tests.support.tiny_families import make_or_skip
 from tests.support.witness import CPU, SHORT, FamilyWitness, hf, picture
 

@@ -1,6 +1,7 @@
-"""Oracles, for each family: its eager pass in float64, attention laid on the grid token by token and described by NumPy
+"""Oracles: a family's eager pass in float64, attention laid on the grid token by token and described by NumPy
 (`tests.support.maps`); for where a token lies: the image with one patch painted, whose embedding changes most there;
-for visual sinks: the hidden states of that pass, token by token."""
+for visual sinks: the hidden states of that pass, token by token. Each family's maps of its last token, and some of its
+patches, are in tests/extract/models/test_families.py."""
 
 from copy import deepcopy
 from dataclasses import replace
@@ -22,15 +23,18 @@ from extract.tables.map_reader import LISTS, visual_sinks
 from extract.tables.maps import MapMaker
 from schemas.columns import MAPS, OF_LAST, OF_QUESTION
 from schemas.roles import IMAGE
-from tests.extract.models.test_families import PICTURES, QUESTIONS, FamilyWitness, hf
-from tests.support.maps import VALUES, describe
-from tests.support.tiny_families import RECIPES, make_or_skip
+from tests.support.maps import VALUES, describe, lay
+from tests.support.places import find_patches
+from tests.support.tiny_families import make_or_skip
 from tests.support.tiny_llava import build_model, observe_llava, random_pixels, random_prompt
+from tests.support.witness import CPU, PICTURES, QUESTIONS, FamilyWitness, hf
 
-CPU = torch.device("cpu")
 
-
-@pytest.fixture(scope="module", params=RECIPES)
+# Families whose processors cut images in different ways
+@pytest.fixture(
+    scope="module",
+    params=["llava", "llava_next", "llava_onevision", "qwen2_vl", "idefics3", "internvl", "gemma3"],
+)
 def family(request, tmp_path_factory):
     path = make_or_skip(tmp_path_factory.mktemp(request.param), request.param)
     return path, FamilyWitness(path, request.param), *hf(path)
@@ -57,21 +61,11 @@ def ask(model, prompts):
     return [(each, [prompt]) for each, group in zip(pixels, built, strict=True) for prompt in group]
 
 
-def lay(weights, places):
-    """Attention on image tokens [..., tokens] -> on the grid [..., rows, columns], and what lies nowhere."""
-    grid = np.zeros((*weights.shape[:-1], places.rows * places.columns))
-    for patch, (tokens, shares) in enumerate(zip(places.tokens, places.shares, strict=True)):
-        for token, share in zip(tokens, shares, strict=True):
-            grid[..., patch] += weights[..., token] * share
-    return grid.reshape(*weights.shape[:-1], places.rows, places.columns), weights.sum(axis=-1) - grid.sum(axis=-1)
-
-
-@pytest.mark.parametrize("of", [OF_LAST, OF_QUESTION])
-def test_maps_are_those_of_eager_attention(family, of, monkeypatch):
+def test_maps_of_the_question_are_those_of_eager_attention(family, monkeypatch):
     monkeypatch.setattr(reader, "can_be_told", lambda _: True)  # of these narrow models it cannot
     path, reference, model, prompts = family
     asked = ask(model, prompts)
-    numbers, maps, places = read(model, of, asked)
+    numbers, maps, places = read(model, OF_QUESTION, asked)
     if not model.packs:
         places = places[::2]
     worst = dict.fromkeys(VALUES, 0.0)
@@ -80,7 +74,7 @@ def test_maps_are_those_of_eager_attention(family, of, monkeypatch):
         output = reference.run(inputs, dtype=torch.float64, attention="eager", output_attentions=True)
         attention = torch.stack(output.attentions)[:, 0].numpy()
         roles = np.array(reference.roles(inputs["input_ids"][0].tolist()))
-        rows = attention[:, :, -1] if of == OF_LAST else attention[:, :, roles == "q"].mean(axis=2)
+        rows = attention[:, :, roles == "q"].mean(axis=2)
         place, size = places[number // 2], image.size
         grid, rest = lay(rows[..., roles == "v"], place)
         expected, drawn = describe(grid, rest, np.zeros_like(rest), place.box, size)
@@ -98,63 +92,15 @@ def test_maps_are_those_of_eager_attention(family, of, monkeypatch):
         own = maps[number, :, : drawn.shape[-1]].reshape(drawn.shape)
         assert np.abs(own - drawn)[known].max() <= 2e-6
         assert not maps[number, :, drawn.shape[-1] :].any()
-    print(path.name, of, {name: f"{value:.1e}" for name, value in worst.items()})
+    print(path.name, {name: f"{value:.1e}" for name, value in worst.items()})
     assert max(worst.values()) <= 1e-5
     assert max(worst[name] for name in ("mass", "rest")) <= 2e-6
-
-
-class Enough(Exception):
-    """Ends a pass whose rest is not needed."""
-
-
-def embeddings(model, prompts, *images, question=QUESTIONS[0]):
-    """What the first layer reads for each image token of a question, float64 [tokens, width]."""
-    pixels = model.preprocessor(*images)
-    prompt = prompts.build(question, pixels.image_ids)
-    seen = []
-
-    def keep(_, given, named):
-        seen.append(given[0] if given else named["hidden_states"])
-        raise Enough
-
-    hook = model.stack.layers[0].register_forward_pre_hook(keep, with_kwargs=True)
-    with pytest.raises(Enough):
-        model.forward(*Uploader(CPU, torch.float32).send(pack([[prompt]]), [pixels]))
-    hook.remove()
-    return seen[0][0, np.array(prompt.roles) == IMAGE].double().numpy(), pixels
-
-
-def painted(image, box):
-    """The image with a bright rectangle."""
-    copy = image.copy()
-    copy.paste((255, 255, 255), tuple(round(edge) for edge in box))
-    return copy
-
-
-def check_places(model, prompts, image):
-    """Paint the patches of the grid one by one, and find each."""
-    before, pixels = embeddings(model, prompts, image)
-    (places,) = MapMaker(model, OF_LAST, ()).places(pixels)
-    x0, y0, x1, y1 = places.box
-    width, height = (x1 - x0) / places.columns, (y1 - y0) / places.rows
-    tried = 0
-    for row in range(places.rows):
-        for column in range(places.columns):
-            box = x0 + column * width, y0 + row * height, x0 + (column + 1) * width, y0 + (row + 1) * height
-            if box[0] < -0.5 or box[1] < -0.5 or box[2] > image.width + 0.5 or box[3] > image.height + 0.5:
-                continue  # padding
-            after, _ = embeddings(model, prompts, painted(image, box))
-            change, _ = lay(np.linalg.norm(after - before, axis=-1), places)
-            assert np.unravel_index(change.argmax(), change.shape) == (row, column), (image.size, row, column)
-            tried += 1
-    assert tried > 2
-    return places
 
 
 @pytest.mark.parametrize("size", [(160, 280), (360, 132)])
 def test_a_painted_patch_is_found(family, size):
     *_, model, prompts = family
-    check_places(model, prompts, Image.new("RGB", size, (90, 90, 90)))
+    find_patches(model, prompts, Image.new("RGB", size, (90, 90, 90)))
 
 
 @pytest.mark.parametrize("size", [(160, 280), (360, 190)])
@@ -162,7 +108,7 @@ def test_a_painted_patch_is_found_in_a_padded_image(tmp_path, size):
     path = make_or_skip(tmp_path, "llava")
     model = load_model(str(path), device=CPU, dtype="float32", images=ImageSettings(aspect="pad"))
     prompts = model.prompt_format.prompt_builder(model.prompt_format.find_template("hf", str(path)))
-    places = check_places(model, prompts, Image.new("RGB", size, (90, 90, 90)))
+    places = find_patches(model, prompts, Image.new("RGB", size, (90, 90, 90)))
     edge, (width, height) = max(size), size
     left, top = (edge - width) // 2, (edge - height) // 2
     assert places.box == (-left, -top, edge - left, edge - top)
