@@ -184,9 +184,13 @@ class Preprocessor(ABC):
 
 def describe_processor(processor: Any, aspect: str = AS_CHECKPOINT) -> dict[str, Any]:
     """What an image processor of transformers does, as plain values."""
-    described: dict[str, Any] = {"processor": type(processor).__name__, "aspect": aspect}
+    described: dict[str, Any] = {
+        "processor": type(processor).__name__,
+        "backend": getattr(processor, "backend", "pil"),
+        "aspect": aspect,
+    }
     if getattr(processor, "do_resize", False):
-        described |= _describe_size(processor.size) | {"resample": int(processor.resample)}
+        described |= _describe_size(processor.size or {}) | {"resample": int(processor.resample)}
     if getattr(processor, "do_center_crop", False):
         described["crop"] = [processor.crop_size["height"], processor.crop_size["width"]]
     for name in ("image_mean", "image_std"):

@@ -1,6 +1,7 @@
 """A checkpoint's own processor: an image -> what its model reads, as tiles or patches by the image's size."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
@@ -12,23 +13,30 @@ from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase, ProcessorMixin
 from transformers.image_processing_base import ImageProcessingMixin
+from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
+from transformers.utils import is_torchvision_available
 
 from extract.images.patch_positions import Places
 from extract.images.preprocessing import Pixels, Preprocessor, blank_image, describe_processor
 from extract.images.tiling import PicturesOf
 from schemas.errors import HeadflowError
+from schemas.files.json_objects import read_object
 
 _IDS, MASK = "input_ids", "attention_mask"
 LABELS = "labels"  # of training, which PaliGemma's processor always writes
-# Settings of image processors that decide which tiles they cut
+_NOT_READ = ("video_processor", "feature_extractor", "audio_processor")  # parts of processors: of videos and sound
+_NAMING_PROCESSORS = ("processor_config.json", "preprocessor_config.json", "tokenizer_config.json", "config.json")
+# Settings of image processors that decide which tiles they cut, or how large a picture becomes
 TILE_SETTINGS = (
     "image_grid_pinpoints", "do_image_splitting", "max_image_size", "crop_to_patches", "min_patches", "max_patches",
+    "min_tiles", "max_tiles", "tile_size", "use_thumbnail", "min_image_tokens", "max_image_tokens", "max_num_patches",
+    "max_soft_tokens",
 )  # fmt: skip
 
 
-class _NoVideos(ProcessorMixin):
-    """A processor of transformers that accepts None as its video processor, which would need torchvision."""
+class _ImagesOnly(ProcessorMixin):
+    """A processor of transformers that accepts None as its processor of videos or sound."""
 
     def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> Any:
         """See `ProcessorMixin`."""
@@ -39,15 +47,15 @@ class _NoVideos(ProcessorMixin):
 
 
 @cache
-def _without_videos(kind: Any) -> Any:
-    """A class of processors, of the same name, that accepts None as its video processor."""
-    bases: tuple[Any, ...] = (_NoVideos, kind)
+def _images_only(kind: Any) -> Any:
+    """A class of processors, of the same name, that accepts None as its processor of videos or sound."""
+    bases: tuple[Any, ...] = (_ImagesOnly, kind)
     return type(kind.__name__, bases, {})
 
 
 def _restore(kind: Any, attributes: dict[str, Any]) -> Any:
     """A processor in another process."""
-    accepting = _without_videos(kind)
+    accepting = _images_only(kind)
     processor = accepting.__new__(accepting)
     processor.__dict__.update(attributes)
     return processor
@@ -56,43 +64,83 @@ def _restore(kind: Any, attributes: dict[str, Any]) -> Any:
 def load_processor(
     folder: Path, config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase, *, pixels: dict[str, int] | None = None
 ) -> Any:
-    """A checkpoint's processor, with an image processor that needs nothing but Pillow.
+    """A checkpoint's processor, with an image processor that needs nothing but Pillow where there is one.
 
     Args:
         pixels: `min_pixels` and `max_pixels` of resized images, in place of the checkpoint's.
 
     Raises:
-        HeadflowError: transformers has no processor for this kind of model, or one that needs more than an image
-            processor and a tokenizer.
+        HeadflowError: transformers has no processor for this kind of model, one that needs more than an image
+            processor and a tokenizer, or one that needs torchvision, which is not installed.
     """
-    if type(config) not in PROCESSOR_MAPPING:
+    kind = _kind_of_processor(Path(folder), config)
+    if kind is None:
         raise HeadflowError(f"{folder} is a {config.model_type}, for which transformers has no processor")
-    kind = PROCESSOR_MAPPING[type(config)]
-    names = kind.get_attributes()
-    if unknown := [name for name in names if name not in ("image_processor", "tokenizer", "video_processor")]:
+    with _torchvision_named(folder, config, "processor"):
+        names = kind.get_attributes()
+    if unknown := [name for name in names if name not in ("image_processor", "tokenizer", *_NOT_READ)]:
         raise HeadflowError(
             f"{folder} is a {config.model_type}, which is not supported: its processor needs a {', '.join(unknown)}"
         )
-    parts = {"image_processor": _load_image_processor(folder, pixels or {}), "tokenizer": tokenizer}
-    # Video processors of transformers need torchvision, and no videos are read: None
+    parts = {"image_processor": _load_image_processor(folder, config, pixels or {}), "tokenizer": tokenizer}
+    # Video processors of transformers need torchvision, and neither videos nor sound are read: None
     values, _ = kind.get_processor_dict(folder)
-    processor = _without_videos(kind).from_args_and_dict([parts.get(name) for name in names], values)
+    processor = _images_only(kind).from_args_and_dict([parts.get(name) for name in names], values)
     _complete(processor, values, config)
     return processor
 
 
-def _load_image_processor(folder: Path, pixels: dict[str, int]) -> Any:
-    """The image processor that a checkpoint names, of the kind that needs nothing but Pillow."""
+def _kind_of_processor(folder: Path, config: PreTrainedConfig) -> Any:
+    """The class of a checkpoint's processor, as its files name it, else by the kind of model; None if there is none.
+
+    The files are read in the order in which `AutoProcessor` reads them.
+    """
+    for name in _NAMING_PROCESSORS:
+        path = folder / name
+        named = read_object(path, name).get("processor_class") if path.is_file() else None
+        if named is not None:
+            found = getattr(transformers, str(named), None)
+            if isinstance(found, type) and issubclass(found, ProcessorMixin):
+                return found
+            break
+    return PROCESSOR_MAPPING.get(type(config), None)
+
+
+def _load_image_processor(folder: Path, config: PreTrainedConfig, pixels: dict[str, int]) -> Any:
+    """The image processor that a checkpoint names, of the kind that needs nothing but Pillow where there is one.
+
+    Raises:
+        HeadflowError: transformers has none, or one that needs torchvision, which is not installed.
+    """
     values, _ = ImageProcessingMixin.get_image_processor_dict(folder)
-    name = str(values.get("image_processor_type"))
-    kind = getattr(transformers, name.removesuffix("Fast").removesuffix("Pil") + "Pil", None)
+    old = str(values.get("feature_extractor_type")).replace("FeatureExtractor", "ImageProcessor")
+    name = str(values.get("image_processor_type", old)).removesuffix("Fast").removesuffix("Pil")
+    known = (getattr(transformers, each, None) for each in (f"{name}Pil", name))
+    kind = next((each for each in known if each is not None), None)
+    if kind is None and type(config) in IMAGE_PROCESSOR_MAPPING:
+        kinds = IMAGE_PROCESSOR_MAPPING[type(config)]
+        kind = kinds.get("pil") or kinds.get("torchvision")
     if kind is None:
-        raise HeadflowError(f"{folder} has an image processor {name}; transformers has none like it for Pillow")
-    processor = kind.from_pretrained(folder, **pixels)
+        raise HeadflowError(f"{folder} has an image processor {name}, which transformers does not have")
+    with _torchvision_named(folder, config, "image processor"):
+        processor = kind.from_pretrained(folder, **pixels)
     if pixels and processor.size["shortest_edge"] > processor.size["longest_edge"]:
         least, most = processor.size["shortest_edge"], processor.size["longest_edge"]
         raise HeadflowError(f"min_pixels is {least} and max_pixels {most}", setting=next(iter(pixels)))
     return processor
+
+
+@contextmanager
+def _torchvision_named(folder: Path, config: PreTrainedConfig, what: str) -> Iterator[None]:
+    """Around the use of a class that may stand for one whose packages are missing: the error says which one is."""
+    try:
+        yield
+    except ImportError as error:
+        if is_torchvision_available() or "torchvision" not in str(error).lower():
+            raise
+        raise HeadflowError(
+            f"{folder} is a {config.model_type}: its {what} needs torchvision: pip install torchvision"
+        ) from error
 
 
 def _complete(processor: Any, values: dict[str, Any], config: PreTrainedConfig) -> None:
