@@ -198,7 +198,7 @@ class KnockOutPasses:
 
 
 def _factor(ours: Tensor, theirs: Tensor) -> float:
-    """The number by which logits are best multiplied to be those of the model, some of which scale them after the head.
+    """The number by which logits are best multiplied to be those of the model: some models scale theirs after the head.
 
     Exactly 1 where they differ by rounding.
     """
