@@ -37,7 +37,7 @@ from tests.support.witness import PICTURES, QUESTIONS, SHORT, FamilyWitness, hf
 
 ASKED = ((0, 0), (0, 1), (1, 0))  # pictures and their questions
 HEAD = 1, 2  # the head that is removed
-GREY = Image.new("RGB", (160, 280), (90, 90, 90))  # patches of which are painted
+GREY = Image.new("RGB", (160, 280), (90, 90, 90))  # its patches are painted
 MLP = [column.name for column in LAYER_COLUMNS].index("d_mlp")
 REMOVED, CUT = "head removed", "image cut"
 
