@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 import transformers
 
 from tests.support.measured import CUT, REMOVED, FamilyCase, Measured
-from tests.support.tiny_families import RECIPES, make_family
+from tests.support.tiny_families import OF_TABLE, make_family
 
 MEASURES = ("masses", "logits", "margin", "contributions", "layers", "maps", REMOVED, CUT)
 
@@ -29,10 +29,10 @@ def row(name: str, found: Measured) -> list[str]:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("families", nargs="*", metavar="FAMILY", help=f"any of {', '.join(RECIPES)}")
+    parser.add_argument("families", nargs="*", metavar="FAMILY", help=f"any of {', '.join(OF_TABLE)}")
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    names = parser.parse_args().families or [*RECIPES]
+    names = parser.parse_args().families or [*OF_TABLE]
     print(f"transformers {transformers.__version__}\n")
     head = ["family", "questions", "attention", *MEASURES]
     print("| " + " | ".join(head) + " |\n|" + " --- |" * len(head))

@@ -216,7 +216,8 @@ class ProcessorPreprocessor(Preprocessor):
 
     def _read(self, text: str, images: Sequence[Image.Image], *, special: bool) -> dict[str, Tensor]:
         """What the processor makes of a text with images, as far as the model takes it."""
-        read = self.processor(images=[list(images)], text=[text], return_tensors="pt", add_special_tokens=special)
+        given = [list(images)] if self.several else list(images)  # GOT-OCR's takes those of pages so, which are several
+        read = self.processor(images=given, text=[text], return_tensors="pt", add_special_tokens=special)
         return {name: value for name, value in read.items() if name in self.taken and name != LABELS}
 
     def describe(self) -> dict[str, Any]:

@@ -43,6 +43,7 @@ class Family:
         pixel_limits: whether the number of pixels of its resized images can be limited.
         pictures: which pictures its processor makes of an image; None in a `square` family, or if that is not known.
         several: whether it takes several images in one prompt.
+        spaced: whether its processor writes a space between an image and a word that follows it at once.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Family:
     pixel_limits: bool = False
     pictures: PicturesOf | None = None
     several: bool = False
+    spaced: bool = False
 
 
 IMAGE_TOKEN_ID = "image_token_id"
@@ -67,6 +69,7 @@ FAMILIES = {
     "qwen2_vl": Family("Qwen2-VL", packs=False, pixel_limits=True, pictures=qwen, several=True),
     "qwen2_5_vl": Family("Qwen2.5-VL", packs=False, pixel_limits=True, pictures=qwen, several=True),
     "idefics3": Family("Idefics3", pictures=idefics, several=True),
+    "idefics2": Family("Idefics2", pictures=resampled, spaced=True),
     "smolvlm": Family("SmolVLM", pictures=idefics, several=True),
     "internvl": Family("InternVL", pictures=internvl, several=True),
     "aya_vision": Family("Aya Vision", pictures=aya, several=True),

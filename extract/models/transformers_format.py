@@ -276,6 +276,7 @@ def _describe_tiled(
         llava_templates=family.llava_templates,
         chat=chat,
         image_token_id=token,
+        spaced=family.spaced,
     )
     token_types = find_token_types(processor, placeholder, prompt, taken)
     preprocessor = ProcessorPreprocessor(

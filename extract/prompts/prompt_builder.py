@@ -1,5 +1,6 @@
 """A question -> token ids and the role of each token."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from schemas.roles import BOS, IMAGE, QUESTION, ROLES, SYSTEM, USER
 from schemas.text import short
 
 SYSTEM_SPANS = ("template", "original")
+_AT_ONCE = re.compile(r"[^\s<]")  # what begins a text that follows an image at once, but for a special token
 _PLACES = 0xE000  # the first character for private use
 DEFAULT_WORDING = Wording.of_suffix(MME_SUFFIX)
 
@@ -60,6 +62,7 @@ class PromptBuilder:
             `original`: as many tokens after BOS as the message and the template's separator have on their own, the
             rule of the earlier tool. If the separator merges into the next token, this span holds that token too; if
             the prompt does not begin with the message, it is the first so many tokens of the prompt.
+        spaced: see `extract.models.families.Family`.
     """
 
     encode: Callable[[str], list[int]]
@@ -72,6 +75,7 @@ class PromptBuilder:
     wording: Wording = DEFAULT_WORDING
     system_span: str = "template"
     new_tokens: int = 0
+    spaced: bool = False
 
     def build(
         self, question: str, image_ids: Sequence[Sequence[int]], *, options: Sequence[str] = (), hint: str = ""
@@ -248,7 +252,9 @@ class ChatPromptBuilder(PromptBuilder):
                 )
             start, stop = special[0], special[-1] + 1
             blocks.append(own[start:stop])
-            around += template.decode(own[:start]) + template.placeholder + template.decode(own[stop:]) + following
+            space = " " if self.spaced and _AT_ONCE.match(following) else ""
+            around += template.decode(own[:start]) + template.placeholder + template.decode(own[stop:])
+            around += space + following
         ids = self.encode(around)
         places = [at for at, token in enumerate(ids) if token == template.placeholder_id]
         if len(places) != len(image_ids):

@@ -47,6 +47,7 @@ class PromptFormat:
         image_text: what stands for the image in a message of LLaVA's templates; holds `<image>`.
         chat: the checkpoint's chat template; None if it has none.
         image_token_id: the token that stands for image content; None: all tokens in the image's place do.
+        spaced: see `extract.models.families.Family`.
     """
 
     tokenizer: "PreTrainedTokenizerBase"
@@ -58,6 +59,7 @@ class PromptFormat:
     image_text: str = IMAGE_PLACEHOLDER
     chat: ChatTemplate | None = None
     image_token_id: int | None = None
+    spaced: bool = False
 
     def find_template(self, name: str | None, model_path: str) -> Template | ChatTemplate:
         """The template of a name; None: the default.
@@ -119,6 +121,7 @@ class PromptFormat:
             placeholders=placeholders,
             wording=wording,
             system_span=system_span,
+            spaced=self.spaced,
         )
         return builder
 

@@ -96,8 +96,7 @@ class FamilyCase:
     def measure(self) -> Measured:
         """All of it."""
         found = Measured(self.model.kernel_description, self.model.packs)
-        tables = CONTRIBUTIONS, LAYERS
-        residual = found.offered("contributions", lambda: ResidualMaker(self.model, self.answers, tables))
+        residual = found.offered("contributions", self.residual_maker)
         maps = found.offered("maps", lambda: MapMaker(self.model, OF_LAST, ()))
         makers = [maker for maker in (residual, maps) if maker is not None]
         asked = self.asked()
@@ -126,6 +125,12 @@ class FamilyCase:
         every = HeadSet(layers=frozenset(range(self.model.layers)))
         self.knock_out(found, CUT, Change.of("edge", "question", "image"), every)
         return found
+
+    def residual_maker(self) -> ResidualMaker:
+        """What makes contributions and layer profile, checked as before a run."""
+        maker = ResidualMaker(self.model, self.answers, (CONTRIBUTIONS, LAYERS))
+        maker.check(self.prompts)
+        return maker
 
     @property
     def direction(self) -> torch.Tensor:

@@ -30,7 +30,7 @@ from schemas.roles import IMAGE
 from schemas.store.run import open_run
 from schemas.validation.run import validate
 from tests.support.measured import FamilyCase
-from tests.support.tiny_families import OTHERS, RECIPES, make_family, make_or_skip
+from tests.support.tiny_families import OF_TABLE, OTHERS, make_family, make_or_skip
 from tests.support.witness import CPU, PICTURES, QUESTIONS, SHORT, FamilyWitness, hf, picture
 
 
@@ -40,7 +40,7 @@ def observe(model, asked):
     return model.forward(*Uploader(CPU, torch.float32).send(batch, [pixels for pixels, _ in asked]))
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", OF_TABLE)
 def test_a_family_equals_its_witness(tmp_path, name):
     """Masses, answers, tables and two knock-outs, as `python -m tests.measured_families` prints them."""
     found = FamilyCase(make_or_skip(tmp_path, name), name).measure()
@@ -48,7 +48,7 @@ def test_a_family_equals_its_witness(tmp_path, name):
     assert max(found.errors.values()) <= 5e-6
     assert found.spread > 0.1
     assert min(found.effects.values()) > 1e-5
-    assert set(found.refused) == set(RECIPES[name].lacks)
+    assert set(found.refused) == set(OF_TABLE[name].lacks)
 
 
 @pytest.mark.parametrize("name", OTHERS)
