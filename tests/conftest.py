@@ -44,6 +44,14 @@ def pytest_collection():
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _not_flushed():
+    """Do not wait for the disk: what is flushed to it survives a power cut, and no test makes one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda file: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _loaded_once():
     """Let commands in this process read and check a checkpoint once.
 

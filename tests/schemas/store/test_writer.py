@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import os
 import shutil
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,7 @@ import pytest
 
 from schemas.columns import FLOW_NAMES, SAMPLES, heads_columns
 from schemas.errors import HeadflowError
+from schemas.files.writing import write_text_once, write_whole
 from schemas.store import part_files as parts_module
 from schemas.store import writer as writer_module
 from schemas.store.directory import OUTPUTS, record_outputs
@@ -41,6 +44,22 @@ def test_arrow_types_and_nullability(made_up):
         field.name for field in pq.read_schema(made_up / "samples" / "part-00000-00000.parquet") if field.nullable
     }
     assert nullable == {column.name for column in SAMPLES} - {"sample_id", "category", "status"}
+
+
+def test_a_file_and_its_name_are_flushed_in_this_order(tmp_path, monkeypatch):
+    """What a ledger names is on the disk, whatever happens to the machine then."""
+    seen = []
+
+    def flush(file):
+        number = file if isinstance(file, int) else file.fileno()
+        seen.append((str(Path(f"/proc/self/fd/{number}").readlink()), (tmp_path / "part").exists()))
+
+    monkeypatch.setattr(os, "fsync", flush)
+    write_whole(tmp_path / "part", b"content")
+    assert seen == [(f"{tmp_path}/.part.tmp", False), (str(tmp_path), True)]
+    seen.clear()
+    assert write_text_once(tmp_path / "run.json", "{}", 3)
+    assert [path for path, _ in seen] == [f"{tmp_path}/.run.json.00003.tmp", str(tmp_path)]
 
 
 def test_values_come_back_to_the_bit(tmp_path):
