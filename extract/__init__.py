@@ -5,7 +5,7 @@ questions/ images/   question files -> samples; image files -> tensors
 prompts/             text -> token ids and roles
 attention/ models/   attention, observed -> masses; checkpoints -> observed models
 generation/ tables/  tokens that a model writes; what a pass makes: masses, contributions, layers, maps
-look/                one image and one question
+look/ survey/        one image and one question; the table of model families, and what would happen to a model
 batched_knockouts/ knockouts/   parts of a model knocked out, side by side; as a job on a run
 chunks/              what is asked of a run, and its chunks, run here or on a cluster
 passes/              images and their questions -> batches -> forward passes -> outcomes

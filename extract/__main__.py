@@ -25,6 +25,11 @@ STAGE_COMMANDS = {
         "extract.look.command:look",
         settings_at="extract.look.settings:LookSettings",
     ),
+    "families": Command(
+        "the model families and what each offers; or what would happen to a model, by its config files",
+        "extract.survey.command:families",
+        settings_at="extract.survey.settings:Families",
+    ),
 }
 
 

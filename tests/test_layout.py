@@ -34,7 +34,8 @@ LAYERS = (
 )
 COMMAND_LINE = {
     "schemas.cli", "schemas.__main__", "schemas.commands.command_line", "extract.__main__", "extract.command",
-    "extract.knockouts.command", "extract.look.command", "analyze.__main__", "analyze.opening", "analyze.commands",
+    "extract.knockouts.command", "extract.look.command", "extract.survey.command",
+    "analyze.__main__", "analyze.opening", "analyze.commands",
     "analyze", "analyze.results", "analyze.notebook", "schemas.commands.headflow",
     *(".".join(path.relative_to(ROOT).with_suffix("").parts)
       for path in (ROOT / "analyze" / "commands").rglob("[!_]*.py")),

@@ -15,6 +15,8 @@ from extract.knockouts.settings import KnockOut
 from extract.look.settings import LookSettings
 from extract.models.families import FAMILIES
 from extract.settings import Extract
+from extract.survey.settings import LANGUAGES
+from extract.survey.table import table
 from schemas.commands.command_line import flag_of
 from schemas.commands.settings import settings_of
 from schemas.contract import contract
@@ -59,14 +61,26 @@ def test_defaults_of_extract_are_right(readme):
     assert compared >= 10
 
 
-@pytest.mark.parametrize("readme", READMES)
-def test_every_family_is_in(readme):
+@pytest.mark.parametrize(("readme", "language"), [*zip(READMES, LANGUAGES, strict=True)])
+def test_the_table_of_families_is_in(readme, language):
+    """As `python -m extract families --markdown LANGUAGE` prints it; other tests leave the order of rows changed."""
+    rows = table(language).splitlines()
     text = (ROOT / "extract" / readme).read_text(encoding="utf-8")
-    rows = [line for line in text.splitlines() if re.match(r"\| [^`]", line)]
+    begin = text.index(rows[0])
+    assert sorted(text[begin : text.index("\n\n", begin)].splitlines()) == sorted(rows)
+
+
+def test_the_table_has_what_each_family_is():
+    rows = table("en").splitlines()
     for model_type, family in FAMILIES.items():
-        (row,) = [row for row in rows if f"`{model_type}`" in row]
+        (row,) = [row for row in rows if f"| `{model_type}` |" in row]
+        assert row.startswith(f"| {family.name} |")
         assert f"| `{family.template}`" in row
-        assert ("packed" in row) <= family.packs
+        assert ("| packed |" in row) == family.packs
+        assert ("| fused kernel |" in row) == family.causal
+        assert ("| several |" in row) == family.several
+        assert ("| its processor's |" in row) == (family.pictures is None and not family.square)
+    assert not [cell for row in table("zh").splitlines()[1:] for cell in re.findall(r"\| ([a-z ]{9,}) (?=\|)", row)]
 
 
 @pytest.mark.parametrize("title", contract())

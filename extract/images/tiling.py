@@ -297,3 +297,19 @@ def _side(tokens: int, *, with_class: bool = False) -> int:
     if side**2 not in (tokens, tokens - 1 if with_class else tokens) or not side:
         raise ValueError(f"{tokens} tokens are no square of patches")
     return side
+
+
+RESAMPLED = "tokens of a resampler"
+# In which form a model reads an image, in words
+FORMS: dict[PicturesOf, str] = {
+    llava_next: "tiles",
+    llava_onevision: "tiles",
+    qwen: "patches",
+    idefics: "tiles, text between them",
+    internvl: "tiles",
+    aya: "tiles, text between them",
+    ovis: "tiles",
+    fitted: "one padded picture",
+    resampled: RESAMPLED,
+    pressed: "one picture",
+}

@@ -57,7 +57,15 @@ def load_model(
 def load_prompt_format(
     model_path: str, model_base: str | None = None, images: ImageSettings | None = None
 ) -> tuple[PromptFormat, Preprocessor]:
-    """How prompts for a checkpoint are written, and what preprocesses its images; no weights are read or fetched.
+    """How prompts for a checkpoint are written, and what preprocesses its images; see `describe_model`."""
+    found = describe_model(model_path, model_base, images)
+    return found.prompt_format, found.preprocessor
+
+
+def describe_model(
+    model_path: str, model_base: str | None = None, images: ImageSettings | None = None
+) -> transformers_format.Described:
+    """What a checkpoint is, by all of its files but its weights, which are neither read nor fetched.
 
     Raises:
         HeadflowError: as `load_model`, but for weights.
@@ -67,11 +75,9 @@ def load_prompt_format(
         files, config, _ = _find(model_path, model_base)
         if released.is_released(config):
             base = find_files(model_base) if model_base else None
-            described = released.describe_released(files, base, config, images)
-            return described.prompt_format, described.preprocessor
+            return released.describe_released(files, base, config, images)
         _check_transformers_format(files, config)
-        found = transformers_format.describe(files, images)
-        return found.prompt_format, found.preprocessor
+        return transformers_format.describe(files, images)
 
 
 @contextmanager

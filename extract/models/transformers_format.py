@@ -3,7 +3,7 @@
 from copy import copy
 from dataclasses import dataclass
 from inspect import signature
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from transformers import (
@@ -53,9 +53,29 @@ from schemas.manifest import AS_CHECKPOINT, CROP, PAD
 IMAGE_PROCESSORS = {"clip_vision_model": CLIPImageProcessorPil, "siglip_vision_model": SiglipImageProcessorPil}
 
 
+class Described(Protocol):
+    """What a checkpoint is, all but its weights."""
+
+    @property
+    def config(self) -> PreTrainedConfig:
+        """Its config, in transformers' form."""
+
+    @property
+    def family(self) -> Family:
+        """How it is read."""
+
+    @property
+    def prompt_format(self) -> PromptFormat:
+        """How its prompts are written."""
+
+    @property
+    def preprocessor(self) -> Preprocessor:
+        """What turns images into its inputs."""
+
+
 @dataclass(frozen=True)
 class Description:
-    """What a checkpoint is, all but its weights."""
+    """A checkpoint in transformers' format; see `Described`."""
 
     config: PreTrainedConfig
     family: Family

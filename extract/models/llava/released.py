@@ -21,6 +21,7 @@ from transformers import (
     LlavaNextForConditionalGeneration,
     MistralConfig,
     MistralForCausalLM,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     TokenizersBackend,
@@ -62,6 +63,12 @@ class ReleasedDescription:
     family: Family
     prompt_format: PromptFormat
     preprocessor: Preprocessor
+
+    @property
+    def config(self) -> PreTrainedConfig:
+        """See `extract.models.transformers_format.Described`."""
+        found: PreTrainedConfig = self.model.config
+        return found
 
 
 def is_released(config: dict[str, Any]) -> bool:

@@ -1,0 +1,133 @@
+"""What each family of the table offers: the tables of the README and of `headflow families`."""
+
+from collections.abc import Sequence
+
+from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES
+
+from extract.images.tiling import FORMS, RESAMPLED
+from extract.models.families import FAMILIES, Family, has_window
+from extract.models.transformers_format import Described
+from extract.prompts.conversation_templates import CHAT
+from schemas.contract import markdown
+
+SQUARE, UNKNOWN = "one square picture", "its processor's"  # forms of images, beside `FORMS`
+_CHINESE = {
+    "family": "系列",
+    "template": "模板",
+    "image": "图像",
+    "images of a question": "一个问题的图像",
+    "sequences": "序列",
+    "attention": "注意力",
+    "maps": "图",
+    "image processor": "图像处理器",
+    "LLaVA's": "LLaVA 的",
+    "its processor's own form": "其处理器自己的写法",
+    "one": "一幅",
+    "several": "多幅",
+    "fused kernel": "融合 kernel",
+    "under its mask": "按其掩码",
+    "yes": "有",
+    "no": "无",
+    "others, with care": "其他，谨慎使用",
+    "fused kernel if causal, else under its mask": "因果则融合 kernel，否则按其掩码",
+    "Pillow's, else torchvision's": "Pillow 的，否则 torchvision 的",
+    SQUARE: "一张正方形图",
+    "tiles": "切块",
+    "tiles, text between them": "切块，其间有文本",
+    "patches": "patch",
+    "one picture": "一张图",
+    "one padded picture": "一张补边的图",
+    RESAMPLED: "resampler 的 token",
+    UNKNOWN: "由其处理器决定",
+}
+HEADER = (
+    "family", "`model_type`", "template", "image", "images of a question", "sequences", "attention", "maps",
+    "image processor",
+)  # fmt: skip
+
+
+def form_of(family: Family) -> str:
+    """In which form a family reads an image, in words."""
+    if family.square:
+        return SQUARE
+    return UNKNOWN if family.pictures is None else FORMS.get(family.pictures, UNKNOWN)
+
+
+def offers(model_type: str, family: Family) -> list[str]:
+    """The cells of a family, under `HEADER`."""
+    template = f"`{family.template}`"
+    if family.llava_templates:
+        template += ", LLaVA's" if family.template == CHAT else f", `{CHAT}`, LLaVA's"
+    if family.chat_template is not None:
+        template += ", its processor's own form"
+    form = form_of(family)
+    return [
+        family.name,
+        f"`{model_type}`",
+        template,
+        form,
+        "several" if family.several else "one",
+        "packed" if family.packs else "separate",
+        "fused kernel" if family.causal else "under its mask",
+        "no" if form in (RESAMPLED, UNKNOWN) else "yes",
+        "torchvision" if needs_torchvision(model_type) else "Pillow",
+    ]
+
+
+def needs_torchvision(model_type: str) -> bool:
+    """Whether transformers has image processors for a kind of model that need torchvision, and no others."""
+    kinds = IMAGE_PROCESSOR_MAPPING_NAMES.get(model_type) or {}
+    return bool(kinds.get("torchvision")) and not kinds.get("pil")
+
+
+_OTHERS = (
+    "others, with care", "", f"`{CHAT}`", UNKNOWN, "one", "separate",
+    "fused kernel if causal, else under its mask", "no", "Pillow's, else torchvision's",
+)  # fmt: skip
+
+
+def table(language: str = "en") -> str:
+    """The table in Markdown, `en` or `zh`."""
+    rows = [offers(model_type, family) for model_type, family in FAMILIES.items()]
+    lines = [[_in(cell, language) for cell in row] for row in (HEADER, *rows, _OTHERS)]
+    return markdown(lines[0], lines[1:])
+
+
+def _in(cell: str, language: str) -> str:
+    """A cell in a language: each of its parts, or the whole of it."""
+    if language == "en":
+        return cell
+    if cell in _CHINESE:
+        return _CHINESE[cell]
+    return "、".join(_CHINESE.get(part, part) for part in cell.split(", "))
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines of text, their columns one below the other, without marks of Markdown."""
+    plain = [[cell.replace("`", "") for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in plain) for column in range(len(plain[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in plain]
+
+
+def lines() -> list[str]:
+    """The table as text, for a terminal."""
+    return aligned([HEADER, *(offers(model_type, family) for model_type, family in FAMILIES.items()), _OTHERS])
+
+
+def lines_of(name: str, found: Described) -> list[str]:
+    """What would happen to a model, in lines: its place in the table, or what is measured before a run."""
+    family, model_type, text = found.family, found.config.model_type, found.config.get_text_config()
+    cells = dict(zip(HEADER, offers(model_type, family), strict=True))
+    default = found.prompt_format.default_template
+    templates = cells["template"].replace("`", "").split(", ")
+    cells["template"] = ", ".join([default, *(each for each in templates if each != default)])
+    images = found.preprocessor.describe()
+    cells["image processor"] = f"{images['processor']} ({images['backend']})"
+    if family not in FAMILIES.values():
+        cells["attention"], cells["sequences"] = _OTHERS[HEADER.index("attention")], "separate"
+        says = "not in the table of families; before a run, some passes measure what is not known of it"
+    else:
+        says = "in the table of families"
+        if has_window(text):
+            cells["attention"], cells["sequences"] = "under its mask, which has a window", "separate"
+    return [f"{name}: {says}", *aligned(list(cells.items()))]

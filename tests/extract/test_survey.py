@@ -1,0 +1,68 @@
+"""Oracles: the table of families; what a run of the same model says of itself, or the line with which it is refused."""
+
+import shutil
+
+import pytest
+
+from extract.__main__ import main
+from extract.models.families import FAMILIES
+from schemas.store.run import open_run
+from tests.support.tiny_families import make_family
+
+
+@pytest.fixture(scope="module")
+def aya(tmp_path_factory):
+    """A checkpoint whose language model has a sliding window; without weights."""
+    path = tmp_path_factory.mktemp("aya_vision")
+    make_family(path, "aya_vision")
+    (path / "model.safetensors").unlink()
+    return path
+
+
+def asked(capsys, *words):
+    """The lines that the command prints, by their first column."""
+    assert main(["families", *map(str, words)]) == 0
+    first, *lines = capsys.readouterr().out.splitlines()
+    return first, {line.split("  ")[0]: line.partition("  ")[2].strip() for line in lines}
+
+
+def test_the_table_is_printed(capsys):
+    first, rows = asked(capsys)
+    assert first.split("  ")[0] == "family"
+    assert {family.name for family in FAMILIES.values()} < rows.keys()
+    assert "Aya Vision" in rows
+
+
+def test_a_model_of_the_table(capsys, checkpoint_path, extracted):
+    first, said = asked(capsys, checkpoint_path)
+    assert first.endswith(": in the table of families")
+    made = open_run(extracted)
+    assert said["family"] == "LLaVA-1.5"
+    assert said["template"].split(", ")[0] == made.manifest.conv_mode
+    assert said["sequences"] == made.manifest.sequences
+    assert said["image processor"] == "{processor} ({backend})".format(**made.manifest.image_preprocessing)
+
+
+def test_a_window_is_told_by_the_config(capsys, aya):
+    _, said = asked(capsys, aya)
+    assert (said["sequences"], said["attention"]) == ("separate", "under its mask, which has a window")
+
+
+def test_a_model_that_is_not_in_the_table(capsys, aya, monkeypatch):
+    monkeypatch.delitem(FAMILIES, "aya_vision")
+    first, said = asked(capsys, aya)
+    assert first.endswith("not in the table of families; before a run, some passes measure what is not known of it")
+    assert (said["maps"], said["images of a question"], said["sequences"]) == ("no", "one", "separate")
+
+
+def test_a_model_that_is_refused(capsys, aya, tmp_path):
+    path = shutil.copytree(aya, tmp_path / "model")
+    (path / "tokenizer.json").unlink()
+    assert main(["families", str(path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {path} cannot be loaded")
+
+
+def test_markdown_is_of_the_table(capsys):
+    assert main(["families", "data/demo/tiny-llava", "--markdown", "en"]) == 2
+    assert "`model`" in capsys.readouterr().err
