@@ -230,7 +230,12 @@ def diagnose(
             why[flow] = found.why
             continue
         reliability[flow] = contrast_reliability(differences, state, category, seed=seed)
-        columns = {"flow": flow, **head_columns(values), "contrast": found.statistic, "expected": found.expected}
+        columns = {
+            "flow": flow,
+            **head_columns(heads.run.manifest),
+            "contrast": found.statistic,
+            "expected": found.expected,
+        }
         contrasts.append(pd.DataFrame(columns | {"p": found.p}))
     heads_of_flows = pd.concat(contrasts[1:] or contrasts, ignore_index=True)
     return Diagnosis(

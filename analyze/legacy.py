@@ -65,6 +65,10 @@ def export_records(heads: Heads, scope: TextScope, path: Path) -> int:
     """
     if heads.manifest.images != ORIGINAL:
         raise HeadflowError(f"{heads.run.path} is of {heads.manifest.images} images, which records do not say")
+    if heads.run.manifest.without_heads:
+        raise HeadflowError(
+            f"{heads.run.path} has layers without heads, which records, a list of all layers, cannot say"
+        )
     torch = _torch()
     values = np.stack(list(sample_values(heads, list(_FLOWS), scope).values()), axis=-1)
     observed = heads.observed.to_numpy()

@@ -134,7 +134,7 @@ class OpenedRun:
         state = "" if self._run.complete else ", not complete"
         return (
             f"{self.path}: {manifest.model}, {counted(manifest.layers, 'layer')} of {counted(manifest.heads, 'head')}, "
-            f"{counted(observed, 'sample')}{state}"
+            f"{manifest.layers_in_words + ', ' if manifest.layers_in_words else ''}{counted(observed, 'sample')}{state}"
         )
 
     def _repr_html_(self) -> str:

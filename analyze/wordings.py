@@ -205,6 +205,7 @@ def compare_prompts(
                     values[rows[baseline]],
                     values[rows[name]],
                     clusters,
+                    heads.run.manifest,
                     floor=least,
                     seed=seed,
                     tests=len(flows) * (len(names) - 1),

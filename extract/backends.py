@@ -173,7 +173,7 @@ def load_asked(
     for builder in prompts.builders.values():
         checkpoint = check_observation(checkpoint, builder, images=images)
     tokens = checkpoint.prompt_format.answer_tokens(prompts, answer_words(settings, letters))
-    if outside := removed.outside(checkpoint.layers, checkpoint.heads):
+    if outside := removed.outside(checkpoint):
         raise HeadflowError(f"the plan {outside}", setting="plan")
     if removed.layers == set(range(checkpoint.layers)):
         raise HeadflowError("the plan removes all layers, and nothing is left to observe", setting="plan")

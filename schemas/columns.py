@@ -144,11 +144,12 @@ CONTRIBUTION_COLUMNS = tuple(
 PARTS = (
     _logits("d_embedding", f"{TO_ANSWER} of the last token's embedding", nullable=True),
     _logits("d_heads", "that of all heads: the sum of the sample's rows in `contributions`", nullable=True),
+    _logits("d_mixer", "that of layers that do not attend, such as linear attention; 0 if all attend", nullable=True),
     _logits("d_mlp", "that of all MLPs", nullable=True),
     _logits("d_bias", "that of the biases of `o_proj` and of the unembedding", nullable=True),
     _logits(
         "d_rest",
-        "what rounding leaves: the five add up to `margin` (task `choices`: to `lead`; where that is null, to the "
+        "what rounding leaves: the six add up to `margin` (task `choices`: to `lead`; where that is null, to the "
         "largest of `option_logits` minus the second)",
         nullable=True,
     ),
@@ -164,7 +165,7 @@ LAYER_COLUMNS = (
     _influence("bi_image", "image tokens"),
     _influence("bi_question", "question tokens"),
     _influence("bi_last", "the last token"),
-    _logits("d_attention", f"{TO_ANSWER} of the layer's attention, its bias included"),
+    _logits("d_attention", f"{TO_ANSWER} of the layer's attention, its bias included, or of what it has instead"),
     _logits("d_mlp", f"{TO_ANSWER} of the layer's MLP"),
     _logits(
         "margin",
@@ -558,7 +559,7 @@ SUMS_OF_MASSES = (
 )
 PARTS_OF_MARGIN, PARTS_OF_LEAD = (
     Sum(
-        "the sum of d_embedding, d_heads, d_mlp, d_bias and d_rest",
+        "the sum of d_embedding, d_heads, d_mixer, d_mlp, d_bias and d_rest",
         _names(PARTS),
         f"is not `{total}`",
         total,

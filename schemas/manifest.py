@@ -13,7 +13,7 @@ from schemas.files.json_objects import build
 from schemas.jobs.head_sets import HeadSet, wrong_set
 from schemas.jobs.settings import JobSettings
 from schemas.tasks import MME, OPTION_LETTERS, TASKS
-from schemas.text import short
+from schemas.text import counted, listed, short
 
 SCHEMA_VERSION = 2
 EXTRACTED, IMPORTED = "extract", "legacy-pt"
@@ -27,8 +27,8 @@ ORIGINAL, BLANK, SWAPPED, NOISE, SHUFFLE = IMAGES = ("original", "blank", "swap"
 INDICES, ROWS = 2**15, 2**31  # most layers or heads, as `layer` and `head` are int16; most samples
 # Fields that say which model answers, and how it is asked
 IDENTITY_OF_MODEL = (
-    "layers", "heads", "causal", "format", "architecture", "dtype", "removed", "conv_mode", "system_span", "prompts",
-    "prompt_suffix", "answer_token_ids", "image_preprocessing",
+    "layers", "heads", "attending", "causal", "format", "architecture", "dtype", "removed", "conv_mode", "system_span",
+    "prompts", "prompt_suffix", "answer_token_ids", "image_preprocessing",
 )  # fmt: skip
 DESCRIPTIVE = ("schema_version", "question_file", "sizes", "started")  # fields that decide no number
 
@@ -44,7 +44,12 @@ class Manifest:
     schema_version: Annotated[int, "version of the contract that the files follow"] = SCHEMA_VERSION
     source: Annotated[str, f"`{EXTRACTED}`, or `{IMPORTED}` for records of the earlier tool"] = EXTRACTED
     layers: Annotated[int, "decoder layers of the language model"]
-    heads: Annotated[int, "attention heads of each layer"]
+    heads: Annotated[int, "attention heads of each layer that attends"]
+    attending: Annotated[
+        list[int],
+        "the layers that attend, in order: those whose heads have rows; others, such as linear attention and "
+        "convolutions, have no attention matrix (default: all layers)",
+    ] = field(default_factory=list)
     flows: Annotated[list[str], "the mass columns that `heads` has"] = field(default_factory=lambda: list(FLOW_NAMES))
     tables: Annotated[
         list[str], f"tables that were asked for beside `heads` and `samples`; of a job, `{KNOCKOUTS}` and no other"
@@ -132,6 +137,11 @@ class Manifest:
     job: Annotated[JobSettings | None, "of a job, what it was asked, see below; else null"] = None
     started: Annotated[str | None, "UTC time when the run was begun, ISO 8601"] = None
 
+    def __post_init__(self) -> None:
+        """Fill in the default of `attending`."""
+        if not self.attending and 1 <= self.layers <= INDICES:
+            self.attending = list(range(self.layers))
+
     @classmethod
     def from_object(cls, content: dict[str, Any], where: object) -> "Manifest":
         """Read a manifest from its JSON object; `where` names it in errors.
@@ -151,6 +161,28 @@ class Manifest:
         return manifest
 
     @property
+    def shape(self) -> tuple[int, int]:
+        """How many layers attend, and how many heads each of them has."""
+        return len(self.attending), self.heads
+
+    @property
+    def layers_in_words(self) -> str:
+        """How many layers attend, where not all do; else empty."""
+        some = len(self.attending)
+        return "" if some == self.layers else f"{some} of {self.layers} layers attend"
+
+    @property
+    def without_heads(self) -> str:
+        """Which layers attend, where not all do, in words; else empty."""
+        if len(self.attending) == self.layers:
+            return ""
+        others = counted(self.layers - len(self.attending), "layer has", "layers have")
+        return (
+            f"the layers {listed(self.attending, 16)} attend; {others} no attention matrix (such as linear attention), "
+            "and no rows in tables of heads"
+        )
+
+    @property
     def answers_in_texts(self) -> bool:
         """Whether answers are read in texts; one that was given is no answer of the model."""
         return self.generate is not None and self.texts_sha256 is None
@@ -166,6 +198,10 @@ class Manifest:
         for name, most in (("layers", INDICES), ("heads", INDICES), ("num_chunks", ROWS)):
             if not 1 <= getattr(self, name) <= most:
                 yield f"{name} is {short(getattr(self, name))}, not from 1 to {most}"
+        if not set(self.attending) <= set(range(min(self.layers, INDICES))) or self.attending != sorted(
+            set(self.attending)
+        ):
+            yield f"attending is {short(self.attending)}, not layers of {self.layers} in order"
         if unknown := [flow for flow in self.flows if flow not in FLOW_NAMES]:
             yield f"it names flows that are not in the contract: {', '.join(unknown)[:80]}"
         known = EXTRAS if self.job is None else (KNOCKOUTS,)
@@ -209,7 +245,7 @@ class Manifest:
     def _wrong_cells(self, field: str) -> Iterator[str]:
         """Heads in a field that the model does not have."""
         cells = {"heads": getattr(self, field)}
-        if cells["heads"] and (wrong := wrong_set(cells) or HeadSet.of(cells).outside(self.layers, self.heads)):
+        if cells["heads"] and (wrong := wrong_set(cells) or HeadSet.of(cells).outside(self)):
             yield f"{field} {wrong}"
 
 

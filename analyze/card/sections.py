@@ -31,6 +31,8 @@ def settings_section(run: Run) -> str:
     """The settings of a run and its sessions as tables, with the words of the contract."""
     manifest, text = public_manifest(run, model_name(run)), meanings(type(run.manifest))
     rows = [("layers x heads", f"{manifest.layers} x {manifest.heads}", "of the language model")]
+    if manifest.without_heads:
+        rows.append(("attending", ", ".join(map(str, manifest.attending)), "layers that attend; others have no rows"))
     rows += [(name, _shown(getattr(manifest, name)), text[name].replace("`", "")) for name in _FIELDS]
     rows += [(name, value, meaning) for name, value, meaning in _computed(run)]
     parts = [table_of(("setting", "value", "meaning"), [row for row in rows if row[1]])]

@@ -118,11 +118,14 @@ def _figures(found: "Comparison", a: "Heads", b: "Heads") -> "Figures":
     tables = found.distributions, found.profiles, found.head_means
     yield "masses", partial(masses_figure, *tables, "Attention masses of two runs", of, names)
     for each in found.heads:
-        flow, shape = each.table["flow"].iloc[0], (a.layers, a.heads)
+        flow, shape = each.table["flow"].iloc[0], a.shape
         differences = each.table["difference"].to_numpy().reshape(shape)
         significant = each.table["significant"].to_numpy().reshape(shape)
         about = "B − A of each head", (*names, *of)
-        yield f"head_differences_{flow}", partial(differences_figure, differences, significant, flow, *about)
+        yield (
+            f"head_differences_{flow}",
+            partial(differences_figure, differences, significant, flow, *about, layers=a.run.manifest.attending),
+        )
 
 
 def _name(heads: "Heads") -> str:

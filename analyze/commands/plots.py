@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from analyze.pictures.kinds import Picture
     from analyze.tables.frames import Heads
+    from schemas.jobs.head_sets import ModelShape
 
 _SHOWN = 20  # letters that are named
 MOST_CATEGORIES = 100  # that get pictures unless they are named
@@ -101,7 +102,7 @@ def draw_plots(settings: PlotsSettings) -> Result:
         masses, added = _columns(settings.metrics, heads)
         heads, flows = with_flows(heads, masses, settings.step)
         scope = heads.scope(settings.text_scope)
-        layers = chosen_layers(settings.layers, heads.layers)
+        layers = chosen_layers(settings.layers, heads.run.manifest)
         categories = chosen_categories(settings.categories, heads.categories)
         folder = output_folder(settings.output_dir, heads)
         found = tally(heads, flows, scope, edges, spread=False, workers=workers) if flows else None
@@ -125,14 +126,15 @@ def draw_plots(settings: PlotsSettings) -> Result:
     )
 
 
-def chosen_layers(asked: Sequence[str] | None, layers: int) -> list[int]:
-    """`3 5-7` -> 3, 5, 6, 7; `30-` -> 30 to the last; all layers for `None`.
+def chosen_layers(asked: Sequence[str] | None, model: "ModelShape") -> list[int]:
+    """`3 5-7` -> those of 3, 5, 6, 7 that attend; `30-` -> 30 to the last; for `None` all that attend.
 
     Raises:
-        HeadflowError: the run does not have one of them.
+        HeadflowError: the run does not have one of them, or none of them attends.
     """
+    attending, layers = list(model.attending), model.layers
     if asked is None:
-        return list(range(layers))
+        return attending
     chosen: list[int] = []
     for text in asked:
         begin, dash, end = text.partition("-")
@@ -141,7 +143,12 @@ def chosen_layers(asked: Sequence[str] | None, layers: int) -> list[int]:
         if not first <= last < layers:
             raise HeadflowError(f"{text} is no layer: this run has the layers 0 to {layers - 1}", setting="layers")
         chosen += range(first, last + 1)
-    return list(dict.fromkeys(chosen))
+    found = [layer for layer in dict.fromkeys(chosen) if layer in attending]
+    if not found:
+        raise HeadflowError(
+            f"none of these layers attends: those that do are {listed(attending, 16)}", setting="layers"
+        )
+    return found
 
 
 def _largest(samples: "pd.Series") -> list[str]:

@@ -21,6 +21,7 @@ from analyze.tables.frames import Heads
 from analyze.tables.tallies import tally
 from analyze.tables.text_scope import TextScope
 from analyze.tables.values import Values, observed_rows, sample_values
+from schemas.jobs.head_sets import ModelShape
 from schemas.workers.work import HERE, Workers
 
 _BINS = 50  # of a distribution
@@ -33,7 +34,7 @@ class Masses:
     Attributes:
         means: one row: `flow`, `a`, `b`, `difference` and its paired interval `low`, `high` (NaN for one image).
         distributions: `run`, `flow`, `left`, `right`, `share`: of the head values in each bin.
-        profiles: `run`, `flow`, `layer`, `depth` ((layer + 1/2) / layers), `mean`, `low`, `high`.
+        profiles: `run`, `flow`, `layer` (those that attend), `depth` ((layer + 1/2) / layers), `mean`, `low`, `high`.
         heads: `run`, `flow`, `rank` ((place + 1/2) / heads, largest mean first), `mean`.
     """
 
@@ -48,11 +49,12 @@ def paired_values(heads: Heads, flow: str, scope: TextScope, positions: pd.Serie
     return sample_values(heads, [flow], scope, workers=workers)[flow][observed_rows(heads)[positions.to_numpy()]]
 
 
-def compare_masses(flow: str, a: Values, b: Values, clusters: Clusters) -> Masses:
+def compare_masses(flow: str, a: Values, b: Values, clusters: Clusters, models: Sequence[ModelShape]) -> Masses:
     """Compare one flow of two runs.
 
     Args:
         a, b: of the same samples, [samples, layers, heads] of either run.
+        models: of both runs.
     """
     runs = {"a": a, "b": b}
     of_samples = {name: values.mean(axis=(1, 2), dtype=np.float64) for name, values in runs.items()}
@@ -61,16 +63,16 @@ def compare_masses(flow: str, a: Values, b: Values, clusters: Clusters) -> Masse
     row = {"flow": flow, **means, "difference": means["b"] - means["a"], "low": float(low), "high": float(high)}
     tables: dict[str, list[pd.DataFrame]] = {"distributions": [], "profiles": [], "heads": []}
     edges = np.linspace(0, 1, _BINS + 1)
-    for name, values in runs.items():
-        layers = values.shape[1]
+    for (name, values), model in zip(runs.items(), models, strict=True):
+        layers = np.array(model.attending)
         counts, _ = np.histogram(np.clip(values, 0, 1), edges)
         shares = {"left": edges[:-1], "right": edges[1:], "share": counts / values.size}
         tables["distributions"].append(pd.DataFrame({"run": name, "flow": flow} | shares))
         of_layers = values.mean(axis=2, dtype=np.float64)
         bounds = _interval(clusters, of_layers)
         profile = {
-            "layer": np.arange(layers),
-            "depth": (np.arange(layers) + 0.5) / layers,
+            "layer": layers,
+            "depth": (layers + 0.5) / model.layers,
             "mean": of_layers.mean(axis=0),
         }
         profile |= dict(zip(("low", "high"), bounds, strict=True))
@@ -191,10 +193,12 @@ def compare(
     for flow in flows:
         one = paired_values(a, flow, scopes[0], pairs.table["a"], workers)
         other = paired_values(b, flow, scopes[1], pairs.table["b"], workers)
-        found.masses.append(compare_masses(flow, one, other, clusters))
+        found.masses.append(compare_masses(flow, one, other, clusters, [a.run.manifest, b.run.manifest]))
         if found.obstacle is None:
             found.heads.append(
-                compare_heads(flow, one, other, clusters, floor=found.floor, seed=seed, tests=len(flows))
+                compare_heads(
+                    flow, one, other, clusters, a.run.manifest, floor=found.floor, seed=seed, tests=len(flows)
+                )
             )
     return found
 

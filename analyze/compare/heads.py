@@ -10,6 +10,9 @@ from analyze.statistics.multiplicity import FLOOR, Tested, can_be_significant, s
 from analyze.statistics.reliability import disattenuated, samples_needed, spearman_brown, split_half
 from analyze.tables.frames import Heads
 from analyze.tables.values import Values, head_columns
+from schemas.jobs.head_sets import ModelShape
+from schemas.manifest import Manifest
+from schemas.text import listed
 
 WANTED = 0.9  # reliability
 # Of runs in half precision that did not measure it: about what rounding moves single masses on the demo's model
@@ -40,13 +43,19 @@ class HeadDifferences:
 def obstacle(a: Heads, b: Heads, *, related: bool) -> Sentence | None:
     """Why heads of two runs cannot be matched by their index; None if they can.
 
-    They can if both have as many layers and heads, and one model was made from the other: the caller knows it, or the
-    runs have the same model or the same weights.
+    They can if both have as many layers and heads, if the same layers attend, and if one model was made from the other:
+    the caller knows it, or the runs have the same model or the same weights.
     """
-    one, other = (f"{each.layers} x {each.heads}" for each in (a, b))
+    one, other = (_shape(each.run.manifest) for each in (a, b))
     if one != other:
         return Sentence("other_shape", a=one, b=other)
     return None if related or _same_model(a, b) else Sentence("independent")
+
+
+def _shape(model: Manifest) -> str:
+    """Layers x heads, and which layers attend where not all do."""
+    some = f" in the layers {listed(model.attending, len(model.attending))}" if model.without_heads else ""
+    return f"{model.layers} x {model.heads}{some}"
 
 
 def _same_model(a: Heads, b: Heads) -> bool:
@@ -69,18 +78,19 @@ def floor(a: Heads, b: Heads) -> float:
 
 
 def compare_heads(
-    flow: str, a: Values, b: Values, clusters: Clusters, *, floor: float, seed: int, tests: int = 1
+    flow: str, a: Values, b: Values, clusters: Clusters, model: ModelShape, *, floor: float, seed: int, tests: int = 1
 ) -> HeadDifferences:
     """Compare one flow head by head.
 
     Args:
         a, b: of the same samples, [samples, layers, heads].
+        model: of both runs.
         floor: differences that do not exceed it are never significant.
         tests: how many such comparisons are made, of flows or of wordings; p is corrected for them by Bonferroni.
     """
     one, other = (clusters.means(each.reshape(len(each), -1)) for each in (a, b))
     tested: Tested = sign_flip_maximum(other - one, seed=seed, floor=floor, tests=tests)
-    columns = {"flow": flow, **head_columns(a), "a": one.mean(axis=0), "b": other.mean(axis=0)}
+    columns = {"flow": flow, **head_columns(model), "a": one.mean(axis=0), "b": other.mean(axis=0)}
     columns |= {"difference": tested.mean, "p": tested.p, "significant": tested.significant}
     correlation = disattenuated(one, other, clusters.category, seed=seed)
     half = split_half(other - one, clusters.category, seed=seed)

@@ -32,11 +32,11 @@ BAR = 1.65  # inches on the right of a map, for its colour bar
 COLOUR_MAP = "viridis"  # perceptually uniform, and safe for colour-blind readers
 
 
-def draw_layer_row(axes: Axes, means: Array, flow: str, *, first: int, panels: int, top: float) -> Axes:
+def draw_layer_row(axes: Axes, means: Array, flow: str, *, of: Sequence[int], panels: int, top: float) -> Axes:
     """Draw the bars of several layers side by side, as panels of one Axes.
 
     Args:
-        means: [layers, heads], of the layers `first`, `first + 1` ...
+        means: [layers, heads], of the layers `of`.
         panels: how many layers a full row has, so that rows align.
         top: end of the y axis.
     """
@@ -52,7 +52,7 @@ def draw_layer_row(axes: Axes, means: Array, flow: str, *, first: int, panels: i
     axes.grid(visible=False, axis="x")
     for layer in range(layers):
         axes.annotate(
-            f"Layer {first + layer}",
+            f"Layer {of[layer]}",
             (start[layer] + (heads - 1) / 2, 1),
             (0, 3),
             xycoords=axes.get_xaxis_transform(),
@@ -124,10 +124,12 @@ def draw_diverging_map(
     middle: float = 0.0,
     furthest: float,
     shown: npt.NDArray[np.bool_] | None = None,
+    of: Sequence[int] | None = None,
 ) -> AxesImage:
     """Draw values [layers, heads] on both sides of a middle, layer 0 on top; returns what a colour bar is made of.
 
     Args:
+        of: see `draw_head_map`.
         middle: value of the colour in the middle; `furthest` from it lie both ends.
         shown: bool [layers, heads]; heads that are not are grey.
     """
@@ -137,32 +139,36 @@ def draw_diverging_map(
     )  # fmt: skip
     axes.set_facecolor(GREY)
     axes.grid(visible=False)
-    _name_cells(axes, *values.shape, at=0.0)
+    _name_cells(axes, of or range(len(values)), values.shape[1], at=0.0)
     return image
 
 
-def _name_cells(axes: Axes, layers: int, heads: int, *, at: float) -> None:
+def _name_cells(axes: Axes, layers: Sequence[int], heads: int, *, at: float) -> None:
     """Numbers of layers and heads on both axes, as many as there is room for; the first one at x = `at`."""
     figure = axes.get_figure(root=True)
     assert figure is not None
     width, height = size_of(figure)
     place = axes.get_position()
     room = lines_height(1, LETTERS * SMALLER)
-    for axis, number, length, each in (
-        (axes.xaxis, heads, place.width * width, max(room, 1.4 * width_of(str(heads - 1), LETTERS * SMALLER))),
+    for axis, numbers, length, each in (
+        (axes.xaxis, range(heads), place.width * width, max(room, 1.4 * width_of(str(heads - 1), LETTERS * SMALLER))),
         (axes.yaxis, layers, place.height * height, room),
     ):
-        step = max(1, math.ceil(number / min(TICKS, max(1, int(length / each)))))
-        axis.set_ticks([at + tick for tick in range(0, number, step)], [str(tick) for tick in range(0, number, step)])
+        step = max(1, math.ceil(len(numbers) / min(TICKS, max(1, int(length / each)))))
+        ticks = range(0, len(numbers), step)
+        axis.set_ticks([at + tick for tick in ticks], [str(numbers[tick]) for tick in ticks])
     axes.set(xlabel="Head", ylabel="Layer")
     axes.tick_params(rotation=0)
 
 
-def draw_head_map(axes: Axes, means: Array, flow: str, *, top: float | None = None) -> Axes:
+def draw_head_map(
+    axes: Axes, means: Array, flow: str, *, top: float | None = None, of: Sequence[int] | None = None
+) -> Axes:
     """Draw the means [layers, heads] as a heatmap, layer 0 on top; the colour bar says which scale it has.
 
     Args:
         top: end of a linear scale that begins at 0, for maps whose colours are compared; `None` is `colour_scale`.
+        of: the layers; None: all from 0.
     """
     layers, heads = means.shape
     scale = colour_scale(means) if top is None else Normalize(0, top, clip=True)
@@ -170,7 +176,7 @@ def draw_head_map(axes: Axes, means: Array, flow: str, *, top: float | None = No
     mesh = axes.pcolormesh(means, norm=scale, cmap=COLOUR_MAP)
     axes.set(xlim=(0, heads), ylim=(layers, 0))
     axes.grid(visible=False)
-    _name_cells(axes, layers, heads, at=0.5)
+    _name_cells(axes, of or range(layers), heads, at=0.5)
     ticks = {"ticks": LogLocator(subs=(1, 2, 5)), "format": "%g"} if logarithmic else {}
     label = f"mean {flow.upper()}, {'logarithmic' if logarithmic else 'linear'} scale"
     extend = "max" if top is not None and means.max() > top else "neither"

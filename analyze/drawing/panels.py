@@ -45,8 +45,8 @@ def draw(picture: Picture, figsize: tuple[float, float]) -> Figure:
         case SignedMap():
             shown = np.isfinite(picture.values)
             return signed_figure(
-                picture.values, picture.title, picture.of, label=picture.label, shown=None if shown.all() else shown,
-                grey="not known", none="No head has a value.",
+                picture.values, picture.title, picture.of, label=picture.label, layers=picture.layers,
+                shown=None if shown.all() else shown, grey="not known", none="No head has a value.",
             )  # fmt: skip
         case LayerBars():
             return _layer_bars(picture)
@@ -153,7 +153,8 @@ def _layer_bars(picture: LayerBars) -> Figure:
     for row, axes in enumerate(grid):
         first = row * columns
         some = picture.means[first : first + columns]
-        draw_layer_row(axes, some, picture.flow, first=first, panels=columns, top=picture.top)
+        of = picture.layers[first : first + columns]
+        draw_layer_row(axes, some, picture.flow, of=of, panels=columns, top=picture.top)
         axes.tick_params(labelbottom=first + columns >= layers)
         short_tick_labels(axes).yaxis.set_major_locator(MaxNLocator(3, steps=_STEPS))
     figure.supxlabel("Head", size=printed(LETTERS), y=TEXT_GAP / height)
@@ -170,7 +171,7 @@ def _head_map(picture: HeadMap) -> Figure:
     layers, heads = picture.means.shape
     figure = new_figure(map_size(layers, heads), picture.title, picture.of)
     (axes,) = place_panels(figure, right=BAR)
-    draw_head_map(axes, picture.means, picture.flow, top=picture.top)
+    draw_head_map(axes, picture.means, picture.flow, top=picture.top, of=picture.layers)
     return figure
 
 

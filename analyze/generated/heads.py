@@ -99,7 +99,7 @@ def rank_heads(written: Written, *, seed: int = SEED) -> WritingHeads | None:
     clusters, several = texts.clusters, written.several[:, None]
     layer, head = np.nonzero(texts.kept)
     found = {"writing": written.writing[:, texts.kept], "prompt": written.prompt[:, texts.kept]}
-    columns: dict[str, npt.NDArray[np.generic]] = {"layer": layer, "head": head}
+    columns: dict[str, npt.NDArray[np.generic]] = {"layer": texts.layers[layer], "head": head}
     for name, sums in found.items():
         columns[name] = sums.sum(axis=0) / several.sum()
         bounds = ratio_intervals(clusters, sums, np.broadcast_to(several, sums.shape), least=0.0)
@@ -130,7 +130,8 @@ def most_by_step(written: Written, ranked: WritingHeads) -> pd.DataFrame:
     """
     fixed, length = written.texts.fixed
     most = ranked.most("writing")[["layer", "head"]].to_numpy()
-    means = written.by_head_fixed[:length][:, most[:, 0], most[:, 1]] / fixed.sum()
+    layers = np.searchsorted(written.texts.layers, most[:, 0])
+    means = written.by_head_fixed[:length][:, layers, most[:, 1]] / fixed.sum()
     columns = dict(zip(("layer", "head"), np.repeat(most, length, axis=0).T, strict=True))
     steps = np.tile(written.texts.steps[:length], len(most))
     return pd.DataFrame({**columns, "step": steps, "g2v": means.T.ravel()})

@@ -32,12 +32,14 @@ class Texts:
         counts: how many of each text's steps have rows, int64 [texts], from 1.
         every: how far apart these steps are.
         kept: which heads have rows, bool [layers, heads].
+        layers: those of `kept`, in order, int64.
     """
 
     samples: pd.DataFrame
     counts: Codes
     every: int
     kept: npt.NDArray[np.bool_]
+    layers: Codes
 
     @classmethod
     def of(cls, heads: Heads) -> "Texts":
@@ -53,7 +55,8 @@ class Texts:
         own = np.flatnonzero(heads.observed.to_numpy() & (taken > 0))
         if not len(own):
             raise HeadflowError(f"{heads.run.path}: no observed sample has a text")
-        return cls(heads.samples.iloc[own].set_axis(own), -(-taken[own] // grid.every), grid.every, grid.kept)
+        counts = -(-taken[own] // grid.every)
+        return cls(heads.samples.iloc[own].set_axis(own), counts, grid.every, grid.kept, heads.attending)
 
     @cached_property
     def clusters(self) -> Clusters:

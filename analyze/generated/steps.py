@@ -98,7 +98,8 @@ def by_layer(written: Written) -> pd.DataFrame:
     ):
         layers, steps = np.flatnonzero(heads), len(texts_at)
         means = sums[:steps].sum(axis=2)[:, layers] / (texts_at[:, None] * heads[layers])
-        step, layer = (each.ravel() for each in np.meshgrid(texts.steps[:steps], layers, indexing="ij"))
+        grid = np.meshgrid(texts.steps[:steps], texts.layers[layers], indexing="ij")
+        step, layer = (each.ravel() for each in grid)
         tables.append(pd.DataFrame({"texts_of": name, "step": step, "layer": layer, "g2v": means.ravel()}))
     return pd.concat(tables, ignore_index=True)
 

@@ -14,6 +14,7 @@ from analyze.image.pairs import ImagePairs
 from analyze.maps.reading import Maps, has_map, sample_maps, wording_maps
 from analyze.statistics.intervals import skewed_mean_intervals
 from analyze.tables.frames import Heads
+from analyze.tables.values import head_columns_of
 from schemas.columns import MAPS
 from schemas.errors import HeadflowError
 
@@ -39,6 +40,8 @@ def content_scores(a: Heads, b: Heads, pairs: pd.DataFrame) -> tuple[Scores, npt
             raise HeadflowError(f"{heads.run.path} has no maps")
     if a.run.manifest.maps_of != b.run.manifest.maps_of:
         raise HeadflowError(f"the maps of {a.run.path} and of {b.run.path} are of other queries")
+    if a.run.manifest.attending != b.run.manifest.attending:
+        raise HeadflowError(f"in {a.run.path} and in {b.run.path} other layers attend")
     kept = [has_map(heads.run) for heads in (a, b)]
     both = kept[0] & kept[1]
     if not both.any():
@@ -100,7 +103,7 @@ def content_by_head(pairs: ImagePairs) -> pd.DataFrame | None:
     low, high = skewed_mean_intervals(sums, counts, clusters.category)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = sums.sum(axis=0) / counts.sum(axis=0)
-    layer, head = np.nonzero(heads)
-    columns = {"layer": layer, "head": head, "content": mean, "low": low.clip(0, 1), "high": high.clip(0, 1)}
+    places = head_columns_of(pairs.run.run.manifest, heads)
+    columns = {**places, "content": mean, "low": low.clip(0, 1), "high": high.clip(0, 1)}
     table = pd.DataFrame(columns | {"samples": np.isfinite(scores).sum(axis=0)})
     return table.sort_values(["content", "layer", "head"], ascending=[False, True, True], ignore_index=True)

@@ -1,6 +1,7 @@
 """What each head adds to the right answer, and what is lost without it, some samples at once."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from math import prod
 
 import numpy as np
 
@@ -30,8 +31,9 @@ def contribution_blocks(heads: Heads, columns: Sequence[str]) -> Iterator[tuple[
     y = 1 - 2 * expected if heads.task.opposite else np.where(np.isnan(expected), np.nan, 1.0)
     for row, batch in table_rows(heads, CONTRIBUTIONS, columns):
         samples, where = np.unique(row, return_inverse=True)
-        cell = batch["layer"].to_numpy().astype(np.int64) * heads.heads + batch["head"].to_numpy()
-        found = {name: np.full((len(samples), heads.layers * heads.heads), np.nan) for name in columns}
+        layer = np.searchsorted(heads.attending, batch["layer"].to_numpy())
+        cell = layer * heads.heads + batch["head"].to_numpy()
+        found = {name: np.full((len(samples), prod(heads.shape)), np.nan) for name in columns}
         for name, values in found.items():
             values[where, cell] = batch[name].to_numpy(zero_copy_only=False)
         yield samples, {name: y[samples, None] * values for name, values in found.items()}
@@ -49,7 +51,7 @@ def effect_blocks(heads: Heads, job: Job, cells: Sequence[int]) -> Iterator[tupl
     Raises:
         HeadflowError: see `knocked_parts`.
     """
-    number = heads.layers * heads.heads
+    number = prod(heads.shape)
     for chosen, part in knocked_parts(job, observed_samples(heads)):
         values = np.full((len(chosen), number), np.nan)
         values[:, cells] = part.effects

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
@@ -134,13 +135,13 @@ def _says(
 
 
 def cells(job: Job) -> tuple[str, list[int]] | None:
-    """What a job measured one by one, of `UNITS`, and the cell of each knock-out: the layer, or layer x heads + head.
+    """What a job measured one by one, of `UNITS`, and the cell of each knock-out: the layer, or as of `head_cells`.
 
     None where its knock-outs are not single heads, each once and all of the model's, nor single layers in that way.
     """
     sets, manifest = list(job.settings.sets.values()), job.run.manifest
     if found := head_cells(job) or []:
-        unit, number = HEADS, manifest.layers * manifest.heads
+        unit, number = HEADS, prod(manifest.shape)
     elif all(len(each.layers) == 1 and not each.heads for each in sets):
         unit, number = OF_LAYERS, manifest.layers
         found = [layer for each in sets for layer in each.layers]
@@ -150,11 +151,15 @@ def cells(job: Job) -> tuple[str, list[int]] | None:
 
 
 def head_cells(job: Job) -> list[int] | None:
-    """The cell of each knock-out of a job, layer x heads + head; None where they are not single heads, each once."""
+    """The cell of each knock-out of a job; None where they are not single heads, each once.
+
+    It is `layer x heads + head`, with the place of the layer among those that attend.
+    """
     sets = list(job.settings.sets.values())
     if not sets or any(len(each.heads) != 1 or each.layers for each in sets):
         return None
-    found = [layer * job.run.manifest.heads + head for each in sets for layer, head in each.heads]
+    manifest = job.run.manifest
+    found = [manifest.attending.index(layer) * manifest.heads + head for each in sets for layer, head in each.heads]
     return found if len(set(found)) == len(found) else None
 
 

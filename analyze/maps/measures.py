@@ -64,6 +64,7 @@ class Measures:
     Attributes:
         rows: positions of the samples in `samples`.
         kept: which heads have a map, bool [layers, heads].
+        layers: those of `kept`, in order, int64.
         spatial: spatial entropy; NaN where no patch has more than another.
         hits: whether the centre of the patch with the most attention is in a box; of several such patches, the share of
             them; 0 where a map is all 0; NaN without boxes.
@@ -75,6 +76,7 @@ class Measures:
 
     rows: npt.NDArray[np.int64]
     kept: npt.NDArray[np.bool_]
+    layers: npt.NDArray[np.int64]
     spatial: Values
     hits: Values
     inside: Values
@@ -82,6 +84,16 @@ class Measures:
     centre: Array
     chance: Array
     means: MeanMaps
+
+    @property
+    def columns(self) -> dict[str, npt.NDArray[np.int64]]:
+        """`layer` and `head` of all heads, layer by layer."""
+        layer, head = np.meshgrid(self.layers, np.arange(self.kept.shape[1]), indexing="ij")
+        return {"layer": layer.ravel(), "head": head.ravel()}
+
+    def place(self, head: tuple[int, int]) -> tuple[int, int]:
+        """Where a head, by layer and number, stands in arrays [layers, heads]."""
+        return int(np.searchsorted(self.layers, head[0])), head[1]
 
 
 def measure_maps(heads: Heads, wanted: npt.NDArray[np.bool_], above: float = 0) -> Measures:
@@ -112,7 +124,7 @@ def measure_maps(heads: Heads, wanted: npt.NDArray[np.bool_], above: float = 0) 
             area[place], chance[place] = covered.mean(), centred.mean()
             x, y = grid.width / 2, grid.height / 2
             centre[place] = any(x0 <= x <= x1 and y0 <= y <= y1 for x0, y0, x1, y1 in boxes)
-    return Measures(rows, kept, spatial, hits, inside, area, centre, chance, means)
+    return Measures(rows, kept, heads.attending, spatial, hits, inside, area, centre, chance, means)
 
 
 def check_size(heads: Heads, row: int, maps: Maps, grid: PatchGrid) -> None:

@@ -94,7 +94,7 @@ def find_pointing(samples: pd.DataFrame, measures: Measures, resamples: int, see
     samples, hits = samples[boxed].reset_index(drop=True), measures.hits[boxed].astype(np.float64)
     centre, chance = measures.centre[boxed], measures.chance[boxed]
     bootstrap = Bootstrap(Clusters.of(samples).once(), resamples, seed)
-    layer, head = np.nonzero(measures.kept)
+    layer, head = (each[measures.kept.ravel()] for each in measures.columns.values())
     columns: dict[str, npt.NDArray[np.generic]] = {"layer": layer, "head": head}
     sums = bootstrap.clusters.known_sums(hits)
     columns["pointing"] = ratio(*sums)

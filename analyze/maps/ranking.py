@@ -19,9 +19,9 @@ import pandas as pd
 from analyze.maps.halves import Lead, gap, tests_of
 from analyze.maps.measures import Measures
 from analyze.statistics.bootstrap import Bootstrap
-from analyze.statistics.clusters import Array, Clusters
+from analyze.statistics.clusters import Array, Clusters, Codes
 from analyze.statistics.intervals import FEW_IMAGES, ratio_intervals
-from analyze.tables.values import Values, head_columns
+from analyze.tables.values import Values
 
 CHOSEN = 3  # heads that localise best
 _CANDIDATES = 0.25  # of all heads, those with the largest mass
@@ -71,7 +71,6 @@ def rank_looks(samples: pd.DataFrame, values: Mapping[str, Values], measures: Me
         values: of the table `maps`, `mass`, `entropy` and `sink`, [samples, layers, heads], NaN for null.
         measures: of the same samples; so is `bootstrap`.
     """
-    shape = values["mass"].shape[1:]
     flat = {name: each.reshape(len(each), -1) for name, each in values.items()}
     spatial = np.full(flat["mass"].shape, np.nan, np.float32)
     spatial[:, measures.kept.ravel()] = measures.spatial
@@ -82,7 +81,7 @@ def rank_looks(samples: pd.DataFrame, values: Mapping[str, Values], measures: Me
         "sink_share": _of_mass(clusters, flat["sink"], flat["mass"]),
         "spatial_entropy": clusters.known_sums(spatial),
     }
-    columns: dict[str, npt.NDArray[np.generic]] = {**head_columns(np.empty(shape))}
+    columns: dict[str, npt.NDArray[np.generic]] = {**measures.columns}
     for name in _NUMBERS:
         columns[name] = ratio(*ratios[name])
         columns[f"{name}_low"], columns[f"{name}_high"] = ratio_intervals(clusters, *ratios[name], least=0.0)
@@ -97,8 +96,8 @@ def rank_looks(samples: pd.DataFrame, values: Mapping[str, Values], measures: Me
     lead = layer = None
     if tests is not None:
         lead = _localising_lead(samples, spatial[:, table["candidate"]], tests)
-        layer = _sinking_layer(samples, values, tests)
-    return Looks(table, _layers(values, bootstrap), threshold, least, lead, layer)
+        layer = _sinking_layer(samples, values, measures.layers, tests)
+    return Looks(table, _layers(values, measures.layers, bootstrap), threshold, least, lead, layer)
 
 
 def _localising_lead(samples: pd.DataFrame, spatial: Values, tests: npt.NDArray[np.bool_]) -> Lead | None:
@@ -117,7 +116,7 @@ def _known_means(values: Values, axis: int) -> Array:
 
 
 def _sinking_layer(
-    samples: pd.DataFrame, values: Mapping[str, Values], tests: npt.NDArray[np.bool_]
+    samples: pd.DataFrame, values: Mapping[str, Values], layers: Codes, tests: npt.NDArray[np.bool_]
 ) -> tuple[int, Lead] | None:
     """See `Looks.layer`. The share is that of each sample, so that images count alike."""
     sink, mass = (values[name].sum(axis=2, dtype=np.float64) for name in ("sink", "mass"))
@@ -126,7 +125,9 @@ def _sinking_layer(
     layer = int(np.argmax(ratio(*(np.nan_to_num(each)[~tests] for each in (sink, mass)))))
     others = [number for number in range(sink.shape[1]) if number != layer]
     own = ratio_of(sink[tests, layer], mass[tests, layer])
-    return layer, gap(samples[tests], own - ratio_of(*(each[tests][:, others].sum(axis=1) for each in (sink, mass))))
+    return int(layers[layer]), gap(
+        samples[tests], own - ratio_of(*(each[tests][:, others].sum(axis=1) for each in (sink, mass)))
+    )
 
 
 def ratio(sums: Array, counts: Array) -> Array:
@@ -160,9 +161,8 @@ def _chosen(candidate: npt.NDArray[np.bool_], bootstrap: Bootstrap, sums: Array,
     return shares
 
 
-def _layers(values: Mapping[str, Values], bootstrap: Bootstrap) -> pd.DataFrame:
+def _layers(values: Mapping[str, Values], layers: Codes, bootstrap: Bootstrap) -> pd.DataFrame:
     """The sink share of each layer: sum of sink over sum of mass."""
-    layers = values["mass"].shape[1]
     known = np.isfinite(values["sink"])
     sums, counts = (
         bootstrap.clusters.sums(np.where(known, values[name], 0).sum(axis=2, dtype=np.float64))
@@ -172,6 +172,4 @@ def _layers(values: Mapping[str, Values], bootstrap: Bootstrap) -> pd.DataFrame:
     number = known.sum(axis=(0, 2))
     with np.errstate(invalid="ignore", divide="ignore"):
         means = {name: each.sum(axis=0) / number for name, each in (("mass", counts), ("sink", sums))}
-    return pd.DataFrame(
-        {"layer": np.arange(layers), **means, "sink_share": ratio(sums, counts), "low": low, "high": high}
-    )
+    return pd.DataFrame({"layer": layers, **means, "sink_share": ratio(sums, counts), "low": low, "high": high})

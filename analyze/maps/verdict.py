@@ -81,7 +81,7 @@ def _sinks(looks: Looks) -> str:
     if looks.layer is None or not looks.layer[1].low > 0:
         return line
     layer, lead = looks.layer
-    share = layers["sink_share"].iloc[layer]
+    share = layers.set_index("layer")["sink_share"][layer]
     return (
         f"{line}, most in layer {layer}: {share:.1%}; chosen on one half of the images, it leads the other layers by "
         f"{100 * lead.mean:.1f} ({100 * lead.low:.1f} to {100 * lead.high:.1f}) points on the {lead.images} others"

@@ -38,7 +38,8 @@ def point_while_writing(
     every = heads.run.manifest.every
     own = mentions[mentions["true"] & (mentions["step"] % every == 0)]
     rows = observed_rows(heads)
-    layer, head = np.argwhere(Grid.of(heads.run, STEP_MAPS).listed).T
+    grid = Grid.of(heads.run, STEP_MAPS)
+    layer, head = (each.astype(np.int64) for each in grid.named(np.argwhere(grid.listed)).values())
     by_row = {row: own.iloc[places] for row, places in own.groupby("row").indices.items()}
     named: list[int] = []
     found: list[Array] = []  # of each mention: hits of each head, then centre, chance, hits elsewhere of each head

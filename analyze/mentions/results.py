@@ -128,7 +128,7 @@ def mentions_of(heads: Heads, *, resamples: int, seed: int) -> Mentions:
     told = Told(pd.DataFrame(), why=f"this run has no table {STEPS} of all heads")
     if STEPS in manifest.tables and not manifest.step_heads and len(rows):
         values = mention_masses(heads, rows, LOOKED_AT)
-        told = tell(rows, values, samples, heads=heads.heads, flips=resamples, seed=seed)
+        told = tell(rows, values, samples, model=heads.run.manifest, flips=resamples, seed=seed)
     pointing, beyond = pd.DataFrame(), None
     if STEP_MAPS in manifest.tables and len(rows):
         pointing = point_while_writing(heads, rows, samples, Bootstrap(Clusters.of(samples).once(), resamples, seed))

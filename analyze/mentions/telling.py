@@ -6,6 +6,7 @@ are the units: mentions in texts about one image may have much in common.
 """
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +18,9 @@ from analyze.statistics.multiplicity import false_discovery_rate, sign_flip_maxi
 from analyze.statistics.reliability import spearman_brown, split_half
 from analyze.tables.frames import Heads
 from analyze.tables.rows import part_cells
-from analyze.tables.values import observed_rows
+from analyze.tables.values import head_columns, observed_rows
 from schemas.columns import STEP, STEPS
+from schemas.jobs.head_sets import ModelShape
 from schemas.manifest import INDICES
 from schemas.text import counted
 
@@ -111,14 +113,16 @@ def image_parts(values: Array, true: npt.NDArray[np.bool_], strata: Codes, clust
     return clusters.sums(parts), pairs
 
 
-def tell(mentions: pd.DataFrame, values: Array, samples: pd.DataFrame, *, heads: int, flips: int, seed: int) -> Told:
+def tell(
+    mentions: pd.DataFrame, values: Array, samples: pd.DataFrame, *, model: ModelShape, flips: int, seed: int
+) -> Told:
     """Which heads tell true mentions from made-up ones, by `image_parts`; images are the units of every test.
 
     Args:
         mentions: see `find_mentions`.
         values: float64 [mentions, layers * heads], the image mass when each was chosen; NaN where it is not known.
         samples: `observed_samples`.
-        heads: of a layer.
+        model: that of the run.
     """
     known = np.flatnonzero(np.isfinite(values).all(axis=1))
     own, bins = mentions.iloc[known], step_bins(mentions["step"].to_numpy(np.int64))[known]
@@ -143,11 +147,9 @@ def tell(mentions: pd.DataFrame, values: Array, samples: pd.DataFrame, *, heads:
     with np.errstate(divide="ignore", invalid="ignore"):
         p = 2 * special.stdtr(number - 1, -np.abs((auroc - 0.5) / error))
     tested = sign_flip_maximum(parts - (1 - spread) * parts.mean(axis=0), flips=flips, seed=seed, level=TESTED_AT)
-    layer, head = np.divmod(np.arange(values.shape[1]), heads)
     table = pd.DataFrame(
         {
-            "layer": layer,
-            "head": head,
+            **head_columns(model),
             "auroc": auroc,
             "low": np.clip(auroc - half, 0, 1),
             "high": np.clip(auroc + half, 0, 1),
@@ -170,7 +172,7 @@ def mention_masses(heads: Heads, mentions: pd.DataFrame, column: str) -> Array:
     Raises:
         HeadflowError: see `part_cells`.
     """
-    cells = heads.layers * heads.heads
+    cells = prod(heads.shape)
     keys = mentions["row"].to_numpy(np.int64) * INDICES + mentions[STEP].to_numpy(np.int64)
     wanted, place = np.unique(keys, return_inverse=True)
     found = np.full((len(wanted), cells), np.nan)
@@ -183,6 +185,7 @@ def mention_masses(heads: Heads, mentions: pd.DataFrame, column: str) -> Array:
             key = row_of[sample] * INDICES + batch[STEP].to_numpy()
             at = np.minimum(np.searchsorted(wanted, key), len(wanted) - 1)
             there = wanted[at] == key
-            head = batch["layer"].to_numpy().astype(np.int64) * heads.heads + batch["head"].to_numpy()
+            layer = np.searchsorted(heads.attending, batch["layer"].to_numpy())
+            head = layer * heads.heads + batch["head"].to_numpy()
             found[at[there], head[there]] = batch[column].to_numpy()[there]
     return found[place]

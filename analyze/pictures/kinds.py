@@ -1,6 +1,6 @@
 """The kinds of pictures: for each its file, its title and its numbers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,11 +94,13 @@ class LayerBars(Picture):
 
     Attributes:
         means: over samples, float64 [layers, heads].
+        layers: those of `means`.
         top: end of the y axis.
     """
 
     flow: str
     means: Array
+    layers: Sequence[int]
     top: float
 
     @property
@@ -113,11 +115,13 @@ class HeadMap(Picture):
 
     Attributes:
         means: over samples, float64 [layers, heads].
+        layers: those of `means`.
         top: end of a linear colour scale that begins at 0; `None`: the scale is chosen from the means.
     """
 
     flow: str
     means: Array
+    layers: Sequence[int]
     top: float | None
 
     @property
@@ -132,10 +136,12 @@ class SignedMap(Picture):
 
     Attributes:
         values: float64 [layers, heads]; NaN where there is none.
+        layers: those of `values`.
         label: what they are.
     """
 
     values: Array
+    layers: Sequence[int]
     label: str
 
 

@@ -94,13 +94,13 @@ class Pictures:
             means = self._by_layer(flow)
             top = _with_room(float(means.max())) if self.vmax is None else self.vmax
             name, title = f"{self.prefix}_layers_head_bars_{flow}", f"{label(flow)}, each layer"
-            yield LayerBars(name, title, self._of(), flow, means, top)
+            yield LayerBars(name, title, self._of(), flow, means, self.tally.grid.layers, top)
 
     def head_maps(self) -> Iterator[HeadMap]:
         """One for each column."""
         for flow in self.tally.flows:
             name, title = f"{self.prefix}_head_map_{flow}", f"{label(flow)} by layer and head"
-            yield HeadMap(name, title, self._of(), flow, self._by_layer(flow), self.vmax)
+            yield HeadMap(name, title, self._of(), flow, self._by_layer(flow), self.tally.grid.layers, self.vmax)
 
     def _histogram(
         self, name: str, title: str, category: str | None, panels: tuple[Panel, ...], values: pd.DataFrame
@@ -151,7 +151,7 @@ class Pictures:
         return {str(name): int(number) for name, number in self.tally.samples().items()}
 
     def _by_layer(self, flow: str) -> Array:
-        means: Array = self._means[flow].to_numpy().reshape(self.tally.grid.layers, self.tally.grid.heads)
+        means: Array = self._means[flow].to_numpy().reshape(-1, self.tally.grid.heads)
         return means
 
     @cached_property
@@ -171,7 +171,8 @@ def subject(heads: Heads, scope: TextScope | None = None) -> tuple[str, ...]:
     model = Path(heads.run.manifest.model or "").name
     wording = f"prompt {heads.prompt}" if heads.prompt else ""
     images = "" if heads.manifest.images == ORIGINAL else f"{heads.manifest.images} images"
-    names = (model, f"run {heads.run.path.resolve().name}", images, wording, scope.note if scope else "")
+    attend = heads.run.manifest.layers_in_words
+    names = (model, f"run {heads.run.path.resolve().name}", images, wording, attend, scope.note if scope else "")
     return tuple(name for name in names if name)
 
 
@@ -200,7 +201,8 @@ def contribution_maps(heads: Heads, columns: Sequence[str], of: Sequence[str], p
         title = f"{name.upper()}: what heads add from the {target(name)} to the right answer"
         label = f"{name.upper()} towards the right answer, logits"
         subject = (counted(int(known), "sample"), *of)
-        yield SignedMap(f"{prefix}_head_map_{name}", title, subject, _layer_by_head(heads, means), label)
+        values, layers = means.reshape(heads.shape), heads.run.manifest.attending
+        yield SignedMap(f"{prefix}_head_map_{name}", title, subject, values, layers, label)
 
 
 def effect_maps(heads: Heads, jobs: Sequence[str], of: Sequence[str], prefix: str) -> Iterator[SignedMap]:
@@ -225,10 +227,7 @@ def effect_maps(heads: Heads, jobs: Sequence[str], of: Sequence[str], prefix: st
             f"{prefix}_head_map_effect_{name}",
             title,
             subject,
-            _layer_by_head(heads, found[name]),
+            found[name].reshape(heads.shape),
+            heads.run.manifest.attending,
             "Mean effect, logits",
         )
-
-
-def _layer_by_head(heads: Heads, means: Array) -> Array:
-    return means.reshape(heads.layers, heads.heads)

@@ -21,7 +21,7 @@ from analyze.pictures.of_run import subject
 from analyze.statistics.clusters import Array
 from schemas.columns import OF_LAST
 from schemas.errors import HeadflowError
-from schemas.jobs.head_sets import head_name, read_head
+from schemas.jobs.head_sets import HeadSet, head_name, read_head
 from schemas.text import counted, listed, short
 
 _Place = tuple[int, int]  # layer and head
@@ -89,12 +89,9 @@ def chosen_heads(asked: Sequence[str] | None, found: Localisation, number: int) 
         place = read_head(each)
         if place is None:
             raise HeadflowError(f"{short(each)} is no head, such as L3H5", setting="heads")
-        layers, heads = kept.shape
-        if place[0] >= layers or place[1] >= heads:
-            raise HeadflowError(
-                f"{each}: the model has {counted(layers, 'layer')} x {counted(heads, 'head')}, from 0", setting="heads"
-            )
-        if not kept[place]:
+        if outside := HeadSet(frozenset({place})).outside(found.heads.run.manifest):
+            raise HeadflowError(f"{each} {outside}", setting="heads")
+        if not kept[found.measures.place(place)]:
             raise HeadflowError(
                 f"{each} has no map; {int(kept.sum())} of {counted(kept.size, 'head')} "
                 f"{'has' if kept.sum() == 1 else 'have'} one",
@@ -221,11 +218,12 @@ class Overlays:
         return float(row["image_width"]), float(row["image_height"])
 
     def _mass(self, sample: int, head: _Place) -> float:
-        return float(self.found.values["mass"][sample][head])
+        return float(self.found.values["mass"][sample][self.found.measures.place(head)])
 
     def _number(self, head: _Place) -> int:
         """The place of a head among those that have a map."""
-        return int(self.found.measures.kept.ravel()[: head[0] * self.found.heads.heads + head[1]].sum())
+        kept = self.found.measures.kept
+        return int(kept.ravel()[: np.ravel_multi_index(self.found.measures.place(head), kept.shape)].sum())
 
     @property
     def _subject(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from analyze.generated.reading import IMAGE_ROLE, Texts
@@ -126,24 +127,27 @@ class TextPictures:
         """The head whose mass is shown; None: the mean."""
         if head is None:
             return None
-        kept = np.argwhere(self._kept)
+        kept = self._named(self._kept)
         if head == _MOST:
-            layer, own = kept[np.concatenate(masses).mean(axis=0).argmax()]
-            return int(layer), int(own)
+            return kept[np.concatenate(masses).mean(axis=0).argmax()]
         place = read_head(head)
         if place is None:
             raise HeadflowError(f"{short(head)} is neither a head such as L3H5 nor {_MOST}", setting="head")
-        if list(place) not in kept.tolist():
+        if place not in kept:
             raise HeadflowError(f"{head} has no rows in `{STEPS}` of {self._heads.run.path}", setting="head")
         return place
 
+    def _named(self, chosen: npt.NDArray[np.bool_]) -> list[_Place]:
+        """The layers and numbers of some heads, bool [layers, heads]."""
+        return [(int(self._heads.attending[layer]), int(head)) for layer, head in np.argwhere(chosen)]
+
     def _flat(self, place: _Place) -> int:
-        return place[0] * self._heads.heads + place[1]
+        return int(np.searchsorted(self._heads.attending, place[0])) * self._heads.heads + place[1]
 
     def _own_maps(self, place: _Place | None) -> slice | list[int]:
         """Which of the heads that have maps are shown: that of the masses if it has one, else all."""
         assert self._mapped is not None
-        if place is None or not self._mapped[place]:
+        if place is None or not self._mapped.ravel()[self._flat(place)]:
             return slice(None)
         return [int(self._mapped.ravel()[: self._flat(place)].sum())]
 
@@ -155,9 +159,9 @@ class TextPictures:
     def _maps_in_words(self, place: _Place | None) -> str:
         if self._mapped is None:
             return ""
-        if place is not None and self._mapped[place]:
+        if place is not None and self._mapped.ravel()[self._flat(place)]:
             return f"maps of head {head_name(*place)}"
-        first, *others = np.argwhere(self._mapped)
+        first, *others = self._named(self._mapped)
         return f"mean map of {1 + len(others)} heads" if others else f"maps of head {head_name(*first)}"
 
     def all(self, images: PictureImages) -> Iterator[TextPicture]:

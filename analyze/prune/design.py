@@ -17,7 +17,7 @@ from analyze.prune.ranking import Ranked
 from schemas.errors import HeadflowError
 from schemas.files.json_objects import build, read_object
 from schemas.files.writing import write_text
-from schemas.jobs.head_sets import HeadSet, read_named
+from schemas.jobs.head_sets import HeadSet, ModelShape, read_named
 from schemas.text import one_line, short
 
 LEAST, MOST, RANDOM = "least", "most", "random"
@@ -79,12 +79,12 @@ class Sets:
 
 
 def design_sets(
-    ranked: Sequence[Ranked], shape: tuple[int, int], shares: Sequence[float], random: int, seed: int
+    ranked: Sequence[Ranked], model: ModelShape, shares: Sequence[float], random: int, seed: int
 ) -> tuple[list[Member], dict[str, HeadSet]]:
     """The sets: of each criterion the least important heads and the most important ones, and layers, with random sets.
 
     Args:
-        shape: layers and heads of the model.
+        model: that of the run.
         shares: of heads; of layers the sets are the 1, 2 ... half least important.
         random: how many random sets each `least` set is compared with.
 
@@ -92,13 +92,13 @@ def design_sets(
         HeadflowError: the model has one head.
     """
     sets, groups, members = Sets(), dict[tuple[str, tuple[int, ...]], str](), list[Member]()
-    draws = _Draws(shape, random, seed)
+    draws = _Draws(model, random, seed)
     for each in ranked:
         unit, name = each.criterion.unit, each.criterion.name
-        for number, share, label in _sizes(unit, shape, shares):
+        for number, share, label in _sizes(unit, model, shares):
             for order in (LEAST, MOST) if unit == HEADS else (LEAST,):
                 cells = each.order[:number] if order == LEAST else each.order[::-1][:number]
-                chosen = _set_of(unit, cells, shape[1])
+                chosen = _set_of(unit, cells, model)
                 member = Member(
                     set=sets.add(chosen, f"{name} {order} {label}"), unit=unit, order=order, share=share, number=number,
                     criterion=name,
@@ -109,7 +109,7 @@ def design_sets(
                 members.append(member)
     for (unit, counts), group in groups.items():
         number = sum(counts)
-        share = number / (shape[0] * shape[1] if unit == HEADS else shape[0])
+        share = number / (len(model.attending) * model.heads if unit == HEADS else model.layers)
         for draw in range(random):
             name = sets.add(draws.of(unit, counts, draw), f"{RANDOM} {group}, {draw + 1}")
             members.append(
@@ -118,9 +118,9 @@ def design_sets(
     return members, sets.named
 
 
-def _sizes(unit: str, shape: tuple[int, int], shares: Sequence[float]) -> Iterator[tuple[int, float, str]]:
+def _sizes(unit: str, model: ModelShape, shares: Sequence[float]) -> Iterator[tuple[int, float, str]]:
     """The sizes of the sets, each once: how many heads or layers, their share, and its name."""
-    layers, total = shape[0], shape[0] * shape[1]
+    layers, total = model.layers, len(model.attending) * model.heads
     if unit == OF_LAYERS:
         yield from ((number, number / layers, f"{number} of {layers} layers") for number in range(1, layers // 2 + 1))
         return
@@ -131,28 +131,29 @@ def _sizes(unit: str, shape: tuple[int, int], shares: Sequence[float]) -> Iterat
         yield number, number / total, f"{100 * share:.4g}%"
 
 
-def _set_of(unit: str, cells: np.ndarray, heads: int) -> HeadSet:
+def _set_of(unit: str, cells: np.ndarray, model: ModelShape) -> HeadSet:
     if unit == OF_LAYERS:
         return HeadSet(layers=frozenset(cells.tolist()))
-    return HeadSet(frozenset((cell // heads, cell % heads) for cell in cells.tolist()))
+    places = (divmod(cell, model.heads) for cell in cells.tolist())
+    return HeadSet(frozenset((model.attending[layer], head) for layer, head in places))
 
 
 class _Draws:
     """Random sets. Each draw puts the heads of each layer, and the layers, in an order; its sets are the first ones."""
 
-    def __init__(self, shape: tuple[int, int], number: int, seed: int) -> None:
-        layers, heads = shape
+    def __init__(self, model: ModelShape, number: int, seed: int) -> None:
+        layers, heads = model.layers, model.heads
         rng = np.random.default_rng([seed, 1])  # another stream than that which divided the images
         self._heads = rng.random((number, layers, heads)).argsort(axis=2)
         self._layers = rng.random((number, layers)).argsort(axis=1)
-        self._shape = shape
+        self._number = layers
 
     def counts(self, chosen: HeadSet) -> tuple[int, ...]:
         """How many heads of each layer a set has; or how many layers, a single number."""
         if chosen.layers:
             return (len(chosen.layers),)
         layers = np.array([layer for layer, _ in chosen.heads], np.int64)
-        return tuple(np.bincount(layers, minlength=self._shape[0]).tolist())
+        return tuple(np.bincount(layers, minlength=self._number).tolist())
 
     def of(self, unit: str, counts: tuple[int, ...], draw: int) -> HeadSet:
         """The set of a draw that has as many heads in each layer, or as many layers."""

@@ -17,7 +17,7 @@ from analyze.knockouts.jobs import HEADS, OF_LAYERS
 from analyze.prune.curves import Costs
 from analyze.prune.design import LEAST
 from schemas.files.writing import write_text
-from schemas.jobs.head_sets import HeadSet
+from schemas.jobs.head_sets import HeadSet, ModelShape
 
 PLAN = "plan.json"
 ALLOWED = {True: 20.0, False: 1.0}  # points that may be lost, by whether the score is a sum over categories
@@ -66,35 +66,37 @@ def make_plan(found: Costs, allowed: float) -> Plan:
     return Plan(least.sort_index(), level, allowed, chosen, found.points.smallest(level))
 
 
-def savings(chosen: HeadSet, shape: tuple[int, int], sizes: Mapping[str, Any]) -> dict[str, float]:
+def savings(chosen: HeadSet, model: ModelShape, sizes: Mapping[str, Any]) -> dict[str, float]:
     """What a set saves, in per cent of the model: `SAVED`; NaN where the run does not know the sizes.
 
     A head saves its columns of q and its rows of o; the keys and values that a group of heads shares, and their cache,
     are saved where all heads of the group are gone. A token takes 2 operations for each parameter of a product.
 
     Args:
-        shape: layers and heads.
+        model: that of the run.
         sizes: of the manifest.
     """
     if not sizes:
         return dict.fromkeys(SAVED, np.nan)
-    layers, heads = shape
+    layers, heads, attending = model.layers, model.heads, chosen.layers & set(model.attending)
     groups, left = int(sizes["kv_heads"]), [head for head in chosen.heads if head[0] not in chosen.layers]
     gone = np.zeros((layers, heads), bool)
     for layer, head in left:
         gone[layer, head] = True
     whole = int(gone.reshape(layers, groups, heads // groups).all(axis=2).sum())
-    saved = len(chosen.layers) * sizes["layer_parameters"] + len(left) * sizes["head_parameters"]
+    others = len(chosen.layers - attending)
+    saved = len(attending) * sizes["layer_parameters"] + len(left) * sizes["head_parameters"]
+    saved += others * sizes["mixer_layer_parameters"] if others else 0
     saved += whole * sizes["kv_head_parameters"]
     parameters = 100 * saved / sizes["parameters"]
     operations = 100 * saved / (sizes["parameters"] - sizes["lookup_parameters"])
-    cache = 100 * (whole + len(chosen.layers) * groups) / (layers * groups)
+    cache = 100 * (whole + len(attending) * groups) / (len(model.attending) * groups)
     return dict(zip(SAVED, (parameters, operations, cache), strict=True))
 
 
-def add_savings(sets: pd.DataFrame, named: Mapping[str, HeadSet], shape: tuple[int, int], sizes: Any) -> pd.DataFrame:
+def add_savings(sets: pd.DataFrame, named: Mapping[str, HeadSet], model: ModelShape, sizes: Any) -> pd.DataFrame:
     """The table of sets with what each saves."""
-    found = pd.DataFrame([savings(named[name], shape, sizes) for name in sets["set"]], columns=list(SAVED))
+    found = pd.DataFrame([savings(named[name], model, sizes) for name in sets["set"]], columns=list(SAVED))
     return sets.assign(**{name: found[name].to_numpy() for name in SAVED})
 
 

@@ -16,6 +16,8 @@ from analyze.statistics.intervals import ratio_intervals
 from analyze.statistics.multiplicity import false_discovery_rate
 from analyze.statistics.permutations import agreement_of_heads, permutation_p, permuted
 from analyze.statistics.reliability import disattenuated, halves, rank_correlation, spearman_brown, split_half
+from analyze.tables.values import head_columns
+from schemas.jobs.head_sets import ModelShape
 
 RELIABLE = (
     0.5  # from which a correlation is divided by the reliabilities, and effects of heads are said to be something
@@ -51,12 +53,12 @@ class Ranked:
     heads: int
 
 
-def rank(criterion: Criterion, clusters: Clusters, heads: int, seed: int) -> Ranked:
+def rank(criterion: Criterion, clusters: Clusters, model: ModelShape, seed: int) -> Ranked:
     """Rank heads or layers by a criterion.
 
     Args:
         clusters: of the samples that rank.
-        heads: of a layer of the model.
+        model: that of the run.
         seed: of the halves that its reliability comes from.
     """
     values = criterion.values.astype(np.float64)
@@ -68,7 +70,7 @@ def rank(criterion: Criterion, clusters: Clusters, heads: int, seed: int) -> Ran
     by_image = sums[measured] / counts[measured][:, None]
     order = np.argsort(means, kind="stable")
     cell = np.arange(len(means))
-    places = {"layer": cell // heads, "head": cell % heads} if criterion.unit == HEADS else {"layer": cell}
+    places = head_columns(model) if criterion.unit == HEADS else {"layer": cell}
     columns = {"unit": criterion.unit, "criterion": criterion.name, **places}
     place = np.empty(len(order), np.int64)
     place[order] = cell + 1
@@ -83,7 +85,7 @@ def rank(criterion: Criterion, clusters: Clusters, heads: int, seed: int) -> Ran
         table=pd.DataFrame(columns | {"value": means, "low": low, "high": high, "rank": place}),
         reliability=None if half is None else spearman_brown(half),
         samples=int(known.sum()),
-        heads=heads,
+        heads=model.heads,
     )
 
 

@@ -132,7 +132,7 @@ def rank_run(
         raise HeadflowError(f"{heads.run.path}: {error}") from None
     found = read_criteria(heads, samples, ranks, criteria, effects)
     clusters = Clusters.of(samples[ranks]).once()
-    ranked = [rank(criterion, clusters, heads.heads, seed) for criterion in found]
+    ranked = [rank(criterion, clusters, heads.run.manifest, seed) for criterion in found]
     return Ranking(ranked, relations(ranked, resamples, seed), samples, ranks, testing)
 
 
@@ -140,7 +140,7 @@ def make_design(
     ranking: Ranking, heads: Heads, *, shares: Sequence[float] = SHARES, random: int = RANDOM_SETS, seed: int = SEED
 ) -> tuple[Design, dict[str, HeadSet]]:
     """The sets to knock out; see `design_sets`."""
-    members, sets = design_sets(ranking.ranked, (heads.layers, heads.heads), shares, random, seed)
+    members, sets = design_sets(ranking.ranked, heads.run.manifest, shares, random, seed)
     criteria = dict.fromkeys(each.criterion.name for each in ranking.ranked)
     effects = [each.criterion.job for each in ranking.ranked if each.criterion.job]
     return Design(
@@ -178,7 +178,7 @@ def cost_of_sets(
         )
     cost = costs(Answers.of(tested, found, list(job.settings.knock_outs), heads.task), design, resamples, seed)
     sizes = heads.run.manifest.sizes
-    cost = cost.with_sets(add_savings(cost.sets, sets, (heads.layers, heads.heads), sizes))
+    cost = cost.with_sets(add_savings(cost.sets, sets, heads.run.manifest, sizes))
     return TestedCut(ranking, design, sets, cost, make_plan(cost, allowed))
 
 

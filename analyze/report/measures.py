@@ -7,6 +7,7 @@ mattering      the effect of knocking out the single head: the loss of lead of t
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import pandas as pd
@@ -79,7 +80,7 @@ def measure(heads: Heads, scope: TextScope) -> Measured:
     found, tally = _looking(heads, scope, dealt)
     if CONTRIBUTIONS in heads.run.manifest.tables:
         names = [column.name for column in CONTRIBUTION_COLUMNS]
-        tallied = _signed(lambda: contribution_blocks(heads, names), dealt, heads.layers * heads.heads)
+        tallied = _signed(lambda: contribution_blocks(heads, names), dealt, prod(heads.shape))
         found += [Measure(name, CONTRIBUTING, each) for name, each in tallied.items()]
     for name in job_names(heads.run):
         job = open_job(heads.run, name)
@@ -90,7 +91,7 @@ def measure(heads: Heads, scope: TextScope) -> Measured:
 
 def _looking(heads: Heads, scope: TextScope, dealt: Dealt) -> tuple[list[Measure], Tally]:
     flows, row = heads.run.manifest.flows, observed_rows(heads)
-    tallied = {flow: Tallied(dealt, heads.layers * heads.heads, EDGES) for flow in flows}
+    tallied = {flow: Tallied(dealt, prod(heads.shape), EDGES) for flow in flows}
     total = Total(heads, flows, scope, spread=False)
     for task in total.tasks():
         adding = Adding(task)
@@ -125,5 +126,5 @@ def _effects(heads: Heads, job: Job, cells: list[int], dealt: Dealt) -> list[Mea
     settings = job.settings
     roles = " → ".join(role for role in (settings.query, settings.key) if role is not None)
     what = f"{settings.kind} {roles}".strip()
-    tallied = _signed(lambda: effect_blocks(heads, job, cells), dealt, heads.layers * heads.heads)
+    tallied = _signed(lambda: effect_blocks(heads, job, cells), dealt, prod(heads.shape))
     return [Measure(name, MATTERING, each, what) for name, each in tallied.items()]

@@ -20,7 +20,7 @@ from analyze.statistics.intervals import share_interval
 from analyze.tables.frames import Heads
 from analyze.tables.tallies import Tally
 from analyze.tables.text_scope import TextScope
-from schemas.manifest import ORIGINAL
+from schemas.manifest import ORIGINAL, Manifest
 from schemas.tasks import POOLED, SUM, Task
 
 SETTINGS = (
@@ -79,10 +79,19 @@ def settings(heads: Heads, scope: TextScope, words: Words) -> list[tuple[str, st
     manifest = heads.manifest
     sessions = [session for ledger in heads.run.ledgers.values() for session in ledger.sessions]
     rows: list[tuple[str, Any]] = [(name, getattr(manifest, name, None)) for name in SETTINGS]
-    rows += [("shape", f"{heads.layers} × {heads.heads}"), ("samples", _samples(heads, words))]
+    rows += [
+        ("shape", f"{manifest.layers} × {manifest.heads}"),
+        ("attending", _attending(manifest)),
+        ("samples", _samples(heads, words)),
+    ]
     rows += [("text_scope", scope.name), ("prompt", heads.prompt)]
     rows += [(name, getattr(sessions[-1], name)) for name in SESSION if sessions]
     return [(_NAMES.get(name, name), _text(value, words)) for name, value in rows if value not in (None, "", {}, [])]
+
+
+def _attending(manifest: Manifest) -> str:
+    """The layers that attend, where not all do."""
+    return ", ".join(map(str, manifest.attending)) if manifest.without_heads else ""
 
 
 def _samples(heads: Heads, words: Words) -> str:

@@ -66,7 +66,7 @@ def make_page(heads: Heads, other: Heads | None, choices: Choices) -> str:
     sets, random = comparison.pruning_of(heads.folder / PRUNE)
     data = {
         "words": words.texts,
-        "layers": heads.layers,
+        "layers": heads.run.manifest.attending,
         "heads": heads.heads,
         "categories": heads.categories,
         "measures": [_measure(arrays, each, words) for each in measured.measures],
@@ -168,13 +168,13 @@ def _specs(
 ) -> dict[str, Any]:
     """The charts by name."""
     specs = {
-        "map": charts.head_map(words, heads.layers, signed=False),
+        "map": charts.head_map(words, heads.shape[0], signed=False),
         "histogram": charts.head_histogram(words),
         "profile": charts.head_profile(words, len(heads.categories)),
         "distribution": charts.distribution(words, measured.tally.flows),
     }
     if any(each.kind in (CONTRIBUTING, MATTERING) for each in measured.measures):
-        specs["map_signed"] = charts.head_map(words, heads.layers, signed=True)
+        specs["map_signed"] = charts.head_map(words, heads.shape[0], signed=True)
     if compared is not None:
         specs |= charts.comparison(words, compared)
     for unit in dict.fromkeys(row["unit"] for row in sets):

@@ -59,13 +59,18 @@ class Heads:
     picture: int = 0
 
     @cached_property
-    def layers(self) -> int:
-        """Layers of the run."""
-        return self.run.manifest.layers
+    def attending(self) -> npt.NDArray[np.int64]:
+        """The layers of the run that attend, in order: arrays of heads have no others, int64 [layers that attend]."""
+        return np.array(self.run.manifest.attending)
+
+    @cached_property
+    def shape(self) -> tuple[int, int]:
+        """How many layers attend, and how many heads each of them has."""
+        return self.run.manifest.shape
 
     @cached_property
     def heads(self) -> int:
-        """Heads of each layer."""
+        """Heads of each layer that attends."""
         return self.run.manifest.heads
 
     @property

@@ -1,5 +1,6 @@
 """The groups that rows of `heads` can belong to, as the indices of DataFrames: the same for all tallies of a run."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,28 +16,29 @@ class TallyGrid:
     """All groups that a row can belong to.
 
     Attributes:
+        layers: those that attend, in order.
         edges: of the bins of histograms, float64 [bins + 1], increasing.
     """
 
     categories: list[str]
-    layers: int
+    layers: Sequence[int]
     heads: int
     edges: Array
 
     @cached_property
     def cells(self) -> pd.MultiIndex:
         """Each category, layer and head."""
-        return self._product(category=self._names, layer=range(self.layers), head=range(self.heads))
+        return self._product(category=self._names, layer=self.layers, head=range(self.heads))
 
     @cached_property
     def bins(self) -> pd.MultiIndex:
         """Each category, layer and bin; the last bin is for values outside the edges."""
-        return self._product(category=self._names, layer=range(self.layers), bin=range(len(self.edges)))
+        return self._product(category=self._names, layer=self.layers, bin=range(len(self.edges)))
 
     @cached_property
     def fine_by_layer(self) -> pd.MultiIndex:
         """Each layer and fine bin."""
-        return self._product(layer=range(self.layers), bin=range(FINE + 1))
+        return self._product(layer=self.layers, bin=range(FINE + 1))
 
     @cached_property
     def fine_by_category(self) -> pd.MultiIndex:

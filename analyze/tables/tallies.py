@@ -118,7 +118,7 @@ class Tally:
 
     def samples(self) -> pd.Series:
         """Number of samples observed, by category."""
-        return self.rows.xs((0, 0), level=("layer", "head"))
+        return self.rows.xs((self.grid.layers[0], 0), level=("layer", "head"))
 
     def means(self) -> pd.DataFrame:
         """Means over samples, by (layer, head)."""
@@ -181,14 +181,12 @@ class Total:
     ) -> None:
         """Of no values yet; arguments as for `tally`."""
         self._heads, self._flows, self._scope = heads, tuple(flows), scope
-        self._grid = TallyGrid(heads.categories, heads.layers, heads.heads, edges)
-        self._sums = Sums.none(
-            np.arange(len(heads.categories)), len(flows), heads.layers, heads.heads, edges, spread=spread
-        )
+        self._grid = TallyGrid(heads.categories, heads.run.manifest.attending, heads.heads, edges)
+        self._sums = Sums.none(np.arange(len(heads.categories)), len(flows), *heads.shape, edges, spread=spread)
         self._images = _images(heads) if spread else None
-        self._complete = ImageSums.none((len(heads.categories), heads.layers + 1, len(flows)))
+        self._complete = ImageSums.none((len(heads.categories), heads.shape[0] + 1, len(flows)))
         divided_images = 0 if self._images is None else int(self._images.place.max(initial=-1)) + 1
-        self._open = OpenImages.none(divided_images, len(flows), heads.layers)
+        self._open = OpenImages.none(divided_images, len(flows), heads.shape[0])
 
     def tasks(self) -> Iterator[TallyTask]:
         """The tasks of the run."""
@@ -207,7 +205,7 @@ class Total:
     def tally(self) -> Tally:
         """The tally of all tasks."""
         grid, sums = self._grid, self._sums
-        rows = np.repeat(sums.samples, grid.layers * grid.heads)
+        rows = np.repeat(sums.samples, len(grid.layers) * grid.heads)
         return Tally(
             grid=grid,
             rows=pd.Series(rows, grid.cells),

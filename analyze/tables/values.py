@@ -9,12 +9,13 @@ import pandas as pd
 import pyarrow as pa
 
 from analyze.scores.accuracy import given_options, right_options, said
-from analyze.statistics.clusters import Array, Codes
+from analyze.statistics.clusters import Codes
 from analyze.tables.frames import Heads
 from analyze.tables.parts.reading import read_values
 from analyze.tables.rows import part_rows
 from analyze.tables.text_scope import TextScope
 from schemas.columns import PICTURE, TABLES
+from schemas.jobs.head_sets import ModelShape
 from schemas.store.grids import Grid
 from schemas.workers.work import HERE, Workers
 
@@ -34,7 +35,7 @@ def sample_values(
     layers at a time.
 
     Args:
-        layers: those that are kept; None: all.
+        layers: the places of those that are kept, among the layers that attend; None: all.
 
     Returns:
         By flow, float32 [observed samples, layers, heads]; samples in the order of `observed_samples`.
@@ -42,7 +43,7 @@ def sample_values(
     Raises:
         HeadflowError: see `ValuesTask.values` and `Workers.map`.
     """
-    chosen = list(range(heads.layers) if layers is None else layers)
+    chosen = list(range(heads.shape[0]) if layers is None else layers)
     row = observed_rows(heads)
     values = {flow: np.empty((int(heads.observed.sum()), len(chosen), heads.heads), np.float32) for flow in flows}
     tasks = ((task, chosen) for task in heads.tasks(flows, scope))
@@ -71,7 +72,8 @@ def table_values(heads: Heads, table: str, columns: Sequence[str], *, picture: i
     summed = grid.pictured and picture is None
     values = {column: np.full(shape, 0 if summed else np.nan, np.float32) for column in columns}
     for row, batch in table_rows(heads, table, columns):
-        where = row, *(batch[axis].to_numpy() for axis in axes)
+        places = zip(axes, grid.numbers, strict=True)
+        where = row, *(_places(batch[axis].to_numpy(), number) for axis, number in places)
         if not grid.pictured:
             for column, array in values.items():
                 array[where] = batch[column].to_numpy(zero_copy_only=False)
@@ -108,10 +110,20 @@ def observed_rows(heads: Heads) -> Codes:
     return np.where(observed, observed.cumsum() - 1, -1)
 
 
-def head_columns(values: Values | Array) -> dict[str, Codes]:
-    """`layer` and `head` of the last two axes of an array, [layers * heads] each: columns of a table of heads."""
-    layer, head = (each.ravel() for each in np.mgrid[: values.shape[-2], : values.shape[-1]])
-    return {"layer": layer, "head": head}
+def _places(values: npt.NDArray[np.int16], number: npt.NDArray[np.int64] | None) -> npt.NDArray[np.integer]:
+    """The places of an axis' values, see `Grid.numbers`."""
+    return values if number is None else number[values]
+
+
+def head_columns(model: ModelShape) -> dict[str, Codes]:
+    """`layer` and `head` of all heads, layer by layer, [layers that attend * heads]: columns of a table of heads."""
+    layer, head = np.meshgrid(np.array(model.attending), np.arange(model.heads), indexing="ij")
+    return {"layer": layer.ravel(), "head": head.ravel()}
+
+
+def head_columns_of(model: ModelShape, chosen: npt.NDArray[np.bool_]) -> dict[str, Codes]:
+    """The same of some heads, bool [layers that attend, heads]."""
+    return {name: column[chosen.ravel()] for name, column in head_columns(model).items()}
 
 
 def observed_samples(heads: Heads, *, first_token: bool = False) -> pd.DataFrame:

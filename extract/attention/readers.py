@@ -113,17 +113,23 @@ class ProjectedValues:
     """What the last token of each question takes from each role by way of each head, along some directions.
 
     It is `sum over keys j of the role: a_j * (v_j . p)`, with the attention `a` of the last token, the values `v`, and
-    a vector `p` for each direction, layer and head.
+    a vector `p` for each direction, layer and head. Where the token multiplies what heads put out by a gate `g`, it is
+    `sum of a_j * (v_j . (g * p))`.
     """
 
-    def __init__(self, batch: Batch, directions: Tensor) -> None:
+    def __init__(
+        self, batch: Batch, directions: Tensor, gate: Callable[[int], Tensor | None] = lambda place: None
+    ) -> None:
         """Read a batch, which is on the model's device.
 
         Args:
             directions: float32 [layers, directions, heads, head_dim].
+            gate: that of the last tokens in a layer, by its place among those that are read, once it runs: float32
+                [questions, heads, head_dim]; None: there is none.
         """
         self._batch = batch
         self._directions = directions
+        self._gate = gate
         self.sums: list[Tensor] = []  # of each layer, float32 [questions, heads, roles, directions]
 
     def read(self, layer: LayerInput) -> None:
@@ -135,6 +141,9 @@ class ProjectedValues:
         if layer.mask is not None:
             seen = layer.mask[:, 0].gather(1, ends.rows[..., None].expand(-1, -1, layer.mask.shape[-1]))
         weights = softmax_weights(rows, layer.key, seen, scale=layer.scale, softcap=layer.softcap)
+        if (gate := self._gate(len(self.sums))) is not None:
+            self.sums.append(self._gated(weights, layer.value.float(), gate))
+            return
         value, sums = layer.value.float(), []
         for direction in self._directions[len(self.sums)]:  # one by one, so that memory does not grow with them
             along = direction.unflatten(0, (kv_heads, heads // kv_heads))
@@ -142,3 +151,12 @@ class ProjectedValues:
             taken = (weights * numbers[:, :, None]) @ ends.on_role[:, None]
             sums.append(taken[self._batch.owner, :, self._batch.slot])
         self.sums.append(torch.stack(sums, dim=-1))
+
+    def _gated(self, weights: Tensor, value: Tensor, gate: Tensor) -> Tensor:
+        """The sums of one layer with a gate; `weights` are float32 [images, heads, slots, length]."""
+        images, heads, slots, length = weights.shape
+        by_role = weights[..., None, :] * self._batch.ends.on_role.transpose(1, 2)[:, None, None]
+        shared = by_role.reshape(images, value.shape[1], -1, length) @ value  # heads that share values, side by side
+        taken = shared.view(images, heads, slots, by_role.shape[3], -1)[self._batch.owner, :, self._batch.slot]
+        gated = taken * gate[:, :, None]
+        return torch.einsum("qhrw,dhw->qhrd", gated, self._directions[len(self.sums)])

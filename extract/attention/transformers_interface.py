@@ -17,6 +17,7 @@ from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from extract.attention.readers import AttentionReader, LayerInput, OwnView
 from schemas.errors import HeadflowError
+from schemas.text import listed
 
 NAME, MASKED_NAME = "headflow", "headflow_masked"
 _PLAIN = {NAME: "sdpa", MASKED_NAME: "eager"}  # the same without observation; sdpa does not cap scores
@@ -42,7 +43,7 @@ def observing(observation: Any, *, layers: Sequence[int], readers: Sequence[Atte
     Args:
         observation: computes attention by its `attend`: see `extract.attention.causal.Observation`, for models with a
             mask of their own `extract.attention.masked.MaskedObservation`; or an `OwnView`.
-        layers: those that run in this context.
+        layers: those that run in this context and attend.
 
     Raises:
         HeadflowError: the layers that were observed are not `layers`, in order.
@@ -55,8 +56,8 @@ def observing(observation: Any, *, layers: Sequence[int], readers: Sequence[Atte
         _UNDERWAY.reset(token)
     if underway.layers != list(layers):
         raise HeadflowError(
-            f"of {len(layers)} layers these were observed: {underway.layers}; all of them must be, in order, and "
-            "linear attention is not supported"
+            f"attention of the layers {listed(layers)} was to be observed, in order, and that of "
+            f"{listed(underway.layers) or 'none'} was: its config.json (layer_types) and its code do not agree"
         )
 
 

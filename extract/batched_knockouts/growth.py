@@ -69,7 +69,7 @@ class Source:
     """What the knock-outs of an image's questions stand on.
 
     Attributes:
-        means: of `mean`, float32 [layers, heads, head_dim].
+        means: of `mean`, float32 [layers that attend, heads, head_dim].
         other: of `swap`, the image whose keys and values are taken.
     """
 
@@ -78,20 +78,24 @@ class Source:
     means: Tensor | None = None
     other: Prefill | None = None
 
-    def prefix(self, layer: int) -> Keys | None:
-        """The keys and values of a layer before the tokens that are computed anew; None: there are none."""
-        return Keys(self.prefill.keys[layer][0], self.prefill.values[layer][0]) if self.sequences.shared else None
+    def prefix(self, place: int) -> Keys | None:
+        """The keys and values before the tokens that are computed anew; None: there are none.
 
-    def seen(self, layer: int) -> Keys:
+        Args:
+            place: of the layer, among those that attend.
+        """
+        return Keys(self.prefill.keys[place][0], self.prefill.values[place][0]) if self.sequences.shared else None
+
+    def seen(self, place: int) -> Keys:
         """Those of them that changed heads still see."""
         chosen = self.sequences.seen
-        return Keys(self.prefill.keys[layer][0][:, chosen], self.prefill.values[layer][0][:, chosen])
+        return Keys(self.prefill.keys[place][0][:, chosen], self.prefill.values[place][0][:, chosen])
 
-    def of_other(self, layer: int) -> Keys:
+    def of_other(self, place: int) -> Keys:
         """Those of the other image."""
         assert self.other is not None
         image = self.sequences.other
-        return Keys(self.other.keys[layer][0][:, image], self.other.values[layer][0][:, image])
+        return Keys(self.other.keys[place][0][:, image], self.other.values[place][0][:, image])
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,7 @@ class Growth:
         self._model = model
         self._change = change
         self._tokens = tokens
+        self._place = {layer: place for place, layer in enumerate(model.attending)}
         self._lowest = {name: min({layer for layer, _ in each.heads} | each.layers) for name, each in sets.items()}
         self._names = sorted(sets, key=lambda name: self._lowest[name])
         heads = [self._by_layer(sets[name]) for name in self._names]
@@ -140,7 +145,8 @@ class Growth:
         skips = [[change.skips and layer in sets[name].layers for name in self._names] for layer in range(model.layers)]
         self._skips = torch.tensor(skips, device=model.device)  # bool [layers, knock-outs]
         self._skipped = [any(each) for each in skips]
-        self.whole = model.kernel is None or not change.after
+        # What has no heads, such as linear attention, takes its state from all tokens
+        self.whole = model.kernel is None or not change.after or len(self._place) < model.layers
 
     def run(
         self, prefill: Prefill, *, means: Tensor | None = None, other: Prefill | None = None
@@ -177,14 +183,14 @@ class Growth:
         """What each layer gets without any knock-out, and what the last one gives: [questions, length, width] each.
 
         Args:
-            outputs: gets the outputs of the heads of each layer, [questions, heads, length, head_dim].
+            outputs: gets the outputs of the heads of each layer that attends, [questions, heads, length, head_dim].
         """
         states = [source.prefill.inputs[source.sequences.columns]]
         question = torch.arange(len(states[0]), device=states[0].device)
         for layer in range(self._model.layers):
-            attention = ChangedAttention(self._model.kernel, source.prefix(layer), None)
+            attention = ChangedAttention(self._model.kernel, source.prefix(self._place.get(layer, -1)), None)
             states.append(self._layer(layer, states[-1], source, question, attention))
-            if outputs is not None:
+            if outputs is not None and layer in self._place:
                 outputs.append(attention.output)
         return states
 
@@ -199,7 +205,7 @@ class Growth:
             hidden = torch.cat([hidden, *[states[layer]] * joining.count(layer)])
             question = torch.arange(questions, device=hidden.device).repeat(there.stop - there.start)
             changed = self._changed(layer, there, source, question)
-            attention = ChangedAttention(self._model.kernel, source.prefix(layer), changed)
+            attention = ChangedAttention(self._model.kernel, source.prefix(self._place.get(layer, -1)), changed)
             after = self._layer(layer, hidden, source, question, attention)
             if self._skipped[layer]:
                 skips = self._skips[layer, there].repeat_interleave(questions)
@@ -209,7 +215,7 @@ class Growth:
 
     def _changed(self, layer: int, there: slice, source: Source, question: Tensor) -> Changed | None:
         """The heads of a layer that some knock-outs change, `question` by row; None: none is."""
-        change, sequences = self._change, source.sequences
+        change, sequences, place = self._change, source.sequences, self._place.get(layer, -1)
         knock_out, heads = self._heads[layer].by(there)
         if change.kind == SKIP or not len(heads):
             return None
@@ -218,16 +224,16 @@ class Growth:
         tokens = change.changed(sequences.roles)[question]
         if change.kind == MEAN:
             assert source.means is not None
-            return Changed(rows, heads, tokens, output=source.means[layer, heads])
+            return Changed(rows, heads, tokens, output=source.means[place, heads])
         if change.key is None:
-            width = source.prefill.keys[layer].shape[-1]
+            width = source.prefill.values[place].shape[-1]
             return Changed(rows, heads, tokens, output=torch.zeros(len(heads), width, device=question.device))
         own, before = change.keys(sequences.roles)[question], None
         if sequences.shared:
-            before = source.seen(layer)
+            before = source.seen(place)
         if change.kind != SWAP:
             return Changed(rows, heads, tokens, before=before, hidden=own)
-        taken = source.of_other(layer)
+        taken = source.of_other(place)
         if before is None:
             return Changed(rows, heads, tokens, swapped=own, other=taken)
         before = Keys(torch.cat([before.key, taken.key], dim=1), torch.cat([before.value, taken.value], dim=1))
@@ -239,7 +245,8 @@ class Growth:
         for layer, head in sorted(chosen.heads):
             heads[layer].append(head)
         for layer in chosen.layers:
-            heads[layer] = [] if self._change.skips else list(range(self._model.heads))
+            whole = self._change.skips or layer not in self._place
+            heads[layer] = [] if whole else list(range(self._model.heads))
         return heads
 
     def _layer(
@@ -247,7 +254,7 @@ class Growth:
     ) -> Tensor:
         """One layer of the model over rows of tokens, with another attention: [rows, length, width]."""
         arguments = source.prefill.of_rows(layer, source.sequences.columns, question)
-        with observing(attention, layers=[layer]):
+        with observing(attention, layers=[layer] if layer in self._place else []):
             after: Tensor = self._model.stack.layers[layer](hidden, **arguments)
         return after
 

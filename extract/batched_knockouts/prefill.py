@@ -30,7 +30,7 @@ class Prefill:
         prefix: number of tokens up to the last one of the image, which all questions share.
         inputs: [length, width], what the first layer gets.
         arguments: what each layer is called with beside its input, by name.
-        keys: of each layer [1, kv_heads, prefix, head_dim]; `values` too.
+        keys: of each layer that attends [1, kv_heads, prefix, head_dim]; `values` too.
         logits: [questions, vocabulary]; `hidden`: [questions, width], as `Checkpoint.forward` gives them.
         sent: what the pass reads, kept for as long as the device may do so.
     """
@@ -135,6 +135,8 @@ def _select(name: str, value: Any, columns: Tensor, question: Tensor) -> Any:
         return tuple(_select(name, each, columns, question) for each in value)
     if not isinstance(value, Tensor):
         return value
+    if name == "attention_mask" and value.dim() == 2:  # [1, length], of one question, which has no padding
+        return value[:, columns[0]].expand(len(question), -1)
     if name == "attention_mask":  # [1, 1, length, length], of one question
         return value[:, :, columns[0]][..., columns[0]].expand(len(question), -1, -1, -1)
     if name == "cache_position":  # [length]

@@ -152,6 +152,8 @@ def _open_writer(asked: Asked, index: int, extractor: "Extractor", chunk: Questi
         f"{settings.model_path}: {counted(manifest.layers, 'layer')} x {counted(manifest.heads, 'head')}, "
         f"{image_tokens}, {manifest.dtype} on {session.device}"
     )
+    if manifest.without_heads:
+        print(f"of {counted(manifest.layers, 'layer')}, {manifest.without_heads}")
     texts = extractor.prompts.given
     given = [len(texts[sample.sample_id]) for sample in chunk.samples] if texts else None
     for size in filter(None, (maker.size(len(chunk.samples), given) for maker in extractor.passes.makers)):
@@ -186,5 +188,5 @@ def _write(extractor: "Extractor", questions: QuestionSet, writer: RunWriter) ->
     with closing(writer):
         skipped, warned = extractor.run(questions, writer)
     observed = len(questions.samples) - there - skipped.total()
-    rows = observed * writer.run.manifest.layers * writer.run.manifest.heads
+    rows = observed * writer.run.rows_per_sample
     return Done(there, observed, skipped, rows, warned=warned)

@@ -17,10 +17,10 @@ from extract.provenance import git_commit, versions
 from extract.questions.question_set import QuestionSet, read_questions
 from extract.settings import TRANSFORMERS, Extract, Model
 from schemas.cli import say
-from schemas.columns import KNOCKOUTS, MEAN, OK, REASONS, SWAP
+from schemas.columns import KNOCKOUTS, MEAN, OF_TOKENS, OK, REASONS, SWAP
 from schemas.commands.settings import settings_of
 from schemas.errors import HeadflowError
-from schemas.jobs.head_sets import HeadSet
+from schemas.jobs.head_sets import HeadSet, ModelShape
 from schemas.jobs.settings import JobSettings
 from schemas.manifest import IDENTITY_OF_MODEL, ORIGINAL, PACKED
 from schemas.store.identity import changed_observed
@@ -60,8 +60,8 @@ def knock_out(settings: KnockOut) -> int:
     """
     run = open_run(settings.run)
     manifest = run.manifest
-    sets = find_sets(settings, manifest.layers, manifest.heads)
-    check_kind(settings.kind, sets)
+    sets = find_sets(settings, manifest)
+    check_kind(settings.kind, sets, manifest)
     asked = asked_of_run(run, settings)
     with packages(TRANSFORMERS):
         from extract.batched_knockouts.changes import Change
@@ -112,13 +112,13 @@ def first_over_second(margin: float | None, logits: Sequence[float] | None) -> f
     return margin if margin is not None or not logits else logits[0] - logits[1]
 
 
-def find_sets(settings: KnockOut, layers: int, heads: int) -> dict[str, HeadSet]:
+def find_sets(settings: KnockOut, model: ModelShape) -> dict[str, HeadSet]:
     """What is knocked out together, by name."""
     if settings.heads:
-        return single_heads(settings.heads, layers, heads)
+        return single_heads(settings.heads, model)
     if settings.sets is not None:
-        return read_sets(settings.sets, layers, heads)
-    return layer_sets(settings.layers, layers, settings.window)
+        return read_sets(settings.sets, model)
+    return layer_sets(settings.layers, model, settings.window, whole=settings.kind not in OF_TOKENS)
 
 
 def asked_of_run(run: Run, settings: KnockOut) -> Extract:

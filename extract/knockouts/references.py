@@ -24,7 +24,7 @@ class HeadMeans:
     def __init__(self, growth: Growth, change: Change) -> None:
         self._growth = growth
         self._change = change
-        self._sums: dict[str, Tensor] = {}  # by image, float32 [layers, heads, head_dim]
+        self._sums: dict[str, Tensor] = {}  # by image, float32 [layers that attend, heads, head_dim]
         self._counts: dict[str, int] = {}
 
     def add(self, sha256: str, prefill: Prefill) -> None:
@@ -39,7 +39,7 @@ class HeadMeans:
         self._counts[sha256] = int(tokens.sum()) + self._counts.get(sha256, 0)
 
     def without(self, sha256: str) -> Tensor:
-        """The means over all images but one, float32 [layers, heads, head_dim].
+        """The means over all images but one, float32 [layers that attend, heads, head_dim].
 
         Raises:
             HeadflowError: there is no other image.

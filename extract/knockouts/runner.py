@@ -60,6 +60,7 @@ class KnockOutJob(Loop):
         number, passes = len(self.settings.knock_outs), self.growth.layers_run() / self.model.layers
         if self.growth.whole:
             why = "" if self.model.kernel is not None else ", as this model has a mask of its own"
+            why = why if len(self.model.attending) == self.model.layers else ", as some layers do not attend"
             return f"{counted(number, 'knock-out')} over the whole prompt{why}, {passes:.1f} passes"
         return f"{counted(number, 'knock-out')} over the question alone, {passes:.1f} passes of its tokens"
 

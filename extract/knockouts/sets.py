@@ -4,24 +4,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from schemas.columns import REMOVE, SKIP
+from schemas.columns import OF_TOKENS, REMOVE, SKIP
 from schemas.errors import HeadflowError
 from schemas.files.json_objects import read_object
-from schemas.jobs.head_sets import HeadSet, head_name, read_head, read_named, wrong_set
+from schemas.jobs.head_sets import HeadSet, ModelShape, head_name, read_head, read_named, wrong_set
 from schemas.text import counted, short
 
 ALL_HEADS = "all"
 EACH, WINDOWS, ONWARD = LAYER_SETS = ("each", "windows", "onward")
 
 
-def single_heads(names: Sequence[str], layers: int, heads: int) -> dict[str, HeadSet]:
+def single_heads(names: Sequence[str], model: ModelShape) -> dict[str, HeadSet]:
     """Heads by name, such as `L3H5`; `ALL_HEADS`: all of a model.
 
     Raises:
         HeadflowError: a name is not of this form, or not of a head of the model.
     """
     if list(names) == [ALL_HEADS]:
-        names = [head_name(layer, head) for layer in range(layers) for head in range(heads)]
+        names = [head_name(layer, head) for layer in model.attending for head in range(model.heads)]
     sets = {}
     for name in names:
         found = read_head(name)
@@ -30,21 +30,23 @@ def single_heads(names: Sequence[str], layers: int, heads: int) -> dict[str, Hea
                 f"{short(name)} is not the name of a head: write L3H5, or {ALL_HEADS} alone", setting="heads"
             )
         sets[name] = HeadSet(heads=frozenset({found}))
-    _check_inside(sets, layers, heads, "heads")
+    _check_inside(sets, model, "heads")
     return sets
 
 
-def layer_sets(which: Sequence[str], layers: int, window: int) -> dict[str, HeadSet]:
+def layer_sets(which: Sequence[str], model: ModelShape, window: int, *, whole: bool) -> dict[str, HeadSet]:
     """Sets of layers by name.
 
     Args:
         which: any of `EACH` (`layer 3`), `WINDOWS` (of `window` layers side by side, `layers 8-16`), `ONWARD` (all
             layers from one on).
+        whole: whether layers are knocked out whole; else their heads are, and sets of layers without heads are left
+            out.
 
     Raises:
         HeadflowError: a window is larger than the model.
     """
-    ranges: list[range] = []
+    layers, ranges = model.layers, list[range]()
     if EACH in which:
         ranges += [range(layer, layer + 1) for layer in range(layers)]
     if WINDOWS in which:
@@ -55,13 +57,15 @@ def layer_sets(which: Sequence[str], layers: int, window: int) -> dict[str, Head
         ranges += [range(first, first + window) for first in range(layers - window + 1)]
     if ONWARD in which:
         ranges += [range(first, layers) for first in range(layers)]
+    if not whole:
+        ranges = [each for each in ranges if not set(each).isdisjoint(model.attending)]
     return {
         f"layer {each[0]}" if len(each) == 1 else f"layers {each[0]}-{each[-1]}": HeadSet(layers=frozenset(each))
         for each in ranges
     }
 
 
-def read_sets(path: Path, layers: int, heads: int) -> dict[str, HeadSet]:
+def read_sets(path: Path, model: ModelShape) -> dict[str, HeadSet]:
     """The named sets of a JSON file, `{"NAME": {"heads": [[layer, head], ...], "layers": [...]}}`; or one plan.
 
     Raises:
@@ -70,12 +74,12 @@ def read_sets(path: Path, layers: int, heads: int) -> dict[str, HeadSet]:
     content = read_object(path, str(path))
     if "heads" in content or "layers" in content:
         sets = {path.stem: read_plan(path)}
-        _check_inside(sets, layers, heads, "sets")
+        _check_inside(sets, model, "sets")
         return sets
     if not content:
         raise HeadflowError(f"{path} names no sets", setting="sets")
     sets = read_named(content, path, "sets")
-    _check_inside(sets, layers, heads, "sets")
+    _check_inside(sets, model, "sets")
     return sets
 
 
@@ -94,8 +98,15 @@ def read_plan(path: Path) -> HeadSet:
     return HeadSet.of(parts)
 
 
-def check_kind(kind: str, sets: dict[str, HeadSet]) -> None:
+def check_kind(kind: str, sets: dict[str, HeadSet], model: ModelShape) -> None:
     """Raise `HeadflowError` if a kind is not for what is in the sets."""
+    if kind in OF_TOKENS:
+        for name, each in sets.items():
+            if not each.heads and each.layers.isdisjoint(model.attending):
+                raise HeadflowError(
+                    f"{kind} is for heads, and no layer of {short(name)} has any: {SKIP} takes layers out",
+                    setting="kind",
+                )
     with_heads = next((name for name, each in sets.items() if each.heads), None)
     if kind == SKIP and with_heads is not None:
         raise HeadflowError(
@@ -103,7 +114,7 @@ def check_kind(kind: str, sets: dict[str, HeadSet]) -> None:
         )
 
 
-def _check_inside(sets: dict[str, HeadSet], layers: int, heads: int, setting: str) -> None:
+def _check_inside(sets: dict[str, HeadSet], model: ModelShape, setting: str) -> None:
     for name, each in sets.items():
-        if outside := each.outside(layers, heads):
+        if outside := each.outside(model):
             raise HeadflowError(f"{short(name)} {outside}", setting=setting)

@@ -1,7 +1,7 @@
 """What a model made of a question about an image, and of a text that it wrote; it shows itself in a notebook."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from io import BytesIO
@@ -14,7 +14,7 @@ from extract.images.patch_positions import Box
 from extract.images.preprocessing import Size
 from schemas.errors import HeadflowError
 from schemas.jobs.head_sets import head_name
-from schemas.text import counted, find_words, short
+from schemas.text import counted, find_words, listed, short
 
 _Grid = npt.NDArray[np.float32]
 RED, STRONGEST = (214, 39, 40), 200  # of a patch that gets most; 255 would hide the image
@@ -26,11 +26,12 @@ class Look:
 
     Attributes:
         prediction: the first generated token, decoded; `p_yes`, `p_no`, `margin`: as in the table `samples`.
-        masses: by column of `heads`, float32 [layers, heads].
-        numbers: by column of `maps`, float32 [layers, heads], NaN for null.
-        maps: float32 [layers, heads, rows, columns], attention on the patches.
+        masses: by column of `heads`, float32 [layers that attend, heads].
+        numbers: by column of `maps`, float32 [layers that attend, heads], NaN for null.
+        maps: float32 [layers that attend, heads, rows, columns], attention on the patches.
         box: what the grid covers, `x0, y0, x1, y1` in pixels of the image; `size`: of the image, width and height.
         image: the image, RGB.
+        attending: the layers that attend, in order.
     """
 
     prediction: str
@@ -43,6 +44,7 @@ class Look:
     box: Box
     size: Size
     image: Image.Image
+    attending: Sequence[int]
 
     def __repr__(self) -> str:
         """The answer, in short."""
@@ -50,11 +52,18 @@ class Look:
 
     def map(self, layer: int, head: int) -> _Grid:
         """Attention of a head on each patch, float32 [rows, columns]."""
-        layers, heads = self.maps.shape[:2]
-        if not (0 <= layer < layers and 0 <= head < heads):
-            raise HeadflowError(f"{head_name(layer, head)}: the model has {layers} layers x {heads} heads, from 0")
-        own: _Grid = self.maps[layer, head]
+        own: _Grid = self.maps[self._place(layer, head)]
         return own
+
+    def _place(self, layer: int, head: int) -> tuple[int, int]:
+        """Where a head stands in the arrays; raises `HeadflowError` if the model does not have it."""
+        heads, layers = self.maps.shape[1], list(self.attending)
+        if layer not in layers or not 0 <= head < heads:
+            which = "" if layers[-1] < len(layers) else f"; the layers that attend are {listed(layers)}"
+            raise HeadflowError(
+                f"{head_name(layer, head)}: the model has {len(layers)} layers x {heads} heads, from 0{which}"
+            )
+        return layers.index(layer), head
 
     def overlay(self, layer: int, head: int) -> Image.Image:
         """The image under a head's map, RGB: a patch is the more red the more it gets, the first of them most."""
@@ -73,14 +82,14 @@ class Look:
         """(layer, head) of the heads with the largest mass in a column, the largest first."""
         order = np.argsort(-self.masses[column], axis=None, kind="stable")[:number]
         return [
-            (int(layer), int(head))
+            (self.attending[layer], int(head))
             for layer, head in zip(*np.unravel_index(order, self.masses[column].shape), strict=True)
         ]
 
     def _repr_html_(self) -> str:
         """The answer, the heads with the largest `a2v`, and the map of the first of them, for a notebook."""
         heads = self.top()
-        rows = [(head_name(layer, head), self.masses["a2v"][layer, head]) for layer, head in heads]
+        rows = [(head_name(*head), self.masses["a2v"][self._place(*head)]) for head in heads]
         name = rows[0][0]
         answer = f"{self.prediction} (p_yes {self.p_yes:.3f}, p_no {self.p_no:.3f}, margin {self.margin:+.2f})"
         return (

@@ -120,7 +120,7 @@ class Looker:
 
     def _found(self, outcome: Observed, size: Size, image: Image.Image) -> Look:
         values, grids = outcome.values, outcome.grids
-        shape = self._checkpoint.layers, self._checkpoint.heads, values["grid_rows"], values["grid_columns"]
+        shape = len(self._checkpoint.attending), self._checkpoint.heads, values["grid_rows"], values["grid_columns"]
         return Look(
             **{name: values[name] for name in ("prediction", "p_yes", "p_no", "margin")},
             masses=dict(zip(FLOW_NAMES, np.moveaxis(grids["heads"], -1, 0), strict=True)),
@@ -132,6 +132,7 @@ class Looker:
             box=tuple(values["grid_box"]),
             size=size,
             image=image,
+            attending=self._checkpoint.attending,
         )
 
 

@@ -34,7 +34,8 @@ class Checkpoint(ABC):
         kernel: how attention is computed, chosen once for the device, dtype and shape; None: under the model's mask.
         causal: whether no token sees a later one, as the self-check measures it; None: not measured.
         layers: decoder layers of the language model.
-        heads: attention (query) heads of each layer.
+        heads: attention (query) heads of each layer that attends.
+        attending: the layers that attend, in order; others have no attention matrix, such as linear attention.
         packs: whether questions on one image may stand after one prefix.
         single: whether it takes one question at a time.
         revision: commit of the model on its hub; None if it was loaded from a directory.
@@ -49,6 +50,7 @@ class Checkpoint(ABC):
     kernel: Kernel | None
     layers: int
     heads: int
+    attending: Sequence[int]
     causal: bool | None = None
     packs: bool = True
     single: bool = False
@@ -85,6 +87,7 @@ class Checkpoint(ABC):
         return {
             "layers": self.layers,
             "heads": self.heads,
+            "attending": list(self.attending),
             "causal": self.causal,
             "revision": self.revision,
             "format": self.format,
@@ -150,8 +153,8 @@ class Checkpoint(ABC):
 
         Returns:
             Logits of each question's first generated token [questions, vocabulary] in the model's dtype, masses
-            float32 [questions, layers, heads, columns], and the final hidden state that the head turned into these
-            logits [questions, width] in the model's dtype, all on the model's device.
+            float32 [questions, layers that attend, heads, columns], and the final hidden state that the head turned
+            into these logits [questions, width] in the model's dtype, all on the model's device.
         """
 
     def check_decoding(self) -> None:

@@ -43,6 +43,7 @@ class Family:
         pixel_limits: whether the number of pixels of its resized images can be limited.
         pictures: which pictures its processor makes of an image; None in a `square` family, or if that is not known.
         several: whether it takes several images in one prompt.
+        hybrid: whether only some of its layers attend; its questions are not packed, as others keep a state.
         spaced: whether its processor writes a space between an image and a word that follows it at once.
     """
 
@@ -56,6 +57,7 @@ class Family:
     pixel_limits: bool = False
     pictures: PicturesOf | None = None
     several: bool = False
+    hybrid: bool = False
     spaced: bool = False
 
 
@@ -68,6 +70,8 @@ FAMILIES = {
     "llava_onevision": Family("LLaVA-OneVision", llava_templates=True, pictures=llava_onevision, several=True),
     "qwen2_vl": Family("Qwen2-VL", packs=False, pixel_limits=True, pictures=qwen, several=True),
     "qwen2_5_vl": Family("Qwen2.5-VL", packs=False, pixel_limits=True, pictures=qwen, several=True),
+    "qwen3_5": Family("Qwen3.5", packs=False, pixel_limits=True, pictures=qwen, several=True, hybrid=True),
+    "qwen3_5_moe": Family("Qwen3.5-MoE", packs=False, pixel_limits=True, pictures=qwen, several=True, hybrid=True),
     "idefics3": Family("Idefics3", pictures=idefics, several=True),
     "idefics2": Family("Idefics2", pictures=resampled, spaced=True),
     "smolvlm": Family("SmolVLM", pictures=idefics, several=True),
@@ -112,6 +116,12 @@ def has_window(text: Any) -> bool:
         return False
     widths = [getattr(text, name, None) for name in ("sliding_window", "attention_chunk_size")]
     return any(width is not None and width < longest_prompt(text) for width in widths)
+
+
+def attending_layers(text: Any) -> list[int]:
+    """The layers of a language model that attend, as its config says: all but linear attention and convolutions."""
+    kinds = getattr(text, "layer_types", None) or ["full_attention"] * text.num_hidden_layers
+    return [layer for layer, kind in enumerate(kinds) if kind.endswith("attention") and kind != "linear_attention"]
 
 
 def other_layers(text: Any) -> list[str]:

@@ -17,7 +17,7 @@ from extract.attention.readers import AttentionReader, OwnView
 from extract.attention.transformers_interface import observe_language_model, observing, without_observing
 from extract.images.preprocessing import Preprocessor
 from extract.models.checkpoint import Checkpoint
-from extract.models.families import Family, has_window, other_layers
+from extract.models.families import Family, attending_layers, has_window, other_layers
 from extract.prompts.prompt_format import PromptFormat
 from schemas.errors import HeadflowError
 from schemas.roles import PADDING
@@ -42,7 +42,7 @@ class TransformersModel(Checkpoint):
         observation = self._observation(batch)
         with (
             torch.inference_mode(),
-            observing(observation, layers=range(self.layers), readers=readers),
+            observing(observation, layers=self.attending, readers=readers),
             self._last_tokens_only(batch) as applied,
         ):
             logits = self.model(**self._arguments(batch, inputs)).logits
@@ -63,7 +63,7 @@ class TransformersModel(Checkpoint):
     def forward_new(self, observation: OwnView, input_ids: Tensor, position_ids: Tensor) -> Tensor:
         """See `Checkpoint.forward_new`."""
         named = {name: torch.zeros_like(input_ids) for name in self.preprocessor.token_types}
-        with torch.inference_mode(), observing(observation, layers=range(self.layers)):
+        with torch.inference_mode(), observing(observation, layers=self.attending):
             logits: Tensor = self.model(input_ids=input_ids, position_ids=position_ids, use_cache=False, **named).logits
         return logits
 
@@ -105,7 +105,7 @@ class TransformersModel(Checkpoint):
         arguments = self._arguments(batch, inputs) if whole is None else {**whole, "use_cache": False}
         if "logits_to_keep" in signature(self.model.forward).parameters:
             arguments["logits_to_keep"] = 1
-        observed_pass = observing(self._observation(batch), layers=range(self.layers), readers=readers)
+        observed_pass = observing(self._observation(batch), layers=self.attending, readers=readers)
         given: list[Tensor] = []
         hook = self.stack.register_forward_hook(lambda _, arguments, output: given.append(output[0]))
         try:
@@ -218,6 +218,7 @@ def observe(
         kernel=_choose_kernel(model) if by_kernel else None,
         layers=text.num_hidden_layers,
         heads=text.num_attention_heads,
+        attending=attending_layers(text),
         packs=family.packs and by_kernel,
         revision=revision,
         weights=weights,

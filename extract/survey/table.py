@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES
 
 from extract.images.tiling import FORMS, RESAMPLED
-from extract.models.families import FAMILIES, Family, has_window
+from extract.models.families import FAMILIES, Family, attending_layers, has_window
 from extract.models.transformers_format import Described
 from extract.prompts.conversation_templates import CHAT
 from schemas.contract import markdown
+from schemas.text import listed
 
 SQUARE, UNKNOWN = "one square picture", "its processor's"  # forms of images, beside `FORMS`
 _CHINESE = {
@@ -26,6 +27,7 @@ _CHINESE = {
     "several": "多幅",
     "fused kernel": "融合 kernel",
     "under its mask": "按其掩码",
+    "in some layers": "限部分层",
     "yes": "有",
     "no": "无",
     "others, with care": "其他，谨慎使用",
@@ -68,7 +70,7 @@ def offers(model_type: str, family: Family) -> list[str]:
         form,
         "several" if family.several else "one",
         "packed" if family.packs else "separate",
-        "fused kernel" if family.causal else "under its mask",
+        ("fused kernel" if family.causal else "under its mask") + (", in some layers" if family.hybrid else ""),
         "no" if form in (RESAMPLED, UNKNOWN) else "yes",
         "torchvision" if needs_torchvision(model_type) else "Pillow",
     ]
@@ -130,4 +132,7 @@ def lines_of(name: str, found: Described) -> list[str]:
         says = "in the table of families"
         if has_window(text):
             cells["attention"], cells["sequences"] = "under its mask, which has a window", "separate"
+    attending = attending_layers(text)
+    some = len(attending) < text.num_hidden_layers
+    cells |= {"layers that attend": f"{listed(attending, 16)}; others have no attention matrix"} if some else {}
     return [f"{name}: {says}", *aligned(list(cells.items()))]

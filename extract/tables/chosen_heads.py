@@ -45,7 +45,7 @@ def _highest(name: str, column: str, setting: str) -> list[list[int]]:
             setting=setting,
         )
     run = open_run(path)
-    size = run.manifest.layers * run.manifest.heads
+    size = len(run.manifest.attending) * run.manifest.heads
     if not 1 <= int(number) <= size:
         raise HeadflowError(
             f"{short(name)} asks for {counted(int(number), 'head')}; of {run.path} give 1 to {size}", setting=setting
@@ -53,19 +53,26 @@ def _highest(name: str, column: str, setting: str) -> list[list[int]]:
     if column not in run.manifest.flows:
         raise HeadflowError(f"{run.path} has no column {column}", setting=setting)
     highest = np.argsort(-_sums(run, column, setting), kind="stable")[: int(number)]
-    return [[int(each) // run.manifest.heads, int(each) % run.manifest.heads] for each in sorted(highest)]
+    layers, heads = run.manifest.attending, run.manifest.heads
+    return [[layers[int(each) // heads], int(each) % heads] for each in sorted(highest)]
 
 
 def _sums(run: Run, column: str, setting: str) -> np.ndarray:
-    """The sum of a column of each head over samples, [layers * heads]; raises `HeadflowError` if there is no sample."""
-    sums = np.zeros(run.manifest.layers * run.manifest.heads)
+    """The sum of a column of each head over samples, [layers that attend * heads].
+
+    Raises:
+        HeadflowError: there is no sample, or a head that the manifest does not have.
+    """
+    attending, heads = np.array(run.manifest.attending), run.manifest.heads
+    sums = np.zeros(len(attending) * heads)
     rows = 0
     for path in run.part_paths("heads"):
         for batch in run.batches(path, ["layer", "head", column], _BATCH):
-            head = batch["layer"].to_numpy() * np.int64(run.manifest.heads) + batch["head"].to_numpy()
-            if len(head) and not (head.min() >= 0 and head.max() < len(sums)):
+            layer, head = (batch[name].to_numpy() for name in ("layer", "head"))
+            if not np.isin(layer, attending).all() or not ((head >= 0) & (head < heads)).all():
                 raise HeadflowError(f"{path} has heads that its manifest does not have; run validate", setting=setting)
-            sums += np.bincount(head, batch[column].to_numpy(), len(sums))
+            cell = np.searchsorted(attending, layer) * np.int64(heads) + head
+            sums += np.bincount(cell, batch[column].to_numpy(), len(sums))
             rows += len(head)
     if not rows:
         raise HeadflowError(f"{run.path} has no observed sample yet, so that its heads have no order", setting=setting)

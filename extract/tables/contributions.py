@@ -31,27 +31,30 @@ class Partition:
     """The margins or leads of some questions as sums, float32.
 
     Attributes:
-        heads: [questions, layers, heads, roles].
-        attention: [questions, layers], what each layer's attention adds, biases included; `mlp` too.
+        heads: [questions, layers that attend, heads, roles].
+        attention: [questions, layers], what each layer's attention adds, or what it has in its place, biases included;
+            `mlp` too.
+        mixer: [questions], what the layers add that do not attend.
         embedding: [questions]; `bias` too: that of the projections of heads and of the unembedding.
     """
 
     heads: Tensor
     attention: Tensor
+    mixer: Tensor
     mlp: Tensor
     embedding: Tensor
     bias: Tensor
 
     def parts(self, total: Tensor) -> Tensor:
-        """`d_embedding`, `d_heads`, `d_mlp`, `d_bias`, and `d_rest`, with which they add up to the margin or lead.
+        """The columns `PARTS`, which add up to the margin or lead.
 
         Args:
             total: that, [questions].
 
         Returns:
-            float32 [questions, 5].
+            float32 [questions, 6].
         """
-        sums = [self.embedding, self.heads.sum(dim=(1, 2, 3)), self.mlp.sum(dim=1), self.bias]
+        sums = [self.embedding, self.heads.sum(dim=(1, 2, 3)), self.mixer, self.mlp.sum(dim=1), self.bias]
         rest = total.double() - sum(each.double() for each in sums)
         return torch.stack([*sums, rest.float()], dim=-1)
 
@@ -63,8 +66,11 @@ class DirectContributions:
         self._decoder = decoder
         self._offsets = answers.offsets
         self.directions = decoder.norm.scale * answers.directions  # float32 [directions, width]
-        self._heads = torch.stack([self._of_heads(layer) for layer in range(len(decoder.layers))])
-        biases = [getattr(addition.module, "bias", None) for addition in decoder.attention]
+        self._heads = torch.stack([self._of_heads(layer) for layer in decoder.attending])
+        biases = [
+            getattr(addition.module, "bias", None) if layer in decoder.attending else None
+            for layer, addition in enumerate(decoder.attention)
+        ]
         self._biases = [
             None if bias is None else (bias.detach().float() * self._before(addition)).sum(dim=-1)
             for bias, addition in zip(biases, decoder.attention, strict=True)
@@ -75,9 +81,9 @@ class DirectContributions:
         weights = self._decoder.head_weights(layer)
         return torch.stack([weights @ each for each in self._before(self._decoder.attention[layer])])
 
-    def reader(self, batch: Batch) -> ProjectedValues:
+    def reader(self, batch: Batch, stream: ResidualStream) -> ProjectedValues:
         """What reads attention in a forward pass over a batch."""
-        return ProjectedValues(batch, self._heads)
+        return ProjectedValues(batch, self._heads, lambda place: stream.gates.get(self._decoder.attending[place]))
 
     def partition(self, values: ProjectedValues, stream: ResidualStream, contrast: Contrast) -> Partition:
         """The margins or leads of a batch's questions as sums, once its forward pass is done."""
@@ -92,9 +98,14 @@ class DirectContributions:
             if each is not None:
                 bias = bias + (each * weights).sum(dim=-1) * factor
         sums = [(each * weights[:, None, None]).sum(dim=-1) for each in values.sums]
+        attending = self._decoder.attending
+        factors = torch.stack([attention[layer] for layer in attending], dim=1)
+        added = self._added(self._decoder.attention, stream.attention, attention, weights)
+        others = [layer for layer in range(added.shape[1]) if layer not in attending]
         return Partition(
-            heads=torch.stack(sums, dim=1) * torch.stack(attention, dim=1)[..., None, None],
-            attention=self._added(self._decoder.attention, stream.attention, attention, weights),
+            heads=torch.stack(sums, dim=1) * factors[..., None, None],
+            attention=added,
+            mixer=added[:, others].sum(dim=1),
             mlp=self._added(self._decoder.mlp, stream.mlp, mlp, weights),
             embedding=_along(self.directions, stream.inputs[0], weights) / rms,
             bias=bias,

@@ -5,6 +5,7 @@ Mathematical Framework for Transformer Circuits"). So it is in LLaMA's, Mistral'
 Gemma's later ones each addition goes through a norm of its own first.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from extract.models.checkpoint import Checkpoint
+from extract.models.weights.parts import mixer_names
 from schemas.errors import HeadflowError
 
 NOT_SUPPORTED = "direct contributions and layer profiles are not supported"
@@ -72,9 +74,13 @@ class Decoder:
 
     Attributes:
         layers: its decoder layers; each gets the hidden states of all tokens.
-        attention: of each layer the projection of the heads' outputs; `mlp`: of each layer the MLP.
+        attention: of each layer the projection of the heads' outputs, or of what it has in the place of attention;
+            `mlp`: of each layer the MLP.
         final: the module of the final norm; `norm`: what it computes.
-        heads: attention heads of each layer.
+        heads: attention heads of each layer that attends.
+        attending: the layers that attend, in order.
+        gates: of each of these the query projection, if it also gives a gate for each number of the heads' outputs, by
+            whose sigmoid they are multiplied before the projection; else None.
     """
 
     layers: list[nn.Module]
@@ -83,6 +89,8 @@ class Decoder:
     final: nn.Module
     norm: RmsNorm
     heads: int
+    attending: Sequence[int]
+    gates: list[nn.Module | None]
 
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> Self:
@@ -101,6 +109,8 @@ class Decoder:
                 final=stack.norm,
                 norm=RmsNorm.of(stack.norm),
                 heads=checkpoint.heads,
+                attending=checkpoint.attending,
+                gates=[_gate(layers[each].self_attn) for each in checkpoint.attending],
             )
         except (AttributeError, HeadflowError) as error:
             what = str(error) if isinstance(error, HeadflowError) else f"{error}; {NOT_SUPPORTED}"
@@ -114,10 +124,18 @@ class Decoder:
 
 
 def _attention(layer: Any) -> Addition:
-    projection = layer.self_attn.o_proj
+    mixer, name = mixer_names(layer)
+    projection = getattr(getattr(layer, mixer), name)
     if not isinstance(projection, nn.Linear) or not projection.weight.is_floating_point():
-        raise HeadflowError(f"its o_proj is a {type(projection).__name__}, not a plain matrix; {NOT_SUPPORTED}")
+        raise HeadflowError(f"its {name} is a {type(projection).__name__}, not a plain matrix; {NOT_SUPPORTED}")
     return Addition(projection, RmsNorm.of(layer.post_attention_layernorm) if _norms_additions(layer) else None)
+
+
+def _gate(attention: Any) -> nn.Module | None:
+    """See `Decoder.gates`: what projects to twice as many numbers as heads put out."""
+    query = getattr(attention, "q_proj", None)
+    gated = isinstance(query, nn.Linear) and query.out_features == 2 * attention.o_proj.in_features
+    return query if gated else None
 
 
 def _mlp(layer: Any) -> Addition:

@@ -87,7 +87,7 @@ class StepMaker(Maker):
         checkpoint.check_decoding()
         super().__init__([TOKENS, STEPS] + [STEP_MAPS] * maps)
         for setting, heads in (("step_heads", writing.step_heads), ("step_maps", writing.step_map_heads)):
-            if outside := HeadSet(frozenset(_pairs(heads))).outside(checkpoint.layers, checkpoint.heads):
+            if outside := HeadSet(frozenset(_pairs(heads))).outside(checkpoint):
                 raise HeadflowError(f"the list {outside}", setting=setting)
         self.writing, self.checkpoint = writing, checkpoint
         self.maps: MapMaker | None = None
@@ -95,14 +95,14 @@ class StepMaker(Maker):
             self.maps = MapMaker(checkpoint, OF_LAST, _pairs(writing.step_map_heads), setting="step_maps")
         self.ends = torch.tensor(checkpoint.end_tokens, dtype=torch.int64, device=checkpoint.device)
         self.heads = self._by_layer(writing.step_heads) if writing.step_heads else None
-        whole = [(layer, head) for layer in range(checkpoint.layers) for head in range(checkpoint.heads)]
+        whole = [(layer, head) for layer in checkpoint.attending for head in range(checkpoint.heads)]
         self.map_heads = self._by_layer(writing.step_map_heads or whole if maps else [])
         self._after = writing.answer_after
         self._texts = TokenTexts(checkpoint.prompt_format.tokenizer, self._after)
 
     def _by_layer(self, heads: Sequence[Sequence[int]]) -> list[Tensor]:
-        """Heads of each layer, int64, on the device."""
-        layers = range(self.checkpoint.layers)
+        """Heads of each layer that attends, int64, on the device."""
+        layers = self.checkpoint.attending
         chosen = [[head for layer, head in sorted(_pairs(heads)) if layer == each] for each in layers]
         return [torch.tensor(each, dtype=torch.int64, device=self.checkpoint.device) for each in chosen]
 
@@ -133,7 +133,7 @@ class StepMaker(Maker):
         writing, checkpoint = self.writing, self.checkpoint
         tokens = [writing.generate] * samples if given is None else given
         steps = sum(-(-number // writing.every) for number in tokens)
-        heads = len(writing.step_heads) or checkpoint.layers * checkpoint.heads
+        heads = len(writing.step_heads) or len(checkpoint.attending) * checkpoint.heads
         values = {STEPS: (heads, len(STEP_NAMES))}
         if self.maps is not None:
             (places,) = self.maps.places(checkpoint.preprocessor(blank_image()))
@@ -251,7 +251,7 @@ class StepReader(PassReader):
         }
         if maps:
             made[STEP_MAPS], made[LISTS] = (torch.stack(each, dim=1) for each in zip(*maps, strict=True))
-        size = self._maker.checkpoint.layers, self._maker.checkpoint.heads
+        size = len(self._maker.checkpoint.attending), self._maker.checkpoint.heads
         for name in {STEPS, STEP_MAPS} & made.keys():
             if made[name].shape[-2] == size[0] * size[1]:  # of all heads, also where they are named one by one
                 made[name] = made[name].unflatten(-2, size)

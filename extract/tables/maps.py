@@ -39,14 +39,14 @@ class MapMaker(Maker):
             HeadflowError: a head is not in the model, its decoder has no list of layers, or not even the tokens of a
                 black picture have a known place in it.
         """
-        if outside := HeadSet(frozenset(heads)).outside(checkpoint.layers, checkpoint.heads):
+        if outside := HeadSet(frozenset(heads)).outside(checkpoint):
             raise HeadflowError(f"the list {outside}", setting=setting)
         if not isinstance(getattr(checkpoint.stack, "layers", None), nn.ModuleList):
             raise HeadflowError(f"the decoder of this {checkpoint.architecture} has no list of layers: no maps of it")
         super().__init__([MAPS])
         self.of, self.heads = of, heads
         self._checkpoint = checkpoint
-        self._has_map = [self._heads_of(layer) for layer in range(checkpoint.layers)] if heads else None
+        self._has_map = [self._heads_of(layer) for layer in checkpoint.attending] if heads else None
         self._places: dict[tuple[Size, bool], Places] = {}
         try:
             self.places(checkpoint.preprocessor(blank_image()))

@@ -39,7 +39,7 @@ class ResidualReader(PassReader):
     def __init__(self, maker: "ResidualMaker", batch: Batch, offered: Offered | None) -> None:
         self._maker, self._batch, self._offered = maker, batch, offered
         self._stream = ResidualStream(maker.decoder, batch, distances=LAYERS in maker.tables)
-        self._values = maker.contributions.reader(batch)
+        self._values = maker.contributions.reader(batch, self._stream)
         self.readers, self.sent = [self._values], [offered]
 
     def reading(self) -> AbstractContextManager[None]:
@@ -47,7 +47,7 @@ class ResidualReader(PassReader):
         return self._stream.reading()
 
     def tables(self, found: Forward) -> dict[str, Tensor]:
-        """See `PassReader.tables`; under `OF_SAMPLE` the columns `PARTS`, float32 [questions, 5]."""
+        """See `PassReader.tables`; under `OF_SAMPLE` the columns `PARTS`, float32 [questions, 6]."""
         maker = self._maker
         contrast = maker.answers.contrast(found[2], self._offered)
         partition = maker.contributions.partition(self._values, self._stream, contrast)

@@ -18,7 +18,9 @@ class ResidualStream:
 
     Attributes:
         inputs: the first is the embedding; after the last layer, what the final norm gets.
-        attention: outputs of the projection of heads, before any norm of their own; `mlp`: of the MLPs.
+        attention: outputs of the projection of heads, or of what a layer has in their place, before any norm of their
+            own; `mlp`: of the MLPs.
+        gates: of the layers that attend and have gates, by layer: float32 [questions, heads, head_dim].
         distances: float32 [images, length] for each layer, the cosine distance between its input and its output, of
             each token; empty unless asked for.
     """
@@ -32,6 +34,7 @@ class ResidualStream:
         self.inputs: list[Tensor] = []
         self.attention: list[Tensor] = []
         self.mlp: list[Tensor] = []
+        self.gates: dict[int, Tensor] = {}
         self.distances: list[Tensor] = []
 
     @contextmanager
@@ -44,6 +47,9 @@ class ResidualStream:
             for additions, outputs in ((decoder.attention, self.attention), (decoder.mlp, self.mlp)):
                 for addition in additions:
                     hooks.callback(addition.module.register_forward_hook(self._keep(outputs)).remove)
+            for number, gate in zip(decoder.attending, decoder.gates, strict=True):
+                if gate is not None:
+                    hooks.callback(gate.register_forward_hook(self._keep_gate(number)).remove)
             yield
 
     def _read_input(self, _: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
@@ -54,6 +60,13 @@ class ResidualStream:
 
     def _keep(self, outputs: list[Tensor]) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
         return lambda module, given, made: outputs.append(self._last(made))
+
+    def _keep_gate(self, layer: int) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
+        def keep(module: nn.Module, given: tuple[Any, ...], made: Tensor) -> None:
+            _, gate = self._last(made).unflatten(-1, (self._decoder.heads, 2, -1)).unbind(dim=-2)
+            self.gates[layer] = gate.float().sigmoid()
+
+        return keep
 
     def _last(self, states: Tensor) -> Tensor:
         return states[self._batch.owner, self._batch.last]

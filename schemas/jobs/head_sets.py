@@ -1,11 +1,12 @@
 """Sets of heads and layers, as plans and jobs name them: `{"heads": [[layer, head], ...], "layers": [layer, ...]}`."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from schemas.errors import HeadflowError
-from schemas.text import counted, short
+from schemas.text import counted, listed, short
 
 HEAD_NAME = re.compile(r"L([0-9]+)H([0-9]+)")
 
@@ -19,6 +20,22 @@ def read_head(name: str) -> tuple[int, int] | None:
 def head_name(layer: int, head: int) -> str:
     """The name of a head, such as `L3H5`."""
     return f"L{layer}H{head}"
+
+
+class ModelShape(Protocol):
+    """A model, or the manifest of a run of one, as far as its heads go."""
+
+    @property
+    def layers(self) -> int:
+        """How many layers it has."""
+
+    @property
+    def heads(self) -> int:
+        """How many heads each layer has that attends."""
+
+    @property
+    def attending(self) -> Sequence[int]:
+        """The layers that attend, in order."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +57,16 @@ class HeadSet:
             return {}
         return {"heads": [list(each) for each in sorted(self.heads)], "layers": sorted(self.layers)}
 
-    def outside(self, layers: int, heads: int) -> str | None:
-        """What of the set is not in a model of so many layers and heads; None if all is."""
+    def outside(self, model: ModelShape) -> str | None:
+        """What of the set is not in a model; None if all is."""
+        layers, heads = model.layers, model.heads
         for layer, head in sorted(self.heads):
             if not (0 <= layer < layers and 0 <= head < heads):
                 shape = f"{counted(layers, 'layer')} x {counted(heads, 'head')}"
                 return f"names head {head} of layer {layer}, and the model has {shape}, from 0"
+            if layer not in model.attending:
+                there = listed([str(each) for each in model.attending])
+                return f"names head {head} of layer {layer}, which has no heads: only the layers {there} attend"
         for layer in sorted(self.layers):
             if not 0 <= layer < layers:
                 return f"names layer {layer}, and the model has {counted(layers, 'layer')}, from 0"

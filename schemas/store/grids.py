@@ -31,15 +31,16 @@ class Grid:
     """The cells of a table.
 
     Attributes:
-        sizes: of its axes, without `STEP` and `PICTURE`, by name.
-        kept: bool [*sizes], which cells have rows.
-        listed: bool [*sizes], which of these have a list, where the table has a column of lists.
+        values: those of each axis, without `STEP` and `PICTURE`, in order, by name; of `layer`, in a table of heads,
+            they are the layers that attend.
+        kept: bool, of each axis its values, which cells have rows.
+        listed: bool like `kept`, which of these have a list, where the table has a column of lists.
         every: how far apart the steps are that have rows; 0: the table has no steps.
         steps: most steps that a sample may have.
         pictured: whether each image of a sample has rows of its own.
     """
 
-    sizes: Mapping[str, int]
+    values: Mapping[str, Sequence[int]]
     kept: npt.NDArray[np.bool_]
     listed: npt.NDArray[np.bool_]
     every: int
@@ -50,23 +51,28 @@ class Grid:
     def of(cls, run: Run, table: str) -> Self:
         """That of a table of a run."""
         declared, manifest = TABLES[table], run.manifest
-        sizes, cells = _sizes_and_cells(run, table)
-        kept = _marked(sizes, cells)
+        values, cells = _values_and_cells(run, table)
+        kept = _marked(values, cells)
         lists = declared.list_column
-        listed = kept & _marked(sizes, getattr(manifest, lists.field) if lists is not None and lists.field else [])
+        listed = kept & _marked(values, getattr(manifest, lists.field) if lists is not None and lists.field else [])
         every = 0 if STEP not in declared.axes else manifest.every if declared.thinned else 1
-        return cls(sizes, kept, listed, every, manifest.generate or 0, PICTURE in declared.axes)
+        return cls(values, kept, listed, every, manifest.generate or 0, PICTURE in declared.axes)
 
     @property
     def limits(self) -> dict[str, int]:
         """Of each axis, in order, the number that its values are below."""
         own = ({STEP: self.steps} if self.every else {}) | ({PICTURE: _MOST_PICTURES} if self.pictured else {})
-        return own | dict(self.sizes)
+        return own | {axis: values[-1] + 1 for axis, values in self.values.items()}
 
     @cached_property
     def cells(self) -> int:
         """How many rows a sample has, or each of its steps and images."""
         return int(self.kept.sum())
+
+    @cached_property
+    def numbers(self) -> list[_Ints | None]:
+        """Of each axis of `values` the place of each number below its limit, -1: none; None: each number is its own."""
+        return [_number_of(each) for each in self.values.values()]
 
     def blocks(self, samples: Iterable[Mapping[str, Any]]) -> _Ints:
         """How many steps of each sample have rows, and how many images, int64 [samples, 2]; 1 of what is no axis.
@@ -85,7 +91,7 @@ class Grid:
 
     def shape(self, steps: int = 1, pictures: int = 1) -> tuple[int, ...]:
         """The shape of a sample's values in one column: steps with rows, images, then the axes or the cells kept."""
-        own = tuple(self.sizes.values()) if self.kept.all() else (self.cells,)
+        own = self.kept.shape if self.kept.all() else (self.cells,)
         return (*([steps] if self.every else []), *([pictures] if self.pictured else []), *own)
 
     def places(self, blocks: _Ints) -> dict[str, npt.NDArray[np.int16]]:
@@ -97,22 +103,32 @@ class Grid:
             found[STEP] = (step * self.every).astype(np.int16)
         if self.pictured:
             found[PICTURE] = picture.astype(np.int16)
-        for axis, place in zip(self.sizes, np.argwhere(self.kept).T, strict=True):
-            found[axis] = np.tile(place.astype(np.int16), int(blocks.prod(axis=1).sum()))
+        for axis, own in self.named(np.argwhere(self.kept)).items():
+            found[axis] = np.tile(own, int(blocks.prod(axis=1).sum()))
         return found
 
+    def named(self, places: _Ints) -> dict[str, npt.NDArray[np.int16]]:
+        """The values of each axis of some cells, by their places in `kept`, int64 [cells, axes]; int16 [cells]."""
+        pairs = zip(self.values.items(), places.T, strict=True)
+        return {axis: np.asarray(values, np.int16)[place] for (axis, values), place in pairs}
 
-def _sizes_and_cells(run: Run, table: str) -> tuple[dict[str, int], Sequence[Sequence[int]]]:
-    """The sizes of a table's axes, without `STEP`, by name, and the cells that have rows; none: all have."""
+
+def _values_and_cells(run: Run, table: str) -> tuple[dict[str, Sequence[int]], Sequence[Sequence[int]]]:
+    """The values of a table's axes, see `Grid.values`, and the cells that have rows; none: all have."""
     declared, manifest = TABLES[table], run.manifest
-    sizes = {axis: getattr(manifest, AXES[axis]) for axis in declared.axes if axis in AXES}
-    return sizes, getattr(manifest, declared.kept) if declared.kept else []
+    values: dict[str, Sequence[int]] = {
+        axis: range(getattr(manifest, AXES[axis])) for axis in declared.axes if axis in AXES
+    }
+    if "head" in values:
+        values["layer"] = manifest.attending
+    return values, getattr(manifest, declared.kept) if declared.kept else []
 
 
-def _marked(sizes: Mapping[str, int], cells: Sequence[Sequence[int]]) -> npt.NDArray[np.bool_]:
-    """Some cells of a grid, bool [*sizes]; if none are named, all."""
-    marked = np.zeros(tuple(sizes.values()), np.bool_)
-    marked[tuple(zip(*cells, strict=True)) or ...] = True
+def _marked(values: Mapping[str, Sequence[int]], cells: Sequence[Sequence[int]]) -> npt.NDArray[np.bool_]:
+    """Some cells of a grid, bool, of each axis its values; if none are named, all."""
+    marked = np.zeros([len(each) for each in values.values()], np.bool_)
+    axes = zip(values.values(), zip(*cells, strict=True), strict=True) if cells else ()
+    marked[tuple(np.searchsorted(each, chosen) for each, chosen in axes) or ...] = True
     return marked
 
 
@@ -135,13 +151,22 @@ def read_blocks(run: Run, path: Location, samples: Sequence[str]) -> _Ints:
 
 def too_few_rows(run: Run, observed: int, table: str = "heads") -> str:
     """What is wrong if a table cannot have all rows of so many samples, by the ledgers; empty if it can."""
-    sizes, cells = _sizes_and_cells(run, table)
-    shape = [len(cells)] if cells else list(sizes.values())
+    values, cells = _values_and_cells(run, table)
+    shape = [len(cells)] if cells else [len(each) for each in values.values()]
     rows = sum(part.rows.get(table, 0) for part in run.parts)
     if observed * prod(shape) <= rows:  # each sample has one step and one image at least
         return ""
     there, each = f"{counted(rows, 'row')} of `{table}`", " x ".join(map(str, shape))
     return f"{run.path}: its ledgers name {there}, not {each} for each of {counted(observed, 'sample')}"
+
+
+def _number_of(values: Sequence[int]) -> _Ints | None:
+    """The place of each value of an axis, -1 of what is none; None: each is its own place."""
+    if isinstance(values, range) or list(values) == list(range(len(values))):
+        return None
+    number = np.full(values[-1] + 1, -1, np.int64)
+    number[values] = np.arange(len(values))
+    return number
 
 
 class Cells:
@@ -184,10 +209,12 @@ class Cells:
         grid = self.grid
         self._rows += np.bincount(sample, minlength=len(self._rows))
         cell = np.zeros(len(sample), np.int64)
-        first = len(places) - len(grid.sizes)
-        for place, size in zip(places[first:], grid.sizes.values(), strict=True):
-            cell = cell * size + place
+        first = len(places) - len(grid.values)
         stray = np.zeros(len(sample), np.bool_)
+        for place, values, number in zip(places[first:], grid.values.values(), grid.numbers, strict=True):
+            own = place if number is None else number[place]
+            stray |= own < 0
+            cell = cell * len(values) + own
         if not grid.kept.all():
             stray |= ~grid.kept.ravel()[cell]
             cell = self._number[cell]
@@ -235,7 +262,7 @@ class Cells:
     def _more_steps(self) -> str:
         """Which samples have rows of steps beyond `N_GENERATED`."""
         names, first = self._named(self._beyond), int(self._beyond.argmax())
-        if self.grid.sizes or self.grid.every > 1:
+        if self.grid.values or self.grid.every > 1:
             return f"has rows of steps of {listed(names)} beyond `{N_GENERATED}`"
         there = counted(int(self._rows[first]), "token")
         return (
@@ -250,7 +277,8 @@ class Cells:
         begin, end = self.ends[sample : sample + 2]
         block, cell = divmod(int(self._seen[begin:end].argmin()), self.grid.cells)
         step, picture = divmod(block, int(self._pictures[sample]))
-        places = dict(zip(self.grid.sizes, np.argwhere(self.grid.kept)[cell], strict=True))
+        named = self.grid.named(np.argwhere(self.grid.kept)[[cell]])
+        places = {axis: int(value) for axis, (value,) in named.items()}
         own = ({STEP: step * self.grid.every} if self.grid.every else {}) | places
         if self.grid.pictured and self._pictures[sample] > 1:
             own = {PICTURE: picture} | own

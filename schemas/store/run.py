@@ -77,7 +77,7 @@ class Run:
     def rows_per_sample(self) -> int:
         """Rows that an observed sample has in the first of `grids`."""
         job = self.manifest.job
-        return self.manifest.layers * self.manifest.heads if job is None else max(1, len(job.knock_outs))
+        return len(self.manifest.attending) * self.manifest.heads if job is None else max(1, len(job.knock_outs))
 
     def samples_in(self, ledger: Ledger) -> int:
         """How many samples the parts have that a ledger names."""

@@ -108,10 +108,13 @@ def _check_lists(run: Run, path: Location, content: pa.Table, column: Column) ->
     """Check that cells have lists which are to have them, as long as `samples` says; returns whether sums can be."""
     table, lists = path.parent.name, content[column.name].combine_chunks()
     grid = Grid.of(run, table)
-    asked, places = grid.listed, [content[axis].to_numpy() for axis in grid.sizes]
-    inside = np.logical_and.reduce(
-        [(place >= 0) & (place < size) for place, size in zip(places, asked.shape, strict=True)]
-    )
+    asked, inside, places = grid.listed, np.ones(len(lists), np.bool_), []
+    for axis, number in zip(grid.values, grid.numbers, strict=True):
+        place, limit = content[axis].to_numpy(), grid.limits[axis]
+        own = (place >= 0) & (place < limit)
+        place = np.where(own, place, 0)
+        places.append(place if number is None else number[place])
+        inside &= own & (places[-1] >= 0)
     there = pc.is_valid(lists).to_numpy(zero_copy_only=False)
     expected = asked[tuple(np.where(inside, place, 0) for place in places)]
     if wrong := int((inside & (there != expected)).sum()):

@@ -74,11 +74,11 @@ def steps(drawn) -> tuple[np.ndarray, np.ndarray]:
 
 def test_a_row_of_layers():
     means = np.arange(6.0).reshape(2, 3)
-    drawn = draw_layer_row(axes(), means, "t2v", first=8, panels=4, top=6)
+    drawn = draw_layer_row(axes(), means, "t2v", of=[8, 11], panels=4, top=6)
     heights, middles = steps(drawn)
     assert heights.tolist() == [0, 1, 2, 3, 4, 5]
     assert middles == pytest.approx([0, 1, 2, *(panel_width(3) + np.arange(3))])
-    assert [text.get_text() for text in drawn.texts] == ["Layer 8", "Layer 9"]
+    assert [text.get_text() for text in drawn.texts] == ["Layer 8", "Layer 11"]
     assert drawn.get_xlim()[1] == 4 * panel_width(3) - 1
 
 

@@ -196,7 +196,7 @@ class Variants:
     def _knock_out(self, questions: int) -> None:
         model = self.checkpoint
         asked = [Question(None, prompt(model, 34, seed)) for seed in range(questions)]  # type: ignore[arg-type]
-        heads = single_heads([ALL_HEADS], model.layers, model.heads)
+        heads = single_heads([ALL_HEADS], model)
         growth = Growth(model, Change.of(EDGE, None, None), heads, KnockOut.tokens)
         _, grown = growth.run(run_prefill(model, ImageQuestions("", self.pixels[0], asked)))
         for each in grown:

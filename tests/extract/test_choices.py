@@ -119,7 +119,7 @@ def test_contributions_add_up_to_the_lead(observed, eager):
         found[..., 1] += found[..., 2]
         found[..., 2] = 0
         assert np.abs(found - expected).max() <= size
-        parts = [right.embedding, expected.sum(), profile[:, of_layers.index("d_mlp")].sum(), 0, 0]
+        parts = [right.embedding, expected.sum(), 0, profile[:, of_layers.index("d_mlp")].sum(), 0, 0]
         assert sample[[each.name for each in PARTS]].astype(float).to_numpy() == pytest.approx(parts, abs=10 * size)
         # After a layer the strongest other letter may be another one
         lens = np.stack([eager.run(inputs, roles, each).profile[:, of_layers.index("margin")] for each in rows], axis=1)

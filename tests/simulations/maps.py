@@ -70,7 +70,13 @@ def made_up(random: np.random.Generator, world: World):
     kept = np.ones((world.layers, world.heads), bool)
     nothing = MeanMaps(*(np.zeros((1, 1, 1)) for _ in range(2)), np.zeros(1))
     inside, centre = np.full((samples, heads), 0.1, np.float32), boxed[:, CENTRE].astype(float)
-    return rows, values, Measures(np.arange(samples), kept, spatial, hits, inside, chance, centre, chance, nothing)
+    return (
+        rows,
+        values,
+        Measures(
+            np.arange(samples), kept, np.arange(world.layers), spatial, hits, inside, chance, centre, chance, nothing
+        ),
+    )
 
 
 def boxes(random: np.random.Generator, images: int):

@@ -24,7 +24,7 @@ from analyze.statistics.clusters import Clusters
 from schemas.jobs.head_sets import HeadSet
 from schemas.tasks import MME
 from tests.simulations.rates import count, print_rates
-from tests.support.runs import sample
+from tests.support.runs import manifest, sample
 
 CRITERIA = {HEADS: ("a2v", "q2v", "direct", EFFECT), OF_LAYERS: ("bi_last", EFFECT)}
 ALLOWED, RANDOM = 30.0, 200
@@ -85,15 +85,15 @@ def answers(random: np.random.Generator, world: World, sets: dict[str, HeadSet],
 
 def false_sentences(random: np.random.Generator, world: World, draws: int) -> dict[str, bool]:
     """Which sentences of one made-up run are false."""
+    model = manifest(layers=world.layers, heads=world.heads)
     seed, clusters = int(random.integers(2**31)), Clusters.of(questions(world, "ranks"))
-    ranked = [rank(criterion, clusters, world.heads, seed) for criterion in made_up(random, world)]
+    ranked = [rank(criterion, clusters, model, seed) for criterion in made_up(random, world)]
     lines = ranking_in_words(ranked, relations(ranked, draws, seed), "")
-    shape = world.layers, world.heads
-    members, sets = design_sets(ranked, shape, (0.125, 0.25, 0.5), RANDOM, seed)
+    members, sets = design_sets(ranked, model, (0.125, 0.25, 0.5), RANDOM, seed)
     # Each category loses flip + 1 - (1 - flip)^2 of its 100 points: a little more than is allowed
     flip = 1 - np.sqrt(1 - 1.05 * ALLOWED / 200 / world.categories)
     found = costs(answers(random, world, sets, flip), Design(seed=seed, random=RANDOM, members=members), 20, seed)
-    found = found.with_sets(add_savings(found.sets, sets, shape, {}))
+    found = found.with_sets(add_savings(found.sets, sets, model, {}))
     plan = make_plan(found, ALLOWED)
     told = [line for line in costs_in_words(found, plan, len(sets)) if "than random" in line]
     return {

@@ -13,15 +13,17 @@ class Partition:
     """What goes to the last token's product with a direction.
 
     Attributes:
-        heads: [layers, heads, roles]; `profile`: the columns of `layers` [layers, columns].
+        heads: [layers that attend, heads, roles]; `profile`: the columns of `layers` [layers, columns].
         embedding: what the embedding gives; `margin`: the whole product.
-        attention: of the pass, [layers, heads, queries, keys]; `logits`: after the last token.
+        mixer: what layers that do not attend give.
+        attention: of the pass, [layers that attend, heads, queries, keys]; `logits`: after the last token.
     """
 
     heads: np.ndarray
     profile: np.ndarray
     embedding: float
     margin: float
+    mixer: float
     attention: np.ndarray
     logits: torch.Tensor
 
@@ -44,18 +46,23 @@ class EagerPartition:
         Args:
             roles: of each token, by its short name.
         """
-        kept: dict[str, list] = {"values": [], "attention": [], "mlp": [], "states": []}
+        kept: dict[str, list] = {"values": [], "queries": [], "attention": [], "mlp": [], "states": []}
         stack = self.model.get_decoder()
         hooks = [
             stack.norm.register_forward_pre_hook(lambda _, given: kept["states"].append(given[0][0])),
             stack.norm.register_forward_hook(lambda _, given, made: kept.setdefault("normed", []).append(made[0])),
         ]
         for layer in stack.layers:
-            hooks += [
-                layer.register_forward_pre_hook(lambda _, given: kept["states"].append(given[0][0])),
-                layer.self_attn.v_proj.register_forward_hook(lambda _, given, made: kept["values"].append(made[0])),
-            ]
-            added = [getattr(layer, name) for name in self.norms] if self.norms else [layer.self_attn.o_proj, layer.mlp]
+            hooks.append(layer.register_forward_pre_hook(lambda _, given: kept["states"].append(given[0][0])))
+            attention = getattr(layer, "self_attn", None)
+            for name, kind in (("v_proj", "values"), ("q_proj", "queries")) if attention is not None else ():
+                hooks.append(
+                    getattr(attention, name).register_forward_hook(
+                        lambda _, given, made, kept=kept[kind]: kept.append(made[0])
+                    )
+                )
+            mixer = layer.linear_attn if attention is None else attention.o_proj
+            added = [getattr(layer, name) for name in self.norms] if self.norms else [mixer, layer.mlp]
             hooks += [
                 module.register_forward_hook(lambda _, given, made, kept=kept[name]: kept.append(made[0, -1]))
                 for name, module in zip(("attention", "mlp"), added, strict=True)
@@ -71,23 +78,28 @@ class EagerPartition:
         text = self.model.config.get_text_config()
         width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
         group = text.num_attention_heads // text.num_key_value_heads
-        heads = np.zeros((len(stack.layers), text.num_attention_heads, len(SHORT)))
+        attending = [number for number, layer in enumerate(stack.layers) if hasattr(layer, "self_attn")]
+        attentions = [each for each in output.attentions if each is not None]
+        heads = np.zeros((len(attending), text.num_attention_heads, len(SHORT)))
         with torch.no_grad():
-            for number, (layer, values) in enumerate(zip(stack.layers, kept["values"], strict=True)):
-                weight = layer.self_attn.o_proj.weight
+            for number, (layer, values) in enumerate(zip(attending, kept["values"], strict=True)):
+                weight = stack.layers[layer].self_attn.o_proj.weight
+                queries = kept["queries"][number][-1].view(text.num_attention_heads, -1)
+                if queries.shape[1] == 2 * width:  # the second half of each head's is a gate
+                    weight = weight * queries[:, width:].sigmoid().flatten()
                 whole = weight @ torch.cat(
                     [
-                        output.attentions[number][0, head, -1] @ values[:, head // group * width :][:, :width]
+                        attentions[number][0, head, -1] @ values[:, head // group * width :][:, :width]
                         for head in range(text.num_attention_heads)
                     ]
                 )
-                scale = kept["attention"][number] / whole  # 1, or what the norm of Gemma's additions does
+                scale = kept["attention"][layer] / whole  # 1, or what the norm of Gemma's additions does
                 for head in range(text.num_attention_heads):
                     columns = weight[:, head * width : (head + 1) * width]
                     for place, role in enumerate(SHORT):
                         at = [index for index, name in enumerate(roles) if name == role]
                         own = values[at][:, head // group * width :][:, :width]
-                        taken = output.attentions[number][0, head, -1, at] @ own
+                        taken = attentions[number][0, head, -1, at] @ own
                         heads[number, head, place] = float((columns @ taken * scale) @ along)
             states = torch.stack(kept["states"])
             cosines = torch.nn.functional.cosine_similarity(states[1:], states[:-1], dim=-1)
@@ -97,5 +109,6 @@ class EagerPartition:
         added = [[float(each.detach() @ along) for each in kept[name]] for name in ("attention", "mlp")]
         profile = np.stack([*(each.numpy() for each in turns), *added, margins], axis=-1)
         margin = float(kept["normed"][0][-1] @ direction)
-        whole = torch.stack(output.attentions)[:, 0].numpy()
-        return Partition(heads, profile, float(states[0, -1] @ along), margin, whole, output.logits[0, -1])
+        mixer = sum(float(kept["attention"][each] @ along) for each in {*range(len(profile))} - {*attending})
+        whole = torch.stack(attentions)[:, 0].numpy()
+        return Partition(heads, profile, float(states[0, -1] @ along), margin, mixer, whole, output.logits[0, -1])

@@ -177,7 +177,7 @@ def note_parts(found: Measured, made: dict[str, torch.Tensor], eager: Partition)
     size = max(1, abs(eager.margin))
     found.note("contributions", np.abs(made[CONTRIBUTIONS].numpy() - eager.heads).max() / size)
     found.note("layers", np.abs(made[LAYERS].numpy() - eager.profile).max() / size)
-    parts = [eager.embedding, eager.heads.sum(), eager.profile[:, MLP].sum(), 0, 0]
+    parts = [eager.embedding, eager.heads.sum(), eager.mixer, eager.profile[:, MLP].sum(), 0, 0]
     found.note("contributions", np.abs(made[OF_SAMPLE].numpy() - parts).max() / size)
 
 

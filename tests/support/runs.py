@@ -121,7 +121,7 @@ def extras(
         CONTRIBUTIONS: random.normal(0, 0.1, (layers, heads, 5)).astype(np.float32),
         LAYERS: random.uniform(0, 1, (layers, 6)).astype(np.float32),
     }
-    parts = [0.5, float(grids[CONTRIBUTIONS].sum(dtype=np.float64)), 0.25, 0.0, 0.0]
+    parts = [0.5, float(grids[CONTRIBUTIONS].sum(dtype=np.float64)), 0.0, 0.25, 0.0, 0.0]
     names = [column.name for column in PARTS]
     values = dict(zip(names, parts, strict=True)) if CONTRIBUTIONS in tables else {}
     found = {name: grids[name] for name in tables if name in grids}

@@ -173,6 +173,22 @@ def _qwen(kind: Any, vision: dict[str, Any]) -> Callable:
     )  # fmt: skip
 
 
+def _qwen3_5(image: int, sizes: dict[str, int]) -> Any:
+    vision = {
+        "depth": 2, "hidden_size": 32, "intermediate_size": 48, "num_heads": 2, "patch_size": 7, "out_hidden_size": 64,
+        "num_position_embeddings": 64,
+    }  # fmt: skip
+    linear = {
+        "linear_key_head_dim": 8, "linear_value_head_dim": 8, "linear_num_key_heads": 2, "linear_num_value_heads": 4,
+        "num_hidden_layers": 5, "layer_types": [*["linear_attention", "full_attention"] * 2, "full_attention"],
+    }  # fmt: skip
+    rope = ROPE | {"mrope_section": [2, 1, 1], "mrope_interleaved": True, "partial_rotary_factor": 0.5}
+    return tf.Qwen3_5Config(
+        vision_config=vision, text_config=GROUPED | sizes | linear | {"rope_parameters": rope}, image_token_id=image,
+        video_token_id=image - 2, vision_start_token_id=image - 4,
+    )  # fmt: skip
+
+
 def _gemma3(image: int, sizes: dict[str, int]) -> Any:
     text = GROUPED | sizes | {"sliding_window": 12, "query_pre_attn_scalar": 1}
     return tf.Gemma3Config(
@@ -282,6 +298,14 @@ RECIPES: dict[str, Recipe] = {
         lambda: tf.Qwen2VLImageProcessorPil(**QWEN_PIXELS),
         chatml(QWEN_IMAGE, "You answer."),
         system=SYSTEM,
+        image="<|image_pad|>",
+        more=QWEN_MARKS,
+        bos=False,
+    ),
+    "qwen3_5": Recipe(
+        _qwen3_5,
+        lambda: tf.Qwen2VLImageProcessorPil(**QWEN_PIXELS),
+        chatml(QWEN_IMAGE),
         image="<|image_pad|>",
         more=QWEN_MARKS,
         bos=False,

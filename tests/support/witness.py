@@ -84,7 +84,8 @@ class FamilyWitness:
     def flows(self, read):
         """Each flow column as float64 [layers, heads]."""
         output = self.run(read, dtype=torch.float64, attention="eager", output_attentions=True)
-        return reduce(torch.stack(output.attentions)[:, 0].double().numpy(), self.roles(read["input_ids"][0].tolist()))
+        attending = torch.stack([each for each in output.attentions if each is not None])
+        return reduce(attending[:, 0].double().numpy(), self.roles(read["input_ids"][0].tolist()))
 
 
 def hf(path):

@@ -59,7 +59,7 @@ def made_up_written(random, *, images, steps, noise=0.05, heads=(2, 5), lengths=
         "image_sha256": [f"{each // 2}" for each in range(number)], "image": None, "question_id": None,
     })  # fmt: skip
     counts = np.full(number, steps) if lengths is None else np.asarray(lengths)
-    texts = Texts(samples, counts, 1, np.ones(heads, bool))
+    texts = Texts(samples, counts, 1, np.ones(heads, bool), np.arange(heads[0]))
     pairs = len(texts.row_text)
     own = random.gamma(2.0, noise, images)[texts.clusters.image]
     along = np.cumsum(random.normal(0, noise / 4, (number, steps)), axis=1)  # one step is like the last one

@@ -122,6 +122,9 @@ def _figures(found: "Diagnosis", heads: "Heads") -> "Figures":
     elif len(found.positions.letters):
         yield "positions", partial(positions_figure, found.positions.over_all, found.calibration, of)
     for flow, rows in found.contrasts.groupby("flow", sort=False):
-        values = (rows["contrast"] - rows["expected"]).to_numpy().reshape(heads.layers, heads.heads)
-        significant = (rows["adjusted_p"] <= 0.05).to_numpy().reshape(heads.layers, heads.heads)
-        yield f"contrast_{flow}", partial(contrasts_figure, values, significant, str(flow), of)
+        values = (rows["contrast"] - rows["expected"]).to_numpy().reshape(heads.shape)
+        significant = (rows["adjusted_p"] <= 0.05).to_numpy().reshape(heads.shape)
+        yield (
+            f"contrast_{flow}",
+            partial(contrasts_figure, values, significant, str(flow), of, layers=heads.run.manifest.attending),
+        )

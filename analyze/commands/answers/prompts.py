@@ -79,5 +79,5 @@ def _figures(found: "PromptComparison", heads: "Heads") -> "Figures":
     if len(found.whole):
         yield "wordings", partial(wordings_figure, found.whole, found.task.first, of)
     for flow, rows in found.heads.groupby("flow", sort=False):
-        shape = heads.layers, heads.heads
-        yield f"shifts_{flow}", partial(shifts_figure, rows, shape, str(flow), found.baseline, of)
+        model = heads.run.manifest
+        yield f"shifts_{flow}", partial(shifts_figure, rows, model, str(flow), found.baseline, of)

@@ -65,7 +65,7 @@ def _figures(found: "Mentions", heads: "Heads") -> "Figures":
     if found.told.table.empty:
         return
     table = found.told.table
-    shape = heads.layers, heads.heads
+    shape = heads.shape
     yield (
         "heads",
         partial(
@@ -75,6 +75,7 @@ def _figures(found: "Mentions", heads: "Heads") -> "Figures":
             [f"{found.told.mentions} mentions on {found.told.images} images", *subject(heads)],
             label="AUROC - 0.5, within words and bins of steps",
             shown=table["tells"].to_numpy().reshape(shape),
+            layers=heads.run.manifest.attending,
             none="No head tells true mentions from made-up ones by its image mass, as far as can be told.",
         ),
     )

@@ -142,13 +142,21 @@ def masses_figure(
 
 
 def differences_figure(
-    differences: Array, significant: npt.NDArray[np.bool_], flow: str, title: str, of: Sequence[str]
+    differences: Array,
+    significant: npt.NDArray[np.bool_],
+    flow: str,
+    title: str,
+    of: Sequence[str],
+    *,
+    layers: Sequence[int] | None = None,
 ) -> Figure:
     """The layer x head map of B − A; heads whose difference is not significant are grey.
 
     Args:
         differences: [layers, heads].
         significant: bool [layers, heads].
+        layers: see `signed_figure`.
     """
     none = f"No head's mean {flow.upper()} differs significantly between the runs."
-    return signed_figure(differences, title, of, label=f"B − A, mean {flow.upper()}", shown=significant, none=none)
+    label = f"B − A, mean {flow.upper()}"
+    return signed_figure(differences, title, of, label=label, layers=layers, shown=significant, none=none)

@@ -100,18 +100,27 @@ def positions_figure(letters: pd.DataFrame, calibration: Calibration | None, of:
     return figure
 
 
-def contrasts_figure(values: Array, significant: npt.NDArray[np.bool_], flow: str, of: Sequence[str]) -> Figure:
+def contrasts_figure(
+    values: Array,
+    significant: npt.NDArray[np.bool_],
+    flow: str,
+    of: Sequence[str],
+    *,
+    layers: Sequence[int] | None = None,
+) -> Figure:
     """The layer x head map of the contrast less what is expected of it; heads that are not significant are grey.
 
     Args:
         values: [layers, heads], -1 to 1.
         significant: bool [layers, heads].
+        layers: see `signed_figure`.
     """
     return signed_figure(
         values,
         f"Does {flow.upper()} tell which question is answered wrong?",
         of,
         label="Contrast less what is expected",
+        layers=layers,
         least=0.1,
         shown=significant,
         grey="not significant (false discovery rate 5%)",

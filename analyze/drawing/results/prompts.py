@@ -13,6 +13,7 @@ from analyze.drawing.page import LETTERS, SMALLER, across, panels_across, size_o
 from analyze.drawing.results.intervals import NAMES_WIDTH, draw_intervals, rows_figure
 from analyze.drawing.results.signed import sentence_figure
 from analyze.drawing.texts import TEXT_GAP, fit, legend_height, lines_height, put_legend
+from schemas.manifest import Manifest
 
 _INK = "#0072B2"  # of Okabe and Ito
 _COLUMNS = 3  # maps side by side
@@ -43,19 +44,19 @@ def wordings_figure(answers: pd.DataFrame, option: str, of: Sequence[str]) -> Fi
     return figure
 
 
-def shifts_figure(heads: pd.DataFrame, shape: tuple[int, int], flow: str, baseline: str, of: Sequence[str]) -> Figure:
+def shifts_figure(heads: pd.DataFrame, model: Manifest, flow: str, baseline: str, of: Sequence[str]) -> Figure:
     """A layer x head map for each wording, on one scale: its difference from the baseline; grey: not significant.
 
     Args:
         heads: `wording`, `difference`, `significant`; of each wording a row for each head, layer by layer.
-        shape: layers and heads.
+        model: that of the run.
     """
     title = f"Heads whose {flow.upper()} shifts from the wording {baseline}"
     moved = heads.loc[heads["significant"], "difference"].abs()
     if moved.empty:
         return sentence_figure(f"No head's mean {flow.upper()} shifts significantly.", title, of)
     wordings = list(heads["wording"].unique())
-    width, height = map_size(*shape)
+    width, height = map_size(*model.shape)
     natural = 2.0 + (width - 2.0) * (1 if len(wordings) == 1 else 0.62 * min(_COLUMNS, len(wordings)))
     columns = panels_across(min(_COLUMNS, len(wordings)), natural, _NARROWEST, 0.8 + BAR, 0.7)
     rows = -(-len(wordings) // columns)
@@ -64,9 +65,9 @@ def shifts_figure(heads: pd.DataFrame, shape: tuple[int, int], flow: str, baseli
     panels = place_panels(figure, rows, columns, right=BAR, above=above, between=(0.7, 0.95))
     for axes, name in zip(panels, wordings, strict=False):
         own = heads[heads["wording"] == name]
-        values, shown = (own[each].to_numpy().reshape(shape) for each in ("difference", "significant"))
+        values, shown = (own[each].to_numpy().reshape(model.shape) for each in ("difference", "significant"))
         image = draw_diverging_map(
-            axes, values.astype(np.float64), furthest=float(moved.max()), shown=shown.astype(bool)
+            axes, values.astype(np.float64), furthest=float(moved.max()), shown=shown.astype(bool), of=model.attending
         )
         axes.set_title(fit(name, LETTERS, axes.get_position().width * size_of(figure)[0]), parse_math=False)
     for axes in panels[len(wordings) :]:

@@ -22,6 +22,7 @@ def signed_figure(
     of: Sequence[str],
     *,
     label: str,
+    layers: Sequence[int] | None = None,
     least: float = 0.0,
     shown: npt.NDArray[np.bool_] | None = None,
     grey: str = "not significant",
@@ -33,6 +34,7 @@ def signed_figure(
         values: [layers, heads].
         title, of: see `new_figure`.
         label: of the colour bar.
+        layers: those of `values`; None: all from 0.
         least: end of the colours on both sides, at least.
         shown: bool [layers, heads]; None: all.
         grey: why a head is not shown.
@@ -45,7 +47,7 @@ def signed_figure(
     above = TEXT_GAP if shown is None else legend_height([grey], "", LETTERS * SMALLER, size[0]) + TEXT_GAP
     (axes,) = place_panels(figure, right=BAR, above=above)
     furthest = max(least, float(np.abs(values if shown is None else values[shown]).max())) or 1e-6
-    image = draw_diverging_map(axes, values, furthest=furthest, shown=shown)
+    image = draw_diverging_map(axes, values, furthest=furthest, shown=shown, of=layers)
     colour_bar(figure, image, label, [axes])
     if shown is not None:
         put_legend(axes, [Patch(color=GREY)], [grey], "")

@@ -5,7 +5,7 @@
   const $ = (id) => document.getElementById(id);
   const page = JSON.parse($("page-data").textContent);
   const { words, layers, heads, categories, samples, flows, maps } = page;
-  const cells = layers * heads;
+  const cells = layers.length * heads; // `layers`: the numbers of those that attend
   const SHOWN = 12; // samples at once
   const ERRORS = 1; // the least that Vega logs
   const FORMATS = { float32: Float32Array, uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array };
@@ -20,8 +20,8 @@
   // Elements
   const options = (id, pairs) => $(id).replaceChildren(...pairs.map(([value, text]) => element("option", text, { value })));
   const filled = (name, values) => words[name].replace(/\{(\w+)\}/g, (_, key) => values[key]);
-  const headName = (cell) => filled("head_name", { layer: Math.floor(cell / heads), head: cell % heads });
-  const shortName = (cell) => `L${Math.floor(cell / heads)}H${cell % heads}`;
+  const headName = (cell) => filled("head_name", { layer: layers[Math.floor(cell / heads)], head: cell % heads });
+  const shortName = (cell) => `L${layers[Math.floor(cell / heads)]}H${cell % heads}`;
   const number = (value) => (state.measure.signed && value >= 0 ? "+" : "") + digits(value, 4);
 
   // Charts
@@ -50,7 +50,7 @@
     return known.sort((one, other) => mean(other) - mean(one));
   }
   const mapName = () => (state.measure.signed ? "map_signed" : "map");
-  const chosen = () => [{ layer: Math.floor(state.cell / heads), head: state.cell % heads }];
+  const chosen = () => [{ layer: layers[Math.floor(state.cell / heads)], head: state.cell % heads }];
   async function showMap() {
     if (views.map?.of !== mapName()) {
       await draw(mapName(), "map");
@@ -58,7 +58,7 @@
     }
     const highest = order();
     const scale = state.shade === "value" ? valueScale(highest) : rankScale(highest);
-    const rows = highest.map((cell, place) => ({ cell, layer: Math.floor(cell / heads), head: cell % heads, shade: scale.shade(cell, place), text: number(mean(cell)), rank: place + 1 }));
+    const rows = highest.map((cell, place) => ({ cell, layer: layers[Math.floor(cell / heads)], head: cell % heads, shade: scale.shade(cell, place), text: number(mean(cell)), rank: place + 1 }));
     rows.sort((one, other) => one.cell - other.cell);
     const { low, high, ticks, labels, note } = scale;
     await fill("map", { cells: rows, chosen: chosen() }, { low, high, ticks, labels });
@@ -170,7 +170,7 @@
     const shares = array("shares"), edges = page.measures[0].edges, size = edges.length - 1;
     const shown = flows.map((flow, place) => ({ ...flow, place })).filter((flow) => flow.panel === panel);
     const height = (group, bin) => shown.reduce((sum, flow) => sum + shares[(group * flows.length + flow.place) * size + bin], 0);
-    const kind = of === 0 ? [0, 0] : of <= layers ? [1, layers] : [layers + 1, layers + categories.length];
+    const kind = of === 0 ? [0, 0] : of <= layers.length ? [1, layers.length] : [layers.length + 1, layers.length + categories.length];
     let top = 0;
     for (let group = kind[0]; group <= kind[1]; group++) for (let bin = 0; bin < size; bin++) top = Math.max(top, height(group, bin));
     const bars = shown.flatMap((flow) => edges.slice(0, -1).map((left, bin) => ({ left, right: edges[bin + 1], label: flow.label, place: flow.place, share: shares[(of * flows.length + flow.place) * size + bin] })));
@@ -274,11 +274,11 @@
     if (!step) return;
     event.preventDefault();
     const layer = Math.floor(state.cell / heads) + step[0], head = (state.cell % heads) + step[1];
-    if (layer >= 0 && layer < layers && head >= 0 && head < heads) choose(layer * heads + head);
+    if (layer >= 0 && layer < layers.length && head >= 0 && head < heads) choose(layer * heads + head);
   };
   const panels = [...new Map(flows.map((flow) => [flow.panel, words[`panel_${flow.of}`]]))];
   options("panel", panels);
-  options("of-what", [[0, words.whole_run], ...Array.from({ length: layers }, (_, layer) => [layer + 1, `${words.layer} ${layer}`]), ...categories.map((name, place) => [1 + layers + place, name])]);
+  options("of-what", [[0, words.whole_run], ...layers.map((layer, place) => [place + 1, `${words.layer} ${layer}`]), ...categories.map((name, place) => [1 + layers.length + place, name])]);
   $("panel").onchange = $("of-what").onchange = showDistribution;
   $("sample-category").onchange = $("sample-state").onchange = $("search").oninput = refilter;
   if (maps) $("overlay").onchange = showSamples;

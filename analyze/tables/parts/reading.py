@@ -102,7 +102,7 @@ class ValuesTask:
 def read_values(
     task: tuple[ValuesTask, Sequence[int]],
 ) -> tuple[npt.NDArray[np.int32], dict[str, npt.NDArray[np.float32]]]:
-    """Read the values of some layers: what a worker does.
+    """Read the values of some layers, by their places among those that attend: what a worker does.
 
     Returns:
         `samples` of the task, and by flow float32 [samples, layers, heads]. Raises as `ValuesTask.values`.
@@ -118,7 +118,7 @@ def read_values(
 
 def _columns(run: Run, part: PartSamples, columns: Sequence[str]) -> dict[str, Array]:
     """Columns of one part, by name: float64 [samples read, layers, heads]; those of `steps` as `g2v@mean`."""
-    shape, everyone = (len(part.ids), run.manifest.layers, run.manifest.heads), [*part.ids, *part.others]
+    shape, everyone = (len(part.ids), *run.manifest.shape), [*part.ids, *part.others]
     of_steps = [name for name in columns if AT in name]
     found = {name: np.empty(shape) for name in columns if name not in of_steps}
     if found:

@@ -57,7 +57,7 @@ def read_step_columns(run: Run, part: str, samples: Sequence[str], flows: Sequen
     Raises:
         HeadflowError: see `analyze.tables.rows.part_rows`.
     """
-    layers, heads, every = run.manifest.layers, run.manifest.heads, run.manifest.every
+    (layers, heads), every = run.manifest.shape, run.manifest.every
     cells, names = layers * heads, list(dict.fromkeys(column_and_step(flow)[0] for flow in flows))
     rows = run.read_part(run.path / "samples" / part, ["sample_id", N_GENERATED, ANSWER_STEP]).to_pylist()
     of_sample: dict[str, dict[str, Any]] = {row["sample_id"]: row for row in rows}

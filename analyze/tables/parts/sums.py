@@ -128,7 +128,7 @@ class Adding:
 
     def __init__(self, task: TallyTask) -> None:
         manifest, flows = task.read.run.manifest, len(task.read.flows)
-        self._task, self._layers, self._heads = task, manifest.layers, manifest.heads
+        self._task, (self._layers, self._heads) = task, manifest.shape
         self._found = Sums.none(
             task.categories, flows, self._layers, self._heads, task.edges, spread=task.images is not None
         )

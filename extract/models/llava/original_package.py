@@ -283,6 +283,7 @@ def load_package(
         kernel=choose_kernel(device, model.dtype, **shape),
         layers=model.config.num_hidden_layers,
         heads=heads,
+        attending=range(model.config.num_hidden_layers),
         packs=False,
         single=True,
         revision=files.commit,

@@ -15,23 +15,27 @@ def model_sizes(checkpoint: Checkpoint) -> dict[str, int]:
 
     Returns:
         `parameters` of the language model with its unembedding, those of embeddings that are only looked up
-        (`lookup_parameters`), of a layer (`layer_parameters`), of a query head's part of `q_proj` and `o_proj`
+        (`lookup_parameters`), of a layer that attends (`layer_parameters`), of one that does not where there are such
+        (`mixer_layer_parameters`), of a query head's part of `q_proj` and `o_proj`
         (`head_parameters`), of a key-value head's part of `k_proj` and `v_proj`
         (`kv_head_parameters`), and `kv_heads` and `head_dim`.
     """
     stack, head = checkpoint.stack, checkpoint.model.get_output_embeddings()
     try:
-        attention = stack.layers[0].self_attn
+        layer = stack.layers[checkpoint.attending[0]]
+        attention = layer.self_attn
         query, key, value, output = (getattr(attention, name) for name in ("q_proj", "k_proj", "v_proj", "o_proj"))
-        width = query.out_features // checkpoint.heads
+        width = output.in_features // checkpoint.heads
         kv_heads = key.out_features // width
         tied = head.weight is stack.embed_tokens.weight
     except AttributeError:
         return {}
+    others = [each for number, each in enumerate(stack.layers) if number not in checkpoint.attending]
     return {
         "parameters": _parameters(stack) + (0 if tied else _parameters(head)),
         "lookup_parameters": 0 if tied else _parameters(stack.embed_tokens),
-        "layer_parameters": _parameters(stack.layers[0]),
+        "layer_parameters": _parameters(layer),
+        **({"mixer_layer_parameters": _parameters(others[0])} if others else {}),
         "head_parameters": (_parameters(query) + _parameters(output)) // checkpoint.heads,
         "kv_head_parameters": (_parameters(key) + _parameters(value)) // kv_heads,
         "kv_heads": kv_heads,
@@ -41,6 +45,12 @@ def model_sizes(checkpoint: Checkpoint) -> dict[str, int]:
 
 def _parameters(module: nn.Module | Any) -> int:
     return sum(each.numel() for each in module.parameters())
+
+
+def mixer_names(layer: nn.Module | Any) -> tuple[str, str]:
+    """The names of a layer's token mixer, attention or what is in its place, and of its output projection."""
+    known = (("linear_attn", "out_proj"), ("conv", "out_proj"))
+    return next((names for names in known if hasattr(layer, names[0])), ("self_attn", "o_proj"))
 
 
 def remove(checkpoint: Checkpoint, chosen: HeadSet) -> None:
@@ -56,7 +66,7 @@ def remove(checkpoint: Checkpoint, chosen: HeadSet) -> None:
         for number, layer in enumerate(checkpoint.stack.layers):
             heads = [head for at, head in chosen.heads if at == number]
             if number in chosen.layers:
-                for linear in (_linear(layer, "self_attn", "o_proj"), _linear(layer, "mlp", "down_proj")):
+                for linear in (_linear(layer, *mixer_names(layer)), _linear(layer, "mlp", "down_proj")):
                     linear.weight.zero_()
                     if linear.bias is not None:
                         linear.bias.zero_()

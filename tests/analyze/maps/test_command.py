@@ -97,7 +97,10 @@ def test_a_wording_has_a_folder_of_its_own(tmp_path, capsys):
     ("flags", "says"),
     [
         (["--heads", "5"], "'5' is no head, such as L3H5; see --heads"),
-        (["--heads", "L2H0"], "L2H0: the model has 2 layers x 3 heads, from 0; see --heads"),
+        (
+            ["--heads", "L2H0"],
+            "L2H0 names head 0 of layer 2, and the model has 2 layers x 3 heads, from 0",
+        ),
         (["--heads", "L0H0"], "L0H0 has no map; 3 of 6 heads have one; see --heads"),
         (["--samples", "nope"], "no sample 'nope' was observed here; there are OCR/0, OCR/0#2, OCR/1 and 13 more"),
         (["--samples", "OCR/0", "--categories", "color"], "no sample 'OCR/0' was observed here"),

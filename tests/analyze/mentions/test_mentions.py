@@ -18,7 +18,7 @@ from analyze.tables.frames import open_heads
 from schemas.columns import STEP_MAPS, STEPS, TOKENS
 from schemas.errors import HeadflowError
 from tests.support.maps import made_up
-from tests.support.runs import flows, sample, start, write_run
+from tests.support.runs import flows, manifest, sample, start, write_run
 
 LAYERS, HEADS, IMAGES, SEES = 2, 3, 60, (1, 2)  # `SEES` looks at the image where the object is there, and into its box
 THINGS = {"red circle": ["red circle"], "blue star": ["blue star", "blue stars"], "dog": ["dog", "puppy"]}
@@ -129,7 +129,7 @@ def test_mentions_of_one_kind_tell_nothing():
     samples = pd.DataFrame({"image_sha256": [f"{number:064x}" for number in range(30)], "category": "caption"})
     samples = samples.assign(image="x", question_id="x", sample_id=samples["image_sha256"])
     mentions = pd.DataFrame({"row": np.arange(30), "step": 3, "word": "dog", "true": True})
-    told = tell(mentions, np.zeros((30, 4)), samples, heads=2, flips=100, seed=0)
+    told = tell(mentions, np.zeros((30, 4)), samples, model=manifest(layers=2, heads=2), flips=100, seed=0)
     assert told.table.empty
     assert told.why.endswith("are on 0 images; 10 are needed")
 
@@ -146,7 +146,7 @@ def test_a_shuffled_truth_is_told_by_no_head():
         own = random.normal(size=(images, heads))[row] + random.normal(size=(images * each, heads))
         mentions = pd.DataFrame({"row": row, "step": step, "word": random.choice(["dog", "cat"], len(row))})
         mentions["true"] = random.random(len(row)) < 0.9 - 0.03 * step
-        told = tell(mentions, own - 0.2 * step[:, None], samples, heads=4, flips=200, seed=0)
+        told = tell(mentions, own - 0.2 * step[:, None], samples, model=manifest(layers=3, heads=4), flips=200, seed=0)
         false += bool(told.table["tells"].any())
     assert false <= stats.binom.ppf(0.995, SHUFFLES, 0.05)
 

@@ -14,8 +14,9 @@ from analyze.prune.design import LEAST, MOST, RANDOM, Design, design_sets, read_
 from analyze.prune.verdict import _curves
 from schemas.errors import HeadflowError
 from schemas.jobs.head_sets import HeadSet
+from tests.support.runs import manifest
 
-SHAPE = 4, 5
+SHAPE = manifest(layers=4, heads=5)
 
 
 def by(order, name: str = "a2v", unit: str = "heads") -> SimpleNamespace:
@@ -98,7 +99,7 @@ def p_values(*, matched: bool, repeats: int) -> np.ndarray:
         worth = random.exponential(size=shape) + 2 * np.arange(shape[0])[:, None]
         first = [8 * layer + head for layer in (3, 2) for head in random.permutation(8)[:3]]
         order = [*first, *(cell for cell in range(32) if cell not in first)]
-        members, sets = design_sets([by(order)], shape, [6 / 32], 39, seed)
+        members, sets = design_sets([by(order)], manifest(layers=4, heads=8), [6 / 32], 39, seed)
         if not matched:
             sets |= {
                 each.set: HeadSet(frozenset((c // 8, c % 8) for c in random.permutation(32)[:6].tolist()))

@@ -11,13 +11,13 @@ from analyze.prune.design import LEAST, Design, Member
 from analyze.prune.plan import add_savings, make_plan, savings, write_plan
 from schemas.jobs.head_sets import HeadSet
 from schemas.tasks import MME
-from tests.support.runs import sample
+from tests.support.runs import manifest, sample
 
 SIZES = {
     "parameters": 1000, "lookup_parameters": 200, "layer_parameters": 100, "head_parameters": 5,
     "kv_head_parameters": 4, "kv_heads": 2,
 }  # fmt: skip
-SHAPE = 3, 4
+SHAPE = manifest(layers=3, heads=4)
 
 
 def questions(images: int, categories: int = 2) -> pd.DataFrame:

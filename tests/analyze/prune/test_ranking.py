@@ -18,7 +18,7 @@ from schemas.errors import HeadflowError
 from tests.simulations.prune import WORLDS, simulate
 from tests.support.looking import write_looking
 from tests.support.prunable import World, measure, singles, write_world
-from tests.support.runs import edit_manifest, put, rewrite
+from tests.support.runs import edit_manifest, manifest, put, rewrite
 
 IMAGES = {"existence": 30, "color": 26}
 
@@ -171,7 +171,8 @@ def correlated(random: np.random.Generator, cells: int) -> np.ndarray:
 
 
 def ranked(random: np.random.Generator, truth: np.ndarray, noise: float) -> list[Ranked]:
-    return [rank(each, clusters(), truth.shape[1], 0) for each in seen(random, truth, noise)]
+    model = manifest(layers=1, heads=truth.shape[1])
+    return [rank(each, clusters(), model, 0) for each in seen(random, truth, noise)]
 
 
 def test_the_correlation_without_noise_is_larger():

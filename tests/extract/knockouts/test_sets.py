@@ -5,6 +5,7 @@ import pytest
 from extract.knockouts.sets import read_plan, read_sets
 from extract.knockouts.settings import KnockOut
 from schemas.errors import HeadflowError
+from tests.support.runs import manifest
 
 
 @pytest.mark.parametrize(
@@ -22,7 +23,7 @@ def test_sets_that_are_wrong(tmp_path, text, says):
     path = tmp_path / "sets.json"
     path.write_text(text)
     with pytest.raises(HeadflowError, match="") as error:
-        read_sets(path, layers=2, heads=3)
+        read_sets(path, manifest())
     assert says in str(error.value)
     assert str(path) in str(error.value) or "names head" in says
 

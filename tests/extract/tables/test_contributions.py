@@ -70,10 +70,10 @@ def test_biases_have_a_part_of_their_own(checkpoint_path):
     found = read(model, answers, [(pixels, [prompts.build(QUESTIONS[0], pixels.image_ids)])])
     parts = found[OF_SAMPLE][0]
     print(f"parts {parts.tolist()}, margin {float(found['margin'][0]):.3f}")
-    assert abs(float(parts[3])) > 0.1
-    assert abs(float(parts[4])) <= 1e-5 * float(parts.abs().max())
+    assert abs(float(parts[4])) > 0.1
+    assert abs(float(parts[5])) <= 1e-5 * float(parts.abs().max())
     attention = found[LAYERS][0, :, [column.name for column in LAYER_COLUMNS].index("d_attention")].sum()
-    assert float(attention) == pytest.approx(float(parts[1] + parts[3]) - answers.bias, abs=1e-4)
+    assert float(attention) == pytest.approx(float(parts[1] + parts[4]) - answers.bias, abs=1e-4)
 
 
 def test_a_norm_of_another_kind_is_refused(checkpoint_path):
@@ -161,7 +161,7 @@ def test_the_parts_of_a_margin_are_off_by_rounding_of_the_largest_of_them(run, t
     broken = shutil.copytree(run, tmp_path / "copy")
     names = [column.name for column in PARTS]
     for error, wrong in ((0.5, False), (2.0, True)):
-        values = dict(zip(names, (1000.0, 1000.0, -1000.0, -500.0, -500.0), strict=True))
+        values = dict(zip(names, (1000.0, 1000.0, 0.0, -1000.0, -500.0, -500.0), strict=True))
         for name, value in (values | {"margin": error * TOLERANCE * 1000}).items():
             rewrite(broken, "samples", lambda content, name=name, value=value: put(content, name, 3, value))
         assert any("d_bias and d_rest is not `margin` in 1 row" in line for line in validate(broken)) == wrong
