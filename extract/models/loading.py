@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from extract.images.preprocessing import ImageSettings, Preprocessor
 from extract.models import transformers_format
 from extract.models.fingerprint import SETTINGS
 from extract.models.llava import released
 from extract.models.transformers_model import TransformersModel
+from extract.models.unknown.refusals import check_format
 from extract.models.weights.files import ADAPTER_CONFIG, Files, find_base, find_files
 from extract.prompts.prompt_format import PromptFormat
 from schemas.errors import HeadflowError
 from schemas.files.json_objects import read_object
-from schemas.text import listed, one_line, printable, short, storable
+from schemas.text import listed, one_line, printable, storable
 
 
 def load_model(
@@ -48,7 +48,7 @@ def load_model(
         if released.is_released(config):
             base = find_files(model_base) if model_base else None
             return released.load_released(files, base, config, images, device=device, dtype=dtype)
-        _check_transformers_format(files, config)
+        check_format(files.name, config)
         if adapter is not None:
             _warn_of_settings(adapter, files)
         return transformers_format.load_transformers(files, images, adapter, device=device, dtype=dtype)
@@ -76,7 +76,7 @@ def describe_model(
         if released.is_released(config):
             base = find_files(model_base) if model_base else None
             return released.describe_released(files, base, config, images)
-        _check_transformers_format(files, config)
+        check_format(files.name, config)
         return transformers_format.describe(files, images)
 
 
@@ -163,11 +163,3 @@ def _differ(one: Path, other: Path) -> bool:
         return bool(operator.ne(*map(json.loads, texts)))
     except ValueError:  # no JSON
         return texts[0] != texts[1]
-
-
-def _check_transformers_format(files: Files, config: dict[str, Any]) -> None:
-    kind = config.get("model_type")
-    if kind not in CONFIG_MAPPING and "auto_map" in config:
-        raise HeadflowError(
-            f"{files.name} is a {short(kind)}, in code of its own, which is not run; see the README's table"
-        )

@@ -41,6 +41,7 @@ from extract.models.families import (
 )
 from extract.models.fingerprint import fingerprint
 from extract.models.transformers_model import TransformersModel, observe
+from extract.models.unknown.refusals import check_kind, check_layers, check_modules
 from extract.models.weights.files import Files, read_file
 from extract.models.weights.lora import merge, read_adapter
 from extract.models.weights.report import check_report
@@ -151,12 +152,12 @@ def describe(files: Files, images: ImageSettings) -> Description:
         HeadflowError: no vision-language model, one that cannot be read, or image settings that are not for it.
     """
     config = AutoConfig.from_pretrained(files.folder, trust_remote_code=False)  # by default its user is asked
-    if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
-        raise HeadflowError(
-            f"{files.name} is a {config.model_type}, not a vision-language model; see the README's table"
-        )
-    tokenizer = AutoTokenizer.from_pretrained(files.folder, trust_remote_code=False)
+    check_kind(files.name, config)
+    check_layers(files.name, config)
     family = FAMILIES.get(config.model_type)
+    if family is None:
+        check_modules(files.name, config)
+    tokenizer = AutoTokenizer.from_pretrained(files.folder, trust_remote_code=False)
     if family is None or not family.square:
         return _describe_tiled(files, config, tokenizer, family, images)
     check_settings(images, family, files.name)
