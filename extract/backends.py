@@ -54,7 +54,8 @@ def load_checkpoint(settings: Model, device: str) -> "Checkpoint":
     logging.set_verbosity_error()  # what it would warn of, such as missing weights, is checked here
     logging.disable_progress_bar()
     place, images = use_device(device), _image_settings(settings)
-    return load(settings.model_path, settings.model_base, device=place, dtype=settings.dtype, images=images)
+    more = {} if settings.quantize is None else {"quantize": settings.quantize}
+    return load(settings.model_path, settings.model_base, device=place, dtype=settings.dtype, images=images, **more)
 
 
 def load_format(settings: Model) -> "tuple[PromptFormat, Preprocessor]":

@@ -72,6 +72,12 @@ class Model(Settings):
         "auto: on CUDA the checkpoint's own if it is of half precision, else float16; float32 on the CPU",
         OneOf((AUTO, "float16", "bfloat16", "float32")),
     ] = AUTO
+    quantize: Annotated[
+        str | None,
+        "quantise the weights as they are loaded, by bitsandbytes (default: as the checkpoint has them)",
+        OneOf(("4bit", "8bit")),
+        Needs("backend", (TRANSFORMERS,)),
+    ] = None
     conv_mode: Annotated[
         str | None,
         "conversation template (default vicuna_v1 for a LLaVA on Vicuna, LLaVA's own choice for a released one on "

@@ -27,8 +27,8 @@ ORIGINAL, BLANK, SWAPPED, NOISE, SHUFFLE = IMAGES = ("original", "blank", "swap"
 INDICES, ROWS = 2**15, 2**31  # most layers or heads, as `layer` and `head` are int16; most samples
 # Fields that say which model answers, and how it is asked
 IDENTITY_OF_MODEL = (
-    "layers", "heads", "attending", "causal", "format", "architecture", "dtype", "removed", "conv_mode", "system_span",
-    "prompts", "prompt_suffix", "answer_token_ids", "image_preprocessing",
+    "layers", "heads", "attending", "causal", "format", "architecture", "dtype", "quantised", "removed", "conv_mode",
+    "system_span", "prompts", "prompt_suffix", "answer_token_ids", "image_preprocessing",
 )  # fmt: skip
 DESCRIPTIVE = ("schema_version", "question_file", "sizes", "started")  # fields that decide no number
 
@@ -94,6 +94,11 @@ class Manifest:
         dict[str, Any], "`heads` and `layers` that were taken out of the model, by zeros in its weights; empty: none"
     ] = field(default_factory=dict)
     dtype: Annotated[str | None, "dtype of weights and activations"] = None
+    quantised: Annotated[
+        dict[str, Any],
+        "how the weights are quantised: `method`, and what of `bits`, `type`, `group_size` and the like the checkpoint "
+        "says; empty: they are not",
+    ] = field(default_factory=dict)
     causal: Annotated[bool | None, "whether no token sees a later one"] = None
     sequences: Annotated[
         str | None,

@@ -110,12 +110,10 @@ class AnswerReader:
         """The reader for a model.
 
         Raises:
-            HeadflowError: its head is not a plain matrix.
+            HeadflowError: its head is no matrix.
         """
-        tokenizer, head = checkpoint.prompt_format.tokenizer, checkpoint.unembedding
-        with torch.no_grad():
-            rows = head.weight[tokens.ids].float()
-            biases = torch.zeros_like(rows[:, 0]) if head.bias is None else head.bias[tokens.ids].float()
+        tokenizer = checkpoint.prompt_format.tokenizer
+        rows, biases = checkpoint.unembedding_rows(tokens.ids)
 
         def spelling(word: str) -> Tensor:
             return torch.tensor(spelling_ids(tokenizer, word), dtype=torch.int64, device=checkpoint.device)

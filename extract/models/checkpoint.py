@@ -1,8 +1,8 @@
 """A loaded checkpoint: what all models offer to the rest of this stage, however they were loaded."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +15,7 @@ from extract.attention.packing import Batch
 from extract.attention.readers import AttentionReader, OwnView
 from extract.images.preprocessing import Preprocessor
 from extract.models.transfer import Uploader
+from extract.models.weights.quantised import matrix_of
 from extract.prompts.prompt_format import PromptFormat
 from schemas.errors import HeadflowError
 from schemas.text import one_line
@@ -40,6 +41,7 @@ class Checkpoint(ABC):
         single: whether it takes one question at a time.
         revision: commit of the model on its hub; None if it was loaded from a directory.
         weights: fingerprint of its weights (`extract.models.fingerprint`); None for weights that no file holds.
+        quantised: how its weights are quantised, as plain values; empty: they are not.
     """
 
     model: Any
@@ -56,6 +58,7 @@ class Checkpoint(ABC):
     single: bool = False
     revision: str | None = None
     weights: str | None = None
+    quantised: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def device(self) -> torch.device:
@@ -93,23 +96,32 @@ class Checkpoint(ABC):
             "format": self.format,
             "architecture": self.architecture,
             "dtype": str(self.dtype).removeprefix("torch."),
+            "quantised": dict(self.quantised),
             "image_preprocessing": self.preprocessor.describe(),
         }
 
     @property
-    def unembedding(self) -> nn.Linear:
-        """The head: final hidden states -> logits, one row of the weight for each token.
+    def unembedding(self) -> nn.Module:
+        """The head: final hidden states -> logits."""
+        head: nn.Module = self.model.get_output_embeddings()
+        return head
+
+    def unembedding_rows(self, tokens: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """The head's rows of tokens, float32 [tokens, width], and their biases, float32 [tokens].
 
         Raises:
-            HeadflowError: it is not one matrix of numbers, such as a quantised one.
+            HeadflowError: it is no matrix, plain or quantised.
         """
-        head = self.model.get_output_embeddings()
-        if type(head) is not nn.Linear or not head.weight.is_floating_point():
+        head = self.unembedding
+        try:
+            rows = matrix_of(head, self.dtype, tokens)
+        except HeadflowError:
             raise HeadflowError(
-                f"the head of this {self.architecture} is a {type(head).__name__}, not a plain matrix, so that margins "
+                f"the head of this {self.architecture} is a {type(head).__name__}, not a matrix, so that margins "
                 "cannot be computed from it; it is not supported"
-            )
-        return head
+            ) from None
+        bias = getattr(head, "bias", None)
+        return rows, torch.zeros_like(rows[:, 0]) if bias is None else bias[list(tokens)].detach().float()
 
     @cached_property
     def end_tokens(self) -> list[int]:

@@ -18,6 +18,7 @@ from extract.models.llava import released
 from extract.models.transformers_model import TransformersModel
 from extract.models.unknown.refusals import check_format
 from extract.models.weights.files import ADAPTER_CONFIG, Files, find_base, find_files
+from extract.models.weights.quantised import Quantisation
 from extract.prompts.prompt_format import PromptFormat
 from schemas.errors import HeadflowError
 from schemas.files.json_objects import read_object
@@ -31,6 +32,7 @@ def load_model(
     device: torch.device,
     dtype: str = "auto",
     images: ImageSettings | None = None,
+    quantize: str | None = None,
 ) -> TransformersModel:
     """Load a checkpoint, local or from the hub.
 
@@ -38,6 +40,7 @@ def load_model(
         model_base: what a LoRA or projector-only checkpoint stands on; None: what an adapter of peft names.
         dtype: `float16`, `bfloat16`, `float32`, or `auto` (see `extract.models.checkpoint.choose_dtype`).
         images: how images are preprocessed.
+        quantize: what the weights are quantised to as they are loaded, of `extract.models.weights.quantised.BITS`.
 
     Raises:
         HeadflowError: no such model, no vision-language model, a form that is not read, or weights that do not fit.
@@ -45,13 +48,14 @@ def load_model(
     images = images or ImageSettings()
     with _errors_named(model_path):
         files, config, adapter = _find(model_path, model_base)
+        quantised = _find_quantised(files, config, adapter, quantize)
         if released.is_released(config):
             base = find_files(model_base) if model_base else None
             return released.load_released(files, base, config, images, device=device, dtype=dtype)
         check_format(files.name, config)
         if adapter is not None:
             _warn_of_settings(adapter, files)
-        return transformers_format.load_transformers(files, images, adapter, device=device, dtype=dtype)
+        return transformers_format.load_transformers(files, images, adapter, quantised, device=device, dtype=dtype)
 
 
 def load_prompt_format(
@@ -137,6 +141,35 @@ def _find(model_path: str, model_base: str | None) -> tuple[Files, dict[str, Any
             setting="model_base",
         )
     return base, config, files
+
+
+def _find_quantised(
+    files: Files, config: dict[str, Any], adapter: Files | None, quantize: str | None
+) -> Quantisation | None:
+    """How the weights of a checkpoint are quantised, or are to be; raises if they cannot be read so."""
+    found = Quantisation.of(config)
+    if found is not None and adapter is not None:
+        raise HeadflowError(
+            f"the weights of {files.name} are quantised, and {adapter.name} cannot be merged into them: name the plain "
+            "model as its base",
+            setting="model_base",
+        )
+    if quantize is not None:
+        if found is not None:
+            raise HeadflowError(f"the weights of {files.name} are quantised already", setting="quantize")
+        if adapter is not None:
+            raise HeadflowError(f"{adapter.name} is merged into weights that are not quantised", setting="quantize")
+        found = Quantisation.asked(quantize)
+    if found is None:
+        return None
+    if released.is_released(config):
+        raise HeadflowError(
+            f"{files.name} is a LLaVA in its released format, of which no quantised weights are read: take the same "
+            "model in transformers' format",
+            setting="quantize" if quantize else None,
+        )
+    found.check(files.name)
+    return found
 
 
 def _read_config(files: Files) -> dict[str, Any]:

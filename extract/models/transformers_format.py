@@ -44,6 +44,7 @@ from extract.models.transformers_model import TransformersModel, observe
 from extract.models.unknown.refusals import check_kind, check_layers, check_modules
 from extract.models.weights.files import Files, read_file
 from extract.models.weights.lora import merge, read_adapter
+from extract.models.weights.quantised import Quantisation
 from extract.models.weights.report import check_report
 from extract.prompts.chat_template import ChatTemplate
 from extract.prompts.conversation_templates import CHAT, VICUNA, choose_default
@@ -85,12 +86,19 @@ class Description:
 
 
 def load_transformers(
-    files: Files, images: ImageSettings, adapter: Files | None = None, *, device: torch.device, dtype: str
+    files: Files,
+    images: ImageSettings,
+    adapter: Files | None = None,
+    quantised: Quantisation | None = None,
+    *,
+    device: torch.device,
+    dtype: str,
 ) -> TransformersModel:
     """Load a checkpoint.
 
     Args:
         adapter: what is merged into its weights.
+        quantised: how its weights are quantised, or are to be.
         dtype: a name that `extract.models.checkpoint.choose_dtype` knows.
 
     Raises:
@@ -99,13 +107,12 @@ def load_transformers(
     found = describe(files, images)
     sources = [(files, files.whole())]
     if adapter is not None:
-        _check_plain(found.config, files, adapter)
         sources.append((adapter, [adapter.adapter()]))
     for source, names in sources:
         source.fetch(names)
     declared = found.config.dtype or found.config.get_text_config().dtype
     chosen = choose_dtype(dtype, device, declared)
-    model = _read_model(files, chosen)
+    model = _read_model(files, chosen, **quantised.options(chosen, device) if quantised else {})
     if adapter is not None:
         wide = chosen != torch.float32 and declared not in (torch.float16, torch.bfloat16)
         exact = _read_model(files, torch.float32) if wide else None
@@ -119,30 +126,22 @@ def load_transformers(
         format=TRANSFORMERS_FORMAT,
         revision=(adapter or files).commit,
         weights=fingerprint(source.folder / name for source, names in sources for name in names),
+        quantised=None if quantised is None else quantised.fields(model),
     )
 
 
-def _read_model(files: Files, dtype: torch.dtype) -> PreTrainedModel:
-    """The model of a checkpoint with its weights, on the CPU."""
+def _read_model(files: Files, dtype: torch.dtype, **options: Any) -> PreTrainedModel:
+    """The model of a checkpoint with its weights, on the CPU if `options` of `from_pretrained` say nothing else."""
     model, report = AutoModelForImageTextToText.from_pretrained(
         files.folder,
         dtype=dtype,
         ignore_mismatched_sizes=True,
         output_loading_info=True,
         trust_remote_code=False,
+        **options,
     )
     check_report(report, files.name, allow_unexpected=True)
     return model
-
-
-def _check_plain(config: PreTrainedConfig, files: Files, adapter: Files) -> None:
-    """Check that weights are numbers to which an adapter can be added."""
-    if getattr(config, "quantization_config", None) is not None:
-        raise HeadflowError(
-            f"the weights of {files.name} are quantised, and {adapter.name} cannot be merged into them: name the plain "
-            "model as its base",
-            setting="model_base",
-        )
 
 
 def describe(files: Files, images: ImageSettings) -> Description:

@@ -1,6 +1,6 @@
 """A model of transformers, run and observed."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from inspect import signature
@@ -29,6 +29,12 @@ class TransformersModel(Checkpoint):
     """A model of transformers."""
 
     family: Family
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """See `Checkpoint.dtype`; that of embeddings, as other weights may be quantised."""
+        dtype: torch.dtype = self.model.get_input_embeddings().weight.dtype
+        return dtype
 
     @property
     def stack(self) -> Any:
@@ -193,16 +199,18 @@ def observe(
     architecture: str | None = None,
     revision: str | None = None,
     weights: str | None = None,
+    quantised: Mapping[str, Any] | None = None,
 ) -> TransformersModel:
     """Move a model to a device and make its language model observed.
 
     Args:
         architecture: see `Checkpoint`; None: the model's own class.
+        quantised: see `Checkpoint`; weights that are quantised are on the device already.
 
     Raises:
         HeadflowError: its language model is not causal, though its family should be.
     """
-    model = model.eval().to(device)
+    model = model.eval() if quantised else model.eval().to(device)
     if family.causal and not all(getattr(module, "is_causal", True) for module in model.get_decoder().modules()):
         raise HeadflowError(f"the model is not causal over its prompt, as a {family.name} should be")
     text = model.config.get_text_config()
@@ -222,6 +230,7 @@ def observe(
         packs=family.packs and by_kernel,
         revision=revision,
         weights=weights,
+        quantised=quantised or {},
     )
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from extract.models.checkpoint import Checkpoint
 from extract.models.weights.parts import mixer_names
+from extract.models.weights.quantised import matrix_of
 from schemas.errors import HeadflowError
 
 NOT_SUPPORTED = "direct contributions and layer profiles are not supported"
@@ -118,16 +119,15 @@ class Decoder:
 
     def head_weights(self, layer: int) -> Tensor:
         """How each head's output is projected into the residual stream, float32 [heads, head_dim, width]."""
-        weight = self.attention[layer].module.weight
-        assert isinstance(weight, Tensor)
-        return weight.detach().float().T.unflatten(0, (self.heads, -1))
+        weight = matrix_of(self.attention[layer].module, self.final.weight.dtype)  # type: ignore[arg-type]
+        return weight.T.unflatten(0, (self.heads, -1))
 
 
 def _attention(layer: Any) -> Addition:
     mixer, name = mixer_names(layer)
     projection = getattr(getattr(layer, mixer), name)
-    if not isinstance(projection, nn.Linear) or not projection.weight.is_floating_point():
-        raise HeadflowError(f"its {name} is a {type(projection).__name__}, not a plain matrix; {NOT_SUPPORTED}")
+    if not isinstance(getattr(projection, "in_features", None), int):
+        raise HeadflowError(f"its {name} is a {type(projection).__name__}, not a matrix; {NOT_SUPPORTED}")
     return Addition(projection, RmsNorm.of(layer.post_attention_layernorm) if _norms_additions(layer) else None)
 
 

@@ -1,4 +1,4 @@
-"""Parts of a language model: their sizes in parameters, and heads and layers taken out by zeros in its weights."""
+"""Parts of a language model: their sizes in parameters, and heads and layers taken out by zeros."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from extract.models.checkpoint import Checkpoint
+from extract.models.weights.quantised import is_plain
 from schemas.errors import HeadflowError
 from schemas.jobs.head_sets import HeadSet
 
@@ -27,7 +28,7 @@ def model_sizes(checkpoint: Checkpoint) -> dict[str, int]:
         query, key, value, output = (getattr(attention, name) for name in ("q_proj", "k_proj", "v_proj", "o_proj"))
         width = output.in_features // checkpoint.heads
         kv_heads = key.out_features // width
-        tied = head.weight is stack.embed_tokens.weight
+        tied = getattr(head, "weight", None) is stack.embed_tokens.weight
     except AttributeError:
         return {}
     others = [each for number, each in enumerate(stack.layers) if number not in checkpoint.attending]
@@ -44,7 +45,12 @@ def model_sizes(checkpoint: Checkpoint) -> dict[str, int]:
 
 
 def _parameters(module: nn.Module | Any) -> int:
-    return sum(each.numel() for each in module.parameters())
+    """How many numbers the weights of a module stand for; quantised ones are packed."""
+    width, rows = (getattr(module, name, None) for name in ("in_features", "out_features"))
+    if isinstance(width, int) and isinstance(rows, int):
+        return width * rows + (0 if getattr(module, "bias", None) is None else rows)
+    own = sum(each.numel() for each in module.parameters(recurse=False))
+    return own + sum(_parameters(child) for child in module.children())
 
 
 def mixer_names(layer: nn.Module | Any) -> tuple[str, str]:
@@ -55,6 +61,8 @@ def mixer_names(layer: nn.Module | Any) -> tuple[str, str]:
 
 def remove(checkpoint: Checkpoint, chosen: HeadSet) -> None:
     """Take heads and layers out: a head's columns of `o_proj` are 0; a layer adds nothing to what it gets.
+
+    Of quantised weights, what they are applied to is 0, or what they give.
 
     Nothing becomes faster: the model keeps its shape, so that its attention is still observed, also that of
     removed heads.
@@ -67,17 +75,38 @@ def remove(checkpoint: Checkpoint, chosen: HeadSet) -> None:
             heads = [head for at, head in chosen.heads if at == number]
             if number in chosen.layers:
                 for linear in (_linear(layer, *mixer_names(layer)), _linear(layer, "mlp", "down_proj")):
-                    linear.weight.zero_()
-                    if linear.bias is not None:
-                        linear.bias.zero_()
+                    _silence(linear)
             elif heads:
-                weight = _linear(layer, "self_attn", "o_proj").weight
-                weight.unflatten(1, (checkpoint.heads, -1))[:, heads] = 0
+                _take_out(_linear(layer, "self_attn", "o_proj"), heads, checkpoint.heads)
 
 
-def _linear(layer: Any, part: str, name: str) -> nn.Linear:
+def _silence(linear: Any) -> None:
+    """Let a linear module give zeros."""
+    if not is_plain(linear):  # whose weights are packed
+        linear.register_forward_hook(lambda _, given, output: torch.zeros_like(output))
+        return
+    linear.weight.zero_()
+    if linear.bias is not None:
+        linear.bias.zero_()
+
+
+def _take_out(linear: Any, heads: list[int], number: int) -> None:
+    """Let a linear module read zeros of some heads, of so many."""
+    if is_plain(linear):
+        linear.weight.unflatten(1, (number, -1))[:, heads] = 0
+        return
+
+    def without(_: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
+        kept = given[0].unflatten(-1, (number, -1)).clone()
+        kept[..., heads, :] = 0
+        return kept.flatten(-2), *given[1:]
+
+    linear.register_forward_pre_hook(without)
+
+
+def _linear(layer: Any, part: str, name: str) -> Any:
     linear = getattr(getattr(layer, part, None), name, None)
-    if not isinstance(linear, nn.Linear) or not linear.weight.is_floating_point():
+    if not isinstance(getattr(linear, "in_features", None), int):
         raise HeadflowError(
             f"a layer of the model has no matrix {part}.{name}, so that heads and layers cannot be taken out",
             setting="plan",

@@ -126,11 +126,12 @@ def test_a_head_that_is_not_a_matrix_is_refused(checkpoint_path):
     model, prompts = load(checkpoint_path)
     tokens = model.prompt_format.answer_tokens(Prompts({None: prompts}), ["Yes", "No"])
 
-    class Quantised(torch.nn.Linear):
-        pass
+    class Bent(torch.nn.Linear):
+        def forward(self, given):
+            return super().forward(given).square()
 
-    model.model.lm_head = Quantised(4, 4)
-    with pytest.raises(HeadflowError, match="is a Quantised, not a plain matrix, so that margins cannot be computed"):
+    model.model.lm_head = Bent(*reversed(model.model.lm_head.weight.shape))
+    with pytest.raises(HeadflowError, match="is a Bent, not a matrix, so that margins cannot be computed"):
         AnswerReader.of(model, tokens)
 
 
