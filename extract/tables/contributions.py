@@ -101,11 +101,11 @@ class DirectContributions:
         attending = self._decoder.attending
         factors = torch.stack([attention[layer] for layer in attending], dim=1)
         added = self._added(self._decoder.attention, stream.attention, attention, weights)
-        others = [layer for layer in range(added.shape[1]) if layer not in attending]
+        others = [each for layer, each in enumerate(added.unbind(dim=1)) if layer not in attending]
         return Partition(
             heads=torch.stack(sums, dim=1) * factors[..., None, None],
             attention=added,
-            mixer=added[:, others].sum(dim=1),
+            mixer=sum(others, torch.zeros_like(bias)),
             mlp=self._added(self._decoder.mlp, stream.mlp, mlp, weights),
             embedding=_along(self.directions, stream.inputs[0], weights) / rms,
             bias=bias,
