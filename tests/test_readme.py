@@ -81,7 +81,8 @@ def test_the_table_has_what_each_family_is():
         assert (", in some layers |" in row) == family.hybrid
         assert ("| several |" in row) == family.several
         assert ("| its processor's |" in row) == (family.pictures is None and not family.square)
-    assert not [cell for row in table("zh").splitlines()[1:] for cell in re.findall(r"\| ([a-z ]{9,}) (?=\|)", row)]
+    cells = [cell for row in table("zh").splitlines()[1:] for cell in re.findall(r"\| ([a-z ]{9,}) (?=\|)", row)]
+    assert {*cells} <= {"torchvision"}  # a name
 
 
 @pytest.mark.parametrize("title", contract())

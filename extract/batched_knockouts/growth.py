@@ -189,7 +189,8 @@ class Growth:
         question = torch.arange(len(states[0]), device=states[0].device)
         for layer in range(self._model.layers):
             attention = ChangedAttention(self._model.kernel, source.prefix(self._place.get(layer, -1)), None)
-            states.append(self._layer(layer, states[-1], source, question, attention))
+            after = self._layer(layer, states[-1], source, question, attention)
+            states.append(source.prefill.with_added(layer, after, source.sequences.columns, question))
             if outputs is not None and layer in self._place:
                 outputs.append(attention.output)
         return states
@@ -210,7 +211,7 @@ class Growth:
             if self._skipped[layer]:
                 skips = self._skips[layer, there].repeat_interleave(questions)
                 after = torch.where(skips[:, None, None], hidden, after)
-            hidden = after
+            hidden = source.prefill.with_added(layer, after, source.sequences.columns, question)
         return Grown(names, self._final(hidden, source).unflatten(0, (len(names), questions)))
 
     def _changed(self, layer: int, there: slice, source: Source, question: Tensor) -> Changed | None:

@@ -16,7 +16,7 @@ from extract.passes.batching import ImageQuestions
 from extract.prompts.prompt_builder import Prompt
 from schemas.errors import HeadflowError
 
-# Arguments with an axis of tokens: where it is; the axis before it is that of sequences
+# Arguments with an axis of tokens: where it is; the axis before it is that of sequences. Of others, they come first
 POSITIONED = {"position_embeddings": -2, "position_ids": -1, "cache_position": -1}
 
 
@@ -30,6 +30,8 @@ class Prefill:
         prefix: number of tokens up to the last one of the image, which all questions share.
         inputs: [length, width], what the first layer gets.
         arguments: what each layer is called with beside its input, by name.
+        added: of each layer what is added to its output before the next one gets it, [length, width], such as features
+            of the image in Qwen3-VL; None: nothing.
         keys: of each layer that attends [1, kv_heads, prefix, head_dim]; `values` too.
         logits: [questions, vocabulary]; `hidden`: [questions, width], as `Checkpoint.forward` gives them.
         sent: what the pass reads, kept for as long as the device may do so.
@@ -40,6 +42,7 @@ class Prefill:
     prefix: int
     inputs: Tensor
     arguments: list[dict[str, Any]]
+    added: list[Tensor | None]
     keys: list[Tensor]
     values: list[Tensor]
     logits: Tensor
@@ -54,6 +57,11 @@ class Prefill:
             question: int64 [rows], the question that each row is about.
         """
         return {name: _select(name, value, columns, question) for name, value in self.arguments[layer].items()}
+
+    def with_added(self, layer: int, after: Tensor, columns: Tensor, question: Tensor) -> Tensor:
+        """What the next layer gets where a layer gives `after` [rows, length, width]; see `of_rows`."""
+        added = self.added[layer]
+        return after if added is None else after + added[columns[question]]
 
 
 def run_prefill(model: TransformersModel, image: ImageQuestions) -> Prefill:
@@ -74,11 +82,32 @@ def run_prefill(model: TransformersModel, image: ImageQuestions) -> Prefill:
         prefix,
         kept.inputs[0],
         kept.arguments,
+        [*kept.added, None],
         kept.keys,
         kept.values,
         logits,
         hidden,
         sent,
+    )
+
+
+def adds_the_same(model: TransformersModel, image: ImageQuestions, prefill: Prefill, tolerance: float) -> bool:
+    """Whether what is added between layers does not depend on these: it is the same without the first layer.
+
+    Args:
+        prefill: the untouched pass over the image.
+        tolerance: how far it may differ, as a share of its norm.
+    """
+    if not any(each is not None for each in prefill.added):
+        return True
+    hook = model.stack.layers[0].register_forward_hook(lambda _, given, made: given[0])
+    try:
+        others = run_prefill(model, image).added
+    finally:
+        hook.remove()
+    return all(
+        one is None or (other is not None and bool((one - other).norm() <= tolerance * one.norm()))
+        for one, other in zip(prefill.added, others, strict=True)
     )
 
 
@@ -93,12 +122,14 @@ def _places(prompts: Sequence[Prompt], prefix: int) -> list[Tensor]:
 
 
 class _Kept:
-    """Keeps what each layer gets, and the keys and values of the prefix."""
+    """Keeps what each layer gets, what is added between two layers, and the keys and values of the prefix."""
 
     def __init__(self, prefix: int) -> None:
         self._prefix = prefix
         self.inputs: list[Tensor] = []
         self.arguments: list[dict[str, Any]] = []
+        self.added: list[Tensor | None] = []
+        self._made: Any = None
         self.keys: list[Tensor] = []
         self.values: list[Tensor] = []
 
@@ -108,7 +139,11 @@ class _Kept:
         with ExitStack() as hooks:
             for layer in layers:
                 hooks.callback(layer.register_forward_pre_hook(self._call, with_kwargs=True).remove)
+                hooks.callback(layer.register_forward_hook(self._keep_output).remove)
             yield
+
+    def _keep_output(self, _: nn.Module, given: tuple[Any, ...], made: Any) -> None:
+        self._made = made[0] if isinstance(made, tuple) else made
 
     def _call(self, _: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
         if len(given) != 1:
@@ -117,9 +152,11 @@ class _Kept:
             )
         if not self.inputs:
             self.inputs.append(given[0][0])
+        else:
+            self.added.append(None if given[0] is self._made else (given[0] - self._made)[0])
         for name, value in named.items():
             known = name in (*POSITIONED, "attention_mask")
-            if not known and isinstance(value, Tensor):
+            if not known and isinstance(value, Tensor) and value.shape[:2] != given[0].shape[:2]:
                 raise HeadflowError(f"the model's layers get tensors as {name}; knock-outs do not know them")
         self.arguments.append(named)
 
@@ -141,6 +178,6 @@ def _select(name: str, value: Any, columns: Tensor, question: Tensor) -> Any:
         return value[:, :, columns[0]][..., columns[0]].expand(len(question), -1, -1, -1)
     if name == "cache_position":  # [length]
         return value[columns[0]]
-    axis = POSITIONED[name]
+    axis = POSITIONED.get(name, 1 - value.ndim)
     chosen = value.squeeze(axis - 1).index_select(axis, columns[question].flatten())  # of one sequence
     return chosen.unflatten(axis, (len(question), -1))

@@ -177,6 +177,14 @@ def qwen(processor: Any, pixels: Pixels, number: int, tokens: int) -> Places:
     return lay_patches(grid, [grid], tokens)
 
 
+def pixtral(processor: Any, pixels: Pixels, number: int, tokens: int) -> Places:
+    """One picture of any shape, row by row; the marks that end its rows are text."""
+    edge = processor.patch_size * processor.spatial_merge_size
+    height, width = pixels.inputs["image_sizes"][number].tolist()
+    grid = whole(0, height // edge, width // edge, pixels.sizes[number])
+    return lay_patches(grid, [grid], tokens)
+
+
 def idefics(processor: Any, pixels: Pixels, number: int, tokens: int) -> Places:
     """Tiles row by row, each after a mark that says which it is, then the whole picture."""
     text = processor.tokenizer.decode(pixels.image_ids[number])
@@ -305,6 +313,7 @@ FORMS: dict[PicturesOf, str] = {
     llava_next: "tiles",
     llava_onevision: "tiles",
     qwen: "patches",
+    pixtral: "patches, text after each row",
     idefics: "tiles, text between them",
     internvl: "tiles",
     aya: "tiles, text between them",

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from extract.batched_knockouts.growth import Growth
-from extract.batched_knockouts.prefill import Prefill, run_prefill
+from extract.batched_knockouts.prefill import Prefill, adds_the_same, run_prefill
 from extract.knockouts.references import HeadMeans
 from extract.models.answers import AnswerReader
 from extract.models.transfer import Download
@@ -182,9 +182,13 @@ class KnockOutPasses:
             raise HeadflowError(
                 f"this {self._model.prompt_format.family} computes something else when its layers run one by one "
                 f"over {'the whole prompt' if entire else 'the tokens after the image'} (a margin of "
-                f"{float(margins[0]):.3g}, not {float(whole[0]):.3g}), as where features of the image are added "
-                f"between layers: knock-outs that need this are not supported for "
+                f"{float(margins[0]):.3g}, not {float(whole[0]):.3g}): knock-outs that need this are not supported for "
                 f"it{fewer if entire and self._model.kernel is not None else ''}"
+            )
+        if not adds_the_same(self._model, image, prefill, tolerance):
+            raise HeadflowError(
+                f"this {self._model.prompt_format.family} changes its hidden states between layers by what these give: "
+                "knock-outs are not supported for it"
             )
         for question, margin in zip(image.questions, margins.tolist(), strict=True):
             before = self._margins.get(question.sample.sample_id)

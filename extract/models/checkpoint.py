@@ -151,6 +151,12 @@ class Checkpoint(ABC):
     def stack(self) -> Any:
         """The language model without its head: the module that has `layers` and a final `norm`."""
 
+    def run_stack(self, tokens: int) -> None:
+        """Run the language model, not observed, over so many tokens of its vocabulary."""
+        ids = torch.arange(tokens, device=self.device)[None]
+        with torch.inference_mode():
+            self.stack(input_ids=ids, use_cache=False)
+
     @abstractmethod
     def forward(
         self, batch: Batch, inputs: dict[str, Tensor], *, readers: Sequence[AttentionReader] = ()

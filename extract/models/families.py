@@ -1,4 +1,7 @@
-"""The table of model families: what must be known of each, by the `model_type` of its config.json."""
+"""The table of model families: what must be known of each, by the `model_type` of its config.json.
+
+A `model_type` whose models have different vision towers has a row `model_type/tower` for those that are read otherwise.
+"""
 
 import sys
 from dataclasses import dataclass
@@ -13,6 +16,7 @@ from extract.images.tiling import (
     llava_next,
     llava_onevision,
     ovis,
+    pixtral,
     pressed,
     qwen,
     resampled,
@@ -44,6 +48,7 @@ class Family:
         pictures: which pictures its processor makes of an image; None in a `square` family, or if that is not known.
         several: whether it takes several images in one prompt.
         hybrid: whether only some of its layers attend; its questions are not packed, as others keep a state.
+        torchvision: whether its processor needs torchvision, though its image processor does not.
         spaced: whether its processor writes a space between an image and a word that follows it at once.
     """
 
@@ -58,6 +63,7 @@ class Family:
     pictures: PicturesOf | None = None
     several: bool = False
     hybrid: bool = False
+    torchvision: bool = False
     spaced: bool = False
 
 
@@ -72,6 +78,16 @@ FAMILIES = {
     "qwen2_5_vl": Family("Qwen2.5-VL", packs=False, pixel_limits=True, pictures=qwen, several=True),
     "qwen3_5": Family("Qwen3.5", packs=False, pixel_limits=True, pictures=qwen, several=True, hybrid=True),
     "qwen3_5_moe": Family("Qwen3.5-MoE", packs=False, pixel_limits=True, pictures=qwen, several=True, hybrid=True),
+    "qwen3_vl": Family("Qwen3-VL", packs=False, pixel_limits=True, pictures=qwen, several=True),
+    "qwen3_vl_moe": Family("Qwen3-VL", packs=False, pixel_limits=True, pictures=qwen, several=True),
+    "glm4v": Family("GLM-4.1V", packs=False, pictures=qwen, several=True),
+    "glm46v": Family("GLM-4.6V", packs=False, pictures=qwen, several=True),
+    "glm4v_moe": Family("GLM-4.5V", packs=False, pictures=qwen, several=True),
+    "llava/pixtral": Family("Pixtral", pictures=pixtral, several=True, torchvision=True),
+    "mistral3": Family("Mistral 3", pictures=pixtral, several=True, torchvision=True),
+    "paddleocr_vl": Family("PaddleOCR-VL", packs=False, pictures=qwen, several=True),
+    "ernie4_5_vl_moe": Family("ERNIE 4.5 VL", packs=False, pictures=qwen, several=True),
+    "exaone4_5": Family("EXAONE 4.5", pixel_limits=True, pictures=qwen, several=True),
     "idefics3": Family("Idefics3", pictures=idefics, several=True),
     "idefics2": Family("Idefics2", pictures=resampled, spaced=True),
     "smolvlm": Family("SmolVLM", pictures=idefics, several=True),
@@ -88,6 +104,12 @@ FAMILIES = {
     # All of its prompt is prefix, and each token of the prefix sees all others
     "paligemma": Family("PaliGemma", causal=False, packs=False, chat_template=PALIGEMMA, pictures=pressed),
 }
+
+
+def find_family(config: Any) -> Family | None:
+    """The family of a model with this config; None if it is not in the table."""
+    tower = getattr(getattr(config, "vision_config", None), "model_type", None)
+    return FAMILIES.get(f"{config.model_type}/{tower}") or FAMILIES.get(config.model_type)
 
 
 def unknown_family(model_type: str) -> Family:

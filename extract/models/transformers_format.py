@@ -31,10 +31,10 @@ from extract.images.processors import (
 from extract.images.towers import SquarePreprocessor
 from extract.models.checkpoint import TRANSFORMERS_FORMAT, choose_dtype
 from extract.models.families import (
-    FAMILIES,
     IMAGE_TOKEN_ID,
     LLAVA,
     Family,
+    find_family,
     image_token_id,
     longest_prompt,
     unknown_family,
@@ -153,7 +153,7 @@ def describe(files: Files, images: ImageSettings) -> Description:
     config = AutoConfig.from_pretrained(files.folder, trust_remote_code=False)  # by default its user is asked
     check_kind(files.name, config)
     check_layers(files.name, config)
-    family = FAMILIES.get(config.model_type)
+    family = find_family(config)
     if family is None:
         check_modules(files.name, config)
     tokenizer = AutoTokenizer.from_pretrained(files.folder, trust_remote_code=False)

@@ -56,6 +56,11 @@ class TransformersModel(Checkpoint):
         (hidden,) = applied
         return logits[:, 0], masses, hidden
 
+    def run_stack(self, tokens: int) -> None:
+        """See `Checkpoint.run_stack`."""
+        with without_observing(self.model):
+            super().run_stack(tokens)
+
     def check_decoding(self) -> None:
         """See `Checkpoint.check_decoding`."""
         unknown = other_layers(self.model.config.get_text_config())

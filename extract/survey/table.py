@@ -37,6 +37,7 @@ _CHINESE = {
     "tiles": "切块",
     "tiles, text between them": "切块，其间有文本",
     "patches": "patch",
+    "patches, text after each row": "patch，每行后有文本",
     "one picture": "一张图",
     "one padded picture": "一张补边的图",
     RESAMPLED: "resampler 的 token",
@@ -72,7 +73,7 @@ def offers(model_type: str, family: Family) -> list[str]:
         "packed" if family.packs else "separate",
         ("fused kernel" if family.causal else "under its mask") + (", in some layers" if family.hybrid else ""),
         "no" if form in (RESAMPLED, UNKNOWN) else "yes",
-        "torchvision" if needs_torchvision(model_type) else "Pillow",
+        "torchvision" if family.torchvision or needs_torchvision(model_type) else "Pillow",
     ]
 
 

@@ -2,10 +2,12 @@
 
 A token's final hidden state is the sum of its embedding and of what each module adds (Elhage et al. 2021, "A
 Mathematical Framework for Transformer Circuits"). So it is in LLaMA's, Mistral's, Qwen's and Gemma's models; in
-Gemma's later ones each addition goes through a norm of its own first.
+Gemma's later ones, GLM's and EXAONE's, each addition goes through a norm of its own first. Which modules these are is
+found by a short pass, whatever their names.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -13,10 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from extract.models.checkpoint import Checkpoint
-from extract.models.weights.parts import mixer_names
 from extract.models.weights.quantised import matrix_of
 from schemas.errors import HeadflowError
+from schemas.text import one_line
 
+TOKENS = 4  # of the pass in which modules are found
 NOT_SUPPORTED = "direct contributions and layer profiles are not supported"
 
 
@@ -101,12 +104,16 @@ class Decoder:
             HeadflowError: it is built in another way.
         """
         stack = checkpoint.stack
-        layers = list(stack.layers)
         try:
+            layers = list(stack.layers)
+            calls = _Calls(layers)
+            with calls.reading():
+                _run(checkpoint)
+            additions = [calls.additions(layer) for layer in range(len(layers))]
             return cls(
                 layers=layers,
-                attention=[_attention(layer) for layer in layers],
-                mlp=[_mlp(layer) for layer in layers],
+                attention=[attention for attention, _ in additions],
+                mlp=[mlp for _, mlp in additions],
                 final=stack.norm,
                 norm=RmsNorm.of(stack.norm),
                 heads=checkpoint.heads,
@@ -123,14 +130,6 @@ class Decoder:
         return weight.T.unflatten(0, (self.heads, -1))
 
 
-def _attention(layer: Any) -> Addition:
-    mixer, name = mixer_names(layer)
-    projection = getattr(getattr(layer, mixer), name)
-    if not isinstance(getattr(projection, "in_features", None), int):
-        raise HeadflowError(f"its {name} is a {type(projection).__name__}, not a matrix; {NOT_SUPPORTED}")
-    return Addition(projection, RmsNorm.of(layer.post_attention_layernorm) if _norms_additions(layer) else None)
-
-
 def _gate(attention: Any) -> nn.Module | None:
     """See `Decoder.gates`: what projects to twice as many numbers as heads put out."""
     query = getattr(attention, "q_proj", None)
@@ -138,10 +137,95 @@ def _gate(attention: Any) -> nn.Module | None:
     return query if gated else None
 
 
-def _mlp(layer: Any) -> Addition:
-    return Addition(layer.mlp, RmsNorm.of(layer.post_feedforward_layernorm) if _norms_additions(layer) else None)
+def _run(checkpoint: Checkpoint) -> None:
+    try:
+        checkpoint.run_stack(TOKENS)
+    except Exception as error:  # a model raises anything
+        raise HeadflowError(f"a pass of {TOKENS} tokens failed: {one_line(error)[:200]}; {NOT_SUPPORTED}") from error
 
 
-def _norms_additions(layer: Any) -> bool:
-    """Whether additions have norms, as in Gemma 2 and 3; else `post_attention_layernorm` is the one before the MLP."""
-    return hasattr(layer, "post_feedforward_layernorm")
+@dataclass(frozen=True)
+class _Call:
+    """One call of a module: what it got first, and what it gave."""
+
+    module: nn.Module
+    given: Any
+    made: Any
+
+
+class _Calls:
+    """What each layer calls in a short pass.
+
+    Attributes:
+        children: by layer, the calls of the modules that it has, in order; those that give what they got are left out.
+        inside: of modules that the attention of any layer has.
+    """
+
+    def __init__(self, layers: list[nn.Module]) -> None:
+        self.children: list[list[_Call]] = [[] for _ in layers]
+        self.inside: list[_Call] = []
+        self._layers = layers
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Read the pass that runs in this context."""
+        with ExitStack() as hooks:
+            for layer, calls in zip(self._layers, self.children, strict=True):
+                for child in layer.children():
+                    hooks.callback(child.register_forward_hook(self._keep(calls), with_kwargs=True).remove)
+                    for module in [*child.modules()][1:] if _is_attention(child) else ():
+                        hooks.callback(module.register_forward_hook(self._keep(self.inside), with_kwargs=True).remove)
+            yield
+
+    @staticmethod
+    def _keep(calls: list[_Call]) -> Callable[..., None]:
+        def keep(module: nn.Module, given: tuple[Any, ...], named: dict[str, Any], made: Any) -> None:
+            first, only = given[0] if given else named.get("hidden_states"), first_of(made)
+            if only is not first:
+                calls.append(_Call(module, first, only))
+
+        return keep
+
+    def additions(self, layer: int) -> tuple[Addition, Addition]:
+        """What a layer adds by its attention, or by what it has in its place, and by its MLP, which runs after it.
+
+        What a module gives is added if no other one gets it: what the attention or the MLP gives, or a norm after it.
+
+        Raises:
+            HeadflowError: it adds something else.
+        """
+        calls = self.children[layer]
+        taken = [call.given for call in calls]
+        ends = [call for call in calls if not any(call.made is each for each in taken)]
+        if len(ends) != 2:
+            names = ", ".join(type(end.module).__name__ for end in ends)
+            raise HeadflowError(f"a layer adds what {names or 'no module'} gives, not two modules; {NOT_SUPPORTED}")
+        first, second = (self._addition(end, calls) for end in ends)
+        return first, second
+
+    def _addition(self, end: _Call, calls: list[_Call]) -> Addition:
+        before = next((call for call in calls if call.made is end.given), None)
+        norm = RmsNorm.of(end.module) if before is not None and _is_norm(end.module) else None
+        call = before if before is not None and norm is not None else end
+        return Addition(self._projection(call) if _is_attention(call.module) else call.module, norm)
+
+    def _projection(self, attention: _Call) -> nn.Module:
+        """The matrix that makes what an attention gives of what its heads give."""
+        module = next((call.module for call in reversed(self.inside) if call.made is attention.made), None)
+        if module is None or not isinstance(getattr(module, "in_features", None), int):
+            what = "no module" if module is None else f"a {type(module).__name__}"
+            raise HeadflowError(f"what heads give is projected by {what}, not by a matrix; {NOT_SUPPORTED}")
+        return module
+
+
+def _is_attention(module: nn.Module) -> bool:
+    return hasattr(module, "is_causal")  # by which transformers chooses how attention is computed
+
+
+def _is_norm(module: nn.Module) -> bool:
+    return next(module.children(), None) is None and getattr(getattr(module, "weight", None), "ndim", 0) == 1
+
+
+def first_of(made: Any) -> Any:
+    """What a module gives, or the first of several things."""
+    return made[0] if isinstance(made, tuple) else made

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from extract.attention.packing import Batch
-from extract.tables.decoder import Decoder
+from extract.tables.decoder import Decoder, first_of
 
 
 class ResidualStream:
@@ -44,6 +44,8 @@ class ResidualStream:
         with ExitStack() as hooks:
             for layer in [*decoder.layers, decoder.final]:
                 hooks.callback(layer.register_forward_pre_hook(self._read_input, with_kwargs=True).remove)
+            for layer in decoder.layers if self._compares else ():
+                hooks.callback(layer.register_forward_hook(self._compare).remove)
             for additions, outputs in ((decoder.attention, self.attention), (decoder.mlp, self.mlp)):
                 for addition in additions:
                     hooks.callback(addition.module.register_forward_hook(self._keep(outputs)).remove)
@@ -55,11 +57,11 @@ class ResidualStream:
     def _read_input(self, _: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
         states: Tensor = given[0] if given else named["hidden_states"]
         self.inputs.append(self._last(states))
-        if self._compares:
-            self._compare(states)
+        if self._compares and states is not self._before:
+            self._before, self._length = states, _lengths(states)
 
-    def _keep(self, outputs: list[Tensor]) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
-        return lambda module, given, made: outputs.append(self._last(made))
+    def _keep(self, outputs: list[Tensor]) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
+        return lambda module, given, made: outputs.append(self._last(first_of(made)))
 
     def _keep_gate(self, layer: int) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
         def keep(module: nn.Module, given: tuple[Any, ...], made: Tensor) -> None:
@@ -71,10 +73,17 @@ class ResidualStream:
     def _last(self, states: Tensor) -> Tensor:
         return states[self._batch.owner, self._batch.last]
 
-    def _compare(self, states: Tensor) -> None:
-        """Compare the input of a layer with that of the layer before."""
-        length = torch.linalg.vector_norm(states, dim=-1, dtype=torch.float32)
-        if self._before is not None and self._length is not None:
-            product = (self._before * states).sum(dim=-1, dtype=torch.float32)
-            self.distances.append(1 - product / (self._length * length).clamp_min_(torch.finfo(torch.float32).tiny))
+    def _compare(self, _: nn.Module, given: tuple[Any, ...], made: Any) -> None:
+        """Compare the output of a layer with its input."""
+        states = first_of(made)
+        assert self._before is not None
+        assert self._length is not None
+        length = _lengths(states)
+        product = (self._before * states).sum(dim=-1, dtype=torch.float32)
+        self.distances.append(1 - product / (self._length * length).clamp_min_(torch.finfo(torch.float32).tiny))
         self._before, self._length = states, length
+
+
+def _lengths(states: Tensor) -> Tensor:
+    """Of each token, float32."""
+    return torch.linalg.vector_norm(states, dim=-1, dtype=torch.float32)

@@ -46,14 +46,16 @@ class EagerPartition:
         Args:
             roles: of each token, by its short name.
         """
-        kept: dict[str, list] = {"values": [], "queries": [], "attention": [], "mlp": [], "states": []}
+        names = "values", "queries", "attention", "mlp", "states", "made", "final"
+        kept: dict[str, list] = {name: [] for name in names}
         stack = self.model.get_decoder()
         hooks = [
-            stack.norm.register_forward_pre_hook(lambda _, given: kept["states"].append(given[0][0])),
+            stack.norm.register_forward_pre_hook(lambda _, given: kept["final"].append(given[0][0])),
             stack.norm.register_forward_hook(lambda _, given, made: kept.setdefault("normed", []).append(made[0])),
         ]
         for layer in stack.layers:
             hooks.append(layer.register_forward_pre_hook(lambda _, given: kept["states"].append(given[0][0])))
+            hooks.append(layer.register_forward_hook(lambda _, given, made: kept["made"].append(made[0])))
             attention = getattr(layer, "self_attn", None)
             for name, kind in (("v_proj", "values"), ("q_proj", "queries")) if attention is not None else ():
                 hooks.append(
@@ -64,7 +66,7 @@ class EagerPartition:
             mixer = layer.linear_attn if attention is None else attention.o_proj
             added = [getattr(layer, name) for name in self.norms] if self.norms else [mixer, layer.mlp]
             hooks += [
-                module.register_forward_hook(lambda _, given, made, kept=kept[name]: kept.append(made[0, -1]))
+                module.register_forward_hook(lambda _, given, made, kept=kept[name]: kept.append(last_of(made)))
                 for name, module in zip(("attention", "mlp"), added, strict=True)
             ]
         known = {name: value for name, value in inputs.items() if name != "labels"}
@@ -73,7 +75,7 @@ class EagerPartition:
             output = self.model(**known, use_cache=False, output_attentions=True)
         for hook in hooks:
             hook.remove()
-        final = kept["states"][-1][-1]
+        final = kept["final"][0][-1]
         along = direction * kept["normed"][0][-1] / final  # of one token, whatever the norm is
         text = self.model.config.get_text_config()
         width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
@@ -101,9 +103,9 @@ class EagerPartition:
                         own = values[at][:, head // group * width :][:, :width]
                         taken = attentions[number][0, head, -1, at] @ own
                         heads[number, head, place] = float((columns @ taken * scale) @ along)
-            states = torch.stack(kept["states"])
-            cosines = torch.nn.functional.cosine_similarity(states[1:], states[:-1], dim=-1)
-            margins = [float(stack.norm(state[-1:])[0] @ direction) for state in kept["states"][1:]]
+            states, made = torch.stack(kept["states"]), torch.stack(kept["made"])
+            cosines = torch.nn.functional.cosine_similarity(made, states, dim=-1)
+            margins = [float(stack.norm(state[-1:])[0] @ direction) for state in made]
         image, question = ([index for index, name in enumerate(roles) if name == role] for role in "vq")
         turns = [1 - each for each in (cosines[:, image].mean(1), cosines[:, question].mean(1), cosines[:, -1])]
         added = [[float(each.detach() @ along) for each in kept[name]] for name in ("attention", "mlp")]
@@ -112,3 +114,8 @@ class EagerPartition:
         mixer = sum(float(kept["attention"][each] @ along) for each in {*range(len(profile))} - {*attending})
         whole = torch.stack(attentions)[:, 0].numpy()
         return Partition(heads, profile, float(states[0, -1] @ along), margin, mixer, whole, output.logits[0, -1])
+
+
+def last_of(made):
+    """What a module gives of the last token; experts give their router's scores too."""
+    return (made[0] if isinstance(made, tuple) else made)[0, -1]

@@ -80,7 +80,7 @@ class FamilyCase:
         self.witness = FamilyWitness(path, name)
         self.eager = EagerPartition(self.witness.model(torch.float64, "eager"), self.witness.recipe.norms)
         model, self.prompts = hf(path)
-        self.model = check_observation(model, self.prompts)
+        self.model = check_observation(model, self.prompts, images=3)
         tokens = self.model.prompt_format.answer_tokens(Prompts({None: self.prompts}), ["Yes", "No"])
         self.answers = AnswerReader.of(self.model, tokens)
         self.pixels = [self.model.preprocessor(image) for image in PICTURES]

@@ -11,7 +11,7 @@ from extract.images.processors import load_processor
 from extract.models.loading import load_model
 from extract.questions.fields import MME_SUFFIX
 from tests.support.eager_reference import reduce
-from tests.support.tiny_families import OF_TABLE, OTHERS
+from tests.support.tiny_families import OF_TABLE
 
 CPU = torch.device("cpu")
 SHORT = ("bos", "sys", "user", "v", "q")
@@ -30,7 +30,7 @@ class FamilyWitness:
     """A family's model in eager attention and float64, fed by its own processor."""
 
     def __init__(self, path, name):
-        self.path, self.recipe = path, (OF_TABLE | OTHERS)[name]
+        self.path, self.recipe = path, OF_TABLE[name]
         self.config = AutoConfig.from_pretrained(path)
         self.processor = load_processor(str(path), self.config, AutoTokenizer.from_pretrained(path))
         self.processor.video_processor = SimpleNamespace(num_frames=1, fps=1)

@@ -14,7 +14,7 @@ from extract.generation.observation import DecodingObservation
 from extract.models.transfer import Uploader
 from schemas.columns import FLOW_NAMES
 from schemas.errors import HeadflowError
-from tests.support.tiny_families import OTHERS, RECIPES, make_or_skip
+from tests.support.tiny_families import make_or_skip
 from tests.support.witness import CPU, PICTURES, QUESTIONS, SHORT, FamilyWitness, hf
 
 STEPS = 12
@@ -56,7 +56,14 @@ def generate(model, asked, heads=None, forced=None, ends=NOTHING):
     return steps, masses
 
 
-@pytest.fixture(scope="module", params=[*({*RECIPES} - {"qwen3_5"}), *OTHERS])  # all whose new tokens are observed
+# Those whose new tokens are observed, one of each kind of positions, masks and token types
+@pytest.fixture(
+    scope="module",
+    params=[
+        "llava", "llava_next_mistral", "llava_onevision", "qwen2_vl", "idefics3", "internvl", "gemma3", "paligemma2",
+        "qwen3_vl", "ernie4_5_vl_moe",
+    ],
+)  # fmt: skip
 def family(request, tmp_path_factory):
     """A family's name, its reference, its model and what writes its prompts."""
     path = make_or_skip(tmp_path_factory.mktemp(request.param), request.param)
