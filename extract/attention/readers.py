@@ -118,12 +118,12 @@ class ProjectedValues:
     """
 
     def __init__(
-        self, batch: Batch, directions: Tensor, gate: Callable[[int], Tensor | None] = lambda place: None
+        self, batch: Batch, directions: Sequence[Tensor], gate: Callable[[int], Tensor | None] = lambda place: None
     ) -> None:
         """Read a batch, which is on the model's device.
 
         Args:
-            directions: float32 [layers, directions, heads, head_dim].
+            directions: of each layer float32 [directions, heads, head_dim].
             gate: that of the last tokens in a layer, by its place among those that are read, once it runs: float32
                 [questions, heads, head_dim]; None: there is none.
         """

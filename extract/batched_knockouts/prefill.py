@@ -1,6 +1,6 @@
 """One untouched pass over an image and its questions, kept as far as knock-outs need it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -146,9 +146,10 @@ class _Kept:
         self._made = made[0] if isinstance(made, tuple) else made
 
     def _call(self, _: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
-        if len(given) != 1:
+        if any(value is not None for value in given[1:]):
             raise HeadflowError(
-                f"the model's layers get {len(given)} arguments without a name; knock-outs do not know them"
+                f"the model's layers get {len(given)} arguments without a name, such as embeddings of a layer's own; "
+                "knock-outs do not know them"
             )
         if not self.inputs:
             self.inputs.append(given[0][0])
@@ -156,6 +157,8 @@ class _Kept:
             self.added.append(None if given[0] is self._made else (given[0] - self._made)[0])
         for name, value in named.items():
             known = name in (*POSITIONED, "attention_mask")
+            if isinstance(value, Mapping) and value:
+                raise HeadflowError(f"some of the model's layers take {name} of others; knock-outs do not know them")
             if not known and isinstance(value, Tensor) and value.shape[:2] != given[0].shape[:2]:
                 raise HeadflowError(f"the model's layers get tensors as {name}; knock-outs do not know them")
         self.arguments.append(named)

@@ -73,11 +73,11 @@ def load_processor(
         HeadflowError: transformers has no processor for this kind of model, one that needs more than an image
             processor and a tokenizer, or one that needs torchvision, which is not installed.
     """
-    kind = _kind_of_processor(Path(folder), config)
+    with _torchvision_named(folder, config, "processor"):
+        kind = _kind_of_processor(Path(folder), config)
+        names = kind.get_attributes() if kind is not None else ()
     if kind is None:
         raise HeadflowError(f"{folder} is a {config.model_type}, for which transformers has no processor")
-    with _torchvision_named(folder, config, "processor"):
-        names = kind.get_attributes()
     if unknown := [name for name in names if name not in ("image_processor", "tokenizer", *_NOT_READ)]:
         raise HeadflowError(
             f"{folder} is a {config.model_type}, which is not supported: its processor needs a {', '.join(unknown)}"
@@ -136,7 +136,10 @@ def _torchvision_named(folder: Path, config: PreTrainedConfig, what: str) -> Ite
     try:
         yield
     except ImportError as error:
-        if is_torchvision_available() or "torchvision" not in str(error).lower():
+        causes: list[BaseException] = [error]
+        while (before := causes[-1].__cause__ or causes[-1].__context__) is not None:
+            causes.append(before)
+        if is_torchvision_available() or not any("torchvision" in str(each).lower() for each in causes):
             raise
         raise HeadflowError(
             f"{folder} is a {config.model_type}: its {what} needs torchvision: pip install torchvision"

@@ -211,6 +211,46 @@ def ovis(processor: Any, pixels: Pixels, number: int, tokens: int) -> Places:
     return _tiles_and_whole(down, tiles // max(1, down), pixels.sizes[number], tokens, whole_first=True)
 
 
+def cohere2(processor: Any, pixels: Pixels, number: int, tokens: int) -> Places:
+    """Tiles row by row, then the whole picture, as in Command A Vision."""
+    return _shaped(processor, pixels.sizes[number], tokens, processor.patch_size**2)
+
+
+def llama4(processor: Any, pixels: Pixels, number: int, tokens: int) -> Places:
+    """Tiles of a canvas with the image in its upper left corner, row by row, then the whole picture, if there are some.
+
+    Marks in the text end each row of tiles, and stand between the tiles of a row.
+    """
+    from transformers.models.llama4.image_processing_llama4 import get_max_res_without_distortion  # needs torchvision
+
+    images, ids, size = processor.image_processor, pixels.image_ids[number], pixels.sizes[number]
+    row_end, between = (
+        ids.count(processor.tokenizer.convert_tokens_to_ids(each))
+        for each in (processor.tile_global_token, processor.tile_token)
+    )
+    down, across = max(1, row_end), between // max(1, row_end) + 1
+    edge = images.size["height"]
+    most = down * edge, across * edge
+    limit = most if images.resize_to_max_canvas else [
+        min(max(length, edge), end) for length, end in zip(size[::-1], most, strict=True)
+    ]  # fmt: skip
+    high, wide = (max(1, each) for each in get_max_res_without_distortion(size[::-1], limit))
+    canvas = most[1] * size[0] / wide, most[0] * size[1] / high
+    if row_end:
+        return _tiles_and_whole(down, across, size, tokens, canvas=canvas)
+    side = _side(tokens)
+    grid = PlacedPicture(0, side, side, (0, 0, *canvas), side)
+    return lay_patches(grid, [grid], tokens)
+
+
+def gemma4(processor: Any, pixels: Pixels, number: int, tokens: int) -> Places:
+    """One picture of any shape, a token for some patches by as many."""
+    columns, rows = (pixels.inputs["image_position_ids"][number].amax(dim=0) + 1).tolist()
+    edge = processor.image_processor.pooling_kernel_size
+    grid = whole(0, rows // edge, columns // edge, pixels.sizes[number])
+    return lay_patches(grid, [grid], tokens)
+
+
 def _shaped(processor: Any, size: Size, tokens: int, each: int) -> Places:
     """Tiles of a canvas of about the image's shape, row by row, then the whole picture, which stands alone if it does.
 
@@ -260,11 +300,20 @@ def pressed(processor: Any, pixels: Pixels, number: int, tokens: int) -> Places:
     return _tiles_and_whole(0, 0, pixels.sizes[number], tokens)
 
 
-def _tiles_and_whole(down: int, across: int, size: Size, tokens: int, *, whole_first: bool = False) -> Places:
+def _tiles_and_whole(
+    down: int,
+    across: int,
+    size: Size,
+    tokens: int,
+    *,
+    whole_first: bool = False,
+    canvas: tuple[float, float] | None = None,
+) -> Places:
     """Tiles of equal size, `down` x `across` of them, row by row, and the whole picture, each as many tokens.
 
     Args:
         whole_first: whether the whole picture stands before the tiles; else after them.
+        canvas: the width and height that all tiles cover, in pixels of the image; None: the image's.
 
     Raises:
         ValueError: the tokens are not those of so many squares.
@@ -272,7 +321,7 @@ def _tiles_and_whole(down: int, across: int, size: Size, tokens: int, *, whole_f
     each, odd = divmod(tokens, down * across + 1)
     if odd:
         raise ValueError(f"{tokens} tokens are not {down} x {across} tiles and the whole picture")
-    side, (width, height) = _side(each), size
+    side, (width, height) = _side(each), canvas or size
     coarse = whole(0 if whole_first else tokens - each, side, side, size)
     first = each if whole_first else 0
     tiles = [
@@ -291,7 +340,7 @@ def _tiles_and_whole(down: int, across: int, size: Size, tokens: int, *, whole_f
         for row in range(down)
         for column in range(across)
     ]
-    grid = whole(0, down * side, across * side, size) if tiles else coarse
+    grid = PlacedPicture(0, down * side, across * side, (0, 0, width, height), across * side) if tiles else coarse
     return lay_patches(grid, [*tiles, coarse], tokens)
 
 
@@ -317,6 +366,9 @@ FORMS: dict[PicturesOf, str] = {
     idefics: "tiles, text between them",
     internvl: "tiles",
     aya: "tiles, text between them",
+    cohere2: "tiles, text between them",
+    llama4: "tiles, text between them",
+    gemma4: "patches",
     ovis: "tiles",
     fitted: "one padded picture",
     resampled: RESAMPLED,

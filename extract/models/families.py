@@ -10,9 +10,12 @@ from typing import Any
 from extract.images.tiling import (
     PicturesOf,
     aya,
+    cohere2,
     fitted,
+    gemma4,
     idefics,
     internvl,
+    llama4,
     llava_next,
     llava_onevision,
     ovis,
@@ -92,7 +95,10 @@ FAMILIES = {
     "idefics2": Family("Idefics2", pictures=resampled, spaced=True),
     "smolvlm": Family("SmolVLM", pictures=idefics, several=True),
     "internvl": Family("InternVL", pictures=internvl, several=True),
-    "aya_vision": Family("Aya Vision", pictures=aya, several=True),
+    # Some of their layers see a window, or a chunk
+    "aya_vision": Family("Aya Vision", causal=False, packs=False, pictures=aya, several=True),
+    "cohere2_vision": Family("Command A Vision", causal=False, packs=False, pictures=cohere2, several=True),
+    "llama4": Family("Llama 4", causal=False, packs=False, pictures=llama4, several=True),
     "llava_next_video": Family("LLaVA-NeXT-Video", llava_templates=True, pictures=llava_next, several=True),
     "granite4_vision": Family("Granite 4 Vision", pictures=llava_next, several=True),
     "ovis2": Family("Ovis2", pictures=ovis, several=True),
@@ -100,6 +106,7 @@ FAMILIES = {
     "deepseek_vl_hybrid": Family("DeepSeek-VL", pictures=fitted, several=True),
     "janus": Family("Janus", pictures=fitted, several=True),
     "aria": Family("Aria", pictures=resampled, several=True),
+    "gemma4": Family("Gemma 4", causal=False, packs=False, pictures=gemma4, several=True),
     "gemma3": Family("Gemma 3", causal=False, packs=False, pictures=pressed, several=True),
     # All of its prompt is prefix, and each token of the prefix sees all others
     "paligemma": Family("PaliGemma", causal=False, packs=False, chat_template=PALIGEMMA, pictures=pressed),

@@ -39,7 +39,8 @@ class TransformersModel(Checkpoint):
     @property
     def stack(self) -> Any:
         """See `Checkpoint.stack`."""
-        return self.model.get_decoder()
+        decoder = self.model.get_decoder()
+        return decoder if hasattr(decoder, "layers") else decoder.model  # Llama 4's has a head of its own
 
     def forward(
         self, batch: Batch, inputs: dict[str, Tensor], *, readers: Sequence[AttentionReader] = ()
@@ -115,7 +116,8 @@ class TransformersModel(Checkpoint):
         """See `Checkpoint.last_hidden_states`."""
         arguments = self._arguments(batch, inputs) if whole is None else {**whole, "use_cache": False}
         if "logits_to_keep" in signature(self.model.forward).parameters:
-            arguments["logits_to_keep"] = 1
+            # As an index: with a number, the last layers of Gemma 4's small models get no other tokens
+            arguments["logits_to_keep"] = torch.tensor([-1], device=self.device)
         observed_pass = observing(self._observation(batch), layers=self.attending, readers=readers)
         given: list[Tensor] = []
         hook = self.stack.register_forward_hook(lambda _, arguments, output: given.append(output[0]))

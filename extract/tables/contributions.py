@@ -66,7 +66,7 @@ class DirectContributions:
         self._decoder = decoder
         self._offsets = answers.offsets
         self.directions = decoder.norm.scale * answers.directions  # float32 [directions, width]
-        self._heads = torch.stack([self._of_heads(layer) for layer in decoder.attending])
+        self._heads = [self._of_heads(layer) for layer in decoder.attending]
         biases = [
             getattr(addition.module, "bias", None) if layer in decoder.attending else None
             for layer, addition in enumerate(decoder.attention)

@@ -71,7 +71,8 @@ class ResidualStream:
         return keep
 
     def _last(self, states: Tensor) -> Tensor:
-        return states[self._batch.owner, self._batch.last]
+        whole = states.reshape(*self._batch.input_ids.shape, -1)  # Llama 4's experts give tokens of all images in a row
+        return whole[self._batch.owner, self._batch.last]
 
     def _compare(self, _: nn.Module, given: tuple[Any, ...], made: Any) -> None:
         """Compare the output of a layer with its input."""

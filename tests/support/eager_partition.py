@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from tests.support.knockouts import stack_of
 from tests.support.witness import SHORT
 
 
@@ -46,25 +47,24 @@ class EagerPartition:
         Args:
             roles: of each token, by its short name.
         """
-        names = "values", "queries", "attention", "mlp", "states", "made", "final"
-        kept: dict[str, list] = {name: [] for name in names}
-        stack = self.model.get_decoder()
+        kept: dict[str, list] = {name: [] for name in ("attention", "mlp", "states", "made", "final")}
+        stack = stack_of(self.model)
+        values: dict[int, torch.Tensor] = {}
+        queries: dict[int, torch.Tensor] = {}
         hooks = [
             stack.norm.register_forward_pre_hook(lambda _, given: kept["final"].append(given[0][0])),
             stack.norm.register_forward_hook(lambda _, given, made: kept.setdefault("normed", []).append(made[0])),
         ]
-        for layer in stack.layers:
+        for number, layer in enumerate(stack.layers):
             hooks.append(layer.register_forward_pre_hook(lambda _, given: kept["states"].append(given[0][0])))
             hooks.append(layer.register_forward_hook(lambda _, given, made: kept["made"].append(made[0])))
             attention = getattr(layer, "self_attn", None)
-            for name, kind in (("v_proj", "values"), ("q_proj", "queries")) if attention is not None else ():
-                hooks.append(
-                    getattr(attention, name).register_forward_hook(
-                        lambda _, given, made, kept=kept[kind]: kept.append(made[0])
-                    )
-                )
+            for module, found in () if attention is None else ((of_values(layer), values), (attention.q_proj, queries)):
+                if module is not None:
+                    keep = lambda _, given, made, at=number, found=found: found.update({at: made[0].flatten(1)})  # noqa: E731
+                    hooks.append(module.register_forward_hook(keep))
             mixer = layer.linear_attn if attention is None else attention.o_proj
-            added = [getattr(layer, name) for name in self.norms] if self.norms else [mixer, layer.mlp]
+            added = [getattr(layer, name) for name in self.norms] if self.norms else [mixer, mlp(layer)]
             hooks += [
                 module.register_forward_hook(lambda _, given, made, kept=kept[name]: kept.append(last_of(made)))
                 for name, module in zip(("attention", "mlp"), added, strict=True)
@@ -78,20 +78,21 @@ class EagerPartition:
         final = kept["final"][0][-1]
         along = direction * kept["normed"][0][-1] / final  # of one token, whatever the norm is
         text = self.model.config.get_text_config()
-        width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-        group = text.num_attention_heads // text.num_key_value_heads
         attending = [number for number, layer in enumerate(stack.layers) if hasattr(layer, "self_attn")]
         attentions = [each for each in output.attentions if each is not None]
         heads = np.zeros((len(attending), text.num_attention_heads, len(SHORT)))
         with torch.no_grad():
-            for number, (layer, values) in enumerate(zip(attending, kept["values"], strict=True)):
+            for number, layer in enumerate(attending):
+                seen = values[source_of_values(stack.layers, layer)]
                 weight = stack.layers[layer].self_attn.o_proj.weight
-                queries = kept["queries"][number][-1].view(text.num_attention_heads, -1)
-                if queries.shape[1] == 2 * width:  # the second half of each head's is a gate
-                    weight = weight * queries[:, width:].sigmoid().flatten()
+                width = weight.shape[1] // text.num_attention_heads
+                group = text.num_attention_heads * width // seen.shape[1]
+                of_heads = queries[layer][-1].view(text.num_attention_heads, -1)
+                if of_heads.shape[1] == 2 * width:  # the second half of each head's is a gate
+                    weight = weight * of_heads[:, width:].sigmoid().flatten()
                 whole = weight @ torch.cat(
                     [
-                        attentions[number][0, head, -1] @ values[:, head // group * width :][:, :width]
+                        attentions[number][0, head, -1] @ seen[:, head // group * width :][:, :width]
                         for head in range(text.num_attention_heads)
                     ]
                 )
@@ -100,7 +101,7 @@ class EagerPartition:
                     columns = weight[:, head * width : (head + 1) * width]
                     for place, role in enumerate(SHORT):
                         at = [index for index, name in enumerate(roles) if name == role]
-                        own = values[at][:, head // group * width :][:, :width]
+                        own = seen[at][:, head // group * width :][:, :width]
                         taken = attentions[number][0, head, -1, at] @ own
                         heads[number, head, place] = float((columns @ taken * scale) @ along)
             states, made = torch.stack(kept["states"]), torch.stack(kept["made"])
@@ -118,4 +119,27 @@ class EagerPartition:
 
 def last_of(made):
     """What a module gives of the last token; experts give their router's scores too."""
-    return (made[0] if isinstance(made, tuple) else made)[0, -1]
+    return (made[0] if isinstance(made, tuple) else made).flatten(0, -2)[-1]
+
+
+def mlp(layer):
+    """The MLP of a layer, or its experts."""
+    return layer.feed_forward if hasattr(layer, "feed_forward") else layer.mlp
+
+
+def of_values(layer):
+    """The module that gives the values of a layer's attention; None if they are those of another layer."""
+    attention = layer.self_attn
+    return getattr(attention, "v_norm", None) or getattr(attention, "v_proj", None)
+
+
+def source_of_values(layers, number):
+    """The layer whose values a layer takes: its own, or those of the last one before it of its kind."""
+    if of_values(layers[number]) is not None:
+        return number
+    same = layers[number].self_attn.layer_type
+    return max(
+        before
+        for before, layer in enumerate(layers[:number])
+        if layer.self_attn.layer_type == same and of_values(layer) is not None
+    )

@@ -61,7 +61,7 @@ class Reference:
         text = self.model.config.get_text_config()
         before = text._attn_implementation
         self.model.set_attn_implementation({"text_config": NAME})
-        layers = self.model.get_decoder().layers
+        layers = stack_of(self.model).layers
         hooks = [layers[each].register_forward_hook(lambda _, given, made: given[0]) for each in self.skipped]
         try:
             yield
@@ -72,9 +72,18 @@ class Reference:
 
     def hidden(self, inputs):
         """The final hidden state of the last token of one question, in a pass of its own."""
+        kept = []
+        hook = stack_of(self.model).norm.register_forward_hook(lambda _, given, made: kept.append(made[0, -1]))
         with self.registered(), torch.no_grad():
-            hidden = self.model.model(**inputs, use_cache=False).last_hidden_state[0, -1]
-            return at_least_float32(hidden)
+            self.model(**inputs, use_cache=False)
+        hook.remove()
+        return at_least_float32(kept[0])
+
+
+def stack_of(model):
+    """The language model of a vision-language model, without its head."""
+    decoder = model.get_decoder()
+    return decoder if hasattr(decoder, "layers") else decoder.model  # Llama 4's has a head of its own
 
 
 def attend(query, key, value, mask, scaling, softcap, hidden=None):

@@ -484,6 +484,45 @@ def _granite4(image: int, sizes: dict[str, int]) -> Any:
     )  # fmt: skip
 
 
+GEMMA4_MARKS = {
+    "image_token": "<|image|>", "boi_token": "<|image>", "eoi_token": "<image|>", "audio_token": "<|audio|>",
+    "boa_token": "<|audio>", "eoa_token": "<audio|>",
+}  # fmt: skip
+LLAMA4_MARKS = ("<|image|>", "<|image_start|>", "<|image_end|>", "<|tile_x_separator|>", "<|tile_y_separator|>")
+
+
+def _gemma4(layers: list[str], **changes: Any) -> Callable:
+    def config(image: int, sizes: dict[str, int]) -> Any:
+        text = GROUPED | sizes | {
+            "num_hidden_layers": len(layers), "layer_types": layers, "sliding_window": 12, "global_head_dim": 32,
+            "vocab_size_per_layer_input": sizes["vocab_size"], "final_logit_softcapping": 3.0,
+        }  # fmt: skip
+        vision = {
+            "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2,
+            "num_key_value_heads": 2, "head_dim": 16, "patch_size": 7, "position_embedding_size": 64,
+            "pooling_kernel_size": 2,
+        }  # fmt: skip
+        return tf.Gemma4Config(
+            vision_config=vision, text_config=text | changes, audio_config=None, image_token_id=image,
+            video_token_id=image - 1,
+        )  # fmt: skip
+
+    return config
+
+
+def _gemma4_recipe(layers: list[str], *, lacks: tuple[str, ...] = (), **changes: Any) -> Recipe:
+    return Recipe(
+        _gemma4(layers, **changes),
+        lambda: tf.Gemma4ImageProcessorPil(patch_size=7, max_soft_tokens=70, pooling_kernel_size=2),
+        GEMMA.replace("start_of_turn", "|turn").replace("end_of_turn", "turn|").replace("start_of_image", "|image|"),
+        image="<|image|>",
+        special=GEMMA4_MARKS,
+        more=("<|turn>", "<turn|>", "<|video|>"),
+        norms=NORMS,
+        lacks=lacks,
+    )
+
+
 MORE: dict[str, Recipe] = {  # families that differ from those above in little but their images
     "qwen3_vl": Recipe(
         _qwen3_vl("Qwen3VLConfig"), lambda: tf.Qwen2VLImageProcessorPil(**QWEN_PIXELS), chatml(QWEN_IMAGE),
@@ -639,10 +678,55 @@ MORE: dict[str, Recipe] = {  # families that differ from those above in little b
         processor={"image_seq_len": 4},
         lacks=("maps",),
     ),
+    "gemma4": _gemma4_recipe(
+        ["sliding_attention", "sliding_attention", "full_attention"], hidden_size_per_layer_input=0,
+        use_bidirectional_attention="vision", attention_k_eq_v=True, num_global_key_value_heads=1,
+    ),
+    "gemma4_small": _gemma4_recipe(
+        ["sliding_attention", "full_attention"] * 2, hidden_size_per_layer_input=8, num_kv_shared_layers=2,
+        lacks=("contributions", "head removed", "image cut"),
+    ),
+    "cohere2_vision": Recipe(
+        lambda image, sizes: tf.Cohere2VisionConfig(
+            vision_config=SIGLIP | {"patch_size": 2}, text_config={
+                "model_type": "cohere2", **GROUPED, **sizes, "sliding_window": 12, "layer_types": WINDOWS,
+            }, image_token_id=image, alignment_intermediate_size=64,
+        ),
+        lambda: tf.Cohere2VisionImageProcessor(
+            size={"height": 28, "width": 28}, patch_size=7, downsample_factor=2, max_patches=3
+        ),
+        turns("<|IMG_PATCH|>"),
+        image="<|IMG_PATCH|>",
+        special={
+            "image_token": "<|IMG_PATCH|>", "boi_token": "<|START_OF_IMG|>", "eoi_token": "<|END_OF_IMG|>",
+            "img_line_break_token": "<|IMG_LINE_BREAK|>",
+        },
+        more=TURNS,
+        lacks=("contributions",),
+    ),
+    "llama4": Recipe(
+        lambda image, sizes: tf.Llama4Config(
+            vision_config={
+                "hidden_size": 32, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2,
+                "image_size": 28, "patch_size": 7, "vision_output_dim": 64, "projector_input_dim": 64,
+                "projector_output_dim": 64,
+            }, text_config=GROUPED | sizes | {
+                "intermediate_size_mlp": 96, "num_local_experts": 2, "num_hidden_layers": 4,
+                "attention_chunk_size": 24, "interleave_moe_layer_step": 2,
+            }, image_token_index=image,
+        ),
+        lambda: tf.Llama4ImageProcessor(size={"height": 28, "width": 28}, max_patches=4),
+        turns("<|image|>"),
+        image="<|patch|>",
+        more=(*TURNS, *LLAMA4_MARKS),
+        processor={"patch_size": 7},
+    ),
     "aria": Recipe(
         lambda image, sizes: tf.AriaConfig(
-            vision_config={"model_type": "idefics3_vision", **VISION, "image_size": 490, "patch_size": 98},
-            text_config=GROUPED | sizes | {"moe_num_experts": 4, "moe_topk": 2, "moe_num_shared_experts": 1},
+            vision_config=tf.Idefics3VisionConfig(**VISION | {"image_size": 490, "patch_size": 98}),
+            text_config=tf.AriaTextConfig(
+                **GROUPED | sizes, moe_num_experts=4, moe_topk=2, moe_num_shared_experts=1,
+            ),
             projector_patch_to_query_dict={25: 4, 100: 16}, image_token_index=image,
         ),
         lambda: tf.AriaImageProcessorPil(max_image_size=490, min_image_size=98),
@@ -695,11 +779,11 @@ def _make(out: Path, name: str, seed: int, logit_std: float) -> None:
         if name == "gemma3":  # whose projection of images begins with zeros
             torch.nn.init.normal_(model.model.multi_modal_projector.mm_input_projection_weight, std=0.2)
         for module in model.get_decoder().modules():
-            if type(module).__name__.endswith("RMSNorm"):
+            if type(module).__name__.endswith("RMSNorm") and getattr(module, "weight", None) is not None:
                 module.weight.data += 0.1 * torch.randn_like(module.weight)
         for module in model.modules():
             if getattr(module, "config", None) is model.config.text_config and hasattr(module, "q_proj"):
-                for projection in (module.q_proj, module.k_proj):
+                for projection in (module.q_proj, getattr(module, "k_proj", module.q_proj)):  # or another layer's keys
                     torch.nn.init.normal_(projection.weight, std=math.sqrt(logit_std / 64))
     for piece in (model, words, recipe.image_processor()):
         piece.save_pretrained(out)

