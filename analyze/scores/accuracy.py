@@ -17,6 +17,7 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from analyze.statistics.clusters import Array, Codes, Shown, image_lists, joined_rows
@@ -166,12 +167,25 @@ def _named(samples: pd.DataFrame, place: int) -> pd.Series:
 
 def _is_whole(table: pd.DataFrame, group: Group, samples: pd.DataFrame) -> pd.Series:
     """Whether all questions of the group of each row are there, and were observed."""
-    groups = table.groupby(["category", group.name])
+    codes = _joint(table["category"], table[group.name])
     least = group.least
     if least is None:
         least = samples.loc[table.index, "options"].map(lambda options: 0 if options is None else len(options))
-    whole: pd.Series = groups["observed"].transform("all") & (groups[group.name].transform("size") >= least)
-    return whole.astype(bool)
+    return pd.Series(_in_all(codes, table["observed"]) & (np.bincount(codes)[codes] >= least), table.index, dtype=bool)
+
+
+def _joint(*columns: pd.Series | Codes) -> Codes:
+    """The same number, from 0, for rows that have the same values in all of some columns, int64 [rows]."""
+    found = np.zeros(len(columns[0]), np.int64)
+    for column in columns:
+        codes, different = pd.factorize(column, use_na_sentinel=False)
+        found = pd.factorize(found * max(1, len(different)) + codes)[0].astype(np.int64)
+    return found
+
+
+def _in_all(codes: Codes, true: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Whether something is true in all rows with the number of each row, bool [rows]."""
+    return (np.bincount(codes, ~np.asarray(true, bool)) == 0)[codes]
 
 
 def shares(table: pd.DataFrame, task: Task) -> dict[str, tuple[Array, Array]]:
@@ -186,9 +200,9 @@ def shares(table: pd.DataFrame, task: Task) -> dict[str, tuple[Array, Array]]:
     every = pd.Series(1.0, table.index)
     found: dict[str, tuple[pd.Series, pd.Series]] = {"accuracy": (table["right"], every)}
     for group in task.groups:
-        first = ~table.duplicated(["category", group.name])
-        whole = table.groupby(["category", group.name])["right"].transform("all")
-        found[group.measure] = (whole.astype(bool) & first, first)
+        codes = _joint(table["category"], table[group.name])
+        first = ~pd.Series(codes, table.index).duplicated()
+        found[group.measure] = (first & _in_all(codes, table["right"]), first)
     if task.positive is not None:
         given, wanted = (table[name] == task.positive for name in ("given", "expected"))
         found |= {"precision": (given & wanted, given), "recall": (given & wanted, wanted)}
@@ -262,11 +276,11 @@ def _images_and_pairs(scored: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
         same_name = scored.groupby([category, name], sort=False)["image_sha256"]
         known = known.fillna(same_name.transform("first")).fillna(name)
     numbers, different = pd.factorize(scored["question_id"].where(scored["question_id"] != ""))  # -1: there is none
-    table = pd.DataFrame({"category": category, "image": pd.factorize(known)[0], "id": numbers}, scored.index)
-    times = table.groupby(["category", "image", "id"], sort=False)["id"].transform("size")
-    times = times.where(table["id"] >= 0, 1)
-    by_id = times.groupby([category, table["image"]], sort=False).transform("min") > 1
-    return table["image"], table["image"] * (len(different) + 1) + (numbers + 1) * by_id
+    image = pd.factorize(known)[0]
+    place = _joint(category, image)
+    same = _joint(place, numbers)
+    by_id = _in_all(place, (numbers >= 0) & (np.bincount(same)[same] > 1))
+    return pd.Series(image, scored.index), pd.Series(image * (len(different) + 1) + (numbers + 1) * by_id, scored.index)
 
 
 def _score(category: object, rows: pd.DataFrame, unscored: int, samples: pd.DataFrame, task: Task) -> dict[str, object]:
