@@ -19,8 +19,8 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from analyze import results
 from analyze.__main__ import main as analyze
-from analyze.drawing.figures import FigureFiles
 from analyze.published.reference import LLAVA_MME
 from extract.__main__ import main as extract_main
 from extract.images.decoding import load_image
@@ -33,7 +33,7 @@ from schemas.manifest import PACKED
 from schemas.validation.run import validate
 from tests.support import tiny_originals
 from tests.support.mutations import HOSTILE, altered, as_json, changed, damaged, values
-from tests.support.pictures import encoded, write_empty
+from tests.support.pictures import draw_nothing, encoded
 from tests.support.prunable import World, measure, singles
 from tests.support.runs import LEDGER, OF_TEXT, PART, start, write_run
 from tests.support.tiny_families import make_family
@@ -126,7 +126,7 @@ def place(tmp_path_factory):
 @pytest.mark.parametrize("name", ["run.json", LEDGER, *(f"{table}/{PART}" for table in TABLES), *OF_JOB])
 def test_runs(broken, name, monkeypatch):
     if name != "run.json":  # other values and names are drawn in `test_columns`
-        monkeypatch.setattr(FigureFiles, "save", write_empty)
+        monkeypatch.setattr(results, "_draw", draw_nothing)
 
     @tried()
     @given(changed(broken.whole / name))
@@ -140,7 +140,7 @@ def test_runs(broken, name, monkeypatch):
 def test_columns(broken, name, monkeypatch):
     """Parquet that is whole, but with other values or types in one column."""
     whole = pq.read_table(broken.whole / name)
-    save = FigureFiles.save
+    draw = results._draw
 
     @tried()
     @given(st.sampled_from(whole.column_names), st.data())
@@ -154,7 +154,7 @@ def test_columns(broken, name, monkeypatch):
             pq.write_table(whole.set_column(index, column, pa.array(cells, kind)), buffer)
         except (pa.ArrowException, TypeError, ValueError, OverflowError):
             assume(False)
-        monkeypatch.setattr(FigureFiles, "save", save if column.startswith(("n_", *PICTURED)) else write_empty)
+        monkeypatch.setattr(results, "_draw", draw if column.startswith(("n_", *PICTURED)) else draw_nothing)
         broken.try_all(name, buffer.getvalue())
 
     test()
@@ -332,7 +332,7 @@ def hostile(place, questions):
 def test_questions_that_are_asked(place, questions, hostile, family, mode, monkeypatch):
     """Each sample has a row, with its flows or with its reason; what is drawn of the names lies where it should."""
     if family != "llava":  # one family shows what names look like in pictures
-        monkeypatch.setattr(FigureFiles, "save", write_empty)
+        monkeypatch.setattr(results, "_draw", draw_nothing)
     model = place / family
     if not model.exists():
         make_family(model, family)

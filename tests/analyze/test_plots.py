@@ -235,6 +235,7 @@ def test_options(made_up, tmp_path):
     }
 
 
+@pytest.mark.usefixtures("unsaved")
 def test_an_overwritten_run_keeps_neither_pictures_nor_tables(made_up, tmp_path, monkeypatch):
     monkeypatch.chdir(made_up.parent)
     (made_up / "mine.png").write_bytes(b"mine")

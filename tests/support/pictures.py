@@ -26,7 +26,8 @@ def png(width: int, height: int) -> bytes:
 
     row = bytes(1 + (width + 7) // 8)
     compress = zlib.compressobj(1)
-    pixels = b"".join(compress.compress(row) for _ in range(height)) + compress.flush()
+    blocks = (compress.compress(row * min(1000, height - first)) for first in range(0, height, 1000))
+    pixels = b"".join(blocks) + compress.flush()
     header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
@@ -46,6 +47,11 @@ READABLE = {
     "animated": animation(),
 }
 JPEG = encoded(Image.effect_noise((200, 200), 90), "jpeg")
+
+
+def draw_nothing(*_: object) -> list[Path]:
+    """In place of `analyze.results._draw`: no picture."""
+    return []
 
 
 def write_empty(self: Any, figure: object, path: Path) -> Path:
