@@ -113,14 +113,14 @@ def test_intervals_of_the_score_cover_the_truth():
     truth = {name: 100 * (share + share**2) for name, share in accuracies.items()}
     truth["perception"] = sum(truth.values())
     covered = dict.fromkeys(truth, 0)
-    for repeat in range(60):
+    for repeat in range(40):
         samples = drawn_samples(random, accuracies, 40)
         scores = category_scores(samples)
         table = score_intervals(pd.concat([scores, total_scores(scores, samples)]), samples, seed=repeat, resamples=500)
         for row in table.itertuples():
             covered[row.category] += row.low <= truth[row.category] <= row.high
-    assert all(number >= 53 for number in covered.values()), covered
-    assert covered["count"] <= 59
+    assert all(number >= 35 for number in covered.values()), covered
+    assert covered["count"] <= 39
 
 
 def test_a_score_s_interval_needs_pairs():

@@ -18,6 +18,7 @@ SIZES = {
     "kv_head_parameters": 4, "kv_heads": 2,
 }  # fmt: skip
 SHAPE = manifest(layers=3, heads=4)
+RUNS = 100
 
 
 def questions(images: int, categories: int = 2) -> pd.DataFrame:
@@ -69,23 +70,23 @@ def planned(found, allowed: float):
 @pytest.mark.parametrize("criteria", [1, 3])
 def test_the_plan_loses_no_more_than_it_says(criteria):
     """The second set loses a little more than is allowed and the third twice that: a plan of either is false."""
-    design, samples = candidates(150 * criteria), questions(60)  # of 150 runs, all at once
+    design, samples = candidates(RUNS * criteria), questions(60)  # all runs at once
     flips = np.array([0.002, 0.042, 0.08])
     allowed = float(loss(np.array(0.04)))
     assert loss(flips)[0] < allowed < loss(flips)[1]
-    drawn = answers(samples, design, np.tile(flips, 150 * criteria), np.random.default_rng(2))
+    drawn = answers(samples, design, np.tile(flips, RUNS * criteria), np.random.default_rng(2))
     found = with_savings(costs(drawn, design, 100, 0))
     false, plans, naive = 0, 0, 0
-    for run in range(150):
+    for run in range(RUNS):
         sets = found.sets.iloc[3 * criteria * run :][: 3 * criteria]
         plan = make_plan(found.with_sets(sets), allowed)
         assert plan.level == 1 - 0.05 / criteria
         plans += plan.chosen is not None
         false += plan.chosen is not None and plan.chosen["number"] > 1
         naive += bool((sets.loc[sets["number"] > 1, "loss"] <= allowed).any())
-    assert false / 150 <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 150)
-    assert plans / 150 > 0.9  # the first set is found to lose little
-    assert naive / 150 > 0.3  # what was found, without a bound, is no proof
+    assert false / RUNS <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / RUNS)
+    assert plans / RUNS > 0.9  # the first set is found to lose little
+    assert naive / RUNS > 0.3  # what was found, without a bound, is no proof
 
 
 @pytest.mark.parametrize("swapped", [False, True])
