@@ -91,6 +91,7 @@ FAMILIES = {
     "paddleocr_vl": Family("PaddleOCR-VL", packs=False, pictures=qwen, several=True),
     "ernie4_5_vl_moe": Family("ERNIE 4.5 VL", packs=False, pictures=qwen, several=True),
     "exaone4_5": Family("EXAONE 4.5", pixel_limits=True, pictures=qwen, several=True),
+    "video_llama_3": Family("VideoLLaMA 3", pixel_limits=True, pictures=qwen, several=True),
     "idefics3": Family("Idefics3", pictures=idefics, several=True),
     "idefics2": Family("Idefics2", pictures=resampled, spaced=True),
     "smolvlm": Family("SmolVLM", pictures=idefics, several=True),

@@ -579,6 +579,17 @@ MORE: dict[str, Recipe] = {  # families that differ from those above in little b
         _ernie, _pixels("Ernie4_5_VLMoeImageProcessorPil"), chatml(ERNIE_IMAGE), image="<|IMAGE_PLACEHOLDER|>",
         special=ERNIE_MARKS, bos=False,
     ),
+    "video_llama_3": Recipe(
+        lambda image, sizes: tf.VideoLlama3Config(
+            vision_config=VISION, text_config={"model_type": "qwen2", **QWEN, **sizes}, image_token_id=image,
+            video_token_id=image - 1,
+        ),
+        lambda: tf.VideoLlama3ImageProcessorPil(patch_size=7, merge_size=1, min_pixels=28 * 28, max_pixels=56 * 56),
+        chatml("<image>\n"),
+        special={"image_token": "<image>"},
+        more=("<video>",),
+        bos=False,
+    ),
     "exaone4_5": Recipe(
         _exaone, lambda: tf.Qwen2VLImageProcessorPil(**QWEN_PIXELS),
         turns("<vision><|image_pad|></vision>", bos=False), image="<|image_pad|>",
