@@ -264,7 +264,7 @@ class Growth:
         """The last tokens of rows [rows, length, width] through the final norm, [rows, width]."""
         roles = source.sequences.roles
         ends = last(roles).repeat(len(hidden) // len(roles))
-        normed: Tensor = self._model.stack.norm(hidden[torch.arange(len(hidden), device=hidden.device), ends])
+        normed: Tensor = self._model.final_norm(hidden[torch.arange(len(hidden), device=hidden.device), ends])
         return normed
 
 

@@ -147,6 +147,12 @@ class Checkpoint(ABC):
         return self
 
     @property
+    def final_norm(self) -> nn.Module:
+        """The norm after the last layer of the language model."""
+        found: nn.Module = getattr(self.stack, "embedding_norm", None) or self.stack.norm
+        return found
+
+    @property
     @abstractmethod
     def stack(self) -> Any:
         """The language model without its head: the module that has `layers` and a final `norm`."""

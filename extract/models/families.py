@@ -81,6 +81,7 @@ FAMILIES = {
     "qwen2_5_vl": Family("Qwen2.5-VL", packs=False, pixel_limits=True, pictures=qwen, several=True),
     "qwen3_5": Family("Qwen3.5", packs=False, pixel_limits=True, pictures=qwen, several=True, hybrid=True),
     "qwen3_5_moe": Family("Qwen3.5-MoE", packs=False, pixel_limits=True, pictures=qwen, several=True, hybrid=True),
+    "lfm2_vl": Family("LFM2-VL", packs=False, several=True, hybrid=True),
     "qwen3_vl": Family("Qwen3-VL", packs=False, pixel_limits=True, pictures=qwen, several=True),
     "qwen3_vl_moe": Family("Qwen3-VL", packs=False, pixel_limits=True, pictures=qwen, several=True),
     "glm4v": Family("GLM-4.1V", packs=False, pictures=qwen, several=True),

@@ -84,6 +84,11 @@ def check_observation(model: Checkpoint, prompts: PromptBuilder, *, images: int 
     if model.kernel is not None and not unchanged:
         raise HeadflowError(f"tokens of this {model.prompt_format.family} see later ones, which is not assumed of it")
     causal = unchanged and not masks.later
+    if not causal and len(model.attending) < model.layers:
+        raise HeadflowError(
+            f"some layers of this {model.prompt_format.family} do not attend, and tokens see later ones: what those "
+            "take from padding is not known; it is not supported"
+        )
     if causal and masks.plain:
         model = model.with_kernel(lambda other: _difference(plain, passes.observed(other)) <= tolerance)
     return replace(model, causal=causal)

@@ -114,11 +114,11 @@ class Decoder:
                 layers=layers,
                 attention=[attention for attention, _ in additions],
                 mlp=[mlp for _, mlp in additions],
-                final=stack.norm,
-                norm=RmsNorm.of(stack.norm),
+                final=checkpoint.final_norm,
+                norm=RmsNorm.of(checkpoint.final_norm),
                 heads=checkpoint.heads,
                 attending=checkpoint.attending,
-                gates=[_gate(layers[each].self_attn) for each in checkpoint.attending],
+                gates=[_gate(layers[each], additions[each][0].module) for each in checkpoint.attending],
             )
         except (AttributeError, HeadflowError) as error:
             what = str(error) if isinstance(error, HeadflowError) else f"{error}; {NOT_SUPPORTED}"
@@ -130,11 +130,10 @@ class Decoder:
         return weight.T.unflatten(0, (self.heads, -1))
 
 
-def _gate(attention: Any) -> nn.Module | None:
-    """See `Decoder.gates`: what projects to twice as many numbers as heads put out."""
-    query = getattr(attention, "q_proj", None)
-    gated = isinstance(query, nn.Linear) and query.out_features == 2 * attention.o_proj.in_features
-    return query if gated else None
+def _gate(layer: Any, projection: Any) -> nn.Module | None:
+    """See `Decoder.gates`: what projects to twice as many numbers as heads put out, which `projection` takes."""
+    query = getattr(getattr(layer, "self_attn", None), "q_proj", None)
+    return query if getattr(query, "out_features", None) == 2 * projection.in_features else None
 
 
 def _run(checkpoint: Checkpoint) -> None:

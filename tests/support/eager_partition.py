@@ -8,6 +8,8 @@ import torch
 from tests.support.knockouts import stack_of
 from tests.support.witness import SHORT
 
+MIXERS = "self_attn", "linear_attn", "conv"  # of a layer, what passes between tokens
+
 
 @dataclass(frozen=True)
 class Partition:
@@ -51,9 +53,10 @@ class EagerPartition:
         stack = stack_of(self.model)
         values: dict[int, torch.Tensor] = {}
         queries: dict[int, torch.Tensor] = {}
+        norm = stack.embedding_norm if hasattr(stack, "embedding_norm") else stack.norm
         hooks = [
-            stack.norm.register_forward_pre_hook(lambda _, given: kept["final"].append(given[0][0])),
-            stack.norm.register_forward_hook(lambda _, given, made: kept.setdefault("normed", []).append(made[0])),
+            norm.register_forward_pre_hook(lambda _, given: kept["final"].append(given[0][0])),
+            norm.register_forward_hook(lambda _, given, made: kept.setdefault("normed", []).append(made[0])),
         ]
         for number, layer in enumerate(stack.layers):
             hooks.append(layer.register_forward_pre_hook(lambda _, given: kept["states"].append(given[0][0])))
@@ -63,7 +66,7 @@ class EagerPartition:
                 if module is not None:
                     keep = lambda _, given, made, at=number, found=found: found.update({at: made[0].flatten(1)})  # noqa: E731
                     hooks.append(module.register_forward_hook(keep))
-            mixer = layer.linear_attn if attention is None else attention.o_proj
+            mixer = next(getattr(layer, name) for name in MIXERS if hasattr(layer, name))
             added = [getattr(layer, name) for name in self.norms] if self.norms else [mixer, mlp(layer)]
             hooks += [
                 module.register_forward_hook(lambda _, given, made, kept=kept[name]: kept.append(last_of(made)))
@@ -84,7 +87,8 @@ class EagerPartition:
         with torch.no_grad():
             for number, layer in enumerate(attending):
                 seen = values[source_of_values(stack.layers, layer)]
-                weight = stack.layers[layer].self_attn.o_proj.weight
+                attention = stack.layers[layer].self_attn
+                weight = (attention.out_proj if hasattr(attention, "out_proj") else attention.o_proj).weight
                 width = weight.shape[1] // text.num_attention_heads
                 group = text.num_attention_heads * width // seen.shape[1]
                 of_heads = queries[layer][-1].view(text.num_attention_heads, -1)
@@ -106,7 +110,7 @@ class EagerPartition:
                         heads[number, head, place] = float((columns @ taken * scale) @ along)
             states, made = torch.stack(kept["states"]), torch.stack(kept["made"])
             cosines = torch.nn.functional.cosine_similarity(made, states, dim=-1)
-            margins = [float(stack.norm(state[-1:])[0] @ direction) for state in made]
+            margins = [float(norm(state[-1:])[0] @ direction) for state in made]
         image, question = ([index for index, name in enumerate(roles) if name == role] for role in "vq")
         turns = [1 - each for each in (cosines[:, image].mean(1), cosines[:, question].mean(1), cosines[:, -1])]
         added = [[float(each.detach() @ along) for each in kept[name]] for name in ("attention", "mlp")]

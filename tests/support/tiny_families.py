@@ -177,7 +177,11 @@ def _qwen(kind: Any, vision: dict[str, Any]) -> Callable:
     )  # fmt: skip
 
 
-def _qwen3_5(image: int, sizes: dict[str, int]) -> Any:
+def _qwen3_5(kind: str, **more: Any) -> Callable:
+    return lambda image, sizes: _qwen3_5_config(kind, image, sizes | more)
+
+
+def _qwen3_5_config(kind: str, image: int, sizes: dict[str, Any]) -> Any:
     vision = {
         "depth": 2, "hidden_size": 32, "intermediate_size": 48, "num_heads": 2, "patch_size": 7, "out_hidden_size": 64,
         "num_position_embeddings": 64,
@@ -187,7 +191,7 @@ def _qwen3_5(image: int, sizes: dict[str, int]) -> Any:
         "num_hidden_layers": 5, "layer_types": [*["linear_attention", "full_attention"] * 2, "full_attention"],
     }  # fmt: skip
     rope = ROPE | {"mrope_section": [2, 1, 1], "mrope_interleaved": True, "partial_rotary_factor": 0.5}
-    return tf.Qwen3_5Config(
+    return getattr(tf, kind)(
         vision_config=vision, text_config=GROUPED | sizes | linear | {"rope_parameters": rope}, image_token_id=image,
         video_token_id=image - 2, vision_start_token_id=image - 4,
     )  # fmt: skip
@@ -420,7 +424,7 @@ RECIPES: dict[str, Recipe] = {
         bos=False,
     ),
     "qwen3_5": Recipe(
-        _qwen3_5,
+        _qwen3_5("Qwen3_5Config"),
         lambda: tf.Qwen2VLImageProcessorPil(**QWEN_PIXELS),
         chatml(QWEN_IMAGE),
         image="<|image_pad|>",
@@ -687,6 +691,29 @@ MORE: dict[str, Recipe] = {  # families that differ from those above in little b
         turns("<image>"),
         more=(*TURNS, "<fake_token_around_image>", "<end_of_utterance>"),
         processor={"image_seq_len": 4},
+        lacks=("maps",),
+    ),
+    "qwen3_5_moe": Recipe(
+        _qwen3_5("Qwen3_5MoeConfig", num_experts=4, shared_expert_intermediate_size=32, **EXPERTS),
+        lambda: tf.Qwen2VLImageProcessorPil(**QWEN_PIXELS), chatml(QWEN_IMAGE), image="<|image_pad|>",
+        more=QWEN_MARKS, bos=False,
+    ),
+    "lfm2_vl": Recipe(
+        lambda image, sizes: tf.Lfm2VlConfig(
+            vision_config=VISION | {"model_type": "siglip2_vision_model", "num_patches": 64}, image_token_id=image,
+            text_config=QWEN | sizes | {
+                "model_type": "lfm2", "num_hidden_layers": 4,
+                "layer_types": ["conv", "full_attention", "conv", "full_attention"],
+            },
+            projector_hidden_size=64,
+        ),
+        lambda: tf.Lfm2VlImageProcessor(
+            encoder_patch_size=7, tile_size=56, max_image_tokens=16, min_image_tokens=4, max_num_patches=64
+        ),
+        "{{ bos_token }}" + chatml("<image>"),
+        special={"image_start_token": "<|image_start|>", "image_end_token": "<|image_end|>"},
+        more=("<|img_thumbnail|>", *(f"<|img_row_{row}_col_{column}|>" for row in (1, 2) for column in (1, 2))),
+        torchvision=True,
         lacks=("maps",),
     ),
     "gemma4": _gemma4_recipe(

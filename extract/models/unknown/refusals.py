@@ -9,7 +9,7 @@ from transformers import AutoModelForImageTextToText, PreTrainedConfig, __versio
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
-from extract.models.families import FAMILIES
+from extract.models.families import FAMILIES, attending_layers
 from schemas.errors import HeadflowError
 from schemas.text import listed, short
 
@@ -89,10 +89,10 @@ def check_kind(name: str, config: PreTrainedConfig) -> None:
 
 
 def check_layers(name: str, config: PreTrainedConfig) -> None:
-    """Check that a language model has no layers but those of attention over one sequence.
+    """Check that the attention of a language model is over one sequence.
 
     Raises:
-        HeadflowError: it has, or its attention has learned sinks.
+        HeadflowError: it is not, no layer attends, or it has learned sinks.
     """
     text = config.get_text_config()
     if text.model_type == "gpt_oss":
@@ -104,17 +104,11 @@ def check_layers(name: str, config: PreTrainedConfig) -> None:
             f"{name} is a {config.model_type}, whose image enters by cross-attention in the layers "
             f"{listed(text.cross_attention_layers, 99)}; that is not supported"
         )
-    if kinds := unread_layers(text):
+    if not attending_layers(text):
         raise HeadflowError(
-            f"{name} is a {config.model_type} with layers of {listed(kinds)}, which have no attention matrix; hybrid "
-            "models are not supported"
+            f"{name} is a {config.model_type} with layers of {listed(sorted(set(text.layer_types)))}, none of which "
+            "has an attention matrix: there is nothing to observe"
         )
-
-
-def unread_layers(text: PreTrainedConfig) -> list[str]:
-    """The kinds of layers of a language model that do not attend, by its config; such models are not read."""
-    kinds = {*(getattr(text, "layer_types", None) or ())}
-    return sorted(kind for kind in kinds if "attention" not in kind or "linear" in kind)
 
 
 def _with_sinks(name: str, config: PreTrainedConfig) -> str:

@@ -25,7 +25,8 @@ def model_sizes(checkpoint: Checkpoint) -> dict[str, int]:
     try:
         layer = stack.layers[checkpoint.attending[0]]
         attention = layer.self_attn
-        query, key, value, output = (getattr(attention, name) for name in ("q_proj", "k_proj", "v_proj", "o_proj"))
+        query, key, value = (getattr(attention, name) for name in ("q_proj", "k_proj", "v_proj"))
+        output = getattr(attention, mixer_names(layer)[1])
         width = output.in_features // checkpoint.heads
         kv_heads = key.out_features // width
         tied = getattr(head, "weight", None) is stack.embed_tokens.weight
@@ -56,7 +57,8 @@ def _parameters(module: nn.Module | Any) -> int:
 def mixer_names(layer: nn.Module | Any) -> tuple[str, str]:
     """The names of a layer's token mixer, attention or what is in its place, and of its output projection."""
     known = (("linear_attn", "out_proj"), ("conv", "out_proj"))
-    return next((names for names in known if hasattr(layer, names[0])), ("self_attn", "o_proj"))
+    own = "o_proj" if hasattr(getattr(layer, "self_attn", None), "o_proj") else "out_proj"
+    return next((names for names in known if hasattr(layer, names[0])), ("self_attn", own))
 
 
 def remove(checkpoint: Checkpoint, chosen: HeadSet) -> None:
@@ -77,7 +79,7 @@ def remove(checkpoint: Checkpoint, chosen: HeadSet) -> None:
                 for linear in (_linear(layer, *mixer_names(layer)), _linear(layer, "mlp", "down_proj")):
                     _silence(linear)
             elif heads:
-                _take_out(_linear(layer, "self_attn", "o_proj"), heads, checkpoint.heads)
+                _take_out(_linear(layer, *mixer_names(layer)), heads, checkpoint.heads)
 
 
 def _silence(linear: Any) -> None:
