@@ -43,6 +43,12 @@ def pytest_collection():
         gc.enable()
 
 
+def pytest_collection_modifyitems(items):
+    """Run the files that need a Ray cluster first, one after another: they wait much, and one process starts it."""
+    on_ray = {item.path for item in items if "ray_address" in item.fixturenames}
+    items.sort(key=lambda item: item.path not in on_ray)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _not_flushed():
     """Do not wait for the disk: what is flushed to it survives a power cut, and no test makes one."""

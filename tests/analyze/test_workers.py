@@ -20,6 +20,7 @@ from analyze.tables.frames import open_heads
 from analyze.tables.tallies import Total
 from schemas.store import writer
 from schemas.workers import processes, work
+from schemas.workers.opening import open_workers
 from schemas.workers.processes import Processes
 from schemas.workers.work import LOCAL, attempt, result_of
 from tests.support.pictures import write_empty
@@ -125,12 +126,17 @@ def test_workers_give_the_same(runs, tmp_path, monkeypatch, capsys, name):
     assert outcome([*words, "--workers", 3], tmp_path / "several", capsys) == expected
 
 
-@pytest.mark.parametrize("name", ["summary", "validate"])
-def test_ray_gives_the_same(runs, tmp_path, capsys, ray_address, name):
-    """The other commands read as `summary` does."""
-    words = words_of(name, runs)
-    expected = outcome(words, tmp_path / "one", capsys)
-    assert outcome([*words, f"--ray={ray_address}", "--workers", 2], tmp_path / "several", capsys) == expected
+def test_ray_gives_the_same(runs, tmp_path, capsys, monkeypatch, ray_address):
+    """The other commands read as `summary` does. Both commands use one connection, which takes seconds to make."""
+    with open_workers(2, ray_address, packages=("schemas", "analyze")) as workers:
+        asked = {(None, None): nullcontext(work.HERE), (2, ray_address): nullcontext(workers)}
+        monkeypatch.setattr(
+            "analyze.commands.shared_settings.open_workers", lambda number, address, packages: asked[number, address]
+        )
+        for name in ("summary", "validate"):
+            words = words_of(name, runs)
+            expected = outcome(words, tmp_path / "one", capsys)
+            assert outcome([*words, f"--ray={ray_address}", "--workers", 2], tmp_path / "several", capsys) == expected
 
 
 def test_ray_without_an_address_is_started(runs, monkeypatch):

@@ -83,7 +83,7 @@ def test_heads_in_another_order_are_told():
 
 def test_in_the_same_order_a_claim_is_rare(monkeypatch):
     monkeypatch.setattr("analyze.generated.heads._DIVISIONS", 1)  # of the correlation, which is not tested here
-    random, claims, runs = np.random.default_rng(7), 0, 100
+    random, claims, runs = np.random.default_rng(7), 0, 60
     for _ in range(runs):
         claims += ranked(random, prompt=0.2).crossing.told
     assert claims <= 0.05 * runs + 2 * np.sqrt(0.05 * 0.95 * runs)
