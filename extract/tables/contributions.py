@@ -65,7 +65,7 @@ class DirectContributions:
     def __init__(self, decoder: Decoder, answers: AnswerReader) -> None:
         self._decoder = decoder
         self._offsets = answers.offsets
-        self.directions = decoder.norm.scale * answers.directions  # float32 [directions, width]
+        self.directions = decoder.norm.before(answers.directions)  # float32 [directions, width]
         self._heads = [self._of_heads(layer) for layer in decoder.attending]
         biases = [
             getattr(addition.module, "bias", None) if layer in decoder.attending else None
@@ -113,7 +113,7 @@ class DirectContributions:
 
     def _before(self, addition: Addition) -> Tensor:
         """The directions before an addition's own norm, float32 [directions, width]."""
-        return self.directions if addition.norm is None else addition.norm.scale * self.directions
+        return self.directions if addition.norm is None else addition.norm.before(self.directions)
 
     def _added(
         self, additions: list[Addition], outputs: list[Tensor], factors: list[Tensor], weights: Tensor
@@ -133,7 +133,7 @@ def _along(directions: Tensor, states: Tensor, weights: Tensor) -> Tensor:
 
 
 def _factor(addition: Addition, output: Tensor) -> Tensor:
-    """What an addition's own norm multiplies its output by beside its scale, float32 [questions]."""
+    """What an addition's output is multiplied by beside the scale of its own norm, float32 [questions]."""
     if addition.norm is None:
-        return torch.ones(len(output), device=output.device)
-    return 1 / addition.norm.rms(output)
+        return torch.full((len(output),), addition.factor, device=output.device)
+    return addition.factor / addition.norm.rms(output)

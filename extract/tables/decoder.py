@@ -2,13 +2,15 @@
 
 A token's final hidden state is the sum of its embedding and of what each module adds (Elhage et al. 2021, "A
 Mathematical Framework for Transformer Circuits"). So it is in LLaMA's, Mistral's, Qwen's and Gemma's models; in
-Gemma's later ones, GLM's and EXAONE's, each addition goes through a norm of its own first. Which modules these are is
-found by a short pass, whatever their names.
+Gemma's later ones, GLM's and EXAONE's, each addition goes through a norm of its own first, in Granite's it is
+multiplied by a factor, and in Cohere's attention and MLP stand side by side. Which modules these are is found by a
+short pass, whatever their names.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Self
 
 import torch
@@ -20,26 +22,29 @@ from schemas.errors import HeadflowError
 from schemas.text import one_line
 
 TOKENS = 4  # of the pass in which modules are found
+_EXACT, _ROUGH = 1e-4, 0.1  # differences that are rounding, in float32 and in half precision
 NOT_SUPPORTED = "direct contributions and layer profiles are not supported"
 
 
 @dataclass(frozen=True)
-class RmsNorm:
+class Norm:
     """`x / rms(x) * scale` with `rms(x) = sqrt(mean(x^2) + eps)` (Zhang and Sennrich 2019, arXiv:1910.07467).
 
     Attributes:
         scale: float32 [width].
+        centred: whether the mean of `x` is subtracted first, as in Cohere's (Ba et al. 2016, arXiv:1607.06450).
     """
 
     scale: Tensor
     eps: float
+    centred: bool
 
     @classmethod
     def of(cls, module: nn.Module) -> Self:
         """The norm that a module computes; its weight is the scale, or the scale minus 1 (Gemma).
 
         Raises:
-            HeadflowError: it computes something else, such as a norm that subtracts the mean.
+            HeadflowError: it computes something else, such as a norm that adds a bias.
         """
         weight = getattr(module, "weight", None)
         eps = getattr(module, "variance_epsilon", getattr(module, "eps", None))
@@ -49,15 +54,27 @@ class RmsNorm:
             with torch.no_grad():
                 expected = module(x).float()
             tolerance = (1e-4 if weight.dtype == torch.float32 else 0.03) * float(expected.norm())
-            for scale in (weight.detach().float(), 1 + weight.detach().float()):
-                norm = cls(scale, eps)
-                if float((x.float() / norm.rms(x)[:, None] * scale - expected).norm()) <= tolerance:
+            own = weight.detach().float()
+            for scale, centred in product((own, 1 + own), (False, True)):
+                norm = cls(scale, eps, centred)
+                if float((norm(x) - expected).norm()) <= tolerance:
                     return norm
-        raise HeadflowError(f"its {type(module).__name__} is no RMSNorm; {NOT_SUPPORTED}")
+        raise HeadflowError(f"its {type(module).__name__} is no norm without a bias; {NOT_SUPPORTED}")
 
     def rms(self, x: Tensor) -> Tensor:
-        """[..., width] -> float32 [...]."""
-        return (x.float().square().mean(dim=-1) + self.eps).sqrt()
+        """[..., width] -> float32 [...]; of what is left of `x` without its mean, if that is subtracted."""
+        return (self._centre(x.float()).square().mean(dim=-1) + self.eps).sqrt()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """[..., width] -> float32 [..., width]."""
+        return self._centre(x.float()) / self.rms(x)[..., None] * self.scale
+
+    def before(self, directions: Tensor) -> Tensor:
+        """Directions of what it gives as those of what it gets, but for `rms`: float32 [directions, width]."""
+        return self._centre(directions * self.scale)
+
+    def _centre(self, x: Tensor) -> Tensor:
+        return x - x.mean(dim=-1, keepdim=True) if self.centred else x
 
 
 @dataclass(frozen=True)
@@ -66,10 +83,12 @@ class Addition:
 
     Attributes:
         norm: what the output goes through first; None: nothing.
+        factor: what it is multiplied by, as in Granite.
     """
 
     module: nn.Module
-    norm: RmsNorm | None
+    norm: Norm | None
+    factor: float
 
 
 @dataclass(frozen=True)
@@ -91,7 +110,7 @@ class Decoder:
     attention: list[Addition]
     mlp: list[Addition]
     final: nn.Module
-    norm: RmsNorm
+    norm: Norm
     heads: int
     attending: Sequence[int]
     gates: list[nn.Module | None]
@@ -115,7 +134,7 @@ class Decoder:
                 attention=[attention for attention, _ in additions],
                 mlp=[mlp for _, mlp in additions],
                 final=checkpoint.final_norm,
-                norm=RmsNorm.of(checkpoint.final_norm),
+                norm=Norm.of(checkpoint.final_norm),
                 heads=checkpoint.heads,
                 attending=checkpoint.attending,
                 gates=[_gate(layers[each], additions[each][0].module) for each in checkpoint.attending],
@@ -158,11 +177,13 @@ class _Calls:
     Attributes:
         children: by layer, the calls of the modules that it has, in order; those that give what they got are left out.
         inside: of modules that the attention of any layer has.
+        layers: those of the layers themselves.
     """
 
     def __init__(self, layers: list[nn.Module]) -> None:
         self.children: list[list[_Call]] = [[] for _ in layers]
         self.inside: list[_Call] = []
+        self.layers: list[_Call] = []
         self._layers = layers
 
     @contextmanager
@@ -170,6 +191,7 @@ class _Calls:
         """Read the pass that runs in this context."""
         with ExitStack() as hooks:
             for layer, calls in zip(self._layers, self.children, strict=True):
+                hooks.callback(layer.register_forward_hook(self._keep(self.layers), with_kwargs=True).remove)
                 for child in layer.children():
                     hooks.callback(child.register_forward_hook(self._keep(calls), with_kwargs=True).remove)
                     for module in [*child.modules()][1:] if _is_attention(child) else ():
@@ -199,14 +221,15 @@ class _Calls:
         if len(ends) != 2:
             names = ", ".join(type(end.module).__name__ for end in ends)
             raise HeadflowError(f"a layer adds what {names or 'no module'} gives, not two modules; {NOT_SUPPORTED}")
-        first, second = (self._addition(end, calls) for end in ends)
+        factors = _factors(self.layers[layer], ends)
+        first, second = (self._addition(end, calls, factor) for end, factor in zip(ends, factors, strict=True))
         return first, second
 
-    def _addition(self, end: _Call, calls: list[_Call]) -> Addition:
+    def _addition(self, end: _Call, calls: list[_Call], factor: float) -> Addition:
         before = next((call for call in calls if call.made is end.given), None)
-        norm = RmsNorm.of(end.module) if before is not None and _is_norm(end.module) else None
+        norm = Norm.of(end.module) if before is not None and _is_norm(end.module) else None
         call = before if before is not None and norm is not None else end
-        return Addition(self._projection(call) if _is_attention(call.module) else call.module, norm)
+        return Addition(self._projection(call) if _is_attention(call.module) else call.module, norm, factor)
 
     def _projection(self, attention: _Call) -> nn.Module:
         """The matrix that makes what an attention gives of what its heads give."""
@@ -215,6 +238,26 @@ class _Calls:
             what = "no module" if module is None else f"a {type(module).__name__}"
             raise HeadflowError(f"what heads give is projected by {what}, not by a matrix; {NOT_SUPPORTED}")
         return module
+
+
+def _factors(layer: _Call, ends: list[_Call]) -> list[float]:
+    """By what a layer multiplies what it adds, exactly 1 where it differs from that by rounding.
+
+    The first token, whose numbers may be very large, is left out.
+
+    Raises:
+        HeadflowError: it adds something else.
+    """
+    given, made, *added = (
+        each[0, 1:].flatten().double().cpu() for each in (layer.given, layer.made, *(end.made for end in ends))
+    )
+    matrix, change = torch.stack(added, dim=1), made - given
+    factors = torch.linalg.lstsq(matrix, change).solution
+    exact = layer.made.dtype == torch.float32
+    if exact and not (matrix @ factors - change).norm() <= _EXACT * (change.norm() + made.norm()):
+        raise HeadflowError(f"a layer adds more than {len(ends)} modules give; {NOT_SUPPORTED}")
+    tolerance = _EXACT if exact else _ROUGH
+    return [1.0 if abs(factor - 1) <= tolerance else factor for factor in factors.tolist()]
 
 
 def _is_attention(module: nn.Module) -> bool:

@@ -62,8 +62,7 @@ class ResidualReader(PassReader):
     def _margins(self, contrast: Contrast) -> Tensor:
         """The margin or lead after each layer, float32 [layers, questions]."""
         norm, states = self._maker.decoder.norm, torch.stack(self._stream.inputs[1:])  # [layers, questions, width]
-        normed = states.float() / norm.rms(states)[..., None] * norm.scale
-        return self._maker.answers.lens(normed, contrast, self._offered)
+        return self._maker.answers.lens(norm(states), contrast, self._offered)
 
 
 class ResidualMaker(Maker):

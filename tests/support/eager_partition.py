@@ -79,8 +79,13 @@ class EagerPartition:
         for hook in hooks:
             hook.remove()
         final = kept["final"][0][-1]
-        along = direction * kept["normed"][0][-1] / final  # of one token, whatever the norm is
+        along = direction * kept["normed"][0][-1] / final  # of one token
+        if "LayerNorm" in type(stack.norm).__name__:  # as Cohere's, which subtracts the mean
+            whole = direction * stack.norm.weight.detach()
+            along = (whole - whole.mean()) / (final.var(correction=0) + stack.norm.variance_epsilon).sqrt()
         text = self.model.config.get_text_config()
+        for name in ("attention", "mlp"):
+            kept[name] = [each * getattr(text, "residual_multiplier", 1) for each in kept[name]]  # Granite's
         attending = [number for number, layer in enumerate(stack.layers) if hasattr(layer, "self_attn")]
         attentions = [each for each in output.attentions if each is not None]
         heads = np.zeros((len(attending), text.num_attention_heads, len(SHORT)))

@@ -611,7 +611,7 @@ MORE: dict[str, Recipe] = {  # families that differ from those above in little b
         image="<|IMG_PATCH|>",
         more=(*TURNS, *AYA_MARKS),
         processor={"patch_size": 7, "img_size": 28, "downsample_factor": 2},
-        lacks=("contributions",),
+
     ),
     "llava_next_video": Recipe(
         lambda image, sizes: tf.LlavaNextVideoConfig(
@@ -629,7 +629,7 @@ MORE: dict[str, Recipe] = {  # families that differ from those above in little b
         turns("<image>"),
         more=TURNS,
         processor={"patch_size": 7, "vision_feature_select_strategy": "full", "downsample_rate": "1/2"},
-        lacks=("contributions",),
+
     ),
     "ovis2": Recipe(
         lambda image, sizes: tf.Ovis2Config(
@@ -740,7 +740,7 @@ MORE: dict[str, Recipe] = {  # families that differ from those above in little b
             "img_line_break_token": "<|IMG_LINE_BREAK|>",
         },
         more=TURNS,
-        lacks=("contributions",),
+
     ),
     "llama4": Recipe(
         lambda image, sizes: tf.Llama4Config(

@@ -14,7 +14,7 @@ from extract.models.answers import AnswerReader
 from extract.models.loading import load_model
 from extract.models.transfer import Uploader
 from extract.prompts.prompt_builder import Prompts
-from extract.tables.decoder import Decoder, RmsNorm
+from extract.tables.decoder import Decoder, Norm
 from extract.tables.residual import OF_SAMPLE, ResidualMaker
 from schemas.columns import CONTRIBUTION_COLUMNS, CONTRIBUTIONS, LAYER_COLUMNS, LAYERS, PARTS
 from schemas.errors import HeadflowError
@@ -77,22 +77,46 @@ def test_biases_have_a_part_of_their_own(checkpoint_path):
 
 
 def test_a_norm_of_another_kind_is_refused(checkpoint_path):
-    with pytest.raises(HeadflowError, match="its LayerNorm is no RMSNorm"):
-        RmsNorm.of(torch.nn.LayerNorm(8))
+    biased = torch.nn.LayerNorm(128)
+    with torch.no_grad():
+        assert Norm.of(biased).centred
+        biased.bias.fill_(0.5)
+    with pytest.raises(HeadflowError, match="its LayerNorm is no norm without a bias"):
+        Norm.of(biased)
     model, _, _ = load(checkpoint_path, template=None)
-    model.stack.norm = torch.nn.LayerNorm(128)
-    with pytest.raises(HeadflowError, match=r"is not built as LLaMA or Gemma is: its LayerNorm is no RMSNorm"):
+    model.stack.norm = biased
+    with pytest.raises(
+        HeadflowError, match=r"is not built as LLaMA or Gemma is: its LayerNorm is no norm without a bias"
+    ):
         Decoder.of(model)
     del model.stack.layers[0].mlp
     with pytest.raises(HeadflowError, match=r"is not built as LLaMA or Gemma is: .*'mlp'"):
         Decoder.of(model)
 
 
+def test_what_a_layer_adds_is_found_whatever_its_modules_are_called(checkpoint_path):
+    """By the same contributions as before; a layer that adds something else is refused."""
+    model, prompts, answers = load(checkpoint_path, template=None)
+    pixels = model.preprocessor(PICTURES[0])
+    asked = [(pixels, [prompts.build(QUESTIONS[0], pixels.image_ids)])]
+    before = read(model, answers, asked)
+    layer = model.stack.layers[1]
+    named = dict(layer._modules)
+    layer._modules = {"drop": torch.nn.Dropout(), **{name[::-1]: module for name, module in named.items()}}
+    layer.__dict__ |= named  # as its code calls them
+    after = read(model, answers, asked)
+    assert (before[CONTRIBUTIONS] == after[CONTRIBUTIONS]).all()
+    assert (before[LAYERS] == after[LAYERS]).all()
+    layer.register_forward_hook(lambda _, given, made: made * 1.5)
+    with pytest.raises(HeadflowError, match="a layer adds more than 2 modules give"):
+        Decoder.of(model)
+
+
 def test_a_stream_with_more_than_its_parts_is_refused(checkpoint_path):
-    """A layer that scales what it returns."""
+    """Something scales what goes from one layer to the next."""
     model, prompts, answers = load(checkpoint_path, template=None)
     ResidualMaker(model, answers, (CONTRIBUTIONS, LAYERS)).check(prompts)
-    model.stack.layers[1].register_forward_hook(lambda _, given, made: made * 1.5)
+    model.stack.layers[1].register_forward_pre_hook(lambda _, given: (given[0] * 1.5, *given[1:]))
     with pytest.raises(HeadflowError, match="is not the sum of its embedding, heads and MLPs"):
         ResidualMaker(model, answers, (CONTRIBUTIONS, LAYERS)).check(prompts)
 
