@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import BitsAndBytesConfig, FineGrainedFP8Config
 
 from schemas.errors import HeadflowError
 from schemas.text import short
@@ -88,6 +87,8 @@ class Quantisation:
 
     def options(self, dtype: torch.dtype, device: torch.device) -> dict[str, Any]:
         """What `from_pretrained` is called with so that the weights are read onto a device."""
+        from transformers import BitsAndBytesConfig, FineGrainedFP8Config  # the llava package has an older one
+
         options: dict[str, Any] = {"device_map": {"": str(device)}}
         logging.getLogger(_BITSANDBYTES).setLevel(logging.ERROR)  # it says with each product that it rounds to 8 bits
         if self.method == _FP8 and device.type == "cpu":
