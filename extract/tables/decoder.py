@@ -122,9 +122,8 @@ class Decoder:
         Raises:
             HeadflowError: it is built in another way.
         """
-        stack = checkpoint.stack
         try:
-            layers = list(stack.layers)
+            layers = list(checkpoint.stack.layers)
             calls = _Calls(layers)
             with calls.reading():
                 _run(checkpoint)
