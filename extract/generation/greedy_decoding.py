@@ -17,7 +17,7 @@ from extract.attention.packing import Batch, pack
 from extract.generation.observation import DecodingObservation, ImageColumns, KeptKeys
 from extract.images.preprocessing import blank_image
 from extract.models.checkpoint import Checkpoint
-from extract.models.self_check import CHECK_QUESTION, CHECK_TOLERANCE, CHECK_TOLERANCE_OF_HALF
+from extract.models.self_check import CHECK_QUESTION, limits_of
 from extract.prompts.prompt_builder import PromptBuilder
 from schemas.errors import HeadflowError
 from schemas.text import one_line
@@ -193,7 +193,7 @@ def check_generation(checkpoint: Checkpoint, prompts: PromptBuilder) -> None:
     except Exception as error:  # a model raises anything
         raise HeadflowError(f"the model's own generation fails: {one_line(error)[:400]}", setting="generate") from error
     observed = torch.cat([step.logits for step in steps])
-    tolerance = CHECK_TOLERANCE if checkpoint.dtype == torch.float32 else CHECK_TOLERANCE_OF_HALF
+    tolerance = limits_of(checkpoint).observed
     difference = float((observed.float() - plain.float()).norm() / plain.float().norm())
     if not difference <= tolerance:
         raise HeadflowError(

@@ -1,5 +1,6 @@
 """A checkpoint's own processor: an image -> what its model reads, as tiles or patches by the image's size."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -294,7 +295,24 @@ def _types(name: str, ids: Tensor, values: Tensor) -> dict[int, int]:
     return {token: kind for token, kind in types.items() if kind}
 
 
-def find_placeholder(processor: Any, tokenizer: PreTrainedTokenizerBase) -> str | None:
-    """The text in whose place a processor puts the tokens that stand for an image; None if it has none."""
-    names: Sequence[Any] = (processor, tokenizer)
-    return next((owner.image_token for owner in names if isinstance(getattr(owner, "image_token", None), str)), None)
+def find_placeholder(processor: Any, tokenizer: PreTrainedTokenizerBase, token: int | None) -> str | None:
+    """The text in whose place a processor puts the tokens that stand for an image; None if it has none.
+
+    Args:
+        token: the one that stands for image content, whose text it is where neither has an `image_token`; None: it is
+            not known.
+    """
+    owners: Sequence[Any] = (processor, tokenizer)
+    named = [owner.image_token for owner in owners if isinstance(getattr(owner, "image_token", None), str)]
+    if not named and token is not None and token < len(tokenizer):
+        named = [str(tokenizer.convert_ids_to_tokens(token))]
+    return named[0] if named else None
+
+
+def most_written(processor: Any, placeholder: str) -> int:
+    """The token that a processor writes most often for an image, of a model that does not name the one of images.
+
+    What the model replaces tells before a run whether it is that one.
+    """
+    written = processor(images=[blank_image()], text=[placeholder], return_tensors="pt")[_IDS][0].tolist()
+    return int(Counter(written).most_common(1)[0][0])

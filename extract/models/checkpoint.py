@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from extract.attention.kernels import Kernel
 from extract.attention.masked import DESCRIPTION as MASKED
+from extract.attention.masked import MaskedObservation
 from extract.attention.packing import Batch
 from extract.attention.readers import AttentionReader, OwnView
 from extract.images.preprocessing import Preprocessor
@@ -59,6 +60,16 @@ class Checkpoint(ABC):
     revision: str | None = None
     weights: str | None = None
     quantised: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def in_table(self) -> bool:
+        """Whether it is of a kind of which is known how it is read; else that is measured before a run."""
+        return True
+
+    @property
+    def promises_causal(self) -> bool:
+        """Whether its kind is known to be causal."""
+        return self.kernel is not None
 
     @property
     def device(self) -> torch.device:
@@ -219,6 +230,7 @@ class Checkpoint(ABC):
         observed: bool,
         whole: dict[str, Tensor] | None = None,
         readers: Sequence[AttentionReader] = (),
+        observation: MaskedObservation | None = None,
     ) -> Tensor:
         """What the last layer of the language model gives for each token.
 
@@ -226,6 +238,7 @@ class Checkpoint(ABC):
             batch: as in `forward`; so are `inputs` and `readers`.
             observed: whether attention is observed, or computed as in the plain model.
             whole: what the model is called with instead, such as all that its processor writes; only if not observed.
+            observation: what computes attention instead, of a model that is observed under its own mask.
 
         Returns:
             [images, length, width] in the model's dtype.

@@ -26,6 +26,7 @@ from extract.images.processors import (
     find_placeholder,
     find_token_types,
     load_processor,
+    most_written,
     settings_of_tokens,
 )
 from extract.images.towers import SquarePreprocessor
@@ -275,14 +276,15 @@ def _describe_tiled(
     family = family or unknown_family(config.model_type)
     check_settings(images, family, files.name)
     processor = load_processor(files.folder, config, tokenizer, pixels=images.pixels)
-    placeholder, token = find_placeholder(processor, tokenizer), image_token_id(config)
-    if placeholder is None or token is None:
-        missing = (
-            "tokenizer_config.json names no image_token"
-            if placeholder is None
-            else f"config.json names no {IMAGE_TOKEN_ID}"
+    token = image_token_id(config)
+    placeholder = find_placeholder(processor, tokenizer, token)
+    if placeholder is None:
+        raise HeadflowError(
+            f"{files.name}, a {family.name}, does not say which token its image is: its tokenizer_config.json names no "
+            f"image_token, and its config.json no {IMAGE_TOKEN_ID}"
         )
-        raise HeadflowError(f"{files.name}, a {family.name}, does not say which token its image is: its {missing}")
+    if token is None:
+        token = most_written(processor, placeholder)
     bare = family.chat_template is not None
     chat = _chat_template(tokenizer, family.chat_template or processor.chat_template, placeholder)
     taken = frozenset(signature(MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING[type(config)].forward).parameters)

@@ -17,7 +17,7 @@ from extract.attention.readers import AttentionReader, OwnView
 from extract.attention.transformers_interface import observe_language_model, observing, without_observing
 from extract.images.preprocessing import Preprocessor
 from extract.models.checkpoint import Checkpoint
-from extract.models.families import Family, attending_layers, has_window, other_layers
+from extract.models.families import FAMILIES, Family, attending_layers, has_window, other_layers
 from extract.prompts.prompt_format import PromptFormat
 from schemas.errors import HeadflowError
 from schemas.roles import PADDING
@@ -35,6 +35,16 @@ class TransformersModel(Checkpoint):
         """See `Checkpoint.dtype`; that of embeddings, as other weights may be quantised."""
         dtype: torch.dtype = self.model.get_input_embeddings().weight.dtype
         return dtype
+
+    @property
+    def in_table(self) -> bool:
+        """See `Checkpoint.in_table`."""
+        return self.family in FAMILIES.values()
+
+    @property
+    def promises_causal(self) -> bool:
+        """See `Checkpoint.promises_causal`."""
+        return self.family.causal
 
     @property
     def stack(self) -> Any:
@@ -112,13 +122,14 @@ class TransformersModel(Checkpoint):
         observed: bool,
         whole: dict[str, Tensor] | None = None,
         readers: Sequence[AttentionReader] = (),
+        observation: MaskedObservation | None = None,
     ) -> Tensor:
         """See `Checkpoint.last_hidden_states`."""
         arguments = self._arguments(batch, inputs) if whole is None else {**whole, "use_cache": False}
         if "logits_to_keep" in signature(self.model.forward).parameters:
             # As an index: with a number, the last layers of Gemma 4's small models get no other tokens
             arguments["logits_to_keep"] = torch.tensor([-1], device=self.device)
-        observed_pass = observing(self._observation(batch), layers=self.attending, readers=readers)
+        observed_pass = observing(observation or self._observation(batch), layers=self.attending, readers=readers)
         given: list[Tensor] = []
         hook = self.stack.register_forward_hook(lambda _, arguments, output: given.append(output[0]))
         try:

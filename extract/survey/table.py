@@ -31,6 +31,7 @@ _CHINESE = {
     "yes": "有",
     "no": "无",
     "others, with care": "其他，谨慎使用",
+    "packed if measured to be the same": "测得相同则 packed",
     "fused kernel if causal, else under its mask": "因果则融合 kernel，否则按其掩码",
     "Pillow's, else torchvision's": "Pillow 的，否则 torchvision 的",
     SQUARE: "一张正方形图",
@@ -84,7 +85,7 @@ def needs_torchvision(model_type: str) -> bool:
 
 
 _OTHERS = (
-    "others, with care", "", f"`{CHAT}`", UNKNOWN, "one", "separate",
+    "others, with care", "", f"`{CHAT}`", UNKNOWN, "one", "packed if measured to be the same",
     "fused kernel if causal, else under its mask", "no", "Pillow's, else torchvision's",
 )  # fmt: skip
 
@@ -127,7 +128,7 @@ def lines_of(name: str, found: Described) -> list[str]:
     images = found.preprocessor.describe()
     cells["image processor"] = f"{images['processor']} ({images['backend']})"
     if family not in FAMILIES.values():
-        cells["attention"], cells["sequences"] = _OTHERS[HEADER.index("attention")], "separate"
+        cells |= {name: _OTHERS[HEADER.index(name)] for name in ("attention", "sequences")}
         says = "not in the table of families; before a run, some passes measure what is not known of it"
     else:
         says = "in the table of families"

@@ -52,7 +52,9 @@ def test_a_model_that_is_not_in_the_table(capsys, aya, monkeypatch):
     monkeypatch.delitem(FAMILIES, "aya_vision")
     first, said = asked(capsys, aya)
     assert first.endswith("not in the table of families; before a run, some passes measure what is not known of it")
-    assert (said["maps"], said["images of a question"], said["sequences"]) == ("no", "one", "separate")
+    assert (said["maps"], said["images of a question"], said["sequences"]) == (
+        "no", "one", "packed if measured to be the same",
+    )
 
 
 def test_a_model_that_is_refused(capsys, aya, tmp_path):

@@ -194,10 +194,12 @@ class PackageModel(Checkpoint):
         observed: bool,
         whole: dict[str, Tensor] | None = None,
         readers: Sequence[AttentionReader] = (),
+        observation: Any = None,
     ) -> Tensor:
         """See `Checkpoint.last_hidden_states`."""
         assert self.kernel is not None
         assert whole is None
+        assert observation is None
         observation = Observation(batch, self.kernel)
         with _ObservedAttention(observation, readers) if observed else nullcontext():
             output = self.model(**self._arguments(batch, inputs), output_hidden_states=True)

@@ -1,4 +1,5 @@
-"""What no table says of a model: what is refused by its config.json, before any weight is read.
+"""What no table says of a model: refused by its config.json, before any weight is read; or measured before a run.
 
-refusals  forms of checkpoints and of language models that are not read, each in one line
+refusals          forms of checkpoints and of language models that are not read, each in one line
+passes, measured  passes over one prompt; what they tell: causality, packing, the way of the image
 """

@@ -53,6 +53,7 @@ def test_what_a_manifest_says_of_it(observed):
     assert fields == {
         "layers": 4,
         "heads": 8,
+        "attending": [0, 1, 2, 3],
         "causal": None,
         "revision": None,
         "format": "transformers",
