@@ -63,7 +63,7 @@ class Checkpoint(ABC):
 
     @property
     def in_table(self) -> bool:
-        """Whether it is of a kind of which is known how it is read; else that is measured before a run."""
+        """Whether the table of families says how it is read; else that is measured before a run."""
         return True
 
     @property

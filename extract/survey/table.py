@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
+import transformers
 from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES
+from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
 
 from extract.images.tiling import FORMS, RESAMPLED
 from extract.models.families import FAMILIES, Family, attending_layers, has_window
@@ -79,9 +81,14 @@ def offers(model_type: str, family: Family) -> list[str]:
 
 
 def needs_torchvision(model_type: str) -> bool:
-    """Whether transformers has image processors for a kind of model that need torchvision, and no others."""
-    kinds = IMAGE_PROCESSOR_MAPPING_NAMES.get(model_type) or {}
-    return bool(kinds.get("torchvision")) and not kinds.get("pil")
+    """Whether a kind of model has a processor in transformers that needs torchvision, or only such image processors."""
+    outer, _, tower = model_type.partition("/")
+    name = PROCESSOR_MAPPING_NAMES.get(tower) or PROCESSOR_MAPPING_NAMES.get(outer)
+    processor = getattr(transformers, str(name), None)
+    # What a class needs, or what it lacks that stands for one whose packages are missing
+    needs = {*getattr(processor, "__backends", ()), *getattr(processor, "_backends", ())}
+    images = IMAGE_PROCESSOR_MAPPING_NAMES.get(outer) or {}
+    return "torchvision" in needs or (bool(images.get("torchvision")) and not images.get("pil"))
 
 
 _OTHERS = (

@@ -53,7 +53,9 @@ def test_a_model_that_is_not_in_the_table(capsys, aya, monkeypatch):
     first, said = asked(capsys, aya)
     assert first.endswith("not in the table of families; before a run, some passes measure what is not known of it")
     assert (said["maps"], said["images of a question"], said["sequences"]) == (
-        "no", "one", "packed if measured to be the same",
+        "no",
+        "one",
+        "packed if measured to be the same",
     )
 
 

@@ -9,7 +9,7 @@ from transformers import AutoModelForImageTextToText, PreTrainedConfig, __versio
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
-from extract.models.families import FAMILIES, attending_layers
+from extract.models.families import attending_layers, find_family
 from schemas.errors import HeadflowError
 from schemas.text import listed, short
 
@@ -97,7 +97,7 @@ def check_layers(name: str, config: PreTrainedConfig) -> None:
     text = config.get_text_config()
     if text.model_type == "gpt_oss":
         raise HeadflowError(_with_sinks(name, config))
-    if config.model_type in FAMILIES:  # the table says what is read of it
+    if find_family(config) is not None:  # the table says what is read of it
         return
     if getattr(text, "cross_attention_layers", None):
         raise HeadflowError(

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from extract.models import families, self_check
-from extract.models import transformers_format as hf_checkpoints
 from extract.models.loading import load_model
 from extract.models.self_check import check_observation
 from schemas.errors import HeadflowError
@@ -57,7 +56,7 @@ def test_a_mask_that_is_not_causal_is_found(tmp_path, paths, monkeypatch):
     config["text_config"]["sliding_window"] = 4096
     (path / "config.json").write_text(json.dumps(config))
     causal = replace(families.FAMILIES["gemma3"], causal=True)
-    monkeypatch.setitem(hf_checkpoints.FAMILIES, "gemma3", causal)
+    monkeypatch.setitem(families.FAMILIES, "gemma3", causal)
     with pytest.raises(HeadflowError, match=r"this Gemma 3 computes something else when it is observed \(by \d+%\)"):
         check_observation(*load(path))
 
