@@ -68,7 +68,7 @@ def same_rows(run: object, expected: Path) -> bool:
 
 
 def test_an_actor_is_killed_and_a_chunk_keeps_failing(extract, ray_address, extracted, tmp_path, capfd):
-    """The run is on a disk. Another actor goes on with the chunk of the one that is killed."""
+    """The run is on a disk. Another actor goes on with the chunk after one is killed."""
     run = tmp_path / "run"
     run.mkdir()
     lock = Lock(run / ".chunk-00003.lock", "")
