@@ -68,6 +68,9 @@ def run_notes(heads: Heads, words: Words) -> list[tuple[str, str]]:
     if heads.manifest.images != ORIGINAL:
         kind = words[f"images_{heads.manifest.images}"]
         found.append((words["counterfactual"], words.filled("warn_counterfactual", kind=kind)))
+    if attending := _attending(heads.manifest):
+        text = words.filled("warn_some_layers", layers=attending, all=heads.manifest.layers)
+        found.append((words["some_layers"], text))
     several = several_images(heads)
     if several:
         found.append((words["several_images"], words.filled("warn_several_images", questions=f"{several:,}")))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from tests.support.knockouts import stack_of
+from tests.support.knockouts import norm_of, stack_of
 from tests.support.witness import SHORT
 
 MIXERS = "self_attn", "linear_attn", "conv"  # of a layer, what passes between tokens
@@ -53,7 +53,7 @@ class EagerPartition:
         stack = stack_of(self.model)
         values: dict[int, torch.Tensor] = {}
         queries: dict[int, torch.Tensor] = {}
-        norm = stack.embedding_norm if hasattr(stack, "embedding_norm") else stack.norm
+        norm = norm_of(stack)
         hooks = [
             norm.register_forward_pre_hook(lambda _, given: kept["final"].append(given[0][0])),
             norm.register_forward_hook(lambda _, given, made: kept.setdefault("normed", []).append(made[0])),

@@ -73,7 +73,7 @@ class Reference:
     def hidden(self, inputs):
         """The final hidden state of the last token of one question, in a pass of its own."""
         kept = []
-        hook = stack_of(self.model).norm.register_forward_hook(lambda _, given, made: kept.append(made[0, -1]))
+        hook = norm_of(stack_of(self.model)).register_forward_hook(lambda _, given, made: kept.append(made[0, -1]))
         with self.registered(), torch.no_grad():
             self.model(**inputs, use_cache=False)
         hook.remove()
@@ -84,6 +84,11 @@ def stack_of(model):
     """The language model of a vision-language model, without its head."""
     decoder = model.get_decoder()
     return decoder if hasattr(decoder, "layers") else decoder.model  # Llama 4's has a head of its own
+
+
+def norm_of(stack):
+    """The norm after the last layer of a language model."""
+    return stack.embedding_norm if hasattr(stack, "embedding_norm") else stack.norm
 
 
 def attend(query, key, value, mask, scaling, softcap, hidden=None):
