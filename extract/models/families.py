@@ -25,6 +25,8 @@ from extract.images.tiling import (
     resampled,
 )
 from extract.prompts.conversation_templates import CHAT, VICUNA
+from schemas.errors import HeadflowError
+from schemas.text import listed
 
 PALIGEMMA = (
     "{% for part in messages[0]['content'] %}{% if part['type'] == 'image' %}<image>{{ bos_token }}"
@@ -162,3 +164,17 @@ def other_layers(text: Any) -> list[str]:
     if not kinds and chunks is not None and chunks < longest_prompt(text):
         kinds = {"chunked_attention"}
     return sorted(kinds - {"full_attention", "sliding_attention"})
+
+
+def check_new_tokens(name: str, text: Any) -> None:
+    """Check that what a language model writes can be observed; `name` is what it is called.
+
+    Raises:
+        HeadflowError: new tokens do not only attend to earlier ones in its layers.
+    """
+    if unknown := other_layers(text):
+        raise HeadflowError(
+            f"{name} has layers of {listed(unknown)}, whose view of earlier tokens is not known: the tokens that it "
+            "writes cannot be observed",
+            setting="generate",
+        )

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import AutoConfig
 
 from extract.images.preprocessing import ImageSettings, Preprocessor
 from extract.models import transformers_format
+from extract.models.families import check_new_tokens
 from extract.models.fingerprint import SETTINGS
 from extract.models.llava import released
 from extract.models.transformers_model import TransformersModel
@@ -82,6 +84,20 @@ def describe_model(
             return released.describe_released(files, base, config, images)
         check_format(files.name, config)
         return transformers_format.describe(files, images)
+
+
+def check_decoding(model_path: str, model_base: str | None = None) -> None:
+    """Check by a checkpoint's config.json that what it writes can be observed.
+
+    Raises:
+        HeadflowError: it cannot.
+    """
+    with _errors_named(model_path):
+        files, config, _ = _find(model_path, model_base)
+        if not released.is_released(config):
+            check_format(files.name, config)
+            found = AutoConfig.from_pretrained(files.folder, trust_remote_code=False)
+            check_new_tokens(f"{files.name}, a {found.model_type},", found.get_text_config())
 
 
 @contextmanager

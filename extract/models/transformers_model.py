@@ -17,11 +17,10 @@ from extract.attention.readers import AttentionReader, OwnView
 from extract.attention.transformers_interface import observe_language_model, observing, without_observing
 from extract.images.preprocessing import Preprocessor
 from extract.models.checkpoint import Checkpoint
-from extract.models.families import FAMILIES, Family, attending_layers, has_window, other_layers
+from extract.models.families import FAMILIES, Family, attending_layers, check_new_tokens, has_window
 from extract.prompts.prompt_format import PromptFormat
 from schemas.errors import HeadflowError
 from schemas.roles import PADDING
-from schemas.text import listed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,13 +73,7 @@ class TransformersModel(Checkpoint):
 
     def check_decoding(self) -> None:
         """See `Checkpoint.check_decoding`."""
-        unknown = other_layers(self.model.config.get_text_config())
-        if unknown:
-            raise HeadflowError(
-                f"this {self.prompt_format.family} has layers of {listed(unknown)}, whose view of earlier tokens is "
-                "not known: the tokens that it writes cannot be observed",
-                setting="generate",
-            )
+        check_new_tokens(f"this {self.prompt_format.family}", self.model.config.get_text_config())
 
     def forward_new(self, observation: OwnView, input_ids: Tensor, position_ids: Tensor) -> Tensor:
         """See `Checkpoint.forward_new`."""
