@@ -44,7 +44,7 @@ def load_checkpoint(settings: Model, device: str) -> "Checkpoint":
     with packages(settings.backend):
         from transformers.utils import logging
 
-        from extract.models.checkpoint import use_device
+        from extract.models.weights.devices import use_devices
 
         load: Callable[..., Checkpoint]
         if settings.backend == PACKAGE:
@@ -53,8 +53,11 @@ def load_checkpoint(settings: Model, device: str) -> "Checkpoint":
             from extract.models.loading import load_model as load
     logging.set_verbosity_error()  # what it would warn of, such as missing weights, is checked here
     logging.disable_progress_bar()
-    place, images = use_device(device), _image_settings(settings)
-    more = {} if settings.quantize is None else {"quantize": settings.quantize}
+    (place, *others), images = use_devices(device), _image_settings(settings)
+    more: dict[str, Any] = {} if settings.quantize is None else {"quantize": settings.quantize}
+    if others and settings.backend == PACKAGE:
+        raise HeadflowError("the llava package runs a model on one device", setting="device")
+    more |= {"others": others} if others else {}
     return load(settings.model_path, settings.model_base, device=place, dtype=settings.dtype, images=images, **more)
 
 
@@ -226,7 +229,11 @@ def load_extractor(
         prompts = replace(prompts, given=given)
     packed = settings.sequences == PACKED and checkpoint.packs
     batch_size = 1 if checkpoint.single else None if settings.batch_size == AUTO else int(settings.batch_size)
-    if batch_size is None and before is not None and before.device == device_name(checkpoint.device):
+    if (
+        batch_size is None
+        and before is not None
+        and before.device == device_name(checkpoint.device, *checkpoint.others)
+    ):
         batch_size = before.batch_size
     if batch_size is None:
         groups = questions.by_image() if packed else [[sample] for sample in questions.samples]

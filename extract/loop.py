@@ -117,7 +117,7 @@ class Loop:
     def session(self) -> Session:
         """The fields of the session that it decides."""
         return Session(
-            device=device_name(self.checkpoint.device),
+            device=device_name(self.checkpoint.device, *self.checkpoint.others),
             kernel=self.checkpoint.kernel_description,
             batch_size=self.batch_size,
         )

@@ -238,7 +238,10 @@ class Deciding(Model):
 class Device(Settings):
     """Where a model is run."""
 
-    device: Annotated[str, "auto: CUDA if there is one, else the CPU"] = AUTO
+    device: Annotated[
+        str,
+        "auto: CUDA if there is one, else the CPU; several GPUs, such as cuda:0,cuda:1: each has some of the layers",
+    ] = AUTO
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -338,5 +341,9 @@ class Extract(Deciding, Machine, Chunk):
                 "overwriting would remove what other chunks have written: remove the directory yourself",
                 setting="overwrite",
             )
+        if self.ray is not None and "," in self.device:
+            raise HeadflowError("a process on the cluster has one GPU", setting="device")
+        if self.ray is not None and "," in self.device:
+            raise HeadflowError("a process on the cluster has one GPU", setting="device")
         if self.ray is not None and self.chunk_idx:
             raise HeadflowError("all chunks run on the cluster: name none", setting="chunk_idx")

@@ -26,10 +26,11 @@ _UNSUPPORTED = {"position_bias": "a bias for positions", "s_aux": "learned sinks
 
 @dataclass
 class Underway:
-    """The observation of a forward pass that is running, other readers, and the layers that were seen, in order."""
+    """The observation of a forward pass that is running, other readers, where, and the layers seen, in order."""
 
     observation: Any
     readers: Sequence[AttentionReader]
+    home: torch.device | None
     layers: list[int] = field(default_factory=list)
 
 
@@ -37,18 +38,25 @@ _UNDERWAY: ContextVar[Underway] = ContextVar("underway")
 
 
 @contextmanager
-def observing(observation: Any, *, layers: Sequence[int], readers: Sequence[AttentionReader] = ()) -> Iterator[None]:
+def observing(
+    observation: Any,
+    *,
+    layers: Sequence[int],
+    readers: Sequence[AttentionReader] = (),
+    home: torch.device | None = None,
+) -> Iterator[None]:
     """Let the attention functions below pass each layer to `observation`, and to other readers.
 
     Args:
         observation: computes attention by its `attend`: see `extract.attention.causal.Observation`, for models with a
             mask of their own `extract.attention.masked.MaskedObservation`; or an `OwnView`.
         layers: those that run in this context and attend.
+        home: where attention is computed and read; None: where each layer is.
 
     Raises:
         HeadflowError: the layers that were observed are not `layers`, in order.
     """
-    underway = Underway(observation, readers)
+    underway = Underway(observation, readers, home)
     token = _UNDERWAY.set(underway)
     try:
         yield
@@ -131,10 +139,14 @@ def _attend(
     underway = _UNDERWAY.get()
     underway.layers.append(int(getattr(module, "layer_idx", -1)))
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    place, home = query.device, underway.home or query.device
+    query, key, value = (each.to(home, non_blocking=True) for each in (query, key, value))
+    if isinstance(mask := options.get("mask"), Tensor):
+        options["mask"] = mask.to(home, non_blocking=True)
     output: Tensor = underway.observation.attend(query, key, value, scale, **options)
     for reader in underway.readers:
         reader.read(LayerInput(query, key, value, scale, **options))
-    return output.transpose(1, 2)
+    return output.transpose(1, 2).to(place, non_blocking=True)
 
 
 def _no_mask(*_: Any, **__: Any) -> None:

@@ -255,9 +255,10 @@ class Growth:
     ) -> Tensor:
         """One layer of the model over rows of tokens, with another attention: [rows, length, width]."""
         arguments = source.prefill.of_rows(layer, source.sequences.columns, question)
-        with observing(attention, layers=[layer] if layer in self._place else []):
+        home = hidden.device
+        with observing(attention, home=home, layers=[layer] if layer in self._place else []):
             after: Tensor = self._model.stack.layers[layer](hidden, **arguments)
-        return after
+        return after.to(home, non_blocking=True)
 
     @torch.inference_mode()
     def _final(self, hidden: Tensor, source: Source) -> Tensor:
@@ -265,7 +266,7 @@ class Growth:
         roles = source.sequences.roles
         ends = last(roles).repeat(len(hidden) // len(roles))
         normed: Tensor = self._model.final_norm(hidden[torch.arange(len(hidden), device=hidden.device), ends])
-        return normed
+        return normed.to(hidden.device, non_blocking=True)
 
 
 def _rows(knock_outs: Tensor, questions: int) -> Tensor:

@@ -138,7 +138,8 @@ class _Kept:
         """Read the forward pass that runs in this context."""
         with ExitStack() as hooks:
             for layer in layers:
-                hooks.callback(layer.register_forward_pre_hook(self._call, with_kwargs=True).remove)
+                # Before what moves its arguments to a device of its own
+                hooks.callback(layer.register_forward_pre_hook(self._call, with_kwargs=True, prepend=True).remove)
                 hooks.callback(layer.register_forward_hook(self._keep_output).remove)
             yield
 
@@ -154,7 +155,7 @@ class _Kept:
         if not self.inputs:
             self.inputs.append(given[0][0])
         else:
-            self.added.append(None if given[0] is self._made else (given[0] - self._made)[0])
+            self.added.append(None if given[0] is self._made else (given[0] - self._made)[0].to(self.inputs[0]))
         for name, value in named.items():
             known = name in (*POSITIONED, "attention_mask")
             if isinstance(value, Mapping) and value:

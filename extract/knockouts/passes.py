@@ -133,7 +133,7 @@ class KnockOutPasses:
     def _logits(self, hidden: Tensor) -> Tensor:
         """The model's logits of final hidden states [rows, width]: capped where its config says so, and scaled."""
         with torch.inference_mode():
-            logits: Tensor = self._model.unembedding(hidden)
+            logits: Tensor = self._model.unembedding(hidden).to(hidden.device)
             cap = getattr(self._model.model.config.get_text_config(), "final_logit_softcapping", None)
             return self._scale * (logits if cap is None else cap * torch.tanh(logits / cap))
 

@@ -43,6 +43,7 @@ class Checkpoint(ABC):
         revision: commit of the model on its hub; None if it was loaded from a directory.
         weights: fingerprint of its weights (`extract.models.fingerprint`); None for weights that no file holds.
         quantised: how its weights are quantised, as plain values; empty: they are not.
+        others: further devices that have some of its layers.
     """
 
     model: Any
@@ -60,6 +61,7 @@ class Checkpoint(ABC):
     revision: str | None = None
     weights: str | None = None
     quantised: Mapping[str, Any] = field(default_factory=dict)
+    others: tuple[torch.device, ...] = ()
 
     @property
     def in_table(self) -> bool:
@@ -73,7 +75,7 @@ class Checkpoint(ABC):
 
     @property
     def device(self) -> torch.device:
-        """The device that the model is on."""
+        """The device that the model is on; of several, the first, which takes batches and gives results."""
         return self.model.device
 
     @property
@@ -132,7 +134,8 @@ class Checkpoint(ABC):
                 "cannot be computed from it; it is not supported"
             ) from None
         bias = getattr(head, "bias", None)
-        return rows, torch.zeros_like(rows[:, 0]) if bias is None else bias[list(tokens)].detach().float()
+        biases = torch.zeros_like(rows[:, 0]) if bias is None else bias[list(tokens)].detach().float()
+        return rows.to(self.device), biases.to(self.device)
 
     @cached_property
     def end_tokens(self) -> list[int]:
@@ -285,9 +288,9 @@ def use_device(name: str) -> torch.device:
     return device
 
 
-def device_name(device: torch.device) -> str:
-    """The name of a device as sessions record it: that of the GPU, or `cpu`."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+def device_name(*devices: torch.device) -> str:
+    """The names of devices as sessions record them: those of GPUs, or `cpu`."""
+    return ", ".join(torch.cuda.get_device_name(each) if each.type == "cuda" else str(each) for each in devices)
 
 
 def choose_dtype(name: str, device: torch.device, declared: object = None) -> torch.dtype:

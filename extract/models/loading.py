@@ -4,7 +4,7 @@ import json
 import operator
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ def load_model(
     dtype: str = "auto",
     images: ImageSettings | None = None,
     quantize: str | None = None,
+    others: Sequence[torch.device] = (),
 ) -> TransformersModel:
     """Load a checkpoint, local or from the hub.
 
@@ -42,6 +43,7 @@ def load_model(
         model_base: what a LoRA or projector-only checkpoint stands on; None: what an adapter of peft names.
         dtype: `float16`, `bfloat16`, `float32`, or `auto` (see `extract.models.checkpoint.choose_dtype`).
         images: how images are preprocessed.
+        others: further devices, among which its layers are divided.
         quantize: what the weights are quantised to as they are loaded, of `extract.models.weights.quantised.BITS`.
 
     Raises:
@@ -53,11 +55,15 @@ def load_model(
         quantised = _find_quantised(files, config, adapter, quantize)
         if released.is_released(config):
             base = find_files(model_base) if model_base else None
-            return released.load_released(files, base, config, images, device=device, dtype=dtype)
+            return released.load_released(files, base, config, images, device=device, dtype=dtype, others=others)
         check_format(files.name, config)
         if adapter is not None:
             _warn_of_settings(adapter, files)
-        return transformers_format.load_transformers(files, images, adapter, quantised, device=device, dtype=dtype)
+        if quantised is not None and others:
+            raise HeadflowError("quantised weights are read on one device", setting="device")
+        return transformers_format.load_transformers(
+            files, images, adapter, quantised, device=device, dtype=dtype, others=others
+        )
 
 
 def load_prompt_format(

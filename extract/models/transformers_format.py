@@ -1,5 +1,6 @@
 """Vision-language checkpoints in transformers' format -> observed models, as the table of families says."""
 
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 from inspect import signature
@@ -94,12 +95,14 @@ def load_transformers(
     *,
     device: torch.device,
     dtype: str,
+    others: Sequence[torch.device] = (),
 ) -> TransformersModel:
     """Load a checkpoint.
 
     Args:
         adapter: what is merged into its weights.
         quantised: how its weights are quantised, or are to be.
+        others: further devices, among which its layers are divided.
         dtype: a name that `extract.models.checkpoint.choose_dtype` knows.
 
     Raises:
@@ -128,6 +131,7 @@ def load_transformers(
         revision=(adapter or files).commit,
         weights=fingerprint(source.folder / name for source, names in sources for name in names),
         quantised=None if quantised is None else quantised.fields(model),
+        others=others,
     )
 
 

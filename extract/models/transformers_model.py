@@ -18,6 +18,7 @@ from extract.attention.transformers_interface import observe_language_model, obs
 from extract.images.preprocessing import Preprocessor
 from extract.models.checkpoint import Checkpoint
 from extract.models.families import FAMILIES, Family, attending_layers, check_new_tokens, has_window
+from extract.models.weights.devices import divide
 from extract.prompts.prompt_format import PromptFormat
 from schemas.errors import HeadflowError
 from schemas.roles import PADDING
@@ -58,13 +59,17 @@ class TransformersModel(Checkpoint):
         observation = self._observation(batch)
         with (
             torch.inference_mode(),
-            observing(observation, layers=self.attending, readers=readers),
+            observing(observation, home=self.device, layers=self.attending, readers=readers),
             self._last_tokens_only(batch) as applied,
         ):
             logits = self.model(**self._arguments(batch, inputs)).logits
             masses = observation.masses()
         (hidden,) = applied
-        return logits[:, 0], masses, hidden
+        return self._here(logits[:, 0]), masses, self._here(hidden)
+
+    def _here(self, tensor: Tensor) -> Tensor:
+        """A tensor on the model's own device, the first of several."""
+        return tensor.to(self.device, non_blocking=True)
 
     def run_stack(self, tokens: int) -> None:
         """See `Checkpoint.run_stack`."""
@@ -78,9 +83,9 @@ class TransformersModel(Checkpoint):
     def forward_new(self, observation: OwnView, input_ids: Tensor, position_ids: Tensor) -> Tensor:
         """See `Checkpoint.forward_new`."""
         named = {name: torch.zeros_like(input_ids) for name in self.preprocessor.token_types}
-        with torch.inference_mode(), observing(observation, layers=self.attending):
+        with torch.inference_mode(), observing(observation, home=self.device, layers=self.attending):
             logits: Tensor = self.model(input_ids=input_ids, position_ids=position_ids, use_cache=False, **named).logits
-        return logits
+        return self._here(logits)
 
     def plain_logits(self, batch: Batch, inputs: dict[str, Tensor], tokens: Tensor) -> Tensor:
         """See `Checkpoint.plain_logits`."""
@@ -121,8 +126,9 @@ class TransformersModel(Checkpoint):
         arguments = self._arguments(batch, inputs) if whole is None else {**whole, "use_cache": False}
         if "logits_to_keep" in signature(self.model.forward).parameters:
             # As an index: with a number, the last layers of Gemma 4's small models get no other tokens
-            arguments["logits_to_keep"] = torch.tensor([-1], device=self.device)
-        observed_pass = observing(observation or self._observation(batch), layers=self.attending, readers=readers)
+            arguments["logits_to_keep"] = torch.tensor([-1], device=[self.device, *self.others][-1])
+        watching = observation or self._observation(batch)
+        observed_pass = observing(watching, home=self.device, layers=self.attending, readers=readers)
         given: list[Tensor] = []
         hook = self.stack.register_forward_hook(lambda _, arguments, output: given.append(output[0]))
         try:
@@ -130,7 +136,7 @@ class TransformersModel(Checkpoint):
                 self.model(**arguments)
         finally:
             hook.remove()
-        return given[-1]
+        return self._here(given[-1])
 
     @property
     def embeddings(self) -> int:
@@ -187,7 +193,8 @@ class TransformersModel(Checkpoint):
 
         def select(_: torch.nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
             hidden, *others = arguments
-            applied.append(hidden[batch.owner, batch.last])
+            owner, last = (each.to(hidden.device, non_blocking=True) for each in (batch.owner, batch.last))
+            applied.append(hidden[owner, last])
             return applied[-1].unsqueeze(1), *others
 
         hook = self.model.get_output_embeddings().register_forward_pre_hook(select)
@@ -211,17 +218,21 @@ def observe(
     revision: str | None = None,
     weights: str | None = None,
     quantised: Mapping[str, Any] | None = None,
+    others: Sequence[torch.device] = (),
 ) -> TransformersModel:
     """Move a model to a device and make its language model observed.
 
     Args:
         architecture: see `Checkpoint`; None: the model's own class.
+        others: further devices, among which its layers are divided.
         quantised: see `Checkpoint`; weights that are quantised are on the device already.
 
     Raises:
         HeadflowError: its language model is not causal, though its family should be.
     """
-    model = model.eval() if quantised else model.eval().to(device)
+    model.eval()
+    if not quantised:
+        divide(model, [device, *others])
     if family.causal and not all(getattr(module, "is_causal", True) for module in model.get_decoder().modules()):
         raise HeadflowError(f"the model is not causal over its prompt, as a {family.name} should be")
     text = model.config.get_text_config()
@@ -242,6 +253,7 @@ def observe(
         revision=revision,
         weights=weights,
         quantised=quantised or {},
+        others=tuple(others),
     )
 
 

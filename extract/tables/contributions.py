@@ -72,7 +72,7 @@ class DirectContributions:
             for layer, addition in enumerate(decoder.attention)
         ]
         self._biases = [
-            None if bias is None else (bias.detach().float() * self._before(addition)).sum(dim=-1)
+            None if bias is None else (bias.detach().to(self._offsets) * self._before(addition)).sum(dim=-1)
             for bias, addition in zip(biases, decoder.attention, strict=True)
         ]
 

@@ -9,7 +9,7 @@ short pass, whatever their names.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, Self
 
@@ -61,6 +61,10 @@ class Norm:
                     return norm
         raise HeadflowError(f"its {type(module).__name__} is no norm without a bias; {NOT_SUPPORTED}")
 
+    def on(self, device: torch.device) -> Self:
+        """The same with its scale on a device."""
+        return replace(self, scale=self.scale.to(device))
+
     def rms(self, x: Tensor) -> Tensor:
         """[..., width] -> float32 [...]; of what is left of `x` without its mean, if that is subtracted."""
         return (self._centre(x.float()).square().mean(dim=-1) + self.eps).sqrt()
@@ -89,6 +93,10 @@ class Addition:
     module: nn.Module
     norm: Norm | None
     factor: float
+
+    def on(self, device: torch.device) -> Self:
+        """The same with the scale of its norm on a device; the module stays where it is."""
+        return self if self.norm is None else replace(self, norm=self.norm.on(device))
 
 
 @dataclass(frozen=True)
@@ -122,6 +130,7 @@ class Decoder:
         Raises:
             HeadflowError: it is built in another way.
         """
+        home = checkpoint.device
         try:
             layers = list(checkpoint.stack.layers)
             calls = _Calls(layers)
@@ -130,10 +139,10 @@ class Decoder:
             additions = [calls.additions(layer) for layer in range(len(layers))]
             return cls(
                 layers=layers,
-                attention=[attention for attention, _ in additions],
-                mlp=[mlp for _, mlp in additions],
+                attention=[attention.on(home) for attention, _ in additions],
+                mlp=[mlp.on(home) for _, mlp in additions],
                 final=checkpoint.final_norm,
-                norm=Norm.of(checkpoint.final_norm),
+                norm=Norm.of(checkpoint.final_norm).on(home),
                 heads=checkpoint.heads,
                 attending=checkpoint.attending,
                 gates=[_gate(layers[each], additions[each][0].module) for each in checkpoint.attending],
@@ -145,7 +154,7 @@ class Decoder:
     def head_weights(self, layer: int) -> Tensor:
         """How each head's output is projected into the residual stream, float32 [heads, head_dim, width]."""
         weight = matrix_of(self.attention[layer].module, self.final.weight.dtype)  # type: ignore[arg-type]
-        return weight.T.unflatten(0, (self.heads, -1))
+        return weight.to(self.norm.scale.device).T.unflatten(0, (self.heads, -1))
 
 
 def _gate(layer: Any, projection: Any) -> nn.Module | None:

@@ -137,7 +137,9 @@ class MapReader(PassReader):
 
     def _see(self, _: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
         states = given[0] if given else named["hidden_states"]
-        self._sinks = visual_sinks(states, self._first, self.image)
+        place, home = states.device, self.image.device  # which differ where layers are on several devices
+        first, image = (each.to(place, non_blocking=True) for each in (self._first, self.image))
+        self._sinks = visual_sinks(states, first, image).to(home, non_blocking=True)
         self._told = self._has_first & can_be_told(states)
 
     def tables(self, found: Forward) -> dict[str, Tensor]:

@@ -72,7 +72,12 @@ class ResidualStream:
 
     def _last(self, states: Tensor) -> Tensor:
         whole = states.reshape(*self._batch.input_ids.shape, -1)  # Llama 4's experts give tokens of all images in a row
-        return whole[self._batch.owner, self._batch.last]
+        owner, last = (each.to(whole.device, non_blocking=True) for each in (self._batch.owner, self._batch.last))
+        return self._here(whole[owner, last])
+
+    def _here(self, tensor: Tensor) -> Tensor:
+        """A tensor on the device of the batch, which is the first if layers are on several."""
+        return tensor.to(self._batch.owner.device, non_blocking=True)
 
     def _compare(self, _: nn.Module, given: tuple[Any, ...], made: Any) -> None:
         """Compare the output of a layer with its input."""
@@ -81,7 +86,8 @@ class ResidualStream:
         assert self._length is not None
         length = _lengths(states)
         product = (self._before * states).sum(dim=-1, dtype=torch.float32)
-        self.distances.append(1 - product / (self._length * length).clamp_min_(torch.finfo(torch.float32).tiny))
+        cosine = product / (self._length * length).clamp_min_(torch.finfo(torch.float32).tiny)
+        self.distances.append(self._here(1 - cosine))
         self._before, self._length = states, length
 
 

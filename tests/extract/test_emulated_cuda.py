@@ -10,13 +10,17 @@ import torch
 
 from extract.__main__ import main
 from extract.attention.kernels import EFFICIENT_CUDA, FLASH_CUDA
+from extract.attention.packing import pack
 from extract.knockouts.passes import KnockOutPasses
+from extract.models.loading import load_model
 from extract.models.transfer import Download
 from extract.passes.forward import Passes
 from schemas.store.run import open_run
 from schemas.validation.run import validate
 from tests.extract.test_choices import run as run_of_choices
 from tests.support.emulated_cuda import emulated, why_not
+from tests.support.tiny_families import make_family
+from tests.support.witness import PICTURES, QUESTIONS
 
 pytestmark = [
     pytest.mark.skipif(why_not() is not None, reason=str(why_not())),
@@ -26,6 +30,7 @@ NUMBER = 6
 EXTRAS = {"contributions": True, "layer_profile": True, "maps": True}
 TABLES = ["heads", "samples", "contributions", "layers", "maps"]
 KEYS = ["sample_id", "category", "step", "layer", "head", "of", "token_id", "text"]
+TWO = "cuda:0,cuda:1"
 CHECKED = 2  # streams: one for each model, which is another object once it is checked
 
 
@@ -101,13 +106,14 @@ def test_contributions_to_leads_equal_those_of_the_cpu_and_no_launch_waits(tmp_p
         assert of_lines(waits, "extract/") == {}
 
 
-def test_what_is_written_equals_that_of_the_cpu(extract, tmp_path, monkeypatch):
+@pytest.mark.parametrize("device", ["cuda", TWO])
+def test_what_is_written_equals_that_of_the_cpu(extract, tmp_path, monkeypatch, device):
     """Each step but the first waits once: for whether all texts have ended."""
     flags = {"generate": 5, "step_maps": ["L1H0"], "num_samples": 4, "batch_size": 1, "dtype": "float32"}
     assert extract(tmp_path / "cpu", **flags) == 0
     with emulated() as machine:
         launches = logging(monkeypatch, machine, Passes, "launch")
-        assert extract(tmp_path / "run", device="cuda", **flags) == 0
+        assert extract(tmp_path / "run", device=device, **flags) == 0
     assert list(validate(tmp_path / "run")) == []
     for table in ("tokens", "steps", "step_maps"):
         assert apart(tmp_path / "run", tmp_path / "cpu", table) <= 2e-5, table
@@ -167,3 +173,55 @@ def test_what_cuda_refuses_is_refused_and_waits_are_logged():
         assert float(first.sum()) == 2
         assert first[[0]].device == first.device
         assert {why for why, _ in machine.waits} == {"_local_scalar_dense", "copied to the device"}
+
+
+def test_layers_on_two_gpus_give_what_one_device_does(extract, on_cpu, tmp_path, monkeypatch):
+    """Observed, with all tables; no launch waits; knock-outs too."""
+    flags = {"dtype": "float32", "batch_size": 1, "num_samples": NUMBER, "num_workers": 0}
+    with emulated() as machine:
+        launches = logging(monkeypatch, machine, Passes, "launch")
+        assert extract(tmp_path / "run", device=TWO, **flags, **EXTRAS) == 0
+        assert machine.current == 0
+        flags = ["knock-out", str(tmp_path / "run"), "--heads", "L0H0,L3H7", "--num-workers", "0"]
+        assert main([*flags, "--device", TWO, "--job", "two"]) == 0
+    assert main([*flags, "--device", "cpu", "--job", "one"]) == 0
+    assert list(validate(tmp_path / "run")) == []
+    for table in TABLES:
+        assert apart(tmp_path / "run", on_cpu, table) <= 2e-5, table
+    for waits in launches:
+        assert of_lines(waits, "extract/") == {}
+    found, expected = (pd.read_parquet(tmp_path / "run" / "jobs" / job / "knockouts") for job in ("two", "one"))
+    assert np.abs(found["margin"] - expected["margin"]).max() <= 1e-5
+    assert open_run(tmp_path / "run").ledgers[0].sessions[0].device.count(",") == 1
+
+
+def test_layers_under_their_masks_on_two_gpus_give_what_one_device_does(tmp_path):
+    make_family(tmp_path, "gemma3")
+    found = []
+    with emulated():
+        for others in ([], [torch.device("cuda:1")]):
+            model = load_model(str(tmp_path), device=torch.device("cuda:0"), others=others, dtype="float32")
+            prompts = model.prompt_format.prompt_builder(model.prompt_format.find_template("hf", "gemma3"))
+            pixels = model.preprocessor(PICTURES[0])
+            batch = pack([[prompts.build(QUESTIONS[0], pixels.image_ids)]])
+            results = model.forward(*model.uploader.send(batch, [pixels]))
+            found.append(Download(*results).wait())
+            devices = {str(each.device) for layer in model.stack.layers for each in layer.parameters()}
+            assert devices == {"cuda:0", *map(str, others)}
+            assert {str(each.device) for each in results} == {"cuda:0"}
+    for one, two in zip(*found, strict=True):
+        assert (one - two).abs().max() <= 1e-5
+
+
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        ("cuda:0,cuda:0", "are not several GPUs, each named once with its number"),
+        ("cuda:0,cpu", "are not several GPUs, each named once with its number"),
+        ("cuda:0,mps", "the device mps cannot be used: it is neither the CPU nor CUDA"),
+    ],
+)
+def test_devices_that_cannot_be_used_together(extract, tmp_path, capsys, device, message):
+    with emulated():
+        assert extract(tmp_path / "run", device=device) == 2
+    assert message in capsys.readouterr().err

@@ -5,6 +5,7 @@ its own class under its released names, and the parts are put into a `LlavaForCo
 to be cut into tiles, into a `LlavaNextForConditionalGeneration`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -77,13 +78,21 @@ def is_released(config: dict[str, Any]) -> bool:
 
 
 def load_released(
-    files: Files, base: Files | None, config: dict[str, Any], images: ImageSettings, *, device: torch.device, dtype: str
+    files: Files,
+    base: Files | None,
+    config: dict[str, Any],
+    images: ImageSettings,
+    *,
+    device: torch.device,
+    dtype: str,
+    others: Sequence[torch.device] = (),
 ) -> TransformersModel:
     """Load a checkpoint.
 
     Args:
         base: what a LoRA or projector-only checkpoint stands on.
         config: the checkpoint's config.json.
+        others: further devices, among which its layers are divided.
         dtype: a name that `extract.models.checkpoint.choose_dtype` knows.
 
     Raises:
@@ -95,8 +104,9 @@ def load_released(
         source.fetch(names)
     state = read_state(files, base)
     chosen = choose_dtype(dtype, device, config.get("torch_dtype", config.get("dtype")))
+    place = torch.device("cpu") if others else device
     tower = fill_weights(
-        described.model, described.language_class, state, config, files.name, dtype=chosen, device=device
+        described.model, described.language_class, state, config, files.name, dtype=chosen, device=place
     )
     return observe(
         described.model,
@@ -108,6 +118,7 @@ def load_released(
         architecture=described.architecture,
         revision=files.commit,
         weights=fingerprint([*(source.folder / name for source, names in wanted for name in names), *tower]),
+        others=others,
     )
 
 

@@ -74,7 +74,7 @@ def test_margins_contributions_and_sizes_are_of_the_matrices(packed_and_plain):
         tokens = model.prompt_format.answer_tokens(Prompts({None: prompts}), ["Yes", "No"])
         answers = AnswerReader.of(model, tokens)
         hidden = observe(model, prompts)[2]
-        heads = DirectContributions(Decoder.of(model), answers)._heads
+        heads = torch.stack(list(DirectContributions(Decoder.of(model), answers)._heads))
         read.append((answers.margin(hidden), answers.option_logits(hidden), heads, model_sizes(model)))
     (*found, sizes), (*expected, plain_sizes) = read
     for one, other in zip(found, expected, strict=True):
