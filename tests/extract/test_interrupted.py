@@ -69,7 +69,7 @@ def test_every_start_brings_a_run_on_and_it_ends(one_image, extract, tmp_path, m
 
 def test_a_run_that_is_killed_after_each_part_ends(one_image, extract, tmp_path, monkeypatch):
     whole, run = tmp_path / "whole", tmp_path / "run"
-    asked = {"question_file": one_image, "num_workers": 0, "sequences": "separate", "batch_size": 4, "num_samples": 36}
+    asked = {"question_file": one_image, "num_workers": 0, "sequences": "separate", "batch_size": 4, "num_samples": 28}
     assert extract(whole, **asked) == 0
     monkeypatch.setattr(writer_module, "ROWS_PER_PART", 3 * 32)  # three samples
     interrupt(monkeypatch, 6, signal.SIGKILL)

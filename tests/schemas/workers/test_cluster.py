@@ -60,7 +60,7 @@ leave_at_interrupt()
 from schemas.workers.opening import open_workers
 from tests.support.tasks import sleep_long
 def command():
-    with open_workers(2, "local") as workers:
+    with open_workers(1, "local") as workers:
         for number in workers.map(sleep_long, range(9)):
             print(number, flush=True)
 if __name__ == "__main__":
