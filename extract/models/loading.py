@@ -84,7 +84,8 @@ def describe_model(
     """
     images = images or ImageSettings()
     with _errors_named(model_path):
-        files, config, _ = _find(model_path, model_base)
+        files, config, adapter = _find(model_path, model_base)
+        _find_quantised(files, config, adapter, None)
         if released.is_released(config):
             base = find_files(model_base) if model_base else None
             return released.describe_released(files, base, config, images)

@@ -84,7 +84,10 @@ def needs_torchvision(model_type: str) -> bool:
     """Whether a kind of model has a processor in transformers that needs torchvision, or only such image processors."""
     outer, _, tower = model_type.partition("/")
     name = PROCESSOR_MAPPING_NAMES.get(tower) or PROCESSOR_MAPPING_NAMES.get(outer)
-    processor = getattr(transformers, str(name), None)
+    try:
+        processor = getattr(transformers, str(name), None)
+    except ImportError:  # in earlier versions, a module of one that needs torchvision imports it at once
+        return True
     # What a class needs, or what it lacks that stands for one whose packages are missing
     needs = {*getattr(processor, "__backends", ()), *getattr(processor, "_backends", ())}
     images = IMAGE_PROCESSOR_MAPPING_NAMES.get(outer) or {}
