@@ -256,8 +256,12 @@ def _factors(layer: _Call, ends: list[_Call]) -> list[float]:
     Raises:
         HeadflowError: it adds something else.
     """
+    shape = layer.made.shape
+    if any(end.made.numel() != shape.numel() for end in ends):
+        raise HeadflowError(f"a layer adds numbers of other shapes than its own; {NOT_SUPPORTED}")
     given, made, *added = (
-        each[0, 1:].flatten().double().cpu() for each in (layer.given, layer.made, *(end.made for end in ends))
+        each.reshape(shape)[0, 1:].flatten().double().cpu()
+        for each in (layer.given, layer.made, *(end.made for end in ends))
     )
     matrix, change = torch.stack(added, dim=1), made - given
     factors = torch.linalg.lstsq(matrix, change).solution

@@ -80,9 +80,9 @@ class EagerPartition:
             hook.remove()
         final = kept["final"][0][-1]
         along = direction * kept["normed"][0][-1] / final  # of one token
-        if "LayerNorm" in type(stack.norm).__name__:  # as Cohere's, which subtracts the mean
-            whole = direction * stack.norm.weight.detach()
-            along = (whole - whole.mean()) / (final.var(correction=0) + stack.norm.variance_epsilon).sqrt()
+        if "LayerNorm" in type(norm).__name__:  # as Cohere's, which subtracts the mean
+            whole = direction * norm.weight.detach()
+            along = (whole - whole.mean()) / (final.var(correction=0) + norm.variance_epsilon).sqrt()
         text = self.model.config.get_text_config()
         for name in ("attention", "mlp"):
             kept[name] = [each * getattr(text, "residual_multiplier", 1) for each in kept[name]]  # Granite's

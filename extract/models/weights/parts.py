@@ -76,8 +76,11 @@ def remove(checkpoint: Checkpoint, chosen: HeadSet) -> None:
         for number, layer in enumerate(checkpoint.stack.layers):
             heads = [head for at, head in chosen.heads if at == number]
             if number in chosen.layers:
-                for linear in (_linear(layer, *mixer_names(layer)), _linear(layer, "mlp", "down_proj")):
-                    _silence(linear)
+                _silence(_linear(layer, *mixer_names(layer)))
+                if isinstance(getattr(layer, "mlp", None), nn.Module) and not hasattr(layer.mlp, "down_proj"):
+                    layer.mlp.register_forward_hook(_zeros)  # experts, whose matrices are of many forms
+                else:
+                    _silence(_linear(layer, "mlp", "down_proj"))
             elif heads:
                 _take_out(_linear(layer, *mixer_names(layer)), heads, checkpoint.heads)
 
@@ -90,6 +93,11 @@ def _silence(linear: Any) -> None:
     linear.weight.zero_()
     if linear.bias is not None:
         linear.bias.zero_()
+
+
+def _zeros(_: nn.Module, given: tuple[Any, ...], made: Any) -> Any:
+    """Zeros in the place of what a module gives; what experts give beside it stays."""
+    return (torch.zeros_like(made[0]), *made[1:]) if isinstance(made, tuple) else torch.zeros_like(made)
 
 
 def _take_out(linear: Any, heads: list[int], number: int) -> None:

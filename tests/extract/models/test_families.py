@@ -18,6 +18,7 @@ from extract.models.answers import AnswerReader
 from extract.models.families import FAMILIES
 from extract.models.self_check import check_observation
 from extract.models.transfer import Uploader
+from extract.models.weights.parts import remove
 from extract.passes.batching import ImageQuestions, Question
 from extract.passes.forward import Passes
 from extract.passes.samples import Observed
@@ -26,9 +27,11 @@ from extract.questions.samples import Sample, Unusable
 from extract.tables.maps import MapMaker
 from schemas.columns import FLOW_NAMES, OF_LAST, PARTITIONS
 from schemas.errors import HeadflowError
+from schemas.jobs.head_sets import NOTHING, HeadSet
 from schemas.roles import IMAGE
 from schemas.store.run import open_run
 from schemas.validation.run import validate
+from tests.support.knockouts import Reference
 from tests.support.measured import FamilyCase
 from tests.support.tiny_families import OF_TABLE, make_family, make_or_skip
 from tests.support.witness import CPU, PICTURES, QUESTIONS, SHORT, FamilyWitness, hf, picture
@@ -54,6 +57,26 @@ def test_a_family_equals_its_witness(tmp_path, name):
     assert found.spread > 0.1
     assert min(found.effects.values(), default=1) > 1e-5
     assert set(found.refused) == set(OF_TABLE[name].lacks)
+
+
+def test_every_family_of_the_table_has_a_recipe():
+    assert [name for name in FAMILIES if (name.partition("/")[2] or name) not in OF_TABLE] == []
+
+
+@pytest.mark.parametrize("name", ["qwen3_vl_moe", "ernie4_5_vl_moe"])
+def test_layers_with_experts_can_be_taken_out(tmp_path, name):
+    """Features that are added after a layer which is taken out, in Qwen3-VL, are there still."""
+    case = FamilyCase(make_or_skip(tmp_path, name), name)
+    read = case.witness.read(PICTURES[0], QUESTIONS[0])
+    reference = Reference(case.eager.model)
+    reference.skipped = [1]
+    expected = float(reference.hidden(case.witness.inputs(read, torch.float64)) @ case.direction)
+    prompts, margins = [case.prompts.build(QUESTIONS[0], case.pixels[0].image_ids)], []
+    for chosen in (NOTHING, HeadSet(layers=frozenset({1}))):
+        remove(case.model, chosen)
+        margins.append(float(case.answers.margin(observe(case.model, [(case.pixels[0], prompts)])[2])))
+    assert abs(margins[1] - expected) <= 1e-5
+    assert abs(margins[0] - expected) > 1e-3
 
 
 @pytest.mark.parametrize("name", ["qwen3_vl", "ernie4_5_vl_moe"])
