@@ -107,7 +107,7 @@ class DirectContributions:
             attention=added,
             mixer=sum(others, torch.zeros_like(bias)),
             mlp=self._added(self._decoder.mlp, stream.mlp, mlp, weights),
-            embedding=_along(self.directions, stream.inputs[0], weights) / rms,
+            embedding=_along(self.directions, stream.inputs[0], weights) * self._decoder.kept / rms,
             bias=bias,
         )
 

@@ -10,7 +10,8 @@ short pass, whatever their names.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import accumulate, product
+from operator import mul
 from typing import Any, Self
 
 import torch
@@ -87,7 +88,7 @@ class Addition:
 
     Attributes:
         norm: what the output goes through first; None: nothing.
-        factor: what it is multiplied by, as in Granite.
+        factor: what it is multiplied by until the final norm: as it is added, as in Granite, and by later layers.
     """
 
     module: nn.Module
@@ -108,6 +109,7 @@ class Decoder:
         attention: of each layer the projection of the heads' outputs, or of what it has in the place of attention;
             `mlp`: of each layer the MLP.
         final: the module of the final norm; `norm`: what it computes.
+        kept: what the embedding is multiplied by until there: by layers that multiply what they give, as Gemma 4's.
         heads: attention heads of each layer that attends.
         attending: the layers that attend, in order.
         gates: of each of these the query projection, if it also gives a gate for each number of the heads' outputs, by
@@ -119,6 +121,7 @@ class Decoder:
     mlp: list[Addition]
     final: nn.Module
     norm: Norm
+    kept: float
     heads: int
     attending: Sequence[int]
     gates: list[nn.Module | None]
@@ -136,13 +139,15 @@ class Decoder:
             calls = _Calls(layers)
             with calls.reading():
                 _run(checkpoint)
-            additions = [calls.additions(layer) for layer in range(len(layers))]
+            kept = [*accumulate(map(_scalar, reversed(layers)), mul)][::-1]
+            additions = [calls.additions(layer, kept[layer]) for layer in range(len(layers))]
             return cls(
                 layers=layers,
                 attention=[attention.on(home) for attention, _ in additions],
                 mlp=[mlp.on(home) for _, mlp in additions],
                 final=checkpoint.final_norm,
                 norm=Norm.of(checkpoint.final_norm).on(home),
+                kept=kept[0],
                 heads=checkpoint.heads,
                 attending=checkpoint.attending,
                 gates=[_gate(layers[each], additions[each][0].module) for each in checkpoint.attending],
@@ -215,10 +220,13 @@ class _Calls:
 
         return keep
 
-    def additions(self, layer: int) -> tuple[Addition, Addition]:
+    def additions(self, layer: int, kept: float) -> tuple[Addition, Addition]:
         """What a layer adds by its attention, or by what it has in its place, and by its MLP, which runs after it.
 
         What a module gives is added if no other one gets it: what the attention or the MLP gives, or a norm after it.
+
+        Args:
+            kept: what this layer and all after it multiply by what they give, together.
 
         Raises:
             HeadflowError: it adds something else.
@@ -229,7 +237,7 @@ class _Calls:
         if len(ends) != 2:
             names = ", ".join(type(end.module).__name__ for end in ends)
             raise HeadflowError(f"a layer adds what {names or 'no module'} gives, not two modules; {NOT_SUPPORTED}")
-        factors = _factors(self.layers[layer], ends)
+        factors = [kept * factor for factor in _factors(self.layers[layer], ends)]
         first, second = (self._addition(end, calls, factor) for end, factor in zip(ends, factors, strict=True))
         return first, second
 
@@ -263,13 +271,18 @@ def _factors(layer: _Call, ends: list[_Call]) -> list[float]:
         each.reshape(shape)[0, 1:].flatten().double().cpu()
         for each in (layer.given, layer.made, *(end.made for end in ends))
     )
-    matrix, change = torch.stack(added, dim=1), made - given
+    matrix, change = torch.stack(added, dim=1), made / _scalar(layer.module) - given
     factors = torch.linalg.lstsq(matrix, change).solution
     exact = layer.made.dtype == torch.float32
     if exact and not (matrix @ factors - change).norm() <= _EXACT * (change.norm() + made.norm()):
         raise HeadflowError(f"a layer adds more than {len(ends)} modules give; {NOT_SUPPORTED}")
     tolerance = _EXACT if exact else _ROUGH
     return [1.0 if abs(factor - 1) <= tolerance else factor for factor in factors.tolist()]
+
+
+def _scalar(layer: nn.Module) -> float:
+    """What a layer multiplies by all that it gives."""
+    return float(getattr(layer, "layer_scalar", 1.0))
 
 
 def _is_attention(module: nn.Module) -> bool:

@@ -1,5 +1,6 @@
 """The oracle of direct contributions: what a model adds to the last token, as its own modules compute it in float64."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,7 +86,10 @@ class EagerPartition:
             along = (whole - whole.mean()) / (final.var(correction=0) + norm.variance_epsilon).sqrt()
         text = self.model.config.get_text_config()
         for name in ("attention", "mlp"):
-            kept[name] = [each * getattr(text, "residual_multiplier", 1) for each in kept[name]]  # Granite's
+            kept[name] = [
+                each * getattr(text, "residual_multiplier", 1) * carried(stack.layers[number:])  # Granite's, Gemma 4's
+                for number, each in enumerate(kept[name])
+            ]
         attending = [number for number, layer in enumerate(stack.layers) if hasattr(layer, "self_attn")]
         attentions = [each for each in output.attentions if each is not None]
         heads = np.zeros((len(attending), text.num_attention_heads, len(SHORT)))
@@ -123,12 +127,18 @@ class EagerPartition:
         margin = float(kept["normed"][0][-1] @ direction)
         mixer = sum(float(kept["attention"][each] @ along) for each in {*range(len(profile))} - {*attending})
         whole = torch.stack(attentions)[:, 0].numpy()
-        return Partition(heads, profile, float(states[0, -1] @ along), margin, mixer, whole, output.logits[0, -1])
+        embedding = float(states[0, -1] @ along) * carried(stack.layers)
+        return Partition(heads, profile, embedding, margin, mixer, whole, output.logits[0, -1])
 
 
 def last_of(made):
     """What a module gives of the last token; experts give their router's scores too."""
     return (made[0] if isinstance(made, tuple) else made).flatten(0, -2)[-1]
+
+
+def carried(layers):
+    """What layers multiply by all that they give, together."""
+    return math.prod(float(getattr(layer, "layer_scalar", 1.0)) for layer in layers)
 
 
 def mlp(layer):

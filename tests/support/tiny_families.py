@@ -819,6 +819,10 @@ def _make(out: Path, name: str, seed: int, logit_std: float) -> None:
         for module in model.get_decoder().modules():
             if type(module).__name__.endswith("RMSNorm") and getattr(module, "weight", None) is not None:
                 module.weight.data += 0.1 * torch.randn_like(module.weight)
+        for layer in getattr(model.get_decoder(), "layers", ()):
+            if hasattr(layer, "layer_scalar"):
+                layer.layer_scalar.uniform_(0.7, 1.3)
+                layer.self_attn.q_norm.weight.data *= 0.4  # its scores are not scaled, and large ones round coarsely
         for module in model.modules():
             if getattr(module, "config", None) is model.config.text_config and hasattr(module, "q_proj"):
                 for projection in (module.q_proj, getattr(module, "k_proj", module.q_proj)):  # or another layer's keys
