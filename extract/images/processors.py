@@ -302,8 +302,12 @@ def find_placeholder(processor: Any, tokenizer: PreTrainedTokenizerBase, token: 
         token: the one that stands for image content, whose text it is where neither has an `image_token`; None: it is
             not known.
     """
-    owners: Sequence[Any] = (processor, tokenizer)
-    named = [owner.image_token for owner in owners if isinstance(getattr(owner, "image_token", None), str)]
+    texts = (
+        getattr(processor, "image_placeholder_token", None),  # of Qianfan-OCR, whose image_token stands for content
+        getattr(processor, "image_token", None),
+        getattr(tokenizer, "image_token", None),
+    )
+    named = [text for text in texts if isinstance(text, str)]
     if not named and token is not None and token < len(tokenizer):
         named = [str(tokenizer.convert_ids_to_tokens(token))]
     return named[0] if named else None

@@ -110,6 +110,8 @@ FAMILIES = {
     "deepseek_vl_hybrid": Family("DeepSeek-VL", pictures=fitted, several=True),
     "janus": Family("Janus", pictures=fitted, several=True),
     "aria": Family("Aria", pictures=resampled, several=True),
+    "lighton_ocr": Family("LightOnOCR", pictures=pixtral, several=True),
+    "qianfan_ocr": Family("Qianfan-OCR", pictures=internvl, several=True),
     "gemma4": Family("Gemma 4", causal=False, packs=False, pictures=gemma4, several=True),
     "gemma3": Family("Gemma 3", causal=False, packs=False, pictures=pressed, several=True),
     # All of its prompt is prefix, and each token of the prefix sees all others

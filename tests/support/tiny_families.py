@@ -716,6 +716,35 @@ MORE: dict[str, Recipe] = {  # families that differ from those above in little b
         torchvision=True,
         lacks=("maps",),
     ),
+    "lighton_ocr": Recipe(
+        lambda image, sizes: tf.LightOnOcrConfig(
+            vision_config=VISION | {"model_type": "pixtral", "head_dim": 16, "image_size": 112},
+            text_config={"model_type": "qwen3", **GROUPED, **sizes}, image_token_id=image, tie_word_embeddings=False,
+        ),
+        _rows_of_patches,
+        chatml("<|image_pad|>", "You answer."),
+        system=SYSTEM,
+        image="<|image_pad|>",
+        special={
+            "image_token": "<|image_pad|>", "image_break_token": "<|vision_pad|>", "image_end_token": "<|vision_end|>",
+        },
+        bos=False,
+        processor={"patch_size": 7, "spatial_merge_size": 2},
+    ),
+    "qianfan_ocr": Recipe(
+        lambda image, sizes: tf.QianfanOCRConfig(
+            vision_config={**VISION, "model_type": "qianfan_ocr_vision"},
+            text_config={"model_type": "qwen3", **GROUPED, **sizes}, image_token_id=image, image_seq_length=4,
+        ),
+        lambda: tf.GotOcr2ImageProcessorPil(size={"height": 28, "width": 28}, min_patches=1, max_patches=3),
+        chatml("<image>\n", "You answer."),
+        system=SYSTEM,
+        image="<IMG_CONTEXT>",
+        special=INTERN_MARKS,
+        more=("<image>",),
+        bos=False,
+        processor={"image_seq_length": 4},
+    ),
     "gemma4": _gemma4_recipe(
         ["sliding_attention", "sliding_attention", "full_attention"], hidden_size_per_layer_input=0,
         use_bidirectional_attention="vision", attention_k_eq_v=True, num_global_key_value_heads=1,
