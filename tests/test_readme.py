@@ -12,6 +12,7 @@ from analyze.__main__ import main as analyze
 from analyze.commands import COMMANDS
 from analyze.commands.legacy import RECORDS
 from analyze.published.verify import TOLERANCES
+from extract.images.tiling import resampled
 from extract.knockouts.settings import KnockOut
 from extract.look.settings import LookSettings
 from extract.models.families import FAMILIES
@@ -22,6 +23,7 @@ from schemas.commands.command_line import flag_of
 from schemas.commands.settings import settings_of
 from schemas.contract import contract
 from tests.support.runs import write_run
+from tests.support.tiny_families import OF_TABLE
 
 ROOT = Path(__file__).parents[1]
 READMES = ("README.md", "README.zh.md")
@@ -77,6 +79,7 @@ def test_the_table_of_families_is_in(readme, language):
 
 def test_the_table_has_what_each_family_is():
     rows = table("en").splitlines()
+    lacking = {name: recipe.lacks for name, recipe in OF_TABLE.items()}
     for model_type, family in FAMILIES.items():
         (row,) = [row for row in rows if f"| `{model_type}` |" in row]
         assert row.startswith(f"| {family.name} |")
@@ -85,6 +88,9 @@ def test_the_table_has_what_each_family_is():
         assert ("| fused kernel" in row) == family.causal
         assert (", in some layers |" in row) == family.hybrid
         assert ("| several |" in row) == family.several
+        lacks = {what for name in (model_type, f"{model_type}_small") for what in lacking.get(name, ())}
+        assert ("| no |" in row) == ("maps" in lacks or family.pictures is resampled)
+        assert (family.contributions == "yes") == ("contributions" not in lacks)
         assert ("| its processor's |" in row) == (family.pictures is None and not family.square)
     cells = [cell for row in table("zh").splitlines()[1:] for cell in re.findall(r"\| ([a-z ]{9,}) (?=\|)", row)]
     assert {*cells} <= {"torchvision"}  # a name

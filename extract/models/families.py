@@ -52,6 +52,7 @@ class Family:
         pixel_limits: whether the number of pixels of its resized images can be limited.
         pictures: which pictures its processor makes of an image; None in a `square` family, or if that is not known.
         several: whether it takes several images in one prompt.
+        contributions: whether contributions, layer profiles and knock-outs are made of its models: `yes`, or of which.
         hybrid: whether only some of its layers attend; its questions are not packed, as others keep a state.
         torchvision: whether its processor needs torchvision, though its image processor does not.
         spaced: whether its processor writes a space between an image and a word that follows it at once.
@@ -67,6 +68,7 @@ class Family:
     pixel_limits: bool = False
     pictures: PicturesOf | None = None
     several: bool = False
+    contributions: str = "yes"
     hybrid: bool = False
     torchvision: bool = False
     spaced: bool = False
@@ -112,7 +114,14 @@ FAMILIES = {
     "aria": Family("Aria", pictures=resampled, several=True),
     "lighton_ocr": Family("LightOnOCR", pictures=pixtral, several=True),
     "qianfan_ocr": Family("Qianfan-OCR", pictures=internvl, several=True),
-    "gemma4": Family("Gemma 4", causal=False, packs=False, pictures=gemma4, several=True),
+    "gemma4": Family(
+        "Gemma 4",
+        causal=False,
+        packs=False,
+        pictures=gemma4,
+        several=True,
+        contributions="not where layers have inputs of their own",
+    ),
     "gemma3": Family("Gemma 3", causal=False, packs=False, pictures=pressed, several=True),
     # All of its prompt is prefix, and each token of the prefix sees all others
     "paligemma": Family("PaliGemma", causal=False, packs=False, chat_template=PALIGEMMA, pictures=pressed),

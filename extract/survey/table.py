@@ -2,9 +2,7 @@
 
 from collections.abc import Sequence
 
-import transformers
 from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES
-from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
 
 from extract.images.tiling import FORMS, RESAMPLED
 from extract.models.families import FAMILIES, Family, attending_layers, has_window
@@ -22,6 +20,9 @@ _CHINESE = {
     "sequences": "序列",
     "attention": "注意力",
     "maps": "图",
+    "contributions": "贡献",
+    "if measured": "测得可行则有",
+    "not where layers have inputs of their own": "各层有自己的输入时没有",
     "image processor": "图像处理器",
     "LLaVA's": "LLaVA 的",
     "its processor's own form": "其处理器自己的写法",
@@ -48,7 +49,7 @@ _CHINESE = {
 }
 HEADER = (
     "family", "`model_type`", "template", "image", "images of a question", "sequences", "attention", "maps",
-    "image processor",
+    "contributions", "image processor",
 )  # fmt: skip
 
 
@@ -76,27 +77,21 @@ def offers(model_type: str, family: Family) -> list[str]:
         "packed" if family.packs else "separate",
         ("fused kernel" if family.causal else "under its mask") + (", in some layers" if family.hybrid else ""),
         "no" if form in (RESAMPLED, UNKNOWN) else "yes",
+        family.contributions,
         "torchvision" if family.torchvision or needs_torchvision(model_type) else "Pillow",
     ]
 
 
 def needs_torchvision(model_type: str) -> bool:
-    """Whether a kind of model has a processor in transformers that needs torchvision, or only such image processors."""
-    outer, _, tower = model_type.partition("/")
-    name = PROCESSOR_MAPPING_NAMES.get(tower) or PROCESSOR_MAPPING_NAMES.get(outer)
-    try:
-        processor = getattr(transformers, str(name), None)
-    except ImportError:  # in earlier versions, a module of one that needs torchvision imports it at once
-        return True
-    # What a class needs, or what it lacks that stands for one whose packages are missing
-    needs = {*getattr(processor, "__backends", ()), *getattr(processor, "_backends", ())}
-    images = IMAGE_PROCESSOR_MAPPING_NAMES.get(outer) or {}
-    return "torchvision" in needs or (bool(images.get("torchvision")) and not images.get("pil"))
+    """Whether transformers has image processors for a kind of model that need torchvision, and no others."""
+    kinds = IMAGE_PROCESSOR_MAPPING_NAMES.get(model_type.partition("/")[0]) or {}
+    return bool(kinds.get("torchvision")) and not kinds.get("pil")
 
 
 _OTHERS = (
     "others, with care", "", f"`{CHAT}`", UNKNOWN, "one", "packed if measured to be the same",
-    "fused kernel if causal, else under its mask", "no", "Pillow's, else torchvision's",
+    "fused kernel if causal, else under its mask", "no", "if measured",
+    "Pillow's, else torchvision's",
 )  # fmt: skip
 
 
