@@ -61,13 +61,7 @@ class ResidualStream:
             self._before, self._length = states, _lengths(states)
 
     def _keep(self, outputs: list[Tensor]) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
-        def keep(module: nn.Module, given: tuple[Any, ...], made: Any) -> None:
-            states = first_of(made)
-            if states.dim() == 2:  # of all tokens, as experts of Llama 4 give them, not by sequence
-                states = states.unflatten(0, self._batch.roles.shape)
-            outputs.append(self._last(states))
-
-        return keep
+        return lambda module, given, made: outputs.append(self._last(first_of(made)))
 
     def _keep_gate(self, layer: int) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
         def keep(module: nn.Module, given: tuple[Any, ...], made: Tensor) -> None:
