@@ -73,10 +73,10 @@ FAULTS = {
     lambda run: (run / "run.json").unlink(): "it has parts, but its manifest is gone",
     lambda run: (run / "run.json").write_text("{"): "is not JSON",
     lambda run: edit_manifest(run, schema_version=3): "has schema version 3, this headflow reads 2",
-    lambda run: edit_manifest(run, layers=2**15, heads=2**15): (
+    lambda run: edit_manifest(run, layers=2**15, heads=2**15, attending=[]): (
         "its ledgers name 60 rows of `heads`, not 32768 x 32768 for each of 10 samples; run validate"
     ),
-    lambda run: edit_manifest(run, layers=1): "is beyond the manifest's 1; run validate",
+    lambda run: edit_manifest(run, layers=1, attending=[0]): "is beyond the manifest's 1; run validate",
     lambda run: spoil(run, "head", 0): (
         "lacks rows of OCR/0, OCR/0#2, OCR/1, OCR/1#2, color/0 and 5 more (the first has 2 of 6, and none for layer 0, "
         "head 1), repeats rows of OCR/0, OCR/0#2, OCR/1, OCR/1#2, color/0 and 5 more; a run keeps all rows"

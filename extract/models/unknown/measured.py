@@ -154,8 +154,11 @@ def read_as_measured(model: Checkpoint, prompts: PromptBuilder, cases: Sequence[
     model = model.with_kernel(
         lambda other: all(difference(case.plain, case.passes.observed(other)) <= limits.observed for case in cases)
     )
-    if model.kernel is None or not all(
-        case.places and _same_after_prefix(model, prompts, case, limits) for case in cases
+    keeps_state = len(model.attending) < model.layers  # from one question to the next, where layers do not attend
+    if (
+        model.kernel is None
+        or keeps_state
+        or not all(case.places and _same_after_prefix(model, prompts, case, limits) for case in cases)
     ):
         return model
     return replace(model, packs=True)

@@ -79,9 +79,9 @@ def test_layers_with_experts_can_be_taken_out(tmp_path, name):
     assert abs(margins[0] - expected) > 1e-3
 
 
-@pytest.mark.parametrize("name", ["qwen3_vl", "ernie4_5_vl_moe"])
+@pytest.mark.parametrize("name", ["qwen3_vl", "ernie4_5_vl_moe", "qwen3_5"])
 def test_a_family_that_is_not_known_equals_its_witness(tmp_path, monkeypatch, name):
-    """ERNIE's processor writes token types of a kind of its own, by which its experts are chosen."""
+    """ERNIE's processor writes token types of its own, by which its experts are chosen; Qwen3.5 is a hybrid."""
     make_family(tmp_path, name)
     monkeypatch.delitem(FAMILIES, name)
     model, prompts = hf(tmp_path)
