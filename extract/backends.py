@@ -207,12 +207,13 @@ def load_extractor(
         from extract.generation.detokenization import tokens_of_text
         from extract.images.counterfactual.altered import Counterfactual
         from extract.models.checkpoint import device_name
-        from extract.models.loading import check_decoding
         from extract.passes.batch_size import choose_batch_size
         from extract.passes.forward import Passes
         from extract.runner import Extractor
 
     if settings.generate is not None and settings.backend == TRANSFORMERS:
+        from extract.models.loading import check_decoding  # which the transformers of the llava package lacks
+
         check_decoding(settings.model_path, settings.model_base)
     removed = find_removed(settings)
     checkpoint, prompts, answers = load_asked(

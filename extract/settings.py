@@ -343,7 +343,5 @@ class Extract(Deciding, Machine, Chunk):
             )
         if self.ray is not None and "," in self.device:
             raise HeadflowError("a process on the cluster has one GPU", setting="device")
-        if self.ray is not None and "," in self.device:
-            raise HeadflowError("a process on the cluster has one GPU", setting="device")
         if self.ray is not None and self.chunk_idx:
             raise HeadflowError("all chunks run on the cluster: name none", setting="chunk_idx")
