@@ -98,9 +98,9 @@ def check_image_tokens(model: Checkpoint, prompt: Prompt, entering: Entering) ->
         )
     by_role = torch.tensor([role == IMAGE for role in prompt.roles])
     other, unreplaced = entering.of_image & ~by_role, entering.as_text & by_role
-    named = model.prompt_format.tokenizer.convert_ids_to_tokens(int(ids[by_role][0]))
+    named = _token(model, int(ids[by_role][0]))
     if other.any():
-        found = model.prompt_format.tokenizer.convert_ids_to_tokens(int(ids[other][0]))
+        found = _token(model, int(ids[other][0]))
         raise HeadflowError(
             f"features of the image stand at {int(other.sum())} tokens such as {found}, but config.json names {named} "
             "(image_token_id) as the token of images: one of them is wrong"
@@ -110,6 +110,12 @@ def check_image_tokens(model: Checkpoint, prompt: Prompt, entering: Entering) ->
             f"no features of the image stand at {int(unreplaced.sum())} of {int(by_role.sum())} tokens {named}, which "
             "config.json names as the token of images (image_token_id): they are text to this model"
         )
+
+
+def _token(model: Checkpoint, number: int) -> str:
+    """How the vocabulary spells a token; its number if it is outside, as LLaVA's image tokens are."""
+    tokenizer = model.prompt_format.tokenizer
+    return str(tokenizer.convert_ids_to_tokens(number)) if 0 <= number < len(tokenizer) else str(number)
 
 
 def check_promises(model: Checkpoint, case: Case) -> None:
