@@ -72,7 +72,7 @@ class CheckPasses:
         text = torch.tensor([role != IMAGE for role in self.prompt.roles])
         embed = self.model.model.get_input_embeddings()
         with torch.inference_mode():
-            embedded = embed(ids.clamp(max=embed.weight.shape[0] - 1).to(self.model.device)).cpu()
+            embedded = embed(ids.clamp(0, embed.weight.shape[0] - 1).to(self.model.device)).cpu()
         if embedded.shape != entering.shape:
             return torch.zeros_like(text)
         same = (entering == embedded).all(dim=-1)
