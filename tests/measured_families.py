@@ -42,7 +42,7 @@ def main() -> None:
             try:
                 make_family(Path(folder), name)
             except (ImportError, AttributeError) as error:
-                print(f"| {name} | not in this version: {str(error).strip().splitlines()[0]} |")
+                print(f"| {name} | not in this environment: {str(error).strip().splitlines()[0]} |")
                 continue
             found = FamilyCase(Path(folder), name).measure()
         print("| " + " | ".join(row(name, found)) + " |", flush=True)
