@@ -75,6 +75,7 @@ class KnockOutPasses:
         self._partner = partner
         self._compared = False
         self._scale = 1.0  # of logits, beside what the head makes of hidden states, as measured
+        self._cap = getattr(model.model.config.get_text_config(), "final_logit_softcapping", None)
         self._spell = cache(lambda token: answers.tokenizer.decode([token]))
 
     def over(self, batches: Iterable[list[ImageQuestions] | Skipped]) -> Iterator[KnockedOut | Skipped]:
@@ -106,7 +107,7 @@ class KnockOutPasses:
         hidden, grown = self._growth.run(prefill, means=means, other=other)
         untouched = self._answers.margin(hidden)
         if not self._compared:
-            self._scale *= _factor(self._logits(prefill.hidden), prefill.logits)
+            self._read_head(prefill)
             self._compare(image, prefill, untouched)
         found: dict[str, dict[str, Tensor]] = {}
         for each in grown:
@@ -130,12 +131,21 @@ class KnockOutPasses:
         read = self._answers.read(self._logits(flat), flat) | {"option_logits": self._answers.option_logits(flat)}
         return {name: values.unflatten(0, hidden.shape[:2]) for name, values in read.items()}
 
+    def _read_head(self, prefill: Prefill) -> None:
+        """Find what the model does to its logits: PaliGemma of older versions does not cap them."""
+        capped = self._logits(prefill.hidden)
+        if self._cap is not None:
+            cap, self._cap = self._cap, None
+            plain = self._logits(prefill.hidden)
+            if (plain - prefill.logits).abs().max() > (capped - prefill.logits).abs().max():
+                self._cap = cap
+        self._scale *= _factor(self._logits(prefill.hidden), prefill.logits)
+
     def _logits(self, hidden: Tensor) -> Tensor:
-        """The model's logits of final hidden states [rows, width]: capped where its config says so, and scaled."""
+        """The model's logits of final hidden states [rows, width], capped and scaled as the model does it."""
         with torch.inference_mode():
             logits: Tensor = self._model.unembedding(hidden).to(hidden.device)
-            cap = getattr(self._model.model.config.get_text_config(), "final_logit_softcapping", None)
-            return self._scale * (logits if cap is None else cap * torch.tanh(logits / cap))
+            return self._scale * (logits if self._cap is None else self._cap * torch.tanh(logits / self._cap))
 
     def _row(
         self, sample: Sample, answers: dict[str, list[Any]], untouched: float, logits: list[float]
