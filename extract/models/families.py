@@ -52,7 +52,7 @@ class Family:
         pixel_limits: whether the number of pixels of its resized images can be limited.
         pictures: which pictures its processor makes of an image; None in a `square` family, or if that is not known.
         several: whether it takes several images in one prompt.
-        contributions: whether contributions, layer profiles and knock-outs are made of its models: `yes`, or of which.
+        contributions: whether contributions, layer profiles and knock-outs are made of its models: `yes`, or in words.
         hybrid: whether only some of its layers attend; its questions are not packed, as others keep a state.
         torchvision: whether its processor needs torchvision, though its image processor does not.
         spaced: whether its processor writes a space between an image and a word that follows it at once.

@@ -75,7 +75,7 @@ class CheckPasses:
             embedded = embed(ids.clamp(0, embed.weight.shape[0] - 1).to(self.model.device)).cpu()
         if embedded.shape != entering.shape:
             return torch.zeros_like(text)
-        same = (entering == embedded).all(dim=-1)
+        same = (entering == embedded).all(dim=-1) & (ids >= 0)
         return same if bool(same[text].all()) else torch.zeros_like(text)
 
     def _entering(self, run: Callable[[], Any]) -> tuple[Tensor, Tensor | None]:
