@@ -173,7 +173,7 @@ class Preprocessor(ABC):
         """All that the checkpoint's own processor makes of a rendered prompt and its images, for the model to read.
 
         Args:
-            special: with the tokens that its tokenizer adds by itself.
+            special: with the tokens that the processor adds by itself, if it does; else with none.
 
         Returns:
             Arguments of the model's forward pass by name, of one sequence, such as `input_ids` int64 [1, tokens]; None

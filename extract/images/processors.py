@@ -218,10 +218,11 @@ class ProcessorPreprocessor(Preprocessor):
             raise ValueError(f"what {type(self.processor).__name__} makes of an image is not in the table of families")
         return self.pictures(self.processor, pixels, number, pixels.image_ids[number].count(self.image_token_id))
 
-    def _read(self, text: str, images: Sequence[Image.Image], *, special: bool) -> dict[str, Tensor]:
-        """What the processor makes of a text with images, as far as the model takes it."""
+    def _read(self, text: str, images: Sequence[Image.Image], *, special: bool = True) -> dict[str, Tensor]:
+        """What the processor makes of a text with images, as far as the model takes it; `special` as `whole_prompt`."""
         given = [list(images)] if self.several else list(images)  # GOT-OCR's takes those of pages so, which are several
-        read = self.processor(images=given, text=[text], return_tensors="pt", add_special_tokens=special)
+        options = {} if special else {"add_special_tokens": False}
+        read = self.processor(images=given, text=[text], return_tensors="pt", **options)
         return {name: value for name, value in read.items() if name in self.taken and name != LABELS}
 
     def describe(self) -> dict[str, Any]:

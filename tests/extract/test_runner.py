@@ -441,7 +441,7 @@ def test_a_second_interrupt_leaves_at_once(ask, monkeypatch, capsys):
         ),
         ({"model_path": "nowhere/at/all"}, "no model at nowhere/at/all"),
         ({"model_path": os.fsdecode(b"\xe9")}, "weights and tokenizers are read by paths in UTF-8: set PYTHONUTF8=1"),
-        ({"model_base": "some/base"}, "it needs no base; see --model-base"),
+        ({"model_base": "some/base"}, "has no adapter_config.json: it is no adapter; see --model-base"),
         ({"device": "cuda:9"}, "the device cuda:9 cannot be used"),
         ({"device": "toaster"}, "the device toaster cannot be used"),
     ],
@@ -576,9 +576,9 @@ def test_models_that_are_no_llava(tmp_path, extract, capsys, broken_model):
 
 def test_a_vision_tower_that_is_not_known(tmp_path, extract, capsys, broken_model):
     config = json.loads((broken_model / "config.json").read_text())
-    edit_config(broken_model, vision_config=config["vision_config"] | {"model_type": "pixtral"})
+    edit_config(broken_model, vision_config=config["vision_config"] | {"model_type": "dinov2"})
     assert extract(tmp_path / "run", model_path=broken_model) == 2
-    assert "vision tower 'pixtral'" in capsys.readouterr().err
+    assert "vision tower 'dinov2'" in capsys.readouterr().err
 
 
 def test_weights_that_do_not_fit(tmp_path, texts, extract, capsys, broken_model):

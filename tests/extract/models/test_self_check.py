@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import pytest
 import torch
+from transformers.models.llava_next.processing_llava_next import LlavaNextProcessorKwargs
 
 from extract.models import families, self_check
 from extract.models.loading import load_model
@@ -112,6 +113,13 @@ def test_tokens_that_are_not_the_processors_are_found(sound):
     odd = replace(prompts, encode=lambda text: [*prompts.encode(text), 7])
     with pytest.raises(HeadflowError, match=r"tokens that are not the .* of the checkpoint's own processor"):
         check_observation(model, odd)
+
+
+def test_a_first_token_that_the_processor_leaves_out_is_found(sound, monkeypatch):
+    """As LFM2-VL's does, where a template does not write it either."""
+    monkeypatch.setitem(LlavaNextProcessorKwargs._defaults, "text_kwargs", {"add_special_tokens": False})
+    with pytest.raises(HeadflowError, match=r"tokens that are not the .* own processor: .* token 0 is '<s>'"):
+        check_observation(*sound)
 
 
 def test_tokens_of_several_images_that_are_not_the_processors_are_found(sound):
