@@ -3,6 +3,7 @@
 import hashlib
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 from abc import ABC, abstractmethod
@@ -59,6 +60,22 @@ class LoadedImages:
     def pin_memory(self) -> "LoadedImages":
         """The same in pinned memory; torch's loader calls this in a thread."""
         return self if self.pixels is None else replace(self, pixels=self.pixels.pin_memory())
+
+    def __reduce__(self) -> tuple[Callable[..., "LoadedImages"], tuple[Any, ...]]:
+        """Pickle it, or the reason why its pixels cannot be pickled.
+
+        An error of a process that sends is lost in its queue, and its owner would wait without end.
+        """
+        try:
+            content = pickle.dumps(self.pixels)
+        except Exception as error:  # of what third-party processors give
+            detail = f"{type(error).__name__}: {one_line(error)[:300]}"
+            return LoadedImages, (self.hashes, None, "image_refused", detail)
+        return _unpickled, (self.hashes, content, self.reason, self.detail)
+
+
+def _unpickled(hashes: tuple[str, ...], content: bytes, *why: str | None) -> LoadedImages:
+    return LoadedImages(hashes, pickle.loads(content), *why)
 
 
 # Forking is the fastest way to start a process: the others import torch again in each. It is safe here although torch

@@ -19,6 +19,7 @@ from schemas.text import one_line
 
 Size = tuple[int, int]  # width, height
 THUMBNAIL = 320  # pixels
+_BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by size in bytes; numpy has no bfloat16
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,12 @@ class Pixels:
         return replace(self, inputs={name: tensor.pin_memory() for name, tensor in self.inputs.items()})
 
     def __reduce__(self) -> tuple[Callable[..., "Pixels"], tuple[Any, ...]]:
-        arrays = {name: tensor.numpy() for name, tensor in self.inputs.items()}
-        return _from_arrays, (arrays, self.image_ids, self.sizes, self.thumbnails)
+        inputs = {name: (each.dtype, each.view(_BITS[each.itemsize]).numpy()) for name, each in self.inputs.items()}
+        return _from_bits, (inputs, self.image_ids, self.sizes, self.thumbnails)
 
 
-def _from_arrays(arrays: dict[str, np.ndarray], *others: Any) -> Pixels:
-    return Pixels({name: torch.from_numpy(array) for name, array in arrays.items()}, *others)
+def _from_bits(inputs: dict[str, tuple[torch.dtype, np.ndarray]], *others: Any) -> Pixels:
+    return Pixels({name: torch.from_numpy(bits).view(dtype) for name, (dtype, bits) in inputs.items()}, *others)
 
 
 def join(images: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:

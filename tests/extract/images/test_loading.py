@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import pytest
 import torch
+from PIL import Image
 from transformers import CLIPImageProcessorPil
 
 from extract.images.decoding import load_image
@@ -81,6 +82,31 @@ def test_what_crosses_processes_is_no_shared_memory(files):
         copy = pickle.loads(stream.getvalue())
         assert (copy.sha256, copy.reason, copy.detail) == (image.sha256, image.reason, image.detail)
         assert copy.pixels is image.pixels is None or same(copy.pixels, image.pixels)
+
+
+class OfSpecialPixels:
+    """Preprocesses images to bfloat16, as Llama 4's processor does, and one to what no process can send."""
+
+    def __call__(self, image: Image.Image) -> Pixels:
+        unsent = [lambda: None] if image.width == 5 else []
+        return Pixels({"pixel_values": HALVES, "sizes": torch.tensor(5)}, [unsent], [image.size])
+
+
+HALVES = torch.linspace(-3, 3, 60).bfloat16().view(1, 3, 4, 5).transpose(2, 3)
+
+
+def test_what_a_worker_cannot_send_is_a_reason_and_not_waited_for(tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "sent.png")
+    Image.new("RGB", (5, 4)).save(tmp_path / "unsent.png")
+    images = ImageFiles(tmp_path, [("unsent.png",), ("sent.png",)], OfSpecialPixels())
+    unsent, sent = load_images(images, workers=1, ahead=2, pin=False)
+    assert (unsent.pixels, unsent.reason, unsent.sha256) == (None, "image_refused", images[0].sha256)
+    assert "pickle" in unsent.detail
+    assert sent.sha256 == images[1].sha256
+    for name, right in images[1].pixels.inputs.items():
+        found = sent.pixels.inputs[name]
+        assert found.dtype == right.dtype
+        assert torch.equal(found, right)
 
 
 ROOT = Path(__file__).parents[3]
