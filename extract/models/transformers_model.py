@@ -238,6 +238,8 @@ def observe(
     text = model.config.get_text_config()
     by_kernel = family.causal and not has_window(text)
     observe_language_model(model, causal=by_kernel)
+    if model.config.model_type == "mistral3":  # it squeezes the first axis of features: that of tokens, if there is one
+        model.model.multi_modal_projector.register_forward_hook(lambda _, arguments, features: features[None])
     return TransformersModel(
         model=model,
         family=family,

@@ -2,11 +2,14 @@
 
 import pytest
 import torch
-from transformers import LlavaForConditionalGeneration
+from transformers import AutoModelForImageTextToText, LlavaForConditionalGeneration
 
 from extract.attention.packing import pack
+from extract.models.families import FAMILIES
 from extract.models.loading import load_model
+from extract.models.transformers_model import observe
 from schemas.errors import HeadflowError
+from tests.support.tiny_families import OF_TABLE
 from tests.support.tiny_llava import random_pixels, random_prompt
 
 CPU = torch.device("cpu")
@@ -45,6 +48,21 @@ def test_a_model_whose_head_is_no_module_is_refused(observed, monkeypatch):
     monkeypatch.setattr(type(head), "__call__", lambda self, hidden: torch.nn.functional.linear(hidden, self.weight))
     with pytest.raises(HeadflowError, match="LlavaForConditionalGeneration does not apply its head as a module"):
         observed.forward(pack([[random_prompt(observed, 7)]]), random_pixels(1))
+
+
+def test_an_image_of_one_token_has_the_features_that_it_has_beside_another():
+    """Of Mistral 3, as transformers computes them of two images."""
+    config = OF_TABLE["mistral3"].config(9, {"vocab_size": 10})
+    model = AutoModelForImageTextToText.from_config(config).eval()
+    pixels, sizes = torch.randn(2, 3, 14, 28), torch.tensor([[14, 14], [14, 28]])
+    with torch.inference_mode():
+        alone, beside = model.get_image_features(pixels, sizes).pooler_output
+        observe(model, FAMILIES["mistral3"], None, None, CPU, format="")
+        (found,) = model.get_image_features(pixels[:1, ..., :14], sizes[:1]).pooler_output
+        both = model.get_image_features(pixels, sizes).pooler_output
+    assert found.shape == alone.shape == (1, config.text_config.hidden_size)
+    assert (found - alone).abs().max() <= 1e-6 * alone.abs().max()
+    assert torch.equal(torch.cat(both), torch.cat([alone, beside]))
 
 
 def test_what_a_manifest_says_of_it(observed):
