@@ -47,7 +47,7 @@ from extract.models.unknown.refusals import check_kind, check_layers, check_modu
 from extract.models.weights.files import Files, read_file
 from extract.models.weights.lora import merge, read_adapter
 from extract.models.weights.quantised import Quantisation
-from extract.models.weights.report import check_report
+from extract.models.weights.report import check_report, check_size
 from extract.prompts.chat_template import ChatTemplate
 from extract.prompts.conversation_templates import CHAT, VICUNA, choose_default
 from extract.prompts.prompt_format import PromptFormat
@@ -114,6 +114,9 @@ def load_transformers(
         sources.append((adapter, [adapter.adapter()]))
     for source, names in sources:
         source.fetch(names)
+    weights = [files.folder / name for name in files.whole()]
+    if weights and all(path.is_file() for path in weights):
+        check_size(found.config, weights, files.name, quantised=quantised is not None)
     declared = found.config.dtype or found.config.get_text_config().dtype
     chosen = choose_dtype(dtype, device, declared)
     model = _read_model(files, chosen, **quantised.options(chosen, device) if quantised else {})

@@ -1,12 +1,13 @@
 """Weights that are missing, left over, or of another shape: what transformers says of a loaded model, and our own."""
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import AutoModelForImageTextToText, PreTrainedConfig, PreTrainedModel
 
 from schemas.errors import HeadflowError
 from schemas.text import one_line, printable
@@ -25,6 +26,24 @@ def load_part(
         raise HeadflowError(f"{name} cannot be loaded: {one_line(error)[:300]}") from error
     check_report(report, name)
     return model
+
+
+def check_size(config: PreTrainedConfig, paths: Sequence[Path], name: object, *, quantised: bool) -> None:
+    """Check that the files of a model can hold as many weights as its config.json asks for, before memory is taken.
+
+    transformers allocates what it does not find: of an empty `text_config`, a language model of billions of weights.
+
+    Raises:
+        HeadflowError: they cannot.
+    """
+    stored = sum(path.stat().st_size for path in paths)
+    with torch.device("meta"):
+        asked = sum(each.numel() for each in AutoModelForImageTextToText.from_config(config).parameters())
+    if asked > stored * (8 if quantised else 1):  # a weight has a bit; a byte if it is not quantised
+        raise HeadflowError(
+            f"{name}: its config.json asks for {asked} weights, and its files have {stored} bytes; the checkpoint does "
+            "not fit its config.json"
+        )
 
 
 def check_report(report: dict[str, Any], name: object, *, allow_unexpected: bool = False) -> None:

@@ -16,7 +16,7 @@ from extract.models.loading import load_model, load_prompt_format
 from extract.models.self_check import check_observation
 from schemas.errors import HeadflowError
 from schemas.store.run import open_run
-from tests.support.tiny_families import INSTRUCT, tokenizer
+from tests.support.tiny_families import INSTRUCT, make_or_skip, tokenizer
 
 CPU = torch.device("cpu")
 
@@ -57,6 +57,16 @@ def test_weights_that_are_missing_or_of_another_shape_are_an_error(copied, chang
     name = next(key for key in state if key.endswith("layers.1.self_attn.q_proj.weight"))
     save_file(change(name, state), path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(HeadflowError, match=says):
+        load_model(str(path), device=CPU)
+
+
+def test_a_config_without_its_language_model_is_refused_before_memory_is_taken(tmp_path, monkeypatch):
+    """What transformers puts in its place has billions of weights."""
+    path = make_or_skip(tmp_path / "model", "qwen3_vl")
+    edit_json(path / "config.json", text_config=None)
+    monkeypatch.setattr(tf.AutoModelForImageTextToText, "from_pretrained", lambda *_, **__: pytest.fail("allocated"))
+    stored = (path / "model.safetensors").stat().st_size
+    with pytest.raises(HeadflowError, match=rf"its config.json asks for \d{{10,}} weights, .* {stored} bytes; the"):
         load_model(str(path), device=CPU)
 
 
