@@ -201,14 +201,14 @@ class Loop:
     def _read_images(
         self, questions: QuestionSet, samples: Sequence[Sample], stop: StopRequest
     ) -> Iterator[LoadedImages]:
-        """The images of each sample; ends early if `stop` is set and the workers ended at the same signal."""
+        """The images of each sample; ends early if `stop` is set and the workers ended at the signal, or are stuck."""
         if not samples:
             return
         files = open_images(
             questions, samples, self.checkpoint.preprocessor, self.counterfactual, thumbnails=self.thumbnails
         )
         ahead, pin = WINDOW * self.batch_size, self.checkpoint.device.type == "cuda"
-        images = load_images(files, workers=self.workers, ahead=ahead, pin=pin)
+        images = load_images(files, workers=self.workers, ahead=ahead, pin=pin, stopped=lambda: stop.signal is not None)
         while True:
             try:
                 image = next(images)

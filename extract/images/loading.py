@@ -6,6 +6,7 @@ import os
 import pickle
 import signal
 import sys
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -13,7 +14,7 @@ from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.connection import Connection
-from threading import Thread, current_thread, main_thread
+from threading import Event, Thread, current_thread, main_thread
 from typing import Any
 
 from PIL import Image
@@ -82,6 +83,7 @@ def _unpickled(hashes: tuple[str, ...], content: bytes, *why: str | None) -> Loa
 # has threads: workers only use Pillow, numpy, and torch in one thread. None of them waits for a thread that a fork
 # does not copy, and never the GPU. Elsewhere than on Linux, system libraries do not allow it.
 START_METHOD = "fork" if sys.platform == "linux" else "spawn"
+PATIENCE = 10.0  # seconds; schedulers kill some 30 s after they ask a process to stop
 Preprocess = Callable[..., Pixels]  # of images
 
 
@@ -212,13 +214,19 @@ def open_images(
     return found
 
 
-def load_images(images: _Images, *, workers: int, ahead: int, pin: bool) -> Iterator[LoadedImages]:
+def load_images(
+    images: _Images, *, workers: int, ahead: int, pin: bool, stopped: Callable[[], bool] = lambda: False
+) -> Iterator[LoadedImages]:
     """All images in order.
 
     Args:
         workers: processes that decode and preprocess; 0: this process does it, when an image is needed.
         ahead: how many images the workers may have ready together.
         pin: put pixels into pinned memory, from where they can be copied to a GPU while it computes.
+        stopped: whether the reader was asked to stop: workers then end that do not deliver an image for `PATIENCE`.
+
+    Raises:
+        RuntimeError: a worker has ended.
     """
     workers = min(workers, len(images))
     if not workers:
@@ -235,12 +243,37 @@ def load_images(images: _Images, *, workers: int, ahead: int, pin: bool) -> Iter
         multiprocessing_context=context,
         worker_init_fn=partial(end_with_owner, receiver, sender if images.start_method == "fork" else None),
     )
-    loaded = _in_order(loader)
+    loaded, since, over = _in_order(loader), list[float](), Event()
+    Thread(target=_end_stuck, args=(stopped, since, over, sender), daemon=True).start()
     try:
-        yield from loaded
+        while True:
+            since.append(time.monotonic())
+            image = next(loaded, None)
+            since.clear()
+            if image is None:
+                return
+            yield image
     finally:
+        over.set()
         loaded.close()  # ends the workers, before the pipe would
         sender.close()
+
+
+def _end_stuck(stopped: Callable[[], bool], since: Sequence[float], over: Event, sender: Connection) -> None:
+    """End workers that do not deliver an image for `PATIENCE` after a stop request; runs in a thread of their owner.
+
+    Args:
+        since: when the owner began to wait for an image; empty: it does not wait.
+        over: set when no more images are wanted.
+        sender: the owner's end of the pipe with which workers end.
+    """
+    asked = None
+    while not over.wait(0.2):
+        if asked is None and stopped():
+            asked = time.monotonic()
+        if asked is not None and any(time.monotonic() - max(asked, each) > PATIENCE for each in [*since]):
+            sender.close()
+            return
 
 
 def _in_order(loader: DataLoader[LoadedImages]) -> Generator[LoadedImages, None, None]:

@@ -109,6 +109,30 @@ def test_what_a_worker_cannot_send_is_a_reason_and_not_waited_for(tmp_path):
         assert torch.equal(found, right)
 
 
+def wait_at_a_wide_one(image):
+    time.sleep(3600 * (image.width == 5))
+    return Pixels({}, [], [image.size])
+
+
+def test_a_worker_that_does_not_deliver_ends_after_a_stop_request_only(tmp_path, monkeypatch):
+    monkeypatch.setattr("extract.images.loading.PATIENCE", 0.5)
+    for name, width in (("one.png", 4), ("other.png", 5)):
+        Image.new("RGB", (width, 4)).save(tmp_path / name)
+    images = ImageFiles(tmp_path, [("one.png",), ("other.png",)], wait_at_a_wide_one)
+    began, asked = time.monotonic(), []
+
+    def stopped():
+        if time.monotonic() > began + 1:
+            asked.append(time.monotonic())
+        return bool(asked)
+
+    loaded = load_images(images, workers=1, ahead=2, pin=False, stopped=stopped)
+    assert next(loaded).reason is None
+    with pytest.raises(RuntimeError, match="exited unexpectedly"):
+        next(loaded)
+    assert 0.5 <= time.monotonic() - asked[0] < 20
+
+
 ROOT = Path(__file__).parents[3]
 
 
