@@ -30,7 +30,7 @@ class KnockOut(Machine, Chunk):
         "layers with all of their heads: each one, which the flag by itself means, windows of them, or all from each "
         "one onward",
         Flag(metavar="SETS", bare=EACH),
-        OneOf(LAYER_SETS),
+        OneOf(LAYER_SETS, "layers are named by number in a file of `sets`"),
     ] = ()
     sets: Annotated[
         Path | None,

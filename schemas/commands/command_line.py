@@ -229,13 +229,22 @@ def _placed(words: Sequence[str], settings: Sequence[Setting], given: Collection
             found[setting.name] = values if list_of(setting.hint) else values[0]
     if rest:
         typed = [each for each in settings if each.name in given]
-        hints = [f"a list has commas: {flag_of(each)} A,B" for each in typed if list_of(each.hint)]
-        hints += [f"{flag_of(each)}=VALUE takes one" for each in typed if each.flag.bare is not None]
-        raise HeadflowError("; ".join([f"there is no place for {short(rest[0])}", *hints]))
+        raise HeadflowError("; ".join([f"there is no place for {short(rest[0])}", *_hints(rest[0], typed)]))
     if lacking := [each for each in settings if each.default is MISSING and each.name not in {*found, *given}]:
         names = [_place_of(each) for each in lacking]
         raise HeadflowError(f"{listed(names, len(names))} {'is' if len(names) == 1 else 'are'} required")
     return found
+
+
+def _hints(word: str, typed: Sequence[Setting]) -> list[str]:
+    """To which of the typed flags a word may have been meant to belong, and how it is given."""
+    by_itself = [each for each in typed if each.flag.bare is not None]
+    refusing = [each for each in by_itself if each.choices and word not in each.choices]
+    hints = [f"a list has commas: {flag_of(each)} A,B" for each in typed if list_of(each.hint) and each not in refusing]
+    hints += [f"{flag_of(each)}=VALUE takes one" for each in by_itself if each not in refusing]
+    for each in refusing:
+        hints += filter(None, (f"{flag_of(each)} takes {', '.join(each.choices)}", each.one_of.hint))
+    return hints
 
 
 def _divided(text: str, setting: Setting) -> list[str]:

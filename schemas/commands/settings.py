@@ -33,9 +33,14 @@ class Between:
 
 @dataclass(frozen=True)
 class OneOf:
-    """The words that a setting takes, or each value of a list; a setting of numbers takes them beside numbers."""
+    """The words that a setting takes, or each value of a list; a setting of numbers takes them beside numbers.
+
+    Attributes:
+        hint: what an error says of other values, such as what takes them.
+    """
 
     words: tuple[str, ...]
+    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,10 +100,15 @@ class Setting:
     default: Any
     keyword: bool
     between: Between | None
-    words: tuple[str, ...]
+    one_of: OneOf
     needs: Needs | None
     checks: tuple[Checked, ...]
     flag: Flag
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words that it takes; empty if it takes any value of its type."""
+        return self.one_of.words
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -112,7 +122,8 @@ class Setting:
             for check in self.checks if found is not None else ():
                 found = check.read(found)
         except ValueError as error:
-            raise HeadflowError(str(error), setting=self.name) from None
+            why = "; ".join(filter(None, (str(error), self.one_of.hint)))
+            raise HeadflowError(why, setting=self.name) from None
         return found
 
 
@@ -186,7 +197,7 @@ def settings_of(cls: type[Settings]) -> tuple[Setting, ...]:
                 default=field.default,
                 keyword=field.kw_only is True,
                 between=by_kind.get(Between),
-                words=by_kind.get(OneOf, OneOf(())).words,
+                one_of=by_kind.get(OneOf, OneOf(())),
                 needs=by_kind.get(Needs),
                 checks=tuple(note for note in notes if isinstance(note, Checked)),
                 flag=by_kind.get(Flag, Flag()),

@@ -368,6 +368,14 @@ def test_the_knock_outs_of_the_demo_are_those_of_transformers_own_masks(tmp_path
         (["--heads", "L0H0", "--seed", "1"], "unless `kind` is one of swap, mean it does nothing; see --seed"),
         (["--layers", "--reference-images", "9"], "unless `kind` is mean it does nothing"),
         (["--layers", "each,onward", "--window", "3"], "unless `layers` has windows it does nothing; see --win"),
+        (
+            ["--layers=1"],
+            "1 is not one of each, windows, onward; layers are named by number in a file of `sets`; see --l",
+        ),
+        (
+            ["--layers", "1"],
+            "place for '1'; --layers takes each, windows, onward; layers are named by number in a file",
+        ),
         (["--layers", "windows"], "the model has 4 layers, too few for windows of 9; see --window"),
         (
             ["--heads", "L0H0", "--job", "heads_edge"],
