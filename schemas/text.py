@@ -31,6 +31,14 @@ def one_line(error: object) -> str:
     return printable(" ".join(str(error).split()))
 
 
+def cut(text: str, length: int) -> str:
+    """A text; one that is longer than `length` ends after a whole word, with `...`."""
+    if len(text) <= length:
+        return text
+    begin = text[: length - 3]
+    return f"{begin.rpartition(' ')[0] or begin} ..."
+
+
 def short(value: object) -> str:
     """How a value is written in Python, cut if it is long."""
     text = repr(value)

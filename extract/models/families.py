@@ -4,6 +4,7 @@ A `model_type` whose models have different vision towers has a row `model_type/t
 """
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +34,9 @@ PALIGEMMA = (
     "{% else %}{{ part['text'] }}{% endif %}{% endfor %}{{ '\\n' }}"
 )
 
+# Kinds of layers that attend, as config.json may name them
+_ATTENDING = ("attention", "full_attention", "sliding_attention", "chunked_attention")
+
 
 @dataclass(frozen=True)
 class Family:
@@ -53,7 +57,8 @@ class Family:
         pictures: which pictures its processor makes of an image; None in a `square` family, or if that is not known.
         several: whether it takes several images in one prompt.
         contributions: whether contributions, layer profiles and knock-outs are made of its models: `yes`, or in words.
-        hybrid: whether only some of its layers attend; its questions are not packed, as others keep a state.
+        not_attending: the kinds of its layers (`layer_types`) that do not attend; questions are not packed where there
+            are any, as such layers keep a state.
         torchvision: whether its processor needs torchvision, though its image processor does not.
         spaced: whether its processor writes a space between an image and a word that follows it at once.
     """
@@ -69,9 +74,18 @@ class Family:
     pictures: PicturesOf | None = None
     several: bool = False
     contributions: str = "yes"
-    hybrid: bool = False
+    not_attending: tuple[str, ...] = ()
     torchvision: bool = False
     spaced: bool = False
+
+    @property
+    def hybrid(self) -> bool:
+        """Whether only some of its layers attend."""
+        return bool(self.not_attending)
+
+    def unknown_kinds(self, kinds: Iterable[str]) -> list[str]:
+        """The kinds among `kinds` that are not known to be kinds of layers of this family."""
+        return sorted({*kinds} - {*_ATTENDING, *self.not_attending})
 
 
 IMAGE_TOKEN_ID = "image_token_id"
@@ -83,9 +97,14 @@ FAMILIES = {
     "llava_onevision": Family("LLaVA-OneVision", llava_templates=True, pictures=llava_onevision, several=True),
     "qwen2_vl": Family("Qwen2-VL", packs=False, pixel_limits=True, pictures=qwen, several=True),
     "qwen2_5_vl": Family("Qwen2.5-VL", packs=False, pixel_limits=True, pictures=qwen, several=True),
-    "qwen3_5": Family("Qwen3.5", packs=False, pixel_limits=True, pictures=qwen, several=True, hybrid=True),
-    "qwen3_5_moe": Family("Qwen3.5-MoE", packs=False, pixel_limits=True, pictures=qwen, several=True, hybrid=True),
-    "lfm2_vl": Family("LFM2-VL", packs=False, several=True, hybrid=True),
+    "qwen3_5": Family(
+        "Qwen3.5", packs=False, pixel_limits=True, pictures=qwen, several=True, not_attending=("linear_attention",)
+    ),
+    "qwen3_5_moe": Family(
+        "Qwen3.5-MoE", packs=False, pixel_limits=True, pictures=qwen, several=True, not_attending=("linear_attention",)
+    ),
+    # The older transformers writes its convolutions as linear attention
+    "lfm2_vl": Family("LFM2-VL", packs=False, several=True, not_attending=("conv", "linear_attention")),
     "qwen3_vl": Family("Qwen3-VL", packs=False, pixel_limits=True, pictures=qwen, several=True),
     "qwen3_vl_moe": Family("Qwen3-VL", packs=False, pixel_limits=True, pictures=qwen, several=True),
     "glm4v": Family("GLM-4.1V", packs=False, pictures=qwen, several=True),

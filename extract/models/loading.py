@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig
 
 from extract.images.preprocessing import ImageSettings, Preprocessor
@@ -18,13 +19,15 @@ from extract.models.families import check_new_tokens
 from extract.models.fingerprint import SETTINGS
 from extract.models.llava import released
 from extract.models.transformers_model import TransformersModel
-from extract.models.unknown.refusals import check_format
+from extract.models.unknown.refusals import check_format, check_values
 from extract.models.weights.files import ADAPTER_CONFIG, Files, find_base, find_files
 from extract.models.weights.quantised import Quantisation
 from extract.prompts.prompt_format import PromptFormat
 from schemas.errors import HeadflowError
 from schemas.files.json_objects import read_object
-from schemas.text import listed, one_line, printable, storable
+from schemas.text import cut, listed, one_line, printable, storable
+
+_VALIDATION = re.compile(r"^(Class v|V)alidation error for \w+ '\w+': (\w+Error: )?")
 
 
 def load_model(
@@ -120,7 +123,9 @@ def _errors_named(model_path: str) -> Iterator[None]:
             why = (
                 f"{_without_advice(why)}; what needs more packages than headflow's own is not supported, see the README"
             )
-        raise HeadflowError(f"{model_path} cannot be loaded: {why[:500]}") from error
+        elif isinstance(error, StrictDataclassError):
+            why = _VALIDATION.sub("", why).partition(". Errors: ")[0]  # which say the same of each type
+        raise HeadflowError(f"{model_path} cannot be loaded: {cut(why, 500)}") from error
 
 
 def _without_advice(text: str) -> str:
@@ -197,9 +202,11 @@ def _find_quantised(
 
 def _read_config(files: Files) -> dict[str, Any]:
     try:
-        return read_object(files.folder / "config.json", "its config.json")
+        config = read_object(files.folder / "config.json", "its config.json")
     except HeadflowError as error:
         raise HeadflowError(f"no model at {files.name}: {error}") from None
+    check_values(files.name, config)
+    return config
 
 
 def _warn_of_settings(adapter: Files, base: Files) -> None:

@@ -171,6 +171,19 @@ def describe(files: Files, images: ImageSettings) -> Description:
     return _describe_square(files, config, tokenizer, family, images)
 
 
+def _spelled(name: str, tokenizer: PreTrainedTokenizerBase, token: int) -> str:
+    """How the vocabulary spells the token of images; `name` is the model's.
+
+    Raises:
+        HeadflowError: it has no such token.
+    """
+    known = 0 <= token < len(tokenizer) or token in tokenizer.added_tokens_decoder
+    spelled = tokenizer.convert_ids_to_tokens(token) if known else None
+    if spelled is None:
+        raise HeadflowError(f"config.json of {name} has {IMAGE_TOKEN_ID} {token}, and its tokenizer.json no such token")
+    return str(spelled)
+
+
 def check_settings(images: ImageSettings, family: Family, name: str) -> None:
     """Check that image settings are for a family; `name` is the model's, for messages.
 
@@ -199,12 +212,7 @@ def _describe_square(
         raise HeadflowError(f"{files.name} has a vision tower {tower!r}; known are {', '.join(IMAGE_PROCESSORS)}")
     processor = IMAGE_PROCESSORS[tower].from_pretrained(files.folder)
     values, _ = ProcessorMixin.get_processor_dict(files.folder)
-    token = config.image_token_id
-    placeholder = tokenizer.convert_ids_to_tokens(token) if token < len(tokenizer) else None
-    if placeholder is None:
-        raise HeadflowError(
-            f"config.json of {files.name} has {IMAGE_TOKEN_ID} {token}, and its tokenizer.json no such token"
-        )
+    placeholder = _spelled(files.name, tokenizer, config.image_token_id)
     chat = _chat_template(tokenizer, values.get("chat_template"), placeholder)
     aspect = images.aspect or CROP
     if aspect == AS_CHECKPOINT:
@@ -284,6 +292,8 @@ def _describe_tiled(
     check_settings(images, family, files.name)
     processor = load_processor(files.folder, config, tokenizer, pixels=images.pixels)
     token = image_token_id(config)
+    if token is not None:
+        _spelled(files.name, tokenizer, token)
     placeholder = find_placeholder(processor, tokenizer, token)
     if placeholder is None:
         raise HeadflowError(

@@ -1,6 +1,7 @@
 """Models that cannot be observed, told by their config.json: a line for each, before any weight is read or fetched."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from transformers import AutoModelForImageTextToText, PreTrainedConfig, __versio
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
-from extract.models.families import attending_layers, find_family
+from extract.models.families import FAMILIES, Family, attending_layers, find_family
 from schemas.errors import HeadflowError
 from schemas.text import listed, short
 
@@ -23,6 +24,9 @@ TWINS = {
     r"stepfun-ai/GOT-OCR2_0": r"stepfun-ai/GOT-OCR-2.0-hf",
     r"DAMO-NLP-SG/VideoLLaMA3-2B-Image": r"lkhl/VideoLLaMA3-2B-Image-HF",
 }
+_PARTS = ("text_config", "vision_config", "quantization_config")  # objects in a config.json
+_COUNTS = ("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads")
+_AS_PUBLISHED = "take the file as the model was published"
 _SINKS = "sink"  # in the names of learned sinks among the weights of attention
 
 
@@ -30,6 +34,36 @@ def twin(name: str) -> str | None:
     """The checkpoint in transformers' format that has the weights of a checkpoint of the hub, where that is known."""
     found = ((re.fullmatch(pattern, name, re.IGNORECASE), other) for pattern, other in TWINS.items())
     return next((match.expand(other) for match, other in found if match), None)
+
+
+def check_values(name: str, config: dict[str, Any], place: str = "") -> None:
+    """Check that a config.json has values of such a kind as loaders take for granted.
+
+    Args:
+        name: the checkpoint's.
+        config: its config.json, or a part of it.
+        place: what comes before the names in that part, such as `text_config.`.
+
+    Raises:
+        HeadflowError: it has not.
+    """
+    kind = config.get("model_type")
+    if not isinstance(kind, str | None):
+        raise HeadflowError(
+            f"config.json of {name} has {place}model_type {short(kind)}, where text is needed; {_AS_PUBLISHED}"
+        )
+    for count in _COUNTS:
+        value = config.get(count)
+        if isinstance(value, int) and value < 1:
+            raise HeadflowError(f"config.json of {name} has {place}{count} {value}, less than 1; {_AS_PUBLISHED}")
+    for part in _PARTS:
+        value = config.get(part)
+        if isinstance(value, dict):
+            check_values(name, value, f"{place}{part}.")
+        elif value is not None:
+            raise HeadflowError(
+                f"config.json of {name} has {place}{part} {short(value)}, where an object is needed; {_AS_PUBLISHED}"
+            )
 
 
 def check_format(name: str, config: dict[str, Any]) -> None:
@@ -40,16 +74,28 @@ def check_format(name: str, config: dict[str, Any]) -> None:
         config: its config.json.
 
     Raises:
-        HeadflowError: it is in code of its own, or transformers is of another time.
+        HeadflowError: it is in code of its own, transformers is of another time, or its family has no such layers.
     """
     kind = config.get("model_type")
     if kind in CONFIG_MAPPING:
+        text = config.get("text_config") or config
+        kinds = text.get("layer_types")
+        if kind in FAMILIES and isinstance(kinds, list):
+            _check_kinds(name, FAMILIES[kind], map(str, kinds))  # here, as transformers reads some as others
         return
     if kind is None:
         raise HeadflowError(f"{name} has a config.json without a model_type; {_other_format(name)}")
     if "auto_map" in config or twin(name) is not None:
         raise HeadflowError(f"{name} is a {short(kind)}, in code of its own, which is not run; {_other_format(name)}")
     raise HeadflowError(f"{name} is a {short(kind)}, which transformers {__version__} does not know; {_age(config)}")
+
+
+def _check_kinds(name: str, family: Family, kinds: Iterable[str]) -> None:
+    if unknown := family.unknown_kinds(kinds):
+        raise HeadflowError(
+            f"config.json of {name} has layers of {listed(unknown)} (layer_types): whether such layers of a "
+            f"{family.name} attend is not known; they are not supported"
+        )
 
 
 def _other_format(name: str) -> str:
@@ -89,17 +135,18 @@ def check_kind(name: str, config: PreTrainedConfig) -> None:
 
 
 def check_layers(name: str, config: PreTrainedConfig) -> None:
-    """Check that the attention of a language model is over one sequence.
+    """Check that the attention of a language model is over one sequence, and can be divided among heads.
 
     Raises:
-        HeadflowError: it is not, no layer attends, or it has learned sinks.
+        HeadflowError: it is not, or cannot; no layer attends, or it is not known which; or it has learned sinks.
     """
     text = config.get_text_config()
     if text.model_type == "gpt_oss":
         raise HeadflowError(_with_sinks(name, config))
-    if find_family(config) is not None:  # the table says what is read of it
-        return
-    if getattr(text, "cross_attention_layers", None):
+    family = find_family(config)
+    if family is not None:
+        _check_kinds(name, family, getattr(text, "layer_types", None) or ())
+    elif getattr(text, "cross_attention_layers", None):
         raise HeadflowError(
             f"{name} is a {config.model_type}, whose image enters by cross-attention in the layers "
             f"{listed(text.cross_attention_layers, 99)}; that is not supported"
@@ -109,6 +156,20 @@ def check_layers(name: str, config: PreTrainedConfig) -> None:
             f"{name} is a {config.model_type} with layers of {listed(sorted(set(text.layer_types)))}, none of which "
             "has an attention matrix: there is nothing to observe"
         )
+    _check_heads(name, text)
+
+
+def _check_heads(name: str, text: PreTrainedConfig) -> None:
+    """Check that the numbers of heads of a language model divide what they divide."""
+    values = vars(text)  # those of layers with other ones of their own are not among them
+    size, heads, groups = (values.get(each) for each in ("hidden_size", "num_attention_heads", "num_key_value_heads"))
+    wrong = None
+    if isinstance(heads, int) and isinstance(groups, int) and heads % groups:
+        wrong = f"num_key_value_heads {groups}, which does not divide num_attention_heads {heads}"
+    elif isinstance(size, int) and isinstance(heads, int) and values.get("head_dim") is None and size % heads:
+        wrong = f"num_attention_heads {heads}, which does not divide hidden_size {size}"
+    if wrong is not None:
+        raise HeadflowError(f"config.json of {name} has {wrong}; {_AS_PUBLISHED}")
 
 
 def _with_sinks(name: str, config: PreTrainedConfig) -> str:

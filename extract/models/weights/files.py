@@ -16,7 +16,7 @@ from torch import Tensor
 
 from schemas.errors import HeadflowError
 from schemas.files.json_objects import read_object
-from schemas.text import one_line
+from schemas.text import cut, one_line
 
 _DESCRIPTION = ["*.json", "*.jinja", "*.txt", "tokenizer.model"]  # all files of a checkpoint but its weights
 INDEX = ".index.json"
@@ -196,6 +196,15 @@ def _why_not(name: str, error: Exception) -> str:
     if isinstance(error, HFValidationError):
         return "there is no such directory, and it is no id of a model on the hub, which has the form OWNER/NAME"
     if isinstance(error, LocalEntryNotFoundError):
-        why = "HF_HUB_OFFLINE is set" if HF_HUB_OFFLINE else one_line(error)[:200]
-        return f"there is no such directory, it is not in the hub's cache, and the hub cannot be asked: {why}"
-    return f"there is no such directory, and the hub does not give it: {one_line(error)[:200]}"
+        why = "HF_HUB_OFFLINE is set" if HF_HUB_OFFLINE else _first_line(error)
+        return (
+            f"there is no such directory, it is not in the hub's cache, and the hub cannot be asked: {why}; give a "
+            "directory, or see to the network"
+        )
+    return f"there is no such directory, and the hub does not give it: {_first_line(error)}"
+
+
+def _first_line(error: Exception) -> str:
+    """What an error of the hub's client says in its first line; advice for other programs comes after it."""
+    first, *_ = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return cut(one_line(first), 200).removeprefix("Got: ")

@@ -32,7 +32,7 @@ class Quantisation:
     """How weights are quantised.
 
     Attributes:
-        method: as a config.json names it.
+        method: as a config.json names it; empty if it names none.
         described: `method` and what else decides numbers, as plain values.
         stored: whether the files have them so; else they are quantised while they are loaded.
     """
@@ -45,11 +45,13 @@ class Quantisation:
     def of(cls, config: Mapping[str, Any]) -> "Quantisation | None":
         """What the content of a config.json says; None if its weights are plain."""
         text = config.get("text_config")
-        said = config.get("quantization_config") or (isinstance(text, Mapping) and text.get("quantization_config"))
+        said = config.get("quantization_config")
+        if said is None and isinstance(text, Mapping):
+            said = text.get("quantization_config")
         if not isinstance(said, Mapping):
             return None
         eight, four = (bool(said.get(f"load_in_{name}")) for name in ("8bit", "4bit"))
-        method = str(said.get("quant_method") or (_BITSANDBYTES if eight or four else None))
+        method = str(said.get("quant_method") or (_BITSANDBYTES if eight or four else ""))
         described = {name: said[name] for name in _DESCRIBED if said.get(name) is not None}
         if method == _BITSANDBYTES:
             described = {"bits": 8} if eight else {"bits": 4, "type": said.get("bnb_4bit_quant_type", "fp4")}
@@ -70,9 +72,14 @@ class Quantisation:
         """Check that the weights of a checkpoint can be read here; no file is read.
 
         Raises:
-            HeadflowError: the method is not known, or packages are not installed.
+            HeadflowError: the method is not said or not known, or packages are not installed.
         """
         what = f"the weights of {name} are" if self.stored else "weights that are to be"
+        if not self.method:
+            raise HeadflowError(
+                f"config.json of {name} has a quantization_config without a quant_method, which says how the weights "
+                f"are read; known are {', '.join(_PACKAGES)}"
+            )
         if self.method not in _PACKAGES:
             raise HeadflowError(
                 f"{what} quantised by {short(self.method)}, which is not read here; known are {', '.join(_PACKAGES)}"

@@ -176,10 +176,11 @@ def test_a_tokenizer_with_more_tokens_than_the_model_has_embeddings(copied):
         check_observation(model, prompts)
 
 
-def test_an_image_token_that_the_tokenizer_does_not_have(copied):
-    path = copied("llava")
-    edit_json(path / "config.json", image_token_index=9999, image_token_id=9999)
-    with pytest.raises(HeadflowError, match=r"has image_token_id 9999, and its tokenizer\.json no such token"):
+@pytest.mark.parametrize(("family", "token"), [("llava", 9999), ("llava", -1), ("qwen2_vl", 9999)])
+def test_an_image_token_that_the_tokenizer_does_not_have(copied, family, token):
+    path = copied(family)
+    edit_json(path / "config.json", image_token_index=token, image_token_id=token)
+    with pytest.raises(HeadflowError, match=rf"has image_token_id {token}, and its tokenizer\.json no such token"):
         load_prompt_format(str(path))
 
 

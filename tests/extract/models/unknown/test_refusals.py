@@ -16,6 +16,18 @@ from tests.support.witness import CPU
 INSTALLED = transformers.__version__
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32, "vocab_size": 99}
 KINDS = ["conv", "conv"]
+QWEN = {"model_type": "qwen3_5_text", **SMALL, "head_dim": 16, "num_key_value_heads": 1}
+LINEAR = "linear_attention"
+
+
+def qwen(**changes):
+    """A config.json of Qwen3.5 with changes of its language model."""
+    return {"model_type": "qwen3_5", "text_config": {**QWEN, "layer_types": [LINEAR, "full_attention"], **changes}}
+
+
+def quantised(**said):
+    """A config.json with quantised weights."""
+    return {"model_type": "llava", "quantization_config": said}
 
 
 @pytest.mark.parametrize(
@@ -57,6 +69,55 @@ KINDS = ["conv", "conv"]
             "is a lfm2_vl with layers of conv, none of which has an attention matrix: there is nothing to observe",
         ),
         (
+            qwen(layer_types=[LINEAR] * 2),
+            f"is a qwen3_5 with layers of {LINEAR}, none of which has an attention matrix",
+        ),
+        (
+            qwen(layer_types=["mamba", "full_attention"]),
+            "has layers of mamba (layer_types): whether such layers of a Qwen3.5",
+        ),
+        (
+            qwen(layer_types=["conv", "full_attention"]),
+            "has layers of conv (layer_types): whether such layers of a Qwen3.5",
+        ),
+        (
+            {"model_type": "llava", "text_config": {"model_type": "lfm2", **SMALL, "full_attn_idxs": [1]}},
+            "(layer_types): whether such layers of a LLaVA-1.5 attend is not known",
+        ),
+        (qwen(num_attention_heads=0), "has text_config.num_attention_heads 0, less than 1; take the file as the model"),
+        (qwen(num_hidden_layers=-1), "has text_config.num_hidden_layers -1, less than 1; take the file as the model"),
+        (
+            qwen(num_attention_heads=4, num_key_value_heads=3),
+            "has num_key_value_heads 3, which does not divide num_attention_heads 4; take the file as",
+        ),
+        (
+            {"model_type": "qwen2_vl", "text_config": {**SMALL, "num_attention_heads": 3, "num_key_value_heads": 1}},
+            "has num_attention_heads 3, which does not divide hidden_size 32; take the file as",
+        ),
+        (
+            quantised(quant_method="hqq9"),
+            "are quantised by 'hqq9', which is not read here; known are bitsandbytes, gptq",
+        ),
+        (quantised(bits=4), "has a quantization_config without a quant_method, which says how the weights are read"),
+        (quantised(), "has a quantization_config without a quant_method, which says how the weights are read"),
+        (
+            {"model_type": "llava", "quantization_config": "4bit"},
+            "has quantization_config '4bit', where an object is needed; take the file as the model was published",
+        ),
+        ({"model_type": ["a"]}, "has model_type ['a'], where text is needed; take the file as the model was published"),
+        (
+            {"model_type": "llava", "text_config": {"model_type": ["a"]}},
+            "has text_config.model_type ['a'], where text is needed; take the file",
+        ),
+        (
+            {"model_type": "llava", "text_config": "x"},
+            "has text_config 'x', where an object is needed; take the file as the model was published",
+        ),
+        (
+            {"model_type": "llava", "text_config": {"model_type": "llama", **SMALL, "num_attention_heads": 3}},
+            "cannot be loaded: The hidden size (32) is not a multiple of the number of attention heads (3).",
+        ),
+        (
             {"model_type": "internvl", "text_config": {"model_type": "gpt_oss"}},
             "is a internvl on a gpt_oss, whose attention has learned sinks: rows of attention do not sum to 1",
         ),
@@ -82,6 +143,13 @@ def test_a_model_is_refused_by_its_config_alone(tmp_path, monkeypatch, capsys, c
     assert main(["families", str(tmp_path)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert says in line
+
+
+def test_a_quantiser_that_is_not_installed_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("extract.models.weights.quantised.find_spec", lambda _: None)
+    (tmp_path / "config.json").write_text(json.dumps(quantised(quant_method="bitsandbytes", load_in_8bit=True)))
+    assert main(["families", str(tmp_path)]) == 2
+    assert "packages that are not installed: pip install bitsandbytes accelerate\n" in capsys.readouterr().err
 
 
 def test_learned_sinks_are_found_among_the_weights(tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 from extract.__main__ import main
 from extract.models.loading import load_model
@@ -85,6 +86,22 @@ def test_a_name_that_is_neither_a_directory_nor_on_the_hub(cache, name, says):
     with pytest.raises(HeadflowError) as error:
         find_files(name)
     assert f"no model at {name}: {says}" in str(error.value)
+
+
+def test_a_hub_that_is_not_reached_is_said_in_whole_words(cache, monkeypatch):
+    why = "Got: ConnectError: [Errno -2] Name or service not known\n" + "An error happened at the Hub. " * 20
+
+    def fail(*_, **__):
+        raise LocalEntryNotFoundError(why)
+
+    monkeypatch.setattr("extract.models.weights.files.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("extract.models.weights.files.snapshot_download", fail)
+    with pytest.raises(HeadflowError) as error:
+        find_files("owner/name")
+    assert str(error.value) == (
+        "no model at owner/name: there is no such directory, it is not in the hub's cache, and the hub cannot be "
+        "asked: ConnectError: [Errno -2] Name or service not known; give a directory, or see to the network"
+    )
 
 
 def test_a_model_that_the_hub_does_not_give(hub):
