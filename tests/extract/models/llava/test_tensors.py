@@ -127,7 +127,8 @@ def test_files_that_are_no_checkpoint(whole, says, tmp_path):
 def test_code_in_a_checkpoint_of_transformers_does_not_run(says, tmp_path, checkpoint_path, monkeypatch):
     path = shutil.copytree(checkpoint_path, tmp_path / "model")
     (path / "model.safetensors").unlink()
-    torch.save({"lm_head.weight": Unpickled()}, path / "pytorch_model.bin")
+    large_enough = torch.zeros(2**18)  # in bytes, for as many weights as its config.json asks for
+    torch.save({"lm_head.weight": Unpickled(), "other": large_enough}, path / "pytorch_model.bin")
     assert "cannot be loaded: Weights only load failed" in says(model_path=path)
     config = json.loads((path / "config.json").read_text())
     (path / "theirs.py").write_text("raise SystemExit('run')")
