@@ -582,7 +582,7 @@ def test_a_vision_tower_that_is_not_known(tmp_path, extract, capsys, broken_mode
 
 
 def test_weights_that_do_not_fit(tmp_path, texts, extract, capsys, broken_model):
-    (broken_model / "model.safetensors").write_bytes(b"nothing")
+    (broken_model / "model.safetensors").write_bytes(b"nothing" * 2**18)  # as large as its config.json asks for
     assert extract(tmp_path / "run", model_path=broken_model) == 2
     assert "cannot be loaded" in capsys.readouterr().err
     make_checkpoint(tmp_path / "small", texts, layers=2)
