@@ -1,6 +1,7 @@
 """Oracle: transformers' own `generate` of a family's model with eager attention, one question after another.
 
-Its attention of each step is reduced in float64.
+It is in float64, but for Gemma 3: its scores are drawn so large that the plain model in float32 is off by 4.1e-6, and
+what is observed by 5.01e-6.
 """
 
 import pytest
@@ -23,14 +24,13 @@ ASKED = [(image, question) for image in range(2) for question in QUESTIONS]
 LAST = [FLOW_NAMES.index(name) for name in ("a2bos", "a2sys", "a2user", "a2v", "a2q")]
 
 
-def expected_steps(reference, read):
+def expected_steps(reference, read, dtype):
     """Token ids, logits [steps, vocabulary] and masses float64 [steps, layers, heads, 6] of `generate`."""
-    model = reference.model(torch.float32, "eager")
+    model = reference.model(dtype, "eager")
     model.generation_config.eos_token_id = None
-    known = {name: value for name, value in read.items() if name != "labels"}
     made = model.generate(
-        **known, do_sample=False, max_new_tokens=STEPS, output_attentions=True, output_logits=True,
-        return_dict_in_generate=True, pad_token_id=0,
+        **reference.inputs(read, dtype), do_sample=False, max_new_tokens=STEPS, output_attentions=True,
+        output_logits=True, return_dict_in_generate=True, pad_token_id=0,
     )  # fmt: skip
     roles = torch.tensor(reference.codes(read["input_ids"][0].tolist()) + [len(SHORT)] * STEPS)
     masses = []
@@ -56,12 +56,12 @@ def generate(model, asked, heads=None, forced=None, ends=NOTHING):
     return steps, masses
 
 
-# Those whose new tokens are observed, one of each kind of positions, masks and token types
+# Those whose new tokens are observed, one of each kind of positions, masks, token types and keys
 @pytest.fixture(
     scope="module",
     params=[
         "llava", "llava_next_mistral", "llava_onevision", "qwen2_vl", "idefics3", "internvl", "gemma3", "paligemma2",
-        "qwen3_vl", "ernie4_5_vl_moe",
+        "qwen3_vl", "ernie4_5_vl_moe", "gemma4_small",
     ],
 )  # fmt: skip
 def family(request, tmp_path_factory):
@@ -75,12 +75,13 @@ def tokens_of(steps):
 
 
 def test_tokens_and_masses_are_those_of_generate(family, monkeypatch):
-    """Masses of `generate` in float32 are off by up to 3.3e-6 themselves: attention of these models is drawn wide."""
     name, reference, model, prompts = family
     check_generation(model, prompts)
     pixels = [model.preprocessor(image) for image in PICTURES]
     built = [prompts.build(question, pixels[image].image_ids) for image, question in ASKED]
-    expected = [expected_steps(reference, reference.read(PICTURES[image], question)) for image, question in ASKED]
+    dtype = torch.float32 if name == "gemma3" else torch.float64
+    reads = [reference.read(PICTURES[image], question) for image, question in ASKED]
+    expected = [expected_steps(reference, read, dtype) for read in reads]
     tokens, logits, masses = (torch.stack(each, dim=1) for each in zip(*expected, strict=True))
     separate = [(pixels[image], [prompt]) for (image, _), prompt in zip(ASKED, built, strict=True)]
     batches = {"separate": [separate], "alone": [separate[:1]]}
