@@ -44,10 +44,11 @@ from extract.models.families import (
 from extract.models.fingerprint import fingerprint
 from extract.models.transformers_model import TransformersModel, observe
 from extract.models.unknown.refusals import check_kind, check_layers, check_modules
-from extract.models.weights.files import Files, read_file
+from extract.models.weights.files import Files
 from extract.models.weights.lora import merge, read_adapter
 from extract.models.weights.quantised import Quantisation
 from extract.models.weights.report import check_report, check_size
+from extract.models.weights.tensors import read_file
 from extract.prompts.chat_template import ChatTemplate
 from extract.prompts.conversation_templates import CHAT, VICUNA, choose_default
 from extract.prompts.prompt_format import PromptFormat

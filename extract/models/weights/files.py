@@ -1,18 +1,12 @@
 """The files of a checkpoint: a directory, or a repository of the hub; only what is read is fetched."""
 
-import pickle
-import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from huggingface_hub import HfApi, snapshot_download, try_to_load_from_cache
 from huggingface_hub.constants import HF_HUB_OFFLINE
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
 
 from schemas.errors import HeadflowError
 from schemas.files.json_objects import read_object
@@ -155,26 +149,6 @@ def read_index(index: Path) -> list[str]:
     if not isinstance(shards, dict) or not all(isinstance(shard, str) for shard in shards.values()):
         raise HeadflowError(f"{index} has no weight_map that names files")
     return sorted({Path(shard).name for shard in shards.values()})
-
-
-def read_file(path: Path) -> dict[str, Tensor]:
-    """The tensors of one file, safetensors or torch's; of the latter, nothing but tensors is unpickled.
-
-    Raises:
-        HeadflowError: no such file, or no checkpoint.
-    """
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except FileNotFoundError:
-        raise HeadflowError(f"{path} is missing") from None
-    except (SafetensorError, pickle.UnpicklingError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        why = one_line(error).split(". ")[0][:200] or type(error).__name__
-        raise HeadflowError(f"{path} is not a checkpoint: {why}") from None
-    if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
-        raise HeadflowError(f"{path} is not a checkpoint: it has no tensors by name")
-    return state
 
 
 def list_files(folder: Path) -> frozenset[str]:
