@@ -67,7 +67,12 @@ def generate(model, asked, heads=None, forced=None, ends=NOTHING):
 def family(request, tmp_path_factory):
     """A family's name, its reference, its model and what writes its prompts."""
     path = make_or_skip(tmp_path_factory.mktemp(request.param), request.param)
-    return request.param, FamilyWitness(path, request.param), *hf(path)
+    try:
+        return request.param, FamilyWitness(path, request.param), *hf(path)
+    except HeadflowError as error:
+        if "needs torchvision" in str(error):  # as of Gemma 4's processor in transformers 5.17
+            pytest.skip(str(error))
+        raise
 
 
 def tokens_of(steps):
