@@ -17,7 +17,7 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from extract.models.weights.files import ADAPTER_CONFIG, named_base
+from extract.models.weights.adapter import ADAPTER_CONFIG, named_base
 
 _SAMPLE = 64  # bytes of each sample
 SPREAD = 64  # samples at even distances through a file

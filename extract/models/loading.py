@@ -20,7 +20,8 @@ from extract.models.fingerprint import SETTINGS
 from extract.models.llava import released
 from extract.models.transformers_model import TransformersModel
 from extract.models.unknown.refusals import check_format, check_values
-from extract.models.weights.files import ADAPTER_CONFIG, Files, find_base, find_files
+from extract.models.weights.adapter import ADAPTER_CONFIG
+from extract.models.weights.files import Files, find_base, find_files
 from extract.models.weights.quantised import Quantisation
 from extract.prompts.prompt_format import PromptFormat
 from schemas.errors import HeadflowError

@@ -11,7 +11,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from extract.models.weights.files import ADAPTER_CONFIG, PROJECTOR, WHOLE, Files
+from extract.models.weights.adapter import ADAPTER_CONFIG
+from extract.models.weights.files import PROJECTOR, WHOLE, Files
 from extract.models.weights.lora import LowRankUpdate, read_adapter
 from extract.models.weights.tensors import read_file
 from schemas.errors import HeadflowError

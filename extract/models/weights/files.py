@@ -8,6 +8,7 @@ from huggingface_hub import HfApi, snapshot_download, try_to_load_from_cache
 from huggingface_hub.constants import HF_HUB_OFFLINE
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
+from extract.models.weights.adapter import ADAPTER_CONFIG, named_base
 from schemas.errors import HeadflowError
 from schemas.files.json_objects import read_object
 from schemas.text import cut, one_line
@@ -16,7 +17,7 @@ _DESCRIPTION = ["*.json", "*.jinja", "*.txt", "tokenizer.model"]  # all files of
 INDEX = ".index.json"
 WHOLE = ("model.safetensors", "pytorch_model.bin")  # one file; or shards, which an index names
 ADAPTER = ("adapter_model.safetensors", "adapter_model.bin")
-ADAPTER_CONFIG, PROJECTOR, _OTHERS = "adapter_config.json", "mm_projector.bin", "non_lora_trainables.bin"
+PROJECTOR, _OTHERS = "mm_projector.bin", "non_lora_trainables.bin"
 
 
 @dataclass(frozen=True)
@@ -112,22 +113,6 @@ def find_base(adapter: Files, base: str | None = None) -> Files:
             f"the base {found.name} has {ADAPTER_CONFIG}: an adapter over an adapter is not read", setting="model_base"
         )
     return found
-
-
-def named_base(folder: Path) -> str | None:
-    """The base that the adapter in a folder names; None if it names none.
-
-    Raises:
-        HeadflowError: its settings cannot be read, or it names a revision, which is not looked for.
-    """
-    path = folder / ADAPTER_CONFIG
-    settings = read_object(path, str(path))
-    named, revision = settings.get("base_model_name_or_path"), settings.get("revision")
-    if named and revision not in (None, "main") and not Path(str(named)).is_dir():
-        raise HeadflowError(
-            f"{path} asks for the revision {revision} of {named}: fetch it, and name its folder", setting="model_base"
-        )
-    return str(named) if named else None
 
 
 def find_cached(name: str) -> Path | None:

@@ -13,7 +13,8 @@ from transformers.conversion_mapping import get_model_conversion_mapping
 from transformers.core_model_loading import WeightConverter, rename_source_key
 from transformers.pytorch_utils import Conv1D
 
-from extract.models.weights.files import ADAPTER_CONFIG, Files
+from extract.models.weights.adapter import ADAPTER_CONFIG
+from extract.models.weights.files import Files
 from schemas.errors import HeadflowError
 from schemas.files.json_objects import read_object
 from schemas.text import listed, short
