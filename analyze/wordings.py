@@ -21,7 +21,7 @@ from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap
 from analyze.statistics.clusters import Array, Clusters
 from analyze.statistics.contrasts import STATES
 from analyze.statistics.intervals import mean_of_images
-from analyze.statistics.multiplicity import can_be_significant, sign_flip_maximum
+from analyze.statistics.multiplicity import fewest_images, sign_flip_maximum
 from analyze.tables.frames import Heads, wordings
 from analyze.tables.values import observed_samples, sample_values
 from schemas.errors import HeadflowError
@@ -144,7 +144,7 @@ class PromptComparison:
             )
             found = f"{len(moved)} of {len(rows)} heads shift, {heads} most"
             if moved.empty:
-                told = can_be_significant(self.units[0], tests=len(groups))
+                told = self.units[0] >= fewest_images(tests=len(groups))
                 found = (
                     "no head shifts significantly" if told else f"cannot be told from {counted(self.images, 'image')}"
                 )

@@ -105,7 +105,7 @@ def _two(settings: CompareSettings, a: "Heads", b: "Heads", flows: Sequence[str]
 
 
 def _figures(found: "Comparison", a: "Heads", b: "Heads") -> "Figures":
-    from analyze.compare.verdict import clear
+    from analyze.compare.verdict import clear, found_of_heads
     from analyze.drawing.results.comparison import differences_figure, masses_figure, scores_figure
 
     names = f"A: {_name(a)}", f"B: {_name(b)}"
@@ -122,10 +122,9 @@ def _figures(found: "Comparison", a: "Heads", b: "Heads") -> "Figures":
         differences = each.table["difference"].to_numpy().reshape(shape)
         significant = each.table["significant"].to_numpy().reshape(shape)
         about = "B − A of each head", (*names, *of)
-        yield (
-            f"head_differences_{flow}",
-            partial(differences_figure, differences, significant, flow, *about, layers=a.run.manifest.attending),
-        )
+        none = f"{flow.upper()}: {found_of_heads(each, found.floor)}"
+        draw = partial(differences_figure, differences, significant, flow, *about, none=none)
+        yield f"head_differences_{flow}", partial(draw, layers=a.run.manifest.attending)
 
 
 def _name(heads: "Heads") -> str:

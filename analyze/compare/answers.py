@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analyze.compare.pairing import Pairs
-from analyze.compare.sentences import Sentence
+from analyze.compare.sentences import Sentence, of_units
 from analyze.scores.accuracy import group_codes, scored_questions, totals
 from analyze.scores.images import category_images, image_groups
 from analyze.statistics.bootstrap import Bootstrap
@@ -76,7 +76,7 @@ def _leads(clusters: Clusters, one: Array, other: Array) -> list[dict[str, Any]]
         row: dict[str, Any] = {"measure": "lead", "category": name, "images": clusters.different(images)}
         for side, (value, low, high) in _SIDES.items():
             row |= mean_of_images(clusters, sums[side], images).columns(value, low, high)
-        few = _said("few_images", clusters, number=clusters.together(images), least=_LEAST)
+        few = of_units("few_images", clusters, number=clusters.together(images), least=_LEAST)
         note = few if np.isnan(row["low"]) else ""
         rows.append(row | {"questions": int(clusters.counts[images].sum()), "adjusted_p": np.nan, "note": note})
     return rows
@@ -134,17 +134,12 @@ def cannot_tell(difference: Array, clusters: Clusters) -> Sentence | None:
     """
     number, differ = len(difference), int(np.count_nonzero(difference))
     if not differ:
-        return _said("same", clusters, number=number)
+        return of_units("same", clusters, number=number)
     if number < FEW_IMAGES:
-        return _said("few_images", clusters, number=number, least=FEW_IMAGES)
+        return of_units("few_images", clusters, number=number, least=FEW_IMAGES)
     if differ < FEWEST_IMAGES:
-        return _said("few_differ", clusters, number=differ, least=FEWEST_IMAGES)
+        return of_units("few_differ", clusters, number=differ, least=FEWEST_IMAGES)
     return None
-
-
-def _said(name: str, clusters: Clusters, **values: Any) -> Sentence:
-    """A sentence about images, or the one about sets of images where these are the unit."""
-    return Sentence(name if clusters.shown is None else f"{name}_in_sets", **values)
 
 
 def _whole_groups(first: pd.DataFrame, second: pd.DataFrame, clusters: Clusters, group: Group) -> tuple[Array, Array]:

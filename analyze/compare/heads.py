@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analyze.compare.sentences import Sentence
+from analyze.compare.sentences import Sentence, of_units
 from analyze.statistics.clusters import Clusters
-from analyze.statistics.multiplicity import FLOOR, Tested, can_be_significant, sign_flip_maximum
+from analyze.statistics.multiplicity import FLOOR, Tested, fewest_images, sign_flip_maximum
 from analyze.statistics.reliability import disattenuated, samples_needed, spearman_brown, split_half
 from analyze.tables.frames import Heads
 from analyze.tables.values import Values, head_columns
@@ -30,14 +30,14 @@ class HeadDifferences:
         reliability: how far the differences would be the same on other images: Spearman's correlation over heads
             between halves of the images, stepped up to all of them; None in the same case.
         images_needed: how many images would give a reliability of `WANTED`; None in the same case.
-        testable: whether so few images can give any p at which a head differs significantly.
+        few: why no p can be such that a head differs significantly, as images are too few; None if one can.
     """
 
     table: pd.DataFrame
     correlation: float | None
     reliability: float | None
     images_needed: float | None
-    testable: bool
+    few: Sentence | None
 
 
 def obstacle(a: Heads, b: Heads, *, related: bool) -> Sentence | None:
@@ -99,5 +99,11 @@ def compare_heads(
         correlation,
         None if half is None else spearman_brown(half),
         None if half is None else samples_needed(half, clusters.images // 2, WANTED),
-        can_be_significant(clusters.images, tests),
+        _few(clusters, fewest_images(tests)),
     )
+
+
+def _few(clusters: Clusters, least: int) -> Sentence | None:
+    if clusters.images >= least:
+        return None
+    return of_units("few_images", clusters, number=clusters.images, least=least)

@@ -6,6 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from analyze.statistics.clusters import Clusters
+
 _FILE = Path(__file__).parent / "sentences.toml"
 LANGUAGES = ("en", "zh")
 JOINED = {"en": ", ", "zh": "、"}  # between the items of a list
@@ -52,6 +54,11 @@ class Sentence:
         """The sentence in a language, with the sign of minus, as in print."""
         values = {name: _in_words(each, language) for name, each in self.values.items()}
         return _WithMinus().format(templates()[self.name][LANGUAGES.index(language)], **values)
+
+
+def of_units(name: str, clusters: Clusters, **values: Any) -> Sentence:
+    """A sentence about images, or the one about sets of images where these are the unit."""
+    return Sentence(name if clusters.shown is None else f"{name}_in_sets", **values)
 
 
 def _in_words(value: Any, language: str) -> Any:

@@ -82,12 +82,8 @@ def heads_in_words(heads: Sequence[HeadDifferences], obstacle: Sentence | None, 
 
 
 def _heads(each: HeadDifferences, floor: float) -> Sentence:
-    some, more = int(each.table["significant"].sum()), None
-    if some:
-        found = Sentence("heads_differ", some=some, number=len(each.table))
-    else:
-        found = Sentence("heads_alike" if each.testable else "untold")
-    if some and each.reliability is not None and each.images_needed is not None:
+    more = None
+    if each.table["significant"].any() and each.reliability is not None and each.images_needed is not None:
         values = {"value": each.reliability, "wanted": WANTED}
         endless = math.isinf(each.images_needed)
         more = (
@@ -97,4 +93,11 @@ def _heads(each: HeadDifferences, floor: float) -> Sentence:
         )
     agree = Sentence("untold") if each.correlation is None else f"{min(each.correlation, 1):.3f}"
     flow = each.table["flow"].iloc[0]
-    return Sentence("heads_found", flow=flow, found=found, floor=floor, agree=agree, more=more or "")
+    return Sentence("heads_found", flow=flow, found=found_of_heads(each, floor), agree=agree, more=more or "")
+
+
+def found_of_heads(each: HeadDifferences, floor: float) -> Sentence:
+    """How many heads of a flow differ, or why that cannot be told: what the verdict says, and the picture."""
+    if some := int(each.table["significant"].sum()):
+        return Sentence("heads_differ", some=some, number=len(each.table), floor=floor)
+    return each.few or Sentence("heads_alike", floor=floor)

@@ -1,5 +1,6 @@
 """Many heads at once: a sign-flip test by the maximum, and the false discovery rate."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -105,13 +106,13 @@ def sign_flips_of_groups(
     return found
 
 
-def can_be_significant(images: int, tests: int = 1) -> bool:
-    """Whether sign flips of so many images can give a p of 0.05: the smallest is 2 of all 2^images ways to flip them.
+def fewest_images(tests: int = 1) -> int:
+    """How many images it takes for sign flips to give a p of 0.05: the smallest p is 2 of all 2^images ways to flip.
 
     Args:
         tests: as in `sign_flip_maximum`.
     """
-    return tests * 2.0 ** (1 - images) <= _LEVEL
+    return 1 + math.ceil(math.log2(tests / _LEVEL))
 
 
 def direction(mean: float, low: float, high: float) -> int:

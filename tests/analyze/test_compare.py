@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 
 from analyze.__main__ import main
+from analyze.commands.compare import CompareSettings, compare_runs
 from analyze.compare.answers import cannot_tell, compare_answers
 from analyze.compare.comparison import compare, distances
 from analyze.compare.heads import floor, obstacle
@@ -207,6 +208,25 @@ def test_the_planted_head_is_found_and_no_other(folder, base):
     # One head of six differs, the others by nothing: halves agree
     assert heads.reliability == pytest.approx(1.0)
     assert "reliability of the differences 1.00" in found.verdict()[-1]
+
+
+def test_pictures_of_heads_say_what_the_verdict_says(folder, base):
+    write(folder / "two images", shift=0.02, skip=range(4, 2 * IMAGES))
+    shown = compare_runs(CompareSettings((folder / "base", folder / "two images"), metrics=("q2v", "v2t")))
+    pictures = drawn(shown)
+    for flow, line in zip(("q2v", "v2t"), shown.statements[-2:], strict=True):
+        # Two flows of n images have no p below 2 x 2 / 2^n: 0.06 of six, 0.03 of seven
+        assert line.startswith(f"heads, {flow}: cannot tell: 2 images, fewer than 7; ")
+        assert pictures[f"head_differences_{flow}"] == f"{flow.upper()}: cannot tell: 2 images, fewer than 7"
+    write(folder / "seven images", skip=range(14, 2 * IMAGES))
+    shown = compare_runs(CompareSettings((folder / "base", folder / "seven images"), metrics=("q2v", "v2t")))
+    assert shown.statements[-2].startswith("heads, q2v: no head differs significantly (beyond rounding, 1e-05); ")
+    assert drawn(shown)["head_differences_q2v"] == "Q2V: no head differs significantly (beyond rounding, 1e-05)"
+
+
+def drawn(shown):
+    """The last text of each picture of heads, in one line."""
+    return {name: draw().texts[-1].get_text().replace("\n", " ") for name, draw in shown.figures if "head_" in name}
 
 
 def test_differences_of_rounding_are_not_significant(folder, base):

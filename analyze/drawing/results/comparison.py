@@ -148,6 +148,7 @@ def differences_figure(
     title: str,
     of: Sequence[str],
     *,
+    none: str,
     layers: Sequence[int] | None = None,
 ) -> Figure:
     """The layer x head map of B − A; heads whose difference is not significant are grey.
@@ -155,8 +156,7 @@ def differences_figure(
     Args:
         differences: [layers, heads].
         significant: bool [layers, heads].
-        layers: see `signed_figure`.
+        none, layers: see `signed_figure`.
     """
-    none = f"No head's mean {flow.upper()} differs significantly between the runs."
     label = f"B − A, mean {flow.upper()}"
     return signed_figure(differences, title, of, label=label, layers=layers, shown=significant, none=none)
