@@ -181,6 +181,11 @@ def has_window(text: Any) -> bool:
     return any(width is not None and width < longest_prompt(text) for width in widths)
 
 
+def has_own_inputs(text: Any) -> bool:
+    """Whether layers get something of each token beside the residual stream, as in Gemma's small models."""
+    return bool(getattr(text, "hidden_size_per_layer_input", None))
+
+
 def attending_layers(text: Any) -> list[int]:
     """The layers of a language model that attend, as its config says: all but linear attention and convolutions."""
     kinds = getattr(text, "layer_types", None) or ["full_attention"] * text.num_hidden_layers

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES
 
 from extract.images.tiling import FORMS, RESAMPLED
-from extract.models.families import FAMILIES, Family, attending_layers, has_window
+from extract.models.families import FAMILIES, Family, attending_layers, has_own_inputs, has_window
 from extract.models.transformers_format import Described
 from extract.prompts.conversation_templates import CHAT
 from schemas.contract import markdown
@@ -137,6 +137,8 @@ def lines_of(name: str, found: Described) -> list[str]:
         says = "not in the table of families; before a run, some passes measure what is not known of it"
     else:
         says = "in the table of families"
+        if family.contributions != "yes":
+            cells["contributions"] = "no: its layers have inputs of their own" if has_own_inputs(text) else "yes"
         if has_window(text):
             cells["attention"], cells["sequences"] = "under its mask, which has a window", "separate"
     attending = attending_layers(text)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from extract.models.checkpoint import Checkpoint
+from extract.models.families import has_own_inputs
 from extract.models.weights.quantised import matrix_of
 from schemas.errors import HeadflowError
 from schemas.text import one_line
@@ -135,6 +136,8 @@ class Decoder:
         """
         home = checkpoint.device
         try:
+            if has_own_inputs(checkpoint.stack.config):
+                raise HeadflowError(f"its layers have inputs of their own beside the residual stream; {NOT_SUPPORTED}")
             layers = list(checkpoint.stack.layers)
             calls = _Calls(layers)
             with calls.reading():

@@ -6,8 +6,11 @@ import pytest
 
 from extract.__main__ import main
 from extract.models.families import FAMILIES
+from extract.tables.decoder import Decoder
+from schemas.errors import HeadflowError
 from schemas.store.run import open_run
-from tests.support.tiny_families import make_family
+from tests.support.tiny_families import make_family, make_or_skip
+from tests.support.witness import hf
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +49,17 @@ def test_a_model_of_the_table(capsys, checkpoint_path, extracted):
 def test_a_window_is_told_by_the_config(capsys, aya):
     _, said = asked(capsys, aya)
     assert (said["sequences"], said["attention"]) == ("separate", "under its mask, which has a window")
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("gemma4", "yes"), ("gemma4_small", "no: its layers have inputs of their own")]
+)
+def test_contributions_are_told_by_the_config(tmp_path, capsys, name, says):
+    path = make_or_skip(tmp_path, name)
+    assert asked(capsys, path)[1]["contributions"] == says
+    if says != "yes":
+        with pytest.raises(HeadflowError, match="its layers have inputs of their own beside the residual stream"):
+            Decoder.of(hf(path)[0])
 
 
 def test_a_model_that_is_not_in_the_table(capsys, aya, monkeypatch):
