@@ -47,8 +47,8 @@ def load_model(
         model_base: what a LoRA or projector-only checkpoint stands on; None: what an adapter of peft names.
         dtype: `float16`, `bfloat16`, `float32`, or `auto` (see `extract.models.checkpoint.choose_dtype`).
         images: how images are preprocessed.
-        others: further devices, among which its layers are divided.
         quantize: what the weights are quantised to as they are loaded, of `extract.models.weights.quantised.BITS`.
+        others: further devices, among which its layers are divided.
 
     Raises:
         HeadflowError: no such model, no vision-language model, a form that is not read, or weights that do not fit.

@@ -110,12 +110,13 @@ def load_transformers(
         HeadflowError: no vision-language model, one that cannot be read or observed, or weights that do not fit.
     """
     found = describe(files, images)
-    sources = [(files, files.whole())]
+    whole = files.whole()
+    sources = [(files, whole)]
     if adapter is not None:
         sources.append((adapter, [adapter.adapter()]))
     for source, names in sources:
         source.fetch(names)
-    weights = [files.folder / name for name in files.whole()]
+    weights = [files.folder / name for name in whole]
     if weights and all(path.is_file() for path in weights):
         check_size(found.config, weights, files.name, quantised=quantised is not None)
     declared = found.config.dtype or found.config.get_text_config().dtype

@@ -527,6 +527,19 @@ def _gemma4_recipe(layers: list[str], *, lacks: tuple[str, ...] = (), **changes:
     )
 
 
+def _deepseek_recipe(config: Callable, images: Callable) -> Recipe:
+    placeholder = "<image_placeholder>"
+    return Recipe(
+        config,
+        images,
+        turns(placeholder),
+        image=placeholder,
+        special={"image_token": placeholder},
+        more=TURNS,
+        processor={"num_image_tokens": 16},
+    )
+
+
 MORE: dict[str, Recipe] = {  # families that differ from those above in little but their images
     "qwen3_vl": Recipe(
         _qwen3_vl("Qwen3VLConfig"), lambda: tf.Qwen2VLImageProcessorPil(**QWEN_PIXELS), chatml(QWEN_IMAGE),
@@ -646,25 +659,15 @@ MORE: dict[str, Recipe] = {  # families that differ from those above in little b
         bos=False,
         processor={"image_seq_length": 16},
     ),
-    "deepseek_vl": Recipe(
+    "deepseek_vl": _deepseek_recipe(
         _deepseek(tf.DeepseekVLConfig),
         lambda: tf.DeepseekVLImageProcessorPil(size={"height": 28, "width": 28}, min_size=14),
-        turns("<image_placeholder>"),
-        image="<image_placeholder>",
-        special={"image_token": "<image_placeholder>"},
-        more=TURNS,
-        processor={"num_image_tokens": 16},
     ),
-    "deepseek_vl_hybrid": Recipe(
+    "deepseek_vl_hybrid": _deepseek_recipe(
         _deepseek(tf.DeepseekVLHybridConfig, high_res_vision_config={"model_type": "sam_vision_model", **SAM}),
         lambda: tf.DeepseekVLHybridImageProcessorPil(
             size={"height": 28, "width": 28}, high_res_size={"height": 56, "width": 56}, min_size=28
         ),
-        turns("<image_placeholder>"),
-        image="<image_placeholder>",
-        special={"image_token": "<image_placeholder>"},
-        more=TURNS,
-        processor={"num_image_tokens": 16},
     ),
     "janus": Recipe(
         lambda image, sizes: tf.JanusConfig(
