@@ -165,7 +165,13 @@ def observe_language_model(model: PreTrainedModel, *, causal: bool = True) -> No
     AttentionMaskInterface.register(NAME, _no_mask)
     AttentionInterface.register(MASKED_NAME, observed_masked_attention)
     AttentionMaskInterface.register(MASKED_NAME, _whole_mask)
-    model.set_attn_implementation({"text_config": NAME if causal else MASKED_NAME})
+    _set_attention(model, NAME if causal else MASKED_NAME)
+
+
+def _set_attention(model: PreTrainedModel, name: str) -> None:
+    """Set the attention function of the language model, whose config may be that of the whole model."""
+    whole = model.config.get_text_config() is model.config
+    model.set_attn_implementation({"" if whole else "text_config": name})
 
 
 @contextmanager
@@ -173,8 +179,8 @@ def without_observing(model: PreTrainedModel) -> Iterator[None]:
     """Run an observed model with its plain attention."""
     text = model.config.get_text_config()
     name = text._attn_implementation
-    model.set_attn_implementation({"text_config": _PLAIN[name]})
+    _set_attention(model, _PLAIN[name])
     try:
         yield
     finally:
-        model.set_attn_implementation({"text_config": name})
+        _set_attention(model, name)

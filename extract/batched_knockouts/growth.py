@@ -257,7 +257,8 @@ class Growth:
         arguments = source.prefill.of_rows(layer, source.sequences.columns, question)
         home = hidden.device
         with observing(attention, home=home, layers=[layer] if layer in self._place else []):
-            after: Tensor = self._model.stack.layers[layer](hidden, **arguments)
+            made = self._model.stack.layers[layer](hidden, **arguments)
+            after: Tensor = made[0] if isinstance(made, tuple) else made
         return after.to(home, non_blocking=True)
 
     @torch.inference_mode()

@@ -180,6 +180,7 @@ class ProcessorPreprocessor(Preprocessor):
         pictures: which pictures it makes of an image, and where these lie; None: that is not known.
         separator: a token that stands between the images of a text, to tell their tokens apart; None: the model takes
             one image.
+        ending: the tokens that it writes after any text.
     """
 
     processor: Any
@@ -191,6 +192,7 @@ class ProcessorPreprocessor(Preprocessor):
     bare: bool = False
     pictures: PicturesOf | None = None
     separator: str | None = None
+    ending: Sequence[int] = ()
 
     @property
     def several(self) -> bool:
@@ -199,7 +201,8 @@ class ProcessorPreprocessor(Preprocessor):
 
     def _preprocess(self, images: Sequence[Image.Image]) -> Pixels:
         read = self._read((self.separator or "").join([self.placeholder] * len(images)), images, special=False)
-        ids = self._divided(read[_IDS][0].tolist())
+        written = read[_IDS][0].tolist()
+        ids = self._divided(written[: len(written) - len(self.ending)])
         if self.bare:
             ids = [[token for token in own if token == self.image_token_id] for own in ids]
         of_tokens = {_IDS, MASK, *self.types}
@@ -255,7 +258,8 @@ class ProcessorPreprocessor(Preprocessor):
         if self.bare:
             question = text.partition(self.processor.tokenizer.bos_token)[2].removesuffix("\n")
             return self._read(self.placeholder + question, images, special=False)
-        return self._read(text, images, special=special)
+        ending = str(self.processor.tokenizer.decode(list(self.ending)))
+        return self._read(text.removesuffix(ending), images, special=special)
 
 
 def _plain(value: Any) -> Any:
@@ -294,6 +298,18 @@ def _types(name: str, ids: Tensor, values: Tensor) -> dict[int, int]:
             "is not supported"
         )
     return {token: kind for token, kind in types.items() if kind}
+
+
+def find_ending(processor: Any, placeholder: str, mark: str) -> list[int]:
+    """The tokens that a processor writes after any text, as Chameleon's its separator of turns.
+
+    Args:
+        placeholder: stands for an image.
+        mark: a special token that no processor writes for an image.
+    """
+    read = processor(images=[blank_image()], text=[placeholder + mark], return_tensors="pt", add_special_tokens=False)
+    ids, token = read[_IDS][0].tolist(), processor.tokenizer.convert_tokens_to_ids(mark)
+    return ids[ids.index(token) + 1 :] if token in ids else []
 
 
 def find_placeholder(processor: Any, tokenizer: PreTrainedTokenizerBase, token: int | None) -> str | None:

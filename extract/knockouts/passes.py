@@ -75,6 +75,7 @@ class KnockOutPasses:
         self._partner = partner
         self._compared = False
         self._scale = 1.0  # of logits, beside what the head makes of hidden states, as measured
+        self._never: Tensor | None = None  # the tokens that the model never writes, as Chameleon those of images
         self._cap = getattr(model.model.config.get_text_config(), "final_logit_softcapping", None)
         self._spell = cache(lambda token: answers.tokenizer.decode([token]))
 
@@ -133,19 +134,21 @@ class KnockOutPasses:
 
     def _read_head(self, prefill: Prefill) -> None:
         """Find what the model does to its logits: PaliGemma of older versions does not cap them."""
+        self._never = prefill.logits[0] == torch.finfo(prefill.logits.dtype).min
         capped = self._logits(prefill.hidden)
         if self._cap is not None:
             cap, self._cap = self._cap, None
             plain = self._logits(prefill.hidden)
             if (plain - prefill.logits).abs().max() > (capped - prefill.logits).abs().max():
                 self._cap = cap
-        self._scale *= _factor(self._logits(prefill.hidden), prefill.logits)
+        self._scale *= _factor(self._logits(prefill.hidden)[:, ~self._never], prefill.logits[:, ~self._never])
 
     def _logits(self, hidden: Tensor) -> Tensor:
         """The model's logits of final hidden states [rows, width], capped and scaled as the model does it."""
         with torch.inference_mode():
             logits: Tensor = self._model.unembedding(hidden).to(hidden.device)
-            return self._scale * (logits if self._cap is None else self._cap * torch.tanh(logits / self._cap))
+            logits = self._scale * (logits if self._cap is None else self._cap * torch.tanh(logits / self._cap))
+            return logits if self._never is None else logits.masked_fill(self._never, torch.finfo(logits.dtype).min)
 
     def _row(
         self, sample: Sample, answers: dict[str, list[Any]], untouched: float, logits: list[float]

@@ -33,6 +33,10 @@ PALIGEMMA = (
     "{% for part in messages[0]['content'] %}{% if part['type'] == 'image' %}<image>{{ bos_token }}"
     "{% else %}{{ part['text'] }}{% endif %}{% endfor %}{{ '\\n' }}"
 )
+CHAMELEON = (
+    "{% for part in messages[0]['content'] %}{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}"
+    "{% endif %}{% endfor %}"
+)
 
 # Kinds of layers that attend, as config.json may name them
 _ATTENDING = ("attention", "full_attention", "sliding_attention", "chunked_attention")
@@ -52,7 +56,8 @@ class Family:
             has found that mask causal.
         packs: whether a token's position is its place in its sequence, so that questions can stand after one prefix;
             else the model computes its positions itself.
-        chat_template: the prompt of a family whose processor writes it without a chat template.
+        chat_template: the prompt of a family whose checkpoints have no chat template; else theirs is taken.
+        bare: whether its processor writes the prompt around the image too, whatever template the checkpoint has.
         pixel_limits: whether the number of pixels of its resized images can be limited.
         pictures: which pictures its processor makes of an image; None in a `square` family, or if that is not known.
         several: whether it takes several images in one prompt.
@@ -70,6 +75,7 @@ class Family:
     causal: bool = True
     packs: bool = True
     chat_template: str | None = None
+    bare: bool = False
     pixel_limits: bool = False
     pictures: PicturesOf | None = None
     several: bool = False
@@ -131,6 +137,7 @@ FAMILIES = {
     "deepseek_vl_hybrid": Family("DeepSeek-VL", pictures=fitted, several=True),
     "janus": Family("Janus", pictures=fitted, several=True),
     "aria": Family("Aria", pictures=resampled, several=True),
+    "chameleon": Family("Chameleon", chat_template=CHAMELEON, several=True),
     "lighton_ocr": Family("LightOnOCR", pictures=pixtral, several=True),
     "qianfan_ocr": Family("Qianfan-OCR", pictures=internvl, several=True),
     "gemma4": Family(
@@ -143,7 +150,7 @@ FAMILIES = {
     ),
     "gemma3": Family("Gemma 3", causal=False, packs=False, pictures=pressed, several=True),
     # All of its prompt is prefix, and each token of the prefix sees all others
-    "paligemma": Family("PaliGemma", causal=False, packs=False, chat_template=PALIGEMMA, pictures=pressed),
+    "paligemma": Family("PaliGemma", causal=False, packs=False, chat_template=PALIGEMMA, bare=True, pictures=pressed),
 }
 
 

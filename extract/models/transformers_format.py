@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import signature
 from typing import Any, Protocol
 
@@ -24,6 +24,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 from extract.images.preprocessing import ImageSettings, Preprocessor, blank_image
 from extract.images.processors import (
     ProcessorPreprocessor,
+    find_ending,
     find_placeholder,
     find_token_types,
     load_processor,
@@ -215,7 +216,7 @@ def _describe_square(
     processor = IMAGE_PROCESSORS[tower].from_pretrained(files.folder)
     values, _ = ProcessorMixin.get_processor_dict(files.folder)
     placeholder = _spelled(files.name, tokenizer, config.image_token_id)
-    chat = _chat_template(tokenizer, values.get("chat_template"), placeholder)
+    chat = _chat_template(tokenizer, values.get("chat_template"), placeholder, family)
     aspect = images.aspect or CROP
     if aspect == AS_CHECKPOINT:
         aspect = PAD if getattr(processor, "do_pad", False) else CROP
@@ -304,10 +305,13 @@ def _describe_tiled(
         )
     if token is None:
         token = most_written(processor, placeholder)
-    bare = family.chat_template is not None
-    chat = _chat_template(tokenizer, family.chat_template or processor.chat_template, placeholder)
+    chat = _chat_template(tokenizer, None if family.bare else processor.chat_template, placeholder, family)
     taken = frozenset(signature(MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING[type(config)].forward).parameters)
-    prompt = placeholder + "Question" if bare else _example(chat, placeholder)
+    prompt = placeholder + "Question" if family.bare else _example(chat, placeholder)
+    separator = _separator(tokenizer, placeholder)
+    ending = [] if family.bare or separator is None else find_ending(processor, placeholder, separator)
+    if chat is not None:
+        chat = replace(chat, ending=chat.decode(ending))
     prompt_format = PromptFormat(
         tokenizer,
         [],
@@ -327,9 +331,10 @@ def _describe_tiled(
         taken,
         token_types,
         settings_of_tokens(processor, config),
-        bare=bare,
+        bare=family.bare,
         pictures=family.pictures,
-        separator=_separator(tokenizer, placeholder) if family.several else None,
+        separator=separator if family.several else None,
+        ending=ending,
     )
     return Description(config, family, prompt_format, preprocessor)
 
@@ -349,10 +354,10 @@ def _example(chat: ChatTemplate | None, placeholder: str) -> str:
 
 
 def _chat_template(
-    tokenizer: PreTrainedTokenizerBase, template: str | dict[str, str] | None, placeholder: str
+    tokenizer: PreTrainedTokenizerBase, template: str | dict[str, str] | None, placeholder: str, family: Family
 ) -> ChatTemplate | None:
-    """The chat template of a processor, else of a tokenizer; None if neither has one."""
-    text = template or tokenizer.chat_template
+    """The chat template of a processor, else of a tokenizer, else of a family; None if none has one."""
+    text = template or (None if family.bare else tokenizer.chat_template) or family.chat_template
     if isinstance(text, dict):
         text = text.get("default")
     return ChatTemplate(tokenizer, text, placeholder) if text else None

@@ -23,6 +23,7 @@ class ChatTemplate:
         template: its text.
         placeholder: the special token that the template writes in the image's place.
         system: a message that goes before the user's; None: what the template writes by itself, if anything.
+        ending: what the checkpoint's processor writes after any prompt, beside the template.
     """
 
     tokenizer: "PreTrainedTokenizerBase"
@@ -30,6 +31,7 @@ class ChatTemplate:
     placeholder: str
     name: str = CHAT
     system: str | None = None
+    ending: str = ""
 
     @cached_property
     def placeholder_id(self) -> int | None:
@@ -94,7 +96,7 @@ class ChatTemplate:
         opening = str(self.tokenizer.bos_token) if self.has_bos(text) else ""
         before = text[: text.index(self.placeholder)]
         end = max(before.rfind(self._user_header) if self._user_header else 0, len(opening))
-        return PromptText(opening, text[len(opening) : end], text[end:])
+        return PromptText(opening, text[len(opening) : end], text[end:] + self.ending)
 
     def _keeps_order(self, text: str, parts: Sequence[dict[str, Any]]) -> bool:
         """Whether the images stand in a prompt where they stand among the parts of a message."""

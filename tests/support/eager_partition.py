@@ -61,7 +61,7 @@ class EagerPartition:
         ]
         for number, layer in enumerate(stack.layers):
             hooks.append(layer.register_forward_pre_hook(lambda _, given: kept["states"].append(given[0][0])))
-            hooks.append(layer.register_forward_hook(lambda _, given, made: kept["made"].append(made[0])))
+            hooks.append(layer.register_forward_hook(lambda _, given, made: kept["made"].append(first_of(made)[0])))
             attention = getattr(layer, "self_attn", None)
             for module, found in () if attention is None else ((of_values(layer), values), (attention.q_proj, queries)):
                 if module is not None:
@@ -133,7 +133,12 @@ class EagerPartition:
 
 def last_of(made):
     """What a module gives of the last token; experts give their router's scores too."""
-    return (made[0] if isinstance(made, tuple) else made).flatten(0, -2)[-1]
+    return first_of(made).flatten(0, -2)[-1]
+
+
+def first_of(made):
+    """What a module gives, or the first of several things."""
+    return made[0] if isinstance(made, tuple) else made
 
 
 def carried(layers):

@@ -60,7 +60,8 @@ class Reference:
         AttentionMaskInterface.register(NAME, eager_mask)
         text = self.model.config.get_text_config()
         before = text._attn_implementation
-        self.model.set_attn_implementation({"text_config": NAME})
+        part = "" if text is self.model.config else "text_config"
+        self.model.set_attn_implementation({part: NAME})
         layers = stack_of(self.model).layers
         hooks = [layers[each].register_forward_hook(lambda _, given, made: given[0]) for each in self.skipped]
         try:
@@ -68,7 +69,7 @@ class Reference:
         finally:
             for hook in hooks:
                 hook.remove()
-            self.model.set_attn_implementation({"text_config": before})
+            self.model.set_attn_implementation({part: before})
 
     def hidden(self, inputs):
         """The final hidden state of the last token of one question, in a pass of its own."""

@@ -474,6 +474,11 @@ def _deepseek(kind: Any, **changes: Any) -> Callable:
     )
 
 
+CHAMELEON_CODES = {
+    f"IMGIMG{code}Z".translate({48 + digit: 65 + digit for digit in range(10)}): 20 + code for code in range(16)
+}
+
+
 def _granite4(image: int, sizes: dict[str, int]) -> Any:
     text = TEXT | sizes | {"embedding_multiplier": 3.0, "residual_multiplier": 0.4, "logits_scaling": 2.0}
     return tf.Granite4VisionConfig(
@@ -719,6 +724,23 @@ MORE: dict[str, Recipe] = {  # families that differ from those above in little b
         torchvision=True,
         lacks=("maps",),
     ),
+    "chameleon": Recipe(
+        lambda image, sizes: tf.ChameleonConfig(
+            **QWEN | sizes, image_token_id=image, swin_norm=True, vq_config={
+                "embed_dim": 8, "num_embeddings": 16, "latent_channels": 8, "base_channels": 32,
+                "channel_multiplier": [1, 1, 1], "num_res_blocks": 1, "resolution": 28, "attn_resolutions": [],
+            }, vocabulary_map={"<image>": image, **CHAMELEON_CODES},
+        ),
+        lambda: tf.ChameleonImageProcessorPil(**SQUARE),
+        None,
+        special={
+            "image_token": "<image>", "boi_token": "<racm3:break>", "eoi_token": "<eoss>",
+            "sep_token": "<reserved08706>",
+        },
+        processor={"image_seq_length": 49},
+        norms=("input_layernorm", "post_attention_layernorm"),
+        lacks=("maps",),
+    ),
     "lighton_ocr": Recipe(
         lambda image, sizes: tf.LightOnOcrConfig(
             vision_config=VISION | {"model_type": "pixtral", "head_dim": 16, "image_size": 112},
@@ -856,7 +878,7 @@ def _make(out: Path, name: str, seed: int, logit_std: float) -> None:
                 layer.layer_scalar.uniform_(0.7, 1.3)
                 layer.self_attn.q_norm.weight.data *= 0.4  # its scores are not scaled, and large ones round coarsely
         for module in model.modules():
-            if getattr(module, "config", None) is model.config.text_config and hasattr(module, "q_proj"):
+            if getattr(module, "config", None) is model.config.get_text_config() and hasattr(module, "q_proj"):
                 for projection in (module.q_proj, getattr(module, "k_proj", module.q_proj)):  # or another layer's keys
                     torch.nn.init.normal_(projection.weight, std=math.sqrt(logit_std / 64))
     for piece in (model, words, recipe.image_processor()):
