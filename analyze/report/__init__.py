@@ -9,5 +9,6 @@ packing      arrays and texts in a form that a page can hold safely
 charts       the charts, as Altair makes them
 words        the texts of the page, in English and in Chinese
 page         the sections put together, and the template filled
-templates/   the page's HTML, its style and its script
+templates/   the page's HTML, its style and its script, which `make page` builds from
+app/         the script's sources: TypeScript with Preact
 """

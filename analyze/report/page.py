@@ -88,15 +88,12 @@ def make_page(heads: Heads, other: Heads | None, choices: Choices) -> str:
         first=first,
         scores=as_plain(scores.to_dict("records")),
         groups=[(group.measure, words.get(group.measure, group.meaning)) for group in heads.task.apart],
-        kinds={kind: any(each.kind == kind for each in measured.measures) for kind in MEASURE_KINDS},
         images=(len(data["images"]), int(measured.samples["image_sha256"].nunique())),
         asked_images=choices.images > 0,
         overlays=data["maps"],
         compared=compared,
         units=list(dict.fromkeys(row["unit"] for row in sets)),
         charts=list(specs),
-        categories=heads.categories,
-        states=browser.state_names(heads.task),
         opposite=heads.task.opposite,
         seed=choices.seed,
         page_data=script_json(data | {"charts": specs, "arrays": arrays.index}),
@@ -157,6 +154,7 @@ def _samples(arrays: Arrays, heads: Heads, measured: Measured, most: int) -> dic
         "samples": rows,
         "states": list(names),
         "stateless": stateless,
+        "opposite": heads.task.opposite,
         "numbers": numbers,
         "images": [base64.b64encode(content).decode("ascii") for content in images.values()],
         "maps": None if maps is None else asdict(maps),
@@ -188,8 +186,8 @@ def _filled(**values: Any) -> str:
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    style, *own = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "helpers.js", "page.js"))
-    scripts = [library(), *own]
+    style, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    scripts = [library(), script]
     policy: Mapping[str, str] = {
         "default-src": "'none'",
         "img-src": "data:",

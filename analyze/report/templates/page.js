@@ -1,302 +1,1000 @@
+// Made by `make page` of analyze/report/app, with Preact (MIT): fedbcde4cabc9371518ad7b757756897ff2e0f3efb847de85fa5a6bfe4f2b225
 "use strict";
-// Fills the named data of the charts, the numbers beside them, and the samples. Charts are Vega-Lite; texts of data are
-// only ever set as textContent.
-(async () => {
-  const $ = (id) => document.getElementById(id);
-  const page = JSON.parse($("page-data").textContent);
-  const { words, layers, heads, categories, samples, flows, maps } = page;
-  const cells = layers.length * heads; // `layers`: the numbers of those that attend
-  const SHOWN = 12; // samples at once
-  const ERRORS = 1; // the least that Vega logs
-  const FORMATS = { float32: Float32Array, uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array };
-  const bytes = await unpacked($("page-arrays").textContent);
-  const array = (name) => {
-    const [type, first, number] = page.arrays[name];
+(() => {
+  // node_modules/preact/dist/preact.mjs
+  var n, t, r, u, i, f, o, e, l, c, a, s, h = /* @__PURE__ */ Symbol.for("pv"), p = {}, y = [], v = /^m(i|n|o|s|text|space)$/, w = Array.isArray, d = y.slice, _ = Object.assign;
+  function g(n2) {
+    n2 && n2.parentNode && n2.remove();
+  }
+  function m(r3, u3, i3, f4, o4) {
+    var e3 = { type: r3, props: u3, key: i3, ref: f4, __k: null, __: null, __b: 0, __e: null, __c: null, constructor: h, __v: o4 || ++t, __i: -1, __u: 0 };
+    return !o4 && n.vnode && n.vnode(e3), e3;
+  }
+  function $(n2) {
+    return n2.children;
+  }
+  function x(n2, t3) {
+    this.props = n2, this.context = t3, this.__g = 0;
+  }
+  function S(n2, t3) {
+    if (t3 == null) return n2.__ && S(n2.__, n2.__i + 1);
+    for (var r3; t3 < n2.__k.length; t3++) if ((r3 = n2.__k[t3]) && r3.__e) return r3.__e;
+    return typeof n2.type != "function" || n2.props.__P ? null : S(n2);
+  }
+  function C(t3) {
+    var r3, u3 = t3.__v, i3 = u3.__e, f4 = [], o4 = [], e3 = t3.__P;
+    e3 && ((r3 = _({ constructor: h }, u3)).__v = u3.__v + 1, n.vnode && n.vnode(r3), z(e3, r3, u3, t3.__n, e3.namespaceURI, 32 & u3.__u ? [i3] : null, f4, i3 || S(u3), 32 & u3.__u, o4), r3.__v = u3.__v, r3.__.__k[r3.__i] = r3, E(f4, r3, o4), u3.__ = u3.__e = null, r3.__e != i3 && j(r3));
+  }
+  function j(n2) {
+    if ((n2 = n2.__) && n2.__c && !n2.props.__P) return n2.__e = null, n2.__k.some(function(t3) {
+      return t3 && (n2.__e = t3.__e);
+    }), j(n2);
+  }
+  function L(t3) {
+    (8 & t3.__g || (t3.__g |= 8, u.push(t3), f++)) && i == n.debounceRendering || ((i = n.debounceRendering) || queueMicrotask)(H);
+  }
+  function H() {
+    try {
+      for (var n2, t3 = 1; u.length; ) u.length > t3 && u.sort(o), n2 = u.shift(), t3 = u.length, 8 & n2.__g && C(n2);
+    } finally {
+      (f = u.length) && (i || queueMicrotask)(H);
+    }
+  }
+  function I(n2, t3, r3, u3, i3, f4, o4, e3, l3, c3, a4) {
+    var s3, h3, v3, w3, d2, _2, g3 = u3.__k || y, k2 = t3.length;
+    for (l3 = q(r3, t3, g3, l3, k2), s3 = 0; s3 < k2; s3++) (v3 = r3.__k[s3]) != null && (h3 = ~v3.__i && g3[v3.__i] || p, v3.__i = s3, _2 = z(n2, v3, h3, i3, f4, o4, e3, l3, c3, a4), w3 = v3.__e, (h3.ref != v3.ref || 8 & h3.__u) && (h3.ref && G(h3.ref, null, v3, h3), v3.ref && a4.push(v3.ref, v3.__c || w3, v3)), d2 = d2 || w3, 4 & v3.__u ? (l3 = A(v3, l3, n2, !h3.__v), h3.__e && (h3.__e = null)) : typeof v3.type == "function" && _2 !== void 0 ? l3 = _2 : w3 && (l3 = w3.nextSibling), v3.__u &= -21);
+    return r3.__e = d2, l3;
+  }
+  function q(n2, t3, r3, u3, i3) {
+    var f4, o4, e3, l3, c3, a4, s3, p3, y3, v3 = r3.length, d2 = v3, _2 = 0, g3 = 0, k2 = n2.__k = Array(i3);
+    for (f4 = 0; f4 < i3; f4++) (o4 = t3[f4]) != null && typeof o4 != "boolean" && typeof o4 != "function" ? (typeof o4 != "object" || o4.constructor === String ? o4 = k2[f4] = m(null, o4) : w(o4) ? o4 = k2[f4] = m($, { children: o4 }) : o4.constructor === h && o4.__b ? o4 = k2[f4] = m(o4.type, o4.props, o4.key, o4.ref, o4.__v) : k2[f4] = o4, l3 = f4 + _2, o4.__ = n2, o4.__b = n2.__b + 1, e3 = null, ~(c3 = o4.__i = P(o4, r3, l3, d2)) && (d2--, (e3 = r3[c3]) && (e3.__u |= 2)), e3 && e3.__v ? (o4.__u |= 16, c3 == l3 - 1 ? _2-- : c3 == l3 + 1 ? _2++ : c3 != l3 && (c3 > l3 ? _2-- : _2++, g3 = 1)) : (~c3 || (i3 > v3 ? _2-- : i3 < v3 && _2++), typeof o4.type != "function" && (o4.__u |= 4))) : k2[f4] = null;
+    if (g3) {
+      for (a4 = [], s3 = [], f4 = 0; f4 < i3; f4++) if ((o4 = k2[f4]) && 16 & o4.__u) {
+        for (_2 = 0, p3 = a4.length; _2 < p3; ) a4[y3 = _2 + p3 >> 1] < o4.__i ? _2 = y3 + 1 : p3 = y3;
+        a4[_2] = o4.__i, s3[f4] = _2 + 1;
+      }
+      for (_2 = a4.length; f4--; ) s3[f4] && (s3[f4] == _2 ? _2-- : k2[f4].__u |= 4);
+    }
+    if (d2) for (f4 = 0; f4 < v3; f4++) !(e3 = r3[f4]) || 2 & e3.__u || (e3.__e == u3 && (u3 = S(e3)), J(e3, e3));
+    return u3;
+  }
+  function A(n2, t3, r3, u3) {
+    var i3, f4, o4, e3;
+    if (typeof n2.type == "function") {
+      if (n2.props.__P) return t3;
+      if (i3 = n2.__k) for (f4 = 0; f4 < i3.length; f4++) i3[f4] && (i3[f4].__ = n2, t3 = A(i3[f4], t3, r3, !1));
+      return t3;
+    }
+    for (t3 && !t3.parentNode && (t3 = S(n2)) && !t3.parentNode && (t3 = null), o4 = n2.__e, e3 = t3; e3 && e3.nodeType == 8; ) e3 = e3.nextSibling;
+    for (o4 != e3 && (!u3 && r3.moveBefore && o4.parentNode ? r3.moveBefore(o4, t3) : r3.insertBefore(o4, t3 || null)), t3 = o4; (t3 = t3 && t3.nextSibling) && t3.nodeType == 8 && !t3.data.startsWith("$s"); ) ;
+    return t3;
+  }
+  function P(n2, t3, r3, u3) {
+    var i3, f4 = n2.key, o4 = n2.type, e3 = t3[r3], l3 = e3 && !(2 & e3.__u);
+    if (e3 === null && f4 == null || l3 && f4 == e3.key && o4 == e3.type) return r3;
+    if (u3 > (l3 ? 1 : 0)) {
+      for (i3 = r3 - 1; i3 >= 0; i3--) if ((e3 = t3[i3]) && !(2 & e3.__u) && f4 == e3.key && o4 == e3.type) return i3;
+      for (i3 = r3 + 1; i3 < t3.length; i3++) if ((e3 = t3[i3]) && !(2 & e3.__u) && f4 == e3.key && o4 == e3.type) return i3;
+    }
+    return -1;
+  }
+  function T(n2, t3, r3) {
+    r3 == null && (r3 = ""), t3[0] == "-" ? n2.setProperty(t3, r3) : n2[t3] = r3;
+  }
+  function N(n2, t3, r3, u3, i3) {
+    var f4, o4;
+    if (t3 == "style") if (typeof r3 == "string") n2.style.cssText = r3;
+    else {
+      if (typeof u3 == "string" && (n2.style.cssText = u3 = ""), u3) for (t3 in u3) r3 && t3 in r3 || T(n2.style, t3);
+      if (r3) for (t3 in r3) u3 && r3[t3] == u3[t3] || T(n2.style, t3, r3[t3]);
+    }
+    else if (t3[0] == "o" && t3[1] == "n") typeof r3 != "function" && (r3 = null), typeof u3 != "function" && (u3 = null), (n2.__e || (n2.__e = {}))[t3] = r3, r3 && u3 || (o4 = a[t3] || (a[t3] = V(t3)), (n2.__a || (n2.__a = {}))[t3] = c, f4 = t3 != (t3 = t3.replace(l, "$1")), (t3 = t3.slice(2))[0] < "a" && (t3 = t3.toLowerCase()), r3 ? n2.addEventListener(t3, o4, f4) : n2.removeEventListener(t3, o4, f4));
+    else {
+      if (i3 == "http://www.w3.org/2000/svg") t3 = t3.replace(/xlink(H|:h)/, "h").replace(/sName$/, "s");
+      else if (t3 != "width" && t3 != "height" && t3 != "href" && t3 != "list" && t3 != "form" && t3 != "tabIndex" && t3 != "download" && t3 != "rowSpan" && t3 != "colSpan" && t3 != "role" && t3 != "popover" && t3 in n2) try {
+        return void (n2[t3] = r3 ?? "");
+      } catch {
+      }
+      if (typeof r3 == "function") return;
+      r3 == null || r3 === !1 && t3[4] != "-" ? n2.removeAttribute(t3) : n2.setAttribute(t3, t3 == "popover" && r3 == 1 ? "" : r3);
+    }
+  }
+  function V(t3) {
+    return function(r3) {
+      var u3 = this.__e;
+      if (u3) {
+        if (u3 = u3[t3], r3[e] == null) r3[e] = c++;
+        else if (r3[e] < this.__a[t3]) return;
+        return u3(n.event ? n.event(r3) : r3);
+      }
+    };
+  }
+  function z(t3, r3, u3, i3, f4, o4, e3, l3, c3, a4) {
+    var s3, p3, v3, d2, k2, b, m3, M, C3, j2, L2, H2, q2, A2, O, P2, T3, N2, V2 = r3.type;
+    if (r3.constructor !== h) return null;
+    128 & u3.__u && (c3 = 32 & u3.__u, s3 = u3.__c.__z) && (r3.__u |= c3, p3 = o4 = [], s3.nodeType == 8 ? l3 = B(s3, o4) : o4.push(s3), l3 = o4[0] || l3), (s3 = n.__b) && s3(r3);
+    n: if (typeof V2 == "function") {
+      v3 = e3.length;
+      try {
+        if (M = r3.props, C3 = (s3 = V2.prototype) && s3.render, j2 = (s3 = V2.contextType) && i3[s3.__c], L2 = s3 ? j2 ? j2.props.value : s3.__ : i3, (d2 = u3.__c) ? (r3.__c = d2, 2 & d2.__g && (d2.__g |= 1)) : (C3 ? r3.__c = d2 = new V2(M, L2) : (r3.__c = d2 = new x(M, L2), d2.constructor = V2, d2.render = K), j2 && j2.sub(d2), d2.state || (d2.state = {}), d2.__n = i3, d2.__g |= 8, d2.__h = [], d2.__k = []), C3 && (d2.__s || (d2.__s = d2.state), V2.getDerivedStateFromProps && (d2.__s == d2.state && (d2.__s = _({}, d2.__s)), _(d2.__s, V2.getDerivedStateFromProps(M, d2.__s)))), k2 = d2.props, b = d2.state, d2.__v = r3, u3.__c) {
+          if (M !== k2 && C3 && !V2.getDerivedStateFromProps && d2.componentWillReceiveProps && d2.componentWillReceiveProps(M, L2), r3.__v == u3.__v && !(8 & d2.__g) || !(4 & d2.__g) && d2.shouldComponentUpdate && d2.shouldComponentUpdate(M, d2.__s, L2) === !1) {
+            r3.__v != u3.__v && (d2.props = M, d2.state = d2.__s, d2.__g &= -9), r3.__e = u3.__e, r3.__k = u3.__k, r3.__k.some(function(n2) {
+              n2 && (n2.__ = r3);
+            }), y.push.apply(d2.__h, d2.__k), d2.__k = [], d2.__h.length && e3.push(d2), l3 = S(u3);
+            break n;
+          }
+          d2.componentWillUpdate && d2.componentWillUpdate(M, d2.__s, L2), C3 && d2.componentDidUpdate && d2.__h.push(function() {
+            d2.componentDidUpdate(k2, b, m3);
+          });
+        } else C3 && !V2.getDerivedStateFromProps && d2.componentWillMount && d2.componentWillMount(), C3 && d2.componentDidMount && d2.__h.push(d2.componentDidMount);
+        d2.context = L2, d2.props = M, d2.__P = t3, d2.__g &= -5, H2 = n.__r, q2 = C3 ? 25 : 0;
+        do
+          d2.__g &= -9, H2 && H2(r3), s3 = d2.render(d2.props, d2.state = d2.__s, d2.context);
+        while (8 & d2.__g && ++q2 < 25);
+        C3 && (y.push.apply(d2.__h, d2.__k), d2.__k = []), d2.state = d2.__s, d2.getChildContext && (i3 = _({}, i3, d2.getChildContext())), C3 && u3.__c && d2.getSnapshotBeforeUpdate && (m3 = d2.getSnapshotBeforeUpdate(k2, b)), A2 = s3 && s3.type === $ && s3.key == null ? s3.props.children : s3, M.__P && (s3 = l3, f4 = (t3 = M.__P).namespaceURI, c3 = o4 = null, u3.props && u3.props.__P != t3 && (u3.__k.some(function(n2) {
+          n2 && J(n2, n2);
+        }), u3.__k = null), l3 = u3.__k ? S(u3, 0) : null), l3 = I(t3, w(A2) ? A2 : [A2], r3, u3, i3, f4, o4, e3, l3, c3, a4), M.__P && (r3.__e = null, l3 = s3), r3.__u &= -161, p3 && p3.some(g), d2.__h.length && e3.push(d2), 1 & d2.__g && (d2.__g &= -4);
+      } catch (t4) {
+        if (e3.length = v3, r3.__v = null, c3 || o4) if (t4 && t4.then) {
+          if (r3.__u |= 128 | c3, o4) {
+            for (~(T3 = o4.indexOf(l3 || void 0)) || (T3 = o4.length); (N2 = o4[T3 - 1]) && N2.nodeType == 8; ) T3--;
+            for (; T3 < o4.length; T3++) if (N2 = o4[T3]) if (o4[T3] = null, O) {
+              if (N2 == P2) break;
+            } else {
+              if (N2.nodeType != 8) break;
+              N2.data.startsWith("$s") && (P2 = B(O = N2));
+            }
+          }
+          if (!O) {
+            for (; l3 && l3.nodeType == 8 && l3.nextSibling; ) l3 = l3.nextSibling;
+            O = l3;
+          }
+          (s3 = B(O = r3.__c.__z || (r3.__c.__z = O))) ? (r3.__e = O, l3 = s3) : r3.__e = l3, l3 = l3 && l3.nextSibling;
+        } else o4 && o4.some(g);
+        else r3.__e = u3.__e;
+        r3.__k || (r3.__k = u3.__k || []), t4 && t4.then || D(r3), n.__e(t4, r3, u3);
+      }
+    } else l3 = r3.__e = F(u3.__e, r3, u3, i3, f4, o4, e3, c3, a4, t3);
+    return (s3 = n.diffed) && s3(r3), l3;
+  }
+  function B(n2, t3) {
+    if (n2 && n2.nodeType == 8 && n2.data.startsWith("$s")) for (var r3 = 1; n2 = n2.nextSibling; ) {
+      if (n2.nodeType == 8) {
+        if (n2.data.startsWith("$s")) r3++;
+        else if (n2.data.startsWith("/$s") && !--r3) return n2;
+      }
+      t3 && t3.push(n2);
+    }
+  }
+  function D(n2) {
+    n2 && (n2.__c && (n2.__c.__g |= 4), n2.__k && n2.__k.some(D));
+  }
+  function E(t3, r3, u3) {
+    for (var i3 = 0; i3 < u3.length; ) G(u3[i3++], u3[i3++], u3[i3++]);
+    n.__c && n.__c(r3, t3), t3.some(function(r4) {
+      try {
+        t3 = r4.__h, r4.__h = [], t3.some(function(n2) {
+          n2.call(r4);
+        });
+      } catch (t4) {
+        n.__e(t4, r4.__v);
+      }
+    });
+  }
+  function F(t3, r3, u3, i3, f4, o4, e3, l3, c3, a4) {
+    var s3, h3, y3, _2, k2, b, m3, M, $2 = u3.props || p, x2 = r3.props, C3 = r3.type;
+    if (C3 == "svg" ? f4 = "http://www.w3.org/2000/svg" : C3 == "math" ? f4 = "http://www.w3.org/1998/Math/MathML" : f4 || (f4 = "http://www.w3.org/1999/xhtml"), o4) {
+      for (s3 = 0; s3 < o4.length; s3++) if ((k2 = o4[s3]) && (C3 ? k2.localName == C3 : k2.nodeType == 3)) {
+        t3 = k2, o4[s3] = null;
+        break;
+      }
+    }
+    if (!t3) {
+      if (M = a4.ownerDocument || document, !C3) return M.createTextNode(x2);
+      t3 = M.createElementNS(f4, C3, x2.is ? x2 : a4), l3 && (n.__m && n.__m(r3, o4), l3 = !1), o4 = null;
+    }
+    if (C3) {
+      if (a4 = C3 == "template" && t3.content || t3, o4 = C3 == "textarea" && x2.defaultValue != null ? null : o4 && d.call(a4.childNodes), !l3 && o4) for ($2 = {}, s3 = 0; s3 < t3.attributes.length; s3++) $2[(k2 = t3.attributes[s3]).name] = k2.value;
+      for (s3 in $2) k2 = $2[s3], s3 == "dangerouslySetInnerHTML" ? y3 = k2 : s3 == "children" || s3 in x2 || s3 == "value" && "defaultValue" in x2 || s3 == "checked" && "defaultChecked" in x2 || N(t3, s3, null, k2, f4);
+      for (s3 in x2) k2 = x2[s3], s3 == "children" ? _2 = k2 : s3 == "dangerouslySetInnerHTML" ? h3 = k2 : s3 == "value" ? b = k2 : s3 == "checked" ? m3 = k2 : l3 && typeof k2 != "function" || $2[s3] === k2 || N(t3, s3, k2, $2[s3], f4);
+      h3 ? (l3 || y3 && (h3.__html == y3.__html || h3.__html == t3.innerHTML) || (t3.innerHTML = h3.__html), r3.__k = []) : (y3 && (t3.textContent = ""), (C3 == "foreignObject" || f4 == "http://www.w3.org/1998/Math/MathML" && v.test(C3)) && (f4 = "http://www.w3.org/1999/xhtml"), I(a4, w(_2) ? _2 : [_2], r3, u3, i3, f4, o4, e3, o4 ? o4[0] : u3.__k && S(u3, 0), l3, c3), o4 && o4.some(g)), l3 && C3 != "textarea" || (s3 = "value", C3 == "progress" && b == null ? t3.removeAttribute(s3) : b == null || b === t3[s3] && (C3 != "progress" || b) || N(t3, s3, b, $2[s3], f4), s3 = "checked", m3 != null && m3 != t3[s3] && N(t3, s3, m3, $2[s3], f4));
+    } else $2 === x2 || l3 && t3.data == x2 || (t3.data = x2);
+    return t3;
+  }
+  function G(t3, r3, u3, i3) {
+    try {
+      typeof t3 == "function" ? r3 ? r3.__x = t3(r3) || 1 : i3 && (i3 = i3.__c || i3.__e) && (r3 = i3.__x) && (i3.__x = null, typeof r3 == "function" ? r3() : t3(null)) : t3.current = r3;
+    } catch (t4) {
+      n.__e(t4, u3);
+    }
+  }
+  function J(t3, r3, u3) {
+    var i3, f4, o4, e3;
+    if (n.unmount && n.unmount(t3), !(i3 = t3.ref) || i3.current && i3.current != t3.__e || G(i3, null, r3, t3), i3 = t3.__c) {
+      if (i3.componentWillUnmount) try {
+        i3.componentWillUnmount();
+      } catch (t4) {
+        n.__e(t4, r3);
+      }
+      i3.__P = i3.__n = null;
+    }
+    if (i3 = t3.__k) for (e3 = 0; e3 < i3.length; e3++) i3[e3] && J(i3[e3], r3, typeof t3.type != "function" || u3 && !t3.props.__P);
+    !u3 && (i3 = t3.__c) && (i3 = i3.__z) && (f4 = B(i3, o4 = [])) && (i3 == t3.__e && o4.some(g), g(f4), g(i3)), u3 || g(t3.__e), t3.__e = t3.__c = t3.__ = null;
+  }
+  function K(n2, t3, r3) {
+    return this.constructor(n2, r3);
+  }
+  function Q(t3, r3) {
+    var u3, i3, f4, o4;
+    n.__ && n.__(t3, r3), r3.nodeType == 9 && (r3 = r3.documentElement), i3 = (u3 = t3 && 32 & t3.__u) ? null : r3.__k, r3.__k = m($, { children: [t3] }), f4 = [], o4 = [], z(r3, r3.__k, i3 || p, p, r3.namespaceURI, i3 ? null : r3.firstChild ? d.call(r3.childNodes) : null, f4, i3 ? i3.__e : r3.firstChild, u3, o4), E(f4, r3.__k, o4), r3.__k.props.children = null;
+  }
+  n = { __e: function(n2, t3, r3, u3) {
+    for (var i3, o4, e3; t3 = t3.__; ) if ((i3 = t3.__c) && !(1 & i3.__g)) {
+      i3.__g |= 4;
+      try {
+        if ((e3 = (o4 = i3.constructor) && o4.getDerivedStateFromError) && i3.setState(o4.getDerivedStateFromError(n2)), i3.componentDidCatch && (i3.componentDidCatch(n2, u3 || {}), e3 = 1), e3 && 8 & i3.__g) return void (i3.__g |= 2);
+      } catch (t4) {
+        n2 = t4;
+      }
+    }
+    throw f = 0, n2;
+  } }, t = 0, r = function(n2) {
+    return n2 != null && n2.constructor === h;
+  }, x.prototype.setState = function(n2, t3) {
+    var r3 = this.__s;
+    r3 && r3 != this.state || (r3 = this.__s = _({}, this.state)), typeof n2 == "function" && (n2 = n2(_({}, r3), this.props)), n2 && (_(r3, n2), this.__v && (t3 && this.__k.push(t3), L(this)));
+  }, x.prototype.forceUpdate = function(n2) {
+    this.__v && (this.__g |= 4, n2 && this.__h.push(n2), L(this));
+  }, x.prototype.render = $, u = [], f = 0, o = function(n2, t3) {
+    return n2.__v.__b - t3.__v.__b;
+  }, e = /* @__PURE__ */ Symbol(), l = /(PointerCapture)$|Capture$/i, c = 0, a = {}, s = 0;
+
+  // node_modules/preact/hooks/dist/hooks.mjs
+  var t2, r2, u2, i2, o2 = Object.is, f2 = 0, c2 = [], e2 = [], a2 = n, v2 = a2.__b, l2 = a2.__r, m2 = a2.diffed, h2 = a2.__c, s2 = a2.unmount, p2 = a2.__;
+  function y2(n2, t3) {
+    a2.__h && a2.__h(r2, n2, f2 || t3), f2 = 0;
+    var u3 = r2.__H || (r2.__H = { __: [], __h: [] });
+    return n2 >= u3.__.length && u3.__.push({}), u3.__[n2];
+  }
+  function F2(n2, u3) {
+    var i3 = y2(t2++, 4);
+    !a2.__s && E2(i3.__H, u3) && (i3.__P = !1, i3.__ = n2, i3.u = u3, r2.__h.push(i3));
+  }
+  function T2(n2) {
+    return f2 = 5, w2(function() {
+      return { current: n2 };
+    }, []);
+  }
+  function w2(n2, r3) {
+    var u3 = y2(t2++, 7);
+    return E2(u3.__H, r3) && (u3.__ = n2(), u3.__H = r3), u3.__;
+  }
+  function g2() {
+    var n2;
+    do {
+      for (; n2 = e2.shift(); ) try {
+        C2(n2);
+      } catch (t4) {
+        a2.__e(t4, { __: (n2 = n2.__P) && n2.__v });
+      }
+      for (; n2 = c2.shift(); ) {
+        var t3 = n2.__H;
+        if (n2.__P && t3) try {
+          t3.__h.some(C2), t3.__h.some(D2), t3.__h = [];
+        } catch (r3) {
+          t3.__h = [], a2.__e(r3, n2.__v);
+        }
+      }
+    } while (e2.length);
+  }
+  a2.__b = function(n2) {
+    r2 = null, v2 && v2(n2);
+  }, a2.__ = function(n2, t3) {
+    n2 && t3.__k && t3.__k.__m && (n2.__m = t3.__k.__m), p2 && p2(n2, t3);
+  }, a2.__r = function(n2) {
+    l2 && l2(n2), t2 = 0;
+    var i3 = (r2 = n2.__c).__H;
+    i3 && (u2 == r2 ? r2.__h = [] : (i3.__h.some(C2), i3.__h.some(D2), t2 = 0), i3.__h = [], i3.__.some(function(n3) {
+      n3.__N && (n3.__ = n3.__N), n3.u = n3.__N = void 0;
+    })), u2 = r2;
+  }, a2.diffed = function(n2) {
+    m2 && m2(n2);
+    var t3 = n2.__c;
+    t3 && t3.__H && (t3.__H.__h.length && B2(c2.push(t3)), t3.__H.__.some(function(n3) {
+      n3.u && (n3.__H = n3.u);
+    })), u2 = r2 = null;
+  }, a2.__c = function(n2, t3) {
+    t3.some(function(n3) {
+      try {
+        n3.__h.some(C2), n3.__h = n3.__h.filter(function(n4) {
+          return !n4.__ || D2(n4);
+        });
+      } catch (t4) {
+        n3.__h = [function() {
+          throw t4;
+        }];
+      }
+    }), h2 && h2(n2, t3);
+  }, a2.unmount = function(n2) {
+    s2 && s2(n2);
+    var t3, r3, u3 = n2.__c;
+    u3 && u3.__H && (u3.__H.__.some(function(u4) {
+      try {
+        if (u4.__P && u4.__c) {
+          if (r3 === void 0) {
+            for (r3 = n2.__; r3 && (!r3.__c || !r3.__c.__P); ) r3 = r3.__;
+            r3 = r3 && r3.__c;
+          }
+          u4.__P = r3, B2(e2.push(u4));
+        } else C2(u4);
+      } catch (n3) {
+        t3 = n3;
+      }
+    }), u3.__H = void 0, t3 && a2.__e(t3, u3.__v));
+  };
+  var k = typeof requestAnimationFrame == "function";
+  function z2(n2) {
+    var t3, r3 = function() {
+      clearTimeout(u3), k && cancelAnimationFrame(t3), setTimeout(n2);
+    }, u3 = setTimeout(r3, 35);
+    k && (t3 = requestAnimationFrame(r3));
+  }
+  function B2(n2) {
+    n2 != 1 && i2 == a2.requestAnimationFrame || ((i2 = a2.requestAnimationFrame) || z2)(g2);
+  }
+  function C2(n2) {
+    var t3 = r2, u3 = n2.__c;
+    typeof u3 == "function" && (n2.__c = void 0, u3()), r2 = t3;
+  }
+  function D2(n2) {
+    var t3 = r2;
+    n2.__c = n2.__(), r2 = t3;
+  }
+  function E2(n2, t3) {
+    return !n2 || n2.length != t3.length || t3.some(function(t4, r3) {
+      return !o2(t4, n2[r3]);
+    });
+  }
+
+  // src/data.ts
+  var FORMATS = { float32: Float32Array, uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array }, textOf = (id) => document.getElementById(id).textContent, page = JSON.parse(textOf("page-data")), { layers, heads, categories, samples } = page, cells = layers.length * heads, bytes;
+  async function load() {
+    let letters = atob(textOf("page-arrays")), packed = Uint8Array.from(letters, (letter) => letter.charCodeAt(0));
+    bytes = await new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
+  }
+  function array(name) {
+    let [type, first, number] = page.arrays[name];
     return new FORMATS[type](bytes, first, number);
-  };
-  const state = { measure: page.measures.find((each) => each.key === page.measure), category: 0, cell: 0, shade: "value", page: 0, marked: -1 };
-  const views = {};
-
-  // Elements
-  const options = (id, pairs) => $(id).replaceChildren(...pairs.map(([value, text]) => element("option", text, { value })));
-  const filled = (name, values) => words[name].replace(/\{(\w+)\}/g, (_, key) => values[key]);
-  const headName = (cell) => filled("head_name", { layer: layers[Math.floor(cell / heads)], head: cell % heads });
-  const shortName = (cell) => `L${layers[Math.floor(cell / heads)]}H${cell % heads}`;
-  const number = (value) => (state.measure.signed && value >= 0 ? "+" : "") + digits(value, 4);
-
-  // Charts
-  async function draw(name, place = name) {
-    if (!$(place) || !page.charts[name]) return;
-    views[place]?.finalize();
-    const made = await vegaEmbed($(place), structuredClone(page.charts[name]), {
-      mode: "vega-lite", ast: true, actions: false, renderer: "svg", defaultStyle: false, config: theme(), logLevel: ERRORS,
-      tooltip: { disableDefaultStyle: true },
-    });
-    views[place] = made;
-    if (place === "map") made.view.addEventListener("click", (_, item) => item?.datum?.cell !== undefined && choose(item.datum.cell));
   }
-  function fill(place, data, signals = {}) {
-    const view = views[place].view;
-    for (const [name, rows] of Object.entries(data)) view.data(name, rows);
-    for (const [name, value] of Object.entries(signals)) view.signal(name, value);
-    return view.resize().runAsync(); // labels may be wider than before
-  }
+  var column = (name) => samples[name], layerOf = (cell) => layers[Math.floor(cell / heads)], headOf = (cell) => cell % heads;
 
-  // The map
-  const means = () => array(`${state.measure.key}/means`);
-  const mean = (cell, category = state.category) => means()[category * cells + cell];
-  function order() {
-    const known = [...Array(cells).keys()].filter((cell) => !Number.isNaN(mean(cell)));
-    return known.sort((one, other) => mean(other) - mean(one));
+  // src/theme.ts
+  var root = document.documentElement, style;
+  function applyTheme(chosen) {
+    chosen ? root.dataset.theme = chosen : delete root.dataset.theme, style = getComputedStyle(root);
   }
-  const mapName = () => (state.measure.signed ? "map_signed" : "map");
-  const chosen = () => [{ layer: layers[Math.floor(state.cell / heads)], head: state.cell % heads }];
-  async function showMap() {
-    if (views.map?.of !== mapName()) {
-      await draw(mapName(), "map");
-      views.map.of = mapName();
-    }
-    const highest = order();
-    const scale = state.shade === "value" ? valueScale(highest) : rankScale(highest);
-    const rows = highest.map((cell, place) => ({ cell, layer: layers[Math.floor(cell / heads)], head: cell % heads, shade: scale.shade(cell, place), text: number(mean(cell)), rank: place + 1 }));
-    rows.sort((one, other) => one.cell - other.cell);
-    const { low, high, ticks, labels, note } = scale;
-    await fill("map", { cells: rows, chosen: chosen() }, { low, high, ticks, labels });
-    $("beyond").textContent = note;
-    $("map").setAttribute("aria-label", [state.measure.label, words.comma, categoryName(), words.stop, words.highest, words.colon, highest.slice(0, 3).map((cell) => `${headName(cell)} ${number(mean(cell))}`).join(words.semicolon)].join(""));
-    const chip = (cell) => {
-      const made = element("button", `${shortName(cell)}  ${number(mean(cell))}`, { type: "button", onclick: () => choose(cell) });
-      made.dataset.cell = cell;
-      return made;
+  var scheme = () => style.colorScheme === "dark" ? "dark" : "light", colour = (name) => style.getPropertyValue(`--${name}`).trim();
+  function configOfCharts() {
+    let size = parseFloat(style.fontSize) / 16, [soft, line, quiet, own] = ["soft", "line", "quiet", "own"].map(colour), diverging = scheme() === "dark" ? ["#6cc0ff", "#3d444f", "#ffb454"] : ["#0b5fa5", "#efece4", "#c25700"], letters = { labelColor: soft, titleColor: soft, labelFontSize: 11.5 * size };
+    return {
+      background: "transparent",
+      font: "system-ui, sans-serif",
+      axis: { ...letters, ...{ gridColor: line, domainColor: line, tickColor: line }, titleFontWeight: 500, titleFontSize: 12 * size },
+      view: { stroke: null },
+      legend: letters,
+      range: { ramp: { scheme: "viridis" }, diverging },
+      style: {
+        quiet: { fill: quiet, stroke: quiet, color: quiet },
+        own: { fill: own, color: own },
+        chosen: { stroke: colour("ink"), fill: null }
+      }
     };
-    $("highest").replaceChildren(...highest.slice(0, 10).map(chip));
-    $("lowest").replaceChildren(...highest.slice(-10).reverse().map(chip));
-    $("lowest-heads").hidden = !state.measure.signed;
-    $("definition").textContent = words[`define_${state.measure.kind}`];
-    await showHead();
-  }
-  // The ends of the colours are in the page; heads beyond them have the last colour, and the labels say so
-  function valueScale(highest) {
-    const [low, high] = array(`${state.measure.key}/ends`).slice(2 * state.category, 2 * state.category + 2);
-    const slack = (high - low) * 1e-5; // of float32
-    const above = highest.filter((cell) => mean(cell) > high + slack).length, below = highest.filter((cell) => mean(cell) < low - slack).length;
-    const label = (value) => minus(String(Number(value.toPrecision(5))));
-    const ends = [(below ? "≤ " : "") + label(low), (above ? "≥ " : "") + label(high)];
-    const note = above + below ? filled("beyond", { number: above + below, of: highest.length }) : "";
-    return { low, high, ticks: [low, (low + high) / 2, high], labels: [ends[0], label((low + high) / 2), ends[1]], note, shade: (cell) => mean(cell) };
-  }
-  function rankScale(highest) {
-    const last = highest.length, middle = highest.findIndex((cell) => mean(cell) < 0);
-    const labels = [`${words.rank} ${last}`, `${words.rank} 1`];
-    if (!state.measure.signed) return { low: -last, high: -1, ticks: [-last, -1], labels, note: "", shade: (cell, place) => -1 - place };
-    const positive = middle < 0 ? last : middle; // above 0: positive, positive - 1 ... 1; below: -1, -2 ...
-    const high = Math.max(positive, last - positive, 1);
-    return { low: -high, high, ticks: [positive - last, positive], labels, note: "", shade: (cell, place) => positive - place - (place >= positive ? 1 : 0) };
-  }
-  const categoryName = () => (state.category ? categories[state.category - 1] : words.all);
-  function choose(cell) {
-    state.cell = cell;
-    return Promise.all([fill("map", { chosen: chosen() }), showHead()]);
   }
 
-  // The head that is chosen
-  async function showHead() {
-    const { key, reliability, signed, edges } = state.measure;
-    const cell = state.cell;
-    $("head-name").textContent = headName(cell);
-    $("measure-name").textContent = state.measure.label;
-    document.querySelector(".head-name").textContent = shortName(cell);
-    const halves = array(`${key}/halves`);
-    const of = cells, low = array(`${key}/low`)[cell], ranked = [halves[cell], halves[cells + cell]];
-    const rows = [
-      ["mean_all", "mean", number(mean(cell, 0))],
-      ["interval", "interval", Number.isNaN(low) ? words.no_interval : filled("range", { low: number(low), high: number(array(`${key}/high`)[cell]) })],
-      ...(state.category ? [["mean_here", "here", filled("in_category", { value: number(mean(cell)), category: categoryName() })]] : []),
-      ["rank", "rank", filled("rank_of", { rank: array(`${key}/ranks`)[cell], number: of })],
-      ...(ranked.every(Boolean) ? [["rank_halves", "halves", ranked.join(" · ")]] : []),
-      ["reliability", "reliability", digits(reliability, 3)],
+  // node_modules/preact/jsx-runtime/dist/jsxRuntime.mjs
+  var f3 = /* @__PURE__ */ Symbol.for("pv"), o3 = 0;
+  function a3(t3, e3, n2, u3, a4, i3) {
+    e3 || (e3 = {});
+    var c3, l3, p3 = e3;
+    if ("ref" in p3 && typeof t3 != "function") for (l3 in p3 = {}, e3) l3 == "ref" ? c3 = e3[l3] : p3[l3] = e3[l3];
+    var s3 = { type: t3, props: p3, key: n2, ref: c3, __k: null, __: null, __b: 0, __e: null, __c: null, constructor: f3, __v: --o3, __i: -1, __u: 0 };
+    return (a4 || i3) && (s3.__source = a4, s3.__self = i3), n.vnode && n.vnode(s3), s3;
+  }
+
+  // src/chart.tsx
+  var ERRORS = 1, pending = /* @__PURE__ */ new Set();
+  async function drawn() {
+    for (; pending.size; ) await Promise.all(pending);
+  }
+  function track(work) {
+    let own = work.finally(() => pending.delete(own));
+    return pending.add(own), own;
+  }
+  function embed(place, name) {
+    return vegaEmbed(place, structuredClone(page.charts[name]), {
+      mode: "vega-lite",
+      ast: !0,
+      actions: !1,
+      renderer: "svg",
+      defaultStyle: !1,
+      config: configOfCharts(),
+      logLevel: ERRORS,
+      tooltip: { disableDefaultStyle: !0 }
+    });
+  }
+  function fill(view, { data, signals }) {
+    for (let [name, rows] of Object.entries(data ?? {})) view.data(name, rows);
+    for (let [name, value] of Object.entries(signals ?? {})) view.signal(name, value);
+    return view.resize().runAsync();
+  }
+  function Chart({ name, id = name, label, data, signals, onPick, plot }) {
+    let place = T2(null), wanted = T2({ label, data, signals, onPick }), queue = T2(null), shown = T2([]);
+    wanted.current = { label, data, signals, onPick };
+    let refill = async (made) => {
+      let { label: label2, data: data2, signals: signals2 } = wanted.current;
+      return made.view.description(label2), (data2 || signals2) && (shown.current[0] !== data2 || shown.current[1] !== signals2) && (shown.current = [data2, signals2], await fill(made.view, { data: data2, signals: signals2 })), made;
+    };
+    return F2(() => {
+      shown.current = [];
+      let begun = embed(place.current, name).then((made) => (made.view.addEventListener("click", (_2, item) => item?.datum && wanted.current.onPick?.(item.datum)), made));
+      return queue.current = begun, () => {
+        begun.then((made) => made.finalize());
+      };
+    }, [name, scheme()]), F2(() => {
+      queue.current = track(queue.current.then(refill));
+    }, [name, scheme(), label, data, signals]), /* @__PURE__ */ a3("div", { class: "plot", id, ref: place, ...plot });
+  }
+  function Figure({ children, ...chart }) {
+    return /* @__PURE__ */ a3("figure", { class: "chart", children: [
+      /* @__PURE__ */ a3(Chart, { ...chart }),
+      children
+    ] });
+  }
+
+  // src/words.ts
+  var words = page.words;
+  function filled(name, values) {
+    return words[name].replace(/\{(\w+)\}/g, (_2, key) => String(values[key]));
+  }
+  var missing = (value) => value == null || Number.isNaN(value), minus = (text) => text.replace("-", "−");
+  function digits(value, places) {
+    return missing(value) ? "–" : minus(value.toFixed(places));
+  }
+  var headName = (cell) => filled("head_name", { layer: layerOf(cell), head: headOf(cell) }), shortName = (cell) => `L${layerOf(cell)}H${headOf(cell)}`, categoryName = (category) => category ? categories[category - 1] : words.all;
+
+  // src/controls.tsx
+  function Select({ id, label, value, choices, onChoose }) {
+    return /* @__PURE__ */ a3("label", { for: id, children: [
+      words[label],
+      " ",
+      /* @__PURE__ */ a3("select", { id, value, onChange: (event) => onChoose(event.currentTarget.value), children: choices.map(([each, text]) => /* @__PURE__ */ a3("option", { value: each, children: text }, each)) })
+    ] });
+  }
+  function Link({ text, onClick }) {
+    return /* @__PURE__ */ a3("button", { type: "button", class: "link", onClick, children: text });
+  }
+
+  // src/measures.ts
+  var ofKind = (kind) => page.measures.filter((each) => each.kind === kind), measureOf = (key) => page.measures.find((each) => each.key === key), firstOfKind = (kind) => ofKind(kind).find((each) => each.name === "d2v") ?? ofKind(kind)[0];
+  function mean(key, cell, category) {
+    return array(`${key}/means`)[category * cells + cell];
+  }
+  function order(key, category) {
+    let means = array(`${key}/means`).subarray(category * cells, (category + 1) * cells);
+    return [...means.keys()].filter((cell) => !Number.isNaN(means[cell])).sort((one, other) => means[other] - means[one]);
+  }
+  function written(measure, value) {
+    return (measure.signed && value >= 0 ? "+" : "") + digits(value, 4);
+  }
+
+  // src/state.ts
+  var current, listener;
+  function begin(draw2) {
+    listener = draw2, current = {
+      measure: page.measure,
+      category: 0,
+      cell: order(page.measure, 0)[0],
+      shade: "value",
+      panel: 0,
+      of: 0,
+      sampleCategory: -1,
+      pair: -2,
+      search: "",
+      page: 0,
+      marked: -1,
+      overlay: !0,
+      theme: ""
+    };
+  }
+  var state = () => current;
+  function go(change) {
+    current = { ...current, ...change }, listener();
+  }
+
+  // src/distributions.tsx
+  var BLACK = "#000000";
+  function Distributions({ state: state2 }) {
+    let shown = page.flows.map((flow, place) => ({ ...flow, place })).filter((flow) => flow.panel === state2.panel), panels = [...new Map(page.flows.map((flow) => [flow.panel, words[`panel_${flow.of}`]]))], groups = [words.whole_run, ...layers.map((layer) => `${words.layer} ${layer}`), ...categories], data = w2(() => ({ bars: bars(shown, state2.of) }), [state2.panel, state2.of]), signals = w2(
+      () => ({ top: highestOfKind(shown, state2.of) * 1.05, ink: colour("ink") }),
+      [state2.panel, state2.of, scheme()]
+    );
+    return /* @__PURE__ */ a3($, { children: [
+      /* @__PURE__ */ a3("div", { class: "controls", children: [
+        /* @__PURE__ */ a3(
+          Select,
+          {
+            id: "panel",
+            label: "panel",
+            value: state2.panel,
+            choices: panels,
+            onChoose: (value) => go({ panel: Number(value) })
+          }
+        ),
+        /* @__PURE__ */ a3(
+          Select,
+          {
+            id: "of-what",
+            label: "of_what",
+            value: state2.of,
+            choices: groups.map((name, place) => [place, name]),
+            onChoose: (value) => go({ of: Number(value) })
+          }
+        )
+      ] }),
+      /* @__PURE__ */ a3("p", { class: "key", id: "colours", children: shown.map((flow) => /* @__PURE__ */ a3($, { children: [
+        /* @__PURE__ */ a3("span", { class: "swatch", style: { background: flow.colour === BLACK ? colour("ink") : flow.colour } }),
+        flow.label
+      ] })) }),
+      /* @__PURE__ */ a3(Figure, { name: "distribution", label: words.distributions, data, signals })
+    ] });
+  }
+  var edges = () => page.measures[0].edges;
+  function share(flow, group, bin) {
+    return array("shares")[(group * page.flows.length + flow.place) * (edges().length - 1) + bin];
+  }
+  function bars(shown, group) {
+    return shown.flatMap(
+      (flow) => edges().slice(0, -1).map((left, bin) => ({
+        left,
+        right: edges()[bin + 1],
+        label: flow.label,
+        place: flow.place,
+        share: share(flow, group, bin)
+      }))
+    );
+  }
+  function highestOfKind(shown, group) {
+    let [first, last] = group === 0 ? [0, 0] : group <= layers.length ? [1, layers.length] : [layers.length + 1, layers.length + categories.length], top = 0;
+    for (let each = first; each <= last; each++)
+      for (let bin = 0; bin < edges().length - 1; bin++)
+        top = Math.max(
+          top,
+          shown.reduce((sum, flow) => sum + share(flow, each, bin), 0)
+        );
+    return top;
+  }
+
+  // src/maps.ts
+  var BRIGHTEST = [255, 240], LEAST_GREEN = 40, MOST_OPAQUE = 205, hasMaps = (cell) => page.maps?.cells.includes(cell) ?? !1, gridOf = (row) => page.maps?.grids[row];
+  function mapOf([rows, columns, , , , , first], cell) {
+    let start = first + page.maps.cells.indexOf(cell) * rows * columns;
+    return array("maps").subarray(start, start + rows * columns);
+  }
+  function paint(canvas, grid, cell) {
+    let values = [...mapOf(grid, cell)], most = Math.max(1, ...values), [red, green] = BRIGHTEST, [rows, columns] = grid, pixels = new ImageData(columns, rows);
+    values.forEach((value, patch) => {
+      let share2 = value / most;
+      pixels.data.set([red, LEAST_GREEN + (green - LEAST_GREEN) * share2 ** 2, 0, MOST_OPAQUE * share2], patch * 4);
+    }), canvas.getContext("2d", { willReadFrequently: !0 }).putImageData(pixels, 0, 0);
+  }
+
+  // src/picture.tsx
+  function Picture({ row, cell }) {
+    let place = samples.picture[row];
+    if (place === null)
+      return page.images.length ? /* @__PURE__ */ a3("div", { class: "nothing", children: words.no_image }) : /* @__PURE__ */ a3("div", {});
+    let grid = gridOf(row), number = samples.images[row];
+    return /* @__PURE__ */ a3("div", { class: "picture", children: [
+      /* @__PURE__ */ a3("div", { class: "frame", children: [
+        /* @__PURE__ */ a3(
+          "img",
+          {
+            src: `data:image/jpeg;base64,${page.images[place]}`,
+            alt: `${words.image_of} ${samples.question[row] ?? samples.id[row]}`
+          }
+        ),
+        grid && cell !== null && hasMaps(cell) && /* @__PURE__ */ a3(Overlay, { grid, cell })
+      ] }),
+      number > 1 && /* @__PURE__ */ a3("p", { class: "small", children: filled("first_of", { number }) })
+    ] });
+  }
+  function Overlay({ grid, cell }) {
+    let canvas = T2(null), [rows, columns, x0, y0, x1, y1] = grid;
+    F2(() => paint(canvas.current, grid, cell), [grid, cell]);
+    let place = { left: x0, top: y0, width: x1 - x0, height: y1 - y0 }, style2 = Object.fromEntries(Object.entries(place).map(([name, share2]) => [name, `${100 * share2}%`]));
+    return /* @__PURE__ */ a3("canvas", { ref: canvas, width: columns, height: rows, style: style2 });
+  }
+
+  // src/samples.tsx
+  var SHOWN = 12, ANY = { sampleCategory: -1, pair: -2, search: "" };
+  function pointAt(row) {
+    go({ ...ANY, marked: row }), document.querySelector(".card.marked").scrollIntoView({ block: "center" });
+  }
+  function fitting({ sampleCategory, pair, search }) {
+    let text = search.trim().toLowerCase(), fits = (row) => (sampleCategory < 0 || samples.category[row] === sampleCategory) && (pair < -1 || samples.state[row] === pair) && (!text || (samples.question[row] ?? "").toLowerCase().includes(text)), last = (row) => +(samples.picture[row] === null);
+    return [...samples.id.keys()].filter(fits).sort((one, other) => last(one) - last(other) || one - other);
+  }
+  function SamplesList({ state: state2 }) {
+    let rows = fitting(state2), pages = Math.max(1, Math.ceil(rows.length / SHOWN)), marked = rows.indexOf(state2.marked), shown = marked >= 0 ? Math.floor(marked / SHOWN) : Math.min(state2.page, pages - 1), turn = (by) => go({ page: shown + by, marked: -1 });
+    return /* @__PURE__ */ a3($, { children: [
+      /* @__PURE__ */ a3(Filters, { state: state2 }),
+      /* @__PURE__ */ a3("p", { class: "definition", children: words[page.opposite ? "pairs_help" : "states_help"] }),
+      page.maps && /* @__PURE__ */ a3(NoMap, { state: state2 }),
+      /* @__PURE__ */ a3("p", { id: "found", "aria-live": "polite", children: rows.length ? filled("found", { number: rows.length }) : words.none_found }),
+      /* @__PURE__ */ a3("ul", { class: "cards", id: "cards", children: rows.slice(shown * SHOWN, (shown + 1) * SHOWN).map((row) => /* @__PURE__ */ a3(Card, { row, state: state2 }, row)) }),
+      /* @__PURE__ */ a3("nav", { class: "pages", "aria-label": words.samples_title, children: [
+        /* @__PURE__ */ a3("button", { type: "button", id: "earlier", disabled: shown === 0, onClick: () => turn(-1), children: words.earlier }),
+        " ",
+        /* @__PURE__ */ a3("span", { id: "page", children: filled("page", { page: shown + 1, pages }) }),
+        " ",
+        /* @__PURE__ */ a3("button", { type: "button", id: "later", disabled: shown >= pages - 1, onClick: () => turn(1), children: words.later })
+      ] })
+    ] });
+  }
+  function Filters({ state: state2 }) {
+    let filter = (change) => go({ ...change, page: 0, marked: -1 });
+    return /* @__PURE__ */ a3("div", { class: "controls", children: [
+      /* @__PURE__ */ a3(
+        Select,
+        {
+          id: "sample-category",
+          label: "category",
+          value: state2.sampleCategory,
+          choices: [[-1, words.all], ...categories.map((name, place) => [place, name])],
+          onChoose: (value) => filter({ sampleCategory: Number(value) })
+        }
+      ),
+      /* @__PURE__ */ a3(
+        Select,
+        {
+          id: "sample-state",
+          label: page.opposite ? "state" : "answer",
+          value: state2.pair,
+          choices: [
+            [-2, words.any],
+            ...page.states.map((name, place) => [place, words[name]]),
+            [-1, words[page.stateless]]
+          ],
+          onChoose: (value) => filter({ pair: Number(value) })
+        }
+      ),
+      /* @__PURE__ */ a3("label", { for: "search", children: [
+        words.search,
+        " ",
+        /* @__PURE__ */ a3(
+          "input",
+          {
+            type: "search",
+            id: "search",
+            value: state2.search,
+            onInput: (event) => filter({ search: event.currentTarget.value })
+          }
+        )
+      ] }),
+      page.maps && /* @__PURE__ */ a3("label", { class: "check", children: [
+        /* @__PURE__ */ a3(
+          "input",
+          {
+            type: "checkbox",
+            id: "overlay",
+            checked: state2.overlay,
+            onChange: (event) => go({ overlay: event.currentTarget.checked })
+          }
+        ),
+        " ",
+        words.overlay,
+        words.colon,
+        /* @__PURE__ */ a3("b", { id: "overlay-head", children: shortName(state2.cell) })
+      ] })
+    ] });
+  }
+  function NoMap({ state: state2 }) {
+    return /* @__PURE__ */ a3("p", { class: "note", id: "no-map", hidden: !state2.overlay || hasMaps(state2.cell), children: [
+      words.no_map,
+      page.maps.cells.map((cell) => /* @__PURE__ */ a3($, { children: [
+        /* @__PURE__ */ a3(Link, { text: shortName(cell), onClick: () => go({ cell }) }),
+        " "
+      ] }))
+    ] });
+  }
+  function Card({ row, state: state2 }) {
+    let category = categories[samples.category[row]], pair = samples.state[row] < 0 ? page.stateless : page.states[samples.state[row]], right = samples.right[row], numbers = Object.entries(page.numbers).map(([name, text]) => `${words[text]} ${digits(column(name)[row], 3)}`);
+    return /* @__PURE__ */ a3(
+      "li",
+      {
+        class: row === state2.marked ? "card marked" : "card",
+        "data-sample": samples.id[row],
+        "data-category": category,
+        "data-state": pair,
+        children: [
+          /* @__PURE__ */ a3(Picture, { row, cell: state2.overlay ? state2.cell : null }),
+          /* @__PURE__ */ a3("div", { class: "text", children: [
+            /* @__PURE__ */ a3("p", { class: "question", children: samples.question[row] ?? "–" }),
+            /* @__PURE__ */ a3("p", { children: [
+              words.answer,
+              words.colon,
+              /* @__PURE__ */ a3("bdi", { children: samples.answer[row] ?? "–" }),
+              ` · ${words.prediction}${words.colon}`,
+              /* @__PURE__ */ a3("bdi", { children: samples.prediction[row] ?? "–" })
+            ] }),
+            /* @__PURE__ */ a3("p", { class: "numbers-of-sample", children: numbers.join(" · ") }),
+            /* @__PURE__ */ a3("p", { children: [
+              right !== null && /* @__PURE__ */ a3("span", { class: `tag ${right ? "right" : "wrong"}`, children: right ? words.right : words.wrong }),
+              pair !== "right" && /* @__PURE__ */ a3("span", { class: "tag", children: words[pair] })
+            ] }),
+            /* @__PURE__ */ a3("p", { class: "small", children: [
+              /* @__PURE__ */ a3("bdi", { children: category }),
+              " · ",
+              /* @__PURE__ */ a3("bdi", { children: samples.id[row] })
+            ] })
+          ] })
+        ]
+      }
+    );
+  }
+
+  // src/heads.tsx
+  var MOST_NAMED = 10, STEPS = {
+    ArrowUp: [-1, 0],
+    ArrowDown: [1, 0],
+    ArrowLeft: [0, -1],
+    ArrowRight: [0, 1]
+  };
+  function Heads({ state: state2 }) {
+    let measure = measureOf(state2.measure), highest = w2(() => order(state2.measure, state2.category), [state2.measure, state2.category]);
+    return /* @__PURE__ */ a3($, { children: [
+      /* @__PURE__ */ a3(Controls, { state: state2, measure }),
+      /* @__PURE__ */ a3("p", { class: "definition", id: "definition", children: words[`define_${measure.kind}`] }),
+      !ofKind("contributing").length && /* @__PURE__ */ a3("p", { class: "definition", children: words.missing_contributing }),
+      !ofKind("mattering").length && /* @__PURE__ */ a3("p", { class: "definition", children: words.missing_mattering }),
+      /* @__PURE__ */ a3("div", { class: "split", children: [
+        /* @__PURE__ */ a3("div", { children: [
+          /* @__PURE__ */ a3(HeadMap, { state: state2, measure, highest }),
+          /* @__PURE__ */ a3("h3", { children: words.highest }),
+          /* @__PURE__ */ a3(Chips, { id: "highest", state: state2, measure, named: highest.slice(0, MOST_NAMED) }),
+          /* @__PURE__ */ a3("div", { id: "lowest-heads", hidden: !measure.signed, children: [
+            /* @__PURE__ */ a3("h3", { children: words.lowest }),
+            /* @__PURE__ */ a3(Chips, { id: "lowest", state: state2, measure, named: highest.slice(-MOST_NAMED).reverse() })
+          ] }),
+          /* @__PURE__ */ a3("h3", { children: [
+            words.top,
+            words.colon,
+            /* @__PURE__ */ a3("span", { class: "head-name", children: shortName(state2.cell) })
+          ] }),
+          /* @__PURE__ */ a3(TopSamples, { cell: state2.cell, measure })
+        ] }),
+        /* @__PURE__ */ a3(Chosen, { state: state2, measure })
+      ] })
+    ] });
+  }
+  function Controls({ state: state2, measure }) {
+    let tab = (kind) => {
+      let there = ofKind(kind).length > 0, show = () => kind !== measure.kind && go({ measure: firstOfKind(kind).key });
+      return /* @__PURE__ */ a3(
+        "button",
+        {
+          type: "button",
+          "data-kind": kind,
+          "aria-pressed": kind === measure.kind,
+          disabled: !there,
+          title: there ? void 0 : words.not_in_run,
+          onClick: show,
+          children: words[kind]
+        }
+      );
+    };
+    return /* @__PURE__ */ a3("div", { class: "controls", children: [
+      /* @__PURE__ */ a3("div", { class: "tabs", role: "group", "aria-label": words.measure, children: page.kinds.map(tab) }),
+      /* @__PURE__ */ a3(
+        Select,
+        {
+          id: "measure",
+          label: "measure",
+          value: state2.measure,
+          choices: ofKind(measure.kind).map((each) => [each.key, each.label]),
+          onChoose: (key) => go({ measure: key })
+        }
+      ),
+      /* @__PURE__ */ a3(
+        Select,
+        {
+          id: "category",
+          label: "category",
+          value: state2.category,
+          choices: [words.all, ...categories].map((name, place) => [place, name]),
+          onChoose: (value) => go({ category: Number(value) })
+        }
+      ),
+      /* @__PURE__ */ a3(
+        Select,
+        {
+          id: "shade",
+          label: "colour",
+          value: state2.shade,
+          choices: [
+            ["value", words.by_value],
+            ["rank", words.by_rank]
+          ],
+          onChoose: (value) => go({ shade: value })
+        }
+      )
+    ] });
+  }
+  function byValue({ key }, category, highest) {
+    let [low, high] = array(`${key}/ends`).subarray(2 * category, 2 * category + 2), slack = (high - low) * 1e-5, value = (cell) => mean(key, cell, category), above = highest.filter((cell) => value(cell) > high + slack).length, below = highest.filter((cell) => value(cell) < low - slack).length, label = (end) => minus(String(Number(end.toPrecision(5)))), ends = [(below ? "≤ " : "") + label(low), (above ? "≥ " : "") + label(high)], note = above + below ? filled("beyond", { number: above + below, of: highest.length }) : "", middle = (low + high) / 2;
+    return { low, high, ticks: [low, middle, high], labels: [ends[0], label(middle), ends[1]], note, shade: value };
+  }
+  function byRank({ key, signed }, category, highest) {
+    let last = highest.length, middle = highest.findIndex((cell) => mean(key, cell, category) < 0), labels = [`${words.rank} ${last}`, `${words.rank} 1`];
+    if (!signed)
+      return { low: -last, high: -1, ticks: [-last, -1], labels, note: "", shade: (_2, place) => -1 - place };
+    let positive = middle < 0 ? last : middle, high = Math.max(positive, last - positive, 1), shade = (_2, place) => positive - place - (place >= positive ? 1 : 0);
+    return { low: -high, high, ticks: [positive - last, positive], labels, note: "", shade };
+  }
+  function HeadMap({ state: state2, measure, highest }) {
+    let { category, cell: chosen, shade } = state2, value = (cell) => written(measure, mean(measure.key, cell, category)), shading = w2(
+      () => (shade === "value" ? byValue : byRank)(measure, category, highest),
+      [measure, category, shade]
+    ), rows = w2(() => highest.map((cell, place) => ({
+      cell,
+      layer: layerOf(cell),
+      head: headOf(cell),
+      shade: shading.shade(cell, place),
+      text: value(cell),
+      rank: place + 1
+    })).sort((one, other) => one.cell - other.cell), [shading]), data = w2(
+      () => ({ cells: rows, chosen: [{ layer: layerOf(chosen), head: headOf(chosen) }] }),
+      [rows, chosen]
+    ), signals = w2(() => {
+      let { low, high, ticks, labels } = shading;
+      return { low, high, ticks, labels };
+    }, [shading]), first = highest.slice(0, 3).map((cell) => `${headName(cell)} ${value(cell)}`), label = [measure.label, words.comma, categoryName(category), words.stop, words.highest, words.colon], step = (event) => {
+      let [down, right] = STEPS[event.key] ?? [0, 0];
+      if (!down && !right) return;
+      event.preventDefault();
+      let [layer, head] = [Math.floor(chosen / heads) + down, chosen % heads + right];
+      layer >= 0 && layer < layers.length && head >= 0 && head < heads && go({ cell: layer * heads + head });
+    };
+    return /* @__PURE__ */ a3(
+      Figure,
+      {
+        id: "map",
+        name: measure.signed ? "map_signed" : "map",
+        label: label.join("") + first.join(words.semicolon),
+        data,
+        signals,
+        onPick: (datum) => datum.cell !== void 0 && go({ cell: datum.cell }),
+        plot: { tabIndex: 0, "aria-describedby": "keys-help", onKeyDown: step },
+        children: /* @__PURE__ */ a3("figcaption", { children: [
+          /* @__PURE__ */ a3("span", { id: "keys-help", children: words.keys_help }),
+          " ",
+          /* @__PURE__ */ a3("span", { id: "beyond", children: shading.note })
+        ] })
+      }
+    );
+  }
+  function Chips({ id, state: state2, measure, named }) {
+    return /* @__PURE__ */ a3("div", { class: "chips", id, children: named.map((cell) => /* @__PURE__ */ a3(
+      "button",
+      {
+        type: "button",
+        "data-cell": cell,
+        "aria-pressed": cell === state2.cell,
+        onClick: () => go({ cell }),
+        children: `${shortName(cell)}  ${written(measure, mean(measure.key, cell, state2.category))}`
+      },
+      cell
+    )) });
+  }
+  function TopSamples({ cell, measure }) {
+    let { key, kept } = measure, places = [...Array(kept).keys()].map((each) => cell * kept + each), top = array(`${key}/top`), values = array(`${key}/values`);
+    return /* @__PURE__ */ a3("ol", { class: "top", id: "top", children: places.filter((place) => top[place] > 0).map((place) => {
+      let row = top[place] - 1;
+      return /* @__PURE__ */ a3("li", { "data-sample": samples.id[row], children: [
+        /* @__PURE__ */ a3("b", { children: written(measure, values[place]) }),
+        " ",
+        /* @__PURE__ */ a3(Link, { text: samples.question[row] ?? samples.id[row], onClick: () => pointAt(row) }),
+        /* @__PURE__ */ a3("span", { class: "small", children: [
+          " ",
+          categories[samples.category[row]]
+        ] })
+      ] }, row);
+    }) });
+  }
+  function Chosen({ state: state2, measure }) {
+    return /* @__PURE__ */ a3("div", { class: "detail", id: "detail", children: [
+      /* @__PURE__ */ a3("h3", { id: "head-name", "aria-live": "polite", children: headName(state2.cell) }),
+      /* @__PURE__ */ a3("p", { class: "definition", id: "measure-name", children: measure.label }),
+      /* @__PURE__ */ a3(Numbers, { state: state2, measure }),
+      /* @__PURE__ */ a3("h4", { children: words.histogram }),
+      /* @__PURE__ */ a3("p", { class: "key", children: [
+        /* @__PURE__ */ a3("span", { class: "swatch own" }),
+        words.this_head,
+        " ",
+        /* @__PURE__ */ a3("span", { class: "swatch quiet" }),
+        words.all_heads,
+        " ",
+        /* @__PURE__ */ a3("span", { id: "signed-note", hidden: !measure.signed, children: words.histogram_signed })
+      ] }),
+      /* @__PURE__ */ a3(Histogram, { cell: state2.cell, measure }),
+      /* @__PURE__ */ a3("h4", { children: words.profile }),
+      /* @__PURE__ */ a3(Profile, { cell: state2.cell, measure })
+    ] });
+  }
+  function Numbers({ state: state2, measure }) {
+    let { cell, category } = state2, { key, reliability } = measure, number = (value) => written(measure, value), low = array(`${key}/low`)[cell], high = array(`${key}/high`)[cell], interval = Number.isNaN(low) ? words.no_interval : filled("range", { low: number(low), high: number(high) }), here = () => filled("in_category", { value: number(mean(key, cell, category)), category: categoryName(category) }), halves = [0, 1].map((half) => array(`${key}/halves`)[half * cells + cell]), rows = [
+      ["mean_all", "mean", number(mean(key, cell, 0))],
+      ["interval", "interval", interval]
     ];
-    $("numbers").replaceChildren(...rows.flatMap(([name, id, text]) => {
-      const value = element("dd", text, { title: id === "reliability" ? words.reliability_help : "" });
-      value.dataset.number = id;
-      return [element("dt", words[name]), value];
-    }));
-    for (const chip of [...$("highest").children, ...$("lowest").children]) chip.setAttribute("aria-pressed", String(Number(chip.dataset.cell) === cell));
-    $("signed-note").hidden = !signed;
-    const bins = array(`${key}/bins`), size = edges.length - 1;
-    const shares = (first, last) => {
-      const counts = Array(size).fill(0);
-      for (let place = first * size; place < last * size; place++) counts[place % size] += bins[place];
-      const total = counts.reduce((sum, count) => sum + count, 0) || 1;
-      return counts.map((count, place) => ({ left: edges[place], right: edges[place + 1], share: count / total }));
-    };
-    await fill("histogram", { all: shares(0, cells), own: shares(cell, cell + 1) });
-    showProfile();
-    showTop();
-    showSamples();
+    return category && rows.push(["mean_here", "here", here()]), rows.push(["rank", "rank", filled("rank_of", { rank: array(`${key}/ranks`)[cell], number: cells })]), halves.every(Boolean) && rows.push(["rank_halves", "halves", halves.join(" · ")]), rows.push(["reliability", "reliability", digits(reliability, 3)]), /* @__PURE__ */ a3("dl", { class: "numbers", id: "numbers", children: rows.map(([name, id, text]) => /* @__PURE__ */ a3($, { children: [
+      /* @__PURE__ */ a3("dt", { children: words[name] }),
+      /* @__PURE__ */ a3("dd", { "data-number": id, title: id === "reliability" ? words.reliability_help : "", children: text })
+    ] })) });
   }
-  function showProfile() {
-    const values = means();
-    const rows = categories.map((category, place) => {
-      const own = values.subarray((place + 1) * cells, (place + 2) * cells);
-      const known = own.filter((value) => !Number.isNaN(value));
-      const all = known.reduce((sum, value) => sum + value, 0) / known.length;
-      return { category, value: own[state.cell], all, text: number(own[state.cell]), all_text: number(all) };
-    });
-    fill("profile", { profile: rows.filter((row) => !Number.isNaN(row.value)) });
-    $("profile-table").replaceChildren(...rows.map((row) => {
-      const line = element("tr", [element("th", row.category, { scope: "row" }), element("td", row.text), element("td", row.all_text)]);
-      line.dataset.category = row.category;
-      return line;
-    }));
+  function Histogram({ cell, measure }) {
+    let data = w2(() => {
+      let bins = array(`${measure.key}/bins`), size = measure.edges.length - 1, shares = (first, last) => {
+        let counts = Array(size).fill(0);
+        for (let place = first * size; place < last * size; place++) counts[place % size] += bins[place];
+        let total = counts.reduce((sum, count) => sum + count, 0) || 1;
+        return counts.map((count, place) => ({
+          left: measure.edges[place],
+          right: measure.edges[place + 1],
+          share: count / total
+        }));
+      };
+      return { all: shares(0, cells), own: shares(cell, cell + 1) };
+    }, [cell, measure]);
+    return /* @__PURE__ */ a3(Figure, { name: "histogram", label: words.histogram, data });
   }
-  function showTop() {
-    const { key, kept } = state.measure;
-    const top = array(`${key}/top`), values = array(`${key}/values`);
-    const rows = [];
-    for (let place = state.cell * kept; place < (state.cell + 1) * kept; place++) {
-      const row = top[place] - 1;
-      if (row < 0) continue;
-      const line = element("li", [element("b", number(values[place])), " ", element("button", samples.question[row] ?? samples.id[row], { type: "button", className: "link", onclick: () => mark(row) }), element("span", ` ${categories[samples.category[row]]}`, { className: "small" })]);
-      line.dataset.sample = samples.id[row];
-      rows.push(line);
-    }
-    $("top").replaceChildren(...rows);
+  function Profile({ cell, measure }) {
+    let rows = w2(() => {
+      let means = array(`${measure.key}/means`);
+      return categories.map((category, place) => {
+        let own = [...means.subarray((place + 1) * cells, (place + 2) * cells)], known = own.filter((value) => !Number.isNaN(value)), all = known.reduce((sum, value) => sum + value, 0) / known.length;
+        return { category, value: own[cell], all, text: written(measure, own[cell]), all_text: written(measure, all) };
+      });
+    }, [cell, measure]), data = w2(() => ({ profile: rows.filter((row) => !Number.isNaN(row.value)) }), [rows]);
+    return /* @__PURE__ */ a3($, { children: [
+      /* @__PURE__ */ a3(Figure, { name: "profile", label: words.profile, data }),
+      /* @__PURE__ */ a3("details", { children: [
+        /* @__PURE__ */ a3("summary", { children: words.table }),
+        /* @__PURE__ */ a3("div", { class: "wide", children: /* @__PURE__ */ a3("table", { children: [
+          /* @__PURE__ */ a3("thead", { children: /* @__PURE__ */ a3("tr", { children: ["category", "this_head", "all_heads"].map((name) => /* @__PURE__ */ a3("th", { scope: "col", children: words[name] })) }) }),
+          /* @__PURE__ */ a3("tbody", { id: "profile-table", children: rows.map((row) => /* @__PURE__ */ a3("tr", { "data-category": row.category, children: [
+            /* @__PURE__ */ a3("th", { scope: "row", children: row.category }),
+            /* @__PURE__ */ a3("td", { children: row.text }),
+            /* @__PURE__ */ a3("td", { children: row.all_text })
+          ] })) })
+        ] }) })
+      ] })
+    ] });
   }
 
-  // Distributions
-  function showDistribution() {
-    const panel = Number($("panel").value), of = Number($("of-what").value);
-    const shares = array("shares"), edges = page.measures[0].edges, size = edges.length - 1;
-    const shown = flows.map((flow, place) => ({ ...flow, place })).filter((flow) => flow.panel === panel);
-    const height = (group, bin) => shown.reduce((sum, flow) => sum + shares[(group * flows.length + flow.place) * size + bin], 0);
-    const kind = of === 0 ? [0, 0] : of <= layers.length ? [1, layers.length] : [layers.length + 1, layers.length + categories.length];
-    let top = 0;
-    for (let group = kind[0]; group <= kind[1]; group++) for (let bin = 0; bin < size; bin++) top = Math.max(top, height(group, bin));
-    const bars = shown.flatMap((flow) => edges.slice(0, -1).map((left, bin) => ({ left, right: edges[bin + 1], label: flow.label, place: flow.place, share: shares[(of * flows.length + flow.place) * size + bin] })));
-    const ink = getComputedStyle(document.documentElement).getPropertyValue("--ink").trim();
-    $("colours").replaceChildren(...shown.flatMap((flow) => {
-      const swatch = element("span", "", { className: "swatch" });
-      swatch.style.background = flow.colour === "#000000" ? ink : flow.colour;
-      return [swatch, flow.label];
-    }));
-    return fill("distribution", { bars }, { top: top * 1.05, ink });
-  }
-
-  // Samples
-  function fitting() {
-    const category = Number($("sample-category").value), pair = Number($("sample-state").value), text = $("search").value.trim().toLowerCase();
-    return [...samples.id.keys()].filter((row) =>
-      (category < 0 || samples.category[row] === category) && (pair < -1 || samples.state[row] === pair) && (!text || (samples.question[row] ?? "").toLowerCase().includes(text)));
-  }
-  function showSamples() {
-    // Samples with an image come first, so that the few that are in the page are found
-    const rows = fitting().sort((one, other) => (samples.picture[one] === null) - (samples.picture[other] === null) || one - other);
-    const pages = Math.max(1, Math.ceil(rows.length / SHOWN));
-    if (state.marked >= 0 && rows.includes(state.marked)) state.page = Math.floor(rows.indexOf(state.marked) / SHOWN);
-    state.page = Math.min(state.page, pages - 1);
-    $("found").textContent = rows.length ? filled("found", { number: rows.length }) : words.none_found;
-    $("page").textContent = filled("page", { page: state.page + 1, pages });
-    $("earlier").disabled = state.page === 0;
-    $("later").disabled = state.page >= pages - 1;
-    $("cards").replaceChildren(...rows.slice(state.page * SHOWN, (state.page + 1) * SHOWN).map(card));
-    if (!maps) return;
-    $("overlay-head").textContent = shortName(state.cell);
-    const lacking = $("overlay").checked && !maps.cells.includes(state.cell);
-    $("no-map").hidden = !lacking;
-    $("no-map").replaceChildren(words.no_map, ...(lacking ? maps.cells.flatMap((cell) => [element("button", shortName(cell), { type: "button", className: "link", onclick: () => choose(cell) }), " "]) : []));
-  }
-  function card(row) {
-    const right = samples.right[row];
-    const pair = samples.state[row] < 0 ? page.stateless : page.states[samples.state[row]];
-    const numbers = Object.entries(page.numbers).map(([column, name]) => `${words[name]} ${digits(samples[column][row], 3)}`).join(" · ");
-    const text = element("div", [
-      element("p", samples.question[row] ?? "–", { className: "question" }),
-      element("p", [words.answer, words.colon, element("bdi", samples.answer[row] ?? "–"), ` · ${words.prediction}${words.colon}`, element("bdi", samples.prediction[row] ?? "–")]),
-      element("p", numbers, { className: "numbers-of-sample" }),
-      element("p", [...(right === null ? [] : [element("span", right ? words.right : words.wrong, { className: `tag ${right ? "right" : "wrong"}` })]), ...(pair === "right" ? [] : [element("span", words[pair], { className: "tag" })])]),
-      element("p", [element("bdi", categories[samples.category[row]]), " · ", element("bdi", samples.id[row])], { className: "small" }),
-    ], { className: "text" });
-    const made = element("li", [picture(row), text], { className: row === state.marked ? "card marked" : "card" });
-    made.dataset.sample = samples.id[row];
-    made.dataset.category = categories[samples.category[row]];
-    made.dataset.state = pair;
-    return made;
-  }
-  function picture(row) {
-    const place = samples.picture[row];
-    if (place === null) return element("div", page.images.length ? words.no_image : "", { className: page.images.length ? "nothing" : "" });
-    const image = element("img", "", { src: `data:image/jpeg;base64,${page.images[place]}`, alt: `${words.image_of} ${samples.question[row] ?? samples.id[row]}` });
-    const frame = element("div", [image], { className: "frame" });
-    const head = maps && $("overlay").checked ? maps.cells.indexOf(state.cell) : -1;
-    if (head >= 0 && maps.grids[row]) frame.append(overlay(maps.grids[row], head));
-    const of = samples.images[row];
-    const which = of > 1 ? [element("p", filled("first_of", { number: of }), { className: "small" })] : [];
-    return element("div", [frame, ...which], { className: "picture" });
-  }
-  function overlay([rows, columns, x0, y0, x1, y1, first], which) {
-    const values = array("maps").subarray(first + which * rows * columns, first + (which + 1) * rows * columns);
-    const canvas = painted(values, rows, columns);
-    Object.assign(canvas.style, { left: `${100 * x0}%`, top: `${100 * y0}%`, width: `${100 * (x1 - x0)}%`, height: `${100 * (y1 - y0)}%` });
-    return canvas;
-  }
-  function mark(row) {
-    state.marked = row;
-    $("sample-category").value = "-1";
-    $("sample-state").value = "-2";
-    $("search").value = "";
-    showSamples();
-    document.querySelector(".card.marked").scrollIntoView({ block: "center" });
-  }
-  function refilter() {
-    state.page = 0;
-    state.marked = -1;
-    showSamples();
-  }
-
-  // Controls
-  function showKind(kind) {
-    const own = page.measures.filter((each) => each.kind === kind);
-    options("measure", own.map((each) => [each.key, each.label]));
-    if (state.measure.kind !== kind) state.measure = own.find((each) => each.name === "d2v") ?? own[0];
-    $("measure").value = state.measure.key;
-    for (const button of document.querySelectorAll("[data-kind]")) button.setAttribute("aria-pressed", String(button.dataset.kind === kind));
-  }
-  for (const button of document.querySelectorAll("[data-kind]")) {
-    button.onclick = () => { showKind(button.dataset.kind); showMap(); };
-  }
-  $("measure").onchange = () => { state.measure = page.measures.find((each) => each.key === $("measure").value); showMap(); };
-  $("category").onchange = () => { state.category = Number($("category").value); showMap(); };
-  $("shade").onchange = () => { state.shade = $("shade").value; showMap(); };
-  const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
-  $("map").onkeydown = (event) => {
-    const step = STEPS[event.key];
-    if (!step) return;
-    event.preventDefault();
-    const layer = Math.floor(state.cell / heads) + step[0], head = (state.cell % heads) + step[1];
-    if (layer >= 0 && layer < layers.length && head >= 0 && head < heads) choose(layer * heads + head);
+  // src/main.tsx
+  var PARTS = {
+    "heads-part": Heads,
+    "distributions-part": Distributions,
+    "samples-part": SamplesList
   };
-  const panels = [...new Map(flows.map((flow) => [flow.panel, words[`panel_${flow.of}`]]))];
-  options("panel", panels);
-  options("of-what", [[0, words.whole_run], ...layers.map((layer, place) => [place + 1, `${words.layer} ${layer}`]), ...categories.map((name, place) => [1 + layers.length + place, name])]);
-  $("panel").onchange = $("of-what").onchange = showDistribution;
-  $("sample-category").onchange = $("sample-state").onchange = $("search").oninput = refilter;
-  if (maps) $("overlay").onchange = showSamples;
-  $("earlier").onclick = () => { state.page--; state.marked = -1; showSamples(); };
-  $("later").onclick = () => { state.page++; state.marked = -1; showSamples(); };
-  const root = document.documentElement;
-  $("theme").onclick = () => { root.dataset.theme = getComputedStyle(root).colorScheme === "dark" ? "light" : "dark"; showAll(); };
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", showAll);
-
-  async function showAll() {
-    views.map && (views.map.of = "");
-    const own = ["histogram", "profile", "distribution"];
-    await Promise.all([...own, ...Object.keys(page.charts).filter((name) => !own.includes(name) && !name.startsWith("map"))].map((name) => draw(name)));
-    showKind(state.measure.kind);
-    await showMap();
-    await showDistribution();
-    root.dataset.ready = "yes";
+  function draw() {
+    applyTheme(state().theme);
+    for (let [id, Part] of Object.entries(PARTS)) Q(/* @__PURE__ */ a3(Part, { state: state() }), document.getElementById(id));
+    for (let place of document.querySelectorAll("[data-chart]"))
+      Q(/* @__PURE__ */ a3(Figure, { name: place.dataset.chart, label: place.dataset.label }), place);
   }
-  state.cell = order()[0];
-  await showAll();
+  async function main() {
+    await load(), begin(draw), document.getElementById("theme").onclick = () => go({ theme: scheme() === "dark" ? "light" : "dark" }), matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw), draw(), await drawn(), document.documentElement.dataset.ready = "yes";
+  }
+  main();
 })();

@@ -175,6 +175,9 @@ def test_of_several_images_it_is_said_which_one_is_shown(browser, tmp_path):
     page.goto(make_report(run).as_uri())
     page.wait_for_selector("html[data-ready]")
     assert page.locator(".picture:has(img)").all_inner_texts() == ["image 1 of 3", "", "", ""]
+    tabs = page.locator("[data-kind]:disabled")
+    assert tabs.all_inner_texts() == ["Contributing", "Mattering"]
+    assert tabs.first.get_attribute("title") == "not in this run"
     page.close()
 
 

@@ -1,0 +1,106 @@
+// A chart: a Vega-Lite spec of the page, drawn into an element, and filled with its named data at each change.
+import type { ComponentChildren, HTMLAttributes } from "preact";
+import { useLayoutEffect, useRef } from "preact/hooks";
+import { page } from "./data";
+import { configOfCharts, scheme } from "./theme";
+
+type Rows = Record<string, unknown>[];
+
+interface View {
+  data(name: string, rows: Rows): View;
+  signal(name: string, value: unknown): View;
+  description(text: string): View;
+  resize(): View;
+  runAsync(): Promise<View>;
+  addEventListener(type: string, handler: (event: unknown, item?: { datum?: Record<string, unknown> }) => void): void;
+}
+interface Embedded {
+  view: View;
+  finalize(): void;
+}
+declare const vegaEmbed: (place: HTMLElement, spec: unknown, options: unknown) => Promise<Embedded>;
+
+const ERRORS = 1; // the least that Vega logs
+const pending = new Set<Promise<unknown>>();
+
+// Waits until all that was begun is drawn
+export async function drawn(): Promise<void> {
+  while (pending.size) await Promise.all(pending);
+}
+
+function track<T>(work: Promise<T>): Promise<T> {
+  const own = work.finally(() => pending.delete(own));
+  pending.add(own);
+  return own;
+}
+
+function embed(place: HTMLElement, name: string): Promise<Embedded> {
+  return vegaEmbed(place, structuredClone(page.charts[name]), {
+    mode: "vega-lite",
+    ast: true,
+    actions: false,
+    renderer: "svg",
+    defaultStyle: false,
+    config: configOfCharts(),
+    logLevel: ERRORS,
+    tooltip: { disableDefaultStyle: true },
+  });
+}
+
+function fill(view: View, { data, signals }: Pick<ChartProps, "data" | "signals">): Promise<View> {
+  for (const [name, rows] of Object.entries(data ?? {})) view.data(name, rows);
+  for (const [name, value] of Object.entries(signals ?? {})) view.signal(name, value);
+  return view.resize().runAsync(); // labels may be wider than before
+}
+
+interface ChartProps {
+  name: string; // in `page.charts`
+  id?: string; // of the element, where it is not the chart's name
+  label: string;
+  data?: Record<string, Rows>; // a new object only where something changed, as `signals`
+  signals?: Record<string, unknown>;
+  onPick?: (datum: Record<string, unknown>) => void; // a mark was clicked
+  plot?: HTMLAttributes<HTMLDivElement>;
+}
+
+export function Chart({ name, id = name, label, data, signals, onPick, plot }: ChartProps) {
+  const place = useRef<HTMLDivElement>(null);
+  const wanted = useRef({ label, data, signals, onPick });
+  const queue = useRef<Promise<Embedded> | null>(null);
+  const shown = useRef<unknown[]>([]);
+  wanted.current = { label, data, signals, onPick };
+
+  const refill = async (made: Embedded) => {
+    const { label, data, signals } = wanted.current;
+    made.view.description(label); // the element's `aria-label`
+    if ((data || signals) && (shown.current[0] !== data || shown.current[1] !== signals)) {
+      shown.current = [data, signals];
+      await fill(made.view, { data, signals });
+    }
+    return made;
+  };
+  useLayoutEffect(() => {
+    shown.current = [];
+    const begun = embed(place.current!, name).then((made) => {
+      made.view.addEventListener("click", (_, item) => item?.datum && wanted.current.onPick?.(item.datum));
+      return made;
+    });
+    queue.current = begun;
+    return () => void begun.then((made) => made.finalize());
+  }, [name, scheme()]);
+  useLayoutEffect(() => {
+    queue.current = track(queue.current!.then(refill));
+  }, [name, scheme(), label, data, signals]);
+
+  return <div class="plot" id={id} ref={place} {...plot} />;
+}
+
+// A chart in its frame, with what stands below it
+export function Figure({ children, ...chart }: ChartProps & { children?: ComponentChildren }) {
+  return (
+    <figure class="chart">
+      <Chart {...chart} />
+      {children}
+    </figure>
+  );
+}

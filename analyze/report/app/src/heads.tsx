@@ -1,0 +1,350 @@
+// The heads: their map, the highest and the lowest of them, and the one that is chosen.
+import { useMemo } from "preact/hooks";
+import { Figure } from "./chart";
+import { Link, Select } from "./controls";
+import { type Kind, type Measure, array, categories, cells, headOf, heads, layerOf, layers, page, samples } from "./data";
+import { firstOfKind, mean, measureOf, ofKind, order, written } from "./measures";
+import { pointAt } from "./samples";
+import { type State, go } from "./state";
+import { categoryName, digits, filled, headName, minus, shortName, words } from "./words";
+
+const MOST_NAMED = 10; // heads named as the highest, or the lowest
+const STEPS: Record<string, [number, number]> = {
+  ArrowUp: [-1, 0],
+  ArrowDown: [1, 0],
+  ArrowLeft: [0, -1],
+  ArrowRight: [0, 1],
+};
+
+export function Heads({ state }: { state: State }) {
+  const measure = measureOf(state.measure);
+  const highest = useMemo(() => order(state.measure, state.category), [state.measure, state.category]);
+  return (
+    <>
+      <Controls state={state} measure={measure} />
+      <p class="definition" id="definition">
+        {words[`define_${measure.kind}`]}
+      </p>
+      {!ofKind("contributing").length && <p class="definition">{words.missing_contributing}</p>}
+      {!ofKind("mattering").length && <p class="definition">{words.missing_mattering}</p>}
+      <div class="split">
+        <div>
+          <HeadMap state={state} measure={measure} highest={highest} />
+          <h3>{words.highest}</h3>
+          <Chips id="highest" state={state} measure={measure} named={highest.slice(0, MOST_NAMED)} />
+          <div id="lowest-heads" hidden={!measure.signed}>
+            <h3>{words.lowest}</h3>
+            <Chips id="lowest" state={state} measure={measure} named={highest.slice(-MOST_NAMED).reverse()} />
+          </div>
+          <h3>
+            {words.top}
+            {words.colon}
+            <span class="head-name">{shortName(state.cell)}</span>
+          </h3>
+          <TopSamples cell={state.cell} measure={measure} />
+        </div>
+        <Chosen state={state} measure={measure} />
+      </div>
+    </>
+  );
+}
+
+function Controls({ state, measure }: { state: State; measure: Measure }) {
+  const tab = (kind: Kind) => {
+    const there = ofKind(kind).length > 0;
+    const show = () => kind !== measure.kind && go({ measure: firstOfKind(kind).key });
+    return (
+      <button
+        type="button"
+        data-kind={kind}
+        aria-pressed={kind === measure.kind}
+        disabled={!there}
+        title={there ? undefined : words.not_in_run}
+        onClick={show}
+      >
+        {words[kind]}
+      </button>
+    );
+  };
+  return (
+    <div class="controls">
+      <div class="tabs" role="group" aria-label={words.measure}>
+        {page.kinds.map(tab)}
+      </div>
+      <Select
+        id="measure"
+        label="measure"
+        value={state.measure}
+        choices={ofKind(measure.kind).map((each) => [each.key, each.label])}
+        onChoose={(key) => go({ measure: key })}
+      />
+      <Select
+        id="category"
+        label="category"
+        value={state.category}
+        choices={[words.all, ...categories].map((name, place) => [place, name])}
+        onChoose={(value) => go({ category: Number(value) })}
+      />
+      <Select
+        id="shade"
+        label="colour"
+        value={state.shade}
+        choices={[
+          ["value", words.by_value],
+          ["rank", words.by_rank],
+        ]}
+        onChoose={(value) => go({ shade: value as State["shade"] })}
+      />
+    </div>
+  );
+}
+
+// The map of heads
+
+interface Shading {
+  low: number;
+  high: number;
+  ticks: number[];
+  labels: string[];
+  note: string;
+  shade: (cell: number, place: number) => number;
+}
+
+// The ends of the colours are in the page; heads beyond them have the last colour, and the labels say so
+function byValue({ key }: Measure, category: number, highest: number[]): Shading {
+  const [low, high] = array(`${key}/ends`).subarray(2 * category, 2 * category + 2);
+  const slack = (high - low) * 1e-5; // of float32
+  const value = (cell: number) => mean(key, cell, category);
+  const above = highest.filter((cell) => value(cell) > high + slack).length;
+  const below = highest.filter((cell) => value(cell) < low - slack).length;
+  const label = (end: number) => minus(String(Number(end.toPrecision(5))));
+  const ends = [(below ? "≤ " : "") + label(low), (above ? "≥ " : "") + label(high)];
+  const note = above + below ? filled("beyond", { number: above + below, of: highest.length }) : "";
+  const middle = (low + high) / 2;
+  return { low, high, ticks: [low, middle, high], labels: [ends[0], label(middle), ends[1]], note, shade: value };
+}
+
+function byRank({ key, signed }: Measure, category: number, highest: number[]): Shading {
+  const last = highest.length;
+  const middle = highest.findIndex((cell) => mean(key, cell, category) < 0);
+  const labels = [`${words.rank} ${last}`, `${words.rank} 1`];
+  if (!signed) {
+    return { low: -last, high: -1, ticks: [-last, -1], labels, note: "", shade: (_, place) => -1 - place };
+  }
+  const positive = middle < 0 ? last : middle; // above 0: positive, positive - 1 ... 1; below: -1, -2 ...
+  const high = Math.max(positive, last - positive, 1);
+  const shade = (_: number, place: number) => positive - place - (place >= positive ? 1 : 0);
+  return { low: -high, high, ticks: [positive - last, positive], labels, note: "", shade };
+}
+
+function HeadMap({ state, measure, highest }: { state: State; measure: Measure; highest: number[] }) {
+  const { category, cell: chosen, shade } = state;
+  const value = (cell: number) => written(measure, mean(measure.key, cell, category));
+  const shading = useMemo(
+    () => (shade === "value" ? byValue : byRank)(measure, category, highest),
+    [measure, category, shade],
+  );
+  const rows = useMemo(() => {
+    const made = highest.map((cell, place) => ({
+      cell,
+      layer: layerOf(cell),
+      head: headOf(cell),
+      shade: shading.shade(cell, place),
+      text: value(cell),
+      rank: place + 1,
+    }));
+    return made.sort((one, other) => one.cell - other.cell);
+  }, [shading]);
+  const data = useMemo(
+    () => ({ cells: rows, chosen: [{ layer: layerOf(chosen), head: headOf(chosen) }] }),
+    [rows, chosen],
+  );
+  const signals = useMemo(() => {
+    const { low, high, ticks, labels } = shading;
+    return { low, high, ticks, labels };
+  }, [shading]);
+  const first = highest.slice(0, 3).map((cell) => `${headName(cell)} ${value(cell)}`);
+  const label = [measure.label, words.comma, categoryName(category), words.stop, words.highest, words.colon];
+  const step = (event: KeyboardEvent) => {
+    const [down, right] = STEPS[event.key] ?? [0, 0];
+    if (!down && !right) return;
+    event.preventDefault();
+    const [layer, head] = [Math.floor(chosen / heads) + down, (chosen % heads) + right];
+    if (layer >= 0 && layer < layers.length && head >= 0 && head < heads) go({ cell: layer * heads + head });
+  };
+  return (
+    <Figure
+      id="map"
+      name={measure.signed ? "map_signed" : "map"}
+      label={label.join("") + first.join(words.semicolon)}
+      data={data}
+      signals={signals}
+      onPick={(datum) => datum.cell !== undefined && go({ cell: datum.cell as number })}
+      plot={{ tabIndex: 0, "aria-describedby": "keys-help", onKeyDown: step }}
+    >
+      <figcaption>
+        <span id="keys-help">{words.keys_help}</span> <span id="beyond">{shading.note}</span>
+      </figcaption>
+    </Figure>
+  );
+}
+
+function Chips({ id, state, measure, named }: { id: string; state: State; measure: Measure; named: number[] }) {
+  return (
+    <div class="chips" id={id}>
+      {named.map((cell) => (
+        <button
+          key={cell}
+          type="button"
+          data-cell={cell}
+          aria-pressed={cell === state.cell}
+          onClick={() => go({ cell })}
+        >
+          {`${shortName(cell)}  ${written(measure, mean(measure.key, cell, state.category))}`}
+        </button>
+      ))}
+    </div>
+  );
+}
+
+// The chosen head
+
+function TopSamples({ cell, measure }: { cell: number; measure: Measure }) {
+  const { key, kept } = measure;
+  const places = [...Array(kept).keys()].map((each) => cell * kept + each);
+  const top = array(`${key}/top`);
+  const values = array(`${key}/values`);
+  return (
+    <ol class="top" id="top">
+      {places
+        .filter((place) => top[place] > 0)
+        .map((place) => {
+          const row = top[place] - 1;
+          return (
+            <li key={row} data-sample={samples.id[row]}>
+              <b>{written(measure, values[place])}</b>{" "}
+              <Link text={samples.question[row] ?? samples.id[row]} onClick={() => pointAt(row)} />
+              <span class="small"> {categories[samples.category[row]]}</span>
+            </li>
+          );
+        })}
+    </ol>
+  );
+}
+
+function Chosen({ state, measure }: { state: State; measure: Measure }) {
+  return (
+    <div class="detail" id="detail">
+      <h3 id="head-name" aria-live="polite">
+        {headName(state.cell)}
+      </h3>
+      <p class="definition" id="measure-name">
+        {measure.label}
+      </p>
+      <Numbers state={state} measure={measure} />
+      <h4>{words.histogram}</h4>
+      <p class="key">
+        <span class="swatch own" />
+        {words.this_head} <span class="swatch quiet" />
+        {words.all_heads}{" "}
+        <span id="signed-note" hidden={!measure.signed}>
+          {words.histogram_signed}
+        </span>
+      </p>
+      <Histogram cell={state.cell} measure={measure} />
+      <h4>{words.profile}</h4>
+      <Profile cell={state.cell} measure={measure} />
+    </div>
+  );
+}
+
+function Numbers({ state, measure }: { state: State; measure: Measure }) {
+  const { cell, category } = state;
+  const { key, reliability } = measure;
+  const number = (value: number) => written(measure, value);
+  const low = array(`${key}/low`)[cell];
+  const high = array(`${key}/high`)[cell];
+  const interval = Number.isNaN(low) ? words.no_interval : filled("range", { low: number(low), high: number(high) });
+  const here = () => filled("in_category", { value: number(mean(key, cell, category)), category: categoryName(category) });
+  const halves = [0, 1].map((half) => array(`${key}/halves`)[half * cells + cell]);
+  const rows: [name: string, id: string, text: string][] = [
+    ["mean_all", "mean", number(mean(key, cell, 0))],
+    ["interval", "interval", interval],
+  ];
+  if (category) rows.push(["mean_here", "here", here()]);
+  rows.push(["rank", "rank", filled("rank_of", { rank: array(`${key}/ranks`)[cell], number: cells })]);
+  if (halves.every(Boolean)) rows.push(["rank_halves", "halves", halves.join(" · ")]);
+  rows.push(["reliability", "reliability", digits(reliability, 3)]);
+  return (
+    <dl class="numbers" id="numbers">
+      {rows.map(([name, id, text]) => (
+        <>
+          <dt>{words[name]}</dt>
+          <dd data-number={id} title={id === "reliability" ? words.reliability_help : ""}>
+            {text}
+          </dd>
+        </>
+      ))}
+    </dl>
+  );
+}
+
+function Histogram({ cell, measure }: { cell: number; measure: Measure }) {
+  const data = useMemo(() => {
+    const bins = array(`${measure.key}/bins`);
+    const size = measure.edges.length - 1;
+    const shares = (first: number, last: number) => {
+      const counts: number[] = Array(size).fill(0);
+      for (let place = first * size; place < last * size; place++) counts[place % size] += bins[place];
+      const total = counts.reduce((sum, count) => sum + count, 0) || 1;
+      return counts.map((count, place) => ({
+        left: measure.edges[place],
+        right: measure.edges[place + 1],
+        share: count / total,
+      }));
+    };
+    return { all: shares(0, cells), own: shares(cell, cell + 1) };
+  }, [cell, measure]);
+  return <Figure name="histogram" label={words.histogram} data={data} />;
+}
+
+function Profile({ cell, measure }: { cell: number; measure: Measure }) {
+  const rows = useMemo(() => {
+    const means = array(`${measure.key}/means`);
+    return categories.map((category, place) => {
+      const own = [...means.subarray((place + 1) * cells, (place + 2) * cells)];
+      const known = own.filter((value) => !Number.isNaN(value));
+      const all = known.reduce((sum, value) => sum + value, 0) / known.length;
+      return { category, value: own[cell], all, text: written(measure, own[cell]), all_text: written(measure, all) };
+    });
+  }, [cell, measure]);
+  const data = useMemo(() => ({ profile: rows.filter((row) => !Number.isNaN(row.value)) }), [rows]);
+  return (
+    <>
+      <Figure name="profile" label={words.profile} data={data} />
+      <details>
+        <summary>{words.table}</summary>
+        <div class="wide">
+          <table>
+            <thead>
+              <tr>
+                {["category", "this_head", "all_heads"].map((name) => (
+                  <th scope="col">{words[name]}</th>
+                ))}
+              </tr>
+            </thead>
+            <tbody id="profile-table">
+              {rows.map((row) => (
+                <tr data-category={row.category}>
+                  <th scope="row">{row.category}</th>
+                  <td>{row.text}</td>
+                  <td>{row.all_text}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      </details>
+    </>
+  );
+}

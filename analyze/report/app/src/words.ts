@@ -1,0 +1,19 @@
+// Texts of the page, in its language, and numbers as it writes them.
+import { categories, headOf, layerOf, page } from "./data";
+
+export const words = page.words;
+
+export function filled(name: string, values: Record<string, string | number>): string {
+  return words[name].replace(/\{(\w+)\}/g, (_, key: string) => String(values[key]));
+}
+
+const missing = (value: number | null | undefined) => value === null || value === undefined || Number.isNaN(value);
+export const minus = (text: string) => text.replace("-", "−");
+
+export function digits(value: number | null | undefined, places: number): string {
+  return missing(value) ? "–" : minus(value!.toFixed(places));
+}
+
+export const headName = (cell: number) => filled("head_name", { layer: layerOf(cell), head: headOf(cell) });
+export const shortName = (cell: number) => `L${layerOf(cell)}H${headOf(cell)}`;
+export const categoryName = (category: number) => (category ? categories[category - 1] : words.all);
