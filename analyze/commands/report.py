@@ -26,6 +26,7 @@ from schemas.store.directory import record_outputs
 
 _PACKAGES = ("altair", "jinja2", "vl_convert")
 MOST_IMAGES = 10_000  # in a page; MME has 1,187
+MOST_MAPS = 1000  # MB
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ class ReportSettings(SeedSettings, FolderSettings, PromptSettings, RunSettings):
     related: Annotated[Related, Needs("other")] = False
     lang: Annotated[str, "of the page's texts", OneOf(("en", "zh"))] = "en"
     images: Annotated[int, "thumbnails that the page holds, at most", Between(0, MOST_IMAGES)] = 24
+    maps_mb: Annotated[
+        float,
+        "MB of maps of these images that the page holds, at most, before they are compressed; a byte a patch",
+        Between(0, MOST_MAPS),
+    ] = 1.0
 
 
 def report_run(settings: ReportSettings) -> Result:
@@ -54,7 +60,9 @@ def report_run(settings: ReportSettings) -> Result:
     other = _other(settings)
     check_named_once([heads, other] if other else [heads])
     folder = output_folder(settings.output_dir, heads)
-    choices = Choices(settings.lang, settings.images, settings.text_scope, settings.related, settings.seed)
+    choices = Choices(
+        settings.lang, settings.images, settings.maps_mb, settings.text_scope, settings.related, settings.seed
+    )
     name = "report" if other is None else name_with("report_with", heads, other)
     file = folder / f"{name}{'' if settings.lang == 'en' else f'.{settings.lang}'}.html"
     check_no_folder(file)

@@ -18,9 +18,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from analyze.diagnose import with_texts_of_options
 from analyze.pictures.labels import by_queries, colour
-from analyze.report import browser, charts, comparison, overview
+from analyze.report import charts, comparison, overview
 from analyze.report.measures import CONTRIBUTING, LOOKING, MATTERING, MEASURE_KINDS, Measure, Measured, measure
 from analyze.report.packing import Arrays, as_plain, script_json
+from analyze.report.samples.choice import chosen_images, first_images, linked
+from analyze.report.samples.maps import add_maps
+from analyze.report.samples.rows import NUMBERS, numbers_of_images, rows_of, state_names, state_values
 from analyze.report.tallying import ranks
 from analyze.report.words import Words, number
 from analyze.tables.frames import Heads
@@ -28,6 +31,7 @@ from schemas.columns import DEFAULT_FLOWS
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _FIRST = ("a2v", "q2v", "t2v")  # measures that may be shown first
+MEGABYTE = 10**6
 PRUNE = "prune"  # where `prune` writes, in the folder of a run
 
 
@@ -37,12 +41,14 @@ class Choices:
 
     Attributes:
         images: how many thumbnails are in the page, at most.
+        maps_mb: how many MB of maps, at most, before they are compressed.
         related: whether one of two models was made from the other.
         seed: of the resampled images.
     """
 
     language: str = "en"
     images: int = 24
+    maps_mb: float = 1.0
     text_scope: str | None = None
     related: bool = False
     seed: int = 0
@@ -73,7 +79,7 @@ def make_page(heads: Heads, other: Heads | None, choices: Choices) -> str:
         "measure": _first(measured),
         "kinds": list(MEASURE_KINDS),
         "flows": _flows(arrays, measured, words),
-        **_samples(arrays, heads, measured, choices.images),
+        **_samples(arrays, heads, measured, choices),
     }
     specs = _specs(words, heads, measured, compared, sets, random)
     return _filled(
@@ -138,18 +144,21 @@ def _flows(arrays: Arrays, measured: Measured, words: Words) -> list[dict[str, A
     ]  # fmt: skip
 
 
-def _samples(arrays: Arrays, heads: Heads, measured: Measured, most: int) -> dict[str, Any]:
+def _samples(arrays: Arrays, heads: Heads, measured: Measured, choices: Choices) -> dict[str, Any]:
     """The samples, the images that are in the page, and their maps."""
     samples = measured.samples
-    states, (names, stateless) = browser.state_values(samples, heads.task), browser.state_names(heads.task)
-    images = browser.chosen_images(heads, samples, states, most)
+    states, (names, stateless) = state_values(samples, heads.task), state_names(heads.task)
+    category = np.array([heads.categories.index(name) for name in samples["category"].astype(str)])
+    order = linked(measured, states, category, heads.run.manifest.maps_of)
+    images = chosen_images(heads.run.path, samples, order, choices.images)
     places = {sha: place for place, sha in enumerate(images)}
-    numbers = browser.NUMBERS[heads.task.opposite]
+    numbers = NUMBERS[heads.task.opposite]
     spelled = samples if heads.task.opposite else with_texts_of_options(samples)
-    rows = browser.rows_of(spelled, heads.categories, states, numbers)
-    rows["picture"] = [places.get(sha) for sha in browser.first_images(samples)]
-    rows["images"] = browser.numbers_of_images(samples)
-    maps = browser.add_maps(arrays, heads, measured, list(images))
+    rows = rows_of(spelled, heads.categories, states, numbers)
+    rows["picture"] = [places.get(sha) for sha in first_images(samples)]
+    rows["images"] = numbers_of_images(samples)
+    shown = [row for row in order if rows["picture"][row] is not None]
+    maps = add_maps(arrays, heads, measured, shown, choices.maps_mb * MEGABYTE)
     return {
         "samples": rows,
         "states": list(names),

@@ -15,20 +15,55 @@ import tempfile
 import time
 from pathlib import Path
 
-from schemas.columns import CONTRIBUTIONS
+import numpy as np
+from PIL import Image
+
+from schemas.columns import CONTRIBUTIONS, MAPS, OF_LAST
+from schemas.store.thumbnails import write_thumbnail
+from tests.support.maps import made_up
+from tests.support.pictures import encoded
 from tests.support.prunable import World, measure, singles, write_world
 from tests.support.report import open_browser
 from tests.support.runs import MME
 
 HEADER = ("size", "built in", "CPU time", "peak memory", "first paint", "all charts")
+POOL = 16  # samples with maps and images of their own; those of the others are the same again
 PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
 
 
-def make_run(path: Path) -> None:
-    """A run of MME's size with knock-outs of each single head."""
+def make_run(path: Path, times: int = 1, map_heads: int = 0) -> None:
+    """A run of MME's size, or a multiple of it, with maps, thumbnails, and knock-outs of each single head.
+
+    Args:
+        map_heads: how many heads have maps, spread over the layers; 0: all.
+    """
     world = World.of(layers=32, heads=32)
-    write_world(path, world, categories={name: number // 2 for name, number in MME.items()}, tables=[CONTRIBUTIONS])
+    step = 1024 // map_heads if map_heads else 1
+    kept = [divmod(cell, 32) for cell in range(0, 1024, step)]
+    random = np.random.default_rng(3)
+    pool = [
+        made_up(random, 32, 32, rows=24, columns=24, box=(0, 0, 320, 320), size=(320, 240), kept=kept)
+        for _ in range(POOL)
+    ]
+    write_world(
+        path, world, categories={name: times * number // 2 for name, number in MME.items()},
+        tables=[CONTRIBUTIONS, MAPS], maps=lambda number: pool[number % POOL], maps_of=OF_LAST,
+        maps_heads=[list(each) for each in kept] if map_heads else [],
+    )  # fmt: skip
+    write_thumbnails(path, times)
     measure(path, world, "heads_edge", singles(world))
+
+
+def write_thumbnails(path: Path, times: int) -> None:
+    """A picture of 320 x 240 of each image, about as large as that of a photograph: noise, smoothed."""
+    random = np.random.default_rng(4)
+    contents = []
+    for _ in range(POOL):
+        coarse = Image.fromarray(random.integers(0, 256, (30, 40, 3), np.uint8))
+        contents.append(encoded(coarse.resize((320, 240), Image.Resampling.BICUBIC), "jpeg", quality=85))
+    for name, number in MME.items():
+        for image in range(times * number // 2):
+            write_thumbnail(path, f"{name} {image}", contents[image % POOL])
 
 
 def build(run: Path) -> tuple[float, float, float]:

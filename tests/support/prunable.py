@@ -4,13 +4,13 @@ The margin of a question in favour of the right answer is its own strength less 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from schemas.columns import CONTRIBUTION_COLUMNS, CONTRIBUTIONS, FLOW_NAMES, LAYER_COLUMNS, LAYERS
+from schemas.columns import CONTRIBUTION_COLUMNS, CONTRIBUTIONS, FLOW_NAMES, LAYER_COLUMNS, LAYERS, MAPS
 from schemas.jobs.head_sets import HeadSet
 from schemas.jobs.settings import JobSettings
 from schemas.manifest import Session
@@ -50,13 +50,22 @@ class World:
 
 
 def write_world(
-    path: Path, world: World, *, categories: Mapping[str, int], seed: int = 0, tables=(), looks: float = 1.0, **fields
+    path: Path,
+    world: World,
+    *,
+    categories: Mapping[str, int],
+    seed: int = 0,
+    tables=(),
+    looks: float = 1.0,
+    maps: Callable[[int], tuple[dict, dict]] | None = None,
+    **fields,
 ) -> Path:
     """A run whose heads look at the image the more, the more they matter (`looks` > 0), or the less.
 
     Args:
         categories: images of each, with two questions.
         tables: of `EXTRAS`; |d2v| grows with how much a head matters, block influence with its layer.
+        maps: makes those of a sample, by its number, and its values for `samples`; None: as `extras` does.
     """
     random = np.random.default_rng(seed)
     layers, heads = world.heads.shape
@@ -73,7 +82,10 @@ def write_world(
                 free = values[..., COLUMN[f"{group}2v"]] + values[..., COLUMN[f"{group}2q"]]
                 values[..., COLUMN[f"{group}2v"]] = free * share
                 values[..., COLUMN[f"{group}2q"]] = free * (1 - share)
-            grids, more = extras(random, layers, heads, tables) if tables else ({}, {})
+            own = tables if maps is None else [table for table in tables if table != MAPS]
+            grids, more = extras(random, layers, heads, own) if own else ({}, {})
+            if maps is not None:
+                grids, more = grids | (found := maps(position))[0], more | found[1]
             if CONTRIBUTIONS in grids:
                 place = [column.name for column in CONTRIBUTION_COLUMNS].index("d2v")
                 grids[CONTRIBUTIONS][..., place] = world.heads * random.normal(0, 1, size.shape)

@@ -145,7 +145,7 @@ def test_every_text_is_in_both_languages_with_the_same_values():
 
 
 def test_every_text_is_used():
-    files = [*(ROOT / "analyze" / "report").glob("*.py"), *(ROOT / "analyze" / "report" / "templates").glob("*.[hj]*")]
+    files = [*(ROOT / "analyze" / "report").rglob("*.py"), *(ROOT / "analyze" / "report" / "templates").glob("*.[hj]*")]
     code = "\n".join(file.read_text(encoding="utf-8") for file in files)
     built = ("define_", "panel_", "of_", "role ", "warn_", "images_", "total_", "accuracy_")
     named = {*SETTINGS, *SESSION, *STATES, *CHOICE_STATES, "heads_cut", "layers_cut"}

@@ -1,0 +1,6 @@
+"""Single samples in the page.
+
+rows     what is said of each
+choice   the images that are in the page, and the heads whose maps are
+maps     these maps, as bytes
+"""

@@ -1,0 +1,69 @@
+"""The samples of the page: their states, and what is said of each."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from analyze.diagnose import pairs_of_questions
+from analyze.positions import CHOICE_STATES, choice_states
+from analyze.report.packing import shortest
+from analyze.statistics.clusters import Clusters
+from analyze.statistics.contrasts import STATES
+from analyze.tables.values import answered
+from schemas.columns import N_IMAGES
+from schemas.tasks import P_OPTIONS, Task
+
+# Numbers of a card, with the names of their words, by whether answers are opposite
+NUMBERS = {True: {"margin": "margin", "p_yes": "p_yes"}, False: {"lead": "lead_of_answer", P_OPTIONS: "p_options"}}
+
+
+def state_names(task: Task) -> tuple[tuple[str, ...], str]:
+    """The states that `state_values` counts, and what a sample without one is called."""
+    return (STATES, "no pair") if task.opposite else (CHOICE_STATES, "not scored")
+
+
+def state_values(samples: pd.DataFrame, task: Task) -> npt.NDArray[np.int64]:
+    """The state of each sample's pair, or of its answer where answers are not opposite; -1 where it has none.
+
+    Args:
+        samples: rows of `observed_samples`.
+
+    Returns:
+        Places in `state_names`, [samples].
+    """
+    known = answered(samples)
+    found = np.full(len(samples), -1)
+    if len(known) and not task.opposite:
+        found[known.index] = [CHOICE_STATES.index(str(state)) for state in choice_states(known)]
+    elif len(known):
+        rows = known.index.to_numpy()
+        for state, pairs in pairs_of_questions(known, Clusters.of(known), task).groupby("state"):
+            for side in ("first", "second"):
+                found[rows[pairs[side]]] = STATES.index(str(state))
+    return found
+
+
+def rows_of(
+    samples: pd.DataFrame, categories: Sequence[str], states: npt.NDArray[np.int64], numbers: Iterable[str]
+) -> dict[str, list[Any]]:
+    """The samples by column, as the page has them, with some columns of numbers."""
+    texts = {name: samples[name].astype(object).where(samples[name].notna(), None).tolist() for name in (
+        "question", "answer", "prediction", "image")}  # fmt: skip
+    return texts | {
+        "id": samples["sample_id"].astype(str).tolist(),
+        "category": [categories.index(name) for name in samples["category"].astype(str)],
+        "state": states.tolist(),
+        "right": [None if each is None else int(each) for each in samples["right"]],
+        **{name: [shortest(value) for value in samples[name].astype(float)] for name in numbers},
+    }
+
+
+def numbers_of_images(samples: pd.DataFrame) -> list[int]:
+    """How many images the question of each sample has."""
+    if N_IMAGES not in samples:
+        return [1] * len(samples)
+    numbers: list[int] = samples[N_IMAGES].fillna(1).astype(int).tolist()
+    return numbers
