@@ -144,12 +144,16 @@ class PromptComparison:
             )
             found = f"{len(moved)} of {len(rows)} heads shift, {heads} most"
             if moved.empty:
-                told = self.units[0] >= fewest_images(tests=len(groups))
-                found = (
-                    "no head shifts significantly" if told else f"cannot be told from {counted(self.images, 'image')}"
-                )
+                found = self.no_shift()
             lines.append(f"heads, {flow}, from {self.baseline} to {wording}: {found}")
         return lines
+
+    def no_shift(self) -> str:
+        """What is said where no head shifts significantly: that, or that images are too few, and how many it takes."""
+        least = fewest_images(tests=len(self.heads.groupby(["wording", "flow"])))
+        if self.units[0] >= least:
+            return "no head shifts significantly"
+        return f"cannot be told from {counted(self.images, 'image')}: it takes {least}"
 
 
 def _lead(pair: pd.Series) -> str:

@@ -16,7 +16,7 @@ from analyze.commands.shared_settings import (
 )
 from analyze.opening import opened, output_folder, with_flows
 from analyze.results import Result
-from schemas.columns import CONTRIBUTION_COLUMNS, CONTRIBUTIONS, DEFAULT_FLOWS, FLOW_NAMES, STEP_NAMES
+from schemas.columns import CONTRIBUTION_COLUMNS, CONTRIBUTIONS, DEFAULT_FLOWS, FLOW_NAMES, GROUPS, STEP_NAMES
 from schemas.commands.settings import Between, Checked, Flag, Needs, OneOf
 from schemas.errors import HeadflowError
 from schemas.text import listed, short
@@ -93,12 +93,13 @@ def draw_plots(settings: PlotsSettings) -> Result:
     from analyze.drawing.panels import draw
     from analyze.pictures.of_run import Pictures, contribution_maps, effect_maps, subject
     from analyze.tables.bins import bin_edges
-    from analyze.tables.frames import ANSWERS, TOKEN_COUNTS, chosen_categories
+    from analyze.tables.frames import ANSWERS, IMAGE_KEYS, TOKEN_COUNTS, chosen_categories
     from analyze.tables.tallies import tally
 
     edges = bin_edges(settings.bins, settings.range)
     with settings.open_workers() as workers:
-        heads = opened(settings.run, settings.prompt, columns=[*TOKEN_COUNTS, *ANSWERS], workers=workers)
+        columns = [*TOKEN_COUNTS, *ANSWERS, *IMAGE_KEYS, GROUPS]
+        heads = opened(settings.run, settings.prompt, columns=columns, workers=workers)
         masses, added = _columns(settings.metrics, heads)
         heads, flows = with_flows(heads, masses, settings.step)
         scope = heads.scope(settings.text_scope)

@@ -43,10 +43,11 @@ def draw(picture: Picture, figsize: tuple[float, float]) -> Figure:
         case LayerHistograms():
             return _layer_histograms(picture)
         case SignedMap():
-            shown = np.isfinite(picture.values)
+            shown, known = picture.shown, np.isfinite(picture.values).any()
+            none = f"No head differs from 0: {picture.grey}." if known else "No head has a value."
             return signed_figure(
                 picture.values, picture.title, picture.of, label=picture.label, layers=picture.layers,
-                shown=None if shown.all() else shown, grey="not known", none="No head has a value.",
+                shown=None if shown.all() else shown, grey=picture.grey, none=none,
             )  # fmt: skip
         case LayerBars():
             return _layer_bars(picture)

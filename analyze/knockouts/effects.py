@@ -4,9 +4,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from math import prod
 
 import numpy as np
+import pandas as pd
 
 from analyze.knockouts.jobs import knocked_parts
-from analyze.statistics.clusters import Array, Codes
+from analyze.statistics.clusters import Array, Clusters, Codes
+from analyze.statistics.heads.means import Groups, GroupSums, HeadMeans
 from analyze.tables.frames import Heads
 from analyze.tables.values import observed_samples, table_rows
 from schemas.columns import CONTRIBUTIONS
@@ -58,13 +60,15 @@ def effect_blocks(heads: Heads, job: Job, cells: Sequence[int]) -> Iterator[tupl
         yield chosen, {job.name: values}
 
 
-def means_of(blocks: Blocks) -> dict[str, Array]:
-    """The mean of each head over the samples that have it, float64 [cells] by column; NaN where there is none."""
-    sums: dict[str, Array] = {}
-    counts: dict[str, Array] = {}
-    for _, values in blocks:
+def means_of(blocks: Blocks, samples: pd.DataFrame) -> dict[str, HeadMeans]:
+    """The mean of each head over the samples that have it, and how sure it is, by column.
+
+    Args:
+        samples: `observed_samples`, which the blocks are of.
+    """
+    groups = Groups.of(Clusters.of(samples))
+    found: dict[str, GroupSums] = {}
+    for rows, values in blocks:
         for name, each in values.items():
-            sums[name] = sums.get(name, 0.0) + np.nansum(each, axis=0)
-            counts[name] = counts.get(name, 0.0) + np.isfinite(each).sum(axis=0)
-    with np.errstate(invalid="ignore"):
-        return {name: total / counts[name] for name, total in sums.items()}
+            found.setdefault(name, GroupSums(groups, each.shape[1])).add(rows, each)
+    return {name: each.means() for name, each in found.items()}

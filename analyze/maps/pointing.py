@@ -22,9 +22,9 @@ from analyze.prune.criteria import EFFECT, read_criteria
 from analyze.prune.halves import answered_samples
 from analyze.statistics.bootstrap import Bootstrap
 from analyze.statistics.clusters import Array, Clusters, Codes
+from analyze.statistics.heads.permutations import Agreement, agreement_of_heads
 from analyze.statistics.intervals import ratio_intervals, share_intervals
 from analyze.statistics.multiplicity import sign_flip_maximum
-from analyze.statistics.permutations import Agreement, agreement_of_heads
 from analyze.statistics.reliability import halves
 from analyze.tables.frames import Heads
 from analyze.tables.values import observed_rows

@@ -4,8 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from analyze.statistics.clusters import Array
+from analyze.pictures.labels import NOT_SIGNIFICANT
+from analyze.statistics.clusters import Array, Codes
+from analyze.statistics.heads.means import UNCLEAR
 
 
 @dataclass(frozen=True)
@@ -132,17 +135,31 @@ class HeadMap(Picture):
 
 @dataclass(frozen=True)
 class SignedMap(Picture):
-    """Layers x heads of values on both sides of 0.
+    """Layers x heads of means on both sides of 0.
 
     Attributes:
         values: float64 [layers, heads]; NaN where there is none.
+        told: int64 [layers, heads], see `HeadMeans.told`.
         layers: those of `values`.
         label: what they are.
     """
 
     values: Array
+    told: Codes
     layers: Sequence[int]
     label: str
+
+    @property
+    def shown(self) -> npt.NDArray[np.bool_]:
+        """Heads that have a colour, bool [layers, heads]: those told from 0, or all where none can be told."""
+        return np.isfinite(self.values) & (self.told != UNCLEAR)
+
+    @property
+    def grey(self) -> str:
+        """Why a head has none."""
+        unclear = (np.isfinite(self.values) & (self.told == UNCLEAR)).any()
+        reasons = [NOT_SIGNIFICANT] if unclear else []
+        return "; or ".join([*reasons, *([] if np.isfinite(self.values).all() else ["not known"])])
 
 
 def highest(bars: Mapping[str, Array]) -> float:

@@ -18,6 +18,9 @@ HEADINGS = {
     "a": "Attention of the last token",
     "g": "Attention while writing",
 }
+# Why a head or a difference is grey, in pictures and on the page
+NOT_SIGNIFICANT = "not significant (5%, corrected for all heads)"
+NOT_DISCOVERED = "not significant (false discovery rate 5%)"
 # Of the sets of Okabe and Ito (blue, orange, black) and of Paul Tol, and a red. Any two differ in CIELAB by 27 or more,
 # for normal vision and for each kind of colour blindness
 COLOURS = {

@@ -25,6 +25,8 @@ from analyze.pictures.file_names import file_names
 from analyze.pictures.kinds import HeadMap, Histogram, LayerBars, LayerHistograms, Panel, Picture, SignedMap, highest
 from analyze.pictures.labels import by_queries, label, target
 from analyze.statistics.clusters import Array
+from analyze.statistics.heads.means import HeadMeans
+from analyze.statistics.intervals import FEW_IMAGES
 from analyze.tables.frames import Heads
 from analyze.tables.tallies import Tally
 from analyze.tables.text_scope import TextScope
@@ -196,13 +198,12 @@ def contribution_maps(heads: Heads, columns: Sequence[str], of: Sequence[str], p
     Raises:
         HeadflowError: see `contribution_blocks`.
     """
-    known = len(answered(observed_samples(heads)))
-    for name, means in means_of(contribution_blocks(heads, columns)).items() if columns else ():
+    samples = observed_samples(heads)
+    known = counted(len(answered(samples)), "sample")
+    for name, means in means_of(contribution_blocks(heads, columns), samples).items() if columns else ():
         title = f"{name.upper()}: what heads add from the {target(name)} to the right answer"
         label = f"{name.upper()} towards the right answer, logits"
-        subject = (counted(int(known), "sample"), *of)
-        values, layers = means.reshape(heads.shape), heads.run.manifest.attending
-        yield SignedMap(f"{prefix}_head_map_{name}", title, subject, values, layers, label)
+        yield _signed_map(f"{prefix}_head_map_{name}", title, (known, *of), means, heads, label)
 
 
 def effect_maps(heads: Heads, jobs: Sequence[str], of: Sequence[str], prefix: str) -> Iterator[SignedMap]:
@@ -219,15 +220,21 @@ def effect_maps(heads: Heads, jobs: Sequence[str], of: Sequence[str], prefix: st
         cells = head_cells(job)
         if cells is None:
             raise HeadflowError(f"job {name} of {heads.run.path} did not knock out single heads", setting="effects")
-        found = means_of(effect_blocks(heads, job, cells))
+        found = means_of(effect_blocks(heads, job, cells), observed_samples(heads))
         if not found:
             raise HeadflowError(f"job {name} of {heads.run.path} has none of these samples", setting="effects")
         title, subject = "What is lost of the right answer's lead without each head", (job_in_words(job), *of)
-        yield SignedMap(
-            f"{prefix}_head_map_effect_{name}",
-            title,
-            subject,
-            found[name].reshape(heads.shape),
-            heads.run.manifest.attending,
-            "Mean effect, logits",
-        )
+        file = f"{prefix}_head_map_effect_{name}"
+        yield _signed_map(file, title, subject, found[name], heads, "Mean effect, logits")
+
+
+def _signed_map(file: str, title: str, subject: Sequence[str], means: HeadMeans, heads: Heads, label: str) -> SignedMap:
+    """A map of means; what it is of says where images are too few to tell which heads differ from 0."""
+    few = [] if means.images >= FEW_IMAGES else [few_images(means.images)]
+    values, told = means.mean.reshape(heads.shape), means.told.reshape(heads.shape)
+    return SignedMap(file, title, (*subject, *few), values, told, heads.run.manifest.attending, label)
+
+
+def few_images(images: int) -> str:
+    """That images are too few to tell which heads differ from 0, and how many it takes."""
+    return f"which heads differ from 0 cannot be told from {counted(images, 'image')}: it takes {FEW_IMAGES}"

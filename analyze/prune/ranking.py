@@ -12,16 +12,20 @@ from scipy import stats
 from analyze.knockouts.jobs import HEADS, UNITS
 from analyze.prune.criteria import Criterion
 from analyze.statistics.clusters import Array, Clusters, Codes
+from analyze.statistics.heads.permutations import agreement_of_heads, permutation_p, permuted
 from analyze.statistics.intervals import ratio_intervals
 from analyze.statistics.multiplicity import false_discovery_rate
-from analyze.statistics.permutations import agreement_of_heads, permutation_p, permuted
-from analyze.statistics.reliability import disattenuated, halves, rank_correlation, spearman_brown, split_half
+from analyze.statistics.reliability import (
+    RELIABLE,
+    disattenuated,
+    halves,
+    rank_correlation,
+    spearman_brown,
+    split_half,
+)
 from analyze.tables.values import head_columns
 from schemas.jobs.head_sets import ModelShape
 
-RELIABLE = (
-    0.5  # from which a correlation is divided by the reliabilities, and effects of heads are said to be something
-)
 TOP = 4  # the first quarter by measured effect is what a criterion is to find
 RELATIONS = ["unit", "criterion", "other", "correlation", "disattenuated", "halves", "within", "p", "auroc", "auroc_p"]
 

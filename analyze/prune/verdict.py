@@ -10,7 +10,8 @@ from analyze.knockouts.jobs import HEADS, OF_LAYERS, UNITS
 from analyze.prune.curves import Costs
 from analyze.prune.design import LEAST, MOST
 from analyze.prune.plan import Plan
-from analyze.prune.ranking import RELIABLE, Ranked
+from analyze.prune.ranking import Ranked
+from analyze.statistics.reliability import RELIABLE
 from schemas.text import counted
 
 _SIGNIFICANT = 0.05

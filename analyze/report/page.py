@@ -110,7 +110,7 @@ def make_page(heads: Heads, other: Heads | None, choices: Choices) -> str:
 def _measure(arrays: Arrays, one: Measure, words: Words) -> dict[str, Any]:
     """Add the arrays of a measure; returns what the page says of it."""
     found, key = one.found, f"{one.kind}/{one.name}"
-    means, (low, high) = found.means(), found.interval()
+    means, (low, high) = found.means(), found.of_heads.interval()
     arrays.add(f"{key}/means", means)
     arrays.add(f"{key}/ends", np.array([charts.colour_ends(each, signed=one.kind != LOOKING) for each in means]))
     arrays.add(f"{key}/low", low)
@@ -123,7 +123,7 @@ def _measure(arrays: Arrays, one: Measure, words: Words) -> dict[str, Any]:
     label = f"{one.name}{words['colon']}{one.what}" if one.kind == MATTERING else words.flow(one.name)
     return {
         "name": one.name, "key": key, "kind": one.kind, "label": label, "signed": one.kind != LOOKING,
-        "reliability": found.reliability(), "edges": found.edges.round(6).tolist(), "kept": found.top.shape[0],
+        "reliability": found.order.reliability, "edges": found.edges.round(6).tolist(), "kept": found.top.shape[0],
     }  # fmt: skip
 
 

@@ -1,55 +1,44 @@
 """Values of heads added up: all that the page needs of one measure, in tables that do not grow with the run.
 
 A measure has a value for each (sample, layer, head): a column of `heads`, a contribution, the effect of a knock-out.
-Images are dealt into `MOST_GROUPS` groups of like size, by category. Sums of groups give intervals and reliability as
-sums of single images would, a little less sharply, at a cost that is the same for any number of images.
+Images are dealt into groups of like size, by category. Sums of groups give intervals and reliability as sums of single
+images would, a little less sharply, at a cost that is the same for any number of images.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analyze.statistics.clusters import Array, Clusters, Codes, ImageSums
-from analyze.statistics.intervals import mean_interval
-from analyze.statistics.reliability import rank_correlation, spearman_brown, split_half
+from analyze.statistics.clusters import Array, Clusters, Codes
+from analyze.statistics.heads.means import Groups, GroupSums, HeadMeans, add_rows
+from analyze.statistics.reliability import RELIABLE, rank_correlation, samples_needed, spearman_brown, split_half
 from analyze.tables.bins import bin_index
 
-MOST_GROUPS = 20
 HIGHEST = 5  # samples that are kept for each head
-_SEED = 0
 
 
 @dataclass(frozen=True)
 class Dealt:
-    """The samples that may be added: the category and the group of each.
+    """The samples that may be added, with the groups that their images are in.
 
     Attributes:
         category: int64 [samples], its place in `categories`.
-        group: int64 [samples].
     """
 
     categories: list[str]
     category: Codes
-    group: Codes
-    groups: int
+    groups: Groups
 
     @classmethod
     def of(cls, samples: pd.DataFrame, categories: list[str]) -> "Dealt":
         """Deal the images of some rows of `samples` into groups, at random with a fixed seed."""
-        clusters = Clusters.of(samples).once()
-        random, order = np.random.default_rng(_SEED), np.empty(clusters.images, np.int64)
-        dealt = 0
-        for number in range(len(clusters.categories)):
-            members = random.permutation(np.flatnonzero(clusters.category == number))
-            order[members] = dealt + np.arange(len(members))
-            dealt += len(members)
-        groups = min(MOST_GROUPS, clusters.images)
         places = {name: place for place, name in enumerate(categories)}
         category: Codes = np.asarray(samples["category"].astype(str).map(places), np.int64)
-        return cls(categories, category, np.asarray(order[clusters.image] % groups, np.int64), groups)
+        return cls(categories, category, Groups.of(Clusters.of(samples)))
 
 
 class Tallied:
@@ -65,7 +54,7 @@ class Tallied:
     def __init__(self, dealt: Dealt, cells: int, edges: Array) -> None:
         self.dealt, self.edges, self.cells = dealt, edges, cells
         self.sums, self.counts = np.zeros((2, len(dealt.categories), cells))
-        self._group_sums, self._group_counts = np.zeros((2, dealt.groups, cells))
+        self.groups = GroupSums(dealt.groups, cells)
         self.bins = np.zeros((cells, len(edges) - 1), np.int64)
         self.top, self.values = np.full((HIGHEST, cells), -1), np.full((HIGHEST, cells), -np.inf)
 
@@ -79,15 +68,10 @@ class Tallied:
         if not len(samples):
             return
         known = np.isfinite(values)
-        filled = np.where(known, values, 0.0)
-        for sums, counts, code in (
-            (self.sums, self.counts, self.dealt.category[samples]),
-            (self._group_sums, self._group_counts, self.dealt.group[samples]),
-        ):
-            order = np.argsort(code, kind="stable")
-            first = np.flatnonzero(np.diff(code[order], prepend=-1))
-            sums[code[order[first]]] += np.add.reduceat(filled[order], first, axis=0)
-            counts[code[order[first]]] += np.add.reduceat(known[order], first, axis=0, dtype=np.float64)
+        category = self.dealt.category[samples]
+        add_rows(self.sums, category, np.where(known, values, 0.0))
+        add_rows(self.counts, category, known.astype(np.float64))
+        self.groups.add(samples, values)
         self._add_bins(values, known)
         self._add_highest(samples, np.where(known, values, -np.inf))
 
@@ -113,25 +97,45 @@ class Tallied:
         with np.errstate(invalid="ignore"):
             return np.vstack([self.sums.sum(axis=0) / self.counts.sum(axis=0), self.sums / self.counts])
 
-    def interval(self) -> tuple[Array, Array]:
-        """The 95% interval of each head's mean over all samples, low and high, [cells]; NaN below two groups."""
-        return mean_interval(ImageSums.of(self._group_sums, self._group_counts))
+    @cached_property
+    def of_heads(self) -> HeadMeans:
+        """The mean of each head over all samples, and how sure it is."""
+        return self.groups.means()
 
     def halves(self) -> npt.NDArray[np.int64]:
         """The rank of each head, from 1 for the highest, in either half of the images, int64 [2, cells]."""
         with np.errstate(invalid="ignore"):
-            means = [self._group_sums[half::2].sum(axis=0) / self._group_counts[half::2].sum(axis=0) for half in (0, 1)]
+            own = self.groups
+            means = [own.sums[half::2].sum(axis=0) / own.counts[half::2].sum(axis=0) for half in (0, 1)]
         return np.stack([ranks(each) for each in means])
 
-    def reliability(self) -> float | None:
-        """How far the order of heads would be the same on other images: split halves, stepped up; None if unknown."""
-        with np.errstate(invalid="ignore"):
-            by_group = self._group_sums / self._group_counts
+    @cached_property
+    def order(self) -> "Order":
+        """How far the order of heads would be the same on other images: split halves, stepped up."""
+        by_group = self.groups.by_group()
         known = by_group[:, np.isfinite(by_group).all(axis=0)]
-        if known.shape[1] < 3:
-            return None
-        half = split_half(known, np.zeros(len(known), np.int64))
-        return None if half is None else spearman_brown(half)
+        half = split_half(known, np.zeros(len(known), np.int64)) if known.shape[1] > 2 else None
+        if half is None:
+            return Order(None, None)
+        return Order(spearman_brown(half), samples_needed(half, self.groups.images // 2, RELIABLE))
+
+
+@dataclass(frozen=True)
+class Order:
+    """How far the order of heads would be the same on other images; both None if unknown.
+
+    Attributes:
+        reliability: see `spearman_brown`.
+        images: how many would give a reliability of `RELIABLE`; infinite if no number would.
+    """
+
+    reliability: float | None
+    images: float | None
+
+    @property
+    def noise(self) -> bool:
+        """Whether it may be no more than noise: the reliability is under `RELIABLE`, or unknown."""
+        return self.reliability is None or self.reliability < RELIABLE
 
 
 def ranks(values: Array) -> npt.NDArray[np.int64]:

@@ -3,9 +3,9 @@
 clusters       the image of each sample, the category of each image; sums over images
 bootstrap      resampled images: standard errors and intervals of means and paired differences
 intervals      of means from sums over images, without resampling; of shares, such as accuracy and score
+heads          many heads: which means are told from 0, which is the highest, values permuted within layers
 multiplicity   many heads at once: sign flips with the maximum statistic, false discovery rate
 contrasts      right answers against wrong ones: the contrast free of the question's polarity
-permutations   claims about heads: values permuted within layers, from different images
 reliability    split halves, samples needed, correlation without noise
 calibration    reliability curve, ECE, Brier score
 losses         bounds of what a score lost, where few images changed

@@ -56,7 +56,7 @@ def skewed_mean_intervals(sums: Array, counts: Array, category: Codes, level: fl
         skew = np.nan_to_num(cubes.sum(axis=0) / spread**1.5)
     freedom = known.sum(axis=0) - (number > 0).sum(axis=0)
     t = special.stdtrit(np.where(freedom > 0, freedom, np.nan), (1 + level) / 2)
-    return mean - error * np.maximum(t, _unskewed(t, skew)), mean - error * np.minimum(-t, _unskewed(-t, skew))
+    return mean - error * np.maximum(t, unskewed(t, skew)), mean - error * np.minimum(-t, unskewed(-t, skew))
 
 
 def jackknife_error(without: Array) -> float:
@@ -65,7 +65,7 @@ def jackknife_error(without: Array) -> float:
     return float(np.sqrt((number - 1) / number * ((without - without.mean()) ** 2).sum()))
 
 
-def _unskewed(t: Array, skew: Array) -> Array:
+def unskewed(t: Array, skew: Array) -> Array:
     """Where the t statistic of a mean with some skewness has the quantile t: the inverse of Hall's transformation."""
     skewed = np.abs(skew) > 1e-4
     own = np.where(skewed, skew, 1.0)

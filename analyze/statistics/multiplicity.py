@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from analyze.statistics.clusters import Array, Codes
 
@@ -131,6 +130,8 @@ def _t(mean: Array, squares: Array, number: int) -> Array:
 
 def false_discovery_rate(p: Array) -> Array:
     """Benjamini and Hochberg's adjusted p values, of the shape of `p`; NaN, which is no test, stays NaN."""
+    from scipy import stats
+
     adjusted, tested = np.full(p.shape, np.nan), ~np.isnan(p)
     if tested.any():
         adjusted[tested] = stats.false_discovery_control(p[tested])

@@ -9,6 +9,7 @@ from scipy import stats
 from analyze.statistics.clusters import Array, Codes
 
 HALVES, _SEED = 200, 0
+RELIABLE = 0.5  # from which an order of heads is said to be more than noise, and a correlation is divided by it
 Reduce = Callable[[Array], Array]  # [images, heads] of some images -> [heads]
 
 

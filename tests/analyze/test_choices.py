@@ -15,6 +15,7 @@ from analyze.compare.comparison import compare
 from analyze.compare.pairing import pair_samples
 from analyze.knockouts.effects import contribution_blocks, means_of
 from analyze.tables.frames import open_heads
+from analyze.tables.values import observed_samples
 from schemas.tasks import CHOICES
 from tests.support.asked import knock_out_choices, write_choices
 from tests.support.runs import put, rewrite
@@ -39,9 +40,10 @@ def test_contributions_count_as_they_are_written(run):
     """Towards the right option, whichever it is; a sample whose right answer is no option does not count."""
     rows, samples = (pd.read_parquet(run / table).astype({"sample_id": str}) for table in ("contributions", "samples"))
     rows = rows[rows["sample_id"] != samples["sample_id"][0]]
-    found = means_of(contribution_blocks(open_heads(run)[0], ["d2v", "d2q"]))
+    heads, _ = open_heads(run)
+    found = means_of(contribution_blocks(heads, ["d2v", "d2q"]), observed_samples(heads))
     for name, means in found.items():
-        assert means == pytest.approx(rows.groupby(["layer", "head"])[name].mean().to_numpy(), abs=1e-6)
+        assert means.mean == pytest.approx(rows.groupby(["layer", "head"])[name].mean().to_numpy(), abs=1e-6)
 
 
 def test_pictures_and_the_page_say_lead(run, tmp_path, capsys):

@@ -19,9 +19,11 @@ from analyze.drawing.fonts import undrawable
 from analyze.drawing.heads import draw_head_map, draw_layer_row, panel_width
 from analyze.drawing.panels import draw, draw_stacked_histogram
 from analyze.pictures.file_names import file_names
-from analyze.pictures.kinds import Picture
-from analyze.pictures.of_run import Pictures
+from analyze.pictures.kinds import Picture, SignedMap
+from analyze.pictures.labels import NOT_SIGNIFICANT
+from analyze.pictures.of_run import Pictures, few_images
 from analyze.published.reference import LLAVA_MME, read_reference
+from analyze.statistics.heads.means import ABOVE, BELOW, UNCLEAR, UNTOLD
 from analyze.tables.bins import bin_edges
 from analyze.tables.frames import open_heads
 from analyze.tables.tallies import tally
@@ -361,3 +363,25 @@ def test_what_scales_cut_is_said(made_up, tmp_path, capsys):
 def test_letters_that_no_font_has(only_latin):
     assert undrawable(["T2V (text → image),\n90\t%"]) == []
     assert undrawable(["b数a", "值"]) == ["值", "数"]
+
+
+def signed_map(told, values=((0.5, -0.4), (0.1, np.nan))):
+    return SignedMap("map", "A title", ("a run",), np.array(values), np.array(told), [0, 1], "Mean effect")
+
+
+def test_heads_that_are_not_told_from_0_are_grey():
+    figure = draw(signed_map([[ABOVE, BELOW], [UNCLEAR, UNTOLD]]), (6, 4))
+    (image,) = figure.axes[0].images
+    assert np.ma.getmaskarray(image.get_array()).tolist() == [[False, False], [True, True]]
+    texts = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert " ".join(texts).replace("\n", " ") == f"{NOT_SIGNIFICANT}; or not known"
+    none = draw(signed_map([[UNCLEAR, UNCLEAR], [UNCLEAR, UNTOLD]]), (6, 4))
+    assert not none.axes
+    assert "No head differs from 0" in none.texts[-1].get_text()
+
+
+def test_where_images_are_too_few_heads_have_their_colour():
+    found = signed_map(np.full((2, 2), UNTOLD))
+    assert found.shown.tolist() == [[True, True], [True, False]]
+    assert found.grey == "not known"
+    assert few_images(1) == "which heads differ from 0 cannot be told from 1 image: it takes 20"

@@ -78,6 +78,7 @@ def _figures(found: "PromptComparison", heads: "Heads") -> "Figures":
     of = (*subject(heads), counted(found.questions, "question"), counted(found.images, "image"))
     if len(found.whole):
         yield "wordings", partial(wordings_figure, found.whole, found.task.first, of)
-    for flow, rows in found.heads.groupby("flow", sort=False):
-        model = heads.run.manifest
-        yield f"shifts_{flow}", partial(shifts_figure, rows, model, str(flow), found.baseline, of)
+    for name, rows in found.heads.groupby("flow", sort=False):
+        model, flow = heads.run.manifest, str(name)
+        none = f"{flow.upper()}: {found.no_shift()}"
+        yield f"shifts_{flow}", partial(shifts_figure, rows, model, flow, found.baseline, of, none)

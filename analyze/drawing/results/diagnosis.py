@@ -13,6 +13,7 @@ from matplotlib.patches import Patch
 from analyze.drawing.results.intervals import draw_intervals, drawn_rows, rows_figure
 from analyze.drawing.results.signed import signed_figure
 from analyze.drawing.texts import name_points, put_legend
+from analyze.pictures.labels import NOT_DISCOVERED
 from analyze.statistics.calibration import Calibration
 from analyze.statistics.clusters import Array
 from analyze.statistics.contrasts import BOTH_RIGHT, BOTH_WRONG, NEITHER, NO_BIASED, STATES, YES_BIASED
@@ -123,7 +124,7 @@ def contrasts_figure(
         layers=layers,
         least=0.1,
         shown=significant,
-        grey="not significant (false discovery rate 5%)",
+        grey=NOT_DISCOVERED,
         none=f"No head's {flow.upper()} tells which question is answered wrong (false discovery rate 5%).",
     )
 

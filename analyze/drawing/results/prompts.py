@@ -13,6 +13,7 @@ from analyze.drawing.page import LETTERS, SMALLER, across, panels_across, size_o
 from analyze.drawing.results.intervals import NAMES_WIDTH, draw_intervals, rows_figure
 from analyze.drawing.results.signed import sentence_figure
 from analyze.drawing.texts import TEXT_GAP, fit, legend_height, lines_height, put_legend
+from analyze.pictures.labels import NOT_SIGNIFICANT
 from schemas.manifest import Manifest
 
 _INK = "#0072B2"  # of Okabe and Ito
@@ -44,23 +45,26 @@ def wordings_figure(answers: pd.DataFrame, option: str, of: Sequence[str]) -> Fi
     return figure
 
 
-def shifts_figure(heads: pd.DataFrame, model: Manifest, flow: str, baseline: str, of: Sequence[str]) -> Figure:
+def shifts_figure(
+    heads: pd.DataFrame, model: Manifest, flow: str, baseline: str, of: Sequence[str], none: str
+) -> Figure:
     """A layer x head map for each wording, on one scale: its difference from the baseline; grey: not significant.
 
     Args:
         heads: `wording`, `difference`, `significant`; of each wording a row for each head, layer by layer.
         model: that of the run.
+        none: the sentence that stands in place of the maps where no head shifts significantly.
     """
     title = f"Heads whose {flow.upper()} shifts from the wording {baseline}"
     moved = heads.loc[heads["significant"], "difference"].abs()
     if moved.empty:
-        return sentence_figure(f"No head's mean {flow.upper()} shifts significantly.", title, of)
+        return sentence_figure(none, title, of)
     wordings = list(heads["wording"].unique())
     width, height = map_size(*model.shape)
     natural = 2.0 + (width - 2.0) * (1 if len(wordings) == 1 else 0.62 * min(_COLUMNS, len(wordings)))
     columns = panels_across(min(_COLUMNS, len(wordings)), natural, _NARROWEST, 0.8 + BAR, 0.7)
     rows = -(-len(wordings) // columns)
-    above = legend_height(["not significant"], "", LETTERS * SMALLER, natural) + lines_height(1, LETTERS) + TEXT_GAP
+    above = legend_height([NOT_SIGNIFICANT], "", LETTERS * SMALLER, natural) + lines_height(1, LETTERS) + TEXT_GAP
     figure = figure_below_title(across(natural), above + (height - 1.6) * rows + 0.95 * (rows - 1) + 0.6, title, of)
     panels = place_panels(figure, rows, columns, right=BAR, above=above, between=(0.7, 0.95))
     for axes, name in zip(panels, wordings, strict=False):
@@ -73,5 +77,5 @@ def shifts_figure(heads: pd.DataFrame, model: Manifest, flow: str, baseline: str
     for axes in panels[len(wordings) :]:
         axes.remove()
     colour_bar(figure, image, f"Difference of mean {flow.upper()}", panels[:columns])
-    put_legend(panels[0], [Patch(color=GREY)], ["not significant"], "", above=lines_height(1, LETTERS))
+    put_legend(panels[0], [Patch(color=GREY)], [NOT_SIGNIFICANT], "", above=lines_height(1, LETTERS))
     return figure

@@ -11,6 +11,7 @@ from analyze.drawing.figures import figure_below_title, new_figure, place_panels
 from analyze.drawing.heads import BAR, GREY, colour_bar, draw_diverging_map, map_size
 from analyze.drawing.page import LETTERS, SMALLER, printed, size_of
 from analyze.drawing.texts import TEXT_GAP, legend_height, lines_height, put_legend, wrap
+from analyze.pictures.labels import NOT_SIGNIFICANT
 from analyze.statistics.clusters import Array
 
 _LINES = 6  # of a sentence
@@ -25,7 +26,7 @@ def signed_figure(
     layers: Sequence[int] | None = None,
     least: float = 0.0,
     shown: npt.NDArray[np.bool_] | None = None,
-    grey: str = "not significant",
+    grey: str = NOT_SIGNIFICANT,
     none: str = "",
 ) -> Figure:
     """The layer x head map of signed values, white at 0; heads that are not shown are grey.

@@ -11,7 +11,7 @@ from analyze.prune.criteria import Criterion
 from analyze.prune.ranking import Ranked, finds_top, rank, relations
 from analyze.prune.results import rank_run
 from analyze.statistics.clusters import Clusters
-from analyze.statistics.permutations import agreement_of_heads
+from analyze.statistics.heads.permutations import agreement_of_heads
 from analyze.statistics.reliability import halves
 from analyze.tables.frames import open_heads
 from schemas.errors import HeadflowError

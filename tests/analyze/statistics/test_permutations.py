@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analyze.statistics.permutations import permutation_p
+from analyze.statistics.heads.permutations import permutation_p
 
 
 @pytest.mark.parametrize("values", [[-10.0] + 18 * [0.0] + [10.0], [*range(20)], [*np.geomspace(1, 100, 40)]])
