@@ -1,4 +1,4 @@
-// Made by `make page` of analyze/report/app, with Preact (MIT): fedbcde4cabc9371518ad7b757756897ff2e0f3efb847de85fa5a6bfe4f2b225
+// Made by `make page` of analyze/report/app, with Preact (MIT): 34ac2cc9a9c8147a222788549b09739a1eb946e80711ee4d079a0210a0b09e87
 "use strict";
 (() => {
   // node_modules/preact/dist/preact.mjs
@@ -41,21 +41,21 @@
     }
   }
   function I(n2, t3, r3, u3, i3, f4, o4, e3, l3, c3, a4) {
-    var s3, h3, v3, w3, d2, _2, g3 = u3.__k || y, k2 = t3.length;
-    for (l3 = q(r3, t3, g3, l3, k2), s3 = 0; s3 < k2; s3++) (v3 = r3.__k[s3]) != null && (h3 = ~v3.__i && g3[v3.__i] || p, v3.__i = s3, _2 = z(n2, v3, h3, i3, f4, o4, e3, l3, c3, a4), w3 = v3.__e, (h3.ref != v3.ref || 8 & h3.__u) && (h3.ref && G(h3.ref, null, v3, h3), v3.ref && a4.push(v3.ref, v3.__c || w3, v3)), d2 = d2 || w3, 4 & v3.__u ? (l3 = A(v3, l3, n2, !h3.__v), h3.__e && (h3.__e = null)) : typeof v3.type == "function" && _2 !== void 0 ? l3 = _2 : w3 && (l3 = w3.nextSibling), v3.__u &= -21);
-    return r3.__e = d2, l3;
+    var s3, h3, v3, w3, d3, _3, g3 = u3.__k || y, k2 = t3.length;
+    for (l3 = q(r3, t3, g3, l3, k2), s3 = 0; s3 < k2; s3++) (v3 = r3.__k[s3]) != null && (h3 = ~v3.__i && g3[v3.__i] || p, v3.__i = s3, _3 = z(n2, v3, h3, i3, f4, o4, e3, l3, c3, a4), w3 = v3.__e, (h3.ref != v3.ref || 8 & h3.__u) && (h3.ref && G(h3.ref, null, v3, h3), v3.ref && a4.push(v3.ref, v3.__c || w3, v3)), d3 = d3 || w3, 4 & v3.__u ? (l3 = A(v3, l3, n2, !h3.__v), h3.__e && (h3.__e = null)) : typeof v3.type == "function" && _3 !== void 0 ? l3 = _3 : w3 && (l3 = w3.nextSibling), v3.__u &= -21);
+    return r3.__e = d3, l3;
   }
   function q(n2, t3, r3, u3, i3) {
-    var f4, o4, e3, l3, c3, a4, s3, p3, y3, v3 = r3.length, d2 = v3, _2 = 0, g3 = 0, k2 = n2.__k = Array(i3);
-    for (f4 = 0; f4 < i3; f4++) (o4 = t3[f4]) != null && typeof o4 != "boolean" && typeof o4 != "function" ? (typeof o4 != "object" || o4.constructor === String ? o4 = k2[f4] = m(null, o4) : w(o4) ? o4 = k2[f4] = m($, { children: o4 }) : o4.constructor === h && o4.__b ? o4 = k2[f4] = m(o4.type, o4.props, o4.key, o4.ref, o4.__v) : k2[f4] = o4, l3 = f4 + _2, o4.__ = n2, o4.__b = n2.__b + 1, e3 = null, ~(c3 = o4.__i = P(o4, r3, l3, d2)) && (d2--, (e3 = r3[c3]) && (e3.__u |= 2)), e3 && e3.__v ? (o4.__u |= 16, c3 == l3 - 1 ? _2-- : c3 == l3 + 1 ? _2++ : c3 != l3 && (c3 > l3 ? _2-- : _2++, g3 = 1)) : (~c3 || (i3 > v3 ? _2-- : i3 < v3 && _2++), typeof o4.type != "function" && (o4.__u |= 4))) : k2[f4] = null;
+    var f4, o4, e3, l3, c3, a4, s3, p3, y3, v3 = r3.length, d3 = v3, _3 = 0, g3 = 0, k2 = n2.__k = Array(i3);
+    for (f4 = 0; f4 < i3; f4++) (o4 = t3[f4]) != null && typeof o4 != "boolean" && typeof o4 != "function" ? (typeof o4 != "object" || o4.constructor === String ? o4 = k2[f4] = m(null, o4) : w(o4) ? o4 = k2[f4] = m($, { children: o4 }) : o4.constructor === h && o4.__b ? o4 = k2[f4] = m(o4.type, o4.props, o4.key, o4.ref, o4.__v) : k2[f4] = o4, l3 = f4 + _3, o4.__ = n2, o4.__b = n2.__b + 1, e3 = null, ~(c3 = o4.__i = P(o4, r3, l3, d3)) && (d3--, (e3 = r3[c3]) && (e3.__u |= 2)), e3 && e3.__v ? (o4.__u |= 16, c3 == l3 - 1 ? _3-- : c3 == l3 + 1 ? _3++ : c3 != l3 && (c3 > l3 ? _3-- : _3++, g3 = 1)) : (~c3 || (i3 > v3 ? _3-- : i3 < v3 && _3++), typeof o4.type != "function" && (o4.__u |= 4))) : k2[f4] = null;
     if (g3) {
       for (a4 = [], s3 = [], f4 = 0; f4 < i3; f4++) if ((o4 = k2[f4]) && 16 & o4.__u) {
-        for (_2 = 0, p3 = a4.length; _2 < p3; ) a4[y3 = _2 + p3 >> 1] < o4.__i ? _2 = y3 + 1 : p3 = y3;
-        a4[_2] = o4.__i, s3[f4] = _2 + 1;
+        for (_3 = 0, p3 = a4.length; _3 < p3; ) a4[y3 = _3 + p3 >> 1] < o4.__i ? _3 = y3 + 1 : p3 = y3;
+        a4[_3] = o4.__i, s3[f4] = _3 + 1;
       }
-      for (_2 = a4.length; f4--; ) s3[f4] && (s3[f4] == _2 ? _2-- : k2[f4].__u |= 4);
+      for (_3 = a4.length; f4--; ) s3[f4] && (s3[f4] == _3 ? _3-- : k2[f4].__u |= 4);
     }
-    if (d2) for (f4 = 0; f4 < v3; f4++) !(e3 = r3[f4]) || 2 & e3.__u || (e3.__e == u3 && (u3 = S(e3)), J(e3, e3));
+    if (d3) for (f4 = 0; f4 < v3; f4++) !(e3 = r3[f4]) || 2 & e3.__u || (e3.__e == u3 && (u3 = S(e3)), J(e3, e3));
     return u3;
   }
   function A(n2, t3, r3, u3) {
@@ -110,30 +110,30 @@
     };
   }
   function z(t3, r3, u3, i3, f4, o4, e3, l3, c3, a4) {
-    var s3, p3, v3, d2, k2, b, m3, M, C3, j2, L2, H2, q2, A2, O, P2, T3, N2, V2 = r3.type;
+    var s3, p3, v3, d3, k2, b, m3, M, C3, j2, L2, H2, q2, A2, O, P2, T3, N2, V2 = r3.type;
     if (r3.constructor !== h) return null;
     128 & u3.__u && (c3 = 32 & u3.__u, s3 = u3.__c.__z) && (r3.__u |= c3, p3 = o4 = [], s3.nodeType == 8 ? l3 = B(s3, o4) : o4.push(s3), l3 = o4[0] || l3), (s3 = n.__b) && s3(r3);
     n: if (typeof V2 == "function") {
       v3 = e3.length;
       try {
-        if (M = r3.props, C3 = (s3 = V2.prototype) && s3.render, j2 = (s3 = V2.contextType) && i3[s3.__c], L2 = s3 ? j2 ? j2.props.value : s3.__ : i3, (d2 = u3.__c) ? (r3.__c = d2, 2 & d2.__g && (d2.__g |= 1)) : (C3 ? r3.__c = d2 = new V2(M, L2) : (r3.__c = d2 = new x(M, L2), d2.constructor = V2, d2.render = K), j2 && j2.sub(d2), d2.state || (d2.state = {}), d2.__n = i3, d2.__g |= 8, d2.__h = [], d2.__k = []), C3 && (d2.__s || (d2.__s = d2.state), V2.getDerivedStateFromProps && (d2.__s == d2.state && (d2.__s = _({}, d2.__s)), _(d2.__s, V2.getDerivedStateFromProps(M, d2.__s)))), k2 = d2.props, b = d2.state, d2.__v = r3, u3.__c) {
-          if (M !== k2 && C3 && !V2.getDerivedStateFromProps && d2.componentWillReceiveProps && d2.componentWillReceiveProps(M, L2), r3.__v == u3.__v && !(8 & d2.__g) || !(4 & d2.__g) && d2.shouldComponentUpdate && d2.shouldComponentUpdate(M, d2.__s, L2) === !1) {
-            r3.__v != u3.__v && (d2.props = M, d2.state = d2.__s, d2.__g &= -9), r3.__e = u3.__e, r3.__k = u3.__k, r3.__k.some(function(n2) {
+        if (M = r3.props, C3 = (s3 = V2.prototype) && s3.render, j2 = (s3 = V2.contextType) && i3[s3.__c], L2 = s3 ? j2 ? j2.props.value : s3.__ : i3, (d3 = u3.__c) ? (r3.__c = d3, 2 & d3.__g && (d3.__g |= 1)) : (C3 ? r3.__c = d3 = new V2(M, L2) : (r3.__c = d3 = new x(M, L2), d3.constructor = V2, d3.render = K), j2 && j2.sub(d3), d3.state || (d3.state = {}), d3.__n = i3, d3.__g |= 8, d3.__h = [], d3.__k = []), C3 && (d3.__s || (d3.__s = d3.state), V2.getDerivedStateFromProps && (d3.__s == d3.state && (d3.__s = _({}, d3.__s)), _(d3.__s, V2.getDerivedStateFromProps(M, d3.__s)))), k2 = d3.props, b = d3.state, d3.__v = r3, u3.__c) {
+          if (M !== k2 && C3 && !V2.getDerivedStateFromProps && d3.componentWillReceiveProps && d3.componentWillReceiveProps(M, L2), r3.__v == u3.__v && !(8 & d3.__g) || !(4 & d3.__g) && d3.shouldComponentUpdate && d3.shouldComponentUpdate(M, d3.__s, L2) === !1) {
+            r3.__v != u3.__v && (d3.props = M, d3.state = d3.__s, d3.__g &= -9), r3.__e = u3.__e, r3.__k = u3.__k, r3.__k.some(function(n2) {
               n2 && (n2.__ = r3);
-            }), y.push.apply(d2.__h, d2.__k), d2.__k = [], d2.__h.length && e3.push(d2), l3 = S(u3);
+            }), y.push.apply(d3.__h, d3.__k), d3.__k = [], d3.__h.length && e3.push(d3), l3 = S(u3);
             break n;
           }
-          d2.componentWillUpdate && d2.componentWillUpdate(M, d2.__s, L2), C3 && d2.componentDidUpdate && d2.__h.push(function() {
-            d2.componentDidUpdate(k2, b, m3);
+          d3.componentWillUpdate && d3.componentWillUpdate(M, d3.__s, L2), C3 && d3.componentDidUpdate && d3.__h.push(function() {
+            d3.componentDidUpdate(k2, b, m3);
           });
-        } else C3 && !V2.getDerivedStateFromProps && d2.componentWillMount && d2.componentWillMount(), C3 && d2.componentDidMount && d2.__h.push(d2.componentDidMount);
-        d2.context = L2, d2.props = M, d2.__P = t3, d2.__g &= -5, H2 = n.__r, q2 = C3 ? 25 : 0;
+        } else C3 && !V2.getDerivedStateFromProps && d3.componentWillMount && d3.componentWillMount(), C3 && d3.componentDidMount && d3.__h.push(d3.componentDidMount);
+        d3.context = L2, d3.props = M, d3.__P = t3, d3.__g &= -5, H2 = n.__r, q2 = C3 ? 25 : 0;
         do
-          d2.__g &= -9, H2 && H2(r3), s3 = d2.render(d2.props, d2.state = d2.__s, d2.context);
-        while (8 & d2.__g && ++q2 < 25);
-        C3 && (y.push.apply(d2.__h, d2.__k), d2.__k = []), d2.state = d2.__s, d2.getChildContext && (i3 = _({}, i3, d2.getChildContext())), C3 && u3.__c && d2.getSnapshotBeforeUpdate && (m3 = d2.getSnapshotBeforeUpdate(k2, b)), A2 = s3 && s3.type === $ && s3.key == null ? s3.props.children : s3, M.__P && (s3 = l3, f4 = (t3 = M.__P).namespaceURI, c3 = o4 = null, u3.props && u3.props.__P != t3 && (u3.__k.some(function(n2) {
+          d3.__g &= -9, H2 && H2(r3), s3 = d3.render(d3.props, d3.state = d3.__s, d3.context);
+        while (8 & d3.__g && ++q2 < 25);
+        C3 && (y.push.apply(d3.__h, d3.__k), d3.__k = []), d3.state = d3.__s, d3.getChildContext && (i3 = _({}, i3, d3.getChildContext())), C3 && u3.__c && d3.getSnapshotBeforeUpdate && (m3 = d3.getSnapshotBeforeUpdate(k2, b)), A2 = s3 && s3.type === $ && s3.key == null ? s3.props.children : s3, M.__P && (s3 = l3, f4 = (t3 = M.__P).namespaceURI, c3 = o4 = null, u3.props && u3.props.__P != t3 && (u3.__k.some(function(n2) {
           n2 && J(n2, n2);
-        }), u3.__k = null), l3 = u3.__k ? S(u3, 0) : null), l3 = I(t3, w(A2) ? A2 : [A2], r3, u3, i3, f4, o4, e3, l3, c3, a4), M.__P && (r3.__e = null, l3 = s3), r3.__u &= -161, p3 && p3.some(g), d2.__h.length && e3.push(d2), 1 & d2.__g && (d2.__g &= -4);
+        }), u3.__k = null), l3 = u3.__k ? S(u3, 0) : null), l3 = I(t3, w(A2) ? A2 : [A2], r3, u3, i3, f4, o4, e3, l3, c3, a4), M.__P && (r3.__e = null, l3 = s3), r3.__u &= -161, p3 && p3.some(g), d3.__h.length && e3.push(d3), 1 & d3.__g && (d3.__g &= -4);
       } catch (t4) {
         if (e3.length = v3, r3.__v = null, c3 || o4) if (t4 && t4.then) {
           if (r3.__u |= 128 | c3, o4) {
@@ -182,7 +182,7 @@
     });
   }
   function F(t3, r3, u3, i3, f4, o4, e3, l3, c3, a4) {
-    var s3, h3, y3, _2, k2, b, m3, M, $2 = u3.props || p, x2 = r3.props, C3 = r3.type;
+    var s3, h3, y3, _3, k2, b, m3, M, $2 = u3.props || p, x2 = r3.props, C3 = r3.type;
     if (C3 == "svg" ? f4 = "http://www.w3.org/2000/svg" : C3 == "math" ? f4 = "http://www.w3.org/1998/Math/MathML" : f4 || (f4 = "http://www.w3.org/1999/xhtml"), o4) {
       for (s3 = 0; s3 < o4.length; s3++) if ((k2 = o4[s3]) && (C3 ? k2.localName == C3 : k2.nodeType == 3)) {
         t3 = k2, o4[s3] = null;
@@ -196,8 +196,8 @@
     if (C3) {
       if (a4 = C3 == "template" && t3.content || t3, o4 = C3 == "textarea" && x2.defaultValue != null ? null : o4 && d.call(a4.childNodes), !l3 && o4) for ($2 = {}, s3 = 0; s3 < t3.attributes.length; s3++) $2[(k2 = t3.attributes[s3]).name] = k2.value;
       for (s3 in $2) k2 = $2[s3], s3 == "dangerouslySetInnerHTML" ? y3 = k2 : s3 == "children" || s3 in x2 || s3 == "value" && "defaultValue" in x2 || s3 == "checked" && "defaultChecked" in x2 || N(t3, s3, null, k2, f4);
-      for (s3 in x2) k2 = x2[s3], s3 == "children" ? _2 = k2 : s3 == "dangerouslySetInnerHTML" ? h3 = k2 : s3 == "value" ? b = k2 : s3 == "checked" ? m3 = k2 : l3 && typeof k2 != "function" || $2[s3] === k2 || N(t3, s3, k2, $2[s3], f4);
-      h3 ? (l3 || y3 && (h3.__html == y3.__html || h3.__html == t3.innerHTML) || (t3.innerHTML = h3.__html), r3.__k = []) : (y3 && (t3.textContent = ""), (C3 == "foreignObject" || f4 == "http://www.w3.org/1998/Math/MathML" && v.test(C3)) && (f4 = "http://www.w3.org/1999/xhtml"), I(a4, w(_2) ? _2 : [_2], r3, u3, i3, f4, o4, e3, o4 ? o4[0] : u3.__k && S(u3, 0), l3, c3), o4 && o4.some(g)), l3 && C3 != "textarea" || (s3 = "value", C3 == "progress" && b == null ? t3.removeAttribute(s3) : b == null || b === t3[s3] && (C3 != "progress" || b) || N(t3, s3, b, $2[s3], f4), s3 = "checked", m3 != null && m3 != t3[s3] && N(t3, s3, m3, $2[s3], f4));
+      for (s3 in x2) k2 = x2[s3], s3 == "children" ? _3 = k2 : s3 == "dangerouslySetInnerHTML" ? h3 = k2 : s3 == "value" ? b = k2 : s3 == "checked" ? m3 = k2 : l3 && typeof k2 != "function" || $2[s3] === k2 || N(t3, s3, k2, $2[s3], f4);
+      h3 ? (l3 || y3 && (h3.__html == y3.__html || h3.__html == t3.innerHTML) || (t3.innerHTML = h3.__html), r3.__k = []) : (y3 && (t3.textContent = ""), (C3 == "foreignObject" || f4 == "http://www.w3.org/1998/Math/MathML" && v.test(C3)) && (f4 = "http://www.w3.org/1999/xhtml"), I(a4, w(_3) ? _3 : [_3], r3, u3, i3, f4, o4, e3, o4 ? o4[0] : u3.__k && S(u3, 0), l3, c3), o4 && o4.some(g)), l3 && C3 != "textarea" || (s3 = "value", C3 == "progress" && b == null ? t3.removeAttribute(s3) : b == null || b === t3[s3] && (C3 != "progress" || b) || N(t3, s3, b, $2[s3], f4), s3 = "checked", m3 != null && m3 != t3[s3] && N(t3, s3, m3, $2[s3], f4));
     } else $2 === x2 || l3 && t3.data == x2 || (t3.data = x2);
     return t3;
   }
@@ -255,6 +255,32 @@
     a2.__h && a2.__h(r2, n2, f2 || t3), f2 = 0;
     var u3 = r2.__H || (r2.__H = { __: [], __h: [] });
     return n2 >= u3.__.length && u3.__.push({}), u3.__[n2];
+  }
+  function d2(n2) {
+    return f2 = 1, _2(G2, n2);
+  }
+  function _2(n2, u3, i3) {
+    var f4 = y2(t2++, 2);
+    if (f4.t = n2, !f4.__c && (f4.__ = [i3 ? i3(u3) : G2(void 0, u3), function(n3) {
+      var t3 = (f4.__N || f4.__)[0], r3 = f4.t(t3, n3);
+      o2(t3, r3) || (f4.__N = [r3, f4.__[1]], f4.__c.setState({}));
+    }], f4.__c = r2, !r2.__f)) {
+      r2.__f = !0;
+      var c3 = r2.shouldComponentUpdate;
+      r2.shouldComponentUpdate = function(n3, t3, r3) {
+        var u4 = this.__H;
+        if (!u4) return !0;
+        var i4 = !1, f5 = this.props != n3;
+        if (u4.__.some(function(n4) {
+          n4.__N && (i4 = !0, o2(n4.__[0], n4.__N[0]) || (f5 = !0));
+        }), c3) {
+          var e3 = c3.call(this, n3, t3, r3);
+          return i4 ? e3 || f5 : e3;
+        }
+        return !i4 || f5;
+      };
+    }
+    return f4.__;
   }
   function F2(n2, u3) {
     var i3 = y2(t2++, 4);
@@ -355,6 +381,9 @@
       return !o2(t4, n2[r3]);
     });
   }
+  function G2(n2, t3) {
+    return typeof t3 == "function" ? t3(n2) : t3;
+  }
 
   // src/data.ts
   var FORMATS = { float32: Float32Array, uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array }, textOf = (id) => document.getElementById(id).textContent, page = JSON.parse(textOf("page-data")), { layers, heads, categories, samples } = page, cells = layers.length * heads, bytes;
@@ -367,6 +396,141 @@
     return new FORMATS[type](bytes, first, number);
   }
   var column = (name) => samples[name], layerOf = (cell) => layers[Math.floor(cell / heads)], headOf = (cell) => cell % heads;
+
+  // src/words.ts
+  var words = page.words;
+  function filled(name, values) {
+    return words[name].replace(/\{(\w+)\}/g, (_3, key) => String(values[key]));
+  }
+  var missing = (value) => value == null || Number.isNaN(value), minus = (text) => text.replace("-", "−");
+  function digits(value, places) {
+    return missing(value) ? "–" : minus(value.toFixed(places));
+  }
+  var headName = (cell) => filled("head_name", { layer: layerOf(cell), head: headOf(cell) }), shortName = (cell) => `L${layerOf(cell)}H${headOf(cell)}`, categoryName = (category) => category ? categories[category - 1] : words.all;
+
+  // src/measures.ts
+  var ofKind = (kind) => page.measures.filter((each) => each.kind === kind), measureOf = (key) => page.measures.find((each) => each.key === key), firstOfKind = (kind) => ofKind(kind).find((each) => each.name === "d2v") ?? ofKind(kind)[0];
+  function mean(key, cell, category) {
+    return array(`${key}/means`)[category * cells + cell];
+  }
+  function order(key, category) {
+    let means = array(`${key}/means`).subarray(category * cells, (category + 1) * cells);
+    return [...means.keys()].filter((cell) => !Number.isNaN(means[cell])).sort((one, other) => means[other] - means[one]);
+  }
+  function written(measure, value) {
+    return (measure.signed && value >= 0 ? "+" : "") + digits(value, 4);
+  }
+
+  // src/state.ts
+  function oneOf(name, texts, from, first) {
+    return { name, first, write: (value) => texts[value - from], read: (text) => texts.includes(text) ? texts.indexOf(text) + from : void 0 };
+  }
+  function word(name, first, ...others) {
+    return { name, first, write: (value) => value, read: (text) => [first, ...others].find((each) => each === text) };
+  }
+  function fieldsOf() {
+    let all = Array.from({ length: cells }, (_3, cell) => shortName(cell)), panels = [];
+    for (let flow of page.flows) panels[flow.panel] ??= flow.name;
+    let groups = ["run", ...layers.map((layer) => `layer/${layer}`), ...categories.map((name) => `category/${name}`)];
+    return {
+      measure: {
+        name: "measure",
+        first: page.measure,
+        write: (key) => key,
+        read: (key) => page.measures.find((each) => each.key === key)?.key
+      },
+      category: oneOf("category", ["", ...categories], 0, 0),
+      cell: oneOf("head", all, 0, order(page.measure, 0)[0] ?? 0),
+      shade: word("colours", "value", "rank"),
+      panel: oneOf("columns", panels, 0, 0),
+      of: oneOf("rows", groups, 0, 0),
+      sampleCategory: oneOf("samples-of", ["", ...categories], -1, -1),
+      pair: oneOf("state", ["", page.stateless, ...page.states], -2, -2),
+      search: { name: "search", first: "", write: (text) => text, read: (text) => text },
+      page: {
+        name: "page",
+        first: 0,
+        write: (number) => String(number + 1),
+        read: (text) => /^[1-9]\d*$/.test(text) ? Number(text) - 1 : void 0
+      },
+      marked: oneOf("sample", ["", ...samples.id], -1, -1),
+      overlay: {
+        name: "maps",
+        first: !0,
+        write: (shown) => shown ? "yes" : "no",
+        read: (text) => ({ yes: !0, no: !1 })[text]
+      },
+      theme: word("theme", "", "light", "dark")
+    };
+  }
+  var fields, current, listener, unknown = [], lastMove = "";
+  function begin(draw2) {
+    listener = draw2, fields = fieldsOf(), recall(), addEventListener("popstate", () => {
+      recall(), draw2();
+    });
+  }
+  var state = () => current, notThere = () => unknown;
+  function go(change, move = "") {
+    current = { ...current, ...change }, unknown = [];
+    let same = move !== "" && move === lastMove;
+    lastMove = move;
+    try {
+      history[same ? "replaceState" : "pushState"](null, "", addressOf(current));
+    } catch {
+    }
+    listener();
+  }
+  var names = () => Object.keys(fields);
+  function addressOf(state2) {
+    return `#${names().flatMap((key) => {
+      let { name, first, write } = fields[key], text = write(state2[key]);
+      return text === write(first) ? [] : [`${name}=${encodeURIComponent(text).replaceAll("%2F", "/").replaceAll("%20", "+")}`];
+    }).join("&")}`;
+  }
+  function recall() {
+    lastMove = "";
+    let hash = location.hash.slice(1);
+    if (current && hash && !hash.includes("=")) return;
+    let said = new URLSearchParams(hash.includes("=") ? hash : ""), found = {}, take = (key) => {
+      let { name, first, read } = fields[key], text = said.get(name), value = text === null ? first : read(text);
+      value === void 0 && missed.push(`${name}=${text}`), found[key] = value ?? first, said.delete(name);
+    }, missed = [];
+    names().forEach(take), unknown = [...missed, ...[...said].map(([name, text]) => `${name}=${text}`)], current = found;
+  }
+
+  // node_modules/preact/jsx-runtime/dist/jsxRuntime.mjs
+  var f3 = /* @__PURE__ */ Symbol.for("pv"), o3 = 0;
+  function a3(t3, e3, n2, u3, a4, i3) {
+    e3 || (e3 = {});
+    var c3, l3, p3 = e3;
+    if ("ref" in p3 && typeof t3 != "function") for (l3 in p3 = {}, e3) l3 == "ref" ? c3 = e3[l3] : p3[l3] = e3[l3];
+    var s3 = { type: t3, props: p3, key: n2, ref: c3, __k: null, __: null, __b: 0, __e: null, __c: null, constructor: f3, __v: --o3, __i: -1, __u: 0 };
+    return (a4 || i3) && (s3.__source = a4, s3.__self = i3), n.vnode && n.vnode(s3), s3;
+  }
+
+  // src/address.tsx
+  function Address() {
+    let names2 = notThere();
+    return /* @__PURE__ */ a3("div", { role: "status", children: names2.length > 0 && /* @__PURE__ */ a3("p", { class: "note", children: filled("not_there", { names: names2.join(words.comma) }) }) });
+  }
+  function CopyLink() {
+    let [said, say] = d2("");
+    return /* @__PURE__ */ a3($, { children: [
+      /* @__PURE__ */ a3("span", { role: "status", class: "small", children: said }),
+      " ",
+      /* @__PURE__ */ a3("button", { type: "button", id: "copy-link", onClick: async () => say(await copied(location.href) ? words.copied : words.not_copied), onBlur: () => say(""), children: words.copy_link })
+    ] });
+  }
+  async function copied(text) {
+    try {
+      return await navigator.clipboard.writeText(text), !0;
+    } catch {
+      let field = document.createElement("textarea");
+      field.value = text, document.body.append(field), field.select();
+      let done = document.execCommand("copy");
+      return field.remove(), done;
+    }
+  }
 
   // src/theme.ts
   var root = document.documentElement, style;
@@ -389,16 +553,6 @@
         chosen: { stroke: colour("ink"), fill: null }
       }
     };
-  }
-
-  // node_modules/preact/jsx-runtime/dist/jsxRuntime.mjs
-  var f3 = /* @__PURE__ */ Symbol.for("pv"), o3 = 0;
-  function a3(t3, e3, n2, u3, a4, i3) {
-    e3 || (e3 = {});
-    var c3, l3, p3 = e3;
-    if ("ref" in p3 && typeof t3 != "function") for (l3 in p3 = {}, e3) l3 == "ref" ? c3 = e3[l3] : p3[l3] = e3[l3];
-    var s3 = { type: t3, props: p3, key: n2, ref: c3, __k: null, __: null, __b: 0, __e: null, __c: null, constructor: f3, __v: --o3, __i: -1, __u: 0 };
-    return (a4 || i3) && (s3.__source = a4, s3.__self = i3), n.vnode && n.vnode(s3), s3;
   }
 
   // src/chart.tsx
@@ -436,7 +590,7 @@
     };
     return F2(() => {
       shown.current = [];
-      let begun = embed(place.current, name).then((made) => (made.view.addEventListener("click", (_2, item) => item?.datum && wanted.current.onPick?.(item.datum)), made));
+      let begun = embed(place.current, name).then((made) => (made.view.addEventListener("click", (_3, item) => item?.datum && wanted.current.onPick?.(item.datum)), made));
       return queue.current = begun, () => {
         begun.then((made) => made.finalize());
       };
@@ -451,17 +605,6 @@
     ] });
   }
 
-  // src/words.ts
-  var words = page.words;
-  function filled(name, values) {
-    return words[name].replace(/\{(\w+)\}/g, (_2, key) => String(values[key]));
-  }
-  var missing = (value) => value == null || Number.isNaN(value), minus = (text) => text.replace("-", "−");
-  function digits(value, places) {
-    return missing(value) ? "–" : minus(value.toFixed(places));
-  }
-  var headName = (cell) => filled("head_name", { layer: layerOf(cell), head: headOf(cell) }), shortName = (cell) => `L${layerOf(cell)}H${headOf(cell)}`, categoryName = (category) => category ? categories[category - 1] : words.all;
-
   // src/controls.tsx
   function Select({ id, label, value, choices, onChoose }) {
     return /* @__PURE__ */ a3("label", { for: id, children: [
@@ -472,43 +615,6 @@
   }
   function Link({ text, onClick }) {
     return /* @__PURE__ */ a3("button", { type: "button", class: "link", onClick, children: text });
-  }
-
-  // src/measures.ts
-  var ofKind = (kind) => page.measures.filter((each) => each.kind === kind), measureOf = (key) => page.measures.find((each) => each.key === key), firstOfKind = (kind) => ofKind(kind).find((each) => each.name === "d2v") ?? ofKind(kind)[0];
-  function mean(key, cell, category) {
-    return array(`${key}/means`)[category * cells + cell];
-  }
-  function order(key, category) {
-    let means = array(`${key}/means`).subarray(category * cells, (category + 1) * cells);
-    return [...means.keys()].filter((cell) => !Number.isNaN(means[cell])).sort((one, other) => means[other] - means[one]);
-  }
-  function written(measure, value) {
-    return (measure.signed && value >= 0 ? "+" : "") + digits(value, 4);
-  }
-
-  // src/state.ts
-  var current, listener;
-  function begin(draw2) {
-    listener = draw2, current = {
-      measure: page.measure,
-      category: 0,
-      cell: order(page.measure, 0)[0],
-      shade: "value",
-      panel: 0,
-      of: 0,
-      sampleCategory: -1,
-      pair: -2,
-      search: "",
-      page: 0,
-      marked: -1,
-      overlay: !0,
-      theme: ""
-    };
-  }
-  var state = () => current;
-  function go(change) {
-    current = { ...current, ...change }, listener();
   }
 
   // src/distributions.tsx
@@ -642,7 +748,7 @@
     ] });
   }
   function Filters({ state: state2 }) {
-    let filter = (change) => go({ ...change, page: 0, marked: -1 });
+    let filter = (change) => go({ ...change, page: 0, marked: -1 }, "search" in change ? "search" : "");
     return /* @__PURE__ */ a3("div", { class: "controls", children: [
       /* @__PURE__ */ a3(
         Select,
@@ -837,8 +943,8 @@
   function byRank({ key, signed }, category, highest) {
     let last = highest.length, middle = highest.findIndex((cell) => mean(key, cell, category) < 0), labels = [`${words.rank} ${last}`, `${words.rank} 1`];
     if (!signed)
-      return { low: -last, high: -1, ticks: [-last, -1], labels, note: "", shade: (_2, place) => -1 - place };
-    let positive = middle < 0 ? last : middle, high = Math.max(positive, last - positive, 1), shade = (_2, place) => positive - place - (place >= positive ? 1 : 0);
+      return { low: -last, high: -1, ticks: [-last, -1], labels, note: "", shade: (_3, place) => -1 - place };
+    let positive = middle < 0 ? last : middle, high = Math.max(positive, last - positive, 1), shade = (_3, place) => positive - place - (place >= positive ? 1 : 0);
     return { low: -high, high, ticks: [positive - last, positive], labels, note: "", shade };
   }
   function HeadMap({ state: state2, measure, highest }) {
@@ -863,7 +969,7 @@
       if (!down && !right) return;
       event.preventDefault();
       let [layer, head] = [Math.floor(chosen / heads) + down, chosen % heads + right];
-      layer >= 0 && layer < layers.length && head >= 0 && head < heads && go({ cell: layer * heads + head });
+      layer >= 0 && layer < layers.length && head >= 0 && head < heads && go({ cell: layer * heads + head }, "arrow");
     };
     return /* @__PURE__ */ a3(
       Figure,
@@ -983,6 +1089,8 @@
 
   // src/main.tsx
   var PARTS = {
+    "address-part": Address,
+    "copy-part": CopyLink,
     "heads-part": Heads,
     "distributions-part": Distributions,
     "samples-part": SamplesList

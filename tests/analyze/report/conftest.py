@@ -46,7 +46,7 @@ def shown(browser, files):
     """Open a page; at the end, nothing may have been said on its console, and nothing asked of the network."""
     contexts, said = [], []
 
-    def open_page(name: str = "en", *, width: int = 1400, scheme: str = "light"):
+    def open_page(name: str = "en", *, width: int = 1400, scheme: str = "light", at: str = ""):
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
         contexts.append(context)
         context.set_offline(True)
@@ -55,7 +55,7 @@ def shown(browser, files):
         page.set_default_timeout(10_000)
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
-        page.goto(files[name].as_uri())
+        page.goto(files[name].as_uri() + at)
         page.wait_for_selector("html[data-ready]")
         return page
 

@@ -170,7 +170,9 @@ function HeadMap({ state, measure, highest }: { state: State; measure: Measure; 
     if (!down && !right) return;
     event.preventDefault();
     const [layer, head] = [Math.floor(chosen / heads) + down, (chosen % heads) + right];
-    if (layer >= 0 && layer < layers.length && head >= 0 && head < heads) go({ cell: layer * heads + head });
+    if (layer >= 0 && layer < layers.length && head >= 0 && head < heads) {
+      go({ cell: layer * heads + head }, "arrow");
+    }
   };
   return (
     <Figure

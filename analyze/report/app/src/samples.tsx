@@ -60,7 +60,7 @@ export function SamplesList({ state }: { state: State }) {
 }
 
 function Filters({ state }: { state: State }) {
-  const filter = (change: Partial<State>) => go({ ...change, page: 0, marked: -1 });
+  const filter = (change: Partial<State>) => go({ ...change, page: 0, marked: -1 }, "search" in change ? "search" : "");
   return (
     <div class="controls">
       <Select

@@ -1,6 +1,8 @@
-// What is chosen on the page, in one object. Components read it and call `go`; none keeps a choice of its own.
+// What is chosen on the page, in one object, which is in the page's address too: a choice can be linked to and taken
+// back. Components read the object and call `go`; none keeps a choice of its own.
+import { categories, cells, layers, page, samples } from "./data";
 import { order } from "./measures";
-import { page } from "./data";
+import { shortName } from "./words";
 
 export interface State {
   measure: string; // its key
@@ -18,32 +20,126 @@ export interface State {
   theme: "" | "light" | "dark"; // "": the reader's system decides
 }
 
+// How a choice stands in the address; `read` gives undefined for what is not there
+interface Field<T> {
+  name: string;
+  first: T;
+  write: (value: T) => string;
+  read: (text: string) => T | undefined;
+}
+type Fields = { [Name in keyof State]: Field<State[Name]> };
+
+// One of some texts by its place, counted from `from`
+function oneOf(name: string, texts: string[], from: number, first: number): Field<number> {
+  const read = (text: string) => (texts.includes(text) ? texts.indexOf(text) + from : undefined);
+  return { name, first, write: (value) => texts[value - from], read };
+}
+
+function word<T extends string>(name: string, first: T, ...others: T[]): Field<T> {
+  return { name, first, write: (value) => value, read: (text) => [first, ...others].find((each) => each === text) };
+}
+
+function fieldsOf(): Fields {
+  const all = Array.from({ length: cells }, (_, cell) => shortName(cell));
+  const panels: string[] = [];
+  for (const flow of page.flows) panels[flow.panel] ??= flow.name;
+  const groups = ["run", ...layers.map((layer) => `layer/${layer}`), ...categories.map((name) => `category/${name}`)];
+  return {
+    measure: {
+      name: "measure",
+      first: page.measure,
+      write: (key) => key,
+      read: (key) => page.measures.find((each) => each.key === key)?.key,
+    },
+    category: oneOf("category", ["", ...categories], 0, 0),
+    cell: oneOf("head", all, 0, order(page.measure, 0)[0] ?? 0),
+    shade: word("colours", "value", "rank"),
+    panel: oneOf("columns", panels, 0, 0),
+    of: oneOf("rows", groups, 0, 0),
+    sampleCategory: oneOf("samples-of", ["", ...categories], -1, -1),
+    pair: oneOf("state", ["", page.stateless, ...page.states], -2, -2),
+    search: { name: "search", first: "", write: (text) => text, read: (text) => text },
+    page: {
+      name: "page",
+      first: 0,
+      write: (number) => String(number + 1),
+      read: (text) => (/^[1-9]\d*$/.test(text) ? Number(text) - 1 : undefined),
+    },
+    marked: oneOf("sample", ["", ...samples.id], -1, -1),
+    overlay: {
+      name: "maps",
+      first: true,
+      write: (shown) => (shown ? "yes" : "no"),
+      read: (text) => ({ yes: true, no: false })[text],
+    },
+    theme: word("theme", "", "light", "dark"),
+  };
+}
+
+let fields: Fields;
 let current: State;
 let listener: () => void;
+let unknown: string[] = [];
+let lastMove = "";
 
-// Begins with what the page shows at first; `draw` is called at each change
+// Begins with what the address says; `draw` is called at each change
 export function begin(draw: () => void): void {
   listener = draw;
-  current = {
-    measure: page.measure,
-    category: 0,
-    cell: order(page.measure, 0)[0],
-    shade: "value",
-    panel: 0,
-    of: 0,
-    sampleCategory: -1,
-    pair: -2,
-    search: "",
-    page: 0,
-    marked: -1,
-    overlay: true,
-    theme: "",
-  };
+  fields = fieldsOf();
+  recall();
+  addEventListener("popstate", () => {
+    recall();
+    draw();
+  });
 }
 
 export const state = () => current;
 
-export function go(change: Partial<State>): void {
+// What the address names and the page does not have
+export const notThere = () => unknown;
+
+// Changes some choices. A step among many, such as a letter typed, has the name of its kind as `move`: of several in
+// a row, the page keeps only the last in its history
+export function go(change: Partial<State>, move = ""): void {
   current = { ...current, ...change };
+  unknown = [];
+  const same = move !== "" && move === lastMove;
+  lastMove = move;
+  try {
+    history[same ? "replaceState" : "pushState"](null, "", addressOf(current));
+  } catch {
+    // A frame without an address of its own
+  }
   listener();
+}
+
+const names = () => Object.keys(fields) as (keyof State)[];
+
+function addressOf(state: State): string {
+  const parts = names().flatMap(<Name extends keyof State>(key: Name) => {
+    const { name, first, write } = fields[key];
+    const text = write(state[key]);
+    return text === write(first) ? [] : [`${name}=${encodeURIComponent(text).replaceAll("%2F", "/").replaceAll("%20", "+")}`];
+  });
+  return `#${parts.join("&")}`;
+}
+
+function recall(): void {
+  lastMove = "";
+  const hash = location.hash.slice(1);
+  if (current && hash && !hash.includes("=")) return; // a link within the page
+  const said = new URLSearchParams(hash.includes("=") ? hash : "");
+  const found: Partial<State> = {};
+  const take = <Name extends keyof State>(key: Name) => {
+    const { name, first, read } = fields[key];
+    const text = said.get(name);
+    const value = text === null ? first : read(text);
+    if (value === undefined) missed.push(`${name}=${text}`);
+    found[key] = value ?? first;
+    said.delete(name);
+  };
+  const missed: string[] = [];
+  names().forEach(take);
+  unknown = [...missed, ...[...said].map(([name, text]) => `${name}=${text}`)];
+  current = found as State;
 }
