@@ -40,8 +40,12 @@ def difference_colours() -> Colormap:
 
 def attention_scale(overlays: Sequence[Overlay]) -> LogNorm:
     """From an even map's attention on, which is 1, to the first of `TOPS` that no map exceeds; logarithmic."""
-    most = max(float(np.nanmax(each.values, initial=0)) for each in overlays)
-    return LogNorm(1, next((top for top in TOPS if top >= most), most), clip=True)
+    return LogNorm(1, end_of_scale(max(float(np.nanmax(each.values, initial=0)) for each in overlays)), clip=True)
+
+
+def end_of_scale(most: float) -> float:
+    """The first of `TOPS` that no map exceeds, whose largest value is `most`."""
+    return next((float(top) for top in TOPS if top >= most), most)
 
 
 def difference_scale(overlays: Sequence[Overlay]) -> Normalize:

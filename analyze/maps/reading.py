@@ -6,10 +6,11 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from analyze.tables.frames import Heads
-from analyze.tables.rows import part_lists
-from schemas.columns import MAPS, N_IMAGES, PLACES
+from analyze.tables.rows import part_cells, part_lists
+from schemas.columns import MAPS, N_IMAGES, PICTURE, PLACES
 from schemas.errors import HeadflowError
 from schemas.files.pictures import pictures_of
 from schemas.store.grids import Grid
@@ -106,3 +107,58 @@ def wording_maps(heads: Heads, number: int) -> tuple[list[int], list[Maps]]:
     names = heads.samples["sample_id"].astype(str).iloc[positions]
     maps = part_maps(heads.run, heads.run.parts[number], [*names, *others], heads.picture)
     return positions, maps[: len(positions)]
+
+
+def chosen_maps(
+    heads: Heads, wanted: npt.NDArray[np.bool_], chosen: npt.NDArray[np.bool_]
+) -> Iterator[tuple[int, Maps, Maps]]:
+    """The maps of some heads for some samples, part by part; what is not asked for is neither copied nor held.
+
+    Args:
+        wanted: bool [rows of `samples`], those that were observed.
+        chosen: bool [layers, heads], heads that have a map.
+
+    Yields:
+        The position in `samples`, in order; float32 [heads chosen, patches]; and the mass of each, float32 [heads].
+
+    Raises:
+        HeadflowError: as `part_maps`.
+    """
+    for part, own, ids in heads.each_part():
+        if wanted[own].any():
+            taken = np.concatenate([wanted[own], np.zeros(len(ids) - len(own), np.bool_)])
+            found = _maps_of_part(heads, part, ids, taken, chosen)
+            yield from ((int(own[place]), *found[place]) for place in sorted(found))
+
+
+def _maps_of_part(
+    heads: Heads, part: Part, ids: Sequence[str], taken: npt.NDArray[np.bool_], chosen: npt.NDArray[np.bool_]
+) -> dict[int, tuple[Maps, Maps]]:
+    """The maps and masses of the samples of a part that are taken, by their place among `ids`."""
+    path, grid, number = heads.run.path / MAPS / part.name, Grid.of(heads.run, MAPS), np.cumsum(chosen.ravel()) - 1
+    found: dict[int, list[tuple[npt.NDArray[np.int64], Maps, Maps]]] = {}
+    for sample, _, batch in part_cells(heads.run, path, ids, ["mass", "map"]):
+        layer, head = (
+            batch[axis].to_numpy() if places is None else places[batch[axis].to_numpy()]
+            for axis, places in zip(grid.values, grid.numbers, strict=True)
+        )
+        kept = taken[sample] & chosen[layer, head] & (batch[PICTURE].to_numpy() == heads.picture)
+        if not kept.any():
+            continue
+        rows, own = batch.filter(pa.array(kept)), sample[kept]
+        if rows["map"].null_count or rows["map"].values.null_count:
+            raise HeadflowError(f"{path}: `map` is null, or has null in its lists; run validate")
+        place, mass = number[layer[kept] * heads.heads + head[kept]], rows["mass"].to_numpy(zero_copy_only=False)
+        for each in np.unique(own):
+            at = np.flatnonzero(own == each)
+            lists = rows["map"].take(pa.array(at))
+            if len(np.unique(lists.value_lengths())) > 1:
+                raise HeadflowError(f"{path}: `map` of one image has several sizes; run validate")
+            maps = lists.flatten().to_numpy(zero_copy_only=False).reshape(len(at), -1)
+            found.setdefault(int(each), []).append((place[at], maps, mass[at]))
+    made = {}
+    for each, blocks in found.items():
+        places, maps, mass = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+        order = np.argsort(places)
+        made[each] = (maps[order], mass[order])
+    return made

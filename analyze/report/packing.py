@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,23 @@ class Arrays:
     def packed(self) -> str:
         """All arrays as one text: gzip, in base64."""
         return base64.b64encode(gzip.compress(bytes(self._bytes), 9, mtime=0)).decode("ascii")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of the page's data that the page can load by itself.
+
+    Attributes:
+        data: what JSON holds; `arrays`: what it does not.
+    """
+
+    name: str
+    data: dict[str, Any]
+    arrays: Arrays
+
+    def text(self) -> str:
+        """The piece as JSON, with its arrays packed: `{data, index, packed}`."""
+        return script_json({"data": self.data, "index": self.arrays.index, "packed": self.arrays.packed()})
 
 
 def script_json(value: Any) -> str:

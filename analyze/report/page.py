@@ -7,7 +7,7 @@ that are in it; no network, and no code made of text: Vega's expressions are int
 import base64
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,9 @@ from analyze.diagnose import with_texts_of_options
 from analyze.pictures.labels import by_queries, colour
 from analyze.report import charts, comparison, overview
 from analyze.report.measures import CONTRIBUTING, LOOKING, MATTERING, MEASURE_KINDS, Measure, Measured, measure
-from analyze.report.packing import Arrays, as_plain, script_json
+from analyze.report.packing import Arrays, Piece, as_plain, script_json
 from analyze.report.samples.choice import chosen_images, first_images, linked
-from analyze.report.samples.maps import add_maps
+from analyze.report.samples.maps import choose_maps, colours, evidence, of_all
 from analyze.report.samples.rows import NUMBERS, numbers_of_images, rows_of, state_names, state_values
 from analyze.report.tallying import ranks
 from analyze.report.words import Words, number
@@ -70,6 +70,7 @@ def make_page(heads: Heads, other: Heads | None, choices: Choices) -> str:
         )
     first, scores = overview.score_rows(heads, words, choices.seed)
     sets, random = comparison.pruning_of(heads.folder / PRUNE)
+    pieces, of_samples = _samples(arrays, heads, measured, choices)
     data = {
         "words": words.texts,
         "layers": heads.run.manifest.attending,
@@ -79,7 +80,7 @@ def make_page(heads: Heads, other: Heads | None, choices: Choices) -> str:
         "measure": _first(measured),
         "kinds": list(MEASURE_KINDS),
         "flows": _flows(arrays, measured, words),
-        **_samples(arrays, heads, measured, choices),
+        **of_samples,
     }
     specs = _specs(words, heads, measured, compared, sets, random)
     return _filled(
@@ -94,7 +95,7 @@ def make_page(heads: Heads, other: Heads | None, choices: Choices) -> str:
         first=first,
         scores=as_plain(scores.to_dict("records")),
         groups=[(group.measure, words.get(group.measure, group.meaning)) for group in heads.task.apart],
-        images=(len(data["images"]), int(measured.samples["image_sha256"].nunique())),
+        images=(data["images"], int(measured.samples["image_sha256"].nunique())),
         asked_images=choices.images > 0,
         overlays=data["maps"],
         compared=compared,
@@ -104,6 +105,7 @@ def make_page(heads: Heads, other: Heads | None, choices: Choices) -> str:
         seed=choices.seed,
         page_data=script_json(data | {"charts": specs, "arrays": arrays.index}),
         page_arrays=arrays.packed(),
+        pieces=pieces,
     )
 
 
@@ -144,8 +146,8 @@ def _flows(arrays: Arrays, measured: Measured, words: Words) -> list[dict[str, A
     ]  # fmt: skip
 
 
-def _samples(arrays: Arrays, heads: Heads, measured: Measured, choices: Choices) -> dict[str, Any]:
-    """The samples, the images that are in the page, and their maps."""
+def _samples(arrays: Arrays, heads: Heads, measured: Measured, choices: Choices) -> tuple[list[Piece], dict[str, Any]]:
+    """The samples; the pieces have the images that are in the page, and their maps."""
     samples = measured.samples
     states, (names, stateless) = state_values(samples, heads.task), state_names(heads.task)
     category = np.array([heads.categories.index(name) for name in samples["category"].astype(str)])
@@ -158,15 +160,17 @@ def _samples(arrays: Arrays, heads: Heads, measured: Measured, choices: Choices)
     rows["picture"] = [places.get(sha) for sha in first_images(samples)]
     rows["images"] = numbers_of_images(samples)
     shown = [row for row in order if rows["picture"][row] is not None]
-    maps = add_maps(arrays, heads, measured, shown, choices.maps_mb * MEGABYTE)
-    return {
+    chosen = choose_maps(heads, measured, shown, choices.maps_mb * MEGABYTE)
+    piece = evidence(heads, chosen, list(images.values()))
+    arrays.add("colours", colours())
+    return [piece], {
         "samples": rows,
         "states": list(names),
         "stateless": stateless,
         "opposite": heads.task.opposite,
         "numbers": numbers,
-        "images": [base64.b64encode(content).decode("ascii") for content in images.values()],
-        "maps": None if maps is None else asdict(maps),
+        "images": len(images),
+        "maps": None if chosen is None else of_all(chosen, [piece]),
     }
 
 

@@ -1,9 +1,14 @@
 """Runs with all that a page can show, pages of them, and a browser."""
 
+import base64
+import gzip
+import json
+import re
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from analyze.__main__ import main
@@ -52,6 +57,27 @@ def make_report(run: Path, *flags: object) -> Path:
     assert main(["report", str(run), *map(str, flags)]) == 0
     (made,) = set(run.glob("*.html")) - before
     return made
+
+
+def read_data(page: str) -> dict:
+    """The data in a page."""
+    return json.loads(re.search(r'id="page-data">(.*?)</script>', page, re.DOTALL)[1])
+
+
+def read_piece(page: str, name: str) -> tuple[dict, dict[str, np.ndarray]]:
+    """A piece in a page: its data, and its arrays by name."""
+    piece = json.loads(re.search(rf'id="piece-{name}">(.*?)</script>', page, re.DOTALL)[1])
+    return piece["data"], unpack(piece["index"], piece["packed"])
+
+
+def read_arrays(page: str) -> dict[str, np.ndarray]:
+    """The arrays in a page, by name."""
+    return unpack(read_data(page)["arrays"], re.search(r'id="page-arrays">(.*?)</script>', page, re.DOTALL)[1])
+
+
+def unpack(index: dict, packed: str) -> dict[str, np.ndarray]:
+    content = gzip.decompress(base64.b64decode(packed))
+    return {name: np.frombuffer(content, kind, number, first) for name, (kind, first, number) in index.items()}
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-// Made by `make page` of analyze/report/app, with Preact (MIT): 34ac2cc9a9c8147a222788549b09739a1eb946e80711ee4d079a0210a0b09e87
+// Made by `make page` of analyze/report/app, with Preact (MIT): a800253656a081579560b97f64d73f4253b00f87c4bdadd92625d9ff23951ff4
 "use strict";
 (() => {
   // node_modules/preact/dist/preact.mjs
@@ -386,16 +386,18 @@
   }
 
   // src/data.ts
-  var FORMATS = { float32: Float32Array, uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array }, textOf = (id) => document.getElementById(id).textContent, page = JSON.parse(textOf("page-data")), { layers, heads, categories, samples } = page, cells = layers.length * heads, bytes;
+  var FORMATS = { float32: Float32Array, uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array }, textOf = (id) => document.getElementById(id).textContent, page = JSON.parse(textOf("page-data")), { layers, heads, categories, samples } = page, cells = layers.length * heads, arrays;
+  async function unpacked(index, packed) {
+    let content = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0)), bytes = await new Response(new Blob([content]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
+    return (name) => {
+      let [type, first, number] = index[name];
+      return new FORMATS[type](bytes, first, number);
+    };
+  }
   async function load() {
-    let letters = atob(textOf("page-arrays")), packed = Uint8Array.from(letters, (letter) => letter.charCodeAt(0));
-    bytes = await new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
+    arrays = await unpacked(page.arrays, textOf("page-arrays"));
   }
-  function array(name) {
-    let [type, first, number] = page.arrays[name];
-    return new FORMATS[type](bytes, first, number);
-  }
-  var column = (name) => samples[name], layerOf = (cell) => layers[Math.floor(cell / heads)], headOf = (cell) => cell % heads;
+  var array = (name) => arrays(name), column = (name) => samples[name], layerOf = (cell) => layers[Math.floor(cell / heads)], headOf = (cell) => cell % heads;
 
   // src/words.ts
   var words = page.words;
@@ -680,45 +682,105 @@
     return top;
   }
 
-  // src/maps.ts
-  var BRIGHTEST = [255, 240], LEAST_GREEN = 40, MOST_OPAQUE = 205, hasMaps = (cell) => page.maps?.cells.includes(cell) ?? !1, gridOf = (row) => page.maps?.grids[row];
-  function mapOf([rows, columns, , , , , first], cell) {
-    let start = first + page.maps.cells.indexOf(cell) * rows * columns;
-    return array("maps").subarray(start, start + rows * columns);
+  // src/pieces.ts
+  var loaded = /* @__PURE__ */ new Map();
+  async function loadPieces() {
+    for (let place of document.querySelectorAll("script[id^=piece-]")) {
+      let { data, index, packed } = JSON.parse(place.textContent);
+      loaded.set(place.id.slice(6), { data, array: await unpacked(index, packed) });
+    }
   }
-  function paint(canvas, grid, cell) {
-    let values = [...mapOf(grid, cell)], most = Math.max(1, ...values), [red, green] = BRIGHTEST, [rows, columns] = grid, pixels = new ImageData(columns, rows);
-    values.forEach((value, patch) => {
-      let share2 = value / most;
-      pixels.data.set([red, LEAST_GREEN + (green - LEAST_GREEN) * share2 ** 2, 0, MOST_OPAQUE * share2], patch * 4);
-    }), canvas.getContext("2d", { willReadFrequently: !0 }).putImageData(pixels, 0, 0);
+  var evidence = () => loaded.get("evidence");
+
+  // src/maps.ts
+  var STEPS = 255, hasMaps = (cell) => page.maps?.cells.includes(cell) ?? !1;
+  function mapOf(row, cell) {
+    let piece = evidence(), sample = piece?.data.samples[row], place = piece?.data.cells.indexOf(cell) ?? -1;
+    if (!piece || !sample || place < 0) return null;
+    let patches = sample.rows * sample.columns, first = sample.maps + place * patches;
+    return {
+      sample,
+      values: piece.array("maps").subarray(first, first + patches),
+      mass: piece.array("masses")[sample.masses + place]
+    };
+  }
+  function imageOf(place) {
+    return `data:image/jpeg;base64,${evidence().data.images[place]}`;
+  }
+  function paint(canvas, { sample, values }) {
+    let scale = Math.log(sample.top) / Math.log(page.maps.top), steps = Array.from(values, (value) => Math.round(value * scale));
+    paintSteps(canvas, steps, sample.columns, sample.rows);
+  }
+  function paintSteps(canvas, steps, width, height) {
+    let colours = array("colours"), pixels = new ImageData(width, height);
+    steps.forEach((step, place) => pixels.data.set([...colours.subarray(4 * step, 4 * step + 4)], 4 * place)), canvas.getContext("2d", { willReadFrequently: !0 }).putImageData(pixels, 0, 0);
+  }
+  function paintScale(canvas) {
+    paintSteps(canvas, [...Array(STEPS + 1).keys()], STEPS + 1, 1);
+  }
+  function ticks() {
+    let { top } = page.maps, inner = [2, 5, 10, 20, 50, 100, 200, 500, 1e3].filter((value) => value < top);
+    return [1, ...inner.length > 3 ? inner.filter((value) => /^1/.test(String(value))) : inner, top].map((value) => [value, Math.log(value) / Math.log(top)]);
+  }
+  function inside({ box, size }) {
+    let [x0, y0, x1, y1] = box, [dx, dy] = [1 / size[0], 1 / size[1]];
+    if (x0 < dx && y0 < dy && x1 > 1 - dx && y1 > 1 - dy) return null;
+    let [left, top] = [Math.max(x0, 0), Math.max(y0, 0)];
+    return { x: left, y: top, width: Math.min(x1, 1) - left, height: Math.min(y1, 1) - top };
+  }
+  function extent({ box }) {
+    let [left, top] = [Math.min(0, box[0]), Math.min(0, box[1])];
+    return { left, top, width: Math.max(1, box[2]) - left, height: Math.max(1, box[3]) - top };
   }
 
   // src/picture.tsx
-  function Picture({ row, cell }) {
+  var HIGHEST = 220;
+  function Picture({ row, cell, height = HIGHEST }) {
     let place = samples.picture[row];
     if (place === null)
-      return page.images.length ? /* @__PURE__ */ a3("div", { class: "nothing", children: words.no_image }) : /* @__PURE__ */ a3("div", {});
-    let grid = gridOf(row), number = samples.images[row];
+      return page.images ? /* @__PURE__ */ a3("div", { class: "nothing", children: words.no_image }) : /* @__PURE__ */ a3("div", {});
+    let found = cell === null ? null : mapOf(row, cell), number = samples.images[row], image = /* @__PURE__ */ a3("img", { src: imageOf(place), alt: `${words.image_of} ${samples.question[row] ?? samples.id[row]}` });
     return /* @__PURE__ */ a3("div", { class: "picture", children: [
-      /* @__PURE__ */ a3("div", { class: "frame", children: [
-        /* @__PURE__ */ a3(
-          "img",
-          {
-            src: `data:image/jpeg;base64,${page.images[place]}`,
-            alt: `${words.image_of} ${samples.question[row] ?? samples.id[row]}`
-          }
-        ),
-        grid && cell !== null && hasMaps(cell) && /* @__PURE__ */ a3(Overlay, { grid, cell })
-      ] }),
+      found ? /* @__PURE__ */ a3(Overlaid, { found, height, children: image }) : /* @__PURE__ */ a3("div", { class: "frame", children: image }),
+      found && /* @__PURE__ */ a3("p", { class: "small mass", children: filled("mass_here", { head: shortName(cell), mass: digits(found.mass, 3) }) }),
       number > 1 && /* @__PURE__ */ a3("p", { class: "small", children: filled("first_of", { number }) })
     ] });
   }
-  function Overlay({ grid, cell }) {
-    let canvas = T2(null), [rows, columns, x0, y0, x1, y1] = grid;
-    F2(() => paint(canvas.current, grid, cell), [grid, cell]);
-    let place = { left: x0, top: y0, width: x1 - x0, height: y1 - y0 }, style2 = Object.fromEntries(Object.entries(place).map(([name, share2]) => [name, `${100 * share2}%`]));
-    return /* @__PURE__ */ a3("canvas", { ref: canvas, width: columns, height: rows, style: style2 });
+  function placed(found, [x0, y0, x1, y1]) {
+    let { left, top, width, height } = extent(found.sample), share2 = (value) => `${100 * value}%`;
+    return {
+      left: share2((x0 - left) / width),
+      top: share2((y0 - top) / height),
+      width: share2((x1 - x0) / width),
+      height: share2((y1 - y0) / height)
+    };
+  }
+  function Overlaid({ found, height, children }) {
+    let canvas = T2(null), { sample } = found, drawn2 = extent(sample), ratio = drawn2.width * sample.size[0] / (drawn2.height * sample.size[1]);
+    return F2(() => paint(canvas.current, found)), /* @__PURE__ */ a3("div", { class: "frame read", style: { aspectRatio: String(ratio), maxWidth: `${height * ratio}px` }, children: [
+      /* @__PURE__ */ a3("div", { class: "ground", style: placed(found, [0, 0, 1, 1]), children: /* @__PURE__ */ a3("div", { style: { opacity: 1 - page.maps.pale }, children }) }),
+      /* @__PURE__ */ a3("canvas", { ref: canvas, width: sample.columns, height: sample.rows, style: placed(found, sample.box) }),
+      /* @__PURE__ */ a3(Marks, { found })
+    ] });
+  }
+  function Marks({ found: { sample } }) {
+    let { left, top, width, height } = extent(sample), read = inside(sample), hole = read && `M${read.x} ${read.y}v${read.height}h${read.width}v${-read.height}z`;
+    return /* @__PURE__ */ a3("svg", { viewBox: `${left} ${top} ${width} ${height}`, preserveAspectRatio: "none", "aria-hidden": "true", children: [
+      hole && /* @__PURE__ */ a3("path", { class: "outside", d: `M0 0h1v1h-1z${hole}` }),
+      sample.boxes.flatMap(
+        ([x0, y0, x1, y1]) => ["halo", "box"].map((name) => /* @__PURE__ */ a3("rect", { class: name, x: x0, y: y0, width: x1 - x0, height: y1 - y0 }))
+      )
+    ] });
+  }
+  function Scale() {
+    let canvas = T2(null);
+    return F2(() => paintScale(canvas.current), []), /* @__PURE__ */ a3("div", { class: "scale", id: "scale", children: [
+      /* @__PURE__ */ a3("span", { children: words.scale_of_maps }),
+      /* @__PURE__ */ a3("div", { class: "bar", children: [
+        /* @__PURE__ */ a3("canvas", { ref: canvas, width: 256, height: 1 }),
+        ticks().map(([value, place]) => /* @__PURE__ */ a3("span", { class: "tick", style: { left: `${100 * place}%` }, children: value }))
+      ] })
+    ] });
   }
 
   // src/samples.tsx
@@ -736,6 +798,7 @@
       /* @__PURE__ */ a3(Filters, { state: state2 }),
       /* @__PURE__ */ a3("p", { class: "definition", children: words[page.opposite ? "pairs_help" : "states_help"] }),
       page.maps && /* @__PURE__ */ a3(NoMap, { state: state2 }),
+      page.maps && state2.overlay && /* @__PURE__ */ a3(Scale, {}),
       /* @__PURE__ */ a3("p", { id: "found", "aria-live": "polite", children: rows.length ? filled("found", { number: rows.length }) : words.none_found }),
       /* @__PURE__ */ a3("ul", { class: "cards", id: "cards", children: rows.slice(shown * SHOWN, (shown + 1) * SHOWN).map((row) => /* @__PURE__ */ a3(Card, { row, state: state2 }, row)) }),
       /* @__PURE__ */ a3("nav", { class: "pages", "aria-label": words.samples_title, children: [
@@ -850,7 +913,7 @@
   }
 
   // src/heads.tsx
-  var MOST_NAMED = 10, STEPS = {
+  var MOST_NAMED = 10, STEPS2 = {
     ArrowUp: [-1, 0],
     ArrowDown: [1, 0],
     ArrowLeft: [0, -1],
@@ -962,10 +1025,10 @@
       () => ({ cells: rows, chosen: [{ layer: layerOf(chosen), head: headOf(chosen) }] }),
       [rows, chosen]
     ), signals = w2(() => {
-      let { low, high, ticks, labels } = shading;
-      return { low, high, ticks, labels };
+      let { low, high, ticks: ticks2, labels } = shading;
+      return { low, high, ticks: ticks2, labels };
     }, [shading]), first = highest.slice(0, 3).map((cell) => `${headName(cell)} ${value(cell)}`), label = [measure.label, words.comma, categoryName(category), words.stop, words.highest, words.colon], step = (event) => {
-      let [down, right] = STEPS[event.key] ?? [0, 0];
+      let [down, right] = STEPS2[event.key] ?? [0, 0];
       if (!down && !right) return;
       event.preventDefault();
       let [layer, head] = [Math.floor(chosen / heads) + down, chosen % heads + right];
@@ -1102,7 +1165,7 @@
       Q(/* @__PURE__ */ a3(Figure, { name: place.dataset.chart, label: place.dataset.label }), place);
   }
   async function main() {
-    await load(), begin(draw), document.getElementById("theme").onclick = () => go({ theme: scheme() === "dark" ? "light" : "dark" }), matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw), draw(), await drawn(), document.documentElement.dataset.ready = "yes";
+    await Promise.all([load(), loadPieces()]), begin(draw), document.getElementById("theme").onclick = () => go({ theme: scheme() === "dark" ? "light" : "dark" }), matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw), draw(), await drawn(), document.documentElement.dataset.ready = "yes";
   }
   main();
 })();

@@ -1,19 +1,15 @@
 """Which images and maps a page holds: those of what it links to, told from the tables by pandas."""
 
-import base64
-import gzip
-import json
-import re
-
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
 from analyze.__main__ import main
+from analyze.drawing.maps import TOPS, attention_colours
 from schemas.store.thumbnails import write_thumbnail
 from tests.support.pictures import encoded
-from tests.support.report import JOB, WORLD, write_whole_run
+from tests.support.report import JOB, WORLD, read_arrays, read_data, read_piece, write_whole_run
 
 HEADS = WORLD.heads.shape[1]
 PATCHES = 24
@@ -36,9 +32,8 @@ def made(run, tmp_path):
     def make(*flags: object) -> dict:
         assert main(["report", str(run), "--output-dir", str(tmp_path), *map(str, flags)]) == 0
         page = (tmp_path / "report.html").read_text(encoding="utf-8")
-        data = json.loads(re.search(r'id="page-data">(.*?)</script>', page, re.DOTALL)[1])
-        packed = re.search(r'id="page-arrays">(.*?)</script>', page, re.DOTALL)[1]
-        return data | {"bytes": gzip.decompress(base64.b64decode(packed))}
+        evidence, arrays = read_piece(page, "evidence")
+        return read_data(page) | {"evidence": evidence, "read": arrays, "colours": read_arrays(page)["colours"]}
 
     return make
 
@@ -81,11 +76,10 @@ def test_maps_keep_their_budget_and_are_of_the_heads_that_stand_out(run, made):
     loss = effects.groupby(["layer", "head"])["loss"].mean()
     looks = table.groupby(["layer", "head"])["a2v"].mean().idxmax()
     data = made("--images", 5, "--maps-mb", 10 * 5 * PATCHES / 1e6)
-    _, _, size = data["arrays"]["maps"]
-    assert size == 10 * 5 * PATCHES  # of ten samples
+    assert data["read"]["maps"].size == 10 * 5 * PATCHES  # of ten samples
     cells = {layer * HEADS + head for layer, head in (looks, loss.idxmax(), loss.idxmin())}
     assert cells <= set(data["maps"]["cells"]) < set(range(WORLD.heads.size))
-    assert len(data["maps"]["grids"]) == 10
+    assert len(data["evidence"]["samples"]) == 10
 
 
 @pytest.mark.parametrize(("budget", "there"), [(0, 0), (2 * PATCHES, 2), (9 * PATCHES + 1, 9)])
@@ -94,18 +88,32 @@ def test_a_small_budget_has_maps_of_the_first_samples_alone(run, made, budget, t
     if not there:
         assert data["maps"] is None
         return
-    assert data["arrays"]["maps"][2] == there * PATCHES
+    assert data["read"]["maps"].size == there * PATCHES
     rows = [data["samples"]["id"].index(name) for name in highest_samples(run, "a2v")]
-    assert str(rows[0]) in data["maps"]["grids"]
+    assert str(rows[0]) in data["evidence"]["samples"]
 
 
-def test_maps_are_those_of_the_run_within_half_a_step(run, made):
-    data, table = made("--images", 5), pd.read_parquet(run / "maps").set_index(["sample_id", "layer", "head"])["map"]
-    _, first, _ = data["arrays"]["maps"]
-    assert len(data["maps"]["cells"]) == 12
-    for row, (*_, start) in data["maps"]["grids"].items():
-        for place, cell in enumerate(data["maps"]["cells"]):
-            begin = first + start + place * PATCHES
-            steps = np.frombuffer(data["bytes"][begin : begin + PATCHES], np.uint8)
-            values = np.array(table[data["samples"]["id"][int(row)], cell // HEADS, cell % HEADS], float)
-            np.testing.assert_allclose(steps, 255 * np.sqrt(values / values.max()), atol=0.5001)
+def test_maps_are_those_of_the_run_within_half_a_step_of_their_logarithm(run, made):
+    """Over an even map, with the masses of the table; no map exceeds the end of its scale, nor that of the page."""
+    data, table = made("--images", 5), pd.read_parquet(run / "maps").set_index(["sample_id", "layer", "head"])
+    cells, tops = data["maps"]["cells"], set()
+    assert cells == data["evidence"]["cells"] == list(range(12))
+    for row, sample in data["evidence"]["samples"].items():
+        own = table.loc[data["samples"]["id"][int(row)]].sort_index()
+        maps = np.stack(own["map"]).astype(float)
+        values, top = maps / maps.mean(axis=1, keepdims=True), sample["top"]
+        steps = data["read"]["maps"][sample["maps"] :][: maps.size].reshape(maps.shape)
+        half = np.log(top) / 255 / 2 * 1.001
+        np.testing.assert_allclose(steps / 255 * np.log(top), np.log(np.maximum(values, 1)), atol=half, rtol=0)
+        np.testing.assert_array_equal(data["read"]["masses"][sample["masses"] :][:12], own["mass"])
+        assert top == min(each for each in TOPS if each >= values.max())
+        assert (sample["rows"], sample["columns"], sample["box"], sample["size"]) == (4, 6, [0, 0, 1, 1], [60, 40])
+        tops.add(top)
+    assert data["maps"]["top"] == max(tops)
+    assert len(tops) > 1
+
+
+def test_colours_are_those_of_the_pictures_of_maps(made):
+    page = made("--images", 1)
+    expected = attention_colours()(np.linspace(0, 1, 256))
+    np.testing.assert_allclose(page["colours"].reshape(256, 4) / 255, expected, atol=0.5 / 255)

@@ -4,8 +4,10 @@ import re
 
 import numpy as np
 import pandas as pd
+import pytest
 from PIL import Image
 
+from analyze.drawing.maps import OPAQUE, TOPS
 from schemas.store.thumbnails import write_thumbnail
 from tests.support.pictures import encoded
 from tests.support.report import (
@@ -86,6 +88,9 @@ def check_histogram(page, table):
 
 
 def check_overlay(page, table):
+    """Opacity is that of the pictures of maps: the root of the share of the scale, which is one for all."""
+    top = float(page.locator("#scale .tick").last.inner_text())
+    assert top in TOPS
     for cell in (4, 11):
         click_head(page, cell)
         card = page.locator(".card").first
@@ -93,9 +98,11 @@ def check_overlay(page, table):
         alphas = card.locator("canvas").evaluate(ALPHAS)
         own = table[(table["sample_id"] == name) & (table["layer"] == cell // HEADS) & (table["head"] == cell % HEADS)]
         values = np.array(own["map"].iloc[0], float)
-        np.testing.assert_allclose(alphas, 205 * np.sqrt(values / values.max()), atol=2)
+        shares = np.log(np.maximum(values / values.mean(), 1)) / np.log(top)
+        np.testing.assert_allclose((np.array(alphas) / 255 / OPAQUE) ** 2, shares, atol=0.01)
+        assert card.locator(".mass").inner_text() == f"L{cell // HEADS}H{cell % HEADS}, mass {own['mass'].iloc[0]:.3f}"
     page.uncheck("#overlay")
-    assert page.locator("canvas").count() == 0
+    assert page.locator(".card canvas").count() == 0
 
 
 def check_distribution(page, table):
@@ -192,5 +199,31 @@ def test_a_head_without_a_map_names_those_that_have_one(browser, tmp_path):
     page.locator("#no-map button").nth(1).click()
     assert page.inner_text("#head-name") == "Layer 1, head 2"
     assert page.is_hidden("#no-map")
-    assert page.locator("canvas").count() > 0
+    assert page.locator(".card canvas").count() > 0
+    page.close()
+
+
+def test_maps_lie_where_they_are_in_the_image(browser, tmp_path):
+    """Of an image of 60 x 40, one whose sides are not read, and one that was padded to a square; with boxes."""
+    run = write_run(tmp_path / "run", tables=["maps"])
+    for number in range(2):
+        write_thumbnail(run, f"{number:064x}", encoded(Image.new("RGB", (60, 40), "red"), "jpeg"))
+    grids = [[10.0, 0.0, 50.0, 40.0]] * 2 + [[0.0, -10.0, 60.0, 50.0]] * 2
+    rewrite(run, "samples", lambda table: put(table, "grid_box", slice(0, 4), grids))
+    rewrite(run, "samples", lambda table: put(table, "boxes", slice(0, 4), [[[10.0, 5.0, 30.0, 25.0]]] * 4))
+    page = browser.new_page()
+    page.goto(make_report(run).as_uri())
+    page.wait_for_selector("html[data-ready]")
+    for card, box, outside in (("OCR/0", grids[0], True), ("OCR/1", grids[2], False)):
+        frame = page.locator(f'[data-sample="{card}"] .frame')
+        image = frame.locator("img").bounding_box()
+        scale = image["width"] / 60
+        assert image["height"] == pytest.approx(40 * scale, rel=0.02)
+        for part, (x0, y0, x1, y1) in (("canvas", box), (".box", [10, 5, 30, 25])):
+            found = frame.locator(part).evaluate("(each) => each.getBoundingClientRect().toJSON()")
+            places = [(found["left"] - image["x"]) / scale, (found["top"] - image["y"]) / scale,
+                      (found["right"] - image["x"]) / scale, (found["bottom"] - image["y"]) / scale]  # fmt: skip
+            assert places == pytest.approx([x0, y0, x1, y1], abs=0.7)
+        assert frame.locator(".outside").count() == outside
+        assert frame.locator("img").evaluate("(each) => getComputedStyle(each).filter") == "grayscale(1)"
     page.close()

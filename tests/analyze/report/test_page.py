@@ -23,7 +23,7 @@ from analyze.scores.accuracy import category_scores
 from analyze.scores.intervals import score_intervals
 from analyze.statistics.contrasts import STATES
 from tests.support.prunable import measure_sets
-from tests.support.report import CATEGORIES, HOSTILE, WORLD, make_report, write_whole_run
+from tests.support.report import CATEGORIES, HOSTILE, WORLD, make_report, read_data, read_piece, write_whole_run
 from tests.support.runs import edit_ledger, edit_manifest, put, rewrite, write_run
 
 ROOT = Path(__file__).parents[3]
@@ -48,12 +48,8 @@ def pairs(run) -> dict[str, str]:
     return {language: file.read_text(encoding="utf-8") for language, file in files.items()}
 
 
-def data_of(page: str) -> dict:
-    return json.loads(re.search(r'<script type="application/json" id="page-data">(.*?)</script>', page, re.DOTALL)[1])
-
-
 def test_texts_of_data_end_no_script(page):
-    data = data_of(page)
+    data = read_data(page)
     assert HOSTILE in data["categories"]
     assert HOSTILE in data["samples"]["question"]
     assert "<img src=x" not in page
@@ -161,8 +157,8 @@ def test_images_are_capped(run, page, tmp_path):
         assert main(["report", str(run), "--images", str(most), "--output-dir", str(folder)]) == 0
         pages[most] = (folder / "report.html").read_text(encoding="utf-8")
     for expected, found in pages.items():
-        data = data_of(found)
-        assert len(data["images"]) == expected
+        data = read_data(found)
+        assert data["images"] == len(read_piece(found, "evidence")[0]["images"]) == expected
         assert (data["maps"] is None) == (expected == 0)
         assert sum(each is not None for each in data["samples"]["picture"]) == 2 * expected
         if expected:
@@ -171,7 +167,7 @@ def test_images_are_capped(run, page, tmp_path):
 
 def test_a_run_with_masses_alone(tmp_path):
     page = make_report(write_run(tmp_path / "run")).read_text(encoding="utf-8")
-    data = data_of(page)
+    data = read_data(page)
     assert {each["kind"] for each in data["measures"]} == {"looking"}
     assert "comparison-title" not in page
     assert "pruning-title" not in page
@@ -182,7 +178,7 @@ def test_an_imported_run(tmp_path):
     assert main(["export-pt", str(run)]) == 0
     imported = tmp_path / "imported"
     assert main(["import-pt", str(run / "mme_attention_head_records.pt"), str(imported)]) == 0
-    data = data_of(make_report(imported).read_text(encoding="utf-8"))
+    data = read_data(make_report(imported).read_text(encoding="utf-8"))
     assert [each["name"] for each in data["measures"]] == ["t2v", "v2t"]
 
 
@@ -194,7 +190,7 @@ def test_curves_of_prune(tmp_path):
     measure_sets(run, WORLD)
     assert main(flags) == 0
     page = make_report(run).read_text(encoding="utf-8")
-    (spec,) = [spec for name, spec in data_of(page)["charts"].items() if name == "pruning_heads"]
+    (spec,) = [spec for name, spec in read_data(page)["charts"].items() if name == "pruning_heads"]
     sets = pd.read_csv(run / "prune" / "sets.csv")
     rows = spec["layer"][-1]["data"]["values"]
     assert [row["loss"] for row in rows] == pytest.approx(sets[sets["unit"] == "heads"]["loss"].tolist())
@@ -203,7 +199,7 @@ def test_curves_of_prune(tmp_path):
 
 
 def test_two_runs(pairs):
-    assert {"answers", "profiles", "differences"} <= set(data_of(pairs["en"])["charts"])
+    assert {"answers", "profiles", "differences"} <= set(read_data(pairs["en"])["charts"])
 
 
 def test_a_missing_package_is_one_line(tmp_path):
@@ -294,12 +290,12 @@ def test_the_title_names_the_wording(tmp_path):
     assert main(["report", str(run), "--prompt", "long", "--output-dir", str(tmp_path), "--lang", "zh"]) == 0
     page = (tmp_path / "report.zh.html").read_text(encoding="utf-8")
     assert "<h1>注意力头报告：up，运行 run，问法 long</h1>" in page
-    assert data_of(page)["samples"]["id"] == ["OCR/1", "OCR/1#2"]
+    assert read_data(page)["samples"]["id"] == ["OCR/1", "OCR/1#2"]
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_what_cannot_be_told_is_hollow_and_said(pairs, language):
-    rows = data_of(pairs[language])["charts"]["answers"]["layer"][1]["data"]["values"]
+    rows = read_data(pairs[language])["charts"]["answers"]["layer"][1]["data"]["values"]
     untold = [row for row in rows if row["untold"]]
     assert 0 < len(untold) < len(rows)
     why = "cannot tell: 12 images, fewer than 20" if language == "en" else "无法判断：只有 12 张图像，不足 20 张"

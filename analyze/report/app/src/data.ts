@@ -15,7 +15,7 @@ export interface Measure {
   kept: number;
 }
 
-// Samples by column. `picture`: a place in `images`; `images`: how many the question has
+// Samples by column. `picture`: a place in the images of their piece; `images`: how many the question has
 export interface Samples {
   id: string[];
   category: number[];
@@ -36,14 +36,36 @@ export interface Flow {
   of: string;
 }
 
-// `rows columns x0 y0 x1 y1` of a grid, the rectangle in shares of the image, and where the maps of its sample begin
-export type Grid = [number, number, number, number, number, number, number];
-
+// All maps: whose attention they show, of the last token or of the question; the heads that have some, of the heads that
+// have some in the run; the end of the scale, over an even map; how far grey images are moved towards white
 export interface Maps {
   of: "a" | "q";
   cells: number[];
   there: number;
-  grids: Record<number, Grid>;
+  top: number;
+  pale: number;
+}
+
+export type Box = [left: number, top: number, right: number, bottom: number]; // in shares of the image
+
+// The maps of a sample: their grid, what it covers, the image in pixels, where the answer lies, the end of the scale of
+// the bytes, and where they begin in the arrays `maps` [cells, patches] and `masses` [cells] of their piece
+export interface MapsOfSample {
+  rows: number;
+  columns: number;
+  box: Box;
+  size: [width: number, height: number];
+  boxes: Box[];
+  top: number;
+  maps: number;
+  masses: number;
+}
+
+// A piece with images (JPEG in base64) and with the maps of some heads, of samples by row
+export interface Evidence {
+  images: string[];
+  cells: number[];
+  samples: Record<number, MapsOfSample>;
 }
 
 export type Spec = Record<string, unknown>;
@@ -62,11 +84,14 @@ export interface Page {
   stateless: string;
   opposite: boolean;
   numbers: Record<string, string>;
-  images: string[];
+  images: number; // how many are in the page
   maps: Maybe<Maps>;
   charts: Record<string, Spec>;
-  arrays: Record<string, [keyof typeof FORMATS, number, number]>;
+  arrays: Index;
 }
+
+// Arrays by name: the type, the first byte, and how many numbers
+export type Index = Record<string, [keyof typeof FORMATS, number, number]>;
 
 const FORMATS = { float32: Float32Array, uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array };
 
@@ -82,19 +107,25 @@ export const page: Page = JSON.parse(textOf("page-data"));
 export const { layers, heads, categories, samples } = page;
 export const cells = layers.length * heads; // `layers`: the numbers of those that attend
 
-let bytes: ArrayBuffer;
+export type Arrays = (name: string) => Numbers;
+let arrays: Arrays;
 
-// Unpacks the arrays, which are gzip in base64; before it none can be read
+// Unpacks arrays, which are gzip in base64
+export async function unpacked(index: Index, packed: string): Promise<Arrays> {
+  const content = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
+  const bytes = await new Response(new Blob([content]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
+  return (name) => {
+    const [type, first, number] = index[name];
+    return new FORMATS[type](bytes, first, number);
+  };
+}
+
+// Unpacks the arrays of the page; before it none can be read
 export async function load(): Promise<void> {
-  const letters = atob(textOf("page-arrays"));
-  const packed = Uint8Array.from(letters, (letter) => letter.charCodeAt(0));
-  bytes = await new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
+  arrays = await unpacked(page.arrays, textOf("page-arrays"));
 }
 
-export function array(name: string): Numbers {
-  const [type, first, number] = page.arrays[name];
-  return new FORMATS[type](bytes, first, number);
-}
+export const array: Arrays = (name) => arrays(name);
 
 // A column of numbers of the samples, such as `margin`
 export const column = (name: string) => (samples as unknown as Record<string, Maybe<number>[]>)[name];

@@ -9,6 +9,7 @@ import { Figure, drawn } from "./chart";
 import { load } from "./data";
 import { Distributions } from "./distributions";
 import { Heads } from "./heads";
+import { loadPieces } from "./pieces";
 import { SamplesList } from "./samples";
 import { type State, begin, go, state } from "./state";
 import { applyTheme, scheme } from "./theme";
@@ -31,7 +32,7 @@ function draw(): void {
 }
 
 async function main(): Promise<void> {
-  await load();
+  await Promise.all([load(), loadPieces()]);
   begin(draw);
   document.getElementById("theme")!.onclick = () => go({ theme: scheme() === "dark" ? "light" : "dark" });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);

@@ -1,29 +1,76 @@
-// Maps of attention on the patches of an image: where they are, and how they are painted.
-import { type Grid, type Numbers, array, page } from "./data";
+// Maps of attention on the patches of an image, in the one encoding of all of them: attention over an even map, from 1 to
+// one end for the whole page, logarithmic, in the colours that Python gives. No more than even is transparent.
+import { type MapsOfSample, type Numbers, array, page } from "./data";
+import { evidence } from "./pieces";
 
-const BRIGHTEST = [255, 240]; // red, and green of the brightest patch
-const LEAST_GREEN = 40;
-const MOST_OPAQUE = 205;
+const STEPS = 255; // of a byte, and of the table of colours
 
 export const hasMaps = (cell: number) => page.maps?.cells.includes(cell) ?? false;
-export const gridOf = (row: number): Grid | undefined => page.maps?.grids[row];
 
-// The map of a head on a sample, as steps of the square root
-export function mapOf([rows, columns, , , , , first]: Grid, cell: number): Numbers {
-  const start = first + page.maps!.cells.indexOf(cell) * rows * columns;
-  return array("maps").subarray(start, start + rows * columns);
+// A map of a head on a sample; `values` are steps of the logarithm up to 255 for `sample.top`
+export interface HeadMap {
+  sample: MapsOfSample;
+  values: Numbers;
+  mass: number;
 }
 
-// Paints a map, a pixel a patch: the opacity is the square root; the brightest patch is opaque
-export function paint(canvas: HTMLCanvasElement, grid: Grid, cell: number): void {
-  const values = [...mapOf(grid, cell)];
-  const most = Math.max(1, ...values);
-  const [red, green] = BRIGHTEST;
-  const [rows, columns] = grid;
-  const pixels = new ImageData(columns, rows);
-  values.forEach((value, patch) => {
-    const share = value / most;
-    pixels.data.set([red, LEAST_GREEN + (green - LEAST_GREEN) * share ** 2, 0, MOST_OPAQUE * share], patch * 4);
-  });
+export function mapOf(row: number, cell: number): HeadMap | null {
+  const piece = evidence();
+  const sample = piece?.data.samples[row];
+  const place = piece?.data.cells.indexOf(cell) ?? -1;
+  if (!piece || !sample || place < 0) return null;
+  const patches = sample.rows * sample.columns;
+  const first = sample.maps + place * patches;
+  return {
+    sample,
+    values: piece.array("maps").subarray(first, first + patches),
+    mass: piece.array("masses")[sample.masses + place],
+  };
+}
+
+// An image by its place in the piece
+export function imageOf(place: number): string {
+  return `data:image/jpeg;base64,${evidence()!.data.images[place]}`;
+}
+
+// Paints a map, a pixel a patch
+export function paint(canvas: HTMLCanvasElement, { sample, values }: HeadMap): void {
+  const scale = Math.log(sample.top) / Math.log(page.maps!.top);
+  const steps = Array.from(values, (value) => Math.round(value * scale));
+  paintSteps(canvas, steps, sample.columns, sample.rows);
+}
+
+function paintSteps(canvas: HTMLCanvasElement, steps: number[], width: number, height: number): void {
+  const colours = array("colours");
+  const pixels = new ImageData(width, height);
+  steps.forEach((step, place) => pixels.data.set([...colours.subarray(4 * step, 4 * step + 4)], 4 * place));
   canvas.getContext("2d", { willReadFrequently: true })!.putImageData(pixels, 0, 0);
+}
+
+// Paints the scale from left to right
+export function paintScale(canvas: HTMLCanvasElement): void {
+  paintSteps(canvas, [...Array(STEPS + 1).keys()], STEPS + 1, 1);
+}
+
+// The numbers beside the scale, and where they stand, in shares of its length
+export function ticks(): [value: number, place: number][] {
+  const { top } = page.maps!;
+  const inner = [2, 5, 10, 20, 50, 100, 200, 500, 1000].filter((value) => value < top);
+  const few = inner.length > 3 ? inner.filter((value) => /^1/.test(String(value))) : inner;
+  return [1, ...few, top].map((value) => [value, Math.log(value) / Math.log(top)]);
+}
+
+// The part of the image that the model reads; null: all of it, but for a pixel
+export function inside({ box, size }: MapsOfSample): { x: number; y: number; width: number; height: number } | null {
+  const [x0, y0, x1, y1] = box;
+  const [dx, dy] = [1 / size[0], 1 / size[1]];
+  if (x0 < dx && y0 < dy && x1 > 1 - dx && y1 > 1 - dy) return null;
+  const [left, top] = [Math.max(x0, 0), Math.max(y0, 0)];
+  return { x: left, y: top, width: Math.min(x1, 1) - left, height: Math.min(y1, 1) - top };
+}
+
+// What is drawn of a sample: its image and all patches, in shares of the image
+export function extent({ box }: MapsOfSample): { left: number; top: number; width: number; height: number } {
+  const [left, top] = [Math.min(0, box[0]), Math.min(0, box[1])];
+  return { left, top, width: Math.max(1, box[2]) - left, height: Math.max(1, box[3]) - top };
 }

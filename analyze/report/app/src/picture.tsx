@@ -1,36 +1,94 @@
 // The image of a sample, with the map of a head over it.
 import { useLayoutEffect, useRef } from "preact/hooks";
-import { type Grid, page, samples } from "./data";
-import { gridOf, hasMaps, paint } from "./maps";
-import { filled, words } from "./words";
+import { type Box, page, samples } from "./data";
+import { type HeadMap, extent, imageOf, inside, mapOf, paint, paintScale, ticks } from "./maps";
+import { digits, filled, shortName, words } from "./words";
 
-// `cell`: the head whose map is shown, or null
-export function Picture({ row, cell }: { row: number; cell: number | null }) {
+const HIGHEST = 220; // pixels
+
+// `cell`: the head whose map is shown, or null; `height`: the most that the picture takes, in pixels
+export function Picture({ row, cell, height = HIGHEST }: { row: number; cell: number | null; height?: number }) {
   const place = samples.picture[row];
   if (place === null) {
-    return page.images.length ? <div class="nothing">{words.no_image}</div> : <div />;
+    return page.images ? <div class="nothing">{words.no_image}</div> : <div />;
   }
-  const grid = gridOf(row);
+  const found = cell === null ? null : mapOf(row, cell);
   const number = samples.images[row];
+  const image = <img src={imageOf(place)} alt={`${words.image_of} ${samples.question[row] ?? samples.id[row]}`} />;
   return (
     <div class="picture">
-      <div class="frame">
-        <img
-          src={`data:image/jpeg;base64,${page.images[place]}`}
-          alt={`${words.image_of} ${samples.question[row] ?? samples.id[row]}`}
-        />
-        {grid && cell !== null && hasMaps(cell) && <Overlay grid={grid} cell={cell} />}
-      </div>
+      {found ? (
+        <Overlaid found={found} height={height}>
+          {image}
+        </Overlaid>
+      ) : (
+        <div class="frame">{image}</div>
+      )}
+      {found && <p class="small mass">{filled("mass_here", { head: shortName(cell!), mass: digits(found.mass, 3) })}</p>}
       {number > 1 && <p class="small">{filled("first_of", { number })}</p>}
     </div>
   );
 }
 
-function Overlay({ grid, cell }: { grid: Grid; cell: number }) {
+// A rectangle in shares of the image, as shares of what is drawn
+function placed(found: HeadMap, [x0, y0, x1, y1]: Box) {
+  const { left, top, width, height } = extent(found.sample);
+  const share = (value: number) => `${100 * value}%`;
+  return {
+    left: share((x0 - left) / width),
+    top: share((y0 - top) / height),
+    width: share((x1 - x0) / width),
+    height: share((y1 - y0) / height),
+  };
+}
+
+function Overlaid({ found, height, children }: { found: HeadMap; height: number; children: preact.ComponentChildren }) {
   const canvas = useRef<HTMLCanvasElement>(null);
-  const [rows, columns, x0, y0, x1, y1] = grid;
-  useLayoutEffect(() => paint(canvas.current!, grid, cell), [grid, cell]);
-  const place = { left: x0, top: y0, width: x1 - x0, height: y1 - y0 };
-  const style = Object.fromEntries(Object.entries(place).map(([name, share]) => [name, `${100 * share}%`]));
-  return <canvas ref={canvas} width={columns} height={rows} style={style} />;
+  const { sample } = found;
+  const drawn = extent(sample);
+  const ratio = (drawn.width * sample.size[0]) / (drawn.height * sample.size[1]);
+  useLayoutEffect(() => paint(canvas.current!, found));
+  return (
+    <div class="frame read" style={{ aspectRatio: String(ratio), maxWidth: `${height * ratio}px` }}>
+      <div class="ground" style={placed(found, [0, 0, 1, 1])}>
+        <div style={{ opacity: 1 - page.maps!.pale }}>{children}</div>
+      </div>
+      <canvas ref={canvas} width={sample.columns} height={sample.rows} style={placed(found, sample.box)} />
+      <Marks found={found} />
+    </div>
+  );
+}
+
+// Boxes around the answer, and a shade over what the model does not read
+function Marks({ found: { sample } }: { found: HeadMap }) {
+  const { left, top, width, height } = extent(sample);
+  const read = inside(sample);
+  const hole = read && `M${read.x} ${read.y}v${read.height}h${read.width}v${-read.height}z`;
+  return (
+    <svg viewBox={`${left} ${top} ${width} ${height}`} preserveAspectRatio="none" aria-hidden="true">
+      {hole && <path class="outside" d={`M0 0h1v1h-1z${hole}`} />}
+      {sample.boxes.flatMap(([x0, y0, x1, y1]) =>
+        ["halo", "box"].map((name) => <rect class={name} x={x0} y={y0} width={x1 - x0} height={y1 - y0} />),
+      )}
+    </svg>
+  );
+}
+
+// The colours of maps, with their numbers
+export function Scale() {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  useLayoutEffect(() => paintScale(canvas.current!), []);
+  return (
+    <div class="scale" id="scale">
+      <span>{words.scale_of_maps}</span>
+      <div class="bar">
+        <canvas ref={canvas} width={256} height={1} />
+        {ticks().map(([value, place]) => (
+          <span class="tick" style={{ left: `${100 * place}%` }}>
+            {value}
+          </span>
+        ))}
+      </div>
+    </div>
+  );
 }

@@ -2,7 +2,7 @@
 import { Link, Select } from "./controls";
 import { categories, column, page, samples } from "./data";
 import { hasMaps } from "./maps";
-import { Picture } from "./picture";
+import { Picture, Scale } from "./picture";
 import { type State, go } from "./state";
 import { digits, filled, shortName, words } from "./words";
 
@@ -38,6 +38,7 @@ export function SamplesList({ state }: { state: State }) {
       <Filters state={state} />
       <p class="definition">{words[page.opposite ? "pairs_help" : "states_help"]}</p>
       {page.maps && <NoMap state={state} />}
+      {page.maps && state.overlay && <Scale />}
       <p id="found" aria-live="polite">
         {rows.length ? filled("found", { number: rows.length }) : words.none_found}
       </p>
