@@ -22,12 +22,15 @@ from analyze.tables.tallies import Tally, Total
 from analyze.tables.text_scope import TextScope
 from analyze.tables.values import observed_rows, observed_samples
 from schemas.columns import CONTRIBUTION_COLUMNS, CONTRIBUTIONS
+from schemas.jobs.settings import JobSettings
 from schemas.store.jobs import Job, job_names, open_job
 
 LOOKING, CONTRIBUTING, MATTERING = MEASURE_KINDS = ("looking", "contributing", "mattering")
 COMPARED = ("a2v", "q2v", "d2v")  # with the effects of knock-outs
 WIDE = 4  # root mean squares that histograms of signed values reach
 _BINS = 20
+_FIRST = ("a2v", "q2v", "t2v")  # masses that may be shown first
+_QUERIES = {"question": "q", "last": "a", "image": "v"}  # the roles of what knock-outs change, as columns begin
 
 
 @dataclass(frozen=True)
@@ -37,13 +40,20 @@ class Measure:
     Attributes:
         name: of the column, or of the job.
         kind: of `MEASURE_KINDS`.
-        what: for a job, the kind of its knock-outs and their roles, such as `edge, question -> image`.
+        job: for a job, what it was asked.
     """
 
     name: str
     kind: str
     found: Tallied
-    what: str = ""
+    job: JobSettings | None = None
+
+    @property
+    def queries(self) -> str:
+        """Whose attention it is about, as columns begin: `a` for the last token, ...; empty: that of all tokens."""
+        if self.job is not None:
+            return _QUERIES.get(self.job.query or "", "")
+        return "a" if self.kind == CONTRIBUTING else self.name[0]
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,17 @@ class Measured:
     samples: pd.DataFrame
     measures: list[Measure]
     tally: Tally
+
+    def first_looking(self) -> Measure | None:
+        """The mass of the image that is shown first: of the tokens that knock-outs are about, where there is one."""
+        looking = {each.name: each for each in self.measures if each.kind == LOOKING}
+        effect = self.first_mattering()
+        first = [f"{effect.queries}2v"] if effect is not None else []
+        return next((looking[name] for name in (*first, *_FIRST) if name in looking), None)
+
+    def first_mattering(self) -> Measure | None:
+        """The effects that are shown first."""
+        return next((each for each in self.measures if each.kind == MATTERING), None)
 
     def agreements(self) -> tuple[str, dict[str, float]]:
         """The first job, and the rank correlation of its effects with what heads look at and add, by column."""
@@ -123,8 +144,5 @@ def _signed(blocks: Callable[[], Blocks], dealt: Dealt, cells: int) -> dict[str,
 
 def _effects(heads: Heads, job: Job, cells: list[int], dealt: Dealt) -> list[Measure]:
     """The effect of each head; none if the job has no rows yet."""
-    settings = job.settings
-    roles = " → ".join(role for role in (settings.query, settings.key) if role is not None)
-    what = f"{settings.kind} {roles}".strip()
     tallied = _signed(lambda: effect_blocks(heads, job, cells), dealt, prod(heads.shape))
-    return [Measure(name, MATTERING, each, what) for name, each in tallied.items()]
+    return [Measure(name, MATTERING, each, job.settings) for name, each in tallied.items()]

@@ -19,6 +19,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from analyze.diagnose import with_texts_of_options
 from analyze.pictures.labels import by_queries, colour
 from analyze.report import charts, comparison, overview
+from analyze.report.answer.ranking import rankings
+from analyze.report.answer.sentence import sentence
 from analyze.report.measures import CONTRIBUTING, LOOKING, MATTERING, MEASURE_KINDS, Measure, Measured, measure
 from analyze.report.packing import Arrays, Piece, as_plain, script_json
 from analyze.report.samples.choice import chosen_images, first_images, linked
@@ -30,7 +32,6 @@ from analyze.tables.frames import Heads
 from schemas.columns import DEFAULT_FLOWS
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_FIRST = ("a2v", "q2v", "t2v")  # measures that may be shown first
 MEGABYTE = 10**6
 PRUNE = "prune"  # where `prune` writes, in the folder of a run
 
@@ -93,6 +94,9 @@ def make_page(heads: Heads, other: Heads | None, choices: Choices) -> str:
         causal=heads.manifest.causal is not False,
         agreements=measured.agreements(),
         first=first,
+        sentence=sentence(heads, measured, next(iter(first[-1:]), None), words, choices.seed),
+        rankings=rankings(heads, measured, words),
+        kinds={kind: any(each.kind == kind for each in measured.measures) for kind in MEASURE_KINDS},
         scores=as_plain(scores.to_dict("records")),
         groups=[(group.measure, words.get(group.measure, group.meaning)) for group in heads.task.apart],
         images=(data["images"], int(measured.samples["image_sha256"].nunique())),
@@ -122,17 +126,17 @@ def _measure(arrays: Arrays, one: Measure, words: Words) -> dict[str, Any]:
     arrays.add(f"{key}/bins", found.bins)
     arrays.add(f"{key}/top", found.top.T + 1)  # 0: there are no more
     arrays.add(f"{key}/values", found.values.T)
-    label = f"{one.name}{words['colon']}{one.what}" if one.kind == MATTERING else words.flow(one.name)
     return {
-        "name": one.name, "key": key, "kind": one.kind, "label": label, "signed": one.kind != LOOKING,
-        "reliability": found.order.reliability, "edges": found.edges.round(6).tolist(), "kept": found.top.shape[0],
+        "name": one.name, "key": key, "kind": one.kind, "label": words.measure(one), "queries": one.queries,
+        "signed": one.kind != LOOKING, "reliability": found.order.reliability, "edges": found.edges.round(6).tolist(),
+        "kept": found.top.shape[0],
     }  # fmt: skip
 
 
 def _first(measured: Measured) -> str:
     """The measure that is shown first."""
-    names = [each.name for each in measured.measures]
-    return f"{LOOKING}/{next((name for name in _FIRST if name in names), names[0])}"
+    first = measured.first_looking() or measured.measures[0]
+    return f"{first.kind}/{first.name}"
 
 
 def _flows(arrays: Arrays, measured: Measured, words: Words) -> list[dict[str, Any]]:

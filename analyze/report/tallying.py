@@ -104,10 +104,13 @@ class Tallied:
 
     def halves(self) -> npt.NDArray[np.int64]:
         """The rank of each head, from 1 for the highest, in either half of the images, int64 [2, cells]."""
+        return np.stack([ranks(self.half_means(half)) for half in (0, 1)])
+
+    def half_means(self, half: int) -> Array:
+        """The mean of each head over the first or the second half of the images, 0 or 1, [cells]."""
         with np.errstate(invalid="ignore"):
-            own = self.groups
-            means = [own.sums[half::2].sum(axis=0) / own.counts[half::2].sum(axis=0) for half in (0, 1)]
-        return np.stack([ranks(each) for each in means])
+            found: Array = self.groups.sums[half::2].sum(axis=0) / self.groups.counts[half::2].sum(axis=0)
+        return found
 
     @cached_property
     def order(self) -> "Order":

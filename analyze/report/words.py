@@ -3,10 +3,13 @@
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from analyze.pictures.labels import SOURCES, label
 from analyze.pictures.labels import target as target_of
+
+if TYPE_CHECKING:
+    from analyze.report.measures import Measure
 
 _LANGUAGES = {"en": 0, "zh": 1}
 _FILE = Path(__file__).parent / "templates" / "words.toml"
@@ -47,6 +50,14 @@ class Words:
         if self.language == "en":
             return label(name)
         return self.filled("mass", name=name.upper(), source=self.texts[f"role {SOURCES[source]}"], target=target)
+
+    def measure(self, one: "Measure") -> str:
+        """A measure: a column, or a job with what it did, `heads_edge: cut question → image`."""
+        if one.job is None:
+            return self.flow(one.name)
+        roles = " → ".join(self.texts[f"role {role}"] for role in (one.job.query, one.job.key) if role is not None)
+        kind = self.texts[f"kind {one.job.kind}"]
+        return f"{one.name}{self['colon']}{f'{kind} {roles}'.strip()}"
 
     def span(self, low: float, high: float, digits: int = 1, *, sign: bool = False) -> str:
         """An interval: `−0.5 to 1.2`."""

@@ -15,7 +15,7 @@ from analyze.tables.parts.reading import read_values
 from analyze.tables.rows import part_rows
 from analyze.tables.text_scope import TextScope
 from schemas.columns import PICTURE, TABLES
-from schemas.jobs.head_sets import ModelShape
+from schemas.jobs.head_sets import ModelShape, head_name
 from schemas.store.grids import Grid
 from schemas.workers.work import HERE, Workers
 
@@ -113,6 +113,11 @@ def observed_rows(heads: Heads) -> Codes:
 def _places(values: npt.NDArray[np.int16], number: npt.NDArray[np.int64] | None) -> npt.NDArray[np.integer]:
     """The places of an axis' values, see `Grid.numbers`."""
     return values if number is None else number[values]
+
+
+def names_of_heads(model: ModelShape) -> list[str]:
+    """The names of the heads that attend, layer by layer, such as `L3H5`."""
+    return [head_name(layer, head) for layer in model.attending for head in range(model.heads)]
 
 
 def head_columns(model: ModelShape) -> dict[str, Codes]:

@@ -1,4 +1,4 @@
-// Made by `make page` of analyze/report/app, with Preact (MIT): a800253656a081579560b97f64d73f4253b00f87c4bdadd92625d9ff23951ff4
+// Made by `make page` of analyze/report/app, with Preact (MIT): eb2e32e01c2d076303ebf5dc497bf8b7a85f077aef25882df225dc9cae3e894f
 "use strict";
 (() => {
   // node_modules/preact/dist/preact.mjs
@@ -682,6 +682,14 @@
     return top;
   }
 
+  // src/define.tsx
+  function Define({ name, text = `define_${name}` }) {
+    return /* @__PURE__ */ a3("details", { class: "define", name: "define", children: [
+      /* @__PURE__ */ a3("summary", { "aria-label": filled("what_is", { name: words[name] }), children: "?" }),
+      /* @__PURE__ */ a3("div", { class: "meaning", children: /* @__PURE__ */ a3("p", { children: words[text] }) })
+    ] });
+  }
+
   // src/pieces.ts
   var loaded = /* @__PURE__ */ new Map();
   async function loadPieces() {
@@ -783,6 +791,31 @@
     ] });
   }
 
+  // src/shown.tsx
+  function Line({ parts }) {
+    return /* @__PURE__ */ a3("p", { class: "printed shown", children: parts.map(([name, text]) => words[name] + words.colon + text).join(words.semicolon) });
+  }
+  function ShownHeads({ state: state2 }) {
+    return /* @__PURE__ */ a3(
+      Line,
+      {
+        parts: [
+          ["measure", measureOf(state2.measure).label],
+          ["category", categoryName(state2.category)],
+          ["colour", words[`by_${state2.shade}`]],
+          ["head", headName(state2.cell)]
+        ]
+      }
+    );
+  }
+  function ShownSamples({ state: state2 }) {
+    let pair = state2.pair < -1 ? words.any : words[state2.pair < 0 ? page.stateless : page.states[state2.pair]], parts = [
+      ["category", state2.sampleCategory < 0 ? words.all : categories[state2.sampleCategory]],
+      [page.opposite ? "state" : "answer", pair]
+    ];
+    return state2.search && parts.push(["search", state2.search]), page.maps && parts.push(["overlay", state2.overlay ? headName(state2.cell) : "–"]), /* @__PURE__ */ a3(Line, { parts });
+  }
+
   // src/samples.tsx
   var SHOWN = 12, ANY = { sampleCategory: -1, pair: -2, search: "" };
   function pointAt(row) {
@@ -795,6 +828,7 @@
   function SamplesList({ state: state2 }) {
     let rows = fitting(state2), pages = Math.max(1, Math.ceil(rows.length / SHOWN)), marked = rows.indexOf(state2.marked), shown = marked >= 0 ? Math.floor(marked / SHOWN) : Math.min(state2.page, pages - 1), turn = (by) => go({ page: shown + by, marked: -1 });
     return /* @__PURE__ */ a3($, { children: [
+      /* @__PURE__ */ a3(ShownSamples, { state: state2 }),
       /* @__PURE__ */ a3(Filters, { state: state2 }),
       /* @__PURE__ */ a3("p", { class: "definition", children: words[page.opposite ? "pairs_help" : "states_help"] }),
       page.maps && /* @__PURE__ */ a3(NoMap, { state: state2 }),
@@ -922,8 +956,10 @@
   function Heads({ state: state2 }) {
     let measure = measureOf(state2.measure), highest = w2(() => order(state2.measure, state2.category), [state2.measure, state2.category]);
     return /* @__PURE__ */ a3($, { children: [
+      /* @__PURE__ */ a3(ShownHeads, { state: state2 }),
       /* @__PURE__ */ a3(Controls, { state: state2, measure }),
       /* @__PURE__ */ a3("p", { class: "definition", id: "definition", children: words[`define_${measure.kind}`] }),
+      /* @__PURE__ */ a3(Whose, { measure }),
       !ofKind("contributing").length && /* @__PURE__ */ a3("p", { class: "definition", children: words.missing_contributing }),
       !ofKind("mattering").length && /* @__PURE__ */ a3("p", { class: "definition", children: words.missing_mattering }),
       /* @__PURE__ */ a3("div", { class: "split", children: [
@@ -945,6 +981,10 @@
         /* @__PURE__ */ a3(Chosen, { state: state2, measure })
       ] })
     ] });
+  }
+  function Whose({ measure }) {
+    let own = measure.queries || "all";
+    return !page.maps || own === page.maps.of ? null : /* @__PURE__ */ a3("p", { class: "note", id: "whose", children: filled("whose", { maps: words[`of_${page.maps.of}`], measure: words[`of_${own}`] }) });
   }
   function Controls({ state: state2, measure }) {
     let tab = (kind) => {
@@ -1105,9 +1145,19 @@
       ["mean_all", "mean", number(mean(key, cell, 0))],
       ["interval", "interval", interval]
     ];
-    return category && rows.push(["mean_here", "here", here()]), rows.push(["rank", "rank", filled("rank_of", { rank: array(`${key}/ranks`)[cell], number: cells })]), halves.every(Boolean) && rows.push(["rank_halves", "halves", halves.join(" · ")]), rows.push(["reliability", "reliability", digits(reliability, 3)]), /* @__PURE__ */ a3("dl", { class: "numbers", id: "numbers", children: rows.map(([name, id, text]) => /* @__PURE__ */ a3($, { children: [
-      /* @__PURE__ */ a3("dt", { children: words[name] }),
-      /* @__PURE__ */ a3("dd", { "data-number": id, title: id === "reliability" ? words.reliability_help : "", children: text })
+    category && rows.push(["mean_here", "here", here()]), rows.push(["rank", "rank", filled("rank_of", { rank: array(`${key}/ranks`)[cell], number: cells })]), halves.every(Boolean) && rows.push(["rank_halves", "halves", halves.join(" · ")]), rows.push(["reliability", "reliability", digits(reliability, 3)]);
+    let meanings = {
+      mean: `define_${measure.kind}`,
+      interval: "define_interval",
+      halves: "define_halves",
+      reliability: "define_reliability"
+    };
+    return /* @__PURE__ */ a3("dl", { class: "numbers", id: "numbers", children: rows.map(([name, id, text]) => /* @__PURE__ */ a3($, { children: [
+      /* @__PURE__ */ a3("dt", { children: [
+        words[name],
+        id in meanings && /* @__PURE__ */ a3(Define, { name, text: meanings[id] })
+      ] }),
+      /* @__PURE__ */ a3("dd", { "data-number": id, children: text })
     ] })) });
   }
   function Histogram({ cell, measure }) {

@@ -107,7 +107,7 @@ def test_the_page_names_nothing_to_fetch(page):
 def test_scores_are_those_of_summary(run, page):
     samples = pd.read_parquet(run / "samples")
     expected = score_intervals(category_scores(samples), samples)
-    table = page.partition("<tbody>")[2].partition("</tbody>")[0]
+    table = page.partition('id="score-title"')[2].partition("<tbody>")[2].partition("</tbody>")[0]
     rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL) for row in table.split("</tr>") if "<t" in row]
     assert len(rows) >= len(expected) == len(CATEGORIES)
     for row, (_, one) in zip(rows, expected.iterrows(), strict=False):
@@ -126,7 +126,7 @@ def test_warnings_and_definitions_come_first(run, page, tmp_path, language):
         page = file.read_text(encoding="utf-8")
     words = Words(language)
     body = page.partition("<body>")[2]
-    places = [body.index(words[name]) for name in ("warn_importance", "warn_v2t", "define_mass")]
+    places = [body.index(words[name]) for name in ("in_one_sentence", "warn_importance", "warn_v2t", "define_mass")]
     assert places == sorted(places)
     assert places[-1] < body.index('id="heads-section"')
     assert f'<html lang="{"zh-CN" if language == "zh" else "en"}">' in page
@@ -143,7 +143,7 @@ def test_every_text_is_in_both_languages_with_the_same_values():
 def test_every_text_is_used():
     files = [*(ROOT / "analyze" / "report").rglob("*.py"), *(ROOT / "analyze" / "report" / "templates").glob("*.[hj]*")]
     code = "\n".join(file.read_text(encoding="utf-8") for file in files)
-    built = ("define_", "panel_", "of_", "role ", "warn_", "images_", "total_", "accuracy_")
+    built = ("define_", "panel_", "of_", "role ", "kind ", "warn_", "images_", "total_", "accuracy_", "answer_")
     named = {*SETTINGS, *SESSION, *STATES, *CHOICE_STATES, "heads_cut", "layers_cut"}
     unused = [name for name in all_texts() if not name.startswith(built) and name not in named
               and not re.search(f"[\"']{re.escape(name)}[\"']", code) and f"words.{name}" not in code]  # fmt: skip

@@ -9,6 +9,7 @@ export interface Measure {
   key: string;
   kind: Kind;
   label: string;
+  queries: string; // whose attention it is about, as columns begin; empty: that of all tokens
   signed: boolean;
   reliability: Maybe<number>;
   edges: number[];

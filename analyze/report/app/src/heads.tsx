@@ -3,8 +3,10 @@ import { useMemo } from "preact/hooks";
 import { Figure } from "./chart";
 import { Link, Select } from "./controls";
 import { type Kind, type Measure, array, categories, cells, headOf, heads, layerOf, layers, page, samples } from "./data";
+import { Define } from "./define";
 import { firstOfKind, mean, measureOf, ofKind, order, written } from "./measures";
 import { pointAt } from "./samples";
+import { ShownHeads } from "./shown";
 import { type State, go } from "./state";
 import { categoryName, digits, filled, headName, minus, shortName, words } from "./words";
 
@@ -21,10 +23,12 @@ export function Heads({ state }: { state: State }) {
   const highest = useMemo(() => order(state.measure, state.category), [state.measure, state.category]);
   return (
     <>
+      <ShownHeads state={state} />
       <Controls state={state} measure={measure} />
       <p class="definition" id="definition">
         {words[`define_${measure.kind}`]}
       </p>
+      <Whose measure={measure} />
       {!ofKind("contributing").length && <p class="definition">{words.missing_contributing}</p>}
       {!ofKind("mattering").length && <p class="definition">{words.missing_mattering}</p>}
       <div class="split">
@@ -46,6 +50,17 @@ export function Heads({ state }: { state: State }) {
         <Chosen state={state} measure={measure} />
       </div>
     </>
+  );
+}
+
+// That the maps on images are of other tokens' attention than the measure
+function Whose({ measure }: { measure: Measure }) {
+  const own = measure.queries || "all";
+  if (!page.maps || own === page.maps.of) return null;
+  return (
+    <p class="note" id="whose">
+      {filled("whose", { maps: words[`of_${page.maps.of}`], measure: words[`of_${own}`] })}
+    </p>
   );
 }
 
@@ -277,14 +292,21 @@ function Numbers({ state, measure }: { state: State; measure: Measure }) {
   rows.push(["rank", "rank", filled("rank_of", { rank: array(`${key}/ranks`)[cell], number: cells })]);
   if (halves.every(Boolean)) rows.push(["rank_halves", "halves", halves.join(" · ")]);
   rows.push(["reliability", "reliability", digits(reliability, 3)]);
+  const meanings: Record<string, string> = {
+    mean: `define_${measure.kind}`,
+    interval: "define_interval",
+    halves: "define_halves",
+    reliability: "define_reliability",
+  };
   return (
     <dl class="numbers" id="numbers">
       {rows.map(([name, id, text]) => (
         <>
-          <dt>{words[name]}</dt>
-          <dd data-number={id} title={id === "reliability" ? words.reliability_help : ""}>
-            {text}
-          </dd>
+          <dt>
+            {words[name]}
+            {id in meanings && <Define name={name} text={meanings[id]} />}
+          </dt>
+          <dd data-number={id}>{text}</dd>
         </>
       ))}
     </dl>

@@ -3,6 +3,7 @@ import { Link, Select } from "./controls";
 import { categories, column, page, samples } from "./data";
 import { hasMaps } from "./maps";
 import { Picture, Scale } from "./picture";
+import { ShownSamples } from "./shown";
 import { type State, go } from "./state";
 import { digits, filled, shortName, words } from "./words";
 
@@ -35,6 +36,7 @@ export function SamplesList({ state }: { state: State }) {
   const turn = (by: number) => go({ page: shown + by, marked: -1 });
   return (
     <>
+      <ShownSamples state={state} />
       <Filters state={state} />
       <p class="definition">{words[page.opposite ? "pairs_help" : "states_help"]}</p>
       {page.maps && <NoMap state={state} />}

@@ -1,0 +1,87 @@
+"""The highest heads by a measure, as a table and as a picture that needs no script: SVG in the colours of the page."""
+
+import re
+from dataclasses import dataclass
+
+import altair as alt
+import numpy as np
+import vl_convert
+
+from analyze.report.comparison import Rows
+from analyze.report.measures import LOOKING, Measure, Measured
+from analyze.report.words import Words, number
+from analyze.statistics.heads.means import UNCLEAR
+from analyze.tables.frames import Heads
+from analyze.tables.values import names_of_heads
+
+SHOWN = 6  # heads
+_DIGITS = 3
+_WIDTH, _ROW = 270, 22  # pixels, of the picture's frame and of a head in it
+# Stand-ins for colours of the page's style, by their names there
+_INKS = {"soft": "#020202", "line": "#030303", "own": "#040404", "quiet": "#050505"}
+_NO_COLOUR = r' (?:aria-[\w-]+|role|class|font-family|version|xmlns:xlink)="[^"]*"'
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The highest heads, of values that may be negative those furthest from 0.
+
+    Attributes:
+        title: of the measure.
+        table: `head value low high clear text span`; the interval is corrected for all heads, and `clear` says that it
+            does not hold 0.
+        picture: SVG.
+    """
+
+    title: str
+    table: Rows
+    picture: str
+
+
+def rankings(heads: Heads, measured: Measured, words: Words) -> list[Ranking]:
+    """The heads that look most, and those that matter most, as far as these are measured."""
+    shown = (measured.first_looking(), measured.first_mattering())
+    return [_ranking(each, names_of_heads(heads.run.manifest), words) for each in shown if each is not None]
+
+
+def _ranking(one: Measure, names: list[str], words: Words) -> Ranking:
+    means, signed = one.found.of_heads, one.kind != LOOKING
+    low, high = means.corrected
+    size = np.where(np.isfinite(means.mean), np.abs(means.mean) if signed else means.mean, -np.inf)
+    cells = [cell for cell in np.argsort(-size, kind="stable")[:SHOWN].tolist() if np.isfinite(size[cell])]
+    rows = [
+        {
+            "head": names[cell], "value": float(means.mean[cell]), "low": float(low[cell]), "high": float(high[cell]),
+            "clear": bool(means.told[cell] != UNCLEAR), "text": number(means.mean[cell], _DIGITS, sign=signed),
+            "span": words.span(low[cell], high[cell], _DIGITS, sign=signed) if np.isfinite(low[cell]) else "",
+        }
+        for cell in cells
+    ]  # fmt: skip
+    title = words.measure(one)
+    return Ranking(title, rows, _picture(rows, title, words))
+
+
+def _picture(rows: Rows, title: str, words: Words) -> str:
+    """The values with their intervals; grey where an interval holds 0, and without one where images are too few."""
+    ink = alt.condition("datum.clear", alt.value(_INKS["own"]), alt.value(_INKS["quiet"]))
+    base = alt.Chart(alt.Data(values=rows)).encode(alt.Y("head:N", sort=None, title=None), color=ink)
+    zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color=_INKS["soft"]).encode(alt.X("zero:Q"))
+    bars = base.mark_rule(strokeWidth=2.5).encode(alt.X("low:Q", title=title), x2="high:Q")
+    dots = base.mark_point(size=70, opacity=1, filled=True).encode(alt.X("value:Q"))
+    known = [zero, bars, dots] if any(np.isfinite(row["low"]) for row in rows) else [zero, dots]
+    chart = alt.layer(*known).properties(width=_WIDTH, height=_ROW * max(1, len(rows)))
+    soft, line = _INKS["soft"], _INKS["line"]
+    axis: dict[str, object] = {"labelColor": soft, "titleColor": soft, "gridColor": line, "domainColor": line}
+    axis["tickColor"] = line
+    axis |= {"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": 500, "tickCount": 5}
+    config = {"background": None, "axis": axis, "view": {"stroke": None}}
+    return themed(vl_convert.vegalite_to_svg({**chart.to_dict(), "config": config}), title, words)
+
+
+def themed(svg: str, title: str, words: Words) -> str:
+    """A picture of Vega as one image with a name, in the colours of the page; nothing in it is a text of data."""
+    svg = re.sub(_NO_COLOUR, "", svg)
+    for name, colour in _INKS.items():
+        svg = svg.replace(colour, f"var(--{name})")
+    svg = re.sub(r' width="\d+" height="\d+" viewBox', " viewBox", svg, count=1)
+    return svg.replace("<svg", f'<svg role="img" aria-label="{words.filled("answer_picture", measure=title)}"', 1)

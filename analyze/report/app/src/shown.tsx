@@ -1,0 +1,33 @@
+// What the printed page shows, in words, as its menus are not printed.
+import { categories, page } from "./data";
+import { measureOf } from "./measures";
+import type { State } from "./state";
+import { categoryName, headName, words } from "./words";
+
+function Line({ parts }: { parts: [name: string, text: string][] }) {
+  return <p class="printed shown">{parts.map(([name, text]) => words[name] + words.colon + text).join(words.semicolon)}</p>;
+}
+
+export function ShownHeads({ state }: { state: State }) {
+  return (
+    <Line
+      parts={[
+        ["measure", measureOf(state.measure).label],
+        ["category", categoryName(state.category)],
+        ["colour", words[`by_${state.shade}`]],
+        ["head", headName(state.cell)],
+      ]}
+    />
+  );
+}
+
+export function ShownSamples({ state }: { state: State }) {
+  const pair = state.pair < -1 ? words.any : words[state.pair < 0 ? page.stateless : page.states[state.pair]];
+  const parts: [string, string][] = [
+    ["category", state.sampleCategory < 0 ? words.all : categories[state.sampleCategory]],
+    [page.opposite ? "state" : "answer", pair],
+  ];
+  if (state.search) parts.push(["search", state.search]);
+  if (page.maps) parts.push(["overlay", state.overlay ? headName(state.cell) : "–"]);
+  return <Line parts={parts} />;
+}

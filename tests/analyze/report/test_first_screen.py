@@ -1,0 +1,78 @@
+"""The page in Chromium: what its first screen shows, what it says in place, and what is left without a script."""
+
+import re
+
+import pytest
+
+from tests.support.report import JOB
+
+
+@pytest.mark.parametrize("width", [1400, 360])
+def test_the_sentence_and_a_picture_are_on_the_first_screen(shown, width):
+    page = shown(width=width)
+    assert page.inner_text("#claim").endswith(".")
+    assert page.locator("#claim").bounding_box()["y"] > 0
+    first = page.locator("#rankings svg").first.bounding_box()
+    assert first["y"] + first["height"] <= (900 if width == 1400 else 1000)
+    for warning in page.locator(".warnings .warning").all():
+        assert warning.bounding_box()["height"] < (40 if width == 1400 else 64)
+        text = warning.locator("p")
+        assert text.is_hidden()
+        warning.locator("summary").click()
+        assert text.is_visible()
+
+
+def test_definitions_open_by_click_and_by_key_one_at_a_time(shown):
+    page = shown()
+    reliability = page.locator("#numbers .define").last
+    reliability.locator("summary").click()
+    assert "other images" in reliability.locator(".meaning").inner_text()
+    interval = page.locator("#numbers .define summary[aria-label*=interval]")
+    interval.focus()
+    page.keyboard.press("Enter")
+    assert page.locator("#numbers .meaning:visible").count() == 1
+    assert "The unit is the image" in page.locator("#numbers .meaning:visible").inner_text()
+    page.keyboard.press("Enter")
+    assert page.locator(".meaning:visible").count() == 0
+
+
+def test_it_is_said_that_maps_are_of_other_tokens_than_the_measure(shown):
+    page = shown()
+    assert page.locator("#whose").count() == 0  # A2V, and maps of the last token
+    page.select_option("#measure", "looking/q2v")
+    assert "the attention of the question, as a mean, the maps" in page.inner_text("#whose")
+    page.click("[data-kind=mattering]")
+    assert "of all tokens" in page.inner_text("#whose")
+    page.click("[data-kind=contributing]")
+    assert page.locator("#whose").count() == 0
+
+
+def test_print_names_what_is_shown_and_keeps_colours(shown):
+    page = shown(scheme="dark")
+    page.click("[data-kind=mattering]")
+    page.select_option("#category", "1")
+    assert page.locator(".shown").first.is_hidden()
+    page.emulate_media(media="print")
+    heads, samples = page.locator(".shown").all_inner_texts()
+    assert heads.startswith(f"Measure: {JOB}: cut; Category: OCR; Colour by: value; Head: Layer ")
+    assert samples.startswith("Category: All; Pair: any")
+    assert page.locator(".controls:visible, .pages:visible, .define:visible").count() == 0
+    body = "getComputedStyle(document.body)"
+    assert page.evaluate(f"{body}.backgroundColor") == "rgb(255, 255, 255)"
+    assert page.evaluate(f"{body}.printColorAdjust") == "exact"
+    assert page.evaluate("getComputedStyle(document.querySelector('.card')).breakInside") == "avoid"
+    text = page.locator("#map .role-axis-label text").first
+    assert text.evaluate("(each) => getComputedStyle(each).fill") == "rgb(77, 85, 95)"
+
+
+def test_without_a_script_there_are_a_picture_and_a_table_of_heads(browser, files):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(files["en"].as_uri())
+    assert page.locator("#rankings svg:visible").count() == 2
+    page.locator("#rankings details > summary").click()
+    rows = page.locator(".ranking tbody tr:visible")
+    assert rows.count() == 12
+    assert all(re.fullmatch(r"L\dH\d\s+[+−]?\d\.\d{3}\s.*", row) for row in rows.all_inner_texts())
+    assert page.locator("#heads-section, #samples-section, [data-chart]").locator("visible=true").count() == 0
+    context.close()
