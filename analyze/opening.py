@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from schemas.cli import say
-from schemas.columns import TABLES
+from schemas.columns import DEFAULT_FLOWS, TABLES
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location, telling_name
 from schemas.store.directory import check_directory, holds_run
@@ -21,7 +21,9 @@ OF_RUNS = {*TABLES, CHUNKS, JOBS, THUMBNAILS}  # names of a run's own folders
 
 
 def opened(run: Location, prompt: str | None = None, **options: Any) -> "Heads":
-    """Open a run; says so if it is not complete, its texts were given, or its first tokens are no answers.
+    """Open a run; says so if it is not complete, or if something else must be known before its numbers.
+
+    That is: its texts were given, its first tokens are no answers, or its image is read by cross-attention.
 
     Arguments as for `open_heads`.
     """
@@ -33,6 +35,8 @@ def opened(run: Location, prompt: str | None = None, **options: Any) -> "Heads":
         say(f"warning: {warning}", error=True)
     if heads.run.manifest.texts_sha256 is not None:
         say(f"warning: {heads.run.path}: its texts were given: answers are read in its first tokens", error=True)
+    if across := heads.run.manifest.across:
+        say(f"warning: {heads.run.path}: {across}", error=True)
     if not heads.run.manifest.answers_in_texts and {*heads.task.probabilities} <= set(heads.samples):
         held = {name: heads.samples[name].to_numpy(dtype="float64") for name in heads.task.probabilities}
         if unanswered := not_answered(held, heads.task, heads.run.manifest.answer_tokens):
@@ -41,9 +45,14 @@ def opened(run: Location, prompt: str | None = None, **options: Any) -> "Heads":
 
 
 def with_flows(heads: "Heads", flows: Sequence[str], step: str | None) -> "tuple[Heads, tuple[str, ...]]":
-    """The columns asked for and the samples that have them, see `at_step`; says how many texts lack the step."""
+    """The columns asked for and the samples that have them, see `at_step`; says how many texts lack the step.
+
+    Of the columns that are read by default, those that a run has for lack of queries of the image.
+    """
     from analyze.tables.frames import at_step
 
+    if heads.run.manifest.crossing and tuple(flows) == DEFAULT_FLOWS:
+        flows = [flow for flow in flows if flow in heads.run.manifest.flows]
     found, names = at_step(heads, flows, step)
     if without := int(heads.observed.sum() - found.observed.sum()):
         texts = counted(without, "text has", "texts have")

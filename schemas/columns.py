@@ -88,6 +88,8 @@ PARTITIONS = {
 }
 _FLOWS = CROSSINGS + tuple(column for partition in PARTITIONS.values() for column in partition)
 FLOW_NAMES = tuple(column.name for column in _FLOWS)
+# Those whose queries are text: all that a run has where the image has no queries, as it is read by cross-attention
+OF_TEXT = tuple(name for name in FLOW_NAMES if not name.startswith("v"))
 DEFAULT_FLOWS = ("t2v", "v2t")  # that are read where no others are asked for
 
 
@@ -156,13 +158,13 @@ PARTS = (
 )
 
 
-def _influence(name: str, tokens: str) -> Column:
+def _influence(name: str, tokens: str, *, nullable: bool = False) -> Column:
     meaning = f"block influence on {tokens}: 1 minus the mean cosine between a token before and after the layer"
-    return Column(name, pa.float32(), "0..2", False, meaning, 0, 2)
+    return Column(name, pa.float32(), "0..2", nullable, meaning, 0, 2)
 
 
 LAYER_COLUMNS = (
-    _influence("bi_image", "image tokens"),
+    _influence("bi_image", "image tokens; null where these stand in no sequence (`crossing`)", nullable=True),
     _influence("bi_question", "question tokens"),
     _influence("bi_last", "the last token"),
     _logits("d_attention", f"{TO_ANSWER} of the layer's attention, its bias included, or of what it has instead"),
@@ -251,7 +253,7 @@ MAP_COLUMNS = (
         PATCHES,
         "mass, 0..1",
         True,
-        f"{_ON_GRID}; null in heads that were not asked for",
+        f"{_ON_GRID}; null in heads that were not asked for, or cannot see the image",
         0,
         1,
         field="maps_heads",

@@ -27,8 +27,8 @@ ORIGINAL, BLANK, SWAPPED, NOISE, SHUFFLE = IMAGES = ("original", "blank", "swap"
 INDICES, ROWS = 2**15, 2**31  # most layers or heads, as `layer` and `head` are int16; most samples
 # Fields that say which model answers, and how it is asked
 IDENTITY_OF_MODEL = (
-    "layers", "heads", "attending", "causal", "format", "architecture", "dtype", "quantised", "removed", "conv_mode",
-    "system_span", "prompts", "prompt_suffix", "answer_token_ids", "image_preprocessing",
+    "layers", "heads", "attending", "crossing", "causal", "format", "architecture", "dtype", "quantised", "removed",
+    "conv_mode", "system_span", "prompts", "prompt_suffix", "answer_token_ids", "image_preprocessing",
 )  # fmt: skip
 DESCRIPTIVE = ("schema_version", "question_file", "sizes", "started")  # fields that decide no number
 
@@ -50,13 +50,19 @@ class Manifest:
         "the layers that attend, in order: those whose heads have rows; others, such as linear attention and "
         "convolutions, have no attention matrix (default: all layers)",
     ] = field(default_factory=list)
+    crossing: Annotated[
+        list[int],
+        "of these, the layers in which text reads the image by cross-attention, in order: there it sees the image and "
+        "no text, in the other layers text and no image (default: none; the image stands in the sequence)",
+    ] = field(default_factory=list)
     flows: Annotated[list[str], "the mass columns that `heads` has"] = field(default_factory=lambda: list(FLOW_NAMES))
     tables: Annotated[
         list[str], f"tables that were asked for beside `heads` and `samples`; of a job, `{KNOCKOUTS}` and no other"
     ] = field(default_factory=list)
     maps_of: Annotated[str | None, "whose attention `maps` are of: `a` or `q`, see `of`; null without maps"] = None
     maps_heads: Annotated[
-        list[list[int]], "`[layer, head]` of the heads that have a `map` in `maps`; empty: all have one"
+        list[list[int]],
+        "`[layer, head]` of the heads that have a `map` in `maps`; empty: all have one, or all of `crossing`",
     ] = field(default_factory=list)
     generate: Annotated[int | None, "most tokens that were generated; null: none were"] = None
     every: Annotated[int, "`steps` and `step_maps` have rows of the steps that are multiples of it"] = 1
@@ -64,7 +70,8 @@ class Manifest:
         list[list[int]], "`[layer, head]` of the heads that have rows in `steps`; empty: all have"
     ] = field(default_factory=list)
     step_map_heads: Annotated[
-        list[list[int]], "`[layer, head]` of the heads that have rows in `step_maps`; empty: all have"
+        list[list[int]],
+        "`[layer, head]` of the heads that have rows in `step_maps`; empty: all have, or all of `crossing`",
     ] = field(default_factory=list)
     answer_after: Annotated[
         str | None, "what the answer follows in the text, such as `</think>`; null: the answer is the whole text"
@@ -188,6 +195,39 @@ class Manifest:
         )
 
     @property
+    def crossing_in_words(self) -> str:
+        """How many layers read the image by cross-attention, where some do; else empty."""
+        return f"{len(self.crossing)} of {counted(self.layers, 'layer')} read the image" if self.crossing else ""
+
+    @property
+    def across(self) -> str:
+        """What masses are of a model that reads the image by cross-attention, in words; of others empty."""
+        if not self.crossing:
+            return ""
+        return (
+            f"text reads the image by cross-attention in layers {listed(self.crossing, 16)}: there it sees no text, "
+            "and in the other layers no image, so that t2v, q2v and a2v say which layers these are, and not what heads "
+            "do; where in the image they look is in `maps`. The image has no queries: there are no v2t and v2* columns"
+        )
+
+    def cells(self, field: str) -> list[list[int]]:
+        """`[layer, head]` of the heads that a field names, `maps_heads`, `step_heads` or `step_map_heads`; empty: all.
+
+        Where no maps are named, all heads have one that can see the image.
+        """
+        named: list[list[int]] = getattr(self, field)
+        if named or field not in ("maps_heads", "step_map_heads"):
+            return named
+        return [[layer, head] for layer in self.crossing for head in range(self.heads)]
+
+    def fixed(self, flow: str) -> list[bool]:
+        """Of each layer that attends, whether a column is 0 there for lack of such keys, whatever the question is."""
+        if not self.crossing:
+            return [False] * len(self.attending)
+        on_image = flow.partition("2")[2].partition("@")[0] == "v"
+        return [(layer in self.crossing) != on_image for layer in self.attending]
+
+    @property
     def answers_in_texts(self) -> bool:
         """Whether answers are read in texts; one that was given is no answer of the model."""
         return self.generate is not None and self.texts_sha256 is None
@@ -207,6 +247,8 @@ class Manifest:
             set(self.attending)
         ):
             yield f"attending is {short(self.attending)}, not layers of {self.layers} in order"
+        if not set(self.crossing) <= set(self.attending) or self.crossing != sorted(set(self.crossing)):
+            yield f"crossing is {short(self.crossing)}, not layers that attend in order"
         if unknown := [flow for flow in self.flows if flow not in FLOW_NAMES]:
             yield f"it names flows that are not in the contract: {', '.join(unknown)[:80]}"
         known = EXTRAS if self.job is None else (KNOCKOUTS,)

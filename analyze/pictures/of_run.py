@@ -33,7 +33,7 @@ from analyze.tables.text_scope import TextScope
 from analyze.tables.values import answered, observed_samples
 from schemas.columns import DEFAULT_FLOWS
 from schemas.errors import HeadflowError
-from schemas.manifest import ORIGINAL
+from schemas.manifest import ORIGINAL, Manifest
 from schemas.store.jobs import open_job
 from schemas.text import counted
 
@@ -52,6 +52,7 @@ class Pictures:
         categories: the categories that get pictures of their own.
         ymax: end of the y axis of histograms; `None`: chosen from the values.
         vmax: end of the y axis of bars and of the colours of maps; `None`: chosen from the means.
+        model: says in which layers a column is fixed (`Manifest.fixed`): pictures leave these out; `None`: in none.
     """
 
     tally: Tally
@@ -61,6 +62,7 @@ class Pictures:
     categories: Sequence[str]
     ymax: float | None = None
     vmax: float | None = None
+    model: Manifest | None = None
 
     def all(self) -> list[Picture]:
         """All pictures, in the order in which they are drawn."""
@@ -73,11 +75,11 @@ class Pictures:
         layers, means = self._hist_parts("layer"), _split(self._means)
         for layer in self.layers:
             name = f"{self.prefix}_layer{layer}_stacked_hist"
-            yield self._histogram(name, f"Layer {layer}", None, layers[layer], means[layer])
+            yield self._histogram(name, self._layer(layer), None, layers[layer], means[layer])
         for heading, flows in by_queries(self.tally.flows).items():
             name = f"{self.prefix}_layers_stacked_hist" + ("" if flows[0] in DEFAULT_FLOWS else f"_{flows[0][0]}")
             small = tuple(
-                replace(panel, heading=f"Layer {layer}")
+                replace(panel, heading=self._layer(layer))
                 for layer, panels in layers.items()
                 for panel in panels
                 if panel.heading == heading
@@ -93,16 +95,16 @@ class Pictures:
     def layer_bars(self) -> Iterator[LayerBars]:
         """All layers, one for each column."""
         for flow in self.tally.flows:
-            means = self._by_layer(flow)
+            means, layers = self._by_layer(flow)
             top = _with_room(float(means.max())) if self.vmax is None else self.vmax
             name, title = f"{self.prefix}_layers_head_bars_{flow}", f"{label(flow)}, each layer"
-            yield LayerBars(name, title, self._of(), flow, means, self.tally.grid.layers, top)
+            yield LayerBars(name, title, self._of(), flow, means, layers, top)
 
     def head_maps(self) -> Iterator[HeadMap]:
         """One for each column."""
         for flow in self.tally.flows:
             name, title = f"{self.prefix}_head_map_{flow}", f"{label(flow)} by layer and head"
-            yield HeadMap(name, title, self._of(), flow, self._by_layer(flow), self.tally.grid.layers, self.vmax)
+            yield HeadMap(name, title, self._of(), flow, *self._by_layer(flow), self.vmax)
 
     def _histogram(
         self, name: str, title: str, category: str | None, panels: tuple[Panel, ...], values: pd.DataFrame
@@ -152,9 +154,14 @@ class Pictures:
     def _samples(self) -> dict[str, int]:
         return {str(name): int(number) for name, number in self.tally.samples().items()}
 
-    def _by_layer(self, flow: str) -> Array:
+    def _by_layer(self, flow: str) -> tuple[Array, list[int]]:
+        """Means [layers, heads], and which layers these are: those in which the column is not fixed."""
         means: Array = self._means[flow].to_numpy().reshape(-1, self.tally.grid.heads)
-        return means
+        open_ = ~np.array(self.model.fixed(flow)) if self.model else np.full(len(means), True)
+        return means[open_], [layer for layer, there in zip(self.tally.grid.layers, open_, strict=True) if there]
+
+    def _layer(self, layer: int) -> str:
+        return f"Layer {layer}" + (", image" if self.model and layer in self.model.crossing else "")
 
     @cached_property
     def _files(self) -> dict[str, str]:
@@ -173,8 +180,9 @@ def subject(heads: Heads, scope: TextScope | None = None) -> tuple[str, ...]:
     model = Path(heads.run.manifest.model or "").name
     wording = f"prompt {heads.prompt}" if heads.prompt else ""
     images = "" if heads.manifest.images == ORIGINAL else f"{heads.manifest.images} images"
-    attend = heads.run.manifest.layers_in_words
-    names = (model, f"run {heads.run.path.resolve().name}", images, wording, attend, scope.note if scope else "")
+    manifest = heads.run.manifest
+    layers = (manifest.layers_in_words, manifest.crossing_in_words)
+    names = (model, f"run {heads.run.path.resolve().name}", images, wording, *layers, scope.note if scope else "")
     return tuple(name for name in names if name)
 
 

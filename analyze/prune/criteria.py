@@ -23,9 +23,10 @@ MASSES = {
 }
 DIRECT_WORDS = "size of the direct contribution of the image to the lead, |d2v|"
 UNSUNK_WORDS = "attention of the last token on image tokens that are no visual sinks, a2v - a2sink"
+BI_IMAGE = "bi_image"
 INFLUENCES = {
     "bi_last": "block influence on the last token",
-    "bi_image": "block influence on image tokens",
+    BI_IMAGE: "block influence on image tokens",
     "bi_question": "block influence on question tokens",
 }
 
@@ -72,10 +73,12 @@ def read_criteria(
     jobs, tables = effect_jobs(heads.run, effects), heads.run.manifest.tables
     rows = samples.index.to_numpy()[ranks]
     unsunk = _unsunk(heads, rows)
-    there = [name for name in MASSES if name in heads.run.manifest.flows]
-    there += [UNSUNK] if unsunk else []
+    # Where the image is read by cross-attention, masses say what kind a layer is, and image tokens are in no stream
+    across = bool(heads.run.manifest.crossing)
+    there = [name for name in MASSES if name in heads.run.manifest.flows and not across]
+    there += [UNSUNK] if unsunk and not across else []
     there += [DIRECT] if CONTRIBUTIONS in tables else []
-    there += [*INFLUENCES] if LAYERS_TABLE in tables else []
+    there += [name for name in INFLUENCES if LAYERS_TABLE in tables and (name != BI_IMAGE or not across)]
     there += [EFFECT] if jobs else []
     wanted = there if asked is None else list(dict.fromkeys(asked))
     if missing := [name for name in wanted if name not in there]:

@@ -303,6 +303,7 @@ def check_flows(flows: Sequence[str], run: Run) -> tuple[str, ...]:
     for flow in flows:
         if flow not in run.manifest.flows:
             which = f"`heads` has no column {flow}: `{STEPS}` has" if flow in STEP_NAMES else f"it has no column {flow}"
+            which += ", as its image has no queries" if run.manifest.crossing and flow.startswith("v") else ""
             raise HeadflowError(f"{run.path}: {which}; it has {', '.join(run.manifest.flows)}", setting="metrics")
     return tuple(dict.fromkeys(flows))
 

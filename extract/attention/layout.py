@@ -35,6 +35,8 @@ class Layout:
         image: int64 [questions], the row of a question.
         slot: int64 [questions], 0 for the first question of an image, 1 for the second, and so on.
         last: int64 [questions], the column of a question's last token.
+        read: number of columns that the language model runs over: all, or where the image is read by cross-attention
+            those of text; the image's keys stand after them then, those of tiles that are padding included.
     """
 
     input_ids: np.ndarray
@@ -45,6 +47,7 @@ class Layout:
     image: np.ndarray
     slot: np.ndarray
     last: np.ndarray
+    read: int
 
     def seen(self, rows: slice = slice(None)) -> np.ndarray:
         """Which keys some queries see, bool [images, rows, length]. A padding row sees itself, so that nothing is NaN.
@@ -91,6 +94,8 @@ def lay_out(images: Sequence[Sequence[Prompt]]) -> Layout:
     Args:
         images: for each image its prompts, one or more; those of one image differ after their prefix only.
     """
+    if images[0][0].crossing:
+        return _lay_out_crossing([prompt for (prompt,) in images])
     causal = max(len(prompts[0].input_ids) for prompts in images)
     further = [sum(len(prompt.input_ids) - prefix_length(prompt) for prompt in prompts[1:]) for prompts in images]
     shape = (len(images), causal + max(further))
@@ -114,4 +119,24 @@ def lay_out(images: Sequence[Sequence[Prompt]]) -> Layout:
             else:
                 free = columns.stop
             questions.append((image, slot, columns.stop - 1))
-    return Layout(ids, positions, roles, owner, causal, *(np.array(each) for each in zip(*questions, strict=True)))
+    rows, slots, last = (np.array(each) for each in zip(*questions, strict=True))
+    return Layout(ids, positions, roles, owner, causal, rows, slots, last, read=shape[1])
+
+
+def _lay_out_crossing(prompts: Sequence[Prompt]) -> Layout:
+    """Place prompts whose image is read by cross-attention: their text, padding, then the keys of the image."""
+    texts = [prompt.read_ids for prompt in prompts]
+    read = max(map(len, texts))
+    shape = (len(prompts), read + prompts[0].crossing)
+    ids = np.full(shape, prompts[0].input_ids[-1])
+    positions = np.zeros(shape, np.int64)
+    roles = np.full(shape, PADDING)
+    owner = np.full(shape, UNOWNED)
+    for image, (prompt, text) in enumerate(zip(prompts, texts, strict=True)):
+        number, keys = len(text), slice(read, read + prompt.roles.count(IMAGE))
+        ids[image, :number], positions[image, :number] = text, np.arange(number)
+        roles[image, :number] = [role for role in prompt.roles if role != IMAGE]
+        roles[image, keys] = IMAGE
+        owner[image, :number], owner[image, keys] = 1, SHARED
+    rows, last = np.arange(len(prompts)), np.array([len(text) - 1 for text in texts])
+    return Layout(ids, positions, roles, owner, shape[1], rows, np.zeros_like(rows), last, read)

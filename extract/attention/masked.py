@@ -29,15 +29,15 @@ class MaskedObservation:
     def __init__(self, batch: Batch) -> None:
         """Observe a batch of questions in sequences of their own, which is on the model's device."""
         roles = batch.roles
-        length = roles.shape[1]
+        length, read = roles.shape[1], batch.layout.read
         last = torch.arange(length, device=roles.device) == batch.last[:, None]
         text = (roles != IMAGE) & (roles != PADDING)
         self._block = Block(
-            rows=slice(0, length),
+            rows=slice(0, read),
             columns=slice(0, length),
             seen=None,
             on_role=(roles[..., None] == torch.arange(len(ROLES), device=roles.device)).float(),
-            groups=torch.stack([roles == IMAGE, roles == QUESTION, last, text], dim=1).float(),
+            groups=torch.stack([roles == IMAGE, roles == QUESTION, last, text], dim=1)[..., :read].float(),
         )
         self._sums: list[Tensor] = []
 
@@ -47,10 +47,10 @@ class MaskedObservation:
         """Attention of one layer.
 
         Args:
-            query: [images, heads, length, head_dim].
+            query: [images, heads, read, head_dim], see `extract.attention.layout.Layout`.
             key: [images, kv_heads, length, head_dim]; `value` too.
             scale: factor of the scores.
-            mask: bool [images, 1, length, length], True if the query sees the key.
+            mask: bool [images, 1, read, length], True if the query sees the key.
             softcap: see `extract.attention.masses.softmax_attention`.
 
         Returns:

@@ -17,10 +17,10 @@ class LayerInput:
     """What the attention of one layer is computed from.
 
     Attributes:
-        query: [images, heads, length, head_dim].
+        query: [images, heads, read, head_dim], see `extract.attention.layout.Layout`.
         key: [images, kv_heads, length, head_dim]; `value` too.
         scale: factor of the scores.
-        mask: the model's own, bool [images, 1, length, length], True if the query sees the key; None: causal.
+        mask: the model's own, bool [images, 1, read, length], True if the query sees the key; None: causal.
         softcap: see `extract.attention.masses.softmax_attention`.
     """
 
@@ -43,7 +43,15 @@ class OwnView:
     """An observation that finds out itself which keys a query sees, without the model's mask."""
 
     def attend(
-        self, query: Tensor, key: Tensor, value: Tensor, scale: float, *, softcap: float | None, window: int | None
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        scale: float,
+        *,
+        softcap: float | None,
+        window: int | None,
+        across: bool = False,
     ) -> Tensor:
         """Attention of one layer.
 
@@ -53,6 +61,7 @@ class OwnView:
             scale: factor of the scores.
             softcap: see `extract.attention.masses.softmax_attention`.
             window: how many tokens a query of this layer sees at most, itself included; None: any number.
+            across: whether the layer reads the image by cross-attention; `key` and `value` are of no consequence then.
 
         Returns:
             Output like `query`.

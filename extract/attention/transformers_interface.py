@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
@@ -24,6 +25,19 @@ _PLAIN = {NAME: "sdpa", MASKED_NAME: "eager"}  # the same without observation; s
 _UNSUPPORTED = {"position_bias": "a bias for positions", "s_aux": "learned sinks"}  # options that change the softmax
 
 
+@dataclass(frozen=True)
+class Crossing:
+    """Layers that read the image by cross-attention.
+
+    Attributes:
+        layers: these; their queries see keys of the image, and no text. Those of other layers see only text.
+        keys: of the image, those of padding included. They stand after the text's, as in a batch's columns.
+    """
+
+    layers: Sequence[int]
+    keys: int
+
+
 @dataclass
 class Underway:
     """The observation of a forward pass that is running, other readers, where, and the layers seen, in order."""
@@ -31,6 +45,7 @@ class Underway:
     observation: Any
     readers: Sequence[AttentionReader]
     home: torch.device | None
+    crossing: Crossing | None
     layers: list[int] = field(default_factory=list)
 
 
@@ -44,6 +59,7 @@ def observing(
     layers: Sequence[int],
     readers: Sequence[AttentionReader] = (),
     home: torch.device | None = None,
+    crossing: Crossing | None = None,
 ) -> Iterator[None]:
     """Let the attention functions below pass each layer to `observation`, and to other readers.
 
@@ -52,11 +68,13 @@ def observing(
             mask of their own `extract.attention.masked.MaskedObservation`; or an `OwnView`.
         layers: those that run in this context and attend.
         home: where attention is computed and read; None: where each layer is.
+        crossing: layers that read the image by cross-attention; None: there are none. Keys of text and of the image are
+            then joined, with a mask that says which of them a layer sees.
 
     Raises:
         HeadflowError: the layers that were observed are not `layers`, in order.
     """
-    underway = Underway(observation, readers, home)
+    underway = Underway(observation, readers, home, crossing)
     token = _UNDERWAY.set(underway)
     try:
         yield
@@ -109,10 +127,35 @@ def observed_masked_attention(
     Raises:
         ValueError: there is no such mask, or the model asks for attention that is not plain softmax under it.
     """
+    underway = _UNDERWAY.get()
+    own_view = isinstance(underway.observation, OwnView)
+    if underway.crossing is not None and not own_view and attention_mask is not None:
+        key, value, attention_mask = _joined(module, key, value, attention_mask, underway.crossing)
+    across = underway.crossing is not None and _layer_of(module) in underway.crossing.layers
     has_mask = attention_mask is not None and attention_mask.dtype == torch.bool
-    _check_options([] if has_mask else ["no mask of its own"], options)
-    of_model = {"mask": attention_mask, "softcap": softcap}
-    return _attend(module, query, key, value, scaling, **_view(options, softcap, of_model)), None
+    _check_options([] if has_mask or (own_view and across) else ["no mask of its own"], options)
+    view = _view(options, softcap, {"mask": attention_mask, "softcap": softcap})
+    return _attend(module, query, key, value, scaling, **view | ({"across": True} if own_view and across else {})), None
+
+
+def _joined(
+    module: torch.nn.Module, key: Tensor, value: Tensor, mask: Tensor, crossing: Crossing
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Keys and values of a layer with zeros for those that it does not read, and a mask that hides these.
+
+    Args:
+        mask: bool, or of cross-attention what is added to scores, 0 where a query sees a key.
+    """
+    if _layer_of(module) in crossing.layers:
+        seen, before, after = mask if mask.dtype == torch.bool else mask == 0, mask.shape[2], 0
+    else:
+        seen, before, after = mask, 0, crossing.keys
+    key, value = (pad(each, (0, 0, before, after)) for each in (key, value))
+    return key, value, pad(seen, (before, after), value=False)
+
+
+def _layer_of(module: torch.nn.Module) -> int:
+    return int(getattr(module, "layer_idx", -1))
 
 
 def _view(options: dict[str, Any], softcap: float | None, of_model: dict[str, Any]) -> dict[str, Any]:
@@ -137,7 +180,7 @@ def _attend(
     module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, scaling: float | None, **options: Any
 ) -> Tensor:
     underway = _UNDERWAY.get()
-    underway.layers.append(int(getattr(module, "layer_idx", -1)))
+    underway.layers.append(_layer_of(module))
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     place, home = query.device, underway.home or query.device
     query, key, value = (each.to(home, non_blocking=True) for each in (query, key, value))

@@ -39,8 +39,8 @@ class Changed:
         output: [pairs, head_dim], what takes the place of the head's output; None: it is attention anew, on `before`
             and on what the head may see of its own sequence.
         before: what it sees of the prefix, or of another image.
-        hidden: bool [sequences, length], own keys that it does not see.
-        swapped: what takes the place of own keys, bool [sequences, length]; they are as many as the keys of `other`.
+        hidden: bool [sequences, keys], own keys that it does not see.
+        swapped: what takes the place of own keys, bool [sequences, keys]; they are as many as the keys of `other`.
         other: [kv_heads, keys, head_dim] each.
     """
 
@@ -95,7 +95,7 @@ class ChangedAttention:
     def _change(self, changed: Changed, layer: LayerInput) -> None:
         """Put what the changed heads give into the output."""
         length, width = layer.query.shape[2:]
-        keys = length + (changed.before.key.shape[1] if changed.before is not None else 0)
+        keys = layer.key.shape[2] + (changed.before.key.shape[1] if changed.before is not None else 0)
         numbers = length * keys + 3 * keys * width if changed.output is None else 3 * length * width
         step = max(1, SCRATCH // (4 * numbers))
         for start in range(0, len(changed.rows), step):

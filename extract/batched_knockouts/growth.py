@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from extract.attention.blocks import OnDevice
-from extract.attention.transformers_interface import observing
 from extract.batched_knockouts.attention import Changed, ChangedAttention, Keys
 from extract.batched_knockouts.changes import Change, last
 from extract.batched_knockouts.prefill import Prefill
@@ -22,7 +21,7 @@ from extract.models.transformers_model import TransformersModel
 from extract.passes.batching import ImageQuestions
 from schemas.columns import MEAN, SKIP, SWAP
 from schemas.jobs.head_sets import HeadSet
-from schemas.roles import IMAGE, PADDING
+from schemas.roles import PADDING
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,8 @@ class Sequences(OnDevice):
         roles: int64 [questions, length], codes of `schemas.roles`, `PADDING` included.
         shared: tokens before them whose keys and values are those of the prefill; 0: none.
         seen: int64, the places in `shared` whose keys changed heads still see.
-        other: of `swap`, int64, the places of image tokens in the prefix of the other image.
+        other: of `swap`, int64, the places of image tokens among the keys of the other image.
+        across: int64 [questions, keys], the roles of keys that are read by cross-attention; there may be none.
     """
 
     columns: Tensor
@@ -42,6 +42,7 @@ class Sequences(OnDevice):
     shared: int
     seen: Tensor
     other: Tensor | None
+    across: Tensor
 
     @classmethod
     def of(cls, prefill: Prefill, change: Change, *, whole: bool, other: Prefill | None = None) -> "Sequences":
@@ -52,8 +53,13 @@ class Sequences(OnDevice):
         roles = torch.where(columns < 0, PADDING, prefill.roles[columns])
         columns = columns.where(columns >= 0, columns.amax(dim=1, keepdim=True))
         seen = ~change.keys(prefill.roles[None, :shared])[0] if shared else torch.zeros(0, dtype=torch.bool)
-        image = None if other is None else (other.roles[: other.prefix] == IMAGE).argwhere()[:, 0]
-        return cls(columns, roles, shared, seen.argwhere()[:, 0], image)
+        across = prefill.roles[len(prefill.inputs) :].expand(len(own), -1)
+        return cls(columns, roles, shared, seen.argwhere()[:, 0], None if other is None else other.image, across)
+
+    def hidden(self, change: Change) -> Tensor:
+        """The keys that a change is about, bool [questions, keys of a layer] without those of the prefill."""
+        own = change.keys(self.roles)
+        return torch.cat([own, change.keys(self.across)], dim=1) if self.across.shape[1] else own
 
 
 @dataclass(frozen=True)
@@ -229,7 +235,7 @@ class Growth:
         if change.key is None:
             width = source.prefill.values[place].shape[-1]
             return Changed(rows, heads, tokens, output=torch.zeros(len(heads), width, device=question.device))
-        own, before = change.keys(sequences.roles)[question], None
+        own, before = sequences.hidden(change)[question], None
         if sequences.shared:
             before = source.seen(place)
         if change.kind != SWAP:
@@ -256,7 +262,7 @@ class Growth:
         """One layer of the model over rows of tokens, with another attention: [rows, length, width]."""
         arguments = source.prefill.of_rows(layer, source.sequences.columns, question)
         home = hidden.device
-        with observing(attention, home=home, layers=[layer] if layer in self._place else []):
+        with self._model.observing(attention, layers=[layer] if layer in self._place else []):
             made = self._model.stack.layers[layer](hidden, **arguments)
             after: Tensor = made[0] if isinstance(made, tuple) else made
         return after.to(home, non_blocking=True)

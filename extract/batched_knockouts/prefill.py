@@ -15,8 +15,11 @@ from extract.models.transformers_model import TransformersModel
 from extract.passes.batching import ImageQuestions
 from extract.prompts.prompt_builder import Prompt
 from schemas.errors import HeadflowError
+from schemas.roles import IMAGE
 
 # Arguments with an axis of tokens: where it is; the axis before it is that of sequences. Of others, they come first
+# What layers are called with that read the image by cross-attention: the first has no axis of text
+_STATES, *_OF_ROWS = ACROSS = ("cross_attention_states", "cross_attention_mask", "full_text_row_masked_out_mask")
 POSITIONED = {"position_embeddings": -2, "position_ids": -1, "cache_position": -1}
 
 
@@ -28,11 +31,13 @@ class Prefill:
         prompts: for each question its places in the packed sequence, int64, in order, on the CPU.
         roles: int64 [length], codes of `schemas.roles`, on the CPU.
         prefix: number of tokens up to the last one of the image, which all questions share.
+        image: int64, the places of image tokens among the keys that are kept, on the CPU.
         inputs: [length, width], what the first layer gets.
         arguments: what each layer is called with beside its input, by name.
         added: of each layer what is added to its output before the next one gets it, [length, width], such as features
             of the image in Qwen3-VL; None: nothing.
-        keys: of each layer that attends [1, kv_heads, prefix, head_dim]; `values` too.
+        keys: of each layer that attends [1, kv_heads, prefix, head_dim]; `values` too. Where the image is read by
+            cross-attention, all keys: those of the image stand after those of text.
         logits: [questions, vocabulary]; `hidden`: [questions, width], as `Checkpoint.forward` gives them.
         sent: what the pass reads, kept for as long as the device may do so.
     """
@@ -40,6 +45,7 @@ class Prefill:
     prompts: list[Tensor]
     roles: Tensor
     prefix: int
+    image: Tensor
     inputs: Tensor
     arguments: list[dict[str, Any]]
     added: list[Tensor | None]
@@ -73,13 +79,16 @@ def run_prefill(model: TransformersModel, image: ImageQuestions) -> Prefill:
     prompts = [question.prompt for question in image.questions]
     batch, inputs = sent = model.uploader.send(pack([prompts]), [image.pixels])
     prefix = prefix_length(prompts[0])
-    kept = _Kept(prefix)
+    crossing = bool(prompts[0].crossing)
+    roles = torch.from_numpy(batch.layout.roles[0])
+    kept = _Kept(len(roles) if crossing else prefix)
     with kept.reading(model.stack.layers):
         logits, _, hidden = model.forward(batch, inputs, readers=[kept])
     return Prefill(
-        _places(prompts, prefix),
-        torch.from_numpy(batch.layout.roles[0]),
+        [torch.arange(batch.layout.read)] if crossing else _places(prompts, prefix),
+        roles,
         prefix,
+        (roles[: len(roles) if crossing else prefix] == IMAGE).argwhere()[:, 0],
         kept.inputs[0],
         kept.arguments,
         [*kept.added, None],
@@ -157,7 +166,7 @@ class _Kept:
         else:
             self.added.append(None if given[0] is self._made else (given[0] - self._made)[0].to(self.inputs[0]))
         for name, value in named.items():
-            known = name in (*POSITIONED, "attention_mask")
+            known = name in (*POSITIONED, *ACROSS, "attention_mask")
             if isinstance(value, Mapping) and value:
                 raise HeadflowError(f"some of the model's layers take {name} of others; knock-outs do not know them")
             if not known and isinstance(value, Tensor) and value.shape[:2] != given[0].shape[:2]:
@@ -176,6 +185,10 @@ def _select(name: str, value: Any, columns: Tensor, question: Tensor) -> Any:
         return tuple(_select(name, each, columns, question) for each in value)
     if not isinstance(value, Tensor):
         return value
+    if name == _STATES:  # [tiles, tokens of one, width]
+        return value.repeat(len(question), 1, 1)
+    if name in _OF_ROWS:  # [1, 1, length, keys]
+        return value[:, :, columns[0]].expand(len(question), -1, -1, -1)
     if name == "attention_mask" and value.dim() == 2:  # [1, length], of one question, which has no padding
         return value[:, columns[0]].expand(len(question), -1)
     if name == "attention_mask":  # [1, 1, length, length], of one question

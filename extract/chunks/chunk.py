@@ -154,6 +154,8 @@ def _open_writer(asked: Asked, index: int, extractor: "Extractor", chunk: Questi
     )
     if manifest.without_heads:
         print(f"of {counted(manifest.layers, 'layer')}, {manifest.without_heads}")
+    if manifest.across:
+        print(manifest.across)
     texts = extractor.prompts.given
     given = [len(texts[sample.sample_id]) for sample in chunk.samples] if texts else None
     for size in filter(None, (maker.size(len(chunk.samples), given) for maker in extractor.passes.makers)):

@@ -17,7 +17,7 @@ from torch import Tensor
 from extract.attention.masses import softmax_pieces
 from extract.attention.packing import Batch
 from extract.attention.readers import LayerInput, OwnView
-from schemas.roles import ROLES
+from schemas.roles import IMAGE, ROLES
 
 
 class KeptKeys:
@@ -82,6 +82,7 @@ class DecodingObservation(OwnView):
         ends = batch.ends
         images, self._slots, self._length = ends.seen.shape
         self._prefix_seen = ends.seen
+        self._of_image = batch.roles == IMAGE
         self._places = batch.position_ids
         self._ends = batch.position_ids.gather(1, ends.rows)  # of each question's last token [images, slots]
         room = kept.layers[0][0].shape[2] - self._length
@@ -106,17 +107,26 @@ class DecodingObservation(OwnView):
         self._seen = {None: torch.cat([self._prefix_seen[:, slot[rows]], own.expand(len(self._ends), -1, -1)], dim=-1)}
 
     def attend(
-        self, query: Tensor, key: Tensor, value: Tensor, scale: float, *, softcap: float | None, window: int | None
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        scale: float,
+        *,
+        softcap: float | None,
+        window: int | None,
+        across: bool = False,
     ) -> Tensor:
         """See `OwnView.attend`; rows are the new tokens."""
         layer = len(self._masses)
         keys, values = self._kept.layers[layer]
         columns = slice(self._length + self._columns.start, self._length + self._columns.stop)
-        keys[:, :, columns], values[:, :, columns] = key, value
+        keys[:, :, columns], values[:, :, columns] = (0, 0) if across else (key, value)
+        seen = self._image_seen() if across else self._seen_in(window)
         there = slice(0, columns.stop)
         outputs, masses, on_image = [], [], []
         for _, weights, output in softmax_pieces(
-            query, keys[:, :, there], values[:, :, there], self._seen_in(window), scale=scale, softcap=softcap
+            query, keys[:, :, there], values[:, :, there], seen, scale=scale, softcap=softcap
         ):
             outputs.append(output)
             summed = self._on_role[:, :, there] @ weights.flatten(1, 2).transpose(1, 2)  # all heads in one product
@@ -144,6 +154,11 @@ class DecodingObservation(OwnView):
     def _by_token(self, layers: list[Tensor]) -> Tensor:
         """Of each layer [images, heads, slots * tokens, ...] -> [images, tokens, slots, heads, ...]."""
         return torch.cat(layers, dim=1).transpose(1, 2).unflatten(1, (-1, self._slots))
+
+    def _image_seen(self) -> Tensor:
+        """The same where they see only the image."""
+        new = torch.nn.functional.pad(self._of_image, (0, self._there), value=False)
+        return new[:, None].expand(-1, self._columns.stop - self._columns.start, -1)
 
     def _seen_in(self, window: int | None) -> Tensor:
         """Which keys the new tokens see, bool [images, slots * tokens, length + new columns]."""

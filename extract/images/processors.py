@@ -26,6 +26,7 @@ from schemas.files.json_objects import read_object
 
 _IDS, MASK = "input_ids", "attention_mask"
 LABELS = "labels"  # of training, which PaliGemma's processor always writes
+CROSSING_MASK = "cross_attention_mask"  # which tiles a token reads: made of the prompt, see `transformers_model`
 _NOT_READ = ("video_processor", "feature_extractor", "audio_processor")  # parts of processors: of videos and sound
 _NAMING_PROCESSORS = ("processor_config.json", "preprocessor_config.json", "tokenizer_config.json", "config.json")
 # Settings of image processors that decide which tiles they cut, or how large a picture becomes
@@ -181,6 +182,8 @@ class ProcessorPreprocessor(Preprocessor):
         separator: a token that stands between the images of a text, to tell their tokens apart; None: the model takes
             one image.
         ending: the tokens that it writes after any text.
+        crossing: tokens of a tile, where the image is read by cross-attention: they stand after the token that the
+            prompt has in the image's place, and in no sequence of the model's; 0: they stand in the sequence.
     """
 
     processor: Any
@@ -193,6 +196,7 @@ class ProcessorPreprocessor(Preprocessor):
     pictures: PicturesOf | None = None
     separator: str | None = None
     ending: Sequence[int] = ()
+    crossing: int = 0
 
     @property
     def several(self) -> bool:
@@ -205,8 +209,11 @@ class ProcessorPreprocessor(Preprocessor):
         ids = self._divided(written[: len(written) - len(self.ending)])
         if self.bare:
             ids = [[token for token in own if token == self.image_token_id] for own in ids]
-        of_tokens = {_IDS, MASK, *self.types}
+        of_tokens = {_IDS, MASK, CROSSING_MASK, *self.types}
         inputs = {name: value for name, value in read.items() if name not in of_tokens}
+        if self.crossing:
+            tiles = int(inputs["aspect_ratio_mask"].sum())
+            ids = [[self.image_token_id] * (1 + tiles * self.crossing)]
         return Pixels(inputs, ids, [image.size for image in images])
 
     def _divided(self, ids: list[int]) -> list[list[int]]:
@@ -219,7 +226,8 @@ class ProcessorPreprocessor(Preprocessor):
     def _places(self, pixels: Pixels, number: int) -> Places:
         if self.pictures is None:
             raise ValueError(f"what {type(self.processor).__name__} makes of an image is not in the table of families")
-        return self.pictures(self.processor, pixels, number, pixels.image_ids[number].count(self.image_token_id))
+        tokens = pixels.image_ids[number].count(self.image_token_id) - bool(self.crossing)
+        return self.pictures(self.processor, pixels, number, tokens)
 
     def _read(self, text: str, images: Sequence[Image.Image], *, special: bool = True) -> dict[str, Tensor]:
         """What the processor makes of a text with images, as far as the model takes it; `special` as `whole_prompt`."""
@@ -283,7 +291,7 @@ def find_token_types(processor: Any, placeholder: str, text: str, taken: frozens
     return {
         name: _types(name, whole[_IDS], value)
         for name, value in whole.items()
-        if name in taken - {_IDS, MASK, LABELS}
+        if name in taken - {_IDS, MASK, LABELS, CROSSING_MASK}
         and (value.shape != alone[name].shape or value.shape == whole[_IDS].shape)
     }
 

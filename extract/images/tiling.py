@@ -243,6 +243,35 @@ def llama4(processor: Any, pixels: Pixels, number: int, tokens: int) -> Places:
     return lay_patches(grid, [grid], tokens)
 
 
+def mllama(processor: Any, pixels: Pixels, number: int, tokens: int) -> Places:
+    """Tiles of a canvas with the image in its upper left corner, row by row, a class token before each of them."""
+    from transformers.models.mllama.image_processing_pil_mllama import (
+        get_all_supported_aspect_ratios,
+        get_image_size_fit_to_canvas,
+    )
+
+    images, (width, height) = processor.image_processor, pixels.sizes[number]
+    edge, ratio = images.size["height"], int(pixels.inputs["aspect_ratio_ids"][0, number])
+    down, across = get_all_supported_aspect_ratios(images.max_image_tiles)[ratio - 1]
+    each = tokens // (down * across)
+    side = _side(each, with_class=True)
+    high, wide = get_image_size_fit_to_canvas(height, width, down * edge, across * edge, edge)
+    tile = edge * width / wide, edge * height / high  # in pixels of the image
+    tiles = [
+        PlacedPicture(
+            (row * across + column) * each + each - side**2,
+            side,
+            side,
+            (column * tile[0], row * tile[1], (column + 1) * tile[0], (row + 1) * tile[1]),
+            side,
+        )
+        for row in range(down)
+        for column in range(across)
+    ]
+    grid = PlacedPicture(0, down * side, across * side, (0, 0, across * tile[0], down * tile[1]), across * side)
+    return lay_patches(grid, tiles, tokens)
+
+
 def gemma4(processor: Any, pixels: Pixels, number: int, tokens: int) -> Places:
     """One picture of any shape, a token for some patches by as many."""
     columns, rows = (pixels.inputs["image_position_ids"][number].amax(dim=0) + 1).tolist()
@@ -356,7 +385,7 @@ def _side(tokens: int, *, with_class: bool = False) -> int:
     return side
 
 
-RESAMPLED = "tokens of a resampler"
+RESAMPLED, CROSSED = "tokens of a resampler", "tiles, by cross-attention"
 # In which form a model reads an image, in words
 FORMS: dict[PicturesOf, str] = {
     llava_next: "tiles",
@@ -369,6 +398,7 @@ FORMS: dict[PicturesOf, str] = {
     cohere2: "tiles, text between them",
     llama4: "tiles, text between them",
     gemma4: "patches",
+    mllama: CROSSED,
     ovis: "tiles",
     fitted: "one padded picture",
     resampled: RESAMPLED,

@@ -141,8 +141,14 @@ def _print(run: Run, top: int) -> list[str]:
         say(f"text ({counted(sample['n_generated'], 'token')}, ended: {sample['ended']}): {sample['text']}")
     _say_cropped(sample)
     rows: list[dict[str, Any]] = [row for path in run.part_paths(MAPS) for row in run.read_part(path).to_pylist()]
+    crossing = run.manifest.crossing
+    if crossing:
+        say("heads of cross-attention see only the image: those whose maps are the least even come first")
     say(f"{'head':<8}" + "".join(f"{name:>10}" for name in (f"{run.manifest.maps_of}2v", *_SHOWN[1:])))
-    shown = sorted((row for row in rows if row[MAP] is not None), key=lambda row: -row["mass"])[:top]
+    shown = sorted(
+        (row for row in rows if row[MAP] is not None and (not crossing or row["layer"] in crossing)),
+        key=lambda row: row["entropy"] if crossing else -row["mass"],
+    )[:top]
     names = [head_name(row["layer"], row["head"]) for row in shown]
     for name, row in zip(names, shown, strict=True):
         values = ["-" if row[name] is None else f"{row[name]:.3f}" for name in _SHOWN]

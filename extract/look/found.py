@@ -32,6 +32,7 @@ class Look:
         box: what the grid covers, `x0, y0, x1, y1` in pixels of the image; `size`: of the image, width and height.
         image: the image, RGB.
         attending: the layers that attend, in order.
+        crossing: of these, the layers that read the image by cross-attention.
     """
 
     prediction: str
@@ -45,6 +46,7 @@ class Look:
     size: Size
     image: Image.Image
     attending: Sequence[int]
+    crossing: Sequence[int]
 
     def __repr__(self) -> str:
         """The answer, in short."""
@@ -79,8 +81,15 @@ class Look:
         return Image.composite(Image.new("RGB", self.image.size, RED), self.image, mask)
 
     def top(self, number: int = 6, column: str = "a2v") -> list[tuple[int, int]]:
-        """(layer, head) of the heads with the largest mass in a column, the largest first."""
-        order = np.argsort(-self.masses[column], axis=None, kind="stable")[:number]
+        """(layer, head) of the heads with the largest mass in a column, the largest first.
+
+        Where the image is read by cross-attention, all heads of these layers see nothing else: by `a2v`, those with the
+        most uneven maps come first, and those of other layers last.
+        """
+        values = -self.masses[column]
+        if self.crossing and column == "a2v":
+            values = np.where(np.isin(self.attending, self.crossing)[:, None], self.numbers["entropy"], np.inf)
+        order = np.argsort(values, axis=None, kind="stable")[:number]
         return [
             (self.attending[layer], int(head))
             for layer, head in zip(*np.unravel_index(order, self.masses[column].shape), strict=True)

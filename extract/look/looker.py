@@ -32,7 +32,7 @@ from extract.tables.generated import TEXTS, StepMaker, Writing
 from extract.tables.maker import Maker
 from extract.tables.map_reader import LISTS
 from extract.tables.maps import MapMaker
-from schemas.columns import FLOW_NAMES, MAP_NUMBERS, MAPS, OF_LAST, STEP_NAMES, STEPS, UNKNOWN
+from schemas.columns import MAP_NUMBERS, MAPS, OF_LAST, STEP_NAMES, STEPS, UNKNOWN
 from schemas.errors import HeadflowError
 from schemas.manifest import ORIGINAL
 from schemas.text import short
@@ -123,17 +123,27 @@ class Looker:
         shape = len(self._checkpoint.attending), self._checkpoint.heads, values["grid_rows"], values["grid_columns"]
         return Look(
             **{name: values[name] for name in ("prediction", "p_yes", "p_no", "margin")},
-            masses=dict(zip(FLOW_NAMES, np.moveaxis(grids["heads"], -1, 0), strict=True)),
+            masses=dict(zip(self._checkpoint.flows, np.moveaxis(grids["heads"], -1, 0), strict=True)),
             numbers={
                 column.name: values
                 for column, values in zip(MAP_NUMBERS, np.moveaxis(grids[MAPS][0], -1, 0), strict=True)
             },
-            maps=grids[LISTS][0].reshape(shape),
+            maps=self._of_all_heads(grids[LISTS][0]).reshape(shape),
             box=tuple(values["grid_box"]),
             size=size,
             image=image,
             attending=self._checkpoint.attending,
+            crossing=self._checkpoint.crossing,
         )
+
+    def _of_all_heads(self, maps: np.ndarray) -> np.ndarray:
+        """Maps of the heads that have one, as those of all heads: 0 in layers that do not read the image."""
+        checkpoint = self._checkpoint
+        if not checkpoint.crossing:
+            return maps
+        whole = np.zeros((len(checkpoint.attending), checkpoint.heads, *maps.shape[1:]), maps.dtype)
+        whole[np.isin(checkpoint.attending, checkpoint.crossing)] = maps.reshape(-1, *whole.shape[1:])
+        return whole
 
 
 def _with_text(found: Look, outcome: Observed) -> WrittenLook:

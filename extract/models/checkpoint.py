@@ -18,6 +18,7 @@ from extract.images.preprocessing import Preprocessor
 from extract.models.transfer import Uploader
 from extract.models.weights.quantised import matrix_of
 from extract.prompts.prompt_format import PromptFormat
+from schemas.columns import FLOW_NAMES, OF_TEXT
 from schemas.errors import HeadflowError
 from schemas.text import one_line
 
@@ -34,6 +35,8 @@ class Checkpoint(ABC):
         format: the form of the checkpoint, `TRANSFORMERS_FORMAT`, `RELEASED` or `PACKAGE_FORMAT`.
         architecture: the class that its config.json names, or that runs it.
         kernel: how attention is computed, chosen once for the device, dtype and shape; None: under the model's mask.
+        crossing: of these, the layers that read the image by cross-attention: their queries see the image and no text,
+            those of the other layers text and no image; empty: the image stands in the sequence.
         causal: whether no token sees a later one, as the self-check measures it; None: not measured.
         layers: decoder layers of the language model.
         heads: attention (query) heads of each layer that attends.
@@ -55,6 +58,7 @@ class Checkpoint(ABC):
     layers: int
     heads: int
     attending: Sequence[int]
+    crossing: Sequence[int] = ()
     causal: bool | None = None
     packs: bool = True
     single: bool = False
@@ -104,6 +108,7 @@ class Checkpoint(ABC):
             "layers": self.layers,
             "heads": self.heads,
             "attending": list(self.attending),
+            "crossing": list(self.crossing),
             "causal": self.causal,
             "revision": self.revision,
             "format": self.format,
@@ -112,6 +117,11 @@ class Checkpoint(ABC):
             "quantised": dict(self.quantised),
             "image_preprocessing": self.preprocessor.describe(),
         }
+
+    @property
+    def flows(self) -> Sequence[str]:
+        """The mass columns that it has: without those of image tokens as queries where it reads the image across."""
+        return OF_TEXT if self.crossing else FLOW_NAMES
 
     @property
     def unembedding(self) -> nn.Module:
@@ -171,11 +181,11 @@ class Checkpoint(ABC):
     def stack(self) -> Any:
         """The language model without its head: the module that has `layers` and a final `norm`."""
 
-    def run_stack(self, tokens: int) -> None:
-        """Run the language model, not observed, over so many tokens of its vocabulary."""
+    def run_stack(self, tokens: int, **more: Tensor) -> None:
+        """Run the language model, not observed, over so many tokens of its vocabulary; `more` is passed on."""
         ids = torch.arange(tokens, device=self.device)[None]
         with torch.inference_mode():
-            self.stack(input_ids=ids, use_cache=False)
+            self.stack(input_ids=ids, use_cache=False, **more)
 
     @abstractmethod
     def forward(

@@ -19,6 +19,7 @@ from extract.images.tiling import (
     llama4,
     llava_next,
     llava_onevision,
+    mllama,
     ovis,
     pixtral,
     pressed,
@@ -66,6 +67,7 @@ class Family:
             are any, as such layers keep a state.
         torchvision: whether its processor needs torchvision, though its image processor does not.
         spaced: whether its processor writes a space between an image and a word that follows it at once.
+        crossing: whether the image stands in no sequence: some layers read it by cross-attention.
     """
 
     name: str
@@ -83,6 +85,7 @@ class Family:
     not_attending: tuple[str, ...] = ()
     torchvision: bool = False
     spaced: bool = False
+    crossing: bool = False
 
     @property
     def hybrid(self) -> bool:
@@ -148,6 +151,8 @@ FAMILIES = {
         several=True,
         contributions="not where layers have inputs of their own",
     ),
+    # The image stands in no sequence, and each question has a mask of its own on it
+    "mllama": Family("Llama 3.2 Vision", causal=False, packs=False, pictures=mllama, crossing=True),
     "gemma3": Family("Gemma 3", causal=False, packs=False, pictures=pressed, several=True),
     # All of its prompt is prefix, and each token of the prefix sees all others
     "paligemma": Family("PaliGemma", causal=False, packs=False, chat_template=PALIGEMMA, bare=True, pictures=pressed),
@@ -197,6 +202,17 @@ def attending_layers(text: Any) -> list[int]:
     """The layers of a language model that attend, as its config says: all but linear attention and convolutions."""
     kinds = getattr(text, "layer_types", None) or ["full_attention"] * text.num_hidden_layers
     return [layer for layer, kind in enumerate(kinds) if kind.endswith("attention") and kind != "linear_attention"]
+
+
+def crossing_layers(text: Any) -> list[int]:
+    """The layers of a language model in which text reads the image by cross-attention, and nothing else."""
+    return sorted(getattr(text, "cross_attention_layers", None) or ())
+
+
+def tokens_of_tile(config: Any) -> int:
+    """How many tokens a tile has for cross-attention: its patches, and a class token before them."""
+    vision = config.vision_config
+    return int((vision.image_size // vision.patch_size) ** 2 + 1)
 
 
 def other_layers(text: Any) -> list[str]:

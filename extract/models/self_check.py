@@ -161,11 +161,11 @@ def _check_tokens(
         return None
     text = template.render(prompts.wording.ask(CHECK_QUESTION), len(images)).text
     whole = model.preprocessor.whole_prompt(text, *images, special=not template.has_bos(text))
-    if whole is not None and [prompt.input_ids] != whole["input_ids"].tolist():
+    if whole is not None and [prompt.read_ids] != whole["input_ids"].tolist():
         of = f" of {len(images)} images" if len(images) > 1 else ""
         raise HeadflowError(
-            f"the prompt{of} has {len(prompt.input_ids)} tokens that are not the {whole['input_ids'].shape[1]} of the "
-            f"checkpoint's own processor: {_firstdifference(model, prompt.input_ids, whole['input_ids'][0].tolist())}",
+            f"the prompt{of} has {len(prompt.read_ids)} tokens that are not the {whole['input_ids'].shape[1]} of the "
+            f"checkpoint's own processor: {_firstdifference(model, prompt.read_ids, whole['input_ids'][0].tolist())}",
             setting="show_prompt",
         )
     return whole

@@ -40,6 +40,7 @@ from extract.models.families import (
     find_family,
     image_token_id,
     longest_prompt,
+    tokens_of_tile,
     unknown_family,
 )
 from extract.models.fingerprint import fingerprint
@@ -307,9 +308,10 @@ def _describe_tiled(
         token = most_written(processor, placeholder)
     chat = _chat_template(tokenizer, None if family.bare else processor.chat_template, placeholder, family)
     taken = frozenset(signature(MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING[type(config)].forward).parameters)
+    tile = tokens_of_tile(config) if family.crossing else 0
     prompt = placeholder + "Question" if family.bare else _example(chat, placeholder)
     separator = _separator(tokenizer, placeholder)
-    ending = [] if family.bare or separator is None else find_ending(processor, placeholder, separator)
+    ending = [] if family.bare or separator is None or tile else find_ending(processor, placeholder, separator)
     if chat is not None:
         chat = replace(chat, ending=chat.decode(ending))
     prompt_format = PromptFormat(
@@ -322,6 +324,7 @@ def _describe_tiled(
         chat=chat,
         image_token_id=token,
         spaced=family.spaced,
+        crossing=tile * processor.image_processor.max_image_tiles if tile else 0,
     )
     token_types = find_token_types(processor, placeholder, prompt, taken)
     preprocessor = ProcessorPreprocessor(
@@ -335,6 +338,7 @@ def _describe_tiled(
         pictures=family.pictures,
         separator=separator if family.several else None,
         ending=ending,
+        crossing=tile,
     )
     return Description(config, family, prompt_format, preprocessor)
 

@@ -1,7 +1,7 @@
 """A model of transformers, run and observed."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from inspect import signature
 from typing import Any
@@ -14,14 +14,19 @@ from extract.attention.kernels import Kernel, choose_kernel
 from extract.attention.masked import MaskedObservation
 from extract.attention.packing import Batch
 from extract.attention.readers import AttentionReader, OwnView
-from extract.attention.transformers_interface import observe_language_model, observing, without_observing
+from extract.attention.transformers_interface import (
+    Crossing,
+    observe_language_model,
+    observing,
+    without_observing,
+)
 from extract.images.preprocessing import Preprocessor
 from extract.models.checkpoint import Checkpoint
-from extract.models.families import FAMILIES, Family, attending_layers, check_new_tokens, has_window
+from extract.models.families import FAMILIES, Family, attending_layers, check_new_tokens, crossing_layers, has_window
 from extract.models.weights.devices import divide
 from extract.prompts.prompt_format import PromptFormat
 from schemas.errors import HeadflowError
-from schemas.roles import PADDING
+from schemas.roles import PADDING, QUESTION
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +64,7 @@ class TransformersModel(Checkpoint):
         observation = self._observation(batch)
         with (
             torch.inference_mode(),
-            observing(observation, home=self.device, layers=self.attending, readers=readers),
+            self.observing(observation, readers=readers),
             self._last_tokens_only(batch) as applied,
         ):
             logits = self.model(**self._arguments(batch, inputs)).logits
@@ -67,14 +72,30 @@ class TransformersModel(Checkpoint):
         (hidden,) = applied
         return self._here(logits[:, 0]), masses, self._here(hidden)
 
+    def observing(
+        self, observation: Any, *, layers: Sequence[int] | None = None, readers: Sequence[AttentionReader] = ()
+    ) -> AbstractContextManager[None]:
+        """The context in which `observation` computes attention of its layers, or of some of them; see `observing`."""
+        return observing(
+            observation,
+            home=self.device,
+            layers=self.attending if layers is None else layers,
+            readers=readers,
+            crossing=Crossing(self.crossing, self.prompt_format.crossing) if self.crossing else None,
+        )
+
     def _here(self, tensor: Tensor) -> Tensor:
         """A tensor on the model's own device, the first of several."""
         return tensor.to(self.device, non_blocking=True)
 
-    def run_stack(self, tokens: int) -> None:
-        """See `Checkpoint.run_stack`."""
+    def run_stack(self, tokens: int, **more: Tensor) -> None:
+        """See `Checkpoint.run_stack`; where text reads an image by cross-attention, that is of random numbers."""
+        if self.crossing:
+            width = self.model.config.get_text_config().hidden_size
+            random = torch.randn(1, tokens, width, generator=torch.Generator().manual_seed(0))
+            more["cross_attention_states"] = random.to(self.device, self.dtype)
         with without_observing(self.model):
-            super().run_stack(tokens)
+            super().run_stack(tokens, **more)
 
     def check_decoding(self) -> None:
         """See `Checkpoint.check_decoding`."""
@@ -83,15 +104,19 @@ class TransformersModel(Checkpoint):
     def forward_new(self, observation: OwnView, input_ids: Tensor, position_ids: Tensor) -> Tensor:
         """See `Checkpoint.forward_new`."""
         named = {name: torch.zeros_like(input_ids) for name in self.preprocessor.token_types}
-        with torch.inference_mode(), observing(observation, home=self.device, layers=self.attending):
+        if self.crossing:  # without these, its layers are left out; the observation has the keys of the image
+            width = self.model.config.get_text_config().hidden_size
+            named["cross_attention_states"] = torch.zeros(len(input_ids), 1, width).to(self.device, self.dtype)
+        with torch.inference_mode(), self.observing(observation):
             logits: Tensor = self.model(input_ids=input_ids, position_ids=position_ids, use_cache=False, **named).logits
         return self._here(logits)
 
     def plain_logits(self, batch: Batch, inputs: dict[str, Tensor], tokens: Tensor) -> Tensor:
         """See `Checkpoint.plain_logits`."""
-        arguments = self._arguments(batch, inputs) | {"attention_mask": torch.ones_like(batch.input_ids)}
+        arguments = self._arguments(batch, inputs)
+        arguments["attention_mask"] = torch.ones_like(arguments["input_ids"])
         arguments.pop("position_ids", None)
-        length = batch.input_ids.shape[1]
+        length = arguments["input_ids"].shape[1]
 
         def choose(ids: Tensor, scores: Tensor) -> Tensor:
             only = torch.full_like(scores, -torch.inf)
@@ -128,7 +153,7 @@ class TransformersModel(Checkpoint):
             # As an index: with a number, the last layers of Gemma 4's small models get no other tokens
             arguments["logits_to_keep"] = torch.tensor([-1], device=[self.device, *self.others][-1])
         watching = observation or self._observation(batch)
-        observed_pass = observing(watching, home=self.device, layers=self.attending, readers=readers)
+        observed_pass = self.observing(watching, readers=readers)
         given: list[Tensor] = []
         hook = self.stack.register_forward_hook(lambda _, arguments, output: given.append(output[0]))
         try:
@@ -166,7 +191,9 @@ class TransformersModel(Checkpoint):
     def _arguments(self, batch: Batch, inputs: dict[str, Tensor]) -> dict[str, Any]:
         """What a forward pass is called with."""
         named: dict[str, Any] = {"input_ids": batch.input_ids, "use_cache": False, **inputs}
-        if self.packs:
+        if self.crossing:
+            named |= _crossing_arguments(batch, inputs["aspect_ratio_mask"])
+        elif self.packs:
             named["position_ids"] = batch.position_ids
         else:
             named["attention_mask"] = (batch.roles != PADDING).long()
@@ -204,6 +231,25 @@ class TransformersModel(Checkpoint):
             hook.remove()
         if not applied:
             raise HeadflowError(f"{self.architecture} does not apply its head as a module; it is not supported")
+
+
+def _crossing_arguments(batch: Batch, tiles: Tensor) -> dict[str, Tensor]:
+    """What a model that reads the image by cross-attention is called with of a batch's text.
+
+    Args:
+        tiles: int64 [images, 1, tiles], 1 for those that are no padding.
+
+    Returns:
+        Token ids, which of them are no padding, and which tiles a token sees: all of its image's from the token that
+        stands for it on, none before.
+    """
+    roles = batch.roles[:, : batch.layout.read]
+    ids = batch.input_ids[:, : batch.layout.read]
+    after = (roles == QUESTION).int()
+    marked = after.roll(-1, dims=1) | after  # the token that stands for the image is the one before the question
+    marked[:, -1] = after[:, -1]
+    seen = marked[:, :, None, None] * tiles[:, None]
+    return {"input_ids": ids, "attention_mask": (roles != PADDING).long(), "cross_attention_mask": seen}
 
 
 def observe(
@@ -251,6 +297,7 @@ def observe(
         layers=text.num_hidden_layers,
         heads=text.num_attention_heads,
         attending=attending_layers(text),
+        crossing=crossing_layers(text) if family.crossing else (),
         packs=family.packs and by_kernel,
         revision=revision,
         weights=weights,

@@ -55,7 +55,7 @@ class Passes:
     def __init__(self, checkpoint: Checkpoint, answers: AnswerReader, makers: Sequence[Maker] = ()) -> None:
         self._checkpoint = checkpoint
         self.answers = answers
-        self.makers = [MassMaker(), *makers]
+        self.makers = [MassMaker(checkpoint.flows), *makers]
         # See `measure_noise`, of the first batch; empty in float32, None before
         self.noise: dict[str, float] | None = {} if checkpoint.dtype == torch.float32 else None
 

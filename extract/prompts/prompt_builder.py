@@ -31,11 +31,21 @@ class Prompt:
 
     Attributes:
         given: the tokens of a text that follows the prompt; None: the model writes its own, if it is to write.
+        crossing: of a model that reads the image by cross-attention, the keys that it has there, those of padding
+            included: image tokens are then in no sequence of the model's; 0: they stand in the sequence.
     """
 
     input_ids: list[int]
     roles: list[int]
     given: Sequence[int] | None = None
+    crossing: int = 0
+
+    @property
+    def read_ids(self) -> list[int]:
+        """The tokens that the language model runs over: all, or without the image's where these are crossed to."""
+        if not self.crossing:
+            return self.input_ids
+        return [token for token, role in zip(self.input_ids, self.roles, strict=True) if role != IMAGE]
 
     def counts(self) -> dict[str, int]:
         """The number of tokens of each role, by column name: `n_bos` ... `n_question`."""
@@ -63,6 +73,7 @@ class PromptBuilder:
             rule of the earlier tool. If the separator merges into the next token, this span holds that token too; if
             the prompt does not begin with the message, it is the first so many tokens of the prompt.
         spaced: see `extract.models.families.Family`.
+        crossing: see `Prompt`.
     """
 
     encode: Callable[[str], list[int]]
@@ -76,6 +87,7 @@ class PromptBuilder:
     system_span: str = "template"
     new_tokens: int = 0
     spaced: bool = False
+    crossing: int = 0
 
     def build(
         self, question: str, image_ids: Sequence[Sequence[int]], *, options: Sequence[str] = (), hint: str = ""
@@ -100,15 +112,16 @@ class PromptBuilder:
         texts, blocks, system = self._tokenize(self._ask(text, options, hint), image_ids)
         head, *others = texts
         input_ids = [*head, *(token for pair in zip(blocks, others, strict=True) for each in pair for token in each)]
-        if len(input_ids) + self.new_tokens > self.max_tokens:
-            new = f" and {self.new_tokens} new ones" if self.new_tokens else ""
-            detail = f"{len(input_ids)} tokens{new}, the model has positions for {self.max_tokens}"
-            raise Unusable("prompt_too_long", detail)
         roles = [BOS if i == 0 else SYSTEM if i in system else USER for i in range(len(head))]
         for block, following in zip(blocks, others, strict=True):
             roles += self._image_roles(block, first=not roles, before=IMAGE in roles)
             roles += [QUESTION] * len(following)
-        return Prompt(input_ids, roles)
+        prompt = Prompt(input_ids, roles, crossing=self.crossing)
+        if (number := len(prompt.read_ids)) + self.new_tokens > self.max_tokens:
+            new = f" and {self.new_tokens} new ones" if self.new_tokens else ""
+            detail = f"{number} tokens{new}, the model has positions for {self.max_tokens}"
+            raise Unusable("prompt_too_long", detail)
+        return prompt
 
     def _ask(self, question: str, options: Sequence[str], hint: str) -> str:
         """The message, with `<image>` where one is placed; raises `Unusable` if the wording leaves out or moves one."""
@@ -198,7 +211,8 @@ class PromptBuilder:
         """
         roles = []
         for position, token in enumerate(block):
-            if self.image_token_id in (None, token):
+            stands = self.crossing and position == 0  # for the image in the text that the model reads
+            if self.image_token_id in (None, token) and not stands:
                 roles.append(IMAGE)
             elif before or IMAGE in roles:
                 roles.append(QUESTION)

@@ -48,6 +48,7 @@ class PromptFormat:
         chat: the checkpoint's chat template; None if it has none.
         image_token_id: the token that stands for image content; None: all tokens in the image's place do.
         spaced: see `extract.models.families.Family`.
+        crossing: see `extract.prompts.prompt_builder.Prompt`.
     """
 
     tokenizer: "PreTrainedTokenizerBase"
@@ -60,6 +61,7 @@ class PromptFormat:
     chat: ChatTemplate | None = None
     image_token_id: int | None = None
     spaced: bool = False
+    crossing: int = 0
 
     def find_template(self, name: str | None, model_path: str) -> Template | ChatTemplate:
         """The template of a name; None: the default.
@@ -122,6 +124,7 @@ class PromptFormat:
             wording=wording,
             system_span=system_span,
             spaced=self.spaced,
+            crossing=self.crossing,
         )
         return builder
 

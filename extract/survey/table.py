@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES
 
-from extract.images.tiling import FORMS, RESAMPLED
+from extract.images.tiling import CROSSED, FORMS, RESAMPLED
 from extract.models.families import FAMILIES, Family, attending_layers, has_own_inputs, has_window
 from extract.models.transformers_format import Described
 from extract.prompts.conversation_templates import CHAT
@@ -45,6 +45,7 @@ _CHINESE = {
     "one picture": "一张图",
     "one padded picture": "一张补边的图",
     RESAMPLED: "resampler 的 token",
+    CROSSED: "切块，经 cross-attention",
     UNKNOWN: "由其处理器决定",
 }
 HEADER = (

@@ -52,6 +52,12 @@ def _highest(name: str, column: str, setting: str) -> list[list[int]]:
         )
     if column not in run.manifest.flows:
         raise HeadflowError(f"{run.path} has no column {column}", setting=setting)
+    if run.manifest.crossing:
+        raise HeadflowError(
+            f"{run.path}: its image is read by cross-attention, so that {column} says which layers do, and not which "
+            "heads look most: name heads",
+            setting=setting,
+        )
     highest = np.argsort(-_sums(run, column, setting), kind="stable")[: int(number)]
     layers, heads = run.manifest.attending, run.manifest.heads
     return [[layers[int(each) // heads], int(each) % heads] for each in sorted(highest)]

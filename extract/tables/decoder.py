@@ -289,7 +289,8 @@ def _scalar(layer: nn.Module) -> float:
 
 
 def _is_attention(module: nn.Module) -> bool:
-    return hasattr(module, "is_causal")  # by which transformers chooses how attention is computed
+    # By the first, transformers chooses how attention is computed; cross-attention is never causal
+    return hasattr(module, "is_causal") or "CrossAttention" in type(module).__name__
 
 
 def _is_norm(module: nn.Module) -> bool:

@@ -95,7 +95,8 @@ class StepMaker(Maker):
             self.maps = MapMaker(checkpoint, OF_LAST, _pairs(writing.step_map_heads), setting="step_maps")
         self.ends = torch.tensor(checkpoint.end_tokens, dtype=torch.int64, device=checkpoint.device)
         self.heads = self._by_layer(writing.step_heads) if writing.step_heads else None
-        whole = [(layer, head) for layer in checkpoint.attending for head in range(checkpoint.heads)]
+        seeing = checkpoint.crossing or checkpoint.attending
+        whole = [(layer, head) for layer in seeing for head in range(checkpoint.heads)]
         self.map_heads = self._by_layer(writing.step_map_heads or whole if maps else [])
         self._after = writing.answer_after
         self._texts = TokenTexts(checkpoint.prompt_format.tokenizer, self._after)

@@ -74,21 +74,27 @@ class MassMaker(Maker):
 
     values: ClassVar[Mapping[str, str]] = {"heads": "attention"}
 
-    def __init__(self) -> None:
+    def __init__(self, flows: Sequence[str] = FLOW_NAMES) -> None:
+        """Make some columns; `flows` are those that the model has."""
         super().__init__(["heads"])
+        self._flows = flows
 
     def manifest_fields(self) -> dict[str, Any]:
         """See `Maker.manifest_fields`."""
-        return {"flows": list(FLOW_NAMES)}
+        return {"flows": list(self._flows)}
 
     def begin(self, batch: Batch, images: Sequence[Pixels], samples: Sequence[Sample] = ()) -> PassReader:
         """See `Maker.begin`."""
-        return MassReader()
+        return MassReader(self._flows)
 
 
 class MassReader(PassReader):
-    """Takes the masses of a pass."""
+    """Takes some columns of the masses of a pass."""
+
+    def __init__(self, flows: Sequence[str]) -> None:
+        self._columns = [FLOW_NAMES.index(flow) for flow in flows]
 
     def tables(self, found: Forward) -> dict[str, Tensor]:
         """See `PassReader.tables`."""
-        return {"heads": found[1]}
+        masses = found[1]
+        return {"heads": masses if len(self._columns) == masses.shape[-1] else masses[..., self._columns]}

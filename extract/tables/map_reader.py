@@ -90,7 +90,7 @@ class MapReader(PassReader):
     """Reads the maps of one forward pass.
 
     Attributes:
-        layers: the decoder's layers.
+        layers: the decoder's layers; empty where no hidden states are of image tokens, so that no sinks can be told.
         image: int64 [images, tokens], the columns of image tokens; of an image that has fewer, others after them.
         there: bool [images, tokens], whether the image has this token.
         sinks: of each layer float32 [questions, tokens], 1 in visual sinks, NaN where none can be told.
@@ -112,7 +112,8 @@ class MapReader(PassReader):
         Args:
             has_map: the heads of each layer that have a map, int64, on the device; None: all.
         """
-        self.layers, self.readers = layers, [self]
+        states = batch.layout.read == batch.roles.shape[1]  # of image tokens too, or these stand in no sequence
+        self.layers, self.readers = layers if states else (), [self]
         self._batch, self._queries, self._grids, self._has_map = batch, queries, grids, has_map
         self.sent = queries, grids
         image = batch.roles == IMAGE
@@ -121,7 +122,7 @@ class MapReader(PassReader):
         self.image = image.int().argsort(dim=-1, descending=True, stable=True)[:, :most]
         self.there = torch.arange(self.image.shape[1], device=image.device) < number[:, None]
         bos = batch.roles == BOS
-        self._first, self._has_first = bos.int().argmax(dim=-1), bos.any(dim=-1)
+        self._first, self._has_first = bos.int().argmax(dim=-1), bos.any(dim=-1) & states
         self._sinks, self._told = torch.zeros_like(self.there), self._has_first
         self.sinks: list[Tensor] = []
         self.numbers: list[Tensor] = []

@@ -16,7 +16,8 @@ from extract.tables.maker import Maker, QuestionRows, QuestionTensors
 from extract.tables.map_reader import LISTS, MapGrids, MapReader
 from schemas.columns import MAPS, OF_LAST
 from schemas.errors import HeadflowError
-from schemas.jobs.head_sets import HeadSet
+from schemas.jobs.head_sets import HeadSet, head_name
+from schemas.text import listed
 
 
 class MapMaker(Maker):
@@ -24,7 +25,7 @@ class MapMaker(Maker):
 
     Attributes:
         of: whose attention, `OF_LAST` or `OF_QUESTION`.
-        heads: (layer, head) of the heads that have a map, in order; empty: all.
+        heads: (layer, head) of the heads that have a map, in order; empty: all that can see the image.
     """
 
     def __init__(
@@ -41,21 +42,28 @@ class MapMaker(Maker):
         """
         if outside := HeadSet(frozenset(heads)).outside(checkpoint):
             raise HeadflowError(f"the list {outside}", setting=setting)
+        if blind := [head_name(*head) for head in heads if checkpoint.crossing and head[0] not in checkpoint.crossing]:
+            raise HeadflowError(
+                f"the list has {listed(blind)}, and only the layers {listed(checkpoint.crossing, 16)} read the image: "
+                "heads of others have no maps",
+                setting=setting,
+            )
         if not isinstance(getattr(checkpoint.stack, "layers", None), nn.ModuleList):
             raise HeadflowError(f"the decoder of this {checkpoint.architecture} has no list of layers: no maps of it")
         super().__init__([MAPS])
         self.of, self.heads = of, heads
         self._checkpoint = checkpoint
-        self._has_map = [self._heads_of(layer) for layer in checkpoint.attending] if heads else None
+        some = heads or [(layer, head) for layer in checkpoint.crossing for head in range(checkpoint.heads)]
+        self._has_map = [self._heads_of(layer, some) for layer in checkpoint.attending] if some else None
         self._places: dict[tuple[Size, bool], Places] = {}
         try:
             self.places(checkpoint.preprocessor(blank_image()))
         except Unusable as error:
             raise HeadflowError(f"no maps of this {checkpoint.architecture}: {error.detail}") from None
 
-    def _heads_of(self, layer: int) -> Tensor:
+    def _heads_of(self, layer: int, heads: Sequence[tuple[int, int]]) -> Tensor:
         """The heads of a layer that have a map, int64, on the device."""
-        chosen = [head for at, head in sorted(self.heads) if at == layer]
+        chosen = [head for at, head in sorted(heads) if at == layer]
         return torch.tensor(chosen, dtype=torch.int64, device=self._checkpoint.device)
 
     def places(self, pixels: Pixels) -> list[Places]:

@@ -25,11 +25,12 @@ from extract.tables.contributions import DirectContributions, Partition
 from extract.tables.decoder import Decoder
 from extract.tables.maker import Maker, QuestionRows, QuestionTensors
 from extract.tables.stream import ResidualStream
-from schemas.columns import CONTRIBUTIONS, LAYERS, PARTS, UNKNOWN
+from schemas.columns import CONTRIBUTIONS, LAYER_COLUMNS, LAYERS, PARTS, UNKNOWN
 from schemas.errors import HeadflowError
 from schemas.roles import IMAGE
 
 _TOLERANCE, _TOLERANCE_OF_HALF = 1e-3, 0.25  # of the largest part, or of 1
+BI_IMAGE = [column.name for column in LAYER_COLUMNS].index("bi_image")  # the first
 OF_SAMPLE = "parts of the answer"  # the columns `PARTS`, among what a pass brings
 
 
@@ -98,6 +99,12 @@ class ResidualMaker(Maker):
             samples |= zip((column.name for column in PARTS), found[OF_SAMPLE].tolist(), strict=True)
         return samples, pictures, grids
 
+    def not_finite(self, found: QuestionTensors) -> str | None:
+        """See `Maker.not_finite`; block influence on image tokens is NaN, for null, where these are in no sequence."""
+        if LAYERS in self.tables and self._checkpoint.crossing:
+            found = {**found, LAYERS: found[LAYERS][..., BI_IMAGE + 1 :]}
+        return super().not_finite(found)
+
     def check(self, prompts: PromptBuilder) -> None:
         """Check with one short question that the parts add up to the margin or lead, but for rounding.
 
@@ -128,9 +135,10 @@ def layer_profile(stream: ResidualStream, batch: Batch, partition: Partition, ma
         stream: with `distances`.
         margins: or leads, after each layer, float32 [layers, questions].
     """
-    distances = torch.stack(stream.distances)  # [layers, images, length]
-    of_image = _mean(distances, batch.roles == IMAGE)[:, batch.owner]
-    of_question = _mean(distances[:, batch.owner], batch.question)
+    distances = torch.stack(stream.distances)  # [layers, images, read]
+    read = batch.layout.read
+    of_image = _mean(distances, (batch.roles == IMAGE)[:, :read])[:, batch.owner]  # NaN where none is read
+    of_question = _mean(distances[:, batch.owner], batch.question[:, :read])
     of_last = distances[:, batch.owner, batch.last]
     influence = [each.T for each in (of_image, of_question, of_last)]
     return torch.stack([*influence, partition.attention, partition.mlp, margins.T], dim=-1)

@@ -54,7 +54,7 @@ class Grid:
         values, cells = _values_and_cells(run, table)
         kept = _marked(values, cells)
         lists = declared.list_column
-        listed = kept & _marked(values, getattr(manifest, lists.field) if lists is not None and lists.field else [])
+        listed = kept & _marked(values, manifest.cells(lists.field) if lists is not None and lists.field else [])
         every = 0 if STEP not in declared.axes else manifest.every if declared.thinned else 1
         return cls(values, kept, listed, every, manifest.generate or 0, PICTURE in declared.axes)
 
@@ -121,7 +121,7 @@ def _values_and_cells(run: Run, table: str) -> tuple[dict[str, Sequence[int]], S
     }
     if "head" in values:
         values["layer"] = manifest.attending
-    return values, getattr(manifest, declared.kept) if declared.kept else []
+    return values, manifest.cells(declared.kept) if declared.kept else []
 
 
 def _marked(values: Mapping[str, Sequence[int]], cells: Sequence[Sequence[int]]) -> npt.NDArray[np.bool_]:

@@ -109,7 +109,8 @@ class FamilyCase:
             roles = self.check_tokens(picture, question, read)
             eager = self.eager.run(read, roles, self.direction)
             expected = reduce(eager.attention, roles)
-            for column, flow in enumerate(FLOW_NAMES):
+            for flow in self.model.flows:
+                column = FLOW_NAMES.index(flow)
                 found.note("masses", np.abs(flows[number, ..., column].numpy() - expected[flow]).max())
             found.spread = max(found.spread, float(np.ptp(expected["a2v"])))
             ever = eager.logits > torch.finfo(eager.logits.dtype).min  # Chameleon never writes tokens of images
@@ -142,7 +143,7 @@ class FamilyCase:
     def check_tokens(self, picture, question, read):
         """The roles of a prompt, which is that of the family's own processor."""
         prompt = self.prompts.build(QUESTIONS[question], self.pixels[picture].image_ids)
-        assert prompt.input_ids == read["input_ids"][0].tolist()
+        assert prompt.input_ids == self.witness.tokens(read)
         roles = self.witness.roles(prompt.input_ids)
         assert [SHORT[role] for role in prompt.roles] == roles
         return roles
@@ -160,15 +161,18 @@ class FamilyCase:
         assert isinstance(outcome, KnockedOut), outcome
         ((margin,), (untouched,)) = outcome.rows["margin"], outcome.rows["margin_untouched"]
         read = self.witness.read(PICTURES[0], QUESTIONS[0])
-        roles = np.array(self.witness.roles(read["input_ids"][0].tolist()))
+        roles = np.array(self.witness.roles(self.witness.tokens(read)))
+        after, across = np.arange(len(roles)) > np.flatnonzero(roles == "v").max(), self.witness.crossing
+        keys = torch.tensor(roles == "v")
+        if across:  # the image's keys are all that is read there, and the rows are those of text
+            roles, after, keys = roles[roles != "v"], after[roles != "v"], torch.ones(prompt.crossing).bool()
         reference = Reference(self.eager.model)
         if change.key is None:
             reference.heads, reference.queries = {HEAD[0]: [HEAD[1]]}, torch.ones(len(roles)).bool()
             reference.output = lambda layer, head: torch.zeros((), dtype=torch.float64)
         else:
-            reference.heads = dict.fromkeys(range(self.model.layers), range(self.model.heads))
-            after = np.arange(len(roles)) > np.flatnonzero(roles == "v").max()
-            reference.queries, reference.keys = torch.tensor(after), torch.tensor(roles == "v")
+            reference.heads = dict.fromkeys(across or range(self.model.layers), range(self.model.heads))
+            reference.queries, reference.keys = torch.tensor(after), keys
         expected = float(reference.hidden(self.witness.inputs(read, torch.float64)) @ self.direction)
         found.note(what, abs(margin - expected))
         found.effects[what] = abs(untouched - expected)
@@ -178,7 +182,9 @@ def note_parts(found: Measured, made: dict[str, torch.Tensor], eager: Partition)
     """Note the errors of contributions and of the layer profile."""
     size = max(1, abs(eager.margin))
     found.note("contributions", np.abs(made[CONTRIBUTIONS].numpy() - eager.heads).max() / size)
-    found.note("layers", np.abs(made[LAYERS].numpy() - eager.profile).max() / size)
+    layers = np.abs(made[LAYERS].numpy() - eager.profile)
+    assert (np.isnan(layers) == np.isnan(eager.profile)).all()
+    found.note("layers", np.nanmax(layers) / size)
     parts = [eager.embedding, eager.heads.sum(), eager.mixer, eager.profile[:, MLP].sum(), 0, 0]
     found.note("contributions", np.abs(made[OF_SAMPLE].numpy() - parts).max() / size)
 
@@ -187,8 +193,10 @@ def note_maps(found, made, attention, roles, places, picture) -> None:
     """Note the errors of the last token's maps: of what lies where, and of the numbers where there is enough of it."""
     grid, rest = lay(attention[:, :, -1][..., np.array(roles) == "v"], places)
     numbers, drawn = describe(grid, rest, np.zeros_like(rest), places.box, PICTURES[picture].size)
-    own = made[LISTS][0, :, : drawn.shape[-1]].numpy().reshape(drawn.shape)
-    found.note("maps", np.abs(own - drawn).max())
+    own = made[LISTS][0, :, : drawn.shape[-1]].numpy()
+    if len(own) < drawn.shape[0] * drawn.shape[1]:  # only layers that read the image have maps
+        drawn = drawn[drawn.any(axis=(1, 2))]
+    found.note("maps", np.abs(own.reshape(drawn.shape) - drawn).max())
     known = numbers[..., VALUES.index("mass")] > 1e-6  # of less, shares are rounding
     for column, name in enumerate(VALUES):
         if name != "sink":

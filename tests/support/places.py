@@ -25,14 +25,18 @@ def embeddings(model, prompts, *images, question=QUESTIONS[0]):
     seen = []
 
     def keep(_, given, named):
-        seen.append(given[0] if given else named["hidden_states"])
+        across = named.get("cross_attention_states")  # of all tiles
+        seen.append((given[0] if given else named["hidden_states"]) if across is None else across.flatten(0, 1)[None])
         raise Enough
 
     hook = model.stack.layers[0].register_forward_pre_hook(keep, with_kwargs=True)
     with suppress(Enough):
         model.forward(*Uploader(CPU, torch.float32).send(pack([[prompt]]), [pixels]))
     hook.remove()
-    return seen[0][0, np.array(prompt.roles) == IMAGE].double().numpy(), pixels
+    of_image = np.flatnonzero(np.array(prompt.roles) == IMAGE)
+    if prompt.crossing:
+        of_image -= of_image[0]
+    return seen[0][0, of_image].double().numpy(), pixels
 
 
 def painted(image, box):

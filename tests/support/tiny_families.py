@@ -813,6 +813,24 @@ MORE: dict[str, Recipe] = {  # families that differ from those above in little b
         more=(*TURNS, *LLAMA4_MARKS),
         processor={"patch_size": 7},
     ),
+    "mllama": Recipe(
+        lambda image, sizes: tf.MllamaConfig(
+            vision_config={
+                "hidden_size": 32, "num_hidden_layers": 2, "num_global_layers": 1, "attention_heads": 2,
+                "intermediate_size": 48, "vision_output_dim": 64, "image_size": 28, "patch_size": 7,
+                "max_num_tiles": 4, "intermediate_layers_indices": [0],
+                "supported_aspect_ratios": [[1, 1], [1, 2], [1, 3], [1, 4], [2, 1], [2, 2], [3, 1], [4, 1]],
+            }, text_config=QWEN | {
+                # As in the model: the image's token has an embedding, and no logit
+                "vocab_size": image, "num_hidden_layers": 4, "cross_attention_layers": [1, 3], "pad_token_id": 4,
+                "bos_token_id": 0, "eos_token_id": 1,
+            }, image_token_index=image,
+        ),
+        lambda: tf.MllamaImageProcessorPil(size={"height": 28, "width": 28}, max_image_tiles=4),
+        turns("<|image|>"),
+        image="<|image|>",
+        more=(*TURNS, "<|python_tag|>"),
+    ),
     "aria": Recipe(
         lambda image, sizes: tf.AriaConfig(
             vision_config=tf.Idefics3VisionConfig(**VISION | {"image_size": 490, "patch_size": 98}),
@@ -873,6 +891,9 @@ def _make(out: Path, name: str, seed: int, logit_std: float) -> None:
         for module in model.get_decoder().modules():
             if type(module).__name__.endswith("RMSNorm") and getattr(module, "weight", None) is not None:
                 module.weight.data += 0.1 * torch.randn_like(module.weight)
+        for gate, weight in model.named_parameters():
+            if name == "mllama" and "gate" in gate.rpartition(".")[2]:  # which begin with zeros
+                weight.data.uniform_(0.5, 1.5)
         for layer in getattr(model.get_decoder(), "layers", ()):
             if hasattr(layer, "layer_scalar"):
                 layer.layer_scalar.uniform_(0.7, 1.3)

@@ -35,6 +35,10 @@ class FamilyWitness:
         self.processor = load_processor(str(path), self.config, AutoTokenizer.from_pretrained(path))
         self.processor.video_processor = SimpleNamespace(num_frames=1, fps=1)
         self.tokenizer = self.processor.tokenizer
+        # The layers that read the image by cross-attention, and how many tokens they have of a tile
+        self.crossing = getattr(self.config.get_text_config(), "cross_attention_layers", None) or []
+        vision = getattr(self.config, "vision_config", None)
+        self.of_tile = (vision.image_size // vision.patch_size) ** 2 + 1 if self.crossing else 0
         self.loaded = {}
 
     def read(self, image, question):
@@ -48,17 +52,26 @@ class FamilyWitness:
             return_tensors="pt",
         )  # fmt: skip
 
+    def tokens(self, read):
+        """The ids that a processor wrote; with those of the image after its token, where they are in no sequence."""
+        ids = read["input_ids"][0].tolist()
+        if not self.crossing:
+            return ids
+        place, image = ids.index(self.config.image_token_id), self.config.image_token_id
+        return [*ids[: place + 1], *[image] * int(read["aspect_ratio_mask"].sum()) * self.of_tile, *ids[place + 1 :]]
+
     def codes(self, ids):
         """The roles of tokens as their places in `SHORT`."""
         return [SHORT.index(role) for role in self.roles(ids)]
 
     def roles(self, ids):
-        first = ids.index(self.config.image_token_id)
+        first = ids.index(self.config.image_token_id) + bool(self.crossing)  # after the one that stands for it
         roles = []
         for position, token in enumerate(ids):
             read = self.tokenizer.decode(ids[: position + 1])
             before = "bos" if position == 0 else "sys" if self.recipe.system.startswith(read) else "user"
-            roles.append("v" if token == self.config.image_token_id else "q" if position > first else before)
+            image = token == self.config.image_token_id and position >= first
+            roles.append("v" if image else "q" if position > first else before)
         return roles
 
     def model(self, dtype, attention):
@@ -84,8 +97,27 @@ class FamilyWitness:
     def flows(self, read):
         """Each flow column as float64 [layers, heads]."""
         output = self.run(read, dtype=torch.float64, attention="eager", output_attentions=True)
-        attending = torch.stack([each for each in output.attentions if each is not None])
-        return reduce(attending[:, 0].double().numpy(), self.roles(read["input_ids"][0].tolist()))
+        attending = [each for each in output.attentions if each is not None]
+        roles = self.roles(self.tokens(read))
+        return reduce(across(attending, roles, self.crossing).double().numpy(), roles)
+
+
+def across(attentions, roles, crossing):
+    """Attention of layers [1, heads, queries, keys] on one axis of tokens, [layers, heads, tokens, tokens].
+
+    Rows of image tokens that are in no sequence are NaN; keys of tiles that are padding are left out.
+    """
+    whole = torch.stack([each[0] for each in attentions]) if not crossing else None
+    if whole is not None:
+        return whole
+    image = np.array(roles) == "v"
+    found = torch.zeros(len(attentions), attentions[0].shape[1], len(roles), len(roles)).to(attentions[0])
+    found[:, :, image] = torch.nan
+    text, keys = np.flatnonzero(~image), np.flatnonzero(image)
+    for layer, each in enumerate(attentions):
+        columns = keys if layer in crossing else text
+        found[layer][:, text[:, None], columns] = each[0][..., : len(columns)]
+    return found
 
 
 def hf(path):

@@ -91,6 +91,13 @@ def measure(passes: CheckPasses, limits: Limits) -> Case:
 def check_image_tokens(model: Checkpoint, prompt: Prompt, entering: Entering) -> None:
     """Check that the tokens which the image's features replace are those of role `image`."""
     family, ids = model.prompt_format.family, torch.tensor(prompt.input_ids)
+    if model.crossing:
+        if entering.of_image.any():
+            raise HeadflowError(
+                f"features of the image stand in the sequence of this {family}, where only cross-attention "
+                "should read them; it is not supported"
+            )
+        return
     if not entering.of_image.any():
         raise HeadflowError(
             f"no token of this {family} gets features of the image: they enter its layers in another way, such as "

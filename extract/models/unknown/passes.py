@@ -36,7 +36,7 @@ class CheckPasses:
         prompt, pixels, whole = self.prompt, self.pixels, self.whole
         if ids is not None:
             prompt = replace(prompt, input_ids=ids)
-            whole = whole and whole | {"input_ids": torch.tensor([ids])}
+            whole = whole and whole | {"input_ids": torch.tensor([prompt.read_ids])}
         if noise:
             pixels = replace(pixels, inputs=with_noise(pixels.inputs))
             whole = whole and with_noise(whole)
@@ -70,6 +70,8 @@ class CheckPasses:
         """Which tokens enter as the embedding of their id, bool [tokens]; none where text tokens do not."""
         ids = torch.tensor(self.prompt.input_ids)
         text = torch.tensor([role != IMAGE for role in self.prompt.roles])
+        if self.prompt.crossing:
+            ids, text = ids[text], text[text]
         embed = self.model.model.get_input_embeddings()
         with torch.inference_mode():
             embedded = embed(ids.clamp(0, embed.weight.shape[0] - 1).to(self.model.device)).cpu()
@@ -163,7 +165,8 @@ class MaskReader:
     def read(self, layer: LayerInput) -> None:
         """Read one layer."""
         if layer.mask is not None:
-            self.later |= bool(layer.mask.triu(1).any())
+            mask = layer.mask[..., : layer.mask.shape[-2]]  # on text, where the image's keys stand after it
+            self.later |= bool(mask.triu(1).any())
             self.plain &= bool((layer.mask == torch.ones_like(layer.mask).tril()).all())
 
 

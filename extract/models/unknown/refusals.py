@@ -10,7 +10,7 @@ from transformers import AutoModelForImageTextToText, PreTrainedConfig, __versio
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
-from extract.models.families import FAMILIES, Family, attending_layers, find_family
+from extract.models.families import FAMILIES, Family, attending_layers, crossing_layers, find_family
 from schemas.errors import HeadflowError
 from schemas.text import listed, short
 
@@ -146,6 +146,12 @@ def check_layers(name: str, config: PreTrainedConfig) -> None:
     family = find_family(config)
     if family is not None:
         _check_kinds(name, family, getattr(text, "layer_types", None) or ())
+        crossing = crossing_layers(text) if family.crossing else [0]
+        if not crossing or not 0 <= crossing[0] <= crossing[-1] < text.num_hidden_layers:
+            raise HeadflowError(
+                f"config.json of {name} has cross_attention_layers {short(text.cross_attention_layers)}, where some of "
+                f"its {text.num_hidden_layers} layers are needed, as they read the image; {_AS_PUBLISHED}"
+            )
     elif getattr(text, "cross_attention_layers", None):
         raise HeadflowError(
             f"{name} is a {config.model_type}, whose image enters by cross-attention in the layers "

@@ -24,7 +24,7 @@ def model_sizes(checkpoint: Checkpoint) -> dict[str, int]:
     stack, head = checkpoint.stack, checkpoint.model.get_output_embeddings()
     try:
         layer = stack.layers[checkpoint.attending[0]]
-        attention = layer.self_attn
+        attention = getattr(layer, mixer_names(layer)[0])
         query, key, value = (getattr(attention, name) for name in ("q_proj", "k_proj", "v_proj"))
         output = getattr(attention, mixer_names(layer)[1])
         width = output.in_features // checkpoint.heads
@@ -56,7 +56,7 @@ def _parameters(module: nn.Module | Any) -> int:
 
 def mixer_names(layer: nn.Module | Any) -> tuple[str, str]:
     """The names of a layer's token mixer, attention or what is in its place, and of its output projection."""
-    known = (("linear_attn", "out_proj"), ("conv", "out_proj"))
+    known = (("linear_attn", "out_proj"), ("conv", "out_proj"), ("cross_attn", "o_proj"))
     own = "o_proj" if hasattr(getattr(layer, "self_attn", None), "o_proj") else "out_proj"
     return next((names for names in known if hasattr(layer, names[0])), ("self_attn", own))
 

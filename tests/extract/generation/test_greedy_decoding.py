@@ -15,6 +15,7 @@ from extract.generation.observation import DecodingObservation
 from extract.models.transfer import Uploader
 from schemas.columns import FLOW_NAMES
 from schemas.errors import HeadflowError
+from schemas.roles import IMAGE
 from tests.support.tiny_families import make_or_skip
 from tests.support.witness import CPU, PICTURES, QUESTIONS, SHORT, FamilyWitness, hf
 
@@ -32,13 +33,22 @@ def expected_steps(reference, read, dtype):
         **reference.inputs(read, dtype), do_sample=False, max_new_tokens=STEPS, output_attentions=True,
         output_logits=True, return_dict_in_generate=True, pad_token_id=0,
     )  # fmt: skip
-    roles = torch.tensor(reference.codes(read["input_ids"][0].tolist()) + [len(SHORT)] * STEPS)
+    codes = reference.codes(reference.tokens(read))
+    image, across = codes.count(IMAGE), reference.crossing
+    roles = torch.tensor([code for code in codes if not across or code != IMAGE] + [len(SHORT)] * STEPS)
     masses = []
     for step, layers in enumerate(made.attentions):
         length = read["input_ids"].shape[1] + step
         rows = [each[0, :, -1].double() for each in layers]
-        rows = torch.stack([pad(row, (length - row.shape[-1], 0)) for row in rows])  # a window's are fewer
-        masses.append(rows @ one_hot(roles[:length], len(SHORT) + 1).double())
+        of_image = [row[:, :image].sum(dim=-1) if layer in across else None for layer, row in enumerate(rows)]
+        rows = [pad(row, (max(0, length - row.shape[-1]), 0)) for row in rows]  # a window's are fewer
+        on = one_hot(roles[:length], len(SHORT) + 1).double()
+        masses.append(
+            torch.stack([
+                row @ on if image is None else image[:, None] * one_hot(torch.tensor(IMAGE), len(SHORT) + 1)
+                for row, image in zip(rows, of_image, strict=True)
+            ])
+        )  # fmt: skip
     return made.sequences[0, -STEPS:], torch.cat(made.logits).double(), torch.stack(masses)
 
 
@@ -61,7 +71,7 @@ def generate(model, asked, heads=None, forced=None, ends=NOTHING):
     scope="module",
     params=[
         "llava", "llava_next_mistral", "llava_onevision", "qwen2_vl", "idefics3", "internvl", "gemma3", "paligemma2",
-        "qwen3_vl", "ernie4_5_vl_moe", "gemma4_small",
+        "qwen3_vl", "ernie4_5_vl_moe", "gemma4_small", "mllama",
     ],
 )  # fmt: skip
 def family(request, tmp_path_factory):

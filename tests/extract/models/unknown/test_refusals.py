@@ -164,6 +164,14 @@ def test_learned_sinks_are_found_among_the_weights(tmp_path, monkeypatch):
         describe_model(str(tmp_path))
 
 
+@pytest.mark.parametrize("layers", [[], [1, 40], [-1, 3]])
+def test_some_layers_must_read_the_image(tmp_path, layers):
+    config = {"model_type": "mllama", "text_config": {"num_hidden_layers": 40, "cross_attention_layers": layers}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(HeadflowError, match="where some of its 40 layers are needed"):
+        describe_model(str(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("name", "other"),
     [
