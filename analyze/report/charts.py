@@ -6,6 +6,7 @@ Colours, letters and lines are those of the page's theme: the script gives them 
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import altair as alt
@@ -20,7 +21,8 @@ Spec = dict[str, Any]
 _ROW, AXIS, LAYER, CELLS = 20, 45, 36, 520  # pixels: of a category, an axis, a layer; of all layers, at most
 _INKS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"]  # of Okabe and Ito
 _BOS = "#000000"  # drawn in the theme's ink, as black does not show on a dark page
-UNCLEAR, _GREY = "#9a9a9a", "#b4b4b4"  # differences that are not significant, of categories and of heads
+UNCLEAR, _GREY = "#9a9a9a", "#b4b4b4"  # what is not significant: differences of categories, and heads
+DOTS = 12  # heads in a dot plot
 OUTLIERS, FAR = 0.05, 0.5  # heads whose colour may be that of the end of the scale; how far out they then lie
 _ROUNDING = 1e-5  # of a step of the scale, as values are of float32
 LEGEND: Spec = {"title": None, "orient": "top", "gradientLength": 220, "gradientThickness": 10}
@@ -59,30 +61,69 @@ def _end(values: Array, *, signed: bool) -> float:
 
 
 def head_map(words: Words, layers: int, *, signed: bool) -> Spec:
-    """Layer x head; data `cells`: `layer head value shade`, and `chosen`: the head that is chosen.
+    """Layer x head; data `cells`: `layer head shade told text interval rank`, and `chosen`: the head that is chosen.
 
-    The page's script gives `low` and `high`, the ends of the colours, and `ticks` of their scale with their `labels`.
+    The page's script gives `low` and `high`, the ends of the colours, `ticks` of their scale with their `labels`,
+    `grey`, for heads whose `told` is 0, and `fade`, the opacity: low where the order of heads may be noise.
     """
     place = [
         alt.X("head:O", title=words["head"], axis=alt.Axis(labelAngle=0, labelOverlap=True)),
         alt.Y("layer:O", title=words["layer"], axis=alt.Axis(labelOverlap=True)),
     ]
-    colours = _SIGNED if signed else {"range": "ramp", "clamp": True}
-    scale = alt.Scale(domainMin=alt.ExprRef("low"), domainMax=alt.ExprRef("high"), **colours)
+    ends = _SIGNED if signed else {"range": "ramp", "clamp": True}
+    scale = alt.Scale(domainMin=alt.ExprRef("low"), domainMax=alt.ExprRef("high"), **ends)
     label = "labels[indexof(ticks, datum.value)]"
     legend = alt.Legend(values=alt.ExprRef("ticks"), labelExpr=label, **LEGEND)
     tips = [
         alt.Tooltip("layer:O", title=words["layer"]),
         alt.Tooltip("head:O", title=words["head"]),
         alt.Tooltip("text:N", title=words["value"]),
+        alt.Tooltip("interval:N", title=words["interval"]),
         alt.Tooltip("rank:O", title=words["rank"]),
     ]
-    cells = alt.Chart(alt.NamedData("cells")).mark_rect(cursor="pointer")
-    cells = cells.encode(*place, alt.Color("shade:Q", scale=scale, legend=legend), tooltip=tips)
+    colours = alt.condition("datum.told", alt.Color("shade:Q", scale=scale, legend=legend), alt.value(_param("grey")))
+    cells = alt.Chart(alt.NamedData("cells")).mark_rect(cursor="pointer", fillOpacity=_param("fade"))
+    cells = cells.encode(*place, color=colours, tooltip=tips)
     chosen = alt.Chart(alt.NamedData("chosen")).mark_rect(fillOpacity=0, strokeWidth=2.5, style="chosen")
-    given = {"low": -1, "high": 1, "ticks": [-1, 1], "labels": ["", ""]}
-    both = (cells + chosen.encode(*place)).add_params(*(alt.param(name, value=value) for name, value in given.items()))
-    return _spec(both, height=AXIS + 50 + min(CELLS, layers * LAYER))
+    given = {"low": -1, "high": 1, "ticks": [-1, 1], "labels": ["", ""], "grey": _GREY, "fade": 1}
+    return _spec(_with(cells + chosen.encode(*place), given), height=AXIS + 50 + min(CELLS, layers * LAYER))
+
+
+def head_dots(words: Words, shape: tuple[int, int], *, signed: bool) -> Spec:
+    """Some heads with their intervals; data `dots`: `order name cell value low high lowest highest told text`.
+
+    A thick line is the interval of one head, a thin one holds for all heads together; the script gives `grey`, for
+    heads whose `told` is 0, `ink`, for the others, and `picked`, the cell of the chosen head.
+    """
+    sort = alt.EncodingSortField("order", op="min")
+    y = alt.Y("name:N", sort=sort, title=None, axis=alt.Axis(ticks=False, domain=False, labelLimit=90))
+    ink = alt.condition("datum.told", alt.value(_param("ink")), alt.value(_param("grey")))
+    scale = alt.Scale(zero=signed, nice=True, padding=8)
+    x = partial(alt.X, title=words["mean"], scale=scale, axis=alt.Axis(tickCount=5, format=".2~g"))
+    tips = [alt.Tooltip("name:N", title=words["head"])]
+    tips += [alt.Tooltip(f"{name}:N", title=words[title]) for name, title in (
+        ("text", "mean_all"), ("interval", "interval"), ("corrected", "interval_corrected"))]  # fmt: skip
+    base = alt.Chart(alt.NamedData("dots")).encode(y, color=ink, tooltip=tips)
+    chart = base.mark_rule(strokeWidth=1.5).encode(x("lowest:Q"), x2="highest:Q")
+    chart += base.mark_rule(strokeWidth=4).encode(x("low:Q"), x2="high:Q")
+    ring = alt.condition("datum.cell === picked", alt.value(2.5), alt.value(0))
+    dots = base.mark_point(filled=True, size=80, opacity=1, cursor="pointer", style="chosen_dot")
+    chart += dots.encode(x("value:Q"), strokeWidth=ring)
+    if signed:
+        zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(style=QUIET).encode(x="zero:Q")
+        chart = zero + chart
+    given = {"grey": _GREY, "ink": _INKS[0], "picked": -1}
+    return _spec(_with(chart, given), height=AXIS + _ROW * min(DOTS, shape[0] * shape[1]))
+
+
+def _param(name: str) -> Any:
+    """What the page's script gives."""
+    return alt.ExprRef(name)
+
+
+def _with(chart: Any, given: Mapping[str, Any]) -> Any:
+    """The chart with what the page's script gives, and what stands there before."""
+    return chart.add_params(*(alt.param(name, value=value) for name, value in given.items()))
 
 
 def head_histogram(words: Words) -> Spec:

@@ -7,7 +7,7 @@ that are in it; no network, and no code made of text: Vega's expressions are int
 import base64
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from analyze.pictures.labels import by_queries, colour
 from analyze.report import charts, comparison, overview
 from analyze.report.answer.ranking import rankings
 from analyze.report.answer.sentence import sentence
+from analyze.report.heads.sureness import sureness
 from analyze.report.measures import CONTRIBUTING, LOOKING, MATTERING, MEASURE_KINDS, Measure, Measured, measure
 from analyze.report.packing import Arrays, Piece, as_plain, script_json
 from analyze.report.samples.choice import chosen_images, first_images, linked
@@ -28,6 +29,7 @@ from analyze.report.samples.maps import choose_maps, colours, evidence, of_all
 from analyze.report.samples.rows import NUMBERS, numbers_of_images, rows_of, state_names, state_values
 from analyze.report.tallying import ranks
 from analyze.report.words import Words, number
+from analyze.statistics.heads.means import UNCLEAR
 from analyze.tables.frames import Heads
 from schemas.columns import DEFAULT_FLOWS
 
@@ -77,7 +79,7 @@ def make_page(heads: Heads, other: Heads | None, choices: Choices) -> str:
         "layers": heads.run.manifest.attending,
         "heads": heads.heads,
         "categories": heads.categories,
-        "measures": [_measure(arrays, each, words) for each in measured.measures],
+        "measures": [_measure(arrays, each, heads, words) for each in measured.measures],
         "measure": _first(measured),
         "kinds": list(MEASURE_KINDS),
         "flows": _flows(arrays, measured, words),
@@ -113,14 +115,22 @@ def make_page(heads: Heads, other: Heads | None, choices: Choices) -> str:
     )
 
 
-def _measure(arrays: Arrays, one: Measure, words: Words) -> dict[str, Any]:
+def _measure(arrays: Arrays, one: Measure, heads: Heads, words: Words) -> dict[str, Any]:
     """Add the arrays of a measure; returns what the page says of it."""
     found, key = one.found, f"{one.kind}/{one.name}"
-    means, (low, high) = found.means(), found.of_heads.interval()
+    signed, means, of_heads = one.kind != LOOKING, found.means(), found.of_heads
+    low, high = of_heads.interval()
     arrays.add(f"{key}/means", means)
-    arrays.add(f"{key}/ends", np.array([charts.colour_ends(each, signed=one.kind != LOOKING) for each in means]))
+    ends = np.array([charts.colour_ends(each, signed=signed) for each in means])
+    shared = ends[:, 0].min(), ends[:, 1].max()
+    arrays.add(f"{key}/ends", np.vstack([shared, ends]))  # shared by all that follow: of all samples, of each category
     arrays.add(f"{key}/low", low)
     arrays.add(f"{key}/high", high)
+    for name, each in zip(("lowest", "highest"), of_heads.corrected, strict=True):
+        arrays.add(f"{key}/{name}", each)
+    if signed:
+        arrays.add(f"{key}/told", np.where(of_heads.told == UNCLEAR, 0, 1).astype(np.uint8))
+        arrays.add(f"{key}/sureness", of_heads.sureness)
     arrays.add(f"{key}/ranks", ranks(means[0]))
     arrays.add(f"{key}/halves", found.halves())
     arrays.add(f"{key}/bins", found.bins)
@@ -128,8 +138,8 @@ def _measure(arrays: Arrays, one: Measure, words: Words) -> dict[str, Any]:
     arrays.add(f"{key}/values", found.values.T)
     return {
         "name": one.name, "key": key, "kind": one.kind, "label": words.measure(one), "queries": one.queries,
-        "signed": one.kind != LOOKING, "reliability": found.order.reliability, "edges": found.edges.round(6).tolist(),
-        "kept": found.top.shape[0],
+        "signed": signed, "sure": asdict(sureness(found, heads, words, signed=signed)),
+        "reliability": found.order.reliability, "edges": found.edges.round(6).tolist(), "kept": found.top.shape[0],
     }  # fmt: skip
 
 
@@ -184,12 +194,14 @@ def _specs(
     """The charts by name."""
     specs = {
         "map": charts.head_map(words, heads.shape[0], signed=False),
+        "dots": charts.head_dots(words, heads.shape, signed=False),
         "histogram": charts.head_histogram(words),
         "profile": charts.head_profile(words, len(heads.categories)),
         "distribution": charts.distribution(words, measured.tally.flows),
     }
     if any(each.kind in (CONTRIBUTING, MATTERING) for each in measured.measures):
         specs["map_signed"] = charts.head_map(words, heads.shape[0], signed=True)
+        specs["dots_signed"] = charts.head_dots(words, heads.shape, signed=True)
     if compared is not None:
         specs |= charts.comparison(words, compared)
     for unit in dict.fromkeys(row["unit"] for row in sets):

@@ -1,4 +1,4 @@
-// Made by `make page` of analyze/report/app, with Preact (MIT): eb2e32e01c2d076303ebf5dc497bf8b7a85f077aef25882df225dc9cae3e894f
+// Made by `make page` of analyze/report/app, with Preact (MIT): eb518a097f131bd347bbb20a1255a28cb3bc1aa409c502354d87085fead5a4fa
 "use strict";
 (() => {
   // node_modules/preact/dist/preact.mjs
@@ -411,13 +411,27 @@
   var headName = (cell) => filled("head_name", { layer: layerOf(cell), head: headOf(cell) }), shortName = (cell) => `L${layerOf(cell)}H${headOf(cell)}`, categoryName = (category) => category ? categories[category - 1] : words.all;
 
   // src/measures.ts
-  var ofKind = (kind) => page.measures.filter((each) => each.kind === kind), measureOf = (key) => page.measures.find((each) => each.key === key), firstOfKind = (kind) => ofKind(kind).find((each) => each.name === "d2v") ?? ofKind(kind)[0];
+  var MOST_DOTS = 12, ofKind = (kind) => page.measures.filter((each) => each.kind === kind), measureOf = (key) => page.measures.find((each) => each.key === key), firstOfKind = (kind) => ofKind(kind).find((each) => each.name === "d2v") ?? ofKind(kind)[0];
   function mean(key, cell, category) {
     return array(`${key}/means`)[category * cells + cell];
   }
   function order(key, category) {
     let means = array(`${key}/means`).subarray(category * cells, (category + 1) * cells);
     return [...means.keys()].filter((cell) => !Number.isNaN(means[cell])).sort((one, other) => means[other] - means[one]);
+  }
+  var clear = (measure, cell) => !measure.signed || array(`${measure.key}/told`)[cell] > 0;
+  function interval({ key }, cell, corrected = !1) {
+    let [low, high] = corrected ? ["lowest", "highest"] : ["low", "high"];
+    return [array(`${key}/${low}`)[cell], array(`${key}/${high}`)[cell]];
+  }
+  function writtenInterval(measure, [low, high]) {
+    return Number.isNaN(low) ? words.no_interval : filled("range", { low: written(measure, low), high: written(measure, high) });
+  }
+  function dotted(measure) {
+    let highest = order(measure.key, 0);
+    if (!measure.signed) return highest.slice(0, MOST_DOTS);
+    let sureness = array(`${measure.key}/sureness`), surest = [...highest].sort((one, other) => sureness[other] - sureness[one]).slice(0, MOST_DOTS);
+    return highest.filter((cell) => surest.includes(cell));
   }
   function written(measure, value) {
     return (measure.signed && value >= 0 ? "+" : "") + digits(value, 4);
@@ -444,6 +458,7 @@
       category: oneOf("category", ["", ...categories], 0, 0),
       cell: oneOf("head", all, 0, order(page.measure, 0)[0] ?? 0),
       shade: word("colours", "value", "rank"),
+      scale: word("scale", "shared", "own"),
       panel: oneOf("columns", panels, 0, 0),
       of: oneOf("rows", groups, 0, 0),
       sampleCategory: oneOf("samples-of", ["", ...categories], -1, -1),
@@ -539,7 +554,7 @@
   function applyTheme(chosen) {
     chosen ? root.dataset.theme = chosen : delete root.dataset.theme, style = getComputedStyle(root);
   }
-  var scheme = () => style.colorScheme === "dark" ? "dark" : "light", colour = (name) => style.getPropertyValue(`--${name}`).trim();
+  var scheme = () => style.colorScheme === "dark" ? "dark" : "light", colour = (name) => style.getPropertyValue(`--${name}`).trim(), grey = () => scheme() === "dark" ? "#6a727d" : "#b4b4b4";
   function configOfCharts() {
     let size = parseFloat(style.fontSize) / 16, [soft, line, quiet, own] = ["soft", "line", "quiet", "own"].map(colour), diverging = scheme() === "dark" ? ["#6cc0ff", "#3d444f", "#ffb454"] : ["#0b5fa5", "#efece4", "#c25700"], letters = { labelColor: soft, titleColor: soft, labelFontSize: 11.5 * size };
     return {
@@ -552,7 +567,8 @@
       style: {
         quiet: { fill: quiet, stroke: quiet, color: quiet },
         own: { fill: own, color: own },
-        chosen: { stroke: colour("ink"), fill: null }
+        chosen: { stroke: colour("ink"), fill: null },
+        chosen_dot: { stroke: colour("ink") }
       }
     };
   }
@@ -947,7 +963,7 @@
   }
 
   // src/heads.tsx
-  var MOST_NAMED = 10, STEPS2 = {
+  var MOST_NAMED = 10, PALE = 0.35, STEPS2 = {
     ArrowUp: [-1, 0],
     ArrowDown: [1, 0],
     ArrowLeft: [0, -1],
@@ -965,6 +981,7 @@
       /* @__PURE__ */ a3("div", { class: "split", children: [
         /* @__PURE__ */ a3("div", { children: [
           /* @__PURE__ */ a3(HeadMap, { state: state2, measure, highest }),
+          /* @__PURE__ */ a3(Dots, { state: state2, measure }),
           /* @__PURE__ */ a3("h3", { children: words.highest }),
           /* @__PURE__ */ a3(Chips, { id: "highest", state: state2, measure, named: highest.slice(0, MOST_NAMED) }),
           /* @__PURE__ */ a3("div", { id: "lowest-heads", hidden: !measure.signed, children: [
@@ -1036,11 +1053,24 @@
           ],
           onChoose: (value) => go({ shade: value })
         }
+      ),
+      state2.shade === "value" && categories.length > 1 && /* @__PURE__ */ a3(
+        Select,
+        {
+          id: "scale",
+          label: "scale",
+          value: state2.scale,
+          choices: [
+            ["shared", words.scale_shared],
+            ["own", words.scale_own]
+          ],
+          onChoose: (value) => go({ scale: value })
+        }
       )
     ] });
   }
-  function byValue({ key }, category, highest) {
-    let [low, high] = array(`${key}/ends`).subarray(2 * category, 2 * category + 2), slack = (high - low) * 1e-5, value = (cell) => mean(key, cell, category), above = highest.filter((cell) => value(cell) > high + slack).length, below = highest.filter((cell) => value(cell) < low - slack).length, label = (end) => minus(String(Number(end.toPrecision(5)))), ends = [(below ? "≤ " : "") + label(low), (above ? "≥ " : "") + label(high)], note = above + below ? filled("beyond", { number: above + below, of: highest.length }) : "", middle = (low + high) / 2;
+  function byValue({ key }, category, highest, scale) {
+    let row = scale === "own" ? category + 1 : 0, [low, high] = array(`${key}/ends`).subarray(2 * row, 2 * row + 2), slack = (high - low) * 1e-5, value = (cell) => mean(key, cell, category), above = highest.filter((cell) => value(cell) > high + slack).length, below = highest.filter((cell) => value(cell) < low - slack).length, label = (end) => minus(String(Number(end.toPrecision(5)))), ends = [(below ? "≤ " : "") + label(low), (above ? "≥ " : "") + label(high)], note = above + below ? filled("beyond", { number: above + below, of: highest.length }) : "", middle = (low + high) / 2;
     return { low, high, ticks: [low, middle, high], labels: [ends[0], label(middle), ends[1]], note, shade: value };
   }
   function byRank({ key, signed }, category, highest) {
@@ -1051,23 +1081,25 @@
     return { low: -high, high, ticks: [positive - last, positive], labels, note: "", shade };
   }
   function HeadMap({ state: state2, measure, highest }) {
-    let { category, cell: chosen, shade } = state2, value = (cell) => written(measure, mean(measure.key, cell, category)), shading = w2(
-      () => (shade === "value" ? byValue : byRank)(measure, category, highest),
-      [measure, category, shade]
+    let { category, cell: chosen, shade, scale } = state2, value = (cell) => written(measure, mean(measure.key, cell, category)), shading = w2(
+      () => (shade === "value" ? byValue : byRank)(measure, category, highest, scale),
+      [measure, category, shade, scale]
     ), rows = w2(() => highest.map((cell, place) => ({
       cell,
       layer: layerOf(cell),
       head: headOf(cell),
       shade: shading.shade(cell, place),
+      told: clear(measure, cell),
       text: value(cell),
+      interval: category ? "–" : writtenInterval(measure, interval(measure, cell)),
       rank: place + 1
     })).sort((one, other) => one.cell - other.cell), [shading]), data = w2(
       () => ({ cells: rows, chosen: [{ layer: layerOf(chosen), head: headOf(chosen) }] }),
       [rows, chosen]
     ), signals = w2(() => {
       let { low, high, ticks: ticks2, labels } = shading;
-      return { low, high, ticks: ticks2, labels };
-    }, [shading]), first = highest.slice(0, 3).map((cell) => `${headName(cell)} ${value(cell)}`), label = [measure.label, words.comma, categoryName(category), words.stop, words.highest, words.colon], step = (event) => {
+      return { low, high, ticks: ticks2, labels, grey: grey(), fade: measure.sure.pale ? PALE : 1 };
+    }, [shading, scheme()]), first = highest.slice(0, 3).map((cell) => `${headName(cell)} ${value(cell)}`), label = [measure.label, words.comma, categoryName(category), words.stop, words.highest, words.colon], step = (event) => {
       let [down, right] = STEPS2[event.key] ?? [0, 0];
       if (!down && !right) return;
       event.preventDefault();
@@ -1087,10 +1119,55 @@
         children: /* @__PURE__ */ a3("figcaption", { children: [
           /* @__PURE__ */ a3("span", { id: "keys-help", children: words.keys_help }),
           " ",
-          /* @__PURE__ */ a3("span", { id: "beyond", children: shading.note })
+          /* @__PURE__ */ a3("span", { id: "beyond", children: shading.note }),
+          measure.signed && /* @__PURE__ */ a3("p", { id: "grey-note", children: [
+            /* @__PURE__ */ a3("span", { class: "swatch", style: { background: grey() } }),
+            words.grey_heads,
+            " ",
+            /* @__PURE__ */ a3("span", { id: "told", children: measure.sure.told })
+          ] }),
+          measure.sure.order && /* @__PURE__ */ a3("p", { class: "note", id: "order-note", children: measure.sure.order })
         ] })
       }
     );
+  }
+  function Dots({ state: state2, measure }) {
+    let data = w2(() => ({ dots: dotted(measure).map((cell, order2) => {
+      let [low, high] = interval(measure, cell), [lowest, highest] = interval(measure, cell, !0);
+      return {
+        order: order2,
+        cell,
+        name: shortName(cell),
+        value: mean(measure.key, cell, 0),
+        low,
+        high,
+        lowest,
+        highest,
+        told: clear(measure, cell),
+        text: written(measure, mean(measure.key, cell, 0)),
+        interval: writtenInterval(measure, [low, high]),
+        corrected: writtenInterval(measure, [lowest, highest])
+      };
+    }) }), [measure]), signals = w2(
+      () => ({ grey: grey(), ink: colour("accent"), picked: state2.cell }),
+      [state2.cell, scheme()]
+    ), title = words[measure.signed ? "surest" : "highest"];
+    return /* @__PURE__ */ a3($, { children: [
+      /* @__PURE__ */ a3("h3", { children: title }),
+      measure.sure.lead.map((line) => /* @__PURE__ */ a3("p", { class: "definition lead-note", children: line })),
+      /* @__PURE__ */ a3(
+        Figure,
+        {
+          id: "dots",
+          name: measure.signed ? "dots_signed" : "dots",
+          label: title,
+          data,
+          signals,
+          onPick: (datum) => datum.cell !== void 0 && go({ cell: datum.cell }),
+          children: /* @__PURE__ */ a3("figcaption", { children: words.dots_help })
+        }
+      )
+    ] });
   }
   function Chips({ id, state: state2, measure, named }) {
     return /* @__PURE__ */ a3("div", { class: "chips", id, children: named.map((cell) => /* @__PURE__ */ a3(
@@ -1141,9 +1218,10 @@
     ] });
   }
   function Numbers({ state: state2, measure }) {
-    let { cell, category } = state2, { key, reliability } = measure, number = (value) => written(measure, value), low = array(`${key}/low`)[cell], high = array(`${key}/high`)[cell], interval = Number.isNaN(low) ? words.no_interval : filled("range", { low: number(low), high: number(high) }), here = () => filled("in_category", { value: number(mean(key, cell, category)), category: categoryName(category) }), halves = [0, 1].map((half) => array(`${key}/halves`)[half * cells + cell]), rows = [
+    let { cell, category } = state2, { key, reliability } = measure, number = (value) => written(measure, value), here = () => filled("in_category", { value: number(mean(key, cell, category)), category: categoryName(category) }), halves = [0, 1].map((half) => array(`${key}/halves`)[half * cells + cell]), rows = [
       ["mean_all", "mean", number(mean(key, cell, 0))],
-      ["interval", "interval", interval]
+      ["interval", "interval", writtenInterval(measure, interval(measure, cell))],
+      ["interval_corrected", "corrected", writtenInterval(measure, interval(measure, cell, !0))]
     ];
     category && rows.push(["mean_here", "here", here()]), rows.push(["rank", "rank", filled("rank_of", { rank: array(`${key}/ranks`)[cell], number: cells })]), halves.every(Boolean) && rows.push(["rank_halves", "halves", halves.join(" · ")]), rows.push(["reliability", "reliability", digits(reliability, 3)]);
     let meanings = {

@@ -149,7 +149,7 @@ class HeadMeans:
         if np.isnan(below).all():
             return Lead(first, int(others[0]), len(others), float(FEW_IMAGES), None)
         apart = (gaps - below > 0) & (gaps > FLOOR) & (below > 0)
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             times = float(np.max((below / gaps) ** 2))
         return Lead(
             first, int(others[0]), int((~apart).sum()), self.images * times if np.isfinite(times) else None,

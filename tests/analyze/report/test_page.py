@@ -143,7 +143,8 @@ def test_every_text_is_in_both_languages_with_the_same_values():
 def test_every_text_is_used():
     files = [*(ROOT / "analyze" / "report").rglob("*.py"), *(ROOT / "analyze" / "report" / "templates").glob("*.[hj]*")]
     code = "\n".join(file.read_text(encoding="utf-8") for file in files)
-    built = ("define_", "panel_", "of_", "role ", "kind ", "warn_", "images_", "total_", "accuracy_", "answer_")
+    built = ("define_", "panel_", "of_", "role ", "kind ", "warn_", "images_", "total_", "accuracy_", "answer_",
+             "highest_", "lowest_")  # fmt: skip
     named = {*SETTINGS, *SESSION, *STATES, *CHOICE_STATES, "heads_cut", "layers_cut"}
     unused = [name for name in all_texts() if not name.startswith(built) and name not in named
               and not re.search(f"[\"']{re.escape(name)}[\"']", code) and f"words.{name}" not in code]  # fmt: skip

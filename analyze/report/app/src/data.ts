@@ -3,6 +3,14 @@
 export type Kind = "looking" | "contributing" | "mattering";
 type Maybe<T> = T | null;
 
+// How sure a measure is, in words; `pale`: the order of heads may be noise. Empty where nothing is to be said
+export interface Sureness {
+  pale: boolean;
+  order: string;
+  told: string;
+  lead: string[];
+}
+
 // A quantity of heads; `signed`: it may be below 0. Its arrays are named `KEY/...`
 export interface Measure {
   name: string;
@@ -11,6 +19,7 @@ export interface Measure {
   label: string;
   queries: string; // whose attention it is about, as columns begin; empty: that of all tokens
   signed: boolean;
+  sure: Sureness;
   reliability: Maybe<number>;
   edges: number[];
   kept: number;

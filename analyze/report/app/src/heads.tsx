@@ -4,13 +4,15 @@ import { Figure } from "./chart";
 import { Link, Select } from "./controls";
 import { type Kind, type Measure, array, categories, cells, headOf, heads, layerOf, layers, page, samples } from "./data";
 import { Define } from "./define";
-import { firstOfKind, mean, measureOf, ofKind, order, written } from "./measures";
+import { clear, dotted, firstOfKind, interval, mean, measureOf, ofKind, order, written, writtenInterval } from "./measures";
 import { pointAt } from "./samples";
 import { ShownHeads } from "./shown";
 import { type State, go } from "./state";
+import { colour, grey, scheme } from "./theme";
 import { categoryName, digits, filled, headName, minus, shortName, words } from "./words";
 
 const MOST_NAMED = 10; // heads named as the highest, or the lowest
+const PALE = 0.35; // opacity of a map whose order may be noise
 const STEPS: Record<string, [number, number]> = {
   ArrowUp: [-1, 0],
   ArrowDown: [1, 0],
@@ -34,6 +36,7 @@ export function Heads({ state }: { state: State }) {
       <div class="split">
         <div>
           <HeadMap state={state} measure={measure} highest={highest} />
+          <Dots state={state} measure={measure} />
           <h3>{words.highest}</h3>
           <Chips id="highest" state={state} measure={measure} named={highest.slice(0, MOST_NAMED)} />
           <div id="lowest-heads" hidden={!measure.signed}>
@@ -110,6 +113,18 @@ function Controls({ state, measure }: { state: State; measure: Measure }) {
         ]}
         onChoose={(value) => go({ shade: value as State["shade"] })}
       />
+      {state.shade === "value" && categories.length > 1 && (
+        <Select
+          id="scale"
+          label="scale"
+          value={state.scale}
+          choices={[
+            ["shared", words.scale_shared],
+            ["own", words.scale_own],
+          ]}
+          onChoose={(value) => go({ scale: value as State["scale"] })}
+        />
+      )}
     </div>
   );
 }
@@ -126,8 +141,9 @@ interface Shading {
 }
 
 // The ends of the colours are in the page; heads beyond them have the last colour, and the labels say so
-function byValue({ key }: Measure, category: number, highest: number[]): Shading {
-  const [low, high] = array(`${key}/ends`).subarray(2 * category, 2 * category + 2);
+function byValue({ key }: Measure, category: number, highest: number[], scale: State["scale"]): Shading {
+  const row = scale === "own" ? category + 1 : 0; // the first is that of all categories together
+  const [low, high] = array(`${key}/ends`).subarray(2 * row, 2 * row + 2);
   const slack = (high - low) * 1e-5; // of float32
   const value = (cell: number) => mean(key, cell, category);
   const above = highest.filter((cell) => value(cell) > high + slack).length;
@@ -153,11 +169,11 @@ function byRank({ key, signed }: Measure, category: number, highest: number[]): 
 }
 
 function HeadMap({ state, measure, highest }: { state: State; measure: Measure; highest: number[] }) {
-  const { category, cell: chosen, shade } = state;
+  const { category, cell: chosen, shade, scale } = state;
   const value = (cell: number) => written(measure, mean(measure.key, cell, category));
   const shading = useMemo(
-    () => (shade === "value" ? byValue : byRank)(measure, category, highest),
-    [measure, category, shade],
+    () => (shade === "value" ? byValue : byRank)(measure, category, highest, scale),
+    [measure, category, shade, scale],
   );
   const rows = useMemo(() => {
     const made = highest.map((cell, place) => ({
@@ -165,7 +181,9 @@ function HeadMap({ state, measure, highest }: { state: State; measure: Measure; 
       layer: layerOf(cell),
       head: headOf(cell),
       shade: shading.shade(cell, place),
+      told: clear(measure, cell),
       text: value(cell),
+      interval: category ? "–" : writtenInterval(measure, interval(measure, cell)),
       rank: place + 1,
     }));
     return made.sort((one, other) => one.cell - other.cell);
@@ -176,8 +194,8 @@ function HeadMap({ state, measure, highest }: { state: State; measure: Measure; 
   );
   const signals = useMemo(() => {
     const { low, high, ticks, labels } = shading;
-    return { low, high, ticks, labels };
-  }, [shading]);
+    return { low, high, ticks, labels, grey: grey(), fade: measure.sure.pale ? PALE : 1 };
+  }, [shading, scheme()]);
   const first = highest.slice(0, 3).map((cell) => `${headName(cell)} ${value(cell)}`);
   const label = [measure.label, words.comma, categoryName(category), words.stop, words.highest, words.colon];
   const step = (event: KeyboardEvent) => {
@@ -201,8 +219,66 @@ function HeadMap({ state, measure, highest }: { state: State; measure: Measure; 
     >
       <figcaption>
         <span id="keys-help">{words.keys_help}</span> <span id="beyond">{shading.note}</span>
+        {measure.signed && (
+          <p id="grey-note">
+            <span class="swatch" style={{ background: grey() }} />
+            {words.grey_heads} <span id="told">{measure.sure.told}</span>
+          </p>
+        )}
+        {measure.sure.order && (
+          <p class="note" id="order-note">
+            {measure.sure.order}
+          </p>
+        )}
       </figcaption>
     </Figure>
+  );
+}
+
+function Dots({ state, measure }: { state: State; measure: Measure }) {
+  const data = useMemo(() => {
+    const dots = dotted(measure).map((cell, order) => {
+      const [low, high] = interval(measure, cell);
+      const [lowest, highest] = interval(measure, cell, true);
+      return {
+        order,
+        cell,
+        name: shortName(cell),
+        value: mean(measure.key, cell, 0),
+        low,
+        high,
+        lowest,
+        highest,
+        told: clear(measure, cell),
+        text: written(measure, mean(measure.key, cell, 0)),
+        interval: writtenInterval(measure, [low, high]),
+        corrected: writtenInterval(measure, [lowest, highest]),
+      };
+    });
+    return { dots };
+  }, [measure]);
+  const signals = useMemo(
+    () => ({ grey: grey(), ink: colour("accent"), picked: state.cell }),
+    [state.cell, scheme()],
+  );
+  const title = words[measure.signed ? "surest" : "highest"];
+  return (
+    <>
+      <h3>{title}</h3>
+      {measure.sure.lead.map((line) => (
+        <p class="definition lead-note">{line}</p>
+      ))}
+      <Figure
+        id="dots"
+        name={measure.signed ? "dots_signed" : "dots"}
+        label={title}
+        data={data}
+        signals={signals}
+        onPick={(datum) => datum.cell !== undefined && go({ cell: datum.cell as number })}
+      >
+        <figcaption>{words.dots_help}</figcaption>
+      </Figure>
+    </>
   );
 }
 
@@ -279,14 +355,12 @@ function Numbers({ state, measure }: { state: State; measure: Measure }) {
   const { cell, category } = state;
   const { key, reliability } = measure;
   const number = (value: number) => written(measure, value);
-  const low = array(`${key}/low`)[cell];
-  const high = array(`${key}/high`)[cell];
-  const interval = Number.isNaN(low) ? words.no_interval : filled("range", { low: number(low), high: number(high) });
   const here = () => filled("in_category", { value: number(mean(key, cell, category)), category: categoryName(category) });
   const halves = [0, 1].map((half) => array(`${key}/halves`)[half * cells + cell]);
   const rows: [name: string, id: string, text: string][] = [
     ["mean_all", "mean", number(mean(key, cell, 0))],
-    ["interval", "interval", interval],
+    ["interval", "interval", writtenInterval(measure, interval(measure, cell))],
+    ["interval_corrected", "corrected", writtenInterval(measure, interval(measure, cell, true))],
   ];
   if (category) rows.push(["mean_here", "here", here()]);
   rows.push(["rank", "rank", filled("rank_of", { rank: array(`${key}/ranks`)[cell], number: cells })]);

@@ -1,6 +1,8 @@
 // Quantities of heads: their means, and the order of heads by them.
 import { type Kind, type Measure, array, cells, page } from "./data";
-import { digits } from "./words";
+import { digits, filled, words } from "./words";
+
+const MOST_DOTS = 12;
 
 export const ofKind = (kind: Kind) => page.measures.filter((each) => each.kind === kind);
 export const measureOf = (key: string): Measure => page.measures.find((each) => each.key === key)!;
@@ -18,6 +20,28 @@ export function order(key: string, category: number): number[] {
   const means = array(`${key}/means`).subarray(category * cells, (category + 1) * cells);
   const known = [...means.keys()].filter((cell) => !Number.isNaN(means[cell]));
   return known.sort((one, other) => means[other] - means[one]);
+}
+
+// Of signed values, whether the head differs significantly from 0 over all samples, or that cannot be told
+export const clear = (measure: Measure, cell: number) => !measure.signed || array(`${measure.key}/told`)[cell] > 0;
+
+// The 95% interval of a head; `corrected`: that which holds for all heads together
+export function interval({ key }: Measure, cell: number, corrected = false): [low: number, high: number] {
+  const [low, high] = corrected ? ["lowest", "highest"] : ["low", "high"];
+  return [array(`${key}/${low}`)[cell], array(`${key}/${high}`)[cell]];
+}
+
+export function writtenInterval(measure: Measure, [low, high]: [number, number]): string {
+  return Number.isNaN(low) ? words.no_interval : filled("range", { low: written(measure, low), high: written(measure, high) });
+}
+
+// The heads of a dot plot, the highest first: of signed values those that are surest to differ from 0, on either side
+export function dotted(measure: Measure): number[] {
+  const highest = order(measure.key, 0);
+  if (!measure.signed) return highest.slice(0, MOST_DOTS);
+  const sureness = array(`${measure.key}/sureness`);
+  const surest = [...highest].sort((one, other) => sureness[other] - sureness[one]).slice(0, MOST_DOTS);
+  return highest.filter((cell) => surest.includes(cell));
 }
 
 export function written(measure: Measure, value: number): string {

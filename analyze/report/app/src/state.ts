@@ -8,7 +8,8 @@ export interface State {
   measure: string; // its key
   category: number; // of heads; 0: all, else its place + 1
   cell: number; // the head, layer x heads + head
-  shade: "value" | "rank"; // colours of the map of heads
+  shade: "value" | "rank"; // colours of the map of heads,
+  scale: "shared" | "own"; // and where they end: as for all categories of the measure, or for the one that is shown
   panel: number; // distributions: the group of columns,
   of: number; // and what they are of: 0 the run, then each layer, then each category
   sampleCategory: number; // samples: -1 any, else its place
@@ -54,6 +55,7 @@ function fieldsOf(): Fields {
     category: oneOf("category", ["", ...categories], 0, 0),
     cell: oneOf("head", all, 0, order(page.measure, 0)[0] ?? 0),
     shade: word("colours", "value", "rank"),
+    scale: word("scale", "shared", "own"),
     panel: oneOf("columns", panels, 0, 0),
     of: oneOf("rows", groups, 0, 0),
     sampleCategory: oneOf("samples-of", ["", ...categories], -1, -1),

@@ -12,6 +12,9 @@ export function applyTheme(chosen: string): void {
 export const scheme = () => (style.colorScheme === "dark" ? "dark" : "light");
 export const colour = (name: string) => style.getPropertyValue(`--${name}`).trim();
 
+// Of heads that are not significant: neither the colour of 0 nor that of the page
+export const grey = () => (scheme() === "dark" ? "#6a727d" : "#b4b4b4");
+
 // Vega's `config`
 export function configOfCharts(): Record<string, unknown> {
   const size = parseFloat(style.fontSize) / 16; // larger on a projector, as the page's letters are
@@ -30,6 +33,7 @@ export function configOfCharts(): Record<string, unknown> {
       quiet: { fill: quiet, stroke: quiet, color: quiet },
       own: { fill: own, color: own },
       chosen: { stroke: colour("ink"), fill: null },
+      chosen_dot: { stroke: colour("ink") },
     },
   };
 }

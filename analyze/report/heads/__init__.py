@@ -1,0 +1,4 @@
+"""What is said of heads beside their numbers.
+
+sureness   which heads are told from 0, whether their order is noise, which one is first; in words
+"""

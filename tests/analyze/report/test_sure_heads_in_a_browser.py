@@ -1,0 +1,69 @@
+"""The page in Chromium: how sure heads are, as the statistics have it; and that colours hold still."""
+
+import numpy as np
+
+from analyze.pictures.labels import NOT_SIGNIFICANT
+from analyze.report.measures import measure
+from analyze.statistics.heads.means import UNCLEAR
+from analyze.tables.frames import open_heads
+from tests.support.report import JOB, WORLD, near
+
+HEADS = WORLD.heads.shape[1]
+FILLS = "(all) => all.map((each) => [each.getAttribute('fill'), each.getAttribute('fill-opacity')])"
+
+
+def test_heads_whose_interval_holds_0_are_grey_and_noise_is_pale_and_said(run, shown):
+    page, (heads, _) = shown(), open_heads(run)
+    measured = {each.name: each.found for each in measure(heads, heads.scope(None)).measures}
+    assert page.locator("#order-note").count() == measured["a2v"].order.noise == 0
+    page.click("[data-kind=mattering]")
+    effects = measured[JOB].of_heads
+    told = (effects.told != UNCLEAR).tolist()
+    assert 0 < sum(told) < len(told)
+    fills = page.locator("#map .layer_0_marks path").evaluate_all(FILLS)
+    assert [fill != "#b4b4b4" for fill, _ in fills] == told
+    assert {opacity for _, opacity in fills} == {"1"}
+    assert page.inner_text("#grey-note").lower().startswith(f"grey: {NOT_SIGNIFICANT}")
+    assert f"{sum(told)} of {len(told)} heads differ significantly" in page.inner_text("#told")
+    page.click("[data-kind=contributing]")
+    page.wait_for_selector("#order-note")
+    assert measured["d2v"].order.noise
+    assert f"mostly noise: its reliability is {measured['d2v'].order.reliability:.2f}" in page.inner_text("#order-note")
+    assert {opacity for _, opacity in page.locator("#map .layer_0_marks path").evaluate_all(FILLS)} == {"0.35"}
+
+
+def test_the_surest_effects_are_dots_with_intervals(run, shown):
+    """Those surest to differ from 0 on either side, from the highest to the lowest; a click chooses one."""
+    page, (heads, _) = shown(), open_heads(run)
+    page.click("[data-kind=mattering]")
+    (effects,) = [each.found.of_heads for each in measure(heads, heads.scope(None)).measures if each.name == JOB]
+    names = [f"L{cell // HEADS}H{cell % HEADS}" for cell in np.argsort(-effects.mean)]
+    labels = page.locator("#dots .role-axis-label text").all_text_contents()
+    assert [label for label in labels if label.startswith("L")] == names
+    lead = effects.lead()
+    assert not lead.told
+    assert (
+        f"L{lead.first // HEADS}H{lead.first % HEADS} comes first here" in page.locator(".lead-note").first.inner_text()
+    )
+    page.locator("#dots .mark-symbol path").nth(2).click()
+    assert page.inner_text("#head-name") == f"Layer {names[2][1]}, head {names[2][3]}"
+    low, high = (each[np.argsort(-effects.mean)[2]] for each in effects.corrected)
+    texts = page.inner_text("[data-number=corrected]").split(" to ")
+    assert near(texts[0], low)
+    assert near(texts[1], high)
+
+
+def test_colours_are_those_of_all_categories_unless_asked(shown):
+    """One scale while categories change; with `own`, each category has its own."""
+    page = shown()
+    page.select_option("#measure", "looking/a2sys")
+    legend = lambda: page.locator("#map .role-legend-label text").all_text_contents()  # noqa: E731
+    shared = []
+    for category in ("0", "1", "2"):
+        page.select_option("#category", category)
+        page.wait_for_function("document.querySelector('#map .role-legend-label text')")
+        shared.append(legend())
+    assert shared[0] == shared[1] == shared[2]
+    page.select_option("#scale", "own")
+    page.wait_for_function(f"document.querySelector('#map .role-legend-label text').textContent !== '{shared[0][0]}'")
+    assert legend() != shared[0]
