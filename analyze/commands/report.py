@@ -50,6 +50,7 @@ def report_run(settings: ReportSettings) -> Result:
     """`report`: the page, and how large it is."""
     try:
         from analyze.report.page import Choices, make_page
+        from analyze.report.samples.pieces import Held
     except ModuleNotFoundError as error:
         if error.name not in _PACKAGES:
             raise
@@ -61,7 +62,7 @@ def report_run(settings: ReportSettings) -> Result:
     check_named_once([heads, other] if other else [heads])
     folder = output_folder(settings.output_dir, heads)
     choices = Choices(
-        settings.lang, settings.images, settings.maps_mb, settings.text_scope, settings.related, settings.seed
+        Held(settings.images, settings.maps_mb), settings.lang, settings.text_scope, settings.related, settings.seed
     )
     name = "report" if other is None else name_with("report_with", heads, other)
     file = folder / f"{name}{'' if settings.lang == 'en' else f'.{settings.lang}'}.html"

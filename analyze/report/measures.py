@@ -5,9 +5,10 @@ contributing   the columns of `contributions`, towards the right answer
 mattering      the effect of knocking out the single head: the loss of lead of the right answer, by job
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from analyze.knockouts.jobs import head_cells
 from analyze.report.tallying import Dealt, Tallied, agreement, spread
 from analyze.tables.bins import EDGES
 from analyze.tables.frames import Heads
+from analyze.tables.kept import KeptValues
 from analyze.tables.parts.sums import Adding
 from analyze.tables.tallies import Tally, Total
 from analyze.tables.text_scope import TextScope
@@ -41,12 +43,19 @@ class Measure:
         name: of the column, or of the job.
         kind: of `MEASURE_KINDS`.
         job: for a job, what it was asked.
+        kept: the value of each sample; None: it was not asked for.
     """
 
     name: str
     kind: str
     found: Tallied
     job: JobSettings | None = None
+    kept: KeptValues | None = None
+
+    @property
+    def key(self) -> str:
+        """What the page calls it."""
+        return f"{self.kind}/{self.name}"
 
     @property
     def queries(self) -> str:
@@ -90,45 +99,59 @@ class Measured:
         return effects[0].name, {name: value for name, value in found.items() if value is not None}
 
 
-def measure(heads: Heads, scope: TextScope) -> Measured:
+def measure(heads: Heads, scope: TextScope, file: BinaryIO | None = None) -> Measured:
     """Read all measures that a run has.
+
+    Args:
+        file: where the value of each sample is kept; None: it is not.
 
     Raises:
         HeadflowError: a table or a job is damaged.
     """
-    samples = observed_samples(heads)
-    dealt = Dealt.of(samples, heads.categories)
-    found, tally = _looking(heads, scope, dealt)
+    measured = measure_looking(heads, scope, heads.run.manifest.flows, file)
+    dealt, found = Dealt.of(measured.samples, heads.categories), measured.measures
     if CONTRIBUTIONS in heads.run.manifest.tables:
         names = [column.name for column in CONTRIBUTION_COLUMNS]
-        tallied = _signed(lambda: contribution_blocks(heads, names), dealt, prod(heads.shape))
-        found += [Measure(name, CONTRIBUTING, each) for name, each in tallied.items()]
+        tallied = _signed(lambda: contribution_blocks(heads, names), dealt, prod(heads.shape), file)
+        found += [Measure(name, CONTRIBUTING, each, kept=kept) for name, (each, kept) in tallied.items()]
     for name in job_names(heads.run):
         job = open_job(heads.run, name)
         if (cells := head_cells(job)) is not None:
-            found += _effects(heads, job, cells, dealt)
-    return Measured(samples, found, tally)
+            found += _effects(heads, job, cells, dealt, file)
+    return measured
 
 
-def _looking(heads: Heads, scope: TextScope, dealt: Dealt) -> tuple[list[Measure], Tally]:
-    flows, row = heads.run.manifest.flows, observed_rows(heads)
-    tallied = {flow: Tallied(dealt, prod(heads.shape), EDGES) for flow in flows}
+def measure_looking(heads: Heads, scope: TextScope, flows: Sequence[str], file: BinaryIO | None = None) -> Measured:
+    """Read some mass columns of a run; see `measure`."""
+    samples, row = observed_samples(heads), observed_rows(heads)
+    dealt, cells = Dealt.of(samples, heads.categories), prod(heads.shape)
+    tallied = {flow: Tallied(dealt, cells, EDGES) for flow in flows}
+    kept = {} if file is None else {flow: KeptValues(file, (len(samples), cells), 0, 1) for flow in flows}
     total = Total(heads, flows, scope, spread=False)
     for task in total.tasks():
         adding = Adding(task)
         for own, values in task.read.values():
             adding.add(own, values)
-            samples = row[task.read.samples[own]]
+            rows = row[task.read.samples[own]]
             for flow, each in tallied.items():
-                each.add(samples, values[flow].reshape(len(samples), -1))
+                each.add(rows, values[flow].reshape(len(rows), -1))
+            for flow, one in kept.items():
+                one.add(rows, values[flow].reshape(len(rows), -1))
         total.add(adding.result())
-    return [Measure(flow, LOOKING, each) for flow, each in tallied.items()], total.tally()
+    found = [Measure(flow, LOOKING, each, kept=kept.get(flow)) for flow, each in tallied.items()]
+    return Measured(samples, found, total.tally())
 
 
-def _signed(blocks: Callable[[], Blocks], dealt: Dealt, cells: int) -> dict[str, Tallied]:
-    """Measures that may be negative, by name; they are read twice, for the range of their histograms first."""
+def _signed(
+    blocks: Callable[[], Blocks], dealt: Dealt, cells: int, file: BinaryIO | None
+) -> dict[str, tuple[Tallied, KeptValues | None]]:
+    """Measures that may be negative, by name; they are read twice, for the range of their values first."""
     squares: dict[str, tuple[float, int]] = {}
+    ends: dict[str, tuple[float, float]] = {}
     for _, values in blocks():
+        for name, block in values.items():
+            known, (low, high) = block[np.isfinite(block)], ends.get(name, (0.0, 0.0))
+            ends[name] = (float(known.min(initial=low)), float(known.max(initial=high)))
         for name, (total, number) in spread(values).items():
             before = squares.get(name, (0.0, 0))
             squares[name] = (before[0] + total, before[1] + number)
@@ -136,13 +159,16 @@ def _signed(blocks: Callable[[], Blocks], dealt: Dealt, cells: int) -> dict[str,
     for name, (total, number) in squares.items():
         end = WIDE * np.sqrt(total / number) if total else 1.0
         found[name] = Tallied(dealt, cells, np.linspace(-end, end, _BINS + 1))
+    kept = {} if file is None else {name: KeptValues(file, (len(dealt.category), cells), *ends[name]) for name in found}
     for samples, values in blocks():
         for name, each in found.items():
             each.add(samples, values[name])
-    return found
+        for name, one in kept.items():
+            one.add(samples, values[name])
+    return {name: (each, kept.get(name)) for name, each in found.items()}
 
 
-def _effects(heads: Heads, job: Job, cells: list[int], dealt: Dealt) -> list[Measure]:
+def _effects(heads: Heads, job: Job, cells: list[int], dealt: Dealt, file: BinaryIO | None) -> list[Measure]:
     """The effect of each head; none if the job has no rows yet."""
-    tallied = _signed(lambda: effect_blocks(heads, job, cells), dealt, prod(heads.shape))
-    return [Measure(name, MATTERING, each, job.settings) for name, each in tallied.items()]
+    tallied = _signed(lambda: effect_blocks(heads, job, cells), dealt, prod(heads.shape), file)
+    return [Measure(name, MATTERING, each, job.settings, kept) for name, (each, kept) in tallied.items()]

@@ -10,23 +10,22 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO
 
 import numpy as np
 import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from analyze.diagnose import with_texts_of_options
 from analyze.pictures.labels import by_queries, colour
 from analyze.report import charts, comparison, overview
 from analyze.report.answer.ranking import rankings
 from analyze.report.answer.sentence import sentence
 from analyze.report.heads.sureness import sureness
 from analyze.report.measures import CONTRIBUTING, LOOKING, MATTERING, MEASURE_KINDS, Measure, Measured, measure
-from analyze.report.packing import Arrays, Piece, as_plain, script_json
-from analyze.report.samples.choice import chosen_images, first_images, linked
-from analyze.report.samples.maps import choose_maps, colours, evidence, of_all
-from analyze.report.samples.rows import NUMBERS, numbers_of_images, rows_of, state_names, state_values
+from analyze.report.packing import Arrays, as_plain, script_json
+from analyze.report.samples.maps import colours
+from analyze.report.samples.pieces import Held, pieces_of_samples
 from analyze.report.tallying import ranks
 from analyze.report.words import Words, number
 from analyze.statistics.heads.means import UNCLEAR
@@ -34,7 +33,6 @@ from analyze.tables.frames import Heads
 from schemas.columns import DEFAULT_FLOWS
 
 _TEMPLATES = Path(__file__).parent / "templates"
-MEGABYTE = 10**6
 PRUNE = "prune"  # where `prune` writes, in the folder of a run
 
 
@@ -43,15 +41,13 @@ class Choices:
     """What may be chosen of a page.
 
     Attributes:
-        images: how many thumbnails are in the page, at most.
-        maps_mb: how many MB of maps, at most, before they are compressed.
+        held: of images and maps.
         related: whether one of two models was made from the other.
         seed: of the resampled images.
     """
 
+    held: Held
     language: str = "en"
-    images: int = 24
-    maps_mb: float = 1.0
     text_scope: str | None = None
     related: bool = False
     seed: int = 0
@@ -63,9 +59,14 @@ def make_page(heads: Heads, other: Heads | None, choices: Choices) -> str:
     Raises:
         HeadflowError: a run cannot be read, or the two have no sample in common.
     """
+    with TemporaryFile() as file:
+        return _make_page(heads, other, choices, file)
+
+
+def _make_page(heads: Heads, other: Heads | None, choices: Choices, file: BinaryIO) -> str:
     words, arrays = Words(choices.language), Arrays()
     scope = heads.scope(choices.text_scope)
-    measured = measure(heads, scope)
+    measured = measure(heads, scope, file)
     compared = None
     if other is not None:
         compared = comparison.compared_runs(
@@ -73,7 +74,8 @@ def make_page(heads: Heads, other: Heads | None, choices: Choices) -> str:
         )
     first, scores = overview.score_rows(heads, words, choices.seed)
     sets, random = comparison.pruning_of(heads.folder / PRUNE)
-    pieces, of_samples = _samples(arrays, heads, measured, choices)
+    arrays.add("colours", colours())
+    pieces, of_samples = pieces_of_samples(heads, other, measured, choices.held, choices.text_scope, file)
     data = {
         "words": words.texts,
         "layers": heads.run.manifest.attending,
@@ -102,7 +104,7 @@ def make_page(heads: Heads, other: Heads | None, choices: Choices) -> str:
         scores=as_plain(scores.to_dict("records")),
         groups=[(group.measure, words.get(group.measure, group.meaning)) for group in heads.task.apart],
         images=(data["images"], int(measured.samples["image_sha256"].nunique())),
-        asked_images=choices.images > 0,
+        asked_images=choices.held.images > 0,
         overlays=data["maps"],
         compared=compared,
         units=list(dict.fromkeys(row["unit"] for row in sets)),
@@ -117,7 +119,7 @@ def make_page(heads: Heads, other: Heads | None, choices: Choices) -> str:
 
 def _measure(arrays: Arrays, one: Measure, heads: Heads, words: Words) -> dict[str, Any]:
     """Add the arrays of a measure; returns what the page says of it."""
-    found, key = one.found, f"{one.kind}/{one.name}"
+    found, key = one.found, one.key
     signed, means, of_heads = one.kind != LOOKING, found.means(), found.of_heads
     low, high = of_heads.interval()
     arrays.add(f"{key}/means", means)
@@ -158,34 +160,6 @@ def _flows(arrays: Arrays, measured: Measured, words: Words) -> list[dict[str, A
          "of": "" if flow in DEFAULT_FLOWS else flow[0]}
         for flow in flows
     ]  # fmt: skip
-
-
-def _samples(arrays: Arrays, heads: Heads, measured: Measured, choices: Choices) -> tuple[list[Piece], dict[str, Any]]:
-    """The samples; the pieces have the images that are in the page, and their maps."""
-    samples = measured.samples
-    states, (names, stateless) = state_values(samples, heads.task), state_names(heads.task)
-    category = np.array([heads.categories.index(name) for name in samples["category"].astype(str)])
-    order = linked(measured, states, category, heads.run.manifest.maps_of)
-    images = chosen_images(heads.run.path, samples, order, choices.images)
-    places = {sha: place for place, sha in enumerate(images)}
-    numbers = NUMBERS[heads.task.opposite]
-    spelled = samples if heads.task.opposite else with_texts_of_options(samples)
-    rows = rows_of(spelled, heads.categories, states, numbers)
-    rows["picture"] = [places.get(sha) for sha in first_images(samples)]
-    rows["images"] = numbers_of_images(samples)
-    shown = [row for row in order if rows["picture"][row] is not None]
-    chosen = choose_maps(heads, measured, shown, choices.maps_mb * MEGABYTE)
-    piece = evidence(heads, chosen, list(images.values()))
-    arrays.add("colours", colours())
-    return [piece], {
-        "samples": rows,
-        "states": list(names),
-        "stateless": stateless,
-        "opposite": heads.task.opposite,
-        "numbers": numbers,
-        "images": len(images),
-        "maps": None if chosen is None else of_all(chosen, [piece]),
-    }
 
 
 def _specs(

@@ -8,5 +8,5 @@ bins         bins of attention values, for histograms and for quantiles
 grid         the groups of a tally
 tallies      the rows of a run added up by group: counts, sums, extremes and histograms; all that readers need
 open_images  the images of a tally, whose samples may be in several tasks
-values       the values of each sample, as arrays
+values       the values of each sample, as arrays; kept: the same in a file
 """

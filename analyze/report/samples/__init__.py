@@ -3,4 +3,7 @@
 rows     what is said of each
 choice   the images that are in the page, and the heads whose maps are
 maps     these maps, as bytes
+values   the values of heads for single samples
+second   the same of a second run
+pieces   all of it put together
 """

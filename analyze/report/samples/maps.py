@@ -11,7 +11,7 @@ mass of each in the array `masses`, [cells].
 """
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,16 +87,28 @@ def choose_maps(heads: Heads, measured: Measured, order: Sequence[int], budget: 
     return ChosenMaps(of, rows, cells, len(there))
 
 
-def evidence(heads: Heads, chosen: ChosenMaps | None, images: Sequence[bytes], name: str = EVIDENCE) -> Piece:
-    """The piece with some images and maps."""
+def evidence(
+    heads: Heads,
+    chosen: ChosenMaps | None,
+    images: Sequence[bytes],
+    name: str = EVIDENCE,
+    named: Mapping[int, int] | None = None,
+) -> Piece:
+    """The piece with some images and maps.
+
+    Args:
+        named: by the row of a sample its row in the page; None: the same.
+    """
     arrays = Arrays()
     cells: list[int] = [] if chosen is None else chosen.cells
-    samples = {} if chosen is None else _add_maps(arrays, heads, chosen)
+    samples = {} if chosen is None else _add_maps(arrays, heads, chosen, named)
     letters = [base64.b64encode(content).decode("ascii") for content in images]
     return Piece(name, {"images": letters, "cells": cells, "samples": samples}, arrays)
 
 
-def _add_maps(arrays: Arrays, heads: Heads, chosen: ChosenMaps) -> dict[int, dict[str, Any]]:
+def _add_maps(
+    arrays: Arrays, heads: Heads, chosen: ChosenMaps, named: Mapping[int, int] | None
+) -> dict[int, dict[str, Any]]:
     """Add the maps and their masses; returns what is said of each sample, by its row."""
     own = observed_rows(heads)
     found: dict[int, dict[str, Any]] = {}
@@ -110,7 +122,8 @@ def _add_maps(arrays: Arrays, heads: Heads, chosen: ChosenMaps) -> dict[int, dic
         grid, values = read_grid(sample), relative(maps)
         check_size(heads, position, maps, grid)
         top = end_of_scale(float(values.max(initial=0)))
-        found[int(own[position])] = {
+        row = int(own[position])
+        found[row if named is None else named[row]] = {
             **_of_grid(grid), "boxes": [_shares(grid, box) for box in read_boxes(sample)], "top": top, "maps": size,
             "masses": len(masses) * len(chosen.cells),
         }  # fmt: skip
@@ -134,5 +147,5 @@ def _shares(grid: PatchGrid, box: Sequence[float]) -> list[float]:
 
 def of_all(chosen: ChosenMaps, pieces: Sequence[Piece]) -> dict[str, Any]:
     """What the page says of all its maps: whose attention, the heads, the end of the scale, and how pale images are."""
-    top = max(sample["top"] for piece in pieces for sample in piece.data["samples"].values())
+    top = max(sample["top"] for piece in pieces for sample in piece.data.get("samples", {}).values())
     return {"of": chosen.of, "cells": chosen.cells, "there": chosen.there, "top": top, "pale": PALE}

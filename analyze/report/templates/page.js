@@ -1,4 +1,4 @@
-// Made by `make page` of analyze/report/app, with Preact (MIT): eb518a097f131bd347bbb20a1255a28cb3bc1aa409c502354d87085fead5a4fa
+// Made by `make page` of analyze/report/app, with Preact (MIT): 614490b0317d32d01254a85950db77fd688709f85d595b633fe553a08f6bb185
 "use strict";
 (() => {
   // node_modules/preact/dist/preact.mjs
@@ -714,18 +714,21 @@
       loaded.set(place.id.slice(6), { data, array: await unpacked(index, packed) });
     }
   }
-  var evidence = () => loaded.get("evidence");
+  function piece(name, run) {
+    return loaded.get(run === "a" ? name : `${name}_b`);
+  }
+  var evidence = (run = "a") => piece("evidence", run);
 
   // src/maps.ts
   var STEPS = 255, hasMaps = (cell) => page.maps?.cells.includes(cell) ?? !1;
-  function mapOf(row, cell) {
-    let piece = evidence(), sample = piece?.data.samples[row], place = piece?.data.cells.indexOf(cell) ?? -1;
-    if (!piece || !sample || place < 0) return null;
+  function mapOf(row, cell, run = "a") {
+    let piece2 = evidence(run), sample = piece2?.data.samples[row], place = piece2?.data.cells.indexOf(cell) ?? -1;
+    if (!piece2 || !sample || place < 0) return null;
     let patches = sample.rows * sample.columns, first = sample.maps + place * patches;
     return {
       sample,
-      values: piece.array("maps").subarray(first, first + patches),
-      mass: piece.array("masses")[sample.masses + place]
+      values: piece2.array("maps").subarray(first, first + patches),
+      mass: piece2.array("masses")[sample.masses + place]
     };
   }
   function imageOf(place) {

@@ -1,5 +1,7 @@
 """Which images and maps a page holds: those of what it links to, told from the tables by pandas."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -29,11 +31,16 @@ def run(tmp_path_factory):
 def made(run, tmp_path):
     """Make a page with some flags; returns its data."""
 
-    def make(*flags: object) -> dict:
-        assert main(["report", str(run), "--output-dir", str(tmp_path), *map(str, flags)]) == 0
-        page = (tmp_path / "report.html").read_text(encoding="utf-8")
-        evidence, arrays = read_piece(page, "evidence")
-        return read_data(page) | {"evidence": evidence, "read": arrays, "colours": read_arrays(page)["colours"]}
+    def make(*flags: object, other: Path | None = None) -> dict:
+        folder, runs = tmp_path / "pages", [run] if other is None else [run, other]
+        assert main(["report", *map(str, runs), "--output-dir", str(folder), *map(str, flags)]) == 0
+        (file,) = folder.iterdir()
+        page = file.read_text(encoding="utf-8")
+        data = read_data(page) | {"colours": read_arrays(page)["colours"]}
+        for end in [""] if other is None else ["", "_b"]:
+            data[f"evidence{end}"], data[f"read{end}"] = read_piece(page, f"evidence{end}")
+            data[f"values_of_heads{end}"], data[f"all_values{end}"] = read_piece(page, f"values{end}")
+        return data
 
     return make
 
@@ -117,3 +124,55 @@ def test_colours_are_those_of_the_pictures_of_maps(made):
     page = made("--images", 1)
     expected = attention_colours()(np.linspace(0, 1, 256))
     np.testing.assert_allclose(page["colours"].reshape(256, 4) / 255, expected, atol=0.5 / 255)
+
+
+def in_steps(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    return np.where(np.isnan(values), 65535, np.rint((values - low) / (high - low) * 65534))
+
+
+def as_cells(table: pd.DataFrame, column: str, ids: list[str]) -> np.ndarray:
+    """The values of a column, [samples, cells]."""
+    wide = table.astype({column: float}).pivot_table(column, "sample_id", ["layer", "head"], dropna=False)
+    return wide.reindex(ids).to_numpy()
+
+
+def test_values_of_heads_are_those_of_the_tables_within_half_a_step(run, made):
+    """Of all heads: a small run has room for them; and of a sample with an image, by measure."""
+    data = made("--images", 3)
+    ids, rows = data["samples"]["id"], data["evidence"]["rows"]
+    assert {ids[row] for row in rows} == with_image(data)
+    effects = pd.read_parquet(run / "jobs" / JOB / "knockouts")
+    effects["lost"] = effects["lead_untouched"].astype(float) - effects["lead"]
+    tables = {"looking/a2v": (pd.read_parquet(run / "heads"), "a2v"), f"mattering/{JOB}": (effects, "lost")}
+    for key, (table, column) in tables.items():
+        values, one = as_cells(table, column, ids), data["values_of_heads"][key]
+        assert one["cells"] == data["values"][key] == list(range(12))
+        own = data["all_values"][key].reshape(12, len(ids)).T
+        np.testing.assert_allclose(own, in_steps(values, one["low"], one["high"]), atol=0.52)
+        ends = data["evidence"]["values"][key]
+        own = data["read"][f"values/{key}"].reshape(len(rows), 12)
+        np.testing.assert_allclose(own, in_steps(values[rows], ends["low"], ends["high"]), atol=0.52)
+
+
+def test_a_second_run_stands_by_the_rows_of_the_first(run, made, tmp_path):
+    """Its answers, maps and values; of samples that it does not have, none."""
+    other = write_whole_run(tmp_path / "other", seed=1, images=0, categories=CATEGORIES | {"OCR": 9})
+    data = made("--images", 20, other=other)
+    samples, ids = pd.read_parquet(other / "samples").set_index("sample_id"), data["samples"]["id"]
+    there = np.array([name in samples.index for name in ids])
+    assert 0 < there.sum() < len(ids)
+    answers = samples["prediction"].reindex(ids).tolist()
+    assert data["second"]["prediction"] == [each if isinstance(each, str) else None for each in answers]
+    margins = samples["margin"].reindex(ids).to_numpy(float)
+    np.testing.assert_array_equal(np.array(data["second"]["margin"], np.float32), margins.astype(np.float32))
+    values = as_cells(pd.read_parquet(other / "heads"), "a2v", ids)
+    own = data["all_values_b"]["looking/a2v"].reshape(12, len(ids)).T
+    np.testing.assert_allclose(own, in_steps(values, 0, 1), atol=0.52)
+    maps = pd.read_parquet(other / "maps").set_index(["sample_id", "layer", "head"]).sort_index()["map"]
+    assert {ids[int(row)] for row in data["evidence_b"]["samples"]} == with_image(data) & set(samples.index)
+    for row, sample in data["evidence_b"]["samples"].items():
+        one = np.stack(maps.loc[ids[int(row)]]).astype(float)
+        steps = data["read_b"]["maps"][sample["maps"] :][: one.size].reshape(one.shape)
+        expected = np.log(np.maximum(one / one.mean(axis=1, keepdims=True), 1)) / np.log(sample["top"])
+        np.testing.assert_allclose(steps / 255, expected, atol=0.501 / 255)
+        assert sample["top"] <= data["maps"]["top"]

@@ -71,11 +71,36 @@ export interface MapsOfSample {
   masses: number;
 }
 
-// A piece with images (JPEG in base64) and with the maps of some heads, of samples by row
+export type Run = "a" | "b"; // the run, and the one that it is compared with
+
+// What stands for the lowest and the highest of values in 16 bits: 0 and 65534; 65535 is none
+export interface Ends {
+  low: number;
+  high: number;
+}
+
+// A piece with images (JPEG in base64), with the maps of some heads, of samples by row, and with the values of all heads
+// for some rows: the arrays `values/KEY`, uint16 [rows, heads], by measure. The one of B is by the rows of A, and has
+// maps only
 export interface Evidence {
   images: string[];
   cells: number[];
   samples: Record<number, MapsOfSample>;
+  rows?: number[];
+  values?: Record<string, Ends>;
+}
+
+// A piece with the values of some heads for all samples, by measure: the arrays `KEY`, uint16 [cells, samples]
+export type Values = Record<string, Ends & { cells: number[] }>;
+
+// The second run by the rows of the first: null where it has no such sample; and the columns of `page.numbers`. `values`:
+// the heads whose values are in the page, by measure
+export interface Second {
+  layers: number[];
+  heads: number;
+  values: Record<string, number[]>;
+  right: Maybe<0 | 1>[];
+  prediction: Maybe<string>[];
 }
 
 export type Spec = Record<string, unknown>;
@@ -96,6 +121,8 @@ export interface Page {
   numbers: Record<string, string>;
   images: number; // how many are in the page
   maps: Maybe<Maps>;
+  values: Record<string, number[]>; // the heads whose values for all samples are in the page, by measure
+  second: Maybe<Second>;
   charts: Record<string, Spec>;
   arrays: Index;
 }

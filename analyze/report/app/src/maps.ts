@@ -1,6 +1,6 @@
 // Maps of attention on the patches of an image, in the one encoding of all of them: attention over an even map, from 1 to
 // one end for the whole page, logarithmic, in the colours that Python gives. No more than even is transparent.
-import { type MapsOfSample, type Numbers, array, page } from "./data";
+import { type MapsOfSample, type Numbers, type Run, array, page } from "./data";
 import { evidence } from "./pieces";
 
 const STEPS = 255; // of a byte, and of the table of colours
@@ -14,8 +14,8 @@ export interface HeadMap {
   mass: number;
 }
 
-export function mapOf(row: number, cell: number): HeadMap | null {
-  const piece = evidence();
+export function mapOf(row: number, cell: number, run: Run = "a"): HeadMap | null {
+  const piece = evidence(run);
   const sample = piece?.data.samples[row];
   const place = piece?.data.cells.indexOf(cell) ?? -1;
   if (!piece || !sample || place < 0) return null;

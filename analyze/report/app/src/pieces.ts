@@ -1,5 +1,5 @@
 // Pieces of the page's data: in the page from the beginning, each in a script element `piece-NAME`.
-import { type Arrays, type Evidence, type Index, unpacked } from "./data";
+import { type Arrays, type Evidence, type Index, type Run, type Values, unpacked } from "./data";
 
 interface Packed {
   data: unknown;
@@ -21,4 +21,9 @@ export async function loadPieces(): Promise<void> {
   }
 }
 
-export const evidence = () => loaded.get("evidence") as Piece<Evidence> | undefined;
+function piece<T>(name: string, run: Run): Piece<T> | undefined {
+  return loaded.get(run === "a" ? name : `${name}_b`) as Piece<T> | undefined;
+}
+
+export const evidence = (run: Run = "a") => piece<Evidence>("evidence", run);
+export const values = (run: Run = "a") => piece<Values>("values", run);

@@ -1,0 +1,87 @@
+"""The values of heads for single samples in the page: what its table of samples is sorted by, and tiles of heads show.
+
+Values are in 16 bits: steps from 0 for `low` to 65534 for `high`, 65535 for none (types: `app/src/data.ts`).
+
+The piece `values` has the values of some heads for all samples: `data` has, by the key of a measure, `cells`, `low`
+and `high`, and the array of that name is [cells, samples]. The piece `evidence` has, for the samples in `rows`, the
+values of all heads: `values` in its data has `low` and `high` by measure, and the array `values/KEY` is [rows, cells].
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from analyze.report.measures import Measure
+from analyze.report.packing import Arrays, Piece
+from analyze.report.samples.choice import by_standing, in_turn, of_image
+from analyze.statistics.clusters import Codes
+from analyze.tables.kept import NONE, KeptValues
+
+VALUES = "values"
+MOST_BYTES = 300_000  # of either piece
+_BYTES = 2  # of a value
+
+
+def choose_values(measures: Sequence[Measure], of: str | None, samples: int) -> dict[str, list[int]]:
+    """The heads of each measure, by its key, whose values for all samples are in the page; in order.
+
+    They are those that stand out, a measure in turn; measures that say little of the image are one of them together.
+    """
+    first = of_image(measures, of)
+    others = [each for each in measures if each not in first]
+    size = max((each.found.cells for each in measures), default=0)
+    numbers = {one.key: place * size for place, one in enumerate(measures)}
+    groups = [[numbers[one.key] + cell for cell in by_standing(one)] for one in (*first, *others)]
+    turns = in_turn(*groups[: len(first)], in_turn(*groups[len(first) :]))
+    chosen = np.array([*turns], np.int64)[: MOST_BYTES // (_BYTES * samples)]
+    found = {one.key: np.sort(chosen[chosen // size == place] % size).tolist() for place, one in enumerate(measures)}
+    return {key: cells for key, cells in found.items() if cells}
+
+
+def values_piece(
+    measures: Sequence[Measure],
+    chosen: Mapping[str, Sequence[int]],
+    pairs: tuple[int, Codes, Codes],
+    name: str = VALUES,
+) -> Piece:
+    """The piece with the values of some heads for all samples.
+
+    Args:
+        chosen: the heads, by the key of a measure.
+        pairs: how many samples the page has, the places of those that have values, and their rows in the measures.
+    """
+    arrays, data = Arrays(), {}
+    samples, places, rows = pairs
+    for one in measures:
+        if one.key not in chosen or one.kept is None:
+            continue
+        cells = list(chosen[one.key])
+        found = np.full((len(cells), samples), NONE, np.uint16)
+        for place, cell in enumerate(cells):
+            found[place, places] = one.kept.of_cells(cell, cell + 1)[0, rows]
+        arrays.add(one.key, found)
+        data[one.key] = {"cells": cells, **_ends(one.kept)}
+    return Piece(name, data, arrays)
+
+
+def cells_of(piece: Piece) -> dict[str, list[int]]:
+    """The heads of each measure, by its key, whose values a piece has."""
+    return {key: one["cells"] for key, one in piece.data.items()}
+
+
+def add_values(piece: Piece, measures: Sequence[Measure], of: str | None, rows: Sequence[int]) -> None:
+    """Add to a piece the values of all heads for some samples, of as many measures as fit."""
+    first = of_image(measures, of)
+    size = _BYTES * len(rows) * max((each.found.cells for each in measures), default=0)
+    own = [one for one in chain(first, (each for each in measures if each not in first)) if one.kept is not None]
+    piece.data["rows"], piece.data["values"] = list(rows), {}
+    for one in own[: MOST_BYTES // max(1, size)]:
+        assert one.kept is not None
+        piece.arrays.add(f"values/{one.key}", one.kept.of_samples(rows))
+        piece.data["values"][one.key] = _ends(one.kept)
+
+
+def _ends(kept: KeptValues) -> dict[str, Any]:
+    return {"low": kept.low, "high": kept.high}
