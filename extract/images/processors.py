@@ -23,6 +23,7 @@ from extract.images.preprocessing import Pixels, Preprocessor, blank_image, desc
 from extract.images.tiling import PicturesOf
 from schemas.errors import HeadflowError
 from schemas.files.json_objects import read_object
+from schemas.text import one_line
 
 _IDS, MASK = "input_ids", "attention_mask"
 LABELS = "labels"  # of training, which PaliGemma's processor always writes
@@ -145,6 +146,24 @@ def _torchvision_named(folder: Path, config: PreTrainedConfig, what: str) -> Ite
             raise
         raise HeadflowError(
             f"{folder} is a {config.model_type}: its {what} needs torchvision: pip install torchvision"
+        ) from error
+
+
+@contextmanager
+def asking(processor: Any, placeholder: str, name: str, config: PreTrainedConfig) -> Iterator[None]:
+    """Around first calls of a processor with a placeholder in the image's place; `name` is the checkpoint's.
+
+    Raises:
+        HeadflowError: it fails, as one that puts the image before any text by itself.
+    """
+    try:
+        yield
+    except (HeadflowError, ImportError):
+        raise
+    except Exception as error:  # a processor raises anything
+        raise HeadflowError(
+            f"{name} is a {config.model_type}, whose {type(processor).__name__} fails on a black picture and a prompt "
+            f"with {placeholder} in the image's place ({one_line(error)[:300].rstrip('.')}); it is not supported"
         ) from error
 
 

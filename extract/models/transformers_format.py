@@ -24,6 +24,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 from extract.images.preprocessing import ImageSettings, Preprocessor, blank_image
 from extract.images.processors import (
     ProcessorPreprocessor,
+    asking,
     find_ending,
     find_placeholder,
     find_token_types,
@@ -45,7 +46,7 @@ from extract.models.families import (
 )
 from extract.models.fingerprint import fingerprint
 from extract.models.transformers_model import TransformersModel, observe
-from extract.models.unknown.refusals import check_kind, check_layers, check_modules
+from extract.models.unknown.refusals import check_features, check_kind, check_layers, check_modules, without_weights
 from extract.models.weights.files import Files
 from extract.models.weights.lora import merge, read_adapter
 from extract.models.weights.quantised import Quantisation
@@ -82,12 +83,17 @@ class Described(Protocol):
 
 @dataclass(frozen=True)
 class Description:
-    """A checkpoint in transformers' format; see `Described`."""
+    """A checkpoint in transformers' format; see `Described`.
+
+    Attributes:
+        empty: the model without weights, where it has been made.
+    """
 
     config: PreTrainedConfig
     family: Family
     prompt_format: PromptFormat
     preprocessor: Preprocessor
+    empty: PreTrainedModel | None = None
 
 
 def load_transformers(
@@ -120,7 +126,8 @@ def load_transformers(
         source.fetch(names)
     weights = [files.folder / name for name in whole]
     if weights and all(path.is_file() for path in weights):
-        check_size(found.config, weights, files.name, quantised=quantised is not None)
+        empty = found.empty or without_weights(found.config)
+        check_size(empty, weights, files.name, quantised=quantised is not None)
     declared = found.config.dtype or found.config.get_text_config().dtype
     chosen = choose_dtype(dtype, device, declared)
     model = _read_model(files, chosen, **quantised.options(chosen, device) if quantised else {})
@@ -165,14 +172,25 @@ def describe(files: Files, images: ImageSettings) -> Description:
     config = AutoConfig.from_pretrained(files.folder, trust_remote_code=False)  # by default its user is asked
     check_kind(files.name, config)
     check_layers(files.name, config)
-    family = find_family(config)
+    family, empty = find_family(config), None
     if family is None:
-        check_modules(files.name, config)
+        empty = without_weights(config)
+        check_modules(files.name, config, empty)
     tokenizer = AutoTokenizer.from_pretrained(files.folder, trust_remote_code=False)
     if family is None or not family.square:
-        return _describe_tiled(files, config, tokenizer, family, images)
+        found = _describe_tiled(files, config, tokenizer, family, images)
+        if empty is not None:
+            _check_features(files.name, found, empty)
+        return replace(found, empty=empty)
     check_settings(images, family, files.name)
     return _describe_square(files, config, tokenizer, family, images)
+
+
+def _check_features(name: str, found: Description, empty: PreTrainedModel) -> None:
+    """See `extract.models.unknown.refusals.check_features`; the picture is black."""
+    pixels = found.preprocessor(blank_image())
+    tokens = sum(token == found.prompt_format.image_token_id for token in pixels.image_ids[0])
+    check_features(name, empty, pixels.inputs, tokens)
 
 
 def _spelled(name: str, tokenizer: PreTrainedTokenizerBase, token: int) -> str:
@@ -305,13 +323,16 @@ def _describe_tiled(
             f"image_token, and its config.json no {IMAGE_TOKEN_ID}"
         )
     if token is None:
-        token = most_written(processor, placeholder)
+        with asking(processor, placeholder, files.name, config):
+            token = most_written(processor, placeholder)
     chat = _chat_template(tokenizer, None if family.bare else processor.chat_template, placeholder, family)
     taken = frozenset(signature(MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING[type(config)].forward).parameters)
     tile = tokens_of_tile(config) if family.crossing else 0
     prompt = placeholder + "Question" if family.bare else _example(chat, placeholder)
     separator = _separator(tokenizer, placeholder)
-    ending = [] if family.bare or separator is None or tile else find_ending(processor, placeholder, separator)
+    with asking(processor, placeholder, files.name, config):
+        token_types = find_token_types(processor, placeholder, prompt, taken)
+        ending = [] if family.bare or separator is None or tile else find_ending(processor, placeholder, separator)
     if chat is not None:
         chat = replace(chat, ending=chat.decode(ending))
     prompt_format = PromptFormat(
@@ -326,7 +347,6 @@ def _describe_tiled(
         spaced=family.spaced,
         crossing=tile * processor.image_processor.max_image_tiles if tile else 0,
     )
-    token_types = find_token_types(processor, placeholder, prompt, taken)
     preprocessor = ProcessorPreprocessor(
         processor,
         placeholder,

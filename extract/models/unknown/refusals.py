@@ -1,18 +1,20 @@
 """Models that cannot be observed, told by their config.json: a line for each, before any weight is read or fetched."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from inspect import signature
 from typing import Any
 
 import torch
 from packaging.version import InvalidVersion, Version
-from transformers import AutoModelForImageTextToText, PreTrainedConfig, __version__
+from torch import Tensor
+from transformers import AutoModelForImageTextToText, PreTrainedConfig, PreTrainedModel, __version__
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
 from extract.models.families import FAMILIES, Family, attending_layers, crossing_layers, find_family
 from schemas.errors import HeadflowError
-from schemas.text import listed, short
+from schemas.text import counted, listed, short
 
 # Names on the hub -> the same weights in transformers' format
 TWINS = {
@@ -186,14 +188,22 @@ def _with_sinks(name: str, config: PreTrainedConfig) -> str:
     )
 
 
-def check_modules(name: str, config: PreTrainedConfig) -> None:
-    """Check, for a model that is not in the table of families, the modules that its class makes, without weights.
+def without_weights(config: PreTrainedConfig) -> PreTrainedModel:
+    """The model that a config describes, on the meta device."""
+    with torch.device("meta"):
+        model: PreTrainedModel = AutoModelForImageTextToText.from_config(config)
+    return model
+
+
+def check_modules(name: str, config: PreTrainedConfig, model: Any) -> None:
+    """Check, for a model that is not in the table of families, the modules that its class makes.
+
+    Args:
+        model: without weights.
 
     Raises:
         HeadflowError: its language model has no layers that can be observed, or is no plain decoder.
     """
-    with torch.device("meta"):
-        model = AutoModelForImageTextToText.from_config(config)
     decoder = model.get_decoder()
     layers = getattr(decoder, "layers", None) or getattr(getattr(decoder, "model", None), "layers", None)
     if layers is None:
@@ -213,4 +223,34 @@ def check_modules(name: str, config: PreTrainedConfig) -> None:
         raise HeadflowError(
             f"{name} is a {config.model_type}, whose class {type(model).__name__} has no head that is a module; it is "
             "not supported"
+        )
+
+
+def check_features(name: str, model: Any, inputs: Mapping[str, Tensor], tokens: int) -> None:
+    """Check that a model gives as many features of a picture as its processor writes tokens for it.
+
+    It is not checked where the number depends on more than shapes.
+
+    Args:
+        model: without weights.
+        inputs: what its processor makes of the picture.
+        tokens: those that it writes for it.
+
+    Raises:
+        HeadflowError: they are of different numbers.
+    """
+    try:
+        taken = signature(model.get_image_features).parameters
+        found = model.get_image_features(**{each: inputs[each].to("meta") for each in inputs if each in taken})
+        features = getattr(found, "pooler_output", found)
+        features = [features] if isinstance(features, Tensor) else features
+        width = model.config.get_text_config().hidden_size
+        number = sum(each.numel() for each in features) // width if features[0].shape[-1] == width else tokens
+    except Exception:  # of a model that reads the values of a tensor, or says its features in another way
+        return
+    if number != tokens:
+        raise HeadflowError(
+            f"{name} is a {model.config.model_type} whose vision tower gives {counted(number, 'feature')} of a picture "
+            f"(vision_config in config.json), and whose processor writes {counted(tokens, 'token')} for it: they do not "
+            "fit each other"
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForImageTextToText, PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedModel
 
 from schemas.errors import HeadflowError
 from schemas.text import one_line, printable
@@ -28,17 +28,19 @@ def load_part(
     return model
 
 
-def check_size(config: PreTrainedConfig, paths: Sequence[Path], name: object, *, quantised: bool) -> None:
+def check_size(model: PreTrainedModel, paths: Sequence[Path], name: object, *, quantised: bool) -> None:
     """Check that the files of a model can hold as many weights as its config.json asks for, before memory is taken.
 
     transformers allocates what it does not find: of an empty `text_config`, a language model of billions of weights.
+
+    Args:
+        model: without weights.
 
     Raises:
         HeadflowError: they cannot.
     """
     stored = sum(path.stat().st_size for path in paths)
-    with torch.device("meta"):
-        asked = sum(each.numel() for each in AutoModelForImageTextToText.from_config(config).parameters())
+    asked = sum(each.numel() for each in model.parameters())
     if asked > stored * (8 if quantised else 1):  # a weight has a bit; a byte if it is not quantised
         raise HeadflowError(
             f"{name}: its config.json asks for {asked} weights, and its files have {stored} bytes; the checkpoint does "

@@ -10,7 +10,7 @@ from extract.models.families import FAMILIES
 from extract.models.loading import describe_model, load_model
 from extract.models.unknown.refusals import twin
 from schemas.errors import HeadflowError
-from tests.support.tiny_families import VISION
+from tests.support.tiny_families import VISION, tokenizer, turns
 from tests.support.witness import CPU
 
 INSTALLED = transformers.__version__
@@ -186,3 +186,53 @@ def test_some_layers_must_read_the_image(tmp_path, layers):
 )
 def test_the_same_model_in_the_format_of_transformers(name, other):
     assert twin(name) == other
+
+
+@pytest.fixture
+def without_weights(tmp_path):
+    """A checkpoint without its weights."""
+
+    def write(config, images, kind, image, *more):
+        words = tokenizer({}, more=[*more, image], bos=False, template=turns(image, bos=False))
+        for piece in (config(words.convert_tokens_to_ids(image), len(words)), words, images):
+            piece.save_pretrained(tmp_path)
+        (tmp_path / "processor_config.json").write_text(json.dumps({"processor_class": kind}))
+        return str(tmp_path)
+
+    return write
+
+
+def test_a_processor_that_writes_other_tokens_than_there_are_features_is_named(without_weights):
+    vision = {
+        "hidden_size": 32, "output_channels": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "mlp_dim": 48,
+        "window_size": 2, "global_attn_indexes": [], "image_size": 64, "patch_size": 16,
+    }  # fmt: skip
+
+    def config(image, size):
+        text = {"model_type": "qwen2", **SMALL, "num_key_value_heads": 2, "vocab_size": size}
+        return transformers.GotOcr2Config(vision_config=vision, text_config=text, image_token_id=image)
+
+    images = transformers.GotOcr2ImageProcessorPil(size={"height": 64, "width": 64})
+    path = without_weights(config, images, "GotOcr2Processor", "<imgpad>", "<img>", "</img>")
+    with pytest.raises(HeadflowError) as error:
+        describe_model(path)
+    assert str(error.value) == (
+        f"{path} is a got_ocr2 whose vision tower gives 1 feature of a picture (vision_config in config.json), and "
+        "whose processor writes 256 tokens for it: they do not fit each other"
+    )
+
+
+def test_a_processor_that_fails_where_the_image_is_placed_is_named(without_weights):
+    """Fuyu's puts the image before any text by itself."""
+
+    def config(image, size):
+        return transformers.FuyuConfig(**SMALL | {"vocab_size": size}, patch_size=7, image_token_id=image)
+
+    images = transformers.FuyuImageProcessorPil(size={"height": 56, "width": 56}, patch_size={"height": 7, "width": 7})
+    path = without_weights(config, images, "FuyuProcessor", "|SPEAKER|", "|NEWLINE|", "<0x04>")
+    with pytest.raises(HeadflowError) as error:
+        describe_model(path)
+    assert str(error.value).startswith(
+        f"{path} is a fuyu, whose FuyuProcessor fails on a black picture and a prompt with |SPEAKER| in the image's "
+    )
+    assert str(error.value).endswith("); it is not supported")
