@@ -97,6 +97,7 @@ class Family:
         return sorted({*kinds} - {*_ATTENDING, *self.not_attending})
 
 
+OWN_INPUTS = "layers have inputs of their own"  # of each token, beside the residual stream
 IMAGE_TOKEN_ID = "image_token_id"
 LLAVA = Family("LLaVA-1.5", template=VICUNA, llava_templates=True, square=True)
 FAMILIES = {
@@ -149,7 +150,7 @@ FAMILIES = {
         packs=False,
         pictures=gemma4,
         several=True,
-        contributions="not where layers have inputs of their own",
+        contributions=f"not where {OWN_INPUTS}",
     ),
     # The image stands in no sequence, and each question has a mask of its own on it
     "mllama": Family("Llama 3.2 Vision", causal=False, packs=False, pictures=mllama, crossing=True),
@@ -194,7 +195,7 @@ def has_window(text: Any) -> bool:
 
 
 def has_own_inputs(text: Any) -> bool:
-    """Whether layers get something of each token beside the residual stream, as in Gemma's small models."""
+    """Whether `OWN_INPUTS`, as in Gemma's small models."""
     return bool(getattr(text, "hidden_size_per_layer_input", None))
 
 
@@ -213,6 +214,12 @@ def tokens_of_tile(config: Any) -> int:
     """How many tokens a tile has for cross-attention: its patches, and a class token before them."""
     vision = config.vision_config
     return int((vision.image_size // vision.patch_size) ** 2 + 1)
+
+
+def is_attention(module: Any) -> bool:
+    """Whether a module of a language model is one of attention."""
+    # By the first, transformers chooses how attention is computed; cross-attention is never causal
+    return hasattr(module, "is_causal") or "CrossAttention" in type(module).__name__
 
 
 def other_layers(text: Any) -> list[str]:

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
-from transformers import AutoConfig
 
 from extract.images.preprocessing import ImageSettings, Preprocessor
 from extract.models import transformers_format
@@ -19,7 +18,8 @@ from extract.models.families import check_new_tokens
 from extract.models.fingerprint import SETTINGS
 from extract.models.llava import released
 from extract.models.transformers_model import TransformersModel
-from extract.models.unknown.refusals import check_format, check_values
+from extract.models.unknown.refusals import check_format
+from extract.models.unknown.values import check_values, read_config
 from extract.models.weights.adapter import ADAPTER_CONFIG
 from extract.models.weights.files import Files, find_base, find_files
 from extract.models.weights.quantised import Quantisation
@@ -66,7 +66,7 @@ def load_model(
         if quantised is not None and others:
             raise HeadflowError("quantised weights are read on one device", setting="device")
         return transformers_format.load_transformers(
-            files, images, adapter, quantised, device=device, dtype=dtype, others=others
+            files, config, images, adapter, quantised, device=device, dtype=dtype, others=others
         )
 
 
@@ -94,7 +94,7 @@ def describe_model(
             base = find_files(model_base) if model_base else None
             return released.describe_released(files, base, config, images)
         check_format(files.name, config)
-        return transformers_format.describe(files, images)
+        return transformers_format.describe(files, config, images)
 
 
 def check_decoding(model_path: str, model_base: str | None = None) -> None:
@@ -107,7 +107,7 @@ def check_decoding(model_path: str, model_base: str | None = None) -> None:
         files, config, _ = _find(model_path, model_base)
         if not released.is_released(config):
             check_format(files.name, config)
-            found = AutoConfig.from_pretrained(files.folder, trust_remote_code=False)
+            found = read_config(files.name, files.folder)
             check_new_tokens(f"{files.name}, a {found.model_type},", found.get_text_config())
 
 

@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 import torch
 from transformers import (
-    AutoConfig,
     AutoModel,
     AutoModelForImageTextToText,
     AutoTokenizer,
@@ -47,6 +46,7 @@ from extract.models.families import (
 from extract.models.fingerprint import fingerprint
 from extract.models.transformers_model import TransformersModel, observe
 from extract.models.unknown.refusals import check_features, check_kind, check_layers, check_modules, without_weights
+from extract.models.unknown.values import read_config
 from extract.models.weights.files import Files
 from extract.models.weights.lora import merge, read_adapter
 from extract.models.weights.quantised import Quantisation
@@ -98,6 +98,7 @@ class Description:
 
 def load_transformers(
     files: Files,
+    stored: dict[str, Any],
     images: ImageSettings,
     adapter: Files | None = None,
     quantised: Quantisation | None = None,
@@ -109,6 +110,7 @@ def load_transformers(
     """Load a checkpoint.
 
     Args:
+        stored: its config.json.
         adapter: what is merged into its weights.
         quantised: how its weights are quantised, or are to be.
         others: further devices, among which its layers are divided.
@@ -117,7 +119,7 @@ def load_transformers(
     Raises:
         HeadflowError: no vision-language model, one that cannot be read or observed, or weights that do not fit.
     """
-    found = describe(files, images)
+    found = describe(files, stored, images)
     whole = files.whole()
     sources = [(files, whole)]
     if adapter is not None:
@@ -163,15 +165,15 @@ def _read_model(files: Files, dtype: torch.dtype, **options: Any) -> PreTrainedM
     return model
 
 
-def describe(files: Files, images: ImageSettings) -> Description:
-    """Read all of a checkpoint but its weights.
+def describe(files: Files, stored: dict[str, Any], images: ImageSettings) -> Description:
+    """Read all of a checkpoint but its weights; `stored` is its config.json.
 
     Raises:
         HeadflowError: no vision-language model, one that cannot be read, or image settings that are not for it.
     """
-    config = AutoConfig.from_pretrained(files.folder, trust_remote_code=False)  # by default its user is asked
+    config = read_config(files.name, files.folder)
     check_kind(files.name, config)
-    check_layers(files.name, config)
+    check_layers(files.name, config, stored)
     family, empty = find_family(config), None
     if family is None:
         empty = without_weights(config)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES
 
 from extract.images.tiling import CROSSED, FORMS, RESAMPLED
-from extract.models.families import FAMILIES, Family, attending_layers, has_own_inputs, has_window
+from extract.models.families import FAMILIES, OWN_INPUTS, Family, attending_layers, has_own_inputs, has_window
 from extract.models.transformers_format import Described
 from extract.prompts.conversation_templates import CHAT
 from schemas.contract import markdown
@@ -22,7 +22,7 @@ _CHINESE = {
     "maps": "图",
     "contributions": "贡献",
     "if measured": "测得可行则有",
-    "not where layers have inputs of their own": "各层有自己的输入时没有",
+    f"not where {OWN_INPUTS}": "各层有自己的输入时没有",
     "image processor": "图像处理器",
     "LLaVA's": "LLaVA 的",
     "its processor's own form": "其处理器自己的写法",
@@ -134,14 +134,15 @@ def lines_of(name: str, found: Described) -> list[str]:
     images = found.preprocessor.describe()
     cells["image processor"] = f"{images['processor']} ({images['backend']})"
     if family not in FAMILIES.values():
-        cells |= {name: _OTHERS[HEADER.index(name)] for name in ("attention", "sequences")}
+        cells |= {name: _OTHERS[HEADER.index(name)] for name in ("attention", "sequences", "contributions")}
         says = "not in the table of families; before a run, some passes measure what is not known of it"
     else:
         says = "in the table of families"
-        if family.contributions != "yes":
-            cells["contributions"] = "no: its layers have inputs of their own" if has_own_inputs(text) else "yes"
+        cells["contributions"] = "yes"
         if has_window(text):
             cells["attention"], cells["sequences"] = "under its mask, which has a window", "separate"
+    if has_own_inputs(text):
+        cells["contributions"] = f"no: its {OWN_INPUTS}"
     attending = attending_layers(text)
     some = len(attending) < text.num_hidden_layers
     cells |= {"layers that attend": f"{listed(attending, 16)}; others have no attention matrix"} if some else {}

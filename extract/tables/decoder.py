@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from extract.models.checkpoint import Checkpoint
-from extract.models.families import has_own_inputs
+from extract.models.families import OWN_INPUTS, has_own_inputs, is_attention
 from extract.models.weights.quantised import matrix_of
 from schemas.errors import HeadflowError
 from schemas.text import one_line
@@ -137,7 +137,7 @@ class Decoder:
         home = checkpoint.device
         try:
             if has_own_inputs(checkpoint.stack.config):
-                raise HeadflowError(f"its layers have inputs of their own beside the residual stream; {NOT_SUPPORTED}")
+                raise HeadflowError(f"its {OWN_INPUTS}; {NOT_SUPPORTED}")
             layers = list(checkpoint.stack.layers)
             calls = _Calls(layers)
             with calls.reading():
@@ -210,7 +210,7 @@ class _Calls:
                 hooks.callback(layer.register_forward_hook(self._keep(self.layers), with_kwargs=True).remove)
                 for child in layer.children():
                     hooks.callback(child.register_forward_hook(self._keep(calls), with_kwargs=True).remove)
-                    for module in [*child.modules()][1:] if _is_attention(child) else ():
+                    for module in [*child.modules()][1:] if is_attention(child) else ():
                         hooks.callback(module.register_forward_hook(self._keep(self.inside), with_kwargs=True).remove)
             yield
 
@@ -248,7 +248,7 @@ class _Calls:
         before = next((call for call in calls if call.made is end.given), None)
         norm = Norm.of(end.module) if before is not None and _is_norm(end.module) else None
         call = before if before is not None and norm is not None else end
-        return Addition(self._projection(call) if _is_attention(call.module) else call.module, norm, factor)
+        return Addition(self._projection(call) if is_attention(call.module) else call.module, norm, factor)
 
     def _projection(self, attention: _Call) -> nn.Module:
         """The matrix that makes what an attention gives of what its heads give."""
@@ -286,11 +286,6 @@ def _factors(layer: _Call, ends: list[_Call]) -> list[float]:
 def _scalar(layer: nn.Module) -> float:
     """What a layer multiplies by all that it gives."""
     return float(getattr(layer, "layer_scalar", 1.0))
-
-
-def _is_attention(module: nn.Module) -> bool:
-    # By the first, transformers chooses how attention is computed; cross-attention is never causal
-    return hasattr(module, "is_causal") or "CrossAttention" in type(module).__name__
 
 
 def _is_norm(module: nn.Module) -> bool:

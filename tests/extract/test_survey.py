@@ -58,7 +58,7 @@ def test_contributions_are_told_by_the_config(tmp_path, capsys, name, says):
     path = make_or_skip(tmp_path, name)
     assert asked(capsys, path)[1]["contributions"] == says
     if says != "yes":
-        with pytest.raises(HeadflowError, match="its layers have inputs of their own beside the residual stream"):
+        with pytest.raises(HeadflowError, match="its layers have inputs of their own; direct contributions"):
             Decoder.of(hf(path)[0])
 
 
@@ -66,10 +66,11 @@ def test_a_model_that_is_not_in_the_table(capsys, aya, monkeypatch):
     monkeypatch.delitem(FAMILIES, "aya_vision")
     first, said = asked(capsys, aya)
     assert first.endswith("not in the table of families; before a run, some passes measure what is not known of it")
-    assert (said["maps"], said["images of a question"], said["sequences"]) == (
+    assert (said["maps"], said["images of a question"], said["sequences"], said["contributions"]) == (
         "no",
         "one",
         "packed if measured to be the same",
+        "if measured",
     )
 
 

@@ -12,7 +12,15 @@ from transformers import AutoModelForImageTextToText, PreTrainedConfig, PreTrain
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
-from extract.models.families import FAMILIES, Family, attending_layers, crossing_layers, find_family
+from extract.models.families import (
+    FAMILIES,
+    Family,
+    attending_layers,
+    crossing_layers,
+    find_family,
+    is_attention,
+)
+from extract.models.unknown.values import AS_PUBLISHED
 from schemas.errors import HeadflowError
 from schemas.text import counted, listed, short
 
@@ -26,9 +34,6 @@ TWINS = {
     r"stepfun-ai/GOT-OCR2_0": r"stepfun-ai/GOT-OCR-2.0-hf",
     r"DAMO-NLP-SG/VideoLLaMA3-2B-Image": r"lkhl/VideoLLaMA3-2B-Image-HF",
 }
-_PARTS = ("text_config", "vision_config", "quantization_config")  # objects in a config.json
-_COUNTS = ("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads")
-_AS_PUBLISHED = "take the file as the model was published"
 _SINKS = "sink"  # in the names of learned sinks among the weights of attention
 
 
@@ -36,36 +41,6 @@ def twin(name: str) -> str | None:
     """The checkpoint in transformers' format that has the weights of a checkpoint of the hub, where that is known."""
     found = ((re.fullmatch(pattern, name, re.IGNORECASE), other) for pattern, other in TWINS.items())
     return next((match.expand(other) for match, other in found if match), None)
-
-
-def check_values(name: str, config: dict[str, Any], place: str = "") -> None:
-    """Check that a config.json has values of such a kind as loaders take for granted.
-
-    Args:
-        name: the checkpoint's.
-        config: its config.json, or a part of it.
-        place: what comes before the names in that part, such as `text_config.`.
-
-    Raises:
-        HeadflowError: it has not.
-    """
-    kind = config.get("model_type")
-    if not isinstance(kind, str | None):
-        raise HeadflowError(
-            f"config.json of {name} has {place}model_type {short(kind)}, where text is needed; {_AS_PUBLISHED}"
-        )
-    for count in _COUNTS:
-        value = config.get(count)
-        if isinstance(value, int) and value < 1:
-            raise HeadflowError(f"config.json of {name} has {place}{count} {value}, less than 1; {_AS_PUBLISHED}")
-    for part in _PARTS:
-        value = config.get(part)
-        if isinstance(value, dict):
-            check_values(name, value, f"{place}{part}.")
-        elif value is not None:
-            raise HeadflowError(
-                f"config.json of {name} has {place}{part} {short(value)}, where an object is needed; {_AS_PUBLISHED}"
-            )
 
 
 def check_format(name: str, config: dict[str, Any]) -> None:
@@ -80,16 +55,21 @@ def check_format(name: str, config: dict[str, Any]) -> None:
     """
     kind = config.get("model_type")
     if kind in CONFIG_MAPPING:
-        text = config.get("text_config") or config
-        kinds = text.get("layer_types")
-        if kind in FAMILIES and isinstance(kinds, list):
-            _check_kinds(name, FAMILIES[kind], map(str, kinds))  # here, as transformers reads some as others
+        kinds = _kinds_of(config)
+        if kind in FAMILIES and kinds is not None:
+            _check_kinds(name, FAMILIES[kind], kinds)  # here, as transformers reads some as others
         return
     if kind is None:
         raise HeadflowError(f"{name} has a config.json without a model_type; {_other_format(name)}")
     if "auto_map" in config or twin(name) is not None:
         raise HeadflowError(f"{name} is a {short(kind)}, in code of its own, which is not run; {_other_format(name)}")
     raise HeadflowError(f"{name} is a {short(kind)}, which transformers {__version__} does not know; {_age(config)}")
+
+
+def _kinds_of(config: dict[str, Any]) -> list[str] | None:
+    """The kinds of layers that a config.json lists; None if it lists none."""
+    kinds = (config.get("text_config") or config).get("layer_types")
+    return [*map(str, kinds)] if isinstance(kinds, list) else None
 
 
 def _check_kinds(name: str, family: Family, kinds: Iterable[str]) -> None:
@@ -136,8 +116,11 @@ def check_kind(name: str, config: PreTrainedConfig) -> None:
         )
 
 
-def check_layers(name: str, config: PreTrainedConfig) -> None:
+def check_layers(name: str, config: PreTrainedConfig, stored: dict[str, Any]) -> None:
     """Check that the attention of a language model is over one sequence, and can be divided among heads.
+
+    Args:
+        stored: its config.json.
 
     Raises:
         HeadflowError: it is not, or cannot; no layer attends, or it is not known which; or it has learned sinks.
@@ -147,12 +130,13 @@ def check_layers(name: str, config: PreTrainedConfig) -> None:
         raise HeadflowError(_with_sinks(name, config))
     family = find_family(config)
     if family is not None:
-        _check_kinds(name, family, getattr(text, "layer_types", None) or ())
+        if _kinds_of(stored) is None:
+            _check_kinds(name, family, getattr(text, "layer_types", None) or ())
         crossing = crossing_layers(text) if family.crossing else [0]
         if not crossing or not 0 <= crossing[0] <= crossing[-1] < text.num_hidden_layers:
             raise HeadflowError(
                 f"config.json of {name} has cross_attention_layers {short(text.cross_attention_layers)}, where some of "
-                f"its {text.num_hidden_layers} layers are needed, as they read the image; {_AS_PUBLISHED}"
+                f"its {text.num_hidden_layers} layers are needed, as they read the image; {AS_PUBLISHED}"
             )
     elif getattr(text, "cross_attention_layers", None):
         raise HeadflowError(
@@ -177,7 +161,7 @@ def _check_heads(name: str, text: PreTrainedConfig) -> None:
     elif isinstance(size, int) and isinstance(heads, int) and values.get("head_dim") is None and size % heads:
         wrong = f"num_attention_heads {heads}, which does not divide hidden_size {size}"
     if wrong is not None:
-        raise HeadflowError(f"config.json of {name} has {wrong}; {_AS_PUBLISHED}")
+        raise HeadflowError(f"config.json of {name} has {wrong}; {AS_PUBLISHED}")
 
 
 def _with_sinks(name: str, config: PreTrainedConfig) -> str:
@@ -224,6 +208,20 @@ def check_modules(name: str, config: PreTrainedConfig, model: Any) -> None:
             f"{name} is a {config.model_type}, whose class {type(model).__name__} has no head that is a module; it is "
             "not supported"
         )
+    _check_which_attend(name, config.get_text_config(), layers)
+
+
+def _check_which_attend(name: str, text: PreTrainedConfig, layers: Any) -> None:
+    """Check that the layers with a module of attention are those that attend by the names of their kinds."""
+    if not getattr(text, "layer_types", None):
+        return
+    attending = attending_layers(text)
+    having = [number for number, layer in enumerate(layers) if any(map(is_attention, layer.modules()))]
+    if wrong := {text.layer_types[number] for number in {*attending} ^ {*having}}:
+        raise HeadflowError(
+            f"config.json of {name} has layers of {listed(sorted(wrong))} (layer_types): whether such layers of a "
+            f"{text.model_type} attend is not known; they are not supported"
+        )
 
 
 def check_features(name: str, model: Any, inputs: Mapping[str, Tensor], tokens: int) -> None:
@@ -251,6 +249,6 @@ def check_features(name: str, model: Any, inputs: Mapping[str, Tensor], tokens: 
     if number != tokens:
         raise HeadflowError(
             f"{name} is a {model.config.model_type} whose vision tower gives {counted(number, 'feature')} of a picture "
-            f"(vision_config in config.json), and whose processor writes {counted(tokens, 'token')} for it: they do not "
-            "fit each other"
+            f"(vision_config in config.json), and whose processor writes {counted(tokens, 'token')} for it: they do "
+            "not fit each other"
         )

@@ -8,9 +8,10 @@ import transformers
 from extract.__main__ import main
 from extract.models.families import FAMILIES
 from extract.models.loading import describe_model, load_model
-from extract.models.unknown.refusals import twin
+from extract.models.unknown.refusals import check_modules, twin
+from extract.models.unknown.refusals import without_weights as once
 from schemas.errors import HeadflowError
-from tests.support.tiny_families import VISION, tokenizer, turns
+from tests.support.tiny_families import VISION, make_family, tokenizer, turns
 from tests.support.witness import CPU
 
 INSTALLED = transformers.__version__
@@ -83,6 +84,23 @@ def quantised(**said):
         (
             {"model_type": "llava", "text_config": {"model_type": "lfm2", **SMALL, "full_attn_idxs": [1]}},
             "(layer_types): whether such layers of a LLaVA-1.5 attend is not known",
+        ),
+        (qwen(hidden_size="32"), "has text_config.hidden_size '32', where a whole number is needed; take the file as"),
+        (qwen(rope_parameters=[1]), "has text_config.rope_parameters [1], where an object is needed; take the file as"),
+        (qwen(layer_types="conv"), "has text_config.layer_types 'conv', where a list is needed; take the file as"),
+        (qwen(rms_norm_eps="0.1"), "has text_config.rms_norm_eps '0.1', where a number is needed; take the file as"),
+        (
+            qwen(eos_token_id={"a": 1}),
+            "has text_config.eos_token_id {'a': 1}, where a whole number or a list is needed",
+        ),
+        ({"model_type": "qwen2_vl", "dtype": ["a"]}, "has dtype ['a'], where text is needed; take the file as"),
+        (
+            {"model_type": "llava", "vision_feature_select_strategy": 7},
+            "has vision_feature_select_strategy 7, where one of ('default', 'full') is needed; take the file as",
+        ),
+        (
+            {"model_type": "gemma3", "text_config": {"rope_parameters": {"full_attention": 3}}},
+            "has a value of another kind than is needed ('int' object has no attribute",
         ),
         (qwen(num_attention_heads=0), "has text_config.num_attention_heads 0, less than 1; take the file as the model"),
         (qwen(num_hidden_layers=-1), "has text_config.num_hidden_layers -1, less than 1; take the file as the model"),
@@ -200,6 +218,30 @@ def without_weights(tmp_path):
         return str(tmp_path)
 
     return write
+
+
+def test_kinds_of_layers_must_attend_as_their_names_say():
+    """By their modules: all layers of a Qwen2 attend."""
+    text = {"model_type": "qwen2", **SMALL, "num_key_value_heads": 2}
+    config = transformers.InternVLConfig(vision_config=VISION, text_config=text)
+    model = once(config)
+    config.text_config.layer_types = ["full_attention", "minimax_m3_sparse"]
+    with pytest.raises(
+        HeadflowError, match=r"has layers of minimax_m3_sparse \(layer_types\): whether such layers of a"
+    ):
+        check_modules("M", config, model)
+
+
+def test_a_model_is_made_without_weights_once(tmp_path, monkeypatch):
+    """For its modules, its features and its size."""
+    make_family(tmp_path, "internvl")
+    monkeypatch.delitem(FAMILIES, "internvl")
+    made = []
+    monkeypatch.setattr(
+        "extract.models.transformers_format.without_weights", lambda config: made.append(config) or once(config)
+    )
+    load_model(str(tmp_path), device=CPU)
+    assert len(made) == 1
 
 
 def test_a_processor_that_writes_other_tokens_than_there_are_features_is_named(without_weights):
