@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from analyze.tables.frames import Heads
+from analyze.tables.frames import Heads, check_flows
 from analyze.tables.text_scope import TextScope
 from analyze.tables.values import sample_values
 from schemas.columns import CROSSINGS, UNKNOWN
@@ -65,6 +65,7 @@ def export_records(heads: Heads, scope: TextScope, path: Path) -> int:
     """
     if heads.manifest.images != ORIGINAL:
         raise HeadflowError(f"{heads.run.path} is of {heads.manifest.images} images, which records do not say")
+    check_flows([*_FLOWS], heads.run)
     if heads.run.manifest.without_heads:
         raise HeadflowError(
             f"{heads.run.path} has layers without heads, which records, a list of all layers, cannot say"

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from analyze.statistics.intervals import mean_interval
@@ -46,11 +47,13 @@ def _statistics(found: Tally, level: str) -> pd.DataFrame:
     assert found.spread is not None
     assert found.images is not None
     spread: Spread = found.spread
-    rows = found.rows.groupby(level, sort=False).sum()
-    mean, square = (table.groupby(level, sort=False).sum().div(rows, axis=0) for table in (found.sums, spread.squares))
+    rows = found.counted.groupby(level, sort=False).sum()
+    mean, square = (table.groupby(level, sort=False).sum() / rows for table in (found.sums, spread.squares))
     low, high = spread.minima.groupby(level, sort=False).min(), spread.maxima.groupby(level, sort=False).max()
     fine = spread.fine_by_category if level == "category" else spread.fine_by_layer
     counts = {flow: fine[flow].to_numpy().reshape(-1, FINE + 1) for flow in found.flows}
+    if found.grid.fixed:  # a value where none counts: such rows are left out below
+        counts = {flow: _with_a_value(each) for flow, each in counts.items()}
     columns: dict[str, Any] = {"mean": mean, "std": np.sqrt((square - mean**2).clip(lower=0)), "min": low}
     flows = list(found.flows)
     extremes = low[flows].to_numpy(), high[flows].to_numpy()
@@ -59,9 +62,18 @@ def _statistics(found: Tally, level: str) -> pd.DataFrame:
         columns[name] = pd.DataFrame(np.clip(values, *extremes), index=low.index, columns=flows)
     columns["max"] = high
     own = found.images.at(slice(None), -1) if level == "category" else found.images.sum(axis=0).at(0, slice(None, -1))
+    # Values that do not count are zeros in sums over images: a mean of fewer is larger in proportion
+    whole = found.rows.groupby(level, sort=False).sum().to_numpy()[:, None]
+    counting = whole / rows[flows].clip(lower=1).to_numpy()
     for name, bound in zip(("low", "high"), mean_interval(own), strict=True):
-        columns[name] = pd.DataFrame(np.clip(bound, 0, 1), index=low.index, columns=flows)  # as masses are
+        columns[name] = pd.DataFrame(np.clip(bound * counting, 0, 1), index=low.index, columns=flows)  # as masses are
     table = pd.concat(columns, axis=1, names=["statistic", "flow"]).rename_axis(index="name").stack("flow")
     table = table[list(columns)]
-    table.insert(0, "rows", rows.loc[table.index.get_level_values("name")].to_numpy())
-    return table
+    table.insert(0, "rows", rows.rename_axis("name").stack().reindex(table.index).to_numpy())
+    return table[table["rows"] > 0] if found.grid.fixed else table
+
+
+def _with_a_value(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Histograms [groups, bins], with one value in the first bin of groups that have none."""
+    first = (counts.sum(axis=1, keepdims=True) == 0) * np.eye(1, counts.shape[1], dtype=np.int64)
+    return counts + first

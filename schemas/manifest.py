@@ -207,7 +207,8 @@ class Manifest:
         return (
             f"text reads the image by cross-attention in layers {listed(self.crossing, 16)}: there it sees no text, "
             "and in the other layers no image, so that t2v, q2v and a2v say which layers these are, and not what heads "
-            "do; where in the image they look is in `maps`. The image has no queries: there are no v2t and v2* columns"
+            "do; where in the image they look is in `maps`. Statistics of a column are over layers that can have it. "
+            "The image has no queries: there are no v2t and v2* columns"
         )
 
     def cells(self, field: str) -> list[list[int]]:

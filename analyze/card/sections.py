@@ -33,6 +33,9 @@ def settings_section(run: Run) -> str:
     rows = [("layers x heads", f"{manifest.layers} x {manifest.heads}", "of the language model")]
     if manifest.without_heads:
         rows.append(("attending", ", ".join(map(str, manifest.attending)), "layers that attend; others have no rows"))
+    if manifest.crossing:
+        layers = ", ".join(map(str, manifest.crossing))
+        rows.append(("crossing", layers, "layers in which text reads the image, and nothing else"))
     rows += [(name, _shown(getattr(manifest, name)), text[name].replace("`", "")) for name in _FIELDS]
     rows += [(name, value, meaning) for name, value, meaning in _computed(run)]
     parts = [table_of(("setting", "value", "meaning"), [row for row in rows if row[1]])]

@@ -55,7 +55,10 @@ def compare_runs(settings: CompareSettings) -> Result:
     with settings.open_workers() as workers:
         runs = _opened(settings.runs, settings.prompt, workers)
         check_named_once(runs)
-        found = [with_flows(heads, settings.metrics, settings.step) for heads in runs]
+        metrics = settings.metrics
+        if metrics == CompareSettings.metrics and any(heads.run.manifest.crossing for heads in runs):
+            metrics = tuple(flow for flow in metrics if all(flow in heads.run.manifest.flows for heads in runs))
+        found = [with_flows(heads, metrics, settings.step) for heads in runs]
         runs, flows = [heads for heads, _ in found], found[0][1]
         if len(runs) > 2:
             return _several(settings, runs, flows, workers)

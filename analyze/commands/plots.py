@@ -116,8 +116,8 @@ def draw_plots(settings: PlotsSettings) -> Result:
             categories = _largest(found.samples())
             number = f"{len(categories)} of {len(found.samples()):,} categories"
             warnings.append(f"pictures of {number}, those with the most samples; --categories names others")
-        model = heads.run.manifest
-        drawn += Pictures(found, of, settings.prefix, layers, categories, settings.ymax, settings.vmax, model).all()
+        crossing = heads.run.manifest.crossing
+        drawn += Pictures(found, of, settings.prefix, layers, categories, settings.ymax, settings.vmax, crossing).all()
     drawn += contribution_maps(heads, added, subject(heads), settings.prefix)
     drawn += effect_maps(heads, settings.effects, subject(heads), settings.prefix)
     return Result(

@@ -21,7 +21,7 @@ from analyze.tables.frames import Heads
 from analyze.tables.tallies import tally
 from analyze.tables.text_scope import TextScope
 from analyze.tables.values import Values, observed_rows, sample_values
-from schemas.jobs.head_sets import ModelShape
+from schemas.manifest import Manifest
 from schemas.workers.work import HERE, Workers
 
 _BINS = 50  # of a distribution
@@ -49,22 +49,23 @@ def paired_values(heads: Heads, flow: str, scope: TextScope, positions: pd.Serie
     return sample_values(heads, [flow], scope, workers=workers)[flow][observed_rows(heads)[positions.to_numpy()]]
 
 
-def compare_masses(flow: str, a: Values, b: Values, clusters: Clusters, models: Sequence[ModelShape]) -> Masses:
+def compare_masses(flow: str, a: Values, b: Values, clusters: Clusters, models: Sequence[Manifest]) -> Masses:
     """Compare one flow of two runs.
 
     Args:
         a, b: of the same samples, [samples, layers, heads] of either run.
-        models: of both runs.
+        models: of both runs; layers in which a flow is fixed do not count.
     """
-    runs = {"a": a, "b": b}
+    there = [~np.array(model.fixed(flow)) for model in models]
+    runs = {name: values[:, own] for (name, values), own in zip({"a": a, "b": b}.items(), there, strict=True)}
     of_samples = {name: values.mean(axis=(1, 2), dtype=np.float64) for name, values in runs.items()}
     low, high = _interval(clusters, of_samples["b"] - of_samples["a"])
     means = {name: float(values.mean()) for name, values in of_samples.items()}
     row = {"flow": flow, **means, "difference": means["b"] - means["a"], "low": float(low), "high": float(high)}
     tables: dict[str, list[pd.DataFrame]] = {"distributions": [], "profiles": [], "heads": []}
     edges = np.linspace(0, 1, _BINS + 1)
-    for (name, values), model in zip(runs.items(), models, strict=True):
-        layers = np.array(model.attending)
+    for (name, values), model, own in zip(runs.items(), models, there, strict=True):
+        layers = np.array(model.attending)[own]
         counts, _ = np.histogram(np.clip(values, 0, 1), edges)
         shares = {"left": edges[:-1], "right": edges[1:], "share": counts / values.size}
         tables["distributions"].append(pd.DataFrame({"run": name, "flow": flow} | shares))

@@ -26,6 +26,7 @@ CLEARER = 1.5  # how many times the colours of a linear scale a logarithmic one 
 _LOWEST = 1e-3  # lower end of a logarithmic scale, at least, as a share of the highest mean
 GREY = "0.82"  # of heads that are left out
 DIVERGING = "RdBu_r"  # of all signed values: blue below the middle, white there, red above
+ROUNDING = 1e-6  # between means that are equal in float32
 AROUND = 2.0  # inches around a map
 LOWEST_MAP = 1.5  # inches of its height, at least
 BAR = 1.65  # inches on the right of a map, for its colour bar
@@ -84,7 +85,7 @@ def colour_scale(means: Array) -> Normalize:
         means: finite and not negative.
     """
     lowest, highest = float(means.min()), float(means.max())
-    if lowest == highest:
+    if highest - lowest <= ROUNDING:
         return Normalize(0, highest or 1.0)
     linear = Normalize(lowest, highest)
     logarithmic = LogNorm(max(lowest, _LOWEST * highest), highest, clip=True)

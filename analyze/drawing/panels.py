@@ -108,7 +108,7 @@ def _layer_histograms(picture: LayerHistograms) -> Figure:
     natural = max(8.0, 1.4 * min(GRID_COLUMNS, number) + 1.2)
     columns = panels_across(min(GRID_COLUMNS, number), natural, NARROWEST_LAYER, 1.05, 0.1)
     rows = math.ceil(number / columns)
-    flows = list(picture.panels[0].bars)
+    flows = list(dict.fromkeys(flow for panel in picture.panels for flow in panel.bars))
     names = [label(flow) if flow in DEFAULT_FLOWS else target(flow) for flow in flows]
     above = legend_height(names, "", LETTERS * SMALLER, across(natural) - 2 * TEXT_GAP) + lines_height(1, LETTERS)
     tall = above + 1.1 * rows + 0.3 * (rows - 1) + 0.65

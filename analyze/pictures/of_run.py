@@ -33,7 +33,7 @@ from analyze.tables.text_scope import TextScope
 from analyze.tables.values import answered, observed_samples
 from schemas.columns import DEFAULT_FLOWS
 from schemas.errors import HeadflowError
-from schemas.manifest import ORIGINAL, Manifest
+from schemas.manifest import ORIGINAL
 from schemas.store.jobs import open_job
 from schemas.text import counted
 
@@ -52,7 +52,7 @@ class Pictures:
         categories: the categories that get pictures of their own.
         ymax: end of the y axis of histograms; `None`: chosen from the values.
         vmax: end of the y axis of bars and of the colours of maps; `None`: chosen from the means.
-        model: says in which layers a column is fixed (`Manifest.fixed`): pictures leave these out; `None`: in none.
+        crossing: the layers that read the image by cross-attention.
     """
 
     tally: Tally
@@ -62,7 +62,7 @@ class Pictures:
     categories: Sequence[str]
     ymax: float | None = None
     vmax: float | None = None
-    model: Manifest | None = None
+    crossing: Sequence[int] = ()
 
     def all(self) -> list[Picture]:
         """All pictures, in the order in which they are drawn."""
@@ -73,7 +73,8 @@ class Pictures:
         (panels,) = self._hist_panels([self._heights(self.tally.shares())])
         yield self._histogram(f"{self.prefix}_overall_stacked_hist", "All layers", None, panels, self._means)
         layers, means = self._hist_parts("layer"), _split(self._means)
-        for layer in self.layers:
+        layers = {layer: self._open_panels(layer, panels) for layer, panels in layers.items()}
+        for layer in (each for each in self.layers if layers[each]):
             name = f"{self.prefix}_layer{layer}_stacked_hist"
             yield self._histogram(name, self._layer(layer), None, layers[layer], means[layer])
         for heading, flows in by_queries(self.tally.flows).items():
@@ -156,12 +157,25 @@ class Pictures:
 
     def _by_layer(self, flow: str) -> tuple[Array, list[int]]:
         """Means [layers, heads], and which layers these are: those in which the column is not fixed."""
-        means: Array = self._means[flow].to_numpy().reshape(-1, self.tally.grid.heads)
-        open_ = ~np.array(self.model.fixed(flow)) if self.model else np.full(len(means), True)
-        return means[open_], [layer for layer, there in zip(self.tally.grid.layers, open_, strict=True) if there]
+        layers, grid = self.tally.grid.open_layers(flow), self.tally.grid
+        means: Array = self._means[flow].to_numpy().reshape(-1, grid.heads)
+        return means[np.isin(grid.layers, layers)], layers
+
+    def _open_panels(self, layer: int, panels: tuple[Panel, ...]) -> tuple[Panel, ...]:
+        """Panels of a layer without the columns that are fixed there."""
+        if not self.crossing:
+            return panels
+        there = [
+            replace(
+                panel,
+                bars={flow: bars for flow, bars in panel.bars.items() if layer in self.tally.grid.open_layers(flow)},
+            )
+            for panel in panels
+        ]
+        return tuple(panel for panel in there if panel.bars)
 
     def _layer(self, layer: int) -> str:
-        return f"Layer {layer}" + (", image" if self.model and layer in self.model.crossing else "")
+        return f"Layer {layer}" + (", image" if layer in self.crossing else "")
 
     @cached_property
     def _files(self) -> dict[str, str]:

@@ -71,6 +71,8 @@ def run_notes(heads: Heads, words: Words) -> list[tuple[str, str]]:
     if attending := _attending(heads.manifest):
         text = words.filled("warn_some_layers", layers=attending, all=heads.manifest.layers)
         found.append((words["some_layers"], text))
+    if crossing := heads.manifest.crossing:
+        found.append((words["across"], words.filled("warn_across", layers=", ".join(map(str, crossing)))))
     several = several_images(heads)
     if several:
         found.append((words["several_images"], words.filled("warn_several_images", questions=f"{several:,}")))
@@ -85,6 +87,7 @@ def settings(heads: Heads, scope: TextScope, words: Words) -> list[tuple[str, st
     rows += [
         ("shape", f"{manifest.layers} × {manifest.heads}"),
         ("attending", _attending(manifest)),
+        ("crossing", ", ".join(map(str, manifest.crossing))),
         ("samples", _samples(heads, words)),
     ]
     rows += [("text_scope", scope.name), ("prompt", heads.prompt)]

@@ -1,7 +1,7 @@
 """The groups that rows of `heads` can belong to, as the indices of DataFrames: the same for all tallies of a run."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -18,12 +18,19 @@ class TallyGrid:
     Attributes:
         layers: those that attend, in order.
         edges: of the bins of histograms, float64 [bins + 1], increasing.
+        fixed: by flow whether it is 0 in each layer for lack of such keys, see `Manifest.fixed`: this does not count.
     """
 
     categories: list[str]
     layers: Sequence[int]
     heads: int
     edges: Array
+    fixed: Mapping[str, Sequence[bool]] = field(default_factory=dict)
+
+    def open_layers(self, flow: str) -> list[int]:
+        """The layers in which a flow is not fixed."""
+        fixed = self.fixed.get(flow) or [False] * len(self.layers)
+        return [layer for layer, closed in zip(self.layers, fixed, strict=True) if not closed]
 
     @cached_property
     def cells(self) -> pd.MultiIndex:

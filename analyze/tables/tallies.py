@@ -120,26 +120,38 @@ class Tally:
         """Number of samples observed, by category."""
         return self.rows.xs((self.grid.layers[0], 0), level=("layer", "head"))
 
+    @property
+    def counted(self) -> pd.DataFrame:
+        """How many rows count, by (category, layer, head): none in layers where a flow is fixed, see `TallyGrid`."""
+        layer = self.rows.index.get_level_values("layer")
+        return pd.DataFrame({
+            flow: self.rows.where(layer.isin(self.grid.open_layers(flow)), 0) if self.grid.fixed else self.rows
+            for flow in self.flows
+        })  # fmt: skip
+
     def means(self) -> pd.DataFrame:
-        """Means over samples, by (layer, head)."""
+        """Means over samples, by (layer, head); NaN where a flow is fixed."""
         keys = ["layer", "head"]
-        return self.sums.groupby(keys).sum().div(self.rows.groupby(keys).sum(), axis=0)
+        return self.sums.groupby(keys).sum() / self.counted.groupby(keys).sum()
 
     def means_by_category(self) -> pd.DataFrame:
-        """Means over samples, by (category, layer, head)."""
-        return self.sums.div(self.rows, axis=0)
+        """Means over samples, by (category, layer, head); NaN where a flow is fixed."""
+        return self.sums / self.counted
 
     def shares(self, by: str | None = None) -> pd.DataFrame:
         """Share of all values in each bin, by `bin`; or of those of each `category` or `layer`, by (`by`, `bin`).
 
-        A share is count / rows. Values outside the edges are among the rows, and in no bin.
+        A share is count / rows. Values outside the edges are among the rows, and in no bin. Where a flow is fixed, no
+        value counts: shares of such a layer are 0.
         """
         counts = self.bins[~self._outside].groupby(["bin"] if by is None else [by, "bin"]).sum()
-        return counts / self.rows.sum() if by is None else counts.div(self.rows.groupby(by).sum(), axis=0, level=by)
+        if by is None:
+            return counts / self.counted.sum()
+        return counts.div(self.counted.groupby(by).sum(), axis=0, level=by).fillna(0.0)
 
     def outside(self) -> pd.Series:
         """Share of all values outside the edges, by flow."""
-        return self.bins[self._outside].sum() / self.rows.sum()
+        return self.bins[self._outside].sum() / self.counted.sum()
 
     @property
     def _outside(self) -> npt.NDArray[np.bool_]:
@@ -181,7 +193,9 @@ class Total:
     ) -> None:
         """Of no values yet; arguments as for `tally`."""
         self._heads, self._flows, self._scope = heads, tuple(flows), scope
-        self._grid = TallyGrid(heads.categories, heads.run.manifest.attending, heads.heads, edges)
+        model = heads.run.manifest
+        fixed = {flow: model.fixed(flow) for flow in flows} if model.crossing else {}
+        self._grid = TallyGrid(heads.categories, model.attending, heads.heads, edges, fixed)
         self._sums = Sums.none(np.arange(len(heads.categories)), len(flows), *heads.shape, edges, spread=spread)
         self._images = _images(heads) if spread else None
         self._complete = ImageSums.none((len(heads.categories), heads.shape[0] + 1, len(flows)))
@@ -210,7 +224,7 @@ class Total:
             grid=grid,
             rows=pd.Series(rows, grid.cells),
             sums=self._table(sums.sums, grid.cells),
-            bins=self._table(sums.bins, grid.bins),
+            bins=self._without_fixed(self._table(sums.bins, grid.bins), 0),
             spread=None if sums.spread is None else self._spread(sums.spread, rows),
             images=None if self._images is None else self._all_images(self._images),
         )
@@ -219,11 +233,27 @@ class Total:
         grid, there = self._grid, pd.Series(rows > 0, self._grid.cells)
         return Spread(
             squares=self._table(sums.squares, grid.cells),
-            minima=self._table(sums.minima, grid.cells).where(there, axis=0),
-            maxima=self._table(sums.maxima, grid.cells).where(there, axis=0),
-            fine_by_layer=self._table(sums.fine_by_layer, grid.fine_by_layer),
-            fine_by_category=self._table(sums.fine_by_category, grid.fine_by_category),
+            minima=self._without_fixed(self._table(sums.minima, grid.cells).where(there, axis=0), np.nan),
+            maxima=self._without_fixed(self._table(sums.maxima, grid.cells).where(there, axis=0), np.nan),
+            fine_by_layer=self._without_fixed(self._table(sums.fine_by_layer, grid.fine_by_layer), 0),
+            fine_by_category=self._fine_by_category(sums, rows),
         )
+
+    def _fine_by_category(self, sums: SpreadSums, rows: Codes) -> pd.DataFrame:
+        """Fine histograms of categories; where a flow is fixed, its zeros are taken out of the first bin."""
+        found = self._table(sums.fine_by_category, self._grid.fine_by_category)
+        per_layer = rows.reshape(len(self._grid.categories), len(self._grid.layers), -1).sum(axis=2)
+        first = found.index.get_level_values("bin") == 0
+        for flow, fixed in self._grid.fixed.items():
+            found.loc[first, flow] -= per_layer[:, np.array(fixed)].sum(axis=1)
+        return found
+
+    def _without_fixed(self, table: pd.DataFrame, nothing: float) -> pd.DataFrame:
+        """A table with a level of layers, with `nothing` where a flow is fixed."""
+        layer = table.index.get_level_values("layer")
+        for flow in self._grid.fixed:
+            table.loc[~layer.isin(self._grid.open_layers(flow)), flow] = nothing
+        return table
 
     def _table(self, values: npt.NDArray, index: pd.MultiIndex) -> pd.DataFrame:
         """A column for each flow, of [flows, ...]."""
