@@ -1,4 +1,4 @@
-// Made by `make page` of analyze/report/app, with Preact (MIT): 614490b0317d32d01254a85950db77fd688709f85d595b633fe553a08f6bb185
+// Made by `make page` of analyze/report/app, with Preact (MIT): 8fbac226b555b602dc1e01ce93c70f4cda244c10fc731f45bfeea8d7daf473b9
 "use strict";
 (() => {
   // node_modules/preact/dist/preact.mjs
@@ -608,7 +608,7 @@
     };
     return F2(() => {
       shown.current = [];
-      let begun = embed(place.current, name).then((made) => (made.view.addEventListener("click", (_3, item) => item?.datum && wanted.current.onPick?.(item.datum)), made));
+      let begun = embed(place.current, name).then((made) => (place.current.querySelector("svg")?.setAttribute("aria-hidden", "true"), made.view.addEventListener("click", (_3, item) => item?.datum && wanted.current.onPick?.(item.datum)), made));
       return queue.current = begun, () => {
         begun.then((made) => made.finalize());
       };
@@ -1083,6 +1083,12 @@
     let positive = middle < 0 ? last : middle, high = Math.max(positive, last - positive, 1), shade = (_3, place) => positive - place - (place >= positive ? 1 : 0);
     return { low: -high, high, ticks: [positive - last, positive], labels, note: "", shade };
   }
+  function placeAfter({ key, ctrlKey }, layer, head) {
+    if (key === "Home") return [ctrlKey ? 0 : layer, 0];
+    if (key === "End") return [ctrlKey ? layers.length - 1 : layer, heads - 1];
+    let step = STEPS2[key];
+    return step ? [layer + step[0], head + step[1]] : null;
+  }
   function HeadMap({ state: state2, measure, highest }) {
     let { category, cell: chosen, shade, scale } = state2, value = (cell) => written(measure, mean(measure.key, cell, category)), shading = w2(
       () => (shade === "value" ? byValue : byRank)(measure, category, highest, scale),
@@ -1103,10 +1109,10 @@
       let { low, high, ticks: ticks2, labels } = shading;
       return { low, high, ticks: ticks2, labels, grey: grey(), fade: measure.sure.pale ? PALE : 1 };
     }, [shading, scheme()]), first = highest.slice(0, 3).map((cell) => `${headName(cell)} ${value(cell)}`), label = [measure.label, words.comma, categoryName(category), words.stop, words.highest, words.colon], step = (event) => {
-      let [down, right] = STEPS2[event.key] ?? [0, 0];
-      if (!down && !right) return;
+      let place = placeAfter(event, Math.floor(chosen / heads), chosen % heads);
+      if (!place) return;
       event.preventDefault();
-      let [layer, head] = [Math.floor(chosen / heads) + down, chosen % heads + right];
+      let [layer, head] = place;
       layer >= 0 && layer < layers.length && head >= 0 && head < heads && go({ cell: layer * heads + head }, "arrow");
     };
     return /* @__PURE__ */ a3(
@@ -1281,6 +1287,21 @@
     ] });
   }
 
+  // src/overflow.ts
+  var REGIONS = ".wide, .cards, .chips, .verdict ul, .text p, .scrolls";
+  function mark(region) {
+    let right = region.scrollWidth - region.clientWidth, down = region.scrollHeight - region.clientHeight;
+    right > 1 || down > 1 ? region.tabIndex = 0 : region.removeAttribute("tabindex"), region.toggleAttribute("data-more-right", right - region.scrollLeft > 1), region.toggleAttribute("data-more-down", down - region.scrollTop > 1);
+  }
+  function markRegions() {
+    document.querySelectorAll(REGIONS).forEach(mark);
+  }
+  function watchRegions() {
+    addEventListener("resize", markRegions), document.addEventListener("toggle", markRegions, !0);
+    let scrolled = ({ target }) => target instanceof HTMLElement && target.matches(REGIONS) && mark(target);
+    document.addEventListener("scroll", scrolled, !0);
+  }
+
   // src/main.tsx
   var PARTS = {
     "address-part": Address,
@@ -1294,9 +1315,10 @@
     for (let [id, Part] of Object.entries(PARTS)) Q(/* @__PURE__ */ a3(Part, { state: state() }), document.getElementById(id));
     for (let place of document.querySelectorAll("[data-chart]"))
       Q(/* @__PURE__ */ a3(Figure, { name: place.dataset.chart, label: place.dataset.label }), place);
+    markRegions();
   }
   async function main() {
-    await Promise.all([load(), loadPieces()]), begin(draw), document.getElementById("theme").onclick = () => go({ theme: scheme() === "dark" ? "light" : "dark" }), matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw), draw(), await drawn(), document.documentElement.dataset.ready = "yes";
+    await Promise.all([load(), loadPieces()]), begin(draw), document.getElementById("theme").onclick = () => go({ theme: scheme() === "dark" ? "light" : "dark" }), matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw), watchRegions(), draw(), await drawn(), markRegions(), document.documentElement.dataset.ready = "yes";
   }
   main();
 })();

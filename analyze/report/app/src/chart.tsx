@@ -82,6 +82,8 @@ export function Chart({ name, id = name, label, data, signals, onPick, plot }: C
   useLayoutEffect(() => {
     shown.current = [];
     const begun = embed(place.current!, name).then((made) => {
+      // The chart has a name; Vega's names of its marks and axes are English
+      place.current!.querySelector("svg")?.setAttribute("aria-hidden", "true");
       made.view.addEventListener("click", (_, item) => item?.datum && wanted.current.onPick?.(item.datum));
       return made;
     });

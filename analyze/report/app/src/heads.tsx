@@ -168,6 +168,14 @@ function byRank({ key, signed }: Measure, category: number, highest: number[]): 
   return { low: -high, high, ticks: [positive - last, positive], labels, note: "", shade };
 }
 
+// Where a key leads from a head: to the next one, to either end of its layer, or with Ctrl of all layers
+function placeAfter({ key, ctrlKey }: KeyboardEvent, layer: number, head: number): [number, number] | null {
+  if (key === "Home") return [ctrlKey ? 0 : layer, 0];
+  if (key === "End") return [ctrlKey ? layers.length - 1 : layer, heads - 1];
+  const step = STEPS[key];
+  return step ? [layer + step[0], head + step[1]] : null;
+}
+
 function HeadMap({ state, measure, highest }: { state: State; measure: Measure; highest: number[] }) {
   const { category, cell: chosen, shade, scale } = state;
   const value = (cell: number) => written(measure, mean(measure.key, cell, category));
@@ -199,10 +207,10 @@ function HeadMap({ state, measure, highest }: { state: State; measure: Measure; 
   const first = highest.slice(0, 3).map((cell) => `${headName(cell)} ${value(cell)}`);
   const label = [measure.label, words.comma, categoryName(category), words.stop, words.highest, words.colon];
   const step = (event: KeyboardEvent) => {
-    const [down, right] = STEPS[event.key] ?? [0, 0];
-    if (!down && !right) return;
+    const place = placeAfter(event, Math.floor(chosen / heads), chosen % heads);
+    if (!place) return;
     event.preventDefault();
-    const [layer, head] = [Math.floor(chosen / heads) + down, (chosen % heads) + right];
+    const [layer, head] = place;
     if (layer >= 0 && layer < layers.length && head >= 0 && head < heads) {
       go({ cell: layer * heads + head }, "arrow");
     }

@@ -10,6 +10,7 @@ import { load } from "./data";
 import { Distributions } from "./distributions";
 import { Heads } from "./heads";
 import { loadPieces } from "./pieces";
+import { markRegions, watchRegions } from "./overflow";
 import { SamplesList } from "./samples";
 import { type State, begin, go, state } from "./state";
 import { applyTheme, scheme } from "./theme";
@@ -29,6 +30,7 @@ function draw(): void {
   for (const place of document.querySelectorAll<HTMLElement>("[data-chart]")) {
     render(<Figure name={place.dataset.chart!} label={place.dataset.label!} />, place);
   }
+  markRegions();
 }
 
 async function main(): Promise<void> {
@@ -36,8 +38,10 @@ async function main(): Promise<void> {
   begin(draw);
   document.getElementById("theme")!.onclick = () => go({ theme: scheme() === "dark" ? "light" : "dark" });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  watchRegions();
   draw();
   await drawn();
+  markRegions();
   document.documentElement.dataset.ready = "yes";
 }
 
