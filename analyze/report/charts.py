@@ -93,11 +93,11 @@ def head_dots(words: Words, shape: tuple[int, int], *, signed: bool) -> Spec:
     """Some heads with their intervals; data `dots`: `order name cell value low high lowest highest told text`.
 
     A thick line is the interval of one head, a thin one holds for all heads together; the script gives `grey`, for
-    heads whose `told` is 0, `ink`, for the others, and `picked`, the cell of the chosen head.
+    heads whose `told` is 0, `accent`, for the others, and `picked`, the cell of the chosen head.
     """
     sort = alt.EncodingSortField("order", op="min")
     y = alt.Y("name:N", sort=sort, title=None, axis=alt.Axis(ticks=False, domain=False, labelLimit=90))
-    ink = alt.condition("datum.told", alt.value(_param("ink")), alt.value(_param("grey")))
+    ink = alt.condition("datum.told", alt.value(_param("accent")), alt.value(_param("grey")))
     scale = alt.Scale(zero=signed, nice=True, padding=8)
     x = partial(alt.X, title=words["mean"], scale=scale, axis=alt.Axis(tickCount=5, format=".2~g"))
     tips = [alt.Tooltip("name:N", title=words["head"])]
@@ -112,7 +112,7 @@ def head_dots(words: Words, shape: tuple[int, int], *, signed: bool) -> Spec:
     if signed:
         zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(style=QUIET).encode(x="zero:Q")
         chart = zero + chart
-    given = {"grey": _GREY, "ink": _INKS[0], "picked": -1}
+    given = {"grey": _GREY, "accent": _INKS[0], "picked": -1}
     return _spec(_with(chart, given), height=AXIS + _ROW * min(DOTS, shape[0] * shape[1]))
 
 
@@ -127,25 +127,31 @@ def _with(chart: Any, given: Mapping[str, Any]) -> Any:
 
 
 def head_histogram(words: Words) -> Spec:
-    """The values of one head over those of all; data `all` and `own`: `left right share`."""
-    x = alt.X("left:Q", title=words["value"], axis=alt.Axis(tickCount=6, format="~g"), scale=alt.Scale(nice=False))
+    """The values of one head over those of all; data `all` and `own`: `left right from to share`.
+
+    `left` and `right` are places on the axis, where `ticks` have `labels`, which the page's script gives.
+    """
+    axis = alt.Axis(values=_param("ticks"), labelExpr="labels[indexof(ticks, datum.value)]", labelOverlap=True)
+    x = alt.X("left:Q", title=words["value"], axis=axis, scale=alt.Scale(nice=False, zero=False, padding=6))
     y = alt.Y("share:Q", title=words["share_of_samples"], axis=alt.Axis(tickCount=4, format="%"))
     tips = [
-        alt.Tooltip("left:Q", format=".3~g", title=words["from"]),
-        alt.Tooltip("right:Q", format=".3~g", title=words["to"]),
+        alt.Tooltip("from:Q", format=".3~g", title=words["from"]),
+        alt.Tooltip("to:Q", format=".3~g", title=words["to"]),
         alt.Tooltip("share:Q", format=".2%", title=words["share_of_samples"]),
     ]
     whole, own = (
         alt.Chart(alt.NamedData(name)).encode(x, y, x2="right:Q", y2=alt.datum(0), tooltip=tips)
         for name in ("all", "own")
     )
-    return _spec(whole.mark_bar(style=QUIET) + own.mark_bar(style="own", fillOpacity=0.65), height=150)
+    both = whole.mark_bar(style=QUIET) + own.mark_bar(style="own", fillOpacity=0.65)
+    return _spec(_with(both, {"ticks": [0], "labels": [""]}), height=150)
 
 
 def head_profile(words: Words, categories: int) -> Spec:
     """The mean of one head in each category, with that of all heads; data `profile`: `category value all`."""
     y = alt.Y("category:N", sort=None, title=None, axis=alt.Axis(labelLimit=150, ticks=False, domain=False))
-    x = alt.X("value:Q", title=words["mean"], axis=alt.Axis(tickCount=4, format=".2~g"))
+    scale = alt.Scale(zero=True, padding=6)
+    x = alt.X("value:Q", title=words["mean"], axis=alt.Axis(tickCount=4, format=".2~g"), scale=scale)
     tips = [
         alt.Tooltip("category:N", title=words["category"]),
         alt.Tooltip("text:N", title=words["this_head"]),
@@ -157,26 +163,29 @@ def head_profile(words: Words, categories: int) -> Spec:
 
 
 def distribution(words: Words, flows: Sequence[str]) -> Spec:
-    """Stacked histogram; data `bars`: `left right flow label share place`, and the end of the axis as `top`."""
+    """Histograms of columns as steps, on one axis; data `bars`: `left right flow label share place`, and `steps`.
+
+    A step is where an outline goes on from: `x label share place`. The page's script gives `top`, the end of the axis,
+    and `ink`, in which black is drawn.
+    """
     colours = [alt.ExprRef("ink") if colour(flow) == _BOS else colour(flow) for flow in flows]
-    scale = alt.Scale(domain=[words.flow(flow) for flow in flows], range=colours)
-    top = alt.param(name="top", value=1)
-    chart = alt.Chart(alt.NamedData("bars")).mark_bar(binSpacing=1)
-    chart = chart.encode(
-        alt.X("left:Q", bin="binned", title=words["attention_mass"], axis=alt.Axis(tickCount=10, format="~g")),
-        alt.X2("right:Q"),
-        alt.Y("share:Q", stack="zero", title=words["share_of_rows"], axis=alt.Axis(format="~g"),
-              scale=alt.Scale(domainMin=0, domainMax=alt.ExprRef("top"))),
-        alt.Color("label:N", scale=scale, legend=None),
-        order=alt.Order("place:Q"),
-        tooltip=[
-            alt.Tooltip("label:N", title=words["column"]),
-            alt.Tooltip("left:Q", format=".3~g", title=words["from"]),
-            alt.Tooltip("right:Q", format=".3~g", title=words["to"]),
-            alt.Tooltip("share:Q", format=".2%", title=words["share_of_rows"]),
-        ],
-    )  # fmt: skip
-    return _spec(chart.add_params(top, alt.param(name="ink", value=_BOS)), height=260)
+    ink = alt.Color("label:N", legend=None,
+                    scale=alt.Scale(domain=[words.flow(flow) for flow in flows], range=colours))  # fmt: skip
+    x = partial(alt.X, title=words["attention_mass"], axis=alt.Axis(tickCount=10, format="~g"),
+                scale=alt.Scale(nice=False, padding=6))  # fmt: skip
+    y = alt.Y("share:Q", stack=None, title=words["share_of_rows"], axis=alt.Axis(format="~g"),
+              scale=alt.Scale(domainMin=0, domainMax=alt.ExprRef("top")))  # fmt: skip
+    tips = [
+        alt.Tooltip("label:N", title=words["column"]),
+        alt.Tooltip("left:Q", format=".3~g", title=words["from"]),
+        alt.Tooltip("right:Q", format=".3~g", title=words["to"]),
+        alt.Tooltip("share:Q", format=".2%", title=words["share_of_rows"]),
+    ]
+    bars = alt.Chart(alt.NamedData("bars")).mark_bar(fillOpacity=0.18, stroke=None)
+    bars = bars.encode(x("left:Q"), y, ink, x2="right:Q", y2=alt.datum(0), tooltip=tips)
+    steps = alt.Chart(alt.NamedData("steps")).mark_line(interpolate="step-after", strokeWidth=2)
+    steps = steps.encode(x("x:Q"), y, ink)
+    return _spec(_with(bars + steps, {"top": 1, "ink": _BOS}), height=260)
 
 
 def comparison(words: Words, found: Compared) -> dict[str, Spec]:
@@ -208,7 +217,7 @@ def _answers(words: Words, rows: Rows) -> Spec:
 def _profiles(words: Words, found: Compared) -> Spec:
     choice = _choice(words, "flow_of_profiles", flows_of(found.profiles))
     base = alt.Chart(alt.Data(values=found.profiles)).transform_filter("datum.flow === flow_of_profiles")
-    x = alt.X("depth:Q", title=words["depth"], axis=alt.Axis(format="~g"), scale=alt.Scale(domain=[0, 1]))
+    x = alt.X("depth:Q", title=words["depth"], axis=alt.Axis(format="~g"), scale=alt.Scale(domain=[0, 1], padding=8))
     ink = alt.Color("run:N", sort=None, scale=alt.Scale(domain=list(found.names), range=_INKS[:2]), title=None,
                     legend=alt.Legend(orient="top", labelLimit=320, direction="vertical", symbolOpacity=1))  # fmt: skip
     band = base.mark_area(opacity=0.2).encode(x, alt.Y("low:Q", title=words["mean"]), y2="high:Q", color=ink)
@@ -248,23 +257,42 @@ def _differences(words: Words, rows: Rows) -> Spec:
 
 
 def pruning(words: Words, sets: Rows, random: Rows, unit: str) -> Spec:
-    """Points of the score that are lost if a share of heads, or layers, is cut; the band is that of random sets."""
+    """Points of the score that are left if a share of heads, or layers, is cut; the band is that of random sets."""
     own, band = ([row for row in rows if row["unit"] == unit] for rows in (sets, random))
-    x = alt.X("share:Q", title=words[f"{unit}_cut"], axis=alt.Axis(format="%"), scale=alt.Scale(domainMin=0))
-    y = alt.Y("loss:Q", title=words["loss"])
-    ink = alt.Color("criterion:N", sort=None, scale=alt.Scale(range=_INKS), legend=alt.Legend(orient="top", title=None))
+    untouched = next((row["score"] + row["loss"] for row in own if row["score"] == row["score"]), float("nan"))
+    points = _left(own, untouched)
+    x = partial(alt.X, title=words[f"{unit}_cut"], axis=alt.Axis(format="%"), scale=alt.Scale(zero=True, padding=8))
+    y = partial(alt.Y, title=words["score_left"], scale=alt.Scale(zero=True))
+    ink = alt.Color("criterion:N", sort=None, scale=alt.Scale(range=_INKS), legend=alt.Legend(
+        orient="top", title=None, symbolType="circle", symbolOpacity=1))  # fmt: skip
     tips = [alt.Tooltip(f"{each}:N", title=words[each]) for each in ("criterion", "order")]
-    tips += [alt.Tooltip("number:Q", title=words["number"]), alt.Tooltip("loss:Q", format=".1f", title=words["loss"])]
-    tips += [alt.Tooltip("p:Q", format=".3f", title="p")]
-    base = alt.Chart(alt.Data(values=own)).encode(x, color=ink, tooltip=tips)
-    dash = alt.StrokeDash("order:N", scale=alt.Scale(domain=["least", "most"], range=[[1, 0], [5, 3]]),
-                          legend=alt.Legend(orient="top", title=None, symbolType="stroke"))  # fmt: skip
-    layers = base.mark_rule().transform_filter("datum.order === 'least'").encode(alt.Y("loss_low:Q"), y2="loss_high:Q")
-    layers += base.mark_line(point=True).encode(y, strokeDash=dash)
+    tips += [alt.Tooltip("number:Q", title=words["number"]), alt.Tooltip("left:Q", format=".1f", title=words["score"])]
+    tips += [alt.Tooltip("loss:Q", format=".1f", title=words["loss"]), alt.Tooltip("p:Q", format=".3f", title="p")]
+    base = alt.Chart(alt.Data(values=points)).encode(x("share:Q"), color=ink, tooltip=tips)
+    orders = {"least": words["least_first"], "most": words["most_first"]}
+    dash = alt.StrokeDash("order:N", scale=alt.Scale(domain=list(orders), range=[[1, 0], [5, 3]]),
+                          legend=alt.Legend(orient="top", title=None, symbolType="stroke", symbolSize=300,
+                                            labelExpr=f"({json.dumps(orders)})[datum.value]"))  # fmt: skip
+    layers = base.mark_rule().transform_filter("datum.order === 'least' && datum.share > 0")
+    layers = layers.encode(y("left_low:Q"), y2="left_high:Q")
+    layers += base.mark_line().encode(y("left:Q"), strokeDash=dash)
+    layers += base.mark_point(filled=True, size=45, opacity=1).encode(y("left:Q"))
     if band:
-        area = alt.Chart(alt.Data(values=band)).mark_area(style=QUIET, opacity=0.35)
-        layers = area.encode(x, alt.Y("low:Q", title=words["loss"]), y2="high:Q") + layers
+        rows = [row | {name: untouched - row[name] for name in ("low", "median", "high")} for row in band]
+        area = alt.Chart(alt.Data(values=rows)).mark_area(style=QUIET, opacity=0.35)
+        layers = area.encode(x("share:Q"), y("low:Q"), y2="high:Q") + layers
     return _spec(layers, height=260)
+
+
+def _left(rows: Rows, untouched: float) -> Rows:
+    """What is left of the score, with its bounds; each line begins with the untouched model."""
+    found = []
+    for criterion, order in dict.fromkeys((row["criterion"], row["order"]) for row in rows):
+        start = {"criterion": criterion, "order": order, "share": 0, "number": 0, "loss": 0.0, "left": untouched}
+        own = [row for row in rows if (row["criterion"], row["order"]) == (criterion, order)]
+        bounds = {"left": "loss", "left_low": "loss_high", "left_high": "loss_low"}
+        found += [start, *(row | {left: untouched - row[loss] for left, loss in bounds.items()} for row in own)]
+    return found
 
 
 def _choice(words: Words, name: str, flows: Sequence[str]) -> alt.Parameter:

@@ -15,7 +15,8 @@ import pandas as pd
 
 from analyze.knockouts.effects import Blocks, contribution_blocks, effect_blocks
 from analyze.knockouts.jobs import head_cells
-from analyze.report.tallying import Dealt, Tallied, agreement, spread
+from analyze.report.tallying import Dealt, Sizes, Tallied, agreement
+from analyze.statistics.clusters import Array
 from analyze.tables.bins import EDGES
 from analyze.tables.frames import Heads
 from analyze.tables.kept import KeptValues
@@ -29,8 +30,9 @@ from schemas.store.jobs import Job, job_names, open_job
 
 LOOKING, CONTRIBUTING, MATTERING = MEASURE_KINDS = ("looking", "contributing", "mattering")
 COMPARED = ("a2v", "q2v", "d2v")  # with the effects of knock-outs
-WIDE = 4  # root mean squares that histograms of signed values reach
-_BINS = 20
+_BINS = 15  # of either side of 0, and one around it
+_TENS = range(-12, 13)  # powers of ten that may stand at an axis
+_APART = 0.55  # of two of them on it, at least
 _FIRST = ("a2v", "q2v", "t2v")  # masses that may be shown first
 _QUERIES = {"question": "q", "last": "a", "image": "v"}  # the roles of what knock-outs change, as columns begin
 
@@ -146,19 +148,14 @@ def _signed(
     blocks: Callable[[], Blocks], dealt: Dealt, cells: int, file: BinaryIO | None
 ) -> dict[str, tuple[Tallied, KeptValues | None]]:
     """Measures that may be negative, by name; they are read twice, for the range of their values first."""
-    squares: dict[str, tuple[float, int]] = {}
+    sizes: dict[str, Sizes] = {}
     ends: dict[str, tuple[float, float]] = {}
     for _, values in blocks():
         for name, block in values.items():
             known, (low, high) = block[np.isfinite(block)], ends.get(name, (0.0, 0.0))
             ends[name] = (float(known.min(initial=low)), float(known.max(initial=high)))
-        for name, (total, number) in spread(values).items():
-            before = squares.get(name, (0.0, 0))
-            squares[name] = (before[0] + total, before[1] + number)
-    found = {}
-    for name, (total, number) in squares.items():
-        end = WIDE * np.sqrt(total / number) if total else 1.0
-        found[name] = Tallied(dealt, cells, np.linspace(-end, end, _BINS + 1))
+            sizes.setdefault(name, Sizes()).add(block)
+    found = {name: Tallied(dealt, cells, signed_edges(each), middle=each.middle) for name, each in sizes.items()}
     kept = {} if file is None else {name: KeptValues(file, (len(dealt.category), cells), *ends[name]) for name in found}
     for samples, values in blocks():
         for name, each in found.items():
@@ -166,6 +163,32 @@ def _signed(
         for name, one in kept.items():
             one.add(samples, values[name])
     return {name: (each, kept.get(name)) for name, each in found.items()}
+
+
+def signed_edges(sizes: Sizes) -> Array:
+    """Edges of bins from the largest value on one side of 0 to that on the other, as wide as `position` shows them."""
+    end = position(sizes.largest or 1.0, sizes.middle)
+    places = np.linspace(-end, end, 2 * _BINS + 2)
+    return np.sign(places) * sizes.middle * np.expm1(np.abs(places))
+
+
+def position(value: float, middle: float) -> float:
+    """Where a signed value stands on an axis on which most values are told apart: even near 0, logarithmic far away.
+
+    Args:
+        middle: the size of a value that is neither.
+    """
+    return float(np.sign(value) * np.log1p(abs(value) / middle))
+
+
+def ticks(edges: Array, middle: float) -> list[float]:
+    """Values at such an axis, from the first edge to the last: 0, and powers of ten far enough apart."""
+    sizes: list[float] = []
+    for size in (10.0**power for power in _TENS):
+        last = position(sizes[-1], middle) if sizes else 0.0
+        if position(size, middle) - last >= _APART and size <= edges[-1]:
+            sizes.append(size)
+    return [-size for size in reversed(sizes)] + [0.0, *sizes]
 
 
 def _effects(heads: Heads, job: Job, cells: list[int], dealt: Dealt, file: BinaryIO | None) -> list[Measure]:

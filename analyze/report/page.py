@@ -22,11 +22,21 @@ from analyze.report import charts, comparison, overview
 from analyze.report.answer.ranking import rankings
 from analyze.report.answer.sentence import sentence
 from analyze.report.heads.sureness import sureness
-from analyze.report.measures import CONTRIBUTING, LOOKING, MATTERING, MEASURE_KINDS, Measure, Measured, measure
+from analyze.report.measures import (
+    CONTRIBUTING,
+    LOOKING,
+    MATTERING,
+    MEASURE_KINDS,
+    Measure,
+    Measured,
+    measure,
+    position,
+    ticks,
+)
 from analyze.report.packing import Arrays, as_plain, script_json
 from analyze.report.samples.maps import colours
 from analyze.report.samples.pieces import Held, pieces_of_samples
-from analyze.report.tallying import ranks
+from analyze.report.tallying import Tallied, ranks
 from analyze.report.words import Words, number
 from analyze.statistics.heads.means import UNCLEAR
 from analyze.tables.frames import Heads
@@ -141,8 +151,19 @@ def _measure(arrays: Arrays, one: Measure, heads: Heads, words: Words) -> dict[s
     return {
         "name": one.name, "key": key, "kind": one.kind, "label": words.measure(one), "queries": one.queries,
         "signed": signed, "sure": asdict(sureness(found, heads, words, signed=signed)),
-        "reliability": found.order.reliability, "edges": found.edges.round(6).tolist(), "kept": found.top.shape[0],
+        "reliability": found.order.reliability, "kept": found.top.shape[0], **_bins(found),
     }  # fmt: skip
+
+
+def _bins(found: Tallied) -> dict[str, Any]:
+    """The edges of a histogram, where they stand on its axis, and the ticks there: a position and a text each."""
+    edges, middle = [float(f"{edge:.6g}") for edge in found.edges], found.middle
+    if middle is None:
+        return {"edges": edges, "positions": edges, "ticks": [[edge, f"{edge:g}"] for edge in np.linspace(0, 1, 6)]}
+    marks = [
+        [round(position(value, middle), 6), f"{value:g}".replace("-", "−")] for value in ticks(found.edges, middle)
+    ]
+    return {"edges": edges, "positions": [round(position(each, middle), 6) for each in found.edges], "ticks": marks}
 
 
 def _first(measured: Measured) -> str:

@@ -5,7 +5,6 @@ Images are dealt into groups of like size, by category. Sums of groups give inte
 images would, a little less sharply, at a cost that is the same for any number of images.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,6 +18,7 @@ from analyze.statistics.reliability import RELIABLE, rank_correlation, samples_n
 from analyze.tables.bins import bin_index
 
 HIGHEST = 5  # samples that are kept for each head
+_OCTAVES, _STEPS = (-40, 40), 8  # sizes of values that are told apart, in powers of 2, and steps of each
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,14 @@ class Tallied:
 
     Attributes:
         sums, counts: float64 [categories, cells], of values that are not NaN.
+        middle: size of a value that is neither near 0 nor far from it, of signed values; None: they are not signed.
         bins: int64 [cells, bins]; values outside the edges count in the first and the last bin.
         top: int64 [HIGHEST, cells], the samples with the highest values; -1 where there are no more.
         values: float64 [HIGHEST, cells], their values, the highest first.
     """
 
-    def __init__(self, dealt: Dealt, cells: int, edges: Array) -> None:
-        self.dealt, self.edges, self.cells = dealt, edges, cells
+    def __init__(self, dealt: Dealt, cells: int, edges: Array, middle: float | None = None) -> None:
+        self.dealt, self.edges, self.cells, self.middle = dealt, edges, cells, middle
         self.sums, self.counts = np.zeros((2, len(dealt.categories), cells))
         self.groups = GroupSums(dealt.groups, cells)
         self.bins = np.zeros((cells, len(edges) - 1), np.int64)
@@ -155,6 +156,25 @@ def agreement(one: Array, other: Array) -> float | None:
     return rank_correlation(one[both], other[both]) if both.sum() > 2 else None
 
 
-def spread(columns: Mapping[str, Array]) -> dict[str, tuple[float, int]]:
-    """Of each column, the sum of squares and the number of values that are not NaN."""
-    return {name: (float(np.nansum(values**2)), int(np.isfinite(values).sum())) for name, values in columns.items()}
+class Sizes:
+    """How large the values of a signed measure are, whatever their sign: as many bins as fit their range."""
+
+    def __init__(self) -> None:
+        self._edges = np.exp2(np.arange(_OCTAVES[0] * _STEPS, _OCTAVES[1] * _STEPS + 1) / _STEPS)
+        self._counts = np.zeros(len(self._edges) - 1, np.int64)
+        self.largest = 0.0
+
+    def add(self, values: Array) -> None:
+        """Add values; NaN and 0 are left out."""
+        sizes = np.abs(values[np.isfinite(values) & (values != 0)])
+        if len(sizes):
+            self.largest = max(self.largest, float(sizes.max()))
+            self._counts += np.histogram(np.clip(sizes, self._edges[0], self._edges[-1]), self._edges)[0]
+
+    @property
+    def middle(self) -> float:
+        """The median size, within one step of 2^(1/8); 1 if there is no value."""
+        if not self._counts.any():
+            return 1.0
+        place = int(np.searchsorted(np.cumsum(self._counts), self._counts.sum() / 2))
+        return float(np.sqrt(self._edges[place] * self._edges[place + 1]))

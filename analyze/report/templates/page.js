@@ -1,4 +1,4 @@
-// Made by `make page` of analyze/report/app, with Preact (MIT): 8fbac226b555b602dc1e01ce93c70f4cda244c10fc731f45bfeea8d7daf473b9
+// Made by `make page` of analyze/report/app, with Preact (MIT): 4fe1578b1381951b4a9aec5c5e92e9d55a1ffd58ad1586aed87e8ec1ab1b1f9b
 "use strict";
 (() => {
   // node_modules/preact/dist/preact.mjs
@@ -554,23 +554,131 @@
   function applyTheme(chosen) {
     chosen ? root.dataset.theme = chosen : delete root.dataset.theme, style = getComputedStyle(root);
   }
-  var scheme = () => style.colorScheme === "dark" ? "dark" : "light", colour = (name) => style.getPropertyValue(`--${name}`).trim(), grey = () => scheme() === "dark" ? "#6a727d" : "#b4b4b4";
-  function configOfCharts() {
-    let size = parseFloat(style.fontSize) / 16, [soft, line, quiet, own] = ["soft", "line", "quiet", "own"].map(colour), diverging = scheme() === "dark" ? ["#6cc0ff", "#3d444f", "#ffb454"] : ["#0b5fa5", "#efece4", "#c25700"], letters = { labelColor: soft, titleColor: soft, labelFontSize: 11.5 * size };
+  var scheme = () => style.colorScheme === "dark" ? "dark" : "light", colour = (name) => style.getPropertyValue(`--${name}`).trim(), grey = () => scheme() === "dark" ? "#6a727d" : "#b4b4b4", LIGHT = ["#0b5fa5", "#efece4", "#c25700"], PRINT = {
+    colours: { soft: "#222222", line: "#cccccc", quiet: "#c3c7cc", own: "#e08a00", ink: "#000000" },
+    letters: [7, 8],
+    font: "Helvetica, Arial, sans-serif",
+    background: "#ffffff",
+    diverging: LIGHT,
+    lines: 0.5,
+    signals: { grey: "#b4b4b4", ink: "#000000", accent: "#0072b2", picked: -1 }
+    // no head is chosen on paper
+  };
+  function screen() {
+    let size = parseFloat(style.fontSize) / 16, [soft, line, quiet, own, ink] = ["soft", "line", "quiet", "own", "ink"].map(colour);
     return {
-      background: "transparent",
+      colours: { soft, line, quiet, own, ink },
+      letters: [11.5 * size, 12 * size],
       font: "system-ui, sans-serif",
-      axis: { ...letters, ...{ gridColor: line, domainColor: line, tickColor: line }, titleFontWeight: 500, titleFontSize: 12 * size },
+      background: "transparent",
+      diverging: scheme() === "dark" ? ["#6cc0ff", "#3d444f", "#ffb454"] : LIGHT,
+      lines: 1,
+      signals: {}
+    };
+  }
+  function configOfCharts(look = screen()) {
+    let { soft, line, quiet, own, ink } = look.colours, letters = { labelColor: soft, titleColor: soft, labelFontSize: look.letters[0] }, [gridWidth, domainWidth, tickWidth] = Array(3).fill(look.lines), lines = { gridColor: line, domainColor: line, tickColor: line, gridWidth, domainWidth, tickWidth };
+    return {
+      background: look.background,
+      font: look.font,
+      axis: { ...letters, ...lines, titleFontWeight: 500, titleFontSize: look.letters[1] },
       view: { stroke: null },
-      legend: letters,
-      range: { ramp: { scheme: "viridis" }, diverging },
+      legend: { ...letters, symbolBaseStrokeColor: soft },
+      range: { ramp: { scheme: "viridis" }, diverging: look.diverging },
       style: {
         quiet: { fill: quiet, stroke: quiet, color: quiet },
         own: { fill: own, color: own },
-        chosen: { stroke: colour("ink"), fill: null },
-        chosen_dot: { stroke: colour("ink") }
+        chosen: { stroke: ink, fill: null },
+        chosen_dot: { stroke: ink }
       }
     };
+  }
+
+  // src/export.ts
+  var POINTS = 72, DOTS = 300, INCHES = { narrow: 3.3, wide: 6.9, svg: 6.9 }, FLATTER = { narrow: 0.55, wide: 0.75, svg: 0.75 }, LOWEST = 115, THINNER = { strokeWidth: 0.5, thickness: 0.5, size: 0.4, gradientLength: 0.55 }, METRE = 39.3701, OWN = /* @__PURE__ */ new Set(["chosen", "picked"]), WORDED = /* @__PURE__ */ new Set(["text", "all_text", "interval", "corrected", "shade", "order", "place", "cell"]);
+  async function save(chart, format) {
+    let name = [chart.name.replace("_signed", ""), ...chart.of ? [chart.of.replace(/[^\w-]+/g, "_")] : []].join("_");
+    if (format === "csv") return offer(`${name}.csv`, new Blob([csv(rowsOf(chart))], { type: "text/csv" }));
+    let [made, done] = await forPrint(chart, format);
+    try {
+      let file = `${name}_${INCHES[format]}in`;
+      if (format === "svg") {
+        let text = (await made.view.toSVG()).replace(/(<svg[^>]*? width="[\d.]+)("[^>]*? height="[\d.]+)"/, '$1pt$2pt"');
+        offer(`${file}.svg`, new Blob([text], { type: "image/svg+xml" }));
+      } else {
+        let url = await made.view.toImageURL("png", DOTS / POINTS);
+        offer(`${file}.png`, new Blob([withDots(bytesOf(url))], { type: "image/png" }));
+      }
+    } finally {
+      done();
+    }
+  }
+  async function forPrint(chart, format) {
+    let place = document.createElement("div");
+    place.className = "for-print", document.body.append(place);
+    let width = Math.round(INCHES[format] * POINTS), made = await embed(place, chart.name, PRINT, (spec) => ({
+      ...thinner(withLegend(spec, labelsOf(chart), format === "narrow" ? 2 : 3)),
+      width,
+      height: Math.max(LOWEST, Math.round(spec.height * FLATTER[format]))
+    })), data = Object.entries(chart.data ?? {}).map(([name, rows]) => [name, OWN.has(name) ? [] : rows]), signals = { ...chart.signals };
+    for (let name of Object.keys(signals)) name in PRINT.signals && (signals[name] = PRINT.signals[name]);
+    return await fill(made.view, { data: Object.fromEntries(data), signals }), [made, () => (made.finalize(), place.remove())];
+  }
+  var labelsOf = ({ data }) => [...new Set(Object.values(data ?? {}).flat().map((row) => row.label))];
+  function withLegend(spec, values, columns) {
+    let named = (part) => {
+      if (Array.isArray(part)) return part.map(named);
+      if (typeof part != "object" || part === null) return part;
+      let own = Object.entries(part).map(([key, value]) => [key, key === "color" ? legended(value) : named(value)]);
+      return Object.fromEntries(own);
+    }, legended = (colour2) => colour2.legend === null ? { ...colour2, legend: { orient: "top", title: null, labelLimit: 400, values, columns } } : colour2;
+    return named(spec);
+  }
+  function thinner(part) {
+    if (typeof part != "object" || part === null) return part;
+    if (Array.isArray(part)) return part.map(thinner);
+    let own = Object.entries(part).map(([key, value]) => [
+      key,
+      key === "data" ? value : typeof value == "number" && key in THINNER ? value * THINNER[key] : thinner(value)
+    ]);
+    return Object.fromEntries(own);
+  }
+  function rowsOf({ data, spec }) {
+    let given = Object.entries(data ?? {}).filter(([name]) => !OWN.has(name) && name !== "steps");
+    return given.length ? given.flatMap(([name, rows]) => rows.map((row) => given.length > 1 ? { of: name, ...row } : row)) : inSpec(spec).sort((one, other) => other.length - one.length)[0] ?? [];
+  }
+  function inSpec(spec) {
+    if (typeof spec != "object" || spec === null) return [];
+    let own = spec.data?.values;
+    return [...own ? [own] : [], ...Object.values(spec).flatMap(inSpec)];
+  }
+  function csv(rows) {
+    let columns = [...new Set(rows.flatMap((row) => Object.keys(row)))].filter((name) => !WORDED.has(name)), cell = (value) => {
+      let text = value == null || Number.isNaN(value) ? "" : String(value);
+      return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+    };
+    return [columns, ...rows.map((row) => columns.map((name) => row[name]))].map((line) => `${line.map(cell).join(",")}
+`).join("");
+  }
+  function bytesOf(url) {
+    let letters = atob(url.slice(url.indexOf(",") + 1));
+    return Uint8Array.from(letters, (letter) => letter.charCodeAt(0));
+  }
+  function withDots(png) {
+    let made = new Uint8Array(png.length + 21), view = new DataView(made.buffer);
+    return made.set(png.subarray(0, 33)), made.set(png.subarray(33), 54), view.setUint32(33, 9), made.set([..."pHYs"].map((letter) => letter.charCodeAt(0)), 37), view.setUint32(41, Math.round(DOTS * METRE)), view.setUint32(45, Math.round(DOTS * METRE)), made[49] = 1, view.setUint32(50, checksum(made.subarray(37, 50))), made;
+  }
+  function checksum(bytes) {
+    let found = -1;
+    for (let byte of bytes) {
+      found ^= byte;
+      for (let bit = 0; bit < 8; bit++) found = found >>> 1 ^ (found & 1 ? 3988292384 : 0);
+    }
+    return ~found >>> 0;
+  }
+  function offer(name, content) {
+    let link = document.createElement("a");
+    link.href = URL.createObjectURL(content), link.download = name, link.click(), setTimeout(() => URL.revokeObjectURL(link.href), 6e4);
   }
 
   // src/chart.tsx
@@ -582,14 +690,14 @@
     let own = work.finally(() => pending.delete(own));
     return pending.add(own), own;
   }
-  function embed(place, name) {
-    return vegaEmbed(place, structuredClone(page.charts[name]), {
+  function embed(place, name, look, change = (spec) => spec) {
+    return vegaEmbed(place, change(structuredClone(page.charts[name])), {
       mode: "vega-lite",
       ast: !0,
       actions: !1,
       renderer: "svg",
       defaultStyle: !1,
-      config: configOfCharts(),
+      config: configOfCharts(look),
       logLevel: ERRORS,
       tooltip: { disableDefaultStyle: !0 }
     });
@@ -619,7 +727,25 @@
   function Figure({ children, ...chart }) {
     return /* @__PURE__ */ a3("figure", { class: "chart", children: [
       /* @__PURE__ */ a3(Chart, { ...chart }),
+      /* @__PURE__ */ a3(SaveMenu, { ...chart }),
       children
+    ] });
+  }
+  var FORMATS2 = [
+    ["svg", "export_svg"],
+    ["narrow", "export_narrow"],
+    ["wide", "export_wide"],
+    ["csv", "export_csv"]
+  ];
+  function SaveMenu({ name, label, of, data, signals }) {
+    let menu = T2(null), close = () => {
+      menu.current.open = !1, menu.current.querySelector("summary").focus();
+    }, choose = (format) => {
+      close(), track(save({ name, of, spec: page.charts[name], data, signals }, format));
+    };
+    return /* @__PURE__ */ a3("details", { class: "save", ref: menu, onKeyDown: (event) => event.key === "Escape" && close(), children: [
+      /* @__PURE__ */ a3("summary", { "aria-label": `${words.export}${words.colon}${label}`, children: words.export }),
+      /* @__PURE__ */ a3("div", { children: FORMATS2.map(([format, text]) => /* @__PURE__ */ a3("button", { type: "button", "data-save": format, onClick: () => choose(format), children: words[text] })) })
     ] });
   }
 
@@ -638,7 +764,10 @@
   // src/distributions.tsx
   var BLACK = "#000000";
   function Distributions({ state: state2 }) {
-    let shown = page.flows.map((flow, place) => ({ ...flow, place })).filter((flow) => flow.panel === state2.panel), panels = [...new Map(page.flows.map((flow) => [flow.panel, words[`panel_${flow.of}`]]))], groups = [words.whole_run, ...layers.map((layer) => `${words.layer} ${layer}`), ...categories], data = w2(() => ({ bars: bars(shown, state2.of) }), [state2.panel, state2.of]), signals = w2(
+    let shown = page.flows.map((flow, place) => ({ ...flow, place })).filter((flow) => flow.panel === state2.panel), panels = [...new Map(page.flows.map((flow) => [flow.panel, words[`panel_${flow.of}`]]))], groups = [words.whole_run, ...layers.map((layer) => `${words.layer} ${layer}`), ...categories], data = w2(() => {
+      let made = bars(shown, state2.of);
+      return { bars: made, steps: steps(made) };
+    }, [state2.panel, state2.of]), signals = w2(
       () => ({ top: highestOfKind(shown, state2.of) * 1.05, ink: colour("ink") }),
       [state2.panel, state2.of, scheme()]
     );
@@ -687,14 +816,17 @@
       }))
     );
   }
+  function steps(made) {
+    return made.flatMap(({ left, right, label, place, share: share2 }, at) => {
+      let last = made[at + 1]?.place !== place;
+      return [left, ...last ? [right] : []].map((x2) => ({ x: x2, label, place, share: share2 }));
+    });
+  }
   function highestOfKind(shown, group) {
     let [first, last] = group === 0 ? [0, 0] : group <= layers.length ? [1, layers.length] : [layers.length + 1, layers.length + categories.length], top = 0;
     for (let each = first; each <= last; each++)
       for (let bin = 0; bin < edges().length - 1; bin++)
-        top = Math.max(
-          top,
-          shown.reduce((sum, flow) => sum + share(flow, each, bin), 0)
-        );
+        top = Math.max(top, ...shown.map((flow) => share(flow, each, bin)));
     return top;
   }
 
@@ -735,12 +867,12 @@
     return `data:image/jpeg;base64,${evidence().data.images[place]}`;
   }
   function paint(canvas, { sample, values }) {
-    let scale = Math.log(sample.top) / Math.log(page.maps.top), steps = Array.from(values, (value) => Math.round(value * scale));
-    paintSteps(canvas, steps, sample.columns, sample.rows);
+    let scale = Math.log(sample.top) / Math.log(page.maps.top), steps2 = Array.from(values, (value) => Math.round(value * scale));
+    paintSteps(canvas, steps2, sample.columns, sample.rows);
   }
-  function paintSteps(canvas, steps, width, height) {
+  function paintSteps(canvas, steps2, width, height) {
     let colours = array("colours"), pixels = new ImageData(width, height);
-    steps.forEach((step, place) => pixels.data.set([...colours.subarray(4 * step, 4 * step + 4)], 4 * place)), canvas.getContext("2d", { willReadFrequently: !0 }).putImageData(pixels, 0, 0);
+    steps2.forEach((step, place) => pixels.data.set([...colours.subarray(4 * step, 4 * step + 4)], 4 * place)), canvas.getContext("2d", { willReadFrequently: !0 }).putImageData(pixels, 0, 0);
   }
   function paintScale(canvas) {
     paintSteps(canvas, [...Array(STEPS + 1).keys()], STEPS + 1, 1);
@@ -1099,6 +1231,7 @@
       head: headOf(cell),
       shade: shading.shade(cell, place),
       told: clear(measure, cell),
+      value: mean(measure.key, cell, category),
       text: value(cell),
       interval: category ? "–" : writtenInterval(measure, interval(measure, cell)),
       rank: place + 1
@@ -1119,6 +1252,7 @@
       Figure,
       {
         id: "map",
+        of: measure.name,
         name: measure.signed ? "map_signed" : "map",
         label: label.join("") + first.join(words.semicolon),
         data,
@@ -1158,7 +1292,7 @@
         corrected: writtenInterval(measure, [lowest, highest])
       };
     }) }), [measure]), signals = w2(
-      () => ({ grey: grey(), ink: colour("accent"), picked: state2.cell }),
+      () => ({ grey: grey(), accent: colour("accent"), picked: state2.cell }),
       [state2.cell, scheme()]
     ), title = words[measure.signed ? "surest" : "highest"];
     return /* @__PURE__ */ a3($, { children: [
@@ -1168,6 +1302,7 @@
         Figure,
         {
           id: "dots",
+          of: measure.name,
           name: measure.signed ? "dots_signed" : "dots",
           label: title,
           data,
@@ -1254,14 +1389,19 @@
         for (let place = first * size; place < last * size; place++) counts[place % size] += bins[place];
         let total = counts.reduce((sum, count) => sum + count, 0) || 1;
         return counts.map((count, place) => ({
-          left: measure.edges[place],
-          right: measure.edges[place + 1],
+          left: measure.positions[place],
+          right: measure.positions[place + 1],
+          from: measure.edges[place],
+          to: measure.edges[place + 1],
           share: count / total
         }));
       };
       return { all: shares(0, cells), own: shares(cell, cell + 1) };
-    }, [cell, measure]);
-    return /* @__PURE__ */ a3(Figure, { name: "histogram", label: words.histogram, data });
+    }, [cell, measure]), signals = w2(() => {
+      let [ticks2, labels] = [0, 1].map((part) => measure.ticks.map((tick) => tick[part]));
+      return { ticks: ticks2, labels };
+    }, [measure]);
+    return /* @__PURE__ */ a3(Figure, { name: "histogram", of: measure.name, label: words.histogram, data, signals });
   }
   function Profile({ cell, measure }) {
     let rows = w2(() => {
@@ -1272,7 +1412,7 @@
       });
     }, [cell, measure]), data = w2(() => ({ profile: rows.filter((row) => !Number.isNaN(row.value)) }), [rows]);
     return /* @__PURE__ */ a3($, { children: [
-      /* @__PURE__ */ a3(Figure, { name: "profile", label: words.profile, data }),
+      /* @__PURE__ */ a3(Figure, { name: "profile", of: measure.name, label: words.profile, data }),
       /* @__PURE__ */ a3("details", { children: [
         /* @__PURE__ */ a3("summary", { children: words.table }),
         /* @__PURE__ */ a3("div", { class: "wide", children: /* @__PURE__ */ a3("table", { children: [

@@ -193,8 +193,11 @@ def test_curves_of_prune(tmp_path):
     page = make_report(run).read_text(encoding="utf-8")
     (spec,) = [spec for name, spec in read_data(page)["charts"].items() if name == "pruning_heads"]
     sets = pd.read_csv(run / "prune" / "sets.csv")
-    rows = spec["layer"][-1]["data"]["values"]
-    assert [row["loss"] for row in rows] == pytest.approx(sets[sets["unit"] == "heads"]["loss"].tolist())
+    rows = pd.DataFrame(row for row in spec["layer"][-1]["data"]["values"] if row["share"] > 0)
+    both = sets[sets["unit"] == "heads"].merge(rows, on=["criterion", "order", "share"], suffixes=("", "_drawn"))
+    assert len(both) == len(rows) > 0
+    assert both["left"].tolist() == pytest.approx(both["score"].tolist())
+    assert both["left_low"].tolist() == pytest.approx((both["score"] + both["loss"] - both["loss_high"]).tolist())
     (run / "prune" / "sets.csv").write_text("unit,criterion\nheads,a2v\n")
     assert main(["report", str(run)]) == 2
 

@@ -1,16 +1,20 @@
 // A chart: a Vega-Lite spec of the page, drawn into an element, and filled with its named data at each change.
 import type { ComponentChildren, HTMLAttributes } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
-import { page } from "./data";
-import { configOfCharts, scheme } from "./theme";
+import { type Spec, page } from "./data";
+import { type Format, save } from "./export";
+import { type Look, configOfCharts, scheme } from "./theme";
+import { words } from "./words";
 
-type Rows = Record<string, unknown>[];
+export type Rows = Record<string, unknown>[];
 
 interface View {
   data(name: string, rows: Rows): View;
   signal(name: string, value: unknown): View;
   description(text: string): View;
   resize(): View;
+  toSVG(): Promise<string>;
+  toImageURL(kind: "png", scale: number): Promise<string>;
   runAsync(): Promise<View>;
   addEventListener(type: string, handler: (event: unknown, item?: { datum?: Record<string, unknown> }) => void): void;
 }
@@ -34,29 +38,41 @@ function track<T>(work: Promise<T>): Promise<T> {
   return own;
 }
 
-function embed(place: HTMLElement, name: string): Promise<Embedded> {
-  return vegaEmbed(place, structuredClone(page.charts[name]), {
+type Change = (spec: Spec) => Spec;
+
+export function embed(place: HTMLElement, name: string, look?: Look, change: Change = (spec) => spec): Promise<Embedded> {
+  return vegaEmbed(place, change(structuredClone(page.charts[name])), {
     mode: "vega-lite",
     ast: true,
     actions: false,
     renderer: "svg",
     defaultStyle: false,
-    config: configOfCharts(),
+    config: configOfCharts(look),
     logLevel: ERRORS,
     tooltip: { disableDefaultStyle: true },
   });
 }
 
-function fill(view: View, { data, signals }: Pick<ChartProps, "data" | "signals">): Promise<View> {
+export function fill(view: View, { data, signals }: Pick<ChartProps, "data" | "signals">): Promise<View> {
   for (const [name, rows] of Object.entries(data ?? {})) view.data(name, rows);
   for (const [name, value] of Object.entries(signals ?? {})) view.signal(name, value);
   return view.resize().runAsync(); // labels may be wider than before
+}
+
+// A chart as it is shown; `of`: what it is of, for the name of a file
+export interface Shown {
+  name: string;
+  of?: string;
+  spec: Spec;
+  data?: Record<string, Rows>;
+  signals?: Record<string, unknown>;
 }
 
 interface ChartProps {
   name: string; // in `page.charts`
   id?: string; // of the element, where it is not the chart's name
   label: string;
+  of?: string; // for the name of a file
   data?: Record<string, Rows>; // a new object only where something changed, as `signals`
   signals?: Record<string, unknown>;
   onPick?: (datum: Record<string, unknown>) => void; // a mark was clicked
@@ -102,7 +118,40 @@ export function Figure({ children, ...chart }: ChartProps & { children?: Compone
   return (
     <figure class="chart">
       <Chart {...chart} />
+      <SaveMenu {...chart} />
       {children}
     </figure>
+  );
+}
+
+const FORMATS: [Format, string][] = [
+  ["svg", "export_svg"],
+  ["narrow", "export_narrow"],
+  ["wide", "export_wide"],
+  ["csv", "export_csv"],
+];
+
+// Escape closes it, as a choice does; keys reach it as any button
+function SaveMenu({ name, label, of, data, signals }: ChartProps) {
+  const menu = useRef<HTMLDetailsElement>(null);
+  const close = () => {
+    menu.current!.open = false;
+    menu.current!.querySelector("summary")!.focus();
+  };
+  const choose = (format: Format) => {
+    close();
+    void track(save({ name, of, spec: page.charts[name], data, signals }, format));
+  };
+  return (
+    <details class="save" ref={menu} onKeyDown={(event) => event.key === "Escape" && close()}>
+      <summary aria-label={`${words.export}${words.colon}${label}`}>{words.export}</summary>
+      <div>
+        {FORMATS.map(([format, text]) => (
+          <button type="button" data-save={format} onClick={() => choose(format)}>
+            {words[text]}
+          </button>
+        ))}
+      </div>
+    </details>
   );
 }

@@ -21,7 +21,9 @@ export interface Measure {
   signed: boolean;
   sure: Sureness;
   reliability: Maybe<number>;
-  edges: number[];
+  edges: number[]; // of the histograms' bins,
+  positions: number[]; // where these stand on the axis,
+  ticks: [position: number, text: string][]; // and what else does
   kept: number;
 }
 

@@ -13,7 +13,10 @@ export function Distributions({ state }: { state: State }) {
   const shown = page.flows.map((flow, place) => ({ ...flow, place })).filter((flow) => flow.panel === state.panel);
   const panels = [...new Map(page.flows.map((flow) => [flow.panel, words[`panel_${flow.of}`]]))];
   const groups = [words.whole_run, ...layers.map((layer) => `${words.layer} ${layer}`), ...categories];
-  const data = useMemo(() => ({ bars: bars(shown, state.of) }), [state.panel, state.of]);
+  const data = useMemo(() => {
+    const made = bars(shown, state.of);
+    return { bars: made, steps: steps(made) };
+  }, [state.panel, state.of]);
   const signals = useMemo(
     () => ({ top: highestOfKind(shown, state.of) * 1.05, ink: colour("ink") }),
     [state.panel, state.of, scheme()],
@@ -70,17 +73,22 @@ function bars(shown: Placed[], group: number) {
   );
 }
 
-// The highest stack of the run, of any layer or of any category, so that two of a kind can be compared
+// Outlines of bars: each goes on from the left end of a bar, and the last one from the right end
+function steps(made: ReturnType<typeof bars>) {
+  return made.flatMap(({ left, right, label, place, share }, at) => {
+    const last = made[at + 1]?.place !== place;
+    return [left, ...(last ? [right] : [])].map((x) => ({ x, label, place, share }));
+  });
+}
+
+// The highest bar of the run, of any layer or of any category, so that two of a kind can be compared
 function highestOfKind(shown: Placed[], group: number): number {
   const [first, last] =
     group === 0 ? [0, 0] : group <= layers.length ? [1, layers.length] : [layers.length + 1, layers.length + categories.length];
   let top = 0;
   for (let each = first; each <= last; each++) {
     for (let bin = 0; bin < edges().length - 1; bin++) {
-      top = Math.max(
-        top,
-        shown.reduce((sum, flow) => sum + share(flow, each, bin), 0),
-      );
+      top = Math.max(top, ...shown.map((flow) => share(flow, each, bin)));
     }
   }
   return top;

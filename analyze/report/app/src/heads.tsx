@@ -190,6 +190,7 @@ function HeadMap({ state, measure, highest }: { state: State; measure: Measure; 
       head: headOf(cell),
       shade: shading.shade(cell, place),
       told: clear(measure, cell),
+      value: mean(measure.key, cell, category),
       text: value(cell),
       interval: category ? "–" : writtenInterval(measure, interval(measure, cell)),
       rank: place + 1,
@@ -218,6 +219,7 @@ function HeadMap({ state, measure, highest }: { state: State; measure: Measure; 
   return (
     <Figure
       id="map"
+      of={measure.name}
       name={measure.signed ? "map_signed" : "map"}
       label={label.join("") + first.join(words.semicolon)}
       data={data}
@@ -266,7 +268,7 @@ function Dots({ state, measure }: { state: State; measure: Measure }) {
     return { dots };
   }, [measure]);
   const signals = useMemo(
-    () => ({ grey: grey(), ink: colour("accent"), picked: state.cell }),
+    () => ({ grey: grey(), accent: colour("accent"), picked: state.cell }),
     [state.cell, scheme()],
   );
   const title = words[measure.signed ? "surest" : "highest"];
@@ -278,6 +280,7 @@ function Dots({ state, measure }: { state: State; measure: Measure }) {
       ))}
       <Figure
         id="dots"
+        of={measure.name}
         name={measure.signed ? "dots_signed" : "dots"}
         label={title}
         data={data}
@@ -404,14 +407,20 @@ function Histogram({ cell, measure }: { cell: number; measure: Measure }) {
       for (let place = first * size; place < last * size; place++) counts[place % size] += bins[place];
       const total = counts.reduce((sum, count) => sum + count, 0) || 1;
       return counts.map((count, place) => ({
-        left: measure.edges[place],
-        right: measure.edges[place + 1],
+        left: measure.positions[place],
+        right: measure.positions[place + 1],
+        from: measure.edges[place],
+        to: measure.edges[place + 1],
         share: count / total,
       }));
     };
     return { all: shares(0, cells), own: shares(cell, cell + 1) };
   }, [cell, measure]);
-  return <Figure name="histogram" label={words.histogram} data={data} />;
+  const signals = useMemo(() => {
+    const [ticks, labels] = [0, 1].map((part) => measure.ticks.map((tick) => tick[part]));
+    return { ticks, labels };
+  }, [measure]);
+  return <Figure name="histogram" of={measure.name} label={words.histogram} data={data} signals={signals} />;
 }
 
 function Profile({ cell, measure }: { cell: number; measure: Measure }) {
@@ -427,7 +436,7 @@ function Profile({ cell, measure }: { cell: number; measure: Measure }) {
   const data = useMemo(() => ({ profile: rows.filter((row) => !Number.isNaN(row.value)) }), [rows]);
   return (
     <>
-      <Figure name="profile" label={words.profile} data={data} />
+      <Figure name="profile" of={measure.name} label={words.profile} data={data} />
       <details>
         <summary>{words.table}</summary>
         <div class="wide">
