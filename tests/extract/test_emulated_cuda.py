@@ -18,7 +18,7 @@ from extract.passes.forward import Passes
 from schemas.store.run import open_run
 from schemas.validation.run import validate
 from tests.extract.test_choices import run as run_of_choices
-from tests.support.emulated_cuda import emulated, why_not
+from tests.support.emulated_cuda import ReadsLists, emulated, why_not
 from tests.support.tiny_families import make_family
 from tests.support.witness import PICTURES, QUESTIONS
 
@@ -195,13 +195,17 @@ def test_layers_on_two_gpus_give_what_one_device_does(extract, on_cpu, tmp_path,
     assert open_run(tmp_path / "run").ledgers[0].sessions[0].device.count(",") == 1
 
 
-def test_layers_under_their_masks_on_two_gpus_give_what_one_device_does(tmp_path):
-    make_family(tmp_path, "gemma3")
+@pytest.mark.parametrize("name", ["gemma3", "qwen3_vl", "qwen3_5", "chameleon"])
+def test_layers_of_other_families_on_two_gpus_give_what_one_device_does(tmp_path, monkeypatch, name):
+    """Under masks; with features that are added between layers; with layers that do not attend; that give tuples."""
+    make_family(tmp_path, name)
+    if name.startswith("qwen3"):
+        monkeypatch.setattr(f"transformers.models.{name}.modeling_{name}.torch", ReadsLists())
     found = []
     with emulated():
         for others in ([], [torch.device("cuda:1")]):
             model = load_model(str(tmp_path), device=torch.device("cuda:0"), others=others, dtype="float32")
-            prompts = model.prompt_format.prompt_builder(model.prompt_format.find_template("hf", "gemma3"))
+            prompts = model.prompt_format.prompt_builder(model.prompt_format.find_template("hf", name))
             pixels = model.preprocessor(PICTURES[0])
             batch = pack([[prompts.build(QUESTIONS[0], pixels.image_ids)]])
             results = model.forward(*model.uploader.send(batch, [pixels]))
