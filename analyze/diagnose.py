@@ -66,6 +66,7 @@ class Diagnosis:
         written: whether answers are those in texts, which the probabilities of first tokens do not belong to.
         positions: of letters; None where there are two opposite options.
         units: what is resampled, in words.
+        few: how many of these there are, in words, if fewer than `FEW_IMAGES`; else empty.
     """
 
     states: pd.DataFrame
@@ -81,6 +82,7 @@ class Diagnosis:
     written: bool = False
     positions: Positions | None = None
     units: str = "images"
+    few: str = ""
 
     def verdict(self) -> list[str]:
         """The result in words, a line each."""
@@ -162,6 +164,8 @@ class Diagnosis:
         if self.calibration is None:
             needed = " and ".join(self.task.spelled) or "logits of the option that it gives"
             return [f"calibration: cannot be told, as no sample has {needed}"]
+        if self.few:
+            return [f"calibration: cannot be told from {self.few}: it takes {FEW_IMAGES}"]
         return [
             f"calibration: expected error {self.calibration.ece:.3f} (biased upward in small samples), "
             f"Brier score {self.calibration.brier:.3f}"
@@ -252,6 +256,7 @@ def diagnose(
         written=written,
         positions=positions,
         units=clusters.units[1],
+        few=counted(clusters.images, *clusters.units) if clusters.images < FEW_IMAGES else "",
     )
 
 

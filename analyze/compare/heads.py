@@ -7,7 +7,7 @@ import pandas as pd
 from analyze.compare.sentences import Sentence, of_units
 from analyze.statistics.clusters import Clusters
 from analyze.statistics.multiplicity import FLOOR, Tested, fewest_images, sign_flip_maximum
-from analyze.statistics.reliability import disattenuated, samples_needed, spearman_brown, split_half
+from analyze.statistics.reliability import FEWEST, disattenuated, samples_needed, spearman_brown, split_half
 from analyze.tables.frames import Heads
 from analyze.tables.values import Values, head_columns
 from schemas.jobs.head_sets import ModelShape
@@ -26,15 +26,16 @@ class HeadDifferences:
     Attributes:
         table: `flow`, `layer`, `head`, `a`, `b`, `difference`, `p` (sign flips of images, maximum over all heads of the
             flow, and by Bonferroni over the flows that are compared), `significant`.
-        correlation: between the heads of both runs, without noise; None if it cannot be told.
+        correlation: between the heads of both runs, without noise; or why it cannot be told.
         reliability: how far the differences would be the same on other images: Spearman's correlation over heads
-            between halves of the images, stepped up to all of them; None in the same case.
+            between halves of the images, stepped up to all of them; None below `FEWEST` images, and where all are
+            equal.
         images_needed: how many images would give a reliability of `WANTED`; None in the same case.
         few: why no p can be such that a head differs significantly, as images are too few; None if one can.
     """
 
     table: pd.DataFrame
-    correlation: float | None
+    correlation: float | Sentence
     reliability: float | None
     images_needed: float | None
     few: Sentence | None
@@ -96,7 +97,7 @@ def compare_heads(
     half = split_half(other - one, clusters.category, seed=seed)
     return HeadDifferences(
         pd.DataFrame(columns),
-        correlation,
+        _few(clusters, FEWEST) or Sentence("no_order") if correlation is None else correlation,
         None if half is None else spearman_brown(half),
         None if half is None else samples_needed(half, clusters.images // 2, WANTED),
         _few(clusters, fewest_images(tests)),

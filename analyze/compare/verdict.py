@@ -91,7 +91,7 @@ def _heads(each: HeadDifferences, floor: float) -> Sentence:
             if endless
             else Sentence("heads_reliable", **values, images=max(2, math.ceil(each.images_needed)))
         )
-    agree = Sentence("untold") if each.correlation is None else f"{min(each.correlation, 1):.3f}"
+    agree = each.correlation if isinstance(each.correlation, Sentence) else f"{min(each.correlation, 1):.3f}"
     flow = each.table["flow"].iloc[0]
     return Sentence("heads_found", flow=flow, found=found_of_heads(each, floor), agree=agree, more=more or "")
 

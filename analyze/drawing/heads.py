@@ -48,7 +48,7 @@ def draw_layer_row(axes: Axes, means: Array, flow: str, *, of: Sequence[int], pa
     heights = np.stack([means.ravel(), np.zeros(means.size)], axis=1).ravel()[:-1]
     add_steps(axes, heights, edges, colour(flow))  # one patch: a thousand would take a second to draw
     ticks = list(range(0, heads, max(1, math.ceil(heads / 4))))
-    axes.set(xlim=(-1, panels * panel_width(heads) - 1), ylim=(0, top))
+    axes.set(xlim=(-1, (panels - 1) * panel_width(heads) + heads), ylim=(0, top))
     axes.set_xticks((start[:, None] + ticks).ravel(), ticks * layers)
     axes.grid(visible=False, axis="x")
     for layer in range(layers):

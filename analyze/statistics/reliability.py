@@ -9,6 +9,7 @@ from scipy import stats
 from analyze.statistics.clusters import Array, Codes
 
 HALVES, _SEED = 200, 0
+FEWEST = 4  # images that can be halved
 RELIABLE = 0.5  # from which an order of heads is said to be more than noise, and a correlation is divided by it
 Reduce = Callable[[Array], Array]  # [images, heads] of some images -> [heads]
 
@@ -71,7 +72,7 @@ def between_halves(
     a: Array, b: Array, category: Codes, *, reduce: Reduce = _mean, repeats: int = HALVES, seed: int = _SEED
 ) -> float | None:
     """As `split_half`, one half of the images in `a` and the other half in `b`, both [images, heads]."""
-    if len(category) < 4:
+    if len(category) < FEWEST:
         return None
     first = _first_halves(category.tobytes(), category.dtype.str, repeats, seed)
     found = rank_correlations(

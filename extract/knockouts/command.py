@@ -17,7 +17,7 @@ from extract.provenance import git_commit, versions
 from extract.questions.question_set import QuestionSet, read_questions
 from extract.settings import TRANSFORMERS, Extract, Model
 from schemas.cli import say
-from schemas.columns import KNOCKOUTS, MEAN, OF_TOKENS, OK, REASONS, SWAP
+from schemas.columns import KNOCKOUTS, MEAN, OF_TOKENS, OK, REASONS, SKIP, SWAP
 from schemas.commands.settings import settings_of
 from schemas.errors import HeadflowError
 from schemas.jobs.head_sets import HeadSet, ModelShape
@@ -62,6 +62,8 @@ def knock_out(settings: KnockOut) -> int:
     manifest = run.manifest
     sets = find_sets(settings, manifest)
     check_kind(settings.kind, sets, manifest)
+    if some := left_out(settings, manifest):
+        print(some)
     asked = asked_of_run(run, settings)
     with packages(TRANSFORMERS):
         from extract.batched_knockouts.changes import Change
@@ -119,6 +121,15 @@ def find_sets(settings: KnockOut, model: ModelShape) -> dict[str, HeadSet]:
     if settings.sets is not None:
         return read_sets(settings.sets, model)
     return layer_sets(settings.layers, model, settings.window, whole=settings.kind not in OF_TOKENS)
+
+
+def left_out(settings: KnockOut, model: ModelShape) -> str | None:
+    """Which layers a job of layers leaves out, as they have no heads, in a line; None if it leaves out none."""
+    others = sorted({*range(model.layers)} - {*model.attending})
+    if not settings.layers or settings.kind not in OF_TOKENS or not others:
+        return None
+    layers = f"{'layer' if len(others) == 1 else 'layers'} {listed(others, 16)}"
+    return f"{layers} left out: they do not attend, so `{settings.kind}` is not for them; `{SKIP}` takes any layer out"
 
 
 def asked_of_run(run: Run, settings: KnockOut) -> Extract:

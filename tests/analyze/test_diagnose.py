@@ -156,6 +156,7 @@ def test_a_model_that_always_says_yes(tmp_path):
 
 def test_few_or_no_failures_are_said_to_tell_nothing(tmp_path):
     found = result(write(tmp_path / "few", images=5))
+    assert "calibration: cannot be told from 5 images: it takes 20" in found.verdict()
     assert not found.states.drop(columns=["low", "high", "bias_low", "bias_high", "bias_p"]).isna().any(axis=None)
     assert all("nan" not in line for line in found.verdict())
     assert "cannot be told" in found.verdict()[-1]

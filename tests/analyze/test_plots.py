@@ -81,7 +81,7 @@ def test_a_row_of_layers():
     assert heights.tolist() == [0, 1, 2, 3, 4, 5]
     assert middles == pytest.approx([0, 1, 2, *(panel_width(3) + np.arange(3))])
     assert [text.get_text() for text in drawn.texts] == ["Layer 8", "Layer 11"]
-    assert drawn.get_xlim()[1] == 4 * panel_width(3) - 1
+    assert drawn.get_xlim() == (-1, 3 * panel_width(3) + 3)  # as much before the first head as after the last
 
 
 def test_the_head_map():

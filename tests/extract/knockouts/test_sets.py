@@ -2,6 +2,7 @@
 
 import pytest
 
+from extract.knockouts.command import left_out
 from extract.knockouts.sets import read_plan, read_sets
 from extract.knockouts.settings import KnockOut
 from schemas.errors import HeadflowError
@@ -49,6 +50,25 @@ def test_a_file_of_sets_is_no_plan(tmp_path):
 )
 def test_other_knock_outs_have_another_name(asked, name):
     assert KnockOut("run", **asked).job_name == name
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (
+            {"layers": ["each"]},
+            "layers 0, 2 left out: they do not attend, so `edge` is not for them; `skip` takes any layer",
+        ),
+        ({"layers": ["onward"], "kind": "zero"}, "layers 0, 2 left out: they do not attend, so `zero` is not"),
+        ({"layers": ["each"], "kind": "skip"}, None),
+        ({"heads": ["L1H0"]}, None),
+    ],
+)
+def test_layers_without_heads_that_a_job_leaves_out_are_named(asked, says):
+    line = left_out(KnockOut("run", **asked), manifest(layers=4, attending=[1, 3]))
+    assert (line or "").startswith(says or "")
+    assert (line is None) == (says is None)
+    assert left_out(KnockOut("run", **asked), manifest(layers=4)) is None
 
 
 def test_a_plan_that_leaves_no_layer_is_refused(extract, tmp_path, capsys):
