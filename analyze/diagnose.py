@@ -19,7 +19,7 @@ from analyze.statistics.intervals import FEW_IMAGES, FEWEST_IMAGES, share_interv
 from analyze.statistics.multiplicity import false_discovery_rate
 from analyze.tables.frames import Heads
 from analyze.tables.text_scope import TextScope
-from analyze.tables.values import answered, head_columns, observed_samples, sample_values
+from analyze.tables.values import answered, head_columns, observed_samples, values_by_flow
 from schemas.jobs.head_sets import head_name
 from schemas.tasks import MME, OPTION_LETTERS, Task
 from schemas.text import counted, listed
@@ -200,7 +200,7 @@ def diagnose(
 ) -> Diagnosis:
     """Diagnose a run from its samples with a right answer that is an option.
 
-    The run is read once. Memory is 4 bytes for each value of all flows, and 8 for each of one.
+    Memory is that of `values_by_flow`, and 8 bytes for each value of one flow.
 
     Args:
         flows: of the contrasts; those of image tokens are the same for both questions on an image, and tell nothing.
@@ -222,7 +222,7 @@ def diagnose(
         samples = with_texts_of_options(samples).assign(sure=np.nan if written else sureness(samples))
         positions = Positions.of(samples, bootstrap)
     why, contrasts, spread, reliability = {}, [NO_CONTRASTS], {}, {}
-    for flow, read in sample_values(heads, flows, scope).items():
+    for flow, read in values_by_flow(heads, flows, scope):
         values = read[known].astype(np.float64)
         spread[flow] = values.mean(axis=(1, 2))
         if not heads.task.opposite:

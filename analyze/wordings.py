@@ -23,7 +23,7 @@ from analyze.statistics.contrasts import STATES
 from analyze.statistics.intervals import mean_of_images
 from analyze.statistics.multiplicity import fewest_images, sign_flip_maximum
 from analyze.tables.frames import Heads, wordings
-from analyze.tables.values import observed_samples, sample_values
+from analyze.tables.values import observed_samples, values_by_flow
 from schemas.errors import HeadflowError
 from schemas.jobs.head_sets import head_name
 from schemas.tasks import Task
@@ -172,7 +172,7 @@ def compare_prompts(
 ) -> PromptComparison:
     """Compare the wordings of a run.
 
-    Memory is that of one flow in all wordings, 4 bytes for each value, and of its means by image in two of them.
+    Memory is that of `values_by_flow`, and of the means by image of a flow in two wordings.
 
     Args:
         heads: of all wordings.
@@ -200,8 +200,7 @@ def compare_prompts(
     asked = {name: samples.iloc[each[known]].reset_index(drop=True) for name, each in rows.items()}
     bootstrap = Bootstrap(Clusters.of(asked[baseline]), resamples, seed) if known.any() else None
     least, scope, shifts = floor(heads, heads), heads.scope(text_scope), []
-    for flow in flows:
-        values = sample_values(heads, [flow], scope)[flow]
+    for flow, values in values_by_flow(heads, flows, scope):
         for name in names:
             if name != baseline:
                 found = compare_heads(
@@ -279,7 +278,7 @@ def _categories(samples: pd.DataFrame, bootstrap: Bootstrap, *, task: Task) -> p
     table = pd.DataFrame({"category": name} | measures(images) for name, images in category_images(bootstrap.clusters))
     scores = category_scores(samples, task)
     scores = pd.concat([scores, total_scores(scores, samples, task)])
-    scores = score_intervals(scores, samples, task, seed=bootstrap.seed, resamples=bootstrap.resamples)
+    scores = score_intervals(scores, samples, task, drawn=bootstrap)
     further = [name for each in task.further for name in (each, f"{each}_low", f"{each}_high")]
     found = scores[["category", "score", "low", "high", *further]]
     found = found.rename(columns={"low": "score_low", "high": "score_high"})

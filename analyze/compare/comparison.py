@@ -1,12 +1,11 @@
 """Two runs compared: what they answer, where their attention goes, and the verdict in words; distances of several."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, product
 
 import numpy as np
 import pandas as pd
-from scipy.stats import wasserstein_distance
 
 from analyze.compare.answers import compare_answers
 from analyze.compare.heads import HeadDifferences, compare_heads, floor, obstacle
@@ -20,7 +19,7 @@ from analyze.tables.bins import FINE
 from analyze.tables.frames import Heads
 from analyze.tables.tallies import tally
 from analyze.tables.text_scope import TextScope
-from analyze.tables.values import Values, observed_rows, sample_values
+from analyze.tables.values import Values, observed_rows, read_together, sample_values
 from schemas.manifest import Manifest
 from schemas.workers.work import HERE, Workers
 
@@ -44,9 +43,15 @@ class Masses:
     heads: pd.DataFrame
 
 
-def paired_values(heads: Heads, flow: str, scope: TextScope, positions: pd.Series, workers: Workers = HERE) -> Values:
-    """The values of some samples, float32 [samples, layers, heads], by their positions in the table `samples`."""
-    return sample_values(heads, [flow], scope, workers=workers)[flow][observed_rows(heads)[positions.to_numpy()]]
+def paired_values(
+    runs: Sequence[Heads], flows: Sequence[str], scopes: Sequence[TextScope], pairs: Pairs, workers: Workers = HERE
+) -> Iterator[tuple[str, list[Values]]]:
+    """Each flow and its values in the paired samples of both runs, float32 [pairs, layers, heads] each."""
+    rows = [observed_rows(heads)[pairs.table[side].to_numpy()] for heads, side in zip(runs, ("a", "b"), strict=True)]
+    for together in read_together(flows, *runs):
+        read = [sample_values(*each, workers=workers) for each in zip(runs, [together] * 2, scopes, strict=True)]
+        for flow in together:
+            yield flow, [values.pop(flow)[own] for values, own in zip(read, rows, strict=True)]
 
 
 def compare_masses(flow: str, a: Values, b: Values, clusters: Clusters, models: Sequence[Manifest]) -> Masses:
@@ -63,10 +68,10 @@ def compare_masses(flow: str, a: Values, b: Values, clusters: Clusters, models: 
     means = {name: float(values.mean()) for name, values in of_samples.items()}
     row = {"flow": flow, **means, "difference": means["b"] - means["a"], "low": float(low), "high": float(high)}
     tables: dict[str, list[pd.DataFrame]] = {"distributions": [], "profiles": [], "heads": []}
-    edges = np.linspace(0, 1, _BINS + 1)
+    limits = np.float64(0), np.float64(1)  # so that edges are not rounded to the type of the values
     for (name, values), model, own in zip(runs.items(), models, there, strict=True):
         layers = np.array(model.attending)[own]
-        counts, _ = np.histogram(np.clip(values, 0, 1), edges)
+        counts, edges = np.histogram(np.clip(values, 0, 1), _BINS, limits)
         shares = {"left": edges[:-1], "right": edges[1:], "share": counts / values.size}
         tables["distributions"].append(pd.DataFrame({"run": name, "flow": flow} | shares))
         of_layers = values.mean(axis=2, dtype=np.float64)
@@ -168,7 +173,8 @@ def compare(
 ) -> Comparison:
     """Compare two runs on the samples that both have.
 
-    Memory is that of one flow of both runs, 4 bytes for each value, and of its means by image.
+    Memory is that of `read_together`, of one flow of the paired samples, 4 bytes for each value, and of its means by
+    image.
 
     Args:
         flows: columns of `heads` that both runs have.
@@ -190,10 +196,8 @@ def compare(
         floor=floor(a, b),
         units=clusters.units[1],
     )
-    scopes: list[TextScope] = [each.scope(text_scope) for each in (a, b)]
-    for flow in flows:
-        one = paired_values(a, flow, scopes[0], pairs.table["a"], workers)
-        other = paired_values(b, flow, scopes[1], pairs.table["b"], workers)
+    scopes = [each.scope(text_scope) for each in (a, b)]
+    for flow, (one, other) in paired_values((a, b), flows, scopes, pairs, workers):
         found.masses.append(compare_masses(flow, one, other, clusters, [a.run.manifest, b.run.manifest]))
         if found.obstacle is None:
             found.heads.append(
@@ -218,6 +222,8 @@ def distances(
     Raises:
         HeadflowError: a run cannot be read.
     """
+    from scipy.stats import wasserstein_distance  # takes a second, which only several runs need
+
     counts = {name: _counts(heads, flows, text_scope, workers) for name, heads in runs.items()}
     middles = (np.arange(FINE + 1) + 0.5) / FINE
     rows = []

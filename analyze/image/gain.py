@@ -92,7 +92,6 @@ def _scores(pairs: ImagePairs, answers: pd.DataFrame) -> pd.DataFrame:
         kept = heads.samples.iloc[pairs.pairs.table["b" if side == "a" else "a"]].reset_index(drop=True)
         scores = category_scores(kept, heads.task)
         scores = pd.concat([scores, total_scores(scores, kept, heads.task)])
-        options = {"seed": pairs.bootstrap.seed, "resamples": pairs.bootstrap.resamples}
-        own = score_intervals(scores, kept, heads.task, **options).set_index("category")
+        own = score_intervals(scores, kept, heads.task, drawn=pairs.bootstrap).set_index("category")
         found[[low, high]] = own[["low", "high"]].reindex(found.index)
     return found.reset_index().reindex(columns=SCORE_COLUMNS)

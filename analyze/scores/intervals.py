@@ -26,7 +26,13 @@ _Images = npt.NDArray[np.bool_]
 
 
 def score_intervals(
-    scores: pd.DataFrame, samples: pd.DataFrame, task: Task = MME, *, seed: int = SEED, resamples: int = RESAMPLES
+    scores: pd.DataFrame,
+    samples: pd.DataFrame,
+    task: Task = MME,
+    *,
+    seed: int = SEED,
+    resamples: int = RESAMPLES,
+    drawn: Bootstrap | None = None,
 ) -> pd.DataFrame:
     """The scores with `low` and `high`; NaN where nothing counts.
 
@@ -37,13 +43,15 @@ def score_intervals(
         scores: of `category_scores`, with or without the rows of `total_scores`.
         samples: the table `samples` that they are of.
         task, seed, resamples: as for `category_scores` and `Bootstrap`.
+        drawn: resamples with this seed, maybe of the same images, which are drawn once then.
     """
     wanted = {"score": ("low", "high"), **{name: (f"{name}_low", f"{name}_high") for name in task.further}}
     table = scored_questions(samples, task)
     table = table[table["counts"]]
     found: dict[str, dict[str, tuple[float, float]]] = {name: {} for name in wanted if name in scores}
     if len(table):
-        bootstrap = Bootstrap(Clusters.by_name(table["unit"], table["category"]), resamples, seed)
+        clusters = Clusters.by_name(table["unit"], table["category"])
+        bootstrap = (drawn or Bootstrap(clusters, resamples, seed)).of(clusters)
         sums = {name: _Share(*map(bootstrap.clusters.sums, each)) for name, each in shares(table, task).items()}
         for value in found:
             parts = [sums[part] for part in (task.parts if value == "score" else (value,))]

@@ -11,7 +11,7 @@ short for few images, and for differences that few images make: of 20 to 40 imag
 these in 94% to 96%. Shares have intervals of their own: see `intervals.share_intervals`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -21,6 +21,7 @@ from scipy import special
 from analyze.statistics.clusters import Array, Clusters, Codes
 
 RESAMPLES, SEED, LEVEL = 10_000, 0, 0.95
+_ROWS = 500  # resamples drawn at once
 
 
 @dataclass(frozen=True)
@@ -52,15 +53,20 @@ class Bootstrap:
 
     @cached_property
     def weights(self) -> npt.NDArray[np.float32]:
-        """The weight of each image, float32 [resamples, images]; the same in each category that an image is in."""
+        """The weight of each image, float32 [resamples, images]; the same in each category that an image is in.
+
+        The resamples of one image are beside each other in memory, so that those of some images are taken fast.
+        """
         rng = np.random.default_rng(self.seed)
         strata = self._strata
-        weights = np.empty((self.resamples, len(strata)), np.float32)
+        weights = np.empty((self.resamples, len(strata)), np.float32, order="F")
         order = np.argsort(strata, kind="stable")
         for members in np.split(order, np.flatnonzero(np.diff(strata[order])) + 1):
             number = len(members)
-            drawn = rng.multinomial(max(1, number - 1), np.full(number, 1 / number), size=self.resamples)
-            weights[:, members] = drawn * (number / max(1, number - 1))
+            for first in range(0, self.resamples, _ROWS):
+                rows = slice(first, min(first + _ROWS, self.resamples))
+                drawn = rng.multinomial(max(1, number - 1), np.full(number, 1 / number), size=rows.stop - first)
+                weights[rows, members] = drawn * (number / max(1, number - 1))
         return weights if self.clusters.picture is None else weights[:, self.clusters.picture]
 
     @cached_property
@@ -68,6 +74,10 @@ class Bootstrap:
         """What each image is resampled within, [pictures]: `Clusters.strata`; the only images of theirs, together."""
         strata = self.clusters.strata
         return np.where(np.bincount(strata)[strata] > 1, strata, len(self.clusters.categories))
+
+    def of(self, clusters: Clusters) -> "Bootstrap":
+        """The same of other clusters: with the weights that are drawn already, if images and categories are equal."""
+        return self if self.clusters.same(clusters) else replace(self, clusters=clusters)
 
     def ratios_by_category(self, sums: Array, counts: Array, images: npt.NDArray[np.bool_]) -> Array:
         """Draws of sum(sums) / sum(counts) of each category that has some of the images, [resamples, categories].
@@ -96,8 +106,9 @@ class Bootstrap:
         Returns:
             float64 [resamples] or [resamples, statistics]; NaN where a resample has no count.
         """
-        chosen = slice(None) if images is None else images
-        weights = self.weights[:, chosen]
+        chosen = slice(None) if images is None or images.all() else images  # of all, weights are not copied
+        # The last digits of a product depend on the order in memory, and are kept as they were
+        weights = np.ascontiguousarray(self.weights) if images is None else self.weights[:, chosen]
         above = weights @ sums[chosen].astype(np.float32)
         below = weights @ counts[chosen].astype(np.float32)
         below = below[:, None] if below.ndim < above.ndim else below

@@ -205,6 +205,11 @@ class Clusters:
         several = {each: len(self.categories) + 1 + place for place, each in enumerate(sorted({*sets}))}
         return np.array([each[0] if len(each) == 1 else several[each] for each in sets], np.int64)
 
+    def same(self, other: "Clusters") -> bool:
+        """Whether other samples are in the same images, and these in the same categories."""
+        one, two = ((each.image, each.category, np.array(each.picture)) for each in (self, other))
+        return self.categories == other.categories and all(map(np.array_equal, one, two))
+
     def once(self) -> "Clusters":
         """The same samples with each image once, in what it is drawn within: for means over all categories."""
         if self.picture is None:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy import special
 
 from analyze.statistics.clusters import Array, Codes
-from analyze.statistics.reliability import spearman_brown, split_half
+from analyze.statistics.reliability import Halves, spearman_brown, split_half
 from schemas.text import counted
 
 _SEED = 0
@@ -147,16 +147,19 @@ def contrast_reliability(
     first, strata = (state == YES_BIASED)[biased], category[biased]
     above = (differences[biased] > 0) + 0.5 * (differences[biased] == 0)
 
-    def contrast(rows: Array) -> Array:
-        own, of, values = rows[:, 0] == 1, rows[:, 1], rows[:, 2:]
+    def contrast(values: Array, half: Halves) -> Array:
+        own, of = first[half], strata[half]
         if own.all() or not own.any():
             return np.zeros(values.shape[1])
         weights = 0.5 * (own / own.sum() - ~own / (~own).sum())
         for each in np.unique(of):  # less the mean under permutation within the category
             members = of == each
             weights[members] -= weights[members].mean()
-        found: Array = weights @ values
+        found: Array = weights @ values[half]
         return found
 
-    half = split_half(np.column_stack([first, strata, above]), 2 * strata + first, reduce=contrast, seed=seed)
+    def contrasts(values: Array, halves: Halves) -> Array:
+        return np.stack([contrast(values, half) for half in halves])
+
+    half = split_half(above, 2 * strata + first, reduce=contrasts, seed=seed)
     return None if half is None else spearman_brown(half)

@@ -1,8 +1,9 @@
 """Many heads at once: a sign-flip test by the maximum, and the false discovery rate."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,7 @@ import numpy.typing as npt
 from analyze.statistics.clusters import Array, Codes
 
 FLIPS, _SEED, _LEVEL = 10_000, 0, 0.05
-_ROWS = 1_000  # sign flips computed at once
+_ROWS = 250  # sign flips computed at once: what memory they take is used again
 FLOOR = 1e-5  # of float32: smaller differences are those of rounding, however regular
 
 
@@ -61,10 +62,8 @@ def sign_flip_maximum(
     mean = differences.mean(axis=0)
     squares = (differences**2).sum(axis=0)
     observed = np.abs(_t(mean, squares, number))
-    rng = np.random.default_rng(seed)
     reached = np.zeros(differences.shape[1], np.int64)
-    for first in range(0, flips, _ROWS):
-        signs = rng.choice(np.array([-1.0, 1.0]), size=(min(_ROWS, flips - first), number))
+    for signs in _signs(number, flips, seed):
         largest = np.abs(_t(signs @ differences / number, squares, number)).max(axis=1)
         reached += (largest[:, None] >= observed * (1 - 1e-9)).sum(axis=0)
     p = np.minimum(tests * (1 + reached) / (flips + 1), 1)
@@ -93,9 +92,8 @@ def sign_flips_of_groups(
         [_t(values.mean(axis=0), own, len(values)) for (_, values), own in zip(groups, squares, strict=True)]
     )
     number = 1 + max(int(images.max()) for images, _ in groups)
-    rng, reached = np.random.default_rng(seed), np.zeros(told.shape, np.int64)
-    for first in range(0, flips, _ROWS):
-        signs = rng.choice(np.array([-1.0, 1.0]), size=(min(_ROWS, flips - first), number))
+    reached = np.zeros(told.shape, np.int64)
+    for signs in _signs(number, flips, seed):
         largest = np.zeros(len(signs))
         for (images, values), own, counts in zip(groups, squares, told, strict=True):
             t = np.abs(_t(signs[:, images] @ values / len(values), own, len(values)))
@@ -103,6 +101,22 @@ def sign_flips_of_groups(
         reached += (largest[:, None, None] >= observed * (1 - 1e-9)).sum(axis=0)
     found[told] = ((1 + reached) / (flips + 1))[told]
     return found
+
+
+def _signs(number: int, flips: int, seed: int) -> Iterator[Array]:
+    """The sign of each image in each flip, -1 or 1, `_ROWS` flips at once: float64 [flips, images]."""
+    bits = _sign_bits(number, flips, seed)
+    for first in range(0, flips, _ROWS):
+        own = np.unpackbits(bits[first : first + _ROWS], axis=1, count=number).astype(np.float64)
+        yield 2 * own - 1
+
+
+@lru_cache(1)  # all flows of a comparison are flipped alike
+def _sign_bits(number: int, flips: int, seed: int) -> npt.NDArray[np.uint8]:
+    """Random bits of each flip and image, eight in a byte: [flips, bytes]."""
+    rng = np.random.default_rng(seed)
+    sizes = [min(_ROWS, flips - first) for first in range(0, flips, _ROWS)]
+    return np.concatenate([np.packbits(rng.integers(0, 2, (size, number)).astype(np.bool_), axis=1) for size in sizes])
 
 
 def fewest_images(tests: int = 1) -> int:
@@ -130,9 +144,10 @@ def _t(mean: Array, squares: Array, number: int) -> Array:
 
 def false_discovery_rate(p: Array) -> Array:
     """Benjamini and Hochberg's adjusted p values, of the shape of `p`; NaN, which is no test, stays NaN."""
-    from scipy import stats
-
     adjusted, tested = np.full(p.shape, np.nan), ~np.isnan(p)
-    if tested.any():
-        adjusted[tested] = stats.false_discovery_control(p[tested])
+    order = np.argsort(p[tested])
+    steps = p[tested][order] * (len(order) / np.arange(1, len(order) + 1))
+    found = np.empty(len(order))
+    found[order] = np.minimum.accumulate(steps[::-1])[::-1].clip(0, 1)
+    adjusted[tested] = found
     return adjusted

@@ -4,18 +4,21 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
-from scipy import stats
+import numpy.typing as npt
+import pandas as pd
 
 from analyze.statistics.clusters import Array, Codes
 
 HALVES, _SEED = 200, 0
 FEWEST = 4  # images that can be halved
 RELIABLE = 0.5  # from which an order of heads is said to be more than noise, and a correlation is divided by it
-Reduce = Callable[[Array], Array]  # [images, heads] of some images -> [heads]
+Halves = npt.NDArray[np.bool_]  # [repeats, images], which images are in a half
+Reduce = Callable[[Array, Halves], Array]  # values [images, heads] -> of each half, [repeats, heads]
 
 
-def _mean(values: Array) -> Array:
-    means: Array = values.mean(axis=0)
+def _means(values: Array, halves: Halves) -> Array:
+    """The means over each half, as one product of matrices: [repeats, heads]."""
+    means: Array = halves.astype(np.float64) @ values / halves.sum(axis=1, keepdims=True)
     return means
 
 
@@ -53,7 +56,7 @@ def halves(category: Codes, rng: np.random.Generator) -> Codes:
 
 
 def split_half(
-    values: Array, category: Codes, *, reduce: Reduce = _mean, repeats: int = HALVES, seed: int = _SEED
+    values: Array, category: Codes, *, reduce: Reduce = _means, repeats: int = HALVES, seed: int = _SEED
 ) -> float | None:
     """The mean correlation (Spearman's, over heads) between two halves of the images, over random halves.
 
@@ -69,21 +72,24 @@ def split_half(
 
 
 def between_halves(
-    a: Array, b: Array, category: Codes, *, reduce: Reduce = _mean, repeats: int = HALVES, seed: int = _SEED
+    a: Array, b: Array, category: Codes, *, reduce: Reduce = _means, repeats: int = HALVES, seed: int = _SEED
 ) -> float | None:
     """As `split_half`, one half of the images in `a` and the other half in `b`, both [images, heads]."""
     if len(category) < FEWEST:
         return None
     first = _first_halves(category.tobytes(), category.dtype.str, repeats, seed)
-    found = rank_correlations(
-        np.stack([reduce(a[half]) for half in first]), np.stack([reduce(b[~half]) for half in first])
-    )
+    return _mean_correlation(reduce(a, first), reduce(b, ~first))
+
+
+def _mean_correlation(one: Array, other: Array) -> float | None:
+    """The mean of the rank correlations of rows, [repeats, heads] both; None where none can be told."""
+    found = rank_correlations(one, other)
     known = found[np.isfinite(found)]
     return float(np.mean(known)) if len(known) else None
 
 
 @lru_cache(4)  # all quantities of a run are halved alike
-def _first_halves(category: bytes, kind: str, repeats: int, seed: int) -> Array:
+def _first_halves(category: bytes, kind: str, repeats: int, seed: int) -> Halves:
     """Which images are in the first of two halves, bool [repeats, images].
 
     Args:
@@ -95,7 +101,7 @@ def _first_halves(category: bytes, kind: str, repeats: int, seed: int) -> Array:
 
 def rank_correlations(one: Array, other: Array) -> Array:
     """Spearman's correlation of each row of two arrays, both [rows, heads], as [rows]; NaN where one is constant."""
-    ranks = [stats.rankdata(each, axis=1) for each in (one, other)]
+    ranks = [pd.DataFrame(each).rank(axis=1).to_numpy() for each in (one, other)]
     apart = [each - each.mean(axis=1, keepdims=True) for each in ranks]
     squares = [(each**2).sum(axis=1) for each in apart]
     with np.errstate(invalid="ignore"):
@@ -119,8 +125,12 @@ def disattenuated(a: Array, b: Array, category: Codes, *, repeats: int = HALVES,
         a, b: [images, heads], on the same images.
         category: [images].
     """
-    across = between_halves(a, b, category, repeats=repeats, seed=seed)
-    own = [split_half(each, category, repeats=repeats, seed=seed) for each in (a, b)]
+    if len(category) < 4:
+        return None
+    first = _first_halves(category.tobytes(), category.dtype.str, repeats, seed)
+    (one, one_other), (two, two_other) = [[_means(each, half) for half in (first, ~first)] for each in (a, b)]
+    across = _mean_correlation(one, two_other)
+    own = [_mean_correlation(one, one_other), _mean_correlation(two, two_other)]
     if across is None or own[0] is None or own[1] is None or min(own[0], own[1]) <= 0:
         return None
     return across / float(np.sqrt(own[0] * own[1]))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from schemas.store.grids import Grid
 from schemas.workers.work import HERE, Workers
 
 Values = npt.NDArray[np.float32]
+MOST_HELD = 2**27  # values: half a gigabyte
 
 
 def sample_values(
@@ -51,6 +53,22 @@ def sample_values(
         for flow, array in values.items():
             array[row[samples]] = found[flow]
     return values
+
+
+def read_together(flows: Sequence[str], *runs: Heads) -> Iterator[Sequence[str]]:
+    """The flows, in order, as many at once as are held for all samples of some runs in `MOST_HELD` values; or one."""
+    each = sum(int(heads.observed.sum()) * prod(heads.shape) for heads in runs)
+    number = max(1, MOST_HELD // each)
+    yield from (flows[first : first + number] for first in range(0, len(flows), number))
+
+
+def values_by_flow(
+    heads: Heads, flows: Sequence[str], scope: TextScope, workers: Workers = HERE
+) -> Iterator[tuple[str, Values]]:
+    """Each flow and its values, as `sample_values`; those that memory has room for are read together."""
+    for together in read_together(flows, heads):
+        values = sample_values(heads, together, scope, workers=workers)
+        yield from ((flow, values.pop(flow)) for flow in together)
 
 
 def table_values(heads: Heads, table: str, columns: Sequence[str], *, picture: int | None = None) -> dict[str, Values]:

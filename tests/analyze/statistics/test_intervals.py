@@ -86,6 +86,12 @@ def test_resamples_keep_the_size_of_each_category_and_depend_on_the_seed_alone()
         assert one[:, of.category == category].sum(axis=1) == pytest.approx((of.category == category).sum())
 
 
+def test_resamples_of_the_same_images_are_drawn_once():
+    bootstrap, other = Bootstrap(clusters(20, categories=2), 100, 3), clusters(21, categories=2)
+    assert bootstrap.of(clusters(20, categories=2)) is bootstrap
+    assert (bootstrap.of(other).weights == Bootstrap(other, 100, 3).weights).all()
+
+
 def test_many_at_once_are_each_alone():
     of = clusters(30)
     values = np.random.default_rng(4).random((60, 5))

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats import multitest
 
-from analyze.statistics.multiplicity import FLOOR, false_discovery_rate, sign_flip_maximum
+from analyze.statistics.multiplicity import FLOOR, _sign_bits, _signs, false_discovery_rate, sign_flip_maximum
 
 REPEATS = 60
 
@@ -70,3 +70,19 @@ def test_adjusted_p_values_are_statsmodels():
     some = np.array([np.nan, *p[0], np.nan])  # NaN: not tested
     assert false_discovery_rate(some)[1:-1] == pytest.approx(false_discovery_rate(p[0]))
     assert np.isnan(false_discovery_rate(some)[[0, -1]]).all()
+
+
+@pytest.mark.parametrize("number", [1, 2, 7, 300])
+def test_false_discovery_rates_are_scipy_s(number):
+    p = np.random.default_rng(number).random(number).round(2)
+    assert (false_discovery_rate(p) == stats.false_discovery_control(p)).all()
+
+
+def test_signs_are_drawn_once_for_the_same_images():
+    _sign_bits.cache_clear()
+    differences = np.random.default_rng(2).normal(0.2, 1, (37, 3))
+    found = [sign_flip_maximum(each, flips=600, seed=5).p for each in (differences, differences)]
+    assert (found[0] == found[1]).all()
+    assert _sign_bits.cache_info().misses == 1
+    signs = np.concatenate(list(_signs(37, 600, 5)))
+    assert (signs == np.random.default_rng(5).choice([-1.0, 1.0], size=(600, 37))).all()

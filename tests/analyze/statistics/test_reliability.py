@@ -58,6 +58,24 @@ def test_noise_that_two_runs_share_is_no_agreement():
     assert disattenuated(a, a, category, repeats=20) == pytest.approx(1.0, abs=0.02)
 
 
+def test_halves_are_those_taken_one_by_one():
+    """Oracle: the means of each half by itself, and scipy's ranks."""
+    rng = np.random.default_rng(5)
+    a, b = rng.normal(size=30) + rng.normal(size=(2, 21, 30))
+    category = np.arange(21) % 2
+    rng, across, own = np.random.default_rng(0), [], []
+    for _ in range(10):
+        half = halves(category, rng) == 0
+        means = [each[chosen].mean(axis=0) for each in (a, b) for chosen in (half, ~half)]
+        across.append(stats.spearmanr(means[0], means[3]).statistic)
+        own.append([stats.spearmanr(*each).statistic for each in (means[:2], means[2:])])
+    assert between_halves(a, b, category, repeats=10) == pytest.approx(np.mean(across))
+    alone = np.mean(own, axis=0)
+    assert [split_half(each, category, repeats=10) for each in (a, b)] == pytest.approx(alone)
+    found = disattenuated(a, b, category, repeats=10)
+    assert found == (pytest.approx(np.mean(across) / np.sqrt(alone.prod())) if min(alone) > 0 else None)
+
+
 def test_what_cannot_be_told_is_none():
     assert split_half(np.ones((3, 5)), np.zeros(3, int)) is None
     assert split_half(np.ones((10, 5)), np.zeros(10, int)) is None

@@ -1,12 +1,15 @@
 """Oracle: pandas on the whole table."""
 
+from collections import Counter
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from analyze.tables.frames import open_heads
-from analyze.tables.values import answered, observed_samples, sample_values, table_values
+from analyze.tables.values import answered, observed_samples, sample_values, table_values, values_by_flow
 from schemas.errors import HeadflowError
+from schemas.store.run import Run
 from tests.support.runs import extras, flows, rewrite, sample, start, write_run
 
 
@@ -42,6 +45,24 @@ def test_values_are_those_of_the_table(run, monkeypatch, layers, at_once):
         chosen = np.stack([wide[layer].to_numpy() for layer in (range(3) if layers is None else layers)], axis=1)
         assert values.dtype == np.float32
         assert np.array_equal(values, chosen.astype(np.float32))
+
+
+@pytest.mark.parametrize(("room", "times"), [(2**27, 1), (2 * 48, 2), (1, 4)])
+def test_flows_that_memory_has_room_for_are_read_together(run, monkeypatch, room, times):
+    """8 samples of 6 values: each column is read once, and what tells rows apart once for each reading."""
+    read = Counter[str]()
+
+    def batches(run, path, names, rows, original=Run.batches):
+        read.update(name for name in names if path.parent.name == "heads")
+        return original(run, path, names, rows)
+
+    monkeypatch.setattr(Run, "batches", batches)
+    monkeypatch.setattr("analyze.tables.values.MOST_HELD", room)
+    heads, _ = open_heads(run)
+    flows = ["t2v", "v2t", "q2v", "a2v"]
+    found = dict(values_by_flow(heads, flows, heads.scope(None)))
+    assert read == dict.fromkeys(flows, 1) | dict.fromkeys(["sample_id", "layer", "head"], times)
+    assert all((sample_values(heads, [flow], heads.scope(None))[flow] == found[flow]).all() for flow in flows)
 
 
 def test_answers_as_they_are_scored(run):
