@@ -1,6 +1,9 @@
 """`report`: a run, and its comparison with another one, as one page for a browser."""
 
+import re
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from analyze.commands.shared_settings import (
@@ -15,6 +18,7 @@ from schemas.commands.settings import Between, Flag, Needs, OneOf
 from schemas.files.locations import Location
 
 if TYPE_CHECKING:
+    from analyze.report.packing import Piece
     from analyze.tables.frames import Heads
 
 from analyze.opening import check_named_once, check_no_folder, name_with, opened, output_folder
@@ -24,9 +28,11 @@ from schemas.errors import HeadflowError
 from schemas.files.writing import write_text
 from schemas.store.directory import record_outputs
 
+PIECES = "pieces"  # where the page that is a folder has them
+PIECE_NAME = re.compile(r"(page|(evidence|values)(_b|(-\d+){2})|samples?-\d+)\.js")
 _PACKAGES = ("altair", "jinja2", "vl_convert")
-MOST_IMAGES = 10_000  # in a page; MME has 1,187
-MOST_MAPS = 1000  # MB
+MOST_IMAGES = 1_000_000
+MOST_MAPS = 100_000  # MB
 
 
 @dataclass(frozen=True)
@@ -38,12 +44,18 @@ class ReportSettings(SeedSettings, FolderSettings, PromptSettings, RunSettings):
     text_scope: ScopeName = None
     related: Annotated[Related, Needs("other")] = False
     lang: Annotated[str, "of the page's texts", OneOf(("en", "zh"))] = "en"
-    images: Annotated[int, "thumbnails that the page holds, at most", Between(0, MOST_IMAGES)] = 24
+    images: Annotated[
+        int | None, "thumbnails that the page holds, at most (default: 24; of a folder all)", Between(0, MOST_IMAGES)
+    ] = None
     maps_mb: Annotated[
-        float,
-        "MB of maps of these images that the page holds, at most, before they are compressed; a byte a patch",
+        float | None,
+        "MB of maps that the page holds, at most, before they are compressed; a byte a patch (default: 1, for its "
+        "images; of a folder 500, half for heads that stand out, half for samples with all heads)",
         Between(0, MOST_MAPS),
-    ] = 1.0
+    ] = None
+    folder: Annotated[bool, "write a folder: a small page that loads images, maps and values where it needs them"] = (
+        False
+    )
 
 
 def report_run(settings: ReportSettings) -> Result:
@@ -65,18 +77,50 @@ def report_run(settings: ReportSettings) -> Result:
         Held(settings.images, settings.maps_mb), settings.lang, settings.text_scope, settings.related, settings.seed
     )
     name = "report" if other is None else name_with("report_with", heads, other)
-    file = folder / f"{name}{'' if settings.lang == 'en' else f'.{settings.lang}'}.html"
+    name += "" if settings.lang == "en" else f".{settings.lang}"
+    files = _write_folder if settings.folder else _write_file
+    file, size, made = files(folder, name, lambda write: make_page(heads, other, choices, write))
+    record_outputs(heads.run.path, made)
+    several = of_several(heads) if MAPS in heads.run.manifest.tables else None
+    how = (
+        "open it in a browser, or put the folder on any web server" if settings.folder
+        else "open it in a browser, or send it: it needs nothing else"
+    )  # fmt: skip
+    return Result(about=[f"{file}, {size / 1e6:.1f} MB; {how}"], warnings=list(filter(None, [several])))
+
+
+_Write = Callable[["Piece"], None]
+_Make = Callable[[_Write | None], str]
+
+
+def _write_file(folder: Path, name: str, make: _Make) -> tuple[Path, int, list[Path]]:
+    """Write a page that is one file; returns its path, its size, and the files that were written."""
+    file = folder / f"{name}.html"
     check_no_folder(file)
-    text = make_page(heads, other, choices)
+    text = make(None)
     folder.mkdir(parents=True, exist_ok=True)
     write_text(file, text)
-    record_outputs(heads.run.path, [file])
-    several = of_several(heads) if MAPS in heads.run.manifest.tables else None
-    size = f"{len(text.encode()) / 1e6:.1f} MB"
-    return Result(
-        about=[f"{file}, {size}; open it in a browser, or send it: it needs nothing else"],
-        warnings=list(filter(None, [several])),
-    )
+    return file, len(text.encode()), [file]
+
+
+def _write_folder(folder: Path, name: str, make: _Make) -> tuple[Path, int, list[Path]]:
+    """Write a page that is a folder: pieces first, then `index.html`; pieces of an earlier page that are left go."""
+    folder = folder / name
+    pieces, made = folder / PIECES, []
+    if folder.exists() and not folder.is_dir():
+        raise HeadflowError(f"{folder} is a file, and the page is a directory of that name", setting="output_dir")
+    pieces.mkdir(parents=True, exist_ok=True)
+
+    def write(piece: "Piece") -> None:
+        made.append(pieces / f"{piece.name}.js")
+        write_text(made[-1], piece.script())
+
+    text = make(write)
+    made.append(folder / "index.html")
+    write_text(made[-1], text)
+    for file in {file for file in pieces.iterdir() if PIECE_NAME.fullmatch(file.name)} - set(made):
+        file.unlink()
+    return made[-1], sum(file.stat().st_size for file in made), made
 
 
 def _other(settings: ReportSettings) -> "Heads | None":

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+SMALLEST, FASTEST = 9, 1  # levels of gzip
 WIDEST = np.iinfo(np.uint16).max
 # What could end the script that holds the text, or a line of it; in JSON they stand only in strings
 ESCAPES = {ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&\u2028\u2029"}
@@ -32,9 +33,9 @@ class Arrays:
         self.index[name] = (str(values.dtype), len(self._bytes), values.size)
         self._bytes += values.astype(values.dtype.newbyteorder("<")).tobytes()
 
-    def packed(self) -> str:
+    def packed(self, level: int = SMALLEST) -> str:
         """All arrays as one text: gzip, in base64."""
-        return base64.b64encode(gzip.compress(bytes(self._bytes), 9, mtime=0)).decode("ascii")
+        return base64.b64encode(gzip.compress(bytes(self._bytes), level, mtime=0)).decode("ascii")
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,13 @@ class Piece:
     data: dict[str, Any]
     arrays: Arrays
 
-    def text(self) -> str:
+    def text(self, level: int = SMALLEST) -> str:
         """The piece as JSON, with its arrays packed: `{data, index, packed}`."""
-        return script_json({"data": self.data, "index": self.arrays.index, "packed": self.arrays.packed()})
+        return script_json({"data": self.data, "index": self.arrays.index, "packed": self.arrays.packed(level)})
+
+    def script(self) -> str:
+        """The piece as a script that gives it to the page which loads it."""
+        return f"headflowPiece({script_json(self.name)},{self.text(FASTEST)})\n"
 
 
 def script_json(value: Any) -> str:

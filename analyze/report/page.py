@@ -6,7 +6,7 @@ that are in it; no network, and no code made of text: Vega's expressions are int
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -33,7 +33,7 @@ from analyze.report.measures import (
     position,
     ticks,
 )
-from analyze.report.packing import Arrays, as_plain, script_json
+from analyze.report.packing import Arrays, Piece, as_plain, script_json
 from analyze.report.samples.maps import colours
 from analyze.report.samples.pieces import Held, pieces_of_samples
 from analyze.report.tallying import Tallied, ranks
@@ -63,17 +63,22 @@ class Choices:
     seed: int = 0
 
 
-def make_page(heads: Heads, other: Heads | None, choices: Choices) -> str:
+def make_page(heads: Heads, other: Heads | None, choices: Choices, write: Callable[[Piece], None] | None = None) -> str:
     """The page of a run, and of its comparison with another one.
+
+    Args:
+        write: takes the pieces of a page that is a folder, which loads them from there; None: all are in the page.
 
     Raises:
         HeadflowError: a run cannot be read, or the two have no sample in common.
     """
     with TemporaryFile() as file:
-        return _make_page(heads, other, choices, file)
+        return _make_page(heads, other, choices, write, file)
 
 
-def _make_page(heads: Heads, other: Heads | None, choices: Choices, file: BinaryIO) -> str:
+def _make_page(
+    heads: Heads, other: Heads | None, choices: Choices, write: Callable[[Piece], None] | None, file: BinaryIO
+) -> str:
     words, arrays = Words(choices.language), Arrays()
     scope = heads.scope(choices.text_scope)
     measured = measure(heads, scope, file)
@@ -85,7 +90,7 @@ def _make_page(heads: Heads, other: Heads | None, choices: Choices, file: Binary
     first, scores = overview.score_rows(heads, words, choices.seed)
     sets, random = comparison.pruning_of(heads.folder / PRUNE)
     arrays.add("colours", colours())
-    pieces, of_samples = pieces_of_samples(heads, other, measured, choices.held, choices.text_scope, file)
+    pieces, of_samples = pieces_of_samples(heads, other, measured, choices.held, choices.text_scope, file, write)
     data = {
         "words": words.texts,
         "layers": heads.run.manifest.attending,
@@ -98,7 +103,11 @@ def _make_page(heads: Heads, other: Heads | None, choices: Choices, file: Binary
         **of_samples,
     }
     specs = _specs(words, heads, measured, compared, sets, random)
+    own = Piece("page", {}, arrays)
+    if write is not None:
+        write(own)
     return _filled(
+        loads=write is not None,
         words=words,
         number=number,
         title=overview.title(heads, scope, words),
@@ -114,16 +123,15 @@ def _make_page(heads: Heads, other: Heads | None, choices: Choices, file: Binary
         scores=as_plain(scores.to_dict("records")),
         groups=[(group.measure, words.get(group.measure, group.meaning)) for group in heads.task.apart],
         images=(data["images"], int(measured.samples["image_sha256"].nunique())),
-        asked_images=choices.held.images > 0,
+        asked_images=choices.held.images != 0,
         overlays=data["maps"],
         compared=compared,
         units=list(dict.fromkeys(row["unit"] for row in sets)),
         charts=list(specs),
         opposite=heads.task.opposite,
         seed=choices.seed,
-        page_data=script_json(data | {"charts": specs, "arrays": arrays.index}),
-        page_arrays=arrays.packed(),
-        pieces=pieces,
+        page_data=script_json(data | {"charts": specs}),
+        pieces=[own, *pieces] if write is None else pieces,
     )
 
 
@@ -204,8 +212,12 @@ def _specs(
     return specs
 
 
-def _filled(**values: Any) -> str:
-    """The template with its values; its scripts and its style are allowed by their hashes."""
+def _filled(*, loads: bool, **values: Any) -> str:
+    """The template with its values; its scripts and its style are allowed by their hashes.
+
+    Args:
+        loads: whether these scripts may load others, from the page's folder.
+    """
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
@@ -216,7 +228,7 @@ def _filled(**values: Any) -> str:
         "default-src": "'none'",
         "img-src": "data:",
         "style-src": _hashed(style),
-        "script-src": " ".join(map(_hashed, scripts)),
+        "script-src": " ".join([*map(_hashed, scripts), *["'strict-dynamic'", "'self'"] * loads]),
         "base-uri": "'none'",
         "form-action": "'none'",
     }

@@ -20,12 +20,14 @@ class KeptValues:
         self.low, self.high, (self.samples, self.cells) = low, high, shape
         self._file = file
         self._blocks: list[tuple[Codes, int]] = []  # samples, and the first byte
+        self._block, self._column = np.full((2, self.samples), -1)  # of each sample
 
     def add(self, samples: Codes, values: Array) -> None:
         """Keep values of some samples, which have none yet; float64 [samples, cells], NaN for none."""
         known = np.isfinite(values)
         shares = (np.where(known, values, self.low) - self.low) / ((self.high - self.low) or 1)
         steps = np.where(known, np.rint(np.clip(shares, 0, 1) * LAST), NONE).astype(np.uint16)
+        self._block[samples], self._column[samples] = len(self._blocks), np.arange(len(samples))
         self._blocks.append((samples, self._file.seek(0, 2)))
         self._file.write(steps.T.tobytes())
 
@@ -39,12 +41,11 @@ class KeptValues:
     def of_samples(self, rows: Sequence[int]) -> Steps:
         """Those of some samples, [rows, cells]."""
         found, wanted = np.full((len(rows), self.cells), NONE, np.uint16), np.asarray(rows, np.int64)
-        for own, begin in self._blocks:
-            place = np.flatnonzero(np.isin(wanted, own))
-            if len(place):
-                order = np.argsort(own)
-                columns = order[np.searchsorted(own, wanted[place], sorter=order)]
-                found[place] = self._read(begin, len(own), 0, self.cells)[:, columns].T
+        blocks = self._block[wanted]
+        for number in np.unique(blocks[blocks >= 0]):
+            own, begin = self._blocks[number]
+            place = blocks == number
+            found[place] = self._read(begin, len(own), 0, self.cells)[:, self._column[wanted[place]]].T
         return found
 
     def values(self, steps: Steps) -> Array:

@@ -72,7 +72,7 @@ def read_piece(page: str, name: str) -> tuple[dict, dict[str, np.ndarray]]:
 
 def read_arrays(page: str) -> dict[str, np.ndarray]:
     """The arrays in a page, by name."""
-    return unpack(read_data(page)["arrays"], re.search(r'id="page-arrays">(.*?)</script>', page, re.DOTALL)[1])
+    return read_piece(page, "page")[1]
 
 
 def unpack(index: dict, packed: str) -> dict[str, np.ndarray]:

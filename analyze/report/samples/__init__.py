@@ -5,5 +5,6 @@ choice   the images that are in the page, and the heads whose maps are
 maps     these maps, as bytes
 values   the values of heads for single samples
 second   the same of a second run
+folder   the pieces of a page that is a folder
 pieces   all of it put together
 """

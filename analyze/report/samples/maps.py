@@ -11,12 +11,13 @@ mass of each in the array `masses`, [cells].
 """
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from analyze.drawing.maps import PALE, attention_colours, end_of_scale
 from analyze.maps.grids import PatchGrid, read_boxes, read_grid
@@ -67,6 +68,12 @@ class ChosenMaps:
     there: int
 
 
+def sizes_of(samples: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """How many patches the maps of each sample have; 0 where it has none."""
+    patches: npt.NDArray[np.int64] = (samples["grid_rows"] * samples["grid_columns"]).fillna(0).to_numpy(np.int64)
+    return patches
+
+
 def choose_maps(heads: Heads, measured: Measured, order: Sequence[int], budget: float) -> ChosenMaps | None:
     """The maps of some samples, of as many heads as fit; None where the run has no maps, or none fits.
 
@@ -77,7 +84,7 @@ def choose_maps(heads: Heads, measured: Measured, order: Sequence[int], budget: 
     of = heads.run.manifest.maps_of
     if MAPS not in heads.run.manifest.tables or of is None:
         return None
-    sizes = (measured.samples["grid_rows"] * measured.samples["grid_columns"]).fillna(0).to_numpy(np.int64)
+    sizes = sizes_of(measured.samples)
     rows = np.array(order, np.int64)
     rows = rows[(sizes[rows] > 0) & (np.cumsum(sizes[rows]) <= budget)]
     if not len(rows):
@@ -87,52 +94,82 @@ def choose_maps(heads: Heads, measured: Measured, order: Sequence[int], budget: 
     return ChosenMaps(of, rows, cells, len(there))
 
 
+class Evidence:
+    """A piece of images and maps, as it is filled."""
+
+    def __init__(self, name: str, cells: Sequence[int]) -> None:
+        """Begin a piece with the maps of some heads."""
+        self._name, self._cells = name, list(cells)
+        self._images: list[str] = []
+        self._samples: dict[int, dict[str, Any]] = {}
+        self._steps: list[npt.NDArray[np.uint8]] = []
+        self._masses: list[Maps] = []
+        self._size = 0
+
+    def add_image(self, content: bytes) -> int:
+        """Add a JPEG; returns its place."""
+        self._images.append(base64.b64encode(content).decode("ascii"))
+        return len(self._images) - 1
+
+    def add_maps(self, row: int, heads: Heads, position: int, maps: Maps, masses: Maps) -> float:
+        """Add the maps of a sample.
+
+        Args:
+            row: of the page; `position`: in `samples` of the run.
+            maps, masses: of the piece's heads.
+
+        Returns:
+            The end of their scale.
+        """
+        sample = heads.samples.iloc[position]
+        grid, values = read_grid(sample), relative(maps)
+        check_size(heads, position, maps, grid)
+        top = end_of_scale(float(values.max(initial=0)))
+        self._samples[row] = {
+            **_of_grid(grid), "boxes": [_shares(grid, box) for box in read_boxes(sample)], "top": top,
+            "maps": self._size, "masses": len(self._masses) * len(self._cells),
+        }  # fmt: skip
+        self._steps.append(steps_of(values, top).ravel())
+        self._masses.append(masses)
+        self._size += values.size
+        return top
+
+    def piece(self) -> Piece:
+        """The piece."""
+        arrays = Arrays()
+        arrays.add("maps", np.concatenate([np.empty(0, np.uint8), *self._steps]))
+        arrays.add("masses", np.concatenate([np.empty(0, np.float32), *self._masses]))
+        return Piece(self._name, {"images": self._images, "cells": self._cells, "samples": self._samples}, arrays)
+
+
 def evidence(
     heads: Heads,
     chosen: ChosenMaps | None,
     images: Sequence[bytes],
     name: str = EVIDENCE,
     named: Mapping[int, int] | None = None,
-) -> Piece:
-    """The piece with some images and maps.
+) -> tuple[Piece, float]:
+    """The piece with some images and maps, and the end of the scale of the maps.
 
     Args:
         named: by the row of a sample its row in the page; None: the same.
     """
-    arrays = Arrays()
-    cells: list[int] = [] if chosen is None else chosen.cells
-    samples = {} if chosen is None else _add_maps(arrays, heads, chosen, named)
-    letters = [base64.b64encode(content).decode("ascii") for content in images]
-    return Piece(name, {"images": letters, "cells": cells, "samples": samples}, arrays)
-
-
-def _add_maps(
-    arrays: Arrays, heads: Heads, chosen: ChosenMaps, named: Mapping[int, int] | None
-) -> dict[int, dict[str, Any]]:
-    """Add the maps and their masses; returns what is said of each sample, by its row."""
+    made = Evidence(name, [] if chosen is None else chosen.cells)
+    for content in images:
+        made.add_image(content)
+    top = end_of_scale(1)
     own = observed_rows(heads)
-    found: dict[int, dict[str, Any]] = {}
-    steps: list[npt.NDArray[np.uint8]] = []
-    masses: list[Maps] = []
-    size = 0
-    marked = np.zeros(heads.shape, np.bool_)
-    marked.ravel()[chosen.cells] = True
-    for position, maps, mass in chosen_maps(heads, np.isin(own, chosen.rows), marked):
-        sample = heads.samples.iloc[position]
-        grid, values = read_grid(sample), relative(maps)
-        check_size(heads, position, maps, grid)
-        top = end_of_scale(float(values.max(initial=0)))
+    for position, maps, masses in () if chosen is None else read_maps(heads, chosen.rows, chosen.cells):
         row = int(own[position])
-        found[row if named is None else named[row]] = {
-            **_of_grid(grid), "boxes": [_shares(grid, box) for box in read_boxes(sample)], "top": top, "maps": size,
-            "masses": len(masses) * len(chosen.cells),
-        }  # fmt: skip
-        steps.append(steps_of(values, top).ravel())
-        masses.append(mass)
-        size += values.size
-    arrays.add("maps", np.concatenate(steps))
-    arrays.add("masses", np.concatenate(masses))
-    return found
+        top = max(top, made.add_maps(row if named is None else named[row], heads, position, maps, masses))
+    return made.piece(), top
+
+
+def read_maps(heads: Heads, rows: npt.NDArray[np.int64], cells: Sequence[int]) -> Iterator[tuple[int, Maps, Maps]]:
+    """The maps of some heads for some rows of `observed_samples`; see `chosen_maps`."""
+    marked = np.zeros(heads.shape, np.bool_)
+    marked.ravel()[list(cells)] = True
+    yield from chosen_maps(heads, np.isin(observed_rows(heads), rows), marked)
 
 
 def _of_grid(grid: PatchGrid) -> dict[str, Any]:
@@ -145,7 +182,6 @@ def _shares(grid: PatchGrid, box: Sequence[float]) -> list[float]:
     return [round(end / (grid.width, grid.height)[place % 2], 5) for place, end in enumerate(box)]
 
 
-def of_all(chosen: ChosenMaps, pieces: Sequence[Piece]) -> dict[str, Any]:
+def of_all(chosen: ChosenMaps, top: float) -> dict[str, Any]:
     """What the page says of all its maps: whose attention, the heads, the end of the scale, and how pale images are."""
-    top = max(sample["top"] for piece in pieces for sample in piece.data.get("samples", {}).values())
     return {"of": chosen.of, "cells": chosen.cells, "there": chosen.there, "top": top, "pale": PALE}

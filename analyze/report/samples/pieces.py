@@ -1,5 +1,7 @@
 """All that the page says and holds of single samples."""
 
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -9,10 +11,11 @@ from analyze.diagnose import with_texts_of_options
 from analyze.report.measures import Measured
 from analyze.report.packing import Piece
 from analyze.report.samples.choice import chosen_images, first_images, linked
+from analyze.report.samples.folder import SamplesHeld, write_folder
 from analyze.report.samples.maps import choose_maps, evidence, of_all
 from analyze.report.samples.rows import NUMBERS, numbers_of_images, rows_of, state_names, state_values
 from analyze.report.samples.second import Chosen, second_run
-from analyze.report.samples.values import add_values, cells_of, choose_values, values_piece
+from analyze.report.samples.values import choose_values, of_first_measures, values_piece, with_values
 from analyze.tables.frames import Heads
 
 MEGABYTE = 10**6
@@ -23,53 +26,84 @@ class Held:
     """How much a page holds, at most.
 
     Attributes:
-        images: thumbnails; `maps_mb`: MB of maps, before they are compressed.
+        images: thumbnails; None: 24 in a file, all in a folder.
+        maps_mb: MB of maps, before they are compressed; None: 1 in a file, 500 in a folder.
     """
 
-    images: int = 24
-    maps_mb: float = 1.0
+    images: int | None = None
+    maps_mb: float | None = None
+
+    def number(self, *, folder: bool) -> int:
+        """How many images."""
+        return self.images if self.images is not None else sys.maxsize if folder else 24
+
+    def bytes_of_maps(self, *, folder: bool) -> float:
+        """How many bytes of maps."""
+        return (self.maps_mb if self.maps_mb is not None else 500 if folder else 1) * MEGABYTE
 
 
 def pieces_of_samples(
-    heads: Heads, other: Heads | None, measured: Measured, held: Held, text_scope: str | None, file: BinaryIO
+    heads: Heads,
+    other: Heads | None,
+    measured: Measured,
+    held: Held,
+    text_scope: str | None,
+    file: BinaryIO,
+    write: Callable[[Piece], None] | None,
 ) -> tuple[list[Piece], dict[str, Any]]:
-    """The pieces with images, maps and values of heads, and what the page says of samples.
+    """The pieces with images, maps and values of heads that are in the page, and what it says of samples.
 
     Args:
         other: a run to compare with.
         file: where the values of samples are kept.
+        write: takes the pieces that the page loads from its folder; None: all are in the page.
     """
-    samples = measured.samples
+    samples, of = measured.samples, heads.run.manifest.maps_of
     states, (names, stateless) = state_values(samples, heads.task), state_names(heads.task)
     category = np.array([heads.categories.index(name) for name in samples["category"].astype(str)])
-    order = linked(measured, states, category, heads.run.manifest.maps_of)
-    images = chosen_images(heads.run.path, samples, order, held.images)
-    places = {sha: place for place, sha in enumerate(images)}
+    order = linked(measured, states, category, of)
     numbers = NUMBERS[heads.task.opposite]
     spelled = samples if heads.task.opposite else with_texts_of_options(samples)
-    rows = rows_of(spelled, heads.categories, states, numbers)
-    rows["picture"] = [places.get(sha) for sha in first_images(samples)]
-    rows["images"] = numbers_of_images(samples)
-    shown = [row for row in order if rows["picture"][row] is not None]
-    budget, of, everyone = held.maps_mb * MEGABYTE, heads.run.manifest.maps_of, np.arange(len(samples))
-    chosen = choose_maps(heads, measured, shown, budget)
-    own = evidence(heads, chosen, list(images.values()))
-    add_values(own, measured.measures, of, shown)
-    values = choose_values(measured.measures, of, len(samples))
-    pieces = [own, values_piece(measured.measures, values, (len(samples), everyone, everyone))]
-    second = None
+    rows = rows_of(spelled, heads.categories, states, numbers) | {"images": numbers_of_images(samples)}
+    pieces: list[Piece] = []
+    if write is None:
+        found = _in_the_page(heads, measured, order, held, pieces.append)
+    else:
+        found = write_folder(heads, measured, order, held.number(folder=True), held.bytes_of_maps(folder=True), write)
+    second, top = None, found.top
     if other is not None:
-        scope = other.scope(text_scope)
-        second, more = second_run(heads, other, scope, Chosen(chosen, values), list(numbers), budget, file)
-        pieces += more
+        values = choose_values(measured.measures, of, len(samples))
+        scope, budget = other.scope(text_scope), held.bytes_of_maps(folder=False)
+        second, more, top_b = second_run(heads, other, scope, Chosen(found.chosen, values), list(numbers), budget, file)
+        top = max(top, top_b)
+        for piece in more:
+            (write or pieces.append)(piece)
     return pieces, {
-        "samples": rows,
+        "samples": rows | {"picture": found.pictures},
         "states": list(names),
         "stateless": stateless,
         "opposite": heads.task.opposite,
         "numbers": numbers,
-        "images": len(images),
-        "maps": None if chosen is None else of_all(chosen, pieces),
-        "values": cells_of(pieces[1]),
+        "images": found.images,
+        "maps": None if found.chosen is None else of_all(found.chosen, top),
+        "values": found.values,
+        "folder": found.layout,
         "second": second,
     }
+
+
+def _in_the_page(
+    heads: Heads, measured: Measured, order: Sequence[int], held: Held, add: Callable[[Piece], None]
+) -> SamplesHeld:
+    """Add the pieces of a page that is one file."""
+    samples, of = measured.samples, heads.run.manifest.maps_of
+    images = chosen_images(heads.run.path, samples, order, held.number(folder=False))
+    places = {sha: place for place, sha in enumerate(images)}
+    pictures = [places.get(sha) for sha in first_images(samples)]
+    shown = [row for row in order if pictures[row] is not None]
+    chosen = choose_maps(heads, measured, shown, held.bytes_of_maps(folder=False))
+    piece, top = evidence(heads, chosen, list(images.values()))
+    add(with_values(piece, of_first_measures(measured.measures, of, len(shown)), shown))
+    values, everyone = choose_values(measured.measures, of, len(samples)), np.arange(len(samples))
+    add(values_piece(measured.measures, values, (len(samples), everyone, everyone)))
+    return SamplesHeld(pictures, len(images), chosen, top, values)

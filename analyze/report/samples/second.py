@@ -38,8 +38,8 @@ class Chosen:
 
 def second_run(
     a: Heads, b: Heads, scope: TextScope, chosen: Chosen, numbers: Sequence[str], budget: float, file: BinaryIO
-) -> tuple[dict[str, Any], list[Piece]]:
-    """What the page has of a second run, and its pieces.
+) -> tuple[dict[str, Any], list[Piece], float]:
+    """What the page has of a second run, its pieces, and the end of the scale of its maps.
 
     Args:
         scope: the text scope of B.
@@ -54,16 +54,17 @@ def second_run(
     values = chosen.values
     if a.shape != b.shape:
         values = choose_values(measured.measures, b.run.manifest.maps_of, samples)
-    pieces = [values_piece(measured.measures, values, (samples, rows, own), VALUES + SUFFIX)]
+    pieces, top = [values_piece(measured.measures, values, (samples, rows, own), VALUES + SUFFIX)], 1.0
     if chosen.maps is not None and b.run.manifest.maps_of == chosen.maps.of:
         named = dict(zip(own.tolist(), rows.tolist(), strict=True))
         maps = choose_maps(b, measured, own[np.isin(rows, chosen.maps.rows)].tolist(), budget)
         if maps is not None and a.shape == b.shape:
             there = has_map(b.run).ravel()
             maps = replace(maps, cells=[cell for cell in chosen.maps.cells if there[cell]])
-        pieces.append(evidence(b, maps, [], EVIDENCE + SUFFIX, named))
+        piece, top = evidence(b, maps, [], EVIDENCE + SUFFIX, named)
+        pieces.append(piece)
     second = {"layers": b.run.manifest.attending, "heads": b.heads, "values": cells_of(pieces[0])}
-    return second | _answers(b, measured, numbers, samples, rows, own), pieces
+    return second | _answers(b, measured, numbers, samples, rows, own), pieces, top
 
 
 def _answers(

@@ -7,13 +7,12 @@ and `high`, and the array of that name is [cells, samples]. The piece `evidence`
 values of all heads: `values` in its data has `low` and `high` by measure, and the array `values/KEY` is [rows, cells].
 """
 
-from collections.abc import Mapping, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from analyze.report.measures import Measure
+from analyze.report.measures import Measure, Measured
 from analyze.report.packing import Arrays, Piece
 from analyze.report.samples.choice import by_standing, in_turn, of_image
 from analyze.statistics.clusters import Codes
@@ -71,16 +70,45 @@ def cells_of(piece: Piece) -> dict[str, list[int]]:
     return {key: one["cells"] for key, one in piece.data.items()}
 
 
-def add_values(piece: Piece, measures: Sequence[Measure], of: str | None, rows: Sequence[int]) -> None:
-    """Add to a piece the values of all heads for some samples, of as many measures as fit."""
+def of_first_measures(measures: Sequence[Measure], of: str | None, rows: int) -> list[Measure]:
+    """The measures whose values of all heads are in the page for so many rows: those that say most of the image."""
     first = of_image(measures, of)
-    size = _BYTES * len(rows) * max((each.found.cells for each in measures), default=0)
-    own = [one for one in chain(first, (each for each in measures if each not in first)) if one.kept is not None]
+    size = _BYTES * rows * max((each.found.cells for each in measures), default=0)
+    return [*first, *(each for each in measures if each not in first)][: MOST_BYTES // max(1, size)]
+
+
+def with_values(piece: Piece, measures: Sequence[Measure], rows: Sequence[int]) -> Piece:
+    """A piece with the values of all heads for some samples added."""
     piece.data["rows"], piece.data["values"] = list(rows), {}
-    for one in own[: MOST_BYTES // max(1, size)]:
-        assert one.kept is not None
-        piece.arrays.add(f"values/{one.key}", one.kept.of_samples(rows))
-        piece.data["values"][one.key] = _ends(one.kept)
+    for one in measures:
+        if one.kept is not None:
+            piece.arrays.add(f"values/{one.key}", one.kept.of_samples(rows))
+            piece.data["values"][one.key] = _ends(one.kept)
+    return piece
+
+
+def with_values_of_each(pieces: Sequence[tuple[int, Piece]], measures: Sequence[Measure]) -> Iterator[Piece]:
+    """Some pieces, each of one row, with the values of all heads for that row added."""
+    rows = [row for row, _ in pieces]
+    known = [(one, one.kept.of_samples(rows)) for one in measures if one.kept is not None] if rows else []
+    for place, (row, piece) in enumerate(pieces):
+        piece.data["rows"], piece.data["values"] = [row], {}
+        for one, steps in known:
+            assert one.kept is not None
+            piece.arrays.add(f"values/{one.key}", steps[place])
+            piece.data["values"][one.key] = _ends(one.kept)
+        yield piece
+
+
+def write_values(measured: Measured, shape: tuple[int, int], write: Callable[[Piece], None]) -> None:
+    """Write the values of all heads for all samples: a piece for each measure and layer."""
+    layers, heads = shape
+    for number, one in enumerate(measured.measures):
+        for layer in range(layers if one.kept is not None else 0):
+            assert one.kept is not None
+            cells, arrays = range(layer * heads, (layer + 1) * heads), Arrays()
+            arrays.add(one.key, one.kept.of_cells(cells.start, cells.stop))
+            write(Piece(f"{VALUES}-{number}-{layer}", {one.key: {"cells": list(cells), **_ends(one.kept)}}, arrays))
 
 
 def _ends(kept: KeptValues) -> dict[str, Any]:

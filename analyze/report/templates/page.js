@@ -1,4 +1,4 @@
-// Made by `make page` of analyze/report/app, with Preact (MIT): 4fe1578b1381951b4a9aec5c5e92e9d55a1ffd58ad1586aed87e8ec1ab1b1f9b
+// Made by `make page` of analyze/report/app, with Preact (MIT): a148bb56b0dc01eac9fa2069dcae6a5d9abd08de88eb6c751f7b91b96dd85245
 "use strict";
 (() => {
   // node_modules/preact/dist/preact.mjs
@@ -386,7 +386,7 @@
   }
 
   // src/data.ts
-  var FORMATS = { float32: Float32Array, uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array }, textOf = (id) => document.getElementById(id).textContent, page = JSON.parse(textOf("page-data")), { layers, heads, categories, samples } = page, cells = layers.length * heads, arrays;
+  var FORMATS = { float32: Float32Array, uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array }, textOf = (id) => document.getElementById(id).textContent, page = JSON.parse(textOf("page-data")), { layers, heads, categories, samples } = page, cells = layers.length * heads;
   async function unpacked(index, packed) {
     let content = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0)), bytes = await new Response(new Blob([content]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
     return (name) => {
@@ -394,8 +394,9 @@
       return new FORMATS[type](bytes, first, number);
     };
   }
-  async function load() {
-    arrays = await unpacked(page.arrays, textOf("page-arrays"));
+  var arrays;
+  function setArrays(own) {
+    arrays = own;
   }
   var array = (name) => arrays(name), column = (name) => samples[name], layerOf = (cell) => layers[Math.floor(cell / heads)], headOf = (cell) => cell % heads;
 
@@ -508,11 +509,11 @@
     lastMove = "";
     let hash = location.hash.slice(1);
     if (current && hash && !hash.includes("=")) return;
-    let said = new URLSearchParams(hash.includes("=") ? hash : ""), found = {}, take = (key) => {
+    let said = new URLSearchParams(hash.includes("=") ? hash : ""), found = {}, take2 = (key) => {
       let { name, first, read } = fields[key], text = said.get(name), value = text === null ? first : read(text);
       value === void 0 && missed.push(`${name}=${text}`), found[key] = value ?? first, said.delete(name);
     }, missed = [];
-    names().forEach(take), unknown = [...missed, ...[...said].map(([name, text]) => `${name}=${text}`)], current = found;
+    names().forEach(take2), unknown = [...missed, ...[...said].map(([name, text]) => `${name}=${text}`)], current = found;
   }
 
   // node_modules/preact/jsx-runtime/dist/jsxRuntime.mjs
@@ -839,22 +840,39 @@
   }
 
   // src/pieces.ts
-  var loaded = /* @__PURE__ */ new Map();
-  async function loadPieces() {
-    for (let place of document.querySelectorAll("script[id^=piece-]")) {
-      let { data, index, packed } = JSON.parse(place.textContent);
-      loaded.set(place.id.slice(6), { data, array: await unpacked(index, packed) });
-    }
+  var loaded = /* @__PURE__ */ new Map(), asked = /* @__PURE__ */ new Set(), listener2;
+  async function take(name, { data, index, packed }) {
+    loaded.set(name, { data, array: await unpacked(index, packed) });
   }
-  function piece(name, run) {
-    return loaded.get(run === "a" ? name : `${name}_b`);
+  function fetchPiece(name) {
+    return asked.add(name), new Promise((resolve) => {
+      let script = document.createElement("script");
+      arriving.set(name, resolve), script.src = `pieces/${name}.js`, script.onload = () => script.remove(), document.head.append(script);
+    });
   }
-  var evidence = (run = "a") => piece("evidence", run);
+  var arriving = /* @__PURE__ */ new Map();
+  async function loadPieces(redraw) {
+    listener2 = redraw, window.headflowPiece = (name, content) => {
+      take(name, content).then(arriving.get(name));
+    };
+    for (let place of document.querySelectorAll("script[id^=piece-]"))
+      await take(place.id.slice(6), JSON.parse(place.textContent));
+    page.folder && await fetchPiece("page"), setArrays(loaded.get("page").array);
+  }
+  function piece(name) {
+    return page.folder && !asked.has(name) && fetchPiece(name).then(() => listener2()), loaded.get(name);
+  }
+  function evidence(row, run = "a", cell = null) {
+    if (run === "b") return page.second ? piece("evidence_b") : void 0;
+    if (!page.folder) return piece("evidence");
+    let { each, whole } = page.folder, own = cell !== null && !page.maps?.cells.includes(cell) && whole.includes(row);
+    return piece(own ? `sample-${row}` : `samples-${Math.floor(row / each)}`);
+  }
 
   // src/maps.ts
   var STEPS = 255, hasMaps = (cell) => page.maps?.cells.includes(cell) ?? !1;
   function mapOf(row, cell, run = "a") {
-    let piece2 = evidence(run), sample = piece2?.data.samples[row], place = piece2?.data.cells.indexOf(cell) ?? -1;
+    let piece2 = evidence(row, run, cell), sample = piece2?.data.samples[row], place = piece2?.data.cells.indexOf(cell) ?? -1;
     if (!piece2 || !sample || place < 0) return null;
     let patches = sample.rows * sample.columns, first = sample.maps + place * patches;
     return {
@@ -863,8 +881,9 @@
       mass: piece2.array("masses")[sample.masses + place]
     };
   }
-  function imageOf(place) {
-    return `data:image/jpeg;base64,${evidence().data.images[place]}`;
+  function imageSource(row) {
+    let place = samples.picture[row], piece2 = place === null ? void 0 : evidence(row);
+    return piece2 ? `data:image/jpeg;base64,${piece2.data.images[place]}` : null;
   }
   function paint(canvas, { sample, values }) {
     let scale = Math.log(sample.top) / Math.log(page.maps.top), steps2 = Array.from(values, (value) => Math.round(value * scale));
@@ -895,10 +914,9 @@
   // src/picture.tsx
   var HIGHEST = 220;
   function Picture({ row, cell, height = HIGHEST }) {
-    let place = samples.picture[row];
-    if (place === null)
+    if (samples.picture[row] === null)
       return page.images ? /* @__PURE__ */ a3("div", { class: "nothing", children: words.no_image }) : /* @__PURE__ */ a3("div", {});
-    let found = cell === null ? null : mapOf(row, cell), number = samples.images[row], image = /* @__PURE__ */ a3("img", { src: imageOf(place), alt: `${words.image_of} ${samples.question[row] ?? samples.id[row]}` });
+    let found = cell === null ? null : mapOf(row, cell), number = samples.images[row], image = /* @__PURE__ */ a3("img", { src: imageSource(row) ?? void 0, alt: `${words.image_of} ${samples.question[row] ?? samples.id[row]}` });
     return /* @__PURE__ */ a3("div", { class: "picture", children: [
       found ? /* @__PURE__ */ a3(Overlaid, { found, height, children: image }) : /* @__PURE__ */ a3("div", { class: "frame", children: image }),
       found && /* @__PURE__ */ a3("p", { class: "small mass", children: filled("mass_here", { head: shortName(cell), mass: digits(found.mass, 3) }) }),
@@ -1458,7 +1476,7 @@
     markRegions();
   }
   async function main() {
-    await Promise.all([load(), loadPieces()]), begin(draw), document.getElementById("theme").onclick = () => go({ theme: scheme() === "dark" ? "light" : "dark" }), matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw), watchRegions(), draw(), await drawn(), markRegions(), document.documentElement.dataset.ready = "yes";
+    await loadPieces(draw), begin(draw), document.getElementById("theme").onclick = () => go({ theme: scheme() === "dark" ? "light" : "dark" }), matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw), watchRegions(), draw(), await drawn(), markRegions(), document.documentElement.dataset.ready = "yes";
   }
   main();
 })();

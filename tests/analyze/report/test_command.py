@@ -38,8 +38,14 @@ def test_a_run_is_not_compared_with_itself(run, capsys, command):
     assert list(run.glob("*.html")) == []
 
 
-@pytest.mark.parametrize("number", ["-1", "10001", "2.5", "all"])
+@pytest.mark.parametrize("number", ["-1", "1000001", "2.5", "all"])
 def test_how_many_images(run, capsys, number):
     assert main(["report", str(run), f"--images={number}"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line == f"error: {number} is not a whole number from 0 to 10000; see --images"
+    assert line == f"error: {number} is not a whole number from 0 to 1000000; see --images"
+
+
+def test_a_file_in_place_of_the_page_s_folder(run, capsys):
+    (run / "report").touch()
+    line = refused(capsys, run, "--folder")
+    assert line == f"error: {run / 'report'} is a file, and the page is a directory of that name; see --output-dir"

@@ -1,5 +1,6 @@
 """Which images and maps a page holds: those of what it links to, told from the tables by pandas."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from analyze.__main__ import main
 from analyze.drawing.maps import TOPS, attention_colours
 from schemas.store.thumbnails import write_thumbnail
 from tests.support.pictures import encoded
-from tests.support.report import JOB, WORLD, read_arrays, read_data, read_piece, write_whole_run
+from tests.support.report import JOB, WORLD, read_arrays, read_data, read_piece, unpack, write_whole_run
 
 HEADS = WORLD.heads.shape[1]
 PATCHES = 24
@@ -124,6 +125,59 @@ def test_colours_are_those_of_the_pictures_of_maps(made):
     page = made("--images", 1)
     expected = attention_colours()(np.linspace(0, 1, 256))
     np.testing.assert_allclose(page["colours"].reshape(256, 4) / 255, expected, atol=0.5 / 255)
+
+
+@pytest.fixture(scope="module")
+def folder(run, tmp_path_factory) -> Path:
+    """A page that is a folder, with the maps of two heads for all samples and those of all heads for three."""
+    output = tmp_path_factory.mktemp("folder")
+    (output / "report" / "pieces").mkdir(parents=True)
+    for name in ("samples-99.js", "mine.js"):
+        (output / "report" / "pieces" / name).touch()
+    megabytes = 2 * 40 * 2 * PATCHES / 1e6
+    assert main(["report", str(run), "--folder", "--maps-mb", str(megabytes), "--output-dir", str(output)]) == 0
+    return output / "report"
+
+
+def read_script(folder: Path, name: str) -> tuple[dict, dict[str, np.ndarray]]:
+    text = (folder / "pieces" / f"{name}.js").read_text(encoding="utf-8")
+    assert text.startswith(f'headflowPiece("{name}",')
+    piece = json.loads(text[len(f'headflowPiece("{name}",') : -2])
+    return piece["data"], unpack(piece["index"], piece["packed"])
+
+
+def test_a_folder_has_all_images_the_maps_of_its_budget_and_all_values(run, folder):
+    data = read_data((folder / "index.html").read_text(encoding="utf-8"))
+    ids, whole = data["samples"]["id"], data["folder"]["whole"]
+    assert (len(ids), len(whole), len(data["maps"]["cells"])) == (40, 2 * 40 * 2 // 2 // 12, 2)
+    assert data["images"] == 20
+    table, tops = pd.read_parquet(run / "maps").set_index(["sample_id", "layer", "head"])["map"], []
+    for row in range(40):
+        names = [f"samples-{row // data['folder']['each']}", *([f"sample-{row}"] if row in whole else [])]
+        piece, _ = read_script(folder, names[0])
+        assert piece["images"][data["samples"]["picture"][row]]
+        for name, cells in zip(names, (data["maps"]["cells"], range(12)), strict=False):
+            piece, arrays = read_script(folder, name)
+            one = piece["samples"][str(row)]
+            maps = np.stack([table[ids[row], cell // HEADS, cell % HEADS] for cell in cells]).astype(float)
+            steps = arrays["maps"][one["maps"] :][: maps.size].reshape(maps.shape)
+            expected = np.log(np.maximum(maps / maps.mean(axis=1, keepdims=True), 1)) / np.log(one["top"])
+            np.testing.assert_allclose(steps / 255, expected, atol=0.501 / 255)
+            tops.append(one["top"])
+    assert data["maps"]["top"] == max(tops)
+    values = as_cells(pd.read_parquet(run / "heads"), "a2v", ids)
+    number = [each["key"] for each in data["measures"]].index("looking/a2v")
+    for layer in range(3):
+        piece, arrays = read_script(folder, f"values-{number}-{layer}")
+        own = arrays["looking/a2v"].reshape(HEADS, 40).T
+        assert piece["looking/a2v"]["cells"] == list(range(layer * HEADS, (layer + 1) * HEADS))
+        np.testing.assert_allclose(own, in_steps(values[:, layer * HEADS : (layer + 1) * HEADS], 0, 1), atol=0.52)
+
+
+def test_a_folder_keeps_what_is_not_its_own(folder):
+    names = {file.name for file in (folder / "pieces").iterdir()}
+    assert "mine.js" in names
+    assert "samples-99.js" not in names
 
 
 def in_steps(values: np.ndarray, low: float, high: float) -> np.ndarray:

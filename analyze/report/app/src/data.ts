@@ -81,6 +81,12 @@ export interface Ends {
   high: number;
 }
 
+// A page that is a folder: how many rows a piece of samples has, and the rows that have a piece of their own
+export interface Layout {
+  each: number;
+  whole: number[];
+}
+
 // A piece with images (JPEG in base64), with the maps of some heads, of samples by row, and with the values of all heads
 // for some rows: the arrays `values/KEY`, uint16 [rows, heads], by measure. The one of B is by the rows of A, and has
 // maps only
@@ -123,10 +129,10 @@ export interface Page {
   numbers: Record<string, string>;
   images: number; // how many are in the page
   maps: Maybe<Maps>;
-  values: Record<string, number[]>; // the heads whose values for all samples are in the page, by measure
+  values: Maybe<Record<string, number[]>>; // the heads whose values for all samples are there, by measure; null: all
+  folder: Maybe<Layout>; // null: the page is one file
   second: Maybe<Second>;
   charts: Record<string, Spec>;
-  arrays: Index;
 }
 
 // Arrays by name: the type, the first byte, and how many numbers
@@ -147,7 +153,6 @@ export const { layers, heads, categories, samples } = page;
 export const cells = layers.length * heads; // `layers`: the numbers of those that attend
 
 export type Arrays = (name: string) => Numbers;
-let arrays: Arrays;
 
 // Unpacks arrays, which are gzip in base64
 export async function unpacked(index: Index, packed: string): Promise<Arrays> {
@@ -159,9 +164,11 @@ export async function unpacked(index: Index, packed: string): Promise<Arrays> {
   };
 }
 
-// Unpacks the arrays of the page; before it none can be read
-export async function load(): Promise<void> {
-  arrays = await unpacked(page.arrays, textOf("page-arrays"));
+let arrays: Arrays;
+
+// Gives the page its arrays; before it none can be read
+export function setArrays(own: Arrays): void {
+  arrays = own;
 }
 
 export const array: Arrays = (name) => arrays(name);

@@ -6,7 +6,6 @@
 import { type ComponentType, render } from "preact";
 import { Address, CopyLink } from "./address";
 import { Figure, drawn } from "./chart";
-import { load } from "./data";
 import { Distributions } from "./distributions";
 import { Heads } from "./heads";
 import { loadPieces } from "./pieces";
@@ -34,7 +33,7 @@ function draw(): void {
 }
 
 async function main(): Promise<void> {
-  await Promise.all([load(), loadPieces()]);
+  await loadPieces(draw);
   begin(draw);
   document.getElementById("theme")!.onclick = () => go({ theme: scheme() === "dark" ? "light" : "dark" });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);

@@ -1,6 +1,6 @@
 // Maps of attention on the patches of an image, in the one encoding of all of them: attention over an even map, from 1 to
 // one end for the whole page, logarithmic, in the colours that Python gives. No more than even is transparent.
-import { type MapsOfSample, type Numbers, type Run, array, page } from "./data";
+import { type MapsOfSample, type Numbers, type Run, array, page, samples } from "./data";
 import { evidence } from "./pieces";
 
 const STEPS = 255; // of a byte, and of the table of colours
@@ -15,7 +15,7 @@ export interface HeadMap {
 }
 
 export function mapOf(row: number, cell: number, run: Run = "a"): HeadMap | null {
-  const piece = evidence(run);
+  const piece = evidence(row, run, cell);
   const sample = piece?.data.samples[row];
   const place = piece?.data.cells.indexOf(cell) ?? -1;
   if (!piece || !sample || place < 0) return null;
@@ -28,9 +28,11 @@ export function mapOf(row: number, cell: number, run: Run = "a"): HeadMap | null
   };
 }
 
-// An image by its place in the piece
-export function imageOf(place: number): string {
-  return `data:image/jpeg;base64,${evidence()!.data.images[place]}`;
+// The address of a sample's image; null where it is not there, or not yet
+export function imageSource(row: number): string | null {
+  const place = samples.picture[row];
+  const piece = place === null ? undefined : evidence(row);
+  return piece ? `data:image/jpeg;base64,${piece.data.images[place!]}` : null;
 }
 
 // Paints a map, a pixel a patch

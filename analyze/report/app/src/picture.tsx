@@ -1,7 +1,7 @@
 // The image of a sample, with the map of a head over it.
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { type Box, page, samples } from "./data";
-import { type HeadMap, extent, imageOf, inside, mapOf, paint, paintScale, ticks } from "./maps";
+import { type HeadMap, extent, imageSource, inside, mapOf, paint, paintScale, ticks } from "./maps";
 import { digits, filled, shortName, words } from "./words";
 
 const HIGHEST = 220; // pixels
@@ -14,7 +14,7 @@ export function Picture({ row, cell, height = HIGHEST }: { row: number; cell: nu
   }
   const found = cell === null ? null : mapOf(row, cell);
   const number = samples.images[row];
-  const image = <img src={imageOf(place)} alt={`${words.image_of} ${samples.question[row] ?? samples.id[row]}`} />;
+  const image = <img src={imageSource(row) ?? undefined} alt={`${words.image_of} ${samples.question[row] ?? samples.id[row]}`} />;
   return (
     <div class="picture">
       {found ? (

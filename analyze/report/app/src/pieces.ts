@@ -1,5 +1,6 @@
-// Pieces of the page's data: in the page from the beginning, each in a script element `piece-NAME`.
-import { type Arrays, type Evidence, type Index, type Run, type Values, unpacked } from "./data";
+// Pieces of the page's data. In a page that is one file each is in a script element `piece-NAME`; in one that is a folder
+// it is the script `pieces/NAME.js`, which is loaded when it is first asked for, from a disk or a web server.
+import { type Arrays, type Evidence, type Index, type Run, type Values, cells, heads, page, setArrays, unpacked } from "./data";
 
 interface Packed {
   data: unknown;
@@ -11,19 +12,68 @@ export interface Piece<T> {
   array: Arrays;
 }
 
-const loaded = new Map<string, Piece<unknown>>();
-
-// Unpacks the pieces that are in the page
-export async function loadPieces(): Promise<void> {
-  for (const place of document.querySelectorAll<HTMLElement>("script[id^=piece-]")) {
-    const { data, index, packed } = JSON.parse(place.textContent!) as Packed;
-    loaded.set(place.id.slice("piece-".length), { data, array: await unpacked(index, packed) });
+declare global {
+  interface Window {
+    headflowPiece?: (name: string, content: Packed) => void; // what a script of a piece calls
   }
 }
 
-function piece<T>(name: string, run: Run): Piece<T> | undefined {
-  return loaded.get(run === "a" ? name : `${name}_b`) as Piece<T> | undefined;
+const loaded = new Map<string, Piece<unknown>>();
+const asked = new Set<string>();
+let listener: () => void;
+
+async function take(name: string, { data, index, packed }: Packed): Promise<void> {
+  loaded.set(name, { data, array: await unpacked(index, packed) });
 }
 
-export const evidence = (run: Run = "a") => piece<Evidence>("evidence", run);
-export const values = (run: Run = "a") => piece<Values>("values", run);
+function fetchPiece(name: string): Promise<void> {
+  asked.add(name);
+  return new Promise((resolve) => {
+    const script = document.createElement("script");
+    arriving.set(name, resolve);
+    script.src = `pieces/${name}.js`;
+    script.onload = () => script.remove();
+    document.head.append(script);
+  });
+}
+const arriving = new Map<string, () => void>();
+
+// Takes the pieces that are in the page, and the page's own arrays; `redraw` is called whenever another one has come
+export async function loadPieces(redraw: () => void): Promise<void> {
+  listener = redraw;
+  window.headflowPiece = (name, content) => void take(name, content).then(arriving.get(name));
+  for (const place of document.querySelectorAll<HTMLElement>("script[id^=piece-]")) {
+    await take(place.id.slice("piece-".length), JSON.parse(place.textContent!) as Packed);
+  }
+  if (page.folder) await fetchPiece("page");
+  setArrays(loaded.get("page")!.array);
+}
+
+// A piece, once it is there: a page that is a folder begins to load it, and is drawn again
+function piece<T>(name: string): Piece<T> | undefined {
+  if (page.folder && !asked.has(name)) void fetchPiece(name).then(() => listener());
+  return loaded.get(name) as Piece<T> | undefined;
+}
+
+// The piece with the image of a row, and with the maps of a head on it
+export function evidence(row: number, run: Run = "a", cell: number | null = null): Piece<Evidence> | undefined {
+  if (run === "b") return page.second ? piece("evidence_b") : undefined;
+  if (!page.folder) return piece("evidence");
+  const { each, whole } = page.folder;
+  const own = cell !== null && !page.maps?.cells.includes(cell) && whole.includes(row);
+  return piece(own ? `sample-${row}` : `samples-${Math.floor(row / each)}`);
+}
+
+// The piece with the values of all heads for a row
+export function valuesOfRow(row: number): Piece<Evidence> | undefined {
+  if (!page.folder) return piece("evidence");
+  return page.folder.whole.includes(row) ? piece(`sample-${row}`) : undefined;
+}
+
+// The piece with the values of a head for all samples
+export function values(key: string, cell: number, run: Run = "a"): Piece<Values> | undefined {
+  if (run === "b") return page.second ? piece("values_b") : undefined;
+  if (!page.folder) return piece("values");
+  const measure = page.measures.findIndex((each) => each.key === key);
+  return cell < cells ? piece(`values-${measure}-${Math.floor(cell / heads)}`) : undefined;
+}
