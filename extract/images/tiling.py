@@ -22,6 +22,9 @@ from schemas.text import counted
 PicturesOf = Callable[[Any, Pixels, int, int], Places]
 TILE = re.compile(r"<row_(\d+)_col_(\d+)>")  # of Idefics 3 and SmolVLM, before each tile
 
+# Of LFM2-VL, before each tile and before the whole picture
+LFM_TILE, LFM_WHOLE = re.compile(r"<\|img_row_(\d+)_col_(\d+)\|>"), "<|img_thumbnail|>"
+
 
 def whole(first: int, rows: int, columns: int, size: Size) -> PlacedPicture:
     """A picture of the whole image, whatever its shape became."""
@@ -272,6 +275,36 @@ def mllama(processor: Any, pixels: Pixels, number: int, tokens: int) -> Places:
     return lay_patches(grid, tiles, tokens)
 
 
+def lfm2(processor: Any, pixels: Pixels, number: int, tokens: int) -> Places:
+    """Tiles row by row, each after a mark that says which it is, then the whole picture in a shape of its own.
+
+    Raises:
+        ValueError: there are other tokens than these.
+    """
+    texts = [processor.tokenizer.decode(ids) for ids in pixels.image_ids[: number + 1]]
+    *before, made = (max(1, len(LFM_TILE.findall(text)) + text.count(LFM_WHOLE)) for text in texts)
+    shapes = pixels.inputs["spatial_shapes"][sum(before) :][:made] // processor.image_processor.downsample_factor
+    marks = [(int(row), int(column)) for row, column in LFM_TILE.findall(texts[-1])]
+    down, across = (max(each) for each in zip(*marks, strict=True)) if marks else (0, 0)
+    width, height = pixels.sizes[number]
+    pictures, first = list[PlacedPicture](), 0
+    for place, (rows, columns) in enumerate(shapes.tolist()):
+        x0, y0, x1, y1 = 0.0, 0.0, 1.0, 1.0
+        if place < len(marks):
+            row, column = marks[place]
+            x0, y0, x1, y1 = (column - 1) / across, (row - 1) / down, column / across, row / down
+        pictures.append(
+            PlacedPicture(first, rows, columns, (x0 * width, y0 * height, x1 * width, y1 * height), columns)
+        )
+        first += rows * columns
+    if first != tokens:
+        raise ValueError(f"{tokens} tokens are not the {first} of {counted(made, 'picture')}")
+    grid = pictures[0]
+    if marks:
+        grid = PlacedPicture(0, down * grid.rows, across * grid.columns, (0, 0, width, height), across * grid.columns)
+    return lay_patches(grid, pictures, tokens)
+
+
 def gemma4(processor: Any, pixels: Pixels, number: int, tokens: int) -> Places:
     """One picture of any shape, a token for some patches by as many."""
     columns, rows = (pixels.inputs["image_position_ids"][number].amax(dim=0) + 1).tolist()
@@ -397,6 +430,7 @@ FORMS: dict[PicturesOf, str] = {
     aya: "tiles, text between them",
     cohere2: "tiles, text between them",
     llama4: "tiles, text between them",
+    lfm2: "tiles, text between them",
     gemma4: "patches",
     mllama: CROSSED,
     ovis: "tiles",

@@ -16,6 +16,7 @@ from extract.images.tiling import (
     gemma4,
     idefics,
     internvl,
+    lfm2,
     llama4,
     llava_next,
     llava_onevision,
@@ -114,7 +115,7 @@ FAMILIES = {
         "Qwen3.5-MoE", packs=False, pixel_limits=True, pictures=qwen, several=True, not_attending=("linear_attention",)
     ),
     # The older transformers writes its convolutions as linear attention
-    "lfm2_vl": Family("LFM2-VL", packs=False, several=True, not_attending=("conv", "linear_attention")),
+    "lfm2_vl": Family("LFM2-VL", packs=False, pictures=lfm2, several=True, not_attending=("conv", "linear_attention")),
     "qwen3_vl": Family("Qwen3-VL", packs=False, pixel_limits=True, pictures=qwen, several=True),
     "qwen3_vl_moe": Family("Qwen3-VL", packs=False, pixel_limits=True, pictures=qwen, several=True),
     "glm4v": Family("GLM-4.1V", packs=False, pictures=qwen, several=True),

@@ -724,7 +724,6 @@ MORE: dict[str, Recipe] = {  # families that differ from those above in little b
         special={"image_start_token": "<|image_start|>", "image_end_token": "<|image_end|>"},
         more=("<|img_thumbnail|>", *(f"<|img_row_{row}_col_{column}|>" for row in (1, 2) for column in (1, 2))),
         torchvision=True,
-        lacks=("maps",),
     ),
     "chameleon": Recipe(
         lambda image, sizes: tf.ChameleonConfig(
