@@ -80,8 +80,11 @@ class Measured:
     tally: Tally
 
     def first_looking(self) -> Measure | None:
-        """The mass of the image that is shown first: of the tokens that knock-outs are about, where there is one."""
-        looking = {each.name: each for each in self.measures if each.kind == LOOKING}
+        """The mass of the image that is shown first: of the tokens that knock-outs are about, where there is one.
+
+        None where the image is read by cross-attention.
+        """
+        looking = {each.name: each for each in self.measures if each.kind == LOOKING and not self._fixed(each.name)}
         effect = self.first_mattering()
         first = [f"{effect.queries}2v"] if effect is not None else []
         return next((looking[name] for name in (*first, *_FIRST) if name in looking), None)
@@ -95,10 +98,16 @@ class Measured:
         effects = [each for each in self.measures if each.kind == MATTERING]
         if not effects:
             return "", {}
-        others = {each.name: each.found for each in self.measures if each.name in COMPARED}
+        others = {
+            each.name: each.found for each in self.measures if each.name in COMPARED and not self._fixed(each.name)
+        }
         effect = effects[0].found.means()[0]
         found = {name: agreement(each.means()[0], effect) for name, each in others.items()}
         return effects[0].name, {name: value for name, value in found.items() if value is not None}
+
+    def _fixed(self, name: str) -> bool:
+        """Whether a measure is a mass that is fixed in some layers: it tells kinds of layers, not heads."""
+        return any(self.tally.grid.fixed.get(name, ()))
 
 
 def measure(heads: Heads, scope: TextScope, file: BinaryIO | None = None) -> Measured:

@@ -10,7 +10,8 @@ import torch
 
 from analyze.__main__ import main as analyze
 from analyze.pictures.of_run import Pictures
-from analyze.tables.frames import TOKEN_COUNTS, open_heads
+from analyze.report.measures import measure
+from analyze.tables.frames import ANSWERS, IMAGE_KEYS, TOKEN_COUNTS, open_heads
 from analyze.tables.tallies import tally
 from extract import load_model
 from extract.batched_knockouts.changes import Change
@@ -164,6 +165,13 @@ def test_pictures_leave_out_layers_that_cannot_have_a_column(run, capsys):
         flow: bars.sum() for panel in made["mme_overall_stacked_hist"].panels for flow, bars in panel.bars.items()
     }
     assert of_all == pytest.approx({"t2v": 1, "q2q": 1})
+
+
+def test_the_page_does_not_say_which_head_looks_most(run):
+    heads, _ = open_heads(run, columns=[*TOKEN_COUNTS, *IMAGE_KEYS, *ANSWERS, "lead"])
+    found = measure(heads, heads.scope(None))
+    assert {"a2v", "d2v"} <= {each.name for each in found.measures}
+    assert found.first_looking() is None
 
 
 def test_a_look_orders_heads_by_their_maps(model):
