@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from analyze.statistics.clusters import Array, Clusters, Codes
+from analyze.statistics.clusters import Array, Clusters, Codes, places_of_each
 
 RESAMPLES, SEED, LEVEL = 10_000, 0, 0.95
 _ROWS = 500  # resamples drawn at once
@@ -60,8 +60,7 @@ class Bootstrap:
         rng = np.random.default_rng(self.seed)
         strata = self._strata
         weights = np.empty((self.resamples, len(strata)), np.float32, order="F")
-        order = np.argsort(strata, kind="stable")
-        for members in np.split(order, np.flatnonzero(np.diff(strata[order])) + 1):
+        for members in places_of_each(strata):
             number = len(members)
             for first in range(0, self.resamples, _ROWS):
                 rows = slice(first, min(first + _ROWS, self.resamples))

@@ -118,6 +118,12 @@ def joined_rows(samples: "pd.DataFrame", shown: Shown) -> Codes:
     return found[: len(samples)].astype(np.int64)
 
 
+def places_of_each(codes: Codes) -> list[Codes]:
+    """The places of each code, in order; all codes are sorted once, however many there are."""
+    order = np.argsort(codes, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
+
+
 @dataclass(frozen=True)
 class Clusters:
     """Samples in images, images in categories.

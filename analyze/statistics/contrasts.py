@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from analyze.statistics.clusters import Array, Codes
+from analyze.statistics.clusters import Array, Codes, places_of_each
 from analyze.statistics.reliability import Halves, spearman_brown, split_half
 from schemas.text import counted
 
@@ -152,8 +152,7 @@ def contrast_reliability(
         if own.all() or not own.any():
             return np.zeros(values.shape[1])
         weights = 0.5 * (own / own.sum() - ~own / (~own).sum())
-        for each in np.unique(of):  # less the mean under permutation within the category
-            members = of == each
+        for members in places_of_each(of):  # less the mean under permutation within the category
             weights[members] -= weights[members].mean()
         found: Array = weights @ values[half]
         return found

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analyze.statistics.clusters import Array, Codes
+from analyze.statistics.clusters import Array, Codes, places_of_each
 
 HALVES, _SEED = 200, 0
 FEWEST = 4  # images that can be halved
@@ -49,8 +49,8 @@ def samples_needed(correlation: float, number: int, wanted: float) -> float:
 def halves(category: Codes, rng: np.random.Generator) -> Codes:
     """0 or 1 for each image, half of each category either way; of odd numbers, either half may have one more."""
     half = np.empty(len(category), np.int64)
-    for each in np.unique(category):
-        members = rng.permutation(np.flatnonzero(category == each))
+    for places in places_of_each(category):
+        members = rng.permutation(places)
         half[members] = (np.arange(len(members)) + rng.integers(2)) % 2
     return half
 

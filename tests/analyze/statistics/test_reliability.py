@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from analyze.statistics.clusters import places_of_each
 from analyze.statistics.reliability import (
     between_halves,
     disattenuated,
@@ -23,6 +24,15 @@ def test_halves_divide_each_category():
     category = np.array([0] * 9 + [1] * 4 + [2])
     half = halves(category, np.random.default_rng(0))
     assert [int(half[category == each].sum()) for each in (0, 1)] in ([4, 2], [5, 2])
+
+
+def test_places_are_sorted_once_however_many_codes(monkeypatch):
+    codes, sorts = np.random.default_rng(6).integers(0, 50, 200), []
+    sort = np.argsort
+    monkeypatch.setattr("numpy.argsort", lambda *args, **named: sorts.append(1) or sort(*args, **named))
+    found = places_of_each(codes)
+    assert len(sorts) == 1
+    assert all((one == np.flatnonzero(codes == each)).all() for one, each in zip(found, np.unique(codes), strict=True))
 
 
 def test_a_rank_correlation_is_scipy_s():
