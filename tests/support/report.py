@@ -7,6 +7,7 @@ import re
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import parse_qs, urldefrag
 
 import numpy as np
 from PIL import Image
@@ -99,6 +100,11 @@ def open_browser():
 
 def click_head(page, cell: int) -> None:
     page.locator("#map .layer_0_marks path").nth(cell).click()
+
+
+def said(page) -> dict[str, str]:
+    """What the address of a page says."""
+    return {name: values[0] for name, values in parse_qs(urldefrag(page.url).fragment).items()}
 
 
 def near(text: str, value: float) -> bool:

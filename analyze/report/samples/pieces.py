@@ -64,7 +64,8 @@ def pieces_of_samples(
     order = linked(measured, states, category, of)
     numbers = NUMBERS[heads.task.opposite]
     spelled = samples if heads.task.opposite else with_texts_of_options(samples)
-    rows = rows_of(spelled, heads.categories, states, numbers) | {"images": numbers_of_images(samples)}
+    columns = list(dict.fromkeys([*numbers, "lead"]))
+    rows = rows_of(spelled, heads.categories, states, columns) | {"images": numbers_of_images(samples)}
     pieces: list[Piece] = []
     if write is None:
         found = _in_the_page(heads, measured, order, held, pieces.append)
@@ -74,7 +75,7 @@ def pieces_of_samples(
     if other is not None:
         values = choose_values(measured.measures, of, len(samples))
         scope, budget = other.scope(text_scope), held.bytes_of_maps(folder=False)
-        second, more, top_b = second_run(heads, other, scope, Chosen(found.chosen, values), list(numbers), budget, file)
+        second, more, top_b = second_run(heads, other, scope, Chosen(found.chosen, values), columns, budget, file)
         top = max(top, top_b)
         for piece in more:
             (write or pieces.append)(piece)

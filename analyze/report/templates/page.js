@@ -1,4 +1,4 @@
-// Made by `make page` of analyze/report/app, with Preact (MIT): a148bb56b0dc01eac9fa2069dcae6a5d9abd08de88eb6c751f7b91b96dd85245
+// Made by `make page` of analyze/report/app, with Preact (MIT): 424f7d167a92931c2a16f730d69e32a9528331268575fc3adada39fde17e75f5
 "use strict";
 (() => {
   // node_modules/preact/dist/preact.mjs
@@ -398,12 +398,16 @@
   function setArrays(own) {
     arrays = own;
   }
-  var array = (name) => arrays(name), column = (name) => samples[name], layerOf = (cell) => layers[Math.floor(cell / heads)], headOf = (cell) => cell % heads;
+  var array = (name) => arrays(name);
+  function column(name, run = "a") {
+    return ((run === "a" ? samples : page.second) ?? {})[name] ?? [];
+  }
+  var layerOf = (cell) => layers[Math.floor(cell / heads)], headOf = (cell) => cell % heads;
 
   // src/words.ts
   var words = page.words;
-  function filled(name, values) {
-    return words[name].replace(/\{(\w+)\}/g, (_3, key) => String(values[key]));
+  function filled(name, values2) {
+    return words[name].replace(/\{(\w+)\}/g, (_3, key) => String(values2[key]));
   }
   var missing = (value) => value == null || Number.isNaN(value), minus = (text) => text.replace("-", "−");
   function digits(value, places) {
@@ -439,11 +443,15 @@
   }
 
   // src/state.ts
+  var ANSWERS = ["any", "right", "wrong", "a-only", "b-only"], SORTS = ["first", "question", "category", "margin", "lead", "p_yes", "p_options", "value", "lead-b", "value-b"];
   function oneOf(name, texts, from, first) {
     return { name, first, write: (value) => texts[value - from], read: (text) => texts.includes(text) ? texts.indexOf(text) + from : void 0 };
   }
-  function word(name, first, ...others) {
-    return { name, first, write: (value) => value, read: (text) => [first, ...others].find((each) => each === text) };
+  function word(name, values2, first) {
+    return { name, first, write: (value) => value, read: (text) => values2.find((each) => each === text) };
+  }
+  function yesOrNo(name, first) {
+    return { name, first, write: (value) => value ? "yes" : "no", read: (text) => ({ yes: !0, no: !1 })[text] };
   }
   function fieldsOf() {
     let all = Array.from({ length: cells }, (_3, cell) => shortName(cell)), panels = [];
@@ -458,12 +466,16 @@
       },
       category: oneOf("category", ["", ...categories], 0, 0),
       cell: oneOf("head", all, 0, order(page.measure, 0)[0] ?? 0),
-      shade: word("colours", "value", "rank"),
-      scale: word("scale", "shared", "own"),
+      shade: word("colours", ["value", "rank"], "value"),
+      scale: word("scale", ["shared", "own"], "shared"),
       panel: oneOf("columns", panels, 0, 0),
       of: oneOf("rows", groups, 0, 0),
       sampleCategory: oneOf("samples-of", ["", ...categories], -1, -1),
       pair: oneOf("state", ["", page.stateless, ...page.states], -2, -2),
+      answer: word("answer", ANSWERS, "any"),
+      sort: word("sort", SORTS, "first"),
+      falling: yesOrNo("falling", !1),
+      view: word("view", ["cards", "table"], page.images ? "cards" : "table"),
       search: { name: "search", first: "", write: (text) => text, read: (text) => text },
       page: {
         name: "page",
@@ -471,14 +483,9 @@
         write: (number) => String(number + 1),
         read: (text) => /^[1-9]\d*$/.test(text) ? Number(text) - 1 : void 0
       },
-      marked: oneOf("sample", ["", ...samples.id], -1, -1),
-      overlay: {
-        name: "maps",
-        first: !0,
-        write: (shown) => shown ? "yes" : "no",
-        read: (text) => ({ yes: !0, no: !1 })[text]
-      },
-      theme: word("theme", "", "light", "dark")
+      sample: oneOf("sample", ["", ...samples.id], -1, -1),
+      overlay: yesOrNo("maps", !0),
+      theme: word("theme", ["", "light", "dark"], "")
     };
   }
   var fields, current, listener, unknown = [], lastMove = "";
@@ -626,13 +633,13 @@
     return await fill(made.view, { data: Object.fromEntries(data), signals }), [made, () => (made.finalize(), place.remove())];
   }
   var labelsOf = ({ data }) => [...new Set(Object.values(data ?? {}).flat().map((row) => row.label))];
-  function withLegend(spec, values, columns) {
+  function withLegend(spec, values2, columns) {
     let named = (part) => {
       if (Array.isArray(part)) return part.map(named);
       if (typeof part != "object" || part === null) return part;
       let own = Object.entries(part).map(([key, value]) => [key, key === "color" ? legended(value) : named(value)]);
       return Object.fromEntries(own);
-    }, legended = (colour2) => colour2.legend === null ? { ...colour2, legend: { orient: "top", title: null, labelLimit: 400, values, columns } } : colour2;
+    }, legended = (colour2) => colour2.legend === null ? { ...colour2, legend: { orient: "top", title: null, labelLimit: 400, values: values2, columns } } : colour2;
     return named(spec);
   }
   function thinner(part) {
@@ -739,12 +746,12 @@
     ["csv", "export_csv"]
   ];
   function SaveMenu({ name, label, of, data, signals }) {
-    let menu = T2(null), close = () => {
+    let menu = T2(null), close2 = () => {
       menu.current.open = !1, menu.current.querySelector("summary").focus();
     }, choose = (format) => {
-      close(), track(save({ name, of, spec: page.charts[name], data, signals }, format));
+      close2(), track(save({ name, of, spec: page.charts[name], data, signals }, format));
     };
-    return /* @__PURE__ */ a3("details", { class: "save", ref: menu, onKeyDown: (event) => event.key === "Escape" && close(), children: [
+    return /* @__PURE__ */ a3("details", { class: "save", ref: menu, onKeyDown: (event) => event.key === "Escape" && close2(), children: [
       /* @__PURE__ */ a3("summary", { "aria-label": `${words.export}${words.colon}${label}`, children: words.export }),
       /* @__PURE__ */ a3("div", { children: FORMATS2.map(([format, text]) => /* @__PURE__ */ a3("button", { type: "button", "data-save": format, onClick: () => choose(format), children: words[text] })) })
     ] });
@@ -831,11 +838,38 @@
     return top;
   }
 
-  // src/define.tsx
-  function Define({ name, text = `define_${name}` }) {
-    return /* @__PURE__ */ a3("details", { class: "define", name: "define", children: [
-      /* @__PURE__ */ a3("summary", { "aria-label": filled("what_is", { name: words[name] }), children: "?" }),
-      /* @__PURE__ */ a3("div", { class: "meaning", children: /* @__PURE__ */ a3("p", { children: words[text] }) })
+  // src/answers.tsx
+  var categoryOf = (row) => categories[samples.category[row]], stateOf = (row) => samples.state[row] < 0 ? page.stateless : page.states[samples.state[row]];
+  function Right({ right }) {
+    return right === null ? null : /* @__PURE__ */ a3("span", { class: `tag ${right ? "right" : "wrong"}`, children: right ? words.right : words.wrong });
+  }
+  function Said({ row, onOpen }) {
+    let { second } = page, question = samples.question[row] ?? "–", numbers = Object.entries(page.numbers).map(([name, text]) => `${words[text]} ${digits(column(name)[row], 3)}`);
+    return /* @__PURE__ */ a3($, { children: [
+      /* @__PURE__ */ a3("p", { class: "question", children: onOpen ? /* @__PURE__ */ a3(Link, { text: question, onClick: onOpen }) : question }),
+      /* @__PURE__ */ a3("p", { children: [
+        words.answer,
+        words.colon,
+        /* @__PURE__ */ a3("bdi", { children: samples.answer[row] ?? "–" }),
+        ` · ${words.prediction}${words.colon}`,
+        /* @__PURE__ */ a3("bdi", { children: samples.prediction[row] ?? "–" })
+      ] }),
+      /* @__PURE__ */ a3("p", { class: "numbers-of-sample", children: numbers.join(" · ") }),
+      /* @__PURE__ */ a3("p", { children: [
+        /* @__PURE__ */ a3(Right, { right: samples.right[row] }),
+        stateOf(row) !== "right" && /* @__PURE__ */ a3("span", { class: "tag", children: words[stateOf(row)] })
+      ] }),
+      second && second.prediction[row] !== null && /* @__PURE__ */ a3("p", { class: "of-other", children: [
+        `B${words.colon}`,
+        /* @__PURE__ */ a3("bdi", { children: second.prediction[row] ?? "–" }),
+        " ",
+        /* @__PURE__ */ a3(Right, { right: second.right[row] })
+      ] }),
+      /* @__PURE__ */ a3("p", { class: "small", children: [
+        /* @__PURE__ */ a3("bdi", { children: categoryOf(row) }),
+        " · ",
+        /* @__PURE__ */ a3("bdi", { children: samples.id[row] })
+      ] })
     ] });
   }
 
@@ -868,6 +902,15 @@
     let { each, whole } = page.folder, own = cell !== null && !page.maps?.cells.includes(cell) && whole.includes(row);
     return piece(own ? `sample-${row}` : `samples-${Math.floor(row / each)}`);
   }
+  function valuesOfRow(row) {
+    return page.folder ? page.folder.whole.includes(row) ? piece(`sample-${row}`) : void 0 : piece("evidence");
+  }
+  function values(key, cell, run = "a") {
+    if (run === "b") return page.second ? piece("values_b") : void 0;
+    if (!page.folder) return piece("values");
+    let measure = page.measures.findIndex((each) => each.key === key);
+    return cell < cells ? piece(`values-${measure}-${Math.floor(cell / heads)}`) : void 0;
+  }
 
   // src/maps.ts
   var STEPS = 255, hasMaps = (cell) => page.maps?.cells.includes(cell) ?? !1;
@@ -885,8 +928,8 @@
     let place = samples.picture[row], piece2 = place === null ? void 0 : evidence(row);
     return piece2 ? `data:image/jpeg;base64,${piece2.data.images[place]}` : null;
   }
-  function paint(canvas, { sample, values }) {
-    let scale = Math.log(sample.top) / Math.log(page.maps.top), steps2 = Array.from(values, (value) => Math.round(value * scale));
+  function paint(canvas, { sample, values: values2 }) {
+    let scale = Math.log(sample.top) / Math.log(page.maps.top), steps2 = Array.from(values2, (value) => Math.round(value * scale));
     paintSteps(canvas, steps2, sample.columns, sample.rows);
   }
   function paintSteps(canvas, steps2, width, height) {
@@ -911,17 +954,96 @@
     return { left, top, width: Math.max(1, box[2]) - left, height: Math.max(1, box[3]) - top };
   }
 
+  // src/values.ts
+  var NONE = 65535, valueOf = (step, { low, high }) => step === NONE ? NaN : low + step / (NONE - 1) * (high - low);
+  function valuesOfHead(key, cell, run = "a") {
+    let piece2 = values(key, cell, run), own = piece2?.data[key], place = own?.cells.indexOf(cell) ?? -1;
+    if (!piece2 || !own || place < 0) return null;
+    let steps2 = piece2.array(key), samples2 = steps2.length / own.cells.length;
+    return (row) => valueOf(steps2[place * samples2 + row], own);
+  }
+  function valuesOfSample(key, row) {
+    let piece2 = valuesOfRow(row), own = piece2?.data.values?.[key], place = piece2?.data.rows?.indexOf(row) ?? -1;
+    return !piece2 || !own || place < 0 ? null : Array.from(piece2.array(`values/${key}`).subarray(place * cells, (place + 1) * cells), (step) => valueOf(step, own));
+  }
+  function knownValues(key, cell) {
+    let all = valuesOfHead(key, cell);
+    if (all) return (row) => Number.isNaN(all(row)) ? void 0 : all(row);
+    let { kept } = measureOf(key), [rows, highest] = [array(`${key}/top`), array(`${key}/values`)], places = Array.from({ length: kept }, (_3, each) => cell * kept + each), top = new Map(places.map((place) => [rows[place] - 1, highest[place]]));
+    return (row) => top.get(row) ?? (page.folder ? void 0 : valuesOfSample(key, row)?.[cell]);
+  }
+  function valuesInB(key, cell) {
+    let { second } = page;
+    return second?.layers.length === layers.length && second.heads === heads ? valuesOfHead(key, cell, "b") : null;
+  }
+  function massOf(row, cell) {
+    let key = `looking/${page.maps?.of ?? "a"}2v`, known = () => page.measures.some((each) => each.key === key) ? knownValues(key, cell)(row) : void 0;
+    return mapOf(row, cell)?.mass ?? known();
+  }
+
+  // src/listing.ts
+  var ANSWERED = {
+    any: () => !0,
+    right: (row) => samples.right[row] === 1,
+    wrong: (row) => samples.right[row] === 0,
+    "a-only": (row) => samples.right[row] === 1 && page.second?.right[row] === 0,
+    "b-only": (row) => samples.right[row] === 0 && page.second?.right[row] === 1
+  };
+  function listed(state2) {
+    let text = state2.search.trim().toLowerCase(), fits = (row) => (state2.sampleCategory < 0 || samples.category[row] === state2.sampleCategory) && (state2.pair < -1 || samples.state[row] === state2.pair) && ANSWERED[state2.answer](row) && (!text || [samples.question[row], samples.id[row]].some((each) => each?.toLowerCase().includes(text))), rows = [...samples.id.keys()].filter(fits), key = keyOf(state2), sign = state2.falling ? -1 : 1;
+    return rows.sort((one, other) => compared(key(one), key(other), sign) || one - other);
+  }
+  function keyOf({ sort, measure, cell }) {
+    let values2 = sort === "value" ? knownValues(measure, cell) : null, inB = sort === "value-b" ? valuesInB(measure, cell) : null;
+    return {
+      first: (row) => +(samples.picture[row] === null),
+      // so that the few images of the page are found
+      question: (row) => samples.question[row],
+      category: (row) => samples.category[row],
+      value: (row) => values2(row),
+      "value-b": (row) => inB?.(row),
+      "lead-b": (row) => column("lead", "b")[row]
+    }[sort] ?? ((row) => column(sort)[row]);
+  }
+  function compared(one, other, sign) {
+    let [lacks, otherLacks] = [one ?? NaN, other ?? NaN].map(Number.isNaN);
+    return lacks || otherLacks ? Number(lacks) - Number(otherLacks) : typeof one == "string" ? sign * one.localeCompare(other, void 0, { numeric: !0 }) : sign * (one - other);
+  }
+  function canSort(name, { measure, cell }) {
+    return name === "lead-b" ? page.second !== null : name === "value-b" ? valuesInB(measure, cell) !== null : !["margin", "lead", "p_yes", "p_options"].includes(name) || column(name).some((value) => value !== null);
+  }
+  function nameOfAnswer(answer) {
+    return { any: words.any, right: words.right, wrong: words.wrong, "a-only": words.a_only, "b-only": words.b_only }[answer];
+  }
+  function nameOfSort(name, state2) {
+    let value = `${measureOf(state2.measure).name.toUpperCase()} ${shortName(state2.cell)}`;
+    return {
+      first: words.sort_first,
+      lead: words.lead_of_answer,
+      value,
+      "value-b": `B${words.colon}${value}`,
+      "lead-b": `B${words.colon}${words.lead_of_answer}`
+    }[name] ?? words[name];
+  }
+
   // src/picture.tsx
-  var HIGHEST = 220;
+  var HIGHEST = 220, hasImage = (row) => samples.picture[row] !== null;
   function Picture({ row, cell, height = HIGHEST }) {
-    if (samples.picture[row] === null)
+    if (!hasImage(row))
       return page.images ? /* @__PURE__ */ a3("div", { class: "nothing", children: words.no_image }) : /* @__PURE__ */ a3("div", {});
-    let found = cell === null ? null : mapOf(row, cell), number = samples.images[row], image = /* @__PURE__ */ a3("img", { src: imageSource(row) ?? void 0, alt: `${words.image_of} ${samples.question[row] ?? samples.id[row]}` });
+    let found = cell === null ? null : mapOf(row, cell), number = samples.images[row], alt = `${words.image_of} ${samples.question[row] ?? samples.id[row]}`;
     return /* @__PURE__ */ a3("div", { class: "picture", children: [
-      found ? /* @__PURE__ */ a3(Overlaid, { found, height, children: image }) : /* @__PURE__ */ a3("div", { class: "frame", children: image }),
+      /* @__PURE__ */ a3(Framed, { row, cell, height, alt }),
       found && /* @__PURE__ */ a3("p", { class: "small mass", children: filled("mass_here", { head: shortName(cell), mass: digits(found.mass, 3) }) }),
       number > 1 && /* @__PURE__ */ a3("p", { class: "small", children: filled("first_of", { number }) })
     ] });
+  }
+  function tellRatio({ currentTarget: image }) {
+    image.parentElement.style.setProperty("--ratio", String(image.naturalWidth / image.naturalHeight));
+  }
+  function Framed({ row, cell, height = HIGHEST, alt }) {
+    let found = cell === null ? null : mapOf(row, cell), image = /* @__PURE__ */ a3("img", { src: imageSource(row) ?? void 0, alt, onLoad: tellRatio });
+    return found ? /* @__PURE__ */ a3(Overlaid, { found, height, children: image }) : /* @__PURE__ */ a3("div", { class: "frame", children: image });
   }
   function placed(found, [x0, y0, x1, y1]) {
     let { left, top, width, height } = extent(found.sample), share2 = (value) => `${100 * value}%`;
@@ -960,6 +1082,93 @@
     ] });
   }
 
+  // src/drawer.tsx
+  var [LARGE, SMALL] = [520, 96], STEPS2 = { ArrowLeft: -1, ArrowRight: 1 };
+  function Drawer({ state: state2 }) {
+    return state2.sample < 0 ? null : /* @__PURE__ */ a3(Opened, { state: state2 });
+  }
+  var close = () => state().sample >= 0 && go({ sample: -1 });
+  function Opened({ state: state2 }) {
+    let dialog = T2(null);
+    F2(() => {
+      let own2 = dialog.current;
+      return own2.showModal(), () => own2.close();
+    }, []);
+    let own = listed(state2), rows = own.includes(state2.sample) ? own : [...samples.id.keys()], place = rows.indexOf(state2.sample), step = (by) => rows[place + by] !== void 0 && go({ sample: rows[place + by] }, "sample");
+    return /* @__PURE__ */ a3(
+      "dialog",
+      {
+        ref: dialog,
+        class: "drawer",
+        "aria-labelledby": "drawer-title",
+        onKeyDown: (event) => {
+          !(event.key in STEPS2) || event.target.closest("select, input") || (event.preventDefault(), step(STEPS2[event.key]));
+        },
+        onCancel: (event) => {
+          event.preventDefault(), close();
+        },
+        onClick: (event) => event.target === dialog.current && close(),
+        children: /* @__PURE__ */ a3("div", { class: "inside", children: [
+          /* @__PURE__ */ a3("div", { class: "controls", children: [
+            /* @__PURE__ */ a3("h2", { id: "drawer-title", "aria-live": "polite", children: filled("sample_of", { place: place + 1, number: rows.length }) }),
+            /* @__PURE__ */ a3("button", { type: "button", id: "drawer-earlier", disabled: place === 0, onClick: () => step(-1), children: words.previous }),
+            /* @__PURE__ */ a3("button", { type: "button", id: "drawer-later", disabled: place === rows.length - 1, onClick: () => step(1), children: words.next }),
+            /* @__PURE__ */ a3("button", { type: "button", id: "drawer-close", onClick: close, children: words.close }),
+            /* @__PURE__ */ a3("span", { class: "small", children: words.drawer_keys })
+          ] }),
+          /* @__PURE__ */ a3("div", { class: "split", children: [
+            /* @__PURE__ */ a3("div", { children: [
+              /* @__PURE__ */ a3(Picture, { row: state2.sample, cell: state2.overlay ? state2.cell : null, height: LARGE }),
+              /* @__PURE__ */ a3("p", { class: "small", children: /* @__PURE__ */ a3(OfHead, { state: state2 }) })
+            ] }),
+            /* @__PURE__ */ a3("div", { class: "text", children: /* @__PURE__ */ a3(Said, { row: state2.sample }) })
+          ] }),
+          /* @__PURE__ */ a3(Layer, { state: state2 })
+        ] })
+      }
+    );
+  }
+  function OfHead({ state: state2 }) {
+    let measure = measureOf(state2.measure), value = knownValues(state2.measure, state2.cell)(state2.sample), on = value === void 0 ? words.value_elsewhere : written(measure, value), all = written(measure, mean(state2.measure, state2.cell, 0));
+    return /* @__PURE__ */ a3($, { children: filled("head_on_sample", { head: headName(state2.cell), measure: measure.label, value: on, mean: all }) });
+  }
+  function Layer({ state: state2 }) {
+    let layer = Math.floor(state2.cell / heads), cells2 = Array.from({ length: heads }, (_3, head) => layer * heads + head), shown = cells2.filter((cell) => mapOf(state2.sample, cell)).length;
+    return /* @__PURE__ */ a3($, { children: [
+      /* @__PURE__ */ a3("div", { class: "controls", children: [
+        /* @__PURE__ */ a3("h3", { children: words.heads_of_layer }),
+        /* @__PURE__ */ a3(
+          Select,
+          {
+            id: "drawer-layer",
+            label: "layer",
+            value: layer,
+            choices: layers.map((number, place) => [place, String(number)]),
+            onChoose: (value) => go({ cell: Number(value) * heads + headOf(state2.cell) })
+          }
+        )
+      ] }),
+      shown < heads && /* @__PURE__ */ a3("p", { class: "definition", children: filled("maps_of_layer", { shown, number: heads }) }),
+      /* @__PURE__ */ a3("ul", { class: "tiles-of-heads", id: "tiles", children: cells2.map((cell) => /* @__PURE__ */ a3(Tile, { cell, state: state2 }, cell)) })
+    ] });
+  }
+  function Tile({ cell, state: state2 }) {
+    let row = state2.sample, mass = massOf(row, cell), said = mass === void 0 ? words.mass_elsewhere : `${words.mass_on_image} ${digits(mass, 3)}`;
+    return /* @__PURE__ */ a3("li", { children: /* @__PURE__ */ a3("button", { type: "button", "data-cell": cell, "aria-pressed": cell === state2.cell, onClick: () => go({ cell }), children: [
+      mapOf(row, cell) && /* @__PURE__ */ a3(Framed, { row, cell, height: SMALL, alt: "" }),
+      /* @__PURE__ */ a3("b", { children: shortName(cell) }),
+      /* @__PURE__ */ a3("span", { class: "small", children: said })
+    ] }) });
+  }
+
+  // src/define.tsx
+  function Define({ name, text = `define_${name}` }) {
+    return /* @__PURE__ */ a3("details", { class: "define", name: "define", children: [
+      /* @__PURE__ */ a3("summary", { "aria-label": filled("what_is", { name: words[name] }), children: "?" }),
+      /* @__PURE__ */ a3("div", { class: "meaning", children: /* @__PURE__ */ a3("p", { children: words[text] }) })
+    ] });
+  }
+
   // src/shown.tsx
   function Line({ parts }) {
     return /* @__PURE__ */ a3("p", { class: "printed shown", children: parts.map(([name, text]) => words[name] + words.colon + text).join(words.semicolon) });
@@ -980,143 +1189,15 @@
   function ShownSamples({ state: state2 }) {
     let pair = state2.pair < -1 ? words.any : words[state2.pair < 0 ? page.stateless : page.states[state2.pair]], parts = [
       ["category", state2.sampleCategory < 0 ? words.all : categories[state2.sampleCategory]],
-      [page.opposite ? "state" : "answer", pair]
+      ["answered", nameOfAnswer(state2.answer)],
+      [page.opposite ? "state" : "answer", pair],
+      ["sort", nameOfSort(state2.sort, state2)]
     ];
     return state2.search && parts.push(["search", state2.search]), page.maps && parts.push(["overlay", state2.overlay ? headName(state2.cell) : "–"]), /* @__PURE__ */ a3(Line, { parts });
   }
 
-  // src/samples.tsx
-  var SHOWN = 12, ANY = { sampleCategory: -1, pair: -2, search: "" };
-  function pointAt(row) {
-    go({ ...ANY, marked: row }), document.querySelector(".card.marked").scrollIntoView({ block: "center" });
-  }
-  function fitting({ sampleCategory, pair, search }) {
-    let text = search.trim().toLowerCase(), fits = (row) => (sampleCategory < 0 || samples.category[row] === sampleCategory) && (pair < -1 || samples.state[row] === pair) && (!text || (samples.question[row] ?? "").toLowerCase().includes(text)), last = (row) => +(samples.picture[row] === null);
-    return [...samples.id.keys()].filter(fits).sort((one, other) => last(one) - last(other) || one - other);
-  }
-  function SamplesList({ state: state2 }) {
-    let rows = fitting(state2), pages = Math.max(1, Math.ceil(rows.length / SHOWN)), marked = rows.indexOf(state2.marked), shown = marked >= 0 ? Math.floor(marked / SHOWN) : Math.min(state2.page, pages - 1), turn = (by) => go({ page: shown + by, marked: -1 });
-    return /* @__PURE__ */ a3($, { children: [
-      /* @__PURE__ */ a3(ShownSamples, { state: state2 }),
-      /* @__PURE__ */ a3(Filters, { state: state2 }),
-      /* @__PURE__ */ a3("p", { class: "definition", children: words[page.opposite ? "pairs_help" : "states_help"] }),
-      page.maps && /* @__PURE__ */ a3(NoMap, { state: state2 }),
-      page.maps && state2.overlay && /* @__PURE__ */ a3(Scale, {}),
-      /* @__PURE__ */ a3("p", { id: "found", "aria-live": "polite", children: rows.length ? filled("found", { number: rows.length }) : words.none_found }),
-      /* @__PURE__ */ a3("ul", { class: "cards", id: "cards", children: rows.slice(shown * SHOWN, (shown + 1) * SHOWN).map((row) => /* @__PURE__ */ a3(Card, { row, state: state2 }, row)) }),
-      /* @__PURE__ */ a3("nav", { class: "pages", "aria-label": words.samples_title, children: [
-        /* @__PURE__ */ a3("button", { type: "button", id: "earlier", disabled: shown === 0, onClick: () => turn(-1), children: words.earlier }),
-        " ",
-        /* @__PURE__ */ a3("span", { id: "page", children: filled("page", { page: shown + 1, pages }) }),
-        " ",
-        /* @__PURE__ */ a3("button", { type: "button", id: "later", disabled: shown >= pages - 1, onClick: () => turn(1), children: words.later })
-      ] })
-    ] });
-  }
-  function Filters({ state: state2 }) {
-    let filter = (change) => go({ ...change, page: 0, marked: -1 }, "search" in change ? "search" : "");
-    return /* @__PURE__ */ a3("div", { class: "controls", children: [
-      /* @__PURE__ */ a3(
-        Select,
-        {
-          id: "sample-category",
-          label: "category",
-          value: state2.sampleCategory,
-          choices: [[-1, words.all], ...categories.map((name, place) => [place, name])],
-          onChoose: (value) => filter({ sampleCategory: Number(value) })
-        }
-      ),
-      /* @__PURE__ */ a3(
-        Select,
-        {
-          id: "sample-state",
-          label: page.opposite ? "state" : "answer",
-          value: state2.pair,
-          choices: [
-            [-2, words.any],
-            ...page.states.map((name, place) => [place, words[name]]),
-            [-1, words[page.stateless]]
-          ],
-          onChoose: (value) => filter({ pair: Number(value) })
-        }
-      ),
-      /* @__PURE__ */ a3("label", { for: "search", children: [
-        words.search,
-        " ",
-        /* @__PURE__ */ a3(
-          "input",
-          {
-            type: "search",
-            id: "search",
-            value: state2.search,
-            onInput: (event) => filter({ search: event.currentTarget.value })
-          }
-        )
-      ] }),
-      page.maps && /* @__PURE__ */ a3("label", { class: "check", children: [
-        /* @__PURE__ */ a3(
-          "input",
-          {
-            type: "checkbox",
-            id: "overlay",
-            checked: state2.overlay,
-            onChange: (event) => go({ overlay: event.currentTarget.checked })
-          }
-        ),
-        " ",
-        words.overlay,
-        words.colon,
-        /* @__PURE__ */ a3("b", { id: "overlay-head", children: shortName(state2.cell) })
-      ] })
-    ] });
-  }
-  function NoMap({ state: state2 }) {
-    return /* @__PURE__ */ a3("p", { class: "note", id: "no-map", hidden: !state2.overlay || hasMaps(state2.cell), children: [
-      words.no_map,
-      page.maps.cells.map((cell) => /* @__PURE__ */ a3($, { children: [
-        /* @__PURE__ */ a3(Link, { text: shortName(cell), onClick: () => go({ cell }) }),
-        " "
-      ] }))
-    ] });
-  }
-  function Card({ row, state: state2 }) {
-    let category = categories[samples.category[row]], pair = samples.state[row] < 0 ? page.stateless : page.states[samples.state[row]], right = samples.right[row], numbers = Object.entries(page.numbers).map(([name, text]) => `${words[text]} ${digits(column(name)[row], 3)}`);
-    return /* @__PURE__ */ a3(
-      "li",
-      {
-        class: row === state2.marked ? "card marked" : "card",
-        "data-sample": samples.id[row],
-        "data-category": category,
-        "data-state": pair,
-        children: [
-          /* @__PURE__ */ a3(Picture, { row, cell: state2.overlay ? state2.cell : null }),
-          /* @__PURE__ */ a3("div", { class: "text", children: [
-            /* @__PURE__ */ a3("p", { class: "question", children: samples.question[row] ?? "–" }),
-            /* @__PURE__ */ a3("p", { children: [
-              words.answer,
-              words.colon,
-              /* @__PURE__ */ a3("bdi", { children: samples.answer[row] ?? "–" }),
-              ` · ${words.prediction}${words.colon}`,
-              /* @__PURE__ */ a3("bdi", { children: samples.prediction[row] ?? "–" })
-            ] }),
-            /* @__PURE__ */ a3("p", { class: "numbers-of-sample", children: numbers.join(" · ") }),
-            /* @__PURE__ */ a3("p", { children: [
-              right !== null && /* @__PURE__ */ a3("span", { class: `tag ${right ? "right" : "wrong"}`, children: right ? words.right : words.wrong }),
-              pair !== "right" && /* @__PURE__ */ a3("span", { class: "tag", children: words[pair] })
-            ] }),
-            /* @__PURE__ */ a3("p", { class: "small", children: [
-              /* @__PURE__ */ a3("bdi", { children: category }),
-              " · ",
-              /* @__PURE__ */ a3("bdi", { children: samples.id[row] })
-            ] })
-          ] })
-        ]
-      }
-    );
-  }
-
   // src/heads.tsx
-  var MOST_NAMED = 10, PALE = 0.35, STEPS2 = {
+  var MOST_NAMED = 10, PALE = 0.35, STEPS3 = {
     ArrowUp: [-1, 0],
     ArrowDown: [1, 0],
     ArrowLeft: [0, -1],
@@ -1236,7 +1317,7 @@
   function placeAfter({ key, ctrlKey }, layer, head) {
     if (key === "Home") return [ctrlKey ? 0 : layer, 0];
     if (key === "End") return [ctrlKey ? layers.length - 1 : layer, heads - 1];
-    let step = STEPS2[key];
+    let step = STEPS3[key];
     return step ? [layer + step[0], head + step[1]] : null;
   }
   function HeadMap({ state: state2, measure, highest }) {
@@ -1345,13 +1426,13 @@
     )) });
   }
   function TopSamples({ cell, measure }) {
-    let { key, kept } = measure, places = [...Array(kept).keys()].map((each) => cell * kept + each), top = array(`${key}/top`), values = array(`${key}/values`);
+    let { key, kept } = measure, places = [...Array(kept).keys()].map((each) => cell * kept + each), top = array(`${key}/top`), values2 = array(`${key}/values`);
     return /* @__PURE__ */ a3("ol", { class: "top", id: "top", children: places.filter((place) => top[place] > 0).map((place) => {
       let row = top[place] - 1;
       return /* @__PURE__ */ a3("li", { "data-sample": samples.id[row], children: [
-        /* @__PURE__ */ a3("b", { children: written(measure, values[place]) }),
+        /* @__PURE__ */ a3("b", { children: written(measure, values2[place]) }),
         " ",
-        /* @__PURE__ */ a3(Link, { text: samples.question[row] ?? samples.id[row], onClick: () => pointAt(row) }),
+        /* @__PURE__ */ a3(Link, { text: samples.question[row] ?? samples.id[row], onClick: () => go({ sample: row }) }),
         /* @__PURE__ */ a3("span", { class: "small", children: [
           " ",
           categories[samples.category[row]]
@@ -1460,13 +1541,211 @@
     document.addEventListener("scroll", scrolled, !0);
   }
 
+  // src/table.tsx
+  var numberOf = (name) => (row) => digits(column(name)[row], 3);
+  function columnsOf(state2, values2) {
+    let { second } = page, measure = measureOf(state2.measure), open = (row) => /* @__PURE__ */ a3(Link, { text: samples.question[row] ?? samples.id[row], onClick: () => go({ sample: row }) }), inB = valuesInB(state2.measure, state2.cell), value = (row) => written(measure, values2(row) ?? NaN), prediction = (texts, right) => (row) => /* @__PURE__ */ a3($, { children: [
+      /* @__PURE__ */ a3("bdi", { children: texts[row] ?? "–" }),
+      " ",
+      /* @__PURE__ */ a3(Right, { right: right[row] })
+    ] }), shown = [
+      ["question", open],
+      ["category", categoryOf],
+      ["answer", (row) => samples.answer[row] ?? "–"],
+      ["prediction", prediction(samples.prediction, samples.right)],
+      ["state", (row) => words[stateOf(row)]],
+      ["value", value],
+      ["margin", numberOf("margin")],
+      ["lead", numberOf("lead")],
+      ["p_yes", numberOf("p_yes")],
+      ["p_options", numberOf("p_options")]
+    ].filter(([name]) => ["answer", "prediction", "state"].includes(name) || canSort(name, state2));
+    if (!second) return shown;
+    let ofB = [
+      ["prediction-b", prediction(second.prediction, second.right)],
+      ["lead-b", (row) => digits(column("lead", "b")[row], 3)]
+    ];
+    return [...shown, ...ofB, ...inB ? [["value-b", (row) => written(measure, inB(row))]] : []];
+  }
+  var TEXTS = ["question", "category", "answer", "prediction", "state", "prediction-b"], UNSORTED = {
+    answer: () => words.answer,
+    prediction: () => words.prediction,
+    state: () => words[page.opposite ? "state" : "scored"],
+    "prediction-b": () => `B${words.colon}${words.prediction}`
+  };
+  function Heading({ name, state: state2 }) {
+    let kind = TEXTS.includes(name) ? "text" : "", text = UNSORTED[name];
+    if (text)
+      return /* @__PURE__ */ a3("th", { scope: "col", class: kind, children: text() });
+    let sort = name, own = state2.sort === sort, press = () => go({ sort, falling: own ? !state2.falling : kind === "", page: 0 });
+    return /* @__PURE__ */ a3("th", { scope: "col", class: kind, "aria-sort": own ? state2.falling ? "descending" : "ascending" : "none", children: /* @__PURE__ */ a3("button", { type: "button", class: "heading", "data-sort": sort, onClick: press, children: [
+      nameOfSort(sort, state2),
+      /* @__PURE__ */ a3("span", { "aria-hidden": "true", children: own ? state2.falling ? " ▼" : " ▲" : "" })
+    ] }) });
+  }
+  function SamplesTable({ rows, state: state2 }) {
+    let values2 = knownValues(state2.measure, state2.cell), columns = columnsOf(state2, values2), known = [...samples.id.keys()].filter((row) => values2(row) !== void 0).length;
+    return /* @__PURE__ */ a3($, { children: [
+      known < samples.id.length && /* @__PURE__ */ a3("p", { class: "definition", id: "values-known", children: filled("values_known", { head: shortName(state2.cell), known, number: samples.id.length }) }),
+      /* @__PURE__ */ a3("div", { class: "wide lines", role: "region", tabIndex: 0, "aria-label": words.samples_title, children: /* @__PURE__ */ a3("table", { id: "lines", children: [
+        /* @__PURE__ */ a3("thead", { children: /* @__PURE__ */ a3("tr", { children: columns.map(([name]) => /* @__PURE__ */ a3(Heading, { name, state: state2 }, name)) }) }),
+        /* @__PURE__ */ a3("tbody", { children: rows.map((row) => /* @__PURE__ */ a3("tr", { "data-sample": samples.id[row], children: columns.map(([name, cell]) => /* @__PURE__ */ a3("td", { class: TEXTS.includes(name) ? "text" : "", "data-column": name, children: cell(row) }, name)) }, row)) })
+      ] }) })
+    ] });
+  }
+
+  // src/samples.tsx
+  var SHOWN = { cards: 12, table: 25 };
+  function SamplesList({ state: state2 }) {
+    let rows = listed(state2), size = SHOWN[state2.view], pages = Math.max(1, Math.ceil(rows.length / size)), shown = Math.min(state2.page, pages - 1), own = rows.slice(shown * size, (shown + 1) * size);
+    return /* @__PURE__ */ a3($, { children: [
+      /* @__PURE__ */ a3(ShownSamples, { state: state2 }),
+      /* @__PURE__ */ a3(Filters, { state: state2 }),
+      /* @__PURE__ */ a3("p", { class: "definition", children: words[page.opposite ? "pairs_help" : "states_help"] }),
+      page.maps && /* @__PURE__ */ a3(NoMap, { state: state2 }),
+      page.maps && state2.overlay && /* @__PURE__ */ a3(Scale, {}),
+      /* @__PURE__ */ a3("p", { id: "found", "aria-live": "polite", children: rows.length ? filled("found", { number: rows.length }) : words.none_found }),
+      state2.view === "table" ? /* @__PURE__ */ a3(SamplesTable, { rows: own, state: state2 }) : /* @__PURE__ */ a3("ul", { class: "cards", id: "cards", tabIndex: 0, "aria-label": words.samples_title, children: own.map((row) => /* @__PURE__ */ a3(Card, { row, state: state2 }, row)) }),
+      /* @__PURE__ */ a3("nav", { class: "pages", "aria-label": words.samples_title, children: [
+        /* @__PURE__ */ a3("button", { type: "button", id: "earlier", disabled: shown === 0, onClick: () => go({ page: shown - 1 }), children: words.earlier }),
+        " ",
+        /* @__PURE__ */ a3("span", { id: "page", children: filled("page", { page: shown + 1, pages }) }),
+        " ",
+        /* @__PURE__ */ a3("button", { type: "button", id: "later", disabled: shown >= pages - 1, onClick: () => go({ page: shown + 1 }), children: words.later })
+      ] })
+    ] });
+  }
+  function Filters({ state: state2 }) {
+    let filter = (change) => go({ ...change, page: 0 }, "search" in change ? "search" : "");
+    return /* @__PURE__ */ a3("div", { class: "controls", children: [
+      /* @__PURE__ */ a3(
+        Select,
+        {
+          id: "sample-category",
+          label: "category",
+          value: state2.sampleCategory,
+          choices: [[-1, words.all], ...categories.map((name, place) => [place, name])],
+          onChoose: (value) => filter({ sampleCategory: Number(value) })
+        }
+      ),
+      /* @__PURE__ */ a3(
+        Select,
+        {
+          id: "sample-answer",
+          label: "answered",
+          value: state2.answer,
+          choices: ANSWERS.slice(0, page.second ? void 0 : 3).map((name) => [name, nameOfAnswer(name)]),
+          onChoose: (value) => filter({ answer: value })
+        }
+      ),
+      /* @__PURE__ */ a3(
+        Select,
+        {
+          id: "sample-state",
+          label: page.opposite ? "state" : "answer",
+          value: state2.pair,
+          choices: [
+            [-2, words.any],
+            ...page.states.map((name, place) => [place, words[name]]),
+            [-1, words[page.stateless]]
+          ],
+          onChoose: (value) => filter({ pair: Number(value) })
+        }
+      ),
+      /* @__PURE__ */ a3("label", { for: "search", children: [
+        words.search,
+        " ",
+        /* @__PURE__ */ a3(
+          "input",
+          {
+            type: "search",
+            id: "search",
+            value: state2.search,
+            onInput: (event) => filter({ search: event.currentTarget.value })
+          }
+        )
+      ] }),
+      /* @__PURE__ */ a3(SortedBy, { state: state2 }),
+      /* @__PURE__ */ a3(
+        Select,
+        {
+          id: "view",
+          label: "view",
+          value: state2.view,
+          choices: [
+            ["cards", words.view_cards],
+            ["table", words.view_table]
+          ],
+          onChoose: (value) => go({ view: value, page: 0 })
+        }
+      ),
+      page.maps && /* @__PURE__ */ a3("label", { class: "check", children: [
+        /* @__PURE__ */ a3(
+          "input",
+          {
+            type: "checkbox",
+            id: "overlay",
+            checked: state2.overlay,
+            onChange: (event) => go({ overlay: event.currentTarget.checked })
+          }
+        ),
+        " ",
+        words.overlay,
+        words.colon,
+        /* @__PURE__ */ a3("b", { id: "overlay-head", children: shortName(state2.cell) })
+      ] })
+    ] });
+  }
+  function SortedBy({ state: state2 }) {
+    return /* @__PURE__ */ a3("span", { class: "sorted", children: [
+      /* @__PURE__ */ a3(
+        Select,
+        {
+          id: "sort",
+          label: "sort",
+          value: state2.sort,
+          choices: SORTS.filter((name) => canSort(name, state2)).map((name) => [name, nameOfSort(name, state2)]),
+          onChoose: (value) => go({ sort: value, falling: value === "value", page: 0 })
+        }
+      ),
+      " ",
+      /* @__PURE__ */ a3(
+        "button",
+        {
+          type: "button",
+          id: "falling",
+          "aria-pressed": state2.falling,
+          disabled: state2.sort === "first",
+          onClick: () => go({ falling: !state2.falling, page: 0 }),
+          children: words[state2.falling ? "falling" : "rising"]
+        }
+      )
+    ] });
+  }
+  function NoMap({ state: state2 }) {
+    return /* @__PURE__ */ a3("p", { class: "note", id: "no-map", hidden: !state2.overlay || hasMaps(state2.cell), children: [
+      words.no_map,
+      page.maps.cells.map((cell) => /* @__PURE__ */ a3($, { children: [
+        /* @__PURE__ */ a3(Link, { text: shortName(cell), onClick: () => go({ cell }) }),
+        " "
+      ] }))
+    ] });
+  }
+  function Card({ row, state: state2 }) {
+    return /* @__PURE__ */ a3("li", { class: "card", "data-sample": samples.id[row], "data-category": categoryOf(row), "data-state": stateOf(row), children: [
+      /* @__PURE__ */ a3(Picture, { row, cell: state2.overlay ? state2.cell : null }),
+      /* @__PURE__ */ a3("div", { class: "text", children: /* @__PURE__ */ a3(Said, { row, onOpen: () => go({ sample: row }) }) })
+    ] });
+  }
+
   // src/main.tsx
   var PARTS = {
     "address-part": Address,
     "copy-part": CopyLink,
     "heads-part": Heads,
     "distributions-part": Distributions,
-    "samples-part": SamplesList
+    "samples-part": SamplesList,
+    "drawer-part": Drawer
   };
   function draw() {
     applyTheme(state().theme);

@@ -1,17 +1,14 @@
 """The page in Chromium: what is chosen is in its address, and an address shows what was chosen."""
 
 import re
-from urllib.parse import parse_qs, urldefrag
+from urllib.parse import urldefrag
+
+from tests.support.report import said
 
 SHOWN = """() => [document.querySelector("#head-name").textContent, document.documentElement.dataset.theme ?? ""]
     .concat(["measure", "category", "shade", "sample-category", "sample-state", "search", "panel", "of-what"]
     .map((id) => document.getElementById(id))
     .map((each) => each.selectedOptions?.[0].text ?? each.value))"""
-
-
-def said(page) -> dict[str, str]:
-    """What the address of a page says."""
-    return {name: values[0] for name, values in parse_qs(urldefrag(page.url).fragment).items()}
 
 
 def test_what_is_chosen_is_in_the_address_and_can_be_taken_back(shown):

@@ -55,7 +55,7 @@ def test_print_names_what_is_shown_and_keeps_colours(shown):
     page.emulate_media(media="print")
     heads, samples = page.locator(".shown").all_inner_texts()
     assert heads.startswith(f"Measure: {JOB}: cut; Category: OCR; Colour by: value; Head: Layer ")
-    assert samples.startswith("Category: All; Pair: any")
+    assert samples.startswith("Category: All; Answered: any; Pair: any")
     assert page.locator(".controls:visible, .pages:visible, .define:visible").count() == 0
     body = "getComputedStyle(document.body)"
     assert page.evaluate(f"{body}.backgroundColor") == "rgb(255, 255, 255)"

@@ -188,19 +188,17 @@ def test_nothing_is_wider_than_a_wide_screen(shown):
 
 @pytest.mark.parametrize(("name", "screens"), [("en", 7), ("zh", 7), ("two", 9)])
 def test_a_narrow_page(shown, name, screens):
-    """Nothing is wider than it, nor is it too high: samples scroll in a box, and to one that is marked."""
+    """Nothing is wider than it, nor is it too high: samples scroll in a box, and one that is open fills the screen."""
     page = shown(name, width=360)
     check_width(page, 360)
     assert page.evaluate("document.documentElement.scrollHeight") < 900 * screens
     box = page.locator("#cards")
     assert box.evaluate("(each) => each.scrollHeight > each.clientHeight")
     page.locator("#top button").last.click()
-    page.wait_for_selector(".card.marked")
-    page.wait_for_function("""() => {
-        const place = (name) => document.querySelector(name).getBoundingClientRect();
-        const card = place(".card.marked"), box = place("#cards");
-        return card.top >= box.top - 1 && card.top < box.bottom && card.top < innerHeight && card.bottom > 0;
-    }""")
+    place = page.locator("dialog").bounding_box()
+    assert (place["x"], place["y"], place["width"], place["height"]) == (0, 0, 360, 900)
+    assert page.locator("dialog").evaluate("(each) => each.scrollWidth <= each.clientWidth")
+    page.keyboard.press("Escape")
     check_labels(page)
 
 
@@ -209,7 +207,7 @@ def test_long_names_and_questions_are_broken(browser, tmp_path):
     run = write_whole_run(tmp_path / "run", categories={"a" * 120: 8})
     rewrite(run, "samples", lambda table: put(table, "question", slice(0, 4), ["x" * 600] * 4))
     page = browser.new_page(viewport={"width": 360, "height": 900})
-    page.goto(make_report(run).as_uri())
+    page.goto(make_report(run).as_uri() + "#view=cards")
     page.wait_for_selector("html[data-ready]")
     page.evaluate("document.querySelectorAll('details').forEach((each) => each.open = true)")
     assert page.locator("#top").inner_text().count("a" * 120) == 5

@@ -173,8 +173,10 @@ export function setArrays(own: Arrays): void {
 
 export const array: Arrays = (name) => arrays(name);
 
-// A column of numbers of the samples, such as `margin`
-export const column = (name: string) => (samples as unknown as Record<string, Maybe<number>[]>)[name];
+// A column of numbers of the samples, such as `margin`, or of those of B; empty where there is none
+export function column(name: string, run: Run = "a"): Maybe<number>[] {
+  return (((run === "a" ? samples : page.second) ?? {}) as Record<string, Maybe<number>[]>)[name] ?? [];
+}
 
 export const layerOf = (cell: number) => layers[Math.floor(cell / heads)];
 export const headOf = (cell: number) => cell % heads;

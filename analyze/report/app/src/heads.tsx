@@ -5,7 +5,6 @@ import { Link, Select } from "./controls";
 import { type Kind, type Measure, array, categories, cells, headOf, heads, layerOf, layers, page, samples } from "./data";
 import { Define } from "./define";
 import { clear, dotted, firstOfKind, interval, mean, measureOf, ofKind, order, written, writtenInterval } from "./measures";
-import { pointAt } from "./samples";
 import { ShownHeads } from "./shown";
 import { type State, go } from "./state";
 import { colour, grey, scheme } from "./theme";
@@ -327,7 +326,7 @@ function TopSamples({ cell, measure }: { cell: number; measure: Measure }) {
           return (
             <li key={row} data-sample={samples.id[row]}>
               <b>{written(measure, values[place])}</b>{" "}
-              <Link text={samples.question[row] ?? samples.id[row]} onClick={() => pointAt(row)} />
+              <Link text={samples.question[row] ?? samples.id[row]} onClick={() => go({ sample: row })} />
               <span class="small"> {categories[samples.category[row]]}</span>
             </li>
           );

@@ -7,6 +7,7 @@ import { type ComponentType, render } from "preact";
 import { Address, CopyLink } from "./address";
 import { Figure, drawn } from "./chart";
 import { Distributions } from "./distributions";
+import { Drawer } from "./drawer";
 import { Heads } from "./heads";
 import { loadPieces } from "./pieces";
 import { markRegions, watchRegions } from "./overflow";
@@ -20,6 +21,7 @@ const PARTS: Record<string, ComponentType<{ state: State }>> = {
   "heads-part": Heads,
   "distributions-part": Distributions,
   "samples-part": SamplesList,
+  "drawer-part": Drawer,
 };
 
 function draw(): void {

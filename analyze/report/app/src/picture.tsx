@@ -6,27 +6,44 @@ import { digits, filled, shortName, words } from "./words";
 
 const HIGHEST = 220; // pixels
 
-// `cell`: the head whose map is shown, or null; `height`: the most that the picture takes, in pixels
-export function Picture({ row, cell, height = HIGHEST }: { row: number; cell: number | null; height?: number }) {
-  const place = samples.picture[row];
-  if (place === null) {
+export const hasImage = (row: number) => samples.picture[row] !== null;
+
+interface PictureProps {
+  row: number;
+  cell: number | null; // the head whose map is shown
+  height?: number; // the most that the picture takes, in pixels
+}
+
+export function Picture({ row, cell, height = HIGHEST }: PictureProps) {
+  if (!hasImage(row)) {
     return page.images ? <div class="nothing">{words.no_image}</div> : <div />;
   }
   const found = cell === null ? null : mapOf(row, cell);
   const number = samples.images[row];
-  const image = <img src={imageSource(row) ?? undefined} alt={`${words.image_of} ${samples.question[row] ?? samples.id[row]}`} />;
+  const alt = `${words.image_of} ${samples.question[row] ?? samples.id[row]}`;
   return (
     <div class="picture">
-      {found ? (
-        <Overlaid found={found} height={height}>
-          {image}
-        </Overlaid>
-      ) : (
-        <div class="frame">{image}</div>
-      )}
+      <Framed row={row} cell={cell} height={height} alt={alt} />
       {found && <p class="small mass">{filled("mass_here", { head: shortName(cell!), mass: digits(found.mass, 3) })}</p>}
       {number > 1 && <p class="small">{filled("first_of", { number })}</p>}
     </div>
+  );
+}
+
+// Tells the page's style how wide the image is for its height, so that a large one fits the screen
+function tellRatio({ currentTarget: image }: { currentTarget: HTMLImageElement }): void {
+  image.parentElement!.style.setProperty("--ratio", String(image.naturalWidth / image.naturalHeight));
+}
+
+// The image alone, with the map over it
+export function Framed({ row, cell, height = HIGHEST, alt }: PictureProps & { alt: string }) {
+  const found = cell === null ? null : mapOf(row, cell);
+  const image = <img src={imageSource(row) ?? undefined} alt={alt} onLoad={tellRatio} />;
+  if (!found) return <div class="frame">{image}</div>;
+  return (
+    <Overlaid found={found} height={height}>
+      {image}
+    </Overlaid>
   );
 }
 

@@ -1,39 +1,23 @@
-// The samples: filters, and those that fit, some at a time.
+// The samples: filters, and those that fit, some at a time, as cards or as a table.
+import { Said, categoryOf, stateOf } from "./answers";
 import { Link, Select } from "./controls";
-import { categories, column, page, samples } from "./data";
+import { categories, page, samples } from "./data";
+import { canSort, listed, nameOfAnswer, nameOfSort } from "./listing";
 import { hasMaps } from "./maps";
 import { Picture, Scale } from "./picture";
 import { ShownSamples } from "./shown";
-import { type State, go } from "./state";
-import { digits, filled, shortName, words } from "./words";
+import { ANSWERS, SORTS, type Sort, type State, go } from "./state";
+import { SamplesTable } from "./table";
+import { filled, shortName, words } from "./words";
 
-const SHOWN = 12; // at once
-
-const ANY = { sampleCategory: -1, pair: -2, search: "" };
-
-// Shows a sample among the others, and scrolls to it
-export function pointAt(row: number): void {
-  go({ ...ANY, marked: row });
-  document.querySelector(".card.marked")!.scrollIntoView({ block: "center" });
-}
-
-function fitting({ sampleCategory, pair, search }: State): number[] {
-  const text = search.trim().toLowerCase();
-  const fits = (row: number) =>
-    (sampleCategory < 0 || samples.category[row] === sampleCategory) &&
-    (pair < -1 || samples.state[row] === pair) &&
-    (!text || (samples.question[row] ?? "").toLowerCase().includes(text));
-  // Samples with an image come first, so that the few that are in the page are found
-  const last = (row: number) => Number(samples.picture[row] === null);
-  return [...samples.id.keys()].filter(fits).sort((one, other) => last(one) - last(other) || one - other);
-}
+const SHOWN = { cards: 12, table: 25 }; // at once
 
 export function SamplesList({ state }: { state: State }) {
-  const rows = fitting(state);
-  const pages = Math.max(1, Math.ceil(rows.length / SHOWN));
-  const marked = rows.indexOf(state.marked);
-  const shown = marked >= 0 ? Math.floor(marked / SHOWN) : Math.min(state.page, pages - 1);
-  const turn = (by: number) => go({ page: shown + by, marked: -1 });
+  const rows = listed(state);
+  const size = SHOWN[state.view];
+  const pages = Math.max(1, Math.ceil(rows.length / size));
+  const shown = Math.min(state.page, pages - 1);
+  const own = rows.slice(shown * size, (shown + 1) * size);
   return (
     <>
       <ShownSamples state={state} />
@@ -44,17 +28,21 @@ export function SamplesList({ state }: { state: State }) {
       <p id="found" aria-live="polite">
         {rows.length ? filled("found", { number: rows.length }) : words.none_found}
       </p>
-      <ul class="cards" id="cards">
-        {rows.slice(shown * SHOWN, (shown + 1) * SHOWN).map((row) => (
-          <Card key={row} row={row} state={state} />
-        ))}
-      </ul>
+      {state.view === "table" ? (
+        <SamplesTable rows={own} state={state} />
+      ) : (
+        <ul class="cards" id="cards" tabIndex={0} aria-label={words.samples_title}>
+          {own.map((row) => (
+            <Card key={row} row={row} state={state} />
+          ))}
+        </ul>
+      )}
       <nav class="pages" aria-label={words.samples_title}>
-        <button type="button" id="earlier" disabled={shown === 0} onClick={() => turn(-1)}>
+        <button type="button" id="earlier" disabled={shown === 0} onClick={() => go({ page: shown - 1 })}>
           {words.earlier}
         </button>{" "}
         <span id="page">{filled("page", { page: shown + 1, pages })}</span>{" "}
-        <button type="button" id="later" disabled={shown >= pages - 1} onClick={() => turn(1)}>
+        <button type="button" id="later" disabled={shown >= pages - 1} onClick={() => go({ page: shown + 1 })}>
           {words.later}
         </button>
       </nav>
@@ -63,7 +51,7 @@ export function SamplesList({ state }: { state: State }) {
 }
 
 function Filters({ state }: { state: State }) {
-  const filter = (change: Partial<State>) => go({ ...change, page: 0, marked: -1 }, "search" in change ? "search" : "");
+  const filter = (change: Partial<State>) => go({ ...change, page: 0 }, "search" in change ? "search" : "");
   return (
     <div class="controls">
       <Select
@@ -72,6 +60,13 @@ function Filters({ state }: { state: State }) {
         value={state.sampleCategory}
         choices={[[-1, words.all], ...categories.map((name, place): [number, string] => [place, name])]}
         onChoose={(value) => filter({ sampleCategory: Number(value) })}
+      />
+      <Select
+        id="sample-answer"
+        label="answered"
+        value={state.answer}
+        choices={ANSWERS.slice(0, page.second ? undefined : 3).map((name) => [name, nameOfAnswer(name)])}
+        onChoose={(value) => filter({ answer: value as State["answer"] })}
       />
       <Select
         id="sample-state"
@@ -93,6 +88,17 @@ function Filters({ state }: { state: State }) {
           onInput={(event) => filter({ search: event.currentTarget.value })}
         />
       </label>
+      <SortedBy state={state} />
+      <Select
+        id="view"
+        label="view"
+        value={state.view}
+        choices={[
+          ["cards", words.view_cards],
+          ["table", words.view_table],
+        ]}
+        onChoose={(value) => go({ view: value as State["view"], page: 0 })}
+      />
       {page.maps && (
         <label class="check">
           <input
@@ -107,6 +113,29 @@ function Filters({ state }: { state: State }) {
         </label>
       )}
     </div>
+  );
+}
+
+function SortedBy({ state }: { state: State }) {
+  return (
+    <span class="sorted">
+      <Select
+        id="sort"
+        label="sort"
+        value={state.sort}
+        choices={SORTS.filter((name) => canSort(name, state)).map((name) => [name, nameOfSort(name, state)])}
+        onChoose={(value) => go({ sort: value as Sort, falling: value === "value", page: 0 })}
+      />{" "}
+      <button
+        type="button"
+        id="falling"
+        aria-pressed={state.falling}
+        disabled={state.sort === "first"}
+        onClick={() => go({ falling: !state.falling, page: 0 })}
+      >
+        {words[state.falling ? "falling" : "rising"]}
+      </button>
+    </span>
   );
 }
 
@@ -125,35 +154,11 @@ function NoMap({ state }: { state: State }) {
 }
 
 function Card({ row, state }: { row: number; state: State }) {
-  const category = categories[samples.category[row]];
-  const pair = samples.state[row] < 0 ? page.stateless : page.states[samples.state[row]];
-  const right = samples.right[row];
-  const numbers = Object.entries(page.numbers).map(([name, text]) => `${words[text]} ${digits(column(name)[row], 3)}`);
   return (
-    <li
-      class={row === state.marked ? "card marked" : "card"}
-      data-sample={samples.id[row]}
-      data-category={category}
-      data-state={pair}
-    >
+    <li class="card" data-sample={samples.id[row]} data-category={categoryOf(row)} data-state={stateOf(row)}>
       <Picture row={row} cell={state.overlay ? state.cell : null} />
       <div class="text">
-        <p class="question">{samples.question[row] ?? "–"}</p>
-        <p>
-          {words.answer}
-          {words.colon}
-          <bdi>{samples.answer[row] ?? "–"}</bdi>
-          {` · ${words.prediction}${words.colon}`}
-          <bdi>{samples.prediction[row] ?? "–"}</bdi>
-        </p>
-        <p class="numbers-of-sample">{numbers.join(" · ")}</p>
-        <p>
-          {right !== null && <span class={`tag ${right ? "right" : "wrong"}`}>{right ? words.right : words.wrong}</span>}
-          {pair !== "right" && <span class="tag">{words[pair]}</span>}
-        </p>
-        <p class="small">
-          <bdi>{category}</bdi> · <bdi>{samples.id[row]}</bdi>
-        </p>
+        <Said row={row} onOpen={() => go({ sample: row })} />
       </div>
     </li>
   );

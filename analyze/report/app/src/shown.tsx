@@ -1,5 +1,6 @@
 // What the printed page shows, in words, as its menus are not printed.
 import { categories, page } from "./data";
+import { nameOfAnswer, nameOfSort } from "./listing";
 import { measureOf } from "./measures";
 import type { State } from "./state";
 import { categoryName, headName, words } from "./words";
@@ -25,7 +26,9 @@ export function ShownSamples({ state }: { state: State }) {
   const pair = state.pair < -1 ? words.any : words[state.pair < 0 ? page.stateless : page.states[state.pair]];
   const parts: [string, string][] = [
     ["category", state.sampleCategory < 0 ? words.all : categories[state.sampleCategory]],
+    ["answered", nameOfAnswer(state.answer)],
     [page.opposite ? "state" : "answer", pair],
+    ["sort", nameOfSort(state.sort, state)],
   ];
   if (state.search) parts.push(["search", state.search]);
   if (page.maps) parts.push(["overlay", state.overlay ? headName(state.cell) : "–"]);

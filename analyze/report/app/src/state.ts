@@ -14,12 +14,23 @@ export interface State {
   of: number; // and what they are of: 0 the run, then each layer, then each category
   sampleCategory: number; // samples: -1 any, else its place
   pair: number; // -2 any, -1 none, else its place in `states`
+  answer: Answer; // what was answered
   search: string;
+  sort: Sort; // of samples
+  falling: boolean; // the highest first
+  view: "cards" | "table";
   page: number;
-  marked: number; // the row of the sample that is pointed at, or -1
+  sample: number; // the row of the sample that is open, or -1
   overlay: boolean; // whether images show maps
   theme: "" | "light" | "dark"; // "": the reader's system decides
 }
+
+export const ANSWERS = ["any", "right", "wrong", "a-only", "b-only"] as const; // the last two: by one of two runs
+export type Answer = (typeof ANSWERS)[number];
+
+// By what samples are sorted: those with an image first, a text, a number of theirs, or the chosen head's value
+export const SORTS = ["first", "question", "category", "margin", "lead", "p_yes", "p_options", "value", "lead-b", "value-b"] as const;
+export type Sort = (typeof SORTS)[number];
 
 // How a choice stands in the address; `read` gives undefined for what is not there
 interface Field<T> {
@@ -36,8 +47,13 @@ function oneOf(name: string, texts: string[], from: number, first: number): Fiel
   return { name, first, write: (value) => texts[value - from], read };
 }
 
-function word<T extends string>(name: string, first: T, ...others: T[]): Field<T> {
-  return { name, first, write: (value) => value, read: (text) => [first, ...others].find((each) => each === text) };
+function word<T extends string>(name: string, values: readonly T[], first: T): Field<T> {
+  return { name, first, write: (value) => value, read: (text) => values.find((each) => each === text) };
+}
+
+function yesOrNo(name: string, first: boolean): Field<boolean> {
+  const read = (text: string) => ({ yes: true, no: false })[text];
+  return { name, first, write: (value) => (value ? "yes" : "no"), read };
 }
 
 function fieldsOf(): Fields {
@@ -54,12 +70,16 @@ function fieldsOf(): Fields {
     },
     category: oneOf("category", ["", ...categories], 0, 0),
     cell: oneOf("head", all, 0, order(page.measure, 0)[0] ?? 0),
-    shade: word("colours", "value", "rank"),
-    scale: word("scale", "shared", "own"),
+    shade: word("colours", ["value", "rank"], "value"),
+    scale: word("scale", ["shared", "own"], "shared"),
     panel: oneOf("columns", panels, 0, 0),
     of: oneOf("rows", groups, 0, 0),
     sampleCategory: oneOf("samples-of", ["", ...categories], -1, -1),
     pair: oneOf("state", ["", page.stateless, ...page.states], -2, -2),
+    answer: word("answer", ANSWERS, "any"),
+    sort: word("sort", SORTS, "first"),
+    falling: yesOrNo("falling", false),
+    view: word("view", ["cards", "table"], page.images ? "cards" : "table"),
     search: { name: "search", first: "", write: (text) => text, read: (text) => text },
     page: {
       name: "page",
@@ -67,14 +87,9 @@ function fieldsOf(): Fields {
       write: (number) => String(number + 1),
       read: (text) => (/^[1-9]\d*$/.test(text) ? Number(text) - 1 : undefined),
     },
-    marked: oneOf("sample", ["", ...samples.id], -1, -1),
-    overlay: {
-      name: "maps",
-      first: true,
-      write: (shown) => (shown ? "yes" : "no"),
-      read: (text) => ({ yes: true, no: false })[text],
-    },
-    theme: word("theme", "", "light", "dark"),
+    sample: oneOf("sample", ["", ...samples.id], -1, -1),
+    overlay: yesOrNo("maps", true),
+    theme: word("theme", ["", "light", "dark"], ""),
   };
 }
 

@@ -1,5 +1,7 @@
 // Values of heads for single samples, where the page has them.
-import { type Ends, type Run, cells } from "./data";
+import { type Ends, type Run, array, cells, heads, layers, page } from "./data";
+import { mapOf } from "./maps";
+import { measureOf } from "./measures";
 import { values, valuesOfRow } from "./pieces";
 
 const NONE = 65535;
@@ -23,4 +25,29 @@ export function valuesOfSample(key: string, row: number): number[] | null {
   const place = piece?.data.rows?.indexOf(row) ?? -1;
   if (!piece || !own || place < 0) return null;
   return Array.from(piece.array(`values/${key}`).subarray(place * cells, (place + 1) * cells), (step) => valueOf(step, own));
+}
+
+// The value of a head by row, as far as the page has it: for all samples, or for those with an image and the highest ones
+export function knownValues(key: string, cell: number): (row: number) => number | undefined {
+  const all = valuesOfHead(key, cell);
+  if (all) return (row) => (Number.isNaN(all(row)) ? undefined : all(row));
+  const { kept } = measureOf(key);
+  const [rows, highest] = [array(`${key}/top`), array(`${key}/values`)];
+  const places = Array.from({ length: kept }, (_, each) => cell * kept + each);
+  const top = new Map(places.map((place) => [rows[place] - 1, highest[place]]));
+  // A folder loads the whole of them
+  return (row) => top.get(row) ?? (page.folder ? undefined : valuesOfSample(key, row)?.[cell]);
+}
+
+// The same of the head at the same place in B; null where it has no such heads, or the page no values of them
+export function valuesInB(key: string, cell: number): ((row: number) => number) | null {
+  const { second } = page;
+  return second?.layers.length === layers.length && second.heads === heads ? valuesOfHead(key, cell, "b") : null;
+}
+
+// The attention mass on the image, of the tokens that maps are of
+export function massOf(row: number, cell: number): number | undefined {
+  const key = `looking/${page.maps?.of ?? "a"}2v`;
+  const known = () => (page.measures.some((each) => each.key === key) ? knownValues(key, cell)(row) : undefined);
+  return mapOf(row, cell)?.mass ?? known();
 }

@@ -1,0 +1,45 @@
+// What is said of one sample: its question, answers and numbers, on a card, in the table and where it is open.
+import { Link } from "./controls";
+import { categories, column, page, samples } from "./data";
+import { digits, words } from "./words";
+
+export const categoryOf = (row: number) => categories[samples.category[row]];
+export const stateOf = (row: number) => (samples.state[row] < 0 ? page.stateless : page.states[samples.state[row]]);
+
+export function Right({ right }: { right: 0 | 1 | null }) {
+  if (right === null) return null;
+  return <span class={`tag ${right ? "right" : "wrong"}`}>{right ? words.right : words.wrong}</span>;
+}
+
+// `onOpen`: its question is a button
+export function Said({ row, onOpen }: { row: number; onOpen?: () => void }) {
+  const { second } = page;
+  const question = samples.question[row] ?? "–";
+  const numbers = Object.entries(page.numbers).map(([name, text]) => `${words[text]} ${digits(column(name)[row], 3)}`);
+  return (
+    <>
+      <p class="question">{onOpen ? <Link text={question} onClick={onOpen} /> : question}</p>
+      <p>
+        {words.answer}
+        {words.colon}
+        <bdi>{samples.answer[row] ?? "–"}</bdi>
+        {` · ${words.prediction}${words.colon}`}
+        <bdi>{samples.prediction[row] ?? "–"}</bdi>
+      </p>
+      <p class="numbers-of-sample">{numbers.join(" · ")}</p>
+      <p>
+        <Right right={samples.right[row]} />
+        {stateOf(row) !== "right" && <span class="tag">{words[stateOf(row)]}</span>}
+      </p>
+      {second && second.prediction[row] !== null && (
+        <p class="of-other">
+          {`B${words.colon}`}
+          <bdi>{second.prediction[row] ?? "–"}</bdi> <Right right={second.right[row]} />
+        </p>
+      )}
+      <p class="small">
+        <bdi>{categoryOf(row)}</bdi> · <bdi>{samples.id[row]}</bdi>
+      </p>
+    </>
+  );
+}

@@ -1,0 +1,134 @@
+// One sample, large, over the page: its image, its answers, and all heads of a layer on it.
+import { useLayoutEffect, useRef } from "preact/hooks";
+import { Said } from "./answers";
+import { Select } from "./controls";
+import { headOf, heads, layers, samples } from "./data";
+import { listed } from "./listing";
+import { mapOf } from "./maps";
+import { mean, measureOf, written } from "./measures";
+import { Framed, Picture } from "./picture";
+import { type State, go, state as now } from "./state";
+import { knownValues, massOf } from "./values";
+import { digits, filled, headName, shortName, words } from "./words";
+
+const [LARGE, SMALL] = [520, 96]; // pixels, of images
+const STEPS: Record<string, number> = { ArrowLeft: -1, ArrowRight: 1 };
+
+export function Drawer({ state }: { state: State }) {
+  return state.sample < 0 ? null : <Opened state={state} />;
+}
+
+const close = () => now().sample >= 0 && go({ sample: -1 });
+
+function Opened({ state }: { state: State }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  // A modal dialog keeps the focus in it, and gives it back when it is closed
+  useLayoutEffect(() => {
+    const own = dialog.current!;
+    own.showModal();
+    return () => own.close();
+  }, []);
+  const own = listed(state);
+  const rows = own.includes(state.sample) ? own : [...samples.id.keys()];
+  const place = rows.indexOf(state.sample);
+  const step = (by: number) => rows[place + by] !== undefined && go({ sample: rows[place + by] }, "sample");
+  const press = (event: KeyboardEvent) => {
+    if (!(event.key in STEPS) || (event.target as Element).closest("select, input")) return;
+    event.preventDefault();
+    step(STEPS[event.key]);
+  };
+  const cancel = (event: Event) => {
+    event.preventDefault();
+    close();
+  };
+  return (
+    <dialog
+      ref={dialog}
+      class="drawer"
+      aria-labelledby="drawer-title"
+      onKeyDown={press}
+      onCancel={cancel}
+      onClick={(event) => event.target === dialog.current && close()}
+    >
+      <div class="inside">
+        <div class="controls">
+          <h2 id="drawer-title" aria-live="polite">
+            {filled("sample_of", { place: place + 1, number: rows.length })}
+          </h2>
+          <button type="button" id="drawer-earlier" disabled={place === 0} onClick={() => step(-1)}>
+            {words.previous}
+          </button>
+          <button type="button" id="drawer-later" disabled={place === rows.length - 1} onClick={() => step(1)}>
+            {words.next}
+          </button>
+          <button type="button" id="drawer-close" onClick={close}>
+            {words.close}
+          </button>
+          <span class="small">{words.drawer_keys}</span>
+        </div>
+        <div class="split">
+          <div>
+            <Picture row={state.sample} cell={state.overlay ? state.cell : null} height={LARGE} />
+            <p class="small">
+              <OfHead state={state} />
+            </p>
+          </div>
+          <div class="text">
+            <Said row={state.sample} />
+          </div>
+        </div>
+        <Layer state={state} />
+      </div>
+    </dialog>
+  );
+}
+
+// What the page knows of the chosen head on this sample
+function OfHead({ state }: { state: State }) {
+  const measure = measureOf(state.measure);
+  const value = knownValues(state.measure, state.cell)(state.sample);
+  const on = value === undefined ? words.value_elsewhere : written(measure, value);
+  const all = written(measure, mean(state.measure, state.cell, 0));
+  return <>{filled("head_on_sample", { head: headName(state.cell), measure: measure.label, value: on, mean: all })}</>;
+}
+
+function Layer({ state }: { state: State }) {
+  const layer = Math.floor(state.cell / heads);
+  const cells = Array.from({ length: heads }, (_, head) => layer * heads + head);
+  const shown = cells.filter((cell) => mapOf(state.sample, cell)).length;
+  return (
+    <>
+      <div class="controls">
+        <h3>{words.heads_of_layer}</h3>
+        <Select
+          id="drawer-layer"
+          label="layer"
+          value={layer}
+          choices={layers.map((number, place) => [place, String(number)])}
+          onChoose={(value) => go({ cell: Number(value) * heads + headOf(state.cell) })}
+        />
+      </div>
+      {shown < heads && <p class="definition">{filled("maps_of_layer", { shown, number: heads })}</p>}
+      <ul class="tiles-of-heads" id="tiles">
+        {cells.map((cell) => (
+          <Tile key={cell} cell={cell} state={state} />
+        ))}
+      </ul>
+    </>
+  );
+}
+
+function Tile({ cell, state }: { cell: number; state: State }) {
+  const row = state.sample;
+  const mass = massOf(row, cell);
+  const said = mass === undefined ? words.mass_elsewhere : `${words.mass_on_image} ${digits(mass, 3)}`;
+  return (
+    <li>
+      <button type="button" data-cell={cell} aria-pressed={cell === state.cell} onClick={() => go({ cell })}>
+        {mapOf(row, cell) && <Framed row={row} cell={cell} height={SMALL} alt="" />}
+        <b>{shortName(cell)}</b>
+        <span class="small">{said}</span>
+      </button>
+    </li>
+  );
+}

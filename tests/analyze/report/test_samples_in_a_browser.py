@@ -1,0 +1,111 @@
+"""The page's samples in Chromium: the table sorts and filters as pandas does, and one sample can be opened."""
+
+import re
+from urllib.parse import quote
+
+import pandas as pd
+
+from tests.support.report import HOSTILE, WORLD, click_head, near, said
+
+HEADS = WORLD.heads.shape[1]
+
+
+def lines(page, column: str = "") -> list[str]:
+    """A column of the table of samples as it is shown, or the ids of its samples, over all pages."""
+    found = []
+    while True:
+        rows = page.locator("#lines tbody tr")
+        if column:
+            found += rows.locator(f"[data-column={column}]").all_inner_texts()
+        else:
+            found += rows.evaluate_all("(all) => all.map((each) => each.dataset.sample)")
+        if page.is_disabled("#later"):
+            break
+        page.click("#later")
+    for _ in range(len(found) // 25):
+        page.click("#earlier")
+    return found
+
+
+def test_the_table_sorts_by_any_number(run, shown):
+    page, samples = shown("two", at="#view=table"), pd.read_parquet(run / "samples").set_index("sample_id")
+    for name in ("margin", "p_yes"):
+        page.click(f"[data-sort={name}]")
+        falling = samples[name].sort_values(ascending=False)
+        assert all(near(text, value) for text, value in zip(lines(page, name), falling, strict=True))
+        page.click(f"[data-sort={name}]")
+        assert all(near(text, value) for text, value in zip(lines(page, name), falling[::-1], strict=True))
+        assert page.get_attribute(f"th:has([data-sort={name}])", "aria-sort") == "ascending"
+    cell = 6
+    click_head(page, cell)
+    page.select_option("#sort", "value")
+    heads = pd.read_parquet(run / "heads")
+    own = heads[(heads["layer"] == cell // HEADS) & (heads["head"] == cell % HEADS)].set_index("sample_id")["a2v"]
+    known = page.locator("#lines tbody tr").locator("[data-column=value]").all_inner_texts()
+    highest = own.astype(float).sort_values(ascending=False)
+    assert all(near(text, value) for text, value in zip(known[:5], highest.iloc[:5], strict=True))
+    page.click("[data-sort=question]")
+    numbers = [int(each) for each in re.findall(r"Is this (\d+)", " ".join(lines(page, "question")))]
+    assert numbers == sorted(numbers)
+    assert len(numbers) > 30
+
+
+def test_filters_say_who_was_right(run, other, shown):
+    page = shown("two", at="#view=table")
+    a, b = (pd.read_parquet(each / "samples").set_index("sample_id") for each in (run, other))
+    right, right_b = (each["answer"] == each["prediction"] for each in (a, b))
+    kept = b["question"].reindex(a.index) == a["question"]  # the hostile question is in one run only
+    for name, fits in {
+        "right": right,
+        "wrong": ~right,
+        "a-only": right & ~right_b & kept,
+        "b-only": ~right & right_b & kept,
+    }.items():
+        page.select_option("#sample-answer", name)
+        assert set(lines(page)) == set(a.index[fits])
+        assert fits.any()
+    leads = dict(zip(lines(page), lines(page, "lead-b"), strict=True))
+    assert all(near(text, b.loc[name, "lead"]) for name, text in leads.items())
+    page.select_option("#sample-answer", "any")
+    page.fill("#search", "OCR 1")
+    assert set(lines(page)) == {name for name in a.index if "OCR 1" in name}
+
+
+def test_a_sample_opens_and_gives_the_focus_back(run, shown):
+    page = shown()
+    masses = pd.read_parquet(run / "maps").set_index(["sample_id", "layer", "head"])["mass"]
+    card = page.locator(".card").nth(1)
+    name, after = card.get_attribute("data-sample"), page.locator(".card").nth(2).get_attribute("data-sample")
+    small = card.locator("img").bounding_box()["width"]
+    card.locator(".question button").click()
+    drawer = page.locator("dialog")
+    assert said(page)["sample"] == name
+    assert drawer.locator(".picture img").bounding_box()["width"] > 1.2 * small
+    assert drawer.evaluate("(each) => each.contains(document.activeElement)")
+    page.select_option("#drawer-layer", "2")
+    tiles = page.locator("#tiles button")
+    assert tiles.count() == HEADS
+    assert page.locator("#tiles canvas").count() == HEADS
+    tiles.nth(3).click()
+    assert page.inner_text("#head-name") == "Layer 2, head 3"
+    for place, text in enumerate(tiles.locator(".small").all_inner_texts()):
+        assert near(text.removeprefix("mass on the image "), masses[name, 2, place])
+    page.keyboard.press("ArrowRight")
+    assert said(page)["sample"] == after
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Escape")
+    assert drawer.count() == 0
+    assert page.evaluate("document.activeElement.closest('.card').dataset.sample") == name
+    page.go_back()
+    assert said(page)["sample"] == name
+    assert drawer.locator(".question").inner_text() == card.locator(".question").inner_text()
+
+
+def test_an_address_opens_a_sample_and_its_texts_stay_text(shown, run):
+    samples = pd.read_parquet(run / "samples").set_index("sample_id")
+    (name,) = samples.index[samples["question"] == HOSTILE]
+    page = shown("zh", at=f"#sample={quote(name)}&head=L1H2&maps=no")
+    assert page.locator("dialog .question").text_content() == HOSTILE
+    assert page.title() != "broken"
+    page.mouse.click(5, 5)
+    assert page.locator("dialog").count() == 0
