@@ -78,7 +78,12 @@ def read_arrays(page: str) -> dict[str, np.ndarray]:
 
 def unpack(index: dict, packed: str) -> dict[str, np.ndarray]:
     content = gzip.decompress(base64.b64decode(packed))
-    return {name: np.frombuffer(content, kind, number, first) for name, (kind, first, number) in index.items()}
+    found = {}
+    for name, (kind, first, number) in index.items():
+        size = np.dtype(kind).itemsize
+        planes = np.frombuffer(content, np.uint8, number * size, first).reshape(size, number)
+        found[name] = np.ascontiguousarray(planes.T).view(kind).reshape(-1)
+    return found
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from analyze.statistics.clusters import Codes
 from analyze.tables.kept import NONE, KeptValues
 
 VALUES = "values"
-MOST_BYTES = 300_000  # of either piece
+MOST_BYTES = 150_000  # of either piece
 _BYTES = 2  # of a value
 
 

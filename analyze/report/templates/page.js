@@ -1,4 +1,4 @@
-// Made by `make page` of analyze/report/app, with Preact (MIT): 424f7d167a92931c2a16f730d69e32a9528331268575fc3adada39fde17e75f5
+// Made by `make page` of analyze/report/app, with Preact (MIT): 66ed1ec1349f447d4939bb9ff65a5ab8600fcffa21ca30b572de1ffb208d7c7f
 "use strict";
 (() => {
   // node_modules/preact/dist/preact.mjs
@@ -388,11 +388,13 @@
   // src/data.ts
   var FORMATS = { float32: Float32Array, uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array }, textOf = (id) => document.getElementById(id).textContent, page = JSON.parse(textOf("page-data")), { layers, heads, categories, samples } = page, cells = layers.length * heads;
   async function unpacked(index, packed) {
-    let content = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0)), bytes = await new Response(new Blob([content]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
-    return (name) => {
-      let [type, first, number] = index[name];
-      return new FORMATS[type](bytes, first, number);
+    let content = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0)), stream = new Blob([content]).stream().pipeThrough(new DecompressionStream("gzip")), bytes = new Uint8Array(await new Response(stream).arrayBuffer()), made = /* @__PURE__ */ new Map(), make = (name) => {
+      let [type, first, number] = index[name], size = FORMATS[type].BYTES_PER_ELEMENT, own = new Uint8Array(number * size);
+      for (let place = 0; place < own.length; place++) own[place % number * size + Math.floor(place / number)] = bytes[first + place];
+      let found = new FORMATS[type](own.buffer);
+      return made.set(name, found), found;
     };
+    return (name) => made.get(name) ?? make(name);
   }
   var arrays;
   function setArrays(own) {

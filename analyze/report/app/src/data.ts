@@ -154,14 +154,22 @@ export const cells = layers.length * heads; // `layers`: the numbers of those th
 
 export type Arrays = (name: string) => Numbers;
 
-// Unpacks arrays, which are gzip in base64
+// Unpacks arrays, which are gzip in base64; of each, the first bytes of all numbers stand together, then the second ones
 export async function unpacked(index: Index, packed: string): Promise<Arrays> {
   const content = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
-  const bytes = await new Response(new Blob([content]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
-  return (name) => {
+  const stream = new Blob([content]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
+  const made = new Map<string, Numbers>();
+  const make = (name: string): Numbers => {
     const [type, first, number] = index[name];
-    return new FORMATS[type](bytes, first, number);
+    const size = FORMATS[type].BYTES_PER_ELEMENT;
+    const own = new Uint8Array(number * size);
+    for (let place = 0; place < own.length; place++) own[(place % number) * size + Math.floor(place / number)] = bytes[first + place];
+    const found = new FORMATS[type](own.buffer);
+    made.set(name, found);
+    return found;
   };
+  return (name) => made.get(name) ?? make(name);
 }
 
 let arrays: Arrays;
