@@ -61,7 +61,7 @@ def _end(values: Array, *, signed: bool) -> float:
 
 
 def head_map(words: Words, layers: int, *, signed: bool) -> Spec:
-    """Layer x head; data `cells`: `layer head shade told text interval rank`, and `chosen`: the head that is chosen.
+    """Layer x head; data `cells`: `layer head shade told text interval rank`, `chosen` and `picked` heads.
 
     The page's script gives `low` and `high`, the ends of the colours, `ticks` of their scale with their `labels`,
     `grey`, for heads whose `told` is 0, and `fade`, the opacity: low where the order of heads may be noise.
@@ -84,9 +84,13 @@ def head_map(words: Words, layers: int, *, signed: bool) -> Spec:
     colours = alt.condition("datum.told", alt.Color("shade:Q", scale=scale, legend=legend), alt.value(_param("grey")))
     cells = alt.Chart(alt.NamedData("cells")).mark_rect(cursor="pointer", fillOpacity=_param("fade"))
     cells = cells.encode(*place, color=colours, tooltip=tips)
+    picked = alt.Chart(alt.NamedData("picked")).mark_rect(fillOpacity=0, strokeWidth=2, style="picked")
     chosen = alt.Chart(alt.NamedData("chosen")).mark_rect(fillOpacity=0, strokeWidth=2.5, style="chosen")
     given = {"low": -1, "high": 1, "ticks": [-1, 1], "labels": ["", ""], "grey": _GREY, "fade": 1}
-    return _spec(_with(cells + chosen.encode(*place), given), height=AXIS + 50 + min(CELLS, layers * LAYER))
+    return _spec(
+        _with(cells + picked.encode(*place) + chosen.encode(*place), given),
+        height=AXIS + 50 + min(CELLS, layers * LAYER),
+    )
 
 
 def head_dots(words: Words, shape: tuple[int, int], *, signed: bool) -> Spec:
@@ -114,6 +118,26 @@ def head_dots(words: Words, shape: tuple[int, int], *, signed: bool) -> Spec:
         chart = zero + chart
     given = {"grey": _GREY, "accent": _INKS[0], "picked": -1}
     return _spec(_with(chart, given), height=AXIS + _ROW * min(DOTS, shape[0] * shape[1]))
+
+
+def head_scatter(words: Words) -> Spec:
+    """Heads by two quantities, coloured by layer; data `points`: `cell name layer x y`, `bars`: with bounds of both.
+
+    What is dragged over is `brush`; the script gives the titles of the axes, and hides bars by giving none.
+    """
+    tips = [alt.Tooltip("name:N", title=words["head"])]
+    tips += [alt.Tooltip(f"{each}:Q", format=".3~g", title=words[f"scatter_{each}"]) for each in ("x", "y")]
+    scale = alt.Scale(zero=False, padding=14)
+    x, y = (partial(each, scale=scale, axis=alt.Axis(format=".2~g", tickCount=5)) for each in (alt.X, alt.Y))
+    ink = alt.Color("layer:Q", scale=alt.Scale(scheme="viridis"), legend=alt.Legend(
+        **LEGEND | {"title": words["layer"], "tickMinStep": 1, "format": "d"}))  # fmt: skip
+    bars = alt.Chart(alt.NamedData("bars")).encode(color=ink)
+    both = bars.mark_rule(opacity=0.5).encode(x("low_x:Q", title="X"), y("y:Q", title="Y"), x2="high_x:Q")
+    both += bars.mark_rule(opacity=0.5).encode(x("x:Q", title="X"), y("low_y:Q", title="Y"), y2="high_y:Q")
+    brush = alt.selection_interval(name="brush", encodings=["x", "y"])
+    points = alt.Chart(alt.NamedData("points")).mark_point(filled=True, size=55, opacity=0.9)
+    points = points.encode(x("x:Q", title="X"), y("y:Q", title="Y"), ink, tooltip=tips).add_params(brush)
+    return _spec(both + points, height=360)
 
 
 def _param(name: str) -> Any:

@@ -21,6 +21,7 @@ from analyze.pictures.labels import by_queries, colour
 from analyze.report import charts, comparison, overview
 from analyze.report.answer.ranking import rankings
 from analyze.report.answer.sentence import sentence
+from analyze.report.heads.localising import spatial_entropies
 from analyze.report.heads.sureness import sureness
 from analyze.report.measures import (
     CONTRIBUTING,
@@ -97,6 +98,7 @@ def _make_page(
         "heads": heads.heads,
         "categories": heads.categories,
         "measures": [_measure(arrays, each, heads, words) for each in measured.measures],
+        "localised": _localised(arrays, heads),
         "measure": _first(measured),
         "kinds": list(MEASURE_KINDS),
         "flows": _flows(arrays, measured, words),
@@ -151,6 +153,7 @@ def _measure(arrays: Arrays, one: Measure, heads: Heads, words: Words) -> dict[s
     if signed:
         arrays.add(f"{key}/told", np.where(of_heads.told == UNCLEAR, 0, 1).astype(np.uint8))
         arrays.add(f"{key}/sureness", of_heads.sureness)
+    arrays.add(f"{key}/steady", of_heads.reliabilities())
     arrays.add(f"{key}/ranks", ranks(means[0]))
     arrays.add(f"{key}/halves", found.halves())
     arrays.add(f"{key}/bins", found.bins)
@@ -161,6 +164,15 @@ def _measure(arrays: Arrays, one: Measure, heads: Heads, words: Words) -> dict[s
         "signed": signed, "sure": asdict(sureness(found, heads, words, signed=signed)),
         "reliability": found.order.reliability, "kept": found.top.shape[0], **_bins(found),
     }  # fmt: skip
+
+
+def _localised(arrays: Arrays, heads: Heads) -> int | None:
+    """Add how compact the maps of heads are; returns over how many samples, None without maps."""
+    found = spatial_entropies(heads)
+    if found is None:
+        return None
+    arrays.add("localisation", found[0])
+    return found[1]
 
 
 def _bins(found: Tallied) -> dict[str, Any]:
@@ -198,6 +210,7 @@ def _specs(
     specs = {
         "map": charts.head_map(words, heads.shape[0], signed=False),
         "dots": charts.head_dots(words, heads.shape, signed=False),
+        "scatter": charts.head_scatter(words),
         "histogram": charts.head_histogram(words),
         "profile": charts.head_profile(words, len(heads.categories)),
         "distribution": charts.distribution(words, measured.tally.flows),

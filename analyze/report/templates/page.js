@@ -1,4 +1,4 @@
-// Made by `make page` of analyze/report/app, with Preact (MIT): 66ed1ec1349f447d4939bb9ff65a5ab8600fcffa21ca30b572de1ffb208d7c7f
+// Made by `make page` of analyze/report/app, with Preact (MIT): f213105b54c525bb07facc6ef10f34a41dc066ed9b804675c8484f5a86090204
 "use strict";
 (() => {
   // node_modules/preact/dist/preact.mjs
@@ -455,6 +455,10 @@
   function yesOrNo(name, first) {
     return { name, first, write: (value) => value ? "yes" : "no", read: (text) => ({ yes: !0, no: !1 })[text] };
   }
+  function quantity(name) {
+    let there = [...page.measures.map((each) => each.key), "reliability", ...page.localised ? ["localisation"] : []];
+    return { name, first: "", write: (key) => key, read: (key) => there.find((each) => each === key) };
+  }
   function fieldsOf() {
     let all = Array.from({ length: cells }, (_3, cell) => shortName(cell)), panels = [];
     for (let flow of page.flows) panels[flow.panel] ??= flow.name;
@@ -470,6 +474,15 @@
       cell: oneOf("head", all, 0, order(page.measure, 0)[0] ?? 0),
       shade: word("colours", ["value", "rank"], "value"),
       scale: word("scale", ["shared", "own"], "shared"),
+      across: quantity("across"),
+      up: quantity("up"),
+      spread: yesOrNo("spread", !1),
+      selected: {
+        name: "selected",
+        first: "",
+        write: (names2) => names2,
+        read: (names2) => names2.split(",").every((name) => all.includes(name)) ? names2 : void 0
+      },
       panel: oneOf("columns", panels, 0, 0),
       of: oneOf("rows", groups, 0, 0),
       sampleCategory: oneOf("samples-of", ["", ...categories], -1, -1),
@@ -599,6 +612,7 @@
         quiet: { fill: quiet, stroke: quiet, color: quiet },
         own: { fill: own, color: own },
         chosen: { stroke: ink, fill: null },
+        picked: { stroke: own, fill: null },
         chosen_dot: { stroke: ink }
       }
     };
@@ -627,7 +641,7 @@
     let place = document.createElement("div");
     place.className = "for-print", document.body.append(place);
     let width = Math.round(INCHES[format] * POINTS), made = await embed(place, chart.name, PRINT, (spec) => ({
-      ...thinner(withLegend(spec, labelsOf(chart), format === "narrow" ? 2 : 3)),
+      ...thinner(withLegend(titled(spec, chart.titles), labelsOf(chart), format === "narrow" ? 2 : 3)),
       width,
       height: Math.max(LOWEST, Math.round(spec.height * FLATTER[format]))
     })), data = Object.entries(chart.data ?? {}).map(([name, rows]) => [name, OWN.has(name) ? [] : rows]), signals = { ...chart.signals };
@@ -712,27 +726,30 @@
       tooltip: { disableDefaultStyle: !0 }
     });
   }
+  function titled(spec, titles) {
+    return titles ? JSON.parse(JSON.stringify(spec), (key, value) => key !== "title" ? value : value === "X" ? titles.x : value === "Y" ? titles.y : value) : spec;
+  }
   function fill(view, { data, signals }) {
     for (let [name, rows] of Object.entries(data ?? {})) view.data(name, rows);
     for (let [name, value] of Object.entries(signals ?? {})) view.signal(name, value);
     return view.resize().runAsync();
   }
-  function Chart({ name, id = name, label, data, signals, onPick, plot }) {
-    let place = T2(null), wanted = T2({ label, data, signals, onPick }), queue = T2(null), shown = T2([]);
-    wanted.current = { label, data, signals, onPick };
+  function Chart({ name, id = name, label, data, signals, onPick, onBrush, titles, plot }) {
+    let place = T2(null), wanted = T2({ label, data, signals, onPick, onBrush }), queue = T2(null), shown = T2([]);
+    wanted.current = { label, data, signals, onPick, onBrush };
     let refill = async (made) => {
       let { label: label2, data: data2, signals: signals2 } = wanted.current;
       return made.view.description(label2), (data2 || signals2) && (shown.current[0] !== data2 || shown.current[1] !== signals2) && (shown.current = [data2, signals2], await fill(made.view, { data: data2, signals: signals2 })), made;
     };
     return F2(() => {
       shown.current = [];
-      let begun = embed(place.current, name).then((made) => (place.current.querySelector("svg")?.setAttribute("aria-hidden", "true"), made.view.addEventListener("click", (_3, item) => item?.datum && wanted.current.onPick?.(item.datum)), made));
+      let begun = embed(place.current, name, void 0, (spec) => titled(spec, titles)).then((made) => (onBrush && made.view.addSignalListener("brush", (_3, area) => wanted.current.onBrush?.(area)), place.current.querySelector("svg")?.setAttribute("aria-hidden", "true"), made.view.addEventListener("click", (_3, item) => item?.datum && wanted.current.onPick?.(item.datum)), made));
       return queue.current = begun, () => {
         begun.then((made) => made.finalize());
       };
-    }, [name, scheme()]), F2(() => {
+    }, [name, scheme(), titles?.x, titles?.y]), F2(() => {
       queue.current = track(queue.current.then(refill));
-    }, [name, scheme(), label, data, signals]), /* @__PURE__ */ a3("div", { class: "plot", id, ref: place, ...plot });
+    }, [name, scheme(), titles?.x, titles?.y, label, data, signals]), /* @__PURE__ */ a3("div", { class: "plot", id, ref: place, ...plot });
   }
   function Figure({ children, ...chart }) {
     return /* @__PURE__ */ a3("figure", { class: "chart", children: [
@@ -747,11 +764,11 @@
     ["wide", "export_wide"],
     ["csv", "export_csv"]
   ];
-  function SaveMenu({ name, label, of, data, signals }) {
+  function SaveMenu({ name, label, of, data, signals, titles }) {
     let menu = T2(null), close2 = () => {
       menu.current.open = !1, menu.current.querySelector("summary").focus();
     }, choose = (format) => {
-      close2(), track(save({ name, of, spec: page.charts[name], data, signals }, format));
+      close2(), track(save({ name, of, spec: page.charts[name], data, signals, titles }, format));
     };
     return /* @__PURE__ */ a3("details", { class: "save", ref: menu, onKeyDown: (event) => event.key === "Escape" && close2(), children: [
       /* @__PURE__ */ a3("summary", { "aria-label": `${words.export}${words.colon}${label}`, children: words.export }),
@@ -1171,6 +1188,67 @@
     ] });
   }
 
+  // src/scatter.tsx
+  var across = (state2) => state2.across || page.measure, up = (state2) => {
+    let others = page.measures.filter((each) => each.key !== page.measure), [first] = ["mattering", "contributing", "looking"].flatMap((kind) => others.filter((each) => each.kind === kind));
+    return state2.up || (first ?? page.measures[0]).key;
+  };
+  function titleOf(key, state2) {
+    return key === "localisation" ? words.localising : key === "reliability" ? filled("scatter_sure", { measure: measureOf(state2.measure).label }) : measureOf(key).label;
+  }
+  function valueOf2(key, cell, state2) {
+    if (key === "localisation" || key === "reliability") {
+      let value = array(key === "localisation" ? key : `${state2.measure}/steady`)[cell];
+      return [value, value, value];
+    }
+    return [mean(key, cell, 0), ...interval(measureOf(key), cell)];
+  }
+  function Scatter({ state: state2 }) {
+    let [x2, y3] = [across(state2), up(state2)], titles = { x: titleOf(x2, state2), y: titleOf(y3, state2) }, points = w2(() => [...Array(cells).keys()].map((cell) => {
+      let [[own, low_x, high_x], [other, low_y, high_y]] = [x2, y3].map((key) => valueOf2(key, cell, state2));
+      return { cell, name: shortName(cell), layer: layerOf(cell), x: own, y: other, low_x, high_x, low_y, high_y };
+    }).filter((point) => !Number.isNaN(point.x) && !Number.isNaN(point.y)), [x2, y3, state2.measure]), bars2 = state2.spread ? points.filter((point) => [point.low_x, point.low_y].every((each) => !Number.isNaN(each))) : [], data = w2(() => ({ points, bars: bars2 }), [points, state2.spread]), select = ({ x: x3, y: y4 }) => {
+      let inside2 = (value, [low, high]) => value >= Math.min(low, high) && value <= Math.max(low, high), selected = (x3 && y4 ? points.filter((point) => inside2(point.x, x3) && inside2(point.y, y4)) : []).map((point) => point.name).join(",");
+      selected !== state2.selected && go({ selected }, "brush");
+    }, choices = [
+      ...page.measures.map((each) => [each.key, each.label]),
+      ["reliability", titleOf("reliability", state2)],
+      ...page.localised ? [["localisation", words.localising]] : []
+    ], number = state2.selected ? state2.selected.split(",").length : 0;
+    return /* @__PURE__ */ a3("div", { id: "scatter-part", onKeyDown: (event) => event.key === "Escape" && number > 0 && go({ selected: "" }, "brush"), children: [
+      /* @__PURE__ */ a3("h3", { children: words.scatter }),
+      /* @__PURE__ */ a3("div", { class: "controls", children: [
+        /* @__PURE__ */ a3(Select, { id: "across", label: "scatter_x", value: x2, choices, onChoose: (key) => go({ across: key }) }),
+        /* @__PURE__ */ a3(Select, { id: "up", label: "scatter_y", value: y3, choices, onChoose: (key) => go({ up: key }) }),
+        /* @__PURE__ */ a3("label", { class: "check", children: [
+          /* @__PURE__ */ a3("input", { type: "checkbox", id: "spread", checked: state2.spread, onChange: () => go({ spread: !state2.spread }) }),
+          " ",
+          words.scatter_intervals
+        ] })
+      ] }),
+      /* @__PURE__ */ a3(
+        Figure,
+        {
+          name: "scatter",
+          label: `${titles.x}${words.comma}${titles.y}`,
+          data,
+          titles,
+          onPick: (datum) => datum.cell !== void 0 && go({ cell: datum.cell }),
+          onBrush: select,
+          children: /* @__PURE__ */ a3("figcaption", { children: [
+            words.scatter_help,
+            " ",
+            words.sure_help,
+            " ",
+            page.localised && filled("localising_of", { number: page.localised }),
+            " ",
+            /* @__PURE__ */ a3("b", { id: "selected", "aria-live": "polite", children: number > 0 && filled("selected", { number }) })
+          ] })
+        }
+      )
+    ] });
+  }
+
   // src/shown.tsx
   function Line({ parts }) {
     return /* @__PURE__ */ a3("p", { class: "printed shown", children: parts.map(([name, text]) => words[name] + words.colon + text).join(words.semicolon) });
@@ -1232,7 +1310,8 @@
           /* @__PURE__ */ a3(TopSamples, { cell: state2.cell, measure })
         ] }),
         /* @__PURE__ */ a3(Chosen, { state: state2, measure })
-      ] })
+      ] }),
+      /* @__PURE__ */ a3(Scatter, { state: state2 })
     ] });
   }
   function Whose({ measure }) {
@@ -1336,9 +1415,12 @@
       text: value(cell),
       interval: category ? "–" : writtenInterval(measure, interval(measure, cell)),
       rank: place + 1
-    })).sort((one, other) => one.cell - other.cell), [shading]), data = w2(
-      () => ({ cells: rows, chosen: [{ layer: layerOf(chosen), head: headOf(chosen) }] }),
-      [rows, chosen]
+    })).sort((one, other) => one.cell - other.cell), [shading]), picked = w2(() => {
+      let names2 = state2.selected.split(",");
+      return rows.filter((row) => names2.includes(shortName(row.cell))).map(({ layer, head }) => ({ layer, head }));
+    }, [rows, state2.selected]), data = w2(
+      () => ({ cells: rows, chosen: [{ layer: layerOf(chosen), head: headOf(chosen) }], picked }),
+      [rows, chosen, picked]
     ), signals = w2(() => {
       let { low, high, ticks: ticks2, labels } = shading;
       return { low, high, ticks: ticks2, labels, grey: grey(), fade: measure.sure.pale ? PALE : 1 };

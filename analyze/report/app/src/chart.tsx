@@ -8,6 +8,8 @@ import { words } from "./words";
 
 export type Rows = Record<string, unknown>[];
 
+type Area = { x?: [number, number]; y?: [number, number] };
+
 interface View {
   data(name: string, rows: Rows): View;
   signal(name: string, value: unknown): View;
@@ -16,6 +18,7 @@ interface View {
   toSVG(): Promise<string>;
   toImageURL(kind: "png", scale: number): Promise<string>;
   runAsync(): Promise<View>;
+  addSignalListener(name: string, handler: (name: string, value: Area) => void): void;
   addEventListener(type: string, handler: (event: unknown, item?: { datum?: Record<string, unknown> }) => void): void;
 }
 interface Embedded {
@@ -53,6 +56,12 @@ export function embed(place: HTMLElement, name: string, look?: Look, change: Cha
   });
 }
 
+// The spec with titles of its axes
+export function titled(spec: Spec, titles?: ChartProps["titles"]): Spec {
+  if (!titles) return spec;
+  return JSON.parse(JSON.stringify(spec), (key, value) => (key !== "title" ? value : value === "X" ? titles.x : value === "Y" ? titles.y : value));
+}
+
 export function fill(view: View, { data, signals }: Pick<ChartProps, "data" | "signals">): Promise<View> {
   for (const [name, rows] of Object.entries(data ?? {})) view.data(name, rows);
   for (const [name, value] of Object.entries(signals ?? {})) view.signal(name, value);
@@ -66,6 +75,7 @@ export interface Shown {
   spec: Spec;
   data?: Record<string, Rows>;
   signals?: Record<string, unknown>;
+  titles?: { x: string; y: string };
 }
 
 interface ChartProps {
@@ -76,15 +86,17 @@ interface ChartProps {
   data?: Record<string, Rows>; // a new object only where something changed, as `signals`
   signals?: Record<string, unknown>;
   onPick?: (datum: Record<string, unknown>) => void; // a mark was clicked
+  onBrush?: (area: Area) => void; // an area was dragged over, or none
+  titles?: { x: string; y: string }; // of axes, in place of `X` and `Y`
   plot?: HTMLAttributes<HTMLDivElement>;
 }
 
-export function Chart({ name, id = name, label, data, signals, onPick, plot }: ChartProps) {
+export function Chart({ name, id = name, label, data, signals, onPick, onBrush, titles, plot }: ChartProps) {
   const place = useRef<HTMLDivElement>(null);
-  const wanted = useRef({ label, data, signals, onPick });
+  const wanted = useRef({ label, data, signals, onPick, onBrush });
   const queue = useRef<Promise<Embedded> | null>(null);
   const shown = useRef<unknown[]>([]);
-  wanted.current = { label, data, signals, onPick };
+  wanted.current = { label, data, signals, onPick, onBrush };
 
   const refill = async (made: Embedded) => {
     const { label, data, signals } = wanted.current;
@@ -97,7 +109,8 @@ export function Chart({ name, id = name, label, data, signals, onPick, plot }: C
   };
   useLayoutEffect(() => {
     shown.current = [];
-    const begun = embed(place.current!, name).then((made) => {
+    const begun = embed(place.current!, name, undefined, (spec) => titled(spec, titles)).then((made) => {
+      if (onBrush) made.view.addSignalListener("brush", (_, area) => wanted.current.onBrush?.(area));
       // The chart has a name; Vega's names of its marks and axes are English
       place.current!.querySelector("svg")?.setAttribute("aria-hidden", "true");
       made.view.addEventListener("click", (_, item) => item?.datum && wanted.current.onPick?.(item.datum));
@@ -105,10 +118,10 @@ export function Chart({ name, id = name, label, data, signals, onPick, plot }: C
     });
     queue.current = begun;
     return () => void begun.then((made) => made.finalize());
-  }, [name, scheme()]);
+  }, [name, scheme(), titles?.x, titles?.y]);
   useLayoutEffect(() => {
     queue.current = track(queue.current!.then(refill));
-  }, [name, scheme(), label, data, signals]);
+  }, [name, scheme(), titles?.x, titles?.y, label, data, signals]);
 
   return <div class="plot" id={id} ref={place} {...plot} />;
 }
@@ -132,7 +145,7 @@ const FORMATS: [Format, string][] = [
 ];
 
 // Escape closes it, as a choice does; keys reach it as any button
-function SaveMenu({ name, label, of, data, signals }: ChartProps) {
+function SaveMenu({ name, label, of, data, signals, titles }: ChartProps) {
   const menu = useRef<HTMLDetailsElement>(null);
   const close = () => {
     menu.current!.open = false;
@@ -140,7 +153,7 @@ function SaveMenu({ name, label, of, data, signals }: ChartProps) {
   };
   const choose = (format: Format) => {
     close();
-    void track(save({ name, of, spec: page.charts[name], data, signals }, format));
+    void track(save({ name, of, spec: page.charts[name], data, signals, titles }, format));
   };
   return (
     <details class="save" ref={menu} onKeyDown={(event) => event.key === "Escape" && close()}>

@@ -120,6 +120,7 @@ export interface Page {
   categories: string[];
   measures: Measure[];
   measure: string;
+  localised: Maybe<number>; // samples that say how compact maps are; null without maps
   kinds: Kind[];
   flows: Flow[];
   samples: Samples;

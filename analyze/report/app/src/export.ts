@@ -1,5 +1,5 @@
 // A chart as a file: SVG and PNG for print, as wide as a column or a page, white and without a title, and its values as CSV.
-import { type Rows, type Shown, embed, fill } from "./chart";
+import { type Rows, type Shown, embed, fill, titled } from "./chart";
 import type { Spec } from "./data";
 import { PRINT } from "./theme";
 
@@ -40,7 +40,7 @@ async function forPrint(chart: Shown, format: "svg" | "narrow" | "wide") {
   document.body.append(place);
   const width = Math.round(INCHES[format] * POINTS);
   const made = await embed(place, chart.name, PRINT, (spec) => ({
-    ...(thinner(withLegend(spec, labelsOf(chart), format === "narrow" ? 2 : 3)) as Spec),
+    ...(thinner(withLegend(titled(spec, chart.titles), labelsOf(chart), format === "narrow" ? 2 : 3)) as Spec),
     width,
     height: Math.max(LOWEST, Math.round((spec.height as number) * FLATTER[format])),
   }));

@@ -5,6 +5,7 @@ import { Link, Select } from "./controls";
 import { type Kind, type Measure, array, categories, cells, headOf, heads, layerOf, layers, page, samples } from "./data";
 import { Define } from "./define";
 import { clear, dotted, firstOfKind, interval, mean, measureOf, ofKind, order, written, writtenInterval } from "./measures";
+import { Scatter } from "./scatter";
 import { ShownHeads } from "./shown";
 import { type State, go } from "./state";
 import { colour, grey, scheme } from "./theme";
@@ -51,6 +52,7 @@ export function Heads({ state }: { state: State }) {
         </div>
         <Chosen state={state} measure={measure} />
       </div>
+      <Scatter state={state} />
     </>
   );
 }
@@ -196,9 +198,13 @@ function HeadMap({ state, measure, highest }: { state: State; measure: Measure; 
     }));
     return made.sort((one, other) => one.cell - other.cell);
   }, [shading]);
+  const picked = useMemo(() => {
+    const names = state.selected.split(",");
+    return rows.filter((row) => names.includes(shortName(row.cell))).map(({ layer, head }) => ({ layer, head }));
+  }, [rows, state.selected]);
   const data = useMemo(
-    () => ({ cells: rows, chosen: [{ layer: layerOf(chosen), head: headOf(chosen) }] }),
-    [rows, chosen],
+    () => ({ cells: rows, chosen: [{ layer: layerOf(chosen), head: headOf(chosen) }], picked }),
+    [rows, chosen, picked],
   );
   const signals = useMemo(() => {
     const { low, high, ticks, labels } = shading;

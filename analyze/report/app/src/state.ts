@@ -10,6 +10,10 @@ export interface State {
   cell: number; // the head, layer x heads + head
   shade: "value" | "rank"; // colours of the map of heads,
   scale: "shared" | "own"; // and where they end: as for all categories of the measure, or for the one that is shown
+  across: string; // the scatter of heads: what stands across and up, "" as the page chooses,
+  up: string;
+  spread: boolean; // whether with intervals,
+  selected: string; // and the heads that were dragged over, with commas
   panel: number; // distributions: the group of columns,
   of: number; // and what they are of: 0 the run, then each layer, then each category
   sampleCategory: number; // samples: -1 any, else its place
@@ -56,6 +60,12 @@ function yesOrNo(name: string, first: boolean): Field<boolean> {
   return { name, first, write: (value) => (value ? "yes" : "no"), read };
 }
 
+// What may stand at an axis of the scatter of heads
+function quantity(name: string): Field<string> {
+  const there = [...page.measures.map((each) => each.key), "reliability", ...(page.localised ? ["localisation"] : [])];
+  return { name, first: "", write: (key) => key, read: (key) => there.find((each) => each === key) };
+}
+
 function fieldsOf(): Fields {
   const all = Array.from({ length: cells }, (_, cell) => shortName(cell));
   const panels: string[] = [];
@@ -72,6 +82,15 @@ function fieldsOf(): Fields {
     cell: oneOf("head", all, 0, order(page.measure, 0)[0] ?? 0),
     shade: word("colours", ["value", "rank"], "value"),
     scale: word("scale", ["shared", "own"], "shared"),
+    across: quantity("across"),
+    up: quantity("up"),
+    spread: yesOrNo("spread", false),
+    selected: {
+      name: "selected",
+      first: "",
+      write: (names) => names,
+      read: (names) => (names.split(",").every((name) => all.includes(name)) ? names : undefined),
+    },
     panel: oneOf("columns", panels, 0, 0),
     of: oneOf("rows", groups, 0, 0),
     sampleCategory: oneOf("samples-of", ["", ...categories], -1, -1),

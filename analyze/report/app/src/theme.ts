@@ -70,6 +70,7 @@ export function configOfCharts(look = screen()): Record<string, unknown> {
       quiet: { fill: quiet, stroke: quiet, color: quiet },
       own: { fill: own, color: own },
       chosen: { stroke: ink, fill: null },
+      picked: { stroke: own, fill: null },
       chosen_dot: { stroke: ink },
     },
   };
