@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from analyze.compare.comparison import Comparison, compare
 from analyze.compare.verdict import clear
 from analyze.report.words import Words
+from analyze.statistics.clusters import Array
 from analyze.tables.frames import Heads
+from analyze.tables.tallies import tally
 from schemas.errors import HeadflowError
 from schemas.text import one_line
 
@@ -64,6 +67,24 @@ def compared_runs(a: Heads, b: Heads, words: Words, *, text_scope: str | None, r
         profiles=_rows(profiles[["run", "flow", "layer", "depth", "mean", "low", "high"]]),
         means=_rows(found.means),
     )
+
+
+def means_beside(heads: Heads, other: Heads, text_scope: str | None) -> dict[str, Array]:
+    """The means of the other run's heads by mass column, of those that both runs have.
+
+    Returns:
+        [1 + categories of the run, heads of the other], those of all samples first; NaN where it has none.
+    """
+    flows = [flow for flow in heads.run.manifest.flows if flow in other.run.manifest.flows]
+    found = tally(other, flows, other.scope(text_scope), spread=False)
+    whole, by_category = found.means(), found.means_by_category()
+    nothing = np.full(len(whole), np.nan)
+    there = set(by_category.index.get_level_values("category"))
+    rows = [by_category.loc[name] if name in there else None for name in heads.categories]
+    return {
+        flow: np.stack([whole[flow], *(nothing if row is None else row[flow].to_numpy() for row in rows)])
+        for flow in flows
+    }
 
 
 def _answers(found: Comparison, words: Words) -> Rows:

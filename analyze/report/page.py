@@ -102,9 +102,12 @@ def _make_page(
         "measure": _first(measured),
         "kinds": list(MEASURE_KINDS),
         "flows": _flows(arrays, measured, words),
+        "beside": None if other is None else _beside(arrays, heads, other, measured, choices.text_scope),
         **of_samples,
     }
     specs = _specs(words, heads, measured, compared, sets, random)
+    if other is not None:
+        specs["map_b"] = charts.head_map(words, other.shape[0], signed=False)
     own = Piece("page", {}, arrays)
     if write is not None:
         write(own)
@@ -184,6 +187,19 @@ def _bins(found: Tallied) -> dict[str, Any]:
         [round(position(value, middle), 6), f"{value:g}".replace("-", "−")] for value in ticks(found.edges, middle)
     ]
     return {"edges": edges, "positions": [round(position(each, middle), 6) for each in found.edges], "ticks": marks}
+
+
+def _beside(arrays: Arrays, heads: Heads, other: Heads, measured: Measured, text_scope: str | None) -> dict[str, Any]:
+    """Add the means of the other run's heads, and the ends of the colours that both runs' maps share."""
+    found = comparison.means_beside(heads, other, text_scope)
+    own: list[str] = []
+    for one in measured.measures:
+        if one.kind == LOOKING and one.name in found:
+            both = np.hstack([one.found.means(), found[one.name]])
+            arrays.add(f"b/{one.key}/means", found[one.name])
+            arrays.add(f"b/{one.key}/ends", np.array([charts.colour_ends(each, signed=False) for each in both]))
+            own.append(one.key)
+    return {"measures": own, "layers": other.run.manifest.attending, "heads": other.heads}
 
 
 def _first(measured: Measured) -> str:

@@ -1,4 +1,4 @@
-// Made by `make page` of analyze/report/app, with Preact (MIT): f213105b54c525bb07facc6ef10f34a41dc066ed9b804675c8484f5a86090204
+// Made by `make page` of analyze/report/app, with Preact (MIT): f72bc24a1ada7a7da75b4b9c812ed36e85d676c93535406b19b3edf767e3f04d
 "use strict";
 (() => {
   // node_modules/preact/dist/preact.mjs
@@ -776,6 +776,56 @@
     ] });
   }
 
+  // src/beside.tsx
+  var MOST_NAMED = 3;
+  function nameOf(model, cell) {
+    return `L${model.layers[Math.floor(cell / model.heads)]}H${cell % model.heads}`;
+  }
+  var rowOf = (name, row, size) => array(name).subarray(row * size, (row + 1) * size);
+  function Map2({ model, state: state2 }) {
+    let { measure: key, category } = state2, means = model.name === "a" ? `${key}/means` : `b/${key}/means`, size = model.layers.length * model.heads, values2 = w2(() => rowOf(means, category, size), [means, category]), [low, high] = rowOf(`b/${key}/ends`, category, 2), alike = model.name === "a" || model.heads === heads && String(model.layers) === String(layers), ranked = w2(() => [...values2.keys()].filter((cell) => !Number.isNaN(values2[cell])).sort((one, other) => values2[other] - values2[one]), [values2]), place = (cell) => ({ layer: model.layers[Math.floor(cell / model.heads)], head: cell % model.heads }), data = w2(() => ({ cells: ranked.map((cell, order2) => ({
+      ...place(cell),
+      cell,
+      shade: values2[cell],
+      told: 1,
+      text: digits(values2[cell], 4),
+      interval: "–",
+      rank: order2 + 1
+    })), chosen: alike ? [place(state2.cell)] : [] }), [ranked, alike && state2.cell]), signals = w2(() => {
+      let ticks2 = [low, (low + high) / 2, high], labels = ticks2.map((each) => minus(String(Number(each.toPrecision(4))))), slack = (high - low) * 1e-5;
+      return ranked.some((cell) => values2[cell] < low - slack) && (labels[0] = `≤ ${labels[0]}`), ranked.some((cell) => values2[cell] > high + slack) && (labels[2] = `≥ ${labels[2]}`), { low, high, ticks: ticks2, labels, fade: 1 };
+    }, [low, high, ranked]), named = ranked.slice(0, MOST_NAMED).map((cell) => `${nameOf(model, cell)} ${digits(values2[cell], 4)}`), highest = [model.name.toUpperCase(), words.comma, words.highest, words.colon, named.join(words.comma)].join(""), own = alike ? `${words.semicolon}${nameOf(model, state2.cell)} ${digits(values2[state2.cell], 4)}` : "";
+    return /* @__PURE__ */ a3(
+      Figure,
+      {
+        id: `map-${model.name}`,
+        name: model.name === "a" ? "map" : "map_b",
+        label: highest,
+        data,
+        signals,
+        onPick: (datum) => alike && datum.cell !== void 0 && go({ cell: datum.cell }),
+        children: /* @__PURE__ */ a3("figcaption", { children: highest + own })
+      }
+    );
+  }
+  function Beside({ state: state2 }) {
+    let other = page.beside;
+    if (!other) return null;
+    let { measure: key, category } = state2;
+    if (!other.measures.includes(key)) return /* @__PURE__ */ a3("p", { id: "not-beside", children: filled("not_beside", { measure: measureOf(key).label }) });
+    let [a4, b] = [
+      { name: "a", layers, heads },
+      { name: "b", layers: other.layers, heads: other.heads }
+    ];
+    return /* @__PURE__ */ a3($, { children: [
+      /* @__PURE__ */ a3("p", { class: "definition", id: "beside-what", children: filled("beside_what", { measure: measureOf(key).label, category: categoryName(category) }) }),
+      /* @__PURE__ */ a3("div", { class: "split even", children: [
+        /* @__PURE__ */ a3(Map2, { model: a4, state: state2 }),
+        /* @__PURE__ */ a3(Map2, { model: b, state: state2 })
+      ] })
+    ] });
+  }
+
   // src/controls.tsx
   function Select({ id, label, value, choices, onChoose }) {
     return /* @__PURE__ */ a3("label", { for: id, children: [
@@ -1277,7 +1327,7 @@
   }
 
   // src/heads.tsx
-  var MOST_NAMED = 10, PALE = 0.35, STEPS3 = {
+  var MOST_NAMED2 = 10, PALE = 0.35, STEPS3 = {
     ArrowUp: [-1, 0],
     ArrowDown: [1, 0],
     ArrowLeft: [0, -1],
@@ -1297,10 +1347,10 @@
           /* @__PURE__ */ a3(HeadMap, { state: state2, measure, highest }),
           /* @__PURE__ */ a3(Dots, { state: state2, measure }),
           /* @__PURE__ */ a3("h3", { children: words.highest }),
-          /* @__PURE__ */ a3(Chips, { id: "highest", state: state2, measure, named: highest.slice(0, MOST_NAMED) }),
+          /* @__PURE__ */ a3(Chips, { id: "highest", state: state2, measure, named: highest.slice(0, MOST_NAMED2) }),
           /* @__PURE__ */ a3("div", { id: "lowest-heads", hidden: !measure.signed, children: [
             /* @__PURE__ */ a3("h3", { children: words.lowest }),
-            /* @__PURE__ */ a3(Chips, { id: "lowest", state: state2, measure, named: highest.slice(-MOST_NAMED).reverse() })
+            /* @__PURE__ */ a3(Chips, { id: "lowest", state: state2, measure, named: highest.slice(-MOST_NAMED2).reverse() })
           ] }),
           /* @__PURE__ */ a3("h3", { children: [
             words.top,
@@ -1829,11 +1879,15 @@
     "heads-part": Heads,
     "distributions-part": Distributions,
     "samples-part": SamplesList,
+    "beside-part": Beside,
     "drawer-part": Drawer
   };
   function draw() {
     applyTheme(state().theme);
-    for (let [id, Part] of Object.entries(PARTS)) Q(/* @__PURE__ */ a3(Part, { state: state() }), document.getElementById(id));
+    for (let [id, Part] of Object.entries(PARTS)) {
+      let place = document.getElementById(id);
+      place && Q(/* @__PURE__ */ a3(Part, { state: state() }), place);
+    }
     for (let place of document.querySelectorAll("[data-chart]"))
       Q(/* @__PURE__ */ a3(Figure, { name: place.dataset.chart, label: place.dataset.label }), place);
     markRegions();

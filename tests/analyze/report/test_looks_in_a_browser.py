@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -135,6 +136,23 @@ def test_what_is_not_significant_is_grey(run, other, shown):
         sure = not one["low"] <= 0 <= one["high"] if one["category"] == ALL_TOGETHER else one["adjusted_p"] <= 0.05
         told = sure and one["note"] == ""
         assert ("unclear" in (row.get_attribute("class") or "")) == (not told)
+
+
+def test_both_runs_heads_are_beside_each_other_on_one_scale(run, other, shown):
+    """Of the measure and the category that an address names, the highest heads of either; then of another category."""
+    page = shown("two", at="#measure=looking/v2bos&category=OCR&head=L2H1")
+    scales = [page.locator(f"#map-{each} .role-legend-label text").all_text_contents() for each in "ab"]
+    assert [text.strip("≤≥ ") for text in scales[0]] == [text.strip("≤≥ ") for text in scales[1]]
+    for folder, name in ((run, "a"), (other, "b")):
+        table = pd.read_parquet(folder / "heads").astype({"v2bos": float})
+        means = table[table["category"] == "OCR"].groupby(["layer", "head"])["v2bos"].mean()
+        (layer, head), highest = means.idxmax(), means.max()
+        text = page.locator(f"figure:has(#map-{name}) figcaption").inner_text()
+        assert text.startswith(f"{name.upper()}, Highest heads: L{layer}H{head} {highest:.4f},")
+        assert text.endswith(f"; L2H1 {means[2, 1]:.4f}")
+        assert page.locator(f"#map-{name} .layer_0_marks path").count() == WORLD.heads.size
+    page.click("[data-kind=mattering]")
+    assert "only the masses that both runs have" in page.inner_text("#not-beside")
 
 
 def test_keys_are_enough(shown):

@@ -58,6 +58,13 @@ export interface Maps {
   pale: number;
 }
 
+// The heads of the run that this one is compared with: the measures that both have, its layers and heads
+export interface Beside {
+  measures: string[];
+  layers: number[];
+  heads: number;
+}
+
 export type Box = [left: number, top: number, right: number, bottom: number]; // in shares of the image
 
 // The maps of a sample: their grid, what it covers, the image in pixels, where the answer lies, the end of the scale of
@@ -123,6 +130,7 @@ export interface Page {
   localised: Maybe<number>; // samples that say how compact maps are; null without maps
   kinds: Kind[];
   flows: Flow[];
+  beside: Maybe<Beside>;
   samples: Samples;
   states: string[];
   stateless: string;

@@ -5,6 +5,7 @@
 // Preact is 13 kB), checked against the types of what Python writes, and is drawn as soon (1.27 s against 1.37 s).
 import { type ComponentType, render } from "preact";
 import { Address, CopyLink } from "./address";
+import { Beside } from "./beside";
 import { Figure, drawn } from "./chart";
 import { Distributions } from "./distributions";
 import { Drawer } from "./drawer";
@@ -21,12 +22,16 @@ const PARTS: Record<string, ComponentType<{ state: State }>> = {
   "heads-part": Heads,
   "distributions-part": Distributions,
   "samples-part": SamplesList,
+  "beside-part": Beside,
   "drawer-part": Drawer,
 };
 
 function draw(): void {
   applyTheme(state().theme);
-  for (const [id, Part] of Object.entries(PARTS)) render(<Part state={state()} />, document.getElementById(id)!);
+  for (const [id, Part] of Object.entries(PARTS)) {
+    const place = document.getElementById(id);
+    if (place) render(<Part state={state()} />, place);
+  }
   // Charts whose data are in them
   for (const place of document.querySelectorAll<HTMLElement>("[data-chart]")) {
     render(<Figure name={place.dataset.chart!} label={place.dataset.label!} />, place);
