@@ -10,8 +10,9 @@ import pandas as pd
 
 from analyze.maps.reading import several_images
 from analyze.prune.halves import answered_samples
+from analyze.report.measures import LOOKING, Measured
 from analyze.report.packing import Arrays
-from analyze.report.words import Words
+from analyze.report.words import Words, number
 from analyze.scores.accuracy import category_scores, total_scores, totals
 from analyze.scores.intervals import score_intervals
 from analyze.statistics.bootstrap import Bootstrap
@@ -28,6 +29,7 @@ SETTINGS = (
     *("image_preprocessing", "system_span", "removed", "images", "derived", "started"),
 )
 _NAMES = {"images": "images_given"}  # of texts, where another text has the name of the field
+_PARTS_OF_V2T = ("v2bos", "v2sys", "v2user", "v2q")
 SESSION = ("device", "kernel", "git_commit", "versions")
 
 
@@ -77,6 +79,29 @@ def run_notes(heads: Heads, words: Words) -> list[tuple[str, str]]:
     if several:
         found.append((words["several_images"], words.filled("warn_several_images", questions=f"{several:,}")))
     return found
+
+
+def image_to_text(manifest: Manifest, measured: Measured, words: Words) -> tuple[str, str] | None:
+    """What V2T can and cannot say in this run: a heading, and a text with the run's means; None without V2T."""
+    means = {each.name: float(np.nanmean(each.found.means()[0])) for each in measured.measures if each.kind == LOOKING}
+    if "v2t" not in means:
+        return None
+    if manifest.causal is False:
+        return words["not_causal"], words["warn_not_causal"]
+    texts = [words["warn_v2t"]]
+    if "v2q" not in means:
+        texts.append(words["v2t_unread"])
+    elif means["v2q"] > 0:
+        texts.append(words.filled("v2t_after", flow=words.flow("v2q"), value=number(means["v2q"], 2)))
+    else:
+        texts.append(words["v2t_before"])
+    parts = {name: means[name] for name in _PARTS_OF_V2T if name in means}
+    if parts and (whole := means["v2t"]) > 0:
+        largest = max(parts, key=parts.__getitem__)
+        name = "v2t_most" if parts[largest] > whole / 2 else "v2t_largest"
+        value = number(parts[largest], 2)
+        texts.append(words.filled(name, all=number(whole, 2), flow=words.flow(largest), value=value))
+    return words["v2t"], ("" if words.language == "zh" else " ").join(texts)
 
 
 def settings(heads: Heads, scope: TextScope, words: Words) -> list[tuple[str, str]]:

@@ -119,7 +119,7 @@ def _make_page(
         notes=overview.run_notes(heads, words),
         path=heads.run.path.name,
         settings=overview.settings(heads, scope, words),
-        causal=heads.manifest.causal is not False,
+        v2t=overview.image_to_text(heads.manifest, measured, words),
         agreements=measured.agreements(),
         first=first,
         sentence=sentence(heads, measured, next(iter(first[-1:]), None), words, choices.seed),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from analyze.__main__ import main
@@ -263,8 +264,28 @@ def test_abbreviations_are_explained_where_they_first_stand(page):
     first = {}
     for found in re.finditer(r"\b[TVQAD]2[A-Z]+\b( \()?", body):
         first.setdefault(found[0].split()[0], found[1])
-    assert {"A2V", "Q2V", "D2V", "V2T", "T2V", "V2BOS"} <= set(first)
+    assert {"A2V", "Q2V", "D2V", "V2T", "T2V"} <= set(first)
     assert [name for name, explained in first.items() if not explained and name != "D2Y"] == []
+
+
+@pytest.mark.parametrize(("language", "sees_question"), [("en", True), ("en", False), ("zh", False)])
+def test_what_v2t_is_made_of_is_what_the_run_holds(tmp_path, language, sees_question):
+    """The largest part of V2T is named by the run's own means, and whether image tokens see the question."""
+    shares = {"v2bos": 0.05, "v2sys": 0.7, "v2user": 0.01, "v2q": 0.2 if sees_question else 0.0}
+    run = write_run(tmp_path / "run")
+    rewrite(run, "heads", lambda table: set_columns(table, {"v2t": sum(shares.values())} | shares))
+    text = re.sub(r"<[^>]*>", "", make_report(run, "--lang", language).read_text(encoding="utf-8"))
+    text = text.partition("V2T")[2]
+    most, question = ("most of it is V2SYS (image → system), 0.70", "V2Q (image → question) is 0.20 on average")
+    if language == "zh":
+        most = "其中大部分是 V2SYS（图像 → 系统提示），为 0.70"
+    assert most in text.partition('{"words"')[0]
+    assert (question in text.partition('{"words"')[0]) == sees_question
+
+
+def set_columns(table, values):
+    frame = table.to_pandas().assign(**values)
+    return pa.Table.from_pandas(frame, table.schema, preserve_index=False)
 
 
 def test_an_incomplete_run_says_so_first(tmp_path):
