@@ -58,7 +58,7 @@ def sample_values(
 def read_together(flows: Sequence[str], *runs: Heads) -> Iterator[Sequence[str]]:
     """The flows, in order, as many at once as are held for all samples of some runs in `MOST_HELD` values; or one."""
     each = sum(int(heads.observed.sum()) * prod(heads.shape) for heads in runs)
-    number = max(1, MOST_HELD // each)
+    number = max(1, MOST_HELD // max(1, each))
     yield from (flows[first : first + number] for first in range(0, len(flows), number))
 
 

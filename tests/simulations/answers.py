@@ -110,7 +110,7 @@ def run_of(samples: pd.DataFrame) -> SimpleNamespace:
     """A run as far as its answers are read."""
     stored = SimpleNamespace(path="made up", ledgers={}, manifest=SimpleNamespace(dtype=None))
     observed = pd.Series(np.ones(len(samples), bool))
-    return SimpleNamespace(samples=samples, observed=observed, run=stored, task=MME, scope=lambda _: None)
+    return SimpleNamespace(samples=samples, observed=observed, shape=(1, 1), run=stored, task=MME, scope=lambda _: None)
 
 
 def tally(random: np.random.Generator, world: World, resamples: int, found: Tally) -> None:

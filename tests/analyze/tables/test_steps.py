@@ -167,4 +167,4 @@ def test_texts_that_were_given_are_no_answers(tmp_path, capsys):
         said = capsys.readouterr()
         assert "its texts were given: answers are read in its first tokens" in said.err
         assert "without an answer" not in said.out
-    assert "Brier" in said.out
+    assert "calibration: cannot be told from 2 images: it takes 20" in said.out

@@ -72,6 +72,7 @@ def test_what_a_manifest_says_of_it(observed):
         "layers": 4,
         "heads": 8,
         "attending": [0, 1, 2, 3],
+        "crossing": [],
         "quantised": {},
         "causal": None,
         "revision": None,
