@@ -45,14 +45,22 @@ def opened(run: Location, prompt: str | None = None, **options: Any) -> "Heads":
 
 
 def with_flows(heads: "Heads", flows: Sequence[str], step: str | None) -> "tuple[Heads, tuple[str, ...]]":
-    """The columns asked for and the samples that have them, see `at_step`; says how many texts lack the step.
+    """The columns asked for, `DEFAULT_FLOWS` if no others are, as `flows_of`; then as `with_step`."""
+    return with_step(heads, flows_of([heads], flows, DEFAULT_FLOWS), step)
 
-    Of the columns that are read by default, those that a run has for lack of queries of the image.
-    """
+
+def flows_of(runs: "Sequence[Heads]", flows: Sequence[str], default: Sequence[str]) -> Sequence[str]:
+    """The columns asked for; of the default ones, where an image has no queries, those that all runs have."""
+    manifests = [heads.run.manifest for heads in runs]
+    if tuple(flows) != tuple(default) or not any(manifest.crossing for manifest in manifests):
+        return flows
+    return [flow for flow in flows if all(flow in manifest.flows for manifest in manifests)]
+
+
+def with_step(heads: "Heads", flows: Sequence[str], step: str | None) -> "tuple[Heads, tuple[str, ...]]":
+    """The columns asked for and the samples that have them, see `at_step`; says how many texts lack the step."""
     from analyze.tables.frames import at_step
 
-    if heads.run.manifest.crossing and tuple(flows) == DEFAULT_FLOWS:
-        flows = [flow for flow in flows if flow in heads.run.manifest.flows]
     found, names = at_step(heads, flows, step)
     if without := int(heads.observed.sum() - found.observed.sum()):
         texts = counted(without, "text has", "texts have")

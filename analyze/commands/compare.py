@@ -16,7 +16,7 @@ from analyze.commands.shared_settings import (
     ResampleSettings,
     WorkerSettings,
 )
-from analyze.opening import check_named_once, name_with, opened, output_folder, with_flows
+from analyze.opening import check_named_once, flows_of, name_with, opened, output_folder, with_step
 from analyze.results import Result, Shown
 from schemas.commands.settings import Flag, settings_of
 from schemas.errors import HeadflowError
@@ -55,10 +55,8 @@ def compare_runs(settings: CompareSettings) -> Result:
     with settings.open_workers() as workers:
         runs = _opened(settings.runs, settings.prompt, workers)
         check_named_once(runs)
-        metrics = settings.metrics
-        if metrics == CompareSettings.metrics and any(heads.run.manifest.crossing for heads in runs):
-            metrics = tuple(flow for flow in metrics if all(flow in heads.run.manifest.flows for heads in runs))
-        found = [with_flows(heads, metrics, settings.step) for heads in runs]
+        metrics = flows_of(runs, settings.metrics, CompareSettings.metrics)
+        found = [with_step(heads, metrics, settings.step) for heads in runs]
         runs, flows = [heads for heads, _ in found], found[0][1]
         if len(runs) > 2:
             return _several(settings, runs, flows, workers)

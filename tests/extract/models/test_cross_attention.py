@@ -2,6 +2,7 @@
 knock-outs (tests/support/knockouts.py); the definitions of its columns, and pandas over rows that count, for runs."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -128,6 +129,16 @@ def test_rows_say_what_kind_a_layer_is(run):
     assert layers["bi_question"].notna().all()
     contributions = pd.read_parquet(run / "contributions")
     assert ((contributions["d2v"] != 0) == contributions["layer"].isin(CROSSING)).all()
+
+
+def test_runs_are_compared_by_the_columns_that_both_have(run, tmp_path, capsys):
+    other = shutil.copytree(run, tmp_path / "other")
+    compared = ["compare", str(run), str(other), "--output-dir", str(tmp_path / "compared"), "--resamples", "100"]
+    assert analyze(compared) == 0
+    assert pd.read_csv(tmp_path / "compared" / "masses.csv")["flow"].tolist() == ["t2v", "q2v", "a2v"]
+    capsys.readouterr()
+    assert analyze([*compared, "--metrics", "t2v,v2t"]) == 2  # not left out where it was asked for
+    assert "it has no column v2t, as its image has no queries" in capsys.readouterr().err
 
 
 def test_statistics_count_layers_that_can_have_a_column(run, capsys):
