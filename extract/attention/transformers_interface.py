@@ -128,28 +128,27 @@ def observed_masked_attention(
         ValueError: there is no such mask, or the model asks for attention that is not plain softmax under it.
     """
     underway = _UNDERWAY.get()
-    own_view = isinstance(underway.observation, OwnView)
-    if underway.crossing is not None and not own_view and attention_mask is not None:
-        key, value, attention_mask = _joined(module, key, value, attention_mask, underway.crossing)
-    across = underway.crossing is not None and _layer_of(module) in underway.crossing.layers
+    crossing, own_view = underway.crossing, isinstance(underway.observation, OwnView)
+    across = crossing is not None and _layer_of(module) in crossing.layers
+    if crossing is not None and not own_view and attention_mask is not None:
+        key, value, attention_mask = _joined(key, value, attention_mask, None if across else crossing.keys)
     has_mask = attention_mask is not None and attention_mask.dtype == torch.bool
     _check_options([] if has_mask or (own_view and across) else ["no mask of its own"], options)
     view = _view(options, softcap, {"mask": attention_mask, "softcap": softcap})
-    return _attend(module, query, key, value, scaling, **view | ({"across": True} if own_view and across else {})), None
+    if own_view and across:
+        view["across"] = True
+    return _attend(module, query, key, value, scaling, **view), None
 
 
-def _joined(
-    module: torch.nn.Module, key: Tensor, value: Tensor, mask: Tensor, crossing: Crossing
-) -> tuple[Tensor, Tensor, Tensor]:
+def _joined(key: Tensor, value: Tensor, mask: Tensor, of_image: int | None) -> tuple[Tensor, Tensor, Tensor]:
     """Keys and values of a layer with zeros for those that it does not read, and a mask that hides these.
 
     Args:
         mask: bool, or of cross-attention what is added to scores, 0 where a query sees a key.
+        of_image: how many keys of the image a layer of text does not read; None: the layer reads these, and no text.
     """
-    if _layer_of(module) in crossing.layers:
-        seen, before, after = mask if mask.dtype == torch.bool else mask == 0, mask.shape[2], 0
-    else:
-        seen, before, after = mask, 0, crossing.keys
+    before, after = (mask.shape[2], 0) if of_image is None else (0, of_image)
+    seen = mask == 0 if of_image is None and mask.dtype != torch.bool else mask
     key, value = (pad(each, (0, 0, before, after)) for each in (key, value))
     return key, value, pad(seen, (before, after), value=False)
 

@@ -17,9 +17,9 @@ from extract.prompts.prompt_builder import Prompt
 from schemas.errors import HeadflowError
 from schemas.roles import IMAGE
 
+# What layers that read the image by cross-attention are called with; the first has no axis of text
+_STATES, *_OF_ROWS = _ACROSS = ("cross_attention_states", "cross_attention_mask", "full_text_row_masked_out_mask")
 # Arguments with an axis of tokens: where it is; the axis before it is that of sequences. Of others, they come first
-# What layers are called with that read the image by cross-attention: the first has no axis of text
-_STATES, *_OF_ROWS = ACROSS = ("cross_attention_states", "cross_attention_mask", "full_text_row_masked_out_mask")
 POSITIONED = {"position_embeddings": -2, "position_ids": -1, "cache_position": -1}
 
 
@@ -166,7 +166,7 @@ class _Kept:
         else:
             self.added.append(None if given[0] is self._made else (given[0] - self._made)[0].to(self.inputs[0]))
         for name, value in named.items():
-            known = name in (*POSITIONED, *ACROSS, "attention_mask")
+            known = name in (*POSITIONED, *_ACROSS, "attention_mask")
             if isinstance(value, Mapping) and value:
                 raise HeadflowError(f"some of the model's layers take {name} of others; knock-outs do not know them")
             if not known and isinstance(value, Tensor) and value.shape[:2] != given[0].shape[:2]:

@@ -25,12 +25,11 @@ from extract.tables.contributions import DirectContributions, Partition
 from extract.tables.decoder import Decoder
 from extract.tables.maker import Maker, QuestionRows, QuestionTensors
 from extract.tables.stream import ResidualStream
-from schemas.columns import CONTRIBUTIONS, LAYER_COLUMNS, LAYERS, PARTS, UNKNOWN
+from schemas.columns import CONTRIBUTIONS, LAYERS, PARTS, UNKNOWN
 from schemas.errors import HeadflowError
 from schemas.roles import IMAGE
 
 _TOLERANCE, _TOLERANCE_OF_HALF = 1e-3, 0.25  # of the largest part, or of 1
-BI_IMAGE = [column.name for column in LAYER_COLUMNS].index("bi_image")  # the first
 OF_SAMPLE = "parts of the answer"  # the columns `PARTS`, among what a pass brings
 
 
@@ -102,7 +101,7 @@ class ResidualMaker(Maker):
     def not_finite(self, found: QuestionTensors) -> str | None:
         """See `Maker.not_finite`; block influence on image tokens is NaN, for null, where these are in no sequence."""
         if LAYERS in self.tables and self._checkpoint.crossing:
-            found = {**found, LAYERS: found[LAYERS][..., BI_IMAGE + 1 :]}
+            found = {**found, LAYERS: found[LAYERS][..., 1:]}  # `bi_image` comes first
         return super().not_finite(found)
 
     def check(self, prompts: PromptBuilder) -> None:

@@ -71,9 +71,8 @@ class ResidualStream:
         return keep
 
     def _last(self, states: Tensor) -> Tensor:
-        whole = states.reshape(
-            len(self._batch.input_ids), -1, states.shape[-1]
-        )  # Llama 4's experts give tokens of all images in a row
+        # Llama 4's experts give tokens of all images in a row
+        whole = states.reshape(len(self._batch.input_ids), -1, states.shape[-1])
         owner, last = (each.to(whole.device, non_blocking=True) for each in (self._batch.owner, self._batch.last))
         return self._here(whole[owner, last])
 

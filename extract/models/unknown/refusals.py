@@ -132,12 +132,8 @@ def check_layers(name: str, config: PreTrainedConfig, stored: dict[str, Any]) ->
     if family is not None:
         if _kinds_of(stored) is None:
             _check_kinds(name, family, getattr(text, "layer_types", None) or ())
-        crossing = crossing_layers(text) if family.crossing else [0]
-        if not crossing or not 0 <= crossing[0] <= crossing[-1] < text.num_hidden_layers:
-            raise HeadflowError(
-                f"config.json of {name} has cross_attention_layers {short(text.cross_attention_layers)}, where some of "
-                f"its {text.num_hidden_layers} layers are needed, as they read the image; {AS_PUBLISHED}"
-            )
+        if family.crossing:
+            _check_crossing(name, text)
     elif getattr(text, "cross_attention_layers", None):
         raise HeadflowError(
             f"{name} is a {config.model_type}, whose image enters by cross-attention in the layers "
@@ -149,6 +145,16 @@ def check_layers(name: str, config: PreTrainedConfig, stored: dict[str, Any]) ->
             "has an attention matrix: there is nothing to observe"
         )
     _check_heads(name, text)
+
+
+def _check_crossing(name: str, text: PreTrainedConfig) -> None:
+    """Check that some layers of a language model read the image by cross-attention, and that it has these."""
+    crossing = crossing_layers(text)
+    if not crossing or not 0 <= crossing[0] <= crossing[-1] < text.num_hidden_layers:
+        raise HeadflowError(
+            f"config.json of {name} has cross_attention_layers {short(text.cross_attention_layers)}, where some of "
+            f"its {text.num_hidden_layers} layers are needed, as they read the image; {AS_PUBLISHED}"
+        )
 
 
 def _check_heads(name: str, text: PreTrainedConfig) -> None:
