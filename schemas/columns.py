@@ -158,13 +158,13 @@ PARTS = (
 )
 
 
-def _influence(name: str, tokens: str, *, nullable: bool = False) -> Column:
-    meaning = f"block influence on {tokens}: 1 minus the mean cosine between a token before and after the layer"
-    return Column(name, pa.float32(), "0..2", nullable, meaning, 0, 2)
+def _influence(name: str, tokens: str, null: str = "") -> Column:
+    meaning = f"block influence on {tokens}: 1 minus the mean cosine between a token before and after the layer{null}"
+    return Column(name, pa.float32(), "0..2", bool(null), meaning, 0, 2)
 
 
 LAYER_COLUMNS = (
-    _influence("bi_image", "image tokens; null where these stand in no sequence (`crossing`)", nullable=True),
+    _influence("bi_image", "image tokens", "; null where these stand in no sequence (`crossing`)"),
     _influence("bi_question", "question tokens"),
     _influence("bi_last", "the last token"),
     _logits("d_attention", f"{TO_ANSWER} of the layer's attention, its bias included, or of what it has instead"),
