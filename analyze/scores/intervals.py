@@ -43,7 +43,7 @@ def score_intervals(
         scores: of `category_scores`, with or without the rows of `total_scores`.
         samples: the table `samples` that they are of.
         task, seed, resamples: as for `category_scores` and `Bootstrap`.
-        drawn: resamples with this seed, maybe of the same images, which are drawn once then.
+        drawn: taken in place of `seed` and `resamples`; if it is of the same images, nothing is drawn again.
     """
     wanted = {"score": ("low", "high"), **{name: (f"{name}_low", f"{name}_high") for name in task.further}}
     table = scored_questions(samples, task)

@@ -60,8 +60,8 @@ def split_half(
 ) -> float | None:
     """The mean correlation (Spearman's, over heads) between two halves of the images, over random halves.
 
-    It is that of half of the images; `spearman_brown` gives that of all. None below four images, or where all heads are
-    equal.
+    It is that of half of the images; `spearman_brown` gives that of all. None below `FEWEST` images, or where all heads
+    are equal.
 
     Args:
         values: [images, heads].
@@ -125,7 +125,7 @@ def disattenuated(a: Array, b: Array, category: Codes, *, repeats: int = HALVES,
         a, b: [images, heads], on the same images.
         category: [images].
     """
-    if len(category) < 4:
+    if len(category) < FEWEST:
         return None
     first = _first_halves(category.tobytes(), category.dtype.str, repeats, seed)
     (one, one_other), (two, two_other) = [[_means(each, half) for half in (first, ~first)] for each in (a, b)]

@@ -95,9 +95,8 @@ class HeadMeans:
         error, skew = _spread(moves)
         groups = _groups(moves)
         t = special.stdtrit(np.where(groups > 1, groups - 1, np.nan), 1 - (1 - _LEVEL) / (2 * max(1, self.heads)))
-        slack = (
-            _SLACK * np.sqrt(6) / np.maximum(1, groups)
-        )  # of the skewness of a mean: that of the groups over the root of these
+        # The skewness of a mean is that of the groups over the root of their number, and so is its standard error
+        slack = _SLACK * np.sqrt(6) / np.maximum(1, groups)
         ends = [unskewed(sign * t, skew + each) for sign in (1, -1) for each in (-slack, slack)]
         return error * np.maximum(t, np.maximum(*ends[:2])), -error * np.minimum(-t, np.minimum(*ends[2:]))
 
