@@ -95,15 +95,15 @@ class Measured:
 
     def agreements(self) -> tuple[str, dict[str, float]]:
         """The first job, and the rank correlation of its effects with what heads look at and add, by column."""
-        effects = [each for each in self.measures if each.kind == MATTERING]
-        if not effects:
+        first = self.first_mattering()
+        if first is None:
             return "", {}
         others = {
             each.name: each.found for each in self.measures if each.name in COMPARED and not self._fixed(each.name)
         }
-        effect = effects[0].found.means()[0]
+        effect = first.found.means()[0]
         found = {name: agreement(each.means()[0], effect) for name, each in others.items()}
-        return effects[0].name, {name: value for name, value in found.items() if value is not None}
+        return first.name, {name: value for name, value in found.items() if value is not None}
 
     def _fixed(self, name: str) -> bool:
         """Whether a measure is a mass that is fixed in some layers: it tells kinds of layers, not heads."""

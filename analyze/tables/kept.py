@@ -48,10 +48,6 @@ class KeptValues:
             found[place] = self._read(begin, len(own), 0, self.cells)[:, self._column[wanted[place]]].T
         return found
 
-    def values(self, steps: Steps) -> Array:
-        """Steps as values, float64, NaN for none."""
-        return np.where(steps == NONE, np.nan, self.low + steps / LAST * (self.high - self.low))
-
     def _read(self, begin: int, samples: int, first: int, last: int) -> Steps:
         self._file.seek(begin + 2 * samples * first)
         steps = np.frombuffer(self._file.read(2 * samples * (last - first)), np.uint16)

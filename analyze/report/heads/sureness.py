@@ -4,12 +4,12 @@ import math
 from dataclasses import dataclass
 
 from analyze.report.tallying import Order, Tallied
-from analyze.report.words import Words
+from analyze.report.words import Words, number
 from analyze.statistics.heads.means import ABOVE, BELOW, UNTOLD, HeadMeans, Lead
 from analyze.statistics.intervals import FEW_IMAGES
 from analyze.statistics.reliability import RELIABLE
 from analyze.tables.frames import Heads
-from schemas.jobs.head_sets import head_name
+from analyze.tables.values import names_of_heads
 
 _MOST_IMAGES = 1e5  # more would be no advice
 
@@ -33,12 +33,13 @@ class Sureness:
 def sureness(found: Tallied, heads: Heads, words: Words, *, signed: bool) -> Sureness:
     """What is said beside the heads of a measure."""
     means = found.of_heads
+    names = names_of_heads(heads.run.manifest)
     leads = [means.lead(lowest=lowest) for lowest in ((False, True) if signed else (False,))]
     return Sureness(
         pale=found.order.noise,
         order=_order(found.order, means.images, words),
         told=_told(means, words) if signed else "",
-        lead=[_lead(each, end, heads, words) for each, end in zip(leads, ("highest", "lowest"), strict=False) if each],
+        lead=[_lead(each, end, names, words) for each, end in zip(leads, ("highest", "lowest"), strict=False) if each],
     )
 
 
@@ -48,7 +49,7 @@ def _order(order: Order, images: int, words: Words) -> str:
     if not order.noise:
         return ""
     more = _about(order.images, words, "order_more", wanted=RELIABLE)
-    return words.filled("order_noise", value=f"{order.reliability:.2f}".replace("-", "−"), more=more)
+    return words.filled("order_noise", value=number(order.reliability, 2), more=more)
 
 
 def _told(means: HeadMeans, words: Words) -> str:
@@ -62,8 +63,8 @@ def _told(means: HeadMeans, words: Words) -> str:
     return words.filled("told_none", heads=means.heads)
 
 
-def _lead(lead: Lead, end: str, heads: Heads, words: Words) -> str:
-    names = {name: _name(cell, heads) for name, cell in (("first", lead.first), ("second", lead.second))}
+def _lead(lead: Lead, end: str, of_heads: list[str], words: Words) -> str:
+    names = {"first": of_heads[lead.first], "second": of_heads[lead.second]}
     if lead.told:
         return words.filled(f"{end}_told", **names)
     if lead.told is None:
@@ -79,7 +80,3 @@ def _about(images: float | None, words: Words, name: str, **values: object) -> s
         return ""
     step = 10 ** max(0, math.floor(math.log10(max(images, 1))) - 1)
     return words.filled(name, images=f"{math.ceil(images / step) * step:,}", **values)
-
-
-def _name(cell: int, heads: Heads) -> str:
-    return head_name(int(heads.attending[cell // heads.heads]), cell % heads.heads)

@@ -7,7 +7,7 @@ and `high`, and the array of that name is [cells, samples]. The piece `evidence`
 values of all heads: `values` in its data has `low` and `high` by measure, and the array `values/KEY` is [rows, cells].
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from analyze.report.measures import Measure, Measured
 from analyze.report.packing import Arrays, Piece
 from analyze.report.samples.choice import by_standing, in_turn, of_image
 from analyze.statistics.clusters import Codes
-from analyze.tables.kept import NONE, KeptValues
+from analyze.tables.kept import NONE, KeptValues, Steps
 
 VALUES = "values"
 MOST_BYTES = 150_000  # of either piece
@@ -79,33 +79,32 @@ def of_first_measures(measures: Sequence[Measure], of: str | None, rows: int) ->
 
 def with_values(piece: Piece, measures: Sequence[Measure], rows: Sequence[int]) -> Piece:
     """A piece with the values of all heads for some samples added."""
-    piece.data["rows"], piece.data["values"] = list(rows), {}
-    for one in measures:
-        if one.kept is not None:
-            piece.arrays.add(f"values/{one.key}", one.kept.of_samples(rows))
-            piece.data["values"][one.key] = _ends(one.kept)
-    return piece
+    return _added(piece, rows, [(one.key, one.kept, one.kept.of_samples(rows)) for one in measures if one.kept])
 
 
 def with_values_of_each(pieces: Sequence[tuple[int, Piece]], measures: Sequence[Measure]) -> Iterator[Piece]:
     """Some pieces, each of one row, with the values of all heads for that row added."""
     rows = [row for row, _ in pieces]
-    known = [(one, one.kept.of_samples(rows)) for one in measures if one.kept is not None] if rows else []
+    known = [(one.key, one.kept, one.kept.of_samples(rows)) for one in measures if one.kept] if rows else []
     for place, (row, piece) in enumerate(pieces):
-        piece.data["rows"], piece.data["values"] = [row], {}
-        for one, steps in known:
-            assert one.kept is not None
-            piece.arrays.add(f"values/{one.key}", steps[place])
-            piece.data["values"][one.key] = _ends(one.kept)
-        yield piece
+        yield _added(piece, [row], [(key, kept, steps[[place]]) for key, kept, steps in known])
+
+
+def _added(piece: Piece, rows: Sequence[int], known: Iterable[tuple[str, KeptValues, Steps]]) -> Piece:
+    piece.data["rows"], piece.data["values"] = list(rows), {}
+    for key, kept, steps in known:
+        piece.arrays.add(f"values/{key}", steps)
+        piece.data["values"][key] = _ends(kept)
+    return piece
 
 
 def write_values(measured: Measured, shape: tuple[int, int], write: Callable[[Piece], None]) -> None:
     """Write the values of all heads for all samples: a piece for each measure and layer."""
     layers, heads = shape
     for number, one in enumerate(measured.measures):
-        for layer in range(layers if one.kept is not None else 0):
-            assert one.kept is not None
+        if one.kept is None:
+            continue
+        for layer in range(layers):
             cells, arrays = range(layer * heads, (layer + 1) * heads), Arrays()
             arrays.add(one.key, one.kept.of_cells(cells.start, cells.stop))
             write(Piece(f"{VALUES}-{number}-{layer}", {one.key: {"cells": list(cells), **_ends(one.kept)}}, arrays))

@@ -1,4 +1,4 @@
-// Made by `make page` of analyze/report/app, with Preact (MIT): f72bc24a1ada7a7da75b4b9c812ed36e85d676c93535406b19b3edf767e3f04d
+// Made by `make page` of analyze/report/app, with Preact (MIT): 2c0aa3aed107b0a9fdd3c1df1689fd710a54d1588691454a5a5fb79f6236169f
 "use strict";
 (() => {
   // node_modules/preact/dist/preact.mjs
@@ -422,9 +422,15 @@
   function mean(key, cell, category) {
     return array(`${key}/means`)[category * cells + cell];
   }
+  function ranked(values2) {
+    return [...values2.keys()].filter((place) => !Number.isNaN(values2[place])).sort((one, other) => values2[other] - values2[one]);
+  }
   function order(key, category) {
-    let means = array(`${key}/means`).subarray(category * cells, (category + 1) * cells);
-    return [...means.keys()].filter((cell) => !Number.isNaN(means[cell])).sort((one, other) => means[other] - means[one]);
+    return ranked(array(`${key}/means`).subarray(category * cells, (category + 1) * cells));
+  }
+  function scaleOf([low, high], values2) {
+    let slack = (high - low) * 1e-5, above = values2.filter((value) => value > high + slack).length, below = values2.filter((value) => value < low - slack).length, label = (end) => minus(String(Number(end.toPrecision(5)))), ticks2 = [low, (low + high) / 2, high], labels = [(below ? "≤ " : "") + label(low), label(ticks2[1]), (above ? "≥ " : "") + label(high)];
+    return { low, high, ticks: ticks2, labels, beyond: above + below };
   }
   var clear = (measure, cell) => !measure.signed || array(`${measure.key}/told`)[cell] > 0;
   function interval({ key }, cell, corrected = !1) {
@@ -727,7 +733,9 @@
     });
   }
   function titled(spec, titles) {
-    return titles ? JSON.parse(JSON.stringify(spec), (key, value) => key !== "title" ? value : value === "X" ? titles.x : value === "Y" ? titles.y : value) : spec;
+    if (!titles) return spec;
+    let names2 = /* @__PURE__ */ new Map([["X", titles.x], ["Y", titles.y]]);
+    return JSON.parse(JSON.stringify(spec), (key, value) => key === "title" ? names2.get(value) ?? value : value);
   }
   function fill(view, { data, signals }) {
     for (let [name, rows] of Object.entries(data ?? {})) view.data(name, rows);
@@ -783,7 +791,7 @@
   }
   var rowOf = (name, row, size) => array(name).subarray(row * size, (row + 1) * size);
   function Map2({ model, state: state2 }) {
-    let { measure: key, category } = state2, means = model.name === "a" ? `${key}/means` : `b/${key}/means`, size = model.layers.length * model.heads, values2 = w2(() => rowOf(means, category, size), [means, category]), [low, high] = rowOf(`b/${key}/ends`, category, 2), alike = model.name === "a" || model.heads === heads && String(model.layers) === String(layers), ranked = w2(() => [...values2.keys()].filter((cell) => !Number.isNaN(values2[cell])).sort((one, other) => values2[other] - values2[one]), [values2]), place = (cell) => ({ layer: model.layers[Math.floor(cell / model.heads)], head: cell % model.heads }), data = w2(() => ({ cells: ranked.map((cell, order2) => ({
+    let { measure: key, category } = state2, means = model.name === "a" ? `${key}/means` : `b/${key}/means`, size = model.layers.length * model.heads, values2 = w2(() => rowOf(means, category, size), [means, category]), alike = model.name === "a" || model.heads === heads && String(model.layers) === String(layers), highest = w2(() => ranked(values2), [values2]), place = (cell) => ({ layer: model.layers[Math.floor(cell / model.heads)], head: cell % model.heads }), data = w2(() => ({ cells: highest.map((cell, order2) => ({
       ...place(cell),
       cell,
       shade: values2[cell],
@@ -791,20 +799,20 @@
       text: digits(values2[cell], 4),
       interval: "–",
       rank: order2 + 1
-    })), chosen: alike ? [place(state2.cell)] : [] }), [ranked, alike && state2.cell]), signals = w2(() => {
-      let ticks2 = [low, (low + high) / 2, high], labels = ticks2.map((each) => minus(String(Number(each.toPrecision(4))))), slack = (high - low) * 1e-5;
-      return ranked.some((cell) => values2[cell] < low - slack) && (labels[0] = `≤ ${labels[0]}`), ranked.some((cell) => values2[cell] > high + slack) && (labels[2] = `≥ ${labels[2]}`), { low, high, ticks: ticks2, labels, fade: 1 };
-    }, [low, high, ranked]), named = ranked.slice(0, MOST_NAMED).map((cell) => `${nameOf(model, cell)} ${digits(values2[cell], 4)}`), highest = [model.name.toUpperCase(), words.comma, words.highest, words.colon, named.join(words.comma)].join(""), own = alike ? `${words.semicolon}${nameOf(model, state2.cell)} ${digits(values2[state2.cell], 4)}` : "";
+    })), chosen: alike ? [place(state2.cell)] : [] }), [highest, alike && state2.cell]), signals = w2(() => {
+      let { low, high, ticks: ticks2, labels } = scaleOf(rowOf(`b/${key}/ends`, category, 2), highest.map((cell) => values2[cell]));
+      return { low, high, ticks: ticks2, labels, fade: 1 };
+    }, [key, category, highest]), named = highest.slice(0, MOST_NAMED).map((cell) => `${nameOf(model, cell)} ${digits(values2[cell], 4)}`), caption = [model.name.toUpperCase(), words.comma, words.highest, words.colon, named.join(words.comma)].join(""), own = alike ? `${words.semicolon}${nameOf(model, state2.cell)} ${digits(values2[state2.cell], 4)}` : "";
     return /* @__PURE__ */ a3(
       Figure,
       {
         id: `map-${model.name}`,
         name: model.name === "a" ? "map" : "map_b",
-        label: highest,
+        label: caption,
         data,
         signals,
         onPick: (datum) => alike && datum.cell !== void 0 && go({ cell: datum.cell }),
-        children: /* @__PURE__ */ a3("figcaption", { children: highest + own })
+        children: /* @__PURE__ */ a3("figcaption", { children: caption + own })
       }
     );
   }
@@ -1435,15 +1443,15 @@
     ] });
   }
   function byValue({ key }, category, highest, scale) {
-    let row = scale === "own" ? category + 1 : 0, [low, high] = array(`${key}/ends`).subarray(2 * row, 2 * row + 2), slack = (high - low) * 1e-5, value = (cell) => mean(key, cell, category), above = highest.filter((cell) => value(cell) > high + slack).length, below = highest.filter((cell) => value(cell) < low - slack).length, label = (end) => minus(String(Number(end.toPrecision(5)))), ends = [(below ? "≤ " : "") + label(low), (above ? "≥ " : "") + label(high)], note = above + below ? filled("beyond", { number: above + below, of: highest.length }) : "", middle = (low + high) / 2;
-    return { low, high, ticks: [low, middle, high], labels: [ends[0], label(middle), ends[1]], note, shade: value };
+    let row = scale === "own" ? category + 1 : 0, value = (cell) => mean(key, cell, category);
+    return { ...scaleOf(array(`${key}/ends`).subarray(2 * row, 2 * row + 2), highest.map(value)), shade: value };
   }
   function byRank({ key, signed }, category, highest) {
     let last = highest.length, middle = highest.findIndex((cell) => mean(key, cell, category) < 0), labels = [`${words.rank} ${last}`, `${words.rank} 1`];
     if (!signed)
-      return { low: -last, high: -1, ticks: [-last, -1], labels, note: "", shade: (_3, place) => -1 - place };
+      return { low: -last, high: -1, ticks: [-last, -1], labels, beyond: 0, shade: (_3, place) => -1 - place };
     let positive = middle < 0 ? last : middle, high = Math.max(positive, last - positive, 1), shade = (_3, place) => positive - place - (place >= positive ? 1 : 0);
-    return { low: -high, high, ticks: [positive - last, positive], labels, note: "", shade };
+    return { low: -high, high, ticks: [positive - last, positive], labels, beyond: 0, shade };
   }
   function placeAfter({ key, ctrlKey }, layer, head) {
     if (key === "Home") return [ctrlKey ? 0 : layer, 0];
@@ -1495,7 +1503,7 @@
         children: /* @__PURE__ */ a3("figcaption", { children: [
           /* @__PURE__ */ a3("span", { id: "keys-help", children: words.keys_help }),
           " ",
-          /* @__PURE__ */ a3("span", { id: "beyond", children: shading.note }),
+          /* @__PURE__ */ a3("span", { id: "beyond", children: shading.beyond > 0 && filled("beyond", { number: shading.beyond, of: highest.length }) }),
           measure.signed && /* @__PURE__ */ a3("p", { id: "grey-note", children: [
             /* @__PURE__ */ a3("span", { class: "swatch", style: { background: grey() } }),
             words.grey_heads,

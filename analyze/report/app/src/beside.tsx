@@ -2,9 +2,9 @@
 import { useMemo } from "preact/hooks";
 import { Figure } from "./chart";
 import { array, heads, layers, page } from "./data";
-import { measureOf } from "./measures";
+import { measureOf, ranked, scaleOf } from "./measures";
 import { type State, go } from "./state";
-import { categoryName, digits, filled, minus, words } from "./words";
+import { categoryName, digits, filled, words } from "./words";
 
 const MOST_NAMED = 3;
 
@@ -26,15 +26,11 @@ function Map({ model, state }: { model: Model; state: State }) {
   const means = model.name === "a" ? `${key}/means` : `b/${key}/means`;
   const size = model.layers.length * model.heads;
   const values = useMemo(() => rowOf(means, category, size), [means, category]);
-  const [low, high] = rowOf(`b/${key}/ends`, category, 2);
   const alike = model.name === "a" || (model.heads === heads && String(model.layers) === String(layers));
-  const ranked = useMemo(() => {
-    const known = [...values.keys()].filter((cell) => !Number.isNaN(values[cell]));
-    return known.sort((one, other) => values[other] - values[one]);
-  }, [values]);
+  const highest = useMemo(() => ranked(values), [values]);
   const place = (cell: number) => ({ layer: model.layers[Math.floor(cell / model.heads)], head: cell % model.heads });
   const data = useMemo(() => {
-    const cells = ranked.map((cell, order) => ({
+    const cells = highest.map((cell, order) => ({
       ...place(cell),
       cell,
       shade: values[cell],
@@ -44,28 +40,24 @@ function Map({ model, state }: { model: Model; state: State }) {
       rank: order + 1,
     }));
     return { cells, chosen: alike ? [place(state.cell)] : [] };
-  }, [ranked, alike && state.cell]);
+  }, [highest, alike && state.cell]);
   const signals = useMemo(() => {
-    const ticks = [low, (low + high) / 2, high];
-    const labels = ticks.map((each) => minus(String(Number(each.toPrecision(4)))));
-    const slack = (high - low) * 1e-5; // of float32
-    if (ranked.some((cell) => values[cell] < low - slack)) labels[0] = `≤ ${labels[0]}`;
-    if (ranked.some((cell) => values[cell] > high + slack)) labels[2] = `≥ ${labels[2]}`;
+    const { low, high, ticks, labels } = scaleOf(rowOf(`b/${key}/ends`, category, 2), highest.map((cell) => values[cell]));
     return { low, high, ticks, labels, fade: 1 };
-  }, [low, high, ranked]);
-  const named = ranked.slice(0, MOST_NAMED).map((cell) => `${nameOf(model, cell)} ${digits(values[cell], 4)}`);
-  const highest = [model.name.toUpperCase(), words.comma, words.highest, words.colon, named.join(words.comma)].join("");
+  }, [key, category, highest]);
+  const named = highest.slice(0, MOST_NAMED).map((cell) => `${nameOf(model, cell)} ${digits(values[cell], 4)}`);
+  const caption = [model.name.toUpperCase(), words.comma, words.highest, words.colon, named.join(words.comma)].join("");
   const own = alike ? `${words.semicolon}${nameOf(model, state.cell)} ${digits(values[state.cell], 4)}` : "";
   return (
     <Figure
       id={`map-${model.name}`}
       name={model.name === "a" ? "map" : "map_b"}
-      label={highest}
+      label={caption}
       data={data}
       signals={signals}
       onPick={(datum) => alike && datum.cell !== undefined && go({ cell: datum.cell as number })}
     >
-      <figcaption>{highest + own}</figcaption>
+      <figcaption>{caption + own}</figcaption>
     </Figure>
   );
 }

@@ -59,7 +59,8 @@ export function embed(place: HTMLElement, name: string, look?: Look, change: Cha
 // The spec with titles of its axes
 export function titled(spec: Spec, titles?: ChartProps["titles"]): Spec {
   if (!titles) return spec;
-  return JSON.parse(JSON.stringify(spec), (key, value) => (key !== "title" ? value : value === "X" ? titles.x : value === "Y" ? titles.y : value));
+  const names = new Map<unknown, string>([["X", titles.x], ["Y", titles.y]]);
+  return JSON.parse(JSON.stringify(spec), (key, value) => (key === "title" ? (names.get(value) ?? value) : value));
 }
 
 export function fill(view: View, { data, signals }: Pick<ChartProps, "data" | "signals">): Promise<View> {
@@ -91,7 +92,7 @@ interface ChartProps {
   plot?: HTMLAttributes<HTMLDivElement>;
 }
 
-export function Chart({ name, id = name, label, data, signals, onPick, onBrush, titles, plot }: ChartProps) {
+function Chart({ name, id = name, label, data, signals, onPick, onBrush, titles, plot }: ChartProps) {
   const place = useRef<HTMLDivElement>(null);
   const wanted = useRef({ label, data, signals, onPick, onBrush });
   const queue = useRef<Promise<Embedded> | null>(null);

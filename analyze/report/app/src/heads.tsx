@@ -4,12 +4,14 @@ import { Figure } from "./chart";
 import { Link, Select } from "./controls";
 import { type Kind, type Measure, array, categories, cells, headOf, heads, layerOf, layers, page, samples } from "./data";
 import { Define } from "./define";
-import { clear, dotted, firstOfKind, interval, mean, measureOf, ofKind, order, written, writtenInterval } from "./measures";
+import {
+  type Scale, clear, dotted, firstOfKind, interval, mean, measureOf, ofKind, order, scaleOf, written, writtenInterval,
+} from "./measures";
 import { Scatter } from "./scatter";
 import { ShownHeads } from "./shown";
 import { type State, go } from "./state";
 import { colour, grey, scheme } from "./theme";
-import { categoryName, digits, filled, headName, minus, shortName, words } from "./words";
+import { categoryName, digits, filled, headName, shortName, words } from "./words";
 
 const MOST_NAMED = 10; // heads named as the highest, or the lowest
 const PALE = 0.35; // opacity of a map whose order may be noise
@@ -132,28 +134,15 @@ function Controls({ state, measure }: { state: State; measure: Measure }) {
 
 // The map of heads
 
-interface Shading {
-  low: number;
-  high: number;
-  ticks: number[];
-  labels: string[];
-  note: string;
+interface Shading extends Scale {
   shade: (cell: number, place: number) => number;
 }
 
-// The ends of the colours are in the page; heads beyond them have the last colour, and the labels say so
+// The ends of the colours are in the page
 function byValue({ key }: Measure, category: number, highest: number[], scale: State["scale"]): Shading {
   const row = scale === "own" ? category + 1 : 0; // the first is that of all categories together
-  const [low, high] = array(`${key}/ends`).subarray(2 * row, 2 * row + 2);
-  const slack = (high - low) * 1e-5; // of float32
   const value = (cell: number) => mean(key, cell, category);
-  const above = highest.filter((cell) => value(cell) > high + slack).length;
-  const below = highest.filter((cell) => value(cell) < low - slack).length;
-  const label = (end: number) => minus(String(Number(end.toPrecision(5))));
-  const ends = [(below ? "≤ " : "") + label(low), (above ? "≥ " : "") + label(high)];
-  const note = above + below ? filled("beyond", { number: above + below, of: highest.length }) : "";
-  const middle = (low + high) / 2;
-  return { low, high, ticks: [low, middle, high], labels: [ends[0], label(middle), ends[1]], note, shade: value };
+  return { ...scaleOf(array(`${key}/ends`).subarray(2 * row, 2 * row + 2), highest.map(value)), shade: value };
 }
 
 function byRank({ key, signed }: Measure, category: number, highest: number[]): Shading {
@@ -161,12 +150,12 @@ function byRank({ key, signed }: Measure, category: number, highest: number[]): 
   const middle = highest.findIndex((cell) => mean(key, cell, category) < 0);
   const labels = [`${words.rank} ${last}`, `${words.rank} 1`];
   if (!signed) {
-    return { low: -last, high: -1, ticks: [-last, -1], labels, note: "", shade: (_, place) => -1 - place };
+    return { low: -last, high: -1, ticks: [-last, -1], labels, beyond: 0, shade: (_, place) => -1 - place };
   }
   const positive = middle < 0 ? last : middle; // above 0: positive, positive - 1 ... 1; below: -1, -2 ...
   const high = Math.max(positive, last - positive, 1);
   const shade = (_: number, place: number) => positive - place - (place >= positive ? 1 : 0);
-  return { low: -high, high, ticks: [positive - last, positive], labels, note: "", shade };
+  return { low: -high, high, ticks: [positive - last, positive], labels, beyond: 0, shade };
 }
 
 // Where a key leads from a head: to the next one, to either end of its layer, or with Ctrl of all layers
@@ -233,7 +222,9 @@ function HeadMap({ state, measure, highest }: { state: State; measure: Measure; 
       plot={{ tabIndex: 0, "aria-describedby": "keys-help", onKeyDown: step }}
     >
       <figcaption>
-        <span id="keys-help">{words.keys_help}</span> <span id="beyond">{shading.note}</span>
+        <span id="keys-help">{words.keys_help}</span> <span id="beyond">
+          {shading.beyond > 0 && filled("beyond", { number: shading.beyond, of: highest.length })}
+        </span>
         {measure.signed && (
           <p id="grey-note">
             <span class="swatch" style={{ background: grey() }} />

@@ -1,6 +1,6 @@
 // Quantities of heads: their means, and the order of heads by them.
-import { type Kind, type Measure, array, cells, page } from "./data";
-import { digits, filled, words } from "./words";
+import { type Kind, type Measure, type Numbers, array, cells, page } from "./data";
+import { digits, filled, minus, words } from "./words";
 
 const MOST_DOTS = 12;
 
@@ -15,11 +15,35 @@ export function mean(key: string, cell: number, category: number): number {
   return array(`${key}/means`)[category * cells + cell];
 }
 
+// The places of values from the highest to the lowest; of those that are NaN none
+export function ranked(values: Numbers): number[] {
+  const known = [...values.keys()].filter((place) => !Number.isNaN(values[place]));
+  return known.sort((one, other) => values[other] - values[one]);
+}
+
 // The heads from the highest mean to the lowest; those without one are left out
 export function order(key: string, category: number): number[] {
-  const means = array(`${key}/means`).subarray(category * cells, (category + 1) * cells);
-  const known = [...means.keys()].filter((cell) => !Number.isNaN(means[cell]));
-  return known.sort((one, other) => means[other] - means[one]);
+  return ranked(array(`${key}/means`).subarray(category * cells, (category + 1) * cells));
+}
+
+// A scale of colours: its ends, its ticks with what stands at them, and how many values lie beyond the ends, which have
+// the last colour
+export interface Scale {
+  low: number;
+  high: number;
+  ticks: number[];
+  labels: string[];
+  beyond: number;
+}
+
+export function scaleOf([low, high]: Numbers, values: number[]): Scale {
+  const slack = (high - low) * 1e-5; // of float32
+  const above = values.filter((value) => value > high + slack).length;
+  const below = values.filter((value) => value < low - slack).length;
+  const label = (end: number) => minus(String(Number(end.toPrecision(5))));
+  const ticks = [low, (low + high) / 2, high];
+  const labels = [(below ? "≤ " : "") + label(low), label(ticks[1]), (above ? "≥ " : "") + label(high)];
+  return { low, high, ticks, labels, beyond: above + below };
 }
 
 // Of signed values, whether the head differs significantly from 0 over all samples, or that cannot be told

@@ -6,7 +6,7 @@ import { digits, filled, shortName, words } from "./words";
 
 const HIGHEST = 220; // pixels
 
-export const hasImage = (row: number) => samples.picture[row] !== null;
+const hasImage = (row: number) => samples.picture[row] !== null;
 
 interface PictureProps {
   row: number;

@@ -8,7 +8,7 @@ const NONE = 65535;
 const valueOf = (step: number, { low, high }: Ends) => (step === NONE ? NaN : low + (step / (NONE - 1)) * (high - low));
 
 // The value of a head by row, NaN where a sample has none; null where the page does not have them
-export function valuesOfHead(key: string, cell: number, run: Run = "a"): ((row: number) => number) | null {
+function valuesOfHead(key: string, cell: number, run: Run = "a"): ((row: number) => number) | null {
   const piece = values(key, cell, run);
   const own = piece?.data[key];
   const place = own?.cells.indexOf(cell) ?? -1;
@@ -19,7 +19,7 @@ export function valuesOfHead(key: string, cell: number, run: Run = "a"): ((row: 
 }
 
 // The values of all heads for a sample, by cell; null where the page does not have them
-export function valuesOfSample(key: string, row: number): number[] | null {
+function valuesOfSample(key: string, row: number): number[] | null {
   const piece = valuesOfRow(row);
   const own = piece?.data.values?.[key];
   const place = piece?.data.rows?.indexOf(row) ?? -1;
